@@ -1,0 +1,174 @@
+"""Parameters and FLOPs of a decoder-only transformer, by named convention.
+
+Half of the disagreement between Kaplan et al. (2020) and Hoffmann et al. (2022) is counting
+(Pearce and Song 2024; Porian et al. 2024), so no number of parameters or FLOPs in this project goes
+without the name of its convention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+ParamsConvention = Literal["total", "nonembedding", "with_head"]
+FlopsConvention = Literal["6nd", "hoffmann", "attention", "kaplan", "logged"]
+
+PARAMS_CONVENTIONS: Final[tuple[ParamsConvention, ...]] = get_args(ParamsConvention)
+FLOPS_CONVENTIONS: Final[tuple[FlopsConvention, ...]] = get_args(FlopsConvention)
+
+PARAMS_MEANING: Final[dict[ParamsConvention, str]] = {
+    "total": "every parameter, input embedding and head included (Hoffmann et al. 2022)",
+    "nonembedding": "no embedding, no head (Kaplan et al. 2020, section 2.1)",
+    "with_head": "input embedding out, output head in (Porian et al. 2024)",
+}
+FLOPS_MEANING: Final[dict[FlopsConvention, str]] = {
+    "6nd": "6 times total parameters times tokens",
+    "hoffmann": "Hoffmann et al. Appendix F as their Table A4 has it: no embedding, no logits",
+    "attention": "6 per parameter that multiplies (head in), plus the attention scores",
+    "kaplan": "6 times non-embedding parameters times tokens (Kaplan et al. 2020, C = 6NBS)",
+    "logged": "what the trainer itself reported",
+}
+
+PF_DAY: Final = 8.64e19
+"""FLOPs in one petaFLOP-day (Kaplan et al. 2020): 1e15 FLOP/s for 24 hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The shape of a decoder-only transformer.
+
+    Attributes
+    ----------
+    layers : number of blocks.
+    d_model : width of the residual stream.
+    heads : attention heads per block.
+    d_head : width of one head; heads * d_head need not equal d_model.
+    d_ff : width of the feed-forward layer.
+    vocab_size : rows of the embedding.
+    seq_len : context length in tokens.
+    tied : whether the head reuses the embedding.
+    gated : whether the feed-forward layer has a third (gate) matrix.
+    """
+
+    layers: int
+    d_model: int
+    heads: int
+    d_head: int
+    d_ff: int
+    vocab_size: int
+    seq_len: int
+    tied: bool = True
+    gated: bool = False
+
+
+def params_nonembedding(architecture: Architecture) -> int:
+    """Count the weights of the attention and feed-forward matrices.
+
+    Norm gains and biases are left out, as in Kaplan et al. (2020), Table 1 and equation 2.1.
+    """
+    a = architecture
+    attention = 4 * a.d_model * a.heads * a.d_head
+    feed_forward = (3 if a.gated else 2) * a.d_model * a.d_ff
+    return a.layers * (attention + feed_forward)
+
+
+def params_embedding(architecture: Architecture) -> int:
+    """Count the weights of the input embedding."""
+    return architecture.vocab_size * architecture.d_model
+
+
+def params(architecture: Architecture, convention: ParamsConvention) -> int:
+    """Count parameters from the shape alone.
+
+    A count printed by the trainer is better where there is one: it includes norm gains and biases.
+    """
+    body = params_nonembedding(architecture)
+    embedding = params_embedding(architecture)
+    match convention:
+        case "nonembedding":
+            return body
+        case "with_head":
+            return body + embedding
+        case "total":
+            return body + embedding * (1 if architecture.tied else 2)
+
+
+def params_gopher_family(architecture: Architecture) -> int:
+    """Count the parameters of a Gopher or Chinchilla model.
+
+    With relative positions, biases and a tied embedding this gives all fifty counts of
+    Hoffmann et al. (2022), Table A9, within 0.02 %.
+    """
+    a = architecture
+    inner = a.heads * a.d_head
+    query_key_value = 3 * a.d_model * inner + 3 * a.d_model
+    relative_positions = a.d_model * inner + 2 * a.d_model
+    output = inner * a.d_model + a.d_model
+    feed_forward = 2 * a.d_model * a.d_ff + a.d_ff + a.d_model
+    norms = 4 * a.d_model
+    layer = query_key_value + relative_positions + output + feed_forward + norms
+    return params_embedding(a) + a.layers * layer + 2 * a.d_model
+
+
+def flops_per_token_hoffmann(architecture: Architecture) -> float:
+    """Count training FLOPs per token after Hoffmann et al. (2022), Appendix F.
+
+    The paper's Table A4 comes out only without the embedding and logit terms that Appendix F
+    prints, so they are left out here. Backward counts twice forward.
+    """
+    a = architecture
+    inner = a.heads * a.d_head
+    query_key_value = 2 * 3 * a.d_model * inner
+    scores = 2 * a.seq_len * inner
+    softmax = 3 * a.heads * a.seq_len
+    reduction = 2 * a.seq_len * inner
+    output = 2 * inner * a.d_model
+    feed_forward = 2 * (3 if a.gated else 2) * a.d_model * a.d_ff
+    forward = query_key_value + scores + softmax + reduction + output + feed_forward
+    return 3.0 * a.layers * forward
+
+
+def flops_per_token_scores(architecture: Architecture) -> float:
+    """Count training FLOPs per token of the attention scores and their reduction.
+
+    12 * layers * heads * d_head * seq_len: the full square, not its causal half
+    (Chowdhery et al. 2022, PaLM, Appendix B).
+    """
+    a = architecture
+    return 12.0 * a.layers * a.heads * a.d_head * a.seq_len
+
+
+def flops_per_token(
+    convention: FlopsConvention,
+    *,
+    params_total: float,
+    params_nonembedding: float,
+    params_with_head: float,
+    architecture: Architecture | None,
+) -> float | None:
+    """Training FLOPs (forward and backward) per token, by convention.
+
+    Parameters
+    ----------
+    convention : which count; ``logged`` has no formula and gives None.
+    params_total, params_nonembedding, params_with_head : parameter counts of the run.
+    architecture : needed by ``hoffmann`` and ``attention``; without it these give None.
+
+    Returns
+    -------
+    FLOPs per token, or None where the convention cannot be computed from what is known.
+    float64 on purpose: 6ND exceeds 2**63.
+    """
+    match convention:
+        case "6nd":
+            return 6.0 * params_total
+        case "kaplan":
+            return 6.0 * params_nonembedding
+        case "hoffmann":
+            return None if architecture is None else flops_per_token_hoffmann(architecture)
+        case "attention":
+            if architecture is None:
+                return None
+            return 6.0 * params_with_head + flops_per_token_scores(architecture)
+        case "logged":
+            return None

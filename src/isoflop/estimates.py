@@ -1,0 +1,117 @@
+"""What a fit says of itself: the JSON of data/estimates/{sweep}/{approach}.json.
+
+Written by the approaches room, read by figures, report and archive.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from isoflop.config import Section, parse
+from isoflop.counting import FlopsConvention, ParamsConvention
+from isoflop.files import write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Approach = Literal["envelope", "profiles", "parametric", "kaplan"]
+
+
+class Quantity(Section):
+    """An estimate with its intervals."""
+
+    value: float
+    """Point estimate from all runs."""
+    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Level, such as "0.8" or "0.95", to lower and upper end."""
+
+
+class Optimum(Section):
+    """The compute-optimal allocation at one budget."""
+
+    flops: float
+    """Budget C [FLOP]."""
+    params: Quantity
+    """N_opt, by the estimate's convention."""
+    tokens: Quantity
+    """D_opt."""
+    tokens_per_param: Quantity
+    """D_opt / N_opt."""
+    loss: Quantity | None
+    """Predicted loss [nat/token]; None where the approach predicts none."""
+    decades_beyond_data: float
+    """log10 of C over the largest fitted C; negative inside the data."""
+
+
+class Counting(Section):
+    """The conventions an estimate was made under."""
+
+    params: ParamsConvention
+    flops: FlopsConvention
+
+
+class Provenance(Section):
+    """What an estimate was made from."""
+
+    inputs: dict[str, str]
+    """Input path, relative to the project, to sha256."""
+    version: str
+    """Version of isoflop."""
+    git_revision: str | None
+    """Commit of the project, with "+" when its sources had changes; None outside git."""
+
+
+class Estimate(Section):
+    """One approach fitted to one sweep."""
+
+    approach: Approach
+    sweep: str
+    settings: dict[str, Any]
+    """The settings used, whole."""
+    counting: Counting
+    n_runs: int
+    """Runs that entered the fit."""
+    n_points: int
+    """Points that entered the fit."""
+    budgets: list[float]
+    """IsoFLOP budgets found in the fitted runs [FLOP]."""
+    flops_range: tuple[float, float]
+    """Smallest and largest fitted C [FLOP]."""
+    a: Quantity
+    """Exponent of N_opt in C."""
+    b: Quantity
+    """Exponent of D_opt in C."""
+    parameters: dict[str, Quantity]
+    """The law's parameters, by the field's names."""
+    optima: list[Optimum]
+    diagnostics: dict[str, Any]
+    cautions: list[str]
+    """What a reader must know before using the numbers, in whole sentences."""
+    provenance: Provenance
+
+
+class Refusal(Section):
+    """Why an approach was not fitted to a sweep: it stands where the estimate would."""
+
+    approach: Approach
+    sweep: str
+    settings: dict[str, Any]
+    refused: str
+    """What is missing and what to add, in whole sentences."""
+    provenance: Provenance
+
+
+def read_estimate(path: Path) -> Estimate | Refusal:
+    """Read one estimate, or the reason why there is none."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if "refused" in content:
+        return parse(content, Refusal, source=str(path))
+    return parse(content, Estimate, source=str(path))
+
+
+def write_estimate(estimate: Estimate | Refusal, path: Path) -> None:
+    """Write one estimate, or the reason why there is none."""
+    write_json(path, estimate.model_dump(mode="json"))

@@ -1,0 +1,138 @@
+"""The scaling laws themselves, and their optima in closed form.
+
+N is params, D tokens, C training FLOPs, L loss in nats per token. Every function works on scalars
+and on arrays that broadcast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from isoflop.counting import PF_DAY
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLaw:
+    """y = coefficient * x ** exponent."""
+
+    coefficient: float
+    exponent: float
+
+    @overload
+    def __call__(self, x: float) -> float: ...
+    @overload
+    def __call__(self, x: Floats) -> Floats: ...
+    def __call__(self, x: Any) -> Any:
+        """Evaluate the law at x > 0."""
+        return self.coefficient * x**self.exponent
+
+    def inverse(self, y: float) -> float:
+        """Find the x at which the law gives y > 0."""
+        return float((y / self.coefficient) ** (1.0 / self.exponent))
+
+
+@dataclass(frozen=True, slots=True)
+class ChinchillaLaw:
+    """L(N, D) = E + A / N**alpha + B / D**beta (Hoffmann et al. 2022, equation 2)."""
+
+    E: float
+    A: float
+    B: float
+    alpha: float
+    beta: float
+
+    @property
+    def a(self) -> float:
+        """Exponent of N_opt in C (equation 4)."""
+        return self.beta / (self.alpha + self.beta)
+
+    @property
+    def b(self) -> float:
+        """Exponent of D_opt in C (equation 4)."""
+        return self.alpha / (self.alpha + self.beta)
+
+    @property
+    def G(self) -> float:
+        """The coefficient G of equation 4."""
+        return float((self.alpha * self.A / (self.beta * self.B)) ** (1 / (self.alpha + self.beta)))
+
+    def loss(self, params: ArrayLike, tokens: ArrayLike) -> Floats:
+        """Predict the loss [nat/token]."""
+        n = np.asarray(params, dtype=np.float64)
+        d = np.asarray(tokens, dtype=np.float64)
+        return np.asarray(self.E + self.A / n**self.alpha + self.B / d**self.beta)
+
+    def params_opt(self, flops: ArrayLike, *, flops_per_param_token: float = 6.0) -> Floats:
+        """Give the loss-minimising N under C = 6 N D (equation 4)."""
+        c = np.asarray(flops, dtype=np.float64)
+        return np.asarray(self.G * (c / flops_per_param_token) ** self.a)
+
+    def tokens_opt(self, flops: ArrayLike, *, flops_per_param_token: float = 6.0) -> Floats:
+        """Give the loss-minimising D under C = 6 N D (equation 4)."""
+        c = np.asarray(flops, dtype=np.float64)
+        return np.asarray((c / flops_per_param_token) ** self.b / self.G)
+
+    def loss_opt(self, flops: ArrayLike) -> Floats:
+        """Give the loss on the compute-optimal frontier."""
+        return self.loss(self.params_opt(flops), self.tokens_opt(flops))
+
+
+@dataclass(frozen=True, slots=True)
+class KaplanLaw:
+    """L(N, D) = [(N_c/N)**(alpha_N/alpha_D) + D_c/D]**alpha_D (Kaplan et al. 2020, equation 1.5).
+
+    N counts non-embedding parameters.
+    """
+
+    N_c: float
+    D_c: float
+    alpha_N: float
+    alpha_D: float
+
+    def loss(self, params: ArrayLike, tokens: ArrayLike) -> Floats:
+        """Predict the loss [nat/token] of an early-stopped model."""
+        n = np.asarray(params, dtype=np.float64)
+        d = np.asarray(tokens, dtype=np.float64)
+        ratio = self.alpha_N / self.alpha_D
+        return np.asarray(((self.N_c / n) ** ratio + self.D_c / d) ** self.alpha_D)
+
+    @property
+    def a(self) -> float:
+        """Exponent of the N that minimises L(N, D) at fixed N D.
+
+        With x = (N_c/N)**r and y = D_c/D, r = alpha_N/alpha_D, the minimum of x + y at constant N D
+        has y = r x, so N_opt ~ C**(1 / (1 + r)).
+        """
+        return self.alpha_D / (self.alpha_N + self.alpha_D)
+
+    def params_opt(self, flops: ArrayLike, *, flops_per_param_token: float = 6.0) -> Floats:
+        """Give the N that minimises L(N, D) under C = 6 N D."""
+        c = np.asarray(flops, dtype=np.float64) / flops_per_param_token
+        ratio = self.alpha_N / self.alpha_D
+        # D = c / N in y = r x gives D_c N / c = r (N_c / N)**r
+        return np.asarray((ratio * self.N_c**ratio * c / self.D_c) ** (1.0 / (1.0 + ratio)))
+
+
+def kaplan_params_opt(
+    flops: ArrayLike, *, coefficient: float, exponent: float, c_min_per_c: float
+) -> Floats:
+    """Give Kaplan's N_opt = N_e * C_min**p_N, C_min in PF-days (Kaplan et al. 2020, equation 6.1).
+
+    Parameters
+    ----------
+    flops : C actually spent [FLOP].
+    coefficient : N_e, parameters at one PF-day.
+    exponent : p_N.
+    c_min_per_c : C_min / C. Training at the critical batch size spends twice the minimum
+        (equation 5.5), so 0.5 for a run at B_crit and 1 where C is the minimum itself.
+    """
+    c_min = np.asarray(flops, dtype=np.float64) * c_min_per_c / PF_DAY
+    return np.asarray(coefficient * c_min**exponent)

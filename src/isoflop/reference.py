@@ -1,0 +1,420 @@
+"""Published numbers, read from data/reference/*.yaml; nothing published is written in code."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from isoflop.config import Section, read_yaml
+from isoflop.laws import ChinchillaLaw, KaplanLaw, kaplan_params_opt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PaperApproach = Literal["envelope", "profiles", "parametric"]
+
+
+class Citation(Section):
+    """Where a fact was published."""
+
+    key: str
+    authors: str
+    year: int
+    title: str
+    identifier: str
+
+    def __str__(self) -> str:
+        """Cite the way a list of references does."""
+        return f"{self.authors} ({self.year}). {self.title}. {self.identifier}."
+
+
+class Exponents(Section):
+    """One row of Hoffmann's Table 2."""
+
+    approach: PaperApproach
+    a: float
+    b: float
+    a_interval: tuple[float, float]
+    b_interval: tuple[float, float]
+
+
+class ExponentTable(Section):
+    """Hoffmann's Table 2."""
+
+    source: str
+    interval_note: str
+    rows: list[Exponents]
+
+
+class Allocation(Section):
+    """FLOPs and tokens that make one model size optimal."""
+
+    flops: float
+    tokens: float
+
+
+class AllocationRow(Section):
+    """One model size in Tables 3 and A3."""
+
+    params: float
+    envelope: Allocation
+    profiles: Allocation
+    parametric: Allocation
+
+
+class AllocationTable(Section):
+    """Hoffmann's Tables 3 and A3."""
+
+    source: str
+    note: str
+    rows: list[AllocationRow]
+
+
+class PrintedLaw(Section):
+    """The rounded constants of equation 10."""
+
+    source: str
+    note: str
+    E: float
+    A: float
+    B: float
+    alpha: float
+    beta: float
+
+
+class TexLaw(Section):
+    """The unrounded constants of the paper's TeX source, as logarithms."""
+
+    source: str
+    note: str
+    log_E: float
+    log_A: float
+    log_B: float
+    alpha: float
+    beta: float
+
+
+class ParametricLaws(Section):
+    """Both versions of Approach 3's constants."""
+
+    printed: PrintedLaw
+    tex_source: TexLaw
+
+
+class Budgets(Section):
+    """The nine IsoFLOP budgets."""
+
+    source: str
+    flops: list[float]
+
+
+class FlopRatio(Section):
+    """One row of Table A4."""
+
+    label: str
+    layers: int
+    d_model: int
+    d_ff: int
+    heads: int
+    d_head: int
+    ratio: float
+
+
+class FlopRatioTable(Section):
+    """Hoffmann's Table A4."""
+
+    source: str
+    note: str
+    vocab_size: int
+    seq_len: int
+    rows: list[FlopRatio]
+
+
+class ModelShape(Section):
+    """One row of Table A9."""
+
+    params: float
+    d_model: int
+    d_ff: int
+    d_head: int
+    heads: int
+    layers: int
+
+
+class ModelTable(Section):
+    """Hoffmann's Table A9."""
+
+    source: str
+    vocab_size: int
+    rows: list[ModelShape]
+
+
+class Hoffmann(Section):
+    """Facts of Hoffmann et al. (2022)."""
+
+    citation: Citation
+    exponents: ExponentTable
+    optimal_allocations: AllocationTable
+    parametric_laws: ParametricLaws
+    isoflop_budgets: Budgets
+    flop_ratios: FlopRatioTable
+    models: ModelTable
+
+    @property
+    def law(self) -> ChinchillaLaw:
+        """Approach 3 with the unrounded constants; the printed ones miss the paper's own 40B."""
+        tex = self.parametric_laws.tex_source
+        return ChinchillaLaw(
+            E=math.exp(tex.log_E),
+            A=math.exp(tex.log_A),
+            B=math.exp(tex.log_B),
+            alpha=tex.alpha,
+            beta=tex.beta,
+        )
+
+    @property
+    def printed_law(self) -> ChinchillaLaw:
+        """Approach 3 with the rounded constants of equation 10."""
+        law = self.parametric_laws.printed
+        return ChinchillaLaw(E=law.E, A=law.A, B=law.B, alpha=law.alpha, beta=law.beta)
+
+
+class SingleLaws(Section):
+    """Kaplan's one-variable laws."""
+
+    source: str
+    alpha_N: float
+    N_c: float
+    alpha_D: float
+    D_c: float
+    alpha_C: float
+    C_c_pf_days: float
+    alpha_C_min: float
+    C_c_min_pf_days: float
+    alpha_B: float
+    B_star_tokens: float
+    alpha_S: float
+    S_c_steps: float
+
+
+class JointLaw(Section):
+    """Kaplan's L(N, D)."""
+
+    source: str
+    alpha_N: float
+    alpha_D: float
+    N_c: float
+    D_c: float
+
+
+class StepsLaw(Section):
+    """Kaplan's L(N, S)."""
+
+    source: str
+    alpha_N: float
+    alpha_S: float
+    N_c: float
+    S_c: float
+
+
+class CMinPerC(Section):
+    """Share of the compute spent that a run at the best batch size would need."""
+
+    critical_batch: float
+    minimum: float
+
+
+class OptimalAllocation(Section):
+    """Kaplan's compute-efficient allocation."""
+
+    source: str
+    note: str
+    N_e: float
+    p_N: float
+    D_e: float
+    p_D: float
+    B_e: float
+    p_B: float
+    S_e: float
+    p_S: float
+    c_min_per_c: CMinPerC
+
+
+class Kaplan(Section):
+    """Facts of Kaplan et al. (2020)."""
+
+    citation: Citation
+    counting: str
+    single_laws: SingleLaws
+    joint_law: JointLaw
+    steps_law: StepsLaw
+    optimal_allocation: OptimalAllocation
+
+    @property
+    def law(self) -> KaplanLaw:
+        """L(N, D) as fitted in the paper."""
+        joint = self.joint_law
+        return KaplanLaw(N_c=joint.N_c, D_c=joint.D_c, alpha_N=joint.alpha_N, alpha_D=joint.alpha_D)
+
+    def params_opt(
+        self, flops: float, *, convention: Literal["critical_batch", "minimum"]
+    ) -> float:
+        """Give N_opt [non-embedding parameters] at C [FLOP], saying what C_min is taken to be."""
+        optimal = self.optimal_allocation
+        share: float = getattr(optimal.c_min_per_c, convention)
+        return float(
+            kaplan_params_opt(
+                flops, coefficient=optimal.N_e, exponent=optimal.p_N, c_min_per_c=share
+            )
+        )
+
+
+class PublishedLaw(Section):
+    """A parametric law with standard errors."""
+
+    source: str
+    E: float
+    A: float
+    B: float
+    alpha: float
+    beta: float
+    standard_errors: dict[str, float]
+
+
+class WithError(Section):
+    """A value with its standard error."""
+
+    value: float
+    standard_error: float
+
+
+class Besiroglu(Section):
+    """Facts of Besiroglu et al. (2024)."""
+
+    citation: Citation
+    parametric_law: PublishedLaw
+    a: WithError
+
+    @property
+    def law(self) -> ChinchillaLaw:
+        """Approach 3 refitted to the digitised points."""
+        law = self.parametric_law
+        return ChinchillaLaw(E=law.E, A=law.A, B=law.B, alpha=law.alpha, beta=law.beta)
+
+
+class TrainedModel(Section):
+    """A model that was really trained."""
+
+    name: str
+    params: float
+    tokens: float
+    layers: int
+    d_model: int
+    heads: int
+    d_head: int
+    lr_peak: float
+    batch: str
+    optimizer: str
+
+
+class TrainedModels(Section):
+    """Hoffmann's Table 4."""
+
+    source: str
+    rows: list[TrainedModel]
+
+
+class FlopCount(Section):
+    """One published count of a training's FLOPs."""
+
+    flops: float
+    source: str
+
+
+class HeadlineResult(Section):
+    """A headline downstream result."""
+
+    task: str
+    chinchilla: float
+    gopher: float
+    gpt3: float | None
+    mtnlg: float | None
+    better: Literal["higher", "lower"]
+    unit: str
+    note: str | None = None
+
+
+class HeadlineTable(Section):
+    """Headline downstream results."""
+
+    source: str
+    rows: list[HeadlineResult]
+
+
+class PileResult(Section):
+    """One subset of the Pile."""
+
+    subset: str
+    chinchilla: float
+    gopher: float
+    jurassic1: float | None
+
+
+class PileTable(Section):
+    """Hoffmann's Table A5."""
+
+    source: str
+    unit: str
+    rows: list[PileResult]
+
+
+class TaskResult(Section):
+    """One task of MMLU or BIG-bench."""
+
+    task: str
+    chinchilla: float
+    gopher: float
+
+
+class TaskTable(Section):
+    """Hoffmann's Tables A6 and A7."""
+
+    source: str
+    unit: str
+    note: str
+    rows: list[TaskResult]
+
+
+class GopherChinchilla(Section):
+    """The comparison of Gopher with Chinchilla."""
+
+    citation: Citation
+    gopher_citation: Citation
+    models: TrainedModels
+    gopher_flops: dict[str, FlopCount]
+    chinchilla_flops: dict[str, FlopCount]
+    headline: HeadlineTable
+    pile: PileTable
+    mmlu: TaskTable
+    bigbench: TaskTable
+
+
+class Reference(Section):
+    """Everything published that the project compares with."""
+
+    hoffmann: Hoffmann = Field(repr=False)
+    kaplan: Kaplan = Field(repr=False)
+    besiroglu: Besiroglu = Field(repr=False)
+    gopher_chinchilla: GopherChinchilla = Field(repr=False)
+
+
+def read_reference(folder: Path) -> Reference:
+    """Read the published facts from data/reference."""
+    return Reference(
+        hoffmann=read_yaml(folder / "hoffmann2022.yaml", Hoffmann),
+        kaplan=read_yaml(folder / "kaplan2020.yaml", Kaplan),
+        besiroglu=read_yaml(folder / "besiroglu2024.yaml", Besiroglu),
+        gopher_chinchilla=read_yaml(folder / "gopher_chinchilla.yaml", GopherChinchilla),
+    )

@@ -1,0 +1,242 @@
+"""The corridor between the rooms: every table's columns, with dtype, unit and limits.
+
+Rooms meet only here. A table is validated when it is written and when it is read, so a wrong
+column, a null where none may be, or a repeated key is found at the door it came through.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import dataframely as dy
+import polars as pl
+
+from isoflop.errors import IsoflopError
+from isoflop.files import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROLES: Final = ("fit", "tuning", "check")
+STATUSES: Final = ("finished", "truncated", "diverged", "crashed")
+FATES: Final = ("used", "rejected")
+LOSS_KINDS: Final = ("instant", "interval_mean", "ema", "running_mean", "final")
+SOURCES: Final = ("log", "sidecar", "architecture", "file_name", "counted")
+LOSS_SOURCES: Final = ("eval", "train")
+STAGES: Final = ("ingest", "losses")
+
+
+def _text(description: str, *, nullable: bool = False, key: bool = False) -> dy.String:
+    return dy.String(
+        nullable=nullable, primary_key=key, metadata={"description": description, "unit": ""}
+    )
+
+
+def _word(words: tuple[str, ...], description: str, *, nullable: bool = False) -> dy.Enum:
+    return dy.Enum(words, nullable=nullable, metadata={"description": description, "unit": ""})
+
+
+def _flag(description: str, *, nullable: bool = False) -> dy.Bool:
+    return dy.Bool(nullable=nullable, metadata={"description": description, "unit": ""})
+
+
+def _count(
+    description: str, unit: str, *, nullable: bool = False, key: bool = False, least: int = 0
+) -> dy.Int64:
+    return dy.Int64(
+        nullable=nullable,
+        primary_key=key,
+        min=least,
+        metadata={"description": description, "unit": unit},
+    )
+
+
+def _number(
+    description: str, unit: str, *, nullable: bool = False, positive: bool = False
+) -> dy.Float64:
+    # float64 throughout: 6ND exceeds 2**63
+    return dy.Float64(
+        nullable=nullable,
+        min_exclusive=0.0 if positive else None,
+        allow_inf=False,
+        allow_nan=False,
+        metadata={"description": description, "unit": unit},
+    )
+
+
+class Files(dy.Schema):
+    """One row per raw file, with its fate: ``data/curves/{sweep}.files.parquet``."""
+
+    sweep = _text("sweep the file belongs to")
+    path = _text("path below the sweep's folder", key=True)
+    digest = _text("sha256 of the raw bytes")
+    bytes = _count("size", "byte")
+    format = _text("format it was read as", nullable=True)
+    runner_up = _text("second-best format", nullable=True)
+    rows = _count("records read", "record")
+    lines_unread = _count("lines that look like records but could not be read", "line")
+    restarts = _count("restarts seen in the file", "restart")
+    truncated = _flag("the file ends within a record")
+    fate = _word(FATES, "what became of it")
+    reason = _text("why it was rejected, or what to know of it", nullable=True)
+
+
+class Runs(dy.Schema):
+    """One row per logical run: ``data/curves/{sweep}.runs.parquet``."""
+
+    sweep = _text("sweep the run belongs to")
+    run = _text("name of the run, unique in its sweep", key=True)
+    trainer = _text("format of the log it came from")
+    role = _word(ROLES, "fit: an observation; tuning: a trial run; check: never fitted")
+    params_total = _number("N with embedding and head", "parameter", positive=True)
+    params_total_source = _word(SOURCES, "where params_total comes from")
+    params_nonembedding = _number("N without embedding and head", "parameter", nullable=True)
+    params_nonembedding_source = _word(SOURCES, "where it comes from", nullable=True)
+    params_with_head = _number("N with head, without input embedding", "parameter", nullable=True)
+    params_with_head_source = _word(SOURCES, "where it comes from", nullable=True)
+    layers = _count("blocks", "layer", nullable=True)
+    d_model = _count("residual width", "unit", nullable=True)
+    heads = _count("attention heads", "head", nullable=True)
+    d_head = _count("width of a head", "unit", nullable=True)
+    d_ff = _count("feed-forward width", "unit", nullable=True)
+    vocab_size = _count("vocabulary", "token", nullable=True)
+    tied = _flag("the head reuses the embedding", nullable=True)
+    gated = _flag("the feed-forward layer has a gate", nullable=True)
+    architecture_source = _word(SOURCES, "where the architecture comes from", nullable=True)
+    seq_len = _count("context length", "token", nullable=True)
+    tokens_per_step = _number("tokens in one optimiser step", "token", nullable=True)
+    tokens_per_step_source = _word(SOURCES, "where it comes from", nullable=True)
+    tokens = _number("D reached by the run", "token", positive=True)
+    tokens_source = _word(SOURCES, "where it comes from")
+    unique_tokens = _number("distinct training tokens available", "token", nullable=True)
+    budget = _number("compute budget the run was planned for", "FLOP", nullable=True)
+    lr_peak = _number("peak learning rate", "1", nullable=True)
+    lr_end = _number("learning rate at the end of the schedule", "1", nullable=True)
+    warmup_tokens = _number("length of the warm-up", "token", nullable=True)
+    schedule_kind = _text("cosine, linear, constant, wsd, ...", nullable=True)
+    schedule_tokens = _number("horizon of the schedule", "token", nullable=True)
+    schedule_source = _word(SOURCES, "where the schedule comes from", nullable=True)
+    dataset = _text("training data", nullable=True)
+    tokenizer = _text("tokenizer", nullable=True)
+    seed = _count("seed", "", nullable=True)
+    status = _word(STATUSES, "how it ended")
+    excluded = _flag("left out by sweep.yaml or by a rule of ingest")
+    reason = _text("why it is excluded", nullable=True)
+
+
+class Curves(dy.Schema):
+    """One row per (run, segment, step): ``data/curves/{sweep}.parquet``."""
+
+    run = _text("name of the run", key=True)
+    segment = _count("0, then one more at each restart", "", key=True)
+    step = _count("optimiser step", "step", key=True)
+    tokens = _number("D after this step", "token")
+    flops_6nd = _number("C as 6 N_total D", "FLOP")
+    flops_kaplan = _number("C as 6 N_nonembedding D", "FLOP", nullable=True)
+    flops_hoffmann = _number("C after Appendix F", "FLOP", nullable=True)
+    flops_attention = _number("C with attention scores", "FLOP", nullable=True)
+    flops_logged = _number("C as the trainer logged it", "FLOP", nullable=True)
+    # a diverged run logs NaN; the table holds null and says so in is_nan
+    train_loss = _number("training loss", "nat/token", nullable=True)
+    eval_loss = _number("loss on the primary eval set", "nat/token", nullable=True)
+    loss_kind = _word(LOSS_KINDS, "what train_loss averages over", nullable=True)
+    lr = _number("learning rate", "1", nullable=True)
+    grad_norm = _number("gradient norm before clipping", "1", nullable=True)
+    tokens_per_second = _number("throughput", "token/s", nullable=True)
+    superseded = _flag("a restart replayed this step")
+    is_nan = _flag("the log had NaN or infinity here")
+
+
+class Evals(dy.Schema):
+    """One row per (run, step, eval set, metric): ``data/curves/{sweep}.evals.parquet``."""
+
+    run = _text("name of the run", key=True)
+    segment = _count("segment of the run", "", key=True)
+    step = _count("optimiser step", "step", key=True)
+    eval_set = _text("name of the eval set", key=True)
+    metric = _text("loss, bits_per_byte, ...", key=True)
+    tokens = _number("D after this step", "token")
+    value = _number("the value", "see unit", nullable=True)
+    unit = _text("unit of the value")
+    primary = _flag("this is the loss that curves carry")
+
+
+class Losses(dy.Schema):
+    """One row per (run, point used for fitting): ``data/losses/{sweep}.parquet``."""
+
+    sweep = _text("sweep the run belongs to")
+    run = _text("name of the run", key=True)
+    role = _word(("fit", "check"), "check points are never fitted")
+    params_total = _number("N with embedding and head", "parameter", positive=True)
+    params_nonembedding = _number("N without embedding and head", "parameter", nullable=True)
+    params_with_head = _number("N with head, without input embedding", "parameter", nullable=True)
+    tokens = dy.Float64(
+        primary_key=True,
+        nullable=False,
+        min_exclusive=0.0,
+        metadata={"description": "D at this point", "unit": "token"},
+    )
+    flops_6nd = _number("C as 6 N_total D", "FLOP", positive=True)
+    flops_kaplan = _number("C as 6 N_nonembedding D", "FLOP", nullable=True)
+    flops_hoffmann = _number("C after Appendix F", "FLOP", nullable=True)
+    flops_attention = _number("C with attention scores", "FLOP", nullable=True)
+    flops_logged = _number("C as the trainer logged it", "FLOP", nullable=True)
+    loss = _number("loss, smoothed as configured", "nat/token", positive=True)
+    loss_source = _word(LOSS_SOURCES, "which loss")
+    schedule_fraction = _number("share of the schedule done at this point", "1", nullable=True)
+    is_final = _flag("the last point of its run")
+    budget = _number("compute budget the run was planned for", "FLOP", nullable=True)
+    seed = _count("seed", "", nullable=True)
+
+
+class LeftOut(dy.Schema):
+    """One row per thing that was not fitted: ``data/losses/{sweep}.left_out.parquet``."""
+
+    sweep = _text("sweep")
+    stage = _word(STAGES, "who left it out")
+    item = _text("file or run")
+    points = _count("points that went with it", "point")
+    reason = _text("why")
+
+
+Schema = TypeVar("Schema", bound=dy.Schema)
+
+
+class TableError(IsoflopError):
+    """A table does not have the columns, types or limits that its schema states."""
+
+
+def validated(frame: pl.DataFrame, schema: type[Schema], *, source: str) -> dy.DataFrame[Schema]:
+    """Cast a frame to its schema and check it.
+
+    Raises
+    ------
+    TableError : naming the source and the columns or limits that do not hold.
+    """
+    try:
+        return schema.validate(frame, cast=True)
+    except (dy.exc.SchemaError, dy.exc.ValidationError, pl.exceptions.PolarsError) as error:
+        raise TableError(f"{source}: not a valid '{schema.__name__}' table: {error}") from error
+
+
+def read_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
+    """Read a Parquet table and check it against its schema."""
+    return validated(pl.read_parquet(path), schema, source=str(path))
+
+
+def write_table(frame: pl.DataFrame, schema: type[Schema], path: Path) -> None:
+    """Check a table and write it as Parquet, under a temporary name first.
+
+    Rows are written in the order given, so the caller sorts; the same rows give the same bytes.
+    """
+    table = validated(frame, schema, source=str(path))
+    with replacing(path) as temporary:
+        table.write_parquet(temporary, compression="zstd", statistics=True)
+
+
+def units(schema: type[dy.Schema]) -> dict[str, dict[str, Any]]:
+    """Say each column's dtype, unit and meaning, for the manual and the archive."""
+    return {
+        name: {"dtype": str(column.dtype), **(column.metadata or {})}
+        for name, column in schema.columns().items()
+    }
