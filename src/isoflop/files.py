@@ -31,9 +31,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
+def json_text(content: Any) -> str:
+    """Lay out JSON stably; NaN and infinity are refused, since JSON has neither."""
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON with a stable layout; NaN and infinity are refused, since JSON has neither."""
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON with a stable layout."""
+    write_text(path, json_text(content))
 
 
 def digest(path: Path) -> str:

@@ -1,0 +1,49 @@
+# in:  the report, its figures and tables, the estimates, the tables, the raw logs, config.yaml
+# out: reports/{sweep}/archive/{sweep}.zip
+
+
+rule archive_report:
+    input:
+        html="reports/{sweep}/report.html",
+        pdf="reports/{sweep}/report.pdf",
+        figures="reports/{sweep}/figures",
+        tables="reports/{sweep}/tables",
+        estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
+        draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
+        losses="data/losses/{sweep}.parquet",
+        left_out="data/losses/{sweep}.left_out.parquet",
+        runs="data/curves/{sweep}.runs.parquet",
+        files="data/curves/{sweep}.files.parquet",
+        raw=lambda wildcards: raw_files(wildcards.sweep),
+        config="config.yaml",
+        pins="requirements.lock",
+        code=code("archive"),
+    output:
+        "reports/{sweep}/archive/{sweep}.zip",
+    log:
+        "logs/archive_report/{sweep}.log",
+    benchmark:
+        "benchmarks/archive_report/{sweep}.tsv"
+    params:
+        settings=settings("archive"),
+        raw=lambda wildcards: f"data/raw/{wildcards.sweep}",
+    shell:
+        """
+        isoflop archive-report \
+            --sweep {wildcards.sweep:q} \
+            --settings {params.settings:q} \
+            --member report {input.html:q} \
+            --member report {input.pdf:q} \
+            --member report/figures {input.figures:q} \
+            --member report/tables {input.tables:q} \
+            --member estimates data/estimates/{wildcards.sweep:q} \
+            --member tables {input.losses:q} \
+            --member tables {input.left_out:q} \
+            --member tables {input.runs:q} \
+            --member tables {input.files:q} \
+            --member settings {input.config:q} \
+            --member settings {input.pins:q} \
+            --raw {params.raw:q} \
+            --out {output:q} \
+            >{log:q} 2>&1
+        """

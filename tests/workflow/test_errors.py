@@ -1,0 +1,109 @@
+"""Bad input costs one clear message, or a recorded fate, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from tests.workflow.toy import Project, run_log, write_sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def failure(project: Project, *arguments: str) -> str:
+    """Run, insist on failure without a traceback, and give all that was said."""
+    outcome = project.snakemake(*arguments)
+    text = outcome.text + project.logs()
+    assert outcome.status != 0, text
+    assert "Traceback" not in text, text
+    return text
+
+
+def test_empty_raw_folder(project: Project) -> None:
+    text = failure(project)
+    assert "data/raw holds no sweep" in text
+    assert "sweep.yaml" in text
+
+
+def test_sweep_without_sidecar(project: Project) -> None:
+    write_sweep(project.root / "data/raw/toy")
+    (project.root / "data/raw/toy/sweep.yaml").unlink()
+    assert "data/raw/toy/sweep.yaml" in failure(project)
+
+
+def test_config_typo(project: Project) -> None:
+    write_sweep(project.root / "data/raw/toy")
+    project.set_config("    huber_delta: 1.0e-3", "    huber_detla: 1.0e-3")
+    text = failure(project)
+    assert "unknown key 'huber_detla' in approaches.parametric" in text
+    assert "did you mean 'huber_delta'?" in text
+
+
+def test_yaml_1e18_is_a_number(project: Project) -> None:
+    # YAML 1.1 reads 1e18 as a string; a budget must be a number all the same
+    write_sweep(project.root / "data/raw/toy")
+    path = project.root / "config.yaml"
+    path.write_text(re.sub(r"\n  budgets: *\[[^]]*\]", "\n  budgets: [1e18]", path.read_text()))
+    assert "budgets: [1e18]" in path.read_text()
+    project.build("data/estimates/toy/profiles.json")
+    optima = json.loads((project.root / "data/estimates/toy/profiles.json").read_text())["optima"]
+    assert [optimum["flops"] for optimum in optima] == [1e18, 5.76e23]
+
+
+def test_yaml_word_where_a_number_belongs(project: Project) -> None:
+    write_sweep(project.root / "data/raw/toy")
+    project.set_config("    huber_delta: 1.0e-3", "    huber_delta: small")
+    text = failure(project)
+    assert "approaches.parametric.huber_delta" in text
+    assert "'small'" in text
+
+
+def broken_sweep(folder: Path) -> None:
+    """Add a cut log, an unknown file and a run of NaN to a good sweep."""
+    write_sweep(folder)
+    name, text = run_log(16, 1e12, seed=1)
+    (folder / name).write_text(text[: len(text) // 2])
+    name, text = run_log(24, 1e12, seed=2)
+    cut = text.rindex('{"kind": "train"')
+    (folder / name).write_text(re.sub(r'(_loss|"loss)": [0-9.]+', r'\1": NaN', text[:cut]))
+    (folder / "fit" / "notes.txt").write_text("nothing that looks like a log\n" * 50)
+
+
+def test_bad_logs_get_a_fate_and_the_rest_is_fitted(project: Project) -> None:
+    broken_sweep(project.root / "data/raw/toy")
+    project.build()
+    left_out = pl.read_parquet(project.root / "data/losses/toy.left_out.parquet")
+    reasons = dict(left_out.select("item", "reason").iter_rows())
+    assert len(reasons) >= 3
+    report = (project.root / "reports/toy/report.html").read_text()
+    for item in ("d16-c1.0e+12-s1", "d24-c1.0e+12-s2", "notes.txt"):
+        assert any(item in name for name in reasons), (item, reasons)
+        assert item in report
+
+
+def test_unreadable_can_be_an_error(project: Project) -> None:
+    broken_sweep(project.root / "data/raw/toy")
+    project.set_config("  on_unreadable: record", "  on_unreadable: stop")
+    assert "notes.txt" in failure(project)
+
+
+def test_single_budget_is_refused_where_it_must_be(project: Project) -> None:
+    write_sweep(project.root / "data/raw/toy", budgets=(4e12,))
+    project.build()
+    profiles = json.loads((project.root / "data/estimates/toy/profiles.json").read_text())
+    assert "3 budgets" in profiles["refused"]
+    assert profiles["refused"] in re.sub(
+        r"\s+", " ", (project.root / "reports/toy/report.html").read_text()
+    )
+
+
+@pytest.mark.parametrize("name", ["loose.jsonl"])
+def test_a_file_outside_any_sweep_is_named(project: Project, name: str) -> None:
+    write_sweep(project.root / "data/raw/toy")
+    (project.root / "data/raw" / name).write_text("{}\n")
+    assert f"data/raw/{name}" in failure(project)

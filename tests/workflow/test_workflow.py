@@ -1,0 +1,133 @@
+"""The real workflow on a small sweep: few tests, each whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.workflow.toy import LAW, Project, copy_project, run_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+AFTER_INGEST = {
+    "build_losses": 1,
+    "fit_approach": 4,
+    "plot_figures": 1,
+    "render_report": 1,
+    "render_index": 1,
+}
+EVERYTHING = {"ingest_sweep": 1, **AFTER_INGEST}
+
+
+@pytest.fixture
+def restored(built: Project) -> Iterator[Project]:
+    """Give the built project, and undo what a test does to its config or sources."""
+    kept = {
+        path: path.read_bytes()
+        for path in (built.root / "config.yaml", *sorted((built.root / "src").rglob("*.py")))
+    }
+    yield built
+    for path, content in kept.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+    built.build("--touch")
+
+
+def test_build_recovers_the_law_and_writes_the_report(built: Project) -> None:
+    estimates = built.root / "data/estimates/toy"
+    for approach in ("profiles", "parametric"):
+        a = json.loads((estimates / f"{approach}.json").read_text())["a"]["value"]
+        assert a == pytest.approx(LAW.a, abs=0.03), approach
+    for name in ("report.html", "report.pdf"):
+        assert (built.root / "reports/toy" / name).stat().st_size > 10_000
+    assert (built.root / "reports/index.html").exists()
+
+
+def test_second_run_does_nothing(built: Project) -> None:
+    assert "Nothing to be done" in built.build().text
+
+
+def test_touching_a_raw_log_changes_no_byte(restored: Project) -> None:
+    before = restored.outputs()
+    log = sorted((restored.root / "data/raw/toy/fit").iterdir())[0]
+    log.touch()
+    restored.build()
+    assert restored.outputs() == before
+
+
+def test_two_builds_are_byte_identical(built: Project, tmp_path: Path) -> None:
+    other = copy_project(tmp_path / "elsewhere")
+    other.build("--jobs", "1")
+    first, second = built.outputs(), other.outputs()
+    assert sorted(first) == sorted(second)
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_dropped_in_run_equals_from_scratch_and_parses_one_file(
+    built: Project, tmp_path: Path
+) -> None:
+    grown = tmp_path / "grown"
+    shutil.copytree(built.root, grown, symlinks=True)
+    scratch = copy_project(tmp_path / "scratch").root
+    name, text = run_log(48, 1e12, seed=7)
+    for root in (grown, scratch):
+        (root / "data/raw/toy" / name).write_text(text)
+    project = Project(grown)
+    assert project.planned() == EVERYTHING
+    project.build()
+    assert "parsed 1 file" in (grown / "logs/ingest_sweep/toy.log").read_text()
+    Project(scratch).build()
+    first, second = project.outputs(), Project(scratch).outputs()
+    assert [name for name in second if first.get(name) != second[name]] == []
+
+
+def test_a_second_sweep_reruns_only_its_own_chain(restored: Project) -> None:
+    shutil.copytree(restored.root / "data/raw/toy", restored.root / "data/raw/other")
+    try:
+        assert restored.planned() == EVERYTHING
+    finally:
+        shutil.rmtree(restored.root / "data/raw/other")
+
+
+@pytest.mark.parametrize(
+    ("room", "rules"),
+    [
+        ("ingest", EVERYTHING),
+        ("losses", AFTER_INGEST),
+        ("figures", {"plot_figures": 1, "render_report": 1}),
+        ("report", {"render_report": 1, "render_index": 1}),
+        ("sweep", {}),
+        ("archive", {}),
+    ],
+)
+def test_an_edit_reruns_its_room_and_what_follows(
+    restored: Project, room: str, rules: dict[str, int]
+) -> None:
+    source = sorted((restored.root / "src/isoflop" / room).glob("*.py"))[-1]
+    source.write_text(source.read_text() + "\n# edited\n")
+    assert restored.planned() == rules
+
+
+def test_one_key_reruns_exactly_its_rules(restored: Project) -> None:
+    restored.set_config("    huber_delta: 1.0e-3", "    huber_delta: 2.0e-3")
+    assert restored.planned() == {
+        "fit_approach": 1,
+        "plot_figures": 1,
+        "render_report": 1,
+        "render_index": 1,
+    }
+
+
+def test_archive_holds_report_and_raw_logs(built: Project) -> None:
+    built.build("archive")
+    assert (built.root / "reports/toy/archive/toy.zip").stat().st_size > 100_000
+
+
+def test_snakemake_report_works(built: Project, tmp_path: Path) -> None:
+    built.build("--report", str(tmp_path / "workflow.html"))
+    assert (tmp_path / "workflow.html").stat().st_size > 10_000

@@ -1,0 +1,237 @@
+"""A small project with simulated raw logs, on which the real workflow runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from isoflop.counting import Architecture, flops_per_token, params
+from isoflop.laws import ChinchillaLaw
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "config.yaml", "requirements.lock", "rules", "src", "workflow")
+LAW = ChinchillaLaw(E=1.2, A=60.0, B=300.0, alpha=0.42, beta=0.40)
+WIDTHS = (16, 24, 32, 48, 64, 96, 128)
+BUDGETS = (1e12, 4e12, 1.6e13, 6.4e13)
+TOKENS_PER_STEP = 256
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call of snakemake did."""
+
+    status: int
+    text: str
+
+    @property
+    def rules(self) -> dict[str, int]:
+        """Count the jobs of each rule in a dry run."""
+        counts = {}
+        lines = iter(self.text.splitlines())
+        for line in lines:
+            if line.split() == ["job", "count"]:
+                next(lines)
+                for row in lines:
+                    words = row.split()
+                    if len(words) != 2 or words[0] == "total":
+                        return counts
+                    counts[words[0]] = int(words[1])
+        return counts
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project in an empty folder."""
+
+    root: Path
+
+    def snakemake(self, *arguments: str) -> Outcome:
+        """Run snakemake with few bootstrap draws."""
+        done = subprocess.run(
+            [
+                Path(sys.executable).with_name("snakemake"),
+                "--cores",
+                "2",
+                "--nocolor",
+                *arguments,
+                "--config",
+                "approaches={bootstrap: {draws: 60}}",
+            ],
+            cwd=self.root,
+            env={**os.environ, "PYTHONWARNINGS": "default"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        return Outcome(done.returncode, done.stdout + done.stderr)
+
+    def build(self, *arguments: str) -> Outcome:
+        """Run snakemake and insist that it works."""
+        outcome = self.snakemake(*arguments)
+        assert outcome.status == 0, outcome.text + self.logs()
+        return outcome
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Say which rules would run, and how often, `all` itself left out."""
+        outcome = self.build("--dry-run", *arguments)
+        return {rule: n for rule, n in outcome.rules.items() if rule != "all"}
+
+    def logs(self) -> str:
+        """Collect what the jobs printed."""
+        found = sorted(self.root.glob("logs/**/*.log"))
+        return "".join(f"\n== {path.relative_to(self.root)}\n{path.read_text()}" for path in found)
+
+    def outputs(self) -> dict[str, bytes]:
+        """Read every output of the workflow but its logs and timings."""
+        found = [
+            path
+            for folder in ("data/curves", "data/losses", "data/estimates", "reports")
+            for path in sorted((self.root / folder).rglob("*"))
+            if path.is_file() and path.name != ".snakemake_timestamp"
+        ]
+        return {str(path.relative_to(self.root)): path.read_bytes() for path in found}
+
+    def set_config(self, old: str, new: str) -> None:
+        """Change one line of config.yaml."""
+        path = self.root / "config.yaml"
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in config.yaml"
+        path.write_text(text.replace(old, new))
+
+
+def run_log(width: int, budget: float, *, seed: int = 0, role: str = "fit") -> tuple[str, str]:
+    """Write one raw log, in the trainer's own format, with losses from the known law."""
+    shape = Architecture(
+        layers=2,
+        d_model=width,
+        heads=width // 8,
+        d_head=8,
+        d_ff=4 * width,
+        vocab_size=256,
+        seq_len=64,
+        tied=True,
+    )
+    total, body, head = (params(shape, name) for name in ("total", "nonembedding", "with_head"))
+    steps = round(budget / (6 * total * TOKENS_PER_STEP))
+    name = f"d{width}-c{budget:.1e}-s{seed}" if role == "fit" else f"{role}-d{width}"
+    counts = {"total": total, "nonembedding": body, "with_head": head}
+    conventions = ("6nd", "kaplan", "hoffmann", "attention")
+    rates = {
+        convention: flops_per_token(
+            convention,
+            params_total=total,
+            params_nonembedding=body,
+            params_with_head=head,
+            architecture=shape,
+        )
+        for convention in conventions
+    }
+    header = {
+        "kind": "header",
+        "format": "isoflop-train",
+        "version": 1,
+        "run": name,
+        "sweep": "toy",
+        "role": role,
+        "budget": budget,
+        "architecture": {
+            "layers": 2,
+            "d_model": width,
+            "heads": width // 8,
+            "d_head": 8,
+            "d_ff": 4 * width,
+            "vocab_size": 256,
+            "seq_len": 64,
+            "tied": True,
+            "gated": False,
+            "qk_norm": False,
+        },
+        "params": counts,
+        "tokens_per_step": TOKENS_PER_STEP,
+        "steps": steps,
+        "tokens": steps * TOKENS_PER_STEP,
+        "schedule": {
+            "kind": "cosine",
+            "warmup_steps": steps // 50,
+            "steps": steps,
+            "lr_peak": 1e-2,
+            "lr_end": 1e-3,
+        },
+        "optimizer": {"name": "adamw"},
+        "flops_per_token": rates,
+        "flops_convention": "6nd",
+        "corpus": {"name": "simulated", "sha256": "0" * 64, "train_tokens": 10**9},
+        "tokenizer": {"kind": "bytes", "vocab_size": 256},
+        "seed": seed,
+        "device": "simulated",
+        "dtype": "float64",
+        "software": {"python": "3", "torch": "0", "isoflop": "0"},
+    }
+    noise = np.random.default_rng([seed, width, int(budget / 1e11)])
+    lines = [header]
+    for step in np.unique(np.geomspace(max(1, steps / 50), steps, 30).astype(int)):
+        tokens = int(step) * TOKENS_PER_STEP
+        # an unfinished cosine lags behind the law, which speaks of finished runs
+        lag = 0.05 * (1 - step / steps)
+        loss = float(LAW.loss(total, tokens)) * float(np.exp(noise.normal(0, 1e-3))) + lag
+        lines.append(
+            {
+                "kind": "train",
+                "step": int(step),
+                "tokens": tokens,
+                "train_loss": round(loss, 6),
+                "lr": 1e-3,
+                "grad_norm": 1.0,
+                "tokens_per_second": 1e5,
+            }
+        )
+        lines.append(
+            {
+                "kind": "eval",
+                "step": int(step),
+                "tokens": tokens,
+                "eval_set": "validation",
+                "loss": round(loss, 6),
+                "bits_per_byte": round(loss / float(np.log(2)), 6),
+            }
+        )
+    end = {"kind": "end", "step": steps, "tokens": steps * TOKENS_PER_STEP}
+    lines.append({**end, "status": "finished", "wall_seconds": 1.0})
+    return f"{role}/{name}.jsonl", "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def write_sweep(folder: Path, *, budgets: tuple[float, ...] = BUDGETS) -> None:
+    """Write a sweep: every width at every budget, and two runs held back for the check."""
+    logs = [run_log(width, budget) for budget in budgets for width in WIDTHS]
+    logs += [run_log(width, 4 * budgets[-1], role="check") for width in (64, 96)]
+    for name, text in logs:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "sweep.yaml").write_text(
+        'title: "A toy sweep"\ndescription: "Simulated from a known law, for the tests."\n'
+    )
+
+
+def copy_project(target: Path, *, sweep: bool = True) -> Project:
+    """Copy what the workflow needs, without the shipped sweeps."""
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, target / name, ignore=ignored)
+        else:
+            shutil.copy2(source, target / name)
+    shutil.copytree(ROOT / "data" / "reference", target / "data" / "reference")
+    shutil.copytree(ROOT / "data" / "plans", target / "data" / "plans")
+    (target / "data" / "raw").mkdir(parents=True)
+    if sweep:
+        write_sweep(target / "data" / "raw" / "toy")
+    return Project(target)
