@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from isoflop.config import Section, read_yaml
-from isoflop.laws import ChinchillaLaw, KaplanLaw, kaplan_params_opt
+from isoflop.counting import Architecture, flops_per_token_hoffmann, params_gopher_family
+from isoflop.laws import ChinchillaLaw, KaplanLaw, PowerLaw, kaplan_params_opt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +55,8 @@ class Allocation(Section):
 
     flops: float
     tokens: float
+    misprinted: bool = False
+    """The paper prints something else here; what stands here is C = 6ND, and no line uses it."""
 
 
 class AllocationRow(Section):
@@ -70,6 +74,25 @@ class AllocationTable(Section):
     source: str
     note: str
     rows: list[AllocationRow]
+
+    def params_law(self, approach: PaperApproach) -> PowerLaw:
+        """Give N_opt(C), the straight line through one approach's rows in log-log."""
+        rows = [(getattr(row, approach), row.params) for row in self.rows]
+        sound = [(x.flops, params) for x, params in rows if not x.misprinted]
+        return _line(sound)
+
+    def tokens_law(self, approach: PaperApproach) -> PowerLaw:
+        """Give D_opt(C), the straight line through one approach's rows in log-log."""
+        allocations = [getattr(row, approach) for row in self.rows]
+        return _line([(x.flops, x.tokens) for x in allocations if not x.misprinted])
+
+
+def _line(points: list[tuple[float, float]]) -> PowerLaw:
+    """Read a published table's power law back as the slope of its logarithms."""
+    log_x = [math.log(x) for x, _ in points]
+    log_y = [math.log(y) for _, y in points]
+    slope, intercept = statistics.linear_regression(log_x, log_y)
+    return PowerLaw(coefficient=math.exp(intercept), exponent=slope)
 
 
 class PrintedLaw(Section):
@@ -131,6 +154,19 @@ class FlopRatioTable(Section):
     seq_len: int
     rows: list[FlopRatio]
 
+    def computed(self, row: FlopRatio, params: float) -> float:
+        """Compute one row's ratio of Appendix F's FLOPs, without embeddings and logits, to 6ND."""
+        shape = Architecture(
+            layers=row.layers,
+            d_model=row.d_model,
+            heads=row.heads,
+            d_head=row.d_head,
+            d_ff=row.d_ff,
+            vocab_size=self.vocab_size,
+            seq_len=self.seq_len,
+        )
+        return flops_per_token_hoffmann(shape) / (6.0 * params)
+
 
 class ModelShape(Section):
     """One row of Table A9."""
@@ -149,6 +185,19 @@ class ModelTable(Section):
     source: str
     vocab_size: int
     rows: list[ModelShape]
+
+    def computed(self, row: ModelShape) -> int:
+        """Count one row's parameters with the formula that gives all fifty."""
+        shape = Architecture(
+            layers=row.layers,
+            d_model=row.d_model,
+            heads=row.heads,
+            d_head=row.d_head,
+            d_ff=row.d_ff,
+            vocab_size=self.vocab_size,
+            seq_len=1,
+        )
+        return params_gopher_family(shape)
 
 
 class Hoffmann(Section):
@@ -326,6 +375,21 @@ class TrainedModels(Section):
     rows: list[TrainedModel]
 
 
+class LargeModel(Section):
+    """A large language model with the tokens it was trained on."""
+
+    name: str
+    params: float
+    tokens: float
+
+
+class LargeModels(Section):
+    """Hoffmann's Table 1."""
+
+    source: str
+    rows: list[LargeModel]
+
+
 class FlopCount(Section):
     """One published count of a training's FLOPs."""
 
@@ -369,6 +433,14 @@ class PileTable(Section):
     unit: str
     rows: list[PileResult]
 
+    def mean(self, model: Literal["chinchilla", "gopher"]) -> float:
+        """Average the rows [bits per byte]."""
+        return statistics.fmean(getattr(row, model) for row in self.rows)
+
+    def wins(self) -> int:
+        """Count the subsets on which Chinchilla has the lower loss."""
+        return sum(row.chinchilla < row.gopher for row in self.rows)
+
 
 class TaskResult(Section):
     """One task of MMLU or BIG-bench."""
@@ -386,6 +458,18 @@ class TaskTable(Section):
     note: str
     rows: list[TaskResult]
 
+    def mean(self, model: Literal["chinchilla", "gopher"]) -> float:
+        """Average the rows [% correct]."""
+        return statistics.fmean(getattr(row, model) for row in self.rows)
+
+    def wins(self) -> int:
+        """Count the tasks on which Chinchilla answers better."""
+        return sum(row.chinchilla > row.gopher for row in self.rows)
+
+    def ties(self) -> int:
+        """Count the tasks on which both answer alike."""
+        return sum(row.chinchilla == row.gopher for row in self.rows)
+
 
 class GopherChinchilla(Section):
     """The comparison of Gopher with Chinchilla."""
@@ -393,12 +477,39 @@ class GopherChinchilla(Section):
     citation: Citation
     gopher_citation: Citation
     models: TrainedModels
+    large_models: LargeModels
     gopher_flops: dict[str, FlopCount]
     chinchilla_flops: dict[str, FlopCount]
     headline: HeadlineTable
     pile: PileTable
     mmlu: TaskTable
     bigbench: TaskTable
+
+
+class Effect(Section):
+    """How far one choice moved the exponent a in a published or recomputed study."""
+
+    choice: str
+    """Key of the choice, as the report's ledger uses it."""
+    change: str
+    """What was changed, from what to what."""
+    a_before: float
+    a_after: float
+    quantity: str
+    """What a is the exponent of, where it needs saying."""
+    source: str
+    """Study, and whether published or recomputed from its data."""
+
+
+class Effects(Section):
+    """What the literature says each choice moves."""
+
+    citations: list[Citation]
+    rows: list[Effect]
+
+    def of(self, choice: str) -> list[Effect]:
+        """List the effects of one choice."""
+        return [row for row in self.rows if row.choice == choice]
 
 
 class Reference(Section):
@@ -408,6 +519,7 @@ class Reference(Section):
     kaplan: Kaplan = Field(repr=False)
     besiroglu: Besiroglu = Field(repr=False)
     gopher_chinchilla: GopherChinchilla = Field(repr=False)
+    effects: Effects = Field(repr=False)
 
 
 def read_reference(folder: Path) -> Reference:
@@ -417,4 +529,5 @@ def read_reference(folder: Path) -> Reference:
         kaplan=read_yaml(folder / "kaplan2020.yaml", Kaplan),
         besiroglu=read_yaml(folder / "besiroglu2024.yaml", Besiroglu),
         gopher_chinchilla=read_yaml(folder / "gopher_chinchilla.yaml", GopherChinchilla),
+        effects=read_yaml(folder / "effects.yaml", Effects),
     )
