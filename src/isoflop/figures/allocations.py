@@ -1,0 +1,90 @@
+"""Who would have trained what at Gopher's budget: optimal sizes by every law."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoflop.figures import style
+
+if TYPE_CHECKING:
+    from isoflop.estimates import Optimum
+    from isoflop.figures.inputs import FigureInputs
+
+Item = tuple[str, str, str, float, tuple[float, float] | None]
+
+
+def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
+    """Plot the optimal N of published laws and of the sweep at Gopher's budget."""
+    facts = inputs.reference.gopher_chinchilla
+    budget = facts.gopher_flops["gopher_paper"].flops
+    items = [*_published(inputs, budget), *_sweep(inputs, budget)]
+    figure = style.new_figure(height=0.75 + 0.18 * len(items))
+    axes = figure.add_subplot()
+    for row, (label, colour, marker, params, interval) in enumerate(items):
+        if interval is not None:
+            axes.plot(interval, (-row, -row), color=colour, lw=1.0)
+        axes.plot(params, -row, marker=marker, color=colour, ms=5, mew=0.4, mec="white")
+        right = max(params, interval[1]) if interval else params
+        style.direct_label(axes, right, -row, style.suffixed(params), color=colour, offset=(6, 0))
+        del label
+    style.log_axis(axes.xaxis, counts=True)
+    for model in facts.models.rows:
+        axes.axvline(model.params, color=style.INK, lw=0.7, ls=(0, (1, 2)), zorder=1)
+        axes.annotate(
+            model.name, (model.params, 1.0), xycoords=axes.get_xaxis_transform(),
+            xytext=(0, 3), textcoords="offset points", ha="center", fontsize=style.SMALL,
+        )
+    axes.set_yticks([-row for row in range(len(items))], [item[0] for item in items])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set(
+        xlabel=f"Optimal parameters $N$ at {style.power(budget)} FLOPs",
+        ylim=(0.7 - len(items), 0.7),
+    )
+    axes.margins(x=0.12)
+    said = "; ".join(f"{label.replace(chr(10), ' ')}: {style.suffixed(n)}" for label, _, _, n, _ in items)
+    return style.Drawn(
+        figure,
+        f"Optimal parameters at {style.spoken(budget)} FLOPs by each law, with Gopher’s and "
+        f"Chinchilla’s sizes marked. {said}.",
+    )
+
+
+def _published(inputs: FigureInputs, budget: float) -> list[Item]:
+    """Evaluate the published laws."""
+    reference = inputs.reference
+    tables = reference.hoffmann.optimal_allocations
+    grey = style.PUBLISHED
+    items: list[Item] = [
+        (f"Hoffmann {style.NAMES[row.approach]}", grey, style.MARKERS[row.approach],
+         tables.params_law(row.approach)(budget), None)
+        for row in reference.hoffmann.exponents.rows
+    ]
+    triangle, diamond = style.MARKERS["parametric"], style.MARKERS["kaplan"]
+    items.append(("Hoffmann’s $L(N, D)$", grey, triangle,
+                  float(reference.hoffmann.law.params_opt(budget)), None))
+    items.append(("Besiroglu’s $L(N, D)$", grey, triangle,
+                  float(reference.besiroglu.law.params_opt(budget)), None))
+    for name, convention in ((r"$C_{\rm min} = C$", "minimum"), (r"$C_{\rm min} = C/2$", "critical_batch")):
+        params = reference.kaplan.params_opt(budget, convention=convention)  # type: ignore[arg-type]
+        items.append((f"Kaplan, {name}", grey, diamond, params, None))
+    return items
+
+
+def _sweep(inputs: FigureInputs, budget: float) -> list[Item]:
+    """Read the sweep's own extrapolations."""
+    items: list[Item] = []
+    for approach, estimate in inputs.fitted.items():
+        optimum = _at(estimate.optima, budget)
+        if optimum is not None:
+            items.append((
+                f"This sweep, {style.NAMES[approach]}", style.COLOURS[approach],
+                style.MARKERS[approach], optimum.params.value, optimum.params.intervals.get("0.95"),
+            ))
+    return items
+
+
+def _at(optima: list[Optimum], budget: float) -> Optimum | None:
+    """Find the optimum at a budget."""
+    return next((o for o in optima if abs(o.flops / budget - 1) < 1e-9), None)

@@ -1,0 +1,95 @@
+"""Two runs of equal compute, one sized by Kaplan's exponent, one by Chinchilla's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from isoflop.figures import style
+from isoflop.figures.inputs import counted, loss_law, params_law, quantiles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from isoflop.figures.inputs import FigureInputs
+
+NONE = (
+    "The sweep has no pair of check runs: two runs of equal compute above the fitted budgets, with "
+    "`role: check` in sweep.yaml."
+)
+
+
+def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
+    """Plot the measured losses over the parametric prediction at their compute."""
+    estimate = inputs.fitted.get("parametric") or next(iter(inputs.fitted.values()), None)
+    if estimate is None:
+        return style.NothingToShow("No approach gave an estimate for this sweep.")
+    pair = counted(inputs.losses.filter(pl.col("role") == "check"), estimate).sort("params")
+    if pair.height < 2:
+        return style.NothingToShow(NONE)
+    flops = float(pair["flops"].median())  # type: ignore[arg-type]
+    figure = style.new_figure(width=style.PAGE * 0.8, height=2.9)
+    axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.32))
+    low, high = float(pair["params"].min()) / 3, float(pair["params"].max()) * 3  # type: ignore[arg-type]
+    n = np.geomspace(low, high, 100)
+    parametric = inputs.fitted.get("parametric")
+    if parametric is not None:
+        loss = loss_law(parametric).loss(n, flops / (6 * n))
+        colour = style.COLOURS["parametric"]
+        axes.plot(n, loss, color=colour, ls=(0, (3, 1.5)), gid="predicted")
+        style.direct_label(axes, n[-1], float(loss[-1]), "predicted by\n3 Parametric", color=colour)
+    for run, params, measured in pair.select("run", "params", "loss").iter_rows():
+        axes.plot(params, measured, marker="o", ms=5, color=style.INK, ls="", gid=f"run-{run}")
+        style.direct_label(
+            axes, params, measured, f"{label_of(run)}\nmeasured {measured:.4f}",
+            offset=(0, 14), ha="center",
+        )
+    _optima(strip, inputs, flops)
+    axes.margins(y=0.2)
+    axes.set(ylabel=style.LOSS, xscale="log")
+    strip.set(xlabel=style.PARAMS)
+    style.log_axis(strip.xaxis, counts=True)
+    listed = " and ".join(
+        f"{run} with {style.suffixed(params)} parameters and loss {loss:.4f}"
+        for run, params, loss in pair.select("run", "params", "loss").iter_rows()
+    )
+    return style.Drawn(
+        figure,
+        f"Loss against parameters at {style.spoken(flops)} FLOPs: the measured losses of {listed}, "
+        "over the curve that the parametric approach predicts; each approach’s optimal size is "
+        "marked at the foot with its 95 % interval.",
+    )
+
+
+def label_of(run: str) -> str:
+    """Say whose exponent sized a check run, by the first word of its name."""
+    word = run.split("-")[0].lower()
+    return {"kaplan": "Kaplan’s exponent", "chinchilla": "Chinchilla’s exponent"}.get(word, run)
+
+
+def _optima(axes: Axes, inputs: FigureInputs, flops: float) -> None:
+    """Mark each approach's N_opt with its interval."""
+    fitted = {
+        approach: estimate
+        for approach, estimate in inputs.fitted.items()
+        if estimate.counting.params == "total"
+    }
+    for row, (approach, estimate) in enumerate(fitted.items()):
+        colour = style.COLOURS[approach]
+        best = float(params_law(estimate)(flops))
+        band = quantiles(inputs, estimate, "params", np.array([flops]), level=0.95)
+        if band is not None:
+            axes.plot([band[0][0], band[1][0]], [-row, -row], color=colour, lw=1)
+        axes.plot(
+            best, -row, marker=style.MARKERS[approach], ms=5, color=colour, mew=0.4, mec="white",
+            gid=f"optimum-{approach}",
+        )
+    axes.set_yticks(
+        [-row for row in range(len(fitted))], [f"$N^*$, {style.NAMES[name]}" for name in fitted]
+    )
+    axes.set_ylim(0.6 - len(fitted), 0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,82 @@
+"""Where the sweep's runs lie: N against D, with lines of equal compute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from isoflop.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from isoflop.figures.inputs import FigureInputs
+
+KINDS = {
+    "fit": ("fitted", "o", 16.0),
+    "check": ("check pair", "*", 60.0),
+    "tuning": ("learning-rate tuning", "+", 18.0),
+    "left out": ("left out", "x", 18.0),
+}
+
+
+def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
+    """Plot every run of the sweep, the ones left out too."""
+    runs = inputs.runs.with_columns(
+        pl.when("excluded").then(pl.lit("left out")).otherwise(pl.col("role").cast(pl.String))
+        .alias("kind")
+    )
+    figure = style.new_figure(height=2.9)
+    axes = figure.add_subplot()
+    axes.set(xscale="log", yscale="log", xlabel=style.TOKENS, ylabel=style.PARAMS)
+    budgets = sorted(runs["budget"].drop_nulls().unique().to_list())
+    shade = dict(zip(budgets, style.shades(budgets), strict=True)) if budgets else {}
+    counts = {}
+    for kind, (label, marker, size) in KINDS.items():
+        rows = runs.filter(pl.col("kind") == kind)
+        if rows.is_empty():
+            continue
+        counts[label] = rows.height
+        axes.scatter(
+            rows["tokens"],
+            rows["params_total"],
+            marker=marker,
+            s=size,
+            linewidths=0.8,
+            color=[shade.get(budget, style.QUIET) for budget in rows["budget"]],
+            label=f"{label} ({rows.height})",
+            gid=f"runs-{kind.replace(' ', '-')}",
+            zorder=3,
+        )
+    _equal_compute(axes, runs.filter(~pl.col("excluded")), shade)
+    style.log_axis(axes.xaxis, counts=True)
+    style.log_axis(axes.yaxis, counts=True)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="Runs", alignment="left")
+    listed = ", ".join(f"{number} {label}" for label, number in counts.items())
+    low, high = runs["params_total"].min(), runs["params_total"].max()
+    return style.Drawn(
+        figure,
+        f"Scatter plot of parameters against training tokens, one mark per run: {listed}. Sizes "
+        f"run from {style.suffixed(float(low))} to {style.suffixed(float(high))} parameters. "  # type: ignore[arg-type]
+        "Dashed lines of equal compute fall from upper left to lower right.",
+    )
+
+
+def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> None:
+    """Draw a line of equal 6ND through the runs of each budget, labelled at its largest run."""
+    limits = axes.get_xlim(), axes.get_ylim()
+    for budget, colour in shade.items():
+        rows = runs.filter(pl.col("budget") == budget).sort("params_total")
+        if rows.is_empty():
+            continue
+        n = rows["params_total"].to_numpy()
+        flops = float(np.median(6.0 * n * rows["tokens"].to_numpy()))
+        ends = np.array([n[0] / 1.3, n[-1] * 1.3])
+        axes.plot(flops / (6.0 * ends), ends, color=colour, lw=0.6, ls=(0, (4, 3)), zorder=1)
+        style.direct_label(
+            axes, flops / (6.0 * ends[-1]), ends[-1], style.power(budget), color=colour,
+            offset=(0, 3), ha="center", va="bottom",
+        )
+    axes.set(xlim=limits[0], ylim=(limits[1][0], limits[1][1] * 1.4))

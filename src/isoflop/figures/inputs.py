@@ -1,0 +1,124 @@
+"""What the figures are drawn from, and the laws that estimates stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+
+from isoflop.estimates import Estimate
+from isoflop.laws import ChinchillaLaw, PowerLaw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from isoflop.config import FiguresSettings
+    from isoflop.estimates import Approach, Refusal
+    from isoflop.reference import Reference
+
+    Floats = NDArray[np.float64]
+
+Axis = Literal["params", "tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class FigureInputs:
+    """One sweep's tables and estimates, and the published facts."""
+
+    sweep: str
+    losses: pl.DataFrame
+    runs: pl.DataFrame
+    estimates: Mapping[Approach, Estimate | Refusal]
+    draws: Mapping[Approach, pl.DataFrame]
+    reference: Reference
+    settings: FiguresSettings
+
+    @property
+    def fitted(self) -> dict[Approach, Estimate]:
+        """The approaches that gave an estimate."""
+        return {
+            approach: estimate
+            for approach, estimate in self.estimates.items()
+            if isinstance(estimate, Estimate)
+        }
+
+    def refusal(self, approach: Approach) -> str:
+        """Say why an approach gave no estimate."""
+        estimate = self.estimates.get(approach)
+        if estimate is None:
+            return f"The approach '{approach}' was not run on this sweep."
+        return getattr(estimate, "refused", "")
+
+    def points(self, estimate: Estimate, *, final: bool = True) -> pl.DataFrame:
+        """Give the fitted points under an estimate's counting: run, N, D, C, L and budget."""
+        return counted(
+            self.losses.filter(pl.col("role") == "fit"), estimate, final=final
+        )
+
+
+def counted(losses: pl.DataFrame, estimate: Estimate, *, final: bool = True) -> pl.DataFrame:
+    """Name the columns of a loss table by an estimate's counting conventions."""
+    chosen = losses.filter(pl.col("is_final")) if final else losses
+    return chosen.select(
+        "run",
+        pl.col(f"params_{estimate.counting.params}").alias("params"),
+        "tokens",
+        pl.col(f"flops_{estimate.counting.flops}").alias("flops"),
+        "loss",
+        "budget",
+        "is_final",
+        "schedule_fraction",
+    ).drop_nulls(["params", "flops"])
+
+
+def params_law(estimate: Estimate) -> PowerLaw:
+    """Give N_opt(C): every approach's optimum is a power law of C."""
+    optimum = estimate.optima[0]
+    exponent = estimate.a.value
+    return PowerLaw(optimum.params.value / optimum.flops**exponent, exponent)
+
+
+def tokens_law(estimate: Estimate) -> PowerLaw:
+    """Give D_opt(C)."""
+    optimum = estimate.optima[0]
+    exponent = estimate.b.value
+    return PowerLaw(optimum.tokens.value / optimum.flops**exponent, exponent)
+
+
+def loss_law(estimate: Estimate) -> ChinchillaLaw:
+    """Give L(N, D) of the parametric approach."""
+    values = {name: estimate.parameters[name].value for name in ("E", "A", "B", "alpha", "beta")}
+    return ChinchillaLaw(**values)
+
+
+def quantiles(
+    inputs: FigureInputs, estimate: Estimate, axis: Axis, flops: Floats, *, level: float
+) -> tuple[Floats, Floats] | None:
+    """Give the pointwise percentile band of N_opt(C) or D_opt(C) over the draws.
+
+    Returns
+    -------
+    Lower and upper end at each C; None where there are no draws.
+    """
+    draws = inputs.draws.get(estimate.approach)
+    if draws is None or draws.is_empty():
+        return None
+    tail = (1.0 - level) / 2.0
+    low, high = np.nanquantile(_law_draws(draws, axis, flops), [tail, 1.0 - tail], axis=0)
+    return np.asarray(low), np.asarray(high)
+
+
+def _law_draws(draws: pl.DataFrame, axis: Axis, flops: Floats) -> Floats:
+    """Evaluate every draw's N_opt(C) or D_opt(C), (draws, flops)."""
+    if "alpha" in draws.columns:
+        columns = (draws[name].to_numpy() for name in ("E", "A", "B", "alpha", "beta"))
+        laws = [ChinchillaLaw(*map(float, row)) for row in zip(*columns, strict=True)]
+        optimum = ChinchillaLaw.params_opt if axis == "params" else ChinchillaLaw.tokens_opt
+        return np.array([optimum(law, flops) for law in laws])
+    coefficient, exponent = ("N_coefficient", "a") if axis == "params" else ("D_coefficient", "b")
+    law = PowerLaw(draws[coefficient].to_numpy()[:, None], draws[exponent].to_numpy()[:, None])  # type: ignore[arg-type]
+    return np.asarray(law(flops[None, :]))

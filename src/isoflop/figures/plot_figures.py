@@ -1,0 +1,70 @@
+"""Draw all figures of one sweep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.figures import (
+    allocations,
+    check_pair,
+    design,
+    downstream,
+    exponents,
+    isoflop_profiles,
+    parametric_fit,
+    predictions,
+    residuals,
+    style,
+    svg,
+    training_curves,
+)
+from isoflop.files import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from isoflop.figures.inputs import FigureInputs
+
+FIGURES: Final[dict[str, Callable[[FigureInputs], style.Drawn | style.NothingToShow]]] = {
+    "predictions": predictions.draw,
+    "training_curves": training_curves.draw,
+    "isoflop_profiles": isoflop_profiles.draw,
+    "parametric_fit": parametric_fit.draw,
+    "design": design.draw,
+    "exponents": exponents.draw,
+    "check_pair": check_pair.draw,
+    "allocations": allocations.draw,
+    "downstream": downstream.draw,
+    "residuals": residuals.draw,
+}
+"""Every figure, by the name of its files."""
+
+
+def plot_figures(inputs: FigureInputs, folder: Path) -> None:
+    """Draw every figure as SVG and PDF, and say in figures.json what each shows.
+
+    A figure that has nothing to show for this sweep gets an entry with the reason, and files that
+    hold the reason as text, so that every expected file exists.
+    """
+    from matplotlib import rc_context
+
+    style.register_fonts()
+    manifest: dict[str, Any] = {}
+    with rc_context(style.RC):
+        for name, draw in FIGURES.items():
+            drawn = draw(inputs)
+            if isinstance(drawn, style.NothingToShow):
+                manifest[name] = {"shown": False, "reason": drawn.reason, "alt": drawn.reason}
+                drawn = _placeholder(drawn.reason)
+            else:
+                manifest[name] = {"shown": True, "reason": "", "alt": drawn.alt}
+            svg.save(drawn.figure, folder, name)
+    write_json(folder / "figures.json", manifest)
+
+
+def _placeholder(reason: str) -> style.Drawn:
+    """Write the reason where the figure would be."""
+    figure = style.new_figure(height=0.6)
+    figure.text(0.01, 0.5, reason, va="center", wrap=True, color=style.QUIET)
+    return style.Drawn(figure, reason)

@@ -1,0 +1,112 @@
+"""Hoffmann's Figure 1: the predictions of all approaches, Kaplan's line, and large models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isoflop.figures import style
+from isoflop.figures.frontier import draw_law
+from isoflop.figures.inputs import params_law
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from isoflop.figures.inputs import FigureInputs
+
+    Floats = NDArray[np.float64]
+
+MODELS = ("Chinchilla", "Gopher", "GPT-3", "MT-NLG 530B")
+
+
+def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
+    """Overlay N_opt(C) of every approach, over the data and up to the largest budget asked for."""
+    fitted = inputs.fitted
+    if not fitted:
+        return style.NothingToShow("No approach gave an estimate for this sweep.")
+    figure = style.new_figure(height=3.1)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    top = max(estimate.flops_range[1] for estimate in fitted.values())
+    goal = max(optimum.flops for estimate in fitted.values() for optimum in estimate.optima)
+    _laws(left, inputs, end=10.0 * top)
+    _laws(right, inputs, end=max(3.0 * goal, 10.0 * top))
+    models = _large_models(right, inputs, goal)
+    _data_end(left, top)
+    _data_end(right, top)
+    left.set_title("a  Over the data and a decade beyond")
+    right.set_title(f"b  Extrapolated by {np.log10(goal / top):.1f} decades")
+    found = "; ".join(
+        f"{style.NAMES[approach]} {estimate.a.value:.3f}" for approach, estimate in fitted.items()
+    )
+    return style.Drawn(
+        figure,
+        "Two panels of optimal parameters against compute on logarithmic axes, the first over the "
+        f"data, the second up to {style.spoken(goal)} FLOPs. Slopes of the lines: {found}; "
+        f"Kaplan’s published line {inputs.reference.kaplan.optimal_allocation.p_N:.2f}. Lines are "
+        f"dashed beyond the data and carry 95 % bands. {models}",
+    )
+
+
+def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
+    """Draw every approach's line and the published ones up to one C, each labelled there."""
+    labels = []
+    for approach, estimate in inputs.fitted.items():
+        draw_law(axes, inputs, estimate, "params", beyond=end / estimate.flops_range[1])
+        name = style.NAMES[approach]
+        labels.append((name, style.COLOURS[approach], float(params_law(estimate)(end))))
+    low = min(estimate.flops_range[0] for estimate in inputs.fitted.values())
+    flops = np.array([low, end])
+    for name, dashes, values in _published(inputs, flops):
+        axes.plot(
+            flops, values, color=style.PUBLISHED, lw=0.9, ls=(0, dashes), zorder=3,
+            gid=f"published-{name.split()[0].lower()}",
+        )
+        labels.append((name, style.PUBLISHED, float(values[-1])))
+    style.log_axis(axes.xaxis)
+    style.log_axis(axes.yaxis, counts=True)
+    axes.set(xlabel=style.FLOPS, ylabel=style.PARAMS)
+    style.label_ends(axes, end, labels)
+
+
+def _published(
+    inputs: FigureInputs, flops: Floats
+) -> list[tuple[str, tuple[float, float], Floats]]:
+    """Evaluate Kaplan's law and Hoffmann's, as his Table 3 has it."""
+    reference = inputs.reference
+    kaplan = [reference.kaplan.params_opt(float(c), convention="minimum") for c in flops]
+    hoffmann = reference.hoffmann.optimal_allocations.params_law("envelope")(flops)
+    return [("Kaplan 2020", (1, 1), np.array(kaplan)), ("Hoffmann 2022", (5, 1.5), hoffmann)]
+
+
+def _large_models(axes: Axes, inputs: FigureInputs, goal: float) -> str:
+    """Mark the large models that lie in range, at C = 6ND."""
+    models = [
+        model
+        for model in inputs.reference.gopher_chinchilla.large_models.rows
+        if model.name in MODELS and 6.0 * model.params * model.tokens < 3.0 * goal
+    ]
+    if not models:
+        return "No large model lies in range."
+    for model in models:
+        star = model.name == "Chinchilla"
+        axes.plot(
+            6.0 * model.params * model.tokens, model.params, ls="", marker="*" if star else "o",
+            ms=7 if star else 3.5, mew=0.4, mec="white", color=style.INK, zorder=6,
+            gid=f"model-{model.name.split()[0]}",
+        )
+    left = min(6.0 * model.params * model.tokens for model in models)
+    labels = [(model.name, style.INK, model.params) for model in models]
+    style.label_ends(axes, left, labels, side="left")
+    return f"Marked: {', '.join(model.name for model in models)}."
+
+
+def _data_end(axes: Axes, top: float) -> None:
+    """Mark where the data end."""
+    axes.axvline(top, color=style.QUIET, lw=0.6, ls=(0, (1, 2)), zorder=1)
+    axes.annotate(
+        "data end", (top, 0.02), xycoords=axes.get_xaxis_transform(), rotation=90,
+        xytext=(-2, 0), textcoords="offset points", ha="right", va="bottom",
+        fontsize=style.SMALL - 0.5, color=style.QUIET,
+    )

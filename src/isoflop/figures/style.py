@@ -1,0 +1,285 @@
+"""One look for all figures: palette, font, sizes, axes.
+
+Figures are made without pyplot: importing is cheap and nothing is global, so they could be drawn
+in threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+    from numpy.typing import ArrayLike, NDArray
+
+    from isoflop.estimates import Approach
+
+    Floats = NDArray[np.float64]
+
+PAGE: Final = 6.3
+"""Width of a text column on A4 [inch]: figures are shown at this size, so 8 pt stays 8 pt."""
+FONT_SIZE: Final = 8.0
+SMALL: Final = 7.0
+FONTS: Final = Path(__file__).parent / "fonts"
+
+INK: Final = "#1f2328"
+QUIET: Final = "#6a737d"
+FAINT: Final = "#d8dce1"
+PUBLISHED: Final = "#57606a"
+
+# Okabe and Ito's colours, darkened where thin lines on white need it: told apart by the
+# colour-blind, and each approach has a marker and a dash pattern of its own as well
+COLOURS: Final[dict[Approach, str]] = {
+    "envelope": "#0072b2",
+    "profiles": "#d55e00",
+    "parametric": "#008f6b",
+    "kaplan": "#b0508c",
+}
+MARKERS: Final[dict[Approach, str]] = {
+    "envelope": "o",
+    "profiles": "s",
+    "parametric": "^",
+    "kaplan": "D",
+}
+NAMES: Final[dict[Approach, str]] = {
+    "envelope": "1 Envelope",
+    "profiles": "2 Profiles",
+    "parametric": "3 Parametric",
+    "kaplan": "Kaplan’s fit",
+}
+LOSS: Final = "Loss $L$ (nats per token)"
+FLOPS: Final = "Training compute $C$ (FLOPs)"
+PARAMS: Final = "Parameters $N$"
+TOKENS: Final = "Training tokens $D$"
+
+RC: Final[dict[str, Any]] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.grid.which": "major",
+    "axes.labelcolor": INK,
+    "axes.labelpad": 3.0,
+    "axes.labelsize": FONT_SIZE,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 6.0,
+    "axes.titlesize": FONT_SIZE,
+    "axes.titleweight": "semibold",
+    "axes.unicode_minus": True,
+    "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.03,
+    "font.family": "Inter",
+    "font.size": FONT_SIZE,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.4,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.6,
+    "mathtext.bf": "Inter:semibold",
+    "mathtext.fontset": "custom",
+    "mathtext.it": "STIXGeneral:italic",
+    "mathtext.rm": "Inter",
+    "path.simplify": True,
+    "pdf.fonttype": 42,
+    # outlines: the same picture on every machine, with or without the font
+    "svg.fonttype": "path",
+    "svg.hashsalt": "isoflop",
+    "text.color": INK,
+    "xtick.color": INK,
+    "xtick.labelsize": SMALL,
+    "xtick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "xtick.minor.size": 1.4,
+    "xtick.minor.width": 0.4,
+    "ytick.color": INK,
+    "ytick.labelsize": SMALL,
+    "ytick.major.size": 2.5,
+    "ytick.major.width": 0.6,
+    "ytick.minor.size": 1.4,
+    "ytick.minor.width": 0.4,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure with the words for those who do not see it."""
+
+    figure: Figure
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToShow:
+    """Why a figure is empty for this sweep, in a whole sentence."""
+
+    reason: str
+
+
+@cache
+def register_fonts() -> None:
+    """Make the shipped font known to matplotlib."""
+    from matplotlib.font_manager import fontManager
+
+    for path in sorted(FONTS.glob("*.ttf")):
+        fontManager.addfont(path)
+
+
+def new_figure(*, width: float = PAGE, height: float) -> Figure:
+    """Make an empty figure [inch]; call inside ``matplotlib.rc_context(RC)``."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasSVG(figure)
+    return figure
+
+
+def sequential() -> Colormap:
+    """Give viridis without its palest end, which would vanish on white."""
+    import matplotlib as mpl
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, 128))
+    return LinearSegmentedColormap.from_list("isoflop", colours)
+
+
+def shades(values: ArrayLike) -> list[tuple[float, float, float, float]]:
+    """Colour positive values by their logarithm, from dark (small) to bright (large)."""
+    logs = np.log(np.asarray(values, dtype=np.float64))
+    spread = float(np.ptp(logs)) or 1.0
+    return [tuple(colour) for colour in sequential()((logs - logs.min()) / spread)]
+
+
+def suffixed(value: float, digits: int = 3) -> str:
+    """Write a count as the field does: 12.3k, 70B, 1.33T; powers of ten beyond."""
+    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"), (1.0, "")):
+        rounded = float(f"{value:.{digits}g}")
+        if rounded >= size and rounded < 1e16:
+            return f"{rounded / size:.{digits}g}{suffix}"
+    return power(value, digits)
+
+
+def power(value: float, digits: int = 3) -> str:
+    """Write a number as mantissa and power of ten, in mathtext: $5.76 × 10^{23}$."""
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    base = rf"10^{{{int(exponent)}}}"
+    return f"${base}$" if mantissa == "1" else rf"{mantissa} × ${base}$"
+
+
+def log_axis(axis: Any, *, counts: bool = False) -> None:
+    """Scale an axis logarithmically, with decades as 10^x or as 1k, 10k, 1M.
+
+    Call it after plotting: where less than two decades are shown, 2 and 5 get labels too.
+    """
+    from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
+
+    axis.axes.set_xscale("log") if axis.axis_name == "x" else axis.axes.set_yscale("log")
+    low, high = axis.get_view_interval()
+    decades = np.log10(high / low)
+    if counts:
+        subs = (1.0, 2.0, 5.0) if decades < 1.4 else (1.0, 3.0) if decades < 2.3 else (1.0,)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: suffixed(value)))
+    else:
+        axis.set_major_formatter(LogFormatterSciNotation())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def plain_log_axis(axis: Any, low: float, high: float, *, count: int = 5) -> None:
+    """Scale an axis that spans less than a decade: round values, evenly chosen, as ticks."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+    axis.axes.set_xscale("log") if axis.axis_name == "x" else axis.axes.set_yscale("log")
+    ticks = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if tick > 0]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def direct_label(axes: Axes, x: float, y: float, text: str, **style: Any) -> Text:
+    """Write beside a line or a point, on a white halo so that grid and lines do not cross it."""
+    from matplotlib.patheffects import withStroke
+
+    offset = style.pop("offset", (4, 0))
+    style.setdefault("fontsize", SMALL)
+    style.setdefault("va", "center")
+    label = axes.annotate(
+        text, (x, y), xytext=offset, textcoords="offset points", annotation_clip=False, **style
+    )
+    label.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
+    return label
+
+
+def label_ends(
+    axes: Axes,
+    x: float,
+    labels: Sequence[tuple[str, str, float]],
+    *,
+    side: Literal["left", "right"] = "right",
+) -> None:
+    """Label lines where they end, moved apart vertically until no two labels touch.
+
+    Parameters
+    ----------
+    axes : with its scales and limits set.
+    x : where the lines end.
+    labels : text, colour and y of each line.
+    side : on which side of x the labels stand.
+    """
+    to_points = 72.0 / axes.figure.dpi
+    heights = [float(axes.transData.transform((x, y))[1]) * to_points for _, _, y in labels]
+    for (text, colour, y), height, moved in zip(
+        labels, heights, spread_labels(heights, 8.5), strict=True
+    ):
+        right = side == "right"
+        direct_label(
+            axes, x, y, text, color=colour, ha="left" if right else "right",
+            offset=(4 if right else -6, moved - height),
+        )
+
+
+def spread_labels(positions: Sequence[float], gap: float) -> list[float]:
+    """Move label positions apart until none is nearer than the gap, keeping their order.
+
+    Parameters
+    ----------
+    positions : wanted positions, in any order.
+    gap : least distance, in the same unit.
+    """
+    order = np.argsort(positions, kind="stable")
+    wanted = np.asarray(positions, dtype=np.float64)[order]
+    # pool neighbours that are too near around their common mean (pool adjacent violators)
+    shifted = wanted - gap * np.arange(len(wanted))
+    blocks: list[tuple[float, int]] = []
+    for value in shifted:
+        blocks.append((float(value), 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (low, m), (high, n) = blocks[-2:]
+            blocks[-2:] = [((low * m + high * n) / (m + n), m + n)]
+    pooled = np.concatenate([np.full(n, value) for value, n in blocks]) if blocks else wanted
+    result = np.empty(len(wanted))
+    result[order] = pooled + gap * np.arange(len(wanted))
+    return [float(value) for value in result]
+
+
+def spoken(value: float, digits: int = 3) -> str:
+    """Write a number as mantissa and power of ten for alternative texts: 5.76e23."""
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{mantissa}e{int(exponent)}"

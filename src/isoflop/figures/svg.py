@@ -1,0 +1,42 @@
+"""Saving figures so that the same data give the same bytes, and so that SVGs can share a page."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING
+
+from isoflop.files import replacing, write_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+NUMBER = re.compile(r"-?\d+\.\d{3,}")
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write a figure as SVG and PDF."""
+    write_text(folder / f"{name}.svg", svg_text(figure, name))
+    with replacing(folder / f"{name}.pdf") as temporary:
+        figure.savefig(
+            temporary, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None}
+        )
+
+
+def svg_text(figure: Figure, name: str) -> str:
+    """Write a figure as SVG whose coordinates are rounded and whose ids carry the figure's name."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = NUMBER.sub(_rounded, buffer.getvalue())
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def _rounded(match: re.Match[str]) -> str:
+    """Round to a hundredth of a point, far below what anyone sees."""
+    rounded = f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
+    return "0" if rounded in {"-0", ""} else rounded

@@ -1,0 +1,71 @@
+"""Hoffmann's Figure 2: training curves with their envelope, and N and D along it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from isoflop.figures import style
+from isoflop.figures.frontier import draw_scaling
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from isoflop.figures.inputs import FigureInputs
+
+
+def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
+    """Plot loss against compute for every run, then N and D of the lowest loss."""
+    estimate = inputs.fitted.get("envelope")
+    if estimate is None:
+        return style.NothingToShow(inputs.refusal("envelope"))
+    points = inputs.points(estimate, final=False)
+    figure = style.new_figure(height=2.45)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.35, 1, 1))
+    _curves(left, points)
+    frontier = pl.DataFrame(estimate.diagnostics["winners"])
+    left.plot(frontier["flops"], frontier["loss"], color=style.INK, lw=1.0, gid="envelope")
+    left.set_title("a  Training curves")
+    for axes, axis, title in ((middle, "params", "b  N on the envelope"),
+                              (right, "tokens", "c  D on the envelope")):
+        axes.plot(
+            frontier["flops"], frontier[axis], ls="", marker="o", ms=2.0, mew=0,
+            color=style.QUIET, alpha=0.6, gid=f"frontier-{axis}",
+        )
+        draw_scaling(axes, inputs, estimate, axis)
+        axes.set_title(title)
+    sizes = points["params"].n_unique()
+    return style.Drawn(
+        figure,
+        f"Three panels. First: loss against training compute for {points['run'].n_unique()} runs "
+        f"of {sizes} sizes, coloured by size, with the lower envelope in black. Second and third: "
+        "parameters and tokens of the runs on the envelope against compute, with the fitted power "
+        f"laws of exponents {estimate.a.value:.3f} and {estimate.b.value:.3f}.",
+    )
+
+
+def _curves(axes: Axes, points: pl.DataFrame) -> None:
+    """Draw each run's curve, coloured by its size."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FuncFormatter
+
+    sizes = points["params"]
+    scale = ScalarMappable(LogNorm(float(sizes.min()), float(sizes.max())), style.sequential())  # type: ignore[arg-type]
+    for (run,), curve in points.sort("run", "flops").group_by("run", maintain_order=True):
+        colour = scale.to_rgba(curve["params"][0])
+        axes.plot(curve["flops"], curve["loss"], color=colour, lw=0.6, alpha=0.8, gid=f"run-{run}")
+    style.log_axis(axes.xaxis)
+    finals = points.filter("is_final")["loss"]
+    low = float(finals.min())  # type: ignore[arg-type]
+    high = min(float(points["loss"].max()), float(finals.max()) * 1.25)  # type: ignore[arg-type]
+    style.plain_log_axis(axes.yaxis, low, high)
+    axes.set(xlabel=style.FLOPS, ylabel=style.LOSS, ylim=(low * 0.97, high))
+    bar = axes.figure.colorbar(scale, ax=axes, location="top", aspect=30, pad=0.02, shrink=0.95)
+    bar.set_label("Parameters $N$", size=style.SMALL, labelpad=2)
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.suffixed(value)))
+    bar.ax.minorticks_off()
+    bar.outline.set_visible(False)
+
+

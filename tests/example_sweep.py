@@ -1,0 +1,387 @@
+"""A made-up sweep with made-up estimates, for the tests of the rooms that only read.
+
+Losses follow a known law with noise; estimates are that law's numbers with draws around them. No
+fitting happens here, so these tests say nothing about the approaches, and need none of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from isoflop.estimates import (
+    Counting,
+    Estimate,
+    Optimum,
+    Provenance,
+    Quantity,
+    Refusal,
+    write_estimate,
+)
+from isoflop.laws import ChinchillaLaw
+from isoflop.tables import Files, LeftOut, Losses, Runs, write_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAW = ChinchillaLaw(E=0.8, A=13.4, B=208.0, alpha=0.35, beta=0.37)
+BUDGETS = (3e11, 1e12, 3e12, 1e13)
+CHECK_BUDGET = 3e13
+REPORT_BUDGETS = (1e13, 1e15, 5.76e23)
+DRAWS = 200
+SWEEP = "made-up"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the example's files are, in the project's own layout."""
+
+    root: Path
+    losses: Path
+    left_out: Path
+    runs: Path
+    files: Path
+    estimates: Path
+    sidecar: Path
+
+
+def sizes(budget: float) -> np.ndarray:
+    """Nine sizes around the optimum."""
+    return float(LAW.params_opt(budget)) * np.geomspace(1 / 6, 6, 9)
+
+
+def write(root: Path, *, check: bool = True, refuse: tuple[str, ...] = ()) -> Paths:
+    """Write every input of figures and report below root."""
+    paths = Paths(
+        root=root,
+        losses=root / f"data/losses/{SWEEP}.parquet",
+        left_out=root / f"data/losses/{SWEEP}.left_out.parquet",
+        runs=root / f"data/curves/{SWEEP}.runs.parquet",
+        files=root / f"data/curves/{SWEEP}.files.parquet",
+        estimates=root / f"data/estimates/{SWEEP}",
+        sidecar=root / f"data/raw/{SWEEP}/sweep.yaml",
+    )
+    planned = _planned(check=check)
+    write_table(_runs(planned), Runs, paths.runs)
+    write_table(_losses(planned), Losses, paths.losses)
+    write_table(_files(planned), Files, paths.files)
+    write_table(_left_out(), LeftOut, paths.left_out)
+    paths.sidecar.parent.mkdir(parents=True, exist_ok=True)
+    paths.sidecar.write_text(
+        "title: A made-up sweep\ndescription: Losses of a known law with noise.\n", encoding="utf-8"
+    )
+    for approach in ("envelope", "profiles", "parametric", "kaplan"):
+        estimate, draws = estimates(approach, refused=approach in refuse)
+        write_estimate(estimate, paths.estimates / f"{approach}.json")
+        draws.write_parquet(paths.estimates / f"{approach}.draws.parquet")
+    return paths
+
+
+def _planned(*, check: bool) -> list[dict[str, Any]]:
+    """List the runs: IsoFLOP rows, two tuning runs, and the pair of check runs."""
+    runs = [
+        {"run": f"c{budget:.0e}-n{n:.0f}", "role": "fit", "budget": budget, "n": float(n)}
+        for budget in BUDGETS
+        for n in sizes(budget)
+    ]
+    runs += [
+        {"run": f"lr{lr}-c2e11", "role": "tuning", "budget": 2e11, "n": 7216.0}
+        for lr in (0.001, 0.002)
+    ]
+    if check:
+        middle = BUDGETS[1]
+        for label, a in (("kaplan", 0.73), ("chinchilla", 0.5)):
+            n = float(LAW.params_opt(middle)) * (CHECK_BUDGET / middle) ** a
+            runs.append(
+                {"run": f"{label}-c3e13", "role": "check", "budget": CHECK_BUDGET, "n": n}
+            )
+    return runs
+
+
+def _runs(planned: list[dict[str, Any]]) -> pl.DataFrame:
+    rows = []
+    for run in planned:
+        n = run["n"]
+        rows.append(
+            dict.fromkeys(Runs.column_names())
+            | {
+                "sweep": SWEEP,
+                "run": run["run"],
+                "paths": f"{run['run']}.jsonl",
+                "trainer": "isoflop",
+                "role": run["role"],
+                "params_total": n,
+                "params_total_source": "log",
+                "params_nonembedding": n * 0.6,
+                "params_nonembedding_source": "log",
+                "params_with_head": n,
+                "params_with_head_source": "log",
+                "vocab_size": 256,
+                "seq_len": 128,
+                "tokens_per_step": 256.0,
+                "tokens": run["budget"] / (6 * n),
+                "tokens_source": "log",
+                "budget": run["budget"],
+                "lr_peak": 0.004,
+                "schedule_kind": "cosine",
+                "schedule_tokens": run["budget"] / (6 * n),
+                "schedule_source": "log",
+                "dataset": "english_novels",
+                "tokenizer": "bytes",
+                "seed": 0,
+                "status": "finished",
+                "excluded": False,
+            }
+        )
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _losses(planned: list[dict[str, Any]]) -> pl.DataFrame:
+    rows = []
+    generator = np.random.default_rng(7)
+    for run in planned:
+        if run["role"] == "tuning":
+            continue
+        end = run["budget"] / (6 * run["n"])
+        noise = generator.normal(0, 0.004)
+        fractions = np.geomspace(0.05, 1, 12)
+        for fraction in fractions:
+            tokens = float(end * fraction)
+            # a cosine schedule's curve lies above the law until its end
+            lag = 0.08 * (1 - fraction) ** 2 + 0.25 * (1 - fraction) ** 8
+            rows.append(
+                {
+                    "sweep": SWEEP,
+                    "run": run["run"],
+                    "role": run["role"],
+                    "params_total": run["n"],
+                    "params_nonembedding": run["n"] * 0.6,
+                    "params_with_head": run["n"],
+                    "tokens": tokens,
+                    "flops_6nd": 6 * run["n"] * tokens,
+                    "flops_kaplan": 3.6 * run["n"] * tokens,
+                    "flops_hoffmann": None,
+                    "flops_attention": None,
+                    "flops_logged": None,
+                    "loss": float(LAW.loss(run["n"], tokens)) * (1 + lag) + noise,
+                    "loss_source": "eval",
+                    "schedule_fraction": float(fraction),
+                    "is_final": fraction == 1.0,
+                    "budget": run["budget"],
+                    "seed": 0,
+                }
+            )
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _files(planned: list[dict[str, Any]]) -> pl.DataFrame:
+    rows = [
+        {
+            "sweep": SWEEP,
+            "path": f"{run['run']}.jsonl",
+            "digest": "0" * 64,
+            "bytes": 4000,
+            "format": "isoflop",
+            "runner_up": None,
+            "rows": 12,
+            "rows_left_out": 0,
+            "lines_unread": 0,
+            "restarts": 0,
+            "truncated": False,
+            "fate": "used",
+            "reason": None,
+        }
+        for run in planned
+    ]
+    rows.append(rows[0] | {"path": "notes.txt", "format": None, "fate": "rejected", "rows": 0})
+    rows[-1]["reason"] = "no log format recognises it"
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _left_out() -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "sweep": SWEEP,
+                "stage": "ingest",
+                "item": "notes.txt",
+                "points": 0,
+                "reason": "no log format recognises it",
+            },
+            {
+                "sweep": SWEEP,
+                "stage": "losses",
+                "item": "c3e+11-n1",
+                "points": 12,
+                "reason": "diverged: the loss is NaN from step 40 on",
+            },
+        ]
+    )
+
+
+PROVENANCE = Provenance(
+    inputs={f"data/losses/{SWEEP}.parquet": "0" * 64}, version="0.1.0", git_revision="0" * 40
+)
+
+
+def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.DataFrame]:
+    """Make up one approach's estimate and its draws."""
+    counting = Counting(
+        params="nonembedding" if approach == "kaplan" else "total",
+        flops="kaplan" if approach == "kaplan" else "6nd",
+    )
+    if refused:
+        reason = f"{approach} needs 3 budgets with 5 sizes each; {SWEEP} has 1. Add runs."
+        refusal = Refusal(
+            approach=approach,
+            sweep=SWEEP,
+            settings={},
+            refused=reason,
+            provenance=PROVENANCE,
+        )
+        return refusal, pl.DataFrame({"approach": [], "draw": []})
+    shift = {"envelope": 0.01, "profiles": -0.01, "parametric": 0.0, "kaplan": 0.15}[approach]
+    generator = np.random.default_rng(list(approach.encode()))
+    spread = generator.normal(0, 1, (DRAWS, 2))
+    a = LAW.a + shift + 0.02 * spread[:, 0]
+    n_middle = float(LAW.params_opt(1e12)) * np.exp(0.05 * spread[:, 1])
+    columns: dict[str, Any] = {"a": a, "b": 1 - a, "n_middle": n_middle}
+    optima = [_optimum(budget, LAW.a + shift, columns) for budget in REPORT_BUDGETS]
+    parameters, more = _parameters(approach, LAW.a + shift, columns, generator)
+    draws = pl.DataFrame({"approach": [approach] * DRAWS, "draw": range(DRAWS)} | more)
+    estimate = Estimate(
+        approach=approach,
+        sweep=SWEEP,
+        settings={},
+        counting=counting,
+        n_runs=36,
+        n_points=36,
+        budgets=list(BUDGETS),
+        flops_range=(BUDGETS[0], BUDGETS[-1]),
+        a=_quantity(LAW.a + shift, a),
+        b=_quantity(1 - LAW.a - shift, 1 - a),
+        parameters=parameters,
+        optima=optima,
+        diagnostics=_diagnostics(approach),
+        cautions=[f"Made-up caution of {approach}."],
+        provenance=PROVENANCE,
+    )
+    return estimate, draws
+
+
+def _quantity(value: float, draws: np.ndarray) -> Quantity:
+    """Give a value and the percentile intervals of its draws."""
+    low95, low80, high80, high95 = np.quantile(draws, [0.025, 0.1, 0.9, 0.975])
+    return Quantity(
+        value=float(value),
+        intervals={"0.8": (float(low80), float(high80)), "0.95": (float(low95), float(high95))},
+    )
+
+
+def _optimum(budget: float, a: float, columns: dict[str, Any]) -> Optimum:
+    params = float(LAW.params_opt(1e12)) * (budget / 1e12) ** a
+    draws = columns["n_middle"] * (budget / 1e12) ** columns["a"]
+    tokens, token_draws = budget / (6 * params), budget / (6 * draws)
+    loss = float(LAW.loss(params, tokens))
+    return Optimum(
+        flops=budget,
+        params=_quantity(params, draws),
+        tokens=_quantity(tokens, token_draws),
+        tokens_per_param=_quantity(tokens / params, token_draws / draws),
+        loss=_quantity(loss, LAW.loss(draws, token_draws)),
+        decades_beyond_data=float(np.log10(budget / BUDGETS[-1])),
+    )
+
+
+def _parameters(
+    approach: str, a: float, columns: dict[str, Any], generator: np.random.Generator
+) -> tuple[dict[str, Quantity], dict[str, Any]]:
+    """Give the law's parameters and their draws, under the names the approaches room uses."""
+    if approach == "parametric":
+        spread = generator.normal(0, 0.03, (DRAWS, 5))
+        names = ("E", "A", "B", "alpha", "beta")
+        values = {name: getattr(LAW, name) for name in names}
+        draws = {
+            name: values[name] * np.exp(spread[:, i]) for i, name in enumerate(names)
+        }
+    else:
+        n_middle = float(LAW.params_opt(1e12))
+        values = {
+            "N_coefficient": n_middle / 1e12**a,
+            "a": a,
+            "D_coefficient": 1e12**a / (6 * n_middle),
+            "b": 1 - a,
+            "L_coefficient": 40.0,
+            "L_exponent": 0.12,
+        }
+        draws = {
+            "N_coefficient": columns["n_middle"] / 1e12 ** columns["a"],
+            "a": columns["a"],
+            "D_coefficient": 1e12 ** columns["a"] / (6 * columns["n_middle"]),
+            "b": columns["b"],
+            "L_coefficient": 40.0 + 0.1 * generator.normal(0, 1, DRAWS),
+            "L_exponent": 0.12 + 0.001 * generator.normal(0, 1, DRAWS),
+        }
+    return {name: _quantity(values[name], draws[name]) for name in values}, draws
+
+
+def _diagnostics(approach: str) -> dict[str, Any]:
+    """Make up the diagnostics that figures and report read."""
+    flops = np.geomspace(BUDGETS[0], BUDGETS[-1], 60)
+    if approach == "envelope":
+        return {
+            "frontier": "grid",
+            "points_on_frontier": 60,
+            "late_winners": 0.4,
+            "sizes_that_win": 7,
+            "sizes": 30,
+            "residual_sd": 0.1,
+            "winners": {
+                "run": ["made-up"] * 60,
+                "flops": flops.tolist(),
+                "params": LAW.params_opt(flops).tolist(),
+                "tokens": LAW.tokens_opt(flops).tolist(),
+                "loss": (LAW.loss_opt(flops) * 1.002).tolist(),
+                "late": [True] * 60,
+            },
+        }
+    if approach == "profiles":
+        return {
+            "axis": "params",
+            "curve": "parabola",
+            "profiles": [_profile(budget) for budget in BUDGETS],
+            "left_out": [],
+        }
+    return {}
+
+
+def _profile(budget: float) -> dict[str, Any]:
+    n = sizes(budget)
+    loss = LAW.loss(n, budget / (6 * n))
+    best = float(LAW.params_opt(budget))
+    curvature, slope, level = np.polyfit(np.log(n / best), loss, 2)
+    return {
+        "budget": budget,
+        "run": [f"c{budget:.0e}-n{size:.0f}" for size in n],
+        "params": n.tolist(),
+        "tokens": (budget / (6 * n)).tolist(),
+        "flops": [budget] * len(n),
+        "loss": loss.tolist(),
+        "used": [True] * len(n),
+        "coefficients": {
+            "centre": float(np.log(best)),
+            "level": float(level),
+            "slope": float(slope),
+            "curvature": float(curvature),
+        },
+        "accepted": True,
+        "reason": None,
+        "minimum": {
+            "params": best,
+            "tokens": budget / (6 * best),
+            "loss": float(LAW.loss_opt(budget)),
+        },
+    }
