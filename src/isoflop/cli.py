@@ -6,9 +6,14 @@ stay inside the subcommands: `isoflop --help` must not pay for statsmodels or ma
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
 from isoflop.errors import IsoflopError
+
+PATH = click.Path(path_type=Path)
 
 
 class Group(click.Group):
@@ -26,3 +31,193 @@ class Group(click.Group):
 @click.version_option(package_name="isoflop")
 def main() -> None:
     """From the raw logs of a training sweep to a compute-optimal allocation."""
+
+
+@main.command("archive-report")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--settings", required=True, help="Section `archive` as JSON, or a config.yaml.")
+@click.option(
+    "--member",
+    "places",
+    type=(str, PATH),
+    multiple=True,
+    help="Folder in the archive, and the file or folder that goes into it; repeatable.",
+)
+@click.option("--raw", type=PATH, required=True, help="Folder of the sweep's raw logs.")
+@click.option("--out", type=PATH, required=True, help="The archive to write.")
+def archive_report_command(
+    sweep: str, settings: str, places: tuple[tuple[str, Path], ...], raw: Path, out: Path
+) -> None:
+    """Pack a sweep's report, numbers and raw logs into one file."""
+    from isoflop import __version__
+    from isoflop.archive import archive_report, members
+    from isoflop.config import ArchiveSettings, settings_from
+
+    chosen = settings_from(settings, "archive", ArchiveSettings)
+    packed = members([*places, ("raw", raw)] if chosen.include_raw else places)
+    archive_report(
+        packed, out, sweep=sweep, version=__version__, raw_included=chosen.include_raw
+    )
+
+
+@main.command("write-schema")
+@click.option(
+    "--out",
+    type=PATH,
+    default=Path("workflow/schemas/config.schema.json"),
+    show_default=True,
+    help="JSON schema of config.yaml.",
+)
+@click.option("--check", is_flag=True, help="Only say whether the file is up to date.")
+def write_schema_command(out: Path, check: bool) -> None:  # noqa: FBT001  click passes a flag
+    """Write the JSON schema of config.yaml, which editors use to complete and check it."""
+    from isoflop.config import Config
+    from isoflop.files import json_text, write_text
+
+    text = json_text(Config.model_json_schema())
+    if not check:
+        write_text(out, text)
+    elif not out.exists() or out.read_text(encoding="utf-8") != text:
+        raise click.ClickException(f"{out} is out of date; run: isoflop write-schema")
+
+
+@main.command("fetch-corpus")
+@click.option("--recipe", type=PATH, required=True, help="Recipe of the corpus.")
+@click.option("--out", type=PATH, required=True, help="The text to write.")
+@click.option(
+    "--mirror",
+    type=PATH,
+    envvar="ISOFLOP_MIRROR",
+    default=None,
+    help="Folder that may hold corpora/NAME.txt.xz [env: ISOFLOP_MIRROR].",
+)
+@click.option("--cache", type=PATH, default=Path("data/cache/corpora"), show_default=True)
+def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Path) -> None:
+    """Rebuild a corpus from its recipe, and check its digest."""
+    from isoflop.sweep.fetch import downloader, fetch_corpus
+    from isoflop.sweep.recipe import read_recipe
+
+    origin = fetch_corpus(read_recipe(recipe), out, mirror=mirror, download=downloader(cache))
+    click.echo(f"{out}: written from {origin}; digest as the recipe says")
+
+
+@main.command("plan-sweep")
+@click.option("--settings", default="config.yaml", show_default=True, help="config.yaml or JSON.")
+@click.option("--design", required=True, help="Name of the design under sweep.designs.")
+@click.option("--output", type=PATH, default=None, help="Plan file [data/plans/DESIGN.yaml].")
+@click.option("--throughput", type=float, default=None, help="Measured FLOP/s; prints the hours.")
+def plan_sweep_command(settings: str, design: str, output: Path | None, throughput: float | None) -> None:
+    """Plan the runs of a sweep from its design in config.yaml."""
+    from isoflop.config import SweepSettings, settings_from
+    from isoflop.sweep.plan import design_named, plan_sweep, summary
+    from isoflop.sweep.plan_file import write_plan
+
+    chosen = design_named(settings_from(settings, "sweep", SweepSettings), design)
+    plan = plan_sweep(design, chosen)
+    output = output or Path("data/plans") / f"{design}.yaml"
+    write_plan(output, plan)
+    click.echo(summary(plan, throughput=throughput))
+    click.echo(f"wrote {output}")
+
+
+@main.command("train-run")
+@click.option("--plan", type=PATH, required=True, help="Plan file of the sweep.")
+@click.option("--run", "run_name", required=True, help="Name of the run in the plan.")
+@click.option("--corpora", type=PATH, default=Path("data/corpora"), show_default=True)
+@click.option("--recipes", type=PATH, default=Path("data/reference/corpora"))
+@click.option("--logs", type=PATH, default=Path("data/raw"), show_default=True)
+@click.option("--checkpoints", type=PATH, default=Path("data/checkpoints"))
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--done", type=PATH, default=None, help="Marker to touch at the end.")
+def train_run_command(
+    plan: Path,
+    run_name: str,
+    corpora: Path,
+    recipes: Path,
+    logs: Path,
+    checkpoints: Path,
+    device: str,
+    threads: int,
+    done: Path | None,
+) -> None:
+    """Train one run of a plan; after a kill the same command goes on."""
+    import torch
+
+    from isoflop.sweep.plan_file import read_plan
+    from isoflop.sweep.train import Folders, Progress, train_run
+
+    planned = read_plan(plan)
+    run = planned.run_named(run_name, source=str(plan))
+    torch.set_num_threads(threads)
+    status = train_run(
+        planned,
+        run,
+        folders=Folders(recipes=recipes, corpora=corpora, logs=logs, checkpoints=checkpoints),
+        device=device,
+        progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
+    )
+    click.echo(f"{run_name}: {status}")
+    if done is not None:
+        done.parent.mkdir(parents=True, exist_ok=True)
+        done.touch()
+
+
+@main.command("ingest-sweep")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--raw", type=PATH, required=True, help="Folder of its raw logs and sweep.yaml.")
+@click.option("--cache", type=PATH, default=None, help="Folder of the cache; absent: read anew.")
+@click.option("--settings", required=True, help="Section `ingest` as JSON, or a config.yaml.")
+@click.option("--curves", type=PATH, required=True, help="Table to write: one row per step.")
+@click.option("--runs", type=PATH, required=True, help="Table to write: one row per run.")
+@click.option("--files", type=PATH, required=True, help="Table to write: one row per raw file.")
+@click.option("--evals", type=PATH, required=True, help="Table to write: one row per evaluation.")
+def ingest_sweep_command(
+    sweep: str,
+    raw: Path,
+    cache: Path | None,
+    settings: str,
+    curves: Path,
+    runs: Path,
+    files: Path,
+    evals: Path,
+) -> None:
+    """Read a sweep's raw logs, of any known format, into tables."""
+    from isoflop.config import IngestSettings, settings_from
+    from isoflop.ingest import ingest_sweep
+    from isoflop.tables import Curves, Evals, Files, Runs, write_table
+
+    chosen = settings_from(settings, "ingest", IngestSettings)
+    tables = ingest_sweep(raw, chosen, sweep=sweep, cache=cache)
+    write_table(tables.curves, Curves, curves)
+    write_table(tables.runs, Runs, runs)
+    write_table(tables.files, Files, files)
+    write_table(tables.evals, Evals, evals)
+    click.echo(f"{sweep}: {tables}")
+
+
+@main.command("build-losses")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--curves", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--files", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--settings", required=True, help="Section `losses` as JSON, or a config.yaml.")
+@click.option("--losses", type=PATH, required=True, help="Table to write: the points to fit.")
+@click.option("--left-out", type=PATH, required=True, help="Table to write: what is not fitted.")
+def build_losses_command(
+    sweep: str, curves: Path, runs: Path, files: Path, settings: str, losses: Path, left_out: Path
+) -> None:
+    """Select, smooth and thin the losses that every approach fits."""
+    from isoflop.config import LossesSettings, settings_from
+    from isoflop.losses import build_losses
+    from isoflop.tables import Curves, Files, LeftOut, Losses, Runs, read_table, write_table
+
+    built = build_losses(
+        read_table(curves, Curves),
+        read_table(runs, Runs),
+        read_table(files, Files),
+        settings_from(settings, "losses", LossesSettings),
+    )
+    write_table(built.losses, Losses, losses)
+    write_table(built.left_out, LeftOut, left_out)
+    click.echo(f"{sweep}: {built}")

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from isoflop.counting import FlopsConvention, ParamsConvention
 from isoflop.errors import ConfigError
@@ -343,7 +350,7 @@ class IngestSettings(Section):
     """How raw logs are read."""
 
     on_unreadable: Literal["record", "stop"] = "record"
-    """record: a file that cannot be read gets its reason in the report; stop: it is an error (CI)."""
+    """record: the report says why a file could not be read; stop: that is an error (for CI)."""
 
 
 class LossesSettings(Section):

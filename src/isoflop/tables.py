@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 ROLES: Final = ("fit", "tuning", "check")
 STATUSES: Final = ("finished", "truncated", "diverged", "crashed")
-FATES: Final = ("used", "rejected")
+FATES: Final = ("used", "rejected", "ignored")
 LOSS_KINDS: Final = ("instant", "interval_mean", "ema", "running_mean", "final")
-SOURCES: Final = ("log", "sidecar", "architecture", "file_name", "counted")
+SOURCES: Final = ("log", "sidecar", "config_file", "architecture", "file_name", "counted")
 LOSS_SOURCES: Final = ("eval", "train")
 STAGES: Final = ("ingest", "losses")
 
@@ -74,6 +74,7 @@ class Files(dy.Schema):
     format = _text("format it was read as", nullable=True)
     runner_up = _text("second-best format", nullable=True)
     rows = _count("records read", "record")
+    rows_left_out = _count("records that sweep.yaml leaves out", "record")
     lines_unread = _count("lines that look like records but could not be read", "line")
     restarts = _count("restarts seen in the file", "restart")
     truncated = _flag("the file ends within a record")
@@ -87,6 +88,7 @@ class Runs(dy.Schema):
     sweep = _text("sweep the run belongs to")
     run = _text("name of the run, unique in its sweep", key=True)
     trainer = _text("format of the log it came from")
+    paths = _text("files it was read from, below the sweep's folder, joined by ', '")
     role = _word(ROLES, "fit: an observation; tuning: a trial run; check: never fitted")
     params_total = _number("N with embedding and head", "parameter", positive=True)
     params_total_source = _word(SOURCES, "where params_total comes from")
@@ -122,6 +124,7 @@ class Runs(dy.Schema):
     status = _word(STATUSES, "how it ended")
     excluded = _flag("left out by sweep.yaml or by a rule of ingest")
     reason = _text("why it is excluded", nullable=True)
+    notes = _text("doubts and gaps: implausible values, holes, what is null and why", nullable=True)
 
 
 class Curves(dy.Schema):

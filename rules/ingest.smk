@@ -1,0 +1,37 @@
+# in:  data/raw/{sweep}/**                       raw logs as the trainer wrote them, and sweep.yaml
+# out: data/curves/{sweep}.parquet               one row per (run, segment, step)
+#      data/curves/{sweep}.runs.parquet          one row per logical run
+#      data/curves/{sweep}.files.parquet         one row per raw file, with its fate
+#      data/curves/{sweep}.evals.parquet         one row per (run, step, eval set, metric)
+# and, as a side effect, data/cache/ingest/*.parquet; it changes speed, never an output
+
+
+rule ingest_sweep:
+    input:
+        raw=lambda wildcards: raw_files(wildcards.sweep),
+        code=code("ingest"),
+    output:
+        curves="data/curves/{sweep}.parquet",
+        runs="data/curves/{sweep}.runs.parquet",
+        files="data/curves/{sweep}.files.parquet",
+        evals="data/curves/{sweep}.evals.parquet",
+    log:
+        "logs/ingest_sweep/{sweep}.log",
+    benchmark:
+        "benchmarks/ingest_sweep/{sweep}.tsv"
+    params:
+        settings=settings("ingest"),
+        raw=lambda wildcards: f"data/raw/{wildcards.sweep}",
+    shell:
+        """
+        isoflop ingest-sweep \
+            --sweep {wildcards.sweep:q} \
+            --raw {params.raw:q} \
+            --cache data/cache/ingest \
+            --settings {params.settings:q} \
+            --curves {output.curves:q} \
+            --runs {output.runs:q} \
+            --files {output.files:q} \
+            --evals {output.evals:q} \
+            >{log:q} 2>&1
+        """

@@ -1,0 +1,32 @@
+# in:  data/curves/{sweep}.parquet, .runs.parquet, .files.parquet
+# out: data/losses/{sweep}.parquet               one row per (run, point used for fitting)
+#      data/losses/{sweep}.left_out.parquet      one row per file, run or points not fitted, and why
+
+
+rule build_losses:
+    input:
+        curves="data/curves/{sweep}.parquet",
+        runs="data/curves/{sweep}.runs.parquet",
+        files="data/curves/{sweep}.files.parquet",
+        code=code("losses"),
+    output:
+        losses="data/losses/{sweep}.parquet",
+        left_out="data/losses/{sweep}.left_out.parquet",
+    log:
+        "logs/build_losses/{sweep}.log",
+    benchmark:
+        "benchmarks/build_losses/{sweep}.tsv"
+    params:
+        settings=settings("losses"),
+    shell:
+        """
+        isoflop build-losses \
+            --sweep {wildcards.sweep:q} \
+            --curves {input.curves:q} \
+            --runs {input.runs:q} \
+            --files {input.files:q} \
+            --settings {params.settings:q} \
+            --losses {output.losses:q} \
+            --left-out {output.left_out:q} \
+            >{log:q} 2>&1
+        """

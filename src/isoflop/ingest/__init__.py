@@ -1,0 +1,11 @@
+"""The ingest room: raw logs of any known format become curves, runs, evals, and files with a fate.
+
+Table of contents: `source` opens a raw file as clean lines; `patterns` recognises its format;
+`formats/` holds one reader per format, which yields the `events` of a log; `parsed` gathers and
+caches them; `sidecar` and `facts` say what each run is; `segments` puts restarts in order; `gates`
+doubts implausible values; `sweep` ties them together.
+"""
+
+from isoflop.ingest.sweep import Ingested, ingest_sweep
+
+__all__ = ["Ingested", "ingest_sweep"]

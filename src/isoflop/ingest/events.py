@@ -1,0 +1,87 @@
+"""What a format's reader may say of a log, in the order in which the log says it.
+
+Named tuples, not dataclasses: a log of a million lines makes a million of them. `run` is empty in
+formats whose files hold one run; the file's name, or sweep.yaml, names it then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from isoflop.config import RunFacts
+
+
+class Facts(NamedTuple):
+    """Something is known of the run besides its curve."""
+
+    facts: RunFacts
+    run: str = ""
+
+
+class Point(NamedTuple):
+    """A training line."""
+
+    step: int
+    """Updates made when the line was written."""
+    tokens: float | None = None
+    """D after this step [token]; None: step times tokens per step."""
+    train_loss: float | None = None
+    """In the log's own unit; NaN and infinity as they are."""
+    lr: float | None = None
+    grad_norm: float | None = None
+    tokens_per_second: float | None = None
+    flops: float | None = None
+    """C after this step as the trainer counted it [FLOP]."""
+    run: str = ""
+
+
+class Evaluation(NamedTuple):
+    """One metric on one eval set after one step."""
+
+    step: int
+    eval_set: str
+    value: float
+    metric: str = "loss"
+    tokens: float | None = None
+    run: str = ""
+
+
+class Restart(NamedTuple):
+    """Training went on from a checkpoint."""
+
+    step: int | None = None
+    """Updates made at the checkpoint, where the log says it; later ones are replayed."""
+    run: str = ""
+
+
+class Ended(NamedTuple):
+    """The log itself says how the run ended."""
+
+    status: Literal["finished", "diverged", "crashed"]
+    run: str = ""
+
+
+class Excluded(NamedTuple):
+    """A run that sweep.yaml leaves out by the values of its row."""
+
+    reason: str
+    run: str
+
+
+class LeftOutRows(NamedTuple):
+    """Rows of a table that sweep.yaml leaves out."""
+
+    rows: int
+    reason: str
+
+
+class Unread(NamedTuple):
+    """A line that looks like a record of the format but is none."""
+
+
+class Truncated(NamedTuple):
+    """The log ends within a record."""
+
+
+Event = Facts | Point | Evaluation | Restart | Ended | Excluded | LeftOutRows | Unread | Truncated

@@ -1,0 +1,227 @@
+"""What each run is: facts from log, configuration files, file name and sweep.yaml, made whole.
+
+Every N, D and schedule keeps its origin. What is missing and needed is collected as a complaint
+that names the run, the fact and the line to add; what is missing and only useful becomes a note.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop import counting
+from isoflop.ingest.sidecar import SIDECAR, Fact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SHAPE: Final = (
+    "layers", "d_model", "heads", "d_head", "d_ff", "vocab_size", "seq_len", "tied", "gated",
+)  # fmt: skip
+OPEN_SCHEDULES: Final = ("constant", "unknown")
+"""Kinds of schedule without a length: any point of a constant rate is as good as the last."""
+SAME: Final = 0.01
+"""Relative difference up to which two sources of one number agree."""
+LOSS_UNIT: Final = "nats_per_token"
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """Everything known of a run besides its curve.
+
+    Attributes
+    ----------
+    facts : what was said, by dotted name, each with its origin; derived values included.
+    architecture : its shape, if all of it is known.
+    notes : what contradicts or is missing, in words.
+    complaints : what is missing and needed, each with the line to add.
+    """
+
+    run: str
+    facts: Mapping[str, Fact]
+    architecture: counting.Architecture | None
+    notes: tuple[str, ...] = ()
+    complaints: tuple[str, ...] = ()
+
+    def value(self, name: str) -> Any:
+        """Give a fact's value, or None."""
+        fact = self.facts.get(name)
+        return None if fact is None else fact.value
+
+    def source(self, name: str) -> str | None:
+        """Give a fact's origin, or None."""
+        fact = self.facts.get(name)
+        return None if fact is None else fact.source
+
+    def group_source(self, prefix: str) -> str | None:
+        """Give the origin of a group of facts: that of sweep.yaml if it says any of them."""
+        sources = {fact.source for name, fact in self.facts.items() if name.startswith(prefix)}
+        said = sources - {"counted"} or sources
+        return next((s for s in ("sidecar", "file_name", "config_file", "log") if s in said), None)
+
+    def flops_per_token(self, convention: counting.FlopsConvention) -> float | None:
+        """Training FLOPs per token by convention; None where what it needs is unknown."""
+        if convention == "logged":
+            return self.value("flops_per_token")  # type: ignore[no-any-return]
+        needed = {"6nd": "total", "kaplan": "nonembedding", "attention": "with_head"}
+        if convention in needed and self.value(f"params.{needed[convention]}") is None:
+            return None
+        return counting.flops_per_token(
+            convention,
+            params_total=self.value("params.total"),
+            params_nonembedding=self.value("params.nonembedding") or 0.0,
+            params_with_head=self.value("params.with_head") or 0.0,
+            architecture=self.architecture,
+        )
+
+
+def identify(
+    run: str,
+    *,
+    said: Sequence[Mapping[str, Fact]],
+    stated: Mapping[str, Fact],
+    needs_tokens_per_step: bool,
+    needs_schedule: bool,
+) -> RunIdentity:
+    """Settle what a run is.
+
+    Parameters
+    ----------
+    run : its name.
+    said : facts from its logs and configuration files, one mapping per source, weakest first.
+    stated : facts from sweep.yaml and the file names; they win.
+    needs_tokens_per_step : whether the log counts steps only.
+    needs_schedule : whether the log must come with the length of its schedule.
+    """
+    notes: list[str] = []
+    complaints: list[str] = []
+    facts = _merge(run, said, stated, notes, complaints)
+    architecture = _complete_architecture(facts)
+    _count_params(facts, architecture)
+    _count_tokens(facts)
+    if "params.total" not in facts:
+        complaints.append(_no_params(run, facts))
+    if needs_tokens_per_step and "tokens_per_step" not in facts:
+        complaints.append(
+            _missing(run, "tokens per step", "tokens_per_step: <tokens in one optimiser step>")
+        )
+    open_ended = facts.get("schedule.kind", Fact("", "")).value in OPEN_SCHEDULES
+    if needs_schedule and not open_ended and "schedule.tokens" not in facts:
+        complaints.append(
+            _missing(
+                run,
+                "length of the learning-rate schedule",
+                "schedule: {kind: cosine, steps: <steps>}   # or {kind: constant}, {kind: unknown}",
+            )
+        )
+    if facts.get("loss_unit", Fact(LOSS_UNIT, "")).value == "bits_per_byte" and (
+        "bytes_per_token" not in facts
+    ):
+        complaints.append(
+            _missing(run, "mean bytes of a token (for bits_per_byte)", "bytes_per_token: <bytes>")
+        )
+    notes += _gaps(facts, architecture)
+    return RunIdentity(run, facts, architecture, tuple(notes), tuple(complaints))
+
+
+def _merge(
+    run: str,
+    said: Sequence[Mapping[str, Fact]],
+    stated: Mapping[str, Fact],
+    notes: list[str],
+    complaints: list[str],
+) -> dict[str, Fact]:
+    """Lay the sources over one another, and say where they differ."""
+    facts: dict[str, Fact] = {}
+    for source in said:
+        for name, fact in source.items():
+            known = facts.get(name)
+            if known is not None and known.source == fact.source == "log" and _differ(known, fact):
+                complaints.append(
+                    f"run '{run}': its logs disagree on {name} ({known.value} and {fact.value}), "
+                    f"so they are not one run. Give each file its own 'run:' in {SIDECAR}."
+                )
+            facts[name] = fact
+    for name, fact in stated.items():
+        known = facts.get(name)
+        if known is not None and _differ(known, fact):
+            where = SIDECAR if fact.source == "sidecar" else "the file name"
+            notes.append(f"{name} is {fact.value} by {where}, {known.value} by the {known.source}")
+        facts[name] = fact
+    return facts
+
+
+def _differ(one: Fact, other: Fact) -> bool:
+    a, b = one.value, other.value
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return abs(a - b) > SAME * max(abs(a), abs(b))
+    return a != b
+
+
+def _complete_architecture(facts: dict[str, Fact]) -> counting.Architecture | None:
+    """Build the shape if all of it is known; a head's width follows from the others."""
+    values = {key: facts[f"architecture.{key}"].value for key in SHAPE
+              if f"architecture.{key}" in facts}  # fmt: skip
+    if "d_head" not in values and {"d_model", "heads"} <= values.keys():
+        values["d_head"] = int(values["d_model"]) // int(values["heads"])
+        facts["architecture.d_head"] = Fact(values["d_head"], "counted")
+    if len(values) < len(SHAPE):
+        return None
+    return counting.Architecture(**values)  # type: ignore[arg-type]  # RunFacts typed them
+
+
+def _count_params(facts: dict[str, Fact], architecture: counting.Architecture | None) -> None:
+    """Count the parameters that were not given outright."""
+    if architecture is not None:
+        for convention in counting.PARAMS_CONVENTIONS:
+            name = f"params.{convention}"
+            if name not in facts and convention != "with_head":
+                count = float(counting.params(architecture, convention))
+                facts[name] = Fact(count, "architecture")
+    body = facts.get("params.nonembedding")
+    width, vocabulary = facts.get("architecture.d_model"), facts.get("architecture.vocab_size")
+    if "params.with_head" not in facts and body and width and vocabulary:
+        head = float(width.value) * float(vocabulary.value)
+        facts["params.with_head"] = Fact(float(body.value) + head, "counted")
+
+
+def _count_tokens(facts: dict[str, Fact]) -> None:
+    """Count tokens per step and the schedule's length in tokens, where they follow."""
+    batch, context = facts.get("batch"), facts.get("architecture.seq_len")
+    if "tokens_per_step" not in facts and batch and context:
+        tokens = float(batch.value) * float(context.value)
+        facts["tokens_per_step"] = Fact(tokens, "counted")
+    per_step, steps = facts.get("tokens_per_step"), facts.get("schedule.steps")
+    if "schedule.tokens" not in facts and per_step and steps:
+        facts["schedule.tokens"] = Fact(float(per_step.value) * float(steps.value), steps.source)
+
+
+def _no_params(run: str, facts: Mapping[str, Fact]) -> str:
+    """Complain about an unknown N, and say what of the architecture is already known."""
+    lacking = [key for key in SHAPE if f"architecture.{key}" not in facts and key != "d_head"]
+    shape = ", ".join(f"{key}: <...>" for key in lacking)
+    return _missing(
+        run,
+        "number of parameters",
+        f"params: {{total: <parameters, embedding included>}}   # or architecture: {{{shape}}}",
+    )
+
+
+def _missing(run: str, what: str, line: str) -> str:
+    return (
+        f"run '{run}': the {what} is known neither from the log nor from {SIDECAR}. "
+        f"Add under 'runs:' in {SIDECAR} (or its keys under 'facts:' if all runs share it):\n"
+        f'  - match: "{run}"\n'
+        f"    {line}"
+    )
+
+
+def _gaps(facts: Mapping[str, Fact], architecture: counting.Architecture | None) -> list[str]:
+    """Say which columns stay empty, and for want of what."""
+    notes = []
+    lacking = [key for key in SHAPE if f"architecture.{key}" not in facts]
+    if architecture is None:
+        notes.append(f"no FLOPs by hoffmann and attention: {', '.join(lacking)} unknown")
+    if "params.nonembedding" not in facts:
+        notes.append("no FLOPs by kaplan: params.nonembedding unknown")
+    return notes

@@ -1,0 +1,154 @@
+"""The table of patterns by which a raw file's format is recognised.
+
+A format is one row here, one module of the same name in `formats/`, and one fixture in
+tests/ingest/fixtures; the conformance test finds it by itself. Rows that refuse name what a file
+is, and why it is not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from isoflop.ingest.numbers import NUMBER
+from isoflop.ingest.source import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """How one format looks.
+
+    Attributes
+    ----------
+    format : its name: that of its module, or what the file is if it is refused.
+    magic : first bytes that settle it, as a regular expression.
+    line : a record in clean text; every match counts one.
+    least : matches without which the file is not of this format.
+    general : whether other formats would match too; it wins only where no other does.
+    refused : why such a file is never read.
+    """
+
+    format: str
+    magic: re.Pattern[bytes] | None = None
+    line: re.Pattern[str] | None = None
+    least: int = 1
+    general: bool = False
+    refused: str = ""
+
+
+PATTERNS: Final = (
+    Pattern(
+        "git-lfs pointer",
+        magic=re.compile(rb"version https://git-lfs\.github\.com/spec/"),
+        refused="not downloaded: this is a git-LFS pointer; run: git lfs pull",
+    ),
+    Pattern(
+        "pickle",
+        magic=re.compile(rb"\x80[\x02-\x05]"),
+        refused="a pickle runs code when it is loaded, so it is never opened; "
+        "export it to CSV, JSON lines or Parquet where you trust it",
+    ),
+    Pattern(
+        "zip",
+        magic=re.compile(rb"PK\x03\x04"),
+        refused="an archive or a torch checkpoint; unpack the logs that are in it",
+    ),
+    Pattern(
+        "tensorboard",
+        magic=re.compile(rb"(?s).{8,72}brain\.Event:2"),
+        refused="TensorBoard event files are not read yet; export the scalars to CSV",
+    ),
+    Pattern(
+        "wandb",
+        magic=re.compile(rb":W&B\xbe\xe1"),
+        refused="binary W&B files are not read yet; export the run's history to CSV",
+    ),
+    Pattern(
+        "isoflop_train",
+        line=re.compile(
+            r'(?m)^\{"kind": ?"(?:header", "format": "isoflop-train"|(?:train|eval)",)'
+        ),
+    ),
+    Pattern(
+        "nanogpt",
+        line=re.compile(
+            rf"\biter \d+: loss {NUMBER}, time [\d.]+m?s"
+            rf"|\bstep \d+: train loss {NUMBER}, val loss {NUMBER}"
+        ),
+    ),
+    Pattern("table", magic=re.compile(rb"PAR1")),
+    Pattern(
+        "table",
+        # JSON lines; or a head of plain names, and a number in a cell of the row below it
+        line=re.compile(
+            r'(?m)^\{"[^\n]*\}$'
+            r"|\A(?=[^\n:=|]*[A-Za-z])[^\n:=|]*[,;\t][^\n:=|]*\n"
+            rf"(?:[^\n]*[,;\t])?{NUMBER}(?:[,;\t\n]|\Z)"
+        ),
+        general=True,
+    ),
+)
+
+SHAPES_SHOWN: Final = 3
+SHAPE_LENGTH: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a file looks like.
+
+    Attributes
+    ----------
+    format : the best match; None if nothing matches.
+    runner_up : the second-best match.
+    refused : why it is not read, if so.
+    """
+
+    format: str | None
+    runner_up: str | None = None
+    refused: str | None = None
+
+
+def recognise(sample: bytes) -> Recognised:
+    """Recognise a format from a file's head and tail.
+
+    Parameters
+    ----------
+    sample : what `RawFile.sample` gives.
+    """
+    for pattern in PATTERNS:
+        if pattern.magic is not None and pattern.magic.match(sample):
+            return Recognised(pattern.format, refused=pattern.refused or None)
+    text = clean(sample)
+    counts = [(pattern, len(pattern.line.findall(text))) for pattern in PATTERNS if pattern.line]
+    matching = [(pattern, count) for pattern, count in counts if count >= pattern.least]
+    # sorted() is stable: among equals the earlier row wins
+    ranked = sorted(matching, key=lambda match: (match[0].general, -match[1]))
+    names = [pattern.format for pattern, _ in ranked]
+    if not names:
+        return Recognised(None, refused=_unknown(text))
+    return Recognised(names[0], runner_up=names[1] if len(names) > 1 else None)
+
+
+def readable_formats() -> tuple[str, ...]:
+    """Name the formats that have a reader."""
+    return tuple(dict.fromkeys(p.format for p in PATTERNS if not p.refused))
+
+
+def _unknown(text: str) -> str:
+    """Describe text of no known format by its commonest line shapes."""
+    if not text.strip():
+        return "empty"
+    shapes = Counter(_shape(line) for line in text.split("\n") if line.strip())
+    shown = "; ".join(f"{count} x '{shape}'" for shape, count in shapes.most_common(SHAPES_SHOWN))
+    return f"no known format ({', '.join(readable_formats())}); its commonest lines: {shown}"
+
+
+def _shape(line: str) -> str:
+    """Keep a line's words; numbers become #, and paths and addresses, being private, become ~."""
+    without_names = re.sub(r"\S*[/\\@]\S*", "~", line.strip())
+    shape = re.sub(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", "#", without_names)
+    printable = "".join(char if char.isprintable() else "?" for char in shape)
+    return printable if len(printable) <= SHAPE_LENGTH else f"{printable[:SHAPE_LENGTH]}..."

@@ -1,0 +1,94 @@
+"""Restarts: which records a later part of the same run replaced.
+
+A restart goes on from a checkpoint, so it replays steps that the log already has. The records fall
+into segments; a later segment supersedes every earlier record from its own first step on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def with_segments(records: pl.DataFrame) -> pl.DataFrame:
+    """Split a run into segments, and drop records that only repeat an earlier one.
+
+    Parameters
+    ----------
+    records : one run's records in the order of its logs, columns as in `parsed.RECORDS`, training
+        and evaluation lines and marked restarts. A step that goes back is a restart without mark,
+        unless the line says the very same again: then it is a second rank's or a copied line.
+
+    Returns
+    -------
+    The training and evaluation records without repetitions, in order, with columns
+
+    segment : 0, and one more after each restart that has records.
+    superseded : whether a later segment replaced the record.
+    """
+    kept: list[int] = []
+    segments: list[int] = []
+    resumed_at: dict[int, int | None] = {}
+    for row, segment, resumed in _walk(records):
+        kept.append(row)
+        segments.append(segment)
+        resumed_at.setdefault(segment, resumed)
+    chosen = records[kept].with_columns(pl.Series("segment", segments, dtype=pl.Int64))
+    first = _first_replayed_step(chosen, resumed_at)
+    return (
+        chosen.join(first, on="segment", how="left", maintain_order="left")
+        .with_columns(superseded=pl.col("step") >= pl.col("replayed_from").fill_null(2**62))
+        .drop("replayed_from")
+    )
+
+
+def _walk(records: pl.DataFrame) -> Iterator[tuple[int, int, int | None]]:
+    """Yield (row, segment, step resumed at) for every record that is not a repetition."""
+    segment, pending, resumed = 0, False, None
+    latest: dict[str, int] = {}
+    seen: set[tuple[object, ...]] = set()
+    seen_keys: set[tuple[object, ...]] = set()
+    columns = ("kind", "step", "eval_set", "metric", "train_loss", "value")
+    for row, values in enumerate(records.select(columns).iter_rows()):
+        kind, step, eval_set, metric, train_loss, value = values
+        if kind == "restart":
+            pending, resumed = True, step
+            continue
+        key = (kind, step, eval_set, metric)
+        said = (*key, repr(train_loss), repr(value))  # repr: NaN equals no NaN
+        if said in seen and not pending:
+            continue
+        if not pending and step < latest.get(kind, -1):
+            pending, resumed = True, None
+        if pending:
+            segment += bool(seen)
+            pending = False
+            latest.clear()
+            seen.clear()
+            seen_keys.clear()
+        if key in seen_keys:
+            continue  # another rank's value for the same step: the first one stands
+        seen.add(said)
+        seen_keys.add(key)
+        latest[kind] = step
+        yield row, segment, resumed
+
+
+def _first_replayed_step(records: pl.DataFrame, resumed_at: dict[int, int | None]) -> pl.DataFrame:
+    """For each segment, the first step that a later segment has again, if any."""
+    firsts = records.group_by("segment").agg(pl.col("step").min()).sort("segment")
+    replayed_from: dict[int, int | None] = {}
+    lowest: int | None = None
+    for segment, step in reversed(list(firsts.iter_rows())):
+        replayed_from[segment] = lowest
+        resumed = resumed_at.get(segment)
+        begins = step if resumed is None else min(step, resumed + 1)
+        lowest = begins if lowest is None else min(lowest, begins)
+    return pl.DataFrame(
+        {"segment": list(replayed_from), "replayed_from": list(replayed_from.values())},
+        schema={"segment": pl.Int64, "replayed_from": pl.Int64},
+    )

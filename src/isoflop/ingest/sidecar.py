@@ -1,0 +1,192 @@
+"""sweep.yaml: which of its rules hold for a file or a run, and the facts they give.
+
+A rule's glob is compared with the path below the sweep's folder and with the run's name. All
+matching rules count, in their order; a later rule wins over an earlier one key by key, and rules
+win over the sweep's `facts`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ValidationError
+
+from isoflop.config import RunFacts, RunRule, SweepFile, TableMap, fact_names, read_yaml
+from isoflop.errors import ConfigError
+from isoflop.ingest.numbers import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+SIDECAR: Final = "sweep.yaml"
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact with its origin (a word of `tables.SOURCES`)."""
+
+    value: Value
+    source: str
+
+
+def read_sidecar(folder: Path) -> SweepFile:
+    """Read a sweep's side-car.
+
+    Raises
+    ------
+    ConfigError : there is none, and what to write; or it does not fit its model.
+    """
+    path = folder / SIDECAR
+    if not path.exists():
+        raise ConfigError(
+            f"{folder} has no {SIDECAR}. Create {path} with at least this line:\n"
+            f"  title: {folder.name}\n"
+            f"and say there what the logs do not (docs/ingest.md)."
+        )
+    return read_yaml(path, SweepFile)
+
+
+def ignored(sidecar: SweepFile, name: str) -> str | None:
+    """Say why a file is no log; None if it may be one."""
+    for rule in sidecar.ignore:
+        if fnmatchcase(name, rule.match):
+            return f"ignored by {SIDECAR}: {rule.reason}"
+    return None
+
+
+def file_format(sidecar: SweepFile, name: str) -> str | None:
+    """Give the format that sweep.yaml states for a file, if any."""
+    stated = [rule.format for rule in _rules_of_file(sidecar, name) if rule.format]
+    return stated[-1] if stated else sidecar.format
+
+
+def file_table(sidecar: SweepFile, name: str) -> TableMap | None:
+    """Give the column map of a file, if any."""
+    stated = [rule.table for rule in _rules_of_file(sidecar, name) if rule.table]
+    return stated[-1] if stated else sidecar.table
+
+
+def file_run(sidecar: SweepFile, name: str) -> str | None:
+    """Give the run that sweep.yaml says a file belongs to, if it does."""
+    stated = [rule.run for rule in _rules_of_file(sidecar, name) if rule.run]
+    return stated[-1] if stated else None
+
+
+def file_configs(sidecar: SweepFile, name: str) -> tuple[str, ...]:
+    """Give the configuration files that go with a file."""
+    stated = [rule.config for rule in _rules_of_file(sidecar, name) if rule.config]
+    return stated[-1] if stated else ()
+
+
+def exclusion(sidecar: SweepFile, run: str, names: tuple[str, ...]) -> str | None:
+    """Say why sweep.yaml leaves a run out; None if it does not."""
+    for rule in sidecar.exclude:
+        if _matches(rule.match, run, names):
+            return rule.reason
+    return None
+
+
+def stated_facts(sidecar: SweepFile, run: str, names: tuple[str, ...]) -> dict[str, Fact]:
+    """Gather what sweep.yaml says of one run, by dotted name of the fact.
+
+    Parameters
+    ----------
+    sidecar : the side-car.
+    run : name of the run.
+    names : paths of its files below the sweep's folder.
+    """
+    facts = leaves(sidecar.facts, "sidecar")
+    for rule in sidecar.runs:
+        if not _matches(rule.match, run, names):
+            continue
+        if rule.path_facts is not None:
+            facts |= _path_facts(rule.path_facts, names)
+        facts |= leaves(rule, "sidecar")
+    return facts
+
+
+def unmatched(sidecar: SweepFile, runs: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """List the rules that match nothing: most often a slip of the pen.
+
+    Parameters
+    ----------
+    sidecar : the side-car.
+    runs : the names of the files of every run, and of every file without a run.
+    """
+    globs = [("runs", rule.match) for rule in sidecar.runs]
+    globs += [("exclude", rule.match) for rule in sidecar.exclude]
+    complaints = []
+    for section, glob in globs:
+        if not any(_matches(glob, run, names) for run, names in runs.items()):
+            candidates = sorted({*runs, *(name for names in runs.values() for name in names)})
+            near = difflib.get_close_matches(glob, candidates, n=1, cutoff=0.0)
+            hint = f"; the nearest is '{near[0]}'" if near else ""
+            complaints.append(f"{section}: '{glob}' matches no file and no run{hint}")
+    return complaints
+
+
+def leaves(facts: RunFacts, source: str) -> dict[str, Fact]:
+    """Flatten facts to dotted names."""
+    known = fact_names()
+    return {name: Fact(value, source) for name, value in _flatten(facts) if name in known}
+
+
+def _flatten(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Value]]:
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from _flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, str | int | float | bool):
+            yield f"{prefix}{name}", value
+
+
+def facts_from_values(values: Mapping[str, object]) -> RunFacts:
+    """Build facts from dotted names, as tables and file names give them.
+
+    Raises
+    ------
+    ValidationError : a value does not fit its fact.
+    """
+    nested: dict[str, object] = {}
+    for name, value in values.items():
+        group, _, key = name.rpartition(".")
+        target = nested.setdefault(group, {}) if group else nested
+        target[key] = value  # type: ignore[index]  # a group's value is always the dict made here
+    return RunFacts.model_validate(nested)
+
+
+def _path_facts(pattern: str, names: tuple[str, ...]) -> dict[str, Fact]:
+    """Read facts from the named groups of a regular expression over the paths."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"{SIDECAR}: path_facts '{pattern}': {error}") from error
+    values: dict[str, object] = {}
+    for name in names:
+        if match := compiled.search(name):
+            for group, text in match.groupdict().items():
+                as_number = number(text)
+                values[group.replace("__", ".")] = text if as_number is None else as_number
+    try:
+        return leaves(facts_from_values(values), "file_name")
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(
+            f"{SIDECAR}: path_facts '{pattern}' on {', '.join(names)}: "
+            f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from error
+
+
+def _rules_of_file(sidecar: SweepFile, name: str) -> list[RunRule]:
+    return [rule for rule in sidecar.runs if fnmatchcase(name, rule.match)]
+
+
+def _matches(glob: str, run: str, names: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(candidate, glob) for candidate in (run, *names))

@@ -1,0 +1,147 @@
+"""One raw file: its digest, its bytes without compression, its text as clean lines."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.files import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HEAD: Final = 256 * 1024
+"""Bytes at the start from which a format is recognised."""
+TAIL: Final = 64 * 1024
+"""Bytes at the end from which a format is recognised; what is compressed shows only its head."""
+CHUNK: Final = 1024 * 1024
+"""Bytes read at a time: memory stays flat, however long the log."""
+LONGEST_LINE: Final = 16 * CHUNK
+"""Bytes after which text without any line end is cut into lines anyway."""
+
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_DAMAGED = (EOFError, OSError, zlib.error)
+"""What decompressing a damaged or cut file raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """A raw file of a sweep.
+
+    Attributes
+    ----------
+    path : where it is.
+    name : its path below the sweep's folder, with forward slashes.
+    size : bytes on disk.
+    digest : sha256 of its bytes.
+    """
+
+    path: Path
+    name: str
+    size: int
+    digest: str
+
+    @classmethod
+    def at(cls, path: Path, folder: Path) -> RawFile:
+        """Look at a file in a sweep's folder."""
+        return cls(
+            path=path,
+            name=path.relative_to(folder).as_posix(),
+            size=path.stat().st_size,
+            digest=digest(path),
+        )
+
+    @property
+    def stem(self) -> str:
+        """Name without the endings of its format and compression: 'a/run1.log.gz' is 'a/run1'."""
+        parent, _, last = self.name.rpartition("/")
+        last = re.sub(r"\.(gz|zst)$", "", last)
+        last = re.sub(r"(?<=.)\.[A-Za-z]\w{0,9}$", "", last)
+        return f"{parent}/{last}" if parent else last
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the file starts with the magic bytes of gzip or zstandard."""
+        with self.path.open("rb") as stream:
+            return stream.read(4).startswith((_GZIP, _ZSTD))
+
+    def open(self) -> Any:
+        """Open the file for reading, decompressed."""
+        with self.path.open("rb") as stream:
+            magic = stream.read(4)
+        if magic.startswith(_GZIP):
+            return gzip.open(self.path, "rb")
+        if magic == _ZSTD:
+            import pyarrow as pa  # noqa: PLC0415  costs 0.2 s, and few logs need it
+
+            return pa.input_stream(str(self.path), compression="zstd")
+        return self.path.open("rb")
+
+    def sample(self) -> bytes:
+        """Read what a format is recognised by: the head, and the tail of a longer file."""
+        head = b""
+        for chunk in self._chunks():
+            if chunk is None or len(head) >= HEAD:
+                break
+            head += chunk
+        head = head[:HEAD]
+        if self.compressed or self.size <= HEAD:
+            return head
+        with self.path.open("rb") as stream:
+            stream.seek(max(HEAD, self.size - TAIL))
+            return head + b"\n" + stream.read(TAIL)
+
+    def lines(self) -> Iterator[str]:
+        r"""Stream the text line by line, cleaned.
+
+        Yields
+        ------
+        Lines that end in '\n', as Python's files do; a last line without it was not written to its
+        end. Damaged compression ends the text with an empty string, which no whole text has.
+        """
+        rest = b""
+        for chunk in self._chunks():
+            if chunk is None:
+                yield from _split(clean(rest))
+                yield ""
+                return
+            rest += chunk
+            end = rest.rfind(b"\n") + 1
+            if not end and len(rest) > LONGEST_LINE:
+                end = rest.rfind(b"\r", 0, -1) + 1 or len(rest)
+            yield from _split(clean(rest[:end]))
+            rest = rest[end:]
+        yield from _split(clean(rest))
+
+    def _chunks(self) -> Iterator[bytes | None]:
+        """Yield the decompressed bytes; None where damaged compression ends them."""
+        with self.open() as stream:
+            while True:
+                try:
+                    # read1 gives what a cut file still holds; read would raise and lose it
+                    chunk = stream.read1(CHUNK)
+                except _DAMAGED:
+                    yield None
+                    return
+                if not chunk:
+                    return
+                yield chunk
+
+
+def clean(raw: bytes) -> str:
+    r"""Decode bytes of a log: no NULs, no colour codes, every line end a '\n'."""
+    text = raw.replace(b"\0", b"").decode("utf-8", errors="replace")
+    return _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+
+
+def _split(text: str) -> list[str]:
+    """Split at line feeds only: str.splitlines also splits at form feeds and the like."""
+    lines = [line + "\n" for line in text.split("\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines

@@ -1,0 +1,8 @@
+"""The losses room: from curves to the points that are fitted.
+
+`build` selects and records what is left out; `smoothing` turns a noisy training loss into a curve.
+"""
+
+from isoflop.losses.build import BuiltLosses, build_losses
+
+__all__ = ["BuiltLosses", "build_losses"]

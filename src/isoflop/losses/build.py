@@ -1,0 +1,253 @@
+"""From curves to the table of losses that every approach fits, and the list of what is not in it.
+
+Every run and every raw log of a sweep is in one of the two tables, or in both: a run that stopped
+early keeps its curve, but its last loss is no final loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import polars as pl
+
+from isoflop.losses.smoothing import effective_tokens, smooth, spikes
+from isoflop.tables import LeftOut, Losses, validated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from isoflop.config import LossesSettings
+
+Kind = Literal["eval", "train"]
+
+FLOPS: Final = (
+    "flops_6nd", "flops_kaplan", "flops_hoffmann", "flops_attention", "flops_logged",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltLosses:
+    """The points that are fitted, and what is not.
+
+    Attributes
+    ----------
+    losses : table `Losses`, sorted by run and tokens.
+    left_out : table `LeftOut`, sorted by stage, item and reason.
+    source : which loss was taken, for all runs alike.
+    """
+
+    losses: pl.DataFrame
+    left_out: pl.DataFrame
+    source: Kind
+
+    def __str__(self) -> str:
+        """Say how many points were kept."""
+        runs, final = self.losses["run"].n_unique(), int(self.losses["is_final"].sum())
+        return (
+            f"{self.losses.height} {self.source} losses of {runs} runs, {final} of them final; "
+            f"{self.left_out.height} entries left out"
+        )
+
+
+def build_losses(
+    curves: pl.DataFrame, runs: pl.DataFrame, files: pl.DataFrame, settings: LossesSettings
+) -> BuiltLosses:
+    """Select, smooth and thin the losses of a sweep.
+
+    Parameters
+    ----------
+    curves, runs, files : the tables of ingest.
+    settings : section `losses` of config.yaml.
+
+    Returns
+    -------
+    Losses and what was left out; each run and file of ingest is in one of them, or both.
+    """
+    left_out = _left_out_files(files)
+    candidates = []
+    live = curves.filter(~pl.col("superseded") & (pl.col("tokens") > 0))
+    by_run = live.partition_by("run", as_dict=True, maintain_order=True)
+    for run in runs.sort("run").iter_rows(named=True):
+        points = by_run.get((run["run"],), live.clear())
+        if (why := _unusable(run)) is not None:
+            left_out.append(_left_out(run, points.height, why))
+        else:
+            candidates.append(_Candidate(run, points))
+    source = _choose(candidates, settings)
+    pieces = []
+    for candidate in candidates:
+        built, dropped = _points(candidate, source, settings)
+        left_out += dropped
+        pieces.append(built)
+    schema = {name: column.dtype for name, column in Losses.columns().items()}
+    losses = pl.concat([pl.DataFrame(schema=schema), *pieces]).sort("run", "tokens")
+    left_schema = {name: column.dtype for name, column in LeftOut.columns().items()}
+    missing = pl.DataFrame(left_out, schema=left_schema).sort("stage", "item", "reason")
+    return BuiltLosses(
+        losses=validated(losses, Losses, source="losses"),
+        left_out=validated(missing, LeftOut, source="left_out"),
+        source=source,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A run that may be fitted, with its points that no restart replaced."""
+
+    run: Mapping[str, Any]
+    points: pl.DataFrame
+
+    def count(self, kind: Kind) -> int:
+        return self.points.height - int(self.points[f"{kind}_loss"].null_count())
+
+    def schedule_fraction(self, tokens: float) -> float | None:
+        """Share of the schedule done at D; None where the schedule has no length."""
+        horizon = self.run["schedule_tokens"]
+        return tokens / horizon if horizon else None
+
+
+def _left_out_files(files: pl.DataFrame) -> list[dict[str, Any]]:
+    """List what ingest did not use."""
+    return [
+        {
+            "sweep": file["sweep"],
+            "stage": "ingest",
+            "item": file["path"],
+            "points": file["rows_left_out"] or file["rows"],
+            "reason": file["reason"] or "",
+        }
+        for file in files.iter_rows(named=True)
+        if file["fate"] == "rejected" or file["rows_left_out"]
+    ]
+
+
+def _left_out(run: Mapping[str, Any], points: int, reason: str) -> dict[str, Any]:
+    return {
+        "sweep": run["sweep"],
+        "stage": "losses",
+        "item": run["run"],
+        "points": points,
+        "reason": reason,
+    }
+
+
+def _unusable(run: Mapping[str, Any]) -> str | None:
+    """Say why a run is not fitted at all."""
+    if run["excluded"]:
+        return str(run["reason"])
+    if run["role"] == "tuning":
+        return "learning-rate tuning"
+    if run["status"] == "diverged":
+        return "diverged: its loss ends as NaN or infinity"
+    return None
+
+
+def _choose(candidates: Sequence[_Candidate], settings: LossesSettings) -> Kind:
+    """Choose one kind of loss for all runs: mixing kinds would bend every law fitted to them."""
+    if settings.loss != "auto":
+        return settings.loss
+
+    def eval_suffices(candidate: _Candidate) -> bool:
+        enough = min(settings.min_evals, max(1, candidate.count("train")))
+        return candidate.count("eval") >= enough
+
+    counting = [c for c in candidates if c.run["status"] == "finished"] or candidates
+    if all(eval_suffices(candidate) for candidate in counting):
+        return "eval"
+    with_train = sum(candidate.count("train") > 0 for candidate in counting)
+    with_eval = sum(candidate.count("eval") > 0 for candidate in counting)
+    return "train" if with_train >= with_eval else "eval"
+
+
+def _points(
+    candidate: _Candidate, source: Kind, settings: LossesSettings
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """Build one run's rows of `Losses`, and say what of it is left out."""
+    run = candidate.run
+    dropped = []
+    points = candidate.points.filter(pl.col(f"{source}_loss").is_not_null())
+    if source == "train" and settings.spike_sigmas is not None:
+        marked = spikes(points["train_loss"].to_numpy(), sigmas=settings.spike_sigmas)
+        if marked.any():
+            reason = f"training-loss spikes beyond {settings.spike_sigmas:g} sigmas"
+            dropped.append(_left_out(run, int(marked.sum()), reason))
+            points = points.filter(~pl.Series(marked))
+    points = _one_per_tokens(points, f"{source}_loss")
+    if points.is_empty():
+        dropped.append(_left_out(run, candidate.points.height, f"it has no {source} loss"))
+        return _rows(run, points, source), dropped
+    if source == "train" and settings.smoothing > 0:
+        points = _smoothed(points, settings.smoothing)
+    last = float(points["tokens"][-1])
+    fraction = candidate.schedule_fraction(last)
+    is_final = (
+        run["status"] == "finished"
+        if fraction is None
+        else fraction >= settings.min_schedule_fraction
+    )
+    if not is_final:
+        dropped.append(_left_out(run, 1, _not_final(run, fraction, settings)))
+    rows = _rows(run, _thinned(points, settings.points_per_run), source, is_final=is_final)
+    return rows, dropped
+
+
+def _not_final(run: Mapping[str, Any], fraction: float | None, settings: LossesSettings) -> str:
+    """Say why a run's last loss is no final loss."""
+    if fraction is None:
+        return f"{run['status']}: its last loss is no final loss (its curve is kept)"
+    return (
+        f"{run['status']} at {100 * fraction:.1f} % of its schedule, below "
+        f"losses.min_schedule_fraction {settings.min_schedule_fraction:g}: "
+        f"its last loss is no final loss (its curve is kept)"
+    )
+
+
+def _one_per_tokens(points: pl.DataFrame, loss: str) -> pl.DataFrame:
+    """Average points at equal D (digitised curves have them), in order of D."""
+    others = [name for name in points.columns if name not in ("tokens", loss)]
+    return (
+        points.group_by("tokens")
+        .agg(pl.col(loss).mean(), *(pl.col(name).last() for name in others))
+        .sort("tokens")
+    )
+
+
+def _smoothed(points: pl.DataFrame, share: float) -> pl.DataFrame:
+    """Replace training losses by their local fit at the same D."""
+    tokens = points["tokens"].to_numpy()
+    is_mean = points["loss_kind"][-1] == "interval_mean"
+    measured_at = effective_tokens(tokens, interval_mean=is_mean)
+    losses = smooth(measured_at, points["train_loss"].to_numpy(), tokens, share=share)
+    return points.with_columns(train_loss=pl.Series(losses))
+
+
+def _thinned(points: pl.DataFrame, most: int) -> pl.DataFrame:
+    """Keep at most so many points, evenly spaced in log D, the first and the last among them."""
+    if points.height <= most:
+        return points
+    tokens = points["tokens"].to_numpy()
+    wanted = np.geomspace(tokens[0], tokens[-1], most)
+    after = np.clip(np.searchsorted(tokens, wanted), 1, len(tokens) - 1)
+    nearer = np.where(wanted / tokens[after - 1] < tokens[after] / wanted, after - 1, after)
+    return points[np.unique(np.concatenate([[0], nearer, [len(tokens) - 1]]))]
+
+
+def _rows(
+    run: Mapping[str, Any], points: pl.DataFrame, source: Kind, *, is_final: bool = False
+) -> pl.DataFrame:
+    """Lay one run's points out as rows of `Losses`."""
+    schema = {name: column.dtype for name, column in Losses.columns().items()}
+    per_run = ("sweep", "run", "role", "params_total", "params_nonembedding", "params_with_head",
+               "budget", "seed")  # fmt: skip
+    horizon = run["schedule_tokens"]
+    return points.select(
+        "tokens",
+        *FLOPS,
+        **{name: pl.lit(run[name], dtype=schema[name]) for name in per_run},
+        loss=f"{source}_loss",
+        loss_source=pl.lit(source, dtype=schema["loss_source"]),
+        schedule_fraction=pl.col("tokens") / pl.lit(horizon, dtype=pl.Float64),
+        is_final=(pl.col("tokens") == pl.col("tokens").max()) & is_final,
+    ).select(schema.keys())

@@ -1,0 +1,100 @@
+"""Smooth training losses, without the lag of a running mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+LEAST_POINTS: Final = 5
+"""Points in a window even where the share of tokens would hold fewer."""
+TO_SIGMA: Final = 1.4826
+"""A normal distribution's standard deviation over its median absolute deviation."""
+
+
+def effective_tokens(tokens: Array, *, interval_mean: bool) -> Array:
+    """Say at which D a logged training loss holds.
+
+    Parameters
+    ----------
+    tokens : D at each line [token], rising.
+    interval_mean : whether a line is the mean since the line before; it then holds half-way.
+    """
+    if not interval_mean:
+        return tokens
+    before = np.concatenate([[0.0], tokens[:-1]])
+    return (before + tokens) / 2.0
+
+
+def smooth(measured_at: Array, losses: Array, at: Array, *, share: float) -> Array:
+    """Fit a line in ln D to the losses around each D, and read it there.
+
+    A mean over a window lags behind a falling loss at its end, where the final loss is read; a
+    local line does not, to first order (Cleveland 1979, without the robustness weights).
+
+    Parameters
+    ----------
+    measured_at : D at which each loss holds [token], rising, shape (n,).
+    losses : shape (n,) [nat/token].
+    at : D at which to read the curve [token], shape (m,).
+    share : half-width of the window as a share of the D at its centre.
+
+    Returns
+    -------
+    Smoothed losses, shape (m,).
+    """
+    x, y = np.log(measured_at), losses
+    centre = x.mean(), y.mean()  # sums of squares of centred values keep their digits
+    x, y = x - centre[0], y - centre[1]
+    low = np.searchsorted(measured_at, at * (1.0 - share), side="left")
+    high = np.searchsorted(measured_at, at * (1.0 + share), side="right")
+    low, high = _widened(low, high, nearest=np.searchsorted(measured_at, at), size=len(x))
+    n = (high - low).astype(float)
+    sum_x, sum_y, sum_xx, sum_xy = (_window_sums(v, low, high) for v in (x, y, x * x, x * y))
+    spread = sum_xx - sum_x**2 / n
+    # the threshold: a window of equal D has no slope, only rounding
+    has_slope = spread > 1e-12 * np.maximum(sum_xx, 1e-300)
+    slope = np.where(has_slope, (sum_xy - sum_x * sum_y / n) / np.where(has_slope, spread, 1.0), 0)
+    fitted: Array = sum_y / n + slope * (np.log(at) - centre[0] - sum_x / n)
+    smoothed: Array = fitted + centre[1]
+    return smoothed
+
+
+def _widened(
+    low: NDArray[np.intp], high: NDArray[np.intp], *, nearest: NDArray[np.intp], size: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Widen windows that hold too few points to the points nearest by."""
+    least = min(LEAST_POINTS, size)
+    too_few = high - low < least
+    start = np.clip(nearest - least // 2, 0, size - least)
+    return np.where(too_few, start, low), np.where(too_few, start + least, high)
+
+
+def _window_sums(values: Array, low: NDArray[np.intp], high: NDArray[np.intp]) -> Array:
+    """Sum values[low:high] for every pair, by differences of running sums."""
+    running: Array = np.concatenate([[0.0], np.cumsum(values)])
+    sums: Array = running[high] - running[low]
+    return sums
+
+
+def spikes(losses: Array, *, sigmas: float) -> NDArray[np.bool_]:
+    """Mark losses far from the median of their neighbours.
+
+    Parameters
+    ----------
+    losses : in the order of D, shape (n,).
+    sigmas : how far, in robust standard deviations of all distances.
+    """
+    if len(losses) < LEAST_POINTS:
+        return np.zeros(len(losses), dtype=np.bool_)
+    reach = LEAST_POINTS // 2
+    padded = np.pad(losses, reach, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, LEAST_POINTS)
+    distance = losses - np.median(windows, axis=1)
+    sigma = TO_SIGMA * np.median(np.abs(distance))
+    return np.abs(distance) > sigmas * sigma if sigma > 0 else np.zeros(len(losses), np.bool_)
