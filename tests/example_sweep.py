@@ -95,9 +95,7 @@ def _planned(*, check: bool) -> list[dict[str, Any]]:
         middle = BUDGETS[1]
         for label, a in (("kaplan", 0.73), ("chinchilla", 0.5)):
             n = float(LAW.params_opt(middle)) * (CHECK_BUDGET / middle) ** a
-            runs.append(
-                {"run": f"{label}-c3e13", "role": "check", "budget": CHECK_BUDGET, "n": n}
-            )
+            runs.append({"run": f"{label}-c3e13", "role": "check", "budget": CHECK_BUDGET, "n": n})
     return runs
 
 
@@ -304,9 +302,7 @@ def _parameters(
         spread = generator.normal(0, 0.03, (DRAWS, 5))
         names = ("E", "A", "B", "alpha", "beta")
         values = {name: getattr(LAW, name) for name in names}
-        draws = {
-            name: values[name] * np.exp(spread[:, i]) for i, name in enumerate(names)
-        }
+        draws = {name: values[name] * np.exp(spread[:, i]) for i, name in enumerate(names)}
     else:
         n_middle = float(LAW.params_opt(1e12))
         values = {

@@ -31,8 +31,13 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     for model in facts.models.rows:
         axes.axvline(model.params, color=style.INK, lw=0.7, ls=(0, (1, 2)), zorder=1)
         axes.annotate(
-            model.name, (model.params, 1.0), xycoords=axes.get_xaxis_transform(),
-            xytext=(0, 3), textcoords="offset points", ha="center", fontsize=style.SMALL,
+            model.name,
+            (model.params, 1.0),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=style.SMALL,
         )
     axes.set_yticks([-row for row in range(len(items))], [item[0] for item in items])
     axes.tick_params(axis="y", length=0)
@@ -43,7 +48,9 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         ylim=(0.7 - len(items), 0.7),
     )
     axes.margins(x=0.12)
-    said = "; ".join(f"{label.replace(chr(10), ' ')}: {style.suffixed(n)}" for label, _, _, n, _ in items)
+    said = "; ".join(
+        f"{label.replace(chr(10), ' ')}: {style.suffixed(n)}" for label, _, _, n, _ in items
+    )
     return style.Drawn(
         figure,
         f"Optimal parameters at {style.spoken(budget)} FLOPs by each law, with Gopher’s and "
@@ -57,16 +64,38 @@ def _published(inputs: FigureInputs, budget: float) -> list[Item]:
     tables = reference.hoffmann.optimal_allocations
     grey = style.PUBLISHED
     items: list[Item] = [
-        (f"Hoffmann {style.NAMES[row.approach]}", grey, style.MARKERS[row.approach],
-         tables.params_law(row.approach)(budget), None)
+        (
+            f"Hoffmann {style.NAMES[row.approach]}",
+            grey,
+            style.MARKERS[row.approach],
+            tables.params_law(row.approach)(budget),
+            None,
+        )
         for row in reference.hoffmann.exponents.rows
     ]
     triangle, diamond = style.MARKERS["parametric"], style.MARKERS["kaplan"]
-    items.append(("Hoffmann’s $L(N, D)$", grey, triangle,
-                  float(reference.hoffmann.law.params_opt(budget)), None))
-    items.append(("Besiroglu’s $L(N, D)$", grey, triangle,
-                  float(reference.besiroglu.law.params_opt(budget)), None))
-    for name, convention in ((r"$C_{\rm min} = C$", "minimum"), (r"$C_{\rm min} = C/2$", "critical_batch")):
+    items.append(
+        (
+            "Hoffmann’s $L(N, D)$",
+            grey,
+            triangle,
+            float(reference.hoffmann.law.params_opt(budget)),
+            None,
+        )
+    )
+    items.append(
+        (
+            "Besiroglu’s $L(N, D)$",
+            grey,
+            triangle,
+            float(reference.besiroglu.law.params_opt(budget)),
+            None,
+        )
+    )
+    for name, convention in (
+        (r"$C_{\rm min} = C$", "minimum"),
+        (r"$C_{\rm min} = C/2$", "critical_batch"),
+    ):
         params = reference.kaplan.params_opt(budget, convention=convention)  # type: ignore[arg-type]
         items.append((f"Kaplan, {name}", grey, diamond, params, None))
     return items
@@ -78,10 +107,15 @@ def _sweep(inputs: FigureInputs, budget: float) -> list[Item]:
     for approach, estimate in inputs.fitted.items():
         optimum = _at(estimate.optima, budget)
         if optimum is not None:
-            items.append((
-                f"This sweep, {style.NAMES[approach]}", style.COLOURS[approach],
-                style.MARKERS[approach], optimum.params.value, optimum.params.intervals.get("0.95"),
-            ))
+            items.append(
+                (
+                    f"This sweep, {style.NAMES[approach]}",
+                    style.COLOURS[approach],
+                    style.MARKERS[approach],
+                    optimum.params.value,
+                    optimum.params.intervals.get("0.95"),
+                )
+            )
     return items
 
 

@@ -43,8 +43,12 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     for run, params, measured in pair.select("run", "params", "loss").iter_rows():
         axes.plot(params, measured, marker="o", ms=5, color=style.INK, ls="", gid=f"run-{run}")
         style.direct_label(
-            axes, params, measured, f"{label_of(run)}\nmeasured {measured:.4f}",
-            offset=(0, 14), ha="center",
+            axes,
+            params,
+            measured,
+            f"{label_of(run)}\nmeasured {measured:.4f}",
+            offset=(0, 14),
+            ha="center",
         )
     _optima(strip, inputs, flops)
     axes.margins(y=0.2)
@@ -83,7 +87,13 @@ def _optima(axes: Axes, inputs: FigureInputs, flops: float) -> None:
         if band is not None:
             axes.plot([band[0][0], band[1][0]], [-row, -row], color=colour, lw=1)
         axes.plot(
-            best, -row, marker=style.MARKERS[approach], ms=5, color=colour, mew=0.4, mec="white",
+            best,
+            -row,
+            marker=style.MARKERS[approach],
+            ms=5,
+            color=colour,
+            mew=0.4,
+            mec="white",
             gid=f"optimum-{approach}",
         )
     axes.set_yticks(

@@ -25,7 +25,9 @@ KINDS = {
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Plot every run of the sweep, the ones left out too."""
     runs = inputs.runs.with_columns(
-        pl.when("excluded").then(pl.lit("left out")).otherwise(pl.col("role").cast(pl.String))
+        pl.when("excluded")
+        .then(pl.lit("left out"))
+        .otherwise(pl.col("role").cast(pl.String))
         .alias("kind")
     )
     figure = style.new_figure(height=2.9)
@@ -76,7 +78,13 @@ def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> N
         ends = np.array([n[0] / 1.3, n[-1] * 1.3])
         axes.plot(flops / (6.0 * ends), ends, color=colour, lw=0.6, ls=(0, (4, 3)), zorder=1)
         style.direct_label(
-            axes, flops / (6.0 * ends[-1]), ends[-1], style.power(budget), color=colour,
-            offset=(0, 3), ha="center", va="bottom",
+            axes,
+            flops / (6.0 * ends[-1]),
+            ends[-1],
+            style.power(budget),
+            color=colour,
+            offset=(0, 3),
+            ha="center",
+            va="bottom",
         )
     axes.set(xlim=limits[0], ylim=(limits[1][0], limits[1][1] * 1.4))

@@ -23,38 +23,58 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     figure = style.new_figure(height=2.1)
     panels = figure.subplots(1, 3, width_ratios=(1, 1, 0.8))
     tasks = (
-        ("a  MMLU", "Chinchilla − Gopher (points)",
-         [row.chinchilla - row.gopher for row in facts.mmlu.rows]),
-        ("b  BIG-bench", "Chinchilla − Gopher (points)",
-         [row.chinchilla - row.gopher for row in facts.bigbench.rows]),
-        ("c  The Pile", "Gopher − Chinchilla (bits per byte)",
-         [row.gopher - row.chinchilla for row in facts.pile.rows]),
+        (
+            "a  MMLU",
+            "Chinchilla − Gopher (points)",
+            [row.chinchilla - row.gopher for row in facts.mmlu.rows],
+        ),
+        (
+            "b  BIG-bench",
+            "Chinchilla − Gopher (points)",
+            [row.chinchilla - row.gopher for row in facts.bigbench.rows],
+        ),
+        (
+            "c  The Pile",
+            "Gopher − Chinchilla (bits per byte)",
+            [row.gopher - row.chinchilla for row in facts.pile.rows],
+        ),
     )
     said = []
     for axes, (title, label, values) in zip(panels, tasks, strict=True):
         _bars(axes, np.sort(np.array(values)))
         axes.set_title(title)
-        axes.set(ylabel=label, xlabel=f"{len(values)} tasks, sorted" if "Pile" not in title else f"{len(values)} subsets, sorted")
+        axes.set(
+            ylabel=label,
+            xlabel=f"{len(values)} tasks, sorted"
+            if "Pile" not in title
+            else f"{len(values)} subsets, sorted",
+        )
         ahead = sum(value > 0 for value in values)
         said.append(f"{title[3:]}: Chinchilla ahead on {ahead} of {len(values)}")
     return style.Drawn(
         figure,
         "Three bar charts of the difference between Chinchilla and Gopher, sorted. "
-        + "; ".join(said) + ".",
+        + "; ".join(said)
+        + ".",
     )
 
 
 def _bars(axes: Axes, values: np.ndarray) -> None:
     """Draw sorted bars, coloured by who is ahead."""
     axes.bar(
-        np.arange(len(values)), values, width=0.8,
+        np.arange(len(values)),
+        values,
+        width=0.8,
         color=[AHEAD if value > 0 else BEHIND for value in values],
     )
     axes.axhline(0, color=style.INK, lw=0.6)
     axes.axhline(float(values.mean()), color=style.INK, lw=0.6, ls=(0, (3, 2)))
     axes.annotate(
-        f"mean {values.mean():.3g}", (0.02, float(values.mean())),
-        xycoords=("axes fraction", "data"), xytext=(0, 2), textcoords="offset points",
+        f"mean {values.mean():.3g}",
+        (0.02, float(values.mean())),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 2),
+        textcoords="offset points",
         fontsize=style.SMALL - 0.5,
     )
     axes.set_xticks([])

@@ -43,7 +43,10 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     for height, row in zip(heights, (*ours, *theirs), strict=True):
         _forest_row(left, height, row, row.a, row.a_thick, row.a_thin)
         _forest_row(right, height, row, row.b, row.b_thick, row.b_thin)
-    for axes, name, title in ((left, "a", r"a  $N_{\rm opt} \propto C^{\,a}$"), (right, "b", r"b  $D_{\rm opt} \propto C^{\,b}$")):
+    for axes, name, title in (
+        (left, "a", r"a  $N_{\rm opt} \propto C^{\,a}$"),
+        (right, "b", r"b  $D_{\rm opt} \propto C^{\,b}$"),
+    ):
         axes.axvline(0.5, color=style.QUIET, lw=0.6, ls=(0, (1, 2)), zorder=1)
         axes.set(xlabel=f"Exponent ${name}$", ylim=(heights[-1] - 0.7, 0.7))
         axes.set_title(title)
@@ -72,7 +75,9 @@ def _forest_row(
     if thin is not None:
         axes.plot(thin, (height, height), color=row.colour, lw=0.9, solid_capstyle="butt")
     if thick is not None:
-        axes.plot(thick, (height, height), color=row.colour, lw=2.6, alpha=0.55, solid_capstyle="butt")
+        axes.plot(
+            thick, (height, height), color=row.colour, lw=2.6, alpha=0.55, solid_capstyle="butt"
+        )
     axes.plot(value, height, marker=row.marker, color=row.colour, mec="white", mew=0.4, ms=5)
 
 
@@ -125,8 +130,11 @@ def _theirs(inputs: FigureInputs) -> list[Row]:
     kaplan = reference.kaplan.optimal_allocation
     rows.append(
         Row(
-            label="Kaplan 2020", colour=style.PUBLISHED, marker=style.MARKERS["kaplan"],
-            a=kaplan.p_N, b=kaplan.p_D,
+            label="Kaplan 2020",
+            colour=style.PUBLISHED,
+            marker=style.MARKERS["kaplan"],
+            a=kaplan.p_N,
+            b=kaplan.p_D,
         )
     )
     return rows

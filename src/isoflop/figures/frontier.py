@@ -26,9 +26,7 @@ def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axi
     if low == low:
         text += f"\n95 %: {low:.3f}–{high:.3f}"
     axes.text(0.05, 0.96, text, transform=axes.transAxes, va="top", fontsize=style.SMALL)
-    axes.set(
-        xlabel=style.FLOPS, ylabel=style.PARAMS if axis == "params" else style.TOKENS
-    )
+    axes.set(xlabel=style.FLOPS, ylabel=style.PARAMS if axis == "params" else style.TOKENS)
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
 

@@ -55,9 +55,7 @@ class FigureInputs:
 
     def points(self, estimate: Estimate, *, final: bool = True) -> pl.DataFrame:
         """Give the fitted points under an estimate's counting: run, N, D, C, L and budget."""
-        return counted(
-            self.losses.filter(pl.col("role") == "fit"), estimate, final=final
-        )
+        return counted(self.losses.filter(pl.col("role") == "fit"), estimate, final=final)
 
 
 def counted(losses: pl.DataFrame, estimate: Estimate, *, final: bool = True) -> pl.DataFrame:

@@ -70,15 +70,22 @@ def _profile(axes: Axes, profile: dict[str, Any], colour: Any, diagnostics: dict
     if profile["minimum"]:
         minimum = profile["minimum"]
         axes.plot(
-            minimum[diagnostics["axis"]], minimum["loss"], marker="x", ms=4.5, mew=1.1,
-            color=style.INK, zorder=5,
+            minimum[diagnostics["axis"]],
+            minimum["loss"],
+            marker="x",
+            ms=4.5,
+            mew=1.1,
+            color=style.INK,
+            zorder=5,
         )
     style.direct_label(
         axes, x[order[-1]], loss[order[-1]], style.power(profile["budget"]), color=colour
     )
 
 
-def _parabola(x: np.ndarray, coefficients: dict[str, float | None]) -> tuple[np.ndarray, np.ndarray]:
+def _parabola(
+    x: np.ndarray, coefficients: dict[str, float | None]
+) -> tuple[np.ndarray, np.ndarray]:
     """Evaluate level + slope t + curvature t**2, t = ln x - centre, over the points' range."""
     n = np.geomspace(x.min(), x.max(), 80)
     values = [coefficients[name] for name in ("centre", "level", "slope", "curvature")]

@@ -67,18 +67,34 @@ def _contours(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw, levels: int)
     style.log_axis(axes.yaxis, counts=True)
     axes.clabel(lines, steps[::2], fmt="%.2f", fontsize=style.SMALL - 1)
     axes.scatter(
-        points["flops"], points["params"], c=points["loss"], cmap=style.sequential(), norm=norm,
-        s=11, linewidths=0.3, edgecolors="white", gid="runs", zorder=3,
+        points["flops"],
+        points["params"],
+        c=points["loss"],
+        cmap=style.sequential(),
+        norm=norm,
+        s=11,
+        linewidths=0.3,
+        edgecolors="white",
+        gid="runs",
+        zorder=3,
     )
     colour = style.COLOURS["parametric"]
     axes.plot(flops, law.params_opt(flops), color=colour, lw=1.6, gid="frontier", zorder=4)
     style.direct_label(
-        axes, flops[-1], float(law.params_opt(flops[-1])), "efficient\nfrontier", color=colour,
-        offset=(-3, -10), ha="right", va="top",
+        axes,
+        flops[-1],
+        float(law.params_opt(flops[-1])),
+        "efficient\nfrontier",
+        color=colour,
+        offset=(-3, -10),
+        ha="right",
+        va="top",
     )
     axes.set(
-        xlabel=style.FLOPS, ylabel=style.PARAMS,
-        xlim=(flops[0], flops[-1]), ylim=(params[0], params[-1]),
+        xlabel=style.FLOPS,
+        ylabel=style.PARAMS,
+        xlim=(flops[0], flops[-1]),
+        ylim=(params[0], params[-1]),
     )
 
 
@@ -93,13 +109,22 @@ def _slices(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw) -> None:
         n = np.geomspace(float(rows["params"].min()), float(rows["params"].max()), 60)  # type: ignore[arg-type]
         axes.plot(n, law.loss(n, flops / (6 * n)), color=colour, gid=f"slice-{budget:.3g}")
         axes.plot(
-            rows["params"], rows["loss"], ls="", marker="o", ms=3, mew=0, color=colour,
+            rows["params"],
+            rows["loss"],
+            ls="",
+            marker="o",
+            ms=3,
+            mew=0,
+            color=colour,
             gid=f"points-{budget:.3g}",
         )
         best = float(law.params_opt(flops))
         axes.plot(best, float(law.loss_opt(flops)), marker="x", ms=4, color=style.INK, zorder=5)
         style.direct_label(
-            axes, n[-1], float(law.loss(n[-1], flops / (6 * n[-1]))), style.power(budget),
+            axes,
+            n[-1],
+            float(law.loss(n[-1], flops / (6 * n[-1]))),
+            style.power(budget),
             color=colour,
         )
     style.log_axis(axes.xaxis, counts=True)

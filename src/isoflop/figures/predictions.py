@@ -60,7 +60,12 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
     flops = np.array([low, end])
     for name, dashes, values in _published(inputs, flops):
         axes.plot(
-            flops, values, color=style.PUBLISHED, lw=0.9, ls=(0, dashes), zorder=3,
+            flops,
+            values,
+            color=style.PUBLISHED,
+            lw=0.9,
+            ls=(0, dashes),
+            zorder=3,
             gid=f"published-{name.split()[0].lower()}",
         )
         labels.append((name, style.PUBLISHED, float(values[-1])))
@@ -92,8 +97,15 @@ def _large_models(axes: Axes, inputs: FigureInputs, goal: float) -> str:
     for model in models:
         star = model.name == "Chinchilla"
         axes.plot(
-            6.0 * model.params * model.tokens, model.params, ls="", marker="*" if star else "o",
-            ms=7 if star else 3.5, mew=0.4, mec="white", color=style.INK, zorder=6,
+            6.0 * model.params * model.tokens,
+            model.params,
+            ls="",
+            marker="*" if star else "o",
+            ms=7 if star else 3.5,
+            mew=0.4,
+            mec="white",
+            color=style.INK,
+            zorder=6,
             gid=f"model-{model.name.split()[0]}",
         )
     left = min(6.0 * model.params * model.tokens for model in models)
@@ -106,7 +118,14 @@ def _data_end(axes: Axes, top: float) -> None:
     """Mark where the data end."""
     axes.axvline(top, color=style.QUIET, lw=0.6, ls=(0, (1, 2)), zorder=1)
     axes.annotate(
-        "data end", (top, 0.02), xycoords=axes.get_xaxis_transform(), rotation=90,
-        xytext=(-2, 0), textcoords="offset points", ha="right", va="bottom",
-        fontsize=style.SMALL - 0.5, color=style.QUIET,
+        "data end",
+        (top, 0.02),
+        xycoords=axes.get_xaxis_transform(),
+        rotation=90,
+        xytext=(-2, 0),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=style.SMALL - 0.5,
+        color=style.QUIET,
     )

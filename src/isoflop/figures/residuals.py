@@ -32,7 +32,15 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         strict=True,
     ):
         axes.axhline(0.0, color=style.INK, lw=0.6)
-        axes.scatter(points[column], residual, s=10, c=colours, linewidths=0, gid=f"residuals-{column}", zorder=3)
+        axes.scatter(
+            points[column],
+            residual,
+            s=10,
+            c=colours,
+            linewidths=0,
+            gid=f"residuals-{column}",
+            zorder=3,
+        )
         style.log_axis(axes.xaxis, counts=column != "flops")
         axes.set_xlabel(label)
     panels[0].set_ylabel("Measured over fitted\nloss, less 1 (%)")

@@ -19,9 +19,12 @@ NUMBER = re.compile(r"-?\d+\.\d{3,}")
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure as SVG and PDF."""
     write_text(folder / f"{name}.svg", svg_text(figure, name))
+    figure.set_layout_engine("none")  # keep the layout that the SVG got
     with replacing(folder / f"{name}.pdf") as temporary:
         figure.savefig(
-            temporary, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None}
+            temporary,
+            format="pdf",
+            metadata={"CreationDate": None, "Producer": None, "Creator": None},
         )
 
 

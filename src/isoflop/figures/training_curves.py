@@ -27,11 +27,20 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     frontier = pl.DataFrame(estimate.diagnostics["winners"])
     left.plot(frontier["flops"], frontier["loss"], color=style.INK, lw=1.0, gid="envelope")
     left.set_title("a  Training curves")
-    for axes, axis, title in ((middle, "params", "b  N on the envelope"),
-                              (right, "tokens", "c  D on the envelope")):
+    for axes, axis, title in (
+        (middle, "params", "b  N on the envelope"),
+        (right, "tokens", "c  D on the envelope"),
+    ):
         axes.plot(
-            frontier["flops"], frontier[axis], ls="", marker="o", ms=2.0, mew=0,
-            color=style.QUIET, alpha=0.6, gid=f"frontier-{axis}",
+            frontier["flops"],
+            frontier[axis],
+            ls="",
+            marker="o",
+            ms=2.0,
+            mew=0,
+            color=style.QUIET,
+            alpha=0.6,
+            gid=f"frontier-{axis}",
         )
         draw_scaling(axes, inputs, estimate, axis)
         axes.set_title(title)
@@ -67,5 +76,3 @@ def _curves(axes: Axes, points: pl.DataFrame) -> None:
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.suffixed(value)))
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
-
-
