@@ -213,19 +213,24 @@ class SweepOptimum(Section):
     """How it grows with compute; 0.5 as in Hoffmann et al. (2022)."""
 
 
-class SweepLearningRate(Section):
-    """Peak learning rate by size: rate (N/params)^-exponent, N total."""
+class SweepTunedRate(Section):
+    """The best peak learning rate found at one size."""
 
-    rate: float
-    """Peak rate at the size below."""
-    params: float
-    """Size at which it holds; unit: parameters, by convention total."""
-    exponent: float
-    """How fast it falls with size."""
+    params: float = Field(gt=0)
+    """Size; unit: parameters, by convention total."""
+    rate: float = Field(gt=0)
+    """Its peak rate."""
+
+
+class SweepLearningRate(Section):
+    """Peak learning rate by size: a power law between each two tuned sizes, and beyond them."""
+
+    tuned: tuple[SweepTunedRate, ...] = Field(min_length=2)
+    """Tuned sizes, from small to large."""
     end_share: float = Field(gt=0, le=1)
     """The cosine ends at this share of the peak."""
     origin: str
-    """Where the rule comes from."""
+    """Where the rates come from."""
 
 
 class SweepTuning(Section):

@@ -96,7 +96,11 @@ def summary(plan: Plan, *, throughput: float | None) -> str:
     plan : the plan.
     throughput : measured training FLOP/s of one job in the plan's convention; None if unknown.
     """
-    lines = [f"{plan.sweep}: {len(plan.runs)} runs"]
+    sizes = sorted({run.params.total for run in plan.runs})
+    lines = [
+        f"{plan.sweep}: {len(plan.runs)} runs",
+        f"  sizes (parameters, total): {', '.join(f'{size:,}' for size in sizes)}",
+    ]
     groups: dict[tuple[str, str], list[float]] = {}
     for run in plan.runs:
         what = run.purpose.split(":")[0]
@@ -120,8 +124,17 @@ def expected_optimum(rule: SweepOptimum, budget: float) -> float:
 
 
 def peak_learning_rate(rule: SweepLearningRate, params_total: float) -> float:
-    """Peak learning rate of a size, to three digits."""
-    return float(f"{rule.rate * (params_total / rule.params) ** -rule.exponent:.3g}")
+    """Peak learning rate of a size, to three digits.
+
+    Between two tuned sizes, and beyond the last on either side, log rate is linear in log size.
+    """
+    points = [(math.log(point.params), math.log(point.rate)) for point in rule.tuned]
+    if points != sorted(set(points)):
+        raise ConfigError("learning_rate.tuned: list each size once, from small to large")
+    x = math.log(params_total)
+    right = next((i for i in range(1, len(points)) if x <= points[i][0]), len(points) - 1)
+    (x0, y0), (x1, y1) = points[right - 1], points[right]
+    return float(f"{math.exp(y0 + (y1 - y0) * (x - x0) / (x1 - x0)):.3g}")
 
 
 def build_ladder(design: SweepDesign) -> list[Size]:

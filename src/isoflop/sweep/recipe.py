@@ -16,7 +16,10 @@ class Source(Section):
     repository: str
     commit: str
     folder: str
+    address: str
+    """Address of a file, with {repository}, {commit} and {path} for its place."""
     format: Literal["text", "tei"]
+    """text: plain text, white space folded; tei: the body of a TEI document, mark-up removed."""
     licence: str
     files: tuple[str, ...]
 

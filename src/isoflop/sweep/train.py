@@ -38,6 +38,22 @@ PEAK_BF16_FLOPS = {"H100": 989.4e12, "H200": 989.4e12, "A100": 312e12}
 """Dense bf16 peak [FLOP/s] by a word in the device's name (NVIDIA's data sheets)."""
 
 
+SAME = (
+    "run",
+    "architecture",
+    "params",
+    "steps",
+    "tokens_per_step",
+    "schedule",
+    "optimizer",
+    "seed",
+    "corpus",
+    "tokenizer",
+    "eval",
+)
+"""Facts of a header that must not change while a log is continued."""
+
+
 class TrainingError(IsoflopError):
     """A run cannot be trained or resumed as the plan asks."""
 
@@ -93,6 +109,8 @@ def train_run(
     """
     log_path = folders.logs / plan.sweep / run.role / f"{run.run}.jsonl"
     lines = read_log(log_path)
+    if lines:
+        _refuse_another_run(lines[0], _planned_facts(plan, run), log_path)
     if lines and lines[-1]["kind"] == "end":
         progress.say(f"{run.run}: already {lines[-1]['status']}: {log_path} ends with its end line")
         return "already finished"
@@ -103,7 +121,7 @@ def train_run(
         folders.corpora / f"{plan.corpus.name}.txt",
         holdout_every=plan.corpus.holdout_every,
     )
-    tokenized = tokenize_split(split, plan.tokenizer)
+    tokenized = tokenize_split(split, plan.tokenizer, folders.corpora)
     trainer = _Trainer(plan, run, tokenized, device=device)
     header = _header(plan, run, split, tokenized, trainer)
     if lines:
@@ -418,6 +436,31 @@ def _flops(convention: Any, params: dict[str, int], shape: Architecture) -> floa
     return flops
 
 
+def _planned_facts(plan: Plan, run: PlannedRun) -> dict[str, object]:
+    """Give the part of a header that follows from the plan alone."""
+    return {
+        "run": run.run,
+        "sweep": plan.sweep,
+        "role": run.role,
+        "budget": run.budget,
+        "purpose": run.purpose,
+        "architecture": run.architecture.model_dump(),
+        "params": run.params.model_dump(),
+        "tokens_per_step": run.tokens_per_step,
+        "steps": run.steps,
+        "tokens": run.tokens,
+        "schedule": {
+            "kind": "cosine",
+            "warmup_steps": run.warmup_steps,
+            "steps": run.steps,
+            "lr_peak": run.lr_peak,
+            "lr_end": run.lr_end,
+        },
+        "optimizer": {"kind": "adamw", **plan.optimizer.model_dump()},
+        "seed": run.seed,
+    }
+
+
 def _header(
     plan: Plan, run: PlannedRun, split: Split, data: Tokenized, trainer: _Trainer
 ) -> dict[str, object]:
@@ -427,26 +470,9 @@ def _header(
         "kind": "header",
         "format": "isoflop-train",
         "version": 1,
-        "run": run.run,
-        "sweep": plan.sweep,
-        "role": run.role,
-        "budget": run.budget,
-        "purpose": run.purpose,
-        "architecture": run.architecture.model_dump(),
-        "params": trainer.params,
+        **_planned_facts(plan, run),
         "params_note": "counted from the model; norm gains count as nonembedding",
-        "tokens_per_step": run.tokens_per_step,
-        "steps": run.steps,
-        "tokens": run.tokens,
         "epochs": run.tokens / (trainer.windows.count * trainer.seq_len),
-        "schedule": {
-            "kind": "cosine",
-            "warmup_steps": run.warmup_steps,
-            "steps": run.steps,
-            "lr_peak": run.lr_peak,
-            "lr_end": run.lr_end,
-        },
-        "optimizer": {"kind": "adamw", **plan.optimizer.model_dump()},
         "flops_per_token": {
             convention: _flops(convention, trainer.params, shape)
             for convention in FLOPS_CONVENTIONS
@@ -471,7 +497,6 @@ def _header(
             "bytes": trainer.target_bytes,
             "unit": "nats per token",
         },
-        "seed": run.seed,
         "device": _device_name(trainer.device),
         "dtype": trainer.dtype,
         "compiled": trainer.on_gpu,
@@ -488,11 +513,17 @@ def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def _refuse_another_run(logged: dict[str, Any], header: dict[str, object], log_path: Path) -> None:
-    """Let a log be continued only by the run that began it."""
-    same = ("run", "architecture", "steps", "tokens_per_step", "schedule", "optimizer", "seed",
-            "corpus", "tokenizer", "eval")  # fmt: skip
-    differing = [key for key in same if logged.get(key) != header[key]]
+def _refuse_another_run(
+    logged: dict[str, Any], expected: dict[str, object], log_path: Path
+) -> None:
+    """Let a log be continued only by the run that began it.
+
+    Parameters
+    ----------
+    logged : header of the log.
+    expected : what the plan, and later the corpus, say; compared where a header is to agree.
+    """
+    differing = [key for key, value in expected.items() if key in SAME and logged[key] != value]
     if differing:
         raise TrainingError(
             f"{log_path}: was begun with another {', '.join(differing)} than the plan says now; "

@@ -1,0 +1,75 @@
+# Train the runs of a plan; optional, needs the extra `train`.
+#
+# in:  data/plans/{sweep}.yaml                      the plan that config.yaml names (sweep.plan)
+#      data/reference/corpora/{corpus}.yaml         where the corpus comes from
+# out: data/corpora/{corpus}.txt                    the corpus, fetched and checked
+#      data/checkpoints/{sweep}/{run}.done          one marker per finished run
+# and, as a side effect, data/raw/{sweep}/{role}/{run}.jsonl
+#
+# A raw log is no output of a rule: `all` reads it, so an edit of the trainer's code would delete
+# and retrain what took hours. The marker is the output; a run whose log has ended returns at once.
+
+
+def planned_markers(wildcards):
+    """Name the marker of every run of the plan; read only when `train` is asked for."""
+    from isoflop.sweep.plan_file import read_plan
+
+    plan = read_plan(Path("data/plans") / f"{config['sweep']['plan']}.yaml")
+    return [f"data/checkpoints/{plan.sweep}/{run.run}.done" for run in plan.runs]
+
+
+def planned_corpus(wildcards):
+    """Name the text that a plan's runs are trained on."""
+    from isoflop.sweep.plan_file import read_plan
+
+    plan = read_plan(Path("data/plans") / f"{wildcards.sweep}.yaml")
+    return f"data/corpora/{plan.corpus.name}.txt"
+
+
+rule train:
+    input:
+        planned_markers,
+
+
+rule fetch_corpus:
+    input:
+        recipe="data/reference/corpora/{corpus}.yaml",
+    output:
+        text="data/corpora/{corpus}.txt",
+    log:
+        "logs/fetch_corpus/{corpus}.log",
+    shell:
+        """
+        isoflop fetch-corpus \
+            --recipe {input.recipe:q} \
+            --out {output.text:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule train_run:
+    input:
+        # ancient: a plan written anew does not retrain what is trained; train-run compares each
+        # log with the plan and refuses a log of another run
+        plan=ancient("data/plans/{sweep}.yaml"),
+        corpus=ancient(planned_corpus),
+    output:
+        done="data/checkpoints/{sweep}/{run}.done",
+    log:
+        "logs/train_run/{sweep}/{run}.log",
+    params:
+        device="cuda" if config["sweep"]["gpu"] else "cpu",
+    threads: 1
+    resources:
+        gpu=1 if config["sweep"]["gpu"] else 0,
+        gpu_share=100 // config["sweep"]["runs_per_gpu"],
+    shell:
+        """
+        isoflop train-run \
+            --plan {input.plan:q} \
+            --run {wildcards.run:q} \
+            --device {params.device:q} \
+            --threads {threads:q} \
+            --done {output.done:q} \
+            >{log:q} 2>&1
+        """
