@@ -221,3 +221,46 @@ def build_losses_command(
     write_table(built.losses, Losses, losses)
     write_table(built.left_out, LeftOut, left_out)
     click.echo(f"{sweep}: {built}")
+
+
+@main.command("fit-approach")
+@click.option("--approach", required=True, help="envelope | profiles | parametric | kaplan.")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option(
+    "--budgets", type=float, multiple=True, help="C to allocate [FLOP]; repeatable, 5.76e23 added."
+)
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
+@click.option("--estimate", type=PATH, required=True, help="JSON to write.")
+@click.option("--draws", type=PATH, required=True, help="Table of bootstrap draws to write.")
+def fit_approach_command(
+    approach: str,
+    sweep: str,
+    losses: Path,
+    settings: str,
+    budgets: tuple[float, ...],
+    threads: int | None,
+    estimate: Path,
+    draws: Path,
+) -> None:
+    """Fit one approach to a loss table, with bootstrap intervals."""
+    from isoflop.approaches import fit_approach
+    from isoflop.config import ApproachesSettings, settings_from
+    from isoflop.estimates import provenance, write_estimate
+    from isoflop.files import replacing
+    from isoflop.tables import Losses, read_table
+
+    outcome, table = fit_approach(
+        read_table(losses, Losses),
+        approach,
+        settings_from(settings, "approaches", ApproachesSettings),
+        sweep=sweep,
+        budgets=budgets,
+        provenance=provenance([losses]),
+        threads=threads,
+    )
+    write_estimate(outcome, estimate)
+    with replacing(draws) as temporary:
+        table.write_parquet(temporary, compression="zstd")
+    click.echo(f"{sweep}, {approach}: {outcome}")

@@ -6,16 +6,19 @@ Written by the approaches room, read by figures, report and archive.
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from isoflop import __version__
 from isoflop.config import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
-from isoflop.files import write_json
+from isoflop.files import digest, write_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
 Approach = Literal["envelope", "profiles", "parametric", "kaplan"]
 
@@ -92,6 +95,14 @@ class Estimate(Section):
     """What a reader must know before using the numbers, in whole sentences."""
     provenance: Provenance
 
+    def __str__(self) -> str:
+        """Say the headline in one line."""
+        ends = "".join(
+            f", {float(level):.0%} {low:.3f} to {high:.3f}"
+            for level, (low, high) in self.a.intervals.items()
+        )
+        return f"a = {self.a.value:.4f}{ends}; {self.n_runs} runs, {self.n_points} points"
+
 
 class Refusal(Section):
     """Why an approach was not fitted to a sweep: it stands where the estimate would."""
@@ -102,6 +113,10 @@ class Refusal(Section):
     refused: str
     """What is missing and what to add, in whole sentences."""
     provenance: Provenance
+
+    def __str__(self) -> str:
+        """Say why there is no estimate."""
+        return f"refused: {self.refused}"
 
 
 def read_estimate(path: Path) -> Estimate | Refusal:
@@ -115,3 +130,31 @@ def read_estimate(path: Path) -> Estimate | Refusal:
 def write_estimate(estimate: Estimate | Refusal, path: Path) -> None:
     """Write one estimate, or the reason why there is none."""
     write_json(path, estimate.model_dump(mode="json"))
+
+
+def provenance(inputs: Iterable[Path]) -> Provenance:
+    """Say what an estimate is being made from: input digests, version, revision."""
+    return Provenance(
+        inputs={path.as_posix(): digest(path) for path in inputs},
+        version=__version__,
+        git_revision=_git_revision(),
+    )
+
+
+def _git_revision() -> str | None:
+    """Give the project's commit, with "+" where its sources differ from it; None outside git."""
+    here = Path(__file__).parent
+    try:
+        revision = _git(here, "rev-parse", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return revision + ("+" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", *arguments]
+    done = subprocess.run(  # noqa: S603  fixed words, no shell
+        command, cwd=folder, check=True, capture_output=True, text=True, timeout=30
+    )
+    return done.stdout.strip()

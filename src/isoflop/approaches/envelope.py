@@ -1,0 +1,222 @@
+"""Approach 1: the envelope of all training curves (Hoffmann et al. 2022, section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from isoflop.approaches.frontier import grid_curves, hull_points
+from isoflop.approaches.observations import observe
+from isoflop.approaches.powerlaws import NAMES, fit_power_laws, power_law_optima
+from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.frontier import Frontiers, GridCurves, HullPoints
+    from isoflop.approaches.observations import Observations
+    from isoflop.config import CountingSettings, EnvelopeSettings
+    from isoflop.estimates import Approach
+
+    Floats = NDArray[np.float64]
+
+DECADE: Final = 10.0
+BLOCK: Final = 256
+"""Resamples handled at a time."""
+LATE: Final = 0.85
+"""A winner this far into its run has almost finished its own schedule."""
+SHOWN_WINNERS: Final = 1500
+
+
+@dataclass(frozen=True, eq=False)
+class EnvelopeFit:
+    """The envelope's power laws, and what they came from."""
+
+    approach: ClassVar[Approach] = "envelope"
+    names: ClassVar[tuple[str, ...]] = NAMES
+
+    observations: Observations
+    settings: EnvelopeSettings
+    curves: GridCurves | HullPoints
+
+    @property
+    def counting(self) -> CountingSettings:
+        """The conventions behind N and C."""
+        return self.observations.counting
+
+    @cached_property
+    def parameters(self) -> Floats:
+        """The power laws' coefficients and exponents."""
+        return np.asarray(self._fit(self.frontier)[0])
+
+    @cached_property
+    def frontier(self) -> Frontiers:
+        """The envelope of all runs."""
+        return self.curves.frontiers(np.ones((1, self.observations.n_runs), dtype=np.bool_))
+
+    @property
+    def fitted(self) -> Floats:
+        """Nothing: an envelope has no residuals."""
+        return np.full(len(self.observations.loss), np.nan)
+
+    def refit(self, resamples: Resamples) -> Refits:
+        """Find the envelope of each resample; how often a run is drawn does not matter."""
+        if resamples.log_loss is not None:
+            raise UnderdeterminedError(
+                "approach 'envelope' has no residuals to resample. "
+                "Use bootstrap.scheme 'runs' or 'subsample'."
+            )
+        present = resamples.weights > 0
+        parameters = np.empty((len(present), len(self.names)))
+        sizes = np.empty(len(present), dtype=np.intp)
+        for start in range(0, len(present), BLOCK):
+            block = slice(start, start + BLOCK)
+            frontiers = self.curves.frontiers(present[block])
+            parameters[block] = self._fit(frontiers)
+            sizes[block] = frontiers.distinct_sizes(self.observations.sizes)
+        few = sizes < self.settings.min_sizes
+        parameters[few] = np.nan
+        reason = f"fewer than {self.settings.min_sizes} distinct sizes on the envelope"
+        return Refits(parameters, np.where(few, reason, ""))
+
+    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """Give a and b."""
+        return parameters[:, NAMES.index("a")], parameters[:, NAMES.index("b")]
+
+    def optima(self, parameters: Floats, flops: Floats) -> Optima:
+        """Evaluate the power laws; the loss only within a decade of the data."""
+        reach = DECADE * self.observations.flops_range[1]
+        return power_law_optima(parameters, flops, loss_up_to=reach)
+
+    def budgets(self) -> list[float]:
+        """Give none: an envelope has no budgets."""
+        return []
+
+    @staticmethod
+    def _fit(frontiers: Frontiers) -> Floats:
+        return fit_power_laws(
+            frontiers.log_flops,
+            frontiers.log_params,
+            frontiers.log_tokens,
+            frontiers.log_loss,
+            frontiers.weights,
+        )
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Say who wins where, and how late in its run; keys in docs/approaches.md."""
+        frontier = self.frontier
+        won = frontier.run[0] >= 0
+        place = np.flatnonzero(won)
+        run = frontier.run[0][won]
+        late = self._late(run, frontier.log_flops[0][won])
+        shown = np.unique(np.linspace(0, len(place) - 1, SHOWN_WINNERS).round().astype(np.intp))
+        return {
+            "frontier": self.settings.frontier,
+            "points_on_frontier": len(place),
+            "late_winners": float(late.mean()),
+            "sizes_that_win": int(frontier.distinct_sizes(self.observations.sizes)[0]),
+            "sizes": int(self.observations.sizes.max()) + 1,
+            "residual_sd": self._residual_sd(),
+            "winners": {
+                "run": [self.observations.runs[i] for i in run[shown]],
+                "flops": np.exp(frontier.log_flops[0][won][shown]).tolist(),
+                "params": np.exp(frontier.log_params[0][won][shown]).tolist(),
+                "tokens": np.exp(frontier.log_tokens[0][won][shown]).tolist(),
+                "loss": np.exp(frontier.log_loss[0][won][shown]).tolist(),
+                "late": late[shown].tolist(),
+            },
+        }
+
+    def _late(self, run: NDArray[np.intp], log_flops: Floats) -> NDArray[np.bool_]:
+        """Tell which winners lie in the last 15 % of their own run."""
+        end = np.full(self.observations.n_runs, -np.inf)
+        np.maximum.at(end, self.observations.run, np.log(self.observations.flops))
+        return np.asarray(log_flops >= end[run] + np.log(LATE))
+
+    def _residual_sd(self) -> float:
+        """Spread of log N of the winners about the power law."""
+        frontier = self.frontier
+        won = frontier.run[0] >= 0
+        n, a = self.parameters[:2]
+        residual = frontier.log_params[0][won] - np.log(n) - a * frontier.log_flops[0][won]
+        return float(residual.std())
+
+    def cautions(self) -> list[str]:
+        """Warn of few winning sizes, early winners and an edge of the grid."""
+        found = self.diagnostics()
+        cautions = []
+        if found["sizes_that_win"] < 5:
+            cautions.append(
+                f"Only {found['sizes_that_win']} of {found['sizes']} sizes ever have the lowest "
+                "loss, so the envelope's exponent rests on a few steps between them."
+            )
+        if found["late_winners"] < 0.5:
+            cautions.append(
+                f"Only {found['late_winners']:.0%} of the envelope's points lie in the last 15 % "
+                "of their run. The others were measured at a learning rate meant for a longer run, "
+                "where the loss is still too high."
+            )
+        return cautions
+
+
+def fit_envelope(
+    losses: pl.DataFrame | Observations,
+    settings: EnvelopeSettings,
+    counting: CountingSettings,
+) -> EnvelopeFit:
+    """Fit N_opt and D_opt to the lowest loss over all curves at each C.
+
+    Parameters
+    ----------
+    losses : table ``Losses``, or its observations.
+    settings : frontier rule and number of places.
+    counting : conventions of N and C.
+
+    Raises
+    ------
+    UnderdeterminedError : no run has a curve, or fewer than ``settings.min_sizes`` sizes win.
+
+    References
+    ----------
+    Hoffmann et al. 2022, section 3.1; McLeish et al. 2025, section 4.1 for the hull.
+    """
+    observations = observe(losses, counting)
+    scheduled = _far_enough(observations, settings.min_schedule_fraction)
+    if settings.frontier == "grid" and np.bincount(scheduled.run).max(initial=0) < 2:
+        raise UnderdeterminedError(
+            f"approach 'envelope' needs training curves; every run of {observations.sweep} has a "
+            "single point. Give the logs of the runs, or choose approaches.envelope.frontier: hull."
+        )
+    curves = (
+        grid_curves(scheduled, settings.grid_points)
+        if settings.frontier == "grid"
+        else hull_points(scheduled)
+    )
+    fit = EnvelopeFit(observations, settings, curves)
+    sizes = int(fit.frontier.distinct_sizes(observations.sizes)[0])
+    if sizes < settings.min_sizes:
+        raise UnderdeterminedError(
+            f"approach 'envelope' needs {settings.min_sizes} distinct sizes that have the lowest "
+            f"loss somewhere; {observations.sweep} has {sizes}. Add runs of other sizes, or lower "
+            "approaches.envelope.min_sizes."
+        )
+    return fit
+
+
+def _far_enough(observations: Observations, fraction: float) -> Observations:
+    """Keep the points with enough of their schedule done; all where nothing is asked."""
+    if fraction == 0.0:
+        return observations
+    kept = observations.schedule_fraction >= fraction
+    if not kept.any():
+        raise UnderdeterminedError(
+            f"no point of {observations.sweep} has {fraction:.0%} of its schedule done, or the "
+            "schedules are unknown. Lower approaches.envelope.min_schedule_fraction, or add the "
+            "schedule to sweep.yaml."
+        )
+    return observations.at(kept)

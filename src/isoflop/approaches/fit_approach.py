@@ -1,0 +1,211 @@
+"""Fit one approach to one sweep, resample it, and say what came out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+import numpy as np
+import polars as pl
+
+from isoflop.approaches.envelope import fit_envelope
+from isoflop.approaches.intervals import percentile_intervals
+from isoflop.approaches.kaplan import fit_kaplan
+from isoflop.approaches.parametric import fit_parametric
+from isoflop.approaches.profiles import fit_profiles
+from isoflop.approaches.resampling import resample
+from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates import Counting, Estimate, Optimum, Quantity, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.approaches.protocol import Fit, Refits
+    from isoflop.config import ApproachesSettings
+    from isoflop.estimates import Approach, Provenance
+
+    Floats = NDArray[np.float64]
+
+GOPHER_BUDGET: Final = 5.76e23
+"""Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
+FAR: Final = 1.0
+"""Decades beyond the data from which a reader is warned."""
+MANY_REFUSED: Final = 0.05
+DRAWS_SCHEMA: Final = {"approach": pl.String, "draw": pl.Int64, "refused": pl.String}
+"""Columns that every table of draws has."""
+
+
+def fit(
+    losses: pl.DataFrame | Observations,
+    approach: Approach,
+    settings: ApproachesSettings,
+    *,
+    threads: int | None = None,
+) -> Fit:
+    """Fit one approach by name; see the ``fit_*`` functions."""
+    match approach:
+        case "envelope":
+            return fit_envelope(losses, settings.envelope, settings.counting)
+        case "profiles":
+            return fit_profiles(losses, settings.profiles, settings.counting)
+        case "parametric":
+            return fit_parametric(losses, settings.parametric, settings.counting, threads=threads)
+        case "kaplan":
+            return fit_kaplan(losses, settings.kaplan)
+        case _:
+            assert_never(approach)
+
+
+def fit_approach(
+    losses: pl.DataFrame | Observations,
+    approach: Approach,
+    settings: ApproachesSettings,
+    *,
+    sweep: str,
+    budgets: Sequence[float],
+    provenance: Provenance,
+    threads: int | None = None,
+) -> tuple[Estimate | Refusal, pl.DataFrame]:
+    """Fit one approach to a loss table and resample it.
+
+    Parameters
+    ----------
+    losses : table ``Losses``.
+    approach : which.
+    sweep : name of the sweep.
+    settings : section ``approaches`` of config.yaml; other approaches' parts are ignored.
+    budgets : C at which optima are wanted [FLOP]; Gopher's 5.76e23 is added.
+    provenance : what the losses were read from.
+    threads : blocks refitted at a time; no byte of the result depends on it.
+
+    Returns
+    -------
+    The estimate, or why the sweep does not allow one, and its draws: one row per draw with columns
+    approach, draw, refused (null, or why), each parameter, a, b, and for each budget params_opt_C,
+    tokens_opt_C, tokens_per_param_C and loss_C, with C as in ``5.76e+23``.
+    """
+    own = settings.model_dump(mode="json")
+    chosen = {key: own[key] for key in ("counting", "bootstrap", approach)}
+    try:
+        fitted = fit(losses, approach, settings, threads=threads)
+    except (MissingFactError, UnderdeterminedError) as error:
+        refusal = Refusal(
+            approach=approach,
+            sweep=sweep,
+            settings=chosen,
+            refused=str(error),
+            provenance=provenance,
+        )
+        return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
+    refits = fitted.refit(resample(fitted, settings.bootstrap))
+    flops = np.array(sorted({*map(float, budgets), GOPHER_BUDGET}))
+    point = _columns(fitted, fitted.parameters[None], flops)
+    draws = _columns(fitted, refits.parameters, flops)
+    levels = settings.bootstrap.levels
+    quantities = {
+        name: Quantity(value=float(value[0]), intervals=percentile_intervals(draws[name], levels))
+        for name, value in point.items()
+        if np.isfinite(value[0])
+    }
+    estimate = Estimate(
+        approach=approach,
+        sweep=sweep,
+        settings=chosen,
+        counting=Counting(params=fitted.counting.params, flops=fitted.counting.flops),
+        n_runs=fitted.observations.n_runs,
+        n_points=len(fitted.observations.loss),
+        budgets=fitted.budgets(),
+        flops_range=fitted.observations.flops_range,
+        a=quantities["a"],
+        b=quantities["b"],
+        parameters={n: quantities[n] for n in fitted.names if n not in {"a", "b"}},
+        optima=[_optimum(c, quantities, fitted.observations) for c in flops],
+        diagnostics=fitted.diagnostics() | {"bootstrap": _tally(refits)},
+        cautions=[
+            *fitted.cautions(),
+            *_refusals(refits),
+            *_extrapolations(flops, fitted.observations),
+        ],
+        provenance=provenance,
+    )
+    return estimate, _table(approach, draws, refits)
+
+
+def _columns(fitted: Fit, parameters: Floats, flops: Floats) -> dict[str, Floats]:
+    """Name every quantity derived from rows of parameters."""
+    a, b = fitted.exponents(parameters)
+    columns = {
+        name: column
+        for name, column in zip(fitted.names, parameters.T, strict=True)
+        if name not in {"a", "b"}
+    }
+    columns |= {"a": a, "b": b}
+    optima = fitted.optima(parameters, flops)
+    for i, c in enumerate(flops):
+        key = repr(float(c))
+        columns[f"params_opt_{key}"] = optima.params[:, i]
+        columns[f"tokens_opt_{key}"] = optima.tokens[:, i]
+        columns[f"tokens_per_param_{key}"] = optima.tokens[:, i] / optima.params[:, i]
+        columns[f"loss_{key}"] = optima.loss[:, i]
+    return columns
+
+
+def _optimum(c: float, quantities: dict[str, Quantity], observations: Observations) -> Optimum:
+    key = repr(float(c))
+    return Optimum(
+        flops=float(c),
+        params=quantities[f"params_opt_{key}"],
+        tokens=quantities[f"tokens_opt_{key}"],
+        tokens_per_param=quantities[f"tokens_per_param_{key}"],
+        loss=quantities.get(f"loss_{key}"),
+        decades_beyond_data=_decades_beyond(c, observations),
+    )
+
+
+def _decades_beyond(c: float, observations: Observations) -> float:
+    return float(np.log10(c / observations.flops_range[1]))
+
+
+def _tally(refits: Refits) -> dict[str, Any]:
+    """Count the draws that were refused, by reason."""
+    reasons, counts = np.unique(refits.refusals[refits.refusals != ""], return_counts=True)
+    return {
+        "draws": len(refits.refusals),
+        "refused": int(counts.sum()),
+        "refusals": {str(r): int(n) for r, n in zip(reasons, counts, strict=True)},
+    }
+
+
+def _refusals(refits: Refits) -> list[str]:
+    tally = _tally(refits)
+    if tally["refused"] <= MANY_REFUSED * tally["draws"]:
+        return []
+    return [
+        f"{tally['refused']} of {tally['draws']} resamples could not be fitted "
+        f"({'; '.join(tally['refusals'])}); the intervals describe the others and are too narrow."
+    ]
+
+
+def _extrapolations(flops: Floats, observations: Observations) -> list[str]:
+    distance = {c: _decades_beyond(c, observations) for c in flops}
+    far = {c: d for c, d in distance.items() if d > FAR}
+    return [
+        f"{c:.3g} FLOPs lie {d:.1f} decades beyond the largest run fitted "
+        f"({observations.flops_range[1]:.2g} FLOPs): the interval covers resampling, not "
+        "the chance that the law bends."
+        for c, d in far.items()
+    ]
+
+
+def _table(approach: Approach, draws: dict[str, Floats], refits: Refits) -> pl.DataFrame:
+    n = len(refits.refusals)
+    return pl.DataFrame(
+        {
+            "approach": pl.Series([approach] * n, dtype=pl.String),
+            "draw": pl.Series(range(n), dtype=pl.Int64),
+            "refused": pl.Series([r or None for r in refits.refusals.tolist()], dtype=pl.String),
+            **{name: pl.Series(column).fill_nan(None) for name, column in draws.items()},
+        }
+    )

@@ -1,0 +1,240 @@
+"""The lowest loss that any run reaches at each compute, for many subsets of runs at once.
+
+Whether a run is drawn once or twice does not move a frontier; whether it is drawn at all does. So
+the curves are put in order once, and each subset looks up the first of its own runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+    Bools = NDArray[np.bool_]
+
+BLOCK: Final = 64
+"""Subsets handled at a time: 64 rows of 1,500 places stay in the cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frontiers:
+    """One frontier per subset of runs, each array (subsets, places).
+
+    Attributes
+    ----------
+    log_flops : log C of the places; (1, places) where all subsets share them.
+    run : the winning run; -1 where no run of the subset reaches the place.
+    log_params, log_tokens, log_loss : log N, D and L of the winner; 0 where there is none.
+    """
+
+    log_flops: Floats
+    run: Ints
+    log_params: Floats
+    log_tokens: Floats
+    log_loss: Floats
+
+    @property
+    def weights(self) -> Floats:
+        """1 where there is a winner, else 0."""
+        return (self.run >= 0).astype(np.float64)
+
+    def distinct_sizes(self, sizes: Ints) -> Ints:
+        """Count the sizes that win somewhere, (subsets,); ``sizes`` is each run's size number."""
+        subset, place = np.nonzero(self.run >= 0)
+        wins = np.zeros((len(self.run), int(sizes.max()) + 1), dtype=np.bool_)
+        wins[subset, sizes[self.run[subset, place]]] = True
+        return np.asarray(wins.sum(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class GridCurves:
+    """All curves read at shared, log-spaced places.
+
+    Attributes
+    ----------
+    places : (places,) log of the abscissa, C or D.
+    log_params : (runs,) log N.
+    log_tokens, loss : (runs, places) log D and L of each curve; loss is inf where it has no point.
+    order : (runs, places) runs by increasing loss at each place.
+    """
+
+    places: Floats
+    log_params: Floats
+    log_tokens: Floats
+    loss: Floats
+    order: NDArray[np.int32]
+
+    def frontiers(self, present: Bools) -> Frontiers:
+        """Find the frontier of each subset of runs, (subsets, runs)."""
+        place = np.arange(len(self.places))
+        winner = np.concatenate(
+            [self._winners(present[i : i + BLOCK]) for i in range(0, len(present), BLOCK)]
+        )
+        loss = self.loss[winner, place]
+        reached = np.isfinite(loss)
+        return Frontiers(
+            log_flops=self.places[None, :],
+            run=np.where(reached, winner, -1),
+            log_params=np.where(reached, self.log_params[winner], 0.0),
+            log_tokens=np.where(reached, self.log_tokens[winner, place], 0.0),
+            log_loss=np.log(np.where(reached, loss, 1.0)),
+        )
+
+    def _winners(self, present: Bools) -> Ints:
+        """Find the first present run at each place; where none is, any one (its loss is inf)."""
+        winner = np.repeat(self.order[:1], len(present), axis=0).astype(np.intp)
+        subset, place = np.nonzero(~np.take_along_axis(present, winner, axis=1))
+        for runner_up in self.order[1:]:
+            if len(subset) == 0:
+                break
+            candidate = runner_up[place]
+            winner[subset, place] = candidate
+            absent = ~present[subset, candidate]
+            subset, place = subset[absent], place[absent]
+        winner[subset, place] = self.order[-1][place]
+        return winner
+
+
+def grid_curves(
+    observations: Observations, n_places: int, *, abscissa: Floats | None = None
+) -> GridCurves:
+    """Interpolate every curve at log-spaced places, linearly in the log of the abscissa.
+
+    Parameters
+    ----------
+    observations : points sorted by run, then tokens.
+    n_places : number of places between the smallest and the largest abscissa.
+    abscissa : (points,) C by default.
+
+    References
+    ----------
+    Hoffmann et al. 2022, section 3.1: 1,500 logarithmically spaced FLOP values.
+    """
+    x = np.log(observations.flops if abscissa is None else abscissa)
+    places = np.linspace(x.min(), x.max(), n_places)
+    loss = np.full((observations.n_runs, n_places), np.inf)
+    log_tokens = np.zeros_like(loss)
+    bounds = np.searchsorted(observations.run, np.arange(observations.n_runs + 1))
+    for run, (start, stop) in enumerate(pairwise(bounds)):
+        if start == stop:
+            continue
+        curve = slice(start, stop)
+        inside = (places >= x[start]) & (places <= x[stop - 1])
+        loss[run, inside] = np.interp(places[inside], x[curve], observations.loss[curve])
+        log_tokens[run, inside] = np.interp(
+            places[inside], x[curve], np.log(observations.tokens[curve])
+        )
+    order = np.argsort(loss, axis=0, kind="stable").astype(np.int32)
+    return GridCurves(places, np.log(observations.run_params), log_tokens, loss, order)
+
+
+@dataclass(frozen=True, eq=False)
+class HullPoints:
+    """The points that can lie on a lower convex hull of log L over log C.
+
+    Attributes
+    ----------
+    x, y : (points,) log C and log L: the vertices of each run's own hull, sorted by x, then y.
+    run : (points,) index of the run.
+    log_params, log_tokens : (points,) log N and log D.
+    """
+
+    x: Floats
+    y: Floats
+    run: Ints
+    log_params: Floats
+    log_tokens: Floats
+
+    def frontiers(self, present: Bools) -> Frontiers:
+        """Find the hull's vertices for each subset of runs, (subsets, runs).
+
+        Gift wrapping from the left. The next vertex after v is the present point with the lowest
+        slope from v, so one ordering of the points by slope serves all subsets that stand at v.
+        """
+        vertex = self._first(np.arange(len(self.x)), present, np.arange(len(present)))
+        steps = [vertex]
+        while (vertex >= 0).any():
+            following = np.full(len(present), -1)
+            for v in np.unique(vertex[vertex >= 0]):
+                subsets = np.flatnonzero(vertex == v)
+                following[subsets] = self._first(self._by_slope(v), present, subsets)
+            vertex = following
+            steps.append(vertex)
+        vertices = np.stack(steps[:-1], axis=1)
+        there = vertices >= 0
+        return Frontiers(
+            log_flops=np.where(there, self.x[vertices], 0.0),
+            run=np.where(there, self.run[vertices], -1),
+            log_params=np.where(there, self.log_params[vertices], 0.0),
+            log_tokens=np.where(there, self.log_tokens[vertices], 0.0),
+            log_loss=np.where(there, self.y[vertices], 0.0),
+        )
+
+    def _by_slope(self, v: int) -> Ints:
+        """Order the points right of v by slope from v, the farther one first among equals."""
+        right = np.flatnonzero(self.x > self.x[v])
+        slope = (self.y[right] - self.y[v]) / (self.x[right] - self.x[v])
+        return right[np.lexsort((-self.x[right], slope))]
+
+    def _first(self, candidates: Ints, present: Bools, subsets: Ints) -> Ints:
+        """Find each subset's first candidate whose run is present; -1 where there is none."""
+        found = np.full(len(subsets), -1)
+        open_ = np.arange(len(subsets))
+        for candidate in candidates:
+            if len(open_) == 0:
+                break
+            here = present[subsets[open_], self.run[candidate]]
+            found[open_[here]] = candidate
+            open_ = open_[~here]
+        return found
+
+
+def hull_points(observations: Observations) -> HullPoints:
+    """Keep the points of each run that can lie on a lower convex hull.
+
+    References
+    ----------
+    McLeish et al. 2025, "Gemstones", section 4.1: the lower convex hull instead of bins of C.
+    """
+    x, y = np.log(observations.flops), np.log(observations.loss)
+    bounds = np.searchsorted(observations.run, np.arange(observations.n_runs + 1))
+    kept = np.concatenate(
+        [start + lower_hull(x[start:stop], y[start:stop]) for start, stop in pairwise(bounds)]
+    )
+    kept = kept[np.lexsort((y[kept], x[kept]))]
+    return HullPoints(
+        x=x[kept],
+        y=y[kept],
+        run=observations.run[kept],
+        log_params=np.log(observations.params[kept]),
+        log_tokens=np.log(observations.tokens[kept]),
+    )
+
+
+def lower_hull(x: Floats, y: Floats) -> Ints:
+    """Give the indices of the lower convex hull's vertices, from left to right.
+
+    Andrew's monotone chain; a point on an edge between two others is no vertex.
+    """
+    chain: list[int] = []
+    for i in np.lexsort((y, x)):
+        if chain and x[i] == x[chain[-1]]:
+            continue  # same abscissa, higher loss
+        while len(chain) > 1 and _turn(x, y, chain[-2], chain[-1], int(i)) <= 0.0:
+            chain.pop()
+        chain.append(int(i))
+    return np.array(chain, dtype=np.intp)
+
+
+def _turn(x: Floats, y: Floats, o: int, p: int, q: int) -> float:
+    """Give the cross product of o->p and o->q: positive for a left turn."""
+    return float((x[p] - x[o]) * (y[q] - y[o]) - (y[p] - y[o]) * (x[q] - x[o]))

@@ -1,0 +1,145 @@
+"""What every approach fits: the points of a loss table under one counting convention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from isoflop.errors import MissingFactError, UnderdeterminedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.config import CountingSettings
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+    Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Points of all runs, sorted by run, then tokens.
+
+    Attributes
+    ----------
+    sweep : name of the sweep.
+    counting : conventions behind ``params`` and ``flops``.
+    runs : names of the runs, sorted.
+    run : (points,) index into ``runs``.
+    params : (points,) N [parameter].
+    tokens : (points,) D [token].
+    flops : (points,) C [FLOP].
+    loss : (points,) L [nat/token].
+    is_final : (points,) whether the point is the last of its run.
+    schedule_fraction : (points,) share of the schedule done; NaN where unknown.
+    run_params : (runs,) N of each run.
+    run_budget : (runs,) compute budget the run was planned for [FLOP]; NaN where none.
+    """
+
+    sweep: str
+    counting: CountingSettings
+    runs: tuple[str, ...]
+    run: Ints
+    params: Floats
+    tokens: Floats
+    flops: Floats
+    loss: Floats
+    is_final: Bools
+    schedule_fraction: Floats
+    run_params: Floats
+    run_budget: Floats
+
+    @property
+    def n_runs(self) -> int:
+        """Number of runs."""
+        return len(self.runs)
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """Number of each run's size among the sweep's distinct sizes, (runs,)."""
+        return np.unique(self.run_params, return_inverse=True)[1].astype(np.intp)
+
+    @property
+    def flops_range(self) -> tuple[float, float]:
+        """Smallest and largest C."""
+        return float(self.flops.min()), float(self.flops.max())
+
+    def at(self, points: Bools | Ints) -> Observations:
+        """Keep some points; runs without any are still counted."""
+        return replace(
+            self,
+            run=self.run[points],
+            params=self.params[points],
+            tokens=self.tokens[points],
+            flops=self.flops[points],
+            loss=self.loss[points],
+            is_final=self.is_final[points],
+            schedule_fraction=self.schedule_fraction[points],
+        )
+
+    def with_loss(self, loss: Floats) -> Observations:
+        """Replace the losses, as a simulation does."""
+        return replace(self, loss=loss)
+
+
+def observe(losses: pl.DataFrame | Observations, counting: CountingSettings) -> Observations:
+    """Take the fitted points out of a loss table.
+
+    Parameters
+    ----------
+    losses : table ``Losses``; rows in any order. Rows with a role other than ``fit`` are held back.
+        Observations are passed through, so that simulations need no table.
+    counting : which columns are N and C.
+
+    Raises
+    ------
+    UnderdeterminedError : no row has the role ``fit``.
+    MissingFactError : a run lacks N or C under this convention.
+    """
+    if isinstance(losses, Observations):
+        return losses
+    table = losses.filter(pl.col("role") == "fit").sort("run", "tokens")
+    if table.is_empty():
+        raise UnderdeterminedError(
+            "the loss table holds no run to fit: every run was left out or held back. "
+            "data/losses/<sweep>.left_out.parquet and the report's 'Left out' say why."
+        )
+    _require(table, f"params_{counting.params}", "params", counting.params)
+    _require(table, f"flops_{counting.flops}", "flops", counting.flops)
+    runs = table["run"].unique().sort()
+    by_run = table.group_by("run", maintain_order=True).first()
+    return Observations(
+        sweep=str(table["sweep"][0]),
+        counting=counting,
+        runs=tuple(runs),
+        run=runs.search_sorted(table["run"]).to_numpy().astype(np.intp),
+        params=_floats(table[f"params_{counting.params}"]),
+        tokens=_floats(table["tokens"]),
+        flops=_floats(table[f"flops_{counting.flops}"]),
+        loss=_floats(table["loss"]),
+        is_final=table["is_final"].to_numpy().astype(np.bool_),
+        schedule_fraction=_floats(table["schedule_fraction"]),
+        run_params=_floats(by_run[f"params_{counting.params}"]),
+        run_budget=_floats(by_run["budget"]),
+    )
+
+
+def _floats(column: pl.Series) -> Floats:
+    return column.cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(np.float64)
+
+
+def _require(table: pl.DataFrame, column: str, key: str, convention: str) -> None:
+    """Refuse a convention that some runs lack: dropping them would change the question."""
+    lacking = table.filter(pl.col(column).is_null())["run"].unique().sort().to_list()
+    if lacking:
+        shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+        raise MissingFactError(
+            f"sweep {table['sweep'][0]}: {len(lacking)} of {table['run'].n_unique()} runs have no "
+            f"{column} ({shown}). Add their architecture to sweep.yaml, or choose another "
+            f"counting.{key} than '{convention}'."
+        )

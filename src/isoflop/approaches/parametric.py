@@ -1,0 +1,385 @@
+"""Approach 3: the parametric law L(N, D) (Hoffmann et al. 2022, section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from isoflop.approaches.lines import fit_lines
+from isoflop.approaches.observations import observe
+from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.approaches.solver import Problems, Solution, minimise
+from isoflop.approaches.sums import SumOfPowers, Term
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.config import CountingSettings, ParametricSettings
+    from isoflop.estimates import Approach
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+HOFFMANN_GRID: Final = (
+    (-1.0, -0.5, 0.0, 0.5, 1.0),
+    (0.0, 5.0, 10.0, 15.0, 20.0, 25.0),
+    (0.0, 5.0, 10.0, 15.0, 20.0, 25.0),
+    (0.0, 0.5, 1.0, 1.5, 2.0),
+    (0.0, 0.5, 1.0, 1.5, 2.0),
+)
+"""log E, log A, log B, alpha, beta of Hoffmann et al. 2022, section D.3: 4,500 starts."""
+COARSE_GRID: Final = ((-1.0, 0.5), (-1.0, 1.0), (-1.0, 1.0), (0.1, 0.4, 1.0), (0.1, 0.4, 1.0))
+"""The same with the terms' sizes taken at the centre of the data instead of N = D = 1."""
+LADDER: Final = (100.0, 10.0, 1.0)
+"""Multiples of huber_delta at which a start is solved in turn; each smooths the next's kinks."""
+REACHED: Final = 1e-6
+"""A start has reached the optimum if its objective is within this relative distance."""
+LEVELS: Final = (-14.0, 7.0)
+"""Bounds of the log of each term at the centre of the data: from vanishing to absurd."""
+EXPONENTS: Final = (0.0, 5.0)
+"""Bounds of alpha and beta."""
+MIN_POINTS: Final = 6
+ILL_CONDITIONED: Final = 1e4
+E_, A_, B_, ALPHA, BETA = range(5)
+
+
+@dataclass(frozen=True, eq=False)
+class CentredLaw:
+    """The law with N and D measured from their geometric means, where its terms are O(1).
+
+    Attributes
+    ----------
+    centre : (2,) means of log N and log D.
+    model : the law in log E, log A', log B', alpha, beta with A' = A / exp(centre)**alpha.
+    """
+
+    centre: Floats
+    model: SumOfPowers
+
+    @classmethod
+    def of(cls, params: Floats, tokens: Floats, *, tied: bool) -> CentredLaw:
+        """Build the law for the points with these N and D."""
+        x = np.log(np.stack([params, tokens]))
+        centre = x.mean(axis=1)
+        terms = (Term(E_), Term(A_, ALPHA, 0), Term(B_, ALPHA if tied else BETA, 1))
+        return cls(centre, SumOfPowers(terms, x - centre[:, None], 4 if tied else 5))
+
+    def centred(self, starts: Floats) -> Floats:
+        """Turn rows of log E, log A, log B, alpha, beta into the model's parameters."""
+        theta = starts.copy()
+        theta[:, A_] -= starts[:, ALPHA] * self.centre[0]
+        theta[:, B_] -= starts[:, BETA] * self.centre[1]
+        return np.unique(theta[:, : self.model.n_parameters], axis=0)
+
+    def natural(self, theta: Floats) -> Floats:
+        """Turn rows of the model's parameters into E, A, B, alpha, beta."""
+        alpha = theta[:, ALPHA]
+        beta = theta[:, self.model.n_parameters - 1]
+        log_a = theta[:, A_] + alpha * self.centre[0]
+        log_b = theta[:, B_] + beta * self.centre[1]
+        with np.errstate(over="ignore"):
+            return np.stack(
+                [np.exp(theta[:, E_]), np.exp(log_a), np.exp(log_b), alpha, beta], axis=-1
+            )
+
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Give the lower and upper bound of each of the model's parameters."""
+        exponents = self.model.n_parameters - 3
+        return (
+            np.array([LEVELS[0]] * 3 + [EXPONENTS[0]] * exponents),
+            np.array([LEVELS[1]] * 3 + [EXPONENTS[1]] * exponents),
+        )
+
+
+@dataclass(frozen=True)
+class FlopsPerToken:
+    """C / D = coefficient * N**exponent over the fitted runs; 6 and 1 under C = 6ND.
+
+    The exponent differs from 1 where N and C are counted by different rules, and enters the
+    optimum: Pearce and Song (2024) trace much of Kaplan's 0.73 to it.
+    """
+
+    coefficient: float
+    exponent: float
+    residual: float
+    """Largest relative deviation of a fitted run."""
+
+    @classmethod
+    def of(cls, params: Floats, tokens: Floats, flops: Floats) -> FlopsPerToken:
+        """Fit it to runs; exact where C is proportional to N D."""
+        log_cost = np.log(flops / tokens)
+        ratio = flops / (params * tokens)
+        if np.ptp(ratio) <= 1e-6 * ratio.mean():
+            return cls(float(ratio.mean()), 1.0, 0.0)
+        x = np.log(params)[None, :]
+        line = fit_lines(x, log_cost[None, :], np.ones_like(x))
+        deviation = float(np.abs(np.expm1(line.residuals(x, log_cost[None, :]))).max())
+        return cls(float(np.exp(line.intercept[0])), float(line.slope[0]), deviation)
+
+
+@dataclass(frozen=True, eq=False)
+class ParametricFit:
+    """E, A, B, alpha, beta, and how they were found.
+
+    Attributes
+    ----------
+    observations : the sweep.
+    settings : objective, starts, points.
+    points : index of the fitted observations.
+    law : the law at these points.
+    cost : FLOPs per token as a function of N.
+    theta : (1, parameters) the optimum, in the law's centred parameters.
+    starts : where each start ended.
+    threads : blocks solved at a time.
+    """
+
+    approach: ClassVar[Approach] = "parametric"
+    names: ClassVar[tuple[str, ...]] = ("E", "A", "B", "alpha", "beta")
+
+    observations: Observations
+    settings: ParametricSettings
+    points: Ints
+    law: CentredLaw
+    cost: FlopsPerToken
+    theta: Floats
+    starts: Solution
+    threads: int | None = None
+
+    @property
+    def counting(self) -> CountingSettings:
+        """The conventions behind N and C."""
+        return self.observations.counting
+
+    @property
+    def parameters(self) -> Floats:
+        """E, A, B, alpha, beta."""
+        return np.asarray(self.law.natural(self.theta)[0])
+
+    @cached_property
+    def fitted(self) -> Floats:
+        """Log of the law at the fitted points; NaN elsewhere."""
+        fitted = np.full(len(self.observations.loss), np.nan)
+        fitted[self.points] = self.law.model.value(self.theta)[0][0]
+        return fitted
+
+    @property
+    def residuals(self) -> Floats:
+        """Log of observed over fitted loss at the fitted points."""
+        return np.asarray((np.log(self.observations.loss) - self.fitted)[self.points])
+
+    def refit(self, resamples: Resamples) -> Refits:
+        """Minimise every resample's objective from the optimum of all runs."""
+        weights = resamples.weights[:, self.observations.run[self.points]]
+        log_loss = (
+            np.log(self.observations.loss[self.points])[None]
+            if resamples.log_loss is None
+            else resamples.log_loss[:, self.points]
+        )
+        theta = np.repeat(self.theta, len(resamples), axis=0)
+        problems = _problems(self.law, log_loss, weights, theta, self.settings)
+        solution = minimise(problems, max_steps=200, threads=self.threads)
+        few = (weights > 0).sum(axis=1) < MIN_POINTS
+        parameters = self.law.natural(solution.theta)
+        parameters[few] = np.nan
+        reason = f"fewer than {MIN_POINTS} distinct points"
+        return Refits(parameters, np.where(few, reason, ""))
+
+    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """Give a = beta / (alpha + m beta) and b = alpha / (alpha + m beta), C / D ~ N**m."""
+        alpha, beta = parameters[:, ALPHA], parameters[:, BETA]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            total = alpha + self.cost.exponent * beta
+            return beta / total, alpha / total
+
+    def optima(self, parameters: Floats, flops: Floats) -> Optima:
+        """Minimise L(N, D) under C = k N**m D, in closed form.
+
+        N_opt**(alpha + m beta) = alpha A / (m beta B) * (C / k)**beta; with m = 1 and k = 6 this is
+        Hoffmann et al. 2022, equation 4.
+        """
+        e, a, b, alpha, beta = (column[:, None] for column in parameters.T)
+        k, m = self.cost.coefficient, self.cost.exponent
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            log_n = (np.log(alpha * a / (m * beta * b)) + beta * np.log(flops / k)) / (
+                alpha + m * beta
+            )
+            log_d = np.log(flops / k) - m * log_n
+            loss = e + a * np.exp(-alpha * log_n) + b * np.exp(-beta * log_d)
+            return Optima(np.exp(log_n), np.exp(log_d), loss)
+
+    def budgets(self) -> list[float]:
+        """Give none: the law needs no budgets."""
+        return []
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Say how good and how certain the optimum is; keys in docs/approaches.md."""
+        best = float(self.starts.objective.min())
+        reached = self.starts.objective <= best * (1 + REACHED)
+        residuals = self.residuals
+        return {
+            "objective": best,
+            "objective_kind": self.settings.objective,
+            "huber_delta": self.settings.huber_delta,
+            "starts": len(self.starts.objective),
+            "starts_reaching_optimum": int(reached.sum()),
+            "starts_converged": int(self.starts.converged.sum()),
+            "bounds_hit": self._bounds_hit(),
+            "condition_number": self._condition_number(),
+            "flops_per_token": {
+                "coefficient": self.cost.coefficient,
+                "exponent": self.cost.exponent,
+                "largest_deviation": self.cost.residual,
+            },
+            "residuals": {
+                "run": [self.observations.runs[i] for i in self.observations.run[self.points]],
+                "params": self.observations.params[self.points].tolist(),
+                "tokens": self.observations.tokens[self.points].tolist(),
+                "flops": self.observations.flops[self.points].tolist(),
+                "loss": self.observations.loss[self.points].tolist(),
+                "log_residual": residuals.tolist(),
+                "rms": float(np.sqrt(np.mean(residuals**2))),
+                "median_absolute": float(np.median(np.abs(residuals))),
+            },
+        }
+
+    def _bounds_hit(self) -> list[str]:
+        lower, upper = self.law.bounds()
+        hit = (self.theta[0] <= lower) | (self.theta[0] >= upper)
+        return [name for name, is_hit in zip(self.names, hit, strict=False) if is_hit]
+
+    def _condition_number(self) -> float:
+        """Condition number of J'J with unit diagonal: 1 where parameters are told apart."""
+        model = self.law.model
+        state = model.value(self.theta)[1]
+        ones = np.ones((1, len(self.points)))
+        gram = model.derivatives(state, 0.0 * ones, ones)[1][0]
+        scale = np.sqrt(np.maximum(gram.diagonal(), 1e-300))
+        return float(np.linalg.cond(gram / np.outer(scale, scale)))
+
+    def cautions(self) -> list[str]:
+        """Warn of vanished terms, of confounded parameters and of mixed counting."""
+        cautions = [
+            f"{name} ended at its bound: the sweep does not determine it."
+            for name in self._bounds_hit()
+        ]
+        if self._condition_number() > ILL_CONDITIONED:
+            cautions.append(
+                "The parameters are hard to tell apart on this sweep (condition number "
+                f"{self._condition_number():.0e}): trust the exponents and optima more than E, A "
+                "and B one by one."
+            )
+        if self.cost.residual > 0.05:
+            cautions.append(
+                f"N is counted as {self.counting.params} and C as {self.counting.flops}; FLOPs "
+                f"per token follow N**{self.cost.exponent:.2f} only within "
+                f"{self.cost.residual:.0%}, and the optimum extrapolates that."
+            )
+        return cautions
+
+
+def fit_parametric(
+    losses: pl.DataFrame | Observations,
+    settings: ParametricSettings,
+    counting: CountingSettings,
+    *,
+    threads: int | None = None,
+) -> ParametricFit:
+    """Fit L(N, D) = E + A / N**alpha + B / D**beta.
+
+    The objective is the sum, not the mean, over points of Huber's loss of log observed less log
+    fitted loss: optimisers stop by absolute tolerances, and a mean over hundreds of points makes
+    them stop 9 % above the optimum (Besiroglu et al. 2024).
+
+    Parameters
+    ----------
+    losses : table ``Losses``, or its observations.
+    settings : objective, starts, points.
+    counting : conventions of N and C.
+    threads : blocks of starts or draws solved at a time; no byte depends on it.
+
+    Raises
+    ------
+    UnderdeterminedError : fewer than six points, or a single size or token count among them.
+
+    References
+    ----------
+    Hoffmann et al. 2022, section 3.3 and appendix D.3; Besiroglu et al. 2024.
+    """
+    observations = observe(losses, counting)
+    points = _points(observations, settings)
+    _require_points(observations, points)
+    fitted = observations.at(points)
+    law = CentredLaw.of(fitted.params, fitted.tokens, tied=settings.exponents == "tied")
+    log_loss = np.log(fitted.loss)[None]
+    solution = _descend(law, log_loss, _starts(law, settings), settings, threads=threads)
+    best = int(solution.objective.argmin())
+    cost = FlopsPerToken.of(fitted.params, fitted.tokens, fitted.flops)
+    theta = solution.theta[best : best + 1]
+    return ParametricFit(observations, settings, points, law, cost, theta, solution, threads)
+
+
+def _points(observations: Observations, settings: ParametricSettings) -> Ints:
+    points = (
+        np.flatnonzero(observations.is_final)
+        if settings.points == "final"
+        else np.arange(len(observations.loss))
+    )
+    if settings.drop_highest:
+        order = np.argsort(observations.loss[points], kind="stable")
+        points = np.sort(points[order[: -settings.drop_highest]])
+    return points
+
+
+def _require_points(observations: Observations, points: Ints) -> None:
+    sizes = len(np.unique(observations.params[points]))
+    horizons = len(np.unique(observations.tokens[points]))
+    if len(points) < MIN_POINTS or sizes < 2 or horizons < 2:
+        raise UnderdeterminedError(
+            f"parametric needs {MIN_POINTS} points with at least two sizes and two token counts; "
+            f"sweep {observations.sweep} has {len(points)} with {sizes} and {horizons}. Add runs, "
+            "or take whole curves with approaches.parametric.points: all."
+        )
+
+
+def _starts(law: CentredLaw, settings: ParametricSettings) -> Floats:
+    """List the starts in the law's centred parameters."""
+    if settings.starts == "hoffmann":
+        return law.centred(np.array(list(product(*HOFFMANN_GRID))))
+    return np.array(list(product(*COARSE_GRID)))[:, : law.model.n_parameters]
+
+
+def _descend(
+    law: CentredLaw,
+    log_loss: Floats,
+    starts: Floats,
+    settings: ParametricSettings,
+    *,
+    threads: int | None,
+) -> Solution:
+    """Solve from far starts: down a ladder of deltas, each smoothing the kinks of the next."""
+    ones = np.ones_like(log_loss)
+    for rung in LADDER[:-1]:
+        problems = _problems(law, log_loss, ones, starts, settings, rung=rung)
+        starts = minimise(problems, tolerance=1e-3, threads=threads).theta
+    problems = _problems(law, log_loss, ones, starts, settings)
+    return minimise(problems, max_steps=200, threads=threads)
+
+
+def _problems(
+    law: CentredLaw,
+    log_loss: Floats,
+    weights: Floats,
+    starts: Floats,
+    settings: ParametricSettings,
+    *,
+    rung: float = 1.0,
+) -> Problems:
+    delta = np.inf if settings.objective == "mse" else rung * settings.huber_delta
+    return Problems(law.model, log_loss, weights, starts, delta, *law.bounds())

@@ -1,0 +1,113 @@
+"""What all approaches have in common, so that draws, intervals and optima are written once.
+
+An approach is fitted once and then asked to refit itself to many resamples at a time. A resample
+is a weight per run, and for some schemes a loss per point; a refit is one row of parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.config import CountingSettings
+    from isoflop.estimates import Approach
+
+    Floats = NDArray[np.float64]
+    Texts = NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """Many variations of one sweep.
+
+    Attributes
+    ----------
+    weights : (draws, runs) how often each run occurs.
+    log_loss : (draws, points) log of the losses; None where every draw has the observed ones.
+    """
+
+    weights: Floats
+    log_loss: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """What refitting gave, one row per resample.
+
+    Attributes
+    ----------
+    parameters : (draws, parameters); a refused row is NaN throughout.
+    refusals : (draws,) why a resample could not be fitted; empty where it could.
+    """
+
+    parameters: Floats
+    refusals: Texts
+
+
+@dataclass(frozen=True, eq=False)
+class Optima:
+    """Compute-optimal allocations, each (draws, budgets); loss is NaN where none is predicted."""
+
+    params: Floats
+    tokens: Floats
+    loss: Floats
+
+
+class Fit(Protocol):
+    """One approach fitted to one sweep."""
+
+    approach: ClassVar[Approach]
+    names: ClassVar[tuple[str, ...]]
+    """Parameters, in the order of the columns of ``Refits.parameters``."""
+
+    @property
+    def observations(self) -> Observations:
+        """The sweep, every point of it, under the fit's counting convention."""
+        ...
+
+    @property
+    def counting(self) -> CountingSettings:
+        """The conventions behind N and C."""
+        ...
+
+    @property
+    def parameters(self) -> Floats:
+        """The fitted parameters, (parameters,)."""
+        ...
+
+    @property
+    def fitted(self) -> Floats:
+        """Log of the fitted loss at each observed point; NaN where the fit does not use it."""
+        ...
+
+    def refit(self, resamples: Resamples) -> Refits:
+        """Fit every resample, all at once."""
+        ...
+
+    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """Give a and b of N_opt ~ C**a, D_opt ~ C**b for rows of parameters."""
+        ...
+
+    def optima(self, parameters: Floats, flops: Floats) -> Optima:
+        """Give the allocation at each budget for rows of parameters."""
+        ...
+
+    def budgets(self) -> list[float]:
+        """List the IsoFLOP budgets found; empty where the approach has none."""
+        ...
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Say how the fit came about, in JSON's types; keys are listed in docs/approaches.md."""
+        ...
+
+    def cautions(self) -> list[str]:
+        """Say what a reader must know before using the numbers, in whole sentences."""
+        ...
