@@ -76,6 +76,12 @@ class LeftOutRows(NamedTuple):
     reason: str
 
 
+class Remark(NamedTuple):
+    """Something to know of the file."""
+
+    text: str
+
+
 class Unread(NamedTuple):
     """A line that looks like a record of the format but is none."""
 
@@ -84,4 +90,15 @@ class Truncated(NamedTuple):
     """The log ends within a record."""
 
 
-Event = Facts | Point | Evaluation | Restart | Ended | Excluded | LeftOutRows | Unread | Truncated
+Event = (
+    Facts
+    | Point
+    | Evaluation
+    | Restart
+    | Ended
+    | Excluded
+    | LeftOutRows
+    | Remark
+    | Unread
+    | Truncated
+)

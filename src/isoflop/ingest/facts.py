@@ -139,7 +139,8 @@ def _merge(
             if known is not None and known.source == fact.source == "log" and _differ(known, fact):
                 complaints.append(
                     f"run '{run}': its logs disagree on {name} ({known.value} and {fact.value}), "
-                    f"so they are not one run. Give each file its own 'run:' in {SIDECAR}."
+                    f"so they are not one run. Tell them apart by 'run:' in {SIDECAR}, or by "
+                    f"table.columns.run of a table."
                 )
             facts[name] = fact
     for name, fact in stated.items():

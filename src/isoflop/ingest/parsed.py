@@ -23,6 +23,7 @@ from isoflop.ingest.events import (
     Facts,
     LeftOutRows,
     Point,
+    Remark,
     Restart,
     Truncated,
     Unread,
@@ -88,6 +89,7 @@ class Parsed:
     lines_unread : lines that look like records but are none.
     truncated : whether the file ends within a record.
     left_out : (rows, reason) for the rows of a table that its map leaves out.
+    remarks : what to know of the file.
     refused : why nothing could be read, if so.
     """
 
@@ -96,6 +98,7 @@ class Parsed:
     lines_unread: int = 0
     truncated: bool = False
     left_out: tuple[tuple[int, str], ...] = ()
+    remarks: tuple[str, ...] = ()
     refused: str | None = None
 
     @property
@@ -140,6 +143,7 @@ def gather(events: Iterable[Event]) -> Parsed:
     runs: dict[str, _Run] = {}
     rows: list[tuple[Any, ...]] = []
     left_out: list[tuple[int, str]] = []
+    remarks: list[str] = []
     unread, truncated = 0, False
     for event in events:
         match event:
@@ -152,6 +156,8 @@ def gather(events: Iterable[Event]) -> Parsed:
                 truncated = True
             case LeftOutRows(count, reason):
                 left_out.append((count, reason))
+            case Remark(text):
+                remarks.append(text)
             case _:
                 runs.setdefault(event.run, _Run()).note(event)
     return Parsed(
@@ -162,6 +168,7 @@ def gather(events: Iterable[Event]) -> Parsed:
         lines_unread=unread,
         truncated=truncated,
         left_out=tuple(left_out),
+        remarks=tuple(remarks),
     )
 
 
@@ -187,11 +194,17 @@ def _row(event: Point | Evaluation | Restart) -> tuple[Any, ...]:
     """Lay an event out as a row of `RECORDS`."""
     match event:
         case Point(step, tokens, loss, lr, norm, speed, flops, run):
+            tokens = _known(tokens, step)
             return (run, "train", step, tokens, loss, lr, norm, speed, flops, None, None, None)
         case Evaluation(step, eval_set, value, metric, tokens, run):
-            return (run, "eval", step, tokens, *[None] * 5, eval_set, metric, value)
+            return (run, "eval", step, _known(tokens, step), *[None] * 5, eval_set, metric, value)
         case Restart(step, run):
             return (run, "restart", step, *[None] * 9)
+
+
+def _known(tokens: float | None, step: int) -> float | None:
+    """Give D; some trainers log 0 throughout unless told to count."""
+    return None if tokens == 0 and step > 0 else tokens
 
 
 def _write_entry(parsed: Parsed, entry: Path) -> None:
@@ -209,6 +222,7 @@ def _write_entry(parsed: Parsed, entry: Path) -> None:
         "lines_unread": parsed.lines_unread,
         "truncated": parsed.truncated,
         "left_out": parsed.left_out,
+        "remarks": parsed.remarks,
         "refused": parsed.refused,
     }
     with replacing(entry) as temporary:
@@ -242,5 +256,6 @@ def _read_entry(entry: Path) -> Parsed | None:
         lines_unread=rest["lines_unread"],
         truncated=rest["truncated"],
         left_out=tuple((count, reason) for count, reason in rest["left_out"]),
+        remarks=tuple(rest["remarks"]),
         refused=rest["refused"],
     )

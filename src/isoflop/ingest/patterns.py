@@ -148,7 +148,7 @@ def _unknown(text: str) -> str:
 
 def _shape(line: str) -> str:
     """Keep a line's words; numbers become #, and paths and addresses, being private, become ~."""
-    without_names = re.sub(r"\S*[/\\@]\S*", "~", line.strip())
-    shape = re.sub(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", "#", without_names)
+    shape = re.sub(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", "#", line.strip())
+    shape = re.sub(r"\S*[/\\]\S*[A-Za-z]\S*|\S*@\S*", "~", shape)
     printable = "".join(char if char.isprintable() else "?" for char in shape)
     return printable if len(printable) <= SHAPE_LENGTH else f"{printable[:SHAPE_LENGTH]}..."

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 SIDECAR: Final = "sweep.yaml"
 
+TEXT_FACTS: Final = frozenset(
+    {"role", "schedule.kind", "loss_unit", "loss_kind", "primary_eval", "dataset", "tokenizer"}
+)
+"""Facts that are words; all others are numbers, or true and false."""
+
 Value = str | int | float | bool
 
 
@@ -158,8 +163,16 @@ def facts_from_values(values: Mapping[str, object]) -> RunFacts:
     for name, value in values.items():
         group, _, key = name.rpartition(".")
         target = nested.setdefault(group, {}) if group else nested
-        target[key] = value  # type: ignore[index]  # a group's value is always the dict made here
+        target[key] = _typed(name, value)  # type: ignore[index]  # a group is the dict made above
     return RunFacts.model_validate(nested)
+
+
+def _typed(name: str, value: object) -> object:
+    """Read numbers such as 2.8B and 1,024 where the fact is a number."""
+    if name in TEXT_FACTS:
+        return str(value)
+    as_number = number(value)
+    return value if as_number is None else as_number
 
 
 def _path_facts(pattern: str, names: tuple[str, ...]) -> dict[str, Fact]:
@@ -171,9 +184,11 @@ def _path_facts(pattern: str, names: tuple[str, ...]) -> dict[str, Fact]:
     values: dict[str, object] = {}
     for name in names:
         if match := compiled.search(name):
-            for group, text in match.groupdict().items():
-                as_number = number(text)
-                values[group.replace("__", ".")] = text if as_number is None else as_number
+            values |= {
+                group.replace("__", "."): text
+                for group, text in match.groupdict().items()
+                if text is not None
+            }
     try:
         return leaves(facts_from_values(values), "file_name")
     except ValidationError as error:

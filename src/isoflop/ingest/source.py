@@ -20,6 +20,8 @@ TAIL: Final = 64 * 1024
 """Bytes at the end from which a format is recognised; what is compressed shows only its head."""
 CHUNK: Final = 1024 * 1024
 """Bytes read at a time: memory stays flat, however long the log."""
+PIECE: Final = 16 * 1024
+"""Bytes decompressed at a time: what a cut file loses of its end."""
 LONGEST_LINE: Final = 16 * CHUNK
 """Bytes after which text without any line end is cut into lines anyway."""
 
@@ -71,7 +73,7 @@ class RawFile:
         with self.path.open("rb") as stream:
             return stream.read(4).startswith((_GZIP, _ZSTD))
 
-    def open(self) -> Any:
+    def _open(self) -> Any:
         """Open the file for reading, decompressed."""
         with self.path.open("rb") as stream:
             magic = stream.read(4)
@@ -97,6 +99,10 @@ class RawFile:
             stream.seek(max(HEAD, self.size - TAIL))
             return head + b"\n" + stream.read(TAIL)
 
+    def content(self) -> bytes:
+        """Read all bytes, decompressed, for formats that are no text; damage ends them."""
+        return b"".join(chunk for chunk in self._chunks() if chunk is not None)
+
     def lines(self) -> Iterator[str]:
         r"""Stream the text line by line, cleaned.
 
@@ -121,11 +127,12 @@ class RawFile:
 
     def _chunks(self) -> Iterator[bytes | None]:
         """Yield the decompressed bytes; None where damaged compression ends them."""
-        with self.open() as stream:
+        size = PIECE if self.compressed else CHUNK
+        with self._open() as stream:
             while True:
                 try:
                     # read1 gives what a cut file still holds; read would raise and lose it
-                    chunk = stream.read1(CHUNK)
+                    chunk = stream.read1(size)
                 except _DAMAGED:
                     yield None
                     return

@@ -161,12 +161,18 @@ def _judged(log: _Log, parsed: Parsed) -> _Log:
     """Give a file that was read its fate."""
     if parsed.refused is not None:
         return log.rejected(parsed.refused)
+    for rows, reason in parsed.left_out:
+        log = log.noted(f"{rows} rows left out: {reason}")
+    if parsed.records.height == parsed.restarts and parsed.left_out:
+        return log.rejected(f"no row is left ({log.reason})")
     if parsed.records.height == parsed.restarts:
         return log.rejected("cut before its first record" if parsed.truncated else "no records")
     if not _advances(parsed.records):
         return log.rejected("no record after the first step")
-    for rows, reason in parsed.left_out:
-        log = log.noted(f"{rows} rows left out: {reason}")
+    for remark in parsed.remarks:
+        log = log.noted(remark)
+    if parsed.lines_unread:
+        log = log.noted(f"{parsed.lines_unread} lines look like records and cannot be read")
     return log
 
 
@@ -464,7 +470,7 @@ def _curves(records: pl.DataFrame) -> pl.DataFrame:
     measured = ("train_loss", "lr", "grad_norm", "tokens_per_second")
     steps = records.group_by("run", "segment", "step").agg(
         tokens=first("tokens"),
-        flops=first("flops"),
+        flops=first(_finite("flops")),
         is_nan=not_finite.fill_null(value=False).any(),
         eval_loss=first(_finite(primary)),
         superseded=pl.col("superseded").any(),

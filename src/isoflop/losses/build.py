@@ -115,11 +115,13 @@ def _left_out_files(files: pl.DataFrame) -> list[dict[str, Any]]:
             "sweep": file["sweep"],
             "stage": "ingest",
             "item": file["path"],
-            "points": file["rows_left_out"] or file["rows"],
+            "points": file["rows_left_out"]
+            + file["lines_unread"]
+            + (file["rows"] if file["fate"] == "rejected" else 0),
             "reason": file["reason"] or "",
         }
         for file in files.iter_rows(named=True)
-        if file["fate"] == "rejected" or file["rows_left_out"]
+        if file["fate"] == "rejected" or file["rows_left_out"] or file["lines_unread"]
     ]
 
 

@@ -26,7 +26,7 @@ class Reader(Protocol):
 
         Parameters
         ----------
-        file : the raw file; text comes from its `lines`, bytes from its `open`.
+        file : the raw file; text comes from its `lines`, bytes from its `content`.
         table : column map of generic tables; other formats need none.
 
         Raises

@@ -18,7 +18,7 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.numbers import number
+from isoflop.ingest.numbers import finite, number, step_number
 from isoflop.ingest.refused import RefusedError
 
 if TYPE_CHECKING:
@@ -68,14 +68,14 @@ def _record(line: str) -> dict[str, Any] | None:
 
 def _events(record: Mapping[str, Any], run: str) -> Iterator[Event]:
     """Turn a line after the header into events."""
-    step, tokens = number(record.get("step")), number(record.get("tokens"))
-    if step is None or not step >= 0 or step == float("inf"):
+    step, tokens = step_number(record.get("step")), finite(record.get("tokens"))
+    if step is None:
         yield Unread()
         return
     match record.get("kind"):
         case "train":
             yield Point(
-                step=int(step),
+                step=step,
                 tokens=tokens,
                 train_loss=number(record.get("train_loss")),
                 lr=number(record.get("lr")),
@@ -88,9 +88,9 @@ def _events(record: Mapping[str, Any], run: str) -> Iterator[Event]:
             for metric in sorted(record.keys() - _NOT_METRICS):
                 value = number(record[metric])
                 if value is not None:
-                    yield Evaluation(int(step), eval_set, value, metric, tokens, run)
+                    yield Evaluation(step, eval_set, value, metric, tokens, run)
         case "resume":
-            yield Restart(int(step), run)
+            yield Restart(step, run)
         case "end" if record.get("status") in ("finished", "diverged"):
             yield Ended(record["status"], run)
         case _:

@@ -1,0 +1,181 @@
+"""What nanoGPT's train.py prints: `iter 10: loss 4.5211, time 47.85ms`, `step 500: val loss ...`.
+
+The header gives tokens per iteration, the vocabulary, exact parameter counts of decayed and other
+tensors, and the configuration as far as it was overridden; the rest of it is in nanoGPT's
+configuration files, which sweep.yaml may name (`config:`).
+
+Line `iter k` comes before update k + 1 is made, and so does `step k`: both show the model after k
+updates. `iter` is the last micro-batch on rank 0, so it is noisy; `step` is a mean over
+eval_iters batches.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.config import RunArchitecture, RunFacts, RunParams, RunSchedule
+from isoflop.ingest.events import (
+    Ended,
+    Evaluation,
+    Event,
+    Facts,
+    Point,
+    Restart,
+    Truncated,
+    Unread,
+)
+from isoflop.ingest.numbers import NUMBER, number, step_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from isoflop.config import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+
+_ITER = re.compile(rf"\biter (\d+): loss ({NUMBER}), time ([\d.]+)(m?s)(?:, mfu [-\d.]+%)?")
+_STEP = re.compile(rf"\bstep (\d+): train loss ({NUMBER}), val loss ({NUMBER})")
+_LOOKS_LIKE_A_RECORD = re.compile(r"\b(?:iter|step) \d+:")
+_RESUMED = re.compile(r"^Resuming training from ")
+_CRASHED = re.compile(r"^Traceback \(most recent call last\)|CUDA out of memory")
+_TOKENS = re.compile(r"tokens per iteration will be: ([\d,]+)")
+_VOCABULARY = re.compile(r"(?:found vocab_size = |vocab_size of GPT-2 to )([\d,]+)")
+_TENSORS = re.compile(r"num (non-)?decayed parameter tensors: \d+, with ([\d,]+) parameters")
+_ASSIGNED = re.compile(r"^(?:Overriding: )?(\w+) = (.+)$")
+_SETTINGS: Final = frozenset(
+    {
+        "batch_size", "block_size", "dataset", "decay_lr", "gradient_accumulation_steps",
+        "learning_rate", "lr_decay_iters", "max_iters", "min_lr", "n_embd", "n_head", "n_layer",
+        "vocab_size", "warmup_iters",
+    }
+)  # fmt: skip
+
+
+def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
+    """Yield what the log says; see `formats.Reader`."""
+    header: dict[str, Any] = {}
+    begun = False
+    for line in file.lines():
+        events = list(_records(line, header.get("tokens_per_step")))
+        if events:
+            if not begun:
+                yield Facts(_facts(header))
+            begun = True
+            yield from events
+        elif _LOOKS_LIKE_A_RECORD.search(line):
+            yield Unread() if line.endswith("\n") else Truncated()
+        elif _RESUMED.match(line):
+            yield Restart()
+        elif _CRASHED.search(line):
+            yield Ended("crashed")
+        else:
+            if begun and _TOKENS.search(line):
+                header, begun = {}, False  # the next launch, appended to the same file
+            _take(line, header)
+            if not line.endswith("\n"):
+                yield Truncated()
+
+
+def read_config(texts: Sequence[str]) -> RunFacts:
+    """Read facts from nanoGPT configuration files; a later file wins over an earlier one."""
+    header: dict[str, Any] = {}
+    for text in texts:
+        for line in text.splitlines():
+            _assign(line, header)
+    return _facts(header)
+
+
+def _records(line: str, tokens_per_step: float | None) -> Iterator[Event]:
+    """Yield all records in a line; there are several where lines got glued together."""
+    for match in _ITER.finditer(line):
+        step = step_number(match[1])
+        if step is None:
+            yield Unread()
+            continue
+        seconds = float(match[3]) / (1000.0 if match[4] == "ms" else 1.0)
+        speed = tokens_per_step / seconds if tokens_per_step and seconds > 0 else None
+        yield Point(step, train_loss=number(match[2]), tokens_per_second=speed)
+    for match in _STEP.finditer(line):
+        if match.end() == len(line):
+            return  # cut: more digits may have followed
+        for eval_set, text in (("train", match[2]), ("val", match[3])):
+            step, value = step_number(match[1]), number(text)
+            if step is None or value is None:
+                yield Unread()
+            else:
+                yield Evaluation(step, eval_set, value)
+
+
+def _take(line: str, header: dict[str, Any]) -> None:
+    """Take a fact from a line of the header, if it has one."""
+    if match := _TOKENS.search(line):
+        header["tokens_per_step"] = number(match[1])
+    elif match := _VOCABULARY.search(line):
+        header["vocab_size"] = int(match[1].replace(",", ""))
+    elif match := _TENSORS.search(line):
+        kind = "other" if match[1] else "decayed"
+        header[f"{kind}_params"] = number(match[2])
+    else:
+        _assign(line, header)
+
+
+def _assign(line: str, header: dict[str, Any]) -> None:
+    """Take `name = value` of a known setting; a value may name an earlier setting."""
+    match = _ASSIGNED.match(line.strip())
+    if match is None or match[1] not in _SETTINGS:
+        return
+    text = match[2].split("#")[0].strip()
+    try:
+        header[match[1]] = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        if text in header:
+            header[match[1]] = header[text]
+
+
+def _facts(header: Mapping[str, Any]) -> RunFacts:
+    """Turn header and settings into facts; what is not of a setting's type is left out."""
+
+    def whole(name: str) -> int | None:
+        value = header.get(name)
+        return value if isinstance(value, int) and value > 0 else None
+
+    def real(name: str) -> float | None:
+        value = header.get(name)
+        return float(value) if isinstance(value, int | float) and value > 0 else None
+
+    width, accumulated = whole("n_embd"), whole("gradient_accumulation_steps")
+    batch = whole("batch_size")
+    decayed, other = real("decayed_params"), real("other_params")
+    decays = header.get("decay_lr", True)
+    dataset = header.get("dataset")
+    return RunFacts(
+        architecture=RunArchitecture(
+            layers=whole("n_layer"),
+            d_model=width,
+            heads=whole("n_head"),
+            d_ff=4 * width if width else None,  # model.py's MLP
+            vocab_size=whole("vocab_size"),
+            seq_len=whole("block_size"),
+            tied=True,
+            gated=False,
+        ),
+        # decayed and other tensors together are all: position embeddings and norms included
+        params=RunParams(total=decayed + other if decayed and other else None),
+        tokens_per_step=real("tokens_per_step"),
+        # accumulation is counted over all ranks in the configuration: train.py divides it
+        batch=batch * accumulated if batch and accumulated else None,
+        schedule=RunSchedule(
+            kind="cosine" if decays else "constant",
+            steps=real("lr_decay_iters") if decays else None,
+            warmup_steps=real("warmup_iters") if decays else None,
+            lr_peak=real("learning_rate"),
+            lr_end=real("min_lr") if decays else real("learning_rate"),
+        ),
+        loss_unit="nats_per_token",
+        loss_kind="instant",
+        primary_eval="val",
+        dataset=dataset if isinstance(dataset, str) else None,
+    )

@@ -1,0 +1,184 @@
+"""Every format in the table of patterns keeps the same promises, on its own small fixture.
+
+A new format is found by itself: a row in `patterns.PATTERNS`, a module in `ingest/formats`, and a
+folder tests/ingest/fixtures/<format> with a small genuine log, a sweep.yaml and expected.json.
+Write expected.json by hand from the log; the test says what it found.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isoflop.config import SweepFile
+from isoflop.ingest import ingest_sweep, source
+from isoflop.ingest.formats import reader
+from isoflop.ingest.parsed import RECORDS, Parsed, gather
+from isoflop.ingest.patterns import PATTERNS, readable_formats, recognise
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.sidecar import file_table, read_sidecar
+from isoflop.ingest.source import RawFile
+from tests.ingest.samples import RECORD
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def fixture(name: str) -> Path:
+    folder = FIXTURES / name
+    assert (folder / "expected.json").exists(), (
+        f"format '{name}' is in the table of patterns: add {folder} with a small log, sweep.yaml "
+        f"and expected.json"
+    )
+    return folder
+
+
+def logs(folder: Path) -> list[Path]:
+    skip = ("sweep.yaml", "expected.json")
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name not in skip)
+
+
+ALL_LOGS = [
+    pytest.param(name, path, id=path.relative_to(FIXTURES).as_posix())
+    for name in readable_formats()
+    for path in logs(FIXTURES / name)
+]
+
+
+def copied(folder: Path, target: Path) -> Path:
+    """Copy a fixture without its expectations."""
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("expected.json"))
+    return target
+
+
+def parse_bytes(name: str, sidecar: SweepFile, path: Path, folder: Path) -> Parsed:
+    """Read one file as a format, as ingest does."""
+    file = RawFile.at(path, folder)
+    try:
+        return gather(reader(name).read(file, file_table(sidecar, file.name)))
+    except RefusedError as refusal:
+        return Parsed((), pl.DataFrame(schema=RECORDS), refused=str(refusal))
+
+
+@pytest.mark.parametrize("name", readable_formats())
+def test_expected_runs_and_losses(name: str, tmp_path: Path) -> None:
+    tables = ingest_sweep(copied(fixture(name), tmp_path / name), RECORD)
+    found: dict[str, Any] = {}
+    for run in tables.runs.iter_rows(named=True):
+        points = tables.curves.filter(pl.col("run") == run["run"], ~pl.col("superseded"))
+        last = points.row(-1, named=True)
+        found[run["run"]] = {
+            "params_total": run["params_total"],
+            "tokens": run["tokens"],
+            "status": run["status"],
+            "points": points.height,
+            "last_train_loss": last["train_loss"],
+            "last_eval_loss": last["eval_loss"],
+        }
+    assert found == json.loads((fixture(name) / "expected.json").read_text())
+
+
+@pytest.mark.parametrize("name", readable_formats())
+def test_module_states_its_version(name: str) -> None:
+    assert isinstance(reader(name).VERSION, int)
+
+
+@pytest.mark.parametrize(("name", "path"), ALL_LOGS)
+def test_recognised_as_itself(name: str, path: Path) -> None:
+    seen = recognise(RawFile.at(path, FIXTURES).sample())
+    assert seen.format == name
+    assert seen.refused is None
+
+
+@pytest.mark.parametrize(("name", "path"), ALL_LOGS)
+def test_compression_changes_nothing(name: str, path: Path, tmp_path: Path) -> None:
+    sidecar = read_sidecar(fixture(name))
+    plain = parse_bytes(name, sidecar, path, path.parent)
+    for ending, packed in (
+        ("gz", gzip.compress(path.read_bytes())),
+        ("zst", pa.compress(path.read_bytes(), codec="zstd", asbytes=True)),
+    ):
+        target = tmp_path / f"{path.name}.{ending}"
+        target.write_bytes(packed)
+        file = RawFile.at(target, tmp_path)
+        assert recognise(file.sample()).format == name
+        assert file.stem == RawFile.at(path, path.parent).stem
+        table = file_table(sidecar, path.name)
+        again = gather(reader(name).read(file, table))
+        assert again.records.equals(plain.records)
+
+
+@pytest.mark.parametrize(("name", "path"), ALL_LOGS)
+def test_terminal_dirt_changes_nothing(name: str, path: Path, tmp_path: Path) -> None:
+    if path.read_bytes().startswith(b"PAR1"):
+        pytest.skip("binary")
+    sidecar = read_sidecar(fixture(name))
+    plain = parse_bytes(name, sidecar, path, path.parent)
+    dirty = path.read_bytes().replace(b"\n", b"\x1b[0m\r\n").replace(b": ", b":\x00 ")
+    target = tmp_path / path.name
+    target.write_bytes(b"\x1b[1m" + dirty)
+    again = parse_bytes(name, sidecar, target, tmp_path)
+    assert again.records.equals(plain.records)
+
+
+@pytest.mark.parametrize(("name", "path"), ALL_LOGS)
+@pytest.mark.parametrize("chunk", [1, 7, 64])
+def test_chunk_boundaries_change_nothing(
+    name: str, path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sidecar = read_sidecar(fixture(name))
+    plain = parse_bytes(name, sidecar, path, path.parent)
+    monkeypatch.setattr(source, "CHUNK", chunk)
+    assert parse_bytes(name, sidecar, path, path.parent).records.equals(plain.records)
+
+
+@pytest.mark.parametrize(("name", "path"), ALL_LOGS)
+@settings(max_examples=30)
+@given(share=st.floats(0, 1))
+def test_a_cut_log_gives_a_beginning_of_the_whole(
+    name: str, path: Path, share: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    sidecar = read_sidecar(fixture(name))
+    content = path.read_bytes()
+    folder = tmp_path_factory.mktemp("cut")
+    target = folder / path.name
+    target.write_bytes(content[: int(share * len(content))])
+    whole = parse_bytes(name, sidecar, path, path.parent).records
+    cut = parse_bytes(name, sidecar, target, folder).records
+    if name == "table":  # rows are sorted by run, and an unended last cell may be half a number
+        assert cut.height <= whole.height
+    else:
+        assert cut.equals(whole[: cut.height])
+
+
+@pytest.mark.parametrize("name", readable_formats())
+@settings(max_examples=40)
+@given(place=st.floats(0, 1, exclude_max=True), noise=st.binary(min_size=1, max_size=40))
+def test_noise_never_raises(
+    name: str, place: float, noise: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    sidecar = read_sidecar(fixture(name))
+    for path in logs(fixture(name)):
+        content = bytearray(path.read_bytes())
+        at = int(place * len(content))
+        content[at : at + len(noise)] = noise
+        folder = tmp_path_factory.mktemp("noise")
+        target = folder / path.name
+        target.write_bytes(bytes(content))
+        recognise(RawFile.at(target, folder).sample())
+        parse_bytes(name, sidecar, target, folder)
+
+
+def test_general_patterns_come_last() -> None:
+    """A general pattern matches other formats too, so the order of the table must not matter."""
+    assert [p.format for p in PATTERNS if p.general] == ["table"]
+    sample = RawFile.at(FIXTURES / "isoflop_train/fit/tiny-1e12.jsonl", FIXTURES).sample()
+    assert recognise(sample).runner_up == "table"
