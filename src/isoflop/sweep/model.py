@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 ROTARY_BASE = 10_000.0
 NORM_EPS = 1e-6
-EMBEDDING_STD = 0.02
+EMBEDDING_SCALE = 0.5
+RESIDUAL_WRITES = ("attention_out.weight", "feed_out.weight")
+INITIALISATION = (
+    "normal with standard deviation 1/sqrt(fan in), embedding and head 0.5/sqrt(d_model), "
+    "matrices that write into the residual stream zero"
+)
+"""How weights start. With the residual stream equal to the embedding at first, small models leave
+the plateau of letter frequencies within tens of steps; with random writes when they do so is luck,
+and the luck of the seed was as large as the valleys of the smallest budgets (docs/sweep.md)."""
 
 
 def rotary_tables(seq_len: int, d_head: int) -> tuple[Tensor, Tensor]:
@@ -116,24 +124,18 @@ class Transformer(nn.Module):
 
 
 def build_model(shape: Architecture, *, qk_norm: bool, seed: int) -> Transformer:
-    """Make a model whose weights depend on the seed alone.
-
-    Matrices start at 1/sqrt(fan in), those that write into the residual stream smaller by
-    1/sqrt(2 layers) (GPT-2), embeddings at 0.02.
-    """
+    """Make a model whose weights depend on the seed alone; see INITIALISATION."""
     model = Transformer(shape, qk_norm=qk_norm)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.dim() < 2:
                 continue
-            if name.startswith(("embedding", "head")):
-                std = EMBEDDING_STD
+            if name.endswith(RESIDUAL_WRITES):
+                weight.zero_()
             else:
-                std = weight.shape[1] ** -0.5
-            if name.endswith(("attention_out.weight", "feed_out.weight")):
-                std /= (2 * shape.layers) ** 0.5
-            weight.normal_(0.0, std, generator=generator)
+                scale = EMBEDDING_SCALE if name.startswith(("embedding", "head")) else 1.0
+                weight.normal_(0.0, scale * weight.shape[1] ** -0.5, generator=generator)
     return model
 
 

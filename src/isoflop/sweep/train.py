@@ -18,7 +18,7 @@ from tqdm import tqdm
 from isoflop.counting import FLOPS_CONVENTIONS, Architecture, flops_per_token
 from isoflop.errors import IsoflopError
 from isoflop.sweep.corpus import Split, TrainingWindows, read_split, validation_windows
-from isoflop.sweep.model import Transformer, build_model, count_params
+from isoflop.sweep.model import INITIALISATION, Transformer, build_model, count_params
 from isoflop.sweep.raw_log import RawLog, read_log
 from isoflop.sweep.recipe import read_recipe
 from isoflop.sweep.schedule import learning_rate
@@ -472,6 +472,7 @@ def _header(
         "version": 1,
         **_planned_facts(plan, run),
         "params_note": "counted from the model; norm gains count as nonembedding",
+        "initialisation": INITIALISATION,
         "epochs": run.tokens / (trainer.windows.count * trainer.seq_len),
         "flops_per_token": {
             convention: _flops(convention, trainer.params, shape)
