@@ -7,7 +7,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from isoflop.config import Config, parse
+# `parse` and `config` are names of Snakemake's own in this namespace
+from isoflop import config as models
 from isoflop.errors import IsoflopError
 from isoflop.sources import sources
 
@@ -15,7 +16,7 @@ from isoflop.sources import sources
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 try:
-    config = parse(config, Config, source="config.yaml").model_dump(mode="json")
+    config = models.parse(config, models.Config, source="config.yaml").model_dump(mode="json")
 except IsoflopError as error:
     raise WorkflowError(str(error)) from None
 

@@ -121,17 +121,20 @@ def _complaint(item: Any, model: type[BaseModel]) -> str:
 
 def _keys_at(model: type[BaseModel], location: tuple[str, ...]) -> list[str]:
     """List the keys a model knows at a place, following nested models and containers of them."""
-    current: Any = model
+    inside: type[BaseModel] | None = model
+    in_container = False
     for part in location:
-        if part.isdigit():  # an item of a list: the model inside is already at hand
-            continue
-        if isinstance(current, type) and issubclass(current, BaseModel):
-            field = current.model_fields.get(part)
-            current = field.annotation if field is not None else None
-        current = _model_inside(current)
-        if current is None:
+        if inside is None:
             return []
-    return sorted(current.model_fields)
+        if in_container:
+            # this part is a key of a dict or an index of a list: its model is already in hand
+            in_container = False
+            continue
+        field = inside.model_fields.get(part)
+        annotation = field.annotation if field is not None else None
+        inside = _model_inside(annotation)
+        in_container = getattr(annotation, "__origin__", None) in (dict, list, tuple)
+    return sorted(inside.model_fields) if inside is not None else []
 
 
 def _model_inside(annotation: Any) -> type[BaseModel] | None:
@@ -344,7 +347,7 @@ class SweepSettings(Section):
 
 
 class ArchiveSettings(Section):
-    """Section `archive`: what goes into the file archived with a paper."""
+    """What goes into the file archived with a paper."""
 
     include_raw: bool = True
     """Whether the raw logs themselves go in; their digests always do. Turn off where the logs are
@@ -721,7 +724,7 @@ class KaplanSettings(Section):
 
 
 class ApproachesSettings(Section):
-    """The section `approaches` of config.yaml."""
+    """How the approaches are fitted."""
 
     counting: CountingSettings = CountingSettings()
     """Shared by envelope, profiles and parametric."""
@@ -754,3 +757,25 @@ class ReportSettings(Section):
     """Intervals shown, among those of approaches.bootstrap.levels."""
     run_table: bool = True
     """Whether the report ends with a table of every run."""
+
+
+# --- the whole ------------------------------------------------------------------------------------
+
+
+class Config(Section):
+    """config.yaml, whole."""
+
+    sweep: SweepSettings = SweepSettings()
+    """Sweeps that the project trains itself."""
+    ingest: IngestSettings = IngestSettings()
+    """How raw logs are read."""
+    losses: LossesSettings = LossesSettings()
+    """Which losses are fitted, and how they are smoothed."""
+    approaches: ApproachesSettings = ApproachesSettings()
+    """How the approaches are fitted."""
+    figures: FiguresSettings = FiguresSettings()
+    """How figures are drawn."""
+    report: ReportSettings = ReportSettings()
+    """What the report answers."""
+    archive: ArchiveSettings = ArchiveSettings()
+    """What goes into the file archived with a paper."""

@@ -222,6 +222,7 @@ def write_sweep(folder: Path, *, budgets: tuple[float, ...] = BUDGETS) -> None:
 
 def copy_project(target: Path, *, sweep: bool = True) -> Project:
     """Copy what the workflow needs, without the shipped sweeps."""
+    target.mkdir(parents=True)
     for name in PARTS:
         source = ROOT / name
         if source.is_dir():
