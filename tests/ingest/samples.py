@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isoflop.config import IngestSettings
@@ -12,6 +11,7 @@ from isoflop.ingest import Ingested, ingest_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 RECORD = IngestSettings()
 TOKENS_PER_STEP = 256
@@ -119,7 +119,9 @@ def nanogpt(*, steps: int = 200, resumed: bool = False) -> str:
     ]
     for step in range(0, steps + 1, 10):
         if step % 50 == 0:
-            lines.append(f"step {step}: train loss {loss_at(step):.4f}, val loss {loss_at(step):.4f}")
+            lines.append(
+                f"step {step}: train loss {loss_at(step):.4f}, val loss {loss_at(step):.4f}"
+            )
         lines.append(f"iter {step}: loss {loss_at(step):.4f}, time 20.00ms, mfu 1.00%")
     return "\n".join(lines) + "\n"
 

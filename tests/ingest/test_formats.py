@@ -11,7 +11,7 @@ import gzip
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
@@ -19,7 +19,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoflop.config import SweepFile
 from isoflop.ingest import ingest_sweep, source
 from isoflop.ingest.formats import reader
 from isoflop.ingest.parsed import RECORDS, Parsed, gather
@@ -28,6 +27,9 @@ from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.sidecar import file_table, read_sidecar
 from isoflop.ingest.source import RawFile
 from tests.ingest.samples import RECORD
+
+if TYPE_CHECKING:
+    from isoflop.config import SweepFile
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -91,8 +92,6 @@ def test_sample_of_a_long_file_is_its_head_and_tail(tmp_path: Path) -> None:
 
 
 def test_memory_stays_flat_on_a_long_log(tmp_path: Path) -> None:
-    import tracemalloc
-
     line = b"iter 10: loss 2.0, time 20.00ms, mfu 1.00%\n"
     file = raw(tmp_path, "log", line * 300_000)  # 13 MB
     tracemalloc.start()

@@ -136,7 +136,7 @@ def _merge(
     for source in said:
         for name, fact in source.items():
             known = facts.get(name)
-            if known is not None and known.source == fact.source == "log" and _differ(known, fact):
+            if known is not None and known.source == fact.source and _differ(known, fact):
                 complaints.append(
                     f"run '{run}': its logs disagree on {name} ({known.value} and {fact.value}), "
                     f"so they are not one run. Tell them apart by 'run:' in {SIDECAR}, or by "

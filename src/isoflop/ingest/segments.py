@@ -71,7 +71,7 @@ def _walk(records: pl.DataFrame) -> Iterator[tuple[int, int, int | None]]:
             seen.clear()
             seen_keys.clear()
         if key in seen_keys:
-            continue  # another rank's value for the same step: the first one stands
+            continue  # another rank's line for the step just seen: the first one stands
         seen.add(said)
         seen_keys.add(key)
         latest[kind] = step

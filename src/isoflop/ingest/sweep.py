@@ -201,6 +201,24 @@ class _Part:
     records: pl.DataFrame
     config: tuple[RunFacts, tuple[str, ...]] | None
     """Facts from configuration files, and the names of these files."""
+    formulas: frozenset[str]
+    """Values that a table's map computes rather than reads."""
+
+    @property
+    def lacks_tokens(self) -> bool:
+        """Whether D must be counted from steps."""
+        lines = self.records.filter(pl.col("kind") != "restart")
+        return bool(lines["tokens"].has_nulls())
+
+    def said(self) -> list[dict[str, side.Fact]]:
+        """Give the facts that the log says, one mapping per header."""
+        return [
+            {
+                name: replace(fact, source="counted") if name in self.formulas else fact
+                for name, fact in side.leaves(facts, "log").items()
+            }
+            for facts in self.run.facts
+        ]
 
 
 def _parts(folder: Path, logs: Sequence[_Log], sidecar: SweepFile) -> dict[str, list[_Part]]:
@@ -216,13 +234,16 @@ def _parts(folder: Path, logs: Sequence[_Log], sidecar: SweepFile) -> dict[str, 
                 f"{side.SIDECAR} cannot name it"
             )
         config = _config(folder, log, sidecar)
+        table = side.file_table(sidecar, log.file.name) if log.format == "table" else None
+        columns = table.columns.items() if table is not None else ()
+        formulas = frozenset(name for name, origin in columns if origin.formula is not None)
         by_run = log.parsed.records.partition_by("run", as_dict=True, maintain_order=True)
         for run in log.parsed.runs:
             records = by_run.get((run.name,))
             if records is None or not _advances(records):
                 continue
             name = log.run or run.name or log.file.stem
-            parts.setdefault(name, []).append(_Part(log, run, records, config))
+            parts.setdefault(name, []).append(_Part(log, run, records, config, formulas))
     for name, of_run in parts.items():
         if len(of_run) > 1 and not all(part.log.run == name for part in of_run):
             paths = ", ".join(part.log.file.name for part in of_run)
@@ -314,23 +335,18 @@ class _Run:
     def trainer(self) -> str:
         return self.parts[0].log.format or ""
 
-    @property
-    def counts_rows(self) -> bool:
-        """Whether it is a row of a table of finished runs, which has no curve."""
-        return self.parts[0].run.status == "finished" and self.trainer == "table"
-
     @classmethod
     def of(cls, name: str, parts: Sequence[_Part], sidecar: SweepFile) -> _Run:
         """Settle what a run is."""
         paths = tuple(part.log.file.name for part in parts)
         said = [side.leaves(part.config[0], "config_file") for part in parts if part.config]
-        said += [side.leaves(facts, "log") for part in parts for facts in part.run.facts]
+        said += [facts for part in parts for facts in part.said()]
         finished_row = parts[0].log.format == "table" and parts[0].run.status == "finished"
         identity = identify(
             name,
             said=said,
             stated=side.stated_facts(sidecar, name, paths),
-            needs_tokens_per_step=any(part.records["tokens"].has_nulls() for part in parts),
+            needs_tokens_per_step=any(part.lacks_tokens for part in parts),
             needs_schedule=not finished_row,
         )
         role = identity.value("role") or "fit"
@@ -532,7 +548,7 @@ def _run_row(sweep: str, run: _Run, curve: dict[str, Any], sidecar: SweepFile) -
     notes = [*identity.notes, *doubts(identity, curve)]
     per_step = identity.value("tokens_per_step")
     warmup = identity.value("schedule.warmup_steps")
-    counted = any(part.records["tokens"].has_nulls() for part in run.parts)
+    counted = any(part.lacks_tokens or "tokens" in part.formulas for part in run.parts)
     shape = {key: identity.value(f"architecture.{key}") for key in SHAPE}
     params = {f"params_{c}": identity.value(f"params.{c}") for c in _PARAMS}
     origins = {f"params_{c}_source": identity.source(f"params.{c}") for c in _PARAMS}

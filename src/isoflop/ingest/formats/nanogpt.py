@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-_ITER = re.compile(rf"\biter (\d+): loss ({NUMBER}), time ([\d.]+)(m?s)(?:, mfu [-\d.]+%)?")
-_STEP = re.compile(rf"\bstep (\d+): train loss ({NUMBER}), val loss ({NUMBER})")
+# no \b: a line glued to the one before it counts too
+_ITER = re.compile(rf"iter (\d+): loss ({NUMBER}), time ([\d.]+)(m?s)(?:, mfu [-\d.]+%)?")
+_STEP = re.compile(rf"step (\d+): train loss ({NUMBER}), val loss ({NUMBER})")
 _LOOKS_LIKE_A_RECORD = re.compile(r"\b(?:iter|step) \d+:")
 _RESUMED = re.compile(r"^Resuming training from ")
 _CRASHED = re.compile(r"^Traceback \(most recent call last\)|CUDA out of memory")
@@ -150,6 +151,7 @@ def _facts(header: Mapping[str, Any]) -> RunFacts:
     batch = whole("batch_size")
     decayed, other = real("decayed_params"), real("other_params")
     decays = header.get("decay_lr", True)
+    said = "decay_lr" in header or "lr_decay_iters" in header
     dataset = header.get("dataset")
     return RunFacts(
         architecture=RunArchitecture(
@@ -168,7 +170,7 @@ def _facts(header: Mapping[str, Any]) -> RunFacts:
         # accumulation is counted over all ranks in the configuration: train.py divides it
         batch=batch * accumulated if batch and accumulated else None,
         schedule=RunSchedule(
-            kind="cosine" if decays else "constant",
+            kind=("cosine" if decays else "constant") if said else None,
             steps=real("lr_decay_iters") if decays else None,
             warmup_steps=real("warmup_iters") if decays else None,
             lr_peak=real("learning_rate"),

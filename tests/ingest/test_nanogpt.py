@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from isoflop.ingest.formats.nanogpt import read, read_config
+from isoflop.ingest.parsed import Parsed, gather
+from isoflop.ingest.source import RawFile
+from tests.ingest.samples import ingest, nanogpt, row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BASE = """
+n_embd = 384
+gradient_accumulation_steps = 4
+batch_size = 32
+block_size = 512   # context
+max_iters = 15000
+lr_decay_iters = max_iters
+learning_rate = 3e-4
+dataset = 'abc_char'
+vocab_size = None
+import os; os.system('false')
+"""
+
+
+def parsed(folder: Path, text: str) -> Parsed:
+    (folder / "log").write_text(text)
+    return gather(read(RawFile.at(folder / "log", folder), None))
+
+
+def test_header_facts(tmp_path: Path) -> None:
+    (run,) = parsed(tmp_path, nanogpt()).runs
+    (facts,) = run.facts
+    assert facts.params.total == 8288  # the printed 0.01M leaves the position embedding out
+    assert facts.tokens_per_step == 1024
+    assert facts.architecture.model_dump() == {
+        "layers": 2, "d_model": 16, "heads": 2, "d_head": None, "d_ff": 64, "vocab_size": 65,
+        "seq_len": 64, "tied": True, "gated": False,
+    }  # fmt: skip
+    assert (facts.schedule.kind, facts.schedule.steps, facts.schedule.lr_peak) == (
+        "cosine", 200, 0.001,
+    )  # fmt: skip
+    assert facts.primary_eval == "val"
+
+
+def test_configuration_files_are_read_and_never_run() -> None:
+    facts = read_config([BASE, "from config.base import *\nn_embd = 128\nn_layer = 2\n"])
+    assert facts.architecture.d_model == 128
+    assert facts.architecture.layers == 2
+    assert facts.architecture.vocab_size is None
+    assert facts.batch == 128
+    assert facts.schedule.steps == 15000
+    assert facts.dataset == "abc_char"
+
+
+def test_constant_rate() -> None:
+    facts = read_config(["decay_lr = False\nlearning_rate = 1e-3\nmin_lr = 1e-5\n"])
+    assert (facts.schedule.kind, facts.schedule.lr_end) == ("constant", 1e-3)
+
+
+@pytest.mark.parametrize("setting", ["n_layer = 'two'", "n_layer = -1", "n_layer = foo(2)"])
+def test_nonsense_in_a_configuration_is_left_out(setting: str) -> None:
+    assert read_config([setting]).architecture.layers is None
+
+
+def test_forks(tmp_path: Path) -> None:
+    records = parsed(tmp_path, "iter 100: loss 3.1, time 4.5s\n0: iter 110: loss 3.0, time 9ms\n")
+    assert records.records["train_loss"].to_list() == [3.1, 3.0]
+
+
+def test_lines_glued_together(tmp_path: Path) -> None:
+    text = "iter 1: loss 3.0, time 9.0msiter 2: loss 2.0, time 9.0ms\n"
+    assert parsed(tmp_path, text).records["step"].to_list() == [1, 2]
+
+
+def test_half_lines_are_unread(tmp_path: Path) -> None:
+    found = parsed(tmp_path, "iter 1: loss 3.0, ti\niter 2: loss 2.0, time 9.0ms\niter 3: los")
+    assert found.records["step"].to_list() == [2]
+    assert (found.lines_unread, found.truncated) == (1, True)
+
+
+def test_cut_evaluation_is_not_half_a_number(tmp_path: Path) -> None:
+    found = parsed(tmp_path, "iter 1: loss 3.0, time 9.0ms\nstep 2: train loss 2.5, val loss 2.")
+    assert found.records["kind"].to_list() == ["train"]
+    assert found.truncated
+
+
+def test_nan_is_a_record(tmp_path: Path) -> None:
+    found = parsed(tmp_path, "iter 1: loss nan, time 9.0ms\n")
+    assert found.records["train_loss"].is_nan().to_list() == [True]
+
+
+def test_crash_is_the_log_s_own_word(tmp_path: Path) -> None:
+    text = nanogpt().splitlines(keepends=True)[:25]
+    text.append("Traceback (most recent call last):\n")
+    tables = ingest(tmp_path / "s", {"a.log": "".join(text)})
+    assert row(tables.runs, "run", "a")["status"] == "crashed"
+
+
+def test_stopped_before_the_end_of_its_schedule(tmp_path: Path) -> None:
+    text = "".join(nanogpt(steps=200).splitlines(keepends=True)[:25])
+    tables = ingest(tmp_path / "s", {"a.log": text})
+    assert row(tables.runs, "run", "a")["status"] == "truncated"
+
+
+def test_second_launch_appended_to_the_same_file(tmp_path: Path) -> None:
+    first = nanogpt(steps=200).splitlines(keepends=True)
+    second = nanogpt(steps=200, resumed=True).splitlines(keepends=True)
+    text = "".join(first[:25] + second[:12] + second[20:])
+    tables = ingest(tmp_path / "s", {"a.log": text})
+    assert row(tables.files, "path", "a.log")["restarts"] == 1
+    live = tables.curves.filter(~pl.col("superseded"))
+    assert live["step"].to_list() == list(range(0, 201, 10))
+
+
+def test_configuration_files_get_a_fate(tmp_path: Path) -> None:
+    log = nanogpt().replace("Overriding: lr_decay_iters = 200\n", "")
+    sidecar = "title: t\nruns: [{match: a.log, config: [base.py]}]\n"
+    base = "max_iters = 400\nlr_decay_iters = max_iters\n"
+    tables = ingest(tmp_path / "s", {"a.log": log, "base.py": base}, sidecar)
+    file = row(tables.files, "path", "base.py")
+    assert (file["fate"], file["format"], file["reason"]) == (
+        "used", "configuration", "configuration of a",
+    )  # fmt: skip
+    run = row(tables.runs, "run", "a")
+    assert (run["schedule_source"], run["status"]) == ("config_file", "truncated")
+    assert run["schedule_tokens"] == 400 * 1024

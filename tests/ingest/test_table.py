@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from isoflop.ingest.sweep import EmptySweepError
+from tests.ingest.samples import ingest, row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.ingest import Ingested
+
+RUNS = """
+title: t
+table: {rows: runs, columns: {run: name, params.total: N, tokens: D, eval_loss: L}}
+"""
+POINTS = """
+title: t
+table: {rows: points, columns: {run: name, params.total: N, tokens: D, train_loss: L}}
+facts: {schedule: {kind: constant}}
+"""
+
+
+def refusal(tmp_path: Path, files: dict[str, Any], sidecar: str) -> str:
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", files, sidecar)
+    return str(caught.value)
+
+
+def losses(tables: Ingested, column: str = "eval_loss") -> dict[str, list[float]]:
+    grouped = tables.curves.group_by("run", maintain_order=True).agg(column)
+    return dict(grouped.iter_rows())
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_csv_by_its_separator(tmp_path: Path, separator: str) -> None:
+    text = 'name,N,D,L\n"a",1000000,2e7,3.5\nb,2e6,4e7,3.25\n'.replace(",", separator)
+    tables = ingest(tmp_path / "s", {"t.csv": text}, RUNS)
+    assert losses(tables) == {"a": [3.5], "b": [3.25]}
+    assert row(tables.runs, "run", "b")["params_total"] == 2e6
+    assert set(tables.runs["status"]) == {"finished"}
+
+
+def test_parquet(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"name": [1, 2], "N": [10**6, 10**7], "D": [2e7, 4e7], "L": [3.5, 3.25]})
+    (tmp_path / "s").mkdir()
+    frame.write_parquet(tmp_path / "s" / "t.parquet")
+    assert losses(ingest(tmp_path / "s", {}, RUNS)) == {"1": [3.5], "2": [3.25]}
+
+
+def test_cut_parquet(tmp_path: Path) -> None:
+    pl.DataFrame({"N": [1.0]}).write_parquet(tmp_path / "whole")
+    content = (tmp_path / "whole").read_bytes()
+    said = refusal(tmp_path, {"t.parquet": content[: len(content) // 2]}, RUNS)
+    assert "not a whole Parquet file" in said
+
+
+def test_json_lines_with_nested_keys_and_nan(tmp_path: Path) -> None:
+    text = (
+        '{"name": "a", "model": {"N": 1e6}, "D": 1e7, "L": 3.5}\n'
+        '{"name": "a", "model": {"N": 1e6}, "D": 2e7, "L": NaN}\n'
+        '{"name": "a", "model": {"N": 1e6}, "D": 3e7, "L": "NaN"}\n'
+        '{"name": "a", "model": {"N": 1e6}, "D": 4e7,'
+    )
+    tables = ingest(tmp_path / "s", {"t.jsonl": text}, POINTS.replace("N,", "model.N,"))
+    assert losses(tables, "train_loss") == {"a": [3.5, None, None]}
+    assert tables.curves["is_nan"].to_list() == [False, True, True]
+    assert row(tables.runs, "run", "a")["status"] == "diverged"
+    assert row(tables.files, "path", "t.jsonl")["truncated"]
+
+
+def test_numbers_with_suffix_and_scale(tmp_path: Path) -> None:
+    sidecar = RUNS.replace("tokens: D", "tokens: {column: D, scale: 1e9}")
+    text = 'name,N,D,L\na,2.8B,55,3.5\nb,"1,071,306",1.5,3.25\n'
+    runs = ingest(tmp_path / "s", {"t.csv": text}, sidecar).runs
+    assert dict(runs.select("run", "params_total").iter_rows()) == {"a": 2.8e9, "b": 1071306.0}
+    assert dict(runs.select("run", "tokens").iter_rows()) == {"a": 55e9, "b": 1.5e9}
+
+
+def test_run_names_stay_as_they_are_written(tmp_path: Path) -> None:
+    tables = ingest(tmp_path / "s", {"t.csv": "name,N,D,L\n0010,1e6,2e7,3\n10,1e6,3e7,3\n"}, RUNS)
+    assert tables.runs["run"].to_list() == ["0010", "10"]
+
+
+def test_rows_without_names_are_counted_from_the_files_first(tmp_path: Path) -> None:
+    sidecar = RUNS.replace("run: name, ", "")
+    text = "name,N,D,L\nx,1e6,2e7,3\ny,1e6,3e7,9\nz,1e6,4e7,3\n"
+    sidecar += "exclude: []\n"
+    sidecar = sidecar.replace(
+        "eval_loss: L}", "eval_loss: L}, exclude: [{where: L > 5, reason: high}]"
+    )
+    tables = ingest(tmp_path / "s", {"sub/t.csv": text}, sidecar)
+    assert tables.runs["run"].to_list() == ["t-0001", "t-0002", "t-0003"]
+    assert row(tables.runs, "run", "t-0002")["reason"] == "high"
+    assert tables.runs["excluded"].to_list() == [False, True, False]
+
+
+def test_tokens_by_formula(tmp_path: Path) -> None:
+    sidecar = """
+title: t
+table:
+  rows: runs
+  columns:
+    params.total: Model Size
+    tokens: {formula: '"Training FLOP" / (6 * "Model Size")'}
+    eval_loss: loss
+    budget: Training FLOP
+"""
+    text = "Model Size,Training FLOP,loss\n1000000000,6000000000000000000,3.0\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, sidecar)
+    run = row(tables.runs, "run", "t-0001")
+    assert run["tokens"] == 1e9
+    assert run["budget"] == 6e18
+    assert run["tokens_source"] == "counted"
+    assert tables.curves["flops_6nd"].to_list() == [6e18]
+
+
+def test_select_and_exclude_rows_of_curves(tmp_path: Path) -> None:
+    sidecar = POINTS.replace(
+        "rows: points,",
+        "rows: points, select: set = 'c4', exclude: [{where: L > 5, reason: warm-up}],",
+    )
+    text = "name,N,D,L,set\na,1e6,1e7,9,c4\na,1e6,2e7,3,c4\na,1e6,3e7,2,c4\nb,1e6,3e7,2,pile\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, sidecar)
+    assert losses(tables, "train_loss") == {"a": [3.0, 2.0]}
+    file = row(tables.files, "path", "t.csv")
+    assert file["rows_left_out"] == 2
+    assert file["reason"] == (
+        "1 rows left out: not selected by set = 'c4'; 1 rows left out: warm-up"
+    )
+
+
+def test_selecting_nothing_is_said(tmp_path: Path) -> None:
+    said = refusal(
+        tmp_path,
+        {"t.csv": "name,N,D,L\na,1e6,1e7,3\n"},
+        RUNS.replace("rows: runs,", "rows: runs, select: L > 5,"),
+    )
+    assert "no row is left (1 rows left out: not selected by L > 5)" in said
+
+
+def test_rows_without_a_loss_are_counted(tmp_path: Path) -> None:
+    text = "name,N,D,L\na,1e6,1e7,3\na,1e6,2e7,\na,1e6,,2\na,1e6,3e7,2.5\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, POINTS)
+    assert losses(tables, "train_loss") == {"a": [3.0, 2.5]}
+    assert row(tables.files, "path", "t.csv")["rows_left_out"] == 2
+
+
+def test_points_without_steps_are_numbered_in_order_of_tokens(tmp_path: Path) -> None:
+    text = "name,N,D,L\na,1e6,2e7,2\na,1e6,0,4\na,1e6,1e7,3\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, POINTS)
+    assert tables.curves.select("step", "tokens").rows() == [(0, 0.0), (1, 1e7), (2, 2e7)]
+
+
+def test_a_run_s_facts_must_agree(tmp_path: Path) -> None:
+    text = "name,N,D,L\na,1e6,1e7,3\na,2e6,2e7,2\n"
+    with pytest.raises(Exception, match=r"run 'a': its logs disagree on params\.total"):
+        ingest(tmp_path / "s", {"t.csv": text}, POINTS)
+
+
+def test_ragged_rows_are_unread(tmp_path: Path) -> None:
+    text = "name,N,D,L\na,1e6,1e7\nb,1e6,1e7,3\nc,1e6"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, RUNS)
+    file = row(tables.files, "path", "t.csv")
+    assert (file["lines_unread"], file["truncated"]) == (1, True)
+    assert tables.runs["run"].to_list() == ["b"]
+
+
+def test_last_row_without_line_end_is_kept_and_doubted(tmp_path: Path) -> None:
+    tables = ingest(tmp_path / "s", {"t.csv": "name,N,D,L\nb,1e6,1e7,3.12"}, RUNS)
+    assert losses(tables) == {"b": [3.12]}
+    assert "its last row has no line end" in row(tables.files, "path", "t.csv")["reason"]
+
+
+def test_unnamed_and_repeated_columns(tmp_path: Path) -> None:
+    tables = ingest(tmp_path / "s", {"t.csv": ",name,N,D,L,L\n0,b,1e6,1e7,3,4\n"}, RUNS)
+    assert losses(tables) == {"b": [3.0]}
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "words"),
+    [
+        ("title: t\n", "has no 'table:' for it. Add one, such as:\n  table:"),
+        (RUNS.replace("L}", "loss}"), "lacks the column 'loss' for eval_loss, which sweep.yaml"),
+        (RUNS.replace("N,", "Nn,"), "'Nn' (did you mean 'N'?) for params.total"),
+        (RUNS.replace(", eval_loss: L", ""), "maps no loss: add eval_loss or train_loss"),
+        (RUNS.replace(" tokens: D,", ""), "maps no tokens"),
+        (POINTS.replace(" tokens: D,", ""), "maps neither tokens nor step"),
+        (RUNS.replace("runs,", "runs, select: L >,"), "table.select in sweep.yaml, 'L >'"),
+        (RUNS.replace("runs,", "runs, select: L + 1,"), "is no condition"),
+        (RUNS.replace("runs,", "runs, select: M > 1,"), 'unable to find column "M"'),
+        (RUNS.replace("D,", "{formula: C / 6},"), "table.columns.tokens in sweep.yaml, 'C / 6'"),
+        (RUNS.replace("N,", "name,"), "run 'a': params.total: Input should be a valid number"),
+    ],
+)
+def test_refusals_say_what_to_do(tmp_path: Path, sidecar: str, words: str) -> None:
+    assert words in refusal(tmp_path, {"t.csv": "name,N,D,L\na,1e6,1e7,3\n"}, sidecar)
+
+
+def test_unknown_value_in_the_column_map(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"unknown value 'tokns'; did you mean 'tokens'\?"):
+        ingest(tmp_path / "s", {}, RUNS.replace("tokens", "tokns"))
