@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LAW = ChinchillaLaw(E=0.8, A=13.4, B=208.0, alpha=0.35, beta=0.37)
 BUDGETS = (3e11, 1e12, 3e12, 1e13)
 CHECK_BUDGET = 3e13
-REPORT_BUDGETS = (1e13, 1e15, 5.76e23)
+REPORT_BUDGETS = (1e14, 1e18, 5.76e23)
 DRAWS = 200
 SWEEP = "made-up"
 

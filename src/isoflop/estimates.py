@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ from isoflop.files import digest, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import polars as pl
 
 Approach = Literal["envelope", "profiles", "parametric", "kaplan"]
 
@@ -125,6 +127,26 @@ def read_estimate(path: Path) -> Estimate | Refusal:
     if "refused" in content:
         return parse(content, Refusal, source=str(path))
     return parse(content, Estimate, source=str(path))
+
+
+def read_estimates(folder: Path) -> dict[Approach, Estimate | Refusal]:
+    """Read every approach's estimate of one sweep, in the order of the approaches."""
+    return {
+        approach: read_estimate(folder / f"{approach}.json")
+        for approach in get_args(Approach)
+        if (folder / f"{approach}.json").exists()
+    }
+
+
+def read_draws(folder: Path) -> dict[Approach, pl.DataFrame]:
+    """Read every approach's draws of one sweep; an approach that was refused has no rows."""
+    import polars as pl
+
+    return {
+        approach: pl.read_parquet(folder / f"{approach}.draws.parquet")
+        for approach in get_args(Approach)
+        if (folder / f"{approach}.draws.parquet").exists()
+    }
 
 
 def write_estimate(estimate: Estimate | Refusal, path: Path) -> None:

@@ -62,7 +62,7 @@ FLOPS: Final = "Training compute $C$ (FLOPs)"
 PARAMS: Final = "Parameters $N$"
 TOKENS: Final = "Training tokens $D$"
 
-RC: Final[dict[str, Any]] = {
+RC: Final[Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.grid": True,

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-NUMBER = re.compile(r"-?\d+\.\d{3,}")
+NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{3,}")
+"""A coordinate with needless digits; a scale is matched whole, and left as it is."""
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -41,5 +42,7 @@ def svg_text(figure: Figure, name: str) -> str:
 
 def _rounded(match: re.Match[str]) -> str:
     """Round to a hundredth of a point, far below what anyone sees."""
+    if match[0].startswith("scale"):
+        return match[0]
     rounded = f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
     return "0" if rounded in {"-0", ""} else rounded

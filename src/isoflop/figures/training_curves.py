@@ -12,7 +12,7 @@ from isoflop.figures.frontier import draw_scaling
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from isoflop.figures.inputs import FigureInputs
+    from isoflop.figures.inputs import Axis, FigureInputs
 
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
@@ -27,10 +27,11 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     frontier = pl.DataFrame(estimate.diagnostics["winners"])
     left.plot(frontier["flops"], frontier["loss"], color=style.INK, lw=1.0, gid="envelope")
     left.set_title("a  Training curves")
-    for axes, axis, title in (
+    panels: list[tuple[Axes, Axis, str]] = [
         (middle, "params", "b  N on the envelope"),
         (right, "tokens", "c  D on the envelope"),
-    ):
+    ]
+    for axes, axis, title in panels:
         axes.plot(
             frontier["flops"],
             frontier[axis],

@@ -1,0 +1,39 @@
+# in:  data/losses/{sweep}.parquet, data/curves/{sweep}.runs.parquet
+#      data/estimates/{sweep}/{approach}.json and .draws.parquet, data/reference/*.yaml
+# out: reports/{sweep}/figures/*.{svg,pdf}, figures.json with what each shows in words
+
+
+rule plot_figures:
+    input:
+        losses="data/losses/{sweep}.parquet",
+        runs="data/curves/{sweep}.runs.parquet",
+        estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
+        draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
+        reference=sorted(str(path) for path in Path("data/reference").glob("*.yaml")),
+        code=code("figures"),
+    output:
+        report(
+            directory("reports/{sweep}/figures"),
+            patterns=["{name}.svg"],
+            caption="../workflow/report/figures.rst",
+            category="{sweep}",
+            labels={"kind": "figure", "name": "{name}"},
+        ),
+    log:
+        "logs/plot_figures/{sweep}.log",
+    benchmark:
+        "benchmarks/plot_figures/{sweep}.tsv"
+    params:
+        settings=settings("figures"),
+    shell:
+        """
+        isoflop plot-figures \
+            --sweep {wildcards.sweep:q} \
+            --losses {input.losses:q} \
+            --runs {input.runs:q} \
+            --estimates data/estimates/{wildcards.sweep:q} \
+            --reference data/reference \
+            --settings {params.settings:q} \
+            --out {output:q} \
+            >{log:q} 2>&1
+        """

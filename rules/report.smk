@@ -1,0 +1,107 @@
+# in:  data/raw/{sweep}/sweep.yaml, data/curves/{sweep}.{runs,files}.parquet
+#      data/losses/{sweep}.parquet and .left_out.parquet, data/estimates/{sweep}/*
+#      reports/{sweep}/figures, data/reference/*.yaml
+# out: reports/{sweep}/report.html, report.pdf, tables/*.{csv,tex}
+#      reports/index.html    every sweep beside the papers
+
+REFERENCE = sorted(str(path) for path in Path("data/reference").glob("*.yaml"))
+
+
+rule render_report:
+    input:
+        sidecar="data/raw/{sweep}/sweep.yaml",
+        losses="data/losses/{sweep}.parquet",
+        left_out="data/losses/{sweep}.left_out.parquet",
+        runs="data/curves/{sweep}.runs.parquet",
+        files="data/curves/{sweep}.files.parquet",
+        estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
+        draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
+        figures="reports/{sweep}/figures",
+        reference=REFERENCE,
+        code=code("report"),
+    output:
+        html=report(
+            "reports/{sweep}/report.html",
+            caption="../workflow/report/report.rst",
+            category="{sweep}",
+            labels={"kind": "report", "name": "HTML"},
+        ),
+        pdf=report(
+            "reports/{sweep}/report.pdf",
+            caption="../workflow/report/report.rst",
+            category="{sweep}",
+            labels={"kind": "report", "name": "PDF"},
+        ),
+        tables=report(
+            directory("reports/{sweep}/tables"),
+            patterns=["{name}.csv"],
+            caption="../workflow/report/tables.rst",
+            category="{sweep}",
+            labels={"kind": "table", "name": "{name}"},
+        ),
+    log:
+        "logs/render_report/{sweep}.log",
+    benchmark:
+        "benchmarks/render_report/{sweep}.tsv"
+    params:
+        settings=settings("report"),
+        losses=settings("losses"),
+    shell:
+        """
+        isoflop render-report \
+            --sweep {wildcards.sweep:q} \
+            --sidecar {input.sidecar:q} \
+            --losses {input.losses:q} \
+            --left-out {input.left_out:q} \
+            --runs {input.runs:q} \
+            --files {input.files:q} \
+            --estimates data/estimates/{wildcards.sweep:q} \
+            --figures {input.figures:q} \
+            --reference data/reference \
+            --settings {params.settings:q} \
+            --losses-settings {params.losses:q} \
+            --html {output.html:q} \
+            --pdf {output.pdf:q} \
+            --tables {output.tables:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule render_index:
+    input:
+        sidecars=expand("data/raw/{sweep}/sweep.yaml", sweep=SWEEPS),
+        estimates=expand(
+            "data/estimates/{sweep}/{approach}.json", sweep=SWEEPS, approach=APPROACHES
+        ),
+        reference=REFERENCE,
+        code=code("report"),
+    output:
+        report(
+            "reports/index.html",
+            caption="../workflow/report/index.rst",
+            category="All sweeps",
+            labels={"kind": "report", "name": "index"},
+        ),
+    log:
+        "logs/render_index.log",
+    benchmark:
+        "benchmarks/render_index.tsv"
+    params:
+        sweeps=[
+            word
+            for sweep in SWEEPS
+            for word in (
+                "--sweep",
+                sweep,
+                f"data/raw/{sweep}/sweep.yaml",
+                f"data/estimates/{sweep}",
+            )
+        ],
+    shell:
+        """
+        isoflop render-index \
+            {params.sweeps:q} \
+            --reference data/reference \
+            --out {output:q} \
+            >{log:q} 2>&1
+        """

@@ -1,0 +1,298 @@
+"""The answer: N*, D*, D/N at the budgets asked for, by every approach and every published law."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from isoflop.report.inputs import NAMES
+from isoflop.report.numbers import (
+    NONE,
+    count,
+    decades,
+    fixed,
+    interval,
+    of_level,
+    power,
+    ratio,
+    with_intervals,
+)
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from isoflop.estimates import Estimate, Quantity
+    from isoflop.reference import Reference
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Value
+
+Z_95 = 1.959964
+"""Normal quantile that turns a published standard error into a 95 % interval."""
+CHINCHILLA_A = 0.5
+"""Equal scaling of N and D: what Hoffmann et al. conclude."""
+
+AS_PRINTED = "Hoffmann *L*(*N*, *D*), rounded"
+"""Shown beside Gopher and Chinchilla only: nobody should use the rounded constants."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedOptimum:
+    """What a published law allots to one budget."""
+
+    law: str
+    short: str
+    exponent: float
+    params: float
+    tokens: float
+
+
+def published_optima(reference: Reference, flops: float) -> list[PublishedOptimum]:
+    """Evaluate every published law at one budget, under C = 6ND.
+
+    Hoffmann's approaches 1 to 3 are the log-log lines of his Tables 3 and A3.
+    """
+    hoffmann, kaplan = reference.hoffmann, reference.kaplan
+    tables = hoffmann.optimal_allocations
+    rows = []
+    for row in hoffmann.exponents.rows:
+        law = tables.params_law(row.approach)
+        tokens = tables.tokens_law(row.approach)(flops)
+        name = f"Hoffmann {NAMES[row.approach]}"
+        rows.append(PublishedOptimum(name, name, law.exponent, law(flops), tokens))
+    for name, law_ in (
+        ("Hoffmann *L*(*N*, *D*)", hoffmann.law),
+        (AS_PRINTED, hoffmann.printed_law),
+        ("Besiroglu *L*(*N*, *D*)", reference.besiroglu.law),
+    ):
+        n, d = float(law_.params_opt(flops)), float(law_.tokens_opt(flops))
+        rows.append(PublishedOptimum(name, name, law_.a, n, d))
+    for name, convention in (
+        ("Kaplan, *C*~min~ = *C*", "minimum"),
+        ("Kaplan, *C*~min~ = *C*/2", "critical_batch"),
+    ):
+        n = kaplan.params_opt(flops, convention=convention)  # type: ignore[arg-type]
+        p = kaplan.optimal_allocation.p_N
+        rows.append(PublishedOptimum(name, name, p, n, flops / (6.0 * n)))
+    return rows
+
+
+ANSWER_COLUMNS = (
+    Column("Law", "left"),
+    Column("*N*\\* (parameters)"),
+    Column("*D*\\* (tokens)"),
+    Column("*D*\\*/*N*\\* (tokens per parameter)"),
+    Column("Loss (nats per token)"),
+    Column("Beyond data (decades of *C*)"),
+)
+ANSWER_DATA = (
+    "flops", "law", "source", "params", "params_lo80", "params_hi80", "params_lo95", "params_hi95",
+    "tokens", "tokens_lo80", "tokens_hi80", "tokens_lo95", "tokens_hi95",
+    "tokens_per_param", "tokens_per_param_lo80", "tokens_per_param_hi80",
+    "tokens_per_param_lo95", "tokens_per_param_hi95",
+    "loss_nats_per_token", "loss_lo80", "loss_hi80", "loss_lo95", "loss_hi95",
+    "decades_beyond_data",
+)  # fmt: skip
+
+
+def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
+    """Tabulate the allocations at one budget: the sweep's own, then the published laws'."""
+    levels = inputs.settings.levels
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for approach, optimum in inputs.optima(flops).items():
+        label = _label(approach, inputs.fitted[approach])
+        rows.append([
+            f"**{label}**",
+            with_intervals(optimum.params, count, levels),
+            with_intervals(optimum.tokens, count, levels),
+            with_intervals(optimum.tokens_per_param, ratio, levels),
+            with_intervals(optimum.loss, _loss, levels),
+            decades(optimum.decades_beyond_data),
+        ])  # fmt: skip
+        quantities = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
+        values = [value for quantity in quantities for value in _flat(quantity)]
+        data.append([flops, approach, "sweep", *values, optimum.decades_beyond_data])
+    for law in published_optima(inputs.reference, flops):
+        if law.law == AS_PRINTED:
+            continue
+        per_param = law.tokens / law.params
+        rows.append([law.law, count(law.params), count(law.tokens), ratio(per_param), NONE, NONE])
+        blank: list[Value] = [None] * 4
+        data.append([
+            flops, law.short.replace("*", "").replace("~", ""), "published",
+            law.params, *blank, law.tokens, *blank, per_param, *blank, *[None] * 5, None,
+        ])  # fmt: skip
+    return Table(
+        key=f"answer-{position}",
+        caption=f"Compute-optimal allocations of {power(flops)} FLOPs. This sweep’s estimates in "
+        "bold with their 80 % and 95 % intervals, published laws below.",
+        columns=ANSWER_COLUMNS,
+        rows=rows,
+        data_columns=ANSWER_DATA,
+        data=data,
+        classes=" .wide",
+    )
+
+
+def _label(approach: str, estimate: Estimate) -> str:
+    name = NAMES[approach]  # type: ignore[index]
+    if estimate.counting.params == "total":
+        return name
+    return f"{name} {{}}".format("(non-embedding *N*)")
+
+
+def _loss(value: float) -> str:
+    return fixed(value, 3)
+
+
+def _flat(quantity: Quantity | None) -> list[Value]:
+    """Give value, 80 % ends, 95 % ends; empty where there are none."""
+    if quantity is None:
+        return [None] * 5
+    ends: list[Value] = []
+    for level in ("0.8", "0.95"):
+        low, high = quantity.intervals.get(level, (None, None))
+        ends += [low, high]
+    return [quantity.value, *ends]
+
+
+def exponent_table(inputs: ReportInputs) -> Table:
+    """Tabulate a and b of the sweep beside Hoffmann's Table 2, Besiroglu's and Kaplan's."""
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for approach, estimate in inputs.fitted.items():
+        a, b = estimate.a, estimate.b
+        rows.append([
+            f"**{_label(approach, estimate)}**",
+            fixed(a.value), of_level(a, 0.8, fixed), of_level(a, 0.95, fixed),
+            fixed(b.value), of_level(b, 0.8, fixed), of_level(b, 0.95, fixed),
+        ])  # fmt: skip
+        data.append([approach, "sweep", *_flat(a), *_flat(b)])
+    for row in inputs.reference.hoffmann.exponents.rows:
+        note = "[^own-interval]" if not _within(row.a, row.a_interval) else ""
+        rows.append([
+            f"Hoffmann {NAMES[row.approach]}",
+            f"{fixed(row.a, 2)}{note}", interval(*row.a_interval, fixed), NONE,
+            fixed(row.b, 2), interval(*row.b_interval, fixed), NONE,
+        ])  # fmt: skip
+        data.append([
+            row.approach, "Hoffmann et al. 2022, Table 2",
+            row.a, *row.a_interval, None, None, row.b, *row.b_interval, None, None,
+        ])  # fmt: skip
+    besiroglu = inputs.reference.besiroglu.a
+    half = Z_95 * besiroglu.standard_error
+    a_ends = (besiroglu.value - half, besiroglu.value + half)
+    b_value = 1.0 - besiroglu.value
+    b_ends = (b_value - half, b_value + half)
+    rows.append([
+        "Besiroglu 3 Parametric",
+        fixed(besiroglu.value), NONE, interval(*a_ends, fixed),
+        fixed(b_value), NONE, interval(*b_ends, fixed),
+    ])  # fmt: skip
+    data.append(["parametric", "Besiroglu et al. 2024", besiroglu.value, None, None, *a_ends,
+                 b_value, None, None, *b_ends])  # fmt: skip
+    kaplan = inputs.reference.kaplan.optimal_allocation
+    rows.append(["Kaplan", fixed(kaplan.p_N, 2), NONE, NONE, fixed(kaplan.p_D, 2), NONE, NONE])
+    data.append(["kaplan", "Kaplan et al. 2020", kaplan.p_N, *[None] * 4, kaplan.p_D, *[None] * 4])
+    columns = [Column("Law", "left")]
+    for name in ("*a*", "*b*"):
+        columns += [Column(name), Column("80 %"), Column("95 %")]
+    ends = ("lo80", "hi80", "lo95", "hi95")
+    return Table(
+        key="exponents",
+        caption="Exponents of *N*~opt~ ∝ *C*^*a*^ and *D*~opt~ ∝ *C*^*b*^. Hoffmann’s intervals are "
+        "10th to 90th percentiles; Besiroglu’s is ±1.96 standard errors.",
+        columns=columns,
+        rows=rows,
+        data_columns=(
+            "law", "source", "a", *(f"a_{end}" for end in ends),
+            "b", *(f"b_{end}" for end in ends),
+        ),
+        data=data,
+    )  # fmt: skip
+
+
+def _within(value: float, ends: tuple[float, float]) -> bool:
+    return ends[0] <= value <= ends[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Which published exponents one approach's 95 % interval holds."""
+
+    name: str
+    a: str
+    ends: str
+    holds_half: bool
+    holds_kaplan: bool
+
+
+def verdicts(inputs: ReportInputs) -> list[Verdict]:
+    """Compare each approach's interval for a with equal scaling and with Kaplan's 0.73."""
+    kaplan = inputs.reference.kaplan.optimal_allocation.p_N
+    found = []
+    for approach, estimate in inputs.fitted.items():
+        ends = estimate.a.intervals.get("0.95")
+        if ends is None:
+            continue
+        found.append(
+            Verdict(
+                name=NAMES[approach],
+                a=fixed(estimate.a.value),
+                ends=interval(*ends, fixed),
+                holds_half=_within(CHINCHILLA_A, ends),
+                holds_kaplan=_within(kaplan, ends),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One budget in a sentence."""
+
+    flops: str
+    params: str
+    params_ends: str
+    tokens: str
+    ratio: str
+    beyond: float
+
+    @property
+    def extrapolated(self) -> bool:
+        """Whether the budget lies beyond the data."""
+        return self.beyond > 0
+
+
+def summaries(inputs: ReportInputs) -> list[Summary]:
+    """Give, per budget, the range over the three approaches and the hull of their 95 % intervals."""
+    found = []
+    for flops in inputs.budgets:
+        optima = [o for name, o in inputs.optima(flops).items() if name != "kaplan"]
+        if not optima:
+            continue
+        ends = [end for o in optima for end in o.params.intervals.get("0.95", ())]
+        found.append(
+            Summary(
+                flops=power(flops),
+                params=_range([o.params.value for o in optima], count),
+                params_ends=interval(min(ends), max(ends), count) if ends else NONE,
+                tokens=_range([o.tokens.value for o in optima], count),
+                ratio=_range([o.tokens_per_param.value for o in optima], ratio),
+                beyond=max(o.decades_beyond_data for o in optima),
+            )
+        )
+    return found
+
+
+def _range(values: list[float], write: object) -> str:
+    """Write the span of several estimates, or the one value they share."""
+    if not callable(write):
+        raise TypeError(write)
+    low, high = min(values), max(values)
+    return str(write(low)) if write(low) == write(high) else interval(low, high, write)
+
+
+def growth(flops: float, low: float) -> float:
+    """Give the decades between two budgets."""
+    return math.log10(flops / low)

@@ -1,0 +1,189 @@
+"""The check pair: runs of equal compute, sized by Kaplan's exponent and by Chinchilla's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from isoflop.laws import PowerLaw
+from isoflop.report.inputs import NAMES, loss_draws, loss_law, params_law
+from isoflop.report.numbers import NONE, count, fixed, interval, power, ratio
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Value
+
+WHOSE = {"kaplan": "Kaplan’s exponent", "chinchilla": "Chinchilla’s exponent"}
+TAILS = (0.025, 0.975)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """One run that was held back, with what the parametric approach predicted for it."""
+
+    run: str
+    whose: str
+    params: float
+    tokens: float
+    flops: float
+    loss: float
+    predicted: float | None
+    predicted_ends: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPair:
+    """The pair, its tables, and which of the two won."""
+
+    runs: tuple[CheckRun, ...]
+    flops: str
+    decades: str
+    winner: str
+    loser: str
+    gap: str
+    predicted_gap: str
+    sign_right: bool | None
+    within: int
+    tables: tuple[Table, ...]
+
+
+def check_runs(inputs: ReportInputs) -> list[CheckRun]:
+    """List the held-back runs, smallest first."""
+    finals = inputs.losses.filter((pl.col("role") == "check") & pl.col("is_final"))
+    parametric = inputs.fitted.get("parametric")
+    found = []
+    for row in finals.sort("params_total").iter_rows(named=True):
+        n, d = row["params_total"], row["tokens"]
+        predicted, ends = None, None
+        if parametric is not None and parametric.counting.params == "total":
+            predicted = float(loss_law(parametric).loss(n, d))
+            draws = inputs.draws.get("parametric")
+            if draws is not None and not draws.is_empty():
+                low, high = np.nanquantile(loss_draws(draws, n, d), TAILS)
+                ends = (float(low), float(high))
+        whose = WHOSE.get(row["run"].split("-")[0].lower(), f"`{row['run']}`")
+        found.append(
+            CheckRun(row["run"], whose, n, d, row["flops_6nd"], row["loss"], predicted, ends)
+        )
+    return found
+
+
+def check_pair(inputs: ReportInputs) -> CheckPair | None:
+    """Compare the measured losses of the pair with what was predicted; None without a pair."""
+    runs = check_runs(inputs)
+    if len(runs) < 2:
+        return None
+    best, worst = min(runs, key=lambda run: run.loss), max(runs, key=lambda run: run.loss)
+    predicted_gap, sign_right = NONE, None
+    if best.predicted is not None and worst.predicted is not None:
+        predicted_gap = fixed(worst.predicted - best.predicted, 4)
+        sign_right = worst.predicted > best.predicted
+    flops = float(np.median([run.flops for run in runs]))
+    top = max(estimate.flops_range[1] for estimate in inputs.fitted.values())
+    within = sum(
+        run.predicted_ends is not None
+        and run.predicted_ends[0] <= run.loss <= run.predicted_ends[1]
+        for run in runs
+    )
+    return CheckPair(
+        runs=tuple(runs),
+        flops=power(flops),
+        decades=fixed(float(np.log10(flops / top)), 2),
+        winner=best.whose,
+        loser=worst.whose,
+        gap=fixed(worst.loss - best.loss, 4),
+        predicted_gap=predicted_gap,
+        sign_right=sign_right,
+        within=within,
+        tables=(_losses(runs), _optima(inputs, runs, flops)),
+    )
+
+
+def _losses(runs: list[CheckRun]) -> Table:
+    rows, data = [], []
+    for run in runs:
+        difference = None if run.predicted is None else run.loss - run.predicted
+        rows.append([
+            run.whose,
+            count(run.params),
+            count(run.tokens),
+            ratio(run.tokens / run.params),
+            power(run.flops),
+            fixed(run.loss, 4),
+            NONE if run.predicted is None else fixed(run.predicted, 4),
+            NONE if run.predicted_ends is None else interval(*run.predicted_ends, _loss),
+            NONE if difference is None else fixed(difference, 4),
+        ])  # fmt: skip
+        data.append([
+            run.run, run.params, run.tokens, run.flops, run.loss, run.predicted,
+            *(run.predicted_ends or (None, None)),
+        ])  # fmt: skip
+    return Table(
+        key="check",
+        caption="The check pair: measured final losses beside those that approach 3 predicts from "
+        "the fitted runs alone. Losses in nats per token; the interval is of the fitted law, "
+        "without the noise of a single run.",
+        columns=(
+            Column("Sized by", "left"), Column("*N*"), Column("*D*"), Column("*D*/*N*"),
+            Column("*C* (FLOPs)"), Column("Measured loss"), Column("Predicted"),
+            Column("95 %"), Column("Difference"),
+        ),
+        rows=rows,
+        data_columns=(
+            "run", "params_total", "tokens", "flops_6nd", "loss", "predicted",
+            "predicted_lo95", "predicted_hi95",
+        ),
+        data=data,
+    )  # fmt: skip
+
+
+def _optima(inputs: ReportInputs, runs: list[CheckRun], flops: float) -> Table:
+    """Say for each approach where it puts N* at the pair's compute, and which run is nearer."""
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for approach, estimate in inputs.fitted.items():
+        if estimate.counting.params != "total":
+            continue
+        best = float(params_law(estimate)(flops))
+        nearest = min(runs, key=lambda run: abs(np.log(run.params / best)))  # noqa: B023
+        frontier = _frontier_loss(inputs, approach, flops)
+        rows.append([
+            NAMES[approach],
+            count(best),
+            ratio(flops / 6.0 / best**2),
+            NONE if frontier is None else fixed(frontier, 4),
+            nearest.whose,
+        ])  # fmt: skip
+        data.append([approach, flops, best, frontier, nearest.run])
+    return Table(
+        key="check-optima",
+        caption=f"Where each approach puts the optimum at {power(flops)} FLOPs, the loss it predicts "
+        "there, and which of the two runs is nearer to it in log *N*.",
+        columns=(
+            Column("Approach", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
+            Column("Loss at *N*\\* (nats per token)"), Column("Nearer run", "left"),
+        ),
+        rows=rows,
+        data_columns=("approach", "flops", "params_opt", "loss_opt", "nearer_run"),
+        data=data,
+    )  # fmt: skip
+
+
+def _frontier_loss(inputs: ReportInputs, approach: str, flops: float) -> float | None:
+    """Give the loss an approach predicts on its frontier, where it predicts one."""
+    estimate = inputs.fitted[approach]  # type: ignore[index]
+    if approach == "parametric":
+        return float(loss_law(estimate).loss_opt(flops))
+    parameters = estimate.parameters
+    if "L_coefficient" not in parameters:
+        return None
+    law = PowerLaw(parameters["L_coefficient"].value, -parameters["L_exponent"].value)
+    return float(law(flops))
+
+
+def _loss(value: float) -> str:
+    return fixed(value, 4)

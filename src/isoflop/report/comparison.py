@@ -1,0 +1,114 @@
+"""Gopher against Chinchilla: what each law would have done, and what it says of what was done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoflop.report.answer import published_optima
+from isoflop.report.inputs import NAMES, loss_law
+from isoflop.report.numbers import NONE, count, fixed, of_level, power, ratio
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from isoflop.laws import ChinchillaLaw, KaplanLaw
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Value
+
+
+def allocation_table(inputs: ReportInputs) -> Table:
+    """Tabulate the allocation of Gopher's compute by every law, and those that were trained."""
+    budget = inputs.gopher_budget
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for law in published_optima(inputs.reference, budget):
+        per_param = law.tokens / law.params
+        rows.append([
+            law.law, fixed(law.exponent), count(law.params), NONE, count(law.tokens),
+            ratio(per_param), NONE,
+        ])  # fmt: skip
+        name = law.law.replace("*", "").replace("~", "")
+        data.append([name, law.exponent, law.params, None, None, law.tokens, per_param, None])
+    for approach, optimum in inputs.optima(budget).items():
+        estimate = inputs.fitted[approach]
+        note = "" if estimate.counting.params == "total" else " (non-embedding *N*)"
+        rows.append([
+            f"**This sweep, {NAMES[approach]}**{note}",
+            fixed(estimate.a.value),
+            count(optimum.params.value),
+            of_level(optimum.params, 0.95, count),
+            count(optimum.tokens.value),
+            ratio(optimum.tokens_per_param.value),
+            fixed(optimum.decades_beyond_data, 1),
+        ])  # fmt: skip
+        data.append([
+            f"sweep {approach}", estimate.a.value, optimum.params.value,
+            *optimum.params.intervals.get("0.95", (None, None)), optimum.tokens.value,
+            optimum.tokens_per_param.value, optimum.decades_beyond_data,
+        ])  # fmt: skip
+    for model in inputs.reference.gopher_chinchilla.models.rows:
+        per_param = model.tokens / model.params
+        rows.append([
+            f"*{model.name}, as trained*", NONE, count(model.params), NONE, count(model.tokens),
+            ratio(per_param), NONE,
+        ])  # fmt: skip
+        data.append([f"{model.name} as trained", None, model.params, None, None, model.tokens,
+                     per_param, None])  # fmt: skip
+    return Table(
+        key="gopher-allocations",
+        caption=f"Allocations of Gopher’s {power(budget)} FLOPs. This sweep’s rows are "
+        "extrapolations by the decades of *C* stated in the last column.",
+        columns=(
+            Column("Law", "left"), Column("*a*"), Column("*N*\\* (parameters)"), Column("95 %"),
+            Column("*D*\\* (tokens)"), Column("*D*\\*/*N*\\*"),
+            Column("Beyond data (decades)"),
+        ),
+        rows=rows,
+        data_columns=(
+            "law", "a", "params", "params_lo95", "params_hi95", "tokens", "tokens_per_param",
+            "decades_beyond_data",
+        ),
+        data=data,
+        classes=" .wide",
+    )  # fmt: skip
+
+
+def loss_table(inputs: ReportInputs) -> Table:
+    """Tabulate the losses that every L(N, D) predicts for Gopher and for Chinchilla as trained."""
+    reference = inputs.reference
+    gopher, chinchilla = _models(inputs)
+    laws: list[tuple[str, ChinchillaLaw | KaplanLaw]] = [
+        ("Hoffmann, unrounded constants", reference.hoffmann.law),
+        ("Hoffmann, as printed", reference.hoffmann.printed_law),
+        ("Besiroglu", reference.besiroglu.law),
+        ("Kaplan[^kaplan-loss]", reference.kaplan.law),
+    ]
+    parametric = inputs.fitted.get("parametric")
+    if parametric is not None:
+        laws.append(("**This sweep**, extrapolated[^sweep-loss]", loss_law(parametric)))
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for name, law in laws:
+        g, c = float(law.loss(*gopher)), float(law.loss(*chinchilla))
+        rows.append([name, fixed(g), fixed(c), fixed(c - g), "Chinchilla" if c < g else "Gopher"])
+        data.append([name.split("[")[0].replace("*", ""), g, c, c - g])
+    return Table(
+        key="gopher-losses",
+        caption="Loss that each law predicts for the two models as they were trained, in nats per "
+        "token of the law’s own tokenizer and text.",
+        columns=(
+            Column("Law", "left"),
+            Column(f"Gopher ({count(gopher[0], 2)}, {count(gopher[1], 2)})"),
+            Column(f"Chinchilla ({count(chinchilla[0], 2)}, {count(chinchilla[1], 2)})"),
+            Column("Difference"),
+            Column("Lower", "left"),
+        ),
+        rows=rows,
+        data_columns=("law", "gopher_loss", "chinchilla_loss", "difference"),
+        data=data,
+    )
+
+
+def _models(inputs: ReportInputs) -> tuple[tuple[float, float], tuple[float, float]]:
+    models = {row.name: row for row in inputs.reference.gopher_chinchilla.models.rows}
+    gopher, chinchilla = models["Gopher"], models["Chinchilla"]
+    return (gopher.params, gopher.tokens), (chinchilla.params, chinchilla.tokens)

@@ -1,0 +1,220 @@
+"""What the sweep consists of, and what was left out and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from isoflop.report.numbers import NONE, count, fixed, interval, listed, power, times
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from isoflop.report.inputs import ReportInputs
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """The data in words and numbers."""
+
+    runs: str
+    sizes: str
+    params: str
+    tokens: str
+    flops: str
+    budgets: str
+    trainers: str
+    datasets: str
+    tokenizers: str
+    vocabularies: str
+    schedules: str
+    loss_source: str
+    points: str
+    seeds: str
+    roles: str
+    files: str
+
+
+def data_facts(inputs: ReportInputs) -> DataFacts:
+    """Summarise the runs and their points."""
+    runs = inputs.fit_runs()
+    points = inputs.losses.filter(pl.col("role") == "fit")
+    finals = points.filter("is_final")
+    budgets = sorted(runs["budget"].drop_nulls().unique().to_list())
+    used = inputs.files.filter(pl.col("fate") == "used").height
+    roles = inputs.runs.group_by("role").len().sort("role")
+    return DataFacts(
+        runs=times(runs.height, "run"),
+        sizes=times(runs["params_total"].n_unique(), "size"),
+        params=_span(runs["params_total"], count),
+        tokens=_span(runs["tokens"], count),
+        flops=_span(finals["flops_6nd"], power) if finals.height else NONE,
+        budgets=listed([power(budget) for budget in budgets]) if budgets else "",
+        trainers=_words(runs["trainer"]),
+        datasets=_words(runs["dataset"]),
+        tokenizers=_words(runs["tokenizer"]),
+        vocabularies=_words(runs["vocab_size"]),
+        schedules=_words(runs["schedule_kind"]),
+        loss_source=_words(points["loss_source"]),
+        points=times(points.height, "point"),
+        seeds=times(runs["seed"].drop_nulls().n_unique(), "seed"),
+        roles=listed([f"{number} {ROLES[role]}" for role, number in roles.iter_rows()]),
+        files=f"{used} of {times(inputs.files.height, 'file')}",
+    )
+
+
+ROLES = {
+    "fit": "fitted",
+    "tuning": "of learning-rate tuning",
+    "check": "held back as a check",
+}
+
+
+def _span(values: pl.Series, write: object) -> str:
+    if values.is_empty():
+        return NONE
+    return interval(float(values.min()), float(values.max()), write)  # type: ignore[arg-type]
+
+
+def _words(values: pl.Series) -> str:
+    """List the distinct values of a column, or say that none is known."""
+    words = sorted(str(value) for value in values.drop_nulls().unique().to_list())
+    return listed(words) if words else "not stated"
+
+
+def budget_table(inputs: ReportInputs) -> Table | None:
+    """Tabulate the design: runs, sizes and tokens at each planned budget."""
+    runs = inputs.fit_runs().drop_nulls("budget")
+    if runs.is_empty():
+        return None
+    losses = inputs.losses.filter("is_final").select("run", "loss")
+    grouped = (
+        runs.join(losses, on="run", how="left")
+        .group_by("budget")
+        .agg(
+            pl.len().alias("runs"),
+            pl.col("params_total").n_unique().alias("sizes"),
+            pl.col("params_total").min().alias("n_low"),
+            pl.col("params_total").max().alias("n_high"),
+            pl.col("tokens").min().alias("d_low"),
+            pl.col("tokens").max().alias("d_high"),
+            pl.col("loss").min().alias("l_low"),
+            pl.col("loss").max().alias("l_high"),
+        )
+        .sort("budget")
+    )
+    rows = [
+        [
+            power(row["budget"]),
+            str(row["runs"]),
+            str(row["sizes"]),
+            interval(row["n_low"], row["n_high"], count),
+            interval(row["d_low"], row["d_high"], count),
+            interval(row["l_low"], row["l_high"], fixed) if row["l_low"] is not None else NONE,
+        ]
+        for row in grouped.iter_rows(named=True)
+    ]
+    return Table(
+        key="design",
+        caption="The fitted runs by planned compute budget.",
+        columns=(
+            Column("Budget (FLOPs)"),
+            Column("Runs"),
+            Column("Sizes"),
+            Column("*N* (parameters)"),
+            Column("*D* (tokens)"),
+            Column("Final loss (nats per token)"),
+        ),
+        rows=rows,
+        data_columns=grouped.columns,
+        data=grouped.rows(),
+    )
+
+
+def left_out_table(inputs: ReportInputs) -> Table | None:
+    """Tabulate what was left out, and why; None where nothing was."""
+    left_out = inputs.left_out.sort("stage", "item")
+    if left_out.is_empty():
+        return None
+    grouped = left_out.group_by("stage", "reason", maintain_order=True).agg(
+        pl.col("item"), pl.col("points").sum()
+    )
+    rows = [
+        [_items(row["item"]), str(row["stage"]), str(row["points"]), escape(row["reason"])]
+        for row in grouped.iter_rows(named=True)
+    ]
+    return Table(
+        key="left-out",
+        caption="Left out of the fits, by reason.",
+        columns=(
+            Column("File or run", "left"),
+            Column("Left out by", "left"),
+            Column("Points"),
+            Column("Reason", "left"),
+        ),
+        rows=rows,
+        data_columns=("stage", "item", "points", "reason"),
+        data=left_out.select("stage", "item", "points", "reason").rows(),
+        classes=" .wide",
+    )
+
+
+SHOWN_ITEMS = 6
+
+
+def _items(items: list[str]) -> str:
+    """Name a few items, and count the rest."""
+    shown = [f"`{item}`" for item in items[:SHOWN_ITEMS]]
+    rest = len(items) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+
+
+def run_table(inputs: ReportInputs) -> Table:
+    """Tabulate every run."""
+    finals = inputs.losses.filter("is_final").select("run", pl.col("loss").alias("final_loss"))
+    runs = inputs.runs.join(finals, on="run", how="left").sort(
+        "role", "budget", "params_total", "run"
+    )
+    rows = [
+        [
+            f"`{row['run']}`",
+            str(row["role"]),
+            count(row["params_total"]),
+            count(row["tokens"]),
+            fixed(row["tokens"] / row["params_total"], 1),
+            power(6.0 * row["params_total"] * row["tokens"]),
+            fixed(row["final_loss"], 4) if row["final_loss"] is not None else NONE,
+            "excluded" if row["excluded"] else str(row["status"]),
+        ]
+        for row in runs.iter_rows(named=True)
+    ]
+    names = (
+        "run", "role", "params_total", "params_nonembedding", "tokens", "budget", "lr_peak",
+        "schedule_kind", "seed", "status", "excluded", "final_loss",
+    )  # fmt: skip
+    return Table(
+        key="runs",
+        caption="Every run of the sweep.",
+        columns=(
+            Column("Run", "left"),
+            Column("Role", "left"),
+            Column("*N*"),
+            Column("*D*"),
+            Column("*D*/*N*"),
+            Column("6*ND* (FLOPs)"),
+            Column("Final loss (nats per token)"),
+            Column("Status", "left"),
+        ),
+        rows=rows,
+        data_columns=names,
+        data=runs.select(names).rows(),
+        classes=" .dense",
+    )
+
+
+def escape(text: str) -> str:
+    """Keep a text from outside from being read as Markdown."""
+    for character in "\\`*_{}[]<>#$~^|@":
+        text = text.replace(character, f"\\{character}")
+    return text

@@ -1,0 +1,175 @@
+"""The report's Markdown: numbered figures and tables, and everything the template may name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from isoflop.report import answer, check, comparison, data, diagnostics, downstream, ledger
+from isoflop.report import provenance as sources
+from isoflop.report.inputs import NAMES
+from isoflop.report.numbers import count, fixed, interval, listed, power
+from isoflop.report.render import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Table
+
+
+@dataclass
+class Numbering:
+    """Numbers figures and tables in the order in which the template shows them."""
+
+    inputs: ReportInputs
+    figures: list[str] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+    def figure(self, name: str, caller: Callable[[], str]) -> str:
+        """Show a figure with its caption, or say why this sweep has nothing to show in it."""
+        shown = self.inputs.manifest[name]
+        if not shown["shown"]:
+            return f"**No figure here:** {data.escape(shown['reason'])}\n"
+        self.figures.append(name)
+        caption = " ".join(caller().split())
+        alt = shown["alt"].replace("\\", "").replace('"', "’")
+        identity = name.replace("_", "-")
+        number = len(self.figures)
+        return f'![**Figure {number}.** {caption}]({name}.svg){{#fig-{identity} alt="{alt}"}}\n'
+
+    def table(self, table: Table) -> str:
+        """Show a table."""
+        self.tables.append(table)
+        return table.markdown(len(self.tables))
+
+    def table_or(self, table: Table | None, reason: str | None) -> str:
+        """Show a table, or say why there is none."""
+        if table is not None:
+            return self.table(table)
+        return f"**No estimate here:** {data.escape(reason or 'the approach was not run')}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The report before it becomes HTML and PDF."""
+
+    markdown: str
+    metadata: dict[str, str]
+    tables: tuple[Table, ...]
+    figures: tuple[str, ...]
+
+
+def write_document(inputs: ReportInputs) -> Document:
+    """Fill the template."""
+    numbering = Numbering(inputs)
+    template = environment().get_template("report.md.j2")
+    markdown = template.render(
+        **_sections(inputs),
+        **_published(inputs),
+        inputs=inputs,
+        names=NAMES,
+        escape=data.escape,
+        fixed=fixed,
+        interval=interval,
+        fig=numbering.figure,
+        tbl=numbering.table,
+        tbl_or=numbering.table_or,
+    )
+    return Document(
+        markdown=markdown,
+        metadata=_metadata(inputs),
+        tables=tuple(numbering.tables),
+        figures=tuple(numbering.figures),
+    )
+
+
+def _metadata(inputs: ReportInputs) -> dict[str, str]:
+    title = inputs.sidecar.title
+    return {
+        "title": title,
+        "pagetitle": f"{title}: compute-optimal allocation",
+        "kind": f"Compute-optimal allocation · sweep {inputs.sweep}",
+        "subtitle": "How many parameters and tokens to buy with a compute budget, how sure that is, "
+        "and what Kaplan et al. (2020) and Hoffmann et al. (2022) would have said.",
+        "lang": "en-GB",
+    }
+
+
+def _sections(inputs: ReportInputs) -> dict[str, Any]:
+    """Collect what comes from the sweep."""
+    fitted = inputs.fitted
+    answers = [
+        answer.answer_table(inputs, flops, i) for i, flops in enumerate(inputs.budgets, start=1)
+    ]
+    at_gopher = inputs.optima(inputs.gopher_budget).get("parametric")
+    return {
+        "answer_tables": answers,
+        "summaries": answer.summaries(inputs),
+        "verdicts": [v for v in answer.verdicts(inputs) if v.name != NAMES["kaplan"]],
+        "exponent_table": answer.exponent_table(inputs),
+        "data": data.data_facts(inputs),
+        "budget_table": data.budget_table(inputs),
+        "left_out_table": data.left_out_table(inputs),
+        "run_table": data.run_table(inputs),
+        "envelope": diagnostics.envelope_facts(fitted["envelope"])
+        if "envelope" in fitted
+        else None,
+        "parametric": (
+            diagnostics.parametric_facts(fitted["parametric"]) if "parametric" in fitted else None
+        ),
+        "parameters": {name: diagnostics.parameter_table(inputs, name) for name in NAMES},
+        "check": check.check_pair(inputs),
+        "allocation_table": comparison.allocation_table(inputs),
+        "loss_table": comparison.loss_table(inputs),
+        "sweep_decades": fixed(at_gopher.decades_beyond_data, 1) if at_gopher else "",
+        "ledger_table": ledger.ledger_table(inputs),
+        "versions": sources.versions(inputs),
+        "provenance_table": sources.provenance_table(inputs),
+    }
+
+
+def _published(inputs: ReportInputs) -> dict[str, Any]:
+    """Collect what comes from the papers."""
+    reference = inputs.reference
+    hoffmann, facts = reference.hoffmann, reference.gopher_chinchilla
+    budget = inputs.gopher_budget
+    printed = {row.task: row for row in facts.headline.rows}
+    laws = {
+        "printed": hoffmann.printed_law,
+        "tex": hoffmann.law,
+        "besiroglu": reference.besiroglu.law,
+    }
+    optima = {
+        f"{name}_{what}": count(float(getattr(law, f"{what}_opt")(budget)))
+        for name, law in laws.items()
+        for what in ("params", "tokens")
+    }
+    counts = [
+        f"{model} {power(item.flops)} ({item.source.replace(' x ', ' × ')})"
+        for model, items in (("Gopher", facts.gopher_flops), ("Chinchilla", facts.chinchilla_flops))
+        for item in items.values()
+    ]
+    return {
+        **optima,
+        "hoffmann": hoffmann,
+        "third": next(row for row in hoffmann.exponents.rows if row.approach == "parametric"),
+        "kaplan_p": fixed(reference.kaplan.optimal_allocation.p_N, 2),
+        "gopher_budget": power(budget),
+        "gopher_counts": listed(counts),
+        "headline_table": downstream.headline_table(reference),
+        "summary_table": downstream.summary_table(reference),
+        "mmlu_rows": len(facts.mmlu.rows),
+        "mmlu_mean": fixed(facts.mmlu.mean("gopher"), 1),
+        "mmlu_printed": fixed(printed["MMLU 5-shot avg"].gopher, 1),
+        "bigbench_rows": len(facts.bigbench.rows),
+        "bigbench_mean": fixed(facts.bigbench.mean("chinchilla"), 1),
+        "bigbench_printed": fixed(printed["BIG-bench avg (62)"].chinchilla, 1),
+        "citations": [
+            hoffmann.citation,
+            reference.kaplan.citation,
+            facts.gopher_citation,
+            reference.besiroglu.citation,
+            *reference.effects.citations,
+        ],
+    }

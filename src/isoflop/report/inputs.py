@@ -1,0 +1,117 @@
+"""What the report is written from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from isoflop.estimates import Estimate
+from isoflop.laws import ChinchillaLaw, PowerLaw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from isoflop.config import LossesSettings, ReportSettings, SweepFile
+    from isoflop.estimates import Approach, Optimum, Refusal
+    from isoflop.reference import Reference
+
+GOPHER_BUDGET_KEY = "gopher_paper"
+
+NAMES: dict[Approach, str] = {
+    "envelope": "1 Envelope",
+    "profiles": "2 Profiles",
+    "parametric": "3 Parametric",
+    "kaplan": "Kaplan’s law, fitted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInputs:
+    """One sweep's tables, estimates and figures, and the published facts.
+
+    Attributes
+    ----------
+    losses, left_out, runs, files : tables of tables.py.
+    estimates, draws : by approach.
+    figures : folder with the SVGs.
+    manifest : figures.json: what each figure shows, in words.
+    digests : sha256 of every input, by its path relative to the project.
+    """
+
+    sweep: str
+    sidecar: SweepFile
+    losses: pl.DataFrame
+    left_out: pl.DataFrame
+    runs: pl.DataFrame
+    files: pl.DataFrame
+    estimates: Mapping[Approach, Estimate | Refusal]
+    draws: Mapping[Approach, pl.DataFrame]
+    figures: Path
+    manifest: Mapping[str, Mapping[str, Any]]
+    reference: Reference
+    settings: ReportSettings
+    losses_settings: LossesSettings
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fitted(self) -> dict[Approach, Estimate]:
+        """The approaches that gave an estimate."""
+        return {
+            name: value for name, value in self.estimates.items() if isinstance(value, Estimate)
+        }
+
+    @property
+    def refused(self) -> dict[Approach, str]:
+        """The approaches that gave none, with the reason."""
+        return {
+            name: str(getattr(value, "refused", ""))
+            for name, value in self.estimates.items()
+            if not isinstance(value, Estimate)
+        }
+
+    @property
+    def gopher_budget(self) -> float:
+        """Gopher's compute, as its paper states it [FLOP]."""
+        return self.reference.gopher_chinchilla.gopher_flops[GOPHER_BUDGET_KEY].flops
+
+    @property
+    def budgets(self) -> list[float]:
+        """The budgets asked for that the estimates answer; Gopher's is always among them."""
+        asked = sorted({*self.settings.budgets, self.gopher_budget})
+        return [flops for flops in asked if self.optima(flops)]
+
+    def optima(self, flops: float) -> dict[Approach, Optimum]:
+        """Give every approach's optimum at one budget."""
+        found = {}
+        for name, estimate in self.fitted.items():
+            for optimum in estimate.optima:
+                if abs(optimum.flops / flops - 1.0) < 1e-9:
+                    found[name] = optimum
+        return found
+
+    def fit_runs(self) -> pl.DataFrame:
+        """Give the runs that are observations."""
+        return self.runs.filter((pl.col("role") == "fit") & ~pl.col("excluded"))
+
+
+def params_law(estimate: Estimate) -> PowerLaw:
+    """Give N_opt(C): every approach's optimum is a power law of C."""
+    optimum, exponent = estimate.optima[0], estimate.a.value
+    return PowerLaw(optimum.params.value / optimum.flops**exponent, exponent)
+
+
+def loss_law(estimate: Estimate) -> ChinchillaLaw:
+    """Give L(N, D) of the parametric approach."""
+    values = {name: estimate.parameters[name].value for name in ("E", "A", "B", "alpha", "beta")}
+    return ChinchillaLaw(**values)
+
+
+def loss_draws(draws: pl.DataFrame, params: float, tokens: float) -> np.ndarray:
+    """Evaluate L(N, D) for every draw of the parametric approach."""
+    columns = (draws[name].to_numpy() for name in ("E", "A", "B", "alpha", "beta"))
+    laws = (ChinchillaLaw(*map(float, row)) for row in zip(*columns, strict=True))
+    return np.array([float(law.loss(params, tokens)) for law in laws])

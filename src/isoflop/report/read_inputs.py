@@ -1,0 +1,64 @@
+"""Reading what a report is written from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from isoflop.config import LossesSettings, ReportSettings, SweepFile, read_yaml, settings_from
+from isoflop.estimates import read_draws, read_estimates
+from isoflop.files import digest
+from isoflop.reference import read_reference
+from isoflop.report.inputs import ReportInputs
+from isoflop.tables import Files, LeftOut, Losses, Runs, read_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPaths:
+    """Where everything lies that a report is written from."""
+
+    sidecar: Path
+    losses: Path
+    left_out: Path
+    runs: Path
+    files: Path
+    estimates: Path
+    figures: Path
+    reference: Path
+
+
+def read_inputs(
+    sweep: str, paths: ReportPaths, *, settings: str, losses_settings: str
+) -> ReportInputs:
+    """Read and check everything, and keep the digests of what was read.
+
+    Parameters
+    ----------
+    sweep : name of the sweep.
+    paths : the inputs.
+    settings, losses_settings : sections of config.yaml as JSON, or the path of a config.yaml.
+    """
+    read = [paths.sidecar, paths.runs, paths.files, paths.losses, paths.left_out]
+    read += sorted(paths.estimates.glob("*.json"))
+    read += sorted(paths.reference.glob("*.yaml"))
+    manifest = (paths.figures / "figures.json").read_text(encoding="utf-8")
+    return ReportInputs(
+        sweep=sweep,
+        sidecar=read_yaml(paths.sidecar, SweepFile),
+        losses=read_table(paths.losses, Losses),
+        left_out=read_table(paths.left_out, LeftOut),
+        runs=read_table(paths.runs, Runs),
+        files=read_table(paths.files, Files),
+        estimates=read_estimates(paths.estimates),
+        draws=read_draws(paths.estimates),
+        figures=paths.figures,
+        manifest=json.loads(manifest),
+        reference=read_reference(paths.reference),
+        settings=settings_from(settings, "report", ReportSettings),
+        losses_settings=settings_from(losses_settings, "losses", LossesSettings),
+        digests={path.as_posix(): digest(path) for path in read},
+    )

@@ -1,0 +1,118 @@
+"""The page that puts every sweep beside the papers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isoflop.estimates import Estimate
+from isoflop.files import write_text
+from isoflop.report.data import escape
+from isoflop.report.inputs import NAMES
+from isoflop.report.numbers import NONE, fixed, interval, power, with_intervals
+from isoflop.report.render import environment, to_html
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from isoflop.config import SweepFile
+    from isoflop.estimates import Approach, Refusal
+    from isoflop.reference import Reference
+    from isoflop.report.tables import Value
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedSweep:
+    """One sweep as the index shows it."""
+
+    name: str
+    sidecar: SweepFile
+    estimates: Mapping[Approach, Estimate | Refusal]
+
+    @property
+    def fitted(self) -> dict[Approach, Estimate]:
+        """The approaches that gave an estimate."""
+        return {
+            name: value for name, value in self.estimates.items() if isinstance(value, Estimate)
+        }
+
+
+def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path) -> None:
+    """Write reports/index.html.
+
+    Parameters
+    ----------
+    sweeps : every sweep, in the order in which they are shown.
+    reference : the published facts they stand beside.
+    out : page to write; links lead to {sweep}/report.html beside it.
+    """
+    markdown = (
+        environment()
+        .get_template("index.md.j2")
+        .render(
+            sweeps=sweeps,
+            escape=escape,
+            exponents=_exponents(sweeps, reference).markdown(1),
+            count=len(sweeps),
+        )
+    )
+    metadata = {
+        "title": "Compute-optimal allocation",
+        "pagetitle": "Compute-optimal allocation: every sweep beside the papers",
+        "kind": "isoflop",
+        "subtitle": "Every sweep beside Hoffmann et al. (2022), Besiroglu et al. (2024) and Kaplan "
+        "et al. (2020).",
+        "lang": "en-GB",
+    }
+    write_text(out, to_html(markdown, metadata, Path()))
+
+
+def _exponents(sweeps: Sequence[IndexedSweep], reference: Reference) -> Table:
+    """Tabulate a by approach, one row per sweep, then one per paper."""
+    rows = [_sweep_row(sweep) for sweep in sweeps]
+    hoffmann = reference.hoffmann.exponents
+    rows.append([
+        "Hoffmann et al. 2022, Table 2",
+        NONE,
+        *(f"{fixed(row.a, 2)} ⏎ [80 %: {interval(*row.a_interval, fixed)}]{{.ci}}"
+          for row in hoffmann.rows),
+        NONE,
+    ])  # fmt: skip
+    besiroglu = reference.besiroglu.a
+    spread = f"±{fixed(besiroglu.standard_error)} (s.e.)"
+    rows.append([
+        "Besiroglu et al. 2024", NONE, NONE, NONE,
+        f"{fixed(besiroglu.value)} ⏎ [{spread}]{{.ci}}", NONE,
+    ])  # fmt: skip
+    kaplan = reference.kaplan.optimal_allocation
+    rows.append(["Kaplan et al. 2020", NONE, NONE, NONE, NONE, fixed(kaplan.p_N, 2)])
+    data: list[list[Value]] = []
+    return Table(
+        key="sweeps",
+        caption="Exponent *a* of *N*~opt~ ∝ *C*^*a*^ by approach, with intervals.",
+        columns=(
+            Column("Sweep or paper", "left"),
+            Column("Fitted *C* (FLOPs)"),
+            *(Column(NAMES[approach]) for approach in NAMES),
+        ),
+        rows=rows,
+        data_columns=(),
+        data=data,
+        classes=" .wide",
+    )
+
+
+def _sweep_row(sweep: IndexedSweep) -> list[str]:
+    """Write one sweep's row; a refused approach says so."""
+    fitted = sweep.fitted
+    ranges = [estimate.flops_range for estimate in fitted.values()]
+    span = NONE
+    if ranges:
+        span = f"{power(min(low for low, _ in ranges), 2)} to {power(max(high for _, high in ranges), 2)}"
+    cells = [
+        with_intervals(fitted[name].a, fixed, (0.8, 0.95)) if name in fitted else "refused"
+        for name in NAMES
+    ]
+    return [f"**[{escape(sweep.sidecar.title)}]({sweep.name}/report.html)**", span, *cells]

@@ -1,0 +1,35 @@
+"""Write one sweep's report: HTML, PDF and tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoflop.files import replacing, write_text
+from isoflop.report.document import write_document
+from isoflop.report.render import to_html, to_latex_table, to_pdf, to_typst
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.report.inputs import ReportInputs
+
+
+def render_report(inputs: ReportInputs, *, html: Path, pdf: Path, tables: Path) -> None:
+    """Write the report of one sweep.
+
+    Parameters
+    ----------
+    inputs : tables, estimates, figures, published facts.
+    html : the self-contained page.
+    pdf : the same content for print (PDF/A-2a, PDF/UA-1).
+    tables : folder for every table as CSV (all digits) and as a LaTeX tabular.
+    """
+    document = write_document(inputs)
+    figures = inputs.figures.resolve()
+    write_text(html, to_html(document.markdown, document.metadata, figures))
+    compiled = to_pdf(to_typst(document.markdown, document.metadata, figures), figures)
+    with replacing(pdf) as temporary:
+        temporary.write_bytes(compiled)
+    for table in document.tables:
+        write_text(tables / f"{table.key}.csv", table.csv())
+        write_text(tables / f"{table.key}.tex", to_latex_table(table.markdown(1)))
