@@ -10,20 +10,27 @@
 # and retrain what took hours. The marker is the output; a run whose log has ended returns at once.
 
 
-def planned_markers(wildcards):
-    """Name the marker of every run of the plan; read only when `train` is asked for."""
+def planned(sweep):
+    """Read a sweep's plan; only when `train` is asked for, and once."""
     from isoflop.sweep.plan_file import read_plan
 
-    plan = read_plan(Path("data/plans") / f"{config['sweep']['plan']}.yaml")
+    if sweep not in PLANS:
+        PLANS[sweep] = read_plan(Path("data/plans") / f"{sweep}.yaml")
+    return PLANS[sweep]
+
+
+PLANS = {}
+
+
+def planned_markers(wildcards):
+    """Name the marker of every run of the plan that config.yaml names."""
+    plan = planned(config["sweep"]["plan"])
     return [f"data/checkpoints/{plan.sweep}/{run.run}.done" for run in plan.runs]
 
 
 def planned_corpus(wildcards):
     """Name the text that a plan's runs are trained on."""
-    from isoflop.sweep.plan_file import read_plan
-
-    plan = read_plan(Path("data/plans") / f"{wildcards.sweep}.yaml")
-    return f"data/corpora/{plan.corpus.name}.txt"
+    return f"data/corpora/{planned(wildcards.sweep).corpus.name}.txt"
 
 
 rule train:
@@ -33,7 +40,8 @@ rule train:
 
 rule fetch_corpus:
     input:
-        recipe="data/reference/corpora/{corpus}.yaml",
+        # ancient: train-run checks the text's digest itself
+        recipe=ancient("data/reference/corpora/{corpus}.yaml"),
     output:
         text="data/corpora/{corpus}.txt",
     log:
