@@ -378,8 +378,8 @@ class LossesSettings(Section):
     """Share of its learning-rate schedule a run must have done for its last loss to be a final
     loss: before the decay is over a loss says nothing of the run's size (Hoffmann et al. 2022)."""
     spike_sigmas: float | None = Field(default=None, gt=0)
-    """Drop training losses farther than this many robust standard deviations from the running
-    median; null keeps all. Use it where loss spikes are artefacts, not the model."""
+    """Drop training losses this many robust standard deviations of a line's noise above the lines
+    before and after; null keeps all. Use it where spikes are artefacts, not the model."""
 
 
 class RunArchitecture(Section):

@@ -67,7 +67,9 @@ def build_losses(
     """
     left_out = _left_out_files(files)
     candidates = []
-    live = curves.filter(~pl.col("superseded") & (pl.col("tokens") > 0))
+    live = curves.filter(~pl.col("superseded") & (pl.col("tokens") > 0)).sort(
+        "run", "segment", "step"
+    )
     by_run = live.partition_by("run", as_dict=True, maintain_order=True)
     for run in runs.sort("run").iter_rows(named=True):
         points = by_run.get((run["run"],), live.clear())

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 LEAST_POINTS: Final = 5
 """Points in a window even where the share of tokens would hold fewer."""
+SIDE: Final = 3
+"""Lines on each side that a spike is compared with."""
 TO_SIGMA: Final = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
 
@@ -83,18 +85,22 @@ def _window_sums(values: Array, low: NDArray[np.intp], high: NDArray[np.intp]) -
 
 
 def spikes(losses: Array, *, sigmas: float) -> NDArray[np.bool_]:
-    """Mark losses far from the median of their neighbours.
+    """Mark losses that stand out above both the lines before and the lines after them.
+
+    A steep fall is no spike, since what comes before it is higher; neither is the last rise of a
+    run that diverges, since nothing lower follows.
 
     Parameters
     ----------
     losses : in the order of D, shape (n,).
-    sigmas : how far, in robust standard deviations of all distances.
+    sigmas : how far above both, in robust standard deviations of a line's noise.
     """
-    if len(losses) < LEAST_POINTS:
-        return np.zeros(len(losses), dtype=np.bool_)
-    reach = LEAST_POINTS // 2
-    padded = np.pad(losses, reach, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, LEAST_POINTS)
-    distance = losses - np.median(windows, axis=1)
-    sigma = TO_SIGMA * np.median(np.abs(distance))
-    return np.abs(distance) > sigmas * sigma if sigma > 0 else np.zeros(len(losses), np.bool_)
+    marked = np.zeros(len(losses), dtype=np.bool_)
+    if len(losses) < 2 * SIDE + 1:
+        return marked
+    steps = np.diff(losses)
+    sigma = TO_SIGMA * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2.0)
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(losses, SIDE), axis=1)
+    before, after = medians[: -SIDE - 1], medians[SIDE + 1 :]
+    marked[SIDE:-SIDE] = losses[SIDE:-SIDE] - np.maximum(before, after) > sigmas * sigma
+    return marked

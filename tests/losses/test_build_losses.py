@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isoflop.cli import main
+from isoflop.config import LossesSettings
+from isoflop.losses import BuiltLosses, build_losses
+from isoflop.tables import Curves, Files, LeftOut, Losses, Runs, write_table
+from tests.ingest.samples import (
+    TOKENS_PER_STEP,
+    eval_line,
+    header,
+    ingest,
+    jsonl,
+    loss_at,
+    row,
+    run_lines,
+    train_line,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.ingest import Ingested
+
+DEFAULT = LossesSettings()
+
+
+def build(tables: Ingested, **settings_: Any) -> BuiltLosses:
+    return build_losses(tables.curves, tables.runs, tables.files, LossesSettings(**settings_))
+
+
+def sweep(folder: Path, runs: dict[str, list[dict[str, Any]]], **files: str) -> Ingested:
+    logs: dict[str, str | bytes] = {f"{name}.jsonl": jsonl(lines) for name, lines in runs.items()}
+    return ingest(folder, {**logs, **files})
+
+
+def reasons(built: BuiltLosses) -> dict[str, str]:
+    return dict(built.left_out.select("item", "reason").iter_rows())
+
+
+def test_eval_losses_are_taken_as_they_are(tmp_path: Path) -> None:
+    built = build(sweep(tmp_path / "s", {"a": run_lines("a", steps=40, evals=10)}))
+    assert built.source == "eval"
+    assert built.losses["loss"].to_list() == pytest.approx([loss_at(4 * n) for n in range(1, 11)])
+    assert built.losses["loss_source"].unique().to_list() == ["eval"]
+    assert built.losses["is_final"].to_list() == [False] * 9 + [True]
+    assert built.losses["schedule_fraction"].to_list() == pytest.approx(np.linspace(0.1, 1, 10))
+    assert built.left_out.is_empty()
+    last = built.losses.row(-1, named=True)
+    assert last["flops_6nd"] == 6 * last["params_total"] * last["tokens"]
+    assert last["flops_kaplan"] == 6 * last["params_nonembedding"] * last["tokens"]
+
+
+def test_train_losses_are_smoothed_and_read_at_the_line_s_own_tokens(tmp_path: Path) -> None:
+    # each line is the mean over its interval, so it holds half-way; the true end is lower
+    built = build(sweep(tmp_path / "s", {"a": run_lines("a", steps=400, every=4)}), loss="train")
+    last = built.losses.row(-1, named=True)
+    assert last["tokens"] == 400 * TOKENS_PER_STEP
+    # the sample's line at step s is the curve at s - 1/2, and is taken to hold at s - 2
+    assert last["loss"] == pytest.approx(loss_at(401.5), abs=2e-5)
+
+
+def test_without_smoothing_train_losses_are_as_logged(tmp_path: Path) -> None:
+    tables = sweep(tmp_path / "s", {"a": run_lines("a", steps=40)})
+    built = build(tables, loss="train", smoothing=0)
+    assert built.losses["loss"].to_list() == pytest.approx(
+        [loss_at(s - 0.5) for s in range(2, 41, 2)]
+    )
+
+
+@pytest.mark.parametrize(("evals", "source"), [(5, "train"), (6, "eval")])
+def test_one_kind_for_all_runs(tmp_path: Path, evals: int, source: str) -> None:
+    runs = {"a": run_lines("a", evals=10), "b": run_lines("b", steps=60, evals=evals)}
+    built = build(sweep(tmp_path / "s", runs))
+    assert built.source == source
+    assert built.losses["loss_source"].unique().to_list() == [source]
+
+
+def test_runs_that_stopped_early_have_no_say_in_the_kind(tmp_path: Path) -> None:
+    runs = {"a": run_lines("a"), "b": run_lines("b")[:6]}
+    assert build(sweep(tmp_path / "s", runs)).source == "eval"
+
+
+def test_table_of_finished_runs_has_one_eval_each(tmp_path: Path) -> None:
+    sidecar = "title: t\ntable: {rows: runs, columns: {params.total: N, tokens: D, eval_loss: L}}\n"
+    tables = ingest(tmp_path / "s", {"t.csv": "N,D,L\n1e6,1e7,3\n2e6,1e7,2.9\n"}, sidecar)
+    built = build(tables)
+    assert built.source == "eval"
+    assert built.losses["is_final"].all()
+    assert built.losses["schedule_fraction"].null_count() == 2
+
+
+def test_unfinished_run_keeps_its_curve_and_no_final_loss(tmp_path: Path) -> None:
+    runs = {"a": run_lines("a"), "b": run_lines("b", steps=40)[:-11]}
+    built = build(sweep(tmp_path / "s", runs))
+    b = built.losses.filter(pl.col("run") == "b")
+    assert b.height > 0
+    assert not b["is_final"].any()
+    assert reasons(built) == {
+        "b": "truncated at 60.0 % of its schedule, below losses.min_schedule_fraction 0.99: "
+        "its last loss is no final loss (its curve is kept)"
+    }
+    assert build(sweep(tmp_path / "t", runs), min_schedule_fraction=0.5).left_out.is_empty()
+
+
+def test_log_without_end_line_but_with_its_last_evaluation_is_final(tmp_path: Path) -> None:
+    built = build(sweep(tmp_path / "s", {"a": run_lines("a")[:-1]}))
+    assert built.losses["is_final"].to_list()[-1]
+
+
+def test_everything_left_out_has_its_reason(tmp_path: Path) -> None:
+    nan = [header("nan", steps=40), train_line(2), eval_line(4), train_line(6, float("nan"))]
+    runs = {
+        "a": run_lines("a"),
+        "nan": nan,
+        "tuning": run_lines("tuning", role="tuning"),
+        "check": run_lines("check", role="check"),
+        "blind": [line for line in run_lines("blind") if line["kind"] != "eval"][:4],
+    }
+    tables = sweep(tmp_path / "s", runs, **{"notes.txt": "hello\n"})
+    built = build(tables)
+    assert reasons(built) == {
+        "notes.txt": row(tables.files, "path", "notes.txt")["reason"],
+        "nan": "diverged: its loss ends as NaN or infinity",
+        "tuning": "learning-rate tuning",
+        "blind": "it has no eval loss",
+    }
+    points = dict(built.left_out.select("item", "points").iter_rows())
+    assert points == {"notes.txt": 0, "nan": 3, "tuning": 20, "blind": 3}
+    roles = dict(built.losses.select("run", "role").unique().iter_rows())
+    assert roles == {"a": "fit", "check": "check"}
+
+
+@settings(max_examples=20, deadline=None)
+@given(kinds=st.lists(st.sampled_from(["whole", "cut", "nan", "tuning", "garbage"]), min_size=1))
+def test_every_run_and_file_is_somewhere(
+    kinds: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    files: dict[str, str | bytes] = {"whole.jsonl": jsonl(run_lines("whole", steps=8))}
+    for number, kind in enumerate(kinds):
+        name = f"run{number}"
+        lines = run_lines(name, steps=8 + number, role="tuning" if kind == "tuning" else "fit")
+        text = jsonl(lines)
+        if kind == "cut":
+            text = text[: len(text) * (number + 1) // (len(kinds) + 2)]
+        elif kind == "nan":
+            text = jsonl([*lines[:-2], eval_line(8 + number, float("nan"))])
+        elif kind == "garbage":
+            text = f"line {number}\n"
+        files[f"{name}.jsonl"] = text
+    tables = ingest(tmp_path_factory.mktemp("sums") / "s", files)
+    built = build(tables)
+    fitted, left = set(built.losses["run"]), set(built.left_out["item"])
+    assert set(tables.runs["run"]) <= fitted | left
+    used = tables.files.filter(pl.col("fate") != "used")
+    assert set(used["path"]) <= left
+    assert built.losses.filter("is_final")["run"].is_unique().all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_order_of_rows_changes_nothing(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("order") / "s"
+    tables = sweep(folder, {n: run_lines(n, steps=30) for n in ("a", "b")})
+    for loss in ("eval", "train"):
+        expected = build(tables, loss=loss)
+        shuffled = [
+            table.sample(fraction=1.0, shuffle=True, seed=seed)
+            for table in (tables.curves, tables.runs, tables.files)
+        ]
+        again = build_losses(*shuffled, LossesSettings(loss=loss))
+        assert again.losses.equals(expected.losses)
+        assert again.left_out.equals(expected.left_out)
+
+
+@pytest.mark.parametrize("most", [2, 3, 7, 100])
+def test_thinning_keeps_both_ends_evenly_in_log_tokens(tmp_path: Path, most: int) -> None:
+    tables = sweep(tmp_path / "s", {"a": run_lines("a", steps=1000, every=1, evals=1000)})
+    tokens = build(tables, points_per_run=most).losses["tokens"].to_numpy()
+    assert len(tokens) <= most
+    assert tokens[0] == TOKENS_PER_STEP
+    assert tokens[-1] == 1000 * TOKENS_PER_STEP
+    if most == 7:
+        assert np.diff(np.log(tokens)) == pytest.approx(np.log(1000) / 6, rel=0.1)
+
+
+def test_few_points_are_all_kept(tmp_path: Path) -> None:
+    tables = sweep(tmp_path / "s", {"a": run_lines("a", steps=40, evals=40)})
+    assert build(tables, points_per_run=40).losses.height == 40
+
+
+def test_spikes_are_dropped_and_counted(tmp_path: Path) -> None:
+    lines = run_lines("a", steps=200)
+    spike = next(i for i, line in enumerate(lines) if line.get("step") == 100)
+    lines[spike] = train_line(100, 30.0)
+    tables = sweep(tmp_path / "s", {"a": lines})
+    kept = build(tables, loss="train", smoothing=0)
+    assert kept.losses["loss"].max() == 30.0
+    built = build(tables, loss="train", smoothing=0, spike_sigmas=200)
+    assert built.losses["loss"].max() < 6
+    assert row(built.left_out, "item", "a")["points"] == 1
+    assert "spikes beyond 200 sigmas" in reasons(built)["a"]
+
+
+def test_restarts_leave_no_trace(tmp_path: Path) -> None:
+    whole = run_lines("a", steps=40)
+    before = [line for line in whole if line.get("step", 0) <= 30]
+    after = [line for line in whole if line.get("step", 41) > 20 and line["kind"] != "header"]
+    resumed = [*before, {"kind": "resume", "step": 20}, *after]
+    for loss in ("eval", "train"):
+        plain = build(sweep(tmp_path / loss, {"a": whole}), loss=loss)
+        again = build(sweep(tmp_path / f"{loss}-resumed" / loss, {"a": resumed}), loss=loss)
+        assert again.losses.equals(plain.losses)
+
+
+def test_equal_tokens_are_averaged(tmp_path: Path) -> None:
+    sidecar = """
+title: t
+table: {rows: points, columns: {run: name, tokens: D, eval_loss: L}}
+facts: {schedule: {kind: unknown}, params: {total: 1e6}}
+"""
+    tables = ingest(tmp_path / "s", {"t.csv": "name,D,L\na,1e7,3\na,1e7,4\na,2e7,2\n"}, sidecar)
+    built = build(tables)
+    assert built.losses.select("tokens", "loss").rows() == [(1e7, 3.5), (2e7, 2.0)]
+
+
+def test_command_line_writes_the_same_bytes_twice(tmp_path: Path) -> None:
+    tables = sweep(tmp_path / "s", {"a": run_lines("a"), "b": run_lines("b")[:9]})
+    for name, schema in (("curves", Curves), ("runs", Runs), ("files", Files)):
+        write_table(getattr(tables, name), schema, tmp_path / f"{name}.parquet")
+    inputs = [f"--{name}={tmp_path / name}.parquet" for name in ("curves", "runs", "files")]
+    written = []
+    for turn in ("one", "two"):
+        outputs = [tmp_path / turn / "losses.parquet", tmp_path / turn / "left_out.parquet"]
+        done = CliRunner().invoke(
+            main,
+            ["build-losses", "--sweep", "s", "--settings", "{}", *inputs,
+             f"--losses={outputs[0]}", f"--left-out={outputs[1]}"],
+        )  # fmt: skip
+        assert done.output == "s: 12 eval losses of 2 runs, 1 of them final; 1 entries left out\n"
+        written.append([path.read_bytes() for path in outputs])
+    assert written[0] == written[1]
+    assert Losses.validate(pl.read_parquet(tmp_path / "one" / "losses.parquet")).height == 12
+    assert LeftOut.validate(pl.read_parquet(tmp_path / "one" / "left_out.parquet")).height == 1

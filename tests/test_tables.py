@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from isoflop.tables import (
+    Curves,
+    Evals,
+    Files,
+    LeftOut,
+    Losses,
+    Runs,
+    TableError,
+    read_table,
+    units,
+    validated,
+    write_table,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import dataframely as dy
+
+ALL = (Files, Runs, Curves, Evals, Losses, LeftOut)
+
+LEFT_OUT = {"sweep": "s", "stage": "losses", "item": "a", "points": 3, "reason": "diverged"}
+
+
+@pytest.mark.parametrize("schema", ALL, ids=lambda schema: schema.__name__)
+def test_every_column_says_what_it_is(schema: type[dy.Schema]) -> None:
+    for name, column in units(schema).items():
+        assert column["description"], name
+        assert "unit" in column, name
+
+
+@pytest.mark.parametrize("schema", ALL, ids=lambda schema: schema.__name__)
+def test_numbers_have_a_unit_and_counts_cannot_overflow(schema: type[dy.Schema]) -> None:
+    """6ND exceeds 2**63, so what is multiplied is float64."""
+    for name, column in units(schema).items():
+        if column["dtype"].startswith(("Float", "Int")) and name != "seed":
+            assert column["dtype"] in ("Float64", "Int64")
+        if name.startswith(("params_", "tokens", "flops_")) and not name.endswith("_source"):
+            assert column["dtype"] == "Float64", name
+            assert column["unit"], name
+
+
+def test_a_source_stands_beside_every_count() -> None:
+    columns = Runs.column_names()
+    for name in ("params_total", "params_nonembedding", "params_with_head", "tokens_per_step",
+                 "tokens", "architecture", "schedule"):  # fmt: skip
+        assert f"{name}_source" in columns
+
+
+def test_round_trip_gives_the_same_bytes(tmp_path: Path) -> None:
+    frame = pl.DataFrame([LEFT_OUT])
+    write_table(frame, LeftOut, tmp_path / "a.parquet")
+    table = read_table(tmp_path / "a.parquet", LeftOut)
+    write_table(table, LeftOut, tmp_path / "b.parquet")
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 2  # no temporary file stays behind
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"points": -1}, "points"),
+        ({"stage": "fits"}, "stage"),
+        ({"reason": None}, "reason"),
+    ],
+)
+def test_what_does_not_fit_is_named(change: dict[str, object], words: str) -> None:
+    frame = pl.DataFrame([LEFT_OUT | change])
+    with pytest.raises(TableError, match=rf"(?s)here: not a valid 'LeftOut' table.*{words}"):
+        validated(frame, LeftOut, source="here")
+
+
+def test_missing_column_is_named() -> None:
+    with pytest.raises(TableError, match=r"(?s)here: not a valid 'LeftOut' table.*reason"):
+        validated(pl.DataFrame([LEFT_OUT]).drop("reason"), LeftOut, source="here")
+
+
+def test_repeated_key_is_refused() -> None:
+    run = {"run": "a", "segment": 0, "step": 1}
+    schema = {name: column.dtype for name, column in Curves.columns().items()}
+    rest = {"tokens": 1.0, "flops_6nd": 1.0, "superseded": False, "is_nan": False}
+    frame = pl.DataFrame([run | rest, run | rest], schema=schema)
+    validated(frame[:1], Curves, source="here")
+    with pytest.raises(TableError, match="primary_key"):
+        validated(frame, Curves, source="here")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_never_enters_a_table(value: float) -> None:
+    schema = {name: column.dtype for name, column in Curves.columns().items()}
+    rest = {"tokens": 1.0, "flops_6nd": 1.0, "superseded": False, "is_nan": False}
+    row = {"run": "a", "segment": 0, "step": 1, "train_loss": value}
+    with pytest.raises(TableError, match="train_loss"):
+        validated(pl.DataFrame([row | rest], schema=schema), Curves, source="here")
