@@ -30,7 +30,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     if pair.height < 2:
         return style.NothingToShow(NONE)
     flops = float(pair["flops"].median())  # type: ignore[arg-type]
-    figure = style.new_figure(width=style.PAGE * 0.8, height=2.9)
+    figure = style.new_figure(height=2.9)
     axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.32))
     low, high = float(pair["params"].min()) / 3, float(pair["params"].max()) * 3  # type: ignore[arg-type]
     n = np.geomspace(low, high, 100)
@@ -40,15 +40,17 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         colour = style.COLOURS["parametric"]
         axes.plot(n, loss, color=colour, ls=(0, (3, 1.5)), gid="predicted")
         style.direct_label(axes, n[-1], float(loss[-1]), "predicted by\n3 Parametric", color=colour)
-    for run, params, measured in pair.select("run", "params", "loss").iter_rows():
+    for place, (run, params, measured) in enumerate(pair.select("run", "params", "loss").rows()):
         axes.plot(params, measured, marker="o", ms=5, color=style.INK, ls="", gid=f"run-{run}")
+        text = f"{label_of(run)}\nmeasured {measured:.4f}"
+        left = place == 0
         style.direct_label(
             axes,
             params,
             measured,
-            f"{label_of(run)}\nmeasured {measured:.4f}",
-            offset=(0, 14),
-            ha="center",
+            text,
+            ha="right" if left else "left",
+            offset=(-2, 16) if left else (9, -6),
         )
     _optima(strip, inputs, flops)
     axes.margins(y=0.2)
@@ -69,7 +71,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
 
 def label_of(run: str) -> str:
     """Say whose exponent sized a check run, by the first word of its name."""
-    word = run.split("-")[0].lower()
+    word = run.partition("-")[0].lower()
     return {"kaplan": "Kaplan’s exponent", "chinchilla": "Chinchilla’s exponent"}.get(word, run)
 
 

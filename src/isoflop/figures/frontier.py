@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoflop.figures import style
-from isoflop.figures.inputs import params_law, quantiles, tokens_law
+from isoflop.figures.inputs import data_range, params_law, quantiles, tokens_law
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axis) -> None:
     """Draw one power law over the data and half a decade beyond, with its band and exponent."""
-    draw_law(axes, inputs, estimate, axis, beyond=10**0.5)
+    draw_law(axes, inputs, estimate, axis, end=10**0.5 * data_range(estimate)[1])
     exponent = estimate.a if axis == "params" else estimate.b
     name = "a" if axis == "params" else "b"
-    low, high = exponent.intervals.get("0.95", (float("nan"), float("nan")))
     text = f"${name}$ = {exponent.value:.3f}"
-    if low == low:
+    if "0.95" in exponent.intervals:
+        low, high = exponent.intervals["0.95"]
         text += f"\n95 %: {low:.3f}–{high:.3f}"
     axes.text(0.05, 0.96, text, transform=axes.transAxes, va="top", fontsize=style.SMALL)
     axes.set(xlabel=style.FLOPS, ylabel=style.PARAMS if axis == "params" else style.TOKENS)
@@ -32,18 +32,18 @@ def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axi
 
 
 def draw_law(
-    axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axis, *, beyond: float
+    axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axis, *, end: float
 ) -> None:
     """Draw N_opt(C) or D_opt(C): solid within the data, dashed beyond, 95 % band from the draws."""
     law = params_law(estimate) if axis == "params" else tokens_law(estimate)
-    low, high = estimate.flops_range
+    low, high = data_range(estimate)
     colour = style.COLOURS[estimate.approach]
     inside = np.geomspace(low, high, 2)
-    outside = np.geomspace(high, high * beyond, 2)
+    outside = np.geomspace(high, end, 2)
     gid = f"law-{estimate.approach}-{axis}"
     axes.plot(inside, law(inside), color=colour, gid=gid, zorder=4)
     axes.plot(outside, law(outside), color=colour, ls=(0, (3, 1.5)), gid=f"{gid}-beyond", zorder=4)
-    flops = np.geomspace(low, high * beyond, 60)
+    flops = np.geomspace(low, end, 60)
     band = quantiles(inputs, estimate, axis, flops, level=0.95)
     if band is not None:
         axes.fill_between(flops, *band, color=colour, alpha=0.15, lw=0, gid=f"{gid}-band", zorder=2)

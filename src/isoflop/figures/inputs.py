@@ -73,6 +73,22 @@ def counted(losses: pl.DataFrame, estimate: Estimate, *, final: bool = True) -> 
     ).drop_nulls(["params", "flops"])
 
 
+def data_range(estimate: Estimate) -> tuple[float, float]:
+    """Give the smallest and largest C that an approach's optimum rests on.
+
+    The profiles rest on their budgets, the parametric law on the points it fits; only the frontiers
+    use whole curves.
+    """
+    found = estimate.diagnostics
+    if estimate.approach == "profiles":
+        used = [float(np.median(p["flops"])) for p in found["profiles"] if p["accepted"]]
+        return min(used), max(used)
+    if estimate.approach == "parametric" and "residuals" in found:
+        flops = found["residuals"]["flops"]
+        return min(flops), max(flops)
+    return estimate.flops_range
+
+
 def params_law(estimate: Estimate) -> PowerLaw:
     """Give N_opt(C): every approach's optimum is a power law of C."""
     optimum = estimate.optima[0]

@@ -8,7 +8,7 @@ import numpy as np
 
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_law
-from isoflop.figures.inputs import params_law
+from isoflop.figures.inputs import data_range, params_law
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,10 +53,10 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
     """Draw every approach's line and the published ones up to one C, each labelled there."""
     labels = []
     for approach, estimate in inputs.fitted.items():
-        draw_law(axes, inputs, estimate, "params", beyond=end / estimate.flops_range[1])
+        draw_law(axes, inputs, estimate, "params", end=end)
         name = style.NAMES[approach]
         labels.append((name, style.COLOURS[approach], float(params_law(estimate)(end))))
-    low = min(estimate.flops_range[0] for estimate in inputs.fitted.values())
+    low = min(data_range(estimate)[0] for estimate in inputs.fitted.values())
     flops = np.array([low, end])
     for name, dashes, values in _published(inputs, flops):
         axes.plot(

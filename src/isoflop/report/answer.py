@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isoflop.report.inputs import NAMES
+from isoflop.report.inputs import IN_PROSE, NAMES
 from isoflop.report.numbers import (
+    BREAK,
     NONE,
     count,
     decades,
@@ -21,7 +21,7 @@ from isoflop.report.numbers import (
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
-    from isoflop.estimates import Estimate, Quantity
+    from isoflop.estimates import Approach, Estimate, Quantity
     from isoflop.reference import Reference
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
@@ -78,11 +78,10 @@ def published_optima(reference: Reference, flops: float) -> list[PublishedOptimu
 
 ANSWER_COLUMNS = (
     Column("Law", "left"),
-    Column("*N*\\* (parameters)"),
-    Column("*D*\\* (tokens)"),
-    Column("*D*\\*/*N*\\* (tokens per parameter)"),
-    Column("Loss (nats per token)"),
-    Column("Beyond data (decades of *C*)"),
+    Column("*N*\\* ⏎ (parameters)"),
+    Column("*D*\\* ⏎ (tokens)"),
+    Column("*D*\\*/*N*\\* ⏎ (tokens/param.)"),
+    Column("Loss ⏎ (nats/token)"),
 )
 ANSWER_DATA = (
     "flops", "law", "source", "params", "params_lo80", "params_hi80", "params_lo95", "params_hi95",
@@ -100,14 +99,12 @@ def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for approach, optimum in inputs.optima(flops).items():
-        label = _label(approach, inputs.fitted[approach])
         rows.append([
-            f"**{label}**",
+            sweep_label(approach, inputs.fitted[approach], optimum.decades_beyond_data),
             with_intervals(optimum.params, count, levels),
             with_intervals(optimum.tokens, count, levels),
             with_intervals(optimum.tokens_per_param, ratio, levels),
             with_intervals(optimum.loss, _loss, levels),
-            decades(optimum.decades_beyond_data),
         ])  # fmt: skip
         quantities = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
         values = [value for quantity in quantities for value in _flat(quantity)]
@@ -116,7 +113,7 @@ def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
         if law.law == AS_PRINTED:
             continue
         per_param = law.tokens / law.params
-        rows.append([law.law, count(law.params), count(law.tokens), ratio(per_param), NONE, NONE])
+        rows.append([law.law, count(law.params), count(law.tokens), ratio(per_param), NONE])
         blank: list[Value] = [None] * 4
         data.append([
             flops, law.short.replace("*", "").replace("~", ""), "published",
@@ -124,8 +121,9 @@ def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
         ])  # fmt: skip
     return Table(
         key=f"answer-{position}",
-        caption=f"Compute-optimal allocations of {power(flops)} FLOPs. This sweep’s estimates in "
-        "bold with their 80 % and 95 % intervals, published laws below.",
+        caption=f"Compute-optimal allocations of {power(flops)} FLOPs: this sweep’s estimates in "
+        "bold with their intervals and their distance beyond the data in decades of *C*, then the "
+        "published laws.",
         columns=ANSWER_COLUMNS,
         rows=rows,
         data_columns=ANSWER_DATA,
@@ -134,11 +132,21 @@ def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
     )
 
 
-def _label(approach: str, estimate: Estimate) -> str:
-    name = NAMES[approach]  # type: ignore[index]
-    if estimate.counting.params == "total":
-        return name
-    return f"{name} {{}}".format("(non-embedding *N*)")
+def sweep_label(approach: Approach, estimate: Estimate, beyond: float | None = None) -> str:
+    """Name an approach as this sweep's, with its counting and how far it is extrapolated."""
+    lines = [f"**{NAMES[approach]}**"]
+    if estimate.counting.params != "total":
+        lines.append(f"[{PARAMS_SHORT[estimate.counting.params]}]{{.ci}}")
+    if beyond is not None:
+        lines.append(f"[{decades(beyond)}]{{.ci}}")
+    return f" {BREAK} ".join(lines)
+
+
+PARAMS_SHORT = {
+    "total": "total *N*",
+    "nonembedding": "non-embedding *N*",
+    "with_head": "*N* with head, without embedding",
+}
 
 
 def _loss(value: float) -> str:
@@ -163,7 +171,7 @@ def exponent_table(inputs: ReportInputs) -> Table:
     for approach, estimate in inputs.fitted.items():
         a, b = estimate.a, estimate.b
         rows.append([
-            f"**{_label(approach, estimate)}**",
+            sweep_label(approach, estimate),
             fixed(a.value), of_level(a, 0.8, fixed), of_level(a, 0.95, fixed),
             fixed(b.value), of_level(b, 0.8, fixed), of_level(b, 0.95, fixed),
         ])  # fmt: skip
@@ -237,7 +245,7 @@ def verdicts(inputs: ReportInputs) -> list[Verdict]:
             continue
         found.append(
             Verdict(
-                name=NAMES[approach],
+                name=IN_PROSE[approach],
                 a=fixed(estimate.a.value),
                 ends=interval(*ends, fixed),
                 holds_half=_within(CHINCHILLA_A, ends),
@@ -291,8 +299,3 @@ def _range(values: list[float], write: object) -> str:
         raise TypeError(write)
     low, high = min(values), max(values)
     return str(write(low)) if write(low) == write(high) else interval(low, high, write)
-
-
-def growth(flops: float, low: float) -> float:
-    """Give the decades between two budgets."""
-    return math.log10(flops / low)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.laws import PowerLaw
-from isoflop.report.inputs import NAMES, loss_draws, loss_law, params_law
+from isoflop.report.inputs import NAMES, loss_draws, loss_law, params_law, tokens_law
 from isoflop.report.numbers import NONE, count, fixed, interval, power, ratio
 from isoflop.report.tables import Column, Table
 
@@ -154,7 +154,7 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], flops: float) -> Table:
         rows.append([
             NAMES[approach],
             count(best),
-            ratio(flops / 6.0 / best**2),
+            ratio(tokens_law(estimate)(flops) / best),
             NONE if frontier is None else fixed(frontier, 4),
             nearest.whose,
         ])  # fmt: skip

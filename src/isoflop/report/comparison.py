@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isoflop.report.answer import published_optima
-from isoflop.report.inputs import NAMES, loss_law
-from isoflop.report.numbers import NONE, count, fixed, of_level, power, ratio
+from isoflop.report.answer import published_optima, sweep_label
+from isoflop.report.inputs import loss_law
+from isoflop.report.numbers import NONE, count, fixed, power, ratio, with_intervals
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -23,22 +23,18 @@ def allocation_table(inputs: ReportInputs) -> Table:
     for law in published_optima(inputs.reference, budget):
         per_param = law.tokens / law.params
         rows.append([
-            law.law, fixed(law.exponent), count(law.params), NONE, count(law.tokens),
-            ratio(per_param), NONE,
+            law.law, fixed(law.exponent), count(law.params), count(law.tokens), ratio(per_param),
         ])  # fmt: skip
         name = law.law.replace("*", "").replace("~", "")
         data.append([name, law.exponent, law.params, None, None, law.tokens, per_param, None])
     for approach, optimum in inputs.optima(budget).items():
         estimate = inputs.fitted[approach]
-        note = "" if estimate.counting.params == "total" else " (non-embedding *N*)"
         rows.append([
-            f"**This sweep, {NAMES[approach]}**{note}",
+            sweep_label(approach, estimate, optimum.decades_beyond_data),
             fixed(estimate.a.value),
-            count(optimum.params.value),
-            of_level(optimum.params, 0.95, count),
-            count(optimum.tokens.value),
-            ratio(optimum.tokens_per_param.value),
-            fixed(optimum.decades_beyond_data, 1),
+            with_intervals(optimum.params, count, (0.95,)),
+            with_intervals(optimum.tokens, count, (0.95,)),
+            with_intervals(optimum.tokens_per_param, ratio, (0.95,)),
         ])  # fmt: skip
         data.append([
             f"sweep {approach}", estimate.a.value, optimum.params.value,
@@ -48,19 +44,18 @@ def allocation_table(inputs: ReportInputs) -> Table:
     for model in inputs.reference.gopher_chinchilla.models.rows:
         per_param = model.tokens / model.params
         rows.append([
-            f"*{model.name}, as trained*", NONE, count(model.params), NONE, count(model.tokens),
-            ratio(per_param), NONE,
+            f"*{model.name}, as trained*", NONE, count(model.params), count(model.tokens),
+            ratio(per_param),
         ])  # fmt: skip
         data.append([f"{model.name} as trained", None, model.params, None, None, model.tokens,
                      per_param, None])  # fmt: skip
     return Table(
         key="gopher-allocations",
-        caption=f"Allocations of Gopher’s {power(budget)} FLOPs. This sweep’s rows are "
-        "extrapolations by the decades of *C* stated in the last column.",
+        caption=f"Allocations of Gopher’s {power(budget)} FLOPs: published laws, then this sweep’s "
+        "extrapolations in bold, then the two models as they were trained.",
         columns=(
-            Column("Law", "left"), Column("*a*"), Column("*N*\\* (parameters)"), Column("95 %"),
-            Column("*D*\\* (tokens)"), Column("*D*\\*/*N*\\*"),
-            Column("Beyond data (decades)"),
+            Column("Law", "left"), Column("*a*"), Column("*N*\\* ⏎ (parameters)"),
+            Column("*D*\\* ⏎ (tokens)"), Column("*D*\\*/*N*\\* ⏎ (tokens/param.)"),
         ),
         rows=rows,
         data_columns=(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ class DataFacts:
     loss_source: str
     points: str
     seeds: str
+    all_runs: str
     roles: str
     files: str
 
@@ -43,7 +45,12 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
     finals = points.filter("is_final")
     budgets = sorted(runs["budget"].drop_nulls().unique().to_list())
     used = inputs.files.filter(pl.col("fate") == "used").height
-    roles = inputs.runs.group_by("role").len().sort("role")
+    roles = [
+        f"{number} {were} {what}"
+        for role, what in ROLES.items()
+        if (number := inputs.runs.filter(pl.col("role") == role).height)
+        for were in ("was" if number == 1 else "were",)
+    ]
     return DataFacts(
         runs=times(runs.height, "run"),
         sizes=times(runs["params_total"].n_unique(), "size"),
@@ -51,22 +58,23 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
         tokens=_span(runs["tokens"], count),
         flops=_span(finals["flops_6nd"], power) if finals.height else NONE,
         budgets=listed([power(budget) for budget in budgets]) if budgets else "",
-        trainers=_words(runs["trainer"]),
-        datasets=_words(runs["dataset"]),
-        tokenizers=_words(runs["tokenizer"]),
-        vocabularies=_words(runs["vocab_size"]),
-        schedules=_words(runs["schedule_kind"]),
-        loss_source=_words(points["loss_source"]),
+        trainers=_distinct(runs["trainer"]),
+        datasets=_distinct(runs["dataset"]),
+        tokenizers=_distinct(runs["tokenizer"]),
+        vocabularies=_distinct(runs["vocab_size"]),
+        schedules=_distinct(runs["schedule_kind"]),
+        loss_source=_distinct(points["loss_source"]),
         points=times(points.height, "point"),
         seeds=times(runs["seed"].drop_nulls().n_unique(), "seed"),
-        roles=listed([f"{number} {ROLES[role]}" for role, number in roles.iter_rows()]),
+        all_runs=times(inputs.runs.height, "run"),
+        roles=listed(roles),
         files=f"{used} of {times(inputs.files.height, 'file')}",
     )
 
 
 ROLES = {
-    "fit": "fitted",
-    "tuning": "of learning-rate tuning",
+    "fit": "for fitting",
+    "tuning": "for tuning the learning rate",
     "check": "held back as a check",
 }
 
@@ -77,7 +85,7 @@ def _span(values: pl.Series, write: object) -> str:
     return interval(float(values.min()), float(values.max()), write)  # type: ignore[arg-type]
 
 
-def _words(values: pl.Series) -> str:
+def _distinct(values: pl.Series) -> str:
     """List the distinct values of a column, or say that none is known."""
     words = sorted(str(value) for value in values.drop_nulls().unique().to_list())
     return listed(words) if words else "not stated"
@@ -161,6 +169,7 @@ def left_out_table(inputs: ReportInputs) -> Table | None:
 
 
 SHOWN_ITEMS = 6
+SCIENTIFIC = re.compile(r"\b\d+(?:\.\d+)?e[+-]?\d+\b")
 
 
 def _items(items: list[str]) -> str:
@@ -185,7 +194,7 @@ def run_table(inputs: ReportInputs) -> Table:
             fixed(row["tokens"] / row["params_total"], 1),
             power(6.0 * row["params_total"] * row["tokens"]),
             fixed(row["final_loss"], 4) if row["final_loss"] is not None else NONE,
-            "excluded" if row["excluded"] else str(row["status"]),
+            "left out" if row["excluded"] else str(row["status"]),
         ]
         for row in runs.iter_rows(named=True)
     ]
@@ -211,6 +220,11 @@ def run_table(inputs: ReportInputs) -> Table:
         data=runs.select(names).rows(),
         classes=" .dense",
     )
+
+
+def words(text: str) -> str:
+    """Escape a sentence written by another room, and write its numbers as the report does."""
+    return SCIENTIFIC.sub(lambda found: power(float(found[0])), escape(text))
 
 
 def escape(text: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from isoflop.report.inputs import NAMES
-from isoflop.report.numbers import NONE, fixed, percent, with_intervals
+from isoflop.report.numbers import NONE, fixed, percent, power, significant
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ SYMBOLS = {
     "alpha_D": "*α*~D~",
     "alpha_C": "*α*~C~",
     "C_c": "*C*~c~",
+    "a_joint": "*a* from *L*(*N*, *D*)",
+    "N_c_alone": "*N*~c~ of *L*(*N*)",
+    "alpha_N_alone": "*α*~N~ of *L*(*N*)",
+    "D_c_alone": "*D*~c~ of *L*(*D*)",
+    "alpha_D_alone": "*α*~D~ of *L*(*D*)",
 }
 
 
@@ -58,14 +64,13 @@ def parameter_table(inputs: ReportInputs, approach: str) -> Table | None:
     )  # fmt: skip
 
 
-def number(value: float) -> str:
-    """Write a law's parameter, which may be of any size, with four digits."""
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
-        from isoflop.report.numbers import power
-
-        return power(value, 4)
-    digits = f"{value:.4g}"
-    return fixed(value, max(0, len(digits.partition(".")[2])))
+def number(value: float, digits: int = 4) -> str:
+    """Write a law's parameter, which may be of any size, with so many digits."""
+    if not math.isfinite(value):
+        return NONE
+    if value == 0.0 or not 1e-3 <= abs(value) < 1e5:
+        return power(value, digits)
+    return significant(value, digits)
 
 
 def _ends(low: float | None, high: float | None) -> str:
@@ -91,13 +96,10 @@ def parametric_facts(estimate: Estimate) -> dict[str, Any]:
     found = estimate.diagnostics
     residuals = found.get("residuals", {})
     return {
-        "objective": f"{float(found.get('objective', float('nan'))):.6g}",
+        "objective": number(float(found.get("objective", math.nan)), 6),
         "starts": found.get("starts"),
         "reaching": found.get("starts_reaching_optimum"),
         "bounds": found.get("bounds_hit") or [],
-        "condition": f"{float(found.get('condition_number', float('nan'))):.3g}",
+        "condition": number(float(found.get("condition_number", math.nan)), 3),
         "rms": percent(float(residuals.get("rms", float("nan"))), 2),
     }
-
-
-__all__ = ["envelope_facts", "number", "parameter_table", "parametric_facts", "with_intervals"]

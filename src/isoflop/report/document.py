@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from isoflop.report import answer, check, comparison, data, diagnostics, downstream, ledger
 from isoflop.report import provenance as sources
-from isoflop.report.inputs import NAMES
+from isoflop.report.inputs import IN_PROSE, NAMES
 from isoflop.report.numbers import count, fixed, interval, listed, power
 from isoflop.report.render import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from isoflop.reference import FlopCount
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Table
 
@@ -30,7 +31,7 @@ class Numbering:
         """Show a figure with its caption, or say why this sweep has nothing to show in it."""
         shown = self.inputs.manifest[name]
         if not shown["shown"]:
-            return f"**No figure here:** {data.escape(shown['reason'])}\n"
+            return f"**No figure here:** {data.words(shown['reason'])}\n"
         self.figures.append(name)
         caption = " ".join(caller().split())
         alt = shown["alt"].replace("\\", "").replace('"', "’")
@@ -47,7 +48,7 @@ class Numbering:
         """Show a table, or say why there is none."""
         if table is not None:
             return self.table(table)
-        return f"**No estimate here:** {data.escape(reason or 'the approach was not run')}\n"
+        return f"**No estimate here:** {data.words(reason or 'the approach was not run')}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def write_document(inputs: ReportInputs) -> Document:
         inputs=inputs,
         names=NAMES,
         escape=data.escape,
+        words=data.words,
         fixed=fixed,
         interval=interval,
         fig=numbering.figure,
@@ -106,7 +108,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
     return {
         "answer_tables": answers,
         "summaries": answer.summaries(inputs),
-        "verdicts": [v for v in answer.verdicts(inputs) if v.name != NAMES["kaplan"]],
+        "verdicts": [v for v in answer.verdicts(inputs) if v.name != IN_PROSE["kaplan"]],
         "exponent_table": answer.exponent_table(inputs),
         "data": data.data_facts(inputs),
         "budget_table": data.budget_table(inputs),
@@ -145,10 +147,9 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
         for name, law in laws.items()
         for what in ("params", "tokens")
     }
-    counts = [
-        f"{model} {power(item.flops)} ({item.source.replace(' x ', ' × ')})"
-        for model, items in (("Gopher", facts.gopher_flops), ("Chinchilla", facts.chinchilla_flops))
-        for item in items.values()
+    trained = [
+        f"{m.name} ({count(m.params, 2)} parameters, {count(m.tokens, 2)} tokens)"
+        for m in facts.models.rows
     ]
     return {
         **optima,
@@ -156,7 +157,9 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
         "third": next(row for row in hoffmann.exponents.rows if row.approach == "parametric"),
         "kaplan_p": fixed(reference.kaplan.optimal_allocation.p_N, 2),
         "gopher_budget": power(budget),
-        "gopher_counts": listed(counts),
+        "models": listed(trained),
+        "gopher_counts": _counts(facts.gopher_flops),
+        "chinchilla_counts": _counts(facts.chinchilla_flops),
         "headline_table": downstream.headline_table(reference),
         "summary_table": downstream.summary_table(reference),
         "mmlu_rows": len(facts.mmlu.rows),
@@ -173,3 +176,12 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
             *reference.effects.citations,
         ],
     }
+
+
+def _counts(counted: Mapping[str, FlopCount]) -> str:
+    """List the published counts of one training's compute, each with who counted."""
+    said = [
+        f"{power(item.flops)} (" + ("6*ND*" if key == "6nd" else item.source) + ")"
+        for key, item in counted.items()
+    ]
+    return listed(said)

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 GOPHER_BUDGET_KEY = "gopher_paper"
 
+IN_PROSE: dict[Approach, str] = {
+    "envelope": "Approach 1 (envelope)",
+    "profiles": "Approach 2 (IsoFLOP profiles)",
+    "parametric": "Approach 3 (parametric loss)",
+    "kaplan": "Kaplan’s law, fitted to this sweep,",
+}
 NAMES: dict[Approach, str] = {
     "envelope": "1 Envelope",
     "profiles": "2 Profiles",
@@ -102,6 +108,12 @@ def params_law(estimate: Estimate) -> PowerLaw:
     """Give N_opt(C): every approach's optimum is a power law of C."""
     optimum, exponent = estimate.optima[0], estimate.a.value
     return PowerLaw(optimum.params.value / optimum.flops**exponent, exponent)
+
+
+def tokens_law(estimate: Estimate) -> PowerLaw:
+    """Give D_opt(C)."""
+    optimum, exponent = estimate.optima[0], estimate.b.value
+    return PowerLaw(optimum.tokens.value / optimum.flops**exponent, exponent)
 
 
 def loss_law(estimate: Estimate) -> ChinchillaLaw:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from isoflop.counting import FLOPS_MEANING, PARAMS_MEANING
-from isoflop.report.numbers import NONE, fixed, listed, percent
+from isoflop.report.diagnostics import number
+from isoflop.report.numbers import NONE, fixed, listed, percent, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -133,17 +134,12 @@ def _tuning(inputs: ReportInputs) -> str:
     tuning = inputs.runs.filter(inputs.runs["role"] == "tuning").height
     if rates.is_empty():
         return "not stated in the logs"
-    span = f"peaks from {float(rates.min()):.2g} to {float(rates.max()):.2g}"  # type: ignore[arg-type]
-    tuned = (
-        f"; {tuning} tuning runs, left out of the fits"
-        if tuning
-        else "; no tuning runs in the sweep"
+    low, high = float(rates.min()), float(rates.max())  # type: ignore[arg-type]
+    span = (
+        f"peak {number(low, 2)}" if low == high else f"peaks {number(low, 2)} to {number(high, 2)}"
     )
-    return (
-        span.replace("e-0", " × 10^−").replace("×", "×") + tuned
-        if "e-" not in span
-        else span + tuned
-    )
+    tried = times(tuning, "tuning run") if tuning else "no tuning run"
+    return f"{span}; {tried} in the sweep, left out of the fits"
 
 
 def _frontier(fitted: dict[Any, Any]) -> str:

@@ -26,8 +26,8 @@ def count(value: float, digits: int = 3) -> str:
         return power(value, digits)
     for size, suffix in SUFFIXES:
         if abs(rounded) >= size:
-            return _signed(_significant(rounded / size, digits)) + suffix
-    return _signed(_significant(rounded, digits))
+            return significant(rounded / size, digits) + suffix
+    return significant(rounded, digits)
 
 
 def power(value: float, digits: int = 3) -> str:
@@ -49,7 +49,7 @@ def ratio(value: float) -> str:
     """Write tokens per parameter: three digits, no suffix below 10,000."""
     if value >= 1e4 or value < 0.01:
         return count(value)
-    return _significant(value, 3)
+    return significant(value, 3)
 
 
 def percent(value: float, decimals: int = 0) -> str:
@@ -94,8 +94,8 @@ def of_level(quantity: Quantity, level: float, write: object) -> str:
 def decades(value: float) -> str:
     """Say how far a budget lies beyond the data, or that it lies within."""
     if value <= 0.0:
-        return "within"
-    return f"{value:.1f}"
+        return "within the data"
+    return f"{value:.1f}{NBSP}decades beyond the data"
 
 
 def listed(words: list[str]) -> str:
@@ -114,12 +114,13 @@ def times(number: int, singular: str, plural: str | None = None) -> str:
     )
 
 
-def _significant(value: float, digits: int) -> str:
+def significant(value: float, digits: int) -> str:
     """Write so many significant digits, keeping zeros that are significant."""
     if value == 0:
         return "0"
-    decimals = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
-    return f"{value:.{decimals}f}"
+    rounded = float(f"{value:.{digits - 1}e}")
+    decimals = max(digits - 1 - math.floor(math.log10(abs(rounded))), 0)
+    return _signed(f"{rounded:.{decimals}f}")
 
 
 def _signed(text: str) -> str:
