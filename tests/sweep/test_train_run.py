@@ -16,7 +16,7 @@ from isoflop.errors import ConfigError  # noqa: E402
 from isoflop.sweep.corpus import CorpusError  # noqa: E402
 from isoflop.sweep.model import build_model, count_params, rotary_tables  # noqa: E402
 from isoflop.sweep.plan import plan_sweep  # noqa: E402
-from isoflop.sweep.raw_log import RawLogError, read_log  # noqa: E402
+from isoflop.sweep.raw_log import RawLog, RawLogError, read_log  # noqa: E402
 from isoflop.sweep.train import (  # noqa: E402
     Folders,
     Progress,
@@ -178,6 +178,15 @@ def test_finished_run_is_left_alone(folders: Folders) -> None:
     assert status == "already finished"
     assert "already finished" in said[0]
     assert log_of(plan, folders).read_bytes() == before
+
+
+def test_run_that_is_being_trained_is_refused(folders: Folders) -> None:
+    plan = small_plan(steps=60)
+    with (
+        RawLog(log_of(plan, folders)),
+        pytest.raises(RawLogError, match="another process is training this run"),
+    ):
+        train(plan, folders)
 
 
 def test_log_of_another_plan_is_refused(folders: Folders) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
+import os
 from typing import TYPE_CHECKING, Any, Self
 
 from isoflop.errors import IsoflopError
@@ -58,12 +60,19 @@ def rounded(value: Any) -> Any:
 
 
 class RawLog:
-    """Appends records to a log; every line is on disk when `write` returns."""
+    """Appends records to a log that it locks; a line is with the system when `write` returns."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _drop_cut_line(path)
         self._file = path.open("a", encoding="utf-8", newline="\n")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise RawLogError(
+                f"{path}: another process is training this run; wait for it, or end it first"
+            ) from error
+        _drop_cut_line(path)
 
     def __enter__(self) -> Self:
         return self
@@ -86,9 +95,5 @@ class RawLog:
 
 def _drop_cut_line(path: Path) -> None:
     """Cut off a last line without its end: a kill in the middle of a write left it."""
-    if not path.exists():
-        return
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        path.write_bytes(whole)
+    os.truncate(path, content.rfind(b"\n") + 1)
