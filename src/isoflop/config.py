@@ -660,8 +660,11 @@ class EnvelopeSettings(Section):
     of log L over log C (Gemstones)."""
     grid_points: int = Field(default=1500, ge=10)
     """Values of C at which the lowest loss is taken (frontier `grid`)."""
+    edge: Literal["trim", "keep"] = "trim"
+    """trim: leave out where the smallest or the largest size wins, since one beyond it might have;
+    keep: take the whole envelope (Hoffmann et al., Gemstones)."""
     min_sizes: int = Field(default=3, ge=2)
-    """Fewest distinct sizes that must win somewhere; below it the fit is refused."""
+    """Fewest distinct sizes on the envelope that is fitted; below it the fit is refused."""
     min_schedule_fraction: float = Field(default=0.0, ge=0.0, le=1.0)
     """Only points with at least this share of their schedule done; 0 takes the whole curve."""
 
@@ -719,8 +722,10 @@ class KaplanSettings(Section):
     """Kaplan counts neither embedding nor head."""
     grid_points: int = Field(default=1500, ge=10)
     """Values of C and D at which the frontier is taken."""
+    edge: Literal["trim", "keep"] = "trim"
+    """Whether the frontier is fitted where the smallest or the largest size wins; as in envelope."""
     min_sizes: int = Field(default=3, ge=2)
-    """Fewest distinct sizes that must win somewhere; below it the fit is refused."""
+    """Fewest distinct sizes on the frontier that is fitted; below it the fit is refused."""
 
 
 class ApproachesSettings(Section):

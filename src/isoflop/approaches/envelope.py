@@ -31,6 +31,7 @@ BLOCK: Final = 256
 LATE: Final = 0.85
 """A winner this far into its run has almost finished its own schedule."""
 SHOWN_WINNERS: Final = 1500
+EDGE_NOTE: Final = ", the smallest and the largest not counted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +56,19 @@ class EnvelopeFit:
         return np.asarray(self._fit(self.frontier)[0])
 
     @cached_property
-    def frontier(self) -> Frontiers:
-        """The envelope of all runs."""
+    def whole(self) -> Frontiers:
+        """The envelope of all runs, edges included."""
         return self.curves.frontiers(np.ones((1, self.observations.n_runs), dtype=np.bool_))
+
+    @cached_property
+    def frontier(self) -> Frontiers:
+        """The part of the envelope of all runs that is fitted."""
+        return self._fitted_part(self.whole, np.ones((1, self.observations.n_runs), dtype=np.bool_))
+
+    def _fitted_part(self, frontiers: Frontiers, present: NDArray[np.bool_]) -> Frontiers:
+        if self.settings.edge == "keep":
+            return frontiers
+        return frontiers.trimmed(present, self.observations.run_params)
 
     @property
     def fitted(self) -> Floats:
@@ -76,7 +87,7 @@ class EnvelopeFit:
         sizes = np.empty(len(present), dtype=np.intp)
         for start in range(0, len(present), BLOCK):
             block = slice(start, start + BLOCK)
-            frontiers = self.curves.frontiers(present[block])
+            frontiers = self._fitted_part(self.curves.frontiers(present[block]), present[block])
             parameters[block] = self._fit(frontiers)
             sizes[block] = frontiers.distinct_sizes(self.observations.sizes)
         few = sizes < self.settings.min_sizes
@@ -109,8 +120,9 @@ class EnvelopeFit:
 
     def diagnostics(self) -> dict[str, Any]:
         """Say who wins where, and how late in its run; keys in docs/approaches.md."""
-        frontier = self.frontier
+        frontier = self.whole
         won = frontier.run[0] >= 0
+        fitted = (self.frontier.run[0] >= 0)[won]
         place = np.flatnonzero(won)
         run = frontier.run[0][won]
         late = self._late(run, frontier.log_flops[0][won])
@@ -118,8 +130,9 @@ class EnvelopeFit:
         return {
             "frontier": self.settings.frontier,
             "points_on_frontier": len(place),
-            "late_winners": float(late.mean()),
-            "sizes_that_win": int(frontier.distinct_sizes(self.observations.sizes)[0]),
+            "points_fitted": int(fitted.sum()),
+            "late_winners": float(late[fitted].mean()),
+            "sizes_that_win": int(self.frontier.distinct_sizes(self.observations.sizes)[0]),
             "sizes": int(self.observations.sizes.max()) + 1,
             "residual_sd": self._residual_sd(),
             "winners": {
@@ -129,6 +142,7 @@ class EnvelopeFit:
                 "tokens": np.exp(frontier.log_tokens[0][won][shown]).tolist(),
                 "loss": np.exp(frontier.log_loss[0][won][shown]).tolist(),
                 "late": late[shown].tolist(),
+                "fitted": fitted[shown].tolist(),
             },
         }
 
@@ -202,8 +216,8 @@ def fit_envelope(
     if sizes < settings.min_sizes:
         raise UnderdeterminedError(
             f"approach 'envelope' needs {settings.min_sizes} distinct sizes that have the lowest "
-            f"loss somewhere; {observations.sweep} has {sizes}. Add runs of other sizes, or lower "
-            "approaches.envelope.min_sizes."
+            f"loss somewhere{EDGE_NOTE if settings.edge == 'trim' else ''}; {observations.sweep} "
+            f"has {sizes}. Add runs of other sizes, or lower approaches.envelope.min_sizes."
         )
     return fit
 

@@ -6,7 +6,7 @@ the curves are put in order once, and each subset looks up the first of its own 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -46,6 +46,17 @@ class Frontiers:
     def weights(self) -> Floats:
         """1 where there is a winner, else 0."""
         return (self.run >= 0).astype(np.float64)
+
+    def trimmed(self, present: Bools, run_params: Floats) -> Frontiers:
+        """Leave out the places where a subset's smallest or largest size wins.
+
+        There the best size is only known to lie at or beyond the edge of the subset's sizes.
+        """
+        smallest = np.where(present, run_params, np.inf).min(axis=1, keepdims=True)
+        largest = np.where(present, run_params, -np.inf).max(axis=1, keepdims=True)
+        winner = run_params[self.run]
+        edge = (winner <= smallest) | (winner >= largest)
+        return replace(self, run=np.where(edge, -1, self.run))
 
     def distinct_sizes(self, sizes: Ints) -> Ints:
         """Count the sizes that win somewhere, (subsets,); ``sizes`` is each run's size number."""

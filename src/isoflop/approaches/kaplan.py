@@ -197,7 +197,7 @@ class KaplanFit:
         return np.concatenate([frontier, self._joint_law(resamples.weights), alone], axis=1)
 
     def _frontier_laws(self, present: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        frontiers = self.by_flops.frontiers(present)
+        frontiers = self._fitted_part(present)
         laws = _power_laws(frontiers)
         few = frontiers.distinct_sizes(self.observations.sizes) < self.settings.min_sizes
         laws[few] = np.nan
@@ -206,6 +206,12 @@ class KaplanFit:
         by_tokens = _power_laws(self.by_tokens.frontiers(present))
         data = [_scale(np.log(by_tokens[:, 4]), by_tokens[:, 5]), by_tokens[:, 5]]
         return laws, np.stack([*self._size_law(present), *data], axis=-1)
+
+    def _fitted_part(self, present: NDArray[np.bool_]) -> Frontiers:
+        frontiers = self.by_flops.frontiers(present)
+        if self.settings.edge == "keep":
+            return frontiers
+        return frontiers.trimmed(present, self.observations.run_params)
 
     def _size_law(self, present: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         """Fit L(N) to the lowest loss of each size (Kaplan et al. 2020, equation 1.1)."""
@@ -253,12 +259,13 @@ class KaplanFit:
         """Give the frontiers behind the laws; keys in docs/approaches.md."""
         everything = np.ones((1, self.observations.n_runs), dtype=np.bool_)
         frontier = self.by_flops.frontiers(everything)
+        trimmed = self._fitted_part(everything)
         won = np.flatnonzero(frontier.run[0] >= 0)
         residual = (np.log(self.observations.loss) - self.fitted)[self.points]
         return {
             "headline": "a and b are those of the frontier N_opt ~ C**a over all curve points",
             "a_joint": float(self.parameters[self.names.index("a_joint")]),
-            "sizes_that_win": int(frontier.distinct_sizes(self.observations.sizes)[0]),
+            "sizes_that_win": int(trimmed.distinct_sizes(self.observations.sizes)[0]),
             "joint_rms": float(np.sqrt(np.mean(residual**2))),
             "winners": {
                 "run": [self.observations.runs[i] for i in frontier.run[0][won]],
@@ -266,6 +273,7 @@ class KaplanFit:
                 "params": np.exp(frontier.log_params[0][won]).tolist(),
                 "tokens": np.exp(frontier.log_tokens[0][won]).tolist(),
                 "loss": np.exp(frontier.log_loss[0][won]).tolist(),
+                "fitted": (trimmed.run[0] >= 0)[won].tolist(),
             },
         }
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BLOCK_ELEMENTS: Final = 32_768
 """Problems times points in one block: its dozen temporary arrays stay within a core's cache."""
 FLAT: Final = 1e-10
-"""Smallest pivot of the scaled Hessian that a step divides by."""
+"""Smallest curvature of the scaled Hessian that a step divides by."""
 
 
 class Model(Protocol):
@@ -105,11 +105,15 @@ class Problems:
 
     def block(self, rows: slice) -> Problems:
         """Take some of the problems."""
+        return self.pick(rows, self.starts[rows])
+
+    def pick(self, rows: slice | NDArray[np.intp], starts: Floats) -> Problems:
+        """Take some of the problems, perhaps more than once, with other starts."""
         return Problems(
             self.model,
             self.targets if len(self.targets) == 1 else self.targets[rows],
             self.weights if len(self.weights) == 1 else self.weights[rows],
-            self.starts[rows],
+            starts,
             self.delta,
             self.lower,
             self.upper,
@@ -189,7 +193,7 @@ class _Descent:
         converged = np.zeros(n, dtype=np.bool_)
         rows = np.arange(n)
         for _ in range(max_steps):
-            trial, promise = self._step(rows)
+            trial, promise = self._step(rows, tolerance)
             done = promise <= tolerance * self.objective[rows]
             converged[rows[done]] = True
             rows, trial = rows[~done], trial[~done]
@@ -199,10 +203,10 @@ class _Descent:
             self._accept(rows, trial)
         return Solution(self.theta, self.objective, converged, steps)
 
-    def _step(self, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    def _step(self, rows: NDArray[np.intp], tolerance: float) -> tuple[Floats, Floats]:
         """Propose a damped Newton step for each problem, and the gain an undamped one promises.
 
-        Pivots enter by absolute value, so the step goes downhill from a saddle too.
+        A held parameter sits at a bound that the objective would leave; it takes no part.
         """
         own = self.problems
         theta, gradient, hessian = self.theta[rows], self.gradient[rows], self.hessian[rows]
@@ -215,9 +219,14 @@ class _Descent:
         root = np.sqrt(self.scale[rows])
         scaled = hessian / (root[:, :, None] * root[:, None, :])
         along = gradient / root
-        promise = 0.5 * np.vecdot(along, _downhill(scaled, along, np.zeros(len(rows))))
-        step = _downhill(scaled, along, self.damping[rows]) / root
-        return np.clip(theta - step, own.lower, own.upper), promise
+        step = _downhill(scaled, along, self.damping[rows])
+        promise = 0.5 * np.vecdot(along, step)
+        # damping only lowers the promise, so the undamped one matters just where this one is small
+        small = np.flatnonzero(promise <= tolerance * self.objective[rows])
+        if len(small):
+            undamped = _downhill(scaled[small], along[small], np.zeros(len(small)))
+            promise[small] = 0.5 * np.vecdot(along[small], undamped)
+        return np.clip(theta - step / root, own.lower, own.upper), promise
 
     def _accept(self, rows: NDArray[np.intp], trial: Floats) -> None:
         """Take the steps that go down; damp the others more."""
@@ -233,30 +242,45 @@ class _Descent:
 
 
 def _downhill(matrices: Floats, vectors: Floats, damping: Floats) -> Floats:
-    """Solve (M + damping I) s = v by L D L', with |D| in place of D, for many small M.
+    """Solve (M + damping I) s = v for many small M; where M is not positive, with |M| in its place.
 
-    Vectorised over the matrices: LAPACK called once per 5 by 5 matrix costs more than the model.
+    A step along -s then goes downhill from a saddle too (Dauphin et al. 2014).
+    """
+    solution, positive = _solve_positive(matrices, vectors, damping)
+    odd = np.flatnonzero(~positive)
+    if len(odd):
+        values, axes = np.linalg.eigh(matrices[odd])
+        along = np.vecdot(axes.transpose(0, 2, 1), vectors[odd][:, None, :])
+        along /= np.maximum(np.abs(values), FLAT) + damping[odd, None]
+        solution[odd] = np.vecdot(axes, along[:, None, :])
+    return solution
+
+
+def _solve_positive(matrices: Floats, vectors: Floats, damping: Floats) -> tuple[Floats, Bools]:
+    """Solve (M + damping I) s = v by L D L', and tell which M + damping I are positive definite.
+
+    Vectorised over the matrices: LAPACK, called once per 5 by 5 matrix, costs more than the model.
     """
     size = matrices.shape[1]
-    lower = np.empty((size, size, len(matrices)))
+    columns = np.array(matrices.transpose(1, 2, 0), order="C")
+    lower = np.empty_like(columns)
     pivots = np.empty((size, len(matrices)))
-    solution = np.empty((size, len(matrices)))
+    solution = np.array(vectors.T, order="C")
+    positive = np.ones(len(matrices), dtype=np.bool_)
     for j in range(size):
-        pivot = matrices[:, j, j] + damping
+        pivot = columns[j, j] + damping
         for k in range(j):
             pivot -= lower[j, k] ** 2 * pivots[k]
-        # the factorisation stays exact; only the solution sees the absolute value
-        pivots[j] = np.where(np.abs(pivot) < FLAT, FLAT, pivot)
+            solution[j] -= lower[j, k] * solution[k]
+        positive &= pivot > FLAT
+        pivots[j] = np.where(positive, pivot, 1.0)
         for i in range(j + 1, size):
-            entry = matrices[:, i, j].copy()
+            entry = columns[i, j]
             for k in range(j):
                 entry -= lower[i, k] * lower[j, k] * pivots[k]
-            lower[i, j] = entry / pivots[j]
-        solution[j] = vectors[:, j]
-        for k in range(j):
-            solution[j] -= lower[j, k] * solution[k]
-    solution /= np.abs(pivots)
+            lower[i, j] = np.where(positive, entry / pivots[j], 0.0)
+    solution /= pivots
     for j in reversed(range(size)):
         for i in range(j + 1, size):
             solution[j] -= lower[i, j] * solution[i]
-    return solution.T
+    return solution.T, positive
