@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROLES: Final = ("fit", "tuning", "check")
 STATUSES: Final = ("finished", "truncated", "diverged", "crashed")
-FATES: Final = ("used", "rejected", "ignored")
+FATES: Final = ("used", "facts", "rejected", "ignored")
 LOSS_KINDS: Final = ("instant", "interval_mean", "ema", "running_mean", "final")
 SOURCES: Final = ("log", "sidecar", "config_file", "architecture", "file_name", "counted")
 LOSS_SOURCES: Final = ("eval", "train")
@@ -78,7 +78,7 @@ class Files(dy.Schema):
     lines_unread = _count("lines that look like records but could not be read", "line")
     restarts = _count("restarts seen in the file", "restart")
     truncated = _flag("the file ends within a record")
-    fate = _word(FATES, "what became of it")
+    fate = _word(FATES, "used: a log; facts: sweep.yaml and the like; ignored: sweep.yaml says so")
     reason = _text("why it was rejected, or what to know of it", nullable=True)
 
 

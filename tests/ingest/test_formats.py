@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoflop.ingest import ingest_sweep, source
+from isoflop.ingest import ingest_sweep, parsed, source
 from isoflop.ingest.formats import reader
 from isoflop.ingest.parsed import RECORDS, Parsed, gather
 from isoflop.ingest.patterns import PATTERNS, readable_formats, recognise
@@ -177,6 +177,14 @@ def test_noise_never_raises(
         target.write_bytes(bytes(content))
         recognise(RawFile.at(target, folder).sample())
         parse_bytes(name, sidecar, target, folder)
+
+
+@pytest.mark.parametrize(("name", "path"), ALL_LOGS)
+def test_batches_change_nothing(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sidecar = read_sidecar(fixture(name))
+    plain = parse_bytes(name, sidecar, path, path.parent)
+    monkeypatch.setattr(parsed, "BATCH", 3)
+    assert parse_bytes(name, sidecar, path, path.parent).records.equals(plain.records)
 
 
 def test_general_patterns_come_last() -> None:

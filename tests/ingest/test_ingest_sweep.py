@@ -179,8 +179,9 @@ def test_every_file_has_a_fate(tmp_path: Path) -> None:
     fates = {file["path"]: (file["fate"], file["reason"]) for file in tables.files.to_dicts()}
     assert set(fates) == {*files, "sweep.yaml"} - {".hidden"}
     assert {path for path, (fate, _) in fates.items() if fate == "used"} == {
-        "a.jsonl", "b.jsonl.gz", "sweep.yaml",
+        "a.jsonl", "b.jsonl.gz",
     }  # fmt: skip
+    assert fates["sweep.yaml"] == ("facts", "facts of the sweep")
     assert fates["plan.yaml"] == ("ignored", "ignored by sweep.yaml: the plan")
     expected = {
         "copy.jsonl": "the same bytes as a.jsonl",

@@ -101,6 +101,13 @@ def test_crash_is_the_log_s_own_word(tmp_path: Path) -> None:
     assert row(tables.runs, "run", "a")["status"] == "crashed"
 
 
+def test_crash_that_was_resumed_is_none(tmp_path: Path) -> None:
+    whole = nanogpt().splitlines(keepends=True)
+    text = [*whole[:25], "Traceback (most recent call last):\n", *whole[25:]]
+    tables = ingest(tmp_path / "s", {"a.log": "".join(text)})
+    assert row(tables.runs, "run", "a")["status"] == "finished"
+
+
 def test_stopped_before_the_end_of_its_schedule(tmp_path: Path) -> None:
     text = "".join(nanogpt(steps=200).splitlines(keepends=True)[:25])
     tables = ingest(tmp_path / "s", {"a.log": text})
@@ -124,7 +131,7 @@ def test_configuration_files_get_a_fate(tmp_path: Path) -> None:
     tables = ingest(tmp_path / "s", {"a.log": log, "base.py": base}, sidecar)
     file = row(tables.files, "path", "base.py")
     assert (file["fate"], file["format"], file["reason"]) == (
-        "used", "configuration", "configuration of a",
+        "facts", "configuration", "configuration of a",
     )  # fmt: skip
     run = row(tables.runs, "run", "a")
     assert (run["schedule_source"], run["status"]) == ("config_file", "truncated")

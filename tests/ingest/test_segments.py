@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from isoflop.ingest import segments
 from isoflop.ingest.events import Evaluation, Event, Point, Restart
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.segments import with_segments
@@ -78,6 +80,19 @@ def test_repeated_nan_is_a_repetition() -> None:
         [Point(1, train_loss=nan), Point(2, train_loss=nan), Point(1, train_loss=nan)]
     )
     assert table["step"].to_list() == [1, 2]
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(["train", "eval"]), st.integers(0, 9))))
+def test_the_short_way_gives_what_the_long_way_gives(steps: list[tuple[str, int]]) -> None:
+    events = [
+        Point(step, train_loss=1.0) if kind == "train" else Evaluation(step, "val", 1.0)
+        for kind, step in steps
+    ]
+    records = gather(events).records
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "_is_one_segment", lambda records: False)  # noqa: ARG005
+        long_way = with_segments(records)
+    assert with_segments(records).equals(long_way)
 
 
 @given(

@@ -203,3 +203,25 @@ def test_refusals_say_what_to_do(tmp_path: Path, sidecar: str, words: str) -> No
 def test_unknown_value_in_the_column_map(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"unknown value 'tokns'; did you mean 'tokens'\?"):
         ingest(tmp_path / "s", {}, RUNS.replace("tokens", "tokns"))
+
+
+STEPS = """
+title: t
+table: {rows: points, columns: {run: name, params.total: N, step: S, train_loss: L}}
+facts: {schedule: {kind: constant}, tokens_per_step: 100}
+"""
+
+
+def test_rows_in_any_order_are_one_curve(tmp_path: Path) -> None:
+    text = "name,N,S,L\na,1e6,30,1\na,1e6,10,3\na,1e6,20,2\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, STEPS)
+    assert losses(tables, "train_loss") == {"a": [3.0, 2.0, 1.0]}
+    assert not tables.curves["superseded"].any()
+
+
+def test_appended_restart(tmp_path: Path) -> None:
+    text = "name,N,S,L\na,1e6,10,3\na,1e6,20,2\na,1e6,20,2.5\na,1e6,30,1\n"
+    text = text.replace("20,2\n", "20,2\na,1e6,30,9\n")
+    tables = ingest(tmp_path / "s", {"t.csv": text}, STEPS)
+    live = tables.curves.filter(~pl.col("superseded"))
+    assert live["train_loss"].to_list() == [3.0, 2.5, 1.0]

@@ -160,8 +160,8 @@ def test_every_run_and_file_is_somewhere(
     built = build(tables)
     fitted, left = set(built.losses["run"]), set(built.left_out["item"])
     assert set(tables.runs["run"]) <= fitted | left
-    used = tables.files.filter(pl.col("fate") != "used")
-    assert set(used["path"]) <= left
+    rejected = tables.files.filter(pl.col("fate") == "rejected")
+    assert set(rejected["path"]) <= left
     assert built.losses.filter("is_final")["run"].is_unique().all()
 
 

@@ -2,8 +2,9 @@
 
 Table of contents: `source` opens a raw file as clean lines; `patterns` recognises its format;
 `formats/` holds one reader per format, which yields the `events` of a log; `parsed` gathers and
-caches them; `sidecar` and `facts` say what each run is; `segments` puts restarts in order; `gates`
-doubts implausible values; `sweep` ties them together.
+caches them; `fates` says what becomes of each file; `sidecar`, `facts` and `runs` say what each run
+is; `segments` puts restarts in order; `tabulate` lays the tables out, `gates` doubts implausible
+values; `sweep` ties them together.
 """
 
 from isoflop.ingest.sweep import Ingested, ingest_sweep

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 LAYOUT: Final = 1
 """Raised when the cached form below changes."""
 
+BATCH: Final = 65_536
+"""Records gathered before they are packed: as Python objects they take ten times the memory."""
+
 RECORDS: Final = pl.Schema(
     {
         "run": pl.String,
@@ -142,14 +145,19 @@ def gather(events: Iterable[Event]) -> Parsed:
     """Gather a reader's events into tables."""
     runs: dict[str, _Run] = {}
     rows: list[tuple[Any, ...]] = []
+    batches: list[pl.DataFrame] = []
     left_out: list[tuple[int, str]] = []
     remarks: list[str] = []
     unread, truncated = 0, False
     for event in events:
         match event:
             case Point() | Evaluation() | Restart():
-                runs.setdefault(event.run, _Run())
+                # a run that goes on after it crashed has not crashed
+                runs.setdefault(event.run, _Run()).status = None
                 rows.append(_row(event))
+                if len(rows) == BATCH:
+                    batches.append(pl.DataFrame(rows, schema=RECORDS, orient="row"))
+                    rows = []
             case Unread():
                 unread += 1
             case Truncated():
@@ -164,7 +172,7 @@ def gather(events: Iterable[Event]) -> Parsed:
         runs=tuple(
             ParsedRun(name, tuple(r.facts), r.status, r.excluded) for name, r in runs.items()
         ),
-        records=pl.DataFrame(rows, schema=RECORDS, orient="row"),
+        records=pl.concat([*batches, pl.DataFrame(rows, schema=RECORDS, orient="row")]),
         lines_unread=unread,
         truncated=truncated,
         left_out=tuple(left_out),

@@ -30,6 +30,10 @@ def with_segments(records: pl.DataFrame) -> pl.DataFrame:
     segment : 0, and one more after each restart that has records.
     superseded : whether a later segment replaced the record.
     """
+    if _is_one_segment(records):
+        return records.with_columns(
+            segment=pl.lit(0, dtype=pl.Int64), superseded=pl.lit(value=False)
+        )
     kept: list[int] = []
     segments: list[int] = []
     resumed_at: dict[int, int | None] = {}
@@ -44,6 +48,15 @@ def with_segments(records: pl.DataFrame) -> pl.DataFrame:
         .with_columns(superseded=pl.col("step") >= pl.col("replayed_from").fill_null(2**62))
         .drop("replayed_from")
     )
+
+
+def _is_one_segment(records: pl.DataFrame) -> bool:
+    """Whether nothing is marked, goes back or is repeated, as in most logs."""
+    if (records["kind"] == "restart").any():
+        return False
+    by_kind = records.group_by("kind").agg((pl.col("step").diff() < 0).any().alias("back"))
+    said = records.select("kind", "step", "eval_set", "metric")
+    return not by_kind["back"].any() and not said.is_duplicated().any()
 
 
 def _walk(records: pl.DataFrame) -> Iterator[tuple[int, int, int | None]]:

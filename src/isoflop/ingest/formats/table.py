@@ -317,9 +317,12 @@ def _distinct_facts(rows: Sequence[dict[str, Any]]) -> list[RunFacts]:
 
 
 def _with_steps(rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Count the points in order of D where the table has no steps."""
+    """Put points in order, and count them in order of D where the table has no steps."""
     if "step" in rows[0]:
-        return rows
+        steps = [finite(row["step"]) for row in rows]
+        # a step that comes twice is a restart, told by the order of the rows
+        repeats = len(set(steps)) < len(steps)
+        return rows if repeats else sorted(rows, key=lambda row: finite(row["step"]) or 0.0)
     ordered = sorted(rows, key=lambda row: finite(row["tokens"]) or 0.0)
     # a point before training is step 0
     first = 0 if finite(ordered[0]["tokens"]) == 0 else 1

@@ -1,0 +1,137 @@
+"""What becomes of each raw file: recognised, read, and used, or rejected with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from isoflop.errors import ConfigError
+from isoflop.ingest import sidecar as side
+from isoflop.ingest.parsed import Parsed, parse
+from isoflop.ingest.patterns import readable_formats, recognise
+from isoflop.ingest.source import RawFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from isoflop.config import SweepFile
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A raw file and its fate.
+
+    Attributes
+    ----------
+    file : the file.
+    format, runner_up : what it was read as, and what else it looks like.
+    parsed : what it says, if it was read.
+    cached : whether that came from the cache.
+    fate : a word of `tables.FATES`.
+    reason : why it was rejected, or what to know of it.
+    run : name that sweep.yaml gives its run.
+    """
+
+    file: RawFile
+    format: str | None = None
+    runner_up: str | None = None
+    parsed: Parsed | None = None
+    cached: bool = False
+    fate: str = "used"
+    reason: str | None = None
+    run: str | None = None
+
+    def rejected(self, reason: str) -> Log:
+        """Give the file up."""
+        return replace(self, fate="rejected", reason=reason)
+
+    def noted(self, note: str) -> Log:
+        """Add something to know of the file."""
+        return replace(self, reason=note if self.reason is None else f"{self.reason}; {note}")
+
+    def as_configuration(self, runs: Sequence[str]) -> Log:
+        """Turn the file into a configuration file of some runs."""
+        return Log(
+            self.file,
+            format="configuration",
+            fate="facts",
+            reason=f"configuration of {', '.join(dict.fromkeys(runs))}",
+        )
+
+
+def read_logs(folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]:
+    """Read every file of a sweep's folder, in order of their paths.
+
+    Raises
+    ------
+    ConfigError : sweep.yaml names a format that is not known.
+    """
+    logs = [_read(RawFile.at(path, folder), sidecar, cache) for path in _raw_paths(folder)]
+    return _without_copies(logs)
+
+
+def _raw_paths(folder: Path) -> list[Path]:
+    """List the files of a sweep; hidden ones belong to an editor or a file manager."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _read(file: RawFile, sidecar: SweepFile, cache: Path | None) -> Log:
+    """Recognise and read one file."""
+    if file.name == side.SIDECAR:
+        return Log(file, format="sidecar", fate="facts", reason="facts of the sweep")
+    if (why := side.ignored(sidecar, file.name)) is not None:
+        return Log(file, fate="ignored", reason=why)
+    seen, stated = recognise(file.sample()), side.file_format(sidecar, file.name)
+    name = stated or seen.format
+    if name is None or (seen.refused and seen.format):
+        return Log(file, seen.format, seen.runner_up).rejected(seen.refused or "unknown")
+    if name not in readable_formats():
+        known = ", ".join(readable_formats())
+        raise ConfigError(f"{side.SIDECAR}: format '{name}' is not known; known: {known}")
+    runner_up = seen.runner_up if name == seen.format else seen.format
+    parsed, cached = parse(file, name, table=side.file_table(sidecar, file.name), cache=cache)
+    run = side.file_run(sidecar, file.name)
+    return _judged(Log(file, name, runner_up, parsed, cached, run=run), parsed)
+
+
+def _judged(log: Log, parsed: Parsed) -> Log:
+    """Give a file that was read its fate."""
+    if parsed.refused is not None:
+        return log.rejected(parsed.refused)
+    for rows, reason in parsed.left_out:
+        log = log.noted(f"{rows} rows left out: {reason}")
+    if parsed.records.height == parsed.restarts and parsed.left_out:
+        return log.rejected(f"no row is left ({log.reason})")
+    if parsed.records.height == parsed.restarts:
+        return log.rejected("cut before its first record" if parsed.truncated else "no records")
+    if not advances(parsed.records):
+        return log.rejected("no record after the first step")
+    for remark in parsed.remarks:
+        log = log.noted(remark)
+    if parsed.lines_unread:
+        log = log.noted(f"{parsed.lines_unread} lines look like records and cannot be read")
+    return log
+
+
+def advances(records: pl.DataFrame) -> bool:
+    """Whether any record tells of a trained model."""
+    return bool(records.select(((pl.col("step") > 0) | (pl.col("tokens") > 0)).any()).item())
+
+
+def _without_copies(logs: Sequence[Log]) -> list[Log]:
+    """Reject files with the same bytes as an earlier one."""
+    first: dict[str, str] = {}
+    kept = []
+    for log in logs:
+        original = first.setdefault(log.file.digest, log.file.name)
+        is_copy = log.parsed is not None and original != log.file.name and log.fate == "used"
+        kept.append(log.rejected(f"the same bytes as {original}") if is_copy else log)
+    return kept

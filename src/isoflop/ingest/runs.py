@@ -1,0 +1,242 @@
+"""Logical runs: which parts of which files make one, and what it is."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from isoflop.counting import FLOPS_CONVENTIONS
+from isoflop.errors import ConfigError
+from isoflop.ingest import sidecar as side
+from isoflop.ingest.facts import LOSS_UNIT, RunIdentity, identify
+from isoflop.ingest.fates import Log, advances
+from isoflop.ingest.formats import reader
+from isoflop.ingest.parsed import RECORDS, ParsedRun
+from isoflop.ingest.segments import with_segments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from isoflop.config import RunFacts, SweepFile
+
+TUNING: Final = "learning-rate tuning"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One run's part in one file."""
+
+    log: Log
+    run: ParsedRun
+    records: pl.DataFrame
+    config: tuple[RunFacts, tuple[str, ...]] | None
+    """Facts from configuration files, and the names of these files."""
+    formulas: frozenset[str]
+    """Values that a table's map computes rather than reads."""
+
+    @property
+    def lacks_tokens(self) -> bool:
+        """Whether D must be counted from steps."""
+        lines = self.records.filter(pl.col("kind") != "restart")
+        return bool(lines["tokens"].has_nulls())
+
+    def said(self) -> list[dict[str, side.Fact]]:
+        """Give the facts that the log says, one mapping per header."""
+        return [
+            {
+                name: replace(fact, source="counted") if name in self.formulas else fact
+                for name, fact in side.leaves(facts, "log").items()
+            }
+            for facts in self.run.facts
+        ]
+
+
+def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[str, list[Part]]:
+    """Sort the contents of the files by run.
+
+    Returns
+    -------
+    By name of the run its parts, in order of the files' paths, numbers in them as numbers.
+
+    Raises
+    ------
+    ConfigError : two files give their run the same name and sweep.yaml does not join them.
+    """
+    parts: dict[str, list[Part]] = {}
+    for log in sorted(logs, key=lambda log: _natural(log.file.name)):
+        if log.fate == "used" and log.parsed is not None:
+            for name, part in _parts_of(folder, log, sidecar):
+                parts.setdefault(name, []).append(part)
+    complaints = [line for name, of_run in parts.items() for line in _not_one(name, of_run)]
+    if complaints:
+        raise ConfigError("\n".join(f"{folder}: {line}" for line in complaints))
+    return dict(sorted(parts.items()))
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Order part2 before part10."""
+    pieces = re.split(r"(\d+)", name)
+    return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in pieces if p]
+
+
+def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Part]]:
+    """List the runs in one file, by name."""
+    assert log.parsed is not None  # noqa: S101  the caller chose files that were read
+    config = _config(folder, log, sidecar)
+    table = side.file_table(sidecar, log.file.name) if log.format == "table" else None
+    columns = table.columns.items() if table is not None else ()
+    formulas = frozenset(name for name, origin in columns if origin.formula is not None)
+    by_run = log.parsed.records.partition_by("run", as_dict=True, maintain_order=True)
+    return [
+        (log.run or run.name or log.file.stem, Part(log, run, records, config, formulas))
+        for run in log.parsed.runs
+        if (records := by_run.get((run.name,))) is not None and advances(records)
+    ]
+
+
+def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
+    """Complain of parts with one name that nobody said are one run."""
+    if len(parts) == 1:
+        return []
+    paths = list(dict.fromkeys(part.log.file.name for part in parts))
+    if len(paths) < len(parts):
+        return [
+            f"{paths[0]} holds several runs, so 'run: {name}' in {side.SIDECAR} cannot name them"
+        ]
+    if all(part.log.run == name for part in parts):
+        return []
+    return [
+        f"{len(parts)} files call their run '{name}': {', '.join(paths)}. If they are parts of "
+        f'one run, say so in {side.SIDECAR}: runs: [{{match: "{paths[0]}", run: {name}}}, ...]; '
+        f"if not, give each its own 'run:'."
+    ]
+
+
+def _config(folder: Path, log: Log, sidecar: SweepFile) -> tuple[RunFacts, tuple[str, ...]] | None:
+    """Read the configuration files that sweep.yaml names for a log."""
+    names = side.file_configs(sidecar, log.file.name)
+    if not names or log.format is None:
+        return None
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise ConfigError(
+            f"{folder}/{side.SIDECAR}: config of '{log.file.name}': no file {', '.join(missing)}"
+        )
+    read_config = getattr(reader(log.format), "read_config", None)
+    if read_config is None:
+        raise ConfigError(
+            f"{folder}/{side.SIDECAR}: format '{log.format}' reads no configuration files"
+        )
+    texts = [(folder / name).read_text(encoding="utf-8", errors="replace") for name in names]
+    return read_config(texts), names
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One logical run: its parts, and what it is."""
+
+    identity: RunIdentity
+    parts: tuple[Part, ...]
+    excluded: str | None
+
+    @property
+    def name(self) -> str:
+        """Its name, unique in the sweep."""
+        return self.identity.run
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files it was read from."""
+        return tuple(part.log.file.name for part in self.parts)
+
+    @property
+    def trainer(self) -> str:
+        """The format of its log."""
+        return self.parts[0].log.format or ""
+
+    @classmethod
+    def of(cls, name: str, parts: Sequence[Part], sidecar: SweepFile) -> Run:
+        """Settle what a run is."""
+        paths = tuple(part.log.file.name for part in parts)
+        said = [side.leaves(part.config[0], "config_file") for part in parts if part.config]
+        said += [facts for part in parts for facts in part.said()]
+        finished_row = parts[0].log.format == "table" and parts[0].run.status == "finished"
+        identity = identify(
+            name,
+            said=said,
+            stated=side.stated_facts(sidecar, name, paths),
+            needs_tokens_per_step=any(part.lacks_tokens for part in parts),
+            needs_schedule=not finished_row,
+        )
+        role = identity.value("role") or "fit"
+        excluded = next((part.run.excluded for part in parts if part.run.excluded), None)
+        excluded = side.exclusion(sidecar, name, paths) or excluded
+        if excluded is None and role == "tuning":
+            excluded = TUNING
+        return cls(identity, tuple(parts), excluded)
+
+    def records(self) -> pl.DataFrame:
+        """Join the run's records, with segments and what turns them into tables."""
+        pieces: list[pl.DataFrame] = []
+        for part in self.parts:
+            if pieces:
+                pieces.append(_FILE_BREAK)
+            pieces.append(part.records)
+        identity = self.identity
+        sets = _eval_sets(self.parts)
+        primary = identity.value("primary_eval") or (sets[0] if len(sets) == 1 else None)
+        unit = identity.value("loss_unit") or LOSS_UNIT
+        per_byte = math.log(2.0) * (identity.value("bytes_per_token") or math.nan)
+        factor = {"bits_per_token": math.log(2.0), "bits_per_byte": per_byte}.get(unit, 1.0)
+        flops = {
+            f"per_token_{c}": pl.lit(identity.flops_per_token(c), dtype=pl.Float64)
+            for c in FLOPS_CONVENTIONS
+        }
+        return with_segments(pl.concat(pieces)).with_columns(
+            run=pl.lit(self.name),
+            tokens_per_step=pl.lit(identity.value("tokens_per_step"), dtype=pl.Float64),
+            primary=pl.col("eval_set").eq_missing(pl.lit(primary, dtype=pl.String)),
+            loss_factor=pl.lit(factor),
+            perplexity=pl.lit(unit == "perplexity"),
+            loss_kind=pl.lit(identity.value("loss_kind"), dtype=pl.String),
+            **flops,
+        )
+
+    def complaints(self) -> list[str]:
+        """List what is missing, each with the line to add."""
+        sets = _eval_sets(self.parts)
+        primary = self.identity.value("primary_eval")
+        lines = list(self.identity.complaints)
+        if primary is None and len(sets) > 1:
+            lines.append(
+                f"run '{self.name}': its log has {len(sets)} eval sets ({', '.join(sets)}); "
+                f"say in {side.SIDECAR} which is fitted:\n"
+                f"  facts:\n    primary_eval: {sets[0]}"
+            )
+        if primary is not None and sets and primary not in sets:
+            lines.append(
+                f"run '{self.name}': primary_eval is '{primary}', but its log has only "
+                f"{', '.join(sets)}"
+            )
+        return lines
+
+
+_FILE_BREAK = pl.DataFrame({"run": [""], "kind": ["restart"]}).select(
+    *(pl.col(n) if n in ("run", "kind") else pl.lit(None, dtype=t).alias(n)
+      for n, t in RECORDS.items())
+)  # fmt: skip
+"""A new file of the same run begins: a restart whose step the log does not say."""
+
+
+def _eval_sets(parts: Sequence[Part]) -> list[str]:
+    """Name the eval sets that a run has a loss on."""
+    sets: set[str] = set()
+    for part in parts:
+        losses = part.records.filter(pl.col("metric") == "loss")
+        sets.update(losses["eval_set"].drop_nulls())
+    return sorted(sets)

@@ -1,0 +1,199 @@
+"""Lay runs and files out as the tables of `tables.py`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
+from isoflop.ingest.facts import SHAPE
+from isoflop.ingest.gates import curve_facts, doubts
+from isoflop.tables import Files, Runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isoflop.config import SweepFile
+    from isoflop.ingest.fates import Log
+    from isoflop.ingest.runs import Run
+
+FINISHED_SHARE: Final = 0.99
+"""Share of its schedule after which a run without an end line counts as finished."""
+
+
+def records_of(runs: Sequence[Run]) -> pl.DataFrame:
+    """All runs' records, in our units: nats per token, D for every record."""
+    losses = {
+        column: pl.when("perplexity")
+        .then(pl.col(column).log())
+        .otherwise(pl.col(column) * pl.col("loss_factor"))
+        for column in ("train_loss", "value")
+    }
+    is_loss = pl.col("metric") == "loss"
+    records = pl.concat(run.records() for run in runs)
+    return records.with_columns(
+        tokens=pl.coalesce("tokens", pl.col("step") * pl.col("tokens_per_step")),
+        train_loss=losses["train_loss"],
+        value=pl.when(is_loss).then(losses["value"]).otherwise("value"),
+        primary=pl.col("primary") & is_loss,
+    )
+
+
+def _finite(column: str | pl.Expr) -> pl.Expr:
+    """Null for NaN and infinity."""
+    expression = pl.col(column) if isinstance(column, str) else column
+    return pl.when(expression.is_finite()).then(expression)
+
+
+def evals_table(records: pl.DataFrame) -> pl.DataFrame:
+    """Build the `Evals` table."""
+    units = {"loss": "nat/token", "bits_per_byte": "bit/byte"}
+    return (
+        records.filter(pl.col("kind") == "eval")
+        .select(
+            "run",
+            "segment",
+            "step",
+            "eval_set",
+            "metric",
+            "tokens",
+            value=_finite("value"),
+            unit=pl.col("metric").replace_strict(units, default=""),
+            primary="primary",
+        )
+        .sort("run", "segment", "step", "eval_set", "metric")
+    )
+
+
+def curves_table(records: pl.DataFrame) -> pl.DataFrame:
+    """Build the `Curves` table, with tokens_per_step beside its columns."""
+    primary = pl.when("primary").then("value")
+    not_finite = ~pl.col("train_loss").is_finite() | ~primary.is_finite()
+
+    def first(column: str | pl.Expr) -> pl.Expr:
+        expression = pl.col(column) if isinstance(column, str) else column
+        return expression.drop_nulls().first()
+
+    measured = ("train_loss", "lr", "grad_norm", "tokens_per_second")
+    steps = records.group_by("run", "segment", "step").agg(
+        tokens=first("tokens"),
+        flops=first(_finite("flops")),
+        is_nan=not_finite.fill_null(value=False).any(),
+        eval_loss=first(_finite(primary)),
+        superseded=pl.col("superseded").any(),
+        loss_kind=pl.col("loss_kind").first(),
+        tokens_per_step=pl.col("tokens_per_step").first(),
+        **{name: first(_finite(name)) for name in measured},
+        **{f"per_token_{c}": pl.col(f"per_token_{c}").first() for c in FLOPS_CONVENTIONS},
+    )
+    by_convention = {
+        f"flops_{c}": pl.col(f"per_token_{c}") * pl.col("tokens") for c in FLOPS_CONVENTIONS
+    }
+    by_convention["flops_logged"] = pl.coalesce("flops", by_convention["flops_logged"])
+    return (
+        steps.with_columns(**by_convention)
+        .with_columns(loss_kind=pl.when(pl.col("train_loss").is_not_null()).then("loss_kind"))
+        .sort("run", "segment", "step")
+    )
+
+
+def files_table(sweep: str, logs: Sequence[Log]) -> pl.DataFrame:
+    """Build the `Files` table."""
+    rows = []
+    for log in logs:
+        parsed = log.parsed
+        rows.append(
+            {
+                "sweep": sweep,
+                "path": log.file.name,
+                "digest": log.file.digest,
+                "bytes": log.file.size,
+                "format": log.format,
+                "runner_up": log.runner_up,
+                "rows": parsed.records.height - parsed.restarts if parsed else 0,
+                "rows_left_out": sum(rows for rows, _ in parsed.left_out) if parsed else 0,
+                "lines_unread": parsed.lines_unread if parsed else 0,
+                "restarts": parsed.restarts if parsed else 0,
+                "truncated": parsed.truncated if parsed else False,
+                "fate": log.fate,
+                "reason": log.reason,
+            }
+        )
+    schema = {name: column.dtype for name, column in Files.columns().items()}
+    return pl.DataFrame(rows, schema=schema).sort("path")
+
+
+def runs_table(
+    sweep: str, runs: Sequence[Run], curves: pl.DataFrame, sidecar: SweepFile
+) -> pl.DataFrame:
+    """Build the `Runs` table."""
+    measured = curve_facts(curves)
+    rows = [_run_row(sweep, run, measured[run.name], sidecar) for run in runs]
+    schema = {name: column.dtype for name, column in Runs.columns().items()}
+    return pl.DataFrame(rows, schema=schema).sort("run")
+
+
+def _run_row(sweep: str, run: Run, curve: dict[str, Any], sidecar: SweepFile) -> dict[str, Any]:
+    """One row of `Runs`."""
+    identity = run.identity
+    notes = [*identity.notes, *doubts(identity, curve)]
+    per_step = identity.value("tokens_per_step")
+    warmup = identity.value("schedule.warmup_steps")
+    counted = any(part.lacks_tokens or "tokens" in part.formulas for part in run.parts)
+    shape = {key: identity.value(f"architecture.{key}") for key in SHAPE}
+    params = {f"params_{c}": identity.value(f"params.{c}") for c in PARAMS_CONVENTIONS}
+    origins = {f"params_{c}_source": identity.source(f"params.{c}") for c in PARAMS_CONVENTIONS}
+    return {
+        "sweep": sweep,
+        "run": run.name,
+        "trainer": run.trainer,
+        "paths": ", ".join(run.paths),
+        "role": identity.value("role") or "fit",
+        **params,
+        **origins,
+        **shape,
+        "architecture_source": identity.group_source("architecture."),
+        "tokens_per_step": per_step,
+        "tokens_per_step_source": identity.source("tokens_per_step"),
+        "tokens": curve["tokens"],
+        "tokens_source": "counted" if counted else "log",
+        "unique_tokens": identity.value("unique_tokens"),
+        "budget": identity.value("budget") or _nearest_budget(sidecar, curve["flops_6nd"]),
+        "lr_peak": identity.value("schedule.lr_peak"),
+        "lr_end": identity.value("schedule.lr_end"),
+        "warmup_tokens": warmup * per_step if warmup is not None and per_step else None,
+        "schedule_kind": identity.value("schedule.kind"),
+        "schedule_tokens": identity.value("schedule.tokens"),
+        "schedule_source": identity.group_source("schedule."),
+        "dataset": identity.value("dataset"),
+        "tokenizer": identity.value("tokenizer"),
+        "seed": identity.value("seed"),
+        "status": _status(run, curve),
+        "excluded": run.excluded is not None,
+        "reason": run.excluded,
+        "notes": "; ".join(notes) or None,
+    }
+
+
+def _status(run: Run, curve: dict[str, Any]) -> str:
+    """How the run ended: by its log's word if it has one, else by its schedule."""
+    last = run.parts[-1]
+    if curve["last_is_nan"]:
+        return "diverged"
+    if last.run.status is not None:
+        return last.run.status
+    horizon = run.identity.value("schedule.tokens")
+    if horizon is not None:
+        return "finished" if curve["tokens"] >= FINISHED_SHARE * horizon else "truncated"
+    cut = last.log.parsed is not None and last.log.parsed.truncated
+    return "truncated" if cut else "finished"
+
+
+def _nearest_budget(sidecar: SweepFile, flops: float) -> float | None:
+    """Find the nominal budget of a run by its 6ND; None if none is near."""
+    if sidecar.budgets is None:
+        return None
+    nearest = min(sidecar.budgets.values, key=lambda budget: abs(math.log(flops / budget)))
+    return nearest if abs(flops - nearest) <= sidecar.budgets.tolerance * nearest else None
