@@ -126,7 +126,10 @@ TEI = """<?xml version="1.0" encoding="UTF-8"?>
            that;<note>An editor says otherwise.</note> nor did Alice<pb n="3"/> think it so.</p>
         <quote><l> How doth the little
                    crocodile </l><l>And pour the waters</l></quote>
-        <p>“Fish &amp; chips,” she said.</p>
+        <p><label>April 3.</label>—“Fish &amp; chips,” she said.</p>
+        <gap unit="graphic" n="pic14"/>
+        <p/>
+        <trailer> THE END </trailer>
       </div>
     </body>
   </text>
@@ -140,7 +143,8 @@ def test_tei_is_folded() -> None:
         "There was nothing so very remarkable in that; nor did Alice think it so.",
         "How doth the little crocodile",
         "And pour the waters",
-        "“Fish & chips,” she said.",
+        "April 3.—“Fish & chips,” she said.",
+        "THE END",
     ]
 
 

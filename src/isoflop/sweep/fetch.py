@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isoflop.sweep.recipe import Recipe, Source
 
 TEI = "{http://www.tei-c.org/ns/1.0}"
-BLOCKS = frozenset(TEI + name for name in ("p", "head", "l", "trailer", "label", "quote", "div"))
+BLOCKS = frozenset(TEI + name for name in ("div", "head", "p", "l", "trailer"))
 """Elements that begin and end a paragraph of the folded text."""
 DROPPED = frozenset(TEI + name for name in ("note",))
 """Elements left out with their content: they are the editors', not the novel's."""
