@@ -7,7 +7,8 @@ fitting happens here, so these tests say nothing about the approaches, and need 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,13 +20,16 @@ from isoflop.estimates import (
     Provenance,
     Quantity,
     Refusal,
+    read_draws,
+    read_estimates,
     write_estimate,
 )
+from isoflop.config import FiguresSettings
+from isoflop.figures import FigureInputs
 from isoflop.laws import ChinchillaLaw
-from isoflop.tables import Files, LeftOut, Losses, Runs, write_table
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from isoflop.reference import read_reference
+from isoflop.report import ReportInputs, ReportPaths, read_inputs
+from isoflop.tables import Files, LeftOut, Losses, Runs, read_table, write_table
 
 LAW = ChinchillaLaw(E=0.8, A=13.4, B=208.0, alpha=0.35, beta=0.37)
 BUDGETS = (3e11, 1e12, 3e12, 1e13)
@@ -33,6 +37,7 @@ CHECK_BUDGET = 3e13
 REPORT_BUDGETS = (1e14, 1e18, 5.76e23)
 DRAWS = 200
 SWEEP = "made-up"
+REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,32 @@ class Paths:
     files: Path
     estimates: Path
     sidecar: Path
+
+    def figure_inputs(self) -> FigureInputs:
+        """Read what the figures are drawn from."""
+        return FigureInputs(
+            sweep=SWEEP,
+            losses=read_table(self.losses, Losses),
+            runs=read_table(self.runs, Runs),
+            estimates=read_estimates(self.estimates),
+            draws=read_draws(self.estimates),
+            reference=read_reference(REFERENCE),
+            settings=FiguresSettings(),
+        )
+
+    def report_inputs(self, figures: Path) -> ReportInputs:
+        """Read what the report is written from."""
+        paths = ReportPaths(
+            sidecar=self.sidecar,
+            losses=self.losses,
+            left_out=self.left_out,
+            runs=self.runs,
+            files=self.files,
+            estimates=self.estimates,
+            figures=figures,
+            reference=REFERENCE,
+        )
+        return read_inputs(SWEEP, paths, settings="{}", losses_settings="{}")
 
 
 def sizes(budget: float) -> np.ndarray:

@@ -50,7 +50,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             measured,
             text,
             ha="right" if left else "left",
-            offset=(-2, 16) if left else (9, -6),
+            offset=(-2, 16) if left else (9, -11),
         )
     _optima(strip, inputs, flops)
     axes.margins(y=0.2)

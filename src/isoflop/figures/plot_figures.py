@@ -47,20 +47,22 @@ def plot_figures(inputs: FigureInputs, folder: Path) -> None:
     A figure that has nothing to show for this sweep gets an entry with the reason, and files that
     hold the reason as text, so that every expected file exists.
     """
+    manifest = {name: plot_figure(name, inputs, folder) for name in FIGURES}
+    write_json(folder / "figures.json", manifest)
+
+
+def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> dict[str, Any]:
+    """Draw one figure, and say what it shows or why it shows nothing."""
     from matplotlib import rc_context
 
     style.register_fonts()
-    manifest: dict[str, Any] = {}
     with rc_context(style.RC):
-        for name, draw in FIGURES.items():
-            drawn = draw(inputs)
-            if isinstance(drawn, style.NothingToShow):
-                manifest[name] = {"shown": False, "reason": drawn.reason, "alt": drawn.reason}
-                drawn = _placeholder(drawn.reason)
-            else:
-                manifest[name] = {"shown": True, "reason": "", "alt": drawn.alt}
-            svg.save(drawn.figure, folder, name)
-    write_json(folder / "figures.json", manifest)
+        drawn = FIGURES[name](inputs)
+        if isinstance(drawn, style.NothingToShow):
+            svg.save(_placeholder(drawn.reason).figure, folder, name)
+            return {"shown": False, "reason": drawn.reason, "alt": drawn.reason}
+        svg.save(drawn.figure, folder, name)
+        return {"shown": True, "reason": "", "alt": drawn.alt}
 
 
 def _placeholder(reason: str) -> style.Drawn:

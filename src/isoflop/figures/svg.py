@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from isoflop.files import replacing, write_text
@@ -34,7 +35,15 @@ def svg_text(figure: Figure, name: str) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = NUMBER.sub(_rounded, buffer.getvalue())
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    seen: Counter[str] = Counter()
+
+    def unique(match: re.Match[str]) -> str:
+        """Prefix an id, and number the later ones: two panels may show the same series."""
+        seen[match[1]] += 1
+        again = "" if seen[match[1]] == 1 else f"-{seen[match[1]]}"
+        return f'id="{name}-{match[1]}{again}"'
+
+    text = re.sub(r'\bid="([^"]+)"', unique, text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"

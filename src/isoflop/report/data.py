@@ -63,7 +63,7 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
         tokenizers=_distinct(runs["tokenizer"]),
         vocabularies=_distinct(runs["vocab_size"]),
         schedules=_distinct(runs["schedule_kind"]),
-        loss_source=_distinct(points["loss_source"]),
+        loss_source=listed([LOSSES[str(word)] for word in points["loss_source"].unique().sort()]),
         points=times(points.height, "point"),
         seeds=times(runs["seed"].drop_nulls().n_unique(), "seed"),
         all_runs=times(inputs.runs.height, "run"),
@@ -72,6 +72,7 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
     )
 
 
+LOSSES = {"eval": "held-out loss", "train": "smoothed training loss"}
 ROLES = {
     "fit": "for fitting",
     "tuning": "for tuning the learning rate",

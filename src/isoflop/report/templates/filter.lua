@@ -49,6 +49,20 @@ function Div(el)
   end
 end
 
+-- shares of the page: a label wider than the numbers beside it, sentences as wide as they need
+local function widths(colspecs, class)
+  local shares = { wide = 1.5, dense = 1.0, prose = 0.45 }
+  if class == "dense" then
+    return colspecs
+  end
+  local first = shares[class]
+  local total = first + #colspecs - 1
+  for index, column in ipairs(colspecs) do
+    column[2] = (index == 1 and first or 1.0) / total
+  end
+  return colspecs
+end
+
 -- the first column names its row, the head names its column
 function Table(el)
   local typst_class = nil
@@ -59,6 +73,7 @@ function Table(el)
   end
   if FORMAT == "typst" then
     if typst_class then
+      el.colspecs = widths(el.colspecs, typst_class)
       return {
         pandoc.RawBlock("typst", "#" .. typst_class .. "["),
         el,

@@ -1,0 +1,80 @@
+"""All figures of a made-up sweep: complete, accessible, the same bytes twice."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+from matplotlib import rc_context
+
+from isoflop.figures import FIGURES, plot_figure
+from isoflop.figures.style import RC, Drawn
+from tests import example_sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.figures.conftest import Plotted
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_and_told_in_words(plotted: Plotted, name: str) -> None:
+    said = plotted.manifest[name]
+    assert said["shown"], said["reason"]
+    assert len(said["alt"]) > 60
+    assert said["alt"].endswith(".")
+    assert (plotted.folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_svgs_can_share_a_page(plotted: Plotted, name: str) -> None:
+    text = (plotted.folder / f"{name}.svg").read_text(encoding="utf-8")
+    root = ET.fromstring(text)  # noqa: S314  our own file
+    identities = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+    assert len(identities) == len(set(identities))
+    assert all(identity.startswith(f"{name}-") for identity in identities)
+    references = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', text)
+    assert {a or b for a, b in references} <= set(identities)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_svgs_carry_no_date_no_text_and_no_path_of_this_machine(
+    plotted: Plotted, name: str
+) -> None:
+    text = (plotted.folder / f"{name}.svg").read_text(encoding="utf-8")
+    assert "<dc:date>" not in text
+    assert f"{SVG}text" not in {element.tag for element in ET.fromstring(text).iter()}  # noqa: S314
+    assert "/home/" not in text
+    assert "/tmp" not in text  # noqa: S108
+
+
+@pytest.mark.parametrize("name", ["isoflop_profiles", "exponents", "parametric_fit"])
+def test_two_builds_give_the_same_bytes(plotted: Plotted, name: str, tmp_path: Path) -> None:
+    plot_figure(name, plotted.inputs, tmp_path)
+    for suffix in ("svg", "pdf"):
+        again = (tmp_path / f"{name}.{suffix}").read_bytes()
+        assert again == (plotted.folder / f"{name}.{suffix}").read_bytes()
+
+
+def test_a_sweep_without_profiles_or_check_pair_says_why(tmp_path: Path) -> None:
+    inputs = example_sweep.write(tmp_path, check=False, refuse=("profiles",)).figure_inputs()
+    profiles = plot_figure("isoflop_profiles", inputs, tmp_path)
+    pair = plot_figure("check_pair", inputs, tmp_path)
+    assert "needs 3 budgets" in profiles["reason"]
+    assert "role: check" in pair["reason"]
+    for name in ("isoflop_profiles", "check_pair"):
+        assert (tmp_path / f"{name}.svg").exists()
+        assert (tmp_path / f"{name}.pdf").exists()
+
+
+def test_a_sweep_where_all_is_refused_shows_its_design_and_the_papers(tmp_path: Path) -> None:
+    every = ("envelope", "profiles", "parametric", "kaplan")
+    inputs = example_sweep.write(tmp_path, refuse=every).figure_inputs()
+    with rc_context(RC):
+        drawn = {name: draw(inputs) for name, draw in FIGURES.items()}
+    shown = {name for name, found in drawn.items() if isinstance(found, Drawn)}
+    assert shown == {"design", "allocations", "downstream"}

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isoflop.figures.style import power, spoken, spread_labels, suffixed
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(7e10, "70B"), (1.33e12, "1.33T"), (12_345, "12.3k"), (999_999, "1M"), (40.0, "40")],
+)
+def test_suffixes(value: float, written: str) -> None:
+    assert suffixed(value) == written
+
+
+def test_powers_of_ten() -> None:
+    assert power(5.76e23) == "5.76 × $10^{23}$"
+    assert power(1e14) == "$10^{14}$"
+    assert spoken(5.76e23) == "5.76e23"
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=8), st.floats(0.1, 50))
+def test_labels_keep_their_order_and_their_distance(wanted: list[float], gap: float) -> None:
+    placed = spread_labels(wanted, gap)
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    ranked = [placed[i] for i in order]
+    assert all(b - a >= gap - 1e-6 for a, b in zip(ranked, ranked[1:], strict=False))
+    assert sum(placed) == pytest.approx(sum(wanted), abs=1e-6)
+
+
+def test_labels_that_do_not_touch_stay_where_they_are() -> None:
+    assert spread_labels([10.0, 0.0, 30.0], 5.0) == [10.0, 0.0, 30.0]
