@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from isoflop.config import FiguresSettings
 from isoflop.estimates import (
     Counting,
     Estimate,
@@ -24,7 +25,6 @@ from isoflop.estimates import (
     read_estimates,
     write_estimate,
 )
-from isoflop.config import FiguresSettings
 from isoflop.figures import FigureInputs
 from isoflop.laws import ChinchillaLaw
 from isoflop.reference import read_reference

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ def test_labels_keep_their_order_and_their_distance(wanted: list[float], gap: fl
     placed = spread_labels(wanted, gap)
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     ranked = [placed[i] for i in order]
-    assert all(b - a >= gap - 1e-6 for a, b in zip(ranked, ranked[1:], strict=False))
+    assert all(b - a >= gap - 1e-6 for a, b in pairwise(ranked))
     assert sum(placed) == pytest.approx(sum(wanted), abs=1e-6)
 
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from isoflop.figures.inputs import FigureInputs
 
+Ends = tuple[float, float] | None
+Interval = tuple[float, Ends, Ends]
+"""A value, its thick ends and its thin ends."""
+
 Z_95 = 1.959964
 """Normal quantile: turns a published standard error into a 95 % interval."""
 
@@ -41,8 +45,8 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     heights = [-float(i) for i in range(len(ours))]
     heights += [heights[-1] - 1.6 - i for i in range(len(theirs))]
     for height, row in zip(heights, (*ours, *theirs), strict=True):
-        _forest_row(left, height, row, row.a, row.a_thick, row.a_thin)
-        _forest_row(right, height, row, row.b, row.b_thick, row.b_thin)
+        _forest_row(left, height, row, (row.a, row.a_thick, row.a_thin))
+        _forest_row(right, height, row, (row.b, row.b_thick, row.b_thin))
     for axes, name, title in (
         (left, "a", r"a  $N_{\rm opt} \propto C^{\,a}$"),
         (right, "b", r"b  $D_{\rm opt} \propto C^{\,b}$"),
@@ -63,15 +67,9 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     )
 
 
-def _forest_row(
-    axes: Axes,
-    height: float,
-    row: Row,
-    value: float,
-    thick: tuple[float, float] | None,
-    thin: tuple[float, float] | None,
-) -> None:
-    """Draw one estimate."""
+def _forest_row(axes: Axes, height: float, row: Row, estimate: Interval) -> None:
+    """Draw one estimate with its 80 % (thick) and 95 % (thin) interval."""
+    value, thick, thin = estimate
     if thin is not None:
         axes.plot(thin, (height, height), color=row.colour, lw=0.9, solid_capstyle="butt")
     if thick is not None:

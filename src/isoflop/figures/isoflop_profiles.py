@@ -47,7 +47,8 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     return style.Drawn(
         figure,
         f"Three panels. First: loss against parameters at {len(profiles)} compute budgets, each a "
-        f"valley with its {diagnostics['curve']}; {accepted} have their minimum inside the measured "
+        f"valley with its {diagnostics['curve']}; {accepted} have their minimum inside the "
+        "measured "
         "sizes, marked by a cross. Second and third: parameters and tokens of the minima against "
         f"compute, with power laws of exponents {estimate.a.value:.3f} and {estimate.b.value:.3f}.",
     )

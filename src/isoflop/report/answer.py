@@ -208,8 +208,8 @@ def exponent_table(inputs: ReportInputs) -> Table:
     ends = ("lo80", "hi80", "lo95", "hi95")
     return Table(
         key="exponents",
-        caption="Exponents of *N*~opt~ ∝ *C*^*a*^ and *D*~opt~ ∝ *C*^*b*^. Hoffmann’s intervals are "
-        "10th to 90th percentiles; Besiroglu’s is ±1.96 standard errors.",
+        caption="Exponents of *N*~opt~ ∝ *C*^*a*^ and *D*~opt~ ∝ *C*^*b*^. Hoffmann’s intervals "
+        "are 10th to 90th percentiles; Besiroglu’s is ±1.96 standard errors.",
         columns=columns,
         rows=rows,
         data_columns=(
@@ -273,7 +273,7 @@ class Summary:
 
 
 def summaries(inputs: ReportInputs) -> list[Summary]:
-    """Give, per budget, the range over the three approaches and the hull of their 95 % intervals."""
+    """Give, per budget, the span of the three approaches and the hull of their 95 % intervals."""
     found = []
     for flops in inputs.budgets:
         optima = [o for name, o in inputs.optima(flops).items() if name != "kaplan"]

@@ -83,7 +83,7 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
         predicted_gap = fixed(worst.predicted - best.predicted, 4)
         sign_right = worst.predicted > best.predicted
     flops = float(np.median([run.flops for run in runs]))
-    top = max(estimate.flops_range[1] for estimate in inputs.fitted.values())
+    top = float(inputs.losses.filter(pl.col("role") == "fit")["flops_6nd"].max())  # type: ignore[arg-type]
     within = sum(
         run.predicted_ends is not None
         and run.predicted_ends[0] <= run.loss <= run.predicted_ends[1]
@@ -149,7 +149,7 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], flops: float) -> Table:
         if estimate.counting.params != "total":
             continue
         best = float(params_law(estimate)(flops))
-        nearest = min(runs, key=lambda run: abs(np.log(run.params / best)))  # noqa: B023
+        nearest = min(runs, key=lambda run: abs(np.log(run.params / best)))
         frontier = _frontier_loss(inputs, approach, flops)
         rows.append([
             NAMES[approach],
@@ -161,8 +161,8 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], flops: float) -> Table:
         data.append([approach, flops, best, frontier, nearest.run])
     return Table(
         key="check-optima",
-        caption=f"Where each approach puts the optimum at {power(flops)} FLOPs, the loss it predicts "
-        "there, and which of the two runs is nearer to it in log *N*.",
+        caption=f"Where each approach puts the optimum at {power(flops)} FLOPs, the loss it "
+        "predicts there, and which of the two runs is nearer to it in log *N*.",
         columns=(
             Column("Approach", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
             Column("Loss at *N*\\* (nats per token)"), Column("Nearer run", "left"),

@@ -92,8 +92,8 @@ def _metadata(inputs: ReportInputs) -> dict[str, str]:
         "title": title,
         "pagetitle": f"{title}: compute-optimal allocation",
         "kind": f"Compute-optimal allocation · sweep {inputs.sweep}",
-        "subtitle": "How many parameters and tokens to buy with a compute budget, how sure that is, "
-        "and what Kaplan et al. (2020) and Hoffmann et al. (2022) would have said.",
+        "subtitle": "How many parameters and tokens to buy with a compute budget, how sure that "
+        "is, and what Kaplan et al. (2020) and Hoffmann et al. (2022) would have said.",
         "lang": "en-GB",
     }
 

@@ -206,7 +206,8 @@ def _bootstrap(fitted: dict[Any, Any]) -> str:
         if isinstance(bootstrap, dict):
             scheme = {
                 "runs": "whole runs resampled with replacement",
-                "subsample": f"{percent(bootstrap.get('subsample', 0))} of the runs without replacement",
+                "subsample": f"{percent(bootstrap.get('subsample', 0))} of the runs, without "
+                "replacement",
             }.get(str(bootstrap.get("scheme")), f"{bootstrap.get('scheme')} bootstrap")
             strata = " within each budget" if bootstrap.get("stratify") else ""
             return (

@@ -35,8 +35,8 @@ FONTS: Final = (
 )
 
 EPOCH: Final = 315532800
-"""1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make two
-builds differ. SOURCE_DATE_EPOCH in the environment replaces it."""
+"""1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make
+two builds differ. SOURCE_DATE_EPOCH in the environment replaces it."""
 
 
 def environment() -> Environment:

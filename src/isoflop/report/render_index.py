@@ -110,7 +110,8 @@ def _sweep_row(sweep: IndexedSweep) -> list[str]:
     ranges = [estimate.flops_range for estimate in fitted.values()]
     span = NONE
     if ranges:
-        span = f"{power(min(low for low, _ in ranges), 2)} to {power(max(high for _, high in ranges), 2)}"
+        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+        span = f"{power(low, 2)} to {power(high, 2)}"
     cells = [
         with_intervals(fitted[name].a, fixed, (0.8, 0.95)) if name in fitted else "refused"
         for name in NAMES

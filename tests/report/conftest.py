@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from isoflop.figures import FIGURES
+from isoflop.files import write_json, write_text
+from isoflop.report import ReportInputs, render_report
+from tests import example_sweep
+from tests.report.page import Page, read_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="9pt" viewBox="0 0 9 9">{}</svg>'
+DOT = '<circle id="{}-dot" cx="4" cy="4" r="3"/>'
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A written report, and what it was written from."""
+
+    root: Path
+    inputs: ReportInputs
+    page: Page
+    html: str
+    typst: str
+
+
+def empty_figures(folder: Path, *, hidden: tuple[str, ...] = ()) -> None:
+    """Stand in for the figures room: one dot per figure, and its words."""
+    manifest = {}
+    for name in FIGURES:
+        write_text(folder / f"{name}.svg", SVG.format(DOT.format(name)))
+        shown = name not in hidden
+        reason = "" if shown else f"Nothing for {name}."
+        manifest[name] = {"shown": shown, "reason": reason, "alt": f"A dot for {name}."}
+    write_json(folder / "figures.json", manifest)
+
+
+def render(root: Path, *, hidden: tuple[str, ...] = (), **options: Any) -> Rendered:
+    """Write the report of the made-up sweep below root."""
+    paths = example_sweep.write(root, **options)
+    empty_figures(root / "figures", hidden=hidden)
+    inputs = paths.report_inputs(root / "figures")
+    module = importlib.import_module("isoflop.report.render_report")
+    sources: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        original = module.to_typst
+        patch.setattr(module, "to_typst", lambda *a: sources.append(original(*a)) or sources[-1])
+        render_report(
+            inputs, html=root / "report.html", pdf=root / "report.pdf", tables=root / "tables"
+        )
+    html = (root / "report.html").read_text(encoding="utf-8")
+    return Rendered(root, inputs, read_page(html), html, sources[0])
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    return render(tmp_path_factory.mktemp("rendered"))
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """A sweep without profiles and without a check pair."""
+    return render(
+        tmp_path_factory.mktemp("bare"),
+        check=False,
+        refuse=("profiles",),
+        hidden=("isoflop_profiles", "check_pair"),
+    )

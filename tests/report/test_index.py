@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoflop.config import SweepFile
+from isoflop.estimates import read_estimates
+from isoflop.reference import read_reference
+from isoflop.report import IndexedSweep, render_index
+from isoflop.report.numbers import fixed
+from tests import example_sweep
+from tests.report.page import read_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
+    paths = example_sweep.write(tmp_path, refuse=("kaplan",))
+    sidecar = SweepFile(title="A made-up *sweep*", description="Made up.")
+    sweep = IndexedSweep("made-up", sidecar, read_estimates(paths.estimates))
+    out = tmp_path / "index.html"
+    render_index([sweep], read_reference(example_sweep.REFERENCE), out)
+    page = read_page(out.read_text(encoding="utf-8"))
+    assert page.unbalanced == []
+    assert page.sources == []
+    assert {"made-up/report.html", "made-up/report.pdf"} <= set(page.links)
+    rows = {row[0]: row for row in page.tables["tbl-sweeps"]}
+    mine = rows["A made-up *sweep*"]
+    assert mine[2].split("\n")[0].strip() == fixed(sweep.fitted["envelope"].a.value)
+    assert mine[5] == "refused"
+    assert rows["Kaplan et al. 2020"][5] == "0.73"

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from isoflop.report.data import words
+from isoflop.report.diagnostics import number
+from isoflop.report.numbers import count, decades, fixed, interval, listed, power, ratio
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (72.3e9, "72.3B"),
+        (1.33e12, "1.33T"),
+        (70e9, "70.0B"),
+        (999.6e6, "1.00B"),
+        (12_345, "12.3k"),
+        (7.0, "7.00"),
+        (3e18, "3\xa0×\xa010^18^"),
+        (float("nan"), "—"),
+    ],
+)
+def test_count(value: float, written: str) -> None:
+    assert count(value) == written
+
+
+def test_power() -> None:
+    assert power(5.76e23) == "5.76\xa0×\xa010^23^"
+    assert power(1e14) == "10^14^"
+    assert power(2.5e-5) == "2.5\xa0×\xa010^−5^"
+
+
+def test_intervals_share_a_suffix() -> None:
+    assert interval(60.1e9, 75.2e9, count) == "60.1–75.2B"
+    assert interval(896e6, 2.4e9, count) == "896M–2.40B"
+    assert interval(0.4541, 0.5551, fixed) == "0.454–0.555"
+    assert interval(-0.01, 0.02, fixed) == "−0.010 to 0.020"
+    assert interval(1e17, 3e17, count) == "10^17^ to 3\xa0×\xa010^17^"
+
+
+def test_ratio_and_parameters() -> None:
+    assert ratio(18.41) == "18.4"
+    assert ratio(1057.2) == "1060"
+    assert number(83957.0566374) == "83960"
+    assert number(0.36) == "0.3600"
+    assert number(1.5e13) == "1.5\xa0×\xa010^13^"
+
+
+def test_decades() -> None:
+    assert decades(10.76) == "10.8\xa0decades beyond the data"
+    assert decades(-0.3) == "within the data"
+
+
+def test_sentences_of_other_rooms_are_escaped_and_their_numbers_written_out() -> None:
+    assert words("a_b at 5.76e+23 FLOPs") == "a\\_b at 5.76\xa0×\xa010^23^ FLOPs"
+    assert listed(["a", "b", "c"]) == "a, b and c"

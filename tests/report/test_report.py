@@ -1,0 +1,201 @@
+"""The report of a made-up sweep says what the estimates say, alike in both outputs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.estimates import read_estimates
+from isoflop.report.inputs import NAMES
+from isoflop.report.numbers import count, fixed, interval, ratio
+from tests.report.conftest import Rendered, render
+from tests.report.page import tokens
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SWEEP_APPROACHES = ("envelope", "profiles", "parametric", "kaplan")
+
+
+def lines(cell: str) -> list[str]:
+    return [line.strip() for line in cell.split("\n")]
+
+
+@pytest.mark.parametrize("position", [1, 2, 3])
+def test_the_answer_is_what_the_estimates_say(rendered: Rendered, position: int) -> None:
+    shown = {lines(row[0])[0]: row for row in rendered.page.tables[f"tbl-answer-{position}"]}
+    for approach, estimate in rendered.inputs.fitted.items():
+        optimum = estimate.optima[position - 1]
+        row = shown[NAMES[approach]]
+        assert f"{optimum.decades_beyond_data:.1f}\xa0decades beyond the data" in lines(row[0])
+        for cell, quantity, write in (
+            (row[1], optimum.params, count),
+            (row[2], optimum.tokens, count),
+            (row[3], optimum.tokens_per_param, ratio),
+        ):
+            value, inner, outer = lines(cell)
+            assert value == write(quantity.value)
+            assert inner == f"80\xa0%: {interval(*quantity.intervals['0.8'], write)}"
+            assert outer == f"95\xa0%: {interval(*quantity.intervals['0.95'], write)}"
+
+
+def test_the_csv_has_every_digit(rendered: Rendered) -> None:
+    path = rendered.root / "tables" / "answer-3.csv"
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = {row["law"]: row for row in csv.DictReader(stream)}
+    estimates = json.loads(
+        (rendered.root / "data/estimates/made-up/parametric.json").read_text(encoding="utf-8")
+    )
+    optimum = estimates["optima"][-1]
+    assert float(rows["parametric"]["params"]) == optimum["params"]["value"]
+    assert float(rows["parametric"]["params_hi95"]) == optimum["params"]["intervals"]["0.95"][1]
+    assert float(rows["parametric"]["tokens"]) == optimum["tokens"]["value"]
+
+
+def test_exponents_stand_beside_table_2(rendered: Rendered) -> None:
+    rows = {lines(row[0])[0]: row for row in rendered.page.tables["tbl-exponents"]}
+    for approach, estimate in rendered.inputs.fitted.items():
+        assert rows[NAMES[approach]][1] == fixed(estimate.a.value)
+        assert rows[NAMES[approach]][4] == fixed(estimate.b.value)
+    assert rows["Hoffmann 2 Profiles"][1:3] == ["0.49", "0.462–0.534"]
+    assert rows["Kaplan"][1] == "0.73"
+    assert rows["Hoffmann 3 Parametric"][1].startswith("0.46")
+    assert "outside the interval it prints" in " ".join(" ".join(rendered.page.words).split())
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "67.8B", "63.4B", "42.2B", "40.4B", "2.38T", "32.2B", "2.98T", "1.33T", "804B", "485B",
+        "60.6", "60.0", "64.5", "65.1",
+    ],
+)  # fmt: skip
+def test_published_numbers_are_there(rendered: Rendered, number: str) -> None:
+    assert number in tokens(" ".join(rendered.page.words))
+
+
+def test_both_outputs_say_the_same(rendered: Rendered) -> None:
+    typst = rendered.typst.replace("\\", "")
+    typst = re.sub(r"#(?:super|sub|emph|strong)\[", "[", typst)
+    missing = tokens(" ".join(rendered.page.words)) - tokens(typst)
+    # the page numbers its sections and notes and has a link past its contents; Typst makes its own
+    assert {word for word in missing if not word.isdigit()} <= {"Skip", "isoflop"} | {
+        word for word in missing if re.fullmatch(r"\d+\.\d", word)
+    }
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs poppler's pdftotext")
+def test_the_pdf_holds_the_same_numbers(rendered: Rendered) -> None:
+    done = subprocess.run(
+        ["pdftotext", "-layout", str(rendered.root / "report.pdf"), "-"],  # noqa: S607
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    printed = tokens(done.stdout)
+    for row in rendered.page.tables["tbl-answer-3"][1:]:
+        for cell in row[1:3]:
+            assert tokens(lines(cell)[0]) <= printed
+
+
+def test_nothing_is_loaded_from_anywhere(rendered: Rendered) -> None:
+    assert rendered.page.sources == []
+    assert all(link.startswith("#") for link in rendered.page.links)
+    urls = re.findall(r"url\(\s*['\"]?([^'\")]+)", rendered.html)
+    assert urls
+    assert all(url.startswith(("data:font/woff2;base64,", "#")) for url in urls)
+    assert "@import" not in rendered.html
+    assert "<script" not in rendered.html
+
+
+def test_links_lead_somewhere_and_ids_are_unique(rendered: Rendered) -> None:
+    assert rendered.page.unbalanced == []
+    assert len(rendered.page.ids) == len(set(rendered.page.ids))
+    assert {link[1:] for link in rendered.page.links} <= set(rendered.page.ids)
+
+
+def test_figures_and_formulas_have_words(rendered: Rendered) -> None:
+    assert len(rendered.page.figures) == 10
+    for svg in rendered.page.figures:
+        assert svg["role"] == "img"
+        assert svg["aria-label"].startswith("A dot for")
+    assert rendered.typst.count("image(") == 10
+    assert len(re.findall(r'image\("[^"]+", alt: "[^"]+"', rendered.typst)) == 10
+    formulas = rendered.html.count("<math ")
+    assert formulas > 5
+    assert rendered.typst.count("math.equation(alt:") == formulas
+
+
+def test_header_cells_have_a_scope(rendered: Rendered) -> None:
+    assert rendered.page.headers
+    assert {cell.get("scope") for cell in rendered.page.headers} == {"col", "row"}
+
+
+def test_landmarks_and_language(rendered: Rendered) -> None:
+    for landmark in ("<main", "<nav aria-label=", "<header", '<html lang="en"'):
+        assert landmark in rendered.html
+
+
+def test_two_renders_give_the_same_bytes(rendered: Rendered, tmp_path: Path) -> None:
+    again = render(tmp_path / "again")
+    # the estimates' folder is part of the provenance: compare under the same name
+    swapped = again.html.replace(str(again.root), str(rendered.root))
+    assert _without_digests(swapped) == _without_digests(rendered.html)
+    for path in sorted((rendered.root / "tables").iterdir()):
+        if path.stem != "provenance":
+            assert (again.root / "tables" / path.name).read_bytes() == path.read_bytes()
+
+
+def _without_digests(html: str) -> str:
+    return re.sub(r"<code>[0-9a-f]{16}</code>", "", html)
+
+
+def test_the_pdf_is_the_same_twice(rendered: Rendered) -> None:
+    from isoflop.report.render import to_pdf
+
+    first = (rendered.root / "report.pdf").read_bytes()
+    assert to_pdf(rendered.typst, rendered.root / "figures") == first
+    assert b"pdfaid" in first
+    assert b"pdfuaid" in first
+
+
+def test_tables_are_booktabs(rendered: Rendered) -> None:
+    text = (rendered.root / "tables" / "exponents.tex").read_text(encoding="utf-8")
+    assert text.count("\\toprule") == text.count("\\bottomrule") == 1
+    assert "\\begin{tabular}{@{}lrrrrrr@{}}" in text
+    assert text.count("\\\\\n") == len(rendered.page.tables["tbl-exponents"])
+
+
+def test_the_check_pair_is_compared(rendered: Rendered) -> None:
+    words = " ".join(" ".join(rendered.page.words).split())
+    assert "Two runs of 3 × 10 13 FLOPs each" in words.replace("\xa0", " ")
+    losses = rendered.inputs.losses.filter(role="check", is_final=True).sort("params_total")
+    shown = [row[5] for row in rendered.page.tables["tbl-check"][1:]]
+    assert shown == [fixed(loss, 4) for loss in losses["loss"]]
+
+
+def test_a_sweep_without_profiles_or_check_pair_says_why(bare: Rendered) -> None:
+    words = " ".join(" ".join(bare.page.words).split())
+    assert "profiles needs 3 budgets" in words
+    assert "Nothing for isoflop_profiles." in words
+    assert "Nothing for check_pair." in words
+    assert "tbl-check" not in bare.page.tables
+    assert len(bare.page.figures) == 8
+    assert bare.page.unbalanced == []
+
+
+def test_what_was_left_out_is_shown_with_its_reason(rendered: Rendered) -> None:
+    rows = rendered.page.tables["tbl-left-out"]
+    assert ["notes.txt", "ingest", "0", "no log format recognises it"] in rows
+
+
+def test_all_refused_still_renders(tmp_path: Path) -> None:
+    every = render(tmp_path, refuse=SWEEP_APPROACHES)
+    words = " ".join(" ".join(every.page.words).split())
+    assert "None of the three approaches could be fitted" in words
+    assert every.inputs.fitted == {}
+    assert read_estimates(tmp_path / "data/estimates/made-up").keys() == set(SWEEP_APPROACHES)
