@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,6 +13,10 @@ from isoflop.approaches.simulate import isoflop_design, simulate
 from isoflop.config import CountingSettings
 from isoflop.laws import ChinchillaLaw
 from isoflop.tables import Losses, validated
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LAW = ChinchillaLaw(E=1.7, A=400.0, B=1500.0, alpha=0.34, beta=0.36)
 BUDGETS = (1e17, 3e17, 1e18, 3e18, 1e19)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import get_args
+from typing import get_args, TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -15,15 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoflop.approaches.fit_approach import fit, fit_approach
-from isoflop.approaches.observations import Observations
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.resampling import resample
 from isoflop.approaches.simulate import isoflop_design, simulate
 from isoflop.cli import main
 from isoflop.config import ApproachesSettings
 from isoflop.estimates import Approach, Estimate, Provenance, Refusal, read_estimate
-from isoflop.laws import ChinchillaLaw
 from isoflop.tables import Losses, write_table
+
+if TYPE_CHECKING:
+    from isoflop.laws import ChinchillaLaw
+    from isoflop.approaches.observations import Observations
+    from pathlib import Path
 
 APPROACHES = get_args(Approach)
 PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
@@ -121,9 +123,7 @@ def test_more_draws_leave_the_first_ones_alone(approach: Approach, sweep: Observ
 
 
 @EVERY
-def test_draws_vary_and_intervals_come_from_them(
-    approach: Approach, losses: pl.DataFrame
-) -> None:
+def test_draws_vary_and_intervals_come_from_them(approach: Approach, losses: pl.DataFrame) -> None:
     found, draws = estimate(losses, approach)
     assert draws["draw"].to_list() == list(range(40))
     kept = draws.filter(pl.col("refused").is_null())

@@ -193,6 +193,17 @@ class ParametricFit:
         starts, and the better of the two is kept: away from the bounds no resample of Hoffmann's
         data has a better basin (tests/approaches/test_parametric.py looks for one).
         """
+        problems = self.problems(resamples)
+        solution = minimise(problems, max_steps=MAX_STEPS, threads=self.threads)
+        theta = self._rescue(problems, solution)
+        few = (problems.weights > 0).sum(axis=1) < MIN_POINTS
+        parameters = self.law.natural(theta)
+        parameters[few] = np.nan
+        reason = f"fewer than {MIN_POINTS} distinct points"
+        return Refits(parameters, np.where(few, reason, ""))
+
+    def problems(self, resamples: Resamples) -> Problems:
+        """Pose every resample's objective, starting from the optimum of all runs."""
         weights = resamples.weights[:, self.observations.run[self.points]]
         log_loss = (
             np.log(self.observations.loss[self.points])[None]
@@ -200,14 +211,7 @@ class ParametricFit:
             else resamples.log_loss[:, self.points]
         )
         theta = np.repeat(self.theta, len(resamples), axis=0)
-        problems = _problems(self.law, log_loss, weights, theta, self.settings)
-        solution = minimise(problems, max_steps=MAX_STEPS, threads=self.threads)
-        theta = self._rescue(problems, solution)
-        few = (weights > 0).sum(axis=1) < MIN_POINTS
-        parameters = self.law.natural(theta)
-        parameters[few] = np.nan
-        reason = f"fewer than {MIN_POINTS} distinct points"
-        return Refits(parameters, np.where(few, reason, ""))
+        return _problems(self.law, log_loss, weights, theta, self.settings)
 
     def _rescue(self, problems: Problems, solution: Solution) -> Floats:
         """Give each problem's optimum, doubtful ones solved again from other starts."""
