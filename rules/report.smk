@@ -4,8 +4,6 @@
 # out: reports/{sweep}/report.html, report.pdf, tables/*.{csv,tex}
 #      reports/index.html    every sweep beside the papers
 
-REFERENCE = sorted(str(path) for path in Path("data/reference").glob("*.yaml"))
-
 
 rule render_report:
     input:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
@@ -522,12 +522,23 @@ class Reference(Section):
     effects: Effects = Field(repr=False)
 
 
+REFERENCE_FILES: Final = {
+    "hoffmann": "hoffmann2022.yaml",
+    "kaplan": "kaplan2020.yaml",
+    "besiroglu": "besiroglu2024.yaml",
+    "gopher_chinchilla": "gopher_chinchilla.yaml",
+    "effects": "effects.yaml",
+}
+"""The files of data/reference that reports compare with, by field of `Reference`."""
+
+
 def read_reference(folder: Path) -> Reference:
     """Read the published facts from data/reference."""
+    files = {field: folder / name for field, name in REFERENCE_FILES.items()}
     return Reference(
-        hoffmann=read_yaml(folder / "hoffmann2022.yaml", Hoffmann),
-        kaplan=read_yaml(folder / "kaplan2020.yaml", Kaplan),
-        besiroglu=read_yaml(folder / "besiroglu2024.yaml", Besiroglu),
-        gopher_chinchilla=read_yaml(folder / "gopher_chinchilla.yaml", GopherChinchilla),
-        effects=read_yaml(folder / "effects.yaml", Effects),
+        hoffmann=read_yaml(files["hoffmann"], Hoffmann),
+        kaplan=read_yaml(files["kaplan"], Kaplan),
+        besiroglu=read_yaml(files["besiroglu"], Besiroglu),
+        gopher_chinchilla=read_yaml(files["gopher_chinchilla"], GopherChinchilla),
+        effects=read_yaml(files["effects"], Effects),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from isoflop.config import LossesSettings, ReportSettings, SweepFile, read_yaml, settings_from
 from isoflop.estimates import read_draws, read_estimates
 from isoflop.files import digest
-from isoflop.reference import read_reference
+from isoflop.reference import REFERENCE_FILES, read_reference
 from isoflop.report.inputs import ReportInputs
 from isoflop.tables import Files, LeftOut, Losses, Runs, read_table
 
@@ -44,7 +44,7 @@ def read_inputs(
     """
     read = [paths.sidecar, paths.runs, paths.files, paths.losses, paths.left_out]
     read += sorted(paths.estimates.glob("*.json"))
-    read += sorted(paths.reference.glob("*.yaml"))
+    read += [paths.reference / name for name in sorted(REFERENCE_FILES.values())]
     manifest = (paths.figures / "figures.json").read_text(encoding="utf-8")
     return ReportInputs(
         sweep=sweep,
