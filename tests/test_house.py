@@ -47,7 +47,7 @@ def test_rooms_do_not_import_rooms(path: Path) -> None:
 def test_torch_is_imported_inside_the_sweep_room_only(path: Path) -> None:
     for name in imported(path):
         if name.split(".")[0] in {"torch", "tokenizers"}:
-            assert path.relative_to(PACKAGE).parts[0] == "sweep", f"{path} imports {name}"
+            assert path.relative_to(PACKAGE).parts[0] in {"sweep", "cli.py"}, f"{path}: {name}"
 
 
 def test_command_line_imports_nothing_heavy_at_the_top() -> None:
@@ -62,7 +62,7 @@ def test_command_line_imports_nothing_heavy_at_the_top() -> None:
         for node in tree.body
         if isinstance(node, ast.ImportFrom) and node.module
     }
-    assert top <= {"__future__", "pathlib", "typing", "click", "isoflop"}
+    assert top <= {"__future__", "pathlib", "sys", "typing", "click", "isoflop"}
 
 
 def rule_names() -> set[str]:
@@ -85,8 +85,8 @@ def test_every_rule_logs_under_its_own_name() -> None:
             r"^rule (\w+):\n((?:    .*\n|\n)*)", path.read_text(), re.MULTILINE
         ):
             if "shell:" in body:
-                assert f'"logs/{name}/' in body, f"{path}: rule {name}"
-                assert f'"benchmarks/{name}/' in body, f"{path}: rule {name}"
+                assert re.search(rf'"logs/{name}[./]', body), f"{path}: rule {name}"
+                assert re.search(rf'"benchmarks/{name}[./]', body), f"{path}: rule {name}"
                 assert "run:" not in body
 
 
