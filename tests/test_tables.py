@@ -99,3 +99,12 @@ def test_nan_never_enters_a_table(value: float) -> None:
     row = {"run": "a", "segment": 0, "step": 1, "train_loss": value}
     with pytest.raises(TableError, match="train_loss"):
         validated(pl.DataFrame([row | rest], schema=schema), Curves, source="here")
+
+
+@pytest.mark.parametrize("content", [None, b"no parquet"])
+def test_unreadable_table_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(TableError, match=r"a\.parquet: cannot be read as a 'LeftOut' table"):
+        read_table(path, LeftOut)

@@ -223,8 +223,17 @@ def validated(frame: pl.DataFrame, schema: type[Schema], *, source: str) -> dy.D
 
 
 def read_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
-    """Read a Parquet table and check it against its schema."""
-    return validated(pl.read_parquet(path), schema, source=str(path))
+    """Read a Parquet table and check it against its schema.
+
+    Raises
+    ------
+    TableError : there is no such file, it is no Parquet, or it does not fit its schema.
+    """
+    try:
+        frame = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TableError(f"{path}: cannot be read as a '{schema.__name__}' table: {error}") from error
+    return validated(frame, schema, source=str(path))
 
 
 def write_table(frame: pl.DataFrame, schema: type[Schema], path: Path) -> None:

@@ -238,7 +238,7 @@ def test_parts_that_differ_are_not_joined(tmp_path: Path) -> None:
         ingest(tmp_path / "s", files, "title: t\nruns:\n- {match: 'part*', run: whole}\n")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 2**32))
 def test_order_of_creation_changes_nothing(
     seed: int, tmp_path_factory: pytest.TempPathFactory
@@ -434,10 +434,8 @@ def test_sweep_without_sidecar(tmp_path: Path) -> None:
 def test_missing_facts_are_all_named_at_once_with_the_line_to_add(tmp_path: Path) -> None:
     bare = "\n".join(f"iter {n}: loss 2.0, time 1.00ms" for n in range(9)) + "\n"
     said = complaint(tmp_path, {"a.log": bare, "b.log": bare + "\n"}, "title: t\n")
-    for run in ("a", "b"):
-        assert f"run '{run}': the number of parameters is known neither" in said
-        assert f"run '{run}': the tokens per step" in said
-        assert f"run '{run}': the length of the learning-rate schedule" in said
+    for fact in ("number of parameters", "tokens per step", "length of the learning-rate schedule"):
+        assert f"runs 'a', 'b': the {fact} is known neither" in said
     assert '  - match: "a"\n    tokens_per_step: <tokens' in said
 
 

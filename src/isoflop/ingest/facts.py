@@ -7,22 +7,33 @@ that names the run, the fact and the line to add; what is missing and only usefu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from isoflop import counting
 from isoflop.ingest.sidecar import SIDECAR, Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 SHAPE: Final = (
     "layers", "d_model", "heads", "d_head", "d_ff", "vocab_size", "seq_len", "tied", "gated",
 )  # fmt: skip
+ALTERNATIVES: Final = {"schedule.steps": "schedule.tokens", "batch": "tokens_per_step"}
+"""Stating the first in sweep.yaml also replaces the second, where the log gives that one."""
 OPEN_SCHEDULES: Final = ("constant", "unknown")
 """Kinds of schedule without a length: any point of a constant rate is as good as the last."""
 SAME: Final = 0.01
 """Relative difference up to which two sources of one number agree."""
 LOSS_UNIT: Final = "nats_per_token"
+
+
+class Missing(NamedTuple):
+    """A fact that is needed and known from nowhere."""
+
+    fact: str
+    """What it is."""
+    line: str
+    """What to write in sweep.yaml."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +45,16 @@ class RunIdentity:
     facts : what was said, by dotted name, each with its origin; derived values included.
     architecture : its shape, if all of it is known.
     notes : what contradicts or is missing, in words.
-    complaints : what is missing and needed, each with the line to add.
+    missing : what is needed and unknown.
+    conflicts : where its own logs disagree, in words.
     """
 
     run: str
     facts: Mapping[str, Fact]
     architecture: counting.Architecture | None
     notes: tuple[str, ...] = ()
-    complaints: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    conflicts: tuple[str, ...] = ()
 
     def value(self, name: str) -> Any:
         """Give a fact's value, or None."""
@@ -94,42 +107,49 @@ def identify(
     needs_schedule : whether the log must come with the length of its schedule.
     """
     notes: list[str] = []
-    complaints: list[str] = []
-    facts = _merge(run, said, stated, notes, complaints)
+    conflicts: list[str] = []
+    facts = _merge(said, stated, notes, conflicts)
     architecture = _complete_architecture(facts)
     _count_params(facts, architecture)
     _count_tokens(facts)
+    notes += _gaps(facts, architecture)
+    missing = _missing(
+        facts, needs_tokens_per_step=needs_tokens_per_step, needs_schedule=needs_schedule
+    )
+    return RunIdentity(
+        run, facts, architecture, tuple(notes), tuple(missing), tuple(dict.fromkeys(conflicts))
+    )
+
+
+def _missing(
+    facts: Mapping[str, Fact], *, needs_tokens_per_step: bool, needs_schedule: bool
+) -> Iterator[Missing]:
+    """Say what is needed and unknown."""
     if "params.total" not in facts:
-        complaints.append(_no_params(run, facts))
-    if needs_tokens_per_step and "tokens_per_step" not in facts:
-        complaints.append(
-            _missing(run, "tokens per step", "tokens_per_step: <tokens in one optimiser step>")
+        lacking = [key for key in SHAPE if f"architecture.{key}" not in facts and key != "d_head"]
+        shape = ", ".join(f"{key}: <...>" for key in lacking)
+        yield Missing(
+            "number of parameters",
+            f"params: {{total: <embedding included>}}   # or architecture: {{{shape}}}",
         )
+    if needs_tokens_per_step and "tokens_per_step" not in facts:
+        yield Missing("tokens per step", "tokens_per_step: <tokens in one optimiser step>")
     open_ended = facts.get("schedule.kind", Fact("", "")).value in OPEN_SCHEDULES
     if needs_schedule and not open_ended and "schedule.tokens" not in facts:
-        complaints.append(
-            _missing(
-                run,
-                "length of the learning-rate schedule",
-                "schedule: {kind: cosine, steps: <steps>}   # or {kind: constant}, {kind: unknown}",
-            )
+        yield Missing(
+            "length of the learning-rate schedule",
+            "schedule: {kind: cosine, steps: <steps>}   # or {kind: constant}, {kind: unknown}",
         )
-    if facts.get("loss_unit", Fact(LOSS_UNIT, "")).value == "bits_per_byte" and (
-        "bytes_per_token" not in facts
-    ):
-        complaints.append(
-            _missing(run, "mean bytes of a token (for bits_per_byte)", "bytes_per_token: <bytes>")
-        )
-    notes += _gaps(facts, architecture)
-    return RunIdentity(run, facts, architecture, tuple(notes), tuple(complaints))
+    unit = facts.get("loss_unit", Fact(LOSS_UNIT, "")).value
+    if unit == "bits_per_byte" and "bytes_per_token" not in facts:
+        yield Missing("mean bytes of a token (for bits_per_byte)", "bytes_per_token: <bytes>")
 
 
 def _merge(
-    run: str,
     said: Sequence[Mapping[str, Fact]],
     stated: Mapping[str, Fact],
     notes: list[str],
-    complaints: list[str],
+    conflicts: list[str],
 ) -> dict[str, Fact]:
     """Lay the sources over one another, and say where they differ."""
     facts: dict[str, Fact] = {}
@@ -137,12 +157,15 @@ def _merge(
         for name, fact in source.items():
             known = facts.get(name)
             if known is not None and known.source == fact.source and _differ(known, fact):
-                complaints.append(
-                    f"run '{run}': its logs disagree on {name} ({known.value} and {fact.value}), "
-                    f"so they are not one run. Tell them apart by 'run:' in {SIDECAR}, or by "
+                conflicts.append(
+                    f"its logs disagree on {name} ({known.value} and {fact.value}), so they are "
+                    f"not one run. Tell them apart by 'run:' in {SIDECAR}, or by "
                     f"table.columns.run of a table."
                 )
             facts[name] = fact
+    for name, other in ALTERNATIVES.items():
+        if name in stated and other not in stated:
+            facts.pop(other, None)
     for name, fact in stated.items():
         known = facts.get(name)
         if known is not None and _differ(known, fact):
@@ -195,26 +218,6 @@ def _count_tokens(facts: dict[str, Fact]) -> None:
     per_step, steps = facts.get("tokens_per_step"), facts.get("schedule.steps")
     if "schedule.tokens" not in facts and per_step and steps:
         facts["schedule.tokens"] = Fact(float(per_step.value) * float(steps.value), steps.source)
-
-
-def _no_params(run: str, facts: Mapping[str, Fact]) -> str:
-    """Complain about an unknown N, and say what of the architecture is already known."""
-    lacking = [key for key in SHAPE if f"architecture.{key}" not in facts and key != "d_head"]
-    shape = ", ".join(f"{key}: <...>" for key in lacking)
-    return _missing(
-        run,
-        "number of parameters",
-        f"params: {{total: <parameters, embedding included>}}   # or architecture: {{{shape}}}",
-    )
-
-
-def _missing(run: str, what: str, line: str) -> str:
-    return (
-        f"run '{run}': the {what} is known neither from the log nor from {SIDECAR}. "
-        f"Add under 'runs:' in {SIDECAR} (or its keys under 'facts:' if all runs share it):\n"
-        f'  - match: "{run}"\n'
-        f"    {line}"
-    )
 
 
 def _gaps(facts: Mapping[str, Fact], architecture: counting.Architecture | None) -> list[str]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
-from isoflop.ingest.parsed import Parsed, parse
+from isoflop.ingest.cache import parse
 from isoflop.ingest.patterns import readable_formats, recognise
 from isoflop.ingest.source import RawFile
 
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.config import SweepFile
+    from isoflop.ingest.parsed import Parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +107,17 @@ def _judged(log: Log, parsed: Parsed) -> Log:
         return log.rejected(parsed.refused)
     for rows, reason in parsed.left_out:
         log = log.noted(f"{rows} rows left out: {reason}")
-    if parsed.records.height == parsed.restarts and parsed.left_out:
+    if not parsed.lines and parsed.left_out:
         return log.rejected(f"no row is left ({log.reason})")
-    if parsed.records.height == parsed.restarts:
+    if not parsed.lines:
         return log.rejected("cut before its first record" if parsed.truncated else "no records")
-    if not advances(parsed.records):
+    if not any(run.advances for run in parsed.runs):
         return log.rejected("no record after the first step")
     for remark in parsed.remarks:
         log = log.noted(remark)
     if parsed.lines_unread:
         log = log.noted(f"{parsed.lines_unread} lines look like records and cannot be read")
     return log
-
-
-def advances(records: pl.DataFrame) -> bool:
-    """Whether any record tells of a trained model."""
-    return bool(records.select(((pl.col("step") > 0) | (pl.col("tokens") > 0)).any()).item())
 
 
 def _without_copies(logs: Sequence[Log]) -> list[Log]:

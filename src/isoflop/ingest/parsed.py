@@ -1,20 +1,12 @@
-"""What one raw file says, gathered from its reader's events, and kept in the cache.
-
-The cache's key is the digest of the raw bytes, the reader's name and version, and the column map
-where the format needs one. Facts from sweep.yaml come later, so editing them reads nothing anew.
-"""
+"""What one raw file says, gathered from its reader's events."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from isoflop.config import RunFacts
-from isoflop.files import replacing
 from isoflop.ingest.events import (
     Ended,
     Evaluation,
@@ -28,18 +20,11 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.formats import reader
-from isoflop.ingest.refused import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable
 
-    from isoflop.config import TableMap
-    from isoflop.ingest.source import RawFile
-
-LAYOUT: Final = 1
-"""Raised when the cached form below changes."""
+    from isoflop.config import RunFacts
 
 BATCH: Final = 65_536
 """Records gathered before they are packed: as Python objects they take ten times the memory."""
@@ -73,12 +58,22 @@ class ParsedRun:
     facts : what the log says besides the curve, one entry per header.
     status : how it ended, if the log says so.
     excluded : why sweep.yaml's table map leaves it out, if it does.
+    lines : its training and evaluation records.
+    restarts : restarts that the log itself names.
+    counts_steps : whether some of its records give no D.
+    advances : whether some record tells of a trained model.
+    eval_sets : the eval sets it has a loss on, sorted.
     """
 
     name: str
     facts: tuple[RunFacts, ...] = ()
     status: str | None = None
     excluded: str | None = None
+    lines: int = 0
+    restarts: int = 0
+    counts_steps: bool = False
+    advances: bool = False
+    eval_sets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,44 +100,18 @@ class Parsed:
     refused: str | None = None
 
     @property
+    def lines(self) -> int:
+        """Training and evaluation records."""
+        return sum(run.lines for run in self.runs)
+
+    @property
     def restarts(self) -> int:
         """Restarts that the log itself names."""
-        return self.records.filter(pl.col("kind") == "restart").height
-
-
-def parse(
-    file: RawFile, format_name: str, *, table: TableMap | None, cache: Path | None
-) -> tuple[Parsed, bool]:
-    """Read a raw file, or take what an earlier reading left in the cache.
-
-    Parameters
-    ----------
-    file : the raw file.
-    format_name : a format that has a reader.
-    table : column map; counts for generic tables only.
-    cache : folder of the cache; None reads anew.
-
-    Returns
-    -------
-    What the file says, and whether it came from the cache. Hit or miss gives equal values.
-    """
-    module = reader(format_name)
-    hints = None if table is None or format_name != "table" else table.model_dump_json()
-    key = json.dumps([LAYOUT, file.digest, format_name, module.VERSION, hints])
-    entry = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.parquet" if cache else None
-    if entry is not None and (found := _read_entry(entry)) is not None:
-        return found, True
-    try:
-        parsed = gather(module.read(file, table if format_name == "table" else None))
-    except RefusedError as refusal:
-        parsed = Parsed((), pl.DataFrame(schema=RECORDS), refused=str(refusal))
-    if entry is not None:
-        _write_entry(parsed, entry)
-    return parsed, False
+        return sum(run.restarts for run in self.runs)
 
 
 def gather(events: Iterable[Event]) -> Parsed:
-    """Gather a reader's events into tables."""
+    """Gather a reader's events."""
     runs: dict[str, _Run] = {}
     rows: list[tuple[Any, ...]] = []
     batches: list[pl.DataFrame] = []
@@ -152,8 +121,7 @@ def gather(events: Iterable[Event]) -> Parsed:
     for event in events:
         match event:
             case Point() | Evaluation() | Restart():
-                # a run that goes on after it crashed has not crashed
-                runs.setdefault(event.run, _Run()).status = None
+                runs.setdefault(event.run, _Run()).count(event)
                 rows.append(_row(event))
                 if len(rows) == BATCH:
                     batches.append(pl.DataFrame(rows, schema=RECORDS, orient="row"))
@@ -169,9 +137,7 @@ def gather(events: Iterable[Event]) -> Parsed:
             case _:
                 runs.setdefault(event.run, _Run()).note(event)
     return Parsed(
-        runs=tuple(
-            ParsedRun(name, tuple(r.facts), r.status, r.excluded) for name, r in runs.items()
-        ),
+        runs=tuple(run.parsed(name) for name, run in runs.items()),
         records=pl.concat([*batches, pl.DataFrame(rows, schema=RECORDS, orient="row")]),
         lines_unread=unread,
         truncated=truncated,
@@ -182,13 +148,19 @@ def gather(events: Iterable[Event]) -> Parsed:
 
 @dataclass(slots=True)
 class _Run:
-    """What is known of a run besides its records, while its file is read."""
+    """A run while its file is read; fields as in `ParsedRun`."""
 
     facts: list[RunFacts] = field(default_factory=list)
     status: str | None = None
     excluded: str | None = None
+    lines: int = 0
+    restarts: int = 0
+    counts_steps: bool = False
+    advances: bool = False
+    eval_sets: set[str] = field(default_factory=set)
 
     def note(self, event: Facts | Ended | Excluded) -> None:
+        """Take in what is no record."""
         match event:
             case Facts(facts):
                 self.facts.append(facts)
@@ -196,6 +168,33 @@ class _Run:
                 self.status = status
             case Excluded(reason):
                 self.excluded = reason
+
+    def count(self, event: Point | Evaluation | Restart) -> None:
+        """Take in that there is a record."""
+        self.status = None  # a run that goes on after it crashed has not crashed
+        if isinstance(event, Restart):
+            self.restarts += 1
+            return
+        self.lines += 1
+        tokens = _known(event.tokens, event.step)
+        self.counts_steps |= tokens is None
+        self.advances |= event.step > 0 or bool(tokens)
+        if isinstance(event, Evaluation) and event.metric == "loss":
+            self.eval_sets.add(event.eval_set)
+
+    def parsed(self, name: str) -> ParsedRun:
+        """Close the run."""
+        return ParsedRun(
+            name=name,
+            facts=tuple(self.facts),
+            status=self.status,
+            excluded=self.excluded,
+            lines=self.lines,
+            restarts=self.restarts,
+            counts_steps=self.counts_steps,
+            advances=self.advances,
+            eval_sets=tuple(sorted(self.eval_sets)),
+        )
 
 
 def _row(event: Point | Evaluation | Restart) -> tuple[Any, ...]:
@@ -213,57 +212,3 @@ def _row(event: Point | Evaluation | Restart) -> tuple[Any, ...]:
 def _known(tokens: float | None, step: int) -> float | None:
     """Give D; some trainers log 0 throughout unless told to count."""
     return None if tokens == 0 and step > 0 else tokens
-
-
-def _write_entry(parsed: Parsed, entry: Path) -> None:
-    """Write a cache entry: the records as Parquet, everything else as its metadata."""
-    rest = {
-        "runs": [
-            {
-                "name": run.name,
-                "facts": [facts.model_dump(mode="json", exclude_none=True) for facts in run.facts],
-                "status": run.status,
-                "excluded": run.excluded,
-            }
-            for run in parsed.runs
-        ],
-        "lines_unread": parsed.lines_unread,
-        "truncated": parsed.truncated,
-        "left_out": parsed.left_out,
-        "remarks": parsed.remarks,
-        "refused": parsed.refused,
-    }
-    with replacing(entry) as temporary:
-        parsed.records.write_parquet(
-            temporary, compression="zstd", metadata={"isoflop": json.dumps(rest)}
-        )
-
-
-def _read_entry(entry: Path) -> Parsed | None:
-    """Read a cache entry; None if there is none, or it is damaged."""
-    if not entry.exists():
-        return None
-    try:
-        rest: Mapping[str, Any] = json.loads(pl.read_parquet_metadata(entry)["isoflop"])
-        records = pl.read_parquet(entry)
-    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError):
-        return None
-    if records.schema != RECORDS:
-        return None
-    return Parsed(
-        runs=tuple(
-            ParsedRun(
-                run["name"],
-                tuple(RunFacts.model_validate(facts) for facts in run["facts"]),
-                run["status"],
-                run["excluded"],
-            )
-            for run in rest["runs"]
-        ),
-        records=records,
-        lines_unread=rest["lines_unread"],
-        truncated=rest["truncated"],
-        left_out=tuple((count, reason) for count, reason in rest["left_out"]),
-        remarks=tuple(rest["remarks"]),
-        refused=rest["refused"],
-    )

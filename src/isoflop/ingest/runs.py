@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.counting import FLOPS_CONVENTIONS
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
-from isoflop.ingest.facts import LOSS_UNIT, RunIdentity, identify
-from isoflop.ingest.fates import Log, advances
+from isoflop.ingest.facts import RunIdentity, identify
 from isoflop.ingest.formats import reader
 from isoflop.ingest.parsed import RECORDS, ParsedRun
-from isoflop.ingest.segments import with_segments
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from isoflop.config import RunFacts, SweepFile
+    from isoflop.ingest.fates import Log
 
 TUNING: Final = "learning-rate tuning"
 
@@ -38,12 +35,6 @@ class Part:
     """Facts from configuration files, and the names of these files."""
     formulas: frozenset[str]
     """Values that a table's map computes rather than reads."""
-
-    @property
-    def lacks_tokens(self) -> bool:
-        """Whether D must be counted from steps."""
-        lines = self.records.filter(pl.col("kind") != "restart")
-        return bool(lines["tokens"].has_nulls())
 
     def said(self) -> list[dict[str, side.Fact]]:
         """Give the facts that the log says, one mapping per header."""
@@ -91,11 +82,16 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
     table = side.file_table(sidecar, log.file.name) if log.format == "table" else None
     columns = table.columns.items() if table is not None else ()
     formulas = frozenset(name for name, origin in columns if origin.formula is not None)
-    by_run = log.parsed.records.partition_by("run", as_dict=True, maintain_order=True)
+    records = log.parsed.records
+    of_run = (
+        {(run.name,): records for run in log.parsed.runs}
+        if len(log.parsed.runs) == 1
+        else records.partition_by("run", as_dict=True, maintain_order=True)
+    )
     return [
-        (log.run or run.name or log.file.stem, Part(log, run, records, config, formulas))
+        (log.run or run.name or log.file.stem, Part(log, run, of_run[run.name,], config, formulas))
         for run in log.parsed.runs
-        if (records := by_run.get((run.name,))) is not None and advances(records)
+        if run.advances
     ]
 
 
@@ -170,7 +166,7 @@ class Run:
             name,
             said=said,
             stated=side.stated_facts(sidecar, name, paths),
-            needs_tokens_per_step=any(part.lacks_tokens for part in parts),
+            needs_tokens_per_step=any(part.run.counts_steps for part in parts),
             needs_schedule=not finished_row,
         )
         role = identity.value("role") or "fit"
@@ -180,38 +176,30 @@ class Run:
             excluded = TUNING
         return cls(identity, tuple(parts), excluded)
 
-    def records(self) -> pl.DataFrame:
-        """Join the run's records, with segments and what turns them into tables."""
+    @property
+    def eval_sets(self) -> list[str]:
+        """The eval sets it has a loss on."""
+        return sorted({name for part in self.parts for name in part.run.eval_sets})
+
+    @property
+    def primary_eval(self) -> str | None:
+        """The eval set whose loss is the run's; the only one, unless stated."""
+        stated: str | None = self.identity.value("primary_eval")
+        return stated or (self.eval_sets[0] if len(self.eval_sets) == 1 else None)
+
+    def pieces(self) -> list[pl.DataFrame]:
+        """List the run's records file by file, a restart between files."""
         pieces: list[pl.DataFrame] = []
         for part in self.parts:
             if pieces:
                 pieces.append(_FILE_BREAK)
             pieces.append(part.records)
-        identity = self.identity
-        sets = _eval_sets(self.parts)
-        primary = identity.value("primary_eval") or (sets[0] if len(sets) == 1 else None)
-        unit = identity.value("loss_unit") or LOSS_UNIT
-        per_byte = math.log(2.0) * (identity.value("bytes_per_token") or math.nan)
-        factor = {"bits_per_token": math.log(2.0), "bits_per_byte": per_byte}.get(unit, 1.0)
-        flops = {
-            f"per_token_{c}": pl.lit(identity.flops_per_token(c), dtype=pl.Float64)
-            for c in FLOPS_CONVENTIONS
-        }
-        return with_segments(pl.concat(pieces)).with_columns(
-            run=pl.lit(self.name),
-            tokens_per_step=pl.lit(identity.value("tokens_per_step"), dtype=pl.Float64),
-            primary=pl.col("eval_set").eq_missing(pl.lit(primary, dtype=pl.String)),
-            loss_factor=pl.lit(factor),
-            perplexity=pl.lit(unit == "perplexity"),
-            loss_kind=pl.lit(identity.value("loss_kind"), dtype=pl.String),
-            **flops,
-        )
+        return pieces
 
     def complaints(self) -> list[str]:
-        """List what is missing, each with the line to add."""
-        sets = _eval_sets(self.parts)
-        primary = self.identity.value("primary_eval")
-        lines = list(self.identity.complaints)
+        """List what contradicts itself, each with the way out."""
+        sets, primary = self.eval_sets, self.identity.value("primary_eval")
+        lines = [f"run '{self.name}': {conflict}" for conflict in self.identity.conflicts]
         if primary is None and len(sets) > 1:
             lines.append(
                 f"run '{self.name}': its log has {len(sets)} eval sets ({', '.join(sets)}); "
@@ -231,12 +219,3 @@ _FILE_BREAK = pl.DataFrame({"run": [""], "kind": ["restart"]}).select(
       for n, t in RECORDS.items())
 )  # fmt: skip
 """A new file of the same run begins: a restart whose step the log does not say."""
-
-
-def _eval_sets(parts: Sequence[Part]) -> list[str]:
-    """Name the eval sets that a run has a loss on."""
-    sets: set[str] = set()
-    for part in parts:
-        losses = part.records.filter(pl.col("metric") == "loss")
-        sets.update(losses["eval_set"].drop_nulls())
-    return sorted(sets)

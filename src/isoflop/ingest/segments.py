@@ -15,25 +15,47 @@ if TYPE_CHECKING:
 
 
 def with_segments(records: pl.DataFrame) -> pl.DataFrame:
-    """Split a run into segments, and drop records that only repeat an earlier one.
+    """Split runs into segments, and drop records that only repeat an earlier one.
 
     Parameters
     ----------
-    records : one run's records in the order of its logs, columns as in `parsed.RECORDS`, training
-        and evaluation lines and marked restarts. A step that goes back is a restart without mark,
-        unless the line says the very same again: then it is a second rank's or a copied line.
+    records : training and evaluation lines and marked restarts of any runs, each run's together and
+        in the order of its logs; columns as in `parsed.RECORDS`. A step that goes back is a restart
+        without mark, unless the line says the very same again: then it is a second rank's or a
+        copied line.
 
     Returns
     -------
     The training and evaluation records without repetitions, in order, with columns
 
     segment : 0, and one more after each restart that has records.
-    superseded : whether a later segment replaced the record.
+    superseded : whether a later segment of the run replaced the record.
     """
-    if _is_one_segment(records):
-        return records.with_columns(
-            segment=pl.lit(0, dtype=pl.Int64), superseded=pl.lit(value=False)
-        )
+    plain = records.with_columns(segment=pl.lit(0, dtype=pl.Int64), superseded=pl.lit(value=False))
+    eventful = _eventful_runs(records)
+    if not eventful:
+        return plain
+    pieces = [
+        _divided(run) if run["run"][0] in eventful else run
+        for run in plain.partition_by("run", maintain_order=True)
+    ]
+    return pl.concat(pieces)
+
+
+def _eventful_runs(records: pl.DataFrame) -> frozenset[str]:
+    """Name the runs in which anything is marked, goes back or is repeated: few, in most sweeps."""
+    key = ("run", "kind", "step", "eval_set", "metric")
+    told = records.select(
+        "run",
+        eventful=(pl.col("kind") == "restart")
+        | (pl.col("step").diff().over("run", "kind") < 0).fill_null(value=False)
+        | pl.struct(key).is_duplicated(),
+    )
+    return frozenset(told.filter("eventful")["run"].unique())
+
+
+def _divided(records: pl.DataFrame) -> pl.DataFrame:
+    """Divide one run into its segments, record by record."""
     kept: list[int] = []
     segments: list[int] = []
     resumed_at: dict[int, int | None] = {}
@@ -48,15 +70,6 @@ def with_segments(records: pl.DataFrame) -> pl.DataFrame:
         .with_columns(superseded=pl.col("step") >= pl.col("replayed_from").fill_null(2**62))
         .drop("replayed_from")
     )
-
-
-def _is_one_segment(records: pl.DataFrame) -> bool:
-    """Whether nothing is marked, goes back or is repeated, as in most logs."""
-    if (records["kind"] == "restart").any():
-        return False
-    by_kind = records.group_by("kind").agg((pl.col("step").diff() < 0).any().alias("back"))
-    said = records.select("kind", "step", "eval_set", "metric")
-    return not by_kind["back"].any() and not said.is_duplicated().any()
 
 
 def _walk(records: pl.DataFrame) -> Iterator[tuple[int, int, int | None]]:

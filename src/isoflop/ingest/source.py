@@ -80,7 +80,7 @@ class RawFile:
         if magic.startswith(_GZIP):
             return gzip.open(self.path, "rb")
         if magic == _ZSTD:
-            import pyarrow as pa  # noqa: PLC0415  costs 0.2 s, and few logs need it
+            import pyarrow as pa
 
             return pa.input_stream(str(self.path), compression="zstd")
         return self.path.open("rb")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.config import IngestSettings, SweepFile
+    from isoflop.ingest.facts import Missing
+
+
+LINES_SHOWN: Final = 3
+"""Runs for which the lines to add are written out; the others take the same."""
 
 
 class EmptySweepError(IsoflopError):
@@ -136,6 +141,27 @@ def _complain(folder: Path, runs: Sequence[Run], logs: Sequence[Log], sidecar: S
     slips = unmatched(sidecar, matched)
     if slips:
         raise ConfigError("\n".join(f"{folder / SIDECAR}: {line}" for line in slips))
-    complaints = [line for run in runs for line in run.complaints()]
+    complaints = [line for run in runs for line in run.complaints()] + _missing_facts(runs)
     if complaints:
         raise MissingFactError(f"{folder / SIDECAR} must say more:\n" + "\n".join(complaints))
+
+
+def _missing_facts(runs: Sequence[Run]) -> list[str]:
+    """Complain of each fact that runs lack once, naming the runs and the lines to add."""
+    lacking: dict[Missing, list[str]] = {}
+    for run in runs:
+        for missing in run.identity.missing:
+            lacking.setdefault(missing, []).append(run.name)
+    complaints = []
+    for missing, names in lacking.items():
+        who = ", ".join(f"'{name}'" for name in names)
+        lines = "".join(
+            f'\n  - match: "{name}"\n    {missing.line}' for name in names[:LINES_SHOWN]
+        )
+        more = "\n  ..." if len(names) > LINES_SHOWN else ""
+        complaints.append(
+            f"{'run' if len(names) == 1 else 'runs'} {who}: the {missing.fact} is known neither "
+            f"from the log nor from {SIDECAR}. Add under 'runs:' in {SIDECAR}, or once under "
+            f"'facts:' if all runs share it:{lines}{more}"
+        )
+    return complaints

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
-from isoflop.ingest.facts import SHAPE
+from isoflop.ingest.facts import LOSS_UNIT, SHAPE
 from isoflop.ingest.gates import curve_facts, doubts
+from isoflop.ingest.segments import with_segments
 from isoflop.tables import Files, Runs
 
 if TYPE_CHECKING:
@@ -24,21 +26,59 @@ FINISHED_SHARE: Final = 0.99
 
 
 def records_of(runs: Sequence[Run]) -> pl.DataFrame:
-    """All runs' records, in our units: nats per token, D for every record."""
-    losses = {
-        column: pl.when("perplexity")
-        .then(pl.col(column).log())
-        .otherwise(pl.col(column) * pl.col("loss_factor"))
-        for column in ("train_loss", "value")
-    }
-    is_loss = pl.col("metric") == "loss"
-    records = pl.concat(run.records() for run in runs)
-    return records.with_columns(
-        tokens=pl.coalesce("tokens", pl.col("step") * pl.col("tokens_per_step")),
-        train_loss=losses["train_loss"],
-        value=pl.when(is_loss).then(losses["value"]).otherwise("value"),
-        primary=pl.col("primary") & is_loss,
+    """Join all runs' records, in segments and in our units: nats per token, D for every record."""
+    pieces = [(run.name, piece) for run in runs for piece in run.pieces()]
+    names = pl.Series("run", [name for name, _ in pieces])
+    lengths = [piece.height for _, piece in pieces]
+    place = pl.Series(np.repeat(np.arange(len(pieces)), lengths))
+    records = pl.concat([piece for _, piece in pieces]).with_columns(names.gather(place))
+    facts = pl.DataFrame([_conversions(run) for run in runs], schema=_CONVERSIONS)
+    is_loss = (pl.col("metric") == "loss").fill_null(value=False)
+
+    def in_nats(column: str) -> pl.Expr:
+        logged = pl.col(column)
+        scaled = logged * pl.col("loss_factor")
+        return pl.when("perplexity").then(logged.log()).otherwise(scaled)
+
+    return (
+        with_segments(records)
+        .join(facts, on="run", how="left", maintain_order="left")
+        .with_columns(
+            tokens=pl.coalesce("tokens", pl.col("step") * pl.col("tokens_per_step")),
+            train_loss=in_nats("train_loss"),
+            value=pl.when(is_loss).then(in_nats("value")).otherwise("value"),
+            primary=is_loss & (pl.col("eval_set") == pl.col("primary_eval")).fill_null(value=False),
+        )
     )
+
+
+_CONVERSIONS: Final = pl.Schema(
+    {
+        "run": pl.String,
+        "tokens_per_step": pl.Float64,
+        "primary_eval": pl.String,
+        "loss_factor": pl.Float64,
+        "perplexity": pl.Boolean,
+        "loss_kind": pl.String,
+        **{f"per_token_{convention}": pl.Float64 for convention in FLOPS_CONVENTIONS},
+    }
+)
+
+
+def _conversions(run: Run) -> dict[str, Any]:
+    """Say what turns a run's records into our units."""
+    identity = run.identity
+    unit = identity.value("loss_unit") or LOSS_UNIT
+    per_byte = math.log(2.0) * (identity.value("bytes_per_token") or math.nan)
+    return {
+        "run": run.name,
+        "tokens_per_step": identity.value("tokens_per_step"),
+        "primary_eval": run.primary_eval,
+        "loss_factor": {"bits_per_token": math.log(2.0), "bits_per_byte": per_byte}.get(unit, 1.0),
+        "perplexity": unit == "perplexity",
+        "loss_kind": identity.value("loss_kind"),
+        **{f"per_token_{c}": identity.flops_per_token(c) for c in FLOPS_CONVENTIONS},
+    }
 
 
 def _finite(column: str | pl.Expr) -> pl.Expr:
@@ -112,7 +152,7 @@ def files_table(sweep: str, logs: Sequence[Log]) -> pl.DataFrame:
                 "bytes": log.file.size,
                 "format": log.format,
                 "runner_up": log.runner_up,
-                "rows": parsed.records.height - parsed.restarts if parsed else 0,
+                "rows": parsed.lines if parsed else 0,
                 "rows_left_out": sum(rows for rows, _ in parsed.left_out) if parsed else 0,
                 "lines_unread": parsed.lines_unread if parsed else 0,
                 "restarts": parsed.restarts if parsed else 0,
@@ -141,7 +181,7 @@ def _run_row(sweep: str, run: Run, curve: dict[str, Any], sidecar: SweepFile) ->
     notes = [*identity.notes, *doubts(identity, curve)]
     per_step = identity.value("tokens_per_step")
     warmup = identity.value("schedule.warmup_steps")
-    counted = any(part.lacks_tokens or "tokens" in part.formulas for part in run.parts)
+    counted = any(part.run.counts_steps or "tokens" in part.formulas for part in run.parts)
     shape = {key: identity.value(f"architecture.{key}") for key in SHAPE}
     params = {f"params_{c}": identity.value(f"params.{c}") for c in PARAMS_CONVENTIONS}
     origins = {f"params_{c}_source": identity.source(f"params.{c}") for c in PARAMS_CONVENTIONS}
