@@ -689,7 +689,7 @@ class ProfilesSettings(Section):
     interpolate: bool = False
     """Read each curve at exactly the budget where the run reaches it, instead of its end."""
     outliers: float | None = Field(default=None, gt=0.0)
-    """Leave out points further from their budget's parabola than so many robust sd; none if null."""
+    """Leave out runs further than so many sd from the parabola through the others; none if null."""
     edge: Literal["refuse", "keep"] = "refuse"
     """refuse: leave a budget out whose minimum lies at or beyond its smallest or largest size."""
     weights: Literal["equal", "variance"] = "equal"

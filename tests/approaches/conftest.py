@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -13,7 +14,6 @@ from isoflop.approaches.simulate import isoflop_design, simulate
 from isoflop.config import CountingSettings
 from isoflop.laws import ChinchillaLaw
 from isoflop.tables import Losses, validated
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import get_args, TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import polars as pl
@@ -23,9 +23,10 @@ from isoflop.estimates import Approach, Estimate, Provenance, Refusal, read_esti
 from isoflop.tables import Losses, write_table
 
 if TYPE_CHECKING:
-    from isoflop.laws import ChinchillaLaw
-    from isoflop.approaches.observations import Observations
     from pathlib import Path
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.laws import ChinchillaLaw
 
 APPROACHES = get_args(Approach)
 PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
 from isoflop.approaches.frontier import grid_curves, hull_points, lower_hull
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from isoflop.approaches.solver import Problems, minimise
 from isoflop.config import BootstrapSettings, CountingSettings, ParametricSettings
 from isoflop.errors import UnderdeterminedError
 from isoflop.laws import ChinchillaLaw
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
@@ -115,15 +115,15 @@ def test_the_mean_objective_stops_short(epoch240: Observations, fit240: Parametr
 
 
 def test_no_draw_has_a_better_basin_elsewhere(fit240: ParametricFit) -> None:
-    """Solved again from 81 far starts, no draw ends lower than from the optimum of all runs."""
-    resamples = resample(fit240, BootstrapSettings(draws=40, seed=9))
+    """Solved again from 36 far starts, no draw ends lower than from the optimum of all runs."""
+    resamples = resample(fit240, BootstrapSettings(draws=8, seed=9))
     problems = fit240.problems(resamples)
     near = minimise(problems, max_steps=500)
-    levels, exponents = (-2.0, -0.5, 0.5), (0.1, 0.4, 1.0)
+    levels, exponents = (-2.0, 0.0), (0.1, 0.4, 1.0)
     far = np.array(
         [[0.0, a, b, x, y] for a, b, x, y in product(levels, levels, exponents, exponents)]
     )
-    for draw in range(40):
+    for draw in range(8):
         again = problems.pick(np.full(len(far), draw), far)
         eased = minimise(replace(again, delta=0.1), tolerance=1e-2, max_steps=60)
         eased = minimise(replace(again, starts=eased.theta, delta=0.01), tolerance=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -17,12 +18,12 @@ from isoflop.approaches.resampling import resample
 from isoflop.approaches.simulate import isoflop_design, simulate
 from isoflop.config import BootstrapSettings, CountingSettings, ProfilesSettings
 from isoflop.errors import UnderdeterminedError
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from isoflop.laws import ChinchillaLaw
-    from isoflop.approaches.observations import Observations
     from pathlib import Path
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.laws import ChinchillaLaw
 
 COUNTING = CountingSettings()
 PAPER = (6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21)
@@ -155,7 +156,7 @@ def test_too_few_minima_are_an_error_that_says_where(law: ChinchillaLaw) -> None
 def test_refused_draws_are_counted(law: ChinchillaLaw) -> None:
     """With a valley at the grid's edge some resamples have no minimum: they must not vanish."""
     fitted = fit_profiles(
-        final_noise(shifted(law, 2.6), 0.01, 3), settings_of(min_budgets=4), COUNTING
+        final_noise(shifted(law, 2.2), 0.004, 3), settings_of(min_budgets=4), COUNTING
     )
     refits = fitted.refit(resample(fitted, BootstrapSettings(draws=400)))
     refused = refits.refusals != ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -12,7 +14,6 @@ from isoflop.approaches.resampling import resample
 from isoflop.approaches.solver import Model, Problems, minimise
 from isoflop.approaches.sums import SumOfPowers, Term
 from isoflop.config import BootstrapSettings, CountingSettings, ParametricSettings
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations

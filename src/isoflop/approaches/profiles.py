@@ -66,6 +66,20 @@ class ProfilesFit:
         return self.observations.counting
 
     @cached_property
+    def outlying(self) -> NDArray[np.intp]:
+        """Runs far off the parabola through the others of their budget, by the outlier rule.
+
+        Judged once, on all runs: in a resample that draws an outlier twice, each would hide the
+        other.
+        """
+        limit = self.settings.outliers
+        if limit is None:
+            return np.empty(0, dtype=np.intp)
+        return np.concatenate(
+            [g.run[_deleted_residuals(*self._axes(g, g.loss[None])) > limit] for g in self.groups]
+        )
+
+    @cached_property
     def valleys(self) -> Valleys:
         """The minima from all runs."""
         return self._valleys(Resamples(np.ones((1, self.observations.n_runs))))
@@ -83,7 +97,7 @@ class ProfilesFit:
         for group in self.groups:
             own = group.point >= 0
             x, y = self._axes(group, group.loss[None, :])
-            weights = self._kept(x, y, everything[:, group.run])
+            weights = self._kept(group, y, everything[:, group.run])
             curve = fit_parabolas(x, y, weights)(x)[0]
             if np.isfinite(curve).all() and curve.min() > 0:
                 fitted[group.point[own]] = np.log(curve[own])
@@ -125,7 +139,7 @@ class ProfilesFit:
             own = group.point >= 0
             loss = np.where(own, np.exp(resamples.log_loss[:, group.point]), loss)
         x, y = self._axes(group, loss)
-        weights = self._kept(x, y, resamples.weights[:, group.run])
+        weights = self._kept(group, y, resamples.weights[:, group.run])
         if self.settings.curve == "akima":
             place, log_loss = akima_minima(x, np.log(y), weights)
             curved = np.isfinite(place)
@@ -143,10 +157,9 @@ class ProfilesFit:
         x = group.log_params if self.settings.axis == "params" else group.log_tokens
         return x, np.broadcast_to(loss, (len(loss), len(x)))
 
-    def _kept(self, x: Floats, y: Floats, weights: Floats) -> Floats:
-        """Apply the window and the outlier rule to the weights, (rows, points)."""
-        if self.settings.outliers is not None:
-            weights = _without_outliers(x, y, weights, self.settings.outliers)
+    def _kept(self, group: BudgetGroup, y: Floats, weights: Floats) -> Floats:
+        """Apply the outlier rule and the window to the weights, (rows, points)."""
+        weights = np.where(np.isin(group.run, self.outlying), 0.0, weights)
         if self.settings.window is not None:
             weights = _lowest(y, weights, self.settings.window)
         return weights
@@ -191,7 +204,7 @@ class ProfilesFit:
     def _profile(self, i: int) -> dict[str, Any]:
         group = self.groups[i]
         x, y = self._axes(group, group.loss[None, :])
-        weights = self._kept(x, y, np.ones((1, len(x))))
+        weights = self._kept(group, y, np.ones((1, len(x))))
         parabola = fit_parabolas(x, y, weights)
         accepted = bool(self.valleys.accepted[0, i])
         return {
@@ -242,6 +255,9 @@ class ProfilesFit:
             for profile in self.diagnostics()["profiles"]
             if not profile["accepted"]
         ]
+        if len(self.outlying):
+            names = ", ".join(self.observations.runs[run] for run in self.outlying)
+            cautions.append(f"Left out as far off the parabola of their budget: {names}.")
         if accepted.sum() <= 4:
             spread = np.log10(max(self.budgets()) / min(self.budgets()))
             cautions.append(
@@ -318,11 +334,19 @@ def _lowest(y: Floats, weights: Floats, window: int) -> Floats:
     return weights * kept
 
 
-def _without_outliers(x: Floats, y: Floats, weights: Floats, limit: float) -> Floats:
-    """Drop points beyond ``limit`` robust sd (1.4826 MAD) of a first parabola through all."""
-    residual = np.abs(y - fit_parabolas(x, y, weights)(x))
-    spread = 1.4826 * np.nanmedian(np.where(weights > 0, residual, np.nan), axis=1)
-    return np.where(residual > limit * spread[:, None], 0.0, weights)
+def _deleted_residuals(x: Floats, y: Floats) -> Floats:
+    """Give each point's distance from the parabola through the others, in units of its sd.
+
+    Externally studentised residuals (Cook and Weisberg 1982, section 2.2.1): unlike plain ones they
+    do not let an outlier bend the curve towards itself.
+    """
+    t = x - x.mean()
+    design = np.linalg.qr(np.stack([np.ones_like(t), t, t * t], axis=1))[0]
+    leverage = np.vecdot(design, design)
+    residual = y[0] - design @ (design.T @ y[0])
+    rest = residual @ residual - residual**2 / (1.0 - leverage)
+    variance = np.maximum(rest, 1e-30) / max(len(x) - 4, 1)
+    return np.asarray(np.abs(residual) / np.sqrt(variance * (1.0 - leverage)))
 
 
 def _vertex_variance(x: Floats, y: Floats) -> float:
