@@ -2,20 +2,26 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
 from tests.sweep.example_design import design, shortened, write_corpus  # noqa: E402
 
+from isoflop.cli import main  # noqa: E402
 from isoflop.counting import Architecture, flops_per_token, params  # noqa: E402
 from isoflop.errors import ConfigError  # noqa: E402
 from isoflop.sweep.corpus import CorpusError  # noqa: E402
 from isoflop.sweep.model import build_model, count_params, rotary_tables  # noqa: E402
 from isoflop.sweep.plan import plan_sweep  # noqa: E402
+from isoflop.sweep.plan_file import write_plan  # noqa: E402
 from isoflop.sweep.raw_log import RawLog, RawLogError, read_log  # noqa: E402
 from isoflop.sweep.train import (  # noqa: E402
     Folders,
@@ -159,6 +165,70 @@ def test_resumed_run_equals_the_uninterrupted_one(folders: Folders, killed_after
         assert {line["step"]: line[key] for line in records(plan, folders, kind)} == {
             line["step"]: line[key] for line in records(plan, whole, kind)
         }
+
+
+KILLED = """
+import sys
+from pathlib import Path
+
+import torch
+
+from isoflop.sweep.plan_file import read_plan
+from isoflop.sweep.train import Folders, Progress, train_run
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+plan = read_plan(folder / "plan.yaml")
+train_run(
+    plan,
+    plan.runs[0],
+    folders=Folders(folder / "recipes", folder / "corpora", folder / "raw", folder / "checkpoints"),
+    device="cpu",
+    progress=Progress(say=lambda line: print(line, flush=True), bar=False),
+    checkpoint_seconds=0.2,
+)
+"""
+
+
+def test_killed_run_goes_on_to_the_same_loss(folders: Folders, tmp_path: Path) -> None:
+    plan = small_plan(steps=400)
+    whole = replace(folders, logs=folders.logs / "whole", checkpoints=folders.checkpoints / "whole")
+    train(plan, whole)
+    write_plan(tmp_path / "plan.yaml", plan)
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "step 133" in line:  # an evaluation in the middle of the run
+                process.kill()
+    assert process.returncode == -signal.SIGKILL
+    status, said = train(plan, folders)
+    assert status == "finished"
+    assert 1 <= int(said[0].split("resumed at step ")[1].split()[0]) < 400
+    ends = [records(plan, place, "eval")[-1] for place in (whole, folders)]
+    assert ends[0] == ends[1]
+
+
+def test_command_trains_and_marks_the_end(folders: Folders, tmp_path: Path) -> None:
+    plan = small_plan(steps=50)
+    write_plan(tmp_path / "plan.yaml", plan)
+    run = plan.runs[0].run
+    arguments = [
+        *("--plan", str(tmp_path / "plan.yaml"), "--run", run, "--device", "cpu"),
+        *("--recipes", str(folders.recipes), "--corpora", str(folders.corpora)),
+        *("--logs", str(folders.logs), "--checkpoints", str(folders.checkpoints)),
+        *("--done", str(tmp_path / "marker.done")),
+    ]
+    result = CliRunner().invoke(main, ["train-run", *arguments])
+    assert result.exit_code == 0, result.output
+    assert f"{run}: finished" in result.output
+    assert (tmp_path / "marker.done").exists()
+    again = CliRunner().invoke(main, ["train-run", *arguments])
+    assert "already finished" in again.output
+    wrong = CliRunner().invoke(main, ["train-run", *arguments[:2], "--run", "c9"])
+    assert wrong.exit_code == 1
+    assert "no run 'c9'" in wrong.output
 
 
 def test_log_without_checkpoint_starts_over_in_the_same_log(folders: Folders) -> None:

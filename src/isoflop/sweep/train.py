@@ -90,6 +90,7 @@ def train_run(
     folders: Folders,
     device: str,
     progress: Progress,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
     stop_after: int | None = None,
 ) -> Status:
     """Train one run to its end, from its checkpoint if there is one.
@@ -100,6 +101,7 @@ def train_run(
     folders : where corpus, logs and checkpoints are.
     device : cpu, cuda, or auto (cuda where there is one).
     progress : how to report.
+    checkpoint_seconds : time between checkpoints, at least.
     stop_after : stop, as a kill would, after this many updates of this call; for tests.
 
     Returns
@@ -136,7 +138,13 @@ def train_run(
                 trainer.restore(checkpoint_path)
             log.write({"kind": "resume", "step": trainer.step})
             progress.say(f"{run.run}: resumed at step {trainer.step:,} of {run.steps:,}")
-        status = trainer.train(log, checkpoint_path, progress, stop_after=stop_after)
+        status = trainer.train(
+            log,
+            checkpoint_path,
+            progress,
+            checkpoint_seconds=checkpoint_seconds,
+            stop_after=stop_after,
+        )
     if status != "stopped":
         checkpoint_path.unlink(missing_ok=True)
     return status
@@ -281,7 +289,13 @@ class _Trainer:
         self.loss_count = int(state["loss_count"])
 
     def train(
-        self, log: RawLog, checkpoint: Path, progress: Progress, *, stop_after: int | None
+        self,
+        log: RawLog,
+        checkpoint: Path,
+        progress: Progress,
+        *,
+        checkpoint_seconds: float,
+        stop_after: int | None,
     ) -> Status:
         """Train to the end, or stop before it if told to."""
         run = self.run
@@ -316,7 +330,7 @@ class _Trainer:
                         return self.end(log, clock, progress, "diverged")
                 if self.step in evaluations:
                     self.log_evaluation(log, clock, progress)
-                if clock.due(CHECKPOINT_SECONDS):
+                if clock.due(checkpoint_seconds):
                     self.wall_seconds = clock.wall()
                     self.save(checkpoint)
         if self.step < run.steps:
