@@ -4,7 +4,7 @@ import pytest
 
 from isoflop.report.data import words
 from isoflop.report.diagnostics import number
-from isoflop.report.numbers import count, decades, fixed, interval, listed, power, ratio
+from isoflop.report.numbers import count, distance, fixed, interval, listed, power, ratio
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,12 @@ def test_ratio_and_parameters() -> None:
     assert number(1.5e13) == "1.5\xa0×\xa010^13^"
 
 
-def test_decades() -> None:
-    assert decades(10.76) == "10.8\xa0decades beyond the data"
-    assert decades(-0.3) == "within the data"
+def test_distance_from_the_data() -> None:
+    data = (3e11, 1e13)
+    assert distance(5.76e23, data) == "10.8\xa0decades beyond the data"
+    assert distance(1e12, data) == "within the data"
+    assert distance(1.05e13, data) == "within the data"
+    assert distance(3e9, data) == "2.0\xa0decades below the data"
 
 
 def test_sentences_of_other_rooms_are_escaped_and_their_numbers_written_out() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NONE = (
     "The sweep has no pair of check runs: two runs of equal compute above the fitted budgets, with "
-    "`role: check` in sweep.yaml."
+    "“role: check” in their logs or in sweep.yaml."
 )
 
 

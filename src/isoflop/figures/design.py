@@ -25,7 +25,7 @@ KINDS = {
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Plot every run of the sweep, the ones left out too."""
     runs = inputs.runs.with_columns(
-        pl.when("excluded")
+        pl.when(pl.col("excluded") & (pl.col("role") != "tuning"))
         .then(pl.lit("left out"))
         .otherwise(pl.col("role").cast(pl.String))
         .alias("kind")
@@ -87,4 +87,4 @@ def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> N
             ha="center",
             va="bottom",
         )
-    axes.set(xlim=limits[0], ylim=(limits[1][0], limits[1][1] * 1.4))
+    axes.set(xlim=(limits[0][0] / 1.5, limits[0][1]), ylim=(limits[1][0], limits[1][1] * 1.4))

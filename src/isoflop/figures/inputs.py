@@ -58,6 +58,21 @@ class FigureInputs:
         return counted(self.losses.filter(pl.col("role") == "fit"), estimate, final=final)
 
 
+def budgeted(inputs: FigureInputs, points: pl.DataFrame) -> pl.DataFrame:
+    """Keep the points with a budget: the planned one, or else the one the profiles put them in."""
+    profiles = inputs.fitted.get("profiles")
+    if points["budget"].null_count() < points.height or profiles is None:
+        return points.drop_nulls("budget")
+    found = [
+        {"run": run, "grouped": profile["budget"]}
+        for profile in profiles.diagnostics["profiles"]
+        for run in profile["run"]
+    ]
+    grouped = pl.DataFrame(found, schema={"run": pl.String, "grouped": pl.Float64})
+    joined = points.join(grouped, on="run", how="inner")
+    return joined.with_columns(budget=pl.col("grouped")).drop("grouped")
+
+
 def counted(losses: pl.DataFrame, estimate: Estimate, *, final: bool = True) -> pl.DataFrame:
     """Name the columns of a loss table by an estimate's counting conventions."""
     chosen = losses.filter(pl.col("is_final")) if final else losses

@@ -9,6 +9,8 @@ import numpy as np
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_scaling
 
+Label = tuple[str, Any, float, float]
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -24,9 +26,10 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     profiles: list[dict[str, Any]] = diagnostics["profiles"]
     figure = style.new_figure(height=2.45)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.45, 1, 1))
+    labels = []
     colours = style.shades([profile["budget"] for profile in profiles])
     for profile, colour in zip(profiles, colours, strict=True):
-        _profile(left, profile, colour, diagnostics)
+        labels.append(_profile(left, profile, colour, diagnostics))
         if profile["minimum"]:
             budget = np.median(profile["flops"])
             middle.plot(budget, profile["minimum"]["params"], "s", color=colour, mew=0, zorder=5)
@@ -38,6 +41,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     left.set(xlabel=style.PARAMS if axis == "params" else style.TOKENS, ylabel=style.LOSS)
     low, high = left.get_xlim()
     left.set_xlim(low, high * (high / low) ** 0.16)
+    style.label_points(left, labels)
     draw_scaling(middle, inputs, estimate, "params")
     draw_scaling(right, inputs, estimate, "tokens")
     left.set_title("a  IsoFLOP profiles")
@@ -54,8 +58,10 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     )
 
 
-def _profile(axes: Axes, profile: dict[str, Any], colour: Any, diagnostics: dict[str, Any]) -> None:
-    """Draw one budget: its runs, its curve, its minimum, its name."""
+def _profile(
+    axes: Axes, profile: dict[str, Any], colour: Any, diagnostics: dict[str, Any]
+) -> Label:
+    """Draw one budget: its runs, its curve, its minimum; give its name and where it stands."""
     x = np.asarray(profile[diagnostics["axis"]])
     loss = np.asarray(profile["loss"])
     used = np.asarray(profile["used"])
@@ -79,9 +85,7 @@ def _profile(axes: Axes, profile: dict[str, Any], colour: Any, diagnostics: dict
             color=style.INK,
             zorder=5,
         )
-    style.direct_label(
-        axes, x[order[-1]], loss[order[-1]], style.power(profile["budget"]), color=colour
-    )
+    return style.power(profile["budget"]), colour, float(x[order[-1]]), float(loss[order[-1]])
 
 
 def _parabola(

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.figures import style
-from isoflop.figures.inputs import loss_law
+from isoflop.figures.inputs import budgeted, loss_law
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     figure = style.new_figure(height=2.75)
     left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
     _contours(left, points, law, inputs.settings.contours)
-    _slices(right, points, law)
+    _slices(right, budgeted(inputs, points), law)
     left.set_title("a  Loss contours")
     right.set_title("b  IsoFLOP slices")
     return style.Drawn(
@@ -100,11 +100,14 @@ def _contours(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw, levels: int)
 
 def _slices(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw) -> None:
     """Draw the surface at each budget, solid over the measured sizes, dashed to either side."""
-    planned = points.drop_nulls("budget")
-    budgets = sorted(planned["budget"].unique().to_list())
+    budgets = sorted(points["budget"].unique().to_list())
+    if points.is_empty():
+        axes.text(0.5, 0.5, "no budget with several sizes", transform=axes.transAxes, ha="center")
+        return
     low, high = _margins(points["params"])
+    labels = []
     for budget, colour in zip(budgets, style.shades(budgets) if budgets else [], strict=True):
-        rows = planned.filter(pl.col("budget") == budget).sort("params")
+        rows = points.filter(pl.col("budget") == budget).sort("params")
         flops = float(rows["flops"].median())  # type: ignore[arg-type]
         n = np.geomspace(float(rows["params"].min()), float(rows["params"].max()), 60)  # type: ignore[arg-type]
         axes.plot(n, law.loss(n, flops / (6 * n)), color=colour, gid=f"slice-{budget:.3g}")
@@ -120,15 +123,11 @@ def _slices(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw) -> None:
         )
         best = float(law.params_opt(flops))
         axes.plot(best, float(law.loss_opt(flops)), marker="x", ms=4, color=style.INK, zorder=5)
-        style.direct_label(
-            axes,
-            n[-1],
-            float(law.loss(n[-1], flops / (6 * n[-1]))),
-            style.power(budget),
-            color=colour,
-        )
+        end = float(law.loss(n[-1], flops / (6 * n[-1])))
+        labels.append((style.power(budget), colour, float(n[-1]), end))
     style.log_axis(axes.xaxis, counts=True)
-    losses = planned["loss"]
+    losses = points["loss"]
     if budgets:
         style.plain_log_axis(axes.yaxis, float(losses.min()), float(losses.max()))  # type: ignore[arg-type]
     axes.set(xlabel=style.PARAMS, ylabel=style.LOSS, xlim=(low, high * 2.2))
+    style.label_points(axes, labels)

@@ -30,6 +30,8 @@ PAGE: Final = 6.3
 """Width of a text column on A4 [inch]: figures are shown at this size, so 8 pt stays 8 pt."""
 FONT_SIZE: Final = 8.0
 SMALL: Final = 7.0
+LABEL_GAP: Final = 8.5
+"""Least distance between two direct labels [point]."""
 FONTS: Final = Path(__file__).parent / "fonts"
 
 INK: Final = "#1f2328"
@@ -231,7 +233,7 @@ def direct_label(axes: Axes, x: float, y: float, text: str, **style: Any) -> Tex
 def label_ends(
     axes: Axes,
     x: float,
-    labels: Sequence[tuple[str, str, float]],
+    labels: Sequence[tuple[str, Any, float]],
     *,
     side: Literal["left", "right"] = "right",
 ) -> None:
@@ -244,12 +246,22 @@ def label_ends(
     labels : text, colour and y of each line.
     side : on which side of x the labels stand.
     """
+    label_points(axes, [(text, colour, x, y) for text, colour, y in labels], side=side)
+
+
+def label_points(
+    axes: Axes,
+    labels: Sequence[tuple[str, Any, float, float]],
+    *,
+    side: Literal["left", "right"] = "right",
+) -> None:
+    """Label points, given as text, colour, x and y, moved apart vertically."""
     to_points = 72.0 / axes.figure.dpi
-    heights = [float(axes.transData.transform((x, y))[1]) * to_points for _, _, y in labels]
-    for (text, colour, y), height, moved in zip(
-        labels, heights, spread_labels(heights, 8.5), strict=True
-    ):
-        right = side == "right"
+    heights = [float(axes.transData.transform((x, y))[1]) * to_points for _, _, x, y in labels]
+    right = side == "right"
+    top = float(axes.bbox.y1) * to_points - 2.0
+    places = spread_labels(heights, LABEL_GAP, top=top)
+    for (text, colour, x, y), height, moved in zip(labels, heights, places, strict=True):
         direct_label(
             axes,
             x,
@@ -261,13 +273,14 @@ def label_ends(
         )
 
 
-def spread_labels(positions: Sequence[float], gap: float) -> list[float]:
+def spread_labels(positions: Sequence[float], gap: float, *, top: float = np.inf) -> list[float]:
     """Move label positions apart until none is nearer than the gap, keeping their order.
 
     Parameters
     ----------
     positions : wanted positions, in any order.
     gap : least distance, in the same unit.
+    top : no label stands higher.
     """
     order = np.argsort(positions, kind="stable")
     wanted = np.asarray(positions, dtype=np.float64)[order]
@@ -281,7 +294,8 @@ def spread_labels(positions: Sequence[float], gap: float) -> list[float]:
             blocks[-2:] = [((low * m + high * n) / (m + n), m + n)]
     pooled = np.concatenate([np.full(n, value) for value, n in blocks]) if blocks else wanted
     result = np.empty(len(wanted))
-    result[order] = pooled + gap * np.arange(len(wanted))
+    rank = np.arange(len(wanted))
+    result[order] = np.minimum(pooled + gap * rank, top - gap * rank[::-1])
     return [float(value) for value in result]
 
 

@@ -10,7 +10,7 @@ from isoflop.report.numbers import (
     BREAK,
     NONE,
     count,
-    decades,
+    distance,
     fixed,
     interval,
     of_level,
@@ -100,7 +100,7 @@ def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
     data: list[list[Value]] = []
     for approach, optimum in inputs.optima(flops).items():
         rows.append([
-            sweep_label(approach, inputs.fitted[approach], optimum.decades_beyond_data),
+            sweep_label(approach, inputs.fitted[approach], flops),
             with_intervals(optimum.params, count, levels),
             with_intervals(optimum.tokens, count, levels),
             with_intervals(optimum.tokens_per_param, ratio, levels),
@@ -128,17 +128,17 @@ def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
         rows=rows,
         data_columns=ANSWER_DATA,
         data=data,
-        classes=" .wide",
+        classes=' .wide widths="1.5 1 1 1 1"',
     )
 
 
-def sweep_label(approach: Approach, estimate: Estimate, beyond: float | None = None) -> str:
+def sweep_label(approach: Approach, estimate: Estimate, flops: float | None = None) -> str:
     """Name an approach as this sweep's, with its counting and how far it is extrapolated."""
     lines = [f"**{NAMES[approach]}**"]
     if estimate.counting.params != "total":
         lines.append(f"[{PARAMS_SHORT[estimate.counting.params]}]{{.ci}}")
-    if beyond is not None:
-        lines.append(f"[{decades(beyond)}]{{.ci}}")
+    if flops is not None:
+        lines.append(f"[{distance(flops, estimate.flops_range)}]{{.ci}}")
     return f" {BREAK} ".join(lines)
 
 
@@ -264,12 +264,7 @@ class Summary:
     params_ends: str
     tokens: str
     ratio: str
-    beyond: float
-
-    @property
-    def extrapolated(self) -> bool:
-        """Whether the budget lies beyond the data."""
-        return self.beyond > 0
+    distance: str
 
 
 def summaries(inputs: ReportInputs) -> list[Summary]:
@@ -279,6 +274,8 @@ def summaries(inputs: ReportInputs) -> list[Summary]:
         optima = [o for name, o in inputs.optima(flops).items() if name != "kaplan"]
         if not optima:
             continue
+        ranges = [inputs.fitted[name].flops_range for name in inputs.optima(flops)]
+        data = min(low for low, _ in ranges), max(high for _, high in ranges)
         ends = [end for o in optima for end in o.params.intervals.get("0.95", ())]
         found.append(
             Summary(
@@ -287,7 +284,7 @@ def summaries(inputs: ReportInputs) -> list[Summary]:
                 params_ends=interval(min(ends), max(ends), count) if ends else NONE,
                 tokens=_range([o.tokens.value for o in optima], count),
                 ratio=_range([o.tokens_per_param.value for o in optima], ratio),
-                beyond=max(o.decades_beyond_data for o in optima),
+                distance=distance(flops, data),
             )
         )
     return found

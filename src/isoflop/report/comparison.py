@@ -30,7 +30,7 @@ def allocation_table(inputs: ReportInputs) -> Table:
     for approach, optimum in inputs.optima(budget).items():
         estimate = inputs.fitted[approach]
         rows.append([
-            sweep_label(approach, estimate, optimum.decades_beyond_data),
+            sweep_label(approach, estimate, budget),
             fixed(estimate.a.value),
             with_intervals(optimum.params, count, (0.95,)),
             with_intervals(optimum.tokens, count, (0.95,)),
@@ -63,7 +63,7 @@ def allocation_table(inputs: ReportInputs) -> Table:
             "decades_beyond_data",
         ),
         data=data,
-        classes=" .wide",
+        classes=' .wide widths="1.5 0.5 1 1 1"',
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
         schedules=_distinct(runs["schedule_kind"]),
         loss_source=listed([LOSSES[str(word)] for word in points["loss_source"].unique().sort()]),
         points=times(points.height, "point"),
-        seeds=times(runs["seed"].drop_nulls().n_unique(), "seed"),
+        seeds=_seeds(runs["seed"].drop_nulls().n_unique()),
         all_runs=times(inputs.runs.height, "run"),
         roles=listed(roles),
         files=f"{used} of {times(inputs.files.height, 'file')}",
@@ -78,6 +78,10 @@ ROLES = {
     "tuning": "for tuning the learning rate",
     "check": "held back as a check",
 }
+
+
+def _seeds(number: int) -> str:
+    return times(number, "seed") if number else "seeds not stated"
 
 
 def _span(values: pl.Series, write: object) -> str:
@@ -165,7 +169,7 @@ def left_out_table(inputs: ReportInputs) -> Table | None:
         rows=rows,
         data_columns=("stage", "item", "points", "reason"),
         data=left_out.select("stage", "item", "points", "reason").rows(),
-        classes=" .wide",
+        classes=' .prose widths="1.6 0.6 0.4 2"',
     )
 
 

@@ -31,7 +31,7 @@ class Numbering:
         """Show a figure with its caption, or say why this sweep has nothing to show in it."""
         shown = self.inputs.manifest[name]
         if not shown["shown"]:
-            return f"**No figure here:** {data.words(shown['reason'])}\n"
+            return _reason("No figure here:", shown["reason"])
         self.figures.append(name)
         caption = " ".join(caller().split())
         alt = shown["alt"].replace("\\", "").replace('"', "’")
@@ -48,7 +48,12 @@ class Numbering:
         """Show a table, or say why there is none."""
         if table is not None:
             return self.table(table)
-        return f"**No estimate here:** {data.words(reason or 'the approach was not run')}\n"
+        return _reason("No estimate here:", reason or "the approach was not run.")
+
+
+def _reason(what: str, reason: str) -> str:
+    """Say why something is absent, as a paragraph of its own."""
+    return f"::: {{.reason}}\n**{what}** {data.words(reason)}\n:::\n"
 
 
 @dataclass(frozen=True, slots=True)

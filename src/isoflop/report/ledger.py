@@ -37,7 +37,7 @@ def ledger_table(inputs: ReportInputs) -> Table:
         rows=rows,
         data_columns=("choice", "chosen", "moved"),
         data=data,
-        classes=" .prose",
+        classes=' .prose widths="0.7 1.6 1.6"',
     )
 
 

@@ -91,11 +91,22 @@ def of_level(quantity: Quantity, level: float, write: object) -> str:
     return interval(*ends, write) if ends is not None else NONE
 
 
-def decades(value: float) -> str:
-    """Say how far a budget lies beyond the data, or that it lies within."""
-    if value <= 0.0:
-        return "within the data"
-    return f"{value:.1f}{NBSP}decades beyond the data"
+def distance(flops: float, data: tuple[float, float]) -> str:
+    """Say how many decades a budget lies beyond or below the fitted compute, or that it is within.
+
+    Parameters
+    ----------
+    flops : budget C [FLOP].
+    data : smallest and largest fitted C [FLOP].
+    """
+    low, high = data
+    beyond, below = math.log10(flops / high), math.log10(low / flops)
+    # half a tenth: what rounds to 0.0 decades is called within
+    if beyond >= 0.05:
+        return f"{beyond:.1f}{NBSP}decades beyond the data"
+    if below >= 0.05:
+        return f"{below:.1f}{NBSP}decades below the data"
+    return "within the data"
 
 
 def listed(words: list[str]) -> str:

@@ -36,6 +36,7 @@ class Table:
     rows : cells as Markdown.
     data_columns : names of the CSV's columns, units included.
     data : the CSV's rows, full precision.
+    classes : Markdown attributes: a class of the style sheets, and how columns share a page.
     """
 
     key: str

@@ -43,29 +43,34 @@ function Span(el)
 end
 
 function Div(el)
-  if FORMAT == "typst" and el.classes:includes("callout") then
-    local open = pandoc.RawBlock("typst", "#callout[")
-    return { open, pandoc.Div(el.content), pandoc.RawBlock("typst", "]") }
+  for _, name in ipairs({ "callout", "reason" }) do
+    if FORMAT == "typst" and el.classes:includes(name) then
+      local open = pandoc.RawBlock("typst", "#" .. name .. "[")
+      return { open, pandoc.Div(el.content), pandoc.RawBlock("typst", "]") }
+    end
   end
 end
 
--- shares of the page: a label wider than the numbers beside it, sentences as wide as they need
-local function widths(colspecs, class)
-  local shares = { wide = 1.5, dense = 1.0, prose = 0.45 }
-  if class == "dense" then
-    return colspecs
+-- a table may say how its columns share the page: widths="3 1 1"
+local function shared(el)
+  local shares, total = {}, 0
+  for share in (el.attributes["widths"] or ""):gmatch("[%d.]+") do
+    table.insert(shares, tonumber(share))
+    total = total + tonumber(share)
   end
-  local first = shares[class]
-  local total = first + #colspecs - 1
-  for index, column in ipairs(colspecs) do
-    column[2] = (index == 1 and first or 1.0) / total
+  el.attributes["widths"] = nil
+  if #shares == #el.colspecs and FORMAT == "typst" then
+    for index, column in ipairs(el.colspecs) do
+      column[2] = shares[index] / total
+    end
   end
-  return colspecs
+  return el
 end
 
 -- the first column names its row, the head names its column
 function Table(el)
   local typst_class = nil
+  el = shared(el)
   for _, name in ipairs({ "wide", "dense", "prose" }) do
     if el.classes:includes(name) then
       typst_class = name
@@ -73,7 +78,6 @@ function Table(el)
   end
   if FORMAT == "typst" then
     if typst_class then
-      el.colspecs = widths(el.colspecs, typst_class)
       return {
         pandoc.RawBlock("typst", "#" .. typst_class .. "["),
         el,
