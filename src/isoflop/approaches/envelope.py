@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 DECADE: Final = 10.0
-BLOCK: Final = 256
-"""Resamples handled at a time."""
 LATE: Final = 0.85
 """A winner this far into its run has almost finished its own schedule."""
 SHOWN_WINNERS: Final = 1500
@@ -85,8 +83,8 @@ class EnvelopeFit:
         present = resamples.weights > 0
         parameters = np.empty((len(present), len(self.names)))
         sizes = np.empty(len(present), dtype=np.intp)
-        for start in range(0, len(present), BLOCK):
-            block = slice(start, start + BLOCK)
+        for start in range(0, len(present), self.curves.at_once):
+            block = slice(start, start + self.curves.at_once)
             frontiers = self._fitted_part(self.curves.frontiers(present[block]), present[block])
             parameters[block] = self._fit(frontiers)
             sizes[block] = frontiers.distinct_sizes(self.observations.sizes)

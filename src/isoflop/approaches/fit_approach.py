@@ -8,10 +8,11 @@ import numpy as np
 import polars as pl
 
 from isoflop.approaches.envelope import fit_envelope
-from isoflop.approaches.intervals import percentile_intervals
+from isoflop.approaches.intervals import intervals
 from isoflop.approaches.kaplan import fit_kaplan
 from isoflop.approaches.parametric import fit_parametric
 from isoflop.approaches.profiles import fit_profiles
+from isoflop.approaches.quantities import evidence, quantities
 from isoflop.approaches.resampling import resample
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates import Counting, Estimate, Optimum, Quantity, Refusal
@@ -99,15 +100,13 @@ def fit_approach(
             provenance=provenance,
         )
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
-    refits = fitted.refit(resample(fitted, settings.bootstrap))
+    resamples = resample(fitted, settings.bootstrap)
+    refits = fitted.refit(resamples)
     flops = np.array(sorted({*map(float, budgets), GOPHER_BUDGET}))
-    point = _columns(fitted, fitted.parameters[None], flops)
-    draws = _columns(fitted, refits.parameters, flops)
-    levels = settings.bootstrap.levels
-    quantities = {
-        name: Quantity(value=float(value[0]), intervals=percentile_intervals(draws[name], levels))
-        for name, value in point.items()
-        if np.isfinite(value[0])
+    draws = quantities(fitted, refits.parameters, flops)
+    found = {
+        name: Quantity(value=own.value, intervals=intervals(own, settings.bootstrap))
+        for name, own in evidence(fitted, resamples, draws, flops, settings.bootstrap).items()
     }
     estimate = Estimate(
         approach=approach,
@@ -118,10 +117,10 @@ def fit_approach(
         n_points=len(fitted.observations.loss),
         budgets=fitted.budgets(),
         flops_range=fitted.observations.flops_range,
-        a=quantities["a"],
-        b=quantities["b"],
-        parameters={n: quantities[n] for n in fitted.names if n not in {"a", "b"}},
-        optima=[_optimum(c, quantities, fitted.observations) for c in flops],
+        a=found["a"],
+        b=found["b"],
+        parameters={n: found[n] for n in fitted.names if n not in {"a", "b"}},
+        optima=[_optimum(c, found, fitted.observations) for c in flops],
         diagnostics=fitted.diagnostics() | {"bootstrap": _tally(refits)},
         cautions=[
             *fitted.cautions(),
@@ -133,33 +132,14 @@ def fit_approach(
     return estimate, _table(approach, draws, refits)
 
 
-def _columns(fitted: Fit, parameters: Floats, flops: Floats) -> dict[str, Floats]:
-    """Name every quantity derived from rows of parameters."""
-    a, b = fitted.exponents(parameters)
-    columns = {
-        name: column
-        for name, column in zip(fitted.names, parameters.T, strict=True)
-        if name not in {"a", "b"}
-    }
-    columns |= {"a": a, "b": b}
-    optima = fitted.optima(parameters, flops)
-    for i, c in enumerate(flops):
-        key = repr(float(c))
-        columns[f"params_opt_{key}"] = optima.params[:, i]
-        columns[f"tokens_opt_{key}"] = optima.tokens[:, i]
-        columns[f"tokens_per_param_{key}"] = optima.tokens[:, i] / optima.params[:, i]
-        columns[f"loss_{key}"] = optima.loss[:, i]
-    return columns
-
-
-def _optimum(c: float, quantities: dict[str, Quantity], observations: Observations) -> Optimum:
+def _optimum(c: float, found: dict[str, Quantity], observations: Observations) -> Optimum:
     key = repr(float(c))
     return Optimum(
         flops=float(c),
-        params=quantities[f"params_opt_{key}"],
-        tokens=quantities[f"tokens_opt_{key}"],
-        tokens_per_param=quantities[f"tokens_per_param_{key}"],
-        loss=quantities.get(f"loss_{key}"),
+        params=found[f"params_opt_{key}"],
+        tokens=found[f"tokens_opt_{key}"],
+        tokens_per_param=found[f"tokens_per_param_{key}"],
+        loss=found.get(f"loss_{key}"),
         decades_beyond_data=_decades_beyond(c, observations),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
@@ -77,6 +77,9 @@ class GridCurves:
     log_tokens, loss : (runs, places) log D and L of each curve; loss is inf where it has no point.
     order : (runs, places) runs by increasing loss at each place.
     """
+
+    at_once: ClassVar[int] = 256
+    """Subsets best handled together: five arrays of 256 by 1,500 take 15 MB."""
 
     places: Floats
     log_params: Floats
@@ -154,30 +157,39 @@ class HullPoints:
 
     Attributes
     ----------
-    x, y : (points,) log C and log L: the vertices of each run's own hull, sorted by x, then y.
+    x, y : (points,) log C and log L: the vertices of each run's own hull, by run, then x.
     run : (points,) index of the run.
     log_params, log_tokens : (points,) log N and log D.
+    starts : where the points of each run begin; runs without points have none.
     """
+
+    at_once: ClassVar[int] = 4096
+    """Subsets best handled together: they share the slopes from the vertices they have in common."""
 
     x: Floats
     y: Floats
     run: Ints
     log_params: Floats
     log_tokens: Floats
+    starts: Ints
 
     def frontiers(self, present: Bools) -> Frontiers:
         """Find the hull's vertices for each subset of runs, (subsets, runs).
 
         Gift wrapping from the left. The next vertex after v is the present point with the lowest
-        slope from v, so one ordering of the points by slope serves all subsets that stand at v.
+        slope from v, so one ordering of the runs by slope serves all subsets that stand at v.
         """
-        vertex = self._first(np.arange(len(self.x)), present, np.arange(len(present)))
+        everyone = np.arange(len(present))
+        # the leftmost point comes first, of several the one with the lowest loss
+        rank = np.empty(len(self.x))
+        rank[np.lexsort((self.y, self.x))] = np.arange(len(rank))
+        vertex = self._following(rank, present, everyone)
         steps = [vertex]
         while (vertex >= 0).any():
             following = np.full(len(present), -1)
-            for v in np.unique(vertex[vertex >= 0]):
+            for v in np.unique(vertex[vertex >= 0]).tolist():
                 subsets = np.flatnonzero(vertex == v)
-                following[subsets] = self._first(self._by_slope(v), present, subsets)
+                following[subsets] = self._following(self._slopes(v), present, subsets)
             vertex = following
             steps.append(vertex)
         vertices = np.stack(steps[:-1], axis=1)
@@ -190,23 +202,26 @@ class HullPoints:
             log_loss=np.where(there, self.y[vertices], 0.0),
         )
 
-    def _by_slope(self, v: int) -> Ints:
-        """Order the points right of v by slope from v, the farther one first among equals."""
-        right = np.flatnonzero(self.x > self.x[v])
-        slope = (self.y[right] - self.y[v]) / (self.x[right] - self.x[v])
-        return right[np.lexsort((-self.x[right], slope))]
+    def _slopes(self, v: int) -> Floats:
+        """Give the slope from vertex v to each point; inf for those not right of it."""
+        run_up = self.x - self.x[v]
+        right = run_up > 0
+        return np.where(right, (self.y - self.y[v]) / np.where(right, run_up, 1.0), np.inf)
 
-    def _first(self, candidates: Ints, present: Bools, subsets: Ints) -> Ints:
-        """Find each subset's first candidate whose run is present; -1 where there is none."""
-        found = np.full(len(subsets), -1)
-        open_ = np.arange(len(subsets))
-        for candidate in candidates:
-            if len(open_) == 0:
-                break
-            here = present[subsets[open_], self.run[candidate]]
-            found[open_[here]] = candidate
-            open_ = open_[~here]
-        return found
+    def _following(self, key: Floats, present: Bools, subsets: Ints) -> Ints:
+        """Find each subset's point with the lowest key; -1 where all are inf."""
+        best = np.minimum.reduceat(key, self.starts)
+        order = np.argsort(best, kind="stable")
+        order = order[np.isfinite(best[order])]
+        if len(order) == 0:
+            return np.full(len(subsets), -1)
+        there = present[np.ix_(subsets, self.run[self.starts[order]])]
+        chosen = order[there.argmax(axis=1)]
+        point = np.full(len(self.starts), -1)
+        ends = np.append(self.starts[1:], len(key))
+        for i in np.unique(chosen):
+            point[i] = self.starts[i] + key[self.starts[i] : ends[i]].argmin()
+        return np.where(there.any(axis=1), point[chosen], -1)
 
 
 def hull_points(observations: Observations) -> HullPoints:
@@ -221,13 +236,14 @@ def hull_points(observations: Observations) -> HullPoints:
     kept = np.concatenate(
         [start + lower_hull(x[start:stop], y[start:stop]) for start, stop in pairwise(bounds)]
     )
-    kept = kept[np.lexsort((y[kept], x[kept]))]
+    run = observations.run[kept]
     return HullPoints(
         x=x[kept],
         y=y[kept],
-        run=observations.run[kept],
+        run=run,
         log_params=np.log(observations.params[kept]),
         log_tokens=np.log(observations.tokens[kept]),
+        starts=np.flatnonzero(np.diff(run, prepend=-1)),
     )
 
 
