@@ -232,7 +232,9 @@ def read_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
     try:
         frame = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise TableError(f"{path}: cannot be read as a '{schema.__name__}' table: {error}") from error
+        raise TableError(
+            f"{path}: cannot be read as a '{schema.__name__}' table: {error}"
+        ) from error
     return validated(frame, schema, source=str(path))
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from isoflop.ingest import segments
@@ -82,6 +82,7 @@ def test_repeated_nan_is_a_repetition() -> None:
     assert table["step"].to_list() == [1, 2]
 
 
+@settings(max_examples=30)
 @given(steps=st.lists(st.tuples(st.sampled_from(["train", "eval"]), st.integers(0, 9))))
 def test_the_short_way_gives_what_the_long_way_gives(steps: list[tuple[str, int]]) -> None:
     events = [
@@ -95,6 +96,7 @@ def test_the_short_way_gives_what_the_long_way_gives(steps: list[tuple[str, int]
     assert with_segments(records).equals(long_way)
 
 
+@settings(max_examples=40)
 @given(
     kills=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 20)), max_size=4),
     marked=st.booleans(),

@@ -139,7 +139,7 @@ def test_everything_left_out_has_its_reason(tmp_path: Path) -> None:
     assert roles == {"a": "fit", "check": "check"}
 
 
-@settings(max_examples=10)
+@settings(max_examples=8)
 @given(kinds=st.lists(st.sampled_from(["whole", "cut", "nan", "tuning", "garbage"]), min_size=1))
 def test_every_run_and_file_is_somewhere(
     kinds: list[str], tmp_path_factory: pytest.TempPathFactory
@@ -165,7 +165,7 @@ def test_every_run_and_file_is_somewhere(
     assert built.losses.filter("is_final")["run"].is_unique().all()
 
 
-@settings(max_examples=10)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_order_of_rows_changes_nothing(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("order") / "s"
