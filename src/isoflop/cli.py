@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from isoflop.errors import IsoflopError
 
+if TYPE_CHECKING:
+    from isoflop.estimates import Approach
+
+APPROACHES: tuple[Approach, ...] = ("envelope", "profiles", "parametric", "kaplan")
 PATH = click.Path(path_type=Path)
 
 
@@ -224,7 +229,7 @@ def build_losses_command(
 
 
 @main.command("fit-approach")
-@click.option("--approach", required=True, help="envelope | profiles | parametric | kaplan.")
+@click.option("--approach", type=click.Choice(APPROACHES), required=True)
 @click.option("--sweep", required=True, help="Name of the sweep.")
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
@@ -235,7 +240,7 @@ def build_losses_command(
 @click.option("--estimate", type=PATH, required=True, help="JSON to write.")
 @click.option("--draws", type=PATH, required=True, help="Table of bootstrap draws to write.")
 def fit_approach_command(
-    approach: str,
+    approach: Approach,
     sweep: str,
     losses: Path,
     settings: str,
@@ -369,3 +374,45 @@ def render_index_command(
         for name, sidecar, estimates in sweeps
     ]
     render_index(indexed, read_reference(reference), out)
+
+
+@main.command("check-coverage")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses to imitate.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option("--approach", "approaches", type=click.Choice(APPROACHES), multiple=True)
+@click.option("--scheme", "schemes", multiple=True, default=["runs"], show_default=True)
+@click.option("--interval", "kinds", multiple=True, default=["percentile"], show_default=True)
+@click.option("--simulations", type=click.IntRange(min=1), default=500, show_default=True)
+@click.option("--penalty", type=float, default=0.0, show_default=True, help="nats, mid-schedule.")
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
+@click.option("--out", type=PATH, required=True, help="CSV to write.")
+def check_coverage_command(
+    losses: Path,
+    settings: str,
+    approaches: tuple[Approach, ...],
+    schemes: tuple[str, ...],
+    kinds: tuple[str, ...],
+    simulations: int,
+    penalty: float,
+    threads: int | None,
+    out: Path,
+) -> None:
+    """Count how often intervals hold the truth on simulated sweeps like a given one."""
+    from isoflop.approaches.coverage import check_coverage
+    from isoflop.config import ApproachesSettings, settings_from
+    from isoflop.files import replacing
+    from isoflop.tables import Losses, read_table
+
+    table = check_coverage(
+        read_table(losses, Losses),
+        settings_from(settings, "approaches", ApproachesSettings),
+        approaches=approaches or APPROACHES,
+        schemes=schemes,
+        kinds=kinds,
+        simulations=simulations,
+        penalty=penalty,
+        threads=threads,
+    )
+    with replacing(out) as temporary:
+        table.write_csv(temporary, float_precision=4)
+    click.echo(f"{out}: {len(table)} cells")

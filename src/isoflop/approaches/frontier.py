@@ -164,7 +164,7 @@ class HullPoints:
     """
 
     at_once: ClassVar[int] = 4096
-    """Subsets best handled together: they share the slopes from the vertices they have in common."""
+    """Subsets best handled together: they share the slopes from their common vertices."""
 
     x: Floats
     y: Floats
