@@ -182,7 +182,8 @@ def _losses(planned: list[dict[str, Any]]) -> pl.DataFrame:
             # a cosine schedule's curve lies above the law until its end
             lag = 0.08 * (1 - fraction) ** 2 + 0.25 * (1 - fraction) ** 8
             rows.append(
-                {
+                dict.fromkeys(Losses.column_names())
+                | {
                     "sweep": SWEEP,
                     "run": run["run"],
                     "role": run["role"],
@@ -200,6 +201,7 @@ def _losses(planned: list[dict[str, Any]]) -> pl.DataFrame:
                     "schedule_fraction": float(fraction),
                     "is_final": fraction == 1.0,
                     "budget": run["budget"],
+                    "unique_tokens": None,
                     "seed": 0,
                 }
             )

@@ -28,7 +28,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         return style.NothingToShow("No approach gave an estimate for this sweep.")
     pair = counted(inputs.losses.filter(pl.col("role") == "check"), estimate).sort("params")
     if pair.height < 2:
-        return style.NothingToShow(NONE)
+        return style.NothingToShow(_why_no_pair(inputs))
     flops = float(pair["flops"].median())  # type: ignore[arg-type]
     figure = style.new_figure(height=2.9)
     axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.32))
@@ -66,6 +66,18 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         f"Loss against parameters at {style.spoken(flops)} FLOPs: the measured losses of {listed}, "
         "over the curve that the parametric approach predicts; each approach’s optimal size is "
         "marked at the foot with its 95 % interval.",
+    )
+
+
+def _why_no_pair(inputs: FigureInputs) -> str:
+    """Tell check runs that have not finished from a sweep that has none."""
+    held = inputs.runs.filter(pl.col("role") == "check").sort("run")
+    if held.is_empty():
+        return NONE
+    listed = ", ".join(f"{run} ({status})" for run, status in held.select("run", "status").rows())
+    return (
+        f"The check needs two finished runs of equal compute. Of this sweep’s check runs, "
+        f"{listed}, the final losses of fewer than two can be used; “Left out” says why."
     )
 
 

@@ -10,7 +10,7 @@ from isoflop.estimates import Estimate
 from isoflop.files import write_text
 from isoflop.report.data import escape
 from isoflop.report.inputs import NAMES
-from isoflop.report.numbers import NONE, fixed, interval, power, with_intervals
+from isoflop.report.numbers import BREAK, NONE, fixed, interval, power, with_intervals
 from isoflop.report.render import environment, to_html
 from isoflop.report.tables import Column, Table
 
@@ -75,26 +75,24 @@ def _exponents(sweeps: Sequence[IndexedSweep], reference: Reference) -> Table:
     hoffmann = reference.hoffmann.exponents
     rows.append([
         "Hoffmann et al. 2022, Table 2",
-        NONE,
-        *(f"{fixed(row.a, 2)} ⏎ [80 %: {interval(*row.a_interval, fixed)}]{{.ci}}"
+        *(f"{fixed(row.a, 2)} {BREAK} [80 %: {interval(*row.a_interval, fixed)}]{{.ci}}"
           for row in hoffmann.rows),
         NONE,
     ])  # fmt: skip
     besiroglu = reference.besiroglu.a
     spread = f"±{fixed(besiroglu.standard_error)} (s.e.)"
     rows.append([
-        "Besiroglu et al. 2024", NONE, NONE, NONE,
-        f"{fixed(besiroglu.value)} ⏎ [{spread}]{{.ci}}", NONE,
+        "Besiroglu et al. 2024", NONE, NONE,
+        f"{fixed(besiroglu.value)} {BREAK} [{spread}]{{.ci}}", NONE,
     ])  # fmt: skip
     kaplan = reference.kaplan.optimal_allocation
-    rows.append(["Kaplan et al. 2020", NONE, NONE, NONE, NONE, fixed(kaplan.p_N, 2)])
+    rows.append(["Kaplan et al. 2020", NONE, NONE, NONE, fixed(kaplan.p_N, 2)])
     data: list[list[Value]] = []
     return Table(
         key="sweeps",
         caption="Exponent *a* of *N*~opt~ ∝ *C*^*a*^ by approach, with intervals.",
         columns=(
             Column("Sweep or paper", "left"),
-            Column("Fitted *C* (FLOPs)"),
             *(Column(NAMES[approach]) for approach in NAMES),
         ),
         rows=rows,
@@ -108,12 +106,12 @@ def _sweep_row(sweep: IndexedSweep) -> list[str]:
     """Write one sweep's row; a refused approach says so."""
     fitted = sweep.fitted
     ranges = [estimate.flops_range for estimate in fitted.values()]
-    span = NONE
+    span = ""
     if ranges:
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-        span = f"{power(low, 2)} to {power(high, 2)}"
+        span = f" {BREAK} [*C* of {power(low, 2)} to {power(high, 2)} FLOPs]{{.ci}}"
     cells = [
         with_intervals(fitted[name].a, fixed, (0.8, 0.95)) if name in fitted else "refused"
         for name in NAMES
     ]
-    return [f"**[{escape(sweep.sidecar.title)}]({sweep.name}/report.html)**", span, *cells]
+    return [f"**[{escape(sweep.sidecar.title)}]({sweep.name}/report.html)**{span}", *cells]
