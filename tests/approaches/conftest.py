@@ -41,7 +41,6 @@ def losses(sweep: Observations) -> pl.DataFrame:
 
 def as_table(observations: Observations) -> pl.DataFrame:
     """Write observations as the table they would have come from."""
-    nothing = pl.lit(None, dtype=pl.Float64)
     names = np.array(observations.runs)[observations.run]
     frame = pl.DataFrame(
         {
@@ -61,12 +60,11 @@ def as_table(observations: Observations) -> pl.DataFrame:
         (0.8 * pl.col("params_total")).alias("params_nonembedding"),
         (0.9 * pl.col("params_total")).alias("params_with_head"),
         (0.8 * pl.col("flops_6nd")).alias("flops_kaplan"),
-        nothing.alias("flops_hoffmann"),
-        nothing.alias("flops_attention"),
-        nothing.alias("flops_logged"),
         pl.col("budget").fill_nan(None),
         pl.lit(0).alias("seed"),
     )
+    unknown = [name for name in Losses.column_names() if name not in frame.columns]
+    frame = frame.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in unknown)
     return validated(frame.select(Losses.column_names()), Losses, source="simulated")
 
 

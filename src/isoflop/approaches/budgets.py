@@ -73,7 +73,7 @@ def budget_groups(
     log_flops = np.log(final.flops)
     wanted, reason = _wanted(final, log_flops, settings)
     with np.errstate(invalid="ignore"):
-        off = np.abs(np.expm1(log_flops - wanted)) > settings.tolerance
+        off = np.abs(final.flops / wanted - 1.0) > settings.tolerance
     left_out = [
         {"run": observations.runs[run], "reason": reason} for run in final.run[np.isnan(wanted)]
     ]
@@ -81,7 +81,7 @@ def budget_groups(
         {
             "run": observations.runs[final.run[i]],
             "reason": f"its C of {final.flops[i]:.3g} FLOPs lies more than "
-            f"{settings.tolerance:.0%} from the budget of {np.exp(wanted[i]):.3g}",
+            f"{settings.tolerance:.0%} from the budget of {wanted[i]:.3g}",
         }
         for i in np.flatnonzero(off)
     ]
@@ -89,7 +89,7 @@ def budget_groups(
     groups = []
     for level in np.unique(wanted[~np.isnan(wanted) & ~off]):
         members = points[(wanted == level) & ~off]
-        group = _group(observations, float(np.exp(level)), members)
+        group = _group(observations, float(level), members)
         groups.append(_at_budget(observations, group) if settings.interpolate else group)
     return groups, left_out
 
@@ -97,15 +97,15 @@ def budget_groups(
 def _wanted(
     final: Observations, log_flops: Floats, settings: ProfilesSettings
 ) -> tuple[Floats, str]:
-    """Give the log of each final point's budget, NaN for none, and why it may have none."""
+    """Give each final point's budget [FLOP], NaN for none, and why it may have none."""
     planned = final.run_budget[final.run]
     if settings.budgets is not None:
-        levels = np.log(np.sort(np.asarray(settings.budgets, dtype=np.float64)))
-        nearest = np.abs(log_flops[:, None] - levels).argmin(axis=1)
+        levels = np.sort(np.asarray(settings.budgets, dtype=np.float64))
+        nearest = np.abs(log_flops[:, None] - np.log(levels)).argmin(axis=1)
         return levels[nearest], "near no budget"
     if np.isfinite(planned).any():
-        return np.log(planned), "not planned for a budget"
-    return _clusters(log_flops, settings), (
+        return planned, "not planned for a budget"
+    return np.exp(_clusters(log_flops, settings)), (
         f"fewer than {settings.min_sizes} sizes were trained with about as much compute"
     )
 

@@ -99,7 +99,11 @@ def check_coverage(
                 sweep = simulate(law, design, noise=noise, rng=rng, penalty=penalty)
                 own = _own(settings, scheme, i)
                 try:
-                    found = list(_judged(sweep, approach, own, kinds, law, top, threads))
+                    found = list(
+                        _judged(
+                            sweep, approach, own, kinds=kinds, law=law, top=top, threads=threads
+                        )
+                    )
                 except UnderdeterminedError:
                     refused += 1
                     continue
@@ -146,6 +150,7 @@ def _judged(
     sweep: Observations,
     approach: Approach,
     settings: ApproachesSettings,
+    *,
     kinds: Sequence[str],
     law: ChinchillaLaw,
     top: float,

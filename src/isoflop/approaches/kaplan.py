@@ -281,7 +281,7 @@ class KaplanFit:
         """Say that the frontier takes losses from the middle of schedules."""
         return [
             "Kaplan's frontier takes each curve's loss at every C, also in the middle of its "
-            "learning-rate schedule, and counts neither embedding nor head. Both raise a; it is "
+            "learning-rate schedule, and counts neither embedding nor head. Both move a; it is "
             "shown for comparison, not as advice."
         ]
 

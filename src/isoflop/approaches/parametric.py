@@ -14,6 +14,7 @@ from isoflop.approaches.observations import observe
 from isoflop.approaches.protocol import Optima, Refits, Resamples
 from isoflop.approaches.solver import Problems, Solution, minimise
 from isoflop.approaches.sums import SumOfPowers, Term
+from isoflop.approaches.varpro import variable_projection
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ EXPONENTS: Final = (0.0, 5.0)
 MIN_POINTS: Final = 6
 MAX_STEPS: Final = 500
 ILL_CONDITIONED: Final = 1e4
+DRIFT: Final = 0.001
 E_, A_, B_, ALPHA, BETA = range(5)
 
 
@@ -277,6 +279,12 @@ class ParametricFit:
                 "exponent": self.cost.exponent,
                 "largest_deviation": self.cost.residual,
             },
+            "variable_projection": variable_projection(
+                self.observations.params[self.points],
+                self.observations.tokens[self.points],
+                self.observations.loss[self.points],
+            ),
+            "trends": self._trends(),
             "residuals": {
                 "run": [self.observations.runs[i] for i in self.observations.run[self.points]],
                 "params": self.observations.params[self.points].tolist(),
@@ -288,6 +296,18 @@ class ParametricFit:
                 "median_absolute": float(np.median(np.abs(residuals))),
             },
         }
+
+    def _trends(self) -> dict[str, dict[str, float]]:
+        """Test whether residuals drift with log N, log D or log C, each alone."""
+        from statsmodels.regression.linear_model import OLS
+        from statsmodels.tools.tools import add_constant
+
+        trends = {}
+        for name in ("params", "tokens", "flops"):
+            x = np.log(getattr(self.observations, name)[self.points])
+            found = OLS(self.residuals, add_constant(x - x.mean())).fit(cov_type="HC1")
+            trends[name] = {"slope": float(found.params[1]), "p_value": float(found.pvalues[1])}
+        return trends
 
     def _bounds_hit(self) -> list[str]:
         lower, upper = self.law.bounds()
@@ -308,6 +328,12 @@ class ParametricFit:
         cautions = [
             f"{name} ended at its bound: the sweep does not determine it."
             for name in self._bounds_hit()
+        ]
+        cautions += [
+            f"The residuals drift with {name} (p = {trend['p_value']:.1g}): the law does not have "
+            "the shape of these data, and extrapolation carries the drift on."
+            for name, trend in self._trends().items()
+            if trend["p_value"] < DRIFT
         ]
         if self._condition_number() > ILL_CONDITIONED:
             cautions.append(
