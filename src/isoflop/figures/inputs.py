@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -33,7 +33,7 @@ class FigureInputs:
     losses: pl.DataFrame
     runs: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
-    draws: Mapping[Approach, pl.DataFrame]
+    draws: Mapping[Any, pl.DataFrame]
     reference: Reference
     settings: FiguresSettings
 

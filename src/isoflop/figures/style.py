@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
     from numpy.typing import ArrayLike, NDArray
 
-    from isoflop.estimates import Approach
 
     Floats = NDArray[np.float64]
 
@@ -41,19 +40,19 @@ PUBLISHED: Final = "#57606a"
 
 # Okabe and Ito's colours, darkened where thin lines on white need it: told apart by the
 # colour-blind, and each approach has a marker and a dash pattern of its own as well
-COLOURS: Final[dict[Approach, str]] = {
+COLOURS: Final[dict[str, str]] = {
     "envelope": "#0072b2",
     "profiles": "#d55e00",
     "parametric": "#008f6b",
     "kaplan": "#b0508c",
 }
-MARKERS: Final[dict[Approach, str]] = {
+MARKERS: Final[dict[str, str]] = {
     "envelope": "o",
     "profiles": "s",
     "parametric": "^",
     "kaplan": "D",
 }
-NAMES: Final[dict[Approach, str]] = {
+NAMES: Final[dict[str, str]] = {
     "envelope": "1 Envelope",
     "profiles": "2 Profiles",
     "parametric": "3 Parametric",
