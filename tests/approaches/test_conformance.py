@@ -107,7 +107,7 @@ def test_the_unit_of_params_scales_the_optimum(
 @EVERY
 def test_threads_change_no_byte(approach: Approach, losses: pl.DataFrame) -> None:
     chosen = SETTINGS.model_copy(
-        update={"bootstrap": SETTINGS.bootstrap.model_copy(update={"draws": 3000})}
+        update={"bootstrap": SETTINGS.bootstrap.model_copy(update={"draws": 1500})}
     )
     one, one_draws = estimate(losses, approach, chosen, threads=1)
     two, two_draws = estimate(losses, approach, chosen, threads=3)
