@@ -374,6 +374,18 @@ def test_model_is_causal() -> None:
     assert not torch.allclose(hidden[0][:, 9:], hidden[1][:, 9:])
 
 
+@pytest.mark.parametrize("qk_norm", [True, False])
+def test_model_runs_in_bfloat16_as_on_a_gpu(*, qk_norm: bool) -> None:
+    shape = Architecture(2, 32, 2, 16, 128, 256, 16)
+    model = build_model(shape, qk_norm=qk_norm, seed=0)
+    tokens = torch.randint(256, (4, 17), generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(tokens[:, :-1], tokens[:, 1:])
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert all(weight.grad.isfinite().all() for weight in model.parameters())
+
+
 def test_rotary_scores_depend_on_the_distance_alone() -> None:
     cos, sin = rotary_tables(12, 8)
     generator = torch.Generator().manual_seed(0)

@@ -71,7 +71,9 @@ class Block(nn.Module):
         query_key, value = qkv.split((2, 1), dim=2)
         if self.norm_query is not None and self.norm_key is not None:
             query, key = query_key.unbind(2)
-            query_key = torch.stack([self.norm_query(query), self.norm_key(key)], dim=2)
+            # in float32, as the gains are: under autocast the projections come in bfloat16
+            normed = self.norm_query(query.float()), self.norm_key(key.float())
+            query_key = torch.stack(normed, dim=2)
         rolled = query_key.roll(self.d_head // 2, dims=-1)
         query, key = torch.addcmul(query_key * cos, rolled, sin).to(value.dtype).unbind(2)
         mixed = F.scaled_dot_product_attention(
