@@ -17,7 +17,7 @@ DATA_SUFFIXES = frozenset({".css", ".csl", ".html", ".j2", ".js", ".lua", ".md",
 
 
 def sources(package: Path, room: str) -> list[str]:
-    """List a room's own files and every shared module they import, directly or not.
+    """List a room's own files and every shared module they import, with its data.
 
     Parameters
     ----------
@@ -41,8 +41,16 @@ def sources(package: Path, room: str) -> list[str]:
             if path.exists() and path not in found:
                 found.add(path)
                 pending.append(path)
+                found.update(_assets(package, module))
     found.add(package / "cli.py")
     return sorted(str(path) for path in found)
+
+
+def _assets(package: Path, module: str) -> Iterator[Path]:
+    """Yield the data files of a shared module: those of assets/<module>/."""
+    for path in (package / "assets" / module).rglob("*"):
+        if path.suffix in DATA_SUFFIXES:
+            yield path
 
 
 def _imports(path: Path, package: str) -> Iterator[str]:

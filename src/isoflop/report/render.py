@@ -6,16 +6,15 @@ that is read by both outputs.
 
 from __future__ import annotations
 
-import base64
 import os
 import subprocess
 import tempfile
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.errors import IsoflopError
+from isoflop.page import stylesheet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,15 +24,6 @@ if TYPE_CHECKING:
 READER: Final = (
     "markdown-smart-citations-raw_html-raw_tex-example_lists-fancy_lists-yaml_metadata_block"
 )
-FONTS: Final = (
-    ("Inter", "Inter-Regular", 400, "normal"),
-    ("Inter", "Inter-SemiBold", 600, "normal"),
-    ("STIX Two Text", "STIXTwoText-Regular", 400, "normal"),
-    ("STIX Two Text", "STIXTwoText-Italic", 400, "italic"),
-    ("STIX Two Text", "STIXTwoText-SemiBold", 600, "normal"),
-    ("STIX Two Math", "STIXTwoMath", 400, "normal"),
-)
-
 EPOCH: Final = 315532800
 """1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make
 two builds differ. SOURCE_DATE_EPOCH in the environment replaces it."""
@@ -63,7 +53,7 @@ def to_html(markdown: str, metadata: Mapping[str, str], figures: Path) -> str:
     """Write a self-contained page: style, fonts and figures inside, nothing loaded."""
     with tempfile.TemporaryDirectory() as folder:
         head = Path(folder) / "head.html"
-        head.write_text(f"<style>\n{_stylesheet()}</style>", encoding="utf-8")
+        head.write_text(f"<style>\n{stylesheet()}</style>", encoding="utf-8")
         options = [
             "--to=html5",
             "--mathml",
@@ -145,17 +135,3 @@ def _pandoc(
 
 def _template(name: str) -> Path:
     return Path(str(resources.files("isoflop.report") / "templates" / name))
-
-
-@cache
-def _stylesheet() -> str:
-    """Give the page's style with its fonts inside."""
-    folder = resources.files("isoflop.report") / "fonts"
-    faces = []
-    for family, name, weight, style in FONTS:
-        data = base64.b64encode((folder / f"{name}.woff2").read_bytes()).decode()
-        faces.append(
-            f'@font-face {{ font-family: "{family}"; font-weight: {weight}; font-style: {style}; '
-            f'src: url("data:font/woff2;base64,{data}") format("woff2"); }}'
-        )
-    return "\n".join([*faces, _template("page.css").read_text(encoding="utf-8")])
