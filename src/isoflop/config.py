@@ -699,12 +699,11 @@ class ProfilesSettings(Section):
 class ParametricSettings(Section):
     """Approach 3: L(N, D) = E + A / N**alpha + B / D**beta."""
 
-    objective: Literal["huber", "mse", "likelihood"] = "huber"
+    objective: Literal["huber", "mse"] = "huber"
     """huber: sum of Huber(huber_delta) on log L (Hoffmann et al.); mse: squares of the same
-    residuals; likelihood: Huber with a free scale (Besiroglu et al.)."""
+    residuals."""
     huber_delta: float = Field(default=1e-3, gt=0.0)
-    """Where Huber's loss turns from squares to absolute values [log nat]; for `likelihood` in units
-    of the scale."""
+    """Where Huber's loss turns from squares to absolute values; unit: log nat."""
     exponents: Literal["free", "tied"] = "free"
     """tied: alpha = beta."""
     starts: Literal["hoffmann", "coarse"] = "hoffmann"
@@ -728,6 +727,34 @@ class KaplanSettings(Section):
     """Fewest distinct sizes on the frontier that is fitted; below it the fit is refused."""
 
 
+class OvertrainingSettings(Section):
+    """The over-training law L = E + (A M**eta + B M**-eta) C**-eta, M = D/N (Gadre et al. 2024)."""
+
+    residual: Literal["loss", "log_loss"] = "loss"
+    """Whose squares are summed: of the loss (Gadre et al.), or of its logarithm."""
+
+
+class DataConstrainedSettings(Section):
+    """The worth of repeated tokens (Muennighoff et al. 2023); the law for fresh tokens is held."""
+
+    E: float = Field(default=1.8690284, gt=0.0)
+    """Held, or where the fit starts; the defaults of all five are the paper's on C4."""
+    A: float = Field(default=520.8325, gt=0.0)
+    """Held."""
+    B: float = Field(default=1487.6731, gt=0.0)
+    """Held."""
+    alpha: float = Field(default=0.3526596, gt=0.0)
+    """Held."""
+    beta: float = Field(default=0.3526596, gt=0.0)
+    """Held."""
+    level: Literal["fitted", "held"] = "fitted"
+    """Whether E is fitted too: another corpus or tokenizer has another entropy."""
+    max_epochs: float | None = Field(default=None, gt=1.0)
+    """Leave out runs with more epochs: the law has repeats worthless at worst, never harmful."""
+    huber_delta: float = Field(default=1e-3, gt=0.0)
+    """Where Huber's loss turns from squares to absolute values [log nat]."""
+
+
 class ApproachesSettings(Section):
     """How the approaches are fitted."""
 
@@ -743,6 +770,10 @@ class ApproachesSettings(Section):
     """Approach 3."""
     kaplan: KaplanSettings = KaplanSettings()
     """The laws of 2020."""
+    overtraining: OvertrainingSettings = OvertrainingSettings()
+    """The over-training law; fitted where it is asked for."""
+    data_constrained: DataConstrainedSettings = DataConstrainedSettings()
+    """The data-constrained law; fitted where it is asked for."""
 
 
 class FiguresSettings(Section):
@@ -762,6 +793,14 @@ class ReportSettings(Section):
     """Intervals shown, among those of approaches.bootstrap.levels."""
     run_table: bool = True
     """Whether the report ends with a table of every run."""
+
+
+class PublishedSettings(Section):
+    """Where the data of published studies come from."""
+
+    mirror: str | None = None
+    """Folder that holds the files of data/reference/published.yaml, itself or below datasets/; null
+    gets them over the network. The environment variable ISOFLOP_MIRROR wins."""
 
 
 # --- the whole ------------------------------------------------------------------------------------
@@ -784,3 +823,5 @@ class Config(Section):
     """What the report answers."""
     archive: ArchiveSettings = ArchiveSettings()
     """What goes into the file archived with a paper."""
+    published: PublishedSettings = PublishedSettings()
+    """Where the data of published studies come from."""

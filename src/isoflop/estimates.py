@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 Approach = Literal["envelope", "profiles", "parametric", "kaplan"]
+"""What every sweep is fitted with, and every report shows."""
+FurtherLaw = Literal["overtraining", "data_constrained"]
+"""Laws for sweeps with a design of their own; fitted where they are asked for."""
 
 
 class Quantity(Section):
@@ -72,7 +75,7 @@ class Provenance(Section):
 class Estimate(Section):
     """One approach fitted to one sweep."""
 
-    approach: Approach
+    approach: Approach | FurtherLaw
     sweep: str
     settings: dict[str, Any]
     """The settings used, whole."""
@@ -109,7 +112,7 @@ class Estimate(Section):
 class Refusal(Section):
     """Why an approach was not fitted to a sweep: it stands where the estimate would."""
 
-    approach: Approach
+    approach: Approach | FurtherLaw
     sweep: str
     settings: dict[str, Any]
     refused: str

@@ -136,3 +136,64 @@ def kaplan_params_opt(
     """
     c_min = np.asarray(flops, dtype=np.float64) * c_min_per_c / PF_DAY
     return np.asarray(coefficient * c_min**exponent)
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedDataLaw:
+    """L(N, D) with D = epochs * U_D repeated tokens (Muennighoff et al. 2023, equations 5 and 6).
+
+    L = E + A / N'**alpha + B / D'**beta with D' = U_D + U_D R_D (1 - exp(-(D/U_D - 1) / R_D)), and
+    N' alike: parameters beyond what U_D tokens can use lose their worth too.
+
+    Attributes
+    ----------
+    fresh : the law for tokens that are seen once.
+    R_D, R_N : repeats after which a token, or an excess parameter, has lost most of its worth.
+    """
+
+    fresh: ChinchillaLaw
+    R_D: float
+    R_N: float
+
+    def effective_tokens(self, tokens: ArrayLike, unique_tokens: ArrayLike) -> Floats:
+        """Give D': as many fresh tokens would be worth as much."""
+        d = np.asarray(tokens, dtype=np.float64)
+        unique = np.minimum(np.asarray(unique_tokens, dtype=np.float64), d)
+        return _effective(unique, d / unique - 1.0, self.R_D)
+
+    def unique_params(self, params: ArrayLike, unique_tokens: ArrayLike) -> Floats:
+        """Give U_N: the optimal N for U_D fresh tokens, but not more than N.
+
+        On the optimal path N_opt = G (C/6)**a and D_opt = (C/6)**b / G.
+        """
+        law = self.fresh
+        per_budget = law.G * np.asarray(unique_tokens, dtype=np.float64)
+        optimal = law.G * per_budget ** (law.a / law.b)
+        return np.asarray(np.minimum(np.asarray(params, dtype=np.float64), optimal))
+
+    def loss(self, params: ArrayLike, tokens: ArrayLike, unique_tokens: ArrayLike) -> Floats:
+        """Predict the loss [nat/token]."""
+        n = np.asarray(params, dtype=np.float64)
+        unique = self.unique_params(n, np.minimum(unique_tokens, tokens))
+        effective = _effective(unique, n / unique - 1.0, self.R_N)
+        return self.fresh.loss(effective, self.effective_tokens(tokens, unique_tokens))
+
+
+def _effective(unique: Floats, repeats: Floats, half_life: float) -> Floats:
+    return np.asarray(unique * (1.0 - half_life * np.expm1(-repeats / half_life)))
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingCount:
+    """N_total = N + omega N**(1/3), N without embeddings (Pearce and Song 2024).
+
+    Models of one aspect ratio have a width of N**(1/3) up to a factor, and embeddings cost
+    vocabulary and context times the width.
+    """
+
+    omega: float
+
+    def total(self, nonembedding: ArrayLike) -> Floats:
+        """Give the count with embeddings."""
+        n = np.asarray(nonembedding, dtype=np.float64)
+        return np.asarray(n + self.omega * np.cbrt(n))

@@ -189,6 +189,7 @@ class Losses(dy.Schema):
     schedule_fraction = _number("share of the schedule done at this point", "1", nullable=True)
     is_final = _flag("the last point of its run")
     budget = _number("compute budget the run was planned for", "FLOP", nullable=True)
+    unique_tokens = _number("distinct training tokens available", "token", nullable=True)
     seed = _count("seed", "", nullable=True)
 
 

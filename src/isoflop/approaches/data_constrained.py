@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from isoflop.approaches.observations import Observations
     from isoflop.config import CountingSettings, DataConstrainedSettings
-    from isoflop.estimates import Approach
+    from isoflop.estimates import FurtherLaw
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -97,7 +97,7 @@ class DataConstrainedFit:
     solution : where each start ended.
     """
 
-    approach: ClassVar[Approach] = "data_constrained"
+    approach: ClassVar[FurtherLaw] = "data_constrained"
     names: ClassVar[tuple[str, ...]] = ("E", "R_D", "R_N")
 
     observations: Observations
@@ -173,9 +173,7 @@ class DataConstrainedFit:
         return {
             "objective": best,
             "starts": len(self.solution.objective),
-            "starts_reaching_optimum": int(
-                (self.solution.objective <= best * (1 + REACHED)).sum()
-            ),
+            "starts_reaching_optimum": int((self.solution.objective <= best * (1 + REACHED)).sum()),
             "held": {"A": law.A, "B": law.B, "alpha": law.alpha, "beta": law.beta},
             "rms": float(np.sqrt(np.mean(residual**2))),
             "runs": len(self.points),
@@ -184,8 +182,14 @@ class DataConstrainedFit:
         }
 
     def cautions(self) -> list[str]:
-        """Say what is held, and that the law knows no harm from repeats."""
+        """Say what is held, what ended at a bound, and that the law knows no harm from repeats."""
+        at_bound = [
+            name
+            for name, value in zip(self.names, self.parameters, strict=True)
+            if name != "E" and not BOUNDS[0] * 1.01 < value < BOUNDS[1] / 1.01
+        ]
         return [
+            *(f"{name} ended at its bound: the sweep does not determine it." for name in at_bound),
             "A, B, alpha and beta are held at the values in the settings: R*_D and R*_N mean what "
             "they say only where these describe the sweep's runs on fresh tokens.",
             "The law lets repeats be worthless but never harmful; runs whose loss rises again "

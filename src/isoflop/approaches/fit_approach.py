@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 import numpy as np
 import polars as pl
 
+from isoflop.approaches.data_constrained import fit_data_constrained
 from isoflop.approaches.envelope import fit_envelope
 from isoflop.approaches.intervals import intervals
 from isoflop.approaches.kaplan import fit_kaplan
+from isoflop.approaches.overtraining import fit_overtraining
 from isoflop.approaches.parametric import fit_parametric
 from isoflop.approaches.profiles import fit_profiles
 from isoflop.approaches.quantities import evidence, quantities
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit, Refits
     from isoflop.config import ApproachesSettings
-    from isoflop.estimates import Approach, Provenance
+    from isoflop.estimates import Approach, FurtherLaw, Provenance
 
     Floats = NDArray[np.float64]
 
@@ -40,7 +42,7 @@ DRAWS_SCHEMA: Final = {"approach": pl.String, "draw": pl.Int64, "refused": pl.St
 
 def fit(
     losses: pl.DataFrame | Observations,
-    approach: Approach,
+    approach: Approach | FurtherLaw,
     settings: ApproachesSettings,
     *,
     threads: int | None = None,
@@ -55,13 +57,17 @@ def fit(
             return fit_parametric(losses, settings.parametric, settings.counting, threads=threads)
         case "kaplan":
             return fit_kaplan(losses, settings.kaplan)
+        case "overtraining":
+            return fit_overtraining(losses, settings.overtraining, settings.counting)
+        case "data_constrained":
+            return fit_data_constrained(losses, settings.data_constrained, settings.counting)
         case _:
             assert_never(approach)
 
 
 def fit_approach(
     losses: pl.DataFrame | Observations,
-    approach: Approach,
+    approach: Approach | FurtherLaw,
     settings: ApproachesSettings,
     *,
     sweep: str,
@@ -179,7 +185,7 @@ def _extrapolations(flops: Floats, observations: Observations) -> list[str]:
     ]
 
 
-def _table(approach: Approach, draws: dict[str, Floats], refits: Refits) -> pl.DataFrame:
+def _table(approach: str, draws: dict[str, Floats], refits: Refits) -> pl.DataFrame:
     n = len(refits.refusals)
     return pl.DataFrame(
         {

@@ -39,6 +39,7 @@ class Observations:
     schedule_fraction : (points,) share of the schedule done; NaN where unknown.
     run_params : (runs,) N of each run.
     run_budget : (runs,) compute budget the run was planned for [FLOP]; NaN where none.
+    run_unique_tokens : (runs,) distinct training tokens; NaN where unknown, None where no run says.
     """
 
     sweep: str
@@ -53,6 +54,7 @@ class Observations:
     schedule_fraction: Floats
     run_params: Floats
     run_budget: Floats
+    run_unique_tokens: Floats | None = None
 
     @property
     def n_runs(self) -> int:
@@ -126,6 +128,7 @@ def observe(losses: pl.DataFrame | Observations, counting: CountingSettings) -> 
         schedule_fraction=_floats(table["schedule_fraction"]),
         run_params=_floats(by_run[f"params_{counting.params}"]),
         run_budget=_floats(by_run["budget"]),
+        run_unique_tokens=_floats(by_run["unique_tokens"]),
     )
 
 

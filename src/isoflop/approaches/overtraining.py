@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from isoflop.approaches.observations import Observations
     from isoflop.config import CountingSettings, OvertrainingSettings
-    from isoflop.estimates import Approach
+    from isoflop.estimates import FurtherLaw
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -75,7 +75,7 @@ class OvertrainingFit:
     solution : where each start ended.
     """
 
-    approach: ClassVar[Approach] = "overtraining"
+    approach: ClassVar[FurtherLaw] = "overtraining"
     names: ClassVar[tuple[str, ...]] = ("E", "A", "B", "eta")
 
     observations: Observations
@@ -150,9 +150,7 @@ class OvertrainingFit:
             "objective": best,
             "residual": self.settings.residual,
             "starts": len(self.solution.objective),
-            "starts_reaching_optimum": int(
-                (self.solution.objective <= best * (1 + REACHED)).sum()
-            ),
+            "starts_reaching_optimum": int((self.solution.objective <= best * (1 + REACHED)).sum()),
             "rms": float(np.sqrt(np.mean(residual**2))),
             "tokens_per_param": (self.observations.tokens / self.observations.params)[
                 self.points
@@ -249,7 +247,5 @@ def _solve(
 ) -> Solution:
     squared: Model = PlainSum(law) if settings.residual == "loss" else law
     targets = np.exp(log_loss) if settings.residual == "loss" else log_loss
-    problems = Problems(
-        squared, targets, weights, starts, np.inf, np.array(LOWER), np.array(UPPER)
-    )
+    problems = Problems(squared, targets, weights, starts, np.inf, np.array(LOWER), np.array(UPPER))
     return minimise(problems, max_steps=1000)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from isoflop.approaches.observations import Observations
     from isoflop.config import CountingSettings
-    from isoflop.estimates import Approach
+    from isoflop.estimates import Approach, FurtherLaw
 
     Floats = NDArray[np.float64]
     Texts = NDArray[np.str_]
@@ -64,9 +64,13 @@ class Optima:
 class Fit(Protocol):
     """One approach fitted to one sweep."""
 
-    approach: ClassVar[Approach]
     names: ClassVar[tuple[str, ...]]
     """Parameters, in the order of the columns of ``Refits.parameters``."""
+
+    @property
+    def approach(self) -> Approach | FurtherLaw:
+        """Its name."""
+        ...
 
     @property
     def observations(self) -> Observations:

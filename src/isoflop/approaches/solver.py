@@ -140,7 +140,7 @@ def minimise(
     size = max(1, BLOCK_ELEMENTS // n_points)
     blocks = [
         problems.block(slice(start, start + size)) for start in range(0, len(problems.starts), size)
-    ]
+    ] or [problems]  # no draws are asked for
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 

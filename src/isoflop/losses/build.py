@@ -244,7 +244,7 @@ def _rows(
     """Lay one run's points out as rows of `Losses`."""
     schema = {name: column.dtype for name, column in Losses.columns().items()}
     per_run = ("sweep", "run", "role", "params_total", "params_nonembedding", "params_with_head",
-               "budget", "seed")  # fmt: skip
+               "budget", "unique_tokens", "seed")  # fmt: skip
     horizon = run["schedule_tokens"]
     return points.select(
         "tokens",
