@@ -3,6 +3,7 @@
 #   snakemake --cores all            every report, and reports/index.html
 #   snakemake --cores all archive    one archive per sweep, to go with a paper
 #   snakemake --cores all train      trains the planned sweep (needs the extra `train`)
+#   snakemake --cores all published  published studies, reproduced from their data
 #
 # Each include is one room; they stand in the order in which the data flow.
 
@@ -21,6 +22,7 @@ include: "rules/losses.smk"
 include: "rules/approaches.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
+include: "rules/published.smk"
 include: "rules/archive.smk"
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -21,6 +22,8 @@ except IsoflopError as error:
     raise WorkflowError(str(error)) from None
 
 APPROACHES = ["envelope", "profiles", "parametric", "kaplan"]
+# fitted where the catalogue of published studies asks for them
+FURTHER_LAWS = ["overtraining", "data_constrained"]
 
 # read at parse time: checkpoints miss newly dropped files
 SWEEPS = sorted(folder.name for folder in Path("data/raw").glob("*/") if folder.name[0] != ".")
@@ -33,19 +36,44 @@ LOOSE = sorted(
 
 
 wildcard_constraints:
-    sweep=r"[^/]+",
-    approach="|".join(APPROACHES),
+    # a sweep of data/raw, or one of the catalogue of published studies
+    sweep=r"(published/)?[^/]+",
+    study_sweep=r"[^/@]+",
+    approach="|".join([*APPROACHES, *FURTHER_LAWS]),
+
+
+def is_published(sweep):
+    """Tell a sweep of the catalogue from one of data/raw."""
+    return sweep.startswith("published/")
+
+
+def raw_folder(sweep):
+    """Name the folder of a sweep's raw files."""
+    return f"data/{sweep}" if is_published(sweep) else f"data/raw/{sweep}"
 
 
 def raw_files(sweep):
-    """List a sweep's raw files, hidden ones left out."""
-    folder = Path("data/raw") / sweep
+    """List a sweep's raw files, hidden ones left out; a published sweep's come as one folder."""
+    folder = Path(raw_folder(sweep))
+    if is_published(sweep):
+        return [str(folder)]
     return sorted(
         str(path)
         for path in folder.rglob("*")
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+@cache
+def catalogue():
+    """Read the catalogue of published studies; only where one of its sweeps is asked for."""
+    from isoflop.published.catalogue import read_catalogue
+
+    try:
+        return read_catalogue(Path("data/reference/published.yaml"))
+    except IsoflopError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def code(room):

@@ -1,4 +1,5 @@
 # in:  data/raw/{sweep}/**                       raw logs as the trainer wrote them, and sweep.yaml
+#      (data/published/{study_sweep} for a published sweep)
 # out: data/curves/{sweep}.parquet               one row per (run, segment, step)
 #      data/curves/{sweep}.runs.parquet          one row per logical run
 #      data/curves/{sweep}.files.parquet         one row per raw file, with its fate
@@ -21,7 +22,7 @@ rule ingest_sweep:
         "benchmarks/ingest_sweep/{sweep}.tsv"
     params:
         settings=settings("ingest"),
-        raw=lambda wildcards: f"data/raw/{wildcards.sweep}",
+        raw=lambda wildcards: raw_folder(wildcards.sweep),
     shell:
         """
         isoflop ingest-sweep \

@@ -3,6 +3,13 @@
 #      data/losses/{sweep}.left_out.parquet      one row per file, run or points not fitted, and why
 
 
+def losses_settings(wildcards):
+    """Give section losses; for a published sweep what the catalogue says, not config.yaml."""
+    if is_published(wildcards.sweep):
+        return catalogue().losses_settings(wildcards.sweep).model_dump_json()
+    return settings("losses")
+
+
 rule build_losses:
     input:
         curves="data/curves/{sweep}.parquet",
@@ -17,7 +24,7 @@ rule build_losses:
     benchmark:
         "benchmarks/build_losses/{sweep}.tsv"
     params:
-        settings=settings("losses"),
+        settings=losses_settings,
     shell:
         """
         isoflop build-losses \

@@ -12,7 +12,7 @@ from isoflop.cli import main
 from isoflop.sources import sources
 
 PACKAGE = Path("src/isoflop")
-ROOMS = ("sweep", "ingest", "losses", "approaches", "figures", "report", "archive")
+ROOMS = ("sweep", "ingest", "losses", "approaches", "figures", "report", "archive", "published")
 TREE = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -73,8 +73,8 @@ def rule_names() -> set[str]:
 def test_one_word_per_rule_and_subcommand() -> None:
     commands = {name.replace("-", "_") for name in main.commands}
     # targets that only collect, and subcommands that no rule calls
-    collecting = {"train"}
-    by_hand = {"plan_sweep", "fetch_corpus", "write_schema"}
+    collecting = {"train", "published"}
+    by_hand = {"plan_sweep", "fetch_corpus", "write_schema", "check_coverage"}
     assert rule_names() - collecting <= commands
     assert commands - by_hand <= rule_names()
 
@@ -111,5 +111,9 @@ def test_sources_follow_imports(tmp_path: Path) -> None:
     (package / "laws.py").write_text("")
     (package / "ingest" / "a.py").write_text("def f():\n    from isoflop import tables\n")
     (package / "losses" / "b.py").write_text("import isoflop.laws\n")
+    (package / "assets" / "tables").mkdir(parents=True)
+    (package / "assets" / "tables" / "page.css").write_text("")
+    (package / "assets" / "laws").mkdir()
+    (package / "assets" / "laws" / "other.css").write_text("")
     names = {Path(path).relative_to(package).as_posix() for path in sources(package, "ingest")}
-    assert names == {"cli.py", "files.py", "ingest/a.py", "tables.py"}
+    assert names == {"assets/tables/page.css", "cli.py", "files.py", "ingest/a.py", "tables.py"}

@@ -1,0 +1,214 @@
+"""The catalogue says one thing once, and only what can be done."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from isoflop.config import ApproachesSettings, parse
+from isoflop.errors import ConfigError
+from isoflop.files import digest
+from isoflop.published.catalogue import Catalogue, fits_of, read_catalogue
+from isoflop.published.computed import FUNCTIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SMALL: dict[str, Any] = {
+    "studies": [
+        {
+            "name": "one",
+            "title": "One",
+            "citation": {
+                "key": "k",
+                "authors": "A",
+                "year": 2024,
+                "title": "T",
+                "identifier": "arXiv:1",
+            },
+            "licence": "MIT",
+            "files": [{"path": "one/a.csv", "sha256": "0" * 64, "address": "https://x/a.csv"}],
+            "sweeps": [
+                {
+                    "name": "first",
+                    "title": "First",
+                    "files": ["one/a.csv"],
+                    "sidecar": {
+                        "table": {
+                            "rows": "runs",
+                            "columns": {"params.total": "N", "tokens": "D", "eval_loss": "L"},
+                        }
+                    },
+                    "fits": [
+                        {"approach": "parametric"},
+                        {
+                            "approach": "parametric",
+                            "variant": "mse",
+                            "settings": {"parametric": {"objective": "mse"}},
+                        },
+                    ],
+                }
+            ],
+            "results": [
+                {
+                    "quantity": "a",
+                    "published": 0.5,
+                    "tolerance": 0.1,
+                    "source": "s",
+                    "fitted": {"sweep": "first@mse", "approach": "parametric", "value": "a"},
+                }
+            ],
+        }
+    ]
+}
+
+
+def small() -> Any:
+    return copy.deepcopy(SMALL)
+
+
+def complaint(content: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(content, Catalogue, source="published.yaml")
+    return str(caught.value)
+
+
+def test_every_study_of_the_acceptance_page_is_there(catalogue: Catalogue) -> None:
+    assert {study.name for study in catalogue.studies} >= {
+        "hoffmann_epoch245",
+        "gemstones",
+        "porian",
+        "gadre",
+        "gpt3_curves",
+        "data_constrained",
+        "pearce_song",
+    }
+
+
+def test_every_file_says_where_its_bytes_are(catalogue: Catalogue) -> None:
+    for study in catalogue.studies:
+        for file in study.files:
+            if file.address is None:
+                assert "derived from" in file.origin, file.path
+            else:
+                # at a commit: a branch moves
+                assert file.address.startswith("https://raw.githubusercontent.com/")
+                assert len(file.address.split("/")[5]) == 40, file.address
+
+
+def test_every_sweep_is_fitted_or_computed_from(catalogue: Catalogue) -> None:
+    computed = {
+        result.computed.arguments.get("sweep")
+        for study in catalogue.studies
+        for result in study.results
+        if result.computed is not None
+    }
+    for study in catalogue.studies:
+        for sweep in study.sweeps:
+            assert sweep.fits or sweep.name in computed, sweep.name
+
+
+def test_every_fit_is_compared_with_something(catalogue: Catalogue) -> None:
+    compared = {
+        ("published/" + result.fitted.sweep, result.fitted.approach)
+        for study in catalogue.studies
+        for result in study.results
+        if result.fitted is not None
+    }
+    unused = {(path, fit.approach) for path, fit in catalogue.fits()} - compared
+    assert unused == set()
+
+
+def test_computed_functions_exist(catalogue: Catalogue) -> None:
+    asked = {
+        result.computed.function
+        for study in catalogue.studies
+        for result in study.results
+        if result.computed is not None
+    }
+    assert asked == set(FUNCTIONS)
+
+
+def test_digests_are_those_of_the_mirror(catalogue: Catalogue, mirror: Path) -> None:
+    for study in catalogue.studies:
+        for file in study.files:
+            path = mirror / file.path
+            if not path.exists():
+                path = mirror / "datasets" / file.path
+            assert digest(path) == file.sha256, file.path
+
+
+def test_variant_shares_the_sweep_and_changes_the_settings() -> None:
+    found = parse(small(), Catalogue, source="c")
+    _, sweep = found.find("published/first@mse")
+    assert sweep.name == "first"
+    assert [path for path, _ in fits_of(sweep)] == ["published/first", "published/first@mse"]
+    plain = found.approaches_settings("published/first", "parametric")
+    varied = found.approaches_settings("published/first@mse", "parametric")
+    assert plain == ApproachesSettings()
+    assert varied.parametric.objective == "mse"
+    assert varied.profiles == plain.profiles
+
+
+def test_sidecar_takes_the_title_of_the_sweep() -> None:
+    sidecar = parse(small(), Catalogue, source="c").studies[0].sweeps[0].sidecar
+    assert sidecar is not None
+    assert sidecar.title == "First"
+
+
+def test_unknown_sweep_is_met_with_the_known_ones(catalogue: Catalogue) -> None:
+    with pytest.raises(ConfigError, match=r"no sweep 'hofmann'; it has: hoffmann, gemstones-hot"):
+        catalogue.find("published/hofmann")
+
+
+def test_misspelt_setting_is_an_error() -> None:
+    content = small()
+    content["studies"][0]["sweeps"][0]["fits"][1]["settings"] = {"parametric": {"objectiv": "mse"}}
+    assert "objectiv" in complaint(content)
+
+
+def test_result_must_name_a_fit_that_is_made() -> None:
+    content = small()
+    content["studies"][0]["results"][0]["fitted"]["sweep"] = "first@huber"
+    assert "'first@huber' and approach 'parametric', which study 'one' does not fit" in complaint(
+        content
+    )
+
+
+def test_result_has_one_origin() -> None:
+    content = small()
+    content["studies"][0]["results"][0]["computed"] = {"function": "f"}
+    assert "give either 'fitted' or 'computed'" in complaint(content)
+
+
+def test_file_without_address_says_what_it_was_derived_from() -> None:
+    content = small()
+    del content["studies"][0]["files"][0]["address"]
+    assert "has neither 'address' nor 'origin'" in complaint(content)
+
+
+def test_sweep_reads_files_of_its_study() -> None:
+    content = small()
+    content["studies"][0]["sweeps"][0]["files"] = ["two/b.csv"]
+    assert "reads two/b.csv, which study 'one' does not list" in complaint(content)
+
+
+def test_names_are_unique() -> None:
+    content = small()
+    content["studies"].append(copy.deepcopy(content["studies"][0]))
+    assert "study one occurs twice" in complaint(content)
+
+
+def test_tolerance_is_positive() -> None:
+    content = small()
+    content["studies"][0]["results"][0]["tolerance"] = 0
+    assert "greater than 0" in complaint(content)
+
+
+def test_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "published.yaml"
+    path.write_text(yaml.safe_dump(SMALL))
+    assert read_catalogue(path) == parse(small(), Catalogue, source="c")

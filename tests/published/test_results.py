@@ -1,0 +1,178 @@
+"""A number is reproduced or not, and each is looked up where the catalogue says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from isoflop.counting import PF_DAY
+from isoflop.errors import ConfigError
+from isoflop.estimates import (
+    Counting,
+    Estimate,
+    Optimum,
+    Provenance,
+    Quantity,
+    Refusal,
+    write_estimate,
+)
+from isoflop.published.catalogue import Catalogue, Fitted, PublishedResult
+from isoflop.published.computed import Sources
+from isoflop.published.results import Verdict, reproduced, verdicts
+from tests.published.test_catalogue import small
+
+if TYPE_CHECKING:
+    from isoflop.reference import Reference
+
+PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
+
+
+def quantity(value: float) -> Quantity:
+    return Quantity(value=value, intervals={"0.8": (value - 1, value + 1)})
+
+
+ESTIMATE = Estimate(
+    approach="parametric",
+    sweep="s",
+    settings={},
+    counting=Counting(params="total", flops="6nd"),
+    n_runs=1,
+    n_points=1,
+    budgets=[],
+    flops_range=(1.0, 2.0),
+    a=quantity(0.5),
+    b=quantity(0.4),
+    parameters={"E": quantity(1.8), "L_coefficient": quantity(30.0), "L_exponent": quantity(0.05)},
+    optima=[
+        Optimum(
+            flops=5.76e23,
+            params=quantity(7e10),
+            tokens=quantity(1e12),
+            tokens_per_param=quantity(20.0),
+            loss=None,
+            decades_beyond_data=1.0,
+        )
+    ],
+    diagnostics={"objective": 0.001},
+    cautions=[],
+    provenance=PROVENANCE,
+)
+
+
+def fitted(value: str, **more: Any) -> Fitted:
+    return Fitted.model_validate({"sweep": "s", "approach": "parametric", "value": value, **more})
+
+
+def find(value: str, draws: Path = Path("absent"), **more: Any) -> float:
+    return reproduced(fitted(value, **more), ESTIMATE, draws)[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "expected"),
+    [
+        ("a", {}, 0.5),
+        ("b", {}, 0.4),
+        ("E", {}, 1.8),
+        ("log E", {}, 0.5877866649021191),
+        ("params_opt", {}, 7e10),
+        ("tokens_per_param", {}, 20.0),
+        ("diagnostics.objective", {}, 0.001),
+        ("a", {"statistic": "low"}, -0.5),
+        ("a", {"statistic": "high"}, 1.5),
+        ("L at one PF-day", {}, 30.0 * PF_DAY**-0.05),
+    ],
+)
+def test_numbers_are_found(value: str, more: dict[str, Any], expected: float) -> None:
+    assert find(value, **more) == pytest.approx(expected)
+
+
+def test_standard_deviation_comes_from_the_draws(tmp_path: Path) -> None:
+    path = tmp_path / "draws.parquet"
+    pl.DataFrame({"E": [1.0, None, 3.0]}).write_parquet(path)
+    assert find("E", path, statistic="sd") == pytest.approx(2**0.5)
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "said"),
+    [
+        ("gamma", {}, "has no 'gamma'; it has a, b, E"),
+        ("loss_opt", {}, "has no 'loss_opt'"),
+        ("params_opt", {"flops": 1e20}, "has no 'params_opt'"),
+        ("diagnostics.nothing", {}, "no diagnostic 'nothing'"),
+        ("a", {"statistic": "low", "level": 0.95}, "has no 0.95 interval"),
+    ],
+)
+def test_numbers_that_are_not_there(value: str, more: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        find(value, **more)
+
+
+def verdict(published: float, got: float | None, tolerance: float, catalogue: Catalogue) -> Verdict:
+    result = PublishedResult(
+        quantity="q",
+        published=published,
+        tolerance=tolerance,
+        source="s",
+        fitted=fitted("a"),
+    )
+    return Verdict(catalogue.studies[0], result, got)
+
+
+@pytest.mark.parametrize(
+    ("published", "got", "tolerance", "ok"),
+    [
+        (0.5, 0.5, 0.01, True),
+        (0.5, 0.51, 0.01, True),  # the tolerance itself still counts, whatever binary makes of it
+        (0.4, 0.5, 0.1, True),
+        (0.5, 0.5100001, 0.01, False),
+        (0.5, 0.4899999, 0.01, False),
+        (73.2e9, 73.25e9, 0.05e9, True),
+        (73.2e9, 73.2501e9, 0.05e9, False),
+        (1.0, float("nan"), 10.0, False),
+        (1.0, float("inf"), 10.0, False),
+        (1.0, None, 10.0, False),
+    ],
+)
+def test_verdicts(
+    published: float, got: float | None, tolerance: float, ok: bool, catalogue: Catalogue
+) -> None:
+    found = verdict(published, got, tolerance, catalogue)
+    assert found.ok is ok
+    assert set(found.as_json()) == {
+        "study",
+        "quantity",
+        "published",
+        "reproduced",
+        "tolerance",
+        "ok",
+    }
+
+
+def test_refused_estimate_is_not_reproduced(tmp_path: Path, reference: Reference) -> None:
+    studies = Catalogue.model_validate(small())
+    refusal = Refusal(
+        approach="parametric",
+        sweep="s",
+        settings={},
+        refused="too few runs",
+        provenance=PROVENANCE,
+    )
+    write_estimate(refusal, tmp_path / "published" / "first@mse" / "parametric.json")
+    (found,) = verdicts(studies, tmp_path, Sources(reference, tmp_path))
+    assert not found.ok
+    assert found.refused == "too few runs"
+    assert json.loads(json.dumps(found.as_json()))["reproduced"] is None
+
+
+def test_estimates_are_read_where_the_workflow_writes_them(
+    tmp_path: Path, reference: Reference
+) -> None:
+    studies = Catalogue.model_validate(small())
+    write_estimate(ESTIMATE, tmp_path / "published" / "first@mse" / "parametric.json")
+    (found,) = verdicts(studies, tmp_path, Sources(reference, tmp_path))
+    assert found.ok
+    assert found.quantity == ESTIMATE.a
