@@ -351,12 +351,13 @@ def test_weights_follow_from_the_seed() -> None:
     assert not torch.equal(one["embedding.weight"], other["embedding.weight"])
 
 
-def test_untrained_model_is_uniform() -> None:
+def test_untrained_model_is_nearly_uniform() -> None:
+    # logits start with a standard deviation of 0.5, which costs 0.5**2 / 2 nats
     shape = Architecture(2, 32, 2, 16, 128, 256, 16)
     tokens = torch.randint(256, (8, 17), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         loss = build_model(shape, qk_norm=True, seed=0)(tokens[:, :-1], tokens[:, 1:])
-    assert float(loss) == pytest.approx(math.log(256), abs=0.05)
+    assert float(loss) == pytest.approx(math.log(256) + 0.125, abs=0.05)
 
 
 def test_model_is_causal() -> None:
