@@ -20,7 +20,7 @@ def failure(project: Project, *arguments: str) -> str:
     outcome = project.snakemake(*arguments)
     text = outcome.text + project.logs()
     assert outcome.status != 0, text
-    assert "Traceback" not in text, text
+    assert "Traceback (most recent call last)" not in text, text
     return text
 
 

@@ -31,6 +31,9 @@ Z_95 = 1.959964
 CHINCHILLA_A = 0.5
 """Equal scaling of N and D: what Hoffmann et al. conclude."""
 
+FEW_LATE = 0.5
+"""Share of late points below which an envelope is read with a warning."""
+
 AS_PRINTED = "Hoffmann *L*(*N*, *D*), rounded"
 """Shown beside Gopher and Chinchilla only: nobody should use the rounded constants."""
 
@@ -233,6 +236,19 @@ class Verdict:
     ends: str
     holds_half: bool
     holds_kaplan: bool
+    warning: str
+    """What bends this exponent, where its own diagnostics say that something does; or empty."""
+
+
+def _warning(estimate: Estimate) -> str:
+    """Say beside the exponent what its diagnostics hold against it."""
+    late = estimate.diagnostics.get("late_winners")
+    if late is None or late >= FEW_LATE:
+        return ""
+    return (
+        f"Do not lean on it: only {late:.0%} of its points were measured in the last 15 % of a "
+        "run; the others stand at a learning rate meant for a longer one, which bends the line."
+    )
 
 
 def verdicts(inputs: ReportInputs) -> list[Verdict]:
@@ -250,6 +266,7 @@ def verdicts(inputs: ReportInputs) -> list[Verdict]:
                 ends=interval(*ends, fixed),
                 holds_half=_within(CHINCHILLA_A, ends),
                 holds_kaplan=_within(kaplan, ends),
+                warning=_warning(estimate),
             )
         )
     return found

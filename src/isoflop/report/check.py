@@ -36,6 +36,15 @@ class CheckRun:
 
 
 @dataclass(frozen=True, slots=True)
+class SeedNoise:
+    """How far runs that differ in their seed alone lie apart, in words."""
+
+    sd: str
+    cells: int
+    gap_in_sd: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckPair:
     """The pair, its tables, and which of the two won."""
 
@@ -48,6 +57,7 @@ class CheckPair:
     predicted_gap: str
     sign_right: bool | None
     within: int
+    noise: SeedNoise | None
     tables: tuple[Table, ...]
 
 
@@ -70,6 +80,33 @@ def check_runs(inputs: ReportInputs) -> list[CheckRun]:
             CheckRun(row["run"], whose, n, d, row["flops_6nd"], row["loss"], predicted, ends)
         )
     return found
+
+
+def seed_noise(losses: pl.DataFrame, gap: float) -> SeedNoise | None:
+    """Pool the standard deviation of final losses over cells with several seeds.
+
+    Parameters
+    ----------
+    losses : table ``Losses``.
+    gap : a difference between two runs [nat/token], to be given in units of its own sd, which is
+        sqrt(2) times that of one run.
+
+    Returns
+    -------
+    None where no cell (size and budget) has more than one seed.
+    """
+    fitted = losses.filter((pl.col("role") == "fit") & pl.col("is_final"))
+    cells = (
+        fitted.drop_nulls("budget")
+        .group_by("params_total", "budget")
+        .agg(pl.col("loss").var().alias("variance"), pl.len().alias("seeds"))
+        .filter(pl.col("seeds") > 1)
+    )
+    if cells.is_empty():
+        return None
+    freedom = cells["seeds"].to_numpy() - 1.0
+    sd = float(np.sqrt(cells["variance"].to_numpy() @ freedom / freedom.sum()))
+    return SeedNoise(fixed(sd, 4), cells.height, fixed(gap / (np.sqrt(2.0) * sd), 1))
 
 
 def check_pair(inputs: ReportInputs) -> CheckPair | None:
@@ -99,6 +136,7 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
         predicted_gap=predicted_gap,
         sign_right=sign_right,
         within=within,
+        noise=seed_noise(inputs.losses, worst.loss - best.loss),
         tables=(_losses(runs), _optima(inputs, runs, flops)),
     )
 
