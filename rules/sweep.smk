@@ -46,6 +46,8 @@ rule fetch_corpus:
         text="data/corpora/{corpus}.txt",
     log:
         "logs/fetch_corpus/{corpus}.log",
+    benchmark:
+        "benchmarks/fetch_corpus/{corpus}.tsv"
     shell:
         """
         isoflop fetch-corpus \

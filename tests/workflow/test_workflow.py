@@ -40,9 +40,10 @@ def restored(built: Project) -> Iterator[Project]:
 
 def test_build_recovers_the_law_and_writes_the_report(built: Project) -> None:
     estimates = built.root / "data/estimates/toy"
-    for approach in ("profiles", "parametric"):
+    # parabolas are biased where the valleys are lopsided; the parametric fit has the true form
+    for approach, tolerance in {"profiles": 0.07, "parametric": 0.01}.items():
         a = json.loads((estimates / f"{approach}.json").read_text())["a"]["value"]
-        assert a == pytest.approx(LAW.a, abs=0.03), approach
+        assert a == pytest.approx(LAW.a, abs=tolerance), approach
     for name in ("report.html", "report.pdf"):
         assert (built.root / "reports/toy" / name).stat().st_size > 10_000
     assert (built.root / "reports/index.html").exists()
@@ -114,7 +115,7 @@ def test_an_edit_reruns_its_room_and_what_follows(
 
 
 def test_one_key_reruns_exactly_its_rules(restored: Project) -> None:
-    restored.set_config("    huber_delta: 1.0e-3", "    huber_delta: 2.0e-3")
+    restored.set_config("    drop_highest: 0", "    drop_highest: 1")
     assert restored.planned() == {
         "fit_approach": 1,
         "plot_figures": 1,
