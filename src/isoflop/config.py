@@ -678,8 +678,9 @@ class ProfilesSettings(Section):
     """Largest relative distance of a run's C from its budget."""
     axis: Literal["params", "tokens"] = "params"
     """Fit the loss over log N or over log D."""
-    curve: Literal["parabola", "akima"] = "parabola"
-    """parabola of L in log N (Hoffmann et al.); akima: spline of log L (Porian et al.)."""
+    curve: Literal["parabola", "log_parabola", "akima"] = "parabola"
+    """parabola of L in log N (Hoffmann et al.); log_parabola: of log L; akima: spline of log L
+    (Porian et al.)."""
     window: int | None = Field(default=None, ge=3)
     """Only the so many lowest losses of each budget; by default all."""
     min_sizes: int = Field(default=5, ge=3)

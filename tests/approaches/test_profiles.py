@@ -95,7 +95,15 @@ def test_axis_of_tokens_finds_the_same_valley(law: ChinchillaLaw) -> None:
         np.testing.assert_allclose(spent[0], np.log(fitted.budgets()), rtol=1e-12)
 
 
-@pytest.mark.parametrize("keys", [{"curve": "akima"}, {"window": 5}, {"weights": "variance"}])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"curve": "akima"},
+        {"curve": "log_parabola"},
+        {"window": 5},
+        {"weights": "variance"},
+    ],
+)
 def test_options_recover_the_law(law: ChinchillaLaw, keys: dict[str, object]) -> None:
     design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), sizes=21, spread=2.0, points=1)
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
@@ -110,6 +118,22 @@ def test_window_keeps_the_lowest_points_of_each_budget(sweep: Observations) -> N
         loss = np.array(profile["loss"])
         assert used.sum() == 4
         assert loss[used].max() < loss[~used].min()
+
+
+def test_a_minimum_beyond_the_window_is_refused(law: ChinchillaLaw) -> None:
+    """Points on one side of the valley extrapolate to it, though the budget has both sides."""
+    design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), sizes=9, spread=4.0, points=1)
+    data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
+    budgets = data.run_budget[data.run]
+    right = (budgets == 1e19) & (data.params > 0.9 * law.params_opt(budgets))
+    data = data.with_loss(np.where(right, 2.0 * data.loss, data.loss))
+
+    def accepted(**keys: object) -> dict[float, bool]:
+        fitted = fit_profiles(data, settings_of(window=4, **keys), COUNTING)
+        return {p["budget"]: p["accepted"] for p in fitted.diagnostics()["profiles"]}
+
+    assert accepted() == {1e17: True, 1e18: True, 1e19: False, 1e20: True}
+    assert accepted(edge="keep")[1e19]
 
 
 def test_outliers_are_left_out_and_said(sweep: Observations) -> None:

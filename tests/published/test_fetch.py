@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +17,7 @@ from tests.published.test_catalogue import small
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 CONTENT = b"N,D,L\n1e6,2e7,3.5\n"
 
@@ -124,7 +124,7 @@ def test_no_network_and_no_mirror(tmp_path: Path) -> None:
 
 def test_derived_file_is_only_in_a_mirror(tmp_path: Path) -> None:
     derived = catalogue(address=None, origin="derived from a pickle")
-    with pytest.raises(FetchError, match="no public address has the bytes of one/a.csv: derived"):
+    with pytest.raises(FetchError, match=r"no public address has the bytes of one/a\.csv: derived"):
         fetch_published(derived, "first", tmp_path / "o", mirror=tmp_path, download=no_network)
 
 

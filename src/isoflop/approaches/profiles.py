@@ -10,7 +10,7 @@ import numpy as np
 
 from isoflop.approaches.akima import akima_minima
 from isoflop.approaches.budgets import BudgetGroup, budget_groups, require_budgets
-from isoflop.approaches.lines import fit_parabolas
+from isoflop.approaches.lines import Parabolas, fit_parabolas
 from isoflop.approaches.observations import observe
 from isoflop.approaches.powerlaws import NAMES, fit_power_laws, power_law_optima
 from isoflop.approaches.protocol import Optima, Refits, Resamples
@@ -98,7 +98,9 @@ class ProfilesFit:
             own = group.point >= 0
             x, y = self._axes(group, group.loss[None, :])
             weights = self._kept(group, y, everything[:, group.run])
-            curve = fit_parabolas(x, y, weights)(x)[0]
+            curve = self._parabolas(x, y, weights)(x)[0]
+            if self.settings.curve == "log_parabola":
+                curve = np.exp(curve)
             if np.isfinite(curve).all() and curve.min() > 0:
                 fitted[group.point[own]] = np.log(curve[own])
         return fitted
@@ -144,14 +146,34 @@ class ProfilesFit:
             place, log_loss = akima_minima(x, np.log(y), weights)
             curved = np.isfinite(place)
         else:
-            parabolas = fit_parabolas(x, y, weights)
+            parabolas = self._parabolas(x, y, weights)
             place, minimum = parabolas.vertex, parabolas.minimum
-            curved = (parabolas.curvature > 0) & (minimum > 0)
-            log_loss = np.log(np.where(curved, minimum, 1.0))
-        inside = (place > x.min()) & (place < x.max())
+            curved = parabolas.curvature > 0
+            if self.settings.curve == "log_parabola":
+                log_loss = np.where(curved, minimum, 0.0)
+            else:
+                curved &= minimum > 0
+                log_loss = np.log(np.where(curved, minimum, 1.0))
+        low, high = self._extent(x, weights)
+        inside = (place > low) & (place < high)
         accepted = curved & (inside | (self.settings.edge == "keep"))
         log_params, log_tokens = self._allocation(group, np.where(accepted, place, x.mean()))
         return log_params, log_tokens, log_loss, accepted
+
+    def _parabolas(self, x: Floats, y: Floats, weights: Floats) -> Parabolas:
+        """Fit parabolas to the losses, or to their logarithms."""
+        logs = self.settings.curve == "log_parabola"
+        return fit_parabolas(x, np.log(y) if logs else y, weights)
+
+    def _extent(self, x: Floats, weights: Floats) -> tuple[Floats, Floats]:
+        """Give the ends between which a minimum is measured and not extrapolated, (rows,) each.
+
+        Where a window picks the points, they are its ends: seven points on one side of the valley
+        have a vertex beyond them, and no reason to be believed about it.
+        """
+        fitted = weights > 0 if self.settings.window is not None else np.ones_like(weights) > 0
+        low, high = np.where(fitted, x, np.inf), np.where(fitted, x, -np.inf)
+        return low.min(axis=1), high.max(axis=1)
 
     def _axes(self, group: BudgetGroup, loss: Floats) -> tuple[Floats, Floats]:
         x = group.log_params if self.settings.axis == "params" else group.log_tokens
@@ -205,7 +227,7 @@ class ProfilesFit:
         group = self.groups[i]
         x, y = self._axes(group, group.loss[None, :])
         weights = self._kept(group, y, np.ones((1, len(x))))
-        parabola = fit_parabolas(x, y, weights)
+        parabola = self._parabolas(x, y, weights)
         accepted = bool(self.valleys.accepted[0, i])
         return {
             "budget": group.budget,
