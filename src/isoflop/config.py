@@ -635,7 +635,7 @@ class CountingSettings(Section):
 class BootstrapSettings(Section):
     """How runs are resampled, and which intervals are derived from the draws."""
 
-    draws: int = Field(default=1000, ge=0)
+    draws: int = Field(default=4000, ge=0)
     """Refits per approach; 0 switches intervals off."""
     seed: int = Field(default=0, ge=0)
     """Draw i is seeded by (seed, i), so more draws leave the first ones as they were."""
