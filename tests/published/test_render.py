@@ -1,0 +1,105 @@
+"""The page shows every number, loads nothing, and draws every exponent."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.estimates import Quantity
+from isoflop.published.forest import draw, groups
+from isoflop.published.render import like, number, render_published
+from isoflop.published.results import Verdict
+from tests.published.test_results import ESTIMATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.published.catalogue import Catalogue
+    from isoflop.reference import Reference
+
+
+@pytest.fixture
+def found(catalogue: Catalogue) -> list[Verdict]:
+    """Give a verdict per number: published times 1.001, and one refusal."""
+    made = [
+        Verdict(
+            study,
+            result,
+            result.published * 1.001,
+            Quantity(value=result.published, intervals={"0.8": (0.4, 0.6), "0.95": (0.3, 0.7)}),
+        )
+        for study in catalogue.studies
+        for result in study.results
+    ]
+    made[0] = Verdict(made[0].study, made[0].result, None, refused="too few <runs>")
+    return made
+
+
+def test_page_has_every_number_and_loads_nothing(
+    catalogue: Catalogue, found: list[Verdict], reference: Reference, tmp_path: Path
+) -> None:
+    out = tmp_path / "published" / "index.html"
+    render_published(catalogue, found, {"mine": {"parametric": ESTIMATE}}, reference, out)
+    page = out.read_text()
+    assert page.count('<th scope="row">') == len(found)
+    for study in catalogue.studies:
+        assert f'id="{study.name}"' in page
+    assert "Refused: too few &lt;runs&gt;" in page
+    assert "Own sweep: mine" in page
+    # links lead to sources; nothing is fetched to show the page
+    assert not re.search(r"<(?:script|link|img|iframe)\b|@import|url\((?!\"data:)", page)
+    good = sum(verdict.ok for verdict in found)
+    assert f"{good} of {len(found)} published numbers" in re.sub(r"\s+", " ", page)
+
+
+def test_same_bytes_twice(
+    catalogue: Catalogue, found: list[Verdict], reference: Reference, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        render_published(catalogue, found, {}, reference, tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_forest_is_valid_and_has_a_line_per_exponent(
+    found: list[Verdict], reference: Reference
+) -> None:
+    shown = groups(found, {"mine": {"parametric": ESTIMATE}}, reference)
+    assert shown[0].heading == "Own sweep: mine"
+    assert [line.label for line in shown[-1].lines][-1] == "Kaplan et al. 2020"
+    root = ET.fromstring(draw(shown))  # noqa: S314  our own text
+    titles = [element.text for element in root.iter("title")]
+    assert len(titles) == sum(len(group.lines) for group in shown)
+    lowest, highest = 0.0, 736.0
+    for element in root.iter():
+        for key in ("x", "x1", "x2", "cx"):
+            if key in element.attrib:
+                assert lowest <= float(element.attrib[key]) <= highest
+    height = float(root.attrib["viewBox"].split()[3])
+    assert all(float(e.attrib["y"]) <= height for e in root.iter() if "y" in e.attrib)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "written"),
+    [
+        (0.0010182740, 8, "0.001018274"),
+        (73.2e9, 8, "73.2B"),
+        (3.03e12, 8, "3.03T"),
+        (5e7, 2, "50M"),
+        (-2.845108, 8, "−2.845108"),
+        (1e-9, 2, "1 × 10^-9".replace("-", "−")),
+        (None, 2, "–"),
+    ],
+)
+def test_numbers_are_written_as_the_field_does(
+    value: float | None, digits: int, written: str
+) -> None:
+    assert number(value, digits) == written
+
+
+def test_reproduced_numbers_are_as_fine_as_the_tolerance(catalogue: Catalogue) -> None:
+    result = catalogue.studies[0].results[0].model_copy(update={"tolerance": 5e-5})
+    assert like(0.51389951708, result) == "0.513900".rstrip("0")
+    assert like(None, result) == "–"

@@ -1,0 +1,123 @@
+"""The target `published` on a part of the catalogue: the whole takes minutes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.workflow.toy import Project, copy_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CATALOGUE = "data/reference/published.yaml"
+PART = ("gadre", "pearce_song")
+CHAIN = {"fetch_published", "ingest_sweep", "build_losses", "fit_approach", "render_published"}
+
+
+def edit(project: Project, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the catalogue's content."""
+    path = project.root / CATALOGUE
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def cut(content: dict[str, Any]) -> None:
+    """Keep one sweep of one study, and a study without data."""
+    content["studies"] = [study for study in content["studies"] if study["name"] in PART]
+    gadre = content["studies"][0]
+    gadre["sweeps"] = gadre["sweeps"][:1]
+    gadre["results"] = [r for r in gadre["results"] if r["fitted"]["sweep"] == "gadre-c4"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
+    """Give a project without own sweeps, its part of the catalogue built from the mirror."""
+    project = copy_project(tmp_path_factory.mktemp("published") / "project", sweep=False)
+    edit(project, cut)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ISOFLOP_MIRROR", str(mirror))
+        project.build("published")
+    return project
+
+
+def planned(project: Project) -> set[str]:
+    return set(project.planned("published")) - {"published"}
+
+
+def test_published_numbers_come_out_of_the_workflow(built: Project) -> None:
+    results = json.loads((built.root / "reports/published/results.json").read_text())
+    assert len(results) == 8
+    assert [row["quantity"] for row in results if not row["ok"]] == []
+    assert {row["study"] for row in results} == set(PART)
+    page = (built.root / "reports/published/index.html").read_text()
+    assert "8 of 8 published numbers" in page
+    assert (built.root / "data/published/gadre-c4/sweep.yaml").exists()
+
+
+def test_second_run_does_nothing(built: Project) -> None:
+    assert planned(built) == set()
+
+
+def test_changes_rerun_what_they_touch(built: Project) -> None:
+    before = (built.root / CATALOGUE).read_text()
+
+    def settings(content: dict[str, Any]) -> None:
+        fit = content["studies"][0]["sweeps"][0]["fits"][0]
+        fit["settings"]["overtraining"] = {"residual": "log_loss"}
+
+    def losses(content: dict[str, Any]) -> None:
+        content["studies"][0]["sweeps"][0]["losses"] = {"points_per_run": 7}
+
+    def tolerance(content: dict[str, Any]) -> None:
+        content["studies"][0]["results"][0]["tolerance"] = 0.5
+
+    def sidecar(content: dict[str, Any]) -> None:
+        content["studies"][0]["sweeps"][0]["sidecar"]["description"] = "changed"
+
+    for change, rules in (
+        (tolerance, {"render_published"}),
+        (settings, {"fit_approach", "render_published"}),
+        (losses, {"build_losses", "fit_approach", "render_published"}),
+        (sidecar, CHAIN),
+    ):
+        edit(built, change)
+        assert planned(built) == rules, change.__name__
+        (built.root / CATALOGUE).write_text(before)
+
+
+def test_own_settings_change_no_verdict(built: Project) -> None:
+    path = built.root / "config.yaml"
+    before = path.read_text()
+    built.set_config("    curve: parabola", "    curve: akima")
+    assert planned(built) == set()
+    path.write_text(before)
+
+
+def test_without_the_data_one_clear_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copy_project(tmp_path / "project", sweep=False)
+    edit(project, cut)
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("ISOFLOP_MIRROR", str(tmp_path / "empty"))
+    outcome = project.snakemake("published")
+    text = outcome.text + project.logs()
+    assert outcome.status != 0
+    assert "Traceback (most recent call last)" not in text
+    assert "study 'gadre': no public address has the bytes of gadre/gadre_table.csv" in text
+    assert "set published.mirror in config.yaml, or ISOFLOP_MIRROR" in text
+    assert not (project.root / "data/published/gadre-c4").exists()
+
+
+def test_a_typo_in_the_catalogue_is_named(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project", sweep=False)
+    edit(project, lambda content: content["studies"][0].update(licens="MIT"))
+    outcome = project.snakemake("published", "--dry-run")
+    assert outcome.status != 0
+    assert "unknown key 'licens' in studies.0; did you mean 'licence'?" in outcome.text
