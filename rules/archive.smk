@@ -24,6 +24,8 @@ rule archive_report:
         "logs/archive_report/{sweep}.log",
     benchmark:
         "benchmarks/archive_report/{sweep}.tsv"
+    conda:
+        ENVIRONMENT
     params:
         settings=settings("archive"),
         raw=lambda wildcards: f"data/raw/{wildcards.sweep}",

@@ -1,7 +1,7 @@
 # Names and helpers that every room's rules share; no rules.
 
 import json
-import os
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -14,12 +14,16 @@ from isoflop.errors import IsoflopError
 from isoflop.sources import sources
 
 # `isoflop` must be the one installed beside this snakemake, also where no environment is active
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 try:
     config = models.parse(config, models.Config, source="config.yaml").model_dump(mode="json")
 except IsoflopError as error:
     raise WorkflowError(str(error)) from None
+
+# under `--software-deployment-method conda`, the named environment that jobs run in: one with
+# Python, requirements.lock and this project; otherwise jobs run where snakemake does
+ENVIRONMENT = "isoflop"
 
 APPROACHES = ["envelope", "profiles", "parametric", "kaplan"]
 # fitted where the catalogue of published studies asks for them
@@ -84,6 +88,75 @@ def code(room):
 def settings(section):
     """Give one section of the validated config as the JSON that the command line takes."""
     return json.dumps(config[section], sort_keys=True)
+
+
+def losses_settings(wildcards):
+    """Give section losses; for a published sweep what the catalogue says, not config.yaml."""
+    if is_published(wildcards.sweep):
+        return catalogue().losses_settings(wildcards.sweep).model_dump_json()
+    return settings("losses")
+
+
+def approach_settings(wildcards):
+    """Give what all approaches share and this approach's own part, so that one key reruns one."""
+    section = config["approaches"]
+    if is_published(wildcards.sweep):
+        found = catalogue().approaches_settings(wildcards.sweep, wildcards.approach)
+        section = found.model_dump(mode="json")
+    keys = ["counting", "bootstrap", wildcards.approach]
+    return json.dumps({key: section[key] for key in keys}, sort_keys=True)
+
+
+def fitted_losses(wildcards):
+    """Name the losses that are fitted: those of the sweep, whatever the variant of the fit."""
+    return f"data/losses/{wildcards.sweep.partition('@')[0]}.parquet"
+
+
+def wanted_budgets(wildcards):
+    """Give the budgets at which optima are wanted."""
+    budgets = config["report"]["budgets"]
+    if is_published(wildcards.sweep):
+        budgets = catalogue().find(wildcards.sweep)[1].budgets
+    return [f"--budgets={budget!r}" for budget in budgets]
+
+
+@cache
+def planned(sweep):
+    """Read a sweep's plan; only when `train` is asked for, and once."""
+    from isoflop.sweep.plan_file import read_plan
+
+    return read_plan(Path("data/plans") / f"{sweep}.yaml")
+
+
+def planned_markers(wildcards):
+    """Name the marker of every run of the plan that config.yaml names."""
+    plan = planned(config["sweep"]["plan"])
+    return [f"data/checkpoints/{plan.sweep}/{run.run}.done" for run in plan.runs]
+
+
+def planned_corpus(wildcards):
+    """Name the text that a plan's runs are trained on."""
+    return f"data/corpora/{planned(wildcards.sweep).corpus.name}.txt"
+
+
+def catalogue_entry(wildcards):
+    """Give what the catalogue says of one sweep, so that an edit of it fetches it again."""
+    study, sweep = catalogue().find(wildcards.study_sweep)
+    files = [study.file(path).model_dump(mode="json") for path in sweep.files]
+    said = sweep.model_dump(mode="json", include={"title", "sidecar"}, exclude_unset=True)
+    return json.dumps([files, said, str(study.citation), study.licence], sort_keys=True)
+
+
+def published_estimates(wildcards):
+    """Name every estimate that a published number is compared with."""
+    return [f"data/estimates/{path}/{fit.approach}.json" for path, fit in catalogue().fits()]
+
+
+def published_folders(wildcards):
+    """Name the folder of every published sweep."""
+    return [
+        f"data/published/{sweep.name}" for study in catalogue().studies for sweep in study.sweeps
+    ]
 
 
 def sweeps_with(pattern):

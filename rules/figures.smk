@@ -32,6 +32,8 @@ rule plot_figures:
         "logs/plot_figures/{sweep}.log",
     benchmark:
         "benchmarks/plot_figures/{sweep}.tsv"
+    conda:
+        ENVIRONMENT
     params:
         settings=settings("figures"),
     shell:

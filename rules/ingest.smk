@@ -20,6 +20,8 @@ rule ingest_sweep:
         "logs/ingest_sweep/{sweep}.log",
     benchmark:
         "benchmarks/ingest_sweep/{sweep}.tsv"
+    conda:
+        ENVIRONMENT
     params:
         settings=settings("ingest"),
         raw=lambda wildcards: raw_folder(wildcards.sweep),

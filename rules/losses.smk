@@ -3,13 +3,6 @@
 #      data/losses/{sweep}.left_out.parquet      one row per file, run or points not fitted, and why
 
 
-def losses_settings(wildcards):
-    """Give section losses; for a published sweep what the catalogue says, not config.yaml."""
-    if is_published(wildcards.sweep):
-        return catalogue().losses_settings(wildcards.sweep).model_dump_json()
-    return settings("losses")
-
-
 rule build_losses:
     input:
         curves="data/curves/{sweep}.parquet",
@@ -23,6 +16,8 @@ rule build_losses:
         "logs/build_losses/{sweep}.log",
     benchmark:
         "benchmarks/build_losses/{sweep}.tsv"
+    conda:
+        ENVIRONMENT
     params:
         settings=losses_settings,
     shell:

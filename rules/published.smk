@@ -7,26 +7,6 @@
 #      reports/published/index.html, results.json   published beside reproduced numbers
 
 
-def catalogue_entry(wildcards):
-    """Give what the catalogue says of one sweep, so that an edit of it fetches it again."""
-    study, sweep = catalogue().find(wildcards.study_sweep)
-    files = [study.file(path).model_dump(mode="json") for path in sweep.files]
-    said = sweep.model_dump(mode="json", include={"title", "sidecar"}, exclude_unset=True)
-    return json.dumps([files, said, str(study.citation), study.licence], sort_keys=True)
-
-
-def published_estimates(wildcards):
-    """Name every estimate that a published number is compared with."""
-    return [f"data/estimates/{path}/{fit.approach}.json" for path, fit in catalogue().fits()]
-
-
-def published_folders(wildcards):
-    """Name the folder of every published sweep."""
-    return [
-        f"data/published/{sweep.name}" for study in catalogue().studies for sweep in study.sweeps
-    ]
-
-
 rule published:
     input:
         "reports/published/index.html",
@@ -45,6 +25,8 @@ rule fetch_published:
         "logs/fetch_published/{study_sweep}.log",
     benchmark:
         "benchmarks/fetch_published/{study_sweep}.tsv"
+    conda:
+        ENVIRONMENT
     params:
         entry=catalogue_entry,
         settings=settings("published"),
@@ -80,6 +62,8 @@ rule render_published:
         "logs/render_published.log",
     benchmark:
         "benchmarks/render_published.tsv"
+    conda:
+        ENVIRONMENT
     params:
         sweeps=[f"--sweep={sweep}" for sweep in SWEEPS],
     shell:

@@ -41,6 +41,8 @@ rule render_report:
         "logs/render_report/{sweep}.log",
     benchmark:
         "benchmarks/render_report/{sweep}.tsv"
+    conda:
+        ENVIRONMENT
     params:
         settings=settings("report"),
         losses=settings("losses"),
@@ -84,6 +86,8 @@ rule render_index:
         "logs/render_index.log",
     benchmark:
         "benchmarks/render_index.tsv"
+    conda:
+        ENVIRONMENT
     params:
         sweeps=[
             word

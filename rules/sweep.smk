@@ -10,29 +10,6 @@
 # and retrain what took hours. The marker is the output; a run whose log has ended returns at once.
 
 
-def planned(sweep):
-    """Read a sweep's plan; only when `train` is asked for, and once."""
-    from isoflop.sweep.plan_file import read_plan
-
-    if sweep not in PLANS:
-        PLANS[sweep] = read_plan(Path("data/plans") / f"{sweep}.yaml")
-    return PLANS[sweep]
-
-
-PLANS = {}
-
-
-def planned_markers(wildcards):
-    """Name the marker of every run of the plan that config.yaml names."""
-    plan = planned(config["sweep"]["plan"])
-    return [f"data/checkpoints/{plan.sweep}/{run.run}.done" for run in plan.runs]
-
-
-def planned_corpus(wildcards):
-    """Name the text that a plan's runs are trained on."""
-    return f"data/corpora/{planned(wildcards.sweep).corpus.name}.txt"
-
-
 rule train:
     input:
         planned_markers,
@@ -48,6 +25,8 @@ rule fetch_corpus:
         "logs/fetch_corpus/{corpus}.log",
     benchmark:
         "benchmarks/fetch_corpus/{corpus}.tsv"
+    conda:
+        ENVIRONMENT
     shell:
         """
         isoflop fetch-corpus \
@@ -67,12 +46,14 @@ rule train_run:
         done="data/checkpoints/{sweep}/{run}.done",
     log:
         "logs/train_run/{sweep}/{run}.log",
-    params:
-        device="cuda" if config["sweep"]["gpu"] else "cpu",
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         gpu=1 if config["sweep"]["gpu"] else 0,
         gpu_share=100 // config["sweep"]["runs_per_gpu"],
+    params:
+        device="cuda" if config["sweep"]["gpu"] else "cpu",
     shell:
         """
         isoflop train-run \

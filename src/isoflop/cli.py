@@ -61,9 +61,7 @@ def archive_report_command(
 
     chosen = settings_from(settings, "archive", ArchiveSettings)
     packed = members([*places, ("raw", raw)] if chosen.include_raw else places)
-    archive_report(
-        packed, out, sweep=sweep, version=__version__, raw_included=chosen.include_raw
-    )
+    archive_report(packed, out, sweep=sweep, version=__version__, raw_included=chosen.include_raw)
 
 
 @main.command("write-schema")
@@ -112,7 +110,9 @@ def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Pa
 @click.option("--design", required=True, help="Name of the design under sweep.designs.")
 @click.option("--output", type=PATH, default=None, help="Plan file [data/plans/DESIGN.yaml].")
 @click.option("--throughput", type=float, default=None, help="Measured FLOP/s; prints the hours.")
-def plan_sweep_command(settings: str, design: str, output: Path | None, throughput: float | None) -> None:
+def plan_sweep_command(
+    settings: str, design: str, output: Path | None, throughput: float | None
+) -> None:
     """Plan the runs of a sweep from its design in config.yaml."""
     from isoflop.config import SweepSettings, settings_from
     from isoflop.sweep.plan import design_named, plan_sweep, summary

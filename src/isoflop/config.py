@@ -152,7 +152,7 @@ class SweepCorpus(Section):
     """The text a sweep is trained on."""
 
     name: str
-    """Name of the recipe data/reference/corpora/<name>.yaml and the text data/corpora/<name>.txt."""
+    """Name of the recipe data/reference/corpora/<name>.yaml and of data/corpora/<name>.txt."""
     holdout_every: int = Field(gt=1)
     """Every k-th novel of the recipe's list is held out whole for validation; unit: novels."""
 
@@ -187,7 +187,7 @@ class SweepEvaluation(Section):
     windows: int = Field(gt=0)
     """Fixed windows of seq_len tokens, spread evenly over the held-out novels."""
     evaluations: int = Field(gt=1)
-    """Evaluations along a run, half log-spaced and half evenly spaced; the last at the last step."""
+    """Evaluations along a run, half log-spaced and half evenly spaced; the last at the end."""
 
 
 class SweepLadder(Section):
@@ -723,7 +723,7 @@ class KaplanSettings(Section):
     grid_points: int = Field(default=1500, ge=10)
     """Values of C and D at which the frontier is taken."""
     edge: Literal["trim", "keep"] = "trim"
-    """Whether the frontier is fitted where the smallest or the largest size wins; as in envelope."""
+    """Whether the frontier counts where the smallest or the largest size wins; as in envelope."""
     min_sizes: int = Field(default=3, ge=2)
     """Fewest distinct sizes on the frontier that is fitted; below it the fit is refused."""
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
     from numpy.typing import ArrayLike, NDArray
 
-
     Floats = NDArray[np.float64]
 
 PAGE: Final = 6.3
