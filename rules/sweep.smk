@@ -46,6 +46,8 @@ rule train_run:
         done="data/checkpoints/{sweep}/{run}.done",
     log:
         "logs/train_run/{sweep}/{run}.log",
+    benchmark:
+        "benchmarks/train_run/{sweep}/{run}.tsv"
     conda:
         ENVIRONMENT
     threads: 1

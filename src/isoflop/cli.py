@@ -148,7 +148,13 @@ def train_run_command(
     done: Path | None,
 ) -> None:
     """Train one run of a plan; after a kill the same command goes on."""
-    import torch
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise IsoflopError(
+            "train-run needs torch, which is not installed. `python3 run.py train` installs it; "
+            "by hand: pip install -r constraints-train.txt"
+        ) from error
 
     from isoflop.sweep.plan_file import read_plan
     from isoflop.sweep.train import Folders, Progress, train_run

@@ -192,8 +192,8 @@ def fit_overtraining(
 ) -> OvertrainingFit:
     """Fit L(C, M) = E + (A M**eta + B M**-eta) C**-eta by least squares, M = D / N.
 
-    Under C = 6ND this is Hoffmann's law with alpha = beta = 2 eta, A 6**-eta and B 6**-eta. Runs with
-    the role ``check`` are not fitted.
+    Under C = 6ND this is Hoffmann's law with alpha = beta = 2 eta, A 6**-eta and B 6**-eta. Runs
+    with the role ``check`` are not fitted.
 
     Parameters
     ----------
