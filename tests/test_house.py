@@ -87,7 +87,7 @@ def test_every_rule_logs_under_its_own_name() -> None:
             if "shell:" in body:
                 assert re.search(rf'"logs/{name}[./]', body), f"{path}: rule {name}"
                 assert re.search(rf'"benchmarks/{name}[./]', body), f"{path}: rule {name}"
-                assert "run:" not in body
+                assert "\n    run:" not in body
 
 
 def test_every_room_has_rules_tests_and_a_section() -> None:
