@@ -182,7 +182,7 @@ def _reproduced(verdict: Verdict) -> Line:
     quantity = verdict.quantity
     intervals = quantity.intervals if quantity is not None else {}
     return Line(
-        verdict.result.quantity.removeprefix("a, ").removeprefix("a "),
+        verdict.result.quantity.removeprefix("a, ").removeprefix("a ").strip("()"),
         verdict.reproduced,
         intervals.get("0.8"),
         intervals.get("0.95"),

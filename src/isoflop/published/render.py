@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from isoflop.files import write_text
 from isoflop.page import stylesheet
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from isoflop.published.catalogue import Catalogue, PublishedResult
     from isoflop.published.results import Verdict
     from isoflop.reference import Reference
+
+SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def render_published(
@@ -80,7 +82,13 @@ def number(value: float | None, digits: int = 8, *, sign: bool = False) -> str:
     text = f"{value:{'+' if sign else ''}.{digits}g}"
     if "e" in text:
         mantissa, exponent = text.split("e")
-        text = f"{mantissa} × 10^{int(exponent)}"
+        power = int(exponent)
+        # 1.43e+03 is 1430; only small numbers need a power of ten
+        text = (
+            f"{float(text):{'+' if sign else ''}.0f}"
+            if power > 0
+            else (f"{mantissa} × 10{str(power).translate(SUPERSCRIPTS)}")
+        )
     return text.replace("-", "−")
 
 
@@ -89,4 +97,4 @@ def like(value: float | None, result: PublishedResult) -> str:
     if value is None or value == 0.0:
         return number(value)
     digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(result.tolerance)) + 2
-    return number(value, min(max(digits, 2), 12))
+    return number(value, min(max(digits, 4), 12))
