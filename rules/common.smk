@@ -21,9 +21,8 @@ try:
 except IsoflopError as error:
     raise WorkflowError(str(error)) from None
 
-# under `--software-deployment-method conda`, the named environment that jobs run in: one with
-# Python, requirements.lock and this project; otherwise jobs run where snakemake does
-ENVIRONMENT = "isoflop"
+# read under `--software-deployment-method conda` alone
+ENVIRONMENT = "../workflow/envs/isoflop.yaml"
 
 APPROACHES = ["envelope", "profiles", "parametric", "kaplan"]
 # fitted where the catalogue of published studies asks for them
