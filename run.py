@@ -104,7 +104,8 @@ def snakemake(*arguments: str) -> None:
         if any(a.startswith(("--cores", "-c", "--profile")) for a in arguments)
         else ("--cores", "all")
     )
-    run(BIN / "snakemake", *cores, *arguments)
+    # the message of a failed job belongs on the screen, not only in its log
+    run(BIN / "snakemake", *cores, "--show-failed-logs", *arguments)
 
 
 def report(*arguments: str) -> None:
