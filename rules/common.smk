@@ -28,6 +28,15 @@ APPROACHES = ["envelope", "profiles", "parametric", "kaplan"]
 # fitted where the catalogue of published studies asks for them
 FURTHER_LAWS = ["overtraining", "data_constrained"]
 
+# the published facts that figures and reports show; other files of data/reference are not read
+REFERENCE = [
+    "data/reference/besiroglu2024.yaml",
+    "data/reference/effects.yaml",
+    "data/reference/gopher_chinchilla.yaml",
+    "data/reference/hoffmann2022.yaml",
+    "data/reference/kaplan2020.yaml",
+]
+
 # read at parse time: checkpoints miss newly dropped files
 SWEEPS = sorted(folder.name for folder in Path("data/raw").glob("*/") if folder.name[0] != ".")
 

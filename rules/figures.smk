@@ -2,15 +2,6 @@
 #      data/estimates/{sweep}/{approach}.json and .draws.parquet, data/reference/*.yaml
 # out: reports/{sweep}/figures/*.{svg,pdf}, figures.json with what each shows in words
 
-# the published facts that figures and reports show; other files of data/reference are not read
-REFERENCE = [
-    "data/reference/besiroglu2024.yaml",
-    "data/reference/effects.yaml",
-    "data/reference/gopher_chinchilla.yaml",
-    "data/reference/hoffmann2022.yaml",
-    "data/reference/kaplan2020.yaml",
-]
-
 
 rule plot_figures:
     input:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import polars as pl
+
+GOPHER_BUDGET: Final = 5.76e23
+"""Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
 
 Approach = Literal["envelope", "profiles", "parametric", "kaplan"]
 """What every sweep is fitted with, and every report shows."""

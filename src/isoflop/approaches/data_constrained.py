@@ -132,12 +132,7 @@ class DataConstrainedFit:
 
     def refit(self, resamples: Resamples) -> Refits:
         """Minimise every resample's objective from the optimum of all runs."""
-        weights = resamples.weights[:, self.observations.run[self.points]]
-        log_loss = (
-            np.log(self.observations.loss[self.points])[None]
-            if resamples.log_loss is None
-            else resamples.log_loss[:, self.points]
-        )
+        weights, log_loss = resamples.at(self.observations, self.points)
         theta = np.repeat(self.theta, len(resamples), axis=0)
         solution = _solve(self.model, log_loss, weights, theta, self.settings.huber_delta)
         repeated = ((weights > 0) & (self.epochs > 1.0 + 1e-3)).sum(axis=1)

@@ -17,7 +17,7 @@ from isoflop.approaches.profiles import fit_profiles
 from isoflop.approaches.quantities import evidence, quantities
 from isoflop.approaches.resampling import resample
 from isoflop.errors import MissingFactError, UnderdeterminedError
-from isoflop.estimates import Counting, Estimate, Optimum, Quantity, Refusal
+from isoflop.estimates import GOPHER_BUDGET, Counting, Estimate, Optimum, Quantity, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-GOPHER_BUDGET: Final = 5.76e23
-"""Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
 FAR: Final = 1.0
 """Decades beyond the data from which a reader is warned."""
 MANY_REFUSED: Final = 0.05

@@ -110,12 +110,7 @@ class OvertrainingFit:
 
     def refit(self, resamples: Resamples) -> Refits:
         """Minimise every resample's squares from the optimum of all runs."""
-        weights = resamples.weights[:, self.observations.run[self.points]]
-        log_loss = (
-            np.log(self.observations.loss[self.points])[None]
-            if resamples.log_loss is None
-            else resamples.log_loss[:, self.points]
-        )
+        weights, log_loss = resamples.at(self.observations, self.points)
         theta = np.repeat(self.theta, len(resamples), axis=0)
         solution = _solve(self.law, log_loss, weights, theta, self.settings)
         few = (weights > 0).sum(axis=1) < MIN_POINTS

@@ -206,12 +206,7 @@ class ParametricFit:
 
     def problems(self, resamples: Resamples) -> Problems:
         """Pose every resample's objective, starting from the optimum of all runs."""
-        weights = resamples.weights[:, self.observations.run[self.points]]
-        log_loss = (
-            np.log(self.observations.loss[self.points])[None]
-            if resamples.log_loss is None
-            else resamples.log_loss[:, self.points]
-        )
+        weights, log_loss = resamples.at(self.observations, self.points)
         theta = np.repeat(self.theta, len(resamples), axis=0)
         return _problems(self.law, log_loss, weights, theta, self.settings)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from isoflop.approaches.observations import Observations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from isoflop.estimates import Approach, FurtherLaw
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
     Texts = NDArray[np.str_]
 
 
@@ -36,6 +38,13 @@ class Resamples:
 
     def __len__(self) -> int:
         return len(self.weights)
+
+    def at(self, observations: Observations, points: Ints) -> tuple[Floats, Floats]:
+        """Give weights (draws, points) and log losses (draws or 1, points) at some points."""
+        weights = self.weights[:, observations.run[points]]
+        if self.log_loss is None:
+            return weights, np.log(observations.loss[points])[None]
+        return weights, self.log_loss[:, points]
 
 
 @dataclass(frozen=True, eq=False)

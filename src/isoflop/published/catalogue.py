@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 
 from isoflop.config import ApproachesSettings, LossesSettings, Section, SweepFile, read_yaml
 from isoflop.errors import ConfigError
-from isoflop.estimates import Approach, FurtherLaw
+from isoflop.estimates import GOPHER_BUDGET, Approach, FurtherLaw
 from isoflop.reference import Citation
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "published/"
 """What the names of published sweeps begin with in the workflow."""
-GOPHER_BUDGET: Final = 5.76e23
 
 Statistic = Literal["value", "sd", "low", "high"]
 
