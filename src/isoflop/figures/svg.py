@@ -20,14 +20,28 @@ NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{3,}")
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure as SVG and PDF."""
+    settle(figure)
     write_text(folder / f"{name}.svg", svg_text(figure, name))
-    figure.set_layout_engine("none")  # keep the layout that the SVG got
     with replacing(folder / f"{name}.pdf") as temporary:
         figure.savefig(
             temporary,
             format="pdf",
             metadata={"CreationDate": None, "Producer": None, "Creator": None},
         )
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out once, and round where its axes came to lie.
+
+    The solver behind Matplotlib's constrained layout visits its constraints in the order of their
+    addresses in memory, so that its answers differ in the last bits from one time to the next.
+    Matplotlib names the clip paths of an SVG by a hash of just these numbers.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = axes.get_position(original=True).bounds
+        axes.set_position([round(edge, 6) for edge in (left, bottom, width, height)])
 
 
 def svg_text(figure: Figure, name: str) -> str:
