@@ -388,10 +388,10 @@ def render_index_command(
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
 @click.option("--approach", "approaches", type=click.Choice(APPROACHES), multiple=True)
 @click.option("--scheme", "schemes", multiple=True, default=["runs"], show_default=True)
-@click.option("--interval", "kinds", multiple=True, default=["percentile"], show_default=True)
+@click.option("--interval", "kinds", multiple=True, default=["calibrated"], show_default=True)
 @click.option("--simulations", type=click.IntRange(min=1), default=500, show_default=True)
-@click.option("--penalty", type=float, default=0.0, show_default=True, help="nats, mid-schedule.")
-@click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
+@click.option("--draws", type=click.IntRange(min=40), default=200, show_default=True)
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--out", type=PATH, required=True, help="CSV to write.")
 def check_coverage_command(
     losses: Path,
@@ -400,8 +400,8 @@ def check_coverage_command(
     schemes: tuple[str, ...],
     kinds: tuple[str, ...],
     simulations: int,
-    penalty: float,
-    threads: int | None,
+    draws: int,
+    processes: int,
     out: Path,
 ) -> None:
     """Count how often intervals hold the truth on simulated sweeps like a given one."""
@@ -410,15 +410,16 @@ def check_coverage_command(
     from isoflop.files import replacing
     from isoflop.tables import Losses, read_table
 
+    section = settings_from(settings, "approaches", ApproachesSettings)
+    bootstrap = section.bootstrap.model_copy(update={"draws": draws})
     table = check_coverage(
         read_table(losses, Losses),
-        settings_from(settings, "approaches", ApproachesSettings),
+        section.model_copy(update={"bootstrap": bootstrap}),
         approaches=approaches or APPROACHES,
         schemes=schemes,
         kinds=kinds,
         simulations=simulations,
-        penalty=penalty,
-        threads=threads,
+        processes=processes,
     )
     with replacing(out) as temporary:
         table.write_csv(temporary, float_precision=4)

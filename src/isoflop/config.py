@@ -646,8 +646,14 @@ class BootstrapSettings(Section):
     """Resample within each planned budget, so that no draw loses one by chance."""
     subsample: float = Field(default=0.8, gt=0.0, lt=1.0)
     """Share of runs that scheme `subsample` keeps."""
-    interval: Literal["percentile", "bca", "studentised"] = "percentile"
-    """How intervals are read off the draws."""
+    interval: Literal["percentile", "bca", "studentised", "calibrated"] = "calibrated"
+    """How intervals are read off the draws. calibrated: percentiles, at the level that held the
+    truth often enough in simulated sweeps of the same design; where no level does, the report says
+    how often they hold it."""
+    simulations: int = Field(default=200, ge=50)
+    """Simulated sweeps behind calibrated intervals."""
+    simulation_draws: int = Field(default=100, ge=40)
+    """Refits of each simulated sweep."""
     levels: tuple[float, ...] = (0.8, 0.95)
     """Nominal coverage of each interval; 0.8 runs from the 10th to the 90th percentile."""
 

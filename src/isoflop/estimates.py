@@ -38,6 +38,9 @@ class Quantity(Section):
     """Point estimate from all runs."""
     intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Level, such as "0.8" or "0.95", to lower and upper end."""
+    held: dict[str, float] = Field(default_factory=dict)
+    """Level to the share of simulated sweeps like this one in which an interval so derived held the
+    truth; empty where that was not checked."""
 
 
 class Optimum(Section):

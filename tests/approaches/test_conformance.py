@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 APPROACHES = get_args(Approach)
 PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
 SETTINGS = ApproachesSettings.model_validate(
-    {"bootstrap": {"draws": 40, "seed": 3}, "parametric": {"starts": "coarse"}}
+    {
+        "bootstrap": {"draws": 40, "seed": 3, "interval": "percentile"},
+        "parametric": {"starts": "coarse"},
+    }
 )
 EVERY = pytest.mark.parametrize("approach", APPROACHES)
 

@@ -53,7 +53,7 @@ class Project:
     root: Path
 
     def snakemake(self, *arguments: str) -> Outcome:
-        """Run snakemake with few bootstrap draws."""
+        """Run snakemake with few bootstrap draws and simulations."""
         done = subprocess.run(
             [
                 Path(sys.executable).with_name("snakemake"),
@@ -62,7 +62,7 @@ class Project:
                 "--nocolor",
                 *arguments,
                 "--config",
-                "approaches={bootstrap: {draws: 60}}",
+                "approaches={bootstrap: {draws: 60, simulations: 50, simulation_draws: 40}}",
             ],
             cwd=self.root,
             env={**os.environ, "PYTHONWARNINGS": "default"},

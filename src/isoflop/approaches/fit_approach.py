@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 import numpy as np
 import polars as pl
 
+from isoflop.approaches.calibration import Calibration, calibrate
 from isoflop.approaches.data_constrained import fit_data_constrained
 from isoflop.approaches.envelope import fit_envelope
-from isoflop.approaches.intervals import intervals
+from isoflop.approaches.intervals import held, intervals
 from isoflop.approaches.kaplan import fit_kaplan
+from isoflop.approaches.lookalikes import Lookalikes
 from isoflop.approaches.overtraining import fit_overtraining
-from isoflop.approaches.parametric import fit_parametric
+from isoflop.approaches.parametric import ParametricFit, fit_parametric
 from isoflop.approaches.profiles import fit_profiles
 from isoflop.approaches.quantities import evidence, quantities
 from isoflop.approaches.resampling import resample
@@ -20,7 +22,7 @@ from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates import GOPHER_BUDGET, Counting, Estimate, Optimum, Quantity, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 FAR: Final = 1.0
 """Decades beyond the data from which a reader is warned."""
 MANY_REFUSED: Final = 0.05
+LEAST_DRAWS: Final = 2
+SHORT: Final = 0.03
+"""Coverage this far below its level is said to fall short."""
 DRAWS_SCHEMA: Final = {"approach": pl.String, "draw": pl.Int64, "refused": pl.String}
 """Columns that every table of draws has."""
 
@@ -93,8 +98,10 @@ def fit_approach(
     """
     own = settings.model_dump(mode="json")
     chosen = {key: own[key] for key in ("counting", "bootstrap", approach)}
+    flops = np.array(sorted({*map(float, budgets), GOPHER_BUDGET}))
     try:
         fitted = fit(losses, approach, settings, threads=threads)
+        _require_optima(fitted, flops)
     except (MissingFactError, UnderdeterminedError) as error:
         refusal = Refusal(
             approach=approach,
@@ -106,11 +113,17 @@ def fit_approach(
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
     resamples = resample(fitted, settings.bootstrap)
     refits = fitted.refit(resamples)
-    flops = np.array(sorted({*map(float, budgets), GOPHER_BUDGET}))
     draws = quantities(fitted, refits.parameters, flops)
+    checked = _calibration(fitted, settings, flops, threads=threads)
+    ranks = checked.ranks if isinstance(checked, Calibration) else {}
+    gathered = evidence(fitted, resamples, draws, flops, settings.bootstrap, ranks=ranks)
     found = {
-        name: Quantity(value=own.value, intervals=intervals(own, settings.bootstrap))
-        for name, own in evidence(fitted, resamples, draws, flops, settings.bootstrap).items()
+        name: Quantity(
+            value=own.value,
+            intervals=intervals(own, settings.bootstrap),
+            held=held(own, settings.bootstrap),
+        )
+        for name, own in gathered.items()
     }
     estimate = Estimate(
         approach=approach,
@@ -125,15 +138,86 @@ def fit_approach(
         b=found["b"],
         parameters={n: found[n] for n in fitted.names if n not in {"a", "b"}},
         optima=[_optimum(c, found, fitted.observations) for c in flops],
-        diagnostics=fitted.diagnostics() | {"bootstrap": _tally(refits)},
+        diagnostics=fitted.diagnostics()
+        | {"bootstrap": _tally(refits), "calibration": _said(checked, settings)},
         cautions=[
             *fitted.cautions(),
             *_refusals(refits),
+            *_misses(checked, found),
             *_extrapolations(flops, fitted.observations),
         ],
         provenance=provenance,
     )
     return estimate, _table(approach, draws, refits)
+
+
+def _require_optima(fitted: Fit, flops: Floats) -> None:
+    """Refuse a fit whose best size is zero or infinite, as where a term of its law has vanished.
+
+    Raises
+    ------
+    UnderdeterminedError : with what the fit has to say of itself.
+    """
+    optima = fitted.optima(fitted.parameters[None], flops)
+    if not (np.isfinite(optima.params) & np.isfinite(optima.tokens)).all():
+        raise UnderdeterminedError(
+            f"approach '{fitted.approach}' finds no compute-optimal size in sweep "
+            f"{fitted.observations.sweep}: its best N is zero or infinite. "
+            f"{' '.join(fitted.cautions())} Add runs over a wider range of N and D."
+        )
+
+
+def refitter(
+    fitted: Fit, settings: ApproachesSettings, *, threads: int | None = None
+) -> Callable[[Observations], Fit]:
+    """Give what fits the same approach to another sweep of the same runs.
+
+    Approach 3 starts from the optimum at hand instead of from a grid.
+    """
+    if isinstance(fitted, ParametricFit):
+        return fitted.again
+    approach = fitted.approach
+    return lambda observations: fit(observations, approach, settings, threads=threads)
+
+
+def _calibration(
+    fitted: Fit, settings: ApproachesSettings, flops: Floats, *, threads: int | None
+) -> Calibration | str | None:
+    """Check the intervals on simulated sweeps; a string says why not, None that nobody asked."""
+    if settings.bootstrap.interval != "calibrated" or settings.bootstrap.draws < LEAST_DRAWS:
+        return None
+    try:
+        like = Lookalikes.of(fitted.observations, settings.parametric, threads=threads)
+    except UnderdeterminedError as error:
+        return str(error)
+    again = refitter(fitted, settings, threads=threads)
+    return calibrate(again, like, flops, settings.bootstrap)
+
+
+def _said(checked: Calibration | str | None, settings: ApproachesSettings) -> dict[str, Any]:
+    """Say what the simulations gave, or why there are none."""
+    if isinstance(checked, Calibration):
+        return checked.diagnostics(settings.bootstrap.levels)
+    return {"simulations": 0, "reason": checked or "not asked for"}
+
+
+def _misses(checked: Calibration | str | None, found: dict[str, Quantity]) -> list[str]:
+    """Say in words which intervals do not mean what they say."""
+    if isinstance(checked, str):
+        return [f"The intervals are plain percentiles, nobody knows how good: {checked}."]
+    if checked is None or checked.truth.get("a") is None:
+        return []
+    a = found["a"]
+    short = {q: share for q, share in a.held.items() if share < float(q) - SHORT}
+    if not short:
+        return []
+    shares = " and ".join(f"the {float(q):.0%} interval in {s:.0%}" for q, s in short.items())
+    return [
+        f"Of {checked.simulations} simulated sweeps of this design whose true a is "
+        f"{checked.truth['a']:.3f}, {shares} held it (median estimate "
+        f"{np.median(checked.estimates['a']):.3f}): on such a design this approach is biased, and "
+        "no interval drawn from its resamples tells."
+    ]
 
 
 def _optimum(c: float, found: dict[str, Quantity], observations: Observations) -> Optimum:

@@ -30,6 +30,8 @@ class Evidence:
     jackknife : (runs,) the same with one run left out at a time; None where it is not needed.
     error : standard error of ``value``; None where the approach has none.
     errors : (draws,) standard error of each draw; None likewise.
+    ranks : (simulations,) share of the draws below the truth in each of some simulated sweeps of
+        the same design; None where there were none.
     """
 
     value: float
@@ -37,6 +39,7 @@ class Evidence:
     jackknife: Floats | None = None
     error: float | None = None
     errors: Floats | None = None
+    ranks: Floats | None = None
 
 
 def intervals(evidence: Evidence, settings: BootstrapSettings) -> Intervals:
@@ -44,8 +47,8 @@ def intervals(evidence: Evidence, settings: BootstrapSettings) -> Intervals:
 
     Returns
     -------
-    Level, such as "0.8", to its lower and upper end; empty with fewer than two draws. ``bca`` and
-    ``studentised`` fall back to ``percentile`` for a quantity that lacks what they need.
+    Level, such as "0.8", to its lower and upper end; empty with fewer than two draws. A quantity
+    that lacks what the other kinds need has ``percentile`` intervals.
     """
     if np.isfinite(evidence.draws).sum() < 2:
         return {}
@@ -53,6 +56,8 @@ def intervals(evidence: Evidence, settings: BootstrapSettings) -> Intervals:
         return bca_intervals(evidence, settings.levels)
     if settings.interval == "studentised" and evidence.errors is not None:
         return studentised_intervals(evidence, settings.levels)
+    if settings.interval == "calibrated" and evidence.ranks is not None:
+        return calibrated_intervals(evidence, settings.levels)
     return percentile_intervals(evidence, settings.levels)
 
 
@@ -93,6 +98,64 @@ def studentised_intervals(evidence: Evidence, levels: Sequence[float]) -> Interv
     # the upper quantile of t makes the lower end
     turned = np.quantile(t, _tails(levels))[:, ::-1] * evidence.error / evidence.value
     return _labelled(levels, evidence.value * np.exp(-turned))
+
+
+def calibrated_intervals(evidence: Evidence, levels: Sequence[float]) -> Intervals:
+    """Read central intervals off the draws at the level that holds the truth often enough.
+
+    References
+    ----------
+    Beran 1987, Biometrika 74:457; Loh 1987, J. Am. Stat. Assoc. 82:155: calibration of the level.
+    """
+    if evidence.ranks is None:
+        raise ValueError("calibrated intervals need the ranks of simulated truths")
+    finite = evidence.draws[np.isfinite(evidence.draws)]
+    used = calibrated_levels(evidence.ranks, levels)
+    return _labelled(levels, np.quantile(finite, _tails([used[level] for level in levels])))
+
+
+def calibrated_levels(ranks: Floats, levels: Sequence[float]) -> dict[float, float]:
+    """Give the nominal level of the percentile interval that stands for each level asked for.
+
+    Where none holds the truth often enough, the level asked for stays, or the one below it where
+    that is wider, so that intervals stay nested.
+    """
+    used: dict[float, float] = {}
+    for level in sorted(levels):
+        wanted = needed_level(ranks, level) or level
+        used[level] = max([wanted, *used.values()])
+    return used
+
+
+def held(evidence: Evidence, settings: BootstrapSettings) -> dict[str, float]:
+    """Say how often intervals like those given held the truth in the simulated sweeps.
+
+    Returns
+    -------
+    Level to share; empty where nothing was simulated.
+    """
+    if settings.interval != "calibrated" or evidence.ranks is None:
+        return {}
+    used = calibrated_levels(evidence.ranks, settings.levels)
+    return {str(level): share_held(evidence.ranks, used[level]) for level in settings.levels}
+
+
+def share_held(ranks: Floats, level: float) -> float:
+    """Share of simulated sweeps whose percentile interval of this level held the truth."""
+    return float(np.mean(2.0 * np.abs(ranks - 0.5) <= level))
+
+
+def needed_level(ranks: Floats, level: float) -> float | None:
+    """Find the nominal level at which percentile intervals hold the truth in ``level`` of sweeps.
+
+    Returns
+    -------
+    None where not even the span of all draws does: the truth lies beyond them too often.
+    """
+    off = np.sort(2.0 * np.abs(ranks - 0.5))
+    # of n ordered values the k-th has k / (n + 1) of the distribution below it
+    k = int(np.ceil(level * (len(off) + 1)))
+    return float(off[k - 1]) if k <= len(off) and off[k - 1] < 1.0 else None
 
 
 def _acceleration(jackknife: Floats | None) -> float:

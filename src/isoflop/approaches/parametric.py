@@ -204,6 +204,14 @@ class ParametricFit:
         reason = f"fewer than {MIN_POINTS} distinct points"
         return Refits(parameters, np.where(few, reason, ""))
 
+    def again(self, observations: Observations) -> ParametricFit:
+        """Fit other losses of the same points, from this optimum on."""
+        ones = np.ones((1, observations.n_runs))
+        problems = self.problems(Resamples(ones, np.log(observations.loss)[None]))
+        solution = minimise(problems, max_steps=MAX_STEPS, threads=self.threads)
+        theta = self._rescue(problems, solution)
+        return replace(self, observations=observations, theta=theta, starts=solution)
+
     def problems(self, resamples: Resamples) -> Problems:
         """Pose every resample's objective, starting from the optimum of all runs."""
         weights, log_loss = resamples.at(self.observations, self.points)
@@ -267,7 +275,7 @@ class ParametricFit:
             "starts": len(self.starts.objective),
             "starts_reaching_optimum": int(reached.sum()),
             "starts_converged": int(self.starts.converged.sum()),
-            "bounds_hit": self._bounds_hit(),
+            "bounds_hit": self.bounds_hit(),
             "condition_number": self._condition_number(),
             "flops_per_token": {
                 "coefficient": self.cost.coefficient,
@@ -304,7 +312,8 @@ class ParametricFit:
             trends[name] = {"slope": float(found.params[1]), "p_value": float(found.pvalues[1])}
         return trends
 
-    def _bounds_hit(self) -> list[str]:
+    def bounds_hit(self) -> list[str]:
+        """Name the parameters that ended at a bound."""
         lower, upper = self.law.bounds()
         hit = (self.theta[0] <= lower) | (self.theta[0] >= upper)
         return [name for name, is_hit in zip(self.names, hit, strict=False) if is_hit]
@@ -322,7 +331,7 @@ class ParametricFit:
         """Warn of vanished terms, of confounded parameters and of mixed counting."""
         cautions = [
             f"{name} ended at its bound: the sweep does not determine it."
-            for name in self._bounds_hit()
+            for name in self.bounds_hit()
         ]
         cautions += [
             f"The residuals drift with {name} (p = {trend['p_value']:.1g}): the law does not have "

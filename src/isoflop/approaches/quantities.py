@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,8 @@ from isoflop.approaches.jackknife import jackknife_errors, leave_one_out
 from isoflop.approaches.protocol import Resamples
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from isoflop.approaches.protocol import Fit
@@ -56,6 +59,8 @@ def evidence(
     draws: dict[str, Floats],
     flops: Floats,
     settings: BootstrapSettings,
+    *,
+    ranks: Mapping[str, Floats] = MappingProxyType({}),
 ) -> dict[str, Evidence]:
     """Gather what intervals of each quantity are derived from, leave-outs only where asked for.
 
@@ -65,6 +70,7 @@ def evidence(
     resamples, draws : what was drawn, and the quantities of each draw.
     flops : C of the optima.
     settings : kind of interval.
+    ranks : quantity to where the truth fell among the draws of simulated sweeps.
 
     Returns
     -------
@@ -93,6 +99,7 @@ def evidence(
             jackknife=left_out.get(name),
             error=float(error[name][0]) if name in error else None,
             errors=errors.get(name),
+            ranks=ranks.get(name),
         )
         for name in names
     }

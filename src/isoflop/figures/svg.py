@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from matplotlib.transforms import Bbox
+
 from isoflop.files import replacing, write_text
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ def settle(figure: Figure) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        left, bottom, width, height = axes.get_position(original=True).bounds
-        axes.set_position([round(edge, 6) for edge in (left, bottom, width, height)])
+        corners = axes.get_position(original=True).get_points()
+        axes.set_position(Bbox(corners.round(6)))
 
 
 def svg_text(figure: Figure, name: str) -> str:

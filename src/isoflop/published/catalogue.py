@@ -246,12 +246,16 @@ class Catalogue(Section):
         )
 
     def approaches_settings(self, sweep: str, approach: str) -> ApproachesSettings:
-        """Give the settings of one fit; the defaults for a fit that the catalogue does not name."""
+        """Give the settings of one fit; the papers' own for a fit that the catalogue does not name.
+
+        The papers read percentiles off their draws, so their intervals are compared with those.
+        """
+        papers = merged(ApproachesSettings(), {"bootstrap": {"interval": "percentile"}})
         _, found = self.find(sweep)
         for path, fit in fits_of(found):
             if path == PREFIX + sweep.removeprefix(PREFIX) and fit.approach == approach:
-                return ApproachesSettings.model_validate(merged(ApproachesSettings(), fit.settings))
-        return ApproachesSettings()
+                return ApproachesSettings.model_validate(_laid_over(papers, fit.settings))
+        return ApproachesSettings.model_validate(papers)
 
     def losses_settings(self, sweep: str) -> LossesSettings:
         """Give the settings with which a sweep's losses are built."""

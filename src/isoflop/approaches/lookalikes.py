@@ -1,0 +1,122 @@
+"""Sweeps that look like a given one and whose truth is known.
+
+An interval can only be judged where the truth is known. So the parametric law fitted to a sweep is
+taken for the truth, and the sweep's own curves are moved until each ends at that law plus an error
+drawn from the sweep's own residuals: design, counting and the shape of unfinished curves stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from isoflop.approaches.parametric import fit_parametric
+from isoflop.approaches.quantities import quantities
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.approaches.parametric import ParametricFit
+    from isoflop.config import ParametricSettings
+
+    Floats = NDArray[np.float64]
+
+STREAM: Final = 1
+"""Keeps a lookalike's errors apart from the draws, which are seeded by (seed, i)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lookalikes:
+    """A source of sweeps like a given one.
+
+    Attributes
+    ----------
+    law : the law taken for the truth, fitted to the sweep under its counting convention.
+    """
+
+    law: ParametricFit
+
+    @classmethod
+    def of(
+        cls, observations: Observations, settings: ParametricSettings, *, threads: int | None = None
+    ) -> Lookalikes:
+        """Fit the law to a sweep.
+
+        Raises
+        ------
+        UnderdeterminedError : the sweep does not determine the law, or one of its terms vanishes.
+        """
+        own = settings.model_copy(update={"starts": "coarse"})
+        law = fit_parametric(observations, own, observations.counting, threads=threads)
+        if hit := law.bounds_hit():
+            raise UnderdeterminedError(f"{', '.join(hit)} of the parametric law ended at a bound")
+        return cls(law)
+
+    @cached_property
+    def errors(self) -> Floats:
+        """Log errors of runs, (runs with a final loss,): residuals, centred, and as wide as errors.
+
+        A fit of p parameters takes up p of n degrees of freedom; sqrt(n / (n - p)) gives them back
+        (Efron and Tibshirani 1993, section 9.3).
+        """
+        residuals = self._last_residual[np.isfinite(self._last_residual)]
+        n, p = len(residuals), self.law.theta.shape[1]
+        return np.asarray((residuals - residuals.mean()) * np.sqrt(n / max(1, n - p)))
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the log error of a run."""
+        return float(self.errors.std())
+
+    def truth(self, flops: Floats) -> dict[str, float]:
+        """Give what the law makes of every quantity that an approach can share with it.
+
+        Parameters
+        ----------
+        flops : (budgets,) C of the optima [FLOP].
+        """
+        whole = self.law.parameters[None]
+        found = {name: float(v[0]) for name, v in quantities(self.law, whole, flops).items()}
+        # an optimum that is a power law of C has its coefficient at one FLOP
+        unit = self.law.optima(whole, np.ones(1))
+        return found | {
+            "N_coefficient": float(unit.params[0, 0]),
+            "D_coefficient": float(unit.tokens[0, 0]),
+        }
+
+    def noiseless(self) -> Observations:
+        """Give the sweep as it would be without errors."""
+        return self._moved(np.zeros(self.law.observations.n_runs))
+
+    def draw(self, i: int, seed: int) -> Observations:
+        """Give the i-th sweep, whatever others are drawn.
+
+        Parameters
+        ----------
+        i : number of the sweep.
+        seed : seed of all.
+        """
+        rng = np.random.default_rng([seed, STREAM, i])
+        return self._moved(rng.choice(self.errors, self.law.observations.n_runs))
+
+    def _moved(self, errors: Floats) -> Observations:
+        """Move every curve until its last fitted point has these errors, (runs,), about the law.
+
+        Curves without a fitted point keep their place, and get the error alone.
+        """
+        observations = self.law.observations
+        shift = errors - np.nan_to_num(self._last_residual)
+        return replace(observations, loss=observations.loss * np.exp(shift[observations.run]))
+
+    @cached_property
+    def _last_residual(self) -> Floats:
+        """Log residual of each run's last fitted point, (runs,); NaN where it has none."""
+        last = np.full(self.law.observations.n_runs, np.nan)
+        # points are sorted by run, then tokens: the last assignment wins
+        last[self.law.observations.run[self.law.points]] = self.law.residuals
+        return last
