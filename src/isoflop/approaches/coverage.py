@@ -127,7 +127,8 @@ def check_coverage(
     -------
     One row per approach, scheme, interval kind, quantity (a, b, params_opt), place and level:
     the share of fitted simulations whose interval holds the truth, the interval's median width
-    (exponents) or ratio of ends (params_opt), and the median error of the estimate, likewise.
+    (exponents) or ratio of ends (params_opt), and the median error of the estimate, likewise. An
+    interval without ends, as ``studentised`` has where a leave-out is refused, holds nothing.
 
     Raises
     ------
@@ -227,7 +228,7 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
                     len(outcomes) + refused,
                     refused,
                     float(np.mean((low <= true) & (true <= high))),
-                    float(np.median(high / low if is_size else high - low)),
+                    float(np.nanmedian(high / low if is_size else high - low)),
                     float(np.median(values / true if is_size else values - true)),
                 )
             )
