@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 GOPHER_BUDGET: Final = 5.76e23
 """Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
 
+TOLERATED: Final = 0.03
+"""Coverage this far from its level still counts as honest."""
+
 Approach = Literal["envelope", "profiles", "parametric", "kaplan"]
 """What every sweep is fitted with, and every report shows."""
 FurtherLaw = Literal["overtraining", "data_constrained"]
@@ -41,6 +44,11 @@ class Quantity(Section):
     held: dict[str, float] = Field(default_factory=dict)
     """Level to the share of simulated sweeps like this one in which an interval so derived held the
     truth; empty where that was not checked."""
+
+    def falls_short(self, level: float) -> bool:
+        """Tell whether an interval held the truth clearly less often than its level says."""
+        share = self.held.get(str(level))
+        return share is not None and share < level - TOLERATED
 
 
 class Optimum(Section):

@@ -41,8 +41,10 @@ def test_the_answer_is_what_the_estimates_say(rendered: Rendered, position: int)
         ):
             value, inner, outer = lines(cell)
             assert value == write(quantity.value)
-            assert inner == f"80\xa0%: {interval(*quantity.intervals['0.8'], write)}"
-            assert outer == f"95\xa0%: {interval(*quantity.intervals['0.95'], write)}"
+            for line, level in ((inner, 0.8), (outer, 0.95)):
+                ends = interval(*quantity.intervals[str(level)], write)
+                mark = "†" if quantity.falls_short(level) else ""
+                assert line == f"{level:.0%}: {ends}{mark}".replace("%", "\xa0%")
 
 
 def test_the_csv_has_every_digit(rendered: Rendered) -> None:
@@ -186,6 +188,30 @@ def test_a_sweep_without_profiles_or_check_pair_says_why(bare: Rendered) -> None
     assert "tbl-check" not in bare.page.tables
     assert len(bare.page.figures) == 8
     assert bare.page.unbalanced == []
+
+
+def test_intervals_that_do_not_hold_are_marked_and_told(rendered: Rendered) -> None:
+    words = " ".join(" ".join(rendered.page.words).split()).replace("\xa0", " ")
+    assert (
+        "In simulated sweeps of this design its 95 % interval held the truth in only 40 %." in words
+    )
+    assert "These spans pass over approach 1" in words
+    assert "(95 % over approaches 2 and 3:" in words
+    assert "was not checked: beta ended at a bound." in words
+    marked = {row[0]: "†" in row[3] for row in rendered.page.tables["tbl-exponents"][1:5]}
+    assert [marked[name] for name in list(marked)[:3]] == [True, False, False]
+
+
+def test_every_check_of_intervals_is_tabulated(rendered: Rendered) -> None:
+    rows = rendered.page.tables["tbl-calibration"][1:]
+    # three approaches were checked, each for a and for N* at every budget
+    assert len(rows) == 3 * (1 + len(rendered.inputs.budgets))
+    found = [row[-2:] for row in rows if row[1] == "a"]
+    assert [[cell.replace("\xa0", " ") for cell in row] for row in found] == [
+        ["10 %", "40 %"],
+        ["81 %", "95 %"],
+        ["80 %", "96 %"],
+    ]
 
 
 def test_what_was_left_out_is_shown_with_its_reason(rendered: Rendered) -> None:

@@ -37,8 +37,6 @@ FAR: Final = 1.0
 """Decades beyond the data from which a reader is warned."""
 MANY_REFUSED: Final = 0.05
 LEAST_DRAWS: Final = 2
-SHORT: Final = 0.03
-"""Coverage this far below its level is said to fall short."""
 DRAWS_SCHEMA: Final = {"approach": pl.String, "draw": pl.Int64, "refused": pl.String}
 """Columns that every table of draws has."""
 
@@ -208,7 +206,7 @@ def _misses(checked: Calibration | str | None, found: dict[str, Quantity]) -> li
     if checked is None or checked.truth.get("a") is None:
         return []
     a = found["a"]
-    short = {q: share for q, share in a.held.items() if share < float(q) - SHORT}
+    short = {q: share for q, share in a.held.items() if a.falls_short(float(q))}
     if not short:
         return []
     shares = " and ".join(f"the {float(q):.0%} interval in {s:.0%}" for q, s in short.items())

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isoflop.report import answer, check, comparison, data, diagnostics, downstream, ledger
+from isoflop.report import (
+    answer,
+    calibration,
+    check,
+    comparison,
+    data,
+    diagnostics,
+    downstream,
+    ledger,
+)
 from isoflop.report import provenance as sources
 from isoflop.report.inputs import IN_PROSE, NAMES
 from isoflop.report.numbers import count, fixed, interval, listed, power
@@ -113,8 +122,10 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
     return {
         "answer_tables": answers,
         "summaries": answer.summaries(inputs),
+        "passed_over": answer.passed_over(inputs),
         "verdicts": [v for v in answer.verdicts(inputs) if v.name != IN_PROSE["kaplan"]],
         "exponent_table": answer.exponent_table(inputs),
+        "calibration": calibration.calibration(inputs),
         "data": data.data_facts(inputs),
         "budget_table": data.budget_table(inputs),
         "left_out_table": data.left_out_table(inputs),

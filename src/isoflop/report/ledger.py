@@ -210,8 +210,14 @@ def _bootstrap(fitted: dict[Any, Any]) -> str:
                 "replacement",
             }.get(str(bootstrap.get("scheme")), f"{bootstrap.get('scheme')} bootstrap")
             strata = " within each budget" if bootstrap.get("stratify") else ""
+            kind = f"{bootstrap.get('interval')} intervals"
+            if bootstrap.get("interval") == "calibrated":
+                kind = (
+                    f"percentile intervals calibrated on {bootstrap.get('simulations')} simulated "
+                    f"sweeps of {bootstrap.get('simulation_draws')} draws each"
+                )
             return (
-                f"{scheme}{strata}, {bootstrap.get('draws')} draws, {bootstrap.get('interval')} "
-                f"intervals, seed {bootstrap.get('seed')}"
+                f"{scheme}{strata}, {bootstrap.get('draws')} draws, {kind}, seed "
+                f"{bootstrap.get('seed')}"
             )
     return "none"

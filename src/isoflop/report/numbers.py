@@ -15,6 +15,8 @@ NONE = "\N{EM DASH}"
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 BREAK = "⏎"
 """A line break inside a table cell; the Lua filter turns it into one."""
+SHORT = "†"
+"""Marks an interval that held the truth less often than it says."""
 
 
 def count(value: float, digits: int = 3) -> str:
@@ -81,14 +83,17 @@ def with_intervals(
         ends = quantity.intervals.get(f"{level:g}")
         if ends is not None:
             name = f"{percent(level)}: " if named else ""
-            lines.append(f"[{name}{interval(*ends, write)}]{{.ci}}")
+            mark = SHORT if quantity.falls_short(level) else ""
+            lines.append(f"[{name}{interval(*ends, write)}{mark}]{{.ci}}")
     return f" {BREAK} ".join(lines)
 
 
 def of_level(quantity: Quantity, level: float, write: object) -> str:
     """Write one interval of a quantity, or a dash where it has none."""
     ends = quantity.intervals.get(f"{level:g}")
-    return interval(*ends, write) if ends is not None else NONE
+    if ends is None:
+        return NONE
+    return interval(*ends, write) + (SHORT if quantity.falls_short(level) else "")
 
 
 def distance(flops: float, data: tuple[float, float]) -> str:

@@ -1,0 +1,135 @@
+"""How often the intervals held the truth in simulated sweeps of the same design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isoflop.report.inputs import IN_PROSE, NAMES
+from isoflop.report.numbers import NONE, count, fixed, listed, percent, power, times
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from isoflop.estimates import Approach, Estimate, Quantity
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Value
+
+LEVELS = (0.8, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the section says.
+
+    Attributes
+    ----------
+    simulations : simulated sweeps per approach, in words; empty where none was made.
+    honest : approaches whose intervals for a held the truth as often as they say, in words.
+    short : sentences on those whose did not.
+    unchecked : sentences on approaches that could not be checked.
+    """
+
+    simulations: str
+    honest: str
+    short: list[str]
+    unchecked: list[str]
+    table: Table | None
+
+
+def calibration(inputs: ReportInputs) -> Calibration:
+    """Collect what each approach's simulations gave."""
+    checked = {
+        name: estimate
+        for name, estimate in inputs.fitted.items()
+        if _found(estimate).get("quantities", {}).get("a")
+    }
+    honest = [name for name, e in checked.items() if not _short(e.a)]
+    counts = {int(_found(e)["simulations"]) for e in checked.values()}
+    return Calibration(
+        simulations=times(max(counts), "simulated sweep") if counts else "",
+        honest=listed([IN_PROSE[name].removesuffix(",") for name in honest]),
+        short=[_sentence(name, e) for name, e in checked.items() if name not in honest],
+        unchecked=[
+            f"{IN_PROSE[name]} was not checked: {_found(estimate).get('reason', 'no draws')}."
+            for name, estimate in inputs.fitted.items()
+            if name not in checked
+        ],
+        table=_table(checked) if checked else None,
+    )
+
+
+def _found(estimate: Estimate) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = estimate.diagnostics.get("calibration", {})
+    return found
+
+
+def _short(quantity: Quantity) -> bool:
+    return any(quantity.falls_short(level) for level in LEVELS)
+
+
+def _sentence(name: Approach, estimate: Estimate) -> str:
+    """Say how an approach misses the truth."""
+    a = _found(estimate)["quantities"]["a"]
+    shares = [
+        f"{percent(level)} interval in {percent(estimate.a.held[str(level)])}"
+        for level in LEVELS
+        if estimate.a.falls_short(level)
+    ]
+    return (
+        f"{IN_PROSE[name]} held the true *a* of {fixed(a['truth'])} less often than it says (its "
+        f"{listed(shares)} of the simulated sweeps): its median estimate there is "
+        f"{fixed(a['median'])}."
+    )
+
+
+def _table(checked: Mapping[Approach, Estimate]) -> Table:
+    """Tabulate truth, estimates and shares for a, and for N* at every budget."""
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for name, estimate in checked.items():
+        quantities = {"a": ("*a*", estimate.a)} | {
+            f"params_opt_{o.flops!r}": (f"*N*\\* at {power(o.flops)}", o.params)
+            for o in estimate.optima
+        }
+        for key, (label, quantity) in quantities.items():
+            found = _found(estimate)["quantities"].get(key)
+            if found is None:
+                continue
+            write = fixed if key == "a" else count
+            plain = found["percentile_held"]
+            noiseless = found["noiseless"]
+            rows.append([
+                f"**{NAMES[name]}**" if key == "a" else "",
+                label,
+                write(found["truth"]),
+                NONE if noiseless is None else write(noiseless),
+                write(found["median"]),
+                *(percent(plain[str(level)]) for level in LEVELS),
+                *(percent(quantity.held[str(level)]) for level in LEVELS),
+            ])  # fmt: skip
+            data.append([
+                name, key, found["truth"], noiseless, found["median"],
+                *(plain[str(level)] for level in LEVELS),
+                *(quantity.held[str(level)] for level in LEVELS),
+            ])  # fmt: skip
+    return Table(
+        key="calibration",
+        caption="Simulated sweeps of this design: the true value, the estimate without noise, the "
+        "median estimate with it, and how often plain percentile intervals and the intervals of "
+        "this report held the truth.",
+        columns=(
+            Column("Approach", "left"), Column("Quantity", "left"), Column("Truth"),
+            Column("No noise"), Column("Median"),
+            Column("Plain ⏎ 80 %"), Column("Plain ⏎ 95 %"),
+            Column("Given ⏎ 80 %"), Column("Given ⏎ 95 %"),
+        ),
+        rows=rows,
+        data_columns=(
+            "approach", "quantity", "truth", "noiseless", "median",
+            "percentile_held_80", "percentile_held_95", "given_held_80", "given_held_95",
+        ),
+        data=data,
+        classes=' .wide widths="1.3 1.6 1 1 1 0.8 0.8 0.8 0.8"',
+    )  # fmt: skip
