@@ -1,6 +1,7 @@
 # in:  data/losses/{sweep}.parquet                       a published {sweep}@{variant} shares {sweep}'s
 # out: data/estimates/{sweep}/{approach}.json            the estimate, or why there is none
 #      data/estimates/{sweep}/{approach}.draws.parquet   its bootstrap draws
+#      data/estimates/{sweep}/forecast.json              fits below a cut, scored above it
 
 
 rule fit_approach:
@@ -31,5 +32,32 @@ rule fit_approach:
             --threads {threads} \
             --estimate {output.estimate:q} \
             --draws {output.draws:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule score_forecasts:
+    input:
+        losses="data/losses/{sweep}.parquet",
+        code=code("approaches"),
+    output:
+        "data/estimates/{sweep}/forecast.json",
+    log:
+        "logs/score_forecasts/{sweep}.log",
+    benchmark:
+        "benchmarks/score_forecasts/{sweep}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    params:
+        settings=forecast_settings,
+    shell:
+        """
+        isoflop score-forecasts \
+            --sweep {wildcards.sweep:q} \
+            --losses {input.losses:q} \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --forecast {output:q} \
             >{log:q} 2>&1
         """

@@ -10,6 +10,7 @@ rule archive_report:
         tables="reports/{sweep}/tables",
         estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
         draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
+        forecast="data/estimates/{sweep}/forecast.json",
         losses="data/losses/{sweep}.parquet",
         left_out="data/losses/{sweep}.left_out.parquet",
         runs="data/curves/{sweep}.runs.parquet",

@@ -115,6 +115,13 @@ def approach_settings(wildcards):
     return json.dumps({key: section[key] for key in keys}, sort_keys=True)
 
 
+def forecast_settings(wildcards):
+    """Give the parts of section approaches that a forecast uses: all but the further laws'."""
+    section = config["approaches"]
+    keys = ["counting", "bootstrap", "forecast", *APPROACHES]
+    return json.dumps({key: section[key] for key in keys}, sort_keys=True)
+
+
 def fitted_losses(wildcards):
     """Name the losses that are fitted: those of the sweep, whatever the variant of the fit."""
     return f"data/losses/{wildcards.sweep.partition('@')[0]}.parquet"

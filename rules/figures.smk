@@ -1,5 +1,6 @@
 # in:  data/losses/{sweep}.parquet, data/curves/{sweep}.runs.parquet
-#      data/estimates/{sweep}/{approach}.json and .draws.parquet, data/reference/*.yaml
+#      data/estimates/{sweep}/{approach}.json and .draws.parquet, forecast.json
+#      data/reference/*.yaml
 # out: reports/{sweep}/figures/*.{svg,pdf}, figures.json with what each shows in words
 
 
@@ -9,6 +10,7 @@ rule plot_figures:
         runs="data/curves/{sweep}.runs.parquet",
         estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
         draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
+        forecast="data/estimates/{sweep}/forecast.json",
         reference=REFERENCE,
         code=code("figures"),
     output:

@@ -14,6 +14,7 @@ rule render_report:
         files="data/curves/{sweep}.files.parquet",
         estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
         draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
+        forecast="data/estimates/{sweep}/forecast.json",
         figures="reports/{sweep}/figures",
         reference=REFERENCE,
         code=code("report"),

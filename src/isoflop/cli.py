@@ -278,11 +278,37 @@ def fit_approach_command(
     click.echo(f"{sweep}, {approach}: {outcome}")
 
 
+@main.command("score-forecasts")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
+@click.option("--forecast", type=PATH, required=True, help="JSON to write.")
+def score_forecasts_command(
+    sweep: str, losses: Path, settings: str, threads: int | None, forecast: Path
+) -> None:
+    """Fit below a cut in compute, predict what lies above it, and score the errors."""
+    from isoflop.approaches import score_forecasts
+    from isoflop.config import ApproachesSettings, settings_from
+    from isoflop.estimates import provenance, write_forecasts
+    from isoflop.tables import Losses, read_table
+
+    outcome = score_forecasts(
+        read_table(losses, Losses),
+        settings_from(settings, "approaches", ApproachesSettings),
+        sweep=sweep,
+        provenance=provenance([losses]),
+        threads=threads,
+    )
+    write_forecasts(outcome, forecast)
+    click.echo(f"{sweep}: {outcome}")
+
+
 @main.command("plot-figures")
 @click.option("--sweep", required=True, help="Name of the sweep.")
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
-@click.option("--estimates", type=PATH, required=True, help="Folder of fit-approach's outputs.")
+@click.option("--estimates", type=PATH, required=True, help="Folder of all estimates.")
 @click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
 @click.option("--settings", required=True, help="Section `figures` as JSON, or a config.yaml.")
 @click.option("--out", type=PATH, required=True, help="Folder to write: SVG, PDF, figures.json.")
@@ -291,7 +317,7 @@ def plot_figures_command(
 ) -> None:
     """Draw every figure of one sweep."""
     from isoflop.config import FiguresSettings, settings_from
-    from isoflop.estimates import read_draws, read_estimates
+    from isoflop.estimates import read_draws, read_estimates, read_forecasts
     from isoflop.figures import FigureInputs, plot_figures
     from isoflop.reference import read_reference
     from isoflop.tables import Losses, Runs, read_table
@@ -302,6 +328,7 @@ def plot_figures_command(
         runs=read_table(runs, Runs),
         estimates=read_estimates(estimates),
         draws=read_draws(estimates),
+        forecasts=read_forecasts(estimates / "forecast.json"),
         reference=read_reference(reference),
         settings=settings_from(settings, "figures", FiguresSettings),
     )
@@ -315,7 +342,7 @@ def plot_figures_command(
 @click.option("--left-out", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
 @click.option("--files", type=PATH, required=True, help="Table of ingest-sweep.")
-@click.option("--estimates", type=PATH, required=True, help="Folder of fit-approach's outputs.")
+@click.option("--estimates", type=PATH, required=True, help="Folder of all estimates.")
 @click.option("--figures", type=PATH, required=True, help="Folder of plot-figures.")
 @click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
 @click.option("--settings", required=True, help="Section `report` as JSON, or a config.yaml.")

@@ -762,6 +762,18 @@ class DataConstrainedSettings(Section):
     """Where Huber's loss turns from squares to absolute values [log nat]."""
 
 
+class ForecastSettings(Section):
+    """Fit below a cut in compute, predict above it, and compare."""
+
+    min_budgets: int = Field(default=3, ge=2)
+    """Fewest budgets below a cut; every gap between two budgets with so many below it is a cut."""
+    draws: int = Field(default=1000, ge=2)
+    """Refits per approach and cut; their seed, scheme and levels are the bootstrap's."""
+    starts: Literal["coarse", "hoffmann"] = "coarse"
+    """Starts of approach 3 below a cut, as in parametric; the coarse ones take a tenth of the
+    time."""
+
+
 class ApproachesSettings(Section):
     """How the approaches are fitted."""
 
@@ -781,6 +793,8 @@ class ApproachesSettings(Section):
     """The over-training law; fitted where it is asked for."""
     data_constrained: DataConstrainedSettings = DataConstrainedSettings()
     """The data-constrained law; fitted where it is asked for."""
+    forecast: ForecastSettings = ForecastSettings()
+    """How well each approach foretells the upper part of a sweep from its lower part."""
 
 
 class FiguresSettings(Section):

@@ -1,4 +1,4 @@
-"""What a fit says of itself: the JSON of data/estimates/{sweep}/{approach}.json.
+"""What a fit says of itself: the JSON of data/estimates/{sweep}/{approach}.json, and forecast.json.
 
 Written by the approaches room, read by figures, report and archive.
 """
@@ -136,6 +136,162 @@ class Refusal(Section):
     def __str__(self) -> str:
         """Say why there is no estimate."""
         return f"refused: {self.refused}"
+
+
+class Prediction(Section):
+    """One number predicted from below a cut, beside what was measured above it."""
+
+    run: str | None
+    """Run whose final loss it is; None for the optimum of a budget."""
+    role: Literal["fit", "check"]
+    """Role of the run; a budget's optimum is measured on runs to fit."""
+    flops: float
+    """C of the run, by the approach's convention, or the budget [FLOP]."""
+    params: float
+    """N of the run, or of the measured valley."""
+    tokens: float
+    """D likewise."""
+    decades: float
+    """log10 of C over the largest C below the cut."""
+    predicted: float
+    """From the fit below the cut [nat/token, or parameters]."""
+    intervals: dict[str, tuple[float, float]]
+    """Level to the ends between which the measurement should lie."""
+    measured: float
+
+
+class Score(Section):
+    """How far one kind of prediction lay from the measurements.
+
+    Errors are predicted less measured: in nats per token, and for ``params_opt`` the natural
+    logarithm of predicted over measured.
+    """
+
+    quantity: Literal["loss", "params_opt", "loss_opt"]
+    """Final losses of runs; N, or the loss, at the minimum of a budget's profile."""
+    n: int
+    """Number of predictions."""
+    decades: tuple[float, float]
+    """Nearest and farthest prediction, in decades beyond the cut."""
+    bias: float
+    """Mean error."""
+    bias_intervals: dict[str, tuple[float, float]]
+    """Level to the ends of the mean error over the draws: no bias is seen where they hold 0."""
+    rms: float
+    """Root mean square of the errors."""
+    rms_per_noise: float | None
+    """``rms`` over the noise of a run; None for sizes, and without replicated cells."""
+    inside: dict[str, float]
+    """Level to the share of measured values inside their intervals."""
+    inside_least: dict[str, float]
+    """Level to the share that a right forecast reaches in 97.5 % of all cases, errors of one law
+    hanging together: with fewer inside, the intervals did not hold."""
+    width: dict[str, float]
+    """Level to the mean width of the intervals."""
+    interval_score: dict[str, float]
+    """Level to the mean interval score; smaller is better (Gneiting and Raftery 2007, eq. 43)."""
+    predictions: list[Prediction]
+
+    @property
+    def held(self) -> bool:
+        """Whether the intervals held as often as those of a right forecast."""
+        return all(share >= self.inside_least[level] for level, share in self.inside.items())
+
+
+class Forecast(Section):
+    """What one approach, fitted below a cut, predicted above it."""
+
+    approach: Approach
+    refused: str | None
+    """Why there are no scores; None where there are."""
+    draws: int
+    """Resamples behind the intervals."""
+    draws_refused: int
+    """Resamples that could not be fitted, and are not among them."""
+    scores: list[Score]
+
+    def score(self, quantity: str) -> Score | None:
+        """Give the score of one quantity; None where the approach has none."""
+        return next((score for score in self.scores if score.quantity == quantity), None)
+
+
+class Cut(Section):
+    """A compute below which runs were fitted, and above which they were predicted."""
+
+    flops: float
+    """Largest final C of the highest budget below [FLOP]."""
+    budgets_below: list[float]
+    budgets_above: list[float]
+    n_runs_below: int
+    n_runs_above: int
+    """Runs above the cut, check runs included."""
+    forecasts: list[Forecast]
+
+
+class RunNoise(Section):
+    """How far runs that differ in their seed alone lie apart."""
+
+    sd: float
+    """Pooled standard deviation of their final losses [nat/token]."""
+    cells: int
+    """Cells (size and budget) with several runs."""
+    freedom: int
+    """Degrees of freedom."""
+
+
+class Forecasts(Section):
+    """How well each approach foretold the upper part of a sweep from its lower part."""
+
+    sweep: str
+    settings: dict[str, Any]
+    counting: Counting
+    """The conventions by which runs are put below or above a cut."""
+    budgets: list[float]
+    """Budgets of the sweep [FLOP]."""
+    noise: RunNoise | None
+    """None where no cell has a second run."""
+    cuts: list[Cut]
+    """By increasing compute."""
+    provenance: Provenance
+
+    def __str__(self) -> str:
+        """Say in one line how the losses of runs were foretold."""
+        found = [
+            f"{forecast.approach} from {cut.flops:.3g} FLOPs: bias {score.bias:+.4f}, rms "
+            f"{score.rms:.4f} nats"
+            for cut in self.cuts
+            for forecast in cut.forecasts
+            for score in forecast.scores
+            if score.quantity == "loss"
+        ]
+        return "; ".join(found) or f"{len(self.cuts)} cuts, no loss of a run predicted"
+
+
+class NoForecasts(Section):
+    """Why a sweep cannot be split: it stands where the forecasts would."""
+
+    sweep: str
+    settings: dict[str, Any]
+    refused: str
+    """What is missing and what to add, in whole sentences."""
+    provenance: Provenance
+
+    def __str__(self) -> str:
+        """Say why there is no forecast."""
+        return f"refused: {self.refused}"
+
+
+def read_forecasts(path: Path) -> Forecasts | NoForecasts:
+    """Read the forecasts of one sweep, or the reason why there are none."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if "refused" in content:
+        return parse(content, NoForecasts, source=str(path))
+    return parse(content, Forecasts, source=str(path))
+
+
+def write_forecasts(forecasts: Forecasts | NoForecasts, path: Path) -> None:
+    """Write the forecasts of one sweep, or the reason why there are none."""
+    write_json(path, forecasts.model_dump(mode="json"))
 
 
 def read_estimate(path: Path) -> Estimate | Refusal:

@@ -82,7 +82,7 @@ class ProfilesFit:
     @cached_property
     def valleys(self) -> Valleys:
         """The minima from all runs."""
-        return self._valleys(Resamples(np.ones((1, self.observations.n_runs))))
+        return self.resampled_valleys(Resamples(np.ones((1, self.observations.n_runs))))
 
     @cached_property
     def parameters(self) -> Floats:
@@ -107,7 +107,7 @@ class ProfilesFit:
 
     def refit(self, resamples: Resamples) -> Refits:
         """Find the valleys of each resample and the lines through them."""
-        valleys = self._valleys(resamples)
+        valleys = self.resampled_valleys(resamples)
         parameters = self._laws(valleys)
         few = valleys.accepted.sum(axis=1) < self.settings.min_budgets
         parameters[few] = np.nan
@@ -128,7 +128,8 @@ class ProfilesFit:
         """List the budgets with enough sizes."""
         return [group.budget for group in self.groups]
 
-    def _valleys(self, resamples: Resamples) -> Valleys:
+    def resampled_valleys(self, resamples: Resamples) -> Valleys:
+        """Find the minimum of each budget's profile in each resample."""
         columns = [self._valley(group, resamples) for group in self.groups]
         return Valleys(*(np.stack(c, axis=1) for c in zip(*columns, strict=True)))
 

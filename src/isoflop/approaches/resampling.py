@@ -44,7 +44,7 @@ def resample(fit: Fit, settings: BootstrapSettings) -> Resamples:
     """
     n_runs = fit.observations.n_runs
     draws = settings.draws
-    uniform = _uniform(draws, n_runs, settings.seed)
+    uniform = uniforms(draws, n_runs, settings.seed)
     strata = _strata(fit.observations.run_budget, stratify=settings.stratify)
     if settings.scheme == "runs":
         return Resamples(_with_replacement(uniform, strata))
@@ -53,10 +53,17 @@ def resample(fit: Fit, settings: BootstrapSettings) -> Resamples:
     return Resamples(np.ones((draws, n_runs)), _new_losses(fit, uniform, settings.scheme))
 
 
-def _uniform(draws: int, n: int, seed: int) -> Floats:
-    """Draw n uniform numbers per draw, each draw from a generator of its own."""
+def uniforms(draws: int, n: int, seed: int, *stream: int) -> Floats:
+    """Draw n uniform numbers per draw, each draw from a generator of its own.
+
+    Parameters
+    ----------
+    draws, n : rows and columns.
+    seed : draw i comes from ``SeedSequence([seed, i, *stream])``.
+    stream : positive; tells numbers for another purpose from those that pick runs.
+    """
     rows = [
-        np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i]))).random(n)
+        np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i, *stream]))).random(n)
         for i in range(draws)
     ]
     return np.array(rows).reshape(draws, n)

@@ -22,7 +22,7 @@ README = """\
 Archive of the sweep "{sweep}", written by isoflop {version}.
 
 report/      the report as HTML and PDF, its figures and tables
-estimates/   each approach's estimate (JSON) with its bootstrap draws (Parquet)
+estimates/   each approach's estimate (JSON) with its bootstrap draws (Parquet); forecast.json
 tables/      losses, runs, files and what was left out (Parquet)
 raw/         the raw logs and sweep.yaml, as they were read{raw_note}
 settings/    config.yaml and the pins of the software

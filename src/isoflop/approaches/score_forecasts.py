@@ -1,0 +1,388 @@
+"""Fit every approach below a cut in compute, predict what lies above it, and compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import polars as pl
+
+from isoflop.approaches.budgets import budget_groups
+from isoflop.approaches.fit_approach import fit
+from isoflop.approaches.kaplan import KaplanFit
+from isoflop.approaches.observations import observe
+from isoflop.approaches.parametric import ParametricFit
+from isoflop.approaches.predictions import Predictive, ValleyNoise, predict_losses, predict_optima
+from isoflop.approaches.profiles import fit_profiles
+from isoflop.approaches.resampling import resample
+from isoflop.approaches.scores import prediction_intervals, summarise
+from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates import (
+    Approach,
+    Counting,
+    Cut,
+    Forecast,
+    Forecasts,
+    NoForecasts,
+    Prediction,
+    RunNoise,
+    Score,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.approaches.protocol import Fit
+    from isoflop.config import ApproachesSettings
+    from isoflop.estimates import Provenance
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One cut: what is fitted below it, and what is to be predicted above it.
+
+    Attributes
+    ----------
+    below : table ``Losses``, whole curves of the runs that end at or below the cut.
+    above : table ``Losses``, last points of the runs that end above it, check runs included.
+    cut : largest final C of the highest budget below [FLOP].
+    budgets_below, budgets_above : budgets of the sweep [FLOP].
+    valleys : measured minima above the cut: run (null), role, flops, params, tokens, loss.
+    settings : section ``approaches``, as it is used below the cut.
+    noise : sd of one run's loss [nat/token]; None where it is unknown.
+    threads : blocks refitted at a time.
+    """
+
+    below: pl.DataFrame
+    above: pl.DataFrame
+    cut: float
+    budgets_below: list[float]
+    budgets_above: list[float]
+    valleys: pl.DataFrame
+    settings: ApproachesSettings
+    noise: float | None
+    threads: int | None
+
+    @cached_property
+    def valley_noise(self) -> ValleyNoise:
+        """The noise of a measured minimum, from the profiles below the cut."""
+        profiles = fit_profiles(self.below, self.settings.profiles, self.settings.counting)
+        noise = ValleyNoise.of(profiles, resample(profiles, self.settings.bootstrap))
+        if len(noise.log_params) == 0:
+            raise UnderdeterminedError(
+                f"no resample of the runs up to {self.cut:.3g} FLOPs has a minimum. Add runs there."
+            )
+        return noise
+
+
+def score_forecasts(
+    losses: pl.DataFrame,
+    settings: ApproachesSettings,
+    *,
+    sweep: str,
+    provenance: Provenance,
+    threads: int | None = None,
+) -> Forecasts | NoForecasts:
+    """Score how well each approach foretells the upper part of a sweep from its lower part.
+
+    For every cut between two budgets with at least ``forecast.min_budgets`` below it, each approach
+    is fitted, with its own settings, to the runs whose final C lies at or below the cut, those of
+    no budget included; nothing of a longer run's curve is seen. ``parametric`` and ``kaplan``
+    predict the final loss of every run above the cut; ``envelope``, ``profiles`` and
+    ``parametric`` predict N at the minimum of each higher budget's profile, and the first two also
+    the loss there, as far as they predict one. Intervals hold the law's uncertainty (resampled
+    runs) and the noise of a measurement; see ``predictions``.
+
+    Parameters
+    ----------
+    losses : table ``Losses``. Its check runs are predicted where they lie above a cut.
+    settings : section ``approaches`` of config.yaml.
+    sweep : name of the sweep.
+    provenance : what the losses were read from.
+    threads : blocks refitted at a time; no byte of the result depends on it.
+
+    Returns
+    -------
+    The forecasts, or why the sweep cannot be split.
+    """
+    own = settings.model_dump(mode="json")
+    keys = ("counting", "bootstrap", "forecast", *get_args(Approach))
+    chosen = {key: own[key] for key in keys}
+    try:
+        observations = observe(losses, settings.counting)
+        tops = _tops(observations, settings)
+    except (MissingFactError, UnderdeterminedError) as error:
+        return NoForecasts(sweep=sweep, settings=chosen, refused=str(error), provenance=provenance)
+    noise = _seed_noise(observations)
+    return Forecasts(
+        sweep=sweep,
+        settings=chosen,
+        counting=Counting(params=settings.counting.params, flops=settings.counting.flops),
+        budgets=list(tops),
+        noise=noise,
+        cuts=[
+            _cut(task)
+            for task in _tasks(
+                losses, tops, settings, noise=noise.sd if noise else None, threads=threads
+            )
+        ],
+        provenance=provenance,
+    )
+
+
+def _tops(observations: Observations, settings: ApproachesSettings) -> dict[float, float]:
+    """Give the largest final C of each budget's runs, by increasing budget."""
+    groups, _ = budget_groups(observations, settings.profiles)
+    needed = settings.forecast.min_budgets + 1
+    if len(groups) < needed:
+        found = ", ".join(f"{group.budget:.3g}" for group in groups) or "none"
+        raise UnderdeterminedError(
+            f"a forecast needs {needed} compute budgets, {needed - 1} to fit and one above them to "
+            f"predict; sweep {observations.sweep} has {len(groups)} ({found}). Add runs of several "
+            f"sizes at {needed - len(groups)} more, best above {observations.flops_range[1]:.2g} "
+            "FLOPs, or lower approaches.forecast.min_budgets."
+        )
+    final = observations.at(observations.is_final)
+    end = dict(zip(final.run.tolist(), final.flops.tolist(), strict=True))
+    return {group.budget: max(end[int(run)] for run in group.run) for group in groups}
+
+
+def _tasks(
+    losses: pl.DataFrame,
+    tops: dict[float, float],
+    settings: ApproachesSettings,
+    *,
+    noise: float | None,
+    threads: int | None,
+) -> Iterator[Task]:
+    """Part runs and budgets at every cut, runs by their final C."""
+    flops = pl.col(f"flops_{settings.counting.flops}")
+    finals = losses.filter("is_final").sort("run")
+    valleys, budgets = _valleys(losses, settings), list(tops)
+    for i in range(settings.forecast.min_budgets, len(budgets)):
+        cut = tops[budgets[i - 1]]
+        low = finals.filter(pl.col("role") == "fit", flops <= cut)["run"]
+        yield Task(
+            below=losses.filter(pl.col("run").is_in(low.implode())),
+            above=finals.filter(flops > cut),
+            cut=cut,
+            budgets_below=budgets[:i],
+            budgets_above=budgets[i:],
+            valleys=valleys.filter(pl.col("flops").is_in(budgets[i:])),
+            settings=_below(settings),
+            noise=noise,
+            threads=threads,
+        )
+
+
+def _below(settings: ApproachesSettings) -> ApproachesSettings:
+    """Give the settings used below a cut: the approaches' own, with the forecast's draws."""
+    forecast = settings.forecast
+    return settings.model_copy(
+        update={
+            "bootstrap": settings.bootstrap.model_copy(update={"draws": forecast.draws}),
+            "parametric": settings.parametric.model_copy(update={"starts": forecast.starts}),
+        }
+    )
+
+
+def _valleys(losses: pl.DataFrame, settings: ApproachesSettings) -> pl.DataFrame:
+    """Measure the minimum of every budget's profile; none where the profiles are refused."""
+    schema = {"run": pl.String, "role": pl.String} | dict.fromkeys(
+        ("flops", "params", "tokens", "loss"), pl.Float64
+    )
+    try:
+        profiles = fit_profiles(losses, settings.profiles, settings.counting)
+    except UnderdeterminedError:
+        return pl.DataFrame(schema=schema)
+    minima = [
+        {"role": "fit", "flops": profile["budget"], **profile["minimum"]}
+        for profile in profiles.diagnostics()["profiles"]
+        if profile["accepted"]
+    ]
+    return pl.DataFrame(minima, schema=schema)
+
+
+def _seed_noise(observations: Observations) -> RunNoise | None:
+    """Pool the standard deviation of final losses over cells (size and budget)."""
+    final = observations.at(observations.is_final)
+    budget = final.run_budget[final.run]
+    planned = np.isfinite(budget)
+    cells = np.stack([final.params, budget], axis=-1)[planned]
+    _, cell = np.unique(cells, axis=0, return_inverse=True)
+    runs = np.bincount(cell)
+    loss = final.loss[planned]
+    squares = (loss - (np.bincount(cell, loss) / runs)[cell]) ** 2
+    freedom = int((runs - 1).sum())
+    if freedom == 0:
+        return None
+    return RunNoise(
+        sd=float(np.sqrt(squares.sum() / freedom)), cells=int((runs > 1).sum()), freedom=freedom
+    )
+
+
+def _cut(task: Task) -> Cut:
+    return Cut(
+        flops=task.cut,
+        budgets_below=task.budgets_below,
+        budgets_above=task.budgets_above,
+        n_runs_below=task.below["run"].n_unique(),
+        n_runs_above=task.above.height,
+        forecasts=[_forecast(approach, task) for approach in get_args(Approach)],
+    )
+
+
+def _forecast(approach: Approach, task: Task) -> Forecast:
+    """Let one approach predict what it can, or say why it cannot."""
+    try:
+        fitted = fit(task.below, approach, task.settings, threads=task.threads)
+        parameters, kept = _refits(fitted, task)
+        scores = _scores(fitted, parameters, kept, task)
+    except (MissingFactError, UnderdeterminedError) as error:
+        return Forecast(approach=approach, refused=str(error), draws=0, draws_refused=0, scores=[])
+    return Forecast(
+        approach=approach,
+        refused=None,
+        draws=len(kept),
+        draws_refused=task.settings.bootstrap.draws - len(kept),
+        scores=scores,
+    )
+
+
+def _refits(fitted: Fit, task: Task) -> tuple[Floats, Ints]:
+    """Refit resamples of the runs below the cut; give those not refused, and their numbers."""
+    refits = fitted.refit(resample(fitted, task.settings.bootstrap))
+    kept = np.flatnonzero(refits.refusals == "")
+    if len(kept) < 2:
+        raise UnderdeterminedError(
+            f"approach '{fitted.approach}' could be fitted to {len(kept)} of "
+            f"{len(refits.refusals)} resamples of the runs up to {task.cut:.3g} FLOPs. Add runs "
+            "there."
+        )
+    return refits.parameters[kept], kept
+
+
+def _scores(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> list[Score]:
+    """Score the losses of runs, and the optima of budgets, where the approach predicts them."""
+    scores = []
+    if isinstance(fitted, ParametricFit | KaplanFit):
+        scores.append(_run_score(fitted, parameters, kept, task))
+    # his N is counted by another convention than the measured minima
+    if isinstance(fitted, KaplanFit):
+        return scores
+    try:
+        return scores + _optimum_scores(fitted, parameters, kept, task)
+    except UnderdeterminedError:
+        # for want of a minimum to compare with; the entry of the profiles says which
+        if scores:
+            return scores
+        raise
+
+
+def _run_score(
+    fitted: ParametricFit | KaplanFit, parameters: Floats, kept: Ints, task: Task
+) -> Score:
+    """Score the final losses of the runs above the cut."""
+    roles = dict(task.above.select("run", "role").iter_rows())
+    as_fitted = pl.lit("fit", dtype=task.above["role"].dtype).alias("role")
+    targets = observe(task.above.with_columns(as_fitted), fitted.counting)
+    seed = task.settings.bootstrap.seed
+    measured = pl.DataFrame(
+        {
+            "run": targets.runs,
+            "role": [roles[run] for run in targets.runs],
+            "flops": targets.flops,
+            "params": targets.params,
+            "tokens": targets.tokens,
+            "loss": targets.loss,
+        }
+    )
+    final = fitted.observations.is_final
+    reach = float(fitted.observations.flops[final].max())
+    predictive = predict_losses(fitted, parameters, kept, targets, seed=seed)
+    return _score("loss", predictive, measured, task, reach=reach)
+
+
+def _optimum_scores(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> list[Score]:
+    """Score N, and the loss where it is predicted, at the minima of the budgets above the cut."""
+    if task.valleys.is_empty():
+        raise UnderdeterminedError(
+            f"no budget above {task.cut:.3g} FLOPs has a measured minimum to compare with: its "
+            "profile has too few sizes, or its lowest loss at an edge. Add sizes there."
+        )
+    flops = task.valleys["flops"].to_numpy()
+    seed = task.settings.bootstrap.seed
+    params, loss = predict_optima(fitted, parameters, kept, flops, task.valley_noise, seed=seed)
+    scores = [_score("params_opt", params, task.valleys, task, reach=task.cut)]
+    near = np.isfinite(loss.value)
+    # the parametric law is scored on the runs themselves
+    if near.any() and not isinstance(fitted, ParametricFit):
+        within = Predictive(loss.value[near], loss.draws[:, near])
+        scores.append(_score("loss_opt", within, task.valleys.filter(near), task, reach=task.cut))
+    return scores
+
+
+def _score(
+    quantity: Literal["loss", "params_opt", "loss_opt"],
+    predictive: Predictive,
+    measured: pl.DataFrame,
+    task: Task,
+    *,
+    reach: float,
+) -> Score:
+    """Compare predictions with measurements, sizes by their logarithms.
+
+    Parameters
+    ----------
+    quantity, predictive : what is predicted; log N for ``params_opt``.
+    measured : one row per prediction: run, role, flops, params, tokens, loss.
+    task : the cut.
+    reach : largest C that was fitted, counted as ``measured`` is [FLOP].
+    """
+    logs = quantity == "params_opt"
+    truth = measured["params"].log() if logs else measured["loss"]
+    # an exponent at zero has no optimum
+    finite = np.isfinite(predictive.draws).all(axis=1)
+    if finite.sum() < 2 or not np.isfinite(predictive.value).all():
+        raise UnderdeterminedError(
+            f"the law fitted up to {task.cut:.3g} FLOPs predicts no {quantity} above: an exponent "
+            "vanished. Add runs below."
+        )
+    drawn = Predictive(predictive.value, predictive.draws[finite])
+    levels = task.settings.bootstrap.levels
+    noise = None if logs else task.noise
+    ends = prediction_intervals(drawn.draws, levels)
+    in_units = np.exp if logs else np.asarray
+    value, ends = in_units(drawn.value), in_units(ends)
+    decades = np.log10(measured["flops"].to_numpy() / reach)
+    predictions = [
+        Prediction(
+            run=row["run"],
+            role=row["role"],
+            flops=row["flops"],
+            params=row["params"],
+            tokens=row["tokens"],
+            decades=float(decades[i]),
+            predicted=float(value[i]),
+            intervals={
+                str(level): (float(low[i]), float(high[i]))
+                for level, (low, high) in zip(levels, ends, strict=True)
+            },
+            measured=row["params"] if logs else row["loss"],
+        )
+        for i, row in enumerate(measured.iter_rows(named=True))
+    ]
+    return Score(
+        quantity=quantity,
+        decades=(float(decades.min()), float(decades.max())),
+        predictions=predictions,
+        **summarise(drawn, truth.to_numpy(), levels, noise=noise),
+    )
