@@ -16,14 +16,23 @@ import polars as pl
 from isoflop.config import FiguresSettings
 from isoflop.estimates import (
     Counting,
+    Cut,
     Estimate,
+    Forecast,
+    Forecasts,
+    NoForecasts,
     Optimum,
+    Prediction,
     Provenance,
     Quantity,
     Refusal,
+    RunNoise,
+    Score,
     read_draws,
     read_estimates,
+    read_forecasts,
     write_estimate,
+    write_forecasts,
 )
 from isoflop.figures import FigureInputs
 from isoflop.laws import ChinchillaLaw
@@ -60,6 +69,7 @@ class Paths:
             runs=read_table(self.runs, Runs),
             estimates=read_estimates(self.estimates),
             draws=read_draws(self.estimates),
+            forecasts=read_forecasts(self.estimates / "forecast.json"),
             reference=read_reference(REFERENCE),
             settings=FiguresSettings(),
         )
@@ -84,7 +94,9 @@ def sizes(budget: float) -> np.ndarray:
     return float(LAW.params_opt(budget)) * np.geomspace(1 / 6, 6, 9)
 
 
-def write(root: Path, *, check: bool = True, refuse: tuple[str, ...] = ()) -> Paths:
+def write(
+    root: Path, *, check: bool = True, refuse: tuple[str, ...] = (), forecast: bool = True
+) -> Paths:
     """Write every input of figures and report below root."""
     paths = Paths(
         root=root,
@@ -108,6 +120,8 @@ def write(root: Path, *, check: bool = True, refuse: tuple[str, ...] = ()) -> Pa
         estimate, draws = estimates(approach, refused=approach in refuse)
         write_estimate(estimate, paths.estimates / f"{approach}.json")
         draws.write_parquet(paths.estimates / f"{approach}.draws.parquet")
+    found = forecasts(planned, refuse) if forecast else no_forecasts()
+    write_forecasts(found, paths.estimates / "forecast.json")
     return paths
 
 
@@ -457,3 +471,118 @@ def _profile(budget: float) -> dict[str, Any]:
             "loss": float(LAW.loss_opt(budget)),
         },
     }
+
+
+NO_FORECAST = f"a forecast needs 4 compute budgets; {SWEEP} has 3. Add runs at 1 more."
+
+
+def no_forecasts() -> NoForecasts:
+    """Make up the reason of a sweep that cannot be split."""
+    return NoForecasts(sweep=SWEEP, settings={}, refused=NO_FORECAST, provenance=PROVENANCE)
+
+
+def forecasts(planned: list[dict[str, Any]], refuse: tuple[str, ...]) -> Forecasts:
+    """Make up forecasts: law 3 errs by 0.05 above the cut, Kaplan's not at all."""
+    runs = [
+        run for run in planned if run["role"] != "tuning" and run["budget"] > 1.01 * BUDGETS[-2]
+    ]
+    own = {
+        "envelope": [_size_score(0.8)],
+        "profiles": [_size_score(1.1)],
+        "parametric": [_loss_score(runs, 0.05), _size_score(0.9)],
+        "kaplan": [_loss_score(runs, 0.0)],
+    }
+    return Forecasts(
+        sweep=SWEEP,
+        settings={},
+        counting=Counting(params="total", flops="6nd"),
+        budgets=list(BUDGETS),
+        noise=RunNoise(sd=0.004, cells=2, freedom=2),
+        cuts=[
+            Cut(
+                flops=BUDGETS[-2],
+                budgets_below=list(BUDGETS[:-1]),
+                budgets_above=list(BUDGETS[-1:]),
+                n_runs_below=27,
+                n_runs_above=len(runs),
+                forecasts=[
+                    Forecast(
+                        approach=approach,
+                        refused=f"{approach} has too few runs below." if none else None,
+                        draws=0 if none else DRAWS,
+                        draws_refused=0,
+                        scores=[] if none else scores,
+                    )
+                    for approach, scores in own.items()
+                    for none in (approach in refuse,)
+                ],
+            )
+        ],
+        provenance=PROVENANCE,
+    )
+
+
+def _loss_score(runs: list[dict[str, Any]], error: float) -> Score:
+    """Err by so much at every run, with intervals of 0.01 and 0.02 on either side."""
+    predictions = []
+    for run in runs:
+        tokens = run["budget"] / (6 * run["n"])
+        measured = float(LAW.loss(run["n"], tokens))
+        middle = measured + error
+        predictions.append(
+            Prediction(
+                run=run["run"],
+                role=run["role"],
+                flops=run["budget"],
+                params=run["n"],
+                tokens=tokens,
+                decades=float(np.log10(run["budget"] / BUDGETS[-2])),
+                predicted=middle,
+                intervals={
+                    "0.8": (middle - 0.01, middle + 0.01),
+                    "0.95": (middle - 0.02, middle + 0.02),
+                },
+                measured=measured,
+            )
+        )
+    return _score("loss", error, 0.01, predictions)
+
+
+def _size_score(factor: float) -> Score:
+    """Err by a factor at the last budget, with intervals of 10 % and 20 % on either side."""
+    best = float(LAW.params_opt(BUDGETS[-1]))
+    middle = factor * best
+    prediction = Prediction(
+        run=None,
+        role="fit",
+        flops=BUDGETS[-1],
+        params=best,
+        tokens=BUDGETS[-1] / (6 * best),
+        decades=float(np.log10(BUDGETS[-1] / BUDGETS[-2])),
+        predicted=middle,
+        intervals={"0.8": (0.9 * middle, 1.1 * middle), "0.95": (0.8 * middle, 1.2 * middle)},
+        measured=best,
+    )
+    return _score("params_opt", float(np.log(factor)), 0.1, [prediction])
+
+
+def _score(quantity: Any, error: float, half: float, predictions: list[Prediction]) -> Score:
+    decades = [prediction.decades for prediction in predictions]
+    inside = {"0.8": float(abs(error) <= half), "0.95": float(abs(error) <= 2 * half)}
+    return Score(
+        quantity=quantity,
+        n=len(predictions),
+        decades=(min(decades), max(decades)),
+        bias=error,
+        bias_intervals={
+            "0.8": (error - half, error + half),
+            "0.95": (error - 2 * half, error + 2 * half),
+        },
+        rms=abs(error),
+        rms_per_noise=abs(error) / 0.004 if quantity == "loss" else None,
+        inside=inside,
+        inside_least={"0.8": 0.6, "0.95": 0.8},
+        width={"0.8": 2 * half, "0.95": 4 * half},
+        interval_score={"0.8": 2 * half, "0.95": 4 * half},
+        predictions=predictions,
+    )

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from matplotlib import rc_context
 
+from isoflop.estimates import Prediction
 from isoflop.figures import FIGURES, plot_figure
 from isoflop.figures.style import RC, Drawn
 from tests import example_sweep
@@ -78,3 +79,30 @@ def test_a_sweep_where_all_is_refused_shows_its_design_and_the_papers(tmp_path: 
         drawn = {name: draw(inputs) for name, draw in FIGURES.items()}
     shown = {name for name, found in drawn.items() if isinstance(found, Drawn)}
     assert shown == {"design", "allocations", "downstream"}
+
+
+def test_a_sweep_that_cannot_be_split_says_what_to_add(tmp_path: Path) -> None:
+    inputs = example_sweep.write(tmp_path, forecast=False).figure_inputs()
+    assert plot_figure("forecast", inputs, tmp_path)["reason"] == example_sweep.NO_FORECAST
+
+
+def test_a_forecast_without_one_law_is_drawn(tmp_path: Path) -> None:
+    inputs = example_sweep.write(tmp_path, refuse=("kaplan",)).figure_inputs()
+    said = plot_figure("forecast", inputs, tmp_path)
+    assert said["shown"]
+    assert "3 Parametric errs by +0.050 nats on average over 11 runs" in said["alt"]
+    assert "Kaplan" not in said["alt"]
+
+
+def test_runs_of_one_compute_stand_apart_by_size() -> None:
+    from isoflop.figures.forecast import _moved_apart
+
+    fields = {"run": "r", "role": "fit", "tokens": 1.0, "decades": 0.1, "intervals": {}}
+    runs = [
+        Prediction(flops=flops, params=params, predicted=1.0, measured=1.0, **fields)
+        for flops, params in ((1e12, 3e5), (1.001e12, 1e5), (1e12, 2e5), (3e12, 1e5))
+    ]
+    places = _moved_apart(runs)
+    assert places[1] < places[2] < places[0] < 1.1e12
+    assert places[2] == pytest.approx(1e12, rel=1e-3)
+    assert places[3] == pytest.approx(3e12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 AFTER_INGEST = {
     "build_losses": 1,
     "fit_approach": 4,
+    "score_forecasts": 1,
     "plot_figures": 1,
     "render_report": 1,
     "render_index": 1,
@@ -47,6 +49,21 @@ def test_build_recovers_the_law_and_writes_the_report(built: Project) -> None:
     for name in ("report.html", "report.pdf"):
         assert (built.root / "reports/toy" / name).stat().st_size > 10_000
     assert (built.root / "reports/index.html").exists()
+
+
+def test_build_foretells_the_upper_budgets(built: Project) -> None:
+    found = json.loads((built.root / "data/estimates/toy/forecast.json").read_text())
+    (cut,) = found["cuts"]
+    scores = {
+        (forecast["approach"], score["quantity"]): score
+        for forecast in cut["forecasts"]
+        for score in forecast["scores"]
+    }
+    # seven widths at the last budget, and the two check runs
+    assert scores["parametric", "loss"]["n"] == 9
+    assert abs(scores["parametric", "loss"]["bias"]) < 0.01
+    assert "Does it forecast?" in (built.root / "reports/toy/report.html").read_text()
+    assert (built.root / "reports/toy/tables/forecast-losses.csv").exists()
 
 
 def test_second_run_does_nothing(built: Project) -> None:
@@ -118,6 +135,7 @@ def test_one_key_reruns_exactly_its_rules(restored: Project) -> None:
     restored.set_config("    drop_highest: 0", "    drop_highest: 1")
     assert restored.planned() == {
         "fit_approach": 1,
+        "score_forecasts": 1,
         "plot_figures": 1,
         "render_report": 1,
         "render_index": 1,
@@ -126,6 +144,8 @@ def test_one_key_reruns_exactly_its_rules(restored: Project) -> None:
 
 def test_archive_holds_report_and_raw_logs(built: Project) -> None:
     built.build("archive")
+    with zipfile.ZipFile(built.root / "reports/toy/archive/toy.zip") as archive:
+        assert "toy/estimates/forecast.json" in archive.namelist()
     assert (built.root / "reports/toy/archive/toy.zip").stat().st_size > 100_000
 
 

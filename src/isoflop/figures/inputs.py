@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.config import FiguresSettings
-    from isoflop.estimates import Approach, Refusal
+    from isoflop.estimates import Approach, Forecasts, NoForecasts, Refusal
     from isoflop.reference import Reference
 
     Floats = NDArray[np.float64]
@@ -34,6 +34,7 @@ class FigureInputs:
     runs: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Any, pl.DataFrame]
+    forecasts: Forecasts | NoForecasts
     reference: Reference
     settings: FiguresSettings
 

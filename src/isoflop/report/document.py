@@ -13,6 +13,7 @@ from isoflop.report import (
     data,
     diagnostics,
     downstream,
+    forecast,
     ledger,
 )
 from isoflop.report import provenance as sources
@@ -137,6 +138,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
             diagnostics.parametric_facts(fitted["parametric"]) if "parametric" in fitted else None
         ),
         "parameters": {name: diagnostics.parameter_table(inputs, name) for name in NAMES},
+        "forecast": forecast.forecast_facts(inputs),
         "check": check.check_pair(inputs),
         "allocation_table": comparison.allocation_table(inputs),
         "loss_table": comparison.loss_table(inputs),

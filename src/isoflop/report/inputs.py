@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.config import LossesSettings, ReportSettings, SweepFile
-    from isoflop.estimates import Approach, Optimum, Refusal
+    from isoflop.estimates import Approach, Forecasts, NoForecasts, Optimum, Refusal
     from isoflop.reference import Reference
 
 GOPHER_BUDGET_KEY = "gopher_paper"
@@ -43,6 +43,7 @@ class ReportInputs:
     ----------
     losses, left_out, runs, files : tables of tables.py.
     estimates, draws : by approach.
+    forecasts : how well each approach foretold the upper part of the sweep.
     figures : folder with the SVGs.
     manifest : figures.json: what each figure shows, in words.
     digests : sha256 of every input, by its path relative to the project.
@@ -56,6 +57,7 @@ class ReportInputs:
     files: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Approach, pl.DataFrame]
+    forecasts: Forecasts | NoForecasts
     figures: Path
     manifest: Mapping[str, Mapping[str, Any]]
     reference: Reference

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isoflop.config import LossesSettings, ReportSettings, SweepFile, read_yaml, settings_from
-from isoflop.estimates import read_draws, read_estimates
+from isoflop.estimates import read_draws, read_estimates, read_forecasts
 from isoflop.files import digest
 from isoflop.reference import REFERENCE_FILES, read_reference
 from isoflop.report.inputs import ReportInputs
@@ -55,6 +55,7 @@ def read_inputs(
         files=read_table(paths.files, Files),
         estimates=read_estimates(paths.estimates),
         draws=read_draws(paths.estimates),
+        forecasts=read_forecasts(paths.estimates / "forecast.json"),
         figures=paths.figures,
         manifest=json.loads(manifest),
         reference=read_reference(paths.reference),

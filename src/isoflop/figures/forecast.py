@@ -1,0 +1,243 @@
+"""Does it forecast? Fits below a cut, and how far off they are above it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from isoflop.estimates import NoForecasts
+from isoflop.figures import style
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+    from numpy.typing import NDArray
+
+    from isoflop.estimates import Approach, Cut, Forecast, Prediction, Score
+    from isoflop.figures.inputs import FigureInputs
+
+    Floats = NDArray[np.float64]
+
+MOST_CUTS: Final = 3
+"""Columns that a page has room for."""
+LAWS: Final[tuple[Approach, ...]] = ("parametric", "kaplan")
+"""Approaches that predict the loss of a run."""
+FEW_BUDGETS: Final = 3
+"""Budgets whose names fit under a panel."""
+SAME: Final = 0.02
+"""Decades within which runs stand at the same C, and are moved apart."""
+
+
+def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
+    """Plot the errors of run losses by both laws, and N_opt over the measured minima."""
+    forecasts = inputs.forecasts
+    if isinstance(forecasts, NoForecasts):
+        return style.NothingToShow(forecasts.refused)
+    if not any(forecast.scores for cut in forecasts.cuts for forecast in cut.forecasts):
+        reasons = {forecast.refused for forecast in forecasts.cuts[-1].forecasts}
+        return style.NothingToShow(" ".join(sorted(reason for reason in reasons if reason)))
+    cuts = _shown(forecasts.cuts)
+    figure = style.new_figure(height=4.4)
+    panels = figure.subplots(3, len(cuts), squeeze=False, sharex="col", sharey="row")
+    scale = _scale(cuts)
+    for column, cut in enumerate(cuts):
+        for row, approach in enumerate(LAWS):
+            _errors(panels[row, column], _of(cut, approach), scale)
+        _ratios(panels[2, column], cut)
+        title = f"{chr(97 + column)}  Fitted up to {style.power(cut.flops)}"
+        panels[0, column].set_title(title)
+        _flops_axis(panels[2, column], cut)
+    _label(list(panels[:, 0]))
+    if scale is not None:
+        _size_bar(list(panels[:2, -1]), scale)
+    return style.Drawn(figure, _words(cuts, len(forecasts.cuts)))
+
+
+def _shown(cuts: Sequence[Cut]) -> list[Cut]:
+    """Choose the cuts that are drawn: all, or evenly from the lowest to the highest."""
+    places = np.linspace(0, len(cuts) - 1, min(len(cuts), MOST_CUTS)).round()
+    return [cuts[int(place)] for place in places]
+
+
+def _of(cut: Cut, approach: Approach) -> Forecast:
+    return next(forecast for forecast in cut.forecasts if forecast.approach == approach)
+
+
+def _scale(cuts: Sequence[Cut]) -> ScalarMappable | None:
+    """Map the sizes of all runs to colours; None where no loss of a run is predicted."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
+    scores = [_of(cut, approach).score("loss") for cut in cuts for approach in LAWS]
+    sizes = [p.params for score in scores if score is not None for p in score.predictions]
+    if not sizes:
+        return None
+    return ScalarMappable(LogNorm(min(sizes), max(sizes)), style.sequential())
+
+
+def _errors(axes: Axes, forecast: Forecast, scale: ScalarMappable | None) -> None:
+    """Plot predicted less measured loss of every run, with its intervals."""
+    axes.axhline(0.0, color=style.INK, lw=0.6, zorder=2)
+    score = forecast.score("loss")
+    if score is None or scale is None:
+        _refused(axes, forecast.approach)
+        return
+    predictions = score.predictions
+    colours = scale.to_rgba(np.array([prediction.params for prediction in predictions]))
+    places = _moved_apart(predictions)
+    for prediction, x, colour in zip(predictions, places, colours, strict=True):
+        centre = prediction.measured
+        _forest(
+            axes,
+            x,
+            prediction.predicted - centre,
+            [(low - centre, high - centre) for low, high in prediction.intervals.values()],
+            color=colour,
+            marker=style.MARKERS[forecast.approach],
+            hollow=prediction.role == "check",
+        )
+
+
+def _ratios(axes: Axes, cut: Cut) -> None:
+    """Plot predicted over measured N_opt of every budget, with its intervals."""
+    axes.axhline(1.0, color=style.INK, lw=0.6, zorder=2)
+    found = [(forecast, forecast.score("params_opt")) for forecast in cut.forecasts]
+    scored = [(forecast.approach, score) for forecast, score in found if score is not None]
+    reach = max((s.decades[1] for f in cut.forecasts for s in f.scores), default=1.0)
+    for place, (approach, score) in enumerate(scored):
+        for prediction in score.predictions:
+            size = prediction.measured
+            _forest(
+                axes,
+                prediction.flops * 10.0 ** (0.05 * reach * (place - 0.5 * (len(scored) - 1))),
+                prediction.predicted / size,
+                [(low / size, high / size) for low, high in prediction.intervals.values()],
+                color=style.COLOURS[approach],
+                marker=style.MARKERS[approach],
+            )
+    if not scored:
+        _refused(axes, None)
+
+
+def _forest(
+    axes: Axes,
+    x: float,
+    value: float,
+    intervals: Sequence[tuple[float, float]],
+    *,
+    color: Any,
+    marker: str,
+    hollow: bool = False,
+) -> None:
+    """Draw one prediction: the narrowest interval thick, the others thin."""
+    ordered = sorted(intervals, key=lambda ends: ends[1] - ends[0])
+    for ends in ordered[1:]:
+        axes.plot((x, x), ends, color=color, lw=0.7, solid_capstyle="butt", zorder=3)
+    axes.plot((x, x), ordered[0], color=color, lw=2.2, alpha=0.5, solid_capstyle="butt", zorder=3)
+    face = "white" if hollow else color
+    edge = color if hollow else "white"
+    axes.plot(x, value, ls="", marker=marker, ms=3.8, mfc=face, mec=edge, mew=0.5, zorder=4)
+
+
+def _moved_apart(predictions: Sequence[Prediction]) -> Floats:
+    """Give each run's C, runs at the same C moved apart in the order of their sizes."""
+    logs = np.log10([prediction.flops for prediction in predictions])
+    sizes = np.array([prediction.params for prediction in predictions])
+    step = 0.016 * max(float(np.ptp(logs)), 0.3)
+    order = np.argsort(logs, kind="stable")
+    moved = logs.copy()
+    starts = np.flatnonzero(np.diff(logs[order], prepend=-np.inf) > SAME)
+    for members in np.split(order, starts[1:]):
+        ranked = members[np.argsort(sizes[members], kind="stable")]
+        offsets = step * (np.arange(len(ranked)) - 0.5 * (len(ranked) - 1))
+        moved[ranked] = logs[members].mean() + offsets
+    return np.asarray(10.0**moved)
+
+
+def _refused(axes: Axes, approach: str | None) -> None:
+    """Say in an empty panel that there is nothing; the report's table gives the reason."""
+    who = "no approach" if approach is None else f"{style.NAMES[approach]}: none"
+    axes.text(
+        0.5,
+        0.5,
+        f"{who} at this cut",
+        transform=axes.transAxes,
+        ha="center",
+        color=style.QUIET,
+        fontsize=style.SMALL,
+    )
+
+
+def _flops_axis(axes: Axes, cut: Cut) -> None:
+    """Name the budgets beyond the cut; only the decades where there are many."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter
+
+    axes.set_xlabel(style.FLOPS)
+    style.log_axis(axes.xaxis)
+    if len(cut.budgets_above) > FEW_BUDGETS:
+        return
+    low, high = np.log10(axes.get_xlim())
+    decades = 10.0 ** np.arange(np.ceil(low), np.floor(high) + 1.0)
+    axes.xaxis.set_major_locator(FixedLocator(sorted({*cut.budgets_above, *decades})))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.power(value, 2)))
+
+
+def _label(panels: Sequence[Axes]) -> None:
+    """Name the rows, and the marks of the last one."""
+    from matplotlib.lines import Line2D
+
+    for axes, approach in zip(panels, LAWS, strict=False):
+        axes.set_ylabel(f"{style.NAMES[approach]}: predicted\nless measured $L$ (nats)")
+    last = panels[-1]
+    last.set_ylabel("Predicted over\nmeasured $N_{\\rm opt}$")
+    style.plain_log_axis(last.yaxis, *last.get_ylim())
+    marks = [
+        Line2D(
+            [], [], ls="", marker=style.MARKERS[name], color=style.COLOURS[name], ms=4, label=text
+        )
+        for name, text in style.NAMES.items()
+        if name != "kaplan"
+    ]
+    last.figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))
+
+
+def _size_bar(panels: list[Axes], scale: ScalarMappable) -> None:
+    """Say what the colours mean."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    bar = panels[0].figure.colorbar(scale, ax=panels, aspect=40, pad=0.02)
+    bar.set_label("Parameters $N$ of the run", size=style.SMALL, labelpad=2)
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: style.suffixed(value)))
+    bar.ax.minorticks_off()
+    bar.outline.set_visible(False)
+
+
+def _words(cuts: Sequence[Cut], number: int) -> str:
+    """Say the errors in words."""
+    told = [
+        f"fitted up to {style.spoken(cut.flops)} FLOPs, {style.NAMES[approach]} errs by "
+        f"{score.bias:+.3f} nats on average over {score.n} runs"
+        for cut in cuts
+        for approach in LAWS
+        if (score := _of(cut, approach).score("loss")) is not None
+    ]
+    sizes = [
+        f"{style.NAMES[forecast.approach]} {_factor(score)}"
+        for forecast in cuts[-1].forecasts
+        if (score := forecast.score("params_opt")) is not None
+    ]
+    drawn = f"{len(cuts)} of {number} cuts" if len(cuts) < number else "each cut"
+    return (
+        f"A column of panels for {drawn} in compute. Above, the errors of the predicted losses of "
+        f"the runs beyond it, with 80 % and 95 % intervals: {'; '.join(told) or 'none'}. Below, "
+        "predicted over measured optimal parameters; mean factor at the last cut: "
+        f"{', '.join(sizes) or 'none'}."
+    )
+
+
+def _factor(score: Score) -> str:
+    return f"{np.exp(score.bias):.2f}"

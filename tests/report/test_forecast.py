@@ -1,0 +1,92 @@
+"""The report says of forecasts what their file says, and what a sweep lacks that has none."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.estimates import Forecasts
+from isoflop.report.forecast import forecast_facts
+from isoflop.report.numbers import fixed
+from tests import example_sweep
+from tests.report.conftest import Rendered, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def words(rendered: Rendered) -> str:
+    return " ".join(" ".join(rendered.page.words).split())
+
+
+def test_errors_on_one_side_are_named(rendered: Rendered) -> None:
+    said = words(rendered)
+    assert "the predicted losses are too high , by 0.0500 nats per token on average" in said
+    assert "11 of 11 lie above what was measured" in said
+    assert "Of the measured losses, 0 (80 %) and 0 (95 %) lie in their intervals" in said
+    assert "7 and 9 or more: the intervals did not hold" in said
+    assert "hold no such error of Approach 3 (parametric loss)." in said
+
+
+def test_a_law_without_bias_is_said_to_hold(rendered: Rendered) -> None:
+    facts = forecast_facts(rendered.inputs)
+    assert facts is not None
+    kaplan = next(law for law in facts.laws if law.name.startswith("Kaplan"))
+    assert kaplan.direction == ""
+    assert kaplan.held
+    assert "the predicted losses show no bias, with a mean error of 0.0000" in words(rendered)
+
+
+def test_low_predictions_are_called_low(rendered: Rendered) -> None:
+    forecasts = rendered.inputs.forecasts
+    assert isinstance(forecasts, Forecasts)
+    cut = forecasts.cuts[0]
+    law = next(f for f in cut.forecasts if f.approach == "parametric")
+    score = law.scores[0].model_copy(
+        update={"bias": -0.05, "bias_intervals": {"0.8": (-0.06, -0.04), "0.95": (-0.07, -0.03)}}
+    )
+    changed = forecasts.model_copy(
+        update={
+            "cuts": [
+                cut.model_copy(update={"forecasts": [law.model_copy(update={"scores": [score]})]})
+            ]
+        }
+    )
+    facts = forecast_facts(replace(rendered.inputs, forecasts=changed))
+    assert facts is not None
+    assert [found.direction for found in facts.laws] == ["low"]
+
+
+def test_tables_have_a_row_for_each_approach_and_cut(rendered: Rendered) -> None:
+    losses = rendered.page.tables["tbl-forecast-losses"]
+    sizes = rendered.page.tables["tbl-forecast-sizes"]
+    assert [row[0].split("\n")[0].strip() for row in losses[1:]] == [
+        "3 Parametric",
+        "Kaplan’s law, fitted",
+    ]
+    assert len(sizes) == 1 + 3
+    path = rendered.root / "tables" / "forecast-losses.csv"
+    with path.open(encoding="utf-8", newline="") as stream:
+        row = next(csv.DictReader(stream))
+    assert (row["approach"], float(row["bias"]), float(row["bias_hi95"])) == (
+        "parametric", 0.05, pytest.approx(0.07),
+    )  # fmt: skip
+    assert losses[1][2].startswith(fixed(float(row["bias"]), 4))
+
+
+def test_a_sweep_that_cannot_be_split_says_what_to_add(tmp_path: Path) -> None:
+    none = render(tmp_path, forecast=False, hidden=("forecast",))
+    assert "Does it forecast?" in words(none)
+    assert "Nothing for forecast." in words(none)
+    assert "tbl-forecast-losses" not in none.page.tables
+    assert none.page.unbalanced == []
+
+
+def test_an_approach_that_was_refused_below_gives_its_reason(tmp_path: Path) -> None:
+    found = render(tmp_path, refuse=("profiles",))
+    assert "2 Profiles was not fitted up to 3 × 10 12 FLOPs." in words(found).replace("\xa0", " ")
+    assert "profiles has too few runs below." in words(found)
+    assert example_sweep.SWEEP in words(found)
