@@ -654,7 +654,7 @@ class BootstrapSettings(Section):
     """Simulated sweeps behind calibrated intervals."""
     simulation_draws: int = Field(default=100, ge=40)
     """Refits of each simulated sweep."""
-    levels: tuple[float, ...] = (0.8, 0.95)
+    levels: tuple[float, ...] = Field(default=(0.8, 0.95), min_length=1)
     """Nominal coverage of each interval; 0.8 runs from the 10th to the 90th percentile."""
 
 

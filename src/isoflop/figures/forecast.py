@@ -190,7 +190,7 @@ def _label(panels: Sequence[Axes]) -> None:
     from matplotlib.lines import Line2D
 
     for axes, approach in zip(panels, LAWS, strict=False):
-        axes.set_ylabel(f"{style.NAMES[approach]}: predicted\nless measured $L$ (nats)")
+        axes.set_ylabel(f"{style.NAMES[approach]}:\nerror of $L$ (nats)")
     last = panels[-1]
     last.set_ylabel("Predicted over\nmeasured $N_{\\rm opt}$")
     style.plain_log_axis(last.yaxis, *last.get_ylim())

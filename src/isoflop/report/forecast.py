@@ -89,7 +89,7 @@ def forecast_facts(inputs: ReportInputs) -> ForecastFacts | None:
             for forecast in cut.forecasts
             if forecast.refused
         ),
-        tables=tuple(table for table in tables if table.rows),
+        tables=tuple(table for table in tables if table is not None),
     )
 
 
@@ -145,7 +145,7 @@ def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
         )
 
 
-def _loss_table(inputs: ReportInputs, forecasts: Forecasts) -> Table:
+def _loss_table(inputs: ReportInputs, forecasts: Forecasts) -> Table | None:
     """Tabulate the errors of losses: of runs by the laws, of minima by the power laws."""
     return _table(
         inputs,
@@ -158,7 +158,7 @@ def _loss_table(inputs: ReportInputs, forecasts: Forecasts) -> Table:
     )
 
 
-def _size_table(inputs: ReportInputs, forecasts: Forecasts) -> Table:
+def _size_table(inputs: ReportInputs, forecasts: Forecasts) -> Table | None:
     """Tabulate the errors of the best sizes."""
     return _table(
         inputs,
@@ -181,10 +181,12 @@ def _table(
     key: str,
     caption: str,
     write: Callable[[float], str],
-) -> Table:
-    """Tabulate scores, one row per approach and cut."""
-    levels = [f"{level:g}" for level in inputs.settings.levels]
-    levels = [k for k in levels if all(k in score.inside for _, _, score in scores)]
+) -> Table | None:
+    """Tabulate scores, one row per approach and cut; None without any."""
+    if not scores:
+        return None
+    known = list(scores[0][2].inside)
+    levels = [k for k in known if float(k) in inputs.settings.levels] or known
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for cut, forecast, score in scores:
@@ -192,11 +194,11 @@ def _table(
             f"**{NAMES[forecast.approach]}** {BREAK} [up to {power(cut.flops)} FLOPs]{{.ci}}",
             f"{times(score.n, WHAT[score.quantity])} {BREAK} "
             f"[{_span(score.decades, _tenth)} decades]{{.ci}}",
-            _bias(score, write),
+            f"{write(score.bias)} {BREAK} "
+            f"[{interval(*score.bias_intervals[levels[-1]], write)}]{{.ci}}",
             _rms(score, write),
-            *(f"{_of(score.inside[k], score)} of {score.n}" for k in levels),
-            *(write(score.width[k]) for k in levels[-1:]),
-            *(write(score.interval_score[k]) for k in levels),
+            f"{', '.join(_of(score.inside[k], score) for k in levels)} of {score.n}",
+            write(score.width[levels[-1]]), write(score.interval_score[levels[-1]]),
         ])  # fmt: skip
         data.append([
             forecast.approach, score.quantity, cut.flops, score.n, *score.decades, score.bias,
@@ -210,10 +212,10 @@ def _table(
         key=key,
         caption=f"{caption} The score is the mean interval score: smaller is better.",
         columns=(
-            Column("Fitted", "left"), Column("Predicted"), Column("Mean error"), Column("RMS"),
-            *(Column(f"Inside ⏎ {name}") for name in names),
-            *(Column(f"Width ⏎ {name}") for name in names[-1:]),
-            *(Column(f"Score ⏎ {name}") for name in names),
+            Column("Fitted", "left"), Column("Predicted"),
+            Column(f"Mean error ⏎ {names[-1]}"), Column("RMS"),
+            Column(f"Inside ⏎ {', '.join(names)}"),
+            Column(f"Width ⏎ {names[-1]}"), Column(f"Score ⏎ {names[-1]}"),
         ),
         rows=rows,
         data_columns=(
@@ -225,12 +227,6 @@ def _table(
         data=data,
         classes=" .wide",
     )  # fmt: skip
-
-
-def _bias(score: Score, write: Callable[[float], str]) -> str:
-    widest = max(score.bias_intervals, key=float)
-    ends = interval(*score.bias_intervals[widest], write)
-    return f"{write(score.bias)} {BREAK} [{percent(float(widest))}: {ends}]{{.ci}}"
 
 
 def _rms(score: Score, write: Callable[[float], str]) -> str:
