@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 STREAM: Final = 1
 """Keeps a lookalike's errors apart from the draws, which are seeded by (seed, i)."""
+SILVERMAN: Final = 1.06
+"""Width of a normal kernel for n values, in units of their sd times n**(-1/5)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +98,24 @@ class Lookalikes:
     def draw(self, i: int, seed: int) -> Observations:
         """Give the i-th sweep, whatever others are drawn.
 
+        Errors are drawn from a smoothed distribution of the residuals: a fit of least absolute
+        values passes through as many points as it has parameters, and a sweep whose errors had that
+        spike at zero would be easier to fit than this one.
+
         Parameters
         ----------
         i : number of the sweep.
         seed : seed of all.
+
+        References
+        ----------
+        Silverman and Young 1987, Biometrika 74:469: smoothing that keeps the variance.
         """
         rng = np.random.default_rng([seed, STREAM, i])
-        return self._moved(rng.choice(self.errors, self.law.observations.n_runs))
+        n_runs = self.law.observations.n_runs
+        width = SILVERMAN * len(self.errors) ** -0.2
+        smoothed = rng.choice(self.errors, n_runs) + width * self.noise * rng.normal(size=n_runs)
+        return self._moved(smoothed / np.sqrt(1.0 + width**2))
 
     def _moved(self, errors: Floats) -> Observations:
         """Move every curve until its last fitted point has these errors, (runs,), about the law.
