@@ -216,8 +216,16 @@ def ingest_sweep_command(
 @click.option("--settings", required=True, help="Section `losses` as JSON, or a config.yaml.")
 @click.option("--losses", type=PATH, required=True, help="Table to write: the points to fit.")
 @click.option("--left-out", type=PATH, required=True, help="Table to write: what is not fitted.")
+@click.option("--other-kind", type=PATH, required=True, help="Table to write: the other loss.")
 def build_losses_command(
-    sweep: str, curves: Path, runs: Path, files: Path, settings: str, losses: Path, left_out: Path
+    sweep: str,
+    curves: Path,
+    runs: Path,
+    files: Path,
+    settings: str,
+    losses: Path,
+    left_out: Path,
+    other_kind: Path,
 ) -> None:
     """Select, smooth and thin the losses that every approach fits."""
     from isoflop.config import LossesSettings, settings_from
@@ -232,6 +240,7 @@ def build_losses_command(
     )
     write_table(built.losses, Losses, losses)
     write_table(built.left_out, LeftOut, left_out)
+    write_table(built.other_kind, Losses, other_kind)
     click.echo(f"{sweep}: {built}")
 
 
