@@ -1,5 +1,6 @@
 # in:  data/losses/{sweep}.parquet, data/curves/{sweep}.runs.parquet
-#      data/estimates/{sweep}/{approach}.json and .draws.parquet, data/reference/*.yaml
+#      data/estimates/{sweep}/{approach}.json and .draws.parquet, specifications.parquet
+#      data/reference/*.yaml
 # out: reports/{sweep}/figures/*.{svg,pdf}, figures.json with what each shows in words
 
 
@@ -9,6 +10,7 @@ rule plot_figures:
         runs="data/curves/{sweep}.runs.parquet",
         estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
         draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
+        specifications="data/estimates/{sweep}/specifications.parquet",
         reference=REFERENCE,
         code=code("figures"),
     output:
@@ -34,6 +36,7 @@ rule plot_figures:
             --losses {input.losses:q} \
             --runs {input.runs:q} \
             --estimates data/estimates/{wildcards.sweep:q} \
+            --specifications {input.specifications:q} \
             --reference data/reference \
             --settings {params.settings:q} \
             --out {output:q} \

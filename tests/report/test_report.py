@@ -121,12 +121,12 @@ def test_links_lead_somewhere_and_ids_are_unique(rendered: Rendered) -> None:
 
 
 def test_figures_and_formulas_have_words(rendered: Rendered) -> None:
-    assert len(rendered.page.figures) == 10
+    assert len(rendered.page.figures) == 11
     for svg in rendered.page.figures:
         assert svg["role"] == "img"
         assert svg["aria-label"].startswith("A dot for")
-    assert rendered.typst.count("image(") == 10
-    assert len(re.findall(r'image\("[^"]+", alt: "[^"]+"', rendered.typst)) == 10
+    assert rendered.typst.count("image(") == 11
+    assert len(re.findall(r'image\("[^"]+", alt: "[^"]+"', rendered.typst)) == 11
     formulas = rendered.html.count("<math ")
     assert formulas > 5
     assert rendered.typst.count("math.equation(alt:") == formulas
@@ -186,7 +186,7 @@ def test_a_sweep_without_profiles_or_check_pair_says_why(bare: Rendered) -> None
     assert "Nothing for isoflop_profiles." in words
     assert "Nothing for check_pair." in words
     assert "tbl-check" not in bare.page.tables
-    assert len(bare.page.figures) == 8
+    assert len(bare.page.figures) == 9
     assert bare.page.unbalanced == []
 
 

@@ -62,7 +62,8 @@ class Project:
                 "--nocolor",
                 *arguments,
                 "--config",
-                "approaches={bootstrap: {draws: 60, simulations: 50, simulation_draws: 40}}",
+                "approaches={bootstrap: {draws: 60, simulations: 50, simulation_draws: 40}, "
+                "specifications: {draws: 10}}",
             ],
             cwd=self.root,
             env={**os.environ, "PYTHONWARNINGS": "default"},

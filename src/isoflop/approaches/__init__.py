@@ -1,5 +1,6 @@
 """The approaches room: three estimators of the compute-optimal allocation, and Kaplan's laws."""
 
 from isoflop.approaches.fit_approach import fit_approach
+from isoflop.approaches.fit_specifications import fit_specifications
 
-__all__ = ["fit_approach"]
+__all__ = ["fit_approach", "fit_specifications"]

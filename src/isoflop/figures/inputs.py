@@ -34,6 +34,7 @@ class FigureInputs:
     runs: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Any, pl.DataFrame]
+    specifications: pl.DataFrame
     reference: Reference
     settings: FiguresSettings
 

@@ -43,6 +43,7 @@ class ReportInputs:
     ----------
     losses, left_out, runs, files : tables of tables.py.
     estimates, draws : by approach.
+    specifications : table of tables.py.
     figures : folder with the SVGs.
     manifest : figures.json: what each figure shows, in words.
     digests : sha256 of every input, by its path relative to the project.
@@ -56,6 +57,7 @@ class ReportInputs:
     files: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Approach, pl.DataFrame]
+    specifications: pl.DataFrame
     figures: Path
     manifest: Mapping[str, Mapping[str, Any]]
     reference: Reference
