@@ -1,7 +1,8 @@
-# in:  data/losses/{sweep}.parquet                       a published {sweep}@{variant} shares {sweep}'s
+# in:  data/losses/{sweep}.parquet, .other_kind.parquet  a published {sweep}@{variant} shares {sweep}'s
 # out: data/estimates/{sweep}/{approach}.json            the estimate, or why there is none
 #      data/estimates/{sweep}/{approach}.draws.parquet   its bootstrap draws
 #      data/estimates/{sweep}/forecast.json              fits below a cut, scored above it
+#      data/estimates/{sweep}/specifications.parquet     every combination of analysis choices, refitted
 
 
 rule fit_approach:
@@ -59,5 +60,34 @@ rule score_forecasts:
             --settings {params.settings:q} \
             --threads {threads} \
             --forecast {output:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule fit_specifications:
+    input:
+        losses="data/losses/{sweep}.parquet",
+        other_kind="data/losses/{sweep}.other_kind.parquet",
+        code=code("approaches"),
+    output:
+        "data/estimates/{sweep}/specifications.parquet",
+    log:
+        "logs/fit_specifications/{sweep}.log",
+    benchmark:
+        "benchmarks/fit_specifications/{sweep}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    params:
+        settings=specifications_settings(),
+    shell:
+        """
+        isoflop fit-specifications \
+            --sweep {wildcards.sweep:q} \
+            --losses {input.losses:q} \
+            --other-kind {input.other_kind:q} \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --out {output:q} \
             >{log:q} 2>&1
         """

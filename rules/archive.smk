@@ -11,8 +11,10 @@ rule archive_report:
         estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
         draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
         forecast="data/estimates/{sweep}/forecast.json",
+        specifications="data/estimates/{sweep}/specifications.parquet",
         losses="data/losses/{sweep}.parquet",
         left_out="data/losses/{sweep}.left_out.parquet",
+        other_kind="data/losses/{sweep}.other_kind.parquet",
         runs="data/curves/{sweep}.runs.parquet",
         files="data/curves/{sweep}.files.parquet",
         raw=lambda wildcards: raw_files(wildcards.sweep),
@@ -42,6 +44,7 @@ rule archive_report:
             --member estimates data/estimates/{wildcards.sweep:q} \
             --member tables {input.losses:q} \
             --member tables {input.left_out:q} \
+            --member tables {input.other_kind:q} \
             --member tables {input.runs:q} \
             --member tables {input.files:q} \
             --member settings {input.config:q} \

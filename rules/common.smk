@@ -122,6 +122,12 @@ def forecast_settings(wildcards):
     return json.dumps({key: section[key] for key in keys}, sort_keys=True)
 
 
+def specifications_settings():
+    """Give all that the approaches of every sweep are fitted by, and the grids of choices."""
+    keys = ["counting", "bootstrap", *APPROACHES, "specifications"]
+    return json.dumps({key: config["approaches"][key] for key in keys}, sort_keys=True)
+
+
 def fitted_losses(wildcards):
     """Name the losses that are fitted: those of the sweep, whatever the variant of the fit."""
     return f"data/losses/{wildcards.sweep.partition('@')[0]}.parquet"

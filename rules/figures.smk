@@ -1,5 +1,6 @@
 # in:  data/losses/{sweep}.parquet, data/curves/{sweep}.runs.parquet
-#      data/estimates/{sweep}/{approach}.json and .draws.parquet, forecast.json
+#      data/estimates/{sweep}/{approach}.json and .draws.parquet, forecast.json,
+#      specifications.parquet
 #      data/reference/*.yaml
 # out: reports/{sweep}/figures/*.{svg,pdf}, figures.json with what each shows in words
 
@@ -11,6 +12,7 @@ rule plot_figures:
         estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
         draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
         forecast="data/estimates/{sweep}/forecast.json",
+        specifications="data/estimates/{sweep}/specifications.parquet",
         reference=REFERENCE,
         code=code("figures"),
     output:
@@ -36,6 +38,7 @@ rule plot_figures:
             --losses {input.losses:q} \
             --runs {input.runs:q} \
             --estimates data/estimates/{wildcards.sweep:q} \
+            --specifications {input.specifications:q} \
             --reference data/reference \
             --settings {params.settings:q} \
             --out {output:q} \

@@ -15,6 +15,7 @@ rule render_report:
         estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
         draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
         forecast="data/estimates/{sweep}/forecast.json",
+        specifications="data/estimates/{sweep}/specifications.parquet",
         figures="reports/{sweep}/figures",
         reference=REFERENCE,
         code=code("report"),
@@ -57,6 +58,7 @@ rule render_report:
             --runs {input.runs:q} \
             --files {input.files:q} \
             --estimates data/estimates/{wildcards.sweep:q} \
+            --specifications {input.specifications:q} \
             --figures {input.figures:q} \
             --reference data/reference \
             --settings {params.settings:q} \

@@ -7,6 +7,7 @@ fitting happens here, so these tests say nothing about the approaches, and need 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,15 @@ from isoflop.figures import FigureInputs
 from isoflop.laws import ChinchillaLaw
 from isoflop.reference import read_reference
 from isoflop.report import ReportInputs, ReportPaths, read_inputs
-from isoflop.tables import Files, LeftOut, Losses, Runs, read_table, write_table
+from isoflop.tables import (
+    Files,
+    LeftOut,
+    Losses,
+    Runs,
+    Specifications,
+    read_table,
+    write_table,
+)
 
 LAW = ChinchillaLaw(E=0.8, A=13.4, B=208.0, alpha=0.35, beta=0.37)
 BUDGETS = (3e11, 1e12, 3e12, 1e13)
@@ -59,6 +68,7 @@ class Paths:
     runs: Path
     files: Path
     estimates: Path
+    specifications: Path
     sidecar: Path
 
     def figure_inputs(self) -> FigureInputs:
@@ -70,6 +80,7 @@ class Paths:
             estimates=read_estimates(self.estimates),
             draws=read_draws(self.estimates),
             forecasts=read_forecasts(self.estimates / "forecast.json"),
+            specifications=read_table(self.specifications, Specifications),
             reference=read_reference(REFERENCE),
             settings=FiguresSettings(),
         )
@@ -83,6 +94,7 @@ class Paths:
             runs=self.runs,
             files=self.files,
             estimates=self.estimates,
+            specifications=self.specifications,
             figures=figures,
             reference=REFERENCE,
         )
@@ -105,6 +117,7 @@ def write(
         runs=root / f"data/curves/{SWEEP}.runs.parquet",
         files=root / f"data/curves/{SWEEP}.files.parquet",
         estimates=root / f"data/estimates/{SWEEP}",
+        specifications=root / f"data/estimates/{SWEEP}/specifications.parquet",
         sidecar=root / f"data/raw/{SWEEP}/sweep.yaml",
     )
     planned = _planned(check=check)
@@ -112,6 +125,7 @@ def write(
     write_table(_losses(planned), Losses, paths.losses)
     write_table(_files(planned), Files, paths.files)
     write_table(_left_out(), LeftOut, paths.left_out)
+    write_table(specifications(refuse), Specifications, paths.specifications)
     paths.sidecar.parent.mkdir(parents=True, exist_ok=True)
     paths.sidecar.write_text(
         "title: A made-up sweep\ndescription: Losses of a known law with noise.\n", encoding="utf-8"
@@ -265,6 +279,39 @@ def _left_out() -> pl.DataFrame:
             },
         ]
     )
+
+
+MOVED = {("total", "6nd"): 0.0, ("nonembedding", "kaplan"): 0.1, "eval": 0.0, "train": -0.02}
+"""What each level adds to a in the made-up specifications."""
+
+
+def specifications(refuse: tuple[str, ...] = ()) -> pl.DataFrame:
+    """Make up specifications whose choices of counting and loss move a by ``MOVED``."""
+    own = {
+        "envelope": {"frontier": "grid", "edge": "trim", "min_schedule_fraction": 0.0},
+        "profiles": {"curve": "parabola", "weights": "equal"},
+        "parametric": {"objective": "huber", "huber_delta": 1e-3, "drop_highest": 0},
+        "kaplan": {"edge": "trim"},
+    }
+    rows = []
+    for approach, chosen in own.items():
+        countings = [("nonembedding", "kaplan")] if approach == "kaplan" else list(MOVED)[:2]
+        for i, (counting, loss) in enumerate(product(countings, ("eval", "train"))):
+            a = LAW.a + MOVED[counting] + MOVED[loss]
+            fitted = {
+                "n_runs": 36, "n_points": 36, "a": a, "a_lo80": a - 0.02, "a_hi80": a + 0.02,
+                "a_lo95": a - 0.04, "a_hi95": a + 0.04, "b": 1 - a, "params_opt": 1e6,
+                "draws": 200, "draws_refused": 0,
+            }  # fmt: skip
+            refused = {"refused": f"{approach} needs 3 budgets; {SWEEP} has 1."}
+            rows.append(
+                dict.fromkeys(Specifications.column_names())
+                | {"sweep": SWEEP, "specification": len(rows), "approach": approach}
+                | {"headline": i == 0, "params": counting[0], "flops": counting[1], "loss": loss}
+                | {"budget": BUDGETS[-1], **chosen}
+                | (refused if approach in refuse else fitted)
+            )
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 PROVENANCE = Provenance(

@@ -12,6 +12,7 @@ from isoflop.tables import (
     LeftOut,
     Losses,
     Runs,
+    Specifications,
     TableError,
     read_table,
     units,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     import dataframely as dy
 
-ALL = (Files, Runs, Curves, Evals, Losses, LeftOut)
+ALL = (Files, Runs, Curves, Evals, Losses, LeftOut, Specifications)
 
 LEFT_OUT = {"sweep": "s", "stage": "losses", "item": "a", "points": 3, "reason": "diverged"}
 

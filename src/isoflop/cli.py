@@ -216,8 +216,16 @@ def ingest_sweep_command(
 @click.option("--settings", required=True, help="Section `losses` as JSON, or a config.yaml.")
 @click.option("--losses", type=PATH, required=True, help="Table to write: the points to fit.")
 @click.option("--left-out", type=PATH, required=True, help="Table to write: what is not fitted.")
+@click.option("--other-kind", type=PATH, required=True, help="Table to write: the other loss.")
 def build_losses_command(
-    sweep: str, curves: Path, runs: Path, files: Path, settings: str, losses: Path, left_out: Path
+    sweep: str,
+    curves: Path,
+    runs: Path,
+    files: Path,
+    settings: str,
+    losses: Path,
+    left_out: Path,
+    other_kind: Path,
 ) -> None:
     """Select, smooth and thin the losses that every approach fits."""
     from isoflop.config import LossesSettings, settings_from
@@ -232,6 +240,7 @@ def build_losses_command(
     )
     write_table(built.losses, Losses, losses)
     write_table(built.left_out, LeftOut, left_out)
+    write_table(built.other_kind, Losses, other_kind)
     click.echo(f"{sweep}: {built}")
 
 
@@ -304,23 +313,59 @@ def score_forecasts_command(
     click.echo(f"{sweep}: {outcome}")
 
 
+@main.command("fit-specifications")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--other-kind", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
+@click.option("--out", type=PATH, required=True, help="Table to write: one row per specification.")
+def fit_specifications_command(
+    sweep: str, losses: Path, other_kind: Path, settings: str, threads: int | None, out: Path
+) -> None:
+    """Refit every approach under each combination of analysis choices."""
+    from isoflop.approaches import fit_specifications
+    from isoflop.config import ApproachesSettings, settings_from
+    from isoflop.tables import Losses, Specifications, read_table, write_table
+
+    table = fit_specifications(
+        read_table(losses, Losses),
+        read_table(other_kind, Losses),
+        settings_from(settings, "approaches", ApproachesSettings),
+        sweep=sweep,
+        threads=threads,
+    )
+    write_table(table, Specifications, out)
+    fitted = sorted(table["a"].drop_nulls())
+    span = f", a from {fitted[0]:.3f} to {fitted[-1]:.3f}" if fitted else ""
+    click.echo(f"{sweep}: {len(fitted)} of {table.height} specifications fitted{span}")
+
+
 @main.command("plot-figures")
 @click.option("--sweep", required=True, help="Name of the sweep.")
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
-@click.option("--estimates", type=PATH, required=True, help="Folder of all estimates.")
+@click.option("--estimates", type=PATH, required=True, help="Folder of fit-approach's outputs.")
+@click.option("--specifications", type=PATH, required=True, help="Table of fit-specifications.")
 @click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
 @click.option("--settings", required=True, help="Section `figures` as JSON, or a config.yaml.")
 @click.option("--out", type=PATH, required=True, help="Folder to write: SVG, PDF, figures.json.")
 def plot_figures_command(
-    sweep: str, losses: Path, runs: Path, estimates: Path, reference: Path, settings: str, out: Path
+    sweep: str,
+    losses: Path,
+    runs: Path,
+    estimates: Path,
+    specifications: Path,
+    reference: Path,
+    settings: str,
+    out: Path,
 ) -> None:
     """Draw every figure of one sweep."""
     from isoflop.config import FiguresSettings, settings_from
     from isoflop.estimates import read_draws, read_estimates, read_forecasts
     from isoflop.figures import FigureInputs, plot_figures
     from isoflop.reference import read_reference
-    from isoflop.tables import Losses, Runs, read_table
+    from isoflop.tables import Losses, Runs, Specifications, read_table
 
     inputs = FigureInputs(
         sweep=sweep,
@@ -329,6 +374,7 @@ def plot_figures_command(
         estimates=read_estimates(estimates),
         draws=read_draws(estimates),
         forecasts=read_forecasts(estimates / "forecast.json"),
+        specifications=read_table(specifications, Specifications),
         reference=read_reference(reference),
         settings=settings_from(settings, "figures", FiguresSettings),
     )
@@ -342,7 +388,8 @@ def plot_figures_command(
 @click.option("--left-out", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
 @click.option("--files", type=PATH, required=True, help="Table of ingest-sweep.")
-@click.option("--estimates", type=PATH, required=True, help="Folder of all estimates.")
+@click.option("--estimates", type=PATH, required=True, help="Folder of fit-approach's outputs.")
+@click.option("--specifications", type=PATH, required=True, help="Table of fit-specifications.")
 @click.option("--figures", type=PATH, required=True, help="Folder of plot-figures.")
 @click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
 @click.option("--settings", required=True, help="Section `report` as JSON, or a config.yaml.")
@@ -358,6 +405,7 @@ def render_report_command(
     runs: Path,
     files: Path,
     estimates: Path,
+    specifications: Path,
     figures: Path,
     reference: Path,
     settings: str,
@@ -376,6 +424,7 @@ def render_report_command(
         runs=runs,
         files=files,
         estimates=estimates,
+        specifications=specifications,
         figures=figures,
         reference=reference,
     )

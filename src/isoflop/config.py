@@ -11,7 +11,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -622,6 +622,9 @@ class SweepFile(Section):
 
 # --- approaches -----------------------------------------------------------------------------------
 
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
 
 class CountingSettings(Section):
     """How N and C are counted; see docs/counting.md."""
@@ -774,6 +777,84 @@ class ForecastSettings(Section):
     time."""
 
 
+class EnvelopeGrid(Section):
+    """Choices of Approach 1."""
+
+    frontier: tuple[Literal["grid", "hull"], ...] = ("grid", "hull")
+    """As envelope.frontier."""
+    edge: tuple[Literal["trim", "keep"], ...] = ("trim", "keep")
+    """As envelope.edge."""
+    min_schedule_fraction: tuple[Share, ...] = (0.0, 0.8)
+    """As envelope.min_schedule_fraction; 0.8 keeps late points only."""
+
+
+class ProfilesGrid(Section):
+    """Choices of Approach 2."""
+
+    curve: tuple[Literal["parabola", "log_parabola", "akima"], ...] = (
+        "parabola",
+        "log_parabola",
+        "akima",
+    )
+    """As profiles.curve."""
+    window: tuple[Annotated[int, Field(ge=3)] | None, ...] = (None, 5)
+    """As profiles.window."""
+    outliers: tuple[Positive | None, ...] = ()
+    """As profiles.outliers."""
+    weights: tuple[Literal["equal", "variance"], ...] = ("equal", "variance")
+    """As profiles.weights."""
+
+
+class ParametricGrid(Section):
+    """Choices of Approach 3; its starts are coarse here."""
+
+    objective: tuple[Literal["huber", "mse"], ...] = ("huber", "mse")
+    """As parametric.objective."""
+    huber_delta: tuple[Positive, ...] = (1e-3, 1e-2)
+    """As parametric.huber_delta; squares have none."""
+    drop_highest: tuple[Annotated[int, Field(ge=0)], ...] = (0, 5)
+    """As parametric.drop_highest."""
+
+
+class KaplanGrid(Section):
+    """Choices of Kaplan's fit."""
+
+    counting: tuple[CountingSettings, ...] = (
+        CountingSettings(params="nonembedding", flops="kaplan"),
+    )
+    """As kaplan.counting; under any other it is the envelope of that counting."""
+    edge: tuple[Literal["trim", "keep"], ...] = ("trim", "keep")
+    """As kaplan.edge."""
+
+
+class SpecificationsSettings(Section):
+    """The specification curve: every approach refitted under each combination of choices.
+
+    An empty list leaves a choice as it is set above. The settings above are always among them.
+    """
+
+    draws: int = Field(default=200, ge=0)
+    """Refits per specification; otherwise as `bootstrap` says, with percentile intervals."""
+    loss: tuple[Literal["eval", "train"], ...] = ("eval", "train")
+    """Whose loss is fitted, for all approaches; one that the sweep lacks is refused."""
+    counting: tuple[CountingSettings, ...] = (
+        CountingSettings(params="total", flops="6nd"),
+        CountingSettings(params="total", flops="hoffmann"),
+        CountingSettings(params="with_head", flops="attention"),
+        CountingSettings(params="nonembedding", flops="kaplan"),
+        CountingSettings(params="nonembedding", flops="6nd"),
+    )
+    """How N and C are counted by envelope, profiles and parametric."""
+    envelope: EnvelopeGrid = EnvelopeGrid()
+    """Choices of Approach 1."""
+    profiles: ProfilesGrid = ProfilesGrid()
+    """Choices of Approach 2."""
+    parametric: ParametricGrid = ParametricGrid()
+    """Choices of Approach 3; its starts are coarse here."""
+    kaplan: KaplanGrid = KaplanGrid()
+    """Choices of Kaplan's fit."""
+
+
 class ApproachesSettings(Section):
     """How the approaches are fitted."""
 
@@ -795,6 +876,8 @@ class ApproachesSettings(Section):
     """The data-constrained law; fitted where it is asked for."""
     forecast: ForecastSettings = ForecastSettings()
     """How well each approach foretells the upper part of a sweep from its lower part."""
+    specifications: SpecificationsSettings = SpecificationsSettings()
+    """The specification curve."""
 
 
 class FiguresSettings(Section):

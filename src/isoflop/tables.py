@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import dataframely as dy
 import polars as pl
 
+from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
 from isoflop.errors import IsoflopError
 from isoflop.files import replacing
 
@@ -23,6 +24,7 @@ FATES: Final = ("used", "facts", "rejected", "ignored")
 LOSS_KINDS: Final = ("instant", "interval_mean", "ema", "running_mean", "final")
 SOURCES: Final = ("log", "sidecar", "config_file", "architecture", "file_name", "counted")
 LOSS_SOURCES: Final = ("eval", "train")
+CURVES: Final = ("parabola", "log_parabola", "akima")
 STAGES: Final = ("ingest", "losses")
 
 
@@ -201,6 +203,44 @@ class LeftOut(dy.Schema):
     item = _text("file or run")
     points = _count("points that went with it", "point")
     reason = _text("why")
+
+
+class Specifications(dy.Schema):
+    """One row per specification, sorted: ``data/estimates/{sweep}/specifications.parquet``.
+
+    A choice that an approach does not have is null in its rows.
+    """
+
+    sweep = _text("sweep")
+    specification = _count("number of the specification", "", key=True)
+    approach = _word(("envelope", "profiles", "parametric", "kaplan"), "approach")
+    headline = _flag("the settings of the approach's own estimate")
+    params = _word(PARAMS_CONVENTIONS, "counting of N")
+    flops = _word(FLOPS_CONVENTIONS, "counting of C")
+    loss = _word(LOSS_SOURCES, "which loss")
+    frontier = _word(("grid", "hull"), "envelope: how the lowest loss is found", nullable=True)
+    edge = _word(("trim", "keep"), "envelope, kaplan: where an end size wins", nullable=True)
+    min_schedule_fraction = _number("envelope: least share of the schedule", "1", nullable=True)
+    curve = _word(CURVES, "profiles: what is fitted at each budget", nullable=True)
+    window = _count("profiles: lowest losses of each budget; null: all", "point", nullable=True)
+    outliers = _number("profiles: limit of the outlier rule; null: none", "sd", nullable=True)
+    weights = _word(("equal", "variance"), "profiles: weights of the budgets", nullable=True)
+    objective = _word(("huber", "mse"), "parametric: what is minimised", nullable=True)
+    huber_delta = _number("parametric: of Huber's loss; null for mse", "log nat", nullable=True)
+    drop_highest = _count("parametric: highest losses left out", "point", nullable=True)
+    n_runs = _count("runs that entered the fit", "run", nullable=True)
+    n_points = _count("points that entered the fit", "point", nullable=True)
+    a = _number("exponent of N_opt in C; null where refused", "1", nullable=True)
+    a_lo80 = _number("lower end of the 80 % interval of a", "1", nullable=True)
+    a_hi80 = _number("upper end of the 80 % interval of a", "1", nullable=True)
+    a_lo95 = _number("lower end of the 95 % interval of a", "1", nullable=True)
+    a_hi95 = _number("upper end of the 95 % interval of a", "1", nullable=True)
+    b = _number("exponent of D_opt in C", "1", nullable=True)
+    budget = _number("C of params_opt: the sweep's largest", "FLOP", positive=True)
+    params_opt = _number("N_opt at this C, both by the row's counting", "parameter", nullable=True)
+    draws = _count("resamples refitted", "draw", nullable=True)
+    draws_refused = _count("resamples that could not be fitted", "draw", nullable=True)
+    refused = _text("why the sweep does not allow this specification", nullable=True)
 
 
 Schema = TypeVar("Schema", bound=dy.Schema)

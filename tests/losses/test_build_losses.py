@@ -210,6 +210,30 @@ def test_spikes_are_dropped_and_counted(tmp_path: Path) -> None:
     assert "spikes beyond 200 sigmas" in reasons(built)["a"]
 
 
+def test_the_other_kind_is_of_the_same_runs(tmp_path: Path) -> None:
+    tables = sweep(tmp_path / "s", {n: run_lines(n, steps=40) for n in ("a", "b")})
+    by_eval, by_train = build(tables), build(tables, loss="train")
+    assert by_eval.other_kind.equals(by_train.losses)
+    assert by_train.other_kind.equals(by_eval.losses)
+    assert by_eval.other_kind.filter("is_final")["run"].to_list() == ["a", "b"]
+
+
+@pytest.mark.parametrize("loss", ["eval", "train"])
+def test_a_kind_that_some_run_lacks_is_no_other_kind(tmp_path: Path, loss: str) -> None:
+    other = "train" if loss == "eval" else "eval"
+    lines = [line for line in run_lines("b") if line["kind"] != other]
+    built = build(sweep(tmp_path / "s", {"a": run_lines("a"), "b": lines}), loss=loss)
+    assert set(built.losses["run"]) == {"a", "b"}
+    assert built.other_kind.is_empty()
+    assert built.other_kind.columns == built.losses.columns
+
+
+def test_few_evaluations_are_no_other_kind(tmp_path: Path) -> None:
+    runs = {n: run_lines(n, steps=60, evals=5) for n in ("a", "b")}
+    assert build(sweep(tmp_path / "s", runs)).other_kind.is_empty()
+    assert build(sweep(tmp_path / "t", runs), min_evals=5, loss="train").other_kind.height == 10
+
+
 def test_restarts_leave_no_trace(tmp_path: Path) -> None:
     whole = run_lines("a", steps=40)
     before = [line for line in whole if line.get("step", 0) <= 30]
@@ -239,13 +263,17 @@ def test_command_line_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     inputs = [f"--{name}={tmp_path / name}.parquet" for name in ("curves", "runs", "files")]
     written = []
     for turn in ("one", "two"):
-        outputs = [tmp_path / turn / "losses.parquet", tmp_path / turn / "left_out.parquet"]
+        names = ("losses", "left_out", "other_kind")
+        outputs = [tmp_path / turn / f"{name}.parquet" for name in names]
         done = CliRunner().invoke(
             main,
             ["build-losses", "--sweep", "s", "--settings", "{}", *inputs,
-             f"--losses={outputs[0]}", f"--left-out={outputs[1]}"],
+             f"--losses={outputs[0]}", f"--left-out={outputs[1]}", f"--other-kind={outputs[2]}"],
         )  # fmt: skip
-        assert done.output == "s: 12 eval losses of 2 runs, 1 of them final; 1 entries left out\n"
+        assert done.output == (
+            "s: 12 eval losses of 2 runs, 1 of them final; 1 entries left out; "
+            "26 losses of the other kind\n"
+        )
         written.append([path.read_bytes() for path in outputs])
     assert written[0] == written[1]
     assert Losses.validate(pl.read_parquet(tmp_path / "one" / "losses.parquet")).height == 12

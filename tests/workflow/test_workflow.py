@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import zipfile
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isoflop.tables import Specifications, read_table
 from tests.workflow.toy import LAW, Project, copy_project, run_log
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ AFTER_INGEST = {
     "build_losses": 1,
     "fit_approach": 4,
     "score_forecasts": 1,
+    "fit_specifications": 1,
     "plot_figures": 1,
     "render_report": 1,
     "render_index": 1,
@@ -64,6 +67,23 @@ def test_build_foretells_the_upper_budgets(built: Project) -> None:
     assert abs(scores["parametric", "loss"]["bias"]) < 0.01
     assert "Does it forecast?" in (built.root / "reports/toy/report.html").read_text()
     assert (built.root / "reports/toy/tables/forecast-losses.csv").exists()
+
+
+def test_the_specification_curve_is_part_of_a_build(built: Project) -> None:
+    table = read_table(built.root / "data/estimates/toy/specifications.parquet", Specifications)
+    # the toy's embedding is so large a share of its sizes that only one counting is the law's own
+    own = table.filter(approach="parametric", params="total", flops="6nd").drop_nulls("a")
+    assert own["a"].to_list() == pytest.approx([LAW.a] * own.height, abs=0.02)
+    assert table.filter("headline").height == 4
+    for suffix in ("svg", "pdf"):
+        assert (built.root / f"reports/toy/figures/specifications.{suffix}").stat().st_size > 5000
+    with (built.root / "reports/toy/tables/specifications.csv").open(newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == table.height
+
+
+def test_a_grid_reruns_what_follows_from_it(restored: Project) -> None:
+    restored.set_config("      drop_highest: [0, 5]", "      drop_highest: [0]")
+    assert restored.planned() == {"fit_specifications": 1, "plot_figures": 1, "render_report": 1}
 
 
 def test_second_run_does_nothing(built: Project) -> None:
@@ -136,6 +156,7 @@ def test_one_key_reruns_exactly_its_rules(restored: Project) -> None:
     assert restored.planned() == {
         "fit_approach": 1,
         "score_forecasts": 1,
+        "fit_specifications": 1,
         "plot_figures": 1,
         "render_report": 1,
         "render_index": 1,
@@ -147,6 +168,11 @@ def test_archive_holds_report_and_raw_logs(built: Project) -> None:
     with zipfile.ZipFile(built.root / "reports/toy/archive/toy.zip") as archive:
         assert "toy/estimates/forecast.json" in archive.namelist()
     assert (built.root / "reports/toy/archive/toy.zip").stat().st_size > 100_000
+    path = built.root / "reports/toy/archive/toy.zip"
+    assert path.stat().st_size > 100_000
+    with zipfile.ZipFile(path) as archive:
+        names = {name.split("/", 1)[1] for name in archive.namelist()}
+    assert {"estimates/specifications.parquet", "tables/toy.other_kind.parquet"} <= names
 
 
 def test_snakemake_report_works(built: Project, tmp_path: Path) -> None:

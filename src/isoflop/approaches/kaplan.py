@@ -189,6 +189,8 @@ class KaplanFit:
 
     def _laws(self, resamples: Resamples) -> Floats:
         """Fit frontier, joint law and single-variable laws to each resample."""
+        if len(resamples) == 0:
+            return np.empty((0, len(self.names)))
         blocks = [
             self._frontier_laws(resamples.weights[start : start + BLOCK] > 0)
             for start in range(0, len(resamples), BLOCK)

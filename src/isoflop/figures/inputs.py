@@ -35,6 +35,7 @@ class FigureInputs:
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Any, pl.DataFrame]
     forecasts: Forecasts | NoForecasts
+    specifications: pl.DataFrame
     reference: Reference
     settings: FiguresSettings
 

@@ -36,18 +36,22 @@ class BuiltLosses:
     losses : table `Losses`, sorted by run and tokens.
     left_out : table `LeftOut`, sorted by stage, item and reason.
     source : which loss was taken, for all runs alike.
+    other_kind : table `Losses` of the same runs by the kind that was not taken, for comparison;
+        empty where not every one of them has it.
     """
 
     losses: pl.DataFrame
     left_out: pl.DataFrame
     source: Kind
+    other_kind: pl.DataFrame
 
     def __str__(self) -> str:
         """Say how many points were kept."""
         runs, final = self.losses["run"].n_unique(), int(self.losses["is_final"].sum())
         return (
             f"{self.losses.height} {self.source} losses of {runs} runs, {final} of them final; "
-            f"{self.left_out.height} entries left out"
+            f"{self.left_out.height} entries left out; {self.other_kind.height} losses of the "
+            "other kind"
         )
 
 
@@ -63,7 +67,8 @@ def build_losses(
 
     Returns
     -------
-    Losses and what was left out; each run and file of ingest is in one of them, or both.
+    Losses and what was left out; each run and file of ingest is in one of them, or both. And the
+    losses of the other kind, which take no part in that account.
     """
     left_out = _left_out_files(files)
     candidates = []
@@ -78,20 +83,48 @@ def build_losses(
         else:
             candidates.append(_Candidate(run, points))
     source = _choose(candidates, settings)
-    pieces = []
-    for candidate in candidates:
-        built, dropped = _points(candidate, source, settings)
-        left_out += dropped
-        pieces.append(built)
-    schema = {name: column.dtype for name, column in Losses.columns().items()}
-    losses = pl.concat([pl.DataFrame(schema=schema), *pieces]).sort("run", "tokens")
+    losses, dropped = _table(candidates, source, settings)
+    left_out += dropped
     left_schema = {name: column.dtype for name, column in LeftOut.columns().items()}
     missing = pl.DataFrame(left_out, schema=left_schema).sort("stage", "item", "reason")
     return BuiltLosses(
         losses=validated(losses, Losses, source="losses"),
         left_out=validated(missing, LeftOut, source="left_out"),
         source=source,
+        other_kind=validated(
+            _other_kind(candidates, losses, source, settings), Losses, source="other_kind"
+        ),
     )
+
+
+def _table(
+    candidates: Sequence[_Candidate], kind: Kind, settings: LossesSettings
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """Build the losses of one kind, and say what of the runs is left out."""
+    schema = {name: column.dtype for name, column in Losses.columns().items()}
+    pieces, left_out = [pl.DataFrame(schema=schema)], []
+    for candidate in candidates:
+        built, dropped = _points(candidate, kind, settings)
+        left_out += dropped
+        pieces.append(built)
+    return pl.concat(pieces).sort("run", "tokens"), left_out
+
+
+def _other_kind(
+    candidates: Sequence[_Candidate], losses: pl.DataFrame, source: Kind, settings: LossesSettings
+) -> pl.DataFrame:
+    """Build the losses of the kind that was not taken.
+
+    For the very same runs, curves and final losses alike, or for none: a comparison of kinds must
+    not be one of runs.
+    """
+    other: Kind = "train" if source == "eval" else "eval"
+    own = set(losses["run"])
+    among = [candidate for candidate in candidates if candidate.run["run"] in own]
+    table, _ = _table(among, other, settings)
+    finals = [set(frame.filter("is_final")["run"]) for frame in (losses, table)]
+    whole = set(table["run"]) == own and finals[0] == finals[1]
+    return table if whole and _suffices(_counting(among), other, settings) else table.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +186,27 @@ def _choose(candidates: Sequence[_Candidate], settings: LossesSettings) -> Kind:
     if settings.loss != "auto":
         return settings.loss
 
-    def eval_suffices(candidate: _Candidate) -> bool:
-        enough = min(settings.min_evals, max(1, candidate.count("train")))
-        return candidate.count("eval") >= enough
-
-    counting = [c for c in candidates if c.run["status"] == "finished"] or candidates
-    if all(eval_suffices(candidate) for candidate in counting):
+    counting = _counting(candidates)
+    if _suffices(counting, "eval", settings):
         return "eval"
     with_train = sum(candidate.count("train") > 0 for candidate in counting)
     with_eval = sum(candidate.count("eval") > 0 for candidate in counting)
     return "train" if with_train >= with_eval else "eval"
+
+
+def _counting(candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:
+    """Give the runs that have a say in the kind: the finished ones, where there are any."""
+    return [c for c in candidates if c.run["status"] == "finished"] or candidates
+
+
+def _suffices(candidates: Sequence[_Candidate], kind: Kind, settings: LossesSettings) -> bool:
+    """Tell whether these runs have curves of one kind; one training loss or more makes a curve."""
+
+    def enough(candidate: _Candidate) -> int:
+        lines = max(1, candidate.count("train"))
+        return min(settings.min_evals, lines) if kind == "eval" else 1
+
+    return all(candidate.count(kind) >= enough(candidate) for candidate in candidates)
 
 
 def _points(

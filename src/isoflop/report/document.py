@@ -17,6 +17,7 @@ from isoflop.report import (
     ledger,
 )
 from isoflop.report import provenance as sources
+from isoflop.report import specifications as curve
 from isoflop.report.inputs import IN_PROSE, NAMES
 from isoflop.report.numbers import count, fixed, interval, listed, power
 from isoflop.report.render import environment
@@ -68,7 +69,12 @@ def _reason(what: str, reason: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The report before it becomes HTML and PDF."""
+    """The report before it becomes HTML and PDF.
+
+    Attributes
+    ----------
+    tables : every table in the text, and those too long for it, which are files alone.
+    """
 
     markdown: str
     metadata: dict[str, str]
@@ -96,7 +102,7 @@ def write_document(inputs: ReportInputs) -> Document:
     return Document(
         markdown=markdown,
         metadata=_metadata(inputs),
-        tables=tuple(numbering.tables),
+        tables=(*numbering.tables, curve.specification_table(inputs)),
         figures=tuple(numbering.figures),
     )
 
@@ -139,6 +145,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         ),
         "parameters": {name: diagnostics.parameter_table(inputs, name) for name in NAMES},
         "forecast": forecast.forecast_facts(inputs),
+        "analysis": curve.analysis(inputs),
         "check": check.check_pair(inputs),
         "allocation_table": comparison.allocation_table(inputs),
         "loss_table": comparison.loss_table(inputs),
@@ -174,6 +181,7 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
         "hoffmann": hoffmann,
         "third": next(row for row in hoffmann.exponents.rows if row.approach == "parametric"),
         "kaplan_p": fixed(reference.kaplan.optimal_allocation.p_N, 2),
+        "hoffmann_a": fixed(curve.published_exponents(reference)[0], 2),
         "gopher_budget": power(budget),
         "models": listed(trained),
         "gopher_counts": _counts(facts.gopher_flops),

@@ -44,6 +44,7 @@ class ReportInputs:
     losses, left_out, runs, files : tables of tables.py.
     estimates, draws : by approach.
     forecasts : how well each approach foretold the upper part of the sweep.
+    specifications : table of tables.py.
     figures : folder with the SVGs.
     manifest : figures.json: what each figure shows, in words.
     digests : sha256 of every input, by its path relative to the project.
@@ -58,6 +59,7 @@ class ReportInputs:
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Approach, pl.DataFrame]
     forecasts: Forecasts | NoForecasts
+    specifications: pl.DataFrame
     figures: Path
     manifest: Mapping[str, Mapping[str, Any]]
     reference: Reference

@@ -11,7 +11,7 @@ from isoflop.estimates import read_draws, read_estimates, read_forecasts
 from isoflop.files import digest
 from isoflop.reference import REFERENCE_FILES, read_reference
 from isoflop.report.inputs import ReportInputs
-from isoflop.tables import Files, LeftOut, Losses, Runs, read_table
+from isoflop.tables import Files, LeftOut, Losses, Runs, Specifications, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,7 @@ class ReportPaths:
     runs: Path
     files: Path
     estimates: Path
+    specifications: Path
     figures: Path
     reference: Path
 
@@ -43,7 +44,7 @@ def read_inputs(
     settings, losses_settings : sections of config.yaml as JSON, or the path of a config.yaml.
     """
     read = [paths.sidecar, paths.runs, paths.files, paths.losses, paths.left_out]
-    read += sorted(paths.estimates.glob("*.json"))
+    read += [*sorted(paths.estimates.glob("*.json")), paths.specifications]
     read += [paths.reference / name for name in sorted(REFERENCE_FILES.values())]
     manifest = (paths.figures / "figures.json").read_text(encoding="utf-8")
     return ReportInputs(
@@ -56,6 +57,7 @@ def read_inputs(
         estimates=read_estimates(paths.estimates),
         draws=read_draws(paths.estimates),
         forecasts=read_forecasts(paths.estimates / "forecast.json"),
+        specifications=read_table(paths.specifications, Specifications),
         figures=paths.figures,
         manifest=json.loads(manifest),
         reference=read_reference(paths.reference),

@@ -1,0 +1,279 @@
+"""Refit every approach under each combination of analysis choices: the specification curve.
+
+How much of an exponent is data and how much is analysis cannot be read off one fit. So the choices
+that the literature disagrees about are laid out as a grid, and each place in it is fitted with its
+own interval (Simonsohn et al. 2020, "Specification curve analysis"; Steegen et al. 2016,
+"multiverse analysis").
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import numpy as np
+import polars as pl
+
+from isoflop.approaches.fit_approach import fit
+from isoflop.approaches.intervals import Evidence, intervals
+from isoflop.approaches.observations import Observations, observe
+from isoflop.approaches.parametric import FlopsPerToken, ParametricFit
+from isoflop.approaches.quantities import quantities
+from isoflop.approaches.resampling import resample
+from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates import Approach
+from isoflop.tables import LOSS_SOURCES, Specifications, validated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from isoflop.approaches.protocol import Fit, Refits
+    from isoflop.config import ApproachesSettings, BootstrapSettings, CountingSettings
+
+    Seen = Mapping[tuple[str, CountingSettings], Observations | str]
+
+LEVELS: Final = (0.8, 0.95)
+"""Levels of the intervals of a; the table has a column for each end."""
+
+
+@dataclass(frozen=True)
+class Specification:
+    """One approach with one choice of everything.
+
+    Attributes
+    ----------
+    approach : which.
+    loss : kind of loss that is fitted.
+    settings : section ``approaches`` with these choices.
+    headline : whether these are the settings of the approach's own estimate.
+    """
+
+    approach: Approach
+    loss: str
+    settings: ApproachesSettings
+    headline: bool = False
+
+    @property
+    def counting(self) -> CountingSettings:
+        """The conventions behind N and C."""
+        own = self.settings.kaplan if self.approach == "kaplan" else self.settings
+        return own.counting
+
+    def choices(self) -> dict[str, Any]:
+        """Give every choice by its column; one that has no effect is None."""
+        own = getattr(self.settings, self.approach)
+        found = {axis: getattr(own, axis) for axis in _axes(self.settings, self.approach)}
+        if found.get("objective") == "mse":
+            found["huber_delta"] = None
+        return {
+            "params": self.counting.params,
+            "flops": self.counting.flops,
+            "loss": self.loss,
+            **found,
+        }
+
+
+def specifications(settings: ApproachesSettings, *, loss: str) -> list[Specification]:
+    """List the specifications that the settings span.
+
+    Parameters
+    ----------
+    settings : section ``approaches`` of config.yaml; ``specifications`` holds the grids.
+    loss : kind of loss that the approaches' own estimates fit.
+
+    Returns
+    -------
+    By approach; the approach's own settings first, then the product of its choices in the order of
+    the settings. Combinations that are the same fit (a Huber delta under squares) stand once.
+    """
+    found: dict[tuple[Any, ...], Specification] = {}
+    for approach in get_args(Approach):
+        own = Specification(approach, loss, settings, headline=True)
+        for one in (own, *_grid(settings, approach, loss)):
+            found.setdefault((approach, *one.choices().values()), one)
+    return list(found.values())
+
+
+def _axes(settings: ApproachesSettings, approach: Approach) -> dict[str, tuple[Any, ...]]:
+    """Give an approach's own choices with their values; counting and loss are common to all."""
+    grid = getattr(settings.specifications, approach)
+    return {axis: getattr(grid, axis) for axis in type(grid).model_fields if axis != "counting"}
+
+
+def _grid(settings: ApproachesSettings, approach: Approach, loss: str) -> list[Specification]:
+    """Take the product of an approach's choices."""
+    shared, own = settings.specifications, getattr(settings, approach)
+    axes = _axes(settings, approach)
+    values = (chosen or (getattr(own, axis),) for axis, chosen in axes.items())
+    is_kaplan = approach == "kaplan"
+    countings = shared.kaplan.counting if is_kaplan else shared.counting
+    counted = countings or ((own if is_kaplan else settings).counting,)
+    found = []
+    for counting, kind, *chosen in product(counted, shared.loss or (loss,), *values):
+        changed = dict(zip(axes, chosen, strict=True))
+        if is_kaplan:
+            update = {"kaplan": own.model_copy(update=changed | {"counting": counting})}
+        else:
+            update = {approach: own.model_copy(update=changed), "counting": counting}
+        found.append(Specification(approach, kind, settings.model_copy(update=update)))
+    return found
+
+
+def fit_specifications(
+    losses: pl.DataFrame,
+    other_kind: pl.DataFrame,
+    settings: ApproachesSettings,
+    *,
+    sweep: str,
+    threads: int | None = None,
+) -> pl.DataFrame:
+    """Fit every specification to a sweep and resample it.
+
+    Parameters
+    ----------
+    losses : table ``Losses`` that the approaches' own estimates rest on.
+    other_kind : the same runs by the other kind of loss; may be empty.
+    settings : section ``approaches`` of config.yaml.
+    sweep : name of the sweep.
+    threads : specifications fitted at a time, all cores by default; no byte depends on it.
+
+    Returns
+    -------
+    Table ``Specifications``, in the order of the grids. One that the sweep does not allow has its
+    reason in ``refused``. The intervals are percentiles of ``specifications.draws`` resamples.
+    """
+    tables = {
+        str(table["loss_source"][0]): table
+        for table in (other_kind, losses)
+        if not table.is_empty()
+    }
+    own = str(losses["loss_source"][0]) if not losses.is_empty() else LOSS_SOURCES[0]
+    found = specifications(settings, loss=own)
+    seen = {
+        (kind, counting): _observed(tables, kind, counting, sweep)
+        for kind, counting in {(one.loss, one.counting): None for one in found}
+    }
+    bootstrap = settings.bootstrap.model_copy(
+        update={
+            "draws": settings.specifications.draws,
+            "interval": "percentile",
+            "levels": LEVELS,
+        }
+    )
+    budget = _budget(losses)
+
+    def outcomes(alike: list[Specification]) -> list[dict[str, Any]]:
+        return _outcomes(alike, seen, bootstrap, budget)
+
+    groups = _same_fit(found, seen)
+    with ThreadPoolExecutor(threads) as pool:
+        fitted = list(pool.map(outcomes, groups))
+    outcome = {
+        id(one): said
+        for alike, fits in zip(groups, fitted, strict=True)
+        for one, said in zip(alike, fits, strict=True)
+    }
+    rows = [
+        {"sweep": sweep, "specification": i, "approach": one.approach, "headline": one.headline}
+        | {"budget": budget, **one.choices(), **outcome[id(one)]}
+        for i, one in enumerate(found)
+    ]
+    schema = {name: column.dtype for name, column in Specifications.columns().items()}
+    return validated(
+        pl.DataFrame(rows, schema=schema), Specifications, source=f"specifications of {sweep}"
+    )
+
+
+def _observed(
+    tables: Mapping[str, pl.DataFrame], kind: str, counting: CountingSettings, sweep: str
+) -> Observations | str:
+    """Give the sweep by one kind of loss and one counting, or say why it cannot be had."""
+    if kind not in tables:
+        return (
+            f"not every run of {sweep} that is fitted has enough {kind} losses, so the loss cannot "
+            "be taken from them; docs/losses.md says what is needed."
+        )
+    try:
+        return observe(tables[kind], counting)
+    except (MissingFactError, UnderdeterminedError) as error:
+        return str(error)
+
+
+def _budget(losses: pl.DataFrame) -> float:
+    """Give the largest planned budget, or else the largest C of a fitted run [FLOP]."""
+    fitted = losses.filter(pl.col("role") == "fit")
+    for column in ("budget", "flops_6nd"):
+        largest = fitted[column].max()
+        if isinstance(largest, float):
+            return largest
+    return 1.0
+
+
+def _same_fit(found: list[Specification], seen: Seen) -> list[list[Specification]]:
+    """Put together what is fitted once: C enters Approach 3 at its optimum alone."""
+    groups: dict[Any, list[Specification]] = {}
+    for one in found:
+        observations = seen[one.loss, one.counting]
+        key: Any = id(one)
+        if one.approach == "parametric" and isinstance(observations, Observations):
+            own = {k: v for k, v in one.choices().items() if k not in {"params", "flops"}}
+            key = (*own.values(), observations.params.tobytes())
+        groups.setdefault(key, []).append(one)
+    return list(groups.values())
+
+
+def _outcomes(
+    alike: list[Specification], seen: Seen, bootstrap: BootstrapSettings, budget: float
+) -> list[dict[str, Any]]:
+    """Fit and resample specifications that share a fit, or say why the sweep does not allow it."""
+    first = alike[0]
+    observations = seen[first.loss, first.counting]
+    if isinstance(observations, str):
+        return [{"refused": observations}]
+    own = first.settings.parametric.model_copy(update={"starts": "coarse"})
+    settings = first.settings.model_copy(update={"parametric": own})
+    try:
+        fitted = fit(observations, first.approach, settings, threads=1)
+        refits = fitted.refit(resample(fitted, bootstrap))
+    except (MissingFactError, UnderdeterminedError) as error:
+        return [{"refused": str(error)} for _ in alike]
+    fits = [fitted, *(_recounted(fitted, seen[one.loss, one.counting]) for one in alike[1:])]
+    return [_row(one, refits, bootstrap, budget) for one in fits]
+
+
+def _recounted(fitted: Fit, observations: Observations | str) -> Fit:
+    """Give the same law's fit with C counted otherwise."""
+    if not isinstance(fitted, ParametricFit) or isinstance(observations, str):
+        raise TypeError("only the parametric law outlives a change of C")
+    own = observations.at(fitted.points)
+    cost = FlopsPerToken.of(own.params, own.tokens, own.flops)
+    return replace(fitted, observations=observations, cost=cost)
+
+
+def _row(
+    fitted: Fit, refits: Refits, bootstrap: BootstrapSettings, budget: float
+) -> dict[str, Any]:
+    """Read off what the table holds of one fit."""
+    flops = np.array([budget])
+    point = quantities(fitted, fitted.parameters[None], flops)
+    draws = quantities(fitted, refits.parameters, flops)
+    a, b, params_opt = (float(point[name][0]) for name in ("a", "b", f"params_opt_{budget!r}"))
+    if not np.isfinite([a, b, params_opt]).all():
+        return {"refused": "the fit has no optimum: a term of the law has vanished."}
+    ends = intervals(Evidence(a, draws["a"]), bootstrap)
+    return {
+        "n_runs": fitted.observations.n_runs,
+        "n_points": len(fitted.observations.loss),
+        "a": a,
+        **{
+            f"a_{end}{100 * float(level):.0f}": value
+            for level, both in ends.items()
+            for end, value in zip(("lo", "hi"), both, strict=True)
+        },
+        "b": b,
+        "params_opt": params_opt,
+        "draws": bootstrap.draws,
+        "draws_refused": int((refits.refusals != "").sum()),
+    }

@@ -1,0 +1,126 @@
+"""The choices of a specification, in words, for the figure and the report alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, get_args
+
+import polars as pl
+
+from isoflop.estimates import Approach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Level = tuple[str | float | int | None, ...]
+"""What was chosen: the values of a choice's columns."""
+
+PARAMS: Final = {
+    "total": "total *N*",
+    "nonembedding": "non-embedding *N*",
+    "with_head": "*N* with head",
+}
+FLOPS: Final = {
+    "6nd": "*C* = 6*ND*",
+    "kaplan": "Kaplan’s *C*",
+    "hoffmann": "Appendix F’s *C*",
+    "attention": "*C* with attention",
+    "logged": "*C* as logged",
+}
+WORDS: Final = {
+    "eval": "eval loss",
+    "train": "training loss",
+    "grid": "lowest on a grid of *C*",
+    "hull": "lower convex hull",
+    "trim": "end sizes left out",
+    "keep": "end sizes kept",
+    "parabola": "parabola of *L*",
+    "log_parabola": "parabola of log *L*",
+    "akima": "Akima spline",
+    "equal": "equal weights",
+    "variance": "weights 1/variance",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One choice of an analyst.
+
+    Attributes
+    ----------
+    name : in words.
+    columns : of table ``Specifications``; one choice may fill two.
+    approaches : which have it.
+    words : what says one level, in Markdown.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    approaches: tuple[Approach, ...]
+    words: Callable[[Level], str]
+
+    def levels(self, table: pl.DataFrame) -> list[Level]:
+        """List what was chosen in the rows that have this choice, in order of first occurrence."""
+        rows = table.filter(pl.col("approach").cast(pl.String).is_in(self.approaches))
+        return rows.select(self.columns).unique(maintain_order=True).rows()
+
+    def at(self, level: Level) -> pl.Expr:
+        """Select the rows with one level."""
+        chosen = [
+            pl.col(name).eq_missing(pl.lit(value))
+            for name, value in zip(self.columns, level, strict=True)
+        ]
+        has_it = pl.col("approach").cast(pl.String).is_in(self.approaches)
+        return pl.all_horizontal(has_it, *chosen)
+
+
+def _counting(level: Level) -> str:
+    params, flops = map(str, level)
+    return f"{PARAMS[params]}, {FLOPS[flops]}"
+
+
+def _word(level: Level) -> str:
+    return WORDS[str(level[0])]
+
+
+def _schedule(level: Level) -> str:
+    (share,) = level
+    return f"from {100 * float(share):.0f} % of the schedule on" if share else "whole curves"
+
+
+def _window(level: Level) -> str:
+    (window,) = level
+    return f"{window} lowest of a budget" if window is not None else "all of a budget"
+
+
+def _outliers(level: Level) -> str:
+    (limit,) = level
+    return f"outliers beyond {limit:g} sd out" if limit is not None else "outliers kept"
+
+
+def _objective(level: Level) -> str:
+    objective, delta = level
+    return f"Huber, *δ* = {delta:g}" if objective == "huber" else "squares"
+
+
+def _dropped(level: Level) -> str:
+    (dropped,) = level
+    return f"{dropped} highest losses out" if dropped else "all final losses"
+
+
+EVERY: Final[tuple[Approach, ...]] = get_args(Approach)
+
+CHOICES: Final = (
+    Choice("Counting", ("params", "flops"), EVERY, _counting),
+    Choice("Loss", ("loss",), EVERY, _word),
+    Choice("Frontier", ("frontier",), ("envelope",), _word),
+    Choice("Edge", ("edge",), ("envelope", "kaplan"), _word),
+    Choice("Schedule", ("min_schedule_fraction",), ("envelope",), _schedule),
+    Choice("Curve", ("curve",), ("profiles",), _word),
+    Choice("Window", ("window",), ("profiles",), _window),
+    Choice("Outliers", ("outliers",), ("profiles",), _outliers),
+    Choice("Weights", ("weights",), ("profiles",), _word),
+    Choice("Objective", ("objective", "huber_delta"), ("parametric",), _objective),
+    Choice("High losses", ("drop_highest",), ("parametric",), _dropped),
+)
+"""Every choice, in the order in which readers meet them."""

@@ -1,0 +1,374 @@
+"""How much of the exponent is analysis: the specification curve in words and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Final, cast
+
+import polars as pl
+
+from isoflop.choices import CHOICES, EVERY
+from isoflop.report.inputs import IN_PROSE, NAMES
+from isoflop.report.numbers import NONE, fixed, interval, listed, percent, times
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from isoflop.choices import Choice, Level
+    from isoflop.estimates import Approach
+    from isoflop.reference import Reference
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Value
+
+HOFFMANN_COUNTS: Final[Level] = ("total", "6nd")
+KAPLAN_COUNTS: Final[Level] = ("nonembedding", "kaplan")
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far one choice moves a while all others stay: a matched shift.
+
+    Attributes
+    ----------
+    before, after : the two levels.
+    differences : a after less a before, one per pair of specifications that differ in nothing else.
+    """
+
+    approach: Approach
+    choice: Choice
+    before: Level
+    after: Level
+    differences: pl.Series
+
+    @property
+    def median(self) -> float:
+        """The matched shift: the median over the pairs."""
+        return float(cast("float", self.differences.median()))
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Smallest and largest difference."""
+        low, high = self.differences.min(), self.differences.max()
+        return float(cast("float", low)), float(cast("float", high))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where one approach's estimates of a lie."""
+
+    approach: Approach
+    headline: float | None
+    low: float
+    median: float
+    high: float
+    fitted: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Specifications that were refused for one reason, and what they have in common."""
+
+    number: int
+    common: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What the section says; numbers as readers see them."""
+
+    specifications: str
+    fitted: int
+    refused: int
+    refusals: tuple[Refused, ...]
+    low: str = ""
+    median: str = ""
+    high: str = ""
+    span: str = ""
+    gap: str = ""
+    span_of_gap: str = ""
+    middle: str = ""
+    from_hoffmann: str = ""
+    from_kaplan: str = ""
+    headlines: str = ""
+    reaching: str = ""
+    with_intervals: int = 0
+    hold_hoffmann: int = 0
+    hold_kaplan: int = 0
+    hold_both: int = 0
+    outside: int = 0
+    counted: str = ""
+    largest: str = ""
+    tables: tuple[Table, ...] = ()
+
+
+def analysis(inputs: ReportInputs) -> Analysis:
+    """Say what the specification curve shows."""
+    every = inputs.specifications
+    fitted = every.filter(pl.col("a").is_not_null())
+    common = Analysis(
+        specifications=times(every.height, "specification"),
+        fitted=fitted.height,
+        refused=every.height - fitted.height,
+        refusals=tuple(_refusals(every)),
+    )
+    if fitted.is_empty():
+        return common
+    hoffmann, kaplan = published_exponents(inputs.reference)
+    low, first, median, third, high = (
+        float(cast("float", fitted["a"].quantile(q, "linear"))) for q in (0.0, 0.25, 0.5, 0.75, 1.0)
+    )
+    moved = shifts(fitted)
+    spans = approach_spans(every)
+    ends = fitted.drop_nulls(["a_lo95", "a_hi95"])
+    holds = {name: _within(ends, value) for name, value in (("h", hoffmann), ("k", kaplan))}
+    above = int((fitted["a"] >= kaplan).sum())
+    return replace(
+        common,
+        low=fixed(low),
+        median=fixed(median),
+        high=fixed(high),
+        span=fixed(high - low, 2),
+        gap=fixed(kaplan - hoffmann, 2),
+        span_of_gap=fixed((high - low) / (kaplan - hoffmann), 1),
+        middle=interval(first, third, fixed),
+        from_hoffmann=_off(median, hoffmann),
+        from_kaplan=_off(median, kaplan),
+        headlines=listed([
+            f"{fixed(one.headline)} by {_prose(one.approach)}"
+            for one in spans
+            if one.headline is not None
+        ]),
+        reaching=times(above, "specification reaches", "specifications reach")
+        if above
+        else "no specification reaches",
+        with_intervals=ends.height,
+        hold_hoffmann=int(holds["h"].sum()),
+        hold_kaplan=int(holds["k"].sum()),
+        hold_both=int((holds["h"] & holds["k"]).sum()),
+        outside=ends.filter(~pl.col("a").is_between("a_lo95", "a_hi95")).height,
+        counted=_counted(fitted, kaplan - hoffmann),
+        largest=_largest(moved),
+        tables=(_span_table(spans), *([_shift_table(moved, spans)] if moved else [])),
+    )  # fmt: skip
+
+
+def published_exponents(reference: Reference) -> tuple[float, float]:
+    """Give Hoffmann's a, by the paper's approach 1, and Kaplan's."""
+    first = next(row for row in reference.hoffmann.exponents.rows if row.approach == "envelope")
+    return first.a, reference.kaplan.optimal_allocation.p_N
+
+
+def _within(ends: pl.DataFrame, value: float) -> pl.Series:
+    """Tell whose 95 % interval holds a value."""
+    return ends.select(pl.lit(value).is_between("a_lo95", "a_hi95").alias("holds"))["holds"]
+
+
+def _off(value: float, published: float) -> str:
+    """Say how far a value lies from a published one."""
+    distance = fixed(abs(value - published), 2)
+    return f"{distance} {'below' if value < published else 'above'}"
+
+
+def approach_spans(every: pl.DataFrame) -> list[Span]:
+    """Summarise each approach that gave an estimate."""
+    found = []
+    for approach in EVERY:
+        own = every.filter(pl.col("approach") == approach)
+        a = own["a"].drop_nulls()
+        if a.is_empty():
+            continue
+        headline = own.filter("headline")["a"].to_list()
+        low, median, high = (float(cast("float", a.quantile(q, "linear"))) for q in (0.0, 0.5, 1.0))
+        span = Span(
+            approach=approach,
+            headline=headline[0] if headline else None,
+            low=low,
+            median=median,
+            high=high,
+            fitted=len(a),
+            refused=own.height - len(a),
+        )
+        found.append(span)
+    return found
+
+
+def shifts(fitted: pl.DataFrame) -> list[Shift]:
+    """Find, per approach and choice, the two levels whose matched shift is largest.
+
+    Returns
+    -------
+    By approach, then by decreasing shift. A choice without two levels, or without a pair of
+    specifications that differ in it alone, has none.
+    """
+    found = []
+    for approach in EVERY:
+        own = fitted.filter(pl.col("approach") == approach)
+        moved = []
+        for choice in CHOICES:
+            pairs = combinations(choice.levels(own), 2)
+            between = [shift(own, approach, choice, *pair) for pair in pairs]
+            moved += sorted(filter(None, between), key=_size)[:1]
+        found += sorted(moved, key=_size)
+    return found
+
+
+def _size(moved: Shift) -> float:
+    return -abs(moved.median)
+
+
+def shift(
+    fitted: pl.DataFrame, approach: Approach, choice: Choice, before: Level, after: Level
+) -> Shift | None:
+    """Compare two levels of a choice over the specifications of an approach alike in all else."""
+    others = [name for one in CHOICES if one is not choice for name in one.columns]
+    own = fitted.filter(pl.col("approach") == approach)
+    first, second = (
+        own.filter(choice.at(level)).select(*others, pl.col("a").alias(name))
+        for level, name in ((before, "before"), (after, "after"))
+    )
+    pairs = first.join(second, on=others, how="inner", nulls_equal=True)
+    if pairs.is_empty():
+        return None
+    return Shift(approach, choice, before, after, pairs["after"] - pairs["before"])
+
+
+def _counted(fitted: pl.DataFrame, gap: float) -> str:
+    """Say what Kaplan's counting moves, where an approach was fitted under both."""
+    counting = CHOICES[0]
+    between = (shift(fitted, one, counting, HOFFMANN_COUNTS, KAPLAN_COUNTS) for one in EVERY)
+    return listed([
+        f"by {signed(moved.median)} in {_prose(moved.approach)} (the median of "
+        f"{times(len(moved.differences), 'pair')}; {percent(moved.median / gap)} of that distance)"
+        for moved in between
+        if moved is not None
+    ])  # fmt: skip
+
+
+def _largest(moved: list[Shift]) -> str:
+    """Name the first choice of each approach: they come by decreasing shift."""
+    first = {one.approach: one for one in reversed(moved)}
+    return "; ".join(
+        f"in {_prose(approach)} the choice of {one.choice.name.lower()} "
+        f"({one.choice.words(one.before)} → {one.choice.words(one.after)}: {signed(one.median)})"
+        for approach in EVERY
+        if (one := first.get(approach)) is not None
+    )
+
+
+def _prose(approach: Approach) -> str:
+    return IN_PROSE[approach].rstrip(",")
+
+
+def _refusals(every: pl.DataFrame) -> list[Refused]:
+    """Count the refusals by reason, the commonest first, and say what each concerns."""
+    refused = every.filter(pl.col("refused").is_not_null())
+    found = []
+    for (reason,), rows in refused.group_by("refused", maintain_order=True):
+        approaches = [one for one in EVERY if (rows["approach"] == one).any()]
+        common = [listed([NAMES[one] for one in approaches])]
+        for choice in CHOICES:
+            levels = choice.levels(rows)
+            if len(levels) == 1 and len(choice.levels(every)) > 1:
+                common.append(choice.words(levels[0]))
+        found.append(Refused(rows.height, ", ".join(common), str(reason)))
+    return sorted(found, key=lambda one: -one.number)
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign."""
+    rounded = round(value, 3)
+    return f"+{fixed(rounded)}" if rounded > 0 else fixed(rounded + 0.0)
+
+
+def _span_table(spans: list[Span]) -> Table:
+    """Tabulate where each approach's estimates lie."""
+    return Table(
+        key="specification-spans",
+        caption="The exponent *a* over all specifications, by approach.",
+        columns=(
+            Column("Approach", "left"), Column("Fitted"), Column("Refused"),
+            Column("*a* of its own settings"), Column("Lowest *a*"), Column("Median"),
+            Column("Highest"),
+        ),
+        rows=[
+            [
+                NAMES[one.approach], str(one.fitted), str(one.refused),
+                fixed(one.headline) if one.headline is not None else NONE,
+                fixed(one.low), fixed(one.median), fixed(one.high),
+            ]
+            for one in spans
+        ],
+        data_columns=("approach", "fitted", "refused", "a_headline", "a_lowest", "a_median",
+                      "a_highest"),
+        data=[
+            [one.approach, one.fitted, one.refused, one.headline, one.low, one.median, one.high]
+            for one in spans
+        ],
+    )  # fmt: skip
+
+
+def _shift_table(moved: list[Shift], spans: list[Span]) -> Table:
+    """Tabulate how far each choice moves each approach."""
+    width = {one.approach: one.high - one.low for one in spans}
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for one in moved:
+        before, after = one.choice.words(one.before), one.choice.words(one.after)
+        share = abs(one.median) / width[one.approach] if width[one.approach] > 0 else None
+        rows.append([
+            NAMES[one.approach], one.choice.name, f"{before} → {after}",
+            str(len(one.differences)), signed(one.median),
+            f"{signed(one.ends[0])} to {signed(one.ends[1])}",
+            percent(share) if share is not None else NONE,
+        ])  # fmt: skip
+        plain = [text.replace("*", "") for text in (before, after)]
+        data.append([
+            one.approach, one.choice.name, *plain, len(one.differences), one.median, *one.ends,
+            share,
+        ])  # fmt: skip
+    return Table(
+        key="specification-shifts",
+        caption="Matched shifts: how far *a* moves when one choice changes and all others stay, as "
+        "the median over all such pairs of specifications, with the smallest and the largest; of a "
+        "choice with several levels the two that differ most. The last column sets the size of the "
+        "shift against the distance between the approach’s lowest and highest *a*; the shares need "
+        "not add up, since choices work on each other.",
+        columns=(
+            Column("Approach", "left"), Column("Choice", "left"), Column("From → to", "left"),
+            Column("Pairs"), Column("Shift of *a*"), Column("Over the pairs"),
+            Column("Share of span"),
+        ),
+        rows=rows,
+        data_columns=("approach", "choice", "from", "to", "pairs", "shift", "smallest", "largest",
+                      "share_of_span"),
+        data=data,
+        classes=' .prose widths="0.9 0.8 2.2 0.4 0.6 1 0.6"',
+    )  # fmt: skip
+
+
+def specification_table(inputs: ReportInputs) -> Table:
+    """Lay out every specification; for the folder of tables, too long for a page."""
+    every = inputs.specifications
+    rows = []
+    for row in every.iter_rows(named=True):
+        own = [one for one in CHOICES if row["approach"] in one.approaches]
+        chosen = [one.words(tuple(row[name] for name in one.columns)) for one in own]
+        ends = (row["a_lo95"], row["a_hi95"])
+        rows.append([
+            str(row["specification"]), NAMES[row["approach"]], "; ".join(chosen),
+            fixed(row["a"]) if row["a"] is not None else "refused",
+            interval(*ends, fixed) if None not in ends else NONE,
+        ])  # fmt: skip
+    return Table(
+        key="specifications",
+        caption="Every specification.",
+        columns=(
+            Column("No."), Column("Approach", "left"), Column("Choices", "left"), Column("*a*"),
+            Column("95 %"),
+        ),
+        rows=rows,
+        data_columns=every.columns,
+        data=every.rows(),
+    )  # fmt: skip

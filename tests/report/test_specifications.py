@@ -1,0 +1,114 @@
+"""The section on the specification curve says what the table of specifications holds."""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from isoflop.choices import CHOICES
+from isoflop.report.numbers import fixed
+from isoflop.report.specifications import analysis, approach_spans, shift, shifts, signed
+from tests import example_sweep
+from tests.example_sweep import LAW, MOVED
+from tests.report.conftest import Rendered, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COUNTING, LOSS = CHOICES[:2]
+KAPLAN, HOFFMANN = ("nonembedding", "kaplan"), ("total", "6nd")
+
+
+def words(rendered: Rendered) -> str:
+    return " ".join(" ".join(rendered.page.words).split())
+
+
+def test_matched_shifts_are_those_that_were_made_up(rendered: Rendered) -> None:
+    found = {(one.approach, one.choice.name): one for one in shifts(rendered.inputs.specifications)}
+    for approach in ("envelope", "profiles", "parametric"):
+        one = found[approach, "Counting"]
+        assert (one.before, one.after) == (HOFFMANN, KAPLAN)
+        assert one.differences.to_list() == pytest.approx([MOVED[KAPLAN]] * 2)
+    assert found["kaplan", "Loss"].median == pytest.approx(MOVED["train"])
+    # one level only: nothing to compare
+    assert ("kaplan", "Counting") not in found
+    assert ("envelope", "Frontier") not in found
+
+
+def test_a_shift_compares_only_what_is_alike_in_all_else() -> None:
+    table = example_sweep.specifications().filter(pl.col("approach") == "envelope")
+    # without this row Kaplan's counting on eval losses has no partner
+    alone = table.filter(~((pl.col("params") == "total") & (pl.col("loss") == "eval")))
+    found = shift(alone, "envelope", COUNTING, HOFFMANN, KAPLAN)
+    assert found is not None
+    assert found.differences.to_list() == pytest.approx([MOVED[KAPLAN]])
+    both = (pl.col("params") == "total") & (pl.col("loss") == "train")
+    assert shift(alone.filter(~both), "envelope", COUNTING, HOFFMANN, KAPLAN) is None
+
+
+def test_the_text_counts_the_table(rendered: Rendered) -> None:
+    table = rendered.inputs.specifications
+    said = words(rendered).replace("\xa0", " ")
+    a = table["a"]
+    assert f"{table.height} specifications, of which {table.height} could be fitted" in said
+    span = f"runs from {fixed(a.min())} to {fixed(a.max())}, with a median of {fixed(a.median())}"
+    assert span in said
+    facts = analysis(rendered.inputs)
+    assert facts.hold_hoffmann == sum(abs(x - 0.5) <= 0.04 for x in a)
+    assert facts.hold_kaplan == facts.hold_both == facts.outside == 0
+    assert "no specification reaches 0.73" in said
+    share = f"{100 * MOVED[KAPLAN] / 0.23:.0f} % of that distance"
+    assert said.count(share) == 3
+    assert math.isclose(float(facts.gap), 0.23)
+
+
+def test_spans_name_the_headline(rendered: Rendered) -> None:
+    spans = approach_spans(rendered.inputs.specifications)
+    assert [one.headline for one in spans] == pytest.approx([LAW.a] * 3 + [LAW.a + 0.1])
+    assert [one.refused for one in spans] == [0] * 4
+    shown = rendered.page.tables["tbl-specification-spans"][1:]
+    assert [row[3] for row in shown] == [fixed(one.headline or 0.0) for one in spans]
+
+
+def test_every_specification_is_in_the_folder_of_tables(rendered: Rendered) -> None:
+    with (rendered.root / "tables/specifications.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    table = rendered.inputs.specifications
+    assert [float(row["a"]) for row in rows] == table["a"].to_list()
+    assert list(rows[0]) == table.columns
+    assert (rendered.root / "tables/specifications.tex").read_text().count("\\\\\n") == 1 + len(
+        rows
+    )
+    assert "tbl-specifications" not in rendered.page.tables
+
+
+def test_refusals_are_counted_with_their_reason(bare: Rendered) -> None:
+    said = words(bare).replace("\xa0", " ")
+    assert "Refused were 4 of the 14 specifications" in said
+    assert "4 (2 Profiles): profiles needs 3 budgets; made-up has 1." in said
+    assert {one.approach for one in shifts(bare.inputs.specifications.drop_nulls("a"))} == {
+        "envelope", "parametric", "kaplan",
+    }  # fmt: skip
+
+
+def test_a_sweep_that_allows_none_says_so(tmp_path: Path) -> None:
+    every = ("envelope", "profiles", "parametric", "kaplan")
+    none = render(tmp_path, refuse=every, hidden=("specifications",))
+    said = words(none).replace("\xa0", " ")
+    assert "14 specifications, of which 0 could be fitted" in said
+    assert "Nothing for specifications." in said
+    assert "Over all of them" not in said
+    assert "tbl-specification-shifts" not in none.page.tables
+    assert none.page.unbalanced == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.1004, "+0.100"), (-0.02, "\u22120.020"), (-1e-5, "0.000"), (0.0, "0.000")],
+)
+def test_differences_have_a_sign_unless_they_are_nothing(value: float, text: str) -> None:
+    assert signed(value) == text
