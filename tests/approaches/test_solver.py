@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from isoflop.approaches import solver
 from isoflop.approaches.kaplan import JointLaw
 from isoflop.approaches.parametric import fit_parametric
 from isoflop.approaches.resampling import resample
@@ -72,18 +73,28 @@ def test_derivatives_agree_with_differences(name: str) -> None:
         )
 
 
-def test_result_does_not_depend_on_the_company(epoch240: Observations) -> None:
+@pytest.mark.parametrize(("threads", "group", "elements"), [(1, 7, 1000), (2, 30, 5000), (3, 16, 1)])
+def test_result_does_not_depend_on_the_company(
+    epoch240: Observations,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    group: int,
+    elements: int,
+) -> None:
+    """Neither threads, nor groups, nor blocks, nor a problem's neighbours change a byte."""
     law = fit_parametric(epoch240, ParametricSettings(starts="coarse"), CountingSettings()).law
     log_loss = np.log(epoch240.loss)[None]
-    weights = RNG.integers(0, 4, (300, 240)).astype(np.float64)
-    starts = np.repeat([[0.6, -1.0, -1.0, 0.35, 0.37]], 300, axis=0)
-    whole = minimise(Problems(law.model, log_loss, weights, starts, 1e-3, *law.bounds()), threads=2)
-    for i in (0, 7, 299):
-        alone = minimise(
-            Problems(law.model, log_loss, weights[i : i + 1], starts[:1], 1e-3, *law.bounds())
-        )
-        assert alone.theta.tobytes() == whole.theta[i : i + 1].tobytes()
-        assert alone.objective[0] == whole.objective[i]
+    rng = np.random.default_rng(12)
+    weights = rng.integers(0, 4, (60, 240)).astype(np.float64)
+    starts = np.array([0.6, -1.0, -1.0, 0.35, 0.37]) + rng.normal(0.0, 0.1, (60, 5))
+    problems = Problems(law.model, log_loss, weights, starts, 1e-3, *law.bounds())
+    whole = minimise(problems, threads=1)
+    monkeypatch.setattr(solver, "GROUP", group)
+    monkeypatch.setattr(solver, "BLOCK_ELEMENTS", elements)
+    for rows in (slice(None), slice(7, 8), slice(40, 60)):
+        again = minimise(problems.block(rows), threads=threads)
+        for name in ("theta", "objective", "converged", "steps"):
+            assert getattr(again, name).tobytes() == getattr(whole, name)[rows].tobytes()
 
 
 def scipy_best(weights: np.ndarray, observations: Observations, starts: list[np.ndarray]) -> float:

@@ -1,12 +1,13 @@
 """Many small robust regressions at once: a damped Newton method, vectorised over problems.
 
 A quasi-Newton routine called once per start or draw spends its time in Python; here every step is
-taken for a whole block of problems. Second derivatives are exact, so the last digits come in a
-step or two where first-order methods crawl (Huber's delta is far below the residuals, so the
-objective is almost a sum of absolute values and its valleys are flat).
+taken for a whole group of problems, and the law is evaluated for a cacheful of them at a time.
+Second derivatives are exact, so the last digits come in a step or two where first-order methods
+crawl (Huber's delta is far below the residuals, so the objective is almost a sum of absolute values
+and its valleys are flat).
 
 Problems never mix: sums run along one problem's points, in one order. A problem's result is
-therefore the same in whatever block, on however many threads, it is solved.
+therefore the same in whatever group and block, on however many threads, it is solved.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 BLOCK_ELEMENTS: Final = 32_768
-"""Problems times points in one block: its dozen temporary arrays stay within a core's cache."""
+"""Problems times points evaluated at a time: a dozen temporary arrays stay within a cache."""
+GROUP: Final = 4096
+"""Problems that step together: the small matrices of so many are worth a call to NumPy."""
 FLAT: Final = 1e-10
 """Smallest curvature of the scaled Hessian that a step divides by."""
 
@@ -134,24 +137,24 @@ def minimise(
     problems : objectives, starts and bounds.
     tolerance : a problem ends when a full Newton step promises a relative gain below this.
     max_steps : largest number of steps, refused ones included.
-    threads : blocks solved at a time; all cores by default. It changes no byte of the result.
+    threads : groups solved at a time; all cores by default. It changes no byte of the result.
     """
-    n_points = max(problems.targets.shape[1], 1)
-    size = max(1, BLOCK_ELEMENTS // n_points)
-    blocks = [
-        problems.block(slice(start, start + size)) for start in range(0, len(problems.starts), size)
-    ] or [problems]  # no draws are asked for
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    n = len(problems.starts)
+    size = min(max(-(-n // threads), 1), GROUP)
+    groups = [problems.block(slice(start, start + size)) for start in range(0, n, size)] or [
+        problems
+    ]  # no draws are asked for
 
-    def solve(block: Problems) -> Solution:
-        return _Descent(block).run(tolerance, max_steps)
+    def solve(group: Problems) -> Solution:
+        return _Descent(group).run(tolerance, max_steps)
 
-    if threads == 1 or len(blocks) == 1:
-        parts = [solve(block) for block in blocks]
+    if len(groups) == 1 or threads == 1:
+        parts = [solve(group) for group in groups]
     else:
         with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(solve, blocks))
+            parts = list(pool.map(solve, groups))
     return Solution(
         np.concatenate([part.theta for part in parts]),
         np.concatenate([part.objective for part in parts]),
@@ -161,7 +164,7 @@ def minimise(
 
 
 class _Descent:
-    """The state of one block: where each problem stands, and what it knows there."""
+    """The state of one group: where each problem stands, and what it knows there."""
 
     def __init__(self, problems: Problems) -> None:
         self.problems = problems
@@ -172,18 +175,29 @@ class _Descent:
         self.scale = np.full((n, p), FLAT)
 
     def _evaluate(self, theta: Floats, rows: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
-        """Give objective, gradient and Hessian of some problems."""
+        """Give objective, gradient and Hessian of some problems, a block at a time."""
+        size = max(1, BLOCK_ELEMENTS // max(self.problems.targets.shape[1], 1))
+        n, p = theta.shape
+        objective, gradient, hessian = np.empty(n), np.empty((n, p)), np.empty((n, p, p))
+        for start in range(0, n, size):
+            block = slice(start, start + size)
+            objective[block], gradient[block], hessian[block] = self._at(theta[block], rows[block])
+        return objective, gradient, hessian
+
+    def _at(self, theta: Floats, rows: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+        """Give objective, gradient and Hessian of one block."""
         own = self.problems
         targets = own.targets if len(own.targets) == 1 else own.targets[rows]
         weights = own.weights if len(own.weights) == 1 else own.weights[rows]
         fitted, state = own.model.value(theta)
-        residual = targets - fitted
-        clipped = np.clip(residual, -own.delta, own.delta)
+        excess = fitted - targets
+        clipped = np.clip(excess, -own.delta, own.delta)
+        curvature = weights * (clipped == excess)
+        slope = weights * clipped
         # psi (r - psi/2) is r**2 / 2 inside delta and delta (|r| - delta / 2) outside
-        objective = np.vecdot(weights, clipped * (residual - 0.5 * clipped))
-        gradient, hessian = own.model.derivatives(
-            state, -weights * clipped, weights * (clipped == residual)
-        )
+        excess -= np.multiply(clipped, 0.5, out=clipped)
+        objective = np.vecdot(slope, excess)
+        gradient, hessian = own.model.derivatives(state, slope, curvature)
         return objective, gradient, hessian
 
     def run(self, tolerance: float, max_steps: int) -> Solution:

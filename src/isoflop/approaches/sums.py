@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,20 +51,17 @@ class SumOfPowers:
 
     def value(self, theta: Floats) -> tuple[Floats, list[Floats]]:
         """Give log L, and each term's share of L for the derivatives."""
-        shares = []
-        for term in self.terms:
-            level = theta[:, term.level, None]
-            if term.exponent is None:
-                shares.append(np.broadcast_to(np.exp(level), (len(theta), self.x.shape[1])))
-            else:
-                shares.append(
-                    np.exp(level - theta[:, term.exponent, None] * self.x[term.covariate])
-                )
-        total = shares[0].copy()
-        for share in shares[1:]:
-            total += share
+        shares = [self._term(term, theta) for term in self.terms]
+        total = reduce(np.add, shares)
         inverse = 1.0 / total
         return np.log(total), [share * inverse for share in shares]
+
+    def _term(self, term: Term, theta: Floats) -> Floats:
+        """Evaluate one power law, (problems, points); (problems, 1) for a constant."""
+        power: Floats = theta[:, term.level, None]
+        if term.exponent is not None:
+            power = power - theta[:, term.exponent, None] * self.x[term.covariate]
+        return np.asarray(np.exp(power))
 
     def derivatives(
         self, state: list[Floats], slope: Floats, curvature: Floats
@@ -72,35 +70,48 @@ class SumOfPowers:
 
         With p_k the shares and z_k the gradient of u_k, the gradient of log L is J = sum_k p_k z_k
         and its Hessian sum_k p_k z_k z_k' - J J'. So the Hessian asked for is
-        J' diag(curvature - slope) J + sum_k Z_k' diag(slope p_k) Z_k.
+        sum_kl Z_k' diag((curvature - slope) p_k p_l + [k = l] slope p_k) Z_l.
         """
         n, p = len(slope), self.n_parameters
-        hessian = np.zeros((n, p, p))
-        jacobian: dict[int, Floats] = {}
-        for term, share in zip(self.terms, state, strict=True):
-            _add(jacobian, term.level, share)
-            weighted = slope * share
-            hessian[:, term.level, term.level] += weighted.sum(axis=1)
-            if term.exponent is not None:
-                x = self.x[term.covariate]
-                _add(jacobian, term.exponent, -x * share)
-                cross = np.vecdot(weighted, x)
-                hessian[:, term.level, term.exponent] -= cross
-                hessian[:, term.exponent, term.level] -= cross
-                hessian[:, term.exponent, term.exponent] += np.vecdot(weighted * x, x)
+        gradient, hessian = np.zeros((p, n)), np.zeros((p, p, n))
         rest = curvature - slope
-        gradient = np.empty((n, p))
-        for i in range(p):
-            gradient[:, i] = np.vecdot(slope, jacobian[i])
-            scaled = rest * jacobian[i]
-            for j in range(i, p):
-                product = np.vecdot(scaled, jacobian[j])
-                hessian[:, i, j] += product
-                if j > i:
-                    hessian[:, j, i] += product
-        return gradient, hessian
+        pull, scaled, product = (np.empty_like(slope) for _ in range(3))
+        for k, share in enumerate(state):
+            np.multiply(slope, share, out=pull)
+            for i, z in self._columns[k]:
+                gradient[i] += np.vecdot(pull, z)
+            np.multiply(rest, share, out=scaled)
+            for other in range(k, len(state)):
+                np.multiply(scaled, state[other], out=product)
+                if other == k:
+                    product += pull
+                for i, j, z in self._pairs[k, other]:
+                    moment = np.vecdot(product, z)
+                    hessian[i, j] += moment
+                    if k != other or i != j:
+                        hessian[j, i] += moment
+        return gradient.T, hessian.transpose(2, 0, 1)
 
+    @cached_property
+    def _columns(self) -> list[list[tuple[int, Floats]]]:
+        """The columns of Z_k that are not zero, (points,) each, by parameter."""
+        ones = np.ones(self.x.shape[1])
+        return [
+            [(term.level, ones)]
+            + ([] if term.exponent is None else [(term.exponent, -self.x[term.covariate])])
+            for term in self.terms
+        ]
 
-def _add(columns: dict[int, Floats], index: int, values: Floats) -> None:
-    """Add to a column that may not have been begun."""
-    columns[index] = columns[index] + values if index in columns else values
+    @cached_property
+    def _pairs(self) -> dict[tuple[int, int], list[tuple[int, int, Floats]]]:
+        """The products of columns of Z_k and Z_l for k <= l, each pair of columns once."""
+        columns = self._columns
+        return {
+            (k, m): [
+                (i, j, y * z)
+                for at, (i, y) in enumerate(columns[k])
+                for j, z in columns[m][at if k == m else 0 :]
+            ]
+            for k in range(len(columns))
+            for m in range(k, len(columns))
+        }
