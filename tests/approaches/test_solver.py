@@ -73,7 +73,9 @@ def test_derivatives_agree_with_differences(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize(("threads", "group", "elements"), [(1, 7, 1000), (2, 30, 5000), (3, 16, 1)])
+@pytest.mark.parametrize(
+    ("threads", "group", "elements"), [(1, 7, 1000), (2, 30, 5000), (3, 16, 1)]
+)
 def test_result_does_not_depend_on_the_company(
     epoch240: Observations,
     monkeypatch: pytest.MonkeyPatch,

@@ -147,8 +147,8 @@ class EnvelopeFit:
     def _late(self, run: NDArray[np.intp], log_flops: Floats) -> NDArray[np.bool_]:
         """Tell which winners lie in the last 15 % of their own run."""
         end = np.full(self.observations.n_runs, -np.inf)
-        np.maximum.at(end, self.observations.run, np.log(self.observations.flops))
-        return np.asarray(log_flops >= end[run] + np.log(LATE))
+        np.maximum.at(end, self.observations.run, self.observations.flops)
+        return np.asarray(log_flops >= np.log(end[run]) + np.log(LATE))
 
     def _residual_sd(self) -> float:
         """Spread of log N of the winners about the power law."""

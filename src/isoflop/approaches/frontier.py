@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 BLOCK: Final = 64
-"""Subsets handled at a time: 64 rows of 1,500 places stay in the cache."""
+"""Subsets (or places) handled at a time: 64 rows of 1,500 places stay in the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,21 +133,23 @@ def grid_curves(
     ----------
     Hoffmann et al. 2022, section 3.1: 1,500 logarithmically spaced FLOP values.
     """
-    x = np.log(observations.flops if abscissa is None else abscissa)
-    places = np.linspace(x.min(), x.max(), n_places)
+    along = observations.flops if abscissa is None else abscissa
+    places = np.linspace(np.log(along.min()), np.log(along.max()), n_places)
     loss = np.full((observations.n_runs, n_places), np.inf)
     log_tokens = np.zeros_like(loss)
     bounds = np.searchsorted(observations.run, np.arange(observations.n_runs + 1))
     for run, (start, stop) in enumerate(pairwise(bounds)):
         if start == stop:
             continue
+        # logs of one curve at a time: of 1e8 points each array takes 0.8 GB
         curve = slice(start, stop)
-        inside = (places >= x[start]) & (places <= x[stop - 1])
-        loss[run, inside] = np.interp(places[inside], x[curve], observations.loss[curve])
-        log_tokens[run, inside] = np.interp(
-            places[inside], x[curve], np.log(observations.tokens[curve])
-        )
-    order = np.argsort(loss, axis=0, kind="stable").astype(np.int32)
+        x = np.log(along[curve], dtype=np.float64)
+        inside = (places >= x[0]) & (places <= x[-1])
+        loss[run, inside] = np.interp(places[inside], x, observations.loss[curve])
+        log_tokens[run, inside] = np.interp(places[inside], x, np.log(observations.tokens[curve]))
+    order = np.empty(loss.shape, dtype=np.int32)
+    for i in range(0, n_places, BLOCK):
+        order[:, i : i + BLOCK] = np.argsort(loss[:, i : i + BLOCK], axis=0, kind="stable")
     return GridCurves(places, np.log(observations.run_params), log_tokens, loss, order)
 
 

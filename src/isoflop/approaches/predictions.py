@@ -128,7 +128,7 @@ def predict_optima(
 
 def _picks(kept: NDArray[np.intp], targets: int, cases: int, seed: int) -> NDArray[np.intp]:
     """Pick one case for each draw and target."""
-    uniform = uniforms(int(kept.max(initial=-1)) + 1, targets, seed, NOISE_STREAM)[kept]
+    uniform = uniforms(range(int(kept.max(initial=-1)) + 1), targets, seed, NOISE_STREAM)[kept]
     return (uniform * cases).astype(np.intp)
 
 
