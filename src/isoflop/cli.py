@@ -230,10 +230,19 @@ def build_losses_command(
     """Select, smooth and thin the losses that every approach fits."""
     from isoflop.config import LossesSettings, settings_from
     from isoflop.losses import build_losses
-    from isoflop.tables import Curves, Files, LeftOut, Losses, Runs, read_table, write_table
+    from isoflop.tables import (
+        Curves,
+        Files,
+        LeftOut,
+        Losses,
+        Runs,
+        read_table,
+        scan_table,
+        write_table,
+    )
 
     built = build_losses(
-        read_table(curves, Curves),
+        scan_table(curves, Curves),
         read_table(runs, Runs),
         read_table(files, Files),
         settings_from(settings, "losses", LossesSettings),

@@ -279,6 +279,26 @@ def read_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
     return validated(frame, schema, source=str(path))
 
 
+def scan_table(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:
+    """Open a Parquet table too large to read whole; check its columns, not yet its rows.
+
+    Whoever collects a part of it checks that part with `validated`.
+
+    Raises
+    ------
+    TableError : there is no such file, it is no Parquet, or it lacks columns.
+    """
+    try:
+        scanned = pl.scan_parquet(path)
+        head = scanned.head(0).collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TableError(
+            f"{path}: cannot be read as a '{schema.__name__}' table: {error}"
+        ) from error
+    validated(head, schema, source=str(path))
+    return scanned
+
+
 def write_table(frame: pl.DataFrame, schema: type[Schema], path: Path) -> None:
     """Check a table and write it as Parquet, under a temporary name first.
 

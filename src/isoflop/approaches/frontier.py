@@ -146,7 +146,9 @@ def grid_curves(
         x = np.log(along[curve], dtype=np.float64)
         inside = (places >= x[0]) & (places <= x[-1])
         loss[run, inside] = np.interp(places[inside], x, observations.loss[curve])
-        log_tokens[run, inside] = np.interp(places[inside], x, np.log(observations.tokens[curve]))
+        log_tokens[run, inside] = np.interp(
+            places[inside], x, np.log(observations.tokens[curve], dtype=np.float64)
+        )
     order = np.empty(loss.shape, dtype=np.int32)
     for i in range(0, n_places, BLOCK):
         order[:, i : i + BLOCK] = np.argsort(loss[:, i : i + BLOCK], axis=0, kind="stable")

@@ -7,16 +7,17 @@ early keeps its curve, but its last loss is no final loss.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import polars as pl
 
 from isoflop.losses.smoothing import effective_tokens, smooth, spikes
-from isoflop.tables import LeftOut, Losses, validated
+from isoflop.tables import Curves, LeftOut, Losses, validated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from isoflop.config import LossesSettings
 
@@ -25,6 +26,11 @@ Kind = Literal["eval", "train"]
 FLOPS: Final = (
     "flops_6nd", "flops_kaplan", "flops_hoffmann", "flops_attention", "flops_logged",
 )  # fmt: skip
+
+LIVE: Final = ~pl.col("superseded") & (pl.col("tokens") > 0)
+"""Points that no restart replaced, and that lie after a run's first step."""
+POINTS_AT_ONCE: Final = 2_000_000
+"""Points of curves in memory at a time: about 0.3 GB, and as much again while they are sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +62,17 @@ class BuiltLosses:
 
 
 def build_losses(
-    curves: pl.DataFrame, runs: pl.DataFrame, files: pl.DataFrame, settings: LossesSettings
+    curves: pl.DataFrame | pl.LazyFrame,
+    runs: pl.DataFrame,
+    files: pl.DataFrame,
+    settings: LossesSettings,
 ) -> BuiltLosses:
     """Select, smooth and thin the losses of a sweep.
 
     Parameters
     ----------
-    curves, runs, files : the tables of ingest.
+    curves, runs, files : the tables of ingest. Of curves that are scanned only some millions of
+        points are in memory at a time.
     settings : section `losses` of config.yaml.
 
     Returns
@@ -72,18 +82,16 @@ def build_losses(
     """
     left_out = _left_out_files(files)
     candidates = []
-    live = curves.filter(~pl.col("superseded") & (pl.col("tokens") > 0)).sort(
-        "run", "segment", "step"
-    )
-    by_run = live.partition_by("run", as_dict=True, maintain_order=True)
+    scanned = curves.lazy()
+    counts = _counts(scanned)
     for run in runs.sort("run").iter_rows(named=True):
-        points = by_run.get((run["run"],), live.clear())
+        candidate = _Candidate(run, *counts.get(run["run"], (0, 0, 0)))
         if (why := _unusable(run)) is not None:
-            left_out.append(_left_out(run, points.height, why))
+            left_out.append(_left_out(run, candidate.points, why))
         else:
-            candidates.append(_Candidate(run, points))
+            candidates.append(candidate)
     source = _choose(candidates, settings)
-    losses, dropped = _table(candidates, source, settings)
+    losses, dropped = _table(candidates, scanned, source, settings)
     left_out += dropped
     left_schema = {name: column.dtype for name, column in LeftOut.columns().items()}
     missing = pl.DataFrame(left_out, schema=left_schema).sort("stage", "item", "reason")
@@ -92,26 +100,30 @@ def build_losses(
         left_out=validated(missing, LeftOut, source="left_out"),
         source=source,
         other_kind=validated(
-            _other_kind(candidates, losses, source, settings), Losses, source="other_kind"
+            _other_kind(candidates, scanned, losses, source, settings), Losses, source="other_kind"
         ),
     )
 
 
 def _table(
-    candidates: Sequence[_Candidate], kind: Kind, settings: LossesSettings
+    candidates: Sequence[_Candidate], curves: pl.LazyFrame, kind: Kind, settings: LossesSettings
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """Build the losses of one kind, and say what of the runs is left out."""
     schema = {name: column.dtype for name, column in Losses.columns().items()}
     pieces, left_out = [pl.DataFrame(schema=schema)], []
-    for candidate in candidates:
-        built, dropped = _points(candidate, kind, settings)
+    for candidate, points in _with_points(candidates, curves):
+        built, dropped = _points(candidate, points, kind, settings)
         left_out += dropped
         pieces.append(built)
     return pl.concat(pieces).sort("run", "tokens"), left_out
 
 
 def _other_kind(
-    candidates: Sequence[_Candidate], losses: pl.DataFrame, source: Kind, settings: LossesSettings
+    candidates: Sequence[_Candidate],
+    curves: pl.LazyFrame,
+    losses: pl.DataFrame,
+    source: Kind,
+    settings: LossesSettings,
 ) -> pl.DataFrame:
     """Build the losses of the kind that was not taken.
 
@@ -121,7 +133,7 @@ def _other_kind(
     other: Kind = "train" if source == "eval" else "eval"
     own = set(losses["run"])
     among = [candidate for candidate in candidates if candidate.run["run"] in own]
-    table, _ = _table(among, other, settings)
+    table, _ = _table(among, curves, other, settings)
     finals = [set(frame.filter("is_final")["run"]) for frame in (losses, table)]
     whole = set(table["run"]) == own and finals[0] == finals[1]
     return table if whole and _suffices(_counting(among), other, settings) else table.clear()
@@ -129,18 +141,49 @@ def _other_kind(
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A run that may be fitted, with its points that no restart replaced."""
+    """A run that may be fitted, and how many points it has that no restart replaced."""
 
     run: Mapping[str, Any]
-    points: pl.DataFrame
+    points: int
+    evals: int
+    trains: int
 
     def count(self, kind: Kind) -> int:
-        return self.points.height - int(self.points[f"{kind}_loss"].null_count())
+        return self.evals if kind == "eval" else self.trains
 
     def schedule_fraction(self, tokens: float) -> float | None:
         """Share of the schedule done at D; None where the schedule has no length."""
         horizon = self.run["schedule_tokens"]
         return tokens / horizon if horizon else None
+
+
+def _counts(curves: pl.LazyFrame) -> dict[str, tuple[int, int, int]]:
+    """Count each run's points, evaluations and training losses."""
+    counted = (
+        curves.filter(LIVE)
+        .group_by("run")
+        .agg(pl.len(), pl.col("eval_loss").count(), pl.col("train_loss").count())
+    )
+    rows = counted.collect(engine="streaming").iter_rows()
+    return {run: (points, evals, trains) for run, points, evals, trains in rows}
+
+
+def _with_points(
+    candidates: Sequence[_Candidate], curves: pl.LazyFrame
+) -> Iterator[tuple[_Candidate, pl.DataFrame]]:
+    """Read the candidates' points, some millions at a time, in the order of the candidates."""
+    before = np.cumsum([0] + [candidate.points for candidate in candidates])
+    batches = groupby(range(len(candidates)), key=lambda i: before[i] // POINTS_AT_ONCE)
+    for _, members in batches:
+        own = [candidates[i] for i in members]
+        first, last = own[0].run["run"], own[-1].run["run"]
+        # a range and not a list of runs: row groups outside it are not read
+        read = curves.filter(pl.col("run").is_between(pl.lit(first), pl.lit(last))).collect()
+        table = validated(read, Curves, source=f"curves of runs {first} to {last}")
+        live = table.filter(LIVE).sort("run", "segment", "step")
+        by_run = live.partition_by("run", as_dict=True)
+        for candidate in own:
+            yield candidate, by_run.get((candidate.run["run"],), live.clear())
 
 
 def _left_out_files(files: pl.DataFrame) -> list[dict[str, Any]]:
@@ -210,12 +253,12 @@ def _suffices(candidates: Sequence[_Candidate], kind: Kind, settings: LossesSett
 
 
 def _points(
-    candidate: _Candidate, source: Kind, settings: LossesSettings
+    candidate: _Candidate, points: pl.DataFrame, source: Kind, settings: LossesSettings
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """Build one run's rows of `Losses`, and say what of it is left out."""
     run = candidate.run
     dropped = []
-    points = candidate.points.filter(pl.col(f"{source}_loss").is_not_null())
+    points = points.filter(pl.col(f"{source}_loss").is_not_null())
     if source == "train" and settings.spike_sigmas is not None:
         marked = spikes(points["train_loss"].to_numpy(), sigmas=settings.spike_sigmas)
         if marked.any():
@@ -224,7 +267,7 @@ def _points(
             points = points.filter(~pl.Series(marked))
     points = _one_per_tokens(points, f"{source}_loss")
     if points.is_empty():
-        dropped.append(_left_out(run, candidate.points.height, f"it has no {source} loss"))
+        dropped.append(_left_out(run, candidate.points, f"it has no {source} loss"))
         return _rows(run, points, source), dropped
     if source == "train" and settings.smoothing > 0:
         points = _smoothed(points, settings.smoothing)
@@ -254,6 +297,8 @@ def _not_final(run: Mapping[str, Any], fraction: float | None, settings: LossesS
 
 def _one_per_tokens(points: pl.DataFrame, loss: str) -> pl.DataFrame:
     """Average points at equal D (digitised curves have them), in order of D."""
+    if (points["tokens"].diff() > 0).all():
+        return points
     others = [name for name in points.columns if name not in ("tokens", loss)]
     return (
         points.group_by("tokens")
