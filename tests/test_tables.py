@@ -15,12 +15,14 @@ from isoflop.tables import (
     Specifications,
     TableError,
     read_table,
+    scan_table,
     units,
     validated,
     write_table,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import dataframely as dy
@@ -103,9 +105,22 @@ def test_nan_never_enters_a_table(value: float) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"no parquet"])
-def test_unreadable_table_is_named(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("opened", [read_table, scan_table])
+def test_unreadable_table_is_named(
+    tmp_path: Path, content: bytes | None, opened: Callable[..., object]
+) -> None:
     path = tmp_path / "a.parquet"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(TableError, match=r"a\.parquet: cannot be read as a 'LeftOut' table"):
-        read_table(path, LeftOut)
+        opened(path, LeftOut)
+
+
+def test_scanned_table_has_its_columns_checked_and_its_rows_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    row = {"sweep": "s", "stage": "ingest", "item": "x", "points": -1, "reason": "r"}
+    pl.DataFrame([row]).write_parquet(path)
+    assert scan_table(path, LeftOut).collect().height == 1
+    pl.DataFrame([row]).drop("reason").write_parquet(path)
+    with pytest.raises(TableError, match=r"(?s)a\.parquet: not a valid 'LeftOut' table.*reason"):
+        scan_table(path, LeftOut)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +55,21 @@ def test_curves_are_interpolated_in_log_flops(sweep: Observations) -> None:
     np.testing.assert_allclose(
         curves.log_tokens[run, there], places - np.log(6.0 * sweep.run_params[run]), rtol=1e-9
     )
+
+
+def test_curves_may_be_single_precision(sweep: Observations) -> None:
+    """Of a large sweep the points are held in half the memory, and logs are still taken in full."""
+    single = replace(
+        sweep,
+        **{name: getattr(sweep, name).astype(np.float32) for name in ("tokens", "flops", "loss")},
+    )
+    curves, expected = grid_curves(single, 300), grid_curves(sweep, 300)
+    assert curves.places.dtype == curves.log_tokens.dtype == np.float64
+    np.testing.assert_allclose(curves.places, expected.places, atol=1e-6)
+    both = np.isfinite(curves.loss) & np.isfinite(expected.loss)
+    assert both.sum() > 0.99 * np.isfinite(expected.loss).sum()
+    np.testing.assert_allclose(curves.loss[both], expected.loss[both], rtol=1e-6)
+    np.testing.assert_allclose(curves.log_tokens[both], expected.log_tokens[both], atol=1e-6)
 
 
 @given(seed=SEEDS, n=st.integers(4, 60))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from isoflop.approaches import resampling
 from isoflop.approaches.parametric import fit_parametric
 from isoflop.approaches.profiles import fit_profiles
 from isoflop.approaches.resampling import resample
@@ -53,6 +54,17 @@ def test_draw_i_depends_on_seed_and_i_alone(fitted: ParametricFit) -> None:
     generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([4, 3])))
     first = int(generator.random(35)[0] * 7)
     assert many[3, first] >= 1
+
+
+@pytest.mark.parametrize("scheme", ["runs", "subsample"])
+def test_draws_do_not_depend_on_the_blocks(
+    fitted: ParametricFit, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    settings = BootstrapSettings.model_validate({"draws": 23, "scheme": scheme})
+    whole = resample(fitted, settings).weights
+    for block in (1, 7):
+        monkeypatch.setattr(resampling, "BLOCK", block)
+        np.testing.assert_array_equal(resample(fitted, settings).weights, whole)
 
 
 def test_subsamples_keep_the_share_of_each_stratum_once(fitted: ParametricFit) -> None:

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from isoflop.cli import main
 from isoflop.config import LossesSettings
 from isoflop.losses import BuiltLosses, build_losses
-from isoflop.tables import Curves, Files, LeftOut, Losses, Runs, write_table
+from isoflop.losses import build as build_module
+from isoflop.tables import (
+    Curves,
+    Files,
+    LeftOut,
+    Losses,
+    Runs,
+    TableError,
+    scan_table,
+    write_table,
+)
 from tests.ingest.samples import (
     TOKENS_PER_STEP,
     eval_line,
@@ -179,6 +189,31 @@ def test_order_of_rows_changes_nothing(seed: int, tmp_path_factory: pytest.TempP
         again = build_losses(*shuffled, LossesSettings(loss=loss))
         assert again.losses.equals(expected.losses)
         assert again.left_out.equals(expected.left_out)
+
+
+@pytest.mark.parametrize("at_once", [1, 35, 10_000])
+def test_curves_read_in_batches_give_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    names = [f"r{i}" for i in range(6)]
+    tables = sweep(tmp_path / "s", {n: run_lines(n, steps=30) for n in names})
+    curves = tables.curves.filter(pl.col("run") != "r3")  # a run without points
+    expected = build_losses(curves, tables.runs, tables.files, DEFAULT)
+    assert expected.losses["run"].n_unique() == 5
+    monkeypatch.setattr(build_module, "POINTS_AT_ONCE", at_once)
+    path = tmp_path / "curves.parquet"
+    curves.write_parquet(path, row_group_size=17)
+    again = build_losses(scan_table(path, Curves), tables.runs, tables.files, DEFAULT)
+    assert again.losses.equals(expected.losses)
+    assert again.left_out.equals(expected.left_out)
+
+
+def test_rows_of_a_scanned_table_are_checked(tmp_path: Path) -> None:
+    tables = sweep(tmp_path / "s", {n: run_lines(n, steps=30) for n in ("a", "b")})
+    path = tmp_path / "curves.parquet"
+    pl.concat([tables.curves, tables.curves[-1:]]).write_parquet(path)
+    with pytest.raises(TableError, match=r"(?s)curves of runs a to b.*primary_key"):
+        build_losses(scan_table(path, Curves), tables.runs, tables.files, DEFAULT)
 
 
 @pytest.mark.parametrize("most", [2, 3, 7, 100])

@@ -134,7 +134,8 @@ def grid_curves(
     Hoffmann et al. 2022, section 3.1: 1,500 logarithmically spaced FLOP values.
     """
     along = observations.flops if abscissa is None else abscissa
-    places = np.linspace(np.log(along.min()), np.log(along.max()), n_places)
+    low, high = np.log([along.min(), along.max()], dtype=np.float64)
+    places = np.linspace(low, high, n_places)
     loss = np.full((observations.n_runs, n_places), np.inf)
     log_tokens = np.zeros_like(loss)
     bounds = np.searchsorted(observations.run, np.arange(observations.n_runs + 1))
