@@ -9,6 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
 def machine() -> str:
     """Say what ran the benchmark, without naming it."""
     model = platform.processor() or platform.machine()
@@ -16,8 +20,7 @@ def machine() -> str:
     if info.exists():
         model = next(iter(re.findall(r"model name\s*: (.+)", info.read_text())), model)
     tools = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "polars"))
-    cores = len(os.sched_getaffinity(0))
-    return f"{model}, {cores} cores, Python {platform.python_version()}, {tools}."
+    return f"{model}, {cores()} cores, Python {platform.python_version()}, {tools}."
 
 
 def table(header: str, rows: list[list[str]]) -> str:
