@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--steps", type=int, default=10_000)
-    parser.add_argument("--folder", type=Path, help="where the tables go; by default a temporary")
+    parser.add_argument("--folder", type=Path, help="where tables go, and are reused")
     parser.add_argument("--markdown", type=Path, help="page whose section to replace")
     parser.add_argument("--only", nargs="*", choices=TASKS, default=list(TASKS))
     parser.add_argument("--task", help=argparse.SUPPRESS)
@@ -57,7 +57,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="isoflop-") as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        if not set(options.only) <= {"raw-float32", "raw-float64"}:
+        needed = not set(options.only) <= {"raw-float32", "raw-float64"}
+        if needed and not (folder / "files.parquet").exists():
             child("write-curves", options, folder)
         rows = [line(name, child(name, options, folder)) for name in options.only]
     text = page.table("task | input | wall s | peak GB", rows)
@@ -68,7 +69,8 @@ def main() -> None:
             f"Made by `{command}`: {options.runs:,} runs of {options.steps:,} steps, each task in "
             "a process of its own. The peak is its largest resident set, with Python, the "
             f"libraries and the input; 1 GB is 1e9 bytes. {DRAWS['arrays']} draws from the arrays, "
-            f"{DRAWS['table']:,} from the tables."
+            f"{DRAWS['table']:,} from the tables; intervals are percentiles, without the hundreds "
+            "of further sweeps that calibration simulates."
         )
         text = f"{about}\n\n{page.machine()}\n\n{text}"
         page.write_section(options.markdown, "Memory", text)
@@ -123,7 +125,8 @@ def fit_arrays(runs: int, steps: int, dtype: str) -> str:
     from isoflop.estimates import provenance
 
     observations = arrays(runs, steps, dtype)
-    settings = ApproachesSettings(bootstrap=BootstrapSettings(draws=DRAWS["arrays"]))
+    bootstrap = BootstrapSettings(draws=DRAWS["arrays"], interval="percentile")
+    settings = ApproachesSettings(bootstrap=bootstrap)
     estimate, draws = fit_approach(
         observations,
         "envelope",
@@ -272,9 +275,11 @@ def build(folder: Path) -> str:
 
 
 def fit_table(folder: Path, approach: str) -> str:
+    bootstrap = {"draws": DRAWS["table"], "interval": "percentile"}
     command(
         *("fit-approach", "--approach", approach, "--sweep", "simulated"),
-        *("--settings", "config.yaml", "--losses", folder / "losses.parquet", "--threads", "1"),
+        *("--settings", json.dumps({"bootstrap": bootstrap}), "--threads", "1"),
+        *("--losses", folder / "losses.parquet"),
         *("--estimate", folder / f"{approach}.json", "--draws", folder / f"{approach}.parquet"),
     )
     refused = json.loads((folder / f"{approach}.json").read_text()).get("refused")
