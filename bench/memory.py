@@ -270,6 +270,7 @@ def build(folder: Path) -> str:
         *("build-losses", "--sweep", "simulated", "--settings", "config.yaml"),
         *(word for key in inputs for word in (f"--{key}", folder / f"{key}.parquet")),
         *("--losses", folder / "losses.parquet", "--left-out", folder / "left_out.parquet"),
+        *("--other-kind", folder / "other_kind.parquet"),
     )
     return on_disk(folder / "curves.parquet")
 
