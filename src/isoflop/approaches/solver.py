@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import numpy as np
 
@@ -103,21 +103,32 @@ class Problems:
     lower: Floats
     upper: Floats
 
-    def block(self, rows: slice) -> Problems:
+    def block(self, rows: slice) -> Self:
         """Take some of the problems."""
         return self.pick(rows, self.starts[rows])
 
-    def pick(self, rows: slice | NDArray[np.intp], starts: Floats) -> Problems:
+    def pick(self, rows: slice | NDArray[np.intp], starts: Floats) -> Self:
         """Take some of the problems, perhaps more than once, with other starts."""
-        return Problems(
-            self.model,
-            self.targets if len(self.targets) == 1 else self.targets[rows],
-            self.weights if len(self.weights) == 1 else self.weights[rows],
-            starts,
-            self.delta,
-            self.lower,
-            self.upper,
+        return replace(
+            self,
+            targets=self.targets if len(self.targets) == 1 else self.targets[rows],
+            weights=self.weights if len(self.weights) == 1 else self.weights[rows],
+            starts=starts,
         )
+
+    def evaluate(self, theta: Floats, rows: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+        """Give objective, gradient and Hessian of some of the problems."""
+        targets = self.targets if len(self.targets) == 1 else self.targets[rows]
+        weights = self.weights if len(self.weights) == 1 else self.weights[rows]
+        fitted, state = self.model.value(theta)
+        residual = targets - fitted
+        clipped = np.clip(residual, -self.delta, self.delta)
+        # psi (r - psi/2) is r**2 / 2 inside delta and delta (|r| - delta / 2) outside
+        objective = np.vecdot(weights, clipped * (residual - 0.5 * clipped))
+        gradient, hessian = self.model.derivatives(
+            state, -weights * clipped, weights * (clipped == residual)
+        )
+        return objective, gradient, hessian
 
 
 def minimise(
@@ -168,23 +179,8 @@ class _Descent:
         self.theta = np.clip(problems.starts, problems.lower, problems.upper)
         n, p = self.theta.shape
         self.damping = np.full(n, 1e-3)
-        self.objective, self.gradient, self.hessian = self._evaluate(self.theta, np.arange(n))
+        self.objective, self.gradient, self.hessian = problems.evaluate(self.theta, np.arange(n))
         self.scale = np.full((n, p), FLAT)
-
-    def _evaluate(self, theta: Floats, rows: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
-        """Give objective, gradient and Hessian of some problems."""
-        own = self.problems
-        targets = own.targets if len(own.targets) == 1 else own.targets[rows]
-        weights = own.weights if len(own.weights) == 1 else own.weights[rows]
-        fitted, state = own.model.value(theta)
-        residual = targets - fitted
-        clipped = np.clip(residual, -own.delta, own.delta)
-        # psi (r - psi/2) is r**2 / 2 inside delta and delta (|r| - delta / 2) outside
-        objective = np.vecdot(weights, clipped * (residual - 0.5 * clipped))
-        gradient, hessian = own.model.derivatives(
-            state, -weights * clipped, weights * (clipped == residual)
-        )
-        return objective, gradient, hessian
 
     def run(self, tolerance: float, max_steps: int) -> Solution:
         """Step until every problem has converged, leaving finished ones alone."""
@@ -230,7 +226,7 @@ class _Descent:
 
     def _accept(self, rows: NDArray[np.intp], trial: Floats) -> None:
         """Take the steps that go down; damp the others more."""
-        objective, gradient, hessian = self._evaluate(trial, rows)
+        objective, gradient, hessian = self.problems.evaluate(trial, rows)
         down = objective <= self.objective[rows]
         taken = rows[down]
         self.theta[taken] = trial[down]
