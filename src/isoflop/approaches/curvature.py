@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PER_DECADE: Final = 2.0 * math.log(10.0)
 """log N = ... + c (log C)**2 has the slope a = ... + 2 c log C, which changes by this times c."""
 
+FLAT: Final = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
@@ -77,16 +79,16 @@ def slopes(log_flops: Floats, log_params: Floats, weights: Floats, edges: Floats
     part = np.clip(np.searchsorted(edges, log_flops, side="right") - 1, 0, len(edges) - 2)
     columns = []
     for k in range(len(edges) - 1):
-        own = part == k
-        kept = own.any(axis=0)
-        x, inside = log_flops[:, kept], own[:, kept]
-        line = fit_lines(
-            x,
-            log_params[:, kept],
-            weights[:, kept] * inside,
-            centre=0.5 * (edges[k] + edges[k + 1]),
-        )
-        columns.append(line.slope)
+        centre = 0.5 * float(edges[k] + edges[k + 1])
+        if len(part) == 1:
+            # places in order: a slice keeps rows contiguous, and so their sums the same
+            places = slice(*np.searchsorted(part[0], [k, k + 1]))
+            x, y, kept = (v[:, places] for v in (log_flops, log_params, weights))
+        else:
+            x, y, kept = log_flops, log_params, weights * (part == k)
+        line = fit_lines(x, y, kept, centre=centre)
+        # one size that wins throughout has a slope of zero, not of the sums' rounding
+        columns.append(np.where(np.abs(line.slope) < FLAT, 0.0, line.slope))
     return np.stack(columns, axis=-1)
 
 
