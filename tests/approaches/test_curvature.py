@@ -138,7 +138,9 @@ def test_too_few_points_give_none() -> None:
 
 
 def estimate(observations: Observations, approach: Approach) -> dict[str, Any]:
-    settings = ApproachesSettings.model_validate({"bootstrap": {"draws": 200}})
+    settings = ApproachesSettings.model_validate(
+        {"bootstrap": {"draws": 200, "interval": "percentile"}}
+    )
     outcome, _ = fit_approach(
         observations, approach, settings, sweep="s", budgets=[], provenance=PROVENANCE
     )

@@ -238,8 +238,8 @@ def test_published_exponents_are_tested(rendered: Rendered) -> None:
     assert " ".join(rows[0][6].split()) == "1.3 × 10−87"
     assert [row[5] for row in rows] == ["2", "2", "1"]
     words = " ".join(" ".join(rendered.page.words).split())
-    assert "these runs reject Hoffmann, as printed." in words
-    assert "do not tell their own exponents from Besiroglu and equal scaling" in words
+    assert "these runs reject Hoffmann’s printed exponents." in words
+    assert "do not tell their own exponents from Besiroglu’s exponents and equal scaling" in words
 
 
 def test_the_bend_is_said_with_its_direction_or_why_not(rendered: Rendered) -> None:

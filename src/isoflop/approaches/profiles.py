@@ -244,6 +244,11 @@ class ProfilesFit:
         )
         return np.asarray(inverse / inverse.mean())
 
+    @cached_property
+    def profiles(self) -> list[dict[str, Any]]:
+        """Each budget's points, curve and minimum, or why it has none."""
+        return [self._profile(i) for i in range(len(self.groups))]
+
     def diagnostics(self) -> dict[str, Any]:
         """Give each budget's points, curve and minimum; keys in docs/approaches.md."""
         akima = self.settings.curve == "akima"
@@ -255,7 +260,7 @@ class ProfilesFit:
             else "least squares, a parabola per budget",
             **self._account,
             "line": self._line(),
-            "profiles": [self._profile(i) for i in range(len(self.groups))],
+            "profiles": self.profiles,
             "left_out": list(self.left_out),
         }
 
@@ -363,7 +368,7 @@ class ProfilesFit:
         accepted = self.valleys.accepted[0]
         cautions = [
             f"The budget of {profile['budget']:.3g} FLOPs is left out: {profile['reason']}."
-            for profile in self.diagnostics()["profiles"]
+            for profile in self.profiles
             if not profile["accepted"]
         ]
         if len(self.outlying):
@@ -417,9 +422,7 @@ def fit_profiles(
     accepted = int(fit.valleys.accepted[0].sum())
     if accepted < settings.min_budgets:
         reasons = "; ".join(
-            f"{p['budget']:.3g} FLOPs: {p['reason']}"
-            for p in fit.diagnostics()["profiles"]
-            if not p["accepted"]
+            f"{p['budget']:.3g} FLOPs: {p['reason']}" for p in fit.profiles if not p["accepted"]
         )
         raise UnderdeterminedError(
             f"profiles needs {settings.min_budgets} budgets with a minimum inside their sizes; "

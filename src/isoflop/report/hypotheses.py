@@ -17,6 +17,11 @@ LAWS = {
     "besiroglu": "Besiroglu",
 }
 
+IN_PROSE = {
+    "hoffmann_printed": "Hoffmann’s printed exponents",
+    "hoffmann": "Hoffmann’s unrounded exponents",
+    "besiroglu": "Besiroglu’s exponents",
+}
 SIGNIFICANT = 0.05
 
 
@@ -57,7 +62,7 @@ def hypothesis_facts(estimate: Estimate | None) -> dict[str, str] | None:
     found = _found(estimate)
     if not found:
         return None
-    tests = {LAWS.get(name, name): test for name, test in found["exponents"].items()}
+    tests = {IN_PROSE.get(name, name): test for name, test in found["exponents"].items()}
     tests["equal scaling"] = found["parity"]
     rejected = [name for name, test in tests.items() if test["p_value"] < SIGNIFICANT]
     kept = [name for name in tests if name not in rejected]
