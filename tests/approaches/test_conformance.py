@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import ROOT
 
 from isoflop.approaches.fit_approach import fit, fit_approach
 from isoflop.approaches.protocol import Resamples
@@ -22,7 +23,6 @@ from isoflop.config import ApproachesSettings
 from isoflop.estimates import Approach, Estimate, Provenance, Refusal, read_estimate
 from isoflop.reference import read_published_laws
 from isoflop.tables import Losses, write_table
-from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
