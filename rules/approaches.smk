@@ -1,4 +1,5 @@
 # in:  data/losses/{sweep}.parquet, .other_kind.parquet  a published {sweep}@{variant} shares {sweep}'s
+#      data/reference/*.yaml                             the laws that approach 3 is tested against
 # out: data/estimates/{sweep}/{approach}.json            the estimate, or why there is none
 #      data/estimates/{sweep}/{approach}.draws.parquet   its bootstrap draws
 #      data/estimates/{sweep}/forecast.json              fits below a cut, scored above it
@@ -8,6 +9,7 @@
 rule fit_approach:
     input:
         losses=fitted_losses,
+        reference=PUBLISHED_LAWS,
         code=code("approaches"),
     output:
         estimate="data/estimates/{sweep}/{approach}.json",
@@ -30,6 +32,7 @@ rule fit_approach:
             --losses {input.losses:q} \
             --settings {params.settings:q} \
             {params.budgets:q} \
+            --reference data/reference \
             --threads {threads} \
             --estimate {output.estimate:q} \
             --draws {output.draws:q} \

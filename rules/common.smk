@@ -37,6 +37,12 @@ REFERENCE = [
     "data/reference/kaplan2020.yaml",
 ]
 
+# the published laws that approach 3 is tested against
+PUBLISHED_LAWS = [
+    "data/reference/besiroglu2024.yaml",
+    "data/reference/hoffmann2022.yaml",
+]
+
 # read at parse time: checkpoints miss newly dropped files
 SWEEPS = sorted(folder.name for folder in Path("data/raw").glob("*/") if folder.name[0] != ".")
 

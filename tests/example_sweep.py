@@ -458,6 +458,10 @@ def _parameters(
             "L_coefficient": 40.0 + 0.1 * generator.normal(0, 1, DRAWS),
             "L_exponent": 0.12 + 0.001 * generator.normal(0, 1, DRAWS),
         }
+        if approach == "kaplan":
+            for name in KAPLAN[4:]:
+                values[name] = 0.2
+                draws[name] = 0.2 + 0.01 * generator.normal(0, 1, DRAWS)
     return {name: _quantity(values[name], draws[name]) for name in values}, draws
 
 
@@ -480,15 +484,117 @@ def _diagnostics(approach: str) -> dict[str, Any]:
                 "loss": (LAW.loss_opt(flops) * 1.002).tolist(),
                 "late": [True] * 60,
             },
+            "curvature": {
+                "per_decade": _written(-0.02, 0.008),
+                "thirds": [
+                    {"flops": [10.0**k, 10.0 ** (k + 1)], "a": _written(0.5 - 0.02 * k, 0.03)}
+                    for k in (10, 11, 12)
+                ],
+                "draws": DRAWS,
+                "reason": None,
+            },
+            **_account("least squares of log N on log C", starts=None),
         }
     if approach == "profiles":
         return {
+            "curvature": {
+                "per_decade": None,
+                "thirds": None,
+                "draws": 0,
+                "reason": "4 budgets are needed; there are 3",
+            },
+            **_account("least squares, a parabola per budget", starts=None),
+            **_residuals(1),
             "axis": "params",
             "curve": "parabola",
             "profiles": [_profile(budget) for budget in BUDGETS],
             "left_out": [],
         }
-    return {}
+    if approach == "parametric":
+        return {
+            **_account("huber", starts=4500),
+            **_residuals(2),
+            "huber_delta": 1e-3,
+            "likelihood_ratios": {
+                "delta": 1.345,
+                "log_likelihood": 150.0,
+                "scale": 0.01,
+                "constants": {},
+                "exponents": {
+                    "hoffmann_printed": _tested(400.0, 2, -86.9) | {"alpha": 0.34, "beta": 0.28},
+                    "besiroglu": _tested(1.2, 2, -0.26) | {"alpha": 0.3478, "beta": 0.3658},
+                },
+                "parity": _tested(2.0, 1, -0.8),
+            },
+        }
+    parameters = {"a": 0.61, **dict.fromkeys(KAPLAN[1:], 0.25)}
+    return {
+        **_account("least squares of log L(N, D)", starts=6),
+        **_residuals(3),
+        "countings": [
+            {"params": "nonembedding", "flops": "kaplan", "parameters": {}, "refused": None},
+            {"params": "total", "flops": "6nd", "parameters": parameters, "refused": None},
+        ],
+    }
+
+
+KAPLAN = (
+    "a", "b", "N_coefficient", "D_coefficient", "C_c", "alpha_C", "N_c", "alpha_N", "D_c",
+    "alpha_D", "a_joint", "N_c_alone", "alpha_N_alone", "D_c_alone", "alpha_D_alone",
+)  # fmt: skip
+"""Parameters of Kaplan's laws."""
+
+
+def _written(value: float, reach: float) -> dict[str, Any]:
+    """Give a value with intervals, as diagnostics hold it."""
+    ends = {"0.8": reach, "0.95": 1.5 * reach}
+    return {"value": value, "intervals": {p: [value - r, value + r] for p, r in ends.items()}}
+
+
+def _tested(statistic: float, degrees: int, log10_p: float) -> dict[str, Any]:
+    return {
+        "statistic": statistic,
+        "degrees_of_freedom": degrees,
+        "p_value": 10.0**log10_p,
+        "log10_p": log10_p,
+    }
+
+
+def _account(kind: str, *, starts: int | None) -> dict[str, Any]:
+    solved = starts is not None
+    return {
+        "objective_kind": kind,
+        "objective": 0.00123,
+        "starts": starts,
+        "starts_reaching_optimum": starts,
+        "starts_converged": starts,
+        "tolerance": 1e-12 if solved else None,
+        "max_steps": 500 if solved else None,
+        "bounds_hit": ["E"] if starts == 4500 else [],
+        "condition_number": 321.0 if solved else None,
+        "degrees_of_freedom": 31,
+        "residuals": {"rms": 0.05, "median_absolute": 0.04},
+    }
+
+
+def _residuals(seed: int) -> dict[str, Any]:
+    n = np.concatenate([sizes(budget) for budget in BUDGETS])
+    flops = np.repeat(BUDGETS, len(n) // len(BUDGETS))
+    residual = np.random.default_rng(seed).normal(0.0, 0.01, len(n))
+    trend = {"slope": 0.0012, "p_value": 0.034}
+    return {
+        "trends": {"params": trend, "tokens": trend, "flops": trend},
+        "residuals": {
+            "run": ["made-up"] * len(n),
+            "params": n.tolist(),
+            "tokens": (flops / (6.0 * n)).tolist(),
+            "flops": flops.tolist(),
+            "loss": LAW.loss(n, flops / (6.0 * n)).tolist(),
+            "log_residual": residual.tolist(),
+            "rms": float(np.sqrt(np.mean(residual**2))),
+            "median_absolute": float(np.median(np.abs(residual))),
+        },
+    }
 
 
 def _profile(budget: float) -> dict[str, Any]:

@@ -261,6 +261,9 @@ def build_losses_command(
 @click.option(
     "--budgets", type=float, multiple=True, help="C to allocate [FLOP]; repeatable, 5.76e23 added."
 )
+@click.option(
+    "--reference", type=PATH, default=None, help="Folder of the published facts, to be tested."
+)
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
 @click.option("--estimate", type=PATH, required=True, help="JSON to write.")
 @click.option("--draws", type=PATH, required=True, help="Table of bootstrap draws to write.")
@@ -270,6 +273,7 @@ def fit_approach_command(
     losses: Path,
     settings: str,
     budgets: tuple[float, ...],
+    reference: Path | None,
     threads: int | None,
     estimate: Path,
     draws: Path,
@@ -279,6 +283,7 @@ def fit_approach_command(
     from isoflop.config import ApproachesSettings, settings_from
     from isoflop.estimates import provenance, write_estimate
     from isoflop.files import replacing
+    from isoflop.reference import read_published_laws
     from isoflop.tables import Losses, read_table
 
     outcome, table = fit_approach(
@@ -288,6 +293,7 @@ def fit_approach_command(
         sweep=sweep,
         budgets=budgets,
         provenance=provenance([losses]),
+        published=None if reference is None else read_published_laws(reference),
         threads=threads,
     )
     write_estimate(outcome, estimate)

@@ -709,11 +709,13 @@ class ProfilesSettings(Section):
 class ParametricSettings(Section):
     """Approach 3: L(N, D) = E + A / N**alpha + B / D**beta."""
 
-    objective: Literal["huber", "mse"] = "huber"
+    objective: Literal["huber", "mse", "likelihood"] = "huber"
     """huber: sum of Huber(huber_delta) on log L (Hoffmann et al.); mse: squares of the same
-    residuals."""
-    huber_delta: float = Field(default=1e-3, gt=0.0)
-    """Where Huber's loss turns from squares to absolute values; unit: log nat."""
+    residuals; likelihood: Huber with a free scale (Besiroglu et al.)."""
+    huber_delta: float | None = Field(default=None, gt=0.0)
+    """Where Huber's loss turns from squares to absolute values; unit: log nat for `huber`, the
+    fitted scale for `likelihood`. Null: 1e-3 for `huber` (Hoffmann et al.), 1.345 for `likelihood`;
+    Besiroglu et al. had 1e-3 scales, which is a sum of absolute values."""
     exponents: Literal["free", "tied"] = "free"
     """tied: alpha = beta."""
     starts: Literal["hoffmann", "coarse"] = "hoffmann"

@@ -522,6 +522,15 @@ class Reference(Section):
     effects: Effects = Field(repr=False)
 
 
+def published_laws(hoffmann: Hoffmann, besiroglu: Besiroglu) -> dict[str, ChinchillaLaw]:
+    """Name the published parametric laws."""
+    return {
+        "hoffmann": hoffmann.law,
+        "hoffmann_printed": hoffmann.printed_law,
+        "besiroglu": besiroglu.law,
+    }
+
+
 REFERENCE_FILES: Final = {
     "hoffmann": "hoffmann2022.yaml",
     "kaplan": "kaplan2020.yaml",
@@ -541,4 +550,12 @@ def read_reference(folder: Path) -> Reference:
         besiroglu=read_yaml(files["besiroglu"], Besiroglu),
         gopher_chinchilla=read_yaml(files["gopher_chinchilla"], GopherChinchilla),
         effects=read_yaml(files["effects"], Effects),
+    )
+
+
+def read_published_laws(folder: Path) -> dict[str, ChinchillaLaw]:
+    """Read the published parametric laws alone: what the approaches are tested against."""
+    return published_laws(
+        read_yaml(folder / REFERENCE_FILES["hoffmann"], Hoffmann),
+        read_yaml(folder / REFERENCE_FILES["besiroglu"], Besiroglu),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import polars as pl
@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import ROOT
 
 from isoflop.approaches.fit_approach import fit, fit_approach
 from isoflop.approaches.protocol import Resamples
@@ -20,6 +21,7 @@ from isoflop.approaches.simulate import isoflop_design, simulate
 from isoflop.cli import main
 from isoflop.config import ApproachesSettings
 from isoflop.estimates import Approach, Estimate, Provenance, Refusal, read_estimate
+from isoflop.reference import read_published_laws
 from isoflop.tables import Losses, write_table
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from isoflop.laws import ChinchillaLaw
 
 APPROACHES = get_args(Approach)
+REFERENCE = ROOT / "data" / "reference"
 PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
 SETTINGS = ApproachesSettings.model_validate(
     {
@@ -43,7 +46,7 @@ def estimate(
     losses: pl.DataFrame | Observations,
     approach: Approach,
     chosen: ApproachesSettings = SETTINGS,
-    **options: int,
+    **options: Any,
 ) -> tuple[Estimate, pl.DataFrame]:
     outcome, draws = fit_approach(
         losses, approach, chosen, sweep="s", budgets=[1e20], provenance=PROVENANCE, **options
@@ -213,6 +216,7 @@ def test_the_command_writes_what_the_function_returns(
         "--losses": str(tmp_path / "losses.parquet"),
         "--settings": json.dumps(chosen),
         "--budgets": "1e20",
+        "--reference": str(REFERENCE),
         "--estimate": str(tmp_path / "out.json"),
         "--draws": str(tmp_path / "draws.parquet"),
     }
@@ -220,7 +224,7 @@ def test_the_command_writes_what_the_function_returns(
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     written = read_estimate(tmp_path / "out.json")
-    expected, draws = estimate(losses, approach)
+    expected, draws = estimate(losses, approach, published=read_published_laws(REFERENCE))
     assert isinstance(written, Estimate)
     assert written.model_copy(update={"provenance": PROVENANCE}) == expected
     assert list(written.provenance.inputs) == [str(tmp_path / "losses.parquet")]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy.optimize import least_squares
 
@@ -91,3 +92,26 @@ def test_size_law_goes_through_the_lowest_loss_of_each_size(sweep: Observations)
     slope, intercept = np.polyfit(np.log(sizes), np.log(lowest), 1)
     assert found["alpha_N_alone"] == pytest.approx(-slope, rel=1e-7)
     assert np.log(found["N_c_alone"]) == pytest.approx(intercept / -slope, rel=1e-6)
+
+
+def test_both_countings_stand_beside_each_other(losses: pl.DataFrame) -> None:
+    found = fit_kaplan(losses, KaplanSettings()).diagnostics()["countings"]
+    assert [(one["params"], one["flops"]) for one in found] == [
+        ("nonembedding", "kaplan"), ("total", "6nd")
+    ]  # fmt: skip
+    for one in found:
+        counting = CountingSettings(params=one["params"], flops=one["flops"])
+        alone = fit_kaplan(losses, KaplanSettings(counting=counting))
+        assert one["parameters"] == pytest.approx(named(alone))
+    # the table counts 0.8 of the parameters without embedding: that moves constants only
+    first, second = (one["parameters"] for one in found)
+    assert first["a"] == pytest.approx(second["a"])
+    assert first["N_c_alone"] == pytest.approx(0.8 * second["N_c_alone"], rel=1e-6)
+
+
+def test_a_count_that_a_sweep_lacks_is_said(losses: pl.DataFrame) -> None:
+    lacking = losses.with_columns(pl.lit(None, dtype=pl.Float64).alias("params_total"))
+    found = fit_kaplan(lacking, KaplanSettings()).diagnostics()["countings"]
+    assert found[0]["parameters"] is not None
+    assert found[1]["parameters"] is None
+    assert "no params_total" in found[1]["refused"]

@@ -13,6 +13,7 @@ from isoflop.ingest import ingest_sweep
 from isoflop.losses import build_losses
 from isoflop.published import Sources, read_catalogue, verdicts
 from isoflop.published.catalogue import fits_of
+from isoflop.reference import published_laws
 from tests.published.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def found(
                     sweep=path,
                     budgets=sweep.budgets,
                     provenance=PROVENANCE,
+                    published=published_laws(reference.hoffmann, reference.besiroglu),
                 )
                 out = estimates / path / f"{fit.approach}.json"
                 write_estimate(estimate, out)

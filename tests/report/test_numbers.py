@@ -4,7 +4,16 @@ import pytest
 
 from isoflop.report.data import words
 from isoflop.report.diagnostics import number
-from isoflop.report.numbers import count, distance, fixed, interval, listed, power, ratio
+from isoflop.report.numbers import (
+    count,
+    distance,
+    fixed,
+    interval,
+    listed,
+    power,
+    probability,
+    ratio,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +66,16 @@ def test_distance_from_the_data() -> None:
 def test_sentences_of_other_rooms_are_escaped_and_their_numbers_written_out() -> None:
     assert words("a_b at 5.76e+23 FLOPs") == "a\\_b at 5.76\xa0×\xa010^23^ FLOPs"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+@pytest.mark.parametrize(
+    ("log10_p", "said"),
+    [
+        (-0.1, "0.79"),
+        (-2.0, "0.010"),
+        (-4.3, "5.0\xa0×\xa010^−5^"),
+        (-651.4, "4.0\xa0×\xa010^−652^"),
+    ],
+)
+def test_probability_goes_on_where_doubles_end(log10_p: float, said: str) -> None:
+    assert probability(log10_p) == said

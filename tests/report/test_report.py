@@ -13,6 +13,7 @@ import pytest
 
 from isoflop.estimates import read_estimates
 from isoflop.figures import FIGURES
+from isoflop.report.diagnostics import number
 from isoflop.report.inputs import NAMES
 from isoflop.report.numbers import count, fixed, interval, ratio
 from tests.report.conftest import Rendered, render
@@ -226,3 +227,51 @@ def test_all_refused_still_renders(tmp_path: Path) -> None:
     assert "None of the three approaches could be fitted" in words
     assert every.inputs.fitted == {}
     assert read_estimates(tmp_path / "data/estimates/made-up").keys() == set(SWEEP_APPROACHES)
+
+
+def test_published_exponents_are_tested(rendered: Rendered) -> None:
+    found = rendered.inputs.fitted["parametric"].diagnostics["likelihood_ratios"]
+    _, *rows = rendered.page.tables["tbl-exponents-tests"]
+    printed = found["exponents"]["hoffmann_printed"]
+    assert rows[0][:3] == ["Hoffmann, as printed", "0.3400", "0.2800"]
+    assert rows[0][4] == fixed(printed["statistic"], 1)
+    # smaller than what a double of the p-value would show as a fixed number
+    assert " ".join(rows[0][6].split()) == "1.3 × 10−87"
+    assert [row[5] for row in rows] == ["2", "2", "1"]
+    words = " ".join(" ".join(rendered.page.words).split())
+    assert "these runs reject Hoffmann’s printed exponents." in words
+    assert "do not tell their own exponents from Besiroglu’s exponents and equal scaling" in words
+
+
+def test_the_bend_is_said_with_its_direction_or_why_not(rendered: Rendered) -> None:
+    words = " ".join(" ".join(rendered.page.words).split())
+    assert re.search(r"falls by 0\.020 per decade of compute, and the interval .* excludes", words)
+    assert "4 budgets are needed; there are 3" in words
+    _, *rows = rendered.page.tables["tbl-curvature"]
+    assert [row[2] for row in rows] == ["0.300", "0.280", "0.260", "−0.020"]
+
+
+def test_kaplan_stands_beside_his_own_numbers(rendered: Rendered) -> None:
+    head, *rows = rendered.page.tables["tbl-parameters-kaplan"]
+    shown = {(lines(row[0])[0], lines(row[1])[0]): row for row in rows}
+    estimate = rendered.inputs.fitted["kaplan"]
+    a = next(row for row in rows if row[1] == "a")
+    assert a[2] == number(estimate.a.value)
+    assert a[4:] == ["0.6100", "0.730"]
+    assert len(shown) == len(rows) == 15
+    implied = next(row for row in rows if "implies" in row[1])
+    assert implied[5] == "0.575"
+    assert len(head) == 6
+
+
+def test_every_fit_accounts_for_itself(rendered: Rendered) -> None:
+    head, *rows = rendered.page.tables["tbl-fits"]
+    assert head[1:] == list(NAMES.values())
+    shown = {row[0]: row[1:] for row in rows}
+    assert shown["Starts that reached it"] == [
+        "closed form", "closed form", "4500 of 4500", "6 of 6"
+    ]  # fmt: skip
+    assert shown["Bounds hit"] == ["none", "none", "E", "none"]
+    assert shown["Degrees of freedom"] == ["31"] * 4
+    assert shown["Trend over log N"][0] == "—"
+    assert "p = 0.034" in shown["Trend over log C"][2]

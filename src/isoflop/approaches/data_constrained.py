@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from isoflop.approaches.fitting import residual_diagnostics, solved
 from isoflop.approaches.observations import observe
 from isoflop.approaches.protocol import Optima, Refits, Resamples
 from isoflop.approaches.solver import Problems, Solution, minimise
@@ -33,7 +34,8 @@ BOUNDS: Final = (1e-3, 1e4)
 """Bounds of R*_D and R*_N."""
 LADDER: Final = (100.0, 10.0, 1.0)
 """Multiples of huber_delta at which a start is solved in turn."""
-REACHED: Final = 1e-6
+TOLERANCE: Final = 1e-12
+MAX_STEPS: Final = 500
 E_, DATA, SIZE = range(3)
 
 
@@ -162,18 +164,14 @@ class DataConstrainedFit:
 
     def diagnostics(self) -> dict[str, Any]:
         """Say how good the optimum is, and what was held; keys in docs/approaches.md."""
-        best = float(self.solution.objective.min())
-        residual = (np.log(self.observations.loss) - self.fitted)[self.points]
+        own = self.observations.at(self.points)
+        residuals = np.log(own.loss) - self.fitted[self.points]
         law = self.model.law
         return {
-            "objective": best,
-            "starts": len(self.solution.objective),
-            "starts_reaching_optimum": int((self.solution.objective <= best * (1 + REACHED)).sum()),
+            **solved(self.solution, tolerance=TOLERANCE, max_steps=MAX_STEPS),
             "held": {"A": law.A, "B": law.B, "alpha": law.alpha, "beta": law.beta},
-            "rms": float(np.sqrt(np.mean(residual**2))),
-            "runs": len(self.points),
+            **residual_diagnostics(own, residuals, parameters=2 + int(self.model.level_free)),
             "epochs": self.epochs.tolist(),
-            "log_residual": residual.tolist(),
         }
 
     def cautions(self) -> list[str]:
@@ -273,4 +271,4 @@ def _solve(
         np.array([-7.0, low, low]),
         np.array([7.0, high, high]),
     )
-    return minimise(problems, max_steps=500)
+    return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS)

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from isoflop.approaches.curvature import Curvature, quadratic_term, slopes
+from isoflop.approaches.fitting import closed_form, spread
 from isoflop.approaches.frontier import grid_curves, hull_points
 from isoflop.approaches.observations import observe
-from isoflop.approaches.powerlaws import NAMES, fit_power_laws, power_law_optima
+from isoflop.approaches.powerlaws import (
+    NAMES,
+    fit_frontiers,
+    fitted_part,
+    power_law_optima,
+    winners,
+)
 from isoflop.approaches.protocol import Optima, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
 
@@ -26,9 +34,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 DECADE: Final = 10.0
-LATE: Final = 0.85
-"""A winner this far into its run has almost finished its own schedule."""
-SHOWN_WINNERS: Final = 1500
 EDGE_NOTE: Final = ", the smallest and the largest not counted"
 
 
@@ -51,7 +56,7 @@ class EnvelopeFit:
     @cached_property
     def parameters(self) -> Floats:
         """The power laws' coefficients and exponents."""
-        return np.asarray(self._fit(self.frontier)[0])
+        return np.asarray(fit_frontiers(self.frontier)[0])
 
     @cached_property
     def whole(self) -> Frontiers:
@@ -61,12 +66,15 @@ class EnvelopeFit:
     @cached_property
     def frontier(self) -> Frontiers:
         """The part of the envelope of all runs that is fitted."""
-        return self._fitted_part(self.whole, np.ones((1, self.observations.n_runs), dtype=np.bool_))
+        present = np.ones((1, self.observations.n_runs), dtype=np.bool_)
+        return fitted_part(self.whole, present, self.observations, self.settings.edge)
 
-    def _fitted_part(self, frontiers: Frontiers, present: NDArray[np.bool_]) -> Frontiers:
-        if self.settings.edge == "keep":
-            return frontiers
-        return frontiers.trimmed(present, self.observations.run_params)
+    @cached_property
+    def thirds(self) -> Floats:
+        """Ends of the fitted part's thirds in log C, (4,)."""
+        frontier = self.frontier
+        log_flops = frontier.log_flops[0][frontier.run[0] >= 0]
+        return np.linspace(log_flops.min(), log_flops.max(), 4)
 
     @property
     def fitted(self) -> Floats:
@@ -83,15 +91,21 @@ class EnvelopeFit:
         present = resamples.weights > 0
         parameters = np.empty((len(present), len(self.names)))
         sizes = np.empty(len(present), dtype=np.intp)
+        bends, thirds = np.empty(len(present)), np.empty((len(present), 3))
         for start in range(0, len(present), self.curves.at_once):
             block = slice(start, start + self.curves.at_once)
-            frontiers = self._fitted_part(self.curves.frontiers(present[block]), present[block])
-            parameters[block] = self._fit(frontiers)
-            sizes[block] = frontiers.distinct_sizes(self.observations.sizes)
+            own = self.curves.frontiers(present[block])
+            own = fitted_part(own, present[block], self.observations, self.settings.edge)
+            parameters[block] = fit_frontiers(own)
+            sizes[block] = own.distinct_sizes(self.observations.sizes)
+            frontier = (own.log_flops, own.log_params, own.weights)
+            bends[block] = quadratic_term(*frontier, float(self.thirds.mean()))
+            thirds[block] = slopes(*frontier, self.thirds)
         few = sizes < self.settings.min_sizes
         parameters[few] = np.nan
         reason = f"fewer than {self.settings.min_sizes} distinct sizes on the envelope"
-        return Refits(parameters, np.where(few, reason, ""))
+        curvature = Curvature(bends, thirds, self.thirds).without(few)
+        return Refits(parameters, np.where(few, reason, ""), curvature)
 
     def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Give a and b."""
@@ -106,57 +120,33 @@ class EnvelopeFit:
         """Give none: an envelope has no budgets."""
         return []
 
-    @staticmethod
-    def _fit(frontiers: Frontiers) -> Floats:
-        return fit_power_laws(
-            frontiers.log_flops,
-            frontiers.log_params,
-            frontiers.log_tokens,
-            frontiers.log_loss,
-            frontiers.weights,
-        )
-
     def diagnostics(self) -> dict[str, Any]:
         """Say who wins where, and how late in its run; keys in docs/approaches.md."""
-        frontier = self.whole
-        won = frontier.run[0] >= 0
-        fitted = (self.frontier.run[0] >= 0)[won]
-        place = np.flatnonzero(won)
-        run = frontier.run[0][won]
-        late = self._late(run, frontier.log_flops[0][won])
-        shown = np.unique(np.linspace(0, len(place) - 1, SHOWN_WINNERS).round().astype(np.intp))
+        found = winners(self.observations, self.whole, self.frontier)
+        late, fitted = np.array(found["late"]), np.array(found["fitted"])
+        residuals = self._residuals()
+        points = len(residuals)
         return {
             "frontier": self.settings.frontier,
-            "points_on_frontier": len(place),
-            "points_fitted": int(fitted.sum()),
+            "points_on_frontier": len(fitted),
+            "points_fitted": points,
             "late_winners": float(late[fitted].mean()),
             "sizes_that_win": int(self.frontier.distinct_sizes(self.observations.sizes)[0]),
             "sizes": int(self.observations.sizes.max()) + 1,
-            "residual_sd": self._residual_sd(),
-            "winners": {
-                "run": [self.observations.runs[i] for i in run[shown]],
-                "flops": np.exp(frontier.log_flops[0][won][shown]).tolist(),
-                "params": np.exp(frontier.log_params[0][won][shown]).tolist(),
-                "tokens": np.exp(frontier.log_tokens[0][won][shown]).tolist(),
-                "loss": np.exp(frontier.log_loss[0][won][shown]).tolist(),
-                "late": late[shown].tolist(),
-                "fitted": fitted[shown].tolist(),
-            },
+            "objective_kind": "least squares of log N on log C",
+            **closed_form(float(residuals @ residuals), points=points, parameters=2),
+            "residual_sd": float(residuals.std()),
+            "residuals": spread(residuals),
+            "winners": found,
         }
 
-    def _late(self, run: NDArray[np.intp], log_flops: Floats) -> NDArray[np.bool_]:
-        """Tell which winners lie in the last 15 % of their own run."""
-        end = np.full(self.observations.n_runs, -np.inf)
-        np.maximum.at(end, self.observations.run, self.observations.flops)
-        return np.asarray(log_flops >= np.log(end[run]) + np.log(LATE))
-
-    def _residual_sd(self) -> float:
-        """Spread of log N of the winners about the power law."""
+    def _residuals(self) -> Floats:
+        """Give log N of the fitted winners less the power law's."""
         frontier = self.frontier
         won = frontier.run[0] >= 0
         n, a = self.parameters[:2]
-        residual = frontier.log_params[0][won] - np.log(n) - a * frontier.log_flops[0][won]
-        return float(residual.std())
+        fitted = np.log(n) + a * frontier.log_flops[0][won]
+        return np.asarray(frontier.log_params[0][won] - fitted)
 
     def cautions(self) -> list[str]:
         """Warn of few winning sizes, early winners and an edge of the grid."""

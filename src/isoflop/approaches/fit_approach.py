@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approaches.calibration import Calibration, calibrate
+from isoflop.approaches.curvature import describe
 from isoflop.approaches.data_constrained import fit_data_constrained
 from isoflop.approaches.envelope import fit_envelope
 from isoflop.approaches.intervals import held, intervals
@@ -16,13 +17,14 @@ from isoflop.approaches.lookalikes import Lookalikes
 from isoflop.approaches.overtraining import fit_overtraining
 from isoflop.approaches.parametric import ParametricFit, fit_parametric
 from isoflop.approaches.profiles import fit_profiles
+from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.quantities import evidence, quantities
 from isoflop.approaches.resampling import resample
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates import GOPHER_BUDGET, Counting, Estimate, Optimum, Quantity, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from isoflop.approaches.protocol import Fit, Refits
     from isoflop.config import ApproachesSettings
     from isoflop.estimates import Approach, FurtherLaw, Provenance
+    from isoflop.laws import ChinchillaLaw
 
     Floats = NDArray[np.float64]
 
@@ -46,6 +49,7 @@ def fit(
     approach: Approach | FurtherLaw,
     settings: ApproachesSettings,
     *,
+    published: Mapping[str, ChinchillaLaw] | None = None,
     threads: int | None = None,
 ) -> Fit:
     """Fit one approach by name; see the ``fit_*`` functions."""
@@ -55,7 +59,13 @@ def fit(
         case "profiles":
             return fit_profiles(losses, settings.profiles, settings.counting)
         case "parametric":
-            return fit_parametric(losses, settings.parametric, settings.counting, threads=threads)
+            return fit_parametric(
+                losses,
+                settings.parametric,
+                settings.counting,
+                published=published,
+                threads=threads,
+            )
         case "kaplan":
             return fit_kaplan(losses, settings.kaplan)
         case "overtraining":
@@ -74,6 +84,7 @@ def fit_approach(
     sweep: str,
     budgets: Sequence[float],
     provenance: Provenance,
+    published: Mapping[str, ChinchillaLaw] | None = None,
     threads: int | None = None,
 ) -> tuple[Estimate | Refusal, pl.DataFrame]:
     """Fit one approach to a loss table and resample it.
@@ -86,6 +97,7 @@ def fit_approach(
     settings : section ``approaches`` of config.yaml; other approaches' parts are ignored.
     budgets : C at which optima are wanted [FLOP]; Gopher's 5.76e23 is added.
     provenance : what the losses were read from.
+    published : laws that the parametric fit is tested against, by name.
     threads : blocks refitted at a time; no byte of the result depends on it.
 
     Returns
@@ -98,7 +110,7 @@ def fit_approach(
     chosen = {key: own[key] for key in ("counting", "bootstrap", approach)}
     flops = np.array(sorted({*map(float, budgets), GOPHER_BUDGET}))
     try:
-        fitted = fit(losses, approach, settings, threads=threads)
+        fitted = fit(losses, approach, settings, published=published, threads=threads)
         _require_optima(fitted, flops)
     except (MissingFactError, UnderdeterminedError) as error:
         refusal = Refusal(
@@ -137,6 +149,7 @@ def fit_approach(
         parameters={n: found[n] for n in fitted.names if n not in {"a", "b"}},
         optima=[_optimum(c, found, fitted.observations) for c in flops],
         diagnostics=fitted.diagnostics()
+        | _curvature(fitted, refits, settings)
         | {"bootstrap": _tally(refits), "calibration": _said(checked, settings)},
         cautions=[
             *fitted.cautions(),
@@ -242,6 +255,17 @@ def _tally(refits: Refits) -> dict[str, Any]:
         "refused": int(counts.sum()),
         "refusals": {str(r): int(n) for r, n in zip(reasons, counts, strict=True)},
     }
+
+
+def _curvature(fitted: Fit, refits: Refits, settings: ApproachesSettings) -> dict[str, Any]:
+    """Say how far a fitted frontier departs from a power law; nothing where a law has no frontier.
+
+    The value from all runs is that of a resample that holds each of them once.
+    """
+    whole = fitted.refit(Resamples(np.ones((1, fitted.observations.n_runs)))).curvature
+    if whole is None or refits.curvature is None:
+        return {}
+    return {"curvature": describe(whole, refits.curvature, settings.bootstrap.levels)}
 
 
 def _refusals(refits: Refits) -> list[str]:

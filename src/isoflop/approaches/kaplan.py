@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from isoflop.approaches.fitting import (
+    bounds_hit,
+    condition_number,
+    residual_diagnostics,
+    solved,
+)
 from isoflop.approaches.frontier import GridCurves, grid_curves
 from isoflop.approaches.lines import fit_lines
-from isoflop.approaches.observations import observe
-from isoflop.approaches.powerlaws import fit_power_laws
+from isoflop.approaches.observations import Observations, observe
+from isoflop.approaches.powerlaws import fit_frontiers, fitted_part, winners
 from isoflop.approaches.protocol import Optima, Refits, Resamples
-from isoflop.approaches.solver import Problems, minimise
-from isoflop.errors import UnderdeterminedError
+from isoflop.approaches.solver import Problems, Solution, minimise
+from isoflop.config import CountingSettings
+from isoflop.errors import MissingFactError, UnderdeterminedError
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.approaches.frontier import Frontiers
-    from isoflop.approaches.observations import Observations
-    from isoflop.config import CountingSettings, KaplanSettings
+    from isoflop.config import KaplanSettings
     from isoflop.estimates import Approach
 
     Floats = NDArray[np.float64]
@@ -31,6 +38,15 @@ if TYPE_CHECKING:
 BLOCK: Final = 256
 """Resamples handled at a time."""
 MIN_POINTS: Final = 5
+TOLERANCE: Final = 1e-12
+MAX_STEPS: Final = 300
+JOINT: Final = ("N_c", "D_c", "alpha_N", "alpha_D")
+"""Parameters of L(N, D), in the order of the solver's."""
+COUNTINGS: Final = (
+    CountingSettings(params="nonembedding", flops="kaplan"),
+    CountingSettings(params="total", flops="6nd"),
+)
+"""As in 2020, and as Hoffmann et al. count: both are said beside each other."""
 STARTS: Final = ((0.05, 0.05), (0.05, 0.2), (0.1, 0.1), (0.2, 0.05), (0.2, 0.2), (0.4, 0.4))
 """alpha_N and alpha_D from which L(N, D) is solved."""
 LOWER: Final = (-7.0, -7.0, 1e-3, 1e-3)
@@ -109,6 +125,8 @@ class KaplanFit:
     settings: KaplanSettings
     by_flops: GridCurves
     by_tokens: GridCurves
+    others: tuple[tuple[CountingSettings, KaplanFit | str], ...] = ()
+    """The same runs counted otherwise, or why they cannot be."""
 
     @property
     def counting(self) -> CountingSettings:
@@ -133,16 +151,22 @@ class KaplanFit:
         return np.array([np.log(final.params).mean(), np.log(final.tokens).mean()])
 
     @cached_property
-    def joint(self) -> Floats:
-        """Centred parameters of L(N, D) for all runs, (1, 4); the best of a few starts."""
+    def solution(self) -> Solution:
+        """Where each start of L(N, D) for all runs ended."""
         final = self.observations.at(self.points)
         log_loss = np.log(final.loss)[None]
         level = float(log_loss.mean())
         starts = np.array([[level - 0.1, level - 0.1, *exponents] for exponents in STARTS])
         ones = np.ones_like(log_loss)
-        solution = minimise(self._problems(log_loss, ones, starts), max_steps=300)
-        best = int(solution.objective.argmin())
-        return solution.theta[best : best + 1]
+        return minimise(
+            self._problems(log_loss, ones, starts), tolerance=TOLERANCE, max_steps=MAX_STEPS
+        )
+
+    @property
+    def joint(self) -> Floats:
+        """Centred parameters of L(N, D) for all runs, (1, 4); the best of a few starts."""
+        best = int(self.solution.objective.argmin())
+        return self.solution.theta[best : best + 1]
 
     @cached_property
     def fitted(self) -> Floats:
@@ -200,20 +224,18 @@ class KaplanFit:
 
     def _frontier_laws(self, present: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         frontiers = self._fitted_part(present)
-        laws = _power_laws(frontiers)
+        laws = fit_frontiers(frontiers)
         few = frontiers.distinct_sizes(self.observations.sizes) < self.settings.min_sizes
         laws[few] = np.nan
         level, exponent = laws[:, 4].copy(), laws[:, 5].copy()
         laws[:, 4] = _scale(np.log(level), exponent)
-        by_tokens = _power_laws(self.by_tokens.frontiers(present))
+        by_tokens = fit_frontiers(self.by_tokens.frontiers(present))
         data = [_scale(np.log(by_tokens[:, 4]), by_tokens[:, 5]), by_tokens[:, 5]]
         return laws, np.stack([*self._size_law(present), *data], axis=-1)
 
     def _fitted_part(self, present: NDArray[np.bool_]) -> Frontiers:
         frontiers = self.by_flops.frontiers(present)
-        if self.settings.edge == "keep":
-            return frontiers
-        return frontiers.trimmed(present, self.observations.run_params)
+        return fitted_part(frontiers, present, self.observations, self.settings.edge)
 
     def _size_law(self, present: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         """Fit L(N) to the lowest loss of each size (Kaplan et al. 2020, equation 1.1)."""
@@ -240,7 +262,9 @@ class KaplanFit:
         own = weights[:, final.run]
         starts = np.repeat(self.joint, len(weights), axis=0)
         solution = minimise(
-            self._problems(np.log(final.loss)[None], own, starts), tolerance=1e-10, max_steps=300
+            self._problems(np.log(final.loss)[None], own, starts),
+            tolerance=1e-10,
+            max_steps=MAX_STEPS,
         )
         p, q, alpha_n, alpha_d = solution.theta.T
         with np.errstate(over="ignore"):
@@ -260,23 +284,22 @@ class KaplanFit:
     def diagnostics(self) -> dict[str, Any]:
         """Give the frontiers behind the laws; keys in docs/approaches.md."""
         everything = np.ones((1, self.observations.n_runs), dtype=np.bool_)
-        frontier = self.by_flops.frontiers(everything)
-        trimmed = self._fitted_part(everything)
-        won = np.flatnonzero(frontier.run[0] >= 0)
-        residual = (np.log(self.observations.loss) - self.fitted)[self.points]
+        fitted = self._fitted_part(everything)
+        residuals = (np.log(self.observations.loss) - self.fitted)[self.points]
+        own = bounds_hit(JOINT, self.joint[0], np.array(LOWER), np.array(UPPER))
         return {
             "headline": "a and b are those of the frontier N_opt ~ C**a over all curve points",
             "a_joint": float(self.parameters[self.names.index("a_joint")]),
-            "sizes_that_win": int(trimmed.distinct_sizes(self.observations.sizes)[0]),
-            "joint_rms": float(np.sqrt(np.mean(residual**2))),
-            "winners": {
-                "run": [self.observations.runs[i] for i in frontier.run[0][won]],
-                "flops": np.exp(frontier.log_flops[0][won]).tolist(),
-                "params": np.exp(frontier.log_params[0][won]).tolist(),
-                "tokens": np.exp(frontier.log_tokens[0][won]).tolist(),
-                "loss": np.exp(frontier.log_loss[0][won]).tolist(),
-                "fitted": (trimmed.run[0] >= 0)[won].tolist(),
-            },
+            "sizes_that_win": int(fitted.distinct_sizes(self.observations.sizes)[0]),
+            "objective_kind": "least squares of log L(N, D)",
+            **solved(self.solution, tolerance=TOLERANCE, max_steps=MAX_STEPS),
+            "bounds_hit": own,
+            "condition_number": condition_number(self._model(), self.joint),
+            **residual_diagnostics(
+                self.observations.at(self.points), residuals, parameters=len(JOINT)
+            ),
+            "countings": [_counted(self.counting, self), *starmap(_counted, self.others)],
+            "winners": winners(self.observations, self.by_flops.frontiers(everything), fitted),
         }
 
     def cautions(self) -> list[str]:
@@ -304,7 +327,20 @@ def fit_kaplan(losses: pl.DataFrame | Observations, settings: KaplanSettings) ->
     ----------
     Kaplan et al. 2020: equations 1.1 to 1.3 and 1.5; section 6.1 and figure 14 for N_opt ~ C**0.73.
     """
-    observations = observe(losses, settings.counting)
+    fit = _fit(observe(losses, settings.counting), settings)
+    if isinstance(losses, Observations):
+        return fit
+    return replace(
+        fit,
+        others=tuple(
+            (counting, _fit_or_reason(losses, counting, settings))
+            for counting in COUNTINGS
+            if counting != settings.counting
+        ),
+    )
+
+
+def _fit(observations: Observations, settings: KaplanSettings) -> KaplanFit:
     if np.bincount(observations.run).max(initial=0) < 2:
         raise UnderdeterminedError(
             f"approach 'kaplan' needs training curves; every run of {observations.sweep} has a "
@@ -324,14 +360,23 @@ def fit_kaplan(losses: pl.DataFrame | Observations, settings: KaplanSettings) ->
     return fit
 
 
-def _power_laws(frontiers: Frontiers) -> Floats:
-    return fit_power_laws(
-        frontiers.log_flops,
-        frontiers.log_params,
-        frontiers.log_tokens,
-        frontiers.log_loss,
-        frontiers.weights,
-    )
+def _fit_or_reason(
+    losses: pl.DataFrame, counting: CountingSettings, settings: KaplanSettings
+) -> KaplanFit | str:
+    """Fit the runs counted otherwise, for comparison; a sweep may lack the counts."""
+    try:
+        return _fit(observe(losses, counting), settings)
+    except (MissingFactError, UnderdeterminedError) as error:
+        return str(error)
+
+
+def _counted(counting: CountingSettings, fit: KaplanFit | str) -> dict[str, Any]:
+    """Give the parameters under one counting, or why there are none."""
+    said: dict[str, Any] = {"params": counting.params, "flops": counting.flops}
+    if isinstance(fit, str):
+        return said | {"parameters": None, "refused": fit}
+    parameters = dict(zip(fit.names, fit.parameters.tolist(), strict=True))
+    return said | {"parameters": parameters, "refused": None}
 
 
 def _scale(intercept: Floats, exponent: Floats) -> Floats:

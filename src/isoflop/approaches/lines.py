@@ -89,21 +89,24 @@ class Parabolas:
         )
 
 
-def fit_parabolas(x: Floats, y: Floats, weights: Floats) -> Parabolas:
+def fit_parabolas(
+    x: Floats, y: Floats, weights: Floats, *, centre: float | None = None
+) -> Parabolas:
     """Fit weighted least-squares parabolas; NaN where a row has fewer than three distinct x.
 
     Parameters
     ----------
-    x : (points,) shared by all rows.
+    x : (points,) or (1, points) shared by all rows, or (rows, points).
     y : (rows, points) or (points,).
     weights : (rows, points), not negative.
+    centre : where t is 0; the mean of x by default.
     """
-    centre = float(x.mean())
-    scale = float(np.abs(x - centre).max()) or 1.0
+    centre = float(x.mean()) if centre is None else centre
+    scale = np.abs(x - centre).max(axis=-1, keepdims=True)
+    scale = np.where(scale > 0, scale, 1.0)
     t = (x - centre) / scale
-    powers = np.stack([t**k for k in range(5)])
-    moments = np.stack([np.vecdot(weights, power) for power in powers], axis=-1)
-    right = np.stack([np.vecdot(weights * y, power) for power in powers[:3]], axis=-1)
+    moments = np.stack([np.vecdot(weights, t**k) for k in range(5)], axis=-1)
+    right = np.stack([np.vecdot(weights * y, t**k) for k in range(3)], axis=-1)
     normal = moments[:, np.add.outer(np.arange(3), np.arange(3))]
     total = moments[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -111,4 +114,5 @@ def fit_parabolas(x: Floats, y: Floats, weights: Floats) -> Parabolas:
     normal[flat] = np.eye(3)
     level, slope, curvature = np.linalg.solve(normal, right[:, :, None])[:, :, 0].T
     level, slope, curvature = (np.where(flat, np.nan, v) for v in (level, slope, curvature))
-    return Parabolas(centre, level, slope / scale, curvature / scale**2)
+    unit = scale[..., 0]
+    return Parabolas(centre, level, slope / unit, curvature / unit**2)

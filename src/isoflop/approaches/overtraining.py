@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from isoflop.approaches.fitting import (
+    bounds_hit,
+    condition_number,
+    residual_diagnostics,
+    solved,
+)
 from isoflop.approaches.observations import observe
 from isoflop.approaches.protocol import Optima, Refits, Resamples
 from isoflop.approaches.solver import Model, Problems, Solution, minimise
@@ -33,7 +39,8 @@ ETAS: Final = (0.03, 0.1, 0.2, 0.4)
 LOWER: Final = (-14.0, -14.0, -14.0, 1e-3)
 UPPER: Final = (7.0, 7.0, 7.0, 3.0)
 """Bounds of the logs of the three terms at the centre of the data, and of eta."""
-REACHED: Final = 1e-6
+TOLERANCE: Final = 1e-12
+MAX_STEPS: Final = 1000
 E_, A_, B_, ETA = range(4)
 
 
@@ -139,17 +146,15 @@ class OvertrainingFit:
 
     def diagnostics(self) -> dict[str, Any]:
         """Say how good the optimum is; keys in docs/approaches.md."""
-        best = float(self.solution.objective.min())
-        residual = (np.log(self.observations.loss) - self.fitted)[self.points]
+        own = self.observations.at(self.points)
+        residuals = np.log(own.loss) - self.fitted[self.points]
         return {
-            "objective": best,
             "residual": self.settings.residual,
-            "starts": len(self.solution.objective),
-            "starts_reaching_optimum": int((self.solution.objective <= best * (1 + REACHED)).sum()),
-            "rms": float(np.sqrt(np.mean(residual**2))),
-            "tokens_per_param": (self.observations.tokens / self.observations.params)[
-                self.points
-            ].tolist(),
+            **solved(self.solution, tolerance=TOLERANCE, max_steps=MAX_STEPS),
+            "bounds_hit": bounds_hit(self.names, self.theta[0], np.array(LOWER), np.array(UPPER)),
+            "condition_number": condition_number(self.law, self.theta),
+            **residual_diagnostics(own, residuals, parameters=len(self.names)),
+            "tokens_per_param": (own.tokens / own.params).tolist(),
         }
 
     def cautions(self) -> list[str]:
@@ -243,4 +248,4 @@ def _solve(
     squared: Model = PlainSum(law) if settings.residual == "loss" else law
     targets = np.exp(log_loss) if settings.residual == "loss" else log_loss
     problems = Problems(squared, targets, weights, starts, np.inf, np.array(LOWER), np.array(UPPER))
-    return minimise(problems, max_steps=1000)
+    return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS)

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
+from isoflop.approaches.centred import ALPHA, BETA, CentredLaw
+from isoflop.approaches.fitting import (
+    bounds_hit,
+    condition_number,
+    residual_diagnostics,
+    solved,
+)
+from isoflop.approaches.likelihood import MAX_STEPS as FREE_SCALE_STEPS
+from isoflop.approaches.likelihood import FreeScale, log_likelihood, minimise_free_scale
+from isoflop.approaches.likelihood_ratio import likelihood_ratios
 from isoflop.approaches.lines import fit_lines
 from isoflop.approaches.observations import observe
 from isoflop.approaches.protocol import Optima, Refits, Resamples
 from isoflop.approaches.solver import Problems, Solution, minimise
-from isoflop.approaches.sums import SumOfPowers, Term
 from isoflop.approaches.varpro import variable_projection
 from isoflop.errors import UnderdeterminedError
+from isoflop.laws import ChinchillaLaw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -46,70 +56,15 @@ LADDER: Final = (100.0, 10.0)
 """Multiples of huber_delta at which a far start is solved before huber_delta itself."""
 ROUGH_POINTS: Final = 64
 """Points that the first rung uses."""
-REACHED: Final = 1e-6
-"""A start has reached the optimum if its objective is within this relative distance."""
-LEVELS: Final = (-14.0, 7.0)
-"""Bounds of the log of each term at the centre of the data: from vanishing to absurd."""
-EXPONENTS: Final = (0.0, 5.0)
-"""Bounds of alpha and beta."""
+DELTA: Final = {"huber": 1e-3, "likelihood": 1.345}
+"""Hoffmann's [log nat], and in units of the scale Holland and Welsch's (1977): 95 % as efficient as
+least squares where the noise is normal."""
+TOLERANCE: Final = 1e-12
+"""Relative gain that the next step of a solved problem promises at most."""
 MIN_POINTS: Final = 6
 MAX_STEPS: Final = 500
 ILL_CONDITIONED: Final = 1e4
 DRIFT: Final = 0.001
-E_, A_, B_, ALPHA, BETA = range(5)
-
-
-@dataclass(frozen=True, eq=False)
-class CentredLaw:
-    """The law with N and D measured from their geometric means, where its terms are O(1).
-
-    Attributes
-    ----------
-    centre : (2,) means of log N and log D.
-    model : the law in log E, log A', log B', alpha, beta with A' = A / exp(centre)**alpha.
-    """
-
-    centre: Floats
-    model: SumOfPowers
-
-    @classmethod
-    def of(cls, params: Floats, tokens: Floats, *, tied: bool) -> CentredLaw:
-        """Build the law for the points with these N and D."""
-        x = np.log(np.stack([params, tokens]))
-        centre = x.mean(axis=1)
-        terms = (Term(E_), Term(A_, ALPHA, 0), Term(B_, ALPHA if tied else BETA, 1))
-        return cls(centre, SumOfPowers(terms, x - centre[:, None], 4 if tied else 5))
-
-    def at(self, points: Ints) -> CentredLaw:
-        """Keep some of the points."""
-        model = SumOfPowers(self.model.terms, self.model.x[:, points], self.model.n_parameters)
-        return CentredLaw(self.centre, model)
-
-    def centred(self, starts: Floats) -> Floats:
-        """Turn rows of log E, log A, log B, alpha, beta into the model's parameters."""
-        theta = starts.copy()
-        theta[:, A_] -= starts[:, ALPHA] * self.centre[0]
-        theta[:, B_] -= starts[:, BETA] * self.centre[1]
-        return np.unique(theta[:, : self.model.n_parameters], axis=0)
-
-    def natural(self, theta: Floats) -> Floats:
-        """Turn rows of the model's parameters into E, A, B, alpha, beta."""
-        alpha = theta[:, ALPHA]
-        beta = theta[:, self.model.n_parameters - 1]
-        log_a = theta[:, A_] + alpha * self.centre[0]
-        log_b = theta[:, B_] + beta * self.centre[1]
-        with np.errstate(over="ignore"):
-            return np.stack(
-                [np.exp(theta[:, E_]), np.exp(log_a), np.exp(log_b), alpha, beta], axis=-1
-            )
-
-    def bounds(self) -> tuple[Floats, Floats]:
-        """Give the lower and upper bound of each of the model's parameters."""
-        exponents = self.model.n_parameters - 3
-        return (
-            np.array([LEVELS[0]] * 3 + [EXPONENTS[0]] * exponents),
-            np.array([LEVELS[1]] * 3 + [EXPONENTS[1]] * exponents),
-        )
 
 
 @dataclass(frozen=True)
@@ -151,6 +106,7 @@ class ParametricFit:
     cost : FLOPs per token as a function of N.
     theta : (1, parameters) the optimum, in the law's centred parameters.
     starts : where each start ended.
+    published : laws that the sweep is tested against, by name.
     threads : blocks solved at a time.
     """
 
@@ -164,6 +120,7 @@ class ParametricFit:
     cost: FlopsPerToken
     theta: Floats
     starts: Solution
+    published: Mapping[str, ChinchillaLaw] = field(default_factory=dict)
     threads: int | None = None
 
     @property
@@ -196,7 +153,7 @@ class ParametricFit:
         data has a better basin (tests/approaches/test_parametric.py looks for one).
         """
         problems = self.problems(resamples)
-        solution = minimise(problems, max_steps=MAX_STEPS, threads=self.threads)
+        solution = _solve(problems, self.settings, threads=self.threads)
         theta = self._rescue(problems, solution)
         few = (problems.weights > 0).sum(axis=1) < MIN_POINTS
         parameters = self.law.natural(theta)
@@ -221,9 +178,9 @@ class ParametricFit:
     def _rescue(self, problems: Problems, solution: Solution) -> Floats:
         """Give each problem's optimum, doubtful ones solved again from other starts."""
         lower, upper = self.law.bounds()
-        at_bound = ((solution.theta <= lower) | (solution.theta >= upper)).any(axis=1)
+        theta = solution.theta[:, : len(lower)].copy()
+        at_bound = ((theta <= lower) | (theta >= upper)).any(axis=1)
         doubtful = np.flatnonzero(at_bound | ~solution.converged)
-        theta = solution.theta.copy()
         if len(doubtful) == 0:
             return theta
         grid = _starts(self.law, RESCUE_GRID)
@@ -233,7 +190,7 @@ class ParametricFit:
         best = objective.argmin(axis=1)
         better = objective.min(axis=1) < solution.objective[doubtful]
         rows = np.arange(len(doubtful)) * len(grid) + best
-        theta[doubtful[better]] = again.theta[rows[better]]
+        theta[doubtful[better]] = again.theta[rows[better], : len(lower)]
         return theta
 
     def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
@@ -263,20 +220,27 @@ class ParametricFit:
         """Give none: the law needs no budgets."""
         return []
 
+    def _account(self) -> dict[str, Any]:
+        """Say how the solver fared; the objective of ``likelihood`` is minus the log-likelihood."""
+        if self.settings.objective != "likelihood":
+            account = solved(self.starts, tolerance=TOLERANCE, max_steps=MAX_STEPS)
+            return account | {"scale": None, "log_likelihood": None}
+        account = solved(self.starts, tolerance=TOLERANCE, max_steps=FREE_SCALE_STEPS)
+        best = int(self.starts.objective.argmin())
+        reached = float(
+            log_likelihood(self.starts.objective[best], len(self.points), _delta(self.settings))
+        )
+        scale = float(np.exp(self.starts.theta[best, -1]))
+        return account | {"objective": -reached, "scale": scale, "log_likelihood": reached}
+
     def diagnostics(self) -> dict[str, Any]:
         """Say how good and how certain the optimum is; keys in docs/approaches.md."""
-        best = float(self.starts.objective.min())
-        reached = self.starts.objective <= best * (1 + REACHED)
-        residuals = self.residuals
         return {
-            "objective": best,
             "objective_kind": self.settings.objective,
-            "huber_delta": self.settings.huber_delta,
-            "starts": len(self.starts.objective),
-            "starts_reaching_optimum": int(reached.sum()),
-            "starts_converged": int(self.starts.converged.sum()),
+            "huber_delta": None if self.settings.objective == "mse" else _delta(self.settings),
+            **self._account(),
             "bounds_hit": self.bounds_hit(),
-            "condition_number": self._condition_number(),
+            "condition_number": condition_number(self.law.model, self.theta),
             "flops_per_token": {
                 "coefficient": self.cost.coefficient,
                 "exponent": self.cost.exponent,
@@ -287,45 +251,33 @@ class ParametricFit:
                 self.observations.tokens[self.points],
                 self.observations.loss[self.points],
             ),
-            "trends": self._trends(),
-            "residuals": {
-                "run": [self.observations.runs[i] for i in self.observations.run[self.points]],
-                "params": self.observations.params[self.points].tolist(),
-                "tokens": self.observations.tokens[self.points].tolist(),
-                "flops": self.observations.flops[self.points].tolist(),
-                "loss": self.observations.loss[self.points].tolist(),
-                "log_residual": residuals.tolist(),
-                "rms": float(np.sqrt(np.mean(residuals**2))),
-                "median_absolute": float(np.median(np.abs(residuals))),
-            },
+            "likelihood_ratios": self._likelihood_ratios(),
+            **self._residuals,
         }
 
-    def _trends(self) -> dict[str, dict[str, float]]:
-        """Test whether residuals drift with log N, log D or log C, each alone."""
-        from statsmodels.regression.linear_model import OLS
-        from statsmodels.tools.tools import add_constant
+    def _likelihood_ratios(self) -> dict[str, Any] | None:
+        """Test the published laws; the density is the fit's own where that is a likelihood."""
+        if not self.published:
+            return None
+        own = self.settings.objective == "likelihood"
+        return likelihood_ratios(
+            self.observations.at(self.points),
+            self.published,
+            near=ChinchillaLaw(*map(float, self.parameters)),
+            delta=_delta(self.settings) if own else DELTA["likelihood"],
+        )
 
-        trends = {}
-        for name in ("params", "tokens", "flops"):
-            x = np.log(getattr(self.observations, name)[self.points])
-            found = OLS(self.residuals, add_constant(x - x.mean())).fit(cov_type="HC1")
-            trends[name] = {"slope": float(found.params[1]), "p_value": float(found.pvalues[1])}
-        return trends
+    @cached_property
+    def _residuals(self) -> dict[str, Any]:
+        return residual_diagnostics(
+            self.observations.at(self.points),
+            self.residuals,
+            parameters=self.law.model.n_parameters,
+        )
 
     def bounds_hit(self) -> list[str]:
         """Name the parameters that ended at a bound."""
-        lower, upper = self.law.bounds()
-        hit = (self.theta[0] <= lower) | (self.theta[0] >= upper)
-        return [name for name, is_hit in zip(self.names, hit, strict=False) if is_hit]
-
-    def _condition_number(self) -> float:
-        """Condition number of J'J with unit diagonal: 1 where parameters are told apart."""
-        model = self.law.model
-        state = model.value(self.theta)[1]
-        ones = np.ones((1, len(self.points)))
-        gram = model.derivatives(state, 0.0 * ones, ones)[1][0]
-        scale = np.sqrt(np.maximum(gram.diagonal(), 1e-300))
-        return float(np.linalg.cond(gram / np.outer(scale, scale)))
+        return bounds_hit(self.names, self.theta[0], *self.law.bounds())
 
     def cautions(self) -> list[str]:
         """Warn of vanished terms, of confounded parameters and of mixed counting."""
@@ -336,13 +288,14 @@ class ParametricFit:
         cautions += [
             f"The residuals drift with {name} (p = {trend['p_value']:.1g}): the law does not have "
             "the shape of these data, and extrapolation carries the drift on."
-            for name, trend in self._trends().items()
+            for name, trend in self._residuals["trends"].items()
             if trend["p_value"] < DRIFT
         ]
-        if self._condition_number() > ILL_CONDITIONED:
+        condition = condition_number(self.law.model, self.theta)
+        if condition > ILL_CONDITIONED:
             cautions.append(
                 "The parameters are hard to tell apart on this sweep (condition number "
-                f"{self._condition_number():.0e}): trust the exponents and optima more than E, A "
+                f"{condition:.0e}): trust the exponents and optima more than E, A "
                 "and B one by one."
             )
         if self.cost.residual > 0.05:
@@ -359,6 +312,7 @@ def fit_parametric(
     settings: ParametricSettings,
     counting: CountingSettings,
     *,
+    published: Mapping[str, ChinchillaLaw] | None = None,
     threads: int | None = None,
 ) -> ParametricFit:
     """Fit L(N, D) = E + A / N**alpha + B / D**beta.
@@ -372,6 +326,7 @@ def fit_parametric(
     losses : table ``Losses``, or its observations.
     settings : objective, starts, points.
     counting : conventions of N and C.
+    published : laws that the sweep is tested against, by name.
     threads : blocks of starts or draws solved at a time; no byte depends on it.
 
     Raises
@@ -396,8 +351,17 @@ def fit_parametric(
     solution = _descend(law, log_loss, starts, settings, threads=threads)
     best = int(solution.objective.argmin())
     cost = FlopsPerToken.of(fitted.params, fitted.tokens, fitted.flops)
-    theta = solution.theta[best : best + 1]
-    return ParametricFit(observations, settings, points, law, cost, theta, solution, threads)
+    return ParametricFit(
+        observations,
+        settings,
+        points,
+        law,
+        cost,
+        solution.theta[best : best + 1, : law.model.n_parameters],
+        solution,
+        published or {},
+        threads,
+    )
 
 
 def _points(observations: Observations, settings: ParametricSettings) -> Ints:
@@ -436,7 +400,20 @@ def _ladder(problems: Problems, settings: ParametricSettings, *, threads: int | 
             problems,
             starts=minimise(eased, tolerance=1e-3, max_steps=60, threads=threads).theta,
         )
-    return minimise(problems, max_steps=MAX_STEPS, threads=threads)
+    return _solve(problems, settings, threads=threads)
+
+
+def _solve(problems: Problems, settings: ParametricSettings, *, threads: int | None) -> Solution:
+    """Solve problems from near their optima; with a free scale its log is the last column."""
+    if settings.objective == "likelihood":
+        return minimise_free_scale(FreeScale.of(problems, _delta(settings)), threads=threads)
+    return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS, threads=threads)
+
+
+def _delta(settings: ParametricSettings) -> float:
+    if settings.objective == "mse":
+        return np.inf
+    return DELTA[settings.objective] if settings.huber_delta is None else settings.huber_delta
 
 
 def _descend(
@@ -462,7 +439,7 @@ def _descend(
     found = minimise(problems, tolerance=1e-3, threads=threads).theta
     places, onward = _merge(found)
     problems = _problems(law, log_loss, ones, places, settings)
-    solution = minimise(problems, max_steps=MAX_STEPS, threads=threads)
+    solution = _solve(problems, settings, threads=threads)
     back = onward[which]
     return Solution(
         solution.theta[back],
@@ -487,5 +464,7 @@ def _problems(
     *,
     rung: float = 1.0,
 ) -> Problems:
-    delta = np.inf if settings.objective == "mse" else rung * settings.huber_delta
+    # a likelihood's delta is in units of the scale: on the way to it, Hoffmann's serves
+    delta = DELTA["huber"] if settings.objective == "likelihood" else _delta(settings)
+    delta *= rung
     return Problems(law.model, log_loss, weights, starts, delta, *law.bounds())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -10,6 +10,13 @@ import numpy as np
 
 from isoflop.approaches.akima import akima_minima
 from isoflop.approaches.budgets import BudgetGroup, budget_groups, require_budgets
+from isoflop.approaches.curvature import Curvature, quadratic_term
+from isoflop.approaches.fitting import (
+    closed_form,
+    residual_diagnostics,
+    scaled_condition,
+    spread,
+)
 from isoflop.approaches.lines import Parabolas, fit_parabolas
 from isoflop.approaches.observations import observe
 from isoflop.approaches.powerlaws import NAMES, fit_power_laws, power_law_optima
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
 DECADE: Final = 10.0
 LEAST_SIZES: Final = 3
 """Sizes that a parabola needs; what a resample must keep of a budget's sizes."""
+LEAST_BUDGETS: Final = 4
+"""Minima that a parabola through them needs to leave a degree of freedom."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,17 +102,24 @@ class ProfilesFit:
     def fitted(self) -> Floats:
         """Log of each budget's parabola at its points; NaN elsewhere."""
         fitted = np.full(len(self.observations.loss), np.nan)
-        everything = np.ones((1, self.observations.n_runs))
         for group in self.groups:
             own = group.point >= 0
-            x, y = self._axes(group, group.loss[None, :])
-            weights = self._kept(group, y, everything[:, group.run])
-            curve = self._parabolas(x, y, weights)(x)[0]
-            if self.settings.curve == "log_parabola":
-                curve = np.exp(curve)
-            if np.isfinite(curve).all() and curve.min() > 0:
-                fitted[group.point[own]] = np.log(curve[own])
+            curve, _ = self._log_curve(group)
+            fitted[group.point[own]] = curve[own]
         return fitted
+
+    def _log_curve(self, group: BudgetGroup) -> tuple[Floats, Bools]:
+        """Give the log of a budget's parabola at its points, and which of them it was fitted to.
+
+        NaN throughout where the parabola is not determined or reaches below zero.
+        """
+        x, y = self._axes(group, group.loss[None, :])
+        weights = self._kept(group, y, np.ones((1, len(x))))
+        curve = self._parabolas(x, y, weights)(x)[0]
+        if self.settings.curve == "log_parabola":
+            curve = np.exp(curve)
+        sound = np.isfinite(curve).all() and curve.min() > 0
+        return np.log(curve) if sound else np.full(len(x), np.nan), weights[0] > 0
 
     def refit(self, resamples: Resamples) -> Refits:
         """Find the valleys of each resample and the lines through them."""
@@ -112,7 +128,20 @@ class ProfilesFit:
         few = valleys.accepted.sum(axis=1) < self.settings.min_budgets
         parameters[few] = np.nan
         reason = f"fewer than {self.settings.min_budgets} budgets with a minimum inside their sizes"
-        return Refits(parameters, np.where(few, reason, ""))
+        curvature = self._curvature(valleys).without(few)
+        return Refits(parameters, np.where(few, reason, ""), curvature)
+
+    def _curvature(self, valleys: Valleys) -> Curvature:
+        """Give the bend of a parabola of log N_opt in log C, where there are enough budgets."""
+        log_flops = np.log(self.budgets())[None, :]
+        weights = valleys.accepted * self._budget_weights
+        bend = quadratic_term(log_flops, valleys.log_params, weights, float(log_flops.mean()))
+        enough = valleys.accepted.sum(axis=1) >= LEAST_BUDGETS
+        reason = (
+            f"{LEAST_BUDGETS} budgets with a minimum inside their sizes are needed to tell a bend "
+            f"from scatter; there are {int(self.valleys.accepted.sum())}"
+        )
+        return Curvature(np.where(enough, bend, np.nan), reason=reason)
 
     def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Give a and b."""
@@ -215,13 +244,77 @@ class ProfilesFit:
         )
         return np.asarray(inverse / inverse.mean())
 
+    @cached_property
+    def profiles(self) -> list[dict[str, Any]]:
+        """Each budget's points, curve and minimum, or why it has none."""
+        return [self._profile(i) for i in range(len(self.groups))]
+
     def diagnostics(self) -> dict[str, Any]:
         """Give each budget's points, curve and minimum; keys in docs/approaches.md."""
+        akima = self.settings.curve == "akima"
         return {
             "axis": self.settings.axis,
             "curve": self.settings.curve,
-            "profiles": [self._profile(i) for i in range(len(self.groups))],
+            "objective_kind": "splines through all points; residuals are those of parabolas"
+            if akima
+            else "least squares, a parabola per budget",
+            **self._account,
+            "line": self._line(),
+            "profiles": self.profiles,
             "left_out": list(self.left_out),
+        }
+
+    @cached_property
+    def _account(self) -> dict[str, Any]:
+        """Describe the parabolas' residuals at the points that are used."""
+        groups, curves, conditions = [], [], []
+        for group in self.groups:
+            curve, used = self._log_curve(group)
+            if not np.isfinite(curve[used]).all():
+                continue
+            kept = np.flatnonzero(used)
+            groups.append(group.take(kept))
+            curves.append(curve[kept])
+            x, _ = self._axes(groups[-1], groups[-1].loss[None])
+            design = np.vander((x - x.mean()) / np.ptp(x), 3)
+            conditions.append(scaled_condition(design.T @ design))
+        own, log_curve = self._observed(groups), np.concatenate(curves)
+        residuals = np.log(own.loss) - log_curve
+        logs = self.settings.curve == "log_parabola"
+        error = residuals if logs else own.loss - np.exp(log_curve)
+        parameters = 3 * len(groups)
+        return {
+            **closed_form(float(error @ error), points=len(error), parameters=parameters),
+            "condition_number": max(conditions),
+            **residual_diagnostics(own, residuals, parameters=parameters),
+        }
+
+    def _observed(self, groups: list[BudgetGroup]) -> Observations:
+        """Give the points of some budgets, interpolated ones among them, as observations."""
+        columns = ("run", "log_params", "log_tokens", "log_flops", "loss")
+        run, log_params, log_tokens, log_flops, loss = (
+            np.concatenate([getattr(g, name) for g in groups]) for name in columns
+        )
+        return replace(
+            self.observations,
+            run=run,
+            params=np.exp(log_params),
+            tokens=np.exp(log_tokens),
+            flops=np.exp(log_flops),
+            loss=loss,
+            is_final=np.ones(len(run), dtype=np.bool_),
+            schedule_fraction=np.full(len(run), np.nan),
+        )
+
+    def _line(self) -> dict[str, Any]:
+        """Describe the line of log N through the minima."""
+        accepted = self.valleys.accepted[0]
+        n, a = self.parameters[:2]
+        fitted = np.log(n) + a * np.log(self.budgets())
+        return {
+            "minima": int(accepted.sum()),
+            "degrees_of_freedom": int(accepted.sum()) - 2,
+            **spread((self.valleys.log_params[0] - fitted)[accepted]),
         }
 
     def _profile(self, i: int) -> dict[str, Any]:
@@ -275,7 +368,7 @@ class ProfilesFit:
         accepted = self.valleys.accepted[0]
         cautions = [
             f"The budget of {profile['budget']:.3g} FLOPs is left out: {profile['reason']}."
-            for profile in self.diagnostics()["profiles"]
+            for profile in self.profiles
             if not profile["accepted"]
         ]
         if len(self.outlying):
@@ -329,9 +422,7 @@ def fit_profiles(
     accepted = int(fit.valleys.accepted[0].sum())
     if accepted < settings.min_budgets:
         reasons = "; ".join(
-            f"{p['budget']:.3g} FLOPs: {p['reason']}"
-            for p in fit.diagnostics()["profiles"]
-            if not p["accepted"]
+            f"{p['budget']:.3g} FLOPs: {p['reason']}" for p in fit.profiles if not p["accepted"]
         )
         raise UnderdeterminedError(
             f"profiles needs {settings.min_budgets} budgets with a minimum inside their sizes; "

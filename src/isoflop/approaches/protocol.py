@@ -14,6 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from isoflop.approaches.curvature import Curvature
     from isoflop.approaches.observations import Observations
     from isoflop.config import CountingSettings
     from isoflop.estimates import Approach, FurtherLaw
@@ -55,10 +56,13 @@ class Refits:
     ----------
     parameters : (draws, parameters); a refused row is NaN throughout.
     refusals : (draws,) why a resample could not be fitted; empty where it could.
+    curvature : how far each resample's frontier departs from a power law; None where an approach
+        takes the power law from a law of the loss.
     """
 
     parameters: Floats
     refusals: Texts
+    curvature: Curvature | None = None
 
 
 @dataclass(frozen=True, eq=False)

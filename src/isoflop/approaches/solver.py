@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import numpy as np
 
@@ -106,21 +106,33 @@ class Problems:
     lower: Floats
     upper: Floats
 
-    def block(self, rows: slice) -> Problems:
+    def block(self, rows: slice) -> Self:
         """Take some of the problems."""
         return self.pick(rows, self.starts[rows])
 
-    def pick(self, rows: slice | NDArray[np.intp], starts: Floats) -> Problems:
+    def pick(self, rows: slice | NDArray[np.intp], starts: Floats) -> Self:
         """Take some of the problems, perhaps more than once, with other starts."""
-        return Problems(
-            self.model,
-            self.targets if len(self.targets) == 1 else self.targets[rows],
-            self.weights if len(self.weights) == 1 else self.weights[rows],
-            starts,
-            self.delta,
-            self.lower,
-            self.upper,
+        return replace(
+            self,
+            targets=self.targets if len(self.targets) == 1 else self.targets[rows],
+            weights=self.weights if len(self.weights) == 1 else self.weights[rows],
+            starts=starts,
         )
+
+    def evaluate(self, theta: Floats, rows: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
+        """Give objective, gradient and Hessian of some of the problems."""
+        targets = self.targets if len(self.targets) == 1 else self.targets[rows]
+        weights = self.weights if len(self.weights) == 1 else self.weights[rows]
+        fitted, state = self.model.value(theta)
+        excess = fitted - targets
+        clipped = np.clip(excess, -self.delta, self.delta)
+        curvature = weights * (clipped == excess)
+        slope = weights * clipped
+        # psi (r - psi/2) is r**2 / 2 inside delta and delta (|r| - delta / 2) outside
+        excess -= np.multiply(clipped, 0.5, out=clipped)
+        objective = np.vecdot(slope, excess)
+        gradient, hessian = self.model.derivatives(state, slope, curvature)
+        return objective, gradient, hessian
 
 
 def minimise(
@@ -181,23 +193,9 @@ class _Descent:
         objective, gradient, hessian = np.empty(n), np.empty((n, p)), np.empty((n, p, p))
         for start in range(0, n, size):
             block = slice(start, start + size)
-            objective[block], gradient[block], hessian[block] = self._at(theta[block], rows[block])
-        return objective, gradient, hessian
-
-    def _at(self, theta: Floats, rows: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
-        """Give objective, gradient and Hessian of one block."""
-        own = self.problems
-        targets = own.targets if len(own.targets) == 1 else own.targets[rows]
-        weights = own.weights if len(own.weights) == 1 else own.weights[rows]
-        fitted, state = own.model.value(theta)
-        excess = fitted - targets
-        clipped = np.clip(excess, -own.delta, own.delta)
-        curvature = weights * (clipped == excess)
-        slope = weights * clipped
-        # psi (r - psi/2) is r**2 / 2 inside delta and delta (|r| - delta / 2) outside
-        excess -= np.multiply(clipped, 0.5, out=clipped)
-        objective = np.vecdot(slope, excess)
-        gradient, hessian = own.model.derivatives(state, slope, curvature)
+            objective[block], gradient[block], hessian[block] = self.problems.evaluate(
+                theta[block], rows[block]
+            )
         return objective, gradient, hessian
 
     def run(self, tolerance: float, max_steps: int) -> Solution:

@@ -14,6 +14,7 @@ import polars as pl
 
 from isoflop.errors import ConfigError
 from isoflop.laws import ChinchillaLaw, EmbeddingCount, PowerLaw, RepeatedDataLaw
+from isoflop.reference import published_laws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -186,11 +187,7 @@ def _nearest(grid: Floats, wanted: Floats) -> Floats:
 
 
 def _law(sources: Sources, name: str) -> ChinchillaLaw:
-    laws = {
-        "hoffmann": sources.reference.hoffmann.law,
-        "hoffmann_printed": sources.reference.hoffmann.printed_law,
-        "besiroglu": sources.reference.besiroglu.law,
-    }
+    laws = published_laws(sources.reference.hoffmann, sources.reference.besiroglu)
     if name not in laws:
         raise ConfigError(f"law '{name}' is unknown; there are: {', '.join(laws)}")
     return laws[name]

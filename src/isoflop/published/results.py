@@ -154,13 +154,17 @@ def _quantity(name: str, fitted: Fitted, estimate: Estimate) -> Quantity:
 
 
 def _diagnostic(fitted: Fitted, estimate: Estimate) -> float:
-    key = fitted.value.partition(".")[2]
-    if key not in estimate.diagnostics:
-        raise ConfigError(
-            f"the estimate of {fitted.sweep} by {fitted.approach} has no diagnostic '{key}'; it "
-            f"has: {', '.join(estimate.diagnostics)}"
-        )
-    return float(estimate.diagnostics[key])
+    """Follow a path such as diagnostics.likelihood_ratios.parity.log10_p."""
+    found: Any = estimate.diagnostics
+    for key in fitted.value.split(".")[1:]:
+        if not isinstance(found, dict) or key not in found:
+            known = f"it has: {', '.join(found)}" if isinstance(found, dict) else "it ends there"
+            raise ConfigError(
+                f"the estimate of {fitted.sweep} by {fitted.approach} has no diagnostic '{key}'; "
+                f"{known}"
+            )
+        found = found[key]
+    return float(found)
 
 
 def _standard_deviation(fitted: Fitted, draws: Path) -> float:

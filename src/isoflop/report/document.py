@@ -10,10 +10,13 @@ from isoflop.report import (
     calibration,
     check,
     comparison,
+    curvature,
     data,
     diagnostics,
     downstream,
     forecast,
+    hypotheses,
+    kaplan,
     ledger,
 )
 from isoflop.report import provenance as sources
@@ -143,7 +146,15 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "parametric": (
             diagnostics.parametric_facts(fitted["parametric"]) if "parametric" in fitted else None
         ),
-        "parameters": {name: diagnostics.parameter_table(inputs, name) for name in NAMES},
+        "parameters": {
+            name: diagnostics.parameter_table(inputs, name) for name in NAMES if name != "kaplan"
+        },
+        "kaplan_table": kaplan.kaplan_table(inputs),
+        "hypotheses": hypotheses.hypothesis_facts(fitted.get("parametric")),
+        "hypotheses_table": hypotheses.exponents_test_table(fitted.get("parametric")),
+        "curvature_table": curvature.curvature_table(inputs),
+        "curvature_sentences": curvature.curvature_sentences(inputs),
+        "fit_table": diagnostics.fit_table(inputs),
         "forecast": forecast.forecast_facts(inputs),
         "analysis": curve.analysis(inputs),
         "check": check.check_pair(inputs),
@@ -180,6 +191,8 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
         **optima,
         "hoffmann": hoffmann,
         "third": next(row for row in hoffmann.exponents.rows if row.approach == "parametric"),
+        "kaplan_c": fixed(reference.kaplan.single_laws.alpha_C),
+        "kaplan_c_min": fixed(reference.kaplan.single_laws.alpha_C_min),
         "kaplan_p": fixed(reference.kaplan.optimal_allocation.p_N, 2),
         "hoffmann_a": fixed(curve.published_exponents(reference)[0], 2),
         "gopher_budget": power(budget),

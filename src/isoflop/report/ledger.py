@@ -181,10 +181,11 @@ def _objective(fitted: dict[Any, Any]) -> str:
     settings = _settings(fitted, "parametric")
     if not settings:
         return "approach refused"
+    delta = fitted["parametric"].diagnostics.get("huber_delta")
     words = {
-        "huber": f"sum of Huber losses of log *L*, δ = {settings.get('huber_delta')}",
+        "huber": f"sum of Huber losses of log *L*, δ = {delta}",
         "mse": "sum of squares of the residuals of log *L*",
-        "likelihood": "Huber likelihood of log *L* with a free scale",
+        "likelihood": f"Huber likelihood of log *L* with a free scale, δ = {delta} of it",
     }
     chosen = str(settings.get("objective"))
     return f"{words.get(chosen, chosen)}; {settings.get('starts')} grid of starts"

@@ -59,6 +59,15 @@ def percent(value: float, decimals: int = 0) -> str:
     return f"{fixed(100.0 * value, decimals)}{NBSP}%"
 
 
+def probability(log10_p: float) -> str:
+    """Write a p-value from its logarithm, however small: doubles end at 1e-308."""
+    if log10_p > -3.0:
+        return significant(10.0**log10_p, 2)
+    exponent = math.floor(log10_p)
+    mantissa = 10.0 ** (log10_p - exponent)
+    return f"{mantissa:.1f}{NBSP}×{NBSP}10^{MINUS}{-exponent}^"
+
+
 def interval(low: float, high: float, write: object) -> str:
     """Write an interval with one suffix where both ends share it: 60.1–75.2B, 0.46–0.53."""
     if not callable(write):

@@ -1,0 +1,91 @@
+"""Published exponents against this sweep: likelihood-ratio tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from isoflop.report.numbers import fixed, listed, percent, probability, significant
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from isoflop.estimates import Estimate
+    from isoflop.report.tables import Value
+
+LAWS = {
+    "hoffmann_printed": "Hoffmann, as printed",
+    "hoffmann": "Hoffmann, unrounded constants",
+    "besiroglu": "Besiroglu",
+}
+
+IN_PROSE = {
+    "hoffmann_printed": "Hoffmann’s printed exponents",
+    "hoffmann": "Hoffmann’s unrounded exponents",
+    "besiroglu": "Besiroglu’s exponents",
+}
+SIGNIFICANT = 0.05
+
+
+def exponents_test_table(estimate: Estimate | None) -> Table | None:
+    """Tabulate the tests of published exponents; None where they were not made."""
+    found = _found(estimate)
+    if not found:
+        return None
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for name, test in found["exponents"].items():
+        a = test["beta"] / (test["alpha"] + test["beta"])
+        held = (fixed(test["alpha"], 4), fixed(test["beta"], 4), fixed(a))
+        rows.append([LAWS.get(name, name), *held, *_verdict(test)])
+        data.append([name, test["alpha"], test["beta"], a, *_values(test)])
+    parity = found["parity"]
+    rows.append(["Equal scaling", "*α* = *β*", "*α* = *β*", fixed(0.5), *_verdict(parity)])
+    data.append(["parity", None, None, 0.5, *_values(parity)])
+    return Table(
+        key="exponents-tests",
+        caption="Likelihood-ratio tests of published exponents against these runs, with *E*, *A*, "
+        "*B* and the scale of the residuals fitted under each hypothesis.",
+        columns=(
+            Column("Hypothesis", "left"), Column("*α*"), Column("*β*"), Column("*a*"),
+            Column("Likelihood ratio"), Column("Degrees of freedom"), Column("*p*"),
+        ),
+        rows=rows,
+        data_columns=(
+            "hypothesis", "alpha", "beta", "a", "statistic", "degrees_of_freedom", "p_value",
+            "log10_p",
+        ),
+        data=data,
+    )  # fmt: skip
+
+
+def hypothesis_facts(estimate: Estimate | None) -> dict[str, str] | None:
+    """Say what the tests mean for this sweep, and what they rest on."""
+    found = _found(estimate)
+    if not found:
+        return None
+    tests = {IN_PROSE.get(name, name): test for name, test in found["exponents"].items()}
+    tests["equal scaling"] = found["parity"]
+    rejected = [name for name, test in tests.items() if test["p_value"] < SIGNIFICANT]
+    kept = [name for name in tests if name not in rejected]
+    return {
+        "delta": significant(float(found["delta"]), 4),
+        "level": percent(SIGNIFICANT),
+        "rejected": listed(rejected),
+        "kept": listed(kept),
+    }
+
+
+def _found(estimate: Estimate | None) -> dict[str, Any]:
+    found = None if estimate is None else estimate.diagnostics.get("likelihood_ratios")
+    return found or {}
+
+
+def _verdict(test: dict[str, Any]) -> list[str]:
+    return [
+        fixed(test["statistic"], 1),
+        str(test["degrees_of_freedom"]),
+        probability(test["log10_p"]),
+    ]
+
+
+def _values(test: dict[str, Any]) -> list[Value]:
+    return [test[key] for key in ("statistic", "degrees_of_freedom", "p_value", "log10_p")]
