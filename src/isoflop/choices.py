@@ -100,7 +100,9 @@ def _outliers(level: Level) -> str:
 
 def _objective(level: Level) -> str:
     objective, delta = level
-    return f"Huber, *δ* = {delta:g}" if objective == "huber" else "squares"
+    if objective == "huber":
+        return f"Huber, *δ* = {delta:g}"
+    return "squares" if objective == "mse" else "Huber, free scale"
 
 
 def _dropped(level: Level) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -706,6 +707,11 @@ class ProfilesSettings(Section):
     """How budgets weigh in the line through the minima; variance: 1 / variance of the minimum."""
 
 
+HUBER_DELTA: Final = {"huber": 1e-3, "likelihood": 1.345}
+"""Hoffmann's [log nat], and in units of the scale Holland and Welsch's (1977): 95 % as efficient as
+least squares where the noise is normal."""
+
+
 class ParametricSettings(Section):
     """Approach 3: L(N, D) = E + A / N**alpha + B / D**beta."""
 
@@ -724,6 +730,13 @@ class ParametricSettings(Section):
     """final: the last point of each run; all: whole curves."""
     drop_highest: int = Field(default=0, ge=0)
     """Leave out the points with the so many highest losses (5 for the digitised Hoffmann data)."""
+
+    @property
+    def delta(self) -> float:
+        """Huber's delta, in the objective's own unit; infinite for squares."""
+        if self.objective == "mse":
+            return math.inf
+        return HUBER_DELTA[self.objective] if self.huber_delta is None else self.huber_delta
 
 
 class KaplanSettings(Section):
@@ -810,10 +823,10 @@ class ProfilesGrid(Section):
 class ParametricGrid(Section):
     """Choices of Approach 3; its starts are coarse here."""
 
-    objective: tuple[Literal["huber", "mse"], ...] = ("huber", "mse")
+    objective: tuple[Literal["huber", "mse", "likelihood"], ...] = ("huber", "mse", "likelihood")
     """As parametric.objective."""
     huber_delta: tuple[Positive, ...] = (1e-3, 1e-2)
-    """As parametric.huber_delta; squares have none."""
+    """As parametric.huber_delta, for `huber` alone; the others take their own."""
     drop_highest: tuple[Annotated[int, Field(ge=0)], ...] = (0, 5)
     """As parametric.drop_highest."""
 

@@ -225,8 +225,12 @@ class Specifications(dy.Schema):
     window = _count("profiles: lowest losses of each budget; null: all", "point", nullable=True)
     outliers = _number("profiles: limit of the outlier rule; null: none", "sd", nullable=True)
     weights = _word(("equal", "variance"), "profiles: weights of the budgets", nullable=True)
-    objective = _word(("huber", "mse"), "parametric: what is minimised", nullable=True)
-    huber_delta = _number("parametric: of Huber's loss; null for mse", "log nat", nullable=True)
+    objective = _word(
+        ("huber", "mse", "likelihood"), "parametric: what is minimised", nullable=True
+    )
+    huber_delta = _number(
+        "parametric: of objective huber; null for the others", "log nat", nullable=True
+    )
     drop_highest = _count("parametric: highest losses left out", "point", nullable=True)
     n_runs = _count("runs that entered the fit", "run", nullable=True)
     n_points = _count("points that entered the fit", "point", nullable=True)

@@ -55,13 +55,13 @@ def test_the_shipped_grid_is_a_product_of_choices_without_repeats() -> None:
     size = len(grid.frontier) * len(grid.edge) * len(grid.min_schedule_fraction)
     own = [one for one in every if one.approach == "envelope"]
     assert len(own) == size * len(shared.counting) * len(shared.loss)
-    # squares have no delta: three objectives, not four
+    # only Huber's loss has deltas to choose from: four objectives, not six
     objectives = {
         (one.choices()["objective"], one.choices()["huber_delta"])
         for one in every
         if one.approach == "parametric"
     }
-    assert objectives == {("huber", 1e-3), ("huber", 1e-2), ("mse", None)}
+    assert objectives == {("huber", 1e-3), ("huber", 1e-2), ("mse", None), ("likelihood", None)}
 
 
 def test_kaplans_frontier_under_his_counting_is_among_them() -> None:

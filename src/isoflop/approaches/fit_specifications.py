@@ -22,6 +22,7 @@ from isoflop.approaches.observations import Observations, observe
 from isoflop.approaches.parametric import FlopsPerToken, ParametricFit
 from isoflop.approaches.quantities import quantities
 from isoflop.approaches.resampling import resample
+from isoflop.config import ParametricSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates import Approach
 from isoflop.tables import LOSS_SOURCES, Specifications, validated
@@ -65,8 +66,8 @@ class Specification:
         """Give every choice by its column; one that has no effect is None."""
         own = getattr(self.settings, self.approach)
         found = {axis: getattr(own, axis) for axis in _axes(self.settings, self.approach)}
-        if found.get("objective") == "mse":
-            found["huber_delta"] = None
+        if isinstance(own, ParametricSettings):
+            found["huber_delta"] = own.delta if own.objective == "huber" else None
         return {
             "params": self.counting.params,
             "flops": self.counting.flops,
@@ -113,6 +114,8 @@ def _grid(settings: ApproachesSettings, approach: Approach, loss: str) -> list[S
     found = []
     for counting, kind, *chosen in product(counted, shared.loss or (loss,), *values):
         changed = dict(zip(axes, chosen, strict=True))
+        if changed.get("objective", "huber") != "huber":
+            changed["huber_delta"] = None
         if is_kaplan:
             update = {"kaplan": own.model_copy(update=changed | {"counting": counting})}
         else:

@@ -24,6 +24,7 @@ from isoflop.approaches.observations import observe
 from isoflop.approaches.protocol import Optima, Refits, Resamples
 from isoflop.approaches.solver import Problems, Solution, minimise
 from isoflop.approaches.varpro import variable_projection
+from isoflop.config import HUBER_DELTA
 from isoflop.errors import UnderdeterminedError
 from isoflop.laws import ChinchillaLaw
 
@@ -56,9 +57,6 @@ LADDER: Final = (100.0, 10.0)
 """Multiples of huber_delta at which a far start is solved before huber_delta itself."""
 ROUGH_POINTS: Final = 64
 """Points that the first rung uses."""
-DELTA: Final = {"huber": 1e-3, "likelihood": 1.345}
-"""Hoffmann's [log nat], and in units of the scale Holland and Welsch's (1977): 95 % as efficient as
-least squares where the noise is normal."""
 TOLERANCE: Final = 1e-12
 """Relative gain that the next step of a solved problem promises at most."""
 MIN_POINTS: Final = 6
@@ -228,7 +226,7 @@ class ParametricFit:
         account = solved(self.starts, tolerance=TOLERANCE, max_steps=FREE_SCALE_STEPS)
         best = int(self.starts.objective.argmin())
         reached = float(
-            log_likelihood(self.starts.objective[best], len(self.points), _delta(self.settings))
+            log_likelihood(self.starts.objective[best], len(self.points), self.settings.delta)
         )
         scale = float(np.exp(self.starts.theta[best, -1]))
         return account | {"objective": -reached, "scale": scale, "log_likelihood": reached}
@@ -237,7 +235,7 @@ class ParametricFit:
         """Say how good and how certain the optimum is; keys in docs/approaches.md."""
         return {
             "objective_kind": self.settings.objective,
-            "huber_delta": None if self.settings.objective == "mse" else _delta(self.settings),
+            "huber_delta": None if self.settings.objective == "mse" else self.settings.delta,
             **self._account(),
             "bounds_hit": self.bounds_hit(),
             "condition_number": condition_number(self.law.model, self.theta),
@@ -264,7 +262,7 @@ class ParametricFit:
             self.observations.at(self.points),
             self.published,
             near=ChinchillaLaw(*map(float, self.parameters)),
-            delta=_delta(self.settings) if own else DELTA["likelihood"],
+            delta=self.settings.delta if own else HUBER_DELTA["likelihood"],
         )
 
     @cached_property
@@ -406,14 +404,8 @@ def _ladder(problems: Problems, settings: ParametricSettings, *, threads: int | 
 def _solve(problems: Problems, settings: ParametricSettings, *, threads: int | None) -> Solution:
     """Solve problems from near their optima; with a free scale its log is the last column."""
     if settings.objective == "likelihood":
-        return minimise_free_scale(FreeScale.of(problems, _delta(settings)), threads=threads)
+        return minimise_free_scale(FreeScale.of(problems, settings.delta), threads=threads)
     return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS, threads=threads)
-
-
-def _delta(settings: ParametricSettings) -> float:
-    if settings.objective == "mse":
-        return np.inf
-    return DELTA[settings.objective] if settings.huber_delta is None else settings.huber_delta
 
 
 def _descend(
@@ -465,6 +457,6 @@ def _problems(
     rung: float = 1.0,
 ) -> Problems:
     # a likelihood's delta is in units of the scale: on the way to it, Hoffmann's serves
-    delta = DELTA["huber"] if settings.objective == "likelihood" else _delta(settings)
+    delta = HUBER_DELTA["huber"] if settings.objective == "likelihood" else settings.delta
     delta *= rung
     return Problems(law.model, log_loss, weights, starts, delta, *law.bounds())

@@ -99,14 +99,14 @@ def winners(
     won = np.flatnonzero(whole.run[0] >= 0)
     run, log_flops = whole.run[0][won], whole.log_flops[0][won]
     end = np.full(observations.n_runs, -np.inf)
-    np.maximum.at(end, observations.run, np.log(observations.flops))
+    np.maximum.at(end, observations.run, observations.flops)
     return {
         "run": [observations.runs[i] for i in run],
         "flops": np.exp(log_flops).tolist(),
         "params": np.exp(whole.log_params[0][won]).tolist(),
         "tokens": np.exp(whole.log_tokens[0][won]).tolist(),
         "loss": np.exp(whole.log_loss[0][won]).tolist(),
-        "late": (log_flops >= end[run] + np.log(LATE)).tolist(),
+        "late": (log_flops >= np.log(end[run]) + np.log(LATE)).tolist(),
         "fitted": (fitted.run[0] >= 0)[won].tolist(),
     }
 
