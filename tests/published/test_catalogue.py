@@ -148,7 +148,9 @@ def test_variant_shares_the_sweep_and_changes_the_settings() -> None:
     assert [path for path, _ in fits_of(sweep)] == ["published/first", "published/first@mse"]
     plain = found.approaches_settings("published/first", "parametric")
     varied = found.approaches_settings("published/first@mse", "parametric")
-    assert plain == ApproachesSettings()
+    # the papers' intervals are percentiles
+    assert plain.bootstrap.interval == "percentile"
+    assert plain.parametric == ApproachesSettings().parametric
     assert varied.parametric.objective == "mse"
     assert varied.profiles == plain.profiles
 
