@@ -66,7 +66,9 @@ def _spread(left: Floats, copies: Floats, draw: NDArray[np.intp], draws: int) ->
     total = np.bincount(draw, copies, draws)
     columns = []
     for column in left.T:
-        mean = np.bincount(draw, copies * column, draws) / total
-        squares = np.bincount(draw, copies * (column - mean[draw]) ** 2, draws)
-        columns.append(np.sqrt((total - 1.0) / total * squares))
+        # a coefficient may be any power of ten; an infinite error makes an interval without ends
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.bincount(draw, copies * column, draws) / total
+            squares = np.bincount(draw, copies * (column - mean[draw]) ** 2, draws)
+            columns.append(np.sqrt((total - 1.0) / total * squares))
     return np.stack(columns, axis=-1)

@@ -1,0 +1,68 @@
+"""The shipped coverage table: enough simulations, defaults that follow it, and a page that says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from isoflop.config import BootstrapSettings
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+COLUMNS = ("a", "in range", "1 decade beyond", "2 decades beyond")
+
+
+@pytest.fixture(scope="module")
+def coverage() -> pl.DataFrame:
+    return pl.read_csv(DOCS / "coverage.csv").with_columns(
+        pl.when(pl.col("quantity") == "params_opt")
+        .then(pl.col("where"))
+        .otherwise(pl.col("quantity"))
+        .alias("column")
+    )
+
+
+def test_every_cell_is_there(coverage: pl.DataFrame) -> None:
+    assert coverage["simulations"].min() >= 500
+    runs = coverage.filter(scheme="runs")
+    kinds = {"percentile", "bca", "studentised", "calibrated"}
+    assert set(runs["interval"]) == kinds
+    cells = runs.group_by("approach").agg(pl.struct("interval", "column", "level").n_unique())
+    # four kinds; a, b and three optima; two levels
+    assert dict(cells.iter_rows()) == dict.fromkeys(
+        ("envelope", "profiles", "parametric", "kaplan"), 4 * 5 * 2
+    )
+
+
+@pytest.mark.parametrize("approach", ["profiles", "parametric"])
+def test_the_default_kind_is_calibrated_within_the_data(
+    coverage: pl.DataFrame, approach: str
+) -> None:
+    default = BootstrapSettings()
+    own = coverage.filter(
+        approach=approach, scheme=default.scheme, interval=default.interval
+    ).filter(pl.col("column").is_in(["a", "b", "in range"]))
+    assert own.height == 6
+    assert own.filter(level=0.8)["coverage"].is_between(0.77, 0.83).all()
+    assert own.filter(level=0.95)["coverage"].is_between(0.93, 0.97).all()
+
+
+def test_the_page_says_what_the_table_says(coverage: pl.DataFrame) -> None:
+    shown = 0
+    for line in (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines():
+        words = [cell.strip().replace("`", "").replace("*", "") for cell in line.split("|")[1:-1]]
+        if len(words) != 10 or words[0] not in set(coverage["approach"]):
+            continue
+        scheme, _, kind = words[1].rpartition(", ")
+        own = coverage.filter(approach=words[0], scheme=scheme or "runs", interval=kind)
+        expected = [
+            own.filter(column=column, level=level)["coverage"].item()
+            for column in COLUMNS
+            for level in (0.8, 0.95)
+        ]
+        assert [float(word) for word in words[2:]] == pytest.approx(
+            [100 * share for share in expected], abs=0.051
+        )
+        shown += 1
+    assert shown == 4 * 4 + 2 * 2 * 2
