@@ -1,4 +1,4 @@
-"""The shipped coverage table: enough simulations, defaults that follow it, and a page that says it."""
+"""The shipped coverage table: enough simulations, defaults that follow it, a page that says it."""
 
 from __future__ import annotations
 
