@@ -344,7 +344,7 @@ def _shift_table(moved: list[Shift], spans: list[Span]) -> Table:
         data_columns=("approach", "choice", "from", "to", "pairs", "shift", "smallest", "largest",
                       "share_of_span"),
         data=data,
-        classes=' .prose widths="0.9 0.8 2.2 0.4 0.6 1 0.6"',
+        classes=' .wide widths="1 0.8 2.2 0.4 0.6 1.1 0.6"',
     )  # fmt: skip
 
 
