@@ -31,6 +31,12 @@ def test_errors_on_one_side_are_named(rendered: Rendered) -> None:
     assert "hold no such error of Approach 3 (parametric loss)." in said
 
 
+def test_the_answer_names_the_approach_that_missed(rendered: Rendered) -> None:
+    answer = words(rendered).partition("How to read the intervals")[0]
+    assert "it foretells losses that come out 0.050 nats per token too high on average" in answer
+    assert answer.count("it foretells losses") == 1
+
+
 def test_a_law_without_bias_is_said_to_hold(rendered: Rendered) -> None:
     facts = forecast_facts(rendered.inputs)
     assert facts is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isoflop.report.forecast import missed
 from isoflop.report.inputs import IN_PROSE, NAMES
 from isoflop.report.numbers import (
     BREAK,
@@ -240,11 +241,12 @@ class Verdict:
     holds_half: bool
     holds_kaplan: bool
     warning: str
-    """What bends this exponent, where its own diagnostics say that something does; or empty."""
+    """What its diagnostics, simulations and forecasts hold against it; or empty."""
 
 
-def _warning(estimate: Estimate) -> str:
-    """Say beside the exponent what its diagnostics hold against it."""
+def _warning(inputs: ReportInputs, approach: Approach) -> str:
+    """Say beside the exponent what is known against it."""
+    estimate = inputs.fitted[approach]
     said = []
     late = estimate.diagnostics.get("late_winners")
     if late is not None and late < FEW_LATE:
@@ -258,6 +260,8 @@ def _warning(estimate: Estimate) -> str:
             f"In simulated sweeps of this design its 95{NBSP}% interval held the truth in only "
             f"{percent(estimate.a.held['0.95'])}."
         )
+    if miss := missed(inputs, approach):
+        said.append(miss)
     return " ".join(said)
 
 
@@ -276,7 +280,7 @@ def verdicts(inputs: ReportInputs) -> list[Verdict]:
                 ends=interval(*ends, fixed),
                 holds_half=_within(CHINCHILLA_A, ends),
                 holds_kaplan=_within(kaplan, ends),
-                warning=_warning(estimate),
+                warning=_warning(inputs, approach),
             )
         )
     return found

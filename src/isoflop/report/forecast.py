@@ -126,6 +126,26 @@ def _law_verdict(cut: Cut, forecast: Forecast, score: Score) -> LawVerdict:
     )
 
 
+def missed(inputs: ReportInputs, approach: Approach) -> str:
+    """Say that an approach missed the losses above the highest cut; empty where it did not."""
+    if isinstance(inputs.forecasts, NoForecasts):
+        return ""
+    found = [
+        (cut, score)
+        for cut, forecast, score in _scores(inputs.forecasts, "loss")
+        if forecast.approach == approach
+    ]
+    if not found or found[-1][1].held:
+        return ""
+    cut, score = found[-1]
+    side = "high" if score.bias > 0.0 else "low"
+    return (
+        f"Fitted to the runs up to {power(cut.flops)} FLOPs alone, it foretells losses that come "
+        f"out {fixed(abs(score.bias), 3)} nats per token too {side} on average, and their "
+        "intervals [do not hold](#forecast)."
+    )
+
+
 def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
     """Pool each approach's predictions of N_opt over the cuts."""
     pooled: dict[Approach, list[Score]] = {}
