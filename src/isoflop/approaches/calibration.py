@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from isoflop.approaches.intervals import needed_level, share_held
+from isoflop.approaches.parametric import ParametricFit
+from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.quantities import quantities
 from isoflop.approaches.resampling import resample
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from isoflop.config import BootstrapSettings
 
     Floats = NDArray[np.float64]
+
+BATCH: Final = 4_000_000
+"""Losses that a batch of refits holds: 32 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,7 @@ class Calibration:
 
 
 def calibrate(
+    fitted: Fit,
     again: Callable[[Observations], Fit],
     lookalikes: Lookalikes,
     flops: Floats,
@@ -76,6 +82,7 @@ def calibrate(
 
     Parameters
     ----------
+    fitted : the fit to the sweep itself.
     again : fits the approach to another sweep of the same runs.
     lookalikes : source of the simulated sweeps.
     flops : (budgets,) C at which optima are judged [FLOP].
@@ -86,13 +93,10 @@ def calibrate(
     Beran 1987, Biometrika 74:457; Loh 1987, J. Am. Stat. Assoc. 82:155.
     """
     truth = lookalikes.truth(flops)
-    placed = []
-    for i in range(settings.simulations):
-        try:
-            fitted = again(lookalikes.draw(i, settings.seed))
-        except UnderdeterminedError:
-            continue
-        placed.append(place(fitted, truth, flops, inner(settings, i)))
+    if isinstance(fitted, ParametricFit) and settings.scheme in {"runs", "subsample"}:
+        placed = list(_together(fitted, lookalikes, truth, flops, settings))
+    else:
+        placed = list(_one_by_one(again, lookalikes, truth, flops, settings))
     names = [name for name in truth if placed and all(name in found for found in placed)]
     return Calibration(
         simulations=settings.simulations,
@@ -122,14 +126,64 @@ def place(
     Name to the estimate and the share of draws below the truth, 0 or 1 where it lies beyond them
     all; for the quantities that the approach has.
     """
-    point = quantities(fitted, fitted.parameters[None], flops)
-    draws = quantities(fitted, fitted.refit(resample(fitted, settings)).parameters, flops)
+    drawn = fitted.refit(resample(fitted, settings)).parameters
+    return _ranks(fitted, fitted.parameters, drawn, truth, flops)
+
+
+def _ranks(
+    fitted: Fit, parameters: Floats, drawn: Floats, truth: dict[str, float], flops: Floats
+) -> dict[str, tuple[float, float]]:
+    """Derive every quantity from a fit's parameters and its draws', and rank the truth."""
+    point = quantities(fitted, parameters[None], flops)
+    draws = quantities(fitted, drawn, flops)
     found = {}
     for name, true in truth.items():
         if name in point and np.isfinite(point[name][0]):
             kept = draws[name][np.isfinite(draws[name])]
             found[name] = (float(point[name][0]), float(np.mean(kept < true)))
     return found
+
+
+def _one_by_one(
+    again: Callable[[Observations], Fit],
+    lookalikes: Lookalikes,
+    truth: dict[str, float],
+    flops: Floats,
+    settings: BootstrapSettings,
+) -> Iterator[dict[str, tuple[float, float]]]:
+    """Fit simulated sweeps anew; those that cannot be fitted are left out."""
+    for i in range(settings.simulations):
+        try:
+            fitted = again(lookalikes.draw(i, settings.seed))
+        except UnderdeterminedError:
+            continue
+        yield place(fitted, truth, flops, inner(settings, i))
+
+
+def _together(
+    fitted: ParametricFit,
+    lookalikes: Lookalikes,
+    truth: dict[str, float],
+    flops: Floats,
+    settings: BootstrapSettings,
+) -> Iterator[dict[str, tuple[float, float]]]:
+    """Refit many simulated sweeps and their resamples at a time, from the optimum at hand.
+
+    They differ in losses and weights alone, which is all that a batch of refits needs.
+    """
+    draws, n_runs = settings.simulation_draws, fitted.observations.n_runs
+    size = max(1, BATCH // (draws * len(fitted.observations.loss)))
+    for start in range(0, settings.simulations, size):
+        numbers = range(start, min(start + size, settings.simulations))
+        log_loss = np.log([lookalikes.draw(i, settings.seed).loss for i in numbers])
+        whole = fitted.refit(Resamples(np.ones((len(numbers), n_runs)), log_loss)).parameters
+        weights = [resample(fitted, inner(settings, i)).weights for i in numbers]
+        drawn = fitted.refit(
+            Resamples(np.concatenate(weights), np.repeat(log_loss, draws, axis=0))
+        ).parameters
+        for k in range(len(numbers)):
+            own = drawn[k * draws : (k + 1) * draws]
+            yield _ranks(fitted, whole[k], own, truth, flops)
 
 
 def _noiseless(

@@ -202,7 +202,7 @@ def _calibration(
     except UnderdeterminedError as error:
         return str(error)
     again = refitter(fitted, settings, threads=threads)
-    return calibrate(again, like, flops, settings.bootstrap)
+    return calibrate(fitted, again, like, flops, settings.bootstrap)
 
 
 def _said(checked: Calibration | str | None, settings: ApproachesSettings) -> dict[str, Any]:

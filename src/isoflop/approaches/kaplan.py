@@ -159,7 +159,10 @@ class KaplanFit:
         starts = np.array([[level - 0.1, level - 0.1, *exponents] for exponents in STARTS])
         ones = np.ones_like(log_loss)
         return minimise(
-            self._problems(log_loss, ones, starts), tolerance=TOLERANCE, max_steps=MAX_STEPS
+            self._problems(log_loss, ones, starts),
+            tolerance=TOLERANCE,
+            max_steps=MAX_STEPS,
+            threads=1,
         )
 
     @property
@@ -265,6 +268,7 @@ class KaplanFit:
             self._problems(np.log(final.loss)[None], own, starts),
             tolerance=1e-10,
             max_steps=MAX_STEPS,
+            threads=1,
         )
         p, q, alpha_n, alpha_d = solution.theta.T
         with np.errstate(over="ignore"):
