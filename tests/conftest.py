@@ -6,6 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes says more of the machine than of the code; CI must judge the code alone
+settings.register_profile(
+    "isoflop", deadline=None, derandomize=os.environ.get("CI", "").lower() in {"1", "true"}
+)
+settings.load_profile("isoflop")
 
 ROOT = Path(__file__).parents[1]
 

@@ -12,7 +12,7 @@ from isoflop.approaches.akima import akima_minima
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(5, 14))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_minima_are_those_of_scipys_spline(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     x = np.sort(rng.uniform(10.0, 20.0, n)) + 0.05 * np.arange(n)

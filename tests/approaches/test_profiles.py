@@ -39,7 +39,7 @@ def final_noise(sweep: Observations, scale: float, seed: int) -> Observations:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_lines_through_polyfit_minima(sweep: Observations, seed: int) -> None:
     noisy = final_noise(sweep, 0.001, seed)
     fitted = fit_profiles(noisy, settings_of(), COUNTING)

@@ -63,7 +63,7 @@ def test_holdout_of_nothing_is_refused(recipe: Recipe, tmp_path: Path) -> None:
         read_split(recipe, text_of(tmp_path), holdout_every=40)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     length=st.integers(40, 400),
     seq_len=st.integers(1, 16),
@@ -107,7 +107,7 @@ def test_text_is_folded() -> None:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(alphabet=" \t\r\nab", max_size=60))
 def test_folding_twice_is_folding_once(text: str) -> None:
     once = fold_text(text)

@@ -153,7 +153,7 @@ def test_learning_rate_passes_through_the_tuned_sizes() -> None:
         assert peak_learning_rate(rule, point.params) == pytest.approx(point.rate, rel=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(x=st.floats(1e2, 1e8))
 def test_learning_rate_of_two_points_is_a_power_law(x: float) -> None:
     rule = design().learning_rate

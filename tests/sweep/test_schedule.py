@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from isoflop.sweep.schedule import learning_rate
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=st.integers(2, 600), share=st.floats(0, 0.2), peak=st.floats(1e-6, 1e2))
 def test_warms_up_to_the_peak_and_falls_to_a_tenth(steps: int, share: float, peak: float) -> None:
     warmup = min(steps - 1, max(1, round(share * steps)))
