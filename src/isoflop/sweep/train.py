@@ -138,13 +138,17 @@ def train_run(
                 trainer.restore(checkpoint_path)
             log.write({"kind": "resume", "step": trainer.step})
             progress.say(f"{run.run}: resumed at step {trainer.step:,} of {run.steps:,}")
-        status = trainer.train(
-            log,
-            checkpoint_path,
-            progress,
-            checkpoint_seconds=checkpoint_seconds,
-            stop_after=stop_after,
-        )
+        torch.set_flush_denormal(True)  # vanishing moments cost a CPU dozens of cycles each
+        try:
+            status = trainer.train(
+                log,
+                checkpoint_path,
+                progress,
+                checkpoint_seconds=checkpoint_seconds,
+                stop_after=stop_after,
+            )
+        finally:
+            torch.set_flush_denormal(False)  # a mode of the processor, not of this function
     if status != "stopped":
         checkpoint_path.unlink(missing_ok=True)
     return status
@@ -160,7 +164,6 @@ class _Trainer:
         self.device = torch.device(device)
         self.on_gpu = self.device.type == "cuda"
         torch.manual_seed(run.seed)
-        torch.set_flush_denormal(True)
         if self.on_gpu:
             torch.set_float32_matmul_precision("high")
         shape = run.architecture.architecture()
