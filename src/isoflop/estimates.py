@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from pydantic import Field
 
@@ -20,7 +20,11 @@ from isoflop.files import digest, write_json
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 GOPHER_BUDGET: Final = 5.76e23
 """Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
@@ -237,6 +241,30 @@ class RunNoise(Section):
     """Cells (size and budget) with several runs."""
     freedom: int
     """Degrees of freedom."""
+
+    @classmethod
+    def pooled(cls, params: Floats, budget: Floats, loss: Floats) -> Self | None:
+        """Pool the variance of final losses over cells, (runs,) each.
+
+        Parameters
+        ----------
+        params, budget : N and planned C [FLOP]: runs that share both make a cell.
+        loss : final loss [nat/token].
+
+        Returns
+        -------
+        None where no cell has more than one run.
+        """
+        import numpy as np
+
+        _, cell = np.unique(np.stack([params, budget], axis=-1), axis=0, return_inverse=True)
+        runs = np.bincount(cell)
+        squares = (loss - (np.bincount(cell, loss) / runs)[cell]) ** 2
+        freedom = int((runs - 1).sum())
+        if freedom == 0:
+            return None
+        sd = float(np.sqrt(squares.sum() / freedom))
+        return cls(sd=sd, cells=int((runs > 1).sum()), freedom=freedom)
 
 
 class Forecasts(Section):

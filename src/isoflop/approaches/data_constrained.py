@@ -271,4 +271,4 @@ def _solve(
         np.array([-7.0, low, low]),
         np.array([7.0, high, high]),
     )
-    return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS, threads=1)
+    return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS)

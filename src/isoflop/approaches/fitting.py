@@ -112,6 +112,16 @@ def residual_diagnostics(
     }
 
 
+def widened(residuals: Floats, *, parameters: int) -> Floats:
+    """Make residuals as wide as the errors behind them.
+
+    A fit of p parameters takes up p of n degrees of freedom; sqrt(n / (n - p)) gives them back
+    (Efron and Tibshirani 1993, section 9.3).
+    """
+    n = len(residuals)
+    return np.asarray(residuals * np.sqrt(n / max(n - parameters, 1)))
+
+
 def spread(residuals: Floats) -> dict[str, float]:
     """Give root mean square and median size of residuals."""
     return {

@@ -162,7 +162,6 @@ class KaplanFit:
             self._problems(log_loss, ones, starts),
             tolerance=TOLERANCE,
             max_steps=MAX_STEPS,
-            threads=1,
         )
 
     @property
@@ -268,7 +267,6 @@ class KaplanFit:
             self._problems(np.log(final.loss)[None], own, starts),
             tolerance=1e-10,
             max_steps=MAX_STEPS,
-            threads=1,
         )
         p, q, alpha_n, alpha_d = solution.theta.T
         with np.errstate(over="ignore"):

@@ -152,7 +152,7 @@ def normaliser(delta: float) -> float:
     return middle + 2.0 / delta * math.exp(-0.5 * delta**2)
 
 
-def minimise_free_scale(problems: FreeScale, *, threads: int | None = None) -> Solution:
+def minimise_free_scale(problems: FreeScale, *, threads: int | None = 1) -> Solution:
     """Solve problems with a free scale; log s is the last column of ``theta``.
 
     A delta far below 1 is reached down a ladder of deltas: the objective is then almost a sum of
@@ -162,7 +162,7 @@ def minimise_free_scale(problems: FreeScale, *, threads: int | None = None) -> S
     Parameters
     ----------
     problems : objectives, starts and bounds.
-    threads : blocks solved at a time; it changes no byte of the result.
+    threads : as for ``minimise``.
     """
     size = max(1, CHUNK // max(problems.targets.shape[1], 1))
     parts = [

@@ -137,7 +137,7 @@ def _problems(law: CentredLaw, log_loss: Floats, starts: Floats, held: slice) ->
 
 def _best(problems: Problems, delta: float) -> tuple[float, Floats]:
     """Give the highest log-likelihood from all starts, and where it lies."""
-    solution = minimise_free_scale(FreeScale.of(problems, delta), threads=1)
+    solution = minimise_free_scale(FreeScale.of(problems, delta))
     best = int(solution.objective.argmin())
     points = problems.targets.shape[1]
     highest = log_likelihood(solution.objective[best], points, delta)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from isoflop.approaches.fitting import widened
 from isoflop.approaches.parametric import fit_parametric
 from isoflop.approaches.quantities import quantities
 from isoflop.errors import UnderdeterminedError
@@ -61,14 +62,9 @@ class Lookalikes:
 
     @cached_property
     def errors(self) -> Floats:
-        """Log errors of runs, (runs with a final loss,): residuals, centred, and as wide as errors.
-
-        A fit of p parameters takes up p of n degrees of freedom; sqrt(n / (n - p)) gives them back
-        (Efron and Tibshirani 1993, section 9.3).
-        """
+        """Log errors of runs, (runs with a final loss,): residuals, centred, as wide as errors."""
         residuals = self._last_residual[np.isfinite(self._last_residual)]
-        n, p = len(residuals), self.law.theta.shape[1]
-        return np.asarray((residuals - residuals.mean()) * np.sqrt(n / max(1, n - p)))
+        return widened(residuals - residuals.mean(), parameters=self.law.theta.shape[1])
 
     @property
     def noise(self) -> float:

@@ -248,4 +248,4 @@ def _solve(
     squared: Model = PlainSum(law) if settings.residual == "loss" else law
     targets = np.exp(log_loss) if settings.residual == "loss" else log_loss
     problems = Problems(squared, targets, weights, starts, np.inf, np.array(LOWER), np.array(UPPER))
-    return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS, threads=1)
+    return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS)

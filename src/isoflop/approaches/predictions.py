@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from isoflop.approaches.fitting import widened
 from isoflop.approaches.parametric import ParametricFit
 from isoflop.approaches.resampling import uniforms
 from isoflop.laws import ChinchillaLaw
@@ -133,12 +134,11 @@ def _picks(kept: NDArray[np.intp], targets: int, cases: int, seed: int) -> NDArr
 
 
 def _run_noise(fitted: ParametricFit | KaplanFit) -> Floats:
-    """Give the residuals of log L at the ends of the fitted runs, scaled for the fit's freedom."""
+    """Give the residuals of log L at the ends of the fitted runs, as wide as errors."""
     used = np.isfinite(fitted.fitted) & fitted.observations.is_final
     residual = (np.log(fitted.observations.loss) - fitted.fitted)[used]
     theta = fitted.theta if isinstance(fitted, ParametricFit) else fitted.joint
-    n, p = len(residual), theta.shape[1]
-    return np.asarray(residual * np.sqrt(n / max(n - p, 1)))
+    return widened(residual, parameters=theta.shape[1])
 
 
 def _log_losses(

@@ -212,21 +212,10 @@ def _valleys(losses: pl.DataFrame, settings: ApproachesSettings) -> pl.DataFrame
 
 
 def _seed_noise(observations: Observations) -> RunNoise | None:
-    """Pool the standard deviation of final losses over cells (size and budget)."""
     final = observations.at(observations.is_final)
     budget = final.run_budget[final.run]
     planned = np.isfinite(budget)
-    cells = np.stack([final.params, budget], axis=-1)[planned]
-    _, cell = np.unique(cells, axis=0, return_inverse=True)
-    runs = np.bincount(cell)
-    loss = final.loss[planned]
-    squares = (loss - (np.bincount(cell, loss) / runs)[cell]) ** 2
-    freedom = int((runs - 1).sum())
-    if freedom == 0:
-        return None
-    return RunNoise(
-        sd=float(np.sqrt(squares.sum() / freedom)), cells=int((runs > 1).sum()), freedom=freedom
-    )
+    return RunNoise.pooled(final.params[planned], budget[planned], final.loss[planned])
 
 
 def _cut(task: Task) -> Cut:

@@ -140,7 +140,7 @@ def minimise(
     *,
     tolerance: float = 1e-12,
     max_steps: int = 100,
-    threads: int | None = None,
+    threads: int | None = 1,
 ) -> Solution:
     """Solve all problems to a local minimum.
 
@@ -149,7 +149,8 @@ def minimise(
     problems : objectives, starts and bounds.
     tolerance : a problem ends when a full Newton step promises a relative gain below this.
     max_steps : largest number of steps, refused ones included.
-    threads : groups solved at a time; all cores by default. It changes no byte of the result.
+    threads : groups solved at a time; None takes all cores, which pays for thousands of problems
+        only. It changes no byte of the result.
     """
     if threads is None:
         threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

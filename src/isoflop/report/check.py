@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from isoflop.estimates import RunNoise
 from isoflop.laws import PowerLaw
 from isoflop.report.inputs import NAMES, loss_draws, loss_law, params_law, tokens_law
 from isoflop.report.numbers import NONE, count, fixed, interval, power, ratio
@@ -95,18 +96,12 @@ def seed_noise(losses: pl.DataFrame, gap: float) -> SeedNoise | None:
     -------
     None where no cell (size and budget) has more than one seed.
     """
-    fitted = losses.filter((pl.col("role") == "fit") & pl.col("is_final"))
-    cells = (
-        fitted.drop_nulls("budget")
-        .group_by("params_total", "budget")
-        .agg(pl.col("loss").var().alias("variance"), pl.len().alias("seeds"))
-        .filter(pl.col("seeds") > 1)
-    )
-    if cells.is_empty():
+    fitted = losses.filter((pl.col("role") == "fit") & pl.col("is_final")).drop_nulls("budget")
+    columns = (fitted[name].to_numpy() for name in ("params_total", "budget", "loss"))
+    noise = RunNoise.pooled(*columns)
+    if noise is None:
         return None
-    freedom = cells["seeds"].to_numpy() - 1.0
-    sd = float(np.sqrt(cells["variance"].to_numpy() @ freedom / freedom.sum()))
-    return SeedNoise(fixed(sd, 4), cells.height, fixed(gap / (np.sqrt(2.0) * sd), 1))
+    return SeedNoise(fixed(noise.sd, 4), noise.cells, fixed(gap / (np.sqrt(2.0) * noise.sd), 1))
 
 
 def check_pair(inputs: ReportInputs) -> CheckPair | None:
