@@ -16,7 +16,7 @@ configfile: "config.yaml"
 
 
 include: "rules/common.smk"
-include: "rules/sweep.smk"
+include: "rules/train.smk"
 include: "rules/ingest.smk"
 include: "rules/losses.smk"
 include: "rules/approaches.smk"

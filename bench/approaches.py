@@ -29,12 +29,12 @@ import numpy as np  # noqa: E402
 import page  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
-from isoflop.approaches.envelope import fit_envelope  # noqa: E402
-from isoflop.approaches.parametric import fit_parametric  # noqa: E402
-from isoflop.approaches.profiles import fit_profiles  # noqa: E402
-from isoflop.approaches.resampling import resample  # noqa: E402
-from isoflop.approaches.simulate import Design, isoflop_design, simulate  # noqa: E402
-from isoflop.config import (  # noqa: E402
+from isoflop.approaches.estimators.envelope import fit_envelope  # noqa: E402
+from isoflop.approaches.estimators.parametric import fit_parametric  # noqa: E402
+from isoflop.approaches.estimators.profiles import fit_profiles  # noqa: E402
+from isoflop.approaches.uncertainty.resampling import resample  # noqa: E402
+from isoflop.approaches.uncertainty.simulate import Design, isoflop_design, simulate  # noqa: E402
+from isoflop.config.approaches import (  # noqa: E402
     BootstrapSettings,
     CountingSettings,
     EnvelopeSettings,
@@ -46,8 +46,8 @@ from isoflop.laws import ChinchillaLaw  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from isoflop.approaches.estimators.parametric import ParametricFit
     from isoflop.approaches.observations import Observations
-    from isoflop.approaches.parametric import ParametricFit
     from isoflop.approaches.protocol import Resamples
 
 DRAWS = 4000

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from isoflop.approaches.observations import Observations
-    from isoflop.approaches.simulate import Design
+    from isoflop.approaches.uncertainty.simulate import Design
 
 # imports of numpy and isoflop are in the tasks: a child's peak is never less than its parent's
 DRAWS = {"arrays": 400, "table": 4000}
@@ -110,7 +110,7 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
 def design_of(runs: int) -> tuple[Any, Design]:
     import numpy as np
 
-    from isoflop.approaches.simulate import isoflop_design
+    from isoflop.approaches.uncertainty.simulate import isoflop_design
     from isoflop.laws import ChinchillaLaw
 
     law = ChinchillaLaw(E=1.8172, A=477.8, B=2143.0, alpha=0.3473, beta=0.3672)
@@ -120,8 +120,8 @@ def design_of(runs: int) -> tuple[Any, Design]:
 
 def fit_arrays(runs: int, steps: int, dtype: str) -> str:
     """Fit approach 1 to all points; the columns that it does not read take no memory."""
-    from isoflop.approaches import fit_approach
-    from isoflop.config import ApproachesSettings, BootstrapSettings
+    from isoflop.approaches.fit_approach import fit_approach
+    from isoflop.config.approaches import ApproachesSettings, BootstrapSettings
     from isoflop.estimates import provenance
 
     observations = arrays(runs, steps, dtype)
@@ -146,7 +146,7 @@ def arrays(runs: int, steps: int, dtype: str) -> Observations:
     import numpy as np
 
     from isoflop.approaches.observations import Observations
-    from isoflop.config import CountingSettings
+    from isoflop.config.approaches import CountingSettings
 
     law, design = design_of(runs)
     n = len(design.params)

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# `parse` and `config` are names of Snakemake's own in this namespace
-from isoflop import config as models
+# `approach` rows, in order; further laws are fitted where a published study asks for them
+from isoflop.approach import APPROACHES, FURTHER_LAWS
+from isoflop.config.config_yaml import Config
+
+# `parse` is a name of Snakemake's own in this namespace
+from isoflop.config.reading import parse as parse_settings
 from isoflop.errors import IsoflopError
 from isoflop.sources import sources
 
@@ -17,16 +21,12 @@ from isoflop.sources import sources
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 try:
-    config = models.parse(config, models.Config, source="config.yaml").model_dump(mode="json")
+    config = parse_settings(config, Config, source="config.yaml").model_dump(mode="json")
 except IsoflopError as error:
     raise WorkflowError(str(error)) from None
 
 # read under `--software-deployment-method conda` alone
 ENVIRONMENT = "../workflow/envs/isoflop.yaml"
-
-APPROACHES = ["envelope", "profiles", "parametric", "kaplan"]
-# fitted where the catalogue of published studies asks for them
-FURTHER_LAWS = ["overtraining", "data_constrained"]
 
 # the published facts that figures and reports show; other files of data/reference are not read
 REFERENCE = [
@@ -150,14 +150,14 @@ def wanted_budgets(wildcards):
 @cache
 def planned(sweep):
     """Read a sweep's plan; only when `train` is asked for, and once."""
-    from isoflop.sweep.plan_file import read_plan
+    from isoflop.train.plan_file import read_plan
 
     return read_plan(Path("data/plans") / f"{sweep}.yaml")
 
 
 def planned_markers(wildcards):
     """Name the marker of every run of the plan that config.yaml names."""
-    plan = planned(config["sweep"]["plan"])
+    plan = planned(config["train"]["plan"])
     return [f"data/checkpoints/{plan.sweep}/{run.run}.done" for run in plan.runs]
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from isoflop.config import FiguresSettings
+from isoflop.config.figures import FiguresSettings
 from isoflop.estimates import (
     Counting,
     Cut,
@@ -35,10 +35,10 @@ from isoflop.estimates import (
     write_estimate,
     write_forecasts,
 )
-from isoflop.figures import FigureInputs
+from isoflop.figures.inputs import FigureInputs
 from isoflop.laws import ChinchillaLaw
 from isoflop.reference import read_reference
-from isoflop.report import ReportInputs, ReportPaths, read_inputs
+from isoflop.report.read_inputs import ReportPaths, read_inputs
 from isoflop.tables import (
     Files,
     LeftOut,
@@ -48,6 +48,9 @@ from isoflop.tables import (
     read_table,
     write_table,
 )
+
+if TYPE_CHECKING:
+    from isoflop.report.inputs import ReportInputs
 
 LAW = ChinchillaLaw(E=0.8, A=13.4, B=208.0, alpha=0.35, beta=0.37)
 BUDGETS = (3e11, 1e12, 3e12, 1e13)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from isoflop.choices import CHOICES, EVERY
-from isoflop.config import Config
+from isoflop.config.config_yaml import Config
 from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
 from isoflop.tables import LOSS_SOURCES, Specifications, validated
 from tests import example_sweep

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, Field
 
-from isoflop.config import Config, Section, parse, read_yaml, settings_from
+from isoflop.config.config_yaml import Config
+from isoflop.config.reading import Section, parse, read_yaml, settings_from
 from isoflop.errors import ConfigError
 from isoflop.files import json_text
 
@@ -45,23 +46,18 @@ def leaves(model: BaseModel, place: str = "") -> list[tuple[str, object]]:
     return found
 
 
-def rooms(config: dict[str, object]) -> dict[str, object]:
-    """The named designs of sweeps are content, not defaults."""
-    return {name: section for name, section in config.items() if name != "sweep"}
-
-
 def test_shipped_config_names_every_key_and_states_the_defaults() -> None:
     shipped = yaml.safe_load(CONFIG.read_text())
-    defaults = Config.model_validate({"sweep": shipped["sweep"]}).model_dump(mode="json")
+    defaults = Config().model_dump(mode="json")
 
     def names(tree: object, place: str = "") -> set[str]:
         if not isinstance(tree, dict):
             return {place}
         return {place} | {n for k, v in tree.items() for n in names(v, f"{place}.{k}")}
 
-    assert names(rooms(shipped)) == names(rooms(defaults))
+    assert names(shipped) == names(defaults)
     given = Config.model_validate(shipped).model_dump(mode="json")
-    assert rooms(given) == rooms(defaults)
+    assert given == defaults
 
 
 def test_every_key_of_the_shipped_config_has_a_comment() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from isoflop.config import BootstrapSettings
+from isoflop.config.approaches import BootstrapSettings
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 COLUMNS = ("a", "in range", "1 decade beyond", "2 decades beyond")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 import polars as pl
 
-from isoflop.estimates import Approach
+from isoflop.approach import Approach
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import Field
 
 from isoflop import __version__
-from isoflop.config import Section, parse
+from isoflop.approach import APPROACHES, Approach, FurtherLaw
+from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
 from isoflop.files import digest, write_json
 
@@ -31,11 +32,6 @@ GOPHER_BUDGET: Final = 5.76e23
 
 TOLERATED: Final = 0.03
 """Coverage this far from its level still counts as honest."""
-
-Approach = Literal["envelope", "profiles", "parametric", "kaplan"]
-"""What every sweep is fitted with, and every report shows."""
-FurtherLaw = Literal["overtraining", "data_constrained"]
-"""Laws for sweeps with a design of their own; fitted where they are asked for."""
 
 
 class Quantity(Section):
@@ -334,7 +330,7 @@ def read_estimates(folder: Path) -> dict[Approach, Estimate | Refusal]:
     """Read every approach's estimate of one sweep, in the order of the approaches."""
     return {
         approach: read_estimate(folder / f"{approach}.json")
-        for approach in get_args(Approach)
+        for approach in APPROACHES
         if (folder / f"{approach}.json").exists()
     }
 
@@ -345,7 +341,7 @@ def read_draws(folder: Path) -> dict[Approach, pl.DataFrame]:
 
     return {
         approach: pl.read_parquet(folder / f"{approach}.draws.parquet")
-        for approach in get_args(Approach)
+        for approach in APPROACHES
         if (folder / f"{approach}.draws.parquet").exists()
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
-from isoflop.config import Section, read_yaml
+from isoflop.config.reading import Section, read_yaml
 from isoflop.counting import Architecture, flops_per_token_hoffmann, params_gopher_family
 from isoflop.laws import ChinchillaLaw, KaplanLaw, PowerLaw, kaplan_params_opt
 

@@ -26,7 +26,7 @@ def sources(package: Path, room: str) -> list[str]:
 
     Returns
     -------
-    Paths, sorted. The command line is among them: it stands between the rule and the room.
+    Paths, sorted. cli.py is not among them: it only finds the command in its room.
     """
     own = [
         path
@@ -42,7 +42,6 @@ def sources(package: Path, room: str) -> list[str]:
                 found.add(path)
                 pending.append(path)
                 found.update(_assets(package, module))
-    found.add(package / "cli.py")
     return sorted(str(path) for path in found)
 
 
@@ -54,18 +53,20 @@ def _assets(package: Path, module: str) -> Iterator[Path]:
 
 
 def _imports(path: Path, package: str) -> Iterator[str]:
-    """Yield the shared modules that one file imports: the x of `package.x`."""
+    """Yield what one file imports of the package, as paths below it: `config/losses`, `tables`.
+
+    `from package.a import b` may name a module b of folder a or something in module a: both are
+    yielded, and the caller takes what exists.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == package:
-            names = [f"{package}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             continue
         for name in names:
-            parts = name.split(".")
-            if parts[0] == package and len(parts) > 1:
-                yield parts[1]
+            top, _, inside = name.partition(".")
+            if top == package and inside:
+                yield inside.replace(".", "/")

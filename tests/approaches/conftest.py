@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from isoflop.approaches.observations import Observations, observe
-from isoflop.approaches.simulate import isoflop_design, simulate
-from isoflop.config import CountingSettings
+from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
+from isoflop.config.approaches import CountingSettings
 from isoflop.laws import ChinchillaLaw
 from isoflop.tables import Losses, validated
 

@@ -12,17 +12,18 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conftest import ROOT
 
+from isoflop.approach import Approach
 from isoflop.approaches.fit_approach import fit, fit_approach
 from isoflop.approaches.protocol import Resamples
-from isoflop.approaches.resampling import resample
-from isoflop.approaches.simulate import isoflop_design, simulate
+from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.cli import main
-from isoflop.config import ApproachesSettings
-from isoflop.estimates import Approach, Estimate, Provenance, Refusal, read_estimate
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.estimates import Estimate, Provenance, Refusal, read_estimate
 from isoflop.reference import read_published_laws
 from isoflop.tables import Losses, write_table
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import polars as pl
 import pytest
-from tests.approaches.conftest import BUDGETS, LAW, as_table
-from tests.conftest import ROOT
 
+from isoflop.approach import Approach
 from isoflop.approaches.fit_approach import fit, fit_approach
 from isoflop.approaches.fit_specifications import Specification, fit_specifications, specifications
-from isoflop.approaches.simulate import isoflop_design, simulate
-from isoflop.config import ApproachesSettings, Config, read_yaml
-from isoflop.estimates import Approach, Estimate, Provenance
+from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.config.config_yaml import Config
+from isoflop.config.reading import read_yaml
+from isoflop.estimates import Estimate, Provenance
+from tests.approaches.conftest import BUDGETS, LAW, as_table
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     import dataframely as dy

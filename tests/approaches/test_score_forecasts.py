@@ -9,18 +9,18 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
-from tests.approaches.conftest import BUDGETS, LAW, as_table
 
-from isoflop.approaches import score_forecasts
-from isoflop.approaches.kaplan import fit_kaplan
-from isoflop.approaches.predictions import predict_losses
-from isoflop.approaches.simulate import isoflop_design, simulate
+from isoflop.approaches.estimators.kaplan import fit_kaplan
+from isoflop.approaches.forecasts.predictions import predict_losses
+from isoflop.approaches.score_forecasts import score_forecasts
+from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.cli import main
-from isoflop.config import ApproachesSettings
+from isoflop.config.approaches import ApproachesSettings
 from isoflop.estimates import Forecasts, NoForecasts, Provenance, read_forecasts
 from isoflop.files import json_text
 from isoflop.laws import KaplanLaw
 from isoflop.tables import Losses, write_table
+from tests.approaches.conftest import BUDGETS, LAW, as_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.archive import archive_report, members
+from isoflop.archive.archive_report import archive_report, members
 from isoflop.errors import IsoflopError
 
 if TYPE_CHECKING:

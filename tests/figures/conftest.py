@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from isoflop.figures import FigureInputs, plot_figures
+from isoflop.figures.plot_figures import plot_figures
 from tests import example_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from isoflop.figures.inputs import FigureInputs
 
 
 @dataclass(frozen=True)

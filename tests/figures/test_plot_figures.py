@@ -10,7 +10,7 @@ import pytest
 from matplotlib import rc_context
 
 from isoflop.estimates import Prediction
-from isoflop.figures import FIGURES, plot_figure
+from isoflop.figures.plot_figures import FIGURES, plot_figure
 from isoflop.figures.style import RC, Drawn
 from tests import example_sweep
 

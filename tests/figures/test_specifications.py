@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from matplotlib import rc_context
 
-from isoflop.figures import plot_figure, style
+from isoflop.figures import style
+from isoflop.figures.plot_figures import plot_figure
 from isoflop.figures.specifications import draw
 from tests import example_sweep
 

@@ -6,8 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from isoflop.config import IngestSettings
-from isoflop.ingest import Ingested, ingest_sweep
+from isoflop.config.ingest import IngestSettings
+from isoflop.ingest.sweep import Ingested, ingest_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,17 +19,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoflop.ingest import ingest_sweep, parsed, source
+from isoflop.ingest import parsed, source
 from isoflop.ingest.formats import reader
 from isoflop.ingest.parsed import RECORDS, Parsed, gather
 from isoflop.ingest.patterns import PATTERNS, readable_formats, recognise
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.sidecar import file_table, read_sidecar
 from isoflop.ingest.source import RawFile
+from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD
 
 if TYPE_CHECKING:
-    from isoflop.config import SweepFile
+    from isoflop.config.sidecar import SweepFile
 
 FIXTURES = Path(__file__).parent / "fixtures"
 

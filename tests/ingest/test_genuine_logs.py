@@ -13,11 +13,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from isoflop.ingest import ingest_sweep
 from isoflop.ingest.formats import reader
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.patterns import readable_formats, recognise
 from isoflop.ingest.source import RawFile
+from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD, row, write
 
 LOGS = Path(os.environ.get("ISOFLOP_SHARED_LOGS", "../shared/logs"))

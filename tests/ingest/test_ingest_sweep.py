@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoflop.cli import main
-from isoflop.config import IngestSettings
+from isoflop.config.ingest import IngestSettings
 from isoflop.counting import Architecture, flops_per_token
 from isoflop.errors import ConfigError, IsoflopError, MissingFactError
-from isoflop.ingest import Ingested, ingest_sweep
-from isoflop.ingest.sweep import EmptySweepError, UnreadableError
+from isoflop.ingest.sweep import EmptySweepError, Ingested, UnreadableError, ingest_sweep
 from tests.ingest.samples import (
     PARAMS,
     RECORD,

@@ -11,7 +11,7 @@ from tests.ingest.samples import ingest, row
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isoflop.ingest import Ingested
+    from isoflop.ingest.sweep import Ingested
 
 RUNS = """
 title: t

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoflop.cli import main
-from isoflop.config import LossesSettings
-from isoflop.losses import BuiltLosses, build_losses
+from isoflop.config.losses import LossesSettings
 from isoflop.losses import build as build_module
+from isoflop.losses.build import BuiltLosses, build_losses
 from isoflop.tables import (
     Curves,
     Files,
@@ -38,7 +38,7 @@ from tests.ingest.samples import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isoflop.ingest import Ingested
+    from isoflop.ingest.sweep import Ingested
 
 DEFAULT = LossesSettings()
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.published import read_catalogue
+from isoflop.published.catalogue import read_catalogue
 from isoflop.published.fetch import fetch_published
 from isoflop.reference import Reference, read_reference
 

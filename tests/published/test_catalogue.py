@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from isoflop.config import ApproachesSettings, parse
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.config.reading import parse
 from isoflop.errors import ConfigError
 from isoflop.files import digest
 from isoflop.published.catalogue import Catalogue, fits_of, read_catalogue

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from isoflop.cli import main
-from isoflop.config import SweepFile, parse, read_yaml
+from isoflop.config.reading import parse, read_yaml
+from isoflop.config.sidecar import SweepFile
 from isoflop.published.catalogue import Catalogue
 from isoflop.published.fetch import FetchError, fetch_published
 from tests.published.conftest import ROOT, no_network

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.approaches import fit_approach
-from isoflop.config import IngestSettings
+from isoflop.approaches.fit_approach import fit_approach
+from isoflop.config.ingest import IngestSettings
 from isoflop.estimates import Provenance, write_estimate
-from isoflop.ingest import ingest_sweep
-from isoflop.losses import build_losses
-from isoflop.published import Sources, read_catalogue, verdicts
-from isoflop.published.catalogue import fits_of
+from isoflop.ingest.sweep import ingest_sweep
+from isoflop.losses.build import build_losses
+from isoflop.published.catalogue import fits_of, read_catalogue
+from isoflop.published.computed import Sources
+from isoflop.published.results import verdicts
 from isoflop.reference import published_laws
 from tests.published.conftest import ROOT
 

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from isoflop.figures import FIGURES
+from isoflop.figures.plot_figures import FIGURES
 from isoflop.files import write_json, write_text
-from isoflop.report import ReportInputs, render_report
+from isoflop.report.render_report import render_report
 from tests import example_sweep
 from tests.report.page import Page, read_page
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from isoflop.report.inputs import ReportInputs
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="9pt" viewBox="0 0 9 9">{}</svg>'
 DOT = '<circle id="{}-dot" cx="4" cy="4" r="3"/>'

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isoflop.config import SweepFile
+from isoflop.config.sidecar import SweepFile
 from isoflop.estimates import read_estimates
 from isoflop.reference import read_reference
-from isoflop.report import IndexedSweep, render_index
 from isoflop.report.numbers import fixed
+from isoflop.report.render_index import IndexedSweep, render_index
 from tests import example_sweep
 from tests.report.page import read_page
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 import numpy as np
 import polars as pl
 
-from isoflop.approaches.calibration import Calibration, calibrate
-from isoflop.approaches.curvature import describe
-from isoflop.approaches.data_constrained import fit_data_constrained
-from isoflop.approaches.envelope import fit_envelope
-from isoflop.approaches.intervals import held, intervals
-from isoflop.approaches.kaplan import fit_kaplan
-from isoflop.approaches.lookalikes import Lookalikes
-from isoflop.approaches.overtraining import fit_overtraining
-from isoflop.approaches.parametric import ParametricFit, fit_parametric
-from isoflop.approaches.profiles import fit_profiles
+from isoflop.approaches.estimators.curvature import describe
+from isoflop.approaches.estimators.data_constrained import fit_data_constrained
+from isoflop.approaches.estimators.envelope import fit_envelope
+from isoflop.approaches.estimators.kaplan import fit_kaplan
+from isoflop.approaches.estimators.overtraining import fit_overtraining
+from isoflop.approaches.estimators.parametric import ParametricFit, fit_parametric
+from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.protocol import Resamples
-from isoflop.approaches.quantities import evidence, quantities
-from isoflop.approaches.resampling import resample
+from isoflop.approaches.uncertainty.calibration import Calibration, calibrate
+from isoflop.approaches.uncertainty.intervals import held, intervals
+from isoflop.approaches.uncertainty.quantities import evidence, quantities
+from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.approaches.uncertainty.simulated_sweeps import Lookalikes
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates import GOPHER_BUDGET, Counting, Estimate, Optimum, Quantity, Refusal
 
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from isoflop.approach import Approach, FurtherLaw
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit, Refits
-    from isoflop.config import ApproachesSettings
-    from isoflop.estimates import Approach, FurtherLaw, Provenance
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.estimates import Provenance
     from isoflop.laws import ChinchillaLaw
 
     Floats = NDArray[np.float64]

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import numpy as np
 import polars as pl
 
+from isoflop.approach import Approach
+from isoflop.approaches.estimators.parametric import FlopsPerToken, ParametricFit
 from isoflop.approaches.fit_approach import fit
-from isoflop.approaches.intervals import Evidence, intervals
 from isoflop.approaches.observations import Observations, observe
-from isoflop.approaches.parametric import FlopsPerToken, ParametricFit
-from isoflop.approaches.quantities import quantities
-from isoflop.approaches.resampling import resample
-from isoflop.config import ParametricSettings
+from isoflop.approaches.uncertainty.intervals import Evidence, intervals
+from isoflop.approaches.uncertainty.quantities import quantities
+from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.config.approaches import ParametricSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
-from isoflop.estimates import Approach
 from isoflop.tables import LOSS_SOURCES, Specifications, validated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoflop.approaches.protocol import Fit, Refits
-    from isoflop.config import ApproachesSettings, BootstrapSettings, CountingSettings
+    from isoflop.config.approaches import ApproachesSettings, BootstrapSettings, CountingSettings
 
     Seen = Mapping[tuple[str, CountingSettings], Observations | str]
 

@@ -14,7 +14,7 @@ from isoflop.errors import MissingFactError, UnderdeterminedError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isoflop.config import CountingSettings
+    from isoflop.config.approaches import CountingSettings
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]

@@ -14,10 +14,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isoflop.approaches.curvature import Curvature
+    from isoflop.approach import Approach, FurtherLaw
+    from isoflop.approaches.estimators.curvature import Curvature
     from isoflop.approaches.observations import Observations
-    from isoflop.config import CountingSettings
-    from isoflop.estimates import Approach, FurtherLaw
+    from isoflop.config.approaches import CountingSettings
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]

@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import polars as pl
 
-from isoflop.approaches.budgets import budget_groups
+from isoflop.approach import Approach
+from isoflop.approaches.estimators.budgets import budget_groups
+from isoflop.approaches.estimators.kaplan import KaplanFit
+from isoflop.approaches.estimators.parametric import ParametricFit
+from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.fit_approach import fit
-from isoflop.approaches.kaplan import KaplanFit
+from isoflop.approaches.forecasts.predictions import (
+    Predictive,
+    ValleyNoise,
+    predict_losses,
+    predict_optima,
+)
+from isoflop.approaches.forecasts.scores import prediction_intervals, summarise
 from isoflop.approaches.observations import observe
-from isoflop.approaches.parametric import ParametricFit
-from isoflop.approaches.predictions import Predictive, ValleyNoise, predict_losses, predict_optima
-from isoflop.approaches.profiles import fit_profiles
-from isoflop.approaches.resampling import resample
-from isoflop.approaches.scores import prediction_intervals, summarise
+from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates import (
-    Approach,
     Counting,
     Cut,
     Forecast,
@@ -38,7 +43,7 @@ if TYPE_CHECKING:
 
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit
-    from isoflop.config import ApproachesSettings
+    from isoflop.config.approaches import ApproachesSettings
     from isoflop.estimates import Provenance
 
     Floats = NDArray[np.float64]

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
     from numpy.typing import NDArray
 
-    from isoflop.estimates import Approach, Cut, Forecast, Prediction, Score
+    from isoflop.approach import Approach
+    from isoflop.estimates import Cut, Forecast, Prediction, Score
     from isoflop.figures.inputs import FigureInputs
 
     Floats = NDArray[np.float64]

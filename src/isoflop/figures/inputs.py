@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from isoflop.config import FiguresSettings
-    from isoflop.estimates import Approach, Forecasts, NoForecasts, Refusal
+    from isoflop.approach import Approach
+    from isoflop.config.figures import FiguresSettings
+    from isoflop.estimates import Forecasts, NoForecasts, Refusal
     from isoflop.reference import Reference
 
     Floats = NDArray[np.float64]

@@ -6,7 +6,3 @@ caches them; `fates` says what becomes of each file; `sidecar`, `facts` and `run
 is; `segments` puts restarts in order; `tabulate` lays the tables out, `gates` doubts implausible
 values; `sweep` ties them together.
 """
-
-from isoflop.ingest.sweep import Ingested, ingest_sweep
-
-__all__ = ["Ingested", "ingest_sweep"]

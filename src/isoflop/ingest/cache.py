@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from isoflop.config import RunFacts
+from isoflop.config.sidecar import RunFacts
 from isoflop.files import replacing
 from isoflop.ingest.formats import reader
 from isoflop.ingest.parsed import RECORDS, Parsed, ParsedRun, gather
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from isoflop.config import TableMap
+    from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
 LAYOUT: Final = 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from isoflop.config import RunFacts
+    from isoflop.config.sidecar import RunFacts
 
 
 class Facts(NamedTuple):

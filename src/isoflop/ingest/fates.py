@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from isoflop.config import SweepFile
+    from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.parsed import Parsed
 
 

@@ -24,7 +24,7 @@ from isoflop.ingest.events import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from isoflop.config import RunFacts
+    from isoflop.config.sidecar import RunFacts
 
 BATCH: Final = 65_536
 """Records gathered before they are packed: as Python objects they take ten times the memory."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from isoflop.config import RunFacts, SweepFile
+    from isoflop.config.sidecar import RunFacts, SweepFile
     from isoflop.ingest.fates import Log
 
 TUNING: Final = "learning-rate tuning"

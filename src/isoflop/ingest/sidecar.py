@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ValidationError
 
-from isoflop.config import RunFacts, RunRule, SweepFile, TableMap, fact_names, read_yaml
+from isoflop.config.reading import read_yaml
+from isoflop.config.sidecar import RunFacts, RunRule, SweepFile, TableMap, fact_names
 from isoflop.errors import ConfigError
 from isoflop.ingest.numbers import number
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from isoflop.config import IngestSettings, SweepFile
+    from isoflop.config.ingest import IngestSettings
+    from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.facts import Missing
 
 

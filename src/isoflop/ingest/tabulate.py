@@ -17,7 +17,7 @@ from isoflop.tables import Files, Runs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from isoflop.config import SweepFile
+    from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.fates import Log
     from isoflop.ingest.runs import Run
 

@@ -2,7 +2,3 @@
 
 `build` selects and records what is left out; `smoothing` turns a noisy training loss into a curve.
 """
-
-from isoflop.losses.build import BuiltLosses, build_losses
-
-__all__ = ["BuiltLosses", "build_losses"]

@@ -19,7 +19,7 @@ from isoflop.tables import Curves, LeftOut, Losses, validated
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from isoflop.config import LossesSettings
+    from isoflop.config.losses import LossesSettings
 
 Kind = Literal["eval", "train"]
 

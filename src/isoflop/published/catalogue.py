@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from isoflop.config import ApproachesSettings, LossesSettings, Section, SweepFile, read_yaml
+from isoflop.approach import Approach, FurtherLaw
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.config.losses import LossesSettings
+from isoflop.config.reading import Section, read_yaml
+from isoflop.config.sidecar import SweepFile
 from isoflop.errors import ConfigError
-from isoflop.estimates import GOPHER_BUDGET, Approach, FurtherLaw
+from isoflop.estimates import GOPHER_BUDGET
 from isoflop.reference import Citation
 
 if TYPE_CHECKING:

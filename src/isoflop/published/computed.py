@@ -122,7 +122,7 @@ def local_exponent(sources: Sources, law: str, counting: str) -> float:
 
 def unique_params_per_token(sources: Sources) -> float:  # noqa: ARG001
     """Give U_N / U_D of Muennighoff's law on C4: the optimal size for the unique tokens."""
-    from isoflop.config import DataConstrainedSettings
+    from isoflop.config.approaches import DataConstrainedSettings
 
     held = DataConstrainedSettings()
     fresh = ChinchillaLaw(E=held.E, A=held.A, B=held.B, alpha=held.alpha, beta=held.beta)

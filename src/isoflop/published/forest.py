@@ -12,7 +12,8 @@ from isoflop.estimates import Estimate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from isoflop.estimates import Approach, Quantity, Refusal
+    from isoflop.approach import Approach
+    from isoflop.estimates import Quantity, Refusal
     from isoflop.published.results import Verdict
     from isoflop.reference import Reference
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from isoflop.estimates import Approach, Estimate, Refusal
+    from isoflop.approach import Approach
+    from isoflop.estimates import Estimate, Refusal
     from isoflop.published.catalogue import Catalogue, PublishedResult
     from isoflop.published.results import Verdict
     from isoflop.reference import Reference

@@ -25,7 +25,8 @@ from isoflop.report.numbers import (
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
-    from isoflop.estimates import Approach, Estimate, Quantity
+    from isoflop.approach import Approach
+    from isoflop.estimates import Estimate, Quantity
     from isoflop.reference import Reference
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value

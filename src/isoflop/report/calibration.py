@@ -12,7 +12,8 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from isoflop.estimates import Approach, Estimate, Quantity
+    from isoflop.approach import Approach
+    from isoflop.estimates import Estimate, Quantity
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 

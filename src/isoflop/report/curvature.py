@@ -13,7 +13,7 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from isoflop.estimates import Approach
+    from isoflop.approach import Approach
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 

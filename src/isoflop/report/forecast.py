@@ -13,7 +13,8 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from isoflop.estimates import Approach, Cut, Forecast, Forecasts, Score
+    from isoflop.approach import Approach
+    from isoflop.estimates import Cut, Forecast, Forecasts, Score
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 

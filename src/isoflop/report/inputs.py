@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from isoflop.config import LossesSettings, ReportSettings, SweepFile
-    from isoflop.estimates import Approach, Forecasts, NoForecasts, Optimum, Refusal
+    from isoflop.approach import Approach
+    from isoflop.config.losses import LossesSettings
+    from isoflop.config.report import ReportSettings
+    from isoflop.config.sidecar import SweepFile
+    from isoflop.estimates import Forecasts, NoForecasts, Optimum, Refusal
     from isoflop.reference import Reference
 
 GOPHER_BUDGET_KEY = "gopher_paper"

@@ -6,7 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isoflop.config import LossesSettings, ReportSettings, SweepFile, read_yaml, settings_from
+from isoflop.config.losses import LossesSettings
+from isoflop.config.reading import read_yaml, settings_from
+from isoflop.config.report import ReportSettings
+from isoflop.config.sidecar import SweepFile
 from isoflop.estimates import read_draws, read_estimates, read_forecasts
 from isoflop.files import digest
 from isoflop.reference import REFERENCE_FILES, read_reference

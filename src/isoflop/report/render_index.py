@@ -17,8 +17,9 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from isoflop.config import SweepFile
-    from isoflop.estimates import Approach, Refusal
+    from isoflop.approach import Approach
+    from isoflop.config.sidecar import SweepFile
+    from isoflop.estimates import Refusal
     from isoflop.reference import Reference
     from isoflop.report.tables import Value
 

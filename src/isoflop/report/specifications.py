@@ -14,8 +14,8 @@ from isoflop.report.numbers import NONE, fixed, interval, listed, percent, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
+    from isoflop.approach import Approach
     from isoflop.choices import Choice, Level
-    from isoflop.estimates import Approach
     from isoflop.reference import Reference
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from isoflop.config import TableMap
+    from isoflop.config.sidecar import TableMap
     from isoflop.ingest.events import Event
     from isoflop.ingest.source import RawFile
 

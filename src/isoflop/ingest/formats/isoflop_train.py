@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from isoflop.config import RunArchitecture, RunFacts, RunParams, RunSchedule
+from isoflop.config.sidecar import RunArchitecture, RunFacts, RunParams, RunSchedule
 from isoflop.ingest.events import (
     Ended,
     Evaluation,
@@ -24,7 +24,7 @@ from isoflop.ingest.refused import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from isoflop.config import TableMap
+    from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
 VERSION = 1

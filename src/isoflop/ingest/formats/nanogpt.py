@@ -15,7 +15,7 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.config import RunArchitecture, RunFacts, RunParams, RunSchedule
+from isoflop.config.sidecar import RunArchitecture, RunFacts, RunParams, RunSchedule
 from isoflop.ingest.events import (
     Ended,
     Evaluation,
@@ -31,7 +31,7 @@ from isoflop.ingest.numbers import NUMBER, number, step_number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from isoflop.config import TableMap
+    from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
 VERSION = 1

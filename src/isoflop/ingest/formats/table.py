@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 from pydantic import ValidationError
 
-from isoflop.config import TABLE_POINT_VALUES, RunFacts
+from isoflop.config.sidecar import TABLE_POINT_VALUES, RunFacts
 from isoflop.ingest.events import (
     Ended,
     Evaluation,
@@ -36,7 +36,7 @@ from isoflop.ingest.sidecar import facts_from_values
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from isoflop.config import TableColumn, TableMap
+    from isoflop.config.sidecar import TableColumn, TableMap
     from isoflop.ingest.source import RawFile
 
 VERSION = 1

@@ -1,0 +1,160 @@
+"""The commands of room approaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isoflop.approach import APPROACHES, FURTHER_LAWS, Approach, FurtherLaw
+from isoflop.command import PATH
+
+
+@click.command("fit-approach")
+@click.option("--approach", type=click.Choice((*APPROACHES, *FURTHER_LAWS)), required=True)
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option(
+    "--budgets", type=float, multiple=True, help="C to allocate [FLOP]; repeatable, 5.76e23 added."
+)
+@click.option(
+    "--reference", type=PATH, default=None, help="Folder of the published facts, to be tested."
+)
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
+@click.option("--estimate", type=PATH, required=True, help="JSON to write.")
+@click.option("--draws", type=PATH, required=True, help="Table of bootstrap draws to write.")
+def fit_approach_command(
+    approach: Approach | FurtherLaw,
+    sweep: str,
+    losses: Path,
+    settings: str,
+    budgets: tuple[float, ...],
+    reference: Path | None,
+    threads: int | None,
+    estimate: Path,
+    draws: Path,
+) -> None:
+    """Fit one approach to a loss table, with bootstrap intervals."""
+    from isoflop.approaches.fit_approach import fit_approach
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.estimates import provenance, write_estimate
+    from isoflop.files import replacing
+    from isoflop.reference import read_published_laws
+    from isoflop.tables import Losses, read_table
+
+    outcome, table = fit_approach(
+        read_table(losses, Losses),
+        approach,
+        settings_from(settings, "approaches", ApproachesSettings),
+        sweep=sweep,
+        budgets=budgets,
+        provenance=provenance([losses]),
+        published=None if reference is None else read_published_laws(reference),
+        threads=threads,
+    )
+    write_estimate(outcome, estimate)
+    with replacing(draws) as temporary:
+        table.write_parquet(temporary, compression="zstd")
+    click.echo(f"{sweep}, {approach}: {outcome}")
+
+
+@click.command("score-forecasts")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
+@click.option("--forecast", type=PATH, required=True, help="JSON to write.")
+def score_forecasts_command(
+    sweep: str, losses: Path, settings: str, threads: int | None, forecast: Path
+) -> None:
+    """Fit below a cut in compute, predict what lies above it, and score the errors."""
+    from isoflop.approaches.score_forecasts import score_forecasts
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.estimates import provenance, write_forecasts
+    from isoflop.tables import Losses, read_table
+
+    outcome = score_forecasts(
+        read_table(losses, Losses),
+        settings_from(settings, "approaches", ApproachesSettings),
+        sweep=sweep,
+        provenance=provenance([losses]),
+        threads=threads,
+    )
+    write_forecasts(outcome, forecast)
+    click.echo(f"{sweep}: {outcome}")
+
+
+@click.command("fit-specifications")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--other-kind", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
+@click.option("--out", type=PATH, required=True, help="Table to write: one row per specification.")
+def fit_specifications_command(
+    sweep: str, losses: Path, other_kind: Path, settings: str, threads: int | None, out: Path
+) -> None:
+    """Refit every approach under each combination of analysis choices."""
+    from isoflop.approaches.fit_specifications import fit_specifications
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.tables import Losses, Specifications, read_table, write_table
+
+    table = fit_specifications(
+        read_table(losses, Losses),
+        read_table(other_kind, Losses),
+        settings_from(settings, "approaches", ApproachesSettings),
+        sweep=sweep,
+        threads=threads,
+    )
+    write_table(table, Specifications, out)
+    fitted = sorted(table["a"].drop_nulls())
+    span = f", a from {fitted[0]:.3f} to {fitted[-1]:.3f}" if fitted else ""
+    click.echo(f"{sweep}: {len(fitted)} of {table.height} specifications fitted{span}")
+
+
+@click.command("check-coverage")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses to imitate.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option("--approach", "approaches", type=click.Choice(APPROACHES), multiple=True)
+@click.option("--scheme", "schemes", multiple=True, default=["runs"], show_default=True)
+@click.option("--interval", "kinds", multiple=True, default=["calibrated"], show_default=True)
+@click.option("--simulations", type=click.IntRange(min=1), default=500, show_default=True)
+@click.option("--draws", type=click.IntRange(min=40), default=200, show_default=True)
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--out", type=PATH, required=True, help="CSV to write.")
+def check_coverage_command(
+    losses: Path,
+    settings: str,
+    approaches: tuple[Approach, ...],
+    schemes: tuple[str, ...],
+    kinds: tuple[str, ...],
+    simulations: int,
+    draws: int,
+    processes: int,
+    out: Path,
+) -> None:
+    """Count how often intervals hold the truth on simulated sweeps like a given one."""
+    from isoflop.approaches.uncertainty.coverage import check_coverage
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.files import replacing
+    from isoflop.tables import Losses, read_table
+
+    section = settings_from(settings, "approaches", ApproachesSettings)
+    bootstrap = section.bootstrap.model_copy(update={"draws": draws})
+    table = check_coverage(
+        read_table(losses, Losses),
+        section.model_copy(update={"bootstrap": bootstrap}),
+        approaches=approaches or APPROACHES,
+        schemes=schemes,
+        kinds=kinds,
+        simulations=simulations,
+        processes=processes,
+    )
+    with replacing(out) as temporary:
+        table.write_csv(temporary, float_precision=4)
+    click.echo(f"{out}: {len(table)} cells")

@@ -1,0 +1,1 @@
+"""The laws and approaches, and what they are built from."""

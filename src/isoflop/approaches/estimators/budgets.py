@@ -1,0 +1,173 @@
+"""Which runs were trained with the same compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.config.approaches import ProfilesSettings
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class BudgetGroup:
+    """The points of one compute budget.
+
+    Attributes
+    ----------
+    budget : C [FLOP].
+    run : (points,) index of each point's run.
+    point : (points,) index of the observation; -1 where it was interpolated on the run's curve.
+    log_params, log_tokens, log_flops, loss : (points,) of each point; loss in nat/token.
+    """
+
+    budget: float
+    run: Ints
+    point: Ints
+    log_params: Floats
+    log_tokens: Floats
+    log_flops: Floats
+    loss: Floats
+
+    @property
+    def n_sizes(self) -> int:
+        """Number of distinct sizes."""
+        return len(np.unique(self.log_params))
+
+    def take(self, kept: Ints) -> BudgetGroup:
+        """Keep some points."""
+        return BudgetGroup(
+            self.budget,
+            self.run[kept],
+            self.point[kept],
+            self.log_params[kept],
+            self.log_tokens[kept],
+            self.log_flops[kept],
+            self.loss[kept],
+        )
+
+
+def budget_groups(
+    observations: Observations, settings: ProfilesSettings
+) -> tuple[list[BudgetGroup], list[dict[str, str]]]:
+    """Group the runs by compute budget.
+
+    Budgets come from the settings, or else from the runs' plan, or else from gaps between the final
+    C of the runs. A run belongs to a budget if its final C lies within the tolerance.
+
+    Returns
+    -------
+    Groups by increasing budget, and the runs in none of them as {run, reason}.
+    """
+    final = observations.at(observations.is_final)
+    log_flops = np.log(final.flops)
+    wanted, reason = _wanted(final, log_flops, settings)
+    with np.errstate(invalid="ignore"):
+        off = np.abs(final.flops / wanted - 1.0) > settings.tolerance
+    left_out = [
+        {"run": observations.runs[run], "reason": reason} for run in final.run[np.isnan(wanted)]
+    ]
+    left_out += [
+        {
+            "run": observations.runs[final.run[i]],
+            "reason": f"its C of {final.flops[i]:.3g} FLOPs lies more than "
+            f"{settings.tolerance:.0%} from the budget of {wanted[i]:.3g}",
+        }
+        for i in np.flatnonzero(off)
+    ]
+    points = np.flatnonzero(observations.is_final)
+    groups = []
+    for level in np.unique(wanted[~np.isnan(wanted) & ~off]):
+        members = points[(wanted == level) & ~off]
+        group = _group(observations, float(level), members)
+        groups.append(_at_budget(observations, group) if settings.interpolate else group)
+    return groups, left_out
+
+
+def _wanted(
+    final: Observations, log_flops: Floats, settings: ProfilesSettings
+) -> tuple[Floats, str]:
+    """Give each final point's budget [FLOP], NaN for none, and why it may have none."""
+    planned = final.run_budget[final.run]
+    if settings.budgets is not None:
+        levels = np.sort(np.asarray(settings.budgets, dtype=np.float64))
+        nearest = np.abs(log_flops[:, None] - np.log(levels)).argmin(axis=1)
+        return levels[nearest], "near no budget"
+    if np.isfinite(planned).any():
+        return planned, "not planned for a budget"
+    return np.exp(_clusters(log_flops, settings)), (
+        f"fewer than {settings.min_sizes} sizes were trained with about as much compute"
+    )
+
+
+def _clusters(log_flops: Floats, settings: ProfilesSettings) -> Floats:
+    """Group final C wherever the gap to the next is within the tolerance; NaN for small groups."""
+    order = np.argsort(log_flops, kind="stable")
+    gaps = np.diff(log_flops[order]) > np.log1p(settings.tolerance)
+    label = np.empty(len(order), dtype=np.intp)
+    label[order] = np.concatenate([[0], np.cumsum(gaps)])
+    wanted = np.full(len(order), np.nan)
+    for group in range(label.max() + 1):
+        members = label == group
+        if members.sum() >= settings.min_sizes:
+            wanted[members] = np.median(log_flops[members])
+    return wanted
+
+
+def _group(observations: Observations, budget: float, points: Ints) -> BudgetGroup:
+    order = points[np.lexsort((observations.run[points], observations.params[points]))]
+    return BudgetGroup(
+        budget=budget,
+        run=observations.run[order],
+        point=order,
+        log_params=np.log(observations.params[order]),
+        log_tokens=np.log(observations.tokens[order]),
+        log_flops=np.log(observations.flops[order]),
+        loss=observations.loss[order],
+    )
+
+
+def _at_budget(observations: Observations, group: BudgetGroup) -> BudgetGroup:
+    """Read each curve at exactly the budget where its run goes beyond it."""
+    level = np.log(group.budget)
+    log_tokens, log_flops = group.log_tokens.copy(), group.log_flops.copy()
+    loss, point = group.loss.copy(), group.point.copy()
+    for i, run in enumerate(group.run):
+        curve = observations.run == run
+        x = np.log(observations.flops[curve])
+        if x[0] <= level < x[-1]:
+            loss[i] = np.interp(level, x, observations.loss[curve])
+            log_tokens[i] = np.interp(level, x, np.log(observations.tokens[curve]))
+            log_flops[i], point[i] = level, -1
+    return BudgetGroup(
+        group.budget, group.run, point, group.log_params, log_tokens, log_flops, loss
+    )
+
+
+def require_budgets(
+    groups: list[BudgetGroup], observations: Observations, settings: ProfilesSettings
+) -> None:
+    """Refuse a sweep with too few budgets of enough sizes.
+
+    Raises
+    ------
+    UnderdeterminedError : saying which budgets were found, with how many sizes each.
+    """
+    enough = [group for group in groups if group.n_sizes >= settings.min_sizes]
+    if len(enough) < settings.min_budgets:
+        found = ", ".join(f"{g.budget:.3g} FLOPs ({g.n_sizes} sizes)" for g in groups) or "none"
+        raise UnderdeterminedError(
+            f"profiles needs {settings.min_budgets} budgets with {settings.min_sizes} sizes each; "
+            f"sweep {observations.sweep} has {len(enough)}: {found}. Add runs, or lower "
+            "approaches.profiles.min_budgets or approaches.profiles.min_sizes."
+        )

@@ -1,0 +1,224 @@
+"""Approach 1: the envelope of all training curves (Hoffmann et al. 2022, section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from isoflop.approaches.estimators.account import closed_form, spread
+from isoflop.approaches.estimators.curvature import Curvature, quadratic_term, slopes
+from isoflop.approaches.estimators.frontier import grid_curves, hull_points
+from isoflop.approaches.estimators.power_laws import (
+    NAMES,
+    fit_frontiers,
+    fitted_part,
+    power_law_optima,
+    winners,
+)
+from isoflop.approaches.observations import observe
+from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from isoflop.approach import Approach
+    from isoflop.approaches.estimators.frontier import Frontiers, GridCurves, HullPoints
+    from isoflop.approaches.observations import Observations
+    from isoflop.config.approaches import CountingSettings, EnvelopeSettings
+
+    Floats = NDArray[np.float64]
+
+DECADE: Final = 10.0
+EDGE_NOTE: Final = ", the smallest and the largest not counted"
+
+
+@dataclass(frozen=True, eq=False)
+class EnvelopeFit:
+    """The envelope's power laws, and what they came from."""
+
+    approach: ClassVar[Approach] = "envelope"
+    names: ClassVar[tuple[str, ...]] = NAMES
+
+    observations: Observations
+    settings: EnvelopeSettings
+    curves: GridCurves | HullPoints
+
+    @property
+    def counting(self) -> CountingSettings:
+        """The conventions behind N and C."""
+        return self.observations.counting
+
+    @cached_property
+    def parameters(self) -> Floats:
+        """The power laws' coefficients and exponents."""
+        return np.asarray(fit_frontiers(self.frontier)[0])
+
+    @cached_property
+    def whole(self) -> Frontiers:
+        """The envelope of all runs, edges included."""
+        return self.curves.frontiers(np.ones((1, self.observations.n_runs), dtype=np.bool_))
+
+    @cached_property
+    def frontier(self) -> Frontiers:
+        """The part of the envelope of all runs that is fitted."""
+        present = np.ones((1, self.observations.n_runs), dtype=np.bool_)
+        return fitted_part(self.whole, present, self.observations, self.settings.edge)
+
+    @cached_property
+    def thirds(self) -> Floats:
+        """Ends of the fitted part's thirds in log C, (4,)."""
+        frontier = self.frontier
+        log_flops = frontier.log_flops[0][frontier.run[0] >= 0]
+        return np.linspace(log_flops.min(), log_flops.max(), 4)
+
+    @property
+    def fitted(self) -> Floats:
+        """Nothing: an envelope has no residuals."""
+        return np.full(len(self.observations.loss), np.nan)
+
+    def refit(self, resamples: Resamples) -> Refits:
+        """Find the envelope of each resample; how often a run is drawn does not matter."""
+        if resamples.log_loss is not None:
+            raise UnderdeterminedError(
+                "approach 'envelope' has no residuals to resample. "
+                "Use bootstrap.scheme 'runs' or 'subsample'."
+            )
+        present = resamples.weights > 0
+        parameters = np.empty((len(present), len(self.names)))
+        sizes = np.empty(len(present), dtype=np.intp)
+        bends, thirds = np.empty(len(present)), np.empty((len(present), 3))
+        for start in range(0, len(present), self.curves.at_once):
+            block = slice(start, start + self.curves.at_once)
+            own = self.curves.frontiers(present[block])
+            own = fitted_part(own, present[block], self.observations, self.settings.edge)
+            parameters[block] = fit_frontiers(own)
+            sizes[block] = own.distinct_sizes(self.observations.sizes)
+            frontier = (own.log_flops, own.log_params, own.weights)
+            bends[block] = quadratic_term(*frontier, float(self.thirds.mean()))
+            thirds[block] = slopes(*frontier, self.thirds)
+        few = sizes < self.settings.min_sizes
+        parameters[few] = np.nan
+        reason = f"fewer than {self.settings.min_sizes} distinct sizes on the envelope"
+        curvature = Curvature(bends, thirds, self.thirds).without(few)
+        return Refits(parameters, np.where(few, reason, ""), curvature)
+
+    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """Give a and b."""
+        return parameters[:, NAMES.index("a")], parameters[:, NAMES.index("b")]
+
+    def optima(self, parameters: Floats, flops: Floats) -> Optima:
+        """Evaluate the power laws; the loss only within a decade of the data."""
+        reach = DECADE * self.observations.flops_range[1]
+        return power_law_optima(parameters, flops, loss_up_to=reach)
+
+    def budgets(self) -> list[float]:
+        """Give none: an envelope has no budgets."""
+        return []
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Say who wins where, and how late in its run; keys in docs/approaches.md."""
+        found = winners(self.observations, self.whole, self.frontier)
+        late, fitted = np.array(found["late"]), np.array(found["fitted"])
+        residuals = self._residuals()
+        points = len(residuals)
+        return {
+            "frontier": self.settings.frontier,
+            "points_on_frontier": len(fitted),
+            "points_fitted": points,
+            "late_winners": float(late[fitted].mean()),
+            "sizes_that_win": int(self.frontier.distinct_sizes(self.observations.sizes)[0]),
+            "sizes": int(self.observations.sizes.max()) + 1,
+            "objective_kind": "least squares of log N on log C",
+            **closed_form(float(residuals @ residuals), points=points, parameters=2),
+            "residual_sd": float(residuals.std()),
+            "residuals": spread(residuals),
+            "winners": found,
+        }
+
+    def _residuals(self) -> Floats:
+        """Give log N of the fitted winners less the power law's."""
+        frontier = self.frontier
+        won = frontier.run[0] >= 0
+        n, a = self.parameters[:2]
+        fitted = np.log(n) + a * frontier.log_flops[0][won]
+        return np.asarray(frontier.log_params[0][won] - fitted)
+
+    def cautions(self) -> list[str]:
+        """Warn of few winning sizes, early winners and an edge of the grid."""
+        found = self.diagnostics()
+        cautions = []
+        if found["sizes_that_win"] < 5:
+            cautions.append(
+                f"Only {found['sizes_that_win']} of {found['sizes']} sizes ever have the lowest "
+                "loss, so the envelope's exponent rests on a few steps between them."
+            )
+        if found["late_winners"] < 0.5:
+            cautions.append(
+                f"Only {found['late_winners']:.0%} of the envelope's points lie in the last 15 % "
+                "of their run. The others were measured at a learning rate meant for a longer run, "
+                "where the loss is still too high."
+            )
+        return cautions
+
+
+def fit_envelope(
+    losses: pl.DataFrame | Observations,
+    settings: EnvelopeSettings,
+    counting: CountingSettings,
+) -> EnvelopeFit:
+    """Fit N_opt and D_opt to the lowest loss over all curves at each C.
+
+    Parameters
+    ----------
+    losses : table ``Losses``, or its observations.
+    settings : frontier rule and number of places.
+    counting : conventions of N and C.
+
+    Raises
+    ------
+    UnderdeterminedError : no run has a curve, or fewer than ``settings.min_sizes`` sizes win.
+
+    References
+    ----------
+    Hoffmann et al. 2022, section 3.1; McLeish et al. 2025, section 4.1 for the hull.
+    """
+    observations = observe(losses, counting)
+    scheduled = _far_enough(observations, settings.min_schedule_fraction)
+    if settings.frontier == "grid" and np.bincount(scheduled.run).max(initial=0) < 2:
+        raise UnderdeterminedError(
+            f"approach 'envelope' needs training curves; every run of {observations.sweep} has a "
+            "single point. Give the logs of the runs, or choose approaches.envelope.frontier: hull."
+        )
+    curves = (
+        grid_curves(scheduled, settings.grid_points)
+        if settings.frontier == "grid"
+        else hull_points(scheduled)
+    )
+    fit = EnvelopeFit(observations, settings, curves)
+    sizes = int(fit.frontier.distinct_sizes(observations.sizes)[0])
+    if sizes < settings.min_sizes:
+        raise UnderdeterminedError(
+            f"approach 'envelope' needs {settings.min_sizes} distinct sizes that have the lowest "
+            f"loss somewhere{EDGE_NOTE if settings.edge == 'trim' else ''}; {observations.sweep} "
+            f"has {sizes}. Add runs of other sizes, or lower approaches.envelope.min_sizes."
+        )
+    return fit
+
+
+def _far_enough(observations: Observations, fraction: float) -> Observations:
+    """Keep the points with enough of their schedule done; all where nothing is asked."""
+    if fraction == 0.0:
+        return observations
+    kept = observations.schedule_fraction >= fraction
+    if not kept.any():
+        raise UnderdeterminedError(
+            f"no point of {observations.sweep} has {fraction:.0%} of its schedule done, or the "
+            "schedules are unknown. Lower approaches.envelope.min_schedule_fraction, or add the "
+            "schedule to sweep.yaml."
+        )
+    return observations.at(kept)

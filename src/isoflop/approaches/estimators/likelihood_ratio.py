@@ -1,0 +1,144 @@
+"""Likelihood-ratio tests of published laws against a sweep."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from isoflop.approaches.numerics.centred_law import ALPHA, CentredLaw
+from isoflop.approaches.numerics.likelihood import FreeScale, log_likelihood, minimise_free_scale
+from isoflop.approaches.numerics.solver import Problems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.laws import ChinchillaLaw
+
+    Floats = NDArray[np.float64]
+
+LEVELS: Final = (-3.0, -0.7)
+"""Logs of the terms at the centre of the data from which a hypothesis is solved."""
+
+
+def likelihood_ratios(
+    observations: Observations,
+    published: Mapping[str, ChinchillaLaw],
+    *,
+    near: ChinchillaLaw,
+    delta: float,
+) -> dict[str, Any]:
+    """Test published laws under Huber's density with a free scale.
+
+    2 (log-likelihood with all parameters free - log-likelihood under the hypothesis) is compared
+    with chi-square (Wilks 1938). The scale is fitted under the hypothesis too.
+
+    Parameters
+    ----------
+    observations : the fitted points.
+    published : laws by name.
+    near : where the free fit starts.
+    delta : where the density turns from normal to exponential, in units of the scale.
+
+    Returns
+    -------
+    ``delta``; ``log_likelihood`` and ``scale`` of the free fit; and the tests: ``constants`` by law
+    (all five of them; 5 degrees of freedom; they mean something only for losses in the law's own
+    tokens), ``exponents`` by law (alpha and beta, with E, A and B free; 2) and ``parity``
+    (alpha = beta, so that a = b = 1/2; 1).
+
+    References
+    ----------
+    Besiroglu et al. 2024, section 3, for ``constants``.
+    """
+    law, tied = (
+        CentredLaw.of(observations.params, observations.tokens, tied=tied) for tied in (False, True)
+    )
+    log_loss = np.log(observations.loss)[None]
+    levels = np.array(list(product(LEVELS, repeat=3)))
+
+    def best(law: CentredLaw, starts: Floats, held: slice = slice(0)) -> tuple[float, Floats]:
+        return _best(_problems(law, log_loss, starts, held), delta)
+
+    hypotheses = {("parity", ""): (1, best(tied, _around(tied.centred(_row(near)), levels)))}
+    for name, one in published.items():
+        own = law.centred(_row(one))
+        hypotheses["constants", name] = (5, best(law, own, held=slice(0, 5)))
+        hypotheses["exponents", name] = (2, best(law, _around(own, levels), held=slice(ALPHA, 5)))
+    # the free fit starts from the hypotheses too: no ratio is negative for want of a start
+    starts = [theta[:, [*range(ALPHA), ALPHA, -2]] for _, (_, theta) in hypotheses.values()]
+    highest, theta = best(law, np.concatenate([law.centred(_row(near)), *starts]))
+    tests: dict[str, Any] = {"constants": {}, "exponents": {}}
+    for (kind, name), (degrees, (reached, _)) in hypotheses.items():
+        test = _test(2.0 * (highest - reached), degrees)
+        if name:
+            one = published[name]
+            tests[kind][name] = test | {"alpha": one.alpha, "beta": one.beta}
+        else:
+            tests[kind] = test
+    scale = float(np.exp(theta[0, -1]))
+    return {"delta": delta, "log_likelihood": highest, "scale": scale, **tests}
+
+
+def log10_survival(statistic: float, degrees: int) -> float:
+    """Give log10 of the probability that chi-square exceeds a statistic, also where it underflows.
+
+    The finite sums of Abramowitz and Stegun 1964, equations 26.4.4 and 26.4.5, in logarithms.
+    """
+    from scipy.special import log_ndtr, logsumexp
+
+    half = 0.5 * statistic
+    if degrees % 2:
+        odd = np.cumprod(np.arange(1.0, degrees - 1.0, 2.0))
+        powers = statistic ** (np.arange(len(odd)) + 0.5) / odd
+        body = -half + 0.5 * math.log(2.0 / math.pi) + np.log(np.maximum(powers, 1e-300))
+        terms = [math.log(2.0) + log_ndtr(-math.sqrt(statistic)), *body]
+    else:
+        count = degrees // 2
+        factorials = np.cumprod(np.maximum(np.arange(count), 1.0))
+        terms = [*(-half + np.log(np.maximum(half ** np.arange(count), 1e-300) / factorials))]
+    return float(logsumexp(terms)) / math.log(10.0)
+
+
+def _test(statistic: float, degrees: int) -> dict[str, float | int]:
+    statistic = max(statistic, 0.0)
+    log10_p = min(log10_survival(statistic, degrees), 0.0)
+    return {
+        "statistic": statistic,
+        "degrees_of_freedom": degrees,
+        "p_value": 10.0**log10_p,
+        "log10_p": log10_p,
+    }
+
+
+def _row(law: ChinchillaLaw) -> Floats:
+    levels = np.log([law.E, law.A, law.B])
+    return np.array([[*levels, law.alpha, law.beta]])
+
+
+def _around(theta: Floats, levels: Floats) -> Floats:
+    """Start from a law, and with its exponents from other levels."""
+    far = np.repeat(theta, len(levels), axis=0)
+    far[:, :ALPHA] = levels
+    return np.concatenate([theta, far])
+
+
+def _problems(law: CentredLaw, log_loss: Floats, starts: Floats, held: slice) -> Problems:
+    """Pose one hypothesis: bounds that meet hold a parameter."""
+    lower, upper = law.bounds()
+    lower[held] = upper[held] = starts[0, held]
+    return Problems(law.model, log_loss, np.ones_like(log_loss), starts, 1.0, lower, upper)
+
+
+def _best(problems: Problems, delta: float) -> tuple[float, Floats]:
+    """Give the highest log-likelihood from all starts, and where it lies."""
+    solution = minimise_free_scale(FreeScale.of(problems, delta))
+    best = int(solution.objective.argmin())
+    points = problems.targets.shape[1]
+    highest = log_likelihood(solution.objective[best], points, delta)
+    return float(highest), solution.theta[best : best + 1]

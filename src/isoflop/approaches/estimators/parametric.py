@@ -1,0 +1,462 @@
+"""Approach 3: the parametric law L(N, D) (Hoffmann et al. 2022, section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from isoflop.approaches.estimators.account import (
+    bounds_hit,
+    condition_number,
+    residual_diagnostics,
+    solved,
+)
+from isoflop.approaches.estimators.likelihood_ratio import likelihood_ratios
+from isoflop.approaches.numerics.centred_law import ALPHA, BETA, CentredLaw
+from isoflop.approaches.numerics.least_squares import fit_lines
+from isoflop.approaches.numerics.likelihood import MAX_STEPS as FREE_SCALE_STEPS
+from isoflop.approaches.numerics.likelihood import FreeScale, log_likelihood, minimise_free_scale
+from isoflop.approaches.numerics.solver import Problems, Solution, minimise
+from isoflop.approaches.numerics.variable_projection import variable_projection
+from isoflop.approaches.observations import observe
+from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.config.approaches import HUBER_DELTA
+from isoflop.errors import UnderdeterminedError
+from isoflop.laws import ChinchillaLaw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from isoflop.approach import Approach
+    from isoflop.approaches.observations import Observations
+    from isoflop.config.approaches import CountingSettings, ParametricSettings
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+HOFFMANN_GRID: Final = (
+    (-1.0, -0.5, 0.0, 0.5, 1.0),
+    (0.0, 5.0, 10.0, 15.0, 20.0, 25.0),
+    (0.0, 5.0, 10.0, 15.0, 20.0, 25.0),
+    (0.0, 0.5, 1.0, 1.5, 2.0),
+    (0.0, 0.5, 1.0, 1.5, 2.0),
+)
+"""log E, log A, log B, alpha, beta of Hoffmann et al. 2022, section D.3: 4,500 starts."""
+COARSE_GRID: Final = ((-1.0, 0.5), (-1.0, 1.0), (-1.0, 1.0), (0.1, 0.4, 1.0), (0.1, 0.4, 1.0))
+"""The same with the terms' sizes taken at the centre of the data instead of N = D = 1."""
+RESCUE_GRID: Final = ((-0.5,), (-0.5,), (-0.5,), (0.2, 0.6), (0.2, 0.6))
+"""Starts of a doubtful resample, as those above."""
+LADDER: Final = (100.0, 10.0)
+"""Multiples of huber_delta at which a far start is solved before huber_delta itself."""
+ROUGH_POINTS: Final = 64
+"""Points that the first rung uses."""
+TOLERANCE: Final = 1e-12
+"""Relative gain that the next step of a solved problem promises at most."""
+MIN_POINTS: Final = 6
+MAX_STEPS: Final = 500
+ILL_CONDITIONED: Final = 1e4
+DRIFT: Final = 0.001
+
+
+@dataclass(frozen=True)
+class FlopsPerToken:
+    """C / D = coefficient * N**exponent over the fitted runs; 6 and 1 under C = 6ND.
+
+    The exponent differs from 1 where N and C are counted by different rules, and enters the
+    optimum: Pearce and Song (2024) trace much of Kaplan's 0.73 to it.
+    """
+
+    coefficient: float
+    exponent: float
+    residual: float
+    """Largest relative deviation of a fitted run."""
+
+    @classmethod
+    def of(cls, params: Floats, tokens: Floats, flops: Floats) -> FlopsPerToken:
+        """Fit it to runs; exact where C is proportional to N D."""
+        log_cost = np.log(flops / tokens)
+        ratio = flops / (params * tokens)
+        if np.ptp(ratio) <= 1e-6 * ratio.mean():
+            return cls(float(ratio.mean()), 1.0, 0.0)
+        x = np.log(params)[None, :]
+        line = fit_lines(x, log_cost[None, :], np.ones_like(x))
+        deviation = float(np.abs(np.expm1(line.residuals(x, log_cost[None, :]))).max())
+        return cls(float(np.exp(line.intercept[0])), float(line.slope[0]), deviation)
+
+
+@dataclass(frozen=True, eq=False)
+class ParametricFit:
+    """E, A, B, alpha, beta, and how they were found.
+
+    Attributes
+    ----------
+    observations : the sweep.
+    settings : objective, starts, points.
+    points : index of the fitted observations.
+    law : the law at these points.
+    cost : FLOPs per token as a function of N.
+    theta : (1, parameters) the optimum, in the law's centred parameters.
+    starts : where each start ended.
+    published : laws that the sweep is tested against, by name.
+    threads : blocks solved at a time.
+    """
+
+    approach: ClassVar[Approach] = "parametric"
+    names: ClassVar[tuple[str, ...]] = ("E", "A", "B", "alpha", "beta")
+
+    observations: Observations
+    settings: ParametricSettings
+    points: Ints
+    law: CentredLaw
+    cost: FlopsPerToken
+    theta: Floats
+    starts: Solution
+    published: Mapping[str, ChinchillaLaw] = field(default_factory=dict)
+    threads: int | None = None
+
+    @property
+    def counting(self) -> CountingSettings:
+        """The conventions behind N and C."""
+        return self.observations.counting
+
+    @property
+    def parameters(self) -> Floats:
+        """E, A, B, alpha, beta."""
+        return np.asarray(self.law.natural(self.theta)[0])
+
+    @cached_property
+    def fitted(self) -> Floats:
+        """Log of the law at the fitted points; NaN elsewhere."""
+        fitted = np.full(len(self.observations.loss), np.nan)
+        fitted[self.points] = self.law.model.value(self.theta)[0][0]
+        return fitted
+
+    @property
+    def residuals(self) -> Floats:
+        """Log of observed over fitted loss at the fitted points."""
+        return np.asarray((np.log(self.observations.loss) - self.fitted)[self.points])
+
+    def refit(self, resamples: Resamples) -> Refits:
+        """Minimise every resample's objective from the optimum of all runs.
+
+        A resample that ends at a bound, or unconverged, is solved again from a few other
+        starts, and the better of the two is kept: away from the bounds no resample of Hoffmann's
+        data has a better basin (tests/approaches/test_parametric.py looks for one).
+        """
+        problems = self.problems(resamples)
+        solution = _solve(problems, self.settings, threads=self.threads)
+        theta = self._rescue(problems, solution)
+        few = (problems.weights > 0).sum(axis=1) < MIN_POINTS
+        parameters = self.law.natural(theta)
+        parameters[few] = np.nan
+        reason = f"fewer than {MIN_POINTS} distinct points"
+        return Refits(parameters, np.where(few, reason, ""))
+
+    def again(self, observations: Observations) -> ParametricFit:
+        """Fit other losses of the same points, from this optimum on."""
+        ones = np.ones((1, observations.n_runs))
+        problems = self.problems(Resamples(ones, np.log(observations.loss)[None]))
+        solution = minimise(problems, max_steps=MAX_STEPS, threads=self.threads)
+        theta = self._rescue(problems, solution)
+        return replace(self, observations=observations, theta=theta, starts=solution)
+
+    def problems(self, resamples: Resamples) -> Problems:
+        """Pose every resample's objective, starting from the optimum of all runs."""
+        weights, log_loss = resamples.at(self.observations, self.points)
+        theta = np.repeat(self.theta, len(resamples), axis=0)
+        return _problems(self.law, log_loss, weights, theta, self.settings)
+
+    def _rescue(self, problems: Problems, solution: Solution) -> Floats:
+        """Give each problem's optimum, doubtful ones solved again from other starts."""
+        lower, upper = self.law.bounds()
+        theta = solution.theta[:, : len(lower)].copy()
+        at_bound = ((theta <= lower) | (theta >= upper)).any(axis=1)
+        doubtful = np.flatnonzero(at_bound | ~solution.converged)
+        if len(doubtful) == 0:
+            return theta
+        grid = _starts(self.law, RESCUE_GRID)
+        own = problems.pick(np.repeat(doubtful, len(grid)), np.tile(grid, (len(doubtful), 1)))
+        again = _ladder(own, self.settings, threads=self.threads)
+        objective = again.objective.reshape(len(doubtful), len(grid))
+        best = objective.argmin(axis=1)
+        better = objective.min(axis=1) < solution.objective[doubtful]
+        rows = np.arange(len(doubtful)) * len(grid) + best
+        theta[doubtful[better]] = again.theta[rows[better], : len(lower)]
+        return theta
+
+    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """Give a = beta / (alpha + m beta) and b = alpha / (alpha + m beta), C / D ~ N**m."""
+        alpha, beta = parameters[:, ALPHA], parameters[:, BETA]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            total = alpha + self.cost.exponent * beta
+            return beta / total, alpha / total
+
+    def optima(self, parameters: Floats, flops: Floats) -> Optima:
+        """Minimise L(N, D) under C = k N**m D, in closed form.
+
+        N_opt**(alpha + m beta) = alpha A / (m beta B) * (C / k)**beta; with m = 1 and k = 6 this is
+        Hoffmann et al. 2022, equation 4.
+        """
+        e, a, b, alpha, beta = (column[:, None] for column in parameters.T)
+        k, m = self.cost.coefficient, self.cost.exponent
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            log_n = (np.log(alpha * a / (m * beta * b)) + beta * np.log(flops / k)) / (
+                alpha + m * beta
+            )
+            log_d = np.log(flops / k) - m * log_n
+            loss = e + a * np.exp(-alpha * log_n) + b * np.exp(-beta * log_d)
+            return Optima(np.exp(log_n), np.exp(log_d), loss)
+
+    def budgets(self) -> list[float]:
+        """Give none: the law needs no budgets."""
+        return []
+
+    def _account(self) -> dict[str, Any]:
+        """Say how the solver fared; the objective of ``likelihood`` is minus the log-likelihood."""
+        if self.settings.objective != "likelihood":
+            account = solved(self.starts, tolerance=TOLERANCE, max_steps=MAX_STEPS)
+            return account | {"scale": None, "log_likelihood": None}
+        account = solved(self.starts, tolerance=TOLERANCE, max_steps=FREE_SCALE_STEPS)
+        best = int(self.starts.objective.argmin())
+        reached = float(
+            log_likelihood(self.starts.objective[best], len(self.points), self.settings.delta)
+        )
+        scale = float(np.exp(self.starts.theta[best, -1]))
+        return account | {"objective": -reached, "scale": scale, "log_likelihood": reached}
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Say how good and how certain the optimum is; keys in docs/approaches.md."""
+        return {
+            "objective_kind": self.settings.objective,
+            "huber_delta": None if self.settings.objective == "mse" else self.settings.delta,
+            **self._account(),
+            "bounds_hit": self.bounds_hit(),
+            "condition_number": condition_number(self.law.model, self.theta),
+            "flops_per_token": {
+                "coefficient": self.cost.coefficient,
+                "exponent": self.cost.exponent,
+                "largest_deviation": self.cost.residual,
+            },
+            "variable_projection": variable_projection(
+                self.observations.params[self.points],
+                self.observations.tokens[self.points],
+                self.observations.loss[self.points],
+            ),
+            "likelihood_ratios": self._likelihood_ratios(),
+            **self._residuals,
+        }
+
+    def _likelihood_ratios(self) -> dict[str, Any] | None:
+        """Test the published laws; the density is the fit's own where that is a likelihood."""
+        if not self.published:
+            return None
+        own = self.settings.objective == "likelihood"
+        return likelihood_ratios(
+            self.observations.at(self.points),
+            self.published,
+            near=ChinchillaLaw(*map(float, self.parameters)),
+            delta=self.settings.delta if own else HUBER_DELTA["likelihood"],
+        )
+
+    @cached_property
+    def _residuals(self) -> dict[str, Any]:
+        return residual_diagnostics(
+            self.observations.at(self.points),
+            self.residuals,
+            parameters=self.law.model.n_parameters,
+        )
+
+    def bounds_hit(self) -> list[str]:
+        """Name the parameters that ended at a bound."""
+        return bounds_hit(self.names, self.theta[0], *self.law.bounds())
+
+    def cautions(self) -> list[str]:
+        """Warn of vanished terms, of confounded parameters and of mixed counting."""
+        cautions = [
+            f"{name} ended at its bound: the sweep does not determine it."
+            for name in self.bounds_hit()
+        ]
+        cautions += [
+            f"The residuals drift with {name} (p = {trend['p_value']:.1g}): the law does not have "
+            "the shape of these data, and extrapolation carries the drift on."
+            for name, trend in self._residuals["trends"].items()
+            if trend["p_value"] < DRIFT
+        ]
+        condition = condition_number(self.law.model, self.theta)
+        if condition > ILL_CONDITIONED:
+            cautions.append(
+                "The parameters are hard to tell apart on this sweep (condition number "
+                f"{condition:.0e}): trust the exponents and optima more than E, A "
+                "and B one by one."
+            )
+        if self.cost.residual > 0.05:
+            cautions.append(
+                f"N is counted as {self.counting.params} and C as {self.counting.flops}; FLOPs "
+                f"per token follow N**{self.cost.exponent:.2f} only within "
+                f"{self.cost.residual:.0%}, and the optimum extrapolates that."
+            )
+        return cautions
+
+
+def fit_parametric(
+    losses: pl.DataFrame | Observations,
+    settings: ParametricSettings,
+    counting: CountingSettings,
+    *,
+    published: Mapping[str, ChinchillaLaw] | None = None,
+    threads: int | None = None,
+) -> ParametricFit:
+    """Fit L(N, D) = E + A / N**alpha + B / D**beta.
+
+    The objective is the sum, not the mean, over points of Huber's loss of log observed less log
+    fitted loss: optimisers stop by absolute tolerances, and a mean over hundreds of points makes
+    them stop 9 % above the optimum (Besiroglu et al. 2024).
+
+    Parameters
+    ----------
+    losses : table ``Losses``, or its observations.
+    settings : objective, starts, points.
+    counting : conventions of N and C.
+    published : laws that the sweep is tested against, by name.
+    threads : blocks of starts or draws solved at a time; no byte depends on it.
+
+    Raises
+    ------
+    UnderdeterminedError : fewer than six points, or a single size or token count among them.
+
+    References
+    ----------
+    Hoffmann et al. 2022, section 3.3 and appendix D.3; Besiroglu et al. 2024.
+    """
+    observations = observe(losses, counting)
+    points = _points(observations, settings)
+    _require_points(observations, points)
+    fitted = observations.at(points)
+    law = CentredLaw.of(fitted.params, fitted.tokens, tied=settings.exponents == "tied")
+    log_loss = np.log(fitted.loss)[None]
+    starts = (
+        law.centred(np.array(list(product(*HOFFMANN_GRID))))
+        if settings.starts == "hoffmann"
+        else _starts(law, COARSE_GRID)
+    )
+    solution = _descend(law, log_loss, starts, settings, threads=threads)
+    best = int(solution.objective.argmin())
+    cost = FlopsPerToken.of(fitted.params, fitted.tokens, fitted.flops)
+    return ParametricFit(
+        observations,
+        settings,
+        points,
+        law,
+        cost,
+        solution.theta[best : best + 1, : law.model.n_parameters],
+        solution,
+        published or {},
+        threads,
+    )
+
+
+def _points(observations: Observations, settings: ParametricSettings) -> Ints:
+    points = (
+        np.flatnonzero(observations.is_final)
+        if settings.points == "final"
+        else np.arange(len(observations.loss))
+    )
+    if settings.drop_highest:
+        order = np.argsort(observations.loss[points], kind="stable")
+        points = np.sort(points[order[: -settings.drop_highest]])
+    return points
+
+
+def _require_points(observations: Observations, points: Ints) -> None:
+    sizes = len(np.unique(observations.params[points]))
+    horizons = len(np.unique(observations.tokens[points]))
+    if len(points) < MIN_POINTS or sizes < 2 or horizons < 2:
+        raise UnderdeterminedError(
+            f"parametric needs {MIN_POINTS} points with at least two sizes and two token counts; "
+            f"sweep {observations.sweep} has {len(points)} with {sizes} and {horizons}. Add runs, "
+            "or take whole curves with approaches.parametric.points: all."
+        )
+
+
+def _starts(law: CentredLaw, grid: Sequence[Sequence[float]]) -> Floats:
+    """List the points of a grid in the law's centred parameters."""
+    return np.unique(np.array(list(product(*grid)))[:, : law.model.n_parameters], axis=0)
+
+
+def _ladder(problems: Problems, settings: ParametricSettings, *, threads: int | None) -> Solution:
+    """Solve problems from far starts, each rung with a smaller delta."""
+    for rung in LADDER if settings.objective != "mse" else ():
+        eased = replace(problems, delta=rung * problems.delta)
+        problems = replace(
+            problems,
+            starts=minimise(eased, tolerance=1e-3, max_steps=60, threads=threads).theta,
+        )
+    return _solve(problems, settings, threads=threads)
+
+
+def _solve(problems: Problems, settings: ParametricSettings, *, threads: int | None) -> Solution:
+    """Solve problems from near their optima; with a free scale its log is the last column."""
+    if settings.objective == "likelihood":
+        return minimise_free_scale(FreeScale.of(problems, settings.delta), threads=threads)
+    return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS, threads=threads)
+
+
+def _descend(
+    law: CentredLaw,
+    log_loss: Floats,
+    starts: Floats,
+    settings: ParametricSettings,
+    *,
+    threads: int | None,
+) -> Solution:
+    """Solve from far starts, down a ladder of deltas that each smooth the kinks of the next.
+
+    The first rung needs only the basin, so it takes few points and few steps. Starts that have come
+    to the same place go on as one, and are told apart again in what is returned.
+    """
+    ones = np.ones_like(log_loss)
+    kept = np.unique(np.linspace(0, log_loss.shape[1] - 1, ROUGH_POINTS).round().astype(np.intp))
+    rough = law.at(kept)
+    problems = _problems(rough, log_loss[:, kept], ones[:, kept], starts, settings, rung=LADDER[0])
+    found = minimise(problems, tolerance=1e-2, max_steps=60, threads=threads).theta
+    places, which = _merge(found)
+    problems = _problems(law, log_loss, ones, places, settings, rung=LADDER[1])
+    found = minimise(problems, tolerance=1e-3, threads=threads).theta
+    places, onward = _merge(found)
+    problems = _problems(law, log_loss, ones, places, settings)
+    solution = _solve(problems, settings, threads=threads)
+    back = onward[which]
+    return Solution(
+        solution.theta[back],
+        solution.objective[back],
+        solution.converged[back],
+        solution.steps[back],
+    )
+
+
+def _merge(theta: Floats) -> tuple[Floats, Ints]:
+    """Give the distinct places among rows of theta, and each row's place."""
+    _, first, which = np.unique(theta.round(3), axis=0, return_index=True, return_inverse=True)
+    return theta[first], which.astype(np.intp)
+
+
+def _problems(
+    law: CentredLaw,
+    log_loss: Floats,
+    weights: Floats,
+    starts: Floats,
+    settings: ParametricSettings,
+    *,
+    rung: float = 1.0,
+) -> Problems:
+    # a likelihood's delta is in units of the scale: on the way to it, Hoffmann's serves
+    delta = HUBER_DELTA["huber"] if settings.objective == "likelihood" else settings.delta
+    delta *= rung
+    return Problems(law.model, log_loss, weights, starts, delta, *law.bounds())

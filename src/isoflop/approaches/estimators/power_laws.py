@@ -1,0 +1,126 @@
+"""Optima as power laws of C: what the envelope, the profiles and Kaplan's frontier fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from isoflop.approaches.numerics.least_squares import fit_lines
+from isoflop.approaches.protocol import Optima
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.estimators.frontier import Frontiers
+    from isoflop.approaches.observations import Observations
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+NAMES: Final = ("N_coefficient", "a", "D_coefficient", "b", "L_coefficient", "L_exponent")
+"""N_opt = N_coefficient C**a, D_opt = D_coefficient C**b, L_opt = L_coefficient C**-L_exponent."""
+
+LATE: Final = 0.85
+"""A winner this far into its run has almost finished its own schedule."""
+
+
+def fit_power_laws(
+    log_flops: Floats,
+    log_params: Floats,
+    log_tokens: Floats,
+    log_loss: Floats,
+    weights: Floats,
+) -> Floats:
+    """Fit log N, log D and log L on log C by least squares.
+
+    Parameters
+    ----------
+    log_flops : (rows, points) or (1, points).
+    log_params, log_tokens, log_loss, weights : (rows, points).
+
+    Returns
+    -------
+    (rows, 6) in the order of ``NAMES``; NaN where a row has fewer than two values of C.
+
+    References
+    ----------
+    Hoffmann et al. 2022, sections 3.1 and 3.2.
+    """
+    params = fit_lines(log_flops, log_params, weights)
+    tokens = fit_lines(log_flops, log_tokens, weights)
+    loss = fit_lines(log_flops, log_loss, weights)
+    with np.errstate(over="ignore"):
+        return np.stack(
+            [
+                np.exp(params.intercept),
+                params.slope,
+                np.exp(tokens.intercept),
+                tokens.slope,
+                np.exp(loss.intercept),
+                -loss.slope,
+            ],
+            axis=-1,
+        )
+
+
+def fit_frontiers(frontiers: Frontiers) -> Floats:
+    """Fit the power laws to frontiers, one row each."""
+    return fit_power_laws(
+        frontiers.log_flops,
+        frontiers.log_params,
+        frontiers.log_tokens,
+        frontiers.log_loss,
+        frontiers.weights,
+    )
+
+
+def fitted_part(
+    frontiers: Frontiers, present: Bools, observations: Observations, edge: Literal["trim", "keep"]
+) -> Frontiers:
+    """Leave out the places where a subset's smallest or largest size wins, unless they are kept."""
+    return frontiers if edge == "keep" else frontiers.trimmed(present, observations.run_params)
+
+
+def winners(
+    observations: Observations, whole: Frontiers, fitted: Frontiers
+) -> dict[str, list[Any]]:
+    """List who wins where on the frontier of all runs, by increasing C.
+
+    Parameters
+    ----------
+    observations : the sweep.
+    whole, fitted : one row each: the frontier, and the part of it that is fitted.
+
+    Returns
+    -------
+    run, flops, params, tokens, loss, late (in the last 15 % of its run), fitted.
+    """
+    won = np.flatnonzero(whole.run[0] >= 0)
+    run, log_flops = whole.run[0][won], whole.log_flops[0][won]
+    end = np.full(observations.n_runs, -np.inf)
+    np.maximum.at(end, observations.run, observations.flops)
+    return {
+        "run": [observations.runs[i] for i in run],
+        "flops": np.exp(log_flops).tolist(),
+        "params": np.exp(whole.log_params[0][won]).tolist(),
+        "tokens": np.exp(whole.log_tokens[0][won]).tolist(),
+        "loss": np.exp(whole.log_loss[0][won]).tolist(),
+        "late": (log_flops >= np.log(end[run]) + np.log(LATE)).tolist(),
+        "fitted": (fitted.run[0] >= 0)[won].tolist(),
+    }
+
+
+def power_law_optima(parameters: Floats, flops: Floats, *, loss_up_to: float) -> Optima:
+    """Evaluate the power laws at each budget.
+
+    Parameters
+    ----------
+    parameters : (rows, >= 6) beginning with the columns ``NAMES``.
+    flops : (budgets,) C [FLOP].
+    loss_up_to : largest C at which a loss is given. The frontier's power law has no floor, so far
+        outside the data it would promise losses below the entropy of text.
+    """
+    n, a, d, b, level, exponent = (column[:, None] for column in parameters[:, :6].T)
+    loss = np.where(flops <= loss_up_to, level * flops**-exponent, np.nan)
+    return Optima(params=n * flops**a, tokens=d * flops**b, loss=loss)

@@ -1,0 +1,480 @@
+"""Approach 2: IsoFLOP profiles (Hoffmann et al. 2022, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from isoflop.approaches.estimators.account import (
+    closed_form,
+    residual_diagnostics,
+    scaled_condition,
+    spread,
+)
+from isoflop.approaches.estimators.budgets import BudgetGroup, budget_groups, require_budgets
+from isoflop.approaches.estimators.curvature import Curvature, quadratic_term
+from isoflop.approaches.estimators.power_laws import NAMES, fit_power_laws, power_law_optima
+from isoflop.approaches.numerics.akima import akima_minima
+from isoflop.approaches.numerics.least_squares import Parabolas, fit_parabolas
+from isoflop.approaches.observations import observe
+from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from isoflop.approach import Approach
+    from isoflop.approaches.observations import Observations
+    from isoflop.config.approaches import CountingSettings, ProfilesSettings
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+DECADE: Final = 10.0
+LEAST_SIZES: Final = 3
+"""Sizes that a parabola needs; what a resample must keep of a budget's sizes."""
+LEAST_BUDGETS: Final = 4
+"""Minima that a parabola through them needs to leave a degree of freedom."""
+
+
+@dataclass(frozen=True, eq=False)
+class Valleys:
+    """The minimum of each budget's profile, each array (rows, budgets).
+
+    Attributes
+    ----------
+    log_params, log_tokens, log_loss : at the minimum.
+    accepted : whether there is a minimum and it lies inside the sizes.
+    """
+
+    log_params: Floats
+    log_tokens: Floats
+    log_loss: Floats
+    accepted: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class ProfilesFit:
+    """The power laws through the valleys, and what they came from."""
+
+    approach: ClassVar[Approach] = "profiles"
+    names: ClassVar[tuple[str, ...]] = NAMES
+
+    observations: Observations
+    settings: ProfilesSettings
+    groups: tuple[BudgetGroup, ...]
+    left_out: tuple[dict[str, str], ...]
+
+    @property
+    def counting(self) -> CountingSettings:
+        """The conventions behind N and C."""
+        return self.observations.counting
+
+    @cached_property
+    def outlying(self) -> NDArray[np.intp]:
+        """Runs far off the parabola through the others of their budget, by the outlier rule.
+
+        Judged once, on all runs: in a resample that draws an outlier twice, each would hide the
+        other.
+        """
+        limit = self.settings.outliers
+        if limit is None:
+            return np.empty(0, dtype=np.intp)
+        return np.concatenate(
+            [g.run[_deleted_residuals(*self._axes(g, g.loss[None])) > limit] for g in self.groups]
+        )
+
+    @cached_property
+    def valleys(self) -> Valleys:
+        """The minima from all runs."""
+        return self.resampled_valleys(Resamples(np.ones((1, self.observations.n_runs))))
+
+    @cached_property
+    def parameters(self) -> Floats:
+        """The power laws' coefficients and exponents."""
+        return np.asarray(self._laws(self.valleys)[0])
+
+    @cached_property
+    def fitted(self) -> Floats:
+        """Log of each budget's parabola at its points; NaN elsewhere."""
+        fitted = np.full(len(self.observations.loss), np.nan)
+        for group in self.groups:
+            own = group.point >= 0
+            curve, _ = self._log_curve(group)
+            fitted[group.point[own]] = curve[own]
+        return fitted
+
+    def _log_curve(self, group: BudgetGroup) -> tuple[Floats, Bools]:
+        """Give the log of a budget's parabola at its points, and which of them it was fitted to.
+
+        NaN throughout where the parabola is not determined or reaches below zero.
+        """
+        x, y = self._axes(group, group.loss[None, :])
+        weights = self._kept(group, y, np.ones((1, len(x))))
+        curve = self._parabolas(x, y, weights)(x)[0]
+        if self.settings.curve == "log_parabola":
+            curve = np.exp(curve)
+        sound = np.isfinite(curve).all() and curve.min() > 0
+        return np.log(curve) if sound else np.full(len(x), np.nan), weights[0] > 0
+
+    def refit(self, resamples: Resamples) -> Refits:
+        """Find the valleys of each resample and the lines through them."""
+        valleys = self.resampled_valleys(resamples)
+        parameters = self._laws(valleys)
+        few = valleys.accepted.sum(axis=1) < self.settings.min_budgets
+        parameters[few] = np.nan
+        reason = f"fewer than {self.settings.min_budgets} budgets with a minimum inside their sizes"
+        curvature = self._curvature(valleys).without(few)
+        return Refits(parameters, np.where(few, reason, ""), curvature)
+
+    def _curvature(self, valleys: Valleys) -> Curvature:
+        """Give the bend of a parabola of log N_opt in log C, where there are enough budgets."""
+        log_flops = np.log(self.budgets())[None, :]
+        weights = valleys.accepted * self._budget_weights
+        bend = quadratic_term(log_flops, valleys.log_params, weights, float(log_flops.mean()))
+        enough = valleys.accepted.sum(axis=1) >= LEAST_BUDGETS
+        reason = (
+            f"{LEAST_BUDGETS} budgets with a minimum inside their sizes are needed to tell a bend "
+            f"from scatter; there are {int(self.valleys.accepted.sum())}"
+        )
+        return Curvature(np.where(enough, bend, np.nan), reason=reason)
+
+    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """Give a and b."""
+        return parameters[:, NAMES.index("a")], parameters[:, NAMES.index("b")]
+
+    def optima(self, parameters: Floats, flops: Floats) -> Optima:
+        """Evaluate the power laws; the loss only within a decade of the data."""
+        return power_law_optima(
+            parameters, flops, loss_up_to=DECADE * self.observations.flops_range[1]
+        )
+
+    def budgets(self) -> list[float]:
+        """List the budgets with enough sizes."""
+        return [group.budget for group in self.groups]
+
+    def resampled_valleys(self, resamples: Resamples) -> Valleys:
+        """Find the minimum of each budget's profile in each resample."""
+        columns = [self._valley(group, resamples) for group in self.groups]
+        return Valleys(*(np.stack(c, axis=1) for c in zip(*columns, strict=True)))
+
+    def _valley(
+        self, group: BudgetGroup, resamples: Resamples
+    ) -> tuple[Floats, Floats, Floats, Bools]:
+        """Find one budget's minimum in each resample."""
+        loss = group.loss[None, :]
+        if resamples.log_loss is not None:
+            own = group.point >= 0
+            loss = np.where(own, np.exp(resamples.log_loss[:, group.point]), loss)
+        x, y = self._axes(group, loss)
+        weights = self._kept(group, y, resamples.weights[:, group.run])
+        if self.settings.curve == "akima":
+            place, log_loss = akima_minima(x, np.log(y), weights)
+            curved = np.isfinite(place)
+        else:
+            parabolas = self._parabolas(x, y, weights)
+            place, minimum = parabolas.vertex, parabolas.minimum
+            curved = parabolas.curvature > 0
+            if self.settings.curve == "log_parabola":
+                log_loss = np.where(curved, minimum, 0.0)
+            else:
+                curved &= minimum > 0
+                log_loss = np.log(np.where(curved, minimum, 1.0))
+        low, high = self._extent(x, weights)
+        inside = (place > low) & (place < high)
+        accepted = curved & (inside | (self.settings.edge == "keep"))
+        log_params, log_tokens = self._allocation(group, np.where(accepted, place, x.mean()))
+        return log_params, log_tokens, log_loss, accepted
+
+    def _parabolas(self, x: Floats, y: Floats, weights: Floats) -> Parabolas:
+        """Fit parabolas to the losses, or to their logarithms."""
+        logs = self.settings.curve == "log_parabola"
+        return fit_parabolas(x, np.log(y) if logs else y, weights)
+
+    def _extent(self, x: Floats, weights: Floats) -> tuple[Floats, Floats]:
+        """Give the ends between which a minimum is measured and not extrapolated, (rows,) each.
+
+        Where a window picks the points, they are its ends: seven points on one side of the valley
+        have a vertex beyond them, and no reason to be believed about it.
+        """
+        fitted = weights > 0 if self.settings.window is not None else np.ones_like(weights) > 0
+        low, high = np.where(fitted, x, np.inf), np.where(fitted, x, -np.inf)
+        return low.min(axis=1), high.max(axis=1)
+
+    def _axes(self, group: BudgetGroup, loss: Floats) -> tuple[Floats, Floats]:
+        x = group.log_params if self.settings.axis == "params" else group.log_tokens
+        return x, np.broadcast_to(loss, (len(loss), len(x)))
+
+    def _kept(self, group: BudgetGroup, y: Floats, weights: Floats) -> Floats:
+        """Apply the outlier rule and the window to the weights, (rows, points)."""
+        weights = np.where(np.isin(group.run, self.outlying), 0.0, weights)
+        if self.settings.window is not None:
+            weights = _lowest(y, weights, self.settings.window)
+        return weights
+
+    def _allocation(self, group: BudgetGroup, place: Floats) -> tuple[Floats, Floats]:
+        """Give log N and log D at a place on the axis, so that together they cost the budget.
+
+        FLOPs per token depend on the size alone; between the sizes they are interpolated in logs.
+        """
+        per_token = group.log_flops - group.log_tokens
+        if self.settings.axis == "params":
+            cost = _interpolate(place, group.log_params, per_token)
+            return place, np.log(group.budget) - cost
+        cost = np.log(group.budget) - place
+        return _interpolate(cost, per_token, group.log_params), place
+
+    def _laws(self, valleys: Valleys) -> Floats:
+        weights = valleys.accepted * self._budget_weights
+        log_flops = np.log(self.budgets())[None, :]
+        return fit_power_laws(
+            log_flops, valleys.log_params, valleys.log_tokens, valleys.log_loss, weights
+        )
+
+    @cached_property
+    def _budget_weights(self) -> Floats:
+        if self.settings.weights == "equal":
+            return np.ones(len(self.groups))
+        inverse = np.array(
+            [1.0 / _vertex_variance(*self._axes(g, g.loss[None])) for g in self.groups]
+        )
+        return np.asarray(inverse / inverse.mean())
+
+    @cached_property
+    def profiles(self) -> list[dict[str, Any]]:
+        """Each budget's points, curve and minimum, or why it has none."""
+        return [self._profile(i) for i in range(len(self.groups))]
+
+    def diagnostics(self) -> dict[str, Any]:
+        """Give each budget's points, curve and minimum; keys in docs/approaches.md."""
+        akima = self.settings.curve == "akima"
+        return {
+            "axis": self.settings.axis,
+            "curve": self.settings.curve,
+            "objective_kind": "splines through all points; residuals are those of parabolas"
+            if akima
+            else "least squares, a parabola per budget",
+            **self._account,
+            "line": self._line(),
+            "profiles": self.profiles,
+            "left_out": list(self.left_out),
+        }
+
+    @cached_property
+    def _account(self) -> dict[str, Any]:
+        """Describe the parabolas' residuals at the points that are used."""
+        groups, curves, conditions = [], [], []
+        for group in self.groups:
+            curve, used = self._log_curve(group)
+            if not np.isfinite(curve[used]).all():
+                continue
+            kept = np.flatnonzero(used)
+            groups.append(group.take(kept))
+            curves.append(curve[kept])
+            x, _ = self._axes(groups[-1], groups[-1].loss[None])
+            design = np.vander((x - x.mean()) / np.ptp(x), 3)
+            conditions.append(scaled_condition(design.T @ design))
+        own, log_curve = self._observed(groups), np.concatenate(curves)
+        residuals = np.log(own.loss) - log_curve
+        logs = self.settings.curve == "log_parabola"
+        error = residuals if logs else own.loss - np.exp(log_curve)
+        parameters = 3 * len(groups)
+        return {
+            **closed_form(float(error @ error), points=len(error), parameters=parameters),
+            "condition_number": max(conditions),
+            **residual_diagnostics(own, residuals, parameters=parameters),
+        }
+
+    def _observed(self, groups: list[BudgetGroup]) -> Observations:
+        """Give the points of some budgets, interpolated ones among them, as observations."""
+        columns = ("run", "log_params", "log_tokens", "log_flops", "loss")
+        run, log_params, log_tokens, log_flops, loss = (
+            np.concatenate([getattr(g, name) for g in groups]) for name in columns
+        )
+        return replace(
+            self.observations,
+            run=run,
+            params=np.exp(log_params),
+            tokens=np.exp(log_tokens),
+            flops=np.exp(log_flops),
+            loss=loss,
+            is_final=np.ones(len(run), dtype=np.bool_),
+            schedule_fraction=np.full(len(run), np.nan),
+        )
+
+    def _line(self) -> dict[str, Any]:
+        """Describe the line of log N through the minima."""
+        accepted = self.valleys.accepted[0]
+        n, a = self.parameters[:2]
+        fitted = np.log(n) + a * np.log(self.budgets())
+        return {
+            "minima": int(accepted.sum()),
+            "degrees_of_freedom": int(accepted.sum()) - 2,
+            **spread((self.valleys.log_params[0] - fitted)[accepted]),
+        }
+
+    def _profile(self, i: int) -> dict[str, Any]:
+        group = self.groups[i]
+        x, y = self._axes(group, group.loss[None, :])
+        weights = self._kept(group, y, np.ones((1, len(x))))
+        parabola = self._parabolas(x, y, weights)
+        accepted = bool(self.valleys.accepted[0, i])
+        return {
+            "budget": group.budget,
+            "run": [self.observations.runs[run] for run in group.run],
+            "params": np.exp(group.log_params).tolist(),
+            "tokens": np.exp(group.log_tokens).tolist(),
+            "flops": np.exp(group.log_flops).tolist(),
+            "loss": group.loss.tolist(),
+            "used": (weights[0] > 0).tolist(),
+            "coefficients": {
+                "centre": parabola.centre,
+                "level": _finite(parabola.level[0]),
+                "slope": _finite(parabola.slope[0]),
+                "curvature": _finite(parabola.curvature[0]),
+            },
+            "accepted": accepted,
+            "reason": None if accepted else self._refusal(group, parabola.vertex[0], y[0]),
+            "minimum": {
+                "params": float(np.exp(self.valleys.log_params[0, i])),
+                "tokens": float(np.exp(self.valleys.log_tokens[0, i])),
+                "loss": float(np.exp(self.valleys.log_loss[0, i])),
+            }
+            if accepted
+            else None,
+        }
+
+    def _refusal(self, group: BudgetGroup, vertex: float, loss: Floats) -> str:
+        """Say why a budget has no usable minimum, and which size would show one."""
+        x = group.log_params if self.settings.axis == "params" else group.log_tokens
+        low, high = float(x.min()), float(x.max())
+        if not low < vertex < high:
+            upwards = vertex >= high
+        else:
+            upwards = bool(x[loss.argmin()] > 0.5 * (low + high))
+        word = "parameters" if self.settings.axis == "params" else "tokens"
+        end, step = (high, np.log(2.0)) if upwards else (low, -np.log(2.0))
+        return (
+            f"the minimum lies at or beyond the {'largest' if upwards else 'smallest'} size; "
+            f"add a run of about {np.exp(end + step):.2g} {word} at {group.budget:.3g} FLOPs"
+        )
+
+    def cautions(self) -> list[str]:
+        """Warn of refused budgets and of lines through few of them."""
+        accepted = self.valleys.accepted[0]
+        cautions = [
+            f"The budget of {profile['budget']:.3g} FLOPs is left out: {profile['reason']}."
+            for profile in self.profiles
+            if not profile["accepted"]
+        ]
+        if len(self.outlying):
+            names = ", ".join(self.observations.runs[run] for run in self.outlying)
+            cautions.append(f"Left out as far off the parabola of their budget: {names}.")
+        if accepted.sum() <= 4:
+            spread = np.log10(max(self.budgets()) / min(self.budgets()))
+            cautions.append(
+                f"The line goes through {accepted.sum()} budgets that span {spread:.1f} decades; "
+                "its slope has few degrees of freedom."
+            )
+        return cautions
+
+
+def fit_profiles(
+    losses: pl.DataFrame | Observations,
+    settings: ProfilesSettings,
+    counting: CountingSettings,
+) -> ProfilesFit:
+    """Fit N_opt and D_opt to the minima of loss over size at each budget.
+
+    Parameters
+    ----------
+    losses : table ``Losses``, or its observations.
+    settings : budgets and how each minimum is found.
+    counting : conventions of N and C.
+
+    Raises
+    ------
+    UnderdeterminedError : fewer than ``settings.min_budgets`` budgets have enough sizes, or fewer
+        have a minimum inside them.
+
+    References
+    ----------
+    Hoffmann et al. 2022, section 3.2; Porian et al. 2024, section 3.1, for Akima and weights.
+    """
+    observations = observe(losses, counting)
+    groups, left_out = budget_groups(observations, settings)
+    require_budgets(groups, observations, settings)
+    enough = tuple(g for g in groups if g.n_sizes >= settings.min_sizes)
+    small = [
+        {
+            "run": observations.runs[run],
+            "reason": f"only {group.n_sizes} sizes at {group.budget:.3g} FLOPs",
+        }
+        for group in groups
+        if group.n_sizes < settings.min_sizes
+        for run in group.run
+    ]
+    fit = ProfilesFit(observations, settings, enough, tuple(left_out + small))
+    accepted = int(fit.valleys.accepted[0].sum())
+    if accepted < settings.min_budgets:
+        reasons = "; ".join(
+            f"{p['budget']:.3g} FLOPs: {p['reason']}" for p in fit.profiles if not p["accepted"]
+        )
+        raise UnderdeterminedError(
+            f"profiles needs {settings.min_budgets} budgets with a minimum inside their sizes; "
+            f"sweep {observations.sweep} has {accepted}. {reasons}."
+        )
+    return fit
+
+
+def _interpolate(x: Floats, knots: Floats, values: Floats) -> Floats:
+    """Interpolate linearly, with slope 1 beyond the ends: FLOPs per token grow like N there."""
+    unique, first = np.unique(knots, return_index=True)
+    inside = np.clip(x, unique[0], unique[-1])
+    return np.asarray(np.interp(inside, unique, values[first]) + (x - inside))
+
+
+def _lowest(y: Floats, weights: Floats, window: int) -> Floats:
+    """Keep the weights of the lowest ``window`` distinct points that are present."""
+    order = np.argsort(y, axis=1, kind="stable")
+    order = np.broadcast_to(order, weights.shape)
+    rank = np.cumsum(np.take_along_axis(weights, order, axis=1) > 0, axis=1)
+    kept = np.zeros_like(weights)
+    np.put_along_axis(kept, order, (rank <= window).astype(np.float64), axis=1)
+    return weights * kept
+
+
+def _deleted_residuals(x: Floats, y: Floats) -> Floats:
+    """Give each point's distance from the parabola through the others, in units of its sd.
+
+    Externally studentised residuals (Cook and Weisberg 1982, section 2.2.1): unlike plain ones they
+    do not let an outlier bend the curve towards itself.
+    """
+    t = x - x.mean()
+    design = np.linalg.qr(np.stack([np.ones_like(t), t, t * t], axis=1))[0]
+    leverage = np.vecdot(design, design)
+    residual = y[0] - design @ (design.T @ y[0])
+    rest = residual @ residual - residual**2 / (1.0 - leverage)
+    variance = np.maximum(rest, 1e-30) / max(len(x) - 4, 1)
+    return np.asarray(np.abs(residual) / np.sqrt(variance * (1.0 - leverage)))
+
+
+def _vertex_variance(x: Floats, y: Floats) -> float:
+    """Variance of a parabola's vertex by the delta method, from the scatter about it."""
+    parabola = fit_parabolas(x, y, np.ones((1, len(x))))
+    t = x - parabola.centre
+    design = np.stack([np.ones_like(t), t, t * t], axis=1)
+    residual = (y - parabola(x))[0]
+    scatter = float(residual @ residual) / max(len(x) - 3, 1)
+    covariance = scatter * np.linalg.inv(design.T @ design)
+    slope, curvature = parabola.slope[0], parabola.curvature[0]
+    gradient = np.array([0.0, -0.5 / curvature, 0.5 * slope / curvature**2])
+    return float(gradient @ covariance @ gradient)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""Predictions beyond the fitted data, and their scores."""

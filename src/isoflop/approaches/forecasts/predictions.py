@@ -1,0 +1,155 @@
+"""What a fit says of runs it has not seen: point predictions, and joint draws of measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from isoflop.approaches.estimators.account import widened
+from isoflop.approaches.estimators.parametric import ParametricFit
+from isoflop.approaches.uncertainty.resampling import uniforms
+from isoflop.laws import ChinchillaLaw
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.estimators.kaplan import KaplanFit
+    from isoflop.approaches.estimators.profiles import ProfilesFit
+    from isoflop.approaches.observations import Observations
+    from isoflop.approaches.protocol import Fit, Resamples
+
+    Floats = NDArray[np.float64]
+
+NOISE_STREAM: Final = 1
+"""Tells the noise of new runs from the numbers that pick the runs of a resample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictive:
+    """Predictions of several measurements.
+
+    Attributes
+    ----------
+    value : (targets,) from all runs below the cut.
+    draws : (draws, targets) law and noise; a row is joint, with one refit behind it.
+    """
+
+    value: Floats
+    draws: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class ValleyNoise:
+    """How far a measured valley lies from where it would lie on average, (cases,) each.
+
+    Attributes
+    ----------
+    log_params, log_loss : of a resampled profile's minimum less that of all its runs.
+    """
+
+    log_params: Floats
+    log_loss: Floats
+
+    @classmethod
+    def of(cls, profiles: ProfilesFit, resamples: Resamples) -> ValleyNoise:
+        """Pool the scatter of every budget's minimum over its own resamples."""
+        whole, drawn = profiles.valleys, profiles.resampled_valleys(resamples)
+        kept = whole.accepted & drawn.accepted
+        return cls(
+            (drawn.log_params - whole.log_params)[kept], (drawn.log_loss - whole.log_loss)[kept]
+        )
+
+
+def predict_losses(
+    fitted: ParametricFit | KaplanFit,
+    parameters: Floats,
+    kept: NDArray[np.intp],
+    targets: Observations,
+    *,
+    seed: int,
+) -> Predictive:
+    """Predict the measured losses of runs that were not fitted.
+
+    A draw is the law of one resample plus, for each run, one residual of the fit to all runs below
+    the cut: law and noise, as in the bootstrap of a prediction (Stine 1985; Davison and Hinkley
+    1997, section 6.3.3). Residuals are those of log L at the ends of runs. A fit with p free
+    parameters to n runs shrinks them, so they are scaled by sqrt(n / (n - p)). They are not
+    centred: Huber's fit goes near the median, and their mean is the skewness of the noise.
+
+    Parameters
+    ----------
+    fitted : the fit below the cut.
+    parameters : (draws, parameters) refits, none refused.
+    kept : (draws,) number of each draw; draw i's noise is seeded by (seed, i).
+    targets : the runs' last points, counted as the fit counts.
+    seed : of the bootstrap.
+    """
+    log_n, log_d = np.log(targets.params), np.log(targets.tokens)
+    noise = _run_noise(fitted)
+    picks = _picks(kept, len(log_n), len(noise), seed)
+    log_law = _log_losses(fitted, parameters, log_n, log_d)
+    value = np.exp(_log_losses(fitted, fitted.parameters[None], log_n, log_d)[0])
+    return Predictive(value, np.exp(log_law + noise[picks]))
+
+
+def predict_optima(
+    fitted: Fit,
+    parameters: Floats,
+    kept: NDArray[np.intp],
+    flops: Floats,
+    noise: ValleyNoise,
+    *,
+    seed: int,
+) -> tuple[Predictive, Predictive]:
+    """Predict log N and the loss at the measured minimum of budgets that were not fitted.
+
+    A draw is the law of one resample plus, for each budget, the noise of one measured minimum,
+    drawn from the valleys below the cut; nothing above the cut enters.
+
+    Parameters
+    ----------
+    fitted, parameters, kept, seed : as for ``predict_losses``.
+    flops : (budgets,) C [FLOP].
+    noise : scatter of a measured minimum.
+
+    Returns
+    -------
+    Predictions of log N, and of L [nat/token]; the latter NaN where the fit predicts none.
+    """
+    value = fitted.optima(fitted.parameters[None], flops)
+    drawn = fitted.optima(parameters, flops)
+    picks = _picks(kept, len(flops), len(noise.log_params), seed)
+    return (
+        Predictive(np.log(value.params[0]), np.log(drawn.params) + noise.log_params[picks]),
+        Predictive(value.loss[0], drawn.loss * np.exp(noise.log_loss[picks])),
+    )
+
+
+def _picks(kept: NDArray[np.intp], targets: int, cases: int, seed: int) -> NDArray[np.intp]:
+    """Pick one case for each draw and target."""
+    uniform = uniforms(range(int(kept.max(initial=-1)) + 1), targets, seed, NOISE_STREAM)[kept]
+    return (uniform * cases).astype(np.intp)
+
+
+def _run_noise(fitted: ParametricFit | KaplanFit) -> Floats:
+    """Give the residuals of log L at the ends of the fitted runs, as wide as errors."""
+    used = np.isfinite(fitted.fitted) & fitted.observations.is_final
+    residual = (np.log(fitted.observations.loss) - fitted.fitted)[used]
+    theta = fitted.theta if isinstance(fitted, ParametricFit) else fitted.joint
+    return widened(residual, parameters=theta.shape[1])
+
+
+def _log_losses(
+    fitted: ParametricFit | KaplanFit, parameters: Floats, log_n: Floats, log_d: Floats
+) -> Floats:
+    """Evaluate the log of L(N, D) for rows of parameters, (rows, targets)."""
+    columns = dict(zip(fitted.names, parameters.T[:, :, None], strict=True))
+    if isinstance(fitted, ParametricFit):
+        law = ChinchillaLaw(*(columns[name] for name in fitted.names))
+        return np.log(law.loss(np.exp(log_n), np.exp(log_d)))
+    # in logs: N_c is a scale far outside the data, and its powers overflow
+    alpha_n, alpha_d = columns["alpha_N"], columns["alpha_D"]
+    size = alpha_n / alpha_d * (np.log(columns["N_c"]) - log_n)
+    return np.asarray(alpha_d * np.logaddexp(size, np.log(columns["D_c"]) - log_d))

@@ -1,0 +1,75 @@
+"""Hoffmann's law where it is well conditioned: N and D measured from the centre of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from isoflop.approaches.numerics.sum_of_powers import SumOfPowers, Term
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+LEVELS: Final = (-14.0, 7.0)
+"""Bounds of the log of each term at the centre of the data: from vanishing to absurd."""
+EXPONENTS: Final = (0.0, 5.0)
+"""Bounds of alpha and beta."""
+E_, A_, B_, ALPHA, BETA = range(5)
+
+
+@dataclass(frozen=True, eq=False)
+class CentredLaw:
+    """The law with N and D measured from their geometric means, where its terms are O(1).
+
+    Attributes
+    ----------
+    centre : (2,) means of log N and log D.
+    model : the law in log E, log A', log B', alpha, beta with A' = A / exp(centre)**alpha.
+    """
+
+    centre: Floats
+    model: SumOfPowers
+
+    @classmethod
+    def of(cls, params: Floats, tokens: Floats, *, tied: bool) -> CentredLaw:
+        """Build the law for the points with these N and D."""
+        x = np.log(np.stack([params, tokens]))
+        centre = x.mean(axis=1)
+        terms = (Term(E_), Term(A_, ALPHA, 0), Term(B_, ALPHA if tied else BETA, 1))
+        return cls(centre, SumOfPowers(terms, x - centre[:, None], 4 if tied else 5))
+
+    def at(self, points: Ints) -> CentredLaw:
+        """Keep some of the points."""
+        model = SumOfPowers(self.model.terms, self.model.x[:, points], self.model.n_parameters)
+        return CentredLaw(self.centre, model)
+
+    def centred(self, starts: Floats) -> Floats:
+        """Turn rows of log E, log A, log B, alpha, beta into the model's parameters."""
+        theta = starts.copy()
+        theta[:, A_] -= starts[:, ALPHA] * self.centre[0]
+        theta[:, B_] -= starts[:, BETA] * self.centre[1]
+        return np.unique(theta[:, : self.model.n_parameters], axis=0)
+
+    def natural(self, theta: Floats) -> Floats:
+        """Turn rows of the model's parameters into E, A, B, alpha, beta."""
+        alpha = theta[:, ALPHA]
+        beta = theta[:, self.model.n_parameters - 1]
+        log_a = theta[:, A_] + alpha * self.centre[0]
+        log_b = theta[:, B_] + beta * self.centre[1]
+        with np.errstate(over="ignore"):
+            return np.stack(
+                [np.exp(theta[:, E_]), np.exp(log_a), np.exp(log_b), alpha, beta], axis=-1
+            )
+
+    def bounds(self) -> tuple[Floats, Floats]:
+        """Give the lower and upper bound of each of the model's parameters."""
+        exponents = self.model.n_parameters - 3
+        return (
+            np.array([LEVELS[0]] * 3 + [EXPONENTS[0]] * exponents),
+            np.array([LEVELS[1]] * 3 + [EXPONENTS[1]] * exponents),
+        )

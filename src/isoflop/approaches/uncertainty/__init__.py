@@ -1,0 +1,1 @@
+"""Bootstrap samples, intervals, and simulated sweeps that check them."""

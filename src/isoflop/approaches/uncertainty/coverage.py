@@ -1,0 +1,237 @@
+"""Do intervals hold the truth as often as they say? Simulated sweeps of a known law tell."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
+import polars as pl
+
+from isoflop.approaches.fit_approach import fit, refitter
+from isoflop.approaches.uncertainty.calibration import inner, place
+from isoflop.approaches.uncertainty.intervals import intervals
+from isoflop.approaches.uncertainty.quantities import evidence, quantities
+from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.approaches.uncertainty.simulated_sweeps import Lookalikes
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from isoflop.approach import Approach
+    from isoflop.approaches.protocol import Fit
+    from isoflop.approaches.uncertainty.intervals import Evidence
+    from isoflop.config.approaches import ApproachesSettings
+
+    Floats = NDArray[np.float64]
+
+DECADES: Final = {"in range": 0.0, "1 decade beyond": 1.0, "2 decades beyond": 2.0}
+"""Where optima are judged: decades above the largest C of the sweep."""
+INNER: Final = 1_000_003
+"""Seeds of sweeps simulated from a simulated sweep's own law lie this far from the first ones."""
+SCHEMA: Final = {
+    "approach": pl.String,
+    "scheme": pl.String,
+    "interval": pl.String,
+    "quantity": pl.String,
+    "where": pl.String,
+    "level": pl.Float64,
+    "draws": pl.Int64,
+    "simulations": pl.Int64,
+    "refused": pl.Int64,
+    "coverage": pl.Float64,
+    "median_width": pl.Float64,
+    "bias": pl.Float64,
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is checked together: one approach under one scheme.
+
+    Attributes
+    ----------
+    fitted : the fit to the sweep that is imitated.
+    lookalikes : source of the simulated sweeps.
+    settings, kinds : how they are fitted, and which intervals are judged.
+    flops : (places,) C of the optima that are judged [FLOP].
+    truth : quantity to its true value, for those that are judged.
+    """
+
+    fitted: Fit
+    lookalikes: Lookalikes
+    settings: ApproachesSettings
+    kinds: tuple[str, ...]
+    flops: Floats
+    truth: dict[str, float]
+
+    _at_work: ClassVar[Cell]
+
+    def take_up(self) -> None:
+        """Become the cell that this process works at: sent once, not with every sweep."""
+        Cell._at_work = self
+
+    @classmethod
+    def simulate(cls, i: int) -> Outcome | None:
+        """Fit and resample the i-th simulated sweep of the cell at work."""
+        return _simulated(cls._at_work, i)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One simulated sweep.
+
+    Attributes
+    ----------
+    found : kind to quantity to what its intervals are derived from.
+    ranks : quantity to where the truth of a second sweep, simulated from the law fitted to this
+        one, falls among that sweep's draws; empty unless ``calibrated`` is checked.
+    """
+
+    found: dict[str, dict[str, Evidence]]
+    ranks: dict[str, float]
+
+
+def check_coverage(
+    losses: pl.DataFrame,
+    settings: ApproachesSettings,
+    *,
+    approaches: Sequence[Approach],
+    schemes: Sequence[str],
+    kinds: Sequence[str],
+    simulations: int,
+    processes: int = 1,
+) -> pl.DataFrame:
+    """Count how often intervals hold the truth on sweeps like a given one.
+
+    The truth is the parametric law fitted to the sweep, under each approach's own counting; see
+    ``Lookalikes`` for the simulated sweeps. ``calibrated`` intervals of a simulated sweep would
+    need simulated sweeps of their own. One for each is enough: over all of them they are the
+    distribution that the calibration needs (Giacomini, Politis and White 2013, the "warp-speed"
+    method, Econometric Theory 29:567).
+
+    Parameters
+    ----------
+    losses : table ``Losses`` of the sweep that is imitated.
+    settings : section ``approaches``; its bootstrap's scheme and interval are varied.
+    approaches, schemes, kinds : what to check; ``residual`` and ``wild`` are left out for the
+        approaches without residuals.
+    simulations : simulated sweeps per approach and scheme.
+    processes : sweeps fitted at a time; no byte of the result depends on it.
+
+    Returns
+    -------
+    One row per approach, scheme, interval kind, quantity (a, b, params_opt), place and level:
+    the share of fitted simulations whose interval holds the truth, the interval's median width
+    (exponents) or ratio of ends (params_opt), and the median error of the estimate, likewise. An
+    interval without ends, as ``studentised`` has where a leave-out is refused, holds nothing.
+
+    Raises
+    ------
+    UnderdeterminedError : the sweep does not allow an approach, or does not determine the law.
+    """
+    rows: list[tuple[object, ...]] = []
+    for approach, scheme in product(approaches, schemes):
+        if scheme in {"residual", "wild"} and approach in {"envelope", "kaplan"}:
+            continue
+        cell = _cell(losses, approach, _own(settings, scheme), tuple(kinds))
+        with ProcessPoolExecutor(processes, initializer=cell.take_up) as pool:
+            results = pool.map(Cell.simulate, range(simulations), chunksize=5)
+            outcomes = [outcome for outcome in results if outcome is not None]
+        rows += _rows(cell, outcomes, simulations - len(outcomes))
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def _own(settings: ApproachesSettings, scheme: str) -> ApproachesSettings:
+    return settings.model_copy(
+        update={
+            "bootstrap": settings.bootstrap.model_copy(update={"scheme": scheme}),
+            "parametric": settings.parametric.model_copy(update={"starts": "coarse"}),
+        }
+    )
+
+
+def _cell(
+    losses: pl.DataFrame, approach: Approach, settings: ApproachesSettings, kinds: tuple[str, ...]
+) -> Cell:
+    fitted = fit(losses, approach, settings, threads=1)
+    flops = fitted.observations.flops_range[1] * 10.0 ** np.array(list(DECADES.values()))
+    lookalikes = Lookalikes.of(fitted.observations, settings.parametric, threads=1)
+    whole = lookalikes.truth(flops)
+    truth = {name: whole[name] for name in ("a", "b", *map(_name, flops))}
+    return Cell(fitted, lookalikes, settings, kinds, flops, truth)
+
+
+def _name(flops: float) -> str:
+    return f"params_opt_{float(flops)!r}"
+
+
+def _simulated(cell: Cell, i: int) -> Outcome | None:
+    """Fit and resample the i-th simulated sweep; None where it cannot be fitted."""
+    settings = cell.settings.bootstrap
+    again = refitter(cell.fitted, cell.settings, threads=1)
+    sweep = cell.lookalikes.draw(i, settings.seed)
+    try:
+        fitted = again(sweep)
+        resamples = resample(fitted, settings.model_copy(update={"seed": settings.seed + 1 + i}))
+    except UnderdeterminedError:
+        return None
+    draws = quantities(fitted, fitted.refit(resamples).parameters, cell.flops)
+    found = {}
+    for kind in cell.kinds:
+        own = settings.model_copy(update={"interval": kind})
+        gathered = evidence(fitted, resamples, draws, cell.flops, own)
+        found[kind] = {name: gathered[name] for name in cell.truth}
+    ranks: dict[str, float] = {}
+    if "calibrated" in cell.kinds:
+        try:
+            second = Lookalikes(cell.lookalikes.law.again(sweep))
+            truth = second.truth(cell.flops)
+            twice = again(second.draw(i, settings.seed + INNER))
+            placed = place(twice, truth, cell.flops, inner(settings, i + INNER))
+            ranks = {name: placed[name][1] for name in cell.truth}
+        except UnderdeterminedError:
+            return None
+    return Outcome(found, ranks)
+
+
+def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[object, ...]]:
+    """Count hits per kind, quantity and level."""
+    settings = cell.settings.bootstrap
+    pooled = {name: np.array([o.ranks.get(name, np.nan) for o in outcomes]) for name in cell.truth}
+    places = dict(zip(map(_name, cell.flops), DECADES, strict=True))
+    rows: list[tuple[object, ...]] = []
+    for kind, (name, true) in product(cell.kinds, cell.truth.items()):
+        own = settings.model_copy(update={"interval": kind})
+        ends = []
+        for outcome in outcomes:
+            one = outcome.found[kind][name]
+            if kind == "calibrated":
+                one = replace(one, ranks=pooled[name])
+            ends.append(intervals(one, own))
+        values = np.array([outcome.found[kind][name].value for outcome in outcomes])
+        for level in settings.levels:
+            low, high = np.array([found[str(level)] for found in ends]).T
+            is_size = name in places
+            rows.append(
+                (
+                    cell.fitted.approach,
+                    settings.scheme,
+                    kind,
+                    "params_opt" if is_size else name,
+                    places.get(name, ""),
+                    level,
+                    settings.draws,
+                    len(outcomes) + refused,
+                    refused,
+                    float(np.mean((low <= true) & (true <= high))),
+                    float(np.nanmedian(high / low if is_size else high - low)),
+                    float(np.median(values / true if is_size else values - true)),
+                )
+            )
+    return rows

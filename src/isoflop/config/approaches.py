@@ -1,0 +1,284 @@
+"""Section `approaches`."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from isoflop.config.reading import Section
+from isoflop.counting import FlopsConvention, ParamsConvention
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class CountingSettings(Section):
+    """How N and C are counted; see docs/counting.md."""
+
+    params: ParamsConvention = "total"
+    """N: total | nonembedding (Kaplan) | with_head (Porian)."""
+    flops: FlopsConvention = "6nd"
+    """C: 6nd | kaplan | hoffmann | attention | logged."""
+
+
+class BootstrapSettings(Section):
+    """How runs are resampled, and which intervals are derived from the draws."""
+
+    draws: int = Field(default=4000, ge=0)
+    """Refits per approach; 0 switches intervals off."""
+    seed: int = Field(default=0, ge=0)
+    """Draw i is seeded by (seed, i), so more draws leave the first ones as they were."""
+    scheme: Literal["runs", "subsample", "residual", "wild"] = "runs"
+    """runs: n runs with replacement; subsample: a share without replacement (Hoffmann et al.);
+    residual | wild: refit fitted losses plus reshuffled | sign-flipped residuals."""
+    stratify: bool = True
+    """Resample within each planned budget, so that no draw loses one by chance."""
+    subsample: float = Field(default=0.8, gt=0.0, lt=1.0)
+    """Share of runs that scheme `subsample` keeps."""
+    interval: Literal["percentile", "bca", "studentised", "calibrated"] = "calibrated"
+    """How intervals are read off the draws. calibrated: percentiles, at the level that held the
+    truth often enough in simulated sweeps of the same design; where no level does, the report says
+    how often they hold it."""
+    simulations: int = Field(default=200, ge=50)
+    """Simulated sweeps behind calibrated intervals."""
+    simulation_draws: int = Field(default=100, ge=40)
+    """Refits of each simulated sweep."""
+    levels: tuple[float, ...] = Field(default=(0.8, 0.95), min_length=1)
+    """Nominal coverage of each interval; 0.8 runs from the 10th to the 90th percentile."""
+
+
+class EnvelopeSettings(Section):
+    """Approach 1: the lowest loss over all curves at each C."""
+
+    frontier: Literal["grid", "hull"] = "grid"
+    """grid: lowest loss at log-spaced C (Hoffmann et al.); hull: vertices of the lower convex hull
+    of log L over log C (Gemstones)."""
+    grid_points: int = Field(default=1500, ge=10)
+    """Values of C at which the lowest loss is taken (frontier `grid`)."""
+    edge: Literal["trim", "keep"] = "trim"
+    """trim: leave out where the smallest or the largest size wins, since one beyond it might have;
+    keep: take the whole envelope (Hoffmann et al., Gemstones)."""
+    min_sizes: int = Field(default=3, ge=2)
+    """Fewest distinct sizes on the envelope that is fitted; below it the fit is refused."""
+    min_schedule_fraction: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Only points with at least this share of their schedule done; 0 takes the whole curve."""
+
+
+class ProfilesSettings(Section):
+    """Approach 2: the minimum of loss over size at each compute budget."""
+
+    budgets: tuple[float, ...] | None = None
+    """Budgets [FLOP]; by default the planned ones, or else groups of final C."""
+    tolerance: float = Field(default=0.1, gt=0.0)
+    """Largest relative distance of a run's C from its budget."""
+    axis: Literal["params", "tokens"] = "params"
+    """Fit the loss over log N or over log D."""
+    curve: Literal["parabola", "log_parabola", "akima"] = "parabola"
+    """parabola of L in log N (Hoffmann et al.); log_parabola: of log L; akima: spline of log L
+    (Porian et al.)."""
+    window: int | None = Field(default=None, ge=3)
+    """Only the so many lowest losses of each budget; by default all."""
+    min_sizes: int = Field(default=5, ge=3)
+    """Fewest distinct sizes that a budget must have."""
+    min_budgets: int = Field(default=3, ge=2)
+    """Fewest budgets with a minimum inside their sizes."""
+    interpolate: bool = False
+    """Read each curve at exactly the budget where the run reaches it, instead of its end."""
+    outliers: float | None = Field(default=None, gt=0.0)
+    """Leave out runs further than so many sd from the parabola through the others; none if null."""
+    edge: Literal["refuse", "keep"] = "refuse"
+    """refuse: leave a budget out whose minimum lies at or beyond its smallest or largest size."""
+    weights: Literal["equal", "variance"] = "equal"
+    """How budgets weigh in the line through the minima; variance: 1 / variance of the minimum."""
+
+
+HUBER_DELTA: Final = {"huber": 1e-3, "likelihood": 1.345}
+"""Hoffmann's [log nat], and in units of the scale Holland and Welsch's (1977): 95 % as efficient as
+least squares where the noise is normal."""
+
+
+class ParametricSettings(Section):
+    """Approach 3: L(N, D) = E + A / N**alpha + B / D**beta."""
+
+    objective: Literal["huber", "mse", "likelihood"] = "huber"
+    """huber: sum of Huber(huber_delta) on log L (Hoffmann et al.); mse: squares of the same
+    residuals; likelihood: Huber with a free scale (Besiroglu et al.)."""
+    huber_delta: float | None = Field(default=None, gt=0.0)
+    """Where Huber's loss turns from squares to absolute values; unit: log nat for `huber`, the
+    fitted scale for `likelihood`. Null: 1e-3 for `huber` (Hoffmann et al.), 1.345 for `likelihood`;
+    Besiroglu et al. had 1e-3 scales, which is a sum of absolute values."""
+    exponents: Literal["free", "tied"] = "free"
+    """tied: alpha = beta."""
+    starts: Literal["hoffmann", "coarse"] = "hoffmann"
+    """hoffmann: the paper's grid of 4,500 starts; coarse: 108 of a wider step."""
+    points: Literal["final", "all"] = "final"
+    """final: the last point of each run; all: whole curves."""
+    drop_highest: int = Field(default=0, ge=0)
+    """Leave out the points with the so many highest losses (5 for the digitised Hoffmann data)."""
+
+    @property
+    def delta(self) -> float:
+        """Huber's delta, in the objective's own unit; infinite for squares."""
+        if self.objective == "mse":
+            return math.inf
+        return HUBER_DELTA[self.objective] if self.huber_delta is None else self.huber_delta
+
+
+class KaplanSettings(Section):
+    """The laws of Kaplan et al. (2020), fitted to the sweep as that paper did."""
+
+    counting: CountingSettings = CountingSettings(params="nonembedding", flops="kaplan")
+    """Kaplan counts neither embedding nor head."""
+    grid_points: int = Field(default=1500, ge=10)
+    """Values of C and D at which the frontier is taken."""
+    edge: Literal["trim", "keep"] = "trim"
+    """Whether the frontier counts where the smallest or the largest size wins; as in envelope."""
+    min_sizes: int = Field(default=3, ge=2)
+    """Fewest distinct sizes on the frontier that is fitted; below it the fit is refused."""
+
+
+class OvertrainingSettings(Section):
+    """The over-training law L = E + (A M**eta + B M**-eta) C**-eta, M = D/N (Gadre et al. 2024)."""
+
+    residual: Literal["loss", "log_loss"] = "loss"
+    """Whose squares are summed: of the loss (Gadre et al.), or of its logarithm."""
+
+
+class DataConstrainedSettings(Section):
+    """The worth of repeated tokens (Muennighoff et al. 2023); the law for fresh tokens is held."""
+
+    E: float = Field(default=1.8690284, gt=0.0)
+    """Held, or where the fit starts; the defaults of all five are the paper's on C4."""
+    A: float = Field(default=520.8325, gt=0.0)
+    """Held."""
+    B: float = Field(default=1487.6731, gt=0.0)
+    """Held."""
+    alpha: float = Field(default=0.3526596, gt=0.0)
+    """Held."""
+    beta: float = Field(default=0.3526596, gt=0.0)
+    """Held."""
+    level: Literal["fitted", "held"] = "fitted"
+    """Whether E is fitted too: another corpus or tokenizer has another entropy."""
+    max_epochs: float | None = Field(default=None, gt=1.0)
+    """Leave out runs with more epochs: the law has repeats worthless at worst, never harmful."""
+    huber_delta: float = Field(default=1e-3, gt=0.0)
+    """Where Huber's loss turns from squares to absolute values [log nat]."""
+
+
+class ForecastSettings(Section):
+    """Fit below a cut in compute, predict above it, and compare."""
+
+    min_budgets: int = Field(default=3, ge=2)
+    """Fewest budgets below a cut; every gap between two budgets with so many below it is a cut."""
+    draws: int = Field(default=1000, ge=2)
+    """Refits per approach and cut; their seed, scheme and levels are the bootstrap's."""
+    starts: Literal["coarse", "hoffmann"] = "coarse"
+    """Starts of approach 3 below a cut, as in parametric; the coarse ones take a tenth of the
+    time."""
+
+
+class EnvelopeGrid(Section):
+    """Choices of Approach 1."""
+
+    frontier: tuple[Literal["grid", "hull"], ...] = ("grid", "hull")
+    """As envelope.frontier."""
+    edge: tuple[Literal["trim", "keep"], ...] = ("trim", "keep")
+    """As envelope.edge."""
+    min_schedule_fraction: tuple[Share, ...] = (0.0, 0.8)
+    """As envelope.min_schedule_fraction; 0.8 keeps late points only."""
+
+
+class ProfilesGrid(Section):
+    """Choices of Approach 2."""
+
+    curve: tuple[Literal["parabola", "log_parabola", "akima"], ...] = (
+        "parabola",
+        "log_parabola",
+        "akima",
+    )
+    """As profiles.curve."""
+    window: tuple[Annotated[int, Field(ge=3)] | None, ...] = (None, 5)
+    """As profiles.window."""
+    outliers: tuple[Positive | None, ...] = ()
+    """As profiles.outliers."""
+    weights: tuple[Literal["equal", "variance"], ...] = ("equal", "variance")
+    """As profiles.weights."""
+
+
+class ParametricGrid(Section):
+    """Choices of Approach 3; its starts are coarse here."""
+
+    objective: tuple[Literal["huber", "mse", "likelihood"], ...] = ("huber", "mse", "likelihood")
+    """As parametric.objective."""
+    huber_delta: tuple[Positive, ...] = (1e-3, 1e-2)
+    """As parametric.huber_delta, for `huber` alone; the others take their own."""
+    drop_highest: tuple[Annotated[int, Field(ge=0)], ...] = (0, 5)
+    """As parametric.drop_highest."""
+
+
+class KaplanGrid(Section):
+    """Choices of Kaplan's fit."""
+
+    counting: tuple[CountingSettings, ...] = (
+        CountingSettings(params="nonembedding", flops="kaplan"),
+    )
+    """As kaplan.counting; under any other it is the envelope of that counting."""
+    edge: tuple[Literal["trim", "keep"], ...] = ("trim", "keep")
+    """As kaplan.edge."""
+
+
+class SpecificationsSettings(Section):
+    """The specification curve: every approach refitted under each combination of choices.
+
+    An empty list leaves a choice as it is set above. The settings above are always among them.
+    """
+
+    draws: int = Field(default=200, ge=0)
+    """Refits per specification; otherwise as `bootstrap` says, with percentile intervals."""
+    loss: tuple[Literal["eval", "train"], ...] = ("eval", "train")
+    """Whose loss is fitted, for all approaches; one that the sweep lacks is refused."""
+    counting: tuple[CountingSettings, ...] = (
+        CountingSettings(params="total", flops="6nd"),
+        CountingSettings(params="total", flops="hoffmann"),
+        CountingSettings(params="with_head", flops="attention"),
+        CountingSettings(params="nonembedding", flops="kaplan"),
+        CountingSettings(params="nonembedding", flops="6nd"),
+    )
+    """How N and C are counted by envelope, profiles and parametric."""
+    envelope: EnvelopeGrid = EnvelopeGrid()
+    """Choices of Approach 1."""
+    profiles: ProfilesGrid = ProfilesGrid()
+    """Choices of Approach 2."""
+    parametric: ParametricGrid = ParametricGrid()
+    """Choices of Approach 3; its starts are coarse here."""
+    kaplan: KaplanGrid = KaplanGrid()
+    """Choices of Kaplan's fit."""
+
+
+class ApproachesSettings(Section):
+    """How the approaches are fitted."""
+
+    counting: CountingSettings = CountingSettings()
+    """Shared by envelope, profiles and parametric."""
+    bootstrap: BootstrapSettings = BootstrapSettings()
+    """Shared by all approaches."""
+    envelope: EnvelopeSettings = EnvelopeSettings()
+    """Approach 1."""
+    profiles: ProfilesSettings = ProfilesSettings()
+    """Approach 2."""
+    parametric: ParametricSettings = ParametricSettings()
+    """Approach 3."""
+    kaplan: KaplanSettings = KaplanSettings()
+    """The laws of 2020."""
+    overtraining: OvertrainingSettings = OvertrainingSettings()
+    """The over-training law; fitted where it is asked for."""
+    data_constrained: DataConstrainedSettings = DataConstrainedSettings()
+    """The data-constrained law; fitted where it is asked for."""
+    forecast: ForecastSettings = ForecastSettings()
+    """How well each approach foretells the upper part of a sweep from its lower part."""
+    specifications: SpecificationsSettings = SpecificationsSettings()
+    """The specification curve."""

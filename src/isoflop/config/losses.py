@@ -1,0 +1,30 @@
+"""Section `losses`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from isoflop.config.reading import Section
+
+
+class LossesSettings(Section):
+    """Which losses are fitted, and how they are smoothed."""
+
+    loss: Literal["auto", "eval", "train"] = "auto"
+    """eval: held-out loss as logged; train: training loss, smoothed; auto: eval if every run that
+    counts has at least min_evals of it, else train. One kind for all runs of a sweep."""
+    min_evals: int = Field(default=6, ge=1)
+    """Evaluations a run needs for auto to choose eval; a shorter curve shows no envelope."""
+    smoothing: float = Field(default=0.05, ge=0, lt=1)
+    """Half-width of the smoothing window of training loss, as a share of the tokens D at its
+    centre; 0 takes each logged value as it is. Widen it for noisy (small) batches."""
+    points_per_run: int = Field(default=200, ge=2)
+    """Most points kept per run, evenly spaced in log D; fewer logged points are all kept."""
+    min_schedule_fraction: float = Field(default=0.99, gt=0, le=1)
+    """Share of its learning-rate schedule a run must have done for its last loss to be a final
+    loss: before the decay is over a loss says nothing of the run's size (Hoffmann et al. 2022)."""
+    spike_sigmas: float | None = Field(default=None, gt=0)
+    """Drop training losses this many robust standard deviations of a line's noise above the lines
+    before and after; null keeps all. Use it where spikes are artefacts, not the model."""

@@ -1,0 +1,135 @@
+"""Reading YAML into models: every key known, all complaints at once."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from isoflop.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A frozen part of a YAML file in which every key is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_yaml(path: Path, model: type[Model]) -> Model:
+    """Read a YAML file into its model.
+
+    Raises
+    ------
+    ConfigError : the file is absent or no YAML, or does not fit the model; all complaints at once.
+    """
+    return parse(_read_mapping(path), model, source=str(path))
+
+
+def _read_mapping(path: Path) -> Mapping[str, Any]:
+    """Read a YAML file that holds keys and values."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}")
+    return content
+
+
+def parse(content: Any, model: type[Model], *, source: str) -> Model:
+    """Validate parsed YAML against its model, with one message for all complaints.
+
+    Raises
+    ------
+    ConfigError : naming the source, each key, and the nearest known key for a misspelt one.
+    """
+    if content is None:
+        content = {}
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{source}: expected keys and values, found {type(content).__name__}")
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = [_complaint(item, model) for item in error.errors()]
+        raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from error
+
+
+def settings_from(text: str, section: str, model: type[Model]) -> Model:
+    """Read one room's settings as the command line gives them.
+
+    Parameters
+    ----------
+    text : the section as JSON (what the rules pass), or the path of a config.yaml.
+    section : key of the section in config.yaml.
+    model : model of the section.
+
+    Raises
+    ------
+    ConfigError : the text is neither, or does not fit the model.
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"--settings: not valid JSON: {error}") from error
+        return parse(content, model, source=f"--settings ({section})")
+    return parse(_read_mapping(Path(text)).get(section), model, source=f"{text}: {section}")
+
+
+def _complaint(item: Any, model: type[BaseModel]) -> str:
+    """Say one validation error the way a colleague would."""
+    location = tuple(str(part) for part in item["loc"])
+    where = ".".join(location[:-1])
+    place = f" in {where}" if where else ""
+    if item["type"] == "extra_forbidden":
+        known = _keys_at(model, location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else f"; known keys: {', '.join(known)}"
+        return f"unknown key '{location[-1]}'{place}{hint}"
+    if item["type"] == "missing":
+        return f"key '{location[-1]}'{place} is missing"
+    if item["type"] == "value_error":  # one of our own validators: its words say it all
+        return f"{'.'.join(location)}: {item['ctx']['error']}"
+    value = item.get("input")
+    return f"{'.'.join(location)}: {item['msg']} (found {value!r})"
+
+
+def _keys_at(model: type[BaseModel], location: tuple[str, ...]) -> list[str]:
+    """List the keys a model knows at a place, following nested models and containers of them."""
+    inside: type[BaseModel] | None = model
+    in_container = False
+    for part in location:
+        if inside is None:
+            return []
+        if in_container:
+            # this part is a key of a dict or an index of a list: its model is already in hand
+            in_container = False
+            continue
+        field = inside.model_fields.get(part)
+        annotation = field.annotation if field is not None else None
+        inside = model_inside(annotation)
+        in_container = getattr(annotation, "__origin__", None) in (dict, list, tuple)
+    return sorted(inside.model_fields) if inside is not None else []
+
+
+def model_inside(annotation: Any) -> type[BaseModel] | None:
+    """Find the model inside an annotation such as dict[str, Model] or Model | None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = model_inside(argument)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,249 @@
+"""data/raw/{sweep}/sweep.yaml: what the logs of a sweep leave out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from isoflop.config.reading import Section, model_inside
+
+
+class RunArchitecture(Section):
+    """Shape of a decoder-only transformer, as far as it is known."""
+
+    layers: int | None = Field(default=None, gt=0)
+    """Number of blocks."""
+    d_model: int | None = Field(default=None, gt=0)
+    """Width of the residual stream."""
+    heads: int | None = Field(default=None, gt=0)
+    """Attention heads per block."""
+    d_head: int | None = Field(default=None, gt=0)
+    """Width of a head; d_model / heads unless given."""
+    d_ff: int | None = Field(default=None, gt=0)
+    """Width of the feed-forward layer."""
+    vocab_size: int | None = Field(default=None, gt=0)
+    """Rows of the embedding; unit: tokens."""
+    seq_len: int | None = Field(default=None, gt=0)
+    """Context length; unit: tokens."""
+    tied: bool | None = None
+    """Whether the head reuses the embedding."""
+    gated: bool | None = None
+    """Whether the feed-forward layer has a gate."""
+
+
+class RunParams(Section):
+    """Parameter counts by convention, where they are known outright."""
+
+    total: float | None = Field(default=None, gt=0)
+    """With embedding and head."""
+    nonembedding: float | None = Field(default=None, gt=0)
+    """Without embedding and head (Kaplan)."""
+    with_head: float | None = Field(default=None, gt=0)
+    """Without input embedding, with head (Porian)."""
+
+
+class RunSchedule(Section):
+    """The learning rate over a run."""
+
+    kind: str | None = None
+    """cosine, linear, wsd, ...; 'constant' and 'unknown' need no length."""
+    steps: float | None = Field(default=None, gt=0)
+    """Length of the schedule; unit: optimiser steps."""
+    tokens: float | None = Field(default=None, gt=0)
+    """Length of the schedule, if not given in steps; unit: tokens."""
+    warmup_steps: float | None = Field(default=None, ge=0)
+    """Length of the warm-up; unit: optimiser steps."""
+    lr_peak: float | None = Field(default=None, gt=0)
+    """Highest learning rate."""
+    lr_end: float | None = Field(default=None, ge=0)
+    """Learning rate at the end."""
+
+
+LossUnit = Literal["nats_per_token", "bits_per_token", "bits_per_byte", "perplexity"]
+
+
+class RunFacts(Section):
+    """What is known of a run besides its curve; a log and sweep.yaml use the same words."""
+
+    role: Literal["fit", "tuning", "check"] | None = None
+    """fit: an observation; tuning: a trial, left out; check: held back to test predictions."""
+    budget: float | None = Field(default=None, gt=0)
+    """Compute budget the run was planned for; unit: FLOP."""
+    architecture: RunArchitecture = RunArchitecture()
+    """Shape."""
+    params: RunParams = RunParams()
+    """Parameter counts."""
+    tokens_per_step: float | None = Field(default=None, gt=0)
+    """Tokens in one optimiser step, over all ranks and accumulation steps."""
+    batch: float | None = Field(default=None, gt=0)
+    """Sequences in one optimiser step; with architecture.seq_len it gives tokens_per_step."""
+    flops_per_token: float | None = Field(default=None, gt=0)
+    """Training FLOPs per token by the trainer's own count."""
+    schedule: RunSchedule = RunSchedule()
+    """Learning rate."""
+    loss_unit: LossUnit | None = None
+    """Unit of the logged losses; nats_per_token unless given."""
+    bytes_per_token: float | None = Field(default=None, gt=0)
+    """Mean bytes of a token; needed to turn bits_per_byte into nats per token."""
+    loss_kind: Literal["instant", "interval_mean", "ema", "running_mean", "final"] | None = None
+    """What a logged training loss averages over."""
+    primary_eval: str | None = None
+    """The eval set whose loss is fitted."""
+    dataset: str | None = None
+    """Name of the training data."""
+    unique_tokens: float | None = Field(default=None, gt=0)
+    """Distinct training tokens available."""
+    tokenizer: str | None = None
+    """Name of the tokenizer."""
+    seed: int | None = None
+    """Seed."""
+
+
+class TableColumn(Section):
+    """Where a value of a generic table comes from: a column, or a formula over columns."""
+
+    column: str | None = None
+    """Name of the column."""
+    formula: str | None = None
+    """SQL expression over columns, such as '"Training FLOP" / (6 * "Model Size")'."""
+    scale: float = 1.0
+    """Factor to our unit, such as 1e9 for a column in billions."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.column is None) == (self.formula is None):
+            raise ValueError("give either 'column' or 'formula'")
+        return self
+
+
+class TableExclusion(Section):
+    """Rows of a generic table that are left out."""
+
+    where: str
+    """SQL condition over the table's columns, such as 'loss > 4'."""
+    reason: str
+    """Why."""
+
+
+class TableMap(Section):
+    """How to read generic tables (CSV, Parquet, JSON lines)."""
+
+    rows: Literal["points", "runs"]
+    """points: a row is a point of a run's curve; runs: a row is a finished run."""
+    columns: dict[str, TableColumn]
+    """For each value (run, step, tokens, eval_loss, params.total, ...) its column or formula."""
+    select: str | None = None
+    """SQL condition: the rows this sweep is about; unset: all."""
+    exclude: tuple[TableExclusion, ...] = ()
+    """Rows left out, each with its reason."""
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _short_form(cls, columns: Any) -> Any:
+        """Let `tokens: D` stand for `tokens: {column: D}`."""
+        if not isinstance(columns, Mapping):
+            return columns
+        return {k: {"column": v} if isinstance(v, str) else v for k, v in columns.items()}
+
+    @field_validator("columns")
+    @classmethod
+    def _known_values(cls, columns: dict[str, TableColumn]) -> dict[str, TableColumn]:
+        known = (*TABLE_POINT_VALUES, *fact_names())
+        for name in columns:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+                raise ValueError(f"unknown value '{name}'; {hint}")
+        return columns
+
+
+TABLE_POINT_VALUES = (
+    "run", "step", "tokens", "flops", "train_loss", "eval_loss", "lr", "grad_norm",
+    "tokens_per_second",
+)  # fmt: skip
+"""What a row of a generic table may give besides the facts of its run."""
+
+
+def fact_names(model: type[BaseModel] = RunFacts, prefix: str = "") -> tuple[str, ...]:
+    """List the facts of a run by dotted name, such as 'architecture.layers'."""
+    names: list[str] = []
+    for name, field in model.model_fields.items():
+        inner = model_inside(field.annotation)
+        dotted = f"{prefix}{name}"
+        names.extend((dotted,) if inner is None else fact_names(inner, f"{dotted}."))
+    return tuple(names)
+
+
+class RunRule(RunFacts):
+    """Facts of the files or runs that match a glob."""
+
+    match: str
+    """Glob over the path below the sweep's folder, or over the run's name; * also crosses '/'."""
+    run: str | None = None
+    """Name of the run; files given the same name are one run, in order of their paths."""
+    format: str | None = None
+    """Format of the matching files, where recognition errs."""
+    table: TableMap | None = None
+    """Column map of the matching files."""
+    config: tuple[str, ...] = ()
+    """Configuration files of the matching runs, below the sweep's folder; later ones win."""
+    path_facts: str | None = None
+    r"""Regular expression over the path, whose named groups are facts, dots as double underscores:
+    'N(?P<params__total>\d+)_D'."""
+
+
+class Exclusion(Section):
+    """A run that is read but not fitted."""
+
+    match: str
+    """Glob over the path below the sweep's folder, or over the run's name."""
+    reason: str
+    """Why."""
+
+
+class Ignored(Section):
+    """A file in the sweep's folder that is no log."""
+
+    match: str
+    """Glob over the path below the sweep's folder."""
+    reason: str
+    """What it is."""
+
+
+class BudgetGrid(Section):
+    """Nominal budgets that runs are assigned to."""
+
+    values: tuple[float, ...] = Field(min_length=1)
+    """The budgets; unit: FLOP."""
+    tolerance: float = Field(default=0.1, gt=0)
+    """Largest distance of a run's 6ND from its budget, as a share of the budget."""
+
+
+class SweepFile(Section):
+    """data/raw/{sweep}/sweep.yaml: what the logs of a sweep do not say."""
+
+    title: str
+    """One line for the report's head."""
+    description: str = ""
+    """What was trained, and what for."""
+    citation: str = ""
+    """Where the sweep was published."""
+    licence: str = ""
+    """Licence of the logs."""
+    format: str | None = None
+    """Format of all files, where recognition errs."""
+    table: TableMap | None = None
+    """Column map of generic tables."""
+    facts: RunFacts = RunFacts()
+    """Facts of every run."""
+    runs: tuple[RunRule, ...] = ()
+    """Facts by run: every matching rule counts, and a later one wins key by key."""
+    exclude: tuple[Exclusion, ...] = ()
+    """Runs that are read but not fitted."""
+    ignore: tuple[Ignored, ...] = ()
+    """Files that are no logs."""
+    budgets: BudgetGrid | None = None
+    """Nominal budgets, for runs whose log names none."""

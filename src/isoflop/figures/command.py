@@ -1,0 +1,51 @@
+"""The commands of room figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isoflop.command import PATH
+
+
+@click.command("plot-figures")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--estimates", type=PATH, required=True, help="Folder of fit-approach's outputs.")
+@click.option("--specifications", type=PATH, required=True, help="Table of fit-specifications.")
+@click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
+@click.option("--settings", required=True, help="Section `figures` as JSON, or a config.yaml.")
+@click.option("--out", type=PATH, required=True, help="Folder to write: SVG, PDF, figures.json.")
+def plot_figures_command(
+    sweep: str,
+    losses: Path,
+    runs: Path,
+    estimates: Path,
+    specifications: Path,
+    reference: Path,
+    settings: str,
+    out: Path,
+) -> None:
+    """Draw every figure of one sweep."""
+    from isoflop.config.figures import FiguresSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.estimates import read_draws, read_estimates, read_forecasts
+    from isoflop.figures.inputs import FigureInputs
+    from isoflop.figures.plot_figures import plot_figures
+    from isoflop.reference import read_reference
+    from isoflop.tables import Losses, Runs, Specifications, read_table
+
+    inputs = FigureInputs(
+        sweep=sweep,
+        losses=read_table(losses, Losses),
+        runs=read_table(runs, Runs),
+        estimates=read_estimates(estimates),
+        draws=read_draws(estimates),
+        forecasts=read_forecasts(estimates / "forecast.json"),
+        specifications=read_table(specifications, Specifications),
+        reference=read_reference(reference),
+        settings=settings_from(settings, "figures", FiguresSettings),
+    )
+    plot_figures(inputs, out)

@@ -1,0 +1,43 @@
+"""The commands of room ingest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isoflop.command import PATH
+
+
+@click.command("ingest-sweep")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--raw", type=PATH, required=True, help="Folder of its raw logs and sweep.yaml.")
+@click.option("--cache", type=PATH, default=None, help="Folder of the cache; absent: read anew.")
+@click.option("--settings", required=True, help="Section `ingest` as JSON, or a config.yaml.")
+@click.option("--curves", type=PATH, required=True, help="Table to write: one row per step.")
+@click.option("--runs", type=PATH, required=True, help="Table to write: one row per run.")
+@click.option("--files", type=PATH, required=True, help="Table to write: one row per raw file.")
+@click.option("--evals", type=PATH, required=True, help="Table to write: one row per evaluation.")
+def ingest_sweep_command(
+    sweep: str,
+    raw: Path,
+    cache: Path | None,
+    settings: str,
+    curves: Path,
+    runs: Path,
+    files: Path,
+    evals: Path,
+) -> None:
+    """Read a sweep's raw logs, of any known format, into tables."""
+    from isoflop.config.ingest import IngestSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.ingest.sweep import ingest_sweep
+    from isoflop.tables import Curves, Evals, Files, Runs, write_table
+
+    chosen = settings_from(settings, "ingest", IngestSettings)
+    tables = ingest_sweep(raw, chosen, sweep=sweep, cache=cache)
+    write_table(tables.curves, Curves, curves)
+    write_table(tables.runs, Runs, runs)
+    write_table(tables.files, Files, files)
+    write_table(tables.evals, Evals, evals)
+    click.echo(f"{sweep}: {tables}")

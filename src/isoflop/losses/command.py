@@ -1,0 +1,55 @@
+"""The commands of room losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isoflop.command import PATH
+
+
+@click.command("build-losses")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--curves", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--files", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--settings", required=True, help="Section `losses` as JSON, or a config.yaml.")
+@click.option("--losses", type=PATH, required=True, help="Table to write: the points to fit.")
+@click.option("--left-out", type=PATH, required=True, help="Table to write: what is not fitted.")
+@click.option("--other-kind", type=PATH, required=True, help="Table to write: the other loss.")
+def build_losses_command(
+    sweep: str,
+    curves: Path,
+    runs: Path,
+    files: Path,
+    settings: str,
+    losses: Path,
+    left_out: Path,
+    other_kind: Path,
+) -> None:
+    """Select, smooth and thin the losses that every approach fits."""
+    from isoflop.config.losses import LossesSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.losses.build import build_losses
+    from isoflop.tables import (
+        Curves,
+        Files,
+        LeftOut,
+        Losses,
+        Runs,
+        read_table,
+        scan_table,
+        write_table,
+    )
+
+    built = build_losses(
+        scan_table(curves, Curves),
+        read_table(runs, Runs),
+        read_table(files, Files),
+        settings_from(settings, "losses", LossesSettings),
+    )
+    write_table(built.losses, Losses, losses)
+    write_table(built.left_out, LeftOut, left_out)
+    write_table(built.other_kind, Losses, other_kind)
+    click.echo(f"{sweep}: {built}")

@@ -1,0 +1,75 @@
+"""The commands of room published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isoflop.command import PATH
+
+
+@click.command("fetch-published")
+@click.option("--catalogue", type=PATH, required=True, help="Catalogue of published studies.")
+@click.option("--sweep", required=True, help="Name of a sweep in it.")
+@click.option("--settings", required=True, help="Section `published` as JSON, or a config.yaml.")
+@click.option(
+    "--mirror",
+    type=PATH,
+    envvar="ISOFLOP_MIRROR",
+    default=None,
+    help="Folder that holds the files, instead of published.mirror [env: ISOFLOP_MIRROR].",
+)
+@click.option("--cache", type=PATH, default=Path("data/cache/published"), show_default=True)
+@click.option("--out", type=PATH, required=True, help="Folder to write.")
+def fetch_published_command(
+    catalogue: Path, sweep: str, settings: str, mirror: Path | None, cache: Path, out: Path
+) -> None:
+    """Get a published sweep's files, check their digests, and write its sweep.yaml."""
+    from isoflop.config.published import PublishedSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.published.catalogue import read_catalogue
+    from isoflop.published.fetch import downloader, fetch_published
+
+    chosen = settings_from(settings, "published", PublishedSettings).mirror
+    if mirror is None and chosen is not None:
+        mirror = Path(chosen)
+    for line in fetch_published(
+        read_catalogue(catalogue), sweep, out, mirror=mirror, download=downloader(cache)
+    ):
+        click.echo(line)
+
+
+@click.command("render-published")
+@click.option("--catalogue", type=PATH, required=True, help="Catalogue of published studies.")
+@click.option("--estimates", type=PATH, required=True, help="Folder of all estimates.")
+@click.option("--files", type=PATH, required=True, help="Folder of the fetched files.")
+@click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
+@click.option("--sweep", "sweeps", multiple=True, help="Own sweep to show; repeatable.")
+@click.option("--html", type=PATH, required=True, help="Page to write.")
+@click.option("--results", type=PATH, required=True, help="JSON to write.")
+def render_published_command(
+    catalogue: Path,
+    estimates: Path,
+    files: Path,
+    reference: Path,
+    sweeps: tuple[str, ...],
+    html: Path,
+    results: Path,
+) -> None:
+    """Set published numbers beside reproduced ones."""
+    from isoflop.estimates import read_estimates
+    from isoflop.files import write_json
+    from isoflop.published.catalogue import read_catalogue
+    from isoflop.published.computed import Sources
+    from isoflop.published.render import render_published
+    from isoflop.published.results import verdicts
+    from isoflop.reference import read_reference
+
+    studies, facts = read_catalogue(catalogue), read_reference(reference)
+    found = verdicts(studies, estimates, Sources(reference=facts, folder=files))
+    own = {sweep: read_estimates(estimates / sweep) for sweep in sweeps}
+    write_json(results, [verdict.as_json() for verdict in found])
+    render_published(studies, found, own, facts, html)
+    good = sum(verdict.ok for verdict in found)
+    click.echo(f"{good} of {len(found)} published numbers reproduced within their tolerance")

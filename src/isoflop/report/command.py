@@ -1,0 +1,89 @@
+"""The commands of room report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isoflop.command import PATH
+
+
+@click.command("render-report")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--sidecar", type=PATH, required=True, help="sweep.yaml of the sweep.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--left-out", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--files", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--estimates", type=PATH, required=True, help="Folder of fit-approach's outputs.")
+@click.option("--specifications", type=PATH, required=True, help="Table of fit-specifications.")
+@click.option("--figures", type=PATH, required=True, help="Folder of plot-figures.")
+@click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
+@click.option("--settings", required=True, help="Section `report` as JSON, or a config.yaml.")
+@click.option("--losses-settings", required=True, help="Section `losses`, as it was used.")
+@click.option("--html", type=PATH, required=True, help="Page to write.")
+@click.option("--pdf", type=PATH, required=True, help="PDF to write.")
+@click.option("--tables", type=PATH, required=True, help="Folder to write: CSV and LaTeX.")
+def render_report_command(
+    sweep: str,
+    sidecar: Path,
+    losses: Path,
+    left_out: Path,
+    runs: Path,
+    files: Path,
+    estimates: Path,
+    specifications: Path,
+    figures: Path,
+    reference: Path,
+    settings: str,
+    losses_settings: str,
+    html: Path,
+    pdf: Path,
+    tables: Path,
+) -> None:
+    """Write the report of one sweep: HTML, PDF and tables."""
+    from isoflop.report.read_inputs import ReportPaths, read_inputs
+    from isoflop.report.render_report import render_report
+
+    paths = ReportPaths(
+        sidecar=sidecar,
+        losses=losses,
+        left_out=left_out,
+        runs=runs,
+        files=files,
+        estimates=estimates,
+        specifications=specifications,
+        figures=figures,
+        reference=reference,
+    )
+    inputs = read_inputs(sweep, paths, settings=settings, losses_settings=losses_settings)
+    render_report(inputs, html=html, pdf=pdf, tables=tables)
+
+
+@click.command("render-index")
+@click.option(
+    "--sweep",
+    "sweeps",
+    type=(str, PATH, PATH),
+    multiple=True,
+    required=True,
+    help="Name, sweep.yaml and folder of estimates of a sweep; repeatable.",
+)
+@click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
+@click.option("--out", type=PATH, required=True, help="Page to write, beside the sweeps' folders.")
+def render_index_command(
+    sweeps: tuple[tuple[str, Path, Path], ...], reference: Path, out: Path
+) -> None:
+    """Write the page that puts every sweep beside the papers."""
+    from isoflop.config.reading import read_yaml
+    from isoflop.config.sidecar import SweepFile
+    from isoflop.estimates import read_estimates
+    from isoflop.reference import read_reference
+    from isoflop.report.render_index import IndexedSweep, render_index
+
+    indexed = [
+        IndexedSweep(name, read_yaml(sidecar, SweepFile), read_estimates(estimates))
+        for name, sidecar, estimates in sweeps
+    ]
+    render_index(indexed, read_reference(reference), out)

@@ -1,0 +1,261 @@
+"""Approach 2: valleys, budgets, edges; Hoffmann's points and Porian's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isoflop.approaches.estimators.budgets import budget_groups
+from isoflop.approaches.estimators.profiles import fit_profiles
+from isoflop.approaches.protocol import Resamples
+from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
+from isoflop.config.approaches import BootstrapSettings, CountingSettings, ProfilesSettings
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.laws import ChinchillaLaw
+
+COUNTING = CountingSettings()
+PAPER = (6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21)
+
+
+def settings_of(**keys: object) -> ProfilesSettings:
+    return ProfilesSettings.model_validate(keys)
+
+
+def final_noise(sweep: Observations, scale: float, seed: int) -> Observations:
+    error = np.random.default_rng(seed).normal(0, scale, len(sweep.loss))
+    return sweep.with_loss(sweep.loss * np.exp(error))
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=10)
+def test_lines_through_polyfit_minima(sweep: Observations, seed: int) -> None:
+    noisy = final_noise(sweep, 0.001, seed)
+    fitted = fit_profiles(noisy, settings_of(), COUNTING)
+    final = noisy.at(noisy.is_final)
+    minima, budgets = [], np.unique(noisy.run_budget)
+    for budget in budgets:
+        own = noisy.run_budget[final.run] == budget
+        c2, c1, _ = np.polyfit(np.log(final.params[own]), final.loss[own], 2)
+        minima.append(-c1 / (2 * c2))
+    slope = np.polyfit(np.log(budgets), minima, 1)[0]
+    a, b = fitted.exponents(fitted.parameters[None])
+    assert a[0] == pytest.approx(slope, abs=1e-7)
+    assert a[0] + b[0] == pytest.approx(1.0)  # D = C / 6N at each minimum
+
+
+def test_draws_are_fits_of_resampled_runs(sweep: Observations) -> None:
+    """A weight of two is the same as the run twice."""
+    fitted = fit_profiles(sweep, settings_of(), COUNTING)
+    resamples = resample(fitted, BootstrapSettings(draws=5, seed=1))
+    refits = fitted.refit(resamples)
+    final = sweep.at(sweep.is_final)
+    for weights, parameters, refusal in zip(
+        resamples.weights, refits.parameters, refits.refusals, strict=True
+    ):
+        times = weights.astype(int)
+        minima, budgets = [], []
+        for group in fitted.groups:
+            count = times[group.run]
+            if np.count_nonzero(count) < 3:
+                continue
+            x, y = (np.repeat(v, count) for v in (group.log_params, group.loss))
+            c2, c1, _ = np.polyfit(x - 18, y, 2)
+            place = 18 - c1 / (2 * c2)
+            if c2 > 0 and group.log_params[0] < place < group.log_params[-1]:
+                minima.append(place)
+                budgets.append(np.log(group.budget))
+        assert (len(minima) < 3) == bool(refusal)
+        if not refusal:
+            assert parameters[1] == pytest.approx(np.polyfit(budgets, minima, 1)[0], rel=1e-6)
+    assert len(final.loss) == sweep.n_runs
+
+
+def test_axis_of_tokens_finds_the_same_valley(law: ChinchillaLaw) -> None:
+    design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), sizes=21, spread=1.5, points=1)
+    data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
+    over_n, over_d = (
+        fit_profiles(data, settings_of(axis=axis), COUNTING) for axis in ("params", "tokens")
+    )
+    np.testing.assert_allclose(over_d.valleys.log_params, over_n.valleys.log_params, atol=0.01)
+    # together N and D cost the budget, on either axis
+    for fitted in (over_n, over_d):
+        spent = np.log(6.0) + fitted.valleys.log_params + fitted.valleys.log_tokens
+        np.testing.assert_allclose(spent[0], np.log(fitted.budgets()), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"curve": "akima"},
+        {"curve": "log_parabola"},
+        {"window": 5},
+        {"weights": "variance"},
+    ],
+)
+def test_options_recover_the_law(law: ChinchillaLaw, keys: dict[str, object]) -> None:
+    design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), sizes=21, spread=2.0, points=1)
+    data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
+    fitted = fit_profiles(data, settings_of(**keys), COUNTING)
+    assert fitted.exponents(fitted.parameters[None])[0][0] == pytest.approx(law.a, abs=2e-3)
+
+
+def test_window_keeps_the_lowest_points_of_each_budget(sweep: Observations) -> None:
+    fitted = fit_profiles(sweep, settings_of(window=4), COUNTING)
+    for profile in fitted.diagnostics()["profiles"]:
+        used = np.array(profile["used"])
+        loss = np.array(profile["loss"])
+        assert used.sum() == 4
+        assert loss[used].max() < loss[~used].min()
+
+
+def test_a_minimum_beyond_the_window_is_refused(law: ChinchillaLaw) -> None:
+    """Points on one side of the valley extrapolate to it, though the budget has both sides."""
+    design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), sizes=9, spread=4.0, points=1)
+    data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
+    budgets = data.run_budget[data.run]
+    right = (budgets == 1e19) & (data.params > 0.9 * law.params_opt(budgets))
+    data = data.with_loss(np.where(right, 2.0 * data.loss, data.loss))
+
+    def accepted(**keys: object) -> dict[float, bool]:
+        fitted = fit_profiles(data, settings_of(window=4, **keys), COUNTING)
+        return {p["budget"]: p["accepted"] for p in fitted.diagnostics()["profiles"]}
+
+    assert accepted() == {1e17: True, 1e18: True, 1e19: False, 1e20: True}
+    assert accepted(edge="keep")[1e19]
+
+
+def test_outliers_are_left_out_and_said(sweep: Observations) -> None:
+    victim = np.flatnonzero(sweep.is_final)[9]
+    loss = sweep.loss.copy()
+    loss[victim] *= 1.2
+    spoilt = sweep.with_loss(loss)
+    clean = fit_profiles(sweep, settings_of(), COUNTING)
+    robust = fit_profiles(spoilt, settings_of(outliers=4.0), COUNTING)
+    profile = robust.diagnostics()["profiles"][1]
+    assert np.array(profile["used"])[profile["run"].index("run09")] == np.False_
+    a_clean, a_robust = (f.exponents(f.parameters[None])[0][0] for f in (clean, robust))
+    assert a_robust == pytest.approx(a_clean, abs=0.05)
+
+
+def shifted(law: ChinchillaLaw, shift: float) -> Observations:
+    """Give four budgets, one of which has only sizes far above its optimum."""
+    design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), sizes=7, spread=3.0, points=1)
+    move = np.where(design.budget == 1e19, shift, 1.0)
+    moved = replace(design, params=design.params * move, tokens=design.tokens / move)
+    return simulate(law, moved, noise=0.0, rng=np.random.default_rng(0))
+
+
+def test_a_minimum_beyond_the_grid_is_refused_with_the_size_to_add(law: ChinchillaLaw) -> None:
+    fitted = fit_profiles(shifted(law, 30.0), settings_of(), COUNTING)
+    profile = fitted.diagnostics()["profiles"][2]
+    assert not profile["accepted"]
+    assert profile["minimum"] is None
+    assert "smallest size" in profile["reason"]
+    assert any(
+        text.startswith("The budget of 1e+19 FLOPs is left out") for text in fitted.cautions()
+    )
+    # the others still give the law
+    assert fitted.exponents(fitted.parameters[None])[0][0] == pytest.approx(law.a, abs=5e-3)
+    kept = fit_profiles(shifted(law, 30.0), settings_of(edge="keep"), COUNTING)
+    assert kept.diagnostics()["profiles"][2]["accepted"]
+
+
+def test_too_few_minima_are_an_error_that_says_where(law: ChinchillaLaw) -> None:
+    with pytest.raises(UnderdeterminedError, match=r"has 3\. 1e\+19 FLOPs: .* add a run of about"):
+        fit_profiles(shifted(law, 1 / 30.0), settings_of(min_budgets=4), COUNTING)
+
+
+def test_refused_draws_are_counted(law: ChinchillaLaw) -> None:
+    """With a valley at the grid's edge some resamples have no minimum: they must not vanish."""
+    fitted = fit_profiles(
+        final_noise(shifted(law, 2.2), 0.004, 3), settings_of(min_budgets=4), COUNTING
+    )
+    refits = fitted.refit(resample(fitted, BootstrapSettings(draws=400)))
+    refused = refits.refusals != ""
+    assert 0 < refused.sum() < 400
+    assert np.isnan(refits.parameters[refused]).all()
+    assert np.isfinite(refits.parameters[~refused]).all()
+
+
+def test_too_few_budgets_are_refused_by_name(law: ChinchillaLaw) -> None:
+    design = isoflop_design(law, (1e18,), points=1)
+    data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
+    with pytest.raises(UnderdeterminedError, match=r"has 1: 1e\+18 FLOPs \(7 sizes\)"):
+        fit_profiles(data, settings_of(), COUNTING)
+
+
+def test_budgets_come_from_the_plan_the_settings_or_gaps(sweep: Observations) -> None:
+    planned, _ = budget_groups(sweep, settings_of())
+    unplanned = replace(sweep, run_budget=np.full(sweep.n_runs, np.nan))
+    found, _ = budget_groups(unplanned, settings_of())
+    given_, left = budget_groups(unplanned, settings_of(budgets=[1e17, 1e19]))
+    assert [g.budget for g in planned] == pytest.approx([1e17, 3e17, 1e18, 3e18, 1e19])
+    assert [g.budget for g in found] == pytest.approx([1e17, 3e17, 1e18, 3e18, 1e19])
+    assert [g.budget for g in given_] == pytest.approx([1e17, 1e19])
+    assert len(left) == 21
+    assert "more than 10% from the budget" in left[0]["reason"]
+
+
+def test_interpolation_reads_the_curve_at_the_budget(sweep: Observations) -> None:
+    longer = replace(sweep, run_budget=np.full(sweep.n_runs, np.nan))
+    chosen = settings_of(budgets=[0.95e17, 2.85e17, 0.95e18], interpolate=True, tolerance=0.06)
+    groups, _ = budget_groups(longer, chosen)
+    group = groups[0]
+    np.testing.assert_allclose(np.exp(group.log_flops), 0.95e17)
+    assert (group.point == -1).all()
+    own = sweep.run == group.run[2]
+    expected = np.interp(np.log(0.95e17), np.log(sweep.flops[own]), sweep.loss[own])
+    assert group.loss[2] == pytest.approx(expected)
+    np.testing.assert_allclose(
+        group.log_tokens, np.log(0.95e17 / 6.0) - group.log_params, rtol=1e-12
+    )
+
+
+def test_replicates_are_averaged(law: ChinchillaLaw) -> None:
+    design = isoflop_design(law, (1e17, 1e18, 1e19), sizes=6, points=1)
+    twice = replace(
+        design,
+        params=np.tile(design.params, 2),
+        tokens=np.tile(design.tokens, 2),
+        budget=np.tile(design.budget, 2),
+    )
+    data = simulate(law, twice, noise=0.0, rng=np.random.default_rng(0))
+    sign = np.repeat([1.0, -1.0], 18)
+    up_and_down = data.with_loss(data.loss + 0.01 * sign)
+    for keys in ({}, {"curve": "parabola", "window": 12}):
+        fitted = fit_profiles(up_and_down, settings_of(**keys), COUNTING)
+        plain = fit_profiles(data, settings_of(**keys), COUNTING)
+        np.testing.assert_allclose(fitted.parameters, plain.parameters, rtol=1e-9)
+
+
+def test_hoffmanns_points_snapped_to_the_budgets_of_the_paper(epoch240: Observations) -> None:
+    """The digitised points scatter about the nine budgets; the paper has a 0.49 (0.462, 0.534)."""
+    chosen = settings_of(budgets=PAPER, min_sizes=3, edge="keep", tolerance=0.0999)
+    fitted = fit_profiles(epoch240, chosen, COUNTING)
+    assert sum(len(group.run) for group in fitted.groups) == 124
+    a, b = fitted.exponents(fitted.parameters[None])
+    assert 0.462 < a[0] < 0.534
+    assert a[0] + b[0] == pytest.approx(1.0)
+
+
+@pytest.fixture(scope="module")
+def porian(mirror: Path) -> pl.DataFrame:
+    return pl.read_csv(mirror / "porian" / "refinedweb_optimal_pairs_from_summary.csv")
+
+
+def test_all_runs_weighted_equally_is_the_point_estimate(sweep: Observations) -> None:
+    fitted = fit_profiles(sweep, settings_of(), COUNTING)
+    again = fitted.refit(Resamples(3.0 * np.ones((1, sweep.n_runs))))
+    np.testing.assert_allclose(again.parameters[0], fitted.parameters, rtol=1e-9)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from isoflop.approaches.forecasts.predictions import Predictive
+from isoflop.approaches.forecasts.scores import (
+    RARE,
+    interval_score,
+    least_inside,
+    prediction_intervals,
+    summarise,
+)
+
+
+def test_interval_score_is_the_formula() -> None:
+    """Gneiting and Raftery 2007, equation 43, case by case."""
+    rng = np.random.default_rng(1)
+    low = rng.normal(0.0, 1.0, 200)
+    high = low + rng.exponential(1.0, 200)
+    measured = rng.normal(0.5, 2.0, 200)
+    alpha = 0.2
+    expected = []
+    for left, right, x in zip(low, high, measured, strict=True):
+        score = right - left
+        if x < left:
+            score += 2.0 / alpha * (left - x)
+        if x > right:
+            score += 2.0 / alpha * (x - right)
+        expected.append(score)
+    np.testing.assert_allclose(interval_score(low, high, measured, 1.0 - alpha), expected)
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.4])
+def test_interval_score_is_proper(factor: float) -> None:
+    """No interval scores better on average than the true quantiles."""
+    truth = stats.norm.rvs(size=40_000, random_state=2)
+    z = stats.norm.ppf(0.9)
+    honest = interval_score(np.full(1, -z), np.full(1, z), truth, 0.8).mean()
+    other = interval_score(np.full(1, -factor * z), np.full(1, factor * z), truth, 0.8).mean()
+    assert other > honest
+
+
+def test_summary_of_numbers_done_by_hand() -> None:
+    draws = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0], [5.0, 50.0]])
+    found = summarise(
+        Predictive(np.array([3.0, 30.0]), draws), np.array([4.0, 60.0]), [0.5], noise=5.0
+    )
+    # quartiles 2 to 4 and 20 to 40: 4 lies on an end, 60 lies 20 beyond
+    assert found["n"] == 2
+    assert found["bias"] == pytest.approx(-15.5)
+    assert found["rms"] == pytest.approx(np.sqrt((1 + 900) / 2))
+    assert found["rms_per_noise"] == pytest.approx(np.sqrt(901 / 2) / 5)
+    assert found["inside"] == {"0.5": 0.5}
+    assert found["width"] == {"0.5": pytest.approx(11.0)}
+    assert found["interval_score"] == {"0.5": pytest.approx((2 + 20 + 2 / 0.5 * 20) / 2)}
+    # means of the rows 5.5, 11, ..., 27.5 less the mean 32
+    assert found["bias_intervals"] == {"0.5": (pytest.approx(11.0 - 32), pytest.approx(22.0 - 32))}
+
+
+def test_share_of_a_right_forecast_is_binomial_where_errors_are_independent() -> None:
+    draws = np.random.default_rng(3).normal(0.0, 1.0, (4000, 40))
+    ends = prediction_intervals(draws, [0.8])
+    expected = stats.binom.ppf(RARE, 40, 0.8) / 40
+    assert least_inside(draws, ends)[0] == pytest.approx(expected, abs=1 / 40)
+
+
+def test_errors_of_one_law_hang_together() -> None:
+    """Where all errors are one error, all or none lie inside."""
+    draws = np.repeat(np.random.default_rng(3).normal(0.0, 1.0, (4000, 1)), 40, axis=1)
+    assert least_inside(draws, prediction_intervals(draws, [0.8]))[0] == 0.0

@@ -1,0 +1,170 @@
+"""Simulated sweeps of known truth: they look like the sweep, and they judge intervals rightly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from isoflop.approaches.fit_approach import fit, fit_approach, refitter
+from isoflop.approaches.uncertainty.calibration import calibrate, inner, place
+from isoflop.approaches.uncertainty.coverage import check_coverage
+from isoflop.approaches.uncertainty.simulated_sweeps import Lookalikes
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.errors import UnderdeterminedError
+from isoflop.estimates import Estimate, Provenance, Refusal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from isoflop.approaches.observations import Observations
+
+PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
+SETTINGS = ApproachesSettings.model_validate(
+    {
+        "bootstrap": {"draws": 200, "simulations": 60, "simulation_draws": 40},
+        "parametric": {"starts": "coarse"},
+    }
+)
+KEPT = SETTINGS.model_copy(
+    update={"envelope": SETTINGS.envelope.model_copy(update={"edge": "keep"})}
+)
+TOP = np.array([1e19])
+
+
+@pytest.fixture(scope="module")
+def like(sweep: Observations) -> Lookalikes:
+    return Lookalikes.of(sweep, SETTINGS.parametric)
+
+
+def test_without_errors_every_curve_ends_at_the_law(like: Lookalikes) -> None:
+    plain = like.noiseless()
+    last = plain.is_final
+    e, a, b, alpha, beta = like.law.parameters
+    law = e + a / plain.params[last] ** alpha + b / plain.tokens[last] ** beta
+    np.testing.assert_allclose(plain.loss[last], law, rtol=1e-12)
+
+
+def test_a_curve_keeps_its_shape(sweep: Observations, like: Lookalikes) -> None:
+    ratio = like.draw(3, 0).loss / sweep.loss
+    for run in range(sweep.n_runs):
+        own = ratio[sweep.run == run]
+        np.testing.assert_allclose(own, own[0], rtol=1e-12)
+
+
+def test_errors_are_as_wide_as_those_of_the_sweep(like: Lookalikes) -> None:
+    """The fixture has 0.3 % of noise; 5 of its 35 degrees of freedom go to the fit."""
+    assert like.noise == pytest.approx(0.003, rel=0.35)
+    spread = [np.log(like.draw(i, 0).loss / like.noiseless().loss).std() for i in range(40)]
+    assert np.mean(spread) == pytest.approx(like.noise, rel=0.1)
+
+
+def test_draws_depend_on_their_own_number_alone(like: Lookalikes) -> None:
+    assert (like.draw(5, 1).loss == like.draw(5, 1).loss).all()
+    assert (like.draw(5, 1).loss != like.draw(6, 1).loss).any()
+    assert (like.draw(5, 1).loss != like.draw(5, 2).loss).any()
+
+
+def test_the_truth_is_the_laws(like: Lookalikes) -> None:
+    truth = like.truth(TOP)
+    n, d = truth["params_opt_1e+19"], truth["tokens_opt_1e+19"]
+    assert 6 * n * d == pytest.approx(1e19, rel=1e-9)
+    assert n == pytest.approx(truth["N_coefficient"] * 1e19 ** truth["a"], rel=1e-9)
+    assert d == pytest.approx(truth["D_coefficient"] * 1e19 ** truth["b"], rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def flat(sweep: Observations) -> Observations:
+    """Give losses that do not depend on N, but for 0.3 % of noise."""
+    noise = 1.0 + 0.003 * np.random.default_rng(0).normal(size=sweep.n_runs)
+    return replace(sweep, loss=(1.7 + 1500.0 / sweep.tokens**0.36) * noise[sweep.run])
+
+
+def test_a_law_with_a_vanished_term_is_no_truth(flat: Observations) -> None:
+    with pytest.raises(UnderdeterminedError, match="alpha of the parametric law"):
+        Lookalikes.of(flat, SETTINGS.parametric)
+
+
+def test_a_sweep_without_a_law_says_that_nobody_checked(flat: Observations) -> None:
+    """A hull that leans a little on N gives an optimum; the law that should judge it does not."""
+    outcome, _ = fit_approach(flat, "envelope", KEPT, sweep="s", budgets=[], provenance=PROVENANCE)
+    assert isinstance(outcome, Estimate)
+    assert outcome.a.held == {}
+    assert any("nobody knows how good" in caution for caution in outcome.cautions)
+    assert "alpha" in outcome.diagnostics["calibration"]["reason"]
+
+
+@pytest.mark.parametrize("approach", ["profiles", "parametric"])
+def test_percentiles_of_whole_runs_are_found_fair(
+    sweep: Observations, like: Lookalikes, approach: str
+) -> None:
+    fitted = fit(sweep, approach, SETTINGS)
+    found = calibrate(fitted, refitter(fitted, SETTINGS), like, TOP, SETTINGS.bootstrap)
+    said = found.diagnostics(SETTINGS.bootstrap.levels)["quantities"]
+    assert found.refused == 0
+    assert 0.65 < said["a"]["percentile_held"]["0.8"] <= 1.0
+    assert said["a"]["median"] == pytest.approx(found.truth["a"], abs=0.03)
+    assert 0.4 < said["a"]["needed_level"]["0.8"] < 0.95
+
+
+def test_batches_of_sweeps_give_what_each_gives_alone(
+    sweep: Observations, like: Lookalikes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = fit(sweep, "parametric", SETTINGS)
+    again = refitter(fitted, SETTINGS)
+    few = SETTINGS.bootstrap.model_copy(update={"simulations": 7})
+    monkeypatch.setattr(
+        "isoflop.approaches.uncertainty.calibration.BATCH", 3 * 40 * len(sweep.loss)
+    )
+    found = calibrate(fitted, again, like, TOP, few)
+    truth = like.truth(TOP)
+    alone = [place(again(like.draw(i, 0)), truth, TOP, inner(few, i)) for i in range(7)]
+    for name in ("a", "E", "params_opt_1e+19"):
+        np.testing.assert_allclose(found.estimates[name], [o[name][0] for o in alone], rtol=1e-5)
+        np.testing.assert_allclose(found.ranks[name], [o[name][1] for o in alone], atol=0.026)
+
+
+def test_a_law_without_an_optimum_is_refused(flat: Observations) -> None:
+    outcome, draws = fit_approach(
+        flat, "parametric", SETTINGS, sweep="s", budgets=[], provenance=PROVENANCE
+    )
+    assert isinstance(outcome, Refusal)
+    assert "alpha ended at its bound" in outcome.refused
+    assert draws.is_empty()
+
+
+def test_a_biased_approach_is_caught(sweep: Observations) -> None:
+    """Curves 0.3 nats too high until they end: the envelope is bent, and its answer says so."""
+    outcome, _ = fit_approach(
+        sweep, "envelope", KEPT, sweep="s", budgets=[1e19], provenance=PROVENANCE
+    )
+    assert isinstance(outcome, Estimate)
+    assert outcome.a.held["0.95"] < 0.5
+    assert any("held it" in caution for caution in outcome.cautions)
+    truth = outcome.diagnostics["calibration"]["quantities"]["a"]["truth"]
+    assert abs(outcome.a.value - truth) > 0.05
+
+
+def test_coverage_is_counted_cell_by_cell(losses: pl.DataFrame) -> None:
+    options = {
+        "approaches": ["profiles"],
+        "schemes": ["runs", "residual"],
+        "kinds": ["percentile", "bca", "calibrated"],
+        "simulations": 12,
+    }
+    chosen = SETTINGS.model_copy(
+        update={"bootstrap": SETTINGS.bootstrap.model_copy(update={"draws": 60})}
+    )
+    table = check_coverage(losses, chosen, **options)
+    # two schemes, three kinds, (a, b, three optima), two levels
+    assert len(table) == 2 * 3 * 5 * 2
+    assert (table["simulations"] == 12).all()
+    narrow, wide = (table.filter(level=level)["coverage"].to_numpy() for level in (0.8, 0.95))
+    assert (narrow <= wide).all()
+    percentile = table.filter(scheme="runs", interval="percentile")
+    assert percentile.filter(level=0.95)["coverage"].mean() > 0.7
+    beyond = percentile.filter(quantity="params_opt", level=0.8)["median_width"].to_list()
+    assert beyond == sorted(beyond)
+    assert table.equals(check_coverage(losses, chosen, **options, processes=2))
