@@ -8,8 +8,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# `approach` rows, in order; further laws are fitted where a published study asks for them
-from isoflop.approach import APPROACHES, FURTHER_LAWS
+from isoflop.approach import APPROACHES, BY_KEY
 from isoflop.config.config_yaml import Config
 
 # `parse` is a name of Snakemake's own in this namespace
@@ -57,7 +56,7 @@ wildcard_constraints:
     # a sweep of data/raw, or one of the catalogue of published studies
     sweep=r"(published/)?[^/]+",
     study_sweep=r"[^/@]+",
-    approach="|".join([*APPROACHES, *FURTHER_LAWS]),
+    approach="|".join(BY_KEY),
 
 
 def is_published(sweep):

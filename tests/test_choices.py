@@ -5,28 +5,22 @@ from typing import Any
 import polars as pl
 import pytest
 
-from isoflop.choices import CHOICES, EVERY
-from isoflop.config.config_yaml import Config
+from isoflop.approach import APPROACHES
+from isoflop.choices import CHOICES
+from isoflop.config.approaches import SpecificationsSettings
 from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
 from isoflop.tables import LOSS_SOURCES, Specifications, validated
 from tests import example_sweep
-
-SETTINGS = Config.model_json_schema()["$defs"]
-GRIDS = {
-    "envelope": "EnvelopeGrid",
-    "profiles": "ProfilesGrid",
-    "parametric": "ParametricGrid",
-    "kaplan": "KaplanGrid",
-}
 
 
 def of(column: str) -> Any:
     return next(choice for choice in CHOICES if column in choice.columns)
 
 
-@pytest.mark.parametrize("approach", EVERY)
+@pytest.mark.parametrize("approach", APPROACHES)
 def test_every_axis_of_a_grid_is_a_choice_of_its_approach(approach: str) -> None:
-    axes = {"params", "flops", "loss", *SETTINGS[GRIDS[approach]]["properties"]} - {"counting"}
+    grid = getattr(SpecificationsSettings(), approach, None)
+    axes = {"params", "flops", "loss", *type(grid).model_fields} - {"counting"}
     told = {name for one in CHOICES if approach in one.approaches for name in one.columns}
     assert told == axes
     assert told <= set(Specifications.column_names())

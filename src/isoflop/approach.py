@@ -1,13 +1,115 @@
-"""The one list of approaches and laws."""
+"""The one list of approaches and laws: what is fitted, how it is called and how it is drawn.
+
+Whatever lists approaches (the command line, the rules, tables, figures, reports, tests) reads it
+here, so a new estimator is a row of ``ROWS`` and no edit of theirs; CONTRIBUTING.md names the files
+that it does cost.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-Approach = Literal["envelope", "profiles", "parametric", "kaplan"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import CoreSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One approach.
+
+    Attributes
+    ----------
+    key : its word in config.yaml, commands, files and tables.
+    number : the paper's number (Hoffmann et al. 2022, section 3); None where it has none.
+    name : for labels, legends and the heads of tables; without the number.
+    in_prose : for sentences, such as "Approach 1 (envelope)".
+    colour : of its lines and marks. Okabe and Ito's colours, darkened where thin lines on white
+        need it: told apart by the colour-blind.
+    marker : of its marks, as matplotlib has them; each approach its own, for readers without
+        colours.
+    every_sweep : whether every sweep is fitted with it and every report shows it, or only a sweep
+        for which it is asked.
+    """
+
+    key: str
+    number: int | None
+    name: str
+    in_prose: str
+    colour: str
+    marker: str
+    every_sweep: bool = True
+
+    @property
+    def label(self) -> str:
+        """Name with the number, as in "1 Envelope"."""
+        return self.name if self.number is None else f"{self.number} {self.name}"
+
+
+ROWS: Final[tuple[Row, ...]] = (
+    Row("envelope", 1, "Envelope", "Approach 1 (envelope)", "#0072b2", "o"),
+    Row("profiles", 2, "Profiles", "Approach 2 (IsoFLOP profiles)", "#d55e00", "s"),
+    Row("parametric", 3, "Parametric", "Approach 3 (parametric loss)", "#008f6b", "^"),
+    Row("kaplan", None, "Kaplan’s fit", "Kaplan’s law fitted to this sweep", "#b0508c", "D"),
+    Row(
+        "overtraining",
+        None,
+        "Over-training law",
+        "the over-training law",
+        "#8a6d00",
+        "v",
+        every_sweep=False,
+    ),
+    Row(
+        "data_constrained",
+        None,
+        "Data-constrained law",
+        "the data-constrained law",
+        "#4f5bd5",
+        "P",
+        every_sweep=False,
+    ),
+)
+"""Every approach, in the order in which readers meet them."""
+
+BY_KEY: Final[Mapping[str, Row]] = MappingProxyType({row.key: row for row in ROWS})
+APPROACHES: Final[tuple[str, ...]] = tuple(row.key for row in ROWS if row.every_sweep)
 """What every sweep is fitted with, and every report shows."""
-FurtherLaw = Literal["overtraining", "data_constrained"]
+ON_REQUEST: Final[tuple[str, ...]] = tuple(row.key for row in ROWS if not row.every_sweep)
 """Laws for sweeps with a design of their own; fitted where they are asked for."""
 
-APPROACHES: tuple[Approach, ...] = get_args(Approach)
-FURTHER_LAWS: tuple[FurtherLaw, ...] = get_args(FurtherLaw)
+NAMES: Final[Mapping[str, str]] = MappingProxyType({row.key: row.label for row in ROWS})
+IN_PROSE: Final[Mapping[str, str]] = MappingProxyType({row.key: row.in_prose for row in ROWS})
+COLOURS: Final[Mapping[str, str]] = MappingProxyType({row.key: row.colour for row in ROWS})
+MARKERS: Final[Mapping[str, str]] = MappingProxyType({row.key: row.marker for row in ROWS})
+
+
+class _Known:
+    """Tells pydantic to refuse a key that no row has; imports it only when a model is built."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(known, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        return {**handler(schema), "enum": list(BY_KEY)}
+
+
+def known(key: str) -> str:
+    """Give a key back if it is an approach's.
+
+    Raises
+    ------
+    ValueError : naming the approaches there are.
+    """
+    if key not in BY_KEY:
+        raise ValueError(f"'{key}' is no approach; there are {', '.join(BY_KEY)}")
+    return key
+
+
+Approach = Annotated[str, _Known()]
+"""Key of an approach; models refuse an unknown one."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.approach import Approach
+from isoflop.approach import APPROACHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ class Choice:
 
     name: str
     columns: tuple[str, ...]
-    approaches: tuple[Approach, ...]
+    approaches: tuple[str, ...]
     words: Callable[[Level], str]
 
     def levels(self, table: pl.DataFrame) -> list[Level]:
@@ -110,11 +110,9 @@ def _dropped(level: Level) -> str:
     return f"{dropped} highest losses out" if dropped else "all final losses"
 
 
-EVERY: Final[tuple[Approach, ...]] = get_args(Approach)
-
 CHOICES: Final = (
-    Choice("Counting", ("params", "flops"), EVERY, _counting),
-    Choice("Loss", ("loss",), EVERY, _word),
+    Choice("Counting", ("params", "flops"), APPROACHES, _counting),
+    Choice("Loss", ("loss",), APPROACHES, _word),
     Choice("Frontier", ("frontier",), ("envelope",), _word),
     Choice("Edge", ("edge",), ("envelope", "kaplan"), _word),
     Choice("Schedule", ("min_schedule_fraction",), ("envelope",), _schedule),

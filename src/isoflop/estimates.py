@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from pydantic import Field
 
 from isoflop import __version__
-from isoflop.approach import APPROACHES, Approach, FurtherLaw
+from isoflop.approach import APPROACHES, Approach
 from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
 from isoflop.files import digest, write_json
@@ -89,7 +89,7 @@ class Provenance(Section):
 class Estimate(Section):
     """One approach fitted to one sweep."""
 
-    approach: Approach | FurtherLaw
+    approach: Approach
     sweep: str
     settings: dict[str, Any]
     """The settings used, whole."""
@@ -126,7 +126,7 @@ class Estimate(Section):
 class Refusal(Section):
     """Why an approach was not fitted to a sweep: it stands where the estimate would."""
 
-    approach: Approach | FurtherLaw
+    approach: Approach
     sweep: str
     settings: dict[str, Any]
     refused: str

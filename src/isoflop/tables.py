@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import dataframely as dy
 import polars as pl
 
+from isoflop.approach import APPROACHES
 from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
 from isoflop.errors import IsoflopError
 from isoflop.files import replacing
@@ -213,7 +214,7 @@ class Specifications(dy.Schema):
 
     sweep = _text("sweep")
     specification = _count("number of the specification", "", key=True)
-    approach = _word(("envelope", "profiles", "parametric", "kaplan"), "approach")
+    approach = _word(APPROACHES, "approach")
     headline = _flag("the settings of the approach's own estimate")
     params = _word(PARAMS_CONVENTIONS, "counting of N")
     flops = _word(FLOPS_CONVENTIONS, "counting of C")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoflop.approach import Approach
-from isoflop.approaches.fit_approach import fit, fit_approach
+from isoflop.approach import APPROACHES, Approach
+from isoflop.approaches.estimators.registry import fit
+from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
     from isoflop.laws import ChinchillaLaw
 
-APPROACHES = get_args(Approach)
 REFERENCE = ROOT / "data" / "reference"
 PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
 SETTINGS = ApproachesSettings.model_validate(

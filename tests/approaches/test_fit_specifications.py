@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from isoflop.approach import Approach
-from isoflop.approaches.fit_approach import fit, fit_approach
+from isoflop.approach import APPROACHES, Approach
+from isoflop.approaches.estimators.registry import fit
+from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.fit_specifications import Specification, fit_specifications, specifications
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import ApproachesSettings
@@ -82,7 +83,7 @@ def test_every_approach_has_one_headline_whatever_the_grid(loss: str) -> None:
         }
     )
     own = [one for one in plain(settings, loss=loss) if one.headline]
-    assert [one.approach for one in own] == list(get_args(Approach))
+    assert [one.approach for one in own] == list(APPROACHES)
     assert {one.loss for one in own} == {loss}
     assert own[1].choices()["window"] == 7
     assert own[1].settings == settings
@@ -98,7 +99,7 @@ def test_a_changed_grid_changes_the_specifications() -> None:
     assert sum(one.approach == "envelope" for one in fixed) == 2
 
 
-@pytest.mark.parametrize("approach", get_args(Approach))
+@pytest.mark.parametrize("approach", APPROACHES)
 def test_the_headline_is_the_estimate(
     approach: Approach, losses: dy.DataFrame[Losses], found: pl.DataFrame
 ) -> None:
@@ -173,7 +174,7 @@ def test_where_choices_change_nothing_every_a_is_the_laws() -> None:
     table = fit_specifications(losses, other, settings, sweep="simulated")
     fitted = table.drop_nulls("a")
     assert set(fitted["loss"]) == {"eval", "train"}
-    assert set(fitted["approach"]) == set(get_args(Approach))
+    assert set(fitted["approach"]) == set(APPROACHES)
     np.testing.assert_allclose(fitted["a"], LAW.a, atol=0.03)
     by_law = fitted.filter(approach="parametric")
     np.testing.assert_allclose(by_law["a"], LAW.a, atol=0.005)

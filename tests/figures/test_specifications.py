@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from matplotlib import rc_context
 
+from isoflop.approach import MARKERS
 from isoflop.figures import style
 from isoflop.figures.plot_figures import plot_figure
 from isoflop.figures.specifications import draw
@@ -54,7 +55,7 @@ def test_the_curve_is_sorted_and_names_the_papers(plotted: Plotted) -> None:
     assert low < min(table["a"])
     assert high > 0.73
     marks = [line.get_marker() for line in above.lines]
-    assert sum(marker in style.MARKERS.values() for marker in marks) == 4
+    assert sum(marker in MARKERS.values() for marker in marks) == 4
 
 
 def test_every_row_of_the_matrix_marks_its_own(plotted: Plotted) -> None:

@@ -71,7 +71,7 @@ def test_tables_have_a_row_for_each_approach_and_cut(rendered: Rendered) -> None
     sizes = rendered.page.tables["tbl-forecast-sizes"]
     assert [row[0].split("\n")[0].strip() for row in losses[1:]] == [
         "3 Parametric",
-        "Kaplan’s law, fitted",
+        "Kaplan’s fit",
     ]
     assert len(sizes) == 1 + 3
     path = rendered.root / "tables" / "forecast-losses.csv"

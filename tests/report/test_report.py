@@ -11,18 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isoflop.approach import APPROACHES, NAMES
 from isoflop.estimates import read_estimates
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.report.diagnostics import number
-from isoflop.report.inputs import NAMES
 from isoflop.report.numbers import count, fixed, interval, ratio
 from tests.report.conftest import Rendered, render
 from tests.report.page import tokens
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SWEEP_APPROACHES = ("envelope", "profiles", "parametric", "kaplan")
 
 
 def lines(cell: str) -> list[str]:
@@ -222,11 +220,11 @@ def test_what_was_left_out_is_shown_with_its_reason(rendered: Rendered) -> None:
 
 
 def test_all_refused_still_renders(tmp_path: Path) -> None:
-    every = render(tmp_path, refuse=SWEEP_APPROACHES)
+    every = render(tmp_path, refuse=APPROACHES)
     words = " ".join(" ".join(every.page.words).split())
     assert "None of the three approaches could be fitted" in words
     assert every.inputs.fitted == {}
-    assert read_estimates(tmp_path / "data/estimates/made-up").keys() == set(SWEEP_APPROACHES)
+    assert read_estimates(tmp_path / "data/estimates/made-up").keys() == set(APPROACHES)
 
 
 def test_published_exponents_are_tested(rendered: Rendered) -> None:
@@ -266,7 +264,7 @@ def test_kaplan_stands_beside_his_own_numbers(rendered: Rendered) -> None:
 
 def test_every_fit_accounts_for_itself(rendered: Rendered) -> None:
     head, *rows = rendered.page.tables["tbl-fits"]
-    assert head[1:] == list(NAMES.values())
+    assert head[1:] == [NAMES[name] for name in APPROACHES]
     shown = {row[0]: row[1:] for row in rows}
     assert shown["Starts that reached it"] == [
         "closed form", "closed form", "4500 of 4500", "6 of 6"

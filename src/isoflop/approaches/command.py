@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from isoflop.approach import APPROACHES, FURTHER_LAWS, Approach, FurtherLaw
+from isoflop.approach import APPROACHES, BY_KEY, Approach
 from isoflop.command import PATH
 
 
 @click.command("fit-approach")
-@click.option("--approach", type=click.Choice((*APPROACHES, *FURTHER_LAWS)), required=True)
+@click.option("--approach", type=click.Choice(list(BY_KEY)), required=True)
 @click.option("--sweep", required=True, help="Name of the sweep.")
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
@@ -25,7 +25,7 @@ from isoflop.command import PATH
 @click.option("--estimate", type=PATH, required=True, help="JSON to write.")
 @click.option("--draws", type=PATH, required=True, help="Table of bootstrap draws to write.")
 def fit_approach_command(
-    approach: Approach | FurtherLaw,
+    approach: Approach,
     sweep: str,
     losses: Path,
     settings: str,

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from isoflop.approaches.estimators.curvature import describe
-from isoflop.approaches.estimators.data_constrained import fit_data_constrained
-from isoflop.approaches.estimators.envelope import fit_envelope
-from isoflop.approaches.estimators.kaplan import fit_kaplan
-from isoflop.approaches.estimators.overtraining import fit_overtraining
-from isoflop.approaches.estimators.parametric import ParametricFit, fit_parametric
-from isoflop.approaches.estimators.profiles import fit_profiles
+from isoflop.approaches.estimators.registry import fit, refitter
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import Calibration, calibrate
 from isoflop.approaches.uncertainty.intervals import held, intervals
@@ -24,11 +19,11 @@ from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates import GOPHER_BUDGET, Counting, Estimate, Optimum, Quantity, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from isoflop.approach import Approach, FurtherLaw
+    from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit, Refits
     from isoflop.config.approaches import ApproachesSettings
@@ -45,41 +40,9 @@ DRAWS_SCHEMA: Final = {"approach": pl.String, "draw": pl.Int64, "refused": pl.St
 """Columns that every table of draws has."""
 
 
-def fit(
-    losses: pl.DataFrame | Observations,
-    approach: Approach | FurtherLaw,
-    settings: ApproachesSettings,
-    *,
-    published: Mapping[str, ChinchillaLaw] | None = None,
-    threads: int | None = None,
-) -> Fit:
-    """Fit one approach by name; see the ``fit_*`` functions."""
-    match approach:
-        case "envelope":
-            return fit_envelope(losses, settings.envelope, settings.counting)
-        case "profiles":
-            return fit_profiles(losses, settings.profiles, settings.counting)
-        case "parametric":
-            return fit_parametric(
-                losses,
-                settings.parametric,
-                settings.counting,
-                published=published,
-                threads=threads,
-            )
-        case "kaplan":
-            return fit_kaplan(losses, settings.kaplan)
-        case "overtraining":
-            return fit_overtraining(losses, settings.overtraining, settings.counting)
-        case "data_constrained":
-            return fit_data_constrained(losses, settings.data_constrained, settings.counting)
-        case _:
-            assert_never(approach)
-
-
 def fit_approach(
     losses: pl.DataFrame | Observations,
-    approach: Approach | FurtherLaw,
+    approach: Approach,
     settings: ApproachesSettings,
     *,
     sweep: str,
@@ -177,19 +140,6 @@ def _require_optima(fitted: Fit, flops: Floats) -> None:
             f"{fitted.observations.sweep}: its best N is zero or infinite. "
             f"{' '.join(fitted.cautions())} Add runs over a wider range of N and D."
         )
-
-
-def refitter(
-    fitted: Fit, settings: ApproachesSettings, *, threads: int | None = None
-) -> Callable[[Observations], Fit]:
-    """Give what fits the same approach to another sweep of the same runs.
-
-    Approach 3 starts from the optimum at hand instead of from a grid.
-    """
-    if isinstance(fitted, ParametricFit):
-        return fitted.again
-    approach = fitted.approach
-    return lambda observations: fit(observations, approach, settings, threads=threads)
 
 
 def _calibration(

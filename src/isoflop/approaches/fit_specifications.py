@@ -11,14 +11,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
-from isoflop.approach import Approach
+from isoflop.approach import APPROACHES, Approach
 from isoflop.approaches.estimators.parametric import FlopsPerToken, ParametricFit
-from isoflop.approaches.fit_approach import fit
+from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.observations import Observations, observe
 from isoflop.approaches.uncertainty.intervals import Evidence, intervals
 from isoflop.approaches.uncertainty.quantities import quantities
@@ -90,7 +90,7 @@ def specifications(settings: ApproachesSettings, *, loss: str) -> list[Specifica
     the settings. Combinations that are the same fit (a Huber delta under squares) stand once.
     """
     found: dict[tuple[Any, ...], Specification] = {}
-    for approach in get_args(Approach):
+    for approach in APPROACHES:
         own = Specification(approach, loss, settings, headline=True)
         for one in (own, *_grid(settings, approach, loss)):
             found.setdefault((approach, *one.choices().values()), one)

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isoflop.approach import Approach, FurtherLaw
+    from isoflop.approach import Approach
     from isoflop.approaches.estimators.curvature import Curvature
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import CountingSettings
@@ -81,7 +81,7 @@ class Fit(Protocol):
     """Parameters, in the order of the columns of ``Refits.parameters``."""
 
     @property
-    def approach(self) -> Approach | FurtherLaw:
+    def approach(self) -> Approach:
         """Its name."""
         ...
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 
-from isoflop.approach import Approach
+from isoflop.approach import APPROACHES
 from isoflop.approaches.estimators.budgets import budget_groups
 from isoflop.approaches.estimators.kaplan import KaplanFit
 from isoflop.approaches.estimators.parametric import ParametricFit
 from isoflop.approaches.estimators.profiles import fit_profiles
-from isoflop.approaches.fit_approach import fit
+from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.predictions import (
     Predictive,
     ValleyNoise,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit
     from isoflop.config.approaches import ApproachesSettings
@@ -119,7 +120,7 @@ def score_forecasts(
     The forecasts, or why the sweep cannot be split.
     """
     own = settings.model_dump(mode="json")
-    keys = ("counting", "bootstrap", "forecast", *get_args(Approach))
+    keys = ("counting", "bootstrap", "forecast", *APPROACHES)
     chosen = {key: own[key] for key in keys}
     try:
         observations = observe(losses, settings.counting)
@@ -230,7 +231,7 @@ def _cut(task: Task) -> Cut:
         budgets_above=task.budgets_above,
         n_runs_below=task.below["run"].n_unique(),
         n_runs_above=task.above.height,
-        forecasts=[_forecast(approach, task) for approach in get_args(Approach)],
+        forecasts=[_forecast(approach, task) for approach in APPROACHES],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.figures import style
 
 if TYPE_CHECKING:
@@ -65,15 +66,15 @@ def _published(inputs: FigureInputs, budget: float) -> list[Item]:
     grey = style.PUBLISHED
     items: list[Item] = [
         (
-            f"Hoffmann {style.NAMES[row.approach]}",
+            f"Hoffmann {NAMES[row.approach]}",
             grey,
-            style.MARKERS[row.approach],
+            MARKERS[row.approach],
             tables.params_law(row.approach)(budget),
             None,
         )
         for row in reference.hoffmann.exponents.rows
     ]
-    triangle, diamond = style.MARKERS["parametric"], style.MARKERS["kaplan"]
+    triangle, diamond = MARKERS["parametric"], MARKERS["kaplan"]
     items.append(
         (
             "Hoffmann’s $L(N, D)$",
@@ -109,9 +110,9 @@ def _sweep(inputs: FigureInputs, budget: float) -> list[Item]:
         if optimum is not None:
             items.append(
                 (
-                    f"This sweep, {style.NAMES[approach]}",
-                    style.COLOURS[approach],
-                    style.MARKERS[approach],
+                    f"This sweep, {NAMES[approach]}",
+                    COLOURS[approach],
+                    MARKERS[approach],
                     optimum.params.value,
                     optimum.params.intervals.get("0.95"),
                 )

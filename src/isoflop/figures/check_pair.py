@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.figures import style
 from isoflop.figures.inputs import counted, loss_law, params_law, quantiles
 
@@ -37,7 +38,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     parametric = inputs.fitted.get("parametric")
     if parametric is not None:
         loss = loss_law(parametric).loss(n, flops / (6 * n))
-        colour = style.COLOURS["parametric"]
+        colour = COLOURS["parametric"]
         axes.plot(n, loss, color=colour, ls=(0, (3, 1.5)), gid="predicted")
         style.direct_label(axes, n[-1], float(loss[-1]), "predicted by\n3 Parametric", color=colour)
     for place, (run, params, measured) in enumerate(pair.select("run", "params", "loss").rows()):
@@ -95,7 +96,7 @@ def _optima(axes: Axes, inputs: FigureInputs, flops: float) -> None:
         if estimate.counting.params == "total"
     }
     for row, (approach, estimate) in enumerate(fitted.items()):
-        colour = style.COLOURS[approach]
+        colour = COLOURS[approach]
         best = float(params_law(estimate)(flops))
         band = quantiles(inputs, estimate, "params", np.array([flops]), level=0.95)
         if band is not None:
@@ -103,7 +104,7 @@ def _optima(axes: Axes, inputs: FigureInputs, flops: float) -> None:
         axes.plot(
             best,
             -row,
-            marker=style.MARKERS[approach],
+            marker=MARKERS[approach],
             ms=5,
             color=colour,
             mew=0.4,
@@ -111,7 +112,7 @@ def _optima(axes: Axes, inputs: FigureInputs, flops: float) -> None:
             gid=f"optimum-{approach}",
         )
     axes.set_yticks(
-        [-row for row in range(len(fitted))], [f"$N^*$, {style.NAMES[name]}" for name in fitted]
+        [-row for row in range(len(fitted))], [f"$N^*$, {NAMES[name]}" for name in fitted]
     )
     axes.set_ylim(0.6 - len(fitted), 0.6)
     axes.tick_params(axis="y", length=0)

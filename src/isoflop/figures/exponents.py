@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.figures import style
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def _ours(inputs: FigureInputs) -> list[Row]:
     """List this sweep's estimates."""
     return [
         Row(
-            label=style.NAMES[approach],
-            colour=style.COLOURS[approach],
-            marker=style.MARKERS[approach],
+            label=NAMES[approach],
+            colour=COLOURS[approach],
+            marker=MARKERS[approach],
             a=estimate.a.value,
             b=estimate.b.value,
             a_thick=estimate.a.intervals.get("0.8"),
@@ -102,9 +103,9 @@ def _theirs(inputs: FigureInputs) -> list[Row]:
     reference = inputs.reference
     rows = [
         Row(
-            label=f"Hoffmann {style.NAMES[row.approach]}",
+            label=f"Hoffmann {NAMES[row.approach]}",
             colour=style.PUBLISHED,
-            marker=style.MARKERS[row.approach],
+            marker=MARKERS[row.approach],
             a=row.a,
             b=row.b,
             a_thick=row.a_interval,
@@ -118,7 +119,7 @@ def _theirs(inputs: FigureInputs) -> list[Row]:
         Row(
             label="Besiroglu 3 Parametric",
             colour=style.PUBLISHED,
-            marker=style.MARKERS["parametric"],
+            marker=MARKERS["parametric"],
             a=besiroglu.value,
             b=1 - besiroglu.value,
             a_thin=(besiroglu.value - half, besiroglu.value + half),
@@ -130,7 +131,7 @@ def _theirs(inputs: FigureInputs) -> list[Row]:
         Row(
             label="Kaplan 2020",
             colour=style.PUBLISHED,
-            marker=style.MARKERS["kaplan"],
+            marker=MARKERS["kaplan"],
             a=kaplan.p_N,
             b=kaplan.p_D,
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
 from isoflop.estimates import NoForecasts
 from isoflop.figures import style
 
@@ -97,7 +98,7 @@ def _errors(axes: Axes, forecast: Forecast, scale: ScalarMappable | None) -> Non
             prediction.predicted - centre,
             [(low - centre, high - centre) for low, high in prediction.intervals.values()],
             color=colour,
-            marker=style.MARKERS[forecast.approach],
+            marker=MARKERS[forecast.approach],
             hollow=prediction.role == "check",
         )
 
@@ -116,8 +117,8 @@ def _ratios(axes: Axes, cut: Cut) -> None:
                 prediction.flops * 10.0 ** (0.05 * reach * (place - 0.5 * (len(scored) - 1))),
                 prediction.predicted / size,
                 [(low / size, high / size) for low, high in prediction.intervals.values()],
-                color=style.COLOURS[approach],
-                marker=style.MARKERS[approach],
+                color=COLOURS[approach],
+                marker=MARKERS[approach],
             )
     if not scored:
         _refused(axes, None)
@@ -160,7 +161,7 @@ def _moved_apart(predictions: Sequence[Prediction]) -> Floats:
 
 def _refused(axes: Axes, approach: str | None) -> None:
     """Say in an empty panel that there is nothing; the report's table gives the reason."""
-    who = "no approach" if approach is None else f"{style.NAMES[approach]}: none"
+    who = "no approach" if approach is None else f"{NAMES[approach]}: none"
     axes.text(
         0.5,
         0.5,
@@ -191,15 +192,13 @@ def _label(panels: Sequence[Axes]) -> None:
     from matplotlib.lines import Line2D
 
     for axes, approach in zip(panels, LAWS, strict=False):
-        axes.set_ylabel(f"{style.NAMES[approach]}:\nerror of $L$ (nats)")
+        axes.set_ylabel(f"{NAMES[approach]}:\nerror of $L$ (nats)")
     last = panels[-1]
     last.set_ylabel("Predicted over\nmeasured $N_{\\rm opt}$")
     style.plain_log_axis(last.yaxis, *last.get_ylim())
     marks = [
-        Line2D(
-            [], [], ls="", marker=style.MARKERS[name], color=style.COLOURS[name], ms=4, label=text
-        )
-        for name, text in style.NAMES.items()
+        Line2D([], [], ls="", marker=MARKERS[name], color=COLOURS[name], ms=4, label=NAMES[name])
+        for name in APPROACHES
         if name != "kaplan"
     ]
     last.figure.legend(handles=marks, loc="outside lower center", ncols=len(marks))
@@ -220,14 +219,14 @@ def _size_bar(panels: list[Axes], scale: ScalarMappable) -> None:
 def _words(cuts: Sequence[Cut], number: int) -> str:
     """Say the errors in words."""
     told = [
-        f"fitted up to {style.spoken(cut.flops)} FLOPs, {style.NAMES[approach]} errs by "
+        f"fitted up to {style.spoken(cut.flops)} FLOPs, {NAMES[approach]} errs by "
         f"{score.bias:+.3f} nats on average over {score.n} runs"
         for cut in cuts
         for approach in LAWS
         if (score := _of(cut, approach).score("loss")) is not None
     ]
     sizes = [
-        f"{style.NAMES[forecast.approach]} {_factor(score)}"
+        f"{NAMES[forecast.approach]} {_factor(score)}"
         for forecast in cuts[-1].forecasts
         if (score := forecast.score("params_opt")) is not None
     ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isoflop.approach import COLOURS
 from isoflop.figures import style
 from isoflop.figures.inputs import data_range, params_law, quantiles, tokens_law
 
@@ -37,7 +38,7 @@ def draw_law(
     """Draw N_opt(C) or D_opt(C): solid within the data, dashed beyond, 95 % band from the draws."""
     law = params_law(estimate) if axis == "params" else tokens_law(estimate)
     low, high = data_range(estimate)
-    colour = style.COLOURS[estimate.approach]
+    colour = COLOURS[estimate.approach]
     inside = np.geomspace(low, high, 2)
     outside = np.geomspace(high, end, 2)
     gid = f"law-{estimate.approach}-{axis}"

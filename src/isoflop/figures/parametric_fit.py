@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from isoflop.approach import COLOURS
 from isoflop.figures import style
 from isoflop.figures.inputs import budgeted, loss_law
 
@@ -78,7 +79,7 @@ def _contours(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw, levels: int)
         gid="runs",
         zorder=3,
     )
-    colour = style.COLOURS["parametric"]
+    colour = COLOURS["parametric"]
     axes.plot(flops, law.params_opt(flops), color=colour, lw=1.6, gid="frontier", zorder=4)
     style.direct_label(
         axes,

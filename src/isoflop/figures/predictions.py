@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isoflop.approach import COLOURS, NAMES
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_law
 from isoflop.figures.inputs import data_range, params_law
@@ -38,7 +39,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     left.set_title("a  Over the data and a decade beyond")
     right.set_title(f"b  Extrapolated by {np.log10(goal / top):.1f} decades")
     found = "; ".join(
-        f"{style.NAMES[approach]} {estimate.a.value:.3f}" for approach, estimate in fitted.items()
+        f"{NAMES[approach]} {estimate.a.value:.3f}" for approach, estimate in fitted.items()
     )
     return style.Drawn(
         figure,
@@ -54,8 +55,8 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
     labels = []
     for approach, estimate in inputs.fitted.items():
         draw_law(axes, inputs, estimate, "params", end=end)
-        name = style.NAMES[approach]
-        labels.append((name, style.COLOURS[approach], float(params_law(estimate)(end))))
+        name = NAMES[approach]
+        labels.append((name, COLOURS[approach], float(params_law(estimate)(end))))
     low = min(data_range(estimate)[0] for estimate in inputs.fitted.values())
     flops = np.array([low, end])
     for name, dashes, values in _published(inputs, flops):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoflop.approach import NAMES
 from isoflop.figures import style
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             style.log_axis(axes.xaxis, counts=column != "flops")
             if approach == list(found)[-1]:
                 axes.set_xlabel(label)
-        row[0].set_title(style.NAMES[approach])
+        row[0].set_title(NAMES[approach])
         row[0].set_ylabel("Measured over fitted\nloss, less 1 (%)")
         reach = 1.15 * float(np.abs(residual).max())
         row[0].set_ylim(-reach, reach)
         words.append(
-            f"{style.NAMES[approach]}: the largest is {np.abs(residual).max():.2f} %, their "
+            f"{NAMES[approach]}: the largest is {np.abs(residual).max():.2f} %, their "
             f"standard deviation {residual.std():.2f} %."
         )
     return style.Drawn(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
 from isoflop.choices import CHOICES
 from isoflop.figures import style
 
@@ -47,7 +48,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     _matrix(below, fitted, rows)
     low, median, high = (fitted["a"].quantile(share, "linear") for share in (0.0, 0.5, 1.0))
     spans = "; ".join(
-        f"{style.NAMES[str(approach)]}: {min(own):.3f} to {max(own):.3f} over {len(own)}"
+        f"{NAMES[str(approach)]}: {min(own):.3f} to {max(own):.3f} over {len(own)}"
         for approach, own in fitted.group_by("approach").agg("a").sort("approach").rows()
     )
     return style.Drawn(
@@ -72,7 +73,7 @@ def _why_empty(every: pl.DataFrame) -> str:
 
 def _rows(every: pl.DataFrame, fitted: pl.DataFrame) -> list[tuple[str, float, pl.Series]]:
     """Lay out the matrix: label, height and the marked specifications of each row."""
-    groups = [[(name, pl.col("approach") == key) for key, name in style.NAMES.items()]]
+    groups = [[(NAMES[key], pl.col("approach") == key) for key in APPROACHES]]
     for choice in CHOICES:
         levels = choice.levels(every)
         groups.append([(_maths(choice.words(level)), choice.at(level)) for level in levels])
@@ -111,7 +112,7 @@ def _curve(axes: Axes, fitted: pl.DataFrame, inputs: FigureInputs) -> None:
     for i in np.flatnonzero(fitted["headline"].to_numpy()):
         name = str(fitted["approach"][int(i)])
         axes.plot(
-            x[i], a[i], marker=style.MARKERS[name], ms=6, mfc=style.COLOURS[name], mec=style.INK,
+            x[i], a[i], marker=MARKERS[name], ms=6, mfc=COLOURS[name], mec=style.INK,
             mew=0.8, zorder=6,
         )  # fmt: skip
     axes.set(ylabel="Exponent $a$", ylim=_limits(fitted, [value for _, value in references]))
@@ -126,11 +127,11 @@ def _strokes(
     """Draw one upright stroke per specification, as one path per approach."""
     ends = np.stack(np.broadcast_arrays(low, high, np.nan), axis=-1)
     approaches = rows["approach"].cast(pl.String)
-    for name, colour in style.COLOURS.items():
+    for name in APPROACHES:
         own = (approaches == name).to_numpy()
         axes.plot(
-            np.repeat(x[own], 3), np.broadcast_to(ends, (len(x), 3))[own].ravel(), color=colour,
-            solid_capstyle="butt", **how,
+            np.repeat(x[own], 3), np.broadcast_to(ends, (len(x), 3))[own].ravel(),
+            color=COLOURS[name], solid_capstyle="butt", **how,
         )  # fmt: skip
 
 

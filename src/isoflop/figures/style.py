@@ -37,26 +37,6 @@ QUIET: Final = "#6a737d"
 FAINT: Final = "#d8dce1"
 PUBLISHED: Final = "#57606a"
 
-# Okabe and Ito's colours, darkened where thin lines on white need it: told apart by the
-# colour-blind, and each approach has a marker and a dash pattern of its own as well
-COLOURS: Final[dict[str, str]] = {
-    "envelope": "#0072b2",
-    "profiles": "#d55e00",
-    "parametric": "#008f6b",
-    "kaplan": "#b0508c",
-}
-MARKERS: Final[dict[str, str]] = {
-    "envelope": "o",
-    "profiles": "s",
-    "parametric": "^",
-    "kaplan": "D",
-}
-NAMES: Final[dict[str, str]] = {
-    "envelope": "1 Envelope",
-    "profiles": "2 Profiles",
-    "parametric": "3 Parametric",
-    "kaplan": "Kaplan’s fit",
-}
 LOSS: Final = "Loss $L$ (nats per token)"
 FLOPS: Final = "Training compute $C$ (FLOPs)"
 PARAMS: Final = "Parameters $N$"

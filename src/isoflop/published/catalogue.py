@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from isoflop.approach import Approach, FurtherLaw
+from isoflop.approach import Approach
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.losses import LossesSettings
 from isoflop.config.reading import Section, read_yaml
@@ -64,7 +64,7 @@ class SourceFile(Section):
 class PublishedFit(Section):
     """One approach fitted to one published sweep."""
 
-    approach: Approach | FurtherLaw
+    approach: Approach
     variant: str | None = Field(default=None, pattern=r"^[\w.+-]+$")
     """Distinguishes fits of one approach to the same losses."""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -117,7 +117,7 @@ class Fitted(Section):
 
     sweep: str
     """Sweep, with @variant where there is one."""
-    approach: Approach | FurtherLaw
+    approach: Approach
     value: str
     """a, b, a parameter, params_opt, tokens_opt, tokens_per_param, loss_opt, or a diagnostic such
     as diagnostics.objective."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from markupsafe import Markup, escape
 
+from isoflop.approach import NAMES
 from isoflop.estimates import Estimate
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ RANGE: Final = (0.1, 1.0)
 """Values of a that are shown."""
 TICKS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 Z_95: Final = 1.959964
-NAMES: Final[Mapping[Approach, str]] = {
-    "envelope": "1 Envelope",
-    "profiles": "2 Profiles",
-    "parametric": "3 Parametric",
-    "kaplan": "Kaplan’s fit",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isoflop.approach import BY_KEY, IN_PROSE, NAMES
 from isoflop.report.forecast import missed
-from isoflop.report.inputs import IN_PROSE, NAMES
 from isoflop.report.numbers import (
     BREAK,
     NBSP,
@@ -341,11 +341,13 @@ def passed_over(inputs: ReportInputs) -> str:
 
 
 def _numbered(names: list[Approach]) -> str:
-    """Name approaches by their numbers: approach 2, approaches 2 and 3."""
-    if not names:
-        return ""
-    word = "approach" if len(names) == 1 else "approaches"
-    return f"{word} {listed([NAMES[name].split()[0] for name in names])}"
+    """Name approaches by their numbers, approaches 2 and 3, and others in words."""
+    numbers = [str(BY_KEY[name].number) for name in names if BY_KEY[name].number is not None]
+    others = [IN_PROSE[name] for name in names if BY_KEY[name].number is None]
+    if numbers:
+        word = "approach" if len(numbers) == 1 else "approaches"
+        others.insert(0, f"{word} {listed(numbers)}")
+    return listed(others)
 
 
 def _range(values: list[float], write: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isoflop.report.inputs import IN_PROSE, NAMES
+from isoflop.approach import IN_PROSE, NAMES
 from isoflop.report.numbers import NONE, count, fixed, listed, percent, power, times
 from isoflop.report.tables import Column, Table
 
@@ -50,7 +50,7 @@ def calibration(inputs: ReportInputs) -> Calibration:
     counts = {int(_found(e)["simulations"]) for e in checked.values()}
     return Calibration(
         simulations=times(max(counts), "simulated sweep") if counts else "",
-        honest=listed([IN_PROSE[name].removesuffix(",") for name in honest]),
+        honest=listed([IN_PROSE[name] for name in honest]),
         short=[_sentence(name, e) for name, e in checked.items() if name not in honest],
         unchecked=[
             f"{IN_PROSE[name]} was not checked: {_found(estimate).get('reason', 'no draws')}."

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from isoflop.approach import NAMES
 from isoflop.estimates import RunNoise
 from isoflop.laws import PowerLaw
-from isoflop.report.inputs import NAMES, loss_draws, loss_law, params_law, tokens_law
+from isoflop.report.inputs import loss_draws, loss_law, params_law, tokens_law
 from isoflop.report.numbers import NONE, count, fixed, interval, power, ratio
 from isoflop.report.tables import Column, Table
 
@@ -208,7 +209,7 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], flops: float) -> Table:
 
 def _frontier_loss(inputs: ReportInputs, approach: str, flops: float) -> float | None:
     """Give the loss an approach predicts on its frontier, where it predicts one."""
-    estimate = inputs.fitted[approach]  # type: ignore[index]
+    estimate = inputs.fitted[approach]
     if approach == "parametric":
         return float(loss_law(estimate).loss_opt(flops))
     parameters = estimate.parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from isoflop.report.inputs import NAMES
+from isoflop.approach import NAMES
 from isoflop.report.numbers import NONE, fixed, percent, power, probability, significant
 from isoflop.report.tables import Column, Table
 
@@ -39,7 +39,7 @@ SYMBOLS = {
 
 def parameter_table(inputs: ReportInputs, approach: str) -> Table | None:
     """Tabulate one law's parameters with their intervals."""
-    estimate = inputs.fitted.get(approach)  # type: ignore[call-overload]
+    estimate = inputs.fitted.get(approach)
     if estimate is None:
         return None
     rows: list[list[str]] = []
@@ -56,7 +56,7 @@ def parameter_table(inputs: ReportInputs, approach: str) -> Table | None:
         data.append([name, quantity.value, low80, high80, low95, high95])
     return Table(
         key=f"parameters-{approach}",
-        caption=f"Parameters of {NAMES[approach]}, with intervals.",  # type: ignore[index]
+        caption=f"Parameters of {NAMES[approach]}, with intervals.",
         columns=(
             Column("Parameter", "left"), Column("Estimate"), Column("80 %"), Column("95 %"),
         ),

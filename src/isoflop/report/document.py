@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.report import (
     answer,
     calibration,
@@ -21,7 +22,6 @@ from isoflop.report import (
 )
 from isoflop.report import provenance as sources
 from isoflop.report import specifications as curve
-from isoflop.report.inputs import IN_PROSE, NAMES
 from isoflop.report.numbers import count, fixed, interval, listed, power
 from isoflop.report.render import environment
 
@@ -147,7 +147,9 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
             diagnostics.parametric_facts(fitted["parametric"]) if "parametric" in fitted else None
         ),
         "parameters": {
-            name: diagnostics.parameter_table(inputs, name) for name in NAMES if name != "kaplan"
+            name: diagnostics.parameter_table(inputs, name)
+            for name in APPROACHES
+            if name != "kaplan"
         },
         "kaplan_table": kaplan.kaplan_table(inputs),
         "hypotheses": hypotheses.hypothesis_facts(fitted.get("parametric")),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isoflop.approach import IN_PROSE, NAMES
 from isoflop.estimates import NoForecasts
-from isoflop.report.inputs import IN_PROSE, NAMES
 from isoflop.report.numbers import BREAK, fixed, interval, listed, percent, power, times
 from isoflop.report.tables import Column, Table
 
@@ -110,7 +110,7 @@ def _law_verdict(cut: Cut, forecast: Forecast, score: Score) -> LawVerdict:
     above = sum(p.predicted > p.measured for p in score.predictions)
     side, most = ("above", above) if 2 * above >= score.n else ("below", score.n - above)
     return LawVerdict(
-        name=IN_PROSE[forecast.approach].rstrip(","),
+        name=IN_PROSE[forecast.approach],
         cut=power(cut.flops),
         decades=_span(score.decades, _tenth),
         runs=times(score.n, "run"),
@@ -158,7 +158,7 @@ def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
         widest = max(found[0].intervals, key=float)
         inside = sum(p.intervals[widest][0] <= p.measured <= p.intervals[widest][1] for p in found)
         yield SizeVerdict(
-            name=IN_PROSE[approach].rstrip(","),
+            name=IN_PROSE[approach],
             predictions=times(len(found), "prediction"),
             ratio=_span((min(ratios), max(ratios)), _hundredth),
             inside=f"{inside} of {times(len(found), 'minimum', 'minima')}",

@@ -24,19 +24,6 @@ if TYPE_CHECKING:
 
 GOPHER_BUDGET_KEY = "gopher_paper"
 
-IN_PROSE: dict[Approach, str] = {
-    "envelope": "Approach 1 (envelope)",
-    "profiles": "Approach 2 (IsoFLOP profiles)",
-    "parametric": "Approach 3 (parametric loss)",
-    "kaplan": "Kaplan’s law, fitted to this sweep,",
-}
-NAMES: dict[Approach, str] = {
-    "envelope": "1 Envelope",
-    "profiles": "2 Profiles",
-    "parametric": "3 Parametric",
-    "kaplan": "Kaplan’s law, fitted",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ReportInputs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isoflop.report.inputs import NAMES
+from isoflop.approach import NAMES
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

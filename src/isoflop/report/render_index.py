@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isoflop.approach import APPROACHES, NAMES
 from isoflop.estimates import Estimate
 from isoflop.files import write_text
 from isoflop.report.data import escape
-from isoflop.report.inputs import NAMES
 from isoflop.report.numbers import BREAK, NONE, fixed, interval, power, with_intervals
 from isoflop.report.render import environment, to_html
 from isoflop.report.tables import Column, Table
@@ -94,7 +94,7 @@ def _exponents(sweeps: Sequence[IndexedSweep], reference: Reference) -> Table:
         caption="Exponent *a* of *N*~opt~ ∝ *C*^*a*^ by approach, with intervals.",
         columns=(
             Column("Sweep or paper", "left"),
-            *(Column(NAMES[approach]) for approach in NAMES),
+            *(Column(NAMES[approach]) for approach in APPROACHES),
         ),
         rows=rows,
         data_columns=(),
@@ -113,6 +113,6 @@ def _sweep_row(sweep: IndexedSweep) -> list[str]:
         span = f" {BREAK} [*C* of {power(low, 2)} to {power(high, 2)} FLOPs]{{.ci}}"
     cells = [
         with_intervals(fitted[name].a, fixed, (0.8, 0.95)) if name in fitted else "refused"
-        for name in NAMES
+        for name in APPROACHES
     ]
     return [f"**[{escape(sweep.sidecar.title)}]({sweep.name}/report.html)**{span}", *cells]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 import polars as pl
 
-from isoflop.choices import CHOICES, EVERY
-from isoflop.report.inputs import IN_PROSE, NAMES
+from isoflop.approach import APPROACHES, IN_PROSE, NAMES
+from isoflop.choices import CHOICES
 from isoflop.report.numbers import NONE, fixed, interval, listed, percent, times
 from isoflop.report.tables import Column, Table
 
@@ -174,7 +174,7 @@ def _off(value: float, published: float) -> str:
 def approach_spans(every: pl.DataFrame) -> list[Span]:
     """Summarise each approach that gave an estimate."""
     found = []
-    for approach in EVERY:
+    for approach in APPROACHES:
         own = every.filter(pl.col("approach") == approach)
         a = own["a"].drop_nulls()
         if a.is_empty():
@@ -203,7 +203,7 @@ def shifts(fitted: pl.DataFrame) -> list[Shift]:
     specifications that differ in it alone, has none.
     """
     found = []
-    for approach in EVERY:
+    for approach in APPROACHES:
         own = fitted.filter(pl.col("approach") == approach)
         moved = []
         for choice in CHOICES:
@@ -237,7 +237,7 @@ def shift(
 def _counted(fitted: pl.DataFrame, gap: float) -> str:
     """Say what Kaplan's counting moves, where an approach was fitted under both."""
     counting = CHOICES[0]
-    between = (shift(fitted, one, counting, HOFFMANN_COUNTS, KAPLAN_COUNTS) for one in EVERY)
+    between = (shift(fitted, one, counting, HOFFMANN_COUNTS, KAPLAN_COUNTS) for one in APPROACHES)
     return listed([
         f"by {signed(moved.median)} in {_prose(moved.approach)} (the median of "
         f"{times(len(moved.differences), 'pair')}; {percent(moved.median / gap)} of that distance)"
@@ -252,13 +252,13 @@ def _largest(moved: list[Shift]) -> str:
     return "; ".join(
         f"in {_prose(approach)} the choice of {one.choice.name.lower()} "
         f"({one.choice.words(one.before)} → {one.choice.words(one.after)}: {signed(one.median)})"
-        for approach in EVERY
+        for approach in APPROACHES
         if (one := first.get(approach)) is not None
     )
 
 
 def _prose(approach: Approach) -> str:
-    return IN_PROSE[approach].rstrip(",")
+    return IN_PROSE[approach]
 
 
 def _refusals(every: pl.DataFrame) -> list[Refused]:
@@ -266,7 +266,7 @@ def _refusals(every: pl.DataFrame) -> list[Refused]:
     refused = every.filter(pl.col("refused").is_not_null())
     found = []
     for (reason,), rows in refused.group_by("refused", maintain_order=True):
-        approaches = [one for one in EVERY if (rows["approach"] == one).any()]
+        approaches = [one for one in APPROACHES if (rows["approach"] == one).any()]
         common = [listed([NAMES[one] for one in approaches])]
         for choice in CHOICES:
             levels = choice.levels(rows)

@@ -9,7 +9,7 @@ import pytest
 import statsmodels.api as sm
 
 from isoflop.approaches.estimators.account import residual_diagnostics, scaled_condition, trend
-from isoflop.approaches.fit_approach import fit
+from isoflop.approaches.estimators.registry import fit
 from isoflop.config.approaches import ApproachesSettings
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from isoflop.approaches.fit_approach import fit, fit_approach, refitter
+from isoflop.approaches.estimators.registry import fit, refitter
+from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.uncertainty.calibration import calibrate, inner, place
 from isoflop.approaches.uncertainty.coverage import check_coverage
 from isoflop.approaches.uncertainty.simulated_sweeps import Lookalikes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from isoflop.approach import FurtherLaw
+    from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import CountingSettings, DataConstrainedSettings
 
@@ -99,7 +99,7 @@ class DataConstrainedFit:
     solution : where each start ended.
     """
 
-    approach: ClassVar[FurtherLaw] = "data_constrained"
+    approach: ClassVar[Approach] = "data_constrained"
     names: ClassVar[tuple[str, ...]] = ("E", "R_D", "R_N")
 
     observations: Observations

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from isoflop.approach import FurtherLaw
+    from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import CountingSettings, OvertrainingSettings
 
@@ -82,7 +82,7 @@ class OvertrainingFit:
     solution : where each start ended.
     """
 
-    approach: ClassVar[FurtherLaw] = "overtraining"
+    approach: ClassVar[Approach] = "overtraining"
     names: ClassVar[tuple[str, ...]] = ("E", "A", "B", "eta")
 
     observations: Observations

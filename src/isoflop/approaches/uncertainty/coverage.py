@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 import polars as pl
 
-from isoflop.approaches.fit_approach import fit, refitter
+from isoflop.approaches.estimators.registry import fit, refitter
 from isoflop.approaches.uncertainty.calibration import inner, place
 from isoflop.approaches.uncertainty.intervals import intervals
 from isoflop.approaches.uncertainty.quantities import evidence, quantities
