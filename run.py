@@ -140,6 +140,7 @@ def lint(*arguments: str) -> None:
     run(BIN / "mypy")
     run(BIN / "snakefmt", "--check", "Snakefile", "rules")
     run(BIN / "snakemake", "--lint")
+    run(BIN / "isoflop", "write-config", "--check")
     run(BIN / "isoflop", "write-schema", "--check")
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from pydantic import BaseModel, Field
 
+from isoflop.cli import main
 from isoflop.config.config_yaml import Config
 from isoflop.config.reading import Section, parse, read_yaml, settings_from
+from isoflop.config.write import config_text, key_text
 from isoflop.errors import ConfigError
 from isoflop.files import json_text
 
@@ -34,42 +37,73 @@ def test_schema_is_in_step_with_the_model() -> None:
     assert SCHEMA.read_text() == json_text(Config.model_json_schema()), "run: isoflop write-schema"
 
 
-def leaves(model: BaseModel, place: str = "") -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-    for name in type(model).model_fields:
-        value = getattr(model, name)
+def keys(model: type[BaseModel], place: str = "") -> list[tuple[str, str]]:
+    """List every key of config.yaml by dotted name, with its text."""
+    found: list[tuple[str, str]] = []
+    for name, field in model.model_fields.items():
+        value = field.get_default()
         where = f"{place}.{name}".lstrip(".")
+        found.append((where, key_text(field, value)))
         if isinstance(value, BaseModel):
-            found += leaves(value, where)
-        else:
-            found.append((where, value))
+            found += keys(type(value), where)
     return found
 
 
-def test_shipped_config_names_every_key_and_states_the_defaults() -> None:
-    shipped = yaml.safe_load(CONFIG.read_text())
-    defaults = Config().model_dump(mode="json")
-
-    def names(tree: object, place: str = "") -> set[str]:
-        if not isinstance(tree, dict):
-            return {place}
-        return {place} | {n for k, v in tree.items() for n in names(v, f"{place}.{k}")}
-
-    assert names(shipped) == names(defaults)
-    given = Config.model_validate(shipped).model_dump(mode="json")
-    assert given == defaults
+def test_shipped_config_is_what_the_models_generate() -> None:
+    assert CONFIG.read_text() == config_text(), "run: isoflop write-config --defaults"
 
 
-def test_every_key_of_the_shipped_config_has_a_comment() -> None:
-    """A key is explained on its own line or on the lines above it."""
-    bare = []
-    above = ""
-    for number, line in enumerate(CONFIG.read_text().splitlines(), 1):
-        key = re.match(r"^ *(?:- )?([\w.-]+):", line)
-        if key and "#" not in line and not above.startswith("#"):
-            bare.append(f"{number}: {line}")
-        above = line.strip()
-    assert bare == []
+def test_generated_config_reads_back_as_the_models_without_their_help() -> None:
+    """Strict: a float that YAML takes for a string would be coerced otherwise."""
+    text = config_text()
+    assert yaml.safe_load(text) == Config().model_dump(mode="json")
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("value", [0.0, 1e14, 5.76e23, 1e-3, 1e-4, 123456.0, 1e6, 2.5e-300, 0.1])
+def test_floats_of_any_size_are_floats_in_yaml(value: float) -> None:
+    values = Config.model_validate({"report": {"budgets": [value]}})
+    read = yaml.safe_load(config_text(values))["report"]["budgets"]
+    assert read == [value]
+    assert isinstance(read[0], float)
+
+
+def test_every_key_has_one_text_that_says_something_by_itself() -> None:
+    texts = dict(keys(Config))
+    assert [key for key, text in texts.items() if not text] == []
+    assert [key for key, text in texts.items() if re.match(r"(?i)as (above|\w+\.\w+)", text)] == []
+
+
+def test_a_key_is_written_under_its_docstring() -> None:
+    class Probe(Section):
+        """A section of its own."""
+
+        tolerance: float = 1e8
+        """How far; unit: m."""
+
+    class Whole(Section):
+        inner: Probe = Probe()
+
+    field = Whole.model_fields["inner"]
+    assert key_text(field, Probe()) == "A section of its own."
+    assert key_text(Probe.model_fields["tolerance"], 1e8) == "How far; unit: m."
+    assert "\n# How raw logs are read.\ningest:\n" in config_text()
+    assert "\n  # Shared by all approaches.\n  bootstrap:\n    # Refits per" in config_text()
+
+
+def test_write_config_keeps_what_the_file_sets(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("# mine\napproaches: {parametric: {drop_highest: 3}}\n")
+    call = CliRunner().invoke
+    stale = call(main, ["write-config", "--out", str(path), "--check"])
+    assert stale.exit_code == 1
+    assert "isoflop write-config" in stale.output
+    assert path.read_text().startswith("# mine")
+    assert call(main, ["write-config", "--out", str(path)]).exit_code == 0
+    assert read_yaml(path, Config).approaches.parametric.drop_highest == 3
+    assert call(main, ["write-config", "--out", str(path), "--check"]).exit_code == 0
+    assert call(main, ["write-config", "--out", str(path), "--defaults"]).exit_code == 0
+    assert path.read_text() == CONFIG.read_text()
 
 
 def test_misspelt_key_is_met_with_the_nearest_one() -> None:

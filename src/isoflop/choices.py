@@ -95,7 +95,7 @@ def _window(level: Level) -> str:
 
 def _outliers(level: Level) -> str:
     (limit,) = level
-    return f"outliers beyond {limit:g} sd out" if limit is not None else "outliers kept"
+    return f"studentised residuals beyond {limit:g} out" if limit is not None else "outliers kept"
 
 
 def _objective(level: Level) -> str:

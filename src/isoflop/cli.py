@@ -10,6 +10,7 @@ from isoflop.errors import IsoflopError
 
 COMMANDS = {
     "archive-report": "isoflop.archive.command:archive_report_command",
+    "write-config": "isoflop.config.command:write_config_command",
     "write-schema": "isoflop.config.command:write_schema_command",
     "fetch-corpus": "isoflop.train.command:fetch_corpus_command",
     "plan-sweep": "isoflop.train.command:plan_sweep_command",

@@ -11,8 +11,6 @@ from isoflop.config.reading import Section
 from isoflop.counting import FlopsConvention, ParamsConvention
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
 Positive = Annotated[float, Field(gt=0.0)]
 
 
@@ -40,9 +38,9 @@ class BootstrapSettings(Section):
     subsample: float = Field(default=0.8, gt=0.0, lt=1.0)
     """Share of runs that scheme `subsample` keeps."""
     interval: Literal["percentile", "bca", "studentised", "calibrated"] = "calibrated"
-    """How intervals are read off the draws. calibrated: percentiles, at the level that held the
-    truth often enough in simulated sweeps of the same design; where no level does, the report says
-    how often they hold it."""
+    """percentile | bca | studentised | calibrated: percentiles, at the confidence level that
+    covered the true value often enough in simulated sweeps of the same design; where none does, the
+    report says how often they cover it."""
     simulations: int = Field(default=200, ge=50)
     """Simulated sweeps behind calibrated intervals."""
     simulation_draws: int = Field(default=100, ge=40)
@@ -81,7 +79,7 @@ class ProfilesSettings(Section):
     """parabola of L in log N (Hoffmann et al.); log_parabola: of log L; akima: spline of log L
     (Porian et al.)."""
     window: int | None = Field(default=None, ge=3)
-    """Only the so many lowest losses of each budget; by default all."""
+    """Fit only this many of the lowest losses of each budget; null takes all."""
     min_sizes: int = Field(default=5, ge=3)
     """Fewest distinct sizes that a budget must have."""
     min_budgets: int = Field(default=3, ge=2)
@@ -89,9 +87,11 @@ class ProfilesSettings(Section):
     interpolate: bool = False
     """Read each curve at exactly the budget where the run reaches it, instead of its end."""
     outliers: float | None = Field(default=None, gt=0.0)
-    """Leave out runs further than so many sd from the parabola through the others; none if null."""
+    """Leave out runs whose externally studentised residual, about the parabola through the other
+    runs of their budget, exceeds this; null leaves none out."""
     edge: Literal["refuse", "keep"] = "refuse"
-    """refuse: leave a budget out whose minimum lies at or beyond its smallest or largest size."""
+    """refuse: leave a budget out whose minimum lies at or beyond its smallest or largest size;
+    keep: take it all the same."""
     weights: Literal["equal", "variance"] = "equal"
     """How budgets weigh in the line through the minima; variance: 1 / variance of the minimum."""
 
@@ -108,8 +108,8 @@ class ParametricSettings(Section):
     """huber: sum of Huber(huber_delta) on log L (Hoffmann et al.); mse: squares of the same
     residuals; likelihood: Huber with a free scale (Besiroglu et al.)."""
     huber_delta: float | None = Field(default=None, gt=0.0)
-    """Where Huber's loss turns from squares to absolute values; unit: log nat for `huber`, the
-    fitted scale for `likelihood`. Null: 1e-3 for `huber` (Hoffmann et al.), 1.345 for `likelihood`;
+    """Where Huber's loss turns from squares to absolute values; unit: log nat for huber, the fitted
+    scale for likelihood. Null takes 1e-3 for huber (Hoffmann et al.) and 1.345 for likelihood;
     Besiroglu et al. had 1e-3 scales, which is a sum of absolute values."""
     exponents: Literal["free", "tied"] = "free"
     """tied: alpha = beta."""
@@ -118,7 +118,7 @@ class ParametricSettings(Section):
     points: Literal["final", "all"] = "final"
     """final: the last point of each run; all: whole curves."""
     drop_highest: int = Field(default=0, ge=0)
-    """Leave out the points with the so many highest losses (5 for the digitised Hoffmann data)."""
+    """Leave out this many of the highest losses (5 for the digitised Hoffmann data)."""
 
     @property
     def delta(self) -> float:
@@ -136,33 +136,41 @@ class KaplanSettings(Section):
     grid_points: int = Field(default=1500, ge=10)
     """Values of C and D at which the frontier is taken."""
     edge: Literal["trim", "keep"] = "trim"
-    """Whether the frontier counts where the smallest or the largest size wins; as in envelope."""
+    """trim: leave the frontier out where the smallest or the largest size wins; keep: fit all of
+    it."""
     min_sizes: int = Field(default=3, ge=2)
     """Fewest distinct sizes on the frontier that is fitted; below it the fit is refused."""
 
 
 class OvertrainingSettings(Section):
-    """The over-training law L = E + (A M**eta + B M**-eta) C**-eta, M = D/N (Gadre et al. 2024)."""
+    """The over-training law L = E + (A M**eta + B M**-eta) C**-eta, M = D/N (Gadre et al. 2024).
+
+    Fitted only where a published study asks for it.
+    """
 
     residual: Literal["loss", "log_loss"] = "loss"
-    """Whose squares are summed: of the loss (Gadre et al.), or of its logarithm."""
+    """Whose squares are summed: of the loss (Gadre et al.), or of its logarithm (log_loss)."""
 
 
 class DataConstrainedSettings(Section):
-    """The worth of repeated tokens (Muennighoff et al. 2023); the law for fresh tokens is held."""
+    """The worth of repeated tokens (Muennighoff et al. 2023), given the law for fresh tokens.
+
+    Fitted only where a published study asks for it.
+    """
 
     E: float = Field(default=1.8690284, gt=0.0)
-    """Held, or where the fit starts; the defaults of all five are the paper's on C4."""
+    """Irreducible loss of the law for fresh tokens, or where its fit starts [nat/token]; by default
+    all five constants are the paper's on C4."""
     A: float = Field(default=520.8325, gt=0.0)
-    """Held."""
+    """Scale of the term of N in the law for fresh tokens."""
     B: float = Field(default=1487.6731, gt=0.0)
-    """Held."""
+    """Scale of the term of D in the law for fresh tokens."""
     alpha: float = Field(default=0.3526596, gt=0.0)
-    """Held."""
+    """Exponent of N in the law for fresh tokens."""
     beta: float = Field(default=0.3526596, gt=0.0)
-    """Held."""
+    """Exponent of D in the law for fresh tokens."""
     level: Literal["fitted", "held"] = "fitted"
-    """Whether E is fitted too: another corpus or tokenizer has another entropy."""
+    """fitted | held: whether E is fitted too; another corpus or tokenizer has another entropy."""
     max_epochs: float | None = Field(default=None, gt=1.0)
     """Leave out runs with more epochs: the law has repeats worthless at worst, never harmful."""
     huber_delta: float = Field(default=1e-3, gt=0.0)
@@ -170,26 +178,26 @@ class DataConstrainedSettings(Section):
 
 
 class ForecastSettings(Section):
-    """Fit below a cut in compute, predict above it, and compare."""
+    """How well each approach predicts the upper part of a sweep from its lower part."""
 
     min_budgets: int = Field(default=3, ge=2)
-    """Fewest budgets below a cut; every gap between two budgets with so many below it is a cut."""
+    """Fewest budgets below a cut; every gap between two budgets with at least this many below it is
+    a cut."""
     draws: int = Field(default=1000, ge=2)
     """Refits per approach and cut; their seed, scheme and levels are the bootstrap's."""
     starts: Literal["coarse", "hoffmann"] = "coarse"
-    """Starts of approach 3 below a cut, as in parametric; the coarse ones take a tenth of the
-    time."""
+    """Starts of approach 3 below a cut: hoffmann | coarse, which takes a tenth of the time."""
 
 
 class EnvelopeGrid(Section):
     """Choices of Approach 1."""
 
     frontier: tuple[Literal["grid", "hull"], ...] = ("grid", "hull")
-    """As envelope.frontier."""
+    """grid | hull; docs/approaches.md says why these."""
     edge: tuple[Literal["trim", "keep"], ...] = ("trim", "keep")
-    """As envelope.edge."""
+    """trim | keep."""
     min_schedule_fraction: tuple[Share, ...] = (0.0, 0.8)
-    """As envelope.min_schedule_fraction; 0.8 keeps late points only."""
+    """0 takes the whole curve; 0.8 only points near the end of their schedule."""
 
 
 class ProfilesGrid(Section):
@@ -200,24 +208,24 @@ class ProfilesGrid(Section):
         "log_parabola",
         "akima",
     )
-    """As profiles.curve."""
+    """parabola | log_parabola | akima."""
     window: tuple[Annotated[int, Field(ge=3)] | None, ...] = (None, 5)
-    """As profiles.window."""
+    """How many of the lowest losses of each budget; null takes all."""
     outliers: tuple[Positive | None, ...] = ()
-    """As profiles.outliers."""
+    """Limits of the externally studentised residual; null is none."""
     weights: tuple[Literal["equal", "variance"], ...] = ("equal", "variance")
-    """As profiles.weights."""
+    """equal | variance."""
 
 
 class ParametricGrid(Section):
-    """Choices of Approach 3; its starts are coarse here."""
+    """Choices of Approach 3, from coarse starts."""
 
     objective: tuple[Literal["huber", "mse", "likelihood"], ...] = ("huber", "mse", "likelihood")
-    """As parametric.objective."""
+    """huber | mse | likelihood."""
     huber_delta: tuple[Positive, ...] = (1e-3, 1e-2)
-    """As parametric.huber_delta, for `huber` alone; the others take their own."""
+    """Huber's delta [log nat] for huber; the other objectives take their own."""
     drop_highest: tuple[Annotated[int, Field(ge=0)], ...] = (0, 5)
-    """As parametric.drop_highest."""
+    """How many of the highest losses are left out."""
 
 
 class KaplanGrid(Section):
@@ -226,21 +234,23 @@ class KaplanGrid(Section):
     counting: tuple[CountingSettings, ...] = (
         CountingSettings(params="nonembedding", flops="kaplan"),
     )
-    """As kaplan.counting; under any other it is the envelope of that counting."""
+    """Under any other counting it is the envelope of that counting, so one is enough."""
     edge: tuple[Literal["trim", "keep"], ...] = ("trim", "keep")
-    """As kaplan.edge."""
+    """trim | keep."""
 
 
 class SpecificationsSettings(Section):
-    """The specification curve: every approach refitted under each combination of choices.
+    """The specification curve: each approach refitted under every combination of the choices below.
 
-    An empty list leaves a choice as it is set above. The settings above are always among them.
+    The other settings are those above. An empty list leaves a choice as it is set above; what is
+    set above is always among them.
     """
 
     draws: int = Field(default=200, ge=0)
-    """Refits per specification; otherwise as `bootstrap` says, with percentile intervals."""
+    """Refits per specification; seed and scheme are the bootstrap's, intervals are percentiles."""
     loss: tuple[Literal["eval", "train"], ...] = ("eval", "train")
-    """Whose loss is fitted, for all approaches; one that the sweep lacks is refused."""
+    """Whose loss is fitted, for all approaches; one that the sweep lacks is refused, with
+    the reason."""
     counting: tuple[CountingSettings, ...] = (
         CountingSettings(params="total", flops="6nd"),
         CountingSettings(params="total", flops="hoffmann"),
@@ -248,15 +258,13 @@ class SpecificationsSettings(Section):
         CountingSettings(params="nonembedding", flops="kaplan"),
         CountingSettings(params="nonembedding", flops="6nd"),
     )
-    """How N and C are counted by envelope, profiles and parametric."""
+    """How N and C are counted by envelope, profiles and parametric. By default as Hoffmann et al.
+    do in C = 6ND and in their Appendix F, Porian et al. with the attention scores, and Kaplan et
+    al.; the last is mixed, Kaplan's N against all of C."""
     envelope: EnvelopeGrid = EnvelopeGrid()
-    """Choices of Approach 1."""
     profiles: ProfilesGrid = ProfilesGrid()
-    """Choices of Approach 2."""
     parametric: ParametricGrid = ParametricGrid()
-    """Choices of Approach 3; its starts are coarse here."""
     kaplan: KaplanGrid = KaplanGrid()
-    """Choices of Kaplan's fit."""
 
 
 class ApproachesSettings(Section):
@@ -267,18 +275,10 @@ class ApproachesSettings(Section):
     bootstrap: BootstrapSettings = BootstrapSettings()
     """Shared by all approaches."""
     envelope: EnvelopeSettings = EnvelopeSettings()
-    """Approach 1."""
     profiles: ProfilesSettings = ProfilesSettings()
-    """Approach 2."""
     parametric: ParametricSettings = ParametricSettings()
-    """Approach 3."""
     kaplan: KaplanSettings = KaplanSettings()
-    """The laws of 2020."""
     overtraining: OvertrainingSettings = OvertrainingSettings()
-    """The over-training law; fitted where it is asked for."""
     data_constrained: DataConstrainedSettings = DataConstrainedSettings()
-    """The data-constrained law; fitted where it is asked for."""
     forecast: ForecastSettings = ForecastSettings()
-    """How well each approach foretells the upper part of a sweep from its lower part."""
     specifications: SpecificationsSettings = SpecificationsSettings()
-    """The specification curve."""

@@ -28,3 +28,26 @@ def write_schema_command(out: Path, check: bool) -> None:  # noqa: FBT001  click
         write_text(out, text)
     elif not out.exists() or out.read_text(encoding="utf-8") != text:
         raise click.ClickException(f"{out} is out of date; run: isoflop write-schema")
+
+
+@click.command("write-config")
+@click.option("--out", type=PATH, default=Path("config.yaml"), show_default=True)
+@click.option("--defaults", is_flag=True, help="Write the defaults, not what the file sets.")
+@click.option("--check", is_flag=True, help="Only say whether the file is up to date.")
+def write_config_command(out: Path, defaults: bool, check: bool) -> None:  # noqa: FBT001  flags
+    """Write config.yaml anew: every key under its comment, with the values that the file sets.
+
+    Comments that a reader added are not kept.
+    """
+    from isoflop.config.config_yaml import Config
+    from isoflop.config.reading import read_yaml
+    from isoflop.config.write import config_text
+    from isoflop.files import write_text
+
+    values = Config() if defaults or not out.exists() else read_yaml(out, Config)
+    text = config_text(values)
+    if not check:
+        write_text(out, text)
+    elif not out.exists() or out.read_text(encoding="utf-8") != text:
+        hint = " --defaults" if defaults else ""
+        raise click.ClickException(f"{out} is out of date; run: isoflop write-config{hint}")

@@ -17,18 +17,10 @@ class Config(Section):
     """config.yaml, whole."""
 
     train: TrainSettings = TrainSettings()
-    """Sweeps that the project trains itself."""
     ingest: IngestSettings = IngestSettings()
-    """How raw logs are read."""
     losses: LossesSettings = LossesSettings()
-    """Which losses are fitted, and how they are smoothed."""
     approaches: ApproachesSettings = ApproachesSettings()
-    """How the approaches are fitted."""
     figures: FiguresSettings = FiguresSettings()
-    """How figures are drawn."""
     report: ReportSettings = ReportSettings()
-    """What the report answers."""
     archive: ArchiveSettings = ArchiveSettings()
-    """What goes into the file archived with a paper."""
     published: PublishedSettings = PublishedSettings()
-    """Where the data of published studies come from."""

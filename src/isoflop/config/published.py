@@ -6,7 +6,7 @@ from isoflop.config.reading import Section
 
 
 class PublishedSettings(Section):
-    """Where the data of published studies come from."""
+    """Where the data of published studies come from (`snakemake published`)."""
 
     mirror: str | None = None
     """Folder that holds the files of data/reference/published.yaml, itself or below datasets/; null

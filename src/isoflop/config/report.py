@@ -9,8 +9,7 @@ class ReportSettings(Section):
     """What the report answers."""
 
     budgets: tuple[float, ...] = (1e14, 1e18, 5.76e23)
-    """Compute budgets C that the report allocates; 5.76e+23, Gopher's, is always added. Write
-    1.0e+14 in YAML, not 1e14; unit: FLOP."""
+    """Compute budgets C that the report allocates [FLOP]; 5.76e+23, Gopher's, is always added."""
     levels: tuple[float, ...] = (0.8, 0.95)
     """Intervals shown, among those of approaches.bootstrap.levels."""
     run_table: bool = True

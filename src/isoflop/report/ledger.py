@@ -75,8 +75,8 @@ def _entries(inputs: ReportInputs) -> list[Entry]:
 
 
 EXTRAPOLATION = (
-    "The power laws are taken to hold unchanged beyond the data. Intervals say how far resampled "
-    "runs move the fit; they hold nothing of a law that bends."
+    "The power laws are assumed to continue unchanged beyond the data. Intervals say how far "
+    "resampled runs move the fit; they make no allowance for a law that bends."
 )
 
 
@@ -173,7 +173,12 @@ def _edges(fitted: dict[Any, Any]) -> str:
         else "minima at the edge of the sizes are kept"
     )
     outliers = settings.get("outliers")
-    rule = f"points beyond {outliers} robust sd are left out" if outliers else "no outlier rule"
+    rule = (
+        f"runs with an externally studentised residual beyond {outliers}, about the parabola "
+        "through the other runs of their budget, are left out"
+        if outliers
+        else "no outlier rule"
+    )
     return f"{edge}; {rule}"
 
 
