@@ -122,7 +122,7 @@ def fit_arrays(runs: int, steps: int, dtype: str) -> str:
     """Fit approach 1 to all points; the columns that it does not read take no memory."""
     from isoflop.approaches.fit_approach import fit_approach
     from isoflop.config.approaches import ApproachesSettings, BootstrapSettings
-    from isoflop.estimates import provenance
+    from isoflop.estimates.estimate import provenance
 
     observations = arrays(runs, steps, dtype)
     bootstrap = BootstrapSettings(draws=DRAWS["arrays"], interval="percentile")

@@ -15,24 +15,26 @@ import numpy as np
 import polars as pl
 
 from isoflop.config.figures import FiguresSettings
-from isoflop.estimates import (
+from isoflop.estimates.estimate import (
     Counting,
-    Cut,
     Estimate,
-    Forecast,
-    Forecasts,
-    NoForecasts,
     Optimum,
-    Prediction,
     Provenance,
     Quantity,
     Refusal,
-    RunNoise,
-    Score,
     read_draws,
     read_estimates,
-    read_forecasts,
     write_estimate,
+)
+from isoflop.estimates.forecasts import (
+    Cut,
+    Forecast,
+    Forecasts,
+    NoForecasts,
+    Prediction,
+    RunNoise,
+    Score,
+    read_forecasts,
     write_forecasts,
 )
 from isoflop.figures.inputs import FigureInputs

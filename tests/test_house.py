@@ -13,7 +13,7 @@ from isoflop.sources import sources
 
 PACKAGE = Path("src/isoflop")
 ROOMS = ("train", "ingest", "losses", "approaches", "figures", "report", "archive", "published")
-CORRIDOR = ("config",)
+CORRIDOR = ("config", "estimates")
 """Shared modules that are folders."""
 TREE = sorted(PACKAGE.rglob("*.py"))
 

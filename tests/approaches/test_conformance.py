@@ -21,7 +21,7 @@ from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
-from isoflop.estimates import Estimate, Provenance, Refusal, read_estimate
+from isoflop.estimates.estimate import Estimate, Provenance, Refusal, read_estimate
 from isoflop.reference import read_published_laws
 from isoflop.tables import Losses, write_table
 from tests.conftest import ROOT

@@ -16,7 +16,7 @@ from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.config_yaml import Config
 from isoflop.config.reading import read_yaml
-from isoflop.estimates import Estimate, Provenance
+from isoflop.estimates.estimate import Estimate, Provenance
 from tests.approaches.conftest import BUDGETS, LAW, as_table
 from tests.conftest import ROOT
 

@@ -16,7 +16,8 @@ from isoflop.approaches.score_forecasts import score_forecasts
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
-from isoflop.estimates import Forecasts, NoForecasts, Provenance, read_forecasts
+from isoflop.estimates.estimate import Provenance
+from isoflop.estimates.forecasts import Forecasts, NoForecasts, read_forecasts
 from isoflop.files import json_text
 from isoflop.laws import KaplanLaw
 from isoflop.tables import Losses, write_table
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.approaches.observations import Observations
-    from isoflop.estimates import Score
+    from isoflop.estimates.forecasts import Score
 
 PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
 NOISE = 0.004

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.estimates import Quantity
+from isoflop.estimates.estimate import Quantity
 from isoflop.published.forest import draw, groups
 from isoflop.published.render import like, number, render_published
 from isoflop.published.results import Verdict

@@ -8,7 +8,7 @@ import pytest
 
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.config.ingest import IngestSettings
-from isoflop.estimates import Provenance, write_estimate
+from isoflop.estimates.estimate import Provenance, write_estimate
 from isoflop.ingest.sweep import ingest_sweep
 from isoflop.losses.build import build_losses
 from isoflop.published.catalogue import fits_of, read_catalogue

@@ -11,7 +11,7 @@ import pytest
 
 from isoflop.counting import PF_DAY
 from isoflop.errors import ConfigError
-from isoflop.estimates import (
+from isoflop.estimates.estimate import (
     Counting,
     Estimate,
     Optimum,

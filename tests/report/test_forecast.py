@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.estimates import Forecasts
+from isoflop.estimates.forecasts import Forecasts
 from isoflop.report.forecast import forecast_facts
 from isoflop.report.numbers import fixed
 from tests import example_sweep

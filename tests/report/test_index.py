@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.config.sidecar import SweepFile
-from isoflop.estimates import read_estimates
+from isoflop.estimates.estimate import read_estimates
 from isoflop.reference import read_reference
 from isoflop.report.numbers import fixed
 from isoflop.report.render_index import IndexedSweep, render_index

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.approach import APPROACHES, NAMES
-from isoflop.estimates import read_estimates
+from isoflop.estimates.estimate import read_estimates
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.report.diagnostics import number
 from isoflop.report.numbers import count, fixed, interval, ratio

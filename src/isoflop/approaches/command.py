@@ -39,7 +39,7 @@ def fit_approach_command(
     from isoflop.approaches.fit_approach import fit_approach
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.config.reading import settings_from
-    from isoflop.estimates import provenance, write_estimate
+    from isoflop.estimates.estimate import provenance, write_estimate
     from isoflop.files import replacing
     from isoflop.reference import read_published_laws
     from isoflop.tables import Losses, read_table
@@ -73,7 +73,8 @@ def score_forecasts_command(
     from isoflop.approaches.score_forecasts import score_forecasts
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.config.reading import settings_from
-    from isoflop.estimates import provenance, write_forecasts
+    from isoflop.estimates.estimate import provenance
+    from isoflop.estimates.forecasts import write_forecasts
     from isoflop.tables import Losses, read_table
 
     outcome = score_forecasts(

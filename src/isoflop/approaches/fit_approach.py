@@ -16,7 +16,7 @@ from isoflop.approaches.uncertainty.quantities import evidence, quantities
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulated_sweeps import Lookalikes
 from isoflop.errors import MissingFactError, UnderdeterminedError
-from isoflop.estimates import GOPHER_BUDGET, Counting, Estimate, Optimum, Quantity, Refusal
+from isoflop.estimates.estimate import GOPHER_BUDGET, Counting, Estimate, Optimum, Quantity, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit, Refits
     from isoflop.config.approaches import ApproachesSettings
-    from isoflop.estimates import Provenance
+    from isoflop.estimates.estimate import Provenance
     from isoflop.laws import ChinchillaLaw
 
     Floats = NDArray[np.float64]

@@ -25,8 +25,8 @@ from isoflop.approaches.forecasts.scores import prediction_intervals, summarise
 from isoflop.approaches.observations import observe
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.errors import MissingFactError, UnderdeterminedError
-from isoflop.estimates import (
-    Counting,
+from isoflop.estimates.estimate import Counting
+from isoflop.estimates.forecasts import (
     Cut,
     Forecast,
     Forecasts,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit
     from isoflop.config.approaches import ApproachesSettings
-    from isoflop.estimates import Provenance
+    from isoflop.estimates.estimate import Provenance
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]

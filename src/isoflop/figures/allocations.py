@@ -8,7 +8,7 @@ from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.figures import style
 
 if TYPE_CHECKING:
-    from isoflop.estimates import Optimum
+    from isoflop.estimates.estimate import Optimum
     from isoflop.figures.inputs import FigureInputs
 
 Item = tuple[str, str, str, float, tuple[float, float] | None]

@@ -31,7 +31,8 @@ def plot_figures_command(
     """Draw every figure of one sweep."""
     from isoflop.config.figures import FiguresSettings
     from isoflop.config.reading import settings_from
-    from isoflop.estimates import read_draws, read_estimates, read_forecasts
+    from isoflop.estimates.estimate import read_draws, read_estimates
+    from isoflop.estimates.forecasts import read_forecasts
     from isoflop.figures.inputs import FigureInputs
     from isoflop.figures.plot_figures import plot_figures
     from isoflop.reference import read_reference

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
-from isoflop.estimates import NoForecasts
+from isoflop.estimates.forecasts import NoForecasts
 from isoflop.figures import style
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
-    from isoflop.estimates import Cut, Forecast, Prediction, Score
+    from isoflop.estimates.forecasts import Cut, Forecast, Prediction, Score
     from isoflop.figures.inputs import FigureInputs
 
     Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ from isoflop.figures.inputs import data_range, params_law, quantiles, tokens_law
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from isoflop.estimates import Estimate
+    from isoflop.estimates.estimate import Estimate
     from isoflop.figures.inputs import Axis, FigureInputs
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from isoflop.estimates import Estimate
+from isoflop.estimates.estimate import Estimate
 from isoflop.laws import ChinchillaLaw, PowerLaw
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.config.figures import FiguresSettings
-    from isoflop.estimates import Forecasts, NoForecasts, Refusal
+    from isoflop.estimates.estimate import Refusal
+    from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.reference import Reference
 
     Floats = NDArray[np.float64]

@@ -22,7 +22,7 @@ from isoflop.config.losses import LossesSettings
 from isoflop.config.reading import Section, read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import ConfigError
-from isoflop.estimates import GOPHER_BUDGET
+from isoflop.estimates.estimate import GOPHER_BUDGET
 from isoflop.reference import Citation
 
 if TYPE_CHECKING:

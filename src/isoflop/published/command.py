@@ -58,7 +58,7 @@ def render_published_command(
     results: Path,
 ) -> None:
     """Set published numbers beside reproduced ones."""
-    from isoflop.estimates import read_estimates
+    from isoflop.estimates.estimate import read_estimates
     from isoflop.files import write_json
     from isoflop.published.catalogue import read_catalogue
     from isoflop.published.computed import Sources

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 from markupsafe import Markup, escape
 
 from isoflop.approach import NAMES
-from isoflop.estimates import Estimate
+from isoflop.estimates.estimate import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from isoflop.approach import Approach
-    from isoflop.estimates import Quantity, Refusal
+    from isoflop.estimates.estimate import Quantity, Refusal
     from isoflop.published.results import Verdict
     from isoflop.reference import Reference
 

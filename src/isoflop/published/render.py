@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.approach import Approach
-    from isoflop.estimates import Estimate, Refusal
+    from isoflop.estimates.estimate import Estimate, Refusal
     from isoflop.published.catalogue import Catalogue, PublishedResult
     from isoflop.published.results import Verdict
     from isoflop.reference import Reference

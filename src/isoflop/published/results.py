@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoflop.counting import PF_DAY
 from isoflop.errors import ConfigError
-from isoflop.estimates import Estimate, read_estimate
+from isoflop.estimates.estimate import Estimate, read_estimate
 from isoflop.published.catalogue import PREFIX
 from isoflop.published.computed import compute
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from isoflop.estimates import Quantity, Refusal
+    from isoflop.estimates.estimate import Quantity, Refusal
     from isoflop.published.catalogue import Catalogue, Fitted, PublishedResult, Study
     from isoflop.published.computed import Sources
 

@@ -26,7 +26,7 @@ from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
     from isoflop.approach import Approach
-    from isoflop.estimates import Estimate, Quantity
+    from isoflop.estimates.estimate import Estimate, Quantity
     from isoflop.reference import Reference
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value

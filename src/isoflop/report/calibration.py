@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoflop.approach import Approach
-    from isoflop.estimates import Estimate, Quantity
+    from isoflop.estimates.estimate import Estimate, Quantity
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 

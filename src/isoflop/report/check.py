@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import NAMES
-from isoflop.estimates import RunNoise
+from isoflop.estimates.forecasts import RunNoise
 from isoflop.laws import PowerLaw
 from isoflop.report.inputs import loss_draws, loss_law, params_law, tokens_law
 from isoflop.report.numbers import NONE, count, fixed, interval, power, ratio

@@ -78,7 +78,7 @@ def render_index_command(
     """Write the page that puts every sweep beside the papers."""
     from isoflop.config.reading import read_yaml
     from isoflop.config.sidecar import SweepFile
-    from isoflop.estimates import read_estimates
+    from isoflop.estimates.estimate import read_estimates
     from isoflop.reference import read_reference
     from isoflop.report.render_index import IndexedSweep, render_index
 

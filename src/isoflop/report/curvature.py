@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from isoflop.approach import IN_PROSE, NAMES
-from isoflop.estimates import Quantity
+from isoflop.estimates.estimate import Quantity
 from isoflop.report.data import words
 from isoflop.report.numbers import fixed, interval, of_level, percent, power
 from isoflop.report.tables import Column, Table

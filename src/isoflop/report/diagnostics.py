@@ -12,7 +12,7 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from isoflop.estimates import Estimate
+    from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 

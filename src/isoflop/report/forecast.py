@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE, NAMES
-from isoflop.estimates import NoForecasts
+from isoflop.estimates.forecasts import NoForecasts
 from isoflop.report.numbers import BREAK, fixed, interval, listed, percent, power, times
 from isoflop.report.tables import Column, Table
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from isoflop.approach import Approach
-    from isoflop.estimates import Cut, Forecast, Forecasts, Score
+    from isoflop.estimates.forecasts import Cut, Forecast, Forecasts, Score
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 

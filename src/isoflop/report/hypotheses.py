@@ -8,7 +8,7 @@ from isoflop.report.numbers import fixed, listed, percent, probability, signific
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
-    from isoflop.estimates import Estimate
+    from isoflop.estimates.estimate import Estimate
     from isoflop.report.tables import Value
 
 LAWS = {

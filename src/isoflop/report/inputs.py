@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from isoflop.estimates import Estimate
+from isoflop.estimates.estimate import Estimate
 from isoflop.laws import ChinchillaLaw, PowerLaw
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from isoflop.config.losses import LossesSettings
     from isoflop.config.report import ReportSettings
     from isoflop.config.sidecar import SweepFile
-    from isoflop.estimates import Forecasts, NoForecasts, Optimum, Refusal
+    from isoflop.estimates.estimate import Optimum, Refusal
+    from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.reference import Reference
 
 GOPHER_BUDGET_KEY = "gopher_paper"

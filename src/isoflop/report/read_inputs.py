@@ -10,7 +10,8 @@ from isoflop.config.losses import LossesSettings
 from isoflop.config.reading import read_yaml, settings_from
 from isoflop.config.report import ReportSettings
 from isoflop.config.sidecar import SweepFile
-from isoflop.estimates import read_draws, read_estimates, read_forecasts
+from isoflop.estimates.estimate import read_draws, read_estimates
+from isoflop.estimates.forecasts import read_forecasts
 from isoflop.files import digest
 from isoflop.reference import REFERENCE_FILES, read_reference
 from isoflop.report.inputs import ReportInputs

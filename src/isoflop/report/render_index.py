@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isoflop.approach import APPROACHES, NAMES
-from isoflop.estimates import Estimate
+from isoflop.estimates.estimate import Estimate
 from isoflop.files import write_text
 from isoflop.report.data import escape
 from isoflop.report.numbers import BREAK, NONE, fixed, interval, power, with_intervals
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.config.sidecar import SweepFile
-    from isoflop.estimates import Refusal
+    from isoflop.estimates.estimate import Refusal
     from isoflop.reference import Reference
     from isoflop.report.tables import Value
 

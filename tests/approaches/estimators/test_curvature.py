@@ -20,7 +20,7 @@ from isoflop.config.approaches import (
     EnvelopeSettings,
     ProfilesSettings,
 )
-from isoflop.estimates import Estimate, Provenance
+from isoflop.estimates.estimate import Estimate, Provenance
 from tests.approaches.conftest import LAW
 
 if TYPE_CHECKING:

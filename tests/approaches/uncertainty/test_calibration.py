@@ -15,7 +15,7 @@ from isoflop.approaches.uncertainty.coverage import check_coverage
 from isoflop.approaches.uncertainty.simulated_sweeps import Lookalikes
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import UnderdeterminedError
-from isoflop.estimates import Estimate, Provenance, Refusal
+from isoflop.estimates.estimate import Estimate, Provenance, Refusal
 
 if TYPE_CHECKING:
     import polars as pl

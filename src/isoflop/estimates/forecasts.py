@@ -1,4 +1,4 @@
-"""What a fit says of itself: the JSON of data/estimates/{sweep}/{approach}.json, and forecast.json.
+"""How well fits to the lower part of a sweep predict its upper part: forecast.json.
 
 Written by the approaches room, read by figures, report and archive.
 """
@@ -6,136 +6,20 @@ Written by the approaches room, read by figures, report and archive.
 from __future__ import annotations
 
 import json
-import subprocess
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
-
-from isoflop import __version__
-from isoflop.approach import APPROACHES, Approach
+from isoflop.approach import Approach
 from isoflop.config.reading import Section, parse
-from isoflop.counting import FlopsConvention, ParamsConvention
-from isoflop.files import digest, write_json
+from isoflop.estimates.estimate import Counting, Provenance
+from isoflop.files import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from pathlib import Path
 
     import numpy as np
-    import polars as pl
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-GOPHER_BUDGET: Final = 5.76e23
-"""Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
-
-TOLERATED: Final = 0.03
-"""Coverage this far from its level still counts as honest."""
-
-
-class Quantity(Section):
-    """An estimate with its intervals."""
-
-    value: float
-    """Point estimate from all runs."""
-    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """Level, such as "0.8" or "0.95", to lower and upper end."""
-    held: dict[str, float] = Field(default_factory=dict)
-    """Level to the share of simulated sweeps like this one in which an interval so derived held the
-    truth; empty where that was not checked."""
-
-    def falls_short(self, level: float) -> bool:
-        """Tell whether an interval held the truth clearly less often than its level says."""
-        share = self.held.get(str(level))
-        return share is not None and share < level - TOLERATED
-
-
-class Optimum(Section):
-    """The compute-optimal allocation at one budget."""
-
-    flops: float
-    """Budget C [FLOP]."""
-    params: Quantity
-    """N_opt, by the estimate's convention."""
-    tokens: Quantity
-    """D_opt."""
-    tokens_per_param: Quantity
-    """D_opt / N_opt."""
-    loss: Quantity | None
-    """Predicted loss [nat/token]; None where the approach predicts none."""
-    decades_beyond_data: float
-    """log10 of C over the largest fitted C; negative inside the data."""
-
-
-class Counting(Section):
-    """The conventions an estimate was made under."""
-
-    params: ParamsConvention
-    flops: FlopsConvention
-
-
-class Provenance(Section):
-    """What an estimate was made from."""
-
-    inputs: dict[str, str]
-    """Input path, relative to the project, to sha256."""
-    version: str
-    """Version of isoflop."""
-    git_revision: str | None
-    """Commit of the project, with "+" when its sources had changes; None outside git."""
-
-
-class Estimate(Section):
-    """One approach fitted to one sweep."""
-
-    approach: Approach
-    sweep: str
-    settings: dict[str, Any]
-    """The settings used, whole."""
-    counting: Counting
-    n_runs: int
-    """Runs that entered the fit."""
-    n_points: int
-    """Points that entered the fit."""
-    budgets: list[float]
-    """IsoFLOP budgets found in the fitted runs [FLOP]."""
-    flops_range: tuple[float, float]
-    """Smallest and largest fitted C [FLOP]."""
-    a: Quantity
-    """Exponent of N_opt in C."""
-    b: Quantity
-    """Exponent of D_opt in C."""
-    parameters: dict[str, Quantity]
-    """The law's parameters, by the field's names."""
-    optima: list[Optimum]
-    diagnostics: dict[str, Any]
-    cautions: list[str]
-    """What a reader must know before using the numbers, in whole sentences."""
-    provenance: Provenance
-
-    def __str__(self) -> str:
-        """Say the headline in one line."""
-        ends = "".join(
-            f", {float(level):.0%} {low:.3f} to {high:.3f}"
-            for level, (low, high) in self.a.intervals.items()
-        )
-        return f"a = {self.a.value:.4f}{ends}; {self.n_runs} runs, {self.n_points} points"
-
-
-class Refusal(Section):
-    """Why an approach was not fitted to a sweep: it stands where the estimate would."""
-
-    approach: Approach
-    sweep: str
-    settings: dict[str, Any]
-    refused: str
-    """What is missing and what to add, in whole sentences."""
-    provenance: Provenance
-
-    def __str__(self) -> str:
-        """Say why there is no estimate."""
-        return f"refused: {self.refused}"
 
 
 class Prediction(Section):
@@ -316,64 +200,3 @@ def read_forecasts(path: Path) -> Forecasts | NoForecasts:
 def write_forecasts(forecasts: Forecasts | NoForecasts, path: Path) -> None:
     """Write the forecasts of one sweep, or the reason why there are none."""
     write_json(path, forecasts.model_dump(mode="json"))
-
-
-def read_estimate(path: Path) -> Estimate | Refusal:
-    """Read one estimate, or the reason why there is none."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if "refused" in content:
-        return parse(content, Refusal, source=str(path))
-    return parse(content, Estimate, source=str(path))
-
-
-def read_estimates(folder: Path) -> dict[Approach, Estimate | Refusal]:
-    """Read every approach's estimate of one sweep, in the order of the approaches."""
-    return {
-        approach: read_estimate(folder / f"{approach}.json")
-        for approach in APPROACHES
-        if (folder / f"{approach}.json").exists()
-    }
-
-
-def read_draws(folder: Path) -> dict[Approach, pl.DataFrame]:
-    """Read every approach's draws of one sweep; an approach that was refused has no rows."""
-    import polars as pl
-
-    return {
-        approach: pl.read_parquet(folder / f"{approach}.draws.parquet")
-        for approach in APPROACHES
-        if (folder / f"{approach}.draws.parquet").exists()
-    }
-
-
-def write_estimate(estimate: Estimate | Refusal, path: Path) -> None:
-    """Write one estimate, or the reason why there is none."""
-    write_json(path, estimate.model_dump(mode="json"))
-
-
-def provenance(inputs: Iterable[Path]) -> Provenance:
-    """Say what an estimate is being made from: input digests, version, revision."""
-    return Provenance(
-        inputs={path.as_posix(): digest(path) for path in inputs},
-        version=__version__,
-        git_revision=_git_revision(),
-    )
-
-
-def _git_revision() -> str | None:
-    """Give the project's commit, with "+" where its sources differ from it; None outside git."""
-    here = Path(__file__).parent
-    try:
-        revision = _git(here, "rev-parse", "HEAD")
-        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ".")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return revision + ("+" if changed else "")
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", *arguments]
-    done = subprocess.run(  # noqa: S603  fixed words, no shell
-        command, cwd=folder, check=True, capture_output=True, text=True, timeout=30
-    )
-    return done.stdout.strip()
