@@ -93,8 +93,11 @@ class Runs(dy.Schema):
     trainer = _text("format of the log it came from")
     paths = _text("files it was read from, below the sweep's folder, joined by ', '")
     role = _word(ROLES, "fit: an observation; tuning: a trial run; check: never fitted")
-    params_total = _number("N with embedding and head", "parameter", positive=True)
-    params_total_source = _word(SOURCES, "where params_total comes from")
+    params_total = _number(
+        "N with embedding and head; known of every run that is not excluded",
+        "parameter", nullable=True, positive=True,
+    )  # fmt: skip
+    params_total_source = _word(SOURCES, "where params_total comes from", nullable=True)
     params_nonembedding = _number("N without embedding and head", "parameter", nullable=True)
     params_nonembedding_source = _word(SOURCES, "where it comes from", nullable=True)
     params_with_head = _number("N with head, without input embedding", "parameter", nullable=True)
@@ -111,8 +114,11 @@ class Runs(dy.Schema):
     seq_len = _count("context length", "token", nullable=True)
     tokens_per_step = _number("tokens in one optimiser step", "token", nullable=True)
     tokens_per_step_source = _word(SOURCES, "where it comes from", nullable=True)
-    tokens = _number("D reached by the run", "token", positive=True)
-    tokens_source = _word(SOURCES, "where it comes from")
+    tokens = _number(
+        "D reached by the run; known of every run that is not excluded",
+        "token", nullable=True, positive=True,
+    )  # fmt: skip
+    tokens_source = _word(SOURCES, "where it comes from", nullable=True)
     unique_tokens = _number("distinct training tokens available", "token", nullable=True)
     budget = _number("compute budget the run was planned for", "FLOP", nullable=True)
     lr_peak = _number("peak learning rate", "1", nullable=True)
@@ -124,8 +130,8 @@ class Runs(dy.Schema):
     dataset = _text("training data", nullable=True)
     tokenizer = _text("tokenizer", nullable=True)
     seed = _count("seed", "", nullable=True)
-    status = _word(STATUSES, "how it ended")
-    excluded = _flag("left out by sweep.yaml or by a rule of ingest")
+    status = _word(STATUSES, "how it ended; null where its schedule is unknown", nullable=True)
+    excluded = _flag("left out by sweep.yaml, by a rule of ingest or for want of a fact")
     reason = _text("why it is excluded", nullable=True)
     notes = _text("doubts and gaps: implausible values, holes, what is null and why", nullable=True)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from isoflop.cli import main
 from isoflop.config.ingest import IngestSettings
 from isoflop.counting import Architecture, flops_per_token
-from isoflop.errors import ConfigError, IsoflopError, MissingFactError
+from isoflop.errors import IsoflopError, MissingFactError
 from isoflop.ingest.sweep import EmptySweepError, Ingested, UnreadableError, ingest_sweep
 from tests.ingest.samples import (
     PARAMS,
@@ -204,13 +204,22 @@ def test_unreadable_can_stop(tmp_path: Path) -> None:
         ingest_sweep(folder, IngestSettings(on_unreadable="stop"))
 
 
-def test_same_name_in_two_files_is_refused(tmp_path: Path) -> None:
+def test_same_name_in_two_files_leaves_that_run_out(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
         "a.jsonl": jsonl(run_lines("a", steps=40)),
         "b.jsonl": jsonl(run_lines("a", steps=50)),
+        "c.jsonl": jsonl(run_lines("c", steps=50)),
     }
-    with pytest.raises(ConfigError, match=r"2 files call their run 'a': a\.jsonl, b\.jsonl"):
-        ingest(tmp_path / "s", files)
+    tables = ingest(tmp_path / "s", files)
+    run = row(tables.runs, "run", "a")
+    assert run["excluded"]
+    assert run["reason"] == (
+        "2 files call their run 'a': a.jsonl, b.jsonl. If they are parts of one run, say so in "
+        'sweep.yaml: runs: [{match: "a.jsonl", run: "a"}, ...]; if not, give each its own \'run:\''
+    )
+    assert tables.curves["run"].unique().to_list() == ["c"]
+    with pytest.raises(MissingFactError, match=r"2 files call their run 'a': a\.jsonl, b\.jsonl"):
+        ingest_sweep(tmp_path / "s", IngestSettings(on_missing="stop"))
 
 
 def test_parts_of_one_run_are_joined_when_sweep_yaml_says_so(tmp_path: Path) -> None:
@@ -433,7 +442,11 @@ def test_sweep_without_sidecar(tmp_path: Path) -> None:
 def test_missing_facts_are_all_named_at_once_with_the_line_to_add(tmp_path: Path) -> None:
     bare = "\n".join(f"iter {n}: loss 2.0, time 1.00ms" for n in range(9)) + "\n"
     said = complaint(tmp_path, {"a.log": bare, "b.log": bare + "\n"}, "title: t\n")
-    for fact in ("number of parameters", "tokens per step", "length of the learning-rate schedule"):
+    for fact in (
+        "number of parameters",
+        "number of tokens per step",
+        "length of the learning-rate schedule",
+    ):
         assert f"runs 'a', 'b': the {fact} is known neither" in said
     assert '  - match: "a"\n    tokens_per_step: <tokens' in said
 

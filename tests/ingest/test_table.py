@@ -93,8 +93,8 @@ def test_rows_without_names_are_counted_from_the_files_first(tmp_path: Path) -> 
         "eval_loss: L}", "eval_loss: L}, exclude: [{where: L > 5, reason: high}]"
     )
     tables = ingest(tmp_path / "s", {"sub/t.csv": text}, sidecar)
-    assert tables.runs["run"].to_list() == ["t-0001", "t-0002", "t-0003"]
-    assert row(tables.runs, "run", "t-0002")["reason"] == "high"
+    assert tables.runs["run"].to_list() == ["sub/t-0001", "sub/t-0002", "sub/t-0003"]
+    assert row(tables.runs, "run", "sub/t-0002")["reason"] == "high"
     assert tables.runs["excluded"].to_list() == [False, True, False]
 
 
@@ -193,7 +193,7 @@ def test_unnamed_and_repeated_columns(tmp_path: Path) -> None:
         (RUNS.replace("runs,", "runs, select: L + 1,"), "is no condition"),
         (RUNS.replace("runs,", "runs, select: M > 1,"), 'unable to find column "M"'),
         (RUNS.replace("D,", "{formula: C / 6},"), "table.columns.tokens in sweep.yaml, 'C / 6'"),
-        (RUNS.replace("N,", "name,"), "run 'a': params.total: Input should be a valid number"),
+        (RUNS.replace("N,", "name,"), "params.total: Input should be a valid number, unable"),
     ],
 )
 def test_refusals_say_what_to_do(tmp_path: Path, sidecar: str, words: str) -> None:

@@ -12,3 +12,6 @@ class IngestSettings(Section):
 
     on_unreadable: Literal["record", "stop"] = "record"
     """record: the report says why a file could not be read; stop: that is an error (for CI)."""
+    on_missing: Literal["leave_out", "stop"] = "leave_out"
+    """leave_out: a run that lacks a fact (its N, its schedule) is left out, with the line to add to
+    sweep.yaml as its reason; stop: that is an error (while a sweep is set up, and for CI)."""

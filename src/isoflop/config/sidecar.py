@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from isoflop.config.reading import Section, model_inside
 
 
-class RunArchitecture(Section):
+class Finite(Section):
+    """A section whose numbers are finite: what a table of float64 and 64-bit integers can keep."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+Count = Annotated[int, Field(gt=0, le=2**53)]
+"""A whole number from 1 to where float64 stops counting by ones."""
+
+
+class RunArchitecture(Finite):
     """Shape of a decoder-only transformer, as far as it is known."""
 
-    layers: int | None = Field(default=None, gt=0)
+    layers: Count | None = None
     """Number of blocks."""
-    d_model: int | None = Field(default=None, gt=0)
+    d_model: Count | None = None
     """Width of the residual stream."""
-    heads: int | None = Field(default=None, gt=0)
+    heads: Count | None = None
     """Attention heads per block."""
-    d_head: int | None = Field(default=None, gt=0)
+    d_head: Count | None = None
     """Width of a head; d_model / heads unless given."""
-    d_ff: int | None = Field(default=None, gt=0)
+    d_ff: Count | None = None
     """Width of the feed-forward layer."""
-    vocab_size: int | None = Field(default=None, gt=0)
+    vocab_size: Count | None = None
     """Rows of the embedding; unit: tokens."""
-    seq_len: int | None = Field(default=None, gt=0)
+    seq_len: Count | None = None
     """Context length; unit: tokens."""
     tied: bool | None = None
     """Whether the head reuses the embedding."""
@@ -34,7 +44,7 @@ class RunArchitecture(Section):
     """Whether the feed-forward layer has a gate."""
 
 
-class RunParams(Section):
+class RunParams(Finite):
     """Parameter counts by convention, where they are known outright."""
 
     total: float | None = Field(default=None, gt=0)
@@ -45,7 +55,7 @@ class RunParams(Section):
     """Without input embedding, with head (Porian)."""
 
 
-class RunSchedule(Section):
+class RunSchedule(Finite):
     """The learning rate over a run."""
 
     kind: str | None = None
@@ -65,7 +75,7 @@ class RunSchedule(Section):
 LossUnit = Literal["nats_per_token", "bits_per_token", "bits_per_byte", "perplexity"]
 
 
-class RunFacts(Section):
+class RunFacts(Finite):
     """What is known of a run besides its curve; a log and sweep.yaml use the same words."""
 
     role: Literal["fit", "tuning", "check"] | None = None
@@ -98,16 +108,20 @@ class RunFacts(Section):
     """Distinct training tokens available."""
     tokenizer: str | None = None
     """Name of the tokenizer."""
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=0, le=2**53)
     """Seed."""
 
 
-class TableColumn(Section):
+LONGEST_SQL = 4_000
+"""Characters of a formula or condition: its parser nests, and one of 20,000 terms breaks it."""
+
+
+class TableColumn(Finite):
     """Where a value of a generic table comes from: a column, or a formula over columns."""
 
     column: str | None = None
     """Name of the column."""
-    formula: str | None = None
+    formula: str | None = Field(default=None, max_length=LONGEST_SQL)
     """SQL expression over columns, such as '"Training FLOP" / (6 * "Model Size")'."""
     scale: float = 1.0
     """Factor to our unit, such as 1e9 for a column in billions."""
@@ -122,7 +136,7 @@ class TableColumn(Section):
 class TableExclusion(Section):
     """Rows of a generic table that are left out."""
 
-    where: str
+    where: str = Field(max_length=LONGEST_SQL)
     """SQL condition over the table's columns, such as 'loss > 4'."""
     reason: str
     """Why."""
@@ -135,7 +149,7 @@ class TableMap(Section):
     """points: a row is a point of a run's curve; runs: a row is a finished run."""
     columns: dict[str, TableColumn]
     """For each value (run, step, tokens, eval_loss, params.total, ...) its column or formula."""
-    select: str | None = None
+    select: str | None = Field(default=None, max_length=LONGEST_SQL)
     """SQL condition: the rows this sweep is about; unset: all."""
     exclude: tuple[TableExclusion, ...] = ()
     """Rows left out, each with its reason."""
@@ -213,10 +227,10 @@ class Ignored(Section):
     """What it is."""
 
 
-class BudgetGrid(Section):
+class BudgetGrid(Finite):
     """Nominal budgets that runs are assigned to."""
 
-    values: tuple[float, ...] = Field(min_length=1)
+    values: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     """The budgets; unit: FLOP."""
     tolerance: float = Field(default=0.1, gt=0)
     """Largest distance of a run's 6ND from its budget, as a share of the budget."""

@@ -24,7 +24,8 @@ KINDS = {
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Plot every run of the sweep, the ones left out too."""
-    runs = inputs.runs.with_columns(
+    placed = pl.col("params_total").is_not_null() & pl.col("tokens").is_not_null()
+    runs = inputs.runs.filter(placed).with_columns(  # a run left out may lack its N
         pl.when(pl.col("excluded") & (pl.col("role") != "tuning"))
         .then(pl.lit("left out"))
         .otherwise(pl.col("role").cast(pl.String))

@@ -1,15 +1,20 @@
 """Read a raw file through the cache: what its reader made of it, kept as Parquet.
 
-An entry's key is the digest of the raw bytes, the reader's name and version, and the column map
-where the format needs one. Facts from sweep.yaml come later, so editing them reads nothing anew.
-The folder may be deleted at any time.
+An entry's key is the digest of the raw bytes, the reader's name and version, what facts can be, and
+for a table its column map and its name, after which unnamed runs are called. Facts from sweep.yaml
+come later, so editing them reads nothing anew. An entry ends with its checksum: what is damaged,
+older or foreign is read anew, and what cannot be written is not. The folder may be deleted at any
+time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import json
+from functools import cache as once
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -18,17 +23,19 @@ from isoflop.config.sidecar import RunFacts
 from isoflop.files import replacing
 from isoflop.ingest.formats import reader
 from isoflop.ingest.parsed import RECORDS, Parsed, ParsedRun, gather
-from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.refused import RefusedError, cause
+from isoflop.ingest.source import RawFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
 
-LAYOUT: Final = 1
+LAYOUT: Final = 2
 """Raised when the form of an entry changes."""
+
+_CHECKSUM: Final = hashlib.sha256().digest_size
 
 
 def parse(
@@ -49,17 +56,63 @@ def parse(
     """
     module = reader(format_name)
     hints = None if table is None or format_name != "table" else table.model_dump_json()
-    key = json.dumps([LAYOUT, file.digest, format_name, module.VERSION, hints])
-    entry = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.parquet" if cache else None
+    named = file.stem if format_name == "table" else None
+    key = json.dumps([LAYOUT, file.digest, format_name, module.VERSION, hints, named, _facts()])
+    entry = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.entry" if cache else None
     if entry is not None and (found := _read_entry(entry)) is not None:
         return found, True
+    watched = Watched.of(file)
     try:
-        parsed = gather(module.read(file, table if format_name == "table" else None))
+        parsed = gather(module.read(watched, table if format_name == "table" else None))
     except RefusedError as refusal:
-        parsed = Parsed((), pl.DataFrame(schema=RECORDS), refused=str(refusal))
+        parsed = _refused(str(refusal))
+    except (Exception, pl.exceptions.PanicException) as error:
+        # not kept: a full memory or a disk's error may pass
+        return _refused(f"could not be read: {cause(error)}{watched.where}"), False
+    if watched.has_changed():
+        note = "it was written to while it was read; run again when it is whole"
+        return dataclasses.replace(parsed, remarks=(*parsed.remarks, note)), False
     if entry is not None:
         _write_entry(parsed, entry)
     return parsed, False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Watched(RawFile):
+    """A raw file that remembers which line was read last, and whether it was written to since."""
+
+    read: list[int] = dataclasses.field(default_factory=lambda: [0])
+
+    @classmethod
+    def of(cls, file: RawFile) -> Watched:
+        """Watch a file."""
+        return cls(file.path, file.name, file.size, file.digest)
+
+    def lines(self) -> Iterator[str]:
+        """Stream the lines as `RawFile.lines` does, counting them."""
+        for line in RawFile.lines(self):
+            self.read[0] += 1
+            yield line
+
+    @property
+    def where(self) -> str:
+        """The line that was read last, in words."""
+        return f", at line {self.read[0]}" if self.read[0] else ""
+
+    def has_changed(self) -> bool:
+        """Whether the bytes are no longer those of the digest; appending changes the size."""
+        return self.path.stat().st_size != self.size
+
+
+def _refused(reason: str) -> Parsed:
+    return Parsed((), pl.DataFrame(schema=RECORDS), refused=reason)
+
+
+@once
+def _facts() -> str:
+    """Give a digest of what facts can be: an entry with others is of an older version."""
+    schema = json.dumps(RunFacts.model_json_schema(), sort_keys=True)
+    return hashlib.sha256(schema.encode()).hexdigest()
 
 
 def _write_entry(parsed: Parsed, entry: Path) -> None:
@@ -76,26 +129,35 @@ def _write_entry(parsed: Parsed, entry: Path) -> None:
         }
         for run in parsed.runs
     ]
-    with replacing(entry) as temporary:
-        parsed.records.write_parquet(
-            temporary, compression="zstd", metadata={"isoflop": json.dumps(rest)}
-        )
+    table = io.BytesIO()
+    parsed.records.write_parquet(table, compression="zstd", metadata={"isoflop": json.dumps(rest)})
+    content = table.getvalue()
+    with (
+        contextlib.suppress(OSError),
+        replacing(entry) as temporary,
+    ):  # a full disk costs speed only
+        temporary.write_bytes(content + hashlib.sha256(content).digest())
 
 
 def _read_entry(entry: Path) -> Parsed | None:
-    """Read a cache entry; None if there is none, or it is damaged."""
-    if not entry.exists():
+    """Read a cache entry; None if there is none, or it is not as it was written."""
+    try:
+        content = entry.read_bytes()
+    except OSError:
+        return None
+    content, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:]
+    if hashlib.sha256(content).digest() != checksum:
         return None
     try:
-        rest: Mapping[str, Any] = json.loads(pl.read_parquet_metadata(entry)["isoflop"])
-        records = pl.read_parquet(entry)
-    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError):
-        return None
-    if records.schema != RECORDS:
-        return None
-    plain = {key: _tuples(value) for key, value in rest.items() if key != "runs"}
-    runs = tuple(_run(run) for run in rest["runs"])
-    return Parsed(runs=runs, records=records, **plain)
+        rest: Mapping[str, Any] = json.loads(
+            pl.read_parquet_metadata(io.BytesIO(content))["isoflop"]
+        )
+        records = pl.read_parquet(io.BytesIO(content))
+        plain = {key: _tuples(value) for key, value in rest.items() if key != "runs"}
+        runs = tuple(_run(run) for run in rest["runs"])
+        return Parsed(runs=runs, records=records, **plain) if records.schema == RECORDS else None
+    except (pl.exceptions.PolarsError, OSError, KeyError, TypeError, ValueError):
+        return None  # whole, but written by another version
 
 
 def _run(written: Mapping[str, Any]) -> ParsedRun:

@@ -31,13 +31,16 @@ def ingest_sweep_command(
     """Read a sweep's raw logs, of any known format, into tables."""
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.reading import settings_from
-    from isoflop.ingest.sweep import ingest_sweep
+    from isoflop.ingest.sweep import read_sweep
     from isoflop.tables import Curves, Evals, Files, Runs, write_table
 
     chosen = settings_from(settings, "ingest", IngestSettings)
-    tables = ingest_sweep(raw, chosen, sweep=sweep, cache=cache)
-    write_table(tables.curves, Curves, curves)
+    tables = read_sweep(raw, chosen, sweep=sweep, cache=cache)
+    # what is known of runs and files is written whatever happens
     write_table(tables.runs, Runs, runs)
     write_table(tables.files, Files, files)
+    if tables.complaint is not None:
+        raise tables.complaint
+    write_table(tables.curves, Curves, curves)
     write_table(tables.evals, Evals, evals)
     click.echo(f"{sweep}: {tables}")

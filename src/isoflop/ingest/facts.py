@@ -24,6 +24,7 @@ OPEN_SCHEDULES: Final = ("constant", "unknown")
 """Kinds of schedule without a length: any point of a constant rate is as good as the last."""
 SAME: Final = 0.01
 """Relative difference up to which two sources of one number agree."""
+SCHEDULE_LENGTH: Final = "length of the learning-rate schedule"
 LOSS_UNIT: Final = "nats_per_token"
 
 
@@ -132,17 +133,28 @@ def _missing(
             "number of parameters",
             f"params: {{total: <embedding included>}}   # or architecture: {{{shape}}}",
         )
-    if needs_tokens_per_step and "tokens_per_step" not in facts:
-        yield Missing("tokens per step", "tokens_per_step: <tokens in one optimiser step>")
     open_ended = facts.get("schedule.kind", Fact("", "")).value in OPEN_SCHEDULES
-    if needs_schedule and not open_ended and "schedule.tokens" not in facts:
+    no_horizon = needs_schedule and not open_ended and "schedule.tokens" not in facts
+    in_steps = no_horizon and "schedule.steps" in facts
+    if (needs_tokens_per_step or in_steps) and "tokens_per_step" not in facts:
+        yield Missing("number of tokens per step", _batch_line(facts))
+    if no_horizon and not in_steps:
         yield Missing(
-            "length of the learning-rate schedule",
+            SCHEDULE_LENGTH,
             "schedule: {kind: cosine, steps: <steps>}   # or {kind: constant}, {kind: unknown}",
         )
     unit = facts.get("loss_unit", Fact(LOSS_UNIT, "")).value
     if unit == "bits_per_byte" and "bytes_per_token" not in facts:
         yield Missing("mean bytes of a token (for bits_per_byte)", "bytes_per_token: <bytes>")
+
+
+def _batch_line(facts: Mapping[str, Fact]) -> str:
+    """Say what gives tokens per step: half of it may be there already."""
+    if "architecture.seq_len" in facts:
+        return "batch: <sequences in one optimiser step>"
+    if "batch" in facts:
+        return "architecture: {seq_len: <tokens>}"
+    return "tokens_per_step: <tokens in one optimiser step>"
 
 
 def _merge(
@@ -160,7 +172,7 @@ def _merge(
                 conflicts.append(
                     f"its logs disagree on {name} ({known.value} and {fact.value}), so they are "
                     f"not one run. Tell them apart by 'run:' in {SIDECAR}, or by "
-                    f"table.columns.run of a table."
+                    f"table.columns.run of a table"
                 )
             facts[name] = fact
     for name, other in ALTERNATIVES.items():

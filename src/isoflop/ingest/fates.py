@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.cache import parse
-from isoflop.ingest.patterns import readable_formats, recognise
+from isoflop.ingest.formats.table import fits
+from isoflop.ingest.patterns import Recognised, readable_formats, recognise
+from isoflop.ingest.refused import cause
 from isoflop.ingest.source import RawFile
+from isoflop.ingest.walk import Found, because, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,35 +71,42 @@ def read_logs(folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]
     ------
     ConfigError : sweep.yaml names a format that is not known.
     """
-    logs = [_read(RawFile.at(path, folder), sidecar, cache) for path in _raw_paths(folder)]
-    return _without_copies(logs)
+    return _without_copies([_fate(found, folder, sidecar, cache) for found in walk(folder)])
 
 
-def _raw_paths(folder: Path) -> list[Path]:
-    """List the files of a sweep; hidden ones belong to an editor or a file manager."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+def _fate(found: Found, folder: Path, sidecar: SweepFile, cache: Path | None) -> Log:
+    """Read one entry of the folder; whatever fails is its fate and not the sweep's."""
+    unread = Log(RawFile.unread(found.path, folder))
+    if (why := side.ignored(sidecar, unread.file.name)) is not None:
+        return replace(unread, fate="ignored", reason=why)
+    if found.reason is not None:
+        return replace(unread, fate=found.fate, reason=found.reason)
+    try:
+        return _read(RawFile.at(found.path, folder), sidecar, cache)
+    except ConfigError:
+        raise  # sweep.yaml's fault
+    except OSError as error:
+        return unread.rejected(because(error))
+    except Exception as error:
+        return unread.rejected(f"could not be recognised: {cause(error)}")
 
 
 def _read(file: RawFile, sidecar: SweepFile, cache: Path | None) -> Log:
     """Recognise and read one file."""
     if file.name == side.SIDECAR:
         return Log(file, format="sidecar", fate="facts", reason="facts of the sweep")
-    if (why := side.ignored(sidecar, file.name)) is not None:
-        return Log(file, fate="ignored", reason=why)
+    table = side.file_table(sidecar, file.name)
     seen, stated = recognise(file.sample()), side.file_format(sidecar, file.name)
     name = stated or seen.format
+    if name is None and table is not None and fits(file, table):
+        seen, name = Recognised("table"), "table"  # its columns are those that sweep.yaml maps
     if name is None or (seen.refused and seen.format):
         return Log(file, seen.format, seen.runner_up).rejected(seen.refused or "unknown")
     if name not in readable_formats():
         known = ", ".join(readable_formats())
         raise ConfigError(f"{side.SIDECAR}: format '{name}' is not known; known: {known}")
     runner_up = seen.runner_up if name == seen.format else seen.format
-    parsed, cached = parse(file, name, table=side.file_table(sidecar, file.name), cache=cache)
+    parsed, cached = parse(file, name, table=table, cache=cache)
     run = side.file_run(sidecar, file.name)
     return _judged(Log(file, name, runner_up, parsed, cached, run=run), parsed)
 
@@ -125,7 +135,10 @@ def _without_copies(logs: Sequence[Log]) -> list[Log]:
     first: dict[str, str] = {}
     kept = []
     for log in logs:
+        if log.fate != "used":
+            kept.append(log)
+            continue
         original = first.setdefault(log.file.digest, log.file.name)
-        is_copy = log.parsed is not None and original != log.file.name and log.fate == "used"
+        is_copy = original != log.file.name
         kept.append(log.rejected(f"the same bytes as {original}") if is_copy else log)
     return kept

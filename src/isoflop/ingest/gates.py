@@ -30,6 +30,14 @@ REPLAY_TOLERANCE: Final = 0.5
 """Largest usual difference between a replayed training loss and the first one [nat/token]."""
 
 
+MEASURES: Final = (
+    "tokens", "last_step", "last_is_nan", "nans", "flops_6nd", "flops_logged", "first_train",
+    "last_train", "last_eval", "tokens_off", "tokens_fall", "widest_gap", "usual_gap", "gap_end",
+    "overlap",
+)  # fmt: skip
+"""What `curve_facts` gives of a run; all None of a run that has no curve."""
+
+
 def curve_facts(curves: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Measure each run's curve for `doubts`, all runs at once.
 
@@ -39,7 +47,7 @@ def curve_facts(curves: pl.DataFrame) -> dict[str, dict[str, Any]]:
 
     Returns
     -------
-    By run: its end, the first and last losses, the worst contradiction of each kind.
+    By run its `MEASURES`: its end, the first and last losses, the worst contradiction of each kind.
     """
     live = curves.filter(~pl.col("superseded")).sort("run", "step", "segment")
     step_gap = pl.col("step").diff()

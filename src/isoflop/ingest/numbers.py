@@ -1,20 +1,24 @@
-"""Numbers as logs write them: 1,071,306 and 480B, 1.024283E+01, nan, and the string "NaN"."""
+"""Numbers and JSON as logs write them: 1,071,306 and 480B, 1.024283E+01, nan, and "NaN"."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from typing import Final
+from typing import Any, Final
 
-NUMBER: Final = r"[-+]?(?:(?i:nan|inf(?:inity)?)|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
+NUMBER: Final = r"[-+]?(?:(?i:nan|inf(?:inity)?)|[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
 """Regular expression of one number in running text."""
 
 LARGEST_STEP: Final = 2**53
 """Beyond this a step is a misread number: float64 no longer counts by ones."""
 
 SUFFIXES: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
-_WHOLE = re.compile(r"([-+]?\d[\d,_]*(?:\.\d*)?(?:[eE][-+]?\d+)?|[-+]?\.\d+)\s*([KMBGT]?)")
-_NOT_FINITE = re.compile(r"([-+]?)(?:(nan)|inf(?:inity)?)", re.IGNORECASE)
+_WHOLE = re.compile(
+    r"([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([KMBGT]?)"
+)
+_NOT_FINITE = re.compile(r"[-+]?(?:nan|inf(?:inity)?)", re.IGNORECASE | re.ASCII)
 
 
 def number(value: object) -> float | None:
@@ -22,21 +26,21 @@ def number(value: object) -> float | None:
 
     Returns
     -------
-    The number, NaN and infinity included; None for an empty cell or anything else.
+    The number, NaN and infinity included, and infinity for what float64 cannot reach; None for an
+    empty cell or anything else. A comma is a thousands mark only where three digits follow it.
     """
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # JSON's whole numbers have any length
+            return math.inf if value > 0 else -math.inf
     text = str(value).strip()
     if match := _WHOLE.fullmatch(text):
         digits = match[1].replace(",", "").replace("_", "")
         return float(digits) * SUFFIXES.get(match[2], 1.0)
-    if match := _NOT_FINITE.fullmatch(text):
-        if match[2]:
-            return float("nan")
-        return float("-inf") if match[1] == "-" else float("inf")
-    return None
+    return float(text) if _NOT_FINITE.fullmatch(text) else None
 
 
 def finite(value: object) -> float | None:
@@ -51,3 +55,30 @@ def step_number(value: object) -> int | None:
     if found is None or not 0 <= found < LARGEST_STEP or not found.is_integer():
         return None
     return int(found)
+
+
+def json_object(line: str) -> dict[str, Any] | None:
+    """Read a line of JSON, bare NaN and Infinity included; None if it is no JSON object.
+
+    Half of a surrogate pair, which JSON may escape and no table can keep, becomes a question mark.
+    """
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict):
+        return None
+    escaped = "\\ud" in line or "\\uD" in line
+    return {_encodable(k): _encodable(v) for k, v in record.items()} if escaped else record
+
+
+def _encodable(value: Any) -> Any:
+    """Replace what UTF-8 cannot write."""
+    match value:
+        case str():
+            return value.encode("utf-8", errors="replace").decode("utf-8")
+        case dict():
+            return {_encodable(key): _encodable(inner) for key, inner in value.items()}
+        case list():
+            return [_encodable(inner) for inner in value]
+    return value

@@ -7,13 +7,17 @@ is, and why it is not read.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from isoflop.ingest.numbers import NUMBER
 from isoflop.ingest.source import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class Pattern:
     format : its name: that of its module, or what the file is if it is refused.
     magic : first bytes that settle it, as a regular expression.
     line : a record in clean text; every match counts one.
+    looks : counts records where no regular expression can.
     least : matches without which the file is not of this format.
     general : whether other formats would match too; it wins only where no other does.
     refused : why such a file is never read.
@@ -33,10 +38,41 @@ class Pattern:
     format: str
     magic: re.Pattern[bytes] | None = None
     line: re.Pattern[str] | None = None
+    looks: Callable[[str], int] | None = None
     least: int = 1
     general: bool = False
     refused: str = ""
 
+    def count(self, text: str) -> int:
+        """Count the records in clean text."""
+        if self.looks is not None:
+            return self.looks(text)
+        return len(self.line.findall(text)) if self.line is not None else 0
+
+
+def _rows_of_a_table(text: str) -> int:
+    """Count JSON lines; or 1 for a head of names above a row with a number in a cell."""
+    json_lines = sum(
+        line.startswith('{"') and line.endswith("}") for line in text.split("\n", LINES_COUNTED)
+    )
+    head, first = [*text.lstrip("\n").split("\n", 2), ""][:2]
+    separator = max(",;\t", key=head.count)
+    if json_lines or separator not in head:
+        return json_lines
+    try:
+        names, cells = (next(csv.reader([line], delimiter=separator), []) for line in (head, first))
+    except csv.Error:
+        return 0
+    bare = re.sub(r'"[^"\n]*"', "", head)
+    named = any(re.search(r"[A-Za-z]", name) for name in names)
+    plain = not re.search(r"[:=|]", bare) or len(cells) == len(names) >= LEAST_CELLS
+    return int(named and plain and any(re.fullmatch(NUMBER, cell.strip()) for cell in cells))
+
+
+LINES_COUNTED: Final = 10_000
+"""Lines looked at for JSON lines; a table of more is one already."""
+LEAST_CELLS: Final = 4
+"""Cells in both of the first rows from which names with a colon or an equals sign are believed."""
 
 PATTERNS: Final = (
     Pattern(
@@ -74,25 +110,18 @@ PATTERNS: Final = (
     Pattern(
         "nanogpt",
         line=re.compile(
-            rf"\biter \d+: loss {NUMBER}, time [\d.]+m?s"
+            rf"\biter \d+: loss {NUMBER}, time {NUMBER}m?s"
             rf"|\bstep \d+: train loss {NUMBER}, val loss {NUMBER}"
         ),
     ),
     Pattern("table", magic=re.compile(rb"PAR1")),
-    Pattern(
-        "table",
-        # JSON lines; or a head of plain names, and a number in a cell of the row below it
-        line=re.compile(
-            r'(?m)^\{"[^\n]*\}$'
-            r"|\A(?=[^\n:=|]*[A-Za-z])[^\n:=|]*[,;\t][^\n:=|]*\n"
-            rf"(?:[^\n]*[,;\t])?{NUMBER}(?:[,;\t\n]|\Z)"
-        ),
-        general=True,
-    ),
+    Pattern("table", looks=_rows_of_a_table, general=True),
 )
 
 SHAPES_SHOWN: Final = 3
 SHAPE_LENGTH: Final = 60
+SHAPE_READ: Final = 1_000
+"""Characters of a line that its shape is made of: a line may be as long as its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +151,7 @@ def recognise(sample: bytes) -> Recognised:
         if pattern.magic is not None and pattern.magic.match(sample):
             return Recognised(pattern.format, refused=pattern.refused or None)
     text = clean(sample)
-    counts = [(pattern, len(pattern.line.findall(text))) for pattern in PATTERNS if pattern.line]
+    counts = [(pattern, pattern.count(text)) for pattern in PATTERNS]
     matching = [(pattern, count) for pattern, count in counts if count >= pattern.least]
     # sorted() is stable: among equals the earlier row wins
     ranked = sorted(matching, key=lambda match: (match[0].general, -match[1]))
@@ -148,7 +177,10 @@ def _unknown(text: str) -> str:
 
 def _shape(line: str) -> str:
     """Keep a line's words; numbers become #, and paths and addresses, being private, become ~."""
-    shape = re.sub(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", "#", line.strip())
-    shape = re.sub(r"\S*[/\\]\S*[A-Za-z]\S*|\S*@\S*", "~", shape)
+    words = [
+        "~" if re.search(r"[/\\@]", word) and re.search(r"[A-Za-z]", word) else word
+        for word in line[:SHAPE_READ].split()
+    ]
+    shape = re.sub(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", "#", " ".join(words))
     printable = "".join(char if char.isprintable() else "?" for char in shape)
     return printable if len(printable) <= SHAPE_LENGTH else f"{printable[:SHAPE_LENGTH]}..."

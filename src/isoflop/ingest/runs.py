@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -10,7 +11,7 @@ import polars as pl
 
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
-from isoflop.ingest.facts import RunIdentity, identify
+from isoflop.ingest.facts import SCHEDULE_LENGTH, RunIdentity, identify
 from isoflop.ingest.formats import reader
 from isoflop.ingest.parsed import RECORDS, ParsedRun
 
@@ -56,16 +57,20 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
 
     Raises
     ------
-    ConfigError : two files give their run the same name and sweep.yaml does not join them.
+    ConfigError : sweep.yaml gives the runs of one file one name.
     """
     parts: dict[str, list[Part]] = {}
     for log in sorted(logs, key=lambda log: _natural(log.file.name)):
         if log.fate == "used" and log.parsed is not None:
             for name, part in _parts_of(folder, log, sidecar):
                 parts.setdefault(name, []).append(part)
-    complaints = [line for name, of_run in parts.items() for line in _not_one(name, of_run)]
-    if complaints:
-        raise ConfigError("\n".join(f"{folder}: {line}" for line in complaints))
+    for name, of_run in parts.items():
+        paths = {part.log.file.name for part in of_run}
+        if len(paths) < len(of_run):
+            raise ConfigError(
+                f"{folder}: {min(paths)} holds several runs, so 'run: {name}' in {side.SIDECAR} "
+                f"cannot name them"
+            )
     return dict(sorted(parts.items()))
 
 
@@ -97,19 +102,13 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
 
 def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
     """Complain of parts with one name that nobody said are one run."""
-    if len(parts) == 1:
+    if len(parts) == 1 or all(part.log.run == name for part in parts):
         return []
-    paths = list(dict.fromkeys(part.log.file.name for part in parts))
-    if len(paths) < len(parts):
-        return [
-            f"{paths[0]} holds several runs, so 'run: {name}' in {side.SIDECAR} cannot name them"
-        ]
-    if all(part.log.run == name for part in parts):
-        return []
+    paths = [part.log.file.name for part in parts]
     return [
         f"{len(parts)} files call their run '{name}': {', '.join(paths)}. If they are parts of "
-        f'one run, say so in {side.SIDECAR}: runs: [{{match: "{paths[0]}", run: {name}}}, ...]; '
-        f"if not, give each its own 'run:'."
+        f"one run, say so in {side.SIDECAR}: runs: [{{{side.rule_for(paths[0])}, "
+        f"run: {json.dumps(name, ensure_ascii=False)}}}, ...]; if not, give each its own 'run:'"
     ]
 
 
@@ -139,6 +138,35 @@ class Run:
     identity: RunIdentity
     parts: tuple[Part, ...]
     excluded: str | None
+    """Why sweep.yaml, its role or its losses leave it out."""
+    lacking: str | None = None
+    """Why it cannot be used as long as sweep.yaml does not say more."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is left out; None if it is not."""
+        return self.excluded or self.lacking
+
+    @property
+    def lacks_schedule(self) -> bool:
+        """Whether it is unknown how far its learning rate should have gone."""
+        return any(missing.fact == SCHEDULE_LENGTH for missing in self.identity.missing)
+
+    @property
+    def measurable(self) -> bool:
+        """Whether its records can be laid out: one run, of known N, with D for every record."""
+        identity = self.identity
+        counted = not any(part.run.counts_steps for part in self.parts)
+        in_nats = identity.value("loss_unit") != "bits_per_byte" or identity.value(
+            "bytes_per_token"
+        )
+        return bool(
+            not _not_one(self.name, self.parts)
+            and not identity.conflicts
+            and identity.value("params.total")
+            and (counted or identity.value("tokens_per_step"))
+            and in_nats
+        )
 
     @property
     def name(self) -> str:
@@ -174,7 +202,27 @@ class Run:
         excluded = side.exclusion(sidecar, name, paths) or excluded
         if excluded is None and role == "tuning":
             excluded = TUNING
-        return cls(identity, tuple(parts), excluded)
+        run = cls(identity, tuple(parts), excluded)
+        needed = [f"the {missing.fact} is unknown; add to {side.SIDECAR}, runs: "
+                  f"[{{{side.rule_for(name)}, {missing.line.partition('#')[0].rstrip()}}}]"
+                  for missing in identity.missing]  # fmt: skip
+        return replace(run, lacking="; ".join([*run.complaints(), *needed]) or None)
+
+    def judged(self, impossible: tuple[str, bool] | None, reached: frozenset[str]) -> Run:
+        """Leave the run out if its curve shows that it has nothing to use.
+
+        Parameters
+        ----------
+        impossible : its losses that are none in words, and whether it has no other.
+        reached : the runs that made a step.
+        """
+        if self.reason is not None:
+            return self
+        if impossible is not None and impossible[1]:
+            return replace(self, excluded=f"it has no loss but {impossible[0]}")
+        if self.name not in reached:
+            return replace(self, excluded="no record after the first step")
+        return self
 
     @property
     def eval_sets(self) -> list[str]:
@@ -199,18 +247,14 @@ class Run:
     def complaints(self) -> list[str]:
         """List what contradicts itself, each with the way out."""
         sets, primary = self.eval_sets, self.identity.value("primary_eval")
-        lines = [f"run '{self.name}': {conflict}" for conflict in self.identity.conflicts]
+        lines = _not_one(self.name, self.parts) or list(self.identity.conflicts)
         if primary is None and len(sets) > 1:
             lines.append(
-                f"run '{self.name}': its log has {len(sets)} eval sets ({', '.join(sets)}); "
-                f"say in {side.SIDECAR} which is fitted:\n"
-                f"  facts:\n    primary_eval: {sets[0]}"
+                f"its log has {len(sets)} eval sets ({', '.join(sets)}); say in {side.SIDECAR} "
+                f"which is fitted, facts: {{primary_eval: {json.dumps(sets[0])}}}"
             )
         if primary is not None and sets and primary not in sets:
-            lines.append(
-                f"run '{self.name}': primary_eval is '{primary}', but its log has only "
-                f"{', '.join(sets)}"
-            )
+            lines.append(f"primary_eval is '{primary}', but its log has only {', '.join(sets)}")
         return lines
 
 

@@ -67,8 +67,10 @@ def _divided(records: pl.DataFrame) -> pl.DataFrame:
     first = _first_replayed_step(chosen, resumed_at)
     return (
         chosen.join(first, on="segment", how="left", maintain_order="left")
-        .with_columns(superseded=pl.col("step") >= pl.col("replayed_from").fill_null(2**62))
-        .drop("replayed_from")
+        .with_columns(
+            superseded=(pl.col("step") >= pl.col("replayed_from").fill_null(2**62)) | pl.col("died")
+        )
+        .drop("replayed_from", "died")
     )
 
 
@@ -105,16 +107,22 @@ def _walk(records: pl.DataFrame) -> Iterator[tuple[int, int, int | None]]:
 
 
 def _first_replayed_step(records: pl.DataFrame, resumed_at: dict[int, int | None]) -> pl.DataFrame:
-    """For each segment, the first step that a later segment has again, if any."""
-    firsts = records.group_by("segment").agg(pl.col("step").min()).sort("segment")
-    replayed_from: dict[int, int | None] = {}
+    """For each segment, the first step that a later segment has again, if any.
+
+    A launch that died before its first update replaces nothing: it is itself replaced by the
+    launch before it, if there is one that got further.
+    """
+    steps = records.group_by("segment").agg(first=pl.col("step").min(), last=pl.col("step").max())
+    got_further = (steps["last"] > 0).any()
+    rows = []
     lowest: int | None = None
-    for segment, step in reversed(list(firsts.iter_rows())):
-        replayed_from[segment] = lowest
+    for segment, first, last in steps.sort("segment", descending=True).iter_rows():
+        died = last == 0 and got_further and segment > 0
+        rows.append((segment, lowest, died))
+        if died:
+            continue
         resumed = resumed_at.get(segment)
-        begins = step if resumed is None else min(step, resumed + 1)
+        begins = first if resumed is None else min(first, resumed + 1)
         lowest = begins if lowest is None else min(lowest, begins)
-    return pl.DataFrame(
-        {"segment": list(replayed_from), "replayed_from": list(replayed_from.values())},
-        schema={"segment": pl.Int64, "replayed_from": pl.Int64},
-    )
+    schema = {"segment": pl.Int64, "replayed_from": pl.Int64, "died": pl.Boolean}
+    return pl.DataFrame(rows, schema=schema, orient="row")

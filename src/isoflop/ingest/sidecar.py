@@ -8,9 +8,11 @@ win over the sweep's `facts`.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from glob import escape
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ValidationError
@@ -62,7 +64,7 @@ def read_sidecar(folder: Path) -> SweepFile:
 def ignored(sidecar: SweepFile, name: str) -> str | None:
     """Say why a file is no log; None if it may be one."""
     for rule in sidecar.ignore:
-        if fnmatchcase(name, rule.match):
+        if _fits(name, rule.match):
             return f"ignored by {SIDECAR}: {rule.reason}"
     return None
 
@@ -201,8 +203,19 @@ def _path_facts(pattern: str, names: tuple[str, ...]) -> dict[str, Fact]:
 
 
 def _rules_of_file(sidecar: SweepFile, name: str) -> list[RunRule]:
-    return [rule for rule in sidecar.runs if fnmatchcase(name, rule.match)]
+    return [rule for rule in sidecar.runs if _fits(name, rule.match)]
 
 
 def _matches(glob: str, run: str, names: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(candidate, glob) for candidate in (run, *names))
+    return any(_fits(candidate, glob) for candidate in (run, *names))
+
+
+def _fits(name: str, glob: str) -> bool:
+    """Compare a name with a glob; the name itself always fits, whatever brackets are in it."""
+    return name == glob or fnmatchcase(name, glob)
+
+
+def rule_for(name: str) -> str:
+    """Write the `match:` of a rule that means one run, as YAML."""
+    glob = escape(name) if re.search(r"[*?]", name) else name
+    return f"match: {json.dumps(glob, ensure_ascii=False)}"

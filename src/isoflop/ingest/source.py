@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import os
 import re
 import zlib
 from dataclasses import dataclass
@@ -27,6 +29,12 @@ LONGEST_LINE: Final = 16 * CHUNK
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _DAMAGED = (EOFError, OSError, zlib.error)
 """What decompressing a damaged or cut file raises."""
@@ -52,12 +60,12 @@ class RawFile:
     @classmethod
     def at(cls, path: Path, folder: Path) -> RawFile:
         """Look at a file in a sweep's folder."""
-        return cls(
-            path=path,
-            name=path.relative_to(folder).as_posix(),
-            size=path.stat().st_size,
-            digest=digest(path),
-        )
+        return cls(path, shown(path, folder), path.stat().st_size, digest(path))
+
+    @classmethod
+    def unread(cls, path: Path, folder: Path) -> RawFile:
+        """Name an entry of a sweep's folder that is not read, a link or a locked file."""
+        return cls(path, shown(path, folder), 0, "")
 
     @property
     def stem(self) -> str:
@@ -88,12 +96,12 @@ class RawFile:
     def sample(self) -> bytes:
         """Read what a format is recognised by: the head, and the tail of a longer file."""
         head = b""
-        for chunk in self._chunks():
+        for chunk in self._text_chunks():
             if chunk is None or len(head) >= HEAD:
                 break
             head += chunk
         head = head[:HEAD]
-        if self.compressed or self.size <= HEAD:
+        if self.compressed or self.size <= HEAD or self._encoding:
             return head
         with self.path.open("rb") as stream:
             stream.seek(max(HEAD, self.size - TAIL))
@@ -112,7 +120,7 @@ class RawFile:
         end. Damaged compression ends the text with an empty string, which no whole text has.
         """
         rest = b""
-        for chunk in self._chunks():
+        for chunk in self._text_chunks():
             if chunk is None:
                 yield from _split(clean(rest))
                 yield ""
@@ -124,6 +132,30 @@ class RawFile:
             yield from _split(clean(rest[:end]))
             rest = rest[end:]
         yield from _split(clean(rest))
+
+    @property
+    def _encoding(self) -> str | None:
+        """The encoding that a byte order mark names, other than UTF-8."""
+        try:
+            with self._open() as stream:
+                first = bytes(stream.read(len(codecs.BOM_UTF32_LE)))
+        except _DAMAGED:
+            return None
+        return next((name for mark, name in _MARKS if first.startswith(mark)), None)
+
+    def _text_chunks(self) -> Iterator[bytes | None]:
+        """Yield the decompressed bytes as UTF-8, whatever encoding a byte order mark names."""
+        encoding = self._encoding
+        if encoding is None:
+            yield from self._chunks()
+            return
+        decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        for chunk in self._chunks():
+            if chunk is None:
+                yield None
+                return
+            yield decoder.decode(chunk).encode("utf-8", errors="replace")
+        yield decoder.decode(b"", final=True).encode("utf-8", errors="replace")
 
     def _chunks(self) -> Iterator[bytes | None]:
         """Yield the decompressed bytes; None where damaged compression ends them."""
@@ -139,6 +171,12 @@ class RawFile:
                 if not chunk:
                     return
                 yield chunk
+
+
+def shown(path: Path, folder: Path) -> str:
+    """Give a path below the sweep's folder; bytes that are no UTF-8 show as escapes."""
+    name = path.relative_to(folder).as_posix()
+    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
 
 
 def clean(raw: bytes) -> str:

@@ -10,11 +10,12 @@ import polars as pl
 from isoflop.errors import ConfigError, IsoflopError, MissingFactError
 from isoflop.ingest.fates import Log, read_logs
 from isoflop.ingest.runs import Part, Run, sort_by_run
-from isoflop.ingest.sidecar import SIDECAR, read_sidecar, unmatched
+from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for, unmatched
 from isoflop.ingest.tabulate import (
     curves_table,
     evals_table,
     files_table,
+    impossible_losses,
     records_of,
     runs_table,
 )
@@ -49,6 +50,8 @@ class Ingested:
     ----------
     files, runs, curves, evals : tables as `tables.py` states them.
     parsed, cached : raw logs read anew, and taken from the cache.
+    left_out : what runs lack, and the lines to add to sweep.yaml.
+    complaint : why the sweep cannot go on, if it cannot.
     """
 
     files: pl.DataFrame
@@ -57,15 +60,20 @@ class Ingested:
     evals: pl.DataFrame
     parsed: int
     cached: int
+    left_out: tuple[str, ...] = ()
+    complaint: IsoflopError | None = None
 
     def __str__(self) -> str:
         """Say what was read."""
         files = "file" if self.parsed == 1 else "files"
         rejected = self.files.filter(pl.col("fate") == "rejected").height
-        return (
+        lines = [
             f"parsed {self.parsed} {files}, {self.cached} from cache; {self.runs.height} runs, "
             f"{self.curves.height} curve points; {rejected} files rejected"
-        )
+        ]
+        if self.left_out:
+            lines += [f"left out until {SIDECAR} says more:", *self.left_out]
+        return "\n".join(lines)
 
 
 def ingest_sweep(
@@ -83,28 +91,56 @@ def ingest_sweep(
     Raises
     ------
     ConfigError : sweep.yaml is absent or does not fit its model or the files.
-    MissingFactError : runs lack facts; all of them at once, with the lines to add.
+    MissingFactError : runs lack facts, all of them at once with the lines to add; no run is left
+        without them, or settings.on_missing is stop.
     EmptySweepError : no file could be read as a log.
     UnreadableError : a file could not be read and settings.on_unreadable is stop.
+    """
+    tables = read_sweep(folder, settings, sweep=sweep, cache=cache)
+    if tables.complaint is not None:
+        raise tables.complaint
+    return tables
+
+
+def read_sweep(
+    folder: Path, settings: IngestSettings, *, sweep: str | None = None, cache: Path | None = None
+) -> Ingested:
+    """Read all raw logs of a sweep, and keep what there is to complain of beside the tables.
+
+    Parameters as of `ingest_sweep`, which raises the complaint.
+
+    Raises
+    ------
+    ConfigError : sweep.yaml is absent or does not fit its model or the files.
     """
     sweep = sweep or folder.name
     sidecar = read_sidecar(folder)
     logs = read_logs(folder, sidecar, cache)
     parts = sort_by_run(folder, logs, sidecar)
     logs = _with_configurations(logs, parts)
-    _refuse_emptiness(folder, logs, settings)
     runs = [Run.of(name, of_run, sidecar) for name, of_run in parts.items()]
-    _complain(folder, runs, logs, sidecar)
-    records = records_of(runs)
+    _refuse_slips(folder, runs, logs, sidecar)
+    records = records_of([run for run in runs if run.measurable])
     curves = curves_table(records)
+    impossible = impossible_losses(records)
+    runs = [run.judged(impossible.get(run.name), _reached(curves)) for run in runs]
+    notes = {run: note for run, (note, _) in impossible.items()}
     return Ingested(
         files=validated(files_table(sweep, logs), Files, source="files"),
-        runs=validated(runs_table(sweep, runs, curves, sidecar), Runs, source="runs"),
+        runs=validated(runs_table(sweep, runs, curves, sidecar, notes), Runs, source="runs"),
         curves=validated(curves.select(Curves.column_names()), Curves, source="curves"),
         evals=validated(evals_table(records), Evals, source="evals"),
         parsed=sum(log.parsed is not None and not log.cached for log in logs),
         cached=sum(log.cached for log in logs),
+        left_out=_missing_facts(runs),
+        complaint=_complaint(folder, runs, logs, settings),
     )
+
+
+def _reached(curves: pl.DataFrame) -> frozenset[str]:
+    """Name the runs that made a step which no restart replaced."""
+    live = curves.filter(~pl.col("superseded"), pl.col("tokens") > 0)
+    return frozenset(live["run"].unique())
 
 
 def _with_configurations(logs: Sequence[Log], parts: Mapping[str, Sequence[Part]]) -> list[Log]:
@@ -119,45 +155,61 @@ def _with_configurations(logs: Sequence[Log], parts: Mapping[str, Sequence[Part]
     ]
 
 
-def _refuse_emptiness(folder: Path, logs: Sequence[Log], settings: IngestSettings) -> None:
-    """Stop where there is nothing to go on with."""
+def _complaint(
+    folder: Path, runs: Sequence[Run], logs: Sequence[Log], settings: IngestSettings
+) -> IsoflopError | None:
+    """Say why there is nothing to go on with, or why the settings do not let it go on."""
     rejected = [f"  {log.file.name}: {log.reason}" for log in logs if log.fate == "rejected"]
     if rejected and settings.on_unreadable == "stop":
-        raise UnreadableError(
+        return UnreadableError(
             f"{folder}: {len(rejected)} files cannot be read (ingest.on_unreadable is stop):\n"
             + "\n".join(rejected)
         )
     if not any(log.fate == "used" and log.parsed is not None for log in logs):
         reasons = ":\n" + "\n".join(rejected) if rejected else f" besides {SIDECAR}."
-        raise EmptySweepError(
+        return EmptySweepError(
             f"{folder} holds no training log that could be read{reasons}\n"
             f"Drop logs in, one per run (docs/ingest.md)."
         )
+    lacking = any(run.lacking and not run.excluded for run in runs)
+    usable = any(run.reason is None for run in runs)
+    if lacking and (settings.on_missing == "stop" or not usable):
+        return MissingFactError(
+            f"{folder / SIDECAR} must say more:\n" + "\n".join(_missing_facts(runs))
+        )
+    if not usable:
+        return EmptySweepError(
+            f"{folder} has no run that can be used:\n"
+            + "\n".join(f"  {run.name}: {run.reason}" for run in runs)
+        )
+    return None
 
 
-def _complain(folder: Path, runs: Sequence[Run], logs: Sequence[Log], sidecar: SweepFile) -> None:
-    """Raise once, with everything that sweep.yaml must still say."""
+def _refuse_slips(
+    folder: Path, runs: Sequence[Run], logs: Sequence[Log], sidecar: SweepFile
+) -> None:
+    """Stop where a rule of sweep.yaml matches nothing."""
     matched: dict[str, tuple[str, ...]] = {log.file.name: () for log in logs}
     matched |= {run.name: run.paths for run in runs}
     slips = unmatched(sidecar, matched)
     if slips:
         raise ConfigError("\n".join(f"{folder / SIDECAR}: {line}" for line in slips))
-    complaints = [line for run in runs for line in run.complaints()] + _missing_facts(runs)
-    if complaints:
-        raise MissingFactError(f"{folder / SIDECAR} must say more:\n" + "\n".join(complaints))
 
 
-def _missing_facts(runs: Sequence[Run]) -> list[str]:
-    """Complain of each fact that runs lack once, naming the runs and the lines to add."""
+def _missing_facts(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Complain of each thing that runs lack once, naming the runs and the lines to add."""
     lacking: dict[Missing, list[str]] = {}
+    complaints = []
     for run in runs:
+        if run.excluded:
+            continue
+        complaints += [f"run '{run.name}': {line}." for line in run.complaints()]
         for missing in run.identity.missing:
             lacking.setdefault(missing, []).append(run.name)
-    complaints = []
     for missing, names in lacking.items():
         who = ", ".join(f"'{name}'" for name in names)
         lines = "".join(
-            f'\n  - match: "{name}"\n    {missing.line}' for name in names[:LINES_SHOWN]
+            f"\n  - {rule_for(name)}\n    {missing.line}" for name in names[:LINES_SHOWN]
         )
         more = "\n  ..." if len(names) > LINES_SHOWN else ""
         complaints.append(
@@ -165,4 +217,4 @@ def _missing_facts(runs: Sequence[Run]) -> list[str]:
             f"from the log nor from {SIDECAR}. Add under 'runs:' in {SIDECAR}, or once under "
             f"'facts:' if all runs share it:{lines}{more}"
         )
-    return complaints
+    return tuple(complaints)

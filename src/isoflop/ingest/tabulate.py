@@ -10,12 +10,13 @@ import polars as pl
 
 from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
 from isoflop.ingest.facts import LOSS_UNIT, SHAPE
-from isoflop.ingest.gates import curve_facts, doubts
+from isoflop.ingest.gates import MEASURES, curve_facts, doubts
+from isoflop.ingest.parsed import RECORDS
 from isoflop.ingest.segments import with_segments
 from isoflop.tables import Files, Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.fates import Log
@@ -26,8 +27,14 @@ FINISHED_SHARE: Final = 0.99
 
 
 def records_of(runs: Sequence[Run]) -> pl.DataFrame:
-    """Join all runs' records, in segments and in our units: nats per token, D for every record."""
+    """Join all runs' records, in segments and in our units: nats per token, D for every record.
+
+    A loss of 0 or below becomes null, with `impossible` in its place: no cross-entropy of a
+    language model is, but a gap filled with zeros is, or a log-likelihood.
+    """
     pieces = [(run.name, piece) for run in runs for piece in run.pieces()]
+    if not pieces:
+        pieces = [("", pl.DataFrame(schema=RECORDS))]
     names = pl.Series("run", [name for name, _ in pieces])
     lengths = [piece.height for _, piece in pieces]
     place = pl.Series(np.repeat(np.arange(len(pieces)), lengths))
@@ -49,7 +56,48 @@ def records_of(runs: Sequence[Run]) -> pl.DataFrame:
             value=pl.when(is_loss).then(in_nats("value")).otherwise("value"),
             primary=is_loss & (pl.col("eval_set") == pl.col("primary_eval")).fill_null(value=False),
         )
+        .with_columns(
+            impossible=pl.coalesce(
+                pl.when(pl.col("train_loss") <= 0.0).then("train_loss"),
+                pl.when(is_loss & (pl.col("value") <= 0.0)).then("value"),
+            ),
+            train_loss=_above_zero("train_loss", pl.lit(value=True)),
+            value=_above_zero("value", is_loss),
+        )
     )
+
+
+def _above_zero(column: str, is_loss: pl.Expr) -> pl.Expr:
+    """Null for a loss of 0 or below; NaN stays."""
+    return pl.when(is_loss & (pl.col(column) <= 0.0)).then(None).otherwise(column)
+
+
+def impossible_losses(records: pl.DataFrame) -> dict[str, tuple[str, bool]]:
+    """Tell of losses that are none.
+
+    Returns
+    -------
+    For each run that has some: how many and the first in words, and whether it has no other loss.
+    """
+    loss = pl.coalesce("train_loss", pl.when("primary").then("value"))
+    told = (
+        records.group_by("run")
+        .agg(
+            count=pl.col("impossible").count(),
+            first=pl.col("impossible").drop_nulls().first(),
+            step=pl.col("step").filter(pl.col("impossible").is_not_null()).first(),
+            losses=loss.count(),
+        )
+        .filter(pl.col("count") > 0)
+    )
+    return {
+        row["run"]: (
+            f"{row['count']} losses of 0 or below, which no cross-entropy is (first: "
+            f"{row['first']:g} at step {row['step']})",
+            row["losses"] == 0,
+        )
+        for row in told.iter_rows(named=True)
+    }
 
 
 _CONVERSIONS: Final = pl.Schema(
@@ -166,19 +214,29 @@ def files_table(sweep: str, logs: Sequence[Log]) -> pl.DataFrame:
 
 
 def runs_table(
-    sweep: str, runs: Sequence[Run], curves: pl.DataFrame, sidecar: SweepFile
+    sweep: str,
+    runs: Sequence[Run],
+    curves: pl.DataFrame,
+    sidecar: SweepFile,
+    notes: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    """Build the `Runs` table."""
+    """Build the `Runs` table; a run without a curve has what its facts say."""
     measured = curve_facts(curves)
-    rows = [_run_row(sweep, run, measured[run.name], sidecar) for run in runs]
+    nothing = dict.fromkeys(MEASURES)
+    rows = [
+        _run_row(sweep, run, measured.get(run.name, nothing), sidecar, (notes or {}).get(run.name))
+        for run in runs
+    ]
     schema = {name: column.dtype for name, column in Runs.columns().items()}
     return pl.DataFrame(rows, schema=schema).sort("run")
 
 
-def _run_row(sweep: str, run: Run, curve: dict[str, Any], sidecar: SweepFile) -> dict[str, Any]:
+def _run_row(
+    sweep: str, run: Run, curve: dict[str, Any], sidecar: SweepFile, note: str | None
+) -> dict[str, Any]:
     """One row of `Runs`."""
     identity = run.identity
-    notes = [*identity.notes, *doubts(identity, curve)]
+    notes = [*identity.notes, *doubts(identity, curve), *([note] if note else [])]
     per_step = identity.value("tokens_per_step")
     warmup = identity.value("schedule.warmup_steps")
     counted = any(part.run.counts_steps or "tokens" in part.formulas for part in run.parts)
@@ -197,8 +255,8 @@ def _run_row(sweep: str, run: Run, curve: dict[str, Any], sidecar: SweepFile) ->
         "architecture_source": identity.group_source("architecture."),
         "tokens_per_step": per_step,
         "tokens_per_step_source": identity.source("tokens_per_step"),
-        "tokens": curve["tokens"],
-        "tokens_source": "counted" if counted else "log",
+        "tokens": curve["tokens"] or None,  # 0: no step was made
+        "tokens_source": ("counted" if counted else "log") if curve["tokens"] else None,
         "unique_tokens": identity.value("unique_tokens"),
         "budget": identity.value("budget") or _nearest_budget(sidecar, curve["flops_6nd"]),
         "lr_peak": identity.value("schedule.lr_peak"),
@@ -211,19 +269,21 @@ def _run_row(sweep: str, run: Run, curve: dict[str, Any], sidecar: SweepFile) ->
         "tokenizer": identity.value("tokenizer"),
         "seed": identity.value("seed"),
         "status": _status(run, curve),
-        "excluded": run.excluded is not None,
-        "reason": run.excluded,
+        "excluded": run.reason is not None,
+        "reason": run.reason,
         "notes": "; ".join(notes) or None,
     }
 
 
-def _status(run: Run, curve: dict[str, Any]) -> str:
+def _status(run: Run, curve: dict[str, Any]) -> str | None:
     """How the run ended: by its log's word if it has one, else by its schedule."""
     last = run.parts[-1]
     if curve["last_is_nan"]:
         return "diverged"
     if last.run.status is not None:
         return last.run.status
+    if curve["tokens"] is None or run.lacks_schedule:
+        return None
     horizon = run.identity.value("schedule.tokens")
     if horizon is not None:
         return "finished" if curve["tokens"] >= FINISHED_SHARE * horizon else "truncated"
@@ -231,9 +291,9 @@ def _status(run: Run, curve: dict[str, Any]) -> str:
     return "truncated" if cut else "finished"
 
 
-def _nearest_budget(sidecar: SweepFile, flops: float) -> float | None:
+def _nearest_budget(sidecar: SweepFile, flops: float | None) -> float | None:
     """Find the nominal budget of a run by its 6ND; None if none is near."""
-    if sidecar.budgets is None:
+    if sidecar.budgets is None or not flops:
         return None
     nearest = min(sidecar.budgets.values, key=lambda budget: abs(math.log(flops / budget)))
     return nearest if abs(flops - nearest) <= sidecar.budgets.tolerance * nearest else None

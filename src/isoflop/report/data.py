@@ -184,6 +184,14 @@ def _items(items: list[str]) -> str:
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
+def _size(params: float | None, tokens: float | None) -> tuple[str, str, str, str]:
+    """Write N, D, D / N and 6ND; a run that is left out may lack them."""
+    known = (count(params) if params else NONE, count(tokens) if tokens else NONE)
+    if not params or not tokens:
+        return (*known, NONE, NONE)
+    return (*known, fixed(tokens / params, 1), power(6.0 * params * tokens))
+
+
 def run_table(inputs: ReportInputs) -> Table:
     """Tabulate every run."""
     finals = inputs.losses.filter("is_final").select("run", pl.col("loss").alias("final_loss"))
@@ -194,10 +202,7 @@ def run_table(inputs: ReportInputs) -> Table:
         [
             f"`{row['run']}`",
             str(row["role"]),
-            count(row["params_total"]),
-            count(row["tokens"]),
-            fixed(row["tokens"] / row["params_total"], 1),
-            power(6.0 * row["params_total"] * row["tokens"]),
+            *_size(row["params_total"], row["tokens"]),
             fixed(row["final_loss"], 4) if row["final_loss"] is not None else NONE,
             "left out" if row["excluded"] else str(row["status"]),
         ]

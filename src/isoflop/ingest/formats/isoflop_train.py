@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -18,7 +17,7 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.numbers import finite, number, step_number
+from isoflop.ingest.numbers import finite, json_object, number, step_number
 from isoflop.ingest.refused import RefusedError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
     for line in file.lines():
         if not line.strip() and line.endswith("\n"):
             continue
-        record = _record(line)
+        record = json_object(line)
         if record is None:
             yield Unread() if line.endswith("\n") else Truncated()
         elif record.get("kind") == "header":
@@ -55,15 +54,6 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
             )
         else:
             yield from _events(record, run)
-
-
-def _record(line: str) -> dict[str, Any] | None:
-    """Parse a line; None if it is no JSON object."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
 
 
 def _events(record: Mapping[str, Any], run: str) -> Iterator[Event]:

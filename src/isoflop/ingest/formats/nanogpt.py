@@ -26,7 +26,7 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.numbers import NUMBER, number, step_number
+from isoflop.ingest.numbers import NUMBER, finite, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 VERSION = 1
 
 # no \b: a line glued to the one before it counts too
-_ITER = re.compile(rf"iter (\d+): loss ({NUMBER}), time ([\d.]+)(m?s)(?:, mfu [-\d.]+%)?")
+_ITER = re.compile(rf"iter (\d+): loss ({NUMBER}), time ({NUMBER})(m?s)(?:, mfu [-\d.]+%)?")
 _STEP = re.compile(rf"step (\d+): train loss ({NUMBER}), val loss ({NUMBER})")
 _LOOKS_LIKE_A_RECORD = re.compile(r"\b(?:iter|step) \d+:")
 _RESUMED = re.compile(r"^Resuming training from ")
@@ -53,6 +53,10 @@ _SETTINGS: Final = frozenset(
         "vocab_size", "warmup_iters",
     }
 )  # fmt: skip
+
+
+LONGEST_SETTING: Final = 200
+"""Characters of a setting's value that are looked at: literals nest."""
 
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
@@ -96,7 +100,7 @@ def _records(line: str, tokens_per_step: float | None) -> Iterator[Event]:
         if step is None:
             yield Unread()
             continue
-        seconds = float(match[3]) / (1000.0 if match[4] == "ms" else 1.0)
+        seconds = (number(match[3]) or 0.0) / (1000.0 if match[4] == "ms" else 1.0)
         speed = tokens_per_step / seconds if tokens_per_step and seconds > 0 else None
         yield Point(step, train_loss=number(match[2]), tokens_per_second=speed)
     for match in _STEP.finditer(line):
@@ -115,7 +119,7 @@ def _take(line: str, header: dict[str, Any]) -> None:
     if match := _TOKENS.search(line):
         header["tokens_per_step"] = number(match[1])
     elif match := _VOCABULARY.search(line):
-        header["vocab_size"] = int(match[1].replace(",", ""))
+        header["vocab_size"] = step_number(match[1])
     elif match := _TENSORS.search(line):
         kind = "other" if match[1] else "decayed"
         header[f"{kind}_params"] = number(match[2])
@@ -129,9 +133,11 @@ def _assign(line: str, header: dict[str, Any]) -> None:
     if match is None or match[1] not in _SETTINGS:
         return
     text = match[2].split("#")[0].strip()
+    if len(text) > LONGEST_SETTING:
+        return
     try:
         header[match[1]] = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         if text in header:
             header[match[1]] = header[text]
 
@@ -141,11 +147,12 @@ def _facts(header: Mapping[str, Any]) -> RunFacts:
 
     def whole(name: str) -> int | None:
         value = header.get(name)
-        return value if isinstance(value, int) and value > 0 else None
+        return step_number(value) or None if isinstance(value, int) else None
 
     def real(name: str) -> float | None:
         value = header.get(name)
-        return float(value) if isinstance(value, int | float) and value > 0 else None
+        known = finite(value) if isinstance(value, int | float) else None
+        return known if known and known > 0 else None
 
     width, accumulated = whole("n_embd"), whole("gradient_accumulation_steps")
     batch = whole("batch_size")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -29,7 +30,7 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.numbers import SUFFIXES, finite, number, step_number
+from isoflop.ingest.numbers import SUFFIXES, finite, json_object, number, step_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.sidecar import facts_from_values
 
@@ -39,13 +40,17 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableColumn, TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 EVAL_SET: Final = "table"
 """Name of the eval set: a column has none of its own."""
 
 _PARQUET: Final = b"PAR1"
 _TRAINING: Final = ("train_loss", "lr", "grad_norm", "tokens_per_second", "flops")
-_ROW: Final = "__row__"
+NO_TOKENS: Final = "tokens of 0 or below; a 32-bit counter wraps at 2^31"
+NO_LOSS: Final = "no loss in the mapped columns"
+FOUND_SHOWN: Final = 40
+"""Characters shown of a cell."""
+_ROW: Final = "row in the file"
 _EXAMPLE = """table:
     rows: runs                 # or points: a row per point of a curve
     columns: {params.total: N, tokens: D, eval_loss: loss}"""
@@ -61,20 +66,73 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:
             f"'table:' for it. Add one, such as:\n  {_EXAMPLE}"
         )
     _check_columns(raw, table)
-    kept, excluded = _divide(raw.with_row_index(_ROW, offset=1), table)
+    kept, excluded = _divide(_numbered(raw), table)
     gone = raw.height - kept.height - sum(rows.height for _, rows in excluded)
     if gone:
         yield LeftOutRows(gone, f"not selected by {table.select}")
-    stem = file.stem.rpartition("/")[2]
+    faults = _Faults()
     if table.rows == "points":
-        yield from _curves(_values(kept, table, stem=stem))
+        yield from _curves(_values(kept, table, stem=file.stem), faults)
         yield from (LeftOutRows(rows.height, reason) for reason, rows in excluded)
-        return
-    yield from _finished_runs(_values(kept, table, stem=stem))
-    for reason, rows in excluded:
-        for row in _values(rows, table, stem=stem):
-            yield from _finished_runs([row])
-            yield Excluded(reason, row["run"])
+    else:
+        fitted = _values(kept, table, stem=file.stem)
+        left_out = [(reason, _values(rows, table, stem=file.stem)) for reason, rows in excluded]
+        yield from _name_apart([*fitted, *(row for _, rows in left_out for row in rows)])
+        yield from _finished_runs(fitted, faults)
+        for reason, rows in left_out:
+            for row in rows:
+                yield from _finished_runs([row], faults)
+                yield Excluded(reason, row["run"])
+    yield from faults.events()
+
+
+def fits(file: RawFile, table: TableMap) -> bool:
+    """Tell whether a text has a head with every column that a map names."""
+    first = next((line for line in file.lines() if line.strip()), "")
+    try:
+        names, _, _ = _csv_rows([first])
+    except RefusedError:
+        return False
+    return {origin.column for origin in table.columns.values() if origin.column} <= set(names)
+
+
+class _Faults:
+    """Rows that are left out, counted by reason; of each reason the first row is told."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[int, str]] = {}
+
+    def add(self, reason: str, row: dict[str, Any], found: object = None) -> None:
+        """Leave a row out."""
+        name = f", run '{row['run']}'" if row["run"] else ""
+        shown = "" if found is None else f", found {str(found)[:FOUND_SHOWN]!r}"
+        count, first = self._rows.get(reason, (0, f"first in row {row[_ROW]}{name}{shown}"))
+        self._rows[reason] = (count + 1, first)
+
+    def events(self) -> Iterator[LeftOutRows]:
+        """Tell of the rows."""
+        for reason, (count, first) in self._rows.items():
+            yield LeftOutRows(count, f"{reason} ({first})")
+
+
+def _numbered(raw: pl.DataFrame) -> pl.DataFrame:
+    """Add the rows' numbers in the file; a column that has our name for that gives way."""
+    return raw.rename({_ROW: f"{_ROW} "}, strict=False).with_row_index(_ROW, offset=1)
+
+
+def _name_apart(rows: Sequence[dict[str, Any]]) -> Iterator[Remark]:
+    """Name finished runs after their row too where a name comes twice: every row is a run."""
+    counts = Counter(row["run"] for row in rows if row["run"] is not None)
+    repeated = {name for name, count in counts.items() if count > 1}
+    for row in rows:
+        if row["run"] in repeated:
+            name = f"{row['run']}-{row[_ROW]:04d}"
+            row["run"] = name if name not in counts else f"{name} of {row['run']}"
+    if repeated:
+        yield Remark(
+            f"{len(repeated)} names stand in several rows, such as '{min(repeated)}'; each row is "
+            f"a finished run, named by its row"
+        )
 
 
 def _frame(file: RawFile, table: TableMap | None) -> tuple[pl.DataFrame, list[Event]]:
@@ -86,11 +144,14 @@ def _frame(file: RawFile, table: TableMap | None) -> tuple[pl.DataFrame, list[Ev
             raise RefusedError(f"not a whole Parquet file: {error}") from error
     lines = file.lines()
     first = next((line for line in lines if line.strip()), "")
+    separator = ""
     if first.lstrip().startswith("{"):
         names, rows, problems = _json_rows([first, *lines])
     else:
+        separator = _separator(first)
         names, rows, problems = _csv_rows([first, *lines])
     columns = {name: [row.get(name) for row in rows] for name in names}
+    columns = {name: _without_marks(name, cells, separator) for name, cells in columns.items()}
     # a column that names runs stays text: run 0010 is not run 10
     text = table.columns["run"].column if table and "run" in table.columns else None
     made = [_column(name, cells, text=name == text) for name, cells in columns.items()]
@@ -104,11 +165,8 @@ def _json_rows(lines: Sequence[str]) -> tuple[list[str], list[dict[str, Any]], l
     for line in lines:
         if not line.strip() and line.endswith("\n"):
             continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            record = None
-        if isinstance(record, dict):
+        record = json_object(line)
+        if record is not None:
             rows.append(dict(_flat(record)))
         else:
             problems.append(Unread() if line.endswith("\n") else Truncated())
@@ -125,8 +183,7 @@ def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def _csv_rows(lines: Sequence[str]) -> tuple[list[str], list[dict[str, Any]], list[Event]]:
     """Read CSV by the separator that its head has most of; short rows are unread."""
-    head = lines[0]
-    separator = max(",;\t", key=head.count)
+    separator = _separator(lines[0])
     problems: list[Event] = []
     rows: list[dict[str, Any]] = []
     names: list[str] = []
@@ -149,6 +206,60 @@ def _csv_rows(lines: Sequence[str]) -> tuple[list[str], list[dict[str, Any]], li
     if rows and not lines[-1].endswith("\n"):
         problems.append(Remark("its last row has no line end; if the file was cut, so was a value"))
     return names, rows, problems
+
+
+def _separator(head: str) -> str:
+    return max(",;\t", key=head.count)
+
+
+_THOUSANDS = re.compile(
+    r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+)
+_DECIMAL = re.compile(
+    r"[-+]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)?,[0-9]+(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+)
+
+
+def _without_marks(name: str, cells: list[Any], separator: str) -> list[Any]:
+    """Take commas out of numbers: thousands marks, or decimal marks that become points.
+
+    Between semicolons a comma is a decimal mark, unless a cell has several or a point besides;
+    elsewhere it is a thousands mark where three digits follow it in every cell.
+
+    Raises
+    ------
+    RefusedError : the cells of the column do not agree, or could be either.
+    """
+    marked = [
+        (row, cell.strip())
+        for row, cell in enumerate(cells, start=1)
+        if isinstance(cell, str) and "," in cell and _NUMERIC.fullmatch(cell.strip())
+    ]
+    if not marked or not separator:
+        return cells
+    thousands = [_THOUSANDS.fullmatch(cell) is not None for _, cell in marked]
+    decimal = [_DECIMAL.fullmatch(cell) is not None for _, cell in marked]
+    points = any(isinstance(cell, str) and _POINT.fullmatch(cell.strip()) for cell in cells)
+    if all(decimal) and not points and (separator == ";" or not all(thousands)):
+        return [_point_for_comma(cell) for cell in cells]
+    if all(thousands) and (separator != ";" or not all(decimal)):
+        return cells
+    wrong = decimal if sum(decimal) > sum(thousands) else thousands
+    row, cell = marked[wrong.index(False)] if False in wrong else marked[0]
+    raise RefusedError(
+        f"column '{name}', row {row}: '{cell[:FOUND_SHOWN]}' is a number whose comma could be a "
+        f"decimal or a thousands mark beside the column's other cells; write them in one way"
+    )
+
+
+_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+")
+_NUMERIC = re.compile(r"[-+]?[0-9.,]*[0-9](?:[eE][-+]?[0-9]+)?\s*[KMBGT]?")
+
+
+def _point_for_comma(cell: Any) -> Any:
+    if not isinstance(cell, str) or not _DECIMAL.fullmatch(cell.strip()):
+        return cell
+    return cell.replace(".", "").replace(",", ".")
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -233,13 +344,14 @@ def _condition(expression: str, raw: pl.DataFrame, what: str) -> pl.Series:
 
 
 def _values(raw: pl.DataFrame, table: TableMap, *, stem: str) -> list[dict[str, Any]]:
-    """Compute the mapped values of each row, by our names; `run` is always there."""
+    """Compute the mapped values of each row, by our names; `run` is always there, or None."""
     columns = {name: _value(origin, name, raw) for name, origin in table.columns.items()}
-    if "run" not in columns:
+    if "run" not in columns:  # a curve is named after its file by whoever reads it
         single = table.rows == "points"
-        columns["run"] = [stem if single else f"{stem}-{row:04d}" for row in raw[_ROW]]
+        columns["run"] = ["" if single else f"{stem}-{row:04d}" for row in raw[_ROW]]
+    columns[_ROW] = raw[_ROW].to_list()
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    return [row | {"run": _name(row["run"])} for row in rows if row["run"] is not None]
+    return [row | {"run": None if row["run"] is None else _name(row["run"])} for row in rows]
 
 
 def _value(origin: TableColumn, name: str, raw: pl.DataFrame) -> list[Any]:
@@ -267,53 +379,81 @@ def _name(cell: object) -> str:
 def _facts(row: dict[str, Any]) -> RunFacts:
     """Turn a row's values other than its point into facts."""
     said = {
-        name: value
-        for name, value in row.items()
-        if name not in TABLE_POINT_VALUES and value is not None
+        name: value for name, value in row.items() if name not in _NO_FACTS and value is not None
     }
+    return facts_from_values(said)
+
+
+_NO_FACTS: Final = frozenset({*TABLE_POINT_VALUES, _ROW})
+
+
+def _finished_runs(rows: Sequence[dict[str, Any]], faults: _Faults) -> Iterator[Event]:
+    """Yield a run per row."""
+    for row, facts in _sound(rows, faults):
+        if finite(row["tokens"]) == 0:
+            faults.add(NO_TOKENS, row, row["tokens"])
+            continue
+        if number(row.get("eval_loss")) is None and number(row.get("train_loss")) is None:
+            faults.add(NO_LOSS, row)
+            continue
+        point = list(_point(row, step=1))
+        yield Facts(facts, row["run"])
+        yield from point
+        yield Ended("finished", row["run"])
+
+
+def _curves(rows: Sequence[dict[str, Any]], faults: _Faults) -> Iterator[Event]:
+    """Yield a curve per run."""
+    runs: dict[str, list[tuple[dict[str, Any], RunFacts]]] = {}
+    for row, facts in _sound(rows, faults):
+        runs.setdefault(row["run"], []).append((row, facts))
+    for run, points in runs.items():
+        yield from (Facts(facts, run) for facts in dict.fromkeys(facts for _, facts in points))
+        counted = any(finite(row.get("tokens")) for row, _ in points)
+        for row in _with_steps([row for row, _ in points]):
+            step = step_number(row["step"])
+            if step is None:
+                faults.add("the step is no count of updates", row, row["step"])
+                continue
+            if counted and step > 0 and finite(row["tokens"]) == 0:
+                faults.add(NO_TOKENS, row, row["tokens"])
+                continue
+            events = list(_point(row, step=step))
+            if not events:
+                faults.add(NO_LOSS, row)
+            yield from events
+
+
+def _sound(
+    rows: Sequence[dict[str, Any]], faults: _Faults
+) -> Iterator[tuple[dict[str, Any], RunFacts]]:
+    """Yield the rows whose name, facts and tokens can be what they are said to be."""
+    known: dict[tuple[object, ...], RunFacts | tuple[str, object]] = {}
+    names = [name for name in rows[0] if name not in _NO_FACTS] if rows else []
+    for row in rows:
+        values = tuple(str(row[name]) for name in names)
+        if values not in known:
+            known[values] = _facts_or_fault(row)
+        facts = known[values]
+        if row["run"] is None:
+            faults.add("no name in the column of runs", row)
+        elif not isinstance(facts, RunFacts):
+            faults.add(facts[0], row, facts[1])
+        elif "tokens" in row and (tokens := finite(row["tokens"])) is None:
+            faults.add("no finite number of tokens", row, row["tokens"])
+        elif "tokens" in row and tokens is not None and tokens < 0:
+            faults.add(NO_TOKENS, row, row["tokens"])
+        else:
+            yield row, facts
+
+
+def _facts_or_fault(row: dict[str, Any]) -> RunFacts | tuple[str, object]:
+    """Give a row's facts, or what is wrong with them and the value."""
     try:
-        return facts_from_values(said)
+        return _facts(row)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RefusedError(
-            f"run '{row['run']}': {where}: {first['msg']} (found {first['input']!r})"
-        ) from error
-
-
-def _finished_runs(rows: Sequence[dict[str, Any]]) -> Iterator[Event]:
-    """Yield a run per row."""
-    for row in rows:
-        if point := list(_point(row, step=1)):
-            yield Facts(_facts(row), row["run"])
-            yield from point
-            yield Ended("finished", row["run"])
-        else:
-            yield Unread()
-
-
-def _curves(rows: Sequence[dict[str, Any]]) -> Iterator[Event]:
-    """Yield a curve per run."""
-    runs: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        runs.setdefault(row["run"], []).append(row)
-    bare = 0
-    for run, points in runs.items():
-        yield from (Facts(said, run) for said in _distinct_facts(points))
-        for row in _with_steps(points):
-            step = step_number(row["step"])
-            events = list(_point(row, step=step)) if step is not None else [Unread()]
-            bare += not events
-            yield from events
-    if bare:
-        yield LeftOutRows(bare, "no loss or no tokens in the mapped columns")
-
-
-def _distinct_facts(rows: Sequence[dict[str, Any]]) -> list[RunFacts]:
-    """Give the facts of a run's rows; more than one if they contradict each other."""
-    names = [name for name in rows[0] if name not in TABLE_POINT_VALUES]
-    distinct = {tuple(str(row[name]) for name in names): row for row in rows}
-    return [_facts(row) for row in distinct.values()]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}", first["input"]
 
 
 def _with_steps(rows: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:

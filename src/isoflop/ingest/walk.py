@@ -1,0 +1,106 @@
+"""Which files a sweep's folder has, and what in it is none: each gets a fate.
+
+Links are followed inside the folder only, so that a sweep from somebody else cannot carry a file of
+this machine into tables, reports and archives.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OUTSIDE: Final = (
+    "a link out of the sweep's folder, which is not followed: copy the logs in, or make "
+    "data/raw/<sweep> itself the link"
+)
+DEAD: Final = "a link to nothing"
+CIRCLE: Final = "a link that leads back to itself"
+NO_FILE: Final = "neither a file nor a folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One entry of a sweep's folder.
+
+    Attributes
+    ----------
+    path : where it is.
+    reason : why it is not read; None for a file.
+    fate : `rejected`, or `ignored` where nothing is lost by not reading it.
+    """
+
+    path: Path
+    reason: str | None = None
+    fate: str = "rejected"
+
+
+def walk(folder: Path) -> list[Found]:
+    """List a sweep's files, sorted by path, and what is named as none.
+
+    Hidden entries belong to an editor or a file manager and are not looked at. The folder itself
+    may be a link.
+    """
+    base = folder.resolve()
+    links: list[Path] = []
+    walked: set[Path] = set()
+    entries = list(_below(folder, base, links, walked))
+    while links:
+        link = links.pop(0)
+        if link.resolve() in walked:
+            entries.append(Found(link, "a link to a folder whose files are read there", "ignored"))
+        else:
+            entries.extend(_below(link, base, links, walked))
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def _below(folder: Path, base: Path, links: list[Path], walked: set[Path]) -> Iterator[Found]:
+    """List the entries below a folder, links to folders inside the base set aside."""
+    walked.add(folder.resolve())
+    try:
+        with os.scandir(folder) as scanned:
+            names = sorted(entry.name for entry in scanned if not entry.name.startswith("."))
+    except OSError as error:
+        yield Found(folder, because(error))
+        return
+    for name in names:
+        path = folder / name
+        if path.is_symlink():
+            why = _refused(path, base)
+            if why is not None:
+                yield Found(path, why)
+            elif path.is_dir():
+                links.append(path)
+            else:
+                yield _file(path)
+        elif path.is_dir():
+            yield from _below(path, base, links, walked)
+        else:
+            yield _file(path)
+
+
+def _refused(link: Path, base: Path) -> str | None:
+    """Say why a link is not followed; None if it leads to something inside the base."""
+    try:
+        target = link.resolve(strict=True)
+    except FileNotFoundError:
+        return DEAD
+    except (OSError, RuntimeError) as error:  # RuntimeError: a circle, before Python 3.13
+        return CIRCLE if isinstance(error, RuntimeError) else because(error)
+    return None if target.is_relative_to(base) else OUTSIDE
+
+
+def _file(path: Path) -> Found:
+    try:
+        return Found(path) if path.is_file() else Found(path, NO_FILE)
+    except OSError as error:
+        return Found(path, because(error))
+
+
+def because(error: OSError) -> str:
+    """Say in words why the system does not let a file be read."""
+    return f"cannot be read: {(error.strerror or type(error).__name__).lower()}"

@@ -1,0 +1,330 @@
+"""What users dropped in and got a wrong curve or a traceback from; each is made small here."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+import yaml
+
+from isoflop.config.ingest import IngestSettings
+from isoflop.errors import MissingFactError
+from isoflop.ingest import source
+from isoflop.ingest.sweep import EmptySweepError, ingest_sweep, read_sweep
+from tests.ingest.samples import RECORD, ingest, jsonl, nanogpt, row, run_lines, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.ingest.sweep import Ingested
+
+FINISHED = """
+title: t
+table: {rows: runs, columns: {run: run, params.total: N, tokens: D, eval_loss: loss}}
+"""
+ROWS = [("r00", "3440173", "4860000000", "5.4363"), ("r01", "6880346", "2430000000", "5.1002")]
+
+
+def table(separator: str = ",", *, rows: list[tuple[str, ...]] = ROWS, quote: str = "") -> str:
+    lines = [("run", "N", "D", "loss"), *rows]
+    return "".join(
+        separator.join(f"{quote}{cell}{quote}" for cell in line) + "\n" for line in lines
+    )
+
+
+def finals(tables: Ingested) -> dict[str, float]:
+    return dict(tables.curves.select("run", "eval_loss").iter_rows())
+
+
+def left_out(tables: Ingested, path: str) -> tuple[int, str]:
+    file = row(tables.files, "path", path)
+    return file["rows_left_out"], file["reason"]
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["lr[3e-4]", 'say "hi"', "a: b # c", "what?", "all*"])
+def test_the_proposed_lines_parse_and_match(tmp_path: Path, name: str) -> None:
+    text = "".join(f"iter {n}: loss 2.0, time 1.00ms\n" for n in range(9))
+    folder = write(tmp_path / "s", {f"{name}.log": text, "whatever.log": nanogpt()})
+    with pytest.raises(MissingFactError) as caught:
+        ingest_sweep(folder, IngestSettings(on_missing="stop"))
+    blocks = str(caught.value).split("if all runs share it:\n")[1:]
+    proposed = [yaml.safe_load(block.split("\nrun ")[0]) for block in blocks]
+    rules = [rule for block in proposed for rule in block]
+    assert len(rules) == 3
+    told = {"params": {"total": 1e6}, "tokens_per_step": 512, "schedule": {"kind": "unknown"}}
+    for rule in rules:
+        (fact,) = rule.keys() - {"match"}
+        rule[fact] = told[fact]
+    (folder / "sweep.yaml").write_text(yaml.safe_dump({"title": "t", "runs": rules}))
+    run = row(ingest_sweep(folder, RECORD).runs, "run", name)
+    assert (run["excluded"], run["tokens"], run["notes"].startswith("no FLOPs")) == (
+        False, 8 * 512, True,
+    )  # fmt: skip
+
+
+def test_rows_of_one_name_are_runs_of_their_own(tmp_path: Path) -> None:
+    rows = [("70M", "7e7", "1e9", "4.0"), ("70M", "7e7", "2e9", "3.5"), ("1B", "1e9", "2e9", "3.0")]
+    tables = ingest(tmp_path / "s", {"t.csv": table(rows=rows)}, FINISHED)
+    assert finals(tables) == {"70M-0001": 4.0, "70M-0002": 3.5, "1B": 3.0}
+    assert "1 names stand in several rows, such as '70M'" in left_out(tables, "t.csv")[1]
+
+
+def test_a_curve_is_named_by_its_file_s_present_name(tmp_path: Path) -> None:
+    points = "title: t\ntable: {rows: points, columns: {step: step, tokens: D, eval_loss: loss}}\n"
+    sidecar = points + (
+        "facts: {schedule: {kind: constant}}\n"
+        "runs:\n- {match: 'small*', params: {total: 1e7}}\n"
+        "- {match: 'large*', params: {total: 9e7}}\n"
+    )
+    small, large = "step,D,loss\n1,1e8,4.0\n", "step,D,loss\n1,1e8,3.7\n"
+    folder, cache = tmp_path / "s", tmp_path / "cache"
+    ingest(folder, {"small.csv": large, "large.csv": small}, sidecar, cache=cache)
+    tables = ingest(folder, {"small.csv": small, "large.csv": large}, sidecar, cache=cache)
+    assert finals(tables) == {"small": 4.0, "large": 3.7}
+    assert dict(tables.runs.select("run", "params_total").iter_rows()) == {
+        "small": 1e7, "large": 9e7,
+    }  # fmt: skip
+
+
+# -- how tables are written ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        table(quote='"').encode(),
+        table(";", rows=[(*r[:3], r[3].replace(".", ",")) for r in ROWS]).encode(),
+        table("\t").encode("utf-16"),
+        table("\t", rows=[(*r[:3], r[3].replace(".", ",")) for r in ROWS]).encode("utf-16-be"),
+        table(";", rows=[(n, f"{int(p):,}", d, loss.replace(".", ",")) for n, p, d, loss in ROWS])
+        .encode("utf-8-sig"),
+        table(quote='"', rows=[(n, f"{int(p):,}", f"{int(d):,}", loss) for n, p, d, loss in ROWS])
+        .encode(),
+    ],
+    ids=["quoted", "decimal-commas", "utf-16", "utf-16-be", "both-marks", "thousands"],
+)  # fmt: skip
+def test_a_table_says_the_same_however_it_is_written(tmp_path: Path, content: bytes) -> None:
+    if content.startswith(b"\x00r"):
+        content = b"\xfe\xff" + content
+    tables = ingest(tmp_path / "s", {"runs.csv": content}, FINISHED)
+    assert finals(tables) == {"r00": 5.4363, "r01": 5.1002}
+    assert sorted(tables.runs["params_total"]) == [3440173.0, 6880346.0]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 8])
+def test_utf16_does_not_depend_on_chunks(
+    tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "CHUNK", chunk)
+    text = table("\t").replace("r00", "größe")
+    tables = ingest(tmp_path / "s", {"runs.csv": text.encode("utf-16")}, FINISHED)
+    assert finals(tables) == {"größe": 5.4363, "r01": 5.1002}
+
+
+def test_a_comma_that_could_be_either_names_its_cell(tmp_path: Path) -> None:
+    rows = [("r00", "1e6", "1e9", "5,436"), ("r01", "1e6", "2e9", "5.1")]
+    with pytest.raises(EmptySweepError, match=r"column 'loss', row 1: '5,436' is a number whose"):
+        ingest(tmp_path / "s", {"t.csv": table(";", rows=rows)}, FINISHED)
+
+
+def test_a_table_that_only_its_map_recognises(tmp_path: Path) -> None:
+    text = "run;N of 1: all;D=;loss\nr00;1e6;none;3.0\nr01;1e6;1e9;3.5\n"
+    sidecar = FINISHED.replace("N,", '"N of 1: all",').replace("D,", '"D=",')
+    tables = ingest(tmp_path / "s", {"t.txt": text}, sidecar)
+    assert finals(tables) == {"r01": 3.5}
+    assert left_out(tables, "t.txt")[0] == 1
+
+
+# -- values that are none --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", ["0.0", "-5.2"])
+def test_a_loss_of_zero_or_below_leaves_its_run_out(tmp_path: Path, loss: str) -> None:
+    rows = [("r00", "1e6", "1e9", loss), *ROWS[1:]]
+    tables = ingest(tmp_path / "s", {"t.csv": table(rows=rows)}, FINISHED)
+    bad = row(tables.runs, "run", "r00")
+    assert bad["reason"] == (
+        f"it has no loss but 1 losses of 0 or below, which no cross-entropy is (first: "
+        f"{float(loss):g} at step 1)"
+    )
+    assert not row(tables.runs, "run", "r01")["excluded"]
+    assert finals(tables) == {"r00": None, "r01": 5.1002}
+
+
+def test_a_gap_filled_with_zero_within_a_curve_is_noted(tmp_path: Path) -> None:
+    lines = run_lines("a", steps=40)
+    lines[1]["train_loss"] = -1.5
+    tables = ingest(tmp_path / "s", {"a.jsonl": jsonl(lines)})
+    run = row(tables.runs, "run", "a")
+    assert run["excluded"] is False
+    assert run["notes"].startswith("1 losses of 0 or below, which no cross-entropy is (first: -1.5")
+    assert (tables.curves["train_loss"].drop_nulls() > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "loss", "words"),
+    [
+        ("1e6", "0", "3", "tokens of 0 or below; a 32-bit counter wraps at 2^31"),
+        ("1e6", "-2147483648", "3", "found '-2147483648.0'"),
+        ("1e6", "nan", "3", "no finite number of tokens"),
+        ("1e6", "1" + "0" * 400, "3", "no finite number of tokens"),
+        ("1e6", "", "3", "no finite number of tokens"),
+        ("1e6", "1e9", "", "no loss in the mapped columns"),
+        ("0", "1e9", "3", "params.total: Input should be greater than 0"),
+        ("-5", "1e9", "3", "params.total: Input should be greater than 0"),
+        ("nan", "1e9", "3", "params.total: Input should be a finite number"),
+        ("1" + "0" * 400, "1e9", "3", "params.total: Input should be a finite number"),
+    ],
+)
+def test_a_row_that_cannot_be_a_run_is_left_out_with_its_reason(
+    tmp_path: Path, n: str, d: str, loss: str, words: str
+) -> None:
+    tables = ingest(tmp_path / "s", {"t.csv": table(rows=[("bad", n, d, loss), *ROWS])}, FINISHED)
+    assert finals(tables) == {"r00": 5.4363, "r01": 5.1002}
+    count, reason = left_out(tables, "t.csv")
+    assert count == 1
+    assert words in reason
+    assert "first in row 1, run 'bad'" in reason
+
+
+def test_json_numbers_of_any_size_and_half_surrogates(tmp_path: Path) -> None:
+    text = "".join(
+        f'{{"run": "{name}", "N": {n}, "D": 1000000000, "loss": {loss}}}\n'
+        for name, n, loss in [
+            ("a", 10**6, 3.5), ("b", 10**400, 3.0), ("c", 10**6, 10**400), ("\\ud800", 10**6, 3.0),
+        ]
+    )  # fmt: skip
+    tables = ingest(tmp_path / "s", {"t.jsonl": text}, FINISHED)
+    assert finals(tables) == {"a": 3.5, "c": None, "?": 3.0}
+    assert row(tables.runs, "run", "c")["status"] == "diverged"
+    assert "params.total" in left_out(tables, "t.jsonl")[1]
+
+
+# -- runs that lack something ----------------------------------------------------------------------
+
+
+def test_a_run_that_lacks_a_fact_is_left_out_with_the_line_to_add(tmp_path: Path) -> None:
+    bare = "".join(f"iter {n}: loss 2.0, time 1.00ms\n" for n in range(9))
+    tables = ingest(tmp_path / "s", {"a.jsonl": jsonl(run_lines("a")), "b.log": bare})
+    run = row(tables.runs, "run", "b")
+    assert (run["excluded"], run["params_total"], run["tokens"], run["status"]) == (
+        True, None, None, None,
+    )  # fmt: skip
+    assert run["reason"] == (
+        "the number of parameters is unknown; add to sweep.yaml, runs: [{match: \"b\", "
+        "params: {total: <embedding included>}}]; the number of tokens per step is unknown; add to "
+        "sweep.yaml, runs: [{match: \"b\", tokens_per_step: <tokens in one optimiser step>}]; the "
+        "length of the learning-rate schedule is unknown; add to sweep.yaml, runs: "
+        "[{match: \"b\", schedule: {kind: cosine, steps: <steps>}}]"
+    )  # fmt: skip
+    assert tables.curves["run"].unique().to_list() == ["a"]
+    assert "left out until sweep.yaml says more:" in str(tables)
+
+
+def test_the_fact_that_is_missing_is_the_one_asked_for(tmp_path: Path) -> None:
+    # the schedule is there, in steps; what turns it into tokens is not
+    sidecar = """
+title: t
+table: {rows: points, columns: {step: step, tokens: D, eval_loss: loss}}
+facts: {params: {total: 1e6}, schedule: {kind: cosine, steps: 100}}
+"""
+    folder = write(tmp_path / "s", {"a.csv": "step,D,loss\n50,5e6,3\n100,1e7,2.5\n"}, sidecar)
+    with pytest.raises(MissingFactError) as caught:
+        ingest_sweep(folder, RECORD)
+    assert "tokens_per_step: <" in str(caught.value)
+    assert "schedule" not in str(caught.value)
+    (folder / "sweep.yaml").write_text(sidecar.replace("{params", "{tokens_per_step: 1e5, params"))
+    assert row(ingest_sweep(folder, RECORD).runs, "run", "a")["status"] == "finished"
+
+
+def test_tables_of_files_and_runs_are_there_whatever_happens(tmp_path: Path) -> None:
+    bare = "".join(f"iter {n}: loss 2.0, time 1.00ms\n" for n in range(9))
+    folder = write(tmp_path / "s", {"b.log": bare, "notes.txt": "hello\n"})
+    tables = read_sweep(folder, RECORD)
+    assert isinstance(tables.complaint, MissingFactError)
+    assert tables.runs["excluded"].to_list() == [True]
+    assert tables.files["path"].to_list() == ["b.log", "notes.txt", "sweep.yaml"]
+
+
+def test_a_relaunch_that_dies_before_its_first_step_replaces_nothing(tmp_path: Path) -> None:
+    first = nanogpt(steps=200).splitlines(keepends=True)
+    cut = "".join(line for line in first if "iter 160" not in line)
+    cut = cut[: cut.index("iter 170")]
+    again = nanogpt(steps=200).splitlines(keepends=True)
+    again = "".join(again[: [line.startswith("iter 0") for line in again].index(True) + 1])
+    sidecar = "title: t\nbudgets: {values: [6e16]}\n"
+    tables = ingest(tmp_path / "s", {"a.log": nanogpt(), "b.log": cut + again}, sidecar)
+    run = row(tables.runs, "run", "b")
+    assert (run["tokens"], run["status"], run["excluded"]) == (150 * 1024, "truncated", False)
+    live = tables.curves.filter(pl.col("run") == "b", ~pl.col("superseded"))
+    assert live["step"].is_unique().all()
+    assert row(tables.runs, "run", "a")["status"] == "finished"
+
+
+# -- links and locks -------------------------------------------------------------------------------
+
+
+def fates(tables: Ingested) -> dict[str, tuple[str, str]]:
+    return {row["path"]: (row["fate"], row["reason"]) for row in tables.files.to_dicts()}
+
+
+def test_links_are_followed_inside_the_sweep_s_folder_only(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", {
+        "a.jsonl": jsonl(run_lines("a")),
+        ".store/b.jsonl": jsonl(run_lines("b")),
+        "real/c.jsonl": jsonl(run_lines("c")),
+    })  # fmt: skip
+    outside = write(tmp_path / "elsewhere", {"secret.jsonl": jsonl(run_lines("secret"))}, None)
+    links = {
+        "out": outside, "out.jsonl": outside / "secret.jsonl", "dead": tmp_path / "nothing",
+        "stored": folder / ".store", "again": folder / "real", "up": folder,
+        "circle": folder / "circle", "d.jsonl": folder / ".store" / "b.jsonl",
+    }  # fmt: skip
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    os.mkfifo(folder / "pipe")
+    tables = ingest_sweep(folder, RECORD)
+    assert tables.runs["run"].to_list() == ["a", "b", "c"]
+    seen = fates(tables)
+    outcome = {name: seen[name][0] for name in [*links, "pipe"] if name in seen}
+    assert outcome == {
+        "out": "rejected", "out.jsonl": "rejected", "dead": "rejected", "again": "ignored",
+        "up": "ignored", "circle": "rejected", "pipe": "rejected", "d.jsonl": "used",
+    }  # fmt: skip
+    assert seen["stored/b.jsonl"] == ("rejected", "the same bytes as d.jsonl")
+    assert "which is not followed" in seen["out"][1]
+    assert seen["dead"][1] == "a link to nothing"
+    assert not any(str(tmp_path) in (reason or "") for _, reason in seen.values())
+
+
+def test_a_sweep_folder_may_itself_be_a_link(tmp_path: Path) -> None:
+    write(tmp_path / "disk", {"a.jsonl": jsonl(run_lines("a"))})
+    (tmp_path / "s").symlink_to(tmp_path / "disk")
+    assert ingest_sweep(tmp_path / "s", RECORD).runs["run"].to_list() == ["a"]
+
+
+def test_a_locked_log_is_rejected_and_the_others_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(path: Path) -> str:
+        if path.name == "b.jsonl":
+            raise PermissionError(13, "Permission denied", str(path))
+        return unlocked(path)
+
+    unlocked = source.digest
+    monkeypatch.setattr(source, "digest", locked)  # root may read anything
+    files: dict[str, str | bytes] = {f"{n}.jsonl": jsonl(run_lines(n)) for n in "ab"}
+    tables = ingest(tmp_path / "s", files)
+    assert fates(tables)["b.jsonl"] == ("rejected", "cannot be read: permission denied")
+    assert tables.runs["run"].to_list() == ["a"]
+
+
+def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", {"a.jsonl": jsonl(run_lines("a"))})
+    (folder / "a.jsonl").rename(folder / os.fsdecode(b"a\xff.jsonl"))
+    assert ingest_sweep(folder, RECORD).files["path"].to_list() == ["a\\xff.jsonl", "sweep.yaml"]
