@@ -13,6 +13,7 @@ from isoflop.estimates.forecasts import Prediction
 from isoflop.figures.plot_figures import FIGURES, plot_figure
 from isoflop.figures.style import RC, Drawn
 from tests import example_sweep
+from tests.outputs import leaks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ def test_every_figure_is_drawn_and_told_in_words(plotted: Plotted, name: str) ->
     assert said["shown"], said["reason"]
     assert len(said["alt"]) > 60
     assert said["alt"].endswith(".")
+    assert leaks(said["alt"]) == []
     assert (plotted.folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 

@@ -12,6 +12,7 @@ from isoflop.estimates.estimate import Quantity
 from isoflop.published.forest import draw, groups
 from isoflop.published.render import like, number, render_published
 from isoflop.published.results import Verdict
+from tests.outputs import html_text, leaks
 from tests.published.test_results import ESTIMATE
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def test_page_has_every_number_and_loads_nothing(
     out = tmp_path / "published" / "index.html"
     render_published(catalogue, found, {"mine": {"parametric": ESTIMATE}}, reference, out)
     page = out.read_text()
+    assert leaks(html_text(out)) == []
     assert page.count('<th scope="row">') == len(found)
     for study in catalogue.studies:
         assert f'id="{study.name}"' in page

@@ -66,6 +66,13 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
 
 
 @pytest.fixture(scope="session")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """A sweep to which no approach could be fitted."""
+    every = ("envelope", "profiles", "parametric", "kaplan")
+    return render(tmp_path_factory.mktemp("refused"), refuse=every)
+
+
+@pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     """A sweep without profiles and without a check pair."""
     return render(

@@ -22,6 +22,9 @@ class Page(HTMLParser):
     tables: dict[str, list[list[str]]] = field(default_factory=dict)
     unbalanced: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    tags: set[str] = field(default_factory=set)
+    attributes: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -30,6 +33,9 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attrs}
+        self.tags.add(tag)
+        self.attributes |= found.keys()
+        self.labels += [found[name] for name in ("alt", "aria-label", "title") if name in found]
         if tag not in VOID:
             self._open.append(tag)
         if "id" in found:

@@ -8,6 +8,7 @@ from isoflop.reference import read_reference
 from isoflop.report.numbers import fixed
 from isoflop.report.render_index import IndexedSweep, render_index
 from tests import example_sweep
+from tests.outputs import html_text, leaks
 from tests.report.page import read_page
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     page = read_page(out.read_text(encoding="utf-8"))
     assert page.unbalanced == []
     assert page.sources == []
+    assert leaks(html_text(out)) == []
     assert {"made-up/report.html", "made-up/report.pdf"} <= set(page.links)
     rows = {row[0].split("\n")[0].strip(): row for row in page.tables["tbl-sweeps"]}
     mine = rows["A made-up *sweep*"]

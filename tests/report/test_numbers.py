@@ -39,8 +39,11 @@ def test_power() -> None:
     assert power(2.5e-5) == "2.5\xa0×\xa010^−5^"
 
 
-def test_intervals_share_a_suffix() -> None:
-    assert interval(60.1e9, 75.2e9, count) == "60.1–75.2B"
+def test_both_ends_of_an_interval_have_their_suffix() -> None:
+    assert interval(60.1e9, 75.2e9, count) == "60.1B–75.2B"
+    # 78.2 to 87,000 was once written like 78,200 to 87,000
+    assert interval(78.2, 87e3, count) == "78.2–87.0k"
+    assert interval(78.2e3, 87e3, count) == "78.2k–87.0k"
     assert interval(896e6, 2.4e9, count) == "896M–2.40B"
     assert interval(0.4541, 0.5551, fixed) == "0.454–0.555"
     assert interval(-0.01, 0.02, fixed) == "−0.010 to 0.020"

@@ -219,12 +219,12 @@ def test_what_was_left_out_is_shown_with_its_reason(rendered: Rendered) -> None:
     assert ["notes.txt", "ingest", "0", "no log format recognises it"] in rows
 
 
-def test_all_refused_still_renders(tmp_path: Path) -> None:
-    every = render(tmp_path, refuse=APPROACHES)
-    words = " ".join(" ".join(every.page.words).split())
-    assert "None of the three approaches could be fitted" in words
-    assert every.inputs.fitted == {}
-    assert read_estimates(tmp_path / "data/estimates/made-up").keys() == set(APPROACHES)
+def test_all_refused_still_renders(refused: Rendered) -> None:
+    words = " ".join(" ".join(refused.page.words).split())
+    assert "No approach could be fitted to this sweep" in words
+    assert refused.inputs.fitted == {}
+    estimates = read_estimates(refused.root / "data/estimates/made-up")
+    assert estimates.keys() == set(APPROACHES)
 
 
 def test_published_exponents_are_tested(rendered: Rendered) -> None:

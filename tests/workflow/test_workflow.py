@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.tables import Specifications, read_table
+from tests.outputs import leaks_of, leaks_of_pdfs
 from tests.workflow.toy import LAW, Project, copy_project, run_log
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ def test_build_recovers_the_law_and_writes_the_report(built: Project) -> None:
     for name in ("report.html", "report.pdf"):
         assert (built.root / "reports/toy" / name).stat().st_size > 10_000
     assert (built.root / "reports/index.html").exists()
+
+
+def test_no_markup_leaks_into_any_output(built: Project) -> None:
+    assert leaks_of(built.root / "reports") == {}
+
+
+def test_no_markup_leaks_into_the_pdf(built: Project) -> None:
+    assert leaks_of_pdfs(built.root / "reports") == {}
 
 
 def test_build_foretells_the_upper_budgets(built: Project) -> None:

@@ -49,9 +49,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         ylim=(0.7 - len(items), 0.7),
     )
     axes.margins(x=0.12)
-    said = "; ".join(
-        f"{label.replace(chr(10), ' ')}: {style.suffixed(n)}" for label, _, _, n, _ in items
-    )
+    said = "; ".join(f"{style.in_words(label)}: {style.suffixed(n)}" for label, _, _, n, _ in items)
     return style.Drawn(
         figure,
         f"Optimal parameters at {style.spoken(budget)} FLOPs by each law, with Gopher’s and "

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
+from isoflop.escape import identifier
 from isoflop.figures import style
 from isoflop.figures.inputs import counted, loss_law, params_law, quantiles
 
@@ -42,7 +43,9 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         axes.plot(n, loss, color=colour, ls=(0, (3, 1.5)), gid="predicted")
         style.direct_label(axes, n[-1], float(loss[-1]), "predicted by\n3 Parametric", color=colour)
     for place, (run, params, measured) in enumerate(pair.select("run", "params", "loss").rows()):
-        axes.plot(params, measured, marker="o", ms=5, color=style.INK, ls="", gid=f"run-{run}")
+        axes.plot(
+            params, measured, marker="o", ms=5, color=style.INK, ls="", gid=f"run-{identifier(run)}"
+        )
         text = f"{label_of(run)}\nmeasured {measured:.4f}"
         left = place == 0
         style.direct_label(
@@ -85,7 +88,9 @@ def _why_no_pair(inputs: FigureInputs) -> str:
 def label_of(run: str) -> str:
     """Say whose exponent sized a check run, by the first word of its name."""
     word = run.partition("-")[0].lower()
-    return {"kaplan": "Kaplan’s exponent", "chinchilla": "Chinchilla’s exponent"}.get(word, run)
+    return {"kaplan": "Kaplan’s exponent", "chinchilla": "Chinchilla’s exponent"}.get(
+        word, style.outside(run)
+    )
 
 
 def _optima(axes: Axes, inputs: FigureInputs, flops: float) -> None:

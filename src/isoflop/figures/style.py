@@ -6,12 +6,15 @@ in threads.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+
+from isoflop.escape import mathtext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,6 +165,20 @@ def power(value: float, digits: int = 3) -> str:
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
     base = rf"10^{{{int(exponent)}}}"
     return f"${base}$" if mantissa == "1" else rf"{mantissa} × ${base}$"
+
+
+def outside(text: str) -> str:
+    """Write a text from a log into a figure: no formula, and no character that the font lacks."""
+    from matplotlib.ft2font import FT2Font
+
+    known = FT2Font(str(FONTS / "Inter-Regular.ttf")).get_charmap()
+    return "".join(c if ord(c) in known else "?" for c in mathtext(text))
+
+
+def in_words(label: str) -> str:
+    r"""Write a label for those who hear it: ``$C_{\rm min} = C$`` becomes C_min = C."""
+    without = re.sub(r"\\(?:rm|it|bf)\s*|\\[,;! ]|[{}]", "", re.sub(r"(?<!\\)\$", "", label))
+    return " ".join(without.replace("\\", "").split())
 
 
 def log_axis(axis: Any, *, counts: bool = False) -> None:

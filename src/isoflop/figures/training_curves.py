@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from isoflop.escape import identifier
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_scaling
 
@@ -65,7 +66,14 @@ def _curves(axes: Axes, points: pl.DataFrame) -> None:
     scale = ScalarMappable(LogNorm(float(sizes.min()), float(sizes.max())), style.sequential())  # type: ignore[arg-type]
     for (run,), curve in points.sort("run", "flops").group_by("run", maintain_order=True):
         colour = scale.to_rgba(curve["params"][0])
-        axes.plot(curve["flops"], curve["loss"], color=colour, lw=0.6, alpha=0.8, gid=f"run-{run}")
+        axes.plot(
+            curve["flops"],
+            curve["loss"],
+            color=colour,
+            lw=0.6,
+            alpha=0.8,
+            gid=f"run-{identifier(run)}",
+        )
     style.log_axis(axes.xaxis)
     finals = points.filter("is_final")["loss"]
     low = float(finals.min())  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import NAMES
+from isoflop.escape import code
 from isoflop.estimates.forecasts import RunNoise
 from isoflop.laws import PowerLaw
 from isoflop.report.inputs import loss_draws, loss_law, params_law, tokens_law
@@ -77,7 +78,7 @@ def check_runs(inputs: ReportInputs) -> list[CheckRun]:
             if draws is not None and not draws.is_empty():
                 low, high = np.nanquantile(loss_draws(draws, n, d), TAILS)
                 ends = (float(low), float(high))
-        whose = WHOSE.get(row["run"].split("-")[0].lower(), f"`{row['run']}`")
+        whose = WHOSE.get(row["run"].split("-")[0].lower(), code(row["run"]))
         found.append(
             CheckRun(row["run"], whose, n, d, row["flops_6nd"], row["loss"], predicted, ends)
         )

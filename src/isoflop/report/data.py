@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from isoflop.escape import code, markdown
 from isoflop.report.numbers import NONE, count, fixed, interval, listed, power, times
 from isoflop.report.tables import Column, Table
 
@@ -92,8 +93,8 @@ def _span(values: pl.Series, write: object) -> str:
 
 def _distinct(values: pl.Series) -> str:
     """List the distinct values of a column, or say that none is known."""
-    words = sorted(str(value) for value in values.drop_nulls().unique().to_list())
-    return listed(words) if words else "not stated"
+    found = sorted(markdown(str(value)) for value in values.drop_nulls().unique().to_list())
+    return listed(found) if found else "not stated"
 
 
 def budget_table(inputs: ReportInputs) -> Table | None:
@@ -154,7 +155,7 @@ def left_out_table(inputs: ReportInputs) -> Table | None:
         pl.col("item"), pl.col("points").sum()
     )
     rows = [
-        [_items(row["item"]), str(row["stage"]), str(row["points"]), escape(row["reason"])]
+        [_items(row["item"]), str(row["stage"]), str(row["points"]), words(row["reason"])]
         for row in grouped.iter_rows(named=True)
     ]
     return Table(
@@ -179,7 +180,7 @@ SCIENTIFIC = re.compile(r"\b\d+(?:\.\d+)?e[+-]?\d+\b")
 
 def _items(items: list[str]) -> str:
     """Name a few items, and count the rest."""
-    shown = [f"`{item}`" for item in items[:SHOWN_ITEMS]]
+    shown = [code(item) for item in items[:SHOWN_ITEMS]]
     rest = len(items) - len(shown)
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
@@ -200,7 +201,7 @@ def run_table(inputs: ReportInputs) -> Table:
     )
     rows = [
         [
-            f"`{row['run']}`",
+            code(row["run"]),
             str(row["role"]),
             *_size(row["params_total"], row["tokens"]),
             fixed(row["final_loss"], 4) if row["final_loss"] is not None else NONE,
@@ -234,11 +235,20 @@ def run_table(inputs: ReportInputs) -> Table:
 
 def words(text: str) -> str:
     """Escape a sentence written by another room, and write its numbers as the report does."""
-    return SCIENTIFIC.sub(lambda found: power(float(found[0])), escape(text))
+    written, end = [], 0
+    for found in SCIENTIFIC.finditer(text):
+        written += [text[end : found.start()], power(float(found[0]))]
+        end = found.end()
+    written.append(text[end:])
+    # every second part is a number as Markdown
+    return "".join(
+        part if position % 2 else _kept(part) for position, part in enumerate(written)
+    ).strip()
 
 
-def escape(text: str) -> str:
-    """Keep a text from outside from being read as Markdown."""
-    for character in "\\`*_{}[]<>#$~^|@":
-        text = text.replace(character, f"\\{character}")
-    return text
+def _kept(part: str) -> str:
+    """Escape a part of a sentence, keeping the blanks at its ends."""
+    inner = markdown(part)
+    before = " " if part[:1].isspace() else ""
+    after = " " if part[-1:].isspace() else ""
+    return f"{before}{inner}{after}" if inner else before

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
+from isoflop.escape import code, markdown, paragraphs
 from isoflop.report import (
     answer,
     calibration,
@@ -48,10 +49,12 @@ class Numbering:
             return _reason("No figure here:", shown["reason"])
         self.figures.append(name)
         caption = " ".join(caller().split())
-        alt = shown["alt"].replace("\\", "").replace('"', "’")
+        alt = markdown(shown["alt"])
         identity = name.replace("_", "-")
         number = len(self.figures)
-        return f'![**Figure {number}.** {caption}]({name}.svg){{#fig-{identity} alt="{alt}"}}\n'
+        return (
+            f'\n\n![**Figure {number}.** {caption}]({name}.svg){{#fig-{identity} alt="{alt}"}}\n\n'
+        )
 
     def table(self, table: Table) -> str:
         """Show a table."""
@@ -67,7 +70,17 @@ class Numbering:
 
 def _reason(what: str, reason: str) -> str:
     """Say why something is absent, as a paragraph of its own."""
-    return f"::: {{.reason}}\n**{what}** {data.words(reason)}\n:::\n"
+    return _block("reason", f"**{what}** {data.words(reason)}")
+
+
+def callout(caller: Callable[[], str]) -> str:
+    """Set a paragraph apart."""
+    return _block("callout", caller().strip())
+
+
+def _block(kind: str, text: str) -> str:
+    """Fence a block, with the blank lines that a fence needs: a template may trim its own."""
+    return f"\n\n::: {{.{kind}}}\n{text}\n:::\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +102,16 @@ def write_document(inputs: ReportInputs) -> Document:
     """Fill the template."""
     numbering = Numbering(inputs)
     template = environment().get_template("report.md.j2")
-    markdown = template.render(
+    source = template.render(
         **_sections(inputs),
         **_published(inputs),
         inputs=inputs,
         names=NAMES,
-        escape=data.escape,
+        escape=markdown,
+        paragraphs=paragraphs,
+        code=code,
+        callout=callout,
+        reason=_reason,
         words=data.words,
         fixed=fixed,
         interval=interval,
@@ -103,7 +120,7 @@ def write_document(inputs: ReportInputs) -> Document:
         tbl_or=numbering.table_or,
     )
     return Document(
-        markdown=markdown,
+        markdown=source,
         metadata=_metadata(inputs),
         tables=(*numbering.tables, curve.specification_table(inputs)),
         figures=tuple(numbering.figures),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isoflop.report.data import escape
+from isoflop.escape import markdown
 from isoflop.report.numbers import NONE, fixed
 from isoflop.report.tables import Column, Table
 
@@ -28,7 +28,7 @@ def headline_table(reference: Reference) -> Table:
     for row in facts.rows:
         gain = row.chinchilla - row.gopher
         rows.append([
-            escape(row.task) + MISMATCH.get(row.task, ""),
+            markdown(row.task) + MISMATCH.get(row.task, ""),
             _bold_best(row, row.gopher), _bold_best(row, row.chinchilla), fixed(gain, _digits(row)),
             _value(row, row.gpt3), _value(row, row.mtnlg),
         ])  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from isoflop.counting import FLOPS_MEANING, PARAMS_MEANING
+from isoflop.escape import markdown
 from isoflop.report.diagnostics import number
 from isoflop.report.numbers import NONE, fixed, listed, percent, times
 from isoflop.report.tables import Column, Table
@@ -113,7 +114,9 @@ def _smoothing(inputs: ReportInputs) -> str:
 
 
 def _schedule(inputs: ReportInputs) -> str:
-    kinds = sorted({str(kind) for kind in inputs.fit_runs()["schedule_kind"].drop_nulls()})
+    kinds = sorted(
+        {markdown(str(kind)) for kind in inputs.fit_runs()["schedule_kind"].drop_nulls()}
+    )
     share = percent(inputs.losses_settings.min_schedule_fraction)
     kind = listed(kinds) if kinds else "kind not stated"
     return f"{kind}; a final loss counts where at least {share} of the schedule is done"

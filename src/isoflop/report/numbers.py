@@ -69,13 +69,14 @@ def probability(log10_p: float) -> str:
 
 
 def interval(low: float, high: float, write: object) -> str:
-    """Write an interval with one suffix where both ends share it: 60.1–75.2B, 0.46–0.53."""
+    """Write an interval, each end with its own suffix: 60.1B–75.2B, 78.2–87.0k, 0.46–0.53.
+
+    A suffix that both ends share was once written at the right end alone; then an end without one
+    was read as if it had its neighbour's.
+    """
     if not callable(write):
         raise TypeError(write)
     left, right = str(write(low)), str(write(high))
-    for suffix in ("T", "B", "M", "k"):
-        if left.endswith(suffix) and right.endswith(suffix):
-            left = left.removesuffix(suffix)
     if MINUS in left or MINUS in right or "^" in left:
         return f"{left} to {right}"
     return f"{left}{DASH}{right}"

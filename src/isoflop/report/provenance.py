@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.approach import NAMES
+from isoflop.escape import code
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def provenance_table(inputs: ReportInputs) -> Table:
     digests = dict(inputs.digests)
     for estimate in inputs.estimates.values():
         digests.update(estimate.provenance.inputs)
-    rows = [[f"`{path}`", f"`{digest[:SHORT]}`"] for path, digest in sorted(digests.items())]
+    rows = [[code(path), code(digest[:SHORT])] for path, digest in sorted(digests.items())]
     return Table(
         key="provenance",
         caption="Inputs, with the first digits of their sha256.",

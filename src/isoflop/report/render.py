@@ -6,7 +6,9 @@ that is read by both outputs.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import tempfile
 from importlib import resources
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.errors import IsoflopError
+from isoflop.escape import STAND_IN
+from isoflop.escape import markdown as escaped
 from isoflop.page import stylesheet
 
 if TYPE_CHECKING:
@@ -22,8 +26,13 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 READER: Final = (
-    "markdown-smart-citations-raw_html-raw_tex-example_lists-fancy_lists-yaml_metadata_block"
+    # nothing of the text reaches an output without pandoc's own escaping for it
+    "markdown-raw_attribute-raw_html-raw_tex-native_divs-native_spans-latex_macros"
+    # the report writes its own signs, and text from outside may start like a list
+    "-smart-citations-example_lists-fancy_lists-yaml_metadata_block"
 )
+TEXT_FONT: Final = "New Computer Modern"
+"""The font of page.typ's text."""
 EPOCH: Final = 315532800
 """1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make
 two builds differ. SOURCE_DATE_EPOCH in the environment replaces it."""
@@ -79,29 +88,86 @@ def to_pdf(typst_source: str, figures: Path) -> bytes:
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        (root / "main.typ").write_text(typst_source, encoding="utf-8")
         for path in sorted(figures.glob("*.svg")):
             (root / path.name).write_bytes(path.read_bytes())
         try:
-            compiled = typst.compile(
-                str(root / "main.typ"),
-                root=str(root),
-                format="pdf",
-                ignore_system_fonts=True,
-                # archivable and accessible: no figure or formula without alternative text
-                pdf_standards=["a-2a", "ua-1"],
-                timestamp=int(os.environ.get("SOURCE_DATE_EPOCH", EPOCH)),
-            )
+            return _compile(typst_source, root)
         except typst.TypstError as error:
-            raise IsoflopError(f"the report's Typst source does not compile: {error}") from error
+            without = _without_fonts(typst_source, root)
+            if not without:
+                raise _broken(error) from error
+        try:
+            return _compile(_stand_ins(typst_source, without), root)
+        except typst.TypstError as error:
+            raise _broken(error) from error
+
+
+def _compile(typst_source: str, root: Path) -> bytes:
+    import typst
+
+    (root / "main.typ").write_text(typst_source, encoding="utf-8")
+    compiled = typst.compile(
+        str(root / "main.typ"),
+        root=str(root),
+        format="pdf",
+        ignore_system_fonts=True,
+        # archivable and accessible: no figure or formula without alternative text
+        pdf_standards=["a-2a", "ua-1"],
+        timestamp=int(os.environ.get("SOURCE_DATE_EPOCH", EPOCH)),
+    )
     if not isinstance(compiled, bytes):
         raise IsoflopError("Typst gave no PDF")
     return compiled
 
 
+def _broken(error: Exception) -> IsoflopError:
+    return IsoflopError(f"the report's Typst source does not compile: {error}")
+
+
+def _without_fonts(typst_source: str, root: Path) -> list[str]:
+    """List the characters that none of Typst's fonts has, in text or in code.
+
+    PDF/A forbids a character without a glyph, so one title in Chinese would stop the report.
+    Fonts of the machine would mend it, and make the bytes differ from machine to machine.
+    """
+    suspects = sorted({character for character in typst_source if not character.isascii()})
+    return _not_shown(suspects, root)
+
+
+def _not_shown(characters: list[str], root: Path) -> list[str]:
+    """Bisect: most characters are shown, and a compilation takes milliseconds."""
+    import typst
+
+    text = "".join(f"\\u{{{ord(character):x}}}" for character in characters)
+    probe = (
+        f'#set document(title: "probe")\n#set text(font: "{TEXT_FONT}")\n#"{text}" #raw("{text}")'
+    )
+    try:
+        _compile(probe, root)
+    except typst.TypstError:
+        if len(characters) < 2:
+            return characters
+        middle = len(characters) // 2
+        return _not_shown(characters[:middle], root) + _not_shown(characters[middle:], root)
+    return []
+
+
+def _stand_ins(typst_source: str, without: list[str]) -> str:
+    """Put a sign where a character has no glyph, and say so at the end."""
+    shown = typst_source.translate({ord(character): STAND_IN for character in without})
+    return (
+        f"{shown}\n\n#note[{STAND_IN} stands for a character that no font of this PDF has; the "
+        "HTML page shows it.]\n"
+    )
+
+
 def to_latex_table(markdown: str) -> str:
-    """Turn one Markdown table into a booktabs tabular."""
-    return _pandoc(markdown, ["--to=latex"], {}, Path(), filters=("tabular.lua",))
+    """Turn one Markdown table into a booktabs tabular; signs of footnotes are left out of it."""
+    # a footnote is defined in the page's text: without a definition its sign would be printed, and
+    # pandoc warns of one that is not used, such as a sign in a name from a log
+    notes = sorted(set(re.findall(r"\[\^([\w-]+)\]", markdown)))
+    defined = "".join(f"\n\n.[^{note}]\n\n[^{note}]: .\n" for note in notes)
+    return _pandoc(markdown + defined, ["--to=latex"], {}, Path(), filters=("tabular.lua",))
 
 
 def _pandoc(
@@ -113,20 +179,25 @@ def _pandoc(
 ) -> str:
     import pypandoc
 
-    # a table whose source line is longer than --columns would get columns of stated widths
-    command: list[Any] = [
-        pypandoc.get_pandoc_path(), f"--from={READER}", "--columns=100000", "--wrap=preserve",
-        *options,
-        *(f"--lua-filter={_template(name)}" for name in filters),
-        *(f"--metadata={name}={value}" for name, value in metadata.items()),
-    ]  # fmt: skip
-    done = subprocess.run(  # noqa: S603  our own arguments, no shell
-        command,
-        input=markdown.encode(),
-        capture_output=True,
-        check=False,
-        env={**os.environ, "ISOFLOP_FIGURES": str(figures)},
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        # a file and not --metadata, which pandoc reads in the machine's locale and as YAML
+        file = Path(folder) / "metadata.json"
+        values = {name: escaped(value) for name, value in metadata.items()}
+        file.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+        # a table whose source line is longer than --columns would get columns of stated widths
+        command: list[Any] = [
+            pypandoc.get_pandoc_path(), f"--from={READER}", "--columns=100000", "--wrap=preserve",
+            f"--metadata-file={file}",
+            *options,
+            *(f"--lua-filter={_template(name)}" for name in filters),
+        ]  # fmt: skip
+        done = subprocess.run(  # noqa: S603  our own arguments, no shell
+            command,
+            input=markdown.encode(),
+            capture_output=True,
+            check=False,
+            env={**os.environ, "ISOFLOP_FIGURES": str(figures)},
+        )
     said = done.stderr.decode().strip()
     if done.returncode or said:
         raise IsoflopError(f"pandoc could not convert the report: {said or done.returncode}")

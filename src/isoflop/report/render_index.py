@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isoflop.approach import APPROACHES, NAMES
+from isoflop.escape import link, markdown
 from isoflop.estimates.estimate import Estimate
 from isoflop.files import write_text
-from isoflop.report.data import escape
 from isoflop.report.numbers import BREAK, NONE, fixed, interval, power, with_intervals
 from isoflop.report.render import environment, to_html
 from isoflop.report.tables import Column, Table
@@ -49,12 +49,13 @@ def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path
     reference : the published facts they stand beside.
     out : page to write; links lead to {sweep}/report.html beside it.
     """
-    markdown = (
+    source = (
         environment()
         .get_template("index.md.j2")
         .render(
             sweeps=sweeps,
-            escape=escape,
+            escape=markdown,
+            link=link,
             exponents=_exponents(sweeps, reference).markdown(1),
             count=len(sweeps),
         )
@@ -67,7 +68,7 @@ def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path
         "et al. (2020).",
         "lang": "en-GB",
     }
-    write_text(out, to_html(markdown, metadata, Path()))
+    write_text(out, to_html(source, metadata, Path()))
 
 
 def _exponents(sweeps: Sequence[IndexedSweep], reference: Reference) -> Table:
@@ -115,4 +116,5 @@ def _sweep_row(sweep: IndexedSweep) -> list[str]:
         with_intervals(fitted[name].a, fixed, (0.8, 0.95)) if name in fitted else "refused"
         for name in APPROACHES
     ]
-    return [f"**[{escape(sweep.sidecar.title)}]({sweep.name}/report.html)**{span}", *cells]
+    page = link(sweep.name, "report.html")
+    return [f"**[{markdown(sweep.sidecar.title)}]({page})**{span}", *cells]

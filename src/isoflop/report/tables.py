@@ -7,6 +7,8 @@ import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from isoflop.escape import csv_cell
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -69,7 +71,7 @@ class Table:
             f": **Table {number}.** {self.caption} {{#tbl-{self.key}{self.classes}}}",
         ]
         notes = [f"\n[{note}]{{.note}}" for note in self.notes]
-        return "\n".join(["", *lines, *notes, ""])
+        return "\n".join(["", "", *lines, *notes, "", ""])
 
     def csv(self) -> str:
         """Write the data with every digit; absent values are empty."""
@@ -81,8 +83,11 @@ class Table:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
+    # a bar in a text from outside comes escaped (escape.markdown), one in code needs no escape
+    return "| " + " | ".join(cell.replace("\n", " ") for cell in cells) + " |"
 
 
 def _exact(value: float | str) -> str:
+    if isinstance(value, str):
+        return csv_cell(value)
     return repr(float(value)) if isinstance(value, float) else str(value)

@@ -1,0 +1,105 @@
+"""Text from logs, file names and side-cars, made harmless for where it is printed.
+
+One function per target. HTML, Typst and LaTeX are written by pandoc from Markdown, so `markdown`
+and `code` guard all three: what they return is read as plain characters, and pandoc escapes those
+for each format. Text from outside is never put into Markdown, a link, a CSV cell or a figure by
+another way.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+from urllib.parse import quote
+
+from isoflop.errors import IsoflopError
+
+STAND_IN: Final = "\N{REPLACEMENT CHARACTER}"
+PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
+"""ASCII punctuation: everything that Markdown may read as markup, and may have a backslash."""
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""First characters at which a spreadsheet takes a cell of text for a formula."""
+BREAK: Final = "⏎"
+"""The report's own sign for a line break in a cell (numbers.BREAK): text from outside has none."""
+TURNING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Classes of the characters that turn the reading direction (Unicode Annex 9)."""
+
+
+def markdown(text: str) -> str:
+    """Write a text as one line of Markdown that reads as these characters and nothing else.
+
+    Line breaks and runs of blanks become one blank: a line of its own could start a heading, a
+    rule or a list.
+    """
+    line = " ".join(_visible(re.sub(r"\s+", " ", text)).split())
+    return PUNCTUATION.sub(r"\\\1", line)
+
+
+def paragraphs(text: str) -> str:
+    """Write a text of several paragraphs, each as `markdown` does."""
+    found = (markdown(part) for part in re.split(r"\n[ \t]*\n", text))
+    return "\n\n".join(part for part in found if part)
+
+
+def code(name: str) -> str:
+    """Write a name as code: the fence is longer than any run of backticks in it.
+
+    Blanks stand inside the fence, so a backtick at either end of the name is not part of it.
+    Control characters, line breaks among them, become visible signs: a table cell is one line.
+    """
+    shown = _visible(name)
+    if not shown.strip():
+        return f"(a name of {len(name)} blanks)" if name else "(no name)"
+    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {shown} {fence}"
+
+
+def csv_cell(text: str) -> str:
+    """Keep a spreadsheet from running a cell of text: an apostrophe goes before a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def link(*parts: str) -> str:
+    """Write a relative link to a file below this page's folder, every part percent-encoded.
+
+    Raises
+    ------
+    IsoflopError
+        If a part leads out of the folder.
+    """
+    for part in parts:
+        if part in {"", ".", ".."}:
+            raise IsoflopError(f"no link can be made to {'/'.join(parts)!r}: rename the folder")
+    # a colon in a first part would be read as a protocol, and is encoded like all the rest
+    return "/".join(quote(part, safe="") for part in parts)
+
+
+def mathtext(text: str) -> str:
+    """Write a text into a figure: a dollar sign does not start a formula."""
+    return _visible(text).replace("$", r"\$")
+
+
+def identifier(name: str) -> str:
+    """Write a name into the identifier of an element of a figure."""
+    return re.sub(r"[^A-Za-z0-9._+/-]", "-", name)
+
+
+def _visible(text: str) -> str:
+    """Replace what is not seen, or turns the reading direction: it could disguise a name."""
+    return "".join(_sign(character) for character in text)
+
+
+def _sign(character: str) -> str:
+    if character == BREAK:
+        return "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
+    point, category = ord(character), unicodedata.category(character)
+    if category == "Cc":
+        if point < 0x20:
+            return chr(0x2400 + point)
+        return "\N{SYMBOL FOR DELETE}" if point == 0x7F else STAND_IN
+    # surrogates, unassigned and private characters, line separators
+    if category in {"Cs", "Cn", "Co", "Zl", "Zp"}:
+        return STAND_IN
+    return STAND_IN if unicodedata.bidirectional(character) in TURNING else character
