@@ -37,6 +37,7 @@ from isoflop.estimates.forecasts import (
     read_forecasts,
     write_forecasts,
 )
+from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw, KaplanLaws, PowerLaws
 from isoflop.figures.inputs import FigureInputs
 from isoflop.laws import ChinchillaLaw
 from isoflop.reference import read_reference
@@ -324,6 +325,16 @@ PROVENANCE = Provenance(
 )
 
 
+LAWS: dict[str, Any] = {
+    "envelope": PowerLaws(loss_up_to=10.0 * BUDGETS[-1]),
+    "profiles": PowerLaws(loss_up_to=10.0 * BUDGETS[-1]),
+    "parametric": HoffmannLaw(
+        flops_per_token=FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
+    ),
+    "kaplan": KaplanLaws(),
+}
+
+
 def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.DataFrame]:
     """Make up one approach's estimate and its draws."""
     counting = Counting(
@@ -360,6 +371,7 @@ def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.D
         flops_range=(BUDGETS[0], BUDGETS[-1]),
         a=_quantity(LAW.a + shift, a),
         b=_quantity(1 - LAW.a - shift, 1 - a),
+        law=LAWS[approach],
         parameters=parameters,
         optima=optima,
         diagnostics=_diagnostics(approach),

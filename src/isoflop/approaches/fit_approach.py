@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approaches.estimators.curvature import describe
-from isoflop.approaches.estimators.registry import fit, refitter
+from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import Calibration, calibrate
 from isoflop.approaches.uncertainty.intervals import held, intervals
@@ -110,6 +110,7 @@ def fit_approach(
         flops_range=fitted.observations.flops_range,
         a=found["a"],
         b=found["b"],
+        law=fitted.law,
         parameters={n: found[n] for n in fitted.names if n not in {"a", "b"}},
         optima=[_optimum(c, found, fitted.observations) for c in flops],
         diagnostics=fitted.diagnostics()
@@ -152,8 +153,7 @@ def _calibration(
         like = Lookalikes.of(fitted.observations, settings.parametric, threads=threads)
     except UnderdeterminedError as error:
         return str(error)
-    again = refitter(fitted, settings, threads=threads)
-    return calibrate(fitted, again, like, flops, settings.bootstrap)
+    return calibrate(fitted, like, flops, settings.bootstrap)
 
 
 def _said(checked: Calibration | str | None, settings: ApproachesSettings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ own interval (Simonsohn et al. 2020, "Specification curve analysis"; Steegen et 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +17,6 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import APPROACHES, Approach
-from isoflop.approaches.estimators.parametric import FlopsPerToken, ParametricFit
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.observations import Observations, observe
 from isoflop.approaches.uncertainty.intervals import Evidence, intervals
@@ -59,8 +58,7 @@ class Specification:
     @property
     def counting(self) -> CountingSettings:
         """The conventions behind N and C."""
-        own = self.settings.kaplan if self.approach == "kaplan" else self.settings
-        return own.counting
+        return self.settings.counting_of(self.approach)
 
     def choices(self) -> dict[str, Any]:
         """Give every choice by its column; one that has no effect is None."""
@@ -99,7 +97,9 @@ def specifications(settings: ApproachesSettings, *, loss: str) -> list[Specifica
 
 def _axes(settings: ApproachesSettings, approach: Approach) -> dict[str, tuple[Any, ...]]:
     """Give an approach's own choices with their values; counting and loss are common to all."""
-    grid = getattr(settings.specifications, approach)
+    grid = getattr(settings.specifications, approach, None)
+    if grid is None:
+        return {}
     return {axis: getattr(grid, axis) for axis in type(grid).model_fields if axis != "counting"}
 
 
@@ -108,16 +108,17 @@ def _grid(settings: ApproachesSettings, approach: Approach, loss: str) -> list[S
     shared, own = settings.specifications, getattr(settings, approach)
     axes = _axes(settings, approach)
     values = (chosen or (getattr(own, axis),) for axis, chosen in axes.items())
-    is_kaplan = approach == "kaplan"
-    countings = shared.kaplan.counting if is_kaplan else shared.counting
-    counted = countings or ((own if is_kaplan else settings).counting,)
+    # an approach that counts in its own way has its own countings to vary
+    has_own = "counting" in type(own).model_fields
+    countings = getattr(shared, approach).counting if has_own else shared.counting
+    counted = countings or (settings.counting_of(approach),)
     found = []
     for counting, kind, *chosen in product(counted, shared.loss or (loss,), *values):
         changed = dict(zip(axes, chosen, strict=True))
         if changed.get("objective", "huber") != "huber":
             changed["huber_delta"] = None
-        if is_kaplan:
-            update = {"kaplan": own.model_copy(update=changed | {"counting": counting})}
+        if has_own:
+            update = {approach: own.model_copy(update=changed | {"counting": counting})}
         else:
             update = {approach: own.model_copy(update=changed), "counting": counting}
         found.append(Specification(approach, kind, settings.model_copy(update=update)))
@@ -215,14 +216,14 @@ def _budget(losses: pl.DataFrame) -> float:
 
 
 def _same_fit(found: list[Specification], seen: Seen) -> list[list[Specification]]:
-    """Put together what is fitted once: C enters Approach 3 at its optimum alone."""
+    """Put together what may be fitted once: the same choices and N, counted by another C."""
     groups: dict[Any, list[Specification]] = {}
     for one in found:
         observations = seen[one.loss, one.counting]
         key: Any = id(one)
-        if one.approach == "parametric" and isinstance(observations, Observations):
+        if isinstance(observations, Observations):
             own = {k: v for k, v in one.choices().items() if k not in {"params", "flops"}}
-            key = (*own.values(), observations.params.tobytes())
+            key = (one.approach, *own.values(), observations.params.tobytes())
         groups.setdefault(key, []).append(one)
     return list(groups.values())
 
@@ -230,29 +231,34 @@ def _same_fit(found: list[Specification], seen: Seen) -> list[list[Specification
 def _outcomes(
     alike: list[Specification], seen: Seen, bootstrap: BootstrapSettings, budget: float
 ) -> list[dict[str, Any]]:
-    """Fit and resample specifications that share a fit, or say why the sweep does not allow it."""
-    first = alike[0]
-    observations = seen[first.loss, first.counting]
-    if isinstance(observations, str):
-        return [{"refused": observations}]
-    own = first.settings.parametric.model_copy(update={"starts": "coarse"})
-    settings = first.settings.model_copy(update={"parametric": own})
-    try:
-        fitted = fit(observations, first.approach, settings, threads=1)
-        refits = fitted.refit(resample(fitted, bootstrap))
-    except (MissingFactError, UnderdeterminedError) as error:
-        return [{"refused": str(error)} for _ in alike]
-    fits = [fitted, *(_recounted(fitted, seen[one.loss, one.counting]) for one in alike[1:])]
-    return [_row(one, refits, bootstrap, budget) for one in fits]
+    """Fit and resample specifications that may share a fit, or say why the sweep forbids it."""
+    outcomes: list[dict[str, Any]] = []
+    shared: tuple[Fit, Refits] | None = None
+    for one in alike:
+        observations = seen[one.loss, one.counting]
+        if isinstance(observations, str):
+            outcomes.append({"refused": observations})
+            continue
+        recounted = None if shared is None else shared[0].recounted(observations)
+        try:
+            if shared is None or recounted is None:
+                shared = _fitted(one, observations, bootstrap)
+                recounted = shared[0]
+        except (MissingFactError, UnderdeterminedError) as error:
+            outcomes.append({"refused": str(error)})
+        else:
+            outcomes.append(_row(recounted, shared[1], bootstrap, budget))
+    return outcomes
 
 
-def _recounted(fitted: Fit, observations: Observations | str) -> Fit:
-    """Give the same law's fit with C counted otherwise."""
-    if not isinstance(fitted, ParametricFit) or isinstance(observations, str):
-        raise TypeError("only the parametric law outlives a change of C")
-    own = observations.at(fitted.points)
-    cost = FlopsPerToken.of(own.params, own.tokens, own.flops)
-    return replace(fitted, observations=observations, cost=cost)
+def _fitted(
+    one: Specification, observations: Observations, bootstrap: BootstrapSettings
+) -> tuple[Fit, Refits]:
+    """Fit one specification, from coarse starts, and resample it."""
+    own = one.settings.parametric.model_copy(update={"starts": "coarse"})
+    settings = one.settings.model_copy(update={"parametric": own})
+    fitted = fit(observations, one.approach, settings, threads=1)
+    return fitted, fitted.refit(resample(fitted, bootstrap))
 
 
 def _row(

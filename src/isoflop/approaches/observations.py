@@ -89,13 +89,12 @@ class Observations:
         return replace(self, loss=loss)
 
 
-def observe(losses: pl.DataFrame | Observations, counting: CountingSettings) -> Observations:
+def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
     """Take the fitted points out of a loss table.
 
     Parameters
     ----------
     losses : table ``Losses``; rows in any order. Rows with a role other than ``fit`` are held back.
-        Observations are passed through, so that simulations need no table.
     counting : which columns are N and C.
 
     Raises
@@ -103,8 +102,6 @@ def observe(losses: pl.DataFrame | Observations, counting: CountingSettings) -> 
     UnderdeterminedError : no row has the role ``fit``.
     MissingFactError : a run lacks N or C under this convention.
     """
-    if isinstance(losses, Observations):
-        return losses
     table = losses.filter(pl.col("role") == "fit").sort("run", "tokens")
     if table.is_empty():
         raise UnderdeterminedError(

@@ -6,8 +6,9 @@ is a weight per run, and for some schemes a loss per point; a refit is one row o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from isoflop.approaches.estimators.curvature import Curvature
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import CountingSettings
+    from isoflop.estimates.laws import Law, Optima
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -65,66 +67,92 @@ class Refits:
     curvature: Curvature | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Optima:
-    """Compute-optimal allocations, each (draws, budgets); loss is NaN where none is predicted."""
+class Fit(ABC):
+    """One approach fitted to one sweep: what every algorithm of this room asks, and no more.
 
-    params: Floats
-    tokens: Floats
-    loss: Floats
+    Attributes
+    ----------
+    approach : its key.
+    observations : the sweep, every point of it, under the fit's counting convention.
+    takes_losses : whether resamples with other losses can be refitted; an envelope has no residuals
+        to resample.
+    refits_sweeps : whether ``refit`` of other losses gives what ``refit_losses`` gives, so that
+        many sweeps of the same design can be fitted at once.
+    """
 
-
-class Fit(Protocol):
-    """One approach fitted to one sweep."""
-
-    names: ClassVar[tuple[str, ...]]
-    """Parameters, in the order of the columns of ``Refits.parameters``."""
-
-    @property
-    def approach(self) -> Approach:
-        """Its name."""
-        ...
+    approach: ClassVar[Approach]
+    takes_losses: ClassVar[bool] = True
+    refits_sweeps: ClassVar[bool] = False
+    observations: Observations
 
     @property
-    def observations(self) -> Observations:
-        """The sweep, every point of it, under the fit's counting convention."""
-        ...
+    @abstractmethod
+    def law(self) -> Law:
+        """The law that was fitted, with its counting; an estimate hands it on."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> Floats:
+        """The fitted parameters, (parameters,), in the order of the law's names."""
+
+    @property
+    @abstractmethod
+    def fitted(self) -> Floats:
+        """Log of the fitted loss at each observed point; NaN where the fit does not use it."""
+
+    @property
+    @abstractmethod
+    def n_parameters(self) -> int:
+        """Parameters that were free in the fit of the losses: what residuals are widened by."""
+
+    @abstractmethod
+    def refit(self, resamples: Resamples) -> Refits:
+        """Fit every resample, all at once."""
+
+    @abstractmethod
+    def refit_losses(self, observations: Observations) -> Fit:
+        """Fit other losses of the same runs, as a simulated sweep has them.
+
+        Raises
+        ------
+        UnderdeterminedError : they do not allow the fit.
+        """
+
+    @abstractmethod
+    def diagnostics(self) -> dict[str, Any]:
+        """Say how the fit came about, in JSON's types; keys are listed in docs/approaches.md."""
+
+    @abstractmethod
+    def cautions(self) -> list[str]:
+        """Say what a reader must know before using the numbers, in whole sentences."""
+
+    def recounted(self, observations: Observations) -> Fit | None:  # noqa: ARG002
+        """Give the same fit with C counted otherwise; None where the fit itself depends on C.
+
+        Parameters
+        ----------
+        observations : the same points with the same N.
+        """
+        return None
+
+    def budgets(self) -> list[float]:
+        """List the IsoFLOP budgets that the fit rests on; empty where it needs none."""
+        return []
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameters, in the order of the columns of ``Refits.parameters``."""
+        return self.law.names
 
     @property
     def counting(self) -> CountingSettings:
         """The conventions behind N and C."""
-        ...
-
-    @property
-    def parameters(self) -> Floats:
-        """The fitted parameters, (parameters,)."""
-        ...
-
-    @property
-    def fitted(self) -> Floats:
-        """Log of the fitted loss at each observed point; NaN where the fit does not use it."""
-        ...
-
-    def refit(self, resamples: Resamples) -> Refits:
-        """Fit every resample, all at once."""
-        ...
+        return self.observations.counting
 
     def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Give a and b of N_opt ~ C**a, D_opt ~ C**b for rows of parameters."""
-        ...
+        return self.law.exponents(parameters)
 
     def optima(self, parameters: Floats, flops: Floats) -> Optima:
         """Give the allocation at each budget for rows of parameters."""
-        ...
-
-    def budgets(self) -> list[float]:
-        """List the IsoFLOP budgets found; empty where the approach has none."""
-        ...
-
-    def diagnostics(self) -> dict[str, Any]:
-        """Say how the fit came about, in JSON's types; keys are listed in docs/approaches.md."""
-        ...
-
-    def cautions(self) -> list[str]:
-        """Say what a reader must know before using the numbers, in whole sentences."""
-        ...
+        return self.law.optima(parameters, flops)

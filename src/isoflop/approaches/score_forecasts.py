@@ -11,8 +11,6 @@ import polars as pl
 
 from isoflop.approach import APPROACHES
 from isoflop.approaches.estimators.budgets import budget_groups
-from isoflop.approaches.estimators.kaplan import KaplanFit
-from isoflop.approaches.estimators.parametric import ParametricFit
 from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.predictions import (
@@ -80,7 +78,8 @@ class Task:
     @cached_property
     def valley_noise(self) -> ValleyNoise:
         """The noise of a measured minimum, from the profiles below the cut."""
-        profiles = fit_profiles(self.below, self.settings.profiles, self.settings.counting)
+        below = observe(self.below, self.settings.counting)
+        profiles = fit_profiles(below, self.settings.profiles)
         noise = ValleyNoise.of(profiles, resample(profiles, self.settings.bootstrap))
         if len(noise.log_params) == 0:
             raise UnderdeterminedError(
@@ -206,7 +205,7 @@ def _valleys(losses: pl.DataFrame, settings: ApproachesSettings) -> pl.DataFrame
         ("flops", "params", "tokens", "loss"), pl.Float64
     )
     try:
-        profiles = fit_profiles(losses, settings.profiles, settings.counting)
+        profiles = fit_profiles(observe(losses, settings.counting), settings.profiles)
     except UnderdeterminedError:
         return pl.DataFrame(schema=schema)
     minima = [
@@ -268,10 +267,10 @@ def _refits(fitted: Fit, task: Task) -> tuple[Floats, Ints]:
 def _scores(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> list[Score]:
     """Score the losses of runs, and the optima of budgets, where the approach predicts them."""
     scores = []
-    if isinstance(fitted, ParametricFit | KaplanFit):
+    if _predicts_runs(fitted):
         scores.append(_run_score(fitted, parameters, kept, task))
-    # his N is counted by another convention than the measured minima
-    if isinstance(fitted, KaplanFit):
+    # measured minima are counted by one convention
+    if fitted.counting != task.settings.counting:
         return scores
     try:
         return scores + _optimum_scores(fitted, parameters, kept, task)
@@ -282,9 +281,13 @@ def _scores(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> list[Sco
         raise
 
 
-def _run_score(
-    fitted: ParametricFit | KaplanFit, parameters: Floats, kept: Ints, task: Task
-) -> Score:
+def _predicts_runs(fitted: Fit) -> bool:
+    """Tell a law of L(N, D) from one of the optimum alone."""
+    centre = np.zeros(1)
+    return fitted.law.log_loss(fitted.parameters[None], centre, centre) is not None
+
+
+def _run_score(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> Score:
     """Score the final losses of the runs above the cut."""
     roles = dict(task.above.select("run", "role").iter_rows())
     as_fitted = pl.lit("fit", dtype=task.above["role"].dtype).alias("role")
@@ -318,8 +321,8 @@ def _optimum_scores(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> 
     params, loss = predict_optima(fitted, parameters, kept, flops, task.valley_noise, seed=seed)
     scores = [_score("params_opt", params, task.valleys, task, reach=task.cut)]
     near = np.isfinite(loss.value)
-    # the parametric law is scored on the runs themselves
-    if near.any() and not isinstance(fitted, ParametricFit):
+    # a law of runs is scored on the runs themselves
+    if near.any() and not _predicts_runs(fitted):
         within = Predictive(loss.value[near], loss.draws[:, near])
         scores.append(_score("loss_opt", within, task.valleys.filter(near), task, reach=task.cut))
     return scores

@@ -282,3 +282,8 @@ class ApproachesSettings(Section):
     data_constrained: DataConstrainedSettings = DataConstrainedSettings()
     forecast: ForecastSettings = ForecastSettings()
     specifications: SpecificationsSettings = SpecificationsSettings()
+
+    def counting_of(self, approach: str) -> CountingSettings:
+        """Give the conventions behind an approach's N and C: its section's, or else the shared."""
+        own: CountingSettings = getattr(getattr(self, approach), "counting", self.counting)
+        return own

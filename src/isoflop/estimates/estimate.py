@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import json
 import subprocess
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from pydantic import Field
 
 from isoflop import __version__
 from isoflop.approach import APPROACHES, Approach
 from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
+from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.files import digest, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
     import polars as pl
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
 
@@ -106,13 +108,52 @@ class Estimate(Section):
     """Exponent of N_opt in C."""
     b: Quantity
     """Exponent of D_opt in C."""
+    law: Law
+    """The law that was fitted, with its counting; it answers at any C, N and D."""
     parameters: dict[str, Quantity]
-    """The law's parameters, by the field's names."""
+    """The law's parameters, by the field's names; exponents a and b stand apart."""
     optima: list[Optimum]
     diagnostics: dict[str, Any]
     cautions: list[str]
     """What a reader must know before using the numbers, in whole sentences."""
     provenance: Provenance
+
+    @cached_property
+    def row(self) -> Floats:
+        """The law's parameters, (1, parameters)."""
+        found = self.parameters | {"a": self.a, "b": self.b}
+        return np.array([[found[name].value for name in self.law.names]])
+
+    def params_opt(self, flops: ArrayLike) -> Floats:
+        """Give N_opt at each C [FLOP]."""
+        return self._optima(flops).params.reshape(np.shape(flops))
+
+    def tokens_opt(self, flops: ArrayLike) -> Floats:
+        """Give D_opt at each C [FLOP]."""
+        return self._optima(flops).tokens.reshape(np.shape(flops))
+
+    def loss_opt(self, flops: ArrayLike) -> Floats:
+        """Give the loss at the optimum of each C [FLOP]; NaN where none is predicted."""
+        return self._optima(flops).loss.reshape(np.shape(flops))
+
+    def loss(self, params: ArrayLike, tokens: ArrayLike) -> Floats | None:
+        """Give L(N, D) at points; None where the law is one of the optimum alone."""
+        n, d = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (params, tokens)))
+        log_loss = self.law.log_loss(self.row, np.log(n).ravel(), np.log(d).ravel())
+        return None if log_loss is None else np.exp(log_loss[0]).reshape(n.shape)
+
+    def loss_at(self, params: ArrayLike, flops: ArrayLike) -> Floats | None:
+        """Give L at N and C, with the D that C buys at N; None where the law has no such D."""
+        if self.law.flops_per_token is None:
+            return None
+        return self.loss(params, self.law.flops_per_token.tokens(params, flops))
+
+    def rows(self, draws: pl.DataFrame) -> Floats:
+        """Give the law's parameters of every draw, (draws, parameters); NaN where refused."""
+        return law_rows(self.law, draws)
+
+    def _optima(self, flops: ArrayLike) -> Optima:
+        return self.law.optima(self.row, np.asarray(flops, dtype=np.float64).ravel())
 
     def __str__(self) -> str:
         """Say the headline in one line."""

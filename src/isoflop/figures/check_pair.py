@@ -10,7 +10,7 @@ import polars as pl
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.escape import identifier
 from isoflop.figures import style
-from isoflop.figures.inputs import counted, loss_law, params_law, quantiles
+from isoflop.figures.inputs import counted, quantiles, surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     n = np.geomspace(low, high, 100)
     parametric = inputs.fitted.get("parametric")
     if parametric is not None:
-        loss = loss_law(parametric).loss(n, flops / (6 * n))
+        loss = surface(parametric, n, flops)
         colour = COLOURS["parametric"]
         axes.plot(n, loss, color=colour, ls=(0, (3, 1.5)), gid="predicted")
         style.direct_label(axes, n[-1], float(loss[-1]), "predicted by\n3 Parametric", color=colour)
@@ -56,7 +56,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             ha="right" if left else "left",
             offset=(-2, 16) if left else (9, -11),
         )
-    _optima(strip, inputs, flops)
+    _optima(strip, inputs, flops, estimate.counting.params)
     axes.margins(y=0.2)
     axes.set(ylabel=style.LOSS, xscale="log")
     strip.set(xlabel=style.PARAMS)
@@ -93,16 +93,16 @@ def label_of(run: str) -> str:
     )
 
 
-def _optima(axes: Axes, inputs: FigureInputs, flops: float) -> None:
-    """Mark each approach's N_opt with its interval."""
+def _optima(axes: Axes, inputs: FigureInputs, flops: float, params: str) -> None:
+    """Mark N_opt, with its interval, of each approach that counts N as the runs are shown."""
     fitted = {
         approach: estimate
         for approach, estimate in inputs.fitted.items()
-        if estimate.counting.params == "total"
+        if estimate.counting.params == params
     }
     for row, (approach, estimate) in enumerate(fitted.items()):
         colour = COLOURS[approach]
-        best = float(params_law(estimate)(flops))
+        best = float(estimate.params_opt(flops))
         band = quantiles(inputs, estimate, "params", np.array([flops]), level=0.95)
         if band is not None:
             axes.plot([band[0][0], band[1][0]], [-row, -row], color=colour, lw=1)

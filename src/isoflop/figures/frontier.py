@@ -8,7 +8,7 @@ import numpy as np
 
 from isoflop.approach import COLOURS
 from isoflop.figures import style
-from isoflop.figures.inputs import data_range, params_law, quantiles, tokens_law
+from isoflop.figures.inputs import data_range, quantiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def draw_law(
     axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axis, *, end: float
 ) -> None:
     """Draw N_opt(C) or D_opt(C): solid within the data, dashed beyond, 95 % band from the draws."""
-    law = params_law(estimate) if axis == "params" else tokens_law(estimate)
+    law = estimate.params_opt if axis == "params" else estimate.tokens_opt
     low, high = data_range(estimate)
     colour = COLOURS[estimate.approach]
     inside = np.geomspace(low, high, 2)

@@ -1,4 +1,4 @@
-"""What the figures are drawn from, and the laws that estimates stand for."""
+"""What the figures are drawn from."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 import polars as pl
 
 from isoflop.estimates.estimate import Estimate
-from isoflop.laws import ChinchillaLaw, PowerLaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from isoflop.approach import Approach
     from isoflop.config.figures import FiguresSettings
@@ -108,24 +107,12 @@ def data_range(estimate: Estimate) -> tuple[float, float]:
     return estimate.flops_range
 
 
-def params_law(estimate: Estimate) -> PowerLaw:
-    """Give N_opt(C): every approach's optimum is a power law of C."""
-    optimum = estimate.optima[0]
-    exponent = estimate.a.value
-    return PowerLaw(optimum.params.value / optimum.flops**exponent, exponent)
-
-
-def tokens_law(estimate: Estimate) -> PowerLaw:
-    """Give D_opt(C)."""
-    optimum = estimate.optima[0]
-    exponent = estimate.b.value
-    return PowerLaw(optimum.tokens.value / optimum.flops**exponent, exponent)
-
-
-def loss_law(estimate: Estimate) -> ChinchillaLaw:
-    """Give L(N, D) of the parametric approach."""
-    values = {name: estimate.parameters[name].value for name in ("E", "A", "B", "alpha", "beta")}
-    return ChinchillaLaw(**values)
+def surface(estimate: Estimate, params: ArrayLike, flops: ArrayLike) -> Floats:
+    """Give an estimate's L at N and C; only for laws that have one."""
+    loss = estimate.loss_at(params, flops)
+    if loss is None:
+        raise TypeError(f"approach '{estimate.approach}' has no loss at N and C")
+    return loss
 
 
 def quantiles(
@@ -141,17 +128,7 @@ def quantiles(
     if draws is None or draws.is_empty():
         return None
     tail = (1.0 - level) / 2.0
-    low, high = np.nanquantile(_law_draws(draws, axis, flops), [tail, 1.0 - tail], axis=0)
+    drawn = estimate.law.optima(estimate.rows(draws), flops)
+    values = drawn.params if axis == "params" else drawn.tokens
+    low, high = np.nanquantile(values, [tail, 1.0 - tail], axis=0)
     return np.asarray(low), np.asarray(high)
-
-
-def _law_draws(draws: pl.DataFrame, axis: Axis, flops: Floats) -> Floats:
-    """Evaluate every draw's N_opt(C) or D_opt(C), (draws, flops)."""
-    if "alpha" in draws.columns:
-        columns = (draws[name].to_numpy() for name in ("E", "A", "B", "alpha", "beta"))
-        laws = [ChinchillaLaw(*map(float, row)) for row in zip(*columns, strict=True)]
-        optimum = ChinchillaLaw.params_opt if axis == "params" else ChinchillaLaw.tokens_opt
-        return np.array([optimum(law, flops) for law in laws])
-    coefficient, exponent = ("N_coefficient", "a") if axis == "params" else ("D_coefficient", "b")
-    law = PowerLaw(draws[coefficient].to_numpy()[:, None], draws[exponent].to_numpy()[:, None])  # type: ignore[arg-type]
-    return np.asarray(law(flops[None, :]))

@@ -9,14 +9,14 @@ import polars as pl
 
 from isoflop.approach import COLOURS
 from isoflop.figures import style
-from isoflop.figures.inputs import budgeted, loss_law
+from isoflop.figures.inputs import budgeted, surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from isoflop.estimates.estimate import Estimate
     from isoflop.figures.inputs import FigureInputs
-    from isoflop.laws import ChinchillaLaw
 
     Floats = NDArray[np.float64]
 
@@ -27,19 +27,18 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     if estimate is None:
         return style.NothingToShow(inputs.refusal("parametric"))
     points = inputs.points(estimate)
-    law = loss_law(estimate)
     figure = style.new_figure(height=2.75)
     left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
-    _contours(left, points, law, inputs.settings.contours)
-    _slices(right, budgeted(inputs, points), law)
+    _contours(left, points, estimate, inputs.settings.contours)
+    _slices(right, budgeted(inputs, points), estimate)
     left.set_title("a  Loss contours")
     right.set_title("b  IsoFLOP slices")
     return style.Drawn(
         figure,
         "Two panels. First: contours of the fitted loss over compute and parameters, with the "
         f"{points.height} runs as dots and the efficient frontier as a line of slope "
-        f"{law.a:.3f}. Second: the same surface cut at each budget, loss against parameters, over "
-        "the measured losses.",
+        f"{estimate.a.value:.3f}. Second: the same surface cut at each budget, loss against "
+        "parameters, over the measured losses.",
     )
 
 
@@ -50,15 +49,16 @@ def _margins(values: pl.Series, share: float = 0.08) -> tuple[float, float]:
     return float(np.exp(low - margin)), float(np.exp(high + margin))
 
 
-def _contours(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw, levels: int) -> None:
+def _contours(axes: Axes, points: pl.DataFrame, estimate: Estimate, levels: int) -> None:
     """Draw equal-loss lines over C and N, the runs, and the frontier."""
     from matplotlib.colors import LogNorm
 
     flops = np.geomspace(*_margins(points["flops"]), 120)
     params = np.geomspace(*_margins(points["params"]), 120)
-    loss = law.loss(params[:, None], flops[None, :] / (6.0 * params[:, None]))
+    loss = surface(estimate, params[:, None], flops[None, :])
     low, high = float(points["loss"].min()), float(points["loss"].max())  # type: ignore[arg-type]
-    steps = law.E + np.geomspace(low - law.E, 1.15 * (high - law.E), levels)
+    floor = estimate.parameters["E"].value
+    steps = floor + np.geomspace(low - floor, 1.15 * (high - floor), levels)
     norm = LogNorm(low, high)
     lines = axes.contour(
         flops, params, loss, levels=steps, cmap=style.sequential(), norm=norm, linewidths=0.6
@@ -80,11 +80,11 @@ def _contours(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw, levels: int)
         zorder=3,
     )
     colour = COLOURS["parametric"]
-    axes.plot(flops, law.params_opt(flops), color=colour, lw=1.6, gid="frontier", zorder=4)
+    axes.plot(flops, estimate.params_opt(flops), color=colour, lw=1.6, gid="frontier", zorder=4)
     style.direct_label(
         axes,
         flops[-1],
-        float(law.params_opt(flops[-1])),
+        float(estimate.params_opt(flops[-1])),
         "efficient\nfrontier",
         color=colour,
         offset=(-3, -10),
@@ -99,7 +99,7 @@ def _contours(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw, levels: int)
     )
 
 
-def _slices(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw) -> None:
+def _slices(axes: Axes, points: pl.DataFrame, estimate: Estimate) -> None:
     """Draw the surface at each budget, solid over the measured sizes, dashed to either side."""
     budgets = sorted(points["budget"].unique().to_list())
     if points.is_empty():
@@ -111,7 +111,7 @@ def _slices(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw) -> None:
         rows = points.filter(pl.col("budget") == budget).sort("params")
         flops = float(rows["flops"].median())  # type: ignore[arg-type]
         n = np.geomspace(float(rows["params"].min()), float(rows["params"].max()), 60)  # type: ignore[arg-type]
-        axes.plot(n, law.loss(n, flops / (6 * n)), color=colour, gid=f"slice-{budget:.3g}")
+        axes.plot(n, surface(estimate, n, flops), color=colour, gid=f"slice-{budget:.3g}")
         axes.plot(
             rows["params"],
             rows["loss"],
@@ -122,9 +122,11 @@ def _slices(axes: Axes, points: pl.DataFrame, law: ChinchillaLaw) -> None:
             color=colour,
             gid=f"points-{budget:.3g}",
         )
-        best = float(law.params_opt(flops))
-        axes.plot(best, float(law.loss_opt(flops)), marker="x", ms=4, color=style.INK, zorder=5)
-        end = float(law.loss(n[-1], flops / (6 * n[-1])))
+        best = float(estimate.params_opt(flops))
+        axes.plot(
+            best, float(estimate.loss_opt(flops)), marker="x", ms=4, color=style.INK, zorder=5
+        )
+        end = float(surface(estimate, n[-1], flops))
         labels.append((style.power(budget), colour, float(n[-1]), end))
     style.log_axis(axes.xaxis, counts=True)
     losses = points["loss"]

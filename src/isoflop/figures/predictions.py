@@ -9,7 +9,7 @@ import numpy as np
 from isoflop.approach import COLOURS, NAMES
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_law
-from isoflop.figures.inputs import data_range, params_law
+from isoflop.figures.inputs import data_range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
     for approach, estimate in inputs.fitted.items():
         draw_law(axes, inputs, estimate, "params", end=end)
         name = NAMES[approach]
-        labels.append((name, COLOURS[approach], float(params_law(estimate)(end))))
+        labels.append((name, COLOURS[approach], float(estimate.params_opt(end))))
     low = min(data_range(estimate)[0] for estimate in inputs.fitted.values())
     flops = np.array([low, end])
     for name, dashes, values in _published(inputs, flops):

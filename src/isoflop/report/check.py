@@ -11,12 +11,11 @@ import polars as pl
 from isoflop.approach import NAMES
 from isoflop.escape import code
 from isoflop.estimates.forecasts import RunNoise
-from isoflop.laws import PowerLaw
-from isoflop.report.inputs import loss_draws, loss_law, params_law, tokens_law
 from isoflop.report.numbers import NONE, count, fixed, interval, power, ratio
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
+    from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
@@ -73,11 +72,14 @@ def check_runs(inputs: ReportInputs) -> list[CheckRun]:
         n, d = row["params_total"], row["tokens"]
         predicted, ends = None, None
         if parametric is not None and parametric.counting.params == "total":
-            predicted = float(loss_law(parametric).loss(n, d))
+            predicted = _predicted(parametric, n, d)
             draws = inputs.draws.get("parametric")
             if draws is not None and not draws.is_empty():
-                low, high = np.nanquantile(loss_draws(draws, n, d), TAILS)
-                ends = (float(low), float(high))
+                rows = parametric.rows(draws)
+                log_loss = parametric.law.log_loss(rows, np.log([n]), np.log([d]))
+                if log_loss is not None:
+                    low, high = np.exp(np.nanquantile(log_loss[:, 0], TAILS))
+                    ends = (float(low), float(high))
         whose = WHOSE.get(row["run"].split("-")[0].lower(), code(row["run"]))
         found.append(
             CheckRun(row["run"], whose, n, d, row["flops_6nd"], row["loss"], predicted, ends)
@@ -183,13 +185,13 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], flops: float) -> Table:
     for approach, estimate in inputs.fitted.items():
         if estimate.counting.params != "total":
             continue
-        best = float(params_law(estimate)(flops))
+        best = float(estimate.params_opt(flops))
         nearest = min(runs, key=lambda run: abs(np.log(run.params / best)))
-        frontier = _frontier_loss(inputs, approach, flops)
+        frontier = _frontier_loss(estimate, flops)
         rows.append([
             NAMES[approach],
             count(best),
-            ratio(tokens_law(estimate)(flops) / best),
+            ratio(float(estimate.tokens_opt(flops)) / best),
             NONE if frontier is None else fixed(frontier, 4),
             nearest.whose,
         ])  # fmt: skip
@@ -208,16 +210,15 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], flops: float) -> Table:
     )  # fmt: skip
 
 
-def _frontier_loss(inputs: ReportInputs, approach: str, flops: float) -> float | None:
+def _predicted(estimate: Estimate, params: float, tokens: float) -> float | None:
+    loss = estimate.loss(params, tokens)
+    return None if loss is None else float(loss)
+
+
+def _frontier_loss(estimate: Estimate, flops: float) -> float | None:
     """Give the loss an approach predicts on its frontier, where it predicts one."""
-    estimate = inputs.fitted[approach]
-    if approach == "parametric":
-        return float(loss_law(estimate).loss_opt(flops))
-    parameters = estimate.parameters
-    if "L_coefficient" not in parameters:
-        return None
-    law = PowerLaw(parameters["L_coefficient"].value, -parameters["L_exponent"].value)
-    return float(law(flops))
+    loss = float(estimate.loss_opt(flops))
+    return loss if np.isfinite(loss) else None
 
 
 def _loss(value: float) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.report.answer import published_optima, sweep_label
-from isoflop.report.inputs import loss_law
 from isoflop.report.numbers import NONE, count, fixed, power, ratio, with_intervals
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
-    from isoflop.laws import ChinchillaLaw, KaplanLaw
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
+
+    Floats = NDArray[np.float64]
 
 
 def allocation_table(inputs: ReportInputs) -> Table:
@@ -71,19 +76,19 @@ def loss_table(inputs: ReportInputs) -> Table:
     """Tabulate the losses that every L(N, D) predicts for Gopher and for Chinchilla as trained."""
     reference = inputs.reference
     gopher, chinchilla = _models(inputs)
-    laws: list[tuple[str, ChinchillaLaw | KaplanLaw]] = [
-        ("Hoffmann, unrounded constants", reference.hoffmann.law),
-        ("Hoffmann, as printed", reference.hoffmann.printed_law),
-        ("Besiroglu", reference.besiroglu.law),
-        ("Kaplan[^kaplan-loss]", reference.kaplan.law),
+    laws: list[tuple[str, Callable[[float, float], Floats | None]]] = [
+        ("Hoffmann, unrounded constants", reference.hoffmann.law.loss),
+        ("Hoffmann, as printed", reference.hoffmann.printed_law.loss),
+        ("Besiroglu", reference.besiroglu.law.loss),
+        ("Kaplan[^kaplan-loss]", reference.kaplan.law.loss),
     ]
     parametric = inputs.fitted.get("parametric")
     if parametric is not None:
-        laws.append(("**This sweep**, extrapolated[^sweep-loss]", loss_law(parametric)))
+        laws.append(("**This sweep**, extrapolated[^sweep-loss]", parametric.loss))
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for name, law in laws:
-        g, c = float(law.loss(*gopher)), float(law.loss(*chinchilla))
+        g, c = (float(loss) for loss in (law(*gopher), law(*chinchilla)) if loss is not None)
         rows.append([name, fixed(g), fixed(c), fixed(c - g), "Chinchilla" if c < g else "Gopher"])
         data.append([name.split("[")[0].replace("*", ""), g, c, c - g])
     return Table(

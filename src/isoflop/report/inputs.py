@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from isoflop.estimates.estimate import Estimate
-from isoflop.laws import ChinchillaLaw, PowerLaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,28 +95,3 @@ class ReportInputs:
     def fit_runs(self) -> pl.DataFrame:
         """Give the runs that are observations."""
         return self.runs.filter((pl.col("role") == "fit") & ~pl.col("excluded"))
-
-
-def params_law(estimate: Estimate) -> PowerLaw:
-    """Give N_opt(C): every approach's optimum is a power law of C."""
-    optimum, exponent = estimate.optima[0], estimate.a.value
-    return PowerLaw(optimum.params.value / optimum.flops**exponent, exponent)
-
-
-def tokens_law(estimate: Estimate) -> PowerLaw:
-    """Give D_opt(C)."""
-    optimum, exponent = estimate.optima[0], estimate.b.value
-    return PowerLaw(optimum.tokens.value / optimum.flops**exponent, exponent)
-
-
-def loss_law(estimate: Estimate) -> ChinchillaLaw:
-    """Give L(N, D) of the parametric approach."""
-    values = {name: estimate.parameters[name].value for name in ("E", "A", "B", "alpha", "beta")}
-    return ChinchillaLaw(**values)
-
-
-def loss_draws(draws: pl.DataFrame, params: float, tokens: float) -> np.ndarray:
-    """Evaluate L(N, D) for every draw of the parametric approach."""
-    columns = (draws[name].to_numpy() for name in ("E", "A", "B", "alpha", "beta"))
-    laws = (ChinchillaLaw(*map(float, row)) for row in zip(*columns, strict=True))
-    return np.array([float(law.loss(params, tokens)) for law in laws])

@@ -16,7 +16,6 @@ from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import (
     ApproachesSettings,
-    CountingSettings,
     EnvelopeSettings,
     ProfilesSettings,
 )
@@ -80,7 +79,7 @@ def whole(fitted: Any) -> Any:
 
 @pytest.mark.parametrize("bend", [0.0, BEND, 0.1])
 def test_a_planted_bend_is_recovered_by_the_profiles(bend: float) -> None:
-    found = whole(fit_profiles(valleys(bend), ProfilesSettings(), CountingSettings()))
+    found = whole(fit_profiles(valleys(bend), ProfilesSettings()))
     assert found.per_decade[0] == pytest.approx(bend, abs=1e-9)
     assert found.thirds is None
 
@@ -89,7 +88,7 @@ def test_a_planted_bend_is_recovered_by_the_profiles(bend: float) -> None:
 @pytest.mark.parametrize("frontier", ["grid", "hull"])
 def test_a_planted_bend_is_recovered_by_the_envelope(bend: float, frontier: str) -> None:
     settings = EnvelopeSettings.model_validate({"frontier": frontier})
-    found = whole(fit_envelope(staircase(bend), settings, CountingSettings()))
+    found = whole(fit_envelope(staircase(bend), settings))
     assert found.per_decade[0] == pytest.approx(bend, abs=4e-3)
     # the middle of each third lies four thirds of a decade from the next
     middles = np.array([-4 / 3, 0.0, 4 / 3])
@@ -97,7 +96,7 @@ def test_a_planted_bend_is_recovered_by_the_envelope(bend: float, frontier: str)
 
 
 def test_thirds_and_bend_are_numpys(sweep: Observations) -> None:
-    fitted = fit_envelope(sweep, EnvelopeSettings(), CountingSettings())
+    fitted = fit_envelope(sweep, EnvelopeSettings())
     found = whole(fitted)
     frontier = fitted.frontier
     kept = frontier.run[0] >= 0
@@ -116,7 +115,7 @@ def test_rows_are_those_of_each_subset(sweep: Observations) -> None:
     weights = np.random.default_rng(3).integers(0, 2, (5, sweep.n_runs)).astype(float)
     for frontier in ("grid", "hull"):
         settings = EnvelopeSettings.model_validate({"frontier": frontier, "min_sizes": 2})
-        fitted = fit_envelope(sweep, settings, CountingSettings())
+        fitted = fit_envelope(sweep, settings)
         together = fitted.refit(Resamples(weights)).curvature
         for i in range(len(weights)):
             alone = fitted.refit(Resamples(weights[[i]])).curvature

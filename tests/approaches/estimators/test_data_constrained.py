@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 
 from isoflop.approaches.estimators.data_constrained import _effective, fit_data_constrained
 from isoflop.approaches.protocol import Resamples
-from isoflop.config.approaches import CountingSettings, DataConstrainedSettings
+from isoflop.config.approaches import DataConstrainedSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.laws import ChinchillaLaw, RepeatedDataLaw
 from tests.approaches.conftest import finished_runs
@@ -41,17 +41,17 @@ def settings(**keys: object) -> DataConstrainedSettings:
 
 @pytest.mark.parametrize("level", ["held", "fitted"])
 def test_a_known_law_is_recovered(level: str) -> None:
-    fitted = fit_data_constrained(sweep_of(), settings(level=level), CountingSettings())
+    fitted = fit_data_constrained(sweep_of(), settings(level=level))
     assert fitted.parameters == pytest.approx([FRESH.E, 15.4, 5.3], rel=1e-4)
 
 
 def test_another_corpus_has_another_level() -> None:
-    fitted = fit_data_constrained(sweep_of(level=0.2), settings(), CountingSettings())
+    fitted = fit_data_constrained(sweep_of(level=0.2), settings())
     assert fitted.parameters == pytest.approx([FRESH.E + 0.2, 15.4, 5.3], rel=1e-4)
 
 
 def test_refitting_all_runs_gives_the_fit() -> None:
-    fitted = fit_data_constrained(sweep_of(), settings(), CountingSettings())
+    fitted = fit_data_constrained(sweep_of(), settings())
     refits = fitted.refit(Resamples(np.ones((2, fitted.observations.n_runs))))
     assert refits.parameters[1] == pytest.approx(fitted.parameters, rel=1e-6)
     few = np.zeros((1, fitted.observations.n_runs))
@@ -60,25 +60,25 @@ def test_refitting_all_runs_gives_the_fit() -> None:
 
 
 def test_epochs_beyond_the_limit_are_left_out() -> None:
-    fitted = fit_data_constrained(sweep_of(), settings(max_epochs=20), CountingSettings())
+    fitted = fit_data_constrained(sweep_of(), settings(max_epochs=20))
     assert max(fitted.diagnostics()["epochs"]) == pytest.approx(16.0)
 
 
 def test_a_sweep_that_repeats_nothing_is_refused() -> None:
     with pytest.raises(UnderdeterminedError, match="6 finished runs that repeat their tokens"):
-        fit_data_constrained(sweep_of(), settings(max_epochs=1.5), CountingSettings())
+        fit_data_constrained(sweep_of(), settings(max_epochs=1.5))
 
 
 def test_unknown_unique_tokens_are_asked_for() -> None:
     losses = sweep_of()
     losses = replace(losses, run_unique_tokens=np.full(losses.n_runs, np.nan))
     with pytest.raises(MissingFactError, match=r"unique_tokens to sweep\.yaml"):
-        fit_data_constrained(losses, settings(), CountingSettings())
+        fit_data_constrained(losses, settings())
 
 
 def test_bounds_are_said() -> None:
     worthless = RepeatedDataLaw(FRESH, R_D=1e-6, R_N=5.3)
-    fitted = fit_data_constrained(sweep_of(worthless), settings(), CountingSettings())
+    fitted = fit_data_constrained(sweep_of(worthless), settings())
     assert any("R_D ended at its bound" in caution for caution in fitted.cautions())
 
 

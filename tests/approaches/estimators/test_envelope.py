@@ -74,9 +74,7 @@ def gemstones(mirror: Path, name: str) -> Observations:
 @pytest.mark.parametrize("name", list(GEMSTONES))
 def test_gemstones_convex_hulls(mirror: Path, name: str) -> None:
     suffix, a, b = GEMSTONES[name]
-    fitted = fit_envelope(
-        gemstones(mirror, name), EnvelopeSettings(frontier="hull", edge="keep"), COUNTING
-    )
+    fitted = fit_envelope(gemstones(mirror, name), EnvelopeSettings(frontier="hull", edge="keep"))
     found = dict(zip(fitted.names, fitted.parameters, strict=True))
     assert found["a"] == pytest.approx(a, abs=1e-6)
     assert found["b"] == pytest.approx(b, abs=1e-6)
@@ -90,12 +88,12 @@ def test_gemstones_convex_hulls(mirror: Path, name: str) -> None:
 
 
 def test_the_frontier_rule_moves_gemstones_by_five_hundredths(mirror: Path) -> None:
-    fitted = fit_envelope(gemstones(mirror, "hot_477"), EnvelopeSettings(edge="keep"), COUNTING)
+    fitted = fit_envelope(gemstones(mirror, "hot_477"), EnvelopeSettings(edge="keep"))
     assert fitted.exponents(fitted.parameters[None])[0][0] == pytest.approx(0.548, abs=5e-4)
 
 
 def test_winners_are_told_with_their_lateness(sweep: Observations) -> None:
-    fitted = fit_envelope(sweep, EnvelopeSettings(), COUNTING)
+    fitted = fit_envelope(sweep, EnvelopeSettings())
     found = fitted.diagnostics()
     winners = found["winners"]
     assert {len(column) for column in winners.values()} == {len(winners["run"])}
@@ -112,7 +110,7 @@ def test_winners_are_told_with_their_lateness(sweep: Observations) -> None:
 def test_draws_take_the_envelope_of_their_own_runs(sweep: Observations) -> None:
     for frontier in ("grid", "hull"):
         settings = EnvelopeSettings.model_validate({"frontier": frontier, "grid_points": 200})
-        fitted = fit_envelope(sweep, settings, COUNTING)
+        fitted = fit_envelope(sweep, settings)
         resamples = resample(fitted, BootstrapSettings(draws=6, seed=2))
         refits = fitted.refit(resamples)
         for weights, parameters in zip(resamples.weights, refits.parameters, strict=True):
@@ -125,7 +123,7 @@ def test_draws_take_the_envelope_of_their_own_runs(sweep: Observations) -> None:
 
 
 def test_how_often_a_run_is_drawn_does_not_move_the_envelope(sweep: Observations) -> None:
-    fitted = fit_envelope(sweep, EnvelopeSettings(grid_points=100), COUNTING)
+    fitted = fit_envelope(sweep, EnvelopeSettings(grid_points=100))
     weights = np.random.default_rng(0).integers(0, 3, (4, sweep.n_runs)).astype(float)
     once = fitted.refit(Resamples((weights > 0).astype(float)))
     np.testing.assert_array_equal(fitted.refit(Resamples(weights)).parameters, once.parameters)
@@ -133,24 +131,24 @@ def test_how_often_a_run_is_drawn_does_not_move_the_envelope(sweep: Observations
 
 def test_only_the_end_of_a_schedule_when_asked(sweep: Observations) -> None:
     settings = EnvelopeSettings(min_schedule_fraction=0.5, grid_points=200)
-    fitted = fit_envelope(sweep, settings, COUNTING)
+    fitted = fit_envelope(sweep, settings)
     ends = sweep.flops[sweep.is_final]
     winners = fitted.diagnostics()["winners"]
     for run, flops in zip(winners["run"], winners["flops"], strict=True):
         assert flops > 0.5 * ends[sweep.runs.index(run)]
     unknown = replace(sweep, schedule_fraction=np.full(len(sweep.loss), np.nan))
     with pytest.raises(UnderdeterminedError, match="schedule"):
-        fit_envelope(unknown, settings, COUNTING)
+        fit_envelope(unknown, settings)
 
 
 def test_finished_runs_have_no_envelope_but_a_hull(epoch240: Observations) -> None:
     with pytest.raises(UnderdeterminedError, match="needs training curves"):
-        fit_envelope(epoch240, EnvelopeSettings(), COUNTING)
-    fitted = fit_envelope(epoch240, EnvelopeSettings(frontier="hull"), COUNTING)
+        fit_envelope(epoch240, EnvelopeSettings())
+    fitted = fit_envelope(epoch240, EnvelopeSettings(frontier="hull"))
     assert 0.3 < fitted.exponents(fitted.parameters[None])[0][0] < 0.7
 
 
 def test_residual_schemes_are_refused(sweep: Observations) -> None:
-    fitted = fit_envelope(sweep, EnvelopeSettings(grid_points=50), COUNTING)
+    fitted = fit_envelope(sweep, EnvelopeSettings(grid_points=50))
     with pytest.raises(UnderdeterminedError, match="'runs' or 'subsample'"):
         resample(fitted, BootstrapSettings(draws=2, scheme="wild"))

@@ -12,8 +12,15 @@ from scipy.optimize import least_squares
 
 from isoflop.approaches.estimators.envelope import fit_envelope
 from isoflop.approaches.estimators.kaplan import fit_kaplan
+from isoflop.approaches.estimators.registry import fit
+from isoflop.approaches.observations import observe
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
-from isoflop.config.approaches import CountingSettings, EnvelopeSettings, KaplanSettings
+from isoflop.config.approaches import (
+    ApproachesSettings,
+    CountingSettings,
+    EnvelopeSettings,
+    KaplanSettings,
+)
 from isoflop.laws import KaplanLaw
 
 if TYPE_CHECKING:
@@ -55,7 +62,7 @@ def test_joint_law_is_the_least_squares_fit(sweep: Observations) -> None:
 
 def test_headline_is_the_envelope_under_kaplans_counting(sweep: Observations) -> None:
     found = named(fit_kaplan(sweep, KaplanSettings()))
-    envelope = named(fit_envelope(sweep, EnvelopeSettings(), CountingSettings()))
+    envelope = named(fit_envelope(sweep, EnvelopeSettings()))
     assert found["a"] == pytest.approx(envelope["a"], rel=1e-12)
     # L(C) = (C_c / C)**alpha_C is the same line, written as in 2020
     c = 1e18
@@ -95,13 +102,13 @@ def test_size_law_goes_through_the_lowest_loss_of_each_size(sweep: Observations)
 
 
 def test_both_countings_stand_beside_each_other(losses: pl.DataFrame) -> None:
-    found = fit_kaplan(losses, KaplanSettings()).diagnostics()["countings"]
+    found = fit(losses, "kaplan", ApproachesSettings()).diagnostics()["countings"]
     assert [(one["params"], one["flops"]) for one in found] == [
         ("nonembedding", "kaplan"), ("total", "6nd")
     ]  # fmt: skip
     for one in found:
         counting = CountingSettings(params=one["params"], flops=one["flops"])
-        alone = fit_kaplan(losses, KaplanSettings(counting=counting))
+        alone = fit_kaplan(observe(losses, counting), KaplanSettings())
         assert one["parameters"] == pytest.approx(named(alone))
     # the table counts 0.8 of the parameters without embedding: that moves constants only
     first, second = (one["parameters"] for one in found)
@@ -111,7 +118,7 @@ def test_both_countings_stand_beside_each_other(losses: pl.DataFrame) -> None:
 
 def test_a_count_that_a_sweep_lacks_is_said(losses: pl.DataFrame) -> None:
     lacking = losses.with_columns(pl.lit(None, dtype=pl.Float64).alias("params_total"))
-    found = fit_kaplan(lacking, KaplanSettings()).diagnostics()["countings"]
+    found = fit(lacking, "kaplan", ApproachesSettings()).diagnostics()["countings"]
     assert found[0]["parameters"] is not None
     assert found[1]["parameters"] is None
     assert "no params_total" in found[1]["refused"]

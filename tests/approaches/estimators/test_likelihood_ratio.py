@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from isoflop.approaches.estimators.likelihood_ratio import likelihood_ratios, log10_survival
 from isoflop.approaches.estimators.parametric import fit_parametric
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
-from isoflop.config.approaches import CountingSettings, ParametricSettings
+from isoflop.config.approaches import ParametricSettings
 from isoflop.laws import ChinchillaLaw
 from isoflop.reference import read_published_laws
 from tests.approaches.numerics.test_likelihood import log_density
@@ -122,15 +122,13 @@ def test_unequal_exponents_are_not_equal_scaling() -> None:
 
 def test_a_fit_is_tested_under_its_own_likelihood(epoch240: Observations) -> None:
     settings = ParametricSettings(objective="likelihood", huber_delta=0.5, starts="coarse")
-    fit = fit_parametric(epoch240, settings, CountingSettings(), published=PUBLISHED)
+    fit = fit_parametric(epoch240, settings, published=PUBLISHED)
     found = fit.diagnostics()
     assert found["likelihood_ratios"]["delta"] == 0.5
     assert found["likelihood_ratios"]["log_likelihood"] == pytest.approx(
         found["log_likelihood"], abs=1e-7
     )
-    plain = fit_parametric(
-        epoch240, ParametricSettings(starts="coarse"), CountingSettings(), published=PUBLISHED
-    )
+    plain = fit_parametric(epoch240, ParametricSettings(starts="coarse"), published=PUBLISHED)
     assert plain.diagnostics()["likelihood_ratios"]["delta"] == 1.345
-    alone = fit_parametric(epoch240, ParametricSettings(starts="coarse"), CountingSettings())
+    alone = fit_parametric(epoch240, ParametricSettings(starts="coarse"))
     assert alone.diagnostics()["likelihood_ratios"] is None

@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 from isoflop.approaches.estimators.overtraining import PlainSum, fit_overtraining
 from isoflop.approaches.numerics.sum_of_powers import SumOfPowers, Term
 from isoflop.approaches.protocol import Resamples
-from isoflop.config.approaches import CountingSettings, OvertrainingSettings
+from isoflop.config.approaches import OvertrainingSettings
 from isoflop.errors import UnderdeterminedError
 from tests.approaches.conftest import finished_runs
 
@@ -37,14 +37,14 @@ def sweep_of(noise: float = 0.0, runs: int = 16) -> Observations:
 @pytest.mark.parametrize("residual", ["loss", "log_loss"])
 def test_a_known_law_is_recovered(residual: str) -> None:
     settings = OvertrainingSettings.model_validate({"residual": residual})
-    fitted = fit_overtraining(sweep_of(), settings, CountingSettings())
+    fitted = fit_overtraining(sweep_of(), settings)
     assert fitted.parameters == pytest.approx([E, A, B, ETA], rel=1e-6)
     assert fitted.diagnostics()["objective"] < 1e-16
 
 
 def test_optimum_is_scipys() -> None:
     losses = sweep_of(noise=0.01)
-    fitted = fit_overtraining(losses, OvertrainingSettings(), CountingSettings())
+    fitted = fit_overtraining(losses, OvertrainingSettings())
     params, tokens, loss = losses.params, losses.tokens, losses.loss
 
     def residuals(theta: np.ndarray) -> np.ndarray:
@@ -99,7 +99,7 @@ def test_it_is_hoffmanns_law_with_tied_exponents() -> None:
 
 
 def test_allocation_is_where_the_law_is_lowest() -> None:
-    fitted = fit_overtraining(sweep_of(), OvertrainingSettings(), CountingSettings())
+    fitted = fit_overtraining(sweep_of(), OvertrainingSettings())
     flops = np.array([1e20, 1e24])
     optima = fitted.optima(fitted.parameters[None], flops)
     for i, budget in enumerate(flops):
@@ -111,9 +111,7 @@ def test_allocation_is_where_the_law_is_lowest() -> None:
 
 
 def test_draws_with_few_distinct_runs_are_refused() -> None:
-    fitted = fit_overtraining(
-        sweep_of(noise=0.01, runs=6), OvertrainingSettings(), CountingSettings()
-    )
+    fitted = fit_overtraining(sweep_of(noise=0.01, runs=6), OvertrainingSettings())
     weights = np.array([[1.0] * 6, [3.0, 3.0, 0.0, 0.0, 0.0, 0.0]])
     refits = fitted.refit(Resamples(weights))
     assert refits.parameters[0] == pytest.approx(fitted.parameters)
@@ -123,4 +121,4 @@ def test_draws_with_few_distinct_runs_are_refused() -> None:
 @pytest.mark.parametrize("runs", [3, 4])
 def test_too_few_runs_are_refused(runs: int) -> None:
     with pytest.raises(UnderdeterminedError, match=f"has {runs}, with .* Add runs trained beyond"):
-        fit_overtraining(sweep_of(runs=runs), OvertrainingSettings(), CountingSettings())
+        fit_overtraining(sweep_of(runs=runs), OvertrainingSettings())

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from isoflop.approaches.estimators.parametric import FlopsPerToken, ParametricFit, fit_parametric
+from isoflop.approaches.estimators.cost import flops_per_token
+from isoflop.approaches.estimators.parametric import ParametricFit, fit_parametric
 from isoflop.approaches.numerics.solver import Problems, minimise
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
-from isoflop.config.approaches import BootstrapSettings, CountingSettings, ParametricSettings
+from isoflop.config.approaches import BootstrapSettings, ParametricSettings
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.laws import FlopsPerToken
 from isoflop.laws import ChinchillaLaw
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ COARSE = ParametricSettings(starts="coarse")
 
 @pytest.fixture(scope="module")
 def fit240(epoch240: Observations) -> ParametricFit:
-    return fit_parametric(epoch240, ParametricSettings(), CountingSettings())
+    return fit_parametric(epoch240, ParametricSettings())
 
 
 def test_optimum_of_the_240_points(fit240: ParametricFit) -> None:
@@ -47,7 +49,7 @@ def test_optimum_of_the_240_points(fit240: ParametricFit) -> None:
 
 
 def test_five_outliers_matter(epoch245: Observations) -> None:
-    fitted = fit_parametric(epoch245, COARSE, CountingSettings())
+    fitted = fit_parametric(epoch245, COARSE)
     assert fitted.diagnostics()["objective"] == pytest.approx(0.0018260105, abs=5e-11)
     e, _, _, alpha, beta = fitted.parameters
     assert (round(e, 3), round(alpha, 3), round(beta, 3)) == (1.891, 0.349, 0.453)
@@ -61,7 +63,7 @@ def test_dropping_the_highest_five_gives_the_240(
     epoch245: Observations, fit240: ParametricFit
 ) -> None:
     settings = COARSE.model_copy(update={"drop_highest": 5})
-    fitted = fit_parametric(epoch245, settings, CountingSettings())
+    fitted = fit_parametric(epoch245, settings)
     np.testing.assert_allclose(fitted.parameters, fit240.parameters, rtol=1e-6)
 
 
@@ -137,7 +139,7 @@ def test_optimum_is_the_least_loss_at_its_cost(law: ChinchillaLaw) -> None:
     plain = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
     cost = 11.0 * plain.params**0.9
     odd = replace(plain, flops=cost * plain.tokens)
-    fitted = fit_parametric(odd, COARSE, CountingSettings())
+    fitted = fit_parametric(odd, COARSE)
     assert fitted.cost.exponent == pytest.approx(0.9)
     assert fitted.cost.coefficient == pytest.approx(11.0)
     flops = 1e20
@@ -155,7 +157,9 @@ def test_optimum_is_the_least_loss_at_its_cost(law: ChinchillaLaw) -> None:
 
 def test_flops_per_token_is_exact_under_6nd() -> None:
     n, d = np.array([1e6, 3e7, 2e8]), np.array([1e9, 1e9, 5e9])
-    assert FlopsPerToken.of(n, d, 6.0 * n * d) == FlopsPerToken(6.0, 1.0, 0.0)
+    assert flops_per_token(n, d, 6.0 * n * d) == FlopsPerToken(
+        coefficient=6.0, exponent=1.0, largest_deviation=0.0
+    )
 
 
 @pytest.mark.parametrize("objective", ["huber", "mse"])
@@ -167,7 +171,7 @@ def test_objectives_and_ties_recover_a_law(objective: str, exponents: str) -> No
     settings = ParametricSettings.model_validate(
         {"objective": objective, "exponents": exponents, "starts": "coarse"}
     )
-    fitted = fit_parametric(data, settings, CountingSettings())
+    fitted = fit_parametric(data, settings)
     expected = [true.E, true.A, true.B, true.alpha, true.beta]
     np.testing.assert_allclose(fitted.parameters, expected, rtol=1e-4)
 
@@ -176,7 +180,7 @@ def test_a_vanished_term_is_said(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, (1e17, 1e18, 1e19), points=1)
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
     flat = replace(data, loss=law.loss(data.params, data.tokens) - law.E)
-    fitted = fit_parametric(flat, COARSE, CountingSettings())
+    fitted = fit_parametric(flat, COARSE)
     assert fitted.diagnostics()["bounds_hit"] == ["E"]
     assert any("E ended at its bound" in text for text in fitted.cautions())
 
@@ -184,7 +188,7 @@ def test_a_vanished_term_is_said(law: ChinchillaLaw) -> None:
 def test_one_size_is_refused(sweep: Observations) -> None:
     single = sweep.at(sweep.run == 0)
     with pytest.raises(UnderdeterminedError, match="two sizes"):
-        fit_parametric(single, COARSE.model_copy(update={"points": "all"}), CountingSettings())
+        fit_parametric(single, COARSE.model_copy(update={"points": "all"}))
 
 
 def test_problems_are_those_of_the_resamples(fit240: ParametricFit) -> None:

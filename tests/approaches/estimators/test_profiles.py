@@ -42,7 +42,7 @@ def final_noise(sweep: Observations, scale: float, seed: int) -> Observations:
 @settings(max_examples=10)
 def test_lines_through_polyfit_minima(sweep: Observations, seed: int) -> None:
     noisy = final_noise(sweep, 0.001, seed)
-    fitted = fit_profiles(noisy, settings_of(), COUNTING)
+    fitted = fit_profiles(noisy, settings_of())
     final = noisy.at(noisy.is_final)
     minima, budgets = [], np.unique(noisy.run_budget)
     for budget in budgets:
@@ -57,7 +57,7 @@ def test_lines_through_polyfit_minima(sweep: Observations, seed: int) -> None:
 
 def test_draws_are_fits_of_resampled_runs(sweep: Observations) -> None:
     """A weight of two is the same as the run twice."""
-    fitted = fit_profiles(sweep, settings_of(), COUNTING)
+    fitted = fit_profiles(sweep, settings_of())
     resamples = resample(fitted, BootstrapSettings(draws=5, seed=1))
     refits = fitted.refit(resamples)
     final = sweep.at(sweep.is_final)
@@ -85,9 +85,7 @@ def test_draws_are_fits_of_resampled_runs(sweep: Observations) -> None:
 def test_axis_of_tokens_finds_the_same_valley(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), sizes=21, spread=1.5, points=1)
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
-    over_n, over_d = (
-        fit_profiles(data, settings_of(axis=axis), COUNTING) for axis in ("params", "tokens")
-    )
+    over_n, over_d = (fit_profiles(data, settings_of(axis=axis)) for axis in ("params", "tokens"))
     np.testing.assert_allclose(over_d.valleys.log_params, over_n.valleys.log_params, atol=0.01)
     # together N and D cost the budget, on either axis
     for fitted in (over_n, over_d):
@@ -107,12 +105,12 @@ def test_axis_of_tokens_finds_the_same_valley(law: ChinchillaLaw) -> None:
 def test_options_recover_the_law(law: ChinchillaLaw, keys: dict[str, object]) -> None:
     design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), sizes=21, spread=2.0, points=1)
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
-    fitted = fit_profiles(data, settings_of(**keys), COUNTING)
+    fitted = fit_profiles(data, settings_of(**keys))
     assert fitted.exponents(fitted.parameters[None])[0][0] == pytest.approx(law.a, abs=2e-3)
 
 
 def test_window_keeps_the_lowest_points_of_each_budget(sweep: Observations) -> None:
-    fitted = fit_profiles(sweep, settings_of(window=4), COUNTING)
+    fitted = fit_profiles(sweep, settings_of(window=4))
     for profile in fitted.diagnostics()["profiles"]:
         used = np.array(profile["used"])
         loss = np.array(profile["loss"])
@@ -129,7 +127,7 @@ def test_a_minimum_beyond_the_window_is_refused(law: ChinchillaLaw) -> None:
     data = data.with_loss(np.where(right, 2.0 * data.loss, data.loss))
 
     def accepted(**keys: object) -> dict[float, bool]:
-        fitted = fit_profiles(data, settings_of(window=4, **keys), COUNTING)
+        fitted = fit_profiles(data, settings_of(window=4, **keys))
         return {p["budget"]: p["accepted"] for p in fitted.diagnostics()["profiles"]}
 
     assert accepted() == {1e17: True, 1e18: True, 1e19: False, 1e20: True}
@@ -141,8 +139,8 @@ def test_outliers_are_left_out_and_said(sweep: Observations) -> None:
     loss = sweep.loss.copy()
     loss[victim] *= 1.2
     spoilt = sweep.with_loss(loss)
-    clean = fit_profiles(sweep, settings_of(), COUNTING)
-    robust = fit_profiles(spoilt, settings_of(outliers=4.0), COUNTING)
+    clean = fit_profiles(sweep, settings_of())
+    robust = fit_profiles(spoilt, settings_of(outliers=4.0))
     profile = robust.diagnostics()["profiles"][1]
     assert np.array(profile["used"])[profile["run"].index("run09")] == np.False_
     a_clean, a_robust = (f.exponents(f.parameters[None])[0][0] for f in (clean, robust))
@@ -158,7 +156,7 @@ def shifted(law: ChinchillaLaw, shift: float) -> Observations:
 
 
 def test_a_minimum_beyond_the_grid_is_refused_with_the_size_to_add(law: ChinchillaLaw) -> None:
-    fitted = fit_profiles(shifted(law, 30.0), settings_of(), COUNTING)
+    fitted = fit_profiles(shifted(law, 30.0), settings_of())
     profile = fitted.diagnostics()["profiles"][2]
     assert not profile["accepted"]
     assert profile["minimum"] is None
@@ -168,20 +166,18 @@ def test_a_minimum_beyond_the_grid_is_refused_with_the_size_to_add(law: Chinchil
     )
     # the others still give the law
     assert fitted.exponents(fitted.parameters[None])[0][0] == pytest.approx(law.a, abs=5e-3)
-    kept = fit_profiles(shifted(law, 30.0), settings_of(edge="keep"), COUNTING)
+    kept = fit_profiles(shifted(law, 30.0), settings_of(edge="keep"))
     assert kept.diagnostics()["profiles"][2]["accepted"]
 
 
 def test_too_few_minima_are_an_error_that_says_where(law: ChinchillaLaw) -> None:
     with pytest.raises(UnderdeterminedError, match=r"has 3\. 1e\+19 FLOPs: .* add a run of about"):
-        fit_profiles(shifted(law, 1 / 30.0), settings_of(min_budgets=4), COUNTING)
+        fit_profiles(shifted(law, 1 / 30.0), settings_of(min_budgets=4))
 
 
 def test_refused_draws_are_counted(law: ChinchillaLaw) -> None:
     """With a valley at the grid's edge some resamples have no minimum: they must not vanish."""
-    fitted = fit_profiles(
-        final_noise(shifted(law, 2.2), 0.004, 3), settings_of(min_budgets=4), COUNTING
-    )
+    fitted = fit_profiles(final_noise(shifted(law, 2.2), 0.004, 3), settings_of(min_budgets=4))
     refits = fitted.refit(resample(fitted, BootstrapSettings(draws=400)))
     refused = refits.refusals != ""
     assert 0 < refused.sum() < 400
@@ -193,7 +189,7 @@ def test_too_few_budgets_are_refused_by_name(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, (1e18,), points=1)
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
     with pytest.raises(UnderdeterminedError, match=r"has 1: 1e\+18 FLOPs \(7 sizes\)"):
-        fit_profiles(data, settings_of(), COUNTING)
+        fit_profiles(data, settings_of())
 
 
 def test_budgets_come_from_the_plan_the_settings_or_gaps(sweep: Observations) -> None:
@@ -235,15 +231,15 @@ def test_replicates_are_averaged(law: ChinchillaLaw) -> None:
     sign = np.repeat([1.0, -1.0], 18)
     up_and_down = data.with_loss(data.loss + 0.01 * sign)
     for keys in ({}, {"curve": "parabola", "window": 12}):
-        fitted = fit_profiles(up_and_down, settings_of(**keys), COUNTING)
-        plain = fit_profiles(data, settings_of(**keys), COUNTING)
+        fitted = fit_profiles(up_and_down, settings_of(**keys))
+        plain = fit_profiles(data, settings_of(**keys))
         np.testing.assert_allclose(fitted.parameters, plain.parameters, rtol=1e-9)
 
 
 def test_hoffmanns_points_snapped_to_the_budgets_of_the_paper(epoch240: Observations) -> None:
     """The digitised points scatter about the nine budgets; the paper has a 0.49 (0.462, 0.534)."""
     chosen = settings_of(budgets=PAPER, min_sizes=3, edge="keep", tolerance=0.0999)
-    fitted = fit_profiles(epoch240, chosen, COUNTING)
+    fitted = fit_profiles(epoch240, chosen)
     assert sum(len(group.run) for group in fitted.groups) == 124
     a, b = fitted.exponents(fitted.parameters[None])
     assert 0.462 < a[0] < 0.534
@@ -256,6 +252,6 @@ def porian(mirror: Path) -> pl.DataFrame:
 
 
 def test_all_runs_weighted_equally_is_the_point_estimate(sweep: Observations) -> None:
-    fitted = fit_profiles(sweep, settings_of(), COUNTING)
+    fitted = fit_profiles(sweep, settings_of())
     again = fitted.refit(Resamples(3.0 * np.ones((1, sweep.n_runs))))
     np.testing.assert_allclose(again.parameters[0], fitted.parameters, rtol=1e-9)

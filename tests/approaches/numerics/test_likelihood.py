@@ -21,7 +21,7 @@ from isoflop.approaches.numerics.likelihood import (
 from isoflop.approaches.numerics.solver import Problems
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
-from isoflop.config.approaches import BootstrapSettings, CountingSettings, ParametricSettings
+from isoflop.config.approaches import BootstrapSettings, ParametricSettings
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
@@ -76,7 +76,7 @@ def parameters_of(fit: ParametricFit) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def fits240(epoch240: Observations) -> dict[float, ParametricFit]:
-    return {d: fit_parametric(epoch240, settings(d), CountingSettings()) for d in DELTAS}
+    return {d: fit_parametric(epoch240, settings(d)) for d in DELTAS}
 
 
 @pytest.mark.parametrize("delta", [1e-2, 0.5, 1.345, 6.0])
@@ -183,11 +183,9 @@ def test_no_byte_depends_on_threads_or_neighbours(
 def test_scale_of_normal_noise_is_its_standard_deviation(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, np.geomspace(1e17, 1e20, 40), sizes=9, points=1)
     data = simulate(law, design, noise=0.004, rng=np.random.default_rng(1))
-    fit = fit_parametric(data, settings(5.0), CountingSettings())
+    fit = fit_parametric(data, settings(5.0))
     assert fit.diagnostics()["scale"] == pytest.approx(0.004, rel=0.1)
-    plain = fit_parametric(
-        data, ParametricSettings(objective="mse", starts="coarse"), CountingSettings()
-    )
+    plain = fit_parametric(data, ParametricSettings(objective="mse", starts="coarse"))
     # so far out the density is the normal one
     np.testing.assert_allclose(fit.parameters, plain.parameters, rtol=1e-6)
     assert fit.diagnostics()["scale"] == pytest.approx(np.sqrt(np.mean(plain.residuals**2)))
@@ -199,7 +197,7 @@ def test_a_perfect_fit_ends_at_the_bound_of_the_scale(law: ChinchillaLaw, delta:
         law, isoflop_design(law, (1e17, 1e18, 1e19), points=1), noise=0.0,
         rng=np.random.default_rng(0),
     )  # fmt: skip
-    fit = fit_parametric(data, settings(delta), CountingSettings())
+    fit = fit_parametric(data, settings(delta))
     expected = [law.E, law.A, law.B, law.alpha, law.beta]
     np.testing.assert_allclose(fit.parameters, expected, rtol=1e-4)
     assert fit.diagnostics()["scale"] < 1e-7

@@ -10,7 +10,7 @@ import pytest
 from isoflop.approaches.estimators.parametric import fit_parametric
 from isoflop.approaches.numerics.variable_projection import variable_projection
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
-from isoflop.config.approaches import CountingSettings, ParametricSettings
+from isoflop.config.approaches import ParametricSettings
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
@@ -28,7 +28,7 @@ def test_an_exact_law_is_found(law: ChinchillaLaw) -> None:
 def test_it_agrees_with_least_squares_on_the_log(epoch240: Observations) -> None:
     """Relative errors and log errors differ by squares of half a per cent."""
     settings = ParametricSettings(objective="mse", starts="coarse")
-    fitted = fit_parametric(epoch240, settings, CountingSettings())
+    fitted = fit_parametric(epoch240, settings)
     found = variable_projection(epoch240.params, epoch240.tokens, epoch240.loss)
     e, _, _, alpha, beta = fitted.parameters
     assert found["E"] == pytest.approx(e, abs=0.01)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from isoflop.approaches.estimators.registry import fit, refitter
+from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.uncertainty.calibration import calibrate, inner, place
 from isoflop.approaches.uncertainty.coverage import check_coverage
@@ -102,7 +102,7 @@ def test_percentiles_of_whole_runs_are_found_fair(
     sweep: Observations, like: Lookalikes, approach: str
 ) -> None:
     fitted = fit(sweep, approach, SETTINGS)
-    found = calibrate(fitted, refitter(fitted, SETTINGS), like, TOP, SETTINGS.bootstrap)
+    found = calibrate(fitted, like, TOP, SETTINGS.bootstrap)
     said = found.diagnostics(SETTINGS.bootstrap.levels)["quantities"]
     assert found.refused == 0
     assert 0.65 < said["a"]["percentile_held"]["0.8"] <= 1.0
@@ -114,14 +114,15 @@ def test_batches_of_sweeps_give_what_each_gives_alone(
     sweep: Observations, like: Lookalikes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted = fit(sweep, "parametric", SETTINGS)
-    again = refitter(fitted, SETTINGS)
     few = SETTINGS.bootstrap.model_copy(update={"simulations": 7})
     monkeypatch.setattr(
         "isoflop.approaches.uncertainty.calibration.BATCH", 3 * 40 * len(sweep.loss)
     )
-    found = calibrate(fitted, again, like, TOP, few)
+    found = calibrate(fitted, like, TOP, few)
     truth = like.truth(TOP)
-    alone = [place(again(like.draw(i, 0)), truth, TOP, inner(few, i)) for i in range(7)]
+    alone = [
+        place(fitted.refit_losses(like.draw(i, 0)), truth, TOP, inner(few, i)) for i in range(7)
+    ]
     for name in ("a", "E", "params_opt_1e+19"):
         np.testing.assert_allclose(found.estimates[name], [o[name][0] for o in alone], rtol=1e-5)
         np.testing.assert_allclose(found.ranks[name], [o[name][1] for o in alone], atol=0.026)

@@ -23,7 +23,7 @@ from isoflop.approaches.uncertainty.intervals import (
     studentised_intervals,
 )
 from isoflop.approaches.uncertainty.jackknife import jackknife_errors
-from isoflop.config.approaches import BootstrapSettings, CountingSettings, ProfilesSettings
+from isoflop.config.approaches import BootstrapSettings, ProfilesSettings
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
@@ -72,7 +72,7 @@ def test_kinds_fall_back_to_percentiles() -> None:
 
 def test_jackknife_errors_are_those_of_the_rows_drawn(sweep: Observations) -> None:
     """Against a plain loop over the rows of one resample, copies included."""
-    fitted = fit_profiles(sweep, ProfilesSettings(), CountingSettings())
+    fitted = fit_profiles(sweep, ProfilesSettings())
     weights = RNG.integers(1, 3, (1, sweep.n_runs)).astype(float)
     found = jackknife_errors(fitted, Resamples(weights), lambda rows: rows[:, 1:2])
     left = []

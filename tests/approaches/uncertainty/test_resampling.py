@@ -13,7 +13,6 @@ from isoflop.approaches.uncertainty import resampling
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import (
     BootstrapSettings,
-    CountingSettings,
     ParametricSettings,
     ProfilesSettings,
 )
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def fitted(sweep: Observations) -> ParametricFit:
-    return fit_parametric(sweep, ParametricSettings(starts="coarse"), CountingSettings())
+    return fit_parametric(sweep, ParametricSettings(starts="coarse"))
 
 
 def test_runs_are_drawn_within_their_budget(fitted: ParametricFit) -> None:
@@ -100,7 +99,7 @@ def test_residual_schemes_move_the_used_points_by_residuals(
 
 
 def test_residuals_of_the_profiles_are_those_of_their_parabolas(sweep: Observations) -> None:
-    fitted = fit_profiles(sweep, ProfilesSettings(), CountingSettings())
+    fitted = fit_profiles(sweep, ProfilesSettings())
     used = np.isfinite(fitted.fitted)
     np.testing.assert_array_equal(used, sweep.is_final)
     resamples = resample(fitted, BootstrapSettings(draws=400, scheme="residual"))

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 
 from isoflop.approaches.estimators.account import residual_diagnostics, solved
+from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.numerics.solver import Problems, Solution, minimise
-from isoflop.approaches.observations import observe
-from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates.laws import DataConstrainedLaw
 from isoflop.laws import ChinchillaLaw, RepeatedDataLaw
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
-    from isoflop.config.approaches import CountingSettings, DataConstrainedSettings
+    from isoflop.config.approaches import DataConstrainedSettings
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -36,7 +36,6 @@ LADDER: Final = (100.0, 10.0, 1.0)
 """Multiples of huber_delta at which a start is solved in turn."""
 TOLERANCE: Final = 1e-12
 MAX_STEPS: Final = 500
-E_, DATA, SIZE = range(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +85,7 @@ def _effective(unique: Floats, repeats: Floats, half_life: Floats) -> tuple[Floa
 
 
 @dataclass(frozen=True, eq=False)
-class DataConstrainedFit:
+class DataConstrainedFit(Fit):
     """R*_D and R*_N, and E if it is fitted.
 
     Attributes
@@ -100,7 +99,6 @@ class DataConstrainedFit:
     """
 
     approach: ClassVar[Approach] = "data_constrained"
-    names: ClassVar[tuple[str, ...]] = ("E", "R_D", "R_N")
 
     observations: Observations
     settings: DataConstrainedSettings
@@ -110,9 +108,22 @@ class DataConstrainedFit:
     solution: Solution
 
     @property
-    def counting(self) -> CountingSettings:
-        """The conventions behind N and C."""
-        return self.observations.counting
+    def law(self) -> DataConstrainedLaw:
+        """The law with the constants that are not fitted."""
+        fresh = self.model.law
+        own = self.observations.at(self.points)
+        return DataConstrainedLaw(
+            A=fresh.A,
+            B=fresh.B,
+            alpha=fresh.alpha,
+            beta=fresh.beta,
+            flops_per_token=flops_per_token(own.params, own.tokens, own.flops),
+        )
+
+    @property
+    def n_parameters(self) -> int:
+        """R*_D and R*_N, and E where it is fitted."""
+        return 2 + int(self.model.level_free)
 
     @cached_property
     def theta(self) -> Floats:
@@ -143,24 +154,9 @@ class DataConstrainedFit:
         parameters[few] = np.nan
         return Refits(parameters, np.where(few, f"fewer than {MIN_POINTS} runs that repeat", ""))
 
-    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
-        """Give those of the law for fresh tokens, whose alpha and beta are held."""
-        known = np.isfinite(parameters[:, DATA])
-        law = self.model.law
-        return np.where(known, law.a, np.nan), np.where(known, law.b, np.nan)
-
-    def optima(self, parameters: Floats, flops: Floats) -> Optima:
-        """Give the allocation with enough fresh tokens; repeats never beat it."""
-        law = self.model.law
-        known = np.where(np.isfinite(parameters[:, :1]), 1.0, np.nan)
-        params = law.params_opt(flops)[None] * known
-        tokens = law.tokens_opt(flops)[None] * known
-        fresh = law.A * params**-law.alpha + law.B * tokens**-law.beta
-        return Optima(params, tokens, parameters[:, :1] + fresh)
-
-    def budgets(self) -> list[float]:
-        """Give none: the law needs no budgets."""
-        return []
+    def refit_losses(self, observations: Observations) -> DataConstrainedFit:
+        """Fit other losses."""
+        return fit_data_constrained(observations, self.settings)
 
     def diagnostics(self) -> dict[str, Any]:
         """Say how good the optimum is, and what was held; keys in docs/approaches.md."""
@@ -170,7 +166,7 @@ class DataConstrainedFit:
         return {
             **solved(self.solution, tolerance=TOLERANCE, max_steps=MAX_STEPS),
             "held": {"A": law.A, "B": law.B, "alpha": law.alpha, "beta": law.beta},
-            **residual_diagnostics(own, residuals, parameters=2 + int(self.model.level_free)),
+            **residual_diagnostics(own, residuals, parameters=self.n_parameters),
             "epochs": self.epochs.tolist(),
         }
 
@@ -191,9 +187,7 @@ class DataConstrainedFit:
 
 
 def fit_data_constrained(
-    losses: pl.DataFrame | Observations,
-    settings: DataConstrainedSettings,
-    counting: CountingSettings,
+    observations: Observations, settings: DataConstrainedSettings
 ) -> DataConstrainedFit:
     """Fit how fast repeated tokens and excess parameters lose their worth.
 
@@ -203,9 +197,8 @@ def fit_data_constrained(
 
     Parameters
     ----------
-    losses : table ``Losses`` with unique_tokens, or its observations.
+    observations : the sweep's points, counted, with unique tokens.
     settings : constants held, largest number of epochs, delta.
-    counting : conventions of N and C.
 
     Raises
     ------
@@ -216,7 +209,6 @@ def fit_data_constrained(
     ----------
     Muennighoff et al. 2023, equations 5 and 6 and appendix A.
     """
-    observations = observe(losses, counting)
     unique = observations.run_unique_tokens
     if unique is None or not np.isfinite(unique).all():
         raise MissingFactError(

@@ -12,24 +12,21 @@ from isoflop.approaches.estimators.account import closed_form, spread
 from isoflop.approaches.estimators.curvature import Curvature, quadratic_term, slopes
 from isoflop.approaches.estimators.frontier import grid_curves, hull_points
 from isoflop.approaches.estimators.power_laws import (
-    NAMES,
     fit_frontiers,
     fitted_part,
-    power_law_optima,
     winners,
 )
-from isoflop.approaches.observations import observe
-from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.laws import PowerLaws
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.estimators.frontier import Frontiers, GridCurves, HullPoints
     from isoflop.approaches.observations import Observations
-    from isoflop.config.approaches import CountingSettings, EnvelopeSettings
+    from isoflop.config.approaches import EnvelopeSettings
 
     Floats = NDArray[np.float64]
 
@@ -38,20 +35,25 @@ EDGE_NOTE: Final = ", the smallest and the largest not counted"
 
 
 @dataclass(frozen=True, eq=False)
-class EnvelopeFit:
+class EnvelopeFit(Fit):
     """The envelope's power laws, and what they came from."""
 
     approach: ClassVar[Approach] = "envelope"
-    names: ClassVar[tuple[str, ...]] = NAMES
+    takes_losses: ClassVar[bool] = False
 
     observations: Observations
     settings: EnvelopeSettings
     curves: GridCurves | HullPoints
 
     @property
-    def counting(self) -> CountingSettings:
-        """The conventions behind N and C."""
-        return self.observations.counting
+    def law(self) -> PowerLaws:
+        """The power laws; a loss only within a decade of the data."""
+        return PowerLaws(loss_up_to=DECADE * self.observations.flops_range[1])
+
+    @property
+    def n_parameters(self) -> int:
+        """Two: the line of log N on log C."""
+        return 2
 
     @cached_property
     def parameters(self) -> Floats:
@@ -83,11 +85,6 @@ class EnvelopeFit:
 
     def refit(self, resamples: Resamples) -> Refits:
         """Find the envelope of each resample; how often a run is drawn does not matter."""
-        if resamples.log_loss is not None:
-            raise UnderdeterminedError(
-                "approach 'envelope' has no residuals to resample. "
-                "Use bootstrap.scheme 'runs' or 'subsample'."
-            )
         present = resamples.weights > 0
         parameters = np.empty((len(present), len(self.names)))
         sizes = np.empty(len(present), dtype=np.intp)
@@ -107,18 +104,9 @@ class EnvelopeFit:
         curvature = Curvature(bends, thirds, self.thirds).without(few)
         return Refits(parameters, np.where(few, reason, ""), curvature)
 
-    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
-        """Give a and b."""
-        return parameters[:, NAMES.index("a")], parameters[:, NAMES.index("b")]
-
-    def optima(self, parameters: Floats, flops: Floats) -> Optima:
-        """Evaluate the power laws; the loss only within a decade of the data."""
-        reach = DECADE * self.observations.flops_range[1]
-        return power_law_optima(parameters, flops, loss_up_to=reach)
-
-    def budgets(self) -> list[float]:
-        """Give none: an envelope has no budgets."""
-        return []
+    def refit_losses(self, observations: Observations) -> EnvelopeFit:
+        """Find the envelope of other losses."""
+        return fit_envelope(observations, self.settings)
 
     def diagnostics(self) -> dict[str, Any]:
         """Say who wins where, and how late in its run; keys in docs/approaches.md."""
@@ -166,18 +154,13 @@ class EnvelopeFit:
         return cautions
 
 
-def fit_envelope(
-    losses: pl.DataFrame | Observations,
-    settings: EnvelopeSettings,
-    counting: CountingSettings,
-) -> EnvelopeFit:
+def fit_envelope(observations: Observations, settings: EnvelopeSettings) -> EnvelopeFit:
     """Fit N_opt and D_opt to the lowest loss over all curves at each C.
 
     Parameters
     ----------
-    losses : table ``Losses``, or its observations.
+    observations : the sweep's points, counted.
     settings : frontier rule and number of places.
-    counting : conventions of N and C.
 
     Raises
     ------
@@ -187,7 +170,6 @@ def fit_envelope(
     ----------
     Hoffmann et al. 2022, section 3.1; McLeish et al. 2025, section 4.1 for the hull.
     """
-    observations = observe(losses, counting)
     scheduled = _far_enough(observations, settings.min_schedule_fraction)
     if settings.frontier == "grid" and np.bincount(scheduled.run).max(initial=0) < 2:
         raise UnderdeterminedError(

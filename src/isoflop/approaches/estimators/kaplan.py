@@ -19,17 +19,19 @@ from isoflop.approaches.estimators.frontier import GridCurves, grid_curves
 from isoflop.approaches.estimators.power_laws import fit_frontiers, fitted_part, winners
 from isoflop.approaches.numerics.least_squares import fit_lines
 from isoflop.approaches.numerics.solver import Problems, Solution, minimise
-from isoflop.approaches.observations import Observations, observe
-from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.config.approaches import CountingSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates.laws import KaplanLaws
 
 if TYPE_CHECKING:
-    import polars as pl
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.estimators.frontier import Frontiers
+    from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import KaplanSettings
 
     Floats = NDArray[np.float64]
@@ -99,27 +101,11 @@ class JointLaw:
 
 
 @dataclass(frozen=True, eq=False)
-class KaplanFit:
+class KaplanFit(Fit):
     """Kaplan's laws; the headline is the frontier's N_opt ~ C**a, which the paper has as 0.73."""
 
     approach: ClassVar[Approach] = "kaplan"
-    names: ClassVar[tuple[str, ...]] = (
-        "N_coefficient",
-        "a",
-        "D_coefficient",
-        "b",
-        "C_c",
-        "alpha_C",
-        "N_c",
-        "alpha_N",
-        "D_c",
-        "alpha_D",
-        "a_joint",
-        "N_c_alone",
-        "alpha_N_alone",
-        "D_c_alone",
-        "alpha_D_alone",
-    )
+    takes_losses: ClassVar[bool] = False
 
     observations: Observations
     settings: KaplanSettings
@@ -129,9 +115,14 @@ class KaplanFit:
     """The same runs counted otherwise, or why they cannot be."""
 
     @property
-    def counting(self) -> CountingSettings:
-        """The conventions behind N and C."""
-        return self.observations.counting
+    def law(self) -> KaplanLaws:
+        """The laws of the paper."""
+        return KaplanLaws()
+
+    @property
+    def n_parameters(self) -> int:
+        """Four of L(N, D)."""
+        return len(JOINT)
 
     @cached_property
     def parameters(self) -> Floats:
@@ -179,28 +170,14 @@ class KaplanFit:
 
     def refit(self, resamples: Resamples) -> Refits:
         """Fit all laws to each resample."""
-        if resamples.log_loss is not None:
-            raise UnderdeterminedError(
-                "approach 'kaplan' rests on an envelope, which has no residuals to resample. "
-                "Use bootstrap.scheme 'runs' or 'subsample'."
-            )
         parameters = self._laws(resamples)
         few = ~np.isfinite(parameters).all(axis=1)
         parameters[few] = np.nan
         return Refits(parameters, np.where(few, "too few sizes or points for one of the laws", ""))
 
-    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
-        """Give the frontier's a and b."""
-        return parameters[:, self.names.index("a")], parameters[:, self.names.index("b")]
-
-    def optima(self, parameters: Floats, flops: Floats) -> Optima:
-        """Evaluate the frontier's power laws; L(C) without a floor, as Kaplan extrapolated it."""
-        n, a, d, b, scale, exponent = (column[:, None] for column in parameters[:, :6].T)
-        return Optima(n * flops**a, d * flops**b, (scale / flops) ** exponent)
-
-    def budgets(self) -> list[float]:
-        """Give none: the frontier needs no budgets."""
-        return []
+    def refit_losses(self, observations: Observations) -> KaplanFit:
+        """Fit all laws to other losses."""
+        return fit_kaplan(observations, self.settings)
 
     def _model(self) -> JointLaw:
         final = self.observations.at(self.points)
@@ -313,13 +290,19 @@ class KaplanFit:
         ]
 
 
-def fit_kaplan(losses: pl.DataFrame | Observations, settings: KaplanSettings) -> KaplanFit:
+def fit_kaplan(
+    observations: Observations,
+    settings: KaplanSettings,
+    *,
+    recount: Callable[[CountingSettings], Observations] | None = None,
+) -> KaplanFit:
     """Fit L(N), L(D), L(C), L(N, D) and N_opt ~ C**a to a sweep.
 
     Parameters
     ----------
-    losses : table ``Losses``, or its observations under ``settings.counting``.
-    settings : counting convention and frontier.
+    observations : the sweep's points, counted as ``settings.counting`` says.
+    settings : frontier.
+    recount : gives the same points counted otherwise, for comparison; may raise the errors below.
 
     Raises
     ------
@@ -329,20 +312,6 @@ def fit_kaplan(losses: pl.DataFrame | Observations, settings: KaplanSettings) ->
     ----------
     Kaplan et al. 2020: equations 1.1 to 1.3 and 1.5; section 6.1 and figure 14 for N_opt ~ C**0.73.
     """
-    fit = _fit(observe(losses, settings.counting), settings)
-    if isinstance(losses, Observations):
-        return fit
-    return replace(
-        fit,
-        others=tuple(
-            (counting, _fit_or_reason(losses, counting, settings))
-            for counting in COUNTINGS
-            if counting != settings.counting
-        ),
-    )
-
-
-def _fit(observations: Observations, settings: KaplanSettings) -> KaplanFit:
     if np.bincount(observations.run).max(initial=0) < 2:
         raise UnderdeterminedError(
             f"approach 'kaplan' needs training curves; every run of {observations.sweep} has a "
@@ -359,15 +328,26 @@ def _fit(observations: Observations, settings: KaplanSettings) -> KaplanFit:
             f"approach 'kaplan' needs {settings.min_sizes} distinct sizes on the frontier and "
             f"{MIN_POINTS} runs; sweep {observations.sweep} has fewer. Add runs of other sizes."
         )
-    return fit
+    if recount is None:
+        return fit
+    return replace(
+        fit,
+        others=tuple(
+            (counting, _fit_or_reason(recount, counting, settings))
+            for counting in COUNTINGS
+            if counting != settings.counting
+        ),
+    )
 
 
 def _fit_or_reason(
-    losses: pl.DataFrame, counting: CountingSettings, settings: KaplanSettings
+    recount: Callable[[CountingSettings], Observations],
+    counting: CountingSettings,
+    settings: KaplanSettings,
 ) -> KaplanFit | str:
     """Fit the runs counted otherwise, for comparison; a sweep may lack the counts."""
     try:
-        return _fit(observe(losses, counting), settings)
+        return fit_kaplan(recount(counting), settings)
     except (MissingFactError, UnderdeterminedError) as error:
         return str(error)
 

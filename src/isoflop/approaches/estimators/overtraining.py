@@ -15,19 +15,19 @@ from isoflop.approaches.estimators.account import (
     residual_diagnostics,
     solved,
 )
+from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.numerics.solver import Model, Problems, Solution, minimise
 from isoflop.approaches.numerics.sum_of_powers import SumOfPowers, Term
-from isoflop.approaches.observations import observe
-from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.laws import OvertrainingLaw
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
-    from isoflop.config.approaches import CountingSettings, OvertrainingSettings
+    from isoflop.config.approaches import OvertrainingSettings
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -69,7 +69,7 @@ class PlainSum:
 
 
 @dataclass(frozen=True, eq=False)
-class OvertrainingFit:
+class OvertrainingFit(Fit):
     """E, A, B and eta of L = E + (A M**eta + B M**-eta) C**-eta, M tokens per parameter.
 
     Attributes
@@ -78,24 +78,30 @@ class OvertrainingFit:
     settings : what is squared.
     points : index of each run's last point.
     centre : (2,) means of log(C / M) and log(C M).
-    law : the law at these points.
+    model : the law at these points.
     solution : where each start ended.
     """
 
     approach: ClassVar[Approach] = "overtraining"
-    names: ClassVar[tuple[str, ...]] = ("E", "A", "B", "eta")
 
     observations: Observations
     settings: OvertrainingSettings
     points: Ints
     centre: Floats
-    law: SumOfPowers
+    model: SumOfPowers
     solution: Solution
 
     @property
-    def counting(self) -> CountingSettings:
-        """The conventions behind N and C."""
-        return self.observations.counting
+    def law(self) -> OvertrainingLaw:
+        """The law, with FLOPs per token as they are over the fitted runs."""
+        own = self.observations.at(self.points)
+        cost = flops_per_token(own.params, own.tokens, own.flops)
+        return OvertrainingLaw(flops_per_token=cost)
+
+    @property
+    def n_parameters(self) -> int:
+        """E, A, B and eta."""
+        return 4
 
     @cached_property
     def theta(self) -> Floats:
@@ -112,37 +118,22 @@ class OvertrainingFit:
     def fitted(self) -> Floats:
         """Log of the law at the last points; NaN elsewhere."""
         fitted = np.full(len(self.observations.loss), np.nan)
-        fitted[self.points] = self.law.value(self.theta)[0][0]
+        fitted[self.points] = self.model.value(self.theta)[0][0]
         return fitted
 
     def refit(self, resamples: Resamples) -> Refits:
         """Minimise every resample's squares from the optimum of all runs."""
         weights, log_loss = resamples.at(self.observations, self.points)
         theta = np.repeat(self.theta, len(resamples), axis=0)
-        solution = _solve(self.law, log_loss, weights, theta, self.settings)
+        solution = _solve(self.model, log_loss, weights, theta, self.settings)
         few = (weights > 0).sum(axis=1) < MIN_POINTS
         parameters = self._natural(solution.theta)
         parameters[few] = np.nan
         return Refits(parameters, np.where(few, f"fewer than {MIN_POINTS} distinct points", ""))
 
-    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
-        """Give 1/2 and 1/2: the law has its least loss at one M for every C."""
-        half = np.where(np.isfinite(parameters[:, ETA]), 0.5, np.nan)
-        return half, half.copy()
-
-    def optima(self, parameters: Floats, flops: Floats) -> Optima:
-        """Take M = (B / A)**(1 / (2 eta)) tokens per parameter, where C = k N D = k M N**2."""
-        e, a, b, eta = (column[:, None] for column in parameters.T)
-        per = self._flops_per_params_tokens()
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            ratio = (b / a) ** (0.5 / eta)
-            params = np.sqrt(flops / (per * ratio))
-            loss = e + (a * ratio**eta + b * ratio**-eta) * flops**-eta
-            return Optima(params, ratio * params, loss)
-
-    def budgets(self) -> list[float]:
-        """Give none: the law needs no budgets."""
-        return []
+    def refit_losses(self, observations: Observations) -> OvertrainingFit:
+        """Fit other losses."""
+        return fit_overtraining(observations, self.settings)
 
     def diagnostics(self) -> dict[str, Any]:
         """Say how good the optimum is; keys in docs/approaches.md."""
@@ -152,7 +143,7 @@ class OvertrainingFit:
             "residual": self.settings.residual,
             **solved(self.solution, tolerance=TOLERANCE, max_steps=MAX_STEPS),
             "bounds_hit": bounds_hit(self.names, self.theta[0], np.array(LOWER), np.array(UPPER)),
-            "condition_number": condition_number(self.law, self.theta),
+            "condition_number": condition_number(self.model, self.theta),
             **residual_diagnostics(own, residuals, parameters=len(self.names)),
             "tokens_per_param": (own.tokens / own.params).tolist(),
         }
@@ -166,10 +157,6 @@ class OvertrainingFit:
             f"Four parameters are fitted to {len(self.points)} runs: the fit says little of its "
             "own error; test it on runs held back."
         ]
-
-    def _flops_per_params_tokens(self) -> float:
-        own = self.observations.at(self.points)
-        return float(np.exp(np.mean(np.log(own.flops / (own.params * own.tokens)))))
 
     def _natural(self, theta: Floats) -> Floats:
         eta = theta[:, ETA]
@@ -185,11 +172,7 @@ class OvertrainingFit:
             )
 
 
-def fit_overtraining(
-    losses: pl.DataFrame | Observations,
-    settings: OvertrainingSettings,
-    counting: CountingSettings,
-) -> OvertrainingFit:
+def fit_overtraining(observations: Observations, settings: OvertrainingSettings) -> OvertrainingFit:
     """Fit L(C, M) = E + (A M**eta + B M**-eta) C**-eta by least squares, M = D / N.
 
     Under C = 6ND this is Hoffmann's law with alpha = beta = 2 eta, A 6**-eta and B 6**-eta. Runs
@@ -197,9 +180,8 @@ def fit_overtraining(
 
     Parameters
     ----------
-    losses : table ``Losses``, or its observations.
+    observations : the sweep's points, counted.
     settings : what is squared.
-    counting : conventions of N and C.
 
     Raises
     ------
@@ -209,7 +191,6 @@ def fit_overtraining(
     ----------
     Gadre et al. 2024, equation 4 and section 3.2.
     """
-    observations = observe(losses, counting)
     points = np.flatnonzero(observations.is_final)
     own = observations.at(points)
     ratio = own.tokens / own.params

@@ -15,28 +15,28 @@ from isoflop.approaches.estimators.account import (
     residual_diagnostics,
     solved,
 )
+from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.estimators.likelihood_ratio import likelihood_ratios
-from isoflop.approaches.numerics.centred_law import ALPHA, BETA, CentredLaw
-from isoflop.approaches.numerics.least_squares import fit_lines
+from isoflop.approaches.numerics.centred_law import CentredLaw
 from isoflop.approaches.numerics.likelihood import MAX_STEPS as FREE_SCALE_STEPS
 from isoflop.approaches.numerics.likelihood import FreeScale, log_likelihood, minimise_free_scale
 from isoflop.approaches.numerics.solver import Problems, Solution, minimise
 from isoflop.approaches.numerics.variable_projection import variable_projection
-from isoflop.approaches.observations import observe
-from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.config.approaches import HUBER_DELTA
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.laws import HoffmannLaw
 from isoflop.laws import ChinchillaLaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
-    from isoflop.config.approaches import CountingSettings, ParametricSettings
+    from isoflop.config.approaches import ParametricSettings
+    from isoflop.estimates.laws import FlopsPerToken
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -65,34 +65,8 @@ ILL_CONDITIONED: Final = 1e4
 DRIFT: Final = 0.001
 
 
-@dataclass(frozen=True)
-class FlopsPerToken:
-    """C / D = coefficient * N**exponent over the fitted runs; 6 and 1 under C = 6ND.
-
-    The exponent differs from 1 where N and C are counted by different rules, and enters the
-    optimum: Pearce and Song (2024) trace much of Kaplan's 0.73 to it.
-    """
-
-    coefficient: float
-    exponent: float
-    residual: float
-    """Largest relative deviation of a fitted run."""
-
-    @classmethod
-    def of(cls, params: Floats, tokens: Floats, flops: Floats) -> FlopsPerToken:
-        """Fit it to runs; exact where C is proportional to N D."""
-        log_cost = np.log(flops / tokens)
-        ratio = flops / (params * tokens)
-        if np.ptp(ratio) <= 1e-6 * ratio.mean():
-            return cls(float(ratio.mean()), 1.0, 0.0)
-        x = np.log(params)[None, :]
-        line = fit_lines(x, log_cost[None, :], np.ones_like(x))
-        deviation = float(np.abs(np.expm1(line.residuals(x, log_cost[None, :]))).max())
-        return cls(float(np.exp(line.intercept[0])), float(line.slope[0]), deviation)
-
-
 @dataclass(frozen=True, eq=False)
-class ParametricFit:
+class ParametricFit(Fit):
     """E, A, B, alpha, beta, and how they were found.
 
     Attributes
@@ -100,7 +74,7 @@ class ParametricFit:
     observations : the sweep.
     settings : objective, starts, points.
     points : index of the fitted observations.
-    law : the law at these points.
+    centred : the law at these points.
     cost : FLOPs per token as a function of N.
     theta : (1, parameters) the optimum, in the law's centred parameters.
     starts : where each start ended.
@@ -109,12 +83,12 @@ class ParametricFit:
     """
 
     approach: ClassVar[Approach] = "parametric"
-    names: ClassVar[tuple[str, ...]] = ("E", "A", "B", "alpha", "beta")
+    refits_sweeps: ClassVar[bool] = True
 
     observations: Observations
     settings: ParametricSettings
     points: Ints
-    law: CentredLaw
+    centred: CentredLaw
     cost: FlopsPerToken
     theta: Floats
     starts: Solution
@@ -122,20 +96,25 @@ class ParametricFit:
     threads: int | None = None
 
     @property
-    def counting(self) -> CountingSettings:
-        """The conventions behind N and C."""
-        return self.observations.counting
+    def law(self) -> HoffmannLaw:
+        """The law, with FLOPs per token as they are over the fitted runs."""
+        return HoffmannLaw(flops_per_token=self.cost)
+
+    @property
+    def n_parameters(self) -> int:
+        """Five, or four with the exponents tied."""
+        return self.centred.model.n_parameters
 
     @property
     def parameters(self) -> Floats:
         """E, A, B, alpha, beta."""
-        return np.asarray(self.law.natural(self.theta)[0])
+        return np.asarray(self.centred.natural(self.theta)[0])
 
     @cached_property
     def fitted(self) -> Floats:
         """Log of the law at the fitted points; NaN elsewhere."""
         fitted = np.full(len(self.observations.loss), np.nan)
-        fitted[self.points] = self.law.model.value(self.theta)[0][0]
+        fitted[self.points] = self.centred.model.value(self.theta)[0][0]
         return fitted
 
     @property
@@ -154,12 +133,12 @@ class ParametricFit:
         solution = _solve(problems, self.settings, threads=self.threads)
         theta = self._rescue(problems, solution)
         few = (problems.weights > 0).sum(axis=1) < MIN_POINTS
-        parameters = self.law.natural(theta)
+        parameters = self.centred.natural(theta)
         parameters[few] = np.nan
         reason = f"fewer than {MIN_POINTS} distinct points"
         return Refits(parameters, np.where(few, reason, ""))
 
-    def again(self, observations: Observations) -> ParametricFit:
+    def refit_losses(self, observations: Observations) -> ParametricFit:
         """Fit other losses of the same points, from this optimum on."""
         ones = np.ones((1, observations.n_runs))
         problems = self.problems(Resamples(ones, np.log(observations.loss)[None]))
@@ -171,17 +150,17 @@ class ParametricFit:
         """Pose every resample's objective, starting from the optimum of all runs."""
         weights, log_loss = resamples.at(self.observations, self.points)
         theta = np.repeat(self.theta, len(resamples), axis=0)
-        return _problems(self.law, log_loss, weights, theta, self.settings)
+        return _problems(self.centred, log_loss, weights, theta, self.settings)
 
     def _rescue(self, problems: Problems, solution: Solution) -> Floats:
         """Give each problem's optimum, doubtful ones solved again from other starts."""
-        lower, upper = self.law.bounds()
+        lower, upper = self.centred.bounds()
         theta = solution.theta[:, : len(lower)].copy()
         at_bound = ((theta <= lower) | (theta >= upper)).any(axis=1)
         doubtful = np.flatnonzero(at_bound | ~solution.converged)
         if len(doubtful) == 0:
             return theta
-        grid = _starts(self.law, RESCUE_GRID)
+        grid = _starts(self.centred, RESCUE_GRID)
         own = problems.pick(np.repeat(doubtful, len(grid)), np.tile(grid, (len(doubtful), 1)))
         again = _ladder(own, self.settings, threads=self.threads)
         objective = again.objective.reshape(len(doubtful), len(grid))
@@ -191,32 +170,11 @@ class ParametricFit:
         theta[doubtful[better]] = again.theta[rows[better], : len(lower)]
         return theta
 
-    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
-        """Give a = beta / (alpha + m beta) and b = alpha / (alpha + m beta), C / D ~ N**m."""
-        alpha, beta = parameters[:, ALPHA], parameters[:, BETA]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            total = alpha + self.cost.exponent * beta
-            return beta / total, alpha / total
-
-    def optima(self, parameters: Floats, flops: Floats) -> Optima:
-        """Minimise L(N, D) under C = k N**m D, in closed form.
-
-        N_opt**(alpha + m beta) = alpha A / (m beta B) * (C / k)**beta; with m = 1 and k = 6 this is
-        Hoffmann et al. 2022, equation 4.
-        """
-        e, a, b, alpha, beta = (column[:, None] for column in parameters.T)
-        k, m = self.cost.coefficient, self.cost.exponent
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            log_n = (np.log(alpha * a / (m * beta * b)) + beta * np.log(flops / k)) / (
-                alpha + m * beta
-            )
-            log_d = np.log(flops / k) - m * log_n
-            loss = e + a * np.exp(-alpha * log_n) + b * np.exp(-beta * log_d)
-            return Optima(np.exp(log_n), np.exp(log_d), loss)
-
-    def budgets(self) -> list[float]:
-        """Give none: the law needs no budgets."""
-        return []
+    def recounted(self, observations: Observations) -> ParametricFit:
+        """Give the same law with C counted otherwise: it enters at the optimum alone."""
+        own = observations.at(self.points)
+        cost = flops_per_token(own.params, own.tokens, own.flops)
+        return replace(self, observations=observations, cost=cost)
 
     def _account(self) -> dict[str, Any]:
         """Say how the solver fared; the objective of ``likelihood`` is minus the log-likelihood."""
@@ -238,12 +196,7 @@ class ParametricFit:
             "huber_delta": None if self.settings.objective == "mse" else self.settings.delta,
             **self._account(),
             "bounds_hit": self.bounds_hit(),
-            "condition_number": condition_number(self.law.model, self.theta),
-            "flops_per_token": {
-                "coefficient": self.cost.coefficient,
-                "exponent": self.cost.exponent,
-                "largest_deviation": self.cost.residual,
-            },
+            "condition_number": condition_number(self.centred.model, self.theta),
             "variable_projection": variable_projection(
                 self.observations.params[self.points],
                 self.observations.tokens[self.points],
@@ -270,12 +223,12 @@ class ParametricFit:
         return residual_diagnostics(
             self.observations.at(self.points),
             self.residuals,
-            parameters=self.law.model.n_parameters,
+            parameters=self.n_parameters,
         )
 
     def bounds_hit(self) -> list[str]:
         """Name the parameters that ended at a bound."""
-        return bounds_hit(self.names, self.theta[0], *self.law.bounds())
+        return bounds_hit(self.names, self.theta[0], *self.centred.bounds())
 
     def cautions(self) -> list[str]:
         """Warn of vanished terms, of confounded parameters and of mixed counting."""
@@ -289,26 +242,25 @@ class ParametricFit:
             for name, trend in self._residuals["trends"].items()
             if trend["p_value"] < DRIFT
         ]
-        condition = condition_number(self.law.model, self.theta)
+        condition = condition_number(self.centred.model, self.theta)
         if condition > ILL_CONDITIONED:
             cautions.append(
                 "The parameters are hard to tell apart on this sweep (condition number "
                 f"{condition:.0e}): trust the exponents and optima more than E, A "
                 "and B one by one."
             )
-        if self.cost.residual > 0.05:
+        if self.cost.largest_deviation > 0.05:
             cautions.append(
                 f"N is counted as {self.counting.params} and C as {self.counting.flops}; FLOPs "
                 f"per token follow N**{self.cost.exponent:.2f} only within "
-                f"{self.cost.residual:.0%}, and the optimum extrapolates that."
+                f"{self.cost.largest_deviation:.0%}, and the optimum extrapolates that."
             )
         return cautions
 
 
 def fit_parametric(
-    losses: pl.DataFrame | Observations,
+    observations: Observations,
     settings: ParametricSettings,
-    counting: CountingSettings,
     *,
     published: Mapping[str, ChinchillaLaw] | None = None,
     threads: int | None = None,
@@ -321,9 +273,8 @@ def fit_parametric(
 
     Parameters
     ----------
-    losses : table ``Losses``, or its observations.
+    observations : the sweep's points, counted.
     settings : objective, starts, points.
-    counting : conventions of N and C.
     published : laws that the sweep is tested against, by name.
     threads : blocks of starts or draws solved at a time; no byte depends on it.
 
@@ -335,7 +286,6 @@ def fit_parametric(
     ----------
     Hoffmann et al. 2022, section 3.3 and appendix D.3; Besiroglu et al. 2024.
     """
-    observations = observe(losses, counting)
     points = _points(observations, settings)
     _require_points(observations, points)
     fitted = observations.at(points)
@@ -348,7 +298,7 @@ def fit_parametric(
     )
     solution = _descend(law, log_loss, starts, settings, threads=threads)
     best = int(solution.objective.argmin())
-    cost = FlopsPerToken.of(fitted.params, fitted.tokens, fitted.flops)
+    cost = flops_per_token(fitted.params, fitted.tokens, fitted.flops)
     return ParametricFit(
         observations,
         settings,

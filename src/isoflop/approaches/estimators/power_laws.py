@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from isoflop.approaches.numerics.least_squares import fit_lines
-from isoflop.approaches.protocol import Optima
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,9 +16,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
-
-NAMES: Final = ("N_coefficient", "a", "D_coefficient", "b", "L_coefficient", "L_exponent")
-"""N_opt = N_coefficient C**a, D_opt = D_coefficient C**b, L_opt = L_coefficient C**-L_exponent."""
 
 LATE: Final = 0.85
 """A winner this far into its run has almost finished its own schedule."""
@@ -41,7 +37,8 @@ def fit_power_laws(
 
     Returns
     -------
-    (rows, 6) in the order of ``NAMES``; NaN where a row has fewer than two values of C.
+    (rows, 6) in the order of ``estimates.laws.POWER_LAWS``; NaN where a row has fewer than two
+    values of C.
 
     References
     ----------
@@ -109,18 +106,3 @@ def winners(
         "late": (log_flops >= np.log(end[run]) + np.log(LATE)).tolist(),
         "fitted": (fitted.run[0] >= 0)[won].tolist(),
     }
-
-
-def power_law_optima(parameters: Floats, flops: Floats, *, loss_up_to: float) -> Optima:
-    """Evaluate the power laws at each budget.
-
-    Parameters
-    ----------
-    parameters : (rows, >= 6) beginning with the columns ``NAMES``.
-    flops : (budgets,) C [FLOP].
-    loss_up_to : largest C at which a loss is given. The frontier's power law has no floor, so far
-        outside the data it would promise losses below the entropy of text.
-    """
-    n, a, d, b, level, exponent = (column[:, None] for column in parameters[:, :6].T)
-    loss = np.where(flops <= loss_up_to, level * flops**-exponent, np.nan)
-    return Optima(params=n * flops**a, tokens=d * flops**b, loss=loss)

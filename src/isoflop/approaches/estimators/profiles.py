@@ -16,20 +16,19 @@ from isoflop.approaches.estimators.account import (
 )
 from isoflop.approaches.estimators.budgets import BudgetGroup, budget_groups, require_budgets
 from isoflop.approaches.estimators.curvature import Curvature, quadratic_term
-from isoflop.approaches.estimators.power_laws import NAMES, fit_power_laws, power_law_optima
+from isoflop.approaches.estimators.power_laws import fit_power_laws
 from isoflop.approaches.numerics.akima import akima_minima
 from isoflop.approaches.numerics.least_squares import Parabolas, fit_parabolas
-from isoflop.approaches.observations import observe
-from isoflop.approaches.protocol import Optima, Refits, Resamples
+from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.laws import PowerLaws
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
-    from isoflop.config.approaches import CountingSettings, ProfilesSettings
+    from isoflop.config.approaches import ProfilesSettings
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
@@ -58,11 +57,10 @@ class Valleys:
 
 
 @dataclass(frozen=True, eq=False)
-class ProfilesFit:
+class ProfilesFit(Fit):
     """The power laws through the valleys, and what they came from."""
 
     approach: ClassVar[Approach] = "profiles"
-    names: ClassVar[tuple[str, ...]] = NAMES
 
     observations: Observations
     settings: ProfilesSettings
@@ -70,9 +68,14 @@ class ProfilesFit:
     left_out: tuple[dict[str, str], ...]
 
     @property
-    def counting(self) -> CountingSettings:
-        """The conventions behind N and C."""
-        return self.observations.counting
+    def law(self) -> PowerLaws:
+        """The power laws; a loss only within a decade of the data."""
+        return PowerLaws(loss_up_to=DECADE * self.observations.flops_range[1])
+
+    @property
+    def n_parameters(self) -> int:
+        """Three of each budget's parabola."""
+        return 3 * len(self.groups)
 
     @cached_property
     def outlying(self) -> NDArray[np.intp]:
@@ -143,15 +146,9 @@ class ProfilesFit:
         )
         return Curvature(np.where(enough, bend, np.nan), reason=reason)
 
-    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
-        """Give a and b."""
-        return parameters[:, NAMES.index("a")], parameters[:, NAMES.index("b")]
-
-    def optima(self, parameters: Floats, flops: Floats) -> Optima:
-        """Evaluate the power laws; the loss only within a decade of the data."""
-        return power_law_optima(
-            parameters, flops, loss_up_to=DECADE * self.observations.flops_range[1]
-        )
+    def refit_losses(self, observations: Observations) -> ProfilesFit:
+        """Find the valleys of other losses."""
+        return fit_profiles(observations, self.settings)
 
     def budgets(self) -> list[float]:
         """List the budgets with enough sizes."""
@@ -383,18 +380,13 @@ class ProfilesFit:
         return cautions
 
 
-def fit_profiles(
-    losses: pl.DataFrame | Observations,
-    settings: ProfilesSettings,
-    counting: CountingSettings,
-) -> ProfilesFit:
+def fit_profiles(observations: Observations, settings: ProfilesSettings) -> ProfilesFit:
     """Fit N_opt and D_opt to the minima of loss over size at each budget.
 
     Parameters
     ----------
-    losses : table ``Losses``, or its observations.
+    observations : the sweep's points, counted.
     settings : budgets and how each minimum is found.
-    counting : conventions of N and C.
 
     Raises
     ------
@@ -405,7 +397,6 @@ def fit_profiles(
     ----------
     Hoffmann et al. 2022, section 3.2; Porian et al. 2024, section 3.1, for Akima and weights.
     """
-    observations = observe(losses, counting)
     groups, left_out = budget_groups(observations, settings)
     require_budgets(groups, observations, settings)
     enough = tuple(g for g in groups if g.n_sizes >= settings.min_sizes)

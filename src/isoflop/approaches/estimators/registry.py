@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import BY_KEY
@@ -11,8 +11,9 @@ from isoflop.approaches.estimators.data_constrained import fit_data_constrained
 from isoflop.approaches.estimators.envelope import fit_envelope
 from isoflop.approaches.estimators.kaplan import fit_kaplan
 from isoflop.approaches.estimators.overtraining import fit_overtraining
-from isoflop.approaches.estimators.parametric import ParametricFit, fit_parametric
+from isoflop.approaches.estimators.parametric import fit_parametric
 from isoflop.approaches.estimators.profiles import fit_profiles
+from isoflop.approaches.observations import Observations, observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,59 +21,56 @@ if TYPE_CHECKING:
     import polars as pl
 
     from isoflop.approach import Approach
-    from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit
-    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.approaches import ApproachesSettings, CountingSettings
     from isoflop.laws import ChinchillaLaw
 
-    Losses = pl.DataFrame | Observations
+    Recount = Callable[[CountingSettings], Observations]
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What an estimator may use besides losses and settings.
+    """What an estimator may use besides observations and settings.
 
     Attributes
     ----------
     published : laws that a fit is tested against, by name.
     threads : blocks solved at a time, all cores by default; no byte of a result depends on it.
+    recount : gives the same points counted otherwise; None where there is no table to count from.
     """
 
-    published: Mapping[str, ChinchillaLaw] = field(default_factory=lambda: MappingProxyType({}))
-    threads: int | None = None
+    published: Mapping[str, ChinchillaLaw]
+    threads: int | None
+    recount: Recount | None
 
 
-def _envelope(losses: Losses, settings: ApproachesSettings, _: Extras) -> Fit:
-    return fit_envelope(losses, settings.envelope, settings.counting)
+def _envelope(observations: Observations, settings: ApproachesSettings, _: Extras) -> Fit:
+    return fit_envelope(observations, settings.envelope)
 
 
-def _profiles(losses: Losses, settings: ApproachesSettings, _: Extras) -> Fit:
-    return fit_profiles(losses, settings.profiles, settings.counting)
+def _profiles(observations: Observations, settings: ApproachesSettings, _: Extras) -> Fit:
+    return fit_profiles(observations, settings.profiles)
 
 
-def _parametric(losses: Losses, settings: ApproachesSettings, extras: Extras) -> Fit:
+def _parametric(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
     return fit_parametric(
-        losses,
-        settings.parametric,
-        settings.counting,
-        published=extras.published,
-        threads=extras.threads,
+        observations, settings.parametric, published=extras.published, threads=extras.threads
     )
 
 
-def _kaplan(losses: Losses, settings: ApproachesSettings, _: Extras) -> Fit:
-    return fit_kaplan(losses, settings.kaplan)
+def _kaplan(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
+    return fit_kaplan(observations, settings.kaplan, recount=extras.recount)
 
 
-def _overtraining(losses: Losses, settings: ApproachesSettings, _: Extras) -> Fit:
-    return fit_overtraining(losses, settings.overtraining, settings.counting)
+def _overtraining(observations: Observations, settings: ApproachesSettings, _: Extras) -> Fit:
+    return fit_overtraining(observations, settings.overtraining)
 
 
-def _data_constrained(losses: Losses, settings: ApproachesSettings, _: Extras) -> Fit:
-    return fit_data_constrained(losses, settings.data_constrained, settings.counting)
+def _data_constrained(observations: Observations, settings: ApproachesSettings, _: Extras) -> Fit:
+    return fit_data_constrained(observations, settings.data_constrained)
 
 
-ESTIMATORS: Final[Mapping[str, Callable[[Losses, ApproachesSettings, Extras], Fit]]] = {
+ESTIMATORS: Final[Mapping[str, Callable[[Observations, ApproachesSettings, Extras], Fit]]] = {
     "envelope": _envelope,
     "profiles": _profiles,
     "parametric": _parametric,
@@ -84,7 +82,7 @@ ESTIMATORS: Final[Mapping[str, Callable[[Losses, ApproachesSettings, Extras], Fi
 
 
 def fit(
-    losses: Losses,
+    losses: pl.DataFrame | Observations,
     approach: Approach,
     settings: ApproachesSettings,
     *,
@@ -95,30 +93,22 @@ def fit(
 
     Parameters
     ----------
-    losses : table ``Losses``, or its observations.
+    losses : table ``Losses``, counted here as the settings say; or observations, as they are
+        counted.
     approach : key of a row of ``approach.ROWS``.
     settings : section ``approaches`` of config.yaml; other approaches' parts are ignored.
     published, threads : see ``Extras``.
 
     Raises
     ------
-    KeyError : the approach has no estimator.
     MissingFactError, UnderdeterminedError : the sweep does not allow the fit.
     """
-    return ESTIMATORS[approach](losses, settings, Extras(published or {}, threads))
-
-
-def refitter(
-    fitted: Fit, settings: ApproachesSettings, *, threads: int | None = None
-) -> Callable[[Observations], Fit]:
-    """Give what fits the same approach to another sweep of the same runs.
-
-    Approach 3 starts from the optimum at hand instead of from a grid.
-    """
-    if isinstance(fitted, ParametricFit):
-        return fitted.again
-    approach = fitted.approach
-    return lambda observations: fit(observations, approach, settings, threads=threads)
+    if isinstance(losses, Observations):
+        observations, recount = losses, None
+    else:
+        recount = partial(observe, losses)
+        observations = recount(settings.counting_of(approach))
+    return ESTIMATORS[approach](observations, settings, Extras(published or {}, threads, recount))
 
 
 if ESTIMATORS.keys() != BY_KEY.keys():

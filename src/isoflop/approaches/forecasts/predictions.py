@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.estimators.account import widened
-from isoflop.approaches.estimators.parametric import ParametricFit
 from isoflop.approaches.uncertainty.resampling import uniforms
-from isoflop.laws import ChinchillaLaw
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isoflop.approaches.estimators.kaplan import KaplanFit
     from isoflop.approaches.estimators.profiles import ProfilesFit
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit, Resamples
@@ -63,7 +60,7 @@ class ValleyNoise:
 
 
 def predict_losses(
-    fitted: ParametricFit | KaplanFit,
+    fitted: Fit,
     parameters: Floats,
     kept: NDArray[np.intp],
     targets: Observations,
@@ -133,23 +130,16 @@ def _picks(kept: NDArray[np.intp], targets: int, cases: int, seed: int) -> NDArr
     return (uniform * cases).astype(np.intp)
 
 
-def _run_noise(fitted: ParametricFit | KaplanFit) -> Floats:
+def _run_noise(fitted: Fit) -> Floats:
     """Give the residuals of log L at the ends of the fitted runs, as wide as errors."""
     used = np.isfinite(fitted.fitted) & fitted.observations.is_final
     residual = (np.log(fitted.observations.loss) - fitted.fitted)[used]
-    theta = fitted.theta if isinstance(fitted, ParametricFit) else fitted.joint
-    return widened(residual, parameters=theta.shape[1])
+    return widened(residual, parameters=fitted.n_parameters)
 
 
-def _log_losses(
-    fitted: ParametricFit | KaplanFit, parameters: Floats, log_n: Floats, log_d: Floats
-) -> Floats:
+def _log_losses(fitted: Fit, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats:
     """Evaluate the log of L(N, D) for rows of parameters, (rows, targets)."""
-    columns = dict(zip(fitted.names, parameters.T[:, :, None], strict=True))
-    if isinstance(fitted, ParametricFit):
-        law = ChinchillaLaw(*(columns[name] for name in fitted.names))
-        return np.log(law.loss(np.exp(log_n), np.exp(log_d)))
-    # in logs: N_c is a scale far outside the data, and its powers overflow
-    alpha_n, alpha_d = columns["alpha_N"], columns["alpha_D"]
-    size = alpha_n / alpha_d * (np.log(columns["N_c"]) - log_n)
-    return np.asarray(alpha_d * np.logaddexp(size, np.log(columns["D_c"]) - log_d))
+    log_loss = fitted.law.log_loss(parameters, log_n, log_d)
+    if log_loss is None:
+        raise ValueError(f"approach '{fitted.approach}' has a law of the optimum alone")
+    return log_loss

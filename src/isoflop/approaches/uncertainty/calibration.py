@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from isoflop.approaches.estimators.parametric import ParametricFit
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.intervals import needed_level, share_held
 from isoflop.approaches.uncertainty.quantities import quantities
@@ -15,11 +14,10 @@ from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit
     from isoflop.approaches.uncertainty.simulated_sweeps import Lookalikes
     from isoflop.config.approaches import BootstrapSettings
@@ -72,18 +70,13 @@ class Calibration:
 
 
 def calibrate(
-    fitted: Fit,
-    again: Callable[[Observations], Fit],
-    lookalikes: Lookalikes,
-    flops: Floats,
-    settings: BootstrapSettings,
+    fitted: Fit, lookalikes: Lookalikes, flops: Floats, settings: BootstrapSettings
 ) -> Calibration:
     """Fit and resample simulated sweeps, and see where the truth falls among each one's draws.
 
     Parameters
     ----------
     fitted : the fit to the sweep itself.
-    again : fits the approach to another sweep of the same runs.
     lookalikes : source of the simulated sweeps.
     flops : (budgets,) C at which optima are judged [FLOP].
     settings : scheme, numbers of simulations and of draws in each, seed.
@@ -93,10 +86,10 @@ def calibrate(
     Beran 1987, Biometrika 74:457; Loh 1987, J. Am. Stat. Assoc. 82:155.
     """
     truth = lookalikes.truth(flops)
-    if isinstance(fitted, ParametricFit) and settings.scheme in {"runs", "subsample"}:
+    if fitted.refits_sweeps and settings.scheme in {"runs", "subsample"}:
         placed = list(_together(fitted, lookalikes, truth, flops, settings))
     else:
-        placed = list(_one_by_one(again, lookalikes, truth, flops, settings))
+        placed = list(_one_by_one(fitted, lookalikes, truth, flops, settings))
     names = [name for name in truth if placed and all(name in found for found in placed)]
     return Calibration(
         simulations=settings.simulations,
@@ -105,7 +98,7 @@ def calibrate(
         truth={name: truth[name] for name in names},
         estimates={name: np.array([found[name][0] for found in placed]) for name in names},
         ranks={name: np.array([found[name][1] for found in placed]) for name in names},
-        noiseless=_noiseless(again, lookalikes, flops),
+        noiseless=_noiseless(fitted, lookalikes, flops),
     )
 
 
@@ -145,7 +138,7 @@ def _ranks(
 
 
 def _one_by_one(
-    again: Callable[[Observations], Fit],
+    fitted: Fit,
     lookalikes: Lookalikes,
     truth: dict[str, float],
     flops: Floats,
@@ -154,14 +147,14 @@ def _one_by_one(
     """Fit simulated sweeps anew; those that cannot be fitted are left out."""
     for i in range(settings.simulations):
         try:
-            fitted = again(lookalikes.draw(i, settings.seed))
+            own = fitted.refit_losses(lookalikes.draw(i, settings.seed))
         except UnderdeterminedError:
             continue
-        yield place(fitted, truth, flops, inner(settings, i))
+        yield place(own, truth, flops, inner(settings, i))
 
 
 def _together(
-    fitted: ParametricFit,
+    fitted: Fit,
     lookalikes: Lookalikes,
     truth: dict[str, float],
     flops: Floats,
@@ -186,13 +179,11 @@ def _together(
             yield _ranks(fitted, whole[k], own, truth, flops)
 
 
-def _noiseless(
-    again: Callable[[Observations], Fit], lookalikes: Lookalikes, flops: Floats
-) -> dict[str, float]:
+def _noiseless(fitted: Fit, lookalikes: Lookalikes, flops: Floats) -> dict[str, float]:
     """Fit the sweep without errors: what is off here is off because of the design alone."""
     try:
-        fitted = again(lookalikes.noiseless())
+        own = fitted.refit_losses(lookalikes.noiseless())
     except UnderdeterminedError:
         return {}
-    found = quantities(fitted, fitted.parameters[None], flops)
+    found = quantities(own, own.parameters[None], flops)
     return {name: float(value[0]) for name, value in found.items() if np.isfinite(value[0])}

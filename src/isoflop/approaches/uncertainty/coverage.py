@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 import polars as pl
 
-from isoflop.approaches.estimators.registry import fit, refitter
+from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.uncertainty.calibration import inner, place
 from isoflop.approaches.uncertainty.intervals import intervals
 from isoflop.approaches.uncertainty.quantities import evidence, quantities
@@ -137,9 +137,9 @@ def check_coverage(
     """
     rows: list[tuple[object, ...]] = []
     for approach, scheme in product(approaches, schemes):
-        if scheme in {"residual", "wild"} and approach in {"envelope", "kaplan"}:
-            continue
         cell = _cell(losses, approach, _own(settings, scheme), tuple(kinds))
+        if scheme in {"residual", "wild"} and not cell.fitted.takes_losses:
+            continue
         with ProcessPoolExecutor(processes, initializer=cell.take_up) as pool:
             results = pool.map(Cell.simulate, range(simulations), chunksize=5)
             outcomes = [outcome for outcome in results if outcome is not None]
@@ -174,10 +174,9 @@ def _name(flops: float) -> str:
 def _simulated(cell: Cell, i: int) -> Outcome | None:
     """Fit and resample the i-th simulated sweep; None where it cannot be fitted."""
     settings = cell.settings.bootstrap
-    again = refitter(cell.fitted, cell.settings, threads=1)
     sweep = cell.lookalikes.draw(i, settings.seed)
     try:
-        fitted = again(sweep)
+        fitted = cell.fitted.refit_losses(sweep)
         resamples = resample(fitted, settings.model_copy(update={"seed": settings.seed + 1 + i}))
     except UnderdeterminedError:
         return None
@@ -190,9 +189,9 @@ def _simulated(cell: Cell, i: int) -> Outcome | None:
     ranks: dict[str, float] = {}
     if "calibrated" in cell.kinds:
         try:
-            second = Lookalikes(cell.lookalikes.law.again(sweep))
+            second = Lookalikes(cell.lookalikes.law.refit_losses(sweep))
             truth = second.truth(cell.flops)
-            twice = again(second.draw(i, settings.seed + INNER))
+            twice = cell.fitted.refit_losses(second.draw(i, settings.seed + INNER))
             placed = place(twice, truth, cell.flops, inner(settings, i + INNER))
             ranks = {name: placed[name][1] for name in cell.truth}
         except UnderdeterminedError:

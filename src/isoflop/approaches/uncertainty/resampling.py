@@ -108,10 +108,10 @@ def _new_losses(fit: Fit, uniform: Floats, scheme: str) -> Floats:
     """Add reshuffled or sign-flipped residuals to the fitted losses of the points the fit uses."""
     observed = np.log(fit.observations.loss)
     used = np.isfinite(fit.fitted)
-    if not used.any():
+    if not fit.takes_losses:
         raise UnderdeterminedError(
-            f"bootstrap.scheme '{scheme}' needs fitted losses, which approach '{fit.approach}' "
-            "does not have. Use scheme 'runs' or 'subsample'."
+            f"bootstrap.scheme '{scheme}' resamples residuals, which approach "
+            f"'{fit.approach}' does not have. Use scheme 'runs' or 'subsample'."
         )
     residual = (observed - fit.fitted)[used]
     run = fit.observations.run[used]

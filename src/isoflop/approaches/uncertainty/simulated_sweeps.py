@@ -55,7 +55,7 @@ class Lookalikes:
         UnderdeterminedError : the sweep does not determine the law, or one of its terms vanishes.
         """
         own = settings.model_copy(update={"starts": "coarse"})
-        law = fit_parametric(observations, own, observations.counting, threads=threads)
+        law = fit_parametric(observations, own, threads=threads)
         if hit := law.bounds_hit():
             raise UnderdeterminedError(f"{', '.join(hit)} of the parametric law ended at a bound")
         return cls(law)
@@ -64,7 +64,7 @@ class Lookalikes:
     def errors(self) -> Floats:
         """Log errors of runs, (runs with a final loss,): residuals, centred, as wide as errors."""
         residuals = self._last_residual[np.isfinite(self._last_residual)]
-        return widened(residuals - residuals.mean(), parameters=self.law.theta.shape[1])
+        return widened(residuals - residuals.mean(), parameters=self.law.n_parameters)
 
     @property
     def noise(self) -> float:

@@ -1,0 +1,160 @@
+"""What is drawn is what the estimate says, however N and C are counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib import rc_context
+
+from isoflop.approaches.fit_approach import fit_approach
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.estimates.estimate import Estimate
+from isoflop.figures import check_pair, parametric_fit, predictions, style, training_curves
+from tests import example_sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.artist import Artist
+    from numpy.typing import NDArray
+
+    from isoflop.figures.inputs import FigureInputs
+
+    Floats = NDArray[np.float64]
+
+COUNTINGS = (("total", "6nd"), ("nonembedding", "6nd"), ("nonembedding", "kaplan"))
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> FigureInputs:
+    """Give a sweep whose embeddings weigh the more the smaller a model is, as they do."""
+    inputs = example_sweep.write(tmp_path_factory.mktemp("counted")).figure_inputs()
+    total = pl.col("params_total")
+    body = total - 25.0 * total.sqrt()
+    losses = inputs.losses.with_columns(
+        params_nonembedding=body, flops_kaplan=pl.col("flops_6nd") * body / total
+    )
+    return replace(inputs, losses=losses)
+
+
+@pytest.fixture(scope="module", params=COUNTINGS, ids=" ".join)
+def counted(request: pytest.FixtureRequest, example: FigureInputs) -> FigureInputs:
+    """Give the sweep with approaches 1 and 3 fitted to it in earnest, by one counting."""
+    params, flops = request.param
+    settings = ApproachesSettings.model_validate(
+        {
+            "counting": {"params": params, "flops": flops},
+            "bootstrap": {"draws": 60, "interval": "percentile"},
+            "parametric": {"starts": "coarse"},
+        }
+    )
+    found: dict[str, Any] = {}
+    draws: dict[str, Any] = {}
+    for approach in ("envelope", "parametric"):
+        found[approach], draws[approach] = fit_approach(
+            example.losses, approach, settings, sweep="s", budgets=[],
+            provenance=example_sweep.PROVENANCE,
+        )  # fmt: skip
+        assert isinstance(found[approach], Estimate)
+    return replace(example, estimates=found, draws=draws)
+
+
+def drawn(draw: Callable[[FigureInputs], Any], inputs: FigureInputs) -> style.Drawn:
+    style.register_fonts()
+    with rc_context(style.RC):
+        found = draw(inputs)
+    assert isinstance(found, style.Drawn)
+    return found
+
+
+def artist(figure: style.Drawn, gid: str) -> Any:
+    """Find the one artist, or the first of several panels, with an id."""
+
+    def has_it(one: Artist) -> bool:
+        return one.get_gid() == gid
+
+    found = figure.figure.findobj(has_it)
+    assert found, gid
+    return found[0]
+
+
+def line(figure: style.Drawn, gid: str) -> tuple[Floats, Floats]:
+    x, y = artist(figure, gid).get_data()
+    return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+
+
+def slope(x: Floats, y: Floats) -> float:
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def test_the_efficient_frontier_is_that_of_the_text(counted: FigureInputs) -> None:
+    estimate = counted.fitted["parametric"]
+    figure = drawn(parametric_fit.draw, counted)
+    x, y = line(figure, "frontier")
+    assert slope(x, y) == pytest.approx(estimate.a.value, abs=1e-9)
+    far = estimate.optima[-1]
+    extrapolated = y[-1] * (far.flops / x[-1]) ** slope(x, y)
+    assert extrapolated == pytest.approx(far.params.value, rel=1e-6)
+    assert f"slope {estimate.a.value:.3f}" in figure.alt
+
+
+def test_a_slice_has_its_minimum_where_the_estimate_has_it(counted: FigureInputs) -> None:
+    estimate = counted.fitted["parametric"]
+    figure = drawn(parametric_fit.draw, counted)
+    budget = example_sweep.BUDGETS[-1]
+    n, loss = line(figure, f"slice-{budget:.3g}")
+    ends = counted.points(estimate).filter(budget=budget)
+    flops = float(np.median(ends["flops"].to_numpy()))
+    step = np.log(n[1] / n[0])
+    best = float(estimate.params_opt(flops))
+    assert abs(np.log(n[loss.argmin()] / best)) <= step
+    assert loss.min() == pytest.approx(float(estimate.loss_opt(flops)), abs=2e-4)
+
+
+@pytest.mark.parametrize("approach", ["envelope", "parametric"])
+def test_bands_are_quantiles_of_the_draws_by_their_own_counting(
+    counted: FigureInputs, approach: str
+) -> None:
+    estimate = counted.fitted[approach]
+    figure = drawn(predictions.draw, counted)
+    x, y = line(figure, f"law-{approach}-params")
+    np.testing.assert_allclose(y, estimate.params_opt(x), rtol=1e-12)
+    ends = band(artist(figure, f"law-{approach}-params-band"), x[-1])
+    drawn_there = counted.draws[approach]
+    flops = np.array([x[-1]])
+    optima = estimate.law.optima(estimate.rows(drawn_there), flops)
+    expected = np.nanquantile(optima.params[:, 0], [0.025, 0.975])
+    np.testing.assert_allclose(ends, expected, rtol=0.05)
+    assert ends[0] < y[-1] < ends[1]
+
+
+def test_the_band_of_tokens_is_one_of_tokens(counted: FigureInputs) -> None:
+    estimate = counted.fitted["envelope"]
+    figure = drawn(training_curves.draw, counted)
+    x, y = line(figure, "law-envelope-tokens")
+    np.testing.assert_allclose(y, estimate.tokens_opt(x), rtol=1e-12)
+    ends = band(artist(figure, "law-envelope-tokens-band"), x[-1])
+    assert ends[0] < y[-1] < ends[1]
+
+
+def band(polygon: Any, at: float) -> tuple[float, float]:
+    """Give the ends of a filled band at the drawn place nearest to one."""
+    (path,) = polygon.get_paths()
+    x, y = path.vertices.T
+    near = np.abs(np.log(x / at)) <= np.abs(np.log(x / at)).min() + 1e-12
+    return float(y[near].min()), float(y[near].max())
+
+
+def test_the_check_pair_is_predicted_by_the_counting_of_the_fit(counted: FigureInputs) -> None:
+    estimate = counted.fitted["parametric"]
+    figure = drawn(check_pair.draw, counted)
+    n, loss = line(figure, "predicted")
+    pair = counted.losses.filter(role="check", is_final=True)
+    flops = float(pair[f"flops_{estimate.counting.flops}"].median())
+    place = loss.argmin()
+    assert 0 < place < len(n) - 1
+    assert abs(np.log(n[place] / float(estimate.params_opt(flops)))) <= np.log(n[1] / n[0])
