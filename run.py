@@ -1,25 +1,71 @@
 #!/usr/bin/env python3
-"""One word each: report, test, lint, train, archive, clean, setup.
+"""One word each: report, archive, train, test, lint, clean, setup.
 
-Needs Python 3.11 to 3.13 and nothing else. The environment in .venv is made when it is missing or
-when requirements.lock or pyproject.toml have changed; what is installed is pinned with hashes.
+Needs Python 3.11 to 3.15 and nothing else. The environment in .venv is made when it is missing, was
+made for another folder or interpreter, was left half made, or when the pins have changed; what is
+installed is pinned with hashes.
+
+After a kill the same command goes on by itself. Nothing half-written ever has its final name, so
+what Snakemake calls incomplete is simply made anew, and Snakemake's lock is lifted as soon as no
+process works in the folder.
 """
 
-from __future__ import annotations
-
+# without `from __future__ import annotations`: Python 3.6 must get as far as check_python()
 import hashlib
+import json
 import os
+import platform
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # Windows: only Snakemake's own lock is left
+
+OLDEST, NEWEST = (3, 11), (3, 15)
+HOW_TO_GET_ONE = """\
+None of python3.{oldest} to python3.{newest} is here. Get one, and call run.py by it:
+  Debian, Ubuntu   apt install python3 python3-venv       (Debian 12, Ubuntu 24.04 or later)
+  macOS            brew install python@3.13
+  conda            conda create -n isoflop python=3.13
+  uv               uv run --no-project --python 3.13 run.py {words}"""
+
+
+def check_python():
+    """End with what to do where this Python is not one that isoflop runs on."""
+    if OLDEST <= sys.version_info[:2] <= NEWEST:
+        return
+    oldest, newest = OLDEST[1], NEWEST[1]
+    words = " ".join(sys.argv[1:])
+    message = f"isoflop needs Python 3.{oldest} to 3.{newest}; this is {platform.python_version()}."
+    for minor in range(newest, oldest - 1, -1):
+        other = shutil.which(f"python3.{minor}")
+        # a pyenv shim has the name without having the interpreter
+        if other and subprocess.call([other, "-c", ""], stderr=subprocess.DEVNULL) == 0:
+            sys.exit(f"{message} Try: python3.{minor} run.py {words}")
+    how = HOW_TO_GET_ONE.format(oldest=oldest, newest=newest, words=words)
+    sys.exit(f"{message}\n{how}")
+
+
+check_python()
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
-UV = "uv==0.13.9"
-PINS = ("requirements.lock", "pyproject.toml", "constraints-train.txt")
+STAMP = VENV / "isoflop.json"
+LOCKS = ROOT / ".run"
+"""Who works in the folder: build.lock is run.py's, jobs.lock is shared by snakemake and its jobs
+(src/isoflop/folder_lock.py)."""
+PINS = ("requirements.lock", "requirements-uv.lock", "pyproject.toml", "constraints-train.txt")
 DERIVED = (
     "data/curves",
     "data/losses",
@@ -31,19 +77,40 @@ DERIVED = (
     "benchmarks",
     ".snakemake",
 )
+TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
+"""What a killed job leaves of an output (isoflop.files.replacing)."""
+QUICK = "not (workflow or mirror or train)"
+
+held: list[int] = []
+"""The folder's lock, while this process has it."""
 
 
 def run(*command: str | Path, **environment: str) -> None:
     """Run a command in the project's folder, or end with its exit status."""
     path = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
-    status = subprocess.run(
+    with subprocess.Popen(
         [str(part) for part in command],
         cwd=ROOT,
         env={**os.environ, "PATH": path, **environment},
-        check=False,
-    ).returncode
+        # it keeps the folder's lock should this process be killed alone
+        pass_fds=tuple(held),
+    ) as process:
+        status = _wait(process)
     if status != 0:
-        sys.exit(status)
+        sys.exit(status if status > 0 else 128 - status)
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for a command that gets the same signals, however long it takes to tidy up."""
+    previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # the terminal interrupted the command too
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def uv(*arguments: str | Path) -> list[str | Path]:
@@ -53,22 +120,72 @@ def uv(*arguments: str | Path) -> list[str | Path]:
 
 def setup() -> None:
     """Make .venv, unless it is there and up to date."""
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        found = ".".join(map(str, sys.version_info[:3]))
-        sys.exit(f"isoflop needs Python 3.11 to 3.13; this is {found}. Try: python3.12 run.py ...")
-    digest = hashlib.sha256(sys.version.encode())
+    wanted = {"folder": str(ROOT), "python": sys.version, "pins": _pins()}
+    if _stamp() == wanted and PYTHON.exists():
+        return
+    with folder("setup"):
+        why = _why(_stamp(), wanted)
+        if why:
+            print(f"run.py: making the environment in .venv {why}".rstrip(), flush=True)
+            if VENV.is_symlink():
+                VENV.unlink()  # what it points to belongs to somebody else
+            run(sys.executable, "-m", "venv", "--clear", VENV)
+        else:
+            print("run.py: bringing the environment in .venv up to date", flush=True)
+        # without a stamp until it is whole: an interrupted one is made anew
+        STAMP.unlink(missing_ok=True)
+        install()
+        STAMP.write_text(json.dumps(wanted, indent=1) + "\n")
+
+
+def install() -> None:
+    """Install uv, what is pinned, and the project itself, so that an edit of src/ counts."""
+    without = _without_compiler()
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", PINS[1])
+    locked = ("--compile-bytecode", "--require-hashes", "-r", PINS[0])
+    run(*uv("install", *locked), **without)
+    run(*uv("install", "--no-deps", "--no-build-isolation", "--editable", "."))
+
+
+def _pins() -> str:
+    digest = hashlib.sha256()
     for name in PINS:
         digest.update((ROOT / name).read_bytes())
-    stamp = VENV / "isoflop-pins"
-    if PYTHON.exists() and stamp.exists() and stamp.read_text() == digest.hexdigest():
-        return
-    print("run.py: making the environment in .venv", flush=True)
-    if not PYTHON.exists():
-        run(sys.executable, "-m", "venv", VENV)
-    run(PYTHON, "-m", "pip", "install", "--quiet", UV)
-    run(*uv("install", "--compile-bytecode", "--require-hashes", "-r", "requirements.lock"))
-    run(*uv("install", "--no-deps", "--editable", "."))
-    stamp.write_text(digest.hexdigest())
+    return digest.hexdigest()
+
+
+def _stamp() -> dict[str, str]:
+    """Read what .venv was made for; nothing of one that was never finished."""
+    try:
+        stamp = json.loads(STAMP.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def _why(stamp: dict[str, str], wanted: dict[str, str]) -> str:
+    """Say why the environment is made from scratch; empty where an update will do."""
+    if not VENV.exists():
+        return "(there is none yet)"
+    if not stamp:
+        return "(the one there was never finished)"
+    if stamp.get("folder") != wanted["folder"]:
+        return f"(the one there was made for {stamp.get('folder')})"
+    if stamp.get("python") != wanted["python"] or not PYTHON.exists():
+        return "(the one there was made for another Python)"
+    return ""
+
+
+def _without_compiler() -> dict[str, str]:
+    """Let the sources among the pins install without a C compiler, where there is none.
+
+    On Python 3.14 and later immutables has no wheel, on 3.15 neither has PyYAML. Both work without
+    their compiled parts, but their builds insist on trying: `true` compiles nothing and succeeds.
+    """
+    if sys.version_info < (3, 14) or any(map(shutil.which, ("cc", "gcc", "clang"))):
+        return {}
+    print("run.py: no C compiler; immutables and PyYAML are installed as pure Python", flush=True)
+    return {"CC": "true", "LDSHARED": "true"}
 
 
 def setup_train() -> bool:
@@ -97,6 +214,84 @@ def _runs(command: list[str | Path], env: dict[str, str] | None = None) -> bool:
     return done.returncode == 0
 
 
+@contextmanager
+def folder(word: str) -> Iterator[None]:
+    """Keep other calls of run.py out of the folder; the second says who is at work, and ends."""
+    if fcntl is None or held:
+        yield
+        return
+    LOCKS.mkdir(exist_ok=True)
+    descriptor = os.open(LOCKS / "build.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "another run.py"
+        sys.exit(
+            f"run.py: {holder}, or a command that it started, is at work in this folder. "
+            "Wait for it or end it, then run this again."
+        )
+    except OSError as error:
+        print(f"run.py: no lock to be had in this folder ({error}): start one build at a time")
+        os.close(descriptor)
+        yield
+        return
+    os.ftruncate(descriptor, 0)
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    holder = f"`run.py {word}` (process {os.getpid()} on {platform.node()}, since {since})"
+    os.write(descriptor, holder.encode())
+    held.append(descriptor)
+    try:
+        yield
+    finally:
+        held.remove(descriptor)
+        os.close(descriptor)
+
+
+def wait_for_jobs() -> None:
+    """Wait for what an earlier build left running: a job of it may yet replace an output."""
+    if not held:
+        return
+    path = LOCKS / "jobs.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    told = False
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told:
+                    print(f"run.py: waiting for {_holders(path)} of another build", flush=True)
+                told = True
+                time.sleep(0.2)
+            else:
+                return
+    finally:
+        os.close(descriptor)
+
+
+def _holders(path: Path) -> str:
+    """Name the processes that have a file locked, where the system tells."""
+    inode = str(path.stat().st_ino)
+    try:
+        rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        rows = []
+    found = sorted({row[4] for row in rows if row[1] == "FLOCK" and row[5].endswith(f":{inode}")})
+    return f"process {', '.join(found)}" if found else "a process"
+
+
+def recover() -> None:
+    """Undo what a killed build left: Snakemake's lock, and files that never got their names."""
+    if not held or not any((ROOT / ".snakemake" / "locks").glob("*")):
+        return
+    print("run.py: an earlier build was killed; going on where it stopped", flush=True)
+    for name in DERIVED:
+        for path in (ROOT / name).rglob(".*.tmp"):
+            if TEMPORARY.fullmatch(path.name):
+                path.unlink()
+    run(BIN / "snakemake", "--unlock", "--quiet", "all")
+
+
 def snakemake(*arguments: str) -> None:
     """Run the workflow on every core, or as the caller's own flags say."""
     cores = (
@@ -105,7 +300,14 @@ def snakemake(*arguments: str) -> None:
         else ("--cores", "all")
     )
     # the message of a failed job belongs on the screen, not only in its log
-    run(BIN / "snakemake", *cores, "--show-failed-logs", *arguments)
+    command = (BIN / "snakemake", *cores, "--show-failed-logs", "--rerun-incomplete", *arguments)
+    if any(re.fullmatch("-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", a) for a in arguments):
+        run(*command)
+        return
+    with folder(" ".join(sys.argv[1:])):
+        wait_for_jobs()
+        recover()
+        run(*command)
 
 
 def report(*arguments: str) -> None:
@@ -126,9 +328,16 @@ def train(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """Run the tests, the trainer's included where torch can be had."""
-    setup_train()
-    run(PYTHON, "-m", "pytest", *arguments)
+    """Run the tests, on every core; --quick leaves out whole workflows, data sets and torch."""
+    chosen = [argument for argument in arguments if argument != "--quick"]
+    if len(chosen) < len(arguments):
+        chosen = ["-m", QUICK, *chosen]
+    else:
+        setup_train()
+    if not arguments or arguments == ("--quick",):
+        # a file's tests stay in one process, as they share what they built; the longest come first
+        chosen += ["--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile"]
+    run(PYTHON, "-m", "pytest", *chosen)
 
 
 def lint(*arguments: str) -> None:
@@ -146,8 +355,10 @@ def lint(*arguments: str) -> None:
 
 def clean() -> None:
     """Remove what the workflow made; raw logs, checkpoints and corpora stay."""
-    for name in DERIVED:
-        shutil.rmtree(ROOT / name, ignore_errors=True)
+    with folder("clean"):
+        wait_for_jobs()
+        for name in DERIVED:
+            shutil.rmtree(ROOT / name, ignore_errors=True)
 
 
 WORDS = {"report": report, "test": test, "lint": lint, "train": train, "archive": archive}

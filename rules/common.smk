@@ -14,10 +14,18 @@ from isoflop.config.config_yaml import Config
 # `parse` is a name of Snakemake's own in this namespace
 from isoflop.config.reading import parse as parse_settings
 from isoflop.errors import IsoflopError
+from isoflop.folder_lock import VARIABLE, share_folder
 from isoflop.sources import sources
 
+# run.py then knows this process, and each job, from one that was killed
+JOBS_LOCK = Path(".run/jobs.lock").absolute()
+share_folder(JOBS_LOCK)
+
 # `isoflop` must be the one installed beside this snakemake, also where no environment is active
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+shell.prefix(
+    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
+    f"{VARIABLE}={shlex.quote(str(JOBS_LOCK))}; "
+)
 
 try:
     config = parse_settings(config, Config, source="config.yaml").model_dump(mode="json")

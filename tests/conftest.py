@@ -15,6 +15,22 @@ settings.register_profile(
 settings.load_profile("isoflop")
 
 ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `run.py test --quick` leaves out, and begin with what takes longest.
+
+    workflow: tests/workflow and test_workflow.py of a room; mirror: whatever takes the published
+    data sets. Modules that need torch say so themselves (pytestmark).
+    """
+    for item in items:
+        inside = item.path.relative_to(TESTS)
+        if inside.parts[0] == "workflow" or inside.name == "test_workflow.py":
+            item.add_marker("workflow")
+        if "mirror" in getattr(item, "fixturenames", ()):
+            item.add_marker("mirror")
+    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
 
 
 @pytest.fixture(scope="session")

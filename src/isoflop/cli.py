@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from isoflop.errors import IsoflopError
+from isoflop.folder_lock import share_folder_of_build
 
 COMMANDS = {
     "archive-report": "isoflop.archive.command:archive_report_command",
@@ -58,3 +59,4 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="isoflop")
 def main() -> None:
     """From the raw logs of a training sweep to a compute-optimal allocation."""
+    share_folder_of_build()

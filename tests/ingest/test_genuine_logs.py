@@ -23,6 +23,7 @@ from tests.ingest.samples import RECORD, row, write
 LOGS = Path(os.environ.get("ISOFLOP_SHARED_LOGS", "../shared/logs"))
 DATASETS = LOGS.parent / "datasets"
 
+pytestmark = pytest.mark.mirror
 needs_logs = pytest.mark.skipif(not LOGS.is_dir(), reason=f"no genuine logs at {LOGS}")
 needs_datasets = pytest.mark.skipif(not DATASETS.is_dir(), reason=f"no tables at {DATASETS}")
 
