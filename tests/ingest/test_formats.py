@@ -19,9 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoflop.ingest import parsed, source
-from isoflop.ingest.formats import reader
-from isoflop.ingest.parsed import RECORDS, Parsed, gather
+from isoflop.ingest import blocks, source
+from isoflop.ingest.blocks import RECORDS
+from isoflop.ingest.formats import reader, scan
+from isoflop.ingest.parsed import Parsed, gather
 from isoflop.ingest.patterns import PATTERNS, readable_formats, recognise
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.sidecar import file_table, read_sidecar
@@ -66,7 +67,7 @@ def parse_bytes(name: str, sidecar: SweepFile, path: Path, folder: Path) -> Pars
     """Read one file as a format, as ingest does."""
     file = RawFile.at(path, folder)
     try:
-        return gather(reader(name).read(file, file_table(sidecar, file.name)))
+        return gather(scan(name, file, file_table(sidecar, file.name)))
     except RefusedError as refusal:
         return Parsed((), pl.DataFrame(schema=RECORDS), refused=str(refusal))
 
@@ -115,7 +116,7 @@ def test_compression_changes_nothing(name: str, path: Path, tmp_path: Path) -> N
         assert recognise(file.sample()).format == name
         assert file.stem == RawFile.at(path, path.parent).stem
         table = file_table(sidecar, path.name)
-        again = gather(reader(name).read(file, table))
+        again = gather(scan(name, file, table))
         assert again.records.equals(plain.records)
 
 
@@ -184,7 +185,7 @@ def test_noise_never_raises(
 def test_batches_change_nothing(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sidecar = read_sidecar(fixture(name))
     plain = parse_bytes(name, sidecar, path, path.parent)
-    monkeypatch.setattr(parsed, "BATCH", 3)
+    monkeypatch.setattr(blocks, "BATCH", 3)
     assert parse_bytes(name, sidecar, path, path.parent).records.equals(plain.records)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from isoflop.ingest.formats import reader
+from isoflop.ingest.formats import scan
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.patterns import readable_formats, recognise
 from isoflop.ingest.source import RawFile
@@ -83,7 +83,7 @@ def test_genuine_nanogpt_runs(tmp_path: Path) -> None:
 @needs_logs
 def test_every_genuine_nanogpt_line_is_read() -> None:
     path = LOGS / "nanogpt_stdout" / "sweep_tiny.log"
-    parsed = gather(reader("nanogpt").read(RawFile.at(path, LOGS), None))
+    parsed = gather(scan("nanogpt", RawFile.at(path, LOGS)))
     assert (parsed.lines_unread, parsed.truncated) == (0, False)
     assert parsed.records.height == 1501 + 2 * 31
 

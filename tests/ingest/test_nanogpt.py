@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from isoflop.ingest.formats.nanogpt import read, read_config
+from isoflop.ingest.formats import scan
+from isoflop.ingest.formats.nanogpt import read_config
 from isoflop.ingest.parsed import Parsed, gather
 from isoflop.ingest.source import RawFile
 from tests.ingest.samples import ingest, nanogpt, row
@@ -29,7 +30,7 @@ import os; os.system('false')
 
 def parsed(folder: Path, text: str) -> Parsed:
     (folder / "log").write_text(text)
-    return gather(read(RawFile.at(folder / "log", folder), None))
+    return gather(scan("nanogpt", RawFile.at(folder / "log", folder)))
 
 
 def test_header_facts(tmp_path: Path) -> None:

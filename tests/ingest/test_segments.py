@@ -6,13 +6,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from isoflop.ingest import segments
+from isoflop.ingest.blocks import blocks_of
 from isoflop.ingest.events import Evaluation, Event, Point, Restart
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.segments import with_segments
 
 
 def segmented(events: list[Event]) -> pl.DataFrame:
-    return with_segments(gather(events).records)
+    return with_segments(gather(blocks_of(events)).records)
 
 
 def live_steps(table: pl.DataFrame) -> list[int]:
@@ -89,7 +90,7 @@ def test_the_short_way_gives_what_the_long_way_gives(steps: list[tuple[str, int]
         Point(step, train_loss=1.0) if kind == "train" else Evaluation(step, "val", 1.0)
         for kind, step in steps
     ]
-    records = gather(events).records
+    records = gather(blocks_of(events)).records
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "_eventful_runs", lambda records: set(records["run"]))
         long_way = with_segments(records)

@@ -21,8 +21,9 @@ import polars as pl
 
 from isoflop.config.sidecar import RunFacts
 from isoflop.files import replacing
-from isoflop.ingest.formats import reader
-from isoflop.ingest.parsed import RECORDS, Parsed, ParsedRun, gather
+from isoflop.ingest.blocks import RECORDS
+from isoflop.ingest.formats import reader, scan
+from isoflop.ingest.parsed import Parsed, ParsedRun, gather
 from isoflop.ingest.refused import RefusedError, cause
 from isoflop.ingest.source import RawFile
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 """Raised when the form of an entry changes."""
 
 _CHECKSUM: Final = hashlib.sha256().digest_size
@@ -63,7 +64,7 @@ def parse(
         return found, True
     watched = Watched.of(file)
     try:
-        parsed = gather(module.read(watched, table if format_name == "table" else None))
+        parsed = gather(scan(format_name, watched, table if format_name == "table" else None))
     except RefusedError as refusal:
         parsed = _refused(str(refusal))
     except (Exception, pl.exceptions.PanicException) as error:

@@ -33,6 +33,12 @@ class Point(NamedTuple):
     tokens_per_second: float | None = None
     flops: float | None = None
     """C after this step as the trainer counted it [FLOP]."""
+    samples: float | None = None
+    """Sequences after this step, where the log counts these; D follows with the context length."""
+    step_seconds: float | None = None
+    """Duration of the step, where the log gives that and no throughput."""
+    rank: int | None = None
+    """The process that wrote the line, where several write to one file."""
     run: str = ""
 
 
@@ -45,6 +51,8 @@ class Evaluation(NamedTuple):
     metric: str = "loss"
     tokens: float | None = None
     run: str = ""
+    samples: float | None = None
+    rank: int | None = None
 
 
 class Restart(NamedTuple):

@@ -96,6 +96,7 @@ def identify(
     stated: Mapping[str, Fact],
     needs_tokens_per_step: bool,
     needs_schedule: bool,
+    needs_context: bool = False,
 ) -> RunIdentity:
     """Settle what a run is.
 
@@ -106,6 +107,7 @@ def identify(
     stated : facts from sweep.yaml and the file names; they win.
     needs_tokens_per_step : whether the log counts steps only.
     needs_schedule : whether the log must come with the length of its schedule.
+    needs_context : whether the log counts samples, of as many tokens as the context is long.
     """
     notes: list[str] = []
     conflicts: list[str] = []
@@ -114,8 +116,11 @@ def identify(
     _count_params(facts, architecture)
     _count_tokens(facts)
     notes += _gaps(facts, architecture)
-    missing = _missing(
-        facts, needs_tokens_per_step=needs_tokens_per_step, needs_schedule=needs_schedule
+    missing = [*_missing_context(facts)] if needs_context else []
+    missing += _missing(
+        facts,
+        needs_tokens_per_step=needs_tokens_per_step,
+        needs_schedule=needs_schedule,
     )
     return RunIdentity(
         run, facts, architecture, tuple(notes), tuple(missing), tuple(dict.fromkeys(conflicts))
@@ -146,6 +151,12 @@ def _missing(
     unit = facts.get("loss_unit", Fact(LOSS_UNIT, "")).value
     if unit == "bits_per_byte" and "bytes_per_token" not in facts:
         yield Missing("mean bytes of a token (for bits_per_byte)", "bytes_per_token: <bytes>")
+
+
+def _missing_context(facts: Mapping[str, Fact]) -> Iterator[Missing]:
+    """Say what turns samples into tokens."""
+    if "architecture.seq_len" not in facts:
+        yield Missing("context length", "architecture: {seq_len: <tokens of a sample>}")
 
 
 def _batch_line(facts: Mapping[str, Fact]) -> str:

@@ -1,51 +1,27 @@
-"""What one raw file says, gathered from its reader's events."""
+"""What one raw file says, gathered from its reader's blocks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from isoflop.ingest.blocks import RECORDS, Block
 from isoflop.ingest.events import (
     Ended,
-    Evaluation,
-    Event,
     Excluded,
     Facts,
     LeftOutRows,
-    Point,
     Remark,
-    Restart,
     Truncated,
     Unread,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from isoflop.config.sidecar import RunFacts
-
-BATCH: Final = 65_536
-"""Records gathered before they are packed: as Python objects they take ten times the memory."""
-
-RECORDS: Final = pl.Schema(
-    {
-        "run": pl.String,
-        "kind": pl.String,
-        "step": pl.Int64,
-        "tokens": pl.Float64,
-        "train_loss": pl.Float64,
-        "lr": pl.Float64,
-        "grad_norm": pl.Float64,
-        "tokens_per_second": pl.Float64,
-        "flops": pl.Float64,
-        "eval_set": pl.String,
-        "metric": pl.String,
-        "value": pl.Float64,
-    }
-)
-"""A file's records in their order; kind is train, eval or restart; losses in the log's own unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +36,8 @@ class ParsedRun:
     excluded : why sweep.yaml's table map leaves it out, if it does.
     lines : its training and evaluation records.
     restarts : restarts that the log itself names.
-    counts_steps : whether some of its records give no D.
+    counts_steps : whether some of its records give no D and no number of samples.
+    counts_samples : whether some of its records give a number of samples and no D.
     advances : whether some record tells of a trained model.
     eval_sets : the eval sets it has a loss on, sorted.
     """
@@ -72,6 +49,7 @@ class ParsedRun:
     lines: int = 0
     restarts: int = 0
     counts_steps: bool = False
+    counts_samples: bool = False
     advances: bool = False
     eval_sets: tuple[str, ...] = ()
 
@@ -110,40 +88,72 @@ class Parsed:
         return sum(run.restarts for run in self.runs)
 
 
-def gather(events: Iterable[Event]) -> Parsed:
-    """Gather a reader's events."""
+def gather(blocks: Iterable[Block]) -> Parsed:
+    """Gather a reader's blocks."""
     runs: dict[str, _Run] = {}
-    rows: list[tuple[Any, ...]] = []
-    batches: list[pl.DataFrame] = []
+    frames: list[pl.DataFrame] = []
     left_out: list[tuple[int, str]] = []
     remarks: list[str] = []
     unread, truncated = 0, False
-    for event in events:
-        match event:
-            case Point() | Evaluation() | Restart():
-                runs.setdefault(event.run, _Run()).count(event)
-                rows.append(_row(event))
-                if len(rows) == BATCH:
-                    batches.append(pl.DataFrame(rows, schema=RECORDS, orient="row"))
-                    rows = []
-            case Unread():
-                unread += 1
-            case Truncated():
-                truncated = True
-            case LeftOutRows(count, reason):
-                left_out.append((count, reason))
-            case Remark(text):
-                remarks.append(text)
-            case _:
-                runs.setdefault(event.run, _Run()).note(event)
+    for block in blocks:
+        frame = block.whole().with_columns(tokens=_known("tokens"), samples=_known("samples"))
+        frames.append(frame)
+        counts = _counts(frame)
+        for count in sorted(counts.values(), key=lambda count: count["first"]):
+            runs.setdefault(count["run"], _Run()).count(count)
+        for row, event in block.rare:
+            match event:
+                case Unread():
+                    unread += 1
+                case Truncated():
+                    truncated = True
+                case LeftOutRows(rows, reason):
+                    left_out.append((rows, reason))
+                case Remark(text):
+                    remarks.append(text)
+                case Facts() | Ended() | Excluded():
+                    last = counts.get(event.run, {}).get("last", -1)
+                    runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
     return Parsed(
         runs=tuple(run.parsed(name) for name, run in runs.items()),
-        records=pl.concat([*batches, pl.DataFrame(rows, schema=RECORDS, orient="row")]),
+        records=_of_first_rank(pl.concat(frames)).select(RECORDS.names()),
         lines_unread=unread,
         truncated=truncated,
         left_out=tuple(left_out),
         remarks=tuple(remarks),
     )
+
+
+def _known(column: str) -> pl.Expr:
+    """Null for a count that cannot be one: some trainers log 0 throughout unless told to count."""
+    count = pl.col(column)
+    return pl.when((count >= 0) & ((count > 0) | (pl.col("step") == 0))).then(count)
+
+
+def _of_first_rank(records: pl.DataFrame) -> pl.DataFrame:
+    """Keep one rank's records where several wrote to one file; their lines are interleaved."""
+    ranks = records["rank"].drop_nulls()
+    if ranks.n_unique() <= 1:
+        return records
+    with_loss = records.filter(pl.col("train_loss").is_not_null() | pl.col("value").is_not_null())
+    first = with_loss["rank"].drop_nulls().min()
+    return records.filter(pl.col("rank").is_null() | (pl.col("rank") == first))
+
+
+def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """Count a block's records by run."""
+    is_record = pl.col("kind") != "restart"
+    counted = frame.group_by("run").agg(
+        first=pl.col("row").min(),
+        last=pl.col("row").max(),
+        lines=is_record.sum(),
+        restarts=(~is_record).sum(),
+        counts_steps=(is_record & pl.col("tokens").is_null() & pl.col("samples").is_null()).any(),
+        counts_samples=(pl.col("tokens").is_null() & pl.col("samples").is_not_null()).any(),
+        advances=(is_record & ((pl.col("step") > 0) | (pl.col("tokens") > 0))).any(),
+        eval_sets=pl.col("eval_set").filter(pl.col("metric") == "loss").unique(),
+    )
+    return {row["run"]: row for row in counted.iter_rows(named=True)}
 
 
 @dataclass(slots=True)
@@ -156,31 +166,30 @@ class _Run:
     lines: int = 0
     restarts: int = 0
     counts_steps: bool = False
+    counts_samples: bool = False
     advances: bool = False
     eval_sets: set[str] = field(default_factory=set)
 
-    def note(self, event: Facts | Ended | Excluded) -> None:
-        """Take in what is no record."""
+    def note(self, event: Facts | Ended | Excluded, *, goes_on: bool) -> None:
+        """Take in what is no record, and whether records follow it in its block."""
         match event:
             case Facts(facts):
                 self.facts.append(facts)
             case Ended(status):
-                self.status = status
+                # a run that goes on after it crashed has not crashed
+                self.status = None if goes_on else status
             case Excluded(reason):
                 self.excluded = reason
 
-    def count(self, event: Point | Evaluation | Restart) -> None:
-        """Take in that there is a record."""
-        self.status = None  # a run that goes on after it crashed has not crashed
-        if isinstance(event, Restart):
-            self.restarts += 1
-            return
-        self.lines += 1
-        tokens = _known(event.tokens, event.step)
-        self.counts_steps |= tokens is None
-        self.advances |= event.step > 0 or bool(tokens)
-        if isinstance(event, Evaluation) and event.metric == "loss":
-            self.eval_sets.add(event.eval_set)
+    def count(self, count: Mapping[str, Any]) -> None:
+        """Take in a block's records."""
+        self.status = None
+        self.lines += count["lines"]
+        self.restarts += count["restarts"]
+        self.counts_steps |= count["counts_steps"]
+        self.counts_samples |= count["counts_samples"]
+        self.advances |= count["advances"]
+        self.eval_sets.update(count["eval_sets"])
 
     def parsed(self, name: str) -> ParsedRun:
         """Close the run."""
@@ -192,23 +201,7 @@ class _Run:
             lines=self.lines,
             restarts=self.restarts,
             counts_steps=self.counts_steps,
+            counts_samples=self.counts_samples,
             advances=self.advances,
             eval_sets=tuple(sorted(self.eval_sets)),
         )
-
-
-def _row(event: Point | Evaluation | Restart) -> tuple[Any, ...]:
-    """Lay an event out as a row of `RECORDS`."""
-    match event:
-        case Point(step, tokens, loss, lr, norm, speed, flops, run):
-            tokens = _known(tokens, step)
-            return (run, "train", step, tokens, loss, lr, norm, speed, flops, None, None, None)
-        case Evaluation(step, eval_set, value, metric, tokens, run):
-            return (run, "eval", step, _known(tokens, step), *[None] * 5, eval_set, metric, value)
-        case Restart(step, run):
-            return (run, "restart", step, *[None] * 9)
-
-
-def _known(tokens: float | None, step: int) -> float | None:
-    """Give D; some trainers log 0 throughout unless told to count."""
-    return None if tokens == 0 and step > 0 else tokens

@@ -11,9 +11,9 @@ import polars as pl
 
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
+from isoflop.ingest.blocks import RECORDS
 from isoflop.ingest.facts import SCHEDULE_LENGTH, RunIdentity, identify
 from isoflop.ingest.formats import reader
-from isoflop.ingest.parsed import RECORDS, ParsedRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import RunFacts, SweepFile
     from isoflop.ingest.fates import Log
+    from isoflop.ingest.parsed import ParsedRun
 
 TUNING: Final = "learning-rate tuning"
 
@@ -156,7 +157,8 @@ class Run:
     def measurable(self) -> bool:
         """Whether its records can be laid out: one run, of known N, with D for every record."""
         identity = self.identity
-        counted = not any(part.run.counts_steps for part in self.parts)
+        in_steps = any(part.run.counts_steps for part in self.parts)
+        in_samples = any(part.run.counts_samples for part in self.parts)
         in_nats = identity.value("loss_unit") != "bits_per_byte" or identity.value(
             "bytes_per_token"
         )
@@ -164,7 +166,8 @@ class Run:
             not _not_one(self.name, self.parts)
             and not identity.conflicts
             and identity.value("params.total")
-            and (counted or identity.value("tokens_per_step"))
+            and (not in_steps or identity.value("tokens_per_step"))
+            and (not in_samples or identity.value("architecture.seq_len"))
             and in_nats
         )
 
@@ -195,6 +198,7 @@ class Run:
             said=said,
             stated=side.stated_facts(sidecar, name, paths),
             needs_tokens_per_step=any(part.run.counts_steps for part in parts),
+            needs_context=any(part.run.counts_samples for part in parts),
             needs_schedule=not finished_row,
         )
         role = identity.value("role") or "fit"

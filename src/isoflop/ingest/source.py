@@ -119,19 +119,39 @@ class RawFile:
         Lines that end in '\n', as Python's files do; a last line without it was not written to its
         end. Damaged compression ends the text with an empty string, which no whole text has.
         """
-        rest = b""
+        for piece in self.pieces(1):
+            yield from _split(piece) if piece else [""]
+
+    def pieces(self, least: int) -> Iterator[str]:
+        """Stream the text, cleaned, in pieces that end at a line's end.
+
+        Parameters
+        ----------
+        least : bytes that a piece has at least, the last one excepted.
+
+        Yields
+        ------
+        Pieces of text; the last one lacks its line end if the file does. Damaged compression ends
+        the text with an empty piece, which no whole text has.
+        """
+        waiting: list[bytes] = []
+        size = 0
         for chunk in self._text_chunks():
             if chunk is None:
-                yield from _split(clean(rest))
+                yield from filter(None, [clean(b"".join(waiting))])
                 yield ""
                 return
-            rest += chunk
-            end = rest.rfind(b"\n") + 1
-            if not end and len(rest) > LONGEST_LINE:
-                end = rest.rfind(b"\r", 0, -1) + 1 or len(rest)
-            yield from _split(clean(rest[:end]))
-            rest = rest[end:]
-        yield from _split(clean(rest))
+            waiting.append(chunk)
+            size += len(chunk)
+            if size < least:
+                continue
+            text = b"".join(waiting)
+            end = text.rfind(b"\n") + 1
+            if not end and len(text) > LONGEST_LINE:
+                end = text.rfind(b"\r", 0, -1) + 1 or len(text)
+            waiting, size = [text[end:]], len(text) - end
+            yield from filter(None, [clean(text[:end])])
+        yield from filter(None, [clean(b"".join(waiting))])
 
     @property
     def _encoding(self) -> str | None:
@@ -182,7 +202,11 @@ def shown(path: Path, folder: Path) -> str:
 def clean(raw: bytes) -> str:
     r"""Decode bytes of a log: no NULs, no colour codes, every line end a '\n'."""
     text = raw.replace(b"\0", b"").decode("utf-8", errors="replace")
-    return _ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.lstrip("\ufeff")
 
 
 def _split(text: str) -> list[str]:

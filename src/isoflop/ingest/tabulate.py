@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
+from isoflop.ingest.blocks import RECORDS
 from isoflop.ingest.facts import LOSS_UNIT, SHAPE
 from isoflop.ingest.gates import MEASURES, curve_facts, doubts
-from isoflop.ingest.parsed import RECORDS
 from isoflop.ingest.segments import with_segments
 from isoflop.tables import Files, Runs
 
@@ -51,7 +51,17 @@ def records_of(runs: Sequence[Run]) -> pl.DataFrame:
         with_segments(records)
         .join(facts, on="run", how="left", maintain_order="left")
         .with_columns(
-            tokens=pl.coalesce("tokens", pl.col("step") * pl.col("tokens_per_step")),
+            tokens=pl.coalesce(
+                "tokens",
+                pl.col("samples") * pl.col("seq_len"),
+                pl.col("step") * pl.col("tokens_per_step"),
+            ),
+            tokens_per_second=pl.coalesce(
+                "tokens_per_second",
+                pl.when(pl.col("step_seconds") > 0).then(
+                    pl.col("tokens_per_step") / pl.col("step_seconds")
+                ),
+            ),
             train_loss=in_nats("train_loss"),
             value=pl.when(is_loss).then(in_nats("value")).otherwise("value"),
             primary=is_loss & (pl.col("eval_set") == pl.col("primary_eval")).fill_null(value=False),
@@ -104,6 +114,7 @@ _CONVERSIONS: Final = pl.Schema(
     {
         "run": pl.String,
         "tokens_per_step": pl.Float64,
+        "seq_len": pl.Float64,
         "primary_eval": pl.String,
         "loss_factor": pl.Float64,
         "perplexity": pl.Boolean,
@@ -121,6 +132,7 @@ def _conversions(run: Run) -> dict[str, Any]:
     return {
         "run": run.name,
         "tokens_per_step": identity.value("tokens_per_step"),
+        "seq_len": identity.value("architecture.seq_len"),
         "primary_eval": run.primary_eval,
         "loss_factor": {"bits_per_token": math.log(2.0), "bits_per_byte": per_byte}.get(unit, 1.0),
         "perplexity": unit == "perplexity",

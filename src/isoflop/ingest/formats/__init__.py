@@ -1,6 +1,10 @@
-"""One module per log format; `patterns.PATTERNS` recognises them, `reader` fetches them.
+"""One module per log format; `patterns.PATTERNS` recognises them, `scan` reads them.
 
-A module has `VERSION`, raised whenever the same bytes give other events, and `read`.
+A module has `VERSION`, raised whenever the same bytes give other records, and one of
+
+* `FORMAT`, a text format as data, which the engine of `textlog` runs;
+* `scan`, which yields blocks;
+* `read`, which yields events one by one.
 """
 
 from __future__ import annotations
@@ -8,18 +12,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
+from isoflop.ingest import textlog
+from isoflop.ingest.blocks import blocks_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.blocks import Block
     from isoflop.ingest.events import Event
     from isoflop.ingest.source import RawFile
+    from isoflop.ingest.textlog import TextFormat
 
 
 class Reader(Protocol):
     """What a format's module offers."""
 
     VERSION: int
+
+    FORMAT: TextFormat
+
+    def scan(self, file: RawFile, table: TableMap | None) -> Iterator[Block]:
+        """Yield what a log says, in blocks; parameters as of `read`."""
+        ...
 
     def read(self, file: RawFile, table: TableMap | None) -> Iterator[Event]:
         """Yield what a log says, in its order.
@@ -39,3 +54,23 @@ class Reader(Protocol):
 def reader(format_name: str) -> Reader:
     """Fetch a format's module; its imports are paid only if such a file is there."""
     return cast("Reader", import_module(f"isoflop.ingest.formats.{format_name}"))
+
+
+def scan(format_name: str, file: RawFile, table: TableMap | None = None) -> Iterator[Block]:
+    """Yield what a file of a format says, in blocks; see `Reader.read`."""
+    module = reader(format_name)
+    if hasattr(module, "FORMAT"):
+        return textlog.scan(file, module.FORMAT)
+    return (
+        module.scan(file, table)
+        if hasattr(module, "scan")
+        else read_lines(format_name, file, table)
+    )
+
+
+def read_lines(format_name: str, file: RawFile, table: TableMap | None = None) -> Iterator[Block]:
+    """Yield what a file of a text format says, read line by line: slow, and the engine's oracle."""
+    module = reader(format_name)
+    if hasattr(module, "FORMAT"):
+        return blocks_of(textlog.read(file, module.FORMAT))
+    return blocks_of(module.read(file, table))

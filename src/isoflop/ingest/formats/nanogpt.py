@@ -27,14 +27,13 @@ from isoflop.ingest.events import (
     Unread,
 )
 from isoflop.ingest.numbers import NUMBER, finite, number, step_number
+from isoflop.ingest.textlog import Shape, TextFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 # no \b: a line glued to the one before it counts too
 _ITER = re.compile(rf"iter (\d+): loss ({NUMBER}), time ({NUMBER})(m?s)(?:, mfu [-\d.]+%)?")
@@ -59,16 +58,18 @@ LONGEST_SETTING: Final = 200
 """Characters of a setting's value that are looked at: literals nest."""
 
 
-def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
-    """Yield what the log says; see `formats.Reader`."""
-    header: dict[str, Any] = {}
-    begun = False
-    for line in file.lines():
-        events = list(_records(line, header.get("tokens_per_step")))
+class Reader:
+    """What nanoGPT's lines say, one by one."""
+
+    def __init__(self) -> None:
+        self._header: dict[str, Any] = {}
+        self._begun = False
+
+    def line(self, line: str) -> Iterator[Event]:
+        """Say what a line tells; see `textlog.LineReader`."""
+        events = list(_records(line))
         if events:
-            if not begun:
-                yield Facts(_facts(header))
-            begun = True
+            yield from self.begin()
             yield from events
         elif _LOOKS_LIKE_A_RECORD.search(line):
             yield Unread() if line.endswith("\n") else Truncated()
@@ -77,11 +78,21 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
         elif _CRASHED.search(line):
             yield Ended("crashed")
         else:
-            if begun and _TOKENS.search(line):
-                header, begun = {}, False  # the next launch, appended to the same file
-            _take(line, header)
+            if self._begun and _TOKENS.search(line):
+                self._header, self._begun = {}, False  # the next launch, in the same file
+            _take(line, self._header)
             if not line.endswith("\n"):
                 yield Truncated()
+
+    def begin(self) -> Iterator[Event]:
+        """Tell the facts of a launch before its first record."""
+        if not self._begun:
+            yield Facts(_facts(self._header))
+        self._begun = True
+
+    def end(self) -> Iterator[Event]:
+        """Nothing is left to say."""
+        yield from ()
 
 
 def read_config(texts: Sequence[str]) -> RunFacts:
@@ -93,16 +104,17 @@ def read_config(texts: Sequence[str]) -> RunFacts:
     return _facts(header)
 
 
-def _records(line: str, tokens_per_step: float | None) -> Iterator[Event]:
+def _records(line: str) -> Iterator[Event]:
     """Yield all records in a line; there are several where lines got glued together."""
     for match in _ITER.finditer(line):
         step = step_number(match[1])
         if step is None:
             yield Unread()
             continue
-        seconds = (number(match[3]) or 0.0) / (1000.0 if match[4] == "ms" else 1.0)
-        speed = tokens_per_step / seconds if tokens_per_step and seconds > 0 else None
-        yield Point(step, train_loss=number(match[2]), tokens_per_second=speed)
+        duration = number(match[3])
+        if duration is not None and match[4] == "ms":
+            duration *= 1e-3
+        yield Point(step, train_loss=number(match[2]), step_seconds=duration)
     for match in _STEP.finditer(line):
         if match.end() == len(line):
             return  # cut: more digits may have followed
@@ -188,3 +200,25 @@ def _facts(header: Mapping[str, Any]) -> RunFacts:
         primary_eval="val",
         dataset=dataset if isinstance(dataset, str) else None,
     )
+
+
+FORMAT = TextFormat(
+    shapes=(
+        Shape(
+            "iter ",
+            "iter {step}: loss {train_loss}, time {step_ms}ms",
+            r"(?:, mfu [-0-9.]+%)?",
+        ),
+        Shape(
+            "iter ",
+            "iter {step}: loss {train_loss}, time {step_seconds}s",
+            r"(?:, mfu [-0-9.]+%)?",
+        ),
+        Shape("step ", "step {step}: train loss {loss__train}, val loss {loss__val}"),
+    ),
+    reader=Reader,
+    triggers=(
+        " = ", "tokens per iteration will be: ", "found vocab_size = ", "vocab_size of GPT-2 to ",
+        "decayed parameter tensors: ", "Resuming training from ",
+    ),
+)  # fmt: skip

@@ -476,6 +476,6 @@ def _point(row: dict[str, Any], *, step: int) -> Iterator[Event]:
         return
     values = {name: number(row.get(name)) for name in _TRAINING}
     if any(value is not None for value in values.values()):
-        yield Point(step, tokens, **values, run=row["run"])
+        yield Point(step, tokens, **values, run=row["run"])  # type: ignore[arg-type]
     if eval_loss is not None:
         yield Evaluation(step, EVAL_SET, eval_loss, "loss", tokens, row["run"])

@@ -1,0 +1,68 @@
+"""How fast raw logs are read: MB per CPU second, beside a plain regular expression in Python.
+
+    python bench/ingest.py [MB]
+
+Each case writes a made-up log of about that many MB (default 64) and reads it as ingest does, to
+the records that the cache would keep. CPU seconds are of all threads.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isoflop.ingest.formats import scan
+from isoflop.ingest.parsed import gather
+from isoflop.ingest.source import RawFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def nanogpt(step: int) -> str:
+    loss = 1.5 + 4.0 / (1.0 + step) ** 0.5
+    line = f"iter {step}: loss {loss:.4f}, time 20.12ms, mfu 1.00%\n"
+    if step % 250 == 0:
+        line = f"step {step}: train loss {loss:.4f}, val loss {loss:.4f}\n" + line
+    return line
+
+
+CASES: dict[str, tuple[Callable[[int], str], str]] = {
+    "nanogpt": (nanogpt, r"^iter (\d+): loss ([\d.]+), time ([\d.]+)ms"),
+}
+
+
+def main(size: float) -> None:
+    print(f"{'format':<12} {'MB':>6} {'records':>10} {'MB/CPU s':>9} {'regex MB/CPU s':>15}")
+    for name, (line, pattern) in CASES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "log"
+            with path.open("w") as log:
+                written = step = 0
+                while written < size * 1e6:
+                    written += log.write(line(step))
+                    step += 1
+            begun = time.process_time()
+            parsed = gather(scan(name, RawFile.at(path, path.parent)))
+            ours = time.process_time() - begun
+            compiled = re.compile(pattern)
+            begun = time.process_time()
+            with path.open() as log:
+                found = [m.groups() for text in log if (m := compiled.match(text))]
+            plain = time.process_time() - begun
+            assert parsed.lines >= len(found) > 0
+            print(
+                f"{name:<12} {written / 1e6:>6.0f} {parsed.lines:>10,} "
+                f"{written / 1e6 / ours:>9.0f} {written / 1e6 / plain:>15.0f}"
+            )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 64.0)

@@ -1,0 +1,109 @@
+"""What a reader gives of a file: blocks of records as small frames, and what is rare as events.
+
+A log of a million lines is a hundred frames and a few objects. Readers that go line by line give
+events; `blocks_of` is their adapter, so that there is one way on from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from isoflop.ingest.events import Evaluation, Event, Point, Restart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+BATCH: Final = 65_536
+"""Records gathered before they are packed: as Python objects they take ten times the memory."""
+
+RECORDS: Final = pl.Schema(
+    {
+        "run": pl.String,
+        "kind": pl.String,
+        "step": pl.Int64,
+        "tokens": pl.Float64,
+        "samples": pl.Float64,
+        "train_loss": pl.Float64,
+        "lr": pl.Float64,
+        "grad_norm": pl.Float64,
+        "tokens_per_second": pl.Float64,
+        "step_seconds": pl.Float64,
+        "flops": pl.Float64,
+        "eval_set": pl.String,
+        "metric": pl.String,
+        "value": pl.Float64,
+    }
+)
+"""A file's records in their order; kind is train, eval or restart; losses in the log's own unit."""
+
+PLACED: Final = pl.Schema([("row", pl.Int64), ("rank", pl.Int64), *RECORDS.items()])
+"""Columns of a block: the line that a record stands on and the rank that wrote it come first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stretch of a file.
+
+    Attributes
+    ----------
+    frame : its records in order; columns of `PLACED`, those that are absent being null.
+    rare : (row, event) for all else that it says, in order; an event stands before a record of the
+        same row.
+    """
+
+    frame: pl.DataFrame
+    rare: tuple[tuple[int, Event], ...] = ()
+
+    def whole(self) -> pl.DataFrame:
+        """Give the records with every column of `PLACED`."""
+        have = self.frame.columns
+        return self.frame.select(
+            pl.col(name).cast(dtype) if name in have else _default(name, dtype)
+            for name, dtype in PLACED.items()
+        )
+
+
+def _default(name: str, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
+    """Give a column that a block leaves out: files hold one run unless they name several."""
+    return pl.lit("" if name == "run" else None, dtype=dtype).alias(name)
+
+
+def blocks_of(events: Iterable[Event]) -> Iterator[Block]:
+    """Pack a line reader's events into blocks."""
+    rows: list[tuple[Any, ...]] = []
+    rare: list[tuple[int, Event]] = []
+    for place, event in enumerate(events):
+        if isinstance(event, Point | Evaluation | Restart):
+            rows.append(record(event, place))
+        else:
+            rare.append((place, event))
+        if len(rows) == BATCH:
+            yield Block(packed(rows), tuple(rare))
+            rows, rare = [], []
+    yield Block(packed(rows), tuple(rare))
+
+
+def packed(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+    """Lay out what `record` gave as a frame of every column of `PLACED`."""
+    return pl.DataFrame(rows, schema=PLACED, orient="row")
+
+
+def record(event: Point | Evaluation | Restart, place: int) -> tuple[Any, ...]:
+    """Lay an event out as a row of `PLACED`."""
+    match event:
+        case Point():
+            return (
+                place, event.rank, event.run, "train", event.step, event.tokens, event.samples,
+                event.train_loss, event.lr, event.grad_norm, event.tokens_per_second,
+                event.step_seconds, event.flops, None, None, None,
+            )  # fmt: skip
+        case Evaluation():
+            return (
+                place, event.rank, event.run, "eval", event.step, event.tokens, event.samples,
+                *[None] * 6, event.eval_set, event.metric, event.value,
+            )  # fmt: skip
+        case Restart():
+            return (place, None, event.run, "restart", event.step, *[None] * 11)

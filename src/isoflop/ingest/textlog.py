@@ -1,0 +1,426 @@
+r"""The engine of text logs: shapes of lines as data, run over blocks of a file at once.
+
+A format states its `Shape`s and `Header`s; a line that fits a shape as a whole is read by one
+regular expression anchored at its start, millions at a time. Every other line that has a word of
+the format in it, glued to another one, cut or of another spelling, goes to the format's line
+reader, which says what all lines mean: both give the same records (tests/ingest/test_textlog.py),
+one fast.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import polars as pl
+
+from isoflop.ingest.blocks import Block, packed, record
+from isoflop.ingest.events import (
+    Ended,
+    Evaluation,
+    Event,
+    Facts,
+    Point,
+    Restart,
+    Truncated,
+    Unread,
+)
+from isoflop.ingest.numbers import LARGEST_STEP, NUMBER, number, step_number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from isoflop.config.sidecar import RunFacts
+    from isoflop.ingest.source import RawFile
+
+BLOCK: Final = 8 << 20
+"""Bytes of text taken at once: enough that a frame's overhead is nothing, and memory stays flat."""
+
+_PLACE = re.compile(r"\{([a-z][a-z_0-9]*)\}(\\?.)?")
+_WHOLE_NUMBERS: Final = frozenset({"step"})
+_SCALES: Final = {"step_ms": ("step_seconds", 1e-3)}
+"""Values that a log gives in another unit than its column's, which are scaled."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kind of line that is a record.
+
+    Attributes
+    ----------
+    literal : bytes of text without which a line is none; a search for it comes first.
+    pattern : regular expression of the record, in which {step}, {train_loss} or another column of
+        `blocks.RECORDS` stands for a number; {loss__val} is metric `loss` on eval set `val`, and
+        {step_ms} a step's duration in milliseconds.
+    tail : what may follow the record on its line.
+    """
+
+    literal: str
+    pattern: str
+    tail: str = ""
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The values that a line of the shape gives."""
+        return tuple(match[1] for match in _PLACE.finditer(self.pattern))
+
+    @cached_property
+    def slow(self) -> re.Pattern[str]:
+        """The record wherever it is in a line."""
+
+        def group(match: re.Match[str]) -> str:
+            value = "[0-9]+" if match[1] in _WHOLE_NUMBERS else NUMBER
+            return f"(?P<{match[1]}>{value}){match[2] or ''}"
+
+        return re.compile(_PLACE.sub(group, self.pattern))
+
+    def fast(self, prefix: str) -> str:
+        """Build the expression of a whole line; a number ends before what follows it."""
+
+        def group(match: re.Match[str]) -> str:
+            after = match[2] or ""
+            stop = "" if after in {"", "$", "(", "?"} else after
+            value = "[0-9]+" if match[1] in _WHOLE_NUMBERS else f"[-+]?[0-9nNiI][^ \\t,|{stop}]*"
+            return f"(?P<{match[1]}>{value}){after}"
+
+        return f"^{prefix}{_PLACE.sub(group, self.pattern)}{self.tail}$"
+
+
+@dataclass(frozen=True)
+class Header:
+    """A line that tells something of the run besides its curve.
+
+    Attributes
+    ----------
+    literal : text without which a line is none.
+    pattern : regular expression with one group, the value.
+    name : what the value is called in the format's `facts`.
+    adds : whether several such lines add up, as the parameters of shards do.
+    """
+
+    literal: str
+    pattern: re.Pattern[str]
+    name: str
+    adds: bool = False
+
+
+class LineReader(Protocol):
+    """What a format says of a file line by line."""
+
+    def line(self, line: str) -> Iterator[Event]:
+        r"""Say what a line tells; one without '\n' was cut."""
+        ...
+
+    def begin(self) -> Iterator[Event]:
+        """Say what must be said before a record that the engine has read."""
+        ...
+
+    def end(self) -> Iterator[Event]:
+        """Say what is left to say at the end of the file."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """A text format.
+
+    Attributes
+    ----------
+    shapes : its records.
+    headers : lines that tell facts.
+    facts : makes facts of the headers' values.
+    launch : text of a line that begins another launch's header in the same file.
+    resumed : text of a line that tells of a restart.
+    crashed : texts of a line that tells of a crash.
+    reader : builds its line reader; `ShapeReader` where shapes and headers say all.
+    triggers : texts of further lines that its own line reader wants to see.
+    step_offset : added to the step, where the log counts from the update before.
+    """
+
+    shapes: tuple[Shape, ...]
+    headers: tuple[Header, ...] = ()
+    facts: Callable[[Mapping[str, Any]], RunFacts] | None = None
+    launch: str | None = None
+    resumed: tuple[str, ...] = ()
+    crashed: tuple[str, ...] = ("Traceback (most recent call last)", "CUDA out of memory")
+    reader: Callable[[], LineReader] | None = None
+    triggers: tuple[str, ...] = ()
+    step_offset: int = 0
+
+    def line_reader(self) -> LineReader:
+        """Build the reader of single lines."""
+        return self.reader() if self.reader is not None else ShapeReader(self)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Every text by which a line may be told to mean something."""
+        words = [shape.literal for shape in self.shapes]
+        words += [header.literal for header in self.headers]
+        words += [*self.resumed, *self.crashed, *self.triggers]
+        words += [self.launch] if self.launch else []
+        return list(dict.fromkeys(words))
+
+
+def read(file: RawFile, text: TextFormat) -> Iterator[Event]:
+    """Yield what a log says, line by line: slow, and what `scan` must agree with."""
+    reader = text.line_reader()
+    for line in file.lines():
+        yield from reader.line(line)
+    yield from reader.end()
+
+
+def scan(file: RawFile, text: TextFormat) -> Iterator[Block]:
+    """Yield what a log says, block by block."""
+    engine = _Engine(text)
+    for piece in file.pieces(BLOCK):
+        yield engine.block(piece)
+    yield engine.rest()
+
+
+# -- line by line ----------------------------------------------------------------------------------
+
+
+@dataclass
+class ShapeReader:
+    """Reads lines by a format's shapes and headers alone."""
+
+    text: TextFormat
+    header: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
+    begun: bool = False
+
+    def line(self, line: str) -> Iterator[Event]:
+        """Say what a line tells; see `LineReader`."""
+        if not line.endswith("\n"):
+            yield Truncated()
+            return
+        events = [event for shape in self.text.shapes for event in self._records(shape, line)]
+        if events:
+            yield from self.begin()
+            yield from events
+        elif any(shape.literal in line and self._looks(shape, line) for shape in self.text.shapes):
+            yield Unread()
+        elif any(word in line for word in self.text.resumed):
+            yield Restart()
+        elif any(word in line for word in self.text.crashed):
+            yield Ended("crashed")
+        else:
+            self._take(line)
+
+    def begin(self) -> Iterator[Event]:
+        """Tell the facts of the header, if it has new ones."""
+        self.begun = True
+        if self.text.facts is not None and self.header != self.told:
+            self.told = dict(self.header)
+            yield Facts(self.text.facts(self.header))
+
+    def end(self) -> Iterator[Event]:
+        """Tell the facts that stand after the last record."""
+        yield from self.begin() if self.begun else ()
+
+    def _looks(self, shape: Shape, line: str) -> bool:
+        """Tell whether a line begins as a record does: a word of the format alone is none."""
+        begin = shape.pattern.partition("{")[0]
+        return re.search(begin + "[0-9]", line) is not None
+
+    def _records(self, shape: Shape, line: str) -> Iterator[Event]:
+        if shape.literal not in line:
+            return
+        for match in shape.slow.finditer(line):
+            yield from events_of(match.groupdict(), self.text.step_offset)
+
+    def _take(self, line: str) -> None:
+        if self.begun and self.text.launch is not None and self.text.launch in line:
+            self.header, self.begun = {}, False  # the next launch, appended to the same file
+        for header in self.text.headers:
+            if header.literal in line and (match := header.pattern.search(line)):
+                value: Any = number(match[1])
+                if header.adds:
+                    value = (value or 0.0) + self.header.get(header.name, 0.0)
+                self.header[header.name] = match[1] if value is None else value
+
+
+def events_of(values: Mapping[str, str | None], offset: int) -> Iterator[Event]:
+    """Turn the texts of a record's values into events."""
+    step = step_number(values.get("step"))
+    numbers = {n: number(v) for n, v in values.items() if n not in _WHOLE_NUMBERS and v is not None}
+    if step is None or None in numbers.values():
+        yield Unread()
+        return
+    columns: dict[str, float | None] = {}
+    for name, value in numbers.items():
+        column, scale = _SCALES.get(name, (name, 1.0))
+        if "__" not in name and value is not None:
+            columns[column] = value * scale
+    shared = {name: columns.pop(name) for name in ("tokens", "samples") if name in columns}
+    if columns:
+        yield Point(step + offset, **shared, **columns)  # type: ignore[arg-type]
+    for name, value in numbers.items():
+        metric, _, eval_set = name.partition("__")
+        if eval_set and value is not None:
+            yield Evaluation(step + offset, eval_set, value, metric, **shared)  # type: ignore[arg-type]
+
+
+# -- block by block --------------------------------------------------------------------------------
+
+
+class _Engine:
+    """Reads one file's blocks."""
+
+    def __init__(self, text: TextFormat) -> None:
+        self._text = text
+        self._reader = text.line_reader()
+        self._row = 0
+        self._patterns: dict[Shape, str] = {}
+
+    def block(self, piece: str) -> Block:
+        """Read a piece of the file that ends at a line's end, unless it is the last."""
+        whole, _, cut = piece.rpartition("\n")
+        frame = _lines(whole, self._row).filter(pl.col("line").str.contains_any(self._text.words))
+        self._row += whole.count("\n") + 1
+        fast, odd = self._fast(frame)
+        lines = [(row, line + "\n") for row, line in odd.iter_rows()]
+        if cut or not piece:  # an empty piece: damaged compression ended the text
+            lines.append((self._row, cut))
+            self._row += 1
+        return self._merged(fast, lines)
+
+    def rest(self) -> Block:
+        """Say what is left at the end of the file."""
+        return Block(packed([]), tuple((self._row, event) for event in self._reader.end()))
+
+    def _fast(self, frame: pl.DataFrame) -> tuple[list[pl.DataFrame], pl.DataFrame]:
+        """Read the lines that fit a shape; give the records, and the lines that fit none."""
+        records: list[pl.DataFrame] = []
+        left = np.ones(frame.height, dtype=bool)
+        for shape in self._text.shapes:
+            numbers = self._numbers(shape, frame.filter(left) if records else frame)
+            if numbers.height:
+                records += self._laid_out(shape, numbers)
+                left[np.searchsorted(frame["row"].to_numpy(), numbers["row"].to_numpy())] = False
+        return records, frame.filter(left)
+
+    def _numbers(self, shape: Shape, frame: pl.DataFrame) -> pl.DataFrame:
+        """Read the values of the lines that fit one shape, by their rows."""
+        line = pl.col("line")
+        hit = frame.filter(line.str.contains(shape.literal, literal=True))
+        if shape not in self._patterns and (prefix := _prefix(shape, hit["line"])) is not None:
+            self._patterns[shape] = shape.fast(prefix)
+        if shape not in self._patterns:
+            return pl.DataFrame(schema={"row": pl.Int64})
+        if ".*" in shape.tail:  # a second record may hide in what follows the first
+            hit = hit.filter(line.str.count_matches(shape.literal, literal=True) == 1)
+        texts = hit.select("row", line.str.extract_groups(self._patterns[shape])).unnest("line")
+        texts = texts.filter(pl.col("step").is_not_null())
+        numbers = texts.select(
+            "row",
+            *(
+                pl.col(name).cast(pl.Int64 if name in _WHOLE_NUMBERS else pl.Float64, strict=False)
+                for name in shape.names
+            ),
+        )
+        bad = (numbers["step"] >= LARGEST_STEP).fill_null(value=True)
+        for name in shape.names:
+            bad |= texts[name].is_not_null() & numbers[name].is_null()
+        return numbers.filter(~bad)
+
+    def _laid_out(self, shape: Shape, numbers: pl.DataFrame) -> list[pl.DataFrame]:
+        """Lay a shape's values out as records: one for training, one for every evaluation."""
+        step = pl.col("step") + self._text.step_offset
+        shared = [pl.col(name) for name in ("tokens", "samples") if name in shape.names]
+        columns = [
+            (pl.col(name) * _SCALES[name][1]).alias(_SCALES[name][0])
+            if name in _SCALES
+            else pl.col(name)
+            for name in shape.names
+            if "__" not in name and name not in {"step", "tokens", "samples"}
+        ]
+        run = pl.lit("").alias("run")
+        frames = []
+        if columns:
+            kind = pl.lit("train").alias("kind")
+            frames.append(
+                numbers.select("row", pl.lit(0).alias("sub"), run, kind, step, *shared, *columns)
+            )
+        evals = [name for name in shape.names if "__" in name]
+        for place, name in enumerate(evals, start=1):
+            metric, _, eval_set = name.partition("__")
+            frames.append(
+                numbers.filter(pl.col(name).is_not_null()).select(
+                    "row",
+                    pl.lit(place).alias("sub"),
+                    run,
+                    pl.lit("eval").alias("kind"),
+                    step,
+                    *shared,
+                    pl.lit(eval_set).alias("eval_set"),
+                    pl.lit(metric).alias("metric"),
+                    pl.col(name).alias("value"),
+                )
+            )
+        return frames
+
+    def _merged(self, fast: Sequence[pl.DataFrame], lines: Sequence[tuple[int, str]]) -> Block:
+        """Let the line reader read what is left, and put everything in the order of the file."""
+        rows = np.sort(np.concatenate([f["row"].to_numpy() for f in fast])) if fast else np.empty(0)
+        slow: list[tuple[Any, ...]] = []
+        subs: list[int] = []
+        rare: list[tuple[int, Event]] = []
+        read_to = 0
+        for row, line in lines:
+            before = int(np.searchsorted(rows, row))
+            if before > read_to:
+                rare += [(int(rows[read_to]), event) for event in self._reader.begin()]
+            read_to = before
+            for sub, event in enumerate(self._reader.line(line)):
+                if isinstance(event, Point | Evaluation | Restart):
+                    slow.append(record(event, row))
+                    subs.append(sub)
+                else:
+                    rare.append((row, event))
+        if len(rows) > read_to:
+            rare += [(int(rows[read_to]), event) for event in self._reader.begin()]
+        frames = list(fast)
+        if slow or not frames:
+            frames.append(packed(slow).with_columns(sub=pl.Series(subs, dtype=pl.Int32)))
+        merged = pl.concat(frames, how="diagonal_relaxed").sort("row", "sub", maintain_order=True)
+        return Block(merged.drop("sub"), tuple(rare))
+
+
+def _lines(text: str, first: int) -> pl.DataFrame:
+    """Divide text into a frame of its lines, numbered from `first`."""
+    if not text:
+        return pl.DataFrame(schema={"row": pl.Int64, "line": pl.String})
+    if "\x01" in text:
+        lines = pl.Series("line", text.split("\n"), dtype=pl.String).to_frame()
+    else:
+        # the fastest splitter there is: a CSV of one column
+        lines = pl.read_csv(
+            text.encode("utf-8", errors="replace"),
+            has_header=False,
+            separator="\x01",
+            quote_char=None,
+            schema={"line": pl.String},
+        )
+    numbered = lines.with_row_index("row", offset=first)
+    return numbered.select(pl.col("row").cast(pl.Int64), "line")
+
+
+def _prefix(shape: Shape, lines: pl.Series) -> str | None:
+    """Find what stands before a shape's records, as a regular expression; digits may change.
+
+    A rank's label, a time stamp or a logger's name: anchoring the pattern behind it is what makes
+    it fast. None if no line is a record.
+    """
+    for line in lines.head(PREFIX_LINES):
+        if match := shape.slow.search(line):
+            words = re.split(r"([0-9]+)", line[: match.start()])
+            return "".join("[0-9]+" if word.isdecimal() else re.escape(word) for word in words)
+    return None
+
+
+PREFIX_LINES: Final = 50
+"""Lines in which the prefix of a format is looked for."""
