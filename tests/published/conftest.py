@@ -25,8 +25,8 @@ def reference() -> Reference:
     return read_reference(ROOT / "data" / "reference")
 
 
-def no_network(address: str, name: str) -> Path:
-    raise AssertionError(f"a test went to the network for {name}: {address}")
+def no_network(address: str) -> Path:
+    raise AssertionError(f"a test went to the network for {address}")
 
 
 @pytest.fixture(scope="session")

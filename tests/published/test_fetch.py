@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from isoflop.cli import main
 from isoflop.config.reading import parse, read_yaml
 from isoflop.config.sidecar import SweepFile
+from isoflop.fetching import FetchError
 from isoflop.published.catalogue import Catalogue
-from isoflop.published.fetch import FetchError, fetch_published
+from isoflop.published.fetch import fetch_published
 from tests.published.conftest import ROOT, no_network
 from tests.published.test_catalogue import small
 
@@ -39,11 +40,11 @@ def mirror_with(folder: Path, content: bytes = CONTENT, below: str = "") -> Path
 def network(folder: Path, content: bytes) -> Callable[[str, str], Path]:
     """Stand in for pooch: a cached copy, as it would leave one."""
 
-    def download(address: str, name: str) -> Path:
+    def download(address: str) -> Path:
         assert address == "https://x/a.csv"
         folder.mkdir(exist_ok=True)
-        (folder / name).write_bytes(content)
-        return folder / name
+        (folder / "copy").write_bytes(content)
+        return folder / "copy"
 
     return download
 
@@ -113,14 +114,14 @@ def test_wrong_digest_over_the_network_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_no_network_and_no_mirror(tmp_path: Path) -> None:
-    def unreachable(address: str, name: str) -> Path:
-        raise ConnectionError(f"{name}: no route to {address}")
+    def unreachable(address: str) -> Path:
+        raise FetchError(f"{address} cannot be fetched (no route)")
 
     with pytest.raises(FetchError) as caught:
         fetch_published(catalogue(), "first", tmp_path / "o", mirror=None, download=unreachable)
     said = str(caught.value)
-    assert "cannot be fetched from https://x/a.csv" in said
-    assert "no mirror is named: set published.mirror in config.yaml, or ISOFLOP_MIRROR" in said
+    assert "https://x/a.csv cannot be fetched" in said
+    assert "No mirror is named: set published.mirror in config.yaml, or ISOFLOP_MIRROR" in said
 
 
 def test_derived_file_is_only_in_a_mirror(tmp_path: Path) -> None:

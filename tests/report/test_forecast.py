@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.estimates.forecasts import Forecasts
+from isoflop.numbers import fixed
 from isoflop.report.forecast import forecast_facts
-from isoflop.report.numbers import fixed
 from tests import example_sweep
 from tests.report.conftest import Rendered, render
 

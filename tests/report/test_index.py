@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from isoflop.config.sidecar import SweepFile
 from isoflop.estimates.estimate import read_estimates
+from isoflop.numbers import fixed
 from isoflop.reference import read_reference
-from isoflop.report.numbers import fixed
 from isoflop.report.render_index import IndexedSweep, render_index
 from tests import example_sweep
 from tests.outputs import html_text, leaks

@@ -14,8 +14,7 @@ import pytest
 from isoflop.approach import APPROACHES, NAMES
 from isoflop.estimates.estimate import read_estimates
 from isoflop.figures.plot_figures import FIGURES
-from isoflop.report.diagnostics import number
-from isoflop.report.numbers import count, fixed, interval, ratio
+from isoflop.numbers import count, fixed, interval, parameter, ratio
 from tests.report.conftest import Rendered, render
 from tests.report.page import tokens
 
@@ -254,7 +253,7 @@ def test_kaplan_stands_beside_his_own_numbers(rendered: Rendered) -> None:
     shown = {(lines(row[0])[0], lines(row[1])[0]): row for row in rows}
     estimate = rendered.inputs.fitted["kaplan"]
     a = next(row for row in rows if row[1] == "a")
-    assert a[2] == number(estimate.a.value)
+    assert a[2] == parameter(estimate.a.value)
     assert a[4:] == ["0.6100", "0.730"]
     assert len(shown) == len(rows) == 15
     implied = next(row for row in rows if "implies" in row[1])

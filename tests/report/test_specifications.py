@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from isoflop.choices import CHOICES
-from isoflop.report.numbers import fixed
+from isoflop.numbers import fixed
 from isoflop.report.specifications import analysis, approach_spans, shift, shifts, signed
 from tests import example_sweep
 from tests.example_sweep import LAW, MOVED

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.train.example_design import NOVELS, novel, write_corpus
 
 from isoflop.cli import main
+from isoflop.fetching import FetchError
 from isoflop.train.corpus import (
     NOVEL_END,
     CorpusError,
@@ -19,7 +20,6 @@ from isoflop.train.corpus import (
     validation_windows,
 )
 from isoflop.train.fetch_corpus import (
-    FetchError,
     address,
     fetch_corpus,
     fold_tei,
@@ -173,7 +173,7 @@ def test_sources_that_are_not_what_they_should_be(
         novel_text(content, kind, "novel.txt")
 
 
-def refuse(url: str) -> bytes:
+def refuse(url: str) -> Path:
     raise AssertionError(url)
 
 
@@ -193,10 +193,12 @@ def test_sources_are_folded_into_the_text(
 ) -> None:
     asked = []
 
-    def download(url: str) -> bytes:
+    def download(url: str) -> Path:
         asked.append(url)
         number = int(url.removesuffix(".txt")[-1])
-        return novel(number).replace("\n", "\r\n").encode()
+        copy = tmp_path / "copy"
+        copy.write_bytes(novel(number).replace("\n", "\r\n").encode())
+        return copy
 
     out = tmp_path / "out.txt"
     place = None if mirror is None else tmp_path / mirror
@@ -208,9 +210,19 @@ def test_sources_are_folded_into_the_text(
 
 def test_wrong_digest_writes_nothing(recipe: Recipe, tmp_path: Path) -> None:
     out = tmp_path / "out.txt"
+    other = tmp_path / "other"
+    other.write_bytes(b"other")
     with pytest.raises(CorpusError, match="Nothing was written"):
-        fetch_corpus(recipe, out, mirror=None, download=lambda _: b"other")
+        fetch_corpus(recipe, out, mirror=None, download=lambda _: other)
     assert not out.exists()
+
+
+def test_no_network_names_the_mirror_that_would_do(recipe: Recipe, tmp_path: Path) -> None:
+    def unreachable(url: str) -> Path:
+        raise FetchError(f"{url} cannot be fetched (no route)")
+
+    with pytest.raises(FetchError, match=r"made_up: https://.* ISOFLOP_MIRROR"):
+        fetch_corpus(recipe, tmp_path / "out.txt", mirror=None, download=unreachable)
 
 
 def test_broken_mirror_is_named(recipe: Recipe, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.figures import style
+from isoflop.numbers import MATHTEXT, PLAIN, power, short
+from isoflop.published_laws import published_optima
 
 if TYPE_CHECKING:
     from isoflop.estimates.estimate import Optimum
@@ -26,7 +28,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             axes.plot(interval, (-row, -row), color=colour, lw=1.0)
         axes.plot(params, -row, marker=marker, color=colour, ms=5, mew=0.4, mec="white")
         right = max(params, interval[1]) if interval else params
-        style.direct_label(axes, right, -row, style.suffixed(params), color=colour, offset=(6, 0))
+        style.direct_label(axes, right, -row, short(params), color=colour, offset=(6, 0))
         del label
     style.log_axis(axes.xaxis, counts=True)
     for model in facts.models.rows:
@@ -45,59 +47,25 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.set(
-        xlabel=f"Optimal parameters $N$ at {style.power(budget)} FLOPs",
+        xlabel=f"Optimal parameters $N$ at {power(budget, hand=MATHTEXT)} FLOPs",
         ylim=(0.7 - len(items), 0.7),
     )
     axes.margins(x=0.12)
-    said = "; ".join(f"{style.in_words(label)}: {style.suffixed(n)}" for label, _, _, n, _ in items)
+    said = "; ".join(f"{style.in_words(label)}: {short(n)}" for label, _, _, n, _ in items)
     return style.Drawn(
         figure,
-        f"Optimal parameters at {style.spoken(budget)} FLOPs by each law, with Gopher’s and "
+        f"Optimal parameters at {power(budget, hand=PLAIN)} FLOPs by each law, with Gopher’s and "
         f"Chinchilla’s sizes marked. {said}.",
     )
 
 
 def _published(inputs: FigureInputs, budget: float) -> list[Item]:
-    """Evaluate the published laws."""
-    reference = inputs.reference
-    tables = reference.hoffmann.optimal_allocations
-    grey = style.PUBLISHED
-    items: list[Item] = [
-        (
-            f"Hoffmann {NAMES[row.approach]}",
-            grey,
-            MARKERS[row.approach],
-            tables.params_law(row.approach)(budget),
-            None,
-        )
-        for row in reference.hoffmann.exponents.rows
+    """Evaluate the published laws, but for the one whose constants are rounded."""
+    return [
+        (law.mathtext, style.PUBLISHED, MARKERS[law.approach], law.params, None)
+        for law in published_optima(inputs.reference, budget)
+        if not law.rounded
     ]
-    triangle, diamond = MARKERS["parametric"], MARKERS["kaplan"]
-    items.append(
-        (
-            "Hoffmann’s $L(N, D)$",
-            grey,
-            triangle,
-            float(reference.hoffmann.law.params_opt(budget)),
-            None,
-        )
-    )
-    items.append(
-        (
-            "Besiroglu’s $L(N, D)$",
-            grey,
-            triangle,
-            float(reference.besiroglu.law.params_opt(budget)),
-            None,
-        )
-    )
-    for name, convention in (
-        (r"$C_{\rm min} = C$", "minimum"),
-        (r"$C_{\rm min} = C/2$", "critical_batch"),
-    ):
-        params = reference.kaplan.params_opt(budget, convention=convention)  # type: ignore[arg-type]
-        items.append((f"Kaplan, {name}", grey, diamond, params, None))
-    return items
 
 
 def _sweep(inputs: FigureInputs, budget: float) -> list[Item]:

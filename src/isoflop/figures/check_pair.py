@@ -11,6 +11,7 @@ from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.escape import identifier
 from isoflop.figures import style
 from isoflop.figures.inputs import counted, quantiles, surface
+from isoflop.numbers import PLAIN, power, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,14 +63,14 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     strip.set(xlabel=style.PARAMS)
     style.log_axis(strip.xaxis, counts=True)
     listed = " and ".join(
-        f"{run} with {style.suffixed(params)} parameters and loss {loss:.4f}"
+        f"{run} with {short(params)} parameters and loss {loss:.4f}"
         for run, params, loss in pair.select("run", "params", "loss").iter_rows()
     )
     return style.Drawn(
         figure,
-        f"Loss against parameters at {style.spoken(flops)} FLOPs: the measured losses of {listed}, "
-        "over the curve that the parametric approach predicts; each approach’s optimal size is "
-        "marked at the foot with its 95 % interval.",
+        f"Loss against parameters at {power(flops, hand=PLAIN)} FLOPs: the measured losses of "
+        f"{listed}, over the curve that the parametric approach predicts; each approach’s optimal "
+        "size is marked at the foot with its 95 % interval.",
     )
 
 

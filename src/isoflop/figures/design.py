@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.figures import style
+from isoflop.numbers import MATHTEXT, power, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +63,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     return style.Drawn(
         figure,
         f"Scatter plot of parameters against training tokens, one mark per run: {listed}. Sizes "
-        f"run from {style.suffixed(float(low))} to {style.suffixed(float(high))} parameters. "  # type: ignore[arg-type]
+        f"run from {short(float(low))} to {short(float(high))} parameters. "  # type: ignore[arg-type]
         "Dashed lines of equal compute fall from upper left to lower right.",
     )
 
@@ -82,7 +83,7 @@ def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> N
             axes,
             flops / (6.0 * ends[-1]),
             ends[-1],
-            style.power(budget),
+            power(budget, hand=MATHTEXT),
             color=colour,
             offset=(0, 3),
             ha="center",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.figures import style
+from isoflop.published_laws import published_exponents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 Ends = tuple[float, float] | None
 Interval = tuple[float, Ends, Ends]
 """A value, its thick ends and its thin ends."""
-
-Z_95 = 1.959964
-"""Normal quantile: turns a published standard error into a 95 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,40 +98,17 @@ def _ours(inputs: FigureInputs) -> list[Row]:
 
 def _theirs(inputs: FigureInputs) -> list[Row]:
     """List the published exponents: Hoffmann's Table 2, Besiroglu, Kaplan."""
-    reference = inputs.reference
-    rows = [
+    return [
         Row(
-            label=f"Hoffmann {NAMES[row.approach]}",
+            label=row.label,
             colour=style.PUBLISHED,
             marker=MARKERS[row.approach],
             a=row.a,
             b=row.b,
-            a_thick=row.a_interval,
-            b_thick=row.b_interval,
+            a_thick=row.a80,
+            a_thin=row.a95,
+            b_thick=row.b80,
+            b_thin=row.b95,
         )
-        for row in reference.hoffmann.exponents.rows
+        for row in published_exponents(inputs.reference)
     ]
-    besiroglu = reference.besiroglu.a
-    half = Z_95 * besiroglu.standard_error
-    rows.append(
-        Row(
-            label="Besiroglu 3 Parametric",
-            colour=style.PUBLISHED,
-            marker=MARKERS["parametric"],
-            a=besiroglu.value,
-            b=1 - besiroglu.value,
-            a_thin=(besiroglu.value - half, besiroglu.value + half),
-            b_thin=(1 - besiroglu.value - half, 1 - besiroglu.value + half),
-        )
-    )
-    kaplan = reference.kaplan.optimal_allocation
-    rows.append(
-        Row(
-            label="Kaplan 2020",
-            colour=style.PUBLISHED,
-            marker=MARKERS["kaplan"],
-            a=kaplan.p_N,
-            b=kaplan.p_D,
-        )
-    )
-    return rows

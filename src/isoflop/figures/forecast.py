@@ -9,6 +9,7 @@ import numpy as np
 from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.figures import style
+from isoflop.numbers import MATHTEXT, PLAIN, power, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         for row, approach in enumerate(LAWS):
             _errors(panels[row, column], _of(cut, approach), scale)
         _ratios(panels[2, column], cut)
-        title = f"{chr(97 + column)}  Fitted up to {style.power(cut.flops)}"
+        title = f"{chr(97 + column)}  Fitted up to {power(cut.flops, hand=MATHTEXT)}"
         panels[0, column].set_title(title)
         _flops_axis(panels[2, column], cut)
     _label(list(panels[:, 0]))
@@ -184,7 +185,7 @@ def _flops_axis(axes: Axes, cut: Cut) -> None:
     low, high = np.log10(axes.get_xlim())
     decades = 10.0 ** np.arange(np.ceil(low), np.floor(high) + 1.0)
     axes.xaxis.set_major_locator(FixedLocator(sorted({*cut.budgets_above, *decades})))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.power(value, 2)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value, 2, hand=MATHTEXT)))
 
 
 def _label(panels: Sequence[Axes]) -> None:
@@ -211,7 +212,7 @@ def _size_bar(panels: list[Axes], scale: ScalarMappable) -> None:
     bar = panels[0].figure.colorbar(scale, ax=panels, aspect=40, pad=0.02)
     bar.set_label("Parameters $N$ of the run", size=style.SMALL, labelpad=2)
     bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: style.suffixed(value)))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)
 
@@ -219,7 +220,7 @@ def _size_bar(panels: list[Axes], scale: ScalarMappable) -> None:
 def _words(cuts: Sequence[Cut], number: int) -> str:
     """Say the errors in words."""
     told = [
-        f"fitted up to {style.spoken(cut.flops)} FLOPs, {NAMES[approach]} errs by "
+        f"fitted up to {power(cut.flops, hand=PLAIN)} FLOPs, {NAMES[approach]} errs by "
         f"{score.bias:+.3f} nats on average over {score.n} runs"
         for cut in cuts
         for approach in LAWS

@@ -8,6 +8,7 @@ import numpy as np
 
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_scaling
+from isoflop.numbers import MATHTEXT, power
 
 Label = tuple[str, Any, float, float]
 
@@ -85,7 +86,12 @@ def _profile(
             color=style.INK,
             zorder=5,
         )
-    return style.power(profile["budget"]), colour, float(x[order[-1]]), float(loss[order[-1]])
+    return (
+        power(profile["budget"], hand=MATHTEXT),
+        colour,
+        float(x[order[-1]]),
+        float(loss[order[-1]]),
+    )
 
 
 def _parabola(

@@ -10,6 +10,7 @@ import polars as pl
 from isoflop.approach import COLOURS
 from isoflop.figures import style
 from isoflop.figures.inputs import budgeted, surface
+from isoflop.numbers import MATHTEXT, power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +128,7 @@ def _slices(axes: Axes, points: pl.DataFrame, estimate: Estimate) -> None:
             best, float(estimate.loss_opt(flops)), marker="x", ms=4, color=style.INK, zorder=5
         )
         end = float(surface(estimate, n[-1], flops))
-        labels.append((style.power(budget), colour, float(n[-1]), end))
+        labels.append((power(budget, hand=MATHTEXT), colour, float(n[-1]), end))
     style.log_axis(axes.xaxis, counts=True)
     losses = points["loss"]
     if budgets:

@@ -10,6 +10,7 @@ from isoflop.approach import COLOURS, NAMES
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_law
 from isoflop.figures.inputs import data_range
+from isoflop.numbers import PLAIN, power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     return style.Drawn(
         figure,
         "Two panels of optimal parameters against compute on logarithmic axes, the first over the "
-        f"data, the second up to {style.spoken(goal)} FLOPs. Slopes of the lines: {found}; "
+        f"data, the second up to {power(goal, hand=PLAIN)} FLOPs. Slopes of the lines: {found}; "
         f"Kaplan’s published line {inputs.reference.kaplan.optimal_allocation.p_N:.2f}. Lines are "
         f"dashed beyond the data and carry 95 % bands. {models}",
     )

@@ -66,7 +66,7 @@ def _why_empty(every: pl.DataFrame) -> str:
         return "No specification was asked for."
     (reason, number), *_ = Counter(every["refused"].to_list()).most_common(1)
     return (
-        f"None of the {every.height} specifications could be fitted to this sweep; {number} of "
+        f"Not one of {every.height} specifications could be fitted to this sweep; {number} of "
         f"them: {reason}"
     )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from isoflop.escape import mathtext
+from isoflop.numbers import short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,23 +151,6 @@ def shades(values: ArrayLike) -> list[tuple[float, float, float, float]]:
     return [tuple(colour) for colour in sequential()((logs - logs.min()) / spread)]
 
 
-def suffixed(value: float, digits: int = 3) -> str:
-    """Write a count as the field does: 12.3k, 70B, 1.33T; powers of ten beyond."""
-    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"), (1.0, "")):
-        rounded = float(f"{value:.{digits}g}")
-        if rounded >= size and rounded < 1e16:
-            return f"{rounded / size:.{digits}g}{suffix}"
-    return power(value, digits)
-
-
-def power(value: float, digits: int = 3) -> str:
-    """Write a number as mantissa and power of ten, in mathtext: $5.76 × 10^{23}$."""
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-    base = rf"10^{{{int(exponent)}}}"
-    return f"${base}$" if mantissa == "1" else rf"{mantissa} × ${base}$"
-
-
 def outside(text: str) -> str:
     """Write a text from a log into a figure: no formula, and no character that the font lacks."""
     from matplotlib.ft2font import FT2Font
@@ -194,7 +178,7 @@ def log_axis(axis: Any, *, counts: bool = False) -> None:
     if counts:
         subs = (1.0, 2.0, 5.0) if decades < 1.4 else (1.0, 3.0) if decades < 2.3 else (1.0,)
         axis.set_major_locator(LogLocator(subs=subs, numticks=9))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: suffixed(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     else:
         axis.set_major_formatter(LogFormatterSciNotation())
     axis.set_minor_formatter(NullFormatter())
@@ -292,10 +276,3 @@ def spread_labels(positions: Sequence[float], gap: float, *, top: float = np.inf
     rank = np.arange(len(wanted))
     result[order] = np.minimum(pooled + gap * rank, top - gap * rank[::-1])
     return [float(value) for value in result]
-
-
-def spoken(value: float, digits: int = 3) -> str:
-    """Write a number as mantissa and power of ten for alternative texts: 5.76e23."""
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-    return f"{mantissa}e{int(exponent)}"

@@ -9,6 +9,7 @@ import polars as pl
 from isoflop.escape import identifier
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_scaling
+from isoflop.numbers import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,6 +83,6 @@ def _curves(axes: Axes, points: pl.DataFrame) -> None:
     axes.set(xlabel=style.FLOPS, ylabel=style.LOSS, ylim=(low * 0.97, high))
     bar = axes.figure.colorbar(scale, ax=axes, location="top", aspect=30, pad=0.02, shrink=0.95)
     bar.set_label("Parameters $N$", size=style.SMALL, labelpad=2)
-    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.suffixed(value)))
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     bar.ax.minorticks_off()
     bar.outline.set_visible(False)

@@ -28,8 +28,9 @@ def fetch_published_command(
     """Get a published sweep's files, check their digests, and write its sweep.yaml."""
     from isoflop.config.published import PublishedSettings
     from isoflop.config.reading import settings_from
+    from isoflop.fetching import downloader
     from isoflop.published.catalogue import read_catalogue
-    from isoflop.published.fetch import downloader, fetch_published
+    from isoflop.published.fetch import fetch_published
 
     chosen = settings_from(settings, "published", PublishedSettings).mirror
     if mirror is None and chosen is not None:

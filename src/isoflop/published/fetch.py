@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
-from isoflop.errors import IsoflopError
-from isoflop.files import digest, write_text
+from isoflop.fetching import FetchError, in_mirror, mirror_hint, require_digest
+from isoflop.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
+    from isoflop.fetching import Download
     from isoflop.published.catalogue import Catalogue, PublishedSweep, SourceFile, Study
-
-    Download = Callable[[str, str], Path]
-
-
-class FetchError(IsoflopError):
-    """A published file is not to be had, or is not the one that the catalogue names."""
 
 
 def fetch_published(
@@ -40,8 +34,8 @@ def fetch_published(
     sweep : name of the sweep.
     out : folder to write; it appears whole or not at all.
     mirror : folder that holds the files, itself or below ``datasets/``; None for none.
-    download : gives a local copy of what lies at an address, by a name of our own; see
-        ``downloader``.
+    download : gives a local copy of what lies at an address, as
+        ``isoflop.fetching.downloader`` does.
 
     Returns
     -------
@@ -73,54 +67,31 @@ def _copy(
     study: Study, file: SourceFile, mirror: Path | None, download: Download
 ) -> tuple[Path, str]:
     """Find a local copy with the right digest, and say where it came from."""
-    held = _in_mirror(file, mirror)
-    if held is not None:
-        _require_digest(study, file, held, f"the mirror's {held}")
-        return held, "the mirror"
+    kept = in_mirror(mirror, file.path, f"datasets/{file.path}")
+    if kept is not None:
+        _require(study, file, kept, f"the mirror's {kept}")
+        return kept, "the mirror"
+    hint = mirror_hint(mirror, "published.mirror in config.yaml", file.path)
     if file.address is None:
         raise FetchError(
             f"study '{study.name}': no public address has the bytes of {file.path}: {file.origin}. "
-            f"{_hint(mirror, file)}"
+            f"{hint}"
         )
     try:
-        copy = download(file.address, f"{file.sha256[:16]}-{file.name}")
-    except OSError as error:
-        raise FetchError(
-            f"study '{study.name}': {file.path} cannot be fetched from {file.address} ({error}). "
-            f"{_hint(mirror, file)}"
-        ) from error
+        copy = download(file.address)
+    except FetchError as error:
+        raise FetchError(f"study '{study.name}': {file.path}: {error}. {hint}") from error
     try:
-        _require_digest(study, file, copy, file.address)
+        _require(study, file, copy, file.address)
     except FetchError:
         copy.unlink()  # or the next fetch would find the same bytes in the cache
         raise
     return copy, file.address
 
 
-def _in_mirror(file: SourceFile, mirror: Path | None) -> Path | None:
-    if mirror is None:
-        return None
-    for candidate in (mirror / file.path, mirror / "datasets" / file.path):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-def _require_digest(study: Study, file: SourceFile, copy: Path, where: str) -> None:
-    found = digest(copy)
-    if found != file.sha256:
-        raise FetchError(
-            f"study '{study.name}': {file.path} is not the file that the catalogue names: {where} "
-            f"has sha256 {found}, expected {file.sha256}. Nothing was written"
-        )
-
-
-def _hint(mirror: Path | None, file: SourceFile) -> str:
-    where = "no mirror is named" if mirror is None else f"the mirror {mirror} does not hold it"
-    return (
-        f"And {where}: set published.mirror in config.yaml, or ISOFLOP_MIRROR, to a folder with "
-        f"{file.path}"
-    )
+def _require(study: Study, file: SourceFile, copy: Path, where: str) -> None:
+    what = f"study '{study.name}': {file.path} is not the file that the catalogue names: {where}"
+    require_digest(copy, file.sha256, what)
 
 
 def _sidecar(study: Study, sweep: PublishedSweep) -> str:
@@ -131,16 +102,3 @@ def _sidecar(study: Study, sweep: PublishedSweep) -> str:
     content |= sweep.sidecar.model_dump(mode="json", exclude_unset=True)
     head = "# Written from data/reference/published.yaml; edit it there.\n"
     return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
-
-
-def downloader(cache: Path) -> Download:
-    """Download with pooch, keeping what was fetched."""
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-
-    def download(address: str, name: str) -> Path:
-        # the digest is compared above, for mirror and network in the same words
-        return Path(pooch.retrieve(address, known_hash=None, fname=name, path=cache))
-
-    return download

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from isoflop.approach import NAMES
 from isoflop.estimates.estimate import Estimate
+from isoflop.published_laws import published_exponents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,6 @@ AXIS: Final = 34.0
 RANGE: Final = (0.1, 1.0)
 """Values of a that are shown."""
 TICKS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-Z_95: Final = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +188,13 @@ def _reproduced(verdict: Verdict) -> Line:
 
 
 def _papers(reference: Reference) -> tuple[Line, ...]:
-    rows = [
+    return tuple(
         Line(
-            f"Hoffmann et al. 2022, {NAMES[row.approach]}",
+            f"{row.source.partition(',')[0]}, {NAMES[row.approach]}"
+            if row.paper == "Hoffmann"
+            else row.source,
             published=row.a,
-            published_interval=row.a_interval,
+            published_interval=row.a80 or row.a95,
         )
-        for row in reference.hoffmann.exponents.rows
-    ]
-    besiroglu = reference.besiroglu.a
-    half = Z_95 * besiroglu.standard_error
-    ends = (besiroglu.value - half, besiroglu.value + half)
-    rows.append(Line("Besiroglu et al. 2024", published=besiroglu.value, published_interval=ends))
-    rows.append(Line("Kaplan et al. 2020", published=reference.kaplan.optimal_allocation.p_N))
-    return tuple(rows)
+        for row in published_exponents(reference)
+    )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from isoflop.files import write_text
+from isoflop.numbers import shortest
 from isoflop.page import stylesheet
 from isoflop.published.forest import draw, groups
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from isoflop.published.catalogue import Catalogue, PublishedResult
     from isoflop.published.results import Verdict
     from isoflop.reference import Reference
-
-SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def render_published(
@@ -60,42 +59,15 @@ def render_published(
             for study in catalogue.studies
         ],
         forest=draw(groups(found, own, reference)),
-        number=number,
+        number=shortest,
         like=like,
     )
     write_text(out, page)
 
 
-def number(value: float | None, digits: int = 8, *, sign: bool = False) -> str:
-    """Write a number with at most so many digits: 0.0010182740, 73.2B, 3.03T.
-
-    Parameters
-    ----------
-    value : the number; None gives a dash.
-    digits : significant digits at most.
-    sign : whether a plus is written.
-    """
-    if value is None:
-        return "–"
-    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if abs(value) >= size:
-            return number(value / size, digits, sign=sign) + suffix
-    text = f"{value:{'+' if sign else ''}.{digits}g}"
-    if "e" in text:
-        mantissa, exponent = text.split("e")
-        power = int(exponent)
-        # 1.43e+03 is 1430; only small numbers need a power of ten
-        text = (
-            f"{float(text):{'+' if sign else ''}.0f}"
-            if power > 0
-            else (f"{mantissa} × 10{str(power).translate(SUPERSCRIPTS)}")
-        )
-    return text.replace("-", "−")
-
-
 def like(value: float | None, result: PublishedResult) -> str:
     """Write a reproduced number as finely as the tolerance asks, one digit more."""
     if value is None or value == 0.0:
-        return number(value)
+        return shortest(value)
     digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(result.tolerance)) + 2
-    return number(value, min(max(digits, 4), 12))
+    return shortest(value, min(max(digits, 4), 12))

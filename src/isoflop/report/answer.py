@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isoflop.approach import BY_KEY, IN_PROSE, NAMES
-from isoflop.report.forecast import missed
-from isoflop.report.numbers import (
-    BREAK,
+from isoflop.escape import BREAK
+from isoflop.numbers import (
     NBSP,
     NONE,
     count,
@@ -22,67 +21,21 @@ from isoflop.report.numbers import (
     ratio,
     with_intervals,
 )
+from isoflop.published_laws import published_exponents, published_optima
+from isoflop.report.forecast import missed
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Estimate, Quantity
-    from isoflop.reference import Reference
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
-Z_95 = 1.959964
-"""Normal quantile that turns a published standard error into a 95 % interval."""
 CHINCHILLA_A = 0.5
 """Equal scaling of N and D: what Hoffmann et al. conclude."""
 
 FEW_LATE = 0.5
 """Share of late points below which an envelope is read with a warning."""
-
-AS_PRINTED = "Hoffmann *L*(*N*, *D*), rounded"
-"""Shown beside Gopher and Chinchilla only: nobody should use the rounded constants."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedOptimum:
-    """What a published law allots to one budget."""
-
-    law: str
-    short: str
-    exponent: float
-    params: float
-    tokens: float
-
-
-def published_optima(reference: Reference, flops: float) -> list[PublishedOptimum]:
-    """Evaluate every published law at one budget, under C = 6ND.
-
-    Hoffmann's approaches 1 to 3 are the log-log lines of his Tables 3 and A3.
-    """
-    hoffmann, kaplan = reference.hoffmann, reference.kaplan
-    tables = hoffmann.optimal_allocations
-    rows = []
-    for row in hoffmann.exponents.rows:
-        law = tables.params_law(row.approach)
-        tokens = tables.tokens_law(row.approach)(flops)
-        name = f"Hoffmann {NAMES[row.approach]}"
-        rows.append(PublishedOptimum(name, name, law.exponent, law(flops), tokens))
-    for name, law_ in (
-        ("Hoffmann *L*(*N*, *D*)", hoffmann.law),
-        (AS_PRINTED, hoffmann.printed_law),
-        ("Besiroglu *L*(*N*, *D*)", reference.besiroglu.law),
-    ):
-        n, d = float(law_.params_opt(flops)), float(law_.tokens_opt(flops))
-        rows.append(PublishedOptimum(name, name, law_.a, n, d))
-    for name, convention in (
-        ("Kaplan, *C*~min~ = *C*", "minimum"),
-        ("Kaplan, *C*~min~ = *C*/2", "critical_batch"),
-    ):
-        n = kaplan.params_opt(flops, convention=convention)  # type: ignore[arg-type]
-        p = kaplan.optimal_allocation.p_N
-        rows.append(PublishedOptimum(name, name, p, n, flops / (6.0 * n)))
-    return rows
-
 
 ANSWER_COLUMNS = (
     Column("Law", "left"),
@@ -118,13 +71,13 @@ def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
         values = [value for quantity in quantities for value in _flat(quantity)]
         data.append([flops, approach, "sweep", *values, optimum.decades_beyond_data])
     for law in published_optima(inputs.reference, flops):
-        if law.law == AS_PRINTED:
+        if law.rounded:
             continue
         per_param = law.tokens / law.params
-        rows.append([law.law, count(law.params), count(law.tokens), ratio(per_param), NONE])
+        rows.append([law.name, count(law.params), count(law.tokens), ratio(per_param), NONE])
         blank: list[Value] = [None] * 4
         data.append([
-            flops, law.short.replace("*", "").replace("~", ""), "published",
+            flops, law.plain, "published",
             law.params, *blank, law.tokens, *blank, per_param, *blank, *[None] * 5, None,
         ])  # fmt: skip
     return Table(
@@ -184,32 +137,19 @@ def exponent_table(inputs: ReportInputs) -> Table:
             fixed(b.value), of_level(b, 0.8, fixed), of_level(b, 0.95, fixed),
         ])  # fmt: skip
         data.append([approach, "sweep", *_flat(a), *_flat(b)])
-    for row in inputs.reference.hoffmann.exponents.rows:
-        note = "[^own-interval]" if not _within(row.a, row.a_interval) else ""
+    for row in published_exponents(inputs.reference):
+        note = "[^own-interval]" if row.a80 and not _within(row.a, row.a80) else ""
+        digits = 3 if row.paper == "Besiroglu" else 2
         rows.append([
-            f"Hoffmann {NAMES[row.approach]}",
-            f"{fixed(row.a, 2)}{note}", interval(*row.a_interval, fixed), NONE,
-            fixed(row.b, 2), interval(*row.b_interval, fixed), NONE,
+            row.paper if row.approach == "kaplan" else row.label,
+            f"{fixed(row.a, digits)}{note}", _ends(row.a80), _ends(row.a95),
+            fixed(row.b, digits), _ends(row.b80), _ends(row.b95),
         ])  # fmt: skip
+        blank = (None, None)
         data.append([
-            row.approach, "Hoffmann et al. 2022, Table 2",
-            row.a, *row.a_interval, None, None, row.b, *row.b_interval, None, None,
+            row.approach, row.source, row.a, *(row.a80 or blank), *(row.a95 or blank),
+            row.b, *(row.b80 or blank), *(row.b95 or blank),
         ])  # fmt: skip
-    besiroglu = inputs.reference.besiroglu.a
-    half = Z_95 * besiroglu.standard_error
-    a_ends = (besiroglu.value - half, besiroglu.value + half)
-    b_value = 1.0 - besiroglu.value
-    b_ends = (b_value - half, b_value + half)
-    rows.append([
-        "Besiroglu 3 Parametric",
-        fixed(besiroglu.value), NONE, interval(*a_ends, fixed),
-        fixed(b_value), NONE, interval(*b_ends, fixed),
-    ])  # fmt: skip
-    data.append(["parametric", "Besiroglu et al. 2024", besiroglu.value, None, None, *a_ends,
-                 b_value, None, None, *b_ends])  # fmt: skip
-    kaplan = inputs.reference.kaplan.optimal_allocation
-    rows.append(["Kaplan", fixed(kaplan.p_N, 2), NONE, NONE, fixed(kaplan.p_D, 2), NONE, NONE])
-    data.append(["kaplan", "Kaplan et al. 2020", kaplan.p_N, *[None] * 4, kaplan.p_D, *[None] * 4])
     columns = [Column("Law", "left")]
     for name in ("*a*", "*b*"):
         columns += [Column(name), Column("80 %"), Column("95 %")]
@@ -226,6 +166,10 @@ def exponent_table(inputs: ReportInputs) -> Table:
         ),
         data=data,
     )  # fmt: skip
+
+
+def _ends(ends: tuple[float, float] | None) -> str:
+    return NONE if ends is None else interval(*ends, fixed)
 
 
 def _within(value: float, ends: tuple[float, float]) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isoflop.approach import IN_PROSE, NAMES
-from isoflop.report.numbers import NONE, count, fixed, listed, percent, power, times
+from isoflop.numbers import NONE, count, fixed, listed, percent, power, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import polars as pl
 from isoflop.approach import NAMES
 from isoflop.escape import code
 from isoflop.estimates.forecasts import RunNoise
-from isoflop.report.numbers import NONE, count, fixed, interval, power, ratio
+from isoflop.numbers import NONE, count, fixed, interval, power, ratio
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isoflop.report.answer import published_optima, sweep_label
-from isoflop.report.numbers import NONE, count, fixed, power, ratio, with_intervals
+from isoflop.numbers import NONE, count, fixed, power, ratio, with_intervals
+from isoflop.published_laws import published_optima
+from isoflop.report.answer import sweep_label
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -28,10 +29,9 @@ def allocation_table(inputs: ReportInputs) -> Table:
     for law in published_optima(inputs.reference, budget):
         per_param = law.tokens / law.params
         rows.append([
-            law.law, fixed(law.exponent), count(law.params), count(law.tokens), ratio(per_param),
+            law.name, fixed(law.exponent), count(law.params), count(law.tokens), ratio(per_param),
         ])  # fmt: skip
-        name = law.law.replace("*", "").replace("~", "")
-        data.append([name, law.exponent, law.params, None, None, law.tokens, per_param, None])
+        data.append([law.plain, law.exponent, law.params, None, None, law.tokens, per_param, None])
     for approach, optimum in inputs.optima(budget).items():
         estimate = inputs.fitted[approach]
         rows.append([

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.estimates.estimate import Quantity
+from isoflop.numbers import fixed, interval, of_level, percent, power
 from isoflop.report.data import words
-from isoflop.report.numbers import fixed, interval, of_level, percent, power
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

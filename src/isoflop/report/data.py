@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from isoflop.escape import code, markdown
-from isoflop.report.numbers import NONE, count, fixed, interval, listed, power, times
+from isoflop.numbers import NONE, count, fixed, interval, listed, power, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from isoflop.approach import NAMES
-from isoflop.report.numbers import NONE, fixed, percent, power, probability, significant
+from isoflop.numbers import NONE, fixed, parameter, percent, power, probability
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def parameter_table(inputs: ReportInputs, approach: str) -> Table | None:
         low95, high95 = quantity.intervals.get("0.95", (None, None))
         rows.append([
             SYMBOLS.get(name, f"*{name}*" if len(name) == 1 else f"`{name}`"),
-            number(quantity.value),
+            parameter(quantity.value),
             _ends(low80, high80),
             _ends(low95, high95),
         ])  # fmt: skip
@@ -66,19 +66,10 @@ def parameter_table(inputs: ReportInputs, approach: str) -> Table | None:
     )  # fmt: skip
 
 
-def number(value: float, digits: int = 4) -> str:
-    """Write a law's parameter, which may be of any size, with so many digits."""
-    if not math.isfinite(value):
-        return NONE
-    if value == 0.0 or not 1e-3 <= abs(value) < 1e5:
-        return power(value, digits)
-    return significant(value, digits)
-
-
 def _ends(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return NONE
-    return f"{number(low)} to {number(high)}"
+    return f"{parameter(low)} to {parameter(high)}"
 
 
 def fit_table(inputs: ReportInputs) -> Table | None:
@@ -101,7 +92,7 @@ def fit_table(inputs: ReportInputs) -> Table | None:
 
 def _optimum(own: dict[str, Any]) -> str:
     value = own.get("objective")
-    return NONE if value is None else number(float(value))
+    return NONE if value is None else parameter(float(value))
 
 
 def _starts(own: dict[str, Any]) -> str:
@@ -122,7 +113,7 @@ def _bounds(own: dict[str, Any]) -> str:
 
 def _condition(own: dict[str, Any]) -> str:
     value = own.get("condition_number")
-    return NONE if value is None else number(float(value), 3)
+    return NONE if value is None else parameter(float(value), 3)
 
 
 def _spread(own: dict[str, Any]) -> str:
@@ -139,7 +130,7 @@ def _trend(axis: str) -> Callable[[dict[str, Any]], str]:
         found = (own.get("trends") or {}).get(axis)
         if found is None:
             return NONE
-        return f"{number(found['slope'], 2)}, *p* = {_p(found['p_value'])}"
+        return f"{parameter(found['slope'], 2)}, *p* = {_p(found['p_value'])}"
 
     return write
 
@@ -219,10 +210,10 @@ def parametric_facts(estimate: Estimate) -> dict[str, Any]:
     residuals = found.get("residuals", {})
     return {
         "kind": _objective(found),
-        "objective": number(float(found.get("objective", math.nan)), 6),
+        "objective": parameter(float(found.get("objective", math.nan)), 6),
         "starts": found.get("starts"),
         "reaching": found.get("starts_reaching_optimum"),
         "bounds": found.get("bounds_hit") or [],
-        "condition": number(float(found.get("condition_number", math.nan)), 3),
+        "condition": parameter(float(found.get("condition_number", math.nan)), 3),
         "rms": percent(float(residuals.get("rms", float("nan"))), 2),
     }

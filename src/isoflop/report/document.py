@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.escape import code, markdown, paragraphs
+from isoflop.numbers import count, fixed, interval, listed, power
 from isoflop.report import (
     answer,
     calibration,
@@ -23,7 +24,6 @@ from isoflop.report import (
 )
 from isoflop.report import provenance as sources
 from isoflop.report import specifications as curve
-from isoflop.report.numbers import count, fixed, interval, listed, power
 from isoflop.report.render import environment
 
 if TYPE_CHECKING:

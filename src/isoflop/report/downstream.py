@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.escape import markdown
-from isoflop.report.numbers import NONE, fixed
+from isoflop.numbers import NONE, fixed
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

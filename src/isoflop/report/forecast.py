@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE, NAMES
+from isoflop.escape import BREAK
 from isoflop.estimates.forecasts import NoForecasts
-from isoflop.report.numbers import BREAK, fixed, interval, listed, percent, power, times
+from isoflop.numbers import fixed, interval, listed, percent, power, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isoflop.report.numbers import fixed, listed, percent, probability, significant
+from isoflop.numbers import fixed, listed, percent, probability, significant
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

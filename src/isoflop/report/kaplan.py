@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from isoflop.counting import PF_DAY
-from isoflop.report.diagnostics import SYMBOLS, number
-from isoflop.report.numbers import NONE, of_level
+from isoflop.numbers import NONE, of_level, parameter
+from isoflop.report.diagnostics import SYMBOLS
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ def kaplan_table(inputs: ReportInputs) -> Table | None:
         rows.append([
             law,
             NAMES.get(name, SYMBOLS.get(name, name)),
-            number(quantity.value),
-            of_level(quantity, 0.95, number),
-            *(NONE if value is None else number(value) for value in counted),
-            number(published[name], 3),
+            parameter(quantity.value),
+            of_level(quantity, 0.95, parameter),
+            *(NONE if value is None else parameter(value) for value in counted),
+            parameter(published[name], 3),
         ])  # fmt: skip
         ends = quantity.intervals.get("0.95", (None, None))
         data.append([name, quantity.value, *ends, *counted, published[name]])

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoflop.counting import FLOPS_MEANING, PARAMS_MEANING
 from isoflop.escape import markdown
-from isoflop.report.diagnostics import number
-from isoflop.report.numbers import NONE, fixed, listed, percent, times
+from isoflop.numbers import NONE, fixed, listed, parameter, percent, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -139,7 +138,9 @@ def _tuning(inputs: ReportInputs) -> str:
         return "not stated in the logs"
     low, high = float(rates.min()), float(rates.max())  # type: ignore[arg-type]
     span = (
-        f"peak {number(low, 2)}" if low == high else f"peaks {number(low, 2)} to {number(high, 2)}"
+        f"peak {parameter(low, 2)}"
+        if low == high
+        else f"peaks {parameter(low, 2)} to {parameter(high, 2)}"
     )
     tried = times(tuning, "tuning run") if tuning else "no tuning run"
     return f"{span}; {tried} in the sweep, left out of the fits"

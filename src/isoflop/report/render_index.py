@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isoflop.approach import APPROACHES, NAMES
-from isoflop.escape import link, markdown
+from isoflop.escape import BREAK, link, markdown
 from isoflop.estimates.estimate import Estimate
 from isoflop.files import write_text
-from isoflop.report.numbers import BREAK, NONE, fixed, interval, power, with_intervals
+from isoflop.numbers import NONE, fixed, interval, power, with_intervals
 from isoflop.report.render import environment, to_html
 from isoflop.report.tables import Column, Table
 

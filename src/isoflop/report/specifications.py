@@ -10,7 +10,7 @@ import polars as pl
 
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.choices import CHOICES
-from isoflop.report.numbers import NONE, fixed, interval, listed, percent, times
+from isoflop.numbers import NONE, fixed, interval, listed, percent, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from isoflop.errors import IsoflopError
 @click.option("--cache", type=PATH, default=Path("data/cache/corpora"), show_default=True)
 def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Path) -> None:
     """Rebuild a corpus from its recipe, and check its digest."""
-    from isoflop.train.fetch_corpus import downloader, fetch_corpus
+    from isoflop.fetching import downloader
+    from isoflop.train.fetch_corpus import fetch_corpus
     from isoflop.train.recipe import read_recipe
 
     origin = fetch_corpus(read_recipe(recipe), out, mirror=mirror, download=downloader(cache))

@@ -6,17 +6,17 @@ import hashlib
 import lzma
 import re
 import xml.etree.ElementTree as ET
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from isoflop.errors import IsoflopError
+from isoflop.fetching import FetchError, in_mirror, mirror_hint
 from isoflop.files import replacing
 from isoflop.train.corpus import NOVEL_END, CorpusError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
+    from isoflop.fetching import Download
     from isoflop.train.recipe import Recipe, Source
 
 TEI = "{http://www.tei-c.org/ns/1.0}"
@@ -26,16 +26,12 @@ DROPPED = frozenset(TEI + name for name in ("note",))
 """Elements left out with their content: they are the editors', not the novel's."""
 
 
-class FetchError(IsoflopError):
-    """A corpus cannot be fetched."""
-
-
 def fetch_corpus(
     recipe: Recipe,
     out: Path,
     *,
     mirror: Path | None,
-    download: Callable[[str], bytes],
+    download: Download,
 ) -> str:
     """Write a corpus text, from the mirror if it is there, else from the recipe's sources.
 
@@ -44,7 +40,7 @@ def fetch_corpus(
     recipe : sources, size and digest.
     out : the text to write; nothing is written unless the digest is right.
     mirror : folder that may hold `corpora/<name>.txt.xz`; None for none.
-    download : gives the bytes at an address.
+    download : gives a local copy of what lies at an address, as ``isoflop.fetching.downloader``.
 
     Returns
     -------
@@ -55,14 +51,23 @@ def fetch_corpus(
     CorpusError : the text has another digest than the recipe says.
     FetchError : a source cannot be read.
     """
-    packed = None if mirror is None else mirror / "corpora" / f"{recipe.name}.txt.xz"
-    if packed is not None and packed.is_file():
+    wanted = f"corpora/{recipe.name}.txt.xz"
+    packed = in_mirror(mirror, wanted)
+    if packed is not None:
         origin = f"the mirror ({packed.name})"
         text = _unpack(packed)
     else:
         origin = f"{len(recipe.novels())} files of their repositories"
+        hint = mirror_hint(mirror, "--mirror", wanted)
+
+        def fetch(url: str) -> bytes:
+            try:
+                return download(url).read_bytes()
+            except FetchError as error:
+                raise FetchError(f"{recipe.name}: {error}. {hint}") from error
+
         text = b"".join(
-            novel_text(download(address(source, file)), source.format, file) + NOVEL_END
+            novel_text(fetch(address(source, file)), source.format, file) + NOVEL_END
             for source in recipe.sources
             for file in source.files
         )
@@ -156,24 +161,3 @@ def _unpack(packed: Path) -> bytes:
             f"{packed}: cannot be unpacked ({error}); take the file away to build the corpus "
             f"from its sources"
         ) from error
-
-
-def downloader(cache: Path) -> Callable[[str], bytes]:
-    """Download with pooch, keeping what was fetched, so that an interrupted fetch goes on."""
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-
-    def download(url: str) -> bytes:
-        name = hashlib.sha256(url.encode()).hexdigest()[:16]
-        try:
-            # The whole text's digest is checked at the end; single files have none published.
-            path = pooch.retrieve(url, known_hash=None, fname=name, path=cache)
-        except OSError as error:
-            raise FetchError(
-                f"{url}: cannot be fetched ({error}). Without a network, name a local mirror: "
-                f"ISOFLOP_MIRROR=<folder with corpora/<name>.txt.xz>"
-            ) from error
-        return Path(path).read_bytes()
-
-    return download

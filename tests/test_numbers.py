@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from isoflop.report.data import words
-from isoflop.report.diagnostics import number
-from isoflop.report.numbers import (
+from isoflop.numbers import (
+    MATHTEXT,
+    PLAIN,
     count,
     distance,
     fixed,
     interval,
     listed,
+    parameter,
     power,
     probability,
     ratio,
+    short,
+    shortest,
 )
+from isoflop.report.data import words
 
 
 @pytest.mark.parametrize(
@@ -53,9 +57,9 @@ def test_both_ends_of_an_interval_have_their_suffix() -> None:
 def test_ratio_and_parameters() -> None:
     assert ratio(18.41) == "18.4"
     assert ratio(1057.2) == "1060"
-    assert number(83957.0566374) == "83960"
-    assert number(0.36) == "0.3600"
-    assert number(1.5e13) == "1.5\xa0×\xa010^13^"
+    assert parameter(83957.0566374) == "83960"
+    assert parameter(0.36) == "0.3600"
+    assert parameter(1.5e13) == "1.5\xa0×\xa010^13^"
 
 
 def test_distance_from_the_data() -> None:
@@ -82,3 +86,45 @@ def test_sentences_of_other_rooms_are_escaped_and_their_numbers_written_out() ->
 )
 def test_probability_goes_on_where_doubles_end(log10_p: float, said: str) -> None:
     assert probability(log10_p) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(7e10, "70B"), (1.33e12, "1.33T"), (12_345, "12.3k"), (999_999, "1M"), (40.0, "40"),
+     (0.25, "0.25"), (100.0, "100"), (3e18, "3 × $10^{18}$")],
+)  # fmt: skip
+def test_labels_have_no_zeros_at_their_end(value: float, written: str) -> None:
+    assert short(value) == written
+
+
+def test_powers_of_ten_in_three_hands() -> None:
+    assert power(5.76e23, hand=MATHTEXT) == "5.76 × $10^{23}$"
+    assert power(1e14, hand=MATHTEXT) == "$10^{14}$"
+    assert power(2.5e-5, hand=MATHTEXT) == "2.5 × $10^{-5}$"
+    assert power(5.76e23, hand=PLAIN) == "5.76 × 10²³"
+    assert power(-2.5e-5, hand=PLAIN) == "−2.5 × 10⁻⁵"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "written"),
+    [
+        (0.0010182740, 8, "0.001018274"),
+        (73.2e9, 8, "73.2B"),
+        (3.03e12, 8, "3.03T"),
+        (5e7, 2, "50M"),
+        (-2.845108, 8, "−2.845108"),
+        (1e-9, 2, "10⁻⁹"),
+        (-2e-9, 2, "−2 × 10⁻⁹"),
+        (1432.8, 3, "1430"),
+        (482.01, 2, "480"),
+        (None, 2, "—"),
+    ],
+)
+def test_the_shortest_form_is_plain(value: float | None, digits: int, written: str) -> None:
+    assert shortest(value, digits) == written
+
+
+def test_a_difference_has_its_sign() -> None:
+    assert shortest(0.02, 2, sign=True) == "+0.02"
+    assert shortest(2e-9, 2, sign=True) == "+2 × 10⁻⁹"
+    assert shortest(-0.02, 2, sign=True) == "−0.02"

@@ -1,9 +1,17 @@
-"""Numbers as readers of the field write them, in Markdown, for both outputs alike."""
+"""Numbers as readers of the field write them: one writer, for Markdown, figures and plain text.
+
+What differs between the three hands is how a power of ten is raised, and the sign of a minus; all
+else (digits, suffixes, where a suffix ends and powers begin) is decided once, here.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from isoflop.escape import BREAK
 
 if TYPE_CHECKING:
     from isoflop.estimates.estimate import Quantity
@@ -13,37 +21,113 @@ MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 NONE = "\N{EM DASH}"
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
-BREAK = "⏎"
-"""A line break inside a table cell; the Lua filter turns it into one."""
 SHORT = "†"
-"""Marks an interval that held the truth less often than it says."""
+"""Marks an interval that covers the truth less often than its level says."""
 
 
-def count(value: float, digits: int = 3) -> str:
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """How one format writes a power of ten.
+
+    Attributes
+    ----------
+    before, after : what stands around the raised exponent.
+    around : what stands around the whole power.
+    times : the sign between mantissa and power, with its blanks.
+    minus : the minus of an exponent.
+    superscripts : whether the exponent is written with raised characters.
+    """
+
+    before: str
+    after: str
+    around: str
+    times: str
+    minus: str = MINUS
+    superscripts: bool = False
+
+    def raised(self, exponent: int) -> str:
+        """Write ten to a power."""
+        text = str(exponent).replace("-", self.minus)
+        if self.superscripts:
+            text = text.translate(SUPERSCRIPTS)
+        return f"{self.around}10{self.before}{text}{self.after}{self.around}"
+
+
+SUPERSCRIPTS: Final = str.maketrans(f"{MINUS}0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+MARKDOWN: Final = Hand("^", "^", "", f"{NBSP}×{NBSP}")
+MATHTEXT: Final = Hand("^{", "}", "$", " × ", minus="-")
+"""Matplotlib's; it draws the hyphen of a formula as a minus."""
+PLAIN: Final = Hand("", "", "", " × ", superscripts=True)
+"""For alternative texts, and for HTML that is not made from Markdown."""
+
+
+def count(value: float, digits: int = 3, hand: Hand = MARKDOWN) -> str:
     """Write parameters or tokens: 72.3B, 1.33T, 12.3k; powers of ten where no suffix reaches."""
     if not math.isfinite(value):
         return NONE
     rounded = float(f"{value:.{digits}g}")
     if not 0.1 <= abs(rounded) < 1e16:
-        return power(value, digits)
+        return power(value, digits, hand)
     for size, suffix in SUFFIXES:
         if abs(rounded) >= size:
             return significant(rounded / size, digits) + suffix
     return significant(rounded, digits)
 
 
-def power(value: float, digits: int = 3) -> str:
+def short(value: float, digits: int = 3, hand: Hand = MATHTEXT) -> str:
+    """Write a count as labels and axes do, without the zeros at its end: 70B, 1.33T, 12k."""
+    written = count(value, digits, hand)
+    found = re.fullmatch(r"(.*\d)\.(\d*?)0*([TBMk]?)", written)
+    if found is None:
+        return written
+    whole, decimals, suffix = found.groups()
+    return f"{whole}.{decimals}{suffix}" if decimals else f"{whole}{suffix}"
+
+
+def power(value: float, digits: int = 3, hand: Hand = MARKDOWN) -> str:
     """Write FLOPs: 5.76 × 10^23^, and 10^14^ where the mantissa is 1."""
     if not math.isfinite(value):
         return NONE
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-    raised = f"10^{_signed(str(int(exponent)))}^"
-    return raised if mantissa == "1" else f"{_signed(mantissa)}{NBSP}×{NBSP}{raised}"
+    raised = hand.raised(int(exponent))
+    return raised if mantissa == "1" else f"{_signed(mantissa)}{hand.times}{raised}"
+
+
+def parameter(value: float, digits: int = 4) -> str:
+    """Write a law's parameter, which may be of any size."""
+    if not math.isfinite(value):
+        return NONE
+    if value == 0.0 or not 1e-3 <= abs(value) < 1e5:
+        return power(value, digits)
+    return significant(value, digits)
+
+
+def shortest(value: float | None, digits: int = 8, *, sign: bool = False) -> str:
+    """Write a number in plain text with at most this many digits: 0.001018274, 73.2B, 3.03T.
+
+    Parameters
+    ----------
+    value : the number; None gives a dash.
+    digits : significant digits at most; zeros at the end are left out.
+    sign : whether a plus is written.
+    """
+    if value is None or not math.isfinite(value):
+        return NONE
+    for size, suffix in SUFFIXES[:3]:
+        if abs(value) >= size:
+            return shortest(value / size, digits, sign=sign) + suffix
+    text = f"{value:{'+' if sign else ''}.{digits}g}"
+    if "e" in text:
+        if abs(value) < 1.0:
+            return ("+" if sign and value > 0.0 else "") + power(value, digits, PLAIN)
+        # 1.43e+03 is 1430; only small numbers need a power of ten
+        text = f"{float(text):{'+' if sign else ''}.0f}"
+    return _signed(text)
 
 
 def fixed(value: float, decimals: int = 3) -> str:
-    """Write a number with so many decimals and a true minus sign."""
+    """Write a number with this many decimals and a true minus sign."""
     return _signed(f"{value:.{decimals}f}") if math.isfinite(value) else NONE
 
 
@@ -141,7 +225,7 @@ def times(number: int, singular: str, plural: str | None = None) -> str:
 
 
 def significant(value: float, digits: int) -> str:
-    """Write so many significant digits, keeping zeros that are significant."""
+    """Write this many significant digits, keeping zeros that are significant."""
     if value == 0:
         return "0"
     rounded = float(f"{value:.{digits - 1}e}")
