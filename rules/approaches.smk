@@ -1,34 +1,35 @@
-# in:  data/losses/{sweep}.parquet, .other_kind.parquet  a published {sweep}@{variant} shares {sweep}'s
+# in:  data/losses/{sweep}.parquet, .other_kind.parquet
 #      data/reference/*.yaml                             the laws that approach 3 is tested against
 # out: data/estimates/{sweep}/{approach}.json            the estimate, or why there is none
-#      data/estimates/{sweep}/{approach}.draws.parquet   its bootstrap draws
+#      data/estimates/{sweep}/{approach}.draws.parquet   its bootstrap draws; a published sweep may
+#                                                        be fitted again as {sweep}@<variant>
 #      data/estimates/{sweep}/forecast.json              fits below a cut, scored above it
 #      data/estimates/{sweep}/specifications.parquet     every combination of analysis choices, refitted
 
 
 rule fit_approach:
     input:
-        losses=fitted_losses,
+        losses="data/losses/{sweep}.parquet",
         reference=PUBLISHED_LAWS,
         code=code("approaches"),
     output:
-        estimate="data/estimates/{sweep}/{approach}.json",
-        draws="data/estimates/{sweep}/{approach}.draws.parquet",
+        estimate="data/estimates/{sweep}{variant}/{approach}.json",
+        draws="data/estimates/{sweep}{variant}/{approach}.draws.parquet",
     log:
-        "logs/fit_approach/{sweep}/{approach}.log",
+        "logs/fit_approach/{sweep}{variant}/{approach}.log",
     benchmark:
-        "benchmarks/fit_approach/{sweep}/{approach}.tsv"
+        "benchmarks/fit_approach/{sweep}{variant}/{approach}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
     params:
-        settings=approach_settings,
+        settings=by_sweep("approaches", "counting", "bootstrap", "{approach}"),
         budgets=wanted_budgets,
     shell:
         """
         isoflop fit-approach \
             --approach {wildcards.approach:q} \
-            --sweep {wildcards.sweep:q} \
+            --sweep {wildcards.sweep:q}{wildcards.variant:q} \
             --losses {input.losses:q} \
             --settings {params.settings:q} \
             {params.budgets:q} \
@@ -54,7 +55,7 @@ rule score_forecasts:
         ENVIRONMENT
     threads: 1
     params:
-        settings=forecast_settings,
+        settings=by_sweep("approaches", "counting", "bootstrap", "forecast", *APPROACHES),
     shell:
         """
         isoflop score-forecasts \
@@ -82,7 +83,7 @@ rule fit_specifications:
         ENVIRONMENT
     threads: 1
     params:
-        settings=specifications_settings(),
+        settings=by_sweep("approaches", "counting", "bootstrap", "specifications", *APPROACHES),
     shell:
         """
         isoflop fit-specifications \

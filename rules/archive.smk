@@ -19,6 +19,7 @@ rule archive_report:
         files="data/curves/{sweep}.files.parquet",
         raw=lambda wildcards: raw_files(wildcards.sweep),
         config="config.yaml",
+        sidecar="data/raw/{sweep}/sweep.yaml",
         pins="requirements.lock",
         code=code("archive"),
     output:
@@ -48,6 +49,7 @@ rule archive_report:
             --member tables {input.runs:q} \
             --member tables {input.files:q} \
             --member settings {input.config:q} \
+            --member settings {input.sidecar:q} \
             --member settings {input.pins:q} \
             --raw {params.raw:q} \
             --out {output:q} \

@@ -9,10 +9,13 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from isoflop.approach import APPROACHES, BY_KEY
+from isoflop.config.by_sweep import settings_by_sweep
 from isoflop.config.config_yaml import Config
 
 # `parse` is a name of Snakemake's own in this namespace
 from isoflop.config.reading import parse as parse_settings
+from isoflop.config.reading import read_yaml
+from isoflop.config.sidecar import SweepFile
 from isoflop.errors import IsoflopError
 from isoflop.folder_lock import VARIABLE, share_folder
 from isoflop.sources import sources
@@ -61,26 +64,22 @@ LOOSE = sorted(
 
 
 wildcard_constraints:
-    # a sweep of data/raw, or one of the catalogue of published studies
-    sweep=r"(published/)?[^/]+",
+    # a sweep of data/raw, or one of the catalogue of published studies and maybe a variant of it
+    sweep=r"published/[^/@]+|[^/]+",
+    variant=r"(@[^/@]+)?",
     study_sweep=r"[^/@]+",
     approach="|".join(BY_KEY),
 
 
-def is_published(sweep):
-    """Tell a sweep of the catalogue from one of data/raw."""
-    return sweep.startswith("published/")
-
-
 def raw_folder(sweep):
-    """Name the folder of a sweep's raw files."""
-    return f"data/{sweep}" if is_published(sweep) else f"data/raw/{sweep}"
+    """Name the folder of a sweep's raw files: data/raw/x, or data/published/x of published/x."""
+    return f"data/{sweep}" if "/" in sweep else f"data/raw/{sweep}"
 
 
 def raw_files(sweep):
     """List a sweep's raw files, hidden ones left out; a published sweep's come as one folder."""
     folder = Path(raw_folder(sweep))
-    if is_published(sweep):
+    if "/" in sweep:
         return [str(folder)]
     return sorted(
         str(path)
@@ -88,6 +87,19 @@ def raw_files(sweep):
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+def raw_logs(wildcards):
+    """List a sweep's raw files but sweep.yaml, whose settings change no curve."""
+    sidecar = f"{raw_folder(wildcards.sweep)}/sweep.yaml"
+    return [path for path in raw_files(wildcards.sweep) if path != sidecar]
+
+
+def sidecar_facts(wildcards):
+    """Give all of a sweep.yaml but its settings; a published sweep's comes with its folder."""
+    if "/" in wildcards.sweep:
+        return ""
+    return sweep_file(wildcards.sweep).model_dump_json(exclude={"settings"}, exclude_unset=True)
 
 
 @cache
@@ -111,46 +123,43 @@ def settings(section):
     return json.dumps(config[section], sort_keys=True)
 
 
-def losses_settings(wildcards):
-    """Give section losses; for a published sweep what the catalogue says, not config.yaml."""
-    if is_published(wildcards.sweep):
-        return catalogue().losses_settings(wildcards.sweep).model_dump_json()
-    return settings("losses")
+@cache
+def sweep_file(sweep):
+    """Read the sweep.yaml of a sweep of data/raw."""
+    try:
+        return read_yaml(Path(raw_folder(sweep)) / "sweep.yaml", SweepFile)
+    except IsoflopError as error:
+        raise WorkflowError(str(error)) from None
 
 
-def approach_settings(wildcards):
-    """Give what all approaches share and this approach's own part, so that one key reruns one."""
-    section = config["approaches"]
-    if is_published(wildcards.sweep):
-        found = catalogue().approaches_settings(wildcards.sweep, wildcards.approach)
-        section = found.model_dump(mode="json")
-    keys = ["counting", "bootstrap", wildcards.approach]
-    return json.dumps({key: section[key] for key in keys}, sort_keys=True)
+@cache
+def sweep_settings(sweep):
+    """Lay a sweep's own settings over config.yaml; the catalogue's name every key."""
+    try:
+        if "/" in sweep:
+            own, source = catalogue().settings(sweep), "data/reference/published.yaml"
+        else:
+            own, source = sweep_file(sweep).settings, f"data/raw/{sweep}/sweep.yaml"
+        return settings_by_sweep(config, own, source=source).model_dump(mode="json")
+    except IsoflopError as error:
+        raise WorkflowError(str(error)) from None
 
 
-def forecast_settings(wildcards):
-    """Give the parts of section approaches that a forecast uses: all but the further laws'."""
-    section = config["approaches"]
-    keys = ["counting", "bootstrap", "forecast", *APPROACHES]
-    return json.dumps({key: section[key] for key in keys}, sort_keys=True)
+def by_sweep(section, *keys):
+    """Give one section as it is for the sweep at hand, or some keys of it, as JSON."""
 
+    def chosen(wildcards):
+        sweep = wildcards.sweep + getattr(wildcards, "variant", "")
+        content = sweep_settings(sweep)[section]
+        names = [key.format(**wildcards) for key in keys] or content
+        return json.dumps({name: content[name] for name in names}, sort_keys=True)
 
-def specifications_settings():
-    """Give all that the approaches of every sweep are fitted by, and the grids of choices."""
-    keys = ["counting", "bootstrap", *APPROACHES, "specifications"]
-    return json.dumps({key: config["approaches"][key] for key in keys}, sort_keys=True)
-
-
-def fitted_losses(wildcards):
-    """Name the losses that are fitted: those of the sweep, whatever the variant of the fit."""
-    return f"data/losses/{wildcards.sweep.partition('@')[0]}.parquet"
+    return chosen
 
 
 def wanted_budgets(wildcards):
     """Give the budgets at which optima are wanted."""
-    budgets = config["report"]["budgets"]
-    if is_published(wildcards.sweep):
-        budgets = catalogue().find(wildcards.sweep)[1].budgets
+    budgets = sweep_settings(wildcards.sweep + wildcards.variant)["report"]["budgets"]
     return [f"--budgets={budget!r}" for budget in budgets]
 
 
@@ -177,13 +186,15 @@ def catalogue_entry(wildcards):
     """Give what the catalogue says of one sweep, so that an edit of it fetches it again."""
     study, sweep = catalogue().find(wildcards.study_sweep)
     files = [study.file(path).model_dump(mode="json") for path in sweep.files]
-    said = sweep.model_dump(mode="json", include={"title", "sidecar"}, exclude_unset=True)
-    return json.dumps([files, said, str(study.citation), study.licence], sort_keys=True)
+    words = sweep.model_dump(mode="json", include={"title", "sidecar"}, exclude_unset=True)
+    return json.dumps(
+        [files, words, sweep.own_settings(), str(study.citation), study.licence], sort_keys=True
+    )
 
 
 def published_estimates(wildcards):
     """Name every estimate that a published number is compared with."""
-    return [f"data/estimates/{path}/{fit.approach}.json" for path, fit in catalogue().fits()]
+    return [f"data/estimates/{path}/{approach}.json" for path, approach in catalogue().fits()]
 
 
 def published_folders(wildcards):

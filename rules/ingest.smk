@@ -9,7 +9,7 @@
 
 rule ingest_sweep:
     input:
-        raw=lambda wildcards: raw_files(wildcards.sweep),
+        raw=raw_logs,
         code=code("ingest"),
     output:
         curves="data/curves/{sweep}.parquet",
@@ -25,6 +25,7 @@ rule ingest_sweep:
     params:
         settings=settings("ingest"),
         raw=lambda wildcards: raw_folder(wildcards.sweep),
+        facts=sidecar_facts,
     shell:
         """
         isoflop ingest-sweep \

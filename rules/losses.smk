@@ -22,7 +22,7 @@ rule build_losses:
     conda:
         ENVIRONMENT
     params:
-        settings=losses_settings,
+        settings=by_sweep("losses"),
     shell:
         """
         isoflop build-losses \

@@ -46,8 +46,8 @@ rule render_report:
     conda:
         ENVIRONMENT
     params:
-        settings=settings("report"),
-        losses=settings("losses"),
+        settings=by_sweep("report"),
+        losses=by_sweep("losses"),
     shell:
         """
         isoflop render-report \

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from isoflop.cli import COMMANDS
@@ -13,6 +14,8 @@ from isoflop.sources import sources
 
 PACKAGE = Path("src/isoflop")
 ROOMS = ("train", "ingest", "losses", "approaches", "figures", "report", "archive", "published")
+DISTRIBUTIONS = {"pydantic_core": "pydantic", "pypandoc": "pypandoc-binary", "yaml": "pyyaml"}
+"""What to install where the name differs; pydantic pins its own core."""
 CORRIDOR = ("config", "estimates")
 """Shared modules that are folders."""
 TREE = sorted(PACKAGE.rglob("*.py"))
@@ -43,6 +46,19 @@ def test_rooms_do_not_import_rooms() -> None:
             if top == "isoflop" and inside and inside[0] in ROOMS and inside[0] != room:
                 offenders.append(f"{path} imports {name}")
     assert offenders == []
+
+
+def test_what_is_imported_is_declared_and_explained() -> None:
+    """Each library stands in pyproject.toml and once in docs/dependencies.md, with what for."""
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["train"]]
+    declared = {re.split(r"[<>=]", entry)[0] for entry in wanted}
+    top = {name.split(".")[0] for path in TREE for name in imported(path)}
+    libraries = top - {"isoflop", *sys.stdlib_module_names}
+    assert {DISTRIBUTIONS.get(name, name) for name in libraries} - declared == set()
+    table = re.findall(r"^\| ([a-z].*?) \|", Path("docs/dependencies.md").read_text(), re.MULTILINE)
+    explained = [name for cell in table for name in cell.split(", ") if name != "dependency"]
+    assert sorted(explained) == sorted(declared)
 
 
 def test_torch_is_imported_inside_the_train_room_only() -> None:
@@ -78,7 +94,14 @@ def test_one_word_per_rule_and_subcommand() -> None:
     commands = {name.replace("-", "_") for name in COMMANDS}
     # targets that only collect, and subcommands that no rule calls
     collecting = {"train", "published"}
-    by_hand = {"plan_sweep", "fetch_corpus", "write_config", "write_schema", "check_coverage"}
+    by_hand = {
+        "plan_sweep",
+        "fetch_corpus",
+        "show_settings",
+        "write_config",
+        "write_schema",
+        "check_coverage",
+    }
     assert rule_names() - collecting <= commands
     assert commands - by_hand <= rule_names()
 

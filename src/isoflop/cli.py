@@ -11,6 +11,7 @@ from isoflop.folder_lock import share_folder_of_build
 
 COMMANDS = {
     "archive-report": "isoflop.archive.command:archive_report_command",
+    "show-settings": "isoflop.config.command:show_settings_command",
     "write-config": "isoflop.config.command:write_config_command",
     "write-schema": "isoflop.config.command:write_schema_command",
     "fetch-corpus": "isoflop.train.command:fetch_corpus_command",

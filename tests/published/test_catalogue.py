@@ -9,10 +9,11 @@ import pytest
 import yaml
 
 from isoflop.config.approaches import ApproachesSettings
+from isoflop.config.by_sweep import SweepSettings, settings_by_sweep
 from isoflop.config.reading import parse
 from isoflop.errors import ConfigError
 from isoflop.files import digest
-from isoflop.published.catalogue import Catalogue, fits_of, read_catalogue
+from isoflop.published.catalogue import Catalogue, read_catalogue
 from isoflop.published.computed import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -41,16 +42,16 @@ SMALL: dict[str, Any] = {
                         "table": {
                             "rows": "runs",
                             "columns": {"params.total": "N", "tokens": "D", "eval_loss": "L"},
+                        },
+                        "settings": {"approaches": {"bootstrap": {"draws": 7}}},
+                    },
+                    "fits": ["parametric"],
+                    "variants": {
+                        "mse": {
+                            "fits": ["parametric"],
+                            "settings": {"approaches": {"parametric": {"objective": "mse"}}},
                         }
                     },
-                    "fits": [
-                        {"approach": "parametric"},
-                        {
-                            "approach": "parametric",
-                            "variant": "mse",
-                            "settings": {"parametric": {"objective": "mse"}},
-                        },
-                    ],
                 }
             ],
             "results": [
@@ -109,7 +110,7 @@ def test_every_sweep_is_fitted_or_computed_from(catalogue: Catalogue) -> None:
     }
     for study in catalogue.studies:
         for sweep in study.sweeps:
-            assert sweep.fits or sweep.name in computed, sweep.name
+            assert sweep.fits or sweep.variants or sweep.name in computed, sweep.name
 
 
 def test_every_fit_is_compared_with_something(catalogue: Catalogue) -> None:
@@ -119,8 +120,7 @@ def test_every_fit_is_compared_with_something(catalogue: Catalogue) -> None:
         for result in study.results
         if result.fitted is not None
     }
-    unused = {(path, fit.approach) for path, fit in catalogue.fits()} - compared
-    assert unused == set()
+    assert set(catalogue.fits()) - compared == set()
 
 
 def test_computed_functions_exist(catalogue: Catalogue) -> None:
@@ -146,14 +146,39 @@ def test_variant_shares_the_sweep_and_changes_the_settings() -> None:
     found = parse(small(), Catalogue, source="c")
     _, sweep = found.find("published/first@mse")
     assert sweep.name == "first"
-    assert [path for path, _ in fits_of(sweep)] == ["published/first", "published/first@mse"]
-    plain = found.approaches_settings("published/first", "parametric")
-    varied = found.approaches_settings("published/first@mse", "parametric")
+    assert found.fits() == [
+        ("published/first", "parametric"),
+        ("published/first@mse", "parametric"),
+    ]
+    plain = SweepSettings.model_validate(found.settings("published/first"))
+    varied = SweepSettings.model_validate(found.settings("published/first@mse"))
     # the papers' intervals are percentiles
-    assert plain.bootstrap.interval == "percentile"
-    assert plain.parametric == ApproachesSettings().parametric
-    assert varied.parametric.objective == "mse"
-    assert varied.profiles == plain.profiles
+    assert plain.approaches.bootstrap.interval == "percentile"
+    assert plain.approaches.parametric == ApproachesSettings().parametric
+    assert varied.approaches.parametric.objective == "mse"
+    assert varied.approaches.bootstrap == plain.approaches.bootstrap
+    assert plain.approaches.bootstrap.draws == 7
+    assert varied.losses == plain.losses
+
+
+def test_settings_of_a_published_sweep_hide_config_yaml(catalogue: Catalogue) -> None:
+    """Whatever a reader sets, laid under the catalogue's settings it changes none of them."""
+    mine = SweepSettings.model_validate(
+        {
+            "losses": {"smoothing": 0.5},
+            "approaches": {"bootstrap": {"seed": 9}, "parametric": {"drop_highest": 3}},
+            "report": {"budgets": [1e15]},
+        }
+    ).model_dump(mode="json")
+    for path, _ in catalogue.fits():
+        own = catalogue.settings(path)
+        assert settings_by_sweep(mine, own, source="c").model_dump(mode="json") == own
+
+
+def test_unknown_variant_is_met_with_the_known_ones() -> None:
+    found = parse(small(), Catalogue, source="c")
+    with pytest.raises(ConfigError, match=r"'first' has no variant 'mes'; it has: mse"):
+        found.settings("published/first@mes")
 
 
 def test_sidecar_takes_the_title_of_the_sweep() -> None:
@@ -169,8 +194,22 @@ def test_unknown_sweep_is_met_with_the_known_ones(catalogue: Catalogue) -> None:
 
 def test_misspelt_setting_is_an_error() -> None:
     content = small()
-    content["studies"][0]["sweeps"][0]["fits"][1]["settings"] = {"parametric": {"objectiv": "mse"}}
-    assert "objectiv" in complaint(content)
+    sweep = content["studies"][0]["sweeps"][0]
+    sweep["variants"]["mse"]["settings"] = {"approaches": {"parametric": {"objectiv": "mse"}}}
+    assert (
+        "first@mse: unknown key 'objectiv' in settings.approaches.parametric; did you mean 'obj"
+        in complaint(content)
+    )
+    sweep["sidecar"]["settings"] = {"approaches": {"parametric": {"drop_highset": 5}}}
+    assert "first: unknown key 'drop_highset' in settings.approaches.parametric" in complaint(
+        content
+    )
+
+
+def test_sweep_that_is_fitted_says_how_it_is_read() -> None:
+    content = small()
+    del content["studies"][0]["sweeps"][0]["sidecar"]
+    assert "sweep 'first' is fitted, but no 'sidecar' says how to read it" in complaint(content)
 
 
 def test_result_must_name_a_fit_that_is_made() -> None:

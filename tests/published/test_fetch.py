@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from isoflop.cli import main
+from isoflop.config.by_sweep import SweepSettings, settings_by_sweep
 from isoflop.config.reading import parse, read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.fetching import FetchError
@@ -76,6 +77,19 @@ def test_sidecar_is_what_ingest_reads(tmp_path: Path) -> None:
     assert "arXiv:1" in sidecar.citation
     assert sidecar.table is not None
     assert sidecar.table.columns["tokens"].column == "D"
+
+
+def test_settings_of_the_fetched_sweep_are_the_catalogue_s(tmp_path: Path) -> None:
+    """In data/raw the folder would be fitted as the study is."""
+    out = tmp_path / "first"
+    fetch_published(
+        catalogue(), "first", out, mirror=mirror_with(tmp_path / "m"), download=no_network
+    )
+    defaults = SweepSettings().model_dump(mode="json")
+    own = read_yaml(out / "sweep.yaml", SweepFile).settings
+    settings = settings_by_sweep(defaults, own, source="sweep.yaml")
+    assert settings.model_dump(mode="json") == catalogue().settings("published/first")
+    assert settings.approaches.bootstrap.interval == "percentile"
 
 
 def test_over_the_network_where_the_mirror_lacks_it(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.approaches.fit_approach import fit_approach
+from isoflop.config.by_sweep import SweepSettings
 from isoflop.config.ingest import IngestSettings
 from isoflop.estimates.estimate import Provenance, write_estimate
 from isoflop.ingest.sweep import ingest_sweep
 from isoflop.losses.build import build_losses
-from isoflop.published.catalogue import fits_of, read_catalogue
+from isoflop.published.catalogue import read_catalogue
 from isoflop.published.computed import Sources
 from isoflop.published.results import verdicts
 from isoflop.reference import published_laws
@@ -50,19 +51,20 @@ def found(
                 continue
             tables = ingest_sweep(fetched / sweep.name, IngestSettings(), sweep=sweep.name)
             assert tables.files["lines_unread"].sum() == 0, sweep.name
-            settings = catalogue.losses_settings(sweep.name)
-            losses = build_losses(tables.curves, tables.runs, tables.files, settings).losses
-            for path, fit in fits_of(sweep):
+            settings = SweepSettings.model_validate(catalogue.settings(sweep.name))
+            losses = build_losses(tables.curves, tables.runs, tables.files, settings.losses).losses
+            for path, approach in sweep.paths():
+                settings = SweepSettings.model_validate(catalogue.settings(path))
                 estimate, draws = fit_approach(
                     losses,
-                    fit.approach,
-                    catalogue.approaches_settings(path, fit.approach),
+                    approach,
+                    settings.approaches,
                     sweep=path,
-                    budgets=sweep.budgets,
+                    budgets=settings.report.budgets,
                     provenance=PROVENANCE,
                     published=published_laws(reference.hoffmann, reference.besiroglu),
                 )
-                out = estimates / path / f"{fit.approach}.json"
+                out = estimates / path / f"{approach}.json"
                 write_estimate(estimate, out)
                 draws.write_parquet(out.with_suffix(".draws.parquet"))
     sources = Sources(reference=reference, folder=fetched)

@@ -68,11 +68,14 @@ def test_changes_rerun_what_they_touch(built: Project) -> None:
     before = (built.root / CATALOGUE).read_text()
 
     def settings(content: dict[str, Any]) -> None:
-        fit = content["studies"][0]["sweeps"][0]["fits"][0]
-        fit["settings"]["overtraining"] = {"residual": "log_loss"}
+        settings = content["studies"][0]["sweeps"][0]["sidecar"]["settings"]
+        settings["approaches"]["overtraining"] = {"residual": "log_loss"}
 
-    def losses(content: dict[str, Any]) -> None:
-        content["studies"][0]["sweeps"][0]["losses"] = {"points_per_run": 7}
+    def variant(content: dict[str, Any]) -> None:
+        log_loss = {"approaches": {"overtraining": {"residual": "log_loss"}}}
+        content["studies"][0]["sweeps"][0]["variants"] = {
+            "log": {"fits": ["overtraining"], "settings": log_loss}
+        }
 
     def tolerance(content: dict[str, Any]) -> None:
         content["studies"][0]["results"][0]["tolerance"] = 0.5
@@ -82,8 +85,9 @@ def test_changes_rerun_what_they_touch(built: Project) -> None:
 
     for change, rules in (
         (tolerance, {"render_published"}),
-        (settings, {"fit_approach", "render_published"}),
-        (losses, {"build_losses", "fit_approach", "render_published"}),
+        # the variant shares the losses; the sweep's own settings stand in its sweep.yaml
+        (variant, {"fit_approach", "render_published"}),
+        (settings, CHAIN),
         (sidecar, CHAIN),
     ):
         edit(built, change)
@@ -94,7 +98,7 @@ def test_changes_rerun_what_they_touch(built: Project) -> None:
 def test_own_settings_change_no_verdict(built: Project) -> None:
     path = built.root / "config.yaml"
     before = path.read_text()
-    built.set_config("    curve: parabola", "    curve: akima")
+    built.set_config("    residual: loss", "    residual: log_loss")
     assert planned(built) == set()
     path.write_text(before)
 

@@ -44,6 +44,17 @@ def test_config_typo(project: Project) -> None:
     assert "did you mean 'drop_highest'?" in text
 
 
+def test_typo_in_the_settings_of_a_sweep(project: Project) -> None:
+    write_sweep(project.root / "data/raw/toy")
+    sidecar = project.root / "data/raw/toy/sweep.yaml"
+    sidecar.write_text(sidecar.read_text() + "settings: {losses: {smooting: 0.1}}\n")
+    text = failure(project)
+    assert (
+        "data/raw/toy/sweep.yaml: unknown key 'smooting' in settings.losses; "
+        "did you mean 'smoothing'?" in text
+    )
+
+
 def test_yaml_1e18_is_a_number(project: Project) -> None:
     # YAML 1.1 reads 1e18 as a string; a budget must be a number all the same
     write_sweep(project.root / "data/raw/toy")

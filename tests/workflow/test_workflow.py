@@ -172,6 +172,64 @@ def test_one_key_reruns_exactly_its_rules(restored: Project) -> None:
     }
 
 
+def test_settings_of_a_sweep_rerun_exactly_its_own_rules(built: Project, tmp_path: Path) -> None:
+    # a second sweep, built as it were: its outputs are copies of the first one's
+    project = Project(tmp_path / "two")
+    shutil.copytree(built.root, project.root, symlinks=True)
+    for path in sorted(project.root.glob("*/**/toy*")):
+        target = path.with_name(path.name.replace("toy", "other", 1))
+        (shutil.copytree if path.is_dir() else shutil.copy2)(path, target)
+    project.build("--touch")
+    assert project.planned() == {}
+    sidecar = project.root / "data/raw/toy/sweep.yaml"
+    before = sidecar.read_text()
+
+    # a key reruns what the same key of config.yaml would, and not ingest; the page of all sweeps
+    # reads every side-car
+    sidecar.write_text(before + "settings: {approaches: {parametric: {drop_highest: 1}}}\n")
+    outcome = project.build("--dry-run")
+    assert outcome.rules == {
+        "fit_approach": 1,
+        "score_forecasts": 1,
+        "fit_specifications": 1,
+        "plot_figures": 1,
+        "render_report": 1,
+        "render_index": 1,
+        "all": 1,
+    }
+    assert "wildcards: sweep=toy" in outcome.text
+    assert "wildcards: sweep=other" not in outcome.text
+
+    sidecar.write_text(before + "settings: {losses: {points_per_run: 20}}\n")
+    assert project.planned() == AFTER_INGEST
+    sidecar.write_text(before + "settings: {report: {run_table: false}}\n")
+    assert project.planned() == {"render_report": 1, "render_index": 1}
+    # anything else in it changes what is read
+    sidecar.write_text(before + "facts: {tokenizer: bytes}\n")
+    assert project.planned() == EVERYTHING
+
+    # and the value arrives, there and nowhere else
+    sidecar.write_text(before + "settings: {approaches: {parametric: {drop_highest: 1}}}\n")
+    targets = [f"data/estimates/{name}/parametric.json" for name in ("toy", "other")]
+    project.build(*targets)
+    dropped = [
+        json.loads((project.root / target).read_text())["settings"]["parametric"]["drop_highest"]
+        for target in targets
+    ]
+    assert dropped == [1, 0]
+
+
+def test_a_name_with_an_at_sign_is_a_sweep_of_its_own(restored: Project) -> None:
+    folder = restored.root / "data/raw/toy@v2"
+    shutil.copytree(restored.root / "data/raw/toy", folder)
+    try:
+        outcome = restored.build("--dry-run", "data/estimates/toy@v2/profiles.json")
+        assert outcome.rules == {"ingest_sweep": 1, "build_losses": 1, "fit_approach": 1}
+        assert "input: data/losses/toy@v2.parquet" in outcome.text
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_archive_holds_report_and_raw_logs(built: Project) -> None:
     built.build("archive")
     with zipfile.ZipFile(built.root / "reports/toy/archive/toy.zip") as archive:

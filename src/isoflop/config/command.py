@@ -51,3 +51,23 @@ def write_config_command(out: Path, defaults: bool, check: bool) -> None:  # noq
     elif not out.exists() or out.read_text(encoding="utf-8") != text:
         hint = " --defaults" if defaults else ""
         raise click.ClickException(f"{out} is out of date; run: isoflop write-config{hint}")
+
+
+@click.command("show-settings")
+@click.argument("section", type=click.Choice(["losses", "approaches", "report"]))
+@click.option("--config", type=PATH, default=Path("config.yaml"), show_default=True)
+@click.option("--sidecar", type=PATH, required=True, help="sweep.yaml of the sweep.")
+def show_settings_command(section: str, config: Path, sidecar: Path) -> None:
+    """Print a section as it is for one sweep: config.yaml with its own settings laid over it.
+
+    As JSON, as the rules pass it to --settings.
+    """
+    from isoflop.config.by_sweep import settings_by_sweep
+    from isoflop.config.config_yaml import Config
+    from isoflop.config.reading import read_yaml
+    from isoflop.config.sidecar import SweepFile
+
+    everywhere = read_yaml(config, Config).model_dump(mode="json")
+    own = read_yaml(sidecar, SweepFile).settings
+    settings = settings_by_sweep(everywhere, own, source=str(sidecar))
+    click.echo(getattr(settings, section).model_dump_json())

@@ -261,3 +261,6 @@ class SweepFile(Section):
     """Files that are no logs."""
     budgets: BudgetGrid | None = None
     """Nominal budgets, for runs whose log names none."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """What differs from config.yaml for this sweep, in sections `losses`, `approaches` and
+    `report`; config/by_sweep.py checks it, so that their models are no part of reading logs."""

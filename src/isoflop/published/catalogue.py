@@ -2,23 +2,23 @@
 
 A study is a set of files with their addresses and digests, the sweeps that are read from them, how
 these are fitted, and the numbers that should come out. A sweep of a study goes through the same
-rules as any sweep, under the name ``published/<sweep>``; a fit with other settings to the same
-losses is a variant, ``published/<sweep>@<variant>``.
+rules as any sweep, under the name ``published/<sweep>``, with the ``settings`` of its side-car laid
+over config.yaml like any sweep's. A variant, ``published/<sweep>@<variant>``, is fitted to the
+same losses with settings of its own laid over those.
 
-Settings start from the package's defaults, not from config.yaml: a verdict on a paper must not
-depend on how its reader fits their own runs.
+The settings of a published sweep name every key: a verdict on a paper must not depend on how its
+reader fits their own runs.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from isoflop.approach import Approach
-from isoflop.config.approaches import ApproachesSettings
-from isoflop.config.losses import LossesSettings
+from isoflop.config.by_sweep import SweepSettings, laid_over, settings_by_sweep
 from isoflop.config.reading import Section, read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import ConfigError
@@ -26,11 +26,17 @@ from isoflop.estimates.estimate import GOPHER_BUDGET
 from isoflop.reference import Citation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 PREFIX: Final = "published/"
 """What the names of published sweeps begin with in the workflow."""
+
+PAPERS: Final[dict[str, Any]] = {
+    "approaches": {"bootstrap": {"interval": "percentile"}},
+    "report": {"budgets": [GOPHER_BUDGET]},
+}
+"""How published sweeps differ from the package's defaults unless the catalogue says otherwise; the
+papers read percentiles off their draws."""
 
 Statistic = Literal["value", "sd", "low", "high"]
 
@@ -61,20 +67,16 @@ class SourceFile(Section):
         return self
 
 
-class PublishedFit(Section):
-    """One approach fitted to one published sweep."""
+class Variant(Section):
+    """The same losses, fitted with other settings."""
 
-    approach: Approach
-    variant: str | None = Field(default=None, pattern=r"^[\w.+-]+$")
-    """Distinguishes fits of one approach to the same losses."""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """What differs from the defaults of section `approaches`."""
+    fits: tuple[Approach, ...] = Field(min_length=1)
+    """What is fitted."""
+    settings: dict[str, Any] = Field(min_length=1)
+    """What differs from the settings of the sweep."""
 
-    @field_validator("settings")
-    @classmethod
-    def _fits_its_model(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        ApproachesSettings.model_validate(merged(ApproachesSettings(), settings))
-        return settings
+
+VariantName = Annotated[str, StringConstraints(pattern=r"^[\w.+-]+$")]
 
 
 class PublishedSweep(Section):
@@ -87,20 +89,57 @@ class PublishedSweep(Section):
     files: tuple[str, ...] = Field(min_length=1)
     """Paths of the study's files that it is read from."""
     sidecar: SweepFile | None = None
-    """Content of sweep.yaml; title, citation and licence are filled in. Null: the files are kept
-    for computed results, and nothing is fitted."""
-    losses: dict[str, Any] = Field(default_factory=dict)
-    """What differs from the defaults of section `losses`."""
-    budgets: tuple[float, ...] = (GOPHER_BUDGET,)
-    """Compute budgets at which optima are wanted [FLOP]."""
-    fits: tuple[PublishedFit, ...] = ()
-    """What is fitted."""
+    """Content of sweep.yaml, settings included; title, citation and licence are filled in. Null:
+    the files are kept for computed results, and nothing is fitted."""
+    fits: tuple[Approach, ...] = ()
+    """What is fitted with the settings of the side-car."""
+    variants: dict[VariantName, Variant] = Field(default_factory=dict)
+    """Fits with other settings to the same losses, by name."""
 
-    @field_validator("losses")
-    @classmethod
-    def _fits_its_model(cls, losses: dict[str, Any]) -> dict[str, Any]:
-        LossesSettings.model_validate(merged(LossesSettings(), losses))
-        return losses
+    @model_validator(mode="after")
+    def _fitted_where_read(self) -> Self:
+        if self.sidecar is None and (self.fits or self.variants):
+            raise ValueError(f"sweep '{self.name}' is fitted, but no 'sidecar' says how to read it")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_fit_their_model(self) -> Self:
+        for variant in ("", *self.variants):
+            try:
+                self.settings(variant)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return self
+
+    def settings(self, variant: str = "") -> dict[str, Any]:
+        """Give the settings of a sweep or of a variant of it, complete.
+
+        Raises
+        ------
+        ConfigError : there is no such variant, or a setting does not fit its model.
+        """
+        own = self.own_settings()
+        if variant and variant not in self.variants:
+            known = ", ".join(self.variants) or "none"
+            raise ConfigError(f"sweep '{self.name}' has no variant '{variant}'; it has: {known}")
+        if variant:
+            own = laid_over(own, self.variants[variant].settings)
+        defaults = SweepSettings().model_dump(mode="json")
+        source = f"{self.name}@{variant}" if variant else self.name
+        return settings_by_sweep(defaults, own, source=source).model_dump(mode="json")
+
+    def own_settings(self) -> dict[str, Any]:
+        """Give what differs from the package's defaults, as sweep.yaml has it."""
+        return laid_over(PAPERS, {} if self.sidecar is None else self.sidecar.settings)
+
+    def paths(self) -> list[tuple[str, Approach]]:
+        """List every fit: its sweep's name in the workflow, variant included, and its approach."""
+        plain = [(f"{PREFIX}{self.name}", approach) for approach in self.fits]
+        return plain + [
+            (f"{PREFIX}{self.name}@{name}", approach)
+            for name, variant in self.variants.items()
+            for approach in variant.fits
+        ]
 
     @model_validator(mode="before")
     @classmethod
@@ -194,7 +233,7 @@ class Study(Section):
             if missing := set(sweep.files) - known:
                 raise ValueError(f"sweep '{sweep.name}' reads {', '.join(sorted(missing))}, which "
                                  f"study '{self.name}' does not list under files")  # fmt: skip
-        fits = {(path, fit.approach) for sweep in self.sweeps for path, fit in fits_of(sweep)}
+        fits = {fit for sweep in self.sweeps for fit in sweep.paths()}
         for result in self.results:
             if result.fitted is None:
                 continue
@@ -221,16 +260,16 @@ class Catalogue(Section):
         for kind, names in (
             ("study", [study.name for study in self.studies]),
             ("sweep", [sweep.name for study in self.studies for sweep in study.sweeps]),
-            ("fit", [f"{path}, {fit.approach}" for path, fit in self.fits()]),
+            ("fit", [f"{path}, {approach}" for path, approach in self.fits()]),
         ):
             repeated = [name for name, count in Counter(names).items() if count > 1]
             if repeated:
                 raise ValueError(f"{kind} {', '.join(repeated)} occurs twice")
         return self
 
-    def fits(self) -> list[tuple[str, PublishedFit]]:
-        """List every fit with the name of its sweep in the workflow."""
-        return [pair for study in self.studies for s in study.sweeps for pair in fits_of(s)]
+    def fits(self) -> list[tuple[str, Approach]]:
+        """List every fit: its sweep's name in the workflow, and its approach."""
+        return [fit for study in self.studies for sweep in study.sweeps for fit in sweep.paths()]
 
     def find(self, sweep: str) -> tuple[Study, PublishedSweep]:
         """Find a sweep by its name, with or without prefix and variant.
@@ -249,21 +288,14 @@ class Catalogue(Section):
             f"the catalogue of published studies has no sweep '{name}'; it has: {known}"
         )
 
-    def approaches_settings(self, sweep: str, approach: str) -> ApproachesSettings:
-        """Give the settings of one fit; the papers' own for a fit that the catalogue does not name.
+    def settings(self, sweep: str) -> dict[str, Any]:
+        """Give the settings of a sweep of the workflow, such as published/gemstones-hot@grid.
 
-        The papers read percentiles off their draws, so their intervals are compared with those.
+        Raises
+        ------
+        ConfigError : there is no such sweep, or no such variant of it.
         """
-        papers = merged(ApproachesSettings(), {"bootstrap": {"interval": "percentile"}})
-        _, found = self.find(sweep)
-        for path, fit in fits_of(found):
-            if path == PREFIX + sweep.removeprefix(PREFIX) and fit.approach == approach:
-                return ApproachesSettings.model_validate(_laid_over(papers, fit.settings))
-        return ApproachesSettings.model_validate(papers)
-
-    def losses_settings(self, sweep: str) -> LossesSettings:
-        """Give the settings with which a sweep's losses are built."""
-        return LossesSettings.model_validate(merged(LossesSettings(), self.find(sweep)[1].losses))
+        return self.find(sweep)[1].settings(sweep.partition("@")[2])
 
 
 def read_catalogue(path: Path) -> Catalogue:
@@ -274,25 +306,3 @@ def read_catalogue(path: Path) -> Catalogue:
     ConfigError : the file is absent or does not fit its model; all complaints at once.
     """
     return read_yaml(path, Catalogue)
-
-
-def fits_of(sweep: PublishedSweep) -> list[tuple[str, PublishedFit]]:
-    """List the fits to one sweep with the name of each in the workflow."""
-    return [
-        (f"{PREFIX}{sweep.name}" + (f"@{fit.variant}" if fit.variant else ""), fit)
-        for fit in sweep.fits
-    ]
-
-
-def merged(defaults: Section, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay overrides over a section's defaults, key by key and section by section."""
-    return _laid_over(defaults.model_dump(mode="json"), overrides)
-
-
-def _laid_over(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in overrides.items():
-        old = result.get(key)
-        nested = isinstance(old, dict) and isinstance(value, dict)
-        result[key] = _laid_over(old, value) if nested else value  # type: ignore[arg-type]
-    return result

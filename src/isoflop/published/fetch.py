@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -98,7 +98,12 @@ def _sidecar(study: Study, sweep: PublishedSweep) -> str:
     """Write sweep.yaml: the catalogue's words, with the study's citation and licence."""
     if sweep.sidecar is None:
         raise TypeError("a sweep without a side-car is not read")
-    content = {"title": sweep.title, "citation": str(study.citation), "licence": study.licence}
+    content: dict[str, Any] = {
+        "title": sweep.title,
+        "citation": str(study.citation),
+        "licence": study.licence,
+    }
     content |= sweep.sidecar.model_dump(mode="json", exclude_unset=True)
+    content["settings"] = sweep.own_settings()
     head = "# Written from data/reference/published.yaml; edit it there.\n"
     return head + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)

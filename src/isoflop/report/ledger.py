@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, Final
 
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.config.by_sweep import SweepSettings, own_values, settings_by_sweep
 from isoflop.counting import FLOPS_MEANING, PARAMS_MEANING
-from isoflop.escape import markdown
+from isoflop.escape import code, markdown
 from isoflop.numbers import NONE, fixed, listed, parameter, percent, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from isoflop.estimates.estimate import Estimate
     from isoflop.reference import Effect
     from isoflop.report.inputs import ReportInputs
 
-Entry = tuple[str, str, str]
-"""Key of effects.yaml, choice, what was chosen here."""
+Entry = tuple[str, str, str, tuple[str, ...]]
+"""Key of effects.yaml, choice, what was chosen here, and the keys of config.yaml that decide it."""
+REFUSED: Final = "approach refused"
+OWN: Final = " (set for this sweep)"
 
 
 def ledger_table(inputs: ReportInputs) -> Table:
     """Tabulate every choice beside what it moved where somebody measured that."""
     rows, data = [], []
-    for key, choice, chosen in _entries(inputs):
+    own = _own_values(inputs)
+    entries = [
+        (key, choice, chosen + OWN if any(_within(k, keys) for k in own) else chosen)
+        for key, choice, chosen, keys in _entries(inputs)
+    ]
+    if own:
+        entries.append(("", "This sweep’s settings", _listed_values(own)))
+    for key, choice, chosen in entries:
         effects = inputs.reference.effects.of(key)
         said = " ".join(_said(effect) for effect in effects) or NONE
         rows.append([choice, chosen, said])
@@ -56,22 +71,49 @@ def _digits(value: float) -> str:
 def _entries(inputs: ReportInputs) -> list[Entry]:
     """List the choices, each read from settings, tables or estimates."""
     fitted = inputs.fitted
+    params = _by_convention(inputs, "params", PARAMS_MEANING)
+    flops = _by_convention(inputs, "flops", FLOPS_MEANING)
+    counting = ("approaches.counting", "approaches.kaplan.counting")
+    profiles, parametric = "approaches.profiles", "approaches.parametric"
+    window = (f"{profiles}.curve", f"{profiles}.axis", f"{profiles}.window")
+    outliers = (f"{profiles}.edge", f"{profiles}.outliers")
+    objective = tuple(f"{parametric}.{key}" for key in ("objective", "huber_delta", "starts"))
+    frontier = ("approaches.envelope.frontier", "approaches.envelope.grid_points")
+    points = (f"{parametric}.points", f"{parametric}.drop_highest")
     return [
-        ("params", "Counting of *N*", _by_convention(inputs, "params", PARAMS_MEANING)),
-        ("flops", "Counting of *C*", _by_convention(inputs, "flops", FLOPS_MEANING)),
-        ("loss", "Loss that is fitted", _loss_source(inputs)),
-        ("smoothing", "Smoothing", _smoothing(inputs)),
-        ("schedule", "Schedule", _schedule(inputs)),
-        ("warmup", "Warm-up", _warmup(inputs)),
-        ("tuning", "Learning rate", _tuning(inputs)),
-        ("frontier", "Approach 1: frontier", _frontier(fitted)),
-        ("window", "Approach 2: curve and window", _window(fitted)),
-        ("outliers", "Approach 2: edges and outliers", _edges(fitted)),
-        ("objective", "Approach 3: objective", _objective(fitted)),
-        ("points", "Approach 3: points", _points(fitted)),
-        ("bootstrap", "Intervals", _bootstrap(fitted)),
-        ("extrapolation", "Extrapolation", EXTRAPOLATION),
+        ("params", "Counting of *N*", params, tuple(f"{key}.params" for key in counting)),
+        ("flops", "Counting of *C*", flops, tuple(f"{key}.flops" for key in counting)),
+        ("loss", "Loss that is fitted", _loss_source(inputs), ("losses.loss", "losses.min_evals")),
+        ("smoothing", "Smoothing", _smoothing(inputs), ("losses.smoothing",)),
+        ("schedule", "Schedule", _schedule(inputs), ("losses.min_schedule_fraction",)),
+        ("warmup", "Warm-up", _warmup(inputs), ()),
+        ("tuning", "Learning rate", _tuning(inputs), ()),
+        ("frontier", "Approach 1: frontier", _frontier(fitted), frontier),
+        ("window", "Approach 2: curve and window", _window(fitted), window),
+        ("outliers", "Approach 2: edges and outliers", _edges(fitted), outliers),
+        ("objective", "Approach 3: objective", _objective(fitted), objective),
+        ("points", "Approach 3: points", _points(fitted), points),
+        ("bootstrap", "Intervals", _bootstrap(fitted), ("approaches.bootstrap",)),
+        ("extrapolation", "Extrapolation", EXTRAPOLATION, ()),
     ]
+
+
+def _own_values(inputs: ReportInputs) -> dict[str, Any]:
+    """List what this sweep sets itself in sweep.yaml, by dotted key of config.yaml."""
+    own = inputs.sidecar.settings
+    defaults = SweepSettings().model_dump(mode="json")
+    source = f"data/raw/{inputs.sweep}/sweep.yaml"
+    return own_values(settings_by_sweep(defaults, own, source=source), own)
+
+
+def _within(key: str, places: tuple[str, ...]) -> bool:
+    """Tell whether a key is one of these, or stands in one of these sections."""
+    return any(f"{key}.".startswith(f"{place}.") for place in places)
+
+
+def _listed_values(own: dict[str, Any]) -> str:
+    """Show settings as they would stand in config.yaml."""
+    return "; ".join(code(f"{key}: {json.dumps(value)}") for key, value in own.items())
 
 
 EXTRAPOLATION = (
@@ -80,12 +122,10 @@ EXTRAPOLATION = (
 )
 
 
-def _settings(fitted: dict[Any, Any], approach: str) -> dict[str, Any]:
-    """Give an approach's settings as its estimate records them, or nothing."""
+def _settings(fitted: Mapping[str, Estimate], approach: str) -> ApproachesSettings | None:
+    """Give the settings that an approach was fitted with; None if it was refused."""
     estimate = fitted.get(approach)
-    found: dict[str, Any] = dict(estimate.settings) if estimate is not None else {}
-    own = found.get(approach)
-    return {**found, **own} if isinstance(own, dict) else found
+    return None if estimate is None else ApproachesSettings.model_validate(estimate.settings)
 
 
 def _by_convention(inputs: ReportInputs, kind: str, meaning: dict[Any, str]) -> str:
@@ -146,88 +186,89 @@ def _tuning(inputs: ReportInputs) -> str:
     return f"{span}; {tried} in the sweep, left out of the fits"
 
 
-def _frontier(fitted: dict[Any, Any]) -> str:
+def _frontier(fitted: Mapping[str, Estimate]) -> str:
     settings = _settings(fitted, "envelope")
-    if not settings:
-        return "approach refused"
-    if settings.get("frontier") == "hull":
+    if settings is None:
+        return REFUSED
+    if settings.envelope.frontier == "hull":
         return "vertices of the lower convex hull of log *L* over log *C*"
-    return f"lowest loss at {settings.get('grid_points', 'many')} log-spaced values of *C*"
+    return f"lowest loss at {settings.envelope.grid_points} log-spaced values of *C*"
 
 
-def _window(fitted: dict[Any, Any]) -> str:
+def _window(fitted: Mapping[str, Estimate]) -> str:
     settings = _settings(fitted, "profiles")
-    if not settings:
-        return "approach refused"
-    window = settings.get("window")
-    points = f"the {window} lowest points" if window else "all points"
-    axis = "*N*" if settings.get("axis", "params") == "params" else "*D*"
-    return (
-        f"{settings.get('curve', 'parabola')} of *L* in log {axis} through {points} of each budget"
-    )
+    if settings is None:
+        return REFUSED
+    profiles = settings.profiles
+    points = "all points" if profiles.window is None else f"the {profiles.window} lowest points"
+    axis = {"params": "*N*", "tokens": "*D*"}[profiles.axis]
+    curve = {
+        "parabola": "parabola of *L*",
+        "log_parabola": "parabola of log *L*",
+        "akima": "Akima spline of log *L*",
+    }[profiles.curve]
+    return f"{curve} in log {axis} through {points} of each budget"
 
 
-def _edges(fitted: dict[Any, Any]) -> str:
+def _edges(fitted: Mapping[str, Estimate]) -> str:
     settings = _settings(fitted, "profiles")
-    if not settings:
-        return "approach refused"
-    edge = (
-        "a budget with its minimum at the edge of its sizes is refused"
-        if settings.get("edge", "refuse") == "refuse"
-        else "minima at the edge of the sizes are kept"
-    )
-    outliers = settings.get("outliers")
+    if settings is None:
+        return REFUSED
+    edge = {
+        "refuse": "a budget with its minimum at the edge of its sizes is refused",
+        "keep": "minima at the edge of the sizes are kept",
+    }[settings.profiles.edge]
+    limit = settings.profiles.outliers
     rule = (
-        f"runs with an externally studentised residual beyond {outliers}, about the parabola "
+        "no outlier rule"
+        if limit is None
+        else f"runs with an externally studentised residual beyond {limit:g}, about the parabola "
         "through the other runs of their budget, are left out"
-        if outliers
-        else "no outlier rule"
     )
     return f"{edge}; {rule}"
 
 
-def _objective(fitted: dict[Any, Any]) -> str:
+def _objective(fitted: Mapping[str, Estimate]) -> str:
     settings = _settings(fitted, "parametric")
-    if not settings:
-        return "approach refused"
-    delta = fitted["parametric"].diagnostics.get("huber_delta")
+    if settings is None:
+        return REFUSED
+    parametric = settings.parametric
     words = {
-        "huber": f"sum of Huber losses of log *L*, δ = {delta}",
+        "huber": f"sum of Huber losses of log *L*, δ = {parametric.delta:g}",
         "mse": "sum of squares of the residuals of log *L*",
-        "likelihood": f"Huber likelihood of log *L* with a free scale, δ = {delta} of it",
-    }
-    chosen = str(settings.get("objective"))
-    return f"{words.get(chosen, chosen)}; {settings.get('starts')} grid of starts"
+        "likelihood": f"Huber likelihood of log *L* with a free scale, δ = {parametric.delta:g} of "
+        "it",
+    }[parametric.objective]
+    return f"{words}; {parametric.starts} grid of starts"
 
 
-def _points(fitted: dict[Any, Any]) -> str:
+def _points(fitted: Mapping[str, Estimate]) -> str:
     settings = _settings(fitted, "parametric")
-    if not settings:
-        return "approach refused"
-    points = "final losses only" if settings.get("points", "final") == "final" else "whole curves"
-    dropped = settings.get("drop_highest") or 0
+    if settings is None:
+        return REFUSED
+    parametric = settings.parametric
+    points = {"final": "final losses only", "all": "whole curves"}[parametric.points]
+    dropped = parametric.drop_highest
     return points + (f"; the {dropped} highest losses left out" if dropped else "")
 
 
-def _bootstrap(fitted: dict[Any, Any]) -> str:
+def _bootstrap(fitted: Mapping[str, Estimate]) -> str:
     """Say how runs are resampled; the same for all approaches."""
-    for estimate in fitted.values():
-        bootstrap = estimate.settings.get("bootstrap")
-        if isinstance(bootstrap, dict):
-            scheme = {
-                "runs": "whole runs resampled with replacement",
-                "subsample": f"{percent(bootstrap.get('subsample', 0))} of the runs, without "
-                "replacement",
-            }.get(str(bootstrap.get("scheme")), f"{bootstrap.get('scheme')} bootstrap")
-            strata = " within each budget" if bootstrap.get("stratify") else ""
-            kind = f"{bootstrap.get('interval')} intervals"
-            if bootstrap.get("interval") == "calibrated":
-                kind = (
-                    f"percentile intervals calibrated on {bootstrap.get('simulations')} simulated "
-                    f"sweeps of {bootstrap.get('simulation_draws')} draws each"
-                )
-            return (
-                f"{scheme}{strata}, {bootstrap.get('draws')} draws, {kind}, seed "
-                f"{bootstrap.get('seed')}"
-            )
-    return "none"
+    used = [settings for key in fitted if (settings := _settings(fitted, key)) is not None]
+    if not used:
+        return "none"
+    bootstrap = used[0].bootstrap
+    scheme = {
+        "runs": "whole runs resampled with replacement",
+        "subsample": f"{percent(bootstrap.subsample)} of the runs, without replacement",
+        "residual": "residual bootstrap",
+        "wild": "wild bootstrap",
+    }[bootstrap.scheme]
+    strata = " within each budget" if bootstrap.stratify else ""
+    kind = (
+        f"percentile intervals calibrated on {bootstrap.simulations} simulated sweeps of "
+        f"{bootstrap.simulation_draws} draws each"
+        if bootstrap.interval == "calibrated"
+        else f"{bootstrap.interval} intervals"
+    )
+    return f"{scheme}{strata}, {bootstrap.draws} draws, {kind}, seed {bootstrap.seed}"
