@@ -17,6 +17,7 @@ COMMANDS = {
     "fetch-corpus": "isoflop.train.command:fetch_corpus_command",
     "plan-sweep": "isoflop.train.command:plan_sweep_command",
     "train-run": "isoflop.train.command:train_run_command",
+    "train-plan": "isoflop.train.command:train_plan_command",
     "ingest-sweep": "isoflop.ingest.command:ingest_sweep_command",
     "build-losses": "isoflop.losses.command:build_losses_command",
     "fit-approach": "isoflop.approaches.command:fit_approach_command",
