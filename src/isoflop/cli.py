@@ -16,6 +16,8 @@ COMMANDS = {
     "write-schema": "isoflop.config.command:write_schema_command",
     "fetch-corpus": "isoflop.train.command:fetch_corpus_command",
     "plan-sweep": "isoflop.train.command:plan_sweep_command",
+    "fit-rates": "isoflop.train.command:fit_rates_command",
+    "train-study": "isoflop.train.command:train_study_command",
     "train-run": "isoflop.train.command:train_run_command",
     "train-plan": "isoflop.train.command:train_plan_command",
     "ingest-sweep": "isoflop.ingest.command:ingest_sweep_command",

@@ -42,15 +42,40 @@ def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Pa
 @click.option("--throughput", type=float, default=None, help="Measured FLOP/s; prints the hours.")
 def plan_sweep_command(design: Path, out: Path | None, throughput: float | None) -> None:
     """Plan the runs of a sweep from its design."""
-    from isoflop.config.reading import read_yaml
-    from isoflop.train.design import TrainDesign
     from isoflop.train.plan_file import write_plan
-    from isoflop.train.plan_sweep import plan_sweep, summary
+    from isoflop.train.plan_sweep import summary
+    from isoflop.train.rate_law import rates_path
+    from isoflop.train.train_study import plan_design
 
-    plan = plan_sweep(design.stem, read_yaml(design, TrainDesign))
+    plan = plan_design(design)
     out = out or Path("data/plans") / design.name
     write_plan(out, plan)
     click.echo(summary(plan, throughput=throughput))
+    if all(run.role == "tuning" for run in plan.runs):
+        click.echo(
+            f"only the tuning runs are planned: {rates_path(design)} is absent. Train them, run "
+            f"isoflop fit-rates, and plan again (isoflop train-study does all of it)"
+        )
+    click.echo(f"wrote {out}")
+
+
+@click.command("fit-rates")
+@click.option("--design", type=PATH, required=True, help="A file of data/plans/designs/.")
+@click.option("--logs", type=PATH, default=Path("data/raw"), show_default=True)
+@click.option(
+    "--out", type=PATH, default=None, help="File to write [data/plans/rates/DESIGN.yaml]."
+)
+def fit_rates_command(design: Path, logs: Path, out: Path | None) -> None:
+    """Fit the law of learning rates to the finished tuning runs of a design."""
+    from isoflop.config.reading import read_yaml
+    from isoflop.train.design import TrainDesign
+    from isoflop.train.fit_rates import describe, fit_rates
+    from isoflop.train.rate_law import rates_path, write_rates
+
+    rates = fit_rates(design.stem, read_yaml(design, TrainDesign), logs)
+    out = out or rates_path(design)
+    write_rates(out, rates)
+    click.echo(describe(rates))
     click.echo(f"wrote {out}")
 
 
@@ -136,6 +161,37 @@ def train_plan_command(
         device=device,
         progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
         stage=stage,
+        most=packed,
+    )
+
+
+@click.command("train-study")
+@click.option("--design", type=PATH, required=True, help="A file of data/plans/designs/.")
+@click.option("--packed", type=click.IntRange(min=1), default=16, show_default=True)
+@_training_options
+def train_study_command(
+    design: Path,
+    packed: int,
+    corpora: Path,
+    recipes: Path,
+    logs: Path,
+    checkpoints: Path,
+    device: str,
+    threads: int,
+) -> None:
+    """Train a design whole: tuning, fit-rates, the plan, and all its runs in order of value.
+
+    After a kill the same command goes on.
+    """
+    _set_threads("train-study", threads)
+    from isoflop.train.train_run import Folders, Progress
+    from isoflop.train.train_study import train_study
+
+    train_study(
+        design,
+        folders=Folders(recipes=recipes, corpora=corpora, logs=logs, checkpoints=checkpoints),
+        device=device,
+        progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
         most=packed,
     )
 

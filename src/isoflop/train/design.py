@@ -99,7 +99,7 @@ class TrainTunedRate(Section):
 
 
 class TrainRateGuess(Section):
-    """Where tuning grids are centred: rate (N/params)^params_exponent (D/tokens)^tokens_exponent."""
+    """Centres of tuning grids: rate (N / params)^params_exponent (D / tokens)^tokens_exponent."""
 
     rate: float = Field(gt=0)
     """Peak rate at the size and horizon below."""

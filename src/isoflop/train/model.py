@@ -152,9 +152,7 @@ class Transformer:
         (runs,), in float32.
         """
         logits = self.logits(weights, tokens)
-        each = F.cross_entropy(
-            logits.flatten(0, 1).float(), targets.reshape(-1), reduction="none"
-        )
+        each = F.cross_entropy(logits.flatten(0, 1).float(), targets.reshape(-1), reduction="none")
         return each.view(len(tokens), -1).mean(dim=1)
 
     def logits(self, weights: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
@@ -179,9 +177,11 @@ class Transformer:
         shape = self.shape
         runs = len(x)
         heads, keys = shape.heads, shape.key_value_heads
-        projected = torch.bmm(_norm(x, weights[block + "norm_attention"]), weights[block + "query_key_value"])
+        projected = torch.bmm(
+            _norm(x, weights[block + "norm_attention"]), weights[block + "query_key_value"]
+        )
         projected = projected.view(runs * rows, time, heads + 2 * keys, shape.d_head)
-        query_key, value = projected.split((heads + keys, keys), dim=2)
+        query_key, value = torch.split(projected, [heads + keys, keys], dim=2)
         if self.qk_norm:
             # in float32, as the gains are: under autocast the projections come in bfloat16
             gains = [weights[block + "norm_query"][:, None].expand(-1, heads, -1),
@@ -191,7 +191,7 @@ class Transformer:
         cos, sin = self.cos[:time], self.sin[:time]
         rolled = query_key.roll(shape.d_head // 2, dims=-1)
         turned = torch.addcmul(query_key * cos, rolled, sin).to(value.dtype)
-        query, key = turned.split((heads, keys), dim=2)
+        query, key = torch.split(turned, [heads, keys], dim=2)
         mixed = F.scaled_dot_product_attention(
             query.transpose(1, 2),
             key.transpose(1, 2),
@@ -204,7 +204,9 @@ class Transformer:
 
     def _feed_forward(self, x: Tensor, weights: Mapping[str, Tensor], block: str) -> Tensor:
         """Add the GELU feed-forward; gated, if the shape says so."""
-        hidden = torch.bmm(_norm(x, weights[block + "norm_feed_forward"]), weights[block + "feed_in"])
+        hidden = torch.bmm(
+            _norm(x, weights[block + "norm_feed_forward"]), weights[block + "feed_in"]
+        )
         if self.shape.gated:
             gate, hidden = hidden.chunk(2, dim=-1)
             hidden = F.gelu(gate, approximate="tanh") * hidden

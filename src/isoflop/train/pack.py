@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from isoflop.train.design import TrainOptimizer
 
 GROUPS: tuple[Group, ...] = get_args(Group)
+KINDS = ("values", "first", "second")
+"""What a state has of every parameter."""
 DECAYED: frozenset[Group] = frozenset({"embedding", "matrices"})
 CACHED_NUMBERS = 65_536
 """Numbers of a buffer that AdamW treats at a time on a CPU, so that its dozen passes over them stay
@@ -48,14 +50,12 @@ class RunState:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the state as plain tensors, to be saved."""
-        kinds = ("values", "first", "second")
-        return {"step": self.step, **{kind: dict(getattr(self, kind)) for kind in kinds}}
+        return {"step": self.step, **{kind: dict(getattr(self, kind)) for kind in KINDS}}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> RunState:
         """Read a saved state."""
-        kinds = ("values", "first", "second")
-        return cls(int(content["step"]), **{kind: dict(content[kind]) for kind in kinds})
+        return cls(int(content["step"]), **{kind: dict(content[kind]) for kind in KINDS})
 
 
 def initial_state(shape: Architecture, *, qk_norm: bool, seed: int) -> RunState:
@@ -90,15 +90,9 @@ class Pack:
         self.device = device
         self.on_gpu = device.type == "cuda"
         self.steps = [state.step for state in states]
+        kinds = [[getattr(state, kind) for state in states] for kind in KINDS]
         self.buffers: dict[Group, list[Tensor]] = {
-            group: [
-                torch.stack([kind(state)[group] for state in states]).to(device)
-                for kind in (
-                    lambda state: state.values,
-                    lambda state: state.first,
-                    lambda state: state.second,
-                )
-            ]
+            group: [torch.stack([state[group] for state in kind]).to(device) for kind in kinds]
             for group in GROUPS
         }
         self._bind()
@@ -118,12 +112,11 @@ class Pack:
 
     def state(self, place: int) -> RunState:
         """Copy one run's state to the CPU."""
-        kinds = [
-            {group: buffers[kind][place].to("cpu", copy=True) for group, buffers in
-             self.buffers.items()}
-            for kind in range(3)
-        ]  # fmt: skip
-        return RunState(self.steps[place], *kinds)
+        kept: list[dict[Group, Tensor]] = [
+            {group: kinds[k][place].to("cpu", copy=True) for group, kinds in self.buffers.items()}
+            for k in range(len(KINDS))
+        ]
+        return RunState(self.steps[place], *kept)
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with some of the runs only."""

@@ -226,7 +226,7 @@ class _Planner:
         self.name, self.design, self.sizes, self.law = name, design, sizes, law
 
     def in_order(self) -> list[PlannedRun]:
-        """The IsoFLOP rows but the last, horizons, replicates, the last row, and the check runs."""
+        """Plan the IsoFLOP rows but the last, horizons, replicates, last row and check runs."""
         rows = {budget: self.row(budget) for budget in sorted(self.design.budgets)}
         *lower, top = rows.values()
         return [
@@ -238,7 +238,7 @@ class _Planner:
         ]
 
     def staged(self) -> list[PlannedRun]:
-        """The same by stages: each has its rows, their replicates, and what their rates rest on.
+        """Plan the same by stages: each has its rows, their replicates, and trials beside them.
 
         Trunks come before the last stage, cooldowns after their trunks.
         """
@@ -331,14 +331,18 @@ class _Planner:
                 f"design {self.name}: sizes_per_budget is {count}, the ladder has "
                 f"{len(self.sizes)} sizes; raise ladder.sizes or lower sizes_per_budget"
             )
-        near = self.near_optimum(self.sizes, budget, count - 2 if self.design.wings else count)
-        if self.design.wings:
+        wings = self.design.wings
+        near = self.near_optimum(self.sizes, budget, count - 2 if wings else count)
+        if wings:
             first, last = self.sizes.index(near[0]), self.sizes.index(near[-1])
-            further = 1 + self.design.wings
-            below = self.sizes[max(0, first - further)] if first else None
-            above = self.sizes[min(len(self.sizes) - 1, last + further)]
-            near = [*([below] if below else []), *near, *([above] if above is not near[-1] else [])]
-        return [self.isoflop(size, budget) for size in near]
+            ends = {max(0, first - 1 - wings), min(len(self.sizes) - 1, last + 1 + wings)}
+            near += [self.sizes[end] for end in ends if self.sizes[end] not in near]
+            # at an end of the ladder there is no wing on that side: the next nearest instead
+            left = [size for size in self.sizes if size not in near]
+            near += self.near_optimum(left, budget, count - len(near))
+        return [
+            self.isoflop(size, budget) for size in sorted(near, key=lambda size: size.params.total)
+        ]
 
     def near_optimum(self, sizes: list[Size], budget: float, count: int) -> list[Size]:
         """Choose the sizes nearest to a budget's expected optimum, from small to large."""

@@ -61,6 +61,8 @@ class MeasuredRates(Section):
     law: RateLaw
     standard_errors: RateLaw
     """Of the law's numbers, by the delta method."""
+    covariance: tuple[tuple[float, ...], ...]
+    """Of intercept and both exponents."""
     residual_sd: float
     """Of the losses about the law; unit: nats per token."""
     degrees_of_freedom: int
@@ -68,6 +70,10 @@ class MeasuredRates(Section):
     """Mean over the cells; unit: nats per token."""
     regret_max: float
     """Largest over the cells; unit: nats per token."""
+    planned_regret_mean: float = 0.0
+    """Mean over the planned runs of what the law's errors cost; unit: nats per token."""
+    planned_regret_max: float = 0.0
+    """The largest of these; unit: nats per token."""
     cells: tuple[RateCell, ...]
     runs: tuple[str, ...]
     """The tuning runs behind it."""

@@ -63,40 +63,28 @@ def train_plan(
     corpus: Corpus | None = None
     stages = list(dict.fromkeys(run.stage for run in plan.runs))
     for name in [stage] if stage is not None else stages:
-        while True:
-            left = [
-                run
-                for run in plan.runs
-                if run.stage == name and not has_ended(plan, run, folders)
-            ]
-            if not left:
-                break
+        runs = [run for run in plan.runs if run.stage == name]
+        while left := [run for run in runs if not has_ended(plan, run, folders)]:
             corpus = corpus or read_corpus(plan, folders)
-            refused = [
-                pack
-                for pack in packs(left, most=most)
-                if not _trained(plan, pack, corpus, folders, device, progress)
-            ]
-            if refused and len(refused) == len(packs(left, most=most)):
+            trained = False
+            for pack in packs(left, most=most):
+                began = time.perf_counter()
+                try:
+                    train_runs(
+                        plan,
+                        pack,
+                        corpus=corpus,
+                        folders=folders,
+                        device=device,
+                        progress=progress,
+                    )
+                except RunIsTrainedError:
+                    continue
+                trained = True
+                progress.say(
+                    f"{len(pack)} runs of {pack[0].architecture.layers} layers of width "
+                    f"{pack[0].architecture.d_model} ended after "
+                    f"{time.perf_counter() - began:.0f} s"
+                )
+            if not trained:
                 time.sleep(wait_seconds)
-
-
-def _trained(
-    plan: Plan,
-    pack: Sequence[PlannedRun],
-    corpus: Corpus,
-    folders: Folders,
-    device: str,
-    progress: Progress,
-) -> bool:
-    """Train a pack; False if another process has one of its runs."""
-    began = time.perf_counter()
-    try:
-        train_runs(
-            plan, pack, corpus=corpus, folders=folders, device=device, progress=progress
-        )
-    except RunIsTrainedError:
-        return False
-    seconds = time.perf_counter() - began
-    progress.say(f"pack of {len(pack)} runs ({pack[0].run}, ...): ended after {seconds:.0f} s")
-    return True

@@ -35,7 +35,7 @@ from isoflop.train.recipe import read_recipe
 from isoflop.train.tokenizer import Tokenized, tokenize_split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from isoflop.train.plan_file import Plan, PlannedRun
 
@@ -347,17 +347,23 @@ class _Training:
                 self.save_branch(place)
         if due:
             self.log_evaluations(due)
-        for place, (member, step) in enumerate(zip(self.members, self.pack.steps, strict=True)):
+        for member, step in zip(self.members, self.pack.steps, strict=True):
             if step == member.run.steps:
                 statuses.setdefault(member.run.run, "finished")
+        self.let_go(statuses)
+        return statuses
+
+    def let_go(self, statuses: dict[str, Status]) -> None:
+        """End the runs that have a status, and go on with the others."""
+        for place, member in enumerate(self.members):
             if member.run.run in statuses:
                 self.end(place, statuses[member.run.run])
         if statuses:
             places = [p for p, m in enumerate(self.members) if m.run.run not in statuses]
             self.members = [self.members[place] for place in places]
             self.pack.keep(places)
-            self.loss_sums = self.loss_sums[torch.tensor(places, dtype=torch.int64)]
-        return statuses
+            chosen = torch.tensor(places, dtype=torch.int64, device=self.device)
+            self.loss_sums = self.loss_sums[chosen]
 
     def log_training(self, place: int, norm: float) -> float:
         """Log the mean loss since the line before."""
@@ -442,7 +448,7 @@ class _Training:
     def save(self) -> None:
         """Write every run's checkpoint."""
         for place, member in enumerate(self.members):
-            content = {
+            content: dict[str, object] = {
                 "seconds": member.seconds,
                 "loss_sum": float(self.loss_sums[place]),
                 "loss_count": member.loss_count,
@@ -463,7 +469,7 @@ class _Training:
         return next((peak for word, peak in PEAK_BF16_FLOPS.items() if word in name), None)
 
 
-def _save(path: Path, run: PlannedRun, state: RunState, content: dict[str, object]) -> None:
+def _save(path: Path, run: PlannedRun, state: RunState, content: Mapping[str, object]) -> None:
     """Write a state, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
