@@ -191,7 +191,8 @@ def describe(rates: MeasuredRates) -> str:
             f"{errors.tokens_exponent:.3f})",
             f"  curvature {law.curvature:.4f} ({errors.curvature:.4f}) nats per squared log, "
             f"a rate off by a factor of 2 costs {law.curvature * math.log(2) ** 2:.4f}",
-            f"  misfit {rates.residual_sd:.4f} nats ({rates.degrees_of_freedom} degrees of freedom)",
+            f"  misfit {rates.residual_sd:.4f} nats "
+            f"at {rates.degrees_of_freedom} degrees of freedom",
             f"  regret of the law in its {len(rates.cells)} cells: mean {rates.regret_mean:.4f}, "
             f"largest {rates.regret_max:.4f} nats; "
             f"{np.mean([cell.noise for cell in rates.cells]):.4f} of it is noise on average",
