@@ -266,6 +266,26 @@ def test_a_relaunch_that_dies_before_its_first_step_replaces_nothing(tmp_path: P
     assert row(tables.runs, "run", "a")["status"] == "finished"
 
 
+def test_evaluations_lie_at_the_tokens_around_them(tmp_path: Path) -> None:
+    # the batch ramps up, so D is no multiple of the step
+    dump = "".join(
+        f"  {name} {'.' * 30} {value}\n"
+        for name, value in {"seq_length": 10, "global_batch_size": 8, "train_samples": 100}.items()
+    )
+    lines = [
+        f" iteration {step:8d}/ 20 | consumed samples: {samples:12d} | lm loss: {loss:.6E} |\n"
+        if samples
+        else f" validation loss at iteration {step} | lm loss value: {loss:.6E} |\n"
+        for step, samples, loss in [
+            (4, 8, 4.0), (5, 0, 4.0), (8, 24, 3.0), (10, 0, 3.0), (16, 88, 2.5), (18, 0, 2.5),
+        ]
+    ]  # fmt: skip
+    sidecar = "title: t\nfacts: {params: {total: 1e6}}\n"
+    tables = ingest(tmp_path / "s", {"a.log": dump + "".join(lines)}, sidecar)
+    found = dict(tables.curves.select("step", "tokens").iter_rows())
+    assert found == {4: 80.0, 5: 120.0, 8: 240.0, 10: 400.0, 16: 880.0, 18: 1040.0}
+
+
 # -- links and locks -------------------------------------------------------------------------------
 
 

@@ -27,8 +27,19 @@ pytestmark = pytest.mark.mirror
 needs_logs = pytest.mark.skipif(not LOGS.is_dir(), reason=f"no genuine logs at {LOGS}")
 needs_datasets = pytest.mark.skipif(not DATASETS.is_dir(), reason=f"no tables at {DATASETS}")
 
-OURS = {"nanogpt_stdout": "nanogpt", "olmo_ladder_wandb_csv": "table"}
+OURS = {
+    "nanogpt_stdout": "nanogpt", "olmo_ladder_wandb_csv": "table", "hf_trainer": "trainer_state",
+    "llmc_main_log": "llmc", "megatron_deepspeed_slurm": "megatron",
+    "modded_nanogpt": "modded_nanogpt", "nanochat": "nanochat", "parameter_golf": "modded_nanogpt",
+    "torchtitan_stdout": "torchtitan",
+}  # fmt: skip
 """Folders whose format has a reader; of all others nothing may be taken for one that has."""
+
+
+def expected_format(path: Path) -> str | None:
+    if path.suffix in {".py", ".err"} or path.name.endswith("_results.json"):
+        return None
+    return OURS.get(path.parent.name)
 
 
 def genuine() -> list[Path]:
@@ -40,7 +51,7 @@ def genuine() -> list[Path]:
 @pytest.mark.parametrize("path", genuine() if LOGS.is_dir() else [], ids=lambda path: path.name)
 def test_no_genuine_log_is_taken_for_another_format(path: Path) -> None:
     seen = recognise(RawFile.at(path, LOGS).sample())
-    expected = OURS.get(path.parent.name) if path.suffix != ".py" else None
+    expected = expected_format(path)
     if expected is None:
         assert seen.format not in readable_formats()
         assert seen.refused
@@ -86,6 +97,53 @@ def test_every_genuine_nanogpt_line_is_read() -> None:
     parsed = gather(scan("nanogpt", RawFile.at(path, LOGS)))
     assert (parsed.lines_unread, parsed.truncated) == (0, False)
     assert parsed.records.height == 1501 + 2 * 31
+
+
+FINALS = {
+    "megatron_deepspeed_slurm/blowup-4-alibi-bf16-1796229.out": (
+        "schedule: {kind: cosine}", 353_824_768.0, (1_330_048 + 100 * 256) * 2048.0, 6.670492,
+        "truncated",
+    ),
+    "nanochat/speedrun.log": ("", 560_988_160.0, 21_400 * 524_288.0, 2.719395, "finished"),
+    "parameter_golf/NaiveBaseline_train.log": (
+        "", 17_059_912.0, 13_780 * 524_288.0, 2.0606, "truncated"
+    ),
+    "modded_nanogpt/1B_ad8d7ae5.txt": (
+        "params: {total: 1e9}, tokens_per_step: 524288", 1e9, 20_344 * 524_288.0, 2.7297, "finished"
+    ),
+    "modded_nanogpt/350M_2025-04-22_Record8.txt": (
+        "params: {total: 3.5e8}, tokens_per_step: 524288", 3.5e8, 5_960 * 524_288.0, 2.91975,
+        "finished",
+    ),
+    "llmc_main_log/2024-10-13_llmc_main.log": (
+        "params: {total: 1.24e8}, tokens_per_step: 524288, schedule: {kind: cosine, steps: 19560}",
+        1.24e8, 19_560 * 524_288.0, 3.2722, "finished",
+    ),
+    "torchtitan_stdout/aurora_2025-09-11_console.log": (
+        "", 1_476_448_256.0, 105 * 24 * 4096.0, 5.3256, "truncated"
+    ),
+    "hf_trainer/whisper-v2-ja__trainer_state.json": (
+        "params: {total: 1.5e9}, tokens_per_step: 28672", 1.5e9, 5_000 * 28_672.0,
+        0.4200145900249481, "finished",
+    ),
+}  # fmt: skip
+"""By log: what sweep.yaml must say, and N, D, the last loss and the end that the log prints."""
+
+
+@needs_logs
+@pytest.mark.parametrize("name", FINALS)
+def test_genuine_logs_end_where_they_print_that_they_end(name: str, tmp_path: Path) -> None:
+    facts, params, tokens, loss, status = FINALS[name]
+    path = LOGS / name
+    sidecar = f"title: t\nfacts: {{{facts}}}\n"
+    folder = write(tmp_path / "s", {path.name: path.read_bytes()}, sidecar)
+    tables = ingest_sweep(folder, RECORD)
+    (run,) = tables.runs.to_dicts()
+    assert (run["params_total"], run["tokens"], run["status"]) == (params, tokens, status)
+    live = tables.curves.filter(~pl.col("superseded"))
+    evals, trains = live["eval_loss"].drop_nulls(), live["train_loss"].drop_nulls()
+    assert (evals if len(evals) else trains)[-1] == loss
+    assert row(tables.files, "path", path.name)["lines_unread"] <= 2
 
 
 OLMO = """

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 3
+LAYOUT: Final = 4
 """Raised when the form of an entry changes."""
 
 _CHECKSUM: Final = hashlib.sha256().digest_size

@@ -69,16 +69,16 @@ def json_object(line: str) -> dict[str, Any] | None:
     if not isinstance(record, dict):
         return None
     escaped = "\\ud" in line or "\\uD" in line
-    return {_encodable(k): _encodable(v) for k, v in record.items()} if escaped else record
+    return {encodable(k): encodable(v) for k, v in record.items()} if escaped else record
 
 
-def _encodable(value: Any) -> Any:
+def encodable(value: Any) -> Any:
     """Replace what UTF-8 cannot write."""
     match value:
         case str():
             return value.encode("utf-8", errors="replace").decode("utf-8")
         case dict():
-            return {_encodable(key): _encodable(inner) for key, inner in value.items()}
+            return {encodable(key): encodable(inner) for key, inner in value.items()}
         case list():
-            return [_encodable(inner) for inner in value]
+            return [encodable(inner) for inner in value]
     return value

@@ -37,6 +37,7 @@ class ParsedRun:
     lines : its training and evaluation records.
     restarts : restarts that the log itself names.
     counts_steps : whether some of its records give no D and no number of samples.
+    counts_tokens : whether some of its records after the first step give D or a number of samples.
     counts_samples : whether some of its records give a number of samples and no D.
     advances : whether some record tells of a trained model.
     eval_sets : the eval sets it has a loss on, sorted.
@@ -49,6 +50,7 @@ class ParsedRun:
     lines: int = 0
     restarts: int = 0
     counts_steps: bool = False
+    counts_tokens: bool = False
     counts_samples: bool = False
     advances: bool = False
     eval_sets: tuple[str, ...] = ()
@@ -143,12 +145,17 @@ def _of_first_rank(records: pl.DataFrame) -> pl.DataFrame:
 def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Count a block's records by run."""
     is_record = pl.col("kind") != "restart"
+    counted = pl.coalesce("tokens", "samples")
     counted = frame.group_by("run").agg(
         first=pl.col("row").min(),
         last=pl.col("row").max(),
         lines=is_record.sum(),
         restarts=(~is_record).sum(),
         counts_steps=(is_record & pl.col("tokens").is_null() & pl.col("samples").is_null()).any(),
+        counts_tokens=(
+            (pl.col("step") > 0)
+            & (pl.col("tokens").is_not_null() | pl.col("samples").is_not_null())
+        ).any(),
         counts_samples=(pl.col("tokens").is_null() & pl.col("samples").is_not_null()).any(),
         advances=(is_record & ((pl.col("step") > 0) | (pl.col("tokens") > 0))).any(),
         eval_sets=pl.col("eval_set").filter(pl.col("metric") == "loss").unique(),
@@ -166,6 +173,7 @@ class _Run:
     lines: int = 0
     restarts: int = 0
     counts_steps: bool = False
+    counts_tokens: bool = False
     counts_samples: bool = False
     advances: bool = False
     eval_sets: set[str] = field(default_factory=set)
@@ -187,6 +195,7 @@ class _Run:
         self.lines += count["lines"]
         self.restarts += count["restarts"]
         self.counts_steps |= count["counts_steps"]
+        self.counts_tokens |= count["counts_tokens"]
         self.counts_samples |= count["counts_samples"]
         self.advances |= count["advances"]
         self.eval_sets.update(count["eval_sets"])
@@ -201,6 +210,7 @@ class _Run:
             lines=self.lines,
             restarts=self.restarts,
             counts_steps=self.counts_steps,
+            counts_tokens=self.counts_tokens,
             counts_samples=self.counts_samples,
             advances=self.advances,
             eval_sets=tuple(sorted(self.eval_sets)),

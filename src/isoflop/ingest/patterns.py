@@ -69,6 +69,13 @@ def _rows_of_a_table(text: str) -> int:
     return int(named and plain and any(re.fullmatch(NUMBER, cell.strip()) for cell in cells))
 
 
+def _has_log_history(text: str) -> int:
+    """Tell the state of the HF Trainer by its keys; it may stand on one line or on many."""
+    keys = ('"log_history"', '"global_step"')
+    head = text.lstrip()
+    return 1_000_000 if head.startswith("{") and all(key in text for key in keys) else 0
+
+
 LINES_COUNTED: Final = 10_000
 """Lines looked at for JSON lines; a table of more is one already."""
 LEAST_CELLS: Final = 4
@@ -114,6 +121,43 @@ PATTERNS: Final = (
             rf"|\bstep \d+: train loss {NUMBER}, val loss {NUMBER}"
         ),
     ),
+    Pattern(
+        "torchtitan", line=re.compile(rf"\bstep: *\d+ +loss: *{NUMBER}(?= +(?:grad_norm|memory):)")
+    ),
+    Pattern(
+        "modded_nanogpt",
+        line=re.compile(r"\bstep:\d+/\d+ (?:(?:train|val)_loss:\S+ (?:val_bpb:\S+ )?)?train_time:"),
+    ),
+    Pattern(
+        "nanochat",
+        line=re.compile(
+            rf"\bstep \d+/\d+ \([\d.]+%\) \| loss: {NUMBER} \|"
+            rf"|\bStep \d+ \| Validation bpb: {NUMBER}"
+        ),
+    ),
+    Pattern("llmc", line=re.compile(rf"(?m)^s:\d+ (?:trl|tel|eval):{NUMBER}(?= lr:|$)")),
+    Pattern(
+        "build_nanogpt",
+        line=re.compile(
+            rf"(?m)^\d+ (?:train|val|hella) {NUMBER}$"
+            rf"|^step +\d+ \| loss: {NUMBER} \| lr {NUMBER} \|"
+        ),
+    ),
+    Pattern(
+        "megatron",
+        line=re.compile(
+            r"\biteration +\d+/ *\d+ \|[^\n]*\|"
+            r"|\bvalid(?:ation)? (?:loss|results) at (?:iteration )?\d+[^|\n]*\| lm[ _]loss value:"
+        ),
+    ),
+    Pattern("olmo", line=re.compile(r"\[step=\d+/(?:\d+|\?\?\?)[^\]\n]*\]\n +[a-z][^=\n]*=\S")),
+    Pattern(
+        "hf_stdout",
+        line=re.compile(
+            rf"\{{'(?:eval_)?loss': '?{NUMBER}'?, [^\n]*'epoch': '?{NUMBER}'?[^\n]*\}}"
+        ),
+    ),
+    Pattern("trainer_state", looks=_has_log_history),
     Pattern("table", magic=re.compile(rb"PAR1")),
     Pattern("table", looks=_rows_of_a_table, general=True),
 )

@@ -101,6 +101,12 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
     ]
 
 
+def _counts_steps_only(parts: Sequence[Part]) -> bool:
+    """Tell whether nothing but the step says how much a run has read."""
+    in_steps = any(part.run.counts_steps for part in parts)
+    return in_steps and not any(part.run.counts_tokens for part in parts)
+
+
 def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
     """Complain of parts with one name that nobody said are one run."""
     if len(parts) == 1 or all(part.log.run == name for part in parts):
@@ -157,7 +163,7 @@ class Run:
     def measurable(self) -> bool:
         """Whether its records can be laid out: one run, of known N, with D for every record."""
         identity = self.identity
-        in_steps = any(part.run.counts_steps for part in self.parts)
+        in_steps = _counts_steps_only(self.parts)
         in_samples = any(part.run.counts_samples for part in self.parts)
         in_nats = identity.value("loss_unit") != "bits_per_byte" or identity.value(
             "bytes_per_token"
@@ -197,7 +203,7 @@ class Run:
             name,
             said=said,
             stated=side.stated_facts(sidecar, name, paths),
-            needs_tokens_per_step=any(part.run.counts_steps for part in parts),
+            needs_tokens_per_step=_counts_steps_only(parts),
             needs_context=any(part.run.counts_samples for part in parts),
             needs_schedule=not finished_row,
         )

@@ -51,11 +51,7 @@ def records_of(runs: Sequence[Run]) -> pl.DataFrame:
         with_segments(records)
         .join(facts, on="run", how="left", maintain_order="left")
         .with_columns(
-            tokens=pl.coalesce(
-                "tokens",
-                pl.col("samples") * pl.col("seq_len"),
-                pl.col("step") * pl.col("tokens_per_step"),
-            ),
+            tokens=pl.coalesce("tokens", pl.col("samples") * pl.col("seq_len")),
             tokens_per_second=pl.coalesce(
                 "tokens_per_second",
                 pl.when(pl.col("step_seconds") > 0).then(
@@ -74,7 +70,44 @@ def records_of(runs: Sequence[Run]) -> pl.DataFrame:
             train_loss=_above_zero("train_loss", pl.lit(value=True)),
             value=_above_zero("value", is_loss),
         )
+        .pipe(_with_all_tokens)
     )
+
+
+def _with_all_tokens(records: pl.DataFrame) -> pl.DataFrame:
+    """Count D where a record gives none: between records of its run that do, else by steps.
+
+    A batch that ramps up makes D no multiple of the step; trainers that log D with training often
+    leave it out with evaluations.
+    """
+    known = pl.col("tokens").is_not_null()
+    mixed = (
+        records.group_by("run")
+        .agg(known=(known & (pl.col("step") > 0)).any(), gaps=(~known).any())
+        .filter(pl.col("known") & pl.col("gaps"))["run"]
+    )
+    filled = records
+    for run in mixed.sort():
+        own = pl.col("run") == run
+        given = records.filter(own & known).group_by("step").agg(pl.col("tokens").max())
+        tokens = _between(given.sort("step"), records.filter(own)["step"].to_numpy())
+        place = filled.select(own.arg_true()).to_series()
+        counted = filled["tokens"].scatter(
+            place, filled["tokens"].gather(place).fill_null(pl.Series(tokens))
+        )
+        filled = filled.with_columns(tokens=counted)
+    by_steps = pl.col("step") * pl.col("tokens_per_step")
+    return filled.with_columns(tokens=pl.coalesce("tokens", by_steps))
+
+
+def _between(given: pl.DataFrame, steps: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Interpolate D at steps, from (0, 0) on and beyond the last record at its rate."""
+    at = np.concatenate([[0.0], given["step"].to_numpy()[given["step"].to_numpy() > 0]])
+    d = np.concatenate([[0.0], given["tokens"].to_numpy()[given["step"].to_numpy() > 0]])
+    rate = (d[-1] - d[-2]) / (at[-1] - at[-2])
+    beyond = d[-1] + rate * (steps - at[-1])
+    tokens: np.ndarray[Any, Any] = np.where(steps > at[-1], beyond, np.interp(steps, at, d))
+    return tokens
 
 
 def _above_zero(column: str, is_loss: pl.Expr) -> pl.Expr:
@@ -251,7 +284,10 @@ def _run_row(
     notes = [*identity.notes, *doubts(identity, curve), *([note] if note else [])]
     per_step = identity.value("tokens_per_step")
     warmup = identity.value("schedule.warmup_steps")
-    counted = any(part.run.counts_steps or "tokens" in part.formulas for part in run.parts)
+    counted = any(
+        (part.run.counts_steps and not part.run.counts_tokens) or "tokens" in part.formulas
+        for part in run.parts
+    )
     shape = {key: identity.value(f"architecture.{key}") for key in SHAPE}
     params = {f"params_{c}": identity.value(f"params.{c}") for c in PARAMS_CONVENTIONS}
     origins = {f"params_{c}_source": identity.source(f"params.{c}") for c in PARAMS_CONVENTIONS}

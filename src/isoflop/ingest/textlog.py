@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import polars as pl
+from pydantic import ValidationError
 
 from isoflop.ingest.blocks import Block, packed, record
 from isoflop.ingest.events import (
@@ -29,9 +30,10 @@ from isoflop.ingest.events import (
     Unread,
 )
 from isoflop.ingest.numbers import LARGEST_STEP, NUMBER, number, step_number
+from isoflop.ingest.sidecar import facts_from_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from isoflop.config.sidecar import RunFacts
     from isoflop.ingest.source import RawFile
@@ -40,7 +42,8 @@ BLOCK: Final = 8 << 20
 """Bytes of text taken at once: enough that a frame's overhead is nothing, and memory stays flat."""
 
 _PLACE = re.compile(r"\{([a-z][a-z_0-9]*)\}(\\?.)?")
-_WHOLE_NUMBERS: Final = frozenset({"step"})
+_RANK = re.compile(r"\[rank([0-9]+)\]|[ \t]*([0-9]+):[ \t]")
+_WHOLE_NUMBERS: Final = frozenset({"step", "of"})
 _SCALES: Final = {"step_ms": ("step_seconds", 1e-3)}
 """Values that a log gives in another unit than its column's, which are scaled."""
 
@@ -110,12 +113,20 @@ class Header:
 class LineReader(Protocol):
     """What a format says of a file line by line."""
 
+    muted: bool
+    """Whether records are not to be read: those of another phase, such as fine-tuning."""
+
     def line(self, line: str) -> Iterator[Event]:
         r"""Say what a line tells; one without '\n' was cut."""
         ...
 
-    def begin(self) -> Iterator[Event]:
-        """Say what must be said before a record that the engine has read."""
+    def begin(self, of: int | None = None) -> Iterator[Event]:
+        """Say what must be said before a record that the engine has read.
+
+        Parameters
+        ----------
+        of : the steps of the whole run, if the record tells them.
+        """
         ...
 
     def end(self) -> Iterator[Event]:
@@ -131,10 +142,13 @@ class TextFormat:
     ----------
     shapes : its records.
     headers : lines that tell facts.
-    facts : makes facts of the headers' values.
+    facts : makes facts of the headers' values, where their names are not those of facts.
+    constants : facts of every log of the format.
     launch : text of a line that begins another launch's header in the same file.
     resumed : text of a line that tells of a restart.
     crashed : texts of a line that tells of a crash.
+    muted : texts of a line after which another phase begins, up to the next launch.
+    ranks : whether every rank may write its lines to the file.
     reader : builds its line reader; `ShapeReader` where shapes and headers say all.
     triggers : texts of further lines that its own line reader wants to see.
     step_offset : added to the step, where the log counts from the update before.
@@ -142,10 +156,13 @@ class TextFormat:
 
     shapes: tuple[Shape, ...]
     headers: tuple[Header, ...] = ()
-    facts: Callable[[Mapping[str, Any]], RunFacts] | None = None
+    facts: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+    constants: Mapping[str, Any] = field(default_factory=dict)
     launch: str | None = None
     resumed: tuple[str, ...] = ()
     crashed: tuple[str, ...] = ("Traceback (most recent call last)", "CUDA out of memory")
+    muted: tuple[str, ...] = ()
+    ranks: bool = False
     reader: Callable[[], LineReader] | None = None
     triggers: tuple[str, ...] = ()
     step_offset: int = 0
@@ -159,7 +176,7 @@ class TextFormat:
         """Every text by which a line may be told to mean something."""
         words = [shape.literal for shape in self.shapes]
         words += [header.literal for header in self.headers]
-        words += [*self.resumed, *self.crashed, *self.triggers]
+        words += [*self.resumed, *self.crashed, *self.muted, *self.triggers]
         words += [self.launch] if self.launch else []
         return list(dict.fromkeys(words))
 
@@ -189,33 +206,39 @@ class ShapeReader:
 
     text: TextFormat
     header: dict[str, Any] = field(default_factory=dict)
-    told: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, Any] | None = None
     begun: bool = False
+    muted: bool = False
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `LineReader`."""
         if not line.endswith("\n"):
             yield Truncated()
             return
-        events = [event for shape in self.text.shapes for event in self._records(shape, line)]
-        if events:
-            yield from self.begin()
-            yield from events
-        elif any(shape.literal in line and self._looks(shape, line) for shape in self.text.shapes):
+        found = self._record(line)
+        if found is not None:
+            if not self.muted:
+                of = step_number(found[0].get("of"))
+                yield from self.begin(of)
+                for values in found:
+                    yield from events_of(values, self.text.step_offset, rank_of(line, self.text))
+        elif not self.muted and any(self._looks(shape, line) for shape in self.text.shapes):
             yield Unread()
-        elif any(word in line for word in self.text.resumed):
+        elif not self.muted and any(word in line for word in self.text.resumed):
             yield Restart()
-        elif any(word in line for word in self.text.crashed):
+        elif not self.muted and any(word in line for word in self.text.crashed):
             yield Ended("crashed")
         else:
             self._take(line)
 
-    def begin(self) -> Iterator[Event]:
+    def begin(self, of: int | None = None) -> Iterator[Event]:
         """Tell the facts of the header, if it has new ones."""
         self.begun = True
-        if self.text.facts is not None and self.header != self.told:
+        if of is not None:
+            self.header.setdefault("schedule.steps", float(of))
+        if self.header != self.told:
             self.told = dict(self.header)
-            yield Facts(self.text.facts(self.header))
+            yield Facts(facts_of({**self.text.constants, **self.text.facts(self.header)}))
 
     def end(self) -> Iterator[Event]:
         """Tell the facts that stand after the last record."""
@@ -224,17 +247,22 @@ class ShapeReader:
     def _looks(self, shape: Shape, line: str) -> bool:
         """Tell whether a line begins as a record does: a word of the format alone is none."""
         begin = shape.pattern.partition("{")[0]
-        return re.search(begin + "[0-9]", line) is not None
+        return shape.literal in line and re.search(rf"(?<!\w){begin}[0-9]", line) is not None
 
-    def _records(self, shape: Shape, line: str) -> Iterator[Event]:
-        if shape.literal not in line:
-            return
-        for match in shape.slow.finditer(line):
-            yield from events_of(match.groupdict(), self.text.step_offset)
+    def _record(self, line: str) -> list[dict[str, str | None]] | None:
+        """Give the records in a line by the first shape that has one; None if none has."""
+        for shape in self.text.shapes:
+            if shape.literal in line and (found := [*shape.slow.finditer(line)]):
+                return [match.groupdict() for match in found]
+        return None
 
     def _take(self, line: str) -> None:
-        if self.begun and self.text.launch is not None and self.text.launch in line:
-            self.header, self.begun = {}, False  # the next launch, appended to the same file
+        if any(word in line for word in self.text.muted):
+            self.muted = True
+        if self.text.launch is not None and self.text.launch in line:
+            self.muted = False
+            if self.begun:  # the next launch, appended to the same file
+                self.header, self.told, self.begun = {}, None, False
         for header in self.text.headers:
             if header.literal in line and (match := header.pattern.search(line)):
                 value: Any = number(match[1])
@@ -243,7 +271,26 @@ class ShapeReader:
                 self.header[header.name] = match[1] if value is None else value
 
 
-def events_of(values: Mapping[str, str | None], offset: int) -> Iterator[Event]:
+def rank_of(line: str, text: TextFormat) -> int | None:
+    """Read the rank that a launcher wrote before a line."""
+    match = _RANK.match(line) if text.ranks else None
+    return None if match is None else step_number(match[1] or match[2])
+
+
+def facts_of(values: Mapping[str, Any]) -> RunFacts:
+    """Build facts of what a log says; a value that cannot be what it is said to be is left out."""
+    kept = dict(values)
+    while True:
+        try:
+            return facts_from_values(kept)
+        except ValidationError as error:
+            wrong = ".".join(map(str, error.errors()[0]["loc"]))
+            kept = {name: value for name, value in kept.items() if name != wrong}
+
+
+def events_of(
+    values: Mapping[str, str | None], offset: int = 0, rank: int | None = None
+) -> Iterator[Event]:
     """Turn the texts of a record's values into events."""
     step = step_number(values.get("step"))
     numbers = {n: number(v) for n, v in values.items() if n not in _WHOLE_NUMBERS and v is not None}
@@ -255,13 +302,13 @@ def events_of(values: Mapping[str, str | None], offset: int) -> Iterator[Event]:
         column, scale = _SCALES.get(name, (name, 1.0))
         if "__" not in name and value is not None:
             columns[column] = value * scale
-    shared = {name: columns.pop(name) for name in ("tokens", "samples") if name in columns}
+    axis = {name: columns.pop(name) for name in ("tokens", "samples") if name in columns}
     if columns:
-        yield Point(step + offset, **shared, **columns)  # type: ignore[arg-type]
+        yield Point(step + offset, **axis, **columns, rank=rank)  # type: ignore[arg-type]
     for name, value in numbers.items():
         metric, _, eval_set = name.partition("__")
         if eval_set and value is not None:
-            yield Evaluation(step + offset, eval_set, value, metric, **shared)  # type: ignore[arg-type]
+            yield Evaluation(step + offset, eval_set, value, metric, **axis, rank=rank)  # type: ignore[arg-type]
 
 
 # -- block by block --------------------------------------------------------------------------------
@@ -292,22 +339,26 @@ class _Engine:
         """Say what is left at the end of the file."""
         return Block(packed([]), tuple((self._row, event) for event in self._reader.end()))
 
-    def _fast(self, frame: pl.DataFrame) -> tuple[list[pl.DataFrame], pl.DataFrame]:
+    def _fast(self, frame: pl.DataFrame) -> tuple[_Fast, pl.DataFrame]:
         """Read the lines that fit a shape; give the records, and the lines that fit none."""
         records: list[pl.DataFrame] = []
+        of: list[pl.DataFrame] = []
+        rows = frame["row"].to_numpy()
         left = np.ones(frame.height, dtype=bool)
         for shape in self._text.shapes:
-            numbers = self._numbers(shape, frame.filter(left) if records else frame)
+            numbers = self._numbers(shape, frame.filter(left))
             if numbers.height:
                 records += self._laid_out(shape, numbers)
-                left[np.searchsorted(frame["row"].to_numpy(), numbers["row"].to_numpy())] = False
-        return records, frame.filter(left)
+                left[np.searchsorted(rows, numbers["row"].to_numpy())] = False
+                if "of" in shape.names:
+                    of.append(numbers.select("row", "of"))
+        return _Fast(records, rows[~left], of), frame.filter(left)
 
     def _numbers(self, shape: Shape, frame: pl.DataFrame) -> pl.DataFrame:
         """Read the values of the lines that fit one shape, by their rows."""
         line = pl.col("line")
         hit = frame.filter(line.str.contains(shape.literal, literal=True))
-        if shape not in self._patterns and (prefix := _prefix(shape, hit["line"])) is not None:
+        if shape not in self._patterns and (prefix := self._prefix(shape, hit["line"])) is not None:
             self._patterns[shape] = shape.fast(prefix)
         if shape not in self._patterns:
             return pl.DataFrame(schema={"row": pl.Int64})
@@ -315,8 +366,10 @@ class _Engine:
             hit = hit.filter(line.str.count_matches(shape.literal, literal=True) == 1)
         texts = hit.select("row", line.str.extract_groups(self._patterns[shape])).unnest("line")
         texts = texts.filter(pl.col("step").is_not_null())
+        ranks = [name for name in ("rank",) if name in texts.columns]
         numbers = texts.select(
             "row",
+            pl.col(*ranks).cast(pl.Int64) if ranks else pl.lit(None, pl.Int64).alias("rank"),
             *(
                 pl.col(name).cast(pl.Int64 if name in _WHOLE_NUMBERS else pl.Float64, strict=False)
                 for name in shape.names
@@ -330,20 +383,23 @@ class _Engine:
     def _laid_out(self, shape: Shape, numbers: pl.DataFrame) -> list[pl.DataFrame]:
         """Lay a shape's values out as records: one for training, one for every evaluation."""
         step = pl.col("step") + self._text.step_offset
-        shared = [pl.col(name) for name in ("tokens", "samples") if name in shape.names]
+        shared = [
+            pl.lit("").alias("run"),
+            "rank",
+            *(name for name in ("tokens", "samples") if name in shape.names),
+        ]
         columns = [
             (pl.col(name) * _SCALES[name][1]).alias(_SCALES[name][0])
             if name in _SCALES
             else pl.col(name)
             for name in shape.names
-            if "__" not in name and name not in {"step", "tokens", "samples"}
+            if "__" not in name and name not in {"step", "of", "tokens", "samples"}
         ]
-        run = pl.lit("").alias("run")
         frames = []
         if columns:
             kind = pl.lit("train").alias("kind")
             frames.append(
-                numbers.select("row", pl.lit(0).alias("sub"), run, kind, step, *shared, *columns)
+                numbers.select("row", pl.lit(0).alias("sub"), kind, step, *shared, *columns)
             )
         evals = [name for name in shape.names if "__" in name]
         for place, name in enumerate(evals, start=1):
@@ -352,7 +408,6 @@ class _Engine:
                 numbers.filter(pl.col(name).is_not_null()).select(
                     "row",
                     pl.lit(place).alias("sub"),
-                    run,
                     pl.lit("eval").alias("kind"),
                     step,
                     *shared,
@@ -363,31 +418,71 @@ class _Engine:
             )
         return frames
 
-    def _merged(self, fast: Sequence[pl.DataFrame], lines: Sequence[tuple[int, str]]) -> Block:
+    def _merged(self, fast: _Fast, lines: Sequence[tuple[int, str]]) -> Block:
         """Let the line reader read what is left, and put everything in the order of the file."""
-        rows = np.sort(np.concatenate([f["row"].to_numpy() for f in fast])) if fast else np.empty(0)
         slow: list[tuple[Any, ...]] = []
         subs: list[int] = []
         rare: list[tuple[int, Event]] = []
+        muted = np.zeros(len(fast.rows), dtype=bool)
         read_to = 0
-        for row, line in lines:
-            before = int(np.searchsorted(rows, row))
-            if before > read_to:
-                rare += [(int(rows[read_to]), event) for event in self._reader.begin()]
+        for row, line in [*lines, (self._row, None)]:
+            before = int(np.searchsorted(fast.rows, row))
+            if self._reader.muted:
+                muted[read_to:before] = True
+            elif before > read_to:
+                first, last = int(fast.rows[read_to]), int(fast.rows[before - 1])
+                for at, of in fast.steps(first, last):
+                    rare += [(at, event) for event in self._reader.begin(of)]
             read_to = before
-            for sub, event in enumerate(self._reader.line(line)):
+            for sub, event in enumerate(self._reader.line(line) if line is not None else ()):
                 if isinstance(event, Point | Evaluation | Restart):
                     slow.append(record(event, row))
                     subs.append(sub)
                 else:
                     rare.append((row, event))
-        if len(rows) > read_to:
-            rare += [(int(rows[read_to]), event) for event in self._reader.begin()]
-        frames = list(fast)
+        frames = list(fast.frames)
+        if muted.any():
+            kept = pl.Series(fast.rows[~muted]).implode()
+            frames = [frame.filter(pl.col("row").is_in(kept)) for frame in frames]
         if slow or not frames:
             frames.append(packed(slow).with_columns(sub=pl.Series(subs, dtype=pl.Int32)))
         merged = pl.concat(frames, how="diagonal_relaxed").sort("row", "sub", maintain_order=True)
         return Block(merged.drop("sub"), tuple(rare))
+
+    def _prefix(self, shape: Shape, lines: pl.Series) -> str | None:
+        """Find what stands before a shape's records; lines of an earlier shape are not its."""
+        shapes = self._text.shapes
+        earlier = shapes[: shapes.index(shape)]
+        own = [
+            line
+            for line in lines.head(PREFIX_LINES)
+            if not any(e.slow.search(line) for e in earlier)
+        ]
+        return _prefix(shape, own, ranks=self._text.ranks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fast:
+    """What was read by shapes.
+
+    Attributes
+    ----------
+    frames : records.
+    rows : their lines, sorted.
+    of : the steps of the whole run, of the lines that tell them.
+    """
+
+    frames: list[pl.DataFrame]
+    rows: np.ndarray[Any, np.dtype[np.int64]]
+    of: list[pl.DataFrame]
+
+    def steps(self, first: int, last: int) -> Iterator[tuple[int, int | None]]:
+        """Tell of the first line in a stretch, and of the first that tells the run's steps."""
+        told = [frame.filter(pl.col("row").is_between(first, last)).head(1) for frame in self.of]
+        row, of = min((frame.row(0) for frame in told if frame.height), default=(first, None))
+        if row > first:
+            yield first, None
+        yield row, of
 
 
 def _lines(text: str, first: int) -> pl.DataFrame:
@@ -409,16 +504,21 @@ def _lines(text: str, first: int) -> pl.DataFrame:
     return numbered.select(pl.col("row").cast(pl.Int64), "line")
 
 
-def _prefix(shape: Shape, lines: pl.Series) -> str | None:
+def _prefix(shape: Shape, lines: Iterable[str], *, ranks: bool = False) -> str | None:
     """Find what stands before a shape's records, as a regular expression; digits may change.
 
     A rank's label, a time stamp or a logger's name: anchoring the pattern behind it is what makes
     it fast. None if no line is a record.
     """
-    for line in lines.head(PREFIX_LINES):
+    for line in lines:
         if match := shape.slow.search(line):
-            words = re.split(r"([0-9]+)", line[: match.start()])
-            return "".join("[0-9]+" if word.isdecimal() else re.escape(word) for word in words)
+            prefix = line[: match.start()]
+            rank = _RANK.match(prefix) if ranks else None
+            words = re.split(r"([0-9]+)", prefix)
+            parts = ["[0-9]+" if word.isdecimal() else re.escape(word) for word in words]
+            if rank is not None:
+                parts[1] = "(?P<rank>[0-9]+)"
+            return "".join(parts)
     return None
 
 

@@ -61,6 +61,8 @@ LONGEST_SETTING: Final = 200
 class Reader:
     """What nanoGPT's lines say, one by one."""
 
+    muted = False
+
     def __init__(self) -> None:
         self._header: dict[str, Any] = {}
         self._begun = False
@@ -84,7 +86,7 @@ class Reader:
             if not line.endswith("\n"):
                 yield Truncated()
 
-    def begin(self) -> Iterator[Event]:
+    def begin(self, of: int | None = None) -> Iterator[Event]:  # noqa: ARG002
         """Tell the facts of a launch before its first record."""
         if not self._begun:
             yield Facts(_facts(self._header))

@@ -1,8 +1,8 @@
 """Generic tables: CSV, Parquet or JSON lines, with a column map in sweep.yaml.
 
 Published sweeps come in through here: tables of curves (a row per point) and of finished runs (a
-row per run, N, D, L). A value is a column, scaled, or an SQL formula over columns, so that D can be
-C / (6 N). Tables are read whole; they are small beside logs.
+row per run, N, D, L). A value is a column, scaled, or an SQL formula over columns, so that D can
+be C / (6 N). Tables are read whole; they are small beside logs.
 """
 
 from __future__ import annotations

@@ -1,0 +1,42 @@
+"""build-nanogpt's log.txt (`250 val 6.4`, `250 train 6.3`, `250 hella 0.25`) and standard output.
+
+Both show the model after k updates. Standard output tells N and the batch; its `validation loss:`
+names no step and is not read, which log.txt gives.
+"""
+
+from __future__ import annotations
+
+import re
+
+from isoflop.ingest.textlog import Header, Shape, TextFormat
+
+VERSION = 1
+
+FORMAT = TextFormat(
+    shapes=(
+        Shape(" train ", "^{step} train {train_loss}"),
+        Shape(" val ", "^{step} val {loss__val}"),
+        Shape(" hella ", "^{step} hella {accuracy__hellaswag}"),
+        Shape(
+            "| loss: ",
+            r"^step +{step} \| loss: {train_loss} \| lr {lr} \| norm: {grad_norm} \| dt: ",
+            ".*",
+        ),
+    ),
+    headers=(
+        Header(
+            "total desired batch size: ",
+            re.compile(r"total desired batch size: ([0-9]+(?:,[0-9]{3})*)"),
+            "tokens_per_step",
+        ),
+        Header(
+            "decayed parameter tensors: ",
+            re.compile(
+                r"decayed parameter tensors: [0-9]+, with ([0-9]+(?:,[0-9]{3})*) parameters"
+            ),
+            "params.total",
+            adds=True,
+        ),
+    ),
+    constants={"loss_kind": "instant", "loss_unit": "nats_per_token", "primary_eval": "val"},
+)

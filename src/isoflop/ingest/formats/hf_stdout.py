@@ -1,0 +1,110 @@
+"""What the HF Trainer prints: `{'loss': 2.163, 'learning_rate': 9.9e-05, 'epoch': 0.36}`.
+
+Version 5 quotes the numbers, to four digits. A line has no step: it follows from the epoch where
+the header is there (`Total optimization steps`, `Num Epochs`), and points are counted in their
+order where lines tell tokens (TRL, or `include_num_input_tokens_seen`). The loss is the mean
+since the last line; `train_loss` at the end is the mean of the whole run, and no record.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.numbers import finite, number, step_number
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.textlog import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+
+_LINE = re.compile(r"\{'(?:loss|eval_loss|eval_\w+|train_runtime)': [^{}\n]*\}")
+_PAIR = re.compile(r"'([^']+)': (?:'([^']*)'|([^,}\s]+))")
+_HEADER: Final = (
+    (re.compile(r"Number of trainable parameters = ([0-9]+(?:,[0-9]{3})*)"), "params.total"),
+    (re.compile(r"Total train batch size \([^)]*\) = ([0-9]+(?:,[0-9]{3})*)"), "batch"),
+    (re.compile(r"Total optimization steps = ([0-9]+(?:,[0-9]{3})*)"), "schedule.steps"),
+    (re.compile(r"Num Epochs = ([0-9]+(?:,[0-9]{3})*)"), "epochs"),
+)
+_CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
+_TOKENS: Final = ("num_input_tokens_seen", "num_tokens")
+
+
+def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
+    """Yield what the log says; see `formats.Reader`."""
+    header: dict[str, Any] = {}
+    told: dict[str, Any] | None = None
+    points = 0
+    for line in file.lines():
+        if not line.endswith("\n"):
+            yield Truncated()
+            return
+        records = _LINE.findall(line)
+        for text in records:
+            pairs = {name: quoted or bare for name, quoted, bare in _PAIR.findall(text)}
+            points += "loss" in pairs
+            step = _step(pairs, header, points)
+            if step is None:
+                raise RefusedError(
+                    "lines of the HF Trainer that tell epochs only, and no header ('Total "
+                    "optimization steps'); drop in trainer_state.json of the last checkpoint "
+                    "instead: it has every line with its step"
+                )
+            if header != told:
+                told = dict(header)
+                yield Facts(_facts(header))
+            yield from _record(step, pairs)
+        if records:
+            continue
+        if any(word in line for word in _CRASHED):
+            yield Ended("crashed")
+        for pattern, name in _HEADER:
+            if match := pattern.search(line):
+                header[name] = number(match[1])
+
+
+def _step(pairs: Mapping[str, str], header: Mapping[str, Any], points: int) -> int | None:
+    """Find the update after which a line was printed."""
+    if (step := step_number(pairs.get("step"))) is not None:
+        return step
+    epoch = finite(pairs.get("epoch"))
+    steps, epochs = header.get("schedule.steps"), header.get("epochs")
+    if epoch is not None and steps and epochs:
+        return int(epoch / epochs * steps + 0.5)
+    return points if any(name in pairs for name in _TOKENS) else None
+
+
+def _facts(header: Mapping[str, Any]) -> Any:
+    said = {name: value for name, value in header.items() if name != "epochs"}
+    return facts_of({"loss_unit": "nats_per_token", "loss_kind": "interval_mean", **said})
+
+
+def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:
+    """Turn a line into a point or an evaluation."""
+    tokens = next((finite(pairs[name]) for name in _TOKENS if name in pairs), None)
+    if "loss" in pairs:
+        loss = number(pairs["loss"])
+        if loss is None:
+            yield Unread()
+            return
+        yield Point(
+            step,
+            tokens=tokens,
+            train_loss=loss,
+            lr=number(pairs.get("learning_rate")),
+            grad_norm=number(pairs.get("grad_norm")),
+        )
+    for name, text in pairs.items():
+        if name.startswith("eval_") and name.endswith("loss"):
+            value = number(text)
+            eval_set = name.removeprefix("eval_").removesuffix("loss").strip("_") or "eval"
+            if value is None:
+                yield Unread()
+            else:
+                yield Evaluation(step, eval_set, value, tokens=tokens)

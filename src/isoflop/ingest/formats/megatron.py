@@ -1,0 +1,244 @@
+"""What the Megatron family prints: `iteration 200/ 1000 | consumed samples: ... | lm loss: ...`.
+
+Megatron-LM and -Core, -DeepSpeed, NeoX, Megatron-Bridge and NeMo 2 differ in the order and number
+of the pairs between bars, so a line is read by its keys. `lm loss` is the mean since the last
+line; losses of experts' balance and of further predicted tokens are other keys. D is samples
+times context: a batch that ramps up is counted rightly. The argument dump tells shape, batch and
+schedule; parameters are printed per shard and add up.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.ingest.events import (
+    Ended,
+    Evaluation,
+    Event,
+    Facts,
+    Point,
+    Restart,
+    Truncated,
+    Unread,
+)
+from isoflop.ingest.numbers import number, step_number
+from isoflop.ingest.textlog import Shape, TextFormat, facts_of, rank_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+VERSION = 1
+
+_ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|(.*)")
+_VALID = re.compile(
+    r"(valid(?:ation)?|test)(?:-\S+)? (?:loss|results) at (?:iteration )?([0-9]+)"
+    r"(?: on (validation|test) set)?[^|]*\|(.*)"
+)
+_ARGUMENT = re.compile(r"^(?:\[[^\]]*\]|[0-9]+:)?\s+(\w+) \.{3,} ?(.*)$")
+_VOCABULARY = re.compile(r"padded vocab \(size: [0-9]+\).*\(new size: ([0-9]+)\)")
+_SHARD = re.compile(
+    r"number of parameters on \(tensor, pipeline\) model parallel rank "
+    r"\(([0-9]+, *[0-9]+)\): *([0-9]+)"
+)
+_ESTIMATED = re.compile(r"estimated model parameters( without embeddings)?: ([0-9.]+)")
+_BILLIONS = re.compile(r"Total number of parameters in billions: ([0-9.]+)")
+_RESUMED = re.compile(r"successfully loaded checkpoint .* at iteration ([0-9]+)")
+_CRASHED = ("Traceback (most recent call last)", "CUDA out of memory")
+_LOSSES: Final = ("lm loss", "lm_loss", "reduced_train_loss")
+_ARGUMENTS: Final = {
+    "num_layers": "architecture.layers",
+    "hidden_size": "architecture.d_model",
+    "num_attention_heads": "architecture.heads",
+    "kv_channels": "architecture.d_head",
+    "ffn_hidden_size": "architecture.d_ff",
+    "padded_vocab_size": "architecture.vocab_size",
+    "seq_length": "architecture.seq_len",
+    "global_batch_size": "batch",
+    "lr": "schedule.lr_peak",
+    "min_lr": "schedule.lr_end",
+    "lr_decay_style": "schedule.kind",
+    "lr_warmup_iters": "schedule.warmup_steps",
+    "seed": "seed",
+    "tokenizer_type": "tokenizer",
+}
+
+
+class Reader:
+    """What Megatron's lines say, one by one."""
+
+    muted = False
+
+    def __init__(self) -> None:
+        self._arguments: dict[str, str] = {}
+        self._facts: dict[str, Any] = {}
+        self._shards: dict[str, float] = {}
+        self._of: int | None = None
+        self._told: dict[str, Any] | None = None
+
+    def line(self, line: str) -> Iterator[Event]:
+        """Say what a line tells; see `textlog.LineReader`."""
+        if not line.endswith("\n"):
+            yield Truncated()
+            return
+        rank = rank_of(line, FORMAT)
+        matches = list(_ITERATION.finditer(line))
+        if matches:
+            if len(matches) > 1:
+                yield Unread()  # two ranks' lines in one: no telling whose pairs are whose
+                return
+            step = step_number(matches[0][1])
+            if step is None:
+                yield Unread()
+                return
+            yield from self.begin(step_number(matches[0][2]))
+            yield _point(step, _pairs(matches[0][3]), rank)
+        elif match := _VALID.search(line):
+            yield from _evaluations(match, rank)
+        elif match := _RESUMED.search(line):
+            yield Restart(step_number(match[1]))
+        elif any(word in line for word in _CRASHED):
+            yield Ended("crashed")
+        else:
+            self._take(line)
+
+    def begin(self, of: int | None = None) -> Iterator[Event]:
+        """Tell what is known of the run, where that is new."""
+        self._of = self._of or of
+        values = self._values()
+        if values != self._told:
+            self._told = values
+            yield Facts(facts_of(values))
+
+    def end(self) -> Iterator[Event]:
+        """Tell what stands after the last record."""
+        yield from self.begin() if self._told is not None else ()
+
+    def _take(self, line: str) -> None:
+        """Take a fact from a line of the header, if it has one."""
+        if match := _SHARD.search(line):
+            self._shards[match[1]] = number(match[2]) or 0.0
+        elif match := _ESTIMATED.search(line):
+            name = "params.nonembedding" if match[1] else "params.total"
+            self._facts[name] = round((number(match[2]) or 0.0) * 1e9)
+        elif match := _BILLIONS.search(line):
+            self._facts.setdefault("params.total", (number(match[1]) or 0.0) * 1e9)
+        elif match := _VOCABULARY.search(line):
+            self._facts["architecture.vocab_size"] = number(match[1])
+        elif match := _ARGUMENT.match(line.rstrip("\n")):
+            self._arguments[match[1]] = match[2].strip()
+
+    def _values(self) -> dict[str, Any]:
+        """Give all that is known as facts."""
+        said = {name: text for name, text in self._arguments.items() if text != "None"}
+        values = {
+            fact: said[name] if number(said[name]) is None else number(said[name])
+            for name, fact in _ARGUMENTS.items()
+            if name in said and number(said[name]) != 0
+        }
+        values |= {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
+        if self._shards:
+            values["params.total"] = sum(self._shards.values())
+        values |= {name: value for name, value in self._facts.items() if value}
+        return values | self._schedule(said) | _layers(said)
+
+    def _schedule(self, said: Mapping[str, str]) -> dict[str, Any]:
+        """Give the length of the learning rate's decay, which may be counted in samples."""
+        numbers = {name: number(text) for name, text in said.items()}
+        context = numbers.get("seq_length")
+        if tokens := numbers.get("lr_decay_tokens"):
+            return {"schedule.tokens": tokens}
+        samples = numbers.get("lr_decay_samples") or numbers.get("train_samples")
+        if samples and context:
+            return {"schedule.tokens": samples * context}
+        steps = numbers.get("lr_decay_iters") or numbers.get("train_iters") or self._of
+        return {"schedule.steps": steps} if steps else {}
+
+
+def _layers(said: Mapping[str, str]) -> dict[str, Any]:
+    """Say what of the shape the arguments switch on or off."""
+    shape: dict[str, Any] = {}
+    if "untie_embeddings_and_output_weights" in said:
+        shape["architecture.tied"] = said["untie_embeddings_and_output_weights"] != "True"
+    if "swiglu" in said:
+        shape["architecture.gated"] = said["swiglu"] == "True"
+    elif "glu_activation" in said:
+        shape["architecture.gated"] = True
+    return shape
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Read `key: value` between bars."""
+    pairs = {}
+    for pair in text.split("|"):
+        key, colon, value = pair.rpartition(":")
+        if colon:
+            pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _point(step: int, pairs: Mapping[str, str], rank: int | None) -> Event:
+    """Turn a line's pairs into a point; a skipped update has no loss."""
+    values = {name: number(pairs[name]) if name in pairs else None for name in _NUMBERS}
+    if any(values[name] is None for name in _NUMBERS if name in pairs):
+        return Unread()
+    seconds = values["elapsed time per iteration (s)"]
+    milliseconds = values["elapsed time per iteration (ms)"]
+    if milliseconds is not None:
+        seconds = milliseconds * 1e-3
+    return Point(
+        step,
+        tokens=values["consumed tokens"],
+        samples=values["consumed samples"],
+        train_loss=next((values[name] for name in _LOSSES if name in pairs), None),
+        lr=values["learning rate"],
+        grad_norm=values["grad norm"],
+        step_seconds=seconds,
+        rank=rank,
+    )
+
+
+_NUMBERS: Final = (
+    "consumed samples", "consumed tokens", "elapsed time per iteration (s)",
+    "elapsed time per iteration (ms)", "learning rate", "grad norm", *_LOSSES,
+)  # fmt: skip
+
+
+def _evaluations(match: re.Match[str], rank: int | None) -> Iterator[Event]:
+    """Read a line of validation; its perplexity says the same as its loss."""
+    step = step_number(match[2])
+    pairs = _pairs(match[4])
+    loss = next((pairs[f"{name} value"] for name in _LOSSES if f"{name} value" in pairs), None)
+    value = number(loss)
+    if step is None or value is None:
+        yield Unread()
+        return
+    eval_set = "test" if match[1] == "test" or match[3] == "test" else "validation"
+    yield Evaluation(step, eval_set, value, rank=rank)
+
+
+def _shape(seconds: str, name: str) -> Shape:
+    """Describe the commonest order of the pairs; other orders are read line by line."""
+    return Shape(
+        "iteration ",
+        r"iteration +{step}/ *{of} \| consumed samples: +{samples} \|"
+        r"(?: consumed tokens: +{tokens} \|)?"
+        rf" elapsed time per iteration \({seconds}\): {{{name}}} \|"
+        r"(?: throughput per GPU \(TFLOP/s/GPU\): [0-9.]+ \|)?"
+        r" learning rate: +{lr} \| global batch size: +[0-9]+ \| lm loss: {train_loss} \|"
+        r"(?: loss scale: [^ |]+ \|)? grad norm: {grad_norm} \|",
+        r"(?: (?:num zeros|number of skipped iterations|number of nan iterations"
+        r"|samples per second|TFLOPs|params norm|throughput): +[^ |]+ \|)*",
+    )
+
+
+FORMAT = TextFormat(
+    shapes=(_shape("s", "step_seconds"), _shape("ms", "step_ms")),
+    reader=Reader,
+    ranks=True,
+    triggers=(
+        " ....", "padded vocab ", "number of parameters on ", "estimated model parameters",
+        "Total number of parameters", "successfully loaded checkpoint", "valid", "test loss",
+        "test results",
+    ),
+)  # fmt: skip

@@ -1,0 +1,126 @@
+"""The console of OLMo and OLMo-core: `[step=100/2000,...]`, then an indented `name=value` per line.
+
+A record is closed by the line after it; one that the end of the file leaves open is dropped.
+Tokens are taken where they are exact (OLMo), not where they are rounded (OLMo-core's `1.2B`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.ingest.events import (
+    Ended,
+    Evaluation,
+    Event,
+    Facts,
+    Point,
+    Restart,
+    Truncated,
+    Unread,
+)
+from isoflop.ingest.numbers import number, step_number
+from isoflop.ingest.textlog import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+
+_STEP = re.compile(r"\[step=([0-9]+)/([0-9]+|\?\?\?)[^\]]*\]\s*$")
+_PAIR = re.compile(r"^\s+(\S[^=]*)=(\S+)\s*$")
+_FACTS: Final = (
+    (re.compile(r"Total number of parameters: ([0-9]+(?:,[0-9]{3})*)"), "params.total"),
+    (re.compile(r"([0-9]+(?:,[0-9]{3})*) total params"), "params.total"),
+    (re.compile(r"[Nn]on-embedding parameters: ([0-9]+(?:,[0-9]{3})*)"), "params.nonembedding"),
+    (re.compile(r"([0-9]+(?:,[0-9]{3})*) non-embedding params"), "params.nonembedding"),
+    (re.compile(r"^\s*global_train_batch_size: ([0-9]+)"), "batch"),
+    (re.compile(r"^\s*max_sequence_length: ([0-9]+)"), "architecture.seq_len"),
+    (re.compile(r"^\s*seed: ([0-9]+)"), "seed"),
+)
+_RESUMED = re.compile(r"Resuming (?:training|from)|Checkpoint successfully loaded", re.IGNORECASE)
+_CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
+_COLUMNS: Final = {
+    "train/CrossEntropyLoss": "train_loss",
+    "train/CE loss": "train_loss",
+    "optim/learning_rate_group0": "lr",
+    "optim/LR (group 0)": "lr",
+    "optim/total_grad_norm": "grad_norm",
+    "optim/total grad norm": "grad_norm",
+    "throughput/total_tokens": "tokens",
+}
+_EVALUATION = re.compile(r"eval/(?:lm/)?([^/]+)/(?:CrossEntropyLoss|CE loss)")
+
+
+def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
+    """Yield what the log says; see `formats.Reader`."""
+    console = _Console()
+    for line in file.lines():
+        if not line.endswith("\n"):
+            yield Truncated()
+            return
+        yield from console.line(line)
+    if console.pairs:
+        yield Truncated()
+
+
+class _Console:
+    """The lines of one file, put together to records."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, Any] = {"loss_unit": "nats_per_token", "loss_kind": "instant"}
+        self._told: dict[str, Any] | None = None
+        self._step: int | None = None
+        self.pairs: dict[str, str] = {}
+
+    def line(self, line: str) -> Iterator[Event]:
+        """Take in a line; one that is no part of the open record closes it."""
+        pair = _PAIR.match(line) if self._step is not None else None
+        if pair is not None:
+            self.pairs[pair[1].strip()] = pair[2]
+            return
+        yield from self._close()
+        if match := _STEP.search(line):
+            self._step = step_number(match[1])
+            if self._step is None:
+                yield Unread()
+            elif (of := step_number(match[2])) is not None:
+                self._facts.setdefault("schedule.steps", float(of))
+        elif _RESUMED.search(line):
+            yield Restart()
+        elif any(word in line for word in _CRASHED):
+            yield Ended("crashed")
+        else:
+            found = ((name, pattern.search(line)) for pattern, name in _FACTS)
+            self._facts |= {name: number(match[1]) for name, match in found if match}
+
+    def _close(self) -> Iterator[Event]:
+        """Tell the open record, and the facts before it where they are new."""
+        if self._step is not None and self.pairs:
+            if self._facts != self._told:
+                self._told = dict(self._facts)
+                yield Facts(facts_of(self._facts))
+            yield from _record(self._step, self.pairs)
+        self._step, self.pairs = None, {}
+
+
+def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:
+    """Turn a step's lines into a point and evaluations."""
+    columns = {
+        _COLUMNS[name]: value
+        for name, text in pairs.items()
+        if name in _COLUMNS and (value := number(text)) is not None
+    }
+    tokens = columns.pop("tokens", None)
+    if "train_loss" in columns:
+        yield Point(step, tokens=tokens, **columns)  # type: ignore[arg-type]
+    for name, text in pairs.items():
+        if match := _EVALUATION.fullmatch(name):
+            value = number(text)
+            if value is None:
+                yield Unread()
+            else:
+                yield Evaluation(step, match[1], value, tokens=tokens)
