@@ -12,8 +12,13 @@ import pytest
 from isoflop.approaches.observations import Observations, observe
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import CountingSettings
+from isoflop.config.ingest import IngestSettings
+from isoflop.config.losses import LossesSettings
+from isoflop.ingest.sweep import ingest_sweep
 from isoflop.laws import ChinchillaLaw
+from isoflop.losses.build import build_losses
 from isoflop.tables import Losses, validated
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +112,21 @@ def epoch240(epoch245: Observations) -> Observations:
     return finished_runs(
         epoch245.params[kept], epoch245.tokens[kept], epoch245.flops[kept], epoch245.loss[kept]
     )
+
+
+@pytest.fixture(scope="session")
+def shipped_losses() -> pl.DataFrame:
+    """Give the loss table of the sweep that ships with the project, read from its raw logs."""
+    tables = ingest_sweep(
+        ROOT / "data" / "raw" / "novels-cpu", IngestSettings(), sweep="novels-cpu"
+    )
+    return build_losses(tables.curves, tables.runs, tables.files, LossesSettings()).losses
+
+
+@pytest.fixture(scope="session")
+def shipped(shipped_losses: pl.DataFrame) -> Observations:
+    """Give its 51 fitted runs."""
+    return observe(shipped_losses, CountingSettings())
 
 
 __all__ = ["BUDGETS", "LAW", "as_table", "finished_runs", "observe", "replace"]

@@ -128,6 +128,30 @@ class ParametricSettings(Section):
         return HUBER_DELTA[self.objective] if self.huber_delta is None else self.huber_delta
 
 
+class LawSettings(Section):
+    """A law with an interaction of N and D; see docs/approaches.md, "The nested law"."""
+
+    objective: Literal["huber", "mse", "likelihood"] = "likelihood"
+    """likelihood: Huber's density with a free scale; huber: sum of Huber(huber_delta) on log L;
+    mse: squares of the same residuals."""
+    huber_delta: float | None = Field(default=None, gt=0.0)
+    """As in parametric."""
+    starts: Literal["coarse", "hoffmann"] = "coarse"
+    """coarse: a grid around the data, with three values of gamma; hoffmann: the paper's grid of
+    4,500 starts, with gamma = 1."""
+    points: Literal["final", "all"] = "final"
+    """final: the last point of each run; all: whole curves."""
+    drop_highest: int = Field(default=0, ge=0)
+    """Leave out the points with the k highest losses."""
+
+    @property
+    def delta(self) -> float:
+        """Huber's delta, in the objective's own unit; infinite for squares."""
+        if self.objective == "mse":
+            return math.inf
+        return HUBER_DELTA[self.objective] if self.huber_delta is None else self.huber_delta
+
+
 class KaplanSettings(Section):
     """The laws of Kaplan et al. (2020), fitted to the sweep as that paper did."""
 

@@ -15,6 +15,7 @@ import polars as pl
 from pydantic import Field
 
 from isoflop.config.reading import Section
+from isoflop.estimates.interaction import KAPLAN, NESTED, NO_FLOOR, PRODUCT, Form
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -265,8 +266,80 @@ class DataConstrainedLaw(Section):
         return np.asarray(np.log(parameters[:, :1] + fresh))
 
 
+class InteractionLaw(Section):
+    """A law in which size and data interact; see ``estimates.interaction``."""
+
+    flops_per_token: FlopsPerToken
+    frontier_at: float
+    """C at which a and b are the slopes of the frontier [FLOP]. With a product term the frontier is
+    no power law, and they depend on it; otherwise they do not."""
+
+    form: ClassVar[Form]
+    names: ClassVar[tuple[str, ...]]
+
+    def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
+        """Give a and b: without a product term beta and alpha over alpha + m beta, C / D ~ N**m."""
+        cost = self.flops_per_token
+        a = self.form.frontier_slope(
+            self.form.terms(parameters),
+            self.frontier_at,
+            coefficient=cost.coefficient,
+            exponent=cost.exponent,
+        )
+        return a, 1.0 - cost.exponent * a
+
+    def optima(self, parameters: Floats, flops: Floats) -> Optima:
+        """Minimise L(N, D) under C = k N**m D; in closed form without a product term."""
+        cost, terms = self.flops_per_token, self.form.terms(parameters)
+        log_n = self.form.log_params_opt(
+            terms, flops, coefficient=cost.coefficient, exponent=cost.exponent
+        )
+        log_d = np.log(flops / cost.coefficient) - cost.exponent * log_n
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss = np.exp(self.form.log_loss(terms, log_n, log_d))
+            return Optima(np.exp(log_n), np.exp(log_d), loss)
+
+    def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats:
+        """Give log L(N, D)."""
+        return self.form.log_loss(self.form.terms(parameters), log_n, log_d)
+
+
+class NestedLoss(InteractionLaw):
+    """L = E + (A / N**alpha + B / D**beta)**gamma: Hoffmann's law and Kaplan's in one."""
+
+    kind: Literal["nested"] = "nested"
+    form: ClassVar[Form] = NESTED
+    names: ClassVar[tuple[str, ...]] = NESTED.names
+
+
+class NoFloorLoss(InteractionLaw):
+    """The same with E = 0."""
+
+    kind: Literal["no_floor"] = "no_floor"
+    form: ClassVar[Form] = NO_FLOOR
+    names: ClassVar[tuple[str, ...]] = NO_FLOOR.names
+
+
+class KaplanLoss(InteractionLaw):
+    """L = ((N_c / N)**(alpha_N / alpha_D) + D_c / D)**alpha_D (Kaplan et al. 2020, eq. 1.5)."""
+
+    kind: Literal["kaplan_law"] = "kaplan_law"
+    form: ClassVar[Form] = KAPLAN
+    names: ClassVar[tuple[str, ...]] = KAPLAN.names
+
+
+class ProductLoss(InteractionLaw):
+    """L = E + A / N**alpha + B / D**beta + G / (N**alpha D**beta)."""
+
+    kind: Literal["product"] = "product"
+    form: ClassVar[Form] = PRODUCT
+    names: ClassVar[tuple[str, ...]] = PRODUCT.names
+
+
+InteractionLoss = NestedLoss | NoFloorLoss | KaplanLoss | ProductLoss
+
 Law = Annotated[
-    PowerLaws | HoffmannLaw | KaplanLaws | OvertrainingLaw | DataConstrainedLaw,
+    PowerLaws | HoffmannLaw | KaplanLaws | OvertrainingLaw | DataConstrainedLaw | InteractionLoss,
     Field(discriminator="kind"),
 ]
 

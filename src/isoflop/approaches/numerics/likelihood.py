@@ -152,7 +152,9 @@ def normaliser(delta: float) -> float:
     return middle + 2.0 / delta * math.exp(-0.5 * delta**2)
 
 
-def minimise_free_scale(problems: FreeScale, *, threads: int | None = 1) -> Solution:
+def minimise_free_scale(
+    problems: FreeScale, *, tolerance: float = 1e-12, threads: int | None = 1
+) -> Solution:
     """Solve problems with a free scale; log s is the last column of ``theta``.
 
     A delta far below 1 is reached down a ladder of deltas: the objective is then almost a sum of
@@ -162,11 +164,11 @@ def minimise_free_scale(problems: FreeScale, *, threads: int | None = 1) -> Solu
     Parameters
     ----------
     problems : objectives, starts and bounds.
-    threads : as for ``minimise``.
+    tolerance, threads : as for ``minimise``.
     """
     size = max(1, CHUNK // max(problems.targets.shape[1], 1))
     parts = [
-        _solve(problems.block(slice(start, start + size)), threads)
+        _solve(problems.block(slice(start, start + size)), tolerance, threads)
         for start in range(0, max(len(problems.starts), 1), size)
     ]
     return Solution(
@@ -177,13 +179,13 @@ def minimise_free_scale(problems: FreeScale, *, threads: int | None = 1) -> Solu
     )
 
 
-def _solve(problems: FreeScale, threads: int | None) -> Solution:
+def _solve(problems: FreeScale, tolerance: float, threads: int | None) -> Solution:
     first, *rest = [*_rungs(problems.delta), problems.delta]
     problems = problems.at(first, problems.starts)
     for delta in rest:
         found = minimise(problems, tolerance=1e-9, max_steps=RUNG_STEPS, threads=threads)
         problems = problems.sharpened(found.theta, delta)
-    return minimise(problems, max_steps=MAX_STEPS, threads=threads)
+    return minimise(problems, tolerance=tolerance, max_steps=MAX_STEPS, threads=threads)
 
 
 def _rungs(delta: float) -> list[float]:

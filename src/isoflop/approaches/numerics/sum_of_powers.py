@@ -92,6 +92,20 @@ class SumOfPowers:
                         hessian[j, i] += moment
         return gradient.T, hessian.transpose(2, 0, 1)
 
+    def jacobian(self, theta: Floats) -> Floats:
+        """Differentiate log L of one problem, (points, parameters).
+
+        Parameters
+        ----------
+        theta : (1, parameters).
+        """
+        _, shares = self.value(theta)
+        jacobian = np.zeros((self.x.shape[1], self.n_parameters))
+        for share, columns in zip(shares, self._columns, strict=True):
+            for i, z in columns:
+                jacobian[:, i] += share[0] * z
+        return jacobian
+
     @cached_property
     def _columns(self) -> list[list[tuple[int, Floats]]]:
         """The columns of Z_k that are not zero, (points,) each, by parameter."""

@@ -1,0 +1,164 @@
+"""Laws of the loss in which size and data interact, and the allocations that they make optimal.
+
+L = E + (A N**-alpha + B D**-beta)**gamma, its special cases, and L with a product term in gamma's
+place. All are written in rows of terms (rows, 6): E, log A, log B, alpha, beta and k, which is
+gamma, or the coefficient of the product of both terms. A and B are kept as logarithms: where gamma
+is small they range over hundreds of orders of magnitude.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+REACH: Final = 100.0
+"""How far from the optimum without a product term the one with it is sought [log parameter]."""
+HALVINGS: Final = 64
+
+
+@dataclass(frozen=True)
+class Form:
+    """One law of the family.
+
+    Attributes
+    ----------
+    name : its key.
+    names : its parameters as they are reported.
+    is_product : whether the terms interact by a product instead of a power.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    is_product: bool = False
+
+    def reported(self, terms: Floats) -> Floats:
+        """Give the parameters under their names, (rows, names), of rows of terms."""
+        e, log_a, log_b, alpha, beta, k = terms.T
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            values = {
+                "E": e,
+                "A": np.exp(log_a),
+                "B": np.exp(log_b),
+                "alpha": alpha,
+                "beta": beta,
+                "gamma": k,
+                "G": k * np.exp(log_a + log_b),
+                "N_c": np.exp(log_a / alpha),
+                "D_c": np.exp(log_b),
+                "alpha_N": alpha * k,
+                "alpha_D": k,
+            }
+        return np.stack([values[name] for name in self.names], axis=-1)
+
+    def terms(self, parameters: Floats) -> Floats:
+        """Give rows of terms of rows of reported parameters."""
+        own = dict(zip(self.names, parameters.T, strict=True))
+        zero, one = np.zeros(len(parameters)), np.ones(len(parameters))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if "N_c" in own:
+                alpha = own["alpha_N"] / own["alpha_D"]
+                log_a, log_b = alpha * np.log(own["N_c"]), np.log(own["D_c"])
+                return np.stack([zero, log_a, log_b, alpha, one, own["alpha_D"]], axis=-1)
+            log_a, log_b = np.log(own["A"]), np.log(own["B"])
+            k = own.get("gamma", one)
+            if self.is_product:
+                k = own.get("G", zero) * np.exp(-log_a - log_b)
+            e = own.get("E", zero)
+            return np.stack([e, log_a, log_b, own["alpha"], own["beta"], k], axis=-1)
+
+    def log_loss(self, terms: Floats, log_n: Floats, log_d: Floats) -> Floats:
+        """Give log L(N, D), (rows, points).
+
+        Parameters
+        ----------
+        terms : (rows, 6).
+        log_n, log_d : (points,), or (rows, points).
+        """
+        e, log_a, log_b, alpha, beta, k = (column[:, None] for column in terms.T)
+        u, v = log_a - alpha * log_n, log_b - beta * log_d
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            if self.is_product:
+                return np.asarray(np.log(e + np.exp(u) + np.exp(v) + k * np.exp(u + v)))
+            return np.asarray(np.logaddexp(np.log(e), k * np.logaddexp(u, v)))
+
+    def log_params_opt(
+        self, terms: Floats, flops: Floats, *, coefficient: float, exponent: float
+    ) -> Floats:
+        """Give log N_opt at C = coefficient N**exponent D, (rows, budgets); NaN where none exists.
+
+        L rises with A N**-alpha + B D**-beta whatever gamma is, so this sum is what is minimised,
+        and N_opt**(alpha + m beta) = alpha A / (m beta B) (C / k)**beta is Hoffmann's own.
+
+        With a product term kappa P Q, the minimum has alpha P (1 + kappa Q) equal to
+        m beta Q (1 + kappa P).
+        Divided by P Q, its left side falls with N and its right side rises, as long as the loss
+        falls in both N and D; so the root is found by halving.
+
+        Parameters
+        ----------
+        terms : (rows, 6).
+        flops : (budgets,) C [FLOP].
+        coefficient, exponent : of C / D in N; 6 and 1 under C = 6ND.
+
+        References
+        ----------
+        Hoffmann et al. 2022, equation 4, for kappa = 0.
+        """
+        _, log_a, log_b, alpha, beta, kappa = (column[:, None] for column in terms.T)
+        m = exponent
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            budget = np.log(flops / coefficient)
+            log_ratio = np.log(alpha / (m * beta)) + log_a - log_b
+            log_n = (log_ratio + beta * budget) / (alpha + m * beta)
+            if not self.is_product:
+                return np.asarray(log_n)
+            low, high = log_n - REACH, log_n + REACH
+            # the loss falls with D where 1 + kappa P > 0, and with N where 1 + kappa Q > 0
+            edge = np.log(np.where(kappa < 0.0, -kappa, 0.0))
+            low = np.maximum(low, np.where(kappa < 0.0, (log_a + edge) / alpha, -np.inf))
+            limit = (budget - (log_b + edge) / beta) / m
+            high = np.minimum(high, np.where(kappa < 0.0, limit, np.inf))
+            possible = low < high
+            for _ in range(HALVINGS):
+                middle = 0.5 * (low + high)
+                p = log_a - alpha * middle
+                q = log_b - beta * (budget - m * middle)
+                below = alpha * (np.exp(-q) + kappa) > m * beta * (np.exp(-p) + kappa)
+                low, high = np.where(below, middle, low), np.where(below, high, middle)
+            return np.where(possible, 0.5 * (low + high), np.nan)
+
+    def frontier_slope(
+        self, terms: Floats, flops: float, *, coefficient: float, exponent: float
+    ) -> Floats:
+        """Give d log N_opt / d log C at one budget, (rows,): a, where the frontier is a power law.
+
+        With a product term it is not one, and its slope depends on C.
+        """
+        _, log_a, log_b, alpha, beta, kappa = terms.T
+        m = exponent
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            if not self.is_product:
+                return np.asarray(beta / (alpha + m * beta))
+            log_n = self.log_params_opt(
+                terms, np.array([flops]), coefficient=coefficient, exponent=m
+            )[:, 0]
+            p = np.exp(log_a - alpha * log_n)
+            q = np.exp(log_b - beta * (np.log(flops / coefficient) - m * log_n))
+            own, other = alpha / (1.0 + kappa * p), beta / (1.0 + kappa * q)
+            return np.asarray(other / (own + m * other))
+
+
+NESTED: Final = Form("nested", ("E", "A", "B", "alpha", "beta", "gamma"))
+HOFFMANN: Final = Form("hoffmann", ("E", "A", "B", "alpha", "beta"))
+NO_FLOOR: Final = Form("no_floor", ("A", "B", "alpha", "beta", "gamma"))
+KAPLAN: Final = Form("kaplan_law", ("N_c", "alpha_N", "D_c", "alpha_D"))
+PRODUCT: Final = Form("product", ("E", "A", "B", "alpha", "beta", "G"), is_product=True)
+NO_PRODUCT: Final = Form("hoffmann", HOFFMANN.names, is_product=True)
+"""Hoffmann's law as the product law's special case."""
