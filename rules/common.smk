@@ -71,15 +71,19 @@ wildcard_constraints:
     approach="|".join(BY_KEY),
 
 
+# what the names of the catalogue's sweeps begin with
+PUBLISHED = "published/"
+
+
 def raw_folder(sweep):
     """Name the folder of a sweep's raw files: data/raw/x, or data/published/x of published/x."""
-    return f"data/{sweep}" if "/" in sweep else f"data/raw/{sweep}"
+    return f"data/{sweep}" if sweep.startswith(PUBLISHED) else f"data/raw/{sweep}"
 
 
 def raw_files(sweep):
     """List a sweep's raw files, hidden ones left out; a published sweep's come as one folder."""
     folder = Path(raw_folder(sweep))
-    if "/" in sweep:
+    if sweep.startswith(PUBLISHED):
         return [str(folder)]
     return sorted(
         str(path)
@@ -97,7 +101,7 @@ def raw_logs(wildcards):
 
 def sidecar_facts(wildcards):
     """Give all of a sweep.yaml but its settings; a published sweep's comes with its folder."""
-    if "/" in wildcards.sweep:
+    if wildcards.sweep.startswith(PUBLISHED):
         return ""
     return sweep_file(wildcards.sweep).model_dump_json(exclude={"settings"}, exclude_unset=True)
 
@@ -136,7 +140,7 @@ def sweep_file(sweep):
 def sweep_settings(sweep):
     """Lay a sweep's own settings over config.yaml; the catalogue's name every key."""
     try:
-        if "/" in sweep:
+        if sweep.startswith(PUBLISHED):
             own, source = catalogue().settings(sweep), "data/reference/published.yaml"
         else:
             own, source = sweep_file(sweep).settings, f"data/raw/{sweep}/sweep.yaml"

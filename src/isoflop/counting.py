@@ -48,6 +48,8 @@ class Architecture:
     seq_len : context length in tokens.
     tied : whether the head reuses the embedding.
     gated : whether the feed-forward layer has a third (gate) matrix.
+    kv_heads : heads of keys and of values, each shared by a group of query heads (grouped-query
+        attention, Ainslie et al. 2023); None: as many as heads.
     """
 
     layers: int
@@ -59,6 +61,12 @@ class Architecture:
     seq_len: int
     tied: bool = True
     gated: bool = False
+    kv_heads: int | None = None
+
+    @property
+    def key_value_heads(self) -> int:
+        """Heads of keys and of values."""
+        return self.heads if self.kv_heads is None else self.kv_heads
 
 
 def params_nonembedding(architecture: Architecture) -> int:
@@ -67,7 +75,7 @@ def params_nonembedding(architecture: Architecture) -> int:
     Norm gains and biases are left out, as in Kaplan et al. (2020), Table 1 and equation 2.1.
     """
     a = architecture
-    attention = 4 * a.d_model * a.heads * a.d_head
+    attention = 2 * a.d_model * (a.heads + a.key_value_heads) * a.d_head
     feed_forward = (3 if a.gated else 2) * a.d_model * a.d_ff
     return a.layers * (attention + feed_forward)
 
@@ -118,7 +126,7 @@ def flops_per_token_hoffmann(architecture: Architecture) -> float:
     """
     a = architecture
     inner = a.heads * a.d_head
-    query_key_value = 2 * 3 * a.d_model * inner
+    query_key_value = 2 * a.d_model * (a.heads + 2 * a.key_value_heads) * a.d_head
     scores = 2 * a.seq_len * inner
     softmax = 3 * a.heads * a.seq_len
     reduction = 2 * a.seq_len * inner

@@ -88,7 +88,7 @@ def test_every_specification_is_in_the_folder_of_tables(rendered: Rendered) -> N
 
 def test_refusals_are_counted_with_their_reason(bare: Rendered) -> None:
     said = words(bare).replace("\xa0", " ")
-    assert "Refused were 4 of the 14 specifications" in said
+    assert "Of 14 specifications, 4 were refused" in said
     assert "4 (2 Profiles): profiles needs 3 budgets; made-up has 1." in said
     assert {one.approach for one in shifts(bare.inputs.specifications.drop_nulls("a"))} == {
         "envelope", "parametric", "kaplan",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import signal
@@ -18,20 +19,15 @@ pytestmark = pytest.mark.train
 from tests.train.example_design import design, shortened, write_corpus  # noqa: E402
 
 from isoflop.cli import main  # noqa: E402
-from isoflop.counting import Architecture, flops_per_token, params  # noqa: E402
+from isoflop.counting import flops_per_token  # noqa: E402
 from isoflop.errors import ConfigError  # noqa: E402
 from isoflop.train.corpus import CorpusError  # noqa: E402
-from isoflop.train.model import build_model, count_params, rotary_tables  # noqa: E402
+from isoflop.train.errors import TrainingError  # noqa: E402
+from isoflop.train.evaluation import evaluation_steps  # noqa: E402
 from isoflop.train.plan_file import write_plan  # noqa: E402
 from isoflop.train.plan_sweep import plan_sweep  # noqa: E402
 from isoflop.train.raw_log import RawLog, RawLogError, read_log  # noqa: E402
-from isoflop.train.train_run import (  # noqa: E402
-    Folders,
-    Progress,
-    TrainingError,
-    evaluation_steps,
-    train_run,
-)
+from isoflop.train.train_run import Folders, Progress, train_runs  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,14 +61,14 @@ def small_plan(*, steps: int = STEPS, lr_peak: float | None = None, **changes: A
 
 def train(plan: Plan, folders: Folders, *, stop_after: int | None = None) -> tuple[str, list[str]]:
     said: list[str] = []
-    status = train_run(
+    (status,) = train_runs(
         plan,
-        plan.runs[0],
+        plan.runs,
         folders=folders,
         device="cpu",
         progress=Progress(say=said.append, bar=False),
         stop_after=stop_after,
-    )
+    ).values()
     return status, said
 
 
@@ -176,14 +172,14 @@ from pathlib import Path
 import torch
 
 from isoflop.train.plan_file import read_plan
-from isoflop.train.train_run import Folders, Progress, train_run
+from isoflop.train.train_run import Folders, Progress, train_runs
 
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 plan = read_plan(folder / "plan.yaml")
-train_run(
+train_runs(
     plan,
-    plan.runs[0],
+    plan.runs,
     folders=Folders(folder / "recipes", folder / "corpora", folder / "raw", folder / "checkpoints"),
     device="cpu",
     progress=Progress(say=lambda line: print(line, flush=True), bar=False),
@@ -326,85 +322,39 @@ def test_unknown_run_is_an_error() -> None:
         small_plan().run_named("c9", source="data/plans/toy.yaml")
 
 
-@pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("gated", [True, False])
-@pytest.mark.parametrize("qk_norm", [True, False])
-def test_real_model_has_the_counted_params(*, tied: bool, gated: bool, qk_norm: bool) -> None:
-    shape = Architecture(2, 24, 3, 8, 96, 256, 16, tied=tied, gated=gated)
-    counted = count_params(build_model(shape, qk_norm=qk_norm, seed=0))
-    gains = 2 * 2 * 24 + 24 + (2 * 2 * 8 if qk_norm else 0)
-    for convention in ("total", "nonembedding", "with_head"):
-        assert counted[convention] == params(shape, convention) + gains
+@pytest.mark.parametrize("spacing", ["mixed", "log"])
+@pytest.mark.parametrize("steps", [50, 997, 120_000])
+def test_evaluations_end_at_the_last_step(steps: int, spacing: str) -> None:
+    plan = small_plan(
+        steps=steps, evaluation={"windows": 64, "evaluations": 12, "spacing": spacing}
+    )
+    chosen = sorted(evaluation_steps(plan.runs[0], plan.evaluation))
+    assert chosen[-1] == steps
+    assert chosen[0] >= 1
+    assert 10 <= len(chosen) <= 12
+    if spacing == "log" and steps > 100_000:
+        ratios = [after / before for before, after in itertools.pairwise(chosen)]
+        assert ratios == pytest.approx([1000 ** (1 / 11)] * 11, rel=0.01)
 
 
-def test_planned_params_are_those_of_the_model() -> None:
-    for head in ({"tied": True}, {"tied": False, "qk_norm": True, "gated": True}):
-        for run in plan_sweep("toy", design(**head)).runs[:8]:
-            model = build_model(
-                run.architecture.architecture(), qk_norm=run.architecture.qk_norm, seed=0
-            )
-            assert count_params(model) == run.params.model_dump()
+def test_curve_and_end_are_measured_on_sets_of_their_own(folders: Folders) -> None:
+    evaluation = {"windows": 64, "curve_windows": 8, "evaluations": 5, "spacing": "log"}
+    plan = small_plan(steps=60, evaluation=evaluation)
+    train(plan, folders)
+    lines = records(plan, folders, "eval")
+    assert [line["step"] for line in lines if line["eval_set"] == "validation"] == [60]
+    assert len([line for line in lines if line["eval_set"] == "validation-8"]) == 5
+    (header,) = records(plan, folders, "header")
+    assert header["eval"]["final"] == "validation"
+    assert header["eval"]["curve"] == "validation-8"
+    sizes = {name: chosen["windows"] for name, chosen in header["eval"]["sets"].items()}
+    assert sizes == {"validation": 64, "validation-8": 8}
 
 
-def test_weights_follow_from_the_seed() -> None:
-    shape = Architecture(1, 16, 2, 8, 64, 256, 16)
-    one, same, other = (build_model(shape, qk_norm=False, seed=s).state_dict() for s in (3, 3, 4))
-    assert all(torch.equal(one[key], same[key]) for key in one)
-    assert not torch.equal(one["embedding.weight"], other["embedding.weight"])
-
-
-def test_untrained_model_is_nearly_uniform() -> None:
-    # logits start with a standard deviation of 0.5, which costs 0.5**2 / 2 nats
-    shape = Architecture(2, 32, 2, 16, 128, 256, 16)
-    tokens = torch.randint(256, (8, 17), generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        loss = build_model(shape, qk_norm=True, seed=0)(tokens[:, :-1], tokens[:, 1:])
-    assert float(loss) == pytest.approx(math.log(256) + 0.125, abs=0.05)
-
-
-def test_model_is_causal() -> None:
-    shape = Architecture(2, 32, 2, 16, 128, 256, 16)
-    model = build_model(shape, qk_norm=False, seed=0)
-    tokens = torch.randint(256, (1, 16), generator=torch.Generator().manual_seed(0))
-    changed = tokens.clone()
-    changed[0, 9:] = (changed[0, 9:] + 1) % 256
-    hidden = []
-    model.norm.register_forward_hook(lambda _module, _inputs, output: hidden.append(output))
-    with torch.no_grad():
-        model(tokens, tokens)
-        model(changed, tokens)
-    torch.testing.assert_close(hidden[0][:, :9], hidden[1][:, :9])
-    assert not torch.allclose(hidden[0][:, 9:], hidden[1][:, 9:])
-
-
-@pytest.mark.parametrize("qk_norm", [True, False])
-def test_model_runs_in_bfloat16_as_on_a_gpu(*, qk_norm: bool) -> None:
-    shape = Architecture(2, 32, 2, 16, 128, 256, 16)
-    model = build_model(shape, qk_norm=qk_norm, seed=0)
-    tokens = torch.randint(256, (4, 17), generator=torch.Generator().manual_seed(0))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = model(tokens[:, :-1], tokens[:, 1:])
-    loss.backward()
-    assert loss.dtype == torch.float32
-    assert all(weight.grad.isfinite().all() for weight in model.parameters())
-
-
-def test_rotary_scores_depend_on_the_distance_alone() -> None:
-    cos, sin = rotary_tables(12, 8)
-    generator = torch.Generator().manual_seed(0)
-    query, key = torch.randn(2, 8, generator=generator)
-
-    def turned(vector: Any, position: int) -> Any:
-        return vector * cos[position, 0, 0] + vector.roll(4) * sin[position, 0, 0]
-
-    scores = [float(turned(query, i + 3) @ turned(key, i)) for i in range(9)]
-    assert scores == pytest.approx([scores[0]] * 9, rel=1e-4)
-    assert float(turned(query, 5) @ turned(key, 0)) != pytest.approx(scores[0], rel=1e-3)
-
-
-def test_evaluations_end_at_the_last_step() -> None:
-    for steps in (50, 997, 120_000):
-        chosen = sorted(evaluation_steps(steps, 12))
-        assert chosen[-1] == steps
-        assert chosen[0] >= 1
-        assert 10 <= len(chosen) <= 12
+def test_log_of_an_older_trainer_is_not_continued(folders: Folders) -> None:
+    plan = small_plan(steps=60)
+    train(plan, folders, stop_after=20)
+    path = log_of(plan, folders)
+    path.write_text(path.read_text().replace('"version": 2', '"version": 1', 1))
+    with pytest.raises(TrainingError, match="version 1, this trainer writes 2"):
+        train(plan, folders)

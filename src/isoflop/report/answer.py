@@ -196,13 +196,13 @@ def _warning(inputs: ReportInputs, approach: Approach) -> str:
     late = estimate.diagnostics.get("late_winners")
     if late is not None and late < FEW_LATE:
         said.append(
-            f"Do not lean on it: only {percent(late)} of its points were measured in the last "
+            f"Do not rely on it: only {percent(late)} of its points were measured in the last "
             f"15{NBSP}% of a run; the others stand at a learning rate meant for a longer one, "
             "which bends the line."
         )
     if estimate.a.falls_short(0.95):
         said.append(
-            f"In simulated sweeps of this design its 95{NBSP}% interval held the truth in only "
+            f"In simulated sweeps of this design its 95{NBSP}% interval covered the truth in only "
             f"{percent(estimate.a.held['0.95'])}."
         )
     if miss := missed(inputs, approach):

@@ -1,4 +1,4 @@
-"""How often the intervals held the truth in simulated sweeps of the same design."""
+"""How often the intervals covered the truth in simulated sweeps of the same design."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Calibration:
     Attributes
     ----------
     simulations : simulated sweeps per approach, in words; empty where none was made.
-    honest : approaches whose intervals for a held the truth as often as they say, in words.
+    honest : approaches whose intervals for a cover the truth as often as they should, in words.
     short : sentences on those whose did not.
     unchecked : sentences on approaches that could not be checked.
     """
@@ -79,8 +79,8 @@ def _sentence(name: Approach, estimate: Estimate) -> str:
         if estimate.a.falls_short(level)
     ]
     return (
-        f"{IN_PROSE[name]} held the true *a* of {fixed(a['truth'])} less often than it says (its "
-        f"{listed(shares)} of the simulated sweeps): its median estimate there is "
+        f"{IN_PROSE[name]} covered the true *a* of {fixed(a['truth'])} less often than its "
+        f"level says (its {listed(shares)} of the simulated sweeps): its median estimate there is "
         f"{fixed(a['median'])}."
     )
 
@@ -119,7 +119,7 @@ def _table(checked: Mapping[Approach, Estimate]) -> Table:
         key="calibration",
         caption="Simulated sweeps of this design: the true value, the estimate without noise, the "
         "median estimate with it, and how often plain percentile intervals and the intervals of "
-        "this report held the truth.",
+        "this report covered the truth.",
         columns=(
             Column("Approach", "left"), Column("Quantity", "left"), Column("Truth"),
             Column("No noise"), Column("Median"),

@@ -98,8 +98,8 @@ def _sentence(name: str, found: dict[str, Any]) -> str:
     ends = f"{percent(float(level))}: {interval(low, high, fixed)}"
     if low <= 0.0 <= high:
         return (
-            f"{name}: the interval of the change per decade ({ends}) holds zero, so a bend is not "
-            "shown."
+            f"{name}: the interval of the change per decade ({ends}) contains zero, so a bend "
+            "is not shown."
         )
     way = "rises" if own.value > 0 else "falls"
     grows = "faster" if own.value > 0 else "more slowly"

@@ -73,11 +73,11 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
     )
 
 
-LOSSES = {"eval": "held-out loss", "train": "smoothed training loss"}
+LOSSES = {"eval": "validation loss", "train": "smoothed training loss"}
 ROLES = {
     "fit": "for fitting",
     "tuning": "for tuning the learning rate",
-    "check": "held back as a check",
+    "check": "left out of the fits as a check",
 }
 
 

@@ -24,7 +24,7 @@ from isoflop.report import (
 )
 from isoflop.report import provenance as sources
 from isoflop.report import specifications as curve
-from isoflop.report.render import environment
+from isoflop.report.render import environment, template_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,6 +107,7 @@ def write_document(inputs: ReportInputs) -> Document:
         **_published(inputs),
         inputs=inputs,
         names=NAMES,
+        glossary=template_text("glossary.md"),
         escape=markdown,
         paragraphs=paragraphs,
         code=code,

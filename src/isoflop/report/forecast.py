@@ -140,11 +140,11 @@ def missed(inputs: ReportInputs, approach: Approach) -> str:
     if not found or found[-1][1].held:
         return ""
     cut, score = found[-1]
-    side = "high" if score.bias > 0.0 else "low"
+    side = "over" if score.bias > 0.0 else "under"
     return (
-        f"Fitted to the runs up to {power(cut.flops)} FLOPs alone, it foretells losses that come "
-        f"out {fixed(abs(score.bias), 3)} nats per token too {side} on average, and their "
-        "intervals [do not hold](#forecast)."
+        f"Fitted to the runs up to {power(cut.flops)} FLOPs alone, it {side}predicts losses by "
+        f"{fixed(abs(score.bias), 3)} nats per token on average, and its intervals "
+        "[undercover](#forecast)."
     )
 
 

@@ -141,14 +141,14 @@ def _by_convention(inputs: ReportInputs, kind: str, meaning: dict[Any, str]) -> 
 
 def _loss_source(inputs: ReportInputs) -> str:
     sources = sorted(str(word) for word in inputs.losses["loss_source"].unique().to_list())
-    words = {"eval": "held-out loss as logged", "train": "training loss, smoothed"}
+    words = {"eval": "validation loss as logged", "train": "training loss, smoothed"}
     return listed([words.get(source, source) for source in sources]) + ", in nats per token"
 
 
 def _smoothing(inputs: ReportInputs) -> str:
     settings = inputs.losses_settings
     if "train" not in {str(word) for word in inputs.losses["loss_source"].unique().to_list()}:
-        return "none: held-out losses are taken as logged"
+        return "none: validation losses are taken as logged"
     return f"window of ±{percent(settings.smoothing)} of the tokens at its centre"
 
 

@@ -204,5 +204,10 @@ def _pandoc(
     return done.stdout.decode()
 
 
+def template_text(name: str) -> str:
+    """Read a file of the templates that is shown as it is."""
+    return _template(name).read_text(encoding="utf-8")
+
+
 def _template(name: str) -> Path:
     return Path(str(resources.files("isoflop.report") / "templates" / name))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from isoflop.command import PATH
 from isoflop.errors import IsoflopError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @click.command("fetch-corpus")
@@ -38,62 +42,167 @@ def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Pa
 @click.option("--throughput", type=float, default=None, help="Measured FLOP/s; prints the hours.")
 def plan_sweep_command(design: Path, out: Path | None, throughput: float | None) -> None:
     """Plan the runs of a sweep from its design."""
-    from isoflop.config.reading import read_yaml
-    from isoflop.train.design import TrainDesign
     from isoflop.train.plan_file import write_plan
-    from isoflop.train.plan_sweep import plan_sweep, summary
+    from isoflop.train.plan_sweep import summary
+    from isoflop.train.rate_law import rates_path
+    from isoflop.train.train_study import plan_design
 
-    plan = plan_sweep(design.stem, read_yaml(design, TrainDesign))
+    plan = plan_design(design)
     out = out or Path("data/plans") / design.name
     write_plan(out, plan)
     click.echo(summary(plan, throughput=throughput))
+    if all(run.role == "tuning" for run in plan.runs):
+        click.echo(
+            f"only the tuning runs are planned: {rates_path(design)} is absent. Train them, run "
+            f"isoflop fit-rates, and plan again (isoflop train-study does all of it)"
+        )
     click.echo(f"wrote {out}")
+
+
+@click.command("fit-rates")
+@click.option("--design", type=PATH, required=True, help="A file of data/plans/designs/.")
+@click.option("--logs", type=PATH, default=Path("data/raw"), show_default=True)
+@click.option(
+    "--out", type=PATH, default=None, help="File to write [data/plans/rates/DESIGN.yaml]."
+)
+def fit_rates_command(design: Path, logs: Path, out: Path | None) -> None:
+    """Fit the law of learning rates to the finished tuning runs of a design."""
+    from isoflop.config.reading import read_yaml
+    from isoflop.train.design import TrainDesign
+    from isoflop.train.fit_rates import describe, fit_rates
+    from isoflop.train.rate_law import rates_path, write_rates
+
+    rates = fit_rates(design.stem, read_yaml(design, TrainDesign), logs)
+    out = out or rates_path(design)
+    write_rates(out, rates)
+    click.echo(describe(rates))
+    click.echo(f"wrote {out}")
+
+
+def _training_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options that all training commands share."""
+    options = (
+        click.option("--corpora", type=PATH, default=Path("data/corpora"), show_default=True),
+        click.option("--recipes", type=PATH, default=Path("data/reference/corpora")),
+        click.option("--logs", type=PATH, default=Path("data/raw"), show_default=True),
+        click.option("--checkpoints", type=PATH, default=Path("data/checkpoints")),
+        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+        click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command("train-run")
 @click.option("--plan", type=PATH, required=True, help="Plan file of the sweep.")
 @click.option("--run", "run_name", required=True, help="Name of the run in the plan.")
-@click.option("--corpora", type=PATH, default=Path("data/corpora"), show_default=True)
-@click.option("--recipes", type=PATH, default=Path("data/reference/corpora"))
-@click.option("--logs", type=PATH, default=Path("data/raw"), show_default=True)
-@click.option("--checkpoints", type=PATH, default=Path("data/checkpoints"))
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--done", type=PATH, default=None, help="Marker to touch at the end.")
+@_training_options
 def train_run_command(
     plan: Path,
     run_name: str,
+    done: Path | None,
     corpora: Path,
     recipes: Path,
     logs: Path,
     checkpoints: Path,
     device: str,
     threads: int,
-    done: Path | None,
 ) -> None:
     """Train one run of a plan; after a kill the same command goes on."""
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise IsoflopError(
-            "train-run needs torch, which is not installed. `python3 run.py train` installs it; "
-            "by hand: pip install -r constraints-train.txt"
-        ) from error
-
+    _set_threads("train-run", threads)
     from isoflop.train.plan_file import read_plan
-    from isoflop.train.train_run import Folders, Progress, train_run
+    from isoflop.train.train_run import Folders, Progress, train_runs
 
     planned = read_plan(plan)
     run = planned.run_named(run_name, source=str(plan))
-    torch.set_num_threads(threads)
-    status = train_run(
+    statuses = train_runs(
         planned,
-        run,
+        [run],
         folders=Folders(recipes=recipes, corpora=corpora, logs=logs, checkpoints=checkpoints),
         device=device,
         progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
     )
-    click.echo(f"{run_name}: {status}")
+    click.echo(f"{run_name}: {statuses[run_name]}")
     if done is not None:
         done.parent.mkdir(parents=True, exist_ok=True)
         done.touch()
+
+
+@click.command("train-plan")
+@click.option("--plan", type=PATH, required=True, help="Plan file of the sweep.")
+@click.option("--stage", default=None, help="One stage of the plan [all, in their order].")
+@click.option("--packed", type=click.IntRange(min=1), default=16, show_default=True)
+@_training_options
+def train_plan_command(
+    plan: Path,
+    stage: str | None,
+    packed: int,
+    corpora: Path,
+    recipes: Path,
+    logs: Path,
+    checkpoints: Path,
+    device: str,
+    threads: int,
+) -> None:
+    """Train all runs of a plan, those of one shape together; after a kill the same goes on.
+
+    Started twice, two processes share the runs.
+    """
+    _set_threads("train-plan", threads)
+    from isoflop.train.plan_file import read_plan
+    from isoflop.train.train_plan import train_plan
+    from isoflop.train.train_run import Folders, Progress
+
+    train_plan(
+        read_plan(plan),
+        folders=Folders(recipes=recipes, corpora=corpora, logs=logs, checkpoints=checkpoints),
+        device=device,
+        progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
+        stage=stage,
+        most=packed,
+    )
+
+
+@click.command("train-study")
+@click.option("--design", type=PATH, required=True, help="A file of data/plans/designs/.")
+@click.option("--packed", type=click.IntRange(min=1), default=16, show_default=True)
+@_training_options
+def train_study_command(
+    design: Path,
+    packed: int,
+    corpora: Path,
+    recipes: Path,
+    logs: Path,
+    checkpoints: Path,
+    device: str,
+    threads: int,
+) -> None:
+    """Train a design whole: tuning, fit-rates, the plan, and all its runs in order of value.
+
+    After a kill the same command goes on.
+    """
+    _set_threads("train-study", threads)
+    from isoflop.train.train_run import Folders, Progress
+    from isoflop.train.train_study import train_study
+
+    train_study(
+        design,
+        folders=Folders(recipes=recipes, corpora=corpora, logs=logs, checkpoints=checkpoints),
+        device=device,
+        progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
+        most=packed,
+    )
+
+
+def _set_threads(command: str, threads: int) -> None:
+    """Set torch's threads, or say how to get torch."""
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise IsoflopError(
+            f"{command} needs torch, which is not installed. `python3 run.py train` installs it; "
+            f"by hand: pip install -r constraints-train.txt"
+        ) from error
+    torch.set_num_threads(threads)

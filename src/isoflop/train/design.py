@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from isoflop.config.reading import Section
 
@@ -46,9 +46,15 @@ class TrainEvaluation(Section):
     """How the validation loss is measured."""
 
     windows: int = Field(gt=0)
-    """Fixed windows of seq_len tokens, spread evenly over the held-out novels."""
+    """Fixed windows of seq_len tokens, spread evenly over the held-out novels, for the final loss;
+    for the curve too, unless curve_windows is given."""
     evaluations: int = Field(gt=1)
-    """Evaluations along a run, half log-spaced and half evenly spaced; the last at the end."""
+    """Evaluations along a run, the last at the end."""
+    curve_windows: int | None = Field(default=None, gt=0)
+    """Windows of the evaluations along the run, an even choice of all windows; their set is logged
+    under a name of its own, at the end as well."""
+    spacing: Literal["mixed", "log"] = "mixed"
+    """mixed: half the evaluations log-spaced and half evenly spaced; log: all log-spaced."""
 
 
 class TrainLadder(Section):
@@ -64,6 +70,12 @@ class TrainLadder(Section):
     """Width over depth (d_model / layers) to aim at."""
     d_head: int
     """Width of an attention head to aim at."""
+    width_step: int = Field(default=8, gt=0)
+    """Widths are multiples of this; it is even, since rotary positions turn pairs."""
+    min_layers: int = Field(default=1, gt=0)
+    """Least depth."""
+    queries_per_key: int = Field(default=1, gt=0)
+    """Query heads that share one head of keys and values, where the heads can be so divided."""
 
 
 class TrainOptimum(Section):
@@ -86,15 +98,100 @@ class TrainTunedRate(Section):
     """Its peak rate."""
 
 
-class TrainLearningRate(Section):
-    """Peak learning rate by size: a power law between each two tuned sizes, and beyond them."""
+class TrainRateGuess(Section):
+    """Centres of tuning grids: rate (N / params)^params_exponent (D / tokens)^tokens_exponent."""
 
-    tuned: tuple[TrainTunedRate, ...] = Field(min_length=2)
-    """Tuned sizes, from small to large."""
+    rate: float = Field(gt=0)
+    """Peak rate at the size and horizon below."""
+    params: float = Field(gt=0)
+    """Size; unit: parameters, by convention total."""
+    tokens: float = Field(gt=0)
+    """Horizon; unit: tokens."""
+    params_exponent: float
+    """How the rate goes with size."""
+    tokens_exponent: float
+    """How the rate goes with the horizon."""
+
+
+class TrainLearningRate(Section):
+    """Peak learning rate: by size from tuned sizes, or by size and horizon from a fitted law."""
+
+    tuned: tuple[TrainTunedRate, ...] = ()
+    """Tuned sizes, from small to large: a power law between each two, and beyond them. Empty: the
+    rates come from the law that `isoflop fit-rates` takes from the tuning runs."""
+    guess: TrainRateGuess | None = None
+    """Where the tuning grids of a law are centred."""
     end_share: float = Field(gt=0, le=1)
     """The cosine ends at this share of the peak."""
     origin: str
     """Where the rates come from."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if bool(self.tuned) == (self.guess is not None) or len(self.tuned) == 1:
+            raise ValueError("give either two sizes or more under 'tuned', or a 'guess'")
+        return self
+
+
+class TrainRateCell(Section):
+    """A cell of the grid that the law of rates is fitted to."""
+
+    params: float = Field(gt=0)
+    """Size (the nearest on the ladder); unit: parameters, by convention total."""
+    tokens_per_param: float = Field(gt=0)
+    """Horizon over size."""
+
+
+class TrainRateGrid(Section):
+    """Learning-rate grids over size and horizon, around the guess; role tuning."""
+
+    rates: int = Field(ge=3)
+    """Rates of a cell."""
+    factor: float = Field(gt=1)
+    """Between two rates."""
+    cells: tuple[TrainRateCell, ...]
+    """The cells."""
+
+
+class TrainRateCheck(Section):
+    """Cells of the IsoFLOP grid that are trained at other rates too, to check the law."""
+
+    budget: float
+    """Budget of the cells; unit: FLOP."""
+    params: tuple[float, ...]
+    """Their sizes (the nearest on the ladder); unit: parameters, by convention total."""
+    factors: tuple[float, ...]
+    """Times the law's rate."""
+
+
+class TrainBatches(Section):
+    """Cells of the IsoFLOP grid that are trained with other batches too; role tuning."""
+
+    budget: float
+    """Budget of the cells; unit: FLOP."""
+    params: tuple[float, ...]
+    """Their sizes (the nearest on the ladder); unit: parameters, by convention total."""
+    tokens_per_step: tuple[int, ...]
+    """Batches tried; unit: tokens."""
+    rate_exponent: float
+    """Rates go with the batch to this power; 0.5 for Adam (Malladi et al. 2022)."""
+
+
+class TrainTrunks(Section):
+    """Constant rates with a decay at several horizons (Hägele et al. 2024).
+
+    The trunk of a size is a run of its longest horizon, constant and then decayed; the shorter
+    horizons are cooldowns that branch off it.
+    """
+
+    params: tuple[float, ...]
+    """Sizes (the nearest on the ladder); unit: parameters, by convention total."""
+    tokens_per_param: tuple[float, ...] = Field(min_length=1)
+    """Horizons over size, decay included."""
+    decay_share: float = Field(gt=0, lt=1)
+    """Share of a horizon that is the decay."""
+    rate_share: float = Field(gt=0)
+    """Constant rate over the law's rate for a cosine of the middle horizon."""
 
 
 class TrainTuning(Section):
@@ -124,8 +221,10 @@ class TrainReplicates(Section):
 
     budget: float
     """Budget of the cells; unit: FLOP."""
-    params: tuple[float, ...]
+    params: tuple[float, ...] = ()
     """Sizes of the cells (the nearest on the ladder); unit: parameters, by convention total."""
+    nearest: int | None = Field(default=None, gt=0)
+    """Instead of sizes: this many of the budget's, nearest to its expected optimum."""
     seeds: tuple[int, ...]
     """Further seeds."""
 
@@ -170,6 +269,9 @@ class TrainDesign(Section):
     """IsoFLOP budgets; unit: FLOP."""
     sizes_per_budget: int = Field(ge=5)
     """Sizes of the ladder at each budget, centred on the expected optimum."""
+    wings: int = Field(default=0, ge=0)
+    """Rungs left out, where there are any, before the outermost size on either side: as many sizes
+    see more of the valley."""
     optimum: TrainOptimum
     """Where the valleys are expected."""
     learning_rate: TrainLearningRate
@@ -183,7 +285,10 @@ class TrainDesign(Section):
     log_lines: int
     """Training lines per log, about."""
     seed: int
-    """Seed of weights and data order, the same for all but the replicates."""
+    """Number of the first replicate of every cell."""
+    seeds: Literal["shared", "own"] = "shared"
+    """shared: the number seeds weights and order, the same for all but the replicates; own: every
+    run has weights and an order of its own, drawn from its name."""
     tuning: tuple[TrainTuning, ...] = ()
     """Learning-rate tuning."""
     horizons: TrainHorizons | None = None
@@ -192,3 +297,14 @@ class TrainDesign(Section):
     """Cells with more seeds."""
     check: TrainCheck | None = None
     """Matched-compute check runs."""
+    rate_grid: TrainRateGrid | None = None
+    """What the law of rates is fitted to."""
+    rate_checks: TrainRateCheck | None = None
+    """Cells that check the law of rates."""
+    batches: tuple[TrainBatches, ...] = ()
+    """Cells with other batches."""
+    trunks: TrainTrunks | None = None
+    """Constant rates with cooldowns."""
+    stages: tuple[float, ...] = ()
+    """Budgets that end a stage: rows up to the first are trained together, then those up to the
+    second, and so on; unit: FLOP. Empty: no stages, runs in the order of the plan."""

@@ -1,24 +1,35 @@
-"""The transformer that is trained: decoder-only, in the plain modern form.
+"""The transformer that is trained: decoder-only, in the plain modern form, many runs at a time.
 
 Pre-norm with RMSNorm, rotary positions, no biases, a GELU feed-forward, a head that may share the
-embedding. The shape is counting's `Architecture`, so what is counted is what is trained.
+embedding, keys and values that may be shared by groups of heads. The shape is counting's
+`Architecture`, so what is counted is what is trained.
+
+Every weight has a leading dimension, the run: a model of a few ten thousand parameters spends its
+time between operations, so runs of one shape are computed together, by batched matrix products.
+No operation mixes runs, so that each is what it would be alone, but for the order of summation.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everyone knows
-from torch import Tensor, nn
+from torch import Tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from isoflop.counting import Architecture
+
+Group = Literal["embedding", "matrices", "gains"]
 
 ROTARY_BASE = 10_000.0
 NORM_EPS = 1e-6
 EMBEDDING_SCALE = 0.5
-RESIDUAL_WRITES = ("attention_out.weight", "feed_out.weight")
+RESIDUAL_WRITES = ("attention_out", "feed_out")
 INITIALISATION = (
     "normal with standard deviation 1/sqrt(fan in), embedding and head 0.5/sqrt(d_model), "
     "matrices that write into the residual stream zero"
@@ -28,8 +39,86 @@ the plateau of letter frequencies within tens of steps; with random writes when 
 and the luck of the seed was as large as the valleys of the smallest budgets (docs/sweep.md)."""
 
 
+@dataclass(frozen=True)
+class Weight:
+    """One weight of one run.
+
+    Attributes
+    ----------
+    group : embedding, matrices (decayed, both) or gains (not decayed).
+    shape : of one run: (vocabulary, width) of the embedding, (in, out) of a matrix.
+    scale : standard deviation at the start; None for a gain, which starts at one.
+    """
+
+    group: Group
+    shape: tuple[int, ...]
+    scale: float | None
+
+    @property
+    def size(self) -> int:
+        """Number of its parameters."""
+        return math.prod(self.shape)
+
+
+def weights_of(shape: Architecture, *, qk_norm: bool) -> dict[str, Weight]:
+    """List the weights of a model by name, in the order in which they are drawn."""
+    width, head = shape.d_model, shape.d_head
+    queries, keys = shape.heads * head, shape.key_value_heads * head
+    feed_in = (2 if shape.gated else 1) * shape.d_ff
+    embedding_scale = EMBEDDING_SCALE * width**-0.5
+
+    def matrix(inward: int, outward: int, *, scale: float | None = None) -> Weight:
+        return Weight("matrices", (inward, outward), inward**-0.5 if scale is None else scale)
+
+    def gain(size: int) -> Weight:
+        return Weight("gains", (size,), None)
+
+    weights = {"embedding": Weight("embedding", (shape.vocab_size, width), embedding_scale)}
+    for layer in range(shape.layers):
+        block = {
+            "norm_attention": gain(width),
+            "query_key_value": matrix(width, queries + 2 * keys),
+            "attention_out": matrix(queries, width, scale=0.0),
+            "norm_feed_forward": gain(width),
+            "feed_in": matrix(width, feed_in),
+            "feed_out": matrix(shape.d_ff, width, scale=0.0),
+        }
+        if qk_norm:
+            block |= {"norm_query": gain(head), "norm_key": gain(head)}
+        weights |= {f"blocks.{layer}.{name}": weight for name, weight in block.items()}
+    weights["norm"] = gain(width)
+    if not shape.tied:
+        weights["head"] = matrix(width, shape.vocab_size, scale=embedding_scale)
+    return weights
+
+
+def initial_weights(shape: Architecture, *, qk_norm: bool, seed: int) -> dict[str, Tensor]:
+    """Draw one run's weights, which depend on the seed alone; see INITIALISATION."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = {}
+    for name, weight in weights_of(shape, qk_norm=qk_norm).items():
+        if weight.scale is None:
+            drawn[name] = torch.ones(weight.shape)
+        elif weight.scale == 0.0:
+            drawn[name] = torch.zeros(weight.shape)
+        else:
+            drawn[name] = torch.empty(weight.shape).normal_(0.0, weight.scale, generator=generator)
+    return drawn
+
+
+def count_params(weights: Mapping[str, Tensor], *, tied: bool) -> dict[str, int]:
+    """Count the parameters of one run's real weights by convention.
+
+    Norm gains count as non-embedding: they are neither embedding nor head.
+    """
+    total = sum(weight.numel() for weight in weights.values())
+    embedding = weights["embedding"].numel()
+    nonembedding = total - embedding * (1 if tied else 2)
+    return {"total": total, "nonembedding": nonembedding, "with_head": nonembedding + embedding}
+
+
 def rotary_tables(seq_len: int, d_head: int) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines of the rotary positions, each of shape (seq_len, 1, 1, d_head).
+    """Cosines and signed sines of the rotary positions, each of shape (seq_len, 1, d_head).
 
     The sine of the first half is negative, so that a rotation is `x * cos + roll(x, half) * sin`:
     three operations, which counts for models so small that dispatch is their main cost.
@@ -39,115 +128,93 @@ def rotary_tables(seq_len: int, d_head: int) -> tuple[Tensor, Tensor]:
     angle = torch.outer(torch.arange(seq_len, dtype=torch.float64), frequency)
     cos = torch.cat([angle.cos(), angle.cos()], dim=-1)
     sin = torch.cat([-angle.sin(), angle.sin()], dim=-1)
-    return cos.float()[:, None, None, :], sin.float()[:, None, None, :]
+    return cos.float()[:, None, :], sin.float()[:, None, :]
 
 
-class Block(nn.Module):
-    """One layer: attention, then feed-forward, each added to the residual stream."""
+class Transformer:
+    """A decoder-only language model of a given shape: what it computes from given weights."""
 
-    def __init__(self, shape: Architecture, *, qk_norm: bool) -> None:
-        super().__init__()
-        inner = shape.heads * shape.d_head
-        self.heads, self.d_head, self.gated = shape.heads, shape.d_head, shape.gated
-        self.norm_attention = nn.RMSNorm(shape.d_model, eps=NORM_EPS)
-        self.query_key_value = nn.Linear(shape.d_model, 3 * inner, bias=False)
-        self.attention_out = nn.Linear(inner, shape.d_model, bias=False)
-        self.norm_feed_forward = nn.RMSNorm(shape.d_model, eps=NORM_EPS)
-        width_in = (2 if shape.gated else 1) * shape.d_ff
-        self.feed_in = nn.Linear(shape.d_model, width_in, bias=False)
-        self.feed_out = nn.Linear(shape.d_ff, shape.d_model, bias=False)
-        self.norm_query = nn.RMSNorm(shape.d_head, eps=NORM_EPS) if qk_norm else None
-        self.norm_key = nn.RMSNorm(shape.d_head, eps=NORM_EPS) if qk_norm else None
+    def __init__(self, shape: Architecture, *, qk_norm: bool, device: torch.device) -> None:
+        self.shape, self.qk_norm = shape, qk_norm
+        cos, sin = rotary_tables(shape.seq_len, shape.d_head)
+        self.cos, self.sin = cos.to(device), sin.to(device)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """Map the residual stream (batch, time, d_model) to the next layer's."""
-        x = x + self.attention(self.norm_attention(x), cos, sin)
-        return x + self.feed_forward(self.norm_feed_forward(x))
+    def losses(self, weights: Mapping[str, Tensor], tokens: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy of each run [nat/token].
 
-    def attention(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """Causal self-attention."""
-        batch, time, _ = x.shape
-        qkv = self.query_key_value(x).view(batch, time, 3, self.heads, self.d_head)
-        query_key, value = qkv.split((2, 1), dim=2)
-        if self.norm_query is not None and self.norm_key is not None:
-            query, key = query_key.unbind(2)
+        Parameters
+        ----------
+        weights : by name, each (runs, ...) as `weights_of` has its shape.
+        tokens, targets : (runs, rows, time).
+
+        Returns
+        -------
+        (runs,), in float32.
+        """
+        logits = self.logits(weights, tokens)
+        each = F.cross_entropy(logits.flatten(0, 1).float(), targets.reshape(-1), reduction="none")
+        return each.view(len(tokens), -1).mean(dim=1)
+
+    def logits(self, weights: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
+        """Give each run's logits: (runs, rows * time, vocabulary)."""
+        shape = self.shape
+        runs, rows, time = tokens.shape
+        embedding = weights["embedding"]
+        first = torch.arange(runs, device=tokens.device)[:, None] * shape.vocab_size
+        x = F.embedding(tokens.reshape(runs, -1) + first, embedding.reshape(-1, shape.d_model))
+        for layer in range(shape.layers):
+            block = f"blocks.{layer}."
+            x = self._attention(x, weights, block, rows, time)
+            x = self._feed_forward(x, weights, block)
+        x = _norm(x, weights["norm"])
+        head = embedding.transpose(1, 2) if shape.tied else weights["head"]
+        return torch.bmm(x, head)
+
+    def _attention(
+        self, x: Tensor, weights: Mapping[str, Tensor], block: str, rows: int, time: int
+    ) -> Tensor:
+        """Add causal self-attention to the residual stream (runs, rows * time, width)."""
+        shape = self.shape
+        runs = len(x)
+        heads, keys = shape.heads, shape.key_value_heads
+        projected = torch.bmm(
+            _norm(x, weights[block + "norm_attention"]), weights[block + "query_key_value"]
+        )
+        projected = projected.view(runs * rows, time, heads + 2 * keys, shape.d_head)
+        query_key, value = torch.split(projected, [heads + keys, keys], dim=2)
+        if self.qk_norm:
             # in float32, as the gains are: under autocast the projections come in bfloat16
-            normed = self.norm_query(query.float()), self.norm_key(key.float())
-            query_key = torch.stack(normed, dim=2)
-        rolled = query_key.roll(self.d_head // 2, dims=-1)
-        query, key = torch.addcmul(query_key * cos, rolled, sin).to(value.dtype).unbind(2)
+            gains = [weights[block + "norm_query"][:, None].expand(-1, heads, -1),
+                     weights[block + "norm_key"][:, None].expand(-1, keys, -1)]  # fmt: skip
+            gain = torch.cat(gains, dim=1).repeat_interleave(rows, dim=0)[:, None]
+            query_key = F.rms_norm(query_key.float(), (shape.d_head,), None, NORM_EPS) * gain
+        cos, sin = self.cos[:time], self.sin[:time]
+        rolled = query_key.roll(shape.d_head // 2, dims=-1)
+        turned = torch.addcmul(query_key * cos, rolled, sin).to(value.dtype)
+        query, key = torch.split(turned, [heads, keys], dim=2)
         mixed = F.scaled_dot_product_attention(
             query.transpose(1, 2),
             key.transpose(1, 2),
-            value.squeeze(2).transpose(1, 2),
+            value.transpose(1, 2),
             is_causal=True,
+            enable_gqa=keys != heads,
         )
-        out: Tensor = self.attention_out(mixed.transpose(1, 2).reshape(batch, time, -1))
-        return out
+        mixed = mixed.transpose(1, 2).reshape(runs, rows * time, -1)
+        return x + torch.bmm(mixed, weights[block + "attention_out"])
 
-    def feed_forward(self, x: Tensor) -> Tensor:
-        """GELU feed-forward; gated, if the shape says so."""
-        hidden: Tensor = self.feed_in(x)
-        if self.gated:
+    def _feed_forward(self, x: Tensor, weights: Mapping[str, Tensor], block: str) -> Tensor:
+        """Add the GELU feed-forward; gated, if the shape says so."""
+        hidden = torch.bmm(
+            _norm(x, weights[block + "norm_feed_forward"]), weights[block + "feed_in"]
+        )
+        if self.shape.gated:
             gate, hidden = hidden.chunk(2, dim=-1)
             hidden = F.gelu(gate, approximate="tanh") * hidden
         else:
             hidden = F.gelu(hidden, approximate="tanh")
-        out: Tensor = self.feed_out(hidden)
-        return out
+        return x + torch.bmm(hidden, weights[block + "feed_out"])
 
 
-class Transformer(nn.Module):
-    """A decoder-only language model of a given shape."""
-
-    cos: Tensor
-    sin: Tensor
-
-    def __init__(self, shape: Architecture, *, qk_norm: bool = False) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(shape.vocab_size, shape.d_model)
-        self.blocks = nn.ModuleList(Block(shape, qk_norm=qk_norm) for _ in range(shape.layers))
-        self.norm = nn.RMSNorm(shape.d_model, eps=NORM_EPS)
-        self.head = nn.Linear(shape.d_model, shape.vocab_size, bias=False)
-        if shape.tied:
-            self.head.weight = self.embedding.weight
-        cos, sin = rotary_tables(shape.seq_len, shape.d_head)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
-
-    def forward(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy [nat/token] of the targets (batch, time) after the tokens."""
-        cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
-        x = self.embedding(tokens)
-        for block in self.blocks:
-            x = block(x, cos, sin)
-        logits = self.head(self.norm(x))
-        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
-
-
-def build_model(shape: Architecture, *, qk_norm: bool, seed: int) -> Transformer:
-    """Make a model whose weights depend on the seed alone; see INITIALISATION."""
-    model = Transformer(shape, qk_norm=qk_norm)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if weight.dim() < 2:
-                continue
-            if name.endswith(RESIDUAL_WRITES):
-                weight.zero_()
-            else:
-                scale = EMBEDDING_SCALE if name.startswith(("embedding", "head")) else 1.0
-                weight.normal_(0.0, scale * weight.shape[1] ** -0.5, generator=generator)
-    return model
-
-
-def count_params(model: Transformer) -> dict[str, int]:
-    """Count the parameters of a real model by convention.
-
-    Norm gains count as non-embedding: they are neither embedding nor head.
-    """
-    total = sum(weight.numel() for weight in model.parameters())
-    embedding = model.embedding.weight.numel()
-    tied = model.head.weight is model.embedding.weight
-    nonembedding = total - embedding * (1 if tied else 2)
-    return {"total": total, "nonembedding": nonembedding, "with_head": nonembedding + embedding}
+def _norm(x: Tensor, gain: Tensor) -> Tensor:
+    """RMSNorm of (runs, tokens, width) by each run's gain."""
+    return F.rms_norm(x, (x.shape[-1],), None, NORM_EPS) * gain[:, None]

@@ -11,6 +11,7 @@ from isoflop.counting import Architecture, FlopsConvention
 from isoflop.errors import ConfigError
 from isoflop.files import write_text
 from isoflop.train.design import TrainCorpus, TrainEvaluation, TrainOptimizer, TrainTokenizer
+from isoflop.train.schedule import ScheduleKind, learning_rate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,8 @@ class PlannedShape(Section):
     tied: bool
     gated: bool
     qk_norm: bool
+    kv_heads: int | None = None
+    """Heads of keys and of values; null: as many as heads."""
 
     def architecture(self) -> Architecture:
         """Give the shape as counting.py knows it: all but the norm of queries and keys."""
@@ -65,6 +68,49 @@ class PlannedRun(Section):
     lr_end: float
     warmup_steps: int
     seed: int
+    """Number of the replicate; the seed of weights and order too, where these are null."""
+    weights_seed: int | None = None
+    """Seed of the initial weights."""
+    order_seed: int | None = None
+    """Seed of the order of the data."""
+    schedule: ScheduleKind = "cosine"
+    decay_steps: int = 0
+    """Updates of the last decay, of wsd and cooldown; unit: optimiser steps."""
+    trunk: str | None = None
+    """The run that a cooldown branches off."""
+    trunk_step: int | None = None
+    """Updates of the trunk at the branch; the cooldown goes on counting from there."""
+    branches: tuple[int, ...] = ()
+    """Updates after which a trunk keeps its state for the cooldowns."""
+    stage: str = ""
+    """Runs of one stage and shape are trained together; stages in the order of the plan."""
+
+    @property
+    def first_step(self) -> int:
+        """Updates that the run's beginning state has seen: none, but for a cooldown."""
+        return self.trunk_step or 0
+
+    @property
+    def seed_of_weights(self) -> int:
+        """Seed of the initial weights."""
+        return self.seed if self.weights_seed is None else self.weights_seed
+
+    @property
+    def seed_of_order(self) -> int:
+        """Seed of the order of the data."""
+        return self.seed if self.order_seed is None else self.order_seed
+
+    def rate(self, step: int) -> float:
+        """Learning rate of one update, counted from 1."""
+        return learning_rate(
+            step,
+            kind=self.schedule,
+            steps=self.steps,
+            warmup_steps=self.warmup_steps,
+            decay_steps=self.decay_steps,
+            peak=self.lr_peak,
+            end=self.lr_end,
+        )
 
 
 class Plan(Section):
@@ -101,6 +147,7 @@ def read_plan(path: Path) -> Plan:
 
 def write_plan(path: Path, plan: Plan) -> None:
     """Write a plan as YAML, one block per run."""
-    content = plan.model_dump(mode="json")
-    note = "# Written by `isoflop plan-sweep`; the design is in config.yaml, section sweep.\n"
+    # what every run has by default says nothing: left out, a plan of 150 runs can still be read
+    content = plan.model_dump(mode="json", exclude_defaults=True)
+    note = f"# Written by `isoflop plan-sweep` from data/plans/designs/{plan.sweep}.yaml.\n"
     write_text(path, note + yaml.safe_dump(content, sort_keys=False, width=100))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.train.design import TrainDesign, TrainLearningRate, TrainOptimum
+    from isoflop.train.rate_law import RateLaw
 
-WIDTH_STEP = 8
 MAX_LAYERS = 64
 MIN_STEPS = 50
 """Fewer updates than this say nothing of a schedule."""
@@ -37,28 +38,26 @@ class Size:
         return f"l{self.shape.layers}d{self.shape.d_model}"
 
 
-def plan_sweep(name: str, design: TrainDesign) -> Plan:
+def plan_sweep(name: str, design: TrainDesign, *, law: RateLaw | None = None) -> Plan:
     """Plan all runs of a sweep, in the order in which they are best trained.
 
-    Tuning first, then the IsoFLOP rows but the last, the horizons, the replicates, the last and
-    dearest row, and the check runs: whatever is finished first is a coherent data set.
+    Tuning first, then the IsoFLOP rows, cheap ones before dear ones, with what goes with them:
+    whatever is finished first is a coherent data set.
+
+    Parameters
+    ----------
+    law : the law of rates, of a design that has no tuned sizes; without it such a design gives its
+        tuning runs alone, and its other runs once they are trained and the law is fitted.
 
     Raises
     ------
     ConfigError : the design asks for more sizes than its ladder has, or for too short a run.
     """
     sizes = build_ladder(design)
-    planner = _Planner(name, design, sizes)
-    rows = {budget: planner.row(budget) for budget in sorted(design.budgets)}
-    *lower, top = rows.values()
-    runs = [
-        *planner.tuning(),
-        *(run for row in lower for run in row),
-        *planner.horizons([run for row in rows.values() for run in row]),
-        *planner.replicates(rows),
-        *top,
-        *planner.check(),
-    ]
+    planner = _Planner(name, design, sizes, law)
+    runs = planner.tuning()
+    if design.learning_rate.guess is None or law is not None:
+        runs += planner.staged() if design.stages else planner.in_order()
     names = [run.run for run in runs]
     twice = sorted({run for run in names if names.count(run) > 1})
     if twice:
@@ -153,8 +152,9 @@ def size_near(design: TrainDesign, target: float) -> Size:
 
 
 def _candidates(design: TrainDesign, target: float) -> Iterator[Size]:
-    for layers in range(1, MAX_LAYERS + 1):
-        for width in range(WIDTH_STEP, 1 << 14, WIDTH_STEP):
+    step = design.ladder.width_step
+    for layers in range(design.ladder.min_layers, MAX_LAYERS + 1):
+        for width in range(step, 1 << 14, step):
             size = _size(design, layers, width)
             yield size
             if size.params.total > 2 * target:
@@ -174,6 +174,7 @@ def _size(design: TrainDesign, layers: int, width: int) -> Size:
         tied=design.tied,
         gated=design.gated,
         qk_norm=design.qk_norm,
+        kv_heads=_kv_heads(heads, design.ladder.queries_per_key),
     )
     counts = planned_params(shape)
     flops = flops_per_token(
@@ -191,6 +192,12 @@ def _heads(width: int, d_head: int) -> int:
     """Choose the number of heads whose even width comes nearest to the one asked for."""
     fitting = [n for n in range(1, width + 1) if width % n == 0 and (width // n) % 2 == 0]
     return min(fitting, key=lambda n: abs(math.log(width / n / d_head)))
+
+
+def _kv_heads(heads: int, queries_per_key: int) -> int | None:
+    """Heads of keys and values; None where as many as heads."""
+    shared = heads // queries_per_key
+    return None if shared == heads or heads % queries_per_key else shared
 
 
 def norm_gains(shape: PlannedShape) -> int:
@@ -213,8 +220,50 @@ def planned_params(shape: PlannedShape) -> PlannedParams:
 class _Planner:
     """Makes the runs of one design."""
 
-    def __init__(self, name: str, design: TrainDesign, sizes: list[Size]) -> None:
-        self.name, self.design, self.sizes = name, design, sizes
+    def __init__(
+        self, name: str, design: TrainDesign, sizes: list[Size], law: RateLaw | None
+    ) -> None:
+        self.name, self.design, self.sizes, self.law = name, design, sizes, law
+
+    def in_order(self) -> list[PlannedRun]:
+        """Plan the IsoFLOP rows but the last, horizons, replicates, last row and check runs."""
+        rows = {budget: self.row(budget) for budget in sorted(self.design.budgets)}
+        *lower, top = rows.values()
+        return [
+            *(run for row in lower for run in row),
+            *self.horizons([run for row in rows.values() for run in row]),
+            *self.replicates(rows),
+            *top,
+            *self.check(),
+        ]
+
+    def staged(self) -> list[PlannedRun]:
+        """Plan the same by stages: each has its rows, their replicates, and trials beside them.
+
+        Trunks come before the last stage, cooldowns after their trunks.
+        """
+        design = self.design
+        rows = {budget: self.row(budget) for budget in sorted(design.budgets)}
+        replicates = self.replicates(rows)
+        stages = sorted(design.stages)
+        if stages[-1] < max(design.budgets):
+            raise ConfigError(
+                f"design {self.name}: the last of stages is {stages[-1]:g}, below the largest "
+                f"budget, {max(design.budgets):g}; add it"
+            )
+        runs = []
+        below = 0.0
+        for top in stages:
+            if top == stages[-1]:
+                runs += self.trunks()
+            own = [run for budget, row in rows.items() if below < budget <= top for run in row]
+            own += [run for run in replicates if below < (run.budget or 0.0) <= top]
+            runs += _in_stage(f"rows to {top:.3g}", own)
+            trials = [*self.rate_checks(rows), *self.batches(rows)]
+            within = [run for run in trials if below < (run.budget or 0.0) <= top]
+            runs += _in_stage(f"trials to {top:.3g}", within)
+            below = top
+        return [*runs, *_in_stage("check", self.check())]
 
     def run(
         self,
@@ -227,26 +276,30 @@ class _Planner:
         purpose: str,
         rate: float | None = None,
         seed: int | None = None,
+        tokens_per_step: int | None = None,
     ) -> PlannedRun:
         """One run of a size over a horizon, rounded to whole steps."""
         design = self.design
-        steps = round(tokens / design.tokens_per_step)
+        batch = design.tokens_per_step if tokens_per_step is None else tokens_per_step
+        steps = round(tokens / batch)
         if steps < MIN_STEPS:
             raise ConfigError(
                 f"design {self.name}: {name} would have {steps} steps, fewer than "
                 f"{MIN_STEPS}; lower tokens_per_step, ladder.largest or horizons.span"
             )
-        peak = peak_learning_rate(design.learning_rate, size.params.total) if rate is None else rate
+        peak = self.rate(size, tokens) if rate is None else rate
         seed = design.seed if seed is None else seed
-        whole = steps * design.tokens_per_step
+        whole = steps * batch
+        full_name = f"{name}-s{seed}".replace("+", "")
+        own = design.seeds == "own"
         return PlannedRun(
-            run=f"{name}-s{seed}",
+            run=full_name,
             role=role,
             budget=budget,
             purpose=purpose,
             architecture=size.shape,
             params=size.params,
-            tokens_per_step=design.tokens_per_step,
+            tokens_per_step=batch,
             steps=steps,
             tokens=whole,
             flops=size.flops_per_token * whole,
@@ -254,7 +307,21 @@ class _Planner:
             lr_end=float(f"{peak * design.learning_rate.end_share:.6g}"),
             warmup_steps=max(1, round(steps * design.warmup_share)),
             seed=seed,
+            weights_seed=own_seed("weights", full_name) if own else None,
+            order_seed=own_seed("order", full_name) if own else None,
         )
+
+    def rate(self, size: Size, tokens: float) -> float:
+        """Peak rate of a cosine of a size over a horizon, to three digits."""
+        rule, params_total = self.design.learning_rate, size.params.total
+        if rule.tuned:
+            return peak_learning_rate(rule, params_total)
+        if self.law is None:
+            raise ConfigError(
+                f"design {self.name}: no law of rates yet; train its tuning runs, "
+                f"then run isoflop fit-rates"
+            )
+        return float(f"{self.law.rate(params_total, tokens):.3g}")
 
     def row(self, budget: float) -> list[PlannedRun]:
         """Plan the IsoFLOP runs of one budget: the rungs nearest to its expected optimum."""
@@ -264,16 +331,30 @@ class _Planner:
                 f"design {self.name}: sizes_per_budget is {count}, the ladder has "
                 f"{len(self.sizes)} sizes; raise ladder.sizes or lower sizes_per_budget"
             )
+        wings = self.design.wings
+        near = self.near_optimum(self.sizes, budget, count - 2 if wings else count)
+        if wings:
+            first, last = self.sizes.index(near[0]), self.sizes.index(near[-1])
+            ends = {max(0, first - 1 - wings), min(len(self.sizes) - 1, last + 1 + wings)}
+            near += [self.sizes[end] for end in ends if self.sizes[end] not in near]
+            # at an end of the ladder there is no wing on that side: the next nearest instead
+            left = [size for size in self.sizes if size not in near]
+            near += self.near_optimum(left, budget, count - len(near))
+        return [
+            self.isoflop(size, budget) for size in sorted(near, key=lambda size: size.params.total)
+        ]
+
+    def near_optimum(self, sizes: list[Size], budget: float, count: int) -> list[Size]:
+        """Choose the sizes nearest to a budget's expected optimum, from small to large."""
         optimum = expected_optimum(self.design.optimum, budget)
-        nearest = sorted(self.sizes, key=lambda size: abs(math.log(size.params.total / optimum)))
-        chosen = sorted(nearest[:count], key=lambda size: size.params.total)
-        return [self.isoflop(size, budget) for size in chosen]
+        nearest = sorted(sizes, key=lambda size: abs(math.log(size.params.total / optimum)))
+        return sorted(nearest[:count], key=lambda size: size.params.total)
 
     def isoflop(self, size: Size, budget: float, seed: int | None = None) -> PlannedRun:
         """One cell of the IsoFLOP grid."""
         return self.run(
             size,
-            name=f"c{budget:.3g}-{size.label}".replace("+", ""),
+            name=f"c{budget:.3g}-{size.label}",
             role="fit",
             budget=budget,
             tokens=budget / size.flops_per_token,
@@ -282,21 +363,142 @@ class _Planner:
         )
 
     def tuning(self) -> list[PlannedRun]:
-        """Plan the learning-rate grid."""
-        return [
-            self.run(
-                size,
-                name=f"lr{rate:.3g}-c{tuning.budget:.3g}-{size.label}".replace("+", ""),
-                role="tuning",
-                budget=tuning.budget,
-                tokens=tuning.budget / size.flops_per_token,
-                purpose="learning-rate tuning",
-                rate=rate,
-            )
+        """Plan the learning-rate grids: listed ones, and those that a law is fitted to."""
+        runs = [
+            self.tried(size, rate, tuning.budget)
             for tuning in self.design.tuning
             for size in map(self.nearest, tuning.params)
             for rate in tuning.rates
         ]
+        return [*runs, *_in_stage("tuning", self.rate_grid())]
+
+    def tried(self, size: Size, rate: float, budget: float, *, what: str = "") -> PlannedRun:
+        """One cell of the IsoFLOP grid at a rate of its own."""
+        return self.run(
+            size,
+            name=f"lr{rate:.3g}-c{budget:.3g}-{size.label}",
+            role="tuning",
+            budget=budget,
+            tokens=budget / size.flops_per_token,
+            purpose="learning-rate tuning" + what,
+            rate=rate,
+        )
+
+    def rate_grid(self) -> list[PlannedRun]:
+        """Rates around the guess over sizes and horizons, the longest runs first."""
+        grid, guess = self.design.rate_grid, self.design.learning_rate.guess
+        if grid is None or guess is None:
+            return []
+        runs = []
+        for cell in grid.cells:
+            size = self.nearest(cell.params)
+            tokens = size.params.total * cell.tokens_per_param
+            centre = guess.rate * (size.params.total / guess.params) ** guess.params_exponent
+            centre *= (tokens / guess.tokens) ** guess.tokens_exponent
+            for k in range(grid.rates):
+                rate = float(f"{centre * grid.factor ** (k - (grid.rates - 1) / 2):.3g}")
+                runs.append(
+                    self.run(
+                        size,
+                        name=f"lr{rate:.3g}-r{cell.tokens_per_param:.3g}-{size.label}",
+                        role="tuning",
+                        budget=None,
+                        tokens=tokens,
+                        purpose=f"law of rates: D/N = {cell.tokens_per_param:g}",
+                        rate=rate,
+                    )
+                )
+        return sorted(runs, key=lambda run: -run.flops)
+
+    def rate_checks(self, rows: dict[float, list[PlannedRun]]) -> list[PlannedRun]:
+        """Cells of the IsoFLOP grid at multiples of the law's rate."""
+        check = self.design.rate_checks
+        if check is None:
+            return []
+        runs = []
+        for size in map(self.nearest, check.params):
+            self._refuse_unplanned(size, check.budget, rows, "rate_checks")
+            rate = self.rate(size, check.budget / size.flops_per_token)
+            runs += [
+                self.tried(size, float(f"{rate * factor:.3g}"), check.budget, what=": check")
+                for factor in check.factors
+            ]
+        return runs
+
+    def batches(self, rows: dict[float, list[PlannedRun]]) -> list[PlannedRun]:
+        """Cells of the IsoFLOP grid with other batches."""
+        runs = []
+        for cells in self.design.batches:
+            for size in map(self.nearest, cells.params):
+                self._refuse_unplanned(size, cells.budget, rows, "batches")
+                tokens = cells.budget / size.flops_per_token
+                for batch in cells.tokens_per_step:
+                    share = (batch / self.design.tokens_per_step) ** cells.rate_exponent
+                    runs.append(
+                        self.run(
+                            size,
+                            name=f"b{batch}-c{cells.budget:.3g}-{size.label}",
+                            role="tuning",
+                            budget=cells.budget,
+                            tokens=tokens,
+                            purpose="another batch",
+                            rate=float(f"{self.rate(size, tokens) * share:.3g}"),
+                            tokens_per_step=batch,
+                        )
+                    )
+        return runs
+
+    def trunks(self) -> list[PlannedRun]:
+        """Trunks, then the cooldowns that branch off them."""
+        settings = self.design.trunks
+        if settings is None:
+            return []
+        ratios = sorted(settings.tokens_per_param)
+        trunks, cooldowns = [], []
+        for size in map(self.nearest, settings.params):
+            horizons = [ratio * size.params.total for ratio in ratios]
+            middle = horizons[len(horizons) // 2]
+            rate = float(f"{settings.rate_share * self.rate(size, middle):.3g}")
+
+            def decayed(
+                ratio: float, name: str, purpose: str, size: Size = size, rate: float = rate
+            ) -> PlannedRun:
+                run = self.run(
+                    size,
+                    name=f"{name}{ratio:.3g}-{size.label}",
+                    role="fit",
+                    budget=None,
+                    tokens=ratio * size.params.total,
+                    purpose=f"{purpose}: D/N = {ratio:g}",
+                    rate=rate,
+                )
+                decay = round(run.steps * settings.decay_share)
+                return run.model_copy(
+                    update={"schedule": "wsd", "decay_steps": decay, "lr_end": 0.0}
+                )
+
+            trunk = decayed(ratios[-1], "trunk", "trunk")
+            shorter = [decayed(ratio, "cooldown", "cooldown") for ratio in ratios[:-1]]
+            branches = [run.steps - run.decay_steps for run in shorter]
+            warmup = max(1, round(branches[0] * self.design.warmup_share)) if branches else 0
+            warmup = warmup or trunk.warmup_steps
+            trunks.append(
+                trunk.model_copy(update={"branches": tuple(branches), "warmup_steps": warmup})
+            )
+            cooldowns += [
+                run.model_copy(
+                    update={
+                        "schedule": "cooldown",
+                        "warmup_steps": warmup,
+                        "trunk": trunk.run,
+                        "trunk_step": branch,
+                        "weights_seed": trunk.weights_seed,
+                        "order_seed": trunk.order_seed,
+                    }
+                )
+                for run, branch in zip(shorter, branches, strict=True)
+            ]
+        return [*_in_stage("trunks", trunks), *_in_stage("cooldowns", cooldowns)]
 
     def nearest(self, target: float) -> Size:
         """Find the rung nearest to a size."""
@@ -323,7 +525,7 @@ class _Planner:
         """One run planned by its horizon."""
         return self.run(
             size,
-            name=f"t{tokens:.3g}-{size.label}".replace("+", ""),
+            name=f"t{tokens:.3g}-{size.label}",
             role="fit",
             budget=None,
             tokens=tokens,
@@ -334,15 +536,25 @@ class _Planner:
         """Cells of the IsoFLOP grid with further seeds."""
         runs = []
         for cells in self.design.replicates:
-            for size in map(self.nearest, cells.params):
-                planned = {run.architecture for run in rows.get(cells.budget, [])}
-                if size.shape not in planned:
-                    raise ConfigError(
-                        f"design {self.name}.replicates: {size.label} is not planned at "
-                        f"budget {cells.budget:g}; choose sizes and a budget of the IsoFLOP grid"
-                    )
+            sizes = [self.nearest(target) for target in cells.params]
+            if cells.nearest is not None:
+                row = {run.architecture for run in rows.get(cells.budget, [])}
+                planned = [size for size in self.sizes if size.shape in row]
+                sizes += self.near_optimum(planned, cells.budget, cells.nearest)
+            for size in sizes:
+                self._refuse_unplanned(size, cells.budget, rows, "replicates")
                 runs += [self.isoflop(size, cells.budget, seed) for seed in cells.seeds]
         return runs
+
+    def _refuse_unplanned(
+        self, size: Size, budget: float, rows: dict[float, list[PlannedRun]], section: str
+    ) -> None:
+        """Refuse a cell that the IsoFLOP grid lacks."""
+        if size.shape not in {run.architecture for run in rows.get(budget, [])}:
+            raise ConfigError(
+                f"design {self.name}.{section}: {size.label} is not planned at "
+                f"budget {budget:g}; choose sizes and a budget of the IsoFLOP grid"
+            )
 
     def check(self) -> list[PlannedRun]:
         """Matched-compute runs, one per exponent, from the middle budget's measured optimum."""
@@ -356,7 +568,7 @@ class _Planner:
             runs.append(
                 self.run(
                     size,
-                    name=f"{label}-c{check.budget:.3g}-{size.label}".replace("+", ""),
+                    name=f"{label}-c{check.budget:.3g}-{size.label}",
                     role="check",
                     budget=check.budget,
                     tokens=check.budget / size.flops_per_token,
@@ -365,3 +577,12 @@ class _Planner:
                 )
             )
         return runs
+
+
+def own_seed(what: str, run: str) -> int:
+    """Seed of a run's own weights or order, from its name: no two runs share their luck."""
+    return int.from_bytes(hashlib.sha256(f"{what} of {run}".encode()).digest()[:4], "big")
+
+
+def _in_stage(stage: str, runs: list[PlannedRun]) -> list[PlannedRun]:
+    return [run.model_copy(update={"stage": stage}) for run in runs]

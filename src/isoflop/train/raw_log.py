@@ -22,6 +22,10 @@ class RawLogError(IsoflopError):
     """A raw log cannot be continued."""
 
 
+class RunIsTrainedError(RawLogError):
+    """Another process has the log open: it trains the run."""
+
+
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Read what a log holds so far, without a last line that a kill cut short.
 
@@ -69,7 +73,7 @@ class RawLog:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._file.close()
-            raise RawLogError(
+            raise RunIsTrainedError(
                 f"{path}: another process is training this run; wait for it, or end it first"
             ) from error
         _drop_cut_line(path)

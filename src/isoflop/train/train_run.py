@@ -1,61 +1,51 @@
-"""Train one run of a plan and write its raw log; after a kill the same command goes on."""
+"""Train runs of a plan and write their raw logs; after a kill the same command goes on.
+
+Runs of one shape are trained together as a pack (pack.py). Each has its log, its schedule and its
+checkpoint, so a pack may be put together anew at any time: what a kill left of one goes on in
+another, or alone.
+"""
 
 from __future__ import annotations
 
 import math
-import platform
 import time
-from dataclasses import dataclass
-from importlib.metadata import version
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from isoflop.counting import FLOPS_CONVENTIONS, Architecture, flops_per_token
-from isoflop.errors import IsoflopError
-from isoflop.train.corpus import Split, TrainingWindows, read_split, validation_windows
-from isoflop.train.model import INITIALISATION, Transformer, build_model, count_params
+from isoflop.train.corpus import Split, TrainingWindows, read_split
+from isoflop.train.errors import TrainingError
+from isoflop.train.evaluation import EvalSet, HeldOut, evaluation_steps, held_out
+from isoflop.train.header import (
+    header,
+    identity,
+    planned_facts,
+    refuse_another_run,
+    run_flops_per_token,
+)
+from isoflop.train.model import count_params, initial_weights
+from isoflop.train.pack import Pack, RunState, initial_state
 from isoflop.train.raw_log import RawLog, read_log
 from isoflop.train.recipe import read_recipe
-from isoflop.train.schedule import learning_rate
 from isoflop.train.tokenizer import Tokenized, tokenize_split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from isoflop.train.plan_file import Plan, PlannedRun
 
 Status = Literal["finished", "diverged", "stopped", "already finished"]
 
 CHECKPOINT_SECONDS = 60.0
-EVALUATION_TOKENS = {"cpu": 2_048, "cuda": 65_536}
+EVALUATION_TOKENS = {"cpu": 2_048, "cuda": 262_144}
 """Tokens per forward pass of an evaluation; changes speed only. On a CPU they stay in its cache."""
 PEAK_BF16_FLOPS = {"H100": 989.4e12, "H200": 989.4e12, "A100": 312e12}
 """Dense bf16 peak [FLOP/s] by a word in the device's name (NVIDIA's data sheets)."""
-
-
-SAME = (
-    "run",
-    "architecture",
-    "params",
-    "steps",
-    "tokens_per_step",
-    "schedule",
-    "optimizer",
-    "seed",
-    "corpus",
-    "tokenizer",
-    "eval",
-)
-"""Facts of a header that must not change while a log is continued."""
-
-
-class TrainingError(IsoflopError):
-    """A run cannot be trained or resumed as the plan asks."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +57,18 @@ class Folders:
     logs: Path = Path("data/raw")
     checkpoints: Path = Path("data/checkpoints")
 
+    def log(self, plan: Plan, run: PlannedRun) -> Path:
+        """Path of a run's raw log."""
+        return self.logs / plan.sweep / run.role / f"{run.run}.jsonl"
+
+    def checkpoint(self, plan: Plan, run: PlannedRun) -> Path:
+        """Path of a run's checkpoint."""
+        return self.checkpoints / plan.sweep / f"{run.run}.pt"
+
+    def branch(self, plan: Plan, trunk: str, step: int) -> Path:
+        """Path of what a trunk keeps for a cooldown."""
+        return self.checkpoints / plan.sweep / f"{trunk}.at{step}.pt"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -76,28 +78,56 @@ class Progress:
     bar: bool
 
 
-def evaluation_steps(steps: int, evaluations: int) -> frozenset[int]:
-    """Choose the steps after which to evaluate: half log-spaced, half even, the last included."""
-    spread = np.linspace(0, steps, evaluations // 2 + 1)[1:]
-    early = np.geomspace(max(1.0, steps / 100), steps, evaluations - len(spread) + 1)[:-1]
-    return frozenset(max(1, round(float(step))) for step in [*early, *spread])
+@dataclass(frozen=True)
+class Corpus:
+    """The text of a plan, read and tokenized once for all its runs."""
+
+    split: Split
+    data: Tokenized
 
 
-def train_run(
+def read_corpus(plan: Plan, folders: Folders) -> Corpus:
+    """Read, check and tokenize the corpus of a plan."""
+    recipe = read_recipe(folders.recipes / f"{plan.corpus.name}.yaml")
+    split = read_split(
+        recipe,
+        folders.corpora / f"{plan.corpus.name}.txt",
+        holdout_every=plan.corpus.holdout_every,
+    )
+    return Corpus(split, tokenize_split(split, plan.tokenizer, folders.corpora))
+
+
+def has_ended(plan: Plan, run: PlannedRun, folders: Folders) -> bool:
+    """Whether a run's log ends with its end line.
+
+    Raises
+    ------
+    TrainingError : the log was begun by another plan.
+    """
+    path = folders.log(plan, run)
+    lines = read_log(path)
+    if lines:
+        refuse_another_run(lines[0], planned_facts(plan, run), path)
+    return bool(lines) and lines[-1]["kind"] == "end"
+
+
+def train_runs(
     plan: Plan,
-    run: PlannedRun,
+    runs: Sequence[PlannedRun],
     *,
+    corpus: Corpus | None = None,
     folders: Folders,
     device: str,
     progress: Progress,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     stop_after: int | None = None,
-) -> Status:
-    """Train one run to its end, from its checkpoint if there is one.
+) -> dict[str, Status]:
+    """Train runs of one shape together, each from its checkpoint if there is one.
 
     Parameters
     ----------
-    plan, run : the plan and the run of it to train.
+    plan, runs : the plan and the runs of it to train; of one architecture and batch.
+    corpus : the plan's corpus, if it is read already.
     folders : where corpus, logs and checkpoints are.
     device : cpu, cuda, or auto (cuda where there is one).
     progress : how to report.
@@ -106,285 +136,330 @@ def train_run(
 
     Returns
     -------
-    finished or diverged; stopped if told to; already finished, with nothing touched, if the log
-    ends with its end line.
+    By run: finished or diverged; stopped if told to; already finished, with nothing touched, if
+    its log ends with its end line.
+
+    Raises
+    ------
+    TrainingError : the runs differ in shape, a log or checkpoint is of another plan, or a cooldown
+        comes before its trunk.
+    RawLogError : another process is training one of the runs.
     """
-    log_path = folders.logs / plan.sweep / run.role / f"{run.run}.jsonl"
-    lines = read_log(log_path)
-    if lines:
-        _refuse_another_run(lines[0], _planned_facts(plan, run), log_path)
-    if lines and lines[-1]["kind"] == "end":
-        progress.say(f"{run.run}: already {lines[-1]['status']}: {log_path} ends with its end line")
-        return "already finished"
-
-    recipe = read_recipe(folders.recipes / f"{plan.corpus.name}.yaml")
-    split = read_split(
-        recipe,
-        folders.corpora / f"{plan.corpus.name}.txt",
-        holdout_every=plan.corpus.holdout_every,
-    )
-    tokenized = tokenize_split(split, plan.tokenizer, folders.corpora)
-    trainer = _Trainer(plan, run, tokenized, device=device)
-    header = _header(plan, run, split, tokenized, trainer)
-    if lines:
-        _refuse_another_run(lines[0], header, log_path)
-
-    checkpoint_path = folders.checkpoints / plan.sweep / f"{run.run}.pt"
-    with RawLog(log_path) as log:
-        if not lines:
-            log.write(header)
-        else:
-            if checkpoint_path.exists():
-                trainer.restore(checkpoint_path)
-            log.write({"kind": "resume", "step": trainer.step})
-            progress.say(f"{run.run}: resumed at step {trainer.step:,} of {run.steps:,}")
-        torch.set_flush_denormal(True)  # vanishing moments cost a CPU dozens of cycles each
-        try:
-            status = trainer.train(
-                log,
-                checkpoint_path,
-                progress,
-                checkpoint_seconds=checkpoint_seconds,
-                stop_after=stop_after,
+    first = runs[0]
+    for run in runs:
+        if (run.architecture, run.tokens_per_step) != (first.architecture, first.tokens_per_step):
+            raise TrainingError(
+                f"{run.run} and {first.run} differ in shape or batch; train them one by one"
             )
-        finally:
-            torch.set_flush_denormal(False)  # a mode of the processor, not of this function
-    if status != "stopped":
-        checkpoint_path.unlink(missing_ok=True)
-    return status
+    statuses: dict[str, Status] = {}
+    with ExitStack() as stack:
+        open_runs = []
+        for run in runs:
+            log = stack.enter_context(RawLog(folders.log(plan, run)))
+            # read once the log is locked: another process may have ended it a moment ago
+            if has_ended(plan, run, folders):
+                progress.say(f"{run.run}: already finished: {folders.log(plan, run)} has its end")
+                folders.checkpoint(plan, run).unlink(missing_ok=True)
+                statuses[run.run] = "already finished"
+            else:
+                open_runs.append((run, log))
+        if open_runs:
+            corpus = corpus or read_corpus(plan, folders)
+            training = _Training(plan, open_runs, corpus, folders, progress, device=device)
+            torch.set_flush_denormal(True)  # vanishing moments cost a CPU dozens of cycles each
+            try:
+                statuses |= training.train(checkpoint_seconds, stop_after)
+            finally:
+                torch.set_flush_denormal(False)  # a mode of the processor, not of this function
+    return statuses
 
 
-class _Trainer:
-    """The state of one training: model, optimizer, place in the data."""
+@dataclass
+class _Member:
+    """One run of a pack, beside its state."""
 
-    def __init__(self, plan: Plan, run: PlannedRun, data: Tokenized, *, device: str) -> None:
-        self.plan, self.run = plan, run
+    run: PlannedRun
+    log: RawLog
+    every: int
+    """Steps between training lines."""
+    evaluations: frozenset[int]
+    windows: TrainingWindows
+    loss_count: int = 0
+    seconds: float = 0.0
+    """Its share of the pack's time so far, of former processes too."""
+    lap_seconds: float = 0.0
+    """Time since its last training line, evaluations left out."""
+    lap_steps: int = field(default=0)
+
+
+class _Training:
+    """A pack in training, with its logs and checkpoints."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        runs: Sequence[tuple[PlannedRun, RawLog]],
+        corpus: Corpus,
+        folders: Folders,
+        progress: Progress,
+        *,
+        device: str,
+    ) -> None:
+        self.plan, self.folders, self.progress = plan, folders, progress
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         self.on_gpu = self.device.type == "cuda"
-        torch.manual_seed(run.seed)
         if self.on_gpu:
             torch.set_float32_matmul_precision("high")
+        run = runs[0][0]
         shape = run.architecture.architecture()
-        self.seq_len = shape.seq_len
-        model = build_model(shape, qk_norm=run.architecture.qk_norm, seed=run.seed)
-        self.params = count_params(model)
-        if self.params != run.params.model_dump():
-            raise TrainingError(
-                f"{run.run}: the model has {self.params} parameters, the plan says "
-                f"{run.params.model_dump()}; plan again with isoflop plan-sweep"
+        self.rows = run.tokens_per_step // shape.seq_len
+        _check_params(run)
+        self.held_out: HeldOut = held_out(
+            corpus.data, plan.evaluation, seq_len=shape.seq_len, device=self.device
+        )
+        self.members = [self._member(run, log, corpus) for run, log in runs]
+        begun = [self._begin(member, corpus, len(runs)) for member in self.members]
+        self.loss_sums = torch.tensor([loss for _, loss in begun], device=self.device)
+        self.pack = Pack(
+            shape,
+            [state for state, _ in begun],
+            plan.optimizer,
+            qk_norm=run.architecture.qk_norm,
+            device=self.device,
+        )
+
+    def _member(self, run: PlannedRun, log: RawLog, corpus: Corpus) -> _Member:
+        seq_len = run.architecture.seq_len
+        return _Member(
+            run,
+            log,
+            every=max(1, round((run.steps - run.first_step) / self.plan.log_lines)),
+            evaluations=evaluation_steps(run, self.plan.evaluation),
+            windows=TrainingWindows(corpus.data.train, seq_len=seq_len, seed=run.seed_of_order),
+        )
+
+    def _begin(self, member: _Member, corpus: Corpus, packed: int) -> tuple[RunState, float]:
+        """Begin a run's log, or go on with it: its state, and its losses since the last line."""
+        plan, run, folders = self.plan, member.run, self.folders
+        log_path, checkpoint = folders.log(plan, run), folders.checkpoint(plan, run)
+        facts = header(
+            plan,
+            run,
+            split=corpus.split,
+            data=corpus.data,
+            held_out=self.held_out,
+            epochs=run.tokens / (member.windows.count * run.architecture.seq_len),
+            device=self.device,
+            packed_with=packed,
+        )
+        lines = read_log(log_path)
+        if not lines:
+            checkpoint.unlink(missing_ok=True)  # of a log that was moved away
+            member.log.write(facts)
+            return self._beginning(run), 0.0
+        refuse_another_run(lines[0], facts, log_path)
+        loss_sum = 0.0
+        if checkpoint.exists():
+            saved = _load(checkpoint, run)
+            state = RunState.from_dict(saved["state"])
+            member.seconds, member.loss_count = saved["seconds"], saved["loss_count"]
+            loss_sum = saved["loss_sum"]
+        else:
+            state = self._beginning(run)
+        member.log.write({"kind": "resume", "step": state.step})
+        self.progress.say(f"{run.run}: resumed at step {state.step:,} of {run.steps:,}")
+        return state, loss_sum
+
+    def _beginning(self, run: PlannedRun) -> RunState:
+        """Make the state a run begins with: its seed's weights, or what its trunk kept."""
+        if run.trunk is None or run.trunk_step is None:
+            shape = run.architecture
+            return initial_state(
+                shape.architecture(), qk_norm=shape.qk_norm, seed=run.seed_of_weights
             )
-        self.model: Transformer = model.to(self.device)
-        # fp32 models this small gain nothing from compilation on a CPU; on a GPU they do.
-        self.forward: Any = torch.compile(self.model) if self.on_gpu else self.model
-        settings = plan.optimizer
-        matrices = [p for p in self.model.parameters() if p.dim() >= 2]
-        gains = [p for p in self.model.parameters() if p.dim() < 2]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": settings.weight_decay},
-                {"params": gains, "weight_decay": 0.0},
-            ],
-            lr=run.lr_peak,
-            betas=(settings.beta1, settings.beta2),
-            eps=settings.eps,
-            fused=True,
-        )
-        self.weights = [*matrices, *gains]
-        self.windows = TrainingWindows(data.train, seq_len=self.seq_len, seed=run.seed)
-        held_out = validation_windows(
-            data.validation, seq_len=self.seq_len, windows=plan.evaluation.windows
-        )
-        self.held_out = torch.from_numpy(held_out).to(self.device)
-        self.target_bytes = int(data.bytes_per_token[held_out[:, 1:]].sum())
-        self.target_tokens = int(held_out[:, 1:].size)
-        self.step = 0
-        self.wall_seconds = 0.0
-        self.loss_sum = torch.zeros((), device=self.device)
-        self.loss_count = 0
+        path = self.folders.branch(self.plan, run.trunk, run.trunk_step)
+        if not path.exists():
+            raise TrainingError(
+                f"{path}: is absent, so {run.run} has nothing to branch off; train {run.trunk} "
+                f"first (its log must end after this file was deleted: move it away in that case)"
+            )
+        trunk = self.plan.run_named(run.trunk, source=f"the plan of {self.plan.sweep}")
+        return RunState.from_dict(_load(path, trunk)["state"])
 
-    @property
-    def dtype(self) -> str:
-        return "bfloat16 autocast" if self.on_gpu else "float32"
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.on_gpu)
-
-    def batch(self) -> Tensor:
-        """Give the next step's windows; a run starts at window 0 of its seed's permutation."""
-        size = self.run.tokens_per_step // self.seq_len
-        rows = torch.from_numpy(self.windows.batch(self.step * size, size))
-        if self.on_gpu:
-            return rows.pin_memory().to(self.device, non_blocking=True)
-        return rows
+    def train(self, checkpoint_seconds: float, stop_after: int | None) -> dict[str, Status]:
+        """Train all runs to their ends, or stop before if told to."""
+        statuses: dict[str, Status] = {}
+        saved = time.perf_counter()
+        left = max(m.run.steps - s for m, s in zip(self.members, self.pack.steps, strict=True))
+        names = ", ".join(member.run.run for member in self.members)
+        with tqdm(total=left, desc=names[:60], unit="step", disable=not self.progress.bar) as bar:
+            done = 0
+            while self.members and (stop_after is None or done < stop_after):
+                began = time.perf_counter()
+                norms = self.update()
+                seconds = time.perf_counter() - began
+                done += 1
+                bar.update()
+                for member in self.members:
+                    member.seconds += seconds / len(self.members)
+                    member.lap_seconds += seconds
+                    member.lap_steps += 1
+                statuses |= self.log_step(norms)
+                if time.perf_counter() - saved >= checkpoint_seconds:
+                    self.save()
+                    saved = time.perf_counter()
+        self.save()
+        return statuses | {member.run.run: "stopped" for member in self.members}
 
     def update(self) -> Tensor:
-        """Make one update; returns the gradient's norm before clipping."""
-        rows = self.batch()
-        with self.autocast():
-            loss = self.forward(rows[:, :-1], rows[:, 1:])
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.plan.optimizer.grad_clip)
-        self.step += 1
-        rate = self.rate()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        # Summed on the device: reading a number at every step would stall a GPU.
-        self.loss_sum += loss.detach()
-        self.loss_count += 1
-        return norm
-
-    def rate(self) -> float:
-        """Learning rate of the step just made."""
-        run = self.run
-        return learning_rate(
-            self.step,
-            steps=run.steps,
-            warmup_steps=run.warmup_steps,
-            peak=run.lr_peak,
-            end=run.lr_end,
+        """Make one update of every run; returns the norms of the gradients before clipping."""
+        pairs = list(zip(self.members, self.pack.steps, strict=True))
+        batch = torch.stack(
+            [
+                torch.from_numpy(member.windows.batch(step * self.rows, self.rows))
+                for member, step in pairs
+            ]
         )
+        if self.on_gpu:
+            batch = batch.pin_memory().to(self.device, non_blocking=True)
+        losses, norms = self.pack.update(batch, [m.run.rate(step + 1) for m, step in pairs])
+        # summed on the device: reading a number at every step would stall a GPU
+        self.loss_sums += losses
+        for member in self.members:
+            member.loss_count += 1
+        return norms
 
-    def evaluate(self) -> float:
-        """Measure the validation loss [nat/token] over the fixed windows."""
-        rows = max(1, EVALUATION_TOKENS[self.device.type] // self.seq_len)
-        total = 0.0
-        with torch.no_grad(), self.autocast():
-            for part in torch.split(self.held_out, rows):
-                total += float(self.model(part[:, :-1], part[:, 1:])) * len(part)
-        return total / len(self.held_out)
+    def log_step(self, norms: Tensor) -> dict[str, Status]:
+        """Log what is due after an update, and let runs that have ended go."""
+        statuses: dict[str, Status] = {}
+        due = []
+        for place, (member, step) in enumerate(zip(self.members, self.pack.steps, strict=True)):
+            run = member.run
+            if step % member.every == 0 or step == run.steps:
+                loss = self.log_training(place, float(norms[place]))
+                if not math.isfinite(loss):
+                    statuses[run.run] = "diverged"
+            if step in member.evaluations and run.run not in statuses:
+                due.append(place)
+            if step in run.branches and run.run not in statuses:
+                self.save_branch(place)
+        if due:
+            self.log_evaluations(due)
+        for member, step in zip(self.members, self.pack.steps, strict=True):
+            if step == member.run.steps:
+                statuses.setdefault(member.run.run, "finished")
+        self.let_go(statuses)
+        return statuses
 
-    def bits_per_byte(self, loss: float) -> float:
-        """Turn nats per token into bits per byte by the true bytes of the predicted tokens."""
-        return loss * self.target_tokens / self.target_bytes / math.log(2.0)
+    def let_go(self, statuses: dict[str, Status]) -> None:
+        """End the runs that have a status, and go on with the others."""
+        for place, member in enumerate(self.members):
+            if member.run.run in statuses:
+                self.end(place, statuses[member.run.run])
+        if statuses:
+            places = [p for p, m in enumerate(self.members) if m.run.run not in statuses]
+            self.members = [self.members[place] for place in places]
+            self.pack.keep(places)
+            chosen = torch.tensor(places, dtype=torch.int64, device=self.device)
+            self.loss_sums = self.loss_sums[chosen]
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        state = {
-            "run": self.run.model_dump_json(),
-            "step": self.step,
-            "wall_seconds": self.wall_seconds,
-            "loss_sum": self.loss_sum,
-            "loss_count": self.loss_count,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        torch.save(state, partial)
-        partial.replace(path)
-
-    def restore(self, path: Path) -> None:
-        """Go back to a checkpoint."""
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["run"] != self.run.model_dump_json():
-            raise TrainingError(
-                f"{path}: is a checkpoint of another plan of {self.run.run}; delete it and its log"
-            )
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = int(state["step"])
-        self.wall_seconds = float(state["wall_seconds"])
-        self.loss_sum = state["loss_sum"]
-        self.loss_count = int(state["loss_count"])
-
-    def train(
-        self,
-        log: RawLog,
-        checkpoint: Path,
-        progress: Progress,
-        *,
-        checkpoint_seconds: float,
-        stop_after: int | None,
-    ) -> Status:
-        """Train to the end, or stop before it if told to."""
-        run = self.run
-        every = max(1, round(run.steps / self.plan.log_lines))
-        evaluations = evaluation_steps(run.steps, self.plan.evaluation.evaluations)
-        last_step = run.steps if stop_after is None else min(run.steps, self.step + stop_after)
-        clock = _Clock(self.wall_seconds)
-        trained_step = self.step
-        with tqdm(
-            total=run.steps, initial=self.step, desc=run.run, unit="step", disable=not progress.bar
-        ) as bar:
-            while self.step < last_step:
-                norm = self.update()
-                bar.update()
-                if self.step % every == 0 or self.step == run.steps:
-                    loss = float(self.loss_sum) / self.loss_count
-                    tokens = (self.step - trained_step) * run.tokens_per_step
-                    log.write(
-                        {
-                            "kind": "train",
-                            "step": self.step,
-                            "tokens": self.step * run.tokens_per_step,
-                            "train_loss": loss,
-                            "lr": self.rate(),
-                            "grad_norm": float(norm),
-                            "tokens_per_second": tokens / clock.lap(),
-                        }
-                    )
-                    self.loss_sum.zero_()
-                    self.loss_count, trained_step = 0, self.step
-                    if not math.isfinite(loss):
-                        return self.end(log, clock, progress, "diverged")
-                if self.step in evaluations:
-                    self.log_evaluation(log, clock, progress)
-                if clock.due(checkpoint_seconds):
-                    self.wall_seconds = clock.wall()
-                    self.save(checkpoint)
-        if self.step < run.steps:
-            self.wall_seconds = clock.wall()
-            self.save(checkpoint)
-            return "stopped"
-        return self.end(log, clock, progress, "finished")
-
-    def log_evaluation(self, log: RawLog, clock: _Clock, progress: Progress) -> None:
-        """Evaluate and log; the time it takes is not training time."""
-        with clock.paused():
-            loss = self.evaluate()
-        tokens = self.step * self.run.tokens_per_step
-        log.write(
+    def log_training(self, place: int, norm: float) -> float:
+        """Log the mean loss since the line before."""
+        member, step = self.members[place], self.pack.steps[place]
+        run = member.run
+        loss = float(self.loss_sums[place]) / member.loss_count
+        member.log.write(
             {
-                "kind": "eval",
-                "step": self.step,
-                "tokens": tokens,
-                "eval_set": "validation",
-                "loss": loss,
-                "bits_per_byte": self.bits_per_byte(loss),
+                "kind": "train",
+                "step": step,
+                "tokens": step * run.tokens_per_step,
+                "train_loss": loss,
+                "lr": run.rate(step),
+                "grad_norm": norm,
+                "tokens_per_second": member.lap_steps * run.tokens_per_step / member.lap_seconds,
             }
         )
-        if not progress.bar:
-            progress.say(
-                f"{self.run.run}: step {self.step:,} of {self.run.steps:,}, "
-                f"{tokens:,} tokens, validation loss {loss:.4f}"
-            )
+        self.loss_sums[place] = 0.0
+        member.loss_count, member.lap_seconds, member.lap_steps = 0, 0.0, 0
+        return loss
 
-    def end(self, log: RawLog, clock: _Clock, progress: Progress, status: Status) -> Status:
-        """Write the end line."""
-        run = self.run
-        tokens = self.step * run.tokens_per_step
+    def log_evaluations(self, places: Sequence[int]) -> None:
+        """Evaluate and log; the time it takes is not in the training speeds."""
+        due: dict[str, tuple[EvalSet, list[int]]] = {}
+        for place in places:
+            for chosen in self.held_out.sets_at(self.pack.steps[place], self.members[place].run):
+                due.setdefault(chosen.name, (chosen, []))[1].append(place)
+        for chosen, members in due.values():
+            began = time.perf_counter()
+            rows = max(1, EVALUATION_TOKENS[self.device.type] // (chosen.windows.shape[1] - 1))
+            per_run = max(1, rows // len(members))
+            losses = self.pack.evaluate(members, chosen.windows, rows=per_run)
+            seconds = (time.perf_counter() - began) / len(members)
+            for place, loss in zip(members, losses, strict=True):
+                member, step = self.members[place], self.pack.steps[place]
+                member.seconds += seconds
+                tokens = step * member.run.tokens_per_step
+                member.log.write(
+                    {
+                        "kind": "eval",
+                        "step": step,
+                        "tokens": tokens,
+                        "eval_set": chosen.name,
+                        "loss": loss,
+                        "bits_per_byte": chosen.bits_per_byte(loss),
+                    }
+                )
+                if not self.progress.bar:
+                    self.progress.say(
+                        f"{member.run.run}: step {step:,} of {member.run.steps:,}, {tokens:,} "
+                        f"tokens, {chosen.name} loss {loss:.4f}"
+                    )
+
+    def end(self, place: int, status: Status) -> None:
+        """Write the end line, and forget the checkpoint."""
+        member, step = self.members[place], self.pack.steps[place]
+        run = member.run
+        tokens = step * run.tokens_per_step
         line: dict[str, object] = {
             "kind": "end",
-            "step": self.step,
+            "step": step,
             "tokens": tokens,
             "status": status,
-            "wall_seconds": clock.wall(),
+            "wall_seconds": member.seconds,
         }
         peak = self.peak_flops()
         if peak is not None:
-            line["mfu"] = self.flops_per_token("attention") * tokens / clock.wall() / peak
+            trained = tokens - run.first_step * run.tokens_per_step
+            flops = run_flops_per_token(run, "attention") * trained
+            line["mfu"] = flops / member.seconds / peak
             line["peak_flops_per_second"] = peak
-        log.write(line)
+        member.log.write(line)
+        self.folders.checkpoint(self.plan, run).unlink(missing_ok=True)
+        if run.trunk is not None and run.trunk_step is not None:
+            self.folders.branch(self.plan, run.trunk, run.trunk_step).unlink(missing_ok=True)
         if status == "diverged":
-            progress.say(
-                f"{run.run}: diverged at step {self.step:,} (loss is not finite); its log is kept. "
+            self.progress.say(
+                f"{run.run}: diverged at step {step:,} (loss is not finite); its log is kept. "
                 f"Lower lr_peak ({run.lr_peak:g}) in the design's learning_rate."
             )
-        return status
+
+    def save(self) -> None:
+        """Write every run's checkpoint."""
+        for place, member in enumerate(self.members):
+            content: dict[str, object] = {
+                "seconds": member.seconds,
+                "loss_sum": float(self.loss_sums[place]),
+                "loss_count": member.loss_count,
+            }
+            path = self.folders.checkpoint(self.plan, member.run)
+            _save(path, member.run, self.pack.state(place), content)
+
+    def save_branch(self, place: int) -> None:
+        """Keep a trunk's state for a cooldown."""
+        run, step = self.members[place].run, self.pack.steps[place]
+        _save(self.folders.branch(self.plan, run.run, step), run, self.pack.state(place), {})
 
     def peak_flops(self) -> float | None:
         """Peak of the card, where it is known."""
@@ -393,157 +468,37 @@ class _Trainer:
         name = torch.cuda.get_device_name(self.device)
         return next((peak for word, peak in PEAK_BF16_FLOPS.items() if word in name), None)
 
-    def flops_per_token(self, convention: Any) -> float:
-        """Training FLOPs per token of this model."""
-        return _flops(convention, self.params, self.run.architecture.architecture())
+
+def _save(path: Path, run: PlannedRun, state: RunState, content: Mapping[str, object]) -> None:
+    """Write a state, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    torch.save({"run": identity(run), "state": state.to_dict(), **content}, partial)
+    partial.replace(path)
 
 
-class _Clock:
-    """Wall time of a training over its resumptions, and the laps between log lines."""
+def _load(path: Path, run: PlannedRun) -> dict[str, Any]:
+    """Read a state, and check that it is this run's.
 
-    def __init__(self, before: float) -> None:
-        self.before = before
-        self.start = self.lap_start = self.saved = time.perf_counter()
-        self.pause = 0.0
-
-    def wall(self) -> float:
-        return self.before + time.perf_counter() - self.start
-
-    def lap(self) -> float:
-        now = time.perf_counter()
-        seconds = now - self.lap_start - self.pause
-        self.lap_start, self.pause = now, 0.0
-        return seconds
-
-    def paused(self) -> _Pause:
-        return _Pause(self)
-
-    def due(self, seconds: float) -> bool:
-        now = time.perf_counter()
-        if now - self.saved < seconds:
-            return False
-        self.saved = now
-        return True
-
-
-class _Pause:
-    """Time that is not training time."""
-
-    def __init__(self, clock: _Clock) -> None:
-        self.clock = clock
-        self.start = 0.0
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.clock.pause += time.perf_counter() - self.start
-
-
-def _flops(convention: Any, params: dict[str, int], shape: Architecture) -> float:
-    flops = flops_per_token(
-        convention,
-        params_total=params["total"],
-        params_nonembedding=params["nonembedding"],
-        params_with_head=params["with_head"],
-        architecture=shape,
-    )
-    if flops is None:
-        raise TrainingError(f"FLOPs by '{convention}' cannot be computed from the architecture")
-    return flops
-
-
-def _planned_facts(plan: Plan, run: PlannedRun) -> dict[str, object]:
-    """Give the part of a header that follows from the plan alone."""
-    return {
-        "run": run.run,
-        "sweep": plan.sweep,
-        "role": run.role,
-        "budget": run.budget,
-        "purpose": run.purpose,
-        "architecture": run.architecture.model_dump(),
-        "params": run.params.model_dump(),
-        "tokens_per_step": run.tokens_per_step,
-        "steps": run.steps,
-        "tokens": run.tokens,
-        "schedule": {
-            "kind": "cosine",
-            "warmup_steps": run.warmup_steps,
-            "steps": run.steps,
-            "lr_peak": run.lr_peak,
-            "lr_end": run.lr_end,
-        },
-        "optimizer": {"kind": "adamw", **plan.optimizer.model_dump()},
-        "seed": run.seed,
-    }
-
-
-def _header(
-    plan: Plan, run: PlannedRun, split: Split, data: Tokenized, trainer: _Trainer
-) -> dict[str, object]:
-    """Everything about a run that is known before its first step."""
-    shape = run.architecture.architecture()
-    return {
-        "kind": "header",
-        "format": "isoflop-train",
-        "version": 1,
-        **_planned_facts(plan, run),
-        "params_note": "counted from the model; norm gains count as nonembedding",
-        "initialisation": INITIALISATION,
-        "epochs": run.tokens / (trainer.windows.count * trainer.seq_len),
-        "flops_per_token": {
-            convention: _flops(convention, trainer.params, shape)
-            for convention in FLOPS_CONVENTIONS
-            if convention != "logged"
-        },
-        "flops_convention": plan.flops_convention,
-        "corpus": {
-            "name": split.name,
-            "sha256": split.sha256,
-            "train_novels": len(split.train_names),
-            "validation_novels": list(split.validation_names),
-            "train_tokens": len(data.train),
-            "validation_tokens": len(data.validation),
-            "train_bytes": split.train_bytes,
-            "validation_bytes": split.validation_bytes,
-        },
-        "tokenizer": data.facts,
-        "eval": {
-            "eval_set": "validation",
-            "windows": plan.evaluation.windows,
-            "tokens": trainer.target_tokens,
-            "bytes": trainer.target_bytes,
-            "unit": "nats per token",
-        },
-        "device": _device_name(trainer.device),
-        "dtype": trainer.dtype,
-        "compiled": trainer.on_gpu,
-        "threads": torch.get_num_threads(),
-        "software": {
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "isoflop": version("isoflop"),
-        },
-    }
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _refuse_another_run(
-    logged: dict[str, Any], expected: dict[str, object], log_path: Path
-) -> None:
-    """Let a log be continued only by the run that began it.
-
-    Parameters
-    ----------
-    logged : header of the log.
-    expected : what the plan, and later the corpus, say; compared where a header is to agree.
+    Raises
+    ------
+    TrainingError : it was saved under another plan.
     """
-    differing = [key for key, value in expected.items() if key in SAME and logged[key] != value]
-    if differing:
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if content["run"] != identity(run):
         raise TrainingError(
-            f"{log_path}: was begun with another {', '.join(differing)} than the plan says now; "
-            f"move the log and its checkpoint away to train this run afresh"
+            f"{path}: is a checkpoint of another plan of {run.run}; delete it and its log"
+        )
+    return content
+
+
+def _check_params(run: PlannedRun) -> None:
+    """Compare the real model's parameters with the plan's."""
+    shape = run.architecture.architecture()
+    weights = initial_weights(shape, qk_norm=run.architecture.qk_norm, seed=0)
+    counted = count_params(weights, tied=shape.tied)
+    if counted != run.params.model_dump():
+        raise TrainingError(
+            f"{run.run}: the model has {counted} parameters, the plan says "
+            f"{run.params.model_dump()}; plan again with isoflop plan-sweep"
         )

@@ -1,0 +1,55 @@
+"""Train a study from its design: tuning, the law of rates, then everything that rests on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoflop.config.reading import read_yaml
+from isoflop.train.design import TrainDesign
+from isoflop.train.fit_rates import describe, fit_rates
+from isoflop.train.plan_file import Plan, write_plan
+from isoflop.train.plan_sweep import plan_sweep
+from isoflop.train.rate_law import rates_path, read_rates, write_rates
+from isoflop.train.train_plan import train_plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.train.train_run import Folders, Progress
+
+TUNING = "tuning"
+
+
+def plan_design(path: Path) -> Plan:
+    """Plan a design, with the measured rates that lie beside it, if they are there."""
+    design = read_yaml(path, TrainDesign)
+    rates = rates_path(path)
+    needs_law = design.learning_rate.guess is not None
+    law = read_rates(rates).law if needs_law and rates.exists() else None
+    return plan_sweep(path.stem, design, law=law)
+
+
+def train_study(
+    path: Path, *, folders: Folders, device: str, progress: Progress, most: int
+) -> None:
+    """Train all runs of a design; after a kill the same call goes on, and two share the work.
+
+    The plan and the measured rates are written beside the design as they come to be.
+
+    Parameters
+    ----------
+    path : the design, data/plans/designs/<sweep>.yaml.
+    most : runs of a pack, at most.
+    """
+    plan_path, rates = path.parent.parent / path.name, rates_path(path)
+    design = read_yaml(path, TrainDesign)
+    plan = plan_design(path)
+    if design.learning_rate.guess is not None and not rates.exists():
+        write_plan(plan_path, plan)
+        train_plan(plan, folders=folders, device=device, progress=progress, stage=TUNING, most=most)
+        measured = fit_rates(path.stem, design, folders.logs)
+        write_rates(rates, measured)
+        progress.say(describe(measured))
+        plan = plan_design(path)
+    write_plan(plan_path, plan)
+    train_plan(plan, folders=folders, device=device, progress=progress, most=most)
