@@ -9,6 +9,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from isoflop.cli import COMMANDS
 from isoflop.sources import sources
 
@@ -149,6 +151,28 @@ def test_every_room_has_rules_tests_and_a_section() -> None:
 
 def test_snakefile_stays_a_front_door() -> None:
     assert len(Path("Snakefile").read_text().splitlines()) < 60
+
+
+@pytest.mark.parametrize(
+    ("edited", "rooms"),
+    [
+        # report and published read the settings that a sweep has of its own
+        ("config/ingest.py", {"ingest"}),
+        ("config/losses.py", {"losses", "report", "published"}),
+        ("config/approaches.py", {"approaches", "report", "published"}),
+        ("config/figures.py", {"figures"}),
+        ("config/report.py", {"report", "published"}),
+        ("config/archive.py", {"archive"}),
+        ("config/published.py", {"published"}),
+        ("config/sidecar.py", {"ingest", "report", "published"}),
+        ("config/config_yaml.py", set()),
+        ("config/write.py", set()),
+        ("cli.py", set()),
+        *((f"{room}/command.py", {room}) for room in ROOMS),
+    ],
+)
+def test_an_edit_of_settings_or_commands_reaches_its_room(edited: str, rooms: set[str]) -> None:
+    assert {r for r in ROOMS if str(PACKAGE / edited) in sources(PACKAGE, r)} == rooms
 
 
 def test_sources_follow_imports(tmp_path: Path) -> None:

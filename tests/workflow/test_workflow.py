@@ -148,7 +148,7 @@ def test_a_second_sweep_reruns_only_its_own_chain(restored: Project) -> None:
         ("losses", AFTER_INGEST),
         ("figures", {"plot_figures": 1, "render_report": 1}),
         ("report", {"render_report": 1, "render_index": 1}),
-        ("sweep", {}),
+        ("train", {}),
         ("archive", {}),
     ],
 )
