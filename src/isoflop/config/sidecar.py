@@ -102,6 +102,9 @@ class RunFacts(Finite):
     """What a logged training loss averages over."""
     primary_eval: str | None = None
     """The eval set whose loss is fitted."""
+    curve_eval: str | None = None
+    """An eval set of the same text but fewer windows, for the curve where the primary one is
+    measured at the end alone; its losses are moved by what both differ in at the end."""
     dataset: str | None = None
     """Name of the training data."""
     unique_tokens: float | None = Field(default=None, gt=0)

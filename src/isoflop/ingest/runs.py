@@ -263,7 +263,12 @@ class Run:
                 f"its log has {len(sets)} eval sets ({', '.join(sets)}); say in {side.SIDECAR} "
                 f"which is fitted, facts: {{primary_eval: {json.dumps(sets[0])}}}"
             )
-        if primary is not None and sets and primary not in sets:
+        # a run that was cut off has its curve's set alone
+        if (
+            primary is not None
+            and sets
+            and not {primary, self.identity.value("curve_eval")} & {*sets}
+        ):
             lines.append(f"primary_eval is '{primary}', but its log has only {', '.join(sets)}")
         return lines
 

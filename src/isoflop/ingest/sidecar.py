@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 SIDECAR: Final = "sweep.yaml"
 
 TEXT_FACTS: Final = frozenset(
-    {"role", "schedule.kind", "loss_unit", "loss_kind", "primary_eval", "dataset", "tokenizer"}
+    {
+        *("role", "schedule.kind", "loss_unit", "loss_kind", "primary_eval", "curve_eval"),
+        *("dataset", "tokenizer"),
+    }
 )
 """Facts that are words; all others are numbers, or true and false."""
 

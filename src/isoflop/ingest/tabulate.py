@@ -61,6 +61,7 @@ def records_of(runs: Sequence[Run]) -> pl.DataFrame:
             train_loss=in_nats("train_loss"),
             value=pl.when(is_loss).then(in_nats("value")).otherwise("value"),
             primary=is_loss & (pl.col("eval_set") == pl.col("primary_eval")).fill_null(value=False),
+            on_curve=is_loss & (pl.col("eval_set") == pl.col("curve_eval")).fill_null(value=False),
         )
         .with_columns(
             impossible=pl.coalesce(
@@ -149,6 +150,7 @@ _CONVERSIONS: Final = pl.Schema(
         "tokens_per_step": pl.Float64,
         "seq_len": pl.Float64,
         "primary_eval": pl.String,
+        "curve_eval": pl.String,
         "loss_factor": pl.Float64,
         "perplexity": pl.Boolean,
         "loss_kind": pl.String,
@@ -167,6 +169,7 @@ def _conversions(run: Run) -> dict[str, Any]:
         "tokens_per_step": identity.value("tokens_per_step"),
         "seq_len": identity.value("architecture.seq_len"),
         "primary_eval": run.primary_eval,
+        "curve_eval": identity.value("curve_eval"),
         "loss_factor": {"bits_per_token": math.log(2.0), "bits_per_byte": per_byte}.get(unit, 1.0),
         "perplexity": unit == "perplexity",
         "loss_kind": identity.value("loss_kind"),
@@ -200,6 +203,38 @@ def evals_table(records: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _moves(records: pl.DataFrame) -> pl.DataFrame:
+    """Find by how much the losses of a curve's eval set differ from the primary set's.
+
+    Both are text of one kind, and which windows were chosen moves every model's loss by nearly the
+    same: a run that has not come to its end, where both are measured, is moved by the median of
+    the others.
+
+    Returns
+    -------
+    One row per run that has such a curve: run, moved [nat/token].
+    """
+    of_curves = records.filter("on_curve")
+    if of_curves.is_empty():
+        return pl.DataFrame(schema={"run": pl.String, "moved": pl.Float64})
+    both = records.filter(pl.col("primary") | pl.col("on_curve"))
+    differences = (
+        both.group_by("run", "step")
+        .agg(
+            primary=pl.col("value").filter("primary").last(),
+            curve=pl.col("value").filter("on_curve").last(),
+        )
+        .with_columns(moved=pl.col("primary") - pl.col("curve"))
+        .filter(pl.col("moved").is_finite())
+        .sort("run", "step")
+        .group_by("run", maintain_order=True)
+        .agg(pl.col("moved").last())
+    )
+    runs = of_curves.select("run").unique(maintain_order=True)
+    joined = runs.join(differences, on="run", how="left", maintain_order="left")
+    return joined.with_columns(pl.col("moved").fill_null(pl.col("moved").median()).fill_null(0.0))
+
+
 def curves_table(records: pl.DataFrame) -> pl.DataFrame:
     """Build the `Curves` table, with tokens_per_step beside its columns."""
     primary = pl.when("primary").then("value")
@@ -210,11 +245,16 @@ def curves_table(records: pl.DataFrame) -> pl.DataFrame:
         return expression.drop_nulls().first()
 
     measured = ("train_loss", "lr", "grad_norm", "tokens_per_second")
+    moved = _moves(records)
+    if not moved.is_empty():
+        records = records.join(moved, on="run", how="left", maintain_order="left")
+    on_curve = pl.when("on_curve").then(pl.col("value") + pl.col("moved"))
+    loss = [primary] if moved.is_empty() else [primary, on_curve]
     steps = records.group_by("run", "segment", "step").agg(
         tokens=first("tokens"),
         flops=first(_finite("flops")),
         is_nan=not_finite.fill_null(value=False).any(),
-        eval_loss=first(_finite(primary)),
+        eval_loss=pl.coalesce(first(_finite(each)) for each in loss),
         superseded=pl.col("superseded").any(),
         loss_kind=pl.col("loss_kind").first(),
         tokens_per_step=pl.col("tokens_per_step").first(),

@@ -22,8 +22,8 @@ WAIT_SECONDS = 20.0
 def packs(runs: Sequence[PlannedRun], *, most: int) -> list[list[PlannedRun]]:
     """Put runs together that can be trained together.
 
-    Those of one stage, shape and batch, the dearest pack of a stage first, so that processes which
-    share a stage end it together; within a pack the longest run first.
+    Those of one stage, shape and batch, the cheapest pack of a stage first: whenever training is
+    cut off, as many runs as can be have ended. Within a pack the longest run first.
     """
     groups: dict[tuple[str, str, int], list[PlannedRun]] = {}
     for run in runs:
@@ -35,7 +35,7 @@ def packs(runs: Sequence[PlannedRun], *, most: int) -> list[list[PlannedRun]]:
         members = sorted(group, key=lambda run: -run.tokens)
         made += [members[start : start + most] for start in range(0, len(members), most)]
     return sorted(
-        made, key=lambda pack: (order.index(pack[0].stage), -sum(run.flops for run in pack))
+        made, key=lambda pack: (order.index(pack[0].stage), sum(run.flops for run in pack))
     )
 
 

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
-HEADER_VERSION = 1
-"""The version of the header that this reader knows."""
+VERSION = 2
+HEADER_VERSIONS = (1, 2)
+"""The versions of the header that this reader knows. 2: schedules with a decay of their own, trunks
+and cooldowns, eval sets by name."""
 
 _NOT_METRICS = frozenset({"kind", "step", "tokens", "eval_set"})
 
@@ -89,9 +90,10 @@ def _events(record: Mapping[str, Any], run: str) -> Iterator[Event]:
 
 def _header(record: Mapping[str, Any]) -> Facts:
     """Turn the header into facts."""
-    if record.get("version") != HEADER_VERSION:
+    if record.get("version") not in HEADER_VERSIONS:
+        known = " and ".join(map(str, HEADER_VERSIONS))
         raise RefusedError(
-            f"its header has version {record.get('version')!r}; this reader knows {HEADER_VERSION}"
+            f"its header has version {record.get('version')!r}; this reader knows {known}"
         )
     try:
         return Facts(_facts(record), run=str(record["run"]))
@@ -106,6 +108,8 @@ def _facts(record: Mapping[str, Any]) -> RunFacts:
     schedule: Mapping[str, Any] = record["schedule"]
     corpus: Mapping[str, Any] = record.get("corpus") or {}
     tokenizer: Mapping[str, Any] = record.get("tokenizer") or {}
+    evaluation: Mapping[str, Any] = record.get("eval") or {}
+    final, curve = evaluation.get("final"), evaluation.get("curve")
     known = RunArchitecture.model_fields.keys()
     return RunFacts(
         role=record["role"],
@@ -123,6 +127,8 @@ def _facts(record: Mapping[str, Any]) -> RunFacts:
         ),
         loss_unit="nats_per_token",
         loss_kind="interval_mean",
+        primary_eval=final,
+        curve_eval=None if curve == final else curve,
         dataset=corpus.get("name"),
         unique_tokens=corpus.get("train_tokens"),
         tokenizer=tokenizer.get("kind"),

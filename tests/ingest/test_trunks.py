@@ -1,0 +1,110 @@
+"""Trunks and cooldowns of the project's own trainer, and curves measured on fewer windows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from isoflop.config.ingest import IngestSettings
+from isoflop.config.losses import LossesSettings
+from isoflop.ingest.sweep import Ingested, ingest_sweep
+from isoflop.losses.build import build_losses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIXTURE = Path(__file__).parent / "fixtures" / "isoflop_train"
+TRUNK, COOLDOWN = "trunk10-l1d16-s0", "cooldown5-l1d16-s0"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    folder = tmp_path / "sweep"
+    ignore = shutil.ignore_patterns("expected.json", "tiny*")
+    return Path(shutil.copytree(FIXTURE, folder, ignore=ignore))
+
+
+def ingested(sweep: Path) -> Ingested:
+    return ingest_sweep(sweep, IngestSettings())
+
+
+def evaluations(sweep: Path, run: str) -> dict[tuple[str, int], float]:
+    """What the raw log says, by eval set and step."""
+    lines = map(json.loads, (sweep / "fit" / f"{run}.jsonl").read_text().splitlines())
+    return {(x["eval_set"], x["step"]): x["loss"] for x in lines if x["kind"] == "eval"}
+
+
+def curve(tables: Ingested, run: str) -> dict[int, float]:
+    rows = tables.curves.filter(pl.col("run") == run, pl.col("eval_loss").is_not_null())
+    return dict(zip(rows["step"], rows["eval_loss"], strict=True))
+
+
+def rewrite(sweep: Path, run: str, change: Callable[[list[dict[str, Any]]], Any]) -> None:
+    path = sweep / "fit" / f"{run}.jsonl"
+    lines = change([json.loads(line) for line in path.read_text().splitlines()])
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_trunk_and_cooldown_are_runs_with_a_final_loss_each(sweep: Path) -> None:
+    tables = ingested(sweep)
+    kinds = dict(zip(tables.runs["run"], tables.runs["schedule_kind"], strict=True))
+    assert kinds == {TRUNK: "wsd", COOLDOWN: "cooldown"}
+    horizons = dict(zip(tables.runs["run"], tables.runs["schedule_tokens"], strict=True))
+    assert horizons == {TRUNK: 60 * 128, COOLDOWN: 40 * 128}
+    built = build_losses(tables.curves, tables.runs, tables.files, LossesSettings())
+    finals = built.losses.filter("is_final")
+    found = {
+        run: (tokens, loss)
+        for run, tokens, loss in finals.select("run", "tokens", "loss").iter_rows()
+    }
+    assert found == {TRUNK: (60 * 128, 1.853031), COOLDOWN: (40 * 128, 2.484581)}
+    # a cooldown's D and C are those of its whole training, the trunk's part included
+    flops = dict(finals.select("run", "flops_6nd").iter_rows())
+    assert flops[COOLDOWN] == pytest.approx(6 * 7216 * 40 * 128)
+
+
+def test_curve_is_moved_to_where_both_sets_are_measured(sweep: Path) -> None:
+    tables = ingested(sweep)
+    for run, end in ((TRUNK, 60), (COOLDOWN, 40)):
+        logged = evaluations(sweep, run)
+        moved = logged["validation", end] - logged["validation-8", end]
+        assert moved != 0.0
+        found = curve(tables, run)
+        assert found.pop(end) == logged["validation", end]
+        assert found == {
+            step: pytest.approx(loss + moved, abs=1e-12)
+            for (name, step), loss in logged.items()
+            if name == "validation-8" and step != end
+        }
+    # the evaluations themselves stay as they were measured
+    evals = tables.evals.filter(pl.col("run") == TRUNK, pl.col("metric") == "loss")
+    raw = {
+        (name, step): value
+        for name, step, value in evals.select("eval_set", "step", "value").iter_rows()
+    }
+    assert raw == evaluations(sweep, TRUNK)
+    assert set(evals.filter("primary")["eval_set"]) == {"validation"}
+
+
+def test_trunk_that_has_not_decayed_has_no_final_loss(sweep: Path) -> None:
+    logged = evaluations(sweep, COOLDOWN)
+    moved = logged["validation", 40] - logged["validation-8", 40]
+    rewrite(sweep, TRUNK, lambda lines: [x for x in lines if x.get("step", 0) <= 30])
+    tables = ingested(sweep)
+    assert dict(tables.runs.select("run", "status").iter_rows())[TRUNK] == "truncated"
+    built = build_losses(tables.curves, tables.runs, tables.files, LossesSettings())
+    assert built.losses.filter("is_final")["run"].to_list() == [COOLDOWN]
+    # its curve is moved as those of runs that have ended are
+    expected = evaluations(sweep, TRUNK)["validation-8", 26] + moved
+    assert curve(tables, TRUNK)[26] == pytest.approx(expected, abs=1e-12)
+
+
+def test_version_of_the_future_is_refused(sweep: Path) -> None:
+    rewrite(sweep, TRUNK, lambda lines: [{**lines[0], "version": 3}, *lines[1:]])
+    reason = ingested(sweep).files.filter(pl.col("path").str.contains(TRUNK))["reason"].item()
+    assert "version 3; this reader knows 1 and 2" in reason
