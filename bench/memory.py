@@ -132,7 +132,6 @@ def fit_arrays(runs: int, steps: int, dtype: str) -> str:
         "envelope",
         settings,
         sweep="simulated",
-        budgets=[],
         provenance=provenance([]),
     )
     if draws.height != DRAWS["arrays"] or draws["refused"].null_count() < draws.height:

@@ -24,7 +24,6 @@ rule fit_approach:
     threads: 1
     params:
         settings=by_sweep("approaches", "counting", "bootstrap", "{approach}"),
-        budgets=wanted_budgets,
     shell:
         """
         isoflop fit-approach \
@@ -32,7 +31,6 @@ rule fit_approach:
             --sweep {wildcards.sweep:q}{wildcards.variant:q} \
             --losses {input.losses:q} \
             --settings {params.settings:q} \
-            {params.budgets:q} \
             --reference data/reference \
             --threads {threads} \
             --estimate {output.estimate:q} \

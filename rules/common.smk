@@ -161,12 +161,6 @@ def by_sweep(section, *keys):
     return chosen
 
 
-def wanted_budgets(wildcards):
-    """Give the budgets at which optima are wanted."""
-    budgets = sweep_settings(wildcards.sweep + wildcards.variant)["report"]["budgets"]
-    return [f"--budgets={budget!r}" for budget in budgets]
-
-
 @cache
 def planned(sweep):
     """Read a sweep's plan; only when `train` is asked for, and once."""
@@ -197,8 +191,12 @@ def catalogue_entry(wildcards):
 
 
 def published_estimates(wildcards):
-    """Name every estimate that a published number is compared with."""
-    return [f"data/estimates/{path}/{approach}.json" for path, approach in catalogue().fits()]
+    """Name every estimate that a published number is compared with, and its draws."""
+    return [
+        f"data/estimates/{path}/{approach}.{kind}"
+        for path, approach in catalogue().fits()
+        for kind in ("json", "draws.parquet")
+    ]
 
 
 def published_folders(wildcards):

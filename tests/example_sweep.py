@@ -13,15 +13,42 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from scipy.stats import norm
 
+from isoflop.approaches.fit_approach import DRAWS_SCHEMA
 from isoflop.config.figures import FiguresSettings
+from isoflop.estimates.allocation import optima_of
+from isoflop.estimates.diagnostics import (
+    Account,
+    Coefficients,
+    Counted,
+    Diagnostics,
+    EnvelopeDiagnostics,
+    KaplanDiagnostics,
+    LawTest,
+    LikelihoodRatios,
+    LikelihoodTest,
+    Minimum,
+    ParametricDiagnostics,
+    Profile,
+    ProfilesDiagnostics,
+    Residuals,
+    Spread,
+    Trend,
+    Trends,
+    VariableProjection,
+    Winners,
+)
 from isoflop.estimates.estimate import (
+    Bend,
+    Calibration,
     Counting,
     Estimate,
-    Optimum,
     Provenance,
-    Quantity,
     Refusal,
+    Tally,
+    Third,
+    Uncalibrated,
     read_draws,
     read_estimates,
     write_estimate,
@@ -37,7 +64,8 @@ from isoflop.estimates.forecasts import (
     read_forecasts,
     write_forecasts,
 )
-from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw, KaplanLaws, PowerLaws
+from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw, KaplanLaws, Law, PowerLaws
+from isoflop.estimates.quantities import Quantity, Simulations, Truth, describe
 from isoflop.figures.inputs import FigureInputs
 from isoflop.laws import ChinchillaLaw
 from isoflop.reference import read_reference
@@ -58,7 +86,6 @@ if TYPE_CHECKING:
 LAW = ChinchillaLaw(E=0.8, A=13.4, B=208.0, alpha=0.35, beta=0.37)
 BUDGETS = (3e11, 1e12, 3e12, 1e13)
 CHECK_BUDGET = 3e13
-REPORT_BUDGETS = (1e14, 1e18, 5.76e23)
 DRAWS = 200
 SWEEP = "made-up"
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
@@ -325,22 +352,21 @@ PROVENANCE = Provenance(
 )
 
 
-LAWS: dict[str, Any] = {
+COST = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
+LAWS: dict[str, Law] = {
     "envelope": PowerLaws(loss_up_to=10.0 * BUDGETS[-1]),
     "profiles": PowerLaws(loss_up_to=10.0 * BUDGETS[-1]),
-    "parametric": HoffmannLaw(
-        flops_per_token=FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
-    ),
+    "parametric": HoffmannLaw(flops_per_token=COST),
     "kaplan": KaplanLaws(),
 }
+SHIFTS = {"envelope": 0.01, "profiles": -0.01, "parametric": 0.0, "kaplan": 0.15}
+"""What each approach adds to the law's own a."""
+MIDDLE = 1e12
+"""Where the made-up optima are pinned [FLOP]."""
 
 
 def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.DataFrame]:
-    """Make up one approach's estimate and its draws."""
-    counting = Counting(
-        params="nonembedding" if approach == "kaplan" else "total",
-        flops="kaplan" if approach == "kaplan" else "6nd",
-    )
+    """Make up one approach's estimate and its draws, which give all of its numbers."""
     if refused:
         reason = f"{approach} needs 3 budgets with 5 sizes each; {SWEEP} has 1. Add runs."
         refusal = Refusal(
@@ -350,222 +376,216 @@ def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.D
             refused=reason,
             provenance=PROVENANCE,
         )
-        return refusal, pl.DataFrame({"approach": [], "draw": []})
-    shift = {"envelope": 0.01, "profiles": -0.01, "parametric": 0.0, "kaplan": 0.15}[approach]
-    generator = np.random.default_rng(list(approach.encode()))
-    spread = generator.normal(0, 1, (DRAWS, 2))
-    a = LAW.a + shift + 0.02 * spread[:, 0]
-    n_middle = float(LAW.params_opt(1e12)) * np.exp(0.05 * spread[:, 1])
-    columns: dict[str, Any] = {"a": a, "b": 1 - a, "n_middle": n_middle}
-    optima = [_optimum(budget, LAW.a + shift, columns) for budget in REPORT_BUDGETS]
-    parameters, more = _parameters(approach, LAW.a + shift, columns, generator)
-    draws = pl.DataFrame({"approach": [approach] * DRAWS, "draw": range(DRAWS)} | more)
+        return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
+    law, a = LAWS[approach], LAW.a + SHIFTS[approach]
+    spread = np.random.default_rng(list(approach.encode())).normal(0, 1, (DRAWS, 2))
+    n_middle = float(LAW.params_opt(MIDDLE))
+    row = parameters(approach, np.array([a]), np.array([n_middle]))
+    drawn = parameters(approach, a + 0.02 * spread[:, 0], n_middle * np.exp(0.05 * spread[:, 1]))
+    simulations = simulated(approach)
+    flops_range = (BUDGETS[0], BUDGETS[-1])
+    flops = BUDGETS[-1] * np.array([1.0, 10.0, 100.0])
+    found = describe(law, row, drawn, flops, simulations)
+    calibration: Calibration | Uncalibrated = Uncalibrated(reason="beta ended at a bound")
+    if simulations is not None and simulations.noiseless is not None:
+        calibration = Calibration(
+            simulations=len(RANKS["profiles"]),
+            refused=0,
+            noise=0.01,
+            truth=simulations.truth,
+            noiseless=dict(zip(law.names, simulations.noiseless[0].tolist(), strict=True)),
+        )
+    kaplan = approach == "kaplan"
     estimate = Estimate(
         approach=approach,
         sweep=SWEEP,
         settings={},
-        counting=counting,
+        counting=Counting(
+            params="nonembedding" if kaplan else "total", flops="kaplan" if kaplan else "6nd"
+        ),
         n_runs=36,
         n_points=36,
         budgets=list(BUDGETS),
-        flops_range=(BUDGETS[0], BUDGETS[-1]),
-        a=_quantity(LAW.a + shift, a),
-        b=_quantity(1 - LAW.a - shift, 1 - a),
-        law=LAWS[approach],
-        parameters=parameters,
-        optima=optima,
+        flops_range=flops_range,
+        a=found["a"],
+        b=found["b"],
+        law=law,
+        parameters={name: found[name] for name in law.names if name not in {"a", "b"}},
+        optima=optima_of(found, flops, flops_range),
         diagnostics=_diagnostics(approach),
+        bootstrap=Tally(draws=DRAWS, refused=0, refusals={}),
+        calibration=calibration,
+        curvature=BENDS.get(approach),
         cautions=[f"Made-up caution of {approach}."],
         provenance=PROVENANCE,
     )
-    return _checked(estimate), draws
+    return estimate, _draws(approach, drawn, simulations)
 
 
-HELD = {
-    "envelope": {"0.8": 0.1, "0.95": 0.4},
-    "profiles": {"0.8": 0.81, "0.95": 0.95},
-    "parametric": {"0.8": 0.8, "0.95": 0.955},
-}
-"""How often intervals held the truth in sweeps that nobody simulated; Kaplan's were not checked."""
-
-
-def _checked(estimate: Estimate) -> Estimate:
-    """Say how often the intervals of a and N* held the truth."""
-    held = HELD.get(estimate.approach)
-    if held is None:
-        found: dict[str, Any] = {"simulations": 0, "reason": "beta ended at a bound"}
-        return estimate.model_copy(
-            update={"diagnostics": estimate.diagnostics | {"calibration": found}}
-        )
-    optima = [
-        optimum.model_copy(update={"params": optimum.params.model_copy(update={"held": held})})
-        for optimum in estimate.optima
-    ]
-    values = {"a": LAW.a} | {
-        f"params_opt_{o.flops!r}": float(LAW.params_opt(o.flops)) for o in optima
-    }
-    quantities = {
-        name: {
-            "truth": truth,
-            "median": 0.9 * truth,
-            "noiseless": 0.95 * truth,
-            "percentile_held": {"0.8": 0.87, "0.95": 0.98},
-            "needed_level": {"0.8": 0.7, "0.95": 0.9},
-        }
-        for name, truth in values.items()
-    }
-    found = {"simulations": 200, "refused": 0, "noise": 0.01, "quantities": quantities}
-    return estimate.model_copy(
-        update={
-            "a": estimate.a.model_copy(update={"held": held}),
-            "optima": optima,
-            "diagnostics": estimate.diagnostics | {"calibration": found},
-        }
-    )
-
-
-def _quantity(value: float, draws: np.ndarray) -> Quantity:
-    """Give a value and the percentile intervals of its draws."""
-    low95, low80, high80, high95 = np.quantile(draws, [0.025, 0.1, 0.9, 0.975])
-    return Quantity(
-        value=float(value),
-        intervals={"0.8": (float(low80), float(high80)), "0.95": (float(low95), float(high95))},
-    )
-
-
-def _optimum(budget: float, a: float, columns: dict[str, Any]) -> Optimum:
-    params = float(LAW.params_opt(1e12)) * (budget / 1e12) ** a
-    draws = columns["n_middle"] * (budget / 1e12) ** columns["a"]
-    tokens, token_draws = budget / (6 * params), budget / (6 * draws)
-    loss = float(LAW.loss(params, tokens))
-    return Optimum(
-        flops=budget,
-        params=_quantity(params, draws),
-        tokens=_quantity(tokens, token_draws),
-        tokens_per_param=_quantity(tokens / params, token_draws / draws),
-        loss=_quantity(loss, LAW.loss(draws, token_draws)),
-        decades_beyond_data=float(np.log10(budget / BUDGETS[-1])),
-    )
-
-
-def _parameters(
-    approach: str, a: float, columns: dict[str, Any], generator: np.random.Generator
-) -> tuple[dict[str, Quantity], dict[str, Any]]:
-    """Give the law's parameters and their draws, under the names the approaches room uses."""
+def parameters(approach: str, a: np.ndarray, n_middle: np.ndarray) -> np.ndarray:
+    """Give rows of an approach's parameters that have an exponent and an optimum at MIDDLE."""
     if approach == "parametric":
-        spread = generator.normal(0, 0.03, (DRAWS, 5))
-        names = ("E", "A", "B", "alpha", "beta")
-        values = {name: getattr(LAW, name) for name in names}
-        draws = {name: values[name] * np.exp(spread[:, i]) for i, name in enumerate(names)}
-    else:
-        n_middle = float(LAW.params_opt(1e12))
-        values = {
-            "N_coefficient": n_middle / 1e12**a,
-            "a": a,
-            "D_coefficient": 1e12**a / (6 * n_middle),
-            "b": 1 - a,
-            "L_coefficient": 40.0,
-            "L_exponent": 0.12,
-        }
-        draws = {
-            "N_coefficient": columns["n_middle"] / 1e12 ** columns["a"],
-            "a": columns["a"],
-            "D_coefficient": 1e12 ** columns["a"] / (6 * columns["n_middle"]),
-            "b": columns["b"],
-            "L_coefficient": 40.0 + 0.1 * generator.normal(0, 1, DRAWS),
-            "L_exponent": 0.12 + 0.001 * generator.normal(0, 1, DRAWS),
-        }
-        if approach == "kaplan":
-            for name in KAPLAN[4:]:
-                values[name] = 0.2
-                draws[name] = 0.2 + 0.01 * generator.normal(0, 1, DRAWS)
-    return {name: _quantity(values[name], draws[name]) for name in values}, draws
+        beta = LAW.alpha * a / (1.0 - a)
+        log_g = np.log(n_middle) - a * np.log(MIDDLE / 6.0)
+        size = LAW.alpha * LAW.A / beta * np.exp(-(LAW.alpha + beta) * log_g)
+        constant = np.ones_like(a)
+        return np.stack([LAW.E * constant, LAW.A * constant, size, LAW.alpha * constant, beta], 1)
+    n, b = n_middle / MIDDLE**a, 1.0 - a
+    d, constant = 1.0 / (6.0 * n), np.ones_like(a)
+    if approach == "kaplan":
+        # L(C) is 3 nats at MIDDLE; the other laws are of no account here
+        scale, exponent = MIDDLE * 3.0**20 * constant, 0.05 * constant
+        rest = 0.2 + 0.01 * np.random.default_rng(4).normal(0, 1, (9, len(a)))
+        return np.stack([n, a, d, b, scale, exponent, *rest], 1)
+    return np.stack([n, a, d, b, 40.0 * constant, 0.12 * constant], 1)
 
 
-def _diagnostics(approach: str) -> dict[str, Any]:
+RANKS = {
+    # in one sweep of ten the 80 % interval covers, in four the 95 % one, and no level helps
+    "envelope": np.repeat([0.5, 0.06, 1.0], [10, 30, 60]),
+    "profiles": (np.arange(100) + 0.5) / 100,
+    "parametric": (np.arange(100) + 0.5) / 100,
+}
+"""Share of the draws below the true a in made-up simulated sweeps; Kaplan's were not checked."""
+
+
+def simulated(approach: str) -> Simulations | None:
+    """Make up fits to simulated sweeps whose draws lie about the truth as ``RANKS`` says."""
+    if approach not in RANKS:
+        return None
+    quantiles = norm.ppf((np.arange(50) + 0.5) / 50)
+    shift = -norm.ppf(np.clip(RANKS[approach], 1e-9, 1.0 - 1e-9))
+    n_middle = float(LAW.params_opt(MIDDLE))
+
+    def rows(a: np.ndarray) -> np.ndarray:
+        return parameters(approach, a, np.full(len(a), n_middle))
+
+    a = LAW.a + 0.02 * (shift[:, None] + quantiles)
+    draws = rows(a.ravel()).reshape(*a.shape, -1)
+    names = LAWS["parametric"].names
+    truth = Truth(law=LAWS["parametric"], parameters={name: getattr(LAW, name) for name in names})
+    return Simulations(truth, rows(LAW.a + 0.02 * shift), draws, rows(np.array([0.95 * LAW.a])))
+
+
+def _draws(approach: str, drawn: np.ndarray, simulations: Simulations | None) -> pl.DataFrame:
+    """Write the table of draws, as ``fit_approach`` does."""
+    law = LAWS[approach]
+    blocks = [(None, range(len(drawn)), drawn)]
+    if simulations is not None:
+        for k, own in enumerate(simulations.draws):
+            blocks += [(k, [None], simulations.estimates[k : k + 1]), (k, range(len(own)), own)]
+    tables = []
+    for simulation, draw, rows in blocks:
+        a, b = law.exponents(rows)
+        columns = dict(zip(law.names, rows.T, strict=True)) | {"a": a, "b": b}
+        tables.append(
+            pl.DataFrame(
+                {
+                    "approach": pl.Series([approach] * len(rows), dtype=pl.String),
+                    "simulation": pl.Series([simulation] * len(rows), dtype=pl.Int64),
+                    "draw": pl.Series(list(draw), dtype=pl.Int64),
+                    "refused": pl.Series([None] * len(rows), dtype=pl.String),
+                    **columns,
+                }
+            )
+        )
+    return pl.concat(tables)
+
+
+def _written(value: float, reach: float) -> Quantity:
+    ends = {"0.8": reach, "0.95": 1.5 * reach}
+    return Quantity(value=value, intervals={p: (value - r, value + r) for p, r in ends.items()})
+
+
+BENDS = {
+    "envelope": Bend(
+        per_decade=_written(-0.02, 0.008),
+        thirds=[
+            Third(flops=(10.0**k, 10.0 ** (k + 1)), a=_written(0.5 - 0.02 * k, 0.03))
+            for k in (10, 11, 12)
+        ],
+        draws=DRAWS,
+        reason=None,
+    ),
+    "profiles": Bend(
+        per_decade=None, thirds=None, draws=0, reason="4 budgets are needed; there are 3"
+    ),
+}
+
+
+def _diagnostics(approach: str) -> Diagnostics:
     """Make up the diagnostics that figures and report read."""
     flops = np.geomspace(BUDGETS[0], BUDGETS[-1], 60)
+    winners = Winners(
+        run=["made-up"] * 60,
+        flops=flops.tolist(),
+        params=LAW.params_opt(flops).tolist(),
+        tokens=LAW.tokens_opt(flops).tolist(),
+        loss=(LAW.loss_opt(flops) * 1.002).tolist(),
+        late=[True] * 60,
+        fitted=[True] * 60,
+    )
     if approach == "envelope":
-        return {
-            "frontier": "grid",
-            "points_on_frontier": 60,
-            "late_winners": 0.4,
-            "sizes_that_win": 7,
-            "sizes": 30,
-            "residual_sd": 0.1,
-            "winners": {
-                "run": ["made-up"] * 60,
-                "flops": flops.tolist(),
-                "params": LAW.params_opt(flops).tolist(),
-                "tokens": LAW.tokens_opt(flops).tolist(),
-                "loss": (LAW.loss_opt(flops) * 1.002).tolist(),
-                "late": [True] * 60,
-            },
-            "curvature": {
-                "per_decade": _written(-0.02, 0.008),
-                "thirds": [
-                    {"flops": [10.0**k, 10.0 ** (k + 1)], "a": _written(0.5 - 0.02 * k, 0.03)}
-                    for k in (10, 11, 12)
-                ],
-                "draws": DRAWS,
-                "reason": None,
-            },
-            **_account("least squares of log N on log C", starts=None),
-        }
+        return EnvelopeDiagnostics(
+            account=_account("least squares of log N on log C", starts=None),
+            residuals=Spread(rms=0.05, median_absolute=0.04),
+            frontier="grid",
+            points_on_frontier=60,
+            points_fitted=60,
+            late_winners=0.4,
+            sizes_that_win=7,
+            sizes=30,
+            residual_sd=0.1,
+            winners=winners,
+        )
     if approach == "profiles":
-        return {
-            "curvature": {
-                "per_decade": None,
-                "thirds": None,
-                "draws": 0,
-                "reason": "4 budgets are needed; there are 3",
-            },
-            **_account("least squares, a parabola per budget", starts=None),
-            **_residuals(1),
-            "axis": "params",
-            "curve": "parabola",
-            "profiles": [_profile(budget) for budget in BUDGETS],
-            "left_out": [],
-        }
+        return ProfilesDiagnostics(
+            account=_account("least squares, a parabola per budget", starts=None),
+            residuals=_residuals(1),
+            trends=TRENDS,
+            axis="params",
+            curve="parabola",
+            line=Spread(rms=0.02, median_absolute=0.01),
+            minima=len(BUDGETS),
+            profiles=[_profile(budget) for budget in BUDGETS],
+            left_out=[],
+        )
     if approach == "parametric":
-        return {
-            **_account("huber", starts=4500),
-            **_residuals(2),
-            "huber_delta": 1e-3,
-            "likelihood_ratios": {
-                "delta": 1.345,
-                "log_likelihood": 150.0,
-                "scale": 0.01,
-                "constants": {},
-                "exponents": {
-                    "hoffmann_printed": _tested(400.0, 2, -86.9) | {"alpha": 0.34, "beta": 0.28},
-                    "besiroglu": _tested(1.2, 2, -0.26) | {"alpha": 0.3478, "beta": 0.3658},
+        return ParametricDiagnostics(
+            account=_account("huber", starts=4500),
+            residuals=_residuals(2),
+            trends=TRENDS,
+            huber_delta=1e-3,
+            scale=None,
+            log_likelihood=None,
+            variable_projection=VariableProjection(
+                E=LAW.E, A=LAW.A, B=LAW.B, alpha=LAW.alpha, beta=LAW.beta, a=LAW.a, rms=0.01
+            ),
+            likelihood_ratios=LikelihoodRatios(
+                delta=1.345,
+                log_likelihood=150.0,
+                scale=0.01,
+                constants={},
+                exponents={
+                    "hoffmann_printed": LawTest(**_tested(400.0, 2, -86.9), alpha=0.34, beta=0.28),
+                    "besiroglu": LawTest(**_tested(1.2, 2, -0.26), alpha=0.3478, beta=0.3658),
                 },
-                "parity": _tested(2.0, 1, -0.8),
-            },
-        }
-    parameters = {"a": 0.61, **dict.fromkeys(KAPLAN[1:], 0.25)}
-    return {
-        **_account("least squares of log L(N, D)", starts=6),
-        **_residuals(3),
-        "countings": [
-            {"params": "nonembedding", "flops": "kaplan", "parameters": {}, "refused": None},
-            {"params": "total", "flops": "6nd", "parameters": parameters, "refused": None},
+                parity=LikelihoodTest(**_tested(2.0, 1, -0.8)),
+            ),
+        )
+    names = LAWS["kaplan"].names
+    counted = dict.fromkeys(names, 0.25) | {"a": 0.61}
+    return KaplanDiagnostics(
+        account=_account("least squares of log L(N, D)", starts=6),
+        residuals=_residuals(3),
+        trends=TRENDS,
+        sizes_that_win=9,
+        countings=[
+            Counted(params="nonembedding", flops="kaplan", parameters=counted, refused=None),
+            Counted(params="total", flops="6nd", parameters=counted, refused=None),
         ],
-    }
-
-
-KAPLAN = (
-    "a", "b", "N_coefficient", "D_coefficient", "C_c", "alpha_C", "N_c", "alpha_N", "D_c",
-    "alpha_D", "a_joint", "N_c_alone", "alpha_N_alone", "D_c_alone", "alpha_D_alone",
-)  # fmt: skip
-"""Parameters of Kaplan's laws."""
-
-
-def _written(value: float, reach: float) -> dict[str, Any]:
-    """Give a value with intervals, as diagnostics hold it."""
-    ends = {"0.8": reach, "0.95": 1.5 * reach}
-    return {"value": value, "intervals": {p: [value - r, value + r] for p, r in ends.items()}}
+        winners=winners,
+    )
 
 
 def _tested(statistic: float, degrees: int, log10_p: float) -> dict[str, Any]:
@@ -577,70 +597,65 @@ def _tested(statistic: float, degrees: int, log10_p: float) -> dict[str, Any]:
     }
 
 
-def _account(kind: str, *, starts: int | None) -> dict[str, Any]:
+def _account(kind: str, *, starts: int | None) -> Account:
     solved = starts is not None
-    return {
-        "objective_kind": kind,
-        "objective": 0.00123,
-        "starts": starts,
-        "starts_reaching_optimum": starts,
-        "starts_converged": starts,
-        "tolerance": 1e-12 if solved else None,
-        "max_steps": 500 if solved else None,
-        "bounds_hit": ["E"] if starts == 4500 else [],
-        "condition_number": 321.0 if solved else None,
-        "degrees_of_freedom": 31,
-        "residuals": {"rms": 0.05, "median_absolute": 0.04},
-    }
+    return Account(
+        objective_kind=kind,
+        objective=0.00123,
+        starts=starts,
+        starts_reaching_optimum=starts,
+        starts_converged=starts,
+        tolerance=1e-12 if solved else None,
+        max_steps=500 if solved else None,
+        bounds_hit=["E"] if starts == 4500 else [],
+        condition_number=321.0 if solved else None,
+        degrees_of_freedom=31,
+    )
 
 
-def _residuals(seed: int) -> dict[str, Any]:
+TREND = Trend(slope=0.0012, p_value=0.034)
+TRENDS = Trends(params=TREND, tokens=TREND, flops=TREND)
+
+
+def _residuals(seed: int) -> Residuals:
     n = np.concatenate([sizes(budget) for budget in BUDGETS])
     flops = np.repeat(BUDGETS, len(n) // len(BUDGETS))
     residual = np.random.default_rng(seed).normal(0.0, 0.01, len(n))
-    trend = {"slope": 0.0012, "p_value": 0.034}
-    return {
-        "trends": {"params": trend, "tokens": trend, "flops": trend},
-        "residuals": {
-            "run": ["made-up"] * len(n),
-            "params": n.tolist(),
-            "tokens": (flops / (6.0 * n)).tolist(),
-            "flops": flops.tolist(),
-            "loss": LAW.loss(n, flops / (6.0 * n)).tolist(),
-            "log_residual": residual.tolist(),
-            "rms": float(np.sqrt(np.mean(residual**2))),
-            "median_absolute": float(np.median(np.abs(residual))),
-        },
-    }
+    return Residuals(
+        run=["made-up"] * len(n),
+        params=n.tolist(),
+        tokens=(flops / (6.0 * n)).tolist(),
+        flops=flops.tolist(),
+        loss=LAW.loss(n, flops / (6.0 * n)).tolist(),
+        log_residual=residual.tolist(),
+        rms=float(np.sqrt(np.mean(residual**2))),
+        median_absolute=float(np.median(np.abs(residual))),
+    )
 
 
-def _profile(budget: float) -> dict[str, Any]:
+def _profile(budget: float) -> Profile:
     n = sizes(budget)
     loss = LAW.loss(n, budget / (6 * n))
     best = float(LAW.params_opt(budget))
     curvature, slope, level = np.polyfit(np.log(n / best), loss, 2)
-    return {
-        "budget": budget,
-        "run": [f"c{budget:.0e}-n{size:.0f}" for size in n],
-        "params": n.tolist(),
-        "tokens": (budget / (6 * n)).tolist(),
-        "flops": [budget] * len(n),
-        "loss": loss.tolist(),
-        "used": [True] * len(n),
-        "coefficients": {
-            "centre": float(np.log(best)),
-            "level": float(level),
-            "slope": float(slope),
-            "curvature": float(curvature),
-        },
-        "accepted": True,
-        "reason": None,
-        "minimum": {
-            "params": best,
-            "tokens": budget / (6 * best),
-            "loss": float(LAW.loss_opt(budget)),
-        },
-    }
+    return Profile(
+        budget=budget,
+        run=[f"c{budget:.0e}-n{size:.0f}" for size in n],
+        params=n.tolist(),
+        tokens=(budget / (6 * n)).tolist(),
+        flops=[budget] * len(n),
+        loss=loss.tolist(),
+        used=[True] * len(n),
+        coefficients=Coefficients(
+            centre=float(np.log(best)),
+            level=float(level),
+            slope=float(slope),
+            curvature=float(curvature),
+        ),
+        accepted=True,
+        reason=None,
+        minimum=Minimum(params=best, tokens=budget / (6 * best), loss=float(LAW.loss_opt(budget))),
+    )
 
 
 NO_FORECAST = f"a forecast needs 4 compute budgets; {SWEEP} has 3. Add runs at 1 more."

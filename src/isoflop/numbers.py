@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from isoflop.escape import BREAK
 
 if TYPE_CHECKING:
-    from isoflop.estimates.estimate import Quantity
+    from isoflop.estimates.quantities import Quantity
 
 NBSP = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
@@ -177,7 +177,7 @@ def with_intervals(
         ends = quantity.intervals.get(f"{level:g}")
         if ends is not None:
             name = f"{percent(level)}: " if named else ""
-            mark = SHORT if quantity.falls_short(level) else ""
+            mark = SHORT if quantity.undercovers(level) else ""
             lines.append(f"[{name}{interval(*ends, write)}{mark}]{{.ci}}")
     return f" {BREAK} ".join(lines)
 
@@ -187,7 +187,7 @@ def of_level(quantity: Quantity, level: float, write: object) -> str:
     ends = quantity.intervals.get(f"{level:g}")
     if ends is None:
         return NONE
-    return interval(*ends, write) + (SHORT if quantity.falls_short(level) else "")
+    return interval(*ends, write) + (SHORT if quantity.undercovers(level) else "")
 
 
 def distance(flops: float, data: tuple[float, float]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,16 @@ from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
-from isoflop.estimates.estimate import Estimate, Provenance, Refusal, read_estimate
+from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.estimate import (
+    Estimate,
+    Provenance,
+    Refusal,
+    read_draws,
+    read_estimate,
+    read_estimates,
+    write_estimate,
+)
 from isoflop.reference import read_published_laws
 from isoflop.tables import Losses, write_table
 from tests.conftest import ROOT
@@ -50,7 +60,7 @@ def estimate(
     **options: Any,
 ) -> tuple[Estimate, pl.DataFrame]:
     outcome, draws = fit_approach(
-        losses, approach, chosen, sweep="s", budgets=[1e20], provenance=PROVENANCE, **options
+        losses, approach, chosen, sweep="s", provenance=PROVENANCE, **options
     )
     assert isinstance(outcome, Estimate)
     return outcome, draws
@@ -134,24 +144,53 @@ def test_more_draws_leave_the_first_ones_alone(approach: Approach, sweep: Observ
 def test_draws_vary_and_intervals_come_from_them(approach: Approach, losses: pl.DataFrame) -> None:
     found, draws = estimate(losses, approach)
     assert draws["draw"].to_list() == list(range(40))
+    assert draws["simulation"].null_count() == 40
     kept = draws.filter(pl.col("refused").is_null())
-    assert found.diagnostics["bootstrap"]["refused"] == 40 - len(kept)
+    assert found.bootstrap.refused == 40 - len(kept)
     for name, quantity in {"a": found.a, "b": found.b, **found.parameters}.items():
         assert kept[name].n_unique() > 10
         low, high = quantity.intervals["0.8"]
         assert (low, high) == pytest.approx(tuple(np.quantile(kept[name], [0.1, 0.9])))
-    flops = [optimum.flops for optimum in found.optima]
-    assert flops == [1e20, 5.76e23]
+    top = found.flops_range[1]
+    assert [optimum.flops for optimum in found.optima] == [top, 10.0 * top, 100.0 * top]
+    assert [o.decades_beyond_data for o in found.optima] == pytest.approx([0.0, 1.0, 2.0])
+    rows = found.rows(kept)
     for optimum in found.optima:
-        name = f"params_opt_{optimum.flops!r}"
-        assert optimum.params.intervals["0.95"] == pytest.approx(
-            tuple(np.quantile(kept[name], [0.025, 0.975]))
-        )
-        ratio = kept[f"tokens_opt_{optimum.flops!r}"] / kept[name]
-        np.testing.assert_allclose(kept[f"tokens_per_param_{optimum.flops!r}"], ratio)
-        assert optimum.decades_beyond_data == pytest.approx(
-            np.log10(optimum.flops / found.flops_range[1])
-        )
+        drawn = found.law.optima(rows, np.array([optimum.flops]))
+        expected = np.quantile(drawn.params[:, 0], [0.025, 0.975])
+        assert optimum.params.intervals["0.95"] == pytest.approx(tuple(expected))
+        ratio = np.quantile(drawn.tokens[:, 0] / drawn.params[:, 0], [0.025, 0.975])
+        assert optimum.tokens_per_param.intervals["0.95"] == pytest.approx(tuple(ratio))
+
+
+@EVERY
+def test_optima_at_any_budget_come_from_the_kept_draws(
+    approach: Approach, losses: pl.DataFrame, tmp_path: Path
+) -> None:
+    """What the file of draws gives later is what the fit gave, calibration included."""
+    settings = SETTINGS.model_copy(
+        update={
+            "bootstrap": SETTINGS.bootstrap.model_copy(
+                update={"interval": "calibrated", "simulations": 50, "simulation_draws": 40}
+            )
+        }
+    )
+    found, draws = estimate(losses, approach, settings)
+    write_estimate(found, tmp_path / f"{approach}.json")
+    draws.write_parquet(tmp_path / f"{approach}.draws.parquet")
+    read = read_estimates(tmp_path)[approach]
+    assert read == found
+    kept = read_draws(tmp_path)[approach]
+    again = optima_at(found, kept, [optimum.flops for optimum in found.optima])
+    assert again == found.optima
+    assert found.optima[0].params.simulated is not None
+    inside, low = optima_at(found, kept, [found.flops_range[1] / 2, found.flops_range[0] / 10])
+    assert inside.within_data
+    assert not low.within_data
+    assert low.decades_beyond_data == pytest.approx(1.0)
+    start = perf_counter()
+    optima_at(found, kept, [1e22])
+    assert perf_counter() - start < 1.0
 
 
 @EVERY
@@ -163,13 +202,11 @@ def test_too_few_runs_are_refused_in_words(
     few = losses.filter(pl.col("run") == first[0])
     if keep == "two points":
         few = losses.filter(pl.col("run").is_in(first[:2].implode()), "is_final")
-    outcome, draws = fit_approach(
-        few, approach, SETTINGS, sweep="s", budgets=[], provenance=PROVENANCE
-    )
+    outcome, draws = fit_approach(few, approach, SETTINGS, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Refusal)
     assert approach in outcome.refused
     assert "simulated" in outcome.refused
-    assert draws.columns == ["approach", "draw", "refused"]
+    assert draws.columns == ["approach", "simulation", "draw", "refused"]
 
 
 @EVERY
@@ -184,9 +221,7 @@ def test_a_missing_convention_names_runs_and_fix(approach: Approach, losses: pl.
         .otherwise(pl.col("flops_kaplan"))
         .alias("params_nonembedding")
     )
-    outcome, _ = fit_approach(
-        lacking, approach, chosen, sweep="s", budgets=[], provenance=PROVENANCE
-    )
+    outcome, _ = fit_approach(lacking, approach, chosen, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Refusal)
     assert "run03" in outcome.refused
     assert "sweep.yaml" in outcome.refused
@@ -216,7 +251,6 @@ def test_the_command_writes_what_the_function_returns(
         "--sweep": "s",
         "--losses": str(tmp_path / "losses.parquet"),
         "--settings": json.dumps(chosen),
-        "--budgets": "1e20",
         "--reference": str(REFERENCE),
         "--estimate": str(tmp_path / "out.json"),
         "--draws": str(tmp_path / "draws.parquet"),

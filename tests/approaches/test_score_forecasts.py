@@ -84,7 +84,7 @@ def test_intervals_of_losses_hold_their_share(many: list[Forecasts]) -> None:
         shares = [s.inside[level] for sweep in many for s in scores(sweep, "parametric", "loss")]
         assert np.mean(shares) == pytest.approx(float(level), abs=tolerance)
     # all of one sweep's errors hang together, so most sweeps, and not all, pass
-    held = [s.held for sweep in many for s in scores(sweep, "parametric", "loss")]
+    held = [s.covers for sweep in many for s in scores(sweep, "parametric", "loss")]
     assert np.mean(held) > 0.85
 
 
@@ -114,10 +114,10 @@ def test_a_law_that_bends_is_caught(losses: pl.DataFrame) -> None:
     crooked = bent(losses, above=1.05e18, share=0.05)
     found = scores(forecasts(crooked, draws=100), "parametric", "loss")[0]
     assert straight.bias_intervals["0.95"][0] < 0.0 < straight.bias_intervals["0.95"][1]
-    assert straight.held
+    assert straight.covers
     assert found.bias_intervals["0.95"][0] > 0.0
     assert found.rms > 2.0 * straight.rms
-    assert not found.held
+    assert not found.covers
 
 
 def test_a_law_without_noise_is_foretold() -> None:

@@ -56,7 +56,7 @@ def counted(request: pytest.FixtureRequest, example: FigureInputs) -> FigureInpu
     draws: dict[str, Any] = {}
     for approach in ("envelope", "parametric"):
         found[approach], draws[approach] = fit_approach(
-            example.losses, approach, settings, sweep="s", budgets=[],
+            example.losses, approach, settings, sweep="s",
             provenance=example_sweep.PROVENANCE,
         )  # fmt: skip
         assert isinstance(found[approach], Estimate)

@@ -60,7 +60,6 @@ def found(
                     approach,
                     settings.approaches,
                     sweep=path,
-                    budgets=settings.report.budgets,
                     provenance=PROVENANCE,
                     published=published_laws(reference.hoffmann, reference.besiroglu),
                 )

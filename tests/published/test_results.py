@@ -6,23 +6,19 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from isoflop.counting import PF_DAY
 from isoflop.errors import ConfigError
-from isoflop.estimates.estimate import (
-    Counting,
-    Estimate,
-    Optimum,
-    Provenance,
-    Quantity,
-    Refusal,
-    write_estimate,
-)
+from isoflop.estimates.estimate import Estimate, Provenance, Refusal, write_estimate
+from isoflop.estimates.quantities import Quantity
 from isoflop.published.catalogue import Catalogue, Fitted, PublishedResult
 from isoflop.published.computed import Sources
 from isoflop.published.results import Verdict, reproduced, verdicts
+from tests import example_sweep
+from tests.example_sweep import LAW
 from tests.published.test_catalogue import small
 
 if TYPE_CHECKING:
@@ -35,32 +31,24 @@ def quantity(value: float) -> Quantity:
     return Quantity(value=value, intervals={"0.8": (value - 1, value + 1)})
 
 
-ESTIMATE = Estimate(
-    approach="parametric",
-    sweep="s",
-    settings={},
-    counting=Counting(params="total", flops="6nd"),
-    n_runs=1,
-    n_points=1,
-    budgets=[],
-    flops_range=(1.0, 2.0),
-    a=quantity(0.5),
-    b=quantity(0.4),
-    parameters={"E": quantity(1.8), "L_coefficient": quantity(30.0), "L_exponent": quantity(0.05)},
-    optima=[
-        Optimum(
-            flops=5.76e23,
-            params=quantity(7e10),
-            tokens=quantity(1e12),
-            tokens_per_param=quantity(20.0),
-            loss=None,
-            decades_beyond_data=1.0,
-        )
-    ],
-    diagnostics={"objective": 0.001},
-    cautions=[],
-    provenance=PROVENANCE,
+MADE_UP, DRAWS = example_sweep.estimates("parametric", refused=False)
+assert isinstance(MADE_UP, Estimate)
+ESTIMATE = MADE_UP.model_copy(
+    update={
+        "a": quantity(0.5),
+        "b": quantity(0.4),
+        "parameters": MADE_UP.parameters
+        | {"L_coefficient": quantity(30.0), "L_exponent": quantity(0.05)},
+    }
 )
+GOPHER = 5.76e23
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("draws") / "draws.parquet"
+    DRAWS.write_parquet(path)
+    return path
 
 
 def fitted(value: str, **more: Any) -> Fitted:
@@ -76,23 +64,31 @@ def find(value: str, draws: Path = Path("absent"), **more: Any) -> float:
     [
         ("a", {}, 0.5),
         ("b", {}, 0.4),
-        ("E", {}, 1.8),
-        ("log E", {}, 0.5877866649021191),
-        ("params_opt", {}, 7e10),
-        ("tokens_per_param", {}, 20.0),
-        ("diagnostics.objective", {}, 0.001),
+        ("E", {}, LAW.E),
+        ("log E", {}, np.log(LAW.E)),
+        ("params_opt", {}, float(LAW.params_opt(GOPHER))),
+        ("tokens_opt", {"flops": 1e20}, float(LAW.tokens_opt(1e20))),
+        ("tokens_per_param", {}, float(LAW.tokens_opt(GOPHER) / LAW.params_opt(GOPHER))),
+        ("diagnostics.account.objective", {}, 0.00123),
         ("a", {"statistic": "low"}, -0.5),
         ("a", {"statistic": "high"}, 1.5),
         ("L at one PF-day", {}, 30.0 * PF_DAY**-0.05),
     ],
 )
-def test_numbers_are_found(value: str, more: dict[str, Any], expected: float) -> None:
-    assert find(value, **more) == pytest.approx(expected)
+def test_numbers_are_found(value: str, more: dict[str, Any], expected: float, kept: Path) -> None:
+    assert find(value, kept, **more) == pytest.approx(expected)
+
+
+def test_ends_of_an_optimum_come_from_its_draws(kept: Path) -> None:
+    low, high = (find("params_opt", kept, statistic=end, level=0.95) for end in ("low", "high"))
+    assert low < float(LAW.params_opt(GOPHER)) < high
 
 
 def test_standard_deviation_comes_from_the_draws(tmp_path: Path) -> None:
     path = tmp_path / "draws.parquet"
-    pl.DataFrame({"E": [1.0, None, 3.0]}).write_parquet(path)
+    pl.DataFrame({"E": [1.0, None, 3.0, 9.0], "simulation": [None, None, None, 0]}).write_parquet(
+        path
+    )
     assert find("E", path, statistic="sd") == pytest.approx(2**0.5)
 
 
@@ -100,8 +96,6 @@ def test_standard_deviation_comes_from_the_draws(tmp_path: Path) -> None:
     ("value", "more", "said"),
     [
         ("gamma", {}, "has no 'gamma'; it has a, b, E"),
-        ("loss_opt", {}, "has no 'loss_opt'"),
-        ("params_opt", {"flops": 1e20}, "has no 'params_opt'"),
         ("diagnostics.nothing", {}, "no diagnostic 'nothing'"),
         ("a", {"statistic": "low", "level": 0.95}, "has no 0.95 interval"),
     ],

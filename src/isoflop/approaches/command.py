@@ -16,9 +16,6 @@ from isoflop.command import PATH
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
 @click.option(
-    "--budgets", type=float, multiple=True, help="C to allocate [FLOP]; repeatable, 5.76e23 added."
-)
-@click.option(
     "--reference", type=PATH, default=None, help="Folder of the published facts, to be tested."
 )
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
@@ -29,7 +26,6 @@ def fit_approach_command(
     sweep: str,
     losses: Path,
     settings: str,
-    budgets: tuple[float, ...],
     reference: Path | None,
     threads: int | None,
     estimate: Path,
@@ -49,7 +45,6 @@ def fit_approach_command(
         approach,
         settings_from(settings, "approaches", ApproachesSettings),
         sweep=sweep,
-        budgets=budgets,
         provenance=provenance([losses]),
         published=None if reference is None else read_published_laws(reference),
         threads=threads,
@@ -138,7 +133,7 @@ def check_coverage_command(
     processes: int,
     out: Path,
 ) -> None:
-    """Count how often intervals hold the truth on simulated sweeps like a given one."""
+    """Count how often intervals cover the truth on simulated sweeps like a given one."""
     from isoflop.approaches.uncertainty.coverage import check_coverage
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.config.reading import settings_from

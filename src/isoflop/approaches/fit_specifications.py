@@ -11,7 +11,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -19,11 +19,11 @@ import polars as pl
 from isoflop.approach import APPROACHES, Approach
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.observations import Observations, observe
-from isoflop.approaches.uncertainty.intervals import Evidence, intervals
-from isoflop.approaches.uncertainty.quantities import quantities
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import ParametricSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates.intervals import percentile_intervals
+from isoflop.estimates.quantities import derived
 from isoflop.tables import LOSS_SOURCES, Specifications, validated
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from isoflop.config.approaches import ApproachesSettings, BootstrapSettings, CountingSettings
 
     Seen = Mapping[tuple[str, CountingSettings], Observations | str]
-
-LEVELS: Final = (0.8, 0.95)
-"""Levels of the intervals of a; the table has a column for each end."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ def _grid(settings: ApproachesSettings, approach: Approach, loss: str) -> list[S
 
 def fit_specifications(
     losses: pl.DataFrame,
-    other_kind: pl.DataFrame,
+    alternate: pl.DataFrame,
     settings: ApproachesSettings,
     *,
     sweep: str,
@@ -138,7 +135,7 @@ def fit_specifications(
     Parameters
     ----------
     losses : table ``Losses`` that the approaches' own estimates rest on.
-    other_kind : the same runs by the other kind of loss; may be empty.
+    alternate : the same runs by the alternate loss; may be empty.
     settings : section ``approaches`` of config.yaml.
     sweep : name of the sweep.
     threads : specifications fitted at a time, all cores by default; no byte depends on it.
@@ -149,9 +146,7 @@ def fit_specifications(
     reason in ``refused``. The intervals are percentiles of ``specifications.draws`` resamples.
     """
     tables = {
-        str(table["loss_source"][0]): table
-        for table in (other_kind, losses)
-        if not table.is_empty()
+        str(table["loss_source"][0]): table for table in (alternate, losses) if not table.is_empty()
     }
     own = str(losses["loss_source"][0]) if not losses.is_empty() else LOSS_SOURCES[0]
     found = specifications(settings, loss=own)
@@ -162,8 +157,6 @@ def fit_specifications(
     bootstrap = settings.bootstrap.model_copy(
         update={
             "draws": settings.specifications.draws,
-            "interval": "percentile",
-            "levels": LEVELS,
         }
     )
     budget = _budget(losses)
@@ -266,12 +259,12 @@ def _row(
 ) -> dict[str, Any]:
     """Read off what the table holds of one fit."""
     flops = np.array([budget])
-    point = quantities(fitted, fitted.parameters[None], flops)
-    draws = quantities(fitted, refits.parameters, flops)
+    point = derived(fitted.law, fitted.parameters[None], flops)
+    draws = derived(fitted.law, refits.parameters, flops)
     a, b, params_opt = (float(point[name][0]) for name in ("a", "b", f"params_opt_{budget!r}"))
     if not np.isfinite([a, b, params_opt]).all():
         return {"refused": "the fit has no optimum: a term of the law has vanished."}
-    ends = intervals(Evidence(a, draws["a"]), bootstrap)
+    ends = percentile_intervals(draws["a"])
     return {
         "n_runs": fitted.observations.n_runs,
         "n_points": len(fitted.observations.loss),

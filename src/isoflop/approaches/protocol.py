@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from isoflop.approaches.estimators.curvature import Curvature
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import CountingSettings
+    from isoflop.estimates.diagnostics import Diagnostics
     from isoflop.estimates.laws import Law, Optima
 
     Floats = NDArray[np.float64]
@@ -119,8 +120,8 @@ class Fit(ABC):
         """
 
     @abstractmethod
-    def diagnostics(self) -> dict[str, Any]:
-        """Say how the fit came about, in JSON's types; keys are listed in docs/approaches.md."""
+    def diagnostics(self) -> Diagnostics:
+        """Say how the fit came about."""
 
     @abstractmethod
     def cautions(self) -> list[str]:
@@ -138,6 +139,11 @@ class Fit(ABC):
     def budgets(self) -> list[float]:
         """List the IsoFLOP budgets that the fit rests on; empty where it needs none."""
         return []
+
+    @property
+    def flops_range(self) -> tuple[float, float]:
+        """Smallest and largest C that the fit saw [FLOP]; by default that of whole curves."""
+        return self.observations.flops_range
 
     @property
     def names(self) -> tuple[str, ...]:

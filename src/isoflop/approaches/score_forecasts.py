@@ -33,6 +33,7 @@ from isoflop.estimates.forecasts import (
     RunNoise,
     Score,
 )
+from isoflop.estimates.intervals import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,9 +210,9 @@ def _valleys(losses: pl.DataFrame, settings: ApproachesSettings) -> pl.DataFrame
     except UnderdeterminedError:
         return pl.DataFrame(schema=schema)
     minima = [
-        {"role": "fit", "flops": profile["budget"], **profile["minimum"]}
-        for profile in profiles.diagnostics()["profiles"]
-        if profile["accepted"]
+        {"role": "fit", "flops": profile.budget, **dict(profile.minimum)}
+        for profile in profiles.profiles
+        if profile.minimum is not None
     ]
     return pl.DataFrame(minima, schema=schema)
 
@@ -355,9 +356,8 @@ def _score(
             "vanished. Add runs below."
         )
     drawn = Predictive(predictive.value, predictive.draws[finite])
-    levels = task.settings.bootstrap.levels
     noise = None if logs else task.noise
-    ends = prediction_intervals(drawn.draws, levels)
+    ends = prediction_intervals(drawn.draws)
     in_units = np.exp if logs else np.asarray
     value, ends = in_units(drawn.value), in_units(ends)
     decades = np.log10(measured["flops"].to_numpy() / reach)
@@ -372,7 +372,7 @@ def _score(
             predicted=float(value[i]),
             intervals={
                 str(level): (float(low[i]), float(high[i]))
-                for level, (low, high) in zip(levels, ends, strict=True)
+                for level, (low, high) in zip(LEVELS, ends, strict=True)
             },
             measured=row["params"] if logs else row["loss"],
         )
@@ -382,5 +382,5 @@ def _score(
         quantity=quantity,
         decades=(float(decades.min()), float(decades.max())),
         predictions=predictions,
-        **summarise(drawn, truth.to_numpy(), levels, noise=noise),
+        **summarise(drawn, truth.to_numpy(), noise=noise),
     )

@@ -37,16 +37,14 @@ class BootstrapSettings(Section):
     """Resample within each planned budget, so that no draw loses one by chance."""
     subsample: float = Field(default=0.8, gt=0.0, lt=1.0)
     """Share of runs that scheme `subsample` keeps."""
-    interval: Literal["percentile", "bca", "studentised", "calibrated"] = "calibrated"
-    """percentile | bca | studentised | calibrated: percentiles, at the confidence level that
-    covered the true value often enough in simulated sweeps of the same design; where none does, the
-    report says how often they cover it."""
+    interval: Literal["percentile", "calibrated"] = "calibrated"
+    """How intervals are read off the draws. percentile: at their own confidence level; calibrated:
+    at the level that covered the truth often enough in simulated sweeps of the same design. Where
+    no level does, the report says how often they cover it."""
     simulations: int = Field(default=200, ge=50)
     """Simulated sweeps behind calibrated intervals."""
     simulation_draws: int = Field(default=100, ge=40)
     """Refits of each simulated sweep."""
-    levels: tuple[float, ...] = Field(default=(0.8, 0.95), min_length=1)
-    """Nominal coverage of each interval; 0.8 runs from the 10th to the 90th percentile."""
 
 
 class EnvelopeSettings(Section):
@@ -208,7 +206,7 @@ class ForecastSettings(Section):
     """Fewest budgets below a cut; every gap between two budgets with at least this many below it is
     a cut."""
     draws: int = Field(default=1000, ge=2)
-    """Refits per approach and cut; their seed, scheme and levels are the bootstrap's."""
+    """Refits per approach and cut; their seed and scheme are the bootstrap's."""
     starts: Literal["coarse", "hoffmann"] = "coarse"
     """Starts of approach 3 below a cut: hoffmann | coarse, which takes a tenth of the time."""
 

@@ -10,7 +10,5 @@ class ReportSettings(Section):
 
     budgets: tuple[float, ...] = (1e14, 1e18, 5.76e23)
     """Compute budgets C that the report allocates [FLOP]; 5.76e+23, Gopher's, is always added."""
-    levels: tuple[float, ...] = (0.8, 0.95)
-    """Intervals shown, among those of approaches.bootstrap.levels."""
     run_table: bool = True
     """Whether the report ends with a table of every run."""

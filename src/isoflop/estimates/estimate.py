@@ -12,45 +12,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pydantic import Field
+import polars as pl
 
 from isoflop import __version__
 from isoflop.approach import APPROACHES, Approach
 from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
+from isoflop.estimates.diagnostics import Diagnostics
 from isoflop.estimates.laws import Law, Optima, law_rows
+from isoflop.estimates.quantities import Quantity, Truth
 from isoflop.files import digest, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
 
 GOPHER_BUDGET: Final = 5.76e23
 """Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
-
-TOLERATED: Final = 0.03
-"""Coverage this far from its level still counts as honest."""
-
-
-class Quantity(Section):
-    """An estimate with its intervals."""
-
-    value: float
-    """Point estimate from all runs."""
-    intervals: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """Level, such as "0.8" or "0.95", to lower and upper end."""
-    held: dict[str, float] = Field(default_factory=dict)
-    """Level to the share of simulated sweeps like this one in which an interval so derived held the
-    truth; empty where that was not checked."""
-
-    def falls_short(self, level: float) -> bool:
-        """Tell whether an interval held the truth clearly less often than its level says."""
-        share = self.held.get(str(level))
-        return share is not None and share < level - TOLERATED
 
 
 class Optimum(Section):
@@ -67,7 +48,13 @@ class Optimum(Section):
     loss: Quantity | None
     """Predicted loss [nat/token]; None where the approach predicts none."""
     decades_beyond_data: float
-    """log10 of C over the largest fitted C; negative inside the data."""
+    """Decades of C between the budget and the data, positive outside them on either side; negative
+    inside, the distance to the nearer end."""
+
+    @property
+    def within_data(self) -> bool:
+        """Whether the budget lies between the smallest and the largest C that was fitted."""
+        return self.decades_beyond_data <= 0.0
 
 
 class Counting(Section):
@@ -88,6 +75,56 @@ class Provenance(Section):
     """Commit of the project, with "+" when its sources had changes; None outside git."""
 
 
+class Tally(Section):
+    """What became of the resamples."""
+
+    draws: int
+    refused: int
+    """Draws that could not be fitted."""
+    refusals: dict[str, int]
+    """Reason to number of draws."""
+
+
+class Calibration(Section):
+    """The simulated sweeps behind calibrated intervals; their fits stand in the table of draws."""
+
+    simulations: int
+    refused: int
+    """Simulated sweeps that could not be fitted."""
+    noise: float
+    """Standard deviation of a run's log error in them."""
+    truth: Truth
+    noiseless: dict[str, float] | None
+    """Parameters fitted to the sweep without errors; None where that was refused."""
+
+
+class Uncalibrated(Section):
+    """Why no sweep was simulated: the intervals are percentiles."""
+
+    reason: str
+
+
+class Third(Section):
+    """One third of the frontier in log C."""
+
+    flops: tuple[float, float]
+    """Its ends [FLOP]."""
+    a: Quantity
+
+
+class Bend(Section):
+    """Departure of the frontier from a power law, with percentile intervals."""
+
+    per_decade: Quantity | None
+    """Change of a per decade of C; None where it cannot be told."""
+    thirds: list[Third] | None
+    """a by thirds; None where there are too few points to be divided."""
+    draws: int
+    """Resamples behind the interval of ``per_decade``."""
+    reason: str | None
+    """Why there is no ``per_decade``; None where there is."""
+
+
 class Estimate(Section):
     """One approach fitted to one sweep."""
 
@@ -103,7 +140,7 @@ class Estimate(Section):
     budgets: list[float]
     """IsoFLOP budgets found in the fitted runs [FLOP]."""
     flops_range: tuple[float, float]
-    """Smallest and largest fitted C [FLOP]."""
+    """Smallest and largest C that the fit saw [FLOP]: of whole curves, or of their ends alone."""
     a: Quantity
     """Exponent of N_opt in C."""
     b: Quantity
@@ -113,7 +150,12 @@ class Estimate(Section):
     parameters: dict[str, Quantity]
     """The law's parameters, by the field's names; exponents a and b stand apart."""
     optima: list[Optimum]
-    diagnostics: dict[str, Any]
+    """At the largest fitted C, one decade beyond it and two; ``allocation`` gives any other."""
+    diagnostics: Diagnostics
+    bootstrap: Tally
+    calibration: Calibration | Uncalibrated
+    curvature: Bend | None
+    """None where the optimum is a power law of C because the law of the loss makes it one."""
     cautions: list[str]
     """What a reader must know before using the numbers, in whole sentences."""
     provenance: Provenance
@@ -149,8 +191,13 @@ class Estimate(Section):
         return self.loss(params, self.law.flops_per_token.tokens(params, flops))
 
     def rows(self, draws: pl.DataFrame) -> Floats:
-        """Give the law's parameters of every draw, (draws, parameters); NaN where refused."""
-        return law_rows(self.law, draws)
+        """Give the law's parameters of the sweep's draws, (draws, parameters); NaN where refused.
+
+        Parameters
+        ----------
+        draws : the approach's table of draws; those of simulated sweeps are left out.
+        """
+        return law_rows(self.law, draws.filter(pl.col("simulation").is_null()))
 
     def _optima(self, flops: ArrayLike) -> Optima:
         return self.law.optima(self.row, np.asarray(flops, dtype=np.float64).ravel())
@@ -198,8 +245,6 @@ def read_estimates(folder: Path) -> dict[Approach, Estimate | Refusal]:
 
 def read_draws(folder: Path) -> dict[Approach, pl.DataFrame]:
     """Read every approach's draws of one sweep; an approach that was refused has no rows."""
-    import polars as pl
-
     return {
         approach: pl.read_parquet(folder / f"{approach}.draws.parquet")
         for approach in APPROACHES

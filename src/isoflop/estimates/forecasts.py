@@ -60,7 +60,7 @@ class Score(Section):
     bias: float
     """Mean error."""
     bias_intervals: dict[str, tuple[float, float]]
-    """Level to the ends of the mean error over the draws: no bias is seen where they hold 0."""
+    """Level to the ends of the mean error over the draws: no bias is seen where they cover 0."""
     rms: float
     """Root mean square of the errors."""
     rms_per_noise: float | None
@@ -68,8 +68,8 @@ class Score(Section):
     inside: dict[str, float]
     """Level to the share of measured values inside their intervals."""
     inside_least: dict[str, float]
-    """Level to the share that a right forecast reaches in 97.5 % of all cases, errors of one law
-    hanging together: with fewer inside, the intervals did not hold."""
+    """Per confidence level: the share that a calibrated forecast exceeds 97.5 % of the time, the
+    errors of one law being correlated. Below it the intervals are rejected."""
     width: dict[str, float]
     """Level to the mean width of the intervals."""
     interval_score: dict[str, float]
@@ -77,8 +77,8 @@ class Score(Section):
     predictions: list[Prediction]
 
     @property
-    def held(self) -> bool:
-        """Whether the intervals held as often as those of a right forecast."""
+    def covers(self) -> bool:
+        """Whether the intervals cover as often as those of a right forecast."""
         return all(share >= self.inside_least[level] for level, share in self.inside.items())
 
 
@@ -148,7 +148,7 @@ class RunNoise(Section):
 
 
 class Forecasts(Section):
-    """How well each approach foretold the upper part of a sweep from its lower part."""
+    """How well each approach predicted the upper part of a sweep from its lower part."""
 
     sweep: str
     settings: dict[str, Any]
@@ -163,7 +163,7 @@ class Forecasts(Section):
     provenance: Provenance
 
     def __str__(self) -> str:
-        """Say in one line how the losses of runs were foretold."""
+        """Say in one line how the losses of runs were predicted."""
         found = [
             f"{forecast.approach} from {cut.flops:.3g} FLOPs: bias {score.bias:+.4f}, rms "
             f"{score.rms:.4f} nats"

@@ -10,7 +10,6 @@ from isoflop.numbers import MATHTEXT, PLAIN, power, short
 from isoflop.published_laws import published_optima
 
 if TYPE_CHECKING:
-    from isoflop.estimates.estimate import Optimum
     from isoflop.figures.inputs import FigureInputs
 
 Item = tuple[str, str, str, float, tuple[float, float] | None]
@@ -71,21 +70,14 @@ def _published(inputs: FigureInputs, budget: float) -> list[Item]:
 def _sweep(inputs: FigureInputs, budget: float) -> list[Item]:
     """Read the sweep's own extrapolations."""
     items: list[Item] = []
-    for approach, estimate in inputs.fitted.items():
-        optimum = _at(estimate.optima, budget)
-        if optimum is not None:
-            items.append(
-                (
-                    f"This sweep, {NAMES[approach]}",
-                    COLOURS[approach],
-                    MARKERS[approach],
-                    optimum.params.value,
-                    optimum.params.intervals.get("0.95"),
-                )
+    for approach, optimum in inputs.optima(budget).items():
+        items.append(
+            (
+                f"This sweep, {NAMES[approach]}",
+                COLOURS[approach],
+                MARKERS[approach],
+                optimum.params.value,
+                optimum.params.intervals.get("0.95"),
             )
+        )
     return items
-
-
-def _at(optima: list[Optimum], budget: float) -> Optimum | None:
-    """Find the optimum at a budget."""
-    return next((o for o in optima if abs(o.flops / budget - 1) < 1e-9), None)

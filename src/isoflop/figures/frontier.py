@@ -8,7 +8,7 @@ import numpy as np
 
 from isoflop.approach import COLOURS
 from isoflop.figures import style
-from isoflop.figures.inputs import data_range, quantiles
+from isoflop.figures.inputs import quantiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axis) -> None:
     """Draw one power law over the data and half a decade beyond, with its band and exponent."""
-    draw_law(axes, inputs, estimate, axis, end=10**0.5 * data_range(estimate)[1])
+    draw_law(axes, inputs, estimate, axis, end=10**0.5 * estimate.flops_range[1])
     exponent = estimate.a if axis == "params" else estimate.b
     name = "a" if axis == "params" else "b"
     text = f"${name}$ = {exponent.value:.3f}"
@@ -37,7 +37,7 @@ def draw_law(
 ) -> None:
     """Draw N_opt(C) or D_opt(C): solid within the data, dashed beyond, 95 % band from the draws."""
     law = estimate.params_opt if axis == "params" else estimate.tokens_opt
-    low, high = data_range(estimate)
+    low, high = estimate.flops_range
     colour = COLOURS[estimate.approach]
     inside = np.geomspace(low, high, 2)
     outside = np.geomspace(high, end, 2)

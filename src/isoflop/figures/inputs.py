@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
+from isoflop.estimates.allocation import optima_by_approach
+from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.config.figures import FiguresSettings
-    from isoflop.estimates.estimate import Refusal
+    from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.reference import Reference
 
@@ -49,6 +51,15 @@ class FigureInputs:
             if isinstance(estimate, Estimate)
         }
 
+    @property
+    def gopher_budget(self) -> float:
+        """Gopher's compute, as its paper states it [FLOP]."""
+        return self.reference.gopher_chinchilla.gopher_flops["gopher_paper"].flops
+
+    def optima(self, flops: float) -> dict[Approach, Optimum]:
+        """Give every approach's optimum at one budget."""
+        return optima_by_approach(self.fitted, self.draws, flops)
+
     def refusal(self, approach: Approach) -> str:
         """Say why an approach gave no estimate."""
         estimate = self.estimates.get(approach)
@@ -67,9 +78,9 @@ def budgeted(inputs: FigureInputs, points: pl.DataFrame) -> pl.DataFrame:
     if points["budget"].null_count() < points.height or profiles is None:
         return points.drop_nulls("budget")
     found = [
-        {"run": run, "grouped": profile["budget"]}
-        for profile in profiles.diagnostics["profiles"]
-        for run in profile["run"]
+        {"run": run, "grouped": profile.budget}
+        for profile in expect(profiles.diagnostics, ProfilesDiagnostics).profiles
+        for run in profile.run
     ]
     grouped = pl.DataFrame(found, schema={"run": pl.String, "grouped": pl.Float64})
     joined = points.join(grouped, on="run", how="inner")
@@ -89,22 +100,6 @@ def counted(losses: pl.DataFrame, estimate: Estimate, *, final: bool = True) -> 
         "is_final",
         "schedule_fraction",
     ).drop_nulls(["params", "flops"])
-
-
-def data_range(estimate: Estimate) -> tuple[float, float]:
-    """Give the smallest and largest C that an approach's optimum rests on.
-
-    The profiles rest on their budgets, the parametric law on the points it fits; only the frontiers
-    use whole curves.
-    """
-    found = estimate.diagnostics
-    if estimate.approach == "profiles":
-        used = [float(np.median(p["flops"])) for p in found["profiles"] if p["accepted"]]
-        return min(used), max(used)
-    if estimate.approach == "parametric" and "residuals" in found:
-        flops = found["residuals"]["flops"]
-        return min(flops), max(flops)
-    return estimate.flops_range
 
 
 def surface(estimate: Estimate, params: ArrayLike, flops: ArrayLike) -> Floats:

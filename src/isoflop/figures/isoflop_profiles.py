@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_scaling
 from isoflop.numbers import MATHTEXT, power
@@ -15,6 +16,7 @@ Label = tuple[str, Any, float, float]
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from isoflop.estimates.diagnostics import Coefficients, Profile
     from isoflop.figures.inputs import FigureInputs
 
 
@@ -23,22 +25,22 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     estimate = inputs.fitted.get("profiles")
     if estimate is None:
         return style.NothingToShow(inputs.refusal("profiles"))
-    diagnostics = estimate.diagnostics
-    profiles: list[dict[str, Any]] = diagnostics["profiles"]
+    diagnostics = expect(estimate.diagnostics, ProfilesDiagnostics)
+    profiles = diagnostics.profiles
     figure = style.new_figure(height=2.45)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.45, 1, 1))
     labels = []
-    colours = style.shades([profile["budget"] for profile in profiles])
+    colours = style.shades([profile.budget for profile in profiles])
     for profile, colour in zip(profiles, colours, strict=True):
         labels.append(_profile(left, profile, colour, diagnostics))
-        if profile["minimum"]:
-            budget = np.median(profile["flops"])
-            middle.plot(budget, profile["minimum"]["params"], "s", color=colour, mew=0, zorder=5)
-            right.plot(budget, profile["minimum"]["tokens"], "s", color=colour, mew=0, zorder=5)
+        if profile.minimum:
+            budget = np.median(profile.flops)
+            middle.plot(budget, profile.minimum.params, "s", color=colour, mew=0, zorder=5)
+            right.plot(budget, profile.minimum.tokens, "s", color=colour, mew=0, zorder=5)
     style.log_axis(left.xaxis, counts=True)
-    losses = [loss for profile in profiles for loss in profile["loss"]]
+    losses = [loss for profile in profiles for loss in profile.loss]
     style.plain_log_axis(left.yaxis, min(losses), max(losses))
-    axis = diagnostics["axis"]
+    axis = diagnostics.axis
     left.set(xlabel=style.PARAMS if axis == "params" else style.TOKENS, ylabel=style.LOSS)
     low, high = left.get_xlim()
     left.set_xlim(low, high * (high / low) ** 0.16)
@@ -48,38 +50,36 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     left.set_title("a  IsoFLOP profiles")
     middle.set_title("b  N at the minima")
     right.set_title("c  D at the minima")
-    accepted = sum(profile["accepted"] for profile in profiles)
+    accepted = sum(profile.accepted for profile in profiles)
     return style.Drawn(
         figure,
         f"Three panels. First: loss against parameters at {len(profiles)} compute budgets, each a "
-        f"valley with its {diagnostics['curve']}; {accepted} have their minimum inside the "
+        f"valley with its {diagnostics.curve}; {accepted} have their minimum inside the "
         "measured "
         "sizes, marked by a cross. Second and third: parameters and tokens of the minima against "
         f"compute, with power laws of exponents {estimate.a.value:.3f} and {estimate.b.value:.3f}.",
     )
 
 
-def _profile(
-    axes: Axes, profile: dict[str, Any], colour: Any, diagnostics: dict[str, Any]
-) -> Label:
+def _profile(axes: Axes, profile: Profile, colour: Any, diagnostics: ProfilesDiagnostics) -> Label:
     """Draw one budget: its runs, its curve, its minimum; give its name and where it stands."""
-    x = np.asarray(profile[diagnostics["axis"]])
-    loss = np.asarray(profile["loss"])
-    used = np.asarray(profile["used"])
-    gid = f"budget-{profile['budget']:.3g}"
+    x = np.asarray(getattr(profile, diagnostics.axis))
+    loss = np.asarray(profile.loss)
+    used = np.asarray(profile.used)
+    gid = f"budget-{profile.budget:.3g}"
     axes.plot(x[used], loss[used], ls="", marker="o", ms=3.2, mew=0, color=colour, gid=gid)
     axes.plot(x[~used], loss[~used], ls="", marker="o", ms=3.2, mfc="none", mew=0.7, color=colour)
     order = np.argsort(x)
-    if diagnostics["curve"] == "parabola":
-        n, fitted = _parabola(x, profile["coefficients"])
+    if diagnostics.curve == "parabola":
+        n, fitted = _parabola(x, profile.coefficients)
         axes.plot(n, fitted, color=colour, lw=1.0)
     else:
         axes.plot(x[order], loss[order], color=colour, lw=0.8)
-    if profile["minimum"]:
-        minimum = profile["minimum"]
+    if profile.minimum:
+        minimum = profile.minimum
         axes.plot(
-            minimum[diagnostics["axis"]],
-            minimum["loss"],
+            getattr(minimum, diagnostics.axis),
+            minimum.loss,
             marker="x",
             ms=4.5,
             mew=1.1,
@@ -87,19 +87,17 @@ def _profile(
             zorder=5,
         )
     return (
-        power(profile["budget"], hand=MATHTEXT),
+        power(profile.budget, hand=MATHTEXT),
         colour,
         float(x[order[-1]]),
         float(loss[order[-1]]),
     )
 
 
-def _parabola(
-    x: np.ndarray, coefficients: dict[str, float | None]
-) -> tuple[np.ndarray, np.ndarray]:
+def _parabola(x: np.ndarray, coefficients: Coefficients) -> tuple[np.ndarray, np.ndarray]:
     """Evaluate level + slope t + curvature t**2, t = ln x - centre, over the points' range."""
     n = np.geomspace(x.min(), x.max(), 80)
-    values = [coefficients[name] for name in ("centre", "level", "slope", "curvature")]
+    values = (coefficients.centre, coefficients.level, coefficients.slope, coefficients.curvature)
     centre, level, slope, curvature = (np.nan if value is None else value for value in values)
     t = np.log(n) - centre
     return n, level + slope * t + curvature * t**2

@@ -9,7 +9,6 @@ import numpy as np
 from isoflop.approach import COLOURS, NAMES
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_law
-from isoflop.figures.inputs import data_range
 from isoflop.numbers import PLAIN, power
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     figure = style.new_figure(height=3.1)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
     top = max(estimate.flops_range[1] for estimate in fitted.values())
-    goal = max(optimum.flops for estimate in fitted.values() for optimum in estimate.optima)
+    goal = inputs.gopher_budget
     _laws(left, inputs, end=10.0 * top)
     _laws(right, inputs, end=max(3.0 * goal, 10.0 * top))
     models = _large_models(right, inputs, goal)
@@ -58,7 +57,7 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
         draw_law(axes, inputs, estimate, "params", end=end)
         name = NAMES[approach]
         labels.append((name, COLOURS[approach], float(estimate.params_opt(end))))
-    low = min(data_range(estimate)[0] for estimate in inputs.fitted.values())
+    low = min(estimate.flops_range[0] for estimate in inputs.fitted.values())
     flops = np.array([low, end])
     for name, dashes, values in _published(inputs, flops):
         axes.plot(

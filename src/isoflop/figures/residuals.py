@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isoflop.approach import NAMES
+from isoflop.estimates.diagnostics import Residuals
 from isoflop.figures import style
 
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ AXES = (("params", style.PARAMS), ("tokens", style.TOKENS), ("flops", style.FLOP
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Plot measured over fitted loss, less one, in per cent, a row for each approach."""
-    found: dict[str, dict[str, Any]] = {
-        approach: estimate.diagnostics["residuals"]
+    found = {
+        approach: estimate.diagnostics.residuals
         for approach, estimate in inputs.fitted.items()
-        if "log_residual" in estimate.diagnostics.get("residuals", {})
+        if isinstance(estimate.diagnostics.residuals, Residuals)
     }
     if not found:
         return style.NothingToShow("No approach fitted losses, so there are no residuals of them.")
@@ -28,12 +29,12 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     panels = figure.subplots(len(found), 3, sharex="col", sharey="row", squeeze=False)
     words = []
     for row, (approach, own) in zip(panels, found.items(), strict=True):
-        residual = 100.0 * np.expm1(np.array(own["log_residual"]))
-        colours = style.shades(own["flops"])
+        residual = 100.0 * np.expm1(np.array(own.log_residual))
+        colours = style.shades(own.flops)
         for axes, (column, label) in zip(row, AXES, strict=True):
             axes.axhline(0.0, color=style.INK, lw=0.6)
             axes.scatter(
-                own[column],
+                getattr(own, column),
                 residual,
                 s=10,
                 c=colours,

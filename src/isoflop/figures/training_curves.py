@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from isoflop.escape import identifier
+from isoflop.estimates.diagnostics import EnvelopeDiagnostics, expect
 from isoflop.figures import style
 from isoflop.figures.frontier import draw_scaling
 from isoflop.numbers import short
@@ -26,7 +27,8 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     figure = style.new_figure(height=2.45)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.35, 1, 1))
     _curves(left, points)
-    frontier = pl.DataFrame(estimate.diagnostics["winners"])
+    winners = expect(estimate.diagnostics, EnvelopeDiagnostics).winners
+    frontier = pl.DataFrame(winners.model_dump())
     left.plot(frontier["flops"], frontier["loss"], color=style.INK, lw=1.0, gid="envelope")
     left.set_title("a  Training curves")
     panels: list[tuple[Axes, Axis, str]] = [

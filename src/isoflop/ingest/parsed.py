@@ -145,7 +145,6 @@ def _of_first_rank(records: pl.DataFrame) -> pl.DataFrame:
 def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Count a block's records by run."""
     is_record = pl.col("kind") != "restart"
-    counted = pl.coalesce("tokens", "samples")
     counted = frame.group_by("run").agg(
         first=pl.col("row").min(),
         last=pl.col("row").max(),

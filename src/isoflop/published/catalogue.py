@@ -22,12 +22,13 @@ from isoflop.config.by_sweep import SweepSettings, laid_over, settings_by_sweep
 from isoflop.config.reading import Section, read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import ConfigError
-from isoflop.estimates.estimate import GOPHER_BUDGET
 from isoflop.reference import Citation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+GOPHER_BUDGET: Final = 5.76e23
+"""Compute of Gopher and Chinchilla [FLOP]: the budget of optima unless a result names another."""
 PREFIX: Final = "published/"
 """What the names of published sweeps begin with in the workflow."""
 
@@ -159,7 +160,7 @@ class Fitted(Section):
     approach: Approach
     value: str
     """a, b, a parameter, params_opt, tokens_opt, tokens_per_param, loss_opt, or a diagnostic such
-    as diagnostics.objective."""
+    as diagnostics.account.objective."""
     flops: float = GOPHER_BUDGET
     """Budget of an optimum [FLOP]."""
     statistic: Statistic = "value"

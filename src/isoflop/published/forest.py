@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from isoflop.approach import Approach
-    from isoflop.estimates.estimate import Quantity, Refusal
+    from isoflop.estimates.estimate import Refusal
+    from isoflop.estimates.quantities import Quantity
     from isoflop.published.results import Verdict
     from isoflop.reference import Reference
 

@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from isoflop.counting import PF_DAY
 from isoflop.errors import ConfigError
+from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, read_estimate
 from isoflop.published.catalogue import PREFIX
 from isoflop.published.computed import compute
@@ -15,9 +18,8 @@ from isoflop.published.computed import compute
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import polars as pl
-
-    from isoflop.estimates.estimate import Quantity, Refusal
+    from isoflop.estimates.estimate import Refusal
+    from isoflop.estimates.quantities import Quantity
     from isoflop.published.catalogue import Catalogue, Fitted, PublishedResult, Study
     from isoflop.published.computed import Sources
 
@@ -119,8 +121,8 @@ def reproduced(
         level, exponent = (estimate.parameters[n] for n in ("L_coefficient", "L_exponent"))
         return level.value * PF_DAY**-exponent.value, None
     if fitted.value.startswith("log "):
-        return math.log(_quantity(fitted.value[4:], fitted, estimate).value), None
-    quantity = _quantity(fitted.value, fitted, estimate)
+        return math.log(_quantity(fitted.value[4:], fitted, estimate, draws).value), None
+    quantity = _quantity(fitted.value, fitted, estimate, draws)
     if fitted.statistic == "value":
         return quantity.value, quantity
     if fitted.statistic == "sd":
@@ -135,27 +137,27 @@ def reproduced(
     return (low if fitted.statistic == "low" else high), None
 
 
-def _quantity(name: str, fitted: Fitted, estimate: Estimate) -> Quantity:
+def _quantity(name: str, fitted: Fitted, estimate: Estimate, draws: Path) -> Quantity:
     if name in ("a", "b"):
         return estimate.a if name == "a" else estimate.b
     if name in estimate.parameters:
         return estimate.parameters[name]
     parts = {"params_opt": "params", "tokens_opt": "tokens", "tokens_per_param": "tokens_per_param",
              "loss_opt": "loss"}  # fmt: skip
-    for optimum in estimate.optima:
-        if name in parts and math.isclose(optimum.flops, fitted.flops):
+    if name in parts:
+        for optimum in optima_at(estimate, pl.read_parquet(draws), [fitted.flops]):
             found: Quantity | None = getattr(optimum, parts[name])
             if found is not None:
                 return found
     raise ConfigError(
         f"the estimate of {fitted.sweep} by {fitted.approach} has no '{name}'; it has a, b, "
-        f"{', '.join(estimate.parameters)}, and {', '.join(parts)} at its budgets"
+        f"{', '.join(estimate.parameters)}, and {', '.join(parts)} at any C"
     )
 
 
 def _diagnostic(fitted: Fitted, estimate: Estimate) -> float:
     """Follow a path such as diagnostics.likelihood_ratios.parity.log10_p."""
-    found: Any = estimate.diagnostics
+    found: Any = estimate.diagnostics.model_dump(mode="json")
     for key in fitted.value.split(".")[1:]:
         if not isinstance(found, dict) or key not in found:
             known = f"it has: {', '.join(found)}" if isinstance(found, dict) else "it ends there"
@@ -168,9 +170,7 @@ def _diagnostic(fitted: Fitted, estimate: Estimate) -> float:
 
 
 def _standard_deviation(fitted: Fitted, draws: Path) -> float:
-    import polars as pl
-
-    table: pl.DataFrame = pl.read_parquet(draws)
+    table = pl.read_parquet(draws).filter(pl.col("simulation").is_null())
     if fitted.value not in table.columns:
         raise ConfigError(f"{draws} has no column '{fitted.value}'")
     return float(table[fitted.value].drop_nulls().to_numpy().std(ddof=1))

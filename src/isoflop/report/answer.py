@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from isoflop.approach import BY_KEY, IN_PROSE, NAMES
 from isoflop.escape import BREAK
+from isoflop.estimates.diagnostics import EnvelopeDiagnostics
+from isoflop.estimates.intervals import LEVELS
 from isoflop.numbers import (
     NBSP,
     NONE,
@@ -27,7 +29,8 @@ from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
     from isoflop.approach import Approach
-    from isoflop.estimates.estimate import Estimate, Quantity
+    from isoflop.estimates.estimate import Estimate
+    from isoflop.estimates.quantities import Quantity
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
@@ -56,16 +59,15 @@ ANSWER_DATA = (
 
 def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
     """Tabulate the allocations at one budget: the sweep's own, then the published laws'."""
-    levels = inputs.settings.levels
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for approach, optimum in inputs.optima(flops).items():
         rows.append([
             sweep_label(approach, inputs.fitted[approach], flops),
-            with_intervals(optimum.params, count, levels),
-            with_intervals(optimum.tokens, count, levels),
-            with_intervals(optimum.tokens_per_param, ratio, levels),
-            with_intervals(optimum.loss, _loss, levels),
+            with_intervals(optimum.params, count, LEVELS),
+            with_intervals(optimum.tokens, count, LEVELS),
+            with_intervals(optimum.tokens_per_param, ratio, LEVELS),
+            with_intervals(optimum.loss, _loss, LEVELS),
         ])  # fmt: skip
         quantities = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
         values = [value for quantity in quantities for value in _flat(quantity)]
@@ -193,17 +195,18 @@ def _warning(inputs: ReportInputs, approach: Approach) -> str:
     """Say beside the exponent what is known against it."""
     estimate = inputs.fitted[approach]
     said = []
-    late = estimate.diagnostics.get("late_winners")
-    if late is not None and late < FEW_LATE:
+    found = estimate.diagnostics
+    late = found.late_winners if isinstance(found, EnvelopeDiagnostics) else 1.0
+    if late < FEW_LATE:
         said.append(
             f"Do not rely on it: only {percent(late)} of its points were measured in the last "
             f"15{NBSP}% of a run; the others stand at a learning rate meant for a longer one, "
             "which bends the line."
         )
-    if estimate.a.falls_short(0.95):
+    if estimate.a.undercovers(0.95):
         said.append(
             f"In simulated sweeps of this design its 95{NBSP}% interval covered the truth in only "
-            f"{percent(estimate.a.held['0.95'])}."
+            f"{percent(estimate.a.coverage['0.95'])}."
         )
     if miss := missed(inputs, approach):
         said.append(miss)
@@ -275,7 +278,7 @@ def leant_on(inputs: ReportInputs) -> list[Approach]:
     All of the three where none is left; Kaplan's law, which counts otherwise, is never among them.
     """
     three: list[Approach] = [name for name in inputs.fitted if name != "kaplan"]
-    return [name for name in three if not inputs.fitted[name].a.falls_short(0.95)] or three
+    return [name for name in three if not inputs.fitted[name].a.undercovers(0.95)] or three
 
 
 def passed_over(inputs: ReportInputs) -> str:

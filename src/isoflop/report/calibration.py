@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE, NAMES
+from isoflop.estimates.estimate import Calibration as SimulatedCalibration
+from isoflop.estimates.estimate import Uncalibrated
+from isoflop.estimates.intervals import LEVELS
 from isoflop.numbers import NONE, count, fixed, listed, percent, power, times
 from isoflop.report.tables import Column, Table
 
@@ -13,11 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoflop.approach import Approach
-    from isoflop.estimates.estimate import Estimate, Quantity
+    from isoflop.estimates.estimate import Estimate
+    from isoflop.estimates.quantities import Quantity
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
-
-LEVELS = (0.8, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,76 +46,82 @@ def calibration(inputs: ReportInputs) -> Calibration:
     checked = {
         name: estimate
         for name, estimate in inputs.fitted.items()
-        if _found(estimate).get("quantities", {}).get("a")
+        if estimate.a.simulated is not None
     }
     honest = [name for name, e in checked.items() if not _short(e.a)]
-    counts = {int(_found(e)["simulations"]) for e in checked.values()}
+    counts = {
+        e.calibration.simulations
+        for e in checked.values()
+        if isinstance(e.calibration, SimulatedCalibration)
+    }
     return Calibration(
         simulations=times(max(counts), "simulated sweep") if counts else "",
         honest=listed([IN_PROSE[name] for name in honest]),
         short=[_sentence(name, e) for name, e in checked.items() if name not in honest],
         unchecked=[
-            f"{IN_PROSE[name]} was not checked: {_found(estimate).get('reason', 'no draws')}."
+            f"{IN_PROSE[name]} was not checked: {_why_unchecked(estimate)}."
             for name, estimate in inputs.fitted.items()
             if name not in checked
         ],
-        table=_table(checked) if checked else None,
+        table=_table(inputs, checked) if checked else None,
     )
 
 
-def _found(estimate: Estimate) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = estimate.diagnostics.get("calibration", {})
-    return found
+def _why_unchecked(estimate: Estimate) -> str:
+    if isinstance(estimate.calibration, Uncalibrated):
+        return estimate.calibration.reason
+    return "every simulated sweep was refused"
 
 
 def _short(quantity: Quantity) -> bool:
-    return any(quantity.falls_short(level) for level in LEVELS)
+    return any(quantity.undercovers(level) for level in LEVELS)
 
 
 def _sentence(name: Approach, estimate: Estimate) -> str:
     """Say how an approach misses the truth."""
-    a = _found(estimate)["quantities"]["a"]
     shares = [
-        f"{percent(level)} interval in {percent(estimate.a.held[str(level)])}"
+        f"{percent(level)} interval in {percent(estimate.a.coverage[str(level)])}"
         for level in LEVELS
-        if estimate.a.falls_short(level)
+        if estimate.a.undercovers(level)
     ]
+    found = estimate.a.simulated
+    truth, median = (NONE, NONE) if found is None else (fixed(found.truth), fixed(found.median))
     return (
-        f"{IN_PROSE[name]} covered the true *a* of {fixed(a['truth'])} less often than its "
+        f"{IN_PROSE[name]} covered the true *a* of {truth} less often than its "
         f"level says (its {listed(shares)} of the simulated sweeps): its median estimate there is "
-        f"{fixed(a['median'])}."
+        f"{median}."
     )
 
 
-def _table(checked: Mapping[Approach, Estimate]) -> Table:
+def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
     """Tabulate truth, estimates and shares for a, and for N* at every budget."""
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for name, estimate in checked.items():
         quantities = {"a": ("*a*", estimate.a)} | {
             f"params_opt_{o.flops!r}": (f"*N*\\* at {power(o.flops)}", o.params)
-            for o in estimate.optima
+            for o in (inputs.optima(flops)[name] for flops in inputs.budgets)
         }
         for key, (label, quantity) in quantities.items():
-            found = _found(estimate)["quantities"].get(key)
+            found = quantity.simulated
             if found is None:
                 continue
             write = fixed if key == "a" else count
-            plain = found["percentile_held"]
-            noiseless = found["noiseless"]
+            plain = found.percentile_coverage
+            noiseless = found.noiseless
             rows.append([
                 f"**{NAMES[name]}**" if key == "a" else "",
                 label,
-                write(found["truth"]),
+                write(found.truth),
                 NONE if noiseless is None else write(noiseless),
-                write(found["median"]),
+                write(found.median),
                 *(percent(plain[str(level)]) for level in LEVELS),
-                *(percent(quantity.held[str(level)]) for level in LEVELS),
+                *(percent(quantity.coverage[str(level)]) for level in LEVELS),
             ])  # fmt: skip
             data.append([
-                name, key, found["truth"], noiseless, found["median"],
+                name, key, found.truth, noiseless, found.median,
                 *(plain[str(level)] for level in LEVELS),
-                *(quantity.held[str(level)] for level in LEVELS),
+                *(quantity.coverage[str(level)] for level in LEVELS),
             ])  # fmt: skip
     return Table(
         key="calibration",

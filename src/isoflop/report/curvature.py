@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE, NAMES
-from isoflop.estimates.estimate import Quantity
+from isoflop.estimates.intervals import LEVELS
 from isoflop.numbers import fixed, interval, of_level, percent, power
 from isoflop.report.data import words
 from isoflop.report.tables import Column, Table
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.approach import Approach
+    from isoflop.estimates.estimate import Bend
+    from isoflop.estimates.quantities import Quantity
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
 THIRDS = ("first", "middle", "last")
-LEVELS = (0.8, 0.95)
 
 
-def curvatures(inputs: ReportInputs) -> dict[Approach, dict[str, Any]]:
+def curvatures(inputs: ReportInputs) -> dict[Approach, Bend]:
     """Give what each approach with a frontier says of its curvature."""
     return {
-        approach: estimate.diagnostics["curvature"]
+        approach: estimate.curvature
         for approach, estimate in inputs.fitted.items()
-        if "curvature" in estimate.diagnostics
+        if estimate.curvature is not None
     }
 
 
@@ -66,16 +67,15 @@ def curvature_table(inputs: ReportInputs) -> Table | None:
 
 
 def _quantities(
-    found: dict[str, Any],
+    found: Bend,
 ) -> Iterator[tuple[str, str, Quantity, tuple[float | None, float | None]]]:
     """Give each number as readers see its name, as the CSV has it, itself, and its span of C."""
-    for name, third in zip(THIRDS, found["thirds"] or (), strict=False):
-        low, high = third["flops"]
+    for name, third in zip(THIRDS, found.thirds or (), strict=False):
+        low, high = third.flops
         shown = f"*a*, {name} third ⏎ [{power(low, 2)} to {power(high, 2)} FLOPs]{{.ci}}"
-        yield shown, f"a {name} third", Quantity.model_validate(third["a"]), (low, high)
-    if found["per_decade"] is not None:
-        own = Quantity.model_validate(found["per_decade"])
-        yield "change of *a* per decade", "change per decade", own, (None, None)
+        yield shown, f"a {name} third", third.a, (low, high)
+    if found.per_decade is not None:
+        yield "change of *a* per decade", "change per decade", found.per_decade, (None, None)
 
 
 def _ends(own: Quantity) -> list[float | None]:
@@ -87,10 +87,10 @@ def curvature_sentences(inputs: ReportInputs) -> list[str]:
     return [_sentence(IN_PROSE[approach], found) for approach, found in curvatures(inputs).items()]
 
 
-def _sentence(name: str, found: dict[str, Any]) -> str:
-    if found["per_decade"] is None:
-        return f"{name} does not say: {words(found['reason'])}."
-    own = Quantity.model_validate(found["per_decade"])
+def _sentence(name: str, found: Bend) -> str:
+    own = found.per_decade
+    if own is None:
+        return f"{name} does not say: {words(found.reason or '')}."
     if not own.intervals:
         return f"{name} has no draws, so the bend of {fixed(own.value)} per decade has no interval."
     level = max(own.intervals, key=float)

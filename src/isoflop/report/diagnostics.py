@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from isoflop.approach import NAMES
+from isoflop.estimates.diagnostics import (
+    EnvelopeDiagnostics,
+    ParametricDiagnostics,
+    Residuals,
+    expect,
+)
 from isoflop.numbers import NONE, fixed, parameter, percent, power, probability
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from isoflop.estimates.diagnostics import Diagnostics, Trend, Trends
     from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
@@ -90,47 +98,49 @@ def fit_table(inputs: ReportInputs) -> Table | None:
     )
 
 
-def _optimum(own: dict[str, Any]) -> str:
-    value = own.get("objective")
-    return NONE if value is None else parameter(float(value))
+def _optimum(own: Diagnostics) -> str:
+    return parameter(own.account.objective)
 
 
-def _starts(own: dict[str, Any]) -> str:
-    if own.get("starts") is None:
+def _starts(own: Diagnostics) -> str:
+    if own.account.starts is None:
         return "closed form"
-    return f"{own['starts_reaching_optimum']} of {own['starts']}"
+    return f"{own.account.starts_reaching_optimum} of {own.account.starts}"
 
 
-def _tolerance(own: dict[str, Any]) -> str:
-    if own.get("tolerance") is None:
+def _tolerance(own: Diagnostics) -> str:
+    if own.account.tolerance is None:
         return "closed form"
-    return f"relative gain {power(own['tolerance'], 2)}, {own['max_steps']} steps"
+    return f"relative gain {power(own.account.tolerance, 2)}, {own.account.max_steps} steps"
 
 
-def _bounds(own: dict[str, Any]) -> str:
-    return ", ".join(f"`{name}`" for name in own.get("bounds_hit") or ()) or "none"
+def _bounds(own: Diagnostics) -> str:
+    return ", ".join(f"`{name}`" for name in own.account.bounds_hit) or "none"
 
 
-def _condition(own: dict[str, Any]) -> str:
-    value = own.get("condition_number")
-    return NONE if value is None else parameter(float(value), 3)
+def _condition(own: Diagnostics) -> str:
+    value = own.account.condition_number
+    return NONE if value is None else parameter(value, 3)
 
 
-def _spread(own: dict[str, Any]) -> str:
-    residuals = own.get("residuals") or {}
-    if "rms" not in residuals:
-        return NONE
+def _spread(own: Diagnostics) -> str:
     # an envelope's residuals are of log N along its staircase, not of a loss
-    what = "of *L*" if "log_residual" in residuals else "of *N*"
-    return f"{percent(float(residuals['rms']), 2)} {what}"
+    what = "of *L*" if isinstance(own.residuals, Residuals) else "of *N*"
+    return f"{percent(own.residuals.rms, 2)} {what}"
 
 
-def _trend(axis: str) -> Callable[[dict[str, Any]], str]:
-    def write(own: dict[str, Any]) -> str:
-        found = (own.get("trends") or {}).get(axis)
-        if found is None:
+def _trends(own: Diagnostics) -> Trends | None:
+    """Give the trends of the residuals of a loss; None where no loss was fitted."""
+    return None if isinstance(own, EnvelopeDiagnostics) else own.trends
+
+
+def _trend(axis: str) -> Callable[[Diagnostics], str]:
+    def write(own: Diagnostics) -> str:
+        trends = _trends(own)
+        if trends is None:
             return NONE
-        return f"{parameter(found['slope'], 2)}, *p* = {_p(found['p_value'])}"
+        found: Trend = getattr(trends, axis)
+        return f"{parameter(found.slope, 2)}, *p* = {_p(found.p_value)}"
 
     return write
 
@@ -139,16 +149,16 @@ def _p(value: float) -> str:
     return probability(math.log10(value)) if value > 0.0 else "0"
 
 
-def _objective(own: dict[str, Any]) -> str:
-    kind = str(own.get("objective_kind", NONE))
+def _objective(own: Diagnostics) -> str:
+    kind = own.account.objective_kind
     return OBJECTIVES.get(kind, kind)
 
 
-def _freedom(own: dict[str, Any]) -> str:
-    return str(own.get("degrees_of_freedom", NONE))
+def _freedom(own: Diagnostics) -> str:
+    return str(own.account.degrees_of_freedom)
 
 
-ACCOUNT: dict[str, Callable[[dict[str, Any]], str]] = {
+ACCOUNT: dict[str, Callable[[Diagnostics], str]] = {
     "Objective": _objective,
     "Its value at the optimum": _optimum,
     "Starts that reached it": _starts,
@@ -176,44 +186,73 @@ DATA = (
 )  # fmt: skip
 
 
-def _account_data(own: dict[str, Any]) -> list[Value]:
-    trends = own.get("trends") or {}
+def _account_data(own: Diagnostics) -> list[Value]:
+    account, trends = own.account, _trends(own)
+    axes = (None,) * 3 if trends is None else (trends.params, trends.tokens, trends.flops)
     return [
-        *(own.get(name) for name in DATA[:6]),
-        " ".join(own.get("bounds_hit") or ()),
-        own.get("condition_number"),
-        own.get("degrees_of_freedom"),
-        (own.get("residuals") or {}).get("rms"),
+        account.objective_kind,
+        account.objective,
+        account.starts,
+        account.starts_reaching_optimum,
+        account.tolerance,
+        account.max_steps,
+        " ".join(account.bounds_hit),
+        account.condition_number,
+        account.degrees_of_freedom,
+        own.residuals.rms,
         *(
-            trends.get(axis, {}).get(key)
-            for axis in ("params", "tokens", "flops")
-            for key in ("slope", "p_value")
+            value
+            for axis in axes
+            for value in ((None, None) if axis is None else (axis.slope, axis.p_value))
         ),
     ]
 
 
-def envelope_facts(estimate: Estimate) -> dict[str, Any]:
-    """Give the envelope's own doubts in words."""
-    found = estimate.diagnostics
-    return {
-        "points": found.get("points_on_frontier"),
-        "late": percent(float(found.get("late_winners", 0.0))),
-        "winners": found.get("sizes_that_win"),
-        "sizes": found.get("sizes"),
-        "sd": fixed(float(found.get("residual_sd", 0.0)), 3),
-    }
+@dataclass(frozen=True, slots=True)
+class EnvelopeFacts:
+    """What the envelope says against itself, in words."""
+
+    points: int
+    late: str
+    winners: int
+    sizes: int
+    sd: str
 
 
-def parametric_facts(estimate: Estimate) -> dict[str, Any]:
-    """Give the parametric fit's own account of itself in words."""
-    found = estimate.diagnostics
-    residuals = found.get("residuals", {})
-    return {
-        "kind": _objective(found),
-        "objective": parameter(float(found.get("objective", math.nan)), 6),
-        "starts": found.get("starts"),
-        "reaching": found.get("starts_reaching_optimum"),
-        "bounds": found.get("bounds_hit") or [],
-        "condition": parameter(float(found.get("condition_number", math.nan)), 3),
-        "rms": percent(float(residuals.get("rms", float("nan"))), 2),
-    }
+def envelope_facts(estimate: Estimate) -> EnvelopeFacts:
+    """Give the envelope's reservations in words."""
+    found = expect(estimate.diagnostics, EnvelopeDiagnostics)
+    return EnvelopeFacts(
+        points=found.points_on_frontier,
+        late=percent(found.late_winners),
+        winners=found.sizes_that_win,
+        sizes=found.sizes,
+        sd=fixed(found.residual_sd, 3),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ParametricFacts:
+    """The parametric fit's account of itself, in words."""
+
+    kind: str
+    objective: str
+    starts: int | None
+    reaching: int | None
+    bounds: list[str]
+    condition: str
+    rms: str
+
+
+def parametric_facts(estimate: Estimate) -> ParametricFacts:
+    """Give the parametric fit's account of itself in words."""
+    found = expect(estimate.diagnostics, ParametricDiagnostics)
+    return ParametricFacts(
+        kind=_objective(found),
+        objective=parameter(found.account.objective, 6),
+        starts=found.account.starts,
+        reaching=found.account.starts_reaching_optimum,
+        bounds=found.account.bounds_hit,
+        condition=_condition(found),
+        rms=percent(found.residuals.rms, 2),
+    )

@@ -77,7 +77,7 @@ def forecast_facts(inputs: ReportInputs) -> ForecastFacts | None:
     if isinstance(forecasts, NoForecasts):
         return None
     noise = forecasts.noise
-    tables = (_loss_table(inputs, forecasts), _size_table(inputs, forecasts))
+    tables = (_loss_table(forecasts), _size_table(forecasts))
     return ForecastFacts(
         cuts=times(len(forecasts.cuts), "cut"),
         below=times(len(forecasts.cuts[0].budgets_below), "budget"),
@@ -124,7 +124,7 @@ def _law_verdict(cut: Cut, forecast: Forecast, score: Score) -> LawVerdict:
             [f"{_of(v, score)} ({percent(float(level))})" for level, v in score.inside.items()]
         ),
         least=listed([_of(share, score) for share in score.inside_least.values()]),
-        held=score.held,
+        held=score.covers,
     )
 
 
@@ -137,7 +137,7 @@ def missed(inputs: ReportInputs, approach: Approach) -> str:
         for cut, forecast, score in _scores(inputs.forecasts, "loss")
         if forecast.approach == approach
     ]
-    if not found or found[-1][1].held:
+    if not found or found[-1][1].covers:
         return ""
     cut, score = found[-1]
     side = "over" if score.bias > 0.0 else "under"
@@ -167,10 +167,9 @@ def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
         )
 
 
-def _loss_table(inputs: ReportInputs, forecasts: Forecasts) -> Table | None:
+def _loss_table(forecasts: Forecasts) -> Table | None:
     """Tabulate the errors of losses: of runs by the laws, of minima by the power laws."""
     return _table(
-        inputs,
         list(_scores(forecasts, "loss", "loss_opt")),
         key="forecast-losses",
         caption="Errors of predicted losses, predicted less measured, in nats per token: of the "
@@ -180,10 +179,9 @@ def _loss_table(inputs: ReportInputs, forecasts: Forecasts) -> Table | None:
     )
 
 
-def _size_table(inputs: ReportInputs, forecasts: Forecasts) -> Table | None:
+def _size_table(forecasts: Forecasts) -> Table | None:
     """Tabulate the errors of the best sizes."""
     return _table(
-        inputs,
         list(_scores(forecasts, "params_opt")),
         key="forecast-sizes",
         caption="Errors of predicted *N*~opt~ against the minima of the budgets’ profiles, as "
@@ -197,7 +195,6 @@ WHAT = {"loss": "run", "loss_opt": "budget", "params_opt": "budget"}
 
 
 def _table(
-    inputs: ReportInputs,
     scores: Sequence[tuple[Cut, Forecast, Score]],
     *,
     key: str,
@@ -207,8 +204,7 @@ def _table(
     """Tabulate scores, one row per approach and cut; None without any."""
     if not scores:
         return None
-    known = list(scores[0][2].inside)
-    levels = [k for k in known if float(k) in inputs.settings.levels] or known
+    levels = list(scores[0][2].inside)
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for cut, forecast, score in scores:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from isoflop.estimates.diagnostics import ParametricDiagnostics, expect
 from isoflop.numbers import fixed, listed, percent, probability, significant
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
+    from isoflop.estimates.diagnostics import LikelihoodRatios, LikelihoodTest
     from isoflop.estimates.estimate import Estimate
     from isoflop.report.tables import Value
 
@@ -28,16 +30,16 @@ SIGNIFICANT = 0.05
 def exponents_test_table(estimate: Estimate | None) -> Table | None:
     """Tabulate the tests of published exponents; None where they were not made."""
     found = _found(estimate)
-    if not found:
+    if found is None:
         return None
     rows: list[list[str]] = []
     data: list[list[Value]] = []
-    for name, test in found["exponents"].items():
-        a = test["beta"] / (test["alpha"] + test["beta"])
-        held = (fixed(test["alpha"], 4), fixed(test["beta"], 4), fixed(a))
+    for name, test in found.exponents.items():
+        a = test.beta / (test.alpha + test.beta)
+        held = (fixed(test.alpha, 4), fixed(test.beta, 4), fixed(a))
         rows.append([LAWS.get(name, name), *held, *_verdict(test)])
-        data.append([name, test["alpha"], test["beta"], a, *_values(test)])
-    parity = found["parity"]
+        data.append([name, test.alpha, test.beta, a, *_values(test)])
+    parity = found.parity
     rows.append(["Equal scaling", "*α* = *β*", "*α* = *β*", fixed(0.5), *_verdict(parity)])
     data.append(["parity", None, None, 0.5, *_values(parity)])
     return Table(
@@ -60,32 +62,35 @@ def exponents_test_table(estimate: Estimate | None) -> Table | None:
 def hypothesis_facts(estimate: Estimate | None) -> dict[str, str] | None:
     """Say what the tests mean for this sweep, and what they rest on."""
     found = _found(estimate)
-    if not found:
+    if found is None:
         return None
-    tests = {IN_PROSE.get(name, name): test for name, test in found["exponents"].items()}
-    tests["equal scaling"] = found["parity"]
-    rejected = [name for name, test in tests.items() if test["p_value"] < SIGNIFICANT]
+    tests: dict[str, LikelihoodTest] = {
+        IN_PROSE.get(name, name): test for name, test in found.exponents.items()
+    }
+    tests["equal scaling"] = found.parity
+    rejected = [name for name, test in tests.items() if test.p_value < SIGNIFICANT]
     kept = [name for name in tests if name not in rejected]
     return {
-        "delta": significant(float(found["delta"]), 4),
+        "delta": significant(found.delta, 4),
         "level": percent(SIGNIFICANT),
         "rejected": listed(rejected),
         "kept": listed(kept),
     }
 
 
-def _found(estimate: Estimate | None) -> dict[str, Any]:
-    found = None if estimate is None else estimate.diagnostics.get("likelihood_ratios")
-    return found or {}
+def _found(estimate: Estimate | None) -> LikelihoodRatios | None:
+    if estimate is None:
+        return None
+    return expect(estimate.diagnostics, ParametricDiagnostics).likelihood_ratios
 
 
-def _verdict(test: dict[str, Any]) -> list[str]:
+def _verdict(test: LikelihoodTest) -> list[str]:
     return [
-        fixed(test["statistic"], 1),
-        str(test["degrees_of_freedom"]),
-        probability(test["log10_p"]),
+        fixed(test.statistic, 1),
+        str(test.degrees_of_freedom),
+        probability(test.log10_p),
     ]
 
 
-def _values(test: dict[str, Any]) -> list[Value]:
-    return [test[key] for key in ("statistic", "degrees_of_freedom", "p_value", "log10_p")]
+def _values(test: LikelihoodTest) -> list[Value]:
+    return [test.statistic, test.degrees_of_freedom, test.p_value, test.log10_p]

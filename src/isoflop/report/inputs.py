@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from isoflop.estimates.allocation import optima_by_approach
 from isoflop.estimates.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class ReportInputs:
     settings: ReportSettings
     losses_settings: LossesSettings
     digests: Mapping[str, str] = field(default_factory=dict)
+    _optima: dict[float, dict[Approach, Optimum]] = field(default_factory=dict, repr=False)
 
     @property
     def fitted(self) -> dict[Approach, Estimate]:
@@ -85,12 +87,9 @@ class ReportInputs:
 
     def optima(self, flops: float) -> dict[Approach, Optimum]:
         """Give every approach's optimum at one budget."""
-        found = {}
-        for name, estimate in self.fitted.items():
-            for optimum in estimate.optima:
-                if abs(optimum.flops / flops - 1.0) < 1e-9:
-                    found[name] = optimum
-        return found
+        if flops not in self._optima:
+            self._optima[flops] = optima_by_approach(self.fitted, self.draws, flops)
+        return self._optima[flops]
 
     def fit_runs(self) -> pl.DataFrame:
         """Give the runs that are observations."""

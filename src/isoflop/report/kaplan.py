@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isoflop.counting import PF_DAY
+from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.numbers import NONE, of_level, parameter
 from isoflop.report.diagnostics import SYMBOLS
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
+    from isoflop.estimates.diagnostics import Counted
     from isoflop.reference import Kaplan
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
@@ -40,16 +42,14 @@ def kaplan_table(inputs: ReportInputs) -> Table | None:
     estimate = inputs.fitted.get("kaplan")
     if estimate is None:
         return None
-    own, *others = estimate.diagnostics.get("countings") or [
-        {"params": estimate.counting.params, "flops": estimate.counting.flops}
-    ]
+    own, *others = expect(estimate.diagnostics, KaplanDiagnostics).countings
     published = _published(inputs.reference.kaplan)
     quantities = {"a": estimate.a, "b": estimate.b, **estimate.parameters}
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for name, law in LAWS.items():
         quantity = quantities[name]
-        counted = [(other.get("parameters") or {}).get(name) for other in others]
+        counted = [(other.parameters or {}).get(name) for other in others]
         rows.append([
             law,
             NAMES.get(name, SYMBOLS.get(name, name)),
@@ -60,7 +60,7 @@ def kaplan_table(inputs: ReportInputs) -> Table | None:
         ])  # fmt: skip
         ends = quantity.intervals.get("0.95", (None, None))
         data.append([name, quantity.value, *ends, *counted, published[name]])
-    labels = [f"{other['params']}_{other['flops']}" for other in others]
+    labels = [f"{other.params}_{other.flops}" for other in others]
     return Table(
         key="parameters-kaplan",
         caption="Kaplan’s laws fitted to this sweep, by his counting with intervals and counted "
@@ -76,8 +76,8 @@ def kaplan_table(inputs: ReportInputs) -> Table | None:
     )  # fmt: skip
 
 
-def _label(counted: dict[str, Any]) -> str:
-    key = (counted["params"], counted["flops"])
+def _label(counted: Counted) -> str:
+    key = (counted.params, counted.flops)
     return COUNTINGS.get(key, f"*N* {key[0]}, *C* {key[1]}")
 
 

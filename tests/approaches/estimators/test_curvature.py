@@ -19,7 +19,7 @@ from isoflop.config.approaches import (
     EnvelopeSettings,
     ProfilesSettings,
 )
-from isoflop.estimates.estimate import Estimate, Provenance
+from isoflop.estimates.estimate import Bend, Estimate, Provenance
 from tests.approaches.conftest import LAW
 
 if TYPE_CHECKING:
@@ -136,39 +136,37 @@ def test_too_few_points_give_none() -> None:
     assert np.isnan(slopes(x, y, weights, np.array([0.0, 1.5, 4.0]))[1, 0])
 
 
-def estimate(observations: Observations, approach: Approach) -> dict[str, Any]:
+def estimate(observations: Observations, approach: Approach) -> Bend:
     settings = ApproachesSettings.model_validate(
         {"bootstrap": {"draws": 200, "interval": "percentile"}}
     )
-    outcome, _ = fit_approach(
-        observations, approach, settings, sweep="s", budgets=[], provenance=PROVENANCE
-    )
+    outcome, _ = fit_approach(observations, approach, settings, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
-    found: dict[str, Any] = outcome.diagnostics["curvature"]
-    return found
+    assert outcome.curvature is not None
+    return outcome.curvature
 
 
 def test_intervals_of_a_bend_tell_it_from_none() -> None:
     for bend, held in ((0.0, True), (-0.15, False)):
         found = estimate(valleys(bend, noise=0.004), "profiles")
-        low, high = found["per_decade"]["intervals"]["0.95"]
+        low, high = found.per_decade.intervals["0.95"]
         assert (low <= 0.0 <= high) is held
-        assert low <= found["per_decade"]["value"] <= high
-        assert found["draws"] > 150
+        assert low <= found.per_decade.value <= high
+        assert found.draws > 150
 
 
 def test_three_budgets_say_why_there_is_none(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, (1e17, 1e18, 1e19), points=1)
     data = simulate(law, design, noise=0.002, rng=np.random.default_rng(0))
     found = estimate(data, "profiles")
-    assert found["per_decade"] is None
-    assert found["reason"].endswith("there are 3")
+    assert found.per_decade is None
+    assert found.reason.endswith("there are 3")
 
 
 def test_envelope_reports_thirds_with_their_span(sweep: Observations) -> None:
     found = estimate(sweep, "envelope")
-    ends = [third["flops"] for third in found["thirds"]]
+    ends = [third.flops for third in found.thirds]
     assert ends[0][1] == ends[1][0] < ends[1][1] == ends[2][0]
-    for third in found["thirds"]:
-        low, high = third["a"]["intervals"]["0.8"]
+    for third in found.thirds:
+        low, high = third.a.intervals["0.8"]
         assert low <= high

@@ -61,7 +61,7 @@ def test_refitting_all_runs_gives_the_fit() -> None:
 
 def test_epochs_beyond_the_limit_are_left_out() -> None:
     fitted = fit_data_constrained(sweep_of(), settings(max_epochs=20))
-    assert max(fitted.diagnostics()["epochs"]) == pytest.approx(16.0)
+    assert max(fitted.diagnostics().epochs) == pytest.approx(16.0)
 
 
 def test_a_sweep_that_repeats_nothing_is_refused() -> None:

@@ -95,16 +95,16 @@ def test_the_frontier_rule_moves_gemstones_by_five_hundredths(mirror: Path) -> N
 def test_winners_are_told_with_their_lateness(sweep: Observations) -> None:
     fitted = fit_envelope(sweep, EnvelopeSettings())
     found = fitted.diagnostics()
-    winners = found["winners"]
-    assert {len(column) for column in winners.values()} == {len(winners["run"])}
+    winners = found.winners
+    assert {len(column) for _, column in winners} == {len(winners.run)}
     ends = dict(zip(sweep.runs, sweep.flops[sweep.is_final], strict=True))
-    for run, flops, late in zip(winners["run"], winners["flops"], winners["late"], strict=True):
+    for run, flops, late in zip(winners.run, winners.flops, winners.late, strict=True):
         # the grid's own rounding decides nothing here
         if abs(flops / (0.85 * ends[run]) - 1) > 1e-9:
             assert late == (flops >= 0.85 * ends[run])
-    fitted_late = [w for w, f in zip(winners["late"], winners["fitted"], strict=True) if f]
-    assert found["late_winners"] == pytest.approx(np.mean(fitted_late))
-    assert found["points_fitted"] == sum(winners["fitted"]) < found["points_on_frontier"]
+    fitted_late = [w for w, f in zip(winners.late, winners.fitted, strict=True) if f]
+    assert found.late_winners == pytest.approx(np.mean(fitted_late))
+    assert found.points_fitted == sum(winners.fitted) < found.points_on_frontier
 
 
 def test_draws_take_the_envelope_of_their_own_runs(sweep: Observations) -> None:
@@ -133,8 +133,8 @@ def test_only_the_end_of_a_schedule_when_asked(sweep: Observations) -> None:
     settings = EnvelopeSettings(min_schedule_fraction=0.5, grid_points=200)
     fitted = fit_envelope(sweep, settings)
     ends = sweep.flops[sweep.is_final]
-    winners = fitted.diagnostics()["winners"]
-    for run, flops in zip(winners["run"], winners["flops"], strict=True):
+    winners = fitted.diagnostics().winners
+    for run, flops in zip(winners.run, winners.flops, strict=True):
         assert flops > 0.5 * ends[sweep.runs.index(run)]
     unknown = replace(sweep, schedule_fraction=np.full(len(sweep.loss), np.nan))
     with pytest.raises(UnderdeterminedError, match="schedule"):

@@ -178,10 +178,10 @@ def test_lack_of_fit_and_misfit(fits: dict[str, LawFit], chinchilla: ParametricF
     assert found["p_value"] == pytest.approx(0.054, abs=5e-4)
     expected = {"kaplan_law": (5.2, 0.059), "nested": (0.8, 0.68), "product": (1.0, 0.56)}
     for name, (statistic, p_value) in expected.items():
-        pure = fits[name].diagnostics()["pure_error"]
-        assert pure["statistic"] == pytest.approx(statistic, abs=0.05)
-        assert pure["p_value"] == pytest.approx(p_value, abs=5e-3)
-    p = {name: fit.diagnostics()["misfit"]["joint"]["p_value"] for name, fit in fits.items()}
+        pure = fits[name].diagnostics().pure_error
+        assert pure.statistic == pytest.approx(statistic, abs=0.05)
+        assert pure.p_value == pytest.approx(p_value, abs=5e-3)
+    p = {name: fit.diagnostics().misfit.joint.p_value for name, fit in fits.items()}
     assert p["kaplan_law"] < 1e-4
     assert p["product"] < 0.01
     for name in ("kaplan_law", "product"):
@@ -193,8 +193,10 @@ def test_lack_of_fit_and_misfit(fits: dict[str, LawFit], chinchilla: ParametricF
     assert found["joint"]["p_value"] < 1e-9
     assert found["params_times_tokens"]["p_value"] < 1e-9
     # its own trends in N, D and C see nothing of it
-    trends = chinchilla.diagnostics()["trends"]
-    assert [trends[name]["p_value"] > 0.5 for name in ("params", "tokens", "flops")] == [True] * 3
+    trends = chinchilla.diagnostics().trends
+    assert [getattr(trends, name).p_value > 0.5 for name in ("params", "tokens", "flops")] == [
+        True
+    ] * 3
     assert not any("reject" in text for text in fits["nested"].cautions())
 
 
@@ -211,17 +213,17 @@ def test_every_law_under_both_countings(shipped_losses: pl.DataFrame) -> None:
     }
     for name, countings in expected.items():
         fit = both(shipped_losses, KINDS[name])
-        found = {(one["params"], one["flops"]): one for one in fit.diagnostics()["countings"]}
+        found = {(one.params, one.flops): one for one in fit.diagnostics().countings}
         assert list(found) == list(countings)
         for counting, (spread, gamma) in countings.items():
-            assert found[counting]["rms"] == pytest.approx(spread, abs=6e-5)
+            assert found[counting].rms == pytest.approx(spread, abs=6e-5)
             if gamma is not None:
-                assert found[counting]["parameters"]["gamma"] == pytest.approx(gamma, abs=6e-3)
+                assert found[counting].parameters["gamma"] == pytest.approx(gamma, abs=6e-3)
     lacking = shipped_losses.with_columns(params_nonembedding=pl.lit(None, dtype=pl.Float64))
     fit = both(lacking, NestedFit)
-    (_, other) = fit.diagnostics()["countings"]
-    assert other["parameters"] is None
-    assert "params_nonembedding" in other["refused"]
+    (_, other) = fit.diagnostics().countings
+    assert other.parameters is None
+    assert "params_nonembedding" in other.refused
 
 
 @pytest.fixture(scope="module")

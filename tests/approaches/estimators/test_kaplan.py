@@ -102,23 +102,23 @@ def test_size_law_goes_through_the_lowest_loss_of_each_size(sweep: Observations)
 
 
 def test_both_countings_stand_beside_each_other(losses: pl.DataFrame) -> None:
-    found = fit(losses, "kaplan", ApproachesSettings()).diagnostics()["countings"]
-    assert [(one["params"], one["flops"]) for one in found] == [
+    found = fit(losses, "kaplan", ApproachesSettings()).diagnostics().countings
+    assert [(one.params, one.flops) for one in found] == [
         ("nonembedding", "kaplan"), ("total", "6nd")
     ]  # fmt: skip
     for one in found:
-        counting = CountingSettings(params=one["params"], flops=one["flops"])
+        counting = CountingSettings(params=one.params, flops=one.flops)
         alone = fit_kaplan(observe(losses, counting), KaplanSettings())
-        assert one["parameters"] == pytest.approx(named(alone))
+        assert one.parameters == pytest.approx(named(alone))
     # the table counts 0.8 of the parameters without embedding: that moves constants only
-    first, second = (one["parameters"] for one in found)
+    first, second = (one.parameters for one in found)
     assert first["a"] == pytest.approx(second["a"])
     assert first["N_c_alone"] == pytest.approx(0.8 * second["N_c_alone"], rel=1e-6)
 
 
 def test_a_count_that_a_sweep_lacks_is_said(losses: pl.DataFrame) -> None:
     lacking = losses.with_columns(pl.lit(None, dtype=pl.Float64).alias("params_total"))
-    found = fit(lacking, "kaplan", ApproachesSettings()).diagnostics()["countings"]
-    assert found[0]["parameters"] is not None
-    assert found[1]["parameters"] is None
-    assert "no params_total" in found[1]["refused"]
+    found = fit(lacking, "kaplan", ApproachesSettings()).diagnostics().countings
+    assert found[0].parameters is not None
+    assert found[1].parameters is None
+    assert "no params_total" in found[1].refused

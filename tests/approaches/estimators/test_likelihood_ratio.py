@@ -37,22 +37,22 @@ def tests240(epoch240: Observations) -> dict[float, Any]:
 
 def test_hoffmanns_printed_constants_are_rejected(tests240: dict[float, Any]) -> None:
     """As Besiroglu et al. (2024) did, with their density: p is of the order of 1e-135."""
-    found = tests240[1e-3]["constants"]
+    found = tests240[1e-3].constants
     printed = found["hoffmann_printed"]
     # their log-likelihoods by Nelder and Mead: 879.77314 and 562.25267
-    assert printed["statistic"] == pytest.approx(635.0409, abs=1e-3)
-    assert printed["degrees_of_freedom"] == 5
-    assert printed["log10_p"] == pytest.approx(-134.2663, abs=1e-3)
-    assert printed["p_value"] == pytest.approx(5.4e-135, rel=0.01)
-    assert found["hoffmann"]["log10_p"] == pytest.approx(-15.9128, abs=1e-3)
-    assert found["besiroglu"]["p_value"] > 0.5
+    assert printed.statistic == pytest.approx(635.0409, abs=1e-3)
+    assert printed.degrees_of_freedom == 5
+    assert printed.log10_p == pytest.approx(-134.2663, abs=1e-3)
+    assert printed.p_value == pytest.approx(5.4e-135, rel=0.01)
+    assert found["hoffmann"].log10_p == pytest.approx(-15.9128, abs=1e-3)
+    assert found["besiroglu"].p_value > 0.5
 
 
 def test_the_rejection_does_not_hang_on_the_density(tests240: dict[float, Any]) -> None:
     found = tests240[1.345]
-    assert found["constants"]["hoffmann_printed"]["log10_p"] < -100
-    assert found["exponents"]["hoffmann_printed"]["log10_p"] < -10
-    assert found["exponents"]["besiroglu"]["p_value"] > 0.1
+    assert found.constants["hoffmann_printed"].log10_p < -100
+    assert found.exponents["hoffmann_printed"].log10_p < -10
+    assert found.exponents["besiroglu"].p_value > 0.1
 
 
 def test_exponents_held_is_scipys_optimum(
@@ -69,10 +69,10 @@ def test_exponents_held_is_scipys_optimum(
     best = minimize(fall, start, method="Nelder-Mead", options=options)
     best = minimize(fall, best.x, method="Nelder-Mead", options=options)
     found = tests240[delta]
-    test = found["exponents"]["hoffmann_printed"]
-    assert test["statistic"] == pytest.approx(2 * (found["log_likelihood"] + best.fun), abs=1e-5)
-    assert test["degrees_of_freedom"] == 2
-    assert (test["alpha"], test["beta"]) == (0.34, 0.28)
+    test = found.exponents["hoffmann_printed"]
+    assert test.statistic == pytest.approx(2 * (found.log_likelihood + best.fun), abs=1e-5)
+    assert test.degrees_of_freedom == 2
+    assert (test.alpha, test.beta) == (0.34, 0.28)
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 5])
@@ -101,11 +101,11 @@ def test_a_true_law_survives_and_a_false_one_does_not() -> None:
             likelihood_ratios(data, {"true": true, "false": false}, near=true, delta=1.345)
         )
     for kind in ("constants", "exponents"):
-        p = np.array([one[kind]["true"]["p_value"] for one in found])
+        p = np.array([getattr(one, kind)["true"].p_value for one in found])
         assert p.min() > 1e-3
         assert p.max() > 0.2
-        assert max(one[kind]["false"]["p_value"] for one in found) < 1e-6
-    assert min(one["parity"]["p_value"] for one in found) > 1e-3
+        assert max(getattr(one, kind)["false"].p_value for one in found) < 1e-6
+    assert min(one.parity.p_value for one in found) > 1e-3
     # a hypothesis within another never fits better
     for one in found:
         assert one["constants"]["true"]["statistic"] >= one["exponents"]["true"]["statistic"] >= 0
@@ -124,11 +124,9 @@ def test_a_fit_is_tested_under_its_own_likelihood(epoch240: Observations) -> Non
     settings = ParametricSettings(objective="likelihood", huber_delta=0.5, starts="coarse")
     fit = fit_parametric(epoch240, settings, published=PUBLISHED)
     found = fit.diagnostics()
-    assert found["likelihood_ratios"]["delta"] == 0.5
-    assert found["likelihood_ratios"]["log_likelihood"] == pytest.approx(
-        found["log_likelihood"], abs=1e-7
-    )
+    assert found.likelihood_ratios.delta == 0.5
+    assert found.likelihood_ratios.log_likelihood == pytest.approx(found.log_likelihood, abs=1e-7)
     plain = fit_parametric(epoch240, ParametricSettings(starts="coarse"), published=PUBLISHED)
-    assert plain.diagnostics()["likelihood_ratios"]["delta"] == 1.345
+    assert plain.diagnostics().likelihood_ratios.delta == 1.345
     alone = fit_parametric(epoch240, ParametricSettings(starts="coarse"))
-    assert alone.diagnostics()["likelihood_ratios"] is None
+    assert alone.diagnostics().likelihood_ratios is None

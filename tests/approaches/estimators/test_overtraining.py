@@ -39,7 +39,7 @@ def test_a_known_law_is_recovered(residual: str) -> None:
     settings = OvertrainingSettings.model_validate({"residual": residual})
     fitted = fit_overtraining(sweep_of(), settings)
     assert fitted.parameters == pytest.approx([E, A, B, ETA], rel=1e-6)
-    assert fitted.diagnostics()["objective"] < 1e-16
+    assert fitted.diagnostics().account.objective < 1e-16
 
 
 def test_optimum_is_scipys() -> None:
@@ -60,7 +60,7 @@ def test_optimum_is_scipys() -> None:
         ),
         key=lambda found: float(found.cost),
     )
-    assert fitted.diagnostics()["objective"] == pytest.approx(best.cost, rel=1e-7)
+    assert fitted.diagnostics().account.objective == pytest.approx(best.cost, rel=1e-7)
     assert fitted.parameters[[0, 3]] == pytest.approx(best.x[[0, 3]], rel=1e-3)
 
 

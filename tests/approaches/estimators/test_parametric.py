@@ -50,7 +50,7 @@ def test_optimum_of_the_240_points(fit240: ParametricFit) -> None:
 
 def test_five_outliers_matter(epoch245: Observations) -> None:
     fitted = fit_parametric(epoch245, COARSE)
-    assert fitted.diagnostics()["objective"] == pytest.approx(0.0018260105, abs=5e-11)
+    assert fitted.diagnostics().account.objective == pytest.approx(0.0018260105, abs=5e-11)
     e, _, _, alpha, beta = fitted.parameters
     assert (round(e, 3), round(alpha, 3), round(beta, 3)) == (1.891, 0.349, 0.453)
     a, _ = fitted.exponents(fitted.parameters[None])
@@ -113,7 +113,7 @@ def test_the_mean_objective_stops_short(epoch240: Observations, fit240: Parametr
         key=lambda found: found.fun,
     )
     stopped = float(huber(best.x).sum())
-    assert stopped > 1.05 * fit240.diagnostics()["objective"]
+    assert stopped > 1.05 * fit240.diagnostics().account.objective
 
 
 def test_no_draw_has_a_better_basin_elsewhere(fit240: ParametricFit) -> None:
@@ -181,7 +181,7 @@ def test_a_vanished_term_is_said(law: ChinchillaLaw) -> None:
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
     flat = replace(data, loss=law.loss(data.params, data.tokens) - law.E)
     fitted = fit_parametric(flat, COARSE)
-    assert fitted.diagnostics()["bounds_hit"] == ["E"]
+    assert fitted.diagnostics().account.bounds_hit == ["E"]
     assert any("E ended at its bound" in text for text in fitted.cautions())
 
 

@@ -111,9 +111,9 @@ def test_options_recover_the_law(law: ChinchillaLaw, keys: dict[str, object]) ->
 
 def test_window_keeps_the_lowest_points_of_each_budget(sweep: Observations) -> None:
     fitted = fit_profiles(sweep, settings_of(window=4))
-    for profile in fitted.diagnostics()["profiles"]:
-        used = np.array(profile["used"])
-        loss = np.array(profile["loss"])
+    for profile in fitted.diagnostics().profiles:
+        used = np.array(profile.used)
+        loss = np.array(profile.loss)
         assert used.sum() == 4
         assert loss[used].max() < loss[~used].min()
 
@@ -128,7 +128,7 @@ def test_a_minimum_beyond_the_window_is_refused(law: ChinchillaLaw) -> None:
 
     def accepted(**keys: object) -> dict[float, bool]:
         fitted = fit_profiles(data, settings_of(window=4, **keys))
-        return {p["budget"]: p["accepted"] for p in fitted.diagnostics()["profiles"]}
+        return {p.budget: p.accepted for p in fitted.diagnostics().profiles}
 
     assert accepted() == {1e17: True, 1e18: True, 1e19: False, 1e20: True}
     assert accepted(edge="keep")[1e19]
@@ -141,8 +141,8 @@ def test_outliers_are_left_out_and_said(sweep: Observations) -> None:
     spoilt = sweep.with_loss(loss)
     clean = fit_profiles(sweep, settings_of())
     robust = fit_profiles(spoilt, settings_of(outliers=4.0))
-    profile = robust.diagnostics()["profiles"][1]
-    assert np.array(profile["used"])[profile["run"].index("run09")] == np.False_
+    profile = robust.diagnostics().profiles[1]
+    assert np.array(profile.used)[profile.run.index("run09")] == np.False_
     a_clean, a_robust = (f.exponents(f.parameters[None])[0][0] for f in (clean, robust))
     assert a_robust == pytest.approx(a_clean, abs=0.05)
 
@@ -157,17 +157,17 @@ def shifted(law: ChinchillaLaw, shift: float) -> Observations:
 
 def test_a_minimum_beyond_the_grid_is_refused_with_the_size_to_add(law: ChinchillaLaw) -> None:
     fitted = fit_profiles(shifted(law, 30.0), settings_of())
-    profile = fitted.diagnostics()["profiles"][2]
-    assert not profile["accepted"]
-    assert profile["minimum"] is None
-    assert "smallest size" in profile["reason"]
+    profile = fitted.diagnostics().profiles[2]
+    assert not profile.accepted
+    assert profile.minimum is None
+    assert "smallest size" in profile.reason
     assert any(
         text.startswith("The budget of 1e+19 FLOPs is left out") for text in fitted.cautions()
     )
     # the others still give the law
     assert fitted.exponents(fitted.parameters[None])[0][0] == pytest.approx(law.a, abs=5e-3)
     kept = fit_profiles(shifted(law, 30.0), settings_of(edge="keep"))
-    assert kept.diagnostics()["profiles"][2]["accepted"]
+    assert kept.diagnostics().profiles[2]["accepted"]
 
 
 def test_too_few_minima_are_an_error_that_says_where(law: ChinchillaLaw) -> None:

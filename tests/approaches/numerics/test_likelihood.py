@@ -106,7 +106,7 @@ def test_log_likelihood_is_the_sum_of_log_densities(
 def test_scipy_finds_nothing_higher(
     delta: float, fits240: dict[float, ParametricFit], epoch240: Observations
 ) -> None:
-    own = fits240[delta].diagnostics()["log_likelihood"]
+    own = fits240[delta].diagnostics().log_likelihood
     start = parameters_of(fits240[delta]) + np.array([0.02, -0.3, 0.3, -0.01, 0.01, 0.2])
     found = climb(start, epoch240, np.ones(240), delta)
     assert found <= own + 1e-8
@@ -184,11 +184,11 @@ def test_scale_of_normal_noise_is_its_standard_deviation(law: ChinchillaLaw) -> 
     design = isoflop_design(law, np.geomspace(1e17, 1e20, 40), sizes=9, points=1)
     data = simulate(law, design, noise=0.004, rng=np.random.default_rng(1))
     fit = fit_parametric(data, settings(5.0))
-    assert fit.diagnostics()["scale"] == pytest.approx(0.004, rel=0.1)
+    assert fit.diagnostics().scale == pytest.approx(0.004, rel=0.1)
     plain = fit_parametric(data, ParametricSettings(objective="mse", starts="coarse"))
     # so far out the density is the normal one
     np.testing.assert_allclose(fit.parameters, plain.parameters, rtol=1e-6)
-    assert fit.diagnostics()["scale"] == pytest.approx(np.sqrt(np.mean(plain.residuals**2)))
+    assert fit.diagnostics().scale == pytest.approx(np.sqrt(np.mean(plain.residuals**2)))
 
 
 @pytest.mark.parametrize("delta", [1e-2, 1.345])
@@ -200,7 +200,7 @@ def test_a_perfect_fit_ends_at_the_bound_of_the_scale(law: ChinchillaLaw, delta:
     fit = fit_parametric(data, settings(delta))
     expected = [law.E, law.A, law.B, law.alpha, law.beta]
     np.testing.assert_allclose(fit.parameters, expected, rtol=1e-4)
-    assert fit.diagnostics()["scale"] < 1e-7
+    assert fit.diagnostics().scale < 1e-7
 
 
 def test_log_likelihood_by_hand() -> None:

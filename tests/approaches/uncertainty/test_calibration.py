@@ -10,12 +10,12 @@ import pytest
 
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.fit_approach import fit_approach
-from isoflop.approaches.uncertainty.calibration import calibrate, inner, place
+from isoflop.approaches.uncertainty.calibration import calibrate, refitted
 from isoflop.approaches.uncertainty.coverage import check_coverage
-from isoflop.approaches.uncertainty.simulated_sweeps import Lookalikes
+from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import UnderdeterminedError
-from isoflop.estimates.estimate import Estimate, Provenance, Refusal
+from isoflop.estimates.estimate import Estimate, Provenance, Refusal, Uncalibrated
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,40 +36,40 @@ TOP = np.array([1e19])
 
 
 @pytest.fixture(scope="module")
-def like(sweep: Observations) -> Lookalikes:
-    return Lookalikes.of(sweep, SETTINGS.parametric)
+def like(sweep: Observations) -> SimulatedSweeps:
+    return SimulatedSweeps.of(sweep, SETTINGS.parametric)
 
 
-def test_without_errors_every_curve_ends_at_the_law(like: Lookalikes) -> None:
+def test_without_errors_every_curve_ends_at_the_law(like: SimulatedSweeps) -> None:
     plain = like.noiseless()
     last = plain.is_final
-    e, a, b, alpha, beta = like.law.parameters
+    e, a, b, alpha, beta = like.fitted.parameters
     law = e + a / plain.params[last] ** alpha + b / plain.tokens[last] ** beta
     np.testing.assert_allclose(plain.loss[last], law, rtol=1e-12)
 
 
-def test_a_curve_keeps_its_shape(sweep: Observations, like: Lookalikes) -> None:
+def test_a_curve_keeps_its_shape(sweep: Observations, like: SimulatedSweeps) -> None:
     ratio = like.draw(3, 0).loss / sweep.loss
     for run in range(sweep.n_runs):
         own = ratio[sweep.run == run]
         np.testing.assert_allclose(own, own[0], rtol=1e-12)
 
 
-def test_errors_are_as_wide_as_those_of_the_sweep(like: Lookalikes) -> None:
+def test_errors_are_as_wide_as_those_of_the_sweep(like: SimulatedSweeps) -> None:
     """The fixture has 0.3 % of noise; 5 of its 35 degrees of freedom go to the fit."""
     assert like.noise == pytest.approx(0.003, rel=0.35)
     spread = [np.log(like.draw(i, 0).loss / like.noiseless().loss).std() for i in range(40)]
     assert np.mean(spread) == pytest.approx(like.noise, rel=0.1)
 
 
-def test_draws_depend_on_their_own_number_alone(like: Lookalikes) -> None:
+def test_draws_depend_on_their_own_number_alone(like: SimulatedSweeps) -> None:
     assert (like.draw(5, 1).loss == like.draw(5, 1).loss).all()
     assert (like.draw(5, 1).loss != like.draw(6, 1).loss).any()
     assert (like.draw(5, 1).loss != like.draw(5, 2).loss).any()
 
 
-def test_the_truth_is_the_laws(like: Lookalikes) -> None:
-    truth = like.truth(TOP)
+def test_the_truth_is_the_laws(like: SimulatedSweeps) -> None:
+    truth = like.truth.values(TOP)
     n, d = truth["params_opt_1e+19"], truth["tokens_opt_1e+19"]
     assert 6 * n * d == pytest.approx(1e19, rel=1e-9)
     assert n == pytest.approx(truth["N_coefficient"] * 1e19 ** truth["a"], rel=1e-9)
@@ -85,53 +85,66 @@ def flat(sweep: Observations) -> Observations:
 
 def test_a_law_with_a_vanished_term_is_no_truth(flat: Observations) -> None:
     with pytest.raises(UnderdeterminedError, match="alpha of the parametric law"):
-        Lookalikes.of(flat, SETTINGS.parametric)
+        SimulatedSweeps.of(flat, SETTINGS.parametric)
 
 
 def test_a_sweep_without_a_law_says_that_nobody_checked(flat: Observations) -> None:
     """A hull that leans a little on N gives an optimum; the law that should judge it does not."""
-    outcome, _ = fit_approach(flat, "envelope", KEPT, sweep="s", budgets=[], provenance=PROVENANCE)
+    outcome, _ = fit_approach(flat, "envelope", KEPT, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
-    assert outcome.a.held == {}
-    assert any("nobody knows how good" in caution for caution in outcome.cautions)
-    assert "alpha" in outcome.diagnostics["calibration"]["reason"]
+    assert outcome.a.coverage == {}
+    assert any("uncalibrated percentiles" in caution for caution in outcome.cautions)
+    assert isinstance(outcome.calibration, Uncalibrated)
+    assert "alpha" in outcome.calibration.reason
 
 
 @pytest.mark.parametrize("approach", ["profiles", "parametric"])
 def test_percentiles_of_whole_runs_are_found_fair(
-    sweep: Observations, like: Lookalikes, approach: str
+    sweep: Observations, like: SimulatedSweeps, approach: str
 ) -> None:
     fitted = fit(sweep, approach, SETTINGS)
-    found = calibrate(fitted, like, TOP, SETTINGS.bootstrap)
-    said = found.diagnostics(SETTINGS.bootstrap.levels)["quantities"]
+    found = calibrate(fitted, like, SETTINGS.bootstrap)
+    ranks, a = found.simulations.of(fitted.law, TOP)["a"]
     assert found.refused == 0
-    assert 0.65 < said["a"]["percentile_held"]["0.8"] <= 1.0
-    assert said["a"]["median"] == pytest.approx(found.truth["a"], abs=0.03)
-    assert 0.4 < said["a"]["needed_level"]["0.8"] < 0.95
+    assert len(ranks) == SETTINGS.bootstrap.simulations
+    assert 0.65 < a.percentile_coverage["0.8"] <= 1.0
+    assert a.median == pytest.approx(a.truth, abs=0.03)
+    assert 0.4 < a.calibrated_level["0.8"] < 0.95
+
+
+@pytest.mark.parametrize("approach", ["profiles", "parametric"])
+def test_every_simulated_sweep_and_its_resamples_are_others(
+    sweep: Observations, like: SimulatedSweeps, approach: str
+) -> None:
+    """One seed for all sweeps, or for all of their resamples, would repeat numbers."""
+    few = SETTINGS.bootstrap.model_copy(update={"simulations": 6})
+    found = calibrate(fit(sweep, approach, SETTINGS), like, few).simulations
+    a = found.draws[:, :, 1]
+    assert len(np.unique(found.estimates[:, 1])) == 6
+    off = a - found.estimates[:, 1:2]
+    for i in range(6):
+        for k in range(i):
+            # the same resamples of two sweeps would err together
+            assert abs(np.corrcoef(off[i], off[k])[0, 1]) < 0.75
 
 
 def test_batches_of_sweeps_give_what_each_gives_alone(
-    sweep: Observations, like: Lookalikes, monkeypatch: pytest.MonkeyPatch
+    sweep: Observations, like: SimulatedSweeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted = fit(sweep, "parametric", SETTINGS)
     few = SETTINGS.bootstrap.model_copy(update={"simulations": 7})
     monkeypatch.setattr(
         "isoflop.approaches.uncertainty.calibration.BATCH", 3 * 40 * len(sweep.loss)
     )
-    found = calibrate(fitted, like, TOP, few)
-    truth = like.truth(TOP)
-    alone = [
-        place(fitted.refit_losses(like.draw(i, 0)), truth, TOP, inner(few, i)) for i in range(7)
-    ]
-    for name in ("a", "E", "params_opt_1e+19"):
-        np.testing.assert_allclose(found.estimates[name], [o[name][0] for o in alone], rtol=1e-5)
-        np.testing.assert_allclose(found.ranks[name], [o[name][1] for o in alone], atol=0.026)
+    found = calibrate(fitted, like, few).simulations
+    sweeps = [fitted.refit_losses(like.draw(i, few.seed)) for i in range(7)]
+    alone = [refitted(own, few, i) for i, own in enumerate(sweeps)]
+    np.testing.assert_allclose(found.estimates, [own.parameters for own in sweeps], rtol=1e-5)
+    np.testing.assert_allclose(np.median(found.draws, axis=1), np.median(alone, axis=1), rtol=1e-3)
 
 
 def test_a_law_without_an_optimum_is_refused(flat: Observations) -> None:
-    outcome, draws = fit_approach(
-        flat, "parametric", SETTINGS, sweep="s", budgets=[], provenance=PROVENANCE
-    )
+    outcome, draws = fit_approach(flat, "parametric", SETTINGS, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Refusal)
     assert "alpha ended at its bound" in outcome.refused
     assert draws.is_empty()
@@ -139,13 +152,12 @@ def test_a_law_without_an_optimum_is_refused(flat: Observations) -> None:
 
 def test_a_biased_approach_is_caught(sweep: Observations) -> None:
     """Curves 0.3 nats too high until they end: the envelope is bent, and its answer says so."""
-    outcome, _ = fit_approach(
-        sweep, "envelope", KEPT, sweep="s", budgets=[1e19], provenance=PROVENANCE
-    )
+    outcome, _ = fit_approach(sweep, "envelope", KEPT, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
-    assert outcome.a.held["0.95"] < 0.5
-    assert any("held it" in caution for caution in outcome.cautions)
-    truth = outcome.diagnostics["calibration"]["quantities"]["a"]["truth"]
+    assert outcome.a.coverage["0.95"] < 0.5
+    assert any("covered it" in caution for caution in outcome.cautions)
+    assert outcome.a.simulated is not None
+    truth = outcome.a.simulated.truth
     assert abs(outcome.a.value - truth) > 0.05
 
 

@@ -13,29 +13,32 @@ from scipy.stats import bootstrap, norm
 from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.intervals import (
-    Evidence,
+    BootstrapSample,
     bca_intervals,
-    calibrated_intervals,
-    held,
     intervals,
-    needed_level,
-    percentile_intervals,
     studentised_intervals,
 )
 from isoflop.approaches.uncertainty.jackknife import jackknife_errors
-from isoflop.config.approaches import BootstrapSettings, ProfilesSettings
+from isoflop.config.approaches import ProfilesSettings
+from isoflop.estimates.intervals import (
+    LEVELS,
+    calibrated_intervals,
+    calibrated_level,
+    calibrated_levels,
+    coverage,
+    percentile_intervals,
+)
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
 
-LEVELS = (0.8, 0.95)
 RNG = np.random.default_rng(3)
 
 
 def test_percentiles_of_normal_draws() -> None:
     draws = norm.ppf((np.arange(100_000) + 0.5) / 100_000)
     draws[:10] = np.nan  # refused draws do not count
-    found = percentile_intervals(Evidence(0.0, draws), LEVELS)
+    found = percentile_intervals(draws)
     assert found["0.8"] == pytest.approx(norm.interval(0.8), abs=2e-3)
     assert found["0.95"] == pytest.approx(norm.interval(0.95), abs=2e-3)
 
@@ -47,27 +50,28 @@ def test_bca_agrees_with_scipy() -> None:
     ).confidence_interval
     draws = RNG.choice(sample, (100_000, 25)).mean(axis=1)
     jackknife = (sample.sum() - sample) / 24
-    found = bca_intervals(Evidence(float(sample.mean()), draws, jackknife), LEVELS)
+    found = bca_intervals(BootstrapSample(float(sample.mean()), draws, jackknife))
     assert found["0.8"] == pytest.approx((theirs.low, theirs.high), rel=0.02)
-    plain = percentile_intervals(Evidence(float(sample.mean()), draws), LEVELS)
+    plain = percentile_intervals(draws)
     assert found["0.8"][0] > plain["0.8"][0]
 
 
 def test_studentised_with_equal_errors_mirrors_the_draws() -> None:
     draws = 2.0 * np.exp(RNG.normal(0.1, 0.05, 50_000))
-    own = Evidence(2.0, draws, error=0.1, errors=0.05 * draws)
-    low, high = studentised_intervals(own, LEVELS)["0.8"]
-    lower, upper = percentile_intervals(own, LEVELS)["0.8"]
+    own = BootstrapSample(2.0, draws, error=0.1, errors=0.05 * draws)
+    low, high = studentised_intervals(own)["0.8"]
+    lower, upper = percentile_intervals(draws)["0.8"]
     assert low == pytest.approx(4.0 / upper, rel=1e-3)
     assert high == pytest.approx(4.0 / lower, rel=1e-3)
 
 
-def test_kinds_fall_back_to_percentiles() -> None:
-    own = Evidence(1.0, RNG.normal(1, 0.1, 500))
-    plain = intervals(own, BootstrapSettings(interval="percentile"))
-    for kind in ("bca", "studentised", "calibrated"):
-        assert intervals(own, BootstrapSettings.model_validate({"interval": kind})) == plain
-    assert intervals(Evidence(1.0, np.full(9, np.nan)), BootstrapSettings()) == {}
+def test_a_kind_without_what_it_needs_is_an_error() -> None:
+    own = BootstrapSample(1.0, RNG.normal(1, 0.1, 500))
+    assert intervals(own, "percentile") == percentile_intervals(own.draws)
+    for kind in ("bca", "studentised", "calibrated", "made-up"):
+        with pytest.raises(ValueError, match=r"leave-outs|standard errors|kinds are"):
+            intervals(own, kind)
+    assert intervals(BootstrapSample(1.0, np.full(9, np.nan)), "percentile") == {}
 
 
 def test_jackknife_errors_are_those_of_the_rows_drawn(sweep: Observations) -> None:
@@ -87,11 +91,11 @@ def test_jackknife_errors_are_those_of_the_rows_drawn(sweep: Observations) -> No
 
 def test_calibration_leaves_exact_intervals_alone() -> None:
     ranks = np.arange(1, 1000) / 1000
-    assert needed_level(ranks, 0.8) == pytest.approx(0.8, abs=3e-3)
-    assert needed_level(ranks, 0.95) == pytest.approx(0.95, abs=3e-3)
+    assert calibrated_level(ranks, 0.8) == pytest.approx(0.8, abs=3e-3)
+    assert calibrated_level(ranks, 0.95) == pytest.approx(0.95, abs=3e-3)
     draws = RNG.normal(1, 0.1, 4000)
-    found = calibrated_intervals(Evidence(1.0, draws, ranks=ranks), LEVELS)
-    plain = percentile_intervals(Evidence(1.0, draws), LEVELS)
+    found = calibrated_intervals(draws, ranks)
+    plain = percentile_intervals(draws)
     for level in plain:
         assert found[level] == pytest.approx(plain[level], abs=2e-3)
 
@@ -102,7 +106,7 @@ def test_calibration_undoes_a_wrong_spread(factor: float) -> None:
     exact = norm.ppf((np.arange(2000) + 0.5) / 2000)
     ranks = norm.cdf(exact / factor)
     draws = norm.ppf((np.arange(200_000) + 0.5) / 200_000) * factor
-    found = calibrated_intervals(Evidence(0.0, draws, ranks=ranks), LEVELS)
+    found = calibrated_intervals(draws, ranks)
     assert found["0.8"] == pytest.approx(norm.interval(0.8), rel=0.02)
     assert found["0.95"] == pytest.approx(norm.interval(0.95), rel=0.02)
 
@@ -110,16 +114,16 @@ def test_calibration_undoes_a_wrong_spread(factor: float) -> None:
 def test_a_truth_beyond_all_draws_is_told_and_never_papered_over() -> None:
     """Nine truths in ten lie beyond the draws: no level helps, and the share says so."""
     ranks = np.concatenate([np.ones(900), np.linspace(0.3, 0.7, 100)])
-    own = Evidence(1.0, RNG.normal(1, 0.1, 4000), ranks=ranks)
-    assert needed_level(ranks, 0.8) is None
-    chosen = BootstrapSettings(interval="calibrated")
-    assert intervals(own, chosen) == percentile_intervals(own, LEVELS)
-    assert held(own, chosen) == {"0.8": 0.1, "0.95": 0.1}
+    draws = RNG.normal(1, 0.1, 4000)
+    assert calibrated_level(ranks, 0.8) is None
+    assert calibrated_intervals(draws, ranks) == percentile_intervals(draws)
+    used = calibrated_levels(ranks)
+    assert [coverage(ranks, used[level]) for level in LEVELS] == [0.1, 0.1]
 
 
 @given(st.lists(st.floats(0, 1), min_size=20, max_size=60), st.integers(0, 9))
 def test_calibrated_intervals_are_nested(ranks: list[float], seed: int) -> None:
     draws = np.random.default_rng(seed).normal(1, 0.1, 500)
-    found = calibrated_intervals(Evidence(1.0, draws, ranks=np.array(ranks)), LEVELS)
+    found = calibrated_intervals(draws, np.array(ranks))
     (inner_low, inner_high), (low, high) = found["0.8"], found["0.95"]
     assert low <= inner_low <= inner_high <= high

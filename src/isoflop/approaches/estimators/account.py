@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from isoflop.estimates.diagnostics import Account, Residuals, Spread, Trend, Trends
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,37 +22,56 @@ REACHED: Final = 1e-6
 """A start has reached the optimum if its objective is within this relative distance."""
 
 
-def solved(solution: Solution, *, tolerance: float, max_steps: int) -> dict[str, Any]:
+def solved(
+    solution: Solution,
+    *,
+    kind: str,
+    tolerance: float,
+    max_steps: int,
+    bounds_hit: list[str],
+    condition_number: float | None,
+    degrees_of_freedom: int,
+) -> Account:
     """Say where the starts of a fit ended.
 
     Parameters
     ----------
     solution : one problem from many starts.
+    kind : what was minimised.
     tolerance, max_steps : what the solver was told.
+    bounds_hit, condition_number, degrees_of_freedom : see ``Account``.
     """
     best = float(solution.objective.min())
-    return {
-        "objective": best,
-        "starts": len(solution.objective),
-        "starts_reaching_optimum": int((solution.objective <= best * (1 + REACHED)).sum()),
-        "starts_converged": int(solution.converged.sum()),
-        "tolerance": tolerance,
-        "max_steps": max_steps,
-    }
+    return Account(
+        objective_kind=kind,
+        objective=best,
+        starts=len(solution.objective),
+        starts_reaching_optimum=int((solution.objective <= best * (1 + REACHED)).sum()),
+        starts_converged=int(solution.converged.sum()),
+        tolerance=tolerance,
+        max_steps=max_steps,
+        bounds_hit=bounds_hit,
+        condition_number=condition_number,
+        degrees_of_freedom=degrees_of_freedom,
+    )
 
 
-def closed_form(objective: float, *, points: int, parameters: int) -> dict[str, Any]:
+def closed_form(
+    objective: float, *, kind: str, points: int, parameters: int, condition_number: float | None
+) -> Account:
     """Say the same of a least-squares fit that needs neither starts nor steps."""
-    return {
-        "objective": objective,
-        "starts": None,
-        "starts_reaching_optimum": None,
-        "starts_converged": None,
-        "tolerance": None,
-        "max_steps": None,
-        "bounds_hit": [],
-        "degrees_of_freedom": points - parameters,
-    }
+    return Account(
+        objective_kind=kind,
+        objective=objective,
+        starts=None,
+        starts_reaching_optimum=None,
+        starts_converged=None,
+        tolerance=None,
+        max_steps=None,
+        bounds_hit=[],
+        condition_number=condition_number,
+        degrees_of_freedom=points - parameters,
+    )
 
 
 def bounds_hit(names: Sequence[str], theta: Floats, lower: Floats, upper: Floats) -> list[str]:
@@ -78,38 +99,34 @@ def scaled_condition(gram: Floats) -> float:
     return float(np.linalg.cond(gram / np.outer(scale, scale)))
 
 
-def residual_diagnostics(
-    fitted: Observations, residuals: Floats, *, parameters: int
-) -> dict[str, Any]:
-    """Describe the residuals of log L at the fitted points.
+def residuals_of(fitted: Observations, residuals: Floats) -> Residuals:
+    """List the residuals of log L at the fitted points.
 
     Parameters
     ----------
     fitted : the fitted points alone.
     residuals : (points,) log of observed less log of fitted loss.
-    parameters : number of fitted parameters.
-
-    Returns
-    -------
-    ``residuals``: points and residuals, root mean square, median size; ``trends``: of the residuals
-    over log N, log D and log C, each alone; ``degrees_of_freedom``.
     """
-    return {
-        "degrees_of_freedom": len(residuals) - parameters,
-        "trends": {
-            name: trend(np.log(getattr(fitted, name)), residuals)
-            for name in ("params", "tokens", "flops")
-        },
-        "residuals": {
-            "run": [fitted.runs[i] for i in fitted.run],
-            "params": fitted.params.tolist(),
-            "tokens": fitted.tokens.tolist(),
-            "flops": fitted.flops.tolist(),
-            "loss": fitted.loss.tolist(),
-            "log_residual": residuals.tolist(),
-            **spread(residuals),
-        },
-    }
+    width = spread(residuals)
+    return Residuals(
+        run=[fitted.runs[i] for i in fitted.run],
+        params=fitted.params.tolist(),
+        tokens=fitted.tokens.tolist(),
+        flops=fitted.flops.tolist(),
+        loss=fitted.loss.tolist(),
+        log_residual=residuals.tolist(),
+        rms=width.rms,
+        median_absolute=width.median_absolute,
+    )
+
+
+def trends_of(fitted: Observations, residuals: Floats) -> Trends:
+    """Test for drifts of the residuals over log N, log D and log C, each alone."""
+    return Trends(
+        params=trend(np.log(fitted.params), residuals),
+        tokens=trend(np.log(fitted.tokens), residuals),
+        flops=trend(np.log(fitted.flops), residuals),
+    )
 
 
 def widened(residuals: Floats, *, parameters: int) -> Floats:
@@ -122,15 +139,15 @@ def widened(residuals: Floats, *, parameters: int) -> Floats:
     return np.asarray(residuals * np.sqrt(n / max(n - parameters, 1)))
 
 
-def spread(residuals: Floats) -> dict[str, float]:
+def spread(residuals: Floats) -> Spread:
     """Give root mean square and median size of residuals."""
-    return {
-        "rms": float(np.sqrt(np.mean(residuals**2))),
-        "median_absolute": float(np.median(np.abs(residuals))),
-    }
+    return Spread(
+        rms=float(np.sqrt(np.mean(residuals**2))),
+        median_absolute=float(np.median(np.abs(residuals))),
+    )
 
 
-def trend(x: Floats, residuals: Floats) -> dict[str, float]:
+def trend(x: Floats, residuals: Floats) -> Trend:
     """Test whether residuals drift with x: slope of a line, and p-value of a slope of zero.
 
     Standard error HC1, robust to a spread that differs along x (MacKinnon and White 1985), and the
@@ -140,6 +157,6 @@ def trend(x: Floats, residuals: Floats) -> dict[str, float]:
     from statsmodels.tools.tools import add_constant
 
     if np.ptp(x) == 0.0 or len(x) < 3 or np.ptp(residuals) == 0.0:
-        return {"slope": 0.0, "p_value": 1.0}
+        return Trend(slope=0.0, p_value=1.0)
     found = OLS(residuals, add_constant(x - x.mean())).fit(cov_type="HC1")
-    return {"slope": float(found.params[1]), "p_value": float(found.pvalues[1])}
+    return Trend(slope=float(found.params[1]), p_value=float(found.pvalues[1]))

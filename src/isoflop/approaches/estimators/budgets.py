@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.diagnostics import LeftOutRun
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +60,7 @@ class BudgetGroup:
 
 def budget_groups(
     observations: Observations, settings: ProfilesSettings
-) -> tuple[list[BudgetGroup], list[dict[str, str]]]:
+) -> tuple[list[BudgetGroup], list[LeftOutRun]]:
     """Group the runs by compute budget.
 
     Budgets come from the settings, or else from the runs' plan, or else from gaps between the final
@@ -75,14 +76,14 @@ def budget_groups(
     with np.errstate(invalid="ignore"):
         off = np.abs(final.flops / wanted - 1.0) > settings.tolerance
     left_out = [
-        {"run": observations.runs[run], "reason": reason} for run in final.run[np.isnan(wanted)]
+        LeftOutRun(run=observations.runs[run], reason=reason) for run in final.run[np.isnan(wanted)]
     ]
     left_out += [
-        {
-            "run": observations.runs[final.run[i]],
-            "reason": f"its C of {final.flops[i]:.3g} FLOPs lies more than "
+        LeftOutRun(
+            run=observations.runs[final.run[i]],
+            reason=f"its C of {final.flops[i]:.3g} FLOPs lies more than "
             f"{settings.tolerance:.0%} from the budget of {wanted[i]:.3g}",
-        }
+        )
         for i in np.flatnonzero(off)
     ]
     points = np.flatnonzero(observations.is_final)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from isoflop.approaches.numerics.least_squares import fit_lines, fit_parabolas
-from isoflop.approaches.uncertainty.intervals import Evidence, percentile_intervals
+from isoflop.estimates.estimate import Bend, Third
+from isoflop.estimates.intervals import percentile_intervals
+from isoflop.estimates.quantities import Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -92,33 +92,30 @@ def slopes(log_flops: Floats, log_params: Floats, weights: Floats, edges: Floats
     return np.stack(columns, axis=-1)
 
 
-def describe(whole: Curvature, draws: Curvature, levels: Sequence[float]) -> dict[str, Any]:
-    """Write a frontier's curvature with percentile intervals, in JSON's types.
+def describe_bend(whole: Curvature, draws: Curvature) -> Bend:
+    """Write a frontier's curvature with percentile intervals.
 
     Parameters
     ----------
     whole : one row, from all runs.
     draws : the same from each resample.
-    levels : nominal coverages.
     """
     if not np.isfinite(whole.per_decade[0]):
-        return {"per_decade": None, "thirds": None, "draws": 0, "reason": whole.reason}
-
-    def quantity(value: float, drawn: Floats) -> dict[str, Any]:
-        few = np.isfinite(drawn).sum() < 2
-        ends = {} if few else percentile_intervals(Evidence(value, drawn), levels)
-        return {"value": float(value), "intervals": {k: list(v) for k, v in ends.items()}}
-
+        return Bend(per_decade=None, thirds=None, draws=0, reason=whole.reason)
     thirds = None
     if whole.thirds is not None and whole.edges is not None and draws.thirds is not None:
         ends = np.exp(whole.edges).tolist()
         thirds = [
-            {"flops": [ends[k], ends[k + 1]], "a": quantity(a, draws.thirds[:, k])}
+            Third(flops=(ends[k], ends[k + 1]), a=_quantity(a, draws.thirds[:, k]))
             for k, a in enumerate(whole.thirds[0])
         ]
-    return {
-        "per_decade": quantity(whole.per_decade[0], draws.per_decade),
-        "thirds": thirds,
-        "draws": int(np.isfinite(draws.per_decade).sum()),
-        "reason": None,
-    }
+    return Bend(
+        per_decade=_quantity(whole.per_decade[0], draws.per_decade),
+        thirds=thirds,
+        draws=int(np.isfinite(draws.per_decade).sum()),
+        reason=None,
+    )
+
+
+def _quantity(value: float, drawn: Floats) -> Quantity:
+    return Quantity(value=float(value), intervals=percentile_intervals(drawn))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from isoflop.approaches.estimators.account import residual_diagnostics, solved
+from isoflop.approaches.estimators.account import residuals_of, solved, trends_of
 from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.numerics.solver import Problems, Solution, minimise
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates.diagnostics import DataConstrainedDiagnostics, GivenConstants
 from isoflop.estimates.laws import DataConstrainedLaw
 from isoflop.laws import ChinchillaLaw, RepeatedDataLaw
 
@@ -158,27 +159,46 @@ class DataConstrainedFit(Fit):
         """Fit other losses."""
         return fit_data_constrained(observations, self.settings)
 
-    def diagnostics(self) -> dict[str, Any]:
-        """Say how good the optimum is, and what was held; keys in docs/approaches.md."""
+    @property
+    def flops_range(self) -> tuple[float, float]:
+        """Smallest and largest C of the fitted points."""
+        return self.observations.at(self.points).flops_range
+
+    def diagnostics(self) -> DataConstrainedDiagnostics:
+        """Say how good the optimum is, and what was given."""
         own = self.observations.at(self.points)
         residuals = np.log(own.loss) - self.fitted[self.points]
         law = self.model.law
-        return {
-            **solved(self.solution, tolerance=TOLERANCE, max_steps=MAX_STEPS),
-            "held": {"A": law.A, "B": law.B, "alpha": law.alpha, "beta": law.beta},
-            **residual_diagnostics(own, residuals, parameters=self.n_parameters),
-            "epochs": self.epochs.tolist(),
-        }
+        return DataConstrainedDiagnostics(
+            account=solved(
+                self.solution,
+                kind="sum of Huber losses of log L",
+                tolerance=TOLERANCE,
+                max_steps=MAX_STEPS,
+                bounds_hit=self._bounds_hit(),
+                condition_number=None,
+                degrees_of_freedom=len(residuals) - self.n_parameters,
+            ),
+            residuals=residuals_of(own, residuals),
+            trends=trends_of(own, residuals),
+            given=GivenConstants(A=law.A, B=law.B, alpha=law.alpha, beta=law.beta),
+            epochs=self.epochs.tolist(),
+        )
 
-    def cautions(self) -> list[str]:
-        """Say what is held, what ended at a bound, and that the law knows no harm from repeats."""
-        at_bound = [
+    def _bounds_hit(self) -> list[str]:
+        return [
             name
             for name, value in zip(self.names, self.parameters, strict=True)
             if name != "E" and not BOUNDS[0] * 1.01 < value < BOUNDS[1] / 1.01
         ]
+
+    def cautions(self) -> list[str]:
+        """Say what is held, what ended at a bound, and that the law knows no harm from repeats."""
         return [
-            *(f"{name} ended at its bound: the sweep does not determine it." for name in at_bound),
+            *(
+                f"{name} ended at its bound: the sweep does not determine it."
+                for name in self._bounds_hit()
+            ),
             "A, B, alpha and beta are held at the values in the settings: R*_D and R*_N mean what "
             "they say only where these describe the sweep's runs on fresh tokens.",
             "The law lets repeats be worthless but never harmful; runs whose loss rises again "

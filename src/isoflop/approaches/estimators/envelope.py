@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from isoflop.approaches.estimators.power_laws import (
 )
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.diagnostics import EnvelopeDiagnostics
 from isoflop.estimates.laws import PowerLaws
 
 if TYPE_CHECKING:
@@ -108,25 +109,34 @@ class EnvelopeFit(Fit):
         """Find the envelope of other losses."""
         return fit_envelope(observations, self.settings)
 
-    def diagnostics(self) -> dict[str, Any]:
-        """Say who wins where, and how late in its run; keys in docs/approaches.md."""
+    @cached_property
+    def _diagnostics(self) -> EnvelopeDiagnostics:
         found = winners(self.observations, self.whole, self.frontier)
-        late, fitted = np.array(found["late"]), np.array(found["fitted"])
+        late, fitted = np.array(found.late), np.array(found.fitted)
         residuals = self._residuals()
         points = len(residuals)
-        return {
-            "frontier": self.settings.frontier,
-            "points_on_frontier": len(fitted),
-            "points_fitted": points,
-            "late_winners": float(late[fitted].mean()),
-            "sizes_that_win": int(self.frontier.distinct_sizes(self.observations.sizes)[0]),
-            "sizes": int(self.observations.sizes.max()) + 1,
-            "objective_kind": "least squares of log N on log C",
-            **closed_form(float(residuals @ residuals), points=points, parameters=2),
-            "residual_sd": float(residuals.std()),
-            "residuals": spread(residuals),
-            "winners": found,
-        }
+        return EnvelopeDiagnostics(
+            account=closed_form(
+                float(residuals @ residuals),
+                kind="least squares of log N on log C",
+                points=points,
+                parameters=self.n_parameters,
+                condition_number=None,
+            ),
+            residuals=spread(residuals),
+            frontier=self.settings.frontier,
+            points_on_frontier=len(fitted),
+            points_fitted=points,
+            late_winners=float(late[fitted].mean()),
+            sizes_that_win=int(self.frontier.distinct_sizes(self.observations.sizes)[0]),
+            sizes=int(self.observations.sizes.max()) + 1,
+            residual_sd=float(residuals.std()),
+            winners=found,
+        )
+
+    def diagnostics(self) -> EnvelopeDiagnostics:
+        """Say who wins where, and how late in its run."""
+        return self._diagnostics
 
     def _residuals(self) -> Floats:
         """Give log N of the fitted winners less the power law's."""
@@ -140,14 +150,14 @@ class EnvelopeFit(Fit):
         """Warn of few winning sizes, early winners and an edge of the grid."""
         found = self.diagnostics()
         cautions = []
-        if found["sizes_that_win"] < 5:
+        if found.sizes_that_win < 5:
             cautions.append(
-                f"Only {found['sizes_that_win']} of {found['sizes']} sizes ever have the lowest "
+                f"Only {found.sizes_that_win} of {found.sizes} sizes ever have the lowest "
                 "loss, so the envelope's exponent rests on a few steps between them."
             )
-        if found["late_winners"] < 0.5:
+        if found.late_winners < 0.5:
             cautions.append(
-                f"Only {found['late_winners']:.0%} of the envelope's points lie in the last 15 % "
+                f"Only {found.late_winners:.0%} of the envelope's points lie in the last 15 % "
                 "of their run. The others were measured at a learning rate meant for a longer run, "
                 "where the loss is still too high."
             )

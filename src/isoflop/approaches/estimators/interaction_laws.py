@@ -18,9 +18,10 @@ import numpy as np
 from isoflop.approaches.estimators.account import (
     bounds_hit,
     condition_number,
-    residual_diagnostics,
+    residuals_of,
     solved,
     spread,
+    trends_of,
 )
 from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.estimators.misfit import misfit_cautions, pure_error, score_tests
@@ -38,6 +39,7 @@ from isoflop.approaches.numerics.multistart import (
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.config.approaches import HUBER_DELTA, CountingSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates.diagnostics import CountedLaw, InteractionDiagnostics
 from isoflop.estimates.laws import KaplanLoss, NestedLoss, NoFloorLoss, ProductLoss
 
 if TYPE_CHECKING:
@@ -179,18 +181,10 @@ class LawFit(Fit):
         """Name the parameters that ended at a bound."""
         return bounds_hit(self.centred.solved_names, self.theta[0], *self.centred.bounds())
 
-    def _account(self) -> dict[str, Any]:
-        """Say how the solver fared; the objective of ``likelihood`` is minus the log-likelihood."""
-        if self.settings.objective != "likelihood":
-            account = solved(self.starts, tolerance=TOLERANCE, max_steps=MAX_STEPS)
-            return account | {"scale": None, "log_likelihood": None}
-        account = solved(self.starts, tolerance=FREE_SCALE_TOLERANCE, max_steps=FREE_SCALE_STEPS)
-        best = int(self.starts.objective.argmin())
-        reached = float(
-            log_likelihood(self.starts.objective[best], len(self.points), self.settings.delta)
-        )
-        scale = float(np.exp(self.starts.theta[best, -1]))
-        return account | {"objective": -reached, "scale": scale, "log_likelihood": reached}
+    @property
+    def flops_range(self) -> tuple[float, float]:
+        """Smallest and largest C of the fitted points."""
+        return self.tested_points.flops_range
 
     @cached_property
     def _misfit(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
@@ -200,33 +194,51 @@ class LawFit(Fit):
         parameters = self.n_parameters
         return tests, pure_error(self.residuals, own.params, own.tokens, parameters=parameters)
 
-    def diagnostics(self) -> dict[str, Any]:
-        """Say how good and how certain the optimum is; keys in docs/approaches.md."""
+    def diagnostics(self) -> InteractionDiagnostics:
+        """Say how good and how certain the optimum is."""
         tests, pure = self._misfit
-        own = self.settings.objective == "likelihood"
-        return {
-            "objective_kind": self.settings.objective,
-            "huber_delta": None if self.settings.objective == "mse" else self.settings.delta,
-            **self._account(),
-            "bounds_hit": self.bounds_hit(),
-            "condition_number": condition_number(self.centred.model, self.theta),
-            "nesting_tests": nesting_tests(
-                self.centred,
-                self.theta,
-                np.log(self.tested_points.loss) - self.centred.centre[2],
-                delta=self.settings.delta if own else HUBER_DELTA["likelihood"],
-                threads=self.threads,
-            ),
-            "misfit": tests,
-            "pure_error": pure,
-            "countings": [
-                _counted(self.counting, self),
-                *(_counted(counting, other) for counting, other in self.others),
-            ],
-            **residual_diagnostics(
-                self.tested_points, self.residuals, parameters=self.n_parameters
-            ),
-        }
+        free = self.settings.objective == "likelihood"
+        account = solved(
+            self.starts,
+            kind=self.settings.objective,
+            tolerance=FREE_SCALE_TOLERANCE if free else TOLERANCE,
+            max_steps=FREE_SCALE_STEPS if free else MAX_STEPS,
+            bounds_hit=self.bounds_hit(),
+            condition_number=condition_number(self.centred.model, self.theta),
+            degrees_of_freedom=len(self.points) - self.n_parameters,
+        )
+        scale, reached = None, None
+        if free:
+            best = int(self.starts.objective.argmin())
+            lowest = self.starts.objective[best]
+            reached = float(log_likelihood(lowest, len(self.points), self.settings.delta))
+            scale = float(np.exp(self.starts.theta[best, -1]))
+            account = account.model_copy(update={"objective": -reached})
+        nesting = nesting_tests(
+            self.centred,
+            self.theta,
+            np.log(self.tested_points.loss) - self.centred.centre[2],
+            delta=self.settings.delta if free else HUBER_DELTA["likelihood"],
+            threads=self.threads,
+        )
+        return InteractionDiagnostics.model_validate(
+            {
+                "approach": self.approach,
+                "account": account,
+                "residuals": residuals_of(self.tested_points, self.residuals),
+                "trends": trends_of(self.tested_points, self.residuals),
+                "huber_delta": None if self.settings.objective == "mse" else self.settings.delta,
+                "scale": scale,
+                "log_likelihood": reached,
+                "nesting_tests": nesting,
+                "misfit": tests,
+                "pure_error": pure,
+                "countings": [
+                    _counted(self.counting, self),
+                    *(_counted(counting, other) for counting, other in self.others),
+                ],
+            }
+        )
 
     def cautions(self) -> list[str]:
         """Warn of vanished terms, of confounded parameters, of mixed counting and of misfit."""
@@ -399,14 +411,18 @@ def _require_points(observations: Observations, points: Ints, kind: type[LawFit]
         )
 
 
-def _counted(counting: CountingSettings, fit: LawFit | str) -> dict[str, Any]:
+def _counted(counting: CountingSettings, fit: LawFit | str) -> CountedLaw:
     """Give the law under one counting, or why there is none."""
-    conventions: dict[str, Any] = {"params": counting.params, "flops": counting.flops}
     if isinstance(fit, str):
-        return conventions | {"parameters": None, "a": None, "rms": None, "refused": fit}
-    return conventions | {
-        "parameters": dict(zip(fit.names, fit.parameters.tolist(), strict=True)),
-        "a": float(fit.exponents(fit.parameters[None])[0][0]),
-        "rms": spread(fit.residuals)["rms"],
-        "refused": None,
-    }
+        return CountedLaw(
+            params=counting.params, flops=counting.flops, parameters=None, a=None, rms=None,
+            refused=fit,
+        )  # fmt: skip
+    return CountedLaw(
+        params=counting.params,
+        flops=counting.flops,
+        parameters=dict(zip(fit.names, fit.parameters.tolist(), strict=True)),
+        a=float(fit.exponents(fit.parameters[None])[0][0]),
+        rms=spread(fit.residuals).rms,
+        refused=None,
+    )

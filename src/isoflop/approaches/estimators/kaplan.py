@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import starmap
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
 from isoflop.approaches.estimators.account import (
     bounds_hit,
     condition_number,
-    residual_diagnostics,
+    residuals_of,
     solved,
+    trends_of,
 )
 from isoflop.approaches.estimators.frontier import GridCurves, grid_curves
 from isoflop.approaches.estimators.power_laws import fit_frontiers, fitted_part, winners
@@ -22,6 +23,7 @@ from isoflop.approaches.numerics.solver import Problems, Solution, minimise
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.config.approaches import CountingSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates.diagnostics import Counted, KaplanDiagnostics
 from isoflop.estimates.laws import KaplanLaws
 
 if TYPE_CHECKING:
@@ -260,26 +262,27 @@ class KaplanFit(Fit):
         laws[(own > 0).sum(axis=1) < MIN_POINTS] = np.nan
         return laws
 
-    def diagnostics(self) -> dict[str, Any]:
-        """Give the frontiers behind the laws; keys in docs/approaches.md."""
+    def diagnostics(self) -> KaplanDiagnostics:
+        """Give the account of L(N, D), and the frontiers behind the laws."""
         everything = np.ones((1, self.observations.n_runs), dtype=np.bool_)
-        fitted = self._fitted_part(everything)
-        residuals = (np.log(self.observations.loss) - self.fitted)[self.points]
-        own = bounds_hit(JOINT, self.joint[0], np.array(LOWER), np.array(UPPER))
-        return {
-            "headline": "a and b are those of the frontier N_opt ~ C**a over all curve points",
-            "a_joint": float(self.parameters[self.names.index("a_joint")]),
-            "sizes_that_win": int(fitted.distinct_sizes(self.observations.sizes)[0]),
-            "objective_kind": "least squares of log L(N, D)",
-            **solved(self.solution, tolerance=TOLERANCE, max_steps=MAX_STEPS),
-            "bounds_hit": own,
-            "condition_number": condition_number(self._model(), self.joint),
-            **residual_diagnostics(
-                self.observations.at(self.points), residuals, parameters=len(JOINT)
+        fitted, own = self._fitted_part(everything), self.observations.at(self.points)
+        residuals = np.log(own.loss) - self.fitted[self.points]
+        return KaplanDiagnostics(
+            account=solved(
+                self.solution,
+                kind="least squares of log L(N, D)",
+                tolerance=TOLERANCE,
+                max_steps=MAX_STEPS,
+                bounds_hit=bounds_hit(JOINT, self.joint[0], np.array(LOWER), np.array(UPPER)),
+                condition_number=condition_number(self._model(), self.joint),
+                degrees_of_freedom=len(residuals) - self.n_parameters,
             ),
-            "countings": [_counted(self.counting, self), *starmap(_counted, self.others)],
-            "winners": winners(self.observations, self.by_flops.frontiers(everything), fitted),
-        }
+            residuals=residuals_of(own, residuals),
+            trends=trends_of(own, residuals),
+            sizes_that_win=int(fitted.distinct_sizes(self.observations.sizes)[0]),
+            countings=[_counted(self.counting, self), *starmap(_counted, self.others)],
+            winners=winners(self.observations, self.by_flops.frontiers(everything), fitted),
+        )
 
     def cautions(self) -> list[str]:
         """Say that the frontier takes losses from the middle of schedules."""
@@ -352,13 +355,14 @@ def _fit_or_reason(
         return str(error)
 
 
-def _counted(counting: CountingSettings, fit: KaplanFit | str) -> dict[str, Any]:
+def _counted(counting: CountingSettings, fit: KaplanFit | str) -> Counted:
     """Give the parameters under one counting, or why there are none."""
-    said: dict[str, Any] = {"params": counting.params, "flops": counting.flops}
     if isinstance(fit, str):
-        return said | {"parameters": None, "refused": fit}
+        return Counted(params=counting.params, flops=counting.flops, parameters=None, refused=fit)
     parameters = dict(zip(fit.names, fit.parameters.tolist(), strict=True))
-    return said | {"parameters": parameters, "refused": None}
+    return Counted(
+        params=counting.params, flops=counting.flops, parameters=parameters, refused=None
+    )
 
 
 def _scale(intercept: Floats, exponent: Floats) -> Floats:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from isoflop.approaches.numerics.centred_law import ALPHA, CentredLaw
 from isoflop.approaches.numerics.likelihood import FreeScale, log_likelihood, minimise_free_scale
 from isoflop.approaches.numerics.solver import Problems
+from isoflop.estimates.diagnostics import LawTest, LikelihoodRatios, LikelihoodTest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ def likelihood_ratios(
     *,
     near: ChinchillaLaw,
     delta: float,
-) -> dict[str, Any]:
+) -> LikelihoodRatios:
     """Test published laws under Huber's density with a free scale.
 
     2 (log-likelihood with all parameters free - log-likelihood under the hypothesis) is compared
@@ -47,10 +48,7 @@ def likelihood_ratios(
 
     Returns
     -------
-    ``delta``; ``log_likelihood`` and ``scale`` of the free fit; and the tests: ``constants`` by law
-    (all five of them; 5 degrees of freedom; they mean something only for losses in the law's own
-    tokens), ``exponents`` by law (alpha and beta, with E, A and B free; 2) and ``parity``
-    (alpha = beta, so that a = b = 1/2; 1).
+    The tests; ``constants`` mean something only for losses in the law's own tokens.
 
     References
     ----------
@@ -73,16 +71,20 @@ def likelihood_ratios(
     # the free fit starts from the hypotheses too: no ratio is negative for want of a start
     starts = [theta[:, [*range(ALPHA), ALPHA, -2]] for _, (_, theta) in hypotheses.values()]
     highest, theta = best(law, np.concatenate([law.centred(_row(near)), *starts]))
-    tests: dict[str, Any] = {"constants": {}, "exponents": {}}
+    tests: dict[str, dict[str, LawTest]] = {"constants": {}, "exponents": {}}
     for (kind, name), (degrees, (reached, _)) in hypotheses.items():
-        test = _test(2.0 * (highest - reached), degrees)
         if name:
-            one = published[name]
-            tests[kind][name] = test | {"alpha": one.alpha, "beta": one.beta}
-        else:
-            tests[kind] = test
-    scale = float(np.exp(theta[0, -1]))
-    return {"delta": delta, "log_likelihood": highest, "scale": scale, **tests}
+            one, found = published[name], _test(2.0 * (highest - reached), degrees)
+            tests[kind][name] = LawTest(**dict(found), alpha=one.alpha, beta=one.beta)
+    degrees, (reached, _) = hypotheses["parity", ""]
+    return LikelihoodRatios(
+        delta=delta,
+        log_likelihood=highest,
+        scale=float(np.exp(theta[0, -1])),
+        constants=tests["constants"],
+        exponents=tests["exponents"],
+        parity=_test(2.0 * (highest - reached), degrees),
+    )
 
 
 def log10_survival(statistic: float, degrees: int) -> float:
@@ -105,15 +107,15 @@ def log10_survival(statistic: float, degrees: int) -> float:
     return float(logsumexp(terms)) / math.log(10.0)
 
 
-def _test(statistic: float, degrees: int) -> dict[str, float | int]:
+def _test(statistic: float, degrees: int) -> LikelihoodTest:
     statistic = max(statistic, 0.0)
     log10_p = min(log10_survival(statistic, degrees), 0.0)
-    return {
-        "statistic": statistic,
-        "degrees_of_freedom": degrees,
-        "p_value": 10.0**log10_p,
-        "log10_p": log10_p,
-    }
+    return LikelihoodTest(
+        statistic=statistic,
+        degrees_of_freedom=degrees,
+        p_value=10.0**log10_p,
+        log10_p=log10_p,
+    )
 
 
 def _row(law: ChinchillaLaw) -> Floats:

@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
 from isoflop.approaches.estimators.account import (
     bounds_hit,
     condition_number,
-    residual_diagnostics,
+    residuals_of,
     solved,
+    trends_of,
 )
 from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.numerics.solver import Model, Problems, Solution, minimise
 from isoflop.approaches.numerics.sum_of_powers import SumOfPowers, Term
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.diagnostics import OvertrainingDiagnostics
 from isoflop.estimates.laws import OvertrainingLaw
 
 if TYPE_CHECKING:
@@ -135,18 +137,30 @@ class OvertrainingFit(Fit):
         """Fit other losses."""
         return fit_overtraining(observations, self.settings)
 
-    def diagnostics(self) -> dict[str, Any]:
-        """Say how good the optimum is; keys in docs/approaches.md."""
+    @property
+    def flops_range(self) -> tuple[float, float]:
+        """Smallest and largest C of the fitted points."""
+        return self.observations.at(self.points).flops_range
+
+    def diagnostics(self) -> OvertrainingDiagnostics:
+        """Say how good the optimum is."""
         own = self.observations.at(self.points)
         residuals = np.log(own.loss) - self.fitted[self.points]
-        return {
-            "residual": self.settings.residual,
-            **solved(self.solution, tolerance=TOLERANCE, max_steps=MAX_STEPS),
-            "bounds_hit": bounds_hit(self.names, self.theta[0], np.array(LOWER), np.array(UPPER)),
-            "condition_number": condition_number(self.model, self.theta),
-            **residual_diagnostics(own, residuals, parameters=len(self.names)),
-            "tokens_per_param": (own.tokens / own.params).tolist(),
-        }
+        return OvertrainingDiagnostics(
+            account=solved(
+                self.solution,
+                kind=f"least squares of {'L' if self.settings.residual == 'loss' else 'log L'}",
+                tolerance=TOLERANCE,
+                max_steps=MAX_STEPS,
+                bounds_hit=bounds_hit(self.names, self.theta[0], np.array(LOWER), np.array(UPPER)),
+                condition_number=condition_number(self.model, self.theta),
+                degrees_of_freedom=len(residuals) - self.n_parameters,
+            ),
+            residuals=residuals_of(own, residuals),
+            trends=trends_of(own, residuals),
+            residual=self.settings.residual,
+            tokens_per_param=(own.tokens / own.params).tolist(),
+        )
 
     def cautions(self) -> list[str]:
         """Warn of few degrees of freedom."""

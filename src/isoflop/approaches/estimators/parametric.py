@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
 from isoflop.approaches.estimators.account import (
     bounds_hit,
     condition_number,
-    residual_diagnostics,
+    residuals_of,
     solved,
+    trends_of,
 )
 from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.estimators.likelihood_ratio import likelihood_ratios
@@ -25,6 +26,7 @@ from isoflop.approaches.numerics.variable_projection import variable_projection
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.config.approaches import HUBER_DELTA
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.diagnostics import ParametricDiagnostics, VariableProjection
 from isoflop.estimates.laws import HoffmannLaw
 from isoflop.laws import ChinchillaLaw
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import ParametricSettings
+    from isoflop.estimates.diagnostics import LikelihoodRatios, Trends
     from isoflop.estimates.laws import FlopsPerToken
 
     Floats = NDArray[np.float64]
@@ -176,37 +179,45 @@ class ParametricFit(Fit):
         cost = flops_per_token(own.params, own.tokens, own.flops)
         return replace(self, observations=observations, cost=cost)
 
-    def _account(self) -> dict[str, Any]:
-        """Say how the solver fared; the objective of ``likelihood`` is minus the log-likelihood."""
-        if self.settings.objective != "likelihood":
-            account = solved(self.starts, tolerance=TOLERANCE, max_steps=MAX_STEPS)
-            return account | {"scale": None, "log_likelihood": None}
-        account = solved(self.starts, tolerance=TOLERANCE, max_steps=FREE_SCALE_STEPS)
-        best = int(self.starts.objective.argmin())
-        reached = float(
-            log_likelihood(self.starts.objective[best], len(self.points), self.settings.delta)
+    @property
+    def flops_range(self) -> tuple[float, float]:
+        """Smallest and largest C of the fitted points."""
+        return self.observations.at(self.points).flops_range
+
+    def diagnostics(self) -> ParametricDiagnostics:
+        """Say how good and how certain the optimum is."""
+        own = self.observations.at(self.points)
+        free = self.settings.objective == "likelihood"
+        account = solved(
+            self.starts,
+            kind=self.settings.objective,
+            tolerance=TOLERANCE,
+            max_steps=FREE_SCALE_STEPS if free else MAX_STEPS,
+            bounds_hit=self.bounds_hit(),
+            condition_number=condition_number(self.centred.model, self.theta),
+            degrees_of_freedom=len(self.points) - self.n_parameters,
         )
-        scale = float(np.exp(self.starts.theta[best, -1]))
-        return account | {"objective": -reached, "scale": scale, "log_likelihood": reached}
-
-    def diagnostics(self) -> dict[str, Any]:
-        """Say how good and how certain the optimum is; keys in docs/approaches.md."""
-        return {
-            "objective_kind": self.settings.objective,
-            "huber_delta": None if self.settings.objective == "mse" else self.settings.delta,
-            **self._account(),
-            "bounds_hit": self.bounds_hit(),
-            "condition_number": condition_number(self.centred.model, self.theta),
-            "variable_projection": variable_projection(
-                self.observations.params[self.points],
-                self.observations.tokens[self.points],
-                self.observations.loss[self.points],
+        scale, reached = None, None
+        if free:
+            best = int(self.starts.objective.argmin())
+            lowest = self.starts.objective[best]
+            reached = float(log_likelihood(lowest, len(self.points), self.settings.delta))
+            scale = float(np.exp(self.starts.theta[best, -1]))
+            account = account.model_copy(update={"objective": -reached})
+        return ParametricDiagnostics(
+            account=account,
+            residuals=residuals_of(own, self.residuals),
+            trends=self._trends,
+            huber_delta=None if self.settings.objective == "mse" else self.settings.delta,
+            scale=scale,
+            log_likelihood=reached,
+            variable_projection=VariableProjection(
+                **variable_projection(own.params, own.tokens, own.loss)
             ),
-            "likelihood_ratios": self._likelihood_ratios(),
-            **self._residuals,
-        }
+            likelihood_ratios=self._likelihood_ratios(),
+        )
 
-    def _likelihood_ratios(self) -> dict[str, Any] | None:
+    def _likelihood_ratios(self) -> LikelihoodRatios | None:
         """Test the published laws; the density is the fit's own where that is a likelihood."""
         if not self.published:
             return None
@@ -219,12 +230,8 @@ class ParametricFit(Fit):
         )
 
     @cached_property
-    def _residuals(self) -> dict[str, Any]:
-        return residual_diagnostics(
-            self.observations.at(self.points),
-            self.residuals,
-            parameters=self.n_parameters,
-        )
+    def _trends(self) -> Trends:
+        return trends_of(self.observations.at(self.points), self.residuals)
 
     def bounds_hit(self) -> list[str]:
         """Name the parameters that ended at a bound."""
@@ -237,10 +244,10 @@ class ParametricFit(Fit):
             for name in self.bounds_hit()
         ]
         cautions += [
-            f"The residuals drift with {name} (p = {trend['p_value']:.1g}): the law does not have "
+            f"The residuals drift with {name} (p = {trend.p_value:.1g}): the law does not have "
             "the shape of these data, and extrapolation carries the drift on."
-            for name, trend in self._residuals["trends"].items()
-            if trend["p_value"] < DRIFT
+            for name, trend in self._trends
+            if trend.p_value < DRIFT
         ]
         condition = condition_number(self.centred.model, self.theta)
         if condition > ILL_CONDITIONED:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
 from isoflop.approaches.numerics.least_squares import fit_lines
+from isoflop.estimates.diagnostics import Winners
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,30 +80,24 @@ def fitted_part(
     return frontiers if edge == "keep" else frontiers.trimmed(present, observations.run_params)
 
 
-def winners(
-    observations: Observations, whole: Frontiers, fitted: Frontiers
-) -> dict[str, list[Any]]:
+def winners(observations: Observations, whole: Frontiers, fitted: Frontiers) -> Winners:
     """List who wins where on the frontier of all runs, by increasing C.
 
     Parameters
     ----------
     observations : the sweep.
     whole, fitted : one row each: the frontier, and the part of it that is fitted.
-
-    Returns
-    -------
-    run, flops, params, tokens, loss, late (in the last 15 % of its run), fitted.
     """
     won = np.flatnonzero(whole.run[0] >= 0)
     run, log_flops = whole.run[0][won], whole.log_flops[0][won]
     end = np.full(observations.n_runs, -np.inf)
     np.maximum.at(end, observations.run, observations.flops)
-    return {
-        "run": [observations.runs[i] for i in run],
-        "flops": np.exp(log_flops).tolist(),
-        "params": np.exp(whole.log_params[0][won]).tolist(),
-        "tokens": np.exp(whole.log_tokens[0][won]).tolist(),
-        "loss": np.exp(whole.log_loss[0][won]).tolist(),
-        "late": (log_flops >= np.log(end[run]) + np.log(LATE)).tolist(),
-        "fitted": (fitted.run[0] >= 0)[won].tolist(),
-    }
+    return Winners(
+        run=[observations.runs[i] for i in run],
+        flops=np.exp(log_flops).tolist(),
+        params=np.exp(whole.log_params[0][won]).tolist(),
+        tokens=np.exp(whole.log_tokens[0][won]).tolist(),
+        loss=np.exp(whole.log_loss[0][won]).tolist(),
+        late=(log_flops >= np.log(end[run]) + np.log(LATE)).tolist(),
+        fitted=(fitted.run[0] >= 0)[won].tolist(),
+    )

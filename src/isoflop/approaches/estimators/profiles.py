@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
 from isoflop.approaches.estimators.account import (
     closed_form,
-    residual_diagnostics,
+    residuals_of,
     scaled_condition,
     spread,
+    trends_of,
 )
 from isoflop.approaches.estimators.budgets import BudgetGroup, budget_groups, require_budgets
 from isoflop.approaches.estimators.curvature import Curvature, quadratic_term
@@ -21,6 +22,13 @@ from isoflop.approaches.numerics.akima import akima_minima
 from isoflop.approaches.numerics.least_squares import Parabolas, fit_parabolas
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.diagnostics import (
+    Coefficients,
+    LeftOutRun,
+    Minimum,
+    Profile,
+    ProfilesDiagnostics,
+)
 from isoflop.estimates.laws import PowerLaws
 
 if TYPE_CHECKING:
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import ProfilesSettings
+    from isoflop.estimates.diagnostics import Spread
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
@@ -65,7 +74,7 @@ class ProfilesFit(Fit):
     observations: Observations
     settings: ProfilesSettings
     groups: tuple[BudgetGroup, ...]
-    left_out: tuple[dict[str, str], ...]
+    left_out: tuple[LeftOutRun, ...]
 
     @property
     def law(self) -> PowerLaws:
@@ -242,28 +251,22 @@ class ProfilesFit(Fit):
         return np.asarray(inverse / inverse.mean())
 
     @cached_property
-    def profiles(self) -> list[dict[str, Any]]:
+    def profiles(self) -> list[Profile]:
         """Each budget's points, curve and minimum, or why it has none."""
         return [self._profile(i) for i in range(len(self.groups))]
 
-    def diagnostics(self) -> dict[str, Any]:
-        """Give each budget's points, curve and minimum; keys in docs/approaches.md."""
-        akima = self.settings.curve == "akima"
-        return {
-            "axis": self.settings.axis,
-            "curve": self.settings.curve,
-            "objective_kind": "splines through all points; residuals are those of parabolas"
-            if akima
-            else "least squares, a parabola per budget",
-            **self._account,
-            "line": self._line(),
-            "profiles": self.profiles,
-            "left_out": list(self.left_out),
-        }
+    @property
+    def flops_range(self) -> tuple[float, float]:
+        """C of the lowest and the highest budget with a minimum: the median of its runs."""
+        used = [
+            float(np.median(np.exp(group.log_flops)))
+            for group, accepted in zip(self.groups, self.valleys.accepted[0], strict=True)
+            if accepted
+        ]
+        return min(used), max(used)
 
-    @cached_property
-    def _account(self) -> dict[str, Any]:
-        """Describe the parabolas' residuals at the points that are used."""
+    def diagnostics(self) -> ProfilesDiagnostics:
+        """Give each budget's points, curve and minimum, and describe the parabolas' residuals."""
         groups, curves, conditions = [], [], []
         for group in self.groups:
             curve, used = self._log_curve(group)
@@ -279,12 +282,25 @@ class ProfilesFit(Fit):
         residuals = np.log(own.loss) - log_curve
         logs = self.settings.curve == "log_parabola"
         error = residuals if logs else own.loss - np.exp(log_curve)
-        parameters = 3 * len(groups)
-        return {
-            **closed_form(float(error @ error), points=len(error), parameters=parameters),
-            "condition_number": max(conditions),
-            **residual_diagnostics(own, residuals, parameters=parameters),
-        }
+        return ProfilesDiagnostics(
+            account=closed_form(
+                float(error @ error),
+                kind="splines through all points; residuals are those of parabolas"
+                if self.settings.curve == "akima"
+                else "least squares, a parabola per budget",
+                points=len(error),
+                parameters=3 * len(groups),
+                condition_number=max(conditions),
+            ),
+            residuals=residuals_of(own, residuals),
+            trends=trends_of(own, residuals),
+            axis=self.settings.axis,
+            curve=self.settings.curve,
+            line=self._line(),
+            minima=int(self.valleys.accepted[0].sum()),
+            profiles=self.profiles,
+            left_out=list(self.left_out),
+        )
 
     def _observed(self, groups: list[BudgetGroup]) -> Observations:
         """Give the points of some budgets, interpolated ones among them, as observations."""
@@ -303,47 +319,43 @@ class ProfilesFit(Fit):
             schedule_fraction=np.full(len(run), np.nan),
         )
 
-    def _line(self) -> dict[str, Any]:
-        """Describe the line of log N through the minima."""
+    def _line(self) -> Spread:
+        """Describe the minima about the line of log N through them."""
         accepted = self.valleys.accepted[0]
         n, a = self.parameters[:2]
         fitted = np.log(n) + a * np.log(self.budgets())
-        return {
-            "minima": int(accepted.sum()),
-            "degrees_of_freedom": int(accepted.sum()) - 2,
-            **spread((self.valleys.log_params[0] - fitted)[accepted]),
-        }
+        return spread((self.valleys.log_params[0] - fitted)[accepted])
 
-    def _profile(self, i: int) -> dict[str, Any]:
+    def _profile(self, i: int) -> Profile:
         group = self.groups[i]
         x, y = self._axes(group, group.loss[None, :])
         weights = self._kept(group, y, np.ones((1, len(x))))
         parabola = self._parabolas(x, y, weights)
         accepted = bool(self.valleys.accepted[0, i])
-        return {
-            "budget": group.budget,
-            "run": [self.observations.runs[run] for run in group.run],
-            "params": np.exp(group.log_params).tolist(),
-            "tokens": np.exp(group.log_tokens).tolist(),
-            "flops": np.exp(group.log_flops).tolist(),
-            "loss": group.loss.tolist(),
-            "used": (weights[0] > 0).tolist(),
-            "coefficients": {
-                "centre": parabola.centre,
-                "level": _finite(parabola.level[0]),
-                "slope": _finite(parabola.slope[0]),
-                "curvature": _finite(parabola.curvature[0]),
-            },
-            "accepted": accepted,
-            "reason": None if accepted else self._refusal(group, parabola.vertex[0], y[0]),
-            "minimum": {
-                "params": float(np.exp(self.valleys.log_params[0, i])),
-                "tokens": float(np.exp(self.valleys.log_tokens[0, i])),
-                "loss": float(np.exp(self.valleys.log_loss[0, i])),
-            }
+        return Profile(
+            budget=group.budget,
+            run=[self.observations.runs[run] for run in group.run],
+            params=np.exp(group.log_params).tolist(),
+            tokens=np.exp(group.log_tokens).tolist(),
+            flops=np.exp(group.log_flops).tolist(),
+            loss=group.loss.tolist(),
+            used=(weights[0] > 0).tolist(),
+            coefficients=Coefficients(
+                centre=parabola.centre,
+                level=_finite(parabola.level[0]),
+                slope=_finite(parabola.slope[0]),
+                curvature=_finite(parabola.curvature[0]),
+            ),
+            accepted=accepted,
+            reason=None if accepted else self._refusal(group, parabola.vertex[0], y[0]),
+            minimum=Minimum(
+                params=float(np.exp(self.valleys.log_params[0, i])),
+                tokens=float(np.exp(self.valleys.log_tokens[0, i])),
+                loss=float(np.exp(self.valleys.log_loss[0, i])),
+            )
             if accepted
             else None,
-        }
+        )
 
     def _refusal(self, group: BudgetGroup, vertex: float, loss: Floats) -> str:
         """Say why a budget has no usable minimum, and which size would show one."""
@@ -364,9 +376,9 @@ class ProfilesFit(Fit):
         """Warn of refused budgets and of lines through few of them."""
         accepted = self.valleys.accepted[0]
         cautions = [
-            f"The budget of {profile['budget']:.3g} FLOPs is left out: {profile['reason']}."
+            f"The budget of {profile.budget:.3g} FLOPs is left out: {profile.reason}."
             for profile in self.profiles
-            if not profile["accepted"]
+            if not profile.accepted
         ]
         if len(self.outlying):
             names = ", ".join(self.observations.runs[run] for run in self.outlying)
@@ -401,10 +413,10 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
     require_budgets(groups, observations, settings)
     enough = tuple(g for g in groups if g.n_sizes >= settings.min_sizes)
     small = [
-        {
-            "run": observations.runs[run],
-            "reason": f"only {group.n_sizes} sizes at {group.budget:.3g} FLOPs",
-        }
+        LeftOutRun(
+            run=observations.runs[run],
+            reason=f"only {group.n_sizes} sizes at {group.budget:.3g} FLOPs",
+        )
         for group in groups
         if group.n_sizes < settings.min_sizes
         for run in group.run
@@ -413,7 +425,7 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
     accepted = int(fit.valleys.accepted[0].sum())
     if accepted < settings.min_budgets:
         reasons = "; ".join(
-            f"{p['budget']:.3g} FLOPs: {p['reason']}" for p in fit.profiles if not p["accepted"]
+            f"{p.budget:.3g} FLOPs: {p.reason}" for p in fit.profiles if not p.accepted
         )
         raise UnderdeterminedError(
             f"profiles needs {settings.min_budgets} budgets with a minimum inside their sizes; "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isoflop.approaches.estimators.account import widened
 from isoflop.approaches.uncertainty.resampling import uniforms
+from isoflop.approaches.uncertainty.streams import Stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from isoflop.approaches.protocol import Fit, Resamples
 
     Floats = NDArray[np.float64]
-
-NOISE_STREAM: Final = 1
-"""Tells the noise of new runs from the numbers that pick the runs of a resample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +124,9 @@ def predict_optima(
 
 def _picks(kept: NDArray[np.intp], targets: int, cases: int, seed: int) -> NDArray[np.intp]:
     """Pick one case for each draw and target."""
-    uniform = uniforms(range(int(kept.max(initial=-1)) + 1), targets, seed, NOISE_STREAM)[kept]
+    uniform = uniforms(range(int(kept.max(initial=-1)) + 1), targets, seed, Stream.MEASUREMENTS)[
+        kept
+    ]
     return (uniform * cases).astype(np.intp)
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from isoflop.estimates.intervals import LEVELS, tails
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approaches.forecasts.predictions import Predictive
@@ -20,10 +20,9 @@ RARE: Final = 0.025
 """Share of right forecasts that may be called wrong."""
 
 
-def prediction_intervals(draws: Floats, levels: Sequence[float]) -> Floats:
+def prediction_intervals(draws: Floats) -> Floats:
     """Read central intervals off the draws: (levels, 2, targets) for (draws, targets)."""
-    tails = np.array([[0.5 * (1.0 - level), 0.5 * (1.0 + level)] for level in levels])
-    return np.asarray(np.quantile(draws, tails, axis=0))
+    return np.asarray(np.quantile(draws, tails(), axis=0))
 
 
 def least_inside(draws: Floats, ends: Floats) -> Floats:
@@ -60,9 +59,7 @@ def interval_score(low: Floats, high: Floats, measured: Floats, level: float) ->
     return np.asarray(high - low + 2.0 / (1.0 - level) * outside)
 
 
-def summarise(
-    predictive: Predictive, measured: Floats, levels: Sequence[float], *, noise: float | None
-) -> dict[str, Any]:
+def summarise(predictive: Predictive, measured: Floats, *, noise: float | None) -> dict[str, Any]:
     """Summarise the errors, predicted less measured, of one kind of prediction.
 
     Runs of one cut err together, since one law predicts them all. So the interval of the mean error
@@ -72,7 +69,6 @@ def summarise(
     ----------
     predictive : predictions and their draws.
     measured : (targets,) in the same unit.
-    levels : nominal coverage of the intervals.
     noise : sd of one run's loss, in the same unit; None where it is unknown.
 
     Returns
@@ -80,17 +76,17 @@ def summarise(
     The fields of ``estimates.Score`` that come from the numbers alone.
     """
     error = predictive.value - measured
-    ends = prediction_intervals(predictive.draws, levels)
+    ends = prediction_intervals(predictive.draws)
     mean_ends = np.quantile(
         predictive.draws.mean(axis=1) - measured.mean(),
-        [[0.5 * (1.0 - level), 0.5 * (1.0 + level)] for level in levels],
+        tails(),
     )
     rms = float(np.sqrt(np.mean(error**2)))
-    names = [str(level) for level in levels]
-    held = [float(np.mean((low <= measured) & (measured <= high))) for low, high in ends]
+    names = [str(level) for level in LEVELS]
+    inside = [float(np.mean((low <= measured) & (measured <= high))) for low, high in ends]
     scores = [
         float(interval_score(low, high, measured, level).mean())
-        for (low, high), level in zip(ends, levels, strict=True)
+        for (low, high), level in zip(ends, LEVELS, strict=True)
     ]
     return {
         "n": len(measured),
@@ -101,7 +97,7 @@ def summarise(
         },
         "rms": rms,
         "rms_per_noise": rms / noise if noise else None,
-        "inside": dict(zip(names, held, strict=True)),
+        "inside": dict(zip(names, inside, strict=True)),
         "inside_least": dict(
             zip(names, least_inside(predictive.draws, ends).tolist(), strict=True)
         ),

@@ -1,4 +1,4 @@
-"""Do intervals hold the truth as often as they say? Simulated sweeps of a known law tell."""
+"""Do intervals cover the truth as often as they say? Simulated sweeps of a known law tell."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import numpy as np
 import polars as pl
 
 from isoflop.approaches.estimators.registry import fit
-from isoflop.approaches.uncertainty.calibration import inner, place
-from isoflop.approaches.uncertainty.intervals import intervals
-from isoflop.approaches.uncertainty.quantities import evidence, quantities
+from isoflop.approaches.uncertainty.calibration import refitted
+from isoflop.approaches.uncertainty.intervals import bootstrap_samples, intervals
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.approaches.uncertainty.simulated_sweeps import Lookalikes
+from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
+from isoflop.approaches.uncertainty.streams import Stream
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.intervals import LEVELS
+from isoflop.estimates.quantities import Simulations, derived
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,15 +27,13 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.approaches.protocol import Fit
-    from isoflop.approaches.uncertainty.intervals import Evidence
+    from isoflop.approaches.uncertainty.intervals import BootstrapSample
     from isoflop.config.approaches import ApproachesSettings
 
     Floats = NDArray[np.float64]
 
 DECADES: Final = {"in range": 0.0, "1 decade beyond": 1.0, "2 decades beyond": 2.0}
 """Where optima are judged: decades above the largest C of the sweep."""
-INNER: Final = 1_000_003
-"""Seeds of sweeps simulated from a simulated sweep's own law lie this far from the first ones."""
 SCHEMA: Final = {
     "approach": pl.String,
     "scheme": pl.String,
@@ -57,14 +57,14 @@ class Cell:
     Attributes
     ----------
     fitted : the fit to the sweep that is imitated.
-    lookalikes : source of the simulated sweeps.
+    sweeps : source of the simulated sweeps.
     settings, kinds : how they are fitted, and which intervals are judged.
     flops : (places,) C of the optima that are judged [FLOP].
     truth : quantity to its true value, for those that are judged.
     """
 
     fitted: Fit
-    lookalikes: Lookalikes
+    sweeps: SimulatedSweeps
     settings: ApproachesSettings
     kinds: tuple[str, ...]
     flops: Floats
@@ -73,7 +73,7 @@ class Cell:
     _at_work: ClassVar[Cell]
 
     def take_up(self) -> None:
-        """Become the cell that this process works at: sent once, not with every sweep."""
+        """Pool initializer: keep the cell in the worker process."""
         Cell._at_work = self
 
     @classmethod
@@ -93,7 +93,7 @@ class Outcome:
         one, falls among that sweep's draws; empty unless ``calibrated`` is checked.
     """
 
-    found: dict[str, dict[str, Evidence]]
+    found: dict[str, dict[str, BootstrapSample]]
     ranks: dict[str, float]
 
 
@@ -107,11 +107,11 @@ def check_coverage(
     simulations: int,
     processes: int = 1,
 ) -> pl.DataFrame:
-    """Count how often intervals hold the truth on sweeps like a given one.
+    """Count how often intervals cover the truth on sweeps like a given one.
 
     The truth is the parametric law fitted to the sweep, under each approach's own counting; see
-    ``Lookalikes`` for the simulated sweeps. ``calibrated`` intervals of a simulated sweep would
-    need simulated sweeps of their own. One for each is enough: over all of them they are the
+    ``SimulatedSweeps``. ``calibrated`` intervals of a simulated sweep would need simulated sweeps
+    of their own. One for each is enough: over all of them they are the
     distribution that the calibration needs (Giacomini, Politis and White 2013, the "warp-speed"
     method, Econometric Theory 29:567).
 
@@ -127,9 +127,9 @@ def check_coverage(
     Returns
     -------
     One row per approach, scheme, interval kind, quantity (a, b, params_opt), place and level:
-    the share of fitted simulations whose interval holds the truth, the interval's median width
+    the share of fitted simulations whose interval covers the truth, the interval's median width
     (exponents) or ratio of ends (params_opt), and the median error of the estimate, likewise. An
-    interval without ends, as ``studentised`` has where a leave-out is refused, holds nothing.
+    interval without ends, as ``studentised`` has where a leave-out is refused, covers nothing.
 
     Raises
     ------
@@ -161,10 +161,10 @@ def _cell(
 ) -> Cell:
     fitted = fit(losses, approach, settings, threads=1)
     flops = fitted.observations.flops_range[1] * 10.0 ** np.array(list(DECADES.values()))
-    lookalikes = Lookalikes.of(fitted.observations, settings.parametric, threads=1)
-    whole = lookalikes.truth(flops)
+    sweeps = SimulatedSweeps.of(fitted.observations, settings.parametric, threads=1)
+    whole = sweeps.truth.values(flops)
     truth = {name: whole[name] for name in ("a", "b", *map(_name, flops))}
-    return Cell(fitted, lookalikes, settings, kinds, flops, truth)
+    return Cell(fitted, sweeps, settings, kinds, flops, truth)
 
 
 def _name(flops: float) -> str:
@@ -174,28 +174,28 @@ def _name(flops: float) -> str:
 def _simulated(cell: Cell, i: int) -> Outcome | None:
     """Fit and resample the i-th simulated sweep; None where it cannot be fitted."""
     settings = cell.settings.bootstrap
-    sweep = cell.lookalikes.draw(i, settings.seed)
+    sweep = cell.sweeps.draw(i, settings.seed)
     try:
         fitted = cell.fitted.refit_losses(sweep)
-        resamples = resample(fitted, settings.model_copy(update={"seed": settings.seed + 1 + i}))
+        resamples = resample(fitted, settings, Stream.SIMULATED_RESAMPLES, i)
     except UnderdeterminedError:
         return None
-    draws = quantities(fitted, fitted.refit(resamples).parameters, cell.flops)
+    draws = derived(fitted.law, fitted.refit(resamples).parameters, cell.flops)
     found = {}
     for kind in cell.kinds:
-        own = settings.model_copy(update={"interval": kind})
-        gathered = evidence(fitted, resamples, draws, cell.flops, own)
+        gathered = bootstrap_samples(fitted, resamples, draws, cell.flops, kind)
         found[kind] = {name: gathered[name] for name in cell.truth}
     ranks: dict[str, float] = {}
     if "calibrated" in cell.kinds:
         try:
-            second = Lookalikes(cell.lookalikes.law.refit_losses(sweep))
-            truth = second.truth(cell.flops)
-            twice = cell.fitted.refit_losses(second.draw(i, settings.seed + INNER))
-            placed = place(twice, truth, cell.flops, inner(settings, i + INNER))
-            ranks = {name: placed[name][1] for name in cell.truth}
+            second = SimulatedSweeps(cell.sweeps.fitted.refit_losses(sweep))
+            twice = cell.fitted.refit_losses(second.draw(i, settings.seed, Stream.SECOND_SWEEPS))
+            drawn = refitted(twice, settings, i, stream=Stream.SECOND_RESAMPLES)
         except UnderdeterminedError:
             return None
+        one = Simulations(second.truth, twice.parameters[None], drawn[None], None)
+        placed = one.of(twice.law, cell.flops)
+        ranks = {name: float(placed[name][0][0]) for name in cell.truth if name in placed}
     return Outcome(found, ranks)
 
 
@@ -206,15 +206,15 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
     places = dict(zip(map(_name, cell.flops), DECADES, strict=True))
     rows: list[tuple[object, ...]] = []
     for kind, (name, true) in product(cell.kinds, cell.truth.items()):
-        own = settings.model_copy(update={"interval": kind})
         ends = []
         for outcome in outcomes:
             one = outcome.found[kind][name]
             if kind == "calibrated":
-                one = replace(one, ranks=pooled[name])
-            ends.append(intervals(one, own))
+                own = pooled[name]
+                one = replace(one, ranks=own[np.isfinite(own)])
+            ends.append(intervals(one, kind))
         values = np.array([outcome.found[kind][name].value for outcome in outcomes])
-        for level in settings.levels:
+        for level in LEVELS:
             low, high = np.array([found[str(level)] for found in ends]).T
             is_size = name in places
             rows.append(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.protocol import Resamples
+from isoflop.approaches.uncertainty.streams import Stream, rng
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
@@ -22,16 +23,18 @@ BLOCK: Final = 256
 """Draws made at a time: of 10,000 runs they take 20 MB, four thousand 320 MB for each array."""
 
 
-def resample(fit: Fit, settings: BootstrapSettings) -> Resamples:
+def resample(
+    fit: Fit, settings: BootstrapSettings, stream: Stream = Stream.RESAMPLES, *key: int
+) -> Resamples:
     """Draw resamples for a fit.
 
-    Draw i comes from ``SeedSequence([seed, i])`` alone: neither the number of draws nor of threads
-    changes it.
+    Draw i comes from a generator of its own: neither the number of draws nor of threads changes it.
 
     Parameters
     ----------
     fit : the fit to all runs; the schemes ``residual`` and ``wild`` start from its fitted losses.
     settings : scheme, number of draws, seed, strata.
+    stream, key : what the draws are for; the number of the simulated sweep that is resampled.
 
     Returns
     -------
@@ -47,13 +50,13 @@ def resample(fit: Fit, settings: BootstrapSettings) -> Resamples:
     """
     shape = settings.draws, fit.observations.n_runs
     if settings.scheme in {"residual", "wild"}:
-        uniform = uniforms(range(shape[0]), shape[1], settings.seed)
+        uniform = uniforms(range(shape[0]), shape[1], settings.seed, stream, *key)
         return Resamples(np.ones(shape), _new_losses(fit, uniform, settings.scheme))
     strata = _strata(fit.observations.run_budget, stratify=settings.stratify)
     weights = np.empty(shape)
     for start in range(0, shape[0], BLOCK):
         draws = range(start, min(start + BLOCK, shape[0]))
-        uniform = uniforms(draws, shape[1], settings.seed)
+        uniform = uniforms(draws, shape[1], settings.seed, stream, *key)
         weights[draws.start : draws.stop] = (
             _with_replacement(uniform, strata)
             if settings.scheme == "runs"
@@ -62,20 +65,9 @@ def resample(fit: Fit, settings: BootstrapSettings) -> Resamples:
     return Resamples(weights)
 
 
-def uniforms(draws: range, n: int, seed: int, *stream: int) -> Floats:
-    """Draw n uniform numbers per draw, each draw from a generator of its own.
-
-    Parameters
-    ----------
-    draws : numbers of the draws, one row each.
-    n : columns.
-    seed : draw i comes from ``SeedSequence([seed, i, *stream])``.
-    stream : positive; tells numbers for another purpose from those that pick runs.
-    """
-    rows = [
-        np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, i, *stream]))).random(n)
-        for i in draws
-    ]
+def uniforms(draws: range, n: int, seed: int, stream: Stream, *key: int) -> Floats:
+    """Draw n uniform numbers per draw, each draw from a generator of its own, (draws, n)."""
+    rows = [rng(seed, stream, *key, i).random(n) for i in draws]
     return np.array(rows).reshape(len(draws), n)
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from isoflop.approaches.estimators.account import widened
 from isoflop.approaches.estimators.parametric import fit_parametric
-from isoflop.approaches.uncertainty.quantities import quantities
+from isoflop.approaches.uncertainty.streams import Stream, rng
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.quantities import Truth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,27 +28,25 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-STREAM: Final = 1
-"""Keeps a lookalike's errors apart from the draws, which are seeded by (seed, i)."""
 SILVERMAN: Final = 1.06
 """Width of a normal kernel for n values, in units of their sd times n**(-1/5)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Lookalikes:
+class SimulatedSweeps:
     """A source of sweeps like a given one.
 
     Attributes
     ----------
-    law : the law taken for the truth, fitted to the sweep under its counting convention.
+    fitted : the law taken for the truth, fitted to the sweep under its counting convention.
     """
 
-    law: ParametricFit
+    fitted: ParametricFit
 
     @classmethod
     def of(
         cls, observations: Observations, settings: ParametricSettings, *, threads: int | None = None
-    ) -> Lookalikes:
+    ) -> SimulatedSweeps:
         """Fit the law to a sweep.
 
         Raises
@@ -64,34 +63,24 @@ class Lookalikes:
     def errors(self) -> Floats:
         """Log errors of runs, (runs with a final loss,): residuals, centred, as wide as errors."""
         residuals = self._last_residual[np.isfinite(self._last_residual)]
-        return widened(residuals - residuals.mean(), parameters=self.law.n_parameters)
+        return widened(residuals - residuals.mean(), parameters=self.fitted.n_parameters)
 
     @property
     def noise(self) -> float:
         """Standard deviation of the log error of a run."""
         return float(self.errors.std())
 
-    def truth(self, flops: Floats) -> dict[str, float]:
-        """Give what the law makes of every quantity that an approach can share with it.
-
-        Parameters
-        ----------
-        flops : (budgets,) C of the optima [FLOP].
-        """
-        whole = self.law.parameters[None]
-        found = {name: float(v[0]) for name, v in quantities(self.law, whole, flops).items()}
-        # an optimum that is a power law of C has its coefficient at one FLOP
-        unit = self.law.optima(whole, np.ones(1))
-        return found | {
-            "N_coefficient": float(unit.params[0, 0]),
-            "D_coefficient": float(unit.tokens[0, 0]),
-        }
+    @property
+    def truth(self) -> Truth:
+        """The law that the sweeps come from."""
+        names, values = self.fitted.law.names, self.fitted.parameters.tolist()
+        return Truth(law=self.fitted.law, parameters=dict(zip(names, values, strict=True)))
 
     def noiseless(self) -> Observations:
         """Give the sweep as it would be without errors."""
-        return self._moved(np.zeros(self.law.observations.n_runs))
+        return self._moved(np.zeros(self.fitted.observations.n_runs))
 
-    def draw(self, i: int, seed: int) -> Observations:
+    def draw(self, i: int, seed: int, stream: Stream = Stream.SIMULATED_SWEEPS) -> Observations:
         """Give the i-th sweep, whatever others are drawn.
 
         Errors are drawn from a smoothed distribution of the residuals: a fit of least absolute
@@ -102,15 +91,17 @@ class Lookalikes:
         ----------
         i : number of the sweep.
         seed : seed of all.
+        stream : keeps sweeps for different purposes apart.
 
         References
         ----------
         Silverman and Young 1987, Biometrika 74:469: smoothing that keeps the variance.
         """
-        rng = np.random.default_rng([seed, STREAM, i])
-        n_runs = self.law.observations.n_runs
+        generator = rng(seed, stream, i)
+        n_runs = self.fitted.observations.n_runs
         width = SILVERMAN * len(self.errors) ** -0.2
-        smoothed = rng.choice(self.errors, n_runs) + width * self.noise * rng.normal(size=n_runs)
+        smoothed = generator.choice(self.errors, n_runs)
+        smoothed += width * self.noise * generator.normal(size=n_runs)
         return self._moved(smoothed / np.sqrt(1.0 + width**2))
 
     def _moved(self, errors: Floats) -> Observations:
@@ -118,14 +109,14 @@ class Lookalikes:
 
         Curves without a fitted point keep their place, and get the error alone.
         """
-        observations = self.law.observations
+        observations = self.fitted.observations
         shift = errors - np.nan_to_num(self._last_residual)
         return replace(observations, loss=observations.loss * np.exp(shift[observations.run]))
 
     @cached_property
     def _last_residual(self) -> Floats:
         """Log residual of each run's last fitted point, (runs,); NaN where it has none."""
-        last = np.full(self.law.observations.n_runs, np.nan)
+        last = np.full(self.fitted.observations.n_runs, np.nan)
         # points are sorted by run, then tokens: the last assignment wins
-        last[self.law.observations.run[self.law.points]] = self.law.residuals
+        last[self.fitted.observations.run[self.fitted.points]] = self.fitted.residuals
         return last

@@ -1,0 +1,402 @@
+"""How each fit came about: one frozen model an approach, in which every key is known.
+
+Approaches write them, figures and report read them; a key that one side renames is an error, and
+never a zero on the page.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field
+
+from isoflop.config.reading import Section
+from isoflop.counting import FlopsConvention, ParamsConvention
+
+
+class Account(Section):
+    """How the solver fared; a closed form has neither starts nor tolerance."""
+
+    objective_kind: str
+    """What was minimised."""
+    objective: float
+    """Its value at the optimum; minus the log-likelihood for `likelihood`."""
+    starts: int | None
+    starts_reaching_optimum: int | None
+    """Starts that ended within 1e-6 relative of the best objective."""
+    starts_converged: int | None
+    tolerance: float | None
+    """Relative gain at which the solver stops."""
+    max_steps: int | None
+    bounds_hit: list[str]
+    """Parameters that ended at a bound."""
+    condition_number: float | None
+    """Of J'J with unit diagonal at the optimum: 1 where parameters are told apart; None where no
+    law of the loss was fitted."""
+    degrees_of_freedom: int
+
+
+class Spread(Section):
+    """Root mean square and median size of residuals."""
+
+    rms: float
+    median_absolute: float
+
+
+class Residuals(Spread):
+    """Residuals of log L at the fitted points, each list (points,)."""
+
+    run: list[str]
+    params: list[float]
+    tokens: list[float]
+    flops: list[float]
+    loss: list[float]
+    log_residual: list[float]
+    """Log of observed less log of fitted loss."""
+
+
+class Trend(Section):
+    """A slope of residuals, and the p-value of a slope of zero (standard error HC1)."""
+
+    slope: float
+    p_value: float
+
+
+class Trends(Section):
+    """Trends of the residuals of log L over log N, log D and log C, each alone."""
+
+    params: Trend
+    tokens: Trend
+    flops: Trend
+
+
+class Winners(Section):
+    """Who wins where on the frontier of all runs, by increasing C; each list (places,)."""
+
+    run: list[str]
+    flops: list[float]
+    params: list[float]
+    tokens: list[float]
+    loss: list[float]
+    late: list[bool]
+    """Whether the point lies in the last 15 % of its run."""
+    fitted: list[bool]
+    """Whether the place is fitted: edges may be left out."""
+
+
+class EnvelopeDiagnostics(Section):
+    """Approach 1."""
+
+    approach: Literal["envelope"] = "envelope"
+    account: Account
+    residuals: Spread
+    """Of log N about the fitted line."""
+    frontier: Literal["grid", "hull"]
+    points_on_frontier: int
+    points_fitted: int
+    late_winners: float
+    """Share of the fitted points in the last 15 % of their run."""
+    sizes_that_win: int
+    sizes: int
+    residual_sd: float
+    """Standard deviation of log N about the fitted line."""
+    winners: Winners
+
+
+class Coefficients(Section):
+    """level + slope t + curvature t**2, t log of the axis less centre; None where undetermined."""
+
+    centre: float
+    level: float | None
+    slope: float | None
+    curvature: float | None
+
+
+class Minimum(Section):
+    """The minimum of a budget's profile."""
+
+    params: float
+    tokens: float
+    loss: float
+
+
+class Profile(Section):
+    """One budget: its runs, each list (runs,), its curve and its minimum, or why it has none."""
+
+    budget: float
+    run: list[str]
+    params: list[float]
+    tokens: list[float]
+    flops: list[float]
+    loss: list[float]
+    used: list[bool]
+    coefficients: Coefficients
+    accepted: bool
+    reason: str | None
+    """Why there is no usable minimum; None where there is one."""
+    minimum: Minimum | None
+
+
+class LeftOutRun(Section):
+    """A run that no budget takes."""
+
+    run: str
+    reason: str
+
+
+class ProfilesDiagnostics(Section):
+    """Approach 2."""
+
+    approach: Literal["profiles"] = "profiles"
+    account: Account
+    residuals: Residuals
+    trends: Trends
+    axis: Literal["params", "tokens"]
+    curve: Literal["parabola", "log_parabola", "akima"]
+    line: Spread
+    """Of log N at the minima about the fitted line."""
+    minima: int
+    """Budgets with a minimum that is fitted."""
+    profiles: list[Profile]
+    left_out: list[LeftOutRun]
+
+
+class VariableProjection(Section):
+    """The law by another route: least squares of relative errors, profiled over the exponents."""
+
+    E: float
+    A: float
+    B: float
+    alpha: float
+    beta: float
+    a: float
+    rms: float
+
+
+class LikelihoodTest(Section):
+    """A likelihood ratio compared with chi-square."""
+
+    statistic: float
+    degrees_of_freedom: int
+    p_value: float
+    log10_p: float
+    """Also where the p-value underflows."""
+
+
+class LawTest(LikelihoodTest):
+    """The test of a published law."""
+
+    alpha: float
+    beta: float
+
+
+class LikelihoodRatios(Section):
+    """Tests of published laws under Huber's density with a free scale."""
+
+    delta: float
+    """Where the density turns from normal to exponential, in units of the scale."""
+    log_likelihood: float
+    scale: float
+    constants: dict[str, LawTest]
+    """All five constants, by law; 5 degrees of freedom."""
+    exponents: dict[str, LawTest]
+    """alpha and beta, by law; 2."""
+    parity: LikelihoodTest
+    """alpha = beta; 1."""
+
+
+class ParametricDiagnostics(Section):
+    """Approach 3."""
+
+    approach: Literal["parametric"] = "parametric"
+    account: Account
+    residuals: Residuals
+    trends: Trends
+    huber_delta: float | None
+    """None for squares."""
+    scale: float | None
+    """Fitted scale of the residuals; None unless the objective is `likelihood`."""
+    log_likelihood: float | None
+    variable_projection: VariableProjection
+    likelihood_ratios: LikelihoodRatios | None
+    """None where no published law was given."""
+
+
+class Counted(Section):
+    """Kaplan's parameters under one counting, or why there are none."""
+
+    params: ParamsConvention
+    flops: FlopsConvention
+    parameters: dict[str, float] | None
+    refused: str | None
+
+
+class KaplanDiagnostics(Section):
+    """The laws of 2020; the account is that of L(N, D)."""
+
+    approach: Literal["kaplan"] = "kaplan"
+    account: Account
+    residuals: Residuals
+    trends: Trends
+    sizes_that_win: int
+    countings: list[Counted]
+    """The fit's counting first."""
+    winners: Winners
+
+
+class OvertrainingDiagnostics(Section):
+    """The over-training law."""
+
+    approach: Literal["overtraining"] = "overtraining"
+    account: Account
+    residuals: Residuals
+    trends: Trends
+    residual: Literal["loss", "log_loss"]
+    """Whose squares are summed."""
+    tokens_per_param: list[float]
+    """D / N of the fitted runs."""
+
+
+class GivenConstants(Section):
+    """Constants of the data-constrained law that are not fitted."""
+
+    A: float
+    B: float
+    alpha: float
+    beta: float
+
+
+class DataConstrainedDiagnostics(Section):
+    """The data-constrained law."""
+
+    approach: Literal["data_constrained"] = "data_constrained"
+    account: Account
+    residuals: Residuals
+    trends: Trends
+    given: GivenConstants
+    epochs: list[float]
+    """D over unique tokens of the fitted runs."""
+
+
+class ScoreTest(Section):
+    """The residuals' dependence on one second-order direction, beside the law's derivatives."""
+
+    coefficient: float | None
+    """None where the derivatives span the direction."""
+    p_value: float | None
+
+
+class JointScoreTest(Section):
+    """The same of all directions that are left, an F test."""
+
+    statistic: float | None
+    degrees_of_freedom: tuple[int, int] | None
+    p_value: float | None
+
+
+class ScoreTests(Section):
+    """Tests of a law's form on its residuals, standard errors HC3."""
+
+    params_squared: ScoreTest
+    tokens_squared: ScoreTest
+    params_times_tokens: ScoreTest
+    joint: JointScoreTest
+
+
+class PureError(Section):
+    """Lack of fit against runs of one size and one token count."""
+
+    sd: float
+    """Standard deviation of log L between such runs."""
+    degrees_of_freedom: int
+    lack_of_fit_degrees_of_freedom: int
+    statistic: float
+    p_value: float
+
+
+class SimulatedTest(Section):
+    """A test's size and p-value by simulation under its hypothesis."""
+
+    sweeps: int
+    size: float
+    """Share of the simulated sweeps that the test rejects at 5 %."""
+    p_value: float
+
+
+class NestingTest(Section):
+    """The likelihood ratio of a special case, against an equal mixture of chi-squares."""
+
+    statistic: float
+    mixture: list[int]
+    """Degrees of freedom of the mixture."""
+    p_value: float
+    log10_p: float
+    parameters: dict[str, float]
+    """Of the special case."""
+    simulated: SimulatedTest | None
+
+
+class NestingTests(Section):
+    """Tests of the special cases that a law nests."""
+
+    delta: float
+    log_likelihood: float
+    scale: float
+    hypotheses: dict[str, NestingTest]
+
+
+class CountedLaw(Section):
+    """A law under one counting, or why there is none."""
+
+    params: ParamsConvention
+    flops: FlopsConvention
+    parameters: dict[str, float] | None
+    a: float | None
+    rms: float | None
+    refused: str | None
+
+
+class InteractionDiagnostics(Section):
+    """A law in which size and data interact."""
+
+    approach: Literal["nested", "no_floor", "kaplan_law", "product"]
+    account: Account
+    residuals: Residuals
+    trends: Trends
+    huber_delta: float | None
+    """None for squares."""
+    scale: float | None
+    """Fitted scale of the residuals; None unless the objective is `likelihood`."""
+    log_likelihood: float | None
+    nesting_tests: NestingTests
+    misfit: ScoreTests
+    pure_error: PureError | None
+    """None without runs of one size and one token count."""
+    countings: list[CountedLaw]
+    """The fit's counting first."""
+
+
+Diagnostics = Annotated[
+    EnvelopeDiagnostics
+    | ProfilesDiagnostics
+    | ParametricDiagnostics
+    | KaplanDiagnostics
+    | OvertrainingDiagnostics
+    | DataConstrainedDiagnostics
+    | InteractionDiagnostics,
+    Field(discriminator="approach"),
+]
+
+Wanted = TypeVar("Wanted", bound=Section)
+
+
+def expect(found: Diagnostics, model: type[Wanted]) -> Wanted:
+    """Take diagnostics as those of the approach that the caller asked for.
+
+    Raises
+    ------
+    TypeError : they are another approach's.
+    """
+    if not isinstance(found, model):
+        raise TypeError(f"expected {model.__name__}, found {type(found).__name__}")
+    return found
