@@ -122,7 +122,7 @@ def test_compression_changes_nothing(name: str, path: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("name", "path"), ALL_LOGS)
 def test_terminal_dirt_changes_nothing(name: str, path: Path, tmp_path: Path) -> None:
-    if path.read_bytes().startswith(b"PAR1"):
+    if b"\0" in path.read_bytes():
         pytest.skip("binary")
     sidecar = read_sidecar(fixture(name))
     plain = parse_bytes(name, sidecar, path, path.parent)
@@ -157,7 +157,8 @@ def test_a_cut_log_gives_a_beginning_of_the_whole(
     target.write_bytes(content[: int(share * len(content))])
     whole = parse_bytes(name, sidecar, path, path.parent).records
     cut = parse_bytes(name, sidecar, target, folder).records
-    if name == "table":  # rows are sorted by run, and an unended last cell may be half a number
+    # rows are sorted by run, and an unended last cell may be half a number; tags are scattered
+    if name in {"table", "tensorboard"}:
         assert cut.height <= whole.height
     else:
         assert cut.equals(whole[: cut.height])

@@ -31,7 +31,8 @@ OURS = {
     "nanogpt_stdout": "nanogpt", "olmo_ladder_wandb_csv": "table", "hf_trainer": "trainer_state",
     "llmc_main_log": "llmc", "megatron_deepspeed_slurm": "megatron",
     "modded_nanogpt": "modded_nanogpt", "nanochat": "nanochat", "parameter_golf": "modded_nanogpt",
-    "torchtitan_stdout": "torchtitan",
+    "torchtitan_stdout": "torchtitan", "t5_pile_base": "tensorboard",
+    "t5_pile_large": "tensorboard",
 }  # fmt: skip
 """Folders whose format has a reader; of all others nothing may be taken for one that has."""
 

@@ -491,7 +491,7 @@ def test_rule_that_matches_nothing(tmp_path: Path) -> None:
     ("sidecar", "words"),
     [
         ("title: t\nruns: [{match: a, tokens_per_stp: 3}]\n", "did you mean 'tokens_per_step'?"),
-        ("title: t\nformat: nanogtp\n", "format 'nanogtp' is not known; known: isoflop_train"),
+        ("title: t\nformat: nanogtp\n", "format 'nanogtp' is not known; known: "),
         ("title: t\nfacts: {loss_unit: bits_per_byte}\n", "mean bytes of a token"),
         ("title: t\nfacts: {primary_eval: wiki}\n", "its log has only validation"),
         ("title: t\nruns: [{match: '*', config: [x.py]}]\n", "no file x.py"),

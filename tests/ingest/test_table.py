@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
-from isoflop.ingest.sweep import EmptySweepError
-from tests.ingest.samples import ingest, row
+from isoflop.ingest.sweep import EmptySweepError, ingest_sweep
+from tests.ingest.samples import RECORD, ingest, row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,7 +184,6 @@ def test_unnamed_and_repeated_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sidecar", "words"),
     [
-        ("title: t\n", "has no 'table:' for it. Add one, such as:\n  table:"),
         (RUNS.replace("L}", "loss}"), "lacks the column 'loss' for eval_loss, which sweep.yaml"),
         (RUNS.replace("N,", "Nn,"), "'Nn' (did you mean 'N'?) for params.total"),
         (RUNS.replace(", eval_loss: L", ""), "maps no loss: add eval_loss or train_loss"),
@@ -225,3 +225,87 @@ def test_appended_restart(tmp_path: Path) -> None:
     tables = ingest(tmp_path / "s", {"t.csv": text}, STEPS)
     live = tables.curves.filter(~pl.col("superseded"))
     assert live["train_loss"].to_list() == [3.0, 2.5, 1.0]
+
+
+# -- without a map ---------------------------------------------------------------------------------
+
+
+def test_a_wandb_history_needs_no_map(tmp_path: Path) -> None:
+    text = (
+        "_step,_runtime,train/loss,eval/c4/loss,eval/wiki/loss,throughput/total_tokens,"
+        "optim/learning_rate_group0,batch_size_in_tokens,system/gpu\n"
+        '0,1,"NaN",,,1000,1e-3,100,0.5\n5,2,3.5,3.6,4.0,2000,1e-3,100,0.5\n'
+        "9,3,3.0,3.1,3.5,3000,1e-3,100,0.5\n"
+    )
+    sidecar = (
+        "title: t\nfacts: {params: {total: 1e6}, primary_eval: wiki, schedule: {kind: constant}}\n"
+    )
+    tables = ingest(tmp_path / "s", {"a.csv": text}, sidecar)
+    assert tables.curves.select("tokens", "train_loss", "eval_loss").rows() == [
+        (1000.0, None, None), (2000.0, 3.5, 4.0), (3000.0, 3.0, 3.5),
+    ]  # fmt: skip
+    assert row(tables.runs, "run", "a")["tokens_per_step"] == 100.0
+    assert set(tables.evals["eval_set"]) == {"c4", "wiki"}
+    reason = row(tables.files, "path", "a.csv")["reason"]
+    assert "tokens: throughput/total_tokens" in reason
+    assert "evals.wiki: eval/wiki/loss" in reason
+
+
+def test_the_same_history_as_json_lines_and_as_parquet(tmp_path: Path) -> None:
+    rows = [{"_step": n, "global_step": 10 * n, "train/loss": 4.0 - n / 10} for n in range(1, 6)]
+    sidecar = (
+        "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 8, schedule: {kind: constant}}\n"
+    )
+    text = "".join(json.dumps(line) + "\n" for line in rows)
+    tables = ingest(tmp_path / "s", {"json.jsonl": text}, sidecar)
+    pl.DataFrame(rows).write_parquet(tmp_path / "s" / "whole.parquet")
+    tables = ingest_sweep(tmp_path / "s", RECORD)
+    both = tables.curves.partition_by("run", include_key=False)
+    assert len(both) == 2
+    assert both[0].equals(both[1])
+    assert both[0]["step"].to_list() == [10, 20, 30, 40, 50]
+
+
+def test_a_table_of_finished_runs_needs_no_map(tmp_path: Path) -> None:
+    tables = ingest(
+        tmp_path / "s", {"t.csv": "N,D,loss\n1e6,2e7,3.5\n2e6,4e7,3.25\n"}, "title: t\n"
+    )
+    assert losses(tables) == {"t-0001": [3.5], "t-0002": [3.25]}
+    assert set(tables.runs["status"]) == {"finished"}
+
+
+def test_a_sampled_history_is_noted(tmp_path: Path) -> None:
+    text = "_step,global_step,loss\n" + "".join(f"{n},{n},{9 - n / 100}\n" for n in range(1, 501))
+    sidecar = (
+        "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 8, schedule: {kind: constant}}\n"
+    )
+    tables = ingest(tmp_path / "s", {"a.csv": text}, sidecar)
+    assert "run.history() samples" in row(tables.files, "path", "a.csv")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a,b\n1,2\n", "none is known as a loss"),
+        ("loss,b\n1,2\n", "none is known as a step or as tokens"),
+        ("_step,loss\n1,2\n", "_step, which counts what was logged and no updates"),
+    ],
+)
+def test_names_that_say_too_little(tmp_path: Path, text: str, words: str) -> None:
+    said = refusal(tmp_path, {"t.csv": text}, "title: t\n")
+    assert words in said
+    assert "has no 'table:' for it. Add one, such as:\n  table:" in said
+
+
+def test_several_eval_sets_by_map(tmp_path: Path) -> None:
+    sidecar = """
+title: t
+table: {rows: points, columns: {params.total: N, tokens: D}, evals: {c4: A, wiki: B}}
+facts: {schedule: {kind: constant}, primary_eval: c4}
+"""
+    tables = ingest(tmp_path / "s", {"t.csv": "N,D,A,B\n1e6,1e7,3,4\n1e6,2e7,2,3\n"}, sidecar)
+    assert tables.curves["eval_loss"].to_list() == [3.0, 2.0]
+    assert tables.evals.filter(eval_set="wiki")["value"].to_list() == [4.0, 3.0]
+    said = refusal(tmp_path / "x", {"t.csv": "N,D,A\n1e6,1e7,3\n"}, sidecar)
+    assert "lacks the column 'B'" in said
+    assert "for evals.wiki" in said

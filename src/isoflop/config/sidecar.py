@@ -152,6 +152,8 @@ class TableMap(Section):
     """points: a row is a point of a run's curve; runs: a row is a finished run."""
     columns: dict[str, TableColumn]
     """For each value (run, step, tokens, eval_loss, params.total, ...) its column or formula."""
+    evals: dict[str, str] = Field(default_factory=dict)
+    """Columns with the loss on several eval sets, by the sets' names; primary_eval chooses one."""
     select: str | None = Field(default=None, max_length=LONGEST_SQL)
     """SQL condition: the rows this sweep is about; unset: all."""
     exclude: tuple[TableExclusion, ...] = ()

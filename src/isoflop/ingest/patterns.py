@@ -101,7 +101,6 @@ PATTERNS: Final = (
     Pattern(
         "tensorboard",
         magic=re.compile(rb"(?s).{8,72}brain\.Event:2"),
-        refused="TensorBoard event files are not read yet; export the scalars to CSV",
     ),
     Pattern(
         "wandb",

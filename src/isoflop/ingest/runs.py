@@ -94,11 +94,19 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
         if len(log.parsed.runs) == 1
         else records.partition_by("run", as_dict=True, maintain_order=True)
     )
+    stem = log.file.stem
+    if _run_is_folder(log) and "/" in stem:
+        stem = stem.rpartition("/")[0]
     return [
-        (log.run or run.name or log.file.stem, Part(log, run, of_run[run.name,], config, formulas))
+        (log.run or run.name or stem, Part(log, run, of_run[run.name,], config, formulas))
         for run in log.parsed.runs
         if run.advances
     ]
+
+
+def _run_is_folder(log: Log) -> bool:
+    """Tell whether the files of a folder are parts of one run, by their format."""
+    return bool(log.format and getattr(reader(log.format), "RUN_IS_FOLDER", False))
 
 
 def _counts_steps_only(parts: Sequence[Part]) -> bool:
@@ -111,6 +119,8 @@ def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
     """Complain of parts with one name that nobody said are one run."""
     if len(parts) == 1 or all(part.log.run == name for part in parts):
         return []
+    if all(_run_is_folder(part.log) for part in parts):
+        return []  # a name that comes from the folder is that of one run
     paths = [part.log.file.name for part in parts]
     return [
         f"{len(parts)} files call their run '{name}': {', '.join(paths)}. If they are parts of "

@@ -130,7 +130,7 @@ def impossible_losses(records: pl.DataFrame) -> dict[str, tuple[str, bool]]:
             count=pl.col("impossible").count(),
             first=pl.col("impossible").drop_nulls().first(),
             step=pl.col("step").filter(pl.col("impossible").is_not_null()).first(),
-            losses=loss.count(),
+            losses=loss.is_finite().sum(),
         )
         .filter(pl.col("count") > 0)
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 from pydantic import ValidationError
 
-from isoflop.config.sidecar import TABLE_POINT_VALUES, RunFacts
+from isoflop.config.sidecar import TABLE_POINT_VALUES, RunFacts, TableMap
 from isoflop.ingest.events import (
     Ended,
     Evaluation,
@@ -30,6 +30,7 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
+from isoflop.ingest.names import COLUMNS, FINAL_LOSS, eval_sets, find, plain
 from isoflop.ingest.numbers import SUFFIXES, finite, json_object, number, step_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.sidecar import facts_from_values
@@ -37,10 +38,10 @@ from isoflop.ingest.sidecar import facts_from_values
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from isoflop.config.sidecar import TableColumn, TableMap
+    from isoflop.config.sidecar import TableColumn
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 EVAL_SET: Final = "table"
 """Name of the eval set: a column has none of its own."""
 
@@ -50,6 +51,11 @@ NO_TOKENS: Final = "tokens of 0 or below; a 32-bit counter wraps at 2^31"
 NO_LOSS: Final = "no loss in the mapped columns"
 FOUND_SHOWN: Final = 40
 """Characters shown of a cell."""
+COLUMNS_SHOWN: Final = 30
+"""Columns named of a table that cannot be mapped."""
+SAMPLED: Final = 500
+"""Rows that W&B's run.history() gives of a longer history."""
+_EVALS: Final = "losses on eval sets"
 _ROW: Final = "row in the file"
 _EXAMPLE = """table:
     rows: runs                 # or points: a row per point of a curve
@@ -61,10 +67,15 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:
     raw, problems = _frame(file, table)
     yield from problems
     if table is None:
-        raise RefusedError(
-            f"looks like a table with columns {', '.join(raw.columns)}, but sweep.yaml has no "
-            f"'table:' for it. Add one, such as:\n  {_EXAMPLE}"
-        )
+        table = guess(raw)
+        taken = [f"{value}: {origin.column}" for value, origin in table.columns.items()]
+        taken += [f"evals.{name}: {column}" for name, column in table.evals.items()]
+        yield Remark(f"columns taken by their names: {', '.join(taken)}")
+        if raw.height == SAMPLED and "_step" in raw.columns:
+            yield Remark(
+                f"{SAMPLED} rows: W&B's run.history() samples; export by scan_history, or the "
+                f"history artifact"
+            )
     _check_columns(raw, table)
     kept, excluded = _divide(_numbered(raw), table)
     gone = raw.height - kept.height - sum(rows.height for _, rows in excluded)
@@ -84,6 +95,53 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:
                 yield from _finished_runs([row], faults)
                 yield Excluded(reason, row["run"])
     yield from faults.events()
+
+
+def guess(raw: pl.DataFrame) -> TableMap:
+    """Map a table by the names of its columns.
+
+    Raises
+    ------
+    RefusedError : they name no loss, or nothing that says how far training had gone; and the map
+        that sweep.yaml can give instead.
+    """
+    numeric = [name for name in raw.columns if raw[name].dtype.is_numeric()]
+    columns = {value: find(value, numeric) for value in COLUMNS if value != "run"}
+    columns["run"] = find("run", raw.columns)
+    sets = eval_sets(numeric)
+    names = None if columns["run"] is None else raw[columns["run"]]
+    finished = (
+        columns["step"] is None
+        and columns["tokens"] is not None
+        and columns["params.total"] is not None
+        and (names is None or names.is_unique().all())
+    )
+    if finished:
+        by_plain = {plain(name): name for name in numeric}
+        final = next((by_plain[name] for name in FINAL_LOSS if name in by_plain), None)
+        if not sets and final is not None:
+            sets, columns["train_loss"] = {"eval": final}, None
+        unused: tuple[str, ...] = ("step", "lr", "grad_norm")
+    else:
+        unused = ("params.nonembedding",) if columns["params.total"] is None else ()
+    if not sets and columns["train_loss"] is None:
+        raise _refusal(raw, "none is known as a loss")
+    if columns["step"] is None and columns["tokens"] is None:
+        raise _refusal(raw, "none is known as a step or as tokens")
+    if columns["step"] == "_step" and columns["tokens"] is None:
+        raise _refusal(raw, "the only step is _step, which counts what was logged and no updates")
+    if len(sets) == 1:
+        columns["eval_loss"], sets = next(iter(sets.values())), {}
+    chosen = {v: c for v, c in columns.items() if c is not None and v not in unused}
+    return TableMap(rows="runs" if finished else "points", columns=chosen, evals=sets)  # type: ignore[arg-type]
+
+
+def _refusal(raw: pl.DataFrame, why: str) -> RefusedError:
+    shown = ", ".join(raw.columns[:COLUMNS_SHOWN]) + (", ..." * (raw.width > COLUMNS_SHOWN))
+    return RefusedError(
+        f"looks like a table with columns {shown}, but {why}, and sweep.yaml has no 'table:' for "
+        f"it. Add one, such as:\n  {_EXAMPLE}"
+    )
 
 
 def fits(file: RawFile, table: TableMap) -> bool:
@@ -153,7 +211,8 @@ def _frame(file: RawFile, table: TableMap | None) -> tuple[pl.DataFrame, list[Ev
     columns = {name: [row.get(name) for row in rows] for name in names}
     columns = {name: _without_marks(name, cells, separator) for name, cells in columns.items()}
     # a column that names runs stays text: run 0010 is not run 10
-    text = table.columns["run"].column if table and "run" in table.columns else None
+    mapped = table.columns.get("run") if table else None
+    text = mapped.column if mapped else find("run", names)
     made = [_column(name, cells, text=name == text) for name, cells in columns.items()]
     return pl.DataFrame(made), problems
 
@@ -285,17 +344,18 @@ def _column(name: str, cells: Sequence[Any], *, text: bool) -> pl.Series:
 def _check_columns(raw: pl.DataFrame, table: TableMap) -> None:
     """Refuse a table that lacks a column the map names."""
     missing = []
-    for value, origin in table.columns.items():
-        if origin.column is not None and origin.column not in raw.columns:
-            near = difflib.get_close_matches(origin.column, raw.columns, n=1)
+    named = {value: origin.column for value, origin in table.columns.items() if origin.column}
+    for value, column in [*named.items(), *((f"evals.{n}", c) for n, c in table.evals.items())]:
+        if column not in raw.columns:
+            near = difflib.get_close_matches(column, raw.columns, n=1)
             hint = f" (did you mean '{near[0]}'?)" if near else ""
-            missing.append(f"'{origin.column}'{hint} for {value}")
+            missing.append(f"'{column}'{hint} for {value}")
     if missing:
         raise RefusedError(
             f"lacks the column {', '.join(missing)}, which sweep.yaml names under table.columns; "
             f"it has: {', '.join(raw.columns)}"
         )
-    if not {"eval_loss", "train_loss"} & table.columns.keys():
+    if not {"eval_loss", "train_loss"} & table.columns.keys() and not table.evals:
         raise RefusedError("sweep.yaml maps no loss: add eval_loss or train_loss to table.columns")
     if table.rows == "points" and not {"tokens", "step"} & table.columns.keys():
         raise RefusedError("sweep.yaml maps neither tokens nor step under table.columns")
@@ -350,6 +410,8 @@ def _values(raw: pl.DataFrame, table: TableMap, *, stem: str) -> list[dict[str, 
         single = table.rows == "points"
         columns["run"] = ["" if single else f"{stem}-{row:04d}" for row in raw[_ROW]]
     columns[_ROW] = raw[_ROW].to_list()
+    if table.evals:
+        columns[_EVALS] = raw.select(pl.col(c).alias(n) for n, c in table.evals.items()).to_dicts()
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     return [row | {"run": None if row["run"] is None else _name(row["run"])} for row in rows]
 
@@ -384,7 +446,7 @@ def _facts(row: dict[str, Any]) -> RunFacts:
     return facts_from_values(said)
 
 
-_NO_FACTS: Final = frozenset({*TABLE_POINT_VALUES, _ROW})
+_NO_FACTS: Final = frozenset({*TABLE_POINT_VALUES, _ROW, _EVALS})
 
 
 def _finished_runs(rows: Sequence[dict[str, Any]], faults: _Faults) -> Iterator[Event]:
@@ -393,7 +455,8 @@ def _finished_runs(rows: Sequence[dict[str, Any]], faults: _Faults) -> Iterator[
         if finite(row["tokens"]) == 0:
             faults.add(NO_TOKENS, row, row["tokens"])
             continue
-        if number(row.get("eval_loss")) is None and number(row.get("train_loss")) is None:
+        losses = [row.get("eval_loss"), row.get("train_loss"), *row.get(_EVALS, {}).values()]
+        if all(number(loss) is None for loss in losses):
             faults.add(NO_LOSS, row)
             continue
         point = list(_point(row, step=1))
@@ -479,3 +542,6 @@ def _point(row: dict[str, Any], *, step: int) -> Iterator[Event]:
         yield Point(step, tokens, **values, run=row["run"])  # type: ignore[arg-type]
     if eval_loss is not None:
         yield Evaluation(step, EVAL_SET, eval_loss, "loss", tokens, row["run"])
+    for eval_set, cell in row.get(_EVALS, {}).items():
+        if (value := number(cell)) is not None:
+            yield Evaluation(step, eval_set, value, "loss", tokens, row["run"])

@@ -1,0 +1,284 @@
+"""TensorBoard event files: scalars of version 1 and 2, and what the HF Trainer writes as text.
+
+The files are read as bytes, all records at once: numpy walks one field of every message at a
+time. Checksums are not verified; a cut file ends at its last whole record. A file is one
+process's; the files of one folder are one run, in the order of their time stamps, and later ones
+supersede what they repeat. Scalars of one step under several tags are one record.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from isoflop.ingest.blocks import Block
+from isoflop.ingest.events import Event, Facts, Remark, Truncated
+from isoflop.ingest.names import COLUMNS, eval_sets, find, plain
+from isoflop.ingest.numbers import LARGEST_STEP, encodable, number
+from isoflop.ingest.textlog import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+RUN_IS_FOLDER = True
+"""Files of one folder are parts of one run."""
+
+MOST_FIELDS: Final = 20_000
+"""Fields of a message that are looked at; a summary has one per tag."""
+LARGEST_RECORD: Final = 1 << 31
+_PAD: Final = 16
+_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
+_FLOAT, _DOUBLE = 1, 2
+"""Kinds of a tensor's numbers."""
+_COLUMNS: Final = ("tokens", "train_loss", "lr", "grad_norm")
+_ARGUMENTS: Final = {
+    "max_steps": "schedule.steps",
+    "lr_scheduler_type": "schedule.kind",
+    "learning_rate": "schedule.lr_peak",
+    "warmup_steps": "schedule.warmup_steps",
+    "seed": "seed",
+}
+_MODEL: Final = {
+    "num_hidden_layers": "architecture.layers",
+    "n_layer": "architecture.layers",
+    "hidden_size": "architecture.d_model",
+    "n_embd": "architecture.d_model",
+    "num_attention_heads": "architecture.heads",
+    "n_head": "architecture.heads",
+    "head_dim": "architecture.d_head",
+    "intermediate_size": "architecture.d_ff",
+    "vocab_size": "architecture.vocab_size",
+    "tie_word_embeddings": "architecture.tied",
+}
+
+
+class Fields(NamedTuple):
+    """Fields of messages: of which message, their number and wire type, where they lie."""
+
+    message: np.ndarray[Any, Any]
+    number: np.ndarray[Any, Any]
+    wire: np.ndarray[Any, Any]
+    begin: np.ndarray[Any, Any]
+    """Place of the value; of a whole number the value itself."""
+    end: np.ndarray[Any, Any]
+
+    def of(self, number: int, wire: int) -> Fields:
+        """Choose one field."""
+        chosen = (self.number == number) & (self.wire == wire)
+        return Fields(*(column[chosen] for column in self))
+
+
+def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:  # noqa: ARG001
+    """Yield what the file says, in one block; see `formats.Reader`."""
+    content = file.content()
+    places, truncated = _places(content)
+    scalars, texts = _values(np.frombuffer(content + bytes(_PAD), np.uint8), places)
+    rare: list[Event] = [Facts(facts_of(_facts(texts)))]
+    frame, remarks = _records(scalars)
+    rare += [Remark(text) for text in remarks]
+    rare += [Truncated()] * truncated
+    yield Block(frame, tuple((-1, event) for event in rare))
+
+
+def _places(content: bytes) -> tuple[np.ndarray[Any, Any], bool]:
+    """Find where the records begin and end: a length, its checksum, the record, its checksum."""
+    length_at = struct.Struct("<Q").unpack_from
+    places, place, size = [], 0, len(content)
+    while place + 12 <= size:
+        (length,) = length_at(content, place)
+        if length > LARGEST_RECORD or place + 16 + length > size:
+            break
+        places.append((place + 12, place + 12 + length))
+        place += length + 16
+    return np.array(places, np.int64).reshape(-1, 2), place != size
+
+
+def _varint(u8: np.ndarray[Any, Any], at: np.ndarray[Any, Any]) -> tuple[Any, Any]:
+    """Read a whole number at each place; give the numbers, and the places after them."""
+    value = np.zeros(len(at), np.uint64)
+    live = np.ones(len(at), bool)
+    at = at.copy()
+    for shift in range(0, 70, 7):
+        byte = u8[np.minimum(at, len(u8) - 1)]
+        part = (byte & 127).astype(np.uint64) << np.uint64(min(shift, 63))
+        value |= np.where(live, part, np.uint64(0))
+        at += live
+        live &= byte > 127
+        if not live.any():
+            break
+    return value.astype(np.int64), at
+
+
+def walk(
+    u8: np.ndarray[Any, Any], begin: np.ndarray[Any, Any], end: np.ndarray[Any, Any]
+) -> Fields:
+    """List the fields of messages, one of every message in each round.
+
+    Parameters
+    ----------
+    u8 : the bytes of the file.
+    begin, end : where each message lies; shape (messages,).
+    """
+    at = begin.copy()
+    live = np.flatnonzero(at < end)
+    rounds: list[Fields] = []
+    while len(live) and len(rounds) < MOST_FIELDS:
+        key, value_at = _varint(u8, at[live])
+        wire = key & 7
+        first, last = value_at.copy(), end[live] + 1  # an unknown wire type ends its message
+        last[wire == _EIGHT] = value_at[wire == _EIGHT] + 8
+        last[wire == _FOUR] = value_at[wire == _FOUR] + 4
+        for kind in (_VARINT, _BYTES):
+            chosen = wire == kind
+            number_read, after = _varint(u8, value_at[chosen])
+            sized = after + np.clip(number_read, 0, LARGEST_RECORD)
+            first[chosen] = number_read if kind == _VARINT else after
+            last[chosen] = after if kind == _VARINT else sized
+        whole = last <= end[live]
+        rounds.append(Fields(live[whole], *(x[whole] for x in (key >> 3, wire, first, last))))
+        at[live] = np.where(whole, last, end[live])
+        live = live[at[live] < end[live]]
+    empty = np.zeros(0, np.int64)
+    columns = zip(*rounds, strict=True) if rounds else [[empty]] * len(Fields._fields)
+    return Fields(*(np.concatenate(parts) for parts in columns))
+
+
+def _numbers(u8: np.ndarray[Any, Any], at: np.ndarray[Any, Any], kind: str) -> Any:
+    """Read a floating-point number at each place."""
+    size = np.dtype(kind).itemsize
+    return u8[at[:, None] + np.arange(size)].copy().view(kind)[:, 0].astype(float)
+
+
+def _values(
+    u8: np.ndarray[Any, Any], places: np.ndarray[Any, Any]
+) -> tuple[pl.DataFrame, dict[str, str]]:
+    """Read all scalars (step, tag, value, in the order of the file), and texts by their tag."""
+    events = walk(u8, places[:, 0], places[:, 1])
+    step = np.zeros(len(places), np.int64)
+    steps = events.of(2, _VARINT)
+    step[steps.message] = steps.begin
+    summaries = events.of(5, _BYTES)
+    summary = walk(u8, summaries.begin, summaries.end)
+    values = summary.of(1, _BYTES)
+    order = np.lexsort((values.begin, values.message))
+    values = Fields(*(column[order] for column in values))
+    fields = walk(u8, values.begin, values.end)
+    value = np.full(len(values.message), np.nan)
+    known = np.zeros(len(value), bool)
+    simple = fields.of(2, _FOUR)
+    value[simple.message] = _numbers(u8, simple.begin, "<f4")
+    known[simple.message] = True
+    tensors = fields.of(8, _BYTES)
+    which, found = _scalars(u8, tensors)
+    value[tensors.message[which]] = found
+    known[tensors.message[which]] = True
+    tags = _tags(u8, fields.of(1, _BYTES), len(value))
+    scalars = pl.DataFrame(
+        {"step": step[summaries.message[values.message]], "tag": tags, "value": value}
+    )
+    return scalars.filter(pl.Series(known)), _texts(u8, tensors, tags)
+
+
+def _scalars(u8: np.ndarray[Any, Any], tensors: Fields) -> tuple[Any, Any]:
+    """Read the tensors that are one number: which they are, and their numbers."""
+    inner = walk(u8, tensors.begin, tensors.end)
+    kind = np.zeros(len(tensors.message), np.int64)
+    kinds = inner.of(1, _VARINT)
+    kind[kinds.message] = kinds.begin
+    which, found = [], []
+    for numbers, wanted, dtype in ((5, _FLOAT, "<f4"), (6, _DOUBLE, "<f8")):
+        size = np.dtype(dtype).itemsize
+        single = _FOUR if size == 4 else _EIGHT
+        for fields in (inner.of(4, _BYTES), inner.of(numbers, _BYTES), inner.of(numbers, single)):
+            chosen = (kind[fields.message] == wanted) & (fields.end - fields.begin == size)
+            which.append(fields.message[chosen])
+            found.append(_numbers(u8, fields.begin[chosen], dtype))
+    return np.concatenate(which), np.concatenate(found)
+
+
+def _tags(u8: np.ndarray[Any, Any], fields: Fields, count: int) -> list[str]:
+    """Read the tags; the same bytes are decoded once."""
+    tags = [""] * count
+    known: dict[bytes, str] = {}
+    content = u8.tobytes()
+    for message, begin, end in zip(fields.message, fields.begin, fields.end, strict=True):
+        raw = content[begin:end]
+        if raw not in known:
+            known[raw] = raw.decode("utf-8", errors="replace")
+        tags[message] = known[raw]
+    return tags
+
+
+def _texts(u8: np.ndarray[Any, Any], tensors: Fields, tags: list[str]) -> dict[str, str]:
+    """Read the texts by their tag."""
+    strings = walk(u8, tensors.begin, tensors.end).of(8, _BYTES)
+    texts: dict[str, str] = {}
+    for message, begin, end in zip(strings.message, strings.begin, strings.end, strict=True):
+        raw = u8[begin:end].tobytes()
+        texts.setdefault(tags[tensors.message[message]], raw.decode("utf-8", errors="replace"))
+    return texts
+
+
+def _facts(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Give what the HF Trainer writes of its arguments and its model."""
+    facts: dict[str, Any] = {"loss_unit": "nats_per_token"}
+    for tag, names in (("args/text_summary", _ARGUMENTS), ("model_config/text_summary", _MODEL)):
+        try:
+            told = json.loads(texts.get(tag, ""))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(told, dict):
+            said = {fact: encodable(told[name]) for name, fact in names.items() if name in told}
+            facts |= {
+                fact: value
+                for fact, value in said.items()
+                if isinstance(value, str | bool) or (number(value) or 0) > 0
+            }
+            facts["loss_kind"] = "interval_mean"
+    return facts
+
+
+def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Lay out the known scalars: a record of training per step, and one per evaluation."""
+    scalars = scalars.filter(pl.col("step").is_between(0, LARGEST_STEP - 1))
+    latest = scalars.unique(["step", "tag"], keep="last", maintain_order=True)
+    tags = latest["tag"].unique(maintain_order=True).to_list()
+    chosen = {column: tag for column in _COLUMNS if (tag := find(column, tags)) is not None}
+    frames = []
+    if chosen:
+        named = {tag: column for column, tag in chosen.items()}
+        known = latest.filter(pl.col("tag").is_in(list(named)))
+        wide = known.pivot("tag", index="step", values="value")
+        frames.append(wide.rename(named).with_columns(kind=pl.lit("train"), sub=pl.lit(0)))
+    for place, (eval_set, tag) in enumerate(eval_sets(tags).items(), start=1):
+        frames.append(
+            latest.filter(pl.col("tag") == tag).select(
+                "step",
+                "value",
+                kind=pl.lit("eval"),
+                sub=pl.lit(place),
+                eval_set=pl.lit(eval_set),
+                metric=pl.lit("loss"),
+            )
+        )
+    if not frames:
+        shown = ", ".join(tags[:TAGS_SHOWN])
+        reason = f"it has no tag that is known as a loss, but: {shown}" if tags else "no scalars"
+        return pl.DataFrame(schema={"step": pl.Int64, "kind": pl.String}), [reason]
+    records = pl.concat(frames, how="diagonal_relaxed").sort("step", "sub").drop("sub")
+    taken = chosen.get("train_loss")
+    others = [tag for tag in tags if tag != taken and plain(tag) in COLUMNS["train_loss"]]
+    remarks = [f"the loss is tag '{taken}', not {', '.join(others)}"] if others else []
+    return records.with_row_index("row").cast({"row": pl.Int64}), remarks
+
+
+TAGS_SHOWN: Final = 8
+"""Tags told of a file that has no known one."""

@@ -1,0 +1,87 @@
+"""What trainers call the things that we know: names of columns, keys and tags.
+
+A name means the same in a CSV, a JSON line, a W&B export and a TensorBoard file. Where a file has
+several names of one thing, the one that stands first here is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COLUMNS: Final = {
+    "step": (
+        "train/global_step", "trainer/global_step", "global_step", "iteration", "iter", "iters",
+        "train/step", "training_step", "num_updates", "step", "_step", "steps",
+    ),
+    "tokens": (
+        "throughput/total_tokens", "optim/total_tokens", "total_tokens", "tokens_seen",
+        "consumed_tokens", "train/num_input_tokens_seen", "num_input_tokens_seen",
+        "train/num_tokens", "num_tokens", "train/tokens", "ntokens_seen", "n_tokens", "tokens", "d",
+    ),
+    "train_loss": (
+        "train/crossentropyloss", "train/ce_loss", "train/loss", "train_loss", "training_loss",
+        "train/lm_loss", "lm-loss-training/lm_loss", "lm_loss", "reduced_train_loss",
+        "loss_metrics/global_avg_loss", "train/loss_step", "train_loss_step", "loss/train",
+        "loss/out", "training/loss", "loss_per_nonpadding_target_token", "loss",
+    ),
+    "lr": (
+        "train/learning_rate", "optim/learning_rate_group0", "optim/lr_(group_0)", "train/lr",
+        "optim/lr", "learning_rate", "learning-rate", "lr", "lr-adamw",
+    ),
+    "grad_norm": (
+        "train/grad_norm", "optim/total_grad_norm", "optim/grad_norm", "grad_norm", "grad-norm",
+        "gradient_norm",
+    ),
+    "params.total": (
+        "n_params", "num_params", "num_parameters", "params", "parameters", "parameter_count",
+        "model_size", "total_params", "n",
+    ),
+    "params.nonembedding": ("params_no_embed", "non_embedding_params", "n_nonembedding"),
+    "tokens_per_step": ("batch_size_in_tokens", "tokens_per_step", "train_batch_tokens"),
+    "schedule.lr_peak": ("learning_rate_peak",),
+    "run": ("run", "run_name", "run_id", "name"),
+}  # fmt: skip
+"""By value of a table, the names it goes by: lower case, blanks as underscores."""
+
+EVAL_LOSS: Final = (
+    "eval/loss", "val/loss", "valid/loss", "validation/loss", "test/loss_validation", "val_loss",
+    "eval_loss", "valid_loss", "validation_loss", "loss/val", "loss/eval", "loss/validation",
+    "lm_loss_validation", "validation_metrics/loss", "lm-loss-validation/lm_loss_validation",
+)  # fmt: skip
+"""Names of the loss on a file's one eval set."""
+
+FINAL_LOSS: Final = ("final_loss", "final_val_loss", "loss", "l")
+"""Names of the loss in a table of finished runs, besides `EVAL_LOSS`."""
+
+_OF_SET = re.compile(
+    r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:crossentropyloss|ce_loss|loss|lm_loss)"
+)
+
+
+def plain(name: str) -> str:
+    """Write a name as the tables of this module do."""
+    return re.sub(r"\s+", "_", name.strip().lower())
+
+
+def find(value: str, names: Iterable[str]) -> str | None:
+    """Find which of a file's names means a value; None if none does."""
+    by_plain = {plain(name): name for name in reversed(list(names))}
+    return next((by_plain[known] for known in COLUMNS[value] if known in by_plain), None)
+
+
+def eval_sets(names: Iterable[str]) -> dict[str, str]:
+    """Find the losses on eval sets.
+
+    Returns
+    -------
+    By eval set the file's name for its loss; the one set of a file that names none is `eval`.
+    """
+    listed = list(names)
+    found = {match[1]: name for name in listed if (match := _OF_SET.fullmatch(plain(name)))}
+    by_plain = {plain(name): name for name in reversed(listed)}
+    single = next((by_plain[known] for known in EVAL_LOSS if known in by_plain), None)
+    return {"eval": single, **found} if single is not None else found

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pytest
+
+from isoflop.ingest.formats import scan, tensorboard
+from isoflop.ingest.parsed import gather
+from isoflop.ingest.source import RawFile
+from isoflop.ingest.sweep import read_sweep
+from tests.ingest.samples import RECORD, row
+from tests.ingest.test_formats import FIXTURES
+from tests.ingest.test_genuine_logs import LOGS, needs_logs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.ingest.parsed import Parsed
+
+MADE = sorted((FIXTURES / "tensorboard").rglob("*tfevents*"))
+
+
+def parsed(content: bytes, folder: Path) -> Parsed:
+    (folder / "log").write_bytes(content)
+    return gather(scan("tensorboard", RawFile.at(folder / "log", folder)))
+
+
+def scalars(path: Path) -> pl.DataFrame:
+    content = path.read_bytes()
+    places, _ = tensorboard._places(content)
+    return tensorboard._values(np.frombuffer(content + bytes(16), np.uint8), places)[0]
+
+
+def test_files_of_a_folder_are_one_run_and_the_later_supersedes(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    for path in MADE[:2]:
+        target = folder / "big" / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    sidecar = "title: t\nfacts: {params: {total: 1e5}, tokens_per_step: 1024}\n"
+    (folder / "sweep.yaml").write_text(sidecar)
+    tables = read_sweep(folder, RECORD)
+    run = row(tables.runs, "run", "big")
+    assert (run["status"], run["tokens"]) == ("finished", 20 * 1024)
+    # what the HF Trainer wrote of its arguments and its model
+    shape = {
+        name: run[name] for name in ("layers", "d_model", "heads", "d_ff", "vocab_size", "tied")
+    }
+    assert list(shape.values()) == [2, 64, 2, 256, 512, True]
+    assert (run["schedule_kind"], run["lr_peak"], run["seed"]) == ("cosine", 3e-4, 7)
+    live = tables.curves.filter(~pl.col("superseded"))
+    assert live["step"].to_list() == list(range(2, 21, 2))
+    assert tables.curves.filter("superseded")["step"].to_list() == [12, 14]
+    assert live["lr"].null_count() == 0
+
+
+@pytest.mark.parametrize("path", MADE, ids=lambda path: path.name[-9:])
+def test_a_file_cut_anywhere_gives_its_whole_records(path: Path, tmp_path: Path) -> None:
+    content = path.read_bytes()
+    whole = parsed(content, tmp_path)
+    heights = []
+    for end in range(40, len(content), 7):
+        cut = parsed(content[:end], tmp_path)
+        heights.append(cut.records.height)
+        keys = ["kind", "step"]
+        assert cut.records.select(keys).rows() == whole.records.select(keys).rows()[: heights[-1]]
+    assert heights == sorted(heights)
+    assert not whole.truncated
+
+
+def test_no_bytes_raise_or_take_long(tmp_path: Path) -> None:
+    chosen = random.Random(3)  # noqa: S311  mutants, no secrets
+    begun = time.process_time()
+    for path in MADE:
+        content = path.read_bytes()
+        for _ in range(60):
+            mutant = bytearray(content)
+            for _ in range(chosen.randrange(1, 9)):
+                mutant[chosen.randrange(len(mutant))] = chosen.randrange(256)
+            parsed(bytes(mutant), tmp_path)
+    # a message of a million fields
+    many = b"\x10\x01" * 1_000_000
+    record = len(many).to_bytes(8, "little") + bytes(4) + many + bytes(4)
+    assert parsed(MADE[0].read_bytes() + record, tmp_path).records.height
+    assert time.process_time() - begun < 60.0
+
+
+def test_a_folder_without_a_known_loss_says_what_tags_there_are(tmp_path: Path) -> None:
+    content = MADE[1].read_bytes().replace(b"train/loss", b"train/lost").replace(b"eval", b"evil")
+    (remark,) = parsed(content.replace(b"learning_rate", b"learning_fate"), tmp_path).remarks
+    assert remark.startswith("it has no tag that is known as a loss, but: train/lost, train/lear")
+
+
+@pytest.mark.parametrize("path", MADE, ids=lambda path: path.name[-9:])
+def test_every_scalar_is_what_the_library_reads(path: Path) -> None:
+    library = pytest.importorskip("tensorboard", reason="compared where TensorBoard is installed")
+    assert library
+    from tensorboard.backend.event_processing.event_file_loader import (  # type: ignore[import-not-found]
+        LegacyEventFileLoader,
+    )
+    from tensorboard.util import tensor_util  # type: ignore[import-not-found]
+
+    expected = []
+    for event in LegacyEventFileLoader(str(path)).Load():
+        for value in event.summary.value:
+            if value.WhichOneof("value") == "simple_value":
+                expected.append((event.step, value.tag, value.simple_value))
+            elif value.tensor.dtype in {1, 2}:
+                number = float(tensor_util.make_ndarray(value.tensor))
+                expected.append((event.step, value.tag, number))
+    assert scalars(path).rows() == expected
+
+
+@needs_logs
+def test_genuine_t5_files(tmp_path: Path) -> None:
+    """Their losses are negative, log-likelihoods of a kind: read, and left out with that reason."""
+    folder = tmp_path / "t5"
+    for name in ("t5_pile_base", "t5_pile_large"):
+        for path in sorted((LOGS / "tensorboard" / name).iterdir()):
+            target = folder / name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    sidecar = (
+        "title: t\nfacts: {params: {total: 2e8}, tokens_per_step: 1e6, schedule: {kind: unknown}}\n"
+    )
+    (folder / "sweep.yaml").write_text(sidecar)
+    tables = read_sweep(folder, RECORD)
+    assert tables.runs["run"].to_list() == ["t5_pile_base", "t5_pile_large"]
+    assert tables.runs["tokens"].to_list() == [2e12, 1e12]
+    assert all("which no cross-entropy is" in reason for reason in tables.runs["reason"])
+    assert tables.files.filter(fate="used").height == 5
