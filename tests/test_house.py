@@ -18,7 +18,7 @@ PACKAGE = Path("src/isoflop")
 ROOMS = ("train", "ingest", "losses", "approaches", "figures", "report", "archive", "published")
 DISTRIBUTIONS = {"pydantic_core": "pydantic", "pypandoc": "pypandoc-binary", "yaml": "pyyaml"}
 """What to install where the name differs; pydantic pins its own core."""
-CORRIDOR = ("config", "estimates")
+CORRIDOR = ("config", "drawing", "estimates")
 """Shared modules that are folders."""
 TREE = sorted(PACKAGE.rglob("*.py"))
 

@@ -9,9 +9,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from matplotlib import rc_context
 
+from isoflop.drawing.style import RC, Drawn
 from isoflop.estimates.forecasts import Prediction
 from isoflop.figures.plot_figures import FIGURES, plot_figure
-from isoflop.figures.style import RC, Drawn
 from tests import example_sweep
 from tests.outputs import leaks
 

@@ -10,7 +10,7 @@ import polars as pl
 from matplotlib import rc_context
 
 from isoflop.approach import MARKERS
-from isoflop.figures import style
+from isoflop.drawing import style
 from isoflop.figures.plot_figures import plot_figure
 from isoflop.figures.specifications import draw
 from tests import example_sweep

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoflop.config.sidecar import SweepFile
+from isoflop.drawing import style
 from isoflop.errors import IsoflopError
 from isoflop.escape import code, csv_cell, link, markdown, mathtext, paragraphs
 from isoflop.estimates.estimate import Refusal, read_estimates
-from isoflop.figures import style
 from isoflop.reference import read_reference
 from isoflop.report.data import words
 from isoflop.report.render import READER, _without_fonts, to_html, to_pdf, to_typst

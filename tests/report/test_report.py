@@ -6,17 +6,21 @@ import csv
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from isoflop.approach import APPROACHES, NAMES
+from isoflop.config.report import ReportSettings
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.numbers import count, fixed, interval, parameter, ratio
+from isoflop.report.answer import answer_table
 from isoflop.report.render import template_text
-from tests.report.conftest import Rendered, render
+from tests import example_sweep
+from tests.report.conftest import Rendered, empty_figures, render
 from tests.report.page import tokens
 
 
@@ -24,13 +28,20 @@ def lines(cell: str) -> list[str]:
     return [line.strip() for line in cell.split("\n")]
 
 
-@pytest.mark.parametrize("position", [1, 2, 3])
-def test_the_answer_is_what_the_estimates_say(rendered: Rendered, position: int) -> None:
-    shown = {lines(row[0])[0]: row for row in rendered.page.tables[f"tbl-answer-{position}"]}
-    for approach in rendered.inputs.fitted:
-        optimum = rendered.inputs.optima(rendered.inputs.budgets[position - 1])[approach]
+@pytest.mark.parametrize(
+    ("budget", "where"),
+    [
+        ("1e13", "within the data"),
+        ("1e14", "1.0\xa0decades beyond the data"),
+        ("1e15", "2.0\xa0decades beyond the data"),
+    ],
+)
+def test_the_answer_is_what_the_estimates_say(rendered: Rendered, budget: str, where: str) -> None:
+    shown = {lines(row[0])[0]: row for row in rendered.page.tables[f"tbl-answer-{budget}"]}
+    for approach, estimate in rendered.inputs.fitted.items():
+        (optimum,) = (o for o in estimate.optima if o.flops == pytest.approx(float(budget)))
         row = shown[NAMES[approach]]
-        assert f"{optimum.decades_beyond_data:.1f}\xa0decades beyond the data" in lines(row[0])
+        assert where in lines(row[0])
         for cell, quantity, write in (
             (row[1], optimum.params, count),
             (row[2], optimum.tokens, count),
@@ -45,7 +56,7 @@ def test_the_answer_is_what_the_estimates_say(rendered: Rendered, position: int)
 
 
 def test_the_csv_has_every_digit(rendered: Rendered) -> None:
-    path = rendered.root / "tables" / "answer-3.csv"
+    path = rendered.root / "tables" / "answer-1e15.csv"
     with path.open(encoding="utf-8", newline="") as stream:
         rows = {row["law"]: row for row in csv.DictReader(stream)}
     folder = rendered.root / "data/estimates/made-up"
@@ -97,7 +108,7 @@ def test_the_pdf_holds_the_same_numbers(rendered: Rendered) -> None:
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     printed = tokens(done.stdout)
-    for row in rendered.page.tables["tbl-answer-3"][1:]:
+    for row in rendered.page.tables["tbl-answer-1e15"][1:]:
         for cell in row[1:3]:
             assert tokens(lines(cell)[0]) <= printed
 
@@ -299,3 +310,29 @@ def test_the_report_is_in_plain_english(rendered: Rendered, bare: Rendered) -> N
     for built in (rendered, bare):
         words = " ".join(" ".join([*built.page.words, *built.page.labels]).split())
         assert [words[m.start() - 30 : m.end() + 30] for m in OLD_WORDS.finditer(words)] == []
+
+
+def test_a_budget_that_is_asked_for_is_answered_without_a_refit(tmp_path: Path) -> None:
+    empty_figures(tmp_path)
+    inputs = example_sweep.write(tmp_path).report_inputs(tmp_path)
+    assert inputs.budgets == [1e13, 1e14, 1e15]
+    asked = replace(inputs, settings=ReportSettings(budgets=(3e16, 1e14)))
+    assert asked.budgets == [1e13, 1e14, 1e15, 3e16]
+    for approach, optimum in asked.optima(3e16).items():
+        estimate = asked.fitted[approach]
+        assert optimum.params.value == pytest.approx(float(estimate.params_opt(3e16)), rel=1e-12)
+        low, high = optimum.params.intervals["0.95"]
+        assert low < optimum.params.value < high
+    keys = [answer_table(asked, flops).key for flops in asked.budgets]
+    assert keys == ["answer-1e13", "answer-1e14", "answer-1e15", "answer-3e16"]
+
+
+def test_gopher_is_in_its_section_alone(rendered: Rendered) -> None:
+    assert rendered.inputs.gopher_budget not in rendered.inputs.budgets
+    assert not [name for name in rendered.page.tables if "5.76e23" in name]
+    assert "tbl-gopher-allocations" in rendered.page.tables
+
+
+def test_a_sweep_without_an_estimate_has_no_budget(refused: Rendered) -> None:
+    assert refused.inputs.budgets == []
+    assert not [name for name in refused.page.tables if name.startswith("tbl-answer")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
-from isoflop.figures import style
+from isoflop.drawing import style
 from isoflop.numbers import MATHTEXT, PLAIN, power, short
 from isoflop.published_laws import published_optima
 

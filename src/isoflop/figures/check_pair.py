@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
+from isoflop.drawing import style
 from isoflop.escape import identifier
-from isoflop.figures import style
 from isoflop.figures.inputs import counted, quantiles, surface
 from isoflop.numbers import PLAIN, power, short
 

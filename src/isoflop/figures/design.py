@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from isoflop.figures import style
+from isoflop.drawing import style
 from isoflop.numbers import MATHTEXT, power, short
 
 if TYPE_CHECKING:

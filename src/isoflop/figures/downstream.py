@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isoflop.figures import style
+from isoflop.drawing import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

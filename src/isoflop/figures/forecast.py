@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
+from isoflop.drawing import style
 from isoflop.estimates.forecasts import NoForecasts
-from isoflop.figures import style
 from isoflop.numbers import MATHTEXT, PLAIN, power, short
 
 if TYPE_CHECKING:

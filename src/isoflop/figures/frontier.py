@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoflop.approach import COLOURS
-from isoflop.figures import style
+from isoflop.drawing import style
 from isoflop.figures.inputs import quantiles
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoflop.drawing import style
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
-from isoflop.figures import style
 from isoflop.figures.frontier import draw_scaling
 from isoflop.numbers import MATHTEXT, power
 

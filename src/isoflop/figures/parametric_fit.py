@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import COLOURS
-from isoflop.figures import style
+from isoflop.drawing import style
 from isoflop.figures.inputs import budgeted, surface
 from isoflop.numbers import MATHTEXT, power
 

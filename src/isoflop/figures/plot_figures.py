@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from isoflop.drawing import style, svg
 from isoflop.figures import (
     allocations,
     check_pair,
@@ -16,8 +17,6 @@ from isoflop.figures import (
     predictions,
     residuals,
     specifications,
-    style,
-    svg,
     training_curves,
 )
 from isoflop.files import write_json

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoflop.approach import COLOURS, NAMES
-from isoflop.figures import style
+from isoflop.drawing import style
 from isoflop.figures.frontier import draw_law
 from isoflop.numbers import PLAIN, power
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoflop.approach import NAMES
+from isoflop.drawing import style
 from isoflop.estimates.diagnostics import Residuals
-from isoflop.figures import style
 
 if TYPE_CHECKING:
     from isoflop.figures.inputs import FigureInputs

@@ -11,7 +11,7 @@ import polars as pl
 
 from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
 from isoflop.choices import CHOICES
-from isoflop.figures import style
+from isoflop.drawing import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from isoflop.drawing import style
 from isoflop.escape import identifier
 from isoflop.estimates.diagnostics import EnvelopeDiagnostics, expect
-from isoflop.figures import style
 from isoflop.figures.frontier import draw_scaling
 from isoflop.numbers import short
 

@@ -1,18 +1,21 @@
-"""All exponents side by side, as an SVG that takes its colours from the page."""
+"""All exponents side by side: our sweeps, the reproduced studies, the papers."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from markupsafe import Markup, escape
-
-from isoflop.approach import NAMES
+from isoflop.approach import COLOURS, MARKERS, NAMES
+from isoflop.drawing import style, svg
+from isoflop.drawing.forest import ROW, Mark, draw_mark, equal_scaling, row_axes
 from isoflop.estimates.estimate import Estimate
 from isoflop.published_laws import published_exponents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
 
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Refusal
@@ -20,16 +23,12 @@ if TYPE_CHECKING:
     from isoflop.published.results import Verdict
     from isoflop.reference import Reference
 
-WIDTH: Final = 736.0
-LABELS: Final = 336.0
-"""Room for the labels left of the axis."""
-MARGIN: Final = 16.0
-ROW: Final = 17.0
-HEADING: Final = 27.0
-AXIS: Final = 34.0
+WIDTH: Final = 7.6
+"""Width of the figure [inch]: it is shown in a column of 50 rem."""
 RANGE: Final = (0.1, 1.0)
 """Values of a that are shown."""
-TICKS: Final = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+HEADING: Final = 1.7
+"""Height of a heading [row]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +38,22 @@ class Line:
     Attributes
     ----------
     label : what it is.
-    a : our value, a filled mark; None where a paper stands alone.
-    thick, thin : 80 % and 95 % intervals of it.
-    published : the paper's value, a hollow mark.
-    published_interval : the paper's interval.
+    ours : our value with its intervals, a filled mark; None where a paper stands alone.
+    published : the paper's value with its interval, a hollow mark.
     """
 
     label: str
-    a: float | None = None
-    thick: tuple[float, float] | None = None
-    thin: tuple[float, float] | None = None
-    published: float | None = None
-    published_interval: tuple[float, float] | None = None
+    ours: Mark | None = None
+    published: Mark | None = None
+
+    def in_words(self) -> str:
+        """Say both values."""
+        words = [self.label]
+        if self.ours is not None:
+            words.append(f"reproduced {self.ours.in_words()}")
+        if self.published is not None:
+            words.append(f"published {self.published.in_words()}")
+        return ", ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def groups(
         Group(
             f"Own sweep: {sweep}",
             tuple(
-                _ours(NAMES[name], estimate.a)
+                _ours(name, estimate.a)
                 for name, estimate in estimates.items()
                 if isinstance(estimate, Estimate)
             ),
@@ -90,82 +93,62 @@ def groups(
     return [group for group in listed if group.lines]
 
 
-def draw(shown: Sequence[Group]) -> Markup:
-    """Draw the forest; every mark carries its numbers as a tooltip."""
-    height = AXIS + sum(HEADING + ROW * len(group.lines) for group in shown) + 8.0
-    parts = [
-        f'<svg class="forest" viewBox="0 0 {WIDTH:g} {height:g}" role="img" '
-        'aria-label="Exponents a of the optimal size in compute, by study; '
-        'the table above has the same numbers">'
-    ]
-    for tick in TICKS:
-        x = _x(tick)
-        strong = ' class="half"' if tick == 0.5 else ""
-        parts.append(
-            f'<g{strong}><line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="20" '
-            f'y2="{height - 8:g}"/><text class="tick" x="{x:.1f}" y="13">{tick:g}</text></g>'
-        )
-    y = AXIS - 6.0
-    for group in shown:
-        y += HEADING - 7.0
-        parts.append(f'<text class="heading" x="0" y="{y:g}">{escape(group.heading)}</text>')
-        y += 7.0
-        for line in group.lines:
-            y += ROW
-            parts.append(_row(line, y - 5.0))
-    return Markup("\n".join([*parts, "</svg>"]))  # noqa: S704  text from outside is escaped
+def draw(shown: Sequence[Group]) -> style.Drawn:
+    """Draw the forest, with every number in its alternative text."""
+    import matplotlib as mpl
+
+    style.register_fonts()
+    with mpl.rc_context(style.RC):
+        rows = sum(len(group.lines) + HEADING for group in shown)
+        figure = style.new_figure(width=WIDTH, height=0.6 + ROW * rows)
+        axes = figure.add_subplot()
+        heights, labels, height = [], [], 0.0
+        for place, group in enumerate(shown):
+            height -= HEADING if place else 0.0
+            axes.annotate(
+                style.outside(group.heading),
+                (0.0, height),
+                xycoords=("figure fraction", "data"),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                weight="semibold",
+                annotation_clip=False,
+            )
+            for line in group.lines:
+                height -= 1.0
+                heights.append(height)
+                labels.append(style.outside(line.label))
+                _draw_line(axes, height, line, f"{place}-{len(labels)}")
+        row_axes(axes, heights, labels)
+        axes.set(xlim=RANGE, xlabel="Exponent $a$", ylim=(min(heights) - 0.8, 1.0))
+        equal_scaling(axes)
+        svg.settle(figure)
+    words = "; ".join(
+        f"{group.heading}: {'; '.join(line.in_words() for line in group.lines)}" for group in shown
+    )
+    return style.Drawn(figure, f"Forest plot of the exponent a of the optimal size. {words}.")
 
 
-def _row(line: Line, y: float) -> str:
-    parts = [
-        f"<g><title>{escape(_said(line))}</title>"
-        f'<text class="label" x="{LABELS - 14:g}" y="{y + 4:g}">{escape(line.label)}</text>'
-    ]
-    if line.published_interval is not None:
-        parts.append(_span(line.published_interval, y + (2.5 if line.a is not None else 0.0),
-                           "paper"))  # fmt: skip
-    if line.thin is not None:
-        parts.append(_span(line.thin, y, "thin"))
-    if line.thick is not None:
-        parts.append(_span(line.thick, y, "thick"))
-    if line.a is not None:
-        parts.append(f'<circle class="ours" cx="{_x(line.a):.1f}" cy="{y:g}" r="3.6"/>')
+def _draw_line(axes: Axes, height: float, line: Line, place: str) -> None:
     if line.published is not None:
-        x = _x(line.published)
-        parts.append(
-            f'<path class="theirs" d="M{x - 4.6:.1f} {y:g}L{x:.1f} {y - 4.6:g}'
-            f'L{x + 4.6:.1f} {y:g}L{x:.1f} {y + 4.6:g}Z"/>'
-        )
-    return "".join([*parts, "</g>"])
+        draw_mark(axes, height, line.published, gid=f"published-{place}")
+    if line.ours is not None:
+        draw_mark(axes, height, line.ours, gid=f"ours-{place}")
 
 
-def _span(ends: tuple[float, float], y: float, kind: str) -> str:
-    low, high = (_x(min(max(end, RANGE[0]), RANGE[1])) for end in ends)
-    return f'<line class="{kind}" x1="{low:.1f}" x2="{high:.1f}" y1="{y:g}" y2="{y:g}"/>'
+def _ours(approach: Approach, a: Quantity) -> Line:
+    return Line(NAMES[approach], ours=_reproduced_mark(a.value, a, approach))
 
 
-def _x(a: float) -> float:
-    low, high = RANGE
-    return LABELS + (a - low) / (high - low) * (WIDTH - LABELS - MARGIN)
+def _reproduced_mark(value: float, quantity: Quantity | None, approach: Approach) -> Mark:
+    intervals = quantity.intervals if quantity is not None else {}
+    thick, thin = intervals.get("0.8"), intervals.get("0.95")
+    return Mark(value, COLOURS[approach], "o", thick, thin)
 
 
-def _said(line: Line) -> str:
-    words = [line.label]
-    if line.a is not None:
-        words.append(f"reproduced {line.a:.3f}")
-    for name, ends in (("80 %", line.thick), ("95 %", line.thin)):
-        if ends is not None:
-            words.append(f"{name} {ends[0]:.3f} to {ends[1]:.3f}")
-    if line.published is not None:
-        words.append(f"published {line.published:.3f}")
-    if line.published_interval is not None:
-        low, high = line.published_interval
-        words.append(f"published interval {low:.3f} to {high:.3f}")
-    return "; ".join(words)
-
-
-def _ours(label: str, a: Quantity) -> Line:
-    return Line(label, a.value, a.intervals.get("0.8"), a.intervals.get("0.95"))
+def _paper(value: float, interval: tuple[float, float] | None, marker: str) -> Mark:
+    return Mark(value, style.INK, marker, thin=interval, filled=False)
 
 
 def _is_exponent(verdict: Verdict) -> bool:
@@ -176,15 +159,12 @@ def _is_exponent(verdict: Verdict) -> bool:
 
 
 def _reproduced(verdict: Verdict) -> Line:
-    quantity = verdict.quantity
-    intervals = quantity.intervals if quantity is not None else {}
+    fitted, value = verdict.result.fitted, verdict.reproduced
+    approach = fitted.approach if fitted is not None else "profiles"
     return Line(
-        verdict.result.quantity.removeprefix("a, ").removeprefix("a ").strip("()"),
-        verdict.reproduced,
-        intervals.get("0.8"),
-        intervals.get("0.95"),
-        verdict.result.published,
-        verdict.result.interval,
+        re.sub(r"^\((.*)\)$", r"\1", re.sub(r"^a,? ", "", verdict.result.quantity)),
+        None if value is None else _reproduced_mark(value, verdict.quantity, approach),
+        _paper(verdict.result.published, verdict.result.interval, "D"),
     )
 
 
@@ -194,8 +174,7 @@ def _papers(reference: Reference) -> tuple[Line, ...]:
             f"{row.source.partition(',')[0]}, {NAMES[row.approach]}"
             if row.paper == "Hoffmann"
             else row.source,
-            published=row.a,
-            published_interval=row.a80 or row.a95,
+            published=_paper(row.a, row.a80 or row.a95, MARKERS[row.approach]),
         )
         for row in published_exponents(reference)
     )

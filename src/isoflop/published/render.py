@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from isoflop.drawing.svg import inline
 from isoflop.files import write_text
 from isoflop.numbers import shortest
 from isoflop.page import stylesheet
@@ -49,6 +50,7 @@ def render_published(
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
+    forest = draw(groups(found, own, reference))
     page = environment.get_template("index.html.j2").render(
         style=Markup(stylesheet()),  # noqa: S704  our own file
         rows=found,
@@ -58,7 +60,8 @@ def render_published(
             (study, [verdict for verdict in found if verdict.study == study])
             for study in catalogue.studies
         ],
-        forest=draw(groups(found, own, reference)),
+        forest=Markup(inline(forest.figure, "forest")),  # noqa: S704
+        forest_words=forest.alt,
         number=shortest,
         like=like,
     )

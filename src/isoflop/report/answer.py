@@ -57,7 +57,7 @@ ANSWER_DATA = (
 )  # fmt: skip
 
 
-def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
+def answer_table(inputs: ReportInputs, flops: float) -> Table:
     """Tabulate the allocations at one budget: the sweep's own, then the published laws'."""
     rows: list[list[str]] = []
     data: list[list[Value]] = []
@@ -83,7 +83,7 @@ def answer_table(inputs: ReportInputs, flops: float, position: int) -> Table:
             law.params, *blank, law.tokens, *blank, per_param, *blank, *[None] * 5, None,
         ])  # fmt: skip
     return Table(
-        key=f"answer-{position}",
+        key=f"answer-{f'{flops:.6g}'.replace('+', '')}",
         caption=f"Compute-optimal allocations of {power(flops)} FLOPs: this sweep’s estimates in "
         "bold with their intervals and their distance beyond the data in decades of *C*, then the "
         "published laws.",

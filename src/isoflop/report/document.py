@@ -143,9 +143,7 @@ def _metadata(inputs: ReportInputs) -> dict[str, str]:
 def _sections(inputs: ReportInputs) -> dict[str, Any]:
     """Collect what comes from the sweep."""
     fitted = inputs.fitted
-    answers = [
-        answer.answer_table(inputs, flops, i) for i, flops in enumerate(inputs.budgets, start=1)
-    ]
+    answers = [answer.answer_table(inputs, flops) for flops in inputs.budgets]
     at_gopher = inputs.optima(inputs.gopher_budget).get("parametric")
     return {
         "answer_tables": answers,

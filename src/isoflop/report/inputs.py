@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from isoflop.reference import Reference
 
 GOPHER_BUDGET_KEY = "gopher_paper"
+DECADES_BEYOND = (0, 1, 2)
+"""Where every report answers: decades beyond the largest fitted budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,24 @@ class ReportInputs:
         return self.reference.gopher_chinchilla.gopher_flops[GOPHER_BUDGET_KEY].flops
 
     @property
+    def top_budget(self) -> float | None:
+        """The largest budget that was fitted [FLOP]; None where nothing was.
+
+        As planned, or the largest fitted C where no run names a budget.
+        """
+        if not self.fitted:
+            return None
+        fitted = self.losses.filter(pl.col("role") == "fit", pl.col("is_final"))
+        planned: list[float] = fitted["budget"].drop_nulls().to_list()
+        return max(planned or [estimate.flops_range[1] for estimate in self.fitted.values()])
+
+    @property
     def budgets(self) -> list[float]:
-        """The budgets asked for that the estimates answer; Gopher's is always among them."""
-        asked = sorted({*self.settings.budgets, self.gopher_budget})
-        return [flops for flops in asked if self.optima(flops)]
+        """The budgets that the report answers: the sweep's, and those that were asked for."""
+        top = self.top_budget
+        # twelve digits: 6e12 a decade on is 6e13, and no neighbour of it
+        own = [] if top is None else [float(f"{top * 10.0**k:.12g}") for k in DECADES_BEYOND]
+        return [flops for flops in sorted({*own, *self.settings.budgets}) if self.optima(flops)]
 
     def optima(self, flops: float) -> dict[Approach, Optimum]:
         """Give every approach's optimum at one budget."""

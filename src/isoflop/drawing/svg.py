@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.transforms import Bbox
 
+from isoflop.drawing.style import RC
 from isoflop.files import replacing, write_text
 
 if TYPE_CHECKING:
@@ -63,6 +64,15 @@ def svg_text(figure: Figure, name: str) -> str:
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def inline(figure: Figure, name: str) -> str:
+    """Write a figure for a page that has it inside: without an XML declaration."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(RC):
+        text = svg_text(figure, name)
+    return text[text.index("<svg") :]
 
 
 def _rounded(match: re.Match[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -34,7 +35,7 @@ FONT_SIZE: Final = 8.0
 SMALL: Final = 7.0
 LABEL_GAP: Final = 8.5
 """Least distance between two direct labels [point]."""
-FONTS: Final = Path(__file__).parent / "fonts"
+FONTS: Final = Path(str(resources.files("isoflop"))) / "assets" / "drawing" / "style"
 
 INK: Final = "#1f2328"
 QUIET: Final = "#6a737d"

@@ -1,0 +1,1 @@
+"""What rooms that draw share: one look, forests of exponents, and SVGs that can share a page."""
