@@ -10,10 +10,20 @@ import polars as pl
 import pytest
 from matplotlib import rc_context
 
+from isoflop.approach import NAMES
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.config.approaches import ApproachesSettings
+from isoflop.drawing import style
 from isoflop.estimates.estimate import Estimate
-from isoflop.figures import check_pair, parametric_fit, predictions, style, training_curves
+from isoflop.figures import (
+    allocations,
+    check_pair,
+    exponents,
+    parametric_fit,
+    predictions,
+    residuals,
+    training_curves,
+)
 from tests import example_sweep
 
 if TYPE_CHECKING:
@@ -158,3 +168,58 @@ def test_the_check_pair_is_predicted_by_the_counting_of_the_fit(counted: FigureI
     place = loss.argmin()
     assert 0 < place < len(n) - 1
     assert abs(np.log(n[place] / float(estimate.params_opt(flops)))) <= np.log(n[1] / n[0])
+
+
+@pytest.mark.parametrize("axis", ["params", "tokens"])
+def test_each_band_is_of_its_own_axis(counted: FigureInputs, axis: str) -> None:
+    """A band of D drawn from the draws of N was once no test's business."""
+    estimate = counted.fitted["envelope"]
+    figure = drawn(training_curves.draw, counted)
+    (path,) = artist(figure, f"law-envelope-{axis}-band").get_paths()
+    x, y = path.vertices.T
+    flops = np.unique(x)
+    rows = estimate.rows(counted.draws["envelope"])
+    optima = getattr(estimate.law.optima(rows, flops), axis)
+    low, high = np.nanquantile(optima, [0.025, 0.975], axis=0)
+    for place, lower, upper in zip(flops, low, high, strict=True):
+        ends = y[x == place]
+        # the first and last vertices close the outline at one end alone
+        assert set(np.round(np.log(ends), 9)) <= set(np.round(np.log([lower, upper]), 9))
+    assert len(flops) == 60
+
+
+def test_the_forest_shows_the_estimates_and_their_intervals(counted: FigureInputs) -> None:
+    figure = drawn(exponents.draw, counted)
+    for approach, estimate in counted.fitted.items():
+        for name, exponent in (("a", estimate.a), ("b", estimate.b)):
+            assert line(figure, f"{name}-{approach}")[0] == [exponent.value]
+            for level, ends in exponent.intervals.items():
+                gid = f"{name}-{approach}-{100 * float(level):.0f}"
+                assert tuple(line(figure, gid)[0]) == ends
+    assert line(figure, "a-kaplan-kaplan")[0] == [0.73]
+
+
+def test_allocations_are_the_optima_at_gophers_compute(counted: FigureInputs) -> None:
+    figure = drawn(allocations.draw, counted)
+    for approach, optimum in counted.optima(counted.gopher_budget).items():
+        gid = f"law-This-sweep--{NAMES[approach].replace(' ', '-')}"
+        assert line(figure, gid)[0] == [optimum.params.value]
+        assert tuple(line(figure, f"{gid}-95")[0]) == optimum.params.intervals["0.95"]
+        expected = float(counted.fitted[approach].params_opt(counted.gopher_budget))
+        assert optimum.params.value == pytest.approx(expected, rel=1e-9)
+
+
+def test_residuals_are_those_of_the_fit(counted: FigureInputs) -> None:
+    estimate = counted.fitted["parametric"]
+    figure = drawn(residuals.draw, counted)
+    points = counted.points(estimate)
+    for column in ("params", "tokens", "flops"):
+        offsets = artist(figure, f"residuals-parametric-{column}").get_offsets()
+        shown = {(float(x), round(float(y), 6)) for x, y in offsets}
+        fitted = estimate.loss(points["params"].to_numpy(), points["tokens"].to_numpy())
+        assert fitted is not None
+        per_cent = 100.0 * (points["loss"].to_numpy() / fitted - 1.0)
+        expected = {
+            (float(x), round(float(y), 6)) for x, y in zip(points[column], per_cent, strict=True)
+        }
+        assert shown == expected

@@ -1,4 +1,4 @@
-"""The ledger says what was chosen: every setting in words, and which are this sweep's."""
+"""The ledger of assumptions prints the settings that were used, and no others."""
 
 from __future__ import annotations
 
@@ -7,92 +7,74 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from isoflop.config.losses import LossesSettings
 from isoflop.report.ledger import ledger_table
 from tests import example_sweep
 from tests.report.conftest import empty_figures
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from isoflop.report.inputs import ReportInputs
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
-    root: Path = tmp_path_factory.mktemp("ledger")
-    paths = example_sweep.write(root)
+    root = tmp_path_factory.mktemp("ledger")
     empty_figures(root / "figures")
-    return paths.report_inputs(root / "figures")
+    return example_sweep.write(root).report_inputs(root / "figures")
 
 
-def rows(inputs: ReportInputs) -> dict[str, str]:
-    return {str(row[0]): str(row[1]) for row in ledger_table(inputs).rows}
-
-
-def with_settings(inputs: ReportInputs, **sections: Any) -> ReportInputs:
-    """Give the inputs as if every approach had been fitted with these settings."""
+def used(inputs: ReportInputs, settings: dict[str, Any]) -> ReportInputs:
+    """Let every approach have been fitted with these settings."""
     estimates = {
-        key: estimate.model_copy(update={"settings": sections})
-        for key, estimate in inputs.estimates.items()
+        name: estimate.model_copy(update={"settings": settings})
+        for name, estimate in inputs.fitted.items()
     }
     return replace(inputs, estimates=estimates)
 
 
+def entries(inputs: ReportInputs) -> dict[str, str]:
+    table = ledger_table(inputs)
+    return {str(row[0]): str(row[1]) for row in table.rows}
+
+
+PRINTED = [
+    ({"envelope": {"frontier": "hull"}}, "Approach 1: frontier", "lower convex hull"),
+    ({"envelope": {"grid_points": 777}}, "Approach 1: frontier", "lowest loss at 777 log-spaced"),
+    ({"profiles": {"window": 9}}, "Approach 2: curve and window", "the 9 lowest points"),
+    ({"profiles": {"axis": "tokens"}}, "Approach 2: curve and window", "in log *D* through"),
+    ({"profiles": {"curve": "akima"}}, "Approach 2: curve and window", "Akima spline"),
+    ({"profiles": {"edge": "keep"}}, "Approach 2: edges and outliers", "of the sizes are kept"),
+    ({"profiles": {"outliers": 4.5}}, "Approach 2: edges and outliers", "beyond 4.5"),
+    ({"parametric": {"objective": "mse"}}, "Approach 3: objective", "sum of squares"),
+    ({"parametric": {"huber_delta": 0.0042}}, "Approach 3: objective", "δ = 0.0042"),
+    ({"parametric": {"starts": "coarse"}}, "Approach 3: objective", "coarse grid of starts"),
+    ({"parametric": {"points": "all"}}, "Approach 3: points", "whole curves"),
+    ({"parametric": {"drop_highest": 5}}, "Approach 3: points", "the 5 highest losses left out"),
+    ({"bootstrap": {"draws": 1234}}, "Intervals", "1234 draws"),
+    ({"bootstrap": {"seed": 8765}}, "Intervals", "seed 8765"),
+    ({"bootstrap": {"stratify": False}}, "Intervals", "with replacement, 4000 draws"),
+    ({"bootstrap": {"interval": "percentile"}}, "Intervals", "draws, percentile intervals,"),
+    ({"bootstrap": {"scheme": "subsample", "subsample": 0.65}}, "Intervals", "65\xa0% of the runs"),
+    ({"bootstrap": {"simulations": 321}}, "Intervals", "calibrated on 321 simulated sweeps"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("choice", "sections", "words"),
-    [
-        ("Approach 1: frontier", {"envelope": {"grid_points": 77}}, "at 77 log-spaced values"),
-        ("Approach 1: frontier", {"envelope": {"frontier": "hull"}}, "lower convex hull"),
-        ("Approach 2: curve and window", {"profiles": {"window": 7}}, "the 7 lowest points"),
-        ("Approach 2: curve and window", {"profiles": {"axis": "tokens"}}, "in log *D*"),
-        ("Approach 2: curve and window", {"profiles": {"curve": "akima"}}, "Akima spline of log"),
-        (
-            "Approach 2: edges and outliers",
-            {"profiles": {"outliers": 4.5}},
-            "runs with an externally studentised residual beyond 4.5, about the parabola through "
-            "the other runs of their budget, are left out",
-        ),
-        ("Approach 2: edges and outliers", {}, "no outlier rule"),
-        ("Approach 2: edges and outliers", {"profiles": {"edge": "keep"}}, "are kept"),
-        ("Approach 3: objective", {}, "sum of Huber losses of log *L*, δ = 0.001; hoffmann"),
-        ("Approach 3: objective", {"parametric": {"objective": "likelihood"}}, "δ = 1.345 of it"),
-        ("Approach 3: objective", {"parametric": {"huber_delta": 0.02}}, "δ = 0.02"),
-        ("Approach 3: objective", {"parametric": {"objective": "mse"}}, "sum of squares"),
-        ("Approach 3: points", {"parametric": {"drop_highest": 5}}, "the 5 highest losses left"),
-        ("Approach 3: points", {"parametric": {"points": "all"}}, "whole curves"),
-        ("Intervals", {"bootstrap": {"draws": 123, "seed": 9}}, "123 draws"),
-        ("Intervals", {"bootstrap": {"draws": 123, "seed": 9}}, "seed 9"),
-        (
-            "Intervals",
-            {"bootstrap": {"scheme": "subsample", "subsample": 0.7, "stratify": False}},
-            "70\u00a0% of the runs, without replacement, ",
-        ),
-        ("Intervals", {"bootstrap": {"interval": "percentile"}}, "percentile intervals, seed"),
-    ],
+    ("settings", "choice", "text"), PRINTED, ids=[f"{s}" for s, _, _ in PRINTED]
 )
-def test_a_setting_stands_in_words(
-    inputs: ReportInputs, choice: str, sections: dict[str, Any], words: str
+def test_a_setting_is_printed_as_it_was_used(
+    inputs: ReportInputs, settings: dict[str, Any], choice: str, text: str
 ) -> None:
-    assert words in rows(with_settings(inputs, **sections))[choice]
+    default, changed = entries(used(inputs, {})), entries(used(inputs, settings))
+    assert text in changed[choice]
+    assert text not in default[choice]
+    # and no other line of the ledger changes
+    assert {name for name, value in changed.items() if value != default[name]} == {choice}
 
 
-def test_settings_of_all_sweeps_are_not_marked(inputs: ReportInputs) -> None:
-    found = rows(inputs)
-    assert "This sweep’s settings" not in found
-    assert not any("set for this sweep" in words for words in found.values())
-
-
-def test_settings_of_this_sweep_are_marked_and_listed(inputs: ReportInputs) -> None:
-    own = {
-        "losses": {"smoothing": 0.1},
-        "approaches": {"parametric": {"drop_highest": 5}, "envelope": {"min_sizes": 4}},
-    }
-    sidecar = inputs.sidecar.model_copy(update={"settings": own})
-    found = rows(replace(inputs, sidecar=sidecar))
-    marked = {choice for choice, words in found.items() if words.endswith("(set for this sweep)")}
-    assert marked == {"Smoothing", "Approach 3: points"}
-    # the last one is no row of its own
-    assert found["This sweep’s settings"] == (
-        "` losses.smoothing: 0.1 `; ` approaches.parametric.drop_highest: 5 `; "
-        "` approaches.envelope.min_sizes: 4 `"
-    )
+def test_settings_of_the_losses_are_printed(inputs: ReportInputs) -> None:
+    share = LossesSettings(min_schedule_fraction=0.37)
+    assert "at least 37\xa0%" in entries(replace(inputs, losses_settings=share))["Schedule"]
+    # the made-up losses are validation losses: no smoothing is claimed
+    smooth = LossesSettings(smoothing=0.123)
+    assert entries(replace(inputs, losses_settings=smooth))["Smoothing"].startswith("none")

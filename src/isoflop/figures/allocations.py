@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
+from isoflop.drawing.forest import Mark, draw_mark, row_axes
+from isoflop.escape import identifier
 from isoflop.numbers import MATHTEXT, PLAIN, power, short
 from isoflop.published_laws import published_optima
 
@@ -23,12 +25,10 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     figure = style.new_figure(height=0.75 + 0.18 * len(items))
     axes = figure.add_subplot()
     for row, (label, colour, marker, params, interval) in enumerate(items):
-        if interval is not None:
-            axes.plot(interval, (-row, -row), color=colour, lw=1.0)
-        axes.plot(params, -row, marker=marker, color=colour, ms=5, mew=0.4, mec="white")
+        mark = Mark(params, colour, marker, thin=interval)
+        draw_mark(axes, -row, mark, gid=f"law-{identifier(style.in_words(label))}")
         right = max(params, interval[1]) if interval else params
         style.direct_label(axes, right, -row, short(params), color=colour, offset=(6, 0))
-        del label
     style.log_axis(axes.xaxis, counts=True)
     for model in facts.models.rows:
         axes.axvline(model.params, color=style.INK, lw=0.7, ls=(0, (1, 2)), zorder=1)
@@ -41,14 +41,8 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             ha="center",
             fontsize=style.SMALL,
         )
-    axes.set_yticks([-row for row in range(len(items))], [item[0] for item in items])
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
-    axes.set(
-        xlabel=f"Optimal parameters $N$ at {power(budget, hand=MATHTEXT)} FLOPs",
-        ylim=(0.7 - len(items), 0.7),
-    )
+    row_axes(axes, [-row for row in range(len(items))], [item[0] for item in items])
+    axes.set(xlabel=f"Optimal parameters $N$ at {power(budget, hand=MATHTEXT)} FLOPs")
     axes.margins(x=0.12)
     said = "; ".join(f"{style.in_words(label)}: {short(n)}" for label, _, _, n, _ in items)
     return style.Drawn(

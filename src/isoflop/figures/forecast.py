@@ -101,6 +101,7 @@ def _errors(axes: Axes, forecast: Forecast, scale: ScalarMappable | None) -> Non
             color=colour,
             marker=MARKERS[forecast.approach],
             hollow=prediction.role == "check",
+            gid=f"error-{forecast.approach}",
         )
 
 
@@ -134,6 +135,7 @@ def _forest(
     color: Any,
     marker: str,
     hollow: bool = False,
+    gid: str | None = None,
 ) -> None:
     """Draw one prediction: the narrowest interval thick, the others thin."""
     ordered = sorted(intervals, key=lambda ends: ends[1] - ends[0])
@@ -142,7 +144,9 @@ def _forest(
     axes.plot((x, x), ordered[0], color=color, lw=2.2, alpha=0.5, solid_capstyle="butt", zorder=3)
     face = "white" if hollow else color
     edge = color if hollow else "white"
-    axes.plot(x, value, ls="", marker=marker, ms=3.8, mfc=face, mec=edge, mew=0.5, zorder=4)
+    axes.plot(
+        x, value, ls="", marker=marker, ms=3.8, mfc=face, mec=edge, mew=0.5, zorder=4, gid=gid
+    )
 
 
 def _moved_apart(predictions: Sequence[Prediction]) -> Floats:

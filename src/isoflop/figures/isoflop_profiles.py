@@ -85,6 +85,7 @@ def _profile(axes: Axes, profile: Profile, colour: Any, diagnostics: ProfilesDia
             mew=1.1,
             color=style.INK,
             zorder=5,
+            gid=f"minimum-{profile.budget:.3g}",
         )
     return (
         power(profile.budget, hand=MATHTEXT),

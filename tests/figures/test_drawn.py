@@ -1,0 +1,86 @@
+"""What each figure draws is what its inputs say: one artist a figure, by its value.
+
+The figures that draw laws are compared with the estimate under three countings in
+test_counting.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from matplotlib import rc_context
+
+from isoflop.drawing import style
+from isoflop.estimates.forecasts import Forecasts
+from isoflop.figures import design, downstream, forecast, isoflop_profiles, specifications
+from tests import example_sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from isoflop.figures.inputs import FigureInputs
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> FigureInputs:
+    return example_sweep.write(tmp_path_factory.mktemp("drawn")).figure_inputs()
+
+
+def artists(draw: Callable[[FigureInputs], Any], inputs: FigureInputs, gid: str) -> list[Any]:
+    style.register_fonts()
+    with rc_context(style.RC):
+        found = draw(inputs)
+    assert isinstance(found, style.Drawn)
+    matching = found.figure.findobj(lambda one: one.get_gid() == gid)
+    assert matching, gid
+    return matching
+
+
+def test_design_shows_tokens_across_and_parameters_upwards(inputs: FigureInputs) -> None:
+    runs = inputs.runs.filter(role="check")
+    (marks,) = artists(design.draw, inputs, "runs-check")
+    shown = {(float(x), float(y)) for x, y in marks.get_offsets()}
+    assert shown == set(runs.select("tokens", "params_total").iter_rows())
+
+
+def test_profiles_mark_the_minima(inputs: FigureInputs) -> None:
+    diagnostics: Any = inputs.fitted["profiles"].diagnostics
+    for profile in diagnostics.profiles:
+        if profile.minimum is not None:
+            gid = f"minimum-{profile.budget:.3g}"
+            (mark,) = artists(isoflop_profiles.draw, inputs, gid)
+            assert list(mark.get_xdata()) == [profile.minimum.params]
+            assert list(mark.get_ydata()) == [profile.minimum.loss]
+
+
+def test_forecasts_are_predicted_less_measured(inputs: FigureInputs) -> None:
+    assert isinstance(inputs.forecasts, Forecasts)
+    (cut,) = inputs.forecasts.cuts
+    (own,) = (found for found in cut.forecasts if found.approach == "parametric")
+    score = own.score("loss")
+    assert score is not None
+    marks = artists(forecast.draw, inputs, "error-parametric")
+    shown = sorted(float(mark.get_ydata()[0]) for mark in marks)
+    expected = sorted(one.predicted - one.measured for one in score.predictions)
+    assert shown == pytest.approx(expected)
+    assert min(shown) > 0.0
+
+
+def test_specifications_stand_in_increasing_order(inputs: FigureInputs) -> None:
+    (marks,) = artists(specifications.draw, inputs, "estimates")
+    shown = marks.get_offsets()[:, 1]
+    expected = inputs.specifications["a"].drop_nulls().sort().to_numpy()
+    np.testing.assert_array_equal(shown, expected)
+
+
+def test_downstream_bars_are_differences(inputs: FigureInputs) -> None:
+    style.register_fonts()
+    with rc_context(style.RC):
+        found = downstream.draw(inputs)
+    assert isinstance(found, style.Drawn)
+    rows = inputs.reference.gopher_chinchilla.mmlu.rows
+    expected = sorted(row.chinchilla - row.gopher for row in rows)
+    shown = [bar.get_height() for bar in found.figure.axes[0].patches]
+    assert shown == pytest.approx(expected)
