@@ -121,6 +121,7 @@ def test_one_word_per_rule_and_subcommand() -> None:
     by_hand = {
         "plan_sweep",
         "fetch_corpus",
+        "inspect",
         "show_settings",
         "write_config",
         "write_schema",

@@ -20,6 +20,7 @@ COMMANDS = {
     "train-study": "isoflop.train.command:train_study_command",
     "train-run": "isoflop.train.command:train_run_command",
     "train-plan": "isoflop.train.command:train_plan_command",
+    "inspect": "isoflop.ingest.command:inspect_command",
     "ingest-sweep": "isoflop.ingest.command:ingest_sweep_command",
     "build-losses": "isoflop.losses.command:build_losses_command",
     "fit-approach": "isoflop.approaches.command:fit_approach_command",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow as pa
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +89,38 @@ def test_expected_runs_and_losses(name: str, tmp_path: Path) -> None:
             "last_eval_loss": last["eval_loss"],
         }
     assert found == json.loads((fixture(name) / "expected.json").read_text())
+
+
+def test_a_folder_that_mixes_all_formats(tmp_path: Path) -> None:
+    """Every file is used, and every run comes out as it does alone."""
+    rules: list[dict[str, Any]] = []
+    expected: dict[str, Any] = {}
+    for name in readable_formats():
+        copied(fixture(name), tmp_path / "s" / name)
+        told = yaml.safe_load((tmp_path / "s" / name / "sweep.yaml").read_text())
+        (tmp_path / "s" / name / "sweep.yaml").unlink()
+        shared = {**told.get("facts", {}), **({"table": told["table"]} if "table" in told else {})}
+        rules += [{"match": f"{name}/*", **shared}] if shared else []
+        for rule in told.get("runs", ()):
+            of_file = any((tmp_path / "s" / name).glob(rule["match"]))
+            rules.append({**rule, "match": f"{name}/" * of_file + rule["match"]})
+        for run, outcome in json.loads((fixture(name) / "expected.json").read_text()).items():
+            expected[run] = expected[f"{name}/{run}"] = outcome
+    (tmp_path / "s" / "sweep.yaml").write_text(yaml.safe_dump({"title": "all", "runs": rules}))
+    tables = ingest_sweep(tmp_path / "s", RECORD)
+    fates = tables.files.filter(pl.col("path") != "sweep.yaml").select("format", "fate").rows()
+    assert set(fates) == {(name, "used") for name in readable_formats()}
+    assert len(fates) == len(ALL_LOGS)
+    for run in tables.runs.iter_rows(named=True):
+        assert run["reason"] is None
+        last = tables.curves.filter(pl.col("run") == run["run"], ~pl.col("superseded")).row(
+            -1, named=True
+        )
+        outcome = expected[run["run"]]
+        assert (run["params_total"], run["tokens"]) == (outcome["params_total"], outcome["tokens"])
+        assert (last["train_loss"], last["eval_loss"]) == (
+            outcome["last_train_loss"], outcome["last_eval_loss"],
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", readable_formats())

@@ -44,3 +44,19 @@ def ingest_sweep_command(
     write_table(tables.curves, Curves, curves)
     write_table(tables.evals, Evals, evals)
     click.echo(f"{sweep}: {tables}")
+
+
+@click.command("inspect")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def inspect_command(path: Path, *, as_json: bool) -> None:
+    """Say what raw logs are, what is known of their runs, and what sweep.yaml must add.
+
+    PATH is a file, or a folder of logs anywhere; a sweep.yaml in it is heeded.
+    """
+    import json
+
+    from isoflop.ingest.inspection import inspect
+
+    found = inspect(path)
+    click.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False) if as_json else str(found))

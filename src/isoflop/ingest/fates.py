@@ -74,6 +74,16 @@ def read_logs(folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]
     return _without_copies([_fate(found, folder, sidecar, cache) for found in walk(folder)])
 
 
+def read_log(path: Path, sidecar: SweepFile) -> Log:
+    """Read one file by itself; its name is that in its folder.
+
+    Raises
+    ------
+    ConfigError : sweep.yaml names a format that is not known.
+    """
+    return _fate(Found(path), path.parent, sidecar, None)
+
+
 def _fate(found: Found, folder: Path, sidecar: SweepFile, cache: Path | None) -> Log:
     """Read one entry of the folder; whatever fails is its fate and not the sweep's."""
     unread = Log(RawFile.unread(found.path, folder))

@@ -113,9 +113,57 @@ def read_sweep(
     ------
     ConfigError : sweep.yaml is absent or does not fit its model or the files.
     """
-    sweep = sweep or folder.name
     sidecar = read_sidecar(folder)
-    logs = read_logs(folder, sidecar, cache)
+    reading = settle(folder, read_logs(folder, sidecar, cache), sidecar)
+    return reading.tables(sweep or folder.name, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The logs of a folder, read and sorted by run.
+
+    Attributes
+    ----------
+    folder, sidecar : the folder, and what its side-car says.
+    logs : its files with their fates.
+    runs : its runs, each with why it is left out, if it is.
+    records : their records, joined; of runs that can be laid out.
+    curves : the `Curves` table, with tokens_per_step beside its columns.
+    impossible : by run, its losses that are none.
+    """
+
+    folder: Path
+    sidecar: SweepFile
+    logs: Sequence[Log]
+    runs: Sequence[Run]
+    records: pl.DataFrame
+    curves: pl.DataFrame
+    impossible: Mapping[str, tuple[str, bool]]
+
+    def tables(self, sweep: str, settings: IngestSettings) -> Ingested:
+        """Lay everything out as tables."""
+        notes = {run: note for run, (note, _) in self.impossible.items()}
+        runs = runs_table(sweep, self.runs, self.curves, self.sidecar, notes)
+        curves = self.curves.select(Curves.column_names())
+        return Ingested(
+            files=validated(files_table(sweep, self.logs), Files, source="files"),
+            runs=validated(runs, Runs, source="runs"),
+            curves=validated(curves, Curves, source="curves"),
+            evals=validated(evals_table(self.records), Evals, source="evals"),
+            parsed=sum(log.parsed is not None and not log.cached for log in self.logs),
+            cached=sum(log.cached for log in self.logs),
+            left_out=_missing_facts(self.runs),
+            complaint=_complaint(self.folder, self.runs, self.logs, settings),
+        )
+
+
+def settle(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> Reading:
+    """Sort what files say by run, and settle what each run is.
+
+    Raises
+    ------
+    ConfigError : sweep.yaml does not fit the files.
+    """
     parts = sort_by_run(folder, logs, sidecar)
     logs = _with_configurations(logs, parts)
     runs = [Run.of(name, of_run, sidecar) for name, of_run in parts.items()]
@@ -124,17 +172,7 @@ def read_sweep(
     curves = curves_table(records)
     impossible = impossible_losses(records)
     runs = [run.judged(impossible.get(run.name), _reached(curves)) for run in runs]
-    notes = {run: note for run, (note, _) in impossible.items()}
-    return Ingested(
-        files=validated(files_table(sweep, logs), Files, source="files"),
-        runs=validated(runs_table(sweep, runs, curves, sidecar, notes), Runs, source="runs"),
-        curves=validated(curves.select(Curves.column_names()), Curves, source="curves"),
-        evals=validated(evals_table(records), Evals, source="evals"),
-        parsed=sum(log.parsed is not None and not log.cached for log in logs),
-        cached=sum(log.cached for log in logs),
-        left_out=_missing_facts(runs),
-        complaint=_complaint(folder, runs, logs, settings),
-    )
+    return Reading(folder, sidecar, logs, runs, records, curves, impossible)
 
 
 def _reached(curves: pl.DataFrame) -> frozenset[str]:

@@ -1,0 +1,146 @@
+"""What raw logs are, before any sweep.yaml is written: `isoflop inspect`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isoflop.config.ingest import IngestSettings
+from isoflop.config.sidecar import SweepFile
+from isoflop.ingest.fates import read_log, read_logs
+from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for
+from isoflop.ingest.sweep import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from isoflop.ingest.facts import Missing
+    from isoflop.ingest.runs import Run
+    from isoflop.ingest.sweep import Ingested, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What was found in a file or a folder.
+
+    Attributes
+    ----------
+    reading : its files and runs.
+    tables : the same as tables.
+    has_sidecar : whether a sweep.yaml was heeded.
+    """
+
+    reading: Reading
+    tables: Ingested
+    has_sidecar: bool
+
+    def __str__(self) -> str:
+        """Tell file by file and run by run, and give a sweep.yaml to start from."""
+        lines = []
+        for file in self.tables.files.iter_rows(named=True):
+            kind = f" as {file['format']}" if file["format"] else ""
+            why = f": {file['reason']}" if file["reason"] else ""
+            lines.append(f"{file['path']}: {file['fate']}{kind}, {file['rows']} records{why}")
+        for row, run in zip(self.tables.runs.iter_rows(named=True), self._runs, strict=True):
+            lines += ["", *_run_lines(row, run)]
+        if not self.has_sidecar:
+            lines += ["", f"# {SIDECAR} to start from:", self.sidecar_text().rstrip()]
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the same as plain values."""
+        rows = self.tables.runs.iter_rows(named=True)
+        return {
+            "files": self.tables.files.drop("sweep").to_dicts(),
+            "runs": [
+                {
+                    "run": run.name,
+                    "files": list(run.paths),
+                    "format": run.trainer,
+                    "tokens": row["tokens"],
+                    "status": row["status"],
+                    "eval_sets": run.eval_sets,
+                    "facts": {
+                        name: {"value": fact.value, "source": fact.source}
+                        for name, fact in sorted(run.identity.facts.items())
+                    },
+                    "missing": [missing._asdict() for missing in run.identity.missing],
+                    "left_out": run.reason,
+                    "notes": row["notes"],
+                }
+                for row, run in zip(rows, self._runs, strict=True)
+            ],
+            "sweep_yaml": None if self.has_sidecar else self.sidecar_text(),
+        }
+
+    def sidecar_text(self) -> str:
+        """Write a sweep.yaml that says what is missing, with gaps to fill in."""
+        title = json.dumps(self.reading.folder.resolve().name, ensure_ascii=False)
+        lines = [f"title: {title}"]
+        shared, single = _gaps(self._runs)
+        if shared:
+            lines += ["facts:", *(f"  {line}" for line in shared)]
+        if single:
+            lines.append("runs:")
+        for name, gaps in single.items():
+            lines += [f"  - {rule_for(name)}", *(f"    {line}" for line in gaps)]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def _runs(self) -> Sequence[Run]:
+        return sorted(self.reading.runs, key=lambda run: run.name)
+
+
+def inspect(path: Path) -> Inspected:
+    """Look at a file, or at a folder of logs; nothing is written and no cache is used.
+
+    Parameters
+    ----------
+    path : the file or folder. A sweep.yaml in the folder is heeded.
+
+    Raises
+    ------
+    ConfigError : the folder's sweep.yaml does not fit its model or the files.
+    """
+    folder = path if path.is_dir() else path.parent
+    has_sidecar = path.is_dir() and (path / SIDECAR).exists()
+    sidecar = read_sidecar(folder) if has_sidecar else SweepFile(title=folder.resolve().name)
+    logs = read_logs(folder, sidecar, None) if path.is_dir() else [read_log(path, sidecar)]
+    reading = settle(folder, logs, sidecar)
+    return Inspected(reading, reading.tables(folder.resolve().name, IngestSettings()), has_sidecar)
+
+
+def _run_lines(row: Mapping[str, Any], run: Run) -> Iterator[str]:
+    """Tell of one run."""
+    yield f"run '{run.name}' ({run.trainer}; {', '.join(run.paths)})"
+    reached = f"{row['tokens']:.6g} tokens" if row["tokens"] else "tokens unknown"
+    yield f"  D: {reached}; {row['status'] or 'end unknown'}"
+    if run.eval_sets:
+        yield f"  eval sets: {', '.join(run.eval_sets)}"
+    for name, fact in sorted(run.identity.facts.items()):
+        yield f"  {name}: {fact.value} ({fact.source})"
+    if run.reason:
+        yield f"  left out: {run.reason}"
+    if row["notes"]:
+        yield f"  notes: {row['notes']}"
+
+
+def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:
+    """List the lines to add: those that all runs lack, and the others by run."""
+    lacking: dict[Missing, list[str]] = {}
+    for run in runs:
+        for missing in run.identity.missing:
+            lacking.setdefault(missing, []).append(run.name)
+    shared = [missing.line for missing, names in lacking.items() if len(names) == len(runs) > 1]
+    sets = sorted({name for run in runs if run.primary_eval is None for name in run.eval_sets})
+    if sets:
+        listed = ", ".join(sets)
+        shared.append(f"primary_eval: {json.dumps(sets[0], ensure_ascii=False)}   # of {listed}")
+    single: dict[str, list[str]] = {}
+    for missing, names in lacking.items():
+        if missing.line not in shared:
+            for name in names:
+                single.setdefault(name, []).append(missing.line)
+    return shared, single
