@@ -17,7 +17,7 @@ from isoflop.numbers import (
     short,
     shortest,
 )
-from isoflop.report.data import words
+from isoflop.report.sections.data import words
 
 
 @pytest.mark.parametrize(

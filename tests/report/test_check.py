@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from isoflop.report.check import seed_noise
+from isoflop.report.sections.check import seed_noise
 
 
 def losses(rows: list[tuple[float, float, float, str]]) -> pl.DataFrame:

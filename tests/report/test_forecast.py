@@ -10,7 +10,7 @@ import pytest
 
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.numbers import fixed
-from isoflop.report.forecast import forecast_facts
+from isoflop.report.sections.forecast import forecast_facts
 from tests import example_sweep
 from tests.report.conftest import Rendered, render
 

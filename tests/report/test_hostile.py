@@ -20,10 +20,10 @@ from isoflop.errors import IsoflopError
 from isoflop.escape import code, csv_cell, link, markdown, mathtext, paragraphs
 from isoflop.estimates.estimate import Refusal, read_estimates
 from isoflop.reference import read_reference
-from isoflop.report.data import words
 from isoflop.report.render import READER, _without_fonts, to_html, to_pdf, to_typst
 from isoflop.report.render_index import IndexedSweep, render_index
 from isoflop.report.render_report import render_report
+from isoflop.report.sections.data import words
 from tests import example_sweep
 from tests.outputs import pdf_text
 from tests.report.conftest import empty_figures

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoflop.config.losses import LossesSettings
-from isoflop.report.ledger import ledger_table
+from isoflop.report.sections.ledger import ledger_table
 from tests import example_sweep
 from tests.report.conftest import empty_figures
 

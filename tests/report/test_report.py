@@ -17,8 +17,8 @@ from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.numbers import count, fixed, interval, parameter, ratio
-from isoflop.report.answer import answer_table
 from isoflop.report.render import template_text
+from isoflop.report.sections.answer import answer_table
 from tests import example_sweep
 from tests.report.conftest import Rendered, empty_figures, render
 from tests.report.page import tokens

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.escape import code, markdown, paragraphs
 from isoflop.numbers import count, fixed, interval, listed, power
-from isoflop.report import (
+from isoflop.report.render import environment, template_text
+from isoflop.report.sections import (
     answer,
     calibration,
     check,
@@ -22,9 +23,8 @@ from isoflop.report import (
     kaplan,
     ledger,
 )
-from isoflop.report import provenance as sources
-from isoflop.report import specifications as curve
-from isoflop.report.render import environment, template_text
+from isoflop.report.sections import provenance as sources
+from isoflop.report.sections import specifications as curve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

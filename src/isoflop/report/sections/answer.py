@@ -24,7 +24,7 @@ from isoflop.numbers import (
     with_intervals,
 )
 from isoflop.published_laws import published_exponents, published_optima
-from isoflop.report.forecast import missed
+from isoflop.report.sections.forecast import missed
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from isoflop.numbers import NONE, count, fixed, power, ratio, with_intervals
 from isoflop.published_laws import published_optima
-from isoflop.report.answer import sweep_label
+from isoflop.report.sections.answer import sweep_label
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from isoflop.counting import PF_DAY
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.numbers import NONE, of_level, parameter
-from isoflop.report.diagnostics import SYMBOLS
+from isoflop.report.sections.diagnostics import SYMBOLS
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:

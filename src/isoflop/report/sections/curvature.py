@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.estimates.intervals import LEVELS
 from isoflop.numbers import fixed, interval, of_level, percent, power
-from isoflop.report.data import words
+from isoflop.report.sections.data import words
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
