@@ -12,7 +12,7 @@ SILENT = {"style", "script", "math", "svg", "annotation"}
 
 @dataclass
 class Page(HTMLParser):
-    """What a page holds."""
+    """What a page contains."""
 
     ids: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)

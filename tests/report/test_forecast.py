@@ -42,7 +42,7 @@ def test_a_law_without_bias_is_said_to_hold(rendered: Rendered) -> None:
     assert facts is not None
     kaplan = next(law for law in facts.laws if law.name.startswith("Kaplan"))
     assert kaplan.direction == ""
-    assert kaplan.held
+    assert kaplan.covers
     assert "the predicted losses show no bias, with a mean error of 0.0000" in words(rendered)
 
 

@@ -1,4 +1,4 @@
-"""The section on the specification curve says what the table of specifications holds."""
+"""The section on the specification curve says what the table of specifications contains."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_no_markup_leaks_into_the_pdf(built: Project) -> None:
     assert leaks_of_pdfs(built.root / "reports") == {}
 
 
-def test_build_foretells_the_upper_budgets(built: Project) -> None:
+def test_build_predicts_the_upper_budgets(built: Project) -> None:
     found = json.loads((built.root / "data/estimates/toy/forecast.json").read_text())
     (cut,) = found["cuts"]
     scores = {

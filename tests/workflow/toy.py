@@ -209,7 +209,7 @@ def run_log(width: int, budget: float, *, seed: int = 0, role: str = "fit") -> t
 
 
 def write_sweep(folder: Path, *, budgets: tuple[float, ...] = BUDGETS) -> None:
-    """Write a sweep: every width at every budget, and two runs held back for the check."""
+    """Write a sweep: every width at every budget, and two check runs."""
     logs = [run_log(width, budget) for budget in budgets for width in WIDTHS]
     logs += [run_log(width, 4 * budgets[-1], role="check") for width in (64, 96)]
     for name, text in logs:

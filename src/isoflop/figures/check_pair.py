@@ -76,10 +76,10 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
 
 def _why_no_pair(inputs: FigureInputs) -> str:
     """Tell check runs that have not finished from a sweep that has none."""
-    held = inputs.runs.filter(pl.col("role") == "check").sort("run")
-    if held.is_empty():
+    checks = inputs.runs.filter(pl.col("role") == "check").sort("run")
+    if checks.is_empty():
         return NONE
-    listed = ", ".join(f"{run} ({status})" for run, status in held.select("run", "status").rows())
+    listed = ", ".join(f"{run} ({status})" for run, status in checks.select("run", "status").rows())
     return (
         f"The check needs two finished runs of equal compute. Of this sweep’s check runs, "
         f"{listed}, the final losses of fewer than two can be used; “Left out” says why."

@@ -48,7 +48,7 @@ def plot_figures(inputs: FigureInputs, folder: Path) -> None:
     """Draw every figure as SVG and PDF, and say in figures.json what each shows.
 
     A figure that has nothing to show for this sweep gets an entry with the reason, and files that
-    hold the reason as text, so that every expected file exists.
+    show the reason as text, so that every expected file exists.
     """
     manifest = {name: plot_figure(name, inputs, folder) for name in FIGURES}
     write_json(folder / "figures.json", manifest)

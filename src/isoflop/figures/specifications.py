@@ -31,7 +31,7 @@ GAP: Final = 0.5
 INTERVALS: Final = (("95", 0.5, 0.45), ("80", 1.1, 0.6))
 """Level, line width and opacity."""
 SHOWN: Final = (0.04, 0.96)
-"""Quantiles of the ends of intervals that the axis holds; wider ones leave the frame."""
+"""Quantiles of the ends of intervals that the axis shows; wider ones leave the frame."""
 
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
@@ -142,7 +142,7 @@ def _references(inputs: FigureInputs) -> list[tuple[str, float]]:
 
 
 def _limits(fitted: pl.DataFrame, references: list[float]) -> tuple[float, float]:
-    """Hold all estimates, both references and most intervals."""
+    """Show all estimates, both references and most intervals."""
     ends = fitted.select("a_lo95", "a_hi95").drop_nulls()
     low, high = (
         [column.quantile(share)] if ends.height else []

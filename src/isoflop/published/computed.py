@@ -124,8 +124,8 @@ def unique_params_per_token(sources: Sources) -> float:  # noqa: ARG001
     """Give U_N / U_D of Muennighoff's law on C4: the optimal size for the unique tokens."""
     from isoflop.config.approaches import DataConstrainedSettings
 
-    held = DataConstrainedSettings()
-    fresh = ChinchillaLaw(E=held.E, A=held.A, B=held.B, alpha=held.alpha, beta=held.beta)
+    fixed = DataConstrainedSettings()
+    fresh = ChinchillaLaw(E=fixed.E, A=fixed.A, B=fixed.B, alpha=fixed.alpha, beta=fixed.beta)
     return float(RepeatedDataLaw(fresh, R_D=1.0, R_N=1.0).unique_params(np.inf, 1e9) / 1e9)
 
 
@@ -196,7 +196,7 @@ def _law(sources: Sources, name: str) -> ChinchillaLaw:
 def _only_file(sources: Sources, sweep: str) -> Path:
     files = [path for path in (sources.folder / sweep).iterdir() if path.suffix == ".csv"]
     if len(files) != 1:
-        raise ConfigError(f"{sources.folder / sweep} holds {len(files)} CSV files, expected one")
+        raise ConfigError(f"{sources.folder / sweep} has {len(files)} CSV files, expected one")
     return files[0]
 
 

@@ -35,7 +35,7 @@ class ReportInputs:
     ----------
     losses, left_out, runs, files : tables of tables.py.
     estimates, draws : by approach.
-    forecasts : how well each approach foretold the upper part of the sweep.
+    forecasts : how well each approach predicted the upper part of the sweep.
     specifications : table of tables.py.
     figures : folder with the SVGs.
     manifest : figures.json: what each figure shows, in words.

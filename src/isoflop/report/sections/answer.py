@@ -180,7 +180,7 @@ def _within(value: float, ends: tuple[float, float]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Which published exponents one approach's 95 % interval holds."""
+    """Which published exponents one approach's 95 % interval contains."""
 
     name: str
     a: str
@@ -188,7 +188,7 @@ class Verdict:
     holds_half: bool
     holds_kaplan: bool
     warning: str
-    """What its diagnostics, simulations and forecasts hold against it; or empty."""
+    """What its diagnostics, simulations and forecasts say against it; or empty."""
 
 
 def _warning(inputs: ReportInputs, approach: Approach) -> str:

@@ -137,7 +137,7 @@ def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
         rows=rows,
         data_columns=(
             "approach", "quantity", "truth", "noiseless", "median",
-            "percentile_held_80", "percentile_held_95", "given_held_80", "given_held_95",
+            "percentile_coverage_80", "percentile_coverage_95", "coverage_80", "coverage_95",
         ),
         data=data,
         classes=' .wide widths="1.3 1.6 1 1 1 0.8 0.8 0.8 0.8"',

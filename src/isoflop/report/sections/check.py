@@ -25,7 +25,7 @@ TAILS = (0.025, 0.975)
 
 @dataclass(frozen=True, slots=True)
 class CheckRun:
-    """One run that was held back, with what the parametric approach predicted for it."""
+    """One check run, with what the parametric approach predicted for it."""
 
     run: str
     whose: str
@@ -64,7 +64,7 @@ class CheckPair:
 
 
 def check_runs(inputs: ReportInputs) -> list[CheckRun]:
-    """List the held-back runs, smallest first."""
+    """List the check runs, smallest first."""
     finals = inputs.losses.filter((pl.col("role") == "check") & pl.col("is_final"))
     parametric = inputs.fitted.get("parametric")
     found = []

@@ -32,11 +32,11 @@ class LawVerdict:
     bias_level: str
     bias_ends: str
     direction: str
-    """high or low; empty where the interval of the mean error holds zero."""
+    """high or low; empty where the interval of the mean error contains zero."""
     one_sided: str
     inside: str
     least: str
-    held: bool
+    covers: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def _law_verdict(cut: Cut, forecast: Forecast, score: Score) -> LawVerdict:
             [f"{_of(v, score)} ({percent(float(level))})" for level, v in score.inside.items()]
         ),
         least=listed([_of(share, score) for share in score.inside_least.values()]),
-        held=score.covers,
+        covers=score.covers,
     )
 
 

@@ -36,8 +36,8 @@ def exponents_test_table(estimate: Estimate | None) -> Table | None:
     data: list[list[Value]] = []
     for name, test in found.exponents.items():
         a = test.beta / (test.alpha + test.beta)
-        held = (fixed(test.alpha, 4), fixed(test.beta, 4), fixed(a))
-        rows.append([LAWS.get(name, name), *held, *_verdict(test)])
+        exponents = (fixed(test.alpha, 4), fixed(test.beta, 4), fixed(a))
+        rows.append([LAWS.get(name, name), *exponents, *_verdict(test)])
         data.append([name, test.alpha, test.beta, a, *_values(test)])
     parity = found.parity
     rows.append(["Equal scaling", "*α* = *β*", "*α* = *β*", fixed(0.5), *_verdict(parity)])

@@ -122,7 +122,7 @@ def analysis(inputs: ReportInputs) -> Analysis:
     moved = shifts(fitted)
     spans = approach_spans(every)
     ends = fitted.drop_nulls(["a_lo95", "a_hi95"])
-    holds = {name: _within(ends, value) for name, value in (("h", hoffmann), ("k", kaplan))}
+    inside = {name: _within(ends, value) for name, value in (("h", hoffmann), ("k", kaplan))}
     above = int((fitted["a"] >= kaplan).sum())
     return replace(
         common,
@@ -144,9 +144,9 @@ def analysis(inputs: ReportInputs) -> Analysis:
         if above
         else "no specification reaches",
         with_intervals=ends.height,
-        hold_hoffmann=int(holds["h"].sum()),
-        hold_kaplan=int(holds["k"].sum()),
-        hold_both=int((holds["h"] & holds["k"]).sum()),
+        hold_hoffmann=int(inside["h"].sum()),
+        hold_kaplan=int(inside["k"].sum()),
+        hold_both=int((inside["h"] & inside["k"]).sum()),
         outside=ends.filter(~pl.col("a").is_between("a_lo95", "a_hi95")).height,
         counted=_counted(fitted, kaplan - hoffmann),
         largest=_largest(moved),
@@ -161,8 +161,8 @@ def published_exponents(reference: Reference) -> tuple[float, float]:
 
 
 def _within(ends: pl.DataFrame, value: float) -> pl.Series:
-    """Tell whose 95 % interval holds a value."""
-    return ends.select(pl.lit(value).is_between("a_lo95", "a_hi95").alias("holds"))["holds"]
+    """Tell whose 95 % interval contains a value."""
+    return ends.select(pl.lit(value).is_between("a_lo95", "a_hi95").alias("inside"))["inside"]
 
 
 def _off(value: float, published: float) -> str:
