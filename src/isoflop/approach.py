@@ -72,6 +72,28 @@ ROWS: Final[tuple[Row, ...]] = (
         "P",
         every_sweep=False,
     ),
+    Row("nested", None, "Nested law", "the nested law", "#a33b20", "X", every_sweep=False),
+    Row(
+        "kaplan_law",
+        None,
+        "Kaplan’s L(N, D)",
+        "Kaplan’s law of the final losses",
+        "#7b5ea7",
+        "d",
+        every_sweep=False,
+    ),
+    Row(
+        "no_floor", None, "No floor", "the nested law with E = 0", "#4a7c85", "<", every_sweep=False
+    ),
+    Row(
+        "product",
+        None,
+        "Product term",
+        "the law with a product term",
+        "#6b6b00",
+        ">",
+        every_sweep=False,
+    ),
 )
 """Every approach, in the order in which readers meet them."""
 

@@ -302,6 +302,10 @@ class ApproachesSettings(Section):
     kaplan: KaplanSettings = KaplanSettings()
     overtraining: OvertrainingSettings = OvertrainingSettings()
     data_constrained: DataConstrainedSettings = DataConstrainedSettings()
+    nested: LawSettings = LawSettings()
+    kaplan_law: LawSettings = LawSettings()
+    no_floor: LawSettings = LawSettings()
+    product: LawSettings = LawSettings()
     forecast: ForecastSettings = ForecastSettings()
     specifications: SpecificationsSettings = SpecificationsSettings()
 

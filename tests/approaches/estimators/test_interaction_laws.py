@@ -23,16 +23,20 @@ from isoflop.approaches.estimators.interaction_laws import (
 )
 from isoflop.approaches.estimators.misfit import pure_error, score_tests
 from isoflop.approaches.estimators.parametric import ParametricFit, fit_parametric
+from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.observations import observe
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import (
+    ApproachesSettings,
     BootstrapSettings,
     CountingSettings,
     LawSettings,
     ParametricSettings,
 )
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
+from isoflop.estimates.estimate import Estimate, Provenance
 from isoflop.laws import NestedLaw
 from tests.approaches.conftest import finished_runs
 
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 
     from isoflop.approaches.observations import Observations
 
+PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
 SQUARES = LawSettings(objective="mse")
 HUBER = LawSettings(objective="huber", huber_delta=0.005)
 KINDS = {kind.approach: kind for kind in (NestedFit, KaplanLawFit, ProductFit, NoFloorFit)}
@@ -338,6 +343,33 @@ def test_threads_change_no_byte(shipped: Observations) -> None:
     assert one.tobytes() == three.tobytes()
     few = fit.refit(resample(fit, BootstrapSettings(draws=7))).parameters
     assert few.tobytes() == one[:7].tobytes()
+
+
+@EVERY
+def test_as_an_approach_with_draws_and_intervals(kind: str, shipped_losses: pl.DataFrame) -> None:
+    """From the registry to JSON and back, rows in any order; nested with calibrated intervals."""
+    interval = "calibrated" if kind == "nested" else "percentile"
+    bootstrap = {"draws": 40, "interval": interval, "simulations": 50, "simulation_draws": 40}
+    settings = ApproachesSettings.model_validate(
+        {"bootstrap": bootstrap, "parametric": {"starts": "coarse"}}
+    )
+    options = {"sweep": "novels-cpu", "provenance": PROVENANCE}
+    estimate, draws = fit_approach(shipped_losses, kind, settings, **options)
+    assert isinstance(estimate, Estimate)
+    shuffled = shipped_losses.sample(fraction=1.0, shuffle=True, seed=1)
+    again, _ = fit_approach(shuffled, kind, settings, **options)
+    assert again.model_dump_json() == estimate.model_dump_json()
+    assert Estimate.model_validate_json(estimate.model_dump_json()) == estimate
+    assert tuple(estimate.parameters) == KINDS[kind].kind.names
+    for name, quantity in {"a": estimate.a, **estimate.parameters}.items():
+        low, high = quantity.intervals["0.95"]
+        assert low < high, name
+    if kind == "nested":
+        # 95 % of whole-run resamples have it below a half: neither paper's value is near
+        assert estimate.parameters["gamma"].intervals["0.95"][1] < 0.6
+        assert estimate.a.coverage
+    assert draws.height >= 40
+    assert expect(estimate.diagnostics, InteractionDiagnostics).approach == kind
 
 
 @EVERY

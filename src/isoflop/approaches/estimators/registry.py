@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Final
 from isoflop.approach import BY_KEY
 from isoflop.approaches.estimators.data_constrained import fit_data_constrained
 from isoflop.approaches.estimators.envelope import fit_envelope
+from isoflop.approaches.estimators.interaction_laws import (
+    KaplanLawFit,
+    NestedFit,
+    NoFloorFit,
+    ProductFit,
+    fit_law,
+)
 from isoflop.approaches.estimators.kaplan import fit_kaplan
 from isoflop.approaches.estimators.overtraining import fit_overtraining
 from isoflop.approaches.estimators.parametric import fit_parametric
@@ -70,6 +77,46 @@ def _data_constrained(observations: Observations, settings: ApproachesSettings, 
     return fit_data_constrained(observations, settings.data_constrained)
 
 
+def _nested(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
+    return fit_law(
+        observations,
+        NestedFit,
+        settings.nested,
+        recount=extras.recount,
+        threads=extras.threads,
+    )
+
+
+def _kaplan_law(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
+    return fit_law(
+        observations,
+        KaplanLawFit,
+        settings.kaplan_law,
+        recount=extras.recount,
+        threads=extras.threads,
+    )
+
+
+def _no_floor(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
+    return fit_law(
+        observations,
+        NoFloorFit,
+        settings.no_floor,
+        recount=extras.recount,
+        threads=extras.threads,
+    )
+
+
+def _product(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
+    return fit_law(
+        observations,
+        ProductFit,
+        settings.product,
+        recount=extras.recount,
+        threads=extras.threads,
+    )
+
+
 ESTIMATORS: Final[Mapping[str, Callable[[Observations, ApproachesSettings, Extras], Fit]]] = {
     "envelope": _envelope,
     "profiles": _profiles,
@@ -77,6 +124,10 @@ ESTIMATORS: Final[Mapping[str, Callable[[Observations, ApproachesSettings, Extra
     "kaplan": _kaplan,
     "overtraining": _overtraining,
     "data_constrained": _data_constrained,
+    "nested": _nested,
+    "kaplan_law": _kaplan_law,
+    "no_floor": _no_floor,
+    "product": _product,
 }
 """A function for every row of ``approach.ROWS``."""
 
