@@ -32,19 +32,37 @@ def nanogpt(step: int) -> str:
     return line
 
 
-CASES: dict[str, tuple[Callable[[int], str], str]] = {
-    "nanogpt": (nanogpt, r"^iter (\d+): loss ([\d.]+), time ([\d.]+)ms"),
+def megatron(step: int) -> str:
+    loss = 1.5 + 4.0 / (1.0 + step) ** 0.5
+    return (
+        f" [2026-05-28 22:26:20] iteration {step:8d}/ 1000000 | consumed samples: {step * 32:12d} |"
+        f" elapsed time per iteration (ms): 512.3 | learning rate: 3.000000E-04 |"
+        f" global batch size:    32 | lm loss: {loss:.6E} | loss scale: 1.0 |"
+        f" grad norm: 1.250 | number of skipped iterations:   0 | number of nan iterations:   0 |\n"
+    )
+
+
+def json_lines(step: int) -> str:
+    loss = 1.5 + 4.0 / (1.0 + step) ** 0.5
+    return f'{{"step": {step}, "loss": {loss:.4f}, "lr": 0.0003, "tokens": {step * 1024}}}\n'
+
+
+CASES: dict[str, tuple[str, Callable[[int], str], str, float]] = {
+    "nanoGPT": ("nanogpt", nanogpt, r"^iter (\d+): loss ([\d.]+), time ([\d.]+)ms", 1.0),
+    "Megatron": ("megatron", megatron, r".*iteration +(\d+)/.* lm loss: (\S+) ", 1.0),
+    "JSON lines": ("table", json_lines, r'.*"step": (\d+), "loss": ([\d.]+)', 0.2),
 }
+"""By case: its format, a line, a plain expression, and its share of the size."""
 
 
 def main(size: float) -> None:
     print(f"{'format':<12} {'MB':>6} {'records':>10} {'MB/CPU s':>9} {'regex MB/CPU s':>15}")
-    for name, (line, pattern) in CASES.items():
+    for case, (name, line, pattern, share) in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "log"
             with path.open("w") as log:
                 written = step = 0
-                while written < size * 1e6:
+                while written < share * size * 1e6:
                     written += log.write(line(step))
                     step += 1
             begun = time.process_time()
@@ -57,7 +75,7 @@ def main(size: float) -> None:
             plain = time.process_time() - begun
             assert parsed.lines >= len(found) > 0
             print(
-                f"{name:<12} {written / 1e6:>6.0f} {parsed.lines:>10,} "
+                f"{case:<12} {written / 1e6:>6.0f} {parsed.lines:>10,} "
                 f"{written / 1e6 / ours:>9.0f} {written / 1e6 / plain:>15.0f}"
             )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

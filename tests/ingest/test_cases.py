@@ -286,6 +286,59 @@ def test_evaluations_lie_at_the_tokens_around_them(tmp_path: Path) -> None:
     assert found == {4: 80.0, 5: 120.0, 8: 240.0, 10: 400.0, 16: 880.0, 18: 1040.0}
 
 
+def test_grouped_queries_have_fewer_heads_of_keys(tmp_path: Path) -> None:
+    shape = (
+        "layers: 32, d_model: 4096, heads: 32, d_ff: 14336, vocab_size: 128256, seq_len: 8192, "
+        "tied: false, gated: true"
+    )
+    sidecar = f"""
+title: t
+table: {{rows: points, columns: {{step: step, tokens: D, eval_loss: loss}}}}
+facts: {{schedule: {{kind: constant}}, architecture: {{{shape}, kv_heads: 8}}}}
+"""
+    files: dict[str, str | bytes] = {"a.csv": "step,D,loss\n1,1e9,3.0\n"}
+    run = row(ingest(tmp_path / "s", files, sidecar).runs, "run", "a")
+    matrices = 2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14336
+    assert run["params_total"] == 32 * matrices + 2 * 128256 * 4096 == 8_029_995_008
+    assert run["params_nonembedding"] == 32 * matrices
+    every = ingest(tmp_path / "t", files, sidecar.replace(", kv_heads: 8", ""))
+    assert row(every.runs, "run", "a")["params_total"] == 8_835_301_376
+
+
+@pytest.mark.parametrize(("grouped", "heads"), [("True", 2), ("False", 8)])
+def test_megatron_prints_groups_that_it_may_not_use(
+    tmp_path: Path, grouped: str, heads: int
+) -> None:
+    dump = {
+        "num_layers": 2, "hidden_size": 64, "num_attention_heads": 8, "ffn_hidden_size": 256,
+        "seq_length": 10, "padded_vocab_size": 100, "swiglu": "False", "train_iters": 10,
+        "untie_embeddings_and_output_weights": "True", "group_query_attention": grouped,
+        "num_query_groups": 2 if grouped == "True" else 1,
+    }  # fmt: skip
+    text = "".join(f"  {name} {'.' * 30} {value}\n" for name, value in dump.items())
+    text += " iteration       10/ 10 | consumed samples:  100 | lm loss: 3.0E+00 |\n"
+    sidecar = "title: t\nfacts: {tokens_per_step: 100}\n"
+    run = row(ingest(tmp_path / "s", {"a.log": text}, sidecar).runs, "run", "a")
+    attention = 2 * 64 * (8 + heads) * 8
+    assert run["params_nonembedding"] == 2 * (attention + 2 * 64 * 256)
+    assert run["tokens"] == 100 * 10
+
+
+def test_two_ranks_lines_glued_together_are_no_record(tmp_path: Path) -> None:
+    one = " iteration       10/ 30 | consumed samples:  100 | lm loss: 3.0E+00 |"
+    two = " iteration       20/ 30 | consumed samples:  200 | lm loss: 2.0E+00 |"
+    text = f"{one}\n{one}{two}\n{two.replace('20/', '30/').replace('200', '300')}\n"
+    sidecar = (
+        "title: t\nfacts: {params: {total: 1e6}, architecture: {seq_len: 10}, "
+        "schedule: {kind: constant}}\n"
+    )
+    tables = ingest(tmp_path / "s", {"a.log": text}, sidecar)
+    assert tables.curves.select("step", "tokens", "train_loss").rows() == [
+        (10, 1000.0, 3.0), (30, 3000.0, 2.0),
+    ]  # fmt: skip
+    assert row(tables.files, "path", "a.log")["lines_unread"] == 1
+
+
 # -- links and locks -------------------------------------------------------------------------------
 
 

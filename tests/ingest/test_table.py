@@ -266,6 +266,34 @@ def test_the_same_history_as_json_lines_and_as_parquet(tmp_path: Path) -> None:
     assert both[0]["step"].to_list() == [10, 20, 30, 40, 50]
 
 
+PANEL = (
+    '"{x}","big run - train/loss","big run - train/loss__MIN","big run - train/loss__MAX",'
+    '"small - a - train/loss","small - a - train/loss__MIN","small - a - train/loss__MAX"\n'
+    '"10","3.5","3.4","3.6","4.5","4.5","4.5"\n"20","3.0","3","3","","",""\n'
+    '"30","","","","4","4","4"\n'
+)
+PANEL_FACTS = "facts: {params: {total: 1e6}, tokens_per_step: 8, schedule: {kind: constant}}\n"
+
+
+def test_a_panel_s_export_holds_a_run_per_column(tmp_path: Path) -> None:
+    text = PANEL.replace("{x}", "train/global_step")
+    tables = ingest(tmp_path / "s", {"wandb.csv": text}, f"title: t\n{PANEL_FACTS}")
+    assert tables.curves.select("run", "step", "train_loss").rows() == [
+        ("big run", 10, 3.5), ("big run", 20, 3.0), ("small - a", 10, 4.5), ("small - a", 30, 4.0),
+    ]  # fmt: skip
+    assert "7 in all, sampled" in row(tables.files, "path", "wandb.csv")["reason"]
+
+
+def test_a_panel_over_wandb_s_own_step_is_mapped_by_hand(tmp_path: Path) -> None:
+    text = PANEL.replace("{x}", "Step")
+    said = refusal(tmp_path, {"wandb.csv": text}, f"title: t\n{PANEL_FACTS}")
+    assert "_step, which counts what was logged and no updates" in said
+    columns = "{run: run, step: _step, train_loss: train/loss}"
+    sidecar = f"title: t\ntable: {{rows: points, columns: {columns}}}\n{PANEL_FACTS}"
+    tables = ingest(tmp_path / "t", {"wandb.csv": text}, sidecar)
+    assert tables.runs["run"].to_list() == ["big run", "small - a"]
+
+
 def test_a_table_of_finished_runs_needs_no_map(tmp_path: Path) -> None:
     tables = ingest(
         tmp_path / "s", {"t.csv": "N,D,loss\n1e6,2e7,3.5\n2e6,4e7,3.25\n"}, "title: t\n"

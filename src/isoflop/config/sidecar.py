@@ -30,6 +30,8 @@ class RunArchitecture(Finite):
     """Width of the residual stream."""
     heads: Count | None = None
     """Attention heads per block."""
+    kv_heads: Count | None = None
+    """Heads of keys and of values (grouped-query attention); as many as heads unless given."""
     d_head: Count | None = None
     """Width of a head; d_model / heads unless given."""
     d_ff: Count | None = None

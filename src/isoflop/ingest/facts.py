@@ -214,6 +214,8 @@ def _complete_architecture(facts: dict[str, Fact]) -> counting.Architecture | No
         facts["architecture.d_head"] = Fact(values["d_head"], "counted")
     if len(values) < len(SHAPE):
         return None
+    if "architecture.kv_heads" in facts:
+        values["kv_heads"] = facts["architecture.kv_heads"].value
     return counting.Architecture(**values)  # type: ignore[arg-type]  # RunFacts typed them
 
 

@@ -285,7 +285,8 @@ def facts_of(values: Mapping[str, Any]) -> RunFacts:
             return facts_from_values(kept)
         except ValidationError as error:
             wrong = ".".join(map(str, error.errors()[0]["loc"]))
-            kept = {name: value for name, value in kept.items() if name != wrong}
+            left = {name: value for name, value in kept.items() if not name.startswith(wrong)}
+            kept = left if len(left) < len(kept) else {}
 
 
 def events_of(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 
-_ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|(.*)")
+_ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
     r"(valid(?:ation)?|test)(?:-\S+)? (?:loss|results) at (?:iteration )?([0-9]+)"
     r"(?: on (validation|test) set)?[^|]*\|(.*)"
@@ -51,6 +51,7 @@ _ARGUMENTS: Final = {
     "hidden_size": "architecture.d_model",
     "num_attention_heads": "architecture.heads",
     "kv_channels": "architecture.d_head",
+    "num_query_groups": "architecture.kv_heads",
     "ffn_hidden_size": "architecture.d_ff",
     "padded_vocab_size": "architecture.vocab_size",
     "seq_length": "architecture.seq_len",
@@ -92,7 +93,7 @@ class Reader:
                 yield Unread()
                 return
             yield from self.begin(step_number(matches[0][2]))
-            yield _point(step, _pairs(matches[0][3]), rank)
+            yield _point(step, _pairs(line[matches[0].end() :]), rank)
         elif match := _VALID.search(line):
             yield from _evaluations(match, rank)
         elif match := _RESUMED.search(line):
@@ -160,6 +161,9 @@ def _layers(said: Mapping[str, str]) -> dict[str, Any]:
     shape: dict[str, Any] = {}
     if "untie_embeddings_and_output_weights" in said:
         shape["architecture.tied"] = said["untie_embeddings_and_output_weights"] != "True"
+    if said.get("group_query_attention") == "False":
+        # the number of groups, 1, is not used then
+        shape["architecture.kv_heads"] = number(said.get("num_attention_heads"))
     if "swiglu" in said:
         shape["architecture.gated"] = said["swiglu"] == "True"
     elif "glu_activation" in said:

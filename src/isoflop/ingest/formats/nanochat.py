@@ -47,6 +47,7 @@ FORMAT = TextFormat(
         ),
         Header("num_layers: ", re.compile(r"^num_layers: ([0-9]+)"), "architecture.layers"),
         Header("model_dim: ", re.compile(r"^model_dim: ([0-9]+)"), "architecture.d_model"),
+        Header("num_kv_heads: ", re.compile(r"^num_kv_heads: ([0-9]+)"), "architecture.kv_heads"),
         Header("num_heads: ", re.compile(r"^num_heads: ([0-9]+)"), "architecture.heads"),
         Header(
             "Tokens / micro-batch / rank: ",

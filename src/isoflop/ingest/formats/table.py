@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableColumn
     from isoflop.ingest.source import RawFile
 
-VERSION = 3
+VERSION = 4
 EVAL_SET: Final = "table"
 """Name of the eval set: a column has none of its own."""
 
@@ -66,6 +66,12 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:
     """Yield what the table says; see `formats.Reader`."""
     raw, problems = _frame(file, table)
     yield from problems
+    if (panel := _unpivoted(raw)) is not None and (table is None or _maps(table, panel)):
+        yield Remark(
+            f"a panel's export from W&B's pages: a column per run and metric, {raw.width} in all, "
+            f"sampled, its __MIN and __MAX left out"
+        )
+        raw = panel
     if table is None:
         table = guess(raw)
         taken = [f"{value}: {origin.column}" for value, origin in table.columns.items()]
@@ -95,6 +101,36 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:
                 yield from _finished_runs([row], faults)
                 yield Excluded(reason, row["run"])
     yield from faults.events()
+
+
+def _unpivoted(raw: pl.DataFrame) -> pl.DataFrame | None:
+    """Lay a panel's export out as one row per run and step; None if the table is none.
+
+    Its columns are a step and, for each run, `<run> - <metric>` with `__MIN` and `__MAX`. The step
+    is W&B's own where the panel's axis is called Step.
+    """
+    panel = [name for name in raw.columns if f"{name}__MIN" in raw.columns and " - " in name]
+    if not panel:
+        return None
+    axis = raw.columns[0]
+    pieces: dict[str, list[pl.DataFrame]] = {}
+    for name in panel:
+        run, _, metric = name.rpartition(" - ")
+        value = pl.col(name).alias(metric)
+        step = pl.col(axis).alias("_step" if axis == "Step" else axis)
+        rows = raw.select(step, pl.lit(run).alias("run"), value).drop_nulls()
+        pieces.setdefault(metric, []).append(rows)
+    columns = [pl.concat(of_metric, how="vertical_relaxed") for of_metric in pieces.values()]
+    table = columns[0]
+    for other in columns[1:]:
+        table = table.join(other, on=table.columns[:2], how="full", coalesce=True)
+    return table.sort("run", table.columns[0])
+
+
+def _maps(table: TableMap, raw: pl.DataFrame) -> bool:
+    """Tell whether a map means a table by all of its columns."""
+    named = {origin.column for origin in table.columns.values() if origin.column}
+    return {*named, *table.evals.values()} <= set(raw.columns)
 
 
 def guess(raw: pl.DataFrame) -> TableMap:

@@ -53,6 +53,7 @@ _MODEL: Final = {
     "n_embd": "architecture.d_model",
     "num_attention_heads": "architecture.heads",
     "n_head": "architecture.heads",
+    "num_key_value_heads": "architecture.kv_heads",
     "head_dim": "architecture.d_head",
     "intermediate_size": "architecture.d_ff",
     "vocab_size": "architecture.vocab_size",
