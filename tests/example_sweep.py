@@ -104,6 +104,20 @@ class Paths:
     specifications: Path
     sidecar: Path
 
+    @classmethod
+    def below(cls, root: Path) -> Paths:
+        """Name every file below a folder."""
+        return cls(
+            root=root,
+            losses=root / f"data/losses/{SWEEP}.parquet",
+            left_out=root / f"data/losses/{SWEEP}.left_out.parquet",
+            runs=root / f"data/curves/{SWEEP}.runs.parquet",
+            files=root / f"data/curves/{SWEEP}.files.parquet",
+            estimates=root / f"data/estimates/{SWEEP}",
+            specifications=root / f"data/estimates/{SWEEP}/specifications.parquet",
+            sidecar=root / f"data/raw/{SWEEP}/sweep.yaml",
+        )
+
     def figure_inputs(self) -> FigureInputs:
         """Read what the figures are drawn from."""
         return FigureInputs(
@@ -143,16 +157,7 @@ def write(
     root: Path, *, check: bool = True, refuse: tuple[str, ...] = (), forecast: bool = True
 ) -> Paths:
     """Write every input of figures and report below root."""
-    paths = Paths(
-        root=root,
-        losses=root / f"data/losses/{SWEEP}.parquet",
-        left_out=root / f"data/losses/{SWEEP}.left_out.parquet",
-        runs=root / f"data/curves/{SWEEP}.runs.parquet",
-        files=root / f"data/curves/{SWEEP}.files.parquet",
-        estimates=root / f"data/estimates/{SWEEP}",
-        specifications=root / f"data/estimates/{SWEEP}/specifications.parquet",
-        sidecar=root / f"data/raw/{SWEEP}/sweep.yaml",
-    )
+    paths = Paths.below(root)
     planned = _planned(check=check)
     write_table(_runs(planned), Runs, paths.runs)
     write_table(_losses(planned), Losses, paths.losses)

@@ -91,6 +91,8 @@ class EnvelopeDiagnostics(Section):
     account: Account
     residuals: Spread
     """Of log N about the fitted line."""
+    trends: None = None
+    """No loss was fitted."""
     frontier: Literal["grid", "hull"]
     points_on_frontier: int
     points_fitted: int

@@ -108,7 +108,7 @@ def test_a_true_law_survives_and_a_false_one_does_not() -> None:
     assert min(one.parity.p_value for one in found) > 1e-3
     # a hypothesis within another never fits better
     for one in found:
-        assert one["constants"]["true"]["statistic"] >= one["exponents"]["true"]["statistic"] >= 0
+        assert one.constants["true"].statistic >= one.exponents["true"].statistic >= 0
 
 
 def test_unequal_exponents_are_not_equal_scaling() -> None:
@@ -116,8 +116,8 @@ def test_unequal_exponents_are_not_equal_scaling() -> None:
     design = isoflop_design(true, np.geomspace(1e17, 1e20, 10), points=1)
     data = simulate(true, design, noise=0.002, rng=np.random.default_rng(0))
     found = likelihood_ratios(data, {}, near=true, delta=1.345)
-    assert found["parity"]["degrees_of_freedom"] == 1
-    assert found["parity"]["p_value"] < 1e-4
+    assert found.parity.degrees_of_freedom == 1
+    assert found.parity.p_value < 1e-4
 
 
 def test_a_fit_is_tested_under_its_own_likelihood(epoch240: Observations) -> None:

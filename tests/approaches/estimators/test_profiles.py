@@ -109,6 +109,33 @@ def test_options_recover_the_law(law: ChinchillaLaw, keys: dict[str, object]) ->
     assert fitted.exponents(fitted.parameters[None])[0][0] == pytest.approx(law.a, abs=2e-3)
 
 
+def test_minima_weigh_by_the_inverse_of_their_variance(law: ChinchillaLaw) -> None:
+    """One budget with twenty times the noise: the line must listen to the others."""
+    design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), sizes=21, spread=2.0, points=1)
+    clean = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
+    rng = np.random.default_rng(11)
+    noise = np.where(clean.run_budget == 1e20, 0.004, 0.0002) * rng.normal(size=clean.n_runs)
+    data = clean.with_loss(clean.loss * np.exp(noise[clean.run]))
+    fitted = fit_profiles(data, settings_of(weights="variance"))
+    x, y = np.log(fitted.budgets()), fitted.valleys.log_params[0]
+    # the delta method: var(-b / 2c) from the covariance of each parabola's coefficients
+    inverse = []
+    for profile in fitted.profiles:
+        t = np.log(profile.params) - np.mean(np.log(profile.params))
+        (c, b, _), covariance = np.polyfit(t, profile.loss, 2, cov="unscaled")
+        left = np.polyval(np.polyfit(t, profile.loss, 2), t) - profile.loss
+        gradient = np.array([0.5 * b / c**2, -0.5 / c, 0.0])
+        variance = left @ left / (len(t) - 3) * (gradient @ covariance @ gradient)
+        inverse.append(1.0 / variance)
+    expected = np.polyfit(x, y, 1, w=np.sqrt(inverse))[0]
+    a = fitted.exponents(fitted.parameters[None])[0][0]
+    assert a == pytest.approx(expected, rel=1e-7)
+    plain = fit_profiles(data, settings_of())
+    a_plain = plain.exponents(plain.parameters[None])[0][0]
+    assert abs(a - a_plain) > 1e-3
+    assert inverse[-1] < 0.05 * min(inverse[:-1])
+
+
 def test_window_keeps_the_lowest_points_of_each_budget(sweep: Observations) -> None:
     fitted = fit_profiles(sweep, settings_of(window=4))
     for profile in fitted.diagnostics().profiles:
@@ -167,7 +194,7 @@ def test_a_minimum_beyond_the_grid_is_refused_with_the_size_to_add(law: Chinchil
     # the others still give the law
     assert fitted.exponents(fitted.parameters[None])[0][0] == pytest.approx(law.a, abs=5e-3)
     kept = fit_profiles(shifted(law, 30.0), settings_of(edge="keep"))
-    assert kept.diagnostics().profiles[2]["accepted"]
+    assert kept.diagnostics().profiles[2].accepted
 
 
 def test_too_few_minima_are_an_error_that_says_where(law: ChinchillaLaw) -> None:
@@ -201,7 +228,7 @@ def test_budgets_come_from_the_plan_the_settings_or_gaps(sweep: Observations) ->
     assert [g.budget for g in found] == pytest.approx([1e17, 3e17, 1e18, 3e18, 1e19])
     assert [g.budget for g in given_] == pytest.approx([1e17, 1e19])
     assert len(left) == 21
-    assert "more than 10% from the budget" in left[0]["reason"]
+    assert "more than 10% from the budget" in left[0].reason
 
 
 def test_interpolation_reads_the_curve_at_the_budget(sweep: Observations) -> None:

@@ -19,7 +19,7 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from isoflop.estimates.diagnostics import Diagnostics, Trend, Trends
+    from isoflop.estimates.diagnostics import Diagnostics, Trend
     from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
@@ -129,14 +129,9 @@ def _spread(own: Diagnostics) -> str:
     return f"{percent(own.residuals.rms, 2)} {what}"
 
 
-def _trends(own: Diagnostics) -> Trends | None:
-    """Give the trends of the residuals of a loss; None where no loss was fitted."""
-    return None if isinstance(own, EnvelopeDiagnostics) else own.trends
-
-
 def _trend(axis: str) -> Callable[[Diagnostics], str]:
     def write(own: Diagnostics) -> str:
-        trends = _trends(own)
+        trends = own.trends
         if trends is None:
             return NONE
         found: Trend = getattr(trends, axis)
@@ -187,7 +182,7 @@ DATA = (
 
 
 def _account_data(own: Diagnostics) -> list[Value]:
-    account, trends = own.account, _trends(own)
+    account, trends = own.account, own.trends
     axes = (None,) * 3 if trends is None else (trends.params, trends.tokens, trends.flops)
     return [
         account.objective_kind,
