@@ -34,7 +34,7 @@ def fit240(epoch240: Observations) -> ParametricFit:
 
 def test_optimum_of_the_240_points(fit240: ParametricFit) -> None:
     found = fit240.diagnostics()
-    assert found["objective"] == pytest.approx(0.0010182740, abs=5e-11)
+    assert found.account.objective == pytest.approx(0.0010182740, abs=5e-11)
     e, a, b, alpha, beta = fit240.parameters
     assert (round(a, 1), round(b), round(e, 4)) == (477.8, 2143, 1.8172)
     assert (round(alpha, 4), round(beta, 4)) == (0.3473, 0.3672)
@@ -42,10 +42,10 @@ def test_optimum_of_the_240_points(fit240: ParametricFit) -> None:
     assert fit240.optima(fit240.parameters[None], GOPHER).params[0, 0] == pytest.approx(
         73.2e9, abs=5e7
     )
-    assert found["starts"] == 4500
-    assert found["starts_reaching_optimum"] > 4000
-    assert found["bounds_hit"] == []
-    assert found["condition_number"] > 100
+    assert found.account.starts == 4500
+    assert found.account.starts_reaching_optimum > 4000
+    assert found.account.bounds_hit == []
+    assert found.account.condition_number > 100
 
 
 def test_five_outliers_matter(epoch245: Observations) -> None:

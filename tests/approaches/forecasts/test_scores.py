@@ -44,24 +44,22 @@ def test_interval_score_is_proper(factor: float) -> None:
 
 def test_summary_of_numbers_done_by_hand() -> None:
     draws = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0], [5.0, 50.0]])
-    found = summarise(
-        Predictive(np.array([3.0, 30.0]), draws), np.array([4.0, 60.0]), [0.5], noise=5.0
-    )
-    # quartiles 2 to 4 and 20 to 40: 4 lies on an end, 60 lies 20 beyond
+    found = summarise(Predictive(np.array([3.0, 30.0]), draws), np.array([4.0, 60.0]), noise=5.0)
+    # tenths 1.4 to 4.6 and 14 to 46: 4 lies between, 60 lies 14 beyond
     assert found["n"] == 2
     assert found["bias"] == pytest.approx(-15.5)
     assert found["rms"] == pytest.approx(np.sqrt((1 + 900) / 2))
     assert found["rms_per_noise"] == pytest.approx(np.sqrt(901 / 2) / 5)
-    assert found["inside"] == {"0.5": 0.5}
-    assert found["width"] == {"0.5": pytest.approx(11.0)}
-    assert found["interval_score"] == {"0.5": pytest.approx((2 + 20 + 2 / 0.5 * 20) / 2)}
+    assert found["inside"] == {"0.8": 0.5, "0.95": 0.5}
+    assert found["width"]["0.8"] == pytest.approx((3.2 + 32.0) / 2)
+    assert found["interval_score"]["0.8"] == pytest.approx((3.2 + 32.0 + 2 / 0.2 * 14.0) / 2)
     # means of the rows 5.5, 11, ..., 27.5 less the mean 32
-    assert found["bias_intervals"] == {"0.5": (pytest.approx(11.0 - 32), pytest.approx(22.0 - 32))}
+    assert found["bias_intervals"]["0.8"] == pytest.approx((7.7 - 32, 25.3 - 32))
 
 
 def test_share_of_a_right_forecast_is_binomial_where_errors_are_independent() -> None:
     draws = np.random.default_rng(3).normal(0.0, 1.0, (4000, 40))
-    ends = prediction_intervals(draws, [0.8])
+    ends = prediction_intervals(draws)
     expected = stats.binom.ppf(RARE, 40, 0.8) / 40
     assert least_inside(draws, ends)[0] == pytest.approx(expected, abs=1 / 40)
 
@@ -69,4 +67,4 @@ def test_share_of_a_right_forecast_is_binomial_where_errors_are_independent() ->
 def test_errors_of_one_law_hang_together() -> None:
     """Where all errors are one error, all or none lie inside."""
     draws = np.repeat(np.random.default_rng(3).normal(0.0, 1.0, (4000, 1)), 40, axis=1)
-    assert least_inside(draws, prediction_intervals(draws, [0.8]))[0] == 0.0
+    assert least_inside(draws, prediction_intervals(draws))[0] == 0.0

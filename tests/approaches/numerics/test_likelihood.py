@@ -71,7 +71,7 @@ def climb(start: np.ndarray, data: Observations, weights: np.ndarray, delta: flo
 def parameters_of(fit: ParametricFit) -> np.ndarray:
     found = fit.diagnostics()
     values = fit.parameters
-    return np.array([*np.log(values[:3]), *values[3:], np.log(found["scale"])])
+    return np.array([*np.log(values[:3]), *values[3:], np.log(found.scale)])
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +96,10 @@ def test_log_likelihood_is_the_sum_of_log_densities(
     fit = fits240[delta]
     found = fit.diagnostics()
     written = log_density(parameters_of(fit), epoch240, np.ones(240), delta)
-    assert found["log_likelihood"] == pytest.approx(written, rel=1e-10)
-    assert found["objective"] == -found["log_likelihood"]
-    assert found["huber_delta"] == delta
-    assert found["starts_reaching_optimum"] > 0.8 * found["starts"]
+    assert found.log_likelihood == pytest.approx(written, rel=1e-10)
+    assert found.account.objective == -found.log_likelihood
+    assert found.huber_delta == delta
+    assert found.account.starts_reaching_optimum > 0.8 * found.account.starts
 
 
 @pytest.mark.parametrize("delta", [0.5, 1.345])
@@ -123,9 +123,9 @@ def test_constants_of_besiroglu(fits240: dict[float, ParametricFit]) -> None:
     assert e == pytest.approx(1.8172, abs=5e-4)
     found = fits240[1e-3].diagnostics()
     # Nelder and Mead from many places, restarted: 879.77314
-    assert found["log_likelihood"] == pytest.approx(879.7731391, abs=1e-6)
+    assert found.log_likelihood == pytest.approx(879.7731391, abs=1e-6)
     # Laplace's scale: the mean absolute residual
-    assert found["scale"] == pytest.approx(1e-3 * np.abs(fits240[1e-3].residuals).mean(), rel=1e-3)
+    assert found.scale == pytest.approx(1e-3 * np.abs(fits240[1e-3].residuals).mean(), rel=1e-3)
 
 
 def test_derivatives_are_exact(epoch240: Observations) -> None:

@@ -84,7 +84,7 @@ def test_result_does_not_depend_on_the_company(
     elements: int,
 ) -> None:
     """Neither threads, nor groups, nor blocks, nor a problem's neighbours change a byte."""
-    law = fit_parametric(epoch240, ParametricSettings(starts="coarse")).law
+    law = fit_parametric(epoch240, ParametricSettings(starts="coarse")).centred
     log_loss = np.log(epoch240.loss)[None]
     rng = np.random.default_rng(12)
     weights = rng.integers(0, 4, (60, 240)).astype(np.float64)

@@ -116,8 +116,11 @@ def predict_optima(
     value = fitted.optima(fitted.parameters[None], flops)
     drawn = fitted.optima(parameters, flops)
     picks = _picks(kept, len(flops), len(noise.log_params), seed)
+    # a resample whose line is as good as upright has its best size at zero: no draw of a score
+    with np.errstate(divide="ignore"):
+        log_params = np.log(drawn.params)
     return (
-        Predictive(np.log(value.params[0]), np.log(drawn.params) + noise.log_params[picks]),
+        Predictive(np.log(value.params[0]), log_params + noise.log_params[picks]),
         Predictive(value.loss[0], drawn.loss * np.exp(noise.log_loss[picks])),
     )
 
