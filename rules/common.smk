@@ -180,6 +180,12 @@ def planned_corpus(wildcards):
     return f"data/corpora/{planned(wildcards.sweep).corpus.name}.txt"
 
 
+def planned_trunk(wildcards):
+    """Name the marker of the run that a cooldown branches off; nothing for other runs."""
+    run = planned(wildcards.sweep).run_named(wildcards.run, source="data/plans")
+    return [] if run.trunk is None else f"data/checkpoints/{wildcards.sweep}/{run.trunk}.done"
+
+
 def catalogue_entry(wildcards):
     """Give what the catalogue says of one sweep, so that an edit of it fetches it again."""
     study, sweep = catalogue().find(wildcards.study_sweep)

@@ -42,6 +42,7 @@ rule train_run:
         # log with the plan and refuses a log of another run
         plan=ancient("data/plans/{sweep}.yaml"),
         corpus=ancient(planned_corpus),
+        trunk=ancient(planned_trunk),
     output:
         done="data/checkpoints/{sweep}/{run}.done",
     log:

@@ -244,6 +244,11 @@ def test_without_a_law_only_the_tuning_is_planned() -> None:
     assert plan.runs == STUDY.runs[: len(plan.runs)]  # the rest comes behind, nothing changes
 
 
+def test_design_is_refused_before_its_tuning_is_trained() -> None:
+    with pytest.raises(ConfigError, match="fewer than 50"):
+        plan_sweep("study", study_design(budgets=[1e8, 1e9, 1e11]))
+
+
 def test_law_gives_the_rates_of_all_cosines() -> None:
     rows = [run for run in STUDY.runs if run.purpose.startswith("IsoFLOP")]
     assert len(rows) == 3 * 5 + 4

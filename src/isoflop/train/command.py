@@ -134,11 +134,14 @@ def train_run_command(
 @click.option("--plan", type=PATH, required=True, help="Plan file of the sweep.")
 @click.option("--stage", default=None, help="One stage of the plan [all, in their order].")
 @click.option("--packed", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="Compile each pack's model.")
 @_training_options
 def train_plan_command(
     plan: Path,
     stage: str | None,
     packed: int,
+    *,
+    compiled: bool,
     corpora: Path,
     recipes: Path,
     logs: Path,
@@ -162,16 +165,20 @@ def train_plan_command(
         progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
         stage=stage,
         most=packed,
+        compiled=compiled,
     )
 
 
 @click.command("train-study")
 @click.option("--design", type=PATH, required=True, help="A file of data/plans/designs/.")
 @click.option("--packed", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--compile", "compiled", is_flag=True, help="Compile each pack's model.")
 @_training_options
 def train_study_command(
     design: Path,
     packed: int,
+    *,
+    compiled: bool,
     corpora: Path,
     recipes: Path,
     logs: Path,
@@ -193,6 +200,7 @@ def train_study_command(
         device=device,
         progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
         most=packed,
+        compiled=compiled,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from isoflop.config.reading import Section
+from isoflop.train.rate_law import RateLaw
 
 
 class TrainCorpus(Section):
@@ -111,6 +113,17 @@ class TrainRateGuess(Section):
     """How the rate goes with size."""
     tokens_exponent: float
     """How the rate goes with the horizon."""
+
+    def law(self) -> RateLaw:
+        """Give the guess in the form of a law; its curvature says nothing."""
+        logs = self.params_exponent * math.log(self.params)
+        logs += self.tokens_exponent * math.log(self.tokens)
+        return RateLaw(
+            intercept=math.log(self.rate) - logs,
+            params_exponent=self.params_exponent,
+            tokens_exponent=self.tokens_exponent,
+            curvature=1.0,
+        )
 
 
 class TrainLearningRate(Section):

@@ -89,6 +89,7 @@ def header(
     epochs: float,
     device: torch.device,
     packed_with: int,
+    compiled: bool,
 ) -> dict[str, Any]:
     """Build the header of a run's log.
 
@@ -127,6 +128,7 @@ def header(
         "eval": held_out.facts(),
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
         "dtype": "bfloat16 autocast" if on_gpu else "float32",
+        "compiled": compiled,
         "packed_with": packed_with,
         "threads": torch.get_num_threads(),
         "software": {

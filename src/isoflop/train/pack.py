@@ -83,8 +83,11 @@ class Pack:
         *,
         qk_norm: bool,
         device: torch.device,
+        compiled: bool = False,
     ) -> None:
         self.model = Transformer(shape, qk_norm=qk_norm, device=device)
+        # evaluations stay uncompiled: their batches have sizes of their own
+        self.losses: Any = torch.compile(self.model.losses) if compiled else self.model.losses
         self.layout = weights_of(shape, qk_norm=qk_norm)
         self.optimizer = optimizer
         self.device = device
@@ -145,7 +148,7 @@ class Pack:
         losses before the update [nat/token] and norms of the gradients before clipping: (runs,).
         """
         with self.autocast():
-            losses = self.model.losses(self.weights, windows[..., :-1], windows[..., 1:])
+            losses = self.losses(self.weights, windows[..., :-1], windows[..., 1:])
         gradients = torch.autograd.grad(losses.sum(), list(self.weights.values()))
         by_group = {
             group: torch.cat(

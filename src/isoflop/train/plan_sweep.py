@@ -53,11 +53,13 @@ def plan_sweep(name: str, design: TrainDesign, *, law: RateLaw | None = None) ->
     ------
     ConfigError : the design asks for more sizes than its ladder has, or for too short a run.
     """
-    sizes = build_ladder(design)
-    planner = _Planner(name, design, sizes, law)
-    runs = planner.tuning()
-    if design.learning_rate.guess is None or law is not None:
-        runs += planner.staged() if design.stages else planner.in_order()
+    guess = design.learning_rate.guess
+    fallback = None if guess is None else guess.law()
+    planner = _Planner(name, design, build_ladder(design), law or fallback)
+    tuning = planner.tuning()
+    # planned by the guess too, so that a design is refused before its tuning is trained
+    rest = planner.staged() if design.stages else planner.in_order()
+    runs = [*tuning, *rest] if guess is None or law is not None else tuning
     names = [run.run for run in runs]
     twice = sorted({run for run in names if names.count(run) > 1})
     if twice:
@@ -316,11 +318,7 @@ class _Planner:
         rule, params_total = self.design.learning_rate, size.params.total
         if rule.tuned:
             return peak_learning_rate(rule, params_total)
-        if self.law is None:
-            raise ConfigError(
-                f"design {self.name}: no law of rates yet; train its tuning runs, "
-                f"then run isoflop fit-rates"
-            )
+        assert self.law is not None  # noqa: S101 - a design without tuned sizes has a guess
         return float(f"{self.law.rate(params_total, tokens):.3g}")
 
     def row(self, budget: float) -> list[PlannedRun]:
@@ -393,8 +391,7 @@ class _Planner:
         for cell in grid.cells:
             size = self.nearest(cell.params)
             tokens = size.params.total * cell.tokens_per_param
-            centre = guess.rate * (size.params.total / guess.params) ** guess.params_exponent
-            centre *= (tokens / guess.tokens) ** guess.tokens_exponent
+            centre = guess.law().rate(size.params.total, tokens)
             for k in range(grid.rates):
                 rate = float(f"{centre * grid.factor ** (k - (grid.rates - 1) / 2):.3g}")
                 runs.append(

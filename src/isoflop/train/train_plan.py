@@ -45,6 +45,7 @@ def train_plan(
     folders: Folders,
     device: str,
     progress: Progress,
+    compiled: bool = False,
     stage: str | None = None,
     most: int = MOST_PACKED,
     wait_seconds: float = WAIT_SECONDS,
@@ -56,6 +57,7 @@ def train_plan(
 
     Parameters
     ----------
+    compiled : compile each pack's model.
     stage : train this stage alone; None: all.
     most : runs of a pack, at most.
     wait_seconds : between two looks at what another process trains.
@@ -77,6 +79,7 @@ def train_plan(
                         folders=folders,
                         device=device,
                         progress=progress,
+                        compiled=compiled,
                     )
                 except RunIsTrainedError:
                     continue

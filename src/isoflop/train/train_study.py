@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from isoflop.config.reading import read_yaml
@@ -30,7 +31,13 @@ def plan_design(path: Path) -> Plan:
 
 
 def train_study(
-    path: Path, *, folders: Folders, device: str, progress: Progress, most: int
+    path: Path,
+    *,
+    folders: Folders,
+    device: str,
+    progress: Progress,
+    most: int,
+    compiled: bool = False,
 ) -> None:
     """Train all runs of a design; after a kill the same call goes on, and two share the work.
 
@@ -40,16 +47,25 @@ def train_study(
     ----------
     path : the design, data/plans/designs/<sweep>.yaml.
     most : runs of a pack, at most.
+    compiled : compile each pack's model.
     """
+    train = partial(
+        train_plan,
+        folders=folders,
+        device=device,
+        progress=progress,
+        most=most,
+        compiled=compiled,
+    )
     plan_path, rates = path.parent.parent / path.name, rates_path(path)
     design = read_yaml(path, TrainDesign)
     plan = plan_design(path)
     if design.learning_rate.guess is not None and not rates.exists():
         write_plan(plan_path, plan)
-        train_plan(plan, folders=folders, device=device, progress=progress, stage=TUNING, most=most)
+        train(plan, stage=TUNING)
         measured = fit_rates(path.stem, design, folders.logs)
         write_rates(rates, measured)
         progress.say(describe(measured))
         plan = plan_design(path)
     write_plan(plan_path, plan)
-    train_plan(plan, folders=folders, device=device, progress=progress, most=most)
+    train(plan)
