@@ -109,7 +109,8 @@ class Third(Section):
 
     flops: tuple[float, float]
     """Its ends [FLOP]."""
-    a: Quantity
+    a: Quantity | None
+    """None where fewer than two places of the frontier lie between them."""
 
 
 class Bend(Section):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from isoflop.approaches.estimators.curvature import quadratic_term, slopes
+from isoflop.approaches.estimators.curvature import Curvature, describe_bend, quadratic_term, slopes
 from isoflop.approaches.estimators.envelope import fit_envelope
 from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.fit_approach import fit_approach
@@ -170,3 +170,14 @@ def test_envelope_reports_thirds_with_their_span(sweep: Observations) -> None:
     for third in found.thirds:
         low, high = third.a.intervals["0.8"]
         assert low <= high
+
+
+def test_a_third_without_a_line_has_no_number() -> None:
+    """A hull may have all its corners in two thirds of its span: NaN is no JSON."""
+    thirds, edges = np.array([[0.5, np.nan, 0.4]]), np.log(np.geomspace(1e18, 1e21, 4))
+    whole = Curvature(np.array([-0.01]), thirds, edges)
+    draws = Curvature(np.linspace(-0.02, 0.0, 9), np.repeat(thirds, 9, axis=0), edges)
+    bend = describe_bend(whole, draws)
+    assert bend.thirds is not None
+    assert [third.a and third.a.value for third in bend.thirds] == [0.5, None, 0.4]
+    assert Bend.model_validate_json(bend.model_dump_json()) == bend

@@ -106,7 +106,11 @@ def describe_bend(whole: Curvature, draws: Curvature) -> Bend:
     if whole.thirds is not None and whole.edges is not None and draws.thirds is not None:
         ends = np.exp(whole.edges).tolist()
         thirds = [
-            Third(flops=(ends[k], ends[k + 1]), a=_quantity(a, draws.thirds[:, k]))
+            Third(
+                flops=(ends[k], ends[k + 1]),
+                # a hull may have fewer than two corners in a third: no line, so no number
+                a=_quantity(a, draws.thirds[:, k]) if np.isfinite(a) else None,
+            )
             for k, a in enumerate(whole.thirds[0])
         ]
     return Bend(

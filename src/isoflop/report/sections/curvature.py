@@ -52,7 +52,8 @@ def curvature_table(inputs: ReportInputs) -> Table | None:
         key="curvature",
         caption="How the exponent changes along the frontier, with percentile intervals of the "
         "draws: lines through thirds of the fitted envelope, as in Hoffmann et al., appendix E, "
-        "and the quadratic term of log *N*\\* in log *C*.",
+        "and the quadratic term of log *N*\\* in log *C*. A third with fewer than two places has no "
+        "line, and no row.",
         columns=(
             Column("Approach", "left"), Column("Quantity", "left"), Column("Estimate"),
             Column("80 %"), Column("95 %"),
@@ -71,6 +72,8 @@ def _quantities(
 ) -> Iterator[tuple[str, str, Quantity, tuple[float | None, float | None]]]:
     """Give each number as readers see its name, as the CSV has it, itself, and its span of C."""
     for name, third in zip(THIRDS, found.thirds or (), strict=False):
+        if third.a is None:
+            continue
         low, high = third.flops
         shown = f"*a*, {name} third ⏎ [{power(low, 2)} to {power(high, 2)} FLOPs]{{.ci}}"
         yield shown, f"a {name} third", third.a, (low, high)
