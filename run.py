@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One word each: report, archive, train, test, lint, clean, setup.
+"""One word each, as report, test or lint; docs/running.md says what each does.
 
 Needs Python 3.11 to 3.15 and nothing else. The environment in .venv is made when it is missing, was
 made for another folder or interpreter, was left half made, or when the pins have changed; what is
@@ -353,6 +353,17 @@ def lint(*arguments: str) -> None:
     run(BIN / "isoflop", "write-schema", "--check")
 
 
+def picture(*arguments: str) -> None:
+    """Make README's picture of the shipped report, or --check that its numbers are the report's."""
+    snakemake("reports/novels-cpu/report.html")
+    run(PYTHON, "tools/picture.py", *arguments)
+
+
+def mutations(*arguments: str) -> None:
+    """Plant faults and see which no test finds; --sample 40 takes that many (docs/mutations.md)."""
+    run(PYTHON, "tools/mutations.py", *arguments)
+
+
 def clean() -> None:
     """Remove what the workflow made; raw logs, checkpoints and corpora stay."""
     with folder("clean"):
@@ -361,7 +372,15 @@ def clean() -> None:
             shutil.rmtree(ROOT / name, ignore_errors=True)
 
 
-WORDS = {"report": report, "test": test, "lint": lint, "train": train, "archive": archive}
+WORDS = {
+    "report": report,
+    "archive": archive,
+    "train": train,
+    "test": test,
+    "lint": lint,
+    "picture": picture,
+    "mutations": mutations,
+}
 
 
 def main() -> None:

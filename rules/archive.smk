@@ -8,10 +8,7 @@ rule archive_report:
         pdf="reports/{sweep}/report.pdf",
         figures="reports/{sweep}/figures",
         tables="reports/{sweep}/tables",
-        estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
-        draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
-        forecast="data/estimates/{sweep}/forecast.json",
-        specifications="data/estimates/{sweep}/specifications.parquet",
+        estimates=lambda wildcards: estimate_files(wildcards.sweep),
         losses="data/losses/{sweep}.parquet",
         left_out="data/losses/{sweep}.left_out.parquet",
         other_kind="data/losses/{sweep}.other_kind.parquet",
@@ -32,6 +29,7 @@ rule archive_report:
         ENVIRONMENT
     params:
         settings=settings("archive"),
+        estimates=lambda wildcards: estimate_members(wildcards.sweep),
         raw=lambda wildcards: f"data/raw/{wildcards.sweep}",
     shell:
         """
@@ -42,7 +40,7 @@ rule archive_report:
             --member report {input.pdf:q} \
             --member report/figures {input.figures:q} \
             --member report/tables {input.tables:q} \
-            --member estimates data/estimates/{wildcards.sweep:q} \
+            {params.estimates:q} \
             --member tables {input.losses:q} \
             --member tables {input.left_out:q} \
             --member tables {input.other_kind:q} \

@@ -19,6 +19,8 @@ from isoflop.config.sidecar import SweepFile
 from isoflop.errors import IsoflopError
 from isoflop.folder_lock import VARIABLE, share_folder
 from isoflop.sources import sources
+from isoflop.sweep_folders import find_sweeps, fingerprint
+from isoflop.sweep_folders import raw_files as files_of
 
 # run.py then knows this process, and each job, from one that was killed
 JOBS_LOCK = Path(".run/jobs.lock").absolute()
@@ -54,13 +56,7 @@ PUBLISHED_LAWS = [
 ]
 
 # read at parse time: checkpoints miss newly dropped files
-SWEEPS = sorted(folder.name for folder in Path("data/raw").glob("*/") if folder.name[0] != ".")
-
-LOOSE = sorted(
-    str(path)
-    for path in Path("data/raw").glob("*")
-    if path.is_file() and path.name[0] != "." and path.name != "README.md"
-)
+SWEEPS, REFUSED = find_sweeps(Path("data/raw"))
 
 
 wildcard_constraints:
@@ -81,16 +77,17 @@ def raw_folder(sweep):
 
 
 def raw_files(sweep):
-    """List a sweep's raw files, hidden ones left out; a published sweep's come as one folder."""
-    folder = Path(raw_folder(sweep))
+    """List a sweep's raw files; a published sweep's come as one folder."""
+    folder = raw_folder(sweep)
     if sweep.startswith(PUBLISHED):
-        return [str(folder)]
-    return sorted(
-        str(path)
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+        return [folder]
+    return [str(path) for path in files_of(Path(folder))]
+
+
+def raw_state(wildcards):
+    """Tell a replaced raw log by size and time; a published sweep's folder is a rule's output."""
+    sweep = wildcards.sweep
+    return "" if sweep.startswith(PUBLISHED) else fingerprint(Path(raw_folder(sweep)))
 
 
 def raw_logs(wildcards):
@@ -149,6 +146,18 @@ def sweep_settings(sweep):
         raise WorkflowError(str(error)) from None
 
 
+# what is refused, and why, is said at once, and again by rule refuse_sweeps when all other sweeps
+# are built
+for sweep in list(SWEEPS):
+    try:
+        sweep_settings(sweep)
+    except WorkflowError as error:
+        SWEEPS.remove(sweep)
+        REFUSED.append(str(error))
+for complaint in REFUSED:
+    logger.warning(f"left out: {complaint}")
+
+
 def by_sweep(section, *keys):
     """Give one section as it is for the sweep at hand, or some keys of it, as JSON."""
 
@@ -159,6 +168,22 @@ def by_sweep(section, *keys):
         return json.dumps({name: content[name] for name in names}, sort_keys=True)
 
     return chosen
+
+
+def estimate_files(sweep):
+    """Name all that is estimated of a sweep; other files in the folder are nobody's input."""
+    folder = f"data/estimates/{sweep}"
+    return [
+        *expand("{folder}/{approach}.json", folder=folder, approach=APPROACHES),
+        *expand("{folder}/{approach}.draws.parquet", folder=folder, approach=APPROACHES),
+        f"{folder}/forecast.json",
+        f"{folder}/specifications.parquet",
+    ]
+
+
+def estimate_members(sweep):
+    """Give archive-report every estimate, file by file."""
+    return [word for path in estimate_files(sweep) for word in ("--member", "estimates", path)]
 
 
 @cache
@@ -212,19 +237,22 @@ def published_folders(wildcards):
     ]
 
 
-def sweeps_with(pattern):
-    """Name one output per sweep, or say what to drop where when there is no sweep."""
+def sweeps_with(*patterns):
+    """Name the outputs of every sweep, or say what to drop where when there is nothing at all."""
 
     def names(wildcards):
-        if not SWEEPS:
+        if not SWEEPS and not REFUSED:
             raise WorkflowError(
-                "data/raw holds no sweep. Put the raw logs of a sweep into data/raw/<sweep>/ "
+                "data/raw has no sweep. Put the raw logs of a sweep into data/raw/<sweep>/ "
                 "with a sweep.yaml beside them (docs/ingest.md shows one), then run again."
             )
-        if LOOSE:
-            raise WorkflowError(
-                f"{', '.join(LOOSE)}: outside any sweep. Move raw logs into data/raw/<sweep>/."
-            )
-        return expand(pattern, sweep=SWEEPS)
+        return expand(patterns, sweep=SWEEPS)
 
     return names
+
+
+# of every sweep, and of all together if there is any
+REPORTS = sweeps_with("reports/{sweep}/report.html", "reports/{sweep}/report.pdf")
+INDEX = ["reports/index.html"] if SWEEPS else []
+# never made, so that every build says what cannot be built
+COMPLAINTS = ["reports/refused.txt"] if REFUSED else []

@@ -26,6 +26,8 @@ rule ingest_sweep:
         settings=settings("ingest"),
         raw=lambda wildcards: raw_folder(wildcards.sweep),
         facts=sidecar_facts,
+        # a log replaced by one with an older time is read again
+        state=raw_state,
     shell:
         """
         isoflop ingest-sweep \

@@ -150,6 +150,21 @@ def test_every_room_has_rules_tests_and_a_section() -> None:
         assert re.search(rf"^{room}:", Path("config.yaml").read_text(), re.MULTILINE)
 
 
+def test_a_rooms_command_and_settings_are_sources_of_that_room_alone() -> None:
+    """Or an edit of one would rerun others; of figures' settings, say, every fit."""
+    readers: dict[str, set[str]] = {
+        "config/losses.py": {"losses", "report", "published"},  # printed; a study's own
+        "config/approaches.py": {"approaches", "published"},
+        "config/train.py": set(),  # read by the rules alone
+    }
+    for room in ROOMS:
+        for name in (f"{room}/command.py", f"config/{room}.py"):
+            path = PACKAGE / name
+            assert path.exists()
+            having = {other for other in ROOMS if str(path) in sources(PACKAGE, other)}
+            assert having == readers.get(name, {room}), name
+
+
 def test_snakefile_stays_a_front_door() -> None:
     assert len(Path("Snakefile").read_text().splitlines()) < 60
 

@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING
 
 import polars as pl
-import pytest
 
 from tests.workflow.toy import Project, run_log, write_sweep
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def failure(project: Project, *arguments: str) -> str:
     """Run, insist on failure without a traceback, and give all that was said."""
-    outcome = project.snakemake(*arguments)
+    outcome = project.snakemake("--show-failed-logs", *arguments)
     text = outcome.text + project.logs()
     assert outcome.status != 0, text
     assert "Traceback (most recent call last)" not in text, text
@@ -26,14 +25,45 @@ def failure(project: Project, *arguments: str) -> str:
 
 def test_empty_raw_folder(project: Project) -> None:
     text = failure(project)
-    assert "data/raw holds no sweep" in text
+    assert "data/raw has no sweep" in text
     assert "sweep.yaml" in text
 
 
 def test_sweep_without_sidecar(project: Project) -> None:
     write_sweep(project.root / "data/raw/toy")
-    (project.root / "data/raw/toy/sweep.yaml").unlink()
-    assert "data/raw/toy/sweep.yaml" in failure(project)
+    (project.root / "data/raw/toy/sweep.yaml").rename(project.root / "data/raw/toy/sweep.yml")
+    text = failure(project)
+    assert (
+        "data/raw/toy: no sweep.yaml, but sweep.yml. Rename it to data/raw/toy/sweep.yaml" in text
+    )
+    assert "MissingInputException" not in text
+
+
+def test_names_that_snakemake_cannot_take_are_said_and_stop_nothing_else(project: Project) -> None:
+    raw = project.root / "data/raw"
+    write_sweep(raw / "toy", budgets=(1e12,))
+    for name in ("a{b}", "toy.runs", "index.html"):
+        write_sweep(raw / name, budgets=(1e12,))
+    (raw / "toy@b").mkdir()
+    (raw / "toy@b/run{lr}.jsonl").touch()
+    (raw / "toy@b/sweep.yaml").write_text("title: t\n")
+    (raw / "typo").mkdir()
+    (raw / "typo/sweep.yaml").write_text("titel: t\n")
+    outcome = project.build("--dry-run")
+    assert "did you mean 'title'" in outcome.text
+    for name in ("a{b}", "toy.runs", "index.html", "toy@b", "typo"):
+        assert f"left out: data/raw/{name}" in outcome.text
+    assert outcome.rules["render_report"] == 1
+    assert outcome.rules["refuse_sweeps"] == 1
+
+
+def test_a_sweep_with_an_at_sign_is_fitted_to_its_own_losses(project: Project) -> None:
+    for name in ("toy", "toy@b"):
+        write_sweep(project.root / "data/raw" / name, budgets=(1e12,))
+    words = project.build("--dry-run", "-p", "data/estimates/toy@b/parametric.json").text.split()
+    assert words[words.index("parametric") :][:5] == [
+        "parametric", "--sweep", "toy@b", "--losses", "data/losses/toy@b.parquet",
+    ]  # fmt: skip
 
 
 def test_config_typo(project: Project) -> None:
@@ -87,7 +117,13 @@ def broken_sweep(folder: Path) -> None:
 
 def test_bad_logs_get_a_fate_and_the_rest_is_fitted(project: Project) -> None:
     broken_sweep(project.root / "data/raw/toy")
-    project.build()
+    # what is no sweep stops none that is
+    (project.root / "data/raw/__pycache__").mkdir()
+    outcome = project.snakemake("--show-failed-logs")
+    assert outcome.status == 1
+    text = outcome.text[outcome.text.index("Error in rule refuse_sweeps") :]
+    assert "data/raw/__pycache__: no sweep.yaml. Create data/raw/__pycache__/sweep.yaml" in text
+    assert (project.root / "reports/index.html").exists()
     left_out = pl.read_parquet(project.root / "data/losses/toy.left_out.parquet")
     reasons = dict(left_out.select("item", "reason").iter_rows())
     assert len(reasons) >= 3
@@ -113,8 +149,6 @@ def test_single_budget_is_refused_where_it_must_be(project: Project) -> None:
     assert reason in re.sub(r"\s+", " ", report)
 
 
-@pytest.mark.parametrize("name", ["loose.jsonl"])
-def test_a_file_outside_any_sweep_is_named(project: Project, name: str) -> None:
-    write_sweep(project.root / "data/raw/toy")
-    (project.root / "data/raw" / name).write_text("{}\n")
-    assert f"data/raw/{name}" in failure(project)
+def test_a_file_outside_any_sweep_is_named(project: Project) -> None:
+    (project.root / "data/raw/loose.jsonl").write_text("{}\n")
+    assert "data/raw/loose.jsonl: outside any sweep. Move raw logs into" in failure(project)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isoflop.errors import IsoflopError
 from isoflop.files import digest, replacing
+from isoflop.sweep_folders import raw_files
 from isoflop.tables import Curves, Evals, Files, LeftOut, Losses, Runs, units
 
 if TYPE_CHECKING:
@@ -99,6 +101,18 @@ def members(places: Iterable[tuple[str, Path]]) -> list[Member]:
             if item.is_file() and not item.name.startswith(".")
         ]
     return found
+
+
+def raw_members(folder: Path) -> list[Member]:
+    """Place a sweep's raw files in the archive: what ingest-sweep looks at, and no more.
+
+    Hidden files and folders, links out of the folder and files that may not be read stay out.
+    """
+    return [
+        Member(path, f"raw/{path.relative_to(folder).as_posix()}")
+        for path in raw_files(folder)
+        if os.access(path, os.R_OK)
+    ]
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

@@ -26,10 +26,10 @@ def archive_report_command(
 ) -> None:
     """Pack a sweep's report, numbers and raw logs into one file."""
     from isoflop import __version__
-    from isoflop.archive.archive_report import archive_report, members
+    from isoflop.archive.archive_report import archive_report, members, raw_members
     from isoflop.config.archive import ArchiveSettings
     from isoflop.config.reading import settings_from
 
     chosen = settings_from(settings, "archive", ArchiveSettings)
-    packed = members([*places, ("raw", raw)] if chosen.include_raw else places)
+    packed = members(places) + (raw_members(raw) if chosen.include_raw else [])
     archive_report(packed, out, sweep=sweep, version=__version__, raw_included=chosen.include_raw)

@@ -12,7 +12,7 @@ from isoflop.ingest.formats.table import fits
 from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
 from isoflop.ingest.source import RawFile
-from isoflop.ingest.walk import Found, because, walk
+from isoflop.walk import Found, because, walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isoflop.approach import APPROACHES
 from isoflop.config.losses import LossesSettings
 from isoflop.config.reading import read_yaml, settings_from
 from isoflop.config.report import ReportSettings
@@ -48,7 +49,9 @@ def read_inputs(
     settings, losses_settings : sections of config.yaml as JSON, or the path of a config.yaml.
     """
     read = [paths.sidecar, paths.runs, paths.files, paths.losses, paths.left_out]
-    read += [*sorted(paths.estimates.glob("*.json")), paths.specifications]
+    # by name: a further law, fitted by hand beside them, is no input
+    read += [paths.estimates / f"{name}.json" for name in (*APPROACHES, "forecast")]
+    read += [paths.specifications]
     read += [paths.reference / name for name in sorted(REFERENCE_FILES.values())]
     manifest = (paths.figures / "figures.json").read_text(encoding="utf-8")
     return ReportInputs(

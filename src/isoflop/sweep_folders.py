@@ -1,0 +1,135 @@
+"""Which folders below data/raw are sweeps that can be built, and what to do about the others."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from isoflop.walk import walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIDECAR = "sweep.yaml"
+TAKEN = {
+    "index.html": "reports/index.html is the page of all sweeps",
+    "published": "reports/published is the page of published studies",
+}
+"""Names below reports/ that are the project's."""
+SUFFIXES = (".runs", ".files", ".evals", ".left_out", ".other_kind", ".draws")
+"""What tells a sweep's tables apart: the curves of a sweep `x.runs` would be the runs of `x`."""
+BRACES = frozenset("{}")
+PERIODIC = re.compile(r"(.+)\1{19}$")
+"""Snakemake takes such an ending for a rule that calls itself without end."""
+
+
+def find_sweeps(raw: Path) -> tuple[list[str], list[str]]:
+    """List the sweeps that can be built.
+
+    Parameters
+    ----------
+    raw : folder of all sweeps, data/raw.
+
+    Returns
+    -------
+    Names of the sweeps, sorted; and for everything else in the folder, hidden entries and README.md
+    apart, one complaint that names it and says what to do.
+    """
+    sweeps, complaints = [], []
+    for path in sorted(raw.glob("*")):
+        if path.name.startswith(".") or path.name == "README.md":
+            continue
+        complaint = _complaint(path)
+        if complaint is None:
+            sweeps.append(path.name)
+        else:
+            complaints.append(f"{path}: {complaint}")
+    return sweeps, complaints
+
+
+def _complaint(path: Path) -> str | None:
+    """Say why an entry of data/raw is no sweep that can be built, and what to do about it."""
+    if not path.exists():
+        return "a link to nothing. Mend it or remove it."
+    if not path.is_dir():
+        return f"outside any sweep. Move raw logs into {path.parent}/<sweep>/."
+    if (why := _unusable(path.name)) is not None:
+        return f"{why}. Rename the folder."
+    if not (path / SIDECAR).is_file():
+        return _without_sidecar(path)
+    names = [str(found.path.relative_to(path)) for found in walk(path)]
+    if listed := ", ".join(name for name in names if BRACES & set(name)):
+        return f"{{ and }} stand for wildcards in Snakemake. Rename without them: {listed}."
+    return None
+
+
+def _unusable(name: str) -> str | None:
+    """Say why a folder's name cannot be a sweep's."""
+    if name in TAKEN:
+        return f"no name for a sweep, since {TAKEN[name]}"
+    if BRACES & set(name):
+        return "{ and } stand for wildcards in Snakemake"
+    for suffix in SUFFIXES:
+        if name.endswith(suffix):
+            other = name.removesuffix(suffix)
+            return f"{suffix} at the end marks a table of a sweep {other!r}"
+    if PERIODIC.search(name):
+        return "the name ends in twenty repetitions, which Snakemake refuses"
+    return None if _is_text(name) else "the name is not UTF-8"
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; Python keeps other bytes as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _without_sidecar(path: Path) -> str:
+    """Say what to write, or which misspelt file to rename."""
+    close = [
+        entry.name
+        for entry in sorted(path.iterdir())
+        if entry.name.lower() in {"sweep.yaml", "sweep.yml", "sweep.yaml.txt"}
+    ]
+    if close:
+        return f"no {SIDECAR}, but {close[0]}. Rename it to {path / SIDECAR}."
+    return (
+        f"no {SIDECAR}. Create {path / SIDECAR} with at least the line `title: {path.name}` "
+        "(docs/ingest.md), or move the folder away if it is no sweep."
+    )
+
+
+def raw_files(folder: Path) -> list[Path]:
+    """List the files of a sweep's folder, sorted; hidden ones and links out of it are none."""
+    return [found.path for found in walk(folder) if found.reason is None]
+
+
+def fingerprint(folder: Path) -> str:
+    """Tell one state of a sweep's raw logs from another, without reading them.
+
+    sweep.yaml is no part of it: its content is known, and its settings change no curve.
+
+    Being newer than the outputs is not enough: `rsync -a`, `cp -p` and `tar` leave a replaced log
+    with its old time.
+
+    Returns
+    -------
+    sha256 over names, sizes and modification times, and over what is there without being a file.
+    """
+    digest = hashlib.sha256()
+    for found in walk(folder):
+        name = str(found.path.relative_to(folder))
+        if name == SIDECAR:
+            continue
+        try:
+            facts = found.path.stat()
+            state = f"{facts.st_size} {facts.st_mtime_ns}"
+        except OSError:
+            state = "none"
+        line = f"{name}\0{found.reason or state}\n"
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""Which folders of data/raw are built, and what is said of the others."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.archive.archive_report import raw_members
+from isoflop.sweep_folders import find_sweeps, fingerprint, raw_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def sweep(raw: Path, name: str, *logs: str, sidecar: str | None = "sweep.yaml") -> Path:
+    folder = raw / name
+    folder.mkdir(parents=True)
+    for log in (*logs, *([sidecar] if sidecar else [])):
+        (folder / log).parent.mkdir(parents=True, exist_ok=True)
+        (folder / log).write_text("title: t\n")
+    return folder
+
+
+GOOD = ("a b", "ladder", "ladder@v2", "lr[3e-4]", "aaaa", "runs", "x.y", "ä;$(b)")
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    for name in GOOD:
+        sweep(tmp_path / "raw", name, "a.log")
+    (tmp_path / "raw/.hidden").mkdir()
+    (tmp_path / "raw/README.md").touch()
+    return tmp_path / "raw"
+
+
+def test_ordinary_names_are_sweeps(raw: Path) -> None:
+    assert find_sweeps(raw) == (sorted(GOOD), [])
+
+
+@pytest.mark.parametrize(
+    ("name", "log", "sidecar", "words"),
+    [
+        ("new", "runs.csv", None, ["no sweep.yaml", "new/sweep.yaml", "`title: new`"]),
+        ("new", "runs.csv", "sweep.yml", ["sweep.yml", "Rename it to", "new/sweep.yaml"]),
+        ("new", "runs.csv", "Sweep.YAML", ["Sweep.YAML", "Rename it to"]),
+        ("a{b}", "a.log", "sweep.yaml", ["a{b}: ", "wildcards", "Rename the folder."]),
+        ("{sweep}", "a.log", "sweep.yaml", ["wildcards", "Rename the folder."]),
+        ("new", "fit/run{lr}.jsonl", "sweep.yaml", ["Rename without them: fit/run{lr}.jsonl."]),
+        ("ladder.runs", "a.log", "sweep.yaml", ["a table of a sweep 'ladder'", "Rename"]),
+        ("x.left_out", "a.log", "sweep.yaml", ["a table of a sweep 'x'", "Rename"]),
+        ("index.html", "a.log", "sweep.yaml", ["page of all sweeps", "Rename"]),
+        ("published", "a.log", "sweep.yaml", ["page of published studies", "Rename"]),
+        ("a" * 20, "a.log", "sweep.yaml", ["twenty repetitions", "Rename"]),
+        ("x" + "ab" * 20, "a.log", "sweep.yaml", ["twenty repetitions", "Rename"]),
+    ],
+)
+def test_what_cannot_be_built_is_named_with_the_remedy(
+    raw: Path, name: str, log: str, sidecar: str | None, words: list[str]
+) -> None:
+    sweep(raw, name, log, sidecar=sidecar)
+    sweeps, (complaint,) = find_sweeps(raw)
+    assert sweeps == sorted(GOOD)
+    assert complaint.startswith(f"{raw / name}: ")
+    for word in words:
+        assert word in complaint
+
+
+def test_what_is_no_folder_is_named(raw: Path) -> None:
+    (raw / "loose.jsonl").touch()
+    (raw / "old").symlink_to(raw / "nowhere")
+    sweeps, complaints = find_sweeps(raw)
+    assert sweeps == sorted(GOOD)
+    assert [complaint.partition(": ")[0] for complaint in complaints] == [
+        str(raw / "loose.jsonl"),
+        str(raw / "old"),
+    ]
+
+
+def test_raw_files_are_what_ingest_looks_at_and_the_archive_packs(raw: Path) -> None:
+    folder = sweep(raw, "s", "b.log", "fit/a.log", ".cache/c.log", "fit/.d.log")
+    (folder / "out.log").symlink_to(raw / "ladder/a.log")
+    files = [path.relative_to(folder).as_posix() for path in raw_files(folder)]
+    assert files == ["b.log", "fit/a.log", "sweep.yaml"]
+    assert [member.name for member in raw_members(folder)] == [f"raw/{name}" for name in files]
+
+
+def test_any_change_of_a_log_changes_the_fingerprint(raw: Path) -> None:
+    folder, seen = raw / "ladder", []
+
+    def look() -> None:
+        seen.append(fingerprint(folder))
+
+    look()
+    log = folder / "a.log"
+    old = log.stat().st_mtime_ns - 10**12
+    log.write_text("title: u\n")
+    os.utime(log, ns=(old, old))  # as rsync -a, cp -p and tar leave it: older than before
+    look()
+    log.write_text("title: longer\n")
+    os.utime(log, ns=(old, old))
+    look()
+    log.rename(folder / "b.log")
+    look()
+    (folder / "b.log").unlink()
+    look()
+    assert len(set(seen)) == len(seen)
+
+
+def test_neither_reading_nor_the_sidecar_changes_the_fingerprint(raw: Path) -> None:
+    before = fingerprint(raw / "ladder")
+    (raw / "ladder/sweep.yaml").write_text("title: another\n")
+    (raw / "ladder/a.log").read_bytes()
+    (raw / "ladder/.hidden").touch()
+    assert fingerprint(raw / "ladder") == before
