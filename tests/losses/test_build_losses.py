@@ -263,6 +263,15 @@ def test_a_kind_that_some_run_lacks_is_no_other_kind(tmp_path: Path, loss: str) 
     assert built.other_kind.columns == built.losses.columns
 
 
+def test_a_curve_that_lacks_a_kind_leaves_no_other_kind(tmp_path: Path) -> None:
+    """Also a run that never finished: the finals are of the same runs, the curves are not."""
+    unfinished = [line for line in run_lines("b", steps=40)[:-11] if line["kind"] != "train"]
+    built = build(sweep(tmp_path / "s", {"a": run_lines("a"), "b": unfinished}), loss="eval")
+    assert set(built.losses["run"]) == {"a", "b"}
+    assert set(built.losses.filter("is_final")["run"]) == {"a"}
+    assert built.other_kind.is_empty()
+
+
 def test_few_evaluations_are_no_other_kind(tmp_path: Path) -> None:
     runs = {n: run_lines(n, steps=60, evals=5) for n in ("a", "b")}
     assert build(sweep(tmp_path / "s", runs)).other_kind.is_empty()
@@ -296,6 +305,15 @@ facts: {schedule: {kind: unknown}, params: {total: 1e6}}
     tables = ingest(tmp_path / "s", {"t.csv": "name,D,L\na,1e7,3\na,1e7,4\na,2e7,2\n"}, sidecar)
     built = build(tables)
     assert built.losses.select("tokens", "loss").rows() == [(1e7, 3.5), (2e7, 2.0)]
+
+
+def test_points_are_in_order_of_tokens_whatever_their_steps(tmp_path: Path) -> None:
+    tables = sweep(tmp_path / "s", {"a": run_lines("a")})
+    backwards = tables.curves.with_columns(pl.col("step").reverse())
+    built = build_losses(backwards, tables.runs, tables.files, DEFAULT)
+    columns = ["tokens", "loss", "is_final"]
+    assert built.losses.select(columns).equals(build(tables).losses.select(columns))
+    assert built.losses["is_final"].to_list().index(True) == built.losses.height - 1
 
 
 def test_command_line_writes_the_same_bytes_twice(tmp_path: Path) -> None:
