@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from tests.workflow.toy import Project, run_log, write_sweep
+from tests.workflow.toy import PARAMETRIC, Project, run_log, write_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,10 +64,6 @@ def test_a_sweep_with_an_at_sign_is_fitted_to_its_own_losses(project: Project) -
     assert words[words.index("parametric") :][:5] == [
         "parametric", "--sweep", "toy@b", "--losses", "data/losses/toy@b.parquet",
     ]  # fmt: skip
-
-
-PARAMETRIC = "Hoffmann data).\n    "
-"""What stands before parametric.drop_highest in config.yaml, and nowhere else."""
 
 
 def test_config_typo(project: Project) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from isoflop.tables import Specifications, read_table
 from tests.outputs import leaks_of, leaks_of_pdfs
-from tests.workflow.toy import LAW, Project, copy_project, run_log
+from tests.workflow.toy import LAW, PARAMETRIC, Project, copy_project, run_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,7 +178,7 @@ def test_an_edit_reruns_its_room_and_what_follows(
 
 
 def test_one_key_reruns_exactly_its_rules(restored: Project) -> None:
-    restored.set_config("    drop_highest: 0", "    drop_highest: 1")
+    restored.set_config(f"{PARAMETRIC}drop_highest: 0", f"{PARAMETRIC}drop_highest: 1")
     assert restored.planned() == {
         "fit_approach": 1,
         "score_forecasts": 1,

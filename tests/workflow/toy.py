@@ -107,6 +107,10 @@ class Project:
         path.write_text(text.replace(old, new))
 
 
+PARAMETRIC = "Hoffmann data).\n    "
+"""What stands before parametric.drop_highest in config.yaml, and nowhere else."""
+
+
 def run_log(width: int, budget: float, *, seed: int = 0, role: str = "fit") -> tuple[str, str]:
     """Write one raw log, in the trainer's own format, with losses from the known law."""
     shape = Architecture(
