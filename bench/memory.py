@@ -269,7 +269,7 @@ def build(folder: Path) -> str:
         *("build-losses", "--sweep", "simulated", "--settings", "config.yaml"),
         *(word for key in inputs for word in (f"--{key}", folder / f"{key}.parquet")),
         *("--losses", folder / "losses.parquet", "--left-out", folder / "left_out.parquet"),
-        *("--other-kind", folder / "other_kind.parquet"),
+        *("--alternate-loss", folder / "alternate_loss.parquet"),
     )
     return on_disk(folder / "curves.parquet")
 

@@ -1,4 +1,4 @@
-# in:  data/losses/{sweep}.parquet, .other_kind.parquet
+# in:  data/losses/{sweep}.parquet, .alternate_loss.parquet
 #      data/reference/*.yaml                             the laws that approach 3 is tested against
 # out: data/estimates/{sweep}/{approach}.json            the estimate, or why there is none
 #      data/estimates/{sweep}/{approach}.draws.parquet   its bootstrap draws; a published sweep may
@@ -69,7 +69,7 @@ rule score_forecasts:
 rule fit_specifications:
     input:
         losses="data/losses/{sweep}.parquet",
-        other_kind="data/losses/{sweep}.other_kind.parquet",
+        alternate_loss="data/losses/{sweep}.alternate_loss.parquet",
         code=code("approaches"),
     output:
         "data/estimates/{sweep}/specifications.parquet",
@@ -87,7 +87,7 @@ rule fit_specifications:
         isoflop fit-specifications \
             --sweep {wildcards.sweep:q} \
             --losses {input.losses:q} \
-            --other-kind {input.other_kind:q} \
+            --alternate-loss {input.alternate_loss:q} \
             --settings {params.settings:q} \
             --threads {threads} \
             --out {output:q} \

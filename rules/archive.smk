@@ -11,7 +11,7 @@ rule archive_report:
         estimates=lambda wildcards: estimate_files(wildcards.sweep),
         losses="data/losses/{sweep}.parquet",
         left_out="data/losses/{sweep}.left_out.parquet",
-        other_kind="data/losses/{sweep}.other_kind.parquet",
+        alternate_loss="data/losses/{sweep}.alternate_loss.parquet",
         runs="data/curves/{sweep}.runs.parquet",
         files="data/curves/{sweep}.files.parquet",
         raw=lambda wildcards: raw_files(wildcards.sweep),
@@ -43,7 +43,7 @@ rule archive_report:
             {params.estimates:q} \
             --member tables {input.losses:q} \
             --member tables {input.left_out:q} \
-            --member tables {input.other_kind:q} \
+            --member tables {input.alternate_loss:q} \
             --member tables {input.runs:q} \
             --member tables {input.files:q} \
             --member settings {input.config:q} \

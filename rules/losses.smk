@@ -1,8 +1,8 @@
 # in:  data/curves/{sweep}.parquet, .runs.parquet, .files.parquet
-# out: data/losses/{sweep}.parquet               one row per (run, point used for fitting)
-#      data/losses/{sweep}.left_out.parquet      one row per file, run or points not fitted, and why
-#      data/losses/{sweep}.other_kind.parquet    the same runs by train instead of eval loss, or the
-#                                                other way round; empty where they do not all have it
+# out: data/losses/{sweep}.parquet                  one row per (run, point used for fitting)
+#      data/losses/{sweep}.left_out.parquet         one row per file, run or points not fitted: why
+#      data/losses/{sweep}.alternate_loss.parquet   the same runs by train instead of eval loss, or
+#                                                   the other way round; empty where not all have it
 
 
 rule build_losses:
@@ -14,7 +14,7 @@ rule build_losses:
     output:
         losses="data/losses/{sweep}.parquet",
         left_out="data/losses/{sweep}.left_out.parquet",
-        other_kind="data/losses/{sweep}.other_kind.parquet",
+        alternate_loss="data/losses/{sweep}.alternate_loss.parquet",
     log:
         "logs/build_losses/{sweep}.log",
     benchmark:
@@ -33,6 +33,6 @@ rule build_losses:
             --settings {params.settings:q} \
             --losses {output.losses:q} \
             --left-out {output.left_out:q} \
-            --other-kind {output.other_kind:q} \
+            --alternate-loss {output.alternate_loss:q} \
             >{log:q} 2>&1
         """

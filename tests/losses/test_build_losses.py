@@ -245,37 +245,37 @@ def test_spikes_are_dropped_and_counted(tmp_path: Path) -> None:
     assert "spikes beyond 200 sigmas" in reasons(built)["a"]
 
 
-def test_the_other_kind_is_of_the_same_runs(tmp_path: Path) -> None:
+def test_the_alternate_loss_is_of_the_same_runs(tmp_path: Path) -> None:
     tables = sweep(tmp_path / "s", {n: run_lines(n, steps=40) for n in ("a", "b")})
     by_eval, by_train = build(tables), build(tables, loss="train")
-    assert by_eval.other_kind.equals(by_train.losses)
-    assert by_train.other_kind.equals(by_eval.losses)
-    assert by_eval.other_kind.filter("is_final")["run"].to_list() == ["a", "b"]
+    assert by_eval.alternate_loss.equals(by_train.losses)
+    assert by_train.alternate_loss.equals(by_eval.losses)
+    assert by_eval.alternate_loss.filter("is_final")["run"].to_list() == ["a", "b"]
 
 
 @pytest.mark.parametrize("loss", ["eval", "train"])
-def test_a_kind_that_some_run_lacks_is_no_other_kind(tmp_path: Path, loss: str) -> None:
+def test_a_kind_that_some_run_lacks_is_no_alternate(tmp_path: Path, loss: str) -> None:
     other = "train" if loss == "eval" else "eval"
     lines = [line for line in run_lines("b") if line["kind"] != other]
     built = build(sweep(tmp_path / "s", {"a": run_lines("a"), "b": lines}), loss=loss)
     assert set(built.losses["run"]) == {"a", "b"}
-    assert built.other_kind.is_empty()
-    assert built.other_kind.columns == built.losses.columns
+    assert built.alternate_loss.is_empty()
+    assert built.alternate_loss.columns == built.losses.columns
 
 
-def test_a_curve_that_lacks_a_kind_leaves_no_other_kind(tmp_path: Path) -> None:
+def test_a_curve_that_lacks_a_kind_leaves_no_alternate(tmp_path: Path) -> None:
     """Also a run that never finished: the finals are of the same runs, the curves are not."""
     unfinished = [line for line in run_lines("b", steps=40)[:-11] if line["kind"] != "train"]
     built = build(sweep(tmp_path / "s", {"a": run_lines("a"), "b": unfinished}), loss="eval")
     assert set(built.losses["run"]) == {"a", "b"}
     assert set(built.losses.filter("is_final")["run"]) == {"a"}
-    assert built.other_kind.is_empty()
+    assert built.alternate_loss.is_empty()
 
 
-def test_few_evaluations_are_no_other_kind(tmp_path: Path) -> None:
+def test_few_evaluations_are_no_alternate(tmp_path: Path) -> None:
     runs = {n: run_lines(n, steps=60, evals=5) for n in ("a", "b")}
-    assert build(sweep(tmp_path / "s", runs)).other_kind.is_empty()
-    assert build(sweep(tmp_path / "t", runs), min_evals=5, loss="train").other_kind.height == 10
+    assert build(sweep(tmp_path / "s", runs)).alternate_loss.is_empty()
+    assert build(sweep(tmp_path / "t", runs), min_evals=5, loss="train").alternate_loss.height == 10
 
 
 def test_restarts_leave_no_trace(tmp_path: Path) -> None:
@@ -323,16 +323,17 @@ def test_command_line_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     inputs = [f"--{name}={tmp_path / name}.parquet" for name in ("curves", "runs", "files")]
     written = []
     for turn in ("one", "two"):
-        names = ("losses", "left_out", "other_kind")
+        names = ("losses", "left_out", "alternate_loss")
         outputs = [tmp_path / turn / f"{name}.parquet" for name in names]
+        options = [
+            f"--{name.replace('_', '-')}={path}" for name, path in zip(names, outputs, strict=True)
+        ]
         done = CliRunner().invoke(
-            main,
-            ["build-losses", "--sweep", "s", "--settings", "{}", *inputs,
-             f"--losses={outputs[0]}", f"--left-out={outputs[1]}", f"--other-kind={outputs[2]}"],
-        )  # fmt: skip
+            main, ["build-losses", "--sweep", "s", "--settings", "{}", *inputs, *options]
+        )
         assert done.output == (
             "s: 12 eval losses of 2 runs, 1 of them final; 1 entries left out; "
-            "26 losses of the other kind\n"
+            "26 points of the alternate loss\n"
         )
         written.append([path.read_bytes() for path in outputs])
     assert written[0] == written[1]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from isoflop.train.design import TrainDesign
+from isoflop.train.design import Design
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def write_corpus(folder: Path) -> None:
     (folder / "recipes" / "made_up.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
 
 
-def design(**changes: Any) -> TrainDesign:
+def design(**changes: Any) -> Design:
     """A small design; keyword arguments replace its keys."""
     content: dict[str, Any] = {
         "description": "made up",
@@ -96,7 +96,7 @@ def design(**changes: Any) -> TrainDesign:
             "exponents": {"kaplan": 0.73, "chinchilla": 0.5},
         },
     }
-    return TrainDesign.model_validate({**content, **changes})
+    return Design.model_validate({**content, **changes})
 
 
 def shortened(plan: Plan, run: PlannedRun, *, steps: int, lr_peak: float | None = None) -> Plan:

@@ -15,7 +15,7 @@ from tests.train.example_design import design
 from isoflop.cli import main
 from isoflop.counting import flops_per_token, params
 from isoflop.errors import ConfigError
-from isoflop.train.design import TrainDesign, TrainLearningRate
+from isoflop.train.design import Design, LearningRate
 from isoflop.train.plan_file import Plan, read_plan, write_plan
 from isoflop.train.plan_sweep import (
     build_ladder,
@@ -32,7 +32,7 @@ TOY = plan_sweep("toy", design())
 LAW = RateLaw(intercept=-3.0, params_exponent=-0.3, tokens_exponent=0.1, curvature=0.05)
 
 
-def study_design(**changes: Any) -> TrainDesign:
+def study_design(**changes: Any) -> Design:
     """A small design with all that a study has."""
     content = {
         "learning_rate": {
@@ -214,7 +214,7 @@ def test_learning_rate_of_two_points_is_a_power_law(x: float) -> None:
 
 
 def test_learning_rates_out_of_order_are_refused() -> None:
-    rule = TrainLearningRate.model_validate(
+    rule = LearningRate.model_validate(
         {
             "tuned": [{"params": 2, "rate": 1}, {"params": 1, "rate": 2}],
             "end_share": 0.1,

@@ -13,14 +13,14 @@ pytestmark = pytest.mark.train
 from tests.train.example_design import write_corpus  # noqa: E402
 
 from isoflop.train.corpus import Split, read_split  # noqa: E402
-from isoflop.train.design import TrainTokenizer  # noqa: E402
+from isoflop.train.design import TokenizerSettings  # noqa: E402
 from isoflop.train.recipe import read_recipe  # noqa: E402
 from isoflop.train.tokenizer import TokenizerError, tokenize_split  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BPE = TrainTokenizer(kind="bpe", vocab_size=300)
+BPE = TokenizerSettings(kind="bpe", vocab_size=300)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def split(tmp_path: Path) -> Split:
 
 
 def test_bytes_are_the_text(split: Split, tmp_path: Path) -> None:
-    tokenized = tokenize_split(split, TrainTokenizer(kind="bytes", vocab_size=256), tmp_path)
+    tokenized = tokenize_split(split, TokenizerSettings(kind="bytes", vocab_size=256), tmp_path)
     assert tokenized.train.tobytes() == b"".join(split.train)
     assert tokenized.validation.tobytes() == b"".join(split.validation)
     assert set(tokenized.bytes_per_token) == {1}
@@ -71,9 +71,9 @@ def test_bits_per_byte_of_a_uniform_model_follow_from_the_byte_counts(
 
 def test_vocabulary_that_the_text_cannot_fill(split: Split, tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match="lower tokenizer"):
-        tokenize_split(split, TrainTokenizer(kind="bpe", vocab_size=60_000), tmp_path)
+        tokenize_split(split, TokenizerSettings(kind="bpe", vocab_size=60_000), tmp_path)
 
 
 def test_bytes_of_another_size(split: Split, tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match="256"):
-        tokenize_split(split, TrainTokenizer(kind="bytes", vocab_size=512), tmp_path)
+        tokenize_split(split, TokenizerSettings(kind="bytes", vocab_size=512), tmp_path)

@@ -23,7 +23,7 @@ from isoflop.train.train_plan import packs, train_plan  # noqa: E402
 from isoflop.train.train_run import Folders, Progress, has_ended  # noqa: E402
 
 if TYPE_CHECKING:
-    from isoflop.train.design import TrainDesign
+    from isoflop.train.design import Design
 
 
 def test_packs_are_of_one_stage_shape_and_batch() -> None:
@@ -61,7 +61,7 @@ def test_shipped_logs_and_checkpoints_are_those_of_the_plan() -> None:
             assert lines[-1]["step"] >= saved["state"]["step"] - every
 
 
-def tiny_study() -> TrainDesign:
+def tiny_study() -> Design:
     """A study whose runs have some dozens of steps."""
     return study_design(
         ladder={

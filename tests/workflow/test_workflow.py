@@ -260,7 +260,7 @@ def test_archive_holds_report_and_raw_logs(built: Project) -> None:
     assert path.stat().st_size > 100_000
     with zipfile.ZipFile(path) as archive:
         names = {name.split("/", 1)[1] for name in archive.namelist()}
-    assert {"estimates/specifications.parquet", "tables/toy.other_kind.parquet"} <= names
+    assert {"estimates/specifications.parquet", "tables/toy.alternate_loss.parquet"} <= names
     assert "estimates/overtraining.json" not in names
 
 

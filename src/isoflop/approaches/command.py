@@ -86,12 +86,12 @@ def score_forecasts_command(
 @click.command("fit-specifications")
 @click.option("--sweep", required=True, help="Name of the sweep.")
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
-@click.option("--other-kind", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--alternate-loss", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
 @click.option("--out", type=PATH, required=True, help="Table to write: one row per specification.")
 def fit_specifications_command(
-    sweep: str, losses: Path, other_kind: Path, settings: str, threads: int | None, out: Path
+    sweep: str, losses: Path, alternate_loss: Path, settings: str, threads: int | None, out: Path
 ) -> None:
     """Refit every approach under each combination of analysis choices."""
     from isoflop.approaches.fit_specifications import fit_specifications
@@ -101,7 +101,7 @@ def fit_specifications_command(
 
     table = fit_specifications(
         read_table(losses, Losses),
-        read_table(other_kind, Losses),
+        read_table(alternate_loss, Losses),
         settings_from(settings, "approaches", ApproachesSettings),
         sweep=sweep,
         threads=threads,

@@ -191,8 +191,8 @@ class DataConstrainedSettings(Section):
     """Exponent of N in the law for fresh tokens."""
     beta: float = Field(default=0.3526596, gt=0.0)
     """Exponent of D in the law for fresh tokens."""
-    level: Literal["fitted", "held"] = "fitted"
-    """fitted | held: whether E is fitted too; another corpus or tokenizer has another entropy."""
+    fit_E: bool = True
+    """Fit E too: another corpus or tokenizer has another entropy. Without, E is as given above."""
     max_epochs: float | None = Field(default=None, gt=1.0)
     """Leave out runs with more epochs: the law has repeats worthless at worst, never harmful."""
     huber_delta: float = Field(default=1e-3, gt=0.0)

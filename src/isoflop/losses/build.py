@@ -42,22 +42,22 @@ class BuiltLosses:
     losses : table `Losses`, sorted by run and tokens.
     left_out : table `LeftOut`, sorted by stage, item and reason.
     source : which loss was taken, for all runs alike.
-    other_kind : table `Losses` of the same runs by the kind that was not taken, for comparison;
-        empty where not every one of them has it.
+    alternate_loss : table `Losses` of the same runs by the kind that was not taken, for
+        comparison; empty where not every one of them has it.
     """
 
     losses: pl.DataFrame
     left_out: pl.DataFrame
     source: Kind
-    other_kind: pl.DataFrame
+    alternate_loss: pl.DataFrame
 
     def __str__(self) -> str:
         """Say how many points were kept."""
         runs, final = self.losses["run"].n_unique(), int(self.losses["is_final"].sum())
         return (
             f"{self.losses.height} {self.source} losses of {runs} runs, {final} of them final; "
-            f"{self.left_out.height} entries left out; {self.other_kind.height} losses of the "
-            "other kind"
+            f"{self.left_out.height} entries left out; {self.alternate_loss.height} points of the "
+            "alternate loss"
         )
 
 
@@ -78,7 +78,7 @@ def build_losses(
     Returns
     -------
     Losses and what was left out; each run and file of ingest is in one of them, or both. And the
-    losses of the other kind, which take no part in that account.
+    alternate losses, which take no part in that account.
     """
     left_out = _left_out_files(files)
     candidates = []
@@ -99,8 +99,10 @@ def build_losses(
         losses=validated(losses, Losses, source="losses"),
         left_out=validated(missing, LeftOut, source="left_out"),
         source=source,
-        other_kind=validated(
-            _other_kind(candidates, scanned, losses, source, settings), Losses, source="other_kind"
+        alternate_loss=validated(
+            _alternate_loss(candidates, scanned, losses, source, settings),
+            Losses,
+            source="alternate_loss",
         ),
     )
 
@@ -118,7 +120,7 @@ def _table(
     return pl.concat(pieces).sort("run", "tokens"), left_out
 
 
-def _other_kind(
+def _alternate_loss(
     candidates: Sequence[_Candidate],
     curves: pl.LazyFrame,
     losses: pl.DataFrame,

@@ -17,7 +17,7 @@ from isoflop.command import PATH
 @click.option("--settings", required=True, help="Section `losses` as JSON, or a config.yaml.")
 @click.option("--losses", type=PATH, required=True, help="Table to write: the points to fit.")
 @click.option("--left-out", type=PATH, required=True, help="Table to write: what is not fitted.")
-@click.option("--other-kind", type=PATH, required=True, help="Table to write: the other loss.")
+@click.option("--alternate-loss", type=PATH, required=True, help="Table to write: the other loss.")
 def build_losses_command(
     sweep: str,
     curves: Path,
@@ -26,7 +26,7 @@ def build_losses_command(
     settings: str,
     losses: Path,
     left_out: Path,
-    other_kind: Path,
+    alternate_loss: Path,
 ) -> None:
     """Select, smooth and thin the losses that every approach fits."""
     from isoflop.config.losses import LossesSettings
@@ -51,5 +51,5 @@ def build_losses_command(
     )
     write_table(built.losses, Losses, losses)
     write_table(built.left_out, LeftOut, left_out)
-    write_table(built.other_kind, Losses, other_kind)
+    write_table(built.alternate_loss, Losses, alternate_loss)
     click.echo(f"{sweep}: {built}")

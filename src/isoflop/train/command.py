@@ -68,11 +68,11 @@ def plan_sweep_command(design: Path, out: Path | None, throughput: float | None)
 def fit_rates_command(design: Path, logs: Path, out: Path | None) -> None:
     """Fit the law of learning rates to the finished tuning runs of a design."""
     from isoflop.config.reading import read_yaml
-    from isoflop.train.design import TrainDesign
+    from isoflop.train.design import Design
     from isoflop.train.fit_rates import describe, fit_rates
     from isoflop.train.rate_law import rates_path, write_rates
 
-    rates = fit_rates(design.stem, read_yaml(design, TrainDesign), logs)
+    rates = fit_rates(design.stem, read_yaml(design, Design), logs)
     out = out or rates_path(design)
     write_rates(out, rates)
     click.echo(describe(rates))

@@ -11,7 +11,7 @@ from isoflop.config.reading import Section
 from isoflop.train.rate_law import RateLaw
 
 
-class TrainCorpus(Section):
+class CorpusSettings(Section):
     """The text a sweep is trained on."""
 
     name: str
@@ -20,7 +20,7 @@ class TrainCorpus(Section):
     """Every k-th novel of the recipe's list is held out whole for validation; unit: novels."""
 
 
-class TrainTokenizer(Section):
+class TokenizerSettings(Section):
     """How text becomes tokens."""
 
     kind: Literal["bytes", "bpe"]
@@ -29,7 +29,7 @@ class TrainTokenizer(Section):
     """Rows of the embedding; 256 for bytes."""
 
 
-class TrainOptimizer(Section):
+class OptimizerSettings(Section):
     """AdamW and what goes with it."""
 
     beta1: float
@@ -44,7 +44,7 @@ class TrainOptimizer(Section):
     """Largest global norm of a gradient."""
 
 
-class TrainEvaluation(Section):
+class EvaluationSettings(Section):
     """How the validation loss is measured."""
 
     windows: int = Field(gt=0)
@@ -59,7 +59,7 @@ class TrainEvaluation(Section):
     """mixed: half the evaluations log-spaced and half evenly spaced; log: all log-spaced."""
 
 
-class TrainLadder(Section):
+class Ladder(Section):
     """The sizes of a sweep: one ladder for all budgets, so a size recurs at several horizons."""
 
     smallest: float
@@ -80,7 +80,7 @@ class TrainLadder(Section):
     """Query heads that share one head of keys and values, where the heads can be so divided."""
 
 
-class TrainOptimum(Section):
+class Optimum(Section):
     """The optimal size expected before anything is trained: N = params (C/budget)^exponent."""
 
     params: float
@@ -91,7 +91,7 @@ class TrainOptimum(Section):
     """How it grows with compute; 0.5 as in Hoffmann et al. (2022)."""
 
 
-class TrainTunedRate(Section):
+class TunedRate(Section):
     """The best peak learning rate found at one size."""
 
     params: float = Field(gt=0)
@@ -100,7 +100,7 @@ class TrainTunedRate(Section):
     """Its peak rate."""
 
 
-class TrainRateGuess(Section):
+class RateGuess(Section):
     """Centres of tuning grids: rate (N / params)^params_exponent (D / tokens)^tokens_exponent."""
 
     rate: float = Field(gt=0)
@@ -126,13 +126,13 @@ class TrainRateGuess(Section):
         )
 
 
-class TrainLearningRate(Section):
+class LearningRate(Section):
     """Peak learning rate: by size from tuned sizes, or by size and horizon from a fitted law."""
 
-    tuned: tuple[TrainTunedRate, ...] = ()
+    tuned: tuple[TunedRate, ...] = ()
     """Tuned sizes, from small to large: a power law between each two, and beyond them. Empty: the
     rates come from the law that `isoflop fit-rates` takes from the tuning runs."""
-    guess: TrainRateGuess | None = None
+    guess: RateGuess | None = None
     """Where the tuning grids of a law are centred."""
     end_share: float = Field(gt=0, le=1)
     """The cosine ends at this share of the peak."""
@@ -146,7 +146,7 @@ class TrainLearningRate(Section):
         return self
 
 
-class TrainRateCell(Section):
+class RateGridCell(Section):
     """A cell of the grid that the law of rates is fitted to."""
 
     params: float = Field(gt=0)
@@ -155,18 +155,18 @@ class TrainRateCell(Section):
     """Horizon over size."""
 
 
-class TrainRateGrid(Section):
+class RateGrid(Section):
     """Learning-rate grids over size and horizon, around the guess; role tuning."""
 
     rates: int = Field(ge=3)
     """Rates of a cell."""
     factor: float = Field(gt=1)
     """Between two rates."""
-    cells: tuple[TrainRateCell, ...]
+    cells: tuple[RateGridCell, ...]
     """The cells."""
 
 
-class TrainRateCheck(Section):
+class RateCheck(Section):
     """Cells of the IsoFLOP grid that are trained at other rates too, to check the law."""
 
     budget: float
@@ -177,7 +177,7 @@ class TrainRateCheck(Section):
     """Times the law's rate."""
 
 
-class TrainBatches(Section):
+class Batches(Section):
     """Cells of the IsoFLOP grid that are trained with other batches too; role tuning."""
 
     budget: float
@@ -190,7 +190,7 @@ class TrainBatches(Section):
     """Rates go with the batch to this power; 0.5 for Adam (Malladi et al. 2022)."""
 
 
-class TrainTrunks(Section):
+class Trunks(Section):
     """Constant rates with a decay at several horizons (Hägele et al. 2024).
 
     The trunk of a size is a run of its longest horizon, constant and then decayed; the shorter
@@ -207,7 +207,7 @@ class TrainTrunks(Section):
     """Constant rate over the law's rate for a cosine of the middle horizon."""
 
 
-class TrainTuning(Section):
+class Tuning(Section):
     """A grid on which the learning rate is tuned; its runs are recorded under role tuning."""
 
     budget: float
@@ -218,7 +218,7 @@ class TrainTuning(Section):
     """Peak rates tried at each size."""
 
 
-class TrainHorizons(Section):
+class Horizons(Section):
     """Horizons of each size beside the IsoFLOP runs (Hoffmann et al. 2022, Approach 1)."""
 
     span: float = Field(ge=1)
@@ -229,7 +229,7 @@ class TrainHorizons(Section):
     """An IsoFLOP run within this factor of a horizon stands for it."""
 
 
-class TrainReplicates(Section):
+class Replicates(Section):
     """Cells trained with more seeds, for the noise."""
 
     budget: float
@@ -242,7 +242,7 @@ class TrainReplicates(Section):
     """Further seeds."""
 
 
-class TrainCheck(Section):
+class Check(Section):
     """Matched-compute runs above the fitted budgets, one per exponent."""
 
     budget: float
@@ -257,13 +257,13 @@ class TrainCheck(Section):
     """Name and exponent of N_opt ~ C^exponent of each run."""
 
 
-class TrainDesign(Section):
+class Design(Section):
     """One sweep to plan."""
 
     description: str
     """What the sweep is for."""
-    corpus: TrainCorpus
-    tokenizer: TrainTokenizer
+    corpus: CorpusSettings
+    tokenizer: TokenizerSettings
     seq_len: int
     """Context; unit: tokens."""
     tokens_per_step: int
@@ -276,7 +276,7 @@ class TrainDesign(Section):
     """Whether queries and keys are normed; steadier at high learning rates."""
     flops_convention: Literal["6nd", "hoffmann", "attention", "kaplan"]
     """Which FLOPs per token turn a budget into tokens."""
-    ladder: TrainLadder
+    ladder: Ladder
     """The sizes."""
     budgets: tuple[float, ...]
     """IsoFLOP budgets; unit: FLOP."""
@@ -285,15 +285,15 @@ class TrainDesign(Section):
     wings: int = Field(default=0, ge=0)
     """Rungs left out, where there are any, before the outermost size on either side: as many sizes
     see more of the valley."""
-    optimum: TrainOptimum
+    optimum: Optimum
     """Where the valleys are expected."""
-    learning_rate: TrainLearningRate
+    learning_rate: LearningRate
     """The learning-rate rule."""
     warmup_share: float = Field(ge=0, lt=1)
     """Share of a run's steps that is linear warm-up."""
-    optimizer: TrainOptimizer
+    optimizer: OptimizerSettings
     """AdamW."""
-    evaluation: TrainEvaluation
+    evaluation: EvaluationSettings
     """Validation."""
     log_lines: int
     """Training lines per log, about."""
@@ -302,21 +302,21 @@ class TrainDesign(Section):
     seeds: Literal["shared", "own"] = "shared"
     """shared: the number seeds weights and order, the same for all but the replicates; own: every
     run has weights and an order of its own, drawn from its name."""
-    tuning: tuple[TrainTuning, ...] = ()
+    tuning: tuple[Tuning, ...] = ()
     """Learning-rate tuning."""
-    horizons: TrainHorizons | None = None
+    horizons: Horizons | None = None
     """Horizons beside the IsoFLOP runs."""
-    replicates: tuple[TrainReplicates, ...] = ()
+    replicates: tuple[Replicates, ...] = ()
     """Cells with more seeds."""
-    check: TrainCheck | None = None
+    check: Check | None = None
     """Matched-compute check runs."""
-    rate_grid: TrainRateGrid | None = None
+    rate_grid: RateGrid | None = None
     """What the law of rates is fitted to."""
-    rate_checks: TrainRateCheck | None = None
+    rate_checks: RateCheck | None = None
     """Cells that check the law of rates."""
-    batches: tuple[TrainBatches, ...] = ()
+    batches: tuple[Batches, ...] = ()
     """Cells with other batches."""
-    trunks: TrainTrunks | None = None
+    trunks: Trunks | None = None
     """Constant rates with cooldowns."""
     stages: tuple[float, ...] = ()
     """Budgets that end a stage: rows up to the first are trained together, then those up to the

@@ -14,7 +14,7 @@ from isoflop.train.corpus import validation_windows
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from isoflop.train.design import TrainEvaluation
+    from isoflop.train.design import EvaluationSettings
     from isoflop.train.plan_file import PlannedRun
     from isoflop.train.tokenizer import Tokenized
 
@@ -25,7 +25,7 @@ COOLDOWN_EVALUATIONS = 8
 """Evaluations of a cooldown, evenly spaced: the last fifth of a run has no decades."""
 
 
-def evaluation_steps(run: PlannedRun, settings: TrainEvaluation) -> frozenset[int]:
+def evaluation_steps(run: PlannedRun, settings: EvaluationSettings) -> frozenset[int]:
     """Choose the steps after which to evaluate, the last included."""
     steps, count = run.steps, settings.evaluations
     if run.first_step:
@@ -96,7 +96,7 @@ class HeldOut:
 
 
 def held_out(
-    data: Tokenized, settings: TrainEvaluation, *, seq_len: int, device: torch.device
+    data: Tokenized, settings: EvaluationSettings, *, seq_len: int, device: torch.device
 ) -> HeldOut:
     """Cut the eval sets from the validation split."""
     rows = validation_windows(data.validation, seq_len=seq_len, windows=settings.windows)

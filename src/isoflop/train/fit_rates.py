@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from isoflop.train.design import TrainDesign
+    from isoflop.train.design import Design
 
 LAW_TERMS = 4
 """Numbers of the law: its curvature, intercept and two exponents."""
@@ -28,7 +28,7 @@ class RatesError(IsoflopError):
     """The tuning runs do not say what the law of rates is."""
 
 
-def fit_rates(name: str, design: TrainDesign, logs: Path) -> MeasuredRates:
+def fit_rates(name: str, design: Design, logs: Path) -> MeasuredRates:
     """Fit the law to the finished tuning runs of a design, and say what using it costs.
 
     Parameters

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from isoflop.counting import Architecture
-    from isoflop.train.design import TrainOptimizer
+    from isoflop.train.design import OptimizerSettings
 
 GROUPS: tuple[Group, ...] = get_args(Group)
 KINDS = ("values", "first", "second")
@@ -79,7 +79,7 @@ class Pack:
         self,
         shape: Architecture,
         states: Sequence[RunState],
-        optimizer: TrainOptimizer,
+        optimizer: OptimizerSettings,
         *,
         qk_norm: bool,
         device: torch.device,

@@ -10,7 +10,12 @@ from isoflop.config.reading import Section, read_yaml
 from isoflop.counting import Architecture, FlopsConvention
 from isoflop.errors import ConfigError
 from isoflop.files import write_text
-from isoflop.train.design import TrainCorpus, TrainEvaluation, TrainOptimizer, TrainTokenizer
+from isoflop.train.design import (
+    CorpusSettings,
+    EvaluationSettings,
+    OptimizerSettings,
+    TokenizerSettings,
+)
 from isoflop.train.schedule import ScheduleKind, learning_rate
 
 if TYPE_CHECKING:
@@ -120,10 +125,10 @@ class Plan(Section):
     version: Literal[1]
     sweep: str
     flops_convention: FlopsConvention
-    corpus: TrainCorpus
-    tokenizer: TrainTokenizer
-    optimizer: TrainOptimizer
-    evaluation: TrainEvaluation
+    corpus: CorpusSettings
+    tokenizer: TokenizerSettings
+    optimizer: OptimizerSettings
+    evaluation: EvaluationSettings
     log_lines: int
     """Training lines per run, about: every k-th step is logged."""
     runs: tuple[PlannedRun, ...]

@@ -14,7 +14,7 @@ from isoflop.train.plan_file import Plan, PlannedParams, PlannedRun, PlannedShap
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from isoflop.train.design import TrainDesign, TrainLearningRate, TrainOptimum
+    from isoflop.train.design import Design, LearningRate, Optimum
     from isoflop.train.rate_law import RateLaw
 
 MAX_LAYERS = 64
@@ -38,7 +38,7 @@ class Size:
         return f"l{self.shape.layers}d{self.shape.d_model}"
 
 
-def plan_sweep(name: str, design: TrainDesign, *, law: RateLaw | None = None) -> Plan:
+def plan_sweep(name: str, design: Design, *, law: RateLaw | None = None) -> Plan:
     """Plan all runs of a sweep, in the order in which they are best trained.
 
     Tuning first, then the IsoFLOP rows, cheap ones before dear ones, with what goes with them:
@@ -108,12 +108,12 @@ def summary(plan: Plan, *, throughput: float | None) -> str:
     return "\n".join(lines)
 
 
-def expected_optimum(rule: TrainOptimum, budget: float) -> float:
+def expected_optimum(rule: Optimum, budget: float) -> float:
     """Size expected to be optimal at a budget [parameters, total]."""
     return float(rule.params * (budget / rule.budget) ** rule.exponent)
 
 
-def peak_learning_rate(rule: TrainLearningRate, params_total: float) -> float:
+def peak_learning_rate(rule: LearningRate, params_total: float) -> float:
     """Peak learning rate of a size, to three digits.
 
     Between two tuned sizes, and beyond the last on either side, log rate is linear in log size.
@@ -127,7 +127,7 @@ def peak_learning_rate(rule: TrainLearningRate, params_total: float) -> float:
     return float(f"{math.exp(y0 + (y1 - y0) * (x - x0) / (x1 - x0)):.3g}")
 
 
-def build_ladder(design: TrainDesign) -> list[Size]:
+def build_ladder(design: Design) -> list[Size]:
     """Find real architectures near log-spaced sizes, from small to large.
 
     Of all depths and widths (multiples of 8) the one nearest in size and aspect is taken.
@@ -141,7 +141,7 @@ def build_ladder(design: TrainDesign) -> list[Size]:
     return sorted(sizes.values(), key=lambda size: size.params.total)
 
 
-def size_near(design: TrainDesign, target: float) -> Size:
+def size_near(design: Design, target: float) -> Size:
     """Find the architecture nearest to a size [parameters, total], of about the ladder's aspect."""
 
     def distance(size: Size) -> float:
@@ -153,7 +153,7 @@ def size_near(design: TrainDesign, target: float) -> Size:
     return min(_candidates(design, target), key=distance)
 
 
-def _candidates(design: TrainDesign, target: float) -> Iterator[Size]:
+def _candidates(design: Design, target: float) -> Iterator[Size]:
     step = design.ladder.width_step
     for layers in range(design.ladder.min_layers, MAX_LAYERS + 1):
         for width in range(step, 1 << 14, step):
@@ -163,7 +163,7 @@ def _candidates(design: TrainDesign, target: float) -> Iterator[Size]:
                 break
 
 
-def _size(design: TrainDesign, layers: int, width: int) -> Size:
+def _size(design: Design, layers: int, width: int) -> Size:
     heads = _heads(width, design.ladder.d_head)
     shape = PlannedShape(
         layers=layers,
@@ -222,9 +222,7 @@ def planned_params(shape: PlannedShape) -> PlannedParams:
 class _Planner:
     """Makes the runs of one design."""
 
-    def __init__(
-        self, name: str, design: TrainDesign, sizes: list[Size], law: RateLaw | None
-    ) -> None:
+    def __init__(self, name: str, design: Design, sizes: list[Size], law: RateLaw | None) -> None:
         self.name, self.design, self.sizes, self.law = name, design, sizes, law
 
     def in_order(self) -> list[PlannedRun]:

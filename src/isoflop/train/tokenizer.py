@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.train.corpus import Split, Tokens
-    from isoflop.train.design import TrainTokenizer
+    from isoflop.train.design import TokenizerSettings
 
 BYTES = 256
 PIECE = 1 << 16
@@ -45,7 +45,7 @@ class Tokenized:
     facts: dict[str, object]
 
 
-def tokenize_split(split: Split, settings: TrainTokenizer, cache: Path) -> Tokenized:
+def tokenize_split(split: Split, settings: TokenizerSettings, cache: Path) -> Tokenized:
     """Turn a split into tokens.
 
     Parameters
@@ -69,7 +69,7 @@ def tokenize_split(split: Split, settings: TrainTokenizer, cache: Path) -> Token
     return _tokenize_bpe(split, settings, cache)
 
 
-def _tokenize_bpe(split: Split, settings: TrainTokenizer, cache: Path) -> Tokenized:
+def _tokenize_bpe(split: Split, settings: TokenizerSettings, cache: Path) -> Tokenized:
     """Train or read a byte-level BPE vocabulary and encode both parts with it."""
     try:
         from tokenizers import Tokenizer

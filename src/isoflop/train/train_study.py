@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from isoflop.config.reading import read_yaml
-from isoflop.train.design import TrainDesign
+from isoflop.train.design import Design
 from isoflop.train.fit_rates import describe, fit_rates
 from isoflop.train.plan_file import Plan, write_plan
 from isoflop.train.plan_sweep import plan_sweep
@@ -23,7 +23,7 @@ TUNING = "tuning"
 
 def plan_design(path: Path) -> Plan:
     """Plan a design, with the measured rates that lie beside it, if they are there."""
-    design = read_yaml(path, TrainDesign)
+    design = read_yaml(path, Design)
     rates = rates_path(path)
     needs_law = design.learning_rate.guess is not None
     law = read_rates(rates).law if needs_law and rates.exists() else None
@@ -58,7 +58,7 @@ def train_study(
         compiled=compiled,
     )
     plan_path, rates = path.parent.parent / path.name, rates_path(path)
-    design = read_yaml(path, TrainDesign)
+    design = read_yaml(path, Design)
     plan = plan_design(path)
     if design.learning_rate.guess is not None and not rates.exists():
         write_plan(plan_path, plan)

@@ -41,26 +41,26 @@ MAX_STEPS: Final = 500
 
 @dataclass(frozen=True, eq=False)
 class RepeatedModel:
-    """log L in log E, log R*_D, log R*_N with the other constants held; a ``solver.Model``."""
+    """log L in log E, log R*_D, log R*_N with the other constants fixed; a ``solver.Model``."""
 
     law: ChinchillaLaw
     unique_params: Floats
     unique_tokens: Floats
     excess_params: Floats
     repeats: Floats
-    level_free: bool
+    fits_E: bool
 
     def value(self, theta: Floats) -> tuple[Floats, list[Floats]]:
         """Give log L and its derivatives by the three parameters."""
         log_e, log_d, log_n = (column[:, None] for column in theta.T)
-        level = np.exp(log_e)
+        floor = np.exp(log_e)
         params, by_params = _effective(self.unique_params, self.excess_params, np.exp(log_n))
         tokens, by_tokens = _effective(self.unique_tokens, self.repeats, np.exp(log_d))
         of_params = self.law.A * params**-self.law.alpha
         of_tokens = self.law.B * tokens**-self.law.beta
-        loss = level + of_params + of_tokens
+        loss = floor + of_params + of_tokens
         return np.log(loss), [
-            level / loss * self.level_free,
+            floor / loss * self.fits_E,
             -self.law.beta * of_tokens * by_tokens / (tokens * loss),
             -self.law.alpha * of_params * by_params / (params * loss),
         ]
@@ -92,7 +92,7 @@ class DataConstrainedFit(Fit):
     Attributes
     ----------
     observations : the sweep.
-    settings : constants held, largest number of epochs.
+    settings : the law for fresh tokens, whether E is fitted, largest number of epochs.
     points : index of the fitted observations.
     epochs : (points,) D over unique tokens.
     model : the law at these points.
@@ -124,7 +124,7 @@ class DataConstrainedFit(Fit):
     @property
     def n_parameters(self) -> int:
         """R*_D and R*_N, and E where it is fitted."""
-        return 2 + int(self.model.level_free)
+        return 2 + int(self.model.fits_E)
 
     @cached_property
     def theta(self) -> Floats:
@@ -193,13 +193,13 @@ class DataConstrainedFit(Fit):
         ]
 
     def cautions(self) -> list[str]:
-        """Say what is held, what ended at a bound, and that the law knows no harm from repeats."""
+        """Say what is fixed, what ended at a bound, and that the law knows no harm from repeats."""
         return [
             *(
                 f"{name} ended at its bound: the sweep does not determine it."
                 for name in self._bounds_hit()
             ),
-            "A, B, alpha and beta are held at the values in the settings: R*_D and R*_N mean what "
+            "A, B, alpha and beta are fixed at the values in the settings: R*_D and R*_N mean what "
             "they say only where these describe the sweep's runs on fresh tokens.",
             "The law lets repeats be worthless but never harmful; runs whose loss rises again "
             "with more epochs bend R*_D down.",
@@ -218,7 +218,7 @@ def fit_data_constrained(
     Parameters
     ----------
     observations : the sweep's points, counted, with unique tokens.
-    settings : constants held, largest number of epochs, delta.
+    settings : the law for fresh tokens, whether E is fitted, largest number of epochs, delta.
 
     Raises
     ------
@@ -247,19 +247,19 @@ def fit_data_constrained(
             f"{observations.sweep} has {int((epochs > 1.0 + 1e-3).sum())}. Add runs of several "
             "epochs, or raise approaches.data_constrained.max_epochs."
         )
-    held = ChinchillaLaw(
+    fresh = ChinchillaLaw(
         E=settings.E, A=settings.A, B=settings.B, alpha=settings.alpha, beta=settings.beta
     )
-    law = RepeatedDataLaw(held, R_D=1.0, R_N=1.0)
+    law = RepeatedDataLaw(fresh, R_D=1.0, R_N=1.0)
     unique_tokens = own.tokens / epochs
     unique_params = law.unique_params(own.params, unique_tokens)
     model = RepeatedModel(
-        held,
+        fresh,
         unique_params,
         unique_tokens,
         own.params / unique_params - 1.0,
         epochs - 1.0,
-        settings.level == "fitted",
+        settings.fit_E,
     )
     starts = np.array([[np.log(settings.E), np.log(d), np.log(n)] for d, n in product(GRID, GRID)])
     log_loss = np.log(own.loss)[None]
