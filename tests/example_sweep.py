@@ -24,6 +24,7 @@ from isoflop.estimates.diagnostics import (
     Counted,
     Diagnostics,
     EnvelopeDiagnostics,
+    JointScoreTest,
     KaplanDiagnostics,
     LawTest,
     LikelihoodRatios,
@@ -32,7 +33,10 @@ from isoflop.estimates.diagnostics import (
     ParametricDiagnostics,
     Profile,
     ProfilesDiagnostics,
+    PureError,
     Residuals,
+    ScoreTest,
+    ScoreTests,
     Spread,
     Trend,
     Trends,
@@ -64,6 +68,7 @@ from isoflop.estimates.forecasts import (
     read_forecasts,
     write_forecasts,
 )
+from isoflop.estimates.influence import Influence, LeaveOut
 from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw, KaplanLaws, Law, PowerLaws
 from isoflop.estimates.quantities import Quantity, Simulations, Truth, describe
 from isoflop.figures.inputs import FigureInputs
@@ -421,6 +426,7 @@ def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.D
         bootstrap=Tally(draws=DRAWS, refused=0, refusals={}),
         calibration=calibration,
         curvature=BENDS.get(approach),
+        influence=influence(approach, flops_range[1]),
         cautions=[f"Made-up caution of {approach}."],
         provenance=PROVENANCE,
     )
@@ -560,6 +566,8 @@ def _diagnostics(approach: str) -> Diagnostics:
             account=_account("huber", starts=4500),
             residuals=_residuals(2),
             trends=TRENDS,
+            misfit=MISFIT,
+            pure_error=PURE_ERROR,
             huber_delta=1e-3,
             scale=None,
             log_likelihood=None,
@@ -616,6 +624,44 @@ def _account(kind: str, *, starts: int | None) -> Account:
         condition_number=321.0 if solved else None,
         degrees_of_freedom=31,
     )
+
+
+MISFIT = ScoreTests(
+    params_squared=ScoreTest(coefficient=0.004, p_value=0.42),
+    tokens_squared=ScoreTest(coefficient=None, p_value=None),
+    params_times_tokens=ScoreTest(coefficient=-0.0104, p_value=6e-17),
+    joint=JointScoreTest(statistic=58.1, degrees_of_freedom=(2, 29), p_value=3.5e-15),
+)
+PURE_ERROR = PureError(
+    sd=0.0066,
+    degrees_of_freedom=4,
+    lack_of_fit_degrees_of_freedom=27,
+    statistic=5.8,
+    p_value=0.048,
+)
+
+
+def influence(approach: str, flops: float) -> Influence:
+    """Make up a jackknife: one run moves approach 3, another lies far off it."""
+    if approach != "parametric":
+        return Influence(flops=flops, runs=[], reason="there are no draws to take errors from")
+    changes = {"hangs-on-me": (0.03, 2.5, 0.4), "far-off": (0.001, 0.1, 9.0)}
+    runs = [
+        LeaveOut(
+            run=run,
+            a=a,
+            log_params=4.0 * a,
+            log_loss=-a / 10.0,
+            a_errors=errors,
+            log_params_errors=errors / 2.0,
+            log_loss_errors=-errors / 4.0,
+            refused=False,
+            residual=sd / 100.0,
+            studentised=sd,
+        )
+        for run, (a, errors, sd) in changes.items()
+    ]
+    return Influence(flops=flops, runs=runs, reason=None)
 
 
 TREND = Trend(slope=0.0012, p_value=0.034)

@@ -223,3 +223,39 @@ def test_residuals_are_those_of_the_fit(counted: FigureInputs) -> None:
             (float(x), round(float(y), 6)) for x, y in zip(points[column], per_cent, strict=True)
         }
         assert shown == expected
+
+
+def test_means_of_residuals_are_those_of_neighbours(counted: FigureInputs) -> None:
+    own = counted.fitted["parametric"].diagnostics.residuals
+    figure = drawn(residuals.draw, counted)
+    per_cent = 100.0 * np.expm1(np.array(own.log_residual))
+    for column in ("params", "tokens", "flops"):
+        means = residuals.binned(np.array(getattr(own, column)), per_cent)
+        x, y = line(figure, f"means-parametric-{column}")
+        assert 3 <= len(x) <= residuals.MOST_BINS
+        assert list(x) == pytest.approx(means.x)
+        assert list(y) == pytest.approx(means.mean)
+
+
+def test_points_of_one_budget_are_not_parted() -> None:
+    flops = np.repeat([1e11, 1e12, 1e13, 1e14], 9)
+    values = np.random.default_rng(0).normal(size=36)
+    means = residuals.binned(flops, values)
+    assert means.x == pytest.approx(np.unique(flops))
+    assert means.mean == pytest.approx(values.reshape(4, 9).mean(axis=1))
+    assert means.error == pytest.approx(values.reshape(4, 9).std(axis=1, ddof=1) / 3.0)
+
+
+def test_an_arch_shows_in_the_means() -> None:
+    x = np.geomspace(1.0, 100.0, 60)
+    arch = (np.log10(x) - 1.0) ** 2 - 1.0 / 3.0
+    means = residuals.binned(x, arch)
+    assert len(means.x) == residuals.MOST_BINS
+    assert means.mean[0] > 0.3
+    assert means.mean[-1] > 0.3
+    assert means.mean[3:5].max() < -0.25
+    parts = arch.reshape(8, -1) if len(arch) % 8 == 0 else np.array_split(arch, 8)
+    assert means.mean == pytest.approx([part.mean() for part in parts], abs=0.05)
+    alone = residuals.binned(np.ones(4), np.array([1.0, 2.0, 3.0, 4.0]))
+    assert alone.mean == pytest.approx([2.5])
+    assert alone.error == pytest.approx([np.std([1, 2, 3, 4], ddof=1) / 2.0])

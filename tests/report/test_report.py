@@ -336,3 +336,24 @@ def test_gopher_is_in_its_section_alone(rendered: Rendered) -> None:
 def test_a_sweep_without_an_estimate_has_no_budget(refused: Rendered) -> None:
     assert refused.inputs.budgets == []
     assert not [name for name in refused.page.tables if name.startswith("tbl-answer")]
+
+
+def test_a_rejected_form_is_said_in_the_answer_and_tabulated(rendered: Rendered) -> None:
+    text = " ".join(" ".join(rendered.page.words).split())
+    assert text.count("The runs reject the form of its law") == 1
+    rows = {row[0]: row for row in rendered.page.tables["tbl-fits"]}
+    column = rows[""].index(NAMES["parametric"])
+    assert "-0.010" in rows["Second order, log N log D"][column].replace("\N{MINUS SIGN}", "-")
+    assert rows["Second order, (log D)\N{SUPERSCRIPT TWO}"][column] == "\N{EM DASH}"
+    assert "0.66\xa0%" in rows["Lack of fit against replicates"][column]
+
+
+def test_the_runs_that_an_answer_hangs_on_are_named(rendered: Rendered) -> None:
+    table = rendered.page.tables["tbl-influence"]
+    assert [row[0] for row in table[1:]] == ["hangs-on-me", "far-off"]
+    assert table[1][2] == "+0.030 (2.5)"
+    assert table[2][5] == "9.0"
+    path = rendered.root / "tables" / "influence.csv"
+    with path.open(encoding="utf-8", newline="") as stream:
+        data = list(csv.DictReader(stream))
+    assert float(data[0]["log_params_opt"]) == pytest.approx(0.12)

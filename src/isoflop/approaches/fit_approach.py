@@ -11,6 +11,11 @@ from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import Calibrated, calibrate
+from isoflop.approaches.uncertainty.influence import (
+    influence_cautions,
+    influence_of,
+    twin_cautions,
+)
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.errors import MissingFactError, UnderdeterminedError
@@ -92,7 +97,9 @@ def fit_approach(
             provenance=provenance,
         )
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
-    refits = fitted.refit(resample(fitted, settings.bootstrap))
+    resamples = resample(fitted, settings.bootstrap)
+    refits = fitted.refit(resamples)
+    influence = influence_of(fitted, resamples, refits.parameters, float(flops[0]))
     calibrated = _calibrated(fitted, settings, threads=threads)
     simulations = None if isinstance(calibrated, Uncalibrated) else calibrated.simulations
     row, law = fitted.parameters[None], fitted.law
@@ -117,8 +124,11 @@ def fit_approach(
             calibrated if isinstance(calibrated, Uncalibrated) else calibrated.record(law.names)
         ),
         curvature=_bend(fitted, refits),
+        influence=influence,
         cautions=[
             *fitted.cautions(),
+            *influence_cautions(influence),
+            *twin_cautions(fitted.observations),
             *_refusals(refits),
             *_misses(calibrated, found["a"]),
         ],

@@ -6,12 +6,15 @@ never a zero on the page.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field
 
 from isoflop.config.reading import Section
 from isoflop.counting import FlopsConvention, ParamsConvention
+
+REJECTED: Final = 0.001
+"""p-value of a law's form below which a reader is warned."""
 
 
 class Account(Section):
@@ -175,6 +178,42 @@ class VariableProjection(Section):
     rms: float
 
 
+class ScoreTest(Section):
+    """The residuals' dependence on one second-order direction, beside the law's derivatives."""
+
+    coefficient: float | None
+    """None where the derivatives span the direction."""
+    p_value: float | None
+
+
+class JointScoreTest(Section):
+    """The same of all directions that are left, an F test."""
+
+    statistic: float | None
+    degrees_of_freedom: tuple[int, int] | None
+    p_value: float | None
+
+
+class ScoreTests(Section):
+    """Tests of a law's form on its residuals, standard errors HC3."""
+
+    params_squared: ScoreTest
+    tokens_squared: ScoreTest
+    params_times_tokens: ScoreTest
+    joint: JointScoreTest
+
+
+class PureError(Section):
+    """Lack of fit against runs of one size and one token count."""
+
+    sd: float
+    """Standard deviation of log L between such runs."""
+    degrees_of_freedom: int
+    lack_of_fit_degrees_of_freedom: int
+    statistic: float
+    p_value: float
+
+
 class LikelihoodTest(Section):
     """A likelihood ratio compared with chi-square."""
 
@@ -219,6 +258,9 @@ class ParametricDiagnostics(Section):
     scale: float | None
     """Fitted scale of the residuals; None unless the objective is `likelihood`."""
     log_likelihood: float | None
+    misfit: ScoreTests
+    pure_error: PureError | None
+    """None without runs of one size and one token count."""
     variable_projection: VariableProjection
     likelihood_ratios: LikelihoodRatios | None
     """None where no published law was given."""
@@ -278,42 +320,6 @@ class DataConstrainedDiagnostics(Section):
     given: GivenConstants
     epochs: list[float]
     """D over unique tokens of the fitted runs."""
-
-
-class ScoreTest(Section):
-    """The residuals' dependence on one second-order direction, beside the law's derivatives."""
-
-    coefficient: float | None
-    """None where the derivatives span the direction."""
-    p_value: float | None
-
-
-class JointScoreTest(Section):
-    """The same of all directions that are left, an F test."""
-
-    statistic: float | None
-    degrees_of_freedom: tuple[int, int] | None
-    p_value: float | None
-
-
-class ScoreTests(Section):
-    """Tests of a law's form on its residuals, standard errors HC3."""
-
-    params_squared: ScoreTest
-    tokens_squared: ScoreTest
-    params_times_tokens: ScoreTest
-    joint: JointScoreTest
-
-
-class PureError(Section):
-    """Lack of fit against runs of one size and one token count."""
-
-    sd: float
-    """Standard deviation of log L between such runs."""
-    degrees_of_freedom: int
-    lack_of_fit_degrees_of_freedom: int
-    statistic: float
-    p_value: float
 
 
 class SimulatedTest(Section):

@@ -19,6 +19,7 @@ from isoflop.approach import APPROACHES, Approach
 from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
 from isoflop.estimates.diagnostics import Diagnostics
+from isoflop.estimates.influence import Influence
 from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.quantities import Quantity, Truth
 from isoflop.files import digest, write_json
@@ -157,6 +158,8 @@ class Estimate(Section):
     calibration: Calibration | Uncalibrated
     curvature: Bend | None
     """None where the optimum is a power law of C because the law of the loss makes it one."""
+    influence: Influence
+    """What single runs do to the optimum at the largest C that the fit saw."""
     cautions: list[str]
     """What a reader must know before using the numbers, in whole sentences."""
     provenance: Provenance

@@ -1,7 +1,8 @@
-"""Residuals of the fitted losses against N, D and C: a good fit shows no trend in any."""
+"""Residuals of the fitted losses against N, D and C: a good fit shows neither trend nor arch."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,49 @@ from isoflop.drawing import style
 from isoflop.estimates.diagnostics import Residuals
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from isoflop.figures.inputs import FigureInputs
+
+    Floats = NDArray[np.float64]
+
+IN_BIN = 6
+"""Points behind a mean: enough for its standard error, few enough to show an arch."""
+MOST_BINS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """Means of neighbouring points, each array (bins,)."""
+
+    x: Floats
+    mean: Floats
+    error: Floats
+
+
+def binned(x: Floats, y: Floats) -> Means:
+    """Average neighbouring points, alike many to a bin; points of one x are not parted.
+
+    Parameters
+    ----------
+    x, y : (points,), x positive.
+
+    Returns
+    -------
+    The geometric mean of x, the mean of y and its standard error; 0 for a bin of one point.
+    """
+    places, label = np.unique(np.log(x).round(6), return_inverse=True)
+    counts = np.bincount(label)
+    bins = max(1, min(MOST_BINS, len(x) // IN_BIN, len(places)))
+    # each place goes where the middle of its points falls
+    middle = (np.cumsum(counts) - 0.5 * counts) / len(x)
+    own = np.unique((middle * bins).astype(np.intp), return_inverse=True)[1][label]
+    n = np.bincount(own)
+    mean = np.bincount(own, y) / n
+    squares = np.bincount(own, (y - mean[own]) ** 2)
+    error = np.sqrt(squares / np.maximum(n - 1, 1) / n)
+    return Means(np.exp(np.bincount(own, np.log(x)) / n), mean, error)
+
 
 AXES = (("params", style.PARAMS), ("tokens", style.TOKENS), ("flops", style.FLOPS))
 
@@ -42,6 +85,18 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
                 gid=f"residuals-{approach}-{column}",
                 zorder=3,
             )
+            means = binned(np.array(getattr(own, column)), residual)
+            axes.errorbar(
+                means.x,
+                means.mean,
+                yerr=means.error,
+                fmt="s",
+                ms=3.5,
+                color=style.INK,
+                elinewidth=0.8,
+                gid=f"means-{approach}-{column}",
+                zorder=4,
+            )
             style.log_axis(axes.xaxis, counts=column != "flops")
             if approach == list(found)[-1]:
                 axes.set_xlabel(label)
@@ -56,5 +111,6 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     return style.Drawn(
         figure,
         "Relative residuals of the fitted losses in per cent, a row for each approach, against "
-        f"parameters, tokens and compute, coloured by compute. {' '.join(words)}",
+        f"parameters, tokens and compute, coloured by compute, with means of neighbouring points. "
+        f"{' '.join(words)}",
     )

@@ -20,6 +20,7 @@ from isoflop.report.sections import (
     downstream,
     forecast,
     hypotheses,
+    influence,
     kaplan,
     ledger,
 )
@@ -173,6 +174,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "curvature_table": curvature.curvature_table(inputs),
         "curvature_sentences": curvature.curvature_sentences(inputs),
         "fit_table": diagnostics.fit_table(inputs),
+        "influence_table": influence.influence_table(inputs),
         "forecast": forecast.forecast_facts(inputs),
         "analysis": curve.analysis(inputs),
         "check": check.check_pair(inputs),

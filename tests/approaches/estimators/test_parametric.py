@@ -196,3 +196,36 @@ def test_problems_are_those_of_the_resamples(fit240: ParametricFit) -> None:
     problems = fit240.problems(resamples)
     assert isinstance(problems, Problems)
     np.testing.assert_array_equal(problems.weights, resamples.weights)
+
+
+def test_the_shipped_sweep_rejects_the_form_of_the_law(shipped: Observations) -> None:
+    """The audit's numbers: no trend alone sees it, the product of log N and log D does."""
+    fitted = fit_parametric(shipped, ParametricSettings(objective="mse", starts="coarse"))
+    found = fitted.diagnostics()
+    assert found.residuals.rms == pytest.approx(0.0140, abs=5e-5)
+    for trend, p in (("params", 0.68), ("tokens", 0.77), ("flops", 0.62)):
+        assert getattr(found.trends, trend).p_value == pytest.approx(p, abs=0.03)
+    assert found.misfit.params_times_tokens.p_value is not None
+    assert found.misfit.params_times_tokens.p_value < 1e-12
+    assert found.misfit.joint.p_value is not None
+    assert found.misfit.joint.p_value < 1e-9
+    assert found.pure_error is not None
+    assert found.pure_error.sd == pytest.approx(0.0066, abs=5e-5)
+    assert found.pure_error.degrees_of_freedom == 4
+    assert found.pure_error.statistic == pytest.approx(5.5, abs=0.05)
+    assert found.pure_error.p_value == pytest.approx(0.054, abs=5e-4)
+    (caution,) = [text for text in fitted.cautions() if "reject the form" in text]
+    assert "log N log D" in caution
+
+
+def test_a_true_law_is_not_rejected(law: ChinchillaLaw) -> None:
+    design = isoflop_design(law, np.geomspace(1e17, 1e19, 5), sizes=7, points=1)
+    p_values = []
+    for seed in range(40):
+        sweep = simulate(law, design, noise=0.004, rng=np.random.default_rng(seed))
+        fitted = fit_parametric(sweep, ParametricSettings(objective="mse", starts="coarse"))
+        p_values.append(fitted.diagnostics().misfit.joint.p_value)
+        assert fitted.diagnostics().pure_error is None
+    rejected = np.mean(np.array(p_values) < 0.05)
+    # of 40, a right size of 5 % gives 7 or more in 0.3 %
+    assert rejected <= 6 / 40

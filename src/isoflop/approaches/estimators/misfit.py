@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from isoflop.estimates.diagnostics import REJECTED
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,8 +22,6 @@ MOSTLY_SPANNED: Final = 1e-6
 """A direction with less than this share of its length outside the fit's tangent space says nothing
 that the fit's parameters could not."""
 LEVERAGE: Final = 1.0 - 1e-6
-REJECTED: Final = 0.001
-"""p-value below which a reader is warned."""
 
 
 def score_tests(

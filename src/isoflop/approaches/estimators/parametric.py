@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from isoflop.approaches.estimators.account import (
 )
 from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.estimators.likelihood_ratio import likelihood_ratios
+from isoflop.approaches.estimators.misfit import misfit_cautions, pure_error, score_tests
 from isoflop.approaches.numerics.centred_law import CentredLaw
 from isoflop.approaches.numerics.likelihood import MAX_STEPS as FREE_SCALE_STEPS
 from isoflop.approaches.numerics.likelihood import FreeScale, log_likelihood, minimise_free_scale
@@ -26,7 +27,12 @@ from isoflop.approaches.numerics.variable_projection import variable_projection
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.config.approaches import HUBER_DELTA
 from isoflop.errors import UnderdeterminedError
-from isoflop.estimates.diagnostics import ParametricDiagnostics, VariableProjection
+from isoflop.estimates.diagnostics import (
+    ParametricDiagnostics,
+    PureError,
+    ScoreTests,
+    VariableProjection,
+)
 from isoflop.estimates.laws import HoffmannLaw
 from isoflop.laws import ChinchillaLaw
 
@@ -187,6 +193,7 @@ class ParametricFit(Fit):
     def diagnostics(self) -> ParametricDiagnostics:
         """Say how good and how certain the optimum is."""
         own = self.observations.at(self.points)
+        pure = self._misfit[1]
         free = self.settings.objective == "likelihood"
         account = solved(
             self.starts,
@@ -208,6 +215,8 @@ class ParametricFit(Fit):
             account=account,
             residuals=residuals_of(own, self.residuals),
             trends=self._trends,
+            misfit=ScoreTests.model_validate(self._misfit[0]),
+            pure_error=None if pure is None else PureError.model_validate(pure),
             huber_delta=None if self.settings.objective == "mse" else self.settings.delta,
             scale=scale,
             log_likelihood=reached,
@@ -232,6 +241,15 @@ class ParametricFit(Fit):
     @cached_property
     def _trends(self) -> Trends:
         return trends_of(self.observations.at(self.points), self.residuals)
+
+    @cached_property
+    def _misfit(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Test the law's form on its residuals, and against replicates."""
+        own = self.observations.at(self.points)
+        n, d = np.log(own.params), np.log(own.tokens)
+        tests = score_tests(self.centred.model.jacobian(self.theta), self.residuals, n, d)
+        parameters = self.n_parameters
+        return tests, pure_error(self.residuals, own.params, own.tokens, parameters=parameters)
 
     def bounds_hit(self) -> list[str]:
         """Name the parameters that ended at a bound."""
@@ -262,7 +280,7 @@ class ParametricFit(Fit):
                 f"per token follow N**{self.cost.exponent:.2f} only within "
                 f"{self.cost.largest_deviation:.0%}, and the optimum extrapolates that."
             )
-        return cautions
+        return [*cautions, *misfit_cautions(*self._misfit)]
 
 
 def fit_parametric(

@@ -45,6 +45,14 @@ if TYPE_CHECKING:
 DECADE: Final = 10.0
 LEAST_SIZES: Final = 3
 """Sizes that a parabola needs; what a resample must keep of a budget's sizes."""
+LEAST_JUDGED: Final = 5
+"""Runs of a budget beyond which one of them can be judged by the others."""
+FAR: Final = 4.0
+"""Residuals beyond this many standard deviations are named."""
+TO_SIGMA: Final = 1.4826
+"""A normal distribution's standard deviation over its median absolute deviation."""
+TELLS_NOTHING: Final = 1e-6
+"""Scatter of log L below which losses are exact."""
 LEAST_BUDGETS: Final = 4
 """Minima that a parabola through them needs to leave a degree of freedom."""
 
@@ -99,6 +107,31 @@ class ProfilesFit(Fit):
         return np.concatenate(
             [g.run[_deleted_residuals(*self._axes(g, g.loss[None])) > limit] for g in self.groups]
         )
+
+    @cached_property
+    def suspects(self) -> dict[int, float]:
+        """Runs far off the parabola through the others of their budget, and how far in log L.
+
+        The scale is that of the median residual over all budgets, so that a few wild runs do not
+        hide one another; of one budget the farthest is taken first, and the rest judged without it.
+        """
+        kept = [np.flatnonzero(~np.isin(g.run, self.outlying)) for g in self.groups]
+        off = [_log_residuals(self._axes(g, g.loss[None])[0][k], g.loss[k])
+               for g, k in zip(self.groups, kept, strict=True)]  # fmt: skip
+        sizes = np.abs(np.concatenate([studentised for _, studentised in off]))
+        scale = max(TO_SIGMA * float(np.median(sizes)), TELLS_NOTHING)
+        found: dict[int, float] = {}
+        for group, own in zip(self.groups, kept, strict=True):
+            left = own
+            while len(left) > LEAST_JUDGED:
+                x, _ = self._axes(group, group.loss[None])
+                deleted, studentised = _log_residuals(x[left], group.loss[left])
+                worst = int(np.abs(studentised).argmax())
+                if abs(studentised[worst]) <= FAR * scale:
+                    break
+                found[int(group.run[left[worst]])] = float(deleted[worst])
+                left = np.delete(left, worst)
+        return found
 
     @cached_property
     def valleys(self) -> Valleys:
@@ -366,11 +399,26 @@ class ProfilesFit(Fit):
         else:
             upwards = bool(x[loss.argmin()] > 0.5 * (low + high))
         word = "parameters" if self.settings.axis == "params" else "tokens"
+        wild = [run for run in group.run.tolist() if run in self.suspects]
+        if wild:
+            return (
+                f"the minimum lies at or beyond the {'largest' if upwards else 'smallest'} size, "
+                f"because of {self._named(wild)}; read the log before anything else"
+            )
         end, step = (high, np.log(2.0)) if upwards else (low, -np.log(2.0))
         return (
             f"the minimum lies at or beyond the {'largest' if upwards else 'smallest'} size; "
             f"add a run of about {np.exp(end + step):.2g} {word} at {group.budget:.3g} FLOPs"
         )
+
+    def _named(self, runs: list[int]) -> str:
+        """Name runs with how far their loss lies off the others of their budget."""
+        words = []
+        for run in runs:
+            share = float(np.expm1(self.suspects[run]))
+            side = "above" if share > 0.0 else "below"
+            words.append(f"{self.observations.runs[run]}, whose loss is {abs(share):.1%} {side}")
+        return "; ".join(words)
 
     def cautions(self) -> list[str]:
         """Warn of refused budgets and of lines through few of them."""
@@ -383,6 +431,12 @@ class ProfilesFit(Fit):
         if len(self.outlying):
             names = ", ".join(self.observations.runs[run] for run in self.outlying)
             cautions.append(f"Left out as far off the parabola of their budget: {names}.")
+        if self.suspects:
+            cautions.append(
+                f"Far off the parabola through the other runs of their budget: "
+                f"{self._named(list(self.suspects))}. Read the logs; list a run under exclude in "
+                "sweep.yaml only for a reason that its log gives."
+            )
         if accepted.sum() <= 4:
             spread = np.log10(max(self.budgets()) / min(self.budgets()))
             cautions.append(
@@ -464,6 +518,25 @@ def _deleted_residuals(x: Floats, y: Floats) -> Floats:
     rest = residual @ residual - residual**2 / (1.0 - leverage)
     variance = np.maximum(rest, 1e-30) / max(len(x) - 4, 1)
     return np.asarray(np.abs(residual) / np.sqrt(variance * (1.0 - leverage)))
+
+
+def _log_residuals(x: Floats, loss: Floats) -> tuple[Floats, Floats]:
+    """Give residuals of log L about a parabola: deleted ones, and those studentised by leverage.
+
+    Zero throughout where the points are too few to leave a freedom.
+
+    References
+    ----------
+    Cook and Weisberg 1982, section 2.2: e / (1 - h), the residual about the fit without the point.
+    """
+    if len(x) <= LEAST_SIZES:
+        return np.zeros_like(x), np.zeros_like(x)
+    t = x - x.mean()
+    design = np.linalg.qr(np.stack([np.ones_like(t), t, t * t], axis=1))[0]
+    y = np.log(loss)
+    residual = y - design @ (design.T @ y)
+    rest = np.maximum(1.0 - np.vecdot(design, design), 1e-9)
+    return np.asarray(residual / rest), np.asarray(residual / np.sqrt(rest))
 
 
 def _vertex_variance(x: Floats, y: Floats) -> float:

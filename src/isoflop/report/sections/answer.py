@@ -24,6 +24,7 @@ from isoflop.numbers import (
     with_intervals,
 )
 from isoflop.published_laws import published_exponents, published_optima
+from isoflop.report.sections.diagnostics import form_rejected
 from isoflop.report.sections.forecast import missed
 from isoflop.report.tables import Column, Table
 
@@ -208,6 +209,8 @@ def _warning(inputs: ReportInputs, approach: Approach) -> str:
             f"In simulated sweeps of this design its 95{NBSP}% interval covered the truth in only "
             f"{percent(estimate.a.coverage['0.95'])}."
         )
+    if rejected := form_rejected(estimate):
+        said.append(rejected)
     if miss := missed(inputs, approach):
         said.append(miss)
     return " ".join(said)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from isoflop.approach import NAMES
 from isoflop.estimates.diagnostics import (
+    REJECTED,
     EnvelopeDiagnostics,
+    InteractionDiagnostics,
     ParametricDiagnostics,
     Residuals,
     expect,
@@ -19,7 +21,7 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from isoflop.estimates.diagnostics import Diagnostics, Trend
+    from isoflop.estimates.diagnostics import Diagnostics, ScoreTest, ScoreTests, Trend
     from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
@@ -89,7 +91,8 @@ def fit_table(inputs: ReportInputs) -> Table | None:
     return Table(
         key="fits",
         caption="How each fit came about. Trends are slopes of the residuals of log *L* over the "
-        "logarithm of *N*, *D* or *C*, each tested alone with standard errors HC1.",
+        "logarithm of *N*, *D* or *C*, each tested alone with standard errors HC1; second-order "
+        "directions are tested beside the law’s own derivatives, with HC3.",
         columns=(Column("", "left"), *(Column(NAMES[name], "left") for name in found)),
         rows=rows,
         data_columns=("approach", *DATA),
@@ -140,6 +143,57 @@ def _trend(axis: str) -> Callable[[Diagnostics], str]:
     return write
 
 
+def _direction(name: str) -> Callable[[Diagnostics], str]:
+    def write(own: Diagnostics) -> str:
+        tests = _form(own)
+        found: ScoreTest | None = None if tests is None else getattr(tests, name)
+        if found is None or found.coefficient is None or found.p_value is None:
+            return NONE
+        return f"{parameter(found.coefficient, 2)}, *p* = {_p(found.p_value)}"
+
+    return write
+
+
+def _joint(own: Diagnostics) -> str:
+    tests = _form(own)
+    found = None if tests is None else tests.joint
+    if found is None or found.statistic is None or found.p_value is None:
+        return NONE
+    return f"*F* = {parameter(found.statistic, 2)}, *p* = {_p(found.p_value)}"
+
+
+def _replicates(own: Diagnostics) -> str:
+    if not isinstance(own, ParametricDiagnostics | InteractionDiagnostics):
+        return NONE
+    found = own.pure_error
+    if found is None:
+        return "no replicates"
+    return (
+        f"*F* = {parameter(found.statistic, 2)}, *p* = {_p(found.p_value)}; sd of replicates "
+        f"{percent(found.sd, 2)}"
+    )
+
+
+def _form(own: Diagnostics) -> ScoreTests | None:
+    """Give the tests of a law's form; None for what is no law of the loss."""
+    if isinstance(own, ParametricDiagnostics | InteractionDiagnostics):
+        return own.misfit
+    return None
+
+
+def form_rejected(estimate: Estimate) -> str:
+    """Say that the runs reject the form of a law; empty where they do not."""
+    tests = _form(estimate.diagnostics)
+    p_value = None if tests is None else tests.joint.p_value
+    if p_value is None or p_value >= REJECTED:
+        return ""
+    return (
+        f"The runs reject the form of its law (*p* = {_p(p_value)}): the residuals depend on "
+        "products and squares of log *N* and log *D*, and [its losses](#fits) are wrong in a way "
+        "that no interval of it covers."
+    )
+
+
 def _p(value: float) -> str:
     return probability(math.log10(value)) if value > 0.0 else "0"
 
@@ -165,6 +219,11 @@ ACCOUNT: dict[str, Callable[[Diagnostics], str]] = {
     "Trend over log *N*": _trend("params"),
     "Trend over log *D*": _trend("tokens"),
     "Trend over log *C*": _trend("flops"),
+    "Second order, (log *N*)²": _direction("params_squared"),
+    "Second order, (log *D*)²": _direction("tokens_squared"),
+    "Second order, log *N* log *D*": _direction("params_times_tokens"),
+    "All three": _joint,
+    "Lack of fit against replicates": _replicates,
 }
 """Rows of the table of fits, and how each is written."""
 OBJECTIVES = {
@@ -177,7 +236,9 @@ OBJECTIVES = {
 DATA = (
     "objective_kind", "objective", "starts", "starts_reaching_optimum", "tolerance", "max_steps",
     "bounds_hit", "condition_number", "degrees_of_freedom", "residual_rms", "trend_params",
-    "p_params", "trend_tokens", "p_tokens", "trend_flops", "p_flops",
+    "p_params", "trend_tokens", "p_tokens", "trend_flops", "p_flops", "p_params_squared",
+    "p_tokens_squared", "p_params_times_tokens", "form_statistic", "p_form", "sd_replicates",
+    "p_lack_of_fit",
 )  # fmt: skip
 
 
@@ -200,6 +261,22 @@ def _account_data(own: Diagnostics) -> list[Value]:
             for axis in axes
             for value in ((None, None) if axis is None else (axis.slope, axis.p_value))
         ),
+        *_form_data(own),
+    ]
+
+
+def _form_data(own: Diagnostics) -> list[Value]:
+    if not isinstance(own, ParametricDiagnostics | InteractionDiagnostics):
+        return [None] * 7
+    tests, pure = own.misfit, own.pure_error
+    return [
+        tests.params_squared.p_value,
+        tests.tokens_squared.p_value,
+        tests.params_times_tokens.p_value,
+        tests.joint.statistic,
+        tests.joint.p_value,
+        None if pure is None else pure.sd,
+        None if pure is None else pure.p_value,
     ]
 
 

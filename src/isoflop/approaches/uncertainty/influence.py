@@ -1,0 +1,195 @@
+"""Which single runs an answer hangs on, and which lie far off what the others predict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from isoflop.approaches.uncertainty.jackknife import leave_one_out
+from isoflop.estimates.influence import Influence, LeaveOut, moves, outlying
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.approaches.protocol import Fit, Resamples
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+MOST_RUNS: Final = 500
+"""Leave-outs cost the square of the number of runs, and one of so many moves little."""
+LEAST_DRAWS: Final = 20
+"""Draws without a run that its standard errors need; else all draws serve."""
+TO_SIGMA: Final = 1.4826
+"""A normal distribution's standard deviation over its median absolute deviation."""
+TELLS_NOTHING: Final = 1e-6
+"""Scatter of log L below which losses are exact: an outlier of exact data needs some scale."""
+
+
+def influence_of(fit: Fit, resamples: Resamples, draws: Floats, flops: float) -> Influence:
+    """Leave out one run at a time, and set what changes against its standard error.
+
+    A run's standard errors are those of the draws in which it does not occur (the jackknife after
+    the bootstrap, Efron 1992): a run that moves the answer a lot would otherwise widen the very
+    error that it is compared with.
+
+    Parameters
+    ----------
+    fit : the fit to all runs.
+    resamples, draws : what was drawn, and the parameters fitted to it, (draws, parameters).
+    flops : C at which the optimum is compared [FLOP].
+
+    References
+    ----------
+    Efron 1992, J. R. Stat. Soc. B 54:83; Cook and Weisberg 1982, section 2.2, for the residual of a
+    point about the fit without it.
+    """
+    observations = fit.observations
+    if observations.n_runs > MOST_RUNS:
+        return Influence(
+            flops=flops,
+            runs=[],
+            reason=f"it has {observations.n_runs} runs, more than {MOST_RUNS}",
+        )
+    if np.isfinite(draws).all(axis=1).sum() < LEAST_DRAWS:
+        return Influence(flops=flops, runs=[], reason="there are no draws to take errors from")
+    left = leave_one_out(fit)
+    whole = _quantities(fit, fit.parameters[None], flops)[0]
+    without, drawn = _quantities(fit, left, flops), _quantities(fit, draws, flops)
+    absent = resamples.weights == 0
+    studentised = _studentised(fit, left, draws, absent)
+    runs = []
+    for i, run in enumerate(observations.runs):
+        errors = _errors(drawn, absent[:, i])
+        shifts = whole - without[i]
+        # where nothing scatters nothing is told apart
+        in_errors = np.where(errors > 0, shifts / np.where(errors > 0, errors, 1.0), 0.0)
+        runs.append(
+            LeaveOut(
+                run=run,
+                a=_finite(shifts[0]),
+                log_params=_finite(shifts[1]),
+                log_loss=_finite(shifts[2]),
+                a_errors=_finite(in_errors[0]),
+                log_params_errors=_finite(in_errors[1]),
+                log_loss_errors=_finite(in_errors[2]),
+                refused=bool(not np.isfinite(left[i]).all()),
+                residual=_finite(studentised[0][i]),
+                studentised=_finite(studentised[1][i]),
+            )
+        )
+    return Influence(flops=flops, runs=runs, reason=None)
+
+
+def influence_cautions(influence: Influence) -> list[str]:
+    """Name the runs on which the answer hangs, and those far off what the others predict."""
+    cautions = []
+    if moving := [moves(run) for run in influence.moving]:
+        cautions.append(
+            f"The answer hangs on {'one run' if len(moving) == 1 else f'{len(moving)} runs'}: "
+            f"{'; '.join(moving)}. A second seed of {'it' if len(moving) == 1 else 'each'} tells "
+            "whether it belongs."
+        )
+    if far := [outlying(run) for run in influence.outlying]:
+        cautions.append(
+            f"Far off what the other runs predict: {'; '.join(far)}. Read the "
+            f"{'log' if len(far) == 1 else 'logs'}; list a run under exclude in sweep.yaml "
+            "only for a reason that its log gives."
+        )
+    if lost := [run.run for run in influence.runs if run.refused]:
+        shown = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
+        cautions.append(f"Without one of {shown} this approach could not be fitted at all.")
+    return cautions
+
+
+def twins(observations: Observations) -> list[tuple[str, ...]]:
+    """List groups of runs with the same N, D and loss at every point: entered twice, most likely.
+
+    Two trainings never agree to the last digit, but losses printed with few digits may; so they are
+    named and nothing is dropped.
+    """
+    groups: dict[tuple[float, bytes, bytes], list[str]] = {}
+    bounds = np.searchsorted(observations.run, np.arange(observations.n_runs + 1))
+    for run, name in enumerate(observations.runs):
+        curve = slice(bounds[run], bounds[run + 1])
+        if bounds[run] == bounds[run + 1]:
+            continue
+        key = (
+            float(observations.run_params[run]),
+            observations.tokens[curve].tobytes(),
+            observations.loss[curve].tobytes(),
+        )
+        groups.setdefault(key, []).append(name)
+    return [tuple(names) for names in groups.values() if len(names) > 1]
+
+
+def twin_cautions(observations: Observations) -> list[str]:
+    """Say which runs were entered twice, and what that does."""
+    found = twins(observations)
+    if not found:
+        return []
+    shown = "; ".join(" = ".join(names) for names in found[:5]) + ("; ..." if found[5:] else "")
+    return [
+        f"{sum(len(names) - 1 for names in found)} of {observations.n_runs} runs have the size, "
+        f"tokens and losses of another, to the last digit ({shown}): one training under two names "
+        "makes every interval too narrow. List the copies under exclude in sweep.yaml."
+    ]
+
+
+def _quantities(fit: Fit, parameters: Floats, flops: float) -> Floats:
+    """Give a, log N_opt and log L_opt of rows of parameters, (rows, 3)."""
+    a, _ = fit.exponents(parameters)
+    optima = fit.optima(parameters, np.array([flops]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.stack([a, np.log(optima.params[:, 0]), np.log(optima.loss[:, 0])], axis=-1)
+
+
+def _errors(drawn: Floats, absent: Bools) -> Floats:
+    """Give half the width of the middle 68 % of the draws without a run, (quantities,)."""
+    kept = np.isfinite(drawn).any(axis=1)
+    own = kept & absent
+    rows = drawn[own if own.sum() >= LEAST_DRAWS else kept]
+    errors = np.full(drawn.shape[1], np.nan)
+    for j, column in enumerate(rows.T):
+        finite = column[np.isfinite(column)]
+        if len(finite) >= 2:
+            errors[j] = 0.5 * float(np.diff(np.quantile(finite, [0.16, 0.84]))[0])
+    return errors
+
+
+def _studentised(fit: Fit, left: Floats, draws: Floats, absent: Bools) -> tuple[Floats, Floats]:
+    """Give each run's last residual about the fit without it, plain and over its error, (runs,).
+
+    NaN for a law of the optimum alone, and for runs that the fit does not use. The scale is that of
+    the median residual, which a few outliers cannot widen.
+    """
+    observations = fit.observations
+    nothing = np.full(observations.n_runs, np.nan)
+    used = np.flatnonzero(np.isfinite(fit.fitted))
+    last = np.full(observations.n_runs, -1)
+    # points are sorted by run, then tokens: the last assignment wins
+    last[observations.run[used]] = used
+    runs = np.flatnonzero(last >= 0)
+    points = last[runs]
+    log_n, log_d = np.log(observations.params[points]), np.log(observations.tokens[points])
+    predicted = fit.law.log_loss(left[runs], log_n, log_d)
+    drawn = fit.law.log_loss(draws, log_n, log_d)
+    if predicted is None or drawn is None or len(runs) <= fit.n_parameters:
+        return nothing, nothing
+    log_loss = np.log(observations.loss[points])
+    plain = np.abs(log_loss - fit.fitted[points])
+    scale = TO_SIGMA * float(np.median(plain))
+    scale *= np.sqrt(len(runs) / (len(runs) - fit.n_parameters))
+    residual, studentised = nothing.copy(), nothing.copy()
+    residual[runs] = log_loss - np.diagonal(predicted)
+    for k, run in enumerate(runs):
+        spread = _errors(drawn[:, k : k + 1], absent[:, run])[0]
+        width = max(float(np.hypot(scale, spread)), TELLS_NOTHING)
+        studentised[run] = residual[run] / width
+    return residual, studentised
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,89 @@
+"""What single runs do to the estimates: a jackknife, run by run."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from isoflop.approach import NAMES
+from isoflop.escape import code
+from isoflop.estimates.influence import FAR, MOVES
+from isoflop.numbers import NONE, fixed, percent, power
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from isoflop.estimates.influence import LeaveOut
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Value
+
+DATA = (
+    "approach", "flops", "run", "a", "a_errors", "log_params_opt", "log_params_opt_errors",
+    "log_loss_opt", "log_loss_opt_errors", "refused_without", "log_residual", "studentised",
+)  # fmt: skip
+
+
+def influence_table(inputs: ReportInputs) -> Table | None:
+    """Tabulate the runs that move an answer or lie far off; None where there is none."""
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for approach, estimate in inputs.fitted.items():
+        found = estimate.influence
+        named = {run.run: run for run in (*found.moving, *found.outlying)}
+        rows += [_row(run, NAMES[approach]) for run in named.values()]
+        data += [[approach, found.flops, *_values(run)] for run in found.runs]
+    if not rows:
+        return None
+    at = {NAMES[name]: power(own.influence.flops) for name, own in inputs.fitted.items()}
+    where = "; ".join(f"{name} {flops}" for name, flops in at.items())
+    return Table(
+        key="influence",
+        caption=f"Runs that move an estimate by more than {MOVES:g} standard error, or lie more "
+        f"than {FAR:g} standard deviations off what the others predict: the value from all runs "
+        "less that without the run, and in brackets the same in standard errors of the resamples "
+        f"without it. *N*\\* and its loss at the largest *C* of each fit ({where} FLOPs).",
+        columns=(
+            Column("Run", "left"), Column("Approach", "left"), Column("*a*"), Column("*N*\\*"),
+            Column("Loss"), Column("Residual ⏎ (sd)"),
+        ),
+        rows=rows,
+        data_columns=DATA,
+        data=data,
+        classes=" .wide",
+    )  # fmt: skip
+
+
+def _row(run: LeaveOut, approach: str) -> list[str]:
+    return [
+        code(run.run),
+        approach,
+        _change(run.a, run.a_errors, _exponent),
+        _change(run.log_params, run.log_params_errors, _share),
+        _change(run.log_loss, run.log_loss_errors, _fine_share),
+        NONE if run.studentised is None else fixed(run.studentised, 1),
+    ]
+
+
+def _values(run: LeaveOut) -> list[Value]:
+    return [
+        run.run, run.a, run.a_errors, run.log_params, run.log_params_errors,
+        run.log_loss, run.log_loss_errors, int(run.refused), run.residual, run.studentised,
+    ]  # fmt: skip
+
+
+def _change(value: float | None, errors: float | None, write: object) -> str:
+    """Write a change, and in brackets how many standard errors that is."""
+    if value is None or errors is None or not callable(write):
+        return NONE
+    return f"{write(value)} ({fixed(abs(errors), 1)})"
+
+
+def _exponent(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{fixed(value, 3)}"
+
+
+def _share(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{percent(math.expm1(value))}"
+
+
+def _fine_share(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{percent(math.expm1(value), 2)}"
