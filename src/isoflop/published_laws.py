@@ -6,11 +6,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from isoflop.approach import NAMES
+from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw, PowerLaws
+from isoflop.laws import PowerLaw
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from isoflop.approach import Approach
-    from isoflop.reference import Reference
+    from isoflop.estimates.laws import LawOfLoss
+    from isoflop.reference import Besiroglu, Hoffmann, Kaplan, Reference
+
+    Floats = NDArray[np.float64]
 
 Ends = tuple[float, float]
 
@@ -43,7 +52,7 @@ class PublishedOptimum:
     @property
     def plain(self) -> str:
         """The name without mark-up, for CSV files and alternative texts."""
-        return re.sub(r"[*~]", "", self.name)
+        return _plain(self.name)
 
     @property
     def mathtext(self) -> str:
@@ -52,37 +61,92 @@ class PublishedOptimum:
         return found.replace("*L*(*N*, *D*)", "$L(N, D)$")
 
 
+def _plain(name: str) -> str:
+    return re.sub(r"[*~]", "", name)
+
+
+@dataclass(frozen=True, eq=False)
+class PublishedFit:
+    """A published law, answering as a sweep's own do; it comes without draws.
+
+    Attributes
+    ----------
+    name : in Markdown.
+    approach : whose kind of law it is, for its marker.
+    law : with C = 6ND.
+    row : its parameters, (1, parameters).
+    rounded : as in ``PublishedOptimum``.
+    """
+
+    name: str
+    approach: Approach
+    law: LawOfLoss
+    row: Floats
+    rounded: bool = False
+
+    @property
+    def plain(self) -> str:
+        """The name without mark-up."""
+        return _plain(self.name)
+
+
+def published_fits(hoffmann: Hoffmann, besiroglu: Besiroglu, kaplan: Kaplan) -> list[PublishedFit]:
+    """List every published law.
+
+    Hoffmann's approaches 1 to 3 are the log-log lines of his Tables 3 and A3. Kaplan's D is
+    C / (6N), with N as he counts it.
+    """
+    tables = hoffmann.optimal_allocations
+    fits = [
+        PublishedFit(
+            f"Hoffmann {NAMES[row.approach]}",
+            row.approach,
+            *_lines(tables.params_law(row.approach), tables.tokens_law(row.approach)),
+        )
+        for row in hoffmann.exponents.rows
+    ]
+    cost = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
+    for name, law, rounded in (
+        ("Hoffmann *L*(*N*, *D*)", hoffmann.law, False),
+        ("Hoffmann *L*(*N*, *D*), rounded", hoffmann.printed_law, True),
+        ("Besiroglu *L*(*N*, *D*)", besiroglu.law, False),
+    ):
+        row = np.array([[law.E, law.A, law.B, law.alpha, law.beta]])
+        fits.append(
+            PublishedFit(name, "parametric", HoffmannLaw(flops_per_token=cost), row, rounded)
+        )
+    p = kaplan.optimal_allocation.p_N
+    for convention, meaning in KAPLAN_CONVENTIONS:
+        at_one = kaplan.params_opt(1.0, convention=convention)  # type: ignore[arg-type]
+        params = PowerLaw(coefficient=at_one, exponent=p)
+        tokens = PowerLaw(coefficient=1.0 / (6.0 * at_one), exponent=1.0 - p)
+        fits.append(PublishedFit(f"Kaplan, {meaning}", "kaplan", *_lines(params, tokens)))
+    return fits
+
+
+def _lines(params: PowerLaw, tokens: PowerLaw) -> tuple[PowerLaws, Floats]:
+    """Write two published power laws as one law of the optimum, which predicts no loss."""
+    row = [params.coefficient, params.exponent, tokens.coefficient, tokens.exponent, np.nan, np.nan]
+    return PowerLaws(loss_up_to=0.0), np.array([row])
+
+
 def published_optima(reference: Reference, flops: float) -> list[PublishedOptimum]:
     """Evaluate every published law at one budget.
-
-    Hoffmann's approaches 1 to 3 are the log-log lines of his Tables 3 and A3.
 
     Parameters
     ----------
     reference : the published facts.
     flops : the budget C [FLOP].
     """
-    hoffmann, kaplan = reference.hoffmann, reference.kaplan
-    tables = hoffmann.optimal_allocations
-    rows = []
-    for row in hoffmann.exponents.rows:
-        law = tables.params_law(row.approach)
-        tokens = float(tables.tokens_law(row.approach)(flops))
-        name = f"Hoffmann {NAMES[row.approach]}"
-        params = float(law(flops))
-        rows.append(PublishedOptimum(name, row.approach, law.exponent, params, tokens))
-    for name, parametric, rounded in (
-        ("Hoffmann *L*(*N*, *D*)", hoffmann.law, False),
-        ("Hoffmann *L*(*N*, *D*), rounded", hoffmann.printed_law, True),
-        ("Besiroglu *L*(*N*, *D*)", reference.besiroglu.law, False),
-    ):
-        n, d = float(parametric.params_opt(flops)), float(parametric.tokens_opt(flops))
-        rows.append(PublishedOptimum(name, "parametric", parametric.a, n, d, rounded))
-    for convention, meaning in KAPLAN_CONVENTIONS:
-        n = kaplan.params_opt(flops, convention=convention)  # type: ignore[arg-type]
-        p = kaplan.optimal_allocation.p_N
-        rows.append(PublishedOptimum(f"Kaplan, {meaning}", "kaplan", p, n, flops / (6.0 * n)))
-    return rows
+    found = []
+    for fit in published_fits(reference.hoffmann, reference.besiroglu, reference.kaplan):
+        optima = fit.law.optima(fit.row, np.array([flops]))
+        a, _ = fit.law.exponents(fit.row)
+        params, tokens = float(optima.params[0, 0]), float(optima.tokens[0, 0])
+        found.append(
+            PublishedOptimum(fit.name, fit.approach, float(a[0]), params, tokens, fit.rounded)
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)

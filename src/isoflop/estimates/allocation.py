@@ -1,15 +1,27 @@
-"""Compute-optimal allocations at any C, with intervals, from an estimate and its kept draws."""
+"""Compute-optimal allocations with intervals, from an estimate and its kept draws.
+
+Whatever is asked, C or a loss or N or D or D/N, is answered here and nowhere else.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
+from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Calibration, Estimate, Optimum
+from isoflop.estimates.intervals import (
+    LEVELS,
+    calibrated_intervals,
+    calibrated_levels,
+    coverage,
+    percentile_intervals,
+)
 from isoflop.estimates.laws import law_rows
-from isoflop.estimates.quantities import Simulations, describe
+from isoflop.estimates.quantities import Quantity, Simulations, describe
+from isoflop.estimates.targets import Target, columns_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +29,151 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
-    from isoflop.estimates.quantities import Quantity
 
     Floats = NDArray[np.float64]
+
+REACH: Final = (
+    (1.0, "within reach"),
+    (3.0, "with care"),
+    (6.0, "order of magnitude"),
+    (np.inf, "this sweep does not say"),
+)
+"""Largest number of decades of C between a budget and the data, to how far an answer is trusted."""
+
+
+class Allocation(Section):
+    """A compute-optimal allocation that meets a target."""
+
+    flops: Quantity
+    """C [FLOP]."""
+    params: Quantity
+    """N_opt, by the estimate's convention."""
+    tokens: Quantity
+    """D_opt."""
+    tokens_per_param: Quantity
+    """D_opt / N_opt."""
+    loss: Quantity | None
+    """Predicted loss [nat/token]; None where the law predicts none."""
+    decades_beyond_data: float | None
+    """As in ``Optimum``; None for a published law, whose data are not at hand."""
+    unanswered: float
+    """Share of the draws in which no C meets the target. Where it is more than a tenth of what a
+    level leaves outside, that level has no interval: its ends might lie among them."""
+
+    @property
+    def reach(self) -> str | None:
+        """How far the answer is to be trusted, by its distance from the data."""
+        return None if self.decades_beyond_data is None else reach(self.decades_beyond_data)
+
+
+def reach(decades_beyond_data: float) -> str:
+    """Say by rule how far an answer is to be trusted at a distance from the data."""
+    return next(words for most, words in REACH if decades_beyond_data <= most)
+
+
+def allocate(estimate: Estimate, draws: pl.DataFrame, target: Target) -> Allocation | None:
+    """Answer one question from one approach's estimate, without fitting anything again.
+
+    Parameters
+    ----------
+    estimate : one approach's estimate.
+    draws : its table of draws, simulated sweeps included.
+    target : what is given.
+
+    Returns
+    -------
+    None where no compute meets the target: a loss below the law's floor, or where the law
+    predicts none, or a D/N that its frontier never has.
+    """
+    if target.asked == "flops":
+        return next(
+            (_as_allocation(one) for one in optima_at(estimate, draws, [target.value])), None
+        )
+    point = columns_at(estimate.law, estimate.row, target)
+    if not np.isfinite(point["flops"][0]):
+        return None
+    rows = estimate.rows(draws)
+    drawn = columns_at(estimate.law, rows, target)
+    fitted = np.isfinite(rows).all(axis=1)
+    unanswered = float(np.mean(~np.isfinite(drawn["flops"][fitted]))) if fitted.any() else 0.0
+    ranks = _ranks(estimate, draws, target)
+    found: dict[str, Quantity] = {}
+    for name, values in point.items():
+        if not np.isfinite(values[0]):
+            continue
+        value = float(values[0])
+        if name == target.asked:
+            found[name] = Quantity(value=target.value)
+        elif name in ranks:
+            used = calibrated_levels(ranks[name])
+            quantity = Quantity(
+                value=value,
+                intervals=calibrated_intervals(drawn[name], ranks[name]),
+                coverage={str(level): coverage(ranks[name], used[level]) for level in LEVELS},
+            )
+            found[name] = _without_doubtful_ends(quantity, unanswered)
+        else:
+            quantity = Quantity(value=value, intervals=percentile_intervals(drawn[name]))
+            found[name] = _without_doubtful_ends(quantity, unanswered)
+    return Allocation(
+        flops=found["flops"],
+        params=found["params"],
+        tokens=found["tokens"],
+        tokens_per_param=found["tokens_per_param"],
+        loss=found.get("loss"),
+        decades_beyond_data=decades_beyond(found["flops"].value, estimate.flops_range),
+        unanswered=unanswered,
+    )
+
+
+def _as_allocation(optimum: Optimum) -> Allocation:
+    return Allocation(
+        flops=Quantity(value=optimum.flops),
+        params=optimum.params,
+        tokens=optimum.tokens,
+        tokens_per_param=optimum.tokens_per_param,
+        loss=optimum.loss,
+        decades_beyond_data=optimum.decades_beyond_data,
+        unanswered=0.0,
+    )
+
+
+def _without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:
+    """Drop the intervals whose ends may lie among the draws without an answer."""
+    kept = [str(level) for level in LEVELS if unanswered <= 0.1 * (1.0 - level)]
+    return quantity.model_copy(
+        update={
+            "intervals": {k: ends for k, ends in quantity.intervals.items() if k in kept},
+            "coverage": {k: share for k, share in quantity.coverage.items() if k in kept},
+        }
+    )
+
+
+def _ranks(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[str, Floats]:
+    """Rank the truth among each simulated sweep's draws at a target, as ``Simulations`` does.
+
+    Returns
+    -------
+    Quantity to (simulations,); none where nothing was simulated, where the true law has no answer,
+    or where some sweep has none.
+    """
+    simulations = simulations_of(estimate, draws)
+    if simulations is None or simulations.draws.shape[0] == 0:
+        return {}
+    truth = columns_at(simulations.truth.law, simulations.truth.row(), target)
+    n, m, p = simulations.draws.shape
+    drawn = columns_at(estimate.law, simulations.draws.reshape(n * m, p), target)
+    found = {}
+    for name, values in drawn.items():
+        if name == target.asked or not np.isfinite(truth[name][0]):
+            continue
+        kept = np.isfinite(values).reshape(n, m)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            below = kept & (values.reshape(n, m) < truth[name][0])
+            ranks = below.sum(axis=1) / kept.sum(axis=1)
+        if np.isfinite(ranks).all():
+            found[name] = ranks
+    return found
 
 
 def optima_at(estimate: Estimate, draws: pl.DataFrame, flops: Sequence[float]) -> list[Optimum]:

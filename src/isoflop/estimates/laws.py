@@ -51,7 +51,13 @@ class LawOfLoss(Protocol):
         ...
 
     def optima(self, parameters: Floats, flops: Floats) -> Optima:
-        """Give the allocation at each budget [FLOP]."""
+        """Give the allocation at each budget [FLOP].
+
+        Parameters
+        ----------
+        parameters : (rows, parameters).
+        flops : (budgets,), the same for all rows; or (rows, budgets), each row its own.
+        """
         ...
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats | None:
@@ -257,8 +263,8 @@ class DataConstrainedLaw(Section):
         log_ratio = float(np.log(self.alpha * self.A / (self.beta * self.B)))
         log_n, log_d = _cheapest(log_ratio, self.alpha, self.beta, self.flops_per_token, flops)
         fresh = self.A * np.exp(-self.alpha * log_n) + self.B * np.exp(-self.beta * log_d)
-        params, tokens = np.exp(log_n)[None] * known, np.exp(log_d)[None] * known
-        return Optima(params, tokens, parameters[:, :1] + fresh[None] * known)
+        params, tokens = np.exp(log_n) * known, np.exp(log_d) * known
+        return Optima(params, tokens, parameters[:, :1] + fresh * known)
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats:
         """Give log L(N, D) of tokens that are all fresh."""

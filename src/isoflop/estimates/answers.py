@@ -1,0 +1,474 @@
+"""One question put to every law at once, and the answers as a table of text."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from isoflop.accelerators import Machine, read_accelerators
+from isoflop.approach import BY_KEY, NAMES
+from isoflop.config.reading import Section, read_yaml
+from isoflop.errors import IsoflopError
+from isoflop.estimates.allocation import Allocation, allocate
+from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
+from isoflop.estimates.forecasts import NoForecasts, read_forecasts
+from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
+from isoflop.estimates.quantities import Quantity
+from isoflop.estimates.recommendation import RULES, Rule, recommend, standing
+from isoflop.estimates.targets import ASKED, Asked, Target, columns_at
+from isoflop.numbers import NONE, PLAIN, count, fixed, interval, power, ratio
+from isoflop.published_laws import PublishedFit, published_fits
+from isoflop.reference import REFERENCE_FILES, Besiroglu, Hoffmann, Kaplan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from isoflop.estimates.estimate import Refusal
+
+PASSED: Final = {True: "yes", False: "no", None: NONE}
+LEVEL: Final = "0.95"
+"""Confidence level of the intervals in text; JSON has all."""
+
+
+class Answer(Section):
+    """What one law says."""
+
+    law: str
+    """Key of an approach, or a published law's name."""
+    counting: str
+    """How its N and C are counted, as in "total N, 6nd C"."""
+    covers: bool | None = None
+    """Whether its intervals cover in simulated sweeps; None where nobody checked."""
+    forecasts: bool | None = None
+    """Whether it predicted the upper part of its sweep; None where nobody checked."""
+    allocation: Allocation | None
+    """None where no compute meets the target."""
+    hours: Quantity | None = None
+    """Of one card."""
+    cost: Quantity | None = None
+    """Of these hours."""
+    served: ServedAllocation | None = None
+    """The allocation that is cheapest to train and serve at the loss of this one."""
+
+
+class Answers(Section):
+    """What every law says."""
+
+    asked: Asked
+    value: float
+    sweep: str | None
+    reach: str | None
+    """How far the recommended answer is to be trusted, by its distance from the data."""
+    recommended: str | None
+    """Key of the approach; None without a sweep."""
+    rule: Rule | None
+    """Why it is recommended."""
+    card: str | None
+    served_tokens: float | None
+    laws: list[Answer]
+    """The recommended one first, then the sweep's others, then the published ones."""
+    refused: dict[str, str]
+    """Approaches that could not be fitted, and why."""
+
+
+def one_target(
+    *, hours: float | None = None, machine: Machine | None = None, **asked: float | None
+) -> Target:
+    """Make the one target that somebody asked for.
+
+    Parameters
+    ----------
+    hours : hours of one card, instead of a compute.
+    machine : that card.
+    asked : by the names of ``Asked``; all but one are None.
+
+    Raises
+    ------
+    IsoflopError : not exactly one was given, or hours without a card.
+    """
+    given = [(name, asked.get(name)) for name in ASKED]
+    if hours is not None:
+        if machine is None:
+            raise IsoflopError("hours are of a card: name it, as in --gpu-hours 1000 --gpu h100")
+        given.append(("flops", hours * machine.flops_per_hour))
+    targets = [Target(name, value) for name, value in given if value is not None]
+    if len(targets) != 1:
+        raise IsoflopError(
+            "ask one question: FLOPS, --loss, --params, --tokens, --ratio or --gpu-hours "
+            f"({len(targets)} given). Example: isoflop allocate 1e21"
+        )
+    return targets[0]
+
+
+def machine_of(
+    gpu: str | None, utilisation: float, price: float | None, reference: Path | None
+) -> Machine | None:
+    """Look a card up; None without one.
+
+    Raises
+    ------
+    IsoflopError : there is no such card, or a price without one.
+    """
+    if gpu is None:
+        if price is not None:
+            raise IsoflopError("a price is of an hour of a card: name it, as in --gpu h100")
+        return None
+    found = read_accelerators(reference or reference_folder()).named(gpu)
+    return Machine(found, utilisation, price)
+
+
+def reference_folder() -> Path:
+    """Find the published facts: of the project one stands in, else of the one that holds the code.
+
+    Raises
+    ------
+    IsoflopError : there are none.
+    """
+    here = Path("data/reference")
+    beside = Path(__file__).parents[3] / here
+    for folder in (here, beside):
+        if (folder / REFERENCE_FILES["hoffmann"]).exists():
+            return folder
+    raise IsoflopError(
+        f"the published facts lie neither in {here} nor beside the code; name their folder "
+        "with --reference"
+    )
+
+
+def answer(
+    target: Target,
+    *,
+    sweep: str | None,
+    estimates: Path,
+    reference: Path | None,
+    machine: Machine | None = None,
+    served: float | None = None,
+) -> Answers:
+    """Put a question to every law of a sweep and to every published one.
+
+    Parameters
+    ----------
+    target : what is given.
+    sweep : whose estimates answer; None: the published laws alone.
+    estimates : folder of all sweeps' estimates, data/estimates.
+    reference : data/reference; None finds it.
+    machine : card, utilisation and price, for hours and cost.
+    served : tokens served over the model's life.
+
+    Raises
+    ------
+    IsoflopError : the sweep has no estimates.
+    """
+    every: dict[str, Estimate | Refusal] = {}
+    laws: list[Answer] = []
+    chosen = None
+    if sweep is not None:
+        folder = estimates / sweep
+        every = read_estimates(folder)
+        if not every:
+            raise IsoflopError(
+                f"{folder} has no estimates. Build them with `python3 run.py report`, or name "
+                f"another sweep: {_sweeps(estimates)}"
+            )
+        fitted = {name: one for name, one in every.items() if isinstance(one, Estimate)}
+        path = folder / "forecast.json"
+        forecasts = read_forecasts(path)
+        chosen = recommend(fitted, forecasts)
+        draws = read_draws(folder)
+        first = chosen.approach if chosen else ""
+        for name in sorted(fitted, key=lambda key: key != first):
+            estimate = fitted[name]
+            found = allocate(estimate, draws[name], target)
+            stands = standing(estimate, forecasts)
+            laws.append(
+                _answer(
+                    name,
+                    f"{estimate.counting.params} N, {estimate.counting.flops} C",
+                    found,
+                    machine,
+                    allocate_served(estimate, draws[name], found.flops.value, served)
+                    if found is not None and served is not None
+                    else None,
+                    covers=stands.covers,
+                    forecasts=None if isinstance(forecasts, NoForecasts) else stands.forecasts,
+                )
+            )
+    best = laws[0].allocation if laws else None
+    laws += _published(target, reference or reference_folder(), machine, served)
+    return Answers(
+        asked=target.asked,
+        value=target.value,
+        sweep=sweep,
+        reach=None if best is None else best.reach,
+        recommended=None if chosen is None else chosen.approach,
+        rule=None if chosen is None else chosen.rule,
+        card=None
+        if machine is None
+        else f"{machine.accelerator.name} at {100.0 * machine.utilisation:g} %",
+        served_tokens=served,
+        laws=laws,
+        refused={name: one.refused for name, one in every.items() if not isinstance(one, Estimate)},
+    )
+
+
+def _sweeps(estimates: Path) -> str:
+    """List the sweeps that have estimates."""
+    names = sorted(path.parent.name for path in estimates.glob("*/forecast.json"))
+    return ", ".join(names) or f"there is none in {estimates} yet"
+
+
+def _answer(
+    law: str,
+    counting: str,
+    found: Allocation | None,
+    machine: Machine | None,
+    served: ServedAllocation | None,
+    *,
+    covers: bool | None = None,
+    forecasts: bool | None = None,
+) -> Answer:
+    """Add hours and money to an allocation."""
+    hours = cost = None
+    if found is not None and machine is not None:
+        hours = _scaled(found.flops, 1.0 / machine.flops_per_hour)
+        cost = None if machine.price is None else _scaled(hours, machine.price)
+    return Answer(
+        law=law,
+        counting=counting,
+        covers=covers,
+        forecasts=forecasts,
+        allocation=found,
+        hours=hours,
+        cost=cost,
+        served=served,
+    )
+
+
+def _scaled(quantity: Quantity, factor: float) -> Quantity:
+    """Give a quantity in another unit; its intervals cover as often."""
+    return Quantity(
+        value=quantity.value * factor,
+        intervals={
+            level: (low * factor, high * factor)
+            for level, (low, high) in quantity.intervals.items()
+        },
+        coverage=quantity.coverage,
+    )
+
+
+def _published(
+    target: Target, folder: Path, machine: Machine | None, served: float | None
+) -> list[Answer]:
+    """Put the question to the published laws; those with rounded constants stay out."""
+    fits = published_fits(
+        read_yaml(folder / REFERENCE_FILES["hoffmann"], Hoffmann),
+        read_yaml(folder / REFERENCE_FILES["besiroglu"], Besiroglu),
+        read_yaml(folder / REFERENCE_FILES["kaplan"], Kaplan),
+    )
+    found = []
+    for fit in fits:
+        if fit.rounded:
+            continue
+        allocation = _of_published(fit, target)
+        counting = "nonembedding N, kaplan C" if fit.approach == "kaplan" else "total N, 6nd C"
+        best = None
+        if allocation is not None and served is not None:
+            best = _served_of_published(fit, allocation.flops.value, served)
+        found.append(_answer(fit.plain, counting, allocation, machine, best))
+    return found
+
+
+def _of_published(fit: PublishedFit, target: Target) -> Allocation | None:
+    """Answer by a published law, which comes without draws."""
+    columns = {name: float(v[0]) for name, v in columns_at(fit.law, fit.row, target).items()}
+    if math.isnan(columns["flops"]):
+        return None
+    quantities = {n: Quantity(value=v) for n, v in columns.items() if not math.isnan(v)}
+    return Allocation(
+        flops=quantities["flops"],
+        params=quantities["params"],
+        tokens=quantities["tokens"],
+        tokens_per_param=quantities["tokens_per_param"],
+        loss=quantities.get("loss"),
+        decades_beyond_data=None,
+        unanswered=0.0,
+    )
+
+
+def _served_of_published(fit: PublishedFit, flops: float, served: float) -> ServedAllocation | None:
+    import numpy as np
+
+    columns = served_columns(fit.law, fit.row, np.array([flops]), served)
+    if columns is None:
+        return None
+    return ServedAllocation(**{n: Quantity(value=float(v[0])) for n, v in columns.items()})
+
+
+def as_text(answers: Answers) -> str:
+    """Write the answers as a table, with a line above it that says what is recommended and why."""
+    own = [one for one in answers.laws if one.law in BY_KEY]
+    lines = [*_summary(answers), ""]
+    for title, laws in (
+        (answers.sweep or "", own),
+        ("published", [one for one in answers.laws if one.law not in BY_KEY]),
+    ):
+        if laws:
+            lines += _aligned([_head(title, answers), *(_row(one, answers) for one in laws)])
+            lines.append("")
+    if answers.served_tokens is not None:
+        lines += _served_lines(answers)
+    for name, why in answers.refused.items():
+        lines.append(f"{NAMES[name]} was not fitted: {why}")
+    lines += _notes(answers)
+    return "\n".join(lines).rstrip()
+
+
+NUMBERS: Final[dict[Asked, Callable[[float], str]]] = {
+    "flops": lambda value: f"{power(value, hand=PLAIN)} FLOPs",
+    "loss": lambda value: f"a loss of {value:g}",
+    "params": lambda value: f"{count(value, hand=PLAIN)} parameters",
+    "tokens": lambda value: f"{count(value, hand=PLAIN)} tokens",
+    "tokens_per_param": lambda value: f"{ratio(value)} tokens per parameter",
+}
+"""How each question is written."""
+
+
+def _summary(answers: Answers) -> list[str]:
+    """Say the recommendation in a sentence or two."""
+    asked = NUMBERS[answers.asked](answers.value)
+    if answers.sweep is None:
+        return [f"{asked}, by the published laws (no --sweep given)"]
+    best = answers.laws[0]
+    found = best.allocation
+    if answers.recommended is None or found is None:
+        return [f"{asked}: sweep {answers.sweep} has no answer"]
+    distance = found.decades_beyond_data or 0.0
+    where = f"{distance:.1f} decades beyond the data" if distance >= 0.05 else "within the data"
+    words = RULES[answers.rule] if answers.rule is not None else ""
+    return [
+        f"{asked}: train {_written(found.params, _count)} parameters on "
+        f"{_written(found.tokens, _count)} tokens",
+        f"{where}: {found.reach}. By {BY_KEY[best.law].in_prose}; {words}.",
+    ]
+
+
+def _head(title: str, answers: Answers) -> list[str]:
+    head = [title]
+    if answers.asked != "flops":
+        head.append("C")
+    head += ["N", "D", "D/N", "loss"]
+    if any(one.hours is not None for one in answers.laws):
+        head.append("hours")
+    if any(one.cost is not None for one in answers.laws):
+        head.append("cost")
+    if title and title == answers.sweep:
+        head += ["covers", "forecast"]
+    return head
+
+
+def _row(one: Answer, answers: Answers) -> list[str]:
+    found = one.allocation
+    own = one.law in BY_KEY
+    name = NAMES[one.law] if own else one.law
+    if found is None:
+        return [f"{name}: no compute gives that"]
+    cells = [name]
+    if answers.asked != "flops":
+        cells.append(_written(found.flops, _power))
+    cells += [
+        _written(found.params, _count),
+        _written(found.tokens, _count),
+        _written(found.tokens_per_param, ratio),
+        NONE if found.loss is None else _written(found.loss, fixed),
+    ]
+    if one.hours is not None:
+        cells.append(_written(one.hours, _hours))
+    if one.cost is not None:
+        cells.append(_written(one.cost, _hours))
+    if own:
+        cells += [PASSED[one.covers], PASSED[one.forecasts]]
+    return cells
+
+
+def _served_lines(answers: Answers) -> list[str]:
+    """Tabulate what is cheapest to train and to serve."""
+    rows = [
+        [
+            NAMES.get(one.law, one.law),
+            _written(one.served.params, _count),
+            _written(one.served.tokens, _count),
+            _written(one.served.tokens_per_param, ratio),
+            _written(one.served.training_flops, _power),
+            _written(one.served.total_flops, _power),
+            _written(one.served.saved, _percent),
+        ]
+        for one in answers.laws
+        if one.served is not None
+    ]
+    tokens = count(answers.served_tokens or 0.0, hand=PLAIN)
+    if not rows:
+        return [
+            f"No law here says what {tokens} served tokens change: they know the optimum alone."
+        ]
+    head = ["at the same loss", "N", "D", "D/N", "training C", "training + serving", "saved"]
+    return [
+        f"Cheapest to train and to serve on {tokens} tokens (6ND + 2N per token served):",
+        *_aligned([head, *rows]),
+        "",
+    ]
+
+
+def _notes(answers: Answers) -> list[str]:
+    notes = [f"Intervals: {float(LEVEL):.0%}."] if answers.sweep is not None else []
+    if answers.card is not None:
+        notes.append(f"Hours: of one {answers.card} of its peak.")
+    notes.append(
+        "Published laws are of their own text and tokenizer, losses above all; Kaplan's N and C "
+        "count no embeddings."
+    )
+    doubtful = [
+        f"{NAMES[one.law]} ({one.allocation.unanswered:.0%})"
+        for one in answers.laws
+        if one.allocation is not None and one.allocation.unanswered > 0.0
+    ]
+    if doubtful:
+        notes.append(f"Draws in which no compute gives that: {', '.join(doubtful)}.")
+    return notes
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Pad cells to columns, names to the left and numbers to the right."""
+    full = [row for row in rows if len(row) == max(map(len, rows))]
+    widths = [max(len(row[i]) for row in full) for i in range(len(full[0]))]
+    widths[0] = max(len(row[0]) for row in rows)
+    return [
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _written(quantity: Quantity, write: Callable[[float], str]) -> str:
+    """Write a value with its interval: 560k (523k–727k)."""
+    ends = quantity.intervals.get(LEVEL)
+    value = write(quantity.value)
+    return value if ends is None else f"{value} ({interval(*ends, write)})"
+
+
+def _count(value: float) -> str:
+    return count(value, hand=PLAIN)
+
+
+def _power(value: float) -> str:
+    return power(value, hand=PLAIN)
+
+
+def _hours(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
+
+
+def _percent(value: float) -> str:
+    return f"{100.0 * value:.0f} %"

@@ -1,0 +1,68 @@
+"""The command that asks estimates: `isoflop allocate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from isoflop.command import PATH
+
+
+@click.command("allocate")
+@click.argument("flops", type=float, required=False)
+@click.option("--loss", type=float, help="Instead of FLOPS: a loss to reach [nat/token].")
+@click.option("--params", type=float, help="Instead: a number of parameters N.")
+@click.option("--tokens", type=float, help="Instead: a number of tokens D.")
+@click.option("--ratio", type=float, help="Instead: tokens per parameter D/N.")
+@click.option("--gpu-hours", type=float, help="Instead: hours of one --gpu.")
+@click.option("--gpu", help="Card, such as h100: adds hours; data/reference/accelerators.yaml.")
+@click.option("--mfu", type=float, default=0.4, show_default=True, help="Share of its peak.")
+@click.option("--price", type=float, help="Of an hour of it, in any currency: adds the cost.")
+@click.option("--inference-tokens", type=float, help="Tokens served: what is cheapest in all.")
+@click.option("--sweep", help="Whose laws answer; without it, the published ones.")
+@click.option("--estimates", type=PATH, default=Path("data/estimates"), show_default=True)
+@click.option("--reference", type=PATH, help="Folder of published facts [default: the project's].")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON, with every digit.")
+def allocate_command(
+    flops: float | None,
+    loss: float | None,
+    params: float | None,
+    tokens: float | None,
+    ratio: float | None,
+    gpu_hours: float | None,
+    gpu: str | None,
+    mfu: float,
+    price: float | None,
+    inference_tokens: float | None,
+    sweep: str | None,
+    estimates: Path,
+    reference: Path | None,
+    as_json: bool,  # noqa: FBT001  click passes a flag
+) -> None:
+    """Say how many parameters and tokens to buy with FLOPS, such as 1e21, and how sure that is.
+
+    Every law of a fitted sweep answers with its intervals, and then every published law. Nothing
+    is fitted: answers come from the estimates and their draws.
+    """
+    from isoflop.estimates.answers import answer, as_text, machine_of, one_target
+
+    machine = machine_of(gpu, mfu, price, reference)
+    target = one_target(
+        flops=flops,
+        loss=loss,
+        params=params,
+        tokens=tokens,
+        tokens_per_param=ratio,
+        hours=gpu_hours,
+        machine=machine,
+    )
+    found = answer(
+        target,
+        sweep=sweep,
+        estimates=estimates,
+        reference=reference,
+        machine=machine,
+        served=inference_tokens,
+    )
+    click.echo(found.model_dump_json(indent=2) if as_json else as_text(found))

@@ -1,0 +1,172 @@
+"""The allocation that is cheapest to train and to serve, at the loss of the compute-optimal one.
+
+Training costs C = k N**m D, serving T tokens 2NT. At one loss a smaller model needs more training
+tokens and is cheaper to serve (Sardana et al. 2024, arXiv 2401.00448, equation 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from isoflop.config.reading import Section
+from isoflop.estimates.intervals import percentile_intervals
+from isoflop.estimates.laws import HoffmannLaw, KaplanLoss, NestedLoss, NoFloorLoss
+from isoflop.estimates.quantities import Quantity
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from isoflop.estimates.estimate import Estimate
+    from isoflop.estimates.laws import FlopsPerToken, LawOfLoss
+
+    Floats = NDArray[np.float64]
+
+FLOPS_PER_SERVED_TOKEN: Final = 2.0
+"""Per parameter: a forward pass (Kaplan et al. 2020, section 2.1)."""
+HALVINGS: Final = 60
+
+
+class ServedAllocation(Section):
+    """The cheapest N and D for a loss and a number of tokens served."""
+
+    params: Quantity
+    tokens: Quantity
+    tokens_per_param: Quantity
+    training_flops: Quantity
+    """k N**m D [FLOP]."""
+    total_flops: Quantity
+    """Training and serving [FLOP]."""
+    saved: Quantity
+    """Share of the total that it saves against training and serving the compute-optimal model."""
+
+
+def served_columns(
+    law: LawOfLoss, rows: Floats, flops: Floats, served: float
+) -> dict[str, Floats] | None:
+    """Give the cheapest allocation at the loss that each row's optimum has at its compute.
+
+    Parameters
+    ----------
+    law : the law that the parameters belong to.
+    rows : (rows, parameters).
+    flops : (rows,) C of the compute-optimal allocation whose loss is wanted [FLOP].
+    served : tokens served over the model's life.
+
+    Returns
+    -------
+    By the names of ``ServedAllocation``, (rows,) each. None where the law has no L(N, D), or one
+    in which size and data do not enter as a sum of two powers.
+    """
+    curve = _Curve.through(law, rows, flops)
+    cost = law.flops_per_token
+    if curve is None or cost is None:
+        return None
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        # from the size at which no data suffices, to the optimum without serving
+        low, high = (curve.log_a - np.log(curve.total)) / curve.alpha, np.log(curve.optimal_params)
+        for _ in range(HALVINGS):
+            log_n = 0.5 * (low + high)
+            above = curve.gain_of_size(log_n, cost, served) > 0.0
+            low, high = np.where(above, log_n, low), np.where(above, high, log_n)
+        log_n = 0.5 * (low + high)
+        log_d = curve.log_tokens(log_n)
+        params, tokens = np.exp(log_n), np.exp(log_d)
+        training = np.exp(cost.log_flops(log_n, log_d))
+        everything = training + FLOPS_PER_SERVED_TOKEN * params * served
+        plain = flops + FLOPS_PER_SERVED_TOKEN * curve.optimal_params * served
+        return {
+            "params": params,
+            "tokens": tokens,
+            "tokens_per_param": tokens / params,
+            "training_flops": training,
+            "total_flops": everything,
+            "saved": 1.0 - everything / plain,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """Allocations of equal loss, a curve for every row: those of equal A N**-alpha + B D**-beta.
+
+    Attributes
+    ----------
+    log_a, log_b, alpha, beta : the law's, (rows,) each.
+    total : the sum that stays, (rows,).
+    optimal_params : N of the compute-optimal allocation on the curve, (rows,).
+    """
+
+    log_a: Floats
+    log_b: Floats
+    alpha: Floats
+    beta: Floats
+    total: Floats
+    optimal_params: Floats
+
+    @classmethod
+    def through(cls, law: LawOfLoss, rows: Floats, flops: Floats) -> Self | None:
+        """Take the curve through each row's optimum at its compute; None where L is no such law."""
+        if isinstance(law, HoffmannLaw):
+            _, a, b, alpha, beta = rows.T
+            with np.errstate(invalid="ignore", divide="ignore"):
+                log_a, log_b = np.log(a), np.log(b)
+        elif isinstance(law, (NestedLoss, NoFloorLoss, KaplanLoss)):
+            _, log_a, log_b, alpha, beta, _ = law.form.terms(rows).T
+        else:
+            return None
+        optima = law.optima(rows, flops[:, None])
+        params, tokens = optima.params[:, 0], optima.tokens[:, 0]
+        size = np.exp(log_a - alpha * np.log(params))
+        total = size + np.exp(log_b - beta * np.log(tokens))
+        return cls(log_a, log_b, alpha, beta, total, params)
+
+    def log_tokens(self, log_n: Floats) -> Floats:
+        """Give log D at log N."""
+        rest = self.total - np.exp(self.log_a - self.alpha * log_n)
+        return np.asarray((self.log_b - np.log(rest)) / self.beta)
+
+    def gain_of_size(self, log_n: Floats, cost: FlopsPerToken, served: float) -> Floats:
+        """Give what a larger model saves in training tokens, less what it costs; positive: grow.
+
+        At the cheapest allocation alpha P / (beta Q) = m + 2NT / (k N**m D), with P and Q the terms
+        of size and data; the left side falls with N along the curve, and the right side rises.
+        """
+        p = np.exp(self.log_a - self.alpha * log_n)
+        log_training = cost.log_flops(log_n, self.log_tokens(log_n))
+        serving = np.exp(np.log(FLOPS_PER_SERVED_TOKEN * served) + log_n - log_training)
+        saved = self.alpha * p / (self.beta * (self.total - p))
+        return np.asarray(saved - cost.exponent - serving)
+
+
+def allocate_served(
+    estimate: Estimate, draws: pl.DataFrame, flops: float, served: float
+) -> ServedAllocation | None:
+    """Give one approach's cheapest allocation, with percentile intervals of its draws.
+
+    Parameters
+    ----------
+    estimate, draws : one approach's estimate and its table of draws.
+    flops : C of the compute-optimal allocation whose loss is wanted [FLOP].
+    served : tokens served over the model's life.
+
+    Returns
+    -------
+    None where the law says nothing of other allocations than the optimal one.
+    """
+    point = served_columns(estimate.law, estimate.row, np.array([flops]), served)
+    if point is None:
+        return None
+    rows = estimate.rows(draws)
+    drawn = served_columns(estimate.law, rows, np.full(len(rows), flops), served)
+    return ServedAllocation(**{
+        name: Quantity(
+            value=float(values[0]),
+            intervals=percentile_intervals(drawn[name]) if drawn is not None else {},
+        )
+        for name, values in point.items()
+    })  # fmt: skip

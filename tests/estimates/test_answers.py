@@ -1,0 +1,171 @@
+"""`isoflop allocate`: from a fitted sweep, and from the published laws."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from tests import example_sweep
+
+from isoflop.accelerators import Machine, read_accelerators
+from isoflop.cli import main
+from isoflop.errors import IsoflopError
+from isoflop.estimates.allocation import allocate, optima_at, reach
+from isoflop.estimates.answers import answer, as_text, one_target
+from isoflop.estimates.estimate import Estimate, read_draws, read_estimate, read_estimates
+from isoflop.estimates.forecasts import read_forecasts
+from isoflop.estimates.recommendation import recommend
+from isoflop.estimates.targets import Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REFERENCE = example_sweep.REFERENCE
+
+
+@pytest.fixture(scope="module")
+def estimates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return example_sweep.write(tmp_path_factory.mktemp("answers")).estimates.parent
+
+
+def run(*words: str) -> str:
+    done = CliRunner().invoke(main, ["allocate", *words, "--reference", str(REFERENCE)])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_answers_are_the_reports_numbers(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    found = json.loads(
+        run("1e15", "--sweep", example_sweep.SWEEP, "--estimates", str(estimates), "--json")
+    )
+    own = {law["law"]: law["allocation"] for law in found["laws"]}
+    for approach, estimate in read_estimates(folder).items():
+        assert isinstance(estimate, Estimate)
+        (optimum,) = optima_at(estimate, read_draws(folder)[approach], [1e15])
+        assert own[approach]["params"]["value"] == optimum.params.value
+        assert own[approach]["tokens"]["intervals"]["0.95"] == [
+            *optimum.tokens.intervals["0.95"],
+        ]
+
+
+def test_a_loss_and_a_compute_are_one_question(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    estimate = read_estimate(folder / "parametric.json")
+    assert isinstance(estimate, Estimate)
+    draws = read_draws(folder)["parametric"]
+    forward = allocate(estimate, draws, Target("flops", 1e14))
+    assert forward is not None
+    assert forward.loss is not None
+    back = allocate(estimate, draws, Target("loss", forward.loss.value))
+    assert back is not None
+    assert back.flops.value == pytest.approx(1e14, rel=1e-8)
+    assert back.params.value == pytest.approx(forward.params.value, rel=1e-8)
+    low, high = back.flops.intervals["0.8"]
+    assert low < 1e14 < high
+    assert back.loss is not None
+    assert back.loss.intervals == {}
+    assert allocate(estimate, draws, Target("loss", 0.7)) is None  # E is 0.8
+
+
+def test_sizes_of_the_published_laws() -> None:
+    found = json.loads(run("--params", "40.36e9", "--json"))
+    laws = {law["law"]: law["allocation"] for law in found["laws"]}
+    # Hoffmann et al. 2022, section 3.3: 40B at Gopher's compute by the unrounded constants
+    assert laws["Hoffmann L(N, D)"]["flops"]["value"] == pytest.approx(5.76e23, rel=3e-3)
+    assert found["sweep"] is None
+
+
+def test_hours_and_money_are_those_of_the_card() -> None:
+    found = json.loads(run("1e21", "--gpu", "h100", "--mfu", "0.4", "--price", "2", "--json"))
+    hours = 1e21 / (989.5e12 * 0.4 * 3600)
+    for law in found["laws"]:
+        assert law["hours"]["value"] == pytest.approx(hours)
+        assert law["cost"]["value"] == pytest.approx(2 * hours)
+    back = json.loads(run("--gpu-hours", str(hours), "--gpu", "h100", "--json"))
+    assert back["value"] == pytest.approx(1e21)
+
+
+def test_text_says_what_to_train_how_far_and_why(estimates: Path) -> None:
+    text = run("1e15", "--sweep", example_sweep.SWEEP, "--estimates", str(estimates))
+    assert "train " in text.splitlines()[0]
+    assert "decades beyond the data: with care" in text
+    assert "Kaplan, Cmin = C/2" in text
+    assert "**" not in text
+    assert "~" not in text
+
+
+def test_recommended_is_an_approach_that_counts_all_parameters(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    fitted = {k: e for k, e in read_estimates(folder).items() if isinstance(e, Estimate)}
+    forecasts = read_forecasts(folder / "forecast.json")
+    chosen = recommend(fitted, forecasts)
+    assert chosen is not None
+    assert chosen.approach != "kaplan"
+    assert recommend({}, forecasts) is None
+    alone = recommend({"kaplan": fitted["kaplan"]}, forecasts)
+    assert alone is not None
+    assert alone.approach == "kaplan"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "ask one question"),
+        (["1e21", "--loss", "3"], "2 given"),
+        (["1e21", "--gpu", "abacus"], "there are a100, h100"),
+        (["1e21", "--price", "2"], "name it, as in --gpu"),
+        (["--gpu-hours", "10"], "--gpu-hours 1000 --gpu h100"),
+        (["1e21", "--gpu", "h100", "--mfu", "40"], "between 0 and 1"),
+        (["-1"], "No such option"),
+        (["--loss", "-1"], "positive number"),
+        (["1e21", "--sweep", "nowhere"], "has no estimates. Build them with"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_says_what_to_ask(
+    words: list[str], message: str, tmp_path: Path
+) -> None:
+    options = ["--reference", str(REFERENCE), "--estimates", str(tmp_path)]
+    done = CliRunner().invoke(main, ["allocate", *words, *options])
+    assert done.exit_code != 0
+    assert message in done.output
+
+
+def test_distance_has_words_by_rule() -> None:
+    assert [reach(d) for d in (-1.0, 1.0, 1.1, 3.0, 3.1, 6.0, 6.1)] == [
+        "within reach", "within reach", "with care", "with care", "order of magnitude",
+        "order of magnitude", "this sweep does not say",
+    ]  # fmt: skip
+
+
+def test_every_accelerator_has_its_source() -> None:
+    rows = read_accelerators(REFERENCE).rows
+    assert len({row.key for row in rows}) == len(rows)
+    assert all(row.source and 1e13 < row.peak_flops < 1e16 for row in rows)
+    with pytest.raises(IsoflopError, match="not negative"):
+        Machine(rows[0], 0.4, -1.0)
+
+
+def test_a_refused_approach_is_named_with_its_reason(tmp_path: Path) -> None:
+    folder = example_sweep.write(tmp_path, refuse=("profiles",)).estimates.parent
+    found = answer(
+        one_target(flops=1e15), sweep=example_sweep.SWEEP, estimates=folder, reference=REFERENCE
+    )
+    assert list(found.refused) == ["profiles"]
+    assert "was not fitted" in as_text(found)
+
+
+def test_answering_imports_neither_scipy_nor_figures() -> None:
+    load = "import sys, isoflop.estimates.answers; "
+    heavy = "{'matplotlib', 'scipy', 'statsmodels', 'snakemake', 'dataframely'}"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{load}print(sorted({heavy} & set(sys.modules)))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,94 @@
+"""Inverse questions: whatever an allocation has, asking for it gives the allocation back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isoflop.errors import IsoflopError
+from isoflop.estimates.laws import (
+    DataConstrainedLaw,
+    FlopsPerToken,
+    HoffmannLaw,
+    KaplanLoss,
+    Law,
+    NestedLoss,
+    OvertrainingLaw,
+    PowerLaws,
+    ProductLoss,
+)
+from isoflop.estimates.targets import ASKED, Target, columns_at, flops_at
+
+COST = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
+LAWS: dict[str, tuple[Law, list[float]]] = {
+    "power_laws": (PowerLaws(loss_up_to=1e25), [0.1, 0.46, 1.6, 0.54, 9.0, 0.06]),
+    "hoffmann": (HoffmannLaw(flops_per_token=COST), [1.7, 406.0, 411.0, 0.34, 0.28]),
+    "nested": (
+        NestedLoss(flops_per_token=COST, frontier_at=1e20),
+        [1.2, 30.0, 50.0, 0.7, 0.5, 0.5],
+    ),
+    "kaplan_law": (
+        KaplanLoss(flops_per_token=COST, frontier_at=1e20),
+        [6.4e13, 0.076, 1.8e13, 0.103],
+    ),
+    "product": (
+        ProductLoss(flops_per_token=COST, frontier_at=1e20),
+        [1.7, 406.0, 411.0, 0.34, 0.28, 900.0],
+    ),
+    "overtraining": (OvertrainingLaw(flops_per_token=COST), [1.5, 100.0, 200.0, 0.15]),
+    "data_constrained": (
+        DataConstrainedLaw(A=521.0, B=1488.0, alpha=0.353, beta=0.353, flops_per_token=COST),
+        [1.87, 15.4, 5.3],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("asked", ASKED)
+def test_asking_for_what_an_allocation_has_gives_it_back(name: str, asked: str) -> None:
+    law, parameters = LAWS[name]
+    row = np.array([parameters])
+    budget = 3e19
+    at_budget = columns_at(law, row, Target("flops", budget))
+    target = Target(asked, float(at_budget[asked][0]))  # type: ignore[arg-type]
+    found = columns_at(law, row, target)
+    if asked == "tokens_per_param" and name in {"overtraining", "data_constrained"}:
+        # equal scaling: one D/N at every C, so none is singled out
+        assert np.isnan(found["flops"]).all()
+        return
+    for quantity, values in at_budget.items():
+        assert found[quantity] == pytest.approx(values, rel=1e-8), quantity
+
+
+def test_every_row_is_answered_at_its_own_compute() -> None:
+    law, parameters = LAWS["hoffmann"]
+    rows = np.array([parameters, [1.7, 300.0, 411.0, 0.34, 0.28], [np.nan] * 5])
+    together = flops_at(law, rows, Target("params", 1e9))
+    alone = [flops_at(law, row[None], Target("params", 1e9))[0] for row in rows]
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+    assert np.isnan(together[2])
+    optima = law.optima(rows[:2], together[:2, None])
+    np.testing.assert_allclose(optima.params[:, 0], 1e9, rtol=1e-9)
+
+
+@given(loss=st.floats(0.5, 1.69))
+def test_no_compute_reaches_a_loss_below_the_floor(loss: float) -> None:
+    law, parameters = LAWS["hoffmann"]
+    assert np.isnan(flops_at(law, np.array([parameters]), Target("loss", loss))).all()
+
+
+def test_no_loss_is_given_where_a_power_law_is_not_trusted() -> None:
+    law, parameters = PowerLaws(loss_up_to=1e14), LAWS["power_laws"][1]
+    row = np.array([parameters])
+    inside = float(law.optima(row, np.array([5e13])).loss[0, 0])
+    assert flops_at(law, row, Target("loss", inside))[0] == pytest.approx(5e13, rel=1e-8)
+    beyond = 9.0 * 1e15**-0.06
+    assert np.isnan(flops_at(law, row, Target("loss", beyond))).all()
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_target_is_positive(value: float) -> None:
+    with pytest.raises(IsoflopError, match="must be a positive number"):
+        Target("loss", value)
