@@ -47,10 +47,18 @@ def json_lines(step: int) -> str:
     return f'{{"step": {step}, "loss": {loss:.4f}, "lr": 0.0003, "tokens": {step * 1024}}}\n'
 
 
+def csv(step: int) -> str:
+    loss = 1.5 + 4.0 / (1.0 + step) ** 0.5
+    return (
+        "step,loss,lr,tokens\n" if step == 0 else ""
+    ) + f"{step},{loss!r},0.0003,{step * 1024}\n"
+
+
 CASES: dict[str, tuple[str, Callable[[int], str], str, float]] = {
     "nanoGPT": ("nanogpt", nanogpt, r"^iter (\d+): loss ([\d.]+), time ([\d.]+)ms", 1.0),
     "Megatron": ("megatron", megatron, r".*iteration +(\d+)/.* lm loss: (\S+) ", 1.0),
-    "JSON lines": ("table", json_lines, r'.*"step": (\d+), "loss": ([\d.]+)', 0.2),
+    "JSON lines": ("table", json_lines, r'.*"step": (\d+), "loss": ([\d.]+)', 1.0),
+    "CSV": ("table", csv, r"(\d+),([\d.]+),([\d.e-]+),(\d+)$", 1.0),
 }
 """By case: its format, a line, a plain expression, and its share of the size."""
 

@@ -1,0 +1,585 @@
+r"""Cells of text tables: CSV and JSON lines become frames, 8 MB at a time where lines are plain.
+
+Python's csv and json modules say what a line means. polars reads many lines at once where it must
+mean the same: that is checked by counting marks in the text, and what fails the count, however
+rare, is read line by line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from isoflop.ingest.events import Event, Remark, Truncated, Unread
+from isoflop.ingest.numbers import SUFFIXES, json_object, number
+from isoflop.ingest.refused import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from isoflop.ingest.source import RawFile
+
+BLOCK: Final = 8 << 20
+"""Bytes of text taken at once."""
+SAMPLE: Final = 200
+"""Lines by which the types of a block's columns are guessed."""
+LEAST_SPLIT: Final = 64 * 1024
+"""Characters below which a block with an odd line is read line by line as a whole."""
+LONGEST_CELL: Final = 131_072
+"""Characters of a cell beyond which Python's csv module refuses it."""
+CELL_SHOWN: Final = 40
+"""Characters shown of a cell."""
+
+Column = pl.Series | list[Any]
+_PLAIN: Final = (pl.Int64, pl.Float64, pl.String, pl.Null)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Rows that were read together: columns by name, all of one height."""
+
+    columns: dict[str, Column]
+    height: int
+
+
+def read_table(
+    file: RawFile, named: Callable[[Sequence[str]], str | None]
+) -> tuple[pl.DataFrame, list[Event]]:
+    """Read a table's rows.
+
+    Parameters
+    ----------
+    file : text, of JSON objects line by line, or CSV whose first line names its columns.
+    named : tells which of a table's columns names runs, and stays text: run 0010 is not run 10.
+
+    Returns
+    -------
+    A frame whose columns are numbers (Float64) where every filled cell is one, and text otherwise;
+    and what to know of lines that are no rows.
+
+    Raises
+    ------
+    RefusedError : a column's commas are decimal marks in some cells and thousands marks in others.
+    """
+    pieces = _without_blank_head(file.pieces(BLOCK))
+    first = next(pieces, "")
+    problems: list[Event] = []
+    if first.lstrip().startswith("{"):
+        separator = ""
+        chunks = list(_json_chunks(chain([first], pieces), problems))
+        names = list(dict.fromkeys(name for chunk in chunks for name in chunk.columns))
+    else:
+        separator = max(",;\t", key=first.partition("\n")[0].count)
+        reader = _Csv(separator, named, typed=True)
+        chunks = list(reader.chunks(chain([first], pieces)))
+        if _is_mixed(chunks):  # a column of numbers turned out to be text, and must be as written
+            reader = _Csv(separator, named, typed=False)
+            chunks = list(reader.chunks(_without_blank_head(file.pieces(BLOCK))))
+        names, problems = reader.names, reader.problems
+    text = named(names)
+    columns = {
+        name: _joined(
+            name, [_column_of(chunk, name) for chunk in chunks], separator, text=name == text
+        )
+        for name in names
+    }
+    return pl.DataFrame(columns), problems
+
+
+def _without_blank_head(pieces: Iterator[str]) -> Iterator[str]:
+    """Leave out blank lines before the first one that is not."""
+    for piece in pieces:
+        begin = re.match(r"(?:[^\S\n]*\n)*", piece)
+        left = piece[begin.end() :] if begin else piece
+        if left or not piece:
+            yield left
+            break
+    yield from pieces
+
+
+def _column_of(chunk: _Chunk, name: str) -> Column:
+    """Give a column of a chunk, which may lack it."""
+    if name in chunk.columns:
+        return chunk.columns[name]
+    return pl.Series(name, [None] * chunk.height, dtype=pl.Null)
+
+
+# -- JSON lines ------------------------------------------------------------------------------------
+
+
+def _json_chunks(pieces: Iterable[str], problems: list[Event]) -> Iterator[_Chunk]:
+    """Read JSON objects line by line; nested keys are joined by dots."""
+    schema: dict[str, Any] = {}
+    for piece in pieces:
+        whole, end, cut = piece.rpartition("\n")
+        if whole + end:
+            yield from _json_block(whole + end, schema, problems)
+        if cut or not piece:  # an empty piece: damaged compression ended the text
+            yield _json_rows([cut], problems)
+
+
+def _json_block(text: str, schema: dict[str, Any], problems: list[Event]) -> Iterator[_Chunk]:
+    """Read whole lines, halving what cannot be read at once around the line that is odd."""
+    if ("NaN" in text or "Infinity" in text) and len(text) > LEAST_SPLIT:
+        yield from _around_odd_numbers(text, schema, problems)
+        return
+    frame = _json_frame(text, schema)
+    if frame is not None:
+        yield _Chunk({s.name: s for s in frame}, frame.height)
+    elif len(text) <= LEAST_SPLIT:
+        yield _json_rows(text.split("\n")[:-1], problems, whole=True)
+    else:
+        middle = text.find("\n", len(text) // 2) + 1 or len(text)
+        if middle >= len(text):
+            middle = text.rfind("\n", 0, len(text) // 2) + 1
+        if middle == 0:
+            yield _json_rows(text.split("\n")[:-1], problems, whole=True)
+            return
+        yield from _json_block(text[:middle], schema, problems)
+        yield from _json_block(text[middle:], schema, problems)
+
+
+def _around_odd_numbers(
+    text: str, schema: dict[str, Any], problems: list[Event]
+) -> Iterator[_Chunk]:
+    """Read the lines with bare NaN and Infinity, which no JSON has, by themselves."""
+    begin = 0
+    for start, end in _odd_lines(text):
+        if start > begin:
+            yield from _json_block(text[begin:start], schema, problems)
+        yield _json_rows(text[start:end].split("\n")[:-1], problems, whole=True)
+        begin = end
+    if begin < len(text):
+        yield from _json_block(text[begin:], schema, problems)
+
+
+def _odd_lines(text: str) -> list[tuple[int, int]]:
+    """Find the stretches of lines with NaN or Infinity."""
+    stretches: list[tuple[int, int]] = []
+    for odd in re.finditer("NaN|Infinity", text):
+        if stretches and odd.start() < stretches[-1][1]:
+            continue
+        start = text.rfind("\n", 0, odd.start()) + 1
+        end = text.find("\n", odd.end()) + 1 or len(text)
+        if stretches and stretches[-1][1] == start:
+            start = stretches.pop()[0]
+        stretches.append((start, end))
+    return stretches
+
+
+def _json_frame(text: str, schema: dict[str, Any]) -> pl.DataFrame | None:
+    """Read lines at once; None where that could differ from reading them one by one."""
+    if "\\ud" in text or "\\uD" in text:  # halves of surrogate pairs
+        return None
+    lines = iter(text.split("\n", SAMPLE)[:-1])
+    for line in lines:
+        record = json_object(line)
+        if record is not None:
+            _learn(schema, record)
+    tried = [_dtypes(schema, whole=pl.Int64), _dtypes(schema, whole=pl.Float64)]
+    frames = (_ndjson(text, types) for types in [*filter(None, tried), None])
+    frame = next((frame for frame in frames if frame is not None and _is_exact(text, frame)), None)
+    flat = None if frame is None else _flattened(frame)
+    return flat if flat is not None and set(flat.dtypes) <= set(_PLAIN) else None
+
+
+def _learn(schema: dict[str, Any], record: dict[str, Any]) -> None:
+    """Note the types of a line's values: dictionaries of types for objects."""
+    for name, value in record.items():
+        known = schema.get(name)
+        if isinstance(value, dict):
+            inner = known if isinstance(known, dict) else {}
+            _learn(inner, value)
+            schema[name] = inner
+        elif value is not None and known in (None, int):
+            schema[name] = type(value)
+        else:
+            schema.setdefault(name, None)
+
+
+def _dtypes(schema: dict[str, Any], *, whole: Any) -> dict[str, Any] | None:
+    """Translate the types that were noted; None where one has no counterpart."""
+    simple = {int: whole, float: pl.Float64, str: pl.String, bool: pl.Boolean, None: pl.Float64}
+    types: dict[str, Any] = {}
+    for name, kind in schema.items():
+        if isinstance(kind, dict):
+            inner = _dtypes(kind, whole=whole)
+            if not inner:
+                return None
+            types[name] = pl.Struct(inner)
+        elif kind in simple:
+            types[name] = simple[kind]
+        else:
+            return None
+    return types
+
+
+def _ndjson(text: str, types: dict[str, Any] | None) -> pl.DataFrame | None:
+    try:
+        return pl.read_ndjson(
+            io.BytesIO(text.encode("utf-8", errors="replace")),
+            schema=types,
+            infer_schema_length=None,
+        )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
+
+
+def _is_exact(text: str, frame: pl.DataFrame) -> bool:
+    """Tell by counts whether a frame has every line, every key and every quoted text of its lines.
+
+    A key that the types do not list, one that comes twice, an escaped mark or a number where the
+    column is text: each leaves marks that no cell accounts for.
+    """
+    if frame.height != text.count("\n"):
+        return False
+    keys = strings = 0
+    columns = frame.get_columns()
+    while columns:
+        column = columns.pop()
+        filled = column.len() - column.null_count()
+        keys += filled
+        if column.dtype == pl.String:
+            strings += filled
+        elif isinstance(column.dtype, pl.Struct):
+            columns += column.struct.unnest().get_columns()
+    marks = text.count('":')
+    return bool(marks == keys + text.count("null") and text.count('"') == 2 * (marks + strings))
+
+
+def _flattened(frame: pl.DataFrame) -> pl.DataFrame | None:
+    """Join nested keys by dots; None where two keys then have one name."""
+    columns: dict[str, pl.Series] = {}
+    waiting = [(column.name, column) for column in reversed(frame.get_columns())]
+    while waiting:
+        name, column = waiting.pop()
+        if isinstance(column.dtype, pl.Struct):
+            inner = column.struct.unnest().get_columns()
+            waiting += [(f"{name}.{each.name}", each) for each in reversed(inner)]
+        elif name in columns:
+            return None
+        else:
+            columns[name] = _worded(column).alias(name)
+    return pl.DataFrame(columns)
+
+
+def _worded(column: pl.Series) -> pl.Series:
+    """Write truth values as Python does."""
+    if column.dtype != pl.Boolean:
+        return column
+    return column.replace_strict({True: "True", False: "False"}, return_dtype=pl.String)
+
+
+def _json_rows(lines: Sequence[str], problems: list[Event], *, whole: bool = False) -> _Chunk:
+    """Read JSON lines one by one."""
+    rows: list[dict[str, Any]] = []
+    for line in lines:
+        if not line.strip() and whole:
+            continue
+        record = json_object(line)
+        if record is not None:
+            rows.append(dict(_flat(record)))
+        else:
+            problems.append(Unread() if whole else Truncated())
+    names = dict.fromkeys(name for row in rows for name in row)
+    return _Chunk({name: [row.get(name) for row in rows] for name in names}, len(rows))
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+# -- CSV -------------------------------------------------------------------------------------------
+
+
+class _Csv:
+    """Reads CSV; short rows are unread."""
+
+    def __init__(
+        self, separator: str, named: Callable[[Sequence[str]], str | None], *, typed: bool
+    ) -> None:
+        self.names: list[str] = []
+        self.problems: list[Event] = []
+        self._separator = separator
+        self._named = named
+        self._typed = typed
+
+    def chunks(self, pieces: Iterable[str]) -> Iterator[_Chunk]:
+        """Read the head and the rows below it."""
+        waiting = iter(pieces)
+        first = next(waiting, "")
+        head, end, rest = first.partition("\n")
+        if '"' in head and self._is_open(head):  # a name with a line end in it
+            yield from self._slowly(chain([first], waiting))
+            return
+        try:
+            self.names = unique_names(next(csv.reader([head], delimiter=self._separator), []))
+        except csv.Error as error:
+            raise RefusedError(f"its head is no CSV: {error}") from error
+        waiting = chain([rest] if rest else [], waiting)
+        for piece in waiting:
+            whole, end, cut = piece.rpartition("\n")
+            frame = self._frame(whole + end) if whole else None
+            if frame is None and '"' in piece:
+                # a cell may go on over line ends, and so over blocks
+                yield from self._slowly(chain([piece], waiting), named=True)
+                return
+            if frame is not None:
+                yield _Chunk({series.name: series for series in frame}, frame.height)
+            elif whole:
+                yield self._rows(_lines(whole + end))
+            if cut or not piece:
+                yield self._rows([cut])
+
+    def _is_open(self, head: str) -> bool:
+        rows = list(csv.reader([head + "\n", "\n"], delimiter=self._separator))
+        return len(rows) == 1
+
+    def _slowly(self, pieces: Iterable[str], *, named: bool = False) -> Iterator[_Chunk]:
+        """Read what is left by Python's csv module."""
+        lines = [line for piece in pieces for line in _lines(piece)]
+        if not named:
+            reader = csv.reader(lines, delimiter=self._separator)
+            try:
+                self.names = unique_names(next(reader, []))
+            except csv.Error as error:
+                raise RefusedError(f"its head is no CSV: {error}") from error
+            lines = lines[reader.line_num :]
+        yield self._rows(lines)
+
+    def _rows(self, lines: Sequence[str]) -> _Chunk:
+        """Read rows one by one."""
+        rows: list[list[str]] = []
+        last = 0
+        reader = csv.reader(lines, delimiter=self._separator)
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                break
+            except csv.Error:
+                self.problems.append(Unread())
+                continue
+            if len(cells) == len(self.names):
+                rows.append(cells)
+                last = reader.line_num
+            elif any(cells):
+                whole = lines[reader.line_num - 1].endswith("\n")
+                self.problems.append(Unread() if whole else Truncated())
+        if lines and not lines[-1]:
+            self.problems.append(Truncated())  # damaged compression ended the text
+        elif lines and last == len(lines) and not lines[-1].endswith("\n"):
+            said = "its last row has no line end; if the file was cut, so was a value"
+            self.problems.append(Remark(said))
+        columns = zip(*rows, strict=True) if rows else [[] for _ in self.names]
+        return _Chunk(
+            {
+                name: pl.Series(name, list(cells), dtype=pl.String)
+                for name, cells in zip(self.names, columns, strict=True)
+            },
+            len(rows),
+        )
+
+    def _frame(self, text: str) -> pl.DataFrame | None:
+        """Read whole lines at once; None where that could differ from reading them one by one."""
+        rows, width = text.count("\n"), len(self.names)
+        quoted = '"' in text
+        if width < 2 or "\n\n" in text or text.startswith("\n"):
+            return None
+        if not quoted and text.count(self._separator) != rows * (width - 1):
+            return None
+        if quoted and not self._is_plainly_quoted(text, width):
+            return None
+        content = text.encode("utf-8", errors="replace")
+        for types in (self._types(text), dict.fromkeys(self.names, pl.String)):
+            try:
+                frame = pl.read_csv(
+                    io.BytesIO(content),
+                    has_header=False,
+                    separator=self._separator,
+                    quote_char='"' if quoted else None,
+                    schema=types,
+                )
+            except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
+                continue
+            texts = frame.select(pl.col(pl.String).str.len_chars().max())
+            longest = max((cell or 0 for cell in texts.row(0)), default=0) if texts.width else 0
+            # a short row leaves its last cells without any text
+            if frame.height == rows and longest <= LONGEST_CELL:
+                return frame
+        return None
+
+    def _types(self, text: str) -> dict[str, Any]:
+        """Guess columns of numbers from the first lines."""
+        if not self._typed:
+            return dict.fromkeys(self.names, pl.String)
+        sample = csv.reader(text.split("\n", SAMPLE)[:-1], delimiter=self._separator)
+        rows = [cells for cells in sample if len(cells) == len(self.names)]
+        columns: Iterable[tuple[str, ...]] = (
+            zip(*rows, strict=True) if rows else [()] * len(self.names)
+        )
+        kinds = (
+            pl.Float64 if all(map(_is_plain_number, cells)) else pl.String for cells in columns
+        )
+        types: dict[str, Any] = dict(zip(self.names, kinds, strict=True))
+        if (text_column := self._named(self.names)) is not None:
+            types[text_column] = pl.String
+        return types
+
+    def _is_plainly_quoted(self, text: str, width: int) -> bool:
+        """Tell whether every cell is quoted as a whole, or has no quote at all."""
+        mark = re.escape(self._separator)
+        cell = rf'(?:"[^"]*"|[^"{mark}]*)'
+        try:
+            lines = pl.Series(text.split("\n")[:-1], dtype=pl.String)
+            return bool(lines.str.contains(rf"^{cell}(?:{mark}{cell}){{{width - 1}}}$").all())
+        except pl.exceptions.PolarsError:  # too wide for a regular expression
+            return False
+
+
+def _is_mixed(chunks: Sequence[_Chunk]) -> bool:
+    """Tell whether a column is of numbers in some chunks, and of text that is none in others."""
+    for name in chunks[0].columns if chunks else ():
+        parts = [chunk.columns[name] for chunk in chunks]
+        kinds = {part.dtype for part in parts if isinstance(part, pl.Series)}
+        if {pl.Float64, pl.String} <= kinds:
+            texts = [pl.Series(part) for part in parts if pl.Series(part).dtype == pl.String]
+            if any(_of_strings(name, part, "", text=False).dtype == pl.String for part in texts):
+                return True
+    return False
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Name columns uniquely; an unnamed one, such as a pandas index, is column_<place>."""
+    unique: list[str] = []
+    for place, name in enumerate(names, start=1):
+        stripped = name.strip() or f"column_{place}"
+        unique.append(f"{stripped}_{place}" if stripped in unique else stripped)
+    return unique
+
+
+def _lines(piece: str) -> list[str]:
+    """Split at line feeds, which stay."""
+    lines = [line + "\n" for line in piece.split("\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last or not piece else lines
+
+
+def _is_plain_number(cell: str) -> bool:
+    return (
+        not cell or re.fullmatch(r"[-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?", cell) is not None
+    )
+
+
+# -- columns ---------------------------------------------------------------------------------------
+
+
+def _joined(name: str, parts: Sequence[Column], separator: str, *, text: bool) -> pl.Series:
+    """Join the pieces of a column: of numbers if every filled cell is one, else of text."""
+    plain = all(isinstance(part, pl.Series) for part in parts)
+    kinds = {part.dtype for part in parts if isinstance(part, pl.Series)} - {pl.Null}
+    if plain and kinds <= {pl.Int64, pl.Float64} and kinds and not text:
+        numbers = _stacked(name, parts, pl.Float64)
+        return numbers if numbers.count() else numbers.cast(pl.String)
+    if plain and kinds == {pl.String}:
+        return _of_strings(name, _stacked(name, parts, pl.String), separator, text=text)
+    cells = list(chain.from_iterable(parts))
+    return _of_cells(name, _without_marks(name, cells, separator), text=text)
+
+
+def _stacked(name: str, parts: Sequence[Column], dtype: Any) -> pl.Series:
+    return pl.concat([pl.Series(name, part).cast(dtype) for part in parts]).rename(name)
+
+
+def _of_strings(name: str, cells: pl.Series, separator: str, *, text: bool) -> pl.Series:
+    """Make numbers of a column of strings if every filled one is a number."""
+    stripped = cells.str.strip_chars()
+    filled = cells.is_not_null() & (stripped != "")
+    texts = pl.select(pl.when(filled).then(cells).alias(name)).to_series()
+    if text or not filled.any():
+        return texts
+    numbers = stripped.cast(pl.Float64, strict=False)
+    odd = filled & numbers.is_null()
+    if not odd.any():
+        return numbers.rename(name)
+    unique = stripped.filter(odd).unique(maintain_order=True)
+    suffixed = unique.str.slice(-1).is_in(list(SUFFIXES)).any()
+    if suffixed or any(number(cell) is None for cell in unique):
+        marked = separator and cells.str.contains(",", literal=True).any()
+        if not marked:
+            return texts
+    return _of_cells(name, _without_marks(name, cells.to_list(), separator), text=text)
+
+
+def _of_cells(name: str, cells: Sequence[Any], *, text: bool) -> pl.Series:
+    """Make a column of numbers if every filled cell is one; 2.8B stays text, for formulas."""
+    filled = [cell for cell in cells if cell is not None and str(cell).strip()]
+    plain = not text and not any(str(cell).strip()[-1] in SUFFIXES for cell in filled)
+    numbers = [number(cell) for cell in cells] if plain else []
+    if filled and sum(value is not None for value in numbers) == len(filled):
+        return pl.Series(name, numbers, dtype=pl.Float64)
+    texts = [None if cell is None or not str(cell).strip() else as_text(cell) for cell in cells]
+    return pl.Series(name, texts, dtype=pl.String)
+
+
+def as_text(cell: object) -> str:
+    """Write a cell; a whole number shows no decimals."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+_THOUSANDS = re.compile(
+    r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+)
+_DECIMAL = re.compile(
+    r"[-+]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)?,[0-9]+(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+)
+_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+")
+_NUMERIC = re.compile(r"[-+]?[0-9.,]*[0-9](?:[eE][-+]?[0-9]+)?\s*[KMBGT]?")
+
+
+def _without_marks(name: str, cells: list[Any], separator: str) -> list[Any]:
+    """Take commas out of numbers: thousands marks, or decimal marks that become points.
+
+    Between semicolons a comma is a decimal mark, unless a cell has several or a point besides;
+    elsewhere it is a thousands mark where three digits follow it in every cell.
+
+    Raises
+    ------
+    RefusedError : the cells of the column do not agree, or could be either.
+    """
+    marked = [
+        (row, cell.strip())
+        for row, cell in enumerate(cells, start=1)
+        if isinstance(cell, str) and "," in cell and _NUMERIC.fullmatch(cell.strip())
+    ]
+    if not marked or not separator:
+        return cells
+    thousands = [_THOUSANDS.fullmatch(cell) is not None for _, cell in marked]
+    decimal = [_DECIMAL.fullmatch(cell) is not None for _, cell in marked]
+    points = any(isinstance(cell, str) and _POINT.fullmatch(cell.strip()) for cell in cells)
+    if all(decimal) and not points and (separator == ";" or not all(thousands)):
+        return [_point_for_comma(cell) for cell in cells]
+    if all(thousands) and (separator != ";" or not all(decimal)):
+        return cells
+    wrong = decimal if sum(decimal) > sum(thousands) else thousands
+    row, cell = marked[wrong.index(False)] if False in wrong else marked[0]
+    raise RefusedError(
+        f"column '{name}', row {row}: '{cell[:CELL_SHOWN]}' is a number whose comma could be a "
+        f"decimal or a thousands mark beside the column's other cells; write them in one way"
+    )
+
+
+def _point_for_comma(cell: Any) -> Any:
+    if not isinstance(cell, str) or not _DECIMAL.fullmatch(cell.strip()):
+        return cell
+    return cell.replace(".", "").replace(",", ".")

@@ -1,0 +1,289 @@
+"""Tables of curves and of finished runs: from a frame and a map of its columns to records.
+
+Whatever lays its log out as rows and columns goes through here: CSV, JSON lines, Parquet, W&B's
+histories, tables in databases. Columns are computed for all rows at once; a row that cannot be a
+record is left out, counted by its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+from pydantic import ValidationError
+
+from isoflop.config.sidecar import TABLE_POINT_VALUES, RunFacts
+from isoflop.ingest.blocks import Block
+from isoflop.ingest.cells import CELL_SHOWN
+from isoflop.ingest.events import Ended, Event, Excluded, Facts, LeftOutRows
+from isoflop.ingest.numbers import LARGEST_STEP, number
+from isoflop.ingest.sidecar import facts_from_values
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EVAL_SET: Final = "table"
+"""Name of the eval set: a column has none of its own."""
+NO_TOKENS: Final = "tokens of 0 or below; a 32-bit counter wraps at 2^31"
+NO_LOSS: Final = "no loss in the mapped columns"
+NO_STEP: Final = "the step is no count of updates"
+NO_NAME: Final = "no name in the column of runs"
+NOT_FINITE: Final = "no finite number of tokens"
+ROW: Final = "row in the file"
+EVALS: Final = "loss on eval set "
+"""Begins the columns of losses on named eval sets."""
+
+_TRAINING: Final = ("train_loss", "lr", "grad_norm", "tokens_per_second", "flops")
+_Problem = tuple[pl.Expr, str | None, str | None]
+"""Whether a row has it, the reason, and the column of which the cell is shown."""
+_KEY: Final = "which facts"
+_WHY: Final = "why left out"
+_FOUND: Final = "what was found"
+
+
+@dataclass(slots=True)
+class Faults:
+    """Rows that are left out, counted by reason; of each reason the first row is told."""
+
+    rows: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, left_out: pl.DataFrame) -> None:
+        """Leave rows out: their number, run, reason, and what was found instead."""
+        for (reason,), rows in left_out.group_by(_WHY, maintain_order=True):
+            row, run, found = rows.select(ROW, "run", _FOUND).row(0)
+            name = f", run '{run}'" if run else ""
+            shown = "" if found is None else f", found {str(found)[:CELL_SHOWN]!r}"
+            count, first = self.rows.get(str(reason), (0, f"first in row {row}{name}{shown}"))
+            self.rows[str(reason)] = (count + rows.height, first)
+
+    def events(self) -> list[LeftOutRows]:
+        """Tell of the rows."""
+        return [
+            LeftOutRows(count, f"{reason} ({first})")
+            for reason, (count, first) in self.rows.items()
+        ]
+
+
+def curves_block(values: pl.DataFrame, faults: Faults) -> Block:
+    """Lay out a table with a row per point of a curve.
+
+    Parameters
+    ----------
+    values : a row per point, by our names: `ROW`, run (text), tokens, step, losses, facts by their
+        dotted names, and `EVALS` before the name of an eval set.
+    faults : takes the rows that are left out.
+    """
+    sound, facts = _sound(values, faults)
+    if sound.is_empty():
+        return Block(_records(sound))
+    ordered = _ordered(sound)
+    numbers = _numbers(ordered)
+    step = pl.col("step")
+    no_step = ~(step.is_between(0, LARGEST_STEP, closed="left") & (step == step.floor()))
+    counted = (pl.col("tokens") > 0).any().over("run") if "tokens" in ordered.columns else None
+    problems: list[_Problem] = [(no_step.fill_null(value=True), NO_STEP, "step")]
+    if counted is not None:
+        problems.append((counted & (step > 0) & (pl.col("tokens") == 0), NO_TOKENS, "tokens"))
+    problems.append((~_any_value(numbers), NO_LOSS, None))
+    kept = _without(numbers, ordered, problems, faults)
+    records = _records(kept.with_columns(step.cast(pl.Int64)))
+    told = ordered.select("run", _KEY).unique(maintain_order=True)
+    first = {run: place for place, run in enumerate(ordered["run"].unique(maintain_order=True))}
+    rare: list[tuple[int, Event]] = [
+        (-1, Facts(facts[key], run))
+        for run, key in sorted(told.iter_rows(), key=lambda r: first[r[0]])
+    ]
+    return Block(records, tuple(rare))
+
+
+def finished_block(values: pl.DataFrame, faults: Faults, *, excluded: str | None = None) -> Block:
+    """Lay out a table with a row per finished run; parameters as of `curves_block`.
+
+    Parameters
+    ----------
+    excluded : why sweep.yaml leaves these runs out, if it does.
+    """
+    sound, facts = _sound(values, faults)
+    if sound.is_empty():
+        return Block(_records(sound))
+    numbers = _numbers(sound.with_columns(step=pl.lit(1.0)))
+    losses = [name for name in numbers.columns if name in ("eval_loss", "train_loss")]
+    losses += [name for name in numbers.columns if name.startswith(EVALS)]
+    no_loss = pl.all_horizontal(pl.col(name).is_null() for name in losses)
+    problems: list[_Problem] = [
+        (pl.col("tokens") == 0, NO_TOKENS, "tokens"),
+        (no_loss, NO_LOSS, None),
+    ]
+    kept = _without(numbers, sound, problems, faults)
+    records = _records(kept.with_columns(pl.col("step").cast(pl.Int64)))
+    rare: list[tuple[int, Event]] = []
+    for run, key in kept.select("run", _KEY).iter_rows():
+        rare.append((-1, Facts(facts[key], run)))
+        rare.append((records.height, Ended("finished", run)))
+        if excluded is not None:
+            rare.append((records.height, Excluded(excluded, run)))
+    return Block(records, tuple(rare))
+
+
+def as_numbers(cells: pl.Series) -> pl.Series:
+    """Read numbers from cells of any type, as `numbers.number` does; null for what is none."""
+    if cells.dtype.is_numeric():
+        return cells.cast(pl.Float64)
+    if cells.dtype != pl.String:
+        return pl.Series(cells.name, [number(cell) for cell in cells], dtype=pl.Float64)
+    plain = cells.str.strip_chars()
+    numbers = plain.cast(pl.Float64, strict=False)
+    odd = plain.filter(plain.is_not_null() & numbers.is_null()).unique()
+    read = {cell: value for cell in odd if (value := number(cell)) is not None}
+    if not read:
+        return numbers
+    others = plain.replace_strict(read, default=None, return_dtype=pl.Float64)
+    return numbers.fill_null(others)
+
+
+def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[RunFacts]]:
+    """Keep the rows whose name, facts and tokens can be what they are said to be.
+
+    Returns
+    -------
+    The rows, with `_KEY` beside their columns; and the facts that it counts.
+    """
+    names = [name for name in values.columns if not _is_value(name)]
+    keyed, facts, wrong = _with_facts(values, names)
+    problems: list[_Problem] = [
+        (pl.col("run").is_null(), NO_NAME, None),
+        (pl.col(_WHY).is_not_null(), None, _FOUND),
+    ]
+    keyed = keyed.join(wrong, on=_KEY, how="left", maintain_order="left")
+    numbers = keyed
+    if "tokens" in keyed.columns:
+        numbers = keyed.with_columns(as_numbers(keyed["tokens"]))
+        tokens = pl.col("tokens")
+        problems.append((~tokens.is_finite().fill_null(value=False), NOT_FINITE, "tokens"))
+        problems.append((tokens < 0, NO_TOKENS, "tokens"))
+    kept = _without(numbers, keyed, problems, faults)
+    return kept.drop(_WHY, _FOUND), facts
+
+
+def _is_value(name: str) -> bool:
+    return name in TABLE_POINT_VALUES or name == ROW or name.startswith(EVALS)
+
+
+def _with_facts(
+    values: pl.DataFrame, names: Sequence[str]
+) -> tuple[pl.DataFrame, list[RunFacts], pl.DataFrame]:
+    """Build the facts of rows, once for each combination of values; or say what is wrong."""
+    facts: list[RunFacts] = []
+    wrong: list[tuple[int, str, str]] = []
+    if names:
+        combinations = values.select(names).unique(maintain_order=True).with_row_index(_KEY)
+        keyed = values.join(
+            combinations, on=list(names), how="left", nulls_equal=True, maintain_order="left"
+        )
+        told = combinations.drop(_KEY).iter_rows(named=True)
+    else:
+        keyed, told = values.with_columns(pl.lit(0, pl.UInt32).alias(_KEY)), iter([{}])
+    for key, row in enumerate(told):
+        try:
+            said = {name: value for name, value in row.items() if value is not None}
+            facts.append(facts_from_values(said))
+        except ValidationError as error:
+            first = error.errors()[0]
+            facts.append(RunFacts())
+            place = ".".join(map(str, first["loc"]))
+            wrong.append((key, f"{place}: {first['msg']}", str(first["input"])))
+    schema = {_KEY: pl.UInt32, _WHY: pl.String, _FOUND: pl.String}
+    return keyed, facts, pl.DataFrame(wrong, schema=schema, orient="row")
+
+
+def _without(
+    numbers: pl.DataFrame,
+    written: pl.DataFrame,
+    problems: Sequence[_Problem],
+    faults: Faults,
+) -> pl.DataFrame:
+    """Leave out the rows that have a problem: (whether they have it, reason, column to show)."""
+    left = pl.Series([True] * numbers.height, dtype=pl.Boolean)
+    for condition, reason, column in problems:
+        has_it = numbers.select(condition.alias("has it")).to_series().fill_null(value=False)
+        rows = left & has_it
+        if rows.any():
+            found = pl.lit(None) if column is None else pl.col(column)
+            why = pl.col(_WHY) if reason is None else pl.lit(reason)
+            shown = written.filter(rows).select(ROW, "run", why.alias(_WHY), found.alias(_FOUND))
+            faults.add(shown.sort(ROW))
+            left &= ~has_it
+    return numbers.filter(left)
+
+
+def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Put points in order, and count them in order of D where the table has no steps.
+
+    A step that comes twice is a restart, told by the order of the rows.
+    """
+    first = pl.col(ROW).min().over("run").alias("first row")
+    if "step" in rows.columns:
+        numbers = as_numbers(rows["step"])
+        known = pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series()
+        keyed = rows.with_columns(known.alias("step"))
+        keyed = keyed.with_columns(pl.struct("run", "step").is_duplicated().alias("twice"))
+        repeats = pl.col("twice").any().over("run")
+        place = pl.when(repeats).then(0.0).otherwise(pl.col("step").fill_null(0.0)).alias("place")
+        columns = [*rows.columns]
+        sort = keyed.with_columns(first, place).sort("first row", "place", ROW)
+        return sort.select(columns)
+    ordered = rows.with_columns(as_numbers(rows["tokens"]).alias("place"), first).sort(
+        "first row", "place", ROW, nulls_last=False
+    )
+    # a point before training is step 0
+    begins = (pl.col("place").first() == 0).over("run")
+    count = pl.int_range(1, pl.len() + 1).over("run") - begins.cast(pl.Int64)
+    return ordered.with_columns(step=count.cast(pl.Float64)).drop("place", "first row")
+
+
+def _numbers(rows: pl.DataFrame) -> pl.DataFrame:
+    """Read the numbers of points."""
+    named = [name for name in rows.columns if _is_value(name) and name not in (ROW, "run")]
+    return rows.with_columns([as_numbers(rows[name]).alias(name) for name in named])
+
+
+def _any_value(numbers: pl.DataFrame) -> pl.Expr:
+    """Tell whether a row has something to tell besides its axis."""
+    names: list[str] = [n for n in (*_TRAINING, "eval_loss") if n in numbers.columns]
+    names += [name for name in numbers.columns if name.startswith(EVALS)]
+    return pl.any_horizontal(pl.col(name).is_not_null() for name in names)
+
+
+def _records(kept: pl.DataFrame) -> pl.DataFrame:
+    """Lay rows out as records: one of training, one for every evaluation."""
+    place = pl.int_range(pl.len()).alias("place")
+    shared: list[pl.Expr | str] = [
+        place,
+        "run",
+        "step",
+        *(["tokens"] if "tokens" in kept.columns else []),
+    ]
+    frames = []
+    training = [name for name in _TRAINING if name in kept.columns]
+    if kept.is_empty():
+        return pl.DataFrame(schema={"row": pl.Int64, "run": pl.String, "kind": pl.String})
+    if training:
+        said = pl.any_horizontal(pl.col(name).is_not_null() for name in training)
+        points = kept.select(*shared, *training, said=said, sub=pl.lit(0), kind=pl.lit("train"))
+        frames.append(points.filter("said").drop("said"))
+    sets = [("eval_loss", EVAL_SET)] if "eval_loss" in kept.columns else []
+    sets += [(name, name.removeprefix(EVALS)) for name in kept.columns if name.startswith(EVALS)]
+    for sub, (column, eval_set) in enumerate(sets, start=1):
+        frames.append(
+            kept.select(
+                *shared,
+                sub=pl.lit(sub),
+                kind=pl.lit("eval"),
+                eval_set=pl.lit(eval_set),
+                metric=pl.lit("loss"),
+                value=pl.col(column),
+            ).filter(pl.col("value").is_not_null())
+        )
+    records = pl.concat(frames, how="diagonal_relaxed").sort("place", "sub")
+    return records.drop("place", "sub").with_row_index("row").cast({"row": pl.Int64})
