@@ -99,7 +99,23 @@ HUBER_DELTA: Final = {"huber": 1e-3, "likelihood": 1.345}
 least squares where the noise is normal."""
 
 
-class ParametricSettings(Section):
+class ObjectiveSettings(Section):
+    """What is minimised over the parameters of a law of log L."""
+
+    objective: Literal["huber", "mse", "likelihood"]
+    """See the laws."""
+    huber_delta: float | None = Field(default=None, gt=0.0)
+    """See the laws."""
+
+    @property
+    def delta(self) -> float:
+        """Huber's delta, in the objective's own unit; infinite for squares."""
+        if self.objective == "mse":
+            return math.inf
+        return HUBER_DELTA[self.objective] if self.huber_delta is None else self.huber_delta
+
+
+class ParametricSettings(ObjectiveSettings):
     """Approach 3: L(N, D) = E + A / N**alpha + B / D**beta."""
 
     objective: Literal["huber", "mse", "likelihood"] = "huber"
@@ -118,15 +134,8 @@ class ParametricSettings(Section):
     drop_highest: int = Field(default=0, ge=0)
     """Leave out this many of the highest losses (5 for the digitised Hoffmann data)."""
 
-    @property
-    def delta(self) -> float:
-        """Huber's delta, in the objective's own unit; infinite for squares."""
-        if self.objective == "mse":
-            return math.inf
-        return HUBER_DELTA[self.objective] if self.huber_delta is None else self.huber_delta
 
-
-class LawSettings(Section):
+class LawSettings(ObjectiveSettings):
     """A law with an interaction of N and D; see docs/approaches.md, "The nested law"."""
 
     objective: Literal["huber", "mse", "likelihood"] = "likelihood"
@@ -141,13 +150,6 @@ class LawSettings(Section):
     """final: the last point of each run; all: whole curves."""
     drop_highest: int = Field(default=0, ge=0)
     """Leave out the points with the k highest losses."""
-
-    @property
-    def delta(self) -> float:
-        """Huber's delta, in the objective's own unit; infinite for squares."""
-        if self.objective == "mse":
-            return math.inf
-        return HUBER_DELTA[self.objective] if self.huber_delta is None else self.huber_delta
 
 
 class KaplanSettings(Section):

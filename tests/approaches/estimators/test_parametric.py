@@ -133,6 +133,21 @@ def test_no_draw_has_a_better_basin_elsewhere(fit240: ParametricFit) -> None:
         assert near.objective[draw] <= found.objective.min() * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("objective", ["huber", "mse", "likelihood"])
+def test_other_losses_are_refitted_by_the_same_objective(
+    law: ChinchillaLaw, objective: str
+) -> None:
+    settings = ParametricSettings.model_validate({"starts": "coarse", "objective": objective})
+    design = isoflop_design(law, (1e17, 1e18, 1e19, 1e20), points=7)
+    one, other = (
+        simulate(law, design, noise=0.003, rng=np.random.default_rng(seed)) for seed in (1, 2)
+    )
+    refitted = fit_parametric(one, settings).refit_losses(other)
+    fresh = fit_parametric(other, settings)
+    np.testing.assert_allclose(refitted.parameters, fresh.parameters, rtol=1e-4)
+    assert refitted.diagnostics().scale == pytest.approx(fresh.diagnostics().scale, rel=1e-6)
+
+
 def test_optimum_is_the_least_loss_at_its_cost(law: ChinchillaLaw) -> None:
     """The closed form against a search, also where FLOPs per token are no multiple of N."""
     design = isoflop_design(law, (1e17, 1e18, 1e19), points=1)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from isoflop.approaches.estimators.account import residuals_of, solved, trends_of
-from isoflop.approaches.estimators.cost import flops_per_token
+from isoflop.approaches.estimators.loss_law import LossLawFit
 from isoflop.approaches.numerics.solver import Problems, Solution, minimise
-from isoflop.approaches.protocol import Fit, Refits, Resamples
+from isoflop.approaches.protocol import Refits, Resamples
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.diagnostics import DataConstrainedDiagnostics, GivenConstants
 from isoflop.estimates.laws import DataConstrainedLaw
@@ -86,14 +86,12 @@ def _effective(unique: Floats, repeats: Floats, half_life: Floats) -> tuple[Floa
 
 
 @dataclass(frozen=True, eq=False)
-class DataConstrainedFit(Fit):
+class DataConstrainedFit(LossLawFit):
     """R*_D and R*_N, and E if it is fitted.
 
     Attributes
     ----------
-    observations : the sweep.
     settings : the law for fresh tokens, whether E is fitted, largest number of epochs.
-    points : index of the fitted observations.
     epochs : (points,) D over unique tokens.
     model : the law at these points.
     solution : where each start ended.
@@ -101,9 +99,7 @@ class DataConstrainedFit(Fit):
 
     approach: ClassVar[Approach] = "data_constrained"
 
-    observations: Observations
     settings: DataConstrainedSettings
-    points: Ints
     epochs: Floats
     model: RepeatedModel
     solution: Solution
@@ -112,13 +108,12 @@ class DataConstrainedFit(Fit):
     def law(self) -> DataConstrainedLaw:
         """The law with the constants that are not fitted."""
         fresh = self.model.law
-        own = self.observations.at(self.points)
         return DataConstrainedLaw(
             A=fresh.A,
             B=fresh.B,
             alpha=fresh.alpha,
             beta=fresh.beta,
-            flops_per_token=flops_per_token(own.params, own.tokens, own.flops),
+            flops_per_token=self.cost,
         )
 
     @property
@@ -137,12 +132,9 @@ class DataConstrainedFit(Fit):
         """E, R*_D, R*_N."""
         return np.asarray(np.exp(self.theta[0]))
 
-    @cached_property
-    def fitted(self) -> Floats:
-        """Log of the law at the fitted points; NaN elsewhere."""
-        fitted = np.full(len(self.observations.loss), np.nan)
-        fitted[self.points] = self.model.value(self.theta)[0][0]
-        return fitted
+    def log_loss(self) -> Floats:
+        """Give log L of the law at the fitted points, (points,)."""
+        return np.asarray(self.model.value(self.theta)[0][0])
 
     def refit(self, resamples: Resamples) -> Refits:
         """Minimise every resample's objective from the optimum of all runs."""
@@ -159,15 +151,9 @@ class DataConstrainedFit(Fit):
         """Fit other losses."""
         return fit_data_constrained(observations, self.settings)
 
-    @property
-    def flops_range(self) -> tuple[float, float]:
-        """Smallest and largest C of the fitted points."""
-        return self.observations.at(self.points).flops_range
-
     def diagnostics(self) -> DataConstrainedDiagnostics:
         """Say how good the optimum is, and what was given."""
-        own = self.observations.at(self.points)
-        residuals = np.log(own.loss) - self.fitted[self.points]
+        own = self.fitted_points
         law = self.model.law
         return DataConstrainedDiagnostics(
             account=solved(
@@ -177,10 +163,10 @@ class DataConstrainedFit(Fit):
                 max_steps=MAX_STEPS,
                 bounds_hit=self._bounds_hit(),
                 condition_number=None,
-                degrees_of_freedom=len(residuals) - self.n_parameters,
+                degrees_of_freedom=len(self.points) - self.n_parameters,
             ),
-            residuals=residuals_of(own, residuals),
-            trends=trends_of(own, residuals),
+            residuals=residuals_of(own, self.residuals),
+            trends=trends_of(own, self.residuals),
             given=GivenConstants(A=law.A, B=law.B, alpha=law.alpha, beta=law.beta),
             epochs=self.epochs.tolist(),
         )
@@ -267,7 +253,7 @@ def fit_data_constrained(
     for rung in LADDER:
         solution = _solve(model, log_loss, ones, starts, rung * settings.huber_delta)
         starts = solution.theta
-    return DataConstrainedFit(observations, settings, points, epochs, model, solution)
+    return DataConstrainedFit(observations, points, settings, epochs, model, solution)
 
 
 def _solve(

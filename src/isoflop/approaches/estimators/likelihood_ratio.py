@@ -63,14 +63,14 @@ def likelihood_ratios(
     def best(law: CentredLaw, starts: Floats, held: slice = slice(0)) -> tuple[float, Floats]:
         return _best(_problems(law, log_loss, starts, held), delta)
 
-    hypotheses = {("parity", ""): (1, best(tied, _around(tied.centred(_row(near)), levels)))}
+    hypotheses = {("parity", ""): (1, best(tied, _around(tied.from_hoffmann(_row(near)), levels)))}
     for name, one in published.items():
-        own = law.centred(_row(one))
+        own = law.from_hoffmann(_row(one))
         hypotheses["constants", name] = (5, best(law, own, held=slice(0, 5)))
         hypotheses["exponents", name] = (2, best(law, _around(own, levels), held=slice(ALPHA, 5)))
     # the free fit starts from the hypotheses too: no ratio is negative for want of a start
     starts = [theta[:, [*range(ALPHA), ALPHA, -2]] for _, (_, theta) in hypotheses.values()]
-    highest, theta = best(law, np.concatenate([law.centred(_row(near)), *starts]))
+    highest, theta = best(law, np.concatenate([law.from_hoffmann(_row(near)), *starts]))
     tests: dict[str, dict[str, LawTest]] = {"constants": {}, "exponents": {}}
     for (kind, name), (degrees, (reached, _)) in hypotheses.items():
         if name:

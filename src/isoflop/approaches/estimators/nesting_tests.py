@@ -12,7 +12,7 @@ from isoflop.approaches.estimators.account import widened
 from isoflop.approaches.estimators.likelihood_ratio import log10_survival
 from isoflop.approaches.numerics.centred_interaction import restriction
 from isoflop.approaches.numerics.likelihood import log_likelihood
-from isoflop.approaches.numerics.multistart import Objective
+from isoflop.approaches.numerics.multistart import likelihood_objective
 from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NO_FLOOR, NO_PRODUCT
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approaches.numerics.centred_interaction import CentredInteraction
+    from isoflop.approaches.numerics.multistart import Objective
     from isoflop.estimates.interaction import Form
 
     Floats = NDArray[np.float64]
@@ -98,7 +99,7 @@ def nesting_tests(
     Wilks 1938; Self and Liang 1987, J. Am. Statist. Ass. 82:605; Davison and Hinkley 1997, section
     4.2.3, for the simulated p-value.
     """
-    tested = _Tested(law, Objective("likelihood", delta), threads)
+    tested = _Tested(law, likelihood_objective(delta), threads)
     row = targets[None]
     restricted = {}
     for hypothesis in HYPOTHESES[law.form.name]:

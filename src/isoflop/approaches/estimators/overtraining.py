@@ -16,10 +16,10 @@ from isoflop.approaches.estimators.account import (
     solved,
     trends_of,
 )
-from isoflop.approaches.estimators.cost import flops_per_token
+from isoflop.approaches.estimators.loss_law import LossLawFit
 from isoflop.approaches.numerics.solver import Model, Problems, Solution, minimise
 from isoflop.approaches.numerics.sum_of_powers import SumOfPowers, Term
-from isoflop.approaches.protocol import Fit, Refits, Resamples
+from isoflop.approaches.protocol import Refits, Resamples
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import OvertrainingDiagnostics
 from isoflop.estimates.laws import OvertrainingLaw
@@ -71,14 +71,12 @@ class PlainSum:
 
 
 @dataclass(frozen=True, eq=False)
-class OvertrainingFit(Fit):
+class OvertrainingFit(LossLawFit):
     """E, A, B and eta of L = E + (A M**eta + B M**-eta) C**-eta, M tokens per parameter.
 
     Attributes
     ----------
-    observations : the sweep.
     settings : what is squared.
-    points : index of each run's last point.
     centre : (2,) means of log(C / M) and log(C M).
     model : the law at these points.
     solution : where each start ended.
@@ -86,9 +84,7 @@ class OvertrainingFit(Fit):
 
     approach: ClassVar[Approach] = "overtraining"
 
-    observations: Observations
     settings: OvertrainingSettings
-    points: Ints
     centre: Floats
     model: SumOfPowers
     solution: Solution
@@ -96,9 +92,7 @@ class OvertrainingFit(Fit):
     @property
     def law(self) -> OvertrainingLaw:
         """The law, with FLOPs per token as they are over the fitted runs."""
-        own = self.observations.at(self.points)
-        cost = flops_per_token(own.params, own.tokens, own.flops)
-        return OvertrainingLaw(flops_per_token=cost)
+        return OvertrainingLaw(flops_per_token=self.cost)
 
     @property
     def n_parameters(self) -> int:
@@ -116,12 +110,9 @@ class OvertrainingFit(Fit):
         """E, A, B, eta."""
         return np.asarray(self._natural(self.theta)[0])
 
-    @cached_property
-    def fitted(self) -> Floats:
-        """Log of the law at the last points; NaN elsewhere."""
-        fitted = np.full(len(self.observations.loss), np.nan)
-        fitted[self.points] = self.model.value(self.theta)[0][0]
-        return fitted
+    def log_loss(self) -> Floats:
+        """Give log L of the law at the fitted points, (points,)."""
+        return np.asarray(self.model.value(self.theta)[0][0])
 
     def refit(self, resamples: Resamples) -> Refits:
         """Minimise every resample's squares from the optimum of all runs."""
@@ -137,15 +128,9 @@ class OvertrainingFit(Fit):
         """Fit other losses."""
         return fit_overtraining(observations, self.settings)
 
-    @property
-    def flops_range(self) -> tuple[float, float]:
-        """Smallest and largest C of the fitted points."""
-        return self.observations.at(self.points).flops_range
-
     def diagnostics(self) -> OvertrainingDiagnostics:
         """Say how good the optimum is."""
-        own = self.observations.at(self.points)
-        residuals = np.log(own.loss) - self.fitted[self.points]
+        own = self.fitted_points
         return OvertrainingDiagnostics(
             account=solved(
                 self.solution,
@@ -154,10 +139,10 @@ class OvertrainingFit(Fit):
                 max_steps=MAX_STEPS,
                 bounds_hit=bounds_hit(self.names, self.theta[0], np.array(LOWER), np.array(UPPER)),
                 condition_number=condition_number(self.model, self.theta),
-                degrees_of_freedom=len(residuals) - self.n_parameters,
+                degrees_of_freedom=len(self.points) - self.n_parameters,
             ),
-            residuals=residuals_of(own, residuals),
-            trends=trends_of(own, residuals),
+            residuals=residuals_of(own, self.residuals),
+            trends=trends_of(own, self.residuals),
             residual=self.settings.residual,
             tokens_per_param=(own.tokens / own.params).tolist(),
         )
@@ -219,7 +204,7 @@ def fit_overtraining(observations: Observations, settings: OvertrainingSettings)
     law = SumOfPowers((Term(E_), Term(A_, ETA, 0), Term(B_, ETA, 1)), x - centre[:, None], 4)
     log_loss = np.log(own.loss)[None]
     solution = _solve(law, log_loss, np.ones_like(log_loss), _starts(own.loss), settings)
-    return OvertrainingFit(observations, settings, points, centre, law, solution)
+    return OvertrainingFit(observations, points, settings, centre, law, solution)
 
 
 def _starts(loss: Floats) -> Floats:

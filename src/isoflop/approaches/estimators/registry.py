@@ -11,6 +11,7 @@ from isoflop.approaches.estimators.data_constrained import fit_data_constrained
 from isoflop.approaches.estimators.envelope import fit_envelope
 from isoflop.approaches.estimators.interaction_laws import (
     KaplanLawFit,
+    LawFit,
     NestedFit,
     NoFloorFit,
     ProductFit,
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.approaches.protocol import Fit
-    from isoflop.config.approaches import ApproachesSettings, CountingSettings
+    from isoflop.config.approaches import ApproachesSettings, CountingSettings, LawSettings
     from isoflop.laws import ChinchillaLaw
 
+    Estimator = Callable[[Observations, ApproachesSettings, "Extras"], Fit]
     Recount = Callable[[CountingSettings], Observations]
 
 
@@ -77,57 +79,27 @@ def _data_constrained(observations: Observations, settings: ApproachesSettings, 
     return fit_data_constrained(observations, settings.data_constrained)
 
 
-def _nested(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
-    return fit_law(
-        observations,
-        NestedFit,
-        settings.nested,
-        recount=extras.recount,
-        threads=extras.threads,
-    )
+def _law(kind: type[LawFit]) -> Estimator:
+    """Give the function that fits one of the laws with an interaction."""
+
+    def fit_one(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
+        own: LawSettings = getattr(settings, kind.approach)
+        return fit_law(observations, kind, own, recount=extras.recount, threads=extras.threads)
+
+    return fit_one
 
 
-def _kaplan_law(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
-    return fit_law(
-        observations,
-        KaplanLawFit,
-        settings.kaplan_law,
-        recount=extras.recount,
-        threads=extras.threads,
-    )
-
-
-def _no_floor(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
-    return fit_law(
-        observations,
-        NoFloorFit,
-        settings.no_floor,
-        recount=extras.recount,
-        threads=extras.threads,
-    )
-
-
-def _product(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
-    return fit_law(
-        observations,
-        ProductFit,
-        settings.product,
-        recount=extras.recount,
-        threads=extras.threads,
-    )
-
-
-ESTIMATORS: Final[Mapping[str, Callable[[Observations, ApproachesSettings, Extras], Fit]]] = {
+ESTIMATORS: Final[Mapping[str, Estimator]] = {
     "envelope": _envelope,
     "profiles": _profiles,
     "parametric": _parametric,
     "kaplan": _kaplan,
     "overtraining": _overtraining,
     "data_constrained": _data_constrained,
-    "nested": _nested,
-    "kaplan_law": _kaplan_law,
-    "no_floor": _no_floor,
-    "product": _product,
+    "nested": _law(NestedFit),
+    "kaplan_law": _law(KaplanLawFit),
+    "no_floor": _law(NoFloorFit),
+    "product": _law(ProductFit),
 }
 """A function for every row of ``approach.ROWS``."""
 

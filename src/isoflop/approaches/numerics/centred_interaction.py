@@ -100,6 +100,11 @@ class CentredInteraction:
         return self.model.n_parameters
 
     @property
+    def log_loss_offset(self) -> float:
+        """What the solver's targets are below log L."""
+        return float(self.centre[2])
+
+    @property
     def solved_names(self) -> tuple[str, ...]:
         """Name the free parameters in the solver's order."""
         if self.form == KAPLAN:

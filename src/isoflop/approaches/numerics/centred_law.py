@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,6 +20,10 @@ LEVELS: Final = (-14.0, 7.0)
 """Bounds of the log of each term at the centre of the data: from vanishing to absurd."""
 EXPONENTS: Final = (0.0, 5.0)
 """Bounds of alpha and beta."""
+COARSE_GRID: Final = ((-1.0, 0.5), (-1.0, 1.0), (-1.0, 1.0), (0.1, 0.4, 1.0), (0.1, 0.4, 1.0))
+RESCUE_GRID: Final = ((-0.5,), (-0.5,), (-0.5,), (0.2, 0.6), (0.2, 0.6))
+"""Starts from afar, and of a doubtful resample: of the terms at the centre of the data, and the
+exponents."""
 E_, A_, B_, ALPHA, BETA = range(5)
 
 
@@ -48,17 +53,32 @@ class CentredLaw:
         model = SumOfPowers(self.model.terms, self.model.x[:, points], self.model.n_parameters)
         return CentredLaw(self.centre, model)
 
-    def centred(self, starts: Floats) -> Floats:
+    @property
+    def n_parameters(self) -> int:
+        """Five, or four with the exponents tied."""
+        return self.model.n_parameters
+
+    @property
+    def log_loss_offset(self) -> float:
+        """What the solver's targets are below log L: nothing."""
+        return 0.0
+
+    def starts(self, *, rescue: bool = False) -> Floats:
+        """List starts that lie around any data; few of them to rescue a doubtful resample."""
+        grid = RESCUE_GRID if rescue else COARSE_GRID
+        return np.unique(np.array(list(product(*grid)))[:, : self.n_parameters], axis=0)
+
+    def from_hoffmann(self, starts: Floats) -> Floats:
         """Turn rows of log E, log A, log B, alpha, beta into the model's parameters."""
         theta = starts.copy()
         theta[:, A_] -= starts[:, ALPHA] * self.centre[0]
         theta[:, B_] -= starts[:, BETA] * self.centre[1]
-        return np.unique(theta[:, : self.model.n_parameters], axis=0)
+        return np.unique(theta[:, : self.n_parameters], axis=0)
 
-    def natural(self, theta: Floats) -> Floats:
+    def reported(self, theta: Floats) -> Floats:
         """Turn rows of the model's parameters into E, A, B, alpha, beta."""
         alpha = theta[:, ALPHA]
-        beta = theta[:, self.model.n_parameters - 1]
+        beta = theta[:, self.n_parameters - 1]
         log_a = theta[:, A_] + alpha * self.centre[0]
         log_b = theta[:, B_] + beta * self.centre[1]
         with np.errstate(over="ignore"):
@@ -68,8 +88,12 @@ class CentredLaw:
 
     def bounds(self) -> tuple[Floats, Floats]:
         """Give the lower and upper bound of each of the model's parameters."""
-        exponents = self.model.n_parameters - 3
+        exponents = self.n_parameters - 3
         return (
             np.array([LEVELS[0]] * 3 + [EXPONENTS[0]] * exponents),
             np.array([LEVELS[1]] * 3 + [EXPONENTS[1]] * exponents),
         )
+
+    def natural_bounds(self) -> Floats:
+        """Give the lower bounds that an optimum may well lie at: none, so NaN."""
+        return np.full(self.n_parameters, np.nan)

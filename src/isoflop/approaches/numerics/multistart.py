@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
 
 import numpy as np
 
+from isoflop.approaches.numerics.likelihood import MAX_STEPS as FREE_SCALE_STEPS
 from isoflop.approaches.numerics.likelihood import FreeScale, minimise_free_scale
 from isoflop.approaches.numerics.solver import Problems, Solution, minimise
 
@@ -22,6 +24,18 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
 
+HOFFMANN_STARTS: Final = np.array(
+    list(
+        product(
+            (-1.0, -0.5, 0.0, 0.5, 1.0),
+            (0.0, 5.0, 10.0, 15.0, 20.0, 25.0),
+            (0.0, 5.0, 10.0, 15.0, 20.0, 25.0),
+            (0.0, 0.5, 1.0, 1.5, 2.0),
+            (0.0, 0.5, 1.0, 1.5, 2.0),
+        )
+    )
+)
+"""log E, log A, log B, alpha, beta of Hoffmann et al. 2022, section D.3: 4,500 starts."""
 LADDER: Final = (100.0, 10.0)
 """Multiples of the delta at which a far start is solved before the delta itself."""
 ROUGH_POINTS: Final = 64
@@ -36,7 +50,7 @@ FREE_SCALE_TOLERANCE: Final = 1e-15
 POLISHING_STEPS: Final = 12
 
 
-class BoundedLaw(Protocol):
+class SoughtLaw(Protocol):
     """A law of the loss at some points, and the box in which its parameters are sought."""
 
     @property
@@ -63,12 +77,19 @@ class Objective:
         one more column of a solution.
     delta : where Huber's loss turns from squares to absolute values; log nat for ``huber``, the
         fitted scale for ``likelihood``, infinite for ``mse``.
+    tolerance : relative gain that the next step of a solved problem promises at most.
     """
 
     kind: Literal["huber", "mse", "likelihood"]
     delta: float
+    tolerance: float = TOLERANCE
 
-    def pose(self, law: BoundedLaw, log_loss: Floats, weights: Floats, starts: Floats) -> Problems:
+    @property
+    def max_steps(self) -> int:
+        """Largest number of steps from near an optimum."""
+        return FREE_SCALE_STEPS if self.kind == "likelihood" else MAX_STEPS
+
+    def pose(self, law: SoughtLaw, log_loss: Floats, weights: Floats, starts: Floats) -> Problems:
         """Pose problems; see ``Problems``."""
         delta = ROUGH_DELTA if self.kind == "likelihood" else self.delta
         return Problems(law.model, log_loss, weights, starts, delta, *law.bounds())
@@ -78,10 +99,12 @@ class Objective:
         if self.kind == "likelihood":
             return minimise_free_scale(
                 FreeScale.of(problems, self.delta),
-                tolerance=FREE_SCALE_TOLERANCE,
+                tolerance=self.tolerance,
                 threads=threads,
             )
-        return minimise(problems, tolerance=TOLERANCE, max_steps=MAX_STEPS, threads=threads)
+        return minimise(
+            problems, tolerance=self.tolerance, max_steps=self.max_steps, threads=threads
+        )
 
     def polish(self, problems: Problems, *, threads: int | None = 1) -> Floats:
         """Solve problems from their optima to the last digits, (problems, parameters).
@@ -103,7 +126,7 @@ class Objective:
         return self.solve(problems, threads=threads)
 
     def descend(
-        self, law: BoundedLaw, log_loss: Floats, starts: Floats, *, threads: int | None = 1
+        self, law: SoughtLaw, log_loss: Floats, starts: Floats, *, threads: int | None = 1
     ) -> Solution:
         """Solve one problem from many far starts.
 
@@ -181,6 +204,11 @@ class Objective:
         theta[doubtful[better]] = ends.theta[rows, :size]
         objective[doubtful[better]] = ends.objective[rows]
         return theta, objective
+
+
+def likelihood_objective(delta: float) -> Objective:
+    """Give the likelihood with a free scale, solved to the last digits of its parameters."""
+    return Objective("likelihood", delta, FREE_SCALE_TOLERANCE)
 
 
 def _merge(theta: Floats) -> tuple[Floats, Ints]:

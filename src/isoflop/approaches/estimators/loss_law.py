@@ -1,0 +1,372 @@
+"""Laws of the loss L(N, D): what their fits have in common, whatever the law's form."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from isoflop.approaches.estimators.account import bounds_hit, condition_number, solved
+from isoflop.approaches.estimators.cost import flops_per_token
+from isoflop.approaches.estimators.misfit import pure_error, score_tests
+from isoflop.approaches.numerics.likelihood import log_likelihood
+from isoflop.approaches.numerics.multistart import HOFFMANN_STARTS, Objective, SoughtLaw
+from isoflop.approaches.numerics.solver import Model
+from isoflop.approaches.protocol import Fit, Refits, Resamples
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.approach import Approach
+    from isoflop.approaches.numerics.solver import Problems, Solution
+    from isoflop.approaches.observations import Observations
+    from isoflop.estimates.diagnostics import Account
+    from isoflop.estimates.laws import FlopsPerToken
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class LossLawFit(Fit):
+    """A law of the loss fitted to some points of a sweep.
+
+    Attributes
+    ----------
+    observations : the sweep.
+    points : index of the fitted observations.
+    """
+
+    observations: Observations
+    points: Ints
+
+    @abstractmethod
+    def log_loss(self) -> Floats:
+        """Give log L of the law at the fitted points, (points,)."""
+
+    @cached_property
+    def fitted_points(self) -> Observations:
+        """The fitted points alone."""
+        return self.observations.at(self.points)
+
+    @cached_property
+    def fitted(self) -> Floats:
+        """Log of the law at the fitted points; NaN elsewhere."""
+        fitted = np.full(len(self.observations.loss), np.nan)
+        fitted[self.points] = self.log_loss()
+        return fitted
+
+    @property
+    def residuals(self) -> Floats:
+        """Log of observed over fitted loss at the fitted points."""
+        return np.asarray((np.log(self.observations.loss) - self.fitted)[self.points])
+
+    @cached_property
+    def cost(self) -> FlopsPerToken:
+        """FLOPs per token as a function of N, as they are over the fitted points."""
+        own = self.fitted_points
+        return flops_per_token(own.params, own.tokens, own.flops)
+
+    @property
+    def flops_range(self) -> tuple[float, float]:
+        """Smallest and largest C of the fitted points."""
+        return self.fitted_points.flops_range
+
+
+class LossLawSettings(Protocol):
+    """What the settings of a law of the loss must tell."""
+
+    @property
+    def objective(self) -> Literal["huber", "mse", "likelihood"]:
+        """What is minimised."""
+        ...
+
+    @property
+    def delta(self) -> float:
+        """Huber's delta, in the objective's own unit."""
+        ...
+
+    @property
+    def starts(self) -> Literal["hoffmann", "coarse"]:
+        """From where."""
+        ...
+
+    @property
+    def points(self) -> Literal["final", "all"]:
+        """Last points, or whole curves."""
+        ...
+
+    @property
+    def drop_highest(self) -> int:
+        """How many of the highest losses are left out."""
+        ...
+
+
+class FreeScaleFit(NamedTuple):
+    """What a likelihood with a free scale gives besides the parameters; None for other objectives.
+
+    Attributes
+    ----------
+    account : the solver's account.
+    scale : of the residuals of log L.
+    log_likelihood : at the optimum.
+    """
+
+    account: Account
+    scale: float | None
+    log_likelihood: float | None
+
+
+class ModelWithJacobian(Model, Protocol):
+    """A law for the solver whose derivatives can also be had point by point."""
+
+    def jacobian(self, theta: Floats) -> Floats:
+        """Give the derivatives (points, parameters) of log L at theta (1, parameters)."""
+        ...
+
+
+class CentredForm(SoughtLaw, Protocol):
+    """A law at some points, where it is well conditioned, and its way to and from the law's own."""
+
+    @property
+    def model(self) -> ModelWithJacobian:
+        """The law, for the solver."""
+        ...
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters."""
+        ...
+
+    @property
+    def log_loss_offset(self) -> float:
+        """What the solver's targets are below log L."""
+        ...
+
+    def starts(self, *, rescue: bool = False) -> Floats:
+        """List starts that lie around any data; few of them to rescue a doubtful resample."""
+        ...
+
+    def from_hoffmann(self, starts: Floats) -> Floats:
+        """Start from rows of log E, log A, log B, alpha, beta."""
+        ...
+
+    def natural_bounds(self) -> Floats:
+        """Give the lower bounds that an optimum may well lie at; NaN for the others."""
+        ...
+
+    def reported(self, theta: Floats) -> Floats:
+        """Give the law's own parameters, of rows of the solver's."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MultistartFit(LossLawFit):
+    """A law of the loss that the batched solver finds from many starts.
+
+    Attributes
+    ----------
+    observations : the sweep.
+    points : index of the fitted observations.
+    settings : objective, starts, points.
+    centred : the law at these points.
+    theta : (1, parameters) the optimum, in the law's centred parameters.
+    starts : where each start ended.
+    threads : blocks solved at a time.
+    """
+
+    settings: LossLawSettings
+    centred: CentredForm
+    theta: Floats
+    starts: Solution
+    threads: int | None = None
+
+    @property
+    @abstractmethod
+    def least_points(self) -> int:
+        """Fewest distinct points that a resample must have."""
+
+    @property
+    @abstractmethod
+    def objective(self) -> Objective:
+        """What is minimised."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters."""
+        return self.centred.n_parameters
+
+    @property
+    def parameters(self) -> Floats:
+        """The parameters, in the order of ``names``."""
+        return np.asarray(self.centred.reported(self.theta)[0])
+
+    def log_loss(self) -> Floats:
+        """Give log L of the law at the fitted points, (points,)."""
+        value = self.centred.model.value(self.theta)[0][0] + self.centred.log_loss_offset
+        return np.asarray(value)
+
+    def problems(self, resamples: Resamples) -> Problems:
+        """Pose every resample's objective, starting from the optimum of all runs."""
+        weights, log_loss = resamples.at(self.observations, self.points)
+        theta = np.repeat(self.theta, len(resamples), axis=0)
+        targets = log_loss - self.centred.log_loss_offset
+        return self.objective.pose(self.centred, targets, weights, theta)
+
+    def refit(self, resamples: Resamples) -> Refits:
+        """Minimise every resample's objective from the optimum of all runs.
+
+        A resample that ends at a bound that is none of the law's own, or unconverged, is solved
+        again from a few other starts, and the better end is kept. Elsewhere no sweep has shown a
+        better basin (the tests of each law look for one).
+        """
+        problems = self.problems(resamples)
+        parameters = self.centred.reported(self.settled(problems))
+        few = (problems.weights > 0).sum(axis=1) < self.least_points
+        refusals = np.where(few, f"fewer than {self.least_points} distinct points", "")
+        parameters[few] = np.nan
+        return Refits(parameters, refusals)
+
+    def refit_losses(self, observations: Observations) -> Self:
+        """Fit other losses of the same points, from this optimum on."""
+        everything = Resamples(np.ones((1, observations.n_runs)), np.log(observations.loss)[None])
+        problems = self.problems(everything)
+        starts = self.objective.solve(problems, threads=self.threads)
+        theta = self.settled(problems)
+        return replace(self, observations=observations, theta=theta, starts=starts)
+
+    def settled(self, problems: Problems) -> Floats:
+        """Give each problem's optimum, doubtful ones solved again from other starts."""
+        return self.objective.settle(
+            problems,
+            self.centred.starts(rescue=True),
+            natural=self.centred.natural_bounds(),
+            threads=self.threads,
+        )[0]
+
+    def recounted(self, observations: Observations) -> Self:
+        """Give the same law with C counted otherwise: it enters at the optimum alone."""
+        return replace(self, observations=observations)
+
+    @cached_property
+    def condition_number(self) -> float:
+        """How hard the parameters are to tell apart; see ``account.condition_number``."""
+        return condition_number(self.centred.model, self.theta)
+
+    @cached_property
+    def misfit(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """Test the law's form on its residuals, and against replicates; see ``misfit.py``."""
+        own = self.fitted_points
+        n, d = np.log(own.params), np.log(own.tokens)
+        tests = score_tests(self.centred.model.jacobian(self.theta), self.residuals, n, d)
+        parameters = self.n_parameters
+        return tests, pure_error(self.residuals, own.params, own.tokens, parameters=parameters)
+
+    def bounds_hit(self) -> list[str]:
+        """Name the parameters that ended at a bound."""
+        return bounds_hit(self.solved_names, self.theta[0], *self.centred.bounds())
+
+    @property
+    def solved_names(self) -> tuple[str, ...]:
+        """Name the free parameters in the solver's order."""
+        return self.names
+
+    def solved(self) -> FreeScaleFit:
+        """Say where the starts ended, and the scale where it is free."""
+        objective = self.objective
+        account = solved(
+            self.starts,
+            kind=objective.kind,
+            tolerance=objective.tolerance,
+            max_steps=objective.max_steps,
+            bounds_hit=self.bounds_hit(),
+            condition_number=self.condition_number,
+            degrees_of_freedom=len(self.points) - self.n_parameters,
+        )
+        if objective.kind != "likelihood":
+            return FreeScaleFit(account, None, None)
+        best = int(self.starts.objective.argmin())
+        lowest = self.starts.objective[best]
+        reached = float(log_likelihood(lowest, len(self.points), objective.delta))
+        account = account.model_copy(update={"objective": -reached})
+        return FreeScaleFit(account, float(np.exp(self.starts.theta[best, -1])), reached)
+
+    def counting_cautions(self) -> list[str]:
+        """Warn where FLOPs per token do not follow a power of N."""
+        if self.cost.largest_deviation <= 0.05:
+            return []
+        return [
+            f"N is counted as {self.counting.params} and C as {self.counting.flops}; FLOPs "
+            f"per token follow N**{self.cost.exponent:.2f} only within "
+            f"{self.cost.largest_deviation:.0%}, and the optimum extrapolates that."
+        ]
+
+
+def points_of(
+    observations: Observations, settings: LossLawSettings, approach: Approach, *, least: int
+) -> Ints:
+    """Choose the points that a law of the loss is fitted to.
+
+    Parameters
+    ----------
+    observations : the sweep's points.
+    settings : last points or whole curves, and how many of the highest losses are left out.
+    approach : for the message.
+    least : fewest points that the law can be fitted to.
+
+    Returns
+    -------
+    Index into the observations, ascending.
+
+    Raises
+    ------
+    UnderdeterminedError : fewer points, or a single size or token count among them.
+    """
+    points = (
+        np.flatnonzero(observations.is_final)
+        if settings.points == "final"
+        else np.arange(len(observations.loss))
+    )
+    if settings.drop_highest:
+        order = np.argsort(observations.loss[points], kind="stable")
+        points = np.sort(points[order[: -settings.drop_highest]])
+    sizes = len(np.unique(observations.params[points]))
+    horizons = len(np.unique(observations.tokens[points]))
+    if len(points) < least or sizes < 2 or horizons < 2:
+        raise UnderdeterminedError(
+            f"{approach} needs {least} points with at least two sizes and two token counts; "
+            f"sweep {observations.sweep} has {len(points)} with {sizes} and {horizons}. Add runs, "
+            f"or take whole curves with approaches.{approach}.points: all."
+        )
+    return points
+
+
+def solve_from_starts(
+    centred: CentredForm,
+    loss: Floats,
+    objective: Objective,
+    settings: LossLawSettings,
+    *,
+    threads: int | None,
+) -> Solution:
+    """Solve a law from the starts that the settings name; see ``Objective.descend``.
+
+    Parameters
+    ----------
+    centred : the law at its points.
+    loss : (points,) L [nat/token].
+    objective : what is minimised.
+    settings : which starts.
+    threads : blocks of starts solved at a time; no byte depends on it.
+    """
+    starts = (
+        centred.from_hoffmann(HOFFMANN_STARTS)
+        if settings.starts == "hoffmann"
+        else centred.starts()
+    )
+    targets = (np.log(loss) - centred.log_loss_offset)[None]
+    return objective.descend(centred, targets, starts, threads=threads)
