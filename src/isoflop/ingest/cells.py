@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from isoflop.ingest.events import Event, Remark, Truncated, Unread
@@ -29,8 +30,10 @@ BLOCK: Final = 8 << 20
 """Bytes of text taken at once."""
 SAMPLE: Final = 200
 """Lines by which the types of a block's columns are guessed."""
+SAMPLE_BYTES: Final = 64 * 1024
+"""Bytes in which these lines lie at most."""
 LEAST_SPLIT: Final = 64 * 1024
-"""Characters below which a block with an odd line is read line by line as a whole."""
+"""Bytes below which a block with an odd line is read line by line as a whole."""
 LONGEST_CELL: Final = 131_072
 """Characters of a cell beyond which Python's csv module refuses it."""
 CELL_SHOWN: Final = 40
@@ -67,20 +70,20 @@ def read_table(
     ------
     RefusedError : a column's commas are decimal marks in some cells and thousands marks in others.
     """
-    pieces = _without_blank_head(file.pieces(BLOCK))
-    first = next(pieces, "")
+    pieces = _without_blank_head(file.blocks(BLOCK))
+    first = next(pieces, b"")
     problems: list[Event] = []
-    if first.lstrip().startswith("{"):
+    if first.lstrip().startswith(b"{"):
         separator = ""
         chunks = list(_json_chunks(chain([first], pieces), problems))
         names = list(dict.fromkeys(name for chunk in chunks for name in chunk.columns))
     else:
-        separator = max(",;\t", key=first.partition("\n")[0].count)
+        separator = max(",;\t", key=first.partition(b"\n")[0].decode().count)
         reader = _Csv(separator, named, typed=True)
         chunks = list(reader.chunks(chain([first], pieces)))
         if _is_mixed(chunks):  # a column of numbers turned out to be text, and must be as written
             reader = _Csv(separator, named, typed=False)
-            chunks = list(reader.chunks(_without_blank_head(file.pieces(BLOCK))))
+            chunks = list(reader.chunks(_without_blank_head(file.blocks(BLOCK))))
         names, problems = reader.names, reader.problems
     text = named(names)
     columns = {
@@ -92,11 +95,12 @@ def read_table(
     return pl.DataFrame(columns), problems
 
 
-def _without_blank_head(pieces: Iterator[str]) -> Iterator[str]:
+def _without_blank_head(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Leave out blank lines before the first one that is not."""
     for piece in pieces:
-        begin = re.match(r"(?:[^\S\n]*\n)*", piece)
-        left = piece[begin.end() :] if begin else piece
+        left = piece
+        while (end := left.find(b"\n") + 1) and not left[:end].strip():
+            left = left[end:]
         if left or not piece:
             yield left
             break
@@ -113,73 +117,71 @@ def _column_of(chunk: _Chunk, name: str) -> Column:
 # -- JSON lines ------------------------------------------------------------------------------------
 
 
-def _json_chunks(pieces: Iterable[str], problems: list[Event]) -> Iterator[_Chunk]:
+def _json_chunks(pieces: Iterable[bytes], problems: list[Event]) -> Iterator[_Chunk]:
     """Read JSON objects line by line; nested keys are joined by dots."""
     schema: dict[str, Any] = {}
     for piece in pieces:
-        whole, end, cut = piece.rpartition("\n")
-        if whole + end:
-            yield from _json_block(whole + end, schema, problems)
-        if cut or not piece:  # an empty piece: damaged compression ended the text
-            yield _json_rows([cut], problems)
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield from _json_block(piece[:end], schema, problems)
+        if piece[end:] or not piece:  # an empty piece: damaged compression ended the text
+            yield _json_rows([piece[end:].decode()], problems)
 
 
-def _json_block(text: str, schema: dict[str, Any], problems: list[Event]) -> Iterator[_Chunk]:
+def _json_block(text: bytes, schema: dict[str, Any], problems: list[Event]) -> Iterator[_Chunk]:
     """Read whole lines, halving what cannot be read at once around the line that is odd."""
-    if ("NaN" in text or "Infinity" in text) and len(text) > LEAST_SPLIT:
+    # a search for one letter is the fastest there is, and most often enough
+    odd = (b"N" in text and b"NaN" in text) or (b"I" in text and b"Infinity" in text)
+    if odd and len(text) > LEAST_SPLIT:
         yield from _around_odd_numbers(text, schema, problems)
         return
     frame = _json_frame(text, schema)
+    middle = text.find(b"\n", len(text) // 2) + 1
+    if middle >= len(text):
+        middle = text.rfind(b"\n", 0, len(text) // 2) + 1
     if frame is not None:
-        yield _Chunk({s.name: s for s in frame}, frame.height)
-    elif len(text) <= LEAST_SPLIT:
-        yield _json_rows(text.split("\n")[:-1], problems, whole=True)
+        yield _Chunk({series.name: series for series in frame}, frame.height)
+    elif len(text) <= LEAST_SPLIT or not middle:
+        yield _json_rows(text.decode().split("\n")[:-1], problems, whole=True)
     else:
-        middle = text.find("\n", len(text) // 2) + 1 or len(text)
-        if middle >= len(text):
-            middle = text.rfind("\n", 0, len(text) // 2) + 1
-        if middle == 0:
-            yield _json_rows(text.split("\n")[:-1], problems, whole=True)
-            return
         yield from _json_block(text[:middle], schema, problems)
         yield from _json_block(text[middle:], schema, problems)
 
 
 def _around_odd_numbers(
-    text: str, schema: dict[str, Any], problems: list[Event]
+    text: bytes, schema: dict[str, Any], problems: list[Event]
 ) -> Iterator[_Chunk]:
     """Read the lines with bare NaN and Infinity, which no JSON has, by themselves."""
     begin = 0
     for start, end in _odd_lines(text):
         if start > begin:
             yield from _json_block(text[begin:start], schema, problems)
-        yield _json_rows(text[start:end].split("\n")[:-1], problems, whole=True)
+        yield _json_rows(text[start:end].decode().split("\n")[:-1], problems, whole=True)
         begin = end
     if begin < len(text):
         yield from _json_block(text[begin:], schema, problems)
 
 
-def _odd_lines(text: str) -> list[tuple[int, int]]:
+def _odd_lines(text: bytes) -> list[tuple[int, int]]:
     """Find the stretches of lines with NaN or Infinity."""
     stretches: list[tuple[int, int]] = []
-    for odd in re.finditer("NaN|Infinity", text):
+    for odd in re.finditer(b"NaN|Infinity", text):
         if stretches and odd.start() < stretches[-1][1]:
             continue
-        start = text.rfind("\n", 0, odd.start()) + 1
-        end = text.find("\n", odd.end()) + 1 or len(text)
+        start = text.rfind(b"\n", 0, odd.start()) + 1
+        end = text.find(b"\n", odd.end()) + 1 or len(text)
         if stretches and stretches[-1][1] == start:
             start = stretches.pop()[0]
         stretches.append((start, end))
     return stretches
 
 
-def _json_frame(text: str, schema: dict[str, Any]) -> pl.DataFrame | None:
+def _json_frame(text: bytes, schema: dict[str, Any]) -> pl.DataFrame | None:
     """Read lines at once; None where that could differ from reading them one by one."""
-    if "\\ud" in text or "\\uD" in text:  # halves of surrogate pairs
+    if b"\\" in text and re.search(rb"\\u[dD]", text):  # halves of surrogate pairs
         return None
-    lines = iter(text.split("\n", SAMPLE)[:-1])
-    for line in lines:
-        record = json_object(line)
+    for line in text[:SAMPLE_BYTES].split(b"\n", SAMPLE)[:-1]:
+        record = json_object(line.decode())
         if record is not None:
             _learn(schema, record)
     tried = [_dtypes(schema, whole=pl.Int64), _dtypes(schema, whole=pl.Float64)]
@@ -220,10 +222,10 @@ def _dtypes(schema: dict[str, Any], *, whole: Any) -> dict[str, Any] | None:
     return types
 
 
-def _ndjson(text: str, types: dict[str, Any] | None) -> pl.DataFrame | None:
+def _ndjson(text: bytes, types: dict[str, Any] | None) -> pl.DataFrame | None:
     try:
         return pl.read_ndjson(
-            io.BytesIO(text.encode("utf-8", errors="replace")),
+            io.BytesIO(text),
             schema=types,
             infer_schema_length=None,
         )
@@ -231,13 +233,14 @@ def _ndjson(text: str, types: dict[str, Any] | None) -> pl.DataFrame | None:
         return None
 
 
-def _is_exact(text: str, frame: pl.DataFrame) -> bool:
+def _is_exact(text: bytes, frame: pl.DataFrame) -> bool:
     """Tell by counts whether a frame has every line, every key and every quoted text of its lines.
 
     A key that the types do not list, one that comes twice, an escaped mark or a number where the
     column is text: each leaves marks that no cell accounts for.
     """
-    if frame.height != text.count("\n"):
+    letters = np.frombuffer(text, np.uint8)
+    if frame.height != np.count_nonzero(letters == ord("\n")):
         return False
     keys = strings = 0
     columns = frame.get_columns()
@@ -249,8 +252,11 @@ def _is_exact(text: str, frame: pl.DataFrame) -> bool:
             strings += filled
         elif isinstance(column.dtype, pl.Struct):
             columns += column.struct.unnest().get_columns()
-    marks = text.count('":')
-    return bool(marks == keys + text.count("null") and text.count('"') == 2 * (marks + strings))
+    is_quote = letters == ord('"')
+    marks = np.count_nonzero(is_quote[:-1] & (letters[1:] == ord(":")))
+    if np.count_nonzero(is_quote) != 2 * (marks + strings):
+        return False
+    return bool(marks == keys or marks == keys + text.count(b"null"))
 
 
 def _flattened(frame: pl.DataFrame) -> pl.DataFrame | None:
@@ -314,11 +320,12 @@ class _Csv:
         self._named = named
         self._typed = typed
 
-    def chunks(self, pieces: Iterable[str]) -> Iterator[_Chunk]:
+    def chunks(self, pieces: Iterable[bytes]) -> Iterator[_Chunk]:
         """Read the head and the rows below it."""
         waiting = iter(pieces)
-        first = next(waiting, "")
-        head, end, rest = first.partition("\n")
+        first = next(waiting, b"")
+        end = first.find(b"\n") + 1 or len(first)
+        head, rest = first[:end].decode().rstrip("\n"), first[end:]
         if '"' in head and self._is_open(head):  # a name with a line end in it
             yield from self._slowly(chain([first], waiting))
             return
@@ -328,24 +335,24 @@ class _Csv:
             raise RefusedError(f"its head is no CSV: {error}") from error
         waiting = chain([rest] if rest else [], waiting)
         for piece in waiting:
-            whole, end, cut = piece.rpartition("\n")
-            frame = self._frame(whole + end) if whole else None
-            if frame is None and '"' in piece:
+            end = piece.rfind(b"\n") + 1
+            frame = self._frame(piece[:end]) if end else None
+            if frame is None and b'"' in piece:
                 # a cell may go on over line ends, and so over blocks
                 yield from self._slowly(chain([piece], waiting), named=True)
                 return
             if frame is not None:
                 yield _Chunk({series.name: series for series in frame}, frame.height)
-            elif whole:
-                yield self._rows(_lines(whole + end))
-            if cut or not piece:
-                yield self._rows([cut])
+            elif end:
+                yield self._rows(_lines(piece[:end]))
+            if piece[end:] or not piece:
+                yield self._rows([piece[end:].decode()])
 
     def _is_open(self, head: str) -> bool:
         rows = list(csv.reader([head + "\n", "\n"], delimiter=self._separator))
         return len(rows) == 1
 
-    def _slowly(self, pieces: Iterable[str], *, named: bool = False) -> Iterator[_Chunk]:
+    def _slowly(self, pieces: Iterable[bytes], *, named: bool = False) -> Iterator[_Chunk]:
         """Read what is left by Python's csv module."""
         lines = [line for piece in pieces for line in _lines(piece)]
         if not named:
@@ -390,21 +397,21 @@ class _Csv:
             len(rows),
         )
 
-    def _frame(self, text: str) -> pl.DataFrame | None:
+    def _frame(self, text: bytes) -> pl.DataFrame | None:
         """Read whole lines at once; None where that could differ from reading them one by one."""
-        rows, width = text.count("\n"), len(self.names)
-        quoted = '"' in text
-        if width < 2 or "\n\n" in text or text.startswith("\n"):
-            return None
-        if not quoted and text.count(self._separator) != rows * (width - 1):
+        letters, width = np.frombuffer(text, np.uint8), len(self.names)
+        ends = np.flatnonzero(letters == ord("\n"))
+        quoted = b'"' in text
+        blank = ends[0] == 0 or bool((np.diff(ends) == 1).any())
+        marks = np.count_nonzero(letters == ord(self._separator))
+        if width < 2 or blank or (not quoted and marks != len(ends) * (width - 1)):
             return None
         if quoted and not self._is_plainly_quoted(text, width):
             return None
-        content = text.encode("utf-8", errors="replace")
         for types in (self._types(text), dict.fromkeys(self.names, pl.String)):
             try:
                 frame = pl.read_csv(
-                    io.BytesIO(content),
+                    io.BytesIO(text),
                     has_header=False,
                     separator=self._separator,
                     quote_char='"' if quoted else None,
@@ -415,15 +422,16 @@ class _Csv:
             texts = frame.select(pl.col(pl.String).str.len_chars().max())
             longest = max((cell or 0 for cell in texts.row(0)), default=0) if texts.width else 0
             # a short row leaves its last cells without any text
-            if frame.height == rows and longest <= LONGEST_CELL:
+            if frame.height == len(ends) and longest <= LONGEST_CELL:
                 return frame
         return None
 
-    def _types(self, text: str) -> dict[str, Any]:
+    def _types(self, text: bytes) -> dict[str, Any]:
         """Guess columns of numbers from the first lines."""
         if not self._typed:
             return dict.fromkeys(self.names, pl.String)
-        sample = csv.reader(text.split("\n", SAMPLE)[:-1], delimiter=self._separator)
+        first = text[:SAMPLE_BYTES].decode(errors="replace").split("\n", SAMPLE)[:-1]
+        sample = csv.reader(first, delimiter=self._separator)
         rows = [cells for cells in sample if len(cells) == len(self.names)]
         columns: Iterable[tuple[str, ...]] = (
             zip(*rows, strict=True) if rows else [()] * len(self.names)
@@ -436,12 +444,12 @@ class _Csv:
             types[text_column] = pl.String
         return types
 
-    def _is_plainly_quoted(self, text: str, width: int) -> bool:
+    def _is_plainly_quoted(self, text: bytes, width: int) -> bool:
         """Tell whether every cell is quoted as a whole, or has no quote at all."""
         mark = re.escape(self._separator)
         cell = rf'(?:"[^"]*"|[^"{mark}]*)'
         try:
-            lines = pl.Series(text.split("\n")[:-1], dtype=pl.String)
+            lines = pl.Series(text.decode().split("\n")[:-1], dtype=pl.String)
             return bool(lines.str.contains(rf"^{cell}(?:{mark}{cell}){{{width - 1}}}$").all())
         except pl.exceptions.PolarsError:  # too wide for a regular expression
             return False
@@ -468,9 +476,9 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def _lines(piece: str) -> list[str]:
-    """Split at line feeds, which stay."""
-    lines = [line + "\n" for line in piece.split("\n")]
+def _lines(piece: bytes) -> list[str]:
+    """Split at line feeds, which stay; an empty piece is an empty line."""
+    lines = [line + "\n" for line in piece.decode().split("\n")]
     last = lines.pop()[:-1]
     return [*lines, last] if last or not piece else lines
 

@@ -35,7 +35,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_ANSI = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 _DAMAGED = (EOFError, OSError, zlib.error)
 """What decompressing a damaged or cut file raises."""
 
@@ -129,17 +129,21 @@ class RawFile:
         ----------
         least : bytes that a piece has at least, the last one excepted.
 
-        Yields
-        ------
+        Returns
+        -------
         Pieces of text; the last one lacks its line end if the file does. Damaged compression ends
         the text with an empty piece, which no whole text has.
         """
+        return map(bytes.decode, self.blocks(least))
+
+    def blocks(self, least: int) -> Iterator[bytes]:
+        """Stream the text as `pieces` does, as the bytes of valid UTF-8."""
         waiting: list[bytes] = []
         size = 0
         for chunk in self._text_chunks():
             if chunk is None:
-                yield from filter(None, [clean(b"".join(waiting))])
-                yield ""
+                yield from filter(None, [cleaned(b"".join(waiting))])
+                yield b""
                 return
             waiting.append(chunk)
             size += len(chunk)
@@ -150,8 +154,8 @@ class RawFile:
             if not end and len(text) > LONGEST_LINE:
                 end = text.rfind(b"\r", 0, -1) + 1 or len(text)
             waiting, size = [text[end:]], len(text) - end
-            yield from filter(None, [clean(text[:end])])
-        yield from filter(None, [clean(b"".join(waiting))])
+            yield from filter(None, [cleaned(text[:end])])
+        yield from filter(None, [cleaned(b"".join(waiting))])
 
     @property
     def _encoding(self) -> str | None:
@@ -201,12 +205,23 @@ def shown(path: Path, folder: Path) -> str:
 
 def clean(raw: bytes) -> str:
     r"""Decode bytes of a log: no NULs, no colour codes, every line end a '\n'."""
-    text = raw.replace(b"\0", b"").decode("utf-8", errors="replace")
-    if "\x1b" in text:
-        text = _ANSI.sub("", text)
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.lstrip("\ufeff")
+    return cleaned(raw).decode("utf-8")
+
+
+def cleaned(raw: bytes) -> bytes:
+    """Clean bytes of a log as `clean` does, and make them valid UTF-8."""
+    if b"\0" in raw:
+        raw = raw.replace(b"\0", b"")
+    if not raw.isascii():
+        text = raw.decode("utf-8", errors="replace")
+        raw = text.encode("utf-8")
+    if b"\x1b" in raw:
+        raw = _ANSI.sub(b"", raw)
+    if b"\r" in raw:
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    while raw.startswith(codecs.BOM_UTF8):
+        raw = raw.removeprefix(codecs.BOM_UTF8)
+    return raw
 
 
 def _split(text: str) -> list[str]:
