@@ -22,7 +22,7 @@ import polars as pl
 from isoflop.config.sidecar import RunFacts
 from isoflop.files import replacing
 from isoflop.ingest.blocks import RECORDS
-from isoflop.ingest.formats import reader, scan
+from isoflop.ingest.formats import reader, scan, takes_map
 from isoflop.ingest.parsed import Parsed, ParsedRun, gather
 from isoflop.ingest.refused import RefusedError, cause
 from isoflop.ingest.source import RawFile
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 4
+LAYOUT: Final = 5
 """Raised when the form of an entry changes."""
 
 _CHECKSUM: Final = hashlib.sha256().digest_size
@@ -56,7 +56,7 @@ def parse(
     What the file says, and whether it came from the cache. Hit or miss gives equal values.
     """
     module = reader(format_name)
-    hints = None if table is None or format_name != "table" else table.model_dump_json()
+    hints = None if table is None or not takes_map(format_name) else table.model_dump_json()
     named = file.stem if format_name == "table" else None
     key = json.dumps([LAYOUT, file.digest, format_name, module.VERSION, hints, named, _facts()])
     entry = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.entry" if cache else None
@@ -64,7 +64,7 @@ def parse(
         return found, True
     watched = Watched.of(file)
     try:
-        parsed = gather(scan(format_name, watched, table if format_name == "table" else None))
+        parsed = gather(scan(format_name, watched, table if takes_map(format_name) else None))
     except RefusedError as refusal:
         parsed = _refused(str(refusal))
     except (Exception, pl.exceptions.PanicException) as error:

@@ -70,6 +70,13 @@ class Ended(NamedTuple):
     run: str = ""
 
 
+class Identity(NamedTuple):
+    """What tells the run from all others, in whichever files it is: its name need not."""
+
+    key: str
+    run: str = ""
+
+
 class Excluded(NamedTuple):
     """A run that sweep.yaml leaves out by the values of its row."""
 
@@ -104,6 +111,7 @@ Event = (
     | Evaluation
     | Restart
     | Ended
+    | Identity
     | Excluded
     | LeftOutRows
     | Remark

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
@@ -50,6 +51,10 @@ class Log:
         """Give the file up."""
         return replace(self, fate="rejected", reason=reason)
 
+    def ignored(self, reason: str) -> Log:
+        """Leave the file out, since nothing is lost."""
+        return replace(self, fate="ignored", reason=reason, parsed=None)
+
     def noted(self, note: str) -> Log:
         """Add something to know of the file."""
         return replace(self, reason=note if self.reason is None else f"{self.reason}; {note}")
@@ -71,7 +76,8 @@ def read_logs(folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]
     ------
     ConfigError : sweep.yaml names a format that is not known.
     """
-    return _without_copies([_fate(found, folder, sidecar, cache) for found in walk(folder)])
+    logs = [_fate(found, folder, sidecar, cache) for found in walk(folder)]
+    return _without_copies(_without_companions(logs))
 
 
 def read_log(path: Path, sidecar: SweepFile) -> Log:
@@ -138,6 +144,29 @@ def _judged(log: Log, parsed: Parsed) -> Log:
     if parsed.lines_unread:
         log = log.noted(f"{parsed.lines_unread} lines look like records and cannot be read")
     return log
+
+
+_COMPANION: Final = re.compile(r"(?:^|/)wandb/debug[^/]*\.log$")
+"""What W&B logs of itself."""
+
+
+def _without_companions(logs: Sequence[Log]) -> list[Log]:
+    """Ignore what lies beside a W&B log that has all of it: the console, copies, W&B's own logs."""
+    homes = {
+        f"{log.file.name.rpartition('/')[0]}/": log.file.name
+        for log in logs
+        if log.format == "wandb" and log.fate == "used" and "/" in log.file.name
+    }
+    kept = []
+    for log in logs:
+        parts = re.match(r"(.*/)(?:files|logs)/", log.file.name)
+        if parts and parts[1] in homes:
+            kept.append(log.ignored(f"beside {homes[parts[1]]}, which has all of its run"))
+        elif _COMPANION.search(log.file.name):
+            kept.append(log.ignored("W&B's log of itself"))
+        else:
+            kept.append(log)
+    return kept
 
 
 def _without_copies(logs: Sequence[Log]) -> list[Log]:

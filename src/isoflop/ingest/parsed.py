@@ -12,6 +12,7 @@ from isoflop.ingest.events import (
     Ended,
     Excluded,
     Facts,
+    Identity,
     LeftOutRows,
     Remark,
     Truncated,
@@ -41,6 +42,7 @@ class ParsedRun:
     counts_samples : whether some of its records give a number of samples and no D.
     advances : whether some record tells of a trained model.
     eval_sets : the eval sets it has a loss on, sorted.
+    key : what tells the run from all others, where the log has such a thing.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ParsedRun:
     counts_samples: bool = False
     advances: bool = False
     eval_sets: tuple[str, ...] = ()
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ def gather(blocks: Iterable[Block]) -> Parsed:
                     left_out.append((rows, reason))
                 case Remark(text):
                     remarks.append(text)
-                case Facts() | Ended() | Excluded():
+                case Facts() | Ended() | Excluded() | Identity():
                     last = counts.get(event.run, {}).get("last", -1)
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
     return Parsed(
@@ -176,8 +179,9 @@ class _Run:
     counts_samples: bool = False
     advances: bool = False
     eval_sets: set[str] = field(default_factory=set)
+    key: str = ""
 
-    def note(self, event: Facts | Ended | Excluded, *, goes_on: bool) -> None:
+    def note(self, event: Facts | Ended | Excluded | Identity, *, goes_on: bool) -> None:
         """Take in what is no record, and whether records follow it in its block."""
         match event:
             case Facts(facts):
@@ -187,6 +191,8 @@ class _Run:
                 self.status = None if goes_on else status
             case Excluded(reason):
                 self.excluded = reason
+            case Identity(key):
+                self.key = key
 
     def count(self, count: Mapping[str, Any]) -> None:
         """Take in a block's records."""
@@ -213,4 +219,5 @@ class _Run:
             counts_samples=self.counts_samples,
             advances=self.advances,
             eval_sets=tuple(sorted(self.eval_sets)),
+            key=self.key,
         )

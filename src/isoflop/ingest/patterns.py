@@ -104,8 +104,7 @@ PATTERNS: Final = (
     ),
     Pattern(
         "wandb",
-        magic=re.compile(rb":W&B\xbe\xe1"),
-        refused="binary W&B files are not read yet; export the run's history to CSV",
+        magic=re.compile(rb":W&B\xe1\xbe"),
     ),
     Pattern(
         "isoflop_train",

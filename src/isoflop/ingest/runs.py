@@ -65,6 +65,7 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
         if log.fate == "used" and log.parsed is not None:
             for name, part in _parts_of(folder, log, sidecar):
                 parts.setdefault(name, []).append(part)
+    parts = _told_apart(parts)
     for name, of_run in parts.items():
         paths = {part.log.file.name for part in of_run}
         if len(paths) < len(of_run):
@@ -73,6 +74,18 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
                 f"cannot name them"
             )
     return dict(sorted(parts.items()))
+
+
+def _told_apart(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
+    """Name runs after their keys too where several have one name."""
+    apart: dict[str, list[Part]] = {}
+    for name, of_run in parts.items():
+        keys = {part.run.key for part in of_run}
+        several = len(keys) > 1 and "" not in keys and all(part.log.run is None for part in of_run)
+        for part in of_run:
+            own = f"{name} ({part.run.key.rpartition('/')[2]})" if several else name
+            apart.setdefault(own, []).append(part)
+    return apart
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
@@ -119,6 +132,8 @@ def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
     """Complain of parts with one name that nobody said are one run."""
     if len(parts) == 1 or all(part.log.run == name for part in parts):
         return []
+    if len({part.run.key for part in parts}) == 1 and parts[0].run.key:
+        return []  # the log itself says that they are one
     if all(_run_is_folder(part.log) for part in parts):
         return []  # a name that comes from the folder is that of one run
     paths = [part.log.file.name for part in parts]

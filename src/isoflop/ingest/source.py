@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 import os
 import re
 import zlib
@@ -120,7 +121,7 @@ class RawFile:
         end. Damaged compression ends the text with an empty string, which no whole text has.
         """
         for piece in self.pieces(1):
-            yield from _split(piece) if piece else [""]
+            yield from io.StringIO(piece, newline="\n") if piece else [""]
 
     def pieces(self, least: int) -> Iterator[str]:
         """Stream the text, cleaned, in pieces that end at a line's end.
@@ -222,10 +223,3 @@ def cleaned(raw: bytes) -> bytes:
     while raw.startswith(codecs.BOM_UTF8):
         raw = raw.removeprefix(codecs.BOM_UTF8)
     return raw
-
-
-def _split(text: str) -> list[str]:
-    """Split at line feeds only: str.splitlines also splits at form feeds and the like."""
-    lines = [line + "\n" for line in text.split("\n")]
-    last = lines.pop()[:-1]
-    return [*lines, last] if last else lines

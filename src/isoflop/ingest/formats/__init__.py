@@ -5,6 +5,8 @@ A module has `VERSION`, raised whenever the same bytes give other records, and o
 * `FORMAT`, a text format as data, which the engine of `textlog` runs;
 * `scan`, which yields blocks;
 * `read`, which yields events one by one.
+
+One that lays its log out as a table says `TAKES_MAP`.
 """
 
 from __future__ import annotations
@@ -54,6 +56,11 @@ class Reader(Protocol):
 def reader(format_name: str) -> Reader:
     """Fetch a format's module; its imports are paid only if such a file is there."""
     return cast("Reader", import_module(f"isoflop.ingest.formats.{format_name}"))
+
+
+def takes_map(format_name: str) -> bool:
+    """Tell whether a format lays its log out as a table, of which sweep.yaml may map columns."""
+    return bool(getattr(reader(format_name), "TAKES_MAP", False))
 
 
 def scan(format_name: str, file: RawFile, table: TableMap | None = None) -> Iterator[Block]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from isoflop.ingest.source import RawFile
 
 VERSION = 5
+TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
 COLUMNS_SHOWN: Final = 30
@@ -48,7 +49,14 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     yield from blocks_of_frame(raw, table, stem=file.stem)
 
 
-def blocks_of_frame(raw: pl.DataFrame, table: TableMap | None, *, stem: str) -> Iterator[Block]:
+def blocks_of_frame(
+    raw: pl.DataFrame,
+    table: TableMap | None,
+    *,
+    stem: str,
+    run: str | None = None,
+    sampled: bool = True,
+) -> Iterator[Block]:
     """Yield what a table says that is a frame already.
 
     Parameters
@@ -56,6 +64,8 @@ def blocks_of_frame(raw: pl.DataFrame, table: TableMap | None, *, stem: str) -> 
     raw : its rows, columns by their names in the file.
     table : its column map; None: by the names of the columns.
     stem : names finished runs that have no name.
+    run : the name of the one run whose curve it is, if that is known.
+    sampled : whether 500 rows may be a sample of more.
 
     Raises
     ------
@@ -72,10 +82,12 @@ def blocks_of_frame(raw: pl.DataFrame, table: TableMap | None, *, stem: str) -> 
         raw = panel
     if table is None:
         table = guess(raw)
+        if run is not None:
+            table.columns.pop("run", None)
         taken = [f"{value}: {origin.column}" for value, origin in table.columns.items()]
         taken += [f"evals.{name}: {column}" for name, column in table.evals.items()]
         remarks.append(Remark(f"columns taken by their names: {', '.join(taken)}"))
-        if raw.height == SAMPLED and "_step" in raw.columns:
+        if sampled and raw.height == SAMPLED and "_step" in raw.columns:
             remarks.append(
                 Remark(
                     f"{SAMPLED} rows: W&B's run.history() samples; export by scan_history, or the "
@@ -90,7 +102,7 @@ def blocks_of_frame(raw: pl.DataFrame, table: TableMap | None, *, stem: str) -> 
     faults = Faults()
     if table.rows == "points":
         yield _told(remarks)
-        yield curves_block(_values(kept, table, stem=stem), faults)
+        yield curves_block(_values(kept, table, stem=stem, run=run or ""), faults)
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
     else:
         parts = [(None, kept), *excluded]
@@ -298,13 +310,13 @@ def _condition(expression: str, raw: pl.DataFrame, what: str) -> pl.Series:
     return result.fill_null(value=False)
 
 
-def _values(raw: pl.DataFrame, table: TableMap, *, stem: str) -> pl.DataFrame:
+def _values(raw: pl.DataFrame, table: TableMap, *, stem: str, run: str = "") -> pl.DataFrame:
     """Compute the mapped values of each row, by our names; `run` is always there, or null."""
     columns = {name: _value(origin, name, raw) for name, origin in table.columns.items()}
     if "run" in columns:
         columns["run"] = _names(columns["run"])
     elif table.rows == "points":  # a curve is named after its file by whoever reads it
-        columns["run"] = pl.Series("run", [""] * raw.height, dtype=pl.String)
+        columns["run"] = pl.Series("run", [run] * raw.height, dtype=pl.String)
     else:
         numbered = [f"{stem}-{row:04d}" for row in raw[ROW]]
         columns["run"] = pl.Series("run", numbered, dtype=pl.String)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,17 @@ from isoflop.ingest.blocks import Block
 from isoflop.ingest.events import Event, Facts, Remark, Truncated
 from isoflop.ingest.names import COLUMNS, eval_sets, find, plain
 from isoflop.ingest.numbers import LARGEST_STEP, encodable, number
+from isoflop.ingest.protobuf import (
+    BYTES,
+    EIGHT,
+    FOUR,
+    LARGEST_RECORD,
+    PAD,
+    VARINT,
+    Fields,
+    floats,
+    walk,
+)
 from isoflop.ingest.textlog import facts_of
 
 if TYPE_CHECKING:
@@ -31,11 +42,6 @@ VERSION = 1
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 
-MOST_FIELDS: Final = 20_000
-"""Fields of a message that are looked at; a summary has one per tag."""
-LARGEST_RECORD: Final = 1 << 31
-_PAD: Final = 16
-_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 _FLOAT, _DOUBLE = 1, 2
 """Kinds of a tensor's numbers."""
 _COLUMNS: Final = ("tokens", "train_loss", "lr", "grad_norm")
@@ -61,27 +67,11 @@ _MODEL: Final = {
 }
 
 
-class Fields(NamedTuple):
-    """Fields of messages: of which message, their number and wire type, where they lie."""
-
-    message: np.ndarray[Any, Any]
-    number: np.ndarray[Any, Any]
-    wire: np.ndarray[Any, Any]
-    begin: np.ndarray[Any, Any]
-    """Place of the value; of a whole number the value itself."""
-    end: np.ndarray[Any, Any]
-
-    def of(self, number: int, wire: int) -> Fields:
-        """Choose one field."""
-        chosen = (self.number == number) & (self.wire == wire)
-        return Fields(*(column[chosen] for column in self))
-
-
 def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:  # noqa: ARG001
     """Yield what the file says, in one block; see `formats.Reader`."""
     content = file.content()
     places, truncated = _places(content)
-    scalars, texts = _values(np.frombuffer(content + bytes(_PAD), np.uint8), places)
+    scalars, texts = _values(np.frombuffer(content + bytes(PAD), np.uint8), places)
     rare: list[Event] = [Facts(facts_of(_facts(texts)))]
     frame, remarks = _records(scalars)
     rare += [Remark(text) for text in remarks]
@@ -102,86 +92,30 @@ def _places(content: bytes) -> tuple[np.ndarray[Any, Any], bool]:
     return np.array(places, np.int64).reshape(-1, 2), place != size
 
 
-def _varint(u8: np.ndarray[Any, Any], at: np.ndarray[Any, Any]) -> tuple[Any, Any]:
-    """Read a whole number at each place; give the numbers, and the places after them."""
-    value = np.zeros(len(at), np.uint64)
-    live = np.ones(len(at), bool)
-    at = at.copy()
-    for shift in range(0, 70, 7):
-        byte = u8[np.minimum(at, len(u8) - 1)]
-        part = (byte & 127).astype(np.uint64) << np.uint64(min(shift, 63))
-        value |= np.where(live, part, np.uint64(0))
-        at += live
-        live &= byte > 127
-        if not live.any():
-            break
-    return value.astype(np.int64), at
-
-
-def walk(
-    u8: np.ndarray[Any, Any], begin: np.ndarray[Any, Any], end: np.ndarray[Any, Any]
-) -> Fields:
-    """List the fields of messages, one of every message in each round.
-
-    Parameters
-    ----------
-    u8 : the bytes of the file.
-    begin, end : where each message lies; shape (messages,).
-    """
-    at = begin.copy()
-    live = np.flatnonzero(at < end)
-    rounds: list[Fields] = []
-    while len(live) and len(rounds) < MOST_FIELDS:
-        key, value_at = _varint(u8, at[live])
-        wire = key & 7
-        first, last = value_at.copy(), end[live] + 1  # an unknown wire type ends its message
-        last[wire == _EIGHT] = value_at[wire == _EIGHT] + 8
-        last[wire == _FOUR] = value_at[wire == _FOUR] + 4
-        for kind in (_VARINT, _BYTES):
-            chosen = wire == kind
-            number_read, after = _varint(u8, value_at[chosen])
-            sized = after + np.clip(number_read, 0, LARGEST_RECORD)
-            first[chosen] = number_read if kind == _VARINT else after
-            last[chosen] = after if kind == _VARINT else sized
-        whole = last <= end[live]
-        rounds.append(Fields(live[whole], *(x[whole] for x in (key >> 3, wire, first, last))))
-        at[live] = np.where(whole, last, end[live])
-        live = live[at[live] < end[live]]
-    empty = np.zeros(0, np.int64)
-    columns = zip(*rounds, strict=True) if rounds else [[empty]] * len(Fields._fields)
-    return Fields(*(np.concatenate(parts) for parts in columns))
-
-
-def _numbers(u8: np.ndarray[Any, Any], at: np.ndarray[Any, Any], kind: str) -> Any:
-    """Read a floating-point number at each place."""
-    size = np.dtype(kind).itemsize
-    return u8[at[:, None] + np.arange(size)].copy().view(kind)[:, 0].astype(float)
-
-
 def _values(
     u8: np.ndarray[Any, Any], places: np.ndarray[Any, Any]
 ) -> tuple[pl.DataFrame, dict[str, str]]:
     """Read all scalars (step, tag, value, in the order of the file), and texts by their tag."""
     events = walk(u8, places[:, 0], places[:, 1])
     step = np.zeros(len(places), np.int64)
-    steps = events.of(2, _VARINT)
+    steps = events.of(2, VARINT)
     step[steps.message] = steps.begin
-    summaries = events.of(5, _BYTES)
+    summaries = events.of(5, BYTES)
     summary = walk(u8, summaries.begin, summaries.end)
-    values = summary.of(1, _BYTES)
+    values = summary.of(1, BYTES)
     order = np.lexsort((values.begin, values.message))
     values = Fields(*(column[order] for column in values))
     fields = walk(u8, values.begin, values.end)
     value = np.full(len(values.message), np.nan)
     known = np.zeros(len(value), bool)
-    simple = fields.of(2, _FOUR)
-    value[simple.message] = _numbers(u8, simple.begin, "<f4")
+    simple = fields.of(2, FOUR)
+    value[simple.message] = floats(u8, simple.begin, "<f4")
     known[simple.message] = True
-    tensors = fields.of(8, _BYTES)
+    tensors = fields.of(8, BYTES)
     which, found = _scalars(u8, tensors)
     value[tensors.message[which]] = found
     known[tensors.message[which]] = True
-    tags = _tags(u8, fields.of(1, _BYTES), len(value))
+    tags = _tags(u8, fields.of(1, BYTES), len(value))
     scalars = pl.DataFrame(
         {"step": step[summaries.message[values.message]], "tag": tags, "value": value}
     )
@@ -192,16 +126,16 @@ def _scalars(u8: np.ndarray[Any, Any], tensors: Fields) -> tuple[Any, Any]:
     """Read the tensors that are one number: which they are, and their numbers."""
     inner = walk(u8, tensors.begin, tensors.end)
     kind = np.zeros(len(tensors.message), np.int64)
-    kinds = inner.of(1, _VARINT)
+    kinds = inner.of(1, VARINT)
     kind[kinds.message] = kinds.begin
     which, found = [], []
     for numbers, wanted, dtype in ((5, _FLOAT, "<f4"), (6, _DOUBLE, "<f8")):
         size = np.dtype(dtype).itemsize
-        single = _FOUR if size == 4 else _EIGHT
-        for fields in (inner.of(4, _BYTES), inner.of(numbers, _BYTES), inner.of(numbers, single)):
+        single = FOUR if size == 4 else EIGHT
+        for fields in (inner.of(4, BYTES), inner.of(numbers, BYTES), inner.of(numbers, single)):
             chosen = (kind[fields.message] == wanted) & (fields.end - fields.begin == size)
             which.append(fields.message[chosen])
-            found.append(_numbers(u8, fields.begin[chosen], dtype))
+            found.append(floats(u8, fields.begin[chosen], dtype))
     return np.concatenate(which), np.concatenate(found)
 
 
@@ -220,7 +154,7 @@ def _tags(u8: np.ndarray[Any, Any], fields: Fields, count: int) -> list[str]:
 
 def _texts(u8: np.ndarray[Any, Any], tensors: Fields, tags: list[str]) -> dict[str, str]:
     """Read the texts by their tag."""
-    strings = walk(u8, tensors.begin, tensors.end).of(8, _BYTES)
+    strings = walk(u8, tensors.begin, tensors.end).of(8, BYTES)
     texts: dict[str, str] = {}
     for message, begin, end in zip(strings.message, strings.begin, strings.end, strict=True):
         raw = u8[begin:end].tobytes()
