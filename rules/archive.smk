@@ -14,6 +14,7 @@ rule archive_report:
         alternate_loss="data/losses/{sweep}.alternate_loss.parquet",
         runs="data/curves/{sweep}.runs.parquet",
         files="data/curves/{sweep}.files.parquet",
+        gates="data/curves/{sweep}.gates.parquet",
         raw=lambda wildcards: raw_files(wildcards.sweep),
         config="config.yaml",
         sidecar="data/raw/{sweep}/sweep.yaml",
@@ -46,6 +47,7 @@ rule archive_report:
             --member tables {input.alternate_loss:q} \
             --member tables {input.runs:q} \
             --member tables {input.files:q} \
+            --member tables {input.gates:q} \
             --member settings {input.config:q} \
             --member settings {input.sidecar:q} \
             --member settings {input.pins:q} \

@@ -4,6 +4,7 @@
 #      data/curves/{sweep}.runs.parquet          one row per logical run
 #      data/curves/{sweep}.files.parquet         one row per raw file, with its fate
 #      data/curves/{sweep}.evals.parquet         one row per (run, step, eval set, metric)
+#      data/curves/{sweep}.gates.parquet         one row per (check of plausibility, run)
 # and, as a side effect, data/cache/ingest/*.parquet; it changes speed, never an output
 
 
@@ -16,6 +17,7 @@ rule ingest_sweep:
         runs="data/curves/{sweep}.runs.parquet",
         files="data/curves/{sweep}.files.parquet",
         evals="data/curves/{sweep}.evals.parquet",
+        gates="data/curves/{sweep}.gates.parquet",
     log:
         "logs/ingest_sweep/{sweep}.log",
     benchmark:
@@ -39,5 +41,6 @@ rule ingest_sweep:
             --runs {output.runs:q} \
             --files {output.files:q} \
             --evals {output.evals:q} \
+            --gates {output.gates:q} \
             >{log:q} 2>&1
         """

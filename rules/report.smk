@@ -1,4 +1,4 @@
-# in:  data/raw/{sweep}/sweep.yaml, data/curves/{sweep}.{runs,files}.parquet
+# in:  data/raw/{sweep}/sweep.yaml, data/curves/{sweep}.{runs,files,gates}.parquet
 #      data/losses/{sweep}.parquet and .left_out.parquet, data/estimates/{sweep}/*
 #      reports/{sweep}/figures, data/reference/*.yaml
 # out: reports/{sweep}/report.html, report.pdf, tables/*.{csv,tex}
@@ -12,6 +12,7 @@ rule render_report:
         left_out="data/losses/{sweep}.left_out.parquet",
         runs="data/curves/{sweep}.runs.parquet",
         files="data/curves/{sweep}.files.parquet",
+        gates="data/curves/{sweep}.gates.parquet",
         estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
         draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
         forecast="data/estimates/{sweep}/forecast.json",
@@ -57,6 +58,7 @@ rule render_report:
             --left-out {input.left_out:q} \
             --runs {input.runs:q} \
             --files {input.files:q} \
+            --gates {input.gates:q} \
             --estimates data/estimates/{wildcards.sweep:q} \
             --specifications {input.specifications:q} \
             --figures {input.figures:q} \

@@ -77,6 +77,7 @@ from isoflop.reference import read_reference
 from isoflop.report.read_inputs import ReportPaths, read_inputs
 from isoflop.tables import (
     Files,
+    Gates,
     LeftOut,
     Losses,
     Runs,
@@ -105,6 +106,7 @@ class Paths:
     left_out: Path
     runs: Path
     files: Path
+    gates: Path
     estimates: Path
     specifications: Path
     sidecar: Path
@@ -118,6 +120,7 @@ class Paths:
             left_out=root / f"data/losses/{SWEEP}.left_out.parquet",
             runs=root / f"data/curves/{SWEEP}.runs.parquet",
             files=root / f"data/curves/{SWEEP}.files.parquet",
+            gates=root / f"data/curves/{SWEEP}.gates.parquet",
             estimates=root / f"data/estimates/{SWEEP}",
             specifications=root / f"data/estimates/{SWEEP}/specifications.parquet",
             sidecar=root / f"data/raw/{SWEEP}/sweep.yaml",
@@ -145,6 +148,7 @@ class Paths:
             left_out=self.left_out,
             runs=self.runs,
             files=self.files,
+            gates=self.gates,
             estimates=self.estimates,
             specifications=self.specifications,
             figures=figures,
@@ -167,6 +171,7 @@ def write(
     write_table(_runs(planned), Runs, paths.runs)
     write_table(_losses(planned), Losses, paths.losses)
     write_table(_files(planned), Files, paths.files)
+    write_table(_gates(planned), Gates, paths.gates)
     write_table(_left_out(), LeftOut, paths.left_out)
     write_table(specifications(refuse), Specifications, paths.specifications)
     paths.sidecar.parent.mkdir(parents=True, exist_ok=True)
@@ -301,6 +306,40 @@ def _files(planned: list[dict[str, Any]]) -> pl.DataFrame:
     rows.append(rows[0] | {"path": "notes.txt", "format": None, "fate": "rejected", "rows": 0})
     rows[-1]["reason"] = "no log format recognises it"
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _gates(planned: list[dict[str, Any]]) -> pl.DataFrame:
+    """One check that all runs pass, and one that three runs fail, each with another verdict."""
+    verdicts = ["warned", "excluded", "accepted"]
+    plain = [
+        {
+            "sweep": SWEEP,
+            "check": check,
+            "tests": tests,
+            "source": "made up",
+            "run": run["run"],
+            "value": value,
+            "low": low,
+            "high": high,
+            "unit": unit,
+            "verdict": "passed",
+            "words": None,
+            "reason": None,
+        }
+        for check, tests, value, low, high, unit in (
+            ("flops_ratio", "logged FLOPs over 6ND", 1.0, 0.8, 2.5, "1"),
+            ("few_digits", "unit of the losses' last digit", 1e-4, None, 5e-4, "nat/token"),
+        )
+        for run in planned
+    ]
+    for place, verdict in enumerate(verdicts, start=len(planned)):
+        plain[place] |= {
+            "value": 0.01,
+            "verdict": verdict,
+            "words": "its losses are written to 0.01",
+            "reason": "printed so by its trainer" if verdict == "accepted" else None,
+        }
+    return pl.DataFrame(plain, infer_schema_length=None)
 
 
 def _left_out() -> pl.DataFrame:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from isoflop.cli import main
 from isoflop.config.config_yaml import Config
-from isoflop.config.reading import Section, parse, read_yaml, settings_from
+from isoflop.config.reading import Inline, Section, parse, read_yaml, settings_from
 from isoflop.config.write import config_text, key_text
 from isoflop.errors import ConfigError
 from isoflop.files import json_text
@@ -44,7 +44,7 @@ def keys(model: type[BaseModel], place: str = "") -> list[tuple[str, str]]:
         value = field.get_default()
         where = f"{place}.{name}".lstrip(".")
         found.append((where, key_text(field, value)))
-        if isinstance(value, BaseModel):
+        if isinstance(value, BaseModel) and not isinstance(value, Inline):
             found += keys(type(value), where)
     return found
 

@@ -17,7 +17,7 @@ TAKEN = {
     "published": "reports/published is the page of published studies",
 }
 """Names below reports/ that are the project's."""
-SUFFIXES = (".runs", ".files", ".evals", ".left_out", ".alternate_loss", ".draws")
+SUFFIXES = (".runs", ".files", ".evals", ".gates", ".left_out", ".alternate_loss", ".draws")
 """What tells a sweep's tables apart: the curves of a sweep `x.runs` would be the runs of `x`."""
 BRACES = frozenset("{}")
 PERIODIC = re.compile(r"(.+)\1{19}$")

@@ -27,6 +27,7 @@ SOURCES: Final = ("log", "sidecar", "config_file", "architecture", "file_name", 
 LOSS_SOURCES: Final = ("eval", "train")
 CURVES: Final = ("parabola", "log_parabola", "akima")
 STAGES: Final = ("ingest", "losses")
+VERDICTS: Final = ("passed", "warned", "excluded", "accepted")
 
 
 def _text(description: str, *, nullable: bool = False, key: bool = False) -> dy.String:
@@ -171,6 +172,26 @@ class Evals(dy.Schema):
     value = _number("the value", "see unit", nullable=True)
     unit = _text("unit of the value")
     primary = _flag("this is the loss that curves carry")
+
+
+class Gates(dy.Schema):
+    """One row per (check of plausibility, run): ``data/curves/{sweep}.gates.parquet``.
+
+    A check that cannot be made of a run, for want of what it compares, has no row.
+    """
+
+    sweep = _text("sweep the run belongs to")
+    check = _text("name of the check, as in config.yaml's ingest.gates", key=True)
+    tests = _text("what it measures")
+    source = _text("where the measure or its limit comes from")
+    run = _text("name of the run", key=True)
+    value = _number("what the check measures", "see unit")
+    low = _number("smallest plausible value; null: none", "see unit", nullable=True)
+    high = _number("largest plausible value; null: none", "see unit", nullable=True)
+    unit = _text("unit of value, low and high")
+    verdict = _word(VERDICTS, "warned: told of; excluded: left out; accepted: by sweep.yaml")
+    words = _text("what is implausible", nullable=True)
+    reason = _text("why sweep.yaml accepts it", nullable=True)
 
 
 class Losses(dy.Schema):

@@ -38,7 +38,7 @@ def test_a_file_outside_any_project(tmp_path: Path) -> None:
 def test_the_printed_sweep_yaml_is_enough_once_its_gaps_are_filled(
     tmp_path: Path, names: list[str]
 ) -> None:
-    files = {name: BARE + "\n" * place for place, name in enumerate(names)}
+    files = {name: BARE[place * 30 :] for place, name in enumerate(names)}
     folder = write(tmp_path / "s", {**files, "c.log": nanogpt()}, None)
     text = inspect(folder).sidecar_text()
     for gap, value in {

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoflop.losses.smoothing import LEAST_POINTS, effective_tokens, smooth, spikes
+from isoflop.losses.smoothing import LEAST_POINTS, effective_tokens, smooth
+from isoflop.spikes import spikes
 
 tokens_of_runs = st.lists(
     st.floats(1e3, 1e12), min_size=LEAST_POINTS, max_size=60, unique=True

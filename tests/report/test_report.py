@@ -229,6 +229,38 @@ def test_what_was_left_out_is_shown_with_its_reason(rendered: Rendered) -> None:
     assert ["notes.txt", "ingest", "0", "no log format recognises it"] in rows
 
 
+def test_checks_of_plausibility_stand_with_their_numbers_and_what_fails_them(
+    rendered: Rendered,
+) -> None:
+    runs = str(rendered.inputs.runs.height)
+    rows = [
+        [cell.replace("\xa0", " ") for cell in row] for row in rendered.page.tables["tbl-checks"]
+    ]
+    assert [
+        "flops_ratio",
+        "logged FLOPs over 6ND",
+        "0.8 to 2.5",
+        "–",
+        runs,
+        "0",
+        "0",
+        "0",
+        "1",
+    ] in rows
+    digits = ["few_digits", "unit of the losses' last digit", "at most 0.0005", "nat/token", runs]
+    assert [*digits, "1", "1", "1", "0.01"] in rows
+    told = rendered.page.tables["tbl-implausible"][1:]
+    assert [(row[0], row[2], row[3]) for row in told] == [
+        ("few_digits", "told of", "its losses are written to 0.01"),
+        ("few_digits", "left out", "its losses are written to 0.01"),
+        (
+            "few_digits",
+            "accepted",
+            "its losses are written to 0.01 (accepted: printed so by its trainer)",
+        ),
+    ]
+
+
 def test_all_refused_still_renders(refused: Rendered) -> None:
     words = " ".join(" ".join(refused.page.words).split())
     assert "No approach could be fitted to this sweep" in words

@@ -25,7 +25,7 @@ Archive of the sweep "{sweep}", written by isoflop {version}.
 
 report/      the report as HTML and PDF, its figures and tables
 estimates/   each approach's estimate (JSON) with its bootstrap draws (Parquet); forecast.json
-tables/      losses, runs, files and what was left out (Parquet)
+tables/      losses, runs, files, checks and what was left out (Parquet)
 raw/         the raw logs and sweep.yaml, as they were read{raw_note}
 settings/    config.yaml, sweep.yaml, whose settings lie over it, and the pins of the software
 MANIFEST.json names every file with its sha256, and every table column with its unit.

@@ -2,9 +2,121 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from isoflop.config.reading import Section
+from pydantic import ConfigDict, Field, model_validator
+
+from isoflop.config.reading import Inline, Section
+
+
+class Gate(Inline):
+    """What a check of plausibility does to a run that fails it."""
+
+    # a part that is left out keeps its default
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
+
+    action: Literal["exclude", "warn", "off"]
+    """exclude: the run is left out; warn: its notes and the report say so; off: not tested."""
+
+
+class AtLeast(Gate):
+    """A check of a number that should not be small."""
+
+    least: float
+    """The smallest plausible value."""
+
+
+class AtMost(Gate):
+    """A check of a number that should not be large."""
+
+    most: float
+    """The largest plausible value."""
+
+
+class Within(Gate):
+    """A check of a number that should lie in a range."""
+
+    low: float
+    """The smallest plausible value."""
+    high: float
+    """The largest plausible value."""
+
+
+class Notice(Inline):
+    """A check that tells of something and is no reason to leave a run out."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
+
+    action: Literal["warn", "off"]
+    """warn: the run's notes and the report say so; off: not tested."""
+    most: float
+    """The largest plausible value."""
+
+
+class GatesSettings(Section):
+    """Checks of plausibility, over every run.
+
+    action: exclude leaves a run that fails out; warn tells of it in notes and report; off. Where a
+    run is right nevertheless, `overrule:` in sweep.yaml accepts it, with a reason that is printed.
+    """
+
+    uniform_guess: AtLeast = AtLeast(action="exclude", least=1.0)
+    """By how much the final loss is below a uniform guess, ln V [nat/token]."""
+    high_loss: AtMost = AtMost(action="exclude", most=6.0)
+    """Final loss [nat/token] of a run with more than 10 tokens per parameter."""
+    trend: AtMost = AtMost(action="exclude", most=8.0)
+    """Distance of ln(final loss) from a robust plane in ln N and ln D over the sweep, in robust
+    standard deviations, where it is also above 0.3; of 8 or more finished runs of one text and
+    vocabulary."""
+    duplicate: AtMost = AtMost(action="exclude", most=4.0)
+    """Points of a curve that equals, value by value, that of a run with an earlier name."""
+    impossible_loss: AtMost = AtMost(action="warn", most=0.0)
+    """Losses of 0 or below, which no cross-entropy is; a run without any other is left out."""
+    train_eval_gap: AtMost = AtMost(action="warn", most=1.0)
+    """Distance between training and eval loss at the end [nat/token]."""
+    loss_rises: AtMost = AtMost(action="warn", most=0.0)
+    """By how much the training loss, or else the eval loss, rose from first to last [nat/token]."""
+    spikes: AtMost = AtMost(action="warn", most=30.0)
+    """Height of the highest spike of the training loss above the lines before and after it, in
+    robust standard deviations of a line's noise, where it is also more than 0.1 nat."""
+    tokens_fall: AtMost = AtMost(action="warn", most=0.0)
+    """Largest fall of D from one step to a later one [token]."""
+    tokens_per_step: AtMost = AtMost(action="warn", most=0.01)
+    """Relative distance of D from step times tokens per step."""
+    flops_ratio: Within = Within(action="warn", low=0.8, high=2.5)
+    """Logged FLOPs over 6ND: attention and recomputation raise it, uncounted logits lower it."""
+    params_of_shape: AtMost = AtMost(action="warn", most=0.3)
+    """Relative distance of N_nonembedding from the matrices of the shape."""
+    schedule_done: AtLeast = AtLeast(action="warn", least=0.99)
+    """Share of its learning-rate schedule that the run has done. What its last loss is good for,
+    losses.min_schedule_fraction decides; exclude here leaves its curve out, too."""
+    hole: AtMost = AtMost(action="warn", most=10.0)
+    """Widest distance between two training lines, in usual ones (the median)."""
+    nan_inside: AtMost = AtMost(action="warn", most=0.0)
+    """Lines with NaN or infinity in a run that goes on with finite losses."""
+    replay: AtMost = AtMost(action="warn", most=0.5)
+    """Difference between a replayed training loss and its first value [nat/token]."""
+    sampled: AtMost = AtMost(action="warn", most=499.0)
+    """Points of a table's run if they are exactly 500: W&B's run.history() samples so many of
+    however many there are."""
+    few_digits: AtMost = AtMost(action="warn", most=0.0005)
+    """Unit of the last digit that a run's losses are written with [nat/token]."""
+    peak_rates: Notice = Notice(action="warn", most=1.0)
+    """Different peak learning rates among the runs of one N and D (within 1 %); a notice only."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_defaults(cls, content: Any) -> Any:
+        """Lay the parts of a check that are given over its defaults."""
+        if not isinstance(content, Mapping):
+            return content
+        return {
+            key: {**cls.model_fields[key].default.model_dump(), **value}
+            if key in cls.model_fields and isinstance(value, Mapping)
+            else value
+            for key, value in content.items()
+        }
 
 
 class IngestSettings(Section):
@@ -15,3 +127,4 @@ class IngestSettings(Section):
     on_missing: Literal["leave_out", "stop"] = "leave_out"
     """leave_out: a run that lacks a fact (its N, its schedule) is left out, with the line to add to
     sweep.yaml as its reason; stop: that is an error (while a sweep is set up, and for CI)."""
+    gates: GatesSettings = Field(default=GatesSettings())

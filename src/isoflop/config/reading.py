@@ -29,6 +29,10 @@ class Section(BaseModel):
     )
 
 
+class Inline(Section):
+    """A section that config.yaml writes on one line: its key's text tells of its parts, too."""
+
+
 Model = TypeVar("Model", bound=BaseModel)
 
 

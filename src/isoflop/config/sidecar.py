@@ -225,6 +225,17 @@ class Exclusion(Section):
     """Why."""
 
 
+class Overruled(Section):
+    """A check of plausibility that one run fails and is used nevertheless."""
+
+    match: str
+    """Glob over the path below the sweep's folder, or over the run's name."""
+    check: str
+    """Name of the check, as in config.yaml's ingest.gates."""
+    reason: str = Field(min_length=1)
+    """Why the run is right; the report prints it."""
+
+
 class Ignored(Section):
     """A file in the sweep's folder that is no log."""
 
@@ -264,6 +275,8 @@ class SweepFile(Section):
     """Facts by run: every matching rule counts, and a later one wins key by key."""
     exclude: tuple[Exclusion, ...] = ()
     """Runs that are read but not fitted."""
+    overrule: tuple[Overruled, ...] = ()
+    """Checks of plausibility that a run fails and is used nevertheless."""
     ignore: tuple[Ignored, ...] = ()
     """Files that are no logs."""
     budgets: BudgetGrid | None = None

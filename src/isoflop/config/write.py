@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from isoflop.config.config_yaml import Config
+from isoflop.config.reading import Inline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,7 +69,7 @@ def _key(name: str, field: FieldInfo, value: object, dumped: Any, indent: int) -
     """Yield one key's comment, and the key with its value or its section."""
     pad = " " * indent
     yield from _comment(key_text(field, value), indent)
-    if isinstance(value, BaseModel):
+    if isinstance(value, BaseModel) and not isinstance(value, Inline):
         yield f"{pad}{name}:"
         yield from _section(value, dumped, indent + 2)
         return

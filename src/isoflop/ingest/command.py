@@ -18,6 +18,7 @@ from isoflop.command import PATH
 @click.option("--runs", type=PATH, required=True, help="Table to write: one row per run.")
 @click.option("--files", type=PATH, required=True, help="Table to write: one row per raw file.")
 @click.option("--evals", type=PATH, required=True, help="Table to write: one row per evaluation.")
+@click.option("--gates", type=PATH, required=True, help="Table to write: one row per check, run.")
 def ingest_sweep_command(
     sweep: str,
     raw: Path,
@@ -27,18 +28,20 @@ def ingest_sweep_command(
     runs: Path,
     files: Path,
     evals: Path,
+    gates: Path,
 ) -> None:
     """Read a sweep's raw logs, of any known format, into tables."""
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.reading import settings_from
     from isoflop.ingest.sweep import read_sweep
-    from isoflop.tables import Curves, Evals, Files, Runs, write_table
+    from isoflop.tables import Curves, Evals, Files, Gates, Runs, write_table
 
     chosen = settings_from(settings, "ingest", IngestSettings)
     tables = read_sweep(raw, chosen, sweep=sweep, cache=cache)
     # what is known of runs and files is written whatever happens
     write_table(tables.runs, Runs, runs)
     write_table(tables.files, Files, files)
+    write_table(tables.gates, Gates, gates)
     if tables.complaint is not None:
         raise tables.complaint
     write_table(tables.curves, Curves, curves)

@@ -6,6 +6,7 @@ that names the run, the fact and the line to add; what is missing and only usefu
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -72,6 +73,14 @@ class RunIdentity:
         sources = {fact.source for name, fact in self.facts.items() if name.startswith(prefix)}
         said = sources - {"counted"} or sources
         return next((s for s in ("sidecar", "file_name", "config_file", "log") if s in said), None)
+
+    @property
+    def nats(self) -> float | None:
+        """Nats per token in one unit of the logged loss; None of perplexity, its exponential."""
+        unit = self.value("loss_unit") or LOSS_UNIT
+        per_byte = math.log(2.0) * (self.value("bytes_per_token") or math.nan)
+        scaled = {"bits_per_token": math.log(2.0), "bits_per_byte": per_byte, "perplexity": None}
+        return scaled.get(unit, 1.0)
 
     def flops_per_token(self, convention: counting.FlopsConvention) -> float | None:
         """Training FLOPs per token by convention; None where what it needs is unknown."""

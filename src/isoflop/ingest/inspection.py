@@ -52,6 +52,9 @@ class Inspected:
     def as_json(self) -> dict[str, Any]:
         """Give the same as plain values."""
         rows = self.tables.runs.iter_rows(named=True)
+        checks: dict[str, list[dict[str, Any]]] = {}
+        for check in self.tables.gates.drop("sweep").iter_rows(named=True):
+            checks.setdefault(check.pop("run"), []).append(check)
         return {
             "files": self.tables.files.drop("sweep").to_dicts(),
             "runs": [
@@ -67,7 +70,8 @@ class Inspected:
                         for name, fact in sorted(run.identity.facts.items())
                     },
                     "missing": [missing._asdict() for missing in run.identity.missing],
-                    "left_out": run.reason,
+                    "left_out": row["reason"],
+                    "checks": checks.get(run.name, []),
                     "notes": row["notes"],
                 }
                 for row, run in zip(rows, self._runs, strict=True)
@@ -121,8 +125,8 @@ def _run_lines(row: Mapping[str, Any], run: Run) -> Iterator[str]:
         yield f"  eval sets: {', '.join(run.eval_sets)}"
     for name, fact in sorted(run.identity.facts.items()):
         yield f"  {name}: {fact.value} ({fact.source})"
-    if run.reason:
-        yield f"  left out: {run.reason}"
+    if row["reason"]:
+        yield f"  left out: {row['reason']}"
     if row["notes"]:
         yield f"  notes: {row['notes']}"
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import RunFacts, SweepFile
     from isoflop.ingest.fates import Log
     from isoflop.ingest.parsed import ParsedRun
+    from isoflop.ingest.tabulate import Impossible
 
 TUNING: Final = "learning-rate tuning"
 
@@ -243,18 +244,18 @@ class Run:
                   for missing in identity.missing]  # fmt: skip
         return replace(run, lacking="; ".join([*run.complaints(), *needed]) or None)
 
-    def judged(self, impossible: tuple[str, bool] | None, reached: frozenset[str]) -> Run:
+    def judged(self, impossible: Impossible | None, reached: frozenset[str]) -> Run:
         """Leave the run out if its curve shows that it has nothing to use.
 
         Parameters
         ----------
-        impossible : its losses that are none in words, and whether it has no other.
+        impossible : its losses that are none, if it has some.
         reached : the runs that made a step.
         """
         if self.reason is not None:
             return self
-        if impossible is not None and impossible[1]:
-            return replace(self, excluded=f"it has no loss but {impossible[0]}")
+        if impossible is not None and impossible.no_other:
+            return replace(self, excluded=f"it has no loss but {impossible.words}")
         if self.name not in reached:
             return replace(self, excluded="no record after the first step")
         return self

@@ -104,6 +104,14 @@ def exclusion(sidecar: SweepFile, run: str, names: tuple[str, ...]) -> str | Non
     return None
 
 
+def accepted(sidecar: SweepFile, check: str, run: str, names: tuple[str, ...]) -> str | None:
+    """Say why sweep.yaml accepts a run that fails a check; None if it does not."""
+    for rule in sidecar.overrule:
+        if rule.check == check and _matches(rule.match, run, names):
+            return rule.reason
+    return None
+
+
 def stated_facts(sidecar: SweepFile, run: str, names: tuple[str, ...]) -> dict[str, Fact]:
     """Gather what sweep.yaml says of one run, by dotted name of the fact.
 
@@ -133,6 +141,7 @@ def unmatched(sidecar: SweepFile, runs: Mapping[str, tuple[str, ...]]) -> list[s
     """
     globs = [("runs", rule.match) for rule in sidecar.runs]
     globs += [("exclude", rule.match) for rule in sidecar.exclude]
+    globs += [("overrule", rule.match) for rule in sidecar.overrule]
     complaints = []
     for section, glob in globs:
         if not any(_matches(glob, run, names) for run, names in runs.items()):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from isoflop.errors import ConfigError, IsoflopError, MissingFactError
 from isoflop.ingest.fates import Log, read_logs
+from isoflop.ingest.gates import Measured, judge
+from isoflop.ingest.measures import measure
 from isoflop.ingest.runs import Part, Run, sort_by_run
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for, unmatched
 from isoflop.ingest.tabulate import (
@@ -19,7 +22,7 @@ from isoflop.ingest.tabulate import (
     records_of,
     runs_table,
 )
-from isoflop.tables import Curves, Evals, Files, Runs, validated
+from isoflop.tables import Curves, Evals, Files, Gates, Runs, validated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.facts import Missing
+    from isoflop.ingest.tabulate import Impossible
 
 
 LINES_SHOWN: Final = 3
@@ -48,7 +52,7 @@ class Ingested:
 
     Attributes
     ----------
-    files, runs, curves, evals : tables as `tables.py` states them.
+    files, runs, curves, evals, gates : tables as `tables.py` states them.
     parsed, cached : raw logs read anew, and taken from the cache.
     left_out : what runs lack, and the lines to add to sweep.yaml.
     complaint : why the sweep cannot go on, if it cannot.
@@ -58,6 +62,7 @@ class Ingested:
     runs: pl.DataFrame
     curves: pl.DataFrame
     evals: pl.DataFrame
+    gates: pl.DataFrame
     parsed: int
     cached: int
     left_out: tuple[str, ...] = ()
@@ -118,7 +123,7 @@ def read_sweep(
     return reading.tables(sweep or folder.name, settings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """The logs of a folder, read and sorted by run.
 
@@ -138,23 +143,36 @@ class Reading:
     runs: Sequence[Run]
     records: pl.DataFrame
     curves: pl.DataFrame
-    impossible: Mapping[str, tuple[str, bool]]
+    impossible: Mapping[str, Impossible]
 
     def tables(self, sweep: str, settings: IngestSettings) -> Ingested:
         """Lay everything out as tables."""
-        notes = {run: note for run, (note, _) in self.impossible.items()}
-        runs = runs_table(sweep, self.runs, self.curves, self.sidecar, notes)
+        judged = judge(sweep, self._measured, self.sidecar, settings.gates)
+        runs = [
+            replace(run, excluded=judged.excluded.get(run.name, run.excluded)) for run in self.runs
+        ]
+        measured = {run.run.name: run.curve for run in self._measured}
+        runs_listed = runs_table(sweep, runs, measured, self.sidecar, judged.notes)
         curves = self.curves.select(Curves.column_names())
         return Ingested(
             files=validated(files_table(sweep, self.logs), Files, source="files"),
-            runs=validated(runs, Runs, source="runs"),
+            runs=validated(runs_listed, Runs, source="runs"),
             curves=validated(curves, Curves, source="curves"),
             evals=validated(evals_table(self.records), Evals, source="evals"),
+            gates=validated(judged.table, Gates, source="gates"),
             parsed=sum(log.parsed is not None and not log.cached for log in self.logs),
             cached=sum(log.cached for log in self.logs),
-            left_out=_missing_facts(self.runs),
-            complaint=_complaint(self.folder, self.runs, self.logs, settings),
+            left_out=_missing_facts(runs),
+            complaint=_complaint(self.folder, runs, self.logs, settings),
         )
+
+    @cached_property
+    def _measured(self) -> list[Measured]:
+        """The runs that have a curve, measured."""
+        units = {run.name: run.identity.nats for run in self.runs}
+        words = {run: (found.losses, found.words) for run, found in self.impossible.items()}
+        measured = measure(self.curves, units, words)
+        return [Measured(run, measured[run.name]) for run in self.runs if run.name in measured]
 
 
 def settle(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> Reading:

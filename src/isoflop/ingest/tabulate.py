@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
 from isoflop.ingest.blocks import RECORDS
-from isoflop.ingest.facts import LOSS_UNIT, SHAPE
-from isoflop.ingest.gates import MEASURES, curve_facts, doubts
+from isoflop.ingest.facts import SHAPE
+from isoflop.ingest.gates import FINISHED_SHARE
+from isoflop.ingest.measures import MEASURES
 from isoflop.ingest.segments import with_segments
 from isoflop.tables import Files, Runs
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.fates import Log
     from isoflop.ingest.runs import Run
-
-FINISHED_SHARE: Final = 0.99
-"""Share of its schedule after which a run without an end line counts as finished."""
 
 
 def records_of(runs: Sequence[Run]) -> pl.DataFrame:
@@ -116,13 +114,18 @@ def _above_zero(column: str, is_loss: pl.Expr) -> pl.Expr:
     return pl.when(is_loss & (pl.col(column) <= 0.0)).then(None).otherwise(column)
 
 
-def impossible_losses(records: pl.DataFrame) -> dict[str, tuple[str, bool]]:
-    """Tell of losses that are none.
+class Impossible(NamedTuple):
+    """Losses of a run that are none."""
 
-    Returns
-    -------
-    For each run that has some: how many and the first in words, and whether it has no other loss.
-    """
+    losses: int
+    words: str
+    """How many, and the first."""
+    no_other: bool
+    """Whether the run has no other loss."""
+
+
+def impossible_losses(records: pl.DataFrame) -> dict[str, Impossible]:
+    """Tell of losses that are none, for each run that has some."""
     loss = pl.coalesce("train_loss", pl.when("primary").then("value"))
     told = (
         records.group_by("run")
@@ -135,7 +138,8 @@ def impossible_losses(records: pl.DataFrame) -> dict[str, tuple[str, bool]]:
         .filter(pl.col("count") > 0)
     )
     return {
-        row["run"]: (
+        row["run"]: Impossible(
+            row["count"],
             f"{row['count']} losses of 0 or below, which no cross-entropy is (first: "
             f"{row['first']:g} at step {row['step']})",
             row["losses"] == 0,
@@ -162,16 +166,14 @@ _CONVERSIONS: Final = pl.Schema(
 def _conversions(run: Run) -> dict[str, Any]:
     """Say what turns a run's records into our units."""
     identity = run.identity
-    unit = identity.value("loss_unit") or LOSS_UNIT
-    per_byte = math.log(2.0) * (identity.value("bytes_per_token") or math.nan)
     return {
         "run": run.name,
         "tokens_per_step": identity.value("tokens_per_step"),
         "seq_len": identity.value("architecture.seq_len"),
         "primary_eval": run.primary_eval,
         "curve_eval": identity.value("curve_eval"),
-        "loss_factor": {"bits_per_token": math.log(2.0), "bits_per_byte": per_byte}.get(unit, 1.0),
-        "perplexity": unit == "perplexity",
+        "loss_factor": 1.0 if identity.nats is None else identity.nats,
+        "perplexity": identity.nats is None,
         "loss_kind": identity.value("loss_kind"),
         **{f"per_token_{c}": identity.flops_per_token(c) for c in FLOPS_CONVENTIONS},
     }
@@ -301,15 +303,23 @@ def files_table(sweep: str, logs: Sequence[Log]) -> pl.DataFrame:
 def runs_table(
     sweep: str,
     runs: Sequence[Run],
-    curves: pl.DataFrame,
+    measured: Mapping[str, Mapping[str, Any]],
     sidecar: SweepFile,
-    notes: Mapping[str, str] | None = None,
+    notes: Mapping[str, Sequence[str]],
 ) -> pl.DataFrame:
-    """Build the `Runs` table; a run without a curve has what its facts say."""
-    measured = curve_facts(curves)
+    """Build the `Runs` table; a run without a curve has what its facts say.
+
+    Parameters
+    ----------
+    sweep : its name.
+    runs : the runs.
+    measured : what `measures.measure` gives.
+    sidecar : sweep.yaml.
+    notes : by run, what its checks say.
+    """
     nothing = dict.fromkeys(MEASURES)
     rows = [
-        _run_row(sweep, run, measured.get(run.name, nothing), sidecar, (notes or {}).get(run.name))
+        _run_row(sweep, run, measured.get(run.name, nothing), sidecar, notes.get(run.name, ()))
         for run in runs
     ]
     schema = {name: column.dtype for name, column in Runs.columns().items()}
@@ -317,11 +327,11 @@ def runs_table(
 
 
 def _run_row(
-    sweep: str, run: Run, curve: dict[str, Any], sidecar: SweepFile, note: str | None
+    sweep: str, run: Run, curve: Mapping[str, Any], sidecar: SweepFile, told: Sequence[str]
 ) -> dict[str, Any]:
     """One row of `Runs`."""
     identity = run.identity
-    notes = [*identity.notes, *doubts(identity, curve), *([note] if note else [])]
+    notes = [*identity.notes, *told]
     per_step = identity.value("tokens_per_step")
     warmup = identity.value("schedule.warmup_steps")
     counted = any(
@@ -363,7 +373,7 @@ def _run_row(
     }
 
 
-def _status(run: Run, curve: dict[str, Any]) -> str | None:
+def _status(run: Run, curve: Mapping[str, Any]) -> str | None:
     """How the run ended: by its log's word if it has one, else by its schedule."""
     last = run.parts[-1]
     if curve["last_is_nan"]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import polars as pl
 
-from isoflop.losses.smoothing import effective_tokens, smooth, spikes
+from isoflop.losses.smoothing import effective_tokens, smooth
+from isoflop.spikes import spikes
 from isoflop.tables import Curves, LeftOut, Losses, validated
 
 if TYPE_CHECKING:

@@ -13,10 +13,6 @@ if TYPE_CHECKING:
 
 LEAST_POINTS: Final = 5
 """Points in a window even where the share of tokens would hold fewer."""
-SIDE: Final = 3
-"""Lines on each side that a spike is compared with."""
-TO_SIGMA: Final = 1.4826
-"""A normal distribution's standard deviation over its median absolute deviation."""
 
 
 def effective_tokens(tokens: Array, *, interval_mean: bool) -> Array:
@@ -82,25 +78,3 @@ def _window_sums(values: Array, low: NDArray[np.intp], high: NDArray[np.intp]) -
     running: Array = np.concatenate([[0.0], np.cumsum(values)])
     sums: Array = running[high] - running[low]
     return sums
-
-
-def spikes(losses: Array, *, sigmas: float) -> NDArray[np.bool_]:
-    """Mark losses that stand out above both the lines before and the lines after them.
-
-    A steep fall is no spike, since what comes before it is higher; neither is the last rise of a
-    run that diverges, since nothing lower follows.
-
-    Parameters
-    ----------
-    losses : in the order of D, shape (n,).
-    sigmas : how far above both, in robust standard deviations of a line's noise.
-    """
-    marked = np.zeros(len(losses), dtype=np.bool_)
-    if len(losses) < 2 * SIDE + 1:
-        return marked
-    steps = np.diff(losses)
-    sigma = TO_SIGMA * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2.0)
-    medians = np.median(np.lib.stride_tricks.sliding_window_view(losses, SIDE), axis=1)
-    before, after = medians[: -SIDE - 1], medians[SIDE + 1 :]
-    marked[SIDE:-SIDE] = losses[SIDE:-SIDE] - np.maximum(before, after) > sigmas * sigma
-    return marked

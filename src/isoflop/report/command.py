@@ -16,6 +16,7 @@ from isoflop.command import PATH
 @click.option("--left-out", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
 @click.option("--files", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--gates", type=PATH, required=True, help="Table of ingest-sweep.")
 @click.option("--estimates", type=PATH, required=True, help="Folder of fit-approach's outputs.")
 @click.option("--specifications", type=PATH, required=True, help="Table of fit-specifications.")
 @click.option("--figures", type=PATH, required=True, help="Folder of plot-figures.")
@@ -32,6 +33,7 @@ def render_report_command(
     left_out: Path,
     runs: Path,
     files: Path,
+    gates: Path,
     estimates: Path,
     specifications: Path,
     figures: Path,
@@ -52,6 +54,7 @@ def render_report_command(
         left_out=left_out,
         runs=runs,
         files=files,
+        gates=gates,
         estimates=estimates,
         specifications=specifications,
         figures=figures,

@@ -23,6 +23,7 @@ from isoflop.report.sections import (
     influence,
     kaplan,
     ledger,
+    plausibility,
 )
 from isoflop.report.sections import provenance as sources
 from isoflop.report.sections import specifications as curve
@@ -156,6 +157,8 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "data": data.data_facts(inputs),
         "budget_table": data.budget_table(inputs),
         "left_out_table": data.left_out_table(inputs),
+        "checks_table": plausibility.checks_table(inputs),
+        "told_table": plausibility.told_table(inputs),
         "run_table": data.run_table(inputs),
         "envelope": diagnostics.envelope_facts(fitted["envelope"])
         if "envelope" in fitted

@@ -33,7 +33,7 @@ class ReportInputs:
 
     Attributes
     ----------
-    losses, left_out, runs, files : tables of tables.py.
+    losses, left_out, runs, files, gates : tables of tables.py.
     estimates, draws : by approach.
     forecasts : how well each approach predicted the upper part of the sweep.
     specifications : table of tables.py.
@@ -48,6 +48,7 @@ class ReportInputs:
     left_out: pl.DataFrame
     runs: pl.DataFrame
     files: pl.DataFrame
+    gates: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Approach, pl.DataFrame]
     forecasts: Forecasts | NoForecasts

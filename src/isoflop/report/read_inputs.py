@@ -16,7 +16,7 @@ from isoflop.estimates.forecasts import read_forecasts
 from isoflop.files import digest
 from isoflop.reference import REFERENCE_FILES, read_reference
 from isoflop.report.inputs import ReportInputs
-from isoflop.tables import Files, LeftOut, Losses, Runs, Specifications, read_table
+from isoflop.tables import Files, Gates, LeftOut, Losses, Runs, Specifications, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,7 @@ class ReportPaths:
     left_out: Path
     runs: Path
     files: Path
+    gates: Path
     estimates: Path
     specifications: Path
     figures: Path
@@ -48,7 +49,8 @@ def read_inputs(
     paths : the inputs.
     settings, losses_settings : sections of config.yaml as JSON, or the path of a config.yaml.
     """
-    read = [paths.sidecar, paths.runs, paths.files, paths.losses, paths.left_out]
+    read = [paths.sidecar, paths.runs, paths.files, paths.gates]
+    read += [paths.losses, paths.left_out]
     # by name: a further law, fitted by hand beside them, is no input
     read += [paths.estimates / f"{name}.json" for name in (*APPROACHES, "forecast")]
     read += [paths.specifications]
@@ -61,6 +63,7 @@ def read_inputs(
         left_out=read_table(paths.left_out, LeftOut),
         runs=read_table(paths.runs, Runs),
         files=read_table(paths.files, Files),
+        gates=read_table(paths.gates, Gates),
         estimates=read_estimates(paths.estimates),
         draws=read_draws(paths.estimates),
         forecasts=read_forecasts(paths.estimates / "forecast.json"),

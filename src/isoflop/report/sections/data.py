@@ -155,7 +155,7 @@ def left_out_table(inputs: ReportInputs) -> Table | None:
         pl.col("item"), pl.col("points").sum()
     )
     rows = [
-        [_items(row["item"]), str(row["stage"]), str(row["points"]), words(row["reason"])]
+        [items(row["item"]), str(row["stage"]), str(row["points"]), words(row["reason"])]
         for row in grouped.iter_rows(named=True)
     ]
     return Table(
@@ -178,10 +178,10 @@ SHOWN_ITEMS = 6
 SCIENTIFIC = re.compile(r"\b\d+(?:\.\d+)?e[+-]?\d+\b")
 
 
-def _items(items: list[str]) -> str:
+def items(names: list[str]) -> str:
     """Name a few items, and count the rest."""
-    shown = [code(item) for item in items[:SHOWN_ITEMS]]
-    rest = len(items) - len(shown)
+    shown = [code(name) for name in names[:SHOWN_ITEMS]]
+    rest = len(names) - len(shown)
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 

@@ -1,0 +1,410 @@
+"""Every check of plausibility speaks where it should and is silent where it should not."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from isoflop.config.ingest import GatesSettings, IngestSettings
+from isoflop.errors import ConfigError
+from isoflop.ingest.gates import CHECKS
+from isoflop.ingest.inspection import inspect
+from isoflop.ingest.sweep import EmptySweepError, Ingested, ingest_sweep, read_sweep
+from isoflop.ingest.trend import distances
+from tests.ingest.samples import (
+    PARAMS,
+    RECORD,
+    SHAPE,
+    eval_line,
+    ingest,
+    jsonl,
+    row,
+    run_lines,
+    train_line,
+    write,
+)
+
+LOGS = Path(os.environ.get("ISOFLOP_SHARED_LOGS", "../shared/logs"))
+POINTS = (
+    "title: t\ntable: {rows: points, columns: {run: run, step: step, tokens: D, params.total: N"
+)
+
+SCHEDULE = {"kind": "cosine", "warmup_steps": 2, "lr_peak": 0.01, "lr_end": 0.0}
+
+
+def verdict(tables: Ingested, check: str, run: str = "a") -> str:
+    found = tables.gates.filter(pl.col("check") == check, pl.col("run") == run)
+    assert found.height == 1
+    return str(found["verdict"][0])
+
+
+def words(tables: Ingested, check: str, run: str = "a") -> dict[str, Any]:
+    return row(tables.gates.filter(pl.col("check") == check), "run", run)
+
+
+# -- the table of checks ---------------------------------------------------------------------------
+
+
+def test_every_check_has_its_setting_its_source_and_its_line_in_the_manual() -> None:
+    names = [check.name for check in CHECKS]
+    assert names == list(GatesSettings.model_fields)
+    assert all(check.tests and check.unit and check.source for check in CHECKS)
+    manual = Path("docs/ingest.md").read_text()
+    assert [name for name in names if f"| `{name}` |" not in manual] == []
+
+
+def test_a_good_run_passes_every_check_that_can_be_made_of_it(tmp_path: Path) -> None:
+    tables = ingest(tmp_path / "s", {"a.jsonl": jsonl(run_lines("a", steps=100))})
+    assert set(tables.gates["verdict"]) == {"passed"}
+    assert set(tables.gates["check"]) == {
+        "uniform_guess", "duplicate", "impossible_loss", "train_eval_gap",
+        "loss_rises", "spikes", "tokens_fall", "tokens_per_step", "flops_ratio", "params_of_shape",
+        "schedule_done", "hole", "nan_inside", "few_digits", "peak_rates",
+    }  # fmt: skip
+    assert words(tables, "schedule_done")["value"] == 1.0
+    ratio = words(tables, "flops_ratio")
+    assert (ratio["value"], ratio["low"], ratio["high"]) == (1.0, 0.8, 2.5)
+
+
+def test_parts_of_a_gate_lie_over_its_defaults() -> None:
+    gates = IngestSettings.model_validate({"gates": {"trend": {"action": "warn"}}}).gates
+    assert (gates.trend.action, gates.trend.most) == ("warn", 8.0)
+    assert gates.hole == GatesSettings().hole
+    with pytest.raises(ValueError, match="action"):
+        IngestSettings.model_validate({"gates": {"peak_rates": {"action": "exclude"}}})
+
+
+# -- one run ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "said"),
+    [
+        ("flops_ratio", {"flops_per_token": {"6nd": 300_000.0}}, "are 4.82 times 6ND"),
+        ("tokens_per_step", {"tokens_per_step": 512}, "step x tokens per step by up to 50.0 %"),
+        ("params_of_shape", {"params": {**PARAMS, "nonembedding": 2e4}}, "2e+04 is far from"),
+        (
+            "schedule_done",
+            {"schedule": {**SCHEDULE, "steps": 80}},
+            "stopped at 50.0 % of its schedule",
+        ),
+    ],
+)
+def test_counts_that_contradict_each_other_are_told_of(
+    tmp_path: Path, check: str, changes: dict[str, Any], said: str
+) -> None:
+    tables = ingest(tmp_path / "s", {"a.jsonl": jsonl(run_lines("a", **changes))})
+    run = row(tables.runs, "run", "a")
+    assert said in run["notes"]
+    assert said in words(tables, check)["words"]
+    assert not run["excluded"]
+    strict = IngestSettings.model_validate({"gates": {check: {"action": "exclude"}}})
+    with pytest.raises(EmptySweepError, match=f"check {check}; if the run is right, add to"):
+        ingest_sweep(tmp_path / "s", strict)
+    off = IngestSettings.model_validate({"gates": {check: {"action": "off"}}})
+    silent = ingest_sweep(tmp_path / "s", off)
+    assert check not in set(silent.gates["check"])
+    assert said not in (row(silent.runs, "run", "a")["notes"] or "")
+
+
+def test_a_model_that_learnt_nothing_is_left_out_and_the_way_out_works(tmp_path: Path) -> None:
+    small = {"architecture": {**SHAPE, "vocab_size": 8}}
+    files: dict[str, str | bytes] = {
+        "a.jsonl": jsonl(run_lines("a", **small)), "b.jsonl": jsonl(run_lines("b", steps=60)),
+    }  # fmt: skip
+    tables = ingest(tmp_path / "s", files)
+    reason = row(tables.runs, "run", "a")["reason"]
+    assert reason.startswith("final loss 2.125 is hardly below a uniform guess, ln 8 = 2.079 nats")
+    line = reason[reason.index("overrule: ") : reason.rindex(")")].replace("<why>", "a tiny game")
+    (tmp_path / "s" / "sweep.yaml").write_text(f"title: t\n{line}\n")
+    again = ingest_sweep(tmp_path / "s", RECORD)
+    run = row(again.runs, "run", "a")
+    assert not run["excluded"]
+    assert "(accepted by sweep.yaml: a tiny game)" in run["notes"]
+    told = words(again, "uniform_guess")
+    assert (told["verdict"], told["reason"]) == ("accepted", "a tiny game")
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("{match: a, check: trent, reason: x}", "no check 'trent'; did you mean 'trend'?"),
+        ("{match: nobody, check: trend, reason: x}", "overrule: 'nobody' matches no file and no"),
+        ("{match: a, check: trend, reason: ''}", "overrule.0.reason"),
+    ],
+)
+def test_slips_in_overrule(tmp_path: Path, rule: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said.replace("?", r"\?")):
+        ingest(
+            tmp_path / "s", {"a.jsonl": jsonl(run_lines("a"))}, f"title: t\noverrule: [{rule}]\n"
+        )
+
+
+def test_a_run_left_out_already_is_told_of_and_no_more(tmp_path: Path) -> None:
+    small = {"architecture": {**SHAPE, "vocab_size": 8}}
+    files: dict[str, str | bytes] = {
+        "a.jsonl": jsonl(run_lines("a", **small)), "b.jsonl": jsonl(run_lines("b", steps=60)),
+    }  # fmt: skip
+    sidecar = "title: t\nexclude: [{match: a, reason: mine}]\n"
+    tables = ingest(tmp_path / "s", files, sidecar)
+    assert row(tables.runs, "run", "a")["reason"] == "mine"
+    assert verdict(tables, "uniform_guess") == "warned"
+
+
+def test_hole_rise_and_gap_are_noted(tmp_path: Path) -> None:
+    lines = run_lines(steps=200, architecture={**SHAPE, "vocab_size": 10**6})
+    hole = [line for line in lines if not 60 < line.get("step", 0) < 150]
+    hole[-2] = eval_line(200, 9.0)
+    hole[-3] = train_line(200, 7.0)
+    notes = row(ingest(tmp_path / "s", {"a.jsonl": jsonl(hole)}).runs, "run", "a")["notes"]
+    assert "hole: no training line between steps 60 and 150" in notes
+    assert "training loss rose from" in notes
+    assert "eval and training loss end +2.00 nats apart" in notes
+
+
+def test_replayed_steps_that_differ_are_noted(tmp_path: Path) -> None:
+    lines = run_lines(steps=40)[:-1]
+    lines += [{"kind": "resume", "step": 30}, train_line(32, 3.0), train_line(40, 3.0)]
+    notes = row(ingest(tmp_path / "s", {"a.jsonl": jsonl(lines)}).runs, "run", "a")["notes"]
+    assert "replayed steps differ by up to" in notes
+
+
+def test_an_eval_loss_that_rises_where_no_training_loss_is_logged(tmp_path: Path) -> None:
+    text = "run,step,D,N,L\na,1,1e9,1e8,3.0\na,2,2e9,1e8,3.1\n"
+    sidecar = f"{POINTS}, eval_loss: L}}}}\nfacts: {{schedule: {{kind: constant}}}}\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, sidecar)
+    assert words(tables, "loss_rises")["words"] == "eval loss rose from 3.000 to 3.100"
+
+
+def table(losses: list[float], *, tokens: list[float] | None = None, run: str = "a") -> str:
+    counted = tokens or [1e6 * step for step in range(1, len(losses) + 1)]
+    return "".join(
+        f"{run},{step},{d},1e6,{loss!r}\n"
+        for step, (d, loss) in enumerate(zip(counted, losses, strict=True), start=1)
+    )
+
+
+def of_table(folder: Path, text: str) -> Ingested:
+    sidecar = f"{POINTS}, train_loss: L}}}}\nfacts: {{schedule: {{kind: constant}}}}\n"
+    return ingest(folder, {"t.csv": f"run,step,D,N,L\n{text}"}, sidecar)
+
+
+def noisy(count: int = 200, *, noise: float = 0.01, seed: int = 3) -> list[float]:
+    rng = np.random.default_rng(seed)
+    curve = 2.0 + 3.0 / np.sqrt(np.arange(1, count + 1)) + rng.normal(0.0, noise, count)
+    return [float(loss) for loss in curve]
+
+
+def test_a_spike_is_one_above_both_the_noise_and_a_tenth_of_a_nat(tmp_path: Path) -> None:
+    losses = noisy()
+    assert verdict(of_table(tmp_path / "plain", table(losses)), "spikes") == "passed"
+    losses[100] += 1.0
+    tables = of_table(tmp_path / "spiked", table(losses))
+    assert verdict(tables, "spikes") == "warned"
+    assert "spikes by 0.99 nats" in words(tables, "spikes")["words"]
+    assert "at step 101" in words(tables, "spikes")["words"]
+    quiet = noisy(noise=0.0001)
+    quiet[100] += 0.05
+    assert verdict(of_table(tmp_path / "quiet", table(quiet)), "spikes") == "passed"
+
+
+def test_tokens_that_fall(tmp_path: Path) -> None:
+    tokens = [1e6, 2e6, 1.5e6, *(1e6 * n for n in range(4, 10))]
+    tables = of_table(tmp_path / "s", table(noisy(9), tokens=tokens))
+    assert words(tables, "tokens_fall")["value"] == 0.5e6
+    assert verdict(tables, "tokens_fall") == "warned"
+
+
+@pytest.mark.parametrize(("points", "told"), [(499, "passed"), (500, "warned"), (501, "passed")])
+def test_a_history_of_exactly_500_points_was_sampled(
+    tmp_path: Path, points: int, told: str
+) -> None:
+    tables = of_table(tmp_path / "s", table(noisy(points)))
+    assert verdict(tables, "sampled") == told
+
+
+@pytest.mark.parametrize(
+    ("digits", "told"), [(2, "warned"), (3, "warned"), (4, "passed"), (12, "passed")]
+)
+def test_losses_of_few_digits(tmp_path: Path, digits: int, told: str) -> None:
+    tables = of_table(tmp_path / "s", table([round(loss, digits) for loss in noisy()]))
+    assert verdict(tables, "few_digits") == told
+    assert words(tables, "few_digits")["value"] == pytest.approx(10.0 ** -min(digits, 7))
+
+
+def test_digits_are_counted_in_the_log_s_own_unit(tmp_path: Path) -> None:
+    text = "run,step,D,N,L\n" + table([round(loss, 2) for loss in noisy()])
+    sidecar = (
+        f"{POINTS}, train_loss: L}}}}\n"
+        "facts: {schedule: {kind: constant}, loss_unit: bits_per_token}\n"
+    )
+    tables = ingest(tmp_path / "s", {"t.csv": text}, sidecar)
+    assert words(tables, "few_digits")["value"] == pytest.approx(0.01)
+
+
+def test_digits_of_finished_runs_are_counted_over_their_table(tmp_path: Path) -> None:
+    rows = "".join(f"{n}e6,{n}e9,{3.5 - n / 100:.2f}\n" for n in range(1, 11))
+    sidecar = "title: t\ntable: {rows: runs, columns: {params.total: N, tokens: D, eval_loss: L}}\n"
+    tables = ingest(tmp_path / "s", {"t.csv": f"N,D,L\n{rows}"}, sidecar)
+    told = tables.gates.filter(pl.col("check") == "few_digits")
+    assert told["verdict"].to_list() == ["warned"] * 10
+
+
+# -- the runs of a sweep ---------------------------------------------------------------------------
+
+
+def test_one_run_under_two_names_counts_once(tmp_path: Path) -> None:
+    text = table(noisy()) + table(noisy(), run="b") + table(noisy(seed=4), run="c")
+    tables = of_table(tmp_path / "s", text)
+    assert [verdict(tables, "duplicate", run) for run in "abc"] == ["passed", "excluded", "passed"]
+    assert (
+        "all 200 points of its curve equal those of run 'a'"
+        in row(tables.runs, "run", "b")["reason"]
+    )
+    few = table([3.0, 2.9, 2.8, 2.7]) + table([3.0, 2.9, 2.8, 2.7], run="b")
+    assert verdict(of_table(tmp_path / "few", few), "duplicate", "b") == "passed"
+
+
+def test_two_peak_rates_of_one_size_and_length_are_noticed(tmp_path: Path) -> None:
+    rows = [("a", 1e6, 1e9, 3.1, 1e-3), ("b", 1.005e6, 1e9, 3.2, 2e-3), ("c", 2e6, 1e9, 3.0, 4e-3)]
+    text = "name,N,D,L,lr\n" + "".join(f"{','.join(map(str, values))}\n" for values in rows)
+    sidecar = (
+        "title: t\ntable: {rows: runs, columns: {run: name, params.total: N, tokens: D, "
+        "eval_loss: L, schedule.lr_peak: lr}}\n"
+    )
+    tables = ingest(tmp_path / "s", {"t.csv": text}, sidecar)
+    told = tables.gates.filter(pl.col("check") == "peak_rates").sort("run")
+    assert told["value"].to_list() == [2.0, 2.0, 1.0]
+    assert "2 peak learning rates (0.001, 0.002)" in row(tables.runs, "run", "a")["notes"]
+    assert not tables.runs["excluded"].any()
+
+
+HOFFMANN = (1.69, 406.4, 410.7, 0.34, 0.28)
+
+
+def law(n: np.ndarray, d: np.ndarray, form: tuple[float, ...] = HOFFMANN) -> np.ndarray:
+    e, a, b, alpha, beta = form
+    return np.asarray(e + a / n**alpha + b / d**beta)
+
+
+@pytest.mark.parametrize(
+    "form", [HOFFMANN, (1.82, 482.0, 2085.4, 0.35, 0.37), (0.5, 50, 99, 0.3, 0.25)]
+)
+@pytest.mark.parametrize("ends", [(1e15, 1e17), (6e18, 3e21), (1e13, 1e20)])
+def test_no_run_of_a_law_is_off_its_trend(
+    form: tuple[float, ...], ends: tuple[float, float]
+) -> None:
+    rng = np.random.default_rng(5)
+    budget = np.repeat(np.geomspace(*ends, 9), 9)
+    n = np.sqrt(budget / 6) * 10 ** np.tile(np.linspace(-0.4, 0.3, 9), 9)
+    d = budget / 6 / n
+    losses = np.minimum(law(n, d, form) * np.exp(rng.normal(0, 0.003, n.size)), 10.0)
+    found = distances(n, d, losses)
+    assert found is not None
+    assert (found[0] < 8.0).all()
+    # bits taken for nats are found, in a quarter of the runs
+    wrong = rng.choice(n.size, n.size // 4, replace=False)
+    losses[wrong] /= math.log(2.0)
+    found = distances(n, d, losses)
+    assert found is not None
+    assert (found[0][wrong] > 8.0).all() or ends == (1e13, 1e20)  # seven decades bend the plane
+    assert (np.delete(found[0], wrong) < 8.0).all()
+
+
+def test_a_trend_needs_runs_and_directions() -> None:
+    few = np.full(7, 1e6)
+    assert distances(few, few, np.linspace(2, 3, 7)) is None
+    same = np.full(9, 1e6)
+    found = distances(same, same, np.array([3.0] * 8 + [9.0]))
+    assert found is not None
+    assert np.flatnonzero(found[0] > 8.0).tolist() == [8]
+
+
+def ladder(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """81 runs such as OLMo's ladder has: 5 sizes, D of 10 to 200 tokens per parameter."""
+    n = rng.choice([190e6, 370e6, 760e6, 1.3e9, 3.2e9], 81)
+    d = n * rng.choice([10.5, 20, 40, 100, 200], 81)
+    return n, d, law(n, d) * np.exp(rng.normal(0, 0.004, 81))
+
+
+@pytest.mark.parametrize("gate", ["high_loss", "trend"])
+@pytest.mark.parametrize("seed", range(5))
+def test_twenty_of_eighty_one_runs_that_end_above_nine_nats(
+    tmp_path: Path, gate: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    n, d, losses = ladder(rng)
+    wrong = rng.choice(81, 20, replace=False)
+    losses[wrong] = rng.uniform(9.1, 9.6, 20)
+    rows = "".join(f"r{i:02},{n[i]},{d[i]},{losses[i]}\n" for i in range(81))
+    sidecar = (
+        "title: t\ntable: {rows: runs, columns: {run: run, params.total: N, tokens: D, "
+        "eval_loss: L}}\n"
+    )
+    folder = write(tmp_path / "s", {"t.csv": f"run,N,D,L\n{rows}"}, sidecar)
+    only = {name: {"action": "off"} for name in GatesSettings.model_fields if name != gate}
+    tables = read_sweep(folder, IngestSettings.model_validate({"gates": only}))
+    left_out = tables.runs.filter("excluded")["run"].to_list()
+    assert left_out == sorted(f"r{i:02}" for i in wrong)
+
+
+SIZES = {"190M": 190e6, "370M": 370e6, "760M": 760e6, "1B": 1.3e9, "3B": 3.2e9}
+OLMO = """
+title: OLMo's ladder
+table:
+  rows: points
+  columns:
+    step: _step
+    tokens: throughput/total_tokens
+    eval_loss: eval/c4_en-validation/CrossEntropyLoss
+facts: {schedule: {kind: unknown}}
+runs:
+"""
+
+
+@pytest.mark.mirror
+@pytest.mark.skipif(not LOGS.is_dir(), reason=f"no genuine logs at {LOGS}")
+def test_the_genuine_ladder_passes_and_wrong_ends_of_it_do_not(tmp_path: Path) -> None:
+    source = LOGS / "olmo_ladder_wandb_csv"
+    rules = "".join(
+        f'- {{match: "*{name}-*", params: {{total: {size}}}}}\n' for name, size in SIZES.items()
+    )
+    folder = write(tmp_path / "olmo", {}, OLMO + rules)
+    paths = sorted(path for path in source.iterdir() if "xC" in path.name)
+    assert len(paths) == 30
+    for path in paths:
+        (folder / path.name).write_bytes(path.read_bytes())
+    tables = ingest_sweep(folder, RECORD)
+    assert not tables.runs["excluded"].any()
+    checked = tables.gates.filter(pl.col("check").is_in(["high_loss", "trend"]))
+    assert set(checked["verdict"]) == {"passed"}
+    # the same histories, a quarter of them ending as the ladder's mistaken exports do
+    for path in paths[::4]:
+        text = (folder / path.name).read_text()
+        head, *rows = text.splitlines(keepends=True)
+        place = head.split(",").index("eval/c4_en-validation/CrossEntropyLoss")
+        cells = rows[-1].split(",")
+        cells[place] = "9.35"
+        (folder / path.name).write_text(head + "".join(rows[:-1]) + ",".join(cells))
+    tables = ingest_sweep(folder, RECORD)
+    assert tables.runs.filter("excluded").height == len(paths[::4])
+    off_trend = tables.gates.filter(pl.col("check") == "trend", pl.col("verdict") == "excluded")
+    assert off_trend.height == len(paths[::4])
+
+
+def test_inspect_tells_which_checks_speak(tmp_path: Path) -> None:
+    small = {"architecture": {**SHAPE, "vocab_size": 8}}
+    folder = write(tmp_path / "s", {"a.jsonl": jsonl(run_lines("a", **small))}, None)
+    found = inspect(folder)
+    assert "left out: final loss 2.125 is hardly below a uniform guess" in str(found)
+    (run,) = found.as_json()["runs"]
+    assert "check uniform_guess" in run["left_out"]
+    verdicts = {check["check"]: check["verdict"] for check in run["checks"]}
+    assert verdicts["uniform_guess"] == "excluded"
+    assert verdicts["loss_rises"] == "passed"
