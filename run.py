@@ -364,6 +364,11 @@ def mutations(*arguments: str) -> None:
     run(PYTHON, "tools/mutations.py", *arguments)
 
 
+def fuzz(*arguments: str) -> None:
+    """Damage 10,000 logs at random and see whether ingest stays on its feet (docs/ingest.md)."""
+    run(PYTHON, "tools/fuzz.py", *arguments)
+
+
 def clean() -> None:
     """Remove what the workflow made; raw logs, checkpoints and corpora stay."""
     with folder("clean"):
@@ -380,6 +385,7 @@ WORDS = {
     "lint": lint,
     "picture": picture,
     "mutations": mutations,
+    "fuzz": fuzz,
 }
 
 

@@ -370,7 +370,9 @@ class _Engine:
         ranks = [name for name in ("rank",) if name in texts.columns]
         numbers = texts.select(
             "row",
-            pl.col(*ranks).cast(pl.Int64) if ranks else pl.lit(None, pl.Int64).alias("rank"),
+            pl.col(*ranks).cast(pl.Int64, strict=False)
+            if ranks
+            else pl.lit(None, pl.Int64).alias("rank"),
             *(
                 pl.col(name).cast(pl.Int64 if name in _WHOLE_NUMBERS else pl.Float64, strict=False)
                 for name in shape.names
@@ -379,6 +381,10 @@ class _Engine:
         bad = (numbers["step"] >= LARGEST_STEP).fill_null(value=True)
         for name in shape.names:
             bad |= texts[name].is_not_null() & numbers[name].is_null()
+        if ranks:  # a number too long to be one is none
+            bad |= texts["rank"].is_not_null() & (
+                numbers["rank"].is_null() | (numbers["rank"] >= LARGEST_STEP).fill_null(value=False)
+            )
         return numbers.filter(~bad)
 
     def _laid_out(self, shape: Shape, numbers: pl.DataFrame) -> list[pl.DataFrame]:
