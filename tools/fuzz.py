@@ -27,6 +27,7 @@ import time
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,8 +49,6 @@ LARGEST: Final = 32 * 1024
 """Bytes taken of a sample: its head and its tail, at line ends."""
 SMALL: Final = 4 * 1024
 """Bytes up to which a fixture is cut at every byte."""
-AT_ONCE: Final = 40
-"""Files in one sweep: reading it takes much longer than a small file of it."""
 FAULTS: Final = ("could not be read: ", "could not be recognised: ")
 """Beginnings of reasons that tell of an exception of a reader."""
 GOOD: Final = "zz-good"
@@ -123,12 +122,6 @@ def _facts(sidecar: Path) -> dict[str, Any]:
 
 
 # -- damage ----------------------------------------------------------------------------------------
-
-
-def cuts(sample: Sample) -> Iterator[bytes]:
-    """Cut a sample at every byte."""
-    for end in range(len(sample.content)):
-        yield sample.content[:end]
 
 
 def damaged(sample: Sample, others: Sequence[Sample], rng: random.Random) -> bytes:
@@ -339,6 +332,27 @@ def fuzz(mutants: int, seed: int, logs: Sequence[Sample], *, keep: bool) -> list
     return broken
 
 
+def cut_everywhere(logs: Sequence[Sample], *, every: int, keep: bool) -> list[str]:
+    """Cut small files at every byte, or every so many, one of each at a time."""
+    small = [log for log in logs if len(log.content) <= SMALL]
+    cuts = [
+        [(end, log, log.content[:end]) for end in range(0, len(log.content), every)]
+        for log in small
+    ]
+    broken = []
+    with tempfile.TemporaryDirectory(prefix="isoflop-fuzz-") as below:
+        for batch in zip_longest(*cuts):
+            whole = [cut for cut in batch if cut is not None]
+            for why, guilty in _guilty(Path(below) / "s", whole):
+                names = " ".join(f"{log.name}[:{end}]" for end, log, _ in guilty)
+                files = [(log, content) for _, log, content in guilty]
+                where = kept(f"cut-{guilty[0][0]}", files) if keep else "not kept"
+                broken.append(f"{names}: {why} [{where}]")
+                print(broken[-1], flush=True)
+    print(f"{sum(map(len, cuts))} cut files: {len(broken)} broke a promise")
+    return broken
+
+
 Mutant = tuple[int, Sample, bytes]
 
 
@@ -360,6 +374,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--mutants", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cuts", action="store_true", help="cut small files at every byte, too")
     parser.add_argument("--samples", type=Path, default=None, help="folder of further logs")
     parser.add_argument("--only", type=int, default=None, help="one damaged file, by its number")
     chosen = parser.parse_args()
@@ -370,7 +385,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             print(broken_promise(Path(folder) / "s", [(sample, content)]))
         return
-    sys.exit(1 if fuzz(chosen.mutants, chosen.seed, logs, keep=True) else 0)
+    broken = fuzz(chosen.mutants, chosen.seed, logs, keep=True)
+    if chosen.cuts:
+        broken += cut_everywhere(logs, every=1, keep=True)
+    sys.exit(1 if broken else 0)
 
 
 if __name__ == "__main__":

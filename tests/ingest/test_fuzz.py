@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +12,7 @@ import yaml
 from tools import fuzz
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
 LOGS = fuzz.samples()
 CRASHES = sorted(path for path in fuzz.CRASHES.iterdir() if path.is_dir())
@@ -39,23 +37,8 @@ def test_what_once_broke_a_promise_does_not_any_more(folder: Path, tmp_path: Pat
     assert fuzz.broken_promise(tmp_path / "s", files) is None
 
 
-SMALL = [log for log in LOGS if len(log.content) <= fuzz.SMALL]
-
-
-@pytest.mark.parametrize("log", SMALL, ids=lambda log: log.name)
-def test_a_small_log_cut_at_every_byte(log: fuzz.Sample, tmp_path: Path) -> None:
-    ends = list(fuzz.cuts(log))
-    files = _apart([(log, content) for content in ends])
-    for first in range(0, len(files), fuzz.AT_ONCE):
-        assert fuzz.broken_promise(tmp_path / "s", files[first : first + fuzz.AT_ONCE]) is None
-
-
-def _apart(files: Sequence[tuple[fuzz.Sample, bytes]]) -> Sequence[tuple[fuzz.Sample, bytes]]:
-    """Leave out what equals another file: ingest reads it once."""
-    seen: dict[int, tuple[fuzz.Sample, bytes]] = {}
-    for log, content in files:
-        seen.setdefault(zlib.crc32(content), (log, content))
-    return list(seen.values())
+def test_cut_logs_break_no_promise() -> None:
+    assert fuzz.cut_everywhere(LOGS, every=97, keep=False) == []
 
 
 # -- the fuzzer itself -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,6 +19,10 @@ class Finite(Section):
 
 Count = Annotated[int, Field(gt=0, le=2**53)]
 """A whole number from 1 to where float64 stops counting by ones."""
+LARGEST: Final = 1e30
+"""No count of parameters, tokens or steps is larger; products of several such are finite, too."""
+Size = Annotated[float, Field(gt=0, le=LARGEST)]
+"""A number above 0 that may be a count."""
 
 
 class RunArchitecture(Finite):
@@ -49,11 +53,11 @@ class RunArchitecture(Finite):
 class RunParams(Finite):
     """Parameter counts by convention, where they are known outright."""
 
-    total: float | None = Field(default=None, gt=0)
+    total: Size | None = None
     """With embedding and head."""
-    nonembedding: float | None = Field(default=None, gt=0)
+    nonembedding: Size | None = None
     """Without embedding and head (Kaplan)."""
-    with_head: float | None = Field(default=None, gt=0)
+    with_head: Size | None = None
     """Without input embedding, with head (Porian)."""
 
 
@@ -62,11 +66,11 @@ class RunSchedule(Finite):
 
     kind: str | None = None
     """cosine, linear, wsd, ...; 'constant' and 'unknown' need no length."""
-    steps: float | None = Field(default=None, gt=0)
+    steps: Size | None = None
     """Length of the schedule; unit: optimiser steps."""
-    tokens: float | None = Field(default=None, gt=0)
+    tokens: Size | None = None
     """Length of the schedule, if not given in steps; unit: tokens."""
-    warmup_steps: float | None = Field(default=None, ge=0)
+    warmup_steps: float | None = Field(default=None, ge=0, le=LARGEST)
     """Length of the warm-up; unit: optimiser steps."""
     lr_peak: float | None = Field(default=None, gt=0)
     """Highest learning rate."""
@@ -88,17 +92,17 @@ class RunFacts(Finite):
     """Shape."""
     params: RunParams = RunParams()
     """Parameter counts."""
-    tokens_per_step: float | None = Field(default=None, gt=0)
+    tokens_per_step: Size | None = None
     """Tokens in one optimiser step, over all ranks and accumulation steps."""
-    batch: float | None = Field(default=None, gt=0)
+    batch: Size | None = None
     """Sequences in one optimiser step; with architecture.seq_len it gives tokens_per_step."""
-    flops_per_token: float | None = Field(default=None, gt=0)
+    flops_per_token: Size | None = None
     """Training FLOPs per token by the trainer's own count."""
     schedule: RunSchedule = RunSchedule()
     """Learning rate."""
     loss_unit: LossUnit | None = None
     """Unit of the logged losses; nats_per_token unless given."""
-    bytes_per_token: float | None = Field(default=None, gt=0)
+    bytes_per_token: Size | None = None
     """Mean bytes of a token; needed to turn bits_per_byte into nats per token."""
     loss_kind: Literal["instant", "interval_mean", "ema", "running_mean", "final"] | None = None
     """What a logged training loss averages over."""
@@ -109,7 +113,7 @@ class RunFacts(Finite):
     measured at the end alone; its losses are moved by what both differ in at the end."""
     dataset: str | None = None
     """Name of the training data."""
-    unique_tokens: float | None = Field(default=None, gt=0)
+    unique_tokens: Size | None = None
     """Distinct training tokens available."""
     tokenizer: str | None = None
     """Name of the tokenizer."""

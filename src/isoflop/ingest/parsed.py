@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from isoflop.config.sidecar import LARGEST
 from isoflop.ingest.blocks import RECORDS, Block
 from isoflop.ingest.events import (
     Ended,
@@ -132,7 +133,8 @@ def gather(blocks: Iterable[Block]) -> Parsed:
 def _known(column: str) -> pl.Expr:
     """Null for a count that cannot be one: some trainers log 0 throughout unless told to count."""
     count = pl.col(column)
-    return pl.when((count >= 0) & ((count > 0) | (pl.col("step") == 0))).then(count)
+    counts = count.is_between(0, LARGEST) & ((count > 0) | (pl.col("step") == 0))
+    return pl.when(counts).then(count)
 
 
 def _of_first_rank(records: pl.DataFrame) -> pl.DataFrame:
