@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approaches.estimators.curvature import describe_bend
+from isoflop.approaches.estimators.identifiability import require_determined, require_identified
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import Calibrated, calibrate
@@ -86,8 +87,12 @@ def fit_approach(
     chosen = {key: own[key] for key in ("counting", "bootstrap", approach)}
     try:
         fitted = fit(losses, approach, settings, published=published, threads=threads)
+        require_identified(fitted)
         flops = fitted.flops_range[1] * 10.0 ** np.array(DECADES)
         _require_optima(fitted, flops)
+        resamples = resample(fitted, settings.bootstrap)
+        refits = fitted.refit(resamples)
+        require_determined(fitted, refits.parameters, refits.refusals)
     except (MissingFactError, UnderdeterminedError) as error:
         refusal = Refusal(
             approach=approach,
@@ -97,8 +102,6 @@ def fit_approach(
             provenance=provenance,
         )
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
-    resamples = resample(fitted, settings.bootstrap)
-    refits = fitted.refit(resamples)
     influence = influence_of(fitted, resamples, refits.parameters, float(flops[0]))
     calibrated = _calibrated(fitted, settings, threads=threads)
     simulations = None if isinstance(calibrated, Uncalibrated) else calibrated.simulations

@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 DECADE: Final = 10.0
 LEAST_SIZES: Final = 3
 """Sizes that a parabola needs; what a resample must keep of a budget's sizes."""
+LEAST_BEND: Final = 1e-9
+"""Change of log L between middle and ends of a budget below which a curvature is rounding."""
+NO_VALLEY: Final = 0.01
+"""p-value of the budgets' common curvature above which they show no valley."""
 LEAST_JUDGED: Final = 5
 """Runs of a budget beyond which one of them can be judged by the others."""
 FAR: Final = 4.0
@@ -132,6 +136,56 @@ class ProfilesFit(Fit):
                 found[int(group.run[left[worst]])] = float(deleted[worst])
                 left = np.delete(left, worst)
         return found
+
+    def require_valleys(self) -> None:
+        """Refuse losses that curve over the sizes no more than they scatter.
+
+        One curvature for all budgets is compared with zero by Student's t, with the scatter about
+        each budget's own parabola; where no freedom is left for a scatter, with rounding alone.
+
+        Of scatter alone half of the parabolas open upwards, and many have their vertex inside the
+        sizes: minima of nothing.
+
+        Raises
+        ------
+        UnderdeterminedError : the losses show no valley.
+        """
+        from scipy.stats import t as student
+
+        weighted, weight, squares, freedom, bend = 0.0, 0.0, 0.0, 0, 0.0
+        for group in self.groups:
+            left = np.flatnonzero(~np.isin(group.run, [*self.outlying, *self.suspects]))
+            x, _ = self._axes(group, group.loss[None])
+            if len(np.unique(x[left])) < LEAST_SIZES:
+                continue
+            # over a standard range, so that the curvature is the loss that the ends gain
+            s = 2.0 * (x[left] - x[left].mean()) / np.ptp(x[left])
+            design = np.stack([np.ones_like(s), s, s * s], axis=1)
+            y = np.log(group.loss[left])
+            found, *_ = np.linalg.lstsq(design, y)
+            precision = 1.0 / np.linalg.inv(design.T @ design)[2, 2]
+            weighted, weight = weighted + precision * float(found[2]), weight + precision
+            rest = y - design @ found
+            squares, freedom = squares + float(rest @ rest), freedom + len(s) - LEAST_SIZES
+            bend = max(bend, float(found[2]))
+        sweep = self.observations.sweep
+        if bend <= LEAST_BEND:
+            raise UnderdeterminedError(
+                f"profiles finds no valley in sweep {sweep}: at no budget is the loss lower "
+                "between the sizes than at their ends, by more than rounding. Check the column "
+                "that sweep.yaml maps to the loss, or add sizes farther from the best."
+            )
+        if freedom == 0 or squares <= 0.0:
+            return
+        statistic = weighted / weight / np.sqrt(squares / freedom / weight)
+        p_value = float(student.sf(statistic, freedom))
+        if p_value > NO_VALLEY:
+            raise UnderdeterminedError(
+                f"profiles finds no valley in sweep {sweep}: over the sizes of a budget the losses "
+                f"curve no more than by their scatter of {np.sqrt(squares / freedom):.2%} "
+                f"(p = {p_value:.2g}). Add sizes farther from the best, or repeat runs with other "
+                "seeds; if losses should differ, check what sweep.yaml maps to loss and N."
+            )
 
     @cached_property
     def valleys(self) -> Valleys:
@@ -457,7 +511,7 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
     Raises
     ------
     UnderdeterminedError : fewer than ``settings.min_budgets`` budgets have enough sizes, or fewer
-        have a minimum inside them.
+        have a minimum inside them, or the losses show no minimum beyond their scatter.
 
     References
     ----------
@@ -476,6 +530,7 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
         for run in group.run
     ]
     fit = ProfilesFit(observations, settings, enough, tuple(left_out + small))
+    fit.require_valleys()
     accepted = int(fit.valleys.accepted[0].sum())
     if accepted < settings.min_budgets:
         reasons = "; ".join(

@@ -63,6 +63,41 @@ def variable_projection(params: Floats, tokens: Floats, loss: Floats) -> dict[st
     }
 
 
+def one_term_squares(values: Floats, loss: Floats) -> float:
+    """Fit E + A / x**alpha by least squares on relative errors; give the sum of squares.
+
+    Parameters
+    ----------
+    values : (points,) x, that is N or D.
+    loss : (points,) L.
+    """
+    x = np.log(values)
+    x = x - x.mean()
+    low, high = RANGE
+    least = np.inf
+    for _ in range(ZOOMS):
+        exponents = np.linspace(low, high, STEPS)
+        squares = _one_term(np.exp(-np.outer(exponents, x)), loss)
+        best = int(squares.argmin())
+        least = min(least, float(squares[best]))
+        reach = 3.0 * (high - low) / (STEPS - 1)
+        low, high = max(exponents[best] - reach, 1e-4), exponents[best] + reach
+    return max(least, 0.0)
+
+
+def _one_term(powers: Floats, loss: Floats) -> Floats:
+    """Give the least sum of squared relative errors for each exponent, (exponents,)."""
+    one = 1.0 / loss
+    u = powers / loss
+    # the power made orthogonal to the constant; a power that is constant adds nothing
+    share = (u @ one) / (one @ one)
+    rest = u - share[:, None] * one
+    length = np.vecdot(rest, rest)
+    level = one.sum() ** 2 / (one @ one)
+    gain = rest.sum(axis=1) ** 2 / np.where(length > 0.0, length, 1.0)
+    return np.asarray(len(loss) - level - np.where(length > 0.0, gain, 0.0))
+
+
 def _squares(by_size: Floats, by_tokens: Floats, loss: Floats) -> Floats:
     """Give the least sum of squared relative errors for each alpha and beta, (alphas, betas)."""
     one = 1.0 / loss

@@ -174,8 +174,9 @@ def _studentised(fit: Fit, left: Floats, draws: Floats, absent: Bools) -> tuple[
     runs = np.flatnonzero(last >= 0)
     points = last[runs]
     log_n, log_d = np.log(observations.params[points]), np.log(observations.tokens[points])
-    predicted = fit.law.log_loss(left[runs], log_n, log_d)
-    drawn = fit.law.log_loss(draws, log_n, log_d)
+    with np.errstate(invalid="ignore"):  # refused rows are not numbers
+        predicted = fit.law.log_loss(left[runs], log_n, log_d)
+        drawn = fit.law.log_loss(draws, log_n, log_d)
     if predicted is None or drawn is None or len(runs) <= fit.n_parameters:
         return nothing, nothing
     log_loss = np.log(observations.loss[points])

@@ -1,0 +1,226 @@
+"""Can these runs answer the question at all? Refusals that name the fact and the fix.
+
+A law with five constants can be fitted to any six runs. Whether they determine the best size is
+another question, and an interval from resamples answers it late, or not at all: on a ray D = 20 N
+the exponent a rests on the law's form alone, at one budget on the asymmetry of one valley.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from isoflop.approaches.numerics.variable_projection import one_term_squares, variable_projection
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.approaches.protocol import Fit
+
+    Floats = NDArray[np.float64]
+
+NO_PLANE: Final = ("profiles", "overtraining", "data_constrained")
+"""Approaches that need no plane: profiles test the curvature of their budgets, and the laws of
+over-training and of repeated tokens ask other questions."""
+FRONTIERS: Final = ("envelope", "kaplan")
+COLLINEAR: Final = 0.1
+"""Standard deviation of log N and log D across their main direction below which runs lie on a line:
+trainers miss a planned D or C by some per cent."""
+SAME: Final = 1e-9
+"""Losses that differ by no more than this share are equal: what differs is rounding."""
+NO_EFFECT: Final = 0.01
+"""p-value of dropping a term above which the runs do not show its effect."""
+WIDEST: Final = 9.0
+"""Ratio of the ends of the 80 % interval of N_opt, inside the data, beyond which it is no answer:
+a factor of three either way."""
+TOO_MANY_REFUSED: Final = 0.5
+"""Share of resamples that cannot be fitted beyond which the fit hangs on a few runs."""
+
+
+def require_identified(fit: Fit) -> None:
+    """Refuse a fit to runs that cannot answer the question, whatever its numbers look like.
+
+    A law of the loss needs runs that differ in N and D both, and losses that depend on both. So
+    does a frontier, whose curves see to the first.
+
+    Raises
+    ------
+    UnderdeterminedError : naming the fact and the fix.
+    """
+    observations = fit.observations
+    used = np.isfinite(fit.fitted)
+    fitted = observations.at(used if used.any() else _last_points(observations))
+    _require_scatter(fitted, fit.approach)
+    if fit.approach in NO_PLANE:
+        return
+    if fit.approach in FRONTIERS:
+        # a frontier of many lengths of one ray is one: its curves say what the ends do not
+        if _across(fitted)[0] >= COLLINEAR:
+            require_effects(fitted, fit.approach)
+        return
+    require_plane(fitted, fit.approach)
+    require_effects(fitted, fit.approach)
+
+
+def _require_scatter(fitted: Observations, approach: str) -> None:
+    loss = fitted.loss
+    if np.ptp(loss) <= SAME * loss.mean():
+        raise UnderdeterminedError(
+            f"approach '{approach}' cannot be fitted to sweep {fitted.sweep}: its {len(loss)} "
+            f"losses are all the same, {loss.mean():.6g} nats. Check the column that sweep.yaml "
+            "maps to the loss."
+        )
+
+
+def _last_points(observations: Observations) -> NDArray[np.intp]:
+    """Give the last point of each run; points are sorted by run, then tokens."""
+    return np.flatnonzero(np.diff(observations.run, append=-1) != 0)
+
+
+def _across(observations: Observations) -> tuple[float, Floats]:
+    """Give the standard deviation of log N and log D across their main direction, and that."""
+    x, y = np.log(observations.params), np.log(observations.tokens)
+    centred = np.stack([x - x.mean(), y - y.mean()], axis=1)
+    _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
+    return float(lengths[-1] / np.sqrt(len(x))) if len(x) > 1 else 0.0, directions[0]
+
+
+def require_plane(observations: Observations, approach: str) -> None:
+    """Refuse runs whose N and D lie on one line, such as a ray D = 20 N or a single budget.
+
+    Parameters
+    ----------
+    observations : the fitted points alone.
+    approach : for the message.
+
+    Raises
+    ------
+    UnderdeterminedError : they do; the message says along which line, and what to train.
+    """
+    across, (along_n, along_d) = _across(observations)
+    if across >= COLLINEAR:
+        return
+    ratio = np.log(observations.tokens / observations.params)
+    product = np.log(observations.flops)
+    start = f"approach '{approach}' cannot tell the best size from sweep {observations.sweep}: "
+    if along_n * along_d > 0.0:
+        line = (
+            f"all runs have about D = {np.exp(np.median(ratio)):.3g} N (within {_within(ratio)})"
+            if ratio.std() < COLLINEAR
+            else f"D follows N**{along_d / along_n:.2f} in all runs (within {np.expm1(across):.0%})"
+        )
+        raise UnderdeterminedError(
+            f"{start}{line}, so no two runs of equal compute differ in size, and what another size "
+            "would have reached was not measured. Train two or more sizes besides at each of "
+            "three budgets: a third and three times these N, with the D that costs the same."
+        )
+    if product.std() < COLLINEAR:
+        raise UnderdeterminedError(
+            f"{start}all runs cost about the same, {np.exp(np.median(product)):.3g} FLOPs (within "
+            f"{_within(product)}), so how the best size moves with compute was not measured. Train "
+            "the same sizes at two more budgets, each at least three times another."
+        )
+    raise UnderdeterminedError(
+        f"{start}log N and log D lie on one line (within {np.expm1(across):.0%}): the effects of N "
+        "and D cannot be told apart. Train runs off that line: other sizes at the same compute, "
+        "and the same sizes at other compute."
+    )
+
+
+def require_effects(observations: Observations, approach: str) -> None:
+    """Refuse losses that do not depend on N, or not on D, beyond their scatter.
+
+    Each power law is dropped from E + A / N**alpha + B / D**beta in turn, and what the squares of
+    relative errors gain is compared with what is left, by an F of two constants. A term whose
+    constants are not there has no exponent to be estimated, so the test rejects a true absence
+    somewhat too often (Davies 1977); its level is 1 % for that reason.
+
+    Parameters
+    ----------
+    observations : the fitted points alone.
+    approach : for the message.
+
+    Raises
+    ------
+    UnderdeterminedError : the loss does not depend on N, on D, or either.
+    """
+    from scipy.stats import f
+
+    loss, sweep = observations.loss, observations.sweep
+    n = len(loss)
+    freedom = n - 5
+    if freedom < 1:
+        return
+    full = n * variable_projection(observations.params, observations.tokens, loss)["rms"] ** 2
+    # an exact law leaves rounding, which is no scatter to compare with
+    full = max(full, n * SAME**2)
+    absent = {}
+    for name, kept in (("N", observations.tokens), ("D", observations.params)):
+        statistic = (one_term_squares(kept, loss) - full) / 2.0 / (full / freedom)
+        p_value = float(f.sf(max(statistic, 0.0), 2, freedom))
+        if p_value > NO_EFFECT:
+            absent[name] = p_value
+    if not absent:
+        return
+    what = (
+        "depend neither on N nor on D"
+        if len(absent) > 1
+        else f"do not depend on {next(iter(absent))}"
+    )
+    scatter = np.sqrt(full / freedom)
+    tests = ", ".join(f"p = {p_value:.2g}" for p_value in absent.values())
+    raise UnderdeterminedError(
+        f"approach '{approach}' cannot tell the best size from sweep {sweep}: beyond a scatter of "
+        f"{scatter:.2%} its losses {what} ({tests}), and a law without that effect "
+        f"has no best size. Add runs over a wider range of {' and '.join(absent)}, or "
+        "repeat runs with other seeds; if the losses should differ, check what sweep.yaml maps to "
+        "loss, N and D."
+    )
+
+
+def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> None:
+    """Refuse an allocation that resamples leave open by more than a factor of nine.
+
+    Parameters
+    ----------
+    fit : the fit to all runs.
+    draws : (draws, parameters) fitted to resamples; NaN where refused.
+    refusals : (draws,) why; empty where a draw was fitted.
+
+    Raises
+    ------
+    UnderdeterminedError : the 80 % interval of N_opt in the middle of the data is that wide, or
+        most resamples cannot be fitted.
+    """
+    kept = np.isfinite(draws).all(axis=1)
+    if len(draws) < 2:
+        return
+    name, sweep = fit.approach, fit.observations.sweep
+    if kept.mean() < 1.0 - TOO_MANY_REFUSED:
+        reasons, counts = np.unique(refusals[refusals != ""], return_counts=True)
+        raise UnderdeterminedError(
+            f"approach '{name}' hangs on a few runs of sweep {sweep}: {(~kept).sum()} of "
+            f"{len(draws)} resamples of them cannot be fitted ({reasons[counts.argmax()]}). "
+            "Add sizes and budgets, or repeat runs with other seeds."
+        )
+    low, high = fit.flops_range
+    middle = float(np.sqrt(low * high))
+    sizes = fit.optima(draws[kept], np.array([middle])).params[:, 0]
+    ends = np.nanquantile(np.where(np.isfinite(sizes), sizes, np.inf), [0.1, 0.9])
+    factor = float(ends[1] / ends[0]) if ends[0] > 0.0 else np.inf
+    if not factor <= WIDEST:
+        raise UnderdeterminedError(
+            f"approach '{name}' does not determine the best size in sweep {sweep}: at "
+            f"{middle:.2g} FLOPs, in the middle of the data, 80 % of the resamples put it between "
+            f"{ends[0]:.2g} and {ends[1]:.2g} parameters, a factor of {factor:.2g} where "
+            f"{WIDEST:g} is the most that is shown. Add sizes on both sides of the best at each "
+            "budget, further budgets, or other seeds of the runs there are."
+        )
+
+
+def _within(logs: Floats) -> str:
+    """Write how far values lie from their median at most, as a share."""
+    return f"{float(np.expm1(np.abs(logs - np.median(logs)).max())):.0%}"
