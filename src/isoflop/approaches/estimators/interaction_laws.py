@@ -149,11 +149,7 @@ class LawFit(MultistartFit):
                 "E is zero at the optimum: on these runs the loss has no floor that this law could "
                 "tell, as in Kaplan et al. (2020), and its losses far beyond the data fall to zero."
             )
-        if self.condition_number > ILL_CONDITIONED:
-            cautions.append(
-                "The parameters are hard to tell apart on this sweep (condition number "
-                f"{self.condition_number:.0e}): their intervals are wide and hang together."
-            )
+        cautions += self.confounded(ILL_CONDITIONED)
         cautions += self.counting_cautions()
         return [*cautions, *self._turns(), *misfit_cautions(*self.misfit)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
+
+LOOSE: Final = {"a": 0.05, "params": 0.4, "loss": 0.01, "E": 0.1}
+"""Standard errors above which an answer counts as open: of a, log N*, log L* and E [nat]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,6 +297,77 @@ class MultistartFit(LossLawFit):
         reached = float(log_likelihood(lowest, len(self.points), objective.delta))
         account = account.model_copy(update={"objective": -reached})
         return FreeScaleFit(account, float(np.exp(self.starts.theta[best, -1])), reached)
+
+    @cached_property
+    def standard_errors(self) -> dict[str, float]:
+        """Give the delta method's standard errors of a, log N*, log L* and E; infinite if free.
+
+        N* and L* stand in the middle of the fitted C; E is left out of a law without. A gradient
+        that leans towards the null space of J'J, as on a ray, makes the error of its quantity
+        large, whatever the errors of the parameters one by one.
+        """
+        jacobian = self.centred.model.jacobian(self.theta)
+        _, lengths, directions = np.linalg.svd(jacobian, full_matrices=False)
+        freedom = max(len(self.points) - self.n_parameters, 1)
+        scatter = float(np.sqrt(self.residuals @ self.residuals / freedom))
+        step = 1e-5 * np.maximum(1.0, np.abs(self.theta[0]))
+        shifted = np.concatenate([self.theta + np.diag(step), self.theta - np.diag(step)])
+        values = self._judged(self.centred.reported(shifted))
+        up, down = np.split(values, 2)
+        gradients = (up - down) / (2.0 * step[:, None])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            along = directions @ gradients / lengths[:, None]
+        errors = scatter * np.sqrt((along**2).sum(axis=0))
+        names = ("a", "params", "loss", "E")[: values.shape[1]]
+        return {
+            name: float(error) if np.isfinite(error) else np.inf
+            for name, error in zip(names, errors, strict=True)
+        }
+
+    @property
+    def middle(self) -> float:
+        """The geometric middle of the fitted C [FLOP]."""
+        low, high = self.flops_range
+        return float(np.sqrt(low * high))
+
+    def _judged(self, parameters: Floats) -> Floats:
+        """Give a, log N*, log L* and, where the law has one, E of rows of parameters."""
+        a, _ = self.exponents(parameters)
+        optima = self.optima(parameters, np.array([self.middle]))
+        columns = [a, np.log(optima.params[:, 0]), np.log(optima.loss[:, 0])]
+        if "E" in self.names:
+            columns.append(parameters[:, self.names.index("E")])
+        return np.stack(columns, axis=-1)
+
+    def confounded(self, limit: float) -> list[str]:
+        """Say which answers parameters that are hard to tell apart leave open, and which not.
+
+        Parameters
+        ----------
+        limit : condition number above which there is something to say.
+        """
+        if self.condition_number <= limit:
+            return []
+        errors = self.standard_errors
+        words = {
+            "a": f"a (± {errors['a']:.2g})",
+            "params": f"the best N at {self.middle:.2g} FLOPs "
+            f"(a factor of {np.exp(min(errors['params'], 700.0)):.3g})",
+            "loss": f"its loss (± {np.expm1(min(errors['loss'], 700.0)):.2%})",
+            "E": f"E (± {errors.get('E', 0.0):.2g} nats)",
+        }
+        loose = [words[name] for name, error in errors.items() if error > LOOSE[name]]
+        tight = [words[name] for name, error in errors.items() if error <= LOOSE[name]]
+        verdicts = [
+            f"they leave open {', '.join(loose)}" if loose else "",
+            f"they determine {', '.join(tight)}" if tight else "",
+        ]
+        return [
+            "The parameters are hard to tell apart on these runs (condition number "
+            f"{self.condition_number:.0e}). By the delta method's standard errors "
+            f"{' and '.join(verdict for verdict in verdicts if verdict)}; one constant of the law "
+            "by itself means little."
+        ]
 
     def counting_cautions(self) -> list[str]:
         """Warn where FLOPs per token do not follow a power of N."""

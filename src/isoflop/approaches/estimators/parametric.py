@@ -114,12 +114,7 @@ class ParametricFit(MultistartFit):
             for name, trend in self._trends
             if trend.p_value < DRIFT
         ]
-        if self.condition_number > ILL_CONDITIONED:
-            cautions.append(
-                "The parameters are hard to tell apart on this sweep (condition number "
-                f"{self.condition_number:.0e}): trust the exponents and optima more than E, A "
-                "and B one by one."
-            )
+        cautions += self.confounded(ILL_CONDITIONED)
         return [*cautions, *self.counting_cautions(), *misfit_cautions(*self.misfit)]
 
 
