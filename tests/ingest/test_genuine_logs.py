@@ -32,13 +32,14 @@ OURS = {
     "llmc_main_log": "llmc", "megatron_deepspeed_slurm": "megatron",
     "modded_nanogpt": "modded_nanogpt", "nanochat": "nanochat", "parameter_golf": "modded_nanogpt",
     "torchtitan_stdout": "torchtitan", "t5_pile_base": "tensorboard",
-    "t5_pile_large": "tensorboard",
+    "t5_pile_large": "tensorboard", "mllog": "mllog", "megatron_golden_json": "golden",
+    "open_lm_model_json": "open_lm_model",
 }  # fmt: skip
 """Folders whose format has a reader; of all others nothing may be taken for one that has."""
 
 
 def expected_format(path: Path) -> str | None:
-    if path.suffix in {".py", ".err"} or path.name.endswith("_results.json"):
+    if path.suffix in {".py", ".err", ".yaml"} or path.name.endswith("_results.json"):
         return None
     return OURS.get(path.parent.name)
 

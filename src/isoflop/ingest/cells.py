@@ -297,6 +297,21 @@ def _json_rows(lines: Sequence[str], problems: list[Event], *, whole: bool = Fal
     return _Chunk({name: [row.get(name) for row in rows] for name in names}, len(rows))
 
 
+def frame_of_records(records: Sequence[dict[str, Any]], text: str | None) -> pl.DataFrame:
+    """Lay out records that are no lines of text; nested keys are joined by dots.
+
+    Parameters
+    ----------
+    text : the column that stays text.
+    """
+    rows = [dict(_flat(record)) for record in records]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    return pl.DataFrame(
+        [_of_cells(name, cells, text=name == text) for name, cells in columns.items()]
+    )
+
+
 def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in record.items():
         if isinstance(value, dict):

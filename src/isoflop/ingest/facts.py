@@ -106,6 +106,7 @@ def identify(
     needs_tokens_per_step: bool,
     needs_schedule: bool,
     needs_context: bool = False,
+    counted_per_step: float | None = None,
 ) -> RunIdentity:
     """Settle what a run is.
 
@@ -117,13 +118,14 @@ def identify(
     needs_tokens_per_step : whether the log counts steps only.
     needs_schedule : whether the log must come with the length of its schedule.
     needs_context : whether the log counts samples, of as many tokens as the context is long.
+    counted_per_step : tokens of a step by the log's records, taken where nothing else says it.
     """
     notes: list[str] = []
     conflicts: list[str] = []
     facts = _merge(said, stated, notes, conflicts)
     architecture = _complete_architecture(facts)
     _count_params(facts, architecture)
-    _count_tokens(facts)
+    _count_tokens(facts, counted_per_step)
     notes += _gaps(facts, architecture)
     missing = [*_missing_context(facts)] if needs_context else []
     missing += _missing(
@@ -243,12 +245,14 @@ def _count_params(facts: dict[str, Fact], architecture: counting.Architecture | 
         facts["params.with_head"] = Fact(float(body.value) + head, "counted")
 
 
-def _count_tokens(facts: dict[str, Fact]) -> None:
+def _count_tokens(facts: dict[str, Fact], counted_per_step: float | None) -> None:
     """Count tokens per step and the schedule's length in tokens, where they follow."""
     batch, context = facts.get("batch"), facts.get("architecture.seq_len")
     if "tokens_per_step" not in facts and batch and context:
         tokens = float(batch.value) * float(context.value)
         facts["tokens_per_step"] = Fact(tokens, "counted")
+    elif "tokens_per_step" not in facts and counted_per_step is not None:
+        facts["tokens_per_step"] = Fact(counted_per_step, "counted")
     per_step, steps = facts.get("tokens_per_step"), facts.get("schedule.steps")
     if "schedule.tokens" not in facts and per_step and steps:
         facts["schedule.tokens"] = Fact(float(per_step.value) * float(steps.value), steps.source)

@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest.numbers import NUMBER
+from isoflop.ingest.numbers import NUMBER, json_object
 from isoflop.ingest.source import clean
 
 if TYPE_CHECKING:
@@ -73,6 +73,29 @@ def _has_log_history(text: str) -> int:
     """Tell the state of the HF Trainer by its keys; it may stand on one line or on many."""
     keys = ('"log_history"', '"global_step"')
     head = text.lstrip()
+    first, _, rest = head.partition("\n")
+    lines = json_object(first) is not None and rest.strip()
+    found = head.startswith("{") and not lines and all(key in text for key in keys)
+    return 1_000_000 if found else 0
+
+
+def _has_results(text: str) -> int:
+    """Tell what the HF Trainer writes of a whole run by its keys."""
+    told = json_object(text) if '_runtime"' in text else None
+    return int(told is not None and bool({"train_runtime", "eval_runtime"} & told.keys()))
+
+
+def _has_golden_values(text: str) -> int:
+    """Tell the golden values of Megatron by their keys."""
+    head = text.lstrip()
+    keys = ('"start_step"', '"step_interval"', '"values"')
+    return 1_000_000 if head.startswith("{") and all(key in text for key in keys) else 0
+
+
+def _has_open_lm_record(text: str) -> int:
+    """Tell open_lm's record of a model by its keys."""
+    keys = ('"hyperparameters"', '"open_lm_version"', '"results"')
+    head = text.lstrip()
     return 1_000_000 if head.startswith("{") and all(key in text for key in keys) else 0
 
 
@@ -99,12 +122,31 @@ PATTERNS: Final = (
         refused="an archive or a torch checkpoint; unpack the logs that are in it",
     ),
     Pattern(
+        "model weights",
+        magic=re.compile(rb"GGUF|\x89HDF\r\n|.{7}\0\{\"", re.DOTALL),
+        refused="weights, and no log",
+    ),
+    Pattern(
+        "SwanLab backup",
+        magic=re.compile(rb"(?s).{0,64}swanlab"),
+        refused="SwanLab's backup, whose form changes with its versions: export the run by "
+        "swanlab.Api().run(...).metrics(...).to_csv(...)",
+    ),
+    Pattern(
         "tensorboard",
         magic=re.compile(rb"(?s).{8,72}brain\.Event:2"),
     ),
     Pattern(
         "wandb",
         magic=re.compile(rb":W&B\xe1\xbe"),
+    ),
+    Pattern("mlflow", magic=re.compile(rb"(?s)SQLite format 3\0.*CREATE TABLE.*run_uuid")),
+    Pattern("trackio", magic=re.compile(rb"(?s)SQLite format 3\0.*CREATE TABLE.*run_name TEXT")),
+    Pattern(
+        "SQLite database",
+        magic=re.compile(rb"SQLite format 3\0"),
+        refused="a database of no known tracker (MLflow and trackio are known); export its metrics "
+        "to CSV",
     ),
     Pattern(
         "isoflop_train",
@@ -155,7 +197,57 @@ PATTERNS: Final = (
             rf"\{{'(?:eval_)?loss': '?{NUMBER}'?, [^\n]*'epoch': '?{NUMBER}'?[^\n]*\}}"
         ),
     ),
+    Pattern(
+        "results of the HF Trainer",
+        looks=_has_results,
+        refused="the last values alone: drop in trainer_state.json of the last checkpoint",
+    ),
+    Pattern(
+        "veRL",
+        line=re.compile(r"\bstep:[0-9]+ - (?:[^\s:]+:\S+ - )*(?:actor|critic|reward)/"),
+        refused="reinforcement learning, which has no pretraining loss",
+    ),
     Pattern("trainer_state", looks=_has_log_history),
+    Pattern("golden", looks=_has_golden_values),
+    Pattern("open_lm_model", looks=_has_open_lm_record),
+    Pattern("mllog", line=re.compile(r"(?m)^(?: *[0-9]+: )?:::MLL(?:OG)? \{")),
+    Pattern("llamafactory", line=re.compile(r'(?m)^\{"current_steps": [0-9]+, "total_steps": ')),
+    Pattern("swift", line=re.compile(r'"global_step/max_steps": "[0-9]+/[0-9]+"')),
+    Pattern(
+        "levanter",
+        line=re.compile(r'(?m)\{"tracker": ?"json_logger", |^\{"config": ?\{[^\n]*"summary": ?\{'),
+    ),
+    Pattern(
+        "maxtext", line=re.compile(r"\bcompleted step: [0-9]+, seconds: [^\n]*total_weights: ")
+    ),
+    Pattern(
+        "automodel",
+        line=re.compile(rf"\bstep [0-9]+ \| epoch [0-9]+ \| loss {NUMBER} \|"),
+    ),
+    Pattern(
+        "fairseq",
+        line=re.compile(
+            r"\| (?:train_inner|valid) \| \{|\bepoch [0-9]+: +[0-9]+ / [0-9]+ loss="
+            r"|\| valid on '[^'\n]+' subset \| loss "
+        ),
+    ),
+    Pattern("composer", line=re.compile(r"\[batch=[0-9]+/[0-9]+\]:?\s*\n\s+Train \S")),
+    Pattern("nanotron", line=re.compile(r"\biteration: [0-9]+ / [0-9]+ \| [^\n]*lm_loss: ")),
+    Pattern(
+        "open_lm",
+        line=re.compile(rf"\bTrain Epoch: [0-9]+ \[ *[0-9]+/ *[0-9]+ \([^)\n]*\)\] Loss: {NUMBER}"),
+    ),
+    Pattern(
+        "litgpt",
+        line=re.compile(rf"\bEpoch [0-9]+ \| iter [0-9]+ step [0-9]+ \| loss train: {NUMBER},"),
+    ),
+    Pattern(
+        "rwkv",
+        line=re.compile(
+            rf"(?m)^[0-9]+ {NUMBER} {NUMBER} {NUMBER} "
+            r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+ [0-9]+$"
+        ),
+    ),
     Pattern("table", magic=re.compile(rb"PAR1")),
     Pattern("table", looks=_rows_of_a_table, general=True),
 )
@@ -200,7 +292,8 @@ def recognise(sample: bytes) -> Recognised:
     names = [pattern.format for pattern, _ in ranked]
     if not names:
         return Recognised(None, refused=_unknown(text))
-    return Recognised(names[0], runner_up=names[1] if len(names) > 1 else None)
+    runner_up = names[1] if len(names) > 1 else None
+    return Recognised(names[0], runner_up=runner_up, refused=ranked[0][0].refused or None)
 
 
 def readable_formats() -> tuple[str, ...]:
@@ -214,7 +307,7 @@ def _unknown(text: str) -> str:
         return "empty"
     shapes = Counter(_shape(line) for line in text.split("\n") if line.strip())
     shown = "; ".join(f"{count} x '{shape}'" for shape, count in shapes.most_common(SHAPES_SHOWN))
-    return f"no known format ({', '.join(readable_formats())}); its commonest lines: {shown}"
+    return f"no known format; its commonest lines: {shown}"
 
 
 def _shape(line: str) -> str:

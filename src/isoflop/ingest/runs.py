@@ -12,8 +12,8 @@ import polars as pl
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.blocks import RECORDS
-from isoflop.ingest.facts import SCHEDULE_LENGTH, RunIdentity, identify
-from isoflop.ingest.formats import reader
+from isoflop.ingest.facts import SAME, SCHEDULE_LENGTH, RunIdentity, identify
+from isoflop.ingest.formats import reader, takes_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,6 +129,23 @@ def _counts_steps_only(parts: Sequence[Part]) -> bool:
     return in_steps and not any(part.run.counts_tokens for part in parts)
 
 
+def _counted_per_step(parts: Sequence[Part]) -> float | None:
+    """Count the tokens of a step, where the log gives D and its steps are updates.
+
+    None where a batch that ramps up, or padding, makes steps differ; and of tables, whose steps may
+    count what was logged.
+    """
+    if any(takes_map(part.log.format or "") for part in parts):
+        return None
+    records = pl.concat([part.records for part in parts])
+    known = records.filter(pl.col("step") > 0, pl.col("tokens") > 0).sort("step")
+    if known.is_empty():
+        return None
+    rates = (known["tokens"] / known["step"]).to_numpy()
+    differ = rates.max() - rates.min() > SAME * rates.max()
+    return None if differ else float(rates[-1])
+
+
 def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
     """Complain of parts with one name that nobody said are one run."""
     if len(parts) == 1 or all(part.log.run == name for part in parts):
@@ -224,7 +241,10 @@ class Run:
         paths = tuple(part.log.file.name for part in parts)
         said = [side.leaves(part.config[0], "config_file") for part in parts if part.config]
         said += [facts for part in parts for facts in part.said()]
-        finished_row = parts[0].log.format == "table" and parts[0].run.status == "finished"
+        # a row of a table, or the last values of a run: its one point is its end
+        finished_row = parts[0].run.status == "finished" and (
+            parts[0].log.format == "table" or parts[0].records["step"].n_unique() == 1
+        )
         identity = identify(
             name,
             said=said,
@@ -232,6 +252,7 @@ class Run:
             needs_tokens_per_step=_counts_steps_only(parts),
             needs_context=any(part.run.counts_samples for part in parts),
             needs_schedule=not finished_row,
+            counted_per_step=_counted_per_step(parts),
         )
         role = identity.value("role") or "fit"
         excluded = next((part.run.excluded for part in parts if part.run.excluded), None)

@@ -160,7 +160,10 @@ def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[Run
     if "tokens" in keyed.columns:
         numbers = keyed.with_columns(as_numbers(keyed["tokens"]))
         tokens = pl.col("tokens")
-        problems.append((~tokens.is_finite().fill_null(value=False), NOT_FINITE, "tokens"))
+        # beside a step a blank is none: D follows from the rows that have it
+        blank = keyed["tokens"].is_null() if "step" in keyed.columns else pl.lit(value=False)
+        no_count = ~tokens.is_finite().fill_null(value=False) & ~blank
+        problems.append((no_count, NOT_FINITE, "tokens"))
         problems.append((tokens < 0, NO_TOKENS, "tokens"))
     kept = _without(numbers, keyed, problems, faults)
     return kept.drop(_WHY, _FOUND), facts

@@ -1,0 +1,104 @@
+"""The console of composer and llm-foundry: `[batch=20/4800]:`, then indented `Train <name>: ...`.
+
+A record is closed by the line after it. `Train loss/train/total` is the batch's; the language
+model's cross-entropy is taken where it is printed. Evaluations are `Eval metrics/<set>/
+LanguageCrossEntropy` below `[Eval batch=.../...]`, which belong to the last training record.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated
+from isoflop.ingest.numbers import finite, number, step_number
+from isoflop.ingest.textlog import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+
+_HEAD: Final = re.compile(r"\[(?:epoch=[0-9]+/[0-9]+\]\[)?batch=([0-9]+)/([0-9]+)\]:?\s*$")
+_PAIR: Final = re.compile(r"^\s+(Train|Eval) (\S[^:]*): (\S+)\s*$")
+_EVALUATION: Final = re.compile(r"metrics/(?:eval/)?(.+)/LanguageCrossEntropy")
+_SETTING: Final = re.compile(r"^\s*(\w+): ([0-9.eE+-]+)\s*$")
+_SETTINGS: Final = {
+    "n_layers": "architecture.layers",
+    "d_model": "architecture.d_model",
+    "n_heads": "architecture.heads",
+    "max_seq_len": "architecture.seq_len",
+    "vocab_size": "architecture.vocab_size",
+    "global_train_batch_size": "batch",
+    "n_params": "params.total",
+    "n_total_params": "params.total",
+    "seed": "seed",
+}
+_LOSSES: Final = ("metrics/train/LanguageCrossEntropy", "loss/train/total")
+_CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
+
+
+def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
+    """Yield what the log says; see `formats.Reader`."""
+    console = _Console()
+    for line in file.lines():
+        if not line.endswith("\n"):
+            yield Truncated()
+            return
+        yield from console.line(line)
+    if console.pairs:
+        yield Truncated()
+
+
+class _Console:
+    """The lines of one file, put together to records."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, Any] = {"loss_unit": "nats_per_token", "loss_kind": "instant"}
+        self._told: dict[str, Any] | None = None
+        self._step: int | None = None
+        self.pairs: dict[str, str] = {}
+
+    def line(self, line: str) -> Iterator[Event]:
+        """Take in a line; one that is no part of the open record closes it."""
+        if match := _PAIR.match(line):
+            if match[1] == "Train":
+                self.pairs[match[2]] = match[3]
+            elif self._step is not None:
+                yield from self._close()
+                yield from _evaluation(self._step, match[2], match[3])
+            return
+        yield from self._close()
+        if match := _HEAD.search(line):
+            self._step = step_number(match[1])
+            self._facts.setdefault("schedule.steps", finite(match[2]) or None)
+        elif any(word in line for word in _CRASHED):
+            yield Ended("crashed")
+        elif (match := _SETTING.match(line)) and match[1] in _SETTINGS:
+            self._facts.setdefault(_SETTINGS[match[1]], finite(match[2]))
+
+    def _close(self) -> Iterator[Event]:
+        """Tell the open record, and the facts before it where they are new."""
+        loss = next((number(self.pairs[name]) for name in _LOSSES if name in self.pairs), None)
+        if self._step is not None and loss is not None:
+            if self._facts != self._told:
+                self._told = dict(self._facts)
+                yield Facts(facts_of(self._facts))
+            lr = next((v for n, v in self.pairs.items() if n.startswith("lr-")), None)
+            yield Point(
+                self._step,
+                tokens=finite(self.pairs.get("time/token")),
+                train_loss=loss,
+                lr=number(lr),
+                tokens_per_second=number(self.pairs.get("throughput/tokens_per_sec")),
+            )
+        self.pairs = {}
+
+
+def _evaluation(step: int, name: str, text: str) -> Iterator[Event]:
+    match, value = _EVALUATION.fullmatch(name), number(text)
+    if match and value is not None:
+        yield Evaluation(step, match[1], value)

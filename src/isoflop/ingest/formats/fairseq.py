@@ -1,0 +1,111 @@
+"""What fairseq and metaseq print, as JSON or as plain pairs, in base 2.
+
+`... | train_inner | {"epoch": 1, ..., "loss": "15.073", "wpb": "980.3", "num_updates": "100"}` or
+`epoch 001:    100 / 167138 loss=15.073, ..., wpb=980.3, ..., num_updates=100, lr=1.2e-05`. All
+values of the JSON are texts. `nll_loss`, without label smoothing, is the cross-entropy where both
+are printed; `wpb` are the tokens of a batch, of which D adds up.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.numbers import finite, json_object, number, step_number
+from isoflop.ingest.textlog import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+
+_JSON: Final = re.compile(r"\| (train_inner|train|valid) \| (\{.*\})\s*$")
+_PLAIN: Final = re.compile(r"epoch [0-9]+: +[0-9]+ / [0-9]+ (loss=.*)$")
+_VALID: Final = re.compile(r"\| valid on '([^']+)' subset \| (loss .*)$")
+_PARAMS: Final = re.compile(r"num\. (?:shared )?model params: ([0-9]+(?:,[0-9]{3})*)")
+_MAX_UPDATE: Final = re.compile(r"\bmax_update['\"]?[=:] ?([0-9]+)")
+_CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
+
+
+def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
+    """Yield what the log says; see `formats.Reader`."""
+    log = _Log()
+    for line in file.lines():
+        if not line.endswith("\n"):
+            yield Truncated()
+            return
+        yield from log.line(line)
+
+
+class _Log:
+    """The lines of one file."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, Any] = {"loss_unit": "bits_per_token", "loss_kind": "interval_mean"}
+        self._told: dict[str, Any] | None = None
+        self._updates, self._tokens = 0, 0.0
+
+    def line(self, line: str) -> Iterator[Event]:
+        """Say what a line tells."""
+        if match := _JSON.search(line):
+            pairs = json_object(match[2])
+            if pairs is None:
+                yield Unread()
+            elif match[1] == "train_inner":
+                yield from self._training(pairs)
+            elif match[1] == "valid":
+                plain = {name.removeprefix("valid_"): value for name, value in pairs.items()}
+                yield from self._evaluation("valid", plain)
+        elif match := _PLAIN.search(line):
+            yield from self._training(dict(re.findall(r"(\w+)=([^,\s]+)", match[1])))
+        elif match := _VALID.search(line):
+            pairs = dict(re.findall(r"(\w+) ([^|\s]+) ?(?:\||$)", match[2]))
+            yield from self._evaluation(match[1], pairs)
+        elif any(word in line for word in _CRASHED):
+            yield Ended("crashed")
+        elif match := _PARAMS.search(line):
+            self._facts["params.total"] = number(match[1])
+        elif match := _MAX_UPDATE.search(line):
+            self._facts["schedule.steps"] = finite(match[1]) or None
+
+    def _tell(self) -> Iterator[Event]:
+        if self._facts != self._told:
+            self._told = dict(self._facts)
+            yield Facts(facts_of(self._facts))
+
+    def _training(self, pairs: Mapping[str, Any]) -> Iterator[Event]:
+        """Turn pairs into a point."""
+        step, loss = step_number(pairs.get("num_updates")), _loss(pairs)
+        if step is None or loss is None:
+            yield Unread()
+            return
+        yield from self._tell()
+        batch = finite(pairs.get("wpb")) or 0.0
+        goes_on = 0 < self._updates <= step
+        self._tokens = self._tokens + batch * (step - self._updates) if goes_on else batch * step
+        self._updates = step
+        yield Point(
+            step,
+            tokens=self._tokens or None,
+            train_loss=loss,
+            lr=number(pairs.get("lr")),
+            grad_norm=number(pairs.get("gnorm")),
+            tokens_per_second=number(pairs.get("wps")),
+        )
+
+    def _evaluation(self, eval_set: str, pairs: Mapping[str, Any]) -> Iterator[Event]:
+        """Turn pairs into an evaluation."""
+        step, loss = step_number(pairs.get("num_updates")), _loss(pairs)
+        if step is None or loss is None:
+            yield Unread()
+            return
+        yield from self._tell()
+        yield Evaluation(step, eval_set, loss)
+
+
+def _loss(pairs: Mapping[str, Any]) -> float | None:
+    return next((number(pairs[name]) for name in ("nll_loss", "loss") if name in pairs), None)

@@ -1,0 +1,50 @@
+"""trainer_log.jsonl of LLaMA-Factory: `{"current_steps": 10, "total_steps": 500, "loss": ...}`.
+
+The loss is the mean since the last line, as the HF Trainer's is, below it. `total_tokens` are the
+tokens seen, which are 0 unless the trainer was told to count them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isoflop.ingest.events import Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.numbers import finite, json_object, number, step_number
+from isoflop.ingest.textlog import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+
+
+def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
+    """Yield what the log says; see `formats.Reader`."""
+    told: float | None = None
+    for line in file.lines():
+        if not line.strip() and line.endswith("\n"):
+            continue
+        record = json_object(line)
+        if record is None:
+            yield Unread() if line.endswith("\n") else Truncated()
+            continue
+        step = step_number(record.get("current_steps"))
+        if step is None:
+            continue  # the status of the whole
+        if (of := finite(record.get("total_steps"))) != told:
+            told = of
+            said = {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
+            yield Facts(facts_of({**said, "schedule.steps": of or None}))
+        tokens = finite(record.get("total_tokens"))
+        if (loss := number(record.get("loss"))) is not None:
+            yield Point(
+                step,
+                tokens=tokens,
+                train_loss=loss,
+                lr=number(record.get("lr", record.get("learning_rate"))),
+            )
+        if (value := number(record.get("eval_loss"))) is not None:
+            yield Evaluation(step, "eval", value, tokens=tokens)

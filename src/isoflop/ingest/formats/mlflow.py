@@ -1,0 +1,97 @@
+"""The store of MLflow, `mlflow.db`: many runs of many experiments in one SQLite database.
+
+Table `metrics` has a row per value: its key, step and time. Values of one run and step are one
+record; of several values of one key and step the latest counts. `params` are the settings. Deleted
+runs are left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from isoflop.ingest.blocks import Block
+from isoflop.ingest.database import opened
+from isoflop.ingest.events import Ended, Event, Facts, Identity, Remark
+from isoflop.ingest.formats.table import blocks_of_frame
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.runnames import named_apart
+from isoflop.ingest.settings import facts_of_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+TAKES_MAP = True
+
+_NEEDED = {
+    "metrics": ("key", "value", "timestamp", "run_uuid", "step", "is_nan"),
+    "params": ("key", "value", "run_uuid"),
+    "runs": ("run_uuid", "name", "status", "lifecycle_stage", "start_time"),
+}
+_CRASHED = frozenset({"FAILED", "KILLED"})
+
+
+def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
+    """Yield what the file says; see `formats.Reader`."""
+    with opened(file, _NEEDED) as database:
+        runs = [
+            *database.rows(
+                "SELECT run_uuid, name, status, lifecycle_stage FROM runs "
+                "ORDER BY start_time, run_uuid"
+            )
+        ]
+        params = [*database.rows("SELECT run_uuid, key, value FROM params")]
+        metrics = [
+            *database.rows(
+                "SELECT run_uuid, key, value, step, is_nan FROM metrics ORDER BY timestamp, step"
+            )
+        ]
+    live = [(str(key), str(name or "")) for key, name, _, stage in runs if stage == "active"]
+    names = named_apart(live)
+    settings: dict[str, dict[str, Any]] = {key: {} for key in names}
+    for key, name, value in params:
+        settings.get(str(key), {})[str(name)] = value
+    events: list[Event] = []
+    for key, _, status, _ in runs:
+        if key in names:
+            events.append(Identity(f"mlflow:{key}", names[key]))
+            events.append(Facts(facts_of_settings(settings[key]), names[key]))
+            if status in _CRASHED:
+                events.append(Ended("crashed", names[key]))
+    if len(live) < len(runs):
+        events.append(Remark(f"{len(runs) - len(live)} runs that were deleted are left out"))
+    raw = _wide([(names[r[0]], *r[1:]) for r in metrics if r[0] in names])
+    if raw.is_empty():
+        raise RefusedError("no run has logged any metric")
+    last = 0
+    for block in blocks_of_frame(raw, table, stem=file.stem):
+        last += block.frame.height
+        yield block
+    yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
+
+
+def _wide(metrics: list[tuple[Any, ...]]) -> pl.DataFrame:
+    """Lay values out as a table: a row per run and step, a column per key."""
+    columns = list(zip(*metrics, strict=True)) or [()] * 5
+    long = pl.DataFrame(
+        {
+            "run": pl.Series(columns[0], dtype=pl.String),
+            "key": pl.Series(columns[1], dtype=pl.String),
+            "value": pl.Series(columns[2], dtype=pl.Float64, strict=False),
+            "step": pl.Series(columns[3], dtype=pl.Int64, strict=False),
+            "nan": pl.Series(columns[4], dtype=pl.Int64, strict=False) != 0,
+        }
+    ).filter(~pl.col("key").is_in(["run", "step"]))
+    value = pl.when("nan").then(float("nan")).otherwise("value")
+    latest = long.select("run", "step", "key", value=value).unique(
+        ["run", "step", "key"], keep="last", maintain_order=True
+    )
+    if latest.is_empty():
+        return latest
+    wide = latest.pivot("key", index=["run", "step"], values="value", maintain_order=True)
+    return wide.sort("run", "step", maintain_order=True)

@@ -1,0 +1,85 @@
+"""The console of open_lm: `Train Epoch: 0 [ 512/ 800 (64%)] Loss: 3.1 ... LR: 0.003`.
+
+An "epoch" is `--train-num-samples` long. The loss of the console is the mean since the epoch's
+beginning, not that of the line; TensorBoard and W&B have the latter. The axis is samples.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.numbers import NUMBER, finite, number
+from isoflop.ingest.textlog import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+
+_TRAIN: Final = re.compile(
+    rf"Train Epoch: ([0-9]+) \[ *([0-9]+)/ *([0-9]+) \([^)]*\)\] Loss: ({NUMBER})[^\n]*?"
+    rf" LR: ({NUMBER})"
+)
+_EVAL: Final = re.compile(rf"Eval Epoch: ([0-9]+) [^\n]*?\bloss: ({NUMBER})")
+_PARAM: Final = re.compile(r"(?:^|\|) *(\w+): ([0-9.eE+-]+)\s*$")
+_PARAMS: Final = {
+    "seq_len": "architecture.seq_len", "global_batch_size": "batch", "lr": "schedule.lr_peak",
+    "warmup": "schedule.warmup_steps", "seed": "seed",
+}  # fmt: skip
+_CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
+
+
+def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
+    """Yield what the log says; see `formats.Reader`."""
+    log = _Log()
+    for line in file.lines():
+        if not line.endswith("\n"):
+            yield Truncated()
+            return
+        yield from log.line(line)
+
+
+class _Log:
+    """The lines of one file."""
+
+    def __init__(self) -> None:
+        self._facts: dict[str, Any] = {"loss_unit": "nats_per_token", "loss_kind": "running_mean"}
+        self._told: dict[str, Any] | None = None
+        self._samples, self._length = 0.0, 0.0
+
+    def line(self, line: str) -> Iterator[Event]:
+        """Say what a line tells."""
+        if match := _TRAIN.search(line):
+            yield from self._training(match)
+        elif match := _EVAL.search(line):
+            ended = (finite(match[1]) or 0.0) * self._length or self._samples
+            if (value := number(match[2])) is not None:
+                yield Evaluation(self._updates(ended), "val", value, samples=ended)
+        elif "Train Epoch:" in line:
+            yield Unread()
+        elif any(word in line for word in _CRASHED):
+            yield Ended("crashed")
+        elif (match := _PARAM.search(line)) and match[1] in _PARAMS:
+            self._facts[_PARAMS[match[1]]] = finite(match[2])
+
+    def _training(self, match: re.Match[str]) -> Iterator[Event]:
+        """Turn a line into a point, after the facts where they are new."""
+        loss = number(match[4])
+        if loss is None:
+            yield Unread()
+            return
+        self._length = finite(match[3]) or 0.0
+        self._samples = (finite(match[1]) or 0.0) * self._length + (finite(match[2]) or 0.0)
+        if self._facts != self._told:
+            self._told = dict(self._facts)
+            yield Facts(facts_of(self._facts))
+        step = self._updates(self._samples)
+        yield Point(step, samples=self._samples, train_loss=loss, lr=number(match[5]))
+
+    def _updates(self, samples: float) -> int:
+        return int(samples / (finite(self._facts.get("batch")) or 1.0) + 0.5)

@@ -1,0 +1,53 @@
+"""logging.jsonl of ms-swift: `{"loss": 7.39, ..., "global_step/max_steps": "1/20"}`.
+
+The step is a text. The last line tells the state of the whole, and is no record. The loss is the
+mean since the last line.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from isoflop.ingest.events import Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.numbers import finite, json_object, number, step_number
+from isoflop.ingest.textlog import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+
+_STEP: Final = re.compile(r"([0-9]+)/([0-9]+)")
+
+
+def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
+    """Yield what the log says; see `formats.Reader`."""
+    told: str | None = None
+    for line in file.lines():
+        if not line.strip() and line.endswith("\n"):
+            continue
+        record = json_object(line)
+        if record is None:
+            yield Unread() if line.endswith("\n") else Truncated()
+            continue
+        match = _STEP.fullmatch(str(record.get("global_step/max_steps", "")))
+        step = step_number(match[1]) if match else None
+        if match is None or step is None:
+            continue
+        if match[2] != told:
+            told = match[2]
+            said = {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
+            yield Facts(facts_of({**said, "schedule.steps": finite(told) or None}))
+        if (loss := number(record.get("loss"))) is not None:
+            yield Point(
+                step,
+                train_loss=loss,
+                lr=number(record.get("learning_rate")),
+                grad_norm=number(record.get("grad_norm")),
+            )
+        if (value := number(record.get("eval_loss"))) is not None:
+            yield Evaluation(step, "eval", value)

@@ -1,0 +1,116 @@
+"""Databases from strangers are read in memory, and run nothing of theirs."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.ingest import database
+from isoflop.ingest.database import opened
+from isoflop.ingest.formats import scan
+from isoflop.ingest.parsed import gather
+from isoflop.ingest.patterns import recognise
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.source import RawFile
+from isoflop.ingest.sweep import ingest_sweep
+from tests.ingest.samples import RECORD, row, write
+from tests.ingest.test_formats import FIXTURES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEEDED = {"metrics": ("run_name", "step", "metrics"), "configs": ("run_name", "config")}
+
+
+def made(folder: Path, *statements: str, name: str = "iso.db") -> RawFile:
+    path = folder / name
+    with sqlite3.connect(path) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+    return RawFile.at(path, folder)
+
+
+TABLES = (
+    "CREATE TABLE metrics (run_id TEXT, run_name TEXT, step INTEGER, metrics TEXT)",
+    "CREATE TABLE configs (run_id TEXT, run_name TEXT, config TEXT)",
+)
+
+
+def test_nothing_is_written_beside_a_database(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", {"iso.db": (FIXTURES / "trackio/iso.db").read_bytes()})
+    ingest_sweep(write(folder, {}, (FIXTURES / "trackio/sweep.yaml").read_text()), RECORD)
+    assert sorted(path.name for path in folder.iterdir()) == ["iso.db", "sweep.yaml"]
+
+
+def test_a_database_with_a_write_ahead_log_is_read(tmp_path: Path) -> None:
+    row_ = """INSERT INTO metrics VALUES ('k', 'a', 1, '{"loss": 2.5, "tokens": 9}')"""
+    file = made(tmp_path, "PRAGMA journal_mode = WAL", *TABLES, row_)
+    assert gather(scan("trackio", file)).records["train_loss"].to_list() == [2.5]
+
+
+def test_a_view_is_no_table(tmp_path: Path) -> None:
+    view = "CREATE VIEW metrics AS SELECT 1 AS run_name, 1 AS step, load_extension('x') AS metrics"
+    file = made(tmp_path, TABLES[1], view)
+    with pytest.raises(RefusedError, match="its table 'metrics' lacks"), opened(file, NEEDED):
+        pass
+
+
+def test_functions_and_other_databases_are_out_of_reach(tmp_path: Path) -> None:
+    file = made(tmp_path, *TABLES)
+    for statement in ("SELECT load_extension('x')", "ATTACH 'y' AS y", "DELETE FROM metrics"):
+        with pytest.raises(RefusedError), opened(file, NEEDED) as opened_:
+            list(opened_.rows(statement))
+
+
+def test_work_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "MOST_STEPS", 1000)
+    monkeypatch.setattr(database, "_EVERY", 100)
+    file = made(tmp_path, *TABLES)
+    endless = "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x FROM t) SELECT x FROM t"
+    with pytest.raises(RefusedError), opened(file, NEEDED) as opened_:
+        list(opened_.rows(endless))
+
+
+def test_a_large_database_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "LARGEST", 100)
+    with pytest.raises(RefusedError, match="larger than"), opened(made(tmp_path, *TABLES), NEEDED):
+        pass
+
+
+def test_a_database_of_no_tracker_is_named(tmp_path: Path) -> None:
+    seen = recognise(made(tmp_path, "CREATE TABLE t (x)").sample())
+    assert seen.format == "SQLite database"
+    assert "no known tracker" in (seen.refused or "")
+
+
+def test_runs_of_one_name_are_two_and_deleted_ones_none(tmp_path: Path) -> None:
+    path = tmp_path / "s" / "mlflow.db"
+    path.parent.mkdir()
+    path.write_bytes((FIXTURES / "mlflow/mlflow.db").read_bytes())
+    write(path.parent, {}, (FIXTURES / "mlflow/sweep.yaml").read_text())
+    assert ingest_sweep(path.parent, RECORD).runs["run"].to_list() == [
+        "a (620841e7)", "a (a1d37e80)",
+    ]  # fmt: skip
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid LIKE '620841e7%'"
+        )
+    connection.close()
+    tables = ingest_sweep(path.parent, RECORD)
+    assert tables.runs["run"].to_list() == ["a"]
+    assert "1 runs that were deleted" in row(tables.files, "path", "mlflow.db")["reason"]
+
+
+def test_what_mlflow_logged_is_read_to_the_last_digit(tmp_path: Path) -> None:
+    del tmp_path
+    file = RawFile.at(FIXTURES / "mlflow/mlflow.db", FIXTURES)
+    parsed = gather(scan("mlflow", file))
+    with sqlite3.connect(f"file:{file.path}?mode=ro&immutable=1", uri=True) as connection:
+        logged = connection.execute(
+            "SELECT value FROM metrics WHERE key = 'train_loss' ORDER BY value"
+        ).fetchall()
+    connection.close()
+    assert sorted(parsed.records["train_loss"].drop_nulls()) == [value for (value,) in logged]
