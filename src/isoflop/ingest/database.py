@@ -74,7 +74,7 @@ def opened(file: RawFile, needed: Mapping[str, Sequence[str]]) -> Iterator[Datab
             if lacking := {*columns} - have.get(table, set()):
                 raise RefusedError(f"its table '{table}' lacks {', '.join(sorted(lacking))}")
         yield database
-    except (sqlite3.Error, OverflowError) as error:
+    except (sqlite3.Error, OverflowError, UnicodeError) as error:
         raise RefusedError(f"not a whole SQLite database: {error}") from error
     finally:
         connection.close()
