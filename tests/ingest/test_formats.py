@@ -7,8 +7,10 @@ Write expected.json by hand from the log; the test says what it found.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,6 +144,8 @@ def test_compression_changes_nothing(name: str, path: Path, tmp_path: Path) -> N
     for ending, packed in (
         ("gz", gzip.compress(path.read_bytes())),
         ("zst", pa.compress(path.read_bytes(), codec="zstd", asbytes=True)),
+        ("xz", lzma.compress(path.read_bytes())),
+        ("bz2", bz2.compress(path.read_bytes())),
     ):
         target = tmp_path / f"{path.name}.{ending}"
         target.write_bytes(packed)

@@ -10,6 +10,7 @@ from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.cache import parse
 from isoflop.ingest.formats.table import fits
+from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
 from isoflop.ingest.source import RawFile
@@ -76,18 +77,49 @@ def read_logs(folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]
     ------
     ConfigError : sweep.yaml names a format that is not known.
     """
-    logs = [_fate(found, folder, sidecar, cache) for found in walk(folder)]
+    logs = [log for found in walk(folder) for log in _fates(found, folder, sidecar, cache)]
     return _without_copies(_without_companions(logs))
 
 
-def read_log(path: Path, sidecar: SweepFile) -> Log:
-    """Read one file by itself; its name is that in its folder.
+def read_file(path: Path, sidecar: SweepFile) -> list[Log]:
+    """Read one file by itself, and the members of an archive; its name is that in its folder.
 
     Raises
     ------
     ConfigError : sweep.yaml names a format that is not known.
     """
-    return _fate(Found(path), path.parent, sidecar, None)
+    return _without_copies(_fates(Found(path), path.parent, sidecar, None))
+
+
+def _fates(found: Found, folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]:
+    """Read one entry of the folder, and the members of an archive."""
+    log = _fate(found, folder, sidecar, cache)
+    if log.format is None or log.format not in FORMATS or log.fate != "used":
+        return [log]
+    inner = [_member(member, sidecar, cache) for member in members(log.file, log.format)]
+    read = sum(each.fate == "used" for each in inner)
+    if inner and inner[-1].file.name == f"{log.file.name}/":
+        log = log.noted(str(inner.pop().reason)) if read else log.rejected(str(inner.pop().reason))
+    return [log.noted(f"an archive of {len(inner)} files"), *inner]
+
+
+def _member(member: Member, sidecar: SweepFile, cache: Path | None) -> Log:
+    """Read a member of an archive as a file in its place."""
+    log = Log(member.file)
+    if member.reason is not None:
+        return log.rejected(member.reason)
+    if (why := side.ignored(sidecar, member.file.name)) is not None:
+        return log.ignored(why)
+    try:
+        read = _read(member.file, sidecar, cache)
+    except ConfigError:
+        raise  # sweep.yaml's fault
+    except OSError as error:
+        return log.rejected(because(error))
+    except Exception as error:
+        return log.rejected(f"could not be recognised: {cause(error)}")
+    nested = read.format in FORMATS and read.fate == "used"
+    return read.rejected("an archive within an archive; unpack it") if nested else read
 
 
 def _fate(found: Found, folder: Path, sidecar: SweepFile, cache: Path | None) -> Log:
@@ -114,6 +146,8 @@ def _read(file: RawFile, sidecar: SweepFile, cache: Path | None) -> Log:
     table = side.file_table(sidecar, file.name)
     seen, stated = recognise(file.sample()), side.file_format(sidecar, file.name)
     name = stated or seen.format
+    if seen.format in FORMATS:
+        return Log(file, seen.format)
     if name is None and table is not None and fits(file, table):
         seen, name = Recognised("table"), "table"  # its columns are those that sweep.yaml maps
     if name is None or (seen.refused and seen.format):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoflop.config.ingest import IngestSettings
 from isoflop.config.sidecar import SweepFile
-from isoflop.ingest.fates import read_log, read_logs
+from isoflop.ingest.fates import read_file, read_logs
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for
 from isoflop.ingest.sweep import settle
 
@@ -111,7 +111,7 @@ def inspect(path: Path) -> Inspected:
     folder = path if path.is_dir() else path.parent
     has_sidecar = path.is_dir() and (path / SIDECAR).exists()
     sidecar = read_sidecar(folder) if has_sidecar else SweepFile(title=folder.resolve().name)
-    logs = read_logs(folder, sidecar, None) if path.is_dir() else [read_log(path, sidecar)]
+    logs = read_logs(folder, sidecar, None) if path.is_dir() else read_file(path, sidecar)
     reading = settle(folder, logs, sidecar)
     return Inspected(reading, reading.tables(folder.resolve().name, IngestSettings()), has_sidecar)
 

@@ -33,6 +33,7 @@ class Pattern:
     least : matches without which the file is not of this format.
     general : whether other formats would match too; it wins only where no other does.
     refused : why such a file is never read.
+    archive : whether it holds files, each with a fate of its own.
     """
 
     format: str
@@ -42,6 +43,7 @@ class Pattern:
     least: int = 1
     general: bool = False
     refused: str = ""
+    archive: bool = False
 
     def count(self, text: str) -> int:
         """Count the records in clean text."""
@@ -116,11 +118,8 @@ PATTERNS: Final = (
         refused="a pickle runs code when it is loaded, so it is never opened; "
         "export it to CSV, JSON lines or Parquet where you trust it",
     ),
-    Pattern(
-        "zip",
-        magic=re.compile(rb"PK\x03\x04"),
-        refused="an archive or a torch checkpoint; unpack the logs that are in it",
-    ),
+    Pattern("zip", magic=re.compile(rb"PK\x03\x04"), archive=True),
+    Pattern("tar", magic=re.compile(rb"(?s).{257}ustar"), archive=True),
     Pattern(
         "model weights",
         magic=re.compile(rb"GGUF|\x89HDF\r\n|.{7}\0\{\"", re.DOTALL),
@@ -298,7 +297,7 @@ def recognise(sample: bytes) -> Recognised:
 
 def readable_formats() -> tuple[str, ...]:
     """Name the formats that have a reader."""
-    return tuple(dict.fromkeys(p.format for p in PATTERNS if not p.refused))
+    return tuple(dict.fromkeys(p.format for p in PATTERNS if not p.refused and not p.archive))
 
 
 def _unknown(text: str) -> str:

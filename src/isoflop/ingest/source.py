@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
 import io
+import lzma
 import os
 import re
 import zlib
@@ -30,6 +32,13 @@ LONGEST_LINE: Final = 16 * CHUNK
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_XZ: Final = b"\xfd7zXZ\x00"
+_BZIP2: Final = b"BZh"
+_PACKED: Final = (_GZIP, _ZSTD, _XZ, _BZIP2)
+_MAGIC: Final = 6
+XZ_MEMORY: Final = 256 << 20
+"""Bytes of memory that a file in the xz format may ask for."""
+_ARCHIVE = re.compile(r"(?i)\.(?:tar(?:\.(?:gz|zst|xz|bz2))?|tgz|tbz2?|txz|tzst|zip)(?=/)")
 _MARKS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -37,7 +46,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _ANSI = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
-_DAMAGED = (EOFError, OSError, zlib.error)
+_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 """What decompressing a damaged or cut file raises."""
 
 
@@ -71,24 +80,28 @@ class RawFile:
     @property
     def stem(self) -> str:
         """Name without the endings of its format and compression: 'a/run1.log.gz' is 'a/run1'."""
-        parent, _, last = self.name.rpartition("/")
-        last = re.sub(r"\.(gz|zst)$", "", last)
+        parent, _, last = _ARCHIVE.sub("", self.name).rpartition("/")
+        last = re.sub(r"\.(gz|zst|xz|bz2)$", "", last)
         last = re.sub(r"(?<=.)\.[A-Za-z]\w{0,9}$", "", last)
         return f"{parent}/{last}" if parent else last
 
     @property
     def compressed(self) -> bool:
-        """Whether the file starts with the magic bytes of gzip or zstandard."""
+        """Whether the file starts with the magic bytes of gzip, zstandard, xz or bzip2."""
         with self.path.open("rb") as stream:
-            return stream.read(4).startswith((_GZIP, _ZSTD))
+            return stream.read(_MAGIC).startswith(_PACKED)
 
-    def _open(self) -> Any:
+    def opened(self) -> Any:
         """Open the file for reading, decompressed."""
         with self.path.open("rb") as stream:
-            magic = stream.read(4)
+            magic = stream.read(_MAGIC)
+        if magic.startswith(_XZ):
+            return io.BufferedReader(_Xz(self.path.open("rb")))
+        if magic.startswith(_BZIP2):
+            return bz2.open(self.path, "rb")
         if magic.startswith(_GZIP):
             return gzip.open(self.path, "rb")
-        if magic == _ZSTD:
+        if magic.startswith(_ZSTD):
             import pyarrow as pa
 
             return pa.input_stream(str(self.path), compression="zstd")
@@ -155,14 +168,17 @@ class RawFile:
             if not end and len(text) > LONGEST_LINE:
                 end = text.rfind(b"\r", 0, -1) + 1 or len(text)
             waiting, size = [text[end:]], len(text) - end
-            yield from filter(None, [cleaned(text[:end])])
+            done = cleaned(text[:end])
+            del text, chunk  # whoever reads on has its own megabyte
+            if done:
+                yield done
         yield from filter(None, [cleaned(b"".join(waiting))])
 
     @property
     def _encoding(self) -> str | None:
         """The encoding that a byte order mark names, other than UTF-8."""
         try:
-            with self._open() as stream:
+            with self.opened() as stream:
                 first = bytes(stream.read(len(codecs.BOM_UTF32_LE)))
         except _DAMAGED:
             return None
@@ -185,7 +201,7 @@ class RawFile:
     def _chunks(self) -> Iterator[bytes | None]:
         """Yield the decompressed bytes; None where damaged compression ends them."""
         size = PIECE if self.compressed else CHUNK
-        with self._open() as stream:
+        with self.opened() as stream:
             while True:
                 try:
                     # read1 gives what a cut file still holds; read would raise and lose it
@@ -196,6 +212,41 @@ class RawFile:
                 if not chunk:
                     return
                 yield chunk
+
+
+class _Xz(io.RawIOBase):
+    """The xz format with a bound in memory, which Python's own file of it lacks."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._decompressor = lzma.LZMADecompressor(memlimit=XZ_MEMORY)
+
+    def readable(self) -> bool:
+        """Tell that it is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read as raw files do."""
+        piece = b""
+        while not piece:
+            raw = b""
+            if self._decompressor.eof:  # another stream may follow
+                raw = self._decompressor.unused_data or self._stream.read(PIECE)
+                if not raw.strip(b"\0"):
+                    return 0
+                self._decompressor = lzma.LZMADecompressor(memlimit=XZ_MEMORY)
+            elif self._decompressor.needs_input:
+                raw = self._stream.read(PIECE)
+                if not raw:
+                    raise EOFError("the file ends within its compressed stream")
+            piece = self._decompressor.decompress(raw, max_length=len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+        super().close()
 
 
 def shown(path: Path, folder: Path) -> str:

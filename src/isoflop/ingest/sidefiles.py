@@ -1,0 +1,162 @@
+"""Settings that lie beside logs: config.json, hparams.yaml, .hydra/config.yaml, TOML, dumps.
+
+A file's settings hold for the logs of its folder and of all below it, the nearest folder winning
+fact by fact. One that is named after a log beside it holds for that log alone. Files of one folder
+that contradict each other are complained of by the runs that would need them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from isoflop.ingest.numbers import encodable
+from isoflop.ingest.settings import settings_of
+from isoflop.ingest.sidecar import SIDECAR, Fact, facts_from_values, leaves, rule_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from isoflop.ingest.source import RawFile
+
+LARGEST: Final = 1 << 20
+"""Bytes of a file of settings."""
+LEAST: Final = 2
+"""Facts that a file has at least to be one of settings."""
+_ENDINGS: Final = (".json", ".yaml", ".yml", ".toml", ".txt")
+_DUMP: Final = re.compile(
+    r"^(?:\[[^\]]*\]|[0-9]+:)?\s*(?:--)?([A-Za-z][\w-]*)(?: \.{3,} ?|: |=)(\S+)$"
+)
+_INNER: Final = frozenset({"files", ".hydra", "config", "configs"})
+"""Folders that trainers make for settings alone: they hold one level up."""
+
+
+def read_settings(file: RawFile) -> dict[str, Any] | None:
+    """Read a file of settings.
+
+    Returns
+    -------
+    The facts in it by their dotted names; None if it is no file of settings.
+    """
+    name = file.name.lower()
+    if not name.endswith(_ENDINGS) or file.size > LARGEST:
+        return None
+    text = "".join(file.lines())
+    told = _parsed(name, text)
+    facts = settings_of(encodable(told)) if told else {}
+    if len(facts) < LEAST:
+        return None
+    try:
+        return {
+            n: fact.value for n, fact in leaves(facts_from_values(facts), "config_file").items()
+        }
+    except ValueError:
+        return None
+
+
+def _parsed(name: str, text: str) -> dict[str, Any] | None:
+    """Parse text by its name's ending; lines of a dump where it has none that is known."""
+    try:
+        if name.endswith(".json"):
+            told = json.loads(text)
+        elif name.endswith(".toml"):
+            told = tomllib.loads(text)
+        elif name.endswith(".txt"):
+            told = None
+        else:
+            told = _plain_yaml(text)
+    except (ValueError, RecursionError, yaml.YAMLError):
+        told = None
+    if isinstance(told, dict):
+        return {str(key): value for key, value in told.items()}
+    pairs = (_DUMP.match(line) for line in text.split("\n"))
+    return {match[1]: match[2] for match in pairs if match}
+
+
+def _plain_yaml(text: str) -> Any:
+    """Parse YAML without aliases, which multiply, and without tags of Python's."""
+    if re.search(r"(?m)(?:^|[\s:\-\[,])\*\w", text):
+        text = re.sub(r"(?m)(^|[\s:\-\[,])[*&]\w+", r"\1", text)
+    return yaml.load(re.sub(r"!!python/\S*", "", text), Loader=_Loader)  # noqa: S506  a safe loader
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML's safe loader."""
+
+
+@dataclass(frozen=True, slots=True)
+class SideFiles:
+    """The files of settings of a sweep.
+
+    Attributes
+    ----------
+    facts : by the name of the file, its facts.
+    """
+
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of_log(self, name: str, logs: Iterable[str]) -> tuple[dict[str, Fact], list[str]]:
+        """Give the settings that hold for a log.
+
+        Parameters
+        ----------
+        name : the log's path below the sweep's folder.
+        logs : the paths of all logs.
+
+        Returns
+        -------
+        The facts, the nearest folder's first; and what contradicts itself, in words.
+        """
+        stems = {_stem(other) for other in logs}
+        settled: dict[str, Fact] = {}
+        complaints: list[str] = []
+        for level in _levels(name):
+            found: dict[str, tuple[Any, str]] = {}
+            for path, facts in sorted(self.facts.items()):
+                own = _stem(path) in stems
+                if _scope(path) != level or (own and _stem(path) != _stem(name)):
+                    continue
+                for fact, value in facts.items():
+                    if fact in settled:
+                        continue
+                    known = found.get(fact)
+                    if known is not None and known[0] != value and not own:
+                        complaints.append(
+                            f"{known[1]} and {path} disagree on {fact} ({known[0]} and {value}); "
+                            f"say which holds in {SIDECAR}, runs: [{{{rule_for(name)}, ...}}], or "
+                            f"leave one out by ignore:"
+                        )
+                    if known is None or own:
+                        found[fact] = (value, path)
+            settled |= {fact: Fact(value, "config_file") for fact, (value, _) in found.items()}
+        return settled, complaints
+
+    def used_by(self, name: str) -> bool:
+        """Tell whether a file is one of settings."""
+        return name in self.facts
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"(?<=[^/])(?:\.[A-Za-z]\w{0,9})+$", "", name)
+
+
+def _scope(path: str) -> str:
+    """Give the folder in which settings hold."""
+    folder = path.rpartition("/")[0]
+    parent, _, last = folder.rpartition("/")
+    return parent if last in _INNER else folder
+
+
+def _levels(name: str) -> list[str]:
+    """List the folders around a file, the nearest first."""
+    folder = name.rpartition("/")[0]
+    levels = [folder]
+    while folder:
+        folder = folder.rpartition("/")[0]
+        levels.append(folder)
+    return levels
