@@ -23,7 +23,9 @@ ROLES: Final = ("fit", "tuning", "check")
 STATUSES: Final = ("finished", "truncated", "diverged", "crashed")
 FATES: Final = ("used", "facts", "rejected", "ignored")
 LOSS_KINDS: Final = ("instant", "interval_mean", "ema", "running_mean", "final")
-SOURCES: Final = ("log", "sidecar", "config_file", "architecture", "file_name", "counted")
+SOURCES: Final = (
+    "log", "sidecar", "config_file", "architecture", "file_name", "counted", "trainer",
+)  # fmt: skip
 LOSS_SOURCES: Final = ("eval", "train")
 CURVES: Final = ("parabola", "log_parabola", "akima")
 STAGES: Final = ("ingest", "losses")

@@ -63,7 +63,7 @@ def _below(folder: Path, base: Path, links: list[Path], walked: set[Path]) -> It
     walked.add(folder.resolve())
     try:
         with os.scandir(folder) as scanned:
-            names = sorted(entry.name for entry in scanned if not entry.name.startswith("."))
+            names = sorted(entry.name for entry in scanned if not _is_hidden(entry.name))
     except OSError as error:
         yield Found(folder, because(error))
         return
@@ -81,6 +81,11 @@ def _below(folder: Path, base: Path, links: list[Path], walked: set[Path]) -> It
             yield from _below(path, base, links, walked)
         else:
             yield _file(path)
+
+
+def _is_hidden(name: str) -> bool:
+    """Tell an editor's or a file manager's entry; Hydra keeps a run's settings in one, too."""
+    return name.startswith(".") and name != ".hydra"
 
 
 def _refused(link: Path, base: Path) -> str | None:

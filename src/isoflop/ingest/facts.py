@@ -26,6 +26,8 @@ OPEN_SCHEDULES: Final = ("constant", "unknown")
 SAME: Final = 0.01
 """Relative difference up to which two sources of one number agree."""
 SCHEDULE_LENGTH: Final = "length of the learning-rate schedule"
+BIASES: Final = 15
+"""Widths of the residual stream that norms and biases of a block take at most."""
 LOSS_UNIT: Final = "nats_per_token"
 
 
@@ -72,7 +74,10 @@ class RunIdentity:
         """Give the origin of a group of facts: that of sweep.yaml if it says any of them."""
         sources = {fact.source for name, fact in self.facts.items() if name.startswith(prefix)}
         said = sources - {"counted"} or sources
-        return next((s for s in ("sidecar", "file_name", "config_file", "log") if s in said), None)
+        return next(
+            (s for s in ("sidecar", "file_name", "config_file", "log", "trainer") if s in said),
+            None,
+        )
 
     @property
     def nats(self) -> float | None:
@@ -123,6 +128,7 @@ def identify(
     notes: list[str] = []
     conflicts: list[str] = []
     facts = _merge(said, stated, notes, conflicts)
+    notes += _without_wrong_defaults(facts)
     architecture = _complete_architecture(facts)
     _count_params(facts, architecture)
     _count_tokens(facts, counted_per_step)
@@ -196,6 +202,12 @@ def _merge(
                     f"not one run. Tell them apart by 'run:' in {SIDECAR}, or by "
                     f"table.columns.run of a table"
                 )
+            elif known is not None and known.source == "config_file" and _differ(known, fact):
+                if fact.source == "trainer":
+                    continue
+                notes.append(
+                    f"{name} is {fact.value} by the log, {known.value} by the settings beside it"
+                )
             facts[name] = fact
     for name, other in ALTERNATIVES.items():
         if name in stated and other not in stated:
@@ -207,6 +219,31 @@ def _merge(
             notes.append(f"{name} is {fact.value} by {where}, {known.value} by the {known.source}")
         facts[name] = fact
     return facts
+
+
+def _without_wrong_defaults(facts: dict[str, Fact]) -> list[str]:
+    """Take a trainer's usual shape back where it does not have the parameters that were counted.
+
+    A fork may be another network. Learned positions, norms and biases, which a trainer may count,
+    are allowed for.
+    """
+    usual = [name for name, fact in facts.items() if fact.source == "trainer"]
+    printed = facts.get("params.total")
+    shape = _complete_architecture(dict(facts))
+    if not usual or printed is None or shape is None:
+        return []
+    counted = counting.params(shape, "total")
+    room = SAME * counted + shape.d_model * (BIASES * shape.layers + 2)
+    left = [float(printed.value) - counted - extra for extra in (0, shape.seq_len * shape.d_model)]
+    if any(-SAME * counted <= each <= room for each in left):
+        return []
+    for name in usual:
+        del facts[name]
+    parts = ", ".join(name.removeprefix("architecture.") for name in usual)
+    return [
+        f"N is {printed.value:.6g} by the {printed.source}, and the trainer's usual shape would "
+        f"have {counted:.6g}: its {parts} are not taken for this run's"
+    ]
 
 
 def _differ(one: Fact, other: Fact) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
@@ -13,11 +13,12 @@ from isoflop.ingest.formats.table import fits
 from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
+from isoflop.ingest.sidefiles import read_settings
 from isoflop.ingest.source import RawFile
 from isoflop.walk import Found, because, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from isoflop.config.sidecar import SweepFile
@@ -37,6 +38,7 @@ class Log:
     fate : a word of `tables.FATES`.
     reason : why it was rejected, or what to know of it.
     run : name that sweep.yaml gives its run.
+    settings : facts by their dotted names, of a file of settings.
     """
 
     file: RawFile
@@ -47,6 +49,7 @@ class Log:
     fate: str = "used"
     reason: str | None = None
     run: str | None = None
+    settings: Mapping[str, Any] | None = None
 
     def rejected(self, reason: str) -> Log:
         """Give the file up."""
@@ -150,6 +153,15 @@ def _read(file: RawFile, sidecar: SweepFile, cache: Path | None) -> Log:
         return Log(file, seen.format)
     if name is None and table is not None and fits(file, table):
         seen, name = Recognised("table"), "table"  # its columns are those that sweep.yaml maps
+    # one JSON object on one line looks like a table of one row
+    is_table = name == "table" and table is None and file.name.endswith((".json", ".txt"))
+    if stated is None and (name is None or is_table):
+        settings = read_settings(file)
+        if settings is not None:
+            said = ", ".join(sorted(settings))
+            return Log(
+                file, "settings", fate="facts", reason=f"settings: {said}", settings=settings
+            )
     if name is None or (seen.refused and seen.format):
         return Log(file, seen.format, seen.runner_up).rejected(seen.refused or "unknown")
     if name not in readable_formats():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -14,9 +14,10 @@ from isoflop.ingest import sidecar as side
 from isoflop.ingest.blocks import RECORDS
 from isoflop.ingest.facts import SAME, SCHEDULE_LENGTH, RunIdentity, identify
 from isoflop.ingest.formats import reader, takes_map
+from isoflop.ingest.sidefiles import SideFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from isoflop.config.sidecar import RunFacts, SweepFile
@@ -38,16 +39,32 @@ class Part:
     """Facts from configuration files, and the names of these files."""
     formulas: frozenset[str]
     """Values that a table's map computes rather than reads."""
+    beside: Mapping[str, side.Fact] = field(default_factory=dict)
+    """Facts from the files of settings that hold for the log."""
+    unsettled: tuple[tuple[str, str], ...] = ()
+    """Facts of which these files say two things, each with words."""
 
     def said(self) -> list[dict[str, side.Fact]]:
         """Give the facts that the log says, one mapping per header."""
         return [
             {
-                name: replace(fact, source="counted") if name in self.formulas else fact
+                name: replace(fact, source=self._source(name))
                 for name, fact in side.leaves(facts, "log").items()
             }
             for facts in self.run.facts
         ]
+
+    def _source(self, name: str) -> str:
+        """Give the origin of a fact that the reader tells."""
+        if name in self.formulas:
+            return "counted"
+        defaults = getattr(reader(self.log.format or ""), "DEFAULTS", ())
+        return "trainer" if name in defaults else "log"
+
+    def settings(self) -> dict[str, side.Fact]:
+        """Give the facts from files of settings: those that sweep.yaml names win."""
+        named = side.leaves(self.config[0], "config_file") if self.config else {}
+        return {**self.beside, **named}
 
 
 def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[str, list[Part]]:
@@ -62,9 +79,15 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
     ConfigError : sweep.yaml gives the runs of one file one name.
     """
     parts: dict[str, list[Part]] = {}
+    named = {name for rule in sidecar.runs for name in rule.config}
+    told = {log.file.name: log.settings for log in logs if log.settings is not None}
+    sides = SideFiles({name: facts for name, facts in told.items() if name not in named})
+    read = [log.file.name for log in logs if log.fate == "used"]
     for log in sorted(logs, key=lambda log: _natural(log.file.name)):
         if log.fate == "used" and log.parsed is not None:
-            for name, part in _parts_of(folder, log, sidecar):
+            beside, unsettled = sides.of_log(log.file.name, read)
+            for name, alone in _parts_of(folder, log, sidecar):
+                part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
     parts = _told_apart(parts)
     for name, of_run in parts.items():
@@ -167,6 +190,13 @@ def _config(folder: Path, log: Log, sidecar: SweepFile) -> tuple[RunFacts, tuple
     names = side.file_configs(sidecar, log.file.name)
     if not names or log.format is None:
         return None
+    base = folder.resolve()
+    outside = [name for name in names if not (folder / name).resolve().is_relative_to(base)]
+    if outside:
+        raise ConfigError(
+            f"{folder}/{side.SIDECAR}: config of '{log.file.name}': {', '.join(outside)} is outside "
+            f"the sweep's folder, of which nothing is read: copy it in"
+        )
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise ConfigError(
@@ -239,7 +269,7 @@ class Run:
     def of(cls, name: str, parts: Sequence[Part], sidecar: SweepFile) -> Run:
         """Settle what a run is."""
         paths = tuple(part.log.file.name for part in parts)
-        said = [side.leaves(part.config[0], "config_file") for part in parts if part.config]
+        said = [facts for part in parts if (facts := part.settings())]
         said += [facts for part in parts for facts in part.said()]
         # a row of a table, or the last values of a run: its one point is its end
         finished_row = parts[0].run.status == "finished" and (
@@ -305,6 +335,9 @@ class Run:
         """List what contradicts itself, each with the way out."""
         sets, primary = self.eval_sets, self.identity.value("primary_eval")
         lines = _not_one(self.name, self.parts) or list(self.identity.conflicts)
+        for fact, words in dict.fromkeys(pair for part in self.parts for pair in part.unsettled):
+            if self.identity.source(fact) == "config_file":
+                lines.append(words)
         if primary is None and len(sets) > 1:
             lines.append(
                 f"its log has {len(sets)} eval sets ({', '.join(sets)}); say in {side.SIDECAR} "

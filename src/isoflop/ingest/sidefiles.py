@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from isoflop.ingest.numbers import encodable
+from isoflop.ingest.names import COLUMNS, EVAL_LOSS, plain
+from isoflop.ingest.numbers import encodable, number
 from isoflop.ingest.settings import settings_of
-from isoflop.ingest.sidecar import SIDECAR, Fact, facts_from_values, leaves, rule_for
+from isoflop.ingest.sidecar import SIDECAR, Fact, leaves, rule_for
+from isoflop.ingest.textlog import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +34,7 @@ _ENDINGS: Final = (".json", ".yaml", ".yml", ".toml", ".txt")
 _DUMP: Final = re.compile(
     r"^(?:\[[^\]]*\]|[0-9]+:)?\s*(?:--)?([A-Za-z][\w-]*)(?: \.{3,} ?|: |=)(\S+)$"
 )
+_LOSSES: Final = frozenset({*COLUMNS["train_loss"], *EVAL_LOSS})
 _INNER: Final = frozenset({"files", ".hydra", "config", "configs"})
 """Folders that trainers make for settings alone: they hold one level up."""
 
@@ -47,16 +50,13 @@ def read_settings(file: RawFile) -> dict[str, Any] | None:
     if not name.endswith(_ENDINGS) or file.size > LARGEST:
         return None
     text = "".join(file.lines())
-    told = _parsed(name, text)
-    facts = settings_of(encodable(told)) if told else {}
-    if len(facts) < LEAST:
+    told = _parsed(name, text) or {}
+    facts = settings_of(encodable(told))
+    is_record = any(plain(key) in _LOSSES and number(told[key]) is not None for key in told)
+    if len(facts) < LEAST or is_record:
         return None
-    try:
-        return {
-            n: fact.value for n, fact in leaves(facts_from_values(facts), "config_file").items()
-        }
-    except ValueError:
-        return None
+    typed = leaves(facts_of(facts), "config_file")
+    return {name: fact.value for name, fact in typed.items()}
 
 
 def _parsed(name: str, text: str) -> dict[str, Any] | None:
@@ -100,7 +100,9 @@ class SideFiles:
 
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def of_log(self, name: str, logs: Iterable[str]) -> tuple[dict[str, Fact], list[str]]:
+    def of_log(
+        self, name: str, logs: Iterable[str]
+    ) -> tuple[dict[str, Fact], list[tuple[str, str]]]:
         """Give the settings that hold for a log.
 
         Parameters
@@ -110,11 +112,11 @@ class SideFiles:
 
         Returns
         -------
-        The facts, the nearest folder's first; and what contradicts itself, in words.
+        The facts, the nearest folder's first; and each fact that contradicts itself, with words.
         """
         stems = {_stem(other) for other in logs}
         settled: dict[str, Fact] = {}
-        complaints: list[str] = []
+        complaints: list[tuple[str, str]] = []
         for level in _levels(name):
             found: dict[str, tuple[Any, str]] = {}
             for path, facts in sorted(self.facts.items()):
@@ -126,19 +128,16 @@ class SideFiles:
                         continue
                     known = found.get(fact)
                     if known is not None and known[0] != value and not own:
-                        complaints.append(
+                        words = (
                             f"{known[1]} and {path} disagree on {fact} ({known[0]} and {value}); "
                             f"say which holds in {SIDECAR}, runs: [{{{rule_for(name)}, ...}}], or "
                             f"leave one out by ignore:"
                         )
+                        complaints.append((fact, words))
                     if known is None or own:
                         found[fact] = (value, path)
             settled |= {fact: Fact(value, "config_file") for fact, (value, _) in found.items()}
         return settled, complaints
-
-    def used_by(self, name: str) -> bool:
-        """Tell whether a file is one of settings."""
-        return name in self.facts
 
 
 def _stem(name: str) -> str:

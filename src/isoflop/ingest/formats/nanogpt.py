@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 
 VERSION = 2
+DEFAULTS = ("architecture.tied", "architecture.gated", "architecture.d_ff")
+"""What model.py is and no log says; forks may be otherwise."""
 
 # no \b: a line glued to the one before it counts too
 _ITER = re.compile(rf"iter (\d+): loss ({NUMBER}), time ({NUMBER})(m?s)(?:, mfu [-\d.]+%)?")
