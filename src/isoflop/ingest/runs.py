@@ -195,7 +195,7 @@ def _config(folder: Path, log: Log, sidecar: SweepFile) -> tuple[RunFacts, tuple
     if outside:
         raise ConfigError(
             f"{folder}/{side.SIDECAR}: config of '{log.file.name}': {', '.join(outside)} is outside "
-            f"the sweep's folder, of which nothing is read: copy it in"
+            f"the sweep's folder, and nothing outside is read: copy it in"
         )
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:

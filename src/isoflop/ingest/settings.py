@@ -119,7 +119,7 @@ def _leaves(nested: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
             if depth < DEEPEST and not str(key).startswith("_"):
                 yield from _leaves(inner, depth + 1)
         else:
-            yield str(key).lower().replace("-", "_").rpartition(".")[2], inner
+            yield str(key).lower().lstrip("-").replace("-", "_").rpartition(".")[2], inner
 
 
 def _typed(fact: str, value: Any) -> Any:
