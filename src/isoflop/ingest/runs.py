@@ -194,8 +194,8 @@ def _config(folder: Path, log: Log, sidecar: SweepFile) -> tuple[RunFacts, tuple
     outside = [name for name in names if not (folder / name).resolve().is_relative_to(base)]
     if outside:
         raise ConfigError(
-            f"{folder}/{side.SIDECAR}: config of '{log.file.name}': {', '.join(outside)} is outside "
-            f"the sweep's folder, and nothing outside is read: copy it in"
+            f"{folder}/{side.SIDECAR}: config of '{log.file.name}': {', '.join(outside)} is "
+            f"outside the sweep's folder, and nothing outside is read: copy it in"
         )
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
