@@ -19,6 +19,10 @@ MARKUP = re.compile(r":::|\{\.|\[\^|<<|>>|<%|%>|\*\*|\$|\{=|⏎|\b(?:nan|None)\b
 """Signs of Markdown, Jinja and Python that no reader should meet."""
 
 
+FORMULA = re.compile(r"\$(?:-|\\[a-z]+|(?:\w|\\[a-z]+)(?:\^\\ast)?)\$")
+"""The formulas that LaTeX tables have: a sign, or a letter with or without its asterisk."""
+
+
 def leaks(text: str) -> list[str]:
     """Find markup and missing values in a text meant for readers, each with its surroundings."""
     return [
@@ -50,7 +54,8 @@ def tex_text(path: Path) -> str:
     for written, meant in ((r"{[}", "["), (r"{]}", "]"), (r"\^{}", "^"), (r"\textgreater{}", ">"),
                            (r"\textless{}", "<"), (r"\{", "{"), (r"\}", "}")):  # fmt: skip
         text = text.replace(written, meant)
-    return re.sub(r"\\begin\{tabular\}\{.*\}", "", text)
+    text = FORMULA.sub("", text)
+    return re.sub(r"\\begin\{tabular\}(\[t\])?\{[^}]*\}[lrc]*(@\{\})?\}?", "", text)
 
 
 def leaks_of(root: Path) -> dict[str, list[str]]:

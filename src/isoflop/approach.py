@@ -51,8 +51,8 @@ class Row:
 
 ROWS: Final[tuple[Row, ...]] = (
     Row("envelope", 1, "Envelope", "Approach 1 (envelope)", "#0072b2", "o"),
-    Row("profiles", 2, "Profiles", "Approach 2 (IsoFLOP profiles)", "#d55e00", "s"),
-    Row("parametric", 3, "Parametric", "Approach 3 (parametric loss)", "#008f6b", "^"),
+    Row("profiles", 2, "Profiles", "Approach 2 (IsoFLOP profiles)", "#c04e00", "s"),
+    Row("parametric", 3, "Parametric", "Approach 3 (parametric loss)", "#00805f", "^"),
     Row("kaplan", None, "Kaplan’s fit", "Kaplan’s law fitted to this sweep", "#b0508c", "D"),
     Row(
         "overtraining",

@@ -20,6 +20,22 @@ PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
 """ASCII punctuation: everything that Markdown may read as markup, and may have a backslash."""
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First characters at which a spreadsheet takes a cell of text for a formula."""
+TEX: Final = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
+}  # fmt: skip
+"""Signs that TeX reads as commands."""
+TEX_GREEK: Final = {
+    "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "η": r"\eta",
+}  # fmt: skip
+TEX_CHARACTERS: Final = {
+    **{letter: f"${command}$" for letter, command in TEX_GREEK.items()},
+    "\N{MINUS SIGN}": "$-$", "×": r"$\times$", "→": r"$\to$", "±": r"$\pm$", "≤": r"$\le$",
+    "·": r"$\cdot$", "²": r"\textsuperscript{2}", "†": r"\dag{}", "‡": r"\ddag{}",
+    "\N{EN DASH}": "--", "\N{EM DASH}": "---", "’": "'", "‘": "`", "“": "``", "”": "''",
+    "\N{NO-BREAK SPACE}": "~", "…": r"\dots{}", "\N{HYPHEN}": "-",
+}  # fmt: skip
+"""What LaTeX prints in place of characters that its standard fonts lack."""
 BREAK: Final = "⏎"
 """The report's own sign for a line break in a cell (numbers.BREAK): text from outside has none."""
 TURNING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
@@ -54,6 +70,44 @@ def code(name: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     fence = "`" * (longest + 1)
     return f"{fence} {shown} {fence}"
+
+
+def code_block(text: str) -> str:
+    """Write lines as a block of code: the fence is longer than any run of tildes in them."""
+    lines = [_visible(line) for line in text.split("\n")]
+    longest = max((len(run) for line in lines for run in re.findall(r"~+", line)), default=0)
+    fence = "~" * max(longest + 1, 3)
+    return "\n".join([fence, *lines, fence])
+
+
+def bibtex(text: str, *, key: bool = False) -> str:
+    """Write a text into a field of BibTeX, or into an entry's key, which takes few characters.
+
+    Signs that TeX reads as commands are written as it prints them.
+    """
+    if key:
+        return re.sub(r"[^A-Za-z0-9-]+", "-", text).strip("-") or "sweep"
+    line = " ".join(_visible(re.sub(r"\s+", " ", text)).split())
+    return "".join(TEX.get(character, character) for character in line)
+
+
+def tex_characters(source: str) -> str:
+    """Write LaTeX that pandoc made in characters that every LaTeX prints.
+
+    Single letters in italics are variables, and become formulas. Letters that T1 fonts have stay; a
+    character that neither they nor `TEX_CHARACTERS` know becomes a question mark, since it would
+    stop the compilation.
+    """
+    formulas = re.sub(
+        r"\\emph\{(\w)\}(\*?)",
+        lambda m: f"${TEX_GREEK.get(m[1], m[1])}{chr(94) + chr(92) + 'ast' if m[2] else ''}$",
+        source,
+    )
+    return "".join(
+        c if c.isascii() or "\N{LATIN CAPITAL LETTER A WITH GRAVE}" <= c <= "\u00ff"
+        else TEX_CHARACTERS.get(c, "?")
+        for c in formulas
+    )  # fmt: skip
 
 
 def csv_cell(text: str) -> str:

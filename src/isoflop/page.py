@@ -31,3 +31,9 @@ def stylesheet() -> str:
             'format("woff2"); }'
         )
     return "\n".join([*faces, (folder / "page.css").read_text(encoding="utf-8")])
+
+
+@cache
+def script() -> str:
+    """Give the pages' script: conveniences alone, since every page reads whole without it."""
+    return (resources.files("isoflop") / "assets" / "page" / "page.js").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DATA_SUFFIXES = frozenset({".css", ".html", ".j2", ".lua", ".md", ".ttf", ".typ", ".woff2"})
+DATA_SUFFIXES = frozenset({".css", ".html", ".j2", ".js", ".lua", ".md", ".ttf", ".typ", ".woff2"})
 
 
 def sources(package: Path, room: str) -> list[str]:

@@ -15,10 +15,11 @@ from isoflop.approach import APPROACHES, NAMES
 from isoflop.config.report import ReportSettings
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
+from isoflop.estimates.recommendation import recommend, standing
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.numbers import NONE, count, fixed, interval, parameter, ratio
 from isoflop.report.render import template_text
-from isoflop.report.sections.answer import answer_table
+from isoflop.report.sections.first_screen import first_screen, headline_budget
 from tests import example_sweep
 from tests.report.conftest import Rendered, empty_figures, render
 from tests.report.page import tokens
@@ -28,37 +29,64 @@ def lines(cell: str) -> list[str]:
     return [line.strip() for line in cell.split("\n")]
 
 
-@pytest.mark.parametrize(
-    ("budget", "where"),
-    [
-        ("1e13", "within the data"),
-        ("1e14", "1.0\xa0decades beyond the data"),
-        ("1e15", "2.0\xa0decades beyond the data"),
-    ],
-)
-def test_the_answer_is_what_the_estimates_say(rendered: Rendered, budget: str, where: str) -> None:
-    shown = {lines(row[0])[0]: row for row in rendered.page.tables[f"tbl-answer-{budget}"]}
-    for approach, estimate in rendered.inputs.fitted.items():
-        (optimum,) = (o for o in estimate.optima if o.flops == pytest.approx(float(budget)))
-        row = shown[NAMES[approach]]
-        assert where in lines(row[0])
-        for cell, quantity, write in (
-            (row[1], optimum.params, count),
-            (row[2], optimum.tokens, count),
-            (row[3], optimum.tokens_per_param, ratio),
-        ):
-            value, inner, outer = lines(cell)
-            assert value == write(quantity.value)
-            for line, level in ((inner, 0.8), (outer, 0.95)):
-                ends = interval(*quantity.intervals[str(level)], write)
-                mark = "†" if quantity.undercovers(level) else ""
-                assert line == f"{level:.0%}: {ends}{mark}".replace("%", "\xa0%")
+def test_the_first_screen_is_what_the_estimates_say(rendered: Rendered) -> None:
+    """Ten numbers of the page, each traced to the estimates."""
+    inputs = rendered.inputs
+    chosen = recommend(inputs.fitted, inputs.forecasts)
+    assert chosen is not None
+    estimate = inputs.fitted[chosen.approach]
+    draws = read_draws(rendered.root / "data/estimates/made-up")[chosen.approach]
+    (optimum,) = optima_at(estimate, draws, [1e14])
+    text = " ".join(" ".join(rendered.page.words).split()).replace("\xa0", " ")
+    n, d, per_param = optimum.params, optimum.tokens, optimum.tokens_per_param
+    a = estimate.a
+    assert f"train {count(n.value)} parameters on {count(d.value)} tokens" in text
+    assert f"95 %: {interval(*n.intervals['0.95'], count)}" in text
+    assert f"95 %: {interval(*d.intervals['0.95'], count)}" in text
+    assert f"{ratio(per_param.value)} 95 %: {interval(*per_param.intervals['0.95'], ratio)}" in text
+    assert f"a = {fixed(a.value)}, 95 %: {interval(*a.intervals['0.95'], fixed)}" in text
+    assert f"Twice the compute buys {2**a.value - 1:.0%} more".replace("%", " %") in text
+    assert f"{2**estimate.b.value - 1:.0%} more tokens".replace("%", " %") in text
+    assert "1.0 decades beyond the data: within reach." in text
+    hoffmann = inputs.reference.hoffmann.optimal_allocations
+    line = hoffmann.tokens_law("envelope")(1e14) / hoffmann.params_law("envelope")(1e14)
+    assert f"Hoffmann’s line gives {ratio(line)}" in text
+
+
+def test_the_answer_stands_beside_every_law(rendered: Rendered) -> None:
+    head, *rows = rendered.page.tables["tbl-answer"]
+    assert head == ["Law", "N*", "D*/N*", "Loss", "Covers", "Forecast"]
+    shown = {lines(row[0])[0]: row for row in rows}
+    for approach, optimum in rendered.inputs.optima(1e14).items():
+        row, estimate = shown[NAMES[approach]], rendered.inputs.fitted[approach]
+        value, ends = lines(row[1])
+        mark = "†" if optimum.params.undercovers(0.95) else ""
+        assert value == count(optimum.params.value)
+        assert ends == interval(*optimum.params.intervals["0.95"], count) + mark
+        stands = standing(estimate, rendered.inputs.forecasts)
+        for cell, passed in ((row[4], stands.covers), (row[5], stands.forecasts)):
+            assert cell.split(",")[0] == {True: "yes", False: "no", None: "not checked"}[passed]
+    assert shown["Hoffmann 2022"][1] == count(
+        rendered.inputs.reference.hoffmann.optimal_allocations.params_law("envelope")(1e14)
+    )
+    assert list(shown)[-1] == "Kaplan 2020"
+
+
+def test_every_budget_has_every_law(rendered: Rendered) -> None:
+    head, *rows = rendered.page.tables["tbl-budgets"]
+    assert [lines(cell)[1] for cell in head[1:]] == ["within reach", "within reach", "with care"]
+    shown = {lines(row[0])[0]: row for row in rows}
+    for place, flops in enumerate(rendered.inputs.budgets):
+        for approach, optimum in rendered.inputs.optima(flops).items():
+            assert lines(shown[NAMES[approach]][place + 1])[0] == count(optimum.params.value)
+    assert "Besiroglu L(N, D)" in shown
 
 
 def test_the_csv_has_every_digit(rendered: Rendered) -> None:
-    path = rendered.root / "tables" / "answer-1e15.csv"
+    path = rendered.root / "tables" / "budgets.csv"
     with path.open(encoding="utf-8", newline="") as stream:
-        rows = {row["law"]: row for row in csv.DictReader(stream)}
+        found = [row for row in csv.DictReader(stream) if float(row["flops"]) == 1e15]
+    rows = {row["law"]: row for row in found}
     folder = rendered.root / "data/estimates/made-up"
     estimate = read_estimates(folder)["parametric"]
     assert isinstance(estimate, Estimate)
@@ -95,8 +123,9 @@ def test_both_outputs_say_the_same(rendered: Rendered) -> None:
     typst = rendered.typst.replace("\\", "")
     typst = re.sub(r"#(?:super|sub|emph|strong)\[", "[", typst)
     missing = tokens(" ".join(rendered.page.words)) - tokens(typst)
-    # the page numbers its sections and notes and has a link past its contents; Typst makes its own
-    assert {word for word in missing if not word.isdigit()} <= {"Skip", "isoflop"} | {
+    # the page numbers its sections and notes and links to files and places; Typst makes its own
+    links = {"SVG", "PDF", "CSV", "TeX", "Data", "Archive", "Cite", "All", "Contents", "Skip"}
+    assert {word for word in missing if not word.isdigit()} <= links | {"isoflop"} | {
         word for word in missing if re.fullmatch(r"\d+\.\d", word)
     }
 
@@ -108,25 +137,36 @@ def test_the_pdf_holds_the_same_numbers(rendered: Rendered) -> None:
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     printed = tokens(done.stdout)
-    for row in rendered.page.tables["tbl-answer-1e15"][1:]:
+    for row in rendered.page.tables["tbl-answer"][1:]:
         for cell in row[1:3]:
             assert tokens(lines(cell)[0]) <= printed
 
 
 def test_nothing_is_loaded_from_anywhere(rendered: Rendered) -> None:
     assert rendered.page.sources == []
-    assert all(link.startswith("#") for link in rendered.page.links)
+    own = re.compile(
+        r"#|report\.pdf$|\.\./index\.html$|(tables|figures)/[\w.-]+\.(csv|tex|svg|pdf)$"
+    )
+    assert [link for link in rendered.page.links if not own.match(link)] == []
     urls = re.findall(r"url\(\s*['\"]?([^'\")]+)", rendered.html)
     assert urls
     assert all(url.startswith(("data:font/woff2;base64,", "#")) for url in urls)
     assert "@import" not in rendered.html
-    assert "<script" not in rendered.html
+    # one script, ours and whole: nothing in it asks for anything from elsewhere
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", rendered.html, re.DOTALL)
+    assert len(scripts) == 1
+    assert not re.search(r"https?:|import|fetch|XMLHttpRequest|eval|innerHTML", scripts[0])
 
 
 def test_links_lead_somewhere_and_ids_are_unique(rendered: Rendered) -> None:
     assert rendered.page.unbalanced == []
     assert len(rendered.page.ids) == len(set(rendered.page.ids))
-    assert {link[1:] for link in rendered.page.links} <= set(rendered.page.ids)
+    inside = {link[1:] for link in rendered.page.links if link.startswith("#")}
+    assert inside <= set(rendered.page.ids)
+    made = {path.relative_to(rendered.root).as_posix() for path in rendered.root.rglob("*")}
+    files = {link for link in rendered.page.links if link.startswith(("tables/", "report"))}
+    assert len(files) > 20
+    assert files <= made
 
 
 def test_figures_and_formulas_have_words(rendered: Rendered) -> None:
@@ -141,13 +181,74 @@ def test_figures_and_formulas_have_words(rendered: Rendered) -> None:
     assert rendered.typst.count("math.equation(alt:") == formulas
 
 
+def test_headings_captions_and_scrollers_serve_a_reader_without_a_mouse(rendered: Rendered) -> None:
+    assert rendered.html.count("<h1") == 1
+    assert len(re.findall(r"<section id=[^>]*>\s*<h2", rendered.html)) > 10
+    regions = re.findall(r'<div class="scroller"[^>]*>', rendered.html)
+    assert len(regions) >= len(rendered.page.tables)
+    assert all('tabindex="0"' in found and "aria-label" in found for found in regions)
+    # what names a table does not scroll away with it
+    assert "<caption" not in rendered.html
+    for name in rendered.page.tables:
+        assert f'aria-labelledby="{name}-caption"' in rendered.html
+        assert f"{name}-caption" in rendered.page.ids
+
+
+def test_every_column_is_explained(rendered: Rendered) -> None:
+    with (rendered.root / "tables" / "columns.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["table"], row["column"]) for row in rows if not row["meaning"]} == set()
+    for path in (rendered.root / "tables").glob("*.csv"):
+        if path.stem != "columns":
+            with path.open(encoding="utf-8", newline="") as stream:
+                heads = next(csv.reader(stream))
+            assert [r["column"] for r in rows if r["table"] == path.stem] == heads
+
+
+def test_a_paper_types_no_number(rendered: Rendered) -> None:
+    text = (rendered.root / "tables" / "numbers.tex").read_text(encoding="utf-8")
+    macros = dict(re.findall(r"\\newcommand\{\\iso(\w+)\}\{\\num\{(.+)\}\}", text))
+    chosen = recommend(rendered.inputs.fitted, rendered.inputs.forecasts)
+    assert chosen is not None
+    optimum = rendered.inputs.optima(1e14)[chosen.approach]
+    assert float(macros["Budget"]) == 1e14
+    assert float(macros["N"]) == pytest.approx(optimum.params.value, rel=5e-3)
+    assert float(macros["DHi"]) == pytest.approx(optimum.tokens.intervals["0.95"][1], rel=5e-3)
+    assert float(macros["A"]) == pytest.approx(
+        rendered.inputs.fitted[chosen.approach].a.value, rel=5e-3
+    )
+
+
+LATEX = shutil.which("pdflatex")
+
+
+@pytest.mark.skipif(LATEX is None, reason="needs pdflatex (Debian: texlive-latex-recommended)")
+def test_every_tex_file_compiles(rendered: Rendered, tmp_path: Path) -> None:
+    names = sorted(path.stem for path in (rendered.root / "tables").glob("*.tex"))
+    names.remove("numbers")
+    body = "".join(f"\\message{{^^J@{n}}}\\input{{{n}.tex}}\\par\n" for n in names)
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\\usepackage[utf8]{inputenc}\\usepackage[T1]{fontenc}"
+        "\\usepackage{booktabs}\\input{numbers}\\begin{document}At \\isoBudget\\ FLOPs \\isoN, "
+        f"\\isoDLo\\ to \\isoDHi.\n\n\\tiny\n{body}\\end{{document}}",
+        encoding="utf-8",
+    )
+    folders = f"{rendered.root}/tables:"
+    done = subprocess.run(
+        [str(LATEX), "-halt-on-error", "-interaction=nonstopmode", "-no-shell-escape", "paper.tex"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, errors="replace",
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TEXINPUTS": folders},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
 def test_header_cells_have_a_scope(rendered: Rendered) -> None:
     assert rendered.page.headers
     assert {cell.get("scope") for cell in rendered.page.headers} == {"col", "row"}
 
 
 def test_landmarks_and_language(rendered: Rendered) -> None:
-    for landmark in ("<main", "<nav aria-label=", "<header", '<html lang="en"'):
+    for landmark in ("<main", "<nav class=", 'aria-label="Contents"', "<header", '<html lang="en"'):
         assert landmark in rendered.html
 
 
@@ -205,8 +306,6 @@ def test_intervals_that_undercover_are_marked_and_told(rendered: Rendered) -> No
         "In simulated sweeps of this design its 95 % interval covered the truth in only 40 %."
         in words
     )
-    assert "These spans leave out approach 1" in words
-    assert "(95 % over approaches 2 and 3:" in words
     assert "was not checked: beta ended at a bound." in words
     marked = {row[0]: "†" in row[3] for row in rendered.page.tables["tbl-exponents"][1:5]}
     assert [marked[name] for name in list(marked)[:3]] == [True, False, False]
@@ -345,8 +444,15 @@ def test_a_budget_that_is_asked_for_is_answered_without_a_refit(tmp_path: Path) 
         assert optimum.params.value == pytest.approx(float(estimate.params_opt(3e16)), rel=1e-12)
         low, high = optimum.params.intervals["0.95"]
         assert low < optimum.params.value < high
-    keys = [answer_table(asked, flops).key for flops in asked.budgets]
-    assert keys == ["answer-1e13", "answer-1e14", "answer-1e15", "answer-3e16"]
+    assert headline_budget(inputs) == 1e14
+    # the first budget that is asked for, unless it lies where the sweep does not say
+    assert headline_budget(asked) == 3e16
+    far = replace(inputs, settings=ReportSettings(budgets=(1e22,)))
+    assert headline_budget(far) == 1e14
+    table = first_screen(far).budgets
+    assert table is not None
+    own = len(far.fitted)
+    assert [row[-1] for row in table.rows[:own]] == ["\N{EM DASH}"] * own
 
 
 def test_gopher_is_in_its_section_alone(rendered: Rendered) -> None:
@@ -357,7 +463,8 @@ def test_gopher_is_in_its_section_alone(rendered: Rendered) -> None:
 
 def test_a_sweep_without_an_estimate_has_no_budget(refused: Rendered) -> None:
     assert refused.inputs.budgets == []
-    assert not [name for name in refused.page.tables if name.startswith("tbl-answer")]
+    assert not {"tbl-answer", "tbl-budgets"} & set(refused.page.tables)
+    assert headline_budget(refused.inputs) is None
 
 
 def test_a_rejected_form_is_said_in_the_answer_and_tabulated(rendered: Rendered) -> None:

@@ -67,8 +67,12 @@ class Allocation(Section):
 
 
 def reach(decades_beyond_data: float) -> str:
-    """Say by rule how far an answer is to be trusted at a distance from the data."""
-    return next(words for most, words in REACH if decades_beyond_data <= most)
+    """Say by rule how far an answer is to be trusted at a distance from the data.
+
+    The distance counts as it is printed, to a tenth: a budget of ten times the largest, which a run
+    missed by a hair, is a decade away.
+    """
+    return next(words for most, words in REACH if round(decades_beyond_data, 1) <= most)
 
 
 def allocate(estimate: Estimate, draws: pl.DataFrame, target: Target) -> Allocation | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.drawing import style, svg
 from isoflop.figures import (
     allocations,
+    answer,
     check_pair,
     design,
     downstream,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from isoflop.figures.inputs import FigureInputs
 
 FIGURES: Final[dict[str, Callable[[FigureInputs], style.Drawn | style.NothingToShow]]] = {
+    "answer": answer.draw,
     "predictions": predictions.draw,
     "training_curves": training_curves.draw,
     "isoflop_profiles": isoflop_profiles.draw,

@@ -18,6 +18,7 @@ from isoflop.report.sections import (
     data,
     diagnostics,
     downstream,
+    first_screen,
     forecast,
     hypotheses,
     influence,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from isoflop.reference import FlopCount
     from isoflop.report.inputs import ReportInputs
+    from isoflop.report.sections.first_screen import FirstScreen
     from isoflop.report.tables import Table
 
 
@@ -54,8 +56,10 @@ class Numbering:
         alt = markdown(shown["alt"])
         identity = name.replace("_", "-")
         number = len(self.figures)
+        files = f"[[SVG](figures/{name}.svg) · [PDF](figures/{name}.pdf)]{{.links}}"
         return (
-            f'\n\n![**Figure {number}.** {caption}]({name}.svg){{#fig-{identity} alt="{alt}"}}\n\n'
+            f"\n\n![**Figure {number}.** {caption} {files}]({name}.svg)"
+            f'{{#fig-{identity} alt="{alt}"}}\n\n'
         )
 
     def table(self, table: Table) -> str:
@@ -103,11 +107,14 @@ class Document:
 def write_document(inputs: ReportInputs) -> Document:
     """Fill the template."""
     numbering = Numbering(inputs)
+    screen = first_screen.first_screen(inputs)
     template = environment().get_template("report.md.j2")
     source = template.render(
         **_sections(inputs),
         **_published(inputs),
         inputs=inputs,
+        screen=screen,
+        cite=sources.citation(inputs),
         names=NAMES,
         glossary=template_text("glossary.md"),
         escape=markdown,
@@ -124,20 +131,19 @@ def write_document(inputs: ReportInputs) -> Document:
     )
     return Document(
         markdown=source,
-        metadata=_metadata(inputs),
+        metadata=_metadata(inputs, screen),
         tables=(*numbering.tables, curve.specification_table(inputs)),
         figures=tuple(numbering.figures),
     )
 
 
-def _metadata(inputs: ReportInputs) -> dict[str, str]:
-    title = inputs.sidecar.title
+def _metadata(inputs: ReportInputs, screen: FirstScreen) -> dict[str, str]:
     return {
-        "title": title,
-        "pagetitle": f"{title}: compute-optimal allocation",
-        "kind": f"Compute-optimal allocation · sweep {inputs.sweep}",
-        "subtitle": "How many parameters and tokens to buy with a compute budget, how sure that "
-        "is, and what Kaplan et al. (2020) and Hoffmann et al. (2022) would have said.",
+        "title": screen.title,
+        "pagetitle": f"{screen.title} · {inputs.sidecar.title}",
+        "kind": f"Compute-optimal allocation · {inputs.sidecar.title} · sweep {inputs.sweep}",
+        "subtitle": screen.subtitle,
+        "sweep": inputs.sweep,
         "lang": "en-GB",
     }
 
@@ -145,12 +151,8 @@ def _metadata(inputs: ReportInputs) -> dict[str, str]:
 def _sections(inputs: ReportInputs) -> dict[str, Any]:
     """Collect what comes from the sweep."""
     fitted = inputs.fitted
-    answers = [answer.answer_table(inputs, flops) for flops in inputs.budgets]
     at_gopher = inputs.optima(inputs.gopher_budget).get("parametric")
     return {
-        "answer_tables": answers,
-        "summaries": answer.summaries(inputs),
-        "passed_over": answer.passed_over(inputs),
         "verdicts": [v for v in answer.verdicts(inputs) if v.name != IN_PROSE["kaplan"]],
         "exponent_table": answer.exponent_table(inputs),
         "calibration": calibration.calibration(inputs),

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.errors import IsoflopError
-from isoflop.escape import STAND_IN
+from isoflop.escape import STAND_IN, tex_characters
 from isoflop.escape import markdown as escaped
-from isoflop.page import stylesheet
+from isoflop.page import script, stylesheet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,11 +63,16 @@ def to_html(markdown: str, metadata: Mapping[str, str], figures: Path) -> str:
     with tempfile.TemporaryDirectory() as folder:
         head = Path(folder) / "head.html"
         head.write_text(f"<style>\n{stylesheet()}</style>", encoding="utf-8")
+        after = Path(folder) / "after.html"
+        after.write_text(f"<script>\n{script()}</script>\n", encoding="utf-8")
         options = [
             "--to=html5",
             "--mathml",
+            # the title is the page's only first heading
+            "--shift-heading-level-by=1",
             "--toc",
-            "--toc-depth=2",
+            "--toc-depth=3",
+            f"--include-after-body={after}",
             "--number-sections",
             "--section-divs",
             f"--include-in-header={head}",
@@ -167,7 +172,10 @@ def to_latex_table(markdown: str) -> str:
     # pandoc warns of one that is not used, such as a sign in a name from a log
     notes = sorted(set(re.findall(r"\[\^([\w-]+)\]", markdown)))
     defined = "".join(f"\n\n.[^{note}]\n\n[^{note}]: .\n" for note in notes)
-    return _pandoc(markdown + defined, ["--to=latex"], {}, Path(), filters=("tabular.lua",))
+    options = ["--to=latex"]
+    return tex_characters(
+        _pandoc(markdown + defined, options, {}, Path(), filters=("tabular.lua",))
+    )
 
 
 def _pandoc(

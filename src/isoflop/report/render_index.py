@@ -56,7 +56,7 @@ def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path
             sweeps=sweeps,
             escape=markdown,
             link=link,
-            exponents=_exponents(sweeps, reference).markdown(1),
+            exponents=_exponents(sweeps, reference).markdown(1, files=False),
             count=len(sweeps),
         )
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.files import replacing, write_text
+from isoflop.report.columns import column_table
 from isoflop.report.document import write_document
+from isoflop.report.macros import numbers_tex
 from isoflop.report.render import to_html, to_latex_table, to_pdf, to_typst
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ def render_report(inputs: ReportInputs, *, html: Path, pdf: Path, tables: Path) 
     inputs : tables, estimates, figures, published facts.
     html : the self-contained page.
     pdf : the same content for print (PDF/A-2a, PDF/UA-1).
-    tables : folder for every table as CSV (all digits) and as a LaTeX tabular.
+    tables : folder for every table as CSV (all digits) and as a LaTeX tabular, columns.csv, which
+        explains every column, and numbers.tex, a macro for each headline number.
     """
     document = write_document(inputs)
     figures = inputs.figures.resolve()
@@ -32,4 +35,6 @@ def render_report(inputs: ReportInputs, *, html: Path, pdf: Path, tables: Path) 
         temporary.write_bytes(compiled)
     for table in document.tables:
         write_text(tables / f"{table.key}.csv", table.csv())
-        write_text(tables / f"{table.key}.tex", to_latex_table(table.markdown(1)))
+        write_text(tables / f"{table.key}.tex", to_latex_table(table.markdown(1, files=False)))
+    write_text(tables / "columns.csv", column_table(document.tables).csv())
+    write_text(tables / "numbers.tex", numbers_tex(inputs))

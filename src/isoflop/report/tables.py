@@ -61,14 +61,19 @@ class Table:
                     f"{self.key}: {len(values)} values, {len(self.data_columns)} names"
                 )
 
-    def markdown(self, number: int) -> str:
-        """Write a pipe table with its numbered caption."""
+    def markdown(self, number: int, *, files: bool = True) -> str:
+        """Write a pipe table with its numbered caption, and links to its files where it has any."""
+        links = (
+            f" [[CSV](tables/{self.key}.csv) · [TeX](tables/{self.key}.tex)]{{.links}}"
+            if files
+            else ""
+        )
         lines = [
             _line([column.head for column in self.columns]),
             _line([RULES[column.align] for column in self.columns]),
             *(_line(row) for row in self.rows),
             "",
-            f": **Table {number}.** {self.caption} {{#tbl-{self.key}{self.classes}}}",
+            f": **Table {number}.** {self.caption}{links} {{#tbl-{self.key}{self.classes}}}",
         ]
         notes = [f"\n[{note}]{{.note}}" for note in self.notes]
         return "\n".join(["", "", *lines, *notes, "", ""])

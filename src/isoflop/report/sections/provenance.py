@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from isoflop import __version__
 from isoflop.approach import NAMES
-from isoflop.escape import code
+from isoflop.escape import bibtex, code, code_block, markdown
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -42,3 +43,28 @@ def versions(inputs: ReportInputs) -> list[tuple[str, str, str]]:
         )
         for name, estimate in inputs.estimates.items()
     ]
+
+
+def citation(inputs: ReportInputs) -> str:
+    """Say how to cite the report, under which licence the logs are, and what archives it."""
+    revisions = sorted({one.provenance.git_revision or "" for one in inputs.estimates.values()})
+    revision = ", ".join(found for found in revisions if found)
+    note = f"isoflop {__version__}" + (f", revision {revision}" if revision else "")
+    entry = "\n".join([
+        f"@misc{{isoflop-{bibtex(inputs.sweep, key=True)},",
+        f"  title = {{{{{bibtex(inputs.sidecar.title)}: compute-optimal allocation}}}},",
+        f"  howpublished = {{Report of sweep {bibtex(inputs.sweep)}}},",
+        f"  note = {{{bibtex(note)}}},",
+        "}",
+    ])  # fmt: skip
+    licence = inputs.sidecar.licence
+    lines = [
+        f"Licence of the logs: {markdown(licence)}." if licence else "sweep.yaml names no licence.",
+        "Cite this report, and the papers whose methods it uses (below), as",
+        code_block(entry),
+        "`python3 run.py archive` packs this report with its tables, figures, estimates, draws and "
+        "raw logs into one file, `archive/` beside this page. Numbers for a paper: "
+        "[numbers.tex](tables/numbers.tex) has a macro for each headline number, "
+        "[columns.csv](tables/columns.csv) explains every column of the tables.",
+    ]
+    return "\n\n".join(lines)

@@ -26,6 +26,13 @@ function Str(el)
   end
 end
 
+-- files beside the page are not beside whoever reads the PDF
+function Link(el)
+  if FORMAT == "typst" and not el.target:match("^#") then
+    return el.content
+  end
+end
+
 function Math(el)
   if FORMAT ~= "typst" then
     return nil
@@ -36,13 +43,46 @@ function Math(el)
 end
 
 function Span(el)
-  if FORMAT == "typst" and (el.classes:includes("ci") or el.classes:includes("note")) then
+  if FORMAT == "typst" and el.classes:includes("links") then
+    return {}
+  end
+  if FORMAT == "typst" and (el.classes:includes("ci") or el.classes:includes("note") or el.classes:includes("what")) then
     local open = pandoc.RawInline("typst", "#" .. el.classes[1] .. "[")
     return { open, pandoc.Span(el.content), pandoc.RawInline("typst", "]") }
   end
 end
 
+local function fold(el)
+  local title = el.attributes["summary"]
+  el.attributes["summary"] = nil
+  el.classes = {}
+  if FORMAT == "typst" then
+    local open = pandoc.RawBlock("typst", "#fold(" .. quoted(title) .. ")[")
+    return { open, el, pandoc.RawBlock("typst", "]") }
+  end
+  local blocks = pandoc.List({ pandoc.RawBlock("html", "<details class=\"fold\"><summary>" .. title .. "</summary>") })
+  blocks:extend({ el, pandoc.RawBlock("html", "</details>") })
+  return blocks
+end
+
 function Div(el)
+  if el.classes:includes("fold") then
+    return fold(el)
+  end
+  if el.classes:includes("contents") then
+    return FORMAT == "typst" and pandoc.RawBlock("typst", "#contents") or {}
+  end
+  if FORMAT == "typst" and (el.classes:includes("first") or el.classes:includes("said")) then
+    return el.content
+  end
+  for _, wrap in ipairs({ { "headline", "#headline(", ")" }, { "number", "[", "]," } }) do
+    if FORMAT == "typst" and el.classes:includes(wrap[1]) then
+      local blocks = pandoc.List({ pandoc.RawBlock("typst", wrap[2]) })
+      blocks:extend(el.content)
+      blocks:insert(pandoc.RawBlock("typst", wrap[3]))
+      return blocks
+    end
+  end
   for _, name in ipairs({ "callout", "reason" }) do
     if FORMAT == "typst" and el.classes:includes(name) then
       local open = pandoc.RawBlock("typst", "#" .. name .. "[")
@@ -97,7 +137,22 @@ function Table(el)
       row.cells[1].attributes["scope"] = "row"
     end
   end
-  return pandoc.Div({ el }, { class = "table" .. (typst_class and (" " .. typst_class) or "") })
+  local classes = "table" .. (typst_class and (" " .. typst_class) or "")
+  if #el.caption.long == 0 then
+    return pandoc.Div({ el }, { class = classes })
+  end
+  -- the caption stands outside what scrolls, and names it for those who tab to it
+  local named = el.identifier .. "-caption"
+  local caption = pandoc.Div(el.caption.long, pandoc.Attr(named, { "caption" }))
+  el.caption = { long = {} }
+  el.attributes["aria-labelledby"] = named
+  -- a list of pairs: the order of a table's keys differs from run to run
+  local region = { { "tabindex", "0" }, { "role", "region" }, { "aria-labelledby", named } }
+  local scroller = pandoc.Div({ el }, pandoc.Attr("", { "scroller" }, region))
+  if el.classes:includes("answer") then
+    classes = classes .. " answer"
+  end
+  return pandoc.Div({ caption, scroller }, { class = classes })
 end
 
 local function read_svg(source)
@@ -131,16 +186,21 @@ function Figure(el)
   local alt, source = alternative(el), source_of(el)
   if FORMAT == "typst" then
     local caption = pandoc.write(pandoc.Pandoc(el.caption.long), "typst"):gsub("%s+$", "")
+    -- the first page has the answer's figure where the text puts it, the others float
+    local first = el.identifier == "fig-answer"
+    local size = first and ", width: 58%" or ""
+    local place = first and "\n  placement: none," or ""
     return pandoc.RawBlock(
       "typst",
-      "#figure(image(" .. quoted("/" .. source) .. ", alt: " .. quoted(alt) .. "),\n  caption: ["
-        .. caption .. "])\n<" .. el.identifier .. ">\n"
+      "#figure(image(" .. quoted("/" .. source) .. ", alt: " .. quoted(alt) .. size .. "),"
+        .. place .. "\n  caption: [" .. caption .. "])\n<" .. el.identifier .. ">\n"
     )
   end
   local label = alt:gsub("&", "&amp;"):gsub('"', "&quot;"):gsub("<", "&lt;")
   local svg = read_svg(source):gsub("<svg", function()
     return '<svg role="img" aria-label="' .. label .. '"'
   end, 1)
-  el.content = { pandoc.RawBlock("html", svg) }
+  local region = { { "tabindex", "0" }, { "role", "region" }, { "aria-label", "Figure, scrolls sideways" } }
+  el.content = { pandoc.Div({ pandoc.RawBlock("html", svg) }, pandoc.Attr("", { "scroller" }, region)) }
   return el
 end

@@ -2,22 +2,30 @@
 
 local ALIGN = { AlignLeft = "l", AlignRight = "r", AlignCenter = "c", AlignDefault = "l" }
 
-local function latex(blocks)
+local BREAK = "ISOFLOPBREAK"
+
+-- lines of a cell stand below each other in a small tabular of their own: no package is needed
+local function latex(blocks, align)
   local text = pandoc.write(pandoc.Pandoc(blocks), "latex")
-  return (text:gsub("%s*\n%s*", " "):gsub("^%s+", ""):gsub("%s+$", ""))
+  text = text:gsub("%s*\n%s*", " "):gsub("^%s+", ""):gsub("%s+$", "")
+  if not text:find(BREAK, 1, true) then
+    return text
+  end
+  local lines = text:gsub("%s*" .. BREAK .. "%s*", " \\\\ ")
+  return "\\begin{tabular}[t]{@{}" .. align .. "@{}}" .. lines .. "\\end{tabular}"
 end
 
-local function row(cells)
+local function row(cells, aligns)
   local texts = {}
-  for _, cell in ipairs(cells) do
-    table.insert(texts, latex(cell.contents))
+  for index, cell in ipairs(cells) do
+    table.insert(texts, latex(cell.contents, aligns[index]))
   end
   return table.concat(texts, " & ") .. " \\\\"
 end
 
 function Str(el)
   if el.text == "⏎" then
-    return pandoc.Str(";")
+    return pandoc.Str(BREAK)
   end
 end
 
@@ -34,16 +42,17 @@ function Pandoc(doc)
       for _, column in ipairs(el.colspecs) do
         table.insert(spec, ALIGN[tostring(column[1])] or "l")
       end
-      table.insert(out, "% " .. pandoc.utils.stringify(el.caption.long))
+      local notes = pandoc.utils.stringify(el.caption.long):gsub("%s+", " ")
+      table.insert(out, "% " .. notes:gsub("^Table %d+%. ", ""))
       table.insert(out, "\\begin{tabular}{@{}" .. table.concat(spec) .. "@{}}")
       table.insert(out, "\\toprule")
       for _, head in ipairs(el.head.rows) do
-        table.insert(out, row(head.cells))
+        table.insert(out, row(head.cells, spec))
       end
       table.insert(out, "\\midrule")
       for _, body in ipairs(el.bodies) do
         for _, cells in ipairs(body.body) do
-          table.insert(out, row(cells.cells))
+          table.insert(out, row(cells.cells, spec))
         end
       end
       table.insert(out, "\\bottomrule")

@@ -1,0 +1,208 @@
+"""Tokens per parameter at the optimum against compute: a factor of two is seen in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isoflop.approach import COLOURS, NAMES
+from isoflop.drawing import style
+from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
+from isoflop.estimates.recommendation import recommend
+from isoflop.numbers import PLAIN, power, ratio
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from isoflop.approach import Approach
+    from isoflop.estimates.estimate import Estimate, Optimum
+    from isoflop.figures.inputs import FigureInputs
+
+    Floats = NDArray[np.float64]
+
+WIDTH = 4.6
+"""Half a screen, two thirds of a page [inch]."""
+BEYOND = 3.0
+"""Decades shown beyond the data: as far as an answer is given with care."""
+DASHES = {"envelope": (4, 1.5), "parametric": (1.5, 1.5), "kaplan": (6, 1.5, 1.5, 1.5)}
+"""Of the approaches that are not recommended: told apart without colour."""
+MARGIN = 1.5
+"""Factor of C before the first run, so that a mark there is whole."""
+ROOM = 2.5
+"""Factor above and below what is drawn of this sweep; published lines may leave the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line and its label."""
+
+    name: str
+    colour: str
+    x: Floats
+    y: Floats
+
+
+def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
+    """Draw D_opt / N_opt of every approach, measured minima, and the published lines."""
+    chosen = recommend(inputs.fitted, inputs.forecasts)
+    if chosen is None:
+        return style.NothingToShow("No approach gave an estimate for this sweep.")
+    best = inputs.fitted[chosen.approach]
+    low, high = best.flops_range
+    flops = np.geomspace(low, high * 10.0**BEYOND, 80)
+    figure = style.new_figure(width=WIDTH, height=3.5)
+    axes = figure.subplots()
+    axes.axvspan(low, high, color=style.FAINT, alpha=0.35, lw=0, gid="data")
+    seen = [_ratio(best, flops)]
+    band = _band(inputs, best, flops)
+    if band is not None:
+        axes.fill_between(
+            flops, *band, color=_colour(chosen.approach), alpha=0.18, lw=0, gid="band"
+        )
+        seen += [edge[np.isfinite(edge)] for edge in band]
+    labels = _lines(axes, inputs, chosen.approach, flops)
+    minima = _minima(axes, inputs)
+    marks = _answers(axes, best)
+    spread = np.concatenate([*seen, minima])
+    axes.set_xlim(float(flops[0]) / MARGIN, float(flops[-1]))
+    axes.set_ylim(float(spread.min()) / ROOM, float(spread.max()) * ROOM)
+    style.log_axis(axes.xaxis)
+    style.log_axis(axes.yaxis, counts=True)
+    axes.set(xlabel=style.FLOPS, ylabel="Tokens per parameter at the optimum")
+    axes.annotate(
+        "the sweep’s runs", (low, 0.02), xycoords=axes.get_xaxis_transform(), xytext=(4, 0),
+        textcoords="offset points", fontsize=style.SMALL, color=style.QUIET, va="bottom",
+    )  # fmt: skip
+    _label(axes, labels)
+    alt = (
+        f"Tokens per parameter at the optimum against compute on logarithmic axes, from "
+        f"{power(low, 2, hand=PLAIN)} to {power(float(flops[-1]), 2, hand=PLAIN)} FLOPs; the runs "
+        f"end at {power(high, 2, hand=PLAIN)}. {marks} "
+        + " ".join(f"{line.name}: {ratio(line.y[-1])} at the right edge." for line in labels)
+    )
+    return style.Drawn(figure, alt)
+
+
+def _colour(approach: Approach) -> str:
+    return COLOURS[approach]
+
+
+def _ratio(estimate: Estimate, flops: Floats) -> Floats:
+    return np.asarray(estimate.tokens_opt(flops) / estimate.params_opt(flops))
+
+
+def _band(inputs: FigureInputs, estimate: Estimate, flops: Floats) -> tuple[Floats, Floats] | None:
+    """Give the pointwise 95 % band of D/N over the draws; None without any."""
+    draws = inputs.draws.get(estimate.approach)
+    if draws is None or draws.is_empty():
+        return None
+    drawn = estimate.law.optima(estimate.rows(draws), flops)
+    low, high = np.nanquantile(drawn.tokens / drawn.params, [0.025, 0.975], axis=0)
+    return np.asarray(low), np.asarray(high)
+
+
+def _lines(axes: Axes, inputs: FigureInputs, chosen: Approach, flops: Floats) -> list[_Line]:
+    """Draw every law's line, and give what its label needs."""
+    labels = []
+    for approach, estimate in inputs.fitted.items():
+        if estimate.counting.params != inputs.fitted[chosen].counting.params:
+            continue
+        values = _ratio(estimate, flops)
+        main = approach == chosen
+        axes.plot(
+            flops,
+            values,
+            color=_colour(approach),
+            lw=2.0 if main else 1.0,
+            ls="-" if main else (0, DASHES.get(approach, (3, 1.5))),
+            zorder=4 if main else 3,
+            gid=f"law-{approach}-ratio",
+        )
+        labels.append(_Line(NAMES[approach], _colour(approach), flops, values))
+    reference = inputs.reference
+    tables = reference.hoffmann.optimal_allocations
+    hoffmann = tables.tokens_law("envelope")(flops) / tables.params_law("envelope")(flops)
+    params = np.array([reference.kaplan.params_opt(float(c), convention="minimum") for c in flops])
+    for name, values, dashes in (
+        ("Hoffmann 2022", hoffmann, (5, 2)),
+        ("Kaplan 2020", flops / (6.0 * params**2), (1, 1.5)),
+    ):
+        axes.plot(
+            flops, values, color=style.PUBLISHED, lw=1.0, ls=(0, dashes), zorder=2,
+            gid=f"published-{name.split()[0].lower()}",
+        )  # fmt: skip
+        labels.append(_Line(name, style.PUBLISHED, flops, np.asarray(values)))
+    return labels
+
+
+def _label(axes: Axes, lines: list[_Line]) -> None:
+    """Label every line: at the right edge, where it leaves the picture, or at the edge beyond."""
+    bottom, top = axes.get_ylim()
+    inside = [(line, np.flatnonzero((line.y > bottom) & (line.y < top))) for line in lines]
+    last = len(lines[0].x) - 1
+    style.label_ends(
+        axes,
+        float(lines[0].x[-1]),
+        [
+            (one.name, one.colour, float(one.y[-1]))
+            for one, at in inside
+            if at.size and at[-1] == last
+        ],
+    )
+    beyond = 0
+    for line, at in inside:
+        if not at.size:
+            arrow = "↑" if line.y[-1] > top else "↓"
+            axes.annotate(
+                f"{arrow} {line.name}", (1.0, 0.99 if line.y[-1] > top else 0.09),
+                xycoords="axes fraction", xytext=(-2, -10 * beyond), textcoords="offset points",
+                ha="right", va="top", fontsize=style.SMALL, color=line.colour,
+            )  # fmt: skip
+            beyond += 1
+        elif at[-1] != last:
+            x, y = float(line.x[at[-1]]), float(line.y[at[-1]])
+            up = y > np.sqrt(bottom * top)
+            style.direct_label(
+                axes, x, y, line.name, color=line.colour, offset=(-4, -3 if up else 3), ha="right"
+            )
+
+
+def _minima(axes: Axes, inputs: FigureInputs) -> Floats:
+    """Mark what was measured: D/N at the minimum of each budget's profile."""
+    profiles = inputs.fitted.get("profiles")
+    if profiles is None:
+        return np.empty(0)
+    found = expect(profiles.diagnostics, ProfilesDiagnostics).profiles
+    used = [(p.budget, p.minimum) for p in found if p.accepted and p.minimum is not None]
+    flops = np.array([budget for budget, _ in used])
+    ratios = np.array([minimum.tokens / minimum.params for _, minimum in used])
+    axes.plot(
+        flops, ratios, ls="", marker="o", ms=4.5, mew=0.6, mec="white", color=style.INK, zorder=6,
+        gid="minima",
+    )  # fmt: skip
+    return ratios
+
+
+def _answers(axes: Axes, best: Estimate) -> str:
+    """Mark the recommended allocations with their intervals; say them in words."""
+    words = []
+    for optimum in best.optima:
+        if optimum.decades_beyond_data <= 0.05 or optimum.decades_beyond_data > BEYOND:
+            continue
+        value, ends = optimum.tokens_per_param.value, _ends(optimum)
+        colour = _colour(best.approach)
+        if ends is not None:
+            axes.plot([optimum.flops] * 2, ends, color=colour, lw=1.4, zorder=5, gid="interval")
+        axes.plot(
+            optimum.flops, value, marker="D", ms=5, mew=0.6, mec="white", color=colour, zorder=6,
+            gid="answer",
+        )  # fmt: skip
+        words.append(f"{ratio(value)} at {power(optimum.flops, 2, hand=PLAIN)} FLOPs")
+    return f"Recommended: {', '.join(words)}." if words else ""
+
+
+def _ends(optimum: Optimum) -> tuple[float, float] | None:
+    return optimum.tokens_per_param.intervals.get("0.95")

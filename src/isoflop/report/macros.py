@@ -1,0 +1,73 @@
+"""A TeX macro for each headline number, so that a paper types none: tables/numbers.tex."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from isoflop.escape import bibtex
+from isoflop.estimates.recommendation import recommend
+from isoflop.report.sections.first_screen import headline_budget
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isoflop.estimates.quantities import Quantity
+    from isoflop.report.inputs import ReportInputs
+
+DIGITS = 3
+
+
+def numbers_tex(inputs: ReportInputs) -> str:
+    r"""Write the macros; siunitx's \num prints them where a paper loads it."""
+    lines = [
+        f"% Headline numbers of the report of sweep {bibtex(inputs.sweep)}: \\input this file.",
+        "% With siunitx they are printed by \\num. Lo, Hi: ends of the 95 % interval; loss in nats",
+        "% per token.",
+        r"\providecommand{\num}[1]{#1}",
+    ]
+    lines += [f"\\newcommand{{\\iso{name}}}{{{value}}}" for name, value in _macros(inputs)]
+    return "\n".join(lines) + "\n"
+
+
+def _macros(inputs: ReportInputs) -> Iterator[tuple[str, str]]:
+    chosen = recommend(inputs.fitted, inputs.forecasts)
+    flops = headline_budget(inputs)
+    if chosen is None or flops is None:
+        return
+    estimate = inputs.fitted[chosen.approach]
+    optimum = inputs.optima(flops)[chosen.approach]
+    yield "Approach", bibtex(chosen.approach)
+    yield "Budget", _num(flops)
+    quantities = {
+        "N": optimum.params,
+        "D": optimum.tokens,
+        "Ratio": optimum.tokens_per_param,
+        "Loss": optimum.loss,
+        "A": estimate.a,
+        "B": estimate.b,
+    }
+    for name, quantity in quantities.items():
+        if quantity is not None:
+            yield from _with_ends(name, quantity)
+    yield "Runs", _num(estimate.n_runs)
+    for approach, one in inputs.fitted.items():
+        yield from _with_ends(f"A{approach.replace('_', '')}", one.a)
+
+
+def _with_ends(name: str, quantity: Quantity) -> Iterator[tuple[str, str]]:
+    yield name, _num(quantity.value)
+    ends = quantity.intervals.get("0.95")
+    if ends is not None:
+        yield f"{name}Lo", _num(ends[0])
+        yield f"{name}Hi", _num(ends[1])
+
+
+def _num(value: float) -> str:
+    """Write a number for siunitx with its significant digits: 4.44e5, 50.8, 0.455."""
+    exponent = math.floor(math.log10(abs(value))) if value else 0
+    if -3 < exponent < 4:
+        text = f"{value:.{max(DIGITS - 1 - exponent, 0)}f}"
+        return f"\\num{{{text}}}"
+    mantissa, power = f"{value:.{DIGITS - 1}e}".split("e")
+    return f"\\num{{{mantissa}e{int(power)}}}"

@@ -1,0 +1,522 @@
+"""The first screen: one recommendation, how each law stands, and what Kaplan against Chinchilla is.
+
+Everything here follows from rules (estimates/recommendation.py, estimates/allocation.py): nobody
+chooses words or numbers by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from isoflop.approach import IN_PROSE, NAMES
+from isoflop.choices import CHOICES
+from isoflop.escape import BREAK
+from isoflop.estimates.allocation import REACH, decades_beyond, reach
+from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
+from isoflop.estimates.recommendation import recommend, standing
+from isoflop.numbers import (
+    MINUS,
+    NBSP,
+    NONE,
+    PLAIN,
+    SHORT,
+    count,
+    distance,
+    fixed,
+    interval,
+    listed,
+    percent,
+    power,
+    ratio,
+)
+from isoflop.published_laws import published_optima
+from isoflop.report.sections.answer import PARAMS_SHORT, flat
+from isoflop.report.sections.diagnostics import form_rejected
+from isoflop.report.sections.specifications import (
+    HOFFMANN_COUNTS,
+    KAPLAN_COUNTS,
+    published_exponents,
+    shift,
+)
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from isoflop.approach import Approach
+    from isoflop.estimates.estimate import Estimate, Optimum
+    from isoflop.estimates.quantities import Quantity
+    from isoflop.estimates.recommendation import Recommendation, Standing
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Value
+
+LEVEL: Final = 0.95
+UNSURE: Final = "‡"
+"""Marks a loss of a law whose losses were not found above the cut, or whose form is rejected."""
+UNKNOWN: Final = REACH[-1][1]
+"""What is said beyond the last distance at which an answer is given."""
+SHOWN_PUBLISHED: Final = ("Hoffmann 1 Envelope", "Kaplan, Cmin = C")
+"""The published laws that stand below the sweep's own; the CSV has all."""
+DATA: Final = (
+    "flops", "law", "source", "params", "params_lo80", "params_hi80", "params_lo95", "params_hi95",
+    "tokens", "tokens_lo80", "tokens_hi80", "tokens_lo95", "tokens_hi95",
+    "tokens_per_param", "tokens_per_param_lo80", "tokens_per_param_hi80",
+    "tokens_per_param_lo95", "tokens_per_param_hi95",
+    "loss_nats_per_token", "loss_lo80", "loss_hi80", "loss_lo95", "loss_hi95",
+    "decades_beyond_data", "covers", "forecasts",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FirstScreen:
+    """What stands before everything else.
+
+    Attributes
+    ----------
+    title : what was found, in plain text.
+    subtitle : how size and data grow, in plain text.
+    headline : N, D, D/N and loss of the recommendation, each in a block of its own.
+    distance : how far the budget lies from the data, and what that means.
+    reason : whose answer it is, and by which rule.
+    apart : what of Kaplan against Chinchilla is counting, schedule and law on these runs.
+    standing : a row per approach and published law, at the headline's budget.
+    budgets : N and D/N of every law at every budget.
+    caption : of the figure beside it, which states what it shows.
+    """
+
+    title: str
+    subtitle: str
+    headline: str
+    distance: str
+    reason: str
+    apart: str
+    standing: Table | None
+    budgets: Table | None
+    caption: str = ""
+
+
+def first_screen(inputs: ReportInputs) -> FirstScreen:
+    """Say what the sweep recommends; that it recommends nothing, where nothing was fitted."""
+    chosen = recommend(inputs.fitted, inputs.forecasts)
+    flops = headline_budget(inputs)
+    if chosen is None or flops is None:
+        return FirstScreen(
+            title=f"No allocation: no approach could be fitted to sweep {inputs.sweep}",
+            subtitle="The reasons stand below.",
+            headline="",
+            distance="",
+            reason="",
+            apart="",
+            standing=None,
+            budgets=None,
+        )
+    estimate = inputs.fitted[chosen.approach]
+    optimum = inputs.optima(flops)[chosen.approach]
+    stands = {name: standing(one, inputs.forecasts) for name, one in inputs.fitted.items()}
+    order = sorted(inputs.fitted, key=lambda name: name != chosen.approach)
+    return FirstScreen(
+        title=_title(estimate, optimum),
+        subtitle=_subtitle(inputs, estimate),
+        headline=_headline(inputs, estimate, optimum),
+        distance=f"{distance(flops, estimate.flops_range)}: {reach(optimum.decades_beyond_data)}",
+        reason=_reason(chosen),
+        apart=_apart(inputs),
+        standing=_standing_table(inputs, flops, order, stands),
+        budgets=_budget_table(inputs, order, stands),
+        caption=_caption(inputs, estimate, optimum),
+    )
+
+
+def _caption(inputs: ReportInputs, estimate: Estimate, optimum: Optimum) -> str:
+    """State what twice the compute buys, and where the published laws stand."""
+    more = [percent(2.0**exponent - 1.0) for exponent in (estimate.a.value, estimate.b.value)]
+    published = {law.plain: law for law in published_optima(inputs.reference, optimum.flops)}
+    hoffmann, kaplan = (published[name] for name in SHOWN_PUBLISHED)
+    return (
+        f"Twice the compute buys {more[0]} more parameters and {more[1]} more tokens; at "
+        f"{power(optimum.flops)} FLOPs the optimum lies at {ratio(optimum.tokens_per_param.value)} "
+        f"tokens per parameter, where Hoffmann’s line gives "
+        f"{ratio(hoffmann.tokens / hoffmann.params)} and Kaplan’s "
+        f"{ratio(kaplan.tokens / kaplan.params)}. Dots: measured minima of the IsoFLOP profiles. "
+        "Diamonds: recommended, with 95 % intervals. Band: 95 %, pointwise."
+    )
+
+
+def headline_budget(inputs: ReportInputs) -> float | None:
+    """Choose the budget of the first screen [FLOP].
+
+    The first that config.yaml or sweep.yaml asks for, as long as it lies where the sweep says
+    something; else a decade beyond the largest fitted one.
+    """
+    chosen = recommend(inputs.fitted, inputs.forecasts)
+    if chosen is None or not inputs.budgets:
+        return None
+    data = inputs.fitted[chosen.approach].flops_range
+    own = [flops for flops in inputs.budgets if flops not in inputs.settings.budgets]
+    wanted = [*inputs.settings.budgets, *own[1:2], *own, *inputs.budgets]
+    return next(
+        (
+            flops
+            for flops in wanted
+            if flops in inputs.budgets and reach(decades_beyond(flops, data)) != UNKNOWN
+        ),
+        None,
+    )
+
+
+def _title(estimate: Estimate, optimum: Optimum) -> str:
+    """Say what was found."""
+    kind = "" if estimate.counting.params == "total" else f"{_counted(estimate)} "
+    return (
+        f"At {power(optimum.flops, hand=PLAIN)} FLOPs, train "
+        f"{count(optimum.params.value, hand=PLAIN)} {kind}parameters on "
+        f"{count(optimum.tokens.value, hand=PLAIN)} tokens"
+    )
+
+
+def _counted(estimate: Estimate) -> str:
+    return PARAMS_SHORT[estimate.counting.params].replace(" *N*", "")
+
+
+def _subtitle(inputs: ReportInputs, estimate: Estimate) -> str:
+    """Say how size and data grow with compute, beside both papers."""
+    published = [row.a for row in inputs.reference.hoffmann.exponents.rows]
+    least, most = min(published), max(published)
+    kaplan = inputs.reference.kaplan.optimal_allocation.p_N
+    a = estimate.a
+    ends = a.intervals.get(f"{LEVEL:g}")
+    value = f"a = {fixed(a.value)}"
+    if ends is None:
+        return f"N grows as C to the {fixed(a.value)}; without draws nobody knows how sure that is."
+    shown = f"{value}, {percent(LEVEL)}: {interval(*ends, fixed)}"
+    # the paper's own three approaches differ: what lies among them is Chinchilla's
+    half, three = ends[0] <= most and least <= ends[1], ends[0] <= kaplan <= ends[1]
+    h, k = interval(least, most, _second), fixed(kaplan, 2)
+    said = (
+        (
+            half and three,
+            f"These runs do not decide between Hoffmann’s {h} and Kaplan’s {k} ({shown})",
+        ),
+        (
+            half,
+            f"Size and data grow at about the same rate ({shown}), as in Chinchilla ({h}), not as "
+            f"in Kaplan et al. ({k})",
+        ),
+        (
+            three,
+            f"Size grows faster than data ({shown}), as in Kaplan et al. ({k}), not as in "
+            f"Chinchilla ({h})",
+        ),
+        (
+            ends[1] < least,
+            f"Data grow faster than size ({shown}), more so than in Chinchilla ({h})",
+        ),
+        (
+            ends[0] > kaplan,
+            f"Size grows faster than data ({shown}), more so than in Kaplan et al. ({k})",
+        ),
+        (True, f"Size grows faster than data ({shown}): between Chinchilla ({h}) and Kaplan ({k})"),
+    )
+    return next(f"{sentence}." for holds, sentence in said if holds)
+
+
+def _second(value: float) -> str:
+    return fixed(value, 2)
+
+
+def _headline(inputs: ReportInputs, estimate: Estimate, optimum: Optimum) -> str:
+    """Write the recommendation as four numbers, which both outputs show large."""
+    stands = standing(estimate, inputs.forecasts)
+    numbers = (
+        ("Parameters *N*", _with_interval(optimum.params, count, large=True)),
+        ("Tokens *D*", _with_interval(optimum.tokens, count, large=True)),
+        ("*D*/*N*", _with_interval(optimum.tokens_per_param, ratio, large=True)),
+        ("Loss, nats per token", _loss_cell(estimate, stands, optimum.loss, large=True)),
+    )
+    return "\n\n".join(
+        f"::: {{.number}}\n[{what}]{{.what}} {BREAK} {value}\n:::" for what, value in numbers
+    )
+
+
+def _with_interval(
+    quantity: Quantity | None, write: Callable[[float], str], *, large: bool = False, mark: str = ""
+) -> str:
+    """Write a value and its 95 % interval below it."""
+    if quantity is None:
+        return NONE
+    value = f"{write(quantity.value)}{mark}"
+    if large:
+        value = f"**{value}**"
+    ends = quantity.intervals.get(f"{LEVEL:g}")
+    if ends is None:
+        return value
+    short = SHORT if quantity.undercovers(LEVEL) else ""
+    name = f"{percent(LEVEL)}: " if large else ""
+    return f"{value} {BREAK} [{name}{interval(*ends, write)}{short}]{{.ci}}"
+
+
+def _loss_cell(
+    estimate: Estimate, stands: Standing, loss: Quantity | None, *, large: bool = False
+) -> str:
+    unsure = stands.forecasts is False or bool(form_rejected(estimate))
+    return _with_interval(loss, fixed, large=large, mark=UNSURE if unsure else "")
+
+
+def _reason(chosen: Recommendation) -> str:
+    """Say whose answer it is, and why."""
+    return f"From {IN_PROSE[chosen.approach]}: {chosen.reason}."
+
+
+def _apart(inputs: ReportInputs) -> str:
+    """Say what moves a from Hoffmann's towards Kaplan's on these runs; empty where nothing can."""
+    hoffmann, kaplan = published_exponents(inputs.reference)
+    gap = kaplan - hoffmann
+    moves = [
+        (what, moved)
+        for what, moved in (
+            ("counting without embeddings", _counting_shift(inputs)),
+            ("reading unfinished schedules", _schedule_shift(inputs)),
+            ("Kaplan’s form of the law", _law_shift(inputs)),
+        )
+        if moved is not None
+    ]
+    if not moves:
+        return ""
+    parts = [
+        f"{what} makes {_signed(moved)}" + (f" ({percent(moved / gap)})" if moved > 0.0 else "")
+        for what, moved in moves
+    ]
+    return (
+        f"Of the {fixed(gap, 2)} between Kaplan’s *a* of {fixed(kaplan, 2)} and Chinchilla’s "
+        f"{fixed(hoffmann, 2)}, on these runs {listed(parts)}."
+    )
+
+
+def _signed(value: float) -> str:
+    rounded = round(value, 2)
+    return f"+{fixed(rounded, 2)}" if rounded > 0.0 else fixed(rounded + 0.0, 2)
+
+
+def _matched(
+    inputs: ReportInputs, approach: Approach, choice: str, before: object, after: object
+) -> float | None:
+    """Give the median shift between two levels of a choice, all else equal."""
+    fitted = inputs.specifications.filter(pl.col("a").is_not_null())
+    wanted = next(one for one in CHOICES if one.name == choice)
+    moved = shift(fitted, approach, wanted, before, after)  # type: ignore[arg-type]
+    return None if moved is None else moved.median
+
+
+def _counting_shift(inputs: ReportInputs) -> float | None:
+    """Give what Kaplan's counting moves: in the parametric law, or else in Kaplan's."""
+    for approach in ("parametric", "kaplan", "envelope", "profiles"):
+        moved = _matched(inputs, approach, "Counting", HOFFMANN_COUNTS, KAPLAN_COUNTS)
+        if moved is not None:
+            return moved
+    return None
+
+
+def _schedule_shift(inputs: ReportInputs) -> float | None:
+    """Give what points from unfinished schedules move in the envelope."""
+    schedule = next(one for one in CHOICES if one.name == "Schedule")
+    fitted = inputs.specifications.filter(pl.col("a").is_not_null())
+    levels = sorted(
+        (level for level in schedule.levels(fitted) if level[0] is not None), key=_share
+    )
+    if len(levels) < 2:
+        return None
+    return _matched(inputs, "envelope", "Schedule", levels[-1], levels[0])
+
+
+def _share(level: Sequence[object]) -> float:
+    return float(level[0])  # type: ignore[arg-type]
+
+
+def _law_shift(inputs: ReportInputs) -> float | None:
+    """Give a of Kaplan's L(N, D) less a of Hoffmann's, fitted to the same losses, counted alike."""
+    kaplan, parametric = inputs.fitted.get("kaplan"), inputs.fitted.get("parametric")
+    if kaplan is None or parametric is None:
+        return None
+    own = (parametric.counting.params, parametric.counting.flops)
+    for counted in expect(kaplan.diagnostics, KaplanDiagnostics).countings:
+        if (counted.params, counted.flops) == own and counted.parameters is not None:
+            return counted.parameters["a_joint"] - parametric.a.value
+    return None
+
+
+def _standing_table(
+    inputs: ReportInputs,
+    flops: float,
+    order: Sequence[Approach],
+    stands: dict[Approach, Standing],
+) -> Table:
+    """Tabulate every law at one budget, with how it did in both tests."""
+    rows: list[list[str]] = []
+    optima = inputs.optima(flops)
+    for name in order:
+        if name not in optima:
+            continue
+        estimate, optimum = inputs.fitted[name], optima[name]
+        rows.append([
+            _name(name, estimate, bold=name == order[0]),
+            _with_interval(optimum.params, count),
+            _with_interval(optimum.tokens_per_param, ratio),
+            _loss_cell(estimate, stands[name], optimum.loss),
+            _covered(estimate, stands[name]),
+            _forecast(stands[name]),
+        ])  # fmt: skip
+    for law in published_optima(inputs.reference, flops):
+        if law.plain in SHOWN_PUBLISHED:
+            name = "Hoffmann 2022" if law.plain.startswith("Hoffmann") else "Kaplan 2020"
+            per_param = ratio(law.tokens / law.params)
+            rows.append([
+                f"*{name}*", count(law.params), per_param, NONE, NONE, NONE
+            ])  # fmt: skip
+    found = optima[order[0]]
+    return Table(
+        key="answer",
+        caption=f"Allocations of {power(flops)} FLOPs with {percent(LEVEL)} intervals; the "
+        "recommended one in bold. Covers: share of simulated sweeps of this design in which the "
+        f"{percent(LEVEL)} interval for *a* covers the truth. Forecast: whether intervals from the "
+        "lower part of the sweep covered its upper part, and the mean error of its losses, "
+        "predicted less measured.",
+        columns=(
+            Column("Law", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
+            Column("Loss"), Column("Covers"), Column("Forecast"),
+        ),
+        rows=rows,
+        data_columns=DATA,
+        data=_data(inputs, [found.flops], stands),
+        classes=' .wide .answer widths="1.35 1.1 1 1.1 0.8 1"',
+        notes=_signs(rows),
+    )  # fmt: skip
+
+
+def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Explain the signs that a table has."""
+    cells = [cell for row in rows for cell in row]
+    notes = []
+    if any(SHORT in cell for cell in cells):
+        notes.append(f"{SHORT} covers the truth less often than its level says.")
+    if any(UNSURE in cell for cell in cells):
+        notes.append(
+            f"{UNSURE} a law whose losses were not found above the cut, or whose form the runs "
+            "reject."
+        )
+    return [" ".join(notes)] if notes else []
+
+
+def _name(name: Approach, estimate: Estimate, *, bold: bool) -> str:
+    shown = f"**{NAMES[name]}**" if bold else NAMES[name]
+    if estimate.counting.params == "total":
+        return shown
+    return f"{shown} {BREAK} [{PARAMS_SHORT[estimate.counting.params]}]{{.ci}}"
+
+
+def _covered(estimate: Estimate, stands: Standing) -> str:
+    share = estimate.a.coverage.get(f"{LEVEL:g}")
+    if share is None or stands.covers is None:
+        return "not checked"
+    return f"{'yes' if stands.covers else 'no'}, {percent(share)}"
+
+
+def _forecast(stands: Standing) -> str:
+    """Say whether a law forecast the upper part, with the mean error of its losses."""
+    if stands.forecasts is None:
+        return "not checked"
+    word = "yes" if stands.forecasts else "no"
+    biases = {score.quantity: score.bias for score in stands.scores}
+    bias = biases.get("loss", biases.get("loss_opt"))
+    if bias is None:
+        return word
+    shown = fixed(bias)
+    return f"{word}, {shown if shown.startswith(MINUS) else f'+{shown}'}"
+
+
+def _budget_table(
+    inputs: ReportInputs, order: Sequence[Approach], stands: dict[Approach, Standing]
+) -> Table:
+    """Tabulate N and D/N of every law at every budget; nothing where the sweep does not say."""
+    data = inputs.fitted[order[0]].flops_range
+    words = {flops: reach(decades_beyond(flops, data)) for flops in inputs.budgets}
+    rows: list[list[str]] = []
+    for name in order:
+        estimate = inputs.fitted[name]
+        cells = [_name(name, estimate, bold=name == order[0])]
+        for flops in inputs.budgets:
+            optimum = inputs.optima(flops).get(name)
+            unknown = (
+                optimum is None or reach(decades_beyond(flops, estimate.flops_range)) == UNKNOWN
+            )
+            cells.append(NONE if unknown or optimum is None else _size_and_ratio(optimum))
+        rows.append(cells)
+    published = {
+        flops: [law for law in published_optima(inputs.reference, flops) if not law.rounded]
+        for flops in inputs.budgets
+    }
+    for place, first in enumerate(published[inputs.budgets[0]]):
+        found = [published[flops][place] for flops in inputs.budgets]
+        rows.append([
+            f"*{first.name}*" if "*" not in first.name else first.name,
+            *(f"{count(law.params)} {BREAK} [{ratio(law.tokens / law.params)}]{{.ci}}"
+              for law in found),
+        ])  # fmt: skip
+    return Table(
+        key="budgets",
+        caption=f"*N*\\* of every law at every budget, with its {percent(LEVEL)} interval, and "
+        "below it *D*\\*/*N*\\*. The CSV has *D*\\*, losses and 80 % intervals too.",
+        columns=(
+            Column("Law", "left"),
+            *(
+                Column(f"{power(flops)}{NBSP}FLOPs {BREAK} [{words[flops]}]{{.ci}}")
+                for flops in inputs.budgets
+            ),
+        ),
+        rows=rows,
+        data_columns=DATA,
+        data=_data(inputs, inputs.budgets, stands),
+        classes=' .wide widths="1.5' + " 1" * len(inputs.budgets) + '"',
+        notes=_signs(rows),
+    )
+
+
+def _size_and_ratio(optimum: Optimum) -> str:
+    per_param = _plain_interval(optimum.tokens_per_param, ratio)
+    return f"{_with_interval(optimum.params, count)} {BREAK} [{per_param}]{{.ci}}"
+
+
+def _plain_interval(quantity: Quantity, write: Callable[[float], str]) -> str:
+    ends = quantity.intervals.get(f"{LEVEL:g}")
+    shown = write(quantity.value)
+    return shown if ends is None else f"{shown} ({interval(*ends, write)})"
+
+
+def _data(
+    inputs: ReportInputs, budgets: Sequence[float], stands: dict[Approach, Standing]
+) -> list[list[Value]]:
+    """Lay out every law at some budgets with every digit."""
+    data: list[list[Value]] = []
+    for flops in budgets:
+        for name, optimum in inputs.optima(flops).items():
+            found = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
+            data.append([
+                flops, name, "sweep", *(value for one in found for value in flat(one)),
+                optimum.decades_beyond_data, _passed(stands[name].covers),
+                _passed(stands[name].forecasts),
+            ])  # fmt: skip
+        for law in published_optima(inputs.reference, flops):
+            if law.rounded:
+                continue
+            blank: list[Value] = [None] * 4
+            data.append([
+                flops, law.plain, "published", law.params, *blank, law.tokens, *blank,
+                law.tokens / law.params, *blank, *[None] * 5, None, None, None,
+            ])  # fmt: skip
+    return data
+
+
+def _passed(passed: bool | None) -> str | None:  # noqa: FBT001  a fact, not a switch
+    return None if passed is None else "yes" if passed else "no"
