@@ -85,11 +85,49 @@ class Shape:
 
         def group(match: re.Match[str]) -> str:
             after = match[2] or ""
-            stop = "" if after in {"", "$", "(", "?"} else after
-            value = "[0-9]+" if match[1] in _WHOLE_NUMBERS else f"[-+]?[0-9nNiI][^ \\t,|{stop}]*"
-            return f"(?P<{match[1]}>{value}){after}"
+            return f"{captured(match[1], after)}{after}"
 
-        return f"^{prefix}{_PLACE.sub(group, self.pattern)}{self.tail}$"
+        tail = "" if self.tail == ".*" else f"{self.tail}$"
+        return f"^{prefix}{_PLACE.sub(group, self.pattern)}{tail}"
+
+    def template(self, prefix: str, line: str) -> str | None:
+        """Build the expression of lines that differ from one in their digits and blanks alone.
+
+        It has no choice in it, so that reading it takes half the time. None if the line does not
+        fit the shape as a whole.
+        """
+        fits = re.compile(self.fast(prefix)).match(line)
+        record = self.slow.search(line)
+        if fits is None or record is None:
+            return None
+        parts, at = [f"^{prefix}"], record.start()
+        spans = sorted((record.span(name), name) for name in self.names if record[name] is not None)
+        for (begin, end), name in spans:
+            parts += [_digits_free(line[at:begin]), captured(name, line[end : end + 1])]
+            at = end
+        end = record.end() if self.tail == ".*" else len(line)
+        return "".join([*parts, _digits_free(line[at:end]), "" if self.tail == ".*" else "$"])
+
+
+def captured(name: str, after: str) -> str:
+    """Write the group of a value; letters are those of nan and infinity, but what follows it.
+
+    ASCII throughout: classes of all Unicode make the expression many times as large, and slow.
+    """
+    if name in _WHOLE_NUMBERS:
+        return f"(?P<{name}>[0-9]+)"
+    letters = "eEnaifNIFty".replace(after[-1:] or " ", "")
+    return f"(?P<{name}>[-+0-9.{letters}]+)"
+
+
+def _digits_free(text: str) -> str:
+    """Write text as an expression whose numbers, and blanks that align them, may be of any size."""
+    pieces = re.split(r"([0-9]+| {2,})", text)
+    free = {True: "[0-9]+", False: " +"}
+    return "".join(
+        free[piece[0] != " "] if place % 2 else re.escape(piece)
+        for place, piece in enumerate(pieces)
+    )
 
 
 @dataclass(frozen=True)
@@ -322,7 +360,7 @@ class _Engine:
         self._text = text
         self._reader = text.line_reader()
         self._row = 0
-        self._patterns: dict[Shape, str] = {}
+        self._patterns: dict[Shape, tuple[str, ...]] = {}
 
     def block(self, piece: str) -> Block:
         """Read a piece of the file that ends at a line's end, unless it is the last."""
@@ -359,33 +397,31 @@ class _Engine:
         """Read the values of the lines that fit one shape, by their rows."""
         line = pl.col("line")
         hit = frame.filter(line.str.contains(shape.literal, literal=True))
-        if shape not in self._patterns and (prefix := self._prefix(shape, hit["line"])) is not None:
-            self._patterns[shape] = shape.fast(prefix)
         if shape not in self._patterns:
-            return pl.DataFrame(schema={"row": pl.Int64})
+            self._patterns |= self._learnt(shape, hit["line"])
         if ".*" in shape.tail:  # a second record may hide in what follows the first
             hit = hit.filter(line.str.count_matches(shape.literal, literal=True) == 1)
-        texts = hit.select("row", line.str.extract_groups(self._patterns[shape])).unnest("line")
-        texts = texts.filter(pl.col("step").is_not_null())
-        ranks = [name for name in ("rank",) if name in texts.columns]
-        numbers = texts.select(
-            "row",
-            pl.col(*ranks).cast(pl.Int64, strict=False)
-            if ranks
-            else pl.lit(None, pl.Int64).alias("rank"),
-            *(
-                pl.col(name).cast(pl.Int64 if name in _WHOLE_NUMBERS else pl.Float64, strict=False)
-                for name in shape.names
-            ),
-        )
-        bad = (numbers["step"] >= LARGEST_STEP).fill_null(value=True)
-        for name in shape.names:
-            bad |= texts[name].is_not_null() & numbers[name].is_null()
-        if ranks:  # a number too long to be one is none
-            bad |= texts["rank"].is_not_null() & (
-                numbers["rank"].is_null() | (numbers["rank"] >= LARGEST_STEP).fill_null(value=False)
-            )
-        return numbers.filter(~bad)
+        read = []
+        for pattern in self._patterns.get(shape, ()):
+            if hit.is_empty():
+                break
+            numbers = _values(shape, pattern, hit)
+            read.append(numbers)
+            if numbers.height < hit.height:
+                hit = hit.filter(~pl.col("row").is_in(numbers["row"].implode()))
+            else:
+                break
+        return pl.concat(read).sort("row") if read else pl.DataFrame(schema={"row": pl.Int64})
+
+    def _learnt(self, shape: Shape, lines: pl.Series) -> dict[Shape, tuple[str, ...]]:
+        """Find the expressions of a shape's lines, the fastest first; none without lines."""
+        for line in self._own(shape, lines):
+            prefix = _prefix(shape, [line], ranks=self._text.ranks)
+            if prefix is not None:
+                template = shape.template(prefix, line)
+                general = shape.fast(prefix)
+                return {shape: (general,) if template is None else (template, general)}
+        return {}
 
     def _laid_out(self, shape: Shape, numbers: pl.DataFrame) -> list[pl.DataFrame]:
         """Lay a shape's values out as records: one for training, one for every evaluation."""
@@ -456,16 +492,41 @@ class _Engine:
         merged = pl.concat(frames, how="diagonal_relaxed").sort("row", "sub", maintain_order=True)
         return Block(merged.drop("sub"), tuple(rare))
 
-    def _prefix(self, shape: Shape, lines: pl.Series) -> str | None:
-        """Find what stands before a shape's records; lines of an earlier shape are not its."""
+    def _own(self, shape: Shape, lines: pl.Series) -> list[str]:
+        """Give the first lines that may be of a shape: those of an earlier shape are not its."""
         shapes = self._text.shapes
         earlier = shapes[: shapes.index(shape)]
-        own = [
+        return [
             line
             for line in lines.head(PREFIX_LINES)
             if not any(e.slow.search(line) for e in earlier)
         ]
-        return _prefix(shape, own, ranks=self._text.ranks)
+
+
+def _values(shape: Shape, pattern: str, lines: pl.DataFrame) -> pl.DataFrame:
+    """Read the values of the lines that fit an expression, by their rows."""
+    groups = [*re.compile(pattern).groupindex]
+    wanted = ["rank", *shape.names]
+    whole = _WHOLE_NUMBERS | {"rank"}
+    texts = lines.lazy().select("row", g=pl.col("line").str.extract_groups(pattern)).unnest("g")
+    numbers = [
+        pl.col(name).cast(pl.Int64 if name in whole else pl.Float64, strict=False)
+        if name in groups
+        else pl.lit(None, pl.Int64 if name in whole else pl.Float64).alias(name)
+        for name in wanted
+    ]
+    number = dict(zip(wanted, numbers, strict=True))
+    sound = [number["step"] < LARGEST_STEP]
+    sound += [pl.col(name).is_null() | number[name].is_not_null() for name in groups]
+    if "rank" in groups:  # a number too long to be one is none
+        sound.append(number["rank"].is_null() | (number["rank"] < LARGEST_STEP))
+    return (
+        texts.filter(pl.col("step").is_not_null())
+        .select("row", *numbers, sound=pl.all_horizontal(sound).fill_null(value=False))
+        .filter("sound")
+        .drop("sound")
+        .collect()
+    )
 
 
 @dataclass(frozen=True, slots=True)
