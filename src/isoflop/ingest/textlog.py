@@ -117,7 +117,7 @@ def captured(name: str, after: str) -> str:
     if name in _WHOLE_NUMBERS:
         return f"(?P<{name}>[0-9]+)"
     letters = "eEnaifNIFty".replace(after[-1:] or " ", "")
-    return f"(?P<{name}>[-+0-9.{letters}]+)"
+    return f"(?P<{name}>[-+]?[0-9nNiI][-+0-9.{letters}]*)"
 
 
 def _digits_free(text: str) -> str:
