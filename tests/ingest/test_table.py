@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -287,7 +288,7 @@ def test_a_panel_s_export_holds_a_run_per_column(tmp_path: Path) -> None:
 def test_a_panel_over_wandb_s_own_step_is_mapped_by_hand(tmp_path: Path) -> None:
     text = PANEL.replace("{x}", "Step")
     said = refusal(tmp_path, {"wandb.csv": text}, f"title: t\n{PANEL_FACTS}")
-    assert "_step, which counts what was logged and no updates" in said
+    assert "_step, which counts what was logged" in said
     columns = "{run: run, step: _step, train_loss: train/loss}"
     sidecar = f"title: t\ntable: {{rows: points, columns: {columns}}}\n{PANEL_FACTS}"
     tables = ingest(tmp_path / "t", {"wandb.csv": text}, sidecar)
@@ -316,13 +317,28 @@ def test_a_sampled_history_is_noted(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n", "none is known as a loss"),
         ("loss,b\n1,2\n", "none is known as a step or as tokens"),
-        ("_step,loss\n1,2\n", "_step, which counts what was logged and no updates"),
+        ("_step,loss\n1,2\n", "_step, which counts what was logged"),
     ],
 )
 def test_names_that_say_too_little(tmp_path: Path, text: str, words: str) -> None:
     said = refusal(tmp_path, {"t.csv": text}, "title: t\n")
     assert words in said
     assert "has no 'table:' for it. Add one, such as:\n  table:" in said
+
+
+@pytest.mark.parametrize("sets", [("eval/loss",), ("eval/a-b/loss", "eval/c d/loss")])
+def test_the_map_that_a_refusal_proposes_is_enough(tmp_path: Path, sets: tuple[str, ...]) -> None:
+    head = ",".join(["_step", "train/loss", *sets])
+    rows = "".join(f"{s},{3 - s / 10},{','.join(['2.5'] * len(sets))}\n" for s in range(5))
+    files = {"t.csv": f"{head}\n{rows}"}
+    facts = "facts: {params: {total: 1e6}, tokens_per_step: 64, schedule: {kind: constant}}\n"
+    facts = facts.replace("}}", "}, primary_eval: a-b}") if len(sets) > 1 else facts
+    said = refusal(tmp_path, dict(files), f"title: t\n{facts}")
+    proposed = textwrap.dedent(said[said.index("  table:") :].split("\nDrop")[0])
+    proposed = "table:\n" + textwrap.indent(textwrap.dedent(proposed.split("\n", 1)[1]), "  ")
+    tables = ingest(tmp_path / "m", dict(files), f"title: t\n{facts}{proposed}\n")
+    assert tables.curves["step"].to_list() == list(range(5))
+    assert tables.curves["eval_loss"].to_list() == [2.5] * 5
 
 
 def test_several_eval_sets_by_map(tmp_path: Path) -> None:

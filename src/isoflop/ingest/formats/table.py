@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +25,7 @@ from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import EVALS, ROW, Faults, as_numbers, curves_block, finished_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from isoflop.config.sidecar import TableColumn
     from isoflop.ingest.source import RawFile
@@ -180,18 +181,36 @@ def guess(raw: pl.DataFrame) -> TableMap:
     if columns["step"] is None and columns["tokens"] is None:
         raise _refusal(raw, "none is known as a step or as tokens")
     if columns["step"] == "_step" and columns["tokens"] is None:
-        raise _refusal(raw, "the only step is _step, which counts what was logged and no updates")
+        why = "the only step is _step, which counts what was logged; if that is updates, say so"
+        raise _refusal(raw, why, _map_of(columns, sets))
     if len(sets) == 1:
         columns["eval_loss"], sets = next(iter(sets.values())), {}
     chosen = {v: c for v, c in columns.items() if c is not None and v not in unused}
     return TableMap(rows="runs" if finished else "points", columns=chosen, evals=sets)  # type: ignore[arg-type]
 
 
-def _refusal(raw: pl.DataFrame, why: str) -> RefusedError:
+def _map_of(columns: Mapping[str, str | None], sets: Mapping[str, str]) -> str:
+    """Write a map of what is known by name, as YAML."""
+    taken = ("run", "step", "tokens", "train_loss", "lr", "params.total")
+    known = {value: name for value in taken if (name := columns.get(value)) is not None}
+    if len(sets) == 1:
+        known["eval_loss"] = next(iter(sets.values()))
+    lines = ["table:", "    rows: points", f"    columns: {_flow(known)}"]
+    return "\n".join(lines + [f"    evals: {_flow(sets)}"] * (len(sets) > 1))
+
+
+def _flow(values: Mapping[str, str]) -> str:
+    """Write a mapping on one line of YAML; JSON's quotes are YAML's."""
+    pairs = [f"{key if key.isidentifier() else json.dumps(key)}: {json.dumps(name)}"
+             for key, name in values.items()]  # fmt: skip
+    return f"{{{', '.join(pairs)}}}"
+
+
+def _refusal(raw: pl.DataFrame, why: str, example: str = _EXAMPLE) -> RefusedError:
     shown = ", ".join(raw.columns[:COLUMNS_SHOWN]) + (", ..." * (raw.width > COLUMNS_SHOWN))
     return RefusedError(
         f"looks like a table with columns {shown}, but {why}, and sweep.yaml has no 'table:' for "
-        f"it. Add one, such as:\n  {_EXAMPLE}"
+        f"it. Add one, such as:\n  {example}"
     )
 
 
