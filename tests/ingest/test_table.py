@@ -341,6 +341,19 @@ def test_the_map_that_a_refusal_proposes_is_enough(tmp_path: Path, sets: tuple[s
     assert tables.curves["eval_loss"].to_list() == [2.5] * 5
 
 
+def test_experts_heads_and_bytes_come_through_to_the_table_of_runs(tmp_path: Path) -> None:
+    text = (
+        "run,N,active_params,D,loss,bytes_per_token\na,8e6,2e6,1e9,3.5,4.25\nb,4e6,,1e9,3.6,4.25\n"
+    )
+    shape = "architecture: {heads: 8, kv_heads: 2, experts: 64, experts_per_token: 8}"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, f"title: t\nruns: [{{match: a, {shape}}}]\n")
+    assert tables.runs.select(
+        "run", "params_total", "params_active", "kv_heads", "experts", "experts_per_token",
+        "bytes_per_token",
+    ).rows() == [("a", 8e6, 2e6, 2, 64, 8, 4.25), ("b", 4e6, None, None, None, None, 4.25)]  # fmt: skip
+    assert "goes through 2e+06 of 8e+06 parameters" in row(tables.runs, "run", "a")["notes"]
+
+
 def test_several_eval_sets_by_map(tmp_path: Path) -> None:
     sidecar = """
 title: t

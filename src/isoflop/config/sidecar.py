@@ -48,6 +48,10 @@ class RunArchitecture(Finite):
     """Whether the head reuses the embedding."""
     gated: bool | None = None
     """Whether the feed-forward layer has a gate."""
+    experts: Count | None = None
+    """Experts of a block, in a mixture of experts."""
+    experts_per_token: Count | None = None
+    """Experts of a block that one token goes through."""
 
 
 class RunParams(Finite):
@@ -59,6 +63,8 @@ class RunParams(Finite):
     """Without embedding and head (Kaplan)."""
     with_head: Size | None = None
     """Without input embedding, with head (Porian)."""
+    active: Size | None = None
+    """Those that one token goes through, in a mixture of experts."""
 
 
 class RunSchedule(Finite):

@@ -301,6 +301,12 @@ def _gaps(facts: Mapping[str, Fact], architecture: counting.Architecture | None)
     lacking = [key for key in SHAPE if f"architecture.{key}" not in facts]
     if architecture is None:
         notes.append(f"no FLOPs by hoffmann and attention: {', '.join(lacking)} unknown")
+    active, total = facts.get("params.active"), facts.get("params.total")
+    if active is not None and total is not None and active.value != total.value:
+        notes.append(
+            f"a token goes through {active.value:.4g} of {total.value:.4g} parameters; 6ND counts "
+            f"all of them"
+        )
     if "params.nonembedding" not in facts:
         notes.append("no FLOPs by kaplan: params.nonembedding unknown")
     return notes

@@ -40,6 +40,11 @@ COLUMNS: Final = {
         "n_params", "num_params", "num_parameters", "params", "parameters", "parameter_count",
         "model_size", "total_params", "n",
     ),
+    "params.active": (
+        "params_active", "active_params", "n_active_params", "num_active_params",
+        "n_params_active",
+    ),
+    "bytes_per_token": ("bytes_per_token",),
     "params.nonembedding": ("params_no_embed", "non_embedding_params", "n_nonembedding"),
     "tokens_per_step": ("batch_size_in_tokens", "tokens_per_step", "train_batch_tokens"),
     "schedule.lr_peak": ("learning_rate_peak",),

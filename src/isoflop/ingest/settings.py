@@ -37,6 +37,12 @@ NAMES: Final = {
     "architecture.vocab_size": (
         "padded_vocab_size", "vocab_size", "n_vocab",
     ),
+    "architecture.experts": (
+        "num_experts", "n_experts", "num_local_experts", "n_routed_experts", "moe_num_experts",
+    ),
+    "architecture.experts_per_token": (
+        "num_experts_per_tok", "num_experts_per_token", "moe_router_topk", "moe_top_k",
+    ),
     "architecture.seq_len": (
         "block_size", "seq_len", "seq_length", "sequence_length", "context_length", "ctx_len",
         "max_seq_len", "max_seq_length", "max_sequence_length", "n_ctx", "train_seq_len",
@@ -58,6 +64,9 @@ NAMES: Final = {
     "params.total": (
         "num_params", "n_params", "num_parameters", "parameter_count", "total_params",
         "model_params", "n_parameters", "model/num_parameters", "num_params_total",
+    ),
+    "params.active": (
+        "active_params", "n_active_params", "num_active_params", "params_active",
     ),
     "params.nonembedding": (
         "params_no_embed", "non_embedding_params", "num_non_embedding_params", "n_nonembedding",

@@ -338,7 +338,8 @@ def _run_row(
         (part.run.counts_steps and not part.run.counts_tokens) or "tokens" in part.formulas
         for part in run.parts
     )
-    shape = {key: identity.value(f"architecture.{key}") for key in SHAPE}
+    keys = (*SHAPE, "kv_heads", "experts", "experts_per_token")
+    shape = {key: identity.value(f"architecture.{key}") for key in keys}
     params = {f"params_{c}": identity.value(f"params.{c}") for c in PARAMS_CONVENTIONS}
     origins = {f"params_{c}_source": identity.source(f"params.{c}") for c in PARAMS_CONVENTIONS}
     return {
@@ -349,6 +350,7 @@ def _run_row(
         "role": identity.value("role") or "fit",
         **params,
         **origins,
+        "params_active": identity.value("params.active"),
         **shape,
         "architecture_source": identity.group_source("architecture."),
         "tokens_per_step": per_step,
@@ -365,6 +367,7 @@ def _run_row(
         "schedule_source": identity.group_source("schedule."),
         "dataset": identity.value("dataset"),
         "tokenizer": identity.value("tokenizer"),
+        "bytes_per_token": identity.value("bytes_per_token"),
         "seed": identity.value("seed"),
         "status": _status(run, curve),
         "excluded": run.reason is not None,
