@@ -4,6 +4,7 @@
 #      data/estimates/{sweep}/{approach}.draws.parquet   its bootstrap draws; a published sweep may
 #                                                        be fitted again as {sweep}@<variant>
 #      data/estimates/{sweep}/forecast.json              fits below a cut, scored above it
+#      data/estimates/{sweep}/mixture.json, .draws.parquet    the laws of the loss, mixed
 #      data/estimates/{sweep}/specifications.parquet     every combination of analysis choices, refitted
 
 
@@ -53,7 +54,7 @@ rule score_forecasts:
         ENVIRONMENT
     threads: 1
     params:
-        settings=by_sweep("approaches", "counting", "bootstrap", "forecast", *APPROACHES),
+        settings=by_sweep("approaches", "counting", "bootstrap", "forecast", "mixture", *FITTED),
     shell:
         """
         isoflop score-forecasts \
@@ -62,6 +63,37 @@ rule score_forecasts:
             --settings {params.settings:q} \
             --threads {threads} \
             --forecast {output:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule mix_laws:
+    input:
+        estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=LAWS),
+        draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=LAWS),
+        forecast="data/estimates/{sweep}/forecast.json",
+        code=code("approaches"),
+    output:
+        mixture="data/estimates/{sweep}/mixture.json",
+        draws="data/estimates/{sweep}/mixture.draws.parquet",
+    log:
+        "logs/mix_laws/{sweep}.log",
+    benchmark:
+        "benchmarks/mix_laws/{sweep}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    params:
+        settings=by_sweep("approaches", "counting", "bootstrap", "mixture"),
+    shell:
+        """
+        isoflop mix-laws \
+            --sweep {wildcards.sweep:q} \
+            --estimates data/estimates/{wildcards.sweep:q} \
+            --forecast {input.forecast:q} \
+            --settings {params.settings:q} \
+            --mixture {output.mixture:q} \
+            --draws {output.draws:q} \
             >{log:q} 2>&1
         """
 

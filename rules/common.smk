@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from isoflop.approach import APPROACHES, BY_KEY
+from isoflop.approach import APPROACHES, BY_KEY, FITTED, LAWS
 from isoflop.config.by_sweep import settings_by_sweep
 from isoflop.config.config_yaml import Config
 
@@ -174,9 +174,11 @@ def estimate_files(sweep):
     """Name all that is estimated of a sweep; other files in the folder are nobody's input."""
     folder = f"data/estimates/{sweep}"
     return [
-        *expand("{folder}/{approach}.json", folder=folder, approach=APPROACHES),
-        *expand("{folder}/{approach}.draws.parquet", folder=folder, approach=APPROACHES),
+        *expand("{folder}/{approach}.json", folder=folder, approach=FITTED),
+        *expand("{folder}/{approach}.draws.parquet", folder=folder, approach=FITTED),
         f"{folder}/forecast.json",
+        f"{folder}/mixture.json",
+        f"{folder}/mixture.draws.parquet",
         f"{folder}/specifications.parquet",
     ]
 

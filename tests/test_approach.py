@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from isoflop.approach import APPROACHES, BY_KEY, ON_REQUEST, ROWS, Approach
+from isoflop.approach import APPROACHES, BY_KEY, FITTED, LAWS, ON_REQUEST, ROWS, Approach
 from isoflop.approaches.estimators.registry import ESTIMATORS
 from isoflop.config.approaches import ApproachesSettings
 
@@ -16,7 +16,8 @@ def test_every_row_has_an_estimator_and_settings() -> None:
 
 
 def test_every_approach_is_fitted_always_or_on_request() -> None:
-    assert sorted((*APPROACHES, *ON_REQUEST)) == sorted(BY_KEY)
+    assert sorted((*FITTED, *ON_REQUEST)) == sorted(BY_KEY)
+    assert set(FITTED) == {*APPROACHES, *LAWS}
 
 
 @pytest.mark.parametrize("fact", ["key", "label", "in_prose", "colour", "marker"])

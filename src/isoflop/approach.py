@@ -33,6 +33,8 @@ class Row:
         colours.
     every_sweep : whether every sweep is fitted with it and every report shows it, or only a sweep
         for which it is asked.
+    in_set : whether it is one of the laws of the loss that every sweep is fitted with, whose
+        forecasts are scored and whose draws are mixed.
     """
 
     key: str
@@ -42,6 +44,7 @@ class Row:
     colour: str
     marker: str
     every_sweep: bool = True
+    in_set: bool = False
 
     @property
     def label(self) -> str:
@@ -52,7 +55,7 @@ class Row:
 ROWS: Final[tuple[Row, ...]] = (
     Row("envelope", 1, "Envelope", "Approach 1 (envelope)", "#0072b2", "o"),
     Row("profiles", 2, "Profiles", "Approach 2 (IsoFLOP profiles)", "#c04e00", "s"),
-    Row("parametric", 3, "Parametric", "Approach 3 (parametric loss)", "#00805f", "^"),
+    Row("parametric", 3, "Parametric", "Approach 3 (parametric loss)", "#00805f", "^", in_set=True),
     Row("kaplan", None, "Kaplan’s fit", "Kaplan’s law fitted to this sweep", "#b0508c", "D"),
     Row(
         "overtraining",
@@ -72,7 +75,16 @@ ROWS: Final[tuple[Row, ...]] = (
         "P",
         every_sweep=False,
     ),
-    Row("nested", None, "Nested law", "the nested law", "#a33b20", "X", every_sweep=False),
+    Row(
+        "nested",
+        None,
+        "Nested law",
+        "the nested law",
+        "#a33b20",
+        "X",
+        every_sweep=False,
+        in_set=True,
+    ),
     Row(
         "kaplan_law",
         None,
@@ -81,6 +93,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "#7b5ea7",
         "d",
         every_sweep=False,
+        in_set=True,
     ),
     Row(
         "no_floor", None, "No floor", "the nested law with E = 0", "#4a7c85", "<", every_sweep=False
@@ -93,6 +106,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "#6b6b00",
         ">",
         every_sweep=False,
+        in_set=True,
     ),
 )
 """Every approach, in the order in which readers meet them."""
@@ -100,7 +114,12 @@ ROWS: Final[tuple[Row, ...]] = (
 BY_KEY: Final[Mapping[str, Row]] = MappingProxyType({row.key: row for row in ROWS})
 APPROACHES: Final[tuple[str, ...]] = tuple(row.key for row in ROWS if row.every_sweep)
 """What every sweep is fitted with, and every report shows."""
-ON_REQUEST: Final[tuple[str, ...]] = tuple(row.key for row in ROWS if not row.every_sweep)
+LAWS: Final[tuple[str, ...]] = tuple(row.key for row in ROWS if row.in_set)
+"""The set of laws of the loss that are scored by forecast and mixed. ``no_floor`` is not among
+them: it is the nested law with E = 0, which the nested law reaches by itself where E = 0 fits."""
+FITTED: Final[tuple[str, ...]] = (*APPROACHES, *(key for key in LAWS if key not in APPROACHES))
+"""What every sweep is fitted with: what its report compares, and the laws that are mixed."""
+ON_REQUEST: Final[tuple[str, ...]] = tuple(row.key for row in ROWS if row.key not in FITTED)
 """Laws for sweeps with a design of their own; fitted where they are asked for."""
 
 NAMES: Final[Mapping[str, str]] = MappingProxyType({row.key: row.label for row in ROWS})

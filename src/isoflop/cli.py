@@ -26,6 +26,7 @@ COMMANDS = {
     "build-losses": "isoflop.losses.command:build_losses_command",
     "fit-approach": "isoflop.approaches.command:fit_approach_command",
     "score-forecasts": "isoflop.approaches.command:score_forecasts_command",
+    "mix-laws": "isoflop.approaches.command:mix_laws_command",
     "fit-specifications": "isoflop.approaches.command:fit_specifications_command",
     "plot-figures": "isoflop.figures.command:plot_figures_command",
     "render-report": "isoflop.report.command:render_report_command",

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from isoflop.approach import FITTED
 from isoflop.approaches.estimators.kaplan import fit_kaplan
 from isoflop.approaches.forecasts.predictions import predict_losses
 from isoflop.approaches.score_forecasts import score_forecasts
@@ -24,6 +25,7 @@ from isoflop.tables import Losses, write_table
 from tests.approaches.conftest import BUDGETS, LAW, as_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from isoflop.approaches.observations import Observations
@@ -43,10 +45,17 @@ def settings(draws: int, min_budgets: int = 3) -> ApproachesSettings:
 
 
 def forecasts(
-    losses: pl.DataFrame, *, draws: int = 40, min_budgets: int = 3, threads: int | None = 1
+    losses: pl.DataFrame,
+    *,
+    draws: int = 40,
+    min_budgets: int = 3,
+    threads: int | None = 1,
+    approaches: Sequence[str] = FITTED,
 ) -> Forecasts:
     chosen = settings(draws, min_budgets)
-    found = score_forecasts(losses, chosen, sweep="s", provenance=PROVENANCE, threads=threads)
+    found = score_forecasts(
+        losses, chosen, sweep="s", provenance=PROVENANCE, approaches=approaches, threads=threads
+    )
     assert isinstance(found, Forecasts), found
     return found
 
@@ -75,7 +84,13 @@ def one(losses: pl.DataFrame) -> Forecasts:
 def many() -> list[Forecasts]:
     """Give the forecasts of a few dozen sweeps of the law; ends of runs and one cut, for speed."""
     return [
-        forecasts(as_table(simulated(seed)), draws=100, min_budgets=4) for seed in range(SWEEPS)
+        forecasts(
+            as_table(simulated(seed)),
+            draws=100,
+            min_budgets=4,
+            approaches=("profiles", "parametric"),
+        )
+        for seed in range(SWEEPS)
     ]
 
 
@@ -136,7 +151,7 @@ def test_nothing_above_the_cut_is_seen(losses: pl.DataFrame, one: Forecasts, cha
     else:
         other = losses.filter(~above | pl.col("is_final"))
     here, there = one.cuts[0], forecasts(other).cuts[0]
-    assert [forecast.refused for forecast in here.forecasts] == [None] * 4
+    assert [forecast.refused for forecast in here.forecasts] == [None] * len(FITTED)
     changed = 0
     for before, after in zip(here.forecasts, there.forecasts, strict=True):
         for mine, theirs in zip(before.scores, after.scores, strict=True):

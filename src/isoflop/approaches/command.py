@@ -83,6 +83,41 @@ def score_forecasts_command(
     click.echo(f"{sweep}: {outcome}")
 
 
+@click.command("mix-laws")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--estimates", type=PATH, required=True, help="Folder of the laws' estimates.")
+@click.option("--forecast", type=PATH, required=True, help="JSON of score-forecasts.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option("--mixture", type=PATH, required=True, help="JSON to write.")
+@click.option("--draws", type=PATH, required=True, help="Table of the mixture's draws to write.")
+def mix_laws_command(
+    sweep: str, estimates: Path, forecast: Path, settings: str, mixture: Path, draws: Path
+) -> None:
+    """Mix the laws of the loss, by weights from their forecasts or alike."""
+    from isoflop.approaches.mix_laws import mix_laws
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.estimates.estimate import provenance, read_draws, read_estimates
+    from isoflop.estimates.forecasts import read_forecasts
+    from isoflop.estimates.mixture import write_mixture
+    from isoflop.files import replacing
+
+    own = settings_from(settings, "approaches", ApproachesSettings)
+    laws = own.mixture.laws
+    outcome, table = mix_laws(
+        read_estimates(estimates, laws),
+        read_draws(estimates, laws),
+        read_forecasts(forecast),
+        own,
+        sweep=sweep,
+        provenance=provenance([*(estimates / f"{law}.json" for law in laws), forecast]),
+    )
+    write_mixture(outcome, mixture)
+    with replacing(draws) as temporary:
+        table.write_parquet(temporary, compression="zstd")
+    click.echo(f"{sweep}: {outcome}")
+
+
 @click.command("fit-specifications")
 @click.option("--sweep", required=True, help="Name of the sweep.")
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses.")

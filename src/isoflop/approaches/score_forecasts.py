@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import polars as pl
 
-from isoflop.approach import APPROACHES
+from isoflop.approach import FITTED, LAWS
 from isoflop.approaches.estimators.budgets import budget_groups
 from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.estimators.registry import fit
@@ -20,6 +20,7 @@ from isoflop.approaches.forecasts.predictions import (
     predict_optima,
 )
 from isoflop.approaches.forecasts.scores import prediction_intervals, summarise
+from isoflop.approaches.forecasts.weights import mixed_predictive, weights_of
 from isoflop.approaches.observations import observe
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.errors import MissingFactError, UnderdeterminedError
@@ -28,6 +29,7 @@ from isoflop.estimates.forecasts import (
     Cut,
     Forecast,
     Forecasts,
+    MixtureForecast,
     NoForecasts,
     Prediction,
     RunNoise,
@@ -36,14 +38,14 @@ from isoflop.estimates.forecasts import (
 from isoflop.estimates.intervals import LEVELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit
-    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.approaches import ApproachesSettings, CountingSettings
     from isoflop.estimates.estimate import Provenance
 
     Floats = NDArray[np.float64]
@@ -95,17 +97,18 @@ def score_forecasts(
     *,
     sweep: str,
     provenance: Provenance,
+    approaches: Sequence[Approach] = FITTED,
     threads: int | None = None,
 ) -> Forecasts | NoForecasts:
-    """Score how well each approach foretells the upper part of a sweep from its lower part.
+    """Score how well each approach predicts the upper part of a sweep from its lower part.
 
     For every cut between two budgets with at least ``forecast.min_budgets`` below it, each approach
     is fitted, with its own settings, to the runs whose final C lies at or below the cut, those of
-    no budget included; nothing of a longer run's curve is seen. ``parametric`` and ``kaplan``
-    predict the final loss of every run above the cut; ``envelope``, ``profiles`` and
-    ``parametric`` predict N at the minimum of each higher budget's profile, and the first two also
-    the loss there, as far as they predict one. Intervals hold the law's uncertainty (resampled
-    runs) and the noise of a measurement; see ``predictions``.
+    no budget included; nothing of a longer run's curve is seen. ``kaplan`` and the laws of the
+    set predict the final loss of every run above the cut, and so does the mixture of the set;
+    ``envelope``, ``profiles`` and the laws predict N at the minimum of each higher budget's
+    profile, and the first two also the loss there, as far as they predict one. Intervals hold the
+    law's uncertainty (resampled runs) and the noise of a measurement; see ``predictions``.
 
     Parameters
     ----------
@@ -113,6 +116,7 @@ def score_forecasts(
     settings : section ``approaches`` of config.yaml.
     sweep : name of the sweep.
     provenance : what the losses were read from.
+    approaches : whose forecasts; the mixture is of the laws among them.
     threads : blocks refitted at a time; no byte of the result depends on it.
 
     Returns
@@ -120,7 +124,7 @@ def score_forecasts(
     The forecasts, or why the sweep cannot be split.
     """
     own = settings.model_dump(mode="json")
-    keys = ("counting", "bootstrap", "forecast", *APPROACHES)
+    keys = ("counting", "bootstrap", "forecast", "mixture", *FITTED)
     chosen = {key: own[key] for key in keys}
     try:
         observations = observe(losses, settings.counting)
@@ -134,12 +138,10 @@ def score_forecasts(
         counting=Counting(params=settings.counting.params, flops=settings.counting.flops),
         budgets=list(tops),
         noise=noise,
-        cuts=[
-            _cut(task)
-            for task in _tasks(
-                losses, tops, settings, noise=noise.sd if noise else None, threads=threads
-            )
-        ],
+        cuts=_cuts(
+            _tasks(losses, tops, settings, noise=noise.sd if noise else None, threads=threads),
+            approaches,
+        ),
         provenance=provenance,
     )
 
@@ -224,32 +226,81 @@ def _seed_noise(observations: Observations) -> RunNoise | None:
     return RunNoise.pooled(final.params[planned], budget[planned], final.loss[planned])
 
 
-def _cut(task: Task) -> Cut:
-    return Cut(
-        flops=task.cut,
-        budgets_below=task.budgets_below,
-        budgets_above=task.budgets_above,
-        n_runs_below=task.below["run"].n_unique(),
-        n_runs_above=task.above.height,
-        forecasts=[_forecast(approach, task) for approach in APPROACHES],
+def _cuts(tasks: Iterator[Task], approaches: Sequence[Approach]) -> list[Cut]:
+    """Let every approach, and the mixture of the laws, predict what lies above each cut."""
+    cuts: list[Cut] = []
+    for task in tasks:
+        found = {approach: _forecast(approach, task) for approach in approaches}
+        predictives = {
+            approach: predictive
+            for approach, (_, predictive) in found.items()
+            if approach in LAWS and predictive is not None
+        }
+        cuts.append(
+            Cut(
+                flops=task.cut,
+                budgets_below=task.budgets_below,
+                budgets_above=task.budgets_above,
+                n_runs_below=task.below["run"].n_unique(),
+                n_runs_above=task.above.height,
+                forecasts=[forecast for forecast, _ in found.values()],
+                mixture=_mixture(predictives, task, cuts),
+            )
+        )
+    return cuts
+
+
+def _mixture(
+    predictives: Mapping[Approach, Predictive], task: Task, lower: Sequence[Cut]
+) -> MixtureForecast | None:
+    """Mix the laws' predictions of runs by weights that lower cuts allow.
+
+    Parameters
+    ----------
+    predictives : of the laws that predicted the losses of runs above the cut.
+    task : the cut.
+    lower : the cuts below it, scored.
+    """
+    kept = [law for law in task.settings.mixture.laws if law in predictives]
+    if not kept:
+        return None
+    weighting, weights = weights_of(kept, lower, task.settings.mixture)
+    measured, reach = _measured_runs(task, task.settings.counting)
+    mixed = mixed_predictive(
+        [predictives[law] for law in kept],
+        weights,
+        draws=task.settings.bootstrap.draws,
+        seed=task.settings.bootstrap.seed,
+    )
+    return MixtureForecast(
+        weights=dict(zip(kept, weights.tolist(), strict=True)),
+        weighting=weighting,
+        draws=len(mixed.draws),
+        score=_score("loss", mixed, measured, task, reach=reach),
     )
 
 
-def _forecast(approach: Approach, task: Task) -> Forecast:
-    """Let one approach predict what it can, or say why it cannot."""
+def _forecast(approach: Approach, task: Task) -> tuple[Forecast, Predictive | None]:
+    """Let one approach predict what it can, or say why it cannot; and how it predicts runs."""
     try:
-        fitted = fit(task.below, approach, task.settings, threads=task.threads)
+        # observed here: a fit to a table is made under other countings too
+        below = observe(task.below, task.settings.counting_of(approach))
+        fitted = fit(below, approach, task.settings, threads=task.threads)
         parameters, kept = _refits(fitted, task)
-        scores = _scores(fitted, parameters, kept, task)
+        scores, predictive = _scores(fitted, parameters, kept, task)
     except (MissingFactError, UnderdeterminedError) as error:
-        return Forecast(approach=approach, refused=str(error), draws=0, draws_refused=0, scores=[])
-    return Forecast(
+        refused = Forecast(
+            approach=approach, refused=str(error), draws=0, draws_refused=0, scores=[]
+        )
+        return refused, None
+    forecast = Forecast(
         approach=approach,
         refused=None,
         draws=len(kept),
         draws_refused=task.settings.bootstrap.draws - len(kept),
         scores=scores,
     )
+    return forecast, predictive
 
 
 def _refits(fitted: Fit, task: Task) -> tuple[Floats, Ints]:
@@ -265,20 +316,24 @@ def _refits(fitted: Fit, task: Task) -> tuple[Floats, Ints]:
     return refits.parameters[kept], kept
 
 
-def _scores(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> list[Score]:
+def _scores(
+    fitted: Fit, parameters: Floats, kept: Ints, task: Task
+) -> tuple[list[Score], Predictive | None]:
     """Score the losses of runs, and the optima of budgets, where the approach predicts them."""
-    scores = []
+    scores, predictive = [], None
     if _predicts_runs(fitted):
-        scores.append(_run_score(fitted, parameters, kept, task))
+        measured, reach = _measured_runs(task, fitted.counting)
+        predictive = _predict_runs(fitted, parameters, kept, task)
+        scores.append(_score("loss", predictive, measured, task, reach=reach))
     # measured minima are counted by one convention
     if fitted.counting != task.settings.counting:
-        return scores
+        return scores, predictive
     try:
-        return scores + _optimum_scores(fitted, parameters, kept, task)
+        return scores + _optimum_scores(fitted, parameters, kept, task), predictive
     except UnderdeterminedError:
         # for want of a minimum to compare with; the entry of the profiles says which
         if scores:
-            return scores
+            return scores, predictive
         raise
 
 
@@ -288,12 +343,22 @@ def _predicts_runs(fitted: Fit) -> bool:
     return fitted.law.log_loss(fitted.parameters[None], centre, centre) is not None
 
 
-def _run_score(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> Score:
-    """Score the final losses of the runs above the cut."""
-    roles = dict(task.above.select("run", "role").iter_rows())
+def _targets(task: Task, counting: CountingSettings) -> Observations:
+    """Give the last points of the runs above the cut, check runs included."""
     as_fitted = pl.lit("fit", dtype=task.above["role"].dtype).alias("role")
-    targets = observe(task.above.with_columns(as_fitted), fitted.counting)
+    return observe(task.above.with_columns(as_fitted), counting)
+
+
+def _predict_runs(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> Predictive:
+    """Predict the final losses of the runs above the cut."""
     seed = task.settings.bootstrap.seed
+    return predict_losses(fitted, parameters, kept, _targets(task, fitted.counting), seed=seed)
+
+
+def _measured_runs(task: Task, counting: CountingSettings) -> tuple[pl.DataFrame, float]:
+    """Give what was measured of the runs above the cut, and the largest C of a run below it."""
+    roles = dict(task.above.select("run", "role").iter_rows())
+    targets = _targets(task, counting)
     measured = pl.DataFrame(
         {
             "run": targets.runs,
@@ -304,10 +369,8 @@ def _run_score(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> Score
             "loss": targets.loss,
         }
     )
-    final = fitted.observations.is_final
-    reach = float(fitted.observations.flops[final].max())
-    predictive = predict_losses(fitted, parameters, kept, targets, seed=seed)
-    return _score("loss", predictive, measured, task, reach=reach)
+    below = observe(task.below, counting)
+    return measured, float(below.flops[below.is_final].max())
 
 
 def _optimum_scores(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> list[Score]:
@@ -324,7 +387,7 @@ def _optimum_scores(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> 
     near = np.isfinite(loss.value)
     # a law of runs is scored on the runs themselves
     if near.any() and not _predicts_runs(fitted):
-        within = Predictive(loss.value[near], loss.draws[:, near])
+        within = Predictive(loss.value[near], loss.draws[:, near], loss.numbers)
         scores.append(_score("loss_opt", within, task.valleys.filter(near), task, reach=task.cut))
     return scores
 
@@ -349,18 +412,19 @@ def _score(
     logs = quantity == "params_opt"
     truth = measured["params"].log() if logs else measured["loss"]
     # an exponent at zero has no optimum
-    finite = np.isfinite(predictive.draws).all(axis=1)
+    finite = np.asarray(np.isfinite(predictive.draws).all(axis=1))
     if finite.sum() < 2 or not np.isfinite(predictive.value).all():
         raise UnderdeterminedError(
             f"the law fitted up to {task.cut:.3g} FLOPs predicts no {quantity} above: an exponent "
             "vanished. Add runs below."
         )
-    drawn = Predictive(predictive.value, predictive.draws[finite])
+    drawn = predictive.at(finite)
     noise = None if logs else task.noise
     ends = prediction_intervals(drawn.draws)
     in_units = np.exp if logs else np.asarray
     value, ends = in_units(drawn.value), in_units(ends)
     decades = np.log10(measured["flops"].to_numpy() / reach)
+    density = drawn.log_density(truth.to_numpy())
     predictions = [
         Prediction(
             run=row["run"],
@@ -375,6 +439,7 @@ def _score(
                 for level, (low, high) in zip(LEVELS, ends, strict=True)
             },
             measured=row["params"] if logs else row["loss"],
+            log_density=None if density is None else float(density[i]),
         )
         for i, row in enumerate(measured.iter_rows(named=True))
     ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from isoflop.approach import LAWS, Approach
 from isoflop.config.reading import Section
 from isoflop.counting import FlopsConvention, ParamsConvention
 
@@ -213,6 +214,24 @@ class ForecastSettings(Section):
     """Starts of approach 3 below a cut: hoffmann | coarse, which takes a tenth of the time."""
 
 
+class MixtureSettings(Section):
+    """How the laws of the loss are mixed into one answer."""
+
+    laws: tuple[Approach, ...] = Field(default=LAWS, min_length=1)
+    """Laws that take part, of those that every sweep is fitted with."""
+    weights: Literal["equal", "stacking"] = "equal"
+    """equal: all laws count alike; stacking: weights that would have forecast best above the cuts
+    of section forecast, where there are two or more, else equal ones."""
+
+    @model_validator(mode="after")
+    def _laws_of_the_set(self) -> Self:
+        if odd := [law for law in self.laws if law not in LAWS]:
+            raise ValueError(f"'{odd[0]}' is no law of the set; there are {', '.join(LAWS)}")
+        if len(set(self.laws)) < len(self.laws):
+            raise ValueError("a law stands twice in mixture.laws")
+        return self
+
+
 class EnvelopeGrid(Section):
     """Choices of Approach 1."""
 
@@ -309,6 +328,7 @@ class ApproachesSettings(Section):
     no_floor: LawSettings = LawSettings()
     product: LawSettings = LawSettings()
     forecast: ForecastSettings = ForecastSettings()
+    mixture: MixtureSettings = MixtureSettings()
     specifications: SpecificationsSettings = SpecificationsSettings()
 
     def counting_of(self, approach: str) -> CountingSettings:

@@ -238,20 +238,24 @@ def read_estimate(path: Path) -> Estimate | Refusal:
     return parse(content, Estimate, source=str(path))
 
 
-def read_estimates(folder: Path) -> dict[Approach, Estimate | Refusal]:
+def read_estimates(
+    folder: Path, approaches: Iterable[Approach] = APPROACHES
+) -> dict[Approach, Estimate | Refusal]:
     """Read every approach's estimate of one sweep, in the order of the approaches."""
     return {
         approach: read_estimate(folder / f"{approach}.json")
-        for approach in APPROACHES
+        for approach in approaches
         if (folder / f"{approach}.json").exists()
     }
 
 
-def read_draws(folder: Path) -> dict[Approach, pl.DataFrame]:
+def read_draws(
+    folder: Path, approaches: Iterable[Approach] = APPROACHES
+) -> dict[Approach, pl.DataFrame]:
     """Read every approach's draws of one sweep; an approach that was refused has no rows."""
     return {
         approach: pl.read_parquet(folder / f"{approach}.draws.parquet")
-        for approach in APPROACHES
+        for approach in approaches
         if (folder / f"{approach}.draws.parquet").exists()
     }
 

@@ -42,6 +42,8 @@ class Prediction(Section):
     intervals: dict[str, tuple[float, float]]
     """Level to the ends between which the measurement should lie."""
     measured: float
+    log_density: float | None = None
+    """Log of the predictive density of the log of the measured loss; None for other quantities."""
 
 
 class Score(Section):
@@ -74,6 +76,8 @@ class Score(Section):
     """Level to the mean width of the intervals."""
     interval_score: dict[str, float]
     """Level to the mean interval score; smaller is better (Gneiting and Raftery 2007, eq. 43)."""
+    log_score: float | None = None
+    """Mean of the predictions' ``log_density``; larger is better. None where they have none."""
     predictions: list[Prediction]
 
     @property
@@ -99,6 +103,17 @@ class Forecast(Section):
         return next((score for score in self.scores if score.quantity == quantity), None)
 
 
+class MixtureForecast(Section):
+    """What the laws of the set, fitted below a cut, predicted together above it."""
+
+    weights: dict[Approach, float]
+    """Weight of each law that predicted the losses of runs. Where the weights come from forecasts,
+    from those above lower cuts alone."""
+    weighting: Literal["equal", "stacking"]
+    draws: int
+    score: Score
+
+
 class Cut(Section):
     """A compute below which runs were fitted, and above which they were predicted."""
 
@@ -110,6 +125,21 @@ class Cut(Section):
     n_runs_above: int
     """Runs above the cut, check runs included."""
     forecasts: list[Forecast]
+    """Of every approach that every sweep is fitted with, the laws of the set included."""
+    mixture: MixtureForecast | None = None
+    """None where no law of the set predicted."""
+
+    def forecast(self, approach: Approach) -> Forecast:
+        """Give one approach's forecast.
+
+        Raises
+        ------
+        KeyError : it was not asked for one.
+        """
+        for forecast in self.forecasts:
+            if forecast.approach == approach:
+                return forecast
+        raise KeyError(approach)
 
 
 class RunNoise(Section):

@@ -66,7 +66,7 @@ def _shown(cuts: Sequence[Cut]) -> list[Cut]:
 
 
 def _of(cut: Cut, approach: Approach) -> Forecast:
-    return next(forecast for forecast in cut.forecasts if forecast.approach == approach)
+    return cut.forecast(approach)
 
 
 def _scale(cuts: Sequence[Cut]) -> ScalarMappable | None:
@@ -108,9 +108,10 @@ def _errors(axes: Axes, forecast: Forecast, scale: ScalarMappable | None) -> Non
 def _ratios(axes: Axes, cut: Cut) -> None:
     """Plot predicted over measured N_opt of every budget, with its intervals."""
     axes.axhline(1.0, color=style.INK, lw=0.6, zorder=2)
-    found = [(forecast, forecast.score("params_opt")) for forecast in cut.forecasts]
+    forecasts = [cut.forecast(approach) for approach in APPROACHES]
+    found = [(forecast, forecast.score("params_opt")) for forecast in forecasts]
     scored = [(forecast.approach, score) for forecast, score in found if score is not None]
-    reach = max((s.decades[1] for f in cut.forecasts for s in f.scores), default=1.0)
+    reach = max((s.decades[1] for f in forecasts for s in f.scores), default=1.0)
     for place, (approach, score) in enumerate(scored):
         for prediction in score.predictions:
             size = prediction.measured
@@ -232,7 +233,7 @@ def _words(cuts: Sequence[Cut], number: int) -> str:
     ]
     sizes = [
         f"{NAMES[forecast.approach]} {_factor(score)}"
-        for forecast in cuts[-1].forecasts
+        for forecast in map(cuts[-1].forecast, APPROACHES)
         if (score := forecast.score("params_opt")) is not None
     ]
     drawn = f"{len(cuts)} of {number} cuts" if len(cuts) < number else "each cut"

@@ -44,7 +44,9 @@ def test_interval_score_is_proper(factor: float) -> None:
 
 def test_summary_of_numbers_done_by_hand() -> None:
     draws = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0], [5.0, 50.0]])
-    found = summarise(Predictive(np.array([3.0, 30.0]), draws), np.array([4.0, 60.0]), noise=5.0)
+    found = summarise(
+        Predictive(np.array([3.0, 30.0]), draws, np.arange(5)), np.array([4.0, 60.0]), noise=5.0
+    )
     # tenths 1.4 to 4.6 and 14 to 46: 4 lies between, 60 lies 14 beyond
     assert found["n"] == 2
     assert found["bias"] == pytest.approx(-15.5)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+LEAST_SPREAD: Final = 1e-9
+"""Noise below which a density would be one of rounding errors [log nat]."""
+
 
 @dataclass(frozen=True, eq=False)
 class Predictive:
@@ -29,10 +32,43 @@ class Predictive:
     ----------
     value : (targets,) from all runs below the cut.
     draws : (draws, targets) law and noise; a row is joint, with one refit behind it.
+    numbers : (draws,) number of each draw.
+    log_law : (draws, targets) log of the law alone; None where an optimum is predicted.
+    spread : sd of a run's log error; None likewise.
+    mixed : weights and predictions of the laws that this one mixes; empty for one law's own.
     """
 
     value: Floats
     draws: Floats
+    numbers: NDArray[np.intp]
+    log_law: Floats | None = None
+    spread: float | None = None
+    mixed: tuple[tuple[float, Predictive], ...] = ()
+
+    def at(self, draws: NDArray[np.bool_]) -> Predictive:
+        """Keep some of the draws."""
+        law = None if self.log_law is None else self.log_law[draws]
+        return replace(self, draws=self.draws[draws], numbers=self.numbers[draws], log_law=law)
+
+    def log_density(self, measured: Floats) -> Floats | None:
+        """Give the log of the predictive density of the log of each measurement, (targets,).
+
+        The density is that of the draws of the law, each with normal noise of the residuals' sd;
+        that of a mixture is the weighted mean of all draws of its laws.
+        """
+        if self.mixed:
+            found = [
+                np.log(weight) + density
+                for weight, one in self.mixed
+                if weight > 0.0 and (density := one.log_density(measured)) is not None
+            ]
+            return np.asarray(np.logaddexp.reduce(found, axis=0))
+        if self.log_law is None or self.spread is None:
+            return None
+        spread = max(self.spread, LEAST_SPREAD)
+        z = (np.log(measured) - self.log_law) / spread
+        level = np.log(len(z) * spread * np.sqrt(2.0 * np.pi))
+        return np.asarray(np.logaddexp.reduce(-0.5 * z**2, axis=0) - level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +122,8 @@ def predict_losses(
     picks = _picks(kept, len(log_n), len(noise), seed)
     log_law = _log_losses(fitted, parameters, log_n, log_d)
     value = np.exp(_log_losses(fitted, fitted.parameters[None], log_n, log_d)[0])
-    return Predictive(value, np.exp(log_law + noise[picks]))
+    spread = float(np.sqrt(np.mean(noise**2)))
+    return Predictive(value, np.exp(log_law + noise[picks]), kept, log_law, spread)
 
 
 def predict_optima(
@@ -120,8 +157,8 @@ def predict_optima(
     with np.errstate(divide="ignore"):
         log_params = np.log(drawn.params)
     return (
-        Predictive(np.log(value.params[0]), log_params + noise.log_params[picks]),
-        Predictive(value.loss[0], drawn.loss * np.exp(noise.log_loss[picks])),
+        Predictive(np.log(value.params[0]), log_params + noise.log_params[picks], kept),
+        Predictive(value.loss[0], drawn.loss * np.exp(noise.log_loss[picks]), kept),
     )
 
 

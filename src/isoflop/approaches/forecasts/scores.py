@@ -88,8 +88,10 @@ def summarise(predictive: Predictive, measured: Floats, *, noise: float | None) 
         float(interval_score(low, high, measured, level).mean())
         for (low, high), level in zip(ends, LEVELS, strict=True)
     ]
+    density = predictive.log_density(measured)
     return {
         "n": len(measured),
+        "log_score": None if density is None else float(density.mean()),
         "bias": float(error.mean()),
         "bias_intervals": {
             name: (float(low), float(high))

@@ -60,6 +60,7 @@ class FreeScale(Problems):
             delta,
             np.append(problems.lower, low),
             np.append(problems.upper, high),
+            problems.prior,
         )
 
     def evaluate(self, theta: Floats, rows: Ints) -> tuple[Floats, Floats, Floats]:
@@ -89,6 +90,8 @@ class FreeScale(Problems):
         gradient[:, -1] = total - first
         hessian[:, :-1, -1] = hessian[:, -1, :-1] = mixed
         hessian[:, -1, -1] = first + np.vecdot(quadratic, z)
+        if self.prior is not None:
+            self.prior.add(theta, objective, gradient, hessian)
         return objective, gradient, hessian
 
     def at(self, delta: float, theta: Floats) -> FreeScale:

@@ -19,7 +19,7 @@ from isoflop.approaches.numerics.solver import Problems, Solution, minimise
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isoflop.approaches.numerics.solver import Model
+    from isoflop.approaches.numerics.solver import LogPrior, Model
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -78,11 +78,13 @@ class Objective:
     delta : where Huber's loss turns from squares to absolute values; log nat for ``huber``, the
         fitted scale for ``likelihood``, infinite for ``mse``.
     tolerance : relative gain that the next step of a solved problem promises at most.
+    prior : of one parameter, beside a likelihood; the ladder towards it goes without.
     """
 
     kind: Literal["huber", "mse", "likelihood"]
     delta: float
     tolerance: float = TOLERANCE
+    prior: LogPrior | None = None
 
     @property
     def max_steps(self) -> int:
@@ -98,7 +100,7 @@ class Objective:
         """Solve problems from near their optima."""
         if self.kind == "likelihood":
             return minimise_free_scale(
-                FreeScale.of(problems, self.delta),
+                FreeScale.of(replace(problems, prior=self.prior), self.delta),
                 tolerance=self.tolerance,
                 threads=threads,
             )
@@ -113,7 +115,7 @@ class Objective:
         hard to tell apart; a step or two more closes it. For one fit, not for thousands of draws.
         """
         if self.kind == "likelihood":
-            problems = FreeScale.of(problems, self.delta)
+            problems = FreeScale.of(replace(problems, prior=self.prior), self.delta)
         found = minimise(problems, tolerance=1e-17, max_steps=POLISHING_STEPS, threads=threads)
         return found.theta
 

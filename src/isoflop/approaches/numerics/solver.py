@@ -84,6 +84,30 @@ class Solution:
     steps: NDArray[np.intp]
 
 
+@dataclass(frozen=True)
+class LogPrior:
+    """A normal prior of the log of one parameter, as a term of a negative log-likelihood.
+
+    Attributes
+    ----------
+    column : which parameter; its lower bound lies above zero.
+    mean, sd : of its log.
+    """
+
+    column: int
+    mean: float
+    sd: float
+
+    def add(self, theta: Floats, objective: Floats, gradient: Floats, hessian: Floats) -> None:
+        """Add (log theta - mean)**2 / (2 sd**2) and its derivatives to those of many problems."""
+        value = theta[:, self.column]
+        excess = np.log(value) - self.mean
+        precision = self.sd**-2
+        objective += 0.5 * precision * excess**2
+        gradient[:, self.column] += precision * excess / value
+        hessian[:, self.column, self.column] += precision * (1.0 - excess) / value**2
+
+
 @dataclass(frozen=True, eq=False)
 class Problems:
     """Minimise sum_i w_i Huber_delta(y_i - f_i(theta)) within a box, for many w, y and starts.
@@ -96,6 +120,7 @@ class Problems:
     starts : (problems, parameters).
     delta : where Huber's loss turns from squares to absolute values; inf for least squares.
     lower, upper : (parameters,) bounds.
+    prior : added to the objective, which must be a negative log-likelihood; None for none.
     """
 
     model: Model
@@ -105,6 +130,7 @@ class Problems:
     delta: float
     lower: Floats
     upper: Floats
+    prior: LogPrior | None = None
 
     def block(self, rows: slice) -> Self:
         """Take some of the problems."""
@@ -132,6 +158,8 @@ class Problems:
         excess -= np.multiply(clipped, 0.5, out=clipped)
         objective = np.vecdot(slope, excess)
         gradient, hessian = self.model.derivatives(state, slope, curvature)
+        if self.prior is not None:
+            self.prior.add(theta, objective, gradient, hessian)
         return objective, gradient, hessian
 
 

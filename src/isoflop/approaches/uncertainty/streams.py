@@ -22,6 +22,8 @@ class Stream(IntEnum):
     """Errors of a sweep simulated from the law of a simulated one; key: sweep."""
     SECOND_RESAMPLES = 5
     """Which runs a resample of such a sweep picks; key: sweep, draw."""
+    MIXTURE = 6
+    """Which law a draw of the mixture is taken from; no key."""
 
 
 def rng(seed: int, stream: Stream, *key: int) -> np.random.Generator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isoflop.approach import IN_PROSE, NAMES
+from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.escape import BREAK
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.numbers import fixed, interval, listed, percent, power, times
@@ -88,7 +88,7 @@ def forecast_facts(inputs: ReportInputs) -> ForecastFacts | None:
         refused=tuple(
             (NAMES[forecast.approach], power(cut.flops), forecast.refused)
             for cut in forecasts.cuts
-            for forecast in cut.forecasts
+            for forecast in map(cut.forecast, APPROACHES)
             if forecast.refused
         ),
         tables=tuple(table for table in tables if table is not None),
@@ -97,9 +97,9 @@ def forecast_facts(inputs: ReportInputs) -> ForecastFacts | None:
 
 def _scores(forecasts: Forecasts, *quantities: str) -> Iterator[tuple[Cut, Forecast, Score]]:
     """Yield the scores of some quantities, approach by approach, then by increasing cut."""
-    for place in range(len(forecasts.cuts[0].forecasts)):
+    for approach in APPROACHES:
         for cut in forecasts.cuts:
-            forecast = cut.forecasts[place]
+            forecast = cut.forecast(approach)
             for score in forecast.scores:
                 if score.quantity in quantities:
                     yield cut, forecast, score

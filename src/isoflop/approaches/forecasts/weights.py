@@ -1,0 +1,152 @@
+"""Weights of laws, which draw belongs to which law, and what the laws predict together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from isoflop.approaches.forecasts.predictions import Predictive
+from isoflop.approaches.uncertainty.streams import Stream, rng
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from isoflop.approach import Approach
+    from isoflop.config.approaches import MixtureSettings
+    from isoflop.estimates.forecasts import Cut
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
+
+STEPS: Final = 10_000
+TOLERANCE: Final = 1e-10
+"""Largest change of a weight at which the iteration ends."""
+FEWEST_CUTS: Final = 2
+"""Cuts without which forecasts give no weights: those above one cut share one fit of each law."""
+
+
+def weights_of(
+    laws: Sequence[Approach], cuts: Sequence[Cut], settings: MixtureSettings
+) -> tuple[Literal["equal", "stacking"], Floats]:
+    """Give the laws' weights as far as scored cuts allow the way that is asked for.
+
+    Parameters
+    ----------
+    laws : those that take part.
+    cuts : their forecasts, scored.
+    settings : which weights are asked for.
+
+    Returns
+    -------
+    How the weights came about, and the weights, (laws,), which sum to 1.
+    """
+    equal = np.full(len(laws), 1.0 / len(laws))
+    if settings.weights == "equal":
+        return "equal", equal
+    tables = [table for cut in cuts if (table := _log_densities(laws, cut)) is not None]
+    if len(tables) < FEWEST_CUTS:
+        return "equal", equal
+    return "stacking", stacked_weights(np.concatenate(tables))
+
+
+def _log_densities(laws: Sequence[Approach], cut: Cut) -> Floats | None:
+    """Give log densities, (runs, laws), of the losses above a cut; None where a law has none."""
+    scores = [cut.forecast(law).score("loss") for law in laws]
+    table = [
+        [np.nan if p.log_density is None else p.log_density for p in score.predictions]
+        for score in scores
+        if score is not None
+    ]
+    if len(table) < len(laws):
+        return None
+    return np.array(table).T
+
+
+def mixed_predictive(
+    predictives: Sequence[Predictive], weights: Floats, *, draws: int, seed: int
+) -> Predictive:
+    """Mix predictions of the same losses.
+
+    The prediction itself is the weighted mean of the laws', in logarithms. A draw whose law was
+    refused in that resample is no draw of the mixture.
+
+    Parameters
+    ----------
+    predictives : one a law.
+    weights : (laws,).
+    draws : number of draws that each law had, refused ones included.
+    seed : of the bootstrap.
+    """
+    if len(predictives) == 1:
+        return predictives[0]
+    whose = shared_out(weights, draws, seed)
+    value = np.exp(weights @ np.log([one.value for one in predictives]))
+    parts = [one.at(whose[one.numbers] == k) for k, one in enumerate(predictives)]
+    numbers = np.concatenate([part.numbers for part in parts])
+    order = np.argsort(numbers, kind="stable")
+    return Predictive(
+        value,
+        np.concatenate([part.draws for part in parts])[order],
+        numbers[order],
+        mixed=tuple((float(weight), one) for weight, one in zip(weights, predictives, strict=True)),
+    )
+
+
+def stacked_weights(log_densities: Floats) -> Floats:
+    """Give the weights whose mixture has the highest log score on what was forecast.
+
+    The score, sum over predictions of log sum_k w_k p_k, is concave in w, and is climbed by
+    expectation and maximisation: each law's new weight is its mean share of the mixture's density.
+
+    Parameters
+    ----------
+    log_densities : (predictions, laws) log of each law's predictive density at the measurement.
+
+    Returns
+    -------
+    (laws,) weights that sum to 1.
+
+    References
+    ----------
+    Yao, Vehtari, Simpson and Gelman 2018, Bayesian Analysis 13:917, equation 4 with the log score.
+    """
+    n, laws = log_densities.shape
+    if n == 0:
+        return np.full(laws, 1.0 / laws)
+    # only ratios of densities matter
+    ratios = np.exp(log_densities - log_densities.max(axis=1, keepdims=True))
+    weights = np.full(laws, 1.0 / laws)
+    for _ in range(STEPS):
+        shares = weights * ratios
+        shares /= shares.sum(axis=1, keepdims=True)
+        moved = shares.mean(axis=0)
+        settled = np.abs(moved - weights).max() <= TOLERANCE
+        weights = moved
+        if settled:
+            break
+    return np.asarray(weights / weights.sum())
+
+
+def shared_out(weights: Floats, draws: int, seed: int) -> Ints:
+    """Say which law each draw of a mixture is taken from, (draws,).
+
+    Draw i of every law rests on the same resample of runs, so draw i of the mixture is draw i of
+    one law, and each resample is used once. Numbers of draws are the weights' shares, rounded by
+    largest remainder; which draws are whose is shuffled.
+
+    Parameters
+    ----------
+    weights : (laws,), summing to 1.
+    draws : number of draws.
+    seed : of the bootstrap.
+    """
+    exact = weights * draws
+    counts = np.floor(exact + 1e-9).astype(np.intp)
+    left = draws - int(counts.sum())
+    largest = np.argsort(counts - exact, kind="stable")[:left]
+    counts[largest] += 1
+    laws = np.repeat(np.arange(len(weights)), counts)
+    return np.asarray(rng(seed, Stream.MIXTURE).permutation(laws))

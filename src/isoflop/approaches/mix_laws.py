@@ -1,0 +1,231 @@
+"""Mix the laws of the loss that were fitted to one sweep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weights_of
+from isoflop.estimates.allocation import optima_of
+from isoflop.estimates.diagnostics import InteractionDiagnostics
+from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.forecasts import Forecasts
+from isoflop.estimates.mixture import Member, Mixture, NoMixture, describe_mixture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from isoflop.approach import Approach
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.estimates.estimate import Provenance, Refusal
+    from isoflop.estimates.forecasts import NoForecasts, Score
+
+DECADES: Final = (0.0, 1.0, 2.0)
+"""Where a mixture says its optima: decades above the largest C that was fitted."""
+
+
+def mix_laws(
+    estimates: Mapping[Approach, Estimate | Refusal],
+    draws: Mapping[Approach, pl.DataFrame],
+    forecasts: Forecasts | NoForecasts,
+    settings: ApproachesSettings,
+    *,
+    sweep: str,
+    provenance: Provenance,
+) -> tuple[Mixture | NoMixture, pl.DataFrame]:
+    """Take draws of all laws in proportion to their weights.
+
+    Nothing is fitted: a draw of the mixture is one draw of one law. So the intervals hold what
+    each law leaves open and, beside it, the distance between the laws.
+
+    Parameters
+    ----------
+    estimates : of the laws of the set.
+    draws : their tables of draws.
+    forecasts : their forecasts above cuts, scored.
+    settings : section ``approaches`` of config.yaml.
+    sweep : name of the sweep.
+    provenance : what the estimates were read from.
+
+    Returns
+    -------
+    The mixture, or why there is none; and its draws: ``draw``, ``approach`` and the parameters of
+    every law, null where they are another's. A resample in which a law was refused gives no draw.
+    """
+    content = settings.model_dump(mode="json")
+    chosen = {key: content[key] for key in ("counting", "bootstrap", "mixture")}
+    fitted = {
+        law: estimate
+        for law in settings.mixture.laws
+        if isinstance(estimate := estimates[law], Estimate)
+    }
+    if not fitted:
+        reasons = " ".join(
+            str(getattr(estimates[law], "refused", "")) for law in settings.mixture.laws
+        )
+        refused = NoMixture(
+            sweep=sweep,
+            settings=chosen,
+            refused=f"no law of the loss could be fitted. {reasons}",
+            provenance=provenance,
+        )
+        return refused, pl.DataFrame(schema={"draw": pl.Int64, "approach": pl.String})
+    cuts = forecasts.cuts if isinstance(forecasts, Forecasts) else []
+    weighting, weights = weights_of(list(fitted), cuts, settings.mixture)
+    members = [
+        _member(
+            law,
+            estimates[law],
+            dict(zip(fitted, weights.tolist(), strict=True)).get(law, 0.0),
+            forecasts,
+        )
+        for law in settings.mixture.laws
+    ]
+    mixed = [member for member in members if member.weight > 0.0]
+    table = _draws(mixed, draws, settings)
+    ranges = [fitted[member.approach].flops_range for member in mixed]
+    # the part of C that all laws saw
+    flops_range = (max(low for low, _ in ranges), min(high for _, high in ranges))
+    flops = flops_range[1] * 10.0 ** np.array(DECADES)
+    found = describe_mixture(mixed, table, flops)
+    first = next(iter(fitted.values()))
+    mixture = Mixture(
+        sweep=sweep,
+        settings=chosen,
+        counting=first.counting,
+        n_runs=first.n_runs,
+        flops_range=flops_range,
+        weighting=weighting,
+        reason=_reason(weighting, settings, forecasts),
+        members=members,
+        a=found["a"],
+        b=found["b"],
+        optima=optima_of(found, flops, flops_range),
+        draws=table.height,
+        loss_doubt=_doubt(forecasts),
+        provenance=provenance,
+    )
+    return mixture, table
+
+
+def _draws(
+    members: Sequence[Member], draws: Mapping[Approach, pl.DataFrame], settings: ApproachesSettings
+) -> pl.DataFrame:
+    """Take each draw from the law that it falls to."""
+    own = {
+        member.approach: draws[member.approach].filter(pl.col("simulation").is_null())
+        for member in members
+    }
+    count = max(table.height for table in own.values())
+    weights = np.array([member.weight for member in members])
+    whose = shared_out(weights / weights.sum(), count, settings.bootstrap.seed)
+    parts = []
+    for k, member in enumerate(members):
+        if member.law is None:
+            raise ValueError(f"{member.approach} was not fitted")
+        names = [name for name in member.law.names if name in member.parameters]
+        table = own[member.approach].filter(pl.col("refused").is_null())
+        mine = pl.Series(np.flatnonzero(whose == k))
+        parts.append(
+            table.filter(pl.col("draw").is_in(mine.implode())).select("draw", "approach", *names)
+        )
+    return pl.concat(parts, how="diagonal").sort("draw")
+
+
+def _member(
+    law: Approach,
+    estimate: Estimate | Refusal,
+    weight: float,
+    forecasts: Forecasts | NoForecasts,
+) -> Member:
+    scores = _scores(law, forecasts)
+    fitted = isinstance(estimate, Estimate)
+    left_out = None
+    if not isinstance(estimate, Estimate):
+        left_out = estimate.refused
+    elif weight == 0.0:
+        left_out = "its forecasts add nothing to those of the other laws"
+    return Member(
+        approach=law,
+        weight=weight,
+        left_out=left_out,
+        law=estimate.law if isinstance(estimate, Estimate) else None,
+        parameters=_parameters(estimate) if isinstance(estimate, Estimate) else {},
+        misfit_p=_misfit(estimate) if isinstance(estimate, Estimate) else None,
+        cuts=len(scores),
+        bias=float(np.mean([score.bias for score in scores])) if scores else None,
+        rms=float(np.sqrt(np.mean([score.rms**2 for score in scores]))) if scores else None,
+        interval_score={
+            level: float(np.mean([score.interval_score[level] for score in scores]))
+            for level in (scores[0].interval_score if scores else {})
+        },
+        log_score=_log_score(scores),
+        forecasts_cover=all(score.covers for score in scores) if scores and fitted else None,
+    )
+
+
+def _parameters(estimate: Estimate) -> dict[str, float]:
+    return dict(zip(estimate.law.names, estimate.row[0].tolist(), strict=True))
+
+
+def _misfit(estimate: Estimate) -> float | None:
+    found = estimate.diagnostics
+    return found.misfit.joint.p_value if isinstance(found, InteractionDiagnostics) else None
+
+
+def _log_score(scores: Sequence[Score]) -> float | None:
+    found = [score.log_score for score in scores if score.log_score is not None]
+    return float(np.mean(found)) if found else None
+
+
+def _scores(law: Approach, forecasts: Forecasts | NoForecasts) -> list[Score]:
+    """Give a law's scores of the losses of runs, one a cut."""
+    if not isinstance(forecasts, Forecasts):
+        return []
+    found = [cut.forecast(law).score("loss") for cut in forecasts.cuts]
+    return [score for score in found if score is not None]
+
+
+def _reason(
+    weighting: str, settings: ApproachesSettings, forecasts: Forecasts | NoForecasts
+) -> str:
+    """Say why the weights are what they are."""
+    if weighting == "stacking":
+        return (
+            "The weights are those whose mixture would have forecast the losses above the cuts of "
+            "this sweep best (stacking of predictive distributions, Yao et al. 2018)."
+        )
+    if settings.mixture.weights == "equal":
+        return (
+            "All laws count alike: over published studies with their upper part hidden, no weights "
+            "from a sweep's own lower part forecast better (docs/backtest.md)."
+        )
+    if not isinstance(forecasts, Forecasts):
+        return f"All laws count alike, because no forecast could be scored: {forecasts.refused}"
+    return (
+        f"All laws count alike, because weights from forecasts need {FEWEST_CUTS} cuts in compute "
+        f"above which every law was scored; this sweep has {len(forecasts.cuts)}. Add runs at "
+        "higher budgets."
+    )
+
+
+def _doubt(forecasts: Forecasts | NoForecasts) -> str | None:
+    """Say that a forecast of the mixture failed on this sweep, or could not be tried."""
+    if not isinstance(forecasts, Forecasts):
+        return (
+            "No forecast of these laws could be tried on this sweep, so nothing speaks for their "
+            f"losses beyond the data: {forecasts.refused}"
+        )
+    scores = [(cut, cut.mixture.score) for cut in forecasts.cuts if cut.mixture is not None]
+    failed = [cut for cut, score in scores if not score.covers]
+    if not scores:
+        return "No law of the set could be fitted below a cut, so no forecast was tried."
+    if not failed:
+        return None
+    return (
+        f"Fitted up to {failed[-1].flops:.3g} FLOPs, the mixture's intervals covered fewer of the "
+        "losses measured above than those of a right forecast: take its losses beyond the data as "
+        "uncertain by more than their intervals say."
+    )

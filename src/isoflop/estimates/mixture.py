@@ -1,0 +1,217 @@
+"""The mixture of the laws of the loss: data/estimates/{sweep}/mixture.json.
+
+No law is known to be the true one, and each extrapolates differently. So the answer takes its draws
+from all of them, in proportion to weights: the distance between the laws is then part of every
+interval. Written by the approaches room, read by figures, report and archive.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import polars as pl
+
+from isoflop.approach import Approach
+from isoflop.config.reading import Section, parse
+from isoflop.estimates.allocation import optima_of
+from isoflop.estimates.estimate import Counting, Optimum, Provenance
+from isoflop.estimates.intervals import percentile_intervals
+from isoflop.estimates.laws import Law, law_rows
+from isoflop.estimates.quantities import Quantity, derived
+from isoflop.files import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+KEY = "mixture"
+"""Its word in files, where an approach has its key."""
+NAME = "Mixture of laws"
+IN_PROSE = "the mixture of the laws"
+COLOUR = "#1a1a1a"
+MARKER = "*"
+
+
+class Member(Section):
+    """One law of the set, and what speaks for and against it on this sweep."""
+
+    approach: Approach
+    weight: float
+    """Its share of the draws; 0 where it takes no part."""
+    left_out: str | None
+    """Why it takes no part, in words; None where it does."""
+    law: Law | None
+    """The law with its counting; None where it could not be fitted."""
+    parameters: dict[str, float]
+    """Its parameters from all runs, by name; empty where it could not be fitted."""
+    misfit_p: float | None
+    """P-value of the test that its residuals have no shape left in log N and log D; None where it
+    was not tested. Small: the runs reject the law."""
+    cuts: int
+    """Cuts in compute above which its forecasts were scored."""
+    bias: float | None
+    """Mean over the cuts of the mean error of its forecast losses [nat/token]; None without any."""
+    rms: float | None
+    """Root of the mean over the cuts of the mean square error [nat/token]."""
+    interval_score: dict[str, float]
+    """Level to the mean interval score over the cuts; empty without any. Smaller is better."""
+    log_score: float | None
+    """Mean over the cuts of the mean log predictive density of log L. Larger is better."""
+    forecasts_cover: bool | None
+    """Whether its intervals covered, above every cut, as those of a right law would; None without
+    cuts."""
+
+    @property
+    def row(self) -> Floats:
+        """Give its parameters, (1, parameters).
+
+        Raises
+        ------
+        ValueError : it could not be fitted.
+        """
+        if self.law is None:
+            raise ValueError(f"{self.approach} was not fitted")
+        return np.array([[self.parameters[name] for name in self.law.names]])
+
+
+class Mixture(Section):
+    """What the laws of the set say together."""
+
+    sweep: str
+    settings: dict[str, Any]
+    """The settings used, whole."""
+    counting: Counting
+    n_runs: int
+    flops_range: tuple[float, float]
+    """Smallest and largest C that all the mixed laws saw [FLOP]."""
+    weighting: Literal["equal", "stacking"]
+    """How the weights came about."""
+    reason: str
+    """Why so, and why not otherwise, in whole sentences."""
+    members: list[Member]
+    """Every law of the set, those without weight included."""
+    a: Quantity
+    """Exponent of N_opt in C, at the largest fitted C."""
+    b: Quantity
+    """Exponent of D_opt in C there."""
+    optima: list[Optimum]
+    """At the largest fitted C, one decade beyond it and two; ``optima_of_mixture`` gives others."""
+    draws: int
+    """Draws of all laws together."""
+    loss_doubt: str | None
+    """What to say beside every loss of the mixture: that its forecast failed on this sweep, or
+    could not be tried; None where it was tried and covered."""
+    provenance: Provenance
+
+    @property
+    def mixed(self) -> list[Member]:
+        """The laws that take part."""
+        return [member for member in self.members if member.weight > 0.0]
+
+    def __str__(self) -> str:
+        """Say the weights in one line."""
+        shares = ", ".join(f"{member.approach} {member.weight:.2f}" for member in self.mixed)
+        return f"a = {self.a.value:.4f}; {self.weighting} weights: {shares}"
+
+
+class NoMixture(Section):
+    """Why there is no mixture: it stands where that would."""
+
+    sweep: str
+    settings: dict[str, Any]
+    refused: str
+    """What is missing and what to add, in whole sentences."""
+    provenance: Provenance
+
+    def __str__(self) -> str:
+        """Say why there is none."""
+        return f"refused: {self.refused}"
+
+
+def read_mixture(path: Path) -> Mixture | NoMixture:
+    """Read the mixture of one sweep, or the reason why there is none."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if "refused" in content:
+        return parse(content, NoMixture, source=str(path))
+    return parse(content, Mixture, source=str(path))
+
+
+def write_mixture(mixture: Mixture | NoMixture, path: Path) -> None:
+    """Write the mixture of one sweep, or the reason why there is none."""
+    write_json(path, mixture.model_dump(mode="json"))
+
+
+def optima_of_mixture(
+    mixture: Mixture, draws: pl.DataFrame, flops: Sequence[float]
+) -> list[Optimum]:
+    """Give the mixture's allocation at each budget, without fitting anything again.
+
+    Parameters
+    ----------
+    mixture : of one sweep.
+    draws : its table of draws.
+    flops : budgets C [FLOP].
+
+    Returns
+    -------
+    In the order of the budgets; those at which a law has no optimum are left out.
+    """
+    budgets = np.asarray(flops, dtype=np.float64)
+    found = describe_mixture(mixture.mixed, draws, budgets)
+    return optima_of(found, budgets, mixture.flops_range)
+
+
+def describe_mixture(
+    members: Sequence[Member], draws: pl.DataFrame, flops: Floats
+) -> dict[str, Quantity]:
+    """Give a, b and the optima of a mixture with percentile intervals of its draws.
+
+    The estimate itself is the weighted mean of the laws' own: of a and b, and of the logarithms of
+    N, D and L. So N and D of the mixture cost C where those of each law do.
+
+    Parameters
+    ----------
+    members : the laws that take part.
+    draws : table of the mixture's draws: ``approach`` and the laws' parameters.
+    flops : (budgets,) C of the optima [FLOP].
+
+    Returns
+    -------
+    By the names of ``quantities.derived``, without the laws' parameters. What is not finite for
+    each law is left out.
+    """
+    points: list[dict[str, Floats]] = []
+    drawn: list[dict[str, Floats]] = []
+    for member in members:
+        if member.law is None:
+            raise ValueError(f"{member.approach} was not fitted")
+        rows = law_rows(member.law, draws.filter(pl.col("approach") == member.approach))
+        points.append(derived(member.law, member.row, flops))
+        drawn.append(derived(member.law, rows, flops))
+    shared = [name for name in points[0] if all(name in point for point in points)]
+    names = [name for name in shared if name in {"a", "b"} or "_opt_" in name or _at_budget(name)]
+    weights = np.array([member.weight for member in members])
+    weights /= weights.sum()
+    found = {}
+    for name in names:
+        values = np.array([point[name][0] for point in points])
+        if name in {"a", "b"}:
+            value = float(weights @ values)
+        else:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                value = float(np.exp(weights @ np.log(values)))
+        if not np.isfinite(value):
+            continue
+        together = np.concatenate([one[name] for one in drawn])
+        found[name] = Quantity(value=value, intervals=percentile_intervals(together))
+    return found
+
+
+def _at_budget(name: str) -> bool:
+    return name.startswith(("tokens_per_param_", "loss_"))

@@ -1,0 +1,201 @@
+"""The mixture of the laws: what must hold whatever the runs say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from isoflop.approach import LAWS
+from isoflop.approaches.fit_approach import fit_approach
+from isoflop.approaches.mix_laws import mix_laws
+from isoflop.approaches.score_forecasts import score_forecasts
+from isoflop.cli import main
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.estimate import Estimate, Provenance, Refusal, write_estimate
+from isoflop.estimates.forecasts import Forecasts, NoForecasts, write_forecasts
+from isoflop.estimates.mixture import Mixture, NoMixture, optima_of_mixture, read_mixture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
+DRAWS = 80
+BUDGETS = [3e18, 1e20, 5.76e23]
+
+
+def settings(**mixture: object) -> ApproachesSettings:
+    return ApproachesSettings.model_validate(
+        {
+            "bootstrap": {"draws": DRAWS, "interval": "percentile"},
+            "parametric": {"starts": "coarse"},
+            "forecast": {"draws": 40},
+            "mixture": mixture,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(
+    losses: pl.DataFrame,
+) -> tuple[dict[str, Estimate | Refusal], dict[str, pl.DataFrame], Forecasts]:
+    """Give every law's estimate and draws of the room's sweep, and their forecasts."""
+    found = {
+        law: fit_approach(losses, law, settings(), sweep="s", provenance=PROVENANCE, threads=1)
+        for law in LAWS
+    }
+    forecasts = score_forecasts(losses, settings(), sweep="s", provenance=PROVENANCE, threads=1)
+    assert isinstance(forecasts, Forecasts)
+    return (
+        {law: estimate for law, (estimate, _) in found.items()},
+        {law: draws for law, (_, draws) in found.items()},
+        forecasts,
+    )
+
+
+def mixed(fitted: tuple, **mixture: object) -> tuple[Mixture, pl.DataFrame]:
+    found, draws = mix_laws(*fitted, settings(**mixture), sweep="s", provenance=PROVENANCE)
+    assert isinstance(found, Mixture)
+    return found, draws
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("weights", ["equal", "stacking"])
+def test_a_mixture_of_one_law_is_that_law(fitted: tuple, law: str, weights: str) -> None:
+    mixture, table = mixed(fitted, laws=[law], weights=weights)
+    estimate, draws = fitted[0][law], fitted[1][law]
+    assert mixture.a.value == pytest.approx(estimate.a.value, rel=1e-12)
+    assert mixture.a.intervals == estimate.a.intervals
+    for ours, theirs in zip(
+        optima_of_mixture(mixture, table, BUDGETS),
+        optima_at(estimate, draws, BUDGETS),
+        strict=True,
+    ):
+        for name in ("params", "tokens", "tokens_per_param", "loss"):
+            own, other = getattr(ours, name), getattr(theirs, name)
+            assert own.value == pytest.approx(other.value, rel=1e-12)
+            assert own.intervals == other.intervals
+    assert [member.weight for member in mixture.members] == [1.0]
+
+
+@pytest.mark.parametrize("weights", ["equal", "stacking"])
+def test_weights_are_a_distribution_and_draws_follow_them(fitted: tuple, weights: str) -> None:
+    mixture, table = mixed(fitted, weights=weights)
+    assert mixture.weighting == weights
+    assert sum(member.weight for member in mixture.members) == pytest.approx(1.0)
+    assert table["draw"].is_unique().all()
+    assert mixture.draws == table.height
+    for member in mixture.members:
+        share = (table["approach"] == member.approach).mean()
+        assert share == pytest.approx(member.weight, abs=2 / DRAWS)
+        own = table.filter(pl.col("approach") == member.approach)
+        theirs = fitted[1][member.approach].select(own.columns[:1] + list(member.parameters))
+        assert own.select(theirs.columns).equals(
+            theirs.filter(pl.col("draw").is_in(own["draw"].implode()))
+        )
+
+
+def test_the_order_of_the_laws_changes_no_estimate(fitted: tuple) -> None:
+    here, _ = mixed(fitted, weights="stacking")
+    there, _ = mixed(fitted, weights="stacking", laws=LAWS[::-1])
+    assert there.a.value == pytest.approx(here.a.value, rel=1e-6)
+    for one, other in zip(here.optima, there.optima, strict=True):
+        assert other.params.value == pytest.approx(one.params.value, rel=1e-6)
+    weights = {member.approach: member.weight for member in here.members}
+    assert {m.approach: m.weight for m in there.members} == pytest.approx(weights, abs=1e-6)
+
+
+def test_an_allocation_costs_its_budget_and_lies_between_the_laws(fitted: tuple) -> None:
+    mixture, table = mixed(fitted)
+    for optimum in optima_of_mixture(mixture, table, BUDGETS):
+        cost = 6.0 * optimum.params.value * optimum.tokens.value
+        assert cost == pytest.approx(optimum.flops, rel=1e-9)
+        each = [
+            optima_at(fitted[0][law], fitted[1][law], [optimum.flops])[0].params.value
+            for law in LAWS
+        ]
+        assert min(each) <= optimum.params.value <= max(each)
+
+
+def test_weights_from_forecasts_need_two_cuts(fitted: tuple) -> None:
+    estimates, draws, forecasts = fitted
+    few = forecasts.model_copy(update={"cuts": forecasts.cuts[:1]})
+    mixture, _ = mixed((estimates, draws, few), weights="stacking")
+    assert mixture.weighting == "equal"
+    assert "this sweep has 1" in mixture.reason
+    none = NoForecasts(sweep="s", settings={}, refused="Two budgets only.", provenance=PROVENANCE)
+    mixture, _ = mixed((estimates, draws, none), weights="stacking")
+    assert mixture.weighting == "equal"
+    assert "Two budgets only." in mixture.reason
+    assert mixture.loss_doubt is not None
+    assert "Two budgets only." in mixture.loss_doubt
+
+
+def test_a_forecast_that_failed_marks_every_loss(fitted: tuple) -> None:
+    estimates, draws, forecasts = fitted
+    last = forecasts.cuts[-1].mixture
+    assert last is not None
+    nothing = last.score.model_copy(update={"inside": {"0.8": 0.0, "0.95": 0.0}})
+    cut = forecasts.cuts[-1].model_copy(
+        update={"mixture": last.model_copy(update={"score": nothing})}
+    )
+    failed = forecasts.model_copy(update={"cuts": [*forecasts.cuts[:-1], cut]})
+    mixture, _ = mixed((estimates, draws, failed))
+    assert mixture.loss_doubt is not None
+    assert f"{cut.flops:.3g} FLOPs" in mixture.loss_doubt
+
+
+def test_a_law_that_was_refused_takes_no_part(fitted: tuple) -> None:
+    estimates, draws, forecasts = fitted
+    refusal = Refusal(
+        approach="product", sweep="s", settings={}, refused="Too few runs.", provenance=PROVENANCE
+    )
+    mixture, table = mixed((estimates | {"product": refusal}, draws, forecasts))
+    (gone,) = (member for member in mixture.members if member.approach == "product")
+    assert (gone.weight, gone.left_out, gone.law) == (0.0, "Too few runs.", None)
+    assert sum(member.weight for member in mixture.members) == pytest.approx(1.0)
+    assert "product" not in table["approach"].to_list()
+    every = {law: refusal.model_copy(update={"approach": law}) for law in LAWS}
+    found, empty = mix_laws(every, draws, forecasts, settings(), sweep="s", provenance=PROVENANCE)
+    assert isinstance(found, NoMixture)
+    assert "Too few runs." in found.refused
+    assert empty.is_empty()
+
+
+def test_the_command_writes_what_the_function_gives(fitted: tuple, tmp_path: Path) -> None:
+    estimates, draws, forecasts = fitted
+    for law in LAWS:
+        write_estimate(estimates[law], tmp_path / f"{law}.json")
+        draws[law].write_parquet(tmp_path / f"{law}.draws.parquet")
+    write_forecasts(forecasts, tmp_path / "forecast.json")
+    done = CliRunner().invoke(
+        main,
+        ["mix-laws", "--sweep", "s", "--estimates", str(tmp_path), "--forecast",
+         str(tmp_path / "forecast.json"), "--settings", settings().model_dump_json(),
+         "--mixture", str(tmp_path / "m.json"), "--draws", str(tmp_path / "m.parquet")],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    mixture = read_mixture(tmp_path / "m.json")
+    assert isinstance(mixture, Mixture)
+    ours, table = mixed(fitted)
+    assert mixture.model_copy(update={"provenance": PROVENANCE}) == ours
+    assert pl.read_parquet(tmp_path / "m.parquet").equals(table)
+    np.testing.assert_array_equal(
+        [o.params.value for o in optima_of_mixture(mixture, table, BUDGETS)],
+        [o.params.value for o in optima_of_mixture(ours, table, BUDGETS)],
+    )
+
+
+def test_every_cut_has_a_mixture_whose_weights_come_from_below(fitted: tuple) -> None:
+    for cut in fitted[2].cuts:
+        assert cut.mixture is not None
+        assert sum(cut.mixture.weights.values()) == pytest.approx(1.0)
+        alone = [cut.forecast(law).score("loss") for law in LAWS]
+        values = np.array([[p.predicted for p in score.predictions] for score in alone])
+        together = [p.predicted for p in cut.mixture.score.predictions]
+        np.testing.assert_allclose(together, np.exp(np.log(values).mean(axis=0)))
+        assert cut.mixture.score.log_score is not None
