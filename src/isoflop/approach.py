@@ -85,6 +85,7 @@ ROWS: Final[tuple[Row, ...]] = (
         every_sweep=False,
         in_set=True,
     ),
+    Row("root", None, "Root law", "the root law", "#2f6f9f", "p", every_sweep=False, in_set=True),
     Row(
         "kaplan_law",
         None,

@@ -79,7 +79,8 @@ def test_a_mixture_of_one_law_is_that_law(fitted: tuple, law: str, weights: str)
             own, other = getattr(ours, name), getattr(theirs, name)
             assert own.value == pytest.approx(other.value, rel=1e-12)
             assert own.intervals == other.intervals
-    assert [member.weight for member in mixture.members] == [1.0]
+    assert {m.approach: m.weight for m in mixture.mixed} == {law: 1.0}
+    assert [m.approach for m in mixture.members] == list(LAWS)
 
 
 @pytest.mark.parametrize("weights", ["equal", "stacking"])
@@ -89,7 +90,7 @@ def test_weights_are_a_distribution_and_draws_follow_them(fitted: tuple, weights
     assert sum(member.weight for member in mixture.members) == pytest.approx(1.0)
     assert table["draw"].is_unique().all()
     assert mixture.draws == table.height
-    for member in mixture.members:
+    for member in mixture.mixed:
         share = (table["approach"] == member.approach).mean()
         assert share == pytest.approx(member.weight, abs=2 / DRAWS)
         own = table.filter(pl.col("approach") == member.approach)
@@ -99,14 +100,20 @@ def test_weights_are_a_distribution_and_draws_follow_them(fitted: tuple, weights
         )
 
 
-def test_the_order_of_the_laws_changes_no_estimate(fitted: tuple) -> None:
-    here, _ = mixed(fitted, weights="stacking")
+def test_the_order_of_the_laws_changes_no_weight_and_only_which_draws_are_whose(
+    fitted: tuple,
+) -> None:
+    here, _ = mixed(fitted, weights="stacking", laws=LAWS)
     there, _ = mixed(fitted, weights="stacking", laws=LAWS[::-1])
-    assert there.a.value == pytest.approx(here.a.value, rel=1e-6)
     for one, other in zip(here.optima, there.optima, strict=True):
-        assert other.params.value == pytest.approx(one.params.value, rel=1e-6)
+        assert other.params.value == pytest.approx(one.params.value, rel=0.05)
     weights = {member.approach: member.weight for member in here.members}
     assert {m.approach: m.weight for m in there.members} == pytest.approx(weights, abs=1e-6)
+
+
+def law_draws(fitted: tuple, law: str, flops: float) -> np.ndarray:
+    estimate, draws = fitted[0][law], fitted[1][law]
+    return estimate.law.optima(estimate.rows(draws), np.array([flops])).params[:, 0]
 
 
 def test_an_allocation_costs_its_budget_and_lies_between_the_laws(fitted: tuple) -> None:
@@ -114,11 +121,15 @@ def test_an_allocation_costs_its_budget_and_lies_between_the_laws(fitted: tuple)
     for optimum in optima_of_mixture(mixture, table, BUDGETS):
         cost = 6.0 * optimum.params.value * optimum.tokens.value
         assert cost == pytest.approx(optimum.flops, rel=1e-9)
+        for name in ("params", "tokens", "tokens_per_param", "loss"):
+            quantity = getattr(optimum, name)
+            for low, high in quantity.intervals.values():
+                assert low <= quantity.value <= high
         each = [
-            optima_at(fitted[0][law], fitted[1][law], [optimum.flops])[0].params.value
-            for law in LAWS
+            float(np.nanmedian(np.log(law_draws(fitted, law, optimum.flops))))
+            for law in mixture.settings["mixture"]["laws"]
         ]
-        assert min(each) <= optimum.params.value <= max(each)
+        assert min(each) <= np.log(optimum.params.value) <= max(each)
 
 
 def test_weights_from_forecasts_need_two_cuts(fitted: tuple) -> None:
@@ -194,8 +205,9 @@ def test_every_cut_has_a_mixture_whose_weights_come_from_below(fitted: tuple) ->
     for cut in fitted[2].cuts:
         assert cut.mixture is not None
         assert sum(cut.mixture.weights.values()) == pytest.approx(1.0)
-        alone = [cut.forecast(law).score("loss") for law in LAWS]
+        alone = [cut.forecast(law).score("loss") for law in cut.mixture.weights]
         values = np.array([[p.predicted for p in score.predictions] for score in alone])
-        together = [p.predicted for p in cut.mixture.score.predictions]
-        np.testing.assert_allclose(together, np.exp(np.log(values).mean(axis=0)))
+        together = np.array([p.predicted for p in cut.mixture.score.predictions])
+        assert (together > 0.995 * values.min(axis=0)).all()
+        assert (together < 1.005 * values.max(axis=0)).all()
         assert cut.mixture.score.log_score is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from isoflop.approach import APPROACHES, BY_KEY, Approach
+from isoflop.approach import APPROACHES, BY_KEY, LAWS, Approach
 from isoflop.command import PATH
 
 
@@ -102,15 +102,13 @@ def mix_laws_command(
     from isoflop.estimates.mixture import write_mixture
     from isoflop.files import replacing
 
-    own = settings_from(settings, "approaches", ApproachesSettings)
-    laws = own.mixture.laws
     outcome, table = mix_laws(
-        read_estimates(estimates, laws),
-        read_draws(estimates, laws),
+        read_estimates(estimates, LAWS),
+        read_draws(estimates, LAWS),
         read_forecasts(forecast),
-        own,
+        settings_from(settings, "approaches", ApproachesSettings),
         sweep=sweep,
-        provenance=provenance([*(estimates / f"{law}.json" for law in laws), forecast]),
+        provenance=provenance([*(estimates / f"{law}.json" for law in LAWS), forecast]),
     )
     write_mixture(outcome, mixture)
     with replacing(draws) as temporary:

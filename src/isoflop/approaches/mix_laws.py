@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from isoflop.approach import LAWS
 from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weights_of
 from isoflop.estimates.allocation import optima_of
-from isoflop.estimates.diagnostics import InteractionDiagnostics
+from isoflop.estimates.diagnostics import InteractionDiagnostics, ParametricDiagnostics
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.mixture import Member, Mixture, NoMixture, describe_mixture
@@ -42,7 +43,7 @@ def mix_laws(
 
     Parameters
     ----------
-    estimates : of the laws of the set.
+    estimates : of the laws of the set, ``approach.LAWS``.
     draws : their tables of draws.
     forecasts : their forecasts above cuts, scored.
     settings : section ``approaches`` of config.yaml.
@@ -80,8 +81,9 @@ def mix_laws(
             estimates[law],
             dict(zip(fitted, weights.tolist(), strict=True)).get(law, 0.0),
             forecasts,
+            settings,
         )
-        for law in settings.mixture.laws
+        for law in LAWS
     ]
     mixed = [member for member in members if member.weight > 0.0]
     table = _draws(mixed, draws, settings)
@@ -139,12 +141,15 @@ def _member(
     estimate: Estimate | Refusal,
     weight: float,
     forecasts: Forecasts | NoForecasts,
+    settings: ApproachesSettings,
 ) -> Member:
     scores = _scores(law, forecasts)
     fitted = isinstance(estimate, Estimate)
     left_out = None
     if not isinstance(estimate, Estimate):
         left_out = estimate.refused
+    elif law not in settings.mixture.laws:
+        left_out = "approaches.mixture.laws does not name it"
     elif weight == 0.0:
         left_out = "its forecasts add nothing to those of the other laws"
     return Member(
@@ -172,7 +177,9 @@ def _parameters(estimate: Estimate) -> dict[str, float]:
 
 def _misfit(estimate: Estimate) -> float | None:
     found = estimate.diagnostics
-    return found.misfit.joint.p_value if isinstance(found, InteractionDiagnostics) else None
+    if not isinstance(found, ParametricDiagnostics | InteractionDiagnostics):
+        return None
+    return found.misfit.joint.p_value
 
 
 def _log_score(scores: Sequence[Score]) -> float | None:

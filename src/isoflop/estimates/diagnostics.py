@@ -367,7 +367,7 @@ class CountedLaw(Section):
 class InteractionDiagnostics(Section):
     """A law in which size and data interact."""
 
-    approach: Literal["nested", "no_floor", "kaplan_law", "product"]
+    approach: Literal["nested", "root", "no_floor", "kaplan_law", "product"]
     account: Account
     residuals: Residuals
     trends: Trends

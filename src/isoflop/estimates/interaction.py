@@ -32,11 +32,13 @@ class Form:
     name : its key.
     names : its parameters as they are reported.
     is_product : whether the terms interact by a product instead of a power.
+    gamma : the power, where it is no parameter.
     """
 
     name: str
     names: tuple[str, ...]
     is_product: bool = False
+    gamma: float = 1.0
 
     def reported(self, terms: Floats) -> Floats:
         """Give the parameters under their names, (rows, names), of rows of terms."""
@@ -67,7 +69,7 @@ class Form:
                 log_a, log_b = alpha * np.log(own["N_c"]), np.log(own["D_c"])
                 return np.stack([zero, log_a, log_b, alpha, one, own["alpha_D"]], axis=-1)
             log_a, log_b = np.log(own["A"]), np.log(own["B"])
-            k = own.get("gamma", one)
+            k = own.get("gamma", self.gamma * one)
             if self.is_product:
                 k = own.get("G", zero) * np.exp(-log_a - log_b)
             e = own.get("E", zero)
@@ -157,6 +159,7 @@ class Form:
 
 NESTED: Final = Form("nested", ("E", "A", "B", "alpha", "beta", "gamma"))
 HOFFMANN: Final = Form("hoffmann", ("E", "A", "B", "alpha", "beta"))
+ROOT: Final = Form("root", HOFFMANN.names, gamma=0.5)
 NO_FLOOR: Final = Form("no_floor", ("A", "B", "alpha", "beta", "gamma"))
 KAPLAN: Final = Form("kaplan_law", ("N_c", "alpha_N", "D_c", "alpha_D"))
 PRODUCT: Final = Form("product", ("E", "A", "B", "alpha", "beta", "G"), is_product=True)

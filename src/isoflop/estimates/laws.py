@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import Field
 
 from isoflop.config.reading import Section
-from isoflop.estimates.interaction import KAPLAN, NESTED, NO_FLOOR, PRODUCT, Form
+from isoflop.estimates.interaction import KAPLAN, NESTED, NO_FLOOR, PRODUCT, ROOT, Form
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -318,6 +318,14 @@ class NestedLoss(InteractionLaw):
     names: ClassVar[tuple[str, ...]] = NESTED.names
 
 
+class RootLoss(InteractionLaw):
+    """L = E + (A / N**alpha + B / D**beta)**(1/2): the nested law with gamma = 1/2."""
+
+    kind: Literal["root"] = "root"
+    form: ClassVar[Form] = ROOT
+    names: ClassVar[tuple[str, ...]] = ROOT.names
+
+
 class NoFloorLoss(InteractionLaw):
     """The same with E = 0."""
 
@@ -342,7 +350,7 @@ class ProductLoss(InteractionLaw):
     names: ClassVar[tuple[str, ...]] = PRODUCT.names
 
 
-InteractionLoss = NestedLoss | NoFloorLoss | KaplanLoss | ProductLoss
+InteractionLoss = NestedLoss | RootLoss | NoFloorLoss | KaplanLoss | ProductLoss
 
 Law = Annotated[
     PowerLaws | HoffmannLaw | KaplanLaws | OvertrainingLaw | DataConstrainedLaw | InteractionLoss,

@@ -172,8 +172,9 @@ def describe_mixture(
 ) -> dict[str, Quantity]:
     """Give a, b and the optima of a mixture with percentile intervals of its draws.
 
-    The estimate itself is the weighted mean of the laws' own: of a and b, and of the logarithms of
-    N, D and L. So N and D of the mixture cost C where those of each law do.
+    The estimate itself is the median of the draws, that of N, D, D/N and L in logarithms: N and D
+    of the mixture then cost C where those of each law do, and no estimate lies outside its own
+    interval. A mixture of one law is that law, estimate included.
 
     Parameters
     ----------
@@ -196,19 +197,18 @@ def describe_mixture(
         drawn.append(derived(member.law, rows, flops))
     shared = [name for name in points[0] if all(name in point for point in points)]
     names = [name for name in shared if name in {"a", "b"} or "_opt_" in name or _at_budget(name)]
-    weights = np.array([member.weight for member in members])
-    weights /= weights.sum()
     found = {}
     for name in names:
-        values = np.array([point[name][0] for point in points])
-        if name in {"a", "b"}:
-            value = float(weights @ values)
-        else:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                value = float(np.exp(weights @ np.log(values)))
-        if not np.isfinite(value):
+        if not all(np.isfinite(point[name][0]) for point in points):
             continue
         together = np.concatenate([one[name] for one in drawn])
+        kept = together[np.isfinite(together)]
+        if len(members) == 1 or len(kept) == 0:
+            value = float(points[0][name][0])
+        elif name in {"a", "b"}:
+            value = float(np.median(kept))
+        else:
+            value = float(np.exp(np.median(np.log(kept))))
         found[name] = Quantity(value=value, intervals=percentile_intervals(together))
     return found
 

@@ -27,7 +27,7 @@ from isoflop.approaches.protocol import Refits, Resamples
 from isoflop.config.approaches import HUBER_DELTA, CountingSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.diagnostics import CountedLaw, InteractionDiagnostics
-from isoflop.estimates.laws import KaplanLoss, NestedLoss, NoFloorLoss, ProductLoss
+from isoflop.estimates.laws import KaplanLoss, NestedLoss, NoFloorLoss, ProductLoss, RootLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,6 +177,14 @@ class NestedFit(LawFit):
 
     approach: ClassVar[Approach] = "nested"
     kind: ClassVar[type[InteractionLoss]] = NestedLoss
+
+
+@dataclass(frozen=True, eq=False)
+class RootFit(LawFit):
+    """L = E + (A N**-alpha + B D**-beta)**(1/2)."""
+
+    approach: ClassVar[Approach] = "root"
+    kind: ClassVar[type[InteractionLoss]] = RootLoss
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,6 +58,7 @@ HYPOTHESES: Final[dict[str, tuple[Hypothesis, ...]]] = {
     "no_floor": (Hypothesis(KAPLAN, (1,)),),
     "product": (Hypothesis(NO_PRODUCT, (1,)),),
     "kaplan_law": (),
+    "root": (),
 }
 """What each law is tested against."""
 

@@ -15,6 +15,7 @@ from isoflop.approaches.estimators.interaction_laws import (
     NestedFit,
     NoFloorFit,
     ProductFit,
+    RootFit,
     fit_law,
 )
 from isoflop.approaches.estimators.kaplan import fit_kaplan
@@ -97,6 +98,7 @@ ESTIMATORS: Final[Mapping[str, Estimator]] = {
     "overtraining": _overtraining,
     "data_constrained": _data_constrained,
     "nested": _law(NestedFit),
+    "root": _law(RootFit),
     "kaplan_law": _law(KaplanLawFit),
     "no_floor": _law(NoFloorFit),
     "product": _law(ProductFit),

@@ -70,8 +70,9 @@ def mixed_predictive(
 ) -> Predictive:
     """Mix predictions of the same losses.
 
-    The prediction itself is the weighted mean of the laws', in logarithms. A draw whose law was
-    refused in that resample is no draw of the mixture.
+    The prediction itself is the median of the draws of the laws, without noise: the centre of the
+    intervals. One law alone keeps its own prediction. A draw whose law was refused in that resample
+    is no draw of the mixture.
 
     Parameters
     ----------
@@ -83,12 +84,12 @@ def mixed_predictive(
     if len(predictives) == 1:
         return predictives[0]
     whose = shared_out(weights, draws, seed)
-    value = np.exp(weights @ np.log([one.value for one in predictives]))
     parts = [one.at(whose[one.numbers] == k) for k, one in enumerate(predictives)]
     numbers = np.concatenate([part.numbers for part in parts])
     order = np.argsort(numbers, kind="stable")
+    laws = np.concatenate([part.log_law for part in parts if part.log_law is not None])
     return Predictive(
-        value,
+        np.exp(np.median(laws, axis=0)),
         np.concatenate([part.draws for part in parts])[order],
         numbers[order],
         mixed=tuple((float(weight), one) for weight, one in zip(weights, predictives, strict=True)),

@@ -28,6 +28,7 @@ from isoflop.estimates.interaction import (
     NO_FLOOR,
     NO_PRODUCT,
     PRODUCT,
+    ROOT,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ STARTS: Final = {False: (0.15, 0.4, 1.0), True: (0.0,)}
 _FREE: Final = {
     (NESTED.name, False): Restriction.of(),
     (HOFFMANN.name, False): Restriction.of(fixed={K: 1.0}),
+    (ROOT.name, False): Restriction.of(fixed={K: ROOT.gamma}),
     (NO_FLOOR.name, False): Restriction.of(fixed={E_: 0.0}),
     # D's own exponent is 1, so that of its term to the power gamma is gamma
     (KAPLAN.name, False): Restriction.of(fixed={E_: 0.0}, tied={BETA: K}),
