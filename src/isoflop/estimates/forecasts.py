@@ -14,6 +14,7 @@ from isoflop.estimates.estimate import Counting, Provenance
 from isoflop.files import write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     import numpy as np
@@ -140,6 +141,11 @@ class Cut(Section):
             if forecast.approach == approach:
                 return forecast
         raise KeyError(approach)
+
+    def among(self, approaches: Iterable[Approach]) -> list[Forecast]:
+        """Give the forecasts of some approaches, in their order; those not asked are left out."""
+        own = {forecast.approach: forecast for forecast in self.forecasts}
+        return [own[approach] for approach in approaches if approach in own]
 
 
 class RunNoise(Section):

@@ -108,7 +108,7 @@ def _errors(axes: Axes, forecast: Forecast, scale: ScalarMappable | None) -> Non
 def _ratios(axes: Axes, cut: Cut) -> None:
     """Plot predicted over measured N_opt of every budget, with its intervals."""
     axes.axhline(1.0, color=style.INK, lw=0.6, zorder=2)
-    forecasts = [cut.forecast(approach) for approach in APPROACHES]
+    forecasts = cut.among(APPROACHES)
     found = [(forecast, forecast.score("params_opt")) for forecast in forecasts]
     scored = [(forecast.approach, score) for forecast, score in found if score is not None]
     reach = max((s.decades[1] for f in forecasts for s in f.scores), default=1.0)
@@ -233,7 +233,7 @@ def _words(cuts: Sequence[Cut], number: int) -> str:
     ]
     sizes = [
         f"{NAMES[forecast.approach]} {_factor(score)}"
-        for forecast in map(cuts[-1].forecast, APPROACHES)
+        for forecast in cuts[-1].among(APPROACHES)
         if (score := forecast.score("params_opt")) is not None
     ]
     drawn = f"{len(cuts)} of {number} cuts" if len(cuts) < number else "each cut"

@@ -88,7 +88,7 @@ def forecast_facts(inputs: ReportInputs) -> ForecastFacts | None:
         refused=tuple(
             (NAMES[forecast.approach], power(cut.flops), forecast.refused)
             for cut in forecasts.cuts
-            for forecast in map(cut.forecast, APPROACHES)
+            for forecast in cut.among(APPROACHES)
             if forecast.refused
         ),
         tables=tuple(table for table in tables if table is not None),
@@ -99,10 +99,10 @@ def _scores(forecasts: Forecasts, *quantities: str) -> Iterator[tuple[Cut, Forec
     """Yield the scores of some quantities, approach by approach, then by increasing cut."""
     for approach in APPROACHES:
         for cut in forecasts.cuts:
-            forecast = cut.forecast(approach)
-            for score in forecast.scores:
-                if score.quantity in quantities:
-                    yield cut, forecast, score
+            for forecast in cut.among((approach,)):
+                for score in forecast.scores:
+                    if score.quantity in quantities:
+                        yield cut, forecast, score
 
 
 def _law_verdict(cut: Cut, forecast: Forecast, score: Score) -> LawVerdict:
