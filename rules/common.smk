@@ -239,6 +239,37 @@ def published_folders(wildcards):
     ]
 
 
+@cache
+def backtested():
+    """List the sweeps of the backtest: the catalogue's, and those of data/raw, each its own study."""
+    found = [
+        {
+            "sweep": sweep.name,
+            "study": study.name,
+            "losses": f"data/losses/{PUBLISHED}{sweep.name}.parquet",
+            "part": sweep.backtest.model_dump(mode="json"),
+        }
+        for study in catalogue().studies
+        for sweep in study.sweeps
+        if sweep.backtest is not None
+    ]
+    own = [
+        {"sweep": sweep, "study": sweep, "losses": f"data/losses/{sweep}.parquet", "part": {}}
+        for sweep in SWEEPS
+    ]
+    return own + found
+
+
+def backtest_losses(wildcards):
+    """Name the losses of every sweep of the backtest."""
+    return [entry["losses"] for entry in backtested()]
+
+
+def backtest_plan(wildcards):
+    """Say how each sweep takes part in the backtest."""
+    return json.dumps({"sweeps": backtested()}, sort_keys=True)
+
+
 def sweeps_with(*patterns):
     """Name the outputs of every sweep, or say what to drop where when there is nothing at all."""
 

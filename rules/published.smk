@@ -5,12 +5,14 @@
 #      the files it names, from a mirror or over the network
 # out: data/published/{study_sweep}/                raw files and sweep.yaml
 #      reports/published/index.html, results.json   published beside reproduced numbers
+#      reports/published/backtest.html, .json       laws fitted to the lower part of each study
 
 
 rule published:
     input:
         "reports/published/index.html",
         "reports/published/results.json",
+        "reports/published/backtest.html",
 
 
 rule fetch_published:
@@ -76,5 +78,54 @@ rule render_published:
             {params.sweeps:q} \
             --html {output.html:q} \
             --results {output.results:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule backtest_laws:
+    input:
+        losses=backtest_losses,
+        code=code("approaches"),
+    output:
+        "reports/published/backtest.json",
+    log:
+        "logs/backtest_laws.log",
+    benchmark:
+        "benchmarks/backtest_laws.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        plan=backtest_plan,
+    shell:
+        """
+        isoflop backtest-laws \
+            --plan {params.plan:q} \
+            --out {output:q} \
+            >{log:q} 2>&1
+        """
+
+
+rule render_backtest:
+    input:
+        backtest="reports/published/backtest.json",
+        code=code("published"),
+    output:
+        report(
+            "reports/published/backtest.html",
+            caption="../workflow/report/published.rst",
+            category="Published studies",
+            labels={"kind": "report", "name": "backtest"},
+        ),
+    log:
+        "logs/render_backtest.log",
+    benchmark:
+        "benchmarks/render_backtest.tsv"
+    conda:
+        ENVIRONMENT
+    shell:
+        """
+        isoflop render-backtest \
+            --backtest {input.backtest:q} \
+            --html {output:q} \
             >{log:q} 2>&1
         """

@@ -32,8 +32,10 @@ COMMANDS = {
     "render-report": "isoflop.report.command:render_report_command",
     "render-index": "isoflop.report.command:render_index_command",
     "check-coverage": "isoflop.approaches.command:check_coverage_command",
+    "backtest-laws": "isoflop.approaches.command:backtest_laws_command",
     "fetch-published": "isoflop.published.command:fetch_published_command",
     "render-published": "isoflop.published.command:render_published_command",
+    "render-backtest": "isoflop.published.command:render_backtest_command",
 }
 """Where each subcommand lives. Imported when it is asked for: an edit of one reruns its room alone,
 and `isoflop --help` does not pay for the others' libraries."""

@@ -145,6 +145,31 @@ def fit_specifications_command(
     click.echo(f"{sweep}: {len(fitted)} of {table.height} specifications fitted{span}")
 
 
+@click.command("backtest-laws")
+@click.option("--plan", required=True, help="Sweeps, and how each takes part, as JSON.")
+@click.option("--draws", type=click.IntRange(min=40), default=200, show_default=True)
+@click.option("--out", type=PATH, required=True, help="JSON to write.")
+def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
+    """Hide the upper part of sweeps, and forecast it in every way there is."""
+    import json
+
+    from isoflop.approaches.backtest_laws import backtest_laws
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.reading import parse
+    from isoflop.estimates.backtest import Plan, write_backtest
+    from isoflop.tables import Losses, read_table
+
+    planned = parse(json.loads(plan), Plan, source="--plan").sweeps
+    # by the package's defaults: how a reader fits own runs changes no verdict on a law
+    found = backtest_laws(
+        [(one, read_table(Path(one.losses), Losses)) for one in planned],
+        ApproachesSettings(),
+        draws=draws,
+    )
+    write_backtest(found, out)
+    click.echo(f"{out}: {len(found.cells)} forecasts, {len(found.left_out)} sweeps left out")
+
+
 @click.command("check-coverage")
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses to imitate.")
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")

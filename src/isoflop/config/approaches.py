@@ -153,6 +153,29 @@ class LawSettings(ObjectiveSettings):
     """Leave out the points with the k highest losses."""
 
 
+class GammaPrior(Section):
+    """A normal prior of log gamma."""
+
+    median: float = Field(gt=0.0)
+    """exp of its mean."""
+    sd: float = Field(gt=0.0)
+    """Of log gamma."""
+
+
+class NestedSettings(LawSettings):
+    """The nested law, whose gamma a short sweep determines poorly."""
+
+    gamma_prior: GammaPrior | None = None
+    """Prior of gamma, `{median: 0.5, sd: 0.3}` for example; only with objective likelihood. Null
+    lets the runs alone speak."""
+
+    @model_validator(mode="after")
+    def _prior_beside_a_likelihood(self) -> Self:
+        if self.gamma_prior is not None and self.objective != "likelihood":
+            raise ValueError("gamma_prior needs objective: likelihood")
+        return self
+
+
 class KaplanSettings(Section):
     """The laws of Kaplan et al. (2020), fitted to the sweep as that paper did."""
 
@@ -326,7 +349,7 @@ class ApproachesSettings(Section):
     kaplan: KaplanSettings = KaplanSettings()
     overtraining: OvertrainingSettings = OvertrainingSettings()
     data_constrained: DataConstrainedSettings = DataConstrainedSettings()
-    nested: LawSettings = LawSettings()
+    nested: NestedSettings = NestedSettings()
     root: LawSettings = LawSettings()
     kaplan_law: LawSettings = LawSettings()
     no_floor: LawSettings = LawSettings()

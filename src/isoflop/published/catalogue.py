@@ -22,6 +22,7 @@ from isoflop.config.by_sweep import SweepSettings, laid_over, settings_by_sweep
 from isoflop.config.reading import Section, read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import ConfigError
+from isoflop.estimates.backtest import Part
 from isoflop.reference import Citation
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class PublishedSweep(Section):
     """What is fitted with the settings of the side-car."""
     variants: dict[VariantName, Variant] = Field(default_factory=dict)
     """Fits with other settings to the same losses, by name."""
+    backtest: Part | None = None
+    """How it takes part in the backtest, or why not; null where nothing is read."""
 
     @model_validator(mode="after")
     def _fitted_where_read(self) -> Self:

@@ -41,6 +41,19 @@ def fetch_published_command(
         click.echo(line)
 
 
+@click.command("render-backtest")
+@click.option("--backtest", type=PATH, required=True, help="JSON of backtest-laws.")
+@click.option("--html", type=PATH, required=True, help="Page to write.")
+def render_backtest_command(backtest: Path, html: Path) -> None:
+    """Show how every way to forecast did."""
+    from isoflop.estimates.backtest import read_backtest
+    from isoflop.published.render_backtest import render_backtest
+
+    found = read_backtest(backtest)
+    render_backtest(found, html)
+    click.echo(f"{html}: {len(found.candidates)} candidates")
+
+
 @click.command("render-published")
 @click.option("--catalogue", type=PATH, required=True, help="Catalogue of published studies.")
 @click.option("--estimates", type=PATH, required=True, help="Folder of all estimates.")

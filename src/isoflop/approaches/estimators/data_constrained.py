@@ -65,16 +65,19 @@ class RepeatedModel:
             -self.law.alpha * of_params * by_params / (params * loss),
         ]
 
+    def gradient(self, state: list[Floats], slope: Floats) -> Floats:
+        """Give the gradient."""
+        return np.stack([np.vecdot(slope, column) for column in state], axis=-1)
+
     def derivatives(
         self, state: list[Floats], slope: Floats, curvature: Floats
     ) -> tuple[Floats, Floats]:
         """Give the gradient, and the Gauss-Newton part of the Hessian."""
-        gradient = np.stack([np.vecdot(slope, column) for column in state], axis=-1)
         hessian = np.empty((len(slope), 3, 3))
         for i, one in enumerate(state):
             for j, other in enumerate(state):
                 hessian[:, i, j] = np.vecdot(curvature * one, other)
-        return gradient, hessian
+        return self.gradient(state, slope), hessian
 
 
 def _effective(unique: Floats, repeats: Floats, half_life: Floats) -> tuple[Floats, Floats]:

@@ -22,9 +22,11 @@ from isoflop.approaches.estimators.loss_law import MultistartFit, points_of, sol
 from isoflop.approaches.estimators.misfit import misfit_cautions
 from isoflop.approaches.estimators.nesting_tests import nesting_tests
 from isoflop.approaches.numerics.centred_interaction import CentredInteraction, restriction
+from isoflop.approaches.numerics.interaction import K
 from isoflop.approaches.numerics.multistart import Objective, likelihood_objective
+from isoflop.approaches.numerics.solver import LogPrior
 from isoflop.approaches.protocol import Refits, Resamples
-from isoflop.config.approaches import HUBER_DELTA, CountingSettings
+from isoflop.config.approaches import HUBER_DELTA, CountingSettings, NestedSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.diagnostics import CountedLaw, InteractionDiagnostics
 from isoflop.estimates.laws import KaplanLoss, NestedLoss, NoFloorLoss, ProductLoss, RootLoss
@@ -47,6 +49,8 @@ COUNTINGS: Final = (
     CountingSettings(params="nonembedding", flops="kaplan"),
 )
 """As Hoffmann et al. count, and as Kaplan et al. do."""
+NESTED_GAMMA: Final = K
+"""Column of gamma among the nested law's parameters, which are all free."""
 ILL_CONDITIONED: Final = 1e5
 """Of the nested law a condition number of some thousands is usual."""
 
@@ -268,7 +272,11 @@ def _fit(
 
 def _objective(settings: LawSettings) -> Objective:
     if settings.objective == "likelihood":
-        return likelihood_objective(settings.delta)
+        prior = settings.gamma_prior if isinstance(settings, NestedSettings) else None
+        if prior is None:
+            return likelihood_objective(settings.delta)
+        known = LogPrior(NESTED_GAMMA, float(np.log(prior.median)), prior.sd)
+        return replace(likelihood_objective(settings.delta), prior=known)
     return Objective(settings.objective, settings.delta)
 
 

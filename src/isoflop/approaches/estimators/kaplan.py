@@ -84,6 +84,14 @@ class JointLaw:
             share = 1.0 / (1.0 + np.exp(-difference))
         return v + alpha_d * surplus, [share, surplus - share * difference]
 
+    def gradient(self, state: list[Floats], slope: Floats) -> Floats:
+        """Give the gradient."""
+        return np.stack([np.vecdot(slope, column) for column in self._jacobian(state)], axis=-1)
+
+    def _jacobian(self, state: list[Floats]) -> tuple[Floats, ...]:
+        share, entropy = state
+        return share, 1.0 - share, -share * self.x, -(1.0 - share) * self.y + entropy
+
     def derivatives(
         self, state: list[Floats], slope: Floats, curvature: Floats
     ) -> tuple[Floats, Floats]:
@@ -91,15 +99,13 @@ class JointLaw:
 
         The residuals of a least-squares fit are small, so their second derivatives are left out.
         """
-        share, entropy = state
-        jacobian = (share, 1.0 - share, -share * self.x, -(1.0 - share) * self.y + entropy)
-        gradient = np.stack([np.vecdot(slope, column) for column in jacobian], axis=-1)
+        jacobian = self._jacobian(state)
         hessian = np.empty((len(slope), 4, 4))
         for i in range(4):
             scaled = curvature * jacobian[i]
             for j in range(i, 4):
                 hessian[:, i, j] = hessian[:, j, i] = np.vecdot(scaled, jacobian[j])
-        return gradient, hessian
+        return self.gradient(state, slope), hessian
 
 
 @dataclass(frozen=True, eq=False)

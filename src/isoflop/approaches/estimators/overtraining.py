@@ -63,6 +63,10 @@ class PlainSum:
         loss = np.exp(log_loss)
         return loss, [share * loss for share in shares]
 
+    def gradient(self, state: list[Floats], slope: Floats) -> Floats:
+        """Give the gradient of sum_i rho(L_i)."""
+        return self.law.gradient(state, slope)
+
     def derivatives(
         self, state: list[Floats], slope: Floats, curvature: Floats
     ) -> tuple[Floats, Floats]:

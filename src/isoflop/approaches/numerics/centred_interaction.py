@@ -28,7 +28,6 @@ from isoflop.estimates.interaction import (
     NO_FLOOR,
     NO_PRODUCT,
     PRODUCT,
-    ROOT,
 )
 
 if TYPE_CHECKING:
@@ -57,7 +56,6 @@ STARTS: Final = {False: (0.15, 0.4, 1.0), True: (0.0,)}
 _FREE: Final = {
     (NESTED.name, False): Restriction.of(),
     (HOFFMANN.name, False): Restriction.of(fixed={K: 1.0}),
-    (ROOT.name, False): Restriction.of(fixed={K: ROOT.gamma}),
     (NO_FLOOR.name, False): Restriction.of(fixed={E_: 0.0}),
     # D's own exponent is 1, so that of its term to the power gamma is gamma
     (KAPLAN.name, False): Restriction.of(fixed={E_: 0.0}, tied={BETA: K}),
@@ -72,7 +70,9 @@ SOLVED: Final = {
 
 
 def restriction(form: Form) -> Restriction:
-    """Give the free parameters of a law."""
+    """Give the free parameters of a law; one that is not listed holds its gamma."""
+    if (form.name, form.is_product) not in _FREE:
+        return Restriction.of(fixed={K: form.gamma})
     return _FREE[form.name, form.is_product]
 
 

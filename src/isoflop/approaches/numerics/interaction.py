@@ -51,6 +51,10 @@ class Coupling(Protocol):
         """
         ...
 
+    def first_derivatives(self, state: list[Floats]) -> list[Floats]:
+        """Give the first derivatives of ``relative_derivatives`` alone."""
+        ...
+
     def relative_derivatives(self, state: list[Floats]) -> tuple[list[Floats], Pairs]:
         """Differentiate L in E, u, v, k, all over L itself.
 
@@ -91,6 +95,12 @@ class PowerMean:
         inverse = 1.0 / loss
         return np.log(loss), [inverse, power * inverse, w, h, t, np.broadcast_to(k, t.shape)]
 
+    def first_derivatives(self, state: list[Floats]) -> list[Floats]:
+        """Differentiate E plus the mean once; see ``Coupling``."""
+        inverse, p, w, h, *_ = state
+        pw = p * w
+        return [inverse, pw, p - pw, -(p * h)]
+
     def relative_derivatives(self, state: list[Floats]) -> tuple[list[Floats], Pairs]:
         """Differentiate E plus the mean; see ``Coupling``."""
         inverse, p, w, h, t, k = state
@@ -121,6 +131,10 @@ class ProductTerm:
             inverse = 1.0 / loss
             shares = [(p + k * both) * inverse, (q + k * both) * inverse, both * inverse]
             return np.log(loss), [inverse, *shares, np.broadcast_to(k, both.shape)]
+
+    def first_derivatives(self, state: list[Floats]) -> list[Floats]:
+        """Differentiate the sum once; see ``Coupling``."""
+        return state[:4]
 
     def relative_derivatives(self, state: list[Floats]) -> tuple[list[Floats], Pairs]:
         """Differentiate the sum; see ``Coupling``."""
@@ -224,6 +238,15 @@ class InteractionModel:
         """Give log L and the coupling's state."""
         floor, u, v, alpha, beta, k = (column[:, None] for column in self.restriction.full(theta).T)
         return self.coupling.value(floor, u - alpha * self.x[0], v - beta * self.x[1], k)
+
+    def gradient(self, state: list[Floats], slope: Floats) -> Floats:
+        """Give the gradient of sum_i rho(log L_i)."""
+        first = self.coupling.first_derivatives(state)
+        gradient = np.zeros((self.n_parameters, len(slope)))
+        pulls = [slope * one for one in first]
+        for i, at, z in self._columns:
+            gradient[at] += np.vecdot(pulls[i], z)
+        return gradient.T
 
     def derivatives(
         self, state: list[Floats], slope: Floats, curvature: Floats

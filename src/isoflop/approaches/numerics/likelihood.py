@@ -80,7 +80,7 @@ class FreeScale(Problems):
         objective += total * (theta[:, -1] - self.lower[-1] + 1.0)
         slope = -weights * psi * inverse
         quadratic = weights * np.where(inside, z, 0.0)
-        mixed = self.model.derivatives(state, quadratic * inverse - slope, np.zeros_like(z))[0]
+        mixed = self.model.gradient(state, quadratic * inverse - slope)
         first = np.vecdot(weights * psi, z)
         size = theta.shape[1]
         gradient, hessian = np.empty((len(theta), size)), np.empty((len(theta), size, size))
@@ -123,7 +123,7 @@ class FreeScale(Problems):
         _, hessian = self.model.derivatives(state, -weights * psi, weights * inside / threshold)
         shrink = 1.0 - delta * np.exp(onward.starts[:, -1:]) / threshold
         moved = weights * np.where(inside, residual, 0.0) * shrink
-        along, _ = self.model.derivatives(state, moved, np.zeros_like(moved))
+        along = self.model.gradient(state, moved)
         root = np.sqrt(np.abs(np.einsum("kii->ki", hessian)) + 1e-30)
         scaled = hessian / (root[:, :, None] * root[:, None, :]) + RIDGE * np.eye(root.shape[1])
         starts = onward.starts.copy()

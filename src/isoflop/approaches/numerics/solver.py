@@ -49,6 +49,10 @@ class Model(Protocol):
         """
         ...
 
+    def gradient(self, state: list[Floats], slope: Floats) -> Floats:
+        """Give the gradient of ``derivatives`` alone, (problems, parameters)."""
+        ...
+
     def derivatives(
         self, state: list[Floats], slope: Floats, curvature: Floats
     ) -> tuple[Floats, Floats]:

@@ -63,6 +63,15 @@ class SumOfPowers:
             power = power - theta[:, term.exponent, None] * self.x[term.covariate]
         return np.asarray(np.exp(power))
 
+    def gradient(self, state: list[Floats], slope: Floats) -> Floats:
+        """Give the gradient of sum_i rho(log L_i)."""
+        gradient = np.zeros((self.n_parameters, len(slope)))
+        for share, columns in zip(state, self._columns, strict=True):
+            pull = slope * share
+            for i, z in columns:
+                gradient[i] += np.vecdot(pull, z)
+        return gradient.T
+
     def derivatives(
         self, state: list[Floats], slope: Floats, curvature: Floats
     ) -> tuple[Floats, Floats]:

@@ -1,0 +1,249 @@
+"""The ways to forecast that a backtest compares: laws, priors of gamma, mixtures and peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+import numpy as np
+
+from isoflop.approach import LAWS, NAMES
+from isoflop.approaches.estimators.interaction_laws import RootFit, fit_law
+from isoflop.approaches.estimators.loss_law import MultistartFit
+from isoflop.approaches.estimators.registry import fit
+from isoflop.approaches.forecasts.predictions import Predictive, predict_losses
+from isoflop.approaches.forecasts.weights import mixed_predictive, stacked_weights
+from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.config.approaches import GammaPrior
+from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.interaction import HOFFMANN, Form
+from isoflop.estimates.laws import RootLoss
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from isoflop.approaches.observations import Observations
+    from isoflop.approaches.protocol import Fit
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.estimates.backtest import Kind
+
+    Floats = NDArray[np.float64]
+
+HELD: Final = 0.45
+"""Where an audit of other studies had gamma held, and the centre of its prior."""
+AUDITED: Final = GammaPrior(median=HELD, sd=0.5)
+LEAST_INNER: Final = 8
+"""Fewest points below an inner cut."""
+
+
+class HeldLoss(RootLoss):
+    """L = E + (A / N**alpha + B / D**beta)**.45."""
+
+    form: ClassVar[Form] = Form("held", HOFFMANN.names, gamma=HELD)
+
+
+class HeldFit(RootFit):
+    """Gamma held where the audit had it."""
+
+    kind = HeldLoss
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a forecaster may use of one sweep.
+
+    Attributes
+    ----------
+    below : points at or below the cut.
+    targets : those above it; their losses are not looked at.
+    settings : section ``approaches``; draws and seed are the bootstrap's.
+    prior : of gamma, learned from other studies.
+    """
+
+    below: Observations
+    targets: Observations
+    settings: ApproachesSettings
+    prior: GammaPrior
+
+
+def law_predictive(key: str, seen: Seen) -> tuple[Predictive, float | None]:
+    """Forecast by one law, and give the p-value of its misfit to what was seen.
+
+    Parameters
+    ----------
+    key : of an approach, or ``held``, ``prior`` (learned) or ``audited`` (the audit's prior).
+    seen : the sweep.
+
+    Raises
+    ------
+    UnderdeterminedError : the points do not allow the fit.
+    """
+    fitted = _fitted(key, seen)
+    refits = fitted.refit(resample(fitted, seen.settings.bootstrap))
+    kept = np.flatnonzero(refits.refusals == "")
+    if len(kept) < 2:
+        raise UnderdeterminedError(f"{key} could be fitted to {len(kept)} resamples")
+    predictive = predict_losses(
+        fitted, refits.parameters[kept], kept, seen.targets, seed=seen.settings.bootstrap.seed
+    )
+    if not isinstance(fitted, MultistartFit):
+        return predictive, None
+    tests, _ = fitted.misfit
+    p_value: float | None = tests["joint"]["p_value"]
+    return predictive, p_value
+
+
+def _fitted(key: str, seen: Seen) -> Fit:
+    own = seen.settings
+    if key == "held":
+        return fit_law(seen.below, HeldFit, own.root, threads=1)
+    if key in {"prior", "audited"}:
+        prior = seen.prior if key == "prior" else AUDITED
+        nested = own.nested.model_copy(update={"gamma_prior": prior})
+        return fit(seen.below, "nested", own.model_copy(update={"nested": nested}), threads=1)
+    return fit(seen.below, key, own, threads=1)
+
+
+def scipy_predictive(seen: Seen) -> Predictive:
+    """Forecast as a user of ``scipy.optimize.curve_fit`` would: Chinchilla's law, one start.
+
+    Least squares on log L by ``curve_fit`` with its defaults, from the constants that everybody
+    starts at (Hoffmann et al.'s), in the usual parameters log E, log A, log B, alpha, beta.
+    Intervals are normal: the variance that its covariance gives log L (delta method), and the
+    residuals' beside.
+
+    Raises
+    ------
+    UnderdeterminedError : curve_fit gave up, or gave no covariance.
+    """
+    import warnings
+
+    from scipy.optimize import OptimizeWarning, curve_fit
+
+    below, targets = seen.below, seen.targets
+    x = np.log(np.stack([below.params, below.tokens]))
+    y = np.log(below.loss)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", OptimizeWarning)
+        try:
+            found, covariance = curve_fit(_chinchilla, x, y, p0=START)
+        except (RuntimeError, OptimizeWarning) as error:
+            raise UnderdeterminedError(f"curve_fit: {error}") from error
+    if not np.isfinite(covariance).all():
+        raise UnderdeterminedError("curve_fit gave no covariance")
+    at = np.log(np.stack([targets.params, targets.tokens]))
+    middle = _chinchilla(at, *found)
+    gradient = _gradient(at, *found)
+    law_sd = np.sqrt(np.einsum("ni,ij,nj->n", gradient, covariance, gradient))
+    spread = float(np.sqrt(np.sum((y - _chinchilla(x, *found)) ** 2) / max(len(y) - 5, 1)))
+    draws = seen.settings.bootstrap.draws
+    generator = np.random.default_rng(seen.settings.bootstrap.seed)
+    log_law = middle + law_sd * generator.normal(size=(draws, 1))
+    noise = spread * generator.normal(size=log_law.shape)
+    return Predictive(np.exp(middle), np.exp(log_law + noise), np.arange(draws), log_law, spread)
+
+
+START: Final = (*np.log([1.69, 406.4, 410.7]).tolist(), 0.34, 0.28)
+
+
+def _chinchilla(x: Floats, *theta: float) -> Floats:
+    """Give log L at log N and log D, (2, points)."""
+    e, a, b, alpha, beta = theta
+    terms = np.stack([np.full(x.shape[1], e), a - alpha * x[0], b - beta * x[1]])
+    return np.asarray(np.logaddexp.reduce(terms, axis=0))
+
+
+def _gradient(x: Floats, *theta: float) -> Floats:
+    """Differentiate ``_chinchilla`` in its parameters, (points, 5)."""
+    e, a, b, alpha, beta = theta
+    level = _chinchilla(x, *theta)
+    floor = np.exp(e - level)
+    p, q = np.exp(a - alpha * x[0] - level), np.exp(b - beta * x[1] - level)
+    return np.stack([floor, p, q, -p * x[0], -q * x[1]], axis=-1)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A mixture that is tried: which laws, and where their weights come from."""
+
+    laws: tuple[str, ...]
+    weights: Literal["equal", "stacking", "errors", "unrejected"]
+
+
+FOUR: Final = ("parametric", "root", "kaplan_law", "product")
+NESTED_FOUR: Final = ("parametric", "nested", "kaplan_law", "product")
+MIXTURES: Final[dict[str, Mixed]] = {
+    "mixture": Mixed(FOUR, "equal"),
+    "mixture_nested": Mixed(NESTED_FOUR, "equal"),
+    "mixture_all": Mixed(LAWS, "equal"),
+    "mixture_stacked": Mixed(FOUR, "stacking"),
+    "mixture_errors": Mixed(FOUR, "errors"),
+    "mixture_unrejected": Mixed(LAWS, "unrejected"),
+    "mixture_both_papers": Mixed(("parametric", "kaplan_law"), "equal"),
+}
+SINGLE: Final = (*LAWS, "no_floor", "held", "audited", "prior")
+CHINCHILLA: Final = "parametric"
+SCIPY: Final = "scipy"
+LABELS: Final[dict[str, tuple[Kind, str]]] = {
+    **{law: ("law", NAMES[law]) for law in (*LAWS, "no_floor")},
+    "held": ("held", f"Nested law, gamma held at {HELD}"),
+    "audited": ("prior", f"Nested law, log gamma ~ N(ln {HELD}, {AUDITED.sd}²)"),
+    "prior": ("prior", "Nested law, prior of gamma from the other studies"),
+    "mixture": ("mixture", "Mixture: Chinchilla, root, Kaplan, product; equal"),
+    "mixture_nested": ("mixture", "Mixture with the nested law for the root law; equal"),
+    "mixture_all": ("mixture", "Mixture of all five laws; equal"),
+    "mixture_stacked": ("mixture", "Mixture, stacked on inner cuts"),
+    "mixture_errors": ("mixture", "Mixture, weights 1/rms² on inner cuts"),
+    "mixture_unrejected": ("mixture", "Mixture of the laws that the points do not reject; equal"),
+    "mixture_both_papers": ("mixture", "Mean of Chinchilla and Kaplan"),
+    SCIPY: ("peer", "scipy's curve_fit, Chinchilla's law"),
+}
+"""Kind and name of every candidate."""
+
+
+def weights_for(
+    mixed: Mixed,
+    laws: Sequence[str],
+    inner: Sequence[Mapping[str, tuple[Floats, float]]],
+    rejected: Mapping[str, float | None],
+) -> Floats:
+    """Give the weights of a mixture's laws.
+
+    Parameters
+    ----------
+    mixed : the mixture.
+    laws : those of its laws that gave a forecast.
+    inner : for each cut within what was seen, by law: log densities and mean square error.
+    rejected : by law, p-value of its misfit.
+    """
+    equal = np.full(len(laws), 1.0 / len(laws))
+    if mixed.weights == "unrejected":
+        kept = np.array([(p := rejected.get(law)) is None or p >= 0.001 for law in laws])
+        return kept / kept.sum() if kept.any() else equal
+    whole = [scores for scores in inner if all(law in scores for law in laws)]
+    if mixed.weights == "equal" or not whole:
+        return equal
+    if mixed.weights == "stacking":
+        return stacked_weights(
+            np.concatenate([np.stack([scores[law][0] for law in laws], axis=1) for scores in whole])
+        )
+    errors = np.array([np.mean([scores[law][1] for scores in whole]) for law in laws])
+    return np.asarray((1.0 / errors) / (1.0 / errors).sum())
+
+
+def mixture_predictive(
+    predictives: Mapping[str, Predictive],
+    weights: Mapping[str, float],
+    settings: ApproachesSettings,
+) -> Predictive:
+    """Mix the forecasts of laws with weight."""
+    taking = [law for law, weight in weights.items() if weight > 0.0]
+    bootstrap = settings.bootstrap
+    return mixed_predictive(
+        [predictives[law] for law in taking],
+        np.array([weights[law] for law in taking]) / sum(weights[law] for law in taking),
+        draws=bootstrap.draws,
+        seed=bootstrap.seed,
+    )
