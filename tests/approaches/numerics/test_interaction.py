@@ -14,17 +14,18 @@ from isoflop.approaches.numerics.centred_interaction import CentredInteraction, 
 from isoflop.approaches.numerics.interaction import InteractionModel, PowerMean, ProductTerm
 from isoflop.approaches.numerics.multistart import Objective
 from isoflop.approaches.numerics.sum_of_powers import SumOfPowers, Term
-from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, NO_FLOOR, PRODUCT, Form
+from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, NO_FLOOR, PRODUCT, ROOT, Form
 from isoflop.laws import ChinchillaLaw, KaplanLaw, NestedLaw, ProductLaw
 
 RNG = np.random.default_rng(17)
 X = RNG.normal(size=(2, 30))
-FORMS = {form.name: form for form in (NESTED, NO_FLOOR, KAPLAN, HOFFMANN, PRODUCT)}
+FORMS = {form.name: form for form in (NESTED, ROOT, NO_FLOOR, KAPLAN, HOFFMANN, PRODUCT)}
 EVERY = pytest.mark.parametrize("name", list(FORMS))
 N = np.exp(RNG.uniform(np.log(1e6), np.log(1e9), 40))
 D = np.exp(RNG.uniform(np.log(1e8), np.log(1e11), 40))
 TRUE = {
     "nested": np.array([[1.4, 900.0, 3e3, 0.55, 0.6, 0.5]]),
+    "root": np.array([[1.4, 900.0, 3e3, 0.55, 0.6]]),
     "no_floor": np.array([[2e3, 4e3, 0.5, 0.45, 0.3]]),
     "kaplan_law": np.array([[8.8e13, 0.076, 5.4e13, 0.095]]),
     "hoffmann": np.array([[1.7, 400.0, 900.0, 0.34, 0.3]]),
@@ -291,3 +292,34 @@ def test_a_product_term_without_an_optimum_has_none() -> None:
     assert np.isfinite(
         PRODUCT.log_params_opt(terms, np.array([1e30]), coefficient=6.0, exponent=1.0)
     ).all()
+
+
+@EVERY
+def test_the_gradient_alone_is_that_of_the_derivatives(name: str) -> None:
+    form = FORMS[name]
+    model = model_of(form)
+    rng = np.random.default_rng(5)
+    slope, curvature = rng.normal(size=(2, 7, 30))
+    _, state = model.value(theta(form, 7))
+    both, _ = model.derivatives(state, slope, curvature)
+    np.testing.assert_array_equal(model.gradient(state, slope), both)
+
+
+def test_a_prior_adds_its_derivatives() -> None:
+    prior = solver.LogPrior(column=1, mean=np.log(0.5), sd=0.3)
+
+    def added(at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n, p = at.shape
+        sums = np.zeros(n), np.zeros((n, p)), np.zeros((n, p, p))
+        prior.add(at, *sums)
+        return sums
+
+    at = np.array([[0.3, 0.2, 1.0], [0.1, 1.7, 2.0]])
+    step = np.array([0.0, 1e-5, 0.0])
+    value, gradient, hessian = added(at)
+    np.testing.assert_allclose(value, 0.5 * (np.log(at[:, 1] / 0.5) / 0.3) ** 2)
+    slope = (added(at + step)[0] - added(at - step)[0]) / 2e-5
+    bend = (added(at + step)[1] - added(at - step)[1])[:, 1] / 2e-5
+    np.testing.assert_allclose(gradient[:, 1], slope, rtol=1e-6)
+    np.testing.assert_allclose(hessian[:, 1, 1], bend, rtol=1e-6)
+    assert np.count_nonzero(gradient) == np.count_nonzero(hessian) == 2
