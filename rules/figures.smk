@@ -9,8 +9,10 @@ rule plot_figures:
     input:
         losses="data/losses/{sweep}.parquet",
         runs="data/curves/{sweep}.runs.parquet",
-        estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=APPROACHES),
-        draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=APPROACHES),
+        estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=FITTED),
+        draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=FITTED),
+        mixture="data/estimates/{sweep}/mixture.json",
+        mixture_draws="data/estimates/{sweep}/mixture.draws.parquet",
         forecast="data/estimates/{sweep}/forecast.json",
         specifications="data/estimates/{sweep}/specifications.parquet",
         reference=REFERENCE,

@@ -1,12 +1,13 @@
 """A made-up sweep with made-up estimates, for the tests of the rooms that only read.
 
-Losses follow a known law with noise; estimates are that law's numbers with draws around them. No
-fitting happens here, so these tests say nothing about the approaches, and need none of them.
+Losses follow a known law with noise; estimates are that law's numbers with draws around them. Only
+the laws of the set, whose diagnostics are many, are fitted, once and with few draws.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,10 @@ import numpy as np
 import polars as pl
 from scipy.stats import norm
 
-from isoflop.approaches.fit_approach import DRAWS_SCHEMA
+from isoflop.approach import LAWS as LAWS_OF_THE_SET
+from isoflop.approaches.fit_approach import DRAWS_SCHEMA, fit_approach
+from isoflop.approaches.mix_laws import mix_laws
+from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.figures import FiguresSettings
 from isoflop.estimates.allocation import optima_of
 from isoflop.estimates.diagnostics import (
@@ -70,6 +74,7 @@ from isoflop.estimates.forecasts import (
 )
 from isoflop.estimates.influence import Influence, LeaveOut
 from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw, KaplanLaws, Law, PowerLaws
+from isoflop.estimates.mixture import read_mixture, write_mixture
 from isoflop.estimates.quantities import Quantity, Simulations, Truth, describe
 from isoflop.figures.inputs import FigureInputs
 from isoflop.laws import ChinchillaLaw
@@ -134,6 +139,10 @@ class Paths:
             runs=read_table(self.runs, Runs),
             estimates=read_estimates(self.estimates),
             draws=read_draws(self.estimates),
+            laws=read_estimates(self.estimates, LAWS_OF_THE_SET),
+            law_draws=read_draws(self.estimates, LAWS_OF_THE_SET),
+            mixture=read_mixture(self.estimates / "mixture.json"),
+            mixture_draws=pl.read_parquet(self.estimates / "mixture.draws.parquet"),
             forecasts=read_forecasts(self.estimates / "forecast.json"),
             specifications=read_table(self.specifications, Specifications),
             reference=read_reference(REFERENCE),
@@ -184,7 +193,50 @@ def write(
         draws.write_parquet(paths.estimates / f"{approach}.draws.parquet")
     found = forecasts(planned, refuse) if forecast else no_forecasts()
     write_forecasts(found, paths.estimates / "forecast.json")
+    _write_laws(paths, refuse, found)
     return paths
+
+
+FEW_DRAWS = ApproachesSettings.model_validate(
+    {"bootstrap": {"draws": 40, "interval": "percentile"}}
+)
+
+
+@cache
+def _fitted_law(law: str) -> tuple[Estimate | Refusal, pl.DataFrame]:
+    """Fit one law of the set to the made-up losses."""
+    return fit_approach(
+        _losses(_planned(check=False)), law, FEW_DRAWS, sweep=SWEEP, provenance=PROVENANCE
+    )
+
+
+def _write_laws(paths: Paths, refuse: tuple[str, ...], found: Forecasts | NoForecasts) -> None:
+    """Write the laws of the set and their mixture; all are refused where approach 3 is."""
+    for law in LAWS_OF_THE_SET:
+        if law == "parametric":
+            continue
+        estimate, draws = _fitted_law(law)
+        if "parametric" in refuse:
+            estimate = Refusal(
+                approach=law,
+                sweep=SWEEP,
+                settings={},
+                refused=f"{law} needs 7 points; {SWEEP} has 1. Add runs.",
+                provenance=PROVENANCE,
+            )
+            draws = pl.DataFrame(schema=DRAWS_SCHEMA)
+        write_estimate(estimate, paths.estimates / f"{law}.json")
+        draws.write_parquet(paths.estimates / f"{law}.draws.parquet")
+    mixture, draws = mix_laws(
+        read_estimates(paths.estimates, LAWS_OF_THE_SET),
+        read_draws(paths.estimates, LAWS_OF_THE_SET),
+        found,
+        FEW_DRAWS,
+        sweep=SWEEP,
+        provenance=PROVENANCE,
+    )
+    write_mixture(mixture, paths.estimates / "mixture.json")
+    draws.write_parquet(paths.estimates / "mixture.draws.parquet")
 
 
 def _planned(*, check: bool) -> list[dict[str, Any]]:

@@ -191,7 +191,7 @@ def _scores(law: Approach, forecasts: Forecasts | NoForecasts) -> list[Score]:
     """Give a law's scores of the losses of runs, one a cut."""
     if not isinstance(forecasts, Forecasts):
         return []
-    found = [cut.forecast(law).score("loss") for cut in forecasts.cuts]
+    found = [one.score("loss") for cut in forecasts.cuts for one in cut.among((law,))]
     return [score for score in found if score is not None]
 
 

@@ -29,10 +29,14 @@ def plot_figures_command(
     out: Path,
 ) -> None:
     """Draw every figure of one sweep."""
+    import polars as pl
+
+    from isoflop.approach import LAWS
     from isoflop.config.figures import FiguresSettings
     from isoflop.config.reading import settings_from
     from isoflop.estimates.estimate import read_draws, read_estimates
     from isoflop.estimates.forecasts import read_forecasts
+    from isoflop.estimates.mixture import read_mixture
     from isoflop.figures.inputs import FigureInputs
     from isoflop.figures.plot_figures import plot_figures
     from isoflop.reference import read_reference
@@ -44,6 +48,10 @@ def plot_figures_command(
         runs=read_table(runs, Runs),
         estimates=read_estimates(estimates),
         draws=read_draws(estimates),
+        laws=read_estimates(estimates, LAWS),
+        law_draws=read_draws(estimates, LAWS),
+        mixture=read_mixture(estimates / "mixture.json"),
+        mixture_draws=pl.read_parquet(estimates / "mixture.draws.parquet"),
         forecasts=read_forecasts(estimates / "forecast.json"),
         specifications=read_table(specifications, Specifications),
         reference=read_reference(reference),

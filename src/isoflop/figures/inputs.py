@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.figures import FiguresSettings
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
+    from isoflop.estimates.mixture import Mixture, NoMixture
     from isoflop.reference import Reference
 
     Floats = NDArray[np.float64]
@@ -37,6 +38,11 @@ class FigureInputs:
     runs: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Any, pl.DataFrame]
+    laws: Mapping[Approach, Estimate | Refusal]
+    """Of every law of the set."""
+    law_draws: Mapping[Approach, pl.DataFrame]
+    mixture: Mixture | NoMixture
+    mixture_draws: pl.DataFrame
     forecasts: Forecasts | NoForecasts
     specifications: pl.DataFrame
     reference: Reference

@@ -23,6 +23,7 @@ from isoflop.report.sections import (
     hypotheses,
     influence,
     kaplan,
+    laws,
     ledger,
     plausibility,
 )
@@ -180,6 +181,8 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "curvature_sentences": curvature.curvature_sentences(inputs),
         "fit_table": diagnostics.fit_table(inputs),
         "influence_table": influence.influence_table(inputs),
+        "laws": laws.law_facts(inputs),
+        "no_laws": laws.why_no_laws(inputs),
         "forecast": forecast.forecast_facts(inputs),
         "analysis": curve.analysis(inputs),
         "check": check.check_pair(inputs),

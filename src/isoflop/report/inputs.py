@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import SweepFile
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
+    from isoflop.estimates.mixture import Mixture, NoMixture
     from isoflop.reference import Reference
 
 GOPHER_BUDGET_KEY = "gopher_paper"
@@ -35,6 +36,8 @@ class ReportInputs:
     ----------
     losses, left_out, runs, files, gates : tables of tables.py.
     estimates, draws : by approach.
+    laws : estimates of every law of the set.
+    mixture, mixture_draws : of these laws.
     forecasts : how well each approach predicted the upper part of the sweep.
     specifications : table of tables.py.
     figures : folder with the SVGs.
@@ -51,6 +54,9 @@ class ReportInputs:
     gates: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Approach, pl.DataFrame]
+    laws: Mapping[Approach, Estimate | Refusal]
+    mixture: Mixture | NoMixture
+    mixture_draws: pl.DataFrame
     forecasts: Forecasts | NoForecasts
     specifications: pl.DataFrame
     figures: Path

@@ -6,13 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isoflop.approach import APPROACHES
+import polars as pl
+
+from isoflop.approach import FITTED, LAWS
 from isoflop.config.losses import LossesSettings
 from isoflop.config.reading import read_yaml, settings_from
 from isoflop.config.report import ReportSettings
 from isoflop.config.sidecar import SweepFile
 from isoflop.estimates.estimate import read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
+from isoflop.estimates.mixture import read_mixture
 from isoflop.files import digest
 from isoflop.reference import REFERENCE_FILES, read_reference
 from isoflop.report.inputs import ReportInputs
@@ -52,7 +55,7 @@ def read_inputs(
     read = [paths.sidecar, paths.runs, paths.files, paths.gates]
     read += [paths.losses, paths.left_out]
     # by name: a further law, fitted by hand beside them, is no input
-    read += [paths.estimates / f"{name}.json" for name in (*APPROACHES, "forecast")]
+    read += [paths.estimates / f"{name}.json" for name in (*FITTED, "forecast", "mixture")]
     read += [paths.specifications]
     read += [paths.reference / name for name in sorted(REFERENCE_FILES.values())]
     manifest = (paths.figures / "figures.json").read_text(encoding="utf-8")
@@ -66,6 +69,9 @@ def read_inputs(
         gates=read_table(paths.gates, Gates),
         estimates=read_estimates(paths.estimates),
         draws=read_draws(paths.estimates),
+        laws=read_estimates(paths.estimates, LAWS),
+        mixture=read_mixture(paths.estimates / "mixture.json"),
+        mixture_draws=pl.read_parquet(paths.estimates / "mixture.draws.parquet"),
         forecasts=read_forecasts(paths.estimates / "forecast.json"),
         specifications=read_table(paths.specifications, Specifications),
         figures=paths.figures,

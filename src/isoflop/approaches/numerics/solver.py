@@ -226,9 +226,11 @@ class _Descent:
         objective, gradient, hessian = np.empty(n), np.empty((n, p)), np.empty((n, p, p))
         for start in range(0, n, size):
             block = slice(start, start + size)
-            objective[block], gradient[block], hessian[block] = self.problems.evaluate(
-                theta[block], rows[block]
-            )
+            # a step may leave where a law has a value; the objective is then NaN, and it is refused
+            with np.errstate(over="ignore", invalid="ignore"):
+                objective[block], gradient[block], hessian[block] = self.problems.evaluate(
+                    theta[block], rows[block]
+                )
         return objective, gradient, hessian
 
     def run(self, tolerance: float, max_steps: int) -> Solution:

@@ -1,0 +1,268 @@
+"""The set of laws: what each paper had right on these runs, and how far to trust each law."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from isoflop.approach import IN_PROSE, NAMES
+from isoflop.estimates.diagnostics import (
+    InteractionDiagnostics,
+    ParametricDiagnostics,
+    expect,
+)
+from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.mixture import Mixture
+from isoflop.numbers import NONE, fixed, listed, of_level, percent, probability
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from isoflop.estimates.diagnostics import NestingTests
+    from isoflop.estimates.mixture import Member
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Value
+
+SIGNIFICANT: Final = 0.01
+"""p-value below which a special case is called rejected."""
+TESTED: Final = {
+    "hoffmann": ("*γ* = 1", "Hoffmann’s law: the terms add"),
+    "kaplan_law": ("*E* = 0, *β* = 1", "Kaplan’s law"),
+    "no_floor": ("*E* = 0", "No irreducible loss"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LawFacts:
+    """What the laws say, in words and tables."""
+
+    gamma: str
+    gamma_ends: str
+    floor: str
+    verdicts: tuple[str, ...]
+    """What each paper had right on these runs, in whole sentences."""
+    weights: str
+    reason: str
+    doubt: str
+    table: Table
+    tests: Table
+
+
+def law_facts(inputs: ReportInputs) -> LawFacts | None:
+    """Say what the set of laws says; None where the nested law or the mixture is missing."""
+    nested, mixture = inputs.laws.get("nested"), inputs.mixture
+    if not isinstance(nested, Estimate) or not isinstance(mixture, Mixture):
+        return None
+    tests = expect(nested.diagnostics, InteractionDiagnostics).nesting_tests
+    shares = [f"{percent(m.weight)} {IN_PROSE[m.approach]}" for m in mixture.mixed]
+    return LawFacts(
+        gamma=fixed(nested.parameters["gamma"].value, 2),
+        gamma_ends=of_level(nested.parameters["gamma"], 0.95, _second),
+        floor=fixed(nested.parameters["E"].value, 2),
+        verdicts=tuple(_verdicts(nested, tests)),
+        weights=listed(shares),
+        reason=mixture.reason,
+        doubt=mixture.loss_doubt or "",
+        table=_law_table(inputs, mixture),
+        tests=_test_table(tests),
+    )
+
+
+def why_no_laws(inputs: ReportInputs) -> str:
+    """Say why there is no such section."""
+    nested, mixture = inputs.laws.get("nested"), inputs.mixture
+    for found in (nested, mixture):
+        reason = getattr(found, "refused", None)
+        if reason:
+            return str(reason)
+    return "The nested law was not fitted to this sweep."
+
+
+def _verdicts(nested: Estimate, tests: NestingTests) -> list[str]:
+    """Say what each paper's law had right on these runs, by rule from the tests."""
+    gamma = nested.parameters["gamma"].value
+    found = tests.hypotheses
+    adds, whole, floorless = found["hoffmann"], found["kaplan_law"], found["no_floor"]
+    interacts = adds.p_value < SIGNIFICANT
+    floor = floorless.p_value < SIGNIFICANT
+    floor_p = probability(floorless.log10_p)
+    if not interacts:
+        hoffmann = (
+            "**Hoffmann et al. (2022)** had the form right as far as these runs can tell: they do "
+            f"not reject terms of *N* and *D* that simply add (*γ* = 1, *p* = {_p(adds.log10_p)})"
+        )
+        hoffmann += (
+            f", nor the floor *E* that his law has (without it *p* = {floor_p})."
+            if floor
+            else f"; whether there is a floor *E* they do not tell (*p* = {floor_p})."
+        )
+    elif floor:
+        hoffmann = (
+            "**Hoffmann et al. (2022)** had a floor right: without *E* the fit is worse "
+            f"(*p* = {floor_p}). That the terms of *N* and *D* add, these runs reject (*γ* = 1, "
+            f"*p* = {_p(adds.log10_p)})."
+        )
+    else:
+        hoffmann = (
+            "**Hoffmann et al. (2022)**: these runs reject terms of *N* and *D* that add "
+            f"(*γ* = 1, *p* = {_p(adds.log10_p)}), and show no floor *E* (*p* = {floor_p})."
+        )
+    if interacts and gamma < 1.0:
+        right = (
+            "that size and data interact: more parameters gain more where data are not scarce, "
+            "and the reverse"
+        )
+    elif not floor:
+        right = "a loss without a floor, as far as these runs reach"
+    else:
+        right = ""
+    if whole.p_value >= SIGNIFICANT:
+        kaplan = (
+            "**Kaplan et al. (2020)**: these runs do not reject their *L*(*N*, *D*) as it stands "
+            f"(*p* = {_p(whole.log10_p)})"
+        )
+        kaplan += f"; what it has right is {right}." if right else "."
+    elif right:
+        kaplan = (
+            f"**Kaplan et al. (2020)** had right {right}. Their *L*(*N*, *D*) as it stands is "
+            f"rejected (*p* = {_p(whole.log10_p)})."
+        )
+    else:
+        kaplan = (
+            "**Kaplan et al. (2020)**: these runs reject their *L*(*N*, *D*) "
+            f"(*p* = {_p(whole.log10_p)}), its interaction and its lack of a floor alike."
+        )
+    return [hoffmann, kaplan]
+
+
+def _law_table(inputs: ReportInputs, mixture: Mixture) -> Table:
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for member in mixture.members:
+        estimate = inputs.laws[member.approach]
+        rows.append(_shown(member, estimate if isinstance(estimate, Estimate) else None))
+        data.append(_values(member, estimate if isinstance(estimate, Estimate) else None))
+    cuts = max((member.cuts for member in mixture.members), default=0)
+    scored = (
+        f"Forecasts are of the losses above {cuts} cuts in compute, from the runs below"
+        if cuts
+        else "No forecast could be scored on this sweep"
+    )
+    return Table(
+        key="laws",
+        caption="The laws that every sweep is fitted with. “Form rejected” is the score test of "
+        "what a law leaves in its residuals of (log *N*)², (log *D*)² and log *N* log *D*. "
+        f"{scored}; errors in nats per token; scores of 80 % intervals, smaller is better.",
+        columns=(
+            Column("Law", "left"), Column("Residuals (rms)"), Column("Form rejected, *p*"),
+            Column("*E*"), Column("*γ*"), Column("Bias"), Column("rms"), Column("Interval score"),
+            Column("Intervals cover", "left"), Column("Weight"),
+        ),
+        rows=rows,
+        data_columns=(
+            "law", "rms_log_residual", "misfit_p", "E_nats", "gamma", "cuts", "forecast_bias_nats",
+            "forecast_rms_nats", "interval_score_80_nats", "log_score", "forecasts_cover", "weight",
+        ),
+        data=data,
+    )  # fmt: skip
+
+
+def _shown(member: Member, estimate: Estimate | None) -> list[str]:
+    rms, floor, gamma = _own(estimate)
+    return [
+        NAMES[member.approach],
+        NONE if rms is None else percent(rms, 2),
+        NONE if member.misfit_p is None else _probability(member.misfit_p),
+        NONE if floor is None else fixed(floor, 2),
+        NONE if gamma is None else fixed(gamma, 2),
+        NONE if member.bias is None else fixed(member.bias, 3),
+        NONE if member.rms is None else fixed(member.rms, 3),
+        fixed(member.interval_score["0.8"], 3) if member.interval_score else NONE,
+        NONE if member.forecasts_cover is None else ("yes" if member.forecasts_cover else "**no**"),
+        percent(member.weight),
+    ]
+
+
+def _values(member: Member, estimate: Estimate | None) -> list[Value]:
+    covers = member.forecasts_cover
+    return [
+        member.approach, *_own(estimate)[:1], member.misfit_p, *_own(estimate)[1:], member.cuts,
+        member.bias, member.rms, member.interval_score.get("0.8"), member.log_score,
+        None if covers is None else str(covers).lower(), member.weight,
+    ]  # fmt: skip
+
+
+def _own(estimate: Estimate | None) -> tuple[float | None, float | None, float | None]:
+    """Give rms of the residuals, E and gamma of a law; None where it has none."""
+    if estimate is None:
+        return None, None, None
+    found = estimate.diagnostics
+    rms = (
+        found.residuals.rms
+        if isinstance(found, ParametricDiagnostics | InteractionDiagnostics)
+        else None
+    )
+    own = {name: quantity.value for name, quantity in estimate.parameters.items()}
+    powers = {
+        "parametric": 1.0,
+        "root": 0.5,
+        "nested": own.get("gamma"),
+        "kaplan_law": own.get("alpha_D"),
+    }
+    floor = 0.0 if estimate.approach == "kaplan_law" else own.get("E")
+    return rms, floor, powers.get(estimate.approach)
+
+
+def _test_table(tests: NestingTests) -> Table:
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for key, test in tests.hypotheses.items():
+        shown, meaning = TESTED[key]
+        simulated = test.simulated
+        rows.append(
+            [
+                shown,
+                meaning,
+                fixed(test.statistic, 1),
+                probability(test.log10_p),
+                NONE if simulated is None else _probability(simulated.p_value),
+                NONE if simulated is None else percent(simulated.size, 1),
+            ]
+        )
+        data.append(
+            [
+                key, test.statistic, test.p_value, test.log10_p,
+                None if simulated is None else simulated.p_value,
+                None if simulated is None else simulated.size,
+                None if simulated is None else simulated.sweeps,
+            ]
+        )  # fmt: skip
+    return Table(
+        key="nesting-tests",
+        caption="Likelihood-ratio tests of the nested law’s special cases. “Simulated” sets the "
+        "ratio beside those of sweeps simulated from the special case; “Size” is the share of them "
+        "that the first *p* would reject at 5 %.",
+        columns=(
+            Column("Hypothesis", "left"), Column("It is", "left"), Column("Likelihood ratio"),
+            Column("*p*"), Column("*p*, simulated"), Column("Size"),
+        ),
+        rows=rows,
+        data_columns=(
+            "hypothesis", "statistic", "p_value", "log10_p", "simulated_p_value", "size",
+            "simulated_sweeps",
+        ),
+        data=data,
+    )  # fmt: skip
+
+
+def _probability(p: float) -> str:
+    import math
+
+    return probability(math.log10(p)) if p > 0.0 else "0"
+
+
+def _p(log10_p: float) -> str:
+    return probability(log10_p)
+
+
+def _second(value: float) -> str:
+    return fixed(value, 2)

@@ -1,0 +1,80 @@
+"""What the report says of the set of laws: by rule from the tests, marked where in doubt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.approach import LAWS, NAMES
+from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
+from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.mixture import Mixture
+from isoflop.report.sections.laws import _verdicts, law_facts
+
+if TYPE_CHECKING:
+    from tests.report.conftest import Rendered
+
+
+def verdicts(
+    rendered: Rendered, *, adds: float, whole: float, floorless: float, gamma: float = 0.4
+) -> tuple[str, str]:
+    """Give both papers' sentences for p-values of gamma = 1, of Kaplan's law, and of E = 0."""
+    nested = rendered.inputs.laws["nested"]
+    assert isinstance(nested, Estimate)
+    tests = expect(nested.diagnostics, InteractionDiagnostics).nesting_tests
+    values = {"hoffmann": adds, "kaplan_law": whole, "no_floor": floorless}
+    found = {
+        key: test.model_copy(update={"p_value": values[key], "log10_p": -5.0})
+        for key, test in tests.hypotheses.items()
+    }
+    own = nested.parameters | {
+        "gamma": nested.parameters["gamma"].model_copy(update={"value": gamma})
+    }
+    hoffmann, kaplan = _verdicts(
+        nested.model_copy(update={"parameters": own}),
+        tests.model_copy(update={"hypotheses": found}),
+    )
+    return hoffmann, kaplan
+
+
+def test_each_paper_is_told_what_it_had_right(rendered: Rendered) -> None:
+    hoffmann, kaplan = verdicts(rendered, adds=0.4, whole=1e-9, floorless=1e-9)
+    assert "had the form right" in hoffmann
+    assert "nor the floor" in hoffmann
+    assert "these runs reject their" in kaplan
+    hoffmann, kaplan = verdicts(rendered, adds=1e-9, whole=1e-9, floorless=1e-9)
+    assert "had a floor right" in hoffmann
+    assert "these runs reject" in hoffmann
+    assert "had right that size and data interact" in kaplan
+    assert "as it stands is rejected" in kaplan
+    hoffmann, kaplan = verdicts(rendered, adds=1e-9, whole=0.3, floorless=0.4)
+    assert "show no floor" in hoffmann
+    assert "do not reject their" in kaplan
+    # gamma above one is no interaction of Kaplan's kind
+    _, kaplan = verdicts(rendered, adds=1e-9, whole=1e-9, floorless=1e-9, gamma=1.6)
+    assert "interact:" not in kaplan
+
+
+def test_the_section_shows_every_law_with_its_weight(rendered: Rendered) -> None:
+    facts = law_facts(rendered.inputs)
+    assert facts is not None
+    mixture = rendered.inputs.mixture
+    assert isinstance(mixture, Mixture)
+    assert [row[0] for row in facts.table.rows] == [NAMES[law] for law in LAWS]
+    weights = {row[0]: row[-1] for row in facts.table.data}
+    assert weights == {member.approach: member.weight for member in mixture.members}
+    assert [row[0] for row in facts.tests.data] == ["hoffmann", "kaplan_law", "no_floor"]
+    assert facts.doubt  # no law but approach 3 has a forecast in the made-up sweep
+    assert "What each paper had right" in rendered.html
+    assert "Take the losses with care." in rendered.html
+
+
+def test_a_sweep_without_laws_says_why(refused: Rendered) -> None:
+    assert law_facts(refused.inputs) is None
+    assert "nested needs 7 points" in refused.html
+
+
+@pytest.mark.parametrize("key", ["laws", "nesting-tests"])
+def test_tables_are_files_too(rendered: Rendered, key: str) -> None:
+    assert (rendered.root / "tables" / f"{key}.csv").exists()
