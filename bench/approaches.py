@@ -25,18 +25,18 @@ AS_INSTALLED = "ISOFLOP_BENCH_BLAS_AS_INSTALLED"
 if AS_INSTALLED not in os.environ:
     os.environ.update(dict.fromkeys(BLAS_THREADS, "1"))  # read once, when numpy is imported
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests/simulate.py
 import numpy as np  # noqa: E402
 import page  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
+from tests.simulate import Design, isoflop_design, simulate  # noqa: E402
 
 from isoflop.approaches.estimators.envelope import fit_envelope  # noqa: E402
 from isoflop.approaches.estimators.parametric import fit_parametric  # noqa: E402
 from isoflop.approaches.estimators.profiles import fit_profiles  # noqa: E402
 from isoflop.approaches.uncertainty.resampling import resample  # noqa: E402
-from isoflop.approaches.uncertainty.simulate import Design, isoflop_design, simulate  # noqa: E402
 from isoflop.config.approaches import (  # noqa: E402
     BootstrapSettings,
-    CountingSettings,
     EnvelopeSettings,
     ParametricSettings,
     ProfilesSettings,
@@ -126,7 +126,7 @@ def points_240(path: Path) -> Observations:
 def fitted(options: argparse.Namespace) -> tuple[ParametricFit, Resamples]:
     """Fit the 240 points and draw the resamples."""
     data = points_240(options.points)
-    fit = fit_parametric(data, ParametricSettings(starts="coarse"), CountingSettings(), threads=1)
+    fit = fit_parametric(data, ParametricSettings(starts="coarse"), threads=1)
     return fit, resample(fit, BootstrapSettings(draws=DRAWS))
 
 
@@ -218,7 +218,7 @@ def grid(options: argparse.Namespace) -> list[list[str]]:
     data = points_240(options.points)
     tasks = {
         f"isoflop, {n} thread{'s' if n > 1 else ''}": lambda n=n: fit_parametric(
-            data, ParametricSettings(), CountingSettings(), threads=n
+            data, ParametricSettings(), threads=n
         )
         for n in range(1, min(2, page.cores()) + 1)
     }
@@ -272,12 +272,11 @@ def objective(
 def approaches_1_and_2(options: argparse.Namespace) -> list[list[str]]:
     design = isoflop_design(LAW, np.geomspace(1e17, 1e19, 7), sizes=10, points=200)
     data = simulate(LAW, design, noise=0.003, rng=np.random.default_rng(0), penalty=0.3)
-    counting = CountingSettings()
     fits = {
-        "envelope, grid": fit_envelope(data, EnvelopeSettings(), counting),
-        "envelope, hull": fit_envelope(data, EnvelopeSettings(frontier="hull"), counting),
-        "profiles, parabola": fit_profiles(data, ProfilesSettings(), counting),
-        "profiles, Akima": fit_profiles(data, ProfilesSettings(curve="akima"), counting),
+        "envelope, grid": fit_envelope(data, EnvelopeSettings()),
+        "envelope, hull": fit_envelope(data, EnvelopeSettings(frontier="hull")),
+        "profiles, parabola": fit_profiles(data, ProfilesSettings()),
+        "profiles, Akima": fit_profiles(data, ProfilesSettings(curve="akima")),
     }
     tasks = {
         name: lambda fit=fit: fit.refit(resample(fit, BootstrapSettings(draws=DRAWS)))

@@ -22,11 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 import page
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests/simulate.py
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.simulate import Design
+
     from isoflop.approaches.observations import Observations
-    from isoflop.approaches.uncertainty.simulate import Design
 
 # imports of numpy and isoflop are in the tasks: a child's peak is never less than its parent's
 DRAWS = {"arrays": 400, "table": 4000}
@@ -109,8 +112,8 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
 
 def design_of(runs: int) -> tuple[Any, Design]:
     import numpy as np
+    from tests.simulate import isoflop_design
 
-    from isoflop.approaches.uncertainty.simulate import isoflop_design
     from isoflop.laws import ChinchillaLaw
 
     law = ChinchillaLaw(E=1.8172, A=477.8, B=2143.0, alpha=0.3473, beta=0.3672)

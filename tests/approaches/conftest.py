@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 from isoflop.approaches.observations import Observations, observe
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import CountingSettings
 from isoflop.config.ingest import IngestSettings
 from isoflop.config.losses import LossesSettings
@@ -19,6 +18,7 @@ from isoflop.laws import ChinchillaLaw
 from isoflop.losses.build import build_losses
 from isoflop.tables import Losses, validated
 from tests.conftest import ROOT
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,6 @@ from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.estimates.allocation import optima_at
@@ -35,6 +34,7 @@ from isoflop.estimates.estimate import (
 from isoflop.reference import read_published_laws
 from isoflop.tables import Losses, write_table
 from tests.conftest import ROOT
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from pathlib import Path

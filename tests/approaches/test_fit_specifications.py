@@ -12,13 +12,13 @@ from isoflop.approach import APPROACHES, Approach
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.fit_specifications import Specification, fit_specifications, specifications
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.config_yaml import Config
 from isoflop.config.reading import read_yaml
 from isoflop.estimates.estimate import Estimate, Provenance
 from tests.approaches.conftest import BUDGETS, LAW, as_table
 from tests.conftest import ROOT
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     import dataframely as dy

@@ -14,7 +14,6 @@ from isoflop.approach import FITTED
 from isoflop.approaches.estimators.kaplan import fit_kaplan
 from isoflop.approaches.forecasts.predictions import predict_losses
 from isoflop.approaches.score_forecasts import score_forecasts
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.estimates.estimate import Provenance
@@ -23,6 +22,7 @@ from isoflop.files import json_text
 from isoflop.laws import KaplanLaw
 from isoflop.tables import Losses, write_table
 from tests.approaches.conftest import BUDGETS, LAW, as_table
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

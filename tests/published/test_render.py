@@ -84,6 +84,17 @@ def test_forest_draws_every_exponent(found: list[Verdict], reference: Reference)
     assert marks[theirs[-1]].get_xdata() == [0.73]
     assert len(axes.get_yticklabels()) == len(lines)
     assert all(line.label in drawn.alt for line in lines)
+    # Hoffmann's interval is one of 80 %, Besiroglu's of 95 %
+    results = [result.result for result in found if result.result.interval is not None]
+    for level in (0.8, 0.95):
+        printed = [result.interval for result in results if result.interval_level == level]
+        ends = [
+            tuple(line.get_xdata())
+            for gid, line in marks.items()
+            if re.fullmatch(rf"published-\d+-\d+-{100 * level:.0f}", gid)
+        ]
+        assert printed
+        assert set(printed) <= set(ends)
 
 
 def test_reproduced_numbers_are_as_fine_as_the_tolerance(catalogue: Catalogue) -> None:

@@ -84,10 +84,6 @@ class Observations:
             schedule_fraction=self.schedule_fraction[points],
         )
 
-    def with_loss(self, loss: Floats) -> Observations:
-        """Replace the losses, as a simulation does."""
-        return replace(self, loss=loss)
-
 
 def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
     """Take the fitted points out of a loss table.

@@ -1,4 +1,4 @@
-"""Forests: values with their intervals, one below the other, on shared axes."""
+"""Forests: values with their intervals, one below or beside the other, on shared axes."""
 
 from __future__ import annotations
 
@@ -47,33 +47,42 @@ class Mark:
         return words
 
 
-def draw_mark(axes: Axes, height: float, mark: Mark, *, gid: str | None = None) -> None:
+def draw_mark(
+    axes: Axes,
+    place: float,
+    mark: Mark,
+    *,
+    upright: bool = False,
+    size: float = 1.0,
+    gid: str | None = None,
+) -> None:
     """Draw a value with its 80 % (thick) and 95 % (thin) interval.
 
     Parameters
     ----------
     axes : where.
-    height : y of the row.
+    place : y of the row; x where the values run upwards.
     mark : what.
+    upright : whether the values run upwards.
+    size : of marks and lines, where there are many.
     gid : identifier of the mark in the SVG; its intervals get "-80" and "-95".
     """
     for ends, level, width, alpha in ((mark.thin, 95, 0.9, 1.0), (mark.thick, 80, 2.6, 0.55)):
         if ends is not None:
+            along, across = ends, (place, place)
             axes.plot(
-                ends,
-                (height, height),
+                *((across, along) if upright else (along, across)),
                 color=mark.colour,
-                lw=width,
+                lw=size * width,
                 alpha=alpha,
                 solid_capstyle="butt",
                 gid=f"{gid}-{level}" if gid else None,
             )
     axes.plot(
-        mark.value,
-        height,
+        *((place, mark.value) if upright else (mark.value, place)),
         marker=mark.marker,
         ls="",
-        ms=5,
+        ms=5 * size,
         mew=0.4 if mark.filled else 0.9,
         mec="white" if mark.filled else mark.colour,
         mfc=mark.colour if mark.filled else "none",

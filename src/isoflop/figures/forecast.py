@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from operator import sub, truediv
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
+from isoflop.drawing.forest import Mark, draw_mark
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.numbers import MATHTEXT, PLAIN, power, short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
@@ -30,6 +32,8 @@ LAWS: Final[tuple[Approach, ...]] = ("parametric", "kaplan")
 """Approaches that predict the loss of a run."""
 FEW_BUDGETS: Final = 3
 """Budgets whose names fit under a panel."""
+SIZE: Final = 0.8
+"""Of the marks, beside those of a figure with few."""
 SAME: Final = 0.02
 """Decades within which runs stand at the same C, and are moved apart."""
 
@@ -92,17 +96,8 @@ def _errors(axes: Axes, forecast: Forecast, scale: ScalarMappable | None) -> Non
     colours = scale.to_rgba(np.array([prediction.params for prediction in predictions]))
     places = _moved_apart(predictions)
     for prediction, x, colour in zip(predictions, places, colours, strict=True):
-        centre = prediction.measured
-        _forest(
-            axes,
-            x,
-            prediction.predicted - centre,
-            [(low - centre, high - centre) for low, high in prediction.intervals.values()],
-            color=colour,
-            marker=MARKERS[forecast.approach],
-            hollow=prediction.role == "check",
-            gid=f"error-{forecast.approach}",
-        )
+        mark = _mark(prediction, sub, colour, MARKERS[forecast.approach])
+        draw_mark(axes, x, mark, upright=True, size=SIZE, gid=f"error-{forecast.approach}")
 
 
 def _ratios(axes: Axes, cut: Cut) -> None:
@@ -114,39 +109,29 @@ def _ratios(axes: Axes, cut: Cut) -> None:
     reach = max((s.decades[1] for f in forecasts for s in f.scores), default=1.0)
     for place, (approach, score) in enumerate(scored):
         for prediction in score.predictions:
-            size = prediction.measured
-            _forest(
-                axes,
-                prediction.flops * 10.0 ** (0.05 * reach * (place - 0.5 * (len(scored) - 1))),
-                prediction.predicted / size,
-                [(low / size, high / size) for low, high in prediction.intervals.values()],
-                color=COLOURS[approach],
-                marker=MARKERS[approach],
-            )
+            apart = 0.05 * reach * (place - 0.5 * (len(scored) - 1))
+            mark = _mark(prediction, truediv, COLOURS[approach], MARKERS[approach])
+            draw_mark(axes, prediction.flops * 10.0**apart, mark, upright=True, size=SIZE)
     if not scored:
         _refused(axes, None)
 
 
-def _forest(
-    axes: Axes,
-    x: float,
-    value: float,
-    intervals: Sequence[tuple[float, float]],
-    *,
-    color: Any,
-    marker: str,
-    hollow: bool = False,
-    gid: str | None = None,
-) -> None:
-    """Draw one prediction: the narrowest interval thick, the others thin."""
-    ordered = sorted(intervals, key=lambda ends: ends[1] - ends[0])
-    for ends in ordered[1:]:
-        axes.plot((x, x), ends, color=color, lw=0.7, solid_capstyle="butt", zorder=3)
-    axes.plot((x, x), ordered[0], color=color, lw=2.2, alpha=0.5, solid_capstyle="butt", zorder=3)
-    face = "white" if hollow else color
-    edge = color if hollow else "white"
-    axes.plot(
-        x, value, ls="", marker=marker, ms=3.8, mfc=face, mec=edge, mew=0.5, zorder=4, gid=gid
+def _mark(
+    prediction: Prediction, beside: Callable[[float, float], float], colour: Any, marker: str
+) -> Mark:
+    """Give a prediction with its intervals, less or over what was measured."""
+    measured = prediction.measured
+    ends = {
+        level: (beside(low, measured), beside(high, measured))
+        for level, (low, high) in prediction.intervals.items()
+    }
+    return Mark(
+        beside(prediction.predicted, measured),
+        colour,
+        marker,
+        thick=ends.get("0.8"),
+        thin=ends.get("0.95"),
+        filled=prediction.role != "check",
     )
 
 

@@ -35,7 +35,6 @@ PREFIX: Final = "published/"
 
 PAPERS: Final[dict[str, Any]] = {
     "approaches": {"bootstrap": {"interval": "percentile"}},
-    "report": {"budgets": [GOPHER_BUDGET]},
 }
 """How published sweeps differ from the package's defaults unless the catalogue says otherwise; the
 papers read percentiles off their draws."""
@@ -197,7 +196,7 @@ class PublishedResult(Section):
     interval: tuple[float, float] | None = None
     """Published interval, for the forest plot."""
     interval_level: float | None = None
-    """Its nominal coverage."""
+    """Its confidence level: 0.8 is drawn thick, 0.95 thin."""
     source: str
     """Where it was published, or who recomputed it."""
     note: str = ""
@@ -239,6 +238,12 @@ class Study(Section):
                                  f"study '{self.name}' does not list under files")  # fmt: skip
         fits = {fit for sweep in self.sweeps for fit in sweep.paths()}
         for result in self.results:
+            levels = (None,) if result.interval is None else (0.8, 0.95)
+            if result.interval_level not in levels:
+                raise ValueError(
+                    f"'{result.quantity}' has interval {result.interval} and interval_level "
+                    f"{result.interval_level}; an interval needs 0.8 or 0.95, and none needs none"
+                )
             if result.fitted is None:
                 continue
             place = (PREFIX + result.fitted.sweep, result.fitted.approach)

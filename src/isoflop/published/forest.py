@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style, svg
-from isoflop.drawing.forest import ROW, Mark, draw_mark, equal_scaling, row_axes
+from isoflop.drawing.forest import ROW, Ends, Mark, draw_mark, equal_scaling, row_axes
 from isoflop.estimates.estimate import Estimate
 from isoflop.published_laws import published_exponents
 
@@ -147,8 +147,10 @@ def _reproduced_mark(value: float, quantity: Quantity | None, approach: Approach
     return Mark(value, COLOURS[approach], "o", thick, thin)
 
 
-def _paper(value: float, interval: tuple[float, float] | None, marker: str) -> Mark:
-    return Mark(value, style.INK, marker, thin=interval, filled=False)
+def _paper(
+    value: float, marker: str, *, thick: Ends | None = None, thin: Ends | None = None
+) -> Mark:
+    return Mark(value, style.INK, marker, thick, thin, filled=False)
 
 
 def _is_exponent(verdict: Verdict) -> bool:
@@ -160,11 +162,17 @@ def _is_exponent(verdict: Verdict) -> bool:
 
 def _reproduced(verdict: Verdict) -> Line:
     fitted, value = verdict.result.fitted, verdict.reproduced
+    ends, is_80 = verdict.result.interval, verdict.result.interval_level == 0.8
     approach = fitted.approach if fitted is not None else "profiles"
     return Line(
         re.sub(r"^\((.*)\)$", r"\1", re.sub(r"^a,? ", "", verdict.result.quantity)),
         None if value is None else _reproduced_mark(value, verdict.quantity, approach),
-        _paper(verdict.result.published, verdict.result.interval, "D"),
+        _paper(
+            verdict.result.published,
+            "D",
+            thick=ends if is_80 else None,
+            thin=None if is_80 else ends,
+        ),
     )
 
 
@@ -174,7 +182,7 @@ def _papers(reference: Reference) -> tuple[Line, ...]:
             f"{row.source.partition(',')[0]}, {NAMES[row.approach]}"
             if row.paper == "Hoffmann"
             else row.source,
-            published=_paper(row.a, row.a80 or row.a95, MARKERS[row.approach]),
+            published=_paper(row.a, MARKERS[row.approach], thick=row.a80, thin=row.a95),
         )
         for row in published_exponents(reference)
     )

@@ -13,7 +13,6 @@ from isoflop.approaches.estimators.envelope import fit_envelope
 from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.protocol import Resamples
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import (
     ApproachesSettings,
     EnvelopeSettings,
@@ -21,6 +20,7 @@ from isoflop.config.approaches import (
 )
 from isoflop.estimates.estimate import Bend, Estimate, Provenance
 from tests.approaches.conftest import LAW
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from typing import Any
@@ -44,7 +44,7 @@ def valleys(bend: float, *, noise: float = 0.0) -> Observations:
     rng = np.random.default_rng(1)
     error = rng.normal(0.0, noise, len(plain.loss))
     valley = 3.0 - 0.2 * decades + 0.05 * (np.log(plain.params) - best) ** 2 + error
-    return plain.with_loss(valley)
+    return replace(plain, loss=valley)
 
 
 def staircase(bend: float) -> Observations:

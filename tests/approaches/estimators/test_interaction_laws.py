@@ -37,8 +37,8 @@ from isoflop.config.approaches import (
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
 from isoflop.estimates.estimate import Estimate, Provenance
-from isoflop.laws import NestedLaw
 from tests.approaches.conftest import finished_runs
+from tests.approaches.oracles import NestedLaw
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -309,7 +309,7 @@ def test_refits_of_all_runs_and_of_new_losses(kind: str, shipped: Observations) 
     fit = fit_law(shipped, KINDS[kind], LawSettings())
     everything = Resamples(np.ones((2, shipped.n_runs)))
     np.testing.assert_allclose(fit.refit(everything).parameters[1], fit.parameters, rtol=1e-7)
-    scaled = shipped.with_loss(shipped.loss * 1.01)
+    scaled = replace(shipped, loss=shipped.loss * 1.01)
     again = fit.refit_losses(scaled)
     fresh = fit_law(scaled, KINDS[kind], LawSettings())
     np.testing.assert_allclose(again.parameters, fresh.parameters, rtol=1e-7)

@@ -14,7 +14,6 @@ from isoflop.approaches.estimators.envelope import fit_envelope
 from isoflop.approaches.estimators.kaplan import fit_kaplan
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.observations import observe
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import (
     ApproachesSettings,
     CountingSettings,
@@ -22,6 +21,7 @@ from isoflop.config.approaches import (
     KaplanSettings,
 )
 from isoflop.laws import KaplanLaw
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
@@ -37,7 +37,7 @@ def named(fit: object) -> dict[str, float]:
 def test_joint_law_is_recovered(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, (1e17, 1e18, 1e19), points=20)
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
-    exact = data.with_loss(TRUE.loss(data.params, data.tokens))
+    exact = replace(data, loss=TRUE.loss(data.params, data.tokens))
     found = named(fit_kaplan(exact, KaplanSettings()))
     assert found["alpha_N"] == pytest.approx(TRUE.alpha_N, rel=1e-5)
     assert found["alpha_D"] == pytest.approx(TRUE.alpha_D, rel=1e-5)

@@ -11,12 +11,12 @@ from scipy.stats import chi2
 
 from isoflop.approaches.estimators.likelihood_ratio import likelihood_ratios, log10_survival
 from isoflop.approaches.estimators.parametric import fit_parametric
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import ParametricSettings
 from isoflop.laws import ChinchillaLaw
 from isoflop.reference import read_published_laws
 from tests.approaches.numerics.test_likelihood import log_density
 from tests.conftest import ROOT
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from typing import Any

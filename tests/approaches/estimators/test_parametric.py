@@ -14,11 +14,11 @@ from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.estimators.parametric import ParametricFit, fit_parametric
 from isoflop.approaches.numerics.solver import Problems, minimise
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import BootstrapSettings, ParametricSettings
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.laws import FlopsPerToken
 from isoflop.laws import ChinchillaLaw
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations

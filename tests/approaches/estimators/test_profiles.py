@@ -15,9 +15,9 @@ from isoflop.approaches.estimators.budgets import budget_groups
 from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import BootstrapSettings, CountingSettings, ProfilesSettings
 from isoflop.errors import UnderdeterminedError
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def settings_of(**keys: object) -> ProfilesSettings:
 
 def final_noise(sweep: Observations, scale: float, seed: int) -> Observations:
     error = np.random.default_rng(seed).normal(0, scale, len(sweep.loss))
-    return sweep.with_loss(sweep.loss * np.exp(error))
+    return replace(sweep, loss=sweep.loss * np.exp(error))
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -115,7 +115,7 @@ def test_minima_weigh_by_the_inverse_of_their_variance(law: ChinchillaLaw) -> No
     clean = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
     rng = np.random.default_rng(11)
     noise = np.where(clean.run_budget == 1e20, 0.004, 0.0002) * rng.normal(size=clean.n_runs)
-    data = clean.with_loss(clean.loss * np.exp(noise[clean.run]))
+    data = replace(clean, loss=clean.loss * np.exp(noise[clean.run]))
     fitted = fit_profiles(data, settings_of(weights="variance"))
     x, y = np.log(fitted.budgets()), fitted.valleys.log_params[0]
     # the delta method: var(-b / 2c) from the covariance of each parabola's coefficients
@@ -151,7 +151,7 @@ def test_a_minimum_beyond_the_window_is_refused(law: ChinchillaLaw) -> None:
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
     budgets = data.run_budget[data.run]
     right = (budgets == 1e19) & (data.params > 0.9 * law.params_opt(budgets))
-    data = data.with_loss(np.where(right, 2.0 * data.loss, data.loss))
+    data = replace(data, loss=np.where(right, 2.0 * data.loss, data.loss))
 
     def accepted(**keys: object) -> dict[float, bool]:
         fitted = fit_profiles(data, settings_of(window=4, **keys))
@@ -165,7 +165,7 @@ def test_outliers_are_left_out_and_said(sweep: Observations) -> None:
     victim = np.flatnonzero(sweep.is_final)[9]
     loss = sweep.loss.copy()
     loss[victim] *= 1.2
-    spoilt = sweep.with_loss(loss)
+    spoilt = replace(sweep, loss=loss)
     clean = fit_profiles(sweep, settings_of())
     robust = fit_profiles(spoilt, settings_of(outliers=4.0))
     profile = robust.diagnostics().profiles[1]
@@ -256,7 +256,7 @@ def test_replicates_are_averaged(law: ChinchillaLaw) -> None:
     )
     data = simulate(law, twice, noise=0.0, rng=np.random.default_rng(0))
     sign = np.repeat([1.0, -1.0], 18)
-    up_and_down = data.with_loss(data.loss + 0.01 * sign)
+    up_and_down = replace(data, loss=data.loss + 0.01 * sign)
     for keys in ({}, {"curve": "parabola", "window": 12}):
         fitted = fit_profiles(up_and_down, settings_of(**keys))
         plain = fit_profiles(data, settings_of(**keys))

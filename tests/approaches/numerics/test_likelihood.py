@@ -20,8 +20,8 @@ from isoflop.approaches.numerics.likelihood import (
 )
 from isoflop.approaches.numerics.solver import Problems
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import BootstrapSettings, ParametricSettings
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations

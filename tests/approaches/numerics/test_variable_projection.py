@@ -9,8 +9,8 @@ import pytest
 
 from isoflop.approaches.estimators.parametric import fit_parametric
 from isoflop.approaches.numerics.variable_projection import variable_projection
-from isoflop.approaches.uncertainty.simulate import isoflop_design, simulate
 from isoflop.config.approaches import ParametricSettings
+from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations

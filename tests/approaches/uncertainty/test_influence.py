@@ -17,8 +17,8 @@ from isoflop.approaches.uncertainty.influence import (
     twins,
 )
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.approaches.uncertainty.simulate import Design, isoflop_design, simulate
 from isoflop.config.approaches import BootstrapSettings, ParametricSettings, ProfilesSettings
+from tests.simulate import Design, isoflop_design, simulate
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
@@ -87,7 +87,7 @@ def test_studentised_residuals_are_those_of_least_squares(finals: Observations) 
 def test_an_outlier_is_named_and_moves_nothing(finals: Observations) -> None:
     loss = finals.loss.copy()
     loss[10] = 10.0
-    fitted = fit_parametric(finals.with_loss(loss), ParametricSettings(starts="coarse"))
+    fitted = fit_parametric(replace(finals, loss=loss), ParametricSettings(starts="coarse"))
     found = measured(fitted)
     assert [run.run for run in found.outlying] == ["run10"]
     assert found.outlying[0].residual == pytest.approx(np.log(10.0 / finals.loss[10]), abs=0.02)
@@ -109,7 +109,7 @@ def test_a_run_of_leverage_is_named(law: ChinchillaLaw) -> None:
     sweep = simulate(law, more, noise=0.004, rng=np.random.default_rng(3))
     loss = sweep.loss.copy()
     loss[-1] *= 1.15
-    fitted = fit_parametric(sweep.with_loss(loss), ParametricSettings(starts="coarse"))
+    fitted = fit_parametric(replace(sweep, loss=loss), ParametricSettings(starts="coarse"))
     found = measured(fitted)
     assert found.moving
     assert found.moving[0].run == sweep.runs[-1]
@@ -145,7 +145,7 @@ def test_a_wild_run_of_a_profile_is_named_before_runs_are_bought(law: Chinchilla
     for wrong in (10.0, sweep.loss[10] + 0.3):
         loss = sweep.loss.copy()
         loss[10] = wrong
-        fitted = fit_profiles(sweep.with_loss(loss), ProfilesSettings())
+        fitted = fit_profiles(replace(sweep, loss=loss), ProfilesSettings())
         assert set(fitted.suspects) == {10}
         assert fitted.suspects[10] == pytest.approx(np.log(wrong / sweep.loss[10]), abs=0.02)
         told = " ".join(fitted.cautions())
@@ -173,4 +173,4 @@ def test_runs_entered_twice_are_noticed(sweep: Observations) -> None:
     assert f"{n} of {2 * n} runs" in caution
     loss = double.loss.copy()
     loss[-1] *= 1.0 + 1e-9
-    assert len(twins(double.with_loss(loss))) == n - 1
+    assert len(twins(replace(double, loss=loss))) == n - 1
