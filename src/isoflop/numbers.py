@@ -190,6 +190,22 @@ def of_level(quantity: Quantity, level: float, write: object) -> str:
     return interval(*ends, write) + (SHORT if quantity.undercovers(level) else "")
 
 
+def decades_beyond(flops: float, data: tuple[float, float]) -> float:
+    """Give the decades between a budget and the fitted compute.
+
+    Parameters
+    ----------
+    flops : budget C [FLOP].
+    data : smallest and largest fitted C [FLOP].
+
+    Returns
+    -------
+    Positive outside them on either side; negative inside, the distance to the nearer end.
+    """
+    low, high = data
+    return max(math.log10(flops / high), math.log10(low / flops))
+
+
 def distance(flops: float, data: tuple[float, float]) -> str:
     """Say how many decades a budget lies beyond or below the fitted compute, or that it is within.
 
@@ -198,14 +214,11 @@ def distance(flops: float, data: tuple[float, float]) -> str:
     flops : budget C [FLOP].
     data : smallest and largest fitted C [FLOP].
     """
-    low, high = data
-    beyond, below = math.log10(flops / high), math.log10(low / flops)
+    decades = decades_beyond(flops, data)
     # half a tenth: what rounds to 0.0 decades is called within
-    if beyond >= 0.05:
-        return f"{beyond:.1f}{NBSP}decades beyond the data"
-    if below >= 0.05:
-        return f"{below:.1f}{NBSP}decades below the data"
-    return "within the data"
+    if decades < 0.05:
+        return "within the data"
+    return f"{decades:.1f}{NBSP}decades {'below' if flops < data[0] else 'beyond'} the data"
 
 
 def listed(words: list[str]) -> str:

@@ -1,9 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import polars as pl
 import pytest
 
-from isoflop.report.sections.check import seed_noise
+from isoflop.estimates.estimate import Counting
+from isoflop.numbers import fixed, power
+from isoflop.report.sections.check import check_pair, check_runs, seed_noise
+from tests import example_sweep
+from tests.report.conftest import empty_figures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.report.inputs import ReportInputs
 
 
 def losses(rows: list[tuple[float, float, float, str]]) -> pl.DataFrame:
@@ -36,3 +48,65 @@ def test_seed_noise_pools_the_cells_with_several_seeds() -> None:
 
 def test_seed_noise_is_unknown_without_a_second_seed() -> None:
     assert seed_noise(losses([(1e3, 1e10, 2.0, "fit"), (2e3, 1e10, 2.2, "fit")]), gap=0.1) is None
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> ReportInputs:
+    """Give a sweep with a check pair whose embeddings are a third of N, and C without them."""
+    paths = example_sweep.write(tmp_path)
+    empty_figures(tmp_path)
+    written = paths.report_inputs(tmp_path)
+    losses = written.losses.with_columns(
+        params_nonembedding=pl.col("params_total") * 2.0 / 3.0,
+        flops_kaplan=pl.col("flops_6nd") * 2.0 / 3.0,
+    )
+    return replace(written, losses=losses)
+
+
+def counted_by(inputs: ReportInputs, **conventions: str) -> ReportInputs:
+    estimate = inputs.fitted["parametric"]
+    counted = estimate.model_copy(update={"counting": Counting.model_validate(conventions)})
+    return replace(inputs, estimates={**inputs.estimates, "parametric": counted})
+
+
+@pytest.mark.parametrize(
+    ("params", "flops"), [("total", "6nd"), ("nonembedding", "6nd"), ("nonembedding", "kaplan")]
+)
+def test_the_pair_is_counted_as_approach_3_counts(
+    inputs: ReportInputs, params: str, flops: str
+) -> None:
+    inputs = counted_by(inputs, params=params, flops=flops)
+    estimate = inputs.fitted["parametric"]
+    finals = inputs.losses.filter((pl.col("role") == "check") & pl.col("is_final"))
+    expected = {row["run"]: row for row in finals.iter_rows(named=True)}
+    runs = check_runs(inputs)
+    assert len(runs) == 2
+    for run in runs:
+        row = expected[run.run]
+        assert (run.params, run.flops) == (row[f"params_{params}"], row[f"flops_{flops}"])
+        predicted = estimate.loss(row[f"params_{params}"], row["tokens"])
+        assert run.predicted == pytest.approx(float(predicted))
+        assert run.predicted_ends is not None
+    pair = check_pair(inputs)
+    assert pair is not None
+    losses, optima = pair.tables
+    assert losses.data_columns[1:4] == (f"params_{params}", "tokens", f"flops_{flops}")
+    assert ("Counted here" in losses.caption) == ((params, flops) != ("total", "6nd"))
+    shown = {row[0]: row for row in optima.data}
+    c = shown["parametric"][1]
+    assert power(float(c)) == pair.flops
+    assert shown["parametric"][2] == pytest.approx(float(estimate.params_opt(c)))
+    same = {a for a, e in inputs.fitted.items() if e.counting.params == params}
+    assert set(shown) == same
+    # approaches that count C otherwise are asked at the pair's C as they count it
+    for approach, at in ((row[0], row[1]) for row in optima.data):
+        own = inputs.fitted[approach].counting.flops
+        assert at == pytest.approx(float(finals[f"flops_{own}"].median()))
+
+
+def test_the_pair_lies_as_far_out_as_its_counting_says(inputs: ReportInputs) -> None:
+    fit = inputs.losses.filter(pl.col("role") == "fit")
+    pair = check_pair(inputs)
+    assert pair is not None
+    ratio = example_sweep.CHECK_BUDGET / float(fit["flops_6nd"].max())
+    assert pair.decades == fixed(float(pl.Series([ratio]).log10()[0]), 2)

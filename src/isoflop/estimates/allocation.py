@@ -22,6 +22,7 @@ from isoflop.estimates.intervals import (
 from isoflop.estimates.laws import law_rows
 from isoflop.estimates.quantities import Quantity, Simulations, describe
 from isoflop.estimates.targets import Target, columns_at
+from isoflop.numbers import decades_beyond
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -228,12 +229,6 @@ def optima_of(
         for c, key in keys
         if f"tokens_per_param_{key}" in found
     ]
-
-
-def decades_beyond(flops: float, flops_range: tuple[float, float]) -> float:
-    """Give the decades between a budget and the data; see ``Optimum.decades_beyond_data``."""
-    low, high = flops_range
-    return float(max(np.log10(flops / high), np.log10(low / flops)))
 
 
 def simulations_of(estimate: Estimate, draws: pl.DataFrame) -> Simulations | None:

@@ -10,7 +10,8 @@ import polars as pl
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
 from isoflop.escape import identifier
-from isoflop.figures.inputs import counted, quantiles, surface
+from isoflop.estimates.counted import counted
+from isoflop.figures.inputs import quantiles, surface
 from isoflop.numbers import PLAIN, power, short
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     estimate = inputs.fitted.get("parametric") or next(iter(inputs.fitted.values()), None)
     if estimate is None:
         return style.NothingToShow("No approach gave an estimate for this sweep.")
-    pair = counted(inputs.losses.filter(pl.col("role") == "check"), estimate).sort("params")
+    pair = counted(inputs.losses.filter(pl.col("role") == "check"), estimate.counting).sort(
+        "params"
+    )
     if pair.height < 2:
         return style.NothingToShow(_why_no_pair(inputs))
     flops = float(pair["flops"].median())  # type: ignore[arg-type]

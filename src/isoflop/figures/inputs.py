@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.estimates.allocation import optima_by_approach
+from isoflop.estimates.counted import counted
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
 
@@ -75,7 +76,7 @@ class FigureInputs:
 
     def points(self, estimate: Estimate, *, final: bool = True) -> pl.DataFrame:
         """Give the fitted points under an estimate's counting: run, N, D, C, L and budget."""
-        return counted(self.losses.filter(pl.col("role") == "fit"), estimate, final=final)
+        return counted(self.losses.filter(pl.col("role") == "fit"), estimate.counting, final=final)
 
 
 def budgeted(inputs: FigureInputs, points: pl.DataFrame) -> pl.DataFrame:
@@ -91,21 +92,6 @@ def budgeted(inputs: FigureInputs, points: pl.DataFrame) -> pl.DataFrame:
     grouped = pl.DataFrame(found, schema={"run": pl.String, "grouped": pl.Float64})
     joined = points.join(grouped, on="run", how="inner")
     return joined.with_columns(budget=pl.col("grouped")).drop("grouped")
-
-
-def counted(losses: pl.DataFrame, estimate: Estimate, *, final: bool = True) -> pl.DataFrame:
-    """Name the columns of a loss table by an estimate's counting conventions."""
-    chosen = losses.filter(pl.col("is_final")) if final else losses
-    return chosen.select(
-        "run",
-        pl.col(f"params_{estimate.counting.params}").alias("params"),
-        "tokens",
-        pl.col(f"flops_{estimate.counting.flops}").alias("flops"),
-        "loss",
-        "budget",
-        "is_final",
-        "schedule_fraction",
-    ).drop_nulls(["params", "flops"])
 
 
 def surface(estimate: Estimate, params: ArrayLike, flops: ArrayLike) -> Floats:

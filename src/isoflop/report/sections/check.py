@@ -9,9 +9,12 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import NAMES
+from isoflop.choices import FLOPS, PARAMS
 from isoflop.escape import code
+from isoflop.estimates.counted import counted
+from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import RunNoise
-from isoflop.numbers import NONE, count, fixed, interval, power, ratio
+from isoflop.numbers import NONE, count, decades_beyond, fixed, interval, power, ratio
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -64,14 +67,14 @@ class CheckPair:
 
 
 def check_runs(inputs: ReportInputs) -> list[CheckRun]:
-    """List the check runs, smallest first."""
-    finals = inputs.losses.filter((pl.col("role") == "check") & pl.col("is_final"))
+    """List the check runs, smallest first, counted as the figure of the check counts them."""
+    finals = counted(inputs.losses.filter(pl.col("role") == "check"), _counting(inputs))
     parametric = inputs.fitted.get("parametric")
     found = []
-    for row in finals.sort("params_total").iter_rows(named=True):
-        n, d = row["params_total"], row["tokens"]
+    for row in finals.sort("params").iter_rows(named=True):
+        n, d = row["params"], row["tokens"]
         predicted, ends = None, None
-        if parametric is not None and parametric.counting.params == "total":
+        if parametric is not None:
             predicted = _predicted(parametric, n, d)
             draws = inputs.draws.get("parametric")
             if draws is not None and not draws.is_empty():
@@ -81,10 +84,21 @@ def check_runs(inputs: ReportInputs) -> list[CheckRun]:
                     low, high = np.exp(np.nanquantile(log_loss[:, 0], TAILS))
                     ends = (float(low), float(high))
         whose = WHOSE.get(row["run"].split("-")[0].lower(), code(row["run"]))
-        found.append(
-            CheckRun(row["run"], whose, n, d, row["flops_6nd"], row["loss"], predicted, ends)
-        )
+        found.append(CheckRun(row["run"], whose, n, d, row["flops"], row["loss"], predicted, ends))
     return found
+
+
+def _counting(inputs: ReportInputs) -> Counting:
+    """Give the conventions of approach 3, or else of the first approach that gave an estimate."""
+    shown = inputs.fitted.get("parametric") or next(iter(inputs.fitted.values()), None)
+    return Counting(params="total", flops="6nd") if shown is None else shown.counting
+
+
+def _counting_words(counting: Counting) -> str:
+    """Name conventions other than the usual ones, for a caption."""
+    if (counting.params, counting.flops) == ("total", "6nd"):
+        return ""
+    return f" Counted here: {PARAMS[counting.params]}, {FLOPS[counting.flops]}."
 
 
 def seed_noise(losses: pl.DataFrame, gap: float) -> SeedNoise | None:
@@ -118,8 +132,9 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
     if best.predicted is not None and worst.predicted is not None:
         predicted_gap = fixed(worst.predicted - best.predicted, 4)
         sign_right = worst.predicted > best.predicted
+    counting = _counting(inputs)
     flops = float(np.median([run.flops for run in runs]))
-    top = float(inputs.losses.filter(pl.col("role") == "fit")["flops_6nd"].max())  # type: ignore[arg-type]
+    fitted = counted(inputs.losses.filter(pl.col("role") == "fit"), counting)["flops"].to_numpy()
     within = sum(
         run.predicted_ends is not None
         and run.predicted_ends[0] <= run.loss <= run.predicted_ends[1]
@@ -128,7 +143,7 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
     return CheckPair(
         runs=tuple(runs),
         flops=power(flops),
-        decades=fixed(float(np.log10(flops / top)), 2),
+        decades=fixed(decades_beyond(flops, (float(fitted.min()), float(fitted.max()))), 2),
         winner=best.whose,
         loser=worst.whose,
         gap=fixed(worst.loss - best.loss, 4),
@@ -136,11 +151,11 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
         sign_right=sign_right,
         within=within,
         noise=seed_noise(inputs.losses, worst.loss - best.loss),
-        tables=(_losses(runs), _optima(inputs, runs, flops)),
+        tables=(_losses(runs, counting), _optima(inputs, runs, counting)),
     )
 
 
-def _losses(runs: list[CheckRun]) -> Table:
+def _losses(runs: list[CheckRun], counting: Counting) -> Table:
     rows, data = [], []
     for run in runs:
         difference = None if run.predicted is None else run.loss - run.predicted
@@ -163,7 +178,7 @@ def _losses(runs: list[CheckRun]) -> Table:
         key="check",
         caption="The check pair: measured final losses beside those that approach 3 predicts from "
         "the fitted runs alone. Losses in nats per token; the interval is of the fitted law, "
-        "without the noise of a single run.",
+        "without the noise of a single run." + _counting_words(counting),
         columns=(
             Column("Sized by", "left"), Column("*N*"), Column("*D*"), Column("*D*/*N*"),
             Column("*C* (FLOPs)"), Column("Measured loss"), Column("Predicted"),
@@ -171,20 +186,25 @@ def _losses(runs: list[CheckRun]) -> Table:
         ),
         rows=rows,
         data_columns=(
-            "run", "params_total", "tokens", "flops_6nd", "loss", "predicted",
-            "predicted_lo95", "predicted_hi95",
+            "run", f"params_{counting.params}", "tokens", f"flops_{counting.flops}", "loss",
+            "predicted", "predicted_lo95", "predicted_hi95",
         ),
         data=data,
     )  # fmt: skip
 
 
-def _optima(inputs: ReportInputs, runs: list[CheckRun], flops: float) -> Table:
-    """Say for each approach where it puts N* at the pair's compute, and which run is nearer."""
+def _optima(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> Table:
+    """Say where each approach that counts N as the runs are shown puts N* at the pair's compute.
+
+    And which run is nearer. Each approach is asked at the pair's C by its own convention.
+    """
+    checks = inputs.losses.filter(pl.col("role") == "check")
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for approach, estimate in inputs.fitted.items():
-        if estimate.counting.params != "total":
+        if estimate.counting.params != counting.params:
             continue
+        flops = float(counted(checks, estimate.counting)["flops"].median())  # type: ignore[arg-type]
         best = float(estimate.params_opt(flops))
         nearest = min(runs, key=lambda run: abs(np.log(run.params / best)))
         frontier = _frontier_loss(estimate, flops)
@@ -198,8 +218,9 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], flops: float) -> Table:
         data.append([approach, flops, best, frontier, nearest.run])
     return Table(
         key="check-optima",
-        caption=f"Where each approach puts the optimum at {power(flops)} FLOPs, the loss it "
-        "predicts there, and which of the two runs is nearer to it in log *N*.",
+        caption="Where each approach puts the optimum at "
+        f"{power(float(np.median([run.flops for run in runs])))} FLOPs, the loss it predicts "
+        "there, and which of the two runs is nearer to it in log *N*." + _counting_words(counting),
         columns=(
             Column("Approach", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
             Column("Loss at *N*\\* (nats per token)"), Column("Nearer run", "left"),
