@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +14,7 @@ from isoflop.command import PATH
 from isoflop.errors import IsoflopError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 @click.command("fetch-corpus")
@@ -79,16 +81,66 @@ def fit_rates_command(design: Path, logs: Path, out: Path | None) -> None:
     click.echo(f"wrote {out}")
 
 
-def _training_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options that all training commands share."""
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """Where and on what to train: the options that all training commands share."""
+
+    corpora: Path
+    recipes: Path
+    logs: Path
+    checkpoints: Path
+    device: str
+    threads: int
+
+    def arguments(self) -> dict[str, Any]:
+        """Give what every function that trains takes of them."""
+        from isoflop.train.train_run import Folders, Progress
+
+        folders = Folders(
+            recipes=self.recipes,
+            corpora=self.corpora,
+            logs=self.logs,
+            checkpoints=self.checkpoints,
+        )
+        progress = Progress(say=click.echo, bar=sys.stderr.isatty())
+        return {"folders": folders, "device": self.device, "progress": progress}
+
+
+def _training_options(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the shared options, as one argument; torch is there once it starts."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def started(**given: Any) -> None:
+            shared = {field.name: given.pop(field.name) for field in fields(_Training)}
+            _set_threads(name, shared["threads"])
+            command(training=_Training(**shared), **given)
+
+        options = (
+            click.option("--corpora", type=PATH, default=Path("data/corpora"), show_default=True),
+            click.option("--recipes", type=PATH, default=Path("data/reference/corpora")),
+            click.option("--logs", type=PATH, default=Path("data/raw"), show_default=True),
+            click.option("--checkpoints", type=PATH, default=Path("data/checkpoints")),
+            click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
+            click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True),
+        )
+        return _with_options(options, started)
+
+    return decorate
+
+
+def _packing_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of the commands that train many runs."""
     options = (
-        click.option("--corpora", type=PATH, default=Path("data/corpora"), show_default=True),
-        click.option("--recipes", type=PATH, default=Path("data/reference/corpora")),
-        click.option("--logs", type=PATH, default=Path("data/raw"), show_default=True),
-        click.option("--checkpoints", type=PATH, default=Path("data/checkpoints")),
-        click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
-        click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True),
+        click.option("--packed", "most", type=click.IntRange(min=1), default=16, show_default=True),
+        click.option("--compile", "compiled", is_flag=True, help="Compile each pack's model."),
     )
+    return _with_options(options, command)
+
+
+def _with_options(
+    options: Sequence[Callable[..., Any]], command: Callable[..., None]
+) -> Callable[..., None]:
     for option in reversed(options):
         command = option(command)
     return command
@@ -98,32 +150,15 @@ def _training_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--plan", type=PATH, required=True, help="Plan file of the sweep.")
 @click.option("--run", "run_name", required=True, help="Name of the run in the plan.")
 @click.option("--done", type=PATH, default=None, help="Marker to touch at the end.")
-@_training_options
-def train_run_command(
-    plan: Path,
-    run_name: str,
-    done: Path | None,
-    corpora: Path,
-    recipes: Path,
-    logs: Path,
-    checkpoints: Path,
-    device: str,
-    threads: int,
-) -> None:
+@_training_options("train-run")
+def train_run_command(plan: Path, run_name: str, done: Path | None, training: _Training) -> None:
     """Train one run of a plan; after a kill the same command goes on."""
-    _set_threads("train-run", threads)
     from isoflop.train.plan_file import read_plan
-    from isoflop.train.train_run import Folders, Progress, train_runs
+    from isoflop.train.train_run import train_runs
 
     planned = read_plan(plan)
     run = planned.run_named(run_name, source=str(plan))
-    statuses = train_runs(
-        planned,
-        [run],
-        folders=Folders(recipes=recipes, corpora=corpora, logs=logs, checkpoints=checkpoints),
-        device=device,
-        progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
-    )
+    statuses = train_runs(planned, [run], **training.arguments())
     click.echo(f"{run_name}: {statuses[run_name]}")
     if done is not None:
         done.parent.mkdir(parents=True, exist_ok=True)
@@ -133,75 +168,33 @@ def train_run_command(
 @click.command("train-plan")
 @click.option("--plan", type=PATH, required=True, help="Plan file of the sweep.")
 @click.option("--stage", default=None, help="One stage of the plan [all, in their order].")
-@click.option("--packed", type=click.IntRange(min=1), default=16, show_default=True)
-@click.option("--compile", "compiled", is_flag=True, help="Compile each pack's model.")
-@_training_options
+@_packing_options
+@_training_options("train-plan")
 def train_plan_command(
-    plan: Path,
-    stage: str | None,
-    packed: int,
-    *,
-    compiled: bool,
-    corpora: Path,
-    recipes: Path,
-    logs: Path,
-    checkpoints: Path,
-    device: str,
-    threads: int,
+    plan: Path, stage: str | None, most: int, training: _Training, *, compiled: bool
 ) -> None:
     """Train all runs of a plan, those of one shape together; after a kill the same goes on.
 
     Started twice, two processes share the runs.
     """
-    _set_threads("train-plan", threads)
     from isoflop.train.plan_file import read_plan
     from isoflop.train.train_plan import train_plan
-    from isoflop.train.train_run import Folders, Progress
 
-    train_plan(
-        read_plan(plan),
-        folders=Folders(recipes=recipes, corpora=corpora, logs=logs, checkpoints=checkpoints),
-        device=device,
-        progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
-        stage=stage,
-        most=packed,
-        compiled=compiled,
-    )
+    train_plan(read_plan(plan), stage=stage, most=most, compiled=compiled, **training.arguments())
 
 
 @click.command("train-study")
 @click.option("--design", type=PATH, required=True, help="A file of data/plans/designs/.")
-@click.option("--packed", type=click.IntRange(min=1), default=16, show_default=True)
-@click.option("--compile", "compiled", is_flag=True, help="Compile each pack's model.")
-@_training_options
-def train_study_command(
-    design: Path,
-    packed: int,
-    *,
-    compiled: bool,
-    corpora: Path,
-    recipes: Path,
-    logs: Path,
-    checkpoints: Path,
-    device: str,
-    threads: int,
-) -> None:
+@_packing_options
+@_training_options("train-study")
+def train_study_command(design: Path, most: int, training: _Training, *, compiled: bool) -> None:
     """Train a design whole: tuning, fit-rates, the plan, and all its runs in order of value.
 
     After a kill the same command goes on.
     """
-    _set_threads("train-study", threads)
-    from isoflop.train.train_run import Folders, Progress
     from isoflop.train.train_study import train_study
 
-    train_study(
-        design,
-        folders=Folders(recipes=recipes, corpora=corpora, logs=logs, checkpoints=checkpoints),
-        device=device,
-        progress=Progress(say=click.echo, bar=sys.stderr.isatty()),
-        most=packed,
-        compiled=compiled,
-    )
+    train_study(design, most=most, compiled=compiled, **training.arguments())
 
 
 def _set_threads(command: str, threads: int) -> None:
