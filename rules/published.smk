@@ -20,7 +20,11 @@ rule fetch_published:
         # ancient: the entry below says what of the catalogue this sweep depends on
         catalogue=ancient("data/reference/published.yaml"),
         # not the whole room: what the page looks like fetches nothing anew
-        code=["src/isoflop/published/catalogue.py", "src/isoflop/published/fetch.py"],
+        code=[
+            "src/isoflop/published/catalogue.py",
+            "src/isoflop/published/fetch.py",
+            "src/isoflop/fetching.py",
+        ],
     output:
         directory("data/published/{study_sweep}"),
     log:

@@ -36,6 +36,11 @@ TEX_CHARACTERS: Final = {
     "\N{NO-BREAK SPACE}": "~", "…": r"\dots{}", "\N{HYPHEN}": "-",
 }  # fmt: skip
 """What LaTeX prints in place of characters that its standard fonts lack."""
+MARKUP: Final = re.compile(
+    r"(?P<fence>`+) ?(?P<code>.+?) ?(?P=fence)(?!`)|\\(?P<sign>[!-/:-@\[-`{-~])"
+    r"|~(?P<below>[^~ ]+)~|\*"
+)
+"""The Markdown that our own sentences and tables use: code, escapes, subscripts, emphasis."""
 BREAK: Final = "⏎"
 """The report's own sign for a line break in a cell (numbers.BREAK): text from outside has none."""
 TURNING: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
@@ -108,6 +113,20 @@ def tex_characters(source: str) -> str:
         else TEX_CHARACTERS.get(c, "?")
         for c in formulas
     )  # fmt: skip
+
+
+def unmarked(text: str) -> str:
+    """Read our own Markdown as the characters that it prints, for a cell of a CSV.
+
+    Also what `markdown` and `code` wrote. A subscript follows a low line: N_opt.
+    """
+
+    def printed(match: re.Match[str]) -> str:
+        if match["below"] is not None:
+            return f"_{match['below']}"
+        return match["code"] or match["sign"] or ""
+
+    return MARKUP.sub(printed, text)
 
 
 def csv_cell(text: str) -> str:

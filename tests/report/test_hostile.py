@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from isoflop.config.sidecar import SweepFile
 from isoflop.drawing import style
 from isoflop.errors import IsoflopError
-from isoflop.escape import code, csv_cell, link, markdown, mathtext, paragraphs
+from isoflop.escape import code, csv_cell, link, markdown, mathtext, paragraphs, unmarked
 from isoflop.estimates.estimate import Refusal, read_estimates
 from isoflop.page import script
 from isoflop.reference import read_reference
@@ -282,6 +282,14 @@ def test_nothing_runs_in_latex(hostile: Path) -> None:
             source = re.sub(r"\\iso[A-Za-z]+", "", source)
         assert set(re.findall(r"\\([A-Za-z]+)", source)) <= ours, path.name
         assert not re.search(r"(?<!\\)\$", FORMULA.sub("", source))
+
+
+@given(st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), min_size=1))
+def test_unmarked_reads_what_the_escapes_wrote(text: str) -> None:
+    one_line = " ".join(text.split())
+    assert unmarked(markdown(text)) == one_line
+    if one_line:
+        assert unmarked(f"*N*~opt~ of {code(one_line)}, *C*") == f"N_opt of {one_line}, C"
 
 
 def test_no_cell_of_a_csv_is_a_formula(hostile: Path) -> None:

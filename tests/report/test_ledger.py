@@ -78,3 +78,11 @@ def test_settings_of_the_losses_are_printed(inputs: ReportInputs) -> None:
     # the made-up losses are validation losses: no smoothing is claimed
     smooth = LossesSettings(smoothing=0.123)
     assert entries(replace(inputs, losses_settings=smooth))["Smoothing"].startswith("none")
+
+
+def test_the_data_are_plain_text(inputs: ReportInputs) -> None:
+    table = ledger_table(inputs)
+    cells = [str(cell) for row in table.data for cell in row]
+    assert not [cell for cell in cells if set(cell) & set("*`~\\")]
+    assert any(cell.startswith("lowest loss at 1500 log-spaced values of C") for cell in cells)
+    assert any("`6nd`" in cell for row in table.rows for cell in row)

@@ -39,7 +39,7 @@ def test_sweep_without_sidecar(project: Project) -> None:
     assert "MissingInputException" not in text
 
 
-def test_names_that_snakemake_cannot_take_are_said_and_stop_nothing_else(project: Project) -> None:
+def test_what_cannot_be_built_is_named_and_stops_nothing_else(project: Project) -> None:
     raw = project.root / "data/raw"
     write_sweep(raw / "toy", budgets=(1e12,))
     for name in ("a{b}", "toy.runs", "index.html"):
@@ -49,9 +49,16 @@ def test_names_that_snakemake_cannot_take_are_said_and_stop_nothing_else(project
     (raw / "toy@b/sweep.yaml").write_text("title: t\n")
     (raw / "typo").mkdir()
     (raw / "typo/sweep.yaml").write_text("titel: t\n")
+    (raw / "slip").mkdir()
+    slip = "title: t\nsettings: {approaches: {profiles: {tolerence: 0.2}}}\n"
+    (raw / "slip/sweep.yaml").write_text(slip)
     outcome = project.build("--dry-run")
     assert "did you mean 'title'" in outcome.text
-    for name in ("a{b}", "toy.runs", "index.html", "toy@b", "typo"):
+    assert (
+        "left out: data/raw/slip/sweep.yaml: unknown key 'tolerence' in "
+        "settings.approaches.profiles; did you mean 'tolerance'?" in outcome.text
+    )
+    for name in ("a{b}", "toy.runs", "index.html", "toy@b", "typo", "slip"):
         assert f"left out: data/raw/{name}" in outcome.text
     assert outcome.rules["render_report"] == 1
     assert outcome.rules["refuse_sweeps"] == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.by_sweep import SweepSettings, own_values, settings_by_sweep
 from isoflop.counting import FLOPS_MEANING, PARAMS_MEANING
-from isoflop.escape import code, markdown
+from isoflop.escape import code, markdown, unmarked
 from isoflop.numbers import NONE, fixed, listed, parameter, percent, times
 from isoflop.report.tables import Column, Table
 
@@ -39,7 +39,7 @@ def ledger_table(inputs: ReportInputs) -> Table:
         effects = inputs.reference.effects.of(key)
         said = " ".join(_said(effect) for effect in effects) or NONE
         rows.append([choice, chosen, said])
-        data.append([choice, chosen, said])
+        data.append([unmarked(choice), unmarked(chosen), unmarked(said)])
     return Table(
         key="assumptions",
         caption="Conventions and choices behind the estimates, and how far each moved the exponent "
