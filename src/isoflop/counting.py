@@ -121,7 +121,7 @@ def params_gopher_family(architecture: Architecture) -> int:
 def flops_per_token_hoffmann(architecture: Architecture) -> float:
     """Count training FLOPs per token after Hoffmann et al. (2022), Appendix F.
 
-    The paper's Table A4 comes out only without the embedding and logit terms that Appendix F
+    The paper's Table A4 is reproduced only without the embedding and logit terms that Appendix F
     prints, so they are left out here. Backward counts twice forward.
     """
     a = architecture

@@ -156,7 +156,7 @@ class Curves(dy.Schema):
     flops_hoffmann = _number("C after Appendix F", "FLOP", nullable=True)
     flops_attention = _number("C with attention scores", "FLOP", nullable=True)
     flops_logged = _number("C as the trainer logged it", "FLOP", nullable=True)
-    # a diverged run logs NaN; the table holds null and says so in is_nan
+    # a diverged run logs NaN; the table has null and says so in is_nan
     train_loss = _number("training loss", "nat/token", nullable=True)
     eval_loss = _number("loss on the primary eval set", "nat/token", nullable=True)
     loss_kind = _word(LOSS_KINDS, "what train_loss averages over", nullable=True)
@@ -294,7 +294,7 @@ def validated(frame: pl.DataFrame, schema: type[Schema], *, source: str) -> dy.D
 
     Raises
     ------
-    TableError : naming the source and the columns or limits that do not hold.
+    TableError : naming the source, and the columns that lack or exceed their limits.
     """
     try:
         return schema.validate(frame, cast=True)

@@ -1,4 +1,4 @@
-"""Fit one approach to one sweep, resample it, and say what came out."""
+"""Fit one approach to one sweep, resample it, and write the estimate."""
 
 from __future__ import annotations
 

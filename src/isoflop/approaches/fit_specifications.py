@@ -76,7 +76,7 @@ def specifications(settings: ApproachesSettings, *, loss: str) -> list[Specifica
 
     Parameters
     ----------
-    settings : section ``approaches`` of config.yaml; ``specifications`` holds the grids.
+    settings : section ``approaches`` of config.yaml; the grids are in ``specifications``.
     loss : kind of loss that the approaches' own estimates fit.
 
     Returns
@@ -257,7 +257,7 @@ def _fitted(
 def _row(
     fitted: Fit, refits: Refits, bootstrap: BootstrapSettings, budget: float
 ) -> dict[str, Any]:
-    """Read off what the table holds of one fit."""
+    """Read off what the table has of one fit."""
     flops = np.array([budget])
     point = derived(fitted.law, fitted.parameters[None], flops)
     draws = derived(fitted.law, refits.parameters, flops)

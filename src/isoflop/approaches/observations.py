@@ -90,7 +90,7 @@ def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
 
     Parameters
     ----------
-    losses : table ``Losses``; rows in any order. Rows with a role other than ``fit`` are held back.
+    losses : table ``Losses``; rows in any order. Only rows with the role ``fit`` are taken.
     counting : which columns are N and C.
 
     Raises
@@ -101,7 +101,7 @@ def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
     table = losses.filter(pl.col("role") == "fit").sort("run", "tokens")
     if table.is_empty():
         raise UnderdeterminedError(
-            "the loss table holds no run to fit: every run was left out or held back. "
+            "the loss table has no run to fit: all were left out, or have a role other than fit. "
             "data/losses/<sweep>.left_out.parquet and the report's 'Left out' say why."
         )
     _require(table, f"params_{counting.params}", "params", counting.params)

@@ -91,7 +91,7 @@ class RunFacts(Finite):
     """What is known of a run besides its curve; a log and sweep.yaml use the same words."""
 
     role: Literal["fit", "tuning", "check"] | None = None
-    """fit: an observation; tuning: a trial, left out; check: held back to test predictions."""
+    """fit: an observation; tuning: a trial, left out; check: not fitted, to test predictions."""
     budget: float | None = Field(default=None, gt=0)
     """Compute budget the run was planned for; unit: FLOP."""
     architecture: RunArchitecture = RunArchitecture()

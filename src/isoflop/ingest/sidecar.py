@@ -1,4 +1,4 @@
-"""sweep.yaml: which of its rules hold for a file or a run, and the facts they give.
+"""sweep.yaml: which of its rules are for a file or a run, and the facts they give.
 
 A rule's glob is compared with the path below the sweep's folder and with the run's name. All
 matching rules count, in their order; a later rule wins over an earlier one key by key, and rules

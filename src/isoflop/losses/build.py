@@ -320,7 +320,7 @@ def _smoothed(points: pl.DataFrame, share: float) -> pl.DataFrame:
 
 
 def _thinned(points: pl.DataFrame, most: int) -> pl.DataFrame:
-    """Keep at most so many points, evenly spaced in log D, the first and the last among them."""
+    """Keep at most ``most`` points, evenly spaced in log D, the first and the last among them."""
     if points.height <= most:
         return points
     tokens = points["tokens"].to_numpy()

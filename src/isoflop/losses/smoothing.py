@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LEAST_POINTS: Final = 5
-"""Points in a window even where the share of tokens would hold fewer."""
+"""Points in a window even where the share of tokens has fewer."""
 
 
 def effective_tokens(tokens: Array, *, interval_mean: bool) -> Array:
-    """Say at which D a logged training loss holds.
+    """Say at which D a logged training loss was measured.
 
     Parameters
     ----------
     tokens : D at each line [token], rising.
-    interval_mean : whether a line is the mean since the line before; it then holds half-way.
+    interval_mean : whether a line is the mean since the line before; it then belongs half-way.
     """
     if not interval_mean:
         return tokens
@@ -37,7 +37,7 @@ def smooth(measured_at: Array, losses: Array, at: Array, *, share: float) -> Arr
 
     Parameters
     ----------
-    measured_at : D at which each loss holds [token], rising, shape (n,).
+    measured_at : D at which each loss was measured [token], rising, shape (n,).
     losses : shape (n,) [nat/token].
     at : D at which to read the curve [token], shape (m,).
     share : half-width of the window as a share of the D at its centre.
@@ -66,7 +66,7 @@ def smooth(measured_at: Array, losses: Array, at: Array, *, share: float) -> Arr
 def _widened(
     low: NDArray[np.intp], high: NDArray[np.intp], *, nearest: NDArray[np.intp], size: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Widen windows that hold too few points to the points nearest by."""
+    """Widen windows with too few points to the points nearest by."""
     least = min(LEAST_POINTS, size)
     too_few = high - low < least
     start = np.clip(nearest - least // 2, 0, size - least)

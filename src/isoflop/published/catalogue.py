@@ -46,7 +46,7 @@ class SourceFile(Section):
     """One file of a study."""
 
     path: str
-    """Where a mirror holds it, below the mirror's folder."""
+    """Where a mirror has it, below the mirror's folder."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Digest of its bytes."""
     address: str | None = None
@@ -155,7 +155,7 @@ class PublishedSweep(Section):
 
 
 class Fitted(Section):
-    """Where an estimate holds a reproduced number."""
+    """Where in an estimate a reproduced number stands."""
 
     sweep: str
     """Sweep, with @variant where there is one."""

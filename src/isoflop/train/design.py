@@ -86,7 +86,7 @@ class Optimum(Section):
     params: float
     """Optimal size at the budget below; unit: parameters, by convention total."""
     budget: float
-    """Budget at which it holds; unit: FLOP."""
+    """Budget at which this is so; unit: FLOP."""
     exponent: float
     """How it grows with compute; 0.5 as in Hoffmann et al. (2022)."""
 

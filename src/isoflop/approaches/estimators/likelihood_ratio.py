@@ -60,14 +60,14 @@ def likelihood_ratios(
     log_loss = np.log(observations.loss)[None]
     levels = np.array(list(product(LEVELS, repeat=3)))
 
-    def best(law: CentredLaw, starts: Floats, held: slice = slice(0)) -> tuple[float, Floats]:
-        return _best(_problems(law, log_loss, starts, held), delta)
+    def best(law: CentredLaw, starts: Floats, fixed: slice = slice(0)) -> tuple[float, Floats]:
+        return _best(_problems(law, log_loss, starts, fixed), delta)
 
     hypotheses = {("parity", ""): (1, best(tied, _around(tied.from_hoffmann(_row(near)), levels)))}
     for name, one in published.items():
         own = law.from_hoffmann(_row(one))
-        hypotheses["constants", name] = (5, best(law, own, held=slice(0, 5)))
-        hypotheses["exponents", name] = (2, best(law, _around(own, levels), held=slice(ALPHA, 5)))
+        hypotheses["constants", name] = (5, best(law, own, fixed=slice(0, 5)))
+        hypotheses["exponents", name] = (2, best(law, _around(own, levels), fixed=slice(ALPHA, 5)))
     # the free fit starts from the hypotheses too: no ratio is negative for want of a start
     starts = [theta[:, [*range(ALPHA), ALPHA, -2]] for _, (_, theta) in hypotheses.values()]
     highest, theta = best(law, np.concatenate([law.from_hoffmann(_row(near)), *starts]))
@@ -130,10 +130,10 @@ def _around(theta: Floats, levels: Floats) -> Floats:
     return np.concatenate([theta, far])
 
 
-def _problems(law: CentredLaw, log_loss: Floats, starts: Floats, held: slice) -> Problems:
-    """Pose one hypothesis: bounds that meet hold a parameter."""
+def _problems(law: CentredLaw, log_loss: Floats, starts: Floats, fixed: slice) -> Problems:
+    """Pose one hypothesis: bounds that meet fix a parameter."""
     lower, upper = law.bounds()
-    lower[held] = upper[held] = starts[0, held]
+    lower[fixed] = upper[fixed] = starts[0, fixed]
     return Problems(law.model, log_loss, np.ones_like(log_loss), starts, 1.0, lower, upper)
 
 

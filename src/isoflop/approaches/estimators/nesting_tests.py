@@ -1,4 +1,4 @@
-"""Likelihood-ratio tests of the laws that another law holds as special cases."""
+"""Likelihood-ratio tests of the special cases of a law."""
 
 from __future__ import annotations
 

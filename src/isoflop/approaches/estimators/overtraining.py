@@ -158,7 +158,7 @@ class OvertrainingFit(LossLawFit):
             return []
         return [
             f"Four parameters are fitted to {len(self.points)} runs: the fit says little of its "
-            "own error; test it on runs held back."
+            "own error; test it on runs that were not fitted."
         ]
 
     def _natural(self, theta: Floats) -> Floats:

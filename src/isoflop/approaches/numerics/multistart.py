@@ -1,4 +1,4 @@
-"""Laws of the loss solved from many starts: down a ladder of Huber's deltas, doubts solved again.
+"""Laws of the loss solved from many starts: down a ladder of Huber's deltas, bad ends anew.
 
 What every law fitted in the batched solver shares, whatever its form.
 """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BLOCK_ELEMENTS: Final = 32_768
 """Problems times points evaluated at a time: a dozen temporary arrays stay within a cache."""
 GROUP: Final = 4096
-"""Problems that step together: the small matrices of so many are worth a call to NumPy."""
+"""Problems that step together: enough to amortise NumPy's call overhead on 5 by 5 solves."""
 FLAT: Final = 1e-10
 """Smallest curvature of the scaled Hessian that a step divides by."""
 
@@ -253,13 +253,13 @@ class _Descent:
     def _step(self, rows: NDArray[np.intp], tolerance: float) -> tuple[Floats, Floats]:
         """Propose a damped Newton step for each problem, and the gain an undamped one promises.
 
-        A held parameter sits at a bound that the objective would leave; it takes no part.
+        A fixed parameter sits at a bound that the objective would leave; it takes no part.
         """
         own = self.problems
         theta, gradient, hessian = self.theta[rows], self.gradient[rows], self.hessian[rows]
-        held = ((theta <= own.lower) & (gradient > 0)) | ((theta >= own.upper) & (gradient < 0))
-        gradient = np.where(held, 0.0, gradient)
-        hessian = np.where(held[:, :, None] | held[:, None, :], 0.0, hessian)
+        fixed = ((theta <= own.lower) & (gradient > 0)) | ((theta >= own.upper) & (gradient < 0))
+        gradient = np.where(fixed, 0.0, gradient)
+        hessian = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, hessian)
         diagonal = np.abs(np.einsum("kii->ki", hessian))
         # a curvature that vanishes for a moment must not make its parameter run away
         self.scale[rows] = np.maximum(diagonal, 1e-3 * self.scale[rows]) + 1e-30

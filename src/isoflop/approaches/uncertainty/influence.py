@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 MOST_RUNS: Final = 500
-"""Leave-outs cost the square of the number of runs, and one of so many moves little."""
+"""Leave-outs cost the square of the number of runs, and one of many moves little."""
 LEAST_DRAWS: Final = 20
 """Draws without a run that its standard errors need; else all draws serve."""
 TO_SIGMA: Final = 1.4826
