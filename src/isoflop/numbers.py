@@ -22,7 +22,7 @@ DASH = "\N{EN DASH}"
 NONE = "\N{EM DASH}"
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 SHORT = "†"
-"""Marks an interval that covers the truth less often than its level says."""
+"""Marks an interval that covers the truth less often than its confidence level says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def published_fits(hoffmann: Hoffmann, besiroglu: Besiroglu, kaplan: Kaplan) -> 
     """List every published law.
 
     Hoffmann's approaches 1 to 3 are the log-log lines of his Tables 3 and A3. Kaplan's D is
-    C / (6N), with N as he counts it.
+    C / (6N), with N as Kaplan counts it.
     """
     tables = hoffmann.optimal_allocations
     fits = [

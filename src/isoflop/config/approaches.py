@@ -40,8 +40,8 @@ class BootstrapSettings(Section):
     """Share of runs that scheme `subsample` keeps."""
     interval: Literal["percentile", "calibrated"] = "calibrated"
     """How intervals are read off the draws. percentile: at their own confidence level; calibrated:
-    at the level that covered the truth often enough in simulated sweeps of the same design. Where
-    no level does, the report says how often they cover it."""
+    at the confidence level that covered the truth often enough in simulated sweeps of the same
+    design. Where none does, the report says how often they cover it."""
     simulations: int = Field(default=200, ge=50)
     """Simulated sweeps behind calibrated intervals."""
     simulation_draws: int = Field(default=100, ge=40)

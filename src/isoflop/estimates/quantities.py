@@ -60,7 +60,7 @@ class Quantity(Section):
     """None where nothing was simulated."""
 
     def undercovers(self, level: float) -> bool:
-        """Tell whether an interval covers the truth clearly less often than its level says."""
+        """Tell whether an interval covers the truth clearly less often than it says."""
         share = self.coverage.get(str(level))
         return share is not None and share < level - COVERAGE_SLACK
 

@@ -79,7 +79,7 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
 def _published(
     inputs: FigureInputs, flops: Floats
 ) -> list[tuple[str, tuple[float, float], Floats]]:
-    """Evaluate Kaplan's law and Hoffmann's, as his Table 3 has it."""
+    """Evaluate Kaplan's law and Hoffmann's, as its Table 3 has it."""
     reference = inputs.reference
     kaplan = [reference.kaplan.params_opt(float(c), convention="minimum") for c in flops]
     hoffmann = reference.hoffmann.optimal_allocations.params_law("envelope")(flops)

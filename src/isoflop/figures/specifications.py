@@ -136,7 +136,7 @@ def _strokes(
 
 
 def _references(inputs: FigureInputs) -> list[tuple[str, float]]:
-    """Give the exponents of the two papers; Hoffmann's is that of his approach 1."""
+    """Give the exponents of the two papers; Hoffmann's is that of the paper's approach 1."""
     first, *_ = inputs.reference.hoffmann.exponents.rows
     return [("Kaplan", inputs.reference.kaplan.optimal_allocation.p_N), ("Hoffmann", first.a)]
 

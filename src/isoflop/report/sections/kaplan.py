@@ -1,4 +1,4 @@
-"""Kaplan's laws on this sweep, by his counting and in total, beside his published values."""
+"""Kaplan's laws on this sweep, by Kaplan's counting and in total, beside the published values."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def kaplan_table(inputs: ReportInputs) -> Table | None:
     labels = [f"{other.params}_{other.flops}" for other in others]
     return Table(
         key="parameters-kaplan",
-        caption="Kaplan’s laws fitted to this sweep, by his counting with intervals and counted "
+        caption="Kaplan’s laws fitted to this sweep, by Kaplan’s counting with intervals and counted "
         "in total, beside the values of 2020[^kaplan-values].",
         columns=(
             Column("Law", "left"), Column("Parameter", "left"), Column(_label(own)),
