@@ -88,8 +88,8 @@ def _sentence(name: Approach, estimate: Estimate) -> str:
     truth, median = (NONE, NONE) if found is None else (fixed(found.truth), fixed(found.median))
     return (
         f"{IN_PROSE[name]} covered the true *a* of {truth} less often than its "
-        f"confidence level says (its {listed(shares)} of the simulated sweeps): its median estimate there is "
-        f"{median}."
+        f"confidence level says (its {listed(shares)} of the simulated sweeps): its median "
+        f"estimate there is {median}."
     )
 
 

@@ -63,8 +63,8 @@ def kaplan_table(inputs: ReportInputs) -> Table | None:
     labels = [f"{other.params}_{other.flops}" for other in others]
     return Table(
         key="parameters-kaplan",
-        caption="Kaplan’s laws fitted to this sweep, by Kaplan’s counting with intervals and counted "
-        "in total, beside the values of 2020[^kaplan-values].",
+        caption="Kaplan’s laws fitted to this sweep, by Kaplan’s counting with intervals and "
+        "counted in total, beside the values of 2020[^kaplan-values].",
         columns=(
             Column("Law", "left"), Column("Parameter", "left"), Column(_label(own)),
             Column("95 %"), *(Column(_label(other)) for other in others),
