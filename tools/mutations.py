@@ -2,11 +2,12 @@
 
     python3 run.py mutations                           every fault: hours
     python3 run.py mutations --sample 40               forty of them, always the same
-    python3 run.py mutations --part losses --part ...  losses | estimators | report
+    python3 run.py mutations --part losses --part ...  losses | estimators | report | sentences
 
 cosmic-ray plants the faults, one at a time, in a copy of the checkout, so an edit here meanwhile
-does no harm. A fault survives when the tests of its part pass all the same. docs/mutations.md has
-the survivors and why each may live.
+does no harm; of the report's template, which it cannot read, each condition is turned round. A
+fault survives when the tests of its part pass all the same. docs/mutations.md has the survivors and
+why each may live.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -39,7 +41,7 @@ class Part:
 
     def modules(self) -> list[Path]:
         """List what can have a fault worth finding: not the commands, which only pass words on."""
-        paths = sorted(Path(self.folder).glob("*.py"))
+        paths = sorted(Path(self.folder).rglob("*.py"))
         return [path for path in paths if path.name not in {"__init__.py", "command.py"}]
 
     def command(self, module: Path) -> str:
@@ -60,17 +62,23 @@ PARTS = {
     "report": Part("src/isoflop/report", ("tests/report",)),
 }
 
+TEMPLATE = Path("src/isoflop/report/templates/report.md.j2")
+"""The report's sentences: a condition turned round prints a false one, or hides a true one."""
+SENTENCES = "sentences"
+CONDITION = re.compile(r"<% (if|elif) (.+?) %>")
+
 POINTLESS = ("BitOr", "BitAnd", "BitXor", "LShift", "RShift", "Mod", "FloorDiv")
 """Operators that no slip of the pen puts into code like this; `|` is mostly an annotation's."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault that cosmic-ray can plant."""
+    """One fault that can be planted."""
 
     part: str
     module: str
     job: str
+    """Of cosmic-ray; or which condition of the template."""
 
 
 def copy_checkout(target: Path) -> None:
@@ -107,6 +115,10 @@ class Copy:
 
     def faults(self, name: str) -> list[Fault]:
         """Find every fault of a part that is worth planting."""
+        if name == SENTENCES:
+            text = (self.root / TEMPLATE).read_text(encoding="utf-8")
+            places = range(len(CONDITION.findall(text)))
+            return [Fault(SENTENCES, str(TEMPLATE), str(place)) for place in places]
         found = []
         for module in map(str, PARTS[name].modules()):
             session = self.session(module)
@@ -134,16 +146,39 @@ class Copy:
                 ]
         return found
 
+    def test(self, name: str) -> bool:
+        """Say whether the tests of a part pass."""
+        part = PARTS["report" if name == SENTENCES else name]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", CHOSEN, *part.tests]
+        done = subprocess.run(command, cwd=self.root, env=self.environment, check=False)
+        return done.returncode == 0
+
     def check(self, name: str) -> None:
         """Insist that the tests of a part pass without a fault."""
-        part = PARTS[name]
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", CHOSEN, *part.tests]
-        if subprocess.run(command, cwd=self.root, env=self.environment, check=False).returncode:
+        if not self.test(name):
             sys.exit(f"the tests of {name} fail without any fault; mend them first")
+
+    def turn_round(self, faults: list[Fault]) -> list[tuple[str, str, str]]:
+        """Turn conditions of the template round; give what `plant` gives."""
+        path = self.root / TEMPLATE
+        text = path.read_text(encoding="utf-8")
+        conditions = list(CONDITION.finditer(text))
+        results = []
+        for fault in faults:
+            found = conditions[int(fault.job)]
+            turned = f"<% {found[1]} not ({found[2]}) %>"
+            path.write_text(text[: found.start()] + turned + text[found.end() :], encoding="utf-8")
+            outcome = "SURVIVED" if self.test(SENTENCES) else "KILLED"
+            line = text.count("\n", 0, found.start()) + 1
+            results.append((str(TEMPLATE), outcome, f"@@ {line} @@\n-{found[0]}\n+{turned}"))
+        path.write_text(text, encoding="utf-8")
+        return results
 
     def plant(self, faults: list[Fault]) -> list[tuple[str, str, str]]:
         """Plant each fault, and give module, outcome and difference."""
-        results = []
+        sentences = [fault for fault in faults if fault.part == SENTENCES]
+        faults = [fault for fault in faults if fault.part != SENTENCES]
+        results = self.turn_round(sentences)
         for module in sorted({fault.module for fault in faults}):
             session = self.session(module)
             jobs = {fault.job for fault in faults if fault.module == module}
@@ -171,11 +206,12 @@ def changed_lines(diff: str) -> str:
 def main() -> None:
     """Plant faults and print the survivors."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", action="append", choices=PARTS, help="repeatable; default: all")
+    parts = [*PARTS, SENTENCES]
+    parser.add_argument("--part", action="append", choices=parts, help="repeatable; default: all")
     parser.add_argument("--sample", type=int, help="plant this many faults; default: every one")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
     options = parser.parse_args()
-    names = options.part or list(PARTS)
+    names = options.part or parts
     with tempfile.TemporaryDirectory() as folder:
         copy_checkout(Path(folder))
         copy = Copy(Path(folder))

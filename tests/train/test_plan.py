@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,11 @@ from isoflop.train.plan_sweep import (
     expected_optimum,
     norm_gains,
     peak_learning_rate,
+    plan_design,
     plan_sweep,
     summary,
 )
 from isoflop.train.rate_law import RateLaw
-from isoflop.train.train_study import plan_design
 
 TOY = plan_sweep("toy", design())
 LAW = RateLaw(intercept=-3.0, params_exponent=-0.3, tokens_exponent=0.1, curvature=0.05)
@@ -401,3 +403,18 @@ def test_command_writes_the_plan(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["plan-sweep", "--design", str(tmp_path / "toys.yaml")])
     assert result.exit_code == 1
     assert "toys.yaml: cannot be read" in result.output
+
+
+def test_planning_needs_no_torch(tmp_path: Path) -> None:
+    """A plan is made on machines that train nothing."""
+    program = (
+        "import sys; sys.modules['torch'] = None; from isoflop.cli import main; main(sys.argv[1:])"
+    )
+    design = Path("data/plans/designs/novels-cpu.yaml").resolve()
+    out = tmp_path / "plan.yaml"
+    command = ["plan-sweep", "--design", str(design), "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_plan(out) == SHIPPED["novels-cpu"]

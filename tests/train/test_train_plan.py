@@ -145,7 +145,7 @@ def test_study_is_trained_whole_from_its_design_and_through_a_kill(
 
 
 def test_pack_of_another_process_is_left_to_it(folders: Folders, tmp_path: Path) -> None:
-    from isoflop.train.train_study import plan_design
+    from isoflop.train.plan_sweep import plan_design
 
     plan = plan_design(tmp_path / "plans" / "designs" / "study.yaml")
     plan = plan.model_copy(update={"runs": plan.runs[:5] + plan.runs[-5:]})

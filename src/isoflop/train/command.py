@@ -45,9 +45,8 @@ def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Pa
 def plan_sweep_command(design: Path, out: Path | None, throughput: float | None) -> None:
     """Plan the runs of a sweep from its design."""
     from isoflop.train.plan_file import write_plan
-    from isoflop.train.plan_sweep import summary
+    from isoflop.train.plan_sweep import plan_design, summary
     from isoflop.train.rate_law import rates_path
-    from isoflop.train.train_study import plan_design
 
     plan = plan_design(design)
     out = out or Path("data/plans") / design.name

@@ -7,14 +7,18 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isoflop.config.reading import read_yaml
 from isoflop.counting import Architecture, flops_per_token, params
 from isoflop.errors import ConfigError
+from isoflop.train.design import Design
 from isoflop.train.plan_file import Plan, PlannedParams, PlannedRun, PlannedShape, Role
+from isoflop.train.rate_law import rates_path, read_rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from isoflop.train.design import Design, LearningRate, Optimum
+    from isoflop.train.design import LearningRate, Optimum
     from isoflop.train.rate_law import RateLaw
 
 MAX_LAYERS = 64
@@ -36,6 +40,15 @@ class Size:
     def label(self) -> str:
         """Short name used in run names."""
         return f"l{self.shape.layers}d{self.shape.d_model}"
+
+
+def plan_design(path: Path) -> Plan:
+    """Plan a design, with the measured rates that lie beside it, if they are there."""
+    design = read_yaml(path, Design)
+    rates = rates_path(path)
+    needs_law = design.learning_rate.guess is not None
+    law = read_rates(rates).law if needs_law and rates.exists() else None
+    return plan_sweep(path.stem, design, law=law)
 
 
 def plan_sweep(name: str, design: Design, *, law: RateLaw | None = None) -> Plan:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from isoflop.config.reading import read_yaml
 from isoflop.train.design import Design
 from isoflop.train.fit_rates import describe, fit_rates
-from isoflop.train.plan_file import Plan, write_plan
-from isoflop.train.plan_sweep import plan_sweep
-from isoflop.train.rate_law import rates_path, read_rates, write_rates
+from isoflop.train.plan_file import write_plan
+from isoflop.train.plan_sweep import plan_design
+from isoflop.train.rate_law import rates_path, write_rates
 from isoflop.train.train_plan import train_plan
 
 if TYPE_CHECKING:
@@ -19,15 +19,6 @@ if TYPE_CHECKING:
     from isoflop.train.train_run import Folders, Progress
 
 TUNING = "tuning"
-
-
-def plan_design(path: Path) -> Plan:
-    """Plan a design, with the measured rates that lie beside it, if they are there."""
-    design = read_yaml(path, Design)
-    rates = rates_path(path)
-    needs_law = design.learning_rate.guess is not None
-    law = read_rates(rates).law if needs_law and rates.exists() else None
-    return plan_sweep(path.stem, design, law=law)
 
 
 def train_study(
