@@ -94,7 +94,7 @@ def many() -> list[Forecasts]:
     ]
 
 
-def test_intervals_of_losses_hold_their_share(many: list[Forecasts]) -> None:
+def test_intervals_of_losses_cover_their_share(many: list[Forecasts]) -> None:
     for level, tolerance in (("0.8", 0.1), ("0.95", 0.06)):
         shares = [s.inside[level] for sweep in many for s in scores(sweep, "parametric", "loss")]
         assert np.mean(shares) == pytest.approx(float(level), abs=tolerance)
@@ -111,7 +111,7 @@ def test_errors_of_the_right_law_are_centred(many: list[Forecasts]) -> None:
     assert np.mean(sees) < 0.2
 
 
-def test_intervals_of_sizes_hold_the_measured_minima(many: list[Forecasts]) -> None:
+def test_intervals_of_sizes_cover_the_measured_minima(many: list[Forecasts]) -> None:
     for approach in ("profiles", "parametric"):
         found = [s for sweep in many for s in scores(sweep, approach, "params_opt")]
         assert np.mean([s.inside["0.8"] for s in found]) == pytest.approx(0.8, abs=0.15)
@@ -135,7 +135,7 @@ def test_a_law_that_bends_is_caught(losses: pl.DataFrame) -> None:
     assert not found.covers
 
 
-def test_a_law_without_noise_is_foretold() -> None:
+def test_a_law_without_noise_is_predicted() -> None:
     exact = as_table(simulated(0, noise=0.0))
     score = scores(forecasts(exact, draws=5, min_budgets=4), "parametric", "loss")[0]
     assert score.rms < 1e-5
@@ -253,7 +253,7 @@ def test_an_approach_that_cannot_be_fitted_below_says_why() -> None:
         assert all("needs training curves" in reason for reason in refused.values())
 
 
-def test_a_sweep_without_measured_minima_still_foretells_losses(losses: pl.DataFrame) -> None:
+def test_a_sweep_without_measured_minima_still_predicts_losses(losses: pl.DataFrame) -> None:
     """Where every budget has four sizes, there are no profiles."""
     sizes = losses["run"].unique().sort().gather_every(2)
     for cut in forecasts(losses.filter(pl.col("run").is_in(sizes.implode()))).cuts:

@@ -74,7 +74,7 @@ def test_equal_tokens_give_their_mean() -> None:
     assert smooth(x, y, x, share=0.1) == pytest.approx(np.full(6, 2.5))
 
 
-def test_interval_means_hold_half_way() -> None:
+def test_interval_means_belong_half_way() -> None:
     tokens = np.array([10.0, 20.0, 40.0])
     assert effective_tokens(tokens, interval_mean=True).tolist() == [5.0, 15.0, 30.0]
     assert effective_tokens(tokens, interval_mean=False).tolist() == [10.0, 20.0, 40.0]

@@ -37,7 +37,7 @@ def test_the_answer_names_the_approach_that_missed(rendered: Rendered) -> None:
     assert rest.count("it overpredicts losses by 0.050 nats per token on average") == 1
 
 
-def test_a_law_without_bias_is_said_to_hold(rendered: Rendered) -> None:
+def test_a_law_without_bias_is_said_to_have_none(rendered: Rendered) -> None:
     facts = forecast_facts(rendered.inputs)
     assert facts is not None
     kaplan = next(law for law in facts.laws if law.name.startswith("Kaplan"))

@@ -98,8 +98,8 @@ class GatesSettings(Section):
     replay: AtMost = AtMost(action="warn", most=0.5)
     """Difference between a replayed training loss and its first value [nat/token]."""
     sampled: AtMost = AtMost(action="warn", most=499.0)
-    """Points of a table's run if they are exactly 500: W&B's run.history() samples so many of
-    however many there are."""
+    """Points of a table's run if they are exactly 500: W&B's run.history() samples 500 of however
+    many there are."""
     few_digits: AtMost = AtMost(action="warn", most=0.0005)
     """Unit of the last digit that a run's losses are written with [nat/token]."""
     peak_rates: Notice = Notice(action="warn", most=1.0)

@@ -55,7 +55,7 @@ def test_the_rejection_does_not_hang_on_the_density(tests240: dict[float, Any]) 
     assert found.exponents["besiroglu"].p_value > 0.1
 
 
-def test_exponents_held_is_scipys_optimum(
+def test_fixed_exponents_give_scipys_optimum(
     tests240: dict[float, Any], epoch240: Observations
 ) -> None:
     law, delta = PUBLISHED["hoffmann_printed"], 1.345

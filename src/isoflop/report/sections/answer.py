@@ -122,8 +122,8 @@ class Verdict:
     name: str
     a: str
     ends: str
-    holds_half: bool
-    holds_kaplan: bool
+    contains_half: bool
+    contains_kaplan: bool
     warning: str
     """What its diagnostics, simulations and forecasts say against it; or empty."""
 
@@ -165,8 +165,8 @@ def verdicts(inputs: ReportInputs) -> list[Verdict]:
                 name=IN_PROSE[approach],
                 a=fixed(estimate.a.value),
                 ends=interval(*ends, fixed),
-                holds_half=_within(CHINCHILLA_A, ends),
-                holds_kaplan=_within(kaplan, ends),
+                contains_half=_within(CHINCHILLA_A, ends),
+                contains_kaplan=_within(kaplan, ends),
                 warning=_warning(inputs, approach),
             )
         )

@@ -94,9 +94,9 @@ class Analysis:
     headlines: str = ""
     reaching: str = ""
     with_intervals: int = 0
-    hold_hoffmann: int = 0
-    hold_kaplan: int = 0
-    hold_both: int = 0
+    contain_hoffmann: int = 0
+    contain_kaplan: int = 0
+    contain_both: int = 0
     outside: int = 0
     counted: str = ""
     largest: str = ""
@@ -144,9 +144,9 @@ def analysis(inputs: ReportInputs) -> Analysis:
         if above
         else "no specification reaches",
         with_intervals=ends.height,
-        hold_hoffmann=int(inside["h"].sum()),
-        hold_kaplan=int(inside["k"].sum()),
-        hold_both=int((inside["h"] & inside["k"]).sum()),
+        contain_hoffmann=int(inside["h"].sum()),
+        contain_kaplan=int(inside["k"].sum()),
+        contain_both=int((inside["h"] & inside["k"]).sum()),
         outside=ends.filter(~pl.col("a").is_between("a_lo95", "a_hi95")).height,
         counted=_counted(fitted, kaplan - hoffmann),
         largest=_largest(moved),
