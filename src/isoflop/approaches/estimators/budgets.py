@@ -88,9 +88,9 @@ def budget_groups(
     ]
     points = np.flatnonzero(observations.is_final)
     groups = []
-    for level in np.unique(wanted[~np.isnan(wanted) & ~off]):
-        members = points[(wanted == level) & ~off]
-        group = _group(observations, float(level), members)
+    for budget in np.unique(wanted[~np.isnan(wanted) & ~off]):
+        members = points[(wanted == budget) & ~off]
+        group = _group(observations, float(budget), members)
         groups.append(_at_budget(observations, group) if settings.interpolate else group)
     return groups, left_out
 
@@ -101,9 +101,9 @@ def _wanted(
     """Give each final point's budget [FLOP], NaN for none, and why it may have none."""
     planned = final.run_budget[final.run]
     if settings.budgets is not None:
-        levels = np.sort(np.asarray(settings.budgets, dtype=np.float64))
-        nearest = np.abs(log_flops[:, None] - np.log(levels)).argmin(axis=1)
-        return levels[nearest], "near no budget"
+        budgets = np.sort(np.asarray(settings.budgets, dtype=np.float64))
+        nearest = np.abs(log_flops[:, None] - np.log(budgets)).argmin(axis=1)
+        return budgets[nearest], "near no budget"
     if np.isfinite(planned).any():
         return planned, "not planned for a budget"
     return np.exp(_clusters(log_flops, settings)), (
@@ -140,16 +140,16 @@ def _group(observations: Observations, budget: float, points: Ints) -> BudgetGro
 
 def _at_budget(observations: Observations, group: BudgetGroup) -> BudgetGroup:
     """Read each curve at exactly the budget where its run goes beyond it."""
-    level = np.log(group.budget)
+    log_budget = np.log(group.budget)
     log_tokens, log_flops = group.log_tokens.copy(), group.log_flops.copy()
     loss, point = group.loss.copy(), group.point.copy()
     for i, run in enumerate(group.run):
         curve = observations.run == run
         x = np.log(observations.flops[curve])
-        if x[0] <= level < x[-1]:
-            loss[i] = np.interp(level, x, observations.loss[curve])
-            log_tokens[i] = np.interp(level, x, np.log(observations.tokens[curve]))
-            log_flops[i], point[i] = level, -1
+        if x[0] <= log_budget < x[-1]:
+            loss[i] = np.interp(log_budget, x, observations.loss[curve])
+            log_tokens[i] = np.interp(log_budget, x, np.log(observations.tokens[curve]))
+            log_flops[i], point[i] = log_budget, -1
     return BudgetGroup(
         group.budget, group.run, point, group.log_params, log_tokens, log_flops, loss
     )

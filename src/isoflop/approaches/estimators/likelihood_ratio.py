@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-LEVELS: Final = (-3.0, -0.7)
+LOG_TERMS: Final = (-3.0, -0.7)
 """Logs of the terms at the centre of the data from which a hypothesis is solved."""
 
 
@@ -58,16 +58,19 @@ def likelihood_ratios(
         CentredLaw.of(observations.params, observations.tokens, tied=tied) for tied in (False, True)
     )
     log_loss = np.log(observations.loss)[None]
-    levels = np.array(list(product(LEVELS, repeat=3)))
+    logs = np.array(list(product(LOG_TERMS, repeat=3)))
 
     def best(law: CentredLaw, starts: Floats, fixed: slice = slice(0)) -> tuple[float, Floats]:
         return _best(_problems(law, log_loss, starts, fixed), delta)
 
-    hypotheses = {("parity", ""): (1, best(tied, _around(tied.from_hoffmann(_row(near)), levels)))}
+    hypotheses = {("parity", ""): (1, best(tied, _around(tied.from_hoffmann(_row(near)), logs)))}
     for name, one in published.items():
         own = law.from_hoffmann(_row(one))
         hypotheses["constants", name] = (5, best(law, own, fixed=slice(0, 5)))
-        hypotheses["exponents", name] = (2, best(law, _around(own, levels), fixed=slice(ALPHA, 5)))
+        hypotheses["exponents", name] = (
+            2,
+            best(law, _around(own, logs), fixed=slice(ALPHA, 5)),
+        )
     # the free fit starts from the hypotheses too: no ratio is negative for want of a start
     starts = [theta[:, [*range(ALPHA), ALPHA, -2]] for _, (_, theta) in hypotheses.values()]
     highest, theta = best(law, np.concatenate([law.from_hoffmann(_row(near)), *starts]))
@@ -119,14 +122,14 @@ def _test(statistic: float, degrees: int) -> LikelihoodTest:
 
 
 def _row(law: ChinchillaLaw) -> Floats:
-    levels = np.log([law.E, law.A, law.B])
-    return np.array([[*levels, law.alpha, law.beta]])
+    log_terms = np.log([law.E, law.A, law.B])
+    return np.array([[*log_terms, law.alpha, law.beta]])
 
 
-def _around(theta: Floats, levels: Floats) -> Floats:
-    """Start from a law, and with its exponents from other levels."""
-    far = np.repeat(theta, len(levels), axis=0)
-    far[:, :ALPHA] = levels
+def _around(theta: Floats, log_terms: Floats) -> Floats:
+    """Start from a law, and with its exponents from other sizes of the terms."""
+    far = np.repeat(theta, len(log_terms), axis=0)
+    far[:, :ALPHA] = log_terms
     return np.concatenate([theta, far])
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
 
-LEVELS: Final = (-14.0, 7.0)
+LOG_TERMS: Final = (-14.0, 7.0)
 """Bounds of the log of each term at the centre of the data: from vanishing to absurd."""
 EXPONENTS: Final = (0.0, 5.0)
 """Bounds of alpha and beta."""
@@ -90,8 +90,8 @@ class CentredLaw:
         """Give the lower and upper bound of each of the model's parameters."""
         exponents = self.n_parameters - 3
         return (
-            np.array([LEVELS[0]] * 3 + [EXPONENTS[0]] * exponents),
-            np.array([LEVELS[1]] * 3 + [EXPONENTS[1]] * exponents),
+            np.array([LOG_TERMS[0]] * 3 + [EXPONENTS[0]] * exponents),
+            np.array([LOG_TERMS[1]] * 3 + [EXPONENTS[1]] * exponents),
         )
 
     def natural_bounds(self) -> Floats:

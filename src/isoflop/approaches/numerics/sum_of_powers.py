@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Term:
-    """exp(theta[level] - theta[exponent] * x): a power law of exp(x), or a constant.
+    """exp(theta[coefficient] - theta[exponent] * x): a power law of exp(x), or a constant.
 
     Attributes
     ----------
-    level : index of the log coefficient.
+    coefficient : index of its log.
     exponent : index of the exponent; None for a constant.
     covariate : index of the row of x.
     """
 
-    level: int
+    coefficient: int
     exponent: int | None = None
     covariate: int = 0
 
@@ -58,7 +58,7 @@ class SumOfPowers:
 
     def _term(self, term: Term, theta: Floats) -> Floats:
         """Evaluate one power law, (problems, points); (problems, 1) for a constant."""
-        power: Floats = theta[:, term.level, None]
+        power: Floats = theta[:, term.coefficient, None]
         if term.exponent is not None:
             power = power - theta[:, term.exponent, None] * self.x[term.covariate]
         return np.asarray(np.exp(power))
@@ -120,7 +120,7 @@ class SumOfPowers:
         """The columns of Z_k that are not zero, (points,) each, by parameter."""
         ones = np.ones(self.x.shape[1])
         return [
-            [(term.level, ones)]
+            [(term.coefficient, ones)]
             + ([] if term.exponent is None else [(term.exponent, -self.x[term.covariate])])
             for term in self.terms
         ]
