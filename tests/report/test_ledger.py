@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
 from isoflop.config.losses import LossesSettings
@@ -78,6 +79,11 @@ def test_settings_of_the_losses_are_printed(inputs: ReportInputs) -> None:
     # the made-up losses are validation losses: no smoothing is claimed
     smooth = LossesSettings(smoothing=0.123)
     assert entries(replace(inputs, losses_settings=smooth))["Smoothing"].startswith("none")
+    # of training losses the window is printed that they were smoothed by
+    source = pl.lit("train").cast(inputs.losses.schema["loss_source"])
+    by_train = replace(inputs, losses=inputs.losses.with_columns(loss_source=source))
+    shown = entries(replace(by_train, losses_settings=smooth))["Smoothing"]
+    assert shown == "window of ±12\xa0% of the tokens at its centre"
 
 
 def test_the_data_are_plain_text(inputs: ReportInputs) -> None:

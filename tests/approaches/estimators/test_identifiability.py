@@ -17,11 +17,11 @@ from isoflop.approaches.estimators.identifiability import (
 from isoflop.approaches.estimators.parametric import fit_parametric
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.numerics.variable_projection import one_term_squares
-from isoflop.approaches.uncertainty.simulate import Design, isoflop_design, simulate
 from isoflop.config.approaches import ApproachesSettings, ParametricSettings
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.estimate import Estimate, Provenance, Refusal
 from tests.approaches.conftest import BUDGETS, LAW
+from tests.simulate import Design, isoflop_design, simulate
 
 if TYPE_CHECKING:
     from isoflop.approach import Approach
