@@ -14,7 +14,7 @@ import polars as pl
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.choices import CHOICES
 from isoflop.escape import BREAK
-from isoflop.estimates.allocation import REACH, decades_beyond, reach
+from isoflop.estimates.allocation import REACH, reach
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.estimates.recommendation import recommend, standing
 from isoflop.numbers import (
@@ -24,6 +24,7 @@ from isoflop.numbers import (
     PLAIN,
     SHORT,
     count,
+    decades_beyond,
     distance,
     fixed,
     interval,
