@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.errors import ConfigError
@@ -11,15 +13,15 @@ from isoflop.ingest import sidecar as side
 from isoflop.ingest.cache import parse
 from isoflop.ingest.formats.table import fits
 from isoflop.ingest.members import FORMATS, Member, members
+from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
 from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
 from isoflop.ingest.sidefiles import read_settings
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.source import RawFile, shown
 from isoflop.walk import Found, because, walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.parsed import Parsed
@@ -80,7 +82,22 @@ def read_logs(folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]
     ------
     ConfigError : sweep.yaml names a format that is not known.
     """
-    logs = [log for found in walk(folder) for log in _fates(found, folder, sidecar, cache)]
+    found = walk(folder)
+    homes = run_folders(found)
+    gathered_in = {path: meta for meta, paths in homes.items() for path in paths if path != meta}
+    experiments = {meta.parent.parent / META for meta in homes}
+    logs: list[Log] = []
+    for each in found:
+        if each.path in experiments:
+            unread = Log(RawFile.unread(each.path, folder))
+            logs.append(unread.ignored("an experiment of MLflow's"))
+        elif each.path in gathered_in:
+            unread = Log(RawFile.unread(each.path, folder))
+            logs.append(unread.ignored(f"read with {shown(gathered_in[each.path], folder)}"))
+        elif each.path in homes:
+            logs.append(_run_folder(each.path, homes[each.path], folder, sidecar, cache))
+        else:
+            logs += _fates(each, folder, sidecar, cache)
     return _without_copies(_without_companions(logs))
 
 
@@ -104,6 +121,23 @@ def _fates(found: Found, folder: Path, sidecar: SweepFile, cache: Path | None) -
     if inner and inner[-1].file.name == f"{log.file.name}/":
         log = log.noted(str(inner.pop().reason)) if read else log.rejected(str(inner.pop().reason))
     return [log.noted(f"an archive of {len(inner)} files"), *inner]
+
+
+def _run_folder(
+    meta: Path, paths: Sequence[Path], folder: Path, sidecar: SweepFile, cache: Path | None
+) -> Log:
+    """Read a folder of MLflow's as one file."""
+    unread = Log(RawFile.unread(meta, folder))
+    if (why := side.ignored(sidecar, unread.file.name)) is not None:
+        return unread.ignored(why)
+    with tempfile.TemporaryDirectory() as spool:
+        try:
+            file = gathered(meta, paths, folder, Path(spool) / "run")
+        except OSError as error:
+            return unread.rejected(because(error))
+        if file is None:
+            return unread.rejected(TOO_LARGE)
+        return _member(Member(file), sidecar, cache)
 
 
 def _member(member: Member, sidecar: SweepFile, cache: Path | None) -> Log:

@@ -139,6 +139,7 @@ PATTERNS: Final = (
         "wandb",
         magic=re.compile(rb":W&B\xe1\xbe"),
     ),
+    Pattern("mlruns", magic=re.compile(rb"isoflop mlruns\n")),
     Pattern("mlflow", magic=re.compile(rb"(?s)SQLite format 3\0.*CREATE TABLE.*run_uuid")),
     Pattern("trackio", magic=re.compile(rb"(?s)SQLite format 3\0.*CREATE TABLE.*run_name TEXT")),
     Pattern(

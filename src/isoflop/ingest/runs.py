@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from isoflop.ingest.tabulate import Impossible
 
 TUNING: Final = "learning-rate tuning"
+KEY_SHOWN: Final = 12
+"""Letters of a run's key that are shown behind a name that is not unique."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def _told_apart(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
         keys = {part.run.key for part in of_run}
         several = len(keys) > 1 and "" not in keys and all(part.log.run is None for part in of_run)
         for part in of_run:
-            own = f"{name} ({part.run.key.rpartition('/')[2]})" if several else name
+            key = re.split(r"[:/]", part.run.key)[-1][:KEY_SHOWN]
+            own = f"{name} ({key})" if several else name
             apart.setdefault(own, []).append(part)
     return apart
 

@@ -65,7 +65,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
                 events.append(Ended("crashed", names[key]))
     if len(live) < len(runs):
         events.append(Remark(f"{len(runs) - len(live)} runs that were deleted are left out"))
-    raw = _wide([(names[r[0]], *r[1:]) for r in metrics if r[0] in names])
+    raw = wide([(names[r[0]], *r[1:]) for r in metrics if r[0] in names])
     if raw.is_empty():
         raise RefusedError("no run has logged any metric")
     last = 0
@@ -75,8 +75,13 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
 
 
-def _wide(metrics: list[tuple[Any, ...]]) -> pl.DataFrame:
-    """Lay values out as a table: a row per run and step, a column per key."""
+def wide(metrics: list[tuple[Any, ...]]) -> pl.DataFrame:
+    """Lay values out as a table: a row per run and step, a column per key.
+
+    Parameters
+    ----------
+    metrics : (run, key, value, step, whether it is NaN), in the order of their times.
+    """
     columns = list(zip(*metrics, strict=True)) or [()] * 5
     long = pl.DataFrame(
         {

@@ -1,0 +1,74 @@
+"""A run in MLflow's older store of plain files, `mlruns/<experiment>/<run>/`.
+
+`metrics/<key>` has a line `<time> <value> <step>` for each value. ingest/mlruns.py gathers the
+files of a run into one; the values mean what they do in the database.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from isoflop.ingest.blocks import Block
+from isoflop.ingest.events import Ended, Event, Facts, Identity, Unread
+from isoflop.ingest.formats.mlflow import wide
+from isoflop.ingest.formats.table import blocks_of_frame
+from isoflop.ingest.numbers import encodable, number, step_number
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.settings import facts_of_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+TAKES_MAP = True
+
+_CRASHED: Final = frozenset({"4", "5", "FAILED", "KILLED"})
+
+
+def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
+    """Yield what the run's files say; see `formats.Reader`."""
+    try:
+        told = encodable(json.loads("".join(file.lines()).partition("\n")[2]))
+        run, metrics, params = told["run"], told["metrics"], told["params"]
+        if run.get("lifecycle_stage", "active") != "active":
+            raise RefusedError("a run that was deleted")
+        events, values = _values(metrics)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RefusedError(f"no run of MLflow's: {error}") from error
+    key = str(run.get("run_id") or run.get("run_uuid") or "")
+    name = str(run.get("run_name") or key)
+    if key:
+        events.append(Identity(f"mlflow:{key}", name))
+    settings = {name: text.strip() for name, text in params.items() if isinstance(text, str)}
+    events.append(Facts(facts_of_settings(settings), name))
+    if str(run.get("status")) in _CRASHED:
+        events.append(Ended("crashed", name))
+    raw = wide([(name, *value) for value in values])
+    if raw.is_empty():
+        raise RefusedError("the run has logged no metric")
+    last = 0
+    for block in blocks_of_frame(raw.drop("run"), table, stem=file.stem, run=name):
+        last += block.frame.height
+        yield block
+    yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
+
+
+def _values(metrics: Mapping[str, Any]) -> tuple[list[Event], list[tuple[Any, ...]]]:
+    """Read the values in the order of their times: (key, value, step, whether it is NaN)."""
+    events: list[Event] = []
+    values: list[tuple[float, tuple[Any, ...]]] = []
+    for key, text in sorted(metrics.items()):
+        for line in str(text).splitlines():
+            cells = [*line.split(), "", "", ""][:3]
+            time, value, step = number(cells[0]), number(cells[1]), step_number(cells[2] or "0")
+            if time is None or value is None or step is None:
+                events.append(Unread())
+            else:
+                values.append((time, (key, value, step, int(value != value))))  # noqa: PLR0124
+    return events, [value for _, value in sorted(values, key=lambda each: each[0])]
