@@ -14,6 +14,19 @@ ENDS: Final = re.compile(r"^(?:(?P<of>.+)_)?(?P<end>lo|hi)(?P<level>80|95)$")
 LEVELS: Final = re.compile(r"^(?P<of>.+)_(?P<level>80|95)$")
 
 MEANING: Final[dict[str, tuple[str, str]]] = {
+    "E_nats": ("nat/token", "floor of the law; 0 where it has none"),
+    "gamma": ("", "power of the sum of both terms in the law of the loss"),
+    "rms_log_residual": ("log nat", "root mean square of the residuals of log L"),
+    "misfit_p": ("", "p-value of the score test of the law's form"),
+    "cuts": ("", "cuts above which the law's forecasts were scored"),
+    "forecast_bias_nats": ("nat/token", "mean error of forecast losses, over the cuts"),
+    "forecast_rms_nats": ("nat/token", "root mean square error of forecast losses, over the cuts"),
+    "interval_score_80_nats": ("nat/token", "mean interval score of 80 % intervals"),
+    "log_score": ("", "mean log predictive density of log L"),
+    "forecasts_cover": ("", "whether the forecasts' intervals cover at every cut"),
+    "simulated_p_value": ("", "p-value against sweeps simulated under the hypothesis"),
+    "simulated_sweeps": ("", "sweeps simulated under the hypothesis"),
+    "size": ("share", "simulated sweeps that the test rejects at 5 %"),
     "E": ("nat/token", "floor of the law"),
     "a": ("", "exponent of N_opt in C"),
     "a_errors": ("standard errors", "change of a when the run is left out"),
