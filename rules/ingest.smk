@@ -5,6 +5,8 @@
 #      data/curves/{sweep}.files.parquet         one row per raw file, with its fate
 #      data/curves/{sweep}.evals.parquet         one row per (run, step, eval set, metric)
 #      data/curves/{sweep}.gates.parquet         one row per (check of plausibility, run)
+#      data/curves/{sweep}.complaint.txt         why the sweep cannot go on, for build_losses to raise:
+#                                                Snakemake removes the tables of a job that fails
 # and, as a side effect, data/cache/ingest/*.parquet; it changes speed, never an output
 
 
@@ -18,6 +20,7 @@ rule ingest_sweep:
         files="data/curves/{sweep}.files.parquet",
         evals="data/curves/{sweep}.evals.parquet",
         gates="data/curves/{sweep}.gates.parquet",
+        complaint="data/curves/{sweep}.complaint.txt",
     log:
         "logs/ingest_sweep/{sweep}.log",
     benchmark:
@@ -42,5 +45,6 @@ rule ingest_sweep:
             --files {output.files:q} \
             --evals {output.evals:q} \
             --gates {output.gates:q} \
+            --complaint {output.complaint:q} \
             >{log:q} 2>&1
         """

@@ -1,4 +1,4 @@
-# in:  data/curves/{sweep}.parquet, .runs.parquet, .files.parquet
+# in:  data/curves/{sweep}.parquet, .runs.parquet, .files.parquet, .complaint.txt
 # out: data/losses/{sweep}.parquet                  one row per (run, point used for fitting)
 #      data/losses/{sweep}.left_out.parquet         one row per file, run or points not fitted: why
 #      data/losses/{sweep}.alternate_loss.parquet   the same runs by train instead of eval loss, or
@@ -10,6 +10,7 @@ rule build_losses:
         curves="data/curves/{sweep}.parquet",
         runs="data/curves/{sweep}.runs.parquet",
         files="data/curves/{sweep}.files.parquet",
+        complaint="data/curves/{sweep}.complaint.txt",
         code=code("losses"),
     output:
         losses="data/losses/{sweep}.parquet",
@@ -30,6 +31,7 @@ rule build_losses:
             --curves {input.curves:q} \
             --runs {input.runs:q} \
             --files {input.files:q} \
+            --complaint {input.complaint:q} \
             --settings {params.settings:q} \
             --losses {output.losses:q} \
             --left-out {output.left_out:q} \

@@ -144,6 +144,15 @@ def test_unreadable_can_be_an_error(project: Project) -> None:
     broken_sweep(project.root / "data/raw/toy")
     project.set_config("  on_unreadable: record", "  on_unreadable: stop")
     assert "notes.txt" in failure(project)
+    # Snakemake removes what a failed job wrote: what became of each file is there to be read
+    files = pl.read_parquet(project.root / "data/curves/toy.files.parquet")
+    fates = dict(files.select("path", "fate").iter_rows())
+    assert fates["fit/notes.txt"] == "rejected"
+    assert pl.read_parquet(project.root / "data/curves/toy.runs.parquet").height > 1
+    assert not (project.root / "data/losses/toy.parquet").exists()
+    # once it is mended the sweep goes on
+    (project.root / "data/raw/toy/fit/notes.txt").unlink()
+    assert project.snakemake("data/losses/toy.parquet").status == 0
 
 
 def test_single_budget_is_refused_where_it_must_be(project: Project) -> None:

@@ -32,6 +32,13 @@ class Inline(Section):
 
 Model = TypeVar("Model", bound=BaseModel)
 
+LONGEST_YAML: Final = 4_000_000
+"""Characters of a YAML file: a sweep.yaml of 10,000 runs has about one million."""
+DEEPEST_YAML: Final = 100
+"""Levels of a YAML file; ours have some eight."""
+LARGEST_YAML: Final = 1_000_000
+"""Values of a YAML file, each alias as many as it stands for: nine lines of them make a billion."""
+
 
 def read_yaml(path: Path, model: type[Model]) -> Model:
     """Read a YAML file into its model.
@@ -46,16 +53,75 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
 def _read_mapping(path: Path) -> Mapping[str, Any]:
     """Read a YAML file that holds keys and values."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml_content(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if content is None:
         return {}
     if not isinstance(content, Mapping):
         raise ConfigError(f"{path}: expected keys and values, found {type(content).__name__}")
     return content
+
+
+def yaml_content(text: str) -> Any:
+    """Read YAML from anywhere: a file may come from a stranger.
+
+    Raises
+    ------
+    yaml.YAMLError : it is none; a key stands twice, of which the later would win without a word.
+    ValueError : it is longer, deeper or, once its aliases are replaced by what they stand for,
+        larger than any file of ours, or has a value that cannot be.
+    """
+    if len(text) > LONGEST_YAML:
+        raise ValueError(f"longer than {LONGEST_YAML} characters")
+    loader = yaml.SafeLoader(text)
+    try:
+        _refuse_depth(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _weigh(node, {})
+        return loader.construct_document(node)
+    except RecursionError:
+        raise ValueError(f"nested deeper than {DEEPEST_YAML} levels") from None
+    finally:
+        loader.dispose()
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse what is nested deep before it is composed, as that calls itself for each level."""
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_YAML:
+            raise ValueError(f"nested deeper than {DEEPEST_YAML} levels")
+
+
+def _weigh(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Count the values below a node, an alias as what it stands for; refuse a key given twice."""
+    if id(node) in sizes:
+        return sizes[id(node)]
+    sizes[id(node)] = LARGEST_YAML + 1  # an alias of what it stands in has no end
+    size = 1
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"key '{key.value}' stands twice", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+            size += _weigh(key, sizes) + _weigh(value, sizes)
+    elif isinstance(node, yaml.SequenceNode):
+        size += sum(_weigh(item, sizes) for item in node.value)
+    if size > LARGEST_YAML:
+        raise ValueError(f"its aliases stand for more than {LARGEST_YAML} values")
+    sizes[id(node)] = size
+    return size
 
 
 def parse(content: Any, model: type[Model], *, source: str) -> Model:

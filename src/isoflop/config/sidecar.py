@@ -127,7 +127,7 @@ class RunFacts(Finite):
     """Seed."""
 
 
-LONGEST_SQL = 4_000
+LONGEST_SQL = 2_000
 """Characters of a formula or condition: its parser nests, and one of 20,000 terms breaks it."""
 
 

@@ -19,6 +19,12 @@ from isoflop.command import PATH
 @click.option("--files", type=PATH, required=True, help="Table to write: one row per raw file.")
 @click.option("--evals", type=PATH, required=True, help="Table to write: one row per evaluation.")
 @click.option("--gates", type=PATH, required=True, help="Table to write: one row per check, run.")
+@click.option(
+    "--complaint",
+    type=PATH,
+    default=None,
+    help="File to write: why the sweep cannot go on, empty if it can; absent: that is an error.",
+)
 def ingest_sweep_command(
     sweep: str,
     raw: Path,
@@ -29,23 +35,27 @@ def ingest_sweep_command(
     files: Path,
     evals: Path,
     gates: Path,
+    complaint: Path | None,
 ) -> None:
     """Read a sweep's raw logs, of any known format, into tables."""
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.reading import settings_from
+    from isoflop.files import write_text
     from isoflop.ingest.sweep import read_sweep
     from isoflop.tables import Curves, Evals, Files, Gates, Runs, write_table
 
     chosen = settings_from(settings, "ingest", IngestSettings)
     tables = read_sweep(raw, chosen, sweep=sweep, cache=cache)
-    # what is known of runs and files is written whatever happens
+    # what is known is written whatever happens
     write_table(tables.runs, Runs, runs)
     write_table(tables.files, Files, files)
     write_table(tables.gates, Gates, gates)
-    if tables.complaint is not None:
-        raise tables.complaint
     write_table(tables.curves, Curves, curves)
     write_table(tables.evals, Evals, evals)
+    if complaint is not None:
+        write_text(complaint, "" if tables.complaint is None else f"{tables.complaint}\n")
+    elif tables.complaint is not None:
+        raise tables.complaint
     click.echo(f"{sweep}: {tables}")
 
 

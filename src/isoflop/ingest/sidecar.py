@@ -192,6 +192,11 @@ def _typed(name: str, value: object) -> object:
 
 def _path_facts(pattern: str, names: tuple[str, ...]) -> dict[str, Fact]:
     """Read facts from the named groups of a regular expression over the paths."""
+    if repeats_repetitions(pattern):
+        raise ConfigError(
+            f"{SIDECAR}: path_facts '{pattern}': a repeated group that repeats something inside, "
+            f"such as (a+)+, may take for ever; write it without the inner + or *"
+        )
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -212,6 +217,32 @@ def _path_facts(pattern: str, names: tuple[str, ...]) -> dict[str, Fact]:
             f"{SIDECAR}: path_facts '{pattern}' on {', '.join(names)}: "
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         ) from error
+
+
+def repeats_repetitions(pattern: str) -> bool:
+    """Tell whether a regular expression repeats a group that itself repeats: (a+)+, (a*b?)*.
+
+    Such a one may try exponentially many ways to match; a sweep.yaml may come from a stranger.
+    """
+    # of each open group, and of the whole: whether something in it repeats without bound
+    repeats = [False]
+    closed = False
+    bare = re.sub(r"\\.", "x", pattern, flags=re.DOTALL)
+    bare = re.sub(r"\[\^?\]?[^\]]*\]", "x", bare)
+    for place, character in enumerate(bare):
+        follows = bare[place:]
+        if character == "(":
+            repeats.append(False)
+        elif character == ")" and len(repeats) > 1:
+            closed = repeats.pop()
+            repeats[-1] |= closed
+            continue
+        elif re.match(r"[*+]|\{\d*,\}|\{\d*,?\d{2,}\}", follows):
+            if closed:
+                return True
+            repeats[-1] = True
+        closed = False
+    return False
 
 
 def _rules_of_file(sidecar: SweepFile, name: str) -> list[RunRule]:

@@ -14,6 +14,7 @@ from isoflop.command import PATH
 @click.option("--curves", type=PATH, required=True, help="Table of ingest-sweep.")
 @click.option("--runs", type=PATH, required=True, help="Table of ingest-sweep.")
 @click.option("--files", type=PATH, required=True, help="Table of ingest-sweep.")
+@click.option("--complaint", type=PATH, default=None, help="What ingest-sweep complains of.")
 @click.option("--settings", required=True, help="Section `losses` as JSON, or a config.yaml.")
 @click.option("--losses", type=PATH, required=True, help="Table to write: the points to fit.")
 @click.option("--left-out", type=PATH, required=True, help="Table to write: what is not fitted.")
@@ -23,6 +24,7 @@ def build_losses_command(
     curves: Path,
     runs: Path,
     files: Path,
+    complaint: Path | None,
     settings: str,
     losses: Path,
     left_out: Path,
@@ -31,6 +33,7 @@ def build_losses_command(
     """Select, smooth and thin the losses that every approach fits."""
     from isoflop.config.losses import LossesSettings
     from isoflop.config.reading import settings_from
+    from isoflop.errors import IsoflopError
     from isoflop.losses.build import build_losses
     from isoflop.tables import (
         Curves,
@@ -43,6 +46,8 @@ def build_losses_command(
         write_table,
     )
 
+    if complaint is not None and (stopped := complaint.read_text(encoding="utf-8").strip()):
+        raise IsoflopError(stopped)
     built = build_losses(
         scan_table(curves, Curves),
         read_table(runs, Runs),
