@@ -69,10 +69,12 @@ def parse(
         parsed = _refused(str(refusal))
     except (Exception, pl.exceptions.PanicException) as error:
         # not kept: a full memory or a disk's error may pass
-        return _refused(f"could not be read: {cause(error)}{watched.where}"), False
+        unread = _refused(f"could not be read: {cause(error)}{watched.where}")
+        return dataclasses.replace(unread, may_pass=True), False
     if watched.has_changed():
         note = "it was written to while it was read; run again when it is whole"
-        return dataclasses.replace(parsed, remarks=(*parsed.remarks, note)), False
+        remarks = (*parsed.remarks, note)
+        return dataclasses.replace(parsed, remarks=remarks, may_pass=True), False
     if entry is not None:
         _write_entry(parsed, entry)
     return parsed, False

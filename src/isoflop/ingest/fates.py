@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.parsed import Parsed
+    from isoflop.ingest.stat_index import StatIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,9 @@ class Log:
         )
 
 
-def read_logs(folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]:
+def read_logs(
+    folder: Path, sidecar: SweepFile, cache: Path | None, index: StatIndex | None = None
+) -> list[Log]:
     """Read every file of a sweep's folder, in order of their paths.
 
     Raises
@@ -97,7 +100,7 @@ def read_logs(folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]
         elif each.path in homes:
             logs.append(_run_folder(each.path, homes[each.path], folder, sidecar, cache))
         else:
-            logs += _fates(each, folder, sidecar, cache)
+            logs += _fates(each, folder, sidecar, cache, index)
     return _without_copies(_without_companions(logs))
 
 
@@ -111,9 +114,15 @@ def read_file(path: Path, sidecar: SweepFile) -> list[Log]:
     return _without_copies(_fates(Found(path), path.parent, sidecar, None))
 
 
-def _fates(found: Found, folder: Path, sidecar: SweepFile, cache: Path | None) -> list[Log]:
+def _fates(
+    found: Found,
+    folder: Path,
+    sidecar: SweepFile,
+    cache: Path | None,
+    index: StatIndex | None = None,
+) -> list[Log]:
     """Read one entry of the folder, and the members of an archive."""
-    log = _fate(found, folder, sidecar, cache)
+    log = _fate(found, folder, sidecar, cache, index)
     if log.format is None or log.format not in FORMATS or log.fate != "used":
         return [log]
     inner = [_member(member, sidecar, cache) for member in members(log.file, log.format)]
@@ -159,7 +168,9 @@ def _member(member: Member, sidecar: SweepFile, cache: Path | None) -> Log:
     return read.rejected("an archive within an archive; unpack it") if nested else read
 
 
-def _fate(found: Found, folder: Path, sidecar: SweepFile, cache: Path | None) -> Log:
+def _fate(
+    found: Found, folder: Path, sidecar: SweepFile, cache: Path | None, index: StatIndex | None
+) -> Log:
     """Read one entry of the folder; whatever fails is its fate and not the sweep's."""
     unread = Log(RawFile.unread(found.path, folder))
     if (why := side.ignored(sidecar, unread.file.name)) is not None:
@@ -167,7 +178,8 @@ def _fate(found: Found, folder: Path, sidecar: SweepFile, cache: Path | None) ->
     if found.reason is not None:
         return replace(unread, fate=found.fate, reason=found.reason)
     try:
-        return _read(RawFile.at(found.path, folder), sidecar, cache)
+        looked = index.file(found.path) if index else RawFile.at(found.path, folder)
+        return _read(looked, sidecar, cache, index)
     except ConfigError:
         raise  # sweep.yaml's fault
     except OSError as error:
@@ -176,12 +188,15 @@ def _fate(found: Found, folder: Path, sidecar: SweepFile, cache: Path | None) ->
         return unread.rejected(f"could not be recognised: {cause(error)}")
 
 
-def _read(file: RawFile, sidecar: SweepFile, cache: Path | None) -> Log:
+def _read(
+    file: RawFile, sidecar: SweepFile, cache: Path | None, index: StatIndex | None = None
+) -> Log:
     """Recognise and read one file."""
     if file.name == side.SIDECAR:
         return Log(file, format="sidecar", fate="facts", reason="facts of the sweep")
     table = side.file_table(sidecar, file.name)
-    seen, stated = recognise(file.sample()), side.file_format(sidecar, file.name)
+    seen = index.recognised(file) if index else recognise(file.sample())
+    stated = side.file_format(sidecar, file.name)
     name = stated or seen.format
     if seen.format in FORMATS:
         return Log(file, seen.format)

@@ -73,6 +73,7 @@ class Parsed:
     left_out : (rows, reason) for the rows of a table that its map leaves out.
     remarks : what to know of the file.
     refused : why nothing could be read, if so.
+    may_pass : whether another reading may say something else, so that this one is not kept.
     """
 
     runs: tuple[ParsedRun, ...]
@@ -82,6 +83,7 @@ class Parsed:
     left_out: tuple[tuple[int, str], ...] = ()
     remarks: tuple[str, ...] = ()
     refused: str | None = None
+    may_pass: bool = False
 
     @property
     def lines(self) -> int:

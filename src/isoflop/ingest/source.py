@@ -73,6 +73,11 @@ class RawFile:
         return cls(path, shown(path, folder), path.stat().st_size, digest(path))
 
     @classmethod
+    def of_digest(cls, path: Path, folder: Path, size: int, known: str) -> RawFile:
+        """Name a file of a sweep's folder whose digest is known already."""
+        return cls(path, shown(path, folder), size, known)
+
+    @classmethod
     def unread(cls, path: Path, folder: Path) -> RawFile:
         """Name an entry of a sweep's folder that is not read, a link or a locked file."""
         return cls(path, shown(path, folder), 0, "")

@@ -14,6 +14,8 @@ from isoflop.ingest.gates import Measured, judge
 from isoflop.ingest.measures import measure
 from isoflop.ingest.runs import Part, Run, sort_by_run
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for, unmatched
+from isoflop.ingest.stat_index import StatIndex
+from isoflop.ingest.sweep_cache import TABLES, SweepCache
 from isoflop.ingest.tabulate import (
     curves_table,
     evals_table,
@@ -56,6 +58,7 @@ class Ingested:
     parsed, cached : raw logs read anew, and taken from the cache.
     left_out : what runs lack, and the lines to add to sweep.yaml.
     complaint : why the sweep cannot go on, if it cannot.
+    may_pass : whether another reading may say something else: a file grew, the memory was full.
     """
 
     files: pl.DataFrame
@@ -67,6 +70,7 @@ class Ingested:
     cached: int
     left_out: tuple[str, ...] = ()
     complaint: IsoflopError | None = None
+    may_pass: bool = False
 
     def __str__(self) -> str:
         """Say what was read."""
@@ -118,9 +122,31 @@ def read_sweep(
     ------
     ConfigError : sweep.yaml is absent or does not fit its model or the files.
     """
-    sidecar = read_sidecar(folder)
-    reading = settle(folder, read_logs(folder, sidecar, cache), sidecar)
-    return reading.tables(sweep or folder.name, settings)
+    sidecar, name = read_sidecar(folder), sweep or folder.name
+    if cache is None:
+        return settle(folder, read_logs(folder, sidecar, None), sidecar).tables(name, settings)
+    index = StatIndex(folder, cache)
+    kept = SweepCache(folder, name, cache, sidecar=sidecar, settings=settings, index=index)
+    if (found := kept.read()) is not None:
+        tables, told = found
+        index.save()
+        return Ingested(
+            files=tables["files"],
+            runs=tables["runs"],
+            curves=tables["curves"],
+            evals=tables["evals"],
+            gates=tables["gates"],
+            parsed=0,
+            cached=told["logs"],
+            left_out=tuple(told["left_out"]),
+        )
+    logs = read_logs(folder, sidecar, cache, index)
+    index.save()
+    read = settle(folder, logs, sidecar).tables(name, settings)
+    if read.complaint is None and not read.may_pass:
+        rest = {"logs": read.parsed + read.cached, "left_out": list(read.left_out)}
+        kept.write({table: getattr(read, table) for table in TABLES}, rest)
+    return read
 
 
 @dataclass(frozen=True)
@@ -164,6 +190,7 @@ class Reading:
             cached=sum(log.cached for log in self.logs),
             left_out=_missing_facts(runs),
             complaint=_complaint(self.folder, runs, self.logs, settings),
+            may_pass=any(log.parsed is not None and log.parsed.may_pass for log in self.logs),
         )
 
     @cached_property
@@ -189,7 +216,8 @@ def settle(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> Reading:
     records = records_of([run for run in runs if run.measurable])
     curves = curves_table(records)
     impossible = impossible_losses(records)
-    runs = [run.judged(impossible.get(run.name), _reached(curves)) for run in runs]
+    reached = _reached(curves)
+    runs = [run.judged(impossible.get(run.name), reached) for run in runs]
     return Reading(folder, sidecar, logs, runs, records, curves, impossible)
 
 

@@ -1,0 +1,88 @@
+"""Ingest of a large sweep: first, a no-op, one run added; seconds and the most memory.
+
+    python bench/sweep.py 10000        10,000 runs of 100 KB
+    python bench/sweep.py 1000 1000    1,000 runs of 1 MB
+
+Each ingest is a process of its own. Nothing of the sweep is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+INGEST = """
+import sys
+from pathlib import Path
+from isoflop.config.ingest import IngestSettings
+from isoflop.ingest.sweep import ingest_sweep
+print(ingest_sweep(Path(sys.argv[1]), IngestSettings(), cache=Path(sys.argv[2])))
+"""
+LINE = "iter {step}: loss {loss:.4f}, time 201.35ms, mfu 31.42%\n"
+SHAPE = (8, 10, 12, 14, 16)
+
+
+def log(run: int, kilobytes: int) -> str:
+    """Write a nanoGPT log of about this size; sizes and lengths differ from run to run."""
+    width = 64 * SHAPE[run % 5]
+    lines = kilobytes * 1000 // 56
+    header = "".join(
+        f"Overriding: {name} = {value}\n"
+        for name, value in {
+            "n_layer": SHAPE[run % 5], "n_head": SHAPE[run % 5], "n_embd": width,
+            "block_size": 1024, "max_iters": lines, "lr_decay_iters": lines,
+            "learning_rate": 0.0006, "seed": run,
+        }.items()
+    )  # fmt: skip
+    params = 12 * SHAPE[run % 5] * width**2
+    header += "tokens per iteration will be: 491,520\nnumber of parameters: 1.00M\n"
+    header += f"num decayed parameter tensors: 50, with {params:,} parameters\n"
+    header += f"num non-decayed parameter tensors: 98, with {width * 20:,} parameters\n"
+    wave = 1e-3 * (run % 97)
+    body = (
+        LINE.format(step=step, loss=2.0 + wave + 8.0 / (1 + step) ** 0.4)
+        for step in range(lines + 1)
+    )
+    return header + "".join(body)
+
+
+def main() -> None:
+    """Write a sweep, ingest it three times, say what it took."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("runs", type=int)
+    parser.add_argument("kilobytes", type=int, nargs="?", default=100)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as below:
+        folder, cache = Path(below) / "s", Path(below) / "cache"
+        folder.mkdir()
+        (folder / "sweep.yaml").write_text("title: many\nfacts: {schedule: {kind: constant}}\n")
+        for run in range(chosen.runs):
+            (folder / f"r{run:06}.log").write_text(log(run, chosen.kilobytes))
+        time.sleep(2.5)  # the times of files just written are not believed
+        for what in ("first", "no-op", "one added"):
+            if what == "one added":
+                (folder / "added.log").write_text(log(chosen.runs, chosen.kilobytes))
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            begun = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-c", INGEST, str(folder), str(cache)],
+                check=True, capture_output=True, text=True,
+            )  # fmt: skip
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            # of the largest process so far, which the first ingest is
+            memory = after.ru_maxrss / 1e6
+            print(
+                f"{what}: {time.perf_counter() - begun:.1f} s, {cpu:.1f} CPU s, at most "
+                f"{memory:.2f} GB; {done.stdout.splitlines()[0]}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""An index, a file's records and a sweep's tables are kept: that changes speed, nothing else."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.config.ingest import IngestSettings
+from isoflop.ingest import source, stat_index, sweep_cache
+from isoflop.ingest.entries import read_entry, write_entry
+from isoflop.ingest.sweep import Ingested, ingest_sweep
+from isoflop.ingest.sweep_cache import TABLES
+from tests.ingest.samples import RECORD, jsonl, run_lines, write
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two runs; times are believed at once, where a real sweep waits two seconds."""
+    monkeypatch.setattr(stat_index, "RACY", -1)
+    return write(
+        tmp_path / "s",
+        {
+            f"{name}.jsonl": jsonl(run_lines(name, steps=steps))
+            for name, steps in (("a", 8), ("b", 9))
+        },
+    )
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the raw files whose bytes are looked at."""
+    names: list[str] = []
+
+    def told(path: Path) -> str:
+        names.append(path.name)
+        return digest(path)
+
+    digest = source.digest
+    monkeypatch.setattr(source, "digest", told)
+    return names
+
+
+def same(one: Ingested, other: Ingested) -> bool:
+    return all(getattr(one, name).equals(getattr(other, name)) for name in TABLES)
+
+
+def test_unchanged_files_are_not_opened(folder: Path, opened: list[str], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    plain = ingest_sweep(folder, RECORD)
+    opened.clear()
+    first = ingest_sweep(folder, RECORD, cache=cache)
+    assert (first.parsed, first.cached) == (2, 0)
+    assert sorted(opened) == ["a.jsonl", "b.jsonl", "sweep.yaml"]
+    opened.clear()
+    for path in folder.iterdir():
+        os.chmod(path, 0o600)  # noqa: PTH101  its state is new, and its bytes are looked at again
+    second = ingest_sweep(folder, RECORD, cache=cache)
+    assert (second.parsed, second.cached) == (0, 2)
+    opened.clear()
+    third = ingest_sweep(folder, RECORD, cache=cache)
+    assert opened == []
+    assert (third.parsed, third.cached) == (0, 2)
+    assert all(same(plain, tables) for tables in (first, second, third))
+
+
+def replaced(path: Path) -> None:
+    """Another log of the same size and time, as `rsync -a` leaves it."""
+    facts = path.stat()
+    text = path.read_text().replace('"seed": 0', '"seed": 7')
+    path.unlink()
+    path.write_text(text)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def rewritten(path: Path) -> None:
+    """The same inode, size and time with other bytes."""
+    facts = path.stat()
+    with path.open("r+") as stream:
+        text = stream.read().replace('"seed": 0', '"seed": 7')
+        stream.seek(0)
+        stream.write(text)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [replaced, rewritten])
+def test_a_log_of_the_same_size_and_time_is_read_again(
+    folder: Path, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    before = ingest_sweep(folder, RECORD, cache=tmp_path / "cache")
+    assert before.runs["seed"].to_list() == [0, 0]
+    time.sleep(0.02)  # clocks of file systems tick
+    change(folder / "a.jsonl")
+    after = ingest_sweep(folder, RECORD, cache=tmp_path / "cache")
+    assert after.runs["seed"].to_list() == [7, 0]
+    assert (after.parsed, after.cached) == (1, 1)
+
+
+def test_a_change_in_the_tick_of_a_look_is_seen(
+    folder: Path, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stat_index, "RACY", 10**12)
+    ingest_sweep(folder, RECORD, cache=tmp_path / "cache")
+    opened.clear()
+    ingest_sweep(folder, RECORD, cache=tmp_path / "cache")
+    assert set(opened) == {"a.jsonl", "b.jsonl", "sweep.yaml"}
+
+
+def test_what_the_tables_depend_on_is_in_their_key(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    ingest_sweep(folder, RECORD, cache=cache)
+    (folder / "sweep.yaml").write_text("title: t\nexclude: [{match: a, reason: mine}]\n")
+    assert ingest_sweep(folder, RECORD, cache=cache).runs["excluded"].to_list() == [True, False]
+    strict = IngestSettings.model_validate({"gates": {"spikes": {"action": "off"}}})
+    assert "spikes" not in set(ingest_sweep(folder, strict, cache=cache).gates["check"])
+    (folder / "c.jsonl").write_text(jsonl(run_lines("c", steps=10)))
+    added = ingest_sweep(folder, RECORD, cache=cache)
+    assert (added.parsed, added.cached) == (1, 2)
+    (folder / "c.jsonl").rename(folder / "d.jsonl")
+    assert "d.jsonl" in ingest_sweep(folder, RECORD, cache=cache).files["path"].to_list()
+    (folder / "d.jsonl").unlink()
+    assert ingest_sweep(folder, RECORD, cache=cache).runs["run"].to_list() == ["a", "b"]
+    assert ingest_sweep(folder, RECORD, sweep="t", cache=cache).runs["sweep"][0] == "t"
+
+
+def test_other_code_reads_anew(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = ingest_sweep(folder, RECORD, cache=tmp_path)
+    for module in (sweep_cache, stat_index):
+        monkeypatch.setattr(module, "package_code", lambda: "another version")
+    monkeypatch.setattr("isoflop.ingest.cache.LAYOUT", 99)
+    again = ingest_sweep(folder, RECORD, cache=tmp_path)
+    assert (again.parsed, again.cached) == (2, 0)
+    assert same(plain, again)
+
+
+@pytest.mark.parametrize("suffix", [".entry", ".sweep", ".index"])
+def test_no_flipped_bit_is_believed(folder: Path, tmp_path: Path, suffix: str) -> None:
+    cache = tmp_path / "cache"
+    plain = ingest_sweep(folder, RECORD, cache=cache)
+    path = min(cache.glob(f"*{suffix}"))
+    content = path.read_bytes()
+    for place in range(0, len(content), max(1, len(content) // 12)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        for other in cache.glob("*.sweep"):
+            if suffix != ".sweep":
+                other.unlink()
+        path.write_bytes(damaged)
+        again = ingest_sweep(folder, RECORD, cache=cache)
+        assert same(plain, again)
+        if suffix == ".entry":
+            assert again.parsed == 1
+    path.write_bytes(content[:-40])
+    assert same(plain, ingest_sweep(folder, RECORD, cache=cache))
+
+
+def test_a_sweep_that_cannot_go_on_is_not_kept(folder: Path, tmp_path: Path) -> None:
+    stop = IngestSettings.model_validate({"on_unreadable": "stop"})
+    (folder / "notes.txt").write_text("hello\n")
+    for _ in range(2):
+        with pytest.raises(Exception, match=r"notes\.txt"):
+            ingest_sweep(folder, stop, cache=tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("*.sweep"))
+
+
+def test_an_entry_is_whole_or_none(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    parts = {"a": b"one", "b": b"", "c": bytes(range(256))}
+    write_entry(path, parts)
+    assert read_entry(path) == parts
+    assert read_entry(tmp_path / "none") is None
+    content = path.read_bytes()
+    for end in range(len(content)):
+        path.write_bytes(content[:end])
+        assert read_entry(path) is None
