@@ -369,10 +369,38 @@ def fuzz(*arguments: str) -> None:
     run(PYTHON, "tools/fuzz.py", *arguments)
 
 
-def clean() -> None:
-    """Remove what the workflow made; raw logs, checkpoints and corpora stay."""
+def stale() -> list[Path]:
+    """List what was made of sweeps that data/raw no longer has: renamed or deleted ones."""
+    kept = {path.name for path in (ROOT / "data" / "raw").glob("*")} | {"published"}
+    table = r"(?:\.(?:runs|files|evals|gates|left_out|alternate_loss))?\.parquet|\.complaint\.txt"
+    found = [
+        path
+        for name in ("reports", "data/estimates")
+        for path in (ROOT / name).glob("[!.]*")
+        if path.is_dir() and path.name not in kept
+    ]
+    for name in ("data/curves", "data/losses"):
+        for path in (ROOT / name).glob("[!.]*"):
+            sweep = re.sub(f"(?:{table})$", "", path.name)
+            if path.is_file() and sweep != path.name and sweep not in kept:
+                found.append(path)
+    return sorted(found)
+
+
+def clean(*arguments: str) -> None:
+    """Remove what the workflow made, or with --stale only what no sweep of data/raw stands for.
+
+    Raw logs, checkpoints and corpora stay.
+    """
+    if arguments not in {(), ("--stale",)}:
+        sys.exit("usage: python3 run.py clean [--stale]")
     with folder("clean"):
         wait_for_jobs()
+        if arguments:
+            for path in stale():
+                print(f"run.py: removing {path.relative_to(ROOT)}")
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            return
         for name in DERIVED:
             shutil.rmtree(ROOT / name, ignore_errors=True)
 
@@ -393,7 +421,7 @@ def main() -> None:
     """Do what the first word says."""
     word, arguments = (sys.argv[1:2] or ["help"])[0], sys.argv[2:]
     if word == "clean":
-        clean()
+        clean(*arguments)
     elif word == "setup":
         setup()
     elif word in WORDS:

@@ -447,3 +447,31 @@ def test_supported_pythons_are_alike_everywhere() -> None:
     assert 'requires-python = ">=3.11,<3.16"' in (ROOT / "pyproject.toml").read_text()
     for page in ("README.md", "docs/dependencies.md", "run.py"):
         assert "Python 3.11 to 3.15" in (ROOT / page).read_text(), page
+
+
+def test_clean_stale_removes_what_no_sweep_stands_for(checkout: Checkout) -> None:
+    made = {
+        "data/raw/new/a.log", "data/raw/x.runs.y/a.log", "reports/old/report.html",
+        "reports/new/report.html", "reports/index.html", "reports/published/index.html",
+        "data/estimates/old/kaplan.json", "data/estimates/published/study/kaplan.json",
+        "data/curves/old.parquet", "data/curves/old.gates.parquet",
+        "data/curves/old.complaint.txt", "data/curves/new.parquet", "data/curves/new.runs.parquet",
+        "data/curves/new.old.parquet", "data/losses/old.left_out.parquet",
+        "data/losses/new.alternate_loss.parquet", "data/losses/published/study.parquet",
+        "data/curves/x.runs.y.runs.parquet", "data/curves/x.runs.y.complaint.txt",
+    }  # fmt: skip
+    for name in made:
+        path = checkout.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    assert checkout.run("clean", "--stales")[0] == 1
+    status, text = checkout.run("clean", "--stale")
+    assert status == 0
+    gone = {name for name in made if not (checkout.root / name).exists()}
+    assert gone == {
+        "reports/old/report.html", "data/estimates/old/kaplan.json", "data/curves/old.parquet",
+        "data/curves/old.gates.parquet", "data/curves/old.complaint.txt",
+        "data/curves/new.old.parquet", "data/losses/old.left_out.parquet",
+    }  # fmt: skip
+    assert len(text.splitlines()) == len(gone)
+    assert "removing reports/old" in text

@@ -41,7 +41,13 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json_text(content))
 
 
-def digest(path: Path) -> str:
-    """Give the sha256 of a file's bytes."""
+def digest(path: Path, size: int | None = None) -> str:
+    """Give the sha256 of a file's bytes, or of the first so many of one that may grow."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        if size is None:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        found = hashlib.sha256()
+        while size > 0 and (piece := stream.read(min(size, 1 << 20))):
+            found.update(piece)
+            size -= len(piece)
+        return found.hexdigest()

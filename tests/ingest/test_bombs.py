@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import subprocess
 import sys
@@ -155,4 +156,20 @@ def test_json_nested_deep_is_no_record(tmp_path: Path) -> None:
         tables = ingest_sweep(folder, RECORD)
     for name in ("deep.jsonl", "trainer_state.json"):
         assert row(tables.files, "path", name)["fate"] == "rejected"
+    assert tables.runs["run"].to_list() == ["a"]
+
+
+@pytest.mark.parametrize("name", ["zeros.parquet.gz", "zeros.log.gz"])
+def test_what_unpacks_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(source, "FREE", 2 * MB)
+    begin = b"PAR1" if "parquet" in name else b"iter 1: loss 2.0, time 1.00ms\n" * 3
+    packed = gzip.compress(begin + bytes(256 * MB), 9)
+    assert len(packed) < MB
+    folder = write(tmp_path / "s", {"a.jsonl": jsonl(run_lines("a")), name: packed})
+    del packed
+    with bounded(seconds=10.0, megabytes=220):
+        tables = ingest_sweep(folder, RECORD)
+    assert "unpacks to more than 300 times" in row(tables.files, "path", name)["reason"]
     assert tables.runs["run"].to_list() == ["a"]

@@ -38,9 +38,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the raw files whose bytes are looked at."""
     names: list[str] = []
 
-    def told(path: Path) -> str:
+    def told(path: Path, size: int | None = None) -> str:
         names.append(path.name)
-        return digest(path)
+        return digest(path, size)
 
     digest = source.digest
     monkeypatch.setattr(source, "digest", told)

@@ -384,10 +384,10 @@ def test_a_sweep_folder_may_itself_be_a_link(tmp_path: Path) -> None:
 def test_a_locked_log_is_rejected_and_the_others_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def locked(path: Path) -> str:
+    def locked(path: Path, size: int | None = None) -> str:
         if path.name == "b.jsonl":
             raise PermissionError(13, "Permission denied", str(path))
-        return unlocked(path)
+        return unlocked(path, size)
 
     unlocked = source.digest
     monkeypatch.setattr(source, "digest", locked)  # root may read anything

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -125,14 +127,36 @@ def test_a_cache_that_cannot_be_written_costs_speed_only(
     assert ingest(tmp_path / "s", files, cache=tmp_path / "cache").runs.height == 1
 
 
+def test_a_log_that_grows_while_it_is_read_is_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def growing(record: dict[str, object], run: str) -> object:
+        with (folder / "a.jsonl").open("a") as log:
+            log.write(json.dumps(train_line(100, 1.0)) + "\n")
+        return events(record, run)
+
+    folder = tmp_path / "s"
+    text = jsonl(run_lines("a"))
+    events = isoflop_train._events
+    monkeypatch.setattr(isoflop_train, "_events", growing)
+    tables = ingest(folder, {"a.jsonl": text}, cache=tmp_path / "cache")
+    file = row(tables.files, "path", "a.jsonl")
+    assert (file["bytes"], file["reason"]) == (len(text), None)
+    assert file["digest"] == hashlib.sha256(text.encode()).hexdigest()
+    assert tables.curves["step"].max() == 40
+    # what was appended is read at the next look
+    monkeypatch.setattr(isoflop_train, "_events", events)
+    assert ingest_sweep(folder, RECORD, cache=tmp_path / "cache").curves["step"].max() == 100
+
+
 def test_a_log_written_to_while_it_is_read_is_not_cached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, cache = tmp_path / "s", tmp_path / "cache"
 
     def growing(record: dict[str, object], run: str) -> object:
-        with (folder / "a.jsonl").open("a") as log:
-            log.write("\n")
+        with (folder / "a.jsonl").open("r+") as log:
+            log.write(" ")
         return events(record, run)
 
     events = isoflop_train._events

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.config.sidecar import RunFacts
-from isoflop.files import replacing
+from isoflop.files import digest, replacing
 from isoflop.ingest.blocks import RECORDS
 from isoflop.ingest.formats import reader, scan, takes_map
 from isoflop.ingest.parsed import Parsed, ParsedRun, gather
@@ -103,8 +103,8 @@ class Watched(RawFile):
         return f", at line {self.read[0]}" if self.read[0] else ""
 
     def has_changed(self) -> bool:
-        """Whether the bytes are no longer those of the digest; appending changes the size."""
-        return self.path.stat().st_size != self.size
+        """Whether the bytes are no longer those of the digest; what is appended is none of them."""
+        return digest(self.path, self.size) != self.digest
 
 
 def _refused(reason: str) -> Parsed:

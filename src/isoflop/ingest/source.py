@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.files import digest
+from isoflop.ingest.refused import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,11 @@ PIECE: Final = 16 * 1024
 """Bytes decompressed at a time: what a cut file loses of its end."""
 LONGEST_LINE: Final = 16 * CHUNK
 """Bytes after which text without any line end is cut into lines anyway."""
+
+MOST_RATIO: Final = 300
+"""Bytes unpacked for each byte of a compressed file; logs compress to a tenth, at most 1 %."""
+FREE: Final = 64 << 20
+"""Bytes that any file may unpack to."""
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -69,8 +75,12 @@ class RawFile:
 
     @classmethod
     def at(cls, path: Path, folder: Path) -> RawFile:
-        """Look at a file in a sweep's folder."""
-        return cls(path, shown(path, folder), path.stat().st_size, digest(path))
+        """Look at a file in a sweep's folder.
+
+        What is appended from now on is no part of it: size, digest and what is read agree.
+        """
+        size = path.stat().st_size
+        return cls(path, shown(path, folder), size, digest(path, size))
 
     @classmethod
     def of_digest(cls, path: Path, folder: Path, size: int, known: str) -> RawFile:
@@ -101,16 +111,20 @@ class RawFile:
         with self.path.open("rb") as stream:
             magic = stream.read(_MAGIC)
         if magic.startswith(_XZ):
-            return io.BufferedReader(_Xz(self.path.open("rb")))
+            return io.BufferedReader(_Xz(self._raw()))
         if magic.startswith(_BZIP2):
-            return bz2.open(self.path, "rb")
+            return bz2.open(self._raw(), "rb")
         if magic.startswith(_GZIP):
-            return gzip.open(self.path, "rb")
+            return gzip.open(self._raw(), "rb")
         if magic.startswith(_ZSTD):
             import pyarrow as pa
 
             return pa.input_stream(str(self.path), compression="zstd")
-        return self.path.open("rb")
+        return self._raw()
+
+    def _raw(self) -> io.BufferedReader:
+        """Open the bytes that were there when the file was looked at."""
+        return io.BufferedReader(_Beginning(self.path.open("rb", buffering=0), self.size))
 
     def sample(self) -> bytes:
         """Read what a format is recognised by: the head, and the tail of a longer file."""
@@ -158,7 +172,7 @@ class RawFile:
     def blocks(self, least: int) -> Iterator[bytes]:
         """Stream the text as `pieces` does, as the bytes of valid UTF-8."""
         waiting: list[bytes] = []
-        size = 0
+        size, due = 0, least
         for chunk in self._text_chunks():
             if chunk is None:
                 yield from filter(None, [cleaned(b"".join(waiting))])
@@ -166,13 +180,15 @@ class RawFile:
                 return
             waiting.append(chunk)
             size += len(chunk)
-            if size < least:
+            if size < due:
                 continue
             text = b"".join(waiting)
             end = text.rfind(b"\n") + 1
             if not end and len(text) > LONGEST_LINE:
                 end = text.rfind(b"\r", 0, -1) + 1 or len(text)
             waiting, size = [text[end:]], len(text) - end
+            # a long line is not looked at for every piece that decompression gives
+            due = least if end else size + CHUNK
             done = cleaned(text[:end])
             del text, chunk  # whoever reads on has its own megabyte
             if done:
@@ -206,6 +222,7 @@ class RawFile:
     def _chunks(self) -> Iterator[bytes | None]:
         """Yield the decompressed bytes; None where damaged compression ends them."""
         size = PIECE if self.compressed else CHUNK
+        most, produced = max(FREE, MOST_RATIO * self.size), 0
         with self.opened() as stream:
             while True:
                 try:
@@ -216,7 +233,36 @@ class RawFile:
                     return
                 if not chunk:
                     return
+                produced += len(chunk)
+                if produced > most:
+                    raise RefusedError(
+                        f"it unpacks to more than {MOST_RATIO} times its size, as no log does"
+                    )
                 yield chunk
+
+
+class _Beginning(io.RawIOBase):
+    """The first bytes of a file, whatever is appended to it."""
+
+    def __init__(self, stream: Any, size: int) -> None:
+        self._stream = stream
+        self._left = size
+
+    def readable(self) -> bool:
+        """Tell that it is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read as raw files do."""
+        piece = self._stream.read(min(len(buffer), self._left))
+        self._left -= len(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+        super().close()
 
 
 class _Xz(io.RawIOBase):
