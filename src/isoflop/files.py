@@ -42,7 +42,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def digest(path: Path, size: int | None = None) -> str:
-    """Give the sha256 of a file's bytes, or of the first so many of one that may grow."""
+    """Give the sha256 of a file's bytes, or of the first `size` of a file that may grow."""
     with path.open("rb") as stream:
         if size is None:
             return hashlib.file_digest(stream, "sha256").hexdigest()
