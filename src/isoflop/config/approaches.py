@@ -57,12 +57,13 @@ class EnvelopeSettings(Section):
     grid_points: int = Field(default=1500, ge=10)
     """Values of C at which the lowest loss is taken (frontier `grid`)."""
     edge: Literal["trim", "keep"] = "trim"
-    """trim: leave out where the smallest or the largest size wins, since one beyond it might have;
-    keep: take the whole envelope (Hoffmann et al., Gemstones)."""
+    """trim: leave out where the smallest or the largest size wins, since one beyond it might have,
+    and what lies beyond; keep: take the whole envelope (Hoffmann et al., Gemstones)."""
     min_sizes: int = Field(default=3, ge=2)
     """Fewest distinct sizes on the envelope that is fitted; below it the fit is refused."""
-    min_schedule_fraction: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Only points with at least this share of their schedule done; 0 takes the whole curve."""
+    min_schedule_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Only points with at least this share of their schedule done (of the run's own length where
+    the schedule is unknown); 0 takes the whole curve, as Hoffmann et al. and Gemstones did."""
 
 
 class ProfilesSettings(Section):
@@ -265,7 +266,7 @@ class EnvelopeGrid(Section):
     """grid | hull; docs/approaches.md says why these."""
     edge: tuple[Literal["trim", "keep"], ...] = ("trim", "keep")
     """trim | keep."""
-    min_schedule_fraction: tuple[Share, ...] = (0.0, 0.8)
+    min_schedule_fraction: tuple[Share, ...] = (0.0, 0.5, 0.8)
     """0 takes the whole curve; 0.8 only points near the end of their schedule."""
 
 

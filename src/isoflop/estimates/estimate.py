@@ -111,7 +111,7 @@ class Third(Section):
     flops: tuple[float, float]
     """Its ends [FLOP]."""
     a: Quantity | None
-    """None where fewer than two places of the frontier lie between them."""
+    """None where fewer than three sizes win between them."""
 
 
 class Bend(Section):

@@ -10,6 +10,7 @@ import pytest
 
 from isoflop.approaches.estimators.curvature import Curvature, describe_bend, quadratic_term, slopes
 from isoflop.approaches.estimators.envelope import fit_envelope
+from isoflop.approaches.estimators.frontier import Frontiers
 from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.protocol import Resamples
@@ -104,7 +105,12 @@ def test_thirds_and_bend_are_numpys(sweep: Observations) -> None:
     quadratic = np.polyfit(x - x.mean(), y, 2)[0]
     assert found.per_decade[0] == pytest.approx(2 * np.log(10) * quadratic, rel=1e-6)
     part = np.clip(((x - x[0]) / (x[-1] - x[0]) * 3).astype(int), 0, 2)
+    sizes = sweep.run_params[frontier.run[0][kept]]
+    steps = [len(np.unique(sizes[part == k])) for k in range(3)]
     for k in range(3):
+        if steps[k] < 3:
+            assert np.isnan(found.thirds[0, k])
+            continue
         own = part == k
         slope = np.polyfit(x[own] - x.mean(), y[own], 1)[0]
         assert found.thirds[0, k] == pytest.approx(slope, rel=1e-6, abs=1e-9)
@@ -167,9 +173,21 @@ def test_envelope_reports_thirds_with_their_span(sweep: Observations) -> None:
     found = estimate(sweep, "envelope")
     ends = [third.flops for third in found.thirds]
     assert ends[0][1] == ends[1][0] < ends[1][1] == ends[2][0]
+    assert any(third.a for third in found.thirds)
     for third in found.thirds:
-        low, high = third.a.intervals["0.8"]
-        assert low <= high
+        if third.a is not None:
+            low, high = third.a.intervals["0.8"]
+            assert low <= high
+
+
+def test_a_third_won_by_two_sizes_has_no_exponent() -> None:
+    """A line through one step between two sizes says where the step is."""
+    run = np.array([[0, 0, 1, 1, 1, 2, 2, 3, 3]])
+    nothing = np.zeros_like(run, dtype=np.float64)
+    frontier = Frontiers(np.arange(9.0)[None], run, nothing, nothing, nothing)
+    edges = np.array([0.0, 3.0, 6.0, 9.0])
+    assert frontier.distinct_sizes_in(np.arange(4), edges).tolist() == [[2, 2, 2]]
+    assert frontier.distinct_sizes_in(np.arange(4), np.array([0.0, 9.0])).tolist() == [[4]]
 
 
 def test_a_third_without_a_line_has_no_number() -> None:

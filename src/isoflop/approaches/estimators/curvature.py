@@ -108,7 +108,7 @@ def describe_bend(whole: Curvature, draws: Curvature) -> Bend:
         thirds = [
             Third(
                 flops=(ends[k], ends[k + 1]),
-                # a hull may have fewer than two corners in a third: no line, so no number
+                # too few corners or sizes in a third: no line, so no number
                 a=_quantity(a, draws.thirds[:, k]) if np.isfinite(a) else None,
             )
             for k, a in enumerate(whole.thirds[0])

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 DECADE: Final = 10.0
+LEAST_SIZES: Final = 3
+"""Sizes that must win in a third of the frontier for it to have an exponent."""
 EDGE_NOTE: Final = ", the smallest and the largest not counted"
 
 
@@ -98,7 +100,9 @@ class EnvelopeFit(Fit):
             sizes[block] = own.distinct_sizes(self.observations.sizes)
             frontier = (own.log_flops, own.log_params, own.weights)
             bends[block] = quadratic_term(*frontier, float(self.thirds.mean()))
-            thirds[block] = slopes(*frontier, self.thirds)
+            steps = own.distinct_sizes_in(self.observations.sizes, self.thirds)
+            # a line through two sizes is the place of one step
+            thirds[block] = np.where(steps < LEAST_SIZES, np.nan, slopes(*frontier, self.thirds))
         few = sizes < self.settings.min_sizes
         parameters[few] = np.nan
         reason = f"fewer than {self.settings.min_sizes} distinct sizes on the envelope"
@@ -150,6 +154,13 @@ class EnvelopeFit(Fit):
         """Warn of few winning sizes, early winners and an edge of the grid."""
         found = self.diagnostics()
         cautions = []
+        left = found.points_on_frontier - found.points_fitted
+        if left > found.points_fitted:
+            cautions.append(
+                f"Of {found.points_on_frontier} points of the envelope {left} are left out, where "
+                "the smallest or the largest size wins, and beyond: the best size is only known to "
+                "be that small or smaller, that large or larger."
+            )
         if found.sizes_that_win < 5:
             cautions.append(
                 f"Only {found.sizes_that_win} of {found.sizes} sizes ever have the lowest "
@@ -203,14 +214,20 @@ def fit_envelope(observations: Observations, settings: EnvelopeSettings) -> Enve
 
 
 def _far_enough(observations: Observations, fraction: float) -> Observations:
-    """Keep the points with enough of their schedule done; all where nothing is asked."""
+    """Keep the points with enough of their schedule done; all where nothing is asked.
+
+    A run whose schedule is unknown is taken to have had one as long as itself.
+    """
     if fraction == 0.0:
         return observations
-    kept = observations.schedule_fraction >= fraction
+    end = np.zeros(observations.n_runs)
+    np.maximum.at(end, observations.run, observations.tokens)
+    own = observations.tokens / end[observations.run]
+    share = np.where(np.isnan(observations.schedule_fraction), own, observations.schedule_fraction)
+    kept = share >= fraction
     if not kept.any():
         raise UnderdeterminedError(
-            f"no point of {observations.sweep} has {fraction:.0%} of its schedule done, or the "
-            "schedules are unknown. Lower approaches.envelope.min_schedule_fraction, or add the "
-            "schedule to sweep.yaml."
+            f"no point of {observations.sweep} has {fraction:.0%} of its schedule done. Lower "
+            "approaches.envelope.min_schedule_fraction, or add longer runs."
         )
     return observations.at(kept)

@@ -48,15 +48,27 @@ class Frontiers:
         return (self.run >= 0).astype(np.float64)
 
     def trimmed(self, present: Bools, run_params: Floats) -> Frontiers:
-        """Leave out the places where a subset's smallest or largest size wins.
+        """Leave out where a subset's smallest or largest size wins, and all that lies beyond.
 
-        There the best size is only known to lie at or beyond the edge of the subset's sizes.
+        Where an end size wins the best size is only known to lie at or beyond it. A place farther
+        out than that, won by another size, is no place where the frontier was measured either: it
+        is the first moments of training, where whoever has the steepest early curve wins.
         """
         smallest = np.where(present, run_params, np.inf).min(axis=1, keepdims=True)
         largest = np.where(present, run_params, -np.inf).max(axis=1, keepdims=True)
-        winner = run_params[self.run]
-        edge = (winner <= smallest) | (winner >= largest)
-        return replace(self, run=np.where(edge, -1, self.run))
+        winner, won = run_params[self.run], self.run >= 0
+        low, high = won & (winner <= smallest), won & (winner >= largest)
+        beyond = _before(low, won) | _before(high[:, ::-1], won[:, ::-1])[:, ::-1]
+        return replace(self, run=np.where(low | high | beyond, -1, self.run))
+
+    def distinct_sizes_in(self, sizes: Ints, edges: Floats) -> Ints:
+        """Count the sizes that win between each two edges of log C, (subsets, parts)."""
+        part = np.clip(np.searchsorted(edges, self.log_flops, side="right") - 1, 0, len(edges) - 2)
+        columns = [
+            replace(self, run=np.where(part == k, self.run, -1)).distinct_sizes(sizes)
+            for k in range(len(edges) - 1)
+        ]
+        return np.stack(columns, axis=-1)
 
     def distinct_sizes(self, sizes: Ints) -> Ints:
         """Count the sizes that win somewhere, (subsets,); ``sizes`` is each run's size number."""
@@ -64,6 +76,18 @@ class Frontiers:
         wins = np.zeros((len(self.run), int(sizes.max()) + 1), dtype=np.bool_)
         wins[subset, sizes[self.run[subset, place]]] = True
         return np.asarray(wins.sum(axis=1))
+
+
+def _before(edge: Bools, won: Bools) -> Bools:
+    """Mark the places up to where an end size has ceased to win, (subsets, places), from the left.
+
+    That is where the end size's lead in places won is largest: a single place that noise gave to it
+    among many won by others does not move the cut past them.
+    """
+    lead = np.cumsum(np.where(edge, 1, np.where(won, -1, 0)), axis=1)
+    last = lead.shape[1] - 1 - lead[:, ::-1].argmax(axis=1)
+    some = lead.max(axis=1) > 0
+    return np.asarray((np.arange(lead.shape[1]) <= last[:, None]) & some[:, None])
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,7 +76,7 @@ def fit_frontiers(frontiers: Frontiers) -> Floats:
 def fitted_part(
     frontiers: Frontiers, present: Bools, observations: Observations, edge: Literal["trim", "keep"]
 ) -> Frontiers:
-    """Leave out the places where a subset's smallest or largest size wins, unless they are kept."""
+    """Leave out where a subset's smallest or largest size wins and beyond, unless that is kept."""
     return frontiers if edge == "keep" else frontiers.trimmed(present, observations.run_params)
 
 

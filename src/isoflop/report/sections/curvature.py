@@ -52,8 +52,8 @@ def curvature_table(inputs: ReportInputs) -> Table | None:
         key="curvature",
         caption="How the exponent changes along the frontier, with percentile intervals of the "
         "draws: lines through thirds of the fitted envelope, as in Hoffmann et al., appendix E, "
-        "and the quadratic term of log *N*\\* in log *C*. A third with fewer than two places has "
-        "no line, and no row.",
+        "and the quadratic term of log *N*\\* in log *C*. A third that fewer than three sizes win "
+        "has no exponent, and no row.",
         columns=(
             Column("Approach", "left"), Column("Quantity", "left"), Column("Estimate"),
             Column("80 %"), Column("95 %"),

@@ -285,6 +285,8 @@ class EnvelopeFacts:
     """What the envelope says against itself, in words."""
 
     points: int
+    fitted: int
+    left_out: int
     late: str
     winners: int
     sizes: int
@@ -296,6 +298,8 @@ def envelope_facts(estimate: Estimate) -> EnvelopeFacts:
     found = expect(estimate.diagnostics, EnvelopeDiagnostics)
     return EnvelopeFacts(
         points=found.points_on_frontier,
+        fitted=found.points_fitted,
+        left_out=found.points_on_frontier - found.points_fitted,
         late=percent(found.late_winners),
         winners=found.sizes_that_win,
         sizes=found.sizes,
