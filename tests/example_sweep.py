@@ -24,6 +24,7 @@ from isoflop.config.figures import FiguresSettings
 from isoflop.estimates.allocation import optima_of
 from isoflop.estimates.diagnostics import (
     Account,
+    AlongAxis,
     Coefficients,
     Counted,
     Diagnostics,
@@ -423,7 +424,7 @@ def specifications(refuse: tuple[str, ...] = ()) -> pl.DataFrame:
     """Make up specifications whose choices of counting and loss move a by ``MOVED``."""
     own = {
         "envelope": {"frontier": "grid", "edge": "trim", "min_schedule_fraction": 0.0},
-        "profiles": {"curve": "parabola", "weights": "equal"},
+        "profiles": {"axis": "each", "curve": "parabola", "weights": "equal"},
         "parametric": {"objective": "huber", "huber_delta": 1e-3, "drop_highest": 0},
         "kaplan": {"edge": "trim"},
     }
@@ -646,6 +647,10 @@ def _diagnostics(approach: str) -> Diagnostics:
             residuals=_residuals(1),
             trends=TRENDS,
             axis="params",
+            along={
+                "params": AlongAxis(a=0.48, b=0.52, minima=4),
+                "tokens": AlongAxis(a=0.49, b=0.51, minima=4),
+            },
             curve="parabola",
             line=Spread(rms=0.02, median_absolute=0.01),
             minima=len(BUDGETS),

@@ -32,7 +32,7 @@ def test_every_counting_has_words_of_its_own(params: str) -> None:
     assert len(words) == len(FLOPS_CONVENTIONS)
 
 
-@pytest.mark.parametrize("column", ["loss", "frontier", "edge", "curve", "weights"])
+@pytest.mark.parametrize("column", ["loss", "frontier", "edge", "axis", "curve", "weights"])
 def test_every_word_of_a_choice_is_explained(column: str) -> None:
     levels = Specifications.columns()[column].dtype.categories
     assert len({of(column).words((level,)) for level in levels}) == len(levels)

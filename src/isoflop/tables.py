@@ -256,6 +256,9 @@ class Specifications(dy.Schema):
     frontier = _word(("grid", "hull"), "envelope: how the lowest loss is found", nullable=True)
     edge = _word(("trim", "keep"), "envelope, kaplan: where an end size wins", nullable=True)
     min_schedule_fraction = _number("envelope: least share of the schedule", "1", nullable=True)
+    axis = _word(
+        ("each", "params", "tokens"), "profiles: along what the minimum is taken", nullable=True
+    )
     curve = _word(CURVES, "profiles: what is fitted at each budget", nullable=True)
     window = _count("profiles: lowest losses of each budget; null: all", "point", nullable=True)
     outliers = _number("profiles: limit of the outlier rule; null: none", "sd", nullable=True)

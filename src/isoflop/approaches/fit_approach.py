@@ -9,6 +9,7 @@ import polars as pl
 
 from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.identifiability import require_determined, require_identified
+from isoflop.approaches.estimators.profiles import ProfilesFit
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import Calibrated, calibrate
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MANY_REFUSED: Final = 0.05
+SYSTEMATIC: Final = 0.5
+"""Share of an interval's half-width above which an error without noise is told."""
+LEAST_OFF: Final = 0.02
+"""Log of a factor in N_opt that nobody needs to be told of."""
 LEAST_DRAWS: Final = 2
 DECADES: Final = (0.0, 1.0, 2.0)
 """Where an estimate says its optima: decades above the largest C that was fitted."""
@@ -134,6 +139,7 @@ def fit_approach(
             *twin_cautions(fitted.observations),
             *_refusals(refits),
             *_misses(calibrated, found["a"]),
+            *_off_by_design(fitted, found[f"params_opt_{float(flops[0])!r}"], float(flops[0])),
         ],
         provenance=provenance,
     )
@@ -189,6 +195,34 @@ def _misses(calibrated: Calibrated | Uncalibrated, a: Quantity) -> list[str]:
         f"is {a.simulated.truth:.3f}, {shares} covered it (median estimate "
         f"{a.simulated.median:.3f}): on such a design this approach is biased, and no interval "
         "drawn from its resamples tells."
+    ]
+
+
+def _off_by_design(fitted: Fit, best: Quantity, flops: float) -> list[str]:
+    """Say that exact losses of this design would give another N_opt: no seed mends that.
+
+    For the profiles it is the sign of a parabola over too wide a window of sizes, whose valley is
+    steeper on one side (Czech et al. 2026).
+    """
+    if best.simulated is None or best.simulated.noiseless is None or "0.8" not in best.intervals:
+        return []
+    low, high = best.intervals["0.8"]
+    if low <= 0.0 or best.simulated.noiseless <= 0.0:
+        return []
+    off = float(np.log(best.simulated.noiseless / best.simulated.truth))
+    if abs(off) <= max(SYSTEMATIC * 0.5 * float(np.log(high / low)), LEAST_OFF):
+        return []
+    cure = ""
+    if isinstance(fitted, ProfilesFit) and fitted.settings.curve != "akima":
+        widest = max(float(np.ptp(group.log_params)) for group in fitted.groups)
+        cure = (
+            f" A budget's sizes span up to a factor of {np.exp(widest):.3g}, over which its valley "
+            "is no parabola: take the lowest losses alone (approaches.profiles.window)."
+        )
+    return [
+        f"Exact losses of this design would put the best N at {flops:.3g} FLOPs off by "
+        f"{np.expm1(off):+.1%} in this approach, whose 80 % interval is {low:.3g} to {high:.3g}: "
+        f"that part is systematic, and no further seed lowers it.{cure}"
     ]
 
 

@@ -73,8 +73,9 @@ class ProfilesSettings(Section):
     """Budgets [FLOP]; by default the planned ones, or else groups of final C."""
     tolerance: float = Field(default=0.1, gt=0.0)
     """Largest relative distance of a run's C from its budget."""
-    axis: Literal["params", "tokens"] = "params"
-    """Fit the loss over log N or over log D."""
+    axis: Literal["each", "params", "tokens"] = "each"
+    """each: the best N where the loss over log N is least, the best D where the loss over log D is
+    (Hoffmann et al.); params | tokens: over log N | log D alone, the other from the budget."""
     curve: Literal["parabola", "log_parabola", "akima"] = "parabola"
     """parabola of L in log N (Hoffmann et al.); log_parabola: of log L; akima: spline of log L
     (Porian et al.)."""
@@ -85,7 +86,8 @@ class ProfilesSettings(Section):
     min_budgets: int = Field(default=3, ge=2)
     """Fewest budgets with a minimum inside their sizes."""
     interpolate: bool = False
-    """Read each curve at exactly the budget where the run reaches it, instead of its end."""
+    """Read every curve that passes a budget at exactly that C, instead of the ends of runs near it;
+    in the middle of a schedule the loss is too high, after a constant rate it is not."""
     outliers: float | None = Field(default=None, gt=0.0)
     """Leave out runs whose externally studentised residual, about the parabola through the other
     runs of their budget, exceeds this; null leaves none out."""
@@ -273,6 +275,8 @@ class EnvelopeGrid(Section):
 class ProfilesGrid(Section):
     """Choices of Approach 2."""
 
+    axis: tuple[Literal["each", "params", "tokens"], ...] = ("each", "tokens")
+    """each | params | tokens."""
     curve: tuple[Literal["parabola", "log_parabola", "akima"], ...] = (
         "parabola",
         "log_parabola",

@@ -149,6 +149,15 @@ class LeftOutRun(Section):
     reason: str
 
 
+class AlongAxis(Section):
+    """The exponents with every minimum taken along one axis."""
+
+    a: float | None
+    """None where too few budgets have a minimum along it."""
+    b: float | None
+    minima: int
+
+
 class ProfilesDiagnostics(Section):
     """Approach 2."""
 
@@ -157,6 +166,8 @@ class ProfilesDiagnostics(Section):
     residuals: Residuals
     trends: Trends
     axis: Literal["params", "tokens"]
+    """Along which the profiles' curves are told."""
+    along: dict[Literal["params", "tokens"], AlongAxis]
     curve: Literal["parabola", "log_parabola", "akima"]
     line: Spread
     """Of log N at the minima about the fitted line."""

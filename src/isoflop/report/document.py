@@ -166,6 +166,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "envelope": diagnostics.envelope_facts(fitted["envelope"])
         if "envelope" in fitted
         else None,
+        "profiles_along": diagnostics.profiles_along(fitted.get("profiles")),
         "parametric": (
             diagnostics.parametric_facts(fitted["parametric"]) if "parametric" in fitted else None
         ),

@@ -13,10 +13,17 @@ from hypothesis import strategies as st
 
 from isoflop.approaches.estimators.budgets import budget_groups
 from isoflop.approaches.estimators.profiles import fit_profiles
+from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.config.approaches import BootstrapSettings, CountingSettings, ProfilesSettings
+from isoflop.config.approaches import (
+    ApproachesSettings,
+    BootstrapSettings,
+    CountingSettings,
+    ProfilesSettings,
+)
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.estimate import Estimate, Provenance
 from tests.simulate import isoflop_design, simulate
 
 if TYPE_CHECKING:
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
 
 COUNTING = CountingSettings()
 PAPER = (6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21)
+
+PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
 
 
 def settings_of(**keys: object) -> ProfilesSettings:
@@ -246,6 +255,81 @@ def test_interpolation_reads_the_curve_at_the_budget(sweep: Observations) -> Non
     )
 
 
+def test_interpolation_takes_every_curve_that_passes(sweep: Observations) -> None:
+    """Runs of the budgets above pass through 1e17 too; only the ends near it used to count."""
+    chosen = settings_of(budgets=[1e17, 3e17, 1e18], interpolate=True)
+    groups, left = budget_groups(sweep, chosen)
+    for group in groups:
+        passing = [
+            run
+            for run in range(sweep.n_runs)
+            if sweep.flops[sweep.run == run].min() <= group.budget * (1 + 1e-9)
+            and sweep.flops[sweep.run == run].max() >= group.budget * (1 - 1e-9)
+        ]
+        assert sorted(group.run.tolist()) == passing
+        np.testing.assert_allclose(np.exp(group.log_flops), group.budget, rtol=1e-9)
+    assert [len(group.run) for group in groups] == [35, 28, 21]
+    used = {sweep.runs[run] for group in groups for run in group.run}
+    assert used.isdisjoint(run.run for run in left)
+
+
+def test_each_quantity_has_its_minimum_along_its_own_axis(sweep: Observations) -> None:
+    """Budgets that runs miss by some per cent: over log D the curve is another one."""
+    off = np.exp(np.random.default_rng(4).uniform(-0.08, 0.08, sweep.n_runs))[sweep.run]
+    missed = replace(sweep, tokens=sweep.tokens * off, flops=sweep.flops * off)
+    each, sizes, tokens = (
+        fit_profiles(missed, settings_of(axis=axis)) for axis in ("each", "params", "tokens")
+    )
+    np.testing.assert_array_equal(each.valleys.log_params, sizes.valleys.log_params)
+    np.testing.assert_array_equal(each.valleys.log_tokens, tokens.valleys.log_tokens)
+    assert np.abs(each.valleys.log_tokens - sizes.valleys.log_tokens).max() > 1e-3
+    along = each.diagnostics().along
+    for name, own in (("params", sizes), ("tokens", tokens)):
+        a, b = own.exponents(own.parameters[None])
+        assert (along[name].a, along[name].b) == (a[0], b[0])
+    exact = fit_profiles(sweep, settings_of(axis="each"))
+    np.testing.assert_allclose(
+        exact.parameters, fit_profiles(sweep, settings_of(axis="params")).parameters, rtol=1e-9
+    )
+
+
+def test_splines_of_resamples_lie_about_the_spline(law: ChinchillaLaw) -> None:
+    """Splines through fewer knots lay to one side: seven of ten intervals missed the estimate."""
+    design = isoflop_design(law, (1e17, 3e17, 1e18, 3e18, 1e19), sizes=9, spread=6.0, points=1)
+    inside, covered = 0, 0
+    for seed in range(20):
+        sweep = simulate(law, design, noise=0.004, rng=np.random.default_rng(seed))
+        fitted = fit_profiles(sweep, settings_of(curve="akima"))
+        refits = fitted.refit(resample(fitted, BootstrapSettings(draws=300, seed=seed)))
+        low, high = np.nanquantile(refits.parameters[:, 1], [0.1, 0.9])
+        inside += low <= fitted.parameters[1] <= high
+        covered += low <= law.a <= high
+    assert inside >= 18
+    assert covered >= 10
+
+
+def test_too_wide_a_window_is_told_by_its_bias_without_noise(law: ChinchillaLaw) -> None:
+    """Sizes over a factor of 900: the parabola is off by twice its own interval's half-width."""
+    design = isoflop_design(law, (1e17, 3e17, 1e18, 3e18, 1e19), sizes=21, spread=30.0, points=1)
+    sweep = simulate(law, design, noise=0.003, rng=np.random.default_rng(0))
+    told = {}
+    for window in (None, 7):
+        chosen = ApproachesSettings.model_validate(
+            {
+                "parametric": {"starts": "coarse"},
+                "profiles": {"window": window},
+                "bootstrap": {"draws": 300, "simulations": 50, "simulation_draws": 40},
+            }
+        )
+        found, _ = fit_approach(sweep, "profiles", chosen, sweep="s", provenance=PROVENANCE)
+        assert isinstance(found, Estimate)
+        told[window] = [text for text in found.cautions if text.startswith("Exact losses")]
+    assert told[7] == []
+    (caution,) = told[None]
+    assert "a factor of 900" in caution
+    assert "approaches.profiles.window" in caution
+
+
 def test_replicates_are_averaged(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, (1e17, 1e18, 1e19), sizes=6, points=1)
     twice = replace(
@@ -265,7 +349,7 @@ def test_replicates_are_averaged(law: ChinchillaLaw) -> None:
 
 def test_hoffmanns_points_snapped_to_the_budgets_of_the_paper(epoch240: Observations) -> None:
     """The digitised points scatter about the nine budgets; the paper has a 0.49 (0.462, 0.534)."""
-    chosen = settings_of(budgets=PAPER, min_sizes=3, edge="keep", tolerance=0.0999)
+    chosen = settings_of(budgets=PAPER, min_sizes=3, edge="keep", tolerance=0.0999, axis="params")
     fitted = fit_profiles(epoch240, chosen)
     assert sum(len(group.run) for group in fitted.groups) == 124
     a, b = fitted.exponents(fitted.parameters[None])

@@ -90,9 +90,23 @@ def budget_groups(
     groups = []
     for budget in np.unique(wanted[~np.isnan(wanted) & ~off]):
         members = points[(wanted == budget) & ~off]
+        if settings.interpolate:
+            members = np.union1d(members, _passing(observations, float(budget)))
         group = _group(observations, float(budget), members)
         groups.append(_at_budget(observations, group) if settings.interpolate else group)
-    return groups, left_out
+    taken = {int(run) for group in groups for run in group.run}
+    used = {observations.runs[run] for run in taken}
+    return groups, [left for left in left_out if left.run not in used]
+
+
+def _passing(observations: Observations, budget: float) -> Ints:
+    """Give the last point of every run whose curve begins below a budget and ends beyond it."""
+    starts = np.searchsorted(observations.run, np.arange(observations.n_runs))
+    ends = np.searchsorted(observations.run, np.arange(observations.n_runs), side="right") - 1
+    there = ends >= starts
+    first, last = starts[there], ends[there]
+    flops = observations.flops
+    return np.asarray(last[(flops[first] <= budget) & (budget < flops[last])])
 
 
 def _wanted(
@@ -139,7 +153,7 @@ def _group(observations: Observations, budget: float, points: Ints) -> BudgetGro
 
 
 def _at_budget(observations: Observations, group: BudgetGroup) -> BudgetGroup:
-    """Read each curve at exactly the budget where its run goes beyond it."""
+    """Read each curve at exactly the budget where its run passes it."""
     log_budget = np.log(group.budget)
     log_tokens, log_flops = group.log_tokens.copy(), group.log_flops.copy()
     loss, point = group.loss.copy(), group.point.copy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from isoflop.approaches.numerics.least_squares import Parabolas, fit_parabolas
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import (
+    AlongAxis,
     Coefficients,
     LeftOutRun,
     Minimum,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     Bools = NDArray[np.bool_]
 
 DECADE: Final = 10.0
+Axis = Literal["params", "tokens"]
+AXES: Final[tuple[Axis, ...]] = ("params", "tokens")
 LEAST_SIZES: Final = 3
 """Sizes that a parabola needs; what a resample must keep of a budget's sizes."""
 LEAST_BEND: Final = 1e-9
@@ -59,6 +62,21 @@ TELLS_NOTHING: Final = 1e-6
 """Scatter of log L below which losses are exact."""
 LEAST_BUDGETS: Final = 4
 """Minima that a parabola through them needs to leave a degree of freedom."""
+
+
+class Valley(NamedTuple):
+    """One budget's minimum along one axis, each array (rows,).
+
+    Attributes
+    ----------
+    place : log of the axis.
+    log_loss : there.
+    accepted : whether there is a minimum and it lies inside the sizes.
+    """
+
+    place: Floats
+    log_loss: Floats
+    accepted: Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,12 +281,27 @@ class ProfilesFit(Fit):
         if resamples.log_loss is not None:
             own = group.point >= 0
             loss = np.where(own, np.exp(resamples.log_loss[:, group.point]), loss)
-        x, y = self._axes(group, loss)
-        weights = self._kept(group, y, resamples.weights[:, group.run])
+        weights = resamples.weights[:, group.run]
+        if self.settings.axis != "each":
+            along = self._along(group, loss, weights, self.settings.axis)
+            log_params, log_tokens = self._allocation(group, along.place, self.settings.axis)
+            return log_params, log_tokens, along.log_loss, along.accepted
+        # as the papers do: the best N where the loss over N is least, the best D where that over D
+        sizes, tokens = (self._along(group, loss, weights, axis) for axis in AXES)
+        accepted = sizes.accepted & tokens.accepted
+        return sizes.place, tokens.place, sizes.log_loss, accepted
+
+    def _along(self, group: BudgetGroup, loss: Floats, weights: Floats, axis: Axis) -> Valley:
+        """Find one budget's minimum along one axis in each resample."""
+        x, y = self._axes(group, loss, axis)
         if self.settings.curve == "akima":
-            place, log_loss = akima_minima(x, np.log(y), weights)
-            curved = np.isfinite(place)
+            kept = self._kept(group, y, np.ones_like(weights))
+            place, log_loss = akima_minima(
+                x, self._perturbed(group, np.log(y), weights, axis), kept
+            )
+            weights, curved = kept, np.isfinite(place)
         else:
+            weights = self._kept(group, y, weights)
             parabolas = self._parabolas(x, y, weights)
             place, minimum = parabolas.vertex, parabolas.minimum
             curved = parabolas.curvature > 0
@@ -280,8 +313,26 @@ class ProfilesFit(Fit):
         low, high = self._extent(x, weights)
         inside = (place > low) & (place < high)
         accepted = curved & (inside | (self.settings.edge == "keep"))
-        log_params, log_tokens = self._allocation(group, np.where(accepted, place, x.mean()))
-        return log_params, log_tokens, log_loss, accepted
+        return Valley(np.where(accepted, place, x.mean()), log_loss, accepted)
+
+    def _perturbed(
+        self, group: BudgetGroup, log_loss: Floats, weights: Floats, axis: Axis
+    ) -> Floats:
+        """Move each log loss by its scatter times how often it was drawn, less one.
+
+        A spline goes through all of its points, so a resample that lacks some is a spline of
+        another, coarser design: such draws lie to one side, and an interval of them excluded the
+        estimate. To first order a case drawn w times pulls a fit as its error times w - 1 would;
+        a spline gets that error and keeps its knots. The scatter is that about a parabola, as wide
+        as the errors behind it.
+        """
+        x, y = self._axes(group, group.loss[None], axis)
+        kept = self._kept(group, y, np.ones((1, len(x))))
+        curve = fit_parabolas(x, np.log(y), kept)(x)
+        count = int((kept > 0).sum())
+        scatter = np.where(kept > 0, np.log(y) - curve, 0.0)
+        scatter = scatter * np.sqrt(count / max(count - LEAST_SIZES, 1))
+        return np.asarray(log_loss + (weights - 1.0) * np.nan_to_num(scatter))
 
     def _parabolas(self, x: Floats, y: Floats, weights: Floats) -> Parabolas:
         """Fit parabolas to the losses, or to their logarithms."""
@@ -298,8 +349,10 @@ class ProfilesFit(Fit):
         low, high = np.where(fitted, x, np.inf), np.where(fitted, x, -np.inf)
         return low.min(axis=1), high.max(axis=1)
 
-    def _axes(self, group: BudgetGroup, loss: Floats) -> tuple[Floats, Floats]:
-        x = group.log_params if self.settings.axis == "params" else group.log_tokens
+    def _axes(
+        self, group: BudgetGroup, loss: Floats, axis: Axis | None = None
+    ) -> tuple[Floats, Floats]:
+        x = group.log_tokens if (axis or self.drawn_axis) == "tokens" else group.log_params
         return x, np.broadcast_to(loss, (len(loss), len(x)))
 
     def _kept(self, group: BudgetGroup, y: Floats, weights: Floats) -> Floats:
@@ -309,13 +362,18 @@ class ProfilesFit(Fit):
             weights = _lowest(y, weights, self.settings.window)
         return weights
 
-    def _allocation(self, group: BudgetGroup, place: Floats) -> tuple[Floats, Floats]:
+    @property
+    def drawn_axis(self) -> Axis:
+        """The axis along which curves are told and drawn: N, unless D alone is fitted."""
+        return "tokens" if self.settings.axis == "tokens" else "params"
+
+    def _allocation(self, group: BudgetGroup, place: Floats, axis: Axis) -> tuple[Floats, Floats]:
         """Give log N and log D at a place on the axis, so that together they cost the budget.
 
         FLOPs per token depend on the size alone; between the sizes they are interpolated in logs.
         """
         per_token = group.log_flops - group.log_tokens
-        if self.settings.axis == "params":
+        if axis == "params":
             cost = _interpolate(place, group.log_params, per_token)
             return place, np.log(group.budget) - cost
         cost = np.log(group.budget) - place
@@ -381,13 +439,24 @@ class ProfilesFit(Fit):
             ),
             residuals=residuals_of(own, residuals),
             trends=trends_of(own, residuals),
-            axis=self.settings.axis,
+            axis=self.drawn_axis,
+            along={axis: self._exponents_along(axis) for axis in AXES},
             curve=self.settings.curve,
             line=self._line(),
             minima=int(self.valleys.accepted[0].sum()),
             profiles=self.profiles,
             left_out=list(self.left_out),
         )
+
+    def _exponents_along(self, axis: Axis) -> AlongAxis:
+        """Give a and b with every minimum along one axis, whatever the fit itself does."""
+        settings = self.settings.model_copy(update={"axis": axis})
+        own = replace(self, settings=settings)
+        enough = int(own.valleys.accepted[0].sum())
+        if enough < self.settings.min_budgets:
+            return AlongAxis(a=None, b=None, minima=enough)
+        a, b = own.exponents(own.parameters[None])
+        return AlongAxis(a=float(a[0]), b=float(b[0]), minima=enough)
 
     def _observed(self, groups: list[BudgetGroup]) -> Observations:
         """Give the points of some budgets, interpolated ones among them, as observations."""
@@ -446,13 +515,13 @@ class ProfilesFit(Fit):
 
     def _refusal(self, group: BudgetGroup, vertex: float, loss: Floats) -> str:
         """Say why a budget has no usable minimum, and which size would show one."""
-        x = group.log_params if self.settings.axis == "params" else group.log_tokens
+        x, _ = self._axes(group, group.loss[None])
         low, high = float(x.min()), float(x.max())
         if not low < vertex < high:
             upwards = vertex >= high
         else:
             upwards = bool(x[loss.argmin()] > 0.5 * (low + high))
-        word = "parameters" if self.settings.axis == "params" else "tokens"
+        word = "parameters" if self.drawn_axis == "params" else "tokens"
         wild = [run for run in group.run.tolist() if run in self.suspects]
         if wild:
             return (

@@ -12,6 +12,7 @@ from isoflop.estimates.diagnostics import (
     EnvelopeDiagnostics,
     InteractionDiagnostics,
     ParametricDiagnostics,
+    ProfilesDiagnostics,
     Residuals,
     expect,
 )
@@ -305,6 +306,19 @@ def envelope_facts(estimate: Estimate) -> EnvelopeFacts:
         sizes=found.sizes,
         sd=fixed(found.residual_sd, 3),
     )
+
+
+def profiles_along(estimate: Estimate | None) -> str:
+    """Say what either axis gives for both exponents; empty without profiles."""
+    if estimate is None:
+        return ""
+    found = expect(estimate.diagnostics, ProfilesDiagnostics)
+    parts = []
+    if (own := found.along["params"]).a is not None and own.b is not None:
+        parts.append(f"along *N* *a* = {fixed(own.a)} and *b* = {fixed(own.b)}")
+    if (own := found.along["tokens"]).a is not None and own.b is not None:
+        parts.append(f"along *D* *a* = {fixed(own.a)} and *b* = {fixed(own.b)}")
+    return f"With all minima taken {'; '.join(parts)}." if parts else ""
 
 
 @dataclass(frozen=True, slots=True)

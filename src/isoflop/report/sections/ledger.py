@@ -201,7 +201,11 @@ def _window(fitted: Mapping[str, Estimate]) -> str:
         return REFUSED
     profiles = settings.profiles
     points = "all points" if profiles.window is None else f"the {profiles.window} lowest points"
-    axis = {"params": "*N*", "tokens": "*D*"}[profiles.axis]
+    axis = {
+        "each": "*N* for *N*\\*, in log *D* for *D*\\*,",
+        "params": "*N*",
+        "tokens": "*D*",
+    }[profiles.axis]
     curve = {
         "parabola": "parabola of *L*",
         "log_parabola": "parabola of log *L*",
