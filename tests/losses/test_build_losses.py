@@ -24,6 +24,7 @@ from isoflop.tables import (
     write_table,
 )
 from tests.ingest.samples import (
+    PARAMS,
     TOKENS_PER_STEP,
     eval_line,
     header,
@@ -339,3 +340,79 @@ def test_command_line_writes_the_same_bytes_twice(tmp_path: Path) -> None:
     assert written[0] == written[1]
     assert Losses.validate(pl.read_parquet(tmp_path / "one" / "losses.parquet")).height == 12
     assert LeftOut.validate(pl.read_parquet(tmp_path / "one" / "left_out.parquet")).height == 1
+
+
+def seldom(run: str, steps: int, *, interval: int, every: int = 2) -> list[dict[str, Any]]:
+    """A finished run that evaluates at multiples of an interval, and not at its end."""
+    lines = run_lines(run, steps=steps, every=every, evals=1)
+    kept = [line for line in lines if line["kind"] != "eval"]
+    evals = [eval_line(step) for step in range(interval, steps + 1, interval)]
+    return [*kept[:-1], *evals, kept[-1]]
+
+
+def test_training_loss_bridges_the_gap_to_the_end(tmp_path: Path) -> None:
+    """Twenty runs evaluated every 50 steps: those whose length is no multiple used to vanish."""
+    runs = {f"r{i:02d}": seldom(f"r{i:02d}", 400 + 10 * i, interval=50) for i in range(20)}
+    built = build(sweep(tmp_path / "s", runs))
+    assert built.source == "eval"
+    finals = built.losses.filter("is_final").sort("run")
+    assert finals.height == 20
+    for i, (tokens, loss) in enumerate(finals.select("tokens", "loss").iter_rows()):
+        steps = 400 + 10 * i
+        assert tokens == steps * TOKENS_PER_STEP
+        # a line of training loss is the mean over its two steps, and is read half-way
+        assert loss == pytest.approx(loss_at(steps), abs=2e-4)
+    told = reasons(built)
+    assert set(told) == {f"r{i:02d}" for i in range(20) if (400 + 10 * i) % 50}
+    assert told["r01"].startswith("evaluated last at 97.6% of its schedule: its final loss is")
+    assert built.left_out["points"].sum() == 0
+
+
+def test_without_training_losses_the_last_evaluation_counts_within_an_interval(
+    tmp_path: Path,
+) -> None:
+    near, far = (seldom(name, 410, interval=50, every=200) for name in ("near", "far"))
+    far = [line for line in far if line["kind"] != "eval" or line["step"] < 320]
+    built = build(sweep(tmp_path / "s", {"near": near, "far": far}), min_evals=1)
+    final = built.losses.filter("is_final").row(0, named=True)
+    assert (final["run"], final["tokens"]) == ("near", 400 * TOKENS_PER_STEP)
+    assert final["loss"] == pytest.approx(loss_at(400))
+    told = reasons(built)
+    assert "within one interval between evaluations of its end" in told["near"]
+    assert "finished, but its last loss is at 73.2 % of its schedule" in told["far"]
+    assert "evaluate at the end" in told["far"]
+
+
+def with_rate(run: str, rate: float, offset: float, **changes: Any) -> list[dict[str, Any]]:
+    schedule = {**header(run, steps=40)["schedule"], "lr_peak": rate}
+    lines = run_lines(run, steps=40, schedule=schedule, **changes)
+    return [
+        line | {"loss": line["loss"] + offset} if line["kind"] == "eval" else line for line in lines
+    ]
+
+
+def test_of_a_grid_of_rates_the_best_is_kept_when_asked(tmp_path: Path) -> None:
+    """Three rates in one cell, the best of them with two seeds; another size with one rate."""
+    other = {**PARAMS, "total": 20736}
+    runs = {
+        "low": with_rate("low", 0.005, 0.04),
+        "best": with_rate("best", 0.01, 0.0),
+        "best-again": with_rate("best-again", 0.01, 0.01, seed=1),
+        "high": with_rate("high", 0.02, 0.09),
+        "other": with_rate("other", 0.02, 0.2, params=other),
+    }
+    tables = sweep(tmp_path / "s", runs)
+    every = build(tables)
+    assert set(every.losses["run"]) == set(runs)
+    told = reasons(every)
+    assert set(told) == {"low", "best", "best-again", "high"}
+    assert "one of 3 peak learning rates for the same N and D" in told["low"]
+    assert "losses.rates: best" in told["low"]
+    kept = build(tables, rates="best")
+    assert set(kept.losses["run"]) == {"best", "best-again", "other"}
+    told = reasons(kept)
+    assert set(told) == {"low", "high"}
+    assert told["high"] == (
+        f"its peak learning rate 0.02 reached {loss_at(40) + 0.09:.4f} nats, and 0.01 "
+        f"{loss_at(40):.4f} at the same N and D (losses.rates: best)"
+    )

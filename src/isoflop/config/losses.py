@@ -25,6 +25,9 @@ class LossesSettings(Section):
     min_schedule_fraction: float = Field(default=0.99, gt=0, le=1)
     """Share of its learning-rate schedule a run must have done for its last loss to be a final
     loss: before the decay is over a loss says nothing of the run's size (Hoffmann et al. 2022)."""
+    rates: Literal["all", "best"] = "all"
+    """best: of runs that differ in their peak learning rate alone (one N, one D), keep those with
+    the rate of the lowest final loss; all: fit every one of them."""
     spike_sigmas: float | None = Field(default=None, gt=0)
     """Drop training losses this many robust standard deviations of a line's noise above the lines
     before and after; null keeps all. Use it where spikes are artefacts, not the model."""

@@ -28,6 +28,12 @@ FLOPS: Final = (
     "flops_6nd", "flops_kaplan", "flops_hoffmann", "flops_attention", "flops_logged",
 )  # fmt: skip
 
+LEAST_BRIDGED: Final = 0.5
+"""Share of the schedule from which on training loss may bridge the gap to the end."""
+BRIDGE_WINDOW: Final = 0.05
+"""Half-width of the windows at its ends where training loss is not smoothed otherwise."""
+BRIDGE_LINES: Final = 5
+"""Training losses that must lie within a window at either end of such a gap."""
 LIVE: Final = ~pl.col("superseded") & (pl.col("tokens") > 0)
 """Points that no restart replaced, and that lie after a run's first step."""
 POINTS_AT_ONCE: Final = 2_000_000
@@ -94,6 +100,8 @@ def build_losses(
     source = _choose(candidates, settings)
     losses, dropped = _table(candidates, scanned, source, settings)
     left_out += dropped
+    losses, dropped = _best_rates(losses, candidates, settings)
+    left_out += dropped
     left_schema = {name: column.dtype for name, column in LeftOut.columns().items()}
     missing = pl.DataFrame(left_out, schema=left_schema).sort("stage", "item", "reason")
     return BuiltLosses(
@@ -140,6 +148,62 @@ def _alternate_loss(
     finals = [set(frame.filter("is_final")["run"]) for frame in (losses, table)]
     whole = set(table["run"]) == own and finals[0] == finals[1]
     return table if whole and _suffices(_counting(among), other, settings) else table.clear()
+
+
+def rate_cells(losses: pl.DataFrame, rates: Mapping[str, float | None]) -> list[pl.DataFrame]:
+    """Group the fitted final losses that differ in their peak learning rate alone.
+
+    Parameters
+    ----------
+    losses : table `Losses`.
+    rates : run to peak learning rate; None where it is unknown.
+
+    Returns
+    -------
+    A frame a cell of one N and one D, to a thousandth, in which two or more peak rates occur:
+    columns run, loss, rate, by increasing loss.
+    """
+    finals = losses.filter("is_final", role="fit").select(
+        "run", "loss", n=pl.col("params_total"), d=pl.col("tokens")
+    )
+    peak = pl.Series([rates.get(run) for run in finals["run"]], dtype=pl.Float64)
+    known = finals.with_columns(rate=peak).drop_nulls()
+    cells = []
+    by = [(pl.col(name).log() / 1e-3).round().alias(f"{name}_cell") for name in ("n", "d")]
+    for _, cell in known.sort("n", "d", "loss", "run").group_by(by, maintain_order=True):
+        if cell["rate"].n_unique() > 1:
+            cells.append(cell.select("run", "loss", "rate").sort("loss", "run"))
+    return cells
+
+
+def _best_rates(
+    losses: pl.DataFrame, candidates: Sequence[_Candidate], settings: LossesSettings
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """Keep the best peak rate of each cell, or say that there are several."""
+    runs = {candidate.run["run"]: candidate.run for candidate in candidates}
+    cells = rate_cells(losses, {name: run["lr_peak"] for name, run in runs.items()})
+    worse: list[str] = []
+    said = []
+    for cell in cells:
+        best = cell.row(0, named=True)
+        for row in cell.iter_rows(named=True):
+            if settings.rates == "all":
+                reason = (
+                    f"one of {cell['rate'].n_unique()} peak learning rates for the same N and D, "
+                    "all of which are fitted: the worse ones are no noise. losses.rates: best "
+                    "keeps the lowest loss of each cell"
+                )
+                said.append(_left_out(runs[row["run"]], 0, reason))
+            # seeds of the best rate are replicates, and stay
+            elif row["rate"] != best["rate"]:
+                worse.append(row["run"])
+                points = losses.filter(run=row["run"]).height
+                reason = (
+                    f"its peak learning rate {row['rate']:g} reached {row['loss']:.4f} nats, and "
+                    f"{best['rate']:g} {best['loss']:.4f} at the same N and D (losses.rates: best)"
+                )
+                said.append(_left_out(runs[row["run"]], points, reason))
+    return losses.filter(~pl.col("run").is_in(worse)), said
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +325,7 @@ def _points(
     """Build one run's rows of `Losses`, and say what of it is left out."""
     run = candidate.run
     dropped = []
+    everything = points
     points = points.filter(pl.col(f"{source}_loss").is_not_null())
     if source == "train" and settings.spike_sigmas is not None:
         marked = spikes(points["train_loss"].to_numpy(), sigmas=settings.spike_sigmas)
@@ -281,16 +346,83 @@ def _points(
         if fraction is None
         else fraction >= settings.min_schedule_fraction
     )
+    if not is_final and source == "eval" and run["status"] == "finished":
+        points, is_final, said = _near_the_end(run, points, everything, settings)
+        if is_final:
+            dropped.append(_left_out(run, 0, said))
     if not is_final:
         dropped.append(_left_out(run, 1, _not_final(run, fraction, settings)))
     rows = _rows(run, _thinned(points, settings.points_per_run), source, is_final=is_final)
     return rows, dropped
 
 
+def _near_the_end(
+    run: Mapping[str, Any],
+    points: pl.DataFrame,
+    everything: pl.DataFrame,
+    settings: LossesSettings,
+) -> tuple[pl.DataFrame, bool, str]:
+    """Find the final loss of a finished run that was last evaluated before its end.
+
+    What its training loss fell by since is added to the last evaluation, where enough lines of it
+    were logged about both places; else the last evaluation counts if it lies within one interval
+    between evaluations of the end.
+
+    Parameters
+    ----------
+    run : a row of the runs' table.
+    points : its evaluations, in order of D.
+    everything : all of its points.
+
+    Returns
+    -------
+    The points, one more where training loss bridged the gap; whether the last is final; and what
+    was done, in words.
+    """
+    end, last = float(run["schedule_tokens"]), points.row(-1, named=True)
+    share = last["tokens"] / end
+    train = everything.filter(pl.col("train_loss").is_not_null())
+    reached = float(train["tokens"][-1]) if train.height else 0.0
+    if reached >= settings.min_schedule_fraction * end and share >= LEAST_BRIDGED:
+        width = settings.smoothing or BRIDGE_WINDOW
+        ends = np.array([last["tokens"], reached])
+        tokens = _one_per_tokens(train, "train_loss")
+        at = tokens["tokens"].to_numpy()
+        near = [int(((at >= (1 - width) * d) & (at <= (1 + width) * d)).sum()) for d in ends]
+        if min(near) >= BRIDGE_LINES:
+            is_mean = tokens["loss_kind"][-1] == "interval_mean"
+            measured_at = effective_tokens(at, interval_mean=is_mean)
+            before, after = smooth(measured_at, tokens["train_loss"].to_numpy(), ends, share=width)
+            loss = last["eval_loss"] + float(after - before)
+            bridged = tokens.tail(1).with_columns(eval_loss=pl.lit(loss, dtype=pl.Float64))
+            return (
+                pl.concat([points, bridged.select(points.columns)]),
+                True,
+                f"evaluated last at {share:.1%} of its schedule: its final loss is that one "
+                f"{float(after - before):+.4f} nats, what its smoothed training loss did since",
+            )
+    before_last = float(points["tokens"][-2]) if points.height > 1 else 0.0
+    if end - last["tokens"] <= (last["tokens"] - before_last) * (1 + 1e-9) and points.height > 1:
+        return (
+            points,
+            True,
+            f"evaluated last at {share:.1%} of its schedule, within one interval between "
+            "evaluations of its end: that loss counts as final, and may be a little too high",
+        )
+    return points, False, ""
+
+
 def _not_final(run: Mapping[str, Any], fraction: float | None, settings: LossesSettings) -> str:
     """Say why a run's last loss is no final loss."""
     if fraction is None:
         return f"{run['status']}: its last loss is no final loss (its curve is kept)"
+    if run["status"] == "finished":
+        return (
+            f"finished, but its last loss is at {100 * fraction:.1f} % of its schedule, more than "
+            "an interval between evaluations before the end, and too few training losses bridge "
+            "the gap: no final loss (its curve is kept); evaluate at the end, or lower "
+            f"losses.min_schedule_fraction {settings.min_schedule_fraction:g}"
+        )
     return (
         f"{run['status']} at {100 * fraction:.1f} % of its schedule, below "
         f"losses.min_schedule_fraction {settings.min_schedule_fraction:g}: "
