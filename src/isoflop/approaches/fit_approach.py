@@ -24,7 +24,7 @@ from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.allocation import optima_of
 from isoflop.estimates.estimate import Bend, Counting, Estimate, Refusal, Tally, Uncalibrated
 from isoflop.estimates.intervals import LEVELS
-from isoflop.estimates.quantities import describe
+from isoflop.estimates.quantities import derived, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from isoflop.approaches.protocol import Fit, Refits
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.estimates.estimate import Provenance
+    from isoflop.estimates.laws import Law
     from isoflop.estimates.quantities import Quantity, Simulations
     from isoflop.laws import ChinchillaLaw
 
@@ -139,6 +140,7 @@ def fit_approach(
             *twin_cautions(fitted.observations),
             *_refusals(refits),
             *_misses(calibrated, found["a"]),
+            *_one_sided(law, row, refits.parameters, found, flops),
             *_off_by_design(fitted, found[f"params_opt_{float(flops[0])!r}"], float(flops[0])),
         ],
         provenance=provenance,
@@ -195,6 +197,37 @@ def _misses(calibrated: Calibrated | Uncalibrated, a: Quantity) -> list[str]:
         f"is {a.simulated.truth:.3f}, {shares} covered it (median estimate "
         f"{a.simulated.median:.3f}): on such a design this approach is biased, and no interval "
         "drawn from its resamples tells."
+    ]
+
+
+def _one_sided(
+    law: Law, row: Floats, draws: Floats, found: Mapping[str, Quantity], flops: Floats
+) -> list[str]:
+    """Say of which answers the resamples lie to one side, so that no interval is given."""
+    words = {"a": "a", "b": "b"}
+    words |= {
+        f"{name}_{float(c)!r}": f"the {what} at {c:.3g} FLOPs"
+        for c in flops
+        for name, what in (("params_opt", "best N"), ("tokens_opt", "best D"), ("loss", "loss"))
+    }
+    point, drawn = derived(law, row, flops), derived(law, draws, flops)
+    sides = []
+    for name, what in words.items():
+        kept = drawn[name][np.isfinite(drawn[name])] if name in drawn else np.empty(0)
+        if (
+            name not in found
+            or len(kept) < LEAST_DRAWS
+            or len(found[name].intervals) == len(LEVELS)
+        ):
+            continue
+        below = float((kept < point[name][0]).mean())
+        share, side = (below, "below") if below > 0.5 else (1.0 - below, "above")
+        sides.append(f"{what} ({share:.0%} {side})")
+    if not sides:
+        return []
+    return [
+        "Nearly all resamples lie to one side of the estimate from all runs for "
+        f"{', '.join(sides)}: an interval of them would exclude the estimate, and is not given."
     ]
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+ROUNDING = 1e-9
+"""Relative distance by which an estimate may lie outside an interval that ends at it."""
+
 
 class Simulated(Section):
     """What simulated sweeps of the same design gave for one quantity."""
@@ -173,6 +176,22 @@ def derived(law: LawOfLoss, parameters: Floats, flops: Floats) -> dict[str, Floa
     return columns
 
 
+def about(value: float, intervals: Intervals) -> Intervals:
+    """Leave out the intervals that exclude their own estimate.
+
+    Where nearly all resamples lie to one side of the estimate from all runs, thinning the runs
+    changes what is estimated, and a percentile says nothing of where the truth lies. Moving the
+    estimate by the bias of the resamples would trust them for the bias where they cannot be trusted
+    for the spread.
+    """
+    slack = ROUNDING * abs(value)
+    return {
+        level: (low, high)
+        for level, (low, high) in intervals.items()
+        if low - slack <= value <= high + slack
+    }
+
+
 def describe(
     law: LawOfLoss,
     row: Floats,
@@ -192,7 +211,8 @@ def describe(
 
     Returns
     -------
-    By the names of ``derived``; those that are not finite for all runs are left out.
+    By the names of ``derived``; those that are not finite for all runs are left out. An interval
+    that would exclude the value itself is none, and is left out; see ``about``.
     """
     point, drawn = derived(law, row, flops), derived(law, draws, flops)
     checked = {} if simulations is None else simulations.of(law, flops)
@@ -202,13 +222,14 @@ def describe(
         if not np.isfinite(value):
             continue
         if name not in checked:
-            found[name] = Quantity(value=value, intervals=percentile_intervals(drawn[name]))
+            intervals = about(value, percentile_intervals(drawn[name]))
+            found[name] = Quantity(value=value, intervals=intervals)
             continue
         ranks, simulated = checked[name]
         used = calibrated_levels(ranks)
         found[name] = Quantity(
             value=value,
-            intervals=calibrated_intervals(drawn[name], ranks),
+            intervals=about(value, calibrated_intervals(drawn[name], ranks)),
             coverage={str(level): coverage(ranks, used[level]) for level in LEVELS},
             simulated=simulated,
         )

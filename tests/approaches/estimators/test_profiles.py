@@ -330,6 +330,34 @@ def test_too_wide_a_window_is_told_by_its_bias_without_noise(law: ChinchillaLaw)
     assert "approaches.profiles.window" in caution
 
 
+def test_nobody_is_told_to_train_a_run_that_is_there(law: ChinchillaLaw) -> None:
+    """C as counted here takes the largest sizes out of a budget: they are named, not bought."""
+    design = isoflop_design(law, (1e17, 3e17, 1e18, 3e18), sizes=9, spread=5.0, points=1)
+    sweep = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
+    best = law.params_opt(1e17)
+    missed = (sweep.run_budget == 1e17) & (sweep.run_params > 0.95 * best)
+    counted = replace(sweep, flops=np.where(missed, 1.3 * sweep.flops, sweep.flops))
+    fitted = fit_profiles(counted, settings_of(min_sizes=4))
+    assert not fitted.valleys.accepted[0, 0]
+    (caution,) = [text for text in fitted.cautions() if "1e+17 FLOPs is left out" in text]
+    assert "the sweep has such a run, run0" in caution
+    assert "+30% off the budget" in caution
+    assert "approaches.counting.flops" in caution
+    assert "add a run" not in caution
+    kept = ~missed
+    few = replace(
+        sweep.at(kept),
+        runs=tuple(np.array(sweep.runs)[kept]),
+        run=np.arange(kept.sum()),
+        run_params=sweep.run_params[kept],
+        run_budget=sweep.run_budget[kept],
+    )
+    (caution,) = [
+        text for text in fit_profiles(few, settings_of(min_sizes=4)).cautions() if "is left" in text
+    ]
+    assert "add a run of about" in caution
+
+
 def test_replicates_are_averaged(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, (1e17, 1e18, 1e19), sizes=6, points=1)
     twice = replace(

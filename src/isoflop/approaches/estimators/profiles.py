@@ -48,6 +48,8 @@ Axis = Literal["params", "tokens"]
 AXES: Final[tuple[Axis, ...]] = ("params", "tokens")
 LEAST_SIZES: Final = 3
 """Sizes that a parabola needs; what a resample must keep of a budget's sizes."""
+NEAR_BUDGET: Final = 2.0
+"""Factor in C within which a run may have been meant for a budget."""
 LEAST_BEND: Final = 1e-9
 """Change of log L between middle and ends of a budget below which a curvature is rounding."""
 NO_VALLEY: Final = 0.01
@@ -529,9 +531,35 @@ class ProfilesFit(Fit):
                 f"because of {self._named(wild)}; read the log before anything else"
             )
         end, step = (high, np.log(2.0)) if upwards else (low, -np.log(2.0))
+        found = f"the minimum lies at or beyond the {'largest' if upwards else 'smallest'} size; "
+        if there := self._already_there(group, end, upwards=upwards):
+            return found + there
         return (
-            f"the minimum lies at or beyond the {'largest' if upwards else 'smallest'} size; "
-            f"add a run of about {np.exp(end + step):.2g} {word} at {group.budget:.3g} FLOPs"
+            f"{found}add a run of about {np.exp(end + step):.2g} {word} at {group.budget:.3g} FLOPs"
+        )
+
+    def _already_there(self, group: BudgetGroup, end: float, *, upwards: bool) -> str:
+        """Say which runs beyond a budget's end size the sweep has, that no budget takes; or empty.
+
+        Runs planned for one compute may differ in the C that is counted, as 6ND differs from what
+        a trainer logs where the vocabulary is large: nobody should train them twice.
+        """
+        final = self.observations.at(self.observations.is_final)
+        x = np.log(final.params if self.drawn_axis == "params" else final.tokens)
+        beyond = (x - end) * (1.0 if upwards else -1.0)
+        near = np.abs(np.log(final.flops / group.budget)) <= np.log(NEAR_BUDGET)
+        taken = {int(run) for other in self.groups for run in other.run}
+        own = np.isin(final.run, list(taken))
+        there = np.flatnonzero((beyond > np.log(1.1)) & (beyond < np.log(4.0)) & near & ~own)
+        if len(there) == 0:
+            return ""
+        i = there[np.abs(beyond[there] - np.log(2.0)).argmin()]
+        off = final.flops[i] / group.budget - 1.0
+        return (
+            f"the sweep has such a run, {self.observations.runs[final.run[i]]}, but its C of "
+            f"{final.flops[i]:.3g} FLOPs as counted here is {off:+.0%} "
+            "off the budget: count C as the budgets were planned (approaches.counting.flops, such "
+            "as logged), or widen approaches.profiles.tolerance"
         )
 
     def _named(self, runs: list[int]) -> str:
