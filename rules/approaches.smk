@@ -11,6 +11,7 @@
 rule fit_approach:
     input:
         losses="data/losses/{sweep}.parquet",
+        left_out="data/losses/{sweep}.left_out.parquet",
         reference=PUBLISHED_LAWS,
         code=code("approaches"),
     output:
@@ -31,6 +32,7 @@ rule fit_approach:
             --approach {wildcards.approach:q} \
             --sweep {wildcards.sweep:q}{wildcards.variant:q} \
             --losses {input.losses:q} \
+            --left-out {input.left_out:q} \
             --settings {params.settings:q} \
             --reference data/reference \
             --threads {threads} \

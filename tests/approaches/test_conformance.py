@@ -265,3 +265,26 @@ def test_the_command_writes_what_the_function_returns(
     assert list(written.provenance.inputs) == [str(tmp_path / "losses.parquet")]
     assert pl.read_parquet(tmp_path / "draws.parquet").equals(draws)
     assert set(written.settings) == {"counting", "bootstrap", approach}
+
+
+def test_a_refusal_says_what_was_left_out_before(losses: pl.DataFrame) -> None:
+    first = losses["run"].unique().sort()
+    few = losses.filter(pl.col("run").is_in(first[:2].implode()), "is_final")
+    reason = "finished, but its last loss is at {} % of its schedule"
+    left_out = pl.DataFrame(
+        {
+            "sweep": ["s"] * 4,
+            "stage": ["losses"] * 4,
+            "item": ["r1", "r2", "r3", "kept"],
+            "points": [1, 1, 40, 0],
+            "reason": [reason.format(73.2), reason.format(81.5), "diverged", "a note"],
+        }
+    )
+    outcome, _ = fit_approach(
+        few, "parametric", SETTINGS, sweep="s", provenance=PROVENANCE, left_out=left_out
+    )
+    assert isinstance(outcome, Refusal)
+    assert outcome.refused.endswith(
+        "Before the fit 3 files or runs were left out, whole or in part: 2 such as r1: finished, "
+        "but its last loss is at 73.2 % of its schedule; r3: diverged."
+    )

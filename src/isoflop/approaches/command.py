@@ -16,6 +16,9 @@ from isoflop.command import PATH
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
 @click.option(
+    "--left-out", type=PATH, default=None, help="What build-losses left out; a refusal says why."
+)
+@click.option(
     "--reference", type=PATH, default=None, help="Folder of the published facts, to be tested."
 )
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
@@ -27,6 +30,7 @@ def fit_approach_command(
     losses: Path,
     settings: str,
     reference: Path | None,
+    left_out: Path | None,
     threads: int | None,
     estimate: Path,
     draws: Path,
@@ -38,7 +42,7 @@ def fit_approach_command(
     from isoflop.estimates.estimate import provenance, write_estimate
     from isoflop.files import replacing
     from isoflop.reference import read_published_laws
-    from isoflop.tables import Losses, read_table
+    from isoflop.tables import LeftOut, Losses, read_table
 
     outcome, table = fit_approach(
         read_table(losses, Losses),
@@ -48,6 +52,7 @@ def fit_approach_command(
         provenance=provenance([losses]),
         published=None if reference is None else read_published_laws(reference),
         threads=threads,
+        left_out=None if left_out is None else read_table(left_out, LeftOut),
     )
     write_estimate(outcome, estimate)
     with replacing(draws) as temporary:

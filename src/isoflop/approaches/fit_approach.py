@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -48,6 +49,8 @@ SYSTEMATIC: Final = 0.5
 LEAST_OFF: Final = 0.02
 """Log of a factor in N_opt that nobody needs to be told of."""
 LEAST_DRAWS: Final = 2
+KINDS_TOLD: Final = 3
+"""Reasons of left-out runs that a refusal names."""
 DECADES: Final = (0.0, 1.0, 2.0)
 """Where an estimate says its optima: decades above the largest C that was fitted."""
 NOT_ASKED: Final = "approaches.bootstrap.interval asks for none"
@@ -69,6 +72,7 @@ def fit_approach(
     provenance: Provenance,
     published: Mapping[str, ChinchillaLaw] | None = None,
     threads: int | None = None,
+    left_out: pl.DataFrame | None = None,
 ) -> tuple[Estimate | Refusal, pl.DataFrame]:
     """Fit one approach to a loss table and resample it.
 
@@ -81,6 +85,7 @@ def fit_approach(
     provenance : what the losses were read from.
     published : laws that the parametric fit is tested against, by name.
     threads : blocks refitted at a time; no byte of the result depends on it.
+    left_out : table ``LeftOut``; a refusal names its reasons, since what a fit lacks may be there.
 
     Returns
     -------
@@ -104,7 +109,7 @@ def fit_approach(
             approach=approach,
             sweep=sweep,
             settings=chosen,
-            refused=str(error),
+            refused=f"{error}{_left_out_before(left_out)}",
             provenance=provenance,
         )
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
@@ -146,6 +151,26 @@ def fit_approach(
         provenance=provenance,
     )
     return estimate, _table(fitted, refits, simulations)
+
+
+def _left_out_before(left_out: pl.DataFrame | None) -> str:
+    """Say what never reached the fit, and why, by kind of reason; empty where all did."""
+    if left_out is None:
+        return ""
+    # an entry without points says something of what was kept
+    lost = left_out.filter(pl.col("points") > 0)
+    if lost.is_empty():
+        return ""
+    kinds: dict[str, list[str]] = {}
+    for item, reason in lost.sort("item", "reason").select("item", "reason").iter_rows():
+        kinds.setdefault(re.sub(r"[0-9][0-9.,e+-]*", "#", reason), []).append(f"{item}: {reason}")
+    most = sorted(kinds.values(), key=lambda group: (-len(group), group[0]))
+    told = "; ".join(
+        f"{len(group)} such as {group[0]}" if len(group) > 1 else group[0]
+        for group in most[:KINDS_TOLD]
+    )
+    more = f"; and {len(most) - KINDS_TOLD} other reasons" if len(most) > KINDS_TOLD else ""
+    return f" Before the fit {lost.height} files or runs were left out, whole or in part: {told}{more}."
 
 
 def _require_optima(fitted: Fit, flops: Floats) -> None:
