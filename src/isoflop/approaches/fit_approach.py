@@ -170,7 +170,8 @@ def _left_out_before(left_out: pl.DataFrame | None) -> str:
         for group in most[:KINDS_TOLD]
     )
     more = f"; and {len(most) - KINDS_TOLD} other reasons" if len(most) > KINDS_TOLD else ""
-    return f" Before the fit {lost.height} files or runs were left out, whole or in part: {told}{more}."
+    entries = f"{lost.height} files or runs were left out, whole or in part"
+    return f" Before the fit {entries}: {told}{more}."
 
 
 def _require_optima(fitted: Fit, flops: Floats) -> None:
