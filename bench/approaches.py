@@ -120,7 +120,7 @@ def points_240(path: Path) -> Observations:
     params, flops = columns["Model_Size"][kept], columns["Training_FLOP"][kept]
     design = Design(params, flops / (6 * params), np.full(len(params), np.nan), points=1)
     empty = simulate(LAW, design, noise=0.0, rng=np.random.default_rng(0))
-    return empty.with_loss(columns["loss"][kept])
+    return replace(empty, loss=columns["loss"][kept])
 
 
 def fitted(options: argparse.Namespace) -> tuple[ParametricFit, Resamples]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,24 +63,24 @@ def one_budget(points: int, seed: int = 0) -> Observations:
 
 def constant(points: int, seed: int = 0) -> Observations:
     sweep = simulate(LAW, plane(points), noise=0.0, rng=np.random.default_rng(seed))
-    return sweep.with_loss(np.full(len(sweep.loss), 3.0))
+    return replace(sweep, loss=np.full(len(sweep.loss), 3.0))
 
 
 def no_effect_of_tokens(points: int, seed: int = 0) -> Observations:
     sweep = constant(points)
     loss = LAW.E + LAW.A * sweep.params**-LAW.alpha
-    return sweep.with_loss(loss * np.exp(per_run(plane(points), NOISE, seed)))
+    return replace(sweep, loss=loss * np.exp(per_run(plane(points), NOISE, seed)))
 
 
 def no_effect_of_size(points: int, seed: int = 0) -> Observations:
     sweep = constant(points)
     loss = LAW.E + LAW.B * sweep.tokens**-LAW.beta
-    return sweep.with_loss(loss * np.exp(per_run(plane(points), NOISE, seed)))
+    return replace(sweep, loss=loss * np.exp(per_run(plane(points), NOISE, seed)))
 
 
 def pure_noise(points: int, seed: int = 0) -> Observations:
     sweep = constant(points)
-    return sweep.with_loss(3.0 * np.exp(per_run(plane(points), 0.01, seed)))
+    return replace(sweep, loss=3.0 * np.exp(per_run(plane(points), 0.01, seed)))
 
 
 CASES: list[tuple[object, Approach, str]] = [

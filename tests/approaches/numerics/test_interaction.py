@@ -15,7 +15,8 @@ from isoflop.approaches.numerics.interaction import InteractionModel, PowerMean,
 from isoflop.approaches.numerics.multistart import Objective
 from isoflop.approaches.numerics.sum_of_powers import SumOfPowers, Term
 from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, NO_FLOOR, PRODUCT, ROOT, Form
-from isoflop.laws import ChinchillaLaw, KaplanLaw, NestedLaw, ProductLaw
+from isoflop.laws import ChinchillaLaw, KaplanLaw
+from tests.approaches.oracles import NestedLaw, ProductLaw
 
 RNG = np.random.default_rng(17)
 X = RNG.normal(size=(2, 30))
