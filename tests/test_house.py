@@ -62,8 +62,11 @@ def test_tree_of_the_design_page_is_the_tree_on_disk() -> None:
 
 
 def test_rooms_do_not_import_rooms() -> None:
+    """The Python interface calls them in the order of the flow, as the rules do."""
     offenders = []
     for path in TREE:
+        if path == PACKAGE / "interface.py":
+            continue
         room = path.relative_to(PACKAGE).parts[0]
         for name in imported(path):
             top, *inside = name.split(".")

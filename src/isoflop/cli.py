@@ -41,6 +41,16 @@ COMMANDS = {
 and `isoflop --help` does not pay for the others' libraries."""
 
 
+GROUPS = {
+    "Ask": ("estimates",),
+    "From raw logs to the report": ("ingest", "losses", "approaches", "figures", "report"),
+    "Published studies and archives": ("published", "archive"),
+    "Plan and train a sweep": ("train",),
+    "Settings": ("config",),
+}
+"""Titles of the help, and whose rooms' subcommands stand below each."""
+
+
 class LazyGroup(click.Group):
     """Find subcommands in their rooms; show our own errors as messages, bugs as tracebacks."""
 
@@ -55,6 +65,18 @@ class LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show subcommands by what one wants to do, each with its whole first sentence."""
+        room = {name: place.split(".")[1] for name, place in COMMANDS.items()}
+        for title, rooms in GROUPS.items():
+            rows = [
+                (name, command.get_short_help_str(limit=200))
+                for name in COMMANDS
+                if room[name] in rooms and (command := self.get_command(ctx, name)) is not None
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a subcommand."""

@@ -13,6 +13,8 @@ import unicodedata
 from typing import Final
 from urllib.parse import quote
 
+from markupsafe import escape
+
 from isoflop.errors import IsoflopError
 
 STAND_IN: Final = "\N{REPLACEMENT CHARACTER}"
@@ -75,6 +77,11 @@ def code(name: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
     fence = "`" * (longest + 1)
     return f"{fence} {shown} {fence}"
+
+
+def html(text: str) -> str:
+    """Write a text into HTML that no template makes, such as a notebook's."""
+    return str(escape("".join(_sign(character) for character in text)))
 
 
 def code_block(text: str) -> str:

@@ -34,6 +34,8 @@ def stylesheet() -> str:
 
 
 @cache
-def script() -> str:
-    """Give the pages' script: conveniences alone, since every page reads whole without it."""
-    return (resources.files("isoflop") / "assets" / "page" / "page.js").read_text(encoding="utf-8")
+def script(name: str) -> str:
+    """Give one of the pages' scripts: conveniences, since every page reads whole without them."""
+    return (resources.files("isoflop") / "assets" / "page" / f"{name}.js").read_text(
+        encoding="utf-8"
+    )

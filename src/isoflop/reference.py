@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
+from isoflop.accelerators import ACCELERATORS_FILE, Accelerators
 from isoflop.config.reading import Section, read_yaml
 from isoflop.counting import Architecture, flops_per_token_hoffmann, params_gopher_family
 from isoflop.laws import ChinchillaLaw, KaplanLaw, PowerLaw, kaplan_params_opt
@@ -520,6 +521,7 @@ class Reference(Section):
     besiroglu: Besiroglu = Field(repr=False)
     gopher_chinchilla: GopherChinchilla = Field(repr=False)
     effects: Effects = Field(repr=False)
+    accelerators: Accelerators = Field(repr=False)
 
 
 def published_laws(hoffmann: Hoffmann, besiroglu: Besiroglu) -> dict[str, ChinchillaLaw]:
@@ -537,6 +539,7 @@ REFERENCE_FILES: Final = {
     "besiroglu": "besiroglu2024.yaml",
     "gopher_chinchilla": "gopher_chinchilla.yaml",
     "effects": "effects.yaml",
+    "accelerators": ACCELERATORS_FILE,
 }
 """The files of data/reference that reports compare with, by field of `Reference`."""
 
@@ -550,6 +553,7 @@ def read_reference(folder: Path) -> Reference:
         besiroglu=read_yaml(files["besiroglu"], Besiroglu),
         gopher_chinchilla=read_yaml(files["gopher_chinchilla"], GopherChinchilla),
         effects=read_yaml(files["effects"], Effects),
+        accelerators=read_yaml(files["accelerators"], Accelerators),
     )
 
 

@@ -10,9 +10,10 @@ from isoflop.accelerators import Machine, read_accelerators
 from isoflop.approach import BY_KEY, NAMES
 from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
+from isoflop.escape import html
 from isoflop.estimates.allocation import Allocation, allocate
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
-from isoflop.estimates.forecasts import NoForecasts, read_forecasts
+from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import RULES, Rule, recommend, standing
@@ -22,9 +23,13 @@ from isoflop.published_laws import PublishedFit, published_fits
 from isoflop.reference import REFERENCE_FILES, Besiroglu, Hoffmann, Kaplan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    import polars as pl
+
+    from isoflop.approach import Approach
     from isoflop.estimates.estimate import Refusal
+    from isoflop.estimates.forecasts import Forecasts, NoForecasts
 
 PASSED: Final = {True: "yes", False: "no", None: NONE}
 LEVEL: Final = "0.95"
@@ -70,6 +75,18 @@ class Answers(Section):
     """The recommended one first, then the sweep's others, then the published ones."""
     refused: dict[str, str]
     """Approaches that could not be fitted, and why."""
+
+    def __str__(self) -> str:
+        """Give the table that `isoflop allocate` prints."""
+        return as_text(self)
+
+    def __repr__(self) -> str:
+        """Give the same in a session."""
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """Give it to a notebook."""
+        return as_html(self)
 
 
 def one_target(
@@ -160,40 +177,67 @@ def answer(
     ------
     IsoflopError : the sweep has no estimates.
     """
-    every: dict[str, Estimate | Refusal] = {}
+    if sweep is None:
+        return ask(target, reference=reference, machine=machine, served=served)
+    folder = estimates / sweep
+    outcomes = read_estimates(folder)
+    if not outcomes:
+        raise IsoflopError(
+            f"{folder} has no estimates. Build them with `python3 run.py report`, or name "
+            f"another sweep: {_sweeps(estimates)}"
+        )
+    return ask(
+        target,
+        sweep=sweep,
+        outcomes=outcomes,
+        draws=read_draws(folder),
+        forecasts=read_forecasts(folder / "forecast.json"),
+        reference=reference,
+        machine=machine,
+        served=served,
+    )
+
+
+def ask(
+    target: Target,
+    *,
+    sweep: str | None = None,
+    outcomes: Mapping[Approach, Estimate | Refusal] | None = None,
+    draws: Mapping[Approach, pl.DataFrame] | None = None,
+    forecasts: Forecasts | NoForecasts | None = None,
+    reference: Path | None = None,
+    machine: Machine | None = None,
+    served: float | None = None,
+) -> Answers:
+    """Put a question to estimates at hand, and to every published law.
+
+    Parameters
+    ----------
+    outcomes, draws, forecasts : of the sweep; None asks the published laws alone.
+    target, sweep, reference, machine, served : as of ``answer``.
+    """
+    outcomes, draws = outcomes or {}, draws or {}
+    fitted = {name: one for name, one in outcomes.items() if isinstance(one, Estimate)}
+    chosen = None if forecasts is None else recommend(fitted, forecasts)
     laws: list[Answer] = []
-    chosen = None
-    if sweep is not None:
-        folder = estimates / sweep
-        every = read_estimates(folder)
-        if not every:
-            raise IsoflopError(
-                f"{folder} has no estimates. Build them with `python3 run.py report`, or name "
-                f"another sweep: {_sweeps(estimates)}"
+    first = "" if chosen is None else chosen.approach
+    for name in sorted(fitted, key=lambda key: key != first):
+        estimate = fitted[name]
+        found = allocate(estimate, draws[name], target)
+        stands = None if forecasts is None else standing(estimate, forecasts)
+        laws.append(
+            _answer(
+                name,
+                f"{estimate.counting.params} N, {estimate.counting.flops} C",
+                found,
+                machine,
+                allocate_served(estimate, draws[name], found.flops.value, served)
+                if found is not None and served is not None
+                else None,
+                covers=None if stands is None else stands.covers,
+                forecasts=None if stands is None else stands.forecasts,
             )
-        fitted = {name: one for name, one in every.items() if isinstance(one, Estimate)}
-        path = folder / "forecast.json"
-        forecasts = read_forecasts(path)
-        chosen = recommend(fitted, forecasts)
-        draws = read_draws(folder)
-        first = chosen.approach if chosen else ""
-        for name in sorted(fitted, key=lambda key: key != first):
-            estimate = fitted[name]
-            found = allocate(estimate, draws[name], target)
-            stands = standing(estimate, forecasts)
-            laws.append(
-                _answer(
-                    name,
-                    f"{estimate.counting.params} N, {estimate.counting.flops} C",
-                    found,
-                    machine,
-                    allocate_served(estimate, draws[name], found.flops.value, served)
-                    if found is not None and served is not None
-                    else None,
-                    covers=stands.covers,
-                    forecasts=None if isinstance(forecasts, NoForecasts) else stands.forecasts,
-                )
-            )
+        )
     best = laws[0].allocation if laws else None
     laws += _published(target, reference or reference_folder(), machine, served)
     return Answers(
@@ -208,7 +252,9 @@ def answer(
         else f"{machine.accelerator.name} at {100.0 * machine.utilisation:g} %",
         served_tokens=served,
         laws=laws,
-        refused={name: one.refused for name, one in every.items() if not isinstance(one, Estimate)},
+        refused={
+            name: one.refused for name, one in outcomes.items() if not isinstance(one, Estimate)
+        },
     )
 
 
@@ -322,6 +368,20 @@ def as_text(answers: Answers) -> str:
         lines.append(f"{NAMES[name]} was not fitted: {why}")
     lines += _notes(answers)
     return "\n".join(lines).rstrip()
+
+
+def as_html(answers: Answers) -> str:
+    """Write the answers as a table for a notebook, with the sentence above it."""
+    sentence = "".join(f"<p>{html(line)}</p>" for line in _summary(answers))
+    head = "".join(f"<th>{html(cell)}</th>" for cell in _head(answers.sweep or "law", answers))
+    rows = []
+    for one in answers.laws:
+        cells = _row(one, answers)
+        # a law without an answer says so in the cell that is all it has
+        wide = ' colspan="9"' if len(cells) == 1 else ""
+        rows.append("".join(f"<td{wide}>{html(cell)}</td>" for cell in cells))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"{sentence}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 NUMBERS: Final[dict[Asked, Callable[[float], str]]] = {

@@ -58,13 +58,29 @@ def environment() -> Environment:
     )
 
 
-def to_html(markdown: str, metadata: Mapping[str, str], figures: Path) -> str:
-    """Write a self-contained page: style, fonts and figures inside, nothing loaded."""
+def to_html(
+    markdown: str, metadata: Mapping[str, str], figures: Path, laws: str | None = None
+) -> str:
+    """Write a self-contained page: style, fonts and figures inside, nothing loaded.
+
+    Parameters
+    ----------
+    markdown, metadata : what it says.
+    figures : folder of the SVGs.
+    laws : what the calculator computes with, as JSON in which no tag can start; None for pages
+        without one.
+    """
     with tempfile.TemporaryDirectory() as folder:
         head = Path(folder) / "head.html"
         head.write_text(f"<style>\n{stylesheet()}</style>", encoding="utf-8")
         after = Path(folder) / "after.html"
-        after.write_text(f"<script>\n{script()}</script>\n", encoding="utf-8")
+        scripts = [f"<script>\n{script('page')}</script>\n"]
+        if laws is not None:
+            scripts += [
+                f'<script type="application/json" id="laws">{laws}</script>\n',
+                f"<script>\n{script('calculator')}</script>\n",
+            ]
+        after.write_text("".join(scripts), encoding="utf-8")
         options = [
             "--to=html5",
             "--mathml",

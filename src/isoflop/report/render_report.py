@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.files import replacing, write_text
+from isoflop.report.calculator import calculator_json
 from isoflop.report.columns import column_table
 from isoflop.report.document import write_document
 from isoflop.report.macros import numbers_tex
@@ -29,7 +30,8 @@ def render_report(inputs: ReportInputs, *, html: Path, pdf: Path, tables: Path) 
     """
     document = write_document(inputs)
     figures = inputs.figures.resolve()
-    write_text(html, to_html(document.markdown, document.metadata, figures))
+    laws = calculator_json(inputs)
+    write_text(html, to_html(document.markdown, document.metadata, figures, laws))
     compiled = to_pdf(to_typst(document.markdown, document.metadata, figures), figures)
     with replacing(pdf) as temporary:
         temporary.write_bytes(compiled)

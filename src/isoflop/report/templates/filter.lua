@@ -69,11 +69,16 @@ function Div(el)
   if el.classes:includes("fold") then
     return fold(el)
   end
+  if FORMAT == "typst" and el.identifier == "calculator" then
+    return {}
+  end
   if el.classes:includes("contents") then
     return FORMAT == "typst" and pandoc.RawBlock("typst", "#contents") or {}
   end
-  if FORMAT == "typst" and (el.classes:includes("first") or el.classes:includes("said")) then
-    return el.content
+  for _, name in ipairs({ "first", "said", "shown" }) do
+    if FORMAT == "typst" and el.classes:includes(name) then
+      return el.content
+    end
   end
   for _, wrap in ipairs({ { "headline", "#headline(", ")" }, { "number", "[", "]," } }) do
     if FORMAT == "typst" and el.classes:includes(wrap[1]) then

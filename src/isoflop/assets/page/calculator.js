@@ -1,0 +1,170 @@
+// The calculator: what a law makes of a compute, a loss, N, D, D/N or GPU hours, with bands from
+// thinned draws. Its state stands in the address. Nothing is loaded; the laws stand in the page.
+"use strict";
+(() => {
+  const place = document.getElementById("calculator");
+  const source = document.getElementById("laws");
+  if (!place || !source) return;
+  const given = JSON.parse(source.textContent);
+  const HOUR = 3600;
+
+  const ASKED = {
+    flops: "compute C, FLOPs", loss: "loss, nats per token", params: "parameters N",
+    tokens: "tokens D", ratio: "D/N", hours: "GPU hours",
+  };
+
+  // a row is log n, a, log d, b, E, log K, e
+  const flopsAt = (row, asked, value) => {
+    const [n, a, d, b, floor, k, e] = row;
+    switch (asked) {
+      case "loss": return value > floor ? Math.exp((k - Math.log(value - floor)) / e) : NaN;
+      case "params": return Math.exp((Math.log(value) - n) / a);
+      case "tokens": return Math.exp((Math.log(value) - d) / b);
+      case "ratio": return Math.exp((Math.log(value) - (d - n)) / (b - a));
+      default: return value;
+    }
+  };
+  const allocation = (row, asked, value, lossUpTo) => {
+    const flops = flopsAt(row, asked, value), x = Math.log(flops);
+    const [n, a, d, b, floor, k, e] = row;
+    const params = Math.exp(n + a * x), tokens = Math.exp(d + b * x);
+    const says = e !== null && (lossUpTo === null || flops <= lossUpTo);
+    return {
+      flops, params, tokens, ratio: tokens / params,
+      loss: says ? floor + Math.exp(k - e * x) : NaN,
+    };
+  };
+  const quantile = (sorted, share) => {
+    const at = share * (sorted.length - 1), low = Math.floor(at), high = Math.ceil(at);
+    return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+  };
+  const band = (values, level) => {
+    const known = values.filter(Number.isFinite).sort((a, b) => a - b);
+    // where a draw has no answer, the ends may lie among such draws
+    if (known.length < 2 || values.length - known.length > 0.1 * (1 - given.level) * values.length) return null;
+    return [quantile(known, 0.5 * (1 - level)), quantile(known, 0.5 * (1 + level))];
+  };
+
+  const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), law: given.laws[0].key, card: "h100", mfu: 40, price: "" };
+  const read = () => {
+    const words = location.hash.startsWith("#calc?") ? location.hash.slice(6) : "";
+    for (const [name, value] of new URLSearchParams(words)) {
+      if (!(name in state)) continue;
+      if (name === "asked" && !(value in ASKED)) continue;
+      if (name === "law" && !given.laws.some((law) => law.key === value)) continue;
+      if (name === "card" && !given.cards.some((card) => card.key === value)) continue;
+      state[name] = value;
+    }
+  };
+  const write = () => {
+    const words = new URLSearchParams(Object.entries(state).filter(([, value]) => value !== "").map(([name, value]) => [name, String(value)]));
+    history.replaceState(null, "", "#calc?" + words);
+  };
+
+  const answer = () => {
+    const law = given.laws.find((one) => one.key === state.law);
+    const card = given.cards.find((one) => one.key === state.card);
+    const perHour = card.peak * (Number(state.mfu) / 100) * HOUR;
+    const hours = state.asked === "hours";
+    const asked = hours ? "flops" : state.asked;
+    const value = Number(state.value) * (hours ? perHour : 1);
+    if (!(value > 0) || !(perHour > 0)) return null;
+    const point = allocation(law.point, asked, value, law.lossUpTo);
+    if (!Number.isFinite(point.flops)) return null;
+    const draws = law.draws.map((row) => allocation(row, asked, value, law.lossUpTo));
+    const found = {};
+    for (const name of ["params", "tokens", "ratio", "loss", "flops"]) {
+      if (!Number.isFinite(point[name])) continue;
+      const ends = name === asked ? null : band(draws.map((one) => one[name]), law.levels[name]);
+      found[name] = { value: point[name], ends };
+    }
+    const scaled = (factor) => ({
+      value: found.flops.value * factor,
+      ends: found.flops.ends && found.flops.ends.map((end) => end * factor),
+    });
+    found.hours = scaled(1 / perHour);
+    if (Number(state.price) > 0) found.cost = scaled(Number(state.price) / perHour);
+    const [low, high] = law.data;
+    const decades = Math.max(Math.log10(point.flops / high), Math.log10(low / point.flops));
+    const reach = given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1];
+    return { found, decades, reach };
+  };
+
+  const raised = (power) => String(power).replace(/[-\d]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
+  const figures = (value, digits = 3) => {
+    const [mantissa, power] = value.toExponential(digits - 1).split("e").map(Number);
+    for (const [size, suffix] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
+      const rounded = mantissa * 10 ** power;
+      if (rounded >= size && rounded < 1e16) return (rounded / size).toPrecision(digits) + suffix;
+    }
+    if (value >= 0.01 && value < 1e3) return value.toPrecision(digits);
+    return (mantissa === 1 ? "" : mantissa + " × ") + "10" + raised(power);
+  };
+  const flopsIn = (value) => {
+    const [mantissa, power] = value.toExponential(2).split("e").map(Number);
+    return (mantissa === 1 ? "" : mantissa + " × ") + "10" + raised(power);
+  };
+  const WRITE = { params: figures, tokens: figures, ratio: figures, loss: (v) => v.toFixed(3), flops: flopsIn, hours: figures, cost: figures };
+  const SHOWN = { params: "Parameters N", tokens: "Tokens D", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs", hours: "GPU hours", cost: "Cost" };
+
+  const make = (tag, own = {}, ...inside) => {
+    const made = Object.assign(document.createElement(tag), own);
+    made.append(...inside);
+    return made;
+  };
+  const choose = (name, options) => {
+    const select = make("select", { name });
+    for (const [value, text] of options) select.append(make("option", { value, textContent: text }));
+    return select;
+  };
+  const label = (text, control) => make("label", {}, text + " ", control);
+
+  const controls = {
+    asked: choose("asked", Object.entries(ASKED)),
+    value: make("input", { name: "value", inputMode: "decimal", size: 9 }),
+    law: choose("law", given.laws.map((law) => [law.key, law.name])),
+    card: choose("card", given.cards.map((card) => [card.key, card.name])),
+    mfu: make("input", { name: "mfu", inputMode: "decimal", size: 3 }),
+    price: make("input", { name: "price", inputMode: "decimal", size: 4 }),
+  };
+  const output = make("div", { className: "numbers" });
+  const words = make("p", { className: "note" });
+  output.setAttribute("role", "status");
+  const show = () => {
+    const result = answer();
+    output.replaceChildren();
+    if (!result) {
+      words.textContent = "No compute gives that by this law.";
+      return;
+    }
+    for (const [name, text] of Object.entries(SHOWN)) {
+      const one = result.found[name];
+      if (!one) continue;
+      const shown = make("p", {}, make("span", { className: "what", textContent: text }), make("br"), make("strong", { textContent: WRITE[name](one.value) }));
+      shown.dataset.quantity = name;
+      shown.dataset.value = one.value;
+      if (one.ends) {
+        shown.append(make("br"), make("span", { className: "ci", textContent: one.ends.map((end) => WRITE[name](end)).join("–") }));
+        shown.dataset.low = one.ends[0];
+        shown.dataset.high = one.ends[1];
+      }
+      output.append(shown);
+    }
+    const where = result.decades >= 0.05 ? result.decades.toFixed(1) + " decades beyond the data: " : "Within the data: ";
+    words.textContent = where + result.reach + ". Bands: " + Math.round(100 * given.level) + " %, from up to 400 draws.";
+  };
+  const fill = () => { for (const [name, control] of Object.entries(controls)) control.value = state[name]; };
+  for (const [name, control] of Object.entries(controls)) {
+    control.addEventListener("input", () => { state[name] = control.value; write(); show(); });
+  }
+  addEventListener("hashchange", () => { read(); fill(); show(); });
+  place.append(
+    make("p", { className: "calc" },
+      label("Ask", controls.asked), label("=", controls.value), label("by", controls.law),
+      label("card", controls.card), label("at %", controls.mfu), label("price per hour", controls.price)),
+    output, words,
+  );
+  read();
+  fill();
+  show();
+})();

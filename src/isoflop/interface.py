@@ -1,0 +1,387 @@
+"""The Python face: read a sweep, fit it, ask it, draw it.
+
+>>> import isoflop
+>>> sweep = isoflop.read(folder)                                    # doctest: +SKIP
+>>> fit = sweep.fit()                                               # doctest: +SKIP
+>>> print(fit.allocate(1e21))                                       # doctest: +SKIP
+
+The same functions stand behind the rules of the workflow, so the numbers are the report's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from isoflop.approach import APPROACHES, NAMES
+from isoflop.errors import IsoflopError
+from isoflop.escape import html
+from isoflop.estimates.answers import Answers, ask, one_target, reference_folder
+from isoflop.estimates.estimate import Estimate, Refusal
+from isoflop.estimates.forecasts import NoForecasts
+from isoflop.numbers import fixed, interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.figure import Figure
+
+    from isoflop.approach import Approach
+    from isoflop.estimates.forecasts import Forecasts
+
+COLUMNS: Final = ("params", "tokens", "loss")
+"""What a frame must have: total N, D and the loss [nat/token]."""
+OPTIONAL: Final = {
+    "run": pl.String,
+    "budget": pl.Float64,
+    "params_nonembedding": pl.Float64,
+    "params_with_head": pl.Float64,
+    "flops": pl.Float64,
+    "unique_tokens": pl.Float64,
+    "seed": pl.Int64,
+}
+"""What it may have."""
+
+
+def read(source: Path | str | Any, *, name: str | None = None) -> Sweep:
+    """Read a sweep.
+
+    Parameters
+    ----------
+    source : a folder of raw logs with its sweep.yaml, or a frame of Polars or pandas. A frame has
+        columns params (total N), tokens (D) and loss [nat/token], and may have run, budget [FLOP],
+        params_nonembedding, params_with_head, flops (as the trainer counted), unique_tokens, seed.
+        Each row is a finished run; where the column run is there, rows of one run are its curve, by
+        increasing tokens, and the last is its final loss.
+    name : of the sweep; the folder's, or "frame".
+
+    Raises
+    ------
+    IsoflopError : the folder is no sweep, or the frame lacks columns; the message says which.
+
+    Examples
+    --------
+    >>> import isoflop, polars
+    >>> runs = polars.DataFrame({
+    ...     "params": [1e6, 2e6], "tokens": [1e8, 5e7], "loss": [3.1, 3.2], "budget": [6e14, 6e14],
+    ... })
+    >>> isoflop.read(runs, name="two runs")
+    Sweep two runs: 2 runs, 2 points, N 1.00M–2.00M, C 6 × 10¹⁴–6 × 10¹⁴ FLOPs
+    """
+    if isinstance(source, (str, Path)):
+        return _read_folder(Path(source), name)
+    return _read_frame(source, name or "frame")
+
+
+def _read_folder(folder: Path, name: str | None) -> Sweep:
+    from isoflop.config.ingest import IngestSettings
+    from isoflop.config.losses import LossesSettings
+    from isoflop.ingest.sweep import ingest_sweep
+    from isoflop.losses.build import build_losses
+
+    tables = ingest_sweep(folder, IngestSettings(), sweep=name)
+    built = build_losses(tables.curves, tables.runs, tables.files, LossesSettings())
+    return Sweep(name or folder.name, built.losses, tables.runs, built.left_out)
+
+
+def _read_frame(frame: Any, name: str) -> Sweep:
+    from isoflop.tables import LeftOut, Losses, Runs, validated
+
+    table = frame if isinstance(frame, pl.DataFrame) else _from_pandas(frame)
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise IsoflopError(
+            f"the frame lacks {', '.join(missing)}; it needs {', '.join(COLUMNS)} and may have "
+            f"{', '.join(OPTIONAL)}. Its columns: {', '.join(table.columns)}"
+        )
+    if "run" not in table.columns:
+        table = table.with_columns(run="run-" + pl.int_range(pl.len()).cast(pl.String).str.zfill(4))
+    given = table.select(
+        *(pl.col(column).cast(pl.Float64) for column in COLUMNS),
+        *(
+            (pl.col(column) if column in table.columns else pl.lit(None)).cast(kind).alias(column)
+            for column, kind in OPTIONAL.items()
+        ),
+    ).sort("run", "tokens")
+    points = given.select(
+        sweep=pl.lit(name),
+        run="run",
+        role=pl.lit("fit"),
+        params_total="params",
+        params_nonembedding="params_nonembedding",
+        params_with_head="params_with_head",
+        tokens="tokens",
+        flops_6nd=6.0 * pl.col("params") * pl.col("tokens"),
+        flops_kaplan=6.0 * pl.col("params_nonembedding") * pl.col("tokens"),
+        flops_hoffmann=pl.lit(None, dtype=pl.Float64),
+        flops_attention=pl.lit(None, dtype=pl.Float64),
+        flops_logged="flops",
+        loss="loss",
+        loss_source=pl.lit("eval"),
+        schedule_fraction=pl.lit(None, dtype=pl.Float64),
+        is_final=pl.col("tokens") == pl.col("tokens").max().over("run"),
+        budget="budget",
+        unique_tokens="unique_tokens",
+        seed="seed",
+    )
+    losses = points.select(
+        pl.col(column).cast(spec.dtype) for column, spec in Losses.columns().items()
+    )
+    nothing = pl.DataFrame(schema={n: c.dtype for n, c in LeftOut.columns().items()})
+    runs = pl.DataFrame(schema={n: c.dtype for n, c in Runs.columns().items()})
+    return Sweep(name, validated(losses, Losses, source="the frame"), runs, nothing)
+
+
+def _from_pandas(frame: Any) -> pl.DataFrame:
+    try:
+        return pl.from_pandas(frame)
+    except (TypeError, ValueError, ImportError) as error:
+        raise IsoflopError(
+            f"cannot read a sweep from {type(frame).__name__}: give the folder of its logs, or a "
+            f"frame of Polars or pandas ({error})"
+        ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A sweep that was read.
+
+    Attributes
+    ----------
+    name : of the sweep.
+    losses : table ``Losses``: the points that are fitted.
+    runs : table ``Runs``; empty for a sweep that was read from a frame.
+    left_out : table ``LeftOut``: what is not fitted, and why.
+    """
+
+    name: str
+    losses: pl.DataFrame
+    runs: pl.DataFrame = field(repr=False)
+    left_out: pl.DataFrame = field(repr=False)
+
+    def fit(
+        self,
+        approaches: Sequence[Approach] = APPROACHES,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        forecasts: bool = True,
+        threads: int | None = None,
+        **bootstrap: Any,
+    ) -> Fit:
+        """Fit approaches, with intervals.
+
+        Parameters
+        ----------
+        approaches : keys of ``isoflop.approach``; by default those of every report.
+        settings : section ``approaches`` of config.yaml, as far as it differs.
+        forecasts : whether each is also fitted below a cut and scored above it, which the
+            recommendation rests on.
+        threads : all cores by default.
+        bootstrap : keys of ``approaches.bootstrap``: ``draws=400, interval="percentile"`` is quick.
+
+        Returns
+        -------
+        Estimates, or why an approach could not be fitted, and their draws.
+        """
+        from isoflop.approaches.fit_approach import fit_approach
+        from isoflop.approaches.score_forecasts import score_forecasts
+        from isoflop.config.approaches import ApproachesSettings
+        from isoflop.config.reading import parse
+        from isoflop.estimates.estimate import provenance
+        from isoflop.reference import read_published_laws
+
+        own = dict(settings or {})
+        own["bootstrap"] = {**own.get("bootstrap", {}), **bootstrap}
+        chosen = parse(own, ApproachesSettings, source="settings")
+        made = provenance([])
+        outcomes, draws = {}, {}
+        for approach in approaches:
+            outcomes[approach], draws[approach] = fit_approach(
+                self.losses,
+                approach,
+                chosen,
+                sweep=self.name,
+                provenance=made,
+                published=read_published_laws(reference_folder()),
+                threads=threads,
+            )
+        scored: Forecasts | NoForecasts = NoForecasts(
+            sweep=self.name, settings={}, refused="forecasts were not asked for", provenance=made
+        )
+        if forecasts:
+            scored = score_forecasts(
+                self.losses, chosen, sweep=self.name, provenance=made, threads=threads
+            )
+        return Fit(self, outcomes, draws, scored)
+
+    def __repr__(self) -> str:
+        """Say what was read."""
+        from isoflop.numbers import PLAIN, count, power, times
+
+        n, c = self.losses["params_total"], self.losses["flops_6nd"]
+        finals = self.losses.filter("is_final")
+        text = (
+            f"Sweep {self.name}: {times(finals.height, 'run')}, "
+            f"{times(self.losses.height, 'point')}, N {_span(n, lambda v: count(v, hand=PLAIN))}, "
+            f"C {_span(c, lambda v: power(v, hand=PLAIN))} FLOPs"
+        )
+        return text.replace("\N{NO-BREAK SPACE}", " ")
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html(repr(self))}</p>"
+
+
+def _span(values: pl.Series, write: Any) -> str:
+    if values.is_empty():
+        return "none"
+    return interval(float(values.min()), float(values.max()), write)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Approaches fitted to a sweep.
+
+    Attributes
+    ----------
+    sweep : what they were fitted to.
+    outcomes : estimate, or the reason why there is none, by approach.
+    draws : tables of draws, by approach.
+    forecasts : how each predicted the sweep's upper part; or why that was not tried.
+    """
+
+    sweep: Sweep
+    outcomes: Mapping[Approach, Estimate | Refusal]
+    draws: Mapping[Approach, pl.DataFrame]
+    forecasts: Forecasts | NoForecasts
+
+    @property
+    def estimates(self) -> dict[Approach, Estimate]:
+        """The approaches that gave an estimate."""
+        return {name: one for name, one in self.outcomes.items() if isinstance(one, Estimate)}
+
+    def allocate(
+        self,
+        flops: float | None = None,
+        *,
+        loss: float | None = None,
+        params: float | None = None,
+        tokens: float | None = None,
+        tokens_per_param: float | None = None,
+        served: float | None = None,
+    ) -> Answers:
+        """Answer one question by every approach, and by the published laws.
+
+        Parameters
+        ----------
+        flops : compute C [FLOP]; or, instead of it,
+        loss, params, tokens, tokens_per_param : what the compute-optimal training is to have.
+        served : tokens served over the model's life, for what is cheapest in all.
+
+        Returns
+        -------
+        The recommended approach first; ``str`` gives the table of ``isoflop allocate``.
+
+        Raises
+        ------
+        IsoflopError : not exactly one was given.
+        """
+        return ask(
+            one_target(
+                flops=flops,
+                loss=loss,
+                params=params,
+                tokens=tokens,
+                tokens_per_param=tokens_per_param,
+            ),
+            sweep=self.sweep.name,
+            outcomes=self.outcomes,
+            draws=self.draws,
+            forecasts=self.forecasts,
+            reference=reference_folder(),
+            served=served,
+        )
+
+    def plot(self) -> Picture:
+        """Draw the report's first figure: tokens per parameter at the optimum against compute.
+
+        Raises
+        ------
+        IsoflopError : no approach could be fitted.
+        """
+        from isoflop.config.figures import FiguresSettings
+        from isoflop.drawing import style
+        from isoflop.figures.answer import draw
+        from isoflop.figures.inputs import FigureInputs
+        from isoflop.reference import read_reference
+        from isoflop.tables import Specifications
+
+        inputs = FigureInputs(
+            sweep=self.sweep.name,
+            losses=self.sweep.losses,
+            runs=self.sweep.runs,
+            estimates=self.outcomes,
+            draws=self.draws,
+            forecasts=self.forecasts,
+            specifications=pl.DataFrame(
+                schema={name: column.dtype for name, column in Specifications.columns().items()}
+            ),
+            reference=read_reference(reference_folder()),
+            settings=FiguresSettings(),
+        )
+        from matplotlib import rc_context
+
+        style.register_fonts()
+        with rc_context(style.RC):
+            drawn = draw(inputs)
+        if isinstance(drawn, style.NothingToShow):
+            raise IsoflopError(drawn.reason)
+        return Picture(drawn.figure, drawn.alt)
+
+    def _lines(self) -> list[list[str]]:
+        rows = []
+        for name, one in self.outcomes.items():
+            if isinstance(one, Estimate):
+                ends = one.a.intervals.get("0.95")
+                rows.append([
+                    NAMES[name], fixed(one.a.value), interval(*ends, fixed) if ends else "",
+                    f"{one.n_runs} runs",
+                ])  # fmt: skip
+            else:
+                rows.append([NAMES[name], "refused", "", one.refused])
+        return rows
+
+    def __repr__(self) -> str:
+        """Give a and its 95 % interval by every approach."""
+        head = f"Fit of {self.sweep.name}: N_opt ~ C^a"
+        return "\n".join([head, *("  ".join(filter(None, row)) for row in self._lines())])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{html(cell)}</td>" for cell in row) + "</tr>"
+            for row in self._lines()
+        )
+        return (
+            f"<table><caption>Fit of {html(self.sweep.name)}: N<sub>opt</sub> ∝ C<sup>a</sup>"
+            "</caption><thead><tr><th>Approach</th><th>a</th><th>95 %</th><th></th></tr></thead>"
+            f"<tbody>{rows}</tbody></table>"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure with the words for those who do not see it; notebooks show it as SVG."""
+
+    figure: Figure
+    alt: str
+
+    def save(self, path: Path | str) -> None:
+        """Write it, in the format that the name ends in: svg, pdf or png."""
+        self.figure.savefig(path)
+
+    def _repr_svg_(self) -> str:
+        from isoflop.drawing.svg import inline
+
+        return inline(self.figure, "answer")

@@ -1,0 +1,137 @@
+"""The page's calculator gives the estimates' numbers, in a browser and without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+
+from isoflop.estimates.allocation import allocate
+from isoflop.estimates.laws import (
+    FlopsPerToken,
+    HoffmannLaw,
+    KaplanLoss,
+    LawOfLoss,
+    NestedLoss,
+    PowerLaws,
+    ProductLoss,
+)
+from isoflop.estimates.targets import Target
+from isoflop.report.calculator import frontier
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.report.conftest import Rendered
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+COST = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
+
+
+def data_of(rendered: Rendered) -> dict[str, list[dict[str, object]]]:
+    found = re.search(r'<script type="application/json" id="laws">(.*?)</script>', rendered.html)
+    assert found is not None
+    content: dict[str, list[dict[str, object]]] = json.loads(found[1])
+    return content
+
+
+def asked_of_the_page(rendered: Rendered, folder: Path, **state: object) -> dict[str, list[float]]:
+    """Open the page at a state of its calculator, and read back what it shows."""
+    address = f"{(rendered.root / 'report.html').as_uri()}#calc?{urlencode(state)}"
+    done = subprocess.run(
+        [
+            str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+            "--virtual-time-budget=4000", f"--user-data-dir={folder}", address,
+        ],
+        check=True, capture_output=True, text=True, encoding="utf-8", timeout=240,
+    )  # fmt: skip
+    inside = done.stdout.split('id="calculator"')[1].split("</section>")[0]
+    shown = {}
+    for tag in re.findall(r"<p [^>]*data-quantity=[^>]*>", inside):
+        own = dict(re.findall(r'data-([a-z]+)="([^"]*)"', tag))
+        ends = [float(own[end]) for end in ("low", "high") if end in own]
+        shown[own["quantity"]] = [float(own["value"]), *ends]
+    return shown
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+@pytest.mark.parametrize(
+    ("asked", "value", "law"),
+    [("flops", 3e14, "profiles"), ("loss", 1.1, "parametric"), ("params", 4e5, "parametric")],
+)
+def test_the_page_computes_what_python_does(
+    rendered: Rendered, tmp_path: Path, asked: str, value: float, law: str
+) -> None:
+    state = {"asked": asked, "value": value, "law": law, "card": "a100", "mfu": 50, "price": 2}
+    shown = asked_of_the_page(rendered, tmp_path, **state)
+    estimate, draws = rendered.inputs.fitted[law], rendered.inputs.draws[law]
+    found = allocate(estimate, draws, Target(asked, value))  # type: ignore[arg-type]
+    assert found is not None
+    assert shown["params"][0] == pytest.approx(found.params.value, rel=1e-9)
+    assert shown["tokens"][0] == pytest.approx(found.tokens.value, rel=1e-9)
+    assert shown["flops"][0] == pytest.approx(found.flops.value, rel=1e-9)
+    hours = found.flops.value / (312e12 * 0.5 * 3600)
+    assert shown["hours"][0] == pytest.approx(hours, rel=1e-9)
+    assert shown["cost"][0] == pytest.approx(2 * hours, rel=1e-9)
+    assert ("loss" in shown) == (found.loss is not None)
+    # these intervals come from the same draws, at the level of the headline's budget
+    for name, quantity in (("params", found.params), ("tokens", found.tokens)):
+        if name != asked:
+            assert shown[name][1:] == pytest.approx(quantity.intervals["0.95"], rel=0.05)
+        else:
+            assert len(shown[name]) == 1
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_a_state_from_elsewhere_is_checked(rendered: Rendered, tmp_path: Path) -> None:
+    hostile = {"asked": "__proto__", "law": "<b>", "card": "x", "value": "1e14", "nothing": "1"}
+    shown = asked_of_the_page(rendered, tmp_path, **hostile)
+    assert shown["flops"][0] == 1e14
+    assert shown["params"][0] > 0
+
+
+def test_draws_on_the_page_are_those_of_the_estimates(rendered: Rendered) -> None:
+    laws = {str(law["key"]): law for law in data_of(rendered)["laws"]}
+    assert set(laws) == set(rendered.inputs.fitted)
+    for key, estimate in rendered.inputs.fitted.items():
+        rows = np.array(laws[key]["draws"], dtype=np.float64)
+        drawn = np.log(
+            estimate.law.optima(estimate.rows(rendered.inputs.draws[key]), np.array([1e14])).params
+        )
+        ours = rows[:, 0] + rows[:, 1] * np.log(1e14)
+        assert 100 < len(rows) <= 400
+        assert np.abs(np.sort(drawn[:, 0])[[0, -1]] - np.sort(ours)[[0, -1]]).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("law", "row"),
+    [
+        (PowerLaws(loss_up_to=1e15), [0.1, 0.46, 1.6, 0.54, 9.0, 0.06]),
+        (HoffmannLaw(flops_per_token=COST), [1.7, 406.0, 411.0, 0.34, 0.28]),
+        (NestedLoss(flops_per_token=COST, frontier_at=1e20), [1.2, 30.0, 50.0, 0.7, 0.5, 0.5]),
+        (KaplanLoss(flops_per_token=COST, frontier_at=1e20), [6.4e13, 0.076, 1.8e13, 0.103]),
+    ],
+)
+def test_seven_numbers_stand_for_a_frontier(law: LawOfLoss, row: list[float]) -> None:
+    found = frontier(law, np.array([row]), 1e14)
+    assert found is not None
+    n, a, d, b, floor, k, e = found[0]
+    flops = np.array([1e11, 1e14, 1e17])
+    optima = law.optima(np.array([row]), flops)
+    np.testing.assert_allclose(np.exp(n + a * np.log(flops)), optima.params[0], rtol=1e-9)
+    np.testing.assert_allclose(np.exp(d + b * np.log(flops)), optima.tokens[0], rtol=1e-9)
+    said = np.isfinite(optima.loss[0])
+    loss = floor + np.exp(k - e * np.log(flops))
+    np.testing.assert_allclose(loss[said], optima.loss[0][said], rtol=1e-7)
+
+
+def test_a_frontier_that_bends_is_not_put_into_seven_numbers() -> None:
+    row = np.array([[1.7, 406.0, 411.0, 0.34, 0.28, 90000.0]])
+    law = ProductLoss(flops_per_token=COST, frontier_at=1e14)
+    assert frontier(law, row, 1e14) is None

@@ -1,0 +1,133 @@
+"""The Python interface: a frame or a folder in, estimates and answers out."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pytest
+
+import isoflop
+from isoflop import interface
+from isoflop.errors import IsoflopError
+from isoflop.laws import ChinchillaLaw
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAW = ChinchillaLaw(E=1.7, A=406.0, B=411.0, alpha=0.34, beta=0.28)
+
+
+@pytest.fixture(scope="module")
+def frame() -> pl.DataFrame:
+    """Five budgets of seven sizes, with noise."""
+    generator = np.random.default_rng(3)
+    rows = []
+    for budget in np.geomspace(1e18, 1e20, 5):
+        for factor in np.geomspace(0.25, 4.0, 7):
+            n = float(LAW.params_opt(budget)) * factor
+            d = budget / (6.0 * n)
+            noise = float(np.exp(generator.normal(0.0, 0.002)))
+            loss = float(LAW.loss(n, d)) * noise
+            rows.append({"params": n, "tokens": d, "loss": loss, "budget": float(budget)})
+    return pl.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def fit(frame: pl.DataFrame) -> isoflop.Fit:
+    sweep = isoflop.read(frame, name="made up")
+    return sweep.fit(("profiles", "parametric"), draws=60, interval="percentile", forecasts=False)
+
+
+def test_a_frame_is_fitted_and_asked(fit: isoflop.Fit) -> None:
+    assert fit.estimates.keys() == {"profiles", "parametric"}
+    a = fit.estimates["parametric"].a
+    assert a.value == pytest.approx(LAW.a, abs=0.03)
+    answers = fit.allocate(1e21)
+    own = {one.law: one.allocation for one in answers.laws}
+    found = own["parametric"]
+    assert found is not None
+    assert found.params.value == pytest.approx(float(LAW.params_opt(1e21)), rel=0.15)
+    low, high = found.params.intervals["0.95"]
+    assert low < found.params.value < high
+    assert answers.laws[0].law == answers.recommended
+    assert own["Hoffmann L(N, D)"] is not None
+
+
+def test_results_show_themselves(fit: isoflop.Fit) -> None:
+    answers = fit.allocate(loss=2.5)
+    assert str(answers).startswith("a loss of 2.5")
+    page = answers._repr_html_()
+    assert page.count("<tr>") == len(answers.laws) + 1
+    assert "2 Profiles" in repr(fit)
+    assert "<table>" in fit._repr_html_()
+    picture = fit.plot()
+    assert picture._repr_svg_().startswith("<svg")
+    assert "Tokens per parameter" in picture.alt
+
+
+def test_names_are_harmless_in_a_notebook(frame: pl.DataFrame) -> None:
+    sweep = isoflop.read(frame, name="<script>alert(1)</script>")
+    assert "<script" not in sweep._repr_html_()
+
+
+def test_a_frame_of_curves_ends_in_final_losses() -> None:
+    curves = pl.DataFrame({
+        "run": ["a", "a", "b"], "params": [1e6, 1e6, 2e6], "tokens": [1e8, 2e8, 1e8],
+        "loss": [3.2, 3.0, 3.1],
+    })  # fmt: skip
+    losses = isoflop.read(curves).losses
+    assert losses.filter("is_final")["loss"].to_list() == [3.0, 3.1]
+    assert losses["flops_6nd"].to_list() == [6e14, 1.2e15, 1.2e15]
+
+
+def test_what_a_frame_lacks_is_named() -> None:
+    with pytest.raises(IsoflopError, match="lacks tokens; it needs params, tokens, loss"):
+        isoflop.read(pl.DataFrame({"params": [1.0], "loss": [2.0]}))
+    with pytest.raises(IsoflopError, match="cannot read a sweep from list"):
+        isoflop.read([1, 2])
+
+
+def test_one_question_at_a_time(fit: isoflop.Fit) -> None:
+    with pytest.raises(IsoflopError, match="ask one question"):
+        fit.allocate(1e21, loss=2.0)
+
+
+def test_examples_are_true() -> None:
+    assert doctest.testmod(interface).failed == 0
+    assert doctest.testmod(isoflop).failed == 0
+
+
+def test_a_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("N,D,L\n1e6,1e8,3.1\n2e6,5e7,3.2\n", encoding="utf-8")
+    (tmp_path / "sweep.yaml").write_text(
+        "title: t\ntable:\n  rows: runs\n  columns: {params.total: N, tokens: D, eval_loss: L}\n",
+        encoding="utf-8",
+    )
+    sweep = isoflop.read(tmp_path, name="two")
+    assert sweep.losses["loss"].to_list() == [3.1, 3.2]
+    assert sweep.name == "two"
+
+
+def test_the_package_runs_as_a_module_and_groups_its_help() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "isoflop", "--help"], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("Usage: isoflop ")
+    titles = ["Ask:", "From raw logs to the report:", "Plan and train a sweep:", "Settings:"]
+    places = [done.stdout.index(title) for title in titles]
+    assert places[0] < places[1] < places[2] < places[3]
+    # no sentence is cut
+    assert "..." not in done.stdout.partition("\n")[2]
+
+
+def test_every_subcommand_is_in_one_group() -> None:
+    from isoflop.cli import COMMANDS, GROUPS
+
+    rooms = [room for group in GROUPS.values() for room in group]
+    assert len(rooms) == len(set(rooms))
+    assert {place.split(".")[1] for place in COMMANDS.values()} == set(rooms)
