@@ -313,6 +313,8 @@ class Fit:
         """
         from isoflop.config.figures import FiguresSettings
         from isoflop.drawing import style
+        from isoflop.estimates.estimate import provenance
+        from isoflop.estimates.mixture import NoMixture
         from isoflop.figures.answer import draw
         from isoflop.figures.inputs import FigureInputs
         from isoflop.reference import read_reference
@@ -324,6 +326,15 @@ class Fit:
             runs=self.sweep.runs,
             estimates=self.outcomes,
             draws=self.draws,
+            laws={},
+            law_draws={},
+            mixture=NoMixture(
+                sweep=self.sweep.name,
+                settings={},
+                refused="no mixture was asked for",
+                provenance=provenance([]),
+            ),
+            mixture_draws=pl.DataFrame(),
             forecasts=self.forecasts,
             specifications=pl.DataFrame(
                 schema={name: column.dtype for name, column in Specifications.columns().items()}

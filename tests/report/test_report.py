@@ -154,7 +154,7 @@ def test_nothing_is_loaded_from_anywhere(rendered: Rendered) -> None:
     assert "@import" not in rendered.html
     # ours and whole: nothing in them asks for anything from elsewhere, or turns text into markup
     found = re.findall(r"<script([^>]*)>(.*?)</script>", rendered.html, re.DOTALL)
-    assert [head for head, _ in found] == ["", ' type="application/json" id="laws"', ""]
+    assert [head for head, _ in found] == ["", ' type="application/json" id="frontiers"', ""]
     for _, text in found:
         assert not re.search(r"https?:|\bimport\b|fetch|XMLHttpRequest|\beval\b|innerHTML", text)
 

@@ -77,7 +77,7 @@ def to_html(
         scripts = [f"<script>\n{script('page')}</script>\n"]
         if laws is not None:
             scripts += [
-                f'<script type="application/json" id="laws">{laws}</script>\n',
+                f'<script type="application/json" id="frontiers">{laws}</script>\n',
                 f"<script>\n{script('calculator')}</script>\n",
             ]
         after.write_text("".join(scripts), encoding="utf-8")

@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const place = document.getElementById("calculator");
-  const source = document.getElementById("laws");
+  const source = document.getElementById("frontiers");
   if (!place || !source) return;
   const given = JSON.parse(source.textContent);
   const HOUR = 3600;
