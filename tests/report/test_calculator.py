@@ -35,7 +35,8 @@ COST = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
 
 
 def data_of(rendered: Rendered) -> dict[str, list[dict[str, object]]]:
-    found = re.search(r'<script type="application/json" id="frontiers">(.*?)</script>', rendered.html)
+    head = '<script type="application/json" id="frontiers">'
+    found = re.search(f"{head}(.*?)</script>", rendered.html)
     assert found is not None
     content: dict[str, list[dict[str, object]]] = json.loads(found[1])
     return content
