@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 CATALOGUE = "data/reference/published.yaml"
 PART = ("gadre", "pearce_song")
-CHAIN = {"fetch_published", "ingest_sweep", "build_losses", "fit_approach", "render_published"}
+BACKTEST = {"backtest_laws", "render_backtest"}
+CHAIN = {
+    "fetch_published",
+    "ingest_sweep",
+    "build_losses",
+    "fit_approach",
+    "render_published",
+    *BACKTEST,
+}
 
 
 def edit(project: Project, change: Callable[[dict[str, Any]], None]) -> None:
@@ -71,6 +79,9 @@ def test_changes_rerun_what_they_touch(built: Project) -> None:
         settings = content["studies"][0]["sweeps"][0]["sidecar"]["settings"]
         settings["approaches"]["overtraining"] = {"residual": "log_loss"}
 
+    def backtest(content: dict[str, Any]) -> None:
+        content["studies"][0]["sweeps"][0]["backtest"] = {"checks": True, "drop_highest": 1}
+
     def variant(content: dict[str, Any]) -> None:
         log_loss = {"approaches": {"overtraining": {"residual": "log_loss"}}}
         content["studies"][0]["sweeps"][0]["variants"] = {
@@ -85,6 +96,7 @@ def test_changes_rerun_what_they_touch(built: Project) -> None:
 
     for change, rules in (
         (tolerance, {"render_published"}),
+        (backtest, {"render_published", *BACKTEST}),
         # the variant shares the losses; the sweep's own settings stand in its sweep.yaml
         (variant, {"fit_approach", "render_published"}),
         (settings, CHAIN),
