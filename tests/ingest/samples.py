@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORD = IngestSettings()
+ONE_CURVE = IngestSettings.model_validate({"gates": {"duplicate": {"action": "off"}}})
+"""For tests whose runs share one made-up curve."""
 TOKENS_PER_STEP = 256
 SHAPE = {
     "layers": 2, "d_model": 16, "heads": 2, "d_head": 8, "d_ff": 64, "vocab_size": 256,
@@ -142,10 +144,15 @@ def write(folder: Path, files: dict[str, str | bytes], sidecar: str | None = "ti
 
 
 def ingest(
-    folder: Path, files: dict[str, str | bytes], sidecar: str | None = "title: t\n", **options: Any
+    folder: Path,
+    files: dict[str, str | bytes],
+    sidecar: str | None = "title: t\n",
+    *,
+    settings: IngestSettings = RECORD,
+    **options: Any,
 ) -> Ingested:
     """Write a sweep's folder and ingest it."""
-    return ingest_sweep(write(folder, files, sidecar), RECORD, **options)
+    return ingest_sweep(write(folder, files, sidecar), settings, **options)
 
 
 def row(table: Any, key: str, value: str) -> dict[str, Any]:

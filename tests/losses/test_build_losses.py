@@ -24,6 +24,7 @@ from isoflop.tables import (
     write_table,
 )
 from tests.ingest.samples import (
+    ONE_CURVE,
     PARAMS,
     TOKENS_PER_STEP,
     eval_line,
@@ -50,7 +51,7 @@ def build(tables: Ingested, **settings_: Any) -> BuiltLosses:
 
 def sweep(folder: Path, runs: dict[str, list[dict[str, Any]]], **files: str) -> Ingested:
     logs: dict[str, str | bytes] = {f"{name}.jsonl": jsonl(lines) for name, lines in runs.items()}
-    return ingest(folder, {**logs, **files})
+    return ingest(folder, {**logs, **files}, settings=ONE_CURVE)
 
 
 def reasons(built: BuiltLosses) -> dict[str, str]:
