@@ -36,6 +36,7 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
     "a_median": ("", "median a over the specifications"),
     "alpha": ("", "exponent of size in the law of the loss"),
     "approach": ("", "key of the approach"),
+    "axis": ("", "axis along which approach 2 fits its curves"),
     "b": ("", "exponent of D_opt in C"),
     "benchmark": ("", "published benchmark"),
     "beta": ("", "exponent of data in the law of the loss"),
