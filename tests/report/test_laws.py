@@ -9,7 +9,8 @@ import pytest
 from isoflop.approach import LAWS, NAMES
 from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
-from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.mixture import NAME, Mixture, optima_of_mixture
+from isoflop.report.sections.first_screen import first_screen
 from isoflop.report.sections.laws import _verdicts, law_facts
 
 if TYPE_CHECKING:
@@ -68,6 +69,26 @@ def test_the_section_shows_every_law_with_its_weight(rendered: Rendered) -> None
     assert facts.doubt  # no law but approach 3 has a forecast in the made-up sweep
     assert "What each paper had right" in rendered.html
     assert "Take the losses with care." in rendered.html
+
+
+def test_the_mixture_stands_among_the_answers(rendered: Rendered) -> None:
+    inputs = rendered.inputs
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    screen = first_screen(inputs)
+    assert screen.standing is not None
+    assert screen.budgets is not None
+    for table in (screen.standing, screen.budgets):
+        data = [dict(zip(table.data_columns, row, strict=True)) for row in table.data]
+        mine = [row for row in data if row["law"] == "mixture"]
+        budgets = [float(str(row["flops"])) for row in mine]
+        assert budgets == sorted({float(str(row["flops"])) for row in data})
+        for row, optimum in zip(
+            mine, optima_of_mixture(mixture, inputs.mixture_draws, budgets), strict=True
+        ):
+            assert row["params"] == optimum.params.value
+            assert row["tokens_hi95"] == optimum.tokens.intervals["0.95"][1]
+        assert [row[0] for row in table.rows].count(NAME) == 1
 
 
 def test_a_sweep_without_laws_says_why(refused: Rendered) -> None:

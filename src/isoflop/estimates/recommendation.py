@@ -19,7 +19,7 @@ MIXTURE: Final = "mixture"
 """Key of the mixture of laws, which is recommended wherever there is one."""
 Rule = Literal["mixture", "both", "coverage", "forecast", "none"]
 RULES: Final[dict[Rule, str]] = {
-    "mixture": "the mixture of all laws, weighted by how they forecast",
+    "mixture": "the mixture of the laws of the loss",
     "both": "it passed both tests: its intervals cover in simulated sweeps of this design, and "
     "what it predicted from the lower part of the sweep was found in the upper part",
     "coverage": "its intervals cover in simulated sweeps of this design; no approach also passed "

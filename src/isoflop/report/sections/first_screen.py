@@ -16,6 +16,8 @@ from isoflop.choices import CHOICES
 from isoflop.escape import BREAK
 from isoflop.estimates.allocation import REACH, reach
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
+from isoflop.estimates.forecasts import Forecasts
+from isoflop.estimates.mixture import KEY, NAME, Mixture, optima_of_mixture
 from isoflop.estimates.recommendation import recommend, standing
 from isoflop.numbers import (
     MINUS,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Estimate, Optimum
+    from isoflop.estimates.forecasts import Score
     from isoflop.estimates.quantities import Quantity
     from isoflop.estimates.recommendation import Recommendation, Standing
     from isoflop.report.inputs import ReportInputs
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
 LEVEL: Final = 0.95
 UNSURE: Final = "‡"
 """Marks a loss of a law whose losses were not found above the cut, or whose form is rejected."""
+NOT_CHECKED: Final = "not checked"
 UNKNOWN: Final = REACH[-1][1]
 """What is said beyond the last distance at which an answer is given."""
 SHOWN_PUBLISHED: Final = ("Hoffmann 1 Envelope", "Kaplan, Cmin = C")
@@ -367,8 +371,9 @@ def _standing_table(
             _with_interval(optimum.tokens_per_param, ratio),
             _loss_cell(estimate, stands[name], optimum.loss),
             _covered(estimate, stands[name]),
-            _forecast(stands[name]),
+            _forecast(stands[name].forecasts, stands[name].scores),
         ])  # fmt: skip
+    rows += _mixture_row(inputs, flops)
     for law in published_optima(inputs.reference, flops):
         if law.plain in SHOWN_PUBLISHED:
             name = "Hoffmann 2022" if law.plain.startswith("Hoffmann") else "Kaplan 2020"
@@ -396,6 +401,36 @@ def _standing_table(
     )  # fmt: skip
 
 
+def _mixture_row(inputs: ReportInputs, flops: float) -> list[list[str]]:
+    """Say what the laws of the set give together; no row where they cannot be mixed."""
+    return [
+        [
+            NAME,
+            _with_interval(optimum.params, count),
+            _with_interval(optimum.tokens_per_param, ratio),
+            _with_interval(optimum.loss, fixed, mark=UNSURE if forecasts is False else ""),
+            NOT_CHECKED,
+            _forecast(forecasts, scores),
+        ]
+        for optimum in _mixed(inputs, flops)
+        for forecasts, scores in [_mixture_forecast(inputs)]
+    ]
+
+
+def _mixed(inputs: ReportInputs, flops: float) -> list[Optimum]:
+    """Give the mixture's optimum at one budget; none where there is no mixture or no optimum."""
+    if not isinstance(inputs.mixture, Mixture):
+        return []
+    return optima_of_mixture(inputs.mixture, inputs.mixture_draws, [flops])
+
+
+def _mixture_forecast(inputs: ReportInputs) -> tuple[bool | None, tuple[Score, ...]]:
+    """Give how the mixture forecast above the highest cut at which it could be tried."""
+    cuts = inputs.forecasts.cuts if isinstance(inputs.forecasts, Forecasts) else []
+    scores = [cut.mixture.score for cut in cuts if cut.mixture is not None]
+    return (scores[-1].covers, (scores[-1],)) if scores else (None, ())
+
+
 def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
     """Explain the signs that a table has."""
     cells = [cell for row in rows for cell in row]
@@ -420,16 +455,16 @@ def _name(name: Approach, estimate: Estimate, *, bold: bool) -> str:
 def _covered(estimate: Estimate, stands: Standing) -> str:
     share = estimate.a.coverage.get(f"{LEVEL:g}")
     if share is None or stands.covers is None:
-        return "not checked"
+        return NOT_CHECKED
     return f"{'yes' if stands.covers else 'no'}, {percent(share)}"
 
 
-def _forecast(stands: Standing) -> str:
+def _forecast(covered: bool | None, scores: Sequence[Score]) -> str:  # noqa: FBT001  a fact
     """Say whether a law forecast the upper part, with the mean error of its losses."""
-    if stands.forecasts is None:
-        return "not checked"
-    word = "yes" if stands.forecasts else "no"
-    biases = {score.quantity: score.bias for score in stands.scores}
+    if covered is None:
+        return NOT_CHECKED
+    word = "yes" if covered else "no"
+    biases = {score.quantity: score.bias for score in scores}
     bias = biases.get("loss", biases.get("loss_opt"))
     if bias is None:
         return word
@@ -454,16 +489,23 @@ def _budget_table(
             )
             cells.append(NONE if unknown or optimum is None else _size_and_ratio(optimum))
         rows.append(cells)
+    if isinstance(inputs.mixture, Mixture):
+        found = [_mixed(inputs, flops) for flops in inputs.budgets]
+        rows.append([
+            NAME,
+            *(_size_and_ratio(one[0]) if one and reach(one[0].decades_beyond_data) != UNKNOWN
+              else NONE for one in found),
+        ])  # fmt: skip
     published = {
         flops: [law for law in published_optima(inputs.reference, flops) if not law.rounded]
         for flops in inputs.budgets
     }
     for place, first in enumerate(published[inputs.budgets[0]]):
-        found = [published[flops][place] for flops in inputs.budgets]
+        at = [published[flops][place] for flops in inputs.budgets]
         rows.append([
             f"*{first.name}*" if "*" not in first.name else first.name,
             *(f"{count(law.params)} {BREAK} [{ratio(law.tokens / law.params)}]{{.ci}}"
-              for law in found),
+              for law in at),
         ])  # fmt: skip
     return Table(
         key="budgets",
@@ -507,6 +549,13 @@ def _data(
                 flops, name, "sweep", *(value for one in found for value in flat(one)),
                 optimum.decades_beyond_data, _passed(stands[name].covers),
                 _passed(stands[name].forecasts),
+            ])  # fmt: skip
+        covered = _passed(_mixture_forecast(inputs)[0])
+        for optimum in _mixed(inputs, flops):
+            found = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
+            data.append([
+                flops, KEY, "sweep", *(value for one in found for value in flat(one)),
+                optimum.decades_beyond_data, None, covered,
             ])  # fmt: skip
         for law in published_optima(inputs.reference, flops):
             if law.rounded:
