@@ -65,7 +65,7 @@ def test_a_good_run_passes_every_check_that_can_be_made_of_it(tmp_path: Path) ->
     assert set(tables.gates["check"]) == {
         "uniform_guess", "duplicate", "impossible_loss", "train_eval_gap",
         "loss_rises", "spikes", "tokens_fall", "tokens_per_step", "flops_ratio", "params_of_shape",
-        "schedule_done", "hole", "nan_inside", "few_digits", "peak_rates",
+        "schedule_done", "hole", "not_finite_inside", "few_digits", "peak_rates",
     }  # fmt: skip
     assert words(tables, "schedule_done")["value"] == 1.0
     ratio = words(tables, "flops_ratio")

@@ -93,7 +93,7 @@ class GatesSettings(Section):
     losses.min_schedule_fraction decides; exclude here leaves its curve out, too."""
     hole: AtMost = AtMost(action="warn", most=10.0)
     """Widest distance between two training lines, in usual ones (the median)."""
-    nan_inside: AtMost = AtMost(action="warn", most=0.0)
+    not_finite_inside: AtMost = AtMost(action="warn", most=0.0)
     """Lines with NaN or infinity in a run that goes on with finite losses."""
     replay: AtMost = AtMost(action="warn", most=0.5)
     """Difference between a replayed training loss and its first value [nat/token]."""

@@ -242,7 +242,7 @@ def _replay(run: Measured) -> Finding | None:
     return Finding(differ, f"replayed steps differ by up to {differ:.2f} nats: one run?")
 
 
-def _nan_inside(run: Measured) -> Finding:
+def _not_finite_inside(run: Measured) -> Finding:
     lines = 0 if run.curve["last_is_nan"] else run.curve["nans"]
     return Finding(float(lines), f"{lines} lines with NaN or infinity, finite afterwards")
 
@@ -403,8 +403,8 @@ CHECKS: Final = (
           "Hoffmann et al. (2022), section 3.1", _of_each(_schedule_done)),
     Check("hole", "widest distance between training lines, in usual ones", "1",
           "a log is written at equal distances", _of_each(_hole)),
-    Check("nan_inside", "lines with NaN or infinity, finite afterwards", "line",
-          "a diverged model gives NaN to its end", _of_each(_nan_inside)),
+    Check("not_finite_inside", "lines with NaN or infinity, finite afterwards", "line",
+          "a diverged model gives NaN to its end", _of_each(_not_finite_inside)),
     Check("replay", "difference of replayed training losses", "nat/token",
           "a checkpoint goes on where it stopped", _of_each(_replay)),
     Check("sampled", "points of a history of exactly 500", "point",

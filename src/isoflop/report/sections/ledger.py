@@ -202,7 +202,7 @@ def _window(fitted: Mapping[str, Estimate]) -> str:
     profiles = settings.profiles
     points = "all points" if profiles.window is None else f"the {profiles.window} lowest points"
     axis = {
-        "each": "*N* for *N*\\*, in log *D* for *D*\\*,",
+        "each": "*N* for the best *N*, in log *D* for the best *D*,",
         "params": "*N*",
         "tokens": "*D*",
     }[profiles.axis]
