@@ -29,8 +29,12 @@ SETTINGS = ApproachesSettings.model_validate(
         "parametric": {"starts": "coarse"},
     }
 )
-KEPT = SETTINGS.model_copy(
-    update={"envelope": SETTINGS.envelope.model_copy(update={"edge": "keep"})}
+WHOLE = SETTINGS.model_copy(
+    update={
+        "envelope": SETTINGS.envelope.model_copy(
+            update={"edge": "keep", "min_schedule_fraction": 0.0}
+        )
+    }
 )
 TOP = np.array([1e19])
 
@@ -88,9 +92,16 @@ def test_a_law_with_a_vanished_term_is_no_truth(flat: Observations) -> None:
         SimulatedSweeps.of(flat, SETTINGS.parametric)
 
 
-def test_a_sweep_without_a_law_says_that_nobody_checked(flat: Observations) -> None:
-    """A hull that leans a little on N gives an optimum; the law that should judge it does not."""
-    outcome, _ = fit_approach(flat, "envelope", KEPT, sweep="s", provenance=PROVENANCE)
+def test_a_sweep_without_a_law_says_that_nobody_checked(
+    sweep: Observations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An approach may have an optimum where the law that should judge it has none."""
+
+    def no_law(*_: object, **__: object) -> SimulatedSweeps:
+        raise UnderdeterminedError("alpha of the parametric law ended at its bound")
+
+    monkeypatch.setattr(SimulatedSweeps, "of", no_law)
+    outcome, _ = fit_approach(sweep, "profiles", SETTINGS, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
     assert outcome.a.coverage == {}
     assert any("uncalibrated percentiles" in caution for caution in outcome.cautions)
@@ -146,13 +157,13 @@ def test_batches_of_sweeps_give_what_each_gives_alone(
 def test_a_law_without_an_optimum_is_refused(flat: Observations) -> None:
     outcome, draws = fit_approach(flat, "parametric", SETTINGS, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Refusal)
-    assert "alpha ended at its bound" in outcome.refused
+    assert "its losses do not depend on N" in outcome.refused
     assert draws.is_empty()
 
 
 def test_a_biased_approach_is_caught(sweep: Observations) -> None:
     """Curves 0.3 nats too high until they end: the envelope is bent, and its answer says so."""
-    outcome, _ = fit_approach(sweep, "envelope", KEPT, sweep="s", provenance=PROVENANCE)
+    outcome, _ = fit_approach(sweep, "envelope", WHOLE, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
     assert outcome.a.coverage["0.95"] < 0.5
     assert any("covered it" in caution for caution in outcome.cautions)
