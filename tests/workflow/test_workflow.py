@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isoflop.approach import FITTED
 from isoflop.tables import Specifications, read_table
 from tests.outputs import leaks_of, leaks_of_pdfs
 from tests.workflow.toy import LAW, PARAMETRIC, Project, copy_project, run_log
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AFTER_LOSSES = {
-    "fit_approach": 4,
+    "fit_approach": len(FITTED),
     "score_forecasts": 1,
+    "mix_laws": 1,
     "fit_specifications": 1,
     "plot_figures": 1,
     "render_report": 1,
@@ -182,6 +184,7 @@ def test_one_key_reruns_exactly_its_rules(restored: Project) -> None:
     assert restored.planned() == {
         "fit_approach": 1,
         "score_forecasts": 1,
+        "mix_laws": 1,
         "fit_specifications": 1,
         "plot_figures": 1,
         "render_report": 1,
@@ -208,6 +211,7 @@ def test_settings_of_a_sweep_rerun_exactly_its_own_rules(built: Project, tmp_pat
     assert outcome.rules == {
         "fit_approach": 1,
         "score_forecasts": 1,
+        "mix_laws": 1,
         "fit_specifications": 1,
         "plot_figures": 1,
         "render_report": 1,
