@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoflop.laws import ChinchillaLaw, KaplanLaw, PowerLaw, kaplan_params_opt
+from isoflop.laws import ChinchillaLaw, KaplanLaw, kaplan_params_opt
 
 BESIROGLU = ChinchillaLaw(E=1.8172, A=482.01, B=2085.43, alpha=0.3478, beta=0.3658)
 HOFFMANN_PRINTED = ChinchillaLaw(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
@@ -101,13 +101,3 @@ def test_gophers_budget_by_kaplan() -> None:
     half = float(kaplan_params_opt(GOPHER, coefficient=1.3e9, exponent=0.73, c_min_per_c=0.5))
     assert whole == pytest.approx(804e9, rel=1e-3)
     assert half == pytest.approx(485e9, rel=1e-3)
-
-
-@given(
-    coefficient=st.floats(1e-3, 1e3),
-    exponent=st.floats(0.05, 2) | st.floats(-2, -0.05),
-    x=st.floats(1e-3, 1e3),
-)
-def test_power_laws_invert(coefficient: float, exponent: float, x: float) -> None:
-    law = PowerLaw(coefficient, exponent)
-    assert law.inverse(law(x)) == pytest.approx(x, rel=1e-9)

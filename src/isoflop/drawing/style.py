@@ -148,6 +148,8 @@ def sequential() -> Colormap:
 def shades(values: ArrayLike) -> list[tuple[float, float, float, float]]:
     """Colour positive values by their logarithm, from dark (small) to bright (large)."""
     logs = np.log(np.asarray(values, dtype=np.float64))
+    if logs.size == 0:
+        return []
     spread = float(np.ptp(logs)) or 1.0
     return [tuple(colour) for colour in sequential()((logs - logs.min()) / spread)]
 

@@ -56,7 +56,8 @@ def draw(found: Backtest) -> style.Drawn:
         axes.minorticks_off()
         axes.set_xlim(left=0.0)
         axes.set(xlabel="Irreducible loss $E$ (nats per token)", ylabel="Exponent $\\gamma$")
-        axes.legend(loc="lower left", fontsize=style.SMALL, frameon=False)
+        if studies:
+            axes.legend(loc="lower left", fontsize=style.SMALL, frameon=False)
         svg.settle(figure)
     words = "; ".join(f"{g.sweep} {g.gamma:.2f} at E = {g.E:.2f}" for g in found.gammas)
     return style.Drawn(
