@@ -61,6 +61,25 @@ class Allocation(Section):
     """Share of the draws in which no C meets the target. Where it is more than a tenth of what a
     level leaves outside, that level has no interval: its ends might lie among them."""
 
+    @classmethod
+    def of(
+        cls,
+        found: Mapping[str, Quantity],
+        *,
+        decades_beyond_data: float | None,
+        unanswered: float = 0.0,
+    ) -> Allocation:
+        """Take the quantities by the names of ``targets.columns_at``; loss may be missing."""
+        return cls(
+            flops=found["flops"],
+            params=found["params"],
+            tokens=found["tokens"],
+            tokens_per_param=found["tokens_per_param"],
+            loss=found.get("loss"),
+            decades_beyond_data=decades_beyond_data,
+            unanswered=unanswered,
+        )
+
     @property
     def reach(self) -> str | None:
         """How far the answer is to be trusted, by its distance from the data."""
@@ -120,15 +139,8 @@ def allocate(estimate: Estimate, draws: pl.DataFrame, target: Target) -> Allocat
         else:
             quantity = Quantity(value=value, intervals=percentile_intervals(drawn[name]))
             found[name] = _without_doubtful_ends(quantity, unanswered)
-    return Allocation(
-        flops=found["flops"],
-        params=found["params"],
-        tokens=found["tokens"],
-        tokens_per_param=found["tokens_per_param"],
-        loss=found.get("loss"),
-        decades_beyond_data=decades_beyond(found["flops"].value, estimate.flops_range),
-        unanswered=unanswered,
-    )
+    beyond = decades_beyond(found["flops"].value, estimate.flops_range)
+    return Allocation.of(found, decades_beyond_data=beyond, unanswered=unanswered)
 
 
 def _as_allocation(optimum: Optimum) -> Allocation:

@@ -331,15 +331,7 @@ def _of_published(fit: PublishedFit, target: Target) -> Allocation | None:
     if math.isnan(columns["flops"]):
         return None
     quantities = {n: Quantity(value=v) for n, v in columns.items() if not math.isnan(v)}
-    return Allocation(
-        flops=quantities["flops"],
-        params=quantities["params"],
-        tokens=quantities["tokens"],
-        tokens_per_param=quantities["tokens_per_param"],
-        loss=quantities.get("loss"),
-        decades_beyond_data=None,
-        unanswered=0.0,
-    )
+    return Allocation.of(quantities, decades_beyond_data=None)
 
 
 def _served_of_published(fit: PublishedFit, flops: float, served: float) -> ServedAllocation | None:

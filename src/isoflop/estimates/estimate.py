@@ -9,7 +9,7 @@ import json
 import subprocess
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
+
+Found = TypeVar("Found", bound=Section)
+Refused = TypeVar("Refused", bound=Section)
 
 GOPHER_BUDGET: Final = 5.76e23
 """Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
@@ -230,12 +233,23 @@ class Refusal(Section):
         return f"refused: {self.refused}"
 
 
-def read_estimate(path: Path) -> Estimate | Refusal:
-    """Read one estimate, or the reason why there is none."""
+def read_outcome(path: Path, found: type[Found], refusal: type[Refused]) -> Found | Refused:
+    """Read what was found, or the reason that stands where it would.
+
+    Parameters
+    ----------
+    path : JSON file; a refusal has the key ``refused``.
+    found, refusal : models of the two.
+    """
     content = json.loads(path.read_text(encoding="utf-8"))
     if "refused" in content:
-        return parse(content, Refusal, source=str(path))
-    return parse(content, Estimate, source=str(path))
+        return parse(content, refusal, source=str(path))
+    return parse(content, found, source=str(path))
+
+
+def read_estimate(path: Path) -> Estimate | Refusal:
+    """Read one estimate, or the reason why there is none."""
+    return read_outcome(path, Estimate, Refusal)
 
 
 def read_estimates(

@@ -5,12 +5,11 @@ Written by the approaches room, read by figures, report and archive.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from isoflop.approach import Approach
-from isoflop.config.reading import Section, parse
-from isoflop.estimates.estimate import Counting, Provenance
+from isoflop.config.reading import Section
+from isoflop.estimates.estimate import Counting, Provenance, read_outcome
 from isoflop.files import write_json
 
 if TYPE_CHECKING:
@@ -227,10 +226,7 @@ class NoForecasts(Section):
 
 def read_forecasts(path: Path) -> Forecasts | NoForecasts:
     """Read the forecasts of one sweep, or the reason why there are none."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if "refused" in content:
-        return parse(content, NoForecasts, source=str(path))
-    return parse(content, Forecasts, source=str(path))
+    return read_outcome(path, Forecasts, NoForecasts)
 
 
 def write_forecasts(forecasts: Forecasts | NoForecasts, path: Path) -> None:

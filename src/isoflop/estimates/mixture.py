@@ -7,16 +7,15 @@ interval. Written by the approaches room, read by figures, report and archive.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
 
 from isoflop.approach import Approach
-from isoflop.config.reading import Section, parse
+from isoflop.config.reading import Section
 from isoflop.estimates.allocation import optima_of
-from isoflop.estimates.estimate import Counting, Optimum, Provenance
+from isoflop.estimates.estimate import Counting, Optimum, Provenance, read_outcome
 from isoflop.estimates.intervals import percentile_intervals
 from isoflop.estimates.laws import Law, law_rows
 from isoflop.estimates.quantities import Quantity, derived
@@ -136,10 +135,7 @@ class NoMixture(Section):
 
 def read_mixture(path: Path) -> Mixture | NoMixture:
     """Read the mixture of one sweep, or the reason why there is none."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if "refused" in content:
-        return parse(content, NoMixture, source=str(path))
-    return parse(content, Mixture, source=str(path))
+    return read_outcome(path, Mixture, NoMixture)
 
 
 def write_mixture(mixture: Mixture | NoMixture, path: Path) -> None:
