@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.forecasts import NoForecasts, Score
 
-MIXTURE: Final = "mixture"
-"""Key of the mixture of laws, which is recommended wherever there is one."""
-Rule = Literal["mixture", "both", "coverage", "forecast", "none"]
+Rule = Literal["both", "coverage", "forecast", "none"]
 RULES: Final[dict[Rule, str]] = {
-    "mixture": "the mixture of the laws of the loss",
     "both": "it passed both tests: its intervals cover in simulated sweeps of this design, and "
     "what it predicted from the lower part of the sweep was found in the upper part",
     "coverage": "its intervals cover in simulated sweeps of this design; no approach also passed "
@@ -52,8 +49,6 @@ class Standing:
     @property
     def rule(self) -> Rule:
         """The best rule by which it could be recommended."""
-        if self.approach == MIXTURE:
-            return "mixture"
         if self.covers:
             return "both" if self.forecasts else "coverage"
         return "forecast" if self.forecasts else "none"
@@ -103,11 +98,11 @@ def recommend(
 ) -> Recommendation | None:
     """Choose the approach whose allocation is recommended; None where nothing was fitted.
 
-    The mixture of laws if there is one; else the approach that passed both tests, else the one
+    The approach that passed both tests, else the one
     whose intervals cover, else the one that forecasts, else any. Of several, the one whose interval
     for a is narrowest. Kaplan's law counts other parameters, and stands back.
     """
-    order: tuple[Rule, ...] = ("mixture", "both", "coverage", "forecast", "none")
+    order: tuple[Rule, ...] = ("both", "coverage", "forecast", "none")
 
     def rank(estimate: Estimate) -> tuple[bool, int, float]:
         ends = estimate.a.intervals.get("0.95")

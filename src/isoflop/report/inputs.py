@@ -9,6 +9,7 @@ import polars as pl
 
 from isoflop.estimates.allocation import optima_by_approach
 from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.mixture import Mixture, optima_of_mixture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import SweepFile
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
-    from isoflop.estimates.mixture import Mixture, NoMixture
+    from isoflop.estimates.mixture import NoMixture
     from isoflop.reference import Reference
 
 GOPHER_BUDGET_KEY = "gopher_paper"
@@ -66,6 +67,7 @@ class ReportInputs:
     losses_settings: LossesSettings
     digests: Mapping[str, str] = field(default_factory=dict)
     _optima: dict[float, dict[Approach, Optimum]] = field(default_factory=dict, repr=False)
+    _mixed: dict[float, Optimum | None] = field(default_factory=dict, repr=False)
 
     @property
     def fitted(self) -> dict[Approach, Estimate]:
@@ -113,6 +115,15 @@ class ReportInputs:
         if flops not in self._optima:
             self._optima[flops] = optima_by_approach(self.fitted, self.draws, flops)
         return self._optima[flops]
+
+    def mixed(self, flops: float) -> Optimum | None:
+        """Give the mixture's optimum at one budget; None without a mixture, or an optimum."""
+        if not isinstance(self.mixture, Mixture):
+            return None
+        if flops not in self._mixed:
+            found = optima_of_mixture(self.mixture, self.mixture_draws, [flops])
+            self._mixed[flops] = found[0] if found else None
+        return self._mixed[flops]
 
     def fit_runs(self) -> pl.DataFrame:
         """Give the runs that are observations."""

@@ -17,7 +17,7 @@ from isoflop.escape import BREAK
 from isoflop.estimates.allocation import REACH, reach
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.estimates.forecasts import Forecasts
-from isoflop.estimates.mixture import KEY, NAME, Mixture, optima_of_mixture
+from isoflop.estimates.mixture import KEY, NAME, Mixture
 from isoflop.estimates.recommendation import recommend, standing
 from isoflop.numbers import (
     MINUS,
@@ -403,25 +403,18 @@ def _standing_table(
 
 def _mixture_row(inputs: ReportInputs, flops: float) -> list[list[str]]:
     """Say what the laws of the set give together; no row where they cannot be mixed."""
-    return [
-        [
-            NAME,
-            _with_interval(optimum.params, count),
-            _with_interval(optimum.tokens_per_param, ratio),
-            _with_interval(optimum.loss, fixed, mark=UNSURE if forecasts is False else ""),
-            NOT_CHECKED,
-            _forecast(forecasts, scores),
-        ]
-        for optimum in _mixed(inputs, flops)
-        for forecasts, scores in [_mixture_forecast(inputs)]
-    ]
-
-
-def _mixed(inputs: ReportInputs, flops: float) -> list[Optimum]:
-    """Give the mixture's optimum at one budget; none where there is no mixture or no optimum."""
-    if not isinstance(inputs.mixture, Mixture):
+    optimum = inputs.mixed(flops)
+    if optimum is None:
         return []
-    return optima_of_mixture(inputs.mixture, inputs.mixture_draws, [flops])
+    covered, scores = _mixture_forecast(inputs)
+    return [[
+        NAME,
+        _with_interval(optimum.params, count),
+        _with_interval(optimum.tokens_per_param, ratio),
+        _with_interval(optimum.loss, fixed, mark=UNSURE if covered is False else ""),
+        NOT_CHECKED,
+        _forecast(covered, scores),
+    ]]  # fmt: skip
 
 
 def _mixture_forecast(inputs: ReportInputs) -> tuple[bool | None, tuple[Score, ...]]:
@@ -490,11 +483,11 @@ def _budget_table(
             cells.append(NONE if unknown or optimum is None else _size_and_ratio(optimum))
         rows.append(cells)
     if isinstance(inputs.mixture, Mixture):
-        found = [_mixed(inputs, flops) for flops in inputs.budgets]
+        found = [inputs.mixed(flops) for flops in inputs.budgets]
         rows.append([
             NAME,
-            *(_size_and_ratio(one[0]) if one and reach(one[0].decades_beyond_data) != UNKNOWN
-              else NONE for one in found),
+            *(NONE if one is None or reach(one.decades_beyond_data) == UNKNOWN
+              else _size_and_ratio(one) for one in found),
         ])  # fmt: skip
     published = {
         flops: [law for law in published_optima(inputs.reference, flops) if not law.rounded]
@@ -543,19 +536,17 @@ def _data(
     """Lay out every law at some budgets with every digit."""
     data: list[list[Value]] = []
     for flops in budgets:
-        for name, optimum in inputs.optima(flops).items():
+        answers = [
+            (name, optimum, stands[name].covers, stands[name].forecasts)
+            for name, optimum in inputs.optima(flops).items()
+        ]
+        if (mixed := inputs.mixed(flops)) is not None:
+            answers.append((KEY, mixed, None, _mixture_forecast(inputs)[0]))
+        for name, optimum, covers, forecasts in answers:
             found = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
             data.append([
                 flops, name, "sweep", *(value for one in found for value in flat(one)),
-                optimum.decades_beyond_data, _passed(stands[name].covers),
-                _passed(stands[name].forecasts),
-            ])  # fmt: skip
-        covered = _passed(_mixture_forecast(inputs)[0])
-        for optimum in _mixed(inputs, flops):
-            found = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
-            data.append([
-                flops, KEY, "sweep", *(value for one in found for value in flat(one)),
-                optimum.decades_beyond_data, None, covered,
+                optimum.decades_beyond_data, _passed(covers), _passed(forecasts),
             ])  # fmt: skip
         for law in published_optima(inputs.reference, flops):
             if law.rounded:
