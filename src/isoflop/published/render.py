@@ -6,10 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from isoflop.drawing.svg import inline
-from isoflop.files import write_text
 from isoflop.numbers import shortest
-from isoflop.page import stylesheet
 from isoflop.published.forest import draw, groups
+from isoflop.published.page import write_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,20 +38,12 @@ def render_published(
     reference : the papers' exponents.
     out : page to write; it loads nothing.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("isoflop.published"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
     forest = draw(groups(found, own, reference))
-    page = environment.get_template("index.html.j2").render(
-        style=Markup(stylesheet()),  # noqa: S704  our own file
+    write_page(
+        "index.html.j2",
+        out,
         rows=found,
         good=sum(verdict.ok for verdict in found),
         missed=[verdict for verdict in found if not verdict.ok],
@@ -65,7 +56,6 @@ def render_published(
         number=shortest,
         like=like,
     )
-    write_text(out, page)
 
 
 def like(value: float | None, result: PublishedResult) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.drawing.svg import inline
-from isoflop.files import write_text
-from isoflop.page import stylesheet
 from isoflop.published.backtest_figure import draw
+from isoflop.published.page import write_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,21 +25,13 @@ def render_backtest(found: Backtest, out: Path) -> None:
     found : the backtest.
     out : page to write; it loads nothing.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("isoflop.published"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=StrictUndefined,
-    )
     figure = draw(found)
     labels = {candidate.key: candidate.label for candidate in found.candidates}
-    page = environment.get_template("backtest.html.j2").render(
-        style=Markup(stylesheet()),  # noqa: S704  our own file
+    write_page(
+        "backtest.html.j2",
+        out,
         found=found,
         default=found.candidate(found.default) if found.candidates else None,
         shown=[key for key in SHOWN if key in labels],
@@ -52,4 +43,3 @@ def render_backtest(found: Backtest, out: Path) -> None:
         fourth=lambda value: f"{value:.4f}",
         share=lambda value: f"{100.0 * value:.0f} %",
     )
-    write_text(out, page)
