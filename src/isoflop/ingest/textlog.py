@@ -29,11 +29,11 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.numbers import LARGEST_STEP, NUMBER, number, step_number
+from isoflop.ingest.numbers import LARGEST_STEP, NUMBER, json_object, number, step_number
 from isoflop.ingest.sidecar import facts_from_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from isoflop.config.sidecar import RunFacts
     from isoflop.ingest.source import RawFile
@@ -313,6 +313,38 @@ def rank_of(line: str, text: TextFormat) -> int | None:
     """Read the rank that a launcher wrote before a line."""
     match = _RANK.match(line) if text.ranks else None
     return None if match is None else step_number(match[1] or match[2])
+
+
+def by_line(file: RawFile, line: Callable[[str], Iterator[Event]]) -> Generator[Event, None, bool]:
+    """Yield what each whole line tells; a last line that was cut is said to be.
+
+    Parameters
+    ----------
+    file : the raw file.
+    line : what a line tells.
+
+    Returns
+    -------
+    Whether the last line was whole.
+    """
+    for text in file.lines():
+        if not text.endswith("\n"):
+            yield Truncated()
+            return False
+        yield from line(text)
+    return True
+
+
+def json_records(file: RawFile) -> Iterator[Mapping[str, Any] | Unread | Truncated]:
+    """Yield the objects of a file with one a line, and an event for each line that is none."""
+    for text in file.lines():
+        if not text.strip() and text.endswith("\n"):
+            continue
+        found = json_object(text)
+        if found is not None:
+            yield found
+        else:
+            yield Unread() if text.endswith("\n") else Truncated()
 
 
 def facts_of(values: Mapping[str, Any]) -> RunFacts:

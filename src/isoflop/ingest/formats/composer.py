@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated
 from isoflop.ingest.numbers import finite, number, step_number
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.textlog import by_line, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,12 +44,8 @@ _CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
     console = _Console()
-    for line in file.lines():
-        if not line.endswith("\n"):
-            yield Truncated()
-            return
-        yield from console.line(line)
-    if console.pairs:
+    whole = yield from by_line(file, console.line)
+    if whole and console.pairs:
         yield Truncated()
 
 

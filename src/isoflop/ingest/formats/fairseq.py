@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Unread
 from isoflop.ingest.numbers import finite, json_object, number, step_number
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.textlog import by_line, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,12 +33,7 @@ _CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
-    log = _Log()
-    for line in file.lines():
-        if not line.endswith("\n"):
-            yield Truncated()
-            return
-        yield from log.line(line)
+    yield from by_line(file, _Log().line)
 
 
 class _Log:

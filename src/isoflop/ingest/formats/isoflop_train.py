@@ -17,8 +17,9 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.numbers import finite, json_object, number, step_number
+from isoflop.ingest.numbers import finite, number, step_number
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.textlog import json_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,12 +38,9 @@ _NOT_METRICS = frozenset({"kind", "step", "tokens", "eval_set"})
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
     run = ""
-    for line in file.lines():
-        if not line.strip() and line.endswith("\n"):
-            continue
-        record = json_object(line)
-        if record is None:
-            yield Unread() if line.endswith("\n") else Truncated()
+    for record in json_records(file):
+        if isinstance(record, Unread | Truncated):
+            yield record
         elif record.get("kind") == "header":
             event = _header(record)
             if run == event.run:

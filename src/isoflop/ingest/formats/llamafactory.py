@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.ingest.events import Evaluation, Event, Facts, Point, Truncated, Unread
-from isoflop.ingest.numbers import finite, json_object, number, step_number
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.numbers import finite, number, step_number
+from isoflop.ingest.textlog import facts_of, json_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +24,9 @@ VERSION = 1
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
     told: float | None = None
-    for line in file.lines():
-        if not line.strip() and line.endswith("\n"):
-            continue
-        record = json_object(line)
-        if record is None:
-            yield Unread() if line.endswith("\n") else Truncated()
+    for record in json_records(file):
+        if isinstance(record, Unread | Truncated):
+            yield record
             continue
         step = step_number(record.get("current_steps"))
         if step is None:

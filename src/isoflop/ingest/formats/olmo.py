@@ -20,7 +20,7 @@ from isoflop.ingest.events import (
     Unread,
 )
 from isoflop.ingest.numbers import number, step_number
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.textlog import by_line, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,12 +58,8 @@ _EVALUATION = re.compile(r"eval/(?:lm/)?([^/]+)/(?:CrossEntropyLoss|CE loss)")
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
     console = _Console()
-    for line in file.lines():
-        if not line.endswith("\n"):
-            yield Truncated()
-            return
-        yield from console.line(line)
-    if console.pairs:
+    whole = yield from by_line(file, console.line)
+    if whole and console.pairs:
         yield Truncated()
 
 

@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from isoflop.ingest.events import Evaluation, Event, Facts, Point, Truncated, Unread
-from isoflop.ingest.numbers import finite, json_object, number, step_number
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.numbers import finite, number, step_number
+from isoflop.ingest.textlog import facts_of, json_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +27,9 @@ _STEP: Final = re.compile(r"([0-9]+)/([0-9]+)")
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
     told: str | None = None
-    for line in file.lines():
-        if not line.strip() and line.endswith("\n"):
-            continue
-        record = json_object(line)
-        if record is None:
-            yield Unread() if line.endswith("\n") else Truncated()
+    for record in json_records(file):
+        if isinstance(record, Unread | Truncated):
+            yield record
             continue
         match = _STEP.fullmatch(str(record.get("global_step/max_steps", "")))
         step = step_number(match[1]) if match else None
