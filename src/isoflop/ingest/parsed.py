@@ -152,20 +152,29 @@ def _of_first_rank(records: pl.DataFrame) -> pl.DataFrame:
 def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Count a block's records by run."""
     is_record = pl.col("kind") != "restart"
-    counted = frame.group_by("run").agg(
-        first=pl.col("row").min(),
-        last=pl.col("row").max(),
-        lines=is_record.sum(),
-        restarts=(~is_record).sum(),
-        counts_steps=(is_record & pl.col("tokens").is_null() & pl.col("samples").is_null()).any(),
-        counts_tokens=(
+    told = {
+        "first": pl.col("row").min(),
+        "last": pl.col("row").max(),
+        "lines": is_record.sum(),
+        "restarts": (~is_record).sum(),
+        "counts_steps": (
+            is_record & pl.col("tokens").is_null() & pl.col("samples").is_null()
+        ).any(),
+        "counts_tokens": (
             (pl.col("step") > 0)
             & (pl.col("tokens").is_not_null() | pl.col("samples").is_not_null())
         ).any(),
-        counts_samples=(pl.col("tokens").is_null() & pl.col("samples").is_not_null()).any(),
-        advances=(is_record & ((pl.col("step") > 0) | (pl.col("tokens") > 0))).any(),
-        eval_sets=pl.col("eval_set").filter(pl.col("metric") == "loss").unique(),
-    )
+        "counts_samples": (pl.col("tokens").is_null() & pl.col("samples").is_not_null()).any(),
+        "advances": (is_record & ((pl.col("step") > 0) | (pl.col("tokens") > 0))).any(),
+        "eval_sets": pl.col("eval_set").filter(pl.col("metric") == "loss").unique(),
+    }
+    if frame["run"].n_unique() == 1:  # of one run, which is usual, nothing need be sorted
+        run = pl.col("run").first()
+        counted = frame.select(
+            run, **{n: each.implode() if n == "eval_sets" else each for n, each in told.items()}
+        )
+    else:
+        counted = frame.group_by("run").agg(**told)
     return {row["run"]: row for row in counted.iter_rows(named=True)}
 
 

@@ -1,7 +1,8 @@
 r"""The engine of text logs: shapes of lines as data, run over blocks of a file at once.
 
-A format states its `Shape`s and `Header`s; a line that fits a shape as a whole is read by one
-regular expression anchored at its start, millions at a time. Every other line that has a word of
+A format states its `Shape`s and `Header`s. Lines that fit a shape as a whole are read together:
+those that differ from each other in their digits alone as a matrix of bytes (`digits`), the rest by
+one regular expression anchored at their start. Every other line that has a word of
 the format in it, glued to another one, cut or of another spelling, goes to the format's line
 reader, which says what all lines mean: both give the same records (tests/ingest/test_textlog.py),
 one fast.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from isoflop.ingest.blocks import Block, packed, record
+from isoflop.ingest.digits import Lines, Template
 from isoflop.ingest.events import (
     Ended,
     Evaluation,
@@ -35,6 +37,8 @@ from isoflop.ingest.sidecar import facts_from_values
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from isoflop.config.sidecar import RunFacts
     from isoflop.ingest.source import RawFile
 
@@ -44,6 +48,7 @@ BLOCK: Final = 8 << 20
 _PLACE = re.compile(r"\{([a-z][a-z_0-9]*)\}(\\?.)?")
 _RANK = re.compile(r"\[rank([0-9]+)\]|[ \t]*([0-9]+):[ \t]")
 _WHOLE_NUMBERS: Final = frozenset({"step", "of"})
+_WHOLE: Final = _WHOLE_NUMBERS | {"rank"}
 _SCALES: Final = {"step_ms": ("step_seconds", 1e-3)}
 """Values that a log gives in another unit than its column's, which are scaled."""
 
@@ -90,24 +95,6 @@ class Shape:
         tail = "" if self.tail == ".*" else f"{self.tail}$"
         return f"^{prefix}{_PLACE.sub(group, self.pattern)}{tail}"
 
-    def template(self, prefix: str, line: str) -> str | None:
-        """Build the expression of lines that differ from one in their digits and blanks alone.
-
-        It has no choice in it, so that reading it takes half the time. None if the line does not
-        fit the shape as a whole.
-        """
-        fits = re.compile(self.fast(prefix)).match(line)
-        record = self.slow.search(line)
-        if fits is None or record is None:
-            return None
-        parts, at = [f"^{prefix}"], record.start()
-        spans = sorted((record.span(name), name) for name in self.names if record[name] is not None)
-        for (begin, end), name in spans:
-            parts += [_digits_free(line[at:begin]), captured(name, line[end : end + 1])]
-            at = end
-        end = record.end() if self.tail == ".*" else len(line)
-        return "".join([*parts, _digits_free(line[at:end]), "" if self.tail == ".*" else "$"])
-
 
 def captured(name: str, after: str) -> str:
     """Write the group of a value; letters are those of nan and infinity, but what follows it.
@@ -118,16 +105,6 @@ def captured(name: str, after: str) -> str:
         return f"(?P<{name}>[0-9]+)"
     letters = "eEnaifNIFty".replace(after[-1:] or " ", "")
     return f"(?P<{name}>[-+]?[0-9nNiI][-+0-9.{letters}]*)"
-
-
-def _digits_free(text: str) -> str:
-    """Write text as an expression whose numbers, and blanks that align them, may be of any size."""
-    pieces = re.split(r"([0-9]+| {2,})", text)
-    free = {True: "[0-9]+", False: " +"}
-    return "".join(
-        free[piece[0] != " "] if place % 2 else re.escape(piece)
-        for place, piece in enumerate(pieces)
-    )
 
 
 @dataclass(frozen=True)
@@ -230,7 +207,7 @@ def read(file: RawFile, text: TextFormat) -> Iterator[Event]:
 def scan(file: RawFile, text: TextFormat) -> Iterator[Block]:
     """Yield what a log says, block by block."""
     engine = _Engine(text)
-    for piece in file.pieces(BLOCK):
+    for piece in file.blocks(BLOCK):
         yield engine.block(piece)
     yield engine.rest()
 
@@ -392,68 +369,127 @@ class _Engine:
         self._text = text
         self._reader = text.line_reader()
         self._row = 0
-        self._patterns: dict[Shape, tuple[str, ...]] = {}
+        self._patterns: dict[Shape, str] = {}
+        self._templates: list[tuple[Shape, Template]] = []
 
-    def block(self, piece: str) -> Block:
+    def block(self, piece: bytes) -> Block:
         """Read a piece of the file that ends at a line's end, unless it is the last."""
-        whole, _, cut = piece.rpartition("\n")
-        frame = _lines(whole, self._row).filter(pl.col("line").str.contains_any(self._text.words))
-        self._row += whole.count("\n") + 1
-        fast, odd = self._fast(frame)
-        lines = [(row, line + "\n") for row, line in odd.iter_rows()]
+        end = piece.rfind(b"\n") + 1
+        whole, cut = piece[:end], piece[end:]
+        lines = Lines(whole)
+        taken = self._taken(lines)
+        rows, rest = lines.rest()
+        odd = _lines(rest, rows + self._row).filter(
+            pl.col("line").str.contains_any(self._text.words)
+        )
+        fast, odd = self._fast(odd, taken)
+        self._row += len(lines.left)
+        slow = [(row, line + "\n") for row, line in odd.iter_rows()]
         if cut or not piece:  # an empty piece: damaged compression ended the text
-            lines.append((self._row, cut))
+            slow.append((self._row, cut.decode()))
             self._row += 1
-        return self._merged(fast, lines)
+        return self._merged(fast, slow)
 
     def rest(self) -> Block:
         """Say what is left at the end of the file."""
         return Block(packed([]), tuple((self._row, event) for event in self._reader.end()))
 
-    def _fast(self, frame: pl.DataFrame) -> tuple[_Fast, pl.DataFrame]:
+    def _taken(self, lines: Lines) -> list[tuple[Shape, pl.DataFrame]]:
+        """Read the lines that are as others but for their digits."""
+        for shape in self._text.shapes:
+            if shape not in self._patterns:
+                self._patterns |= self._learnt(shape, _with(shape.literal, lines.text))
+        taken: list[tuple[Shape, pl.DataFrame]] = []
+
+        def take(shape: Shape, template: Template) -> bool:
+            frame = lines.take(template, _WHOLE)
+            if frame.height:
+                taken.append((shape, self._completed(shape, frame)))
+            return frame.height > 0
+
+        for known in self._templates:
+            take(*known)
+        for _ in range(TRIALS if self._patterns else 0):
+            row = lines.commonest(LEAST)
+            if row is None:
+                break
+            found = self._template(lines.line(row))
+            if found is None or not take(*found):
+                lines.pass_by(row)
+            else:
+                self._templates = [found, *self._templates][:TEMPLATES]
+        return taken
+
+    def _template(self, line: bytes) -> tuple[Shape, Template] | None:
+        """Make a template of a line that fits a shape as a whole."""
+        text = line[:-1].decode()
+        for shape in self._text.shapes if text.isascii() else ():
+            pattern = self._patterns.get(shape)
+            hides = ".*" in shape.tail and text.count(shape.literal) > 1
+            match = re.match(pattern, text) if pattern is not None and not hides else None
+            if pattern is not None and match is not None:
+                spans = {
+                    name: match.span(name) for name, value in match.groupdict().items() if value
+                }
+                template = Template.of(line, spans, partial(_fits, pattern))
+                return None if template is None else (shape, template)
+        return None
+
+    def _completed(self, shape: Shape, numbers: pl.DataFrame) -> pl.DataFrame:
+        """Give a template's values every column of the shape, and rows of the file."""
+        have = numbers.columns
+        return numbers.select(
+            pl.col("row") + self._row,
+            *(
+                name if name in have else pl.lit(None, _dtype(name)).alias(name)
+                for name in ("rank", *shape.names)
+            ),
+        )
+
+    def _fast(
+        self, frame: pl.DataFrame, taken: Sequence[tuple[Shape, pl.DataFrame]]
+    ) -> tuple[_Fast, pl.DataFrame]:
         """Read the lines that fit a shape; give the records, and the lines that fit none."""
+        by_shape: dict[Shape, list[pl.DataFrame]] = {shape: [] for shape in self._text.shapes}
+        for shape, numbers in taken:
+            by_shape[shape].append(numbers)
+        for shape in self._text.shapes:
+            numbers = self._numbers(shape, frame)
+            if numbers.height:
+                by_shape[shape].append(numbers)
+                frame = frame.filter(~pl.col("row").is_in(numbers["row"].implode()))
         records: list[pl.DataFrame] = []
         of: list[pl.DataFrame] = []
-        rows = frame["row"].to_numpy()
-        left = np.ones(frame.height, dtype=bool)
-        for shape in self._text.shapes:
-            numbers = self._numbers(shape, frame.filter(left))
-            if numbers.height:
+        rows = [np.zeros(0, dtype=np.int64)]
+        for shape, pieces in by_shape.items():
+            for numbers in pieces:
                 records += self._laid_out(shape, numbers)
-                left[np.searchsorted(rows, numbers["row"].to_numpy())] = False
-                if "of" in shape.names:
-                    of.append(numbers.select("row", "of"))
-        return _Fast(records, rows[~left], of), frame.filter(left)
+                rows.append(numbers["row"].to_numpy())
+            if "of" in shape.names and pieces:
+                of.append(
+                    pl.concat([numbers.select("row", "of") for numbers in pieces]).sort("row")
+                )
+        return _Fast(records, np.sort(np.concatenate(rows)), of), frame
 
     def _numbers(self, shape: Shape, frame: pl.DataFrame) -> pl.DataFrame:
         """Read the values of the lines that fit one shape, by their rows."""
         line = pl.col("line")
         hit = frame.filter(line.str.contains(shape.literal, literal=True))
         if shape not in self._patterns:
-            self._patterns |= self._learnt(shape, hit["line"])
+            self._patterns |= self._learnt(shape, hit["line"].head(PREFIX_LINES))
         if ".*" in shape.tail:  # a second record may hide in what follows the first
             hit = hit.filter(line.str.count_matches(shape.literal, literal=True) == 1)
-        read = []
-        for pattern in self._patterns.get(shape, ()):
-            if hit.is_empty():
-                break
-            numbers = _values(shape, pattern, hit)
-            read.append(numbers)
-            if numbers.height < hit.height:
-                hit = hit.filter(~pl.col("row").is_in(numbers["row"].implode()))
-            else:
-                break
-        return pl.concat(read).sort("row") if read else pl.DataFrame(schema={"row": pl.Int64})
+        if hit.is_empty() or shape not in self._patterns:
+            return pl.DataFrame(schema={"row": pl.Int64})
+        return _values(shape, self._patterns[shape], hit)
 
-    def _learnt(self, shape: Shape, lines: pl.Series) -> dict[Shape, tuple[str, ...]]:
-        """Find the expressions of a shape's lines, the fastest first; none without lines."""
-        for line in self._own(shape, lines):
-            prefix = _prefix(shape, [line], ranks=self._text.ranks)
-            if prefix is not None:
-                template = shape.template(prefix, line)
-                general = shape.fast(prefix)
-                return {shape: (general,) if template is None else (template, general)}
-        return {}
+    def _learnt(self, shape: Shape, lines: Iterable[str]) -> dict[Shape, str]:
+        """Find the expression of a shape's lines; none without lines."""
+        earlier = self._text.shapes[: self._text.shapes.index(shape)]
+        # lines of an earlier shape are not its
+        own = (line for line in lines if not any(each.slow.search(line) for each in earlier))
+        prefix = _prefix(shape, own, ranks=self._text.ranks)
+        return {} if prefix is None else {shape: shape.fast(prefix)}
 
     def _laid_out(self, shape: Shape, numbers: pl.DataFrame) -> list[pl.DataFrame]:
         """Lay a shape's values out as records: one for training, one for every evaluation."""
@@ -521,40 +557,49 @@ class _Engine:
             frames = [frame.filter(pl.col("row").is_in(kept)) for frame in frames]
         if slow or not frames:
             frames.append(packed(slow).with_columns(sub=pl.Series(subs, dtype=pl.Int32)))
-        merged = pl.concat(frames, how="diagonal_relaxed").sort("row", "sub", maintain_order=True)
+        merged = pl.concat(frames, how="diagonal_relaxed")
+        if len(frames) > 1:  # one number to sort by takes a third of the time that two take
+            place = pl.col("row") * MOST_EVENTS + pl.col("sub")
+            merged = merged.sort(place, maintain_order=True)
         return Block(merged.drop("sub"), tuple(rare))
 
-    def _own(self, shape: Shape, lines: pl.Series) -> list[str]:
-        """Give the first lines that may be of a shape: those of an earlier shape are not its."""
-        shapes = self._text.shapes
-        earlier = shapes[: shapes.index(shape)]
-        return [
-            line
-            for line in lines.head(PREFIX_LINES)
-            if not any(e.slow.search(line) for e in earlier)
-        ]
+
+def _fits(pattern: str, line: bytes) -> bool:
+    return re.match(pattern, line[:-1].decode()) is not None
+
+
+def _dtype(name: str) -> Any:
+    return pl.Int64 if name in _WHOLE else pl.Float64
+
+
+def _with(literal: str, text: bytes) -> Iterator[str]:
+    """Give the first lines that have a literal."""
+    wanted, at = literal.encode(), 0
+    for _ in range(PREFIX_LINES):
+        found = text.find(wanted, at)
+        if found < 0:
+            return
+        at = text.find(b"\n", found)
+        yield text[text.rfind(b"\n", 0, found) + 1 : at].decode()
 
 
 def _values(shape: Shape, pattern: str, lines: pl.DataFrame) -> pl.DataFrame:
     """Read the values of the lines that fit an expression, by their rows."""
     groups = [*re.compile(pattern).groupindex]
     wanted = ["rank", *shape.names]
-    whole = _WHOLE_NUMBERS | {"rank"}
     texts = lines.lazy().select("row", g=pl.col("line").str.extract_groups(pattern)).unnest("g")
-    numbers = [
-        pl.col(name).cast(pl.Int64 if name in whole else pl.Float64, strict=False)
+    number = {
+        name: pl.col(name).cast(_dtype(name), strict=False)
         if name in groups
-        else pl.lit(None, pl.Int64 if name in whole else pl.Float64).alias(name)
+        else pl.lit(None, _dtype(name)).alias(name)
         for name in wanted
-    ]
-    number = dict(zip(wanted, numbers, strict=True))
-    sound = [number["step"] < LARGEST_STEP]
-    sound += [pl.col(name).is_null() | number[name].is_not_null() for name in groups]
-    if "rank" in groups:  # a number too long to be one is none
-        sound.append(number["rank"].is_null() | (number["rank"] < LARGEST_STEP))
+    }
+    # a number too long to be one is none
+    sound = [pl.col(name).is_null() | number[name].is_not_null() for name in groups]
+    sound += [pl.col(n).is_null() | (number[n] < LARGEST_STEP) for n in groups if n in _WHOLE]
     return (
         texts.filter(pl.col("step").is_not_null())
-        .select("row", *numbers, sound=pl.all_horizontal(sound).fill_null(value=False))
+        .select("row", *number.values(), sound=pl.all_horizontal(sound).fill_null(value=False))
         .filter("sound")
         .drop("sound")
         .collect()
@@ -585,23 +630,18 @@ class _Fast:
         yield row, of
 
 
-def _lines(text: str, first: int) -> pl.DataFrame:
-    """Divide text into a frame of its lines, numbered from `first`."""
+def _lines(text: bytes, rows: NDArray[np.int64]) -> pl.DataFrame:
+    """Divide text into a frame of its lines, which stand in these rows of the file."""
     if not text:
         return pl.DataFrame(schema={"row": pl.Int64, "line": pl.String})
-    if "\x01" in text:
-        lines = pl.Series("line", text.split("\n"), dtype=pl.String).to_frame()
+    if b"\x01" in text:
+        lines = pl.Series("line", text.decode().split("\n")[:-1], dtype=pl.String).to_frame()
     else:
         # the fastest splitter there is: a CSV of one column
         lines = pl.read_csv(
-            text.encode("utf-8", errors="replace"),
-            has_header=False,
-            separator="\x01",
-            quote_char=None,
-            schema={"line": pl.String},
+            text, has_header=False, separator="\x01", quote_char=None, schema={"line": pl.String}
         )
-    numbered = lines.with_row_index("row", offset=first)
-    return numbered.select(pl.col("row").cast(pl.Int64), "line")
+    return lines.select(pl.Series("row", rows, dtype=pl.Int64), "line")
 
 
 def _prefix(shape: Shape, lines: Iterable[str], *, ranks: bool = False) -> str | None:
@@ -624,3 +664,11 @@ def _prefix(shape: Shape, lines: Iterable[str], *, ranks: bool = False) -> str |
 
 PREFIX_LINES: Final = 50
 """Lines in which the prefix of a format is looked for."""
+TRIALS: Final = 8
+"""Lines of a block that are tried as templates: each is a search over the block."""
+LEAST: Final = 20
+"""Lines of one length, digits apart, that make one of them worth a trial."""
+TEMPLATES: Final = 24
+"""Templates that are remembered from block to block."""
+MOST_EVENTS: Final = 1 << 24
+"""More than a line tells: no line is longer."""

@@ -81,9 +81,11 @@ def curves_block(values: pl.DataFrame, faults: Faults) -> Block:
     numbers = _numbers(ordered)
     step = pl.col("step")
     no_step = ~(step.is_between(0, LARGEST_STEP, closed="left") & (step == step.floor()))
-    counted = (pl.col("tokens") > 0).any().over("run") if "tokens" in ordered.columns else None
+    counted = (pl.col("tokens") > 0).any() if "tokens" in ordered.columns else None
     problems: list[_Problem] = [(no_step.fill_null(value=True), NO_STEP, "step")]
     if counted is not None:
+        if ordered["run"].n_unique() > 1:
+            counted = counted.over("run")
         problems.append((counted & (step > 0) & (pl.col("tokens") == 0), NO_TOKENS, "tokens"))
     problems.append((~_any_value(numbers), NO_LOSS, None))
     kept = _without(numbers, ordered, problems, faults)
@@ -153,9 +155,10 @@ def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[Run
     keyed, facts, wrong = _with_facts(values, names)
     problems: list[_Problem] = [
         (pl.col("run").is_null(), NO_NAME, None),
-        (pl.col(_WHY).is_not_null(), None, _FOUND),
     ]
-    keyed = keyed.join(wrong, on=_KEY, how="left", maintain_order="left")
+    if wrong.height:
+        keyed = keyed.join(wrong, on=_KEY, how="left", maintain_order="left")
+        problems.append((pl.col(_WHY).is_not_null(), None, _FOUND))
     numbers = keyed
     if "tokens" in keyed.columns:
         numbers = keyed.with_columns(as_numbers(keyed["tokens"]))
@@ -166,7 +169,7 @@ def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[Run
         problems.append((no_count, NOT_FINITE, "tokens"))
         problems.append((tokens < 0, NO_TOKENS, "tokens"))
     kept = _without(numbers, keyed, problems, faults)
-    return kept.drop(_WHY, _FOUND), facts
+    return kept.drop(_WHY, _FOUND, strict=False), facts
 
 
 def _is_value(name: str) -> bool:
@@ -217,7 +220,7 @@ def _without(
             shown = written.filter(rows).select(ROW, "run", why.alias(_WHY), found.alias(_FOUND))
             faults.add(shown.sort(ROW))
             left &= ~has_it
-    return numbers.filter(left)
+    return numbers if left.all() else numbers.filter(left)
 
 
 def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
@@ -290,5 +293,7 @@ def _records(kept: pl.DataFrame) -> pl.DataFrame:
                 value=pl.col(column),
             ).filter(pl.col("value").is_not_null())
         )
-    records = pl.concat(frames, how="diagonal_relaxed").sort("place", "sub")
+    records = pl.concat(frames, how="diagonal_relaxed")
+    if len(frames) > 1:
+        records = records.sort("place", "sub")
     return records.drop("place", "sub").with_row_index("row").cast({"row": pl.Int64})

@@ -335,7 +335,7 @@ def _values(raw: pl.DataFrame, table: TableMap, *, stem: str, run: str = "") -> 
     if "run" in columns:
         columns["run"] = _names(columns["run"])
     elif table.rows == "points":  # a curve is named after its file by whoever reads it
-        columns["run"] = pl.Series("run", [run] * raw.height, dtype=pl.String)
+        columns["run"] = pl.repeat(run, raw.height, dtype=pl.String, eager=True)
     else:
         numbered = [f"{stem}-{row:04d}" for row in raw[ROW]]
         columns["run"] = pl.Series("run", numbered, dtype=pl.String)
