@@ -14,7 +14,7 @@ from matplotlib import rc_context
 
 from isoflop.drawing import style
 from isoflop.estimates.forecasts import Forecasts
-from isoflop.figures import design, downstream, forecast, isoflop_profiles, specifications
+from isoflop.figures import design, forecast, isoflop_profiles, specifications
 from tests import example_sweep
 
 if TYPE_CHECKING:
@@ -73,14 +73,3 @@ def test_specifications_stand_in_increasing_order(inputs: FigureInputs) -> None:
     shown = marks.get_offsets()[:, 1]
     expected = inputs.specifications["a"].drop_nulls().sort().to_numpy()
     np.testing.assert_array_equal(shown, expected)
-
-
-def test_downstream_bars_are_differences(inputs: FigureInputs) -> None:
-    style.register_fonts()
-    with rc_context(style.RC):
-        found = downstream.draw(inputs)
-    assert isinstance(found, style.Drawn)
-    rows = inputs.reference.gopher_chinchilla.mmlu.rows
-    expected = sorted(row.chinchilla - row.gopher for row in rows)
-    shown = [bar.get_height() for bar in found.figure.axes[0].patches]
-    assert shown == pytest.approx(expected)

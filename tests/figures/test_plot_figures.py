@@ -80,7 +80,7 @@ def test_a_sweep_where_all_is_refused_shows_its_design_and_the_papers(tmp_path: 
     with rc_context(RC):
         drawn = {name: draw(inputs) for name, draw in FIGURES.items()}
     shown = {name for name, found in drawn.items() if isinstance(found, Drawn)}
-    assert shown == {"design", "allocations", "downstream"}
+    assert shown == {"design", "allocations"}
 
 
 def test_a_sweep_that_cannot_be_split_says_what_to_add(tmp_path: Path) -> None:

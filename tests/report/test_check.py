@@ -89,7 +89,7 @@ def test_the_pair_is_counted_as_approach_3_counts(
         assert run.predicted_ends is not None
     pair = check_pair(inputs)
     assert pair is not None
-    losses, optima = pair.tables
+    losses, optima = pair.losses, pair.optima
     assert losses.data_columns[1:4] == (f"params_{params}", "tokens", f"flops_{flops}")
     assert ("Counted here" in losses.caption) == ((params, flops) != ("total", "6nd"))
     shown = {row[0]: row for row in optima.data}

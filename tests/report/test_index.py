@@ -2,10 +2,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+from matplotlib import rc_context
+
 from isoflop.config.sidecar import SweepFile
+from isoflop.drawing import style
 from isoflop.estimates.estimate import read_estimates
 from isoflop.numbers import fixed
 from isoflop.reference import read_reference
+from isoflop.report import downstream_figure
 from isoflop.report.render_index import IndexedSweep, render_index
 from tests import example_sweep
 from tests.outputs import html_text, leaks
@@ -31,3 +36,19 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     assert mine[1].split("\n")[0].strip() == fixed(sweep.fitted["envelope"].a.value)
     assert mine[4] == "refused"
     assert rows["Kaplan et al. 2020"][4] == "0.73"
+    # published results that are of no sweep stand here, whole
+    words = " ".join(" ".join(page.words).split()).replace("\xa0", " ")
+    for number in ("67.6", "60.0", "65.1", "60.6", "64.5"):
+        assert number in words
+    assert "downstream" in page.ids
+    assert "Chinchilla does better on 51 of 57 tasks of MMLU" in words
+
+
+def test_downstream_bars_are_differences() -> None:
+    facts = read_reference(example_sweep.REFERENCE).gopher_chinchilla
+    style.register_fonts()
+    with rc_context(style.RC):
+        found = downstream_figure.draw(facts)
+    expected = sorted(row.chinchilla - row.gopher for row in facts.mmlu.rows)
+    shown = [bar.get_height() for bar in found.figure.axes[0].patches]
+    assert shown == pytest.approx(expected)

@@ -78,7 +78,7 @@ def test_build_predicts_the_upper_budgets(built: Project) -> None:
     assert scores["parametric", "loss"]["n"] == 9
     assert abs(scores["parametric", "loss"]["bias"]) < 0.01
     assert "Does it forecast?" in (built.root / "reports/toy/report.html").read_text()
-    assert (built.root / "reports/toy/tables/forecast-losses.csv").exists()
+    assert (built.root / "reports/toy/tables/forecast.csv").exists()
 
 
 def test_the_specification_curve_is_part_of_a_build(built: Project) -> None:

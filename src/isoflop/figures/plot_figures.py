@@ -10,7 +10,6 @@ from isoflop.figures import (
     answer,
     check_pair,
     design,
-    downstream,
     exponents,
     forecast,
     isoflop_profiles,
@@ -42,7 +41,6 @@ FIGURES: Final[dict[str, Callable[[FigureInputs], style.Drawn | style.NothingToS
     "specifications": specifications.draw,
     "check_pair": check_pair.draw,
     "allocations": allocations.draw,
-    "downstream": downstream.draw,
     "residuals": residuals.draw,
 }
 """Every figure, by the name of its files."""

@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isoflop.approach import APPROACHES, IN_PROSE, NAMES
+from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import code, markdown, paragraphs
 from isoflop.numbers import count, fixed, interval, listed, power
 from isoflop.report.render import environment, template_text
 from isoflop.report.sections import (
     answer,
     calibration,
+    captions,
     check,
     comparison,
+    constants,
     curvature,
     data,
     diagnostics,
-    downstream,
     first_screen,
     forecast,
     hypotheses,
     influence,
-    kaplan,
     laws,
     ledger,
     plausibility,
@@ -67,12 +67,6 @@ class Numbering:
         """Show a table."""
         self.tables.append(table)
         return table.markdown(len(self.tables))
-
-    def table_or(self, table: Table | None, reason: str | None) -> str:
-        """Show a table, or say why there is none."""
-        if table is not None:
-            return self.table(table)
-        return _reason("No estimate here:", reason or "the approach was not run.")
 
 
 def _reason(what: str, reason: str) -> str:
@@ -128,7 +122,6 @@ def write_document(inputs: ReportInputs) -> Document:
         interval=interval,
         fig=numbering.figure,
         tbl=numbering.table,
-        tbl_or=numbering.table_or,
     )
     return Document(
         markdown=source,
@@ -160,8 +153,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "data": data.data_facts(inputs),
         "budget_table": data.budget_table(inputs),
         "left_out_table": data.left_out_table(inputs),
-        "checks_table": plausibility.checks_table(inputs),
-        "told_table": plausibility.told_table(inputs),
+        "checks": plausibility.checks(inputs),
         "run_table": data.run_table(inputs),
         "envelope": diagnostics.envelope_facts(fitted["envelope"])
         if "envelope" in fitted
@@ -170,12 +162,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "parametric": (
             diagnostics.parametric_facts(fitted["parametric"]) if "parametric" in fitted else None
         ),
-        "parameters": {
-            name: diagnostics.parameter_table(inputs, name)
-            for name in APPROACHES
-            if name != "kaplan"
-        },
-        "kaplan_table": kaplan.kaplan_table(inputs),
+        "constants_table": constants.constants_table(inputs),
         "hypotheses": hypotheses.hypothesis_facts(fitted.get("parametric")),
         "hypotheses_table": hypotheses.exponents_test_table(fitted.get("parametric")),
         "curvature_table": curvature.curvature_table(inputs),
@@ -187,7 +174,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "forecast": forecast.forecast_facts(inputs),
         "analysis": curve.analysis(inputs),
         "check": check.check_pair(inputs),
-        "allocation_table": comparison.allocation_table(inputs),
+        "finding": captions.findings(inputs),
         "loss_table": comparison.loss_table(inputs),
         "sweep_decades": fixed(at_gopher.decades_beyond_data, 1) if at_gopher else "",
         "ledger_table": ledger.ledger_table(inputs),
@@ -201,7 +188,6 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
     reference = inputs.reference
     hoffmann, facts = reference.hoffmann, reference.gopher_chinchilla
     budget = inputs.gopher_budget
-    printed = {row.task: row for row in facts.headline.rows}
     laws = {
         "printed": hoffmann.printed_law,
         "tex": hoffmann.law,
@@ -228,14 +214,10 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
         "models": listed(trained),
         "gopher_counts": _counts(facts.gopher_flops),
         "chinchilla_counts": _counts(facts.chinchilla_flops),
-        "headline_table": downstream.headline_table(reference),
-        "summary_table": downstream.summary_table(reference),
         "mmlu_rows": len(facts.mmlu.rows),
-        "mmlu_mean": fixed(facts.mmlu.mean("gopher"), 1),
-        "mmlu_printed": fixed(printed["MMLU 5-shot avg"].gopher, 1),
+        "mmlu_wins": facts.mmlu.wins(),
         "bigbench_rows": len(facts.bigbench.rows),
-        "bigbench_mean": fixed(facts.bigbench.mean("chinchilla"), 1),
-        "bigbench_printed": fixed(printed["BIG-bench avg (62)"].chinchilla, 1),
+        "bigbench_wins": facts.bigbench.wins(),
         "citations": [
             hoffmann.citation,
             reference.kaplan.citation,

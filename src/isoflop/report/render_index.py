@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isoflop.approach import APPROACHES, NAMES
+from isoflop.drawing import style, svg
 from isoflop.escape import BREAK, link, markdown
 from isoflop.estimates.estimate import Estimate
 from isoflop.files import write_text
 from isoflop.numbers import NONE, fixed, interval, power, with_intervals
+from isoflop.report import downstream_figure
 from isoflop.report.render import environment, to_html
+from isoflop.report.sections import downstream
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path
     reference : the published facts they stand beside.
     out : page to write; links lead to {sweep}/report.html beside it.
     """
+    drawn = _downstream_figure(reference)
     source = (
         environment()
         .get_template("index.md.j2")
@@ -57,7 +62,11 @@ def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path
             escape=markdown,
             link=link,
             exponents=_exponents(sweeps, reference).markdown(1, files=False),
+            headline=downstream.headline_table(reference).markdown(2, files=False),
+            summary=downstream.summary_table(reference).markdown(3, files=False),
+            downstream_words=markdown(drawn.alt),
             count=len(sweeps),
+            **_downstream_numbers(reference),
         )
     )
     metadata = {
@@ -68,7 +77,33 @@ def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path
         "et al. (2020).",
         "lang": "en-GB",
     }
-    write_text(out, to_html(source, metadata, Path()))
+    with tempfile.TemporaryDirectory() as folder:
+        svg.save(drawn.figure, Path(folder), "downstream")
+        write_text(out, to_html(source, metadata, Path(folder)))
+
+
+def _downstream_figure(reference: Reference) -> style.Drawn:
+    from matplotlib import rc_context
+
+    style.register_fonts()
+    with rc_context(style.RC):
+        return downstream_figure.draw(reference.gopher_chinchilla)
+
+
+def _downstream_numbers(reference: Reference) -> dict[str, object]:
+    """Count and average the rows of the published tables."""
+    facts = reference.gopher_chinchilla
+    printed = {row.task: row for row in facts.headline.rows}
+    return {
+        "mmlu_rows": len(facts.mmlu.rows),
+        "mmlu_wins": facts.mmlu.wins(),
+        "mmlu_mean": fixed(facts.mmlu.mean("gopher"), 1),
+        "mmlu_printed": fixed(printed["MMLU 5-shot avg"].gopher, 1),
+        "bigbench_rows": len(facts.bigbench.rows),
+        "bigbench_wins": facts.bigbench.wins(),
+        "bigbench_mean": fixed(facts.bigbench.mean("chinchilla"), 1),
+        "bigbench_printed": fixed(printed["BIG-bench avg (62)"].chinchilla, 1),
+    }
 
 
 def _exponents(sweeps: Sequence[IndexedSweep], reference: Reference) -> Table:

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import BREAK
-from isoflop.estimates.diagnostics import EnvelopeDiagnostics
-from isoflop.numbers import (
-    NBSP,
-    NONE,
-    distance,
-    fixed,
-    interval,
-    of_level,
-    percent,
-)
+from isoflop.numbers import NONE, distance, fixed, interval, of_level
 from isoflop.published_laws import published_exponents
-from isoflop.report.sections.diagnostics import form_rejected
-from isoflop.report.sections.forecast import missed
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -31,9 +20,6 @@ if TYPE_CHECKING:
 
 CHINCHILLA_A = 0.5
 """Equal scaling of N and D: what Hoffmann et al. conclude."""
-
-FEW_LATE = 0.5
-"""Share of late points below which an envelope is read with a warning."""
 
 
 def sweep_label(approach: Approach, estimate: Estimate, flops: float | None = None) -> str:
@@ -124,32 +110,6 @@ class Verdict:
     ends: str
     contains_half: bool
     contains_kaplan: bool
-    warning: str
-    """What its diagnostics, simulations and forecasts say against it; or empty."""
-
-
-def _warning(inputs: ReportInputs, approach: Approach) -> str:
-    """Say beside the exponent what is known against it."""
-    estimate = inputs.fitted[approach]
-    said = []
-    found = estimate.diagnostics
-    late = found.late_winners if isinstance(found, EnvelopeDiagnostics) else 1.0
-    if late < FEW_LATE:
-        said.append(
-            f"Do not rely on it: only {percent(late)} of its points were measured in the last "
-            f"15{NBSP}% of a run; the others stand at a learning rate meant for a longer one, "
-            "which bends the line."
-        )
-    if estimate.a.undercovers(0.95):
-        said.append(
-            f"In simulated sweeps of this design its 95{NBSP}% interval covered the truth in only "
-            f"{percent(estimate.a.coverage['0.95'])}."
-        )
-    if rejected := form_rejected(estimate):
-        said.append(rejected)
-    if miss := missed(inputs, approach):
-        said.append(miss)
-    return " ".join(said)
 
 
 def verdicts(inputs: ReportInputs) -> list[Verdict]:
@@ -167,7 +127,6 @@ def verdicts(inputs: ReportInputs) -> list[Verdict]:
                 ends=interval(*ends, fixed),
                 contains_half=_within(CHINCHILLA_A, ends),
                 contains_kaplan=_within(kaplan, ends),
-                warning=_warning(inputs, approach),
             )
         )
     return found

@@ -9,7 +9,7 @@ from isoflop.approach import IN_PROSE, NAMES
 from isoflop.estimates.estimate import Calibration as SimulatedCalibration
 from isoflop.estimates.estimate import Uncalibrated
 from isoflop.estimates.intervals import LEVELS
-from isoflop.numbers import NONE, count, fixed, listed, percent, power, times
+from isoflop.numbers import NONE, fixed, listed, percent, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ class Calibration:
     ----------
     simulations : simulated sweeps per approach, in words; empty where none was made.
     honest : approaches whose intervals for a cover the truth as often as they should, in words.
-    short : sentences on those whose did not.
+    short : those whose do not, in words; their cautions have the shares.
     unchecked : sentences on approaches that could not be checked.
     """
 
     simulations: str
     honest: str
-    short: list[str]
+    short: str
     unchecked: list[str]
     table: Table | None
 
@@ -57,7 +57,7 @@ def calibration(inputs: ReportInputs) -> Calibration:
     return Calibration(
         simulations=times(max(counts), "simulated sweep") if counts else "",
         honest=listed([IN_PROSE[name] for name in honest]),
-        short=[_sentence(name, e) for name, e in checked.items() if name not in honest],
+        short=listed([IN_PROSE[name] for name in checked if name not in honest]),
         unchecked=[
             f"{IN_PROSE[name]} was not checked: {_why_unchecked(estimate)}."
             for name, estimate in inputs.fitted.items()
@@ -77,47 +77,30 @@ def _short(quantity: Quantity) -> bool:
     return any(quantity.undercovers(level) for level in LEVELS)
 
 
-def _sentence(name: Approach, estimate: Estimate) -> str:
-    """Say how an approach misses the truth."""
-    shares = [
-        f"{percent(level)} interval in {percent(estimate.a.coverage[str(level)])}"
-        for level in LEVELS
-        if estimate.a.undercovers(level)
-    ]
-    found = estimate.a.simulated
-    truth, median = (NONE, NONE) if found is None else (fixed(found.truth), fixed(found.median))
-    return (
-        f"{IN_PROSE[name]} covered the true *a* of {truth} less often than its "
-        f"confidence level says (its {listed(shares)} of the simulated sweeps): its median "
-        f"estimate there is {median}."
-    )
-
-
 def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
-    """Tabulate truth, estimates and shares for a, and for N* at every budget."""
+    """Tabulate truth, estimates and shares for a; the data have N* at every budget too."""
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for name, estimate in checked.items():
-        quantities = {"a": ("*a*", estimate.a)} | {
-            f"params_opt_{o.flops!r}": (f"*N*\\* at {power(o.flops)}", o.params)
+        quantities = {"a": estimate.a} | {
+            f"params_opt_{o.flops!r}": o.params
             for o in (inputs.optima(flops)[name] for flops in inputs.budgets)
         }
-        for key, (label, quantity) in quantities.items():
+        for key, quantity in quantities.items():
             found = quantity.simulated
             if found is None:
                 continue
-            write = fixed if key == "a" else count
             plain = found.percentile_coverage
             noiseless = found.noiseless
-            rows.append([
-                f"**{NAMES[name]}**" if key == "a" else "",
-                label,
-                write(found.truth),
-                NONE if noiseless is None else write(noiseless),
-                write(found.median),
-                *(percent(plain[str(level)]) for level in LEVELS),
-                *(percent(quantity.coverage[str(level)]) for level in LEVELS),
-            ])  # fmt: skip
+            if key == "a":
+                rows.append([
+                    f"**{NAMES[name]}**",
+                    fixed(found.truth),
+                    NONE if noiseless is None else fixed(noiseless),
+                    fixed(found.median),
+                    *(percent(plain[str(level)]) for level in LEVELS),
+                    *(percent(quantity.coverage[str(level)]) for level in LEVELS),
+                ])  # fmt: skip
             data.append([
                 name, key, found.truth, noiseless, found.median,
                 *(plain[str(level)] for level in LEVELS),
@@ -125,11 +108,11 @@ def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
             ])  # fmt: skip
     return Table(
         key="calibration",
-        caption="Simulated sweeps of this design: the true value, the estimate without noise, the "
+        caption="Simulated sweeps of this design: the true *a*, the estimate without noise, the "
         "median estimate with it, and how often plain percentile intervals and the intervals of "
-        "this report covered the truth.",
+        "this report covered the truth. The CSV has *N*\\* at every budget too.",
         columns=(
-            Column("Approach", "left"), Column("Quantity", "left"), Column("Truth"),
+            Column("Approach", "left"), Column("Truth"),
             Column("No noise"), Column("Median"),
             Column("Plain ⏎ 80 %"), Column("Plain ⏎ 95 %"),
             Column("Given ⏎ 80 %"), Column("Given ⏎ 95 %"),
@@ -140,5 +123,5 @@ def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
             "percentile_coverage_80", "percentile_coverage_95", "coverage_80", "coverage_95",
         ),
         data=data,
-        classes=' .wide widths="1.3 1.6 1 1 1 0.8 0.8 0.8 0.8"',
+        classes=' .wide widths="1.3 1 1 1 0.8 0.8 0.8 0.8"',
     )  # fmt: skip

@@ -63,7 +63,8 @@ class CheckPair:
     sign_right: bool | None
     within: int
     noise: SeedNoise | None
-    tables: tuple[Table, ...]
+    losses: Table
+    optima: Table
 
 
 def check_runs(inputs: ReportInputs) -> list[CheckRun]:
@@ -151,7 +152,8 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
         sign_right=sign_right,
         within=within,
         noise=seed_noise(inputs.losses, worst.loss - best.loss),
-        tables=(_losses(runs, counting), _optima(inputs, runs, counting)),
+        losses=_losses(runs, counting),
+        optima=_optima(inputs, runs, counting),
     )
 
 

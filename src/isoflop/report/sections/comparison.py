@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isoflop.numbers import NONE, count, fixed, power, ratio, with_intervals
-from isoflop.published_laws import published_optima
-from isoflop.report.sections.answer import sweep_label
+from isoflop.numbers import count, fixed
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -19,57 +17,6 @@ if TYPE_CHECKING:
     from isoflop.report.tables import Value
 
     Floats = NDArray[np.float64]
-
-
-def allocation_table(inputs: ReportInputs) -> Table:
-    """Tabulate the allocation of Gopher's compute by every law, and those that were trained."""
-    budget = inputs.gopher_budget
-    rows: list[list[str]] = []
-    data: list[list[Value]] = []
-    for law in published_optima(inputs.reference, budget):
-        per_param = law.tokens / law.params
-        rows.append([
-            law.name, fixed(law.exponent), count(law.params), count(law.tokens), ratio(per_param),
-        ])  # fmt: skip
-        data.append([law.plain, law.exponent, law.params, None, None, law.tokens, per_param, None])
-    for approach, optimum in inputs.optima(budget).items():
-        estimate = inputs.fitted[approach]
-        rows.append([
-            sweep_label(approach, estimate, budget),
-            fixed(estimate.a.value),
-            with_intervals(optimum.params, count, (0.95,)),
-            with_intervals(optimum.tokens, count, (0.95,)),
-            with_intervals(optimum.tokens_per_param, ratio, (0.95,)),
-        ])  # fmt: skip
-        data.append([
-            f"sweep {approach}", estimate.a.value, optimum.params.value,
-            *optimum.params.intervals.get("0.95", (None, None)), optimum.tokens.value,
-            optimum.tokens_per_param.value, optimum.decades_beyond_data,
-        ])  # fmt: skip
-    for model in inputs.reference.gopher_chinchilla.models.rows:
-        per_param = model.tokens / model.params
-        rows.append([
-            f"*{model.name}, as trained*", NONE, count(model.params), count(model.tokens),
-            ratio(per_param),
-        ])  # fmt: skip
-        data.append([f"{model.name} as trained", None, model.params, None, None, model.tokens,
-                     per_param, None])  # fmt: skip
-    return Table(
-        key="gopher-allocations",
-        caption=f"Allocations of Gopher’s {power(budget)} FLOPs: published laws, then this sweep’s "
-        "extrapolations in bold, then the two models as they were trained.",
-        columns=(
-            Column("Law", "left"), Column("*a*"), Column("*N*\\* ⏎ (parameters)"),
-            Column("*D*\\* ⏎ (tokens)"), Column("*D*\\*/*N*\\* ⏎ (tokens/param.)"),
-        ),
-        rows=rows,
-        data_columns=(
-            "law", "a", "params", "params_lo95", "params_hi95", "tokens", "tokens_per_param",
-            "decades_beyond_data",
-        ),
-        data=data,
-        classes=' .wide widths="1.5 0.5 1 1 1"',
-    )  # fmt: skip
 
 
 def loss_table(inputs: ReportInputs) -> Table:

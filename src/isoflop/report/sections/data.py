@@ -175,7 +175,8 @@ def left_out_table(inputs: ReportInputs) -> Table | None:
 
 
 SHOWN_ITEMS = 6
-SCIENTIFIC = re.compile(r"\b\d+(?:\.\d+)?e[+-]?\d+\b")
+SCIENTIFIC = re.compile(r"(?<![\w.])(?<!\w-)\d+(?:\.\d+)?e[+-]?\d+(?![\w-])")
+"""A number; one that is part of a run's name (t4.33e05-l1d16-s0) is none."""
 
 
 def items(names: list[str]) -> str:

@@ -27,61 +27,6 @@ if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
-SYMBOLS = {
-    "alpha": "*α*",
-    "beta": "*β*",
-    "N_coefficient": "coefficient of *N*~opt~",
-    "D_coefficient": "coefficient of *D*~opt~",
-    "L_coefficient": "coefficient of *L*~opt~",
-    "L_exponent": "exponent of *L*~opt~",
-    "N_c": "*N*~c~",
-    "D_c": "*D*~c~",
-    "alpha_N": "*α*~N~",
-    "alpha_D": "*α*~D~",
-    "alpha_C": "*α*~C~",
-    "C_c": "*C*~c~",
-    "a_joint": "*a* from *L*(*N*, *D*)",
-    "N_c_alone": "*N*~c~ of *L*(*N*)",
-    "alpha_N_alone": "*α*~N~ of *L*(*N*)",
-    "D_c_alone": "*D*~c~ of *L*(*D*)",
-    "alpha_D_alone": "*α*~D~ of *L*(*D*)",
-}
-
-
-def parameter_table(inputs: ReportInputs, approach: str) -> Table | None:
-    """Tabulate one law's parameters with their intervals."""
-    estimate = inputs.fitted.get(approach)
-    if estimate is None:
-        return None
-    rows: list[list[str]] = []
-    data: list[list[Value]] = []
-    for name, quantity in estimate.parameters.items():
-        low80, high80 = quantity.intervals.get("0.8", (None, None))
-        low95, high95 = quantity.intervals.get("0.95", (None, None))
-        rows.append([
-            SYMBOLS.get(name, f"*{name}*" if len(name) == 1 else f"`{name}`"),
-            parameter(quantity.value),
-            _ends(low80, high80),
-            _ends(low95, high95),
-        ])  # fmt: skip
-        data.append([name, quantity.value, low80, high80, low95, high95])
-    return Table(
-        key=f"parameters-{approach}",
-        caption=f"Parameters of {NAMES[approach]}, with intervals.",
-        columns=(
-            Column("Parameter", "left"), Column("Estimate"), Column("80 %"), Column("95 %"),
-        ),
-        rows=rows,
-        data_columns=("parameter", "value", "lo80", "hi80", "lo95", "hi95"),
-        data=data,
-    )  # fmt: skip
-
-
-def _ends(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return NONE
-    return f"{parameter(low)} to {parameter(high)}"
-
 
 def fit_table(inputs: ReportInputs) -> Table | None:
     """Tabulate how each fit came about; None where nothing was fitted."""
@@ -188,11 +133,7 @@ def form_rejected(estimate: Estimate) -> str:
     p_value = None if tests is None else tests.joint.p_value
     if p_value is None or p_value >= REJECTED:
         return ""
-    return (
-        f"The runs reject the form of its law (*p* = {_p(p_value)}): the residuals depend on "
-        "products and squares of log *N* and log *D*, and [its losses](#fits) are wrong in a way "
-        "that no interval of it covers."
-    )
+    return f"the runs reject its form (*p* = {_p(p_value)})"
 
 
 def _p(value: float) -> str:

@@ -17,7 +17,7 @@ MISMATCH = {
     "BIG-bench avg (62)": "[^bigbench]",
     "NQ 0-shot": "[^nq]",
 }
-"""Where the paper contradicts itself; the notes stand in the template."""
+"""Where the paper contradicts itself; the notes stand in index.md.j2."""
 
 
 def headline_table(reference: Reference) -> Table:

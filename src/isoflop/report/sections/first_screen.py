@@ -468,14 +468,18 @@ def _forecast(covered: bool | None, scores: Sequence[Score]) -> str:  # noqa: FB
 def _budget_table(
     inputs: ReportInputs, order: Sequence[Approach], stands: dict[Approach, Standing]
 ) -> Table:
-    """Tabulate N and D/N of every law at every budget; nothing where the sweep does not say."""
+    """Tabulate N and D/N of every law at every budget, Gopher's last.
+
+    Nothing stands where the sweep does not say.
+    """
+    budgets = sorted({*inputs.budgets, inputs.gopher_budget})
     data = inputs.fitted[order[0]].flops_range
-    words = {flops: reach(decades_beyond(flops, data)) for flops in inputs.budgets}
+    words = {flops: reach(decades_beyond(flops, data)) for flops in budgets}
     rows: list[list[str]] = []
     for name in order:
         estimate = inputs.fitted[name]
         cells = [_name(name, estimate, bold=name == order[0])]
-        for flops in inputs.budgets:
+        for flops in budgets:
             optimum = inputs.optima(flops).get(name)
             unknown = (
                 optimum is None or reach(decades_beyond(flops, estimate.flops_range)) == UNKNOWN
@@ -483,7 +487,7 @@ def _budget_table(
             cells.append(NONE if unknown or optimum is None else _size_and_ratio(optimum))
         rows.append(cells)
     if isinstance(inputs.mixture, Mixture):
-        found = [inputs.mixed(flops) for flops in inputs.budgets]
+        found = [inputs.mixed(flops) for flops in budgets]
         rows.append([
             NAME,
             *(NONE if one is None or reach(one.decades_beyond_data) == UNKNOWN
@@ -491,30 +495,37 @@ def _budget_table(
         ])  # fmt: skip
     published = {
         flops: [law for law in published_optima(inputs.reference, flops) if not law.rounded]
-        for flops in inputs.budgets
+        for flops in budgets
     }
-    for place, first in enumerate(published[inputs.budgets[0]]):
-        at = [published[flops][place] for flops in inputs.budgets]
+    for place, first in enumerate(published[budgets[0]]):
+        at = [published[flops][place] for flops in budgets]
         rows.append([
             f"*{first.name}*" if "*" not in first.name else first.name,
             *(f"{count(law.params)} {BREAK} [{ratio(law.tokens / law.params)}]{{.ci}}"
               for law in at),
         ])  # fmt: skip
+    for model in inputs.reference.gopher_chinchilla.models.rows:
+        trained = f"{count(model.params)} {BREAK} [{ratio(model.tokens / model.params)}]{{.ci}}"
+        rows.append([
+            f"*{model.name}, as trained*",
+            *(trained if flops == inputs.gopher_budget else NONE for flops in budgets),
+        ])  # fmt: skip
     return Table(
         key="budgets",
         caption=f"*N*\\* of every law at every budget, with its {percent(LEVEL)} interval, and "
-        "below it *D*\\*/*N*\\*. The CSV has *D*\\*, losses and 80 % intervals too.",
+        "below it *D*\\*/*N*\\*; the last is Gopher’s. The CSV has *D*\\*, losses and 80 % "
+        "intervals too.",
         columns=(
             Column("Law", "left"),
             *(
                 Column(f"{power(flops)}{NBSP}FLOPs {BREAK} [{words[flops]}]{{.ci}}")
-                for flops in inputs.budgets
+                for flops in budgets
             ),
         ),
         rows=rows,
         data_columns=DATA,
-        data=_data(inputs, inputs.budgets, stands),
-        classes=' .wide widths="1.5' + " 1" * len(inputs.budgets) + '"',
+        data=_data(inputs, budgets, stands),
+        classes=' .dense widths="1.5' + " 1" * len(budgets) + '"',
         notes=_signs(rows),
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.escape import BREAK
 from isoflop.estimates.forecasts import NoForecasts
-from isoflop.numbers import fixed, interval, listed, percent, power, times
+from isoflop.numbers import NONE, fixed, interval, listed, percent, power, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -22,21 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LawVerdict:
-    """What one law said of the runs above one cut, in words."""
+    """What one law predicted of the runs above every cut, in words."""
 
     name: str
-    cut: str
-    decades: str
-    runs: str
-    bias: str
-    bias_level: str
-    bias_ends: str
+    cuts: str
+    biases: str
     direction: str
-    """high or low; empty where the interval of the mean error contains zero."""
+    """high or low; empty unless the mean errors lie on one side at every cut."""
     one_sided: str
-    inside: str
-    least: str
     covers: bool
+    """Whether its intervals cover at every cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +48,7 @@ class SizeVerdict:
 
 @dataclass(frozen=True, slots=True)
 class ForecastFacts:
-    """The forecasts in words, and their tables."""
+    """The forecasts in words, and their table."""
 
     cuts: str
     below: str
@@ -62,11 +58,11 @@ class ForecastFacts:
     sizes: tuple[SizeVerdict, ...]
     refused: tuple[tuple[str, str, str], ...]
     """Approach, cut, reason."""
-    tables: tuple[Table, ...]
+    table: Table | None
 
     @property
     def biased(self) -> str:
-        """Name the laws whose errors lie on one side at some cut."""
+        """Name the laws whose errors lie on one side."""
         names = [law.name for law in self.laws if law.direction]
         return listed(list(dict.fromkeys(names)))
 
@@ -77,13 +73,12 @@ def forecast_facts(inputs: ReportInputs) -> ForecastFacts | None:
     if isinstance(forecasts, NoForecasts):
         return None
     noise = forecasts.noise
-    tables = (_loss_table(forecasts), _size_table(forecasts))
     return ForecastFacts(
         cuts=times(len(forecasts.cuts), "cut"),
         below=times(len(forecasts.cuts[0].budgets_below), "budget"),
         noise=fixed(noise.sd, 4) if noise else "",
         noise_cells=times(noise.cells, "cell") if noise else "",
-        laws=tuple(_law_verdict(*found) for found in _scores(forecasts, "loss")),
+        laws=tuple(_law_verdicts(forecasts)),
         sizes=tuple(_size_verdicts(forecasts)),
         refused=tuple(
             (NAMES[forecast.approach], power(cut.flops), forecast.refused)
@@ -91,7 +86,7 @@ def forecast_facts(inputs: ReportInputs) -> ForecastFacts | None:
             for forecast in cut.among(APPROACHES)
             if forecast.refused
         ),
-        tables=tuple(table for table in tables if table is not None),
+        table=_table(forecasts),
     )
 
 
@@ -105,47 +100,26 @@ def _scores(forecasts: Forecasts, *quantities: str) -> Iterator[tuple[Cut, Forec
                         yield cut, forecast, score
 
 
-def _law_verdict(cut: Cut, forecast: Forecast, score: Score) -> LawVerdict:
-    widest = max(score.bias_intervals, key=float)
-    low, high = score.bias_intervals[widest]
-    above = sum(p.predicted > p.measured for p in score.predictions)
-    side, most = ("above", above) if 2 * above >= score.n else ("below", score.n - above)
-    return LawVerdict(
-        name=IN_PROSE[forecast.approach],
-        cut=power(cut.flops),
-        decades=_span(score.decades, _tenth),
-        runs=times(score.n, "run"),
-        bias=fixed(score.bias, 4),
-        bias_level=percent(float(widest)),
-        bias_ends=interval(low, high, _fourth),
-        direction="high" if low > 0.0 else "low" if high < 0.0 else "",
-        one_sided=f"{most} of {score.n} lie {side} what was measured",
-        inside=listed(
-            [f"{_of(v, score)} ({percent(float(level))})" for level, v in score.inside.items()]
-        ),
-        least=listed([_of(share, score) for share in score.inside_least.values()]),
-        covers=score.covers,
-    )
-
-
-def missed(inputs: ReportInputs, approach: Approach) -> str:
-    """Say that an approach missed the losses above the highest cut; empty where it did not."""
-    if isinstance(inputs.forecasts, NoForecasts):
-        return ""
-    found = [
-        (cut, score)
-        for cut, forecast, score in _scores(inputs.forecasts, "loss")
-        if forecast.approach == approach
-    ]
-    if not found or found[-1][1].covers:
-        return ""
-    cut, score = found[-1]
-    side = "over" if score.bias > 0.0 else "under"
-    return (
-        f"Fitted to the runs up to {power(cut.flops)} FLOPs alone, it {side}predicts losses by "
-        f"{fixed(abs(score.bias), 3)} nats per token on average, and its intervals "
-        "[undercover](#forecast)."
-    )
+def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
+    """Put together what each law predicted of the losses of runs, over the cuts."""
+    pooled: dict[Approach, list[tuple[Cut, Score]]] = {}
+    for cut, forecast, score in _scores(forecasts, "loss"):
+        pooled.setdefault(forecast.approach, []).append((cut, score))
+    for approach, found in pooled.items():
+        scores = [score for _, score in found]
+        ends = [score.bias_intervals[max(score.bias_intervals, key=float)] for score in scores]
+        high, low = all(end[0] > 0.0 for end in ends), all(end[1] < 0.0 for end in ends)
+        every = [p for score in scores for p in score.predictions]
+        above = sum(p.predicted > p.measured for p in every)
+        side, most = ("above", above) if 2 * above >= len(every) else ("below", len(every) - above)
+        yield LawVerdict(
+            name=IN_PROSE[approach],
+            cuts=listed([power(cut.flops) for cut, _ in found]),
+            biases=listed([_fourth(abs(s.bias) if high or low else s.bias) for s in scores]),
+            direction="high" if high else "low" if low else "",
+            one_sided=f"{most} of {len(every)} lie {side} what was measured",
+            covers=all(score.covers for score in scores),
+        )
 
 
 def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
@@ -167,73 +141,49 @@ def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
         )
 
 
-def _loss_table(forecasts: Forecasts) -> Table | None:
-    """Tabulate the errors of losses: of runs by the laws, of minima by the power laws."""
-    return _table(
-        list(_scores(forecasts, "loss", "loss_opt")),
-        key="forecast-losses",
-        caption="Errors of predicted losses, predicted less measured, in nats per token: of the "
-        "final losses of runs, and of the lowest losses of budgets. RMS also in units of the noise "
-        "of a run.",
-        write=_fourth,
-    )
-
-
-def _size_table(forecasts: Forecasts) -> Table | None:
-    """Tabulate the errors of the best sizes."""
-    return _table(
-        list(_scores(forecasts, "params_opt")),
-        key="forecast-sizes",
-        caption="Errors of predicted *N*~opt~ against the minima of the budgets’ profiles, as "
-        "natural logarithms of predicted over measured.",
-        write=_third,
-    )
-
-
 MEASURES = ("inside", "inside_least", "width", "interval_score")
-WHAT = {"loss": "run", "loss_opt": "budget", "params_opt": "budget"}
 
 
-def _table(
-    scores: Sequence[tuple[Cut, Forecast, Score]],
-    *,
-    key: str,
-    caption: str,
-    write: Callable[[float], str],
-) -> Table | None:
-    """Tabulate scores, one row per approach and cut; None without any."""
+def _table(forecasts: Forecasts) -> Table | None:
+    """Tabulate the errors, one row per approach and cut; None without any.
+
+    The data have a row per quantity.
+    """
+    scores = list(_scores(forecasts, "loss", "loss_opt", "params_opt"))
     if not scores:
         return None
     levels = list(scores[0][2].inside)
-    rows: list[list[str]] = []
+    found: dict[tuple[Approach, float], dict[str, Score]] = {}
     data: list[list[Value]] = []
     for cut, forecast, score in scores:
-        rows.append([
-            f"**{NAMES[forecast.approach]}** {BREAK} [up to {power(cut.flops)} FLOPs]{{.ci}}",
-            f"{times(score.n, WHAT[score.quantity])} {BREAK} "
-            f"[{_span(score.decades, _tenth)} decades]{{.ci}}",
-            f"{write(score.bias)} {BREAK} "
-            f"[{interval(*score.bias_intervals[levels[-1]], write)}]{{.ci}}",
-            _rms(score, write),
-            f"{', '.join(_of(score.inside[k], score) for k in levels)} of {score.n}",
-            write(score.width[levels[-1]]), write(score.interval_score[levels[-1]]),
-        ])  # fmt: skip
+        own = found.setdefault((forecast.approach, cut.flops), {})
+        own["sizes" if score.quantity == "params_opt" else "losses"] = score
         data.append([
             forecast.approach, score.quantity, cut.flops, score.n, *score.decades, score.bias,
             *(end for k in levels for end in score.bias_intervals[k]),
             score.rms, score.rms_per_noise,
             *(getattr(score, what)[k] for what in MEASURES for k in levels),
         ])  # fmt: skip
-    names = [percent(float(k)) for k in levels]
+    rows = [
+        [
+            f"**{NAMES[approach]}** {BREAK} [up to {power(flops)} FLOPs]{{.ci}}",
+            *_error(own.get("losses"), levels, _fourth),
+            *_error(own.get("sizes"), levels, _factor),
+        ]
+        for (approach, flops), own in found.items()
+    ]
+    names = ", ".join(percent(float(k)) for k in levels)
     short = [f"{100.0 * float(k):g}" for k in levels]
     return Table(
-        key=key,
-        caption=f"{caption} The score is the mean interval score: smaller is better.",
+        key="forecast",
+        caption="Forecasts from below each cut: mean error of losses, predicted less measured, in "
+        "nats per token (of the final losses of runs for the laws of the loss, of the lowest "
+        "losses of budgets for the others), and predicted *N*~opt~ over the minimum of the "
+        f"budget’s profile (geometric mean), each with its {percent(float(levels[-1]))} interval. "
+        f"Inside: measurements in their {names} intervals. The CSV has widths and interval scores.",
         columns=(
-            Column("Fitted", "left"), Column("Predicted"),
-            Column(f"Mean error ⏎ {names[-1]}"), Column("RMS"),
-            Column(f"Inside ⏎ {', '.join(names)}"),
-            Column(f"Width ⏎ {names[-1]}"), Column(f"Score ⏎ {names[-1]}"),
+            Column("Fitted", "left"), Column("Error of losses"), Column("Inside"),
+            Column("*N*~opt~ over measured"), Column("Inside"),
         ),
         rows=rows,
         data_columns=(
@@ -243,14 +193,19 @@ def _table(
             *(f"{what}_{k}" for what in MEASURES for k in short),
         ),
         data=data,
-        classes=" .wide",
+        classes=" .dense",
     )  # fmt: skip
 
 
-def _rms(score: Score, write: Callable[[float], str]) -> str:
-    if score.rms_per_noise is None:
-        return write(score.rms)
-    return f"{write(score.rms)} {BREAK} [{fixed(score.rms_per_noise, 1)} × noise]{{.ci}}"
+def _error(
+    score: Score | None, levels: Sequence[str], write: Callable[[float], str]
+) -> tuple[str, str]:
+    """Write a mean error with its interval, and how many measurements lie inside theirs."""
+    if score is None:
+        return NONE, NONE
+    ends = interval(*score.bias_intervals[levels[-1]], write)
+    inside = ", ".join(_of(score.inside[k], score) for k in levels)
+    return f"{write(score.bias)} {BREAK} [{ends}]{{.ci}}", f"{inside} of {score.n}"
 
 
 def _of(share: float, score: Score) -> str:
@@ -263,16 +218,13 @@ def _span(ends: tuple[float, float], write: Callable[[float], str]) -> str:
     return write(low) if write(low) == write(high) else interval(low, high, write)
 
 
-def _tenth(value: float) -> str:
-    return fixed(value, 1)
-
-
 def _hundredth(value: float) -> str:
     return fixed(value, 2)
 
 
-def _third(value: float) -> str:
-    return fixed(value, 3)
+def _factor(value: float) -> str:
+    """Write an error of a natural logarithm as a factor."""
+    return fixed(math.exp(value), 2)
 
 
 def _fourth(value: float) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from isoflop.escape import code, markdown
-from isoflop.numbers import NONE, shortest
+from isoflop.numbers import NONE, shortest, times
 from isoflop.report.sections.data import items, words
 from isoflop.report.tables import Column, Table
 
@@ -18,7 +19,33 @@ TOLD = {"warned": "told of", "excluded": "left out", "accepted": "accepted"}
 """Verdicts that are shown run by run, in words."""
 
 
-def checks_table(inputs: ReportInputs) -> Table | None:
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What the checks say, in a sentence and in tables."""
+
+    summary: str
+    table: Table | None
+    told: Table | None
+
+
+def checks(inputs: ReportInputs) -> Checks:
+    """Collect what the checks of plausibility say."""
+    table, told = _checks_table(inputs), _told_table(inputs)
+    if table is None:
+        summary = "No check of plausibility was made."
+    elif told is None:
+        summary = f"No run fails any of {times(len(table.rows), 'check')} of plausibility."
+    else:
+        failing = inputs.gates.filter(pl.col("verdict") != "passed")["run"].n_unique()
+        summary = (
+            f"{times(failing, 'run')} {'fails' if failing == 1 else 'fail'} one or more of "
+            f"{times(len(table.rows), 'check')} of plausibility; [the table](#tbl-implausible) "
+            "says which."
+        )
+    return Checks(summary, table, told)
+
+
+def _checks_table(inputs: ReportInputs) -> Table | None:
     """Tabulate every check: its limits, the runs tested, and the value farthest from plausible."""
     if inputs.gates.is_empty():
         return None
@@ -65,7 +92,7 @@ def checks_table(inputs: ReportInputs) -> Table | None:
     )
 
 
-def told_table(inputs: ReportInputs) -> Table | None:
+def _told_table(inputs: ReportInputs) -> Table | None:
     """Tabulate the runs that fail a check, by check and verdict; None where none does."""
     told = inputs.gates.filter(pl.col("verdict") != "passed")
     if told.is_empty():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from isoflop import __version__
 from isoflop.approach import NAMES
 from isoflop.escape import bibtex, code, code_block, markdown
+from isoflop.numbers import listed
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -33,16 +34,20 @@ def provenance_table(inputs: ReportInputs) -> Table:
     )
 
 
-def versions(inputs: ReportInputs) -> list[tuple[str, str, str]]:
-    """Give approach, version and git revision of every estimate."""
-    return [
-        (
-            NAMES[name],
-            estimate.provenance.version,
-            estimate.provenance.git_revision or "outside git",
-        )
-        for name, estimate in inputs.estimates.items()
-    ]
+def versions(inputs: ReportInputs) -> str:
+    """Say which version and git revision gave the estimates: once, where they are all of one."""
+    made: dict[tuple[str, str], list[str]] = {}
+    for name, estimate in inputs.estimates.items():
+        own = estimate.provenance
+        revision = f"revision {code(own.git_revision)}" if own.git_revision else "outside git"
+        made.setdefault((own.version, revision), []).append(NAMES[name])
+    if len(made) == 1:
+        ((version, revision),) = made
+        return f"All estimates: isoflop {version}, {revision}."
+    return "\n".join(
+        f"- {listed(names)}: isoflop {version}, {revision}."
+        for (version, revision), names in made.items()
+    )
 
 
 def citation(inputs: ReportInputs) -> str:

@@ -99,8 +99,8 @@ class Analysis:
     contain_both: int = 0
     outside: int = 0
     counted: str = ""
-    largest: str = ""
-    tables: tuple[Table, ...] = ()
+    spans: Table | None = None
+    shifts: Table | None = None
 
 
 def analysis(inputs: ReportInputs) -> Analysis:
@@ -149,8 +149,8 @@ def analysis(inputs: ReportInputs) -> Analysis:
         contain_both=int((inside["h"] & inside["k"]).sum()),
         outside=ends.filter(~pl.col("a").is_between("a_lo95", "a_hi95")).height,
         counted=_counted(fitted, kaplan - hoffmann),
-        largest=_largest(moved),
-        tables=(_span_table(spans), *([_shift_table(moved, spans)] if moved else [])),
+        spans=_span_table(spans, moved),
+        shifts=_shift_table(moved, spans) if moved else None,
     )  # fmt: skip
 
 
@@ -246,15 +246,14 @@ def _counted(fitted: pl.DataFrame, gap: float) -> str:
     ])  # fmt: skip
 
 
-def _largest(moved: list[Shift]) -> str:
+def _largest(moved: list[Shift]) -> dict[Approach, str]:
     """Name the first choice of each approach: they come by decreasing shift."""
     first = {one.approach: one for one in reversed(moved)}
-    return "; ".join(
-        f"in {_prose(approach)} the choice of {one.choice.name.lower()} "
-        f"({one.choice.words(one.before)} → {one.choice.words(one.after)}: {signed(one.median)})"
-        for approach in APPROACHES
-        if (one := first.get(approach)) is not None
-    )
+    return {
+        approach: f"{one.choice.name.lower()}: {one.choice.words(one.before)} → "
+        f"{one.choice.words(one.after)}, {signed(one.median)}"
+        for approach, one in first.items()
+    }
 
 
 def _prose(approach: Approach) -> str:
@@ -282,21 +281,23 @@ def signed(value: float) -> str:
     return f"+{fixed(rounded)}" if rounded > 0 else fixed(rounded + 0.0)
 
 
-def _span_table(spans: list[Span]) -> Table:
-    """Tabulate where each approach's estimates lie."""
+def _span_table(spans: list[Span], moved: list[Shift]) -> Table:
+    """Tabulate where each approach's estimates lie, and what moves them most."""
+    largest = _largest(moved)
     return Table(
         key="specification-spans",
-        caption="The exponent *a* over all specifications, by approach.",
+        caption="The exponent *a* over all specifications, by approach, and the choice that moves "
+        "it most with all others left alone (the median over the pairs).",
         columns=(
             Column("Approach", "left"), Column("Fitted"), Column("Refused"),
             Column("*a* of its own settings"), Column("Lowest *a*"), Column("Median"),
-            Column("Highest"),
+            Column("Highest"), Column("Moves *a* most", "left"),
         ),
         rows=[
             [
                 NAMES[one.approach], str(one.fitted), str(one.refused),
                 fixed(one.headline) if one.headline is not None else NONE,
-                fixed(one.low), fixed(one.median), fixed(one.high),
+                fixed(one.low), fixed(one.median), fixed(one.high), largest.get(one.approach, NONE),
             ]
             for one in spans
         ],
@@ -306,6 +307,7 @@ def _span_table(spans: list[Span]) -> Table:
             [one.approach, one.fitted, one.refused, one.headline, one.low, one.median, one.high]
             for one in spans
         ],
+        classes=' .prose widths="1 0.5 0.6 0.8 0.6 0.6 0.6 2.4"',
     )  # fmt: skip
 
 

@@ -88,7 +88,7 @@ function Div(el)
       return blocks
     end
   end
-  for _, name in ipairs({ "callout", "reason" }) do
+  for _, name in ipairs({ "callout", "reason", "together" }) do
     if FORMAT == "typst" and el.classes:includes(name) then
       local open = pandoc.RawBlock("typst", "#" .. name .. "[")
       return { open, pandoc.Div(el.content), pandoc.RawBlock("typst", "]") }
@@ -187,14 +187,30 @@ local function source_of(figure)
   return found
 end
 
+-- figures of one panel, or of few words, need no whole width of a page
+local PRINTED_WIDTHS = {
+  ["fig-answer"] = "54%",
+  ["fig-design"] = "62%",
+  ["fig-training-curves"] = "90%",
+  ["fig-isoflop-profiles"] = "90%",
+  ["fig-parametric-fit"] = "76%",
+  ["fig-laws"] = "80%",
+  ["fig-exponents"] = "76%",
+  ["fig-forecast"] = "72%",
+  ["fig-check-pair"] = "64%",
+  ["fig-allocations"] = "66%",
+  ["fig-predictions"] = "76%",
+  ["fig-residuals"] = "84%",
+  ["fig-specifications"] = "92%",
+}
+
 function Figure(el)
   local alt, source = alternative(el), source_of(el)
   if FORMAT == "typst" then
     local caption = pandoc.write(pandoc.Pandoc(el.caption.long), "typst"):gsub("%s+$", "")
     -- the first page has the answer's figure where the text puts it, the others float
-    local first = el.identifier == "fig-answer"
-    local size = first and ", width: 58%" or ""
-    local place = first and "\n  placement: none," or ""
+    local place = el.identifier == "fig-answer" and "\n  placement: none," or ""
+    local size = ", width: " .. (PRINTED_WIDTHS[el.identifier] or "100%")
     return pandoc.RawBlock(
       "typst",
       "#figure(image(" .. quoted("/" .. source) .. ", alt: " .. quoted(alt) .. size .. "),"

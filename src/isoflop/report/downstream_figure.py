@@ -11,15 +11,19 @@ from isoflop.drawing import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from isoflop.figures.inputs import FigureInputs
+    from isoflop.reference import GopherChinchilla
 
 AHEAD = "#0072b2"
 BEHIND = "#d55e00"
 
 
-def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
-    """Plot the difference of every task of MMLU and BIG-bench and of every Pile subset."""
-    facts = inputs.reference.gopher_chinchilla
+def draw(facts: GopherChinchilla) -> style.Drawn:
+    """Plot the difference of every task of MMLU and BIG-bench and of every Pile subset.
+
+    Parameters
+    ----------
+    facts : the published results, task by task.
+    """
     figure = style.new_figure(height=2.1)
     panels = figure.subplots(1, 3, width_ratios=(1, 1, 0.8))
     tasks = (

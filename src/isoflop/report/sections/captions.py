@@ -1,0 +1,213 @@
+"""What each figure of the report shows, in a sentence: every number from the estimates."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from isoflop.approach import IN_PROSE
+from isoflop.estimates.allocation import reach
+from isoflop.estimates.diagnostics import (
+    EnvelopeDiagnostics,
+    ParametricDiagnostics,
+    expect,
+)
+from isoflop.estimates.estimate import Estimate
+from isoflop.numbers import (
+    count,
+    decades_beyond,
+    fixed,
+    interval,
+    listed,
+    of_level,
+    percent,
+    power,
+    times,
+)
+from isoflop.published_laws import published_optima
+from isoflop.report.sections.answer import verdicts
+from isoflop.report.sections.check import check_pair
+from isoflop.report.sections.data import data_facts
+from isoflop.report.sections.diagnostics import form_rejected
+from isoflop.report.sections.forecast import forecast_facts
+from isoflop.report.sections.specifications import analysis
+
+if TYPE_CHECKING:
+    from isoflop.estimates.quantities import Quantity
+    from isoflop.report.inputs import ReportInputs
+
+
+def findings(inputs: ReportInputs) -> dict[str, str]:
+    """Say what each figure shows.
+
+    Parameters
+    ----------
+    inputs : estimates, losses and forecasts of the sweep.
+
+    Returns
+    -------
+    A sentence in bold per figure, by the figure's name; empty where there is nothing to say, as
+    where an approach was refused.
+    """
+    said = {
+        "design": _design(inputs),
+        "training_curves": _envelope(inputs),
+        "isoflop_profiles": _profiles(inputs),
+        "parametric_fit": _parametric(inputs),
+        "laws": _laws(inputs),
+        "exponents": _exponents(inputs),
+        "predictions": _predictions(inputs),
+        "forecast": _forecast(inputs),
+        "specifications": _specifications(inputs),
+        "check_pair": _check(inputs),
+        "allocations": _allocations(inputs),
+        "residuals": _residuals(inputs),
+    }
+    return {name: f"**{sentence}**" if sentence else "" for name, sentence in said.items()}
+
+
+def _design(inputs: ReportInputs) -> str:
+    facts = data_facts(inputs)
+    finals = inputs.losses.filter(role="fit", is_final=True)["flops_6nd"]
+    if finals.is_empty():
+        return ""
+    low, high = float(finals.min()), float(finals.max())  # type: ignore[arg-type]
+    decades = fixed(math.log10(high / low), 1)
+    return f"{facts.runs} of {facts.sizes} span {decades} decades of compute."
+
+
+def _exponent(a: Quantity) -> str:
+    return f"*a* = {fixed(a.value)} (95 %: {of_level(a, 0.95, fixed)})"
+
+
+def _envelope(inputs: ReportInputs) -> str:
+    estimate = inputs.fitted.get("envelope")
+    if estimate is None:
+        return ""
+    found = expect(estimate.diagnostics, EnvelopeDiagnostics)
+    return (
+        f"The envelope gives {_exponent(estimate.a)}; {percent(found.late_winners)} of its "
+        f"{found.points_fitted} fitted points were measured in the last 15 % of a run, the others "
+        "at a learning rate meant for a longer one, where the loss is still too high."
+    )
+
+
+def _profiles(inputs: ReportInputs) -> str:
+    estimate = inputs.fitted.get("profiles")
+    if estimate is None:
+        return ""
+    low, high = (float(estimate.params_opt(c)) for c in estimate.flops_range)
+    span = " to ".join(power(c, 2) for c in estimate.flops_range)
+    return (
+        f"The minima give {_exponent(estimate.a)}: from {span} FLOPs the best size grows from "
+        f"{count(low)} to {count(high)} parameters."
+    )
+
+
+def _parametric(inputs: ReportInputs) -> str:
+    estimate = inputs.fitted.get("parametric")
+    if estimate is None:
+        return ""
+    rms = expect(estimate.diagnostics, ParametricDiagnostics).residuals.rms
+    rejected = form_rejected(estimate)
+    verdict = f", and {rejected}" if rejected else ", and these runs do not reject its form"
+    return (
+        f"The law gives {_exponent(estimate.a)}, leaves {percent(rms, 2)} of the losses{verdict}."
+    )
+
+
+def _laws(inputs: ReportInputs) -> str:
+    nested = inputs.laws.get("nested")
+    if not isinstance(nested, Estimate):
+        return ""
+    gamma, floor = nested.parameters["gamma"], nested.parameters["E"]
+    ends = of_level(gamma, 0.95, _second)
+    return (
+        f"The nested law has *γ* = {fixed(gamma.value, 2)} (95 %: {ends}), where Hoffmann’s has 1, "
+        f"and a floor *E* of {fixed(floor.value, 2)} nats per token, where Kaplan’s has none."
+    )
+
+
+def _exponents(inputs: ReportInputs) -> str:
+    found = verdicts(inputs)
+    if not found:
+        return ""
+    half = sum(one.contains_half for one in found)
+    kaplan = sum(one.contains_kaplan for one in found)
+    p = fixed(inputs.reference.kaplan.optimal_allocation.p_N, 2)
+    return (
+        f"Of the 95 % intervals for *a* by {times(len(found), 'approach', 'approaches')}, "
+        f"{_contain(half)} equal scaling and {_contain(kaplan)} Kaplan’s {p}."
+    )
+
+
+def _contain(number: int) -> str:
+    return {0: "none contains", 1: "1 contains"}.get(number, f"{number} contain")
+
+
+def _predictions(inputs: ReportInputs) -> str:
+    if not inputs.budgets:
+        return ""
+    near, far = inputs.budgets[0], inputs.budgets[-1]
+    spread = []
+    for flops in (near, far):
+        sizes = [optimum.params.value for optimum in inputs.optima(flops).values()]
+        spread.append(f"{fixed(max(sizes) / min(sizes), 1)}-fold at {power(flops)} FLOPs")
+    return f"The approaches’ optimal sizes differ {listed(spread)}."
+
+
+def _forecast(inputs: ReportInputs) -> str:
+    facts = forecast_facts(inputs)
+    if facts is None or not facts.laws:
+        return ""
+    off = [law for law in facts.laws if law.direction]
+    if not off:
+        return "No law’s losses are off to one side above the cuts."
+    sides = [f"{law.name} predicts losses too {law.direction}, by {law.biases}" for law in off]
+    return f"Beyond the cuts {listed(sides)} nats per token."
+
+
+def _specifications(inputs: ReportInputs) -> str:
+    facts = analysis(inputs)
+    if not facts.fitted:
+        return ""
+    return (
+        f"The same runs give *a* from {facts.low} to {facts.high} over {facts.fitted} ways to "
+        f"analyse them, with a median of {facts.median}."
+    )
+
+
+def _check(inputs: ReportInputs) -> str:
+    pair = check_pair(inputs)
+    if pair is None:
+        return ""
+    noise = "" if pair.noise is None else f", {pair.noise.gap_in_sd} standard deviations of noise"
+    return (
+        f"The run sized by {pair.winner} reached the lower loss, by {pair.gap} nats per "
+        f"token{noise}; {pair.within} of {len(pair.runs)} losses lie within the 95 % intervals of "
+        "approach 3."
+    )
+
+
+def _allocations(inputs: ReportInputs) -> str:
+    budget = inputs.gopher_budget
+    sizes = [law.params for law in published_optima(inputs.reference, budget)]
+    span = interval(min(sizes), max(sizes), count)
+    published = f"Published laws give Gopher’s compute {span} parameters"
+    beyond = [decades_beyond(budget, one.flops_range) for one in inputs.fitted.values()]
+    if not beyond:
+        return f"{published}."
+    nearest = min(beyond)
+    return f"{published}; this sweep ends {fixed(nearest, 0)} decades below it: {reach(nearest)}."
+
+
+def _residuals(inputs: ReportInputs) -> str:
+    found = {name: form_rejected(one) for name, one in inputs.fitted.items()}
+    shown = [f"of {IN_PROSE[name]} {sentence}" for name, sentence in found.items() if sentence]
+    if shown:
+        return f"Residuals have a shape: {listed(shown)}."
+    return "No law’s form is rejected." if inputs.fitted else ""
+
+
+def _second(value: float) -> str:
+    return fixed(value, 2)
