@@ -18,6 +18,7 @@ from isoflop.config.reading import read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import IsoflopError
 from isoflop.folder_lock import VARIABLE, share_folder
+from isoflop.reference import PUBLISHED_LAW_FILES, REFERENCE_FILES
 from isoflop.sources import sources
 from isoflop.sweep_folders import find_sweeps, fingerprint
 from isoflop.sweep_folders import raw_files as files_of
@@ -41,19 +42,10 @@ except IsoflopError as error:
 ENVIRONMENT = "../workflow/envs/isoflop.yaml"
 
 # the published facts that figures and reports show; other files of data/reference are not read
-REFERENCE = [
-    "data/reference/besiroglu2024.yaml",
-    "data/reference/effects.yaml",
-    "data/reference/gopher_chinchilla.yaml",
-    "data/reference/hoffmann2022.yaml",
-    "data/reference/kaplan2020.yaml",
-]
+REFERENCE = [f"data/reference/{name}" for name in sorted(REFERENCE_FILES.values())]
 
 # the published laws that approach 3 is tested against
-PUBLISHED_LAWS = [
-    "data/reference/besiroglu2024.yaml",
-    "data/reference/hoffmann2022.yaml",
-]
+PUBLISHED_LAWS = [f"data/reference/{name}" for name in sorted(PUBLISHED_LAW_FILES)]
 
 # read at parse time: checkpoints miss newly dropped files
 SWEEPS, REFUSED = find_sweeps(Path("data/raw"))

@@ -221,7 +221,7 @@ def _write_laws(paths: Paths, refuse: tuple[str, ...], found: Forecasts | NoFore
             estimate = Refusal(
                 approach=law,
                 sweep=SWEEP,
-                settings={},
+                settings=ApproachesSettings(),
                 refused=f"{law} needs 7 points; {SWEEP} has 1. Add runs.",
                 provenance=PROVENANCE,
             )
@@ -474,7 +474,7 @@ def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.D
         refusal = Refusal(
             approach=approach,
             sweep=SWEEP,
-            settings={},
+            settings=ApproachesSettings(),
             refused=reason,
             provenance=PROVENANCE,
         )
@@ -501,7 +501,7 @@ def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.D
     estimate = Estimate(
         approach=approach,
         sweep=SWEEP,
-        settings={},
+        settings=ApproachesSettings(),
         counting=Counting(
             params="nonembedding" if kaplan else "total", flops="kaplan" if kaplan else "6nd"
         ),
@@ -810,7 +810,9 @@ NO_FORECAST = f"a forecast needs 4 compute budgets; {SWEEP} has 3. Add runs at 1
 
 def no_forecasts() -> NoForecasts:
     """Make up the reason of a sweep that cannot be split."""
-    return NoForecasts(sweep=SWEEP, settings={}, refused=NO_FORECAST, provenance=PROVENANCE)
+    return NoForecasts(
+        sweep=SWEEP, settings=ApproachesSettings(), refused=NO_FORECAST, provenance=PROVENANCE
+    )
 
 
 def forecasts(planned: list[dict[str, Any]], refuse: tuple[str, ...]) -> Forecasts:
@@ -826,7 +828,7 @@ def forecasts(planned: list[dict[str, Any]], refuse: tuple[str, ...]) -> Forecas
     }
     return Forecasts(
         sweep=SWEEP,
-        settings={},
+        settings=ApproachesSettings(),
         counting=Counting(params="total", flops="6nd"),
         budgets=list(BUDGETS),
         noise=RunNoise(sd=0.004, cells=2, freedom=2),

@@ -125,9 +125,10 @@ EDITS = {
     ],
 }
 USE = """
-import json, sys
+import sys
 from pathlib import Path
 
+from isoflop.drawing.manifest import FigureText, write_manifest
 from isoflop.estimates.estimate import read_estimates
 from isoflop.figures.plot_figures import FIGURES, plot_figure
 from isoflop.report.document import write_document
@@ -138,10 +139,11 @@ paths = example_sweep.Paths.below(root)
 inputs = paths.figure_inputs()
 folder = root / "figures"
 drawn = ("predictions", "exponents")
-manifest = {name: {"shown": False, "reason": "Not drawn.", "alt": "Not drawn."} for name in FIGURES}
+absent = FigureText(shown=False, reason="Not drawn.", alt="Not drawn.")
+manifest = {name: absent for name in FIGURES}
 manifest |= {name: plot_figure(name, inputs, folder) for name in drawn}
-(folder / "figures.json").write_text(json.dumps(manifest))
-print(manifest["predictions"]["alt"])
+write_manifest(manifest, folder)
+print(manifest["predictions"].alt)
 print(write_document(paths.report_inputs(folder)).markdown)
 """
 

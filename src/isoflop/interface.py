@@ -209,7 +209,10 @@ class Sweep:
                 threads=threads,
             )
         scored: Forecasts | NoForecasts = NoForecasts(
-            sweep=self.name, settings={}, refused="forecasts were not asked for", provenance=made
+            sweep=self.name,
+            settings=ApproachesSettings(),
+            refused="forecasts were not asked for",
+            provenance=made,
         )
         if forecasts:
             scored = score_forecasts(
@@ -311,6 +314,7 @@ class Fit:
         ------
         IsoflopError : no approach could be fitted.
         """
+        from isoflop.config.approaches import ApproachesSettings
         from isoflop.config.figures import FiguresSettings
         from isoflop.drawing import style
         from isoflop.estimates.estimate import provenance
@@ -330,7 +334,7 @@ class Fit:
             law_draws={},
             mixture=NoMixture(
                 sweep=self.sweep.name,
-                settings={},
+                settings=ApproachesSettings(),
                 refused="no mixture was asked for",
                 provenance=provenance([]),
             ),

@@ -542,6 +542,8 @@ REFERENCE_FILES: Final = {
     "accelerators": ACCELERATORS_FILE,
 }
 """The files of data/reference that reports compare with, by field of `Reference`."""
+PUBLISHED_LAW_FILES: Final = (REFERENCE_FILES["hoffmann"], REFERENCE_FILES["besiroglu"])
+"""Those with the laws that approach 3 is tested against."""
 
 
 def read_reference(folder: Path) -> Reference:
@@ -559,7 +561,5 @@ def read_reference(folder: Path) -> Reference:
 
 def read_published_laws(folder: Path) -> dict[str, ChinchillaLaw]:
     """Read the published parametric laws alone: what the approaches are tested against."""
-    return published_laws(
-        read_yaml(folder / REFERENCE_FILES["hoffmann"], Hoffmann),
-        read_yaml(folder / REFERENCE_FILES["besiroglu"], Besiroglu),
-    )
+    hoffmann, besiroglu = (folder / name for name in PUBLISHED_LAW_FILES)
+    return published_laws(read_yaml(hoffmann, Hoffmann), read_yaml(besiroglu, Besiroglu))

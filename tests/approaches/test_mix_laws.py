@@ -127,7 +127,7 @@ def test_an_allocation_costs_its_budget_and_lies_between_the_laws(fitted: tuple)
                 assert low <= quantity.value <= high
         each = [
             float(np.nanmedian(np.log(law_draws(fitted, law, optimum.flops))))
-            for law in mixture.settings["mixture"]["laws"]
+            for law in mixture.settings.mixture.laws
         ]
         assert min(each) <= np.log(optimum.params.value) <= max(each)
 
@@ -138,7 +138,9 @@ def test_weights_from_forecasts_need_two_cuts(fitted: tuple) -> None:
     mixture, _ = mixed((estimates, draws, few), weights="stacking")
     assert mixture.weighting == "equal"
     assert "this sweep has 1" in mixture.reason
-    none = NoForecasts(sweep="s", settings={}, refused="Two budgets only.", provenance=PROVENANCE)
+    none = NoForecasts(
+        sweep="s", settings=ApproachesSettings(), refused="Two budgets only.", provenance=PROVENANCE
+    )
     mixture, _ = mixed((estimates, draws, none), weights="stacking")
     assert mixture.weighting == "equal"
     assert "Two budgets only." in mixture.reason
@@ -163,7 +165,11 @@ def test_a_forecast_that_failed_marks_every_loss(fitted: tuple) -> None:
 def test_a_law_that_was_refused_takes_no_part(fitted: tuple) -> None:
     estimates, draws, forecasts = fitted
     refusal = Refusal(
-        approach="product", sweep="s", settings={}, refused="Too few runs.", provenance=PROVENANCE
+        approach="product",
+        sweep="s",
+        settings=ApproachesSettings(),
+        refused="Too few runs.",
+        provenance=PROVENANCE,
     )
     mixture, table = mixed((estimates | {"product": refusal}, draws, forecasts))
     (gone,) = (member for member in mixture.members if member.approach == "product")

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from isoflop.drawing.manifest import read_manifest
 from isoflop.figures.plot_figures import plot_figures
 from tests import example_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from isoflop.drawing.manifest import FigureText
     from isoflop.figures.inputs import FigureInputs
 
 
@@ -21,7 +22,7 @@ class Plotted:
 
     folder: Path
     inputs: FigureInputs
-    manifest: dict[str, Any]
+    manifest: dict[str, FigureText]
 
 
 @pytest.fixture(scope="session")
@@ -30,5 +31,4 @@ def plotted(tmp_path_factory: pytest.TempPathFactory) -> Plotted:
     inputs = example_sweep.write(root).figure_inputs()
     folder = root / "figures"
     plot_figures(inputs, folder)
-    manifest = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
-    return Plotted(folder, inputs, manifest)
+    return Plotted(folder, inputs, read_manifest(folder))

@@ -26,10 +26,10 @@ SVG = "{http://www.w3.org/2000/svg}"
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_drawn_and_told_in_words(plotted: Plotted, name: str) -> None:
     said = plotted.manifest[name]
-    assert said["shown"], said["reason"]
-    assert len(said["alt"]) > 60
-    assert said["alt"].endswith(".")
-    assert leaks(said["alt"]) == []
+    assert said.shown, said.reason
+    assert len(said.alt) > 60
+    assert said.alt.endswith(".")
+    assert leaks(said.alt) == []
     assert (plotted.folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -67,8 +67,8 @@ def test_a_sweep_without_profiles_or_check_pair_says_why(tmp_path: Path) -> None
     inputs = example_sweep.write(tmp_path, check=False, refuse=("profiles",)).figure_inputs()
     profiles = plot_figure("isoflop_profiles", inputs, tmp_path)
     pair = plot_figure("check_pair", inputs, tmp_path)
-    assert "needs 3 budgets" in profiles["reason"]
-    assert "role: check" in pair["reason"]
+    assert "needs 3 budgets" in profiles.reason
+    assert "role: check" in pair.reason
     for name in ("isoflop_profiles", "check_pair"):
         assert (tmp_path / f"{name}.svg").exists()
         assert (tmp_path / f"{name}.pdf").exists()
@@ -85,15 +85,15 @@ def test_a_sweep_where_all_is_refused_shows_its_design_and_the_papers(tmp_path: 
 
 def test_a_sweep_that_cannot_be_split_says_what_to_add(tmp_path: Path) -> None:
     inputs = example_sweep.write(tmp_path, forecast=False).figure_inputs()
-    assert plot_figure("forecast", inputs, tmp_path)["reason"] == example_sweep.NO_FORECAST
+    assert plot_figure("forecast", inputs, tmp_path).reason == example_sweep.NO_FORECAST
 
 
 def test_a_forecast_without_one_law_is_drawn(tmp_path: Path) -> None:
     inputs = example_sweep.write(tmp_path, refuse=("kaplan",)).figure_inputs()
     said = plot_figure("forecast", inputs, tmp_path)
-    assert said["shown"]
-    assert "3 Parametric errs by +0.050 nats on average over 11 runs" in said["alt"]
-    assert "Kaplan" not in said["alt"]
+    assert said.shown
+    assert "3 Parametric errs by +0.050 nats on average over 11 runs" in said.alt
+    assert "Kaplan" not in said.alt
 
 
 def test_runs_of_one_compute_stand_apart_by_size() -> None:

@@ -93,7 +93,7 @@ def test_a_sweep_that_allows_none_says_why(tmp_path: Path) -> None:
     every = ("envelope", "profiles", "parametric", "kaplan")
     inputs = example_sweep.write(tmp_path, refuse=every).figure_inputs()
     said = plot_figure("specifications", inputs, tmp_path)
-    assert not said["shown"]
-    assert "Not one of 14 specifications" in said["reason"]
-    assert "needs 3 budgets" in said["reason"]
+    assert not said.shown
+    assert "Not one of 14 specifications" in said.reason
+    assert "needs 3 budgets" in said.reason
     assert (tmp_path / "specifications.svg").exists()

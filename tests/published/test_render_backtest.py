@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from isoflop.config.approaches import ApproachesSettings
 from isoflop.estimates.backtest import Backtest, Candidate, Cell, CellScore, Choice, Gamma
 from isoflop.published.render_backtest import render_backtest
 from tests.outputs import html_text, leaks
@@ -23,7 +24,7 @@ def backtest() -> Backtest:
     )
     keys = {"parametric": "Chinchilla <law>", "mixture": "Mixture: all; equal"}
     return Backtest(
-        settings={},
+        settings=ApproachesSettings(),
         draws=40,
         default="mixture",
         candidates=[

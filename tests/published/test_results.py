@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from isoflop.config.approaches import ApproachesSettings
 from isoflop.counting import PF_DAY
 from isoflop.errors import ConfigError
 from isoflop.estimates.estimate import Estimate, Provenance, Refusal, write_estimate
@@ -151,7 +152,7 @@ def test_refused_estimate_is_not_reproduced(tmp_path: Path, reference: Reference
     refusal = Refusal(
         approach="parametric",
         sweep="s",
-        settings={},
+        settings=ApproachesSettings(),
         refused="too few runs",
         provenance=PROVENANCE,
     )

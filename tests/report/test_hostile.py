@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.sidecar import SweepFile
 from isoflop.drawing import style
 from isoflop.errors import IsoflopError
@@ -173,7 +174,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     refusal = next(iter(read_estimates(paths.estimates).values())).provenance
     (paths.estimates / "profiles.json").write_text(
         Refusal(
-            approach="profiles", sweep=ALL, settings={}, refused=ALL, provenance=refusal
+            approach="profiles",
+            sweep=ALL,
+            settings=ApproachesSettings(),
+            refused=ALL,
+            provenance=refusal,
         ).model_dump_json(),
         encoding="utf-8",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.losses import LossesSettings
 from isoflop.report.sections.ledger import ledger_table
 from tests import example_sweep
@@ -26,8 +27,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
 
 def used(inputs: ReportInputs, settings: dict[str, Any]) -> ReportInputs:
     """Let every approach have been fitted with these settings."""
+    chosen = ApproachesSettings.model_validate(settings)
     estimates = {
-        name: estimate.model_copy(update={"settings": settings})
+        name: estimate.model_copy(update={"settings": chosen})
         for name, estimate in inputs.fitted.items()
     }
     return replace(inputs, estimates=estimates)

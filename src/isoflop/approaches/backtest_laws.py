@@ -104,7 +104,7 @@ def backtest_laws(
         if sweep not in without
     }
     return Backtest(
-        settings=own.model_dump(mode="json"),
+        settings=own.only(*ApproachesSettings.model_fields),
         draws=draws,
         default="mixture",
         candidates=pooled(cells),

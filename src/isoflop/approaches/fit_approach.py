@@ -94,8 +94,7 @@ def fit_approach(
     of the sweep; the others belong to simulated sweeps, and those without a draw are their
     estimates. ``estimates.allocation`` derives optima at any C from them.
     """
-    own = settings.model_dump(mode="json")
-    chosen = {key: own[key] for key in ("counting", "bootstrap", approach)}
+    chosen = settings.only("counting", "bootstrap", approach)
     try:
         fitted = fit(losses, approach, settings, published=published, threads=threads)
         require_identified(fitted)

@@ -55,8 +55,7 @@ def mix_laws(
     The mixture, or why there is none; and its draws: ``draw``, ``approach`` and the parameters of
     every law, null where they are another's. A resample in which a law was refused gives no draw.
     """
-    content = settings.model_dump(mode="json")
-    chosen = {key: content[key] for key in ("counting", "bootstrap", "mixture")}
+    chosen = settings.only("counting", "bootstrap", "mixture")
     fitted = {
         law: estimate
         for law in settings.mixture.laws

@@ -123,9 +123,7 @@ def score_forecasts(
     -------
     The forecasts, or why the sweep cannot be split.
     """
-    own = settings.model_dump(mode="json")
-    keys = ("counting", "bootstrap", "forecast", "mixture", *FITTED)
-    chosen = {key: own[key] for key in keys}
+    chosen = settings.only("counting", "bootstrap", "forecast", "mixture", *FITTED)
     try:
         observations = observe(losses, settings.counting)
         tops = _tops(observations, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainSerializer, model_validator
 
 from isoflop.approach import LAWS, Approach
 from isoflop.config.reading import Section
@@ -367,3 +367,15 @@ class ApproachesSettings(Section):
         """Give the conventions behind an approach's N and C: its section's, or else the shared."""
         own: CountingSettings = getattr(getattr(self, approach), "counting", self.counting)
         return own
+
+    def only(self, *sections: str) -> ApproachesSettings:
+        """Give these sections as they are; the others are unset, and not written."""
+        return ApproachesSettings.model_validate(self.model_dump(include=set(sections)))
+
+
+def _set_sections(settings: ApproachesSettings) -> dict[str, object]:
+    return settings.model_dump(mode="json", exclude_unset=True)
+
+
+UsedSettings = Annotated[ApproachesSettings, PlainSerializer(_set_sections)]
+"""The sections behind a result (``ApproachesSettings.only``): its JSON has these and no others."""

@@ -180,8 +180,7 @@ def answer(
     if sweep is None:
         return ask(target, reference=reference, machine=machine, served=served)
     folder = estimates / sweep
-    outcomes = read_estimates(folder)
-    if not outcomes:
+    if not folder.is_dir():
         raise IsoflopError(
             f"{folder} has no estimates. Build them with `python3 run.py report`, or name "
             f"another sweep: {_sweeps(estimates)}"
@@ -189,7 +188,7 @@ def answer(
     return ask(
         target,
         sweep=sweep,
-        outcomes=outcomes,
+        outcomes=read_estimates(folder),
         draws=read_draws(folder),
         forecasts=read_forecasts(folder / "forecast.json"),
         reference=reference,

@@ -6,8 +6,9 @@ Written by the approaches room, read by the published room.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section, parse
 from isoflop.files import write_json
 
@@ -145,7 +146,7 @@ class Prior(Section):
 class Backtest(Section):
     """The backtest, whole."""
 
-    settings: dict[str, Any]
+    settings: UsedSettings
     draws: int
     default: str
     """Key of the candidate that the package uses."""

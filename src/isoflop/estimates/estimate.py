@@ -9,15 +9,17 @@ import json
 import subprocess
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 import polars as pl
 
 from isoflop import __version__
 from isoflop.approach import APPROACHES, Approach
+from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
+from isoflop.errors import IsoflopError
 from isoflop.estimates.diagnostics import Diagnostics
 from isoflop.estimates.influence import Influence
 from isoflop.estimates.laws import Law, Optima, law_rows
@@ -135,8 +137,8 @@ class Estimate(Section):
 
     approach: Approach
     sweep: str
-    settings: dict[str, Any]
-    """The settings used, whole."""
+    settings: UsedSettings
+    """The sections used, whole."""
     counting: Counting
     n_runs: int
     """Runs that entered the fit."""
@@ -223,7 +225,7 @@ class Refusal(Section):
 
     approach: Approach
     sweep: str
-    settings: dict[str, Any]
+    settings: UsedSettings
     refused: str
     """What is missing and what to add, in whole sentences."""
     provenance: Provenance
@@ -240,8 +242,12 @@ def read_outcome(path: Path, found: type[Found], refusal: type[Refused]) -> Foun
     ----------
     path : JSON file; a refusal has the key ``refused``.
     found, refusal : models of the two.
+
+    Raises
+    ------
+    IsoflopError : there is no such file.
     """
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(_required(path).read_text(encoding="utf-8"))
     if "refused" in content:
         return parse(content, refusal, source=str(path))
     return parse(content, found, source=str(path))
@@ -255,23 +261,40 @@ def read_estimate(path: Path) -> Estimate | Refusal:
 def read_estimates(
     folder: Path, approaches: Iterable[Approach] = APPROACHES
 ) -> dict[Approach, Estimate | Refusal]:
-    """Read every approach's estimate of one sweep, in the order of the approaches."""
+    """Read the estimates of one sweep, in the order of the approaches, and no others.
+
+    Raises
+    ------
+    IsoflopError : one is missing.
+    """
     return {
-        approach: read_estimate(folder / f"{approach}.json")
-        for approach in approaches
-        if (folder / f"{approach}.json").exists()
+        approach: read_estimate(_required(folder / f"{approach}.json")) for approach in approaches
     }
 
 
 def read_draws(
     folder: Path, approaches: Iterable[Approach] = APPROACHES
 ) -> dict[Approach, pl.DataFrame]:
-    """Read every approach's draws of one sweep; an approach that was refused has no rows."""
+    """Read the draws of one sweep; an approach that was refused has no rows.
+
+    Raises
+    ------
+    IsoflopError : a table is missing.
+    """
     return {
-        approach: pl.read_parquet(folder / f"{approach}.draws.parquet")
+        approach: pl.read_parquet(_required(folder / f"{approach}.draws.parquet"))
         for approach in approaches
-        if (folder / f"{approach}.draws.parquet").exists()
     }
+
+
+def _required(path: Path) -> Path:
+    """Refuse to leave out in silence what is not there."""
+    if not path.exists():
+        raise IsoflopError(
+            f"{path} is missing. Make it with `snakemake {path.as_posix()}`, or all of a sweep's "
+            "with `python3 run.py report`."
+        )
+    return path
 
 
 def write_estimate(estimate: Estimate | Refusal, path: Path) -> None:

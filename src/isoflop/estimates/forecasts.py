@@ -5,9 +5,10 @@ Written by the approaches room, read by figures, report and archive.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from isoflop.approach import Approach
+from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Counting, Provenance, read_outcome
 from isoflop.files import write_json
@@ -186,7 +187,7 @@ class Forecasts(Section):
     """How well each approach predicted the upper part of a sweep from its lower part."""
 
     sweep: str
-    settings: dict[str, Any]
+    settings: UsedSettings
     counting: Counting
     """The conventions by which runs are put below or above a cut."""
     budgets: list[float]
@@ -214,7 +215,7 @@ class NoForecasts(Section):
     """Why a sweep cannot be split: it stands where the forecasts would."""
 
     sweep: str
-    settings: dict[str, Any]
+    settings: UsedSettings
     refused: str
     """What is missing and what to add, in whole sentences."""
     provenance: Provenance

@@ -7,12 +7,13 @@ interval. Written by the approaches room, read by figures, report and archive.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 
 from isoflop.approach import Approach
+from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
 from isoflop.estimates.allocation import optima_of
 from isoflop.estimates.estimate import Counting, Optimum, Provenance, read_outcome
@@ -83,7 +84,7 @@ class Mixture(Section):
     """What the laws of the set say together."""
 
     sweep: str
-    settings: dict[str, Any]
+    settings: UsedSettings
     """The settings used, whole."""
     counting: Counting
     n_runs: int
@@ -123,7 +124,7 @@ class NoMixture(Section):
     """Why there is no mixture: it stands where that would."""
 
     sweep: str
-    settings: dict[str, Any]
+    settings: UsedSettings
     refused: str
     """What is missing and what to add, in whole sentences."""
     provenance: Provenance

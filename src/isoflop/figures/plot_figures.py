@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from isoflop.drawing import style, svg
+from isoflop.drawing.manifest import FigureText, write_manifest
 from isoflop.figures import (
     allocations,
     answer,
@@ -20,7 +21,6 @@ from isoflop.figures import (
     specifications,
     training_curves,
 )
-from isoflop.files import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,11 +52,10 @@ def plot_figures(inputs: FigureInputs, folder: Path) -> None:
     A figure that has nothing to show for this sweep gets an entry with the reason, and files that
     show the reason as text, so that every expected file exists.
     """
-    manifest = {name: plot_figure(name, inputs, folder) for name in FIGURES}
-    write_json(folder / "figures.json", manifest)
+    write_manifest({name: plot_figure(name, inputs, folder) for name in FIGURES}, folder)
 
 
-def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> dict[str, Any]:
+def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> FigureText:
     """Draw one figure, and say what it shows or why it shows nothing."""
     from matplotlib import rc_context
 
@@ -65,9 +64,9 @@ def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> dict[str, Any]
         drawn = FIGURES[name](inputs)
         if isinstance(drawn, style.NothingToShow):
             svg.save(_placeholder(drawn.reason).figure, folder, name)
-            return {"shown": False, "reason": drawn.reason, "alt": drawn.reason}
+            return FigureText(shown=False, reason=drawn.reason, alt=drawn.reason)
         svg.save(drawn.figure, folder, name)
-        return {"shown": True, "reason": "", "alt": drawn.alt}
+        return FigureText(shown=True, reason="", alt=drawn.alt)
 
 
 def _placeholder(reason: str) -> style.Drawn:

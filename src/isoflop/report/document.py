@@ -50,11 +50,11 @@ class Numbering:
     def figure(self, name: str, caller: Callable[[], str]) -> str:
         """Show a figure with its caption, or say why this sweep has nothing to show in it."""
         shown = self.inputs.manifest[name]
-        if not shown["shown"]:
-            return _reason("No figure here:", shown["reason"])
+        if not shown.shown:
+            return _reason("No figure here:", shown.reason)
         self.figures.append(name)
         caption = " ".join(caller().split())
-        alt = markdown(shown["alt"])
+        alt = markdown(shown.alt)
         identity = name.replace("_", "-")
         number = len(self.figures)
         files = f"[[SVG](figures/{name}.svg) · [PDF](figures/{name}.pdf)]{{.links}}"

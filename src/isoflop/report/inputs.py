@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from isoflop.config.losses import LossesSettings
     from isoflop.config.report import ReportSettings
     from isoflop.config.sidecar import SweepFile
+    from isoflop.drawing.manifest import FigureText
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import NoMixture
@@ -61,7 +62,7 @@ class ReportInputs:
     forecasts: Forecasts | NoForecasts
     specifications: pl.DataFrame
     figures: Path
-    manifest: Mapping[str, Mapping[str, Any]]
+    manifest: Mapping[str, FigureText]
     reference: Reference
     settings: ReportSettings
     losses_settings: LossesSettings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from isoflop.config.losses import LossesSettings
 from isoflop.config.reading import read_yaml, settings_from
 from isoflop.config.report import ReportSettings
 from isoflop.config.sidecar import SweepFile
+from isoflop.drawing.manifest import read_manifest
 from isoflop.estimates.estimate import read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.mixture import read_mixture
@@ -58,7 +58,6 @@ def read_inputs(
     read += [paths.estimates / f"{name}.json" for name in (*FITTED, "forecast", "mixture")]
     read += [paths.specifications]
     read += [paths.reference / name for name in sorted(REFERENCE_FILES.values())]
-    manifest = (paths.figures / "figures.json").read_text(encoding="utf-8")
     return ReportInputs(
         sweep=sweep,
         sidecar=read_yaml(paths.sidecar, SweepFile),
@@ -75,7 +74,7 @@ def read_inputs(
         forecasts=read_forecasts(paths.estimates / "forecast.json"),
         specifications=read_table(paths.specifications, Specifications),
         figures=paths.figures,
-        manifest=json.loads(manifest),
+        manifest=read_manifest(paths.figures),
         reference=read_reference(paths.reference),
         settings=settings_from(settings, "report", ReportSettings),
         losses_settings=settings_from(losses_settings, "losses", LossesSettings),

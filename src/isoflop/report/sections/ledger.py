@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.by_sweep import SweepSettings, own_values, settings_by_sweep
 from isoflop.counting import FLOPS_MEANING, PARAMS_MEANING
 from isoflop.escape import code, markdown, unmarked
@@ -15,6 +14,7 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from isoflop.config.approaches import ApproachesSettings
     from isoflop.estimates.estimate import Estimate
     from isoflop.reference import Effect
     from isoflop.report.inputs import ReportInputs
@@ -125,7 +125,7 @@ EXTRAPOLATION = (
 def _settings(fitted: Mapping[str, Estimate], approach: str) -> ApproachesSettings | None:
     """Give the settings that an approach was fitted with; None if it was refused."""
     estimate = fitted.get(approach)
-    return None if estimate is None else ApproachesSettings.model_validate(estimate.settings)
+    return None if estimate is None else estimate.settings
 
 
 def _by_convention(inputs: ReportInputs, kind: str, meaning: dict[Any, str]) -> str:
