@@ -23,7 +23,18 @@ def sweep(raw: Path, name: str, *logs: str, sidecar: str | None = "sweep.yaml") 
     return folder
 
 
-GOOD = ("a b", "ladder", "ladder@v2", "lr[3e-4]", "aaaa", "runs", "x.y", "ä;$(b)")
+GOOD = (
+    "a b",
+    "ladder",
+    "ladder@v2",
+    "lr[3e-4]",
+    "aaaa",
+    "runs",
+    "x.y",
+    "ä;$(b)",
+    "<1>",
+    "a < b > c",
+)
 
 
 @pytest.fixture
@@ -45,8 +56,10 @@ def test_ordinary_names_are_sweeps(raw: Path) -> None:
         ("new", "runs.csv", None, ["no sweep.yaml", "new/sweep.yaml", "`title: new`"]),
         ("new", "runs.csv", "sweep.yml", ["sweep.yml", "Rename it to", "new/sweep.yaml"]),
         ("new", "runs.csv", "Sweep.YAML", ["Sweep.YAML", "Rename it to"]),
-        ("a{b}", "a.log", "sweep.yaml", ["a{b}: ", "wildcards", "Rename the folder."]),
-        ("{sweep}", "a.log", "sweep.yaml", ["wildcards", "Rename the folder."]),
+        ("a{b}", "a.log", "sweep.yaml", ["a{b}: ", "replaces", "Rename the folder."]),
+        ("{sweep}", "a.log", "sweep.yaml", ["replaces", "Rename the folder."]),
+        ("a<b>", "a.log", "sweep.yaml", ["a<b>: ", "replaces", "Rename the folder."]),
+        ("new", "<logs>/a.log", "sweep.yaml", ["Rename without them: <logs>/a.log."]),
         ("new", "fit/run{lr}.jsonl", "sweep.yaml", ["Rename without them: fit/run{lr}.jsonl."]),
         ("ladder.runs", "a.log", "sweep.yaml", ["a table of a sweep 'ladder'", "Rename"]),
         ("x.left_out", "a.log", "sweep.yaml", ["a table of a sweep 'x'", "Rename"]),

@@ -7,6 +7,7 @@ hand would be forgotten, and listing all of them would rerun everything at every
 from __future__ import annotations
 
 import ast
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def sources(package: Path, room: str) -> list[str]:
     found = set(own)
     pending = [path for path in own if path.suffix == ".py"]
     while pending:
-        for module in _imports(pending.pop(), package.name):
+        text = pending.pop().read_text(encoding="utf-8")
+        for module in _imports(text, package.name):
             path = package / f"{module}.py"
             if path.exists() and path not in found:
                 found.add(path)
@@ -52,14 +54,16 @@ def _assets(package: Path, module: str) -> Iterator[Path]:
             yield path
 
 
-def _imports(path: Path, package: str) -> Iterator[str]:
-    """Yield what one file imports of the package, as paths below it: `config/losses`, `tables`.
+@cache
+def _imports(text: str, package: str) -> frozenset[str]:
+    """List what a module imports of the package, as paths below it: `config/losses`, `tables`.
 
     `from package.a import b` may name a module b of folder a or something in module a: both are
-    yielded, and the caller takes what exists.
+    listed, and the caller takes what exists. Kept by content, since rooms share modules and every
+    job of Snakemake reads the rules anew.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    for node in ast.walk(tree):
+    found = set()
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -69,4 +73,5 @@ def _imports(path: Path, package: str) -> Iterator[str]:
         for name in names:
             top, _, inside = name.partition(".")
             if top == package and inside:
-                yield inside.replace(".", "/")
+                found.add(inside.replace(".", "/"))
+    return frozenset(found)

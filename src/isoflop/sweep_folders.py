@@ -19,7 +19,9 @@ TAKEN = {
 """Names below reports/ that are the project's."""
 SUFFIXES = (".runs", ".files", ".evals", ".gates", ".left_out", ".alternate_loss", ".draws")
 """What tells a sweep's tables apart: the curves of a sweep `x.runs` would be the runs of `x`."""
-BRACES = frozenset("{}")
+REPLACED = re.compile(r"[{}]|<[a-z][a-z0-9_]*>")
+"""What Snakemake replaces in a path: wildcards, and path variables such as <results>."""
+MEANING = "Snakemake takes {, } and names in < > for what it replaces"
 PERIODIC = re.compile(r"(.+)\1{19}$")
 """Snakemake takes such an ending for a rule that calls itself without end."""
 
@@ -59,8 +61,8 @@ def _complaint(path: Path) -> str | None:
     if not (path / SIDECAR).is_file():
         return _without_sidecar(path)
     names = [str(found.path.relative_to(path)) for found in walk(path)]
-    if listed := ", ".join(name for name in names if BRACES & set(name)):
-        return f"{{ and }} stand for wildcards in Snakemake. Rename without them: {listed}."
+    if listed := ", ".join(name for name in names if REPLACED.search(name)):
+        return f"{MEANING}. Rename without them: {listed}."
     return None
 
 
@@ -68,8 +70,8 @@ def _unusable(name: str) -> str | None:
     """Say why a folder's name cannot be a sweep's."""
     if name in TAKEN:
         return f"no name for a sweep, since {TAKEN[name]}"
-    if BRACES & set(name):
-        return "{ and } stand for wildcards in Snakemake"
+    if REPLACED.search(name):
+        return MEANING
     for suffix in SUFFIXES:
         if name.endswith(suffix):
             other = name.removesuffix(suffix)
