@@ -132,7 +132,7 @@ def test_two_builds_are_byte_identical(built: Project, tmp_path: Path) -> None:
         rules = path.read_text()
         assert rules.count("    conda:\n") == rules.count("\nrule ")
         path.write_text(
-            rules.replace("    conda:\n", '    shadow:\n        "copy-minimal"\n    conda:\n')
+            rules.replace("    conda:\n", '    shadow:\n        "minimal"\n    conda:\n')
         )
     other.build("--jobs", "1")
     first, second = built.outputs(), other.outputs()
