@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
+pytest.importorskip("torch._dynamo.testing")
 
 from tests.train.example_design import design, shortened, write_corpus  # noqa: E402
 
@@ -230,6 +231,56 @@ def test_adamw_is_that_of_torch() -> None:
             torch.testing.assert_close(
                 pack.weights[name][place], weight[0].detach(), rtol=1e-4, atol=2e-6
             )
+
+
+def updated(*, device: str, compiled: bool) -> tuple[list[list[float]], list[int]]:
+    """Update three runs, of which one ends after each few updates: losses, and runs left."""
+    states = [initial_state(SHAPE, qk_norm=True, seed=seed) for seed in range(3)]
+    pack = Pack(
+        SHAPE,
+        states,
+        design().optimizer,
+        qk_norm=True,
+        device=torch.device(device),
+        compiled=compiled,
+    )
+    generator = torch.Generator().manual_seed(1)
+    made, lengths = [], []
+    for keep in ([0, 1, 2], [0, 2], [1]):
+        pack.keep(keep)
+        for _ in range(5):
+            windows = torch.randint(256, (len(keep), 4, 17), generator=generator).to(device)
+            losses, norms = pack.update(windows, [1e-3 * (1 + place) for place in keep])
+            made.append([*losses.tolist(), *norms.tolist()])
+            lengths.append(len(pack))
+    return made, lengths
+
+
+# torch asks every tensor for its .grad while it traces
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+def test_compiled_parts_serve_all_blocks_and_any_number_of_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Inductor needs a compiler and minutes; what is traced is the same for any backend
+    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda part: compile_(part, backend=counter))
+    plain, _ = updated(device="cpu", compiled=False)
+    compiled, lengths = updated(device="cpu", compiled=True)
+    assert lengths == [3] * 5 + [2] * 5 + [1] * 5
+    for one, other in zip(plain, compiled, strict=True):
+        assert one == pytest.approx(other, rel=1e-4)
+    # embedding, block and loss: once for several runs, once more for one alone
+    assert counter.frame_count == 6
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records an update on a GPU")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_recorded_updates_are_those_of_the_cpu(*, compiled: bool) -> None:
+    on_cpu, _ = updated(device="cpu", compiled=False)
+    on_gpu, _ = updated(device="cuda", compiled=compiled)
+    for one, other in zip(on_cpu, on_gpu, strict=True):
+        assert one == pytest.approx(other, rel=0.02)  # bfloat16
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -115,21 +115,28 @@ class TrainingWindows:
             raise CorpusError(f"the training split has {len(tokens)} tokens, fewer than one window")
         view = np.lib.stride_tricks.sliding_window_view(tokens, seq_len + 1)
         self._windows = view[::seq_len][: self.count]
+        self._seq_len = seq_len
         self._seed = seed
         self._epoch = -1
         self._order: npt.NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
-    def batch(self, start: int, size: int) -> npt.NDArray[np.int64]:
-        """Windows number start to start + size of the run, of shape (size, seq_len + 1)."""
-        rows = []
-        for index in range(start, start + size):
-            epoch, place = divmod(index, self.count)
+    def starts(self, start: int, size: int) -> npt.NDArray[np.int64]:
+        """Where windows number start to start + size of the run begin, in tokens: (size,)."""
+        places = []
+        while size > 0:
+            epoch, place = divmod(start, self.count)
             if epoch != self._epoch:
                 seeds = np.random.SeedSequence([self._seed, epoch])
                 self._order = np.random.default_rng(seeds).permutation(self.count)
                 self._epoch = epoch
-            rows.append(self._order[place])
-        return self._windows[rows].astype(np.int64)
+            part = self._order[place : place + size]
+            places.append(part)
+            start, size = start + len(part), size - len(part)
+        return np.concatenate(places) * self._seq_len
+
+    def batch(self, start: int, size: int) -> npt.NDArray[np.int64]:
+        """Windows number start to start + size of the run, of shape (size, seq_len + 1)."""
+        return self._windows[self.starts(start, size) // self._seq_len].astype(np.int64)
 
 
 def validation_windows(tokens: Tokens, *, seq_len: int, windows: int) -> npt.NDArray[np.int64]:

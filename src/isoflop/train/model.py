@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name everyone knows
@@ -134,10 +134,17 @@ def rotary_tables(seq_len: int, d_head: int) -> tuple[Tensor, Tensor]:
 class Transformer:
     """A decoder-only language model of a given shape: what it computes from given weights."""
 
-    def __init__(self, shape: Architecture, *, qk_norm: bool, device: torch.device) -> None:
-        self.shape, self.qk_norm = shape, qk_norm
+    def __init__(
+        self, shape: Architecture, *, qk_norm: bool, device: torch.device, compiled: bool = False
+    ) -> None:
+        self.shape, self.qk_norm, self.compiled = shape, qk_norm, compiled
         cos, sin = rotary_tables(shape.seq_len, shape.d_head)
         self.cos, self.sin = cos.to(device), sin.to(device)
+        self._parts: tuple[Any, Any, Any] = (self._embed, self._block, self._loss_of)
+        if compiled:
+            # by parts: blocks share one code, so that a deep model compiles as fast as a flat one
+            torch.compiler.reset()  # what was compiled for another shape is of no use
+            self._parts = tuple(torch.compile(part) for part in self._parts)
 
     def losses(self, weights: Mapping[str, Tensor], tokens: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy of each run [nat/token].
@@ -151,41 +158,69 @@ class Transformer:
         -------
         (runs,), in float32.
         """
-        logits = self.logits(weights, tokens)
-        each = F.cross_entropy(logits.flatten(0, 1).float(), targets.reshape(-1), reduction="none")
-        return each.view(len(tokens), -1).mean(dim=1)
+        head = weights["embedding" if self.shape.tied else "head"]
+        x = self.dynamic(self._stream(weights, tokens))
+        losses: Tensor = self._parts[2](x, weights["norm"], head, self.dynamic(targets))
+        return losses
 
     def logits(self, weights: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
         """Give each run's logits: (runs, rows * time, vocabulary)."""
-        shape = self.shape
-        runs, rows, time = tokens.shape
-        embedding = weights["embedding"]
-        first = torch.arange(runs, device=tokens.device)[:, None] * shape.vocab_size
-        x = F.embedding(tokens.reshape(runs, -1) + first, embedding.reshape(-1, shape.d_model))
-        for layer in range(shape.layers):
-            block = f"blocks.{layer}."
-            x = self._attention(x, weights, block, rows, time)
-            x = self._feed_forward(x, weights, block)
-        x = _norm(x, weights["norm"])
-        head = embedding.transpose(1, 2) if shape.tied else weights["head"]
-        return torch.bmm(x, head)
+        head = weights["embedding" if self.shape.tied else "head"]
+        return self._logits(self._stream(weights, tokens), weights["norm"], head)
 
-    def _attention(
-        self, x: Tensor, weights: Mapping[str, Tensor], block: str, rows: int, time: int
-    ) -> Tensor:
+    def _stream(self, weights: Mapping[str, Tensor], tokens: Tensor) -> Tensor:
+        """Give the residual stream after the last block: (runs, rows * time, width)."""
+        embed, block, _ = self._parts
+        rows, time = tokens.shape[1:]
+        x: Tensor = embed(self.dynamic(tokens), weights["embedding"])
+        for layer in range(self.shape.layers):
+            prefix = f"blocks.{layer}."
+            of_block = {
+                name.removeprefix(prefix): weight
+                for name, weight in weights.items()
+                if name.startswith(prefix)
+            }
+            x = block(self.dynamic(x), of_block, rows, time)
+        return x
+
+    def dynamic(self, x: Tensor) -> Tensor:
+        """Let compiled code serve any number of runs, so that a run may end."""
+        if self.compiled and len(x) > 1:
+            torch._dynamo.mark_dynamic(x, 0)  # noqa: SLF001 - its documented name
+        return x
+
+    def _embed(self, tokens: Tensor, embedding: Tensor) -> Tensor:
+        """Look tokens up in each run's embedding: (runs, rows * time, width)."""
+        runs, vocabulary, width = embedding.shape
+        first = torch.arange(runs, device=tokens.device)[:, None] * vocabulary
+        return F.embedding(tokens.reshape(runs, -1) + first, embedding.reshape(-1, width))
+
+    def _block(self, x: Tensor, weights: Mapping[str, Tensor], rows: int, time: int) -> Tensor:
+        """Pass the residual stream (runs, rows * time, width) through one block."""
+        return self._feed_forward(self._attention(x, weights, rows, time), weights)
+
+    def _loss_of(self, x: Tensor, norm: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy of each run from the residual stream (runs, rows * time, width)."""
+        logits = self._logits(x, norm, head)
+        each = F.cross_entropy(logits.flatten(0, 1).float(), targets.reshape(-1), reduction="none")
+        return each.view(len(x), -1).mean(dim=1)
+
+    def _logits(self, x: Tensor, norm: Tensor, head: Tensor) -> Tensor:
+        """Read the residual stream out."""
+        return torch.bmm(_norm(x, norm), head.transpose(1, 2) if self.shape.tied else head)
+
+    def _attention(self, x: Tensor, weights: Mapping[str, Tensor], rows: int, time: int) -> Tensor:
         """Add causal self-attention to the residual stream (runs, rows * time, width)."""
         shape = self.shape
         runs = len(x)
         heads, keys = shape.heads, shape.key_value_heads
-        projected = torch.bmm(
-            _norm(x, weights[block + "norm_attention"]), weights[block + "query_key_value"]
-        )
+        projected = torch.bmm(_norm(x, weights["norm_attention"]), weights["query_key_value"])
         projected = projected.view(runs * rows, time, heads + 2 * keys, shape.d_head)
         query_key, value = torch.split(projected, [heads + keys, keys], dim=2)
         if self.qk_norm:
             # in float32, as the gains are: under autocast the projections come in bfloat16
-            gains = [weights[block + "norm_query"][:, None].expand(-1, heads, -1),
-                     weights[block + "norm_key"][:, None].expand(-1, keys, -1)]  # fmt: skip
+            gains = [weights["norm_query"][:, None].expand(-1, heads, -1),
+                     weights["norm_key"][:, None].expand(-1, keys, -1)]  # fmt: skip
             gain = torch.cat(gains, dim=1).repeat_interleave(rows, dim=0)[:, None]
             query_key = F.rms_norm(query_key.float(), (shape.d_head,), None, NORM_EPS) * gain
         cos, sin = self.cos[:time], self.sin[:time]
@@ -200,19 +235,17 @@ class Transformer:
             enable_gqa=keys != heads,
         )
         mixed = mixed.transpose(1, 2).reshape(runs, rows * time, -1)
-        return x + torch.bmm(mixed, weights[block + "attention_out"])
+        return x + torch.bmm(mixed, weights["attention_out"])
 
-    def _feed_forward(self, x: Tensor, weights: Mapping[str, Tensor], block: str) -> Tensor:
+    def _feed_forward(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Add the GELU feed-forward; gated, if the shape says so."""
-        hidden = torch.bmm(
-            _norm(x, weights[block + "norm_feed_forward"]), weights[block + "feed_in"]
-        )
+        hidden = torch.bmm(_norm(x, weights["norm_feed_forward"]), weights["feed_in"])
         if self.shape.gated:
             gate, hidden = hidden.chunk(2, dim=-1)
             hidden = F.gelu(gate, approximate="tanh") * hidden
         else:
             hidden = F.gelu(hidden, approximate="tanh")
-        return x + torch.bmm(hidden, weights[block + "feed_out"])
+        return x + torch.bmm(hidden, weights["feed_out"])
 
 
 def _norm(x: Tensor, gain: Tensor) -> Tensor:

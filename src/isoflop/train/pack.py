@@ -17,7 +17,7 @@ from torch import Tensor
 from isoflop.train.model import Group, Transformer, initial_weights, weights_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from isoflop.counting import Architecture
     from isoflop.train.design import OptimizerSettings
@@ -85,9 +85,9 @@ class Pack:
         device: torch.device,
         compiled: bool = False,
     ) -> None:
-        self.model = Transformer(shape, qk_norm=qk_norm, device=device)
+        self.trained = Transformer(shape, qk_norm=qk_norm, device=device, compiled=compiled)
         # evaluations stay uncompiled: their batches have sizes of their own
-        self.losses: Any = torch.compile(self.model.losses) if compiled else self.model.losses
+        self.evaluated = Transformer(shape, qk_norm=qk_norm, device=device)
         self.layout = weights_of(shape, qk_norm=qk_norm)
         self.optimizer = optimizer
         self.device = device
@@ -99,6 +99,7 @@ class Pack:
             for group in GROUPS
         }
         self._bind()
+        self._recorded = _Recorded(self._step) if self.on_gpu else None
 
     def _bind(self) -> None:
         """Make the weights views of the buffers."""
@@ -107,7 +108,7 @@ class Pack:
         for name, weight in self.layout.items():
             values, first = self.buffers[weight.group][0], start[weight.group]
             view = values[:, first : first + weight.size].view(len(values), *weight.shape)
-            self.weights[name] = view.detach().requires_grad_()
+            self.weights[name] = self.trained.dynamic(view.detach().requires_grad_())
             start[weight.group] = first + weight.size
 
     def __len__(self) -> int:
@@ -130,6 +131,7 @@ class Pack:
             for group, buffers in self.buffers.items()
         }
         self._bind()
+        self._recorded = _Recorded(self._step) if self.on_gpu else None
 
     def autocast(self) -> torch.autocast:
         """bfloat16 on a GPU, float32 on a CPU."""
@@ -147,8 +149,26 @@ class Pack:
         -------
         losses before the update [nat/token] and norms of the gradients before clipping: (runs,).
         """
+        self.steps = [step + 1 for step in self.steps]
+        factors = self._factors(rates)
+        if self._recorded is None:
+            return self._step(windows, factors)
+        return self._recorded(windows, factors)
+
+    def _factors(self, rates: Sequence[float]) -> Tensor:
+        """Give what AdamW multiplies by at the runs' steps: (3, runs), see `_adamw`."""
+        o = self.optimizer
+        rows = [
+            [math.sqrt(1.0 - o.beta2**step) for step in self.steps],
+            [-rate / (1.0 - o.beta1**step) for rate, step in zip(rates, self.steps, strict=True)],
+            [1.0 - rate * o.weight_decay for rate in rates],
+        ]
+        return torch.tensor(rows, dtype=torch.float32)
+
+    def _step(self, windows: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
+        """Make one update by what is on the device alone, so that a GPU can record it."""
         with self.autocast():
-            losses = self.losses(self.weights, windows[..., :-1], windows[..., 1:])
+            losses = self.trained.losses(self.weights, windows[..., :-1], windows[..., 1:])
         gradients = torch.autograd.grad(losses.sum(), list(self.weights.values()))
         by_group = {
             group: torch.cat(
@@ -165,20 +185,13 @@ class Pack:
             squares = [gradient.square().sum(dim=1) for gradient in by_group.values()]
             norms = torch.stack(squares).sum(dim=0).sqrt()
             clips = (self.optimizer.grad_clip / (norms + CLIP_EPS)).clamp(max=1.0)
-            self.steps = [step + 1 for step in self.steps]
-            self._adamw(by_group, clips[:, None], rates)
+            self._adamw(by_group, clips[:, None], factors[..., None])
         return losses.detach(), norms
 
-    def _adamw(
-        self, gradients: Mapping[Group, Tensor], clips: Tensor, rates: Sequence[float]
-    ) -> None:
+    def _adamw(self, gradients: Mapping[Group, Tensor], clips: Tensor, factors: Tensor) -> None:
         """AdamW with decoupled decay (Loshchilov and Hutter 2019), each run at its step."""
         o = self.optimizer
-        roots = self._column([math.sqrt(1.0 - o.beta2**step) for step in self.steps])
-        moves = self._column(
-            [-rate / (1.0 - o.beta1**step) for rate, step in zip(rates, self.steps, strict=True)]
-        )
-        shrinks = self._column([1.0 - rate * o.weight_decay for rate in rates])
+        roots, moves, shrinks = factors
         for group, buffers in self.buffers.items():
             width = buffers[0].shape[1]
             block = width if self.on_gpu else max(4096, CACHED_NUMBERS // len(self))
@@ -191,10 +204,6 @@ class Pack:
                 if group in DECAYED:
                     values.mul_(shrinks)
                 values.addcmul_(torch.div(first, scale, out=scale), moves)
-
-    def _column(self, numbers: Sequence[float]) -> Tensor:
-        """Numbers of the runs, to multiply a buffer by."""
-        return torch.tensor(numbers, dtype=torch.float32).to(self.device)[:, None]
 
     def evaluate(self, places: Sequence[int], windows: Tensor, *, rows: int) -> list[float]:
         """Measure the loss [nat/token] of some runs on the same windows.
@@ -213,6 +222,42 @@ class Pack:
             }
             for part in torch.split(windows, rows):
                 shared = part.expand(len(places), *part.shape)
-                losses = self.model.losses(weights, shared[..., :-1], shared[..., 1:])
+                losses = self.evaluated.losses(weights, shared[..., :-1], shared[..., 1:])
                 totals += losses.double() * len(part)
         return [float(total) / len(windows) for total in totals]
+
+
+class _Recorded:
+    """An update recorded as a CUDA graph: hundreds of small operations start as one.
+
+    The first updates run as they are, which compiles what is compiled and lets libraries set
+    themselves up; the next is recorded, and from then on it is replayed.
+    """
+
+    UNRECORDED = 3
+
+    def __init__(self, step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
+        self.step, self.left = step, self.UNRECORDED
+        self.stream = torch.cuda.Stream()
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, windows: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
+        """Make an update of windows on the device by factors on the CPU."""
+        factors = factors.pin_memory()
+        if self.left > 0:
+            self.left -= 1
+            self.stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self.stream):
+                made = self.step(windows, factors.to(windows.device))
+            torch.cuda.current_stream().wait_stream(self.stream)
+            return made
+        if self.graph is None:
+            self.windows, self.factors = windows.clone(), factors.to(windows.device)
+            self.graph = torch.cuda.CUDAGraph()
+            torch.cuda.synchronize()
+            with torch.cuda.graph(self.graph):
+                self.losses, self.norms = self.step(self.windows, self.factors)
+        self.windows.copy_(windows)
+        self.factors.copy_(factors, non_blocking=True)
+        self.graph.replay()
+        return self.losses.clone(), self.norms.clone()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_PACKED = 16
 """Runs of a pack, at most: beyond, a CPU gains nothing more."""
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 5.0
 """Between two looks at runs that another process trains."""
 
 

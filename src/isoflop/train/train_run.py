@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -215,10 +216,14 @@ class _Training:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         self.on_gpu = self.device.type == "cuda"
-        if self.on_gpu:
-            torch.set_float32_matmul_precision("high")
         run = runs[0][0]
         shape = run.architecture.architecture()
+        self.tokens: Tensor | None = None
+        if self.on_gpu:
+            torch.set_float32_matmul_precision("high")
+            # the text lies on the card, which picks the windows itself
+            self.tokens = torch.from_numpy(corpus.data.train.astype(np.int32)).to(self.device)
+            self.span = torch.arange(shape.seq_len + 1, device=self.device)
         self.rows = run.tokens_per_step // shape.seq_len
         _check_params(run)
         self.held_out: HeldOut = held_out(
@@ -304,16 +309,14 @@ class _Training:
         names = ", ".join(member.run.run for member in self.members)
         with tqdm(total=left, desc=names[:60], unit="step", disable=not self.progress.bar) as bar:
             done = 0
+            self.lapped = time.perf_counter()
             while self.members and (stop_after is None or done < stop_after):
-                began = time.perf_counter()
                 norms = self.update()
-                seconds = time.perf_counter() - began
                 done += 1
                 bar.update()
                 for member in self.members:
-                    member.seconds += seconds / len(self.members)
-                    member.lap_seconds += seconds
                     member.lap_steps += 1
+                self.lap()
                 statuses |= self.log_step(norms)
                 if time.perf_counter() - saved >= checkpoint_seconds:
                     self.save()
@@ -321,23 +324,37 @@ class _Training:
         self.save()
         return statuses | {member.run.run: "stopped" for member in self.members}
 
+    def lap(self) -> None:
+        """Count the time since the last lap as training.
+
+        A GPU works behind the program's back, so its time is that to the next number read from it.
+        """
+        now = time.perf_counter()
+        for member in self.members:
+            member.seconds += (now - self.lapped) / len(self.members)
+            member.lap_seconds += now - self.lapped
+        self.lapped = now
+
     def update(self) -> Tensor:
         """Make one update of every run; returns the norms of the gradients before clipping."""
         pairs = list(zip(self.members, self.pack.steps, strict=True))
-        batch = torch.stack(
-            [
-                torch.from_numpy(member.windows.batch(step * self.rows, self.rows))
-                for member, step in pairs
-            ]
-        )
-        if self.on_gpu:
-            batch = batch.pin_memory().to(self.device, non_blocking=True)
+        batch = self.windows([(member, step * self.rows) for member, step in pairs])
         losses, norms = self.pack.update(batch, [m.run.rate(step + 1) for m, step in pairs])
         # summed on the device: reading a number at every step would stall a GPU
         self.loss_sums += losses
         for member in self.members:
             member.loss_count += 1
         return norms
+
+    def windows(self, firsts: Sequence[tuple[_Member, int]]) -> Tensor:
+        """Give each run the windows from its window of that number: (runs, rows, time + 1)."""
+        if self.tokens is None:
+            rows = [member.windows.batch(first, self.rows) for member, first in firsts]
+            return torch.from_numpy(np.stack(rows))
+        starts = [member.windows.starts(first, self.rows) for member, first in firsts]
+        places = torch.from_numpy(np.stack(starts)).pin_memory()
+        places = places.to(self.device, non_blocking=True)[..., None] + self.span
+        return self.tokens[places].long()
 
     def log_step(self, norms: Tensor) -> dict[str, Status]:
         """Log what is due after an update, and let runs that have ended go."""
@@ -378,6 +395,7 @@ class _Training:
         member, step = self.members[place], self.pack.steps[place]
         run = member.run
         loss = float(self.loss_sums[place]) / member.loss_count
+        self.lap()
         member.log.write(
             {
                 "kind": "train",
@@ -395,6 +413,9 @@ class _Training:
 
     def log_evaluations(self, places: Sequence[int]) -> None:
         """Evaluate and log; the time it takes is not in the training speeds."""
+        if self.on_gpu:
+            torch.cuda.synchronize(self.device)
+        self.lap()
         due: dict[str, tuple[EvalSet, list[int]]] = {}
         for place in places:
             for chosen in self.held_out.sets_at(self.pack.steps[place], self.members[place].run):
@@ -424,6 +445,7 @@ class _Training:
                         f"{member.run.run}: step {step:,} of {member.run.steps:,}, {tokens:,} "
                         f"tokens, {chosen.name} loss {loss:.4f}"
                     )
+        self.lapped = time.perf_counter()
 
     def end(self, place: int, status: Status) -> None:
         """Write the end line, and forget the checkpoint."""
