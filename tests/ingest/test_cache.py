@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.config.ingest import IngestSettings
-from isoflop.ingest import source, stat_index, sweep_cache
+from isoflop.ingest import laid_out, source, stat_index, sweep_cache
 from isoflop.ingest.entries import read_entry, write_entry
 from isoflop.ingest.sweep import Ingested, ingest_sweep
 from isoflop.ingest.sweep_cache import TABLES
 from tests.ingest.samples import RECORD, jsonl, run_lines, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from isoflop.ingest.runs import Run
 
 
 @pytest.fixture
@@ -160,6 +162,78 @@ def test_no_flipped_bit_is_believed(folder: Path, tmp_path: Path, suffix: str) -
             assert again.parsed == 1
     path.write_bytes(content[:-40])
     assert same(plain, ingest_sweep(folder, RECORD, cache=cache))
+
+
+@pytest.fixture
+def laid_out_anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the runs that are laid out from their records."""
+    names: list[str] = []
+
+    def told(runs: Sequence[Run], keys: Mapping[str, str]) -> laid_out.LaidOut:
+        names.extend(run.name for run in runs)
+        return plain(runs, keys)
+
+    plain = laid_out._laid_out
+    monkeypatch.setattr(laid_out, "_laid_out", told)
+    return names
+
+
+def test_runs_that_are_the_same_are_taken_from_the_last_reading(
+    folder: Path, tmp_path: Path, laid_out_anew: list[str]
+) -> None:
+    cache = tmp_path / "cache"
+    (folder / "nan.jsonl").write_text(
+        jsonl([*run_lines("nan", steps=9)]).replace('"train_loss": 2', '"train_loss": NaN', 1)
+    )
+    sweeps: dict[str, tuple[Callable[[], object], list[str]]] = {
+        "as it was": (lambda: None, ["a", "b", "nan"]),
+        "one added": (lambda: (folder / "c.jsonl").write_text(jsonl(run_lines("c"))), ["c"]),
+        "one longer": (
+            lambda: (folder / "a.jsonl").write_text(jsonl(run_lines("a", steps=12))),
+            ["a"],
+        ),
+        "one gone": ((folder / "b.jsonl").unlink, []),
+        "a note in sweep.yaml": (
+            lambda: (folder / "sweep.yaml").write_text("title: other\n"),
+            [],
+        ),
+        "a fact in sweep.yaml": (
+            lambda: (folder / "sweep.yaml").write_text(
+                "title: t\nruns: [{match: c, params: {total: 12345}}]\n"
+            ),
+            ["c"],
+        ),
+    }
+    for change, anew in sweeps.values():
+        change()
+        plain = ingest_sweep(folder, RECORD)
+        laid_out_anew.clear()
+        kept = ingest_sweep(folder, RECORD, cache=cache)
+        assert sorted(laid_out_anew) == anew
+        assert same(plain, kept)
+        assert plain.left_out == kept.left_out
+
+
+def test_a_damaged_or_foreign_reading_of_runs_is_not_taken(
+    folder: Path, tmp_path: Path, laid_out_anew: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    ingest_sweep(folder, RECORD, cache=cache)
+    (kept,) = cache.glob("*.sweep")
+    parts = read_entry(kept)
+    assert parts is not None
+    for name in ("curves", "evals", "laid out"):
+        for content in (b"", b"[1]", b"PAR1"):
+            write_entry(kept, {**parts, name: content, "key": b"another state"})
+            laid_out_anew.clear()
+            again = ingest_sweep(folder, RECORD, cache=cache)
+            assert sorted(laid_out_anew) == ["a", "b"]
+            assert same(again, ingest_sweep(folder, RECORD))
+    write_entry(kept, {**parts, "key": b"another state"})
+    monkeypatch.setattr(sweep_cache, "package_code", lambda: "another version")
+    laid_out_anew.clear()
+    ingest_sweep(folder, RECORD, cache=cache)
+    assert sorted(laid_out_anew) == ["a", "b"]
 
 
 def test_a_sweep_that_cannot_go_on_is_not_kept(folder: Path, tmp_path: Path) -> None:

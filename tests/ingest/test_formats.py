@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isoflop.config.ingest import IngestSettings
@@ -27,7 +27,7 @@ from isoflop.ingest import blocks, source
 from isoflop.ingest.blocks import RECORDS
 from isoflop.ingest.formats import reader, scan
 from isoflop.ingest.parsed import Parsed, gather
-from isoflop.ingest.patterns import PATTERNS, readable_formats, recognise
+from isoflop.ingest.patterns import PATTERNS, Pattern, readable_formats, recognise
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.sidecar import file_table, read_sidecar
 from isoflop.ingest.source import RawFile
@@ -230,6 +230,21 @@ def test_batches_change_nothing(name: str, path: Path, monkeypatch: pytest.Monke
     plain = parse_bytes(name, sidecar, path, path.parent)
     monkeypatch.setattr(blocks, "BATCH", 3)
     assert parse_bytes(name, sidecar, path, path.parent).records.equals(plain.records)
+
+
+WORDED = [pytest.param(pattern, id=pattern.format) for pattern in PATTERNS if pattern.words]
+
+
+@pytest.mark.parametrize("pattern", WORDED)
+@settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
+@given(data=st.data())
+def test_every_record_has_one_of_the_words_that_are_looked_for_first(
+    pattern: Pattern, data: st.DataObject
+) -> None:
+    assert pattern.line is not None
+    text = data.draw(st.from_regex(pattern.line))
+    assert any(word in text for word in pattern.words)
+    assert pattern.count(text) == len(pattern.line.findall(text)) > 0
 
 
 def test_general_patterns_come_last() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -198,6 +199,7 @@ TABLE_POINT_VALUES = (
 """What a row of a generic table may give besides the facts of its run."""
 
 
+@cache
 def fact_names(model: type[BaseModel] = RunFacts, prefix: str = "") -> tuple[str, ...]:
     """List the facts of a run by dotted name, such as 'architecture.layers'."""
     names: list[str] = []

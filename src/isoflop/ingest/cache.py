@@ -9,7 +9,6 @@ time.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import io
@@ -20,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.config.sidecar import RunFacts
-from isoflop.files import digest, replacing
+from isoflop.files import digest
 from isoflop.ingest.blocks import RECORDS
+from isoflop.ingest.entries import read_entry, write_entry
 from isoflop.ingest.formats import reader, scan, takes_map
 from isoflop.ingest.parsed import Parsed, ParsedRun, gather
 from isoflop.ingest.refused import RefusedError, cause
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 5
+LAYOUT: Final = 6
 """Raised when the form of an entry changes."""
-
-_CHECKSUM: Final = hashlib.sha256().digest_size
 
 
 def parse(
@@ -55,11 +53,7 @@ def parse(
     -------
     What the file says, and whether it came from the cache. Hit or miss gives equal values.
     """
-    module = reader(format_name)
-    hints = None if table is None or not takes_map(format_name) else table.model_dump_json()
-    named = file.stem if format_name == "table" else None
-    key = json.dumps([LAYOUT, file.digest, format_name, module.VERSION, hints, named, _facts()])
-    entry = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.entry" if cache else None
+    entry = cache / f"{reading_key(file, format_name, table)}.entry" if cache else None
     if entry is not None and (found := _read_entry(entry)) is not None:
         return found, True
     watched = Watched.of(file)
@@ -78,6 +72,15 @@ def parse(
     if entry is not None:
         _write_entry(parsed, entry)
     return parsed, False
+
+
+def reading_key(file: RawFile, format_name: str, table: TableMap | None) -> str:
+    """Give a digest of all that a file's reading depends on."""
+    hints = None if table is None or not takes_map(format_name) else table.model_dump_json()
+    named = file.stem if format_name == "table" else None
+    version = reader(format_name).VERSION
+    state = [LAYOUT, file.digest, format_name, version, hints, named, _facts()]
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def _refused(reason: str) -> Parsed:
 @once
 def _facts() -> str:
     """Give a digest of what facts can be: an entry with others is of an older version."""
-    schema = json.dumps(RunFacts.model_json_schema(), sort_keys=True)
+    schema = json.dumps([RunFacts.model_json_schema(), str(RECORDS)], sort_keys=True)
     return hashlib.sha256(schema.encode()).hexdigest()
 
 
@@ -123,7 +126,7 @@ def _write_entry(parsed: Parsed, entry: Path) -> None:
     rest = {
         field.name: getattr(parsed, field.name)
         for field in dataclasses.fields(parsed)
-        if field.name not in ("runs", "records")
+        if field.name not in ("runs", "kept")
     }
     rest["runs"] = [
         {
@@ -133,33 +136,21 @@ def _write_entry(parsed: Parsed, entry: Path) -> None:
         for run in parsed.runs
     ]
     table = io.BytesIO()
-    parsed.records.write_parquet(table, compression="zstd", metadata={"isoflop": json.dumps(rest)})
-    content = table.getvalue()
-    with (
-        contextlib.suppress(OSError),
-        replacing(entry) as temporary,
-    ):  # a full disk costs speed only
-        temporary.write_bytes(content + hashlib.sha256(content).digest())
+    parsed.records.write_parquet(table, compression="zstd")
+    write_entry(entry, {"rest": json.dumps(rest).encode(), "records": table.getvalue()})
 
 
 def _read_entry(entry: Path) -> Parsed | None:
-    """Read a cache entry; None if there is none, or it is not as it was written."""
+    """Read a cache entry; None if there is none, or it is not as it was written.
+
+    The records are not unpacked: of most runs nobody wants to see them again.
+    """
+    parts = read_entry(entry)
     try:
-        content = entry.read_bytes()
-    except OSError:
-        return None
-    content, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:]
-    if hashlib.sha256(content).digest() != checksum:
-        return None
-    try:
-        rest: Mapping[str, Any] = json.loads(
-            pl.read_parquet_metadata(io.BytesIO(content))["isoflop"]
-        )
-        records = pl.read_parquet(io.BytesIO(content))
+        rest: Mapping[str, Any] = json.loads(parts["rest"]) if parts else {}
         plain = {key: _tuples(value) for key, value in rest.items() if key != "runs"}
-        runs = tuple(_run(run) for run in rest["runs"])
-        return Parsed(runs=runs, records=records, **plain) if records.schema == RECORDS else None
-    except (pl.exceptions.PolarsError, OSError, KeyError, TypeError, ValueError):
+        return Parsed(tuple(map(_run, rest["runs"])), parts["records"], **plain) if parts else None
+    except (KeyError, TypeError, ValueError):
         return None  # whole, but written by another version
 
 

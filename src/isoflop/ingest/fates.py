@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
-from isoflop.ingest.cache import parse
+from isoflop.ingest.cache import parse, reading_key
 from isoflop.ingest.formats.table import fits
 from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
@@ -52,6 +52,7 @@ class Log:
     fate: str = "used"
     reason: str | None = None
     run: str | None = None
+    key: str | None = None
     settings: Mapping[str, Any] | None = None
 
     def rejected(self, reason: str) -> Log:
@@ -218,8 +219,9 @@ def _read(
         raise ConfigError(f"{side.SIDECAR}: format '{name}' is not known; known: {known}")
     runner_up = seen.runner_up if name == seen.format else seen.format
     parsed, cached = parse(file, name, table=table, cache=cache)
+    key = None if parsed.may_pass else reading_key(file, name, table)
     run = side.file_run(sidecar, file.name)
-    return _judged(Log(file, name, runner_up, parsed, cached, run=run), parsed)
+    return _judged(Log(file, name, runner_up, parsed, cached, run=run, key=key), parsed)
 
 
 def _judged(log: Log, parsed: Parsed) -> Log:

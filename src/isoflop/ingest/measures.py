@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -72,7 +73,7 @@ def measure(
         .get(step_gap.filter(has_train).arg_max(), null_on_oob=True),
     )
     overlap = _overlap(curves)
-    arrays = {run: frame for (run,), frame in live.partition_by("run", as_dict=True).items()}
+    arrays = _by_run(live)
     return {
         row["run"]: {
             **row,
@@ -97,23 +98,58 @@ def _overlap(curves: pl.DataFrame) -> dict[str, float]:
     return dict(worst.iter_rows())
 
 
-def _highest_spike(points: pl.DataFrame) -> tuple[float, float, int] | None:
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """One run's points in order.
+
+    Attributes
+    ----------
+    steps, tokens, train, evals : the columns step, tokens, train_loss, eval_loss; NaN for null.
+    trained, evaluated : where there is a training loss, and an eval loss.
+    """
+
+    steps: NDArray[np.int64]
+    tokens: NDArray[np.float64]
+    train: NDArray[np.float64]
+    evals: NDArray[np.float64]
+    trained: NDArray[np.bool_]
+    evaluated: NDArray[np.bool_]
+
+
+def _by_run(live: pl.DataFrame) -> dict[str, _Points]:
+    """Divide points by run, as arrays: a frame a run takes more time than all else."""
+    columns = (
+        live["step"].to_numpy(),
+        *(
+            live[name].fill_null(float("nan")).to_numpy()
+            for name in ("tokens", "train_loss", "eval_loss")
+        ),
+        *(live[name].is_not_null().to_numpy() for name in ("train_loss", "eval_loss")),
+    )
+    lengths = live.group_by("run", maintain_order=True).len()
+    points, begin = {}, 0
+    for run, length in lengths.iter_rows():
+        points[str(run)] = _Points(*(column[begin : begin + length] for column in columns))
+        begin += length
+    return points
+
+
+def _highest_spike(points: _Points) -> tuple[float, float, int] | None:
     """Give the highest spike of the training loss, a line's noise and the spike's step."""
-    trained = points.filter(pl.col("train_loss").is_not_null())
-    losses = trained["train_loss"].to_numpy()
+    losses = points.train[points.trained]
     height = heights(losses)
     if not np.isfinite(height).any():
         return None
     place = int(height.argmax())
-    return float(height[place]), line_noise(losses), int(trained["step"][place])
+    return float(height[place]), line_noise(losses), int(points.steps[points.trained][place])
 
 
-def _decimals(points: pl.DataFrame, unit: float | None) -> tuple[int, int] | None:
+def _decimals(points: _Points, unit: float | None) -> tuple[int, int] | None:
     """Count the decimals that the losses need in the log's unit, and the losses counted."""
     if not unit:
         return None
-    for column in ("eval_loss", "train_loss"):
-        values = points[column].drop_nulls().to_numpy() / unit
+    for losses, given in ((points.evals, points.evaluated), (points.train, points.trained)):
+        values = losses[given] / unit
         if len(values):
             return _decimals_of(values), len(values)
     return None
@@ -127,12 +163,11 @@ def _decimals_of(values: NDArray[np.float64]) -> int:
     return RESOLVED
 
 
-def _told_apart(points: pl.DataFrame) -> bytes | None:
+def _told_apart(points: _Points) -> bytes | None:
     """Give a digest of the curve; None of one without a loss."""
-    values = points.select("tokens", "train_loss", "eval_loss")
-    if points["train_loss"].null_count() == points["eval_loss"].null_count() == points.height:
+    if not points.trained.any() and not points.evaluated.any():
         return None
     digest = hashlib.sha256()
-    for column in values.iter_columns():
-        digest.update(column.fill_null(float("nan")).to_numpy().tobytes())
+    for column in (points.tokens, points.train, points.evals):
+        digest.update(column.tobytes())
     return digest.digest()

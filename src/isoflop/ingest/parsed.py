@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ class ParsedRun:
     counts_samples : whether some of its records give a number of samples and no D.
     advances : whether some record tells of a trained model.
     eval_sets : the eval sets it has a loss on, sorted.
+    one_step : whether all its records are of one step.
+    per_step : lowest and highest D / step, where its records give both; None if none does.
+    counted : the last step at which they do, and D / step there.
     key : what tells the run from all others, where the log has such a thing.
     """
 
@@ -57,6 +61,9 @@ class ParsedRun:
     counts_samples: bool = False
     advances: bool = False
     eval_sets: tuple[str, ...] = ()
+    one_step: bool = False
+    per_step: tuple[float, float] | None = None
+    counted: tuple[int, float] | None = None
     key: str = ""
 
 
@@ -67,7 +74,7 @@ class Parsed:
     Attributes
     ----------
     runs : the runs in it, in order of appearance.
-    records : rows as in `RECORDS`.
+    kept : rows as in `RECORDS`, or their Parquet file as the cache keeps it.
     lines_unread : lines that look like records but are none.
     truncated : whether the file ends within a record.
     left_out : (rows, reason) for the rows of a table that its map leaves out.
@@ -77,13 +84,18 @@ class Parsed:
     """
 
     runs: tuple[ParsedRun, ...]
-    records: pl.DataFrame
+    kept: pl.DataFrame | bytes
     lines_unread: int = 0
     truncated: bool = False
     left_out: tuple[tuple[int, str], ...] = ()
     remarks: tuple[str, ...] = ()
     refused: str | None = None
     may_pass: bool = False
+
+    @property
+    def records(self) -> pl.DataFrame:
+        """Its records, rows as in `RECORDS`: unpacked at every look if the cache gave them."""
+        return pl.read_parquet(io.BytesIO(self.kept)) if isinstance(self.kept, bytes) else self.kept
 
     @property
     def lines(self) -> int:
@@ -124,7 +136,7 @@ def gather(blocks: Iterable[Block]) -> Parsed:
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
     return Parsed(
         runs=tuple(run.parsed(name) for name, run in runs.items()),
-        records=_of_first_rank(pl.concat(frames)).select(RECORDS.names()),
+        kept=_of_first_rank(pl.concat(frames)).select(RECORDS.names()),
         lines_unread=unread,
         truncated=truncated,
         left_out=tuple(left_out),
@@ -152,6 +164,8 @@ def _of_first_rank(records: pl.DataFrame) -> pl.DataFrame:
 def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Count a block's records by run."""
     is_record = pl.col("kind") != "restart"
+    counts = (pl.col("step") > 0) & (pl.col("tokens") > 0)
+    rate = (pl.col("tokens") / pl.col("step")).filter(counts)
     told = {
         "first": pl.col("row").min(),
         "last": pl.col("row").max(),
@@ -166,6 +180,12 @@ def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
         ).any(),
         "counts_samples": (pl.col("tokens").is_null() & pl.col("samples").is_not_null()).any(),
         "advances": (is_record & ((pl.col("step") > 0) | (pl.col("tokens") > 0))).any(),
+        "least_step": pl.col("step").min(),
+        "most_step": pl.col("step").max(),
+        "lowest": rate.min(),
+        "highest": rate.max(),
+        "counted_to": pl.col("step").filter(counts).max(),
+        "rate": rate.get(pl.col("step").filter(counts).arg_max(), null_on_oob=True),
         "eval_sets": pl.col("eval_set").filter(pl.col("metric") == "loss").unique(),
     }
     if frame["run"].n_unique() == 1:  # of one run, which is usual, nothing need be sorted
@@ -192,6 +212,9 @@ class _Run:
     counts_samples: bool = False
     advances: bool = False
     eval_sets: set[str] = field(default_factory=set)
+    steps: tuple[int, int] | None = None
+    per_step: tuple[float, float] | None = None
+    counted: tuple[int, float] | None = None
     key: str = ""
 
     def note(self, event: Facts | Ended | Excluded | Identity, *, goes_on: bool) -> None:
@@ -217,6 +240,11 @@ class _Run:
         self.counts_samples |= count["counts_samples"]
         self.advances |= count["advances"]
         self.eval_sets.update(count["eval_sets"])
+        if count["least_step"] is not None:
+            self.steps = _joined(self.steps, (count["least_step"], count["most_step"]))
+        if count["lowest"] is not None:
+            self.per_step = _joined(self.per_step, (count["lowest"], count["highest"]))
+            self.counted = max(self.counted or (0, 0.0), (count["counted_to"], count["rate"]))
 
     def parsed(self, name: str) -> ParsedRun:
         """Close the run."""
@@ -232,5 +260,15 @@ class _Run:
             counts_samples=self.counts_samples,
             advances=self.advances,
             eval_sets=tuple(sorted(self.eval_sets)),
+            one_step=self.steps is not None
+            and self.steps[0] == self.steps[1]
+            and not self.restarts,
+            per_step=self.per_step,
+            counted=self.counted,
             key=self.key,
         )
+
+
+def _joined(known: tuple[Any, Any] | None, more: tuple[Any, Any]) -> tuple[Any, Any]:
+    """Join two ranges."""
+    return more if known is None else (min(known[0], more[0]), max(known[1], more[1]))

@@ -39,6 +39,7 @@ class Pattern:
     format: str
     magic: re.Pattern[bytes] | None = None
     line: re.Pattern[str] | None = None
+    words: tuple[str, ...] = ()
     looks: Callable[[str], int] | None = None
     least: int = 1
     general: bool = False
@@ -49,7 +50,9 @@ class Pattern:
         """Count the records in clean text."""
         if self.looks is not None:
             return self.looks(text)
-        return len(self.line.findall(text)) if self.line is not None else 0
+        if self.line is None or (self.words and not any(word in text for word in self.words)):
+            return 0
+        return len(self.line.findall(text))
 
 
 def _rows_of_a_table(text: str) -> int:
@@ -150,34 +153,60 @@ PATTERNS: Final = (
     ),
     Pattern(
         "isoflop_train",
+        words=('{"kind":',),
         line=re.compile(
             r'(?m)^\{"kind": ?"(?:header", "format": "isoflop-train"|(?:train|eval)",)'
         ),
     ),
     Pattern(
         "nanogpt",
+        words=(
+            ": loss ",
+            ": train loss ",
+        ),
         line=re.compile(
             rf"\biter \d+: loss {NUMBER}, time {NUMBER}m?s"
             rf"|\bstep \d+: train loss {NUMBER}, val loss {NUMBER}"
         ),
     ),
     Pattern(
-        "torchtitan", line=re.compile(rf"\bstep: *\d+ +loss: *{NUMBER}(?= +(?:grad_norm|memory):)")
+        "torchtitan",
+        words=("step:",),
+        line=re.compile(rf"\bstep: *\d+ +loss: *{NUMBER}(?= +(?:grad_norm|memory):)"),
     ),
     Pattern(
         "modded_nanogpt",
+        words=("train_time:",),
         line=re.compile(r"\bstep:\d+/\d+ (?:(?:train|val)_loss:\S+ (?:val_bpb:\S+ )?)?train_time:"),
     ),
     Pattern(
         "nanochat",
+        words=(
+            "%) | loss: ",
+            "| Validation bpb: ",
+        ),
         line=re.compile(
             rf"\bstep \d+/\d+ \([\d.]+%\) \| loss: {NUMBER} \|"
             rf"|\bStep \d+ \| Validation bpb: {NUMBER}"
         ),
     ),
-    Pattern("llmc", line=re.compile(rf"(?m)^s:\d+ (?:trl|tel|eval):{NUMBER}(?= lr:|$)")),
+    Pattern(
+        "llmc",
+        words=(
+            " trl:",
+            " tel:",
+            " eval:",
+        ),
+        line=re.compile(rf"(?m)^s:\d+ (?:trl|tel|eval):{NUMBER}(?= lr:|$)"),
+    ),
     Pattern(
         "build_nanogpt",
+        words=(
+            " train ",
+            " val ",
+            " hella ",
+            " | lr ",
+        ),
         line=re.compile(
             rf"(?m)^\d+ (?:train|val|hella) {NUMBER}$"
             rf"|^step +\d+ \| loss: {NUMBER} \| lr {NUMBER} \|"
@@ -185,14 +214,23 @@ PATTERNS: Final = (
     ),
     Pattern(
         "megatron",
+        words=(
+            "iteration ",
+            "loss value:",
+        ),
         line=re.compile(
             r"\biteration +\d+/ *\d+ \|[^\n]*\|"
             r"|\bvalid(?:ation)? (?:loss|results) at (?:iteration )?\d+[^|\n]*\| lm[ _]loss value:"
         ),
     ),
-    Pattern("olmo", line=re.compile(r"\[step=\d+/(?:\d+|\?\?\?)[^\]\n]*\]\n +[a-z][^=\n]*=\S")),
+    Pattern(
+        "olmo",
+        words=("[step=",),
+        line=re.compile(r"\[step=\d+/(?:\d+|\?\?\?)[^\]\n]*\]\n +[a-z][^=\n]*=\S"),
+    ),
     Pattern(
         "hf_stdout",
+        words=("'epoch': ",),
         line=re.compile(
             rf"\{{'(?:eval_)?loss': '?{NUMBER}'?, [^\n]*'epoch': '?{NUMBER}'?[^\n]*\}}"
         ),
@@ -204,41 +242,73 @@ PATTERNS: Final = (
     ),
     Pattern(
         "veRL",
+        words=("step:",),
         line=re.compile(r"\bstep:[0-9]+ - (?:[^\s:]+:\S+ - )*(?:actor|critic|reward)/"),
         refused="reinforcement learning, which has no pretraining loss",
     ),
     Pattern("trainer_state", looks=_has_log_history),
     Pattern("golden", looks=_has_golden_values),
     Pattern("open_lm_model", looks=_has_open_lm_record),
-    Pattern("mllog", line=re.compile(r"(?m)^(?: *[0-9]+: )?:::MLL(?:OG)? \{")),
-    Pattern("llamafactory", line=re.compile(r'(?m)^\{"current_steps": [0-9]+, "total_steps": ')),
-    Pattern("swift", line=re.compile(r'"global_step/max_steps": "[0-9]+/[0-9]+"')),
+    Pattern("mllog", words=(":::MLL",), line=re.compile(r"(?m)^(?: *[0-9]+: )?:::MLL(?:OG)? \{")),
+    Pattern(
+        "llamafactory",
+        words=('{"current_steps": ',),
+        line=re.compile(r'(?m)^\{"current_steps": [0-9]+, "total_steps": '),
+    ),
+    Pattern(
+        "swift",
+        words=("global_step/max_steps",),
+        line=re.compile(r'"global_step/max_steps": "[0-9]+/[0-9]+"'),
+    ),
     Pattern(
         "levanter",
+        words=(
+            '{"tracker":',
+            '"summary":',
+        ),
         line=re.compile(r'(?m)\{"tracker": ?"json_logger", |^\{"config": ?\{[^\n]*"summary": ?\{'),
     ),
     Pattern(
-        "maxtext", line=re.compile(r"\bcompleted step: [0-9]+, seconds: [^\n]*total_weights: ")
+        "maxtext",
+        words=("completed step: ",),
+        line=re.compile(r"\bcompleted step: [0-9]+, seconds: [^\n]*total_weights: "),
     ),
     Pattern(
         "automodel",
+        words=(" | epoch ",),
         line=re.compile(rf"\bstep [0-9]+ \| epoch [0-9]+ \| loss {NUMBER} \|"),
     ),
     Pattern(
         "fairseq",
+        words=(
+            "| train_inner |",
+            "| valid |",
+            "loss=",
+            "| valid on '",
+        ),
         line=re.compile(
             r"\| (?:train_inner|valid) \| \{|\bepoch [0-9]+: +[0-9]+ / [0-9]+ loss="
             r"|\| valid on '[^'\n]+' subset \| loss "
         ),
     ),
-    Pattern("composer", line=re.compile(r"\[batch=[0-9]+/[0-9]+\]:?\s*\n\s+Train \S")),
-    Pattern("nanotron", line=re.compile(r"\biteration: [0-9]+ / [0-9]+ \| [^\n]*lm_loss: ")),
+    Pattern(
+        "composer",
+        words=("[batch=",),
+        line=re.compile(r"\[batch=[0-9]+/[0-9]+\]:?\s*\n\s+Train \S"),
+    ),
+    Pattern(
+        "nanotron",
+        words=("iteration: ",),
+        line=re.compile(r"\biteration: [0-9]+ / [0-9]+ \| [^\n]*lm_loss: "),
+    ),
     Pattern(
         "open_lm",
+        words=("Train Epoch: ",),
         line=re.compile(rf"\bTrain Epoch: [0-9]+ \[ *[0-9]+/ *[0-9]+ \([^)\n]*\)\] Loss: {NUMBER}"),
     ),
     Pattern(
         "litgpt",
+        words=("| loss train: ",),
         line=re.compile(rf"\bEpoch [0-9]+ \| iter [0-9]+ step [0-9]+ \| loss train: {NUMBER},"),
     ),
     Pattern(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -14,7 +15,7 @@ from isoflop.ingest import sidecar as side
 from isoflop.ingest.blocks import RECORDS
 from isoflop.ingest.facts import SAME, SCHEDULE_LENGTH, RunIdentity, identify
 from isoflop.ingest.formats import reader, takes_map
-from isoflop.ingest.sidefiles import SideFiles
+from isoflop.ingest.sidefiles import SideFiles, stem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,12 +23,25 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import RunFacts, SweepFile
     from isoflop.ingest.fates import Log
-    from isoflop.ingest.parsed import ParsedRun
+    from isoflop.ingest.parsed import Parsed, ParsedRun
     from isoflop.ingest.tabulate import Impossible
 
 TUNING: Final = "learning-rate tuning"
 KEY_SHOWN: Final = 12
 """Letters of a run's key that are shown behind a name that is not unique."""
+
+
+@dataclass(frozen=True)
+class _Several:
+    """The records of a file with several runs."""
+
+    parsed: Parsed
+
+    @cached_property
+    def by_run(self) -> dict[str, pl.DataFrame]:
+        """Divide them, once."""
+        divided = self.parsed.records.partition_by("run", as_dict=True, maintain_order=True)
+        return {str(name): records for (name,), records in divided.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,6 @@ class Part:
 
     log: Log
     run: ParsedRun
-    records: pl.DataFrame
     config: tuple[RunFacts, tuple[str, ...]] | None
     """Facts from configuration files, and the names of these files."""
     formulas: frozenset[str]
@@ -45,6 +58,16 @@ class Part:
     """Facts from the files of settings that hold for the log."""
     unsettled: tuple[tuple[str, str], ...] = ()
     """Facts of which these files say two things, each with words."""
+    several: _Several | None = None
+    """The records of all runs of the file, if it has several."""
+
+    @property
+    def records(self) -> pl.DataFrame:
+        """Its records, rows as in `RECORDS`."""
+        if self.several is not None:
+            return self.several.by_run[self.run.name]
+        assert self.log.parsed is not None  # noqa: S101  it was read
+        return self.log.parsed.records
 
     def said(self) -> list[dict[str, side.Fact]]:
         """Give the facts that the log says, one mapping per header."""
@@ -84,10 +107,10 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
     named = {name for rule in sidecar.runs for name in rule.config}
     told = {log.file.name: log.settings for log in logs if log.settings is not None}
     sides = SideFiles({name: facts for name, facts in told.items() if name not in named})
-    read = [log.file.name for log in logs if log.fate == "used"]
+    stems = {stem(log.file.name) for log in logs if log.fate == "used"}
     for log in sorted(logs, key=lambda log: _natural(log.file.name)):
         if log.fate == "used" and log.parsed is not None:
-            beside, unsettled = sides.of_log(log.file.name, read)
+            beside, unsettled = sides.of_log(log.file.name, stems)
             for name, alone in _parts_of(folder, log, sidecar):
                 part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
@@ -128,17 +151,12 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
     table = side.file_table(sidecar, log.file.name) if log.format == "table" else None
     columns = table.columns.items() if table is not None else ()
     formulas = frozenset(name for name, origin in columns if origin.formula is not None)
-    records = log.parsed.records
-    of_run = (
-        {(run.name,): records for run in log.parsed.runs}
-        if len(log.parsed.runs) == 1
-        else records.partition_by("run", as_dict=True, maintain_order=True)
-    )
-    stem = log.file.stem
-    if _run_is_folder(log) and "/" in stem:
-        stem = stem.rpartition("/")[0]
+    own = log.file.stem
+    if _run_is_folder(log) and "/" in own:
+        own = own.rpartition("/")[0]
+    several = None if len(log.parsed.runs) == 1 else _Several(log.parsed)
     return [
-        (log.run or run.name or stem, Part(log, run, of_run[run.name,], config, formulas))
+        (log.run or run.name or own, Part(log, run, config, formulas, several=several))
         for run in log.parsed.runs
         if run.advances
     ]
@@ -163,13 +181,11 @@ def _counted_per_step(parts: Sequence[Part]) -> float | None:
     """
     if any(takes_map(part.log.format or "") for part in parts):
         return None
-    records = pl.concat([part.records for part in parts])
-    known = records.filter(pl.col("step") > 0, pl.col("tokens") > 0).sort("step")
-    if known.is_empty():
+    rates = [rate for part in parts for rate in part.run.per_step or ()]
+    counted = [part.run.counted for part in parts if part.run.counted is not None]
+    if not counted or max(rates) - min(rates) > SAME * max(rates):
         return None
-    rates = (known["tokens"] / known["step"]).to_numpy()
-    differ = rates.max() - rates.min() > SAME * rates.max()
-    return None if differ else float(rates[-1])
+    return max(counted)[1]
 
 
 def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
@@ -276,7 +292,7 @@ class Run:
         said += [facts for part in parts for facts in part.said()]
         # a row of a table, or the last values of a run: its one point is its end
         finished_row = parts[0].run.status == "finished" and (
-            parts[0].log.format == "table" or parts[0].records["step"].n_unique() == 1
+            parts[0].log.format == "table" or parts[0].run.one_step
         )
         identity = identify(
             name,

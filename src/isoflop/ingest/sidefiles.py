@@ -22,7 +22,8 @@ from isoflop.ingest.sidecar import SIDECAR, Fact, leaves, rule_for
 from isoflop.ingest.textlog import facts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from isoflop.ingest.source import RawFile
 
@@ -101,27 +102,26 @@ class SideFiles:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def of_log(
-        self, name: str, logs: Iterable[str]
+        self, name: str, stems: AbstractSet[str]
     ) -> tuple[dict[str, Fact], list[tuple[str, str]]]:
         """Give the settings that hold for a log.
 
         Parameters
         ----------
         name : the log's path below the sweep's folder.
-        logs : the paths of all logs.
+        stems : the paths of all logs, as `stem` gives them.
 
         Returns
         -------
         The facts, the nearest folder's first; and each fact that contradicts itself, with words.
         """
-        stems = {_stem(other) for other in logs}
         settled: dict[str, Fact] = {}
         complaints: list[tuple[str, str]] = []
         for level in _levels(name):
             found: dict[str, tuple[Any, str]] = {}
             for path, facts in sorted(self.facts.items()):
-                own = _stem(path) in stems
-                if _scope(path) != level or (own and _stem(path) != _stem(name)):
+                own = stem(path) in stems
+                if _scope(path) != level or (own and stem(path) != stem(name)):
                     continue
                 for fact, value in facts.items():
                     if fact in settled:
@@ -140,7 +140,8 @@ class SideFiles:
         return settled, complaints
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
+    """Give a path without its endings, by which settings and a log beside them are told one."""
     return re.sub(r"(?<=[^/])(?:\.[A-Za-z]\w{0,9})+$", "", name)
 
 

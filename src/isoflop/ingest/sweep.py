@@ -11,19 +11,12 @@ import polars as pl
 from isoflop.errors import ConfigError, IsoflopError, MissingFactError
 from isoflop.ingest.fates import Log, read_logs
 from isoflop.ingest.gates import Measured, judge
-from isoflop.ingest.measures import measure
+from isoflop.ingest.laid_out import LaidOut, lay_out
 from isoflop.ingest.runs import Part, Run, sort_by_run
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for, unmatched
 from isoflop.ingest.stat_index import StatIndex
 from isoflop.ingest.sweep_cache import TABLES, SweepCache
-from isoflop.ingest.tabulate import (
-    curves_table,
-    evals_table,
-    files_table,
-    impossible_losses,
-    records_of,
-    runs_table,
-)
+from isoflop.ingest.tabulate import files_table, runs_table
 from isoflop.tables import Curves, Evals, Files, Gates, Runs, validated
 
 if TYPE_CHECKING:
@@ -33,7 +26,6 @@ if TYPE_CHECKING:
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.facts import Missing
-    from isoflop.ingest.tabulate import Impossible
 
 
 LINES_SHOWN: Final = 3
@@ -142,10 +134,12 @@ def read_sweep(
         )
     logs = read_logs(folder, sidecar, cache, index)
     index.save()
-    read = settle(folder, logs, sidecar).tables(name, settings)
+    reading = settle(folder, logs, sidecar, kept.laid_out())
+    read = reading.tables(name, settings)
     if read.complaint is None and not read.may_pass:
         rest = {"logs": read.parsed + read.cached, "left_out": list(read.left_out)}
-        kept.write({table: getattr(read, table) for table in TABLES}, rest)
+        tables = {table: getattr(read, table) for table in TABLES}
+        kept.write(tables, rest, reading.laid_out)
     return read
 
 
@@ -158,18 +152,14 @@ class Reading:
     folder, sidecar : the folder, and what its side-car says.
     logs : its files with their fates.
     runs : its runs, each with why it is left out, if it is.
-    records : their records, joined; of runs that can be laid out.
-    curves : the `Curves` table, with tokens_per_step beside its columns.
-    impossible : by run, its losses that are none.
+    laid_out : what their records come to, of the runs that can be laid out.
     """
 
     folder: Path
     sidecar: SweepFile
     logs: Sequence[Log]
     runs: Sequence[Run]
-    records: pl.DataFrame
-    curves: pl.DataFrame
-    impossible: Mapping[str, Impossible]
+    laid_out: LaidOut
 
     def tables(self, sweep: str, settings: IngestSettings) -> Ingested:
         """Lay everything out as tables."""
@@ -179,12 +169,11 @@ class Reading:
         ]
         measured = {run.run.name: run.curve for run in self._measured}
         runs_listed = runs_table(sweep, runs, measured, self.sidecar, judged.notes)
-        curves = self.curves.select(Curves.column_names())
         return Ingested(
             files=validated(files_table(sweep, self.logs), Files, source="files"),
             runs=validated(runs_listed, Runs, source="runs"),
-            curves=validated(curves, Curves, source="curves"),
-            evals=validated(evals_table(self.records), Evals, source="evals"),
+            curves=validated(self.laid_out.curves, Curves, source="curves"),
+            evals=validated(self.laid_out.evals, Evals, source="evals"),
             gates=validated(judged.table, Gates, source="gates"),
             parsed=sum(log.parsed is not None and not log.cached for log in self.logs),
             cached=sum(log.cached for log in self.logs),
@@ -196,14 +185,19 @@ class Reading:
     @cached_property
     def _measured(self) -> list[Measured]:
         """The runs that have a curve, measured."""
-        units = {run.name: run.identity.nats for run in self.runs}
-        words = {run: (found.losses, found.words) for run, found in self.impossible.items()}
-        measured = measure(self.curves, units, words)
+        measured = self.laid_out.measured
         return [Measured(run, measured[run.name]) for run in self.runs if run.name in measured]
 
 
-def settle(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> Reading:
+def settle(
+    folder: Path, logs: Sequence[Log], sidecar: SweepFile, kept: LaidOut | None = None
+) -> Reading:
     """Sort what files say by run, and settle what each run is.
+
+    Parameters
+    ----------
+    folder, logs, sidecar : the folder, its files with their fates, and its sweep.yaml.
+    kept : what an earlier reading came to: runs that are the same are taken from it.
 
     Raises
     ------
@@ -213,12 +207,10 @@ def settle(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> Reading:
     logs = _with_configurations(logs, parts)
     runs = [Run.of(name, of_run, sidecar) for name, of_run in parts.items()]
     _refuse_slips(folder, runs, logs, sidecar)
-    records = records_of([run for run in runs if run.measurable])
-    curves = curves_table(records)
-    impossible = impossible_losses(records)
-    reached = _reached(curves)
-    runs = [run.judged(impossible.get(run.name), reached) for run in runs]
-    return Reading(folder, sidecar, logs, runs, records, curves, impossible)
+    laid_out = lay_out([run for run in runs if run.measurable], kept)
+    reached = _reached(laid_out.curves)
+    runs = [run.judged(laid_out.impossible.get(run.name), reached) for run in runs]
+    return Reading(folder, sidecar, logs, runs, laid_out)
 
 
 def _reached(curves: pl.DataFrame) -> frozenset[str]:

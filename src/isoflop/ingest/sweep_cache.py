@@ -1,7 +1,7 @@
 """The tables of a whole sweep, kept as long as nothing that they depend on has changed.
 
 The key is made of every file's name and digest, sweep.yaml, the settings and the code of the
-package. One entry a sweep: a new state replaces it.
+package. One entry a sweep: a new state replaces it, and takes from it the runs that are the same.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import polars as pl
 
 from isoflop.files import digest as content_digest
 from isoflop.ingest.entries import package_code, read_entry, write_entry
+from isoflop.ingest.laid_out import LaidOut
 from isoflop.tables import Curves, Evals, Files, Gates, Runs, TableError, validated
 from isoflop.walk import because, walk
 
@@ -69,10 +70,12 @@ class SweepCache:
             told = content_digest(path) if path.is_file() else "none"
             digest.update(f"config {name}\0{told}\n".encode(errors="surrogateescape"))
         self._key = digest.hexdigest().encode()
+        self._code = package_code().encode()
+        self._parts = read_entry(self._path)
 
     def read(self) -> tuple[dict[str, pl.DataFrame], dict[str, Any]] | None:
         """Give the tables and what else was kept; None unless all is as it was."""
-        parts = read_entry(self._path)
+        parts = self._parts
         if parts is None or parts.get("key") != self._key:
             return None
         try:
@@ -85,11 +88,31 @@ class SweepCache:
             return None
         return dict(tables), rest
 
-    def write(self, tables: Mapping[str, pl.DataFrame], rest: Mapping[str, Any]) -> None:
-        """Keep a sweep's tables."""
+    def laid_out(self) -> LaidOut | None:
+        """Give what its runs came to, of which some may be as they were; None if there is none."""
+        parts = self._parts
+        if parts is None or parts.get("code") != self._code:
+            return None
+        try:
+            curves, evals = (
+                pl.read_parquet(io.BytesIO(parts[name])) for name in ("curves", "evals")
+            )
+            return LaidOut.read(curves, evals, parts["laid out"])
+        except (pl.exceptions.PolarsError, KeyError, TypeError, ValueError):
+            return None
+
+    def write(
+        self, tables: Mapping[str, pl.DataFrame], rest: Mapping[str, Any], laid_out: LaidOut
+    ) -> None:
+        """Keep a sweep's tables, and what makes the next reading of its runs short."""
         if tables["curves"].height > LARGEST:
             return
-        parts = {"key": self._key, "rest": json.dumps(rest).encode()}
+        parts = {
+            "key": self._key,
+            "code": self._code,
+            "rest": json.dumps(rest).encode(),
+            "laid out": laid_out.rest(),
+        }
         for name in TABLES:
             stream = io.BytesIO()
             tables[name].write_parquet(stream, compression="zstd")

@@ -37,7 +37,7 @@ def records_of(runs: Sequence[Run]) -> pl.DataFrame:
     lengths = [piece.height for _, piece in pieces]
     place = pl.Series(np.repeat(np.arange(len(pieces)), lengths))
     records = pl.concat([piece for _, piece in pieces]).with_columns(names.gather(place))
-    facts = pl.DataFrame([_conversions(run) for run in runs], schema=_CONVERSIONS)
+    facts = pl.DataFrame([conversions(run) for run in runs], schema=_CONVERSIONS)
     is_loss = (pl.col("metric") == "loss").fill_null(value=False)
 
     def in_nats(column: str) -> pl.Expr:
@@ -163,7 +163,7 @@ _CONVERSIONS: Final = pl.Schema(
 )
 
 
-def _conversions(run: Run) -> dict[str, Any]:
+def conversions(run: Run) -> dict[str, Any]:
     """Say what turns a run's records into our units."""
     identity = run.identity
     return {
