@@ -21,7 +21,6 @@ from isoflop.approaches.fit_approach import DRAWS_SCHEMA, fit_approach
 from isoflop.approaches.mix_laws import mix_laws
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.figures import FiguresSettings
-from isoflop.estimates.allocation import optima_of
 from isoflop.estimates.diagnostics import (
     Account,
     AlongAxis,
@@ -58,6 +57,7 @@ from isoflop.estimates.estimate import (
     Tally,
     Third,
     Uncalibrated,
+    optima_of,
     read_draws,
     read_estimates,
     write_estimate,

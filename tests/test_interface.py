@@ -14,11 +14,14 @@ import pytest
 import isoflop
 from isoflop import interface
 from isoflop.errors import IsoflopError
+from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.laws import ChinchillaLaw
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+ASKED = ("profiles", "parametric", "root", "kaplan_law", "product")
 LAW = ChinchillaLaw(E=1.7, A=406.0, B=411.0, alpha=0.34, beta=0.28)
 
 
@@ -40,11 +43,11 @@ def frame() -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def fit(frame: pl.DataFrame) -> isoflop.Fit:
     sweep = isoflop.read(frame, name="made up")
-    return sweep.fit(("profiles", "parametric"), draws=60, interval="percentile", forecasts=False)
+    return sweep.fit(ASKED, draws=60, interval="percentile", forecasts=False)
 
 
 def test_a_frame_is_fitted_and_asked(fit: isoflop.Fit) -> None:
-    assert fit.estimates.keys() == {"profiles", "parametric"}
+    assert fit.estimates.keys() == set(ASKED)
     a = fit.estimates["parametric"].a
     assert a.value == pytest.approx(LAW.a, abs=0.03)
     answers = fit.allocate(1e21)
@@ -54,7 +57,12 @@ def test_a_frame_is_fitted_and_asked(fit: isoflop.Fit) -> None:
     assert found.params.value == pytest.approx(float(LAW.params_opt(1e21)), rel=0.15)
     low, high = found.params.intervals["0.95"]
     assert low < found.params.value < high
-    assert answers.laws[0].law == answers.recommended
+    assert answers.laws[0].law == answers.recommended == "mixture"
+    best = answers.laws[0].allocation
+    assert best is not None
+    assert isinstance(fit.mixture, Mixture)
+    (optimum,) = optima_at(fit.mixture, fit.mixture_draws, [1e21])
+    assert best.params == optimum.params
     assert own["Hoffmann L(N, D)"] is not None
 
 
@@ -63,11 +71,21 @@ def test_results_show_themselves(fit: isoflop.Fit) -> None:
     assert str(answers).startswith("a loss of 2.5")
     page = answers._repr_html_()
     assert page.count("<tr>") == len(answers.laws) + 1
+    assert "Mixture of laws" in page
+    assert "Mixture of laws" in repr(fit)
     assert "2 Profiles" in repr(fit)
     assert "<table>" in fit._repr_html_()
     picture = fit.plot()
     assert picture._repr_svg_().startswith("<svg")
     assert "Tokens per parameter" in picture.alt
+
+
+def test_without_the_laws_an_approach_is_recommended(frame: pl.DataFrame) -> None:
+    sweep = isoflop.read(frame, name="made up")
+    fit = sweep.fit(("profiles",), draws=20, interval="percentile", forecasts=False)
+    assert isinstance(fit.mixture, NoMixture)
+    assert "root" in fit.mixture.refused
+    assert fit.allocate(1e21).recommended == "profiles"
 
 
 def test_names_are_harmless_in_a_notebook(frame: pl.DataFrame) -> None:

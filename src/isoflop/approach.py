@@ -112,7 +112,15 @@ ROWS: Final[tuple[Row, ...]] = (
 )
 """Every approach, in the order in which readers meet them."""
 
+MIXTURE: Final = Row(
+    "mixture", None, "Mixture of laws", "the mixture of the laws", "#1a1a1a", "*", every_sweep=False
+)
+"""What the laws of the set say together: no approach, since nothing is fitted, but an answer like
+theirs, with a file, a name and a colour."""
+
 BY_KEY: Final[Mapping[str, Row]] = MappingProxyType({row.key: row for row in ROWS})
+ANSWERS: Final[Mapping[str, Row]] = MappingProxyType({row.key: row for row in (*ROWS, MIXTURE)})
+"""Everything that can answer for a sweep: every approach, and the mixture."""
 APPROACHES: Final[tuple[str, ...]] = tuple(row.key for row in ROWS if row.every_sweep)
 """What every sweep is fitted with, and every report shows."""
 LAWS: Final[tuple[str, ...]] = tuple(row.key for row in ROWS if row.in_set)

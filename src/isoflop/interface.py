@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from isoflop.approach import APPROACHES, NAMES
+from isoflop.approach import APPROACHES, FITTED, LAWS, MIXTURE, NAMES
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
 from isoflop.estimates.answers import Answers, ask, one_target, reference_folder
 from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.forecasts import NoForecasts
+from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.numbers import fixed, interval
 
 if TYPE_CHECKING:
@@ -164,18 +165,19 @@ class Sweep:
 
     def fit(
         self,
-        approaches: Sequence[Approach] = APPROACHES,
+        approaches: Sequence[Approach] = FITTED,
         *,
         settings: Mapping[str, Any] | None = None,
         forecasts: bool = True,
         threads: int | None = None,
         **bootstrap: Any,
     ) -> Fit:
-        """Fit approaches, with intervals.
+        """Fit approaches and the laws of the loss, with intervals, and mix the laws.
 
         Parameters
         ----------
-        approaches : keys of ``isoflop.approach``; by default those of every report.
+        approaches : keys of ``isoflop.approach``; by default those of every report. Without all the
+            laws of ``approaches.mixture.laws`` there is no mixture, and an approach is recommended.
         settings : section ``approaches`` of config.yaml, as far as it differs.
         forecasts : whether each is also fitted below a cut and scored above it, which the
             recommendation rests on.
@@ -184,9 +186,10 @@ class Sweep:
 
         Returns
         -------
-        Estimates, or why an approach could not be fitted, and their draws.
+        Estimates, or why an approach could not be fitted, their mixture, and the draws.
         """
         from isoflop.approaches.fit_approach import fit_approach
+        from isoflop.approaches.mix_laws import mix_laws
         from isoflop.approaches.score_forecasts import score_forecasts
         from isoflop.config.approaches import ApproachesSettings
         from isoflop.config.reading import parse
@@ -218,7 +221,17 @@ class Sweep:
             scored = score_forecasts(
                 self.losses, chosen, sweep=self.name, provenance=made, threads=threads
             )
-        return Fit(self, outcomes, draws, scored)
+        mixture: Mixture | NoMixture
+        missing = [law for law in chosen.mixture.laws if law not in outcomes]
+        mixture_draws = pl.DataFrame()
+        if missing:
+            refused = f"{', '.join(missing)} of the laws to mix were not asked for"
+            mixture = NoMixture(sweep=self.name, settings={}, refused=refused, provenance=made)
+        else:
+            mixture, mixture_draws = mix_laws(
+                outcomes, draws, scored, chosen, sweep=self.name, provenance=made
+            )
+        return Fit(self, outcomes, draws, scored, mixture, mixture_draws)
 
     def __repr__(self) -> str:
         """Say what was read."""
@@ -253,12 +266,15 @@ class Fit:
     outcomes : estimate, or the reason why there is none, by approach.
     draws : tables of draws, by approach.
     forecasts : how each predicted the sweep's upper part; or why that was not tried.
+    mixture, mixture_draws : what the laws of the loss say together, or why nothing; its draws.
     """
 
     sweep: Sweep
     outcomes: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Approach, pl.DataFrame]
     forecasts: Forecasts | NoForecasts
+    mixture: Mixture | NoMixture
+    mixture_draws: pl.DataFrame = field(repr=False)
 
     @property
     def estimates(self) -> dict[Approach, Estimate]:
@@ -275,7 +291,7 @@ class Fit:
         tokens_per_param: float | None = None,
         served: float | None = None,
     ) -> Answers:
-        """Answer one question by every approach, and by the published laws.
+        """Answer one question by the mixture, every approach and law, and the published laws.
 
         Parameters
         ----------
@@ -285,7 +301,7 @@ class Fit:
 
         Returns
         -------
-        The recommended approach first; ``str`` gives the table of ``isoflop allocate``.
+        The recommended answer first; ``str`` gives the table of ``isoflop allocate``.
 
         Raises
         ------
@@ -303,6 +319,8 @@ class Fit:
             outcomes=self.outcomes,
             draws=self.draws,
             forecasts=self.forecasts,
+            mixture=self.mixture,
+            mixture_draws=self.mixture_draws,
             reference=reference_folder(),
             served=served,
         )
@@ -314,11 +332,8 @@ class Fit:
         ------
         IsoflopError : no approach could be fitted.
         """
-        from isoflop.config.approaches import ApproachesSettings
         from isoflop.config.figures import FiguresSettings
         from isoflop.drawing import style
-        from isoflop.estimates.estimate import provenance
-        from isoflop.estimates.mixture import NoMixture
         from isoflop.figures.answer import draw
         from isoflop.figures.inputs import FigureInputs
         from isoflop.reference import read_reference
@@ -328,17 +343,12 @@ class Fit:
             sweep=self.sweep.name,
             losses=self.sweep.losses,
             runs=self.sweep.runs,
-            estimates=self.outcomes,
+            estimates={name: one for name, one in self.outcomes.items() if name in APPROACHES},
             draws=self.draws,
-            laws={},
-            law_draws={},
-            mixture=NoMixture(
-                sweep=self.sweep.name,
-                settings=ApproachesSettings(),
-                refused="no mixture was asked for",
-                provenance=provenance([]),
-            ),
-            mixture_draws=pl.DataFrame(),
+            laws={name: one for name, one in self.outcomes.items() if name in LAWS},
+            law_draws={name: one for name, one in self.draws.items() if name in LAWS},
+            mixture=self.mixture,
+            mixture_draws=self.mixture_draws,
             forecasts=self.forecasts,
             specifications=pl.DataFrame(
                 schema={name: column.dtype for name, column in Specifications.columns().items()}
@@ -357,19 +367,20 @@ class Fit:
 
     def _lines(self) -> list[list[str]]:
         rows = []
-        for name, one in self.outcomes.items():
-            if isinstance(one, Estimate):
+        named = [(NAMES[name], one) for name, one in self.outcomes.items()]
+        for name, one in [(MIXTURE.label, self.mixture), *named]:
+            if isinstance(one, Estimate | Mixture):
                 ends = one.a.intervals.get("0.95")
                 rows.append([
-                    NAMES[name], fixed(one.a.value), interval(*ends, fixed) if ends else "",
+                    name, fixed(one.a.value), interval(*ends, fixed) if ends else "",
                     f"{one.n_runs} runs",
                 ])  # fmt: skip
             else:
-                rows.append([NAMES[name], "refused", "", one.refused])
+                rows.append([name, "refused", "", one.refused])
         return rows
 
     def __repr__(self) -> str:
-        """Give a and its 95 % interval by every approach."""
+        """Give a and its 95 % interval by the mixture and every approach and law."""
         head = f"Fit of {self.sweep.name}: N_opt ~ C^a"
         return "\n".join([head, *("  ".join(filter(None, row)) for row in self._lines())])
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
+import polars as pl
 import pytest
 from click.testing import CliRunner
 from tests import example_sweep
@@ -18,6 +20,7 @@ from isoflop.estimates.allocation import allocate, optima_at, reach
 from isoflop.estimates.answers import answer, as_text, one_target
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimate, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
+from isoflop.estimates.mixture import Mixture, NoMixture, read_mixture
 from isoflop.estimates.recommendation import recommend
 from isoflop.estimates.targets import Target
 
@@ -103,13 +106,86 @@ def test_recommended_is_an_approach_that_counts_all_parameters(estimates: Path) 
     folder = estimates / example_sweep.SWEEP
     fitted = {k: e for k, e in read_estimates(folder).items() if isinstance(e, Estimate)}
     forecasts = read_forecasts(folder / "forecast.json")
-    chosen = recommend(fitted, forecasts)
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    none = NoMixture(sweep="s", settings={}, refused="none", provenance=mixture.provenance)
+    chosen = recommend(fitted, forecasts, none)
     assert chosen is not None
-    assert chosen.approach != "kaplan"
-    assert recommend({}, forecasts) is None
-    alone = recommend({"kaplan": fitted["kaplan"]}, forecasts)
+    assert chosen.key not in {"kaplan", "mixture"}
+    assert chosen.answer is fitted[chosen.key]
+    assert recommend({}, forecasts, none) is None
+    alone = recommend({"kaplan": fitted["kaplan"]}, forecasts, none)
     assert alone is not None
-    assert alone.approach == "kaplan"
+    assert alone.key == "kaplan"
+
+
+def test_the_mixture_is_recommended_where_it_has_several_laws(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    fitted = {k: e for k, e in read_estimates(folder).items() if isinstance(e, Estimate)}
+    forecasts = read_forecasts(folder / "forecast.json")
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    chosen = recommend(fitted, forecasts, mixture)
+    assert chosen is not None
+    assert (chosen.key, chosen.rule) == ("mixture", "mixture")
+    assert chosen.answer is mixture
+    assert chosen.row.label == "Mixture of laws"
+    # a single law's intervals know nothing of the others
+    single = [
+        member if member.approach == "root" else member.model_copy(update={"weight": 0.0})
+        for member in mixture.members
+    ]
+    alone = recommend(fitted, forecasts, mixture.model_copy(update={"members": single}))
+    assert alone is not None
+    assert alone.key in fitted
+
+
+def test_the_recommended_numbers_are_the_mixtures_draws(estimates: Path) -> None:
+    """By hand from mixture.json and its draws, law by law."""
+    folder = estimates / example_sweep.SWEEP
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    draws = pl.read_parquet(folder / "mixture.draws.parquet")
+    log_n, log_l = [], []
+    for member in mixture.mixed:
+        assert member.law is not None
+        own = draws.filter(pl.col("approach") == member.approach)
+        for row in own.select(member.law.names).iter_rows():
+            optimum = member.law.optima(np.array([row]), np.array([1e15]))
+            log_n.append(np.log(optimum.params[0, 0]))
+            log_l.append(np.log(optimum.loss[0, 0]))
+    found = answer(
+        one_target(flops=1e15), sweep=example_sweep.SWEEP, estimates=estimates, reference=REFERENCE
+    )
+    assert found.recommended == "mixture"
+    best = found.laws[0]
+    assert best.law == "mixture"
+    assert best.allocation is not None
+    assert best.allocation.loss is not None
+    for quantity, logs in ((best.allocation.params, log_n), (best.allocation.loss, log_l)):
+        assert quantity.value == pytest.approx(np.exp(np.median(logs)), rel=1e-12)
+        expected = np.quantile(np.exp(logs), [0.025, 0.975])
+        assert quantity.intervals["0.95"] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("asked", ["loss", "params", "tokens"])
+def test_the_mixture_answers_backwards_too(estimates: Path, asked: str) -> None:
+    folder = estimates / example_sweep.SWEEP
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    draws = pl.read_parquet(folder / "mixture.draws.parquet")
+    forward = allocate(mixture, draws, Target("flops", 1e14))
+    assert forward is not None
+    back = allocate(mixture, draws, Target(asked, getattr(forward, asked).value))  # type: ignore[arg-type]
+    assert back is not None
+    assert back.flops.value == pytest.approx(1e14, rel=1e-8)
+    assert back.params.value == pytest.approx(forward.params.value, rel=1e-8)
+    low, high = back.flops.intervals["0.8"]
+    assert low < 1e14 < high
+    # below the floor of some laws alone: an answer, whose interval nobody knows
+    deep = allocate(mixture, draws, Target("loss", 0.79))
+    assert deep is None or (deep.unanswered > 0.0 and "0.95" not in deep.params.intervals)
+    assert allocate(mixture, draws, Target("tokens_per_param", 1e-30)) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from isoflop.estimates.inference import served_columns
-from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw, NestedLoss, PowerLaws
+from isoflop.estimates.laws import (
+    FlopsPerToken,
+    HoffmannLaw,
+    NestedLoss,
+    PowerLaws,
+    ProductLoss,
+    RootLoss,
+)
 
 COST = FlopsPerToken(coefficient=5.0, exponent=1.1, largest_deviation=0.0)
 LAWS = {
@@ -15,6 +22,15 @@ LAWS = {
     "nested": (
         NestedLoss(flops_per_token=COST, frontier_at=1e20),
         [1.2, 30.0, 50.0, 0.7, 0.5, 0.5],
+    ),
+    "root": (RootLoss(flops_per_token=COST, frontier_at=1e20), [1.2, 30.0, 50.0, 0.7, 0.5]),
+    "product": (
+        ProductLoss(flops_per_token=COST, frontier_at=1e20),
+        [1.7, 406.0, 411.0, 0.34, 0.28, 9000.0],
+    ),
+    "negative product": (
+        ProductLoss(flops_per_token=COST, frontier_at=1e20),
+        [1.7, 406.0, 411.0, 0.34, 0.28, -90000.0],
     ),
 }
 

@@ -37,6 +37,11 @@ LAWS: dict[str, tuple[Law, list[float]]] = {
         ProductLoss(flops_per_token=COST, frontier_at=1e20),
         [1.7, 406.0, 411.0, 0.34, 0.28, 900.0],
     ),
+    # no optimum at one FLOP
+    "negative_product": (
+        ProductLoss(flops_per_token=COST, frontier_at=1e20),
+        [0.78, 13.2, 198.0, 0.346, 0.366, -82.0],
+    ),
     "overtraining": (OvertrainingLaw(flops_per_token=COST), [1.5, 100.0, 200.0, 0.15]),
     "data_constrained": (
         DataConstrainedLaw(A=521.0, B=1488.0, alpha=0.353, beta=0.353, flops_per_token=COST),

@@ -13,8 +13,10 @@ import pytest
 from matplotlib import rc_context
 
 from isoflop.drawing import style
+from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.forecasts import Forecasts
-from isoflop.figures import design, forecast, isoflop_profiles, specifications
+from isoflop.estimates.mixture import Mixture
+from isoflop.figures import answer, design, forecast, isoflop_profiles, specifications
 from tests import example_sweep
 
 if TYPE_CHECKING:
@@ -36,6 +38,25 @@ def artists(draw: Callable[[FigureInputs], Any], inputs: FigureInputs, gid: str)
     matching = found.figure.findobj(lambda one: one.get_gid() == gid)
     assert matching, gid
     return matching
+
+
+def test_the_answer_is_the_recommended_one(inputs: FigureInputs) -> None:
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    (line,) = artists(answer.draw, inputs, "law-mixture-ratio")
+    (band,) = artists(answer.draw, inputs, "band")
+    flops = [float(c) for c in line.get_xdata()]
+    optima = optima_at(mixture, inputs.mixture_draws, flops)
+    expected = [one.tokens_per_param.value for one in optima]
+    np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-12)
+    corners = {(float(x), float(y)) for x, y in band.get_paths()[0].vertices}
+    for one in optima:
+        for end in one.tokens_per_param.intervals["0.95"]:
+            assert (one.flops, end) in corners
+    marks = artists(answer.draw, inputs, "answer")
+    shown = {float(mark.get_ydata()[0]) for mark in marks}
+    beyond = [one for one in mixture.optima if one.decades_beyond_data > 0.05]
+    assert shown == {one.tokens_per_param.value for one in beyond}
 
 
 def test_design_shows_tokens_across_and_parameters_upwards(inputs: FigureInputs) -> None:

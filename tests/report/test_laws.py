@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.approach import LAWS, NAMES
+from isoflop.approach import LAWS, MIXTURE, NAMES
 from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
-from isoflop.estimates.mixture import NAME, Mixture, optima_of_mixture
+from isoflop.estimates.mixture import Mixture, optima_of_mixture
 from isoflop.report.sections.first_screen import first_screen
 from isoflop.report.sections.laws import _verdicts, law_facts
 
@@ -88,7 +88,7 @@ def test_the_mixture_stands_among_the_answers(rendered: Rendered) -> None:
         ):
             assert row["params"] == optimum.params.value
             assert row["tokens_hi95"] == optimum.tokens.intervals["0.95"][1]
-        assert [row[0] for row in table.rows].count(NAME) == 1
+        assert table.rows[0][0] == f"**{MIXTURE.label}**"  # recommended
 
 
 def test_a_sweep_without_laws_says_why(refused: Rendered) -> None:

@@ -9,13 +9,15 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from isoflop.approach import APPROACHES, IN_PROSE, NAMES
+from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, NAMES
 from isoflop.config.report import ReportSettings
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
-from isoflop.estimates.recommendation import recommend, standing
+from isoflop.estimates.mixture import Mixture, read_mixture
+from isoflop.estimates.recommendation import standing
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.numbers import NONE, count, fixed, interval, parameter, ratio
 from isoflop.report.render import template_text
@@ -32,10 +34,10 @@ def lines(cell: str) -> list[str]:
 def test_the_first_screen_is_what_the_estimates_say(rendered: Rendered) -> None:
     """Ten numbers of the page, each traced to the estimates."""
     inputs = rendered.inputs
-    chosen = recommend(inputs.fitted, inputs.forecasts)
-    assert chosen is not None
-    estimate = inputs.fitted[chosen.approach]
-    draws = read_draws(rendered.root / "data/estimates/made-up")[chosen.approach]
+    folder = rendered.root / "data/estimates/made-up"
+    estimate = read_mixture(folder / "mixture.json")
+    assert isinstance(estimate, Mixture)
+    draws = pl.read_parquet(folder / "mixture.draws.parquet")
     (optimum,) = optima_at(estimate, draws, [1e14])
     text = " ".join(" ".join(rendered.page.words).split()).replace("\xa0", " ")
     n, d, per_param = optimum.params, optimum.tokens, optimum.tokens_per_param
@@ -57,8 +59,9 @@ def test_the_answer_stands_beside_every_law(rendered: Rendered) -> None:
     head, *rows = rendered.page.tables["tbl-answer"]
     assert head == ["Law", "N*", "D*/N*", "Loss", "Covers", "Forecast"]
     shown = {lines(row[0])[0]: row for row in rows}
-    for approach, optimum in rendered.inputs.optima(1e14).items():
-        row, estimate = shown[NAMES[approach]], rendered.inputs.fitted[approach]
+    assert next(iter(shown)) == "Mixture of laws"
+    for key, optimum in rendered.inputs.answered(1e14).items():
+        row, estimate = shown[ANSWERS[key].label], rendered.inputs.answers[key]
         value, ends = lines(row[1])
         mark = "†" if optimum.params.undercovers(0.95) else ""
         assert value == count(optimum.params.value)
@@ -215,15 +218,13 @@ def test_every_column_is_explained(rendered: Rendered) -> None:
 def test_a_paper_types_no_number(rendered: Rendered) -> None:
     text = (rendered.root / "tables" / "numbers.tex").read_text(encoding="utf-8")
     macros = dict(re.findall(r"\\newcommand\{\\iso(\w+)\}\{\\num\{(.+)\}\}", text))
-    chosen = recommend(rendered.inputs.fitted, rendered.inputs.forecasts)
+    chosen = rendered.inputs.recommended
     assert chosen is not None
-    optimum = rendered.inputs.optima(1e14)[chosen.approach]
+    optimum = rendered.inputs.answered(1e14)[chosen.key]
     assert float(macros["Budget"]) == 1e14
     assert float(macros["N"]) == pytest.approx(optimum.params.value, rel=5e-3)
     assert float(macros["DHi"]) == pytest.approx(optimum.tokens.intervals["0.95"][1], rel=5e-3)
-    assert float(macros["A"]) == pytest.approx(
-        rendered.inputs.fitted[chosen.approach].a.value, rel=5e-3
-    )
+    assert float(macros["A"]) == pytest.approx(chosen.answer.a.value, rel=5e-3)
 
 
 LATEX = shutil.which("pdflatex")

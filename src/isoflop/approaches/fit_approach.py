@@ -22,8 +22,15 @@ from isoflop.approaches.uncertainty.influence import (
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.errors import MissingFactError, UnderdeterminedError
-from isoflop.estimates.allocation import optima_of
-from isoflop.estimates.estimate import Bend, Counting, Estimate, Refusal, Tally, Uncalibrated
+from isoflop.estimates.estimate import (
+    Bend,
+    Counting,
+    Estimate,
+    Refusal,
+    Tally,
+    Uncalibrated,
+    optima_of,
+)
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.quantities import derived, describe
 

@@ -9,9 +9,8 @@ import polars as pl
 
 from isoflop.approach import LAWS
 from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weights_of
-from isoflop.estimates.allocation import optima_of
 from isoflop.estimates.diagnostics import InteractionDiagnostics, ParametricDiagnostics
-from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.estimate import Estimate, optima_of
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.mixture import Member, Mixture, NoMixture, describe_mixture
 
@@ -43,7 +42,7 @@ def mix_laws(
 
     Parameters
     ----------
-    estimates : of the laws of the set, ``approach.LAWS``.
+    estimates : of the laws of the set, ``approach.LAWS``; at least of those that are mixed.
     draws : their tables of draws.
     forecasts : their forecasts above cuts, scored.
     settings : section ``approaches`` of config.yaml.
@@ -83,6 +82,7 @@ def mix_laws(
             settings,
         )
         for law in LAWS
+        if law in estimates
     ]
     mixed = [member for member in members if member.weight > 0.0]
     table = _draws(mixed, draws, settings)

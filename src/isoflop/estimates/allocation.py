@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.config.reading import Section
-from isoflop.estimates.estimate import Calibration, Estimate, Optimum
+from isoflop.estimates.estimate import Calibration, Estimate, Optimum, optima_of
 from isoflop.estimates.intervals import (
     LEVELS,
     calibrated_intervals,
@@ -20,7 +20,8 @@ from isoflop.estimates.intervals import (
     percentile_intervals,
 )
 from isoflop.estimates.laws import law_rows
-from isoflop.estimates.quantities import Quantity, Simulations, describe
+from isoflop.estimates.mixture import MedianFrontier, Mixture, optima_of_mixture
+from isoflop.estimates.quantities import Quantity, Simulations, about, describe
 from isoflop.estimates.targets import Target, columns_at
 from isoflop.numbers import decades_beyond
 
@@ -95,24 +96,29 @@ def reach(decades_beyond_data: float) -> str:
     return next(words for most, words in REACH if round(decades_beyond_data, 1) <= most)
 
 
-def allocate(estimate: Estimate, draws: pl.DataFrame, target: Target) -> Allocation | None:
-    """Answer one question from one approach's estimate, without fitting anything again.
+def allocate(
+    estimate: Estimate | Mixture, draws: pl.DataFrame, target: Target
+) -> Allocation | None:
+    """Answer one question from an approach's estimate or the mixture, without fitting anything.
 
     Parameters
     ----------
-    estimate : one approach's estimate.
+    estimate : one approach's estimate, or the mixture.
     draws : its table of draws, simulated sweeps included.
     target : what is given.
 
     Returns
     -------
     None where no compute meets the target: a loss below the law's floor, or where the law
-    predicts none, or a D/N that its frontier never has.
+    predicts none, or a D/N that its frontier never has. The mixture answers along its own
+    frontier, the medians of its draws, so that a compute asked by its loss is that compute.
     """
     if target.asked == "flops":
         return next(
             (_as_allocation(one) for one in optima_at(estimate, draws, [target.value])), None
         )
+    if isinstance(estimate, Mixture):
+        return _allocate_mixture(estimate, draws, target)
     point = columns_at(estimate.law, estimate.row, target)
     if not np.isfinite(point["flops"][0]):
         return None
@@ -140,6 +146,28 @@ def allocate(estimate: Estimate, draws: pl.DataFrame, target: Target) -> Allocat
             quantity = Quantity(value=value, intervals=percentile_intervals(drawn[name]))
             found[name] = _without_doubtful_ends(quantity, unanswered)
     beyond = decades_beyond(found["flops"].value, estimate.flops_range)
+    return Allocation.of(found, decades_beyond_data=beyond, unanswered=unanswered)
+
+
+def _allocate_mixture(mixture: Mixture, draws: pl.DataFrame, target: Target) -> Allocation | None:
+    parts = mixture.parts(draws)
+    point = columns_at(MedianFrontier(parts), np.empty((1, 0)), target)
+    if not np.isfinite(point["flops"][0]):
+        return None
+    columns = [columns_at(part.law, part.rows, target) for part in parts]
+    drawn = {name: np.concatenate([one[name] for one in columns]) for name in point}
+    unanswered = float(np.mean(~np.isfinite(drawn["flops"])))
+    found: dict[str, Quantity] = {}
+    for name, values in point.items():
+        value = float(values[0])
+        if name == target.asked:
+            found[name] = Quantity(value=target.value)
+        elif np.isfinite(value):
+            quantity = Quantity(
+                value=value, intervals=about(value, percentile_intervals(drawn[name]))
+            )
+            found[name] = _without_doubtful_ends(quantity, unanswered)
+    beyond = decades_beyond(found["flops"].value, mixture.flops_range)
     return Allocation.of(found, decades_beyond_data=beyond, unanswered=unanswered)
 
 
@@ -193,12 +221,14 @@ def _ranks(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[str,
     return found
 
 
-def optima_at(estimate: Estimate, draws: pl.DataFrame, flops: Sequence[float]) -> list[Optimum]:
+def optima_at(
+    estimate: Estimate | Mixture, draws: pl.DataFrame, flops: Sequence[float]
+) -> list[Optimum]:
     """Give the allocation at each budget, without fitting anything again.
 
     Parameters
     ----------
-    estimate : one approach's estimate.
+    estimate : one approach's estimate, or the mixture.
     draws : its table of draws, simulated sweeps included.
     flops : budgets C [FLOP].
 
@@ -206,6 +236,8 @@ def optima_at(estimate: Estimate, draws: pl.DataFrame, flops: Sequence[float]) -
     -------
     In the order of the budgets; those at which the law has no optimum are left out.
     """
+    if isinstance(estimate, Mixture):
+        return optima_of_mixture(estimate, draws, flops)
     budgets = np.asarray(flops, dtype=np.float64)
     found = describe(
         estimate.law, estimate.row, estimate.rows(draws), budgets, simulations_of(estimate, draws)
@@ -222,25 +254,6 @@ def optima_by_approach(
         for approach, estimate in estimates.items()
         for optimum in optima_at(estimate, draws[approach], [flops])
     }
-
-
-def optima_of(
-    found: Mapping[str, Quantity], flops: Floats, flops_range: tuple[float, float]
-) -> list[Optimum]:
-    """Take the optima at some budgets out of quantities by name."""
-    keys = [(float(c), repr(float(c))) for c in flops]
-    return [
-        Optimum(
-            flops=c,
-            params=found[f"params_opt_{key}"],
-            tokens=found[f"tokens_opt_{key}"],
-            tokens_per_param=found[f"tokens_per_param_{key}"],
-            loss=found.get(f"loss_{key}"),
-            decades_beyond_data=decades_beyond(c, flops_range),
-        )
-        for c, key in keys
-        if f"tokens_per_param_{key}" in found
-    ]
 
 
 def simulations_of(estimate: Estimate, draws: pl.DataFrame) -> Simulations | None:

@@ -6,8 +6,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from isoflop.accelerators import Machine, read_accelerators
-from isoflop.approach import BY_KEY, NAMES
+from isoflop.approach import ANSWERS, NAMES
 from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
@@ -15,6 +17,7 @@ from isoflop.estimates.allocation import Allocation, allocate
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
+from isoflop.estimates.mixture import KEY, Mixture, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import RULES, Rule, recommend, standing
 from isoflop.estimates.targets import ASKED, Asked, Target, columns_at
@@ -25,11 +28,10 @@ from isoflop.reference import REFERENCE_FILES, Besiroglu, Hoffmann, Kaplan
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import polars as pl
-
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
+    from isoflop.estimates.mixture import NoMixture
 
 PASSED: Final = {True: "yes", False: "no", None: NONE}
 LEVEL: Final = "0.95"
@@ -40,7 +42,7 @@ class Answer(Section):
     """What one law says."""
 
     law: str
-    """Key of an approach, or a published law's name."""
+    """Key of an approach, ``mixture``, or a published law's name."""
     counting: str
     """How its N and C are counted, as in "total N, 6nd C"."""
     covers: bool | None = None
@@ -66,7 +68,7 @@ class Answers(Section):
     reach: str | None
     """How far the recommended answer is to be trusted, by its distance from the data."""
     recommended: str | None
-    """Key of the approach; None without a sweep."""
+    """Key of the approach, or ``mixture``; None without a sweep."""
     rule: Rule | None
     """Why it is recommended."""
     card: str | None
@@ -191,6 +193,8 @@ def answer(
         outcomes=read_estimates(folder),
         draws=read_draws(folder),
         forecasts=read_forecasts(folder / "forecast.json"),
+        mixture=read_mixture(folder / "mixture.json"),
+        mixture_draws=pl.read_parquet(folder / "mixture.draws.parquet"),
         reference=reference,
         machine=machine,
         served=served,
@@ -204,6 +208,8 @@ def ask(
     outcomes: Mapping[Approach, Estimate | Refusal] | None = None,
     draws: Mapping[Approach, pl.DataFrame] | None = None,
     forecasts: Forecasts | NoForecasts | None = None,
+    mixture: Mixture | NoMixture | None = None,
+    mixture_draws: pl.DataFrame | None = None,
     reference: Path | None = None,
     machine: Machine | None = None,
     served: float | None = None,
@@ -212,17 +218,21 @@ def ask(
 
     Parameters
     ----------
-    outcomes, draws, forecasts : of the sweep; None asks the published laws alone.
+    outcomes, draws, forecasts, mixture, mixture_draws : of the sweep; None asks the published laws
+        alone.
     target, sweep, reference, machine, served : as of ``answer``.
     """
-    outcomes, draws = outcomes or {}, draws or {}
+    outcomes, drawn = outcomes or {}, dict(draws or {})
     fitted = {name: one for name, one in outcomes.items() if isinstance(one, Estimate)}
-    chosen = None if forecasts is None else recommend(fitted, forecasts)
+    own: dict[str, Estimate | Mixture] = {**fitted}
+    if isinstance(mixture, Mixture) and mixture_draws is not None:
+        own[KEY], drawn[KEY] = mixture, mixture_draws
+    chosen = None if forecasts is None or mixture is None else recommend(fitted, forecasts, mixture)
     laws: list[Answer] = []
-    first = "" if chosen is None else chosen.approach
-    for name in sorted(fitted, key=lambda key: key != first):
-        estimate = fitted[name]
-        found = allocate(estimate, draws[name], target)
+    first = "" if chosen is None else chosen.key
+    for name in sorted(own, key=lambda key: key != first):
+        estimate = own[name]
+        found = allocate(estimate, drawn[name], target)
         stands = None if forecasts is None else standing(estimate, forecasts)
         laws.append(
             _answer(
@@ -230,7 +240,7 @@ def ask(
                 f"{estimate.counting.params} N, {estimate.counting.flops} C",
                 found,
                 machine,
-                allocate_served(estimate, draws[name], found.flops.value, served)
+                allocate_served(estimate, drawn[name], found.flops.value, served)
                 if found is not None and served is not None
                 else None,
                 covers=None if stands is None else stands.covers,
@@ -244,7 +254,7 @@ def ask(
         value=target.value,
         sweep=sweep,
         reach=None if best is None else best.reach,
-        recommended=None if chosen is None else chosen.approach,
+        recommended=None if chosen is None else chosen.key,
         rule=None if chosen is None else chosen.rule,
         card=None
         if machine is None
@@ -344,11 +354,11 @@ def _served_of_published(fit: PublishedFit, flops: float, served: float) -> Serv
 
 def as_text(answers: Answers) -> str:
     """Write the answers as a table, with a line above it that says what is recommended and why."""
-    own = [one for one in answers.laws if one.law in BY_KEY]
+    own = [one for one in answers.laws if one.law in ANSWERS]
     lines = [*_summary(answers), ""]
     for title, laws in (
         (answers.sweep or "", own),
-        ("published", [one for one in answers.laws if one.law not in BY_KEY]),
+        ("published", [one for one in answers.laws if one.law not in ANSWERS]),
     ):
         if laws:
             lines += _aligned([_head(title, answers), *(_row(one, answers) for one in laws)])
@@ -400,7 +410,7 @@ def _summary(answers: Answers) -> list[str]:
     return [
         f"{asked}: train {_written(found.params, _count)} parameters on "
         f"{_written(found.tokens, _count)} tokens",
-        f"{where}: {found.reach}. By {BY_KEY[best.law].in_prose}; {words}.",
+        f"{where}: {found.reach}. By {ANSWERS[best.law].in_prose}; {words}.",
     ]
 
 
@@ -420,8 +430,8 @@ def _head(title: str, answers: Answers) -> list[str]:
 
 def _row(one: Answer, answers: Answers) -> list[str]:
     found = one.allocation
-    own = one.law in BY_KEY
-    name = NAMES[one.law] if own else one.law
+    own = one.law in ANSWERS
+    name = _name(one.law)
     if found is None:
         return [f"{name}: no compute gives that"]
     cells = [name]
@@ -442,11 +452,16 @@ def _row(one: Answer, answers: Answers) -> list[str]:
     return cells
 
 
+def _name(law: str) -> str:
+    """Name an approach or the mixture; a published law's key is its name."""
+    return ANSWERS[law].label if law in ANSWERS else law
+
+
 def _served_lines(answers: Answers) -> list[str]:
     """Tabulate what is cheapest to train and to serve."""
     rows = [
         [
-            NAMES.get(one.law, one.law),
+            _name(one.law),
             _written(one.served.params, _count),
             _written(one.served.tokens, _count),
             _written(one.served.tokens_per_param, ratio),
@@ -479,7 +494,7 @@ def _notes(answers: Answers) -> list[str]:
         "count no embeddings."
     )
     doubtful = [
-        f"{NAMES[one.law]} ({one.allocation.unanswered:.0%})"
+        f"{_name(one.law)} ({one.allocation.unanswered:.0%})"
         for one in answers.laws
         if one.allocation is not None and one.allocation.unanswered > 0.0
     ]

@@ -25,9 +25,10 @@ from isoflop.estimates.influence import Influence
 from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.quantities import Quantity, Truth
 from isoflop.files import digest, write_json
+from isoflop.numbers import decades_beyond
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -61,6 +62,25 @@ class Optimum(Section):
     def within_data(self) -> bool:
         """Whether the budget lies between the smallest and the largest C that was fitted."""
         return self.decades_beyond_data <= 0.0
+
+
+def optima_of(
+    found: Mapping[str, Quantity], flops: Floats, flops_range: tuple[float, float]
+) -> list[Optimum]:
+    """Take the optima at some budgets out of quantities by name."""
+    keys = [(float(c), repr(float(c))) for c in flops]
+    return [
+        Optimum(
+            flops=c,
+            params=found[f"params_opt_{key}"],
+            tokens=found[f"tokens_opt_{key}"],
+            tokens_per_param=found[f"tokens_per_param_{key}"],
+            loss=found.get(f"loss_{key}"),
+            decades_beyond_data=decades_beyond(c, flops_range),
+        )
+        for c, key in keys
+        if f"tokens_per_param_{key}" in found
+    ]
 
 
 class Counting(Section):

@@ -13,7 +13,8 @@ import numpy as np
 
 from isoflop.config.reading import Section
 from isoflop.estimates.intervals import percentile_intervals
-from isoflop.estimates.laws import HoffmannLaw, KaplanLoss, NestedLoss, NoFloorLoss
+from isoflop.estimates.laws import HoffmannLaw, InteractionLaw
+from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def served_columns(
     Returns
     -------
     By the names of ``ServedAllocation``, (rows,) each. None where the law has no L(N, D), or one
-    in which size and data do not enter as a sum of two powers.
+    in which size and data do not enter as two powers and their product.
     """
     curve = _Curve.through(law, rows, flops)
     cost = law.flops_per_token
@@ -92,11 +93,13 @@ def served_columns(
 
 @dataclass(frozen=True, eq=False)
 class _Curve:
-    """Allocations of equal loss, a curve for every row: those of equal A N**-alpha + B D**-beta.
+    """Allocations of equal loss, a curve for every row: those of equal P + Q + kappa P Q.
+
+    P = A N**-alpha and Q = B D**-beta; kappa is 0 but in the law with a product term.
 
     Attributes
     ----------
-    log_a, log_b, alpha, beta : the law's, (rows,) each.
+    log_a, log_b, alpha, beta, kappa : the law's, (rows,) each.
     total : the sum that stays, (rows,).
     optimal_params : N of the compute-optimal allocation on the curve, (rows,).
     """
@@ -105,6 +108,7 @@ class _Curve:
     log_b: Floats
     alpha: Floats
     beta: Floats
+    kappa: Floats
     total: Floats
     optimal_params: Floats
 
@@ -115,42 +119,48 @@ class _Curve:
             _, a, b, alpha, beta = rows.T
             with np.errstate(invalid="ignore", divide="ignore"):
                 log_a, log_b = np.log(a), np.log(b)
-        elif isinstance(law, (NestedLoss, NoFloorLoss, KaplanLoss)):
-            _, log_a, log_b, alpha, beta, _ = law.form.terms(rows).T
+            kappa = np.zeros(len(rows))
+        elif isinstance(law, InteractionLaw):
+            _, log_a, log_b, alpha, beta, k = law.form.terms(rows).T
+            kappa = k if law.form.is_product else np.zeros(len(rows))
         else:
             return None
         optima = law.optima(rows, flops[:, None])
         params, tokens = optima.params[:, 0], optima.tokens[:, 0]
         size = np.exp(log_a - alpha * np.log(params))
-        total = size + np.exp(log_b - beta * np.log(tokens))
-        return cls(log_a, log_b, alpha, beta, total, params)
+        data = np.exp(log_b - beta * np.log(tokens))
+        total = size + data + kappa * size * data
+        return cls(log_a, log_b, alpha, beta, kappa, total, params)
 
     def log_tokens(self, log_n: Floats) -> Floats:
         """Give log D at log N."""
-        rest = self.total - np.exp(self.log_a - self.alpha * log_n)
-        return np.asarray((self.log_b - np.log(rest)) / self.beta)
+        return np.asarray((self.log_b - np.log(self._data_term(log_n))) / self.beta)
+
+    def _data_term(self, log_n: Floats) -> Floats:
+        p = np.exp(self.log_a - self.alpha * log_n)
+        return np.asarray((self.total - p) / (1.0 + self.kappa * p))
 
     def gain_of_size(self, log_n: Floats, cost: FlopsPerToken, served: float) -> Floats:
         """Give what a larger model saves in training tokens, less what it costs; positive: grow.
 
-        At the cheapest allocation alpha P / (beta Q) = m + 2NT / (k N**m D), with P and Q the terms
-        of size and data; the left side falls with N along the curve, and the right side rises.
+        At the cheapest allocation alpha P (1 + kappa Q) / (beta Q (1 + kappa P)) = m + 2NT /
+        (k N**m D); the left side falls with N along the curve, and the right side rises.
         """
-        p = np.exp(self.log_a - self.alpha * log_n)
+        p, q = np.exp(self.log_a - self.alpha * log_n), self._data_term(log_n)
         log_training = cost.log_flops(log_n, self.log_tokens(log_n))
         serving = np.exp(np.log(FLOPS_PER_SERVED_TOKEN * served) + log_n - log_training)
-        saved = self.alpha * p / (self.beta * (self.total - p))
+        saved = self.alpha * (1.0 / q + self.kappa) / (self.beta * (1.0 / p + self.kappa))
         return np.asarray(saved - cost.exponent - serving)
 
 
 def allocate_served(
-    estimate: Estimate, draws: pl.DataFrame, flops: float, served: float
+    estimate: Estimate | Mixture, draws: pl.DataFrame, flops: float, served: float
 ) -> ServedAllocation | None:
-    """Give one approach's cheapest allocation, with percentile intervals of its draws.
+    """Give one answer's cheapest allocation, with percentile intervals of its draws.
 
     Parameters
     ----------
-    estimate, draws : one approach's estimate and its table of draws.
+    estimate, draws : an approach's estimate, or the mixture, and its table of draws.
     flops : C of the compute-optimal allocation whose loss is wanted [FLOP].
     served : tokens served over the model's life.
 
@@ -158,6 +168,8 @@ def allocate_served(
     -------
     None where the law says nothing of other allocations than the optimal one.
     """
+    if isinstance(estimate, Mixture):
+        return _served_by_mixture(estimate, draws, flops, served)
     point = served_columns(estimate.law, estimate.row, np.array([flops]), served)
     if point is None:
         return None
@@ -169,4 +181,22 @@ def allocate_served(
             intervals=percentile_intervals(drawn[name]) if drawn is not None else {},
         )
         for name, values in point.items()
+    })  # fmt: skip
+
+
+def _served_by_mixture(
+    mixture: Mixture, draws: pl.DataFrame, flops: float, served: float
+) -> ServedAllocation | None:
+    """Take the medians over the draws, each at the loss of its own optimum."""
+    columns = [
+        served_columns(part.law, part.rows, np.full(len(part.rows), flops), served)
+        for part in mixture.parts(draws)
+    ]
+    known = [one for one in columns if one is not None]
+    if len(known) < len(columns):
+        return None
+    together = {name: np.concatenate([one[name] for one in known]) for name in known[0]}
+    return ServedAllocation(**{
+        name: Quantity(value=float(np.nanmedian(values)), intervals=percentile_intervals(values))
+        for name, values in together.items()
     })  # fmt: skip

@@ -35,7 +35,21 @@ class Optima:
     loss: Floats
 
 
-class LawOfLoss(Protocol):
+class Frontier(Protocol):
+    """What has a compute-optimal allocation at every C."""
+
+    def optima(self, parameters: Floats, flops: Floats) -> Optima:
+        """Give the allocation at each budget [FLOP].
+
+        Parameters
+        ----------
+        parameters : (rows, parameters).
+        flops : (budgets,), the same for all rows; or (rows, budgets), each row its own.
+        """
+        ...
+
+
+class LawOfLoss(Frontier, Protocol):
     """What every law answers; a new one is one more class of the union ``Law``."""
 
     names: ClassVar[tuple[str, ...]]
@@ -48,16 +62,6 @@ class LawOfLoss(Protocol):
 
     def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Give a and b of N_opt ~ C**a, D_opt ~ C**b, (rows,) each."""
-        ...
-
-    def optima(self, parameters: Floats, flops: Floats) -> Optima:
-        """Give the allocation at each budget [FLOP].
-
-        Parameters
-        ----------
-        parameters : (rows, parameters).
-        flops : (budgets,), the same for all rows; or (rows, budgets), each row its own.
-        """
         ...
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats | None:

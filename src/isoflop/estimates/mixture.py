@@ -7,18 +7,18 @@ interval. Written by the approaches room, read by figures, report and archive.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import polars as pl
 
-from isoflop.approach import Approach
+from isoflop.approach import MIXTURE, Approach
 from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
-from isoflop.estimates.allocation import optima_of
-from isoflop.estimates.estimate import Counting, Optimum, Provenance, read_outcome
+from isoflop.estimates.estimate import Counting, Optimum, Provenance, optima_of, read_outcome
 from isoflop.estimates.intervals import percentile_intervals
-from isoflop.estimates.laws import Law, law_rows
+from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.quantities import Quantity, derived
 from isoflop.files import write_json
 
@@ -30,12 +30,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-KEY = "mixture"
+KEY: Final = MIXTURE.key
 """Its word in files, where an approach has its key."""
-NAME = "Mixture of laws"
-IN_PROSE = "the mixture of the laws"
-COLOUR = "#1a1a1a"
-MARKER = "*"
 
 
 class Member(Section):
@@ -114,6 +110,15 @@ class Mixture(Section):
         """The laws that take part."""
         return [member for member in self.members if member.weight > 0.0]
 
+    def parts(self, draws: pl.DataFrame) -> list[Part]:
+        """Give each law that takes part with its draws.
+
+        Parameters
+        ----------
+        draws : the mixture's table of draws.
+        """
+        return _parts(self.mixed, draws)
+
     def __str__(self) -> str:
         """Say the weights in one line."""
         shares = ", ".join(f"{member.approach} {member.weight:.2f}" for member in self.mixed)
@@ -132,6 +137,76 @@ class NoMixture(Section):
     def __str__(self) -> str:
         """Say why there is none."""
         return f"refused: {self.refused}"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One law of a mixture, and the draws that fell to it.
+
+    Attributes
+    ----------
+    approach : its key.
+    law : the law.
+    row : (1, parameters) from all runs.
+    rows : (draws, parameters).
+    """
+
+    approach: Approach
+    law: Law
+    row: Floats
+    rows: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class MedianFrontier:
+    """The mixture's estimate at every C, as a frontier that any question can be put to.
+
+    Attributes
+    ----------
+    parts : the laws and their draws.
+    """
+
+    parts: Sequence[Part]
+
+    def optima(self, parameters: Floats, flops: Floats) -> Optima:  # noqa: ARG002  of all draws
+        """Give the medians of the draws' optima, (1, budgets); see ``describe_mixture``.
+
+        Parameters
+        ----------
+        parameters : one row without columns: the draws are the frontier's.
+        flops : (budgets,) or (1, budgets) C [FLOP].
+        """
+        budgets = np.ravel(flops)
+        if len(self.parts) == 1:
+            (part,) = self.parts
+            return part.law.optima(part.row, budgets)
+        drawn = [part.law.optima(part.rows, budgets) for part in self.parts]
+        return Optima(
+            params=_medians([one.params for one in drawn]),
+            tokens=_medians([one.tokens for one in drawn]),
+            loss=_medians([one.loss for one in drawn]),
+        )
+
+
+def _medians(columns: Sequence[Floats]) -> Floats:
+    """Give the median over all draws, in logarithms, (1, budgets); NaN where no draw has one."""
+    together = np.concatenate(columns).T
+    found = [_centre(column[np.isfinite(column)]) for column in together]
+    return np.array([found])
+
+
+def _centre(kept: Floats) -> float:
+    return float(np.exp(np.median(np.log(kept)))) if len(kept) else float("nan")
+
+
+def _parts(members: Sequence[Member], draws: pl.DataFrame) -> list[Part]:
+    parts = []
+    for member in members:
+        if member.law is None:
+            raise ValueError(f"{member.approach} was not fitted")
+        rows = law_rows(member.law, draws.filter(pl.col("approach") == member.approach))
+        parts.append(Part(member.approach, member.law, member.row, rows))
+    return parts
 
 
 def read_mixture(path: Path) -> Mixture | NoMixture:
@@ -184,14 +259,9 @@ def describe_mixture(
     By the names of ``quantities.derived``, without the laws' parameters. What is not finite for
     each law is left out.
     """
-    points: list[dict[str, Floats]] = []
-    drawn: list[dict[str, Floats]] = []
-    for member in members:
-        if member.law is None:
-            raise ValueError(f"{member.approach} was not fitted")
-        rows = law_rows(member.law, draws.filter(pl.col("approach") == member.approach))
-        points.append(derived(member.law, member.row, flops))
-        drawn.append(derived(member.law, rows, flops))
+    parts = _parts(members, draws)
+    points = [derived(part.law, part.row, flops) for part in parts]
+    drawn = [derived(part.law, part.rows, flops) for part in parts]
     shared = [name for name in points[0] if all(name in point for point in points)]
     names = [name for name in shared if name in {"a", "b"} or "_opt_" in name or _at_budget(name)]
     found = {}
@@ -205,7 +275,7 @@ def describe_mixture(
         elif name in {"a", "b"}:
             value = float(np.median(kept))
         else:
-            value = float(np.exp(np.median(np.log(kept))))
+            value = _centre(kept)
         found[name] = Quantity(value=value, intervals=percentile_intervals(together))
     return found
 

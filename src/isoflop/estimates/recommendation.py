@@ -1,22 +1,31 @@
-"""Which approach's allocation is recommended, by a stated rule, and how each one stands."""
+"""Whose allocation is recommended, by a stated rule, and how each answer stands.
+
+The rule has one owner, ``recommend``: title, numbers, figure, calculator, `isoflop allocate`, the
+Python interface and the macros for a paper all ask it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from isoflop.approach import ANSWERS, APPROACHES, MIXTURE
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.intervals import LEVELS
+from isoflop.estimates.mixture import Mixture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from isoflop.approach import Approach
+    from isoflop.approach import Approach, Row
     from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.forecasts import NoForecasts, Score
+    from isoflop.estimates.mixture import NoMixture
 
-Rule = Literal["both", "coverage", "forecast", "none"]
+Rule = Literal["mixture", "both", "coverage", "forecast", "none"]
 RULES: Final[dict[Rule, str]] = {
+    "mixture": "no law is known to be the true one, so the draws come from several, and the "
+    "distance between the laws is inside the intervals",
     "both": "it passed both tests: its intervals cover in simulated sweeps of this design, and "
     "what it predicted from the lower part of the sweep was found in the upper part",
     "coverage": "its intervals cover in simulated sweeps of this design; no approach also passed "
@@ -24,16 +33,15 @@ RULES: Final[dict[Rule, str]] = {
     "forecast": "it passed the test of forecasts; no approach also covers in simulated sweeps",
     "none": "no approach passed a test: read it as one opinion of several",
 }
-"""Why an approach is recommended, in words."""
+"""Why an answer is recommended, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one approach did in both tests.
+    """How one approach, or the mixture, did in both tests.
 
     Attributes
     ----------
-    approach : its key.
     covers : whether its intervals for a cover in simulated sweeps; None where nothing was
         simulated.
     forecasts : whether its intervals covered what was measured above the highest cut; None where
@@ -41,14 +49,13 @@ class Standing:
     scores : its scores above that cut.
     """
 
-    approach: Approach
     covers: bool | None
     forecasts: bool | None
     scores: tuple[Score, ...]
 
     @property
     def rule(self) -> Rule:
-        """The best rule by which it could be recommended."""
+        """The best rule by which an approach could be recommended."""
         if self.covers:
             return "both" if self.forecasts else "coverage"
         return "forecast" if self.forecasts else "none"
@@ -56,10 +63,23 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The approach whose allocation is recommended, and why."""
+    """Whose allocation is recommended, and why.
 
-    approach: Approach
+    Attributes
+    ----------
+    key : of an approach, or ``mixture``.
+    answer : its estimate, or the mixture.
+    rule : why.
+    """
+
+    key: str
+    answer: Estimate | Mixture
     rule: Rule
+
+    @property
+    def row(self) -> Row:
+        """How it is called and drawn."""
+        return ANSWERS[self.key]
 
     @property
     def reason(self) -> str:
@@ -67,26 +87,22 @@ class Recommendation:
         return RULES[self.rule]
 
 
-def standing(estimate: Estimate, forecasts: Forecasts | NoForecasts) -> Standing:
-    """Tell how one approach did in both tests."""
-    scores: tuple[Score, ...] = ()
-    if isinstance(forecasts, Forecasts):
-        # of the highest cut that has any: the largest sweep below it, and the nearest to the answer
-        scores = next(
-            (
-                tuple(forecast.scores)
-                for cut in reversed(forecasts.cuts)
-                for forecast in cut.forecasts
-                if forecast.approach == estimate.approach and forecast.scores
-            ),
-            (),
-        )
+def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> Standing:
+    """Tell how one approach, or the mixture, did in both tests."""
+    cuts = forecasts.cuts if isinstance(forecasts, Forecasts) else []
+    by_cut: list[tuple[Score, ...]]
+    if isinstance(answer, Mixture):
+        by_cut = [() if cut.mixture is None else (cut.mixture.score,) for cut in cuts]
+    else:
+        by_cut = [
+            tuple(score for one in cut.among((answer.approach,)) for score in one.scores)
+            for cut in cuts
+        ]
+    # of the highest cut that has any: the largest sweep below it, and the nearest to the answer
+    scores = next((found for found in reversed(by_cut) if found), ())
     return Standing(
-        approach=estimate.approach,
         covers=(
-            not any(estimate.a.undercovers(level) for level in LEVELS)
-            if estimate.a.coverage
-            else None
+            not any(answer.a.undercovers(level) for level in LEVELS) if answer.a.coverage else None
         ),
         forecasts=all(score.covers for score in scores) if scores else None,
         scores=scores,
@@ -94,23 +110,30 @@ def standing(estimate: Estimate, forecasts: Forecasts | NoForecasts) -> Standing
 
 
 def recommend(
-    estimates: Mapping[Approach, Estimate], forecasts: Forecasts | NoForecasts
+    estimates: Mapping[Approach, Estimate],
+    forecasts: Forecasts | NoForecasts,
+    mixture: Mixture | NoMixture,
 ) -> Recommendation | None:
-    """Choose the approach whose allocation is recommended; None where nothing was fitted.
+    """Choose whose allocation is recommended; None where nothing was fitted.
 
-    The approach that passed both tests, else the one
+    The mixture, where it has more than one law: then the distance between laws is inside its
+    intervals, as it is in no approach's. Else the approach that passed both tests, else the one
     whose intervals cover, else the one that forecasts, else any. Of several, the one whose interval
-    for a is narrowest. Kaplan's law counts other parameters, and stands back.
+    for a is narrowest. Kaplan's law counts other parameters, and stands back; so do laws that not
+    every sweep is fitted with, where there is another.
     """
+    if isinstance(mixture, Mixture) and len(mixture.mixed) > 1:
+        return Recommendation(MIXTURE.key, mixture, "mixture")
     order: tuple[Rule, ...] = ("both", "coverage", "forecast", "none")
 
-    def rank(estimate: Estimate) -> tuple[bool, int, float]:
+    def rank(estimate: Estimate) -> tuple[bool, bool, int, float]:
         ends = estimate.a.intervals.get("0.95")
         width = ends[1] - ends[0] if ends is not None else float("inf")
         rule = standing(estimate, forecasts).rule
-        return estimate.counting.params != "total", order.index(rule), width
+        common = estimate.approach in APPROACHES
+        return not common, estimate.counting.params != "total", order.index(rule), width
 
     if not estimates:
         return None
     best = min(estimates.values(), key=rank)
-    return Recommendation(best.approach, standing(best, forecasts).rule)
+    return Recommendation(best.approach, best, standing(best, forecasts).rule)

@@ -15,7 +15,7 @@ from isoflop.errors import IsoflopError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isoflop.estimates.laws import LawOfLoss
+    from isoflop.estimates.laws import Frontier
 
     Floats = NDArray[np.float64]
 
@@ -29,6 +29,7 @@ outside them says that the law never gets there."""
 LEAST_CHANGE: Final = 1e-6
 """A quantity whose logarithm changes less than this between them does not depend on C."""
 STEPS: Final = 200
+HALVINGS: Final = 60
 ACCURACY: Final = 1e-12
 """Relative accuracy of the quantity that was asked for."""
 ACCEPTED: Final = 1e-9
@@ -54,12 +55,12 @@ class Target:
             raise IsoflopError(f"{self.asked} must be a positive number, not {self.value:g}")
 
 
-def columns_at(law: LawOfLoss, rows: Floats, target: Target) -> dict[str, Floats]:
+def columns_at(law: Frontier, rows: Floats, target: Target) -> dict[str, Floats]:
     """Give the compute-optimal allocation of every row of parameters at a target.
 
     Parameters
     ----------
-    law : the law that the parameters belong to.
+    law : the law that the parameters belong to, or another frontier.
     rows : (rows, parameters).
     target : what is given.
 
@@ -81,12 +82,13 @@ def columns_at(law: LawOfLoss, rows: Floats, target: Target) -> dict[str, Floats
         }
 
 
-def flops_at(law: LawOfLoss, rows: Floats, target: Target) -> Floats:
+def flops_at(law: Frontier, rows: Floats, target: Target) -> Floats:
     """Give the compute at which each row's optimal allocation meets a target, (rows,); NaN: never.
 
-    The quantities are monotone in C, so the root is bracketed between LEAST_FLOPS and MOST_FLOPS
-    and narrowed down by secants (Illinois) with a halving now and then; in logarithms most laws
-    are straight lines, and the first secant lands on the root.
+    The quantities are monotone in C, so the root is bracketed between the least C that has an
+    optimum, LEAST_FLOPS for most laws, and MOST_FLOPS, and narrowed down by secants (Illinois) with
+    a halving now and then; in logarithms most laws are straight lines, and the first secant lands
+    on the root.
     """
     if target.asked == "flops":
         at_target = law.optima(rows, np.array([target.value]))
@@ -104,7 +106,7 @@ def flops_at(law: LawOfLoss, rows: Floats, target: Target) -> Floats:
             # where no loss is predicted any more, it counts as below the target
             return np.nan_to_num(np.log(found[:, 0] / target.value), nan=-np.inf)
 
-    low = np.full(len(rows), np.log(LEAST_FLOPS))
+    low = _least_log_flops(law, rows)
     high = np.full(len(rows), np.log(MOST_FLOPS))
     at_low, at_high = excess(low), excess(high)
     with np.errstate(invalid="ignore"):
@@ -127,3 +129,25 @@ def flops_at(law: LawOfLoss, rows: Floats, target: Target) -> Floats:
             np.where(left, 0.5 * at_high, reached),
         )
     return np.where(bracketed & (np.abs(reached) < ACCEPTED), np.exp(root), np.nan)
+
+
+def _least_log_flops(law: Frontier, rows: Floats) -> Floats:
+    """Give log of the least C at which each row has an optimum, (rows,).
+
+    With a negative product term the loss rises with N or D where both are small, so that a small
+    budget has no optimum.
+    """
+    least = np.full(len(rows), np.log(LEAST_FLOPS))
+    there = np.isfinite(law.optima(rows, np.exp(least)[:, None]).params[:, 0])
+    # a row of a refused draw has no optimum anywhere
+    missing = np.flatnonzero(~there & np.isfinite(rows).all(axis=1))
+    if not missing.size:
+        return least
+    low, high = least[missing], np.full(missing.size, np.log(MOST_FLOPS))
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        optima = law.optima(rows[missing], np.exp(middle)[:, None])
+        there = np.isfinite(optima.params[:, 0])
+        low, high = np.where(there, low, middle), np.where(there, middle, high)
+    least[missing] = high
+    return least

@@ -9,16 +9,18 @@ import numpy as np
 
 from isoflop.approach import COLOURS, NAMES
 from isoflop.drawing import style
+from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
-from isoflop.estimates.recommendation import recommend
 from isoflop.numbers import PLAIN, power, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from isoflop.approach import Approach
-    from isoflop.estimates.estimate import Estimate, Optimum
+    from isoflop.estimates.estimate import Estimate
+    from isoflop.estimates.mixture import Mixture
+    from isoflop.estimates.quantities import Quantity
+    from isoflop.estimates.recommendation import Recommendation
     from isoflop.figures.inputs import FigureInputs
 
     Floats = NDArray[np.float64]
@@ -47,26 +49,23 @@ class _Line:
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Draw D_opt / N_opt of every approach, measured minima, and the published lines."""
-    chosen = recommend(inputs.fitted, inputs.forecasts)
+    chosen = inputs.recommended
     if chosen is None:
         return style.NothingToShow("No approach gave an estimate for this sweep.")
-    best = inputs.fitted[chosen.approach]
-    low, high = best.flops_range
+    low, high = chosen.answer.flops_range
     flops = np.geomspace(low, high * 10.0**BEYOND, 80)
     figure = style.new_figure(width=WIDTH, height=3.5)
     axes = figure.subplots()
     axes.axvspan(low, high, color=style.FAINT, alpha=0.35, lw=0, gid="data")
-    seen = [_ratio(best, flops)]
-    band = _band(inputs, best, flops)
-    if band is not None:
-        axes.fill_between(
-            flops, *band, color=_colour(chosen.approach), alpha=0.18, lw=0, gid="band"
-        )
-        seen += [edge[np.isfinite(edge)] for edge in band]
-    labels = _lines(axes, inputs, chosen.approach, flops)
+    band = _band(inputs, chosen.answer, flops)
+    axes.fill_between(
+        flops, band.low, band.high, color=chosen.row.colour, alpha=0.18, lw=0, gid="band"
+    )
+    labels = _lines(axes, inputs, chosen, flops, band.centre)
     minima = _minima(axes, inputs)
-    marks = _answers(axes, best)
-    spread = np.concatenate([*seen, minima])
+    marks = _answers(axes, chosen)
+    spread = np.concatenate([band.centre, band.low, band.high, minima])
+    spread = spread[np.isfinite(spread)]
     axes.set_xlim(float(flops[0]) / MARGIN, float(flops[-1]))
     axes.set_ylim(float(spread.min()) / ROOM, float(spread.max()) * ROOM)
     style.log_axis(axes.xaxis)
@@ -86,42 +85,42 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     return style.Drawn(figure, alt)
 
 
-def _colour(approach: Approach) -> str:
-    return COLOURS[approach]
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """D/N of the recommended answer and its pointwise 95 % band, (places,) each."""
+
+    centre: Floats
+    low: Floats
+    high: Floats
 
 
-def _ratio(estimate: Estimate, flops: Floats) -> Floats:
-    return np.asarray(estimate.tokens_opt(flops) / estimate.params_opt(flops))
+def _band(inputs: FigureInputs, answer: Estimate | Mixture, flops: Floats) -> _Band:
+    """Take D/N and its intervals at every C as the report prints them; NaN where there is none."""
+    found = {one.flops: one for one in optima_at(answer, inputs.draws_of(answer), flops.tolist())}
+    columns = []
+    for c in flops.tolist():
+        ratio_at = None if c not in found else found[c].tokens_per_param
+        low, high = (np.nan, np.nan) if ratio_at is None else _ends(ratio_at) or (np.nan, np.nan)
+        columns.append([np.nan if ratio_at is None else ratio_at.value, low, high])
+    return _Band(*np.array(columns).T)
 
 
-def _band(inputs: FigureInputs, estimate: Estimate, flops: Floats) -> tuple[Floats, Floats] | None:
-    """Give the pointwise 95 % band of D/N over the draws; None without any."""
-    draws = inputs.draws.get(estimate.approach)
-    if draws is None or draws.is_empty():
-        return None
-    drawn = estimate.law.optima(estimate.rows(draws), flops)
-    low, high = np.nanquantile(drawn.tokens / drawn.params, [0.025, 0.975], axis=0)
-    return np.asarray(low), np.asarray(high)
-
-
-def _lines(axes: Axes, inputs: FigureInputs, chosen: Approach, flops: Floats) -> list[_Line]:
+def _lines(
+    axes: Axes, inputs: FigureInputs, chosen: Recommendation, flops: Floats, centre: Floats
+) -> list[_Line]:
     """Draw every law's line, and give what its label needs."""
-    labels = []
+    row = chosen.row
+    axes.plot(flops, centre, color=row.colour, lw=2.0, zorder=4, gid=f"law-{row.key}-ratio")
+    labels = [_Line(row.label, row.colour, flops, centre)]
     for approach, estimate in inputs.fitted.items():
-        if estimate.counting.params != inputs.fitted[chosen].counting.params:
+        if approach == row.key or estimate.counting.params != chosen.answer.counting.params:
             continue
-        values = _ratio(estimate, flops)
-        main = approach == chosen
+        values = np.asarray(estimate.tokens_opt(flops) / estimate.params_opt(flops))
         axes.plot(
-            flops,
-            values,
-            color=_colour(approach),
-            lw=2.0 if main else 1.0,
-            ls="-" if main else (0, DASHES.get(approach, (3, 1.5))),
-            zorder=4 if main else 3,
-            gid=f"law-{approach}-ratio",
-        )
-        labels.append(_Line(NAMES[approach], _colour(approach), flops, values))
+            flops, values, color=COLOURS[approach], lw=1.0,
+            ls=(0, DASHES.get(approach, (3, 1.5))), zorder=3, gid=f"law-{approach}-ratio",
+        )  # fmt: skip
+        labels.append(_Line(NAMES[approach], COLOURS[approach], flops, values))
     reference = inputs.reference
     tables = reference.hoffmann.optimal_allocations
     hoffmann = tables.tokens_law("envelope")(flops) / tables.params_law("envelope")(flops)
@@ -186,14 +185,14 @@ def _minima(axes: Axes, inputs: FigureInputs) -> Floats:
     return ratios
 
 
-def _answers(axes: Axes, best: Estimate) -> str:
+def _answers(axes: Axes, chosen: Recommendation) -> str:
     """Mark the recommended allocations with their intervals; say them in words."""
     words = []
-    for optimum in best.optima:
+    colour = chosen.row.colour
+    for optimum in chosen.answer.optima:
         if optimum.decades_beyond_data <= 0.05 or optimum.decades_beyond_data > BEYOND:
             continue
-        value, ends = optimum.tokens_per_param.value, _ends(optimum)
-        colour = _colour(best.approach)
+        value, ends = optimum.tokens_per_param.value, _ends(optimum.tokens_per_param)
         if ends is not None:
             axes.plot([optimum.flops] * 2, ends, color=colour, lw=1.4, zorder=5, gid="interval")
         axes.plot(
@@ -204,5 +203,5 @@ def _answers(axes: Axes, best: Estimate) -> str:
     return f"Recommended: {', '.join(words)}." if words else ""
 
 
-def _ends(optimum: Optimum) -> tuple[float, float] | None:
-    return optimum.tokens_per_param.intervals.get("0.95")
+def _ends(quantity: Quantity) -> tuple[float, float] | None:
+    return quantity.intervals.get("0.95")

@@ -12,6 +12,8 @@ from isoflop.estimates.allocation import optima_by_approach
 from isoflop.estimates.counted import counted
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.recommendation import recommend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from isoflop.config.figures import FiguresSettings
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
-    from isoflop.estimates.mixture import Mixture, NoMixture
+    from isoflop.estimates.mixture import NoMixture
+    from isoflop.estimates.recommendation import Recommendation
     from isoflop.reference import Reference
 
     Floats = NDArray[np.float64]
@@ -57,6 +60,15 @@ class FigureInputs:
             for approach, estimate in self.estimates.items()
             if isinstance(estimate, Estimate)
         }
+
+    @property
+    def recommended(self) -> Recommendation | None:
+        """Whose allocation is recommended; None where nothing was fitted."""
+        return recommend(self.fitted, self.forecasts, self.mixture)
+
+    def draws_of(self, answer: Estimate | Mixture) -> pl.DataFrame:
+        """Give the draws of an approach, or of the mixture."""
+        return self.mixture_draws if isinstance(answer, Mixture) else self.draws[answer.approach]
 
     @property
     def gopher_budget(self) -> float:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import polars as pl
 
-from isoflop.approach import COLOURS, MARKERS, NAMES
+from isoflop.approach import COLOURS, MARKERS, MIXTURE, NAMES
 from isoflop.drawing import style
-from isoflop.estimates import mixture as mixtures
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.intervals import percentile_intervals
-from isoflop.estimates.laws import law_rows
 from isoflop.estimates.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -135,14 +132,8 @@ def _plane(axes: Axes, inputs: FigureInputs, nested: Estimate) -> str:
 def _losses(axes: Axes, inputs: FigureInputs, mixed: Mixture) -> str:
     low, high = mixed.flops_range
     flops = np.geomspace(low, high * 10.0**DECADES, PLACES)
-    draws = inputs.mixture_draws
-    together = []
-    for member in mixed.mixed:
-        if member.law is None:
-            raise ValueError(f"{member.approach} was not fitted")
-        rows = law_rows(member.law, draws.filter(pl.col("approach") == member.approach))
-        together.append(np.log(member.law.optima(rows, flops).loss))
-    drawn = np.concatenate(together)
+    parts = mixed.parts(inputs.mixture_draws)
+    drawn = np.concatenate([np.log(part.law.optima(part.rows, flops).loss) for part in parts])
     centre = np.nanmedian(drawn, axis=0)
     for level, shade in ((0.95, 0.12), (0.8, 0.22)):
         ends = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0) - centre
@@ -150,12 +141,12 @@ def _losses(axes: Axes, inputs: FigureInputs, mixed: Mixture) -> str:
             flops,
             100.0 * np.expm1(ends[0]),
             100.0 * np.expm1(ends[1]),
-            color=mixtures.COLOUR,
+            color=MIXTURE.colour,
             alpha=shade,
             lw=0,
             gid=f"mixture-band-{level:g}",
         )
-    axes.axhline(0.0, color=mixtures.COLOUR, lw=0.8)
+    axes.axhline(0.0, color=MIXTURE.colour, lw=0.8)
     labels, words = [], []
     for member in mixed.members:
         if member.law is None:

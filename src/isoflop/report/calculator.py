@@ -1,8 +1,8 @@
 """What the calculator on the page computes with: every law's frontier, and thinned draws of it.
 
 Along its frontier every law here but the one with a product term is N = n C**a, D = d C**b and
-L = E + K C**-e; a row of seven numbers then stands for a draw, whatever its law, and the page needs
-none of the laws' formulas.
+L = E + K C**-e; a row of seven numbers then stands for a draw, whatever its law. The mixture stands
+as a table of its frontier beside the draws of its laws.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from isoflop.approach import NAMES
+from isoflop.approach import ANSWERS
 from isoflop.estimates.allocation import REACH, simulations_of
+from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.interaction import HOFFMANN
 from isoflop.estimates.intervals import calibrated_levels
-from isoflop.estimates.laws import PowerLaws
-from isoflop.estimates.recommendation import recommend
+from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
+from isoflop.estimates.mixture import MedianFrontier, Mixture
 from isoflop.report.sections.first_screen import headline_budget
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.laws import LawOfLoss
+    from isoflop.estimates.mixture import Part
     from isoflop.report.inputs import ReportInputs
 
     Floats = NDArray[np.float64]
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 DRAWS: Final = 400
 """Draws per law on the page: enough for the ends of a 95 % interval, and some 20 kB."""
 LEVEL: Final = 0.95
+BEFORE, BEYOND, SPACING = (float(decades * np.log(10.0)) for decades in (3.0, 8.0, 0.05))
+"""How far before and beyond the data the mixture's frontier is tabulated, and how densely [log C];
+between two places it is read off the line through them."""
 STEP: Final = 100.0
 """Factor between the computes at which a frontier is read."""
 ACCURACY: Final = 1e-6
@@ -78,15 +83,13 @@ def frontier(law: LawOfLoss, rows: Floats, flops: float) -> Floats | None:
 
 def calculator_json(inputs: ReportInputs) -> str | None:
     """Write what the page's calculator needs, as JSON; None where nothing can be asked."""
-    chosen = recommend(inputs.fitted, inputs.forecasts)
     flops = headline_budget(inputs)
-    if chosen is None or flops is None:
+    if flops is None:
         return None
-    order = sorted(inputs.fitted, key=lambda name: name != chosen.approach)
     laws = [
         found
-        for name in order
-        if (found := _law(inputs.fitted[name], inputs.draws.get(name), flops)) is not None
+        for key, answer in inputs.answers.items()
+        if (found := _described(inputs, key, answer, flops)) is not None
     ]
     if not laws:
         return None
@@ -104,29 +107,100 @@ def calculator_json(inputs: ReportInputs) -> str | None:
     return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _law(estimate: Estimate, draws: pl.DataFrame | None, flops: float) -> dict[str, Any] | None:
-    """Describe one law; None where its frontier is no power law."""
-    point = frontier(estimate.law, estimate.row, flops)
-    if point is None:
+def _described(
+    inputs: ReportInputs, key: str, answer: Estimate | Mixture, flops: float
+) -> dict[str, Any] | None:
+    """Describe one answer; None where its frontier cannot be written."""
+    draws = inputs.draws_of(key)
+    own = (
+        _of_mixture(inputs, answer, flops)
+        if isinstance(answer, Mixture)
+        else _of_law(answer, draws, flops)
+    )
+    if own is None:
         return None
-    thinned: Floats = np.empty((0, point.shape[1]))
-    if draws is not None and not draws.is_empty():
-        drawn = frontier(estimate.law, estimate.rows(draws), flops)
-        if drawn is None:
-            return None
-        known = drawn[np.isfinite(drawn[:, :4]).all(axis=1)]
-        places = np.unique(np.linspace(0, len(known) - 1, min(DRAWS, len(known))).astype(np.int64))
-        thinned = known[places] if len(known) else known
-    law = estimate.law
     return {
-        "key": estimate.approach,
-        "name": NAMES[estimate.approach],
-        "counting": estimate.counting.params,
-        "data": list(estimate.flops_range),
+        "key": key,
+        "name": ANSWERS[key].label,
+        "counting": answer.counting.params,
+        "data": list(answer.flops_range),
+        "levels": _levels(answer, draws, flops),
+        **own,
+    }
+
+
+def _of_law(estimate: Estimate, draws: pl.DataFrame, flops: float) -> dict[str, Any] | None:
+    """Write a law's frontier and draws of it; None where it is no power law."""
+    law = estimate.law
+    point = frontier(law, estimate.row, flops)
+    thinned = _thinned(law, estimate.rows(draws), flops)
+    if point is None or thinned is None:
+        return None
+    return {
         "lossUpTo": law.loss_up_to if isinstance(law, PowerLaws) else None,
-        "levels": _levels(estimate, draws, flops),
         "point": _numbers(point[0]),
         "draws": [_numbers(row, 10) for row in thinned],
+    }
+
+
+def _thinned(law: LawOfLoss, rows: Floats, flops: float) -> Floats | None:
+    """Write draws of a frontier, (up to DRAWS, 7); None where it is no power law."""
+    drawn = frontier(law, rows, flops)
+    if drawn is None:
+        return None
+    known = drawn[np.isfinite(drawn[:, :4]).all(axis=1)]
+    return _evenly(known, known[:, 0] + known[:, 1] * np.log(flops), DRAWS)
+
+
+def _evenly(rows: Floats, sizes: Floats, most: int) -> Floats:
+    """Keep up to so many rows whose quantiles are those of all.
+
+    Of the rows in the order of their N at the headline's budget the middle one of each of ``most``
+    equal parts: chosen without that order, 400 of 4,000 draws move the end of a 95 % interval by
+    more than it is printed to.
+    """
+    order = np.argsort(sizes, kind="stable")
+    kept = min(most, len(rows))
+    places = ((np.arange(kept) + 0.5) * len(rows) / kept).astype(np.int64) if kept else order[:0]
+    return rows[order[places]]
+
+
+def _of_mixture(inputs: ReportInputs, mixture: Mixture, flops: float) -> dict[str, Any]:
+    """Write the mixture's frontier as a table, and draws of its laws as their terms.
+
+    Medians of draws of several laws are no power law of C, so the frontier is tabulated: log C,
+    log N, log D and log L. It has a row at every budget of the report, where the calculator then
+    says what the report says. Each draw is minimised on the page, by its own law's formula.
+    """
+    parts = mixture.parts(inputs.mixture_draws)
+    low, high = np.log(mixture.flops_range[0]) - BEFORE, np.log(mixture.flops_range[1]) + BEYOND
+    places = np.unique(np.concatenate([np.arange(low, high, SPACING), np.log(inputs.budgets)]))
+    optima = MedianFrontier(parts).optima(np.empty((1, 0)), np.exp(places))
+    table = [places, *(np.log(found[0]) for found in (optima.params, optima.tokens, optima.loss))]
+    # alike for all laws, so that their weights stay
+    share = min(1.0, DRAWS * len(parts) / sum(len(part.rows) for part in parts))
+    return {
+        "lossUpTo": None,
+        "table": [_numbers(row, 12) for row in np.stack(table, axis=-1)],
+        "parts": [_terms(part, round(share * len(part.rows)), flops) for part in parts],
+    }
+
+
+def _terms(part: Part, most: int, flops: float) -> dict[str, Any]:
+    """Write draws of one law as E, log A, log B, alpha, beta and gamma, or the product's factor."""
+    law = part.law
+    if isinstance(law, HoffmannLaw):
+        form = HOFFMANN
+    elif isinstance(law, InteractionLaw):
+        form = law.form
+    else:
+        raise TypeError(f"the page has no formula for {part.approach}")
+    cost = law.flops_per_token
+    sizes = law.optima(part.rows, np.array([flops])).params[:, 0]
+    return {
+        "product": form.is_product,
+        "cost": [cost.coefficient, cost.exponent],
+        "terms": [_numbers(row, 10) for row in form.terms(_evenly(part.rows, sizes, most))],
     }
 
 
@@ -134,13 +208,13 @@ def _numbers(row: Floats, digits: int = 17) -> list[float | None]:
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in row]
 
 
-def _levels(estimate: Estimate, draws: pl.DataFrame | None, flops: float) -> dict[str, float]:
+def _levels(answer: Estimate | Mixture, draws: pl.DataFrame, flops: float) -> dict[str, float]:
     """Give the nominal level at which each quantity's interval is read off the draws."""
     names = ("params_opt", "tokens_opt", "tokens_per_param", "loss")
     levels = dict.fromkeys(names, LEVEL)
-    simulations = None if draws is None else simulations_of(estimate, draws)
-    if simulations is not None:
-        ranks = simulations.of(estimate.law, np.array([flops]))
+    simulations = simulations_of(answer, draws) if isinstance(answer, Estimate) else None
+    if simulations is not None and isinstance(answer, Estimate):
+        ranks = simulations.of(answer.law, np.array([flops]))
         key = repr(float(flops))
         for name in names:
             if f"{name}_{key}" in ranks:

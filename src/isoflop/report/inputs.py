@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from isoflop.estimates.allocation import optima_by_approach
+from isoflop.estimates.allocation import optima_at, optima_by_approach
 from isoflop.estimates.estimate import Estimate
-from isoflop.estimates.mixture import Mixture, optima_of_mixture
+from isoflop.estimates.mixture import KEY, Mixture
+from isoflop.estimates.recommendation import recommend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import NoMixture
+    from isoflop.estimates.recommendation import Recommendation
     from isoflop.reference import Reference
 
 GOPHER_BUDGET_KEY = "gopher_paper"
@@ -87,6 +89,25 @@ class ReportInputs:
         }
 
     @property
+    def recommended(self) -> Recommendation | None:
+        """Whose allocation is recommended; None where nothing was fitted."""
+        return recommend(self.fitted, self.forecasts, self.mixture)
+
+    @property
+    def answers(self) -> dict[str, Estimate | Mixture]:
+        """Every approach's estimate and the mixture, by key; the recommended one first."""
+        found: dict[str, Estimate | Mixture] = {**self.fitted}
+        if isinstance(self.mixture, Mixture):
+            found[KEY] = self.mixture
+        chosen = self.recommended
+        first = "" if chosen is None else chosen.key
+        return {key: found[key] for key in sorted(found, key=lambda key: key != first)}
+
+    def draws_of(self, key: str) -> pl.DataFrame:
+        """Give the draws of an approach, or of the mixture."""
+        return self.mixture_draws if key == KEY else self.draws[key]
+
+    @property
     def gopher_budget(self) -> float:
         """Gopher's compute, as its paper states it [FLOP]."""
         return self.reference.gopher_chinchilla.gopher_flops[GOPHER_BUDGET_KEY].flops
@@ -122,9 +143,16 @@ class ReportInputs:
         if not isinstance(self.mixture, Mixture):
             return None
         if flops not in self._mixed:
-            found = optima_of_mixture(self.mixture, self.mixture_draws, [flops])
+            found = optima_at(self.mixture, self.mixture_draws, [flops])
             self._mixed[flops] = found[0] if found else None
         return self._mixed[flops]
+
+    def answered(self, flops: float) -> dict[str, Optimum]:
+        """Give the optimum of every answer that has one at a budget, in the order of answers."""
+        found = {**self.optima(flops)}
+        if (mixed := self.mixed(flops)) is not None:
+            found[KEY] = mixed
+        return {key: found[key] for key in self.answers if key in found}
 
     def fit_runs(self) -> pl.DataFrame:
         """Give the runs that are observations."""

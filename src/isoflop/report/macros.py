@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from isoflop.escape import bibtex
-from isoflop.estimates.recommendation import recommend
 from isoflop.report.sections.first_screen import headline_budget
 
 if TYPE_CHECKING:
@@ -31,13 +30,13 @@ def numbers_tex(inputs: ReportInputs) -> str:
 
 
 def _macros(inputs: ReportInputs) -> Iterator[tuple[str, str]]:
-    chosen = recommend(inputs.fitted, inputs.forecasts)
+    chosen = inputs.recommended
     flops = headline_budget(inputs)
     if chosen is None or flops is None:
         return
-    estimate = inputs.fitted[chosen.approach]
-    optimum = inputs.optima(flops)[chosen.approach]
-    yield "Approach", bibtex(chosen.approach)
+    estimate = chosen.answer
+    optimum = inputs.answered(flops)[chosen.key]
+    yield "Approach", bibtex(chosen.key)
     yield "Budget", _num(flops)
     quantities = {
         "N": optimum.params,

@@ -34,6 +34,86 @@
       loss: says ? floor + Math.exp(k - e * x) : NaN,
     };
   };
+  // a draw of the mixture: E, log A, log B, alpha, beta and k, which is gamma in
+  // E + (P + Q)^gamma, or the product's factor in E + P + Q + k P Q
+  const HALVINGS = 64, REACH = 100, LEAST = 0, MOST = Math.log(1e60);
+  const logSum = (u, v) => Math.max(u, v) + Math.log1p(Math.exp(-Math.abs(u - v)));
+  const optimumAt = ([floor, a, b, alpha, beta, k], { product, cost: [coefficient, m] }, x) => {
+    const budget = x - Math.log(coefficient);
+    let n = (Math.log(alpha / (m * beta)) + a - b + beta * budget) / (alpha + m * beta);
+    if (product) {
+      let low = n - REACH, high = n + REACH;
+      if (k < 0) {
+        low = Math.max(low, (a + Math.log(-k)) / alpha);
+        high = Math.min(high, (budget - (b + Math.log(-k)) / beta) / m);
+      }
+      if (!(low < high)) return null;
+      for (let i = 0; i < HALVINGS; i++) {
+        n = 0.5 * (low + high);
+        const p = a - alpha * n, q = b - beta * (budget - m * n);
+        if (alpha * (Math.exp(-q) + k) > m * beta * (Math.exp(-p) + k)) low = n;
+        else high = n;
+      }
+      n = 0.5 * (low + high);
+    }
+    const d = budget - m * n, p = a - alpha * n, q = b - beta * d;
+    const loss = product
+      ? floor + Math.exp(p) + Math.exp(q) + k * Math.exp(p + q)
+      : floor + Math.exp(k * logSum(p, q));
+    return [n, d, Math.log(loss)];
+  };
+  const tableAt = (table, x) => {
+    const last = table.length - 1;
+    if (!(table[0][0] <= x && x <= table[last][0])) return null;
+    let low = 0, high = last;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (table[middle][0] <= x) low = middle;
+      else high = middle;
+    }
+    const share = (x - table[low][0]) / (table[high][0] - table[low][0]);
+    return [1, 2, 3].map((i) => table[low][i] + share * (table[high][i] - table[low][i]));
+  };
+  // what has no formula is inverted by halving: N, D and D/N rise or fall with C, the loss falls
+  const NOTHING = { flops: NaN, params: NaN, tokens: NaN, ratio: NaN, loss: NaN };
+  const numbers = (x, [n, d, l]) => ({
+    flops: Math.exp(x), params: Math.exp(n), tokens: Math.exp(d), ratio: Math.exp(d - n),
+    loss: Math.exp(l),
+  });
+  const inverted = (at, asked, value, low, high) => {
+    if (asked === "flops") {
+      const x = Math.log(value), found = at(x);
+      return found ? { ...numbers(x, found), flops: value } : NOTHING;
+    }
+    const excess = (x) => {
+      const found = at(x);
+      return found ? Math.log(numbers(x, found)[asked] / value) : NaN;
+    };
+    if (!at(low)) {
+      // with a negative product term a small budget has no optimum
+      let none = low, some = high;
+      for (let i = 0; i < HALVINGS; i++) {
+        const middle = 0.5 * (none + some);
+        if (at(middle)) some = middle;
+        else none = middle;
+      }
+      low = some;
+    }
+    const first = excess(low), rising = first < 0;
+    if (!(first * excess(high) < 0)) return NOTHING;
+    for (let i = 0; i < HALVINGS; i++) {
+      const middle = 0.5 * (low + high);
+      if (excess(middle) < 0 === rising) low = middle;
+      else high = middle;
+    }
+    const x = 0.5 * (low + high);
+    return numbers(x, at(x));
+  };
+  const tabulated = (law, asked, value) =>
+    inverted((x) => tableAt(law.table, x), asked, value, law.table[0][0], law.table[law.table.length - 1][0]);
+  const drawsOf = (law, asked, value) => law.parts
+    ? law.parts.flatMap((part) => part.terms.map((row) => inverted((x) => optimumAt(row, part, x), asked, value, LEAST, MOST)))
+    : law.draws.map((row) => allocation(row, asked, value, law.lossUpTo));
   const quantile = (sorted, share) => {
     const at = share * (sorted.length - 1), low = Math.floor(at), high = Math.ceil(at);
     return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
@@ -49,8 +129,8 @@
   const read = () => {
     const words = location.hash.startsWith("#calc?") ? location.hash.slice(6) : "";
     for (const [name, value] of new URLSearchParams(words)) {
-      if (!(name in state)) continue;
-      if (name === "asked" && !(value in ASKED)) continue;
+      if (!Object.hasOwn(state, name)) continue;
+      if (name === "asked" && !Object.hasOwn(ASKED, value)) continue;
       if (name === "law" && !given.laws.some((law) => law.key === value)) continue;
       if (name === "card" && !given.cards.some((card) => card.key === value)) continue;
       state[name] = value;
@@ -69,9 +149,9 @@
     const asked = hours ? "flops" : state.asked;
     const value = Number(state.value) * (hours ? perHour : 1);
     if (!(value > 0) || !(perHour > 0)) return null;
-    const point = allocation(law.point, asked, value, law.lossUpTo);
+    const point = law.table ? tabulated(law, asked, value) : allocation(law.point, asked, value, law.lossUpTo);
     if (!Number.isFinite(point.flops)) return null;
-    const draws = law.draws.map((row) => allocation(row, asked, value, law.lossUpTo));
+    const draws = drawsOf(law, asked, value);
     const found = {};
     for (const name of ["params", "tokens", "ratio", "loss", "flops"]) {
       if (!Number.isFinite(point[name])) continue;
@@ -151,7 +231,7 @@
       output.append(shown);
     }
     const where = result.decades >= 0.05 ? result.decades.toFixed(1) + " decades beyond the data: " : "Within the data: ";
-    words.textContent = where + result.reach + ". Bands: " + Math.round(100 * given.level) + " %, from up to 400 draws.";
+    words.textContent = where + result.reach + ". Bands: " + Math.round(100 * given.level) + " %, from up to 400 draws a law.";
   };
   const fill = () => { for (const [name, control] of Object.entries(controls)) control.value = state[name]; };
   for (const [name, control] of Object.entries(controls)) {

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.approach import IN_PROSE, NAMES
+from isoflop.approach import ANSWERS
 from isoflop.choices import CHOICES
 from isoflop.escape import BREAK
 from isoflop.estimates.allocation import REACH, reach
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
-from isoflop.estimates.forecasts import Forecasts
-from isoflop.estimates.mixture import KEY, NAME, Mixture
-from isoflop.estimates.recommendation import recommend, standing
+from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.recommendation import standing
 from isoflop.numbers import (
     MINUS,
     NBSP,
@@ -37,6 +37,7 @@ from isoflop.numbers import (
 )
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import PARAMS_SHORT, flat
+from isoflop.report.sections.data import words
 from isoflop.report.sections.diagnostics import form_rejected
 from isoflop.report.sections.specifications import (
     HOFFMANN_COUNTS,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from isoflop.approach import Approach
-    from isoflop.estimates.estimate import Estimate, Optimum
+    from isoflop.estimates.estimate import Optimum
     from isoflop.estimates.forecasts import Score
     from isoflop.estimates.quantities import Quantity
     from isoflop.estimates.recommendation import Recommendation, Standing
@@ -87,7 +88,7 @@ class FirstScreen:
     distance : how far the budget lies from the data, and what that means.
     reason : whose answer it is, and by which rule.
     apart : what of Kaplan against Chinchilla is counting, schedule and law on these runs.
-    standing : a row per approach and published law, at the headline's budget.
+    standing : a row per approach, the mixture and published laws, at the headline's budget.
     budgets : N and D/N of every law at every budget.
     caption : of the figure beside it, which states what it shows.
     """
@@ -105,7 +106,7 @@ class FirstScreen:
 
 def first_screen(inputs: ReportInputs) -> FirstScreen:
     """Say what the sweep recommends; that it recommends nothing, where nothing was fitted."""
-    chosen = recommend(inputs.fitted, inputs.forecasts)
+    chosen = inputs.recommended
     flops = headline_budget(inputs)
     if chosen is None or flops is None:
         return FirstScreen(
@@ -118,26 +119,25 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
             standing=None,
             budgets=None,
         )
-    estimate = inputs.fitted[chosen.approach]
-    optimum = inputs.optima(flops)[chosen.approach]
-    stands = {name: standing(one, inputs.forecasts) for name, one in inputs.fitted.items()}
-    order = sorted(inputs.fitted, key=lambda name: name != chosen.approach)
+    answer = chosen.answer
+    optimum = inputs.answered(flops)[chosen.key]
+    stands = {name: standing(one, inputs.forecasts) for name, one in inputs.answers.items()}
     return FirstScreen(
-        title=_title(estimate, optimum),
-        subtitle=_subtitle(inputs, estimate),
-        headline=_headline(inputs, estimate, optimum),
-        distance=f"{distance(flops, estimate.flops_range)}: {reach(optimum.decades_beyond_data)}",
+        title=_title(answer, optimum),
+        subtitle=_subtitle(inputs, answer),
+        headline=_headline(inputs, answer, optimum),
+        distance=f"{distance(flops, answer.flops_range)}: {reach(optimum.decades_beyond_data)}",
         reason=_reason(chosen),
         apart=_apart(inputs),
-        standing=_standing_table(inputs, flops, order, stands),
-        budgets=_budget_table(inputs, order, stands),
-        caption=_caption(inputs, estimate, optimum),
+        standing=_standing_table(inputs, flops, stands),
+        budgets=_budget_table(inputs, stands),
+        caption=_caption(inputs, answer, optimum),
     )
 
 
-def _caption(inputs: ReportInputs, estimate: Estimate, optimum: Optimum) -> str:
+def _caption(inputs: ReportInputs, answer: Estimate | Mixture, optimum: Optimum) -> str:
     """State what twice the compute buys, and where the published laws stand."""
-    more = [percent(2.0**exponent - 1.0) for exponent in (estimate.a.value, estimate.b.value)]
+    more = [percent(2.0**exponent - 1.0) for exponent in (answer.a.value, answer.b.value)]
     published = {law.plain: law for law in published_optima(inputs.reference, optimum.flops)}
     hoffmann, kaplan = (published[name] for name in SHOWN_PUBLISHED)
     return (
@@ -156,10 +156,10 @@ def headline_budget(inputs: ReportInputs) -> float | None:
     The first that config.yaml or sweep.yaml asks for, as long as it lies where the sweep says
     something; else a decade beyond the largest fitted one.
     """
-    chosen = recommend(inputs.fitted, inputs.forecasts)
+    chosen = inputs.recommended
     if chosen is None or not inputs.budgets:
         return None
-    data = inputs.fitted[chosen.approach].flops_range
+    data = chosen.answer.flops_range
     own = [flops for flops in inputs.budgets if flops not in inputs.settings.budgets]
     wanted = [*inputs.settings.budgets, *own[1:2], *own, *inputs.budgets]
     return next(
@@ -172,9 +172,9 @@ def headline_budget(inputs: ReportInputs) -> float | None:
     )
 
 
-def _title(estimate: Estimate, optimum: Optimum) -> str:
+def _title(answer: Estimate | Mixture, optimum: Optimum) -> str:
     """Say what was found."""
-    kind = "" if estimate.counting.params == "total" else f"{_counted(estimate)} "
+    kind = "" if answer.counting.params == "total" else f"{_counted(answer)} "
     return (
         f"At {power(optimum.flops, hand=PLAIN)} FLOPs, train "
         f"{count(optimum.params.value, hand=PLAIN)} {kind}parameters on "
@@ -182,16 +182,16 @@ def _title(estimate: Estimate, optimum: Optimum) -> str:
     )
 
 
-def _counted(estimate: Estimate) -> str:
-    return PARAMS_SHORT[estimate.counting.params].replace(" *N*", "")
+def _counted(answer: Estimate | Mixture) -> str:
+    return PARAMS_SHORT[answer.counting.params].replace(" *N*", "")
 
 
-def _subtitle(inputs: ReportInputs, estimate: Estimate) -> str:
+def _subtitle(inputs: ReportInputs, answer: Estimate | Mixture) -> str:
     """Say how size and data grow with compute, beside both papers."""
     published = [row.a for row in inputs.reference.hoffmann.exponents.rows]
     least, most = min(published), max(published)
     kaplan = inputs.reference.kaplan.optimal_allocation.p_N
-    a = estimate.a
+    a = answer.a
     ends = a.intervals.get(f"{LEVEL:g}")
     value = f"a = {fixed(a.value)}"
     if ends is None:
@@ -232,14 +232,14 @@ def _second(value: float) -> str:
     return fixed(value, 2)
 
 
-def _headline(inputs: ReportInputs, estimate: Estimate, optimum: Optimum) -> str:
+def _headline(inputs: ReportInputs, answer: Estimate | Mixture, optimum: Optimum) -> str:
     """Write the recommendation as four numbers, which both outputs show large."""
-    stands = standing(estimate, inputs.forecasts)
+    stands = standing(answer, inputs.forecasts)
     numbers = (
         ("Parameters *N*", _with_interval(optimum.params, count, large=True)),
         ("Tokens *D*", _with_interval(optimum.tokens, count, large=True)),
         ("*D*/*N*", _with_interval(optimum.tokens_per_param, ratio, large=True)),
-        ("Loss, nats per token", _loss_cell(estimate, stands, optimum.loss, large=True)),
+        ("Loss, nats per token", _loss_cell(answer, stands, optimum.loss, large=True)),
     )
     return "\n\n".join(
         f"::: {{.number}}\n[{what}]{{.what}} {BREAK} {value}\n:::" for what, value in numbers
@@ -264,15 +264,19 @@ def _with_interval(
 
 
 def _loss_cell(
-    estimate: Estimate, stands: Standing, loss: Quantity | None, *, large: bool = False
+    answer: Estimate | Mixture, stands: Standing, loss: Quantity | None, *, large: bool = False
 ) -> str:
-    unsure = stands.forecasts is False or bool(form_rejected(estimate))
+    # that the runs reject a law of the mixture is what its other laws are for
+    rejected = isinstance(answer, Estimate) and bool(form_rejected(answer))
+    unsure = stands.forecasts is False or rejected
     return _with_interval(loss, fixed, large=large, mark=UNSURE if unsure else "")
 
 
 def _reason(chosen: Recommendation) -> str:
     """Say whose answer it is, and why."""
-    return f"From {IN_PROSE[chosen.approach]}: {chosen.reason}."
+    doubt = chosen.answer.loss_doubt if isinstance(chosen.answer, Mixture) else None
+    why = f"From {chosen.row.in_prose}: {chosen.reason}."
+    return why if doubt is None else f"{why} {words(doubt)}"
 
 
 def _apart(inputs: ReportInputs) -> str:
@@ -355,25 +359,22 @@ def _law_shift(inputs: ReportInputs) -> float | None:
 def _standing_table(
     inputs: ReportInputs,
     flops: float,
-    order: Sequence[Approach],
-    stands: dict[Approach, Standing],
+    stands: dict[str, Standing],
 ) -> Table:
     """Tabulate every law at one budget, with how it did in both tests."""
     rows: list[list[str]] = []
-    optima = inputs.optima(flops)
-    for name in order:
-        if name not in optima:
-            continue
-        estimate, optimum = inputs.fitted[name], optima[name]
+    answers, optima = inputs.answers, inputs.answered(flops)
+    first = next(iter(answers))
+    for name, optimum in optima.items():
+        answer = answers[name]
         rows.append([
-            _name(name, estimate, bold=name == order[0]),
+            _name(name, answer, bold=name == first),
             _with_interval(optimum.params, count),
             _with_interval(optimum.tokens_per_param, ratio),
-            _loss_cell(estimate, stands[name], optimum.loss),
-            _covered(estimate, stands[name]),
+            _loss_cell(answer, stands[name], optimum.loss),
+            _covered(answer, stands[name]),
             _forecast(stands[name].forecasts, stands[name].scores),
         ])  # fmt: skip
-    rows += _mixture_row(inputs, flops)
     for law in published_optima(inputs.reference, flops):
         if law.plain in SHOWN_PUBLISHED:
             name = "Hoffmann 2022" if law.plain.startswith("Hoffmann") else "Kaplan 2020"
@@ -381,7 +382,6 @@ def _standing_table(
             rows.append([
                 f"*{name}*", count(law.params), per_param, NONE, NONE, NONE
             ])  # fmt: skip
-    found = optima[order[0]]
     return Table(
         key="answer",
         caption=f"Allocations of {power(flops)} FLOPs with {percent(LEVEL)} intervals; the "
@@ -395,33 +395,10 @@ def _standing_table(
         ),
         rows=rows,
         data_columns=DATA,
-        data=_data(inputs, [found.flops], stands),
+        data=_data(inputs, [flops], stands),
         classes=' .wide .answer widths="1.35 1.1 1 1.1 0.8 1"',
         notes=_signs(rows),
     )  # fmt: skip
-
-
-def _mixture_row(inputs: ReportInputs, flops: float) -> list[list[str]]:
-    """Say what the laws of the set give together; no row where they cannot be mixed."""
-    optimum = inputs.mixed(flops)
-    if optimum is None:
-        return []
-    covered, scores = _mixture_forecast(inputs)
-    return [[
-        NAME,
-        _with_interval(optimum.params, count),
-        _with_interval(optimum.tokens_per_param, ratio),
-        _with_interval(optimum.loss, fixed, mark=UNSURE if covered is False else ""),
-        NOT_CHECKED,
-        _forecast(covered, scores),
-    ]]  # fmt: skip
-
-
-def _mixture_forecast(inputs: ReportInputs) -> tuple[bool | None, tuple[Score, ...]]:
-    """Give how the mixture forecast above the highest cut at which it could be tried."""
-    cuts = inputs.forecasts.cuts if isinstance(inputs.forecasts, Forecasts) else []
-    scores = [cut.mixture.score for cut in cuts if cut.mixture is not None]
-    return (scores[-1].covers, (scores[-1],)) if scores else (None, ())
 
 
 def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -438,15 +415,16 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(notes)] if notes else []
 
 
-def _name(name: Approach, estimate: Estimate, *, bold: bool) -> str:
-    shown = f"**{NAMES[name]}**" if bold else NAMES[name]
-    if estimate.counting.params == "total":
+def _name(name: str, answer: Estimate | Mixture, *, bold: bool) -> str:
+    called = ANSWERS[name].label
+    shown = f"**{called}**" if bold else called
+    if answer.counting.params == "total":
         return shown
-    return f"{shown} {BREAK} [{PARAMS_SHORT[estimate.counting.params]}]{{.ci}}"
+    return f"{shown} {BREAK} [{PARAMS_SHORT[answer.counting.params]}]{{.ci}}"
 
 
-def _covered(estimate: Estimate, stands: Standing) -> str:
-    share = estimate.a.coverage.get(f"{LEVEL:g}")
+def _covered(answer: Estimate | Mixture, stands: Standing) -> str:
+    share = answer.a.coverage.get(f"{LEVEL:g}")
     if share is None or stands.covers is None:
         return NOT_CHECKED
     return f"{'yes' if stands.covers else 'no'}, {percent(share)}"
@@ -465,34 +443,24 @@ def _forecast(covered: bool | None, scores: Sequence[Score]) -> str:  # noqa: FB
     return f"{word}, {shown if shown.startswith(MINUS) else f'+{shown}'}"
 
 
-def _budget_table(
-    inputs: ReportInputs, order: Sequence[Approach], stands: dict[Approach, Standing]
-) -> Table:
+def _budget_table(inputs: ReportInputs, stands: dict[str, Standing]) -> Table:
     """Tabulate N and D/N of every law at every budget, Gopher's last.
 
     Nothing stands where the sweep does not say.
     """
     budgets = sorted({*inputs.budgets, inputs.gopher_budget})
-    data = inputs.fitted[order[0]].flops_range
-    words = {flops: reach(decades_beyond(flops, data)) for flops in budgets}
+    answers = inputs.answers
+    best = next(iter(answers))
+    data = answers[best].flops_range
+    trust = {flops: reach(decades_beyond(flops, data)) for flops in budgets}
     rows: list[list[str]] = []
-    for name in order:
-        estimate = inputs.fitted[name]
-        cells = [_name(name, estimate, bold=name == order[0])]
+    for name, answer in answers.items():
+        cells = [_name(name, answer, bold=name == best)]
         for flops in budgets:
-            optimum = inputs.optima(flops).get(name)
-            unknown = (
-                optimum is None or reach(decades_beyond(flops, estimate.flops_range)) == UNKNOWN
-            )
+            optimum = inputs.answered(flops).get(name)
+            unknown = optimum is None or reach(decades_beyond(flops, answer.flops_range)) == UNKNOWN
             cells.append(NONE if unknown or optimum is None else _size_and_ratio(optimum))
         rows.append(cells)
-    if isinstance(inputs.mixture, Mixture):
-        found = [inputs.mixed(flops) for flops in budgets]
-        rows.append([
-            NAME,
-            *(NONE if one is None or reach(one.decades_beyond_data) == UNKNOWN
-              else _size_and_ratio(one) for one in found),
-        ])  # fmt: skip
     published = {
         flops: [law for law in published_optima(inputs.reference, flops) if not law.rounded]
         for flops in budgets
@@ -518,7 +486,7 @@ def _budget_table(
         columns=(
             Column("Law", "left"),
             *(
-                Column(f"{power(flops)}{NBSP}FLOPs {BREAK} [{words[flops]}]{{.ci}}")
+                Column(f"{power(flops)}{NBSP}FLOPs {BREAK} [{trust[flops]}]{{.ci}}")
                 for flops in budgets
             ),
         ),
@@ -542,22 +510,17 @@ def _plain_interval(quantity: Quantity, write: Callable[[float], str]) -> str:
 
 
 def _data(
-    inputs: ReportInputs, budgets: Sequence[float], stands: dict[Approach, Standing]
+    inputs: ReportInputs, budgets: Sequence[float], stands: dict[str, Standing]
 ) -> list[list[Value]]:
     """Lay out every law at some budgets with every digit."""
     data: list[list[Value]] = []
     for flops in budgets:
-        answers = [
-            (name, optimum, stands[name].covers, stands[name].forecasts)
-            for name, optimum in inputs.optima(flops).items()
-        ]
-        if (mixed := inputs.mixed(flops)) is not None:
-            answers.append((KEY, mixed, None, _mixture_forecast(inputs)[0]))
-        for name, optimum, covers, forecasts in answers:
+        for name, optimum in inputs.answered(flops).items():
             found = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
             data.append([
                 flops, name, "sweep", *(value for one in found for value in flat(one)),
-                optimum.decades_beyond_data, _passed(covers), _passed(forecasts),
+                optimum.decades_beyond_data,
+                _passed(stands[name].covers), _passed(stands[name].forecasts),
             ])  # fmt: skip
         for law in published_optima(inputs.reference, flops):
             if law.rounded:
