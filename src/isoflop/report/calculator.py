@@ -153,7 +153,7 @@ def _thinned(law: LawOfLoss, rows: Floats, flops: float) -> Floats | None:
 
 
 def _evenly(rows: Floats, sizes: Floats, most: int) -> Floats:
-    """Keep up to so many rows whose quantiles are those of all.
+    """Keep some rows whose quantiles are those of all.
 
     Of the rows in the order of their N at the headline's budget the middle one of each of ``most``
     equal parts: chosen without that order, 400 of 4,000 draws move the end of a 95 % interval by
