@@ -226,7 +226,7 @@ class Sweep:
         mixture_draws = pl.DataFrame()
         if missing:
             refused = f"{', '.join(missing)} of the laws to mix were not asked for"
-            mixture = NoMixture(sweep=self.name, settings={}, refused=refused, provenance=made)
+            mixture = NoMixture(sweep=self.name, settings=chosen, refused=refused, provenance=made)
         else:
             mixture, mixture_draws = mix_laws(
                 outcomes, draws, scored, chosen, sweep=self.name, provenance=made

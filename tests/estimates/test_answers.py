@@ -108,7 +108,9 @@ def test_recommended_is_an_approach_that_counts_all_parameters(estimates: Path) 
     forecasts = read_forecasts(folder / "forecast.json")
     mixture = read_mixture(folder / "mixture.json")
     assert isinstance(mixture, Mixture)
-    none = NoMixture(sweep="s", settings={}, refused="none", provenance=mixture.provenance)
+    none = NoMixture(
+        sweep="s", settings=mixture.settings, refused="none", provenance=mixture.provenance
+    )
     chosen = recommend(fitted, forecasts, none)
     assert chosen is not None
     assert chosen.key not in {"kaplan", "mixture"}
