@@ -17,6 +17,7 @@ from isoflop.config.reading import parse as parse_settings
 from isoflop.config.reading import read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import IsoflopError
+from isoflop.files import digest
 from isoflop.folder_lock import VARIABLE, share_folder
 from isoflop.reference import PUBLISHED_LAW_FILES, REFERENCE_FILES
 from isoflop.sources import sources
@@ -229,6 +230,17 @@ def published_folders(wildcards):
     return [
         f"data/published/{sweep.name}" for study in catalogue().studies for sweep in study.sweeps
     ]
+
+
+def built_published():
+    """Give render-index the published studies where they were built, and the digest of what came out.
+
+    No input: the index of every build would then ask for all studies.
+    """
+    results = Path("reports/published/results.json")
+    if not results.is_file():
+        return [[], ""]
+    return [["--published", str(results)], digest(results)]
 
 
 @cache

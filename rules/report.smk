@@ -80,6 +80,8 @@ rule render_index:
         estimates=expand(
             "data/estimates/{sweep}/{approach}.json", sweep=SWEEPS, approach=APPROACHES
         ),
+        runs=expand("data/curves/{sweep}.runs.parquet", sweep=SWEEPS),
+        tables=expand("reports/{sweep}/tables", sweep=SWEEPS),
         reference=REFERENCE,
         code=code("report"),
     output:
@@ -104,12 +106,16 @@ rule render_index:
                 sweep,
                 f"data/raw/{sweep}/sweep.yaml",
                 f"data/estimates/{sweep}",
+                f"data/curves/{sweep}.runs.parquet",
+                f"reports/{sweep}/tables",
             )
         ],
+        published=built_published(),
     shell:
         """
         isoflop render-index \
             {params.sweeps:q} \
+            {params.published[0]:q} \
             --reference data/reference \
             --out {output:q} \
             >{log:q} 2>&1

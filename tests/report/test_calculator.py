@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -27,13 +25,13 @@ from isoflop.estimates.laws import (
 from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.targets import Target
 from isoflop.report.calculator import _evenly, frontier
+from tests.report.browser import BROWSER, dump
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.report.conftest import Rendered
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 COST = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
 
 
@@ -48,14 +46,8 @@ def data_of(rendered: Rendered) -> dict[str, list[dict[str, object]]]:
 def asked_of_the_page(rendered: Rendered, folder: Path, **state: object) -> dict[str, list[float]]:
     """Open the page at a state of its calculator, and read back what it shows."""
     address = f"{(rendered.root / 'report.html').as_uri()}#calc?{urlencode(state)}"
-    done = subprocess.run(
-        [
-            str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
-            "--virtual-time-budget=4000", f"--user-data-dir={folder}", address,
-        ],
-        check=True, capture_output=True, text=True, encoding="utf-8", timeout=240,
-    )  # fmt: skip
-    inside = done.stdout.split('id="calculator"')[1].split("</section>")[0]
+    document = dump(address, folder, "--virtual-time-budget=4000")
+    inside = document.split('id="calculator"')[1].split("</section>")[0]
     shown = {}
     for tag in re.findall(r"<p [^>]*data-quantity=[^>]*>", inside):
         own = dict(re.findall(r'data-([a-z]+)="([^"]*)"', tag))

@@ -26,6 +26,7 @@ from isoflop.report.render import READER, _without_fonts, to_html, to_pdf, to_ty
 from isoflop.report.render_index import IndexedSweep, render_index
 from isoflop.report.render_report import render_report
 from isoflop.report.sections.data import words
+from isoflop.tables import Runs, read_table
 from tests import example_sweep
 from tests.outputs import FORMULA, pdf_text
 from tests.report.conftest import empty_figures
@@ -313,16 +314,22 @@ def test_no_cell_of_a_csv_is_a_formula(hostile: Path) -> None:
 
 def test_nothing_runs_in_the_index(tmp_path: Path) -> None:
     paths = example_sweep.write(tmp_path)
-    found = read_estimates(paths.estimates)
+    found, runs = read_estimates(paths.estimates), read_table(paths.runs, Runs)
     names = [payload.replace("/", "_").replace("\n", "_") for payload in PAYLOADS]
     sweeps = [
-        IndexedSweep(name, SweepFile(title=payload, description=ALL), found)
+        IndexedSweep(name, SweepFile(title=payload, description=ALL), found, runs)
         for name, payload in zip(names, PAYLOADS, strict=True)
     ]
     out = tmp_path / "index.html"
-    render_index(sweeps, read_reference(example_sweep.REFERENCE), out)
+    studies = [
+        {"study": f"s{place}", "title": payload, "recomputed": False, "ok": True}
+        for place, payload in enumerate(PAYLOADS)
+    ]
+    render_index(sweeps, read_reference(example_sweep.REFERENCE), out, studies)
     page = nothing_runs(out.read_text(encoding="utf-8"))
     expected = {link(name, file) for name in names for file in ("report.html", "report.pdf")}
+    expected |= {f"published/index.html#{study['study']}" for study in studies}
+    expected |= {"published/index.html", "published/backtest.html"}
     assert {target for target in page.links if not target.startswith("#")} == expected
 
 

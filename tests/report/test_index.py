@@ -2,16 +2,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 from matplotlib import rc_context
 
+from isoflop.approach import APPROACHES, NAMES
 from isoflop.config.sidecar import SweepFile
 from isoflop.drawing import style
 from isoflop.estimates.estimate import read_estimates
 from isoflop.numbers import fixed
 from isoflop.reference import read_reference
 from isoflop.report import downstream_figure
-from isoflop.report.render_index import IndexedSweep, render_index
+from isoflop.report.render_index import IndexedSweep, read_answers, render_index
+from isoflop.tables import Runs, read_table
 from tests import example_sweep
 from tests.outputs import html_text, leaks
 from tests.report.page import read_page
@@ -23,9 +26,18 @@ if TYPE_CHECKING:
 def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     paths = example_sweep.write(tmp_path, refuse=("kaplan",))
     sidecar = SweepFile(title="A made-up *sweep*", description="Made up.")
-    sweep = IndexedSweep("made-up", sidecar, read_estimates(paths.estimates))
+    runs = read_table(paths.runs, Runs)
+    answers = [
+        {"flops": "1e14", "params": "450000", "tokens": "37037037", "tokens_per_param": "82.3"},
+        {"flops": "1e14", "params": "1", "tokens": "1", "tokens_per_param": "1"},
+    ]
+    sweep = IndexedSweep("made-up", sidecar, read_estimates(paths.estimates), runs, answers)
     out = tmp_path / "index.html"
-    render_index([sweep], read_reference(example_sweep.REFERENCE), out)
+    published = [
+        {"study": "one", "title": "Of *one*", "recomputed": recomputed, "ok": ok}
+        for recomputed, ok in ((False, True), (False, False), (True, True))
+    ]
+    render_index([sweep], read_reference(example_sweep.REFERENCE), out, published)
     page = read_page(out.read_text(encoding="utf-8"))
     assert page.unbalanced == []
     assert page.sources == []
@@ -33,15 +45,40 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     assert {"made-up/report.html", "made-up/report.pdf"} <= set(page.links)
     rows = {row[0].split("\n")[0].strip(): row for row in page.tables["tbl-sweeps"]}
     mine = rows["A made-up *sweep*"]
-    assert mine[1].split("\n")[0].strip() == fixed(sweep.fitted["envelope"].a.value)
-    assert mine[4] == "refused"
-    assert rows["Kaplan et al. 2020"][4] == "0.73"
+    assert mine[1].split("\n")[0].strip() == "450k parameters, 37.0M tokens"
+    assert mine[2].split("\n")[0].strip() == fixed(sweep.fitted["envelope"].a.value)
+    fitted = runs.filter((pl.col("role") == "fit") & ~pl.col("excluded"))
+    assert mine[5:7] == ["refused", str(fitted.height)]
+    assert mine[7].split("\n")[0].strip() == str(fitted["budget"].n_unique())
+    assert mine[8] == f"{NAMES['kaplan']} refused"
+    assert rows["Kaplan et al. 2020"][5] == "0.73"
+    assert rows["Of *one*"][8] == (
+        "1 of 2 published numbers reproduced; 1 of 1 recomputed numbers reproduced"
+    )
+    assert "published/index.html#one" in page.links
     # published results that are of no sweep stand here, whole
     words = " ".join(" ".join(page.words).split()).replace("\xa0", " ")
     for number in ("67.6", "60.0", "65.1", "60.6", "64.5"):
         assert number in words
     assert "downstream" in page.ids
     assert "Chinchilla does better on 51 of 57 tasks of MMLU" in words
+
+
+def test_a_sweep_without_an_answer_says_so(tmp_path: Path) -> None:
+    paths = example_sweep.write(tmp_path, refuse=tuple(APPROACHES))
+    sweep = IndexedSweep(
+        "made-up",
+        SweepFile(title="t"),
+        read_estimates(paths.estimates),
+        read_table(paths.runs, Runs),
+        read_answers(tmp_path),
+    )
+    out = tmp_path / "index.html"
+    render_index([sweep], read_reference(example_sweep.REFERENCE), out)
+    page = read_page(out.read_text(encoding="utf-8"))
+    assert page.tables["tbl-sweeps"][1][1] == "none: nothing could be fitted"
+    # no page that was not built is linked to
+    assert not [link for link in page.links if link.startswith("published")]
 
 
 def test_downstream_bars_are_differences() -> None:

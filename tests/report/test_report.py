@@ -388,10 +388,7 @@ def test_the_bend_is_said_with_its_direction_or_why_not(rendered: Rendered) -> N
 
 def test_kaplan_stands_beside_his_own_numbers(rendered: Rendered) -> None:
     head, *rows = rendered.page.tables["tbl-constants"]
-    law, shown = "", {}
-    for row in rows:
-        law = row[0] or law
-        shown[law, row[1]] = row[2:]
+    shown = {(row[0], row[1]): row[2:] for row in rows}
     assert len(shown) == len(rows)
     kaplan = rendered.inputs.fitted["kaplan"]
     a = shown[NAMES["kaplan"], "a"]
@@ -492,7 +489,7 @@ def test_a_rejected_form_is_said_in_the_answer_and_tabulated(rendered: Rendered)
     # of its fit and of its residuals, each under the figure that shows it
     assert text.count("the runs reject its form") == 2
     rows = {row[0]: row for row in rendered.page.tables["tbl-fits"]}
-    column = rows[""].index(NAMES["parametric"])
+    column = rows["What"].index(NAMES["parametric"])
     assert "-0.010" in rows["Second order, log N log D"][column].replace("\N{MINUS SIGN}", "-")
     assert rows["Second order, (log D)\N{SUPERSCRIPT TWO}"][column] == "\N{EM DASH}"
     assert "0.66\xa0%" in rows["Lack of fit against replicates"][column]

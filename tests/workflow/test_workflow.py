@@ -95,7 +95,8 @@ def test_the_specification_curve_is_part_of_a_build(built: Project) -> None:
 
 def test_a_grid_reruns_what_follows_from_it(restored: Project) -> None:
     restored.set_config("      drop_highest: [0, 5]", "      drop_highest: [0]")
-    assert restored.planned() == {"fit_specifications": 1, "plot_figures": 1, "render_report": 1}
+    expected = {"fit_specifications": 1, "plot_figures": 1, "render_report": 1, "render_index": 1}
+    assert restored.planned() == expected
 
 
 def test_second_run_does_nothing(built: Project) -> None:
@@ -173,7 +174,7 @@ def test_a_second_sweep_reruns_only_its_own_chain(restored: Project) -> None:
         ("losses/command.py", AFTER_INGEST),
         ("config/losses.py", AFTER_INGEST),
         ("approaches/command.py", AFTER_LOSSES),
-        ("config/figures.py", {"plot_figures": 1, "render_report": 1}),
+        ("config/figures.py", {"plot_figures": 1, "render_report": 1, "render_index": 1}),
         ("report/command.py", {"render_report": 1, "render_index": 1}),
         ("train/command.py", {}),
         ("config/archive.py", {}),

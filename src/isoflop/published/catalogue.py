@@ -202,6 +202,11 @@ class PublishedResult(Section):
     note: str = ""
     """What a reader must know of the comparison."""
 
+    @property
+    def recomputed(self) -> bool:
+        """Whether nobody published it: an independent calculation found it from the same data."""
+        return self.source.startswith("recomputed")
+
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if (self.fitted is None) == (self.computed is None):

@@ -45,7 +45,7 @@ def render_published(
         "index.html.j2",
         out,
         rows=found,
-        good=sum(verdict.ok for verdict in found),
+        **_counts(found),
         missed=[verdict for verdict in found if not verdict.ok],
         studies=[
             (study, [verdict for verdict in found if verdict.study == study])
@@ -56,6 +56,15 @@ def render_published(
         number=shortest,
         like=like,
     )
+
+
+def _counts(found: Sequence[Verdict]) -> dict[str, int]:
+    """Count what came out, published numbers apart from those that somebody recomputed."""
+    counts: dict[str, int] = {}
+    for word, recomputed in (("published", False), ("recomputed", True)):
+        own = [verdict.ok for verdict in found if verdict.result.recomputed == recomputed]
+        counts |= {f"good_{word}": sum(own), f"all_{word}": len(own)}
+    return counts
 
 
 def like(value: float | None, result: PublishedResult) -> str:

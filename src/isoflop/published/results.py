@@ -61,6 +61,8 @@ class Verdict:
         """Give the row of results.json."""
         return {
             "study": self.study.name,
+            "title": self.study.title,
+            "recomputed": self.result.recomputed,
             "quantity": self.result.quantity,
             "published": self.result.published,
             "reproduced": self.reproduced,

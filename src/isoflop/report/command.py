@@ -68,25 +68,40 @@ def render_report_command(
 @click.option(
     "--sweep",
     "sweeps",
-    type=(str, PATH, PATH),
+    type=(str, PATH, PATH, PATH, PATH),
     multiple=True,
     required=True,
-    help="Name, sweep.yaml and folder of estimates of a sweep; repeatable.",
+    help="Name, sweep.yaml, folder of estimates, table of runs and folder of the report's tables "
+    "of a sweep; repeatable.",
 )
+@click.option("--published", type=PATH, help="results.json of render-published.")
 @click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
 @click.option("--out", type=PATH, required=True, help="Page to write, beside the sweeps' folders.")
 def render_index_command(
-    sweeps: tuple[tuple[str, Path, Path], ...], reference: Path, out: Path
+    sweeps: tuple[tuple[str, Path, Path, Path, Path], ...],
+    published: Path | None,
+    reference: Path,
+    out: Path,
 ) -> None:
     """Write the page that puts every sweep beside the papers."""
+    import json
+
     from isoflop.config.reading import read_yaml
     from isoflop.config.sidecar import SweepFile
     from isoflop.estimates.estimate import read_estimates
     from isoflop.reference import read_reference
-    from isoflop.report.render_index import IndexedSweep, render_index
+    from isoflop.report.render_index import IndexedSweep, read_answers, render_index
+    from isoflop.tables import Runs, read_table
 
     indexed = [
-        IndexedSweep(name, read_yaml(sidecar, SweepFile), read_estimates(estimates))
-        for name, sidecar, estimates in sweeps
+        IndexedSweep(
+            name,
+            read_yaml(sidecar, SweepFile),
+            read_estimates(estimates),
+            read_table(runs, Runs),
+            read_answers(tables),
+        )
+        for name, sidecar, estimates, runs, tables in sweeps
     ]
-    render_index(indexed, read_reference(reference), out)
+    rows = json.loads(published.read_text(encoding="utf-8")) if published is not None else []
+    render_index(indexed, read_reference(reference), out, rows)

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
 
 from isoflop.approach import APPROACHES, NAMES
 from isoflop.drawing import style, svg
 from isoflop.escape import BREAK, link, markdown
 from isoflop.estimates.estimate import Estimate
 from isoflop.files import write_text
-from isoflop.numbers import NONE, fixed, interval, power, with_intervals
+from isoflop.numbers import (
+    NONE,
+    count,
+    fixed,
+    interval,
+    listed,
+    power,
+    ratio,
+    with_intervals,
+)
 from isoflop.report import downstream_figure
 from isoflop.report.render import environment, to_html
 from isoflop.report.sections import downstream
-from isoflop.report.tables import Column, Table
+from isoflop.report.tables import Column, Table, sorted_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,11 +42,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IndexedSweep:
-    """One sweep as the index shows it."""
+    """One sweep as the index shows it.
+
+    Attributes
+    ----------
+    runs : table of ingest-sweep.
+    answers : rows of its report's tables/answer.csv, the recommended one first; empty where nothing
+        could be fitted.
+    """
 
     name: str
     sidecar: SweepFile
     estimates: Mapping[Approach, Estimate | Refusal]
+    runs: pl.DataFrame
+    answers: Sequence[Mapping[str, str]] = ()
 
     @property
     def fitted(self) -> dict[Approach, Estimate]:
@@ -44,7 +65,21 @@ class IndexedSweep:
         }
 
 
-def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path) -> None:
+def read_answers(tables: Path) -> list[dict[str, str]]:
+    """Read a report's answer.csv; nothing where the report has none, since nothing was fitted."""
+    path = tables / "answer.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def render_index(
+    sweeps: Sequence[IndexedSweep],
+    reference: Reference,
+    out: Path,
+    published: Sequence[Mapping[str, Any]] = (),
+) -> None:
     """Write reports/index.html.
 
     Parameters
@@ -52,6 +87,7 @@ def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path
     sweeps : every sweep, in the order in which they are shown.
     reference : the published facts they stand beside.
     out : page to write; links lead to {sweep}/report.html beside it.
+    published : rows of results.json, where the published studies were built.
     """
     drawn = _downstream_figure(reference)
     source = (
@@ -61,7 +97,8 @@ def render_index(sweeps: Sequence[IndexedSweep], reference: Reference, out: Path
             sweeps=sweeps,
             escape=markdown,
             link=link,
-            exponents=_exponents(sweeps, reference).markdown(1, files=False),
+            exponents=_exponents(sweeps, reference, published).markdown(1, files=False),
+            published=bool(published),
             headline=downstream.headline_table(reference).markdown(2, files=False),
             summary=downstream.summary_table(reference).markdown(3, files=False),
             downstream_words=markdown(drawn.alt),
@@ -106,50 +143,108 @@ def _downstream_numbers(reference: Reference) -> dict[str, object]:
     }
 
 
-def _exponents(sweeps: Sequence[IndexedSweep], reference: Reference) -> Table:
-    """Tabulate a by approach, one row per sweep, then one per paper."""
+def _exponents(
+    sweeps: Sequence[IndexedSweep], reference: Reference, published: Sequence[Mapping[str, Any]]
+) -> Table:
+    """Tabulate recommendation and exponents: a row per sweep, then one per paper and study."""
     rows = [_sweep_row(sweep) for sweep in sweeps]
+    blank = [NONE] * 3
     hoffmann = reference.hoffmann.exponents
     rows.append([
-        "Hoffmann et al. 2022, Table 2",
-        *(f"{fixed(row.a, 2)} {BREAK} [80 %: {interval(*row.a_interval, fixed)}]{{.ci}}"
+        "Hoffmann et al. 2022, Table 2", NONE,
+        *(sorted_by(
+            f"{fixed(row.a, 2)} {BREAK} [80 %: {interval(*row.a_interval, fixed)}]{{.ci}}", row.a)
           for row in hoffmann.rows),
-        NONE,
+        NONE, *blank,
     ])  # fmt: skip
     besiroglu = reference.besiroglu.a
     spread = f"±{fixed(besiroglu.standard_error)} (s.e.)"
     rows.append([
-        "Besiroglu et al. 2024", NONE, NONE,
-        f"{fixed(besiroglu.value)} {BREAK} [{spread}]{{.ci}}", NONE,
+        "Besiroglu et al. 2024", NONE, NONE, NONE,
+        sorted_by(f"{fixed(besiroglu.value)} {BREAK} [{spread}]{{.ci}}", besiroglu.value),
+        NONE, *blank,
     ])  # fmt: skip
     kaplan = reference.kaplan.optimal_allocation
-    rows.append(["Kaplan et al. 2020", NONE, NONE, NONE, fixed(kaplan.p_N, 2)])
+    rows.append([
+        "Kaplan et al. 2020", NONE, NONE, NONE, NONE,
+        sorted_by(fixed(kaplan.p_N, 2), kaplan.p_N), *blank,
+    ])  # fmt: skip
+    rows += _study_rows(published)
     data: list[list[Value]] = []
     return Table(
         key="sweeps",
-        caption="Exponent *a* of *N*~opt~ ∝ *C*^*a*^ by approach, with intervals.",
+        caption="Every sweep with what its report recommends, and the exponent *a* of "
+        "*N*~opt~ ∝ *C*^*a*^ by approach, with intervals; below them the papers"
+        + (", and the studies that were built again from their data." if published else "."),
         columns=(
-            Column("Sweep or paper", "left"),
-            *(Column(NAMES[approach]) for approach in APPROACHES),
+            Column("Sweep or study", "left"),
+            Column("Recommended", "left"),
+            *(Column(f"*a*, {NAMES[approach]}") for approach in APPROACHES),
+            Column("Runs"),
+            Column("Budgets"),
+            Column("State", "left"),
         ),
         rows=rows,
         data_columns=(),
         data=data,
-        classes=" .wide",
+        classes=" .wide .sortable",
     )
 
 
 def _sweep_row(sweep: IndexedSweep) -> list[str]:
     """Write one sweep's row; a refused approach says so."""
     fitted = sweep.fitted
-    ranges = [estimate.flops_range for estimate in fitted.values()]
-    span = ""
-    if ranges:
-        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-        span = f" {BREAK} [*C* of {power(low, 2)} to {power(high, 2)} FLOPs]{{.ci}}"
     cells = [
-        with_intervals(fitted[name].a, fixed, (0.8, 0.95)) if name in fitted else "refused"
+        sorted_by(with_intervals(fitted[name].a, fixed, (0.8, 0.95)), fitted[name].a.value)
+        if name in fitted
+        else "refused"
         for name in APPROACHES
     ]
-    page = link(sweep.name, "report.html")
-    return [f"**[{markdown(sweep.sidecar.title)}]({page})**{span}", *cells]
+    runs = sweep.runs.filter((pl.col("role") == "fit") & ~pl.col("excluded"))
+    budgets = runs["budget"].drop_nulls().unique().sort()
+    span = NONE
+    if budgets.len():
+        ends = f"{power(budgets[0], 2)} to {power(budgets[-1], 2)}"
+        span = sorted_by(f"{budgets.len()} {BREAK} [{ends}]{{.ci}}", budgets.len())
+    refused = [NAMES[name] for name in APPROACHES if name not in fitted]
+    return [
+        f"**[{markdown(sweep.sidecar.title)}]({link(sweep.name, 'report.html')})** {BREAK} "
+        f"[[PDF]({link(sweep.name, 'report.pdf')})]{{.ci}}",
+        _recommended(sweep),
+        *cells,
+        sorted_by(str(runs.height), runs.height),
+        span,
+        f"{listed(refused)} refused" if refused else "complete",
+    ]
+
+
+def _recommended(sweep: IndexedSweep) -> str:
+    """Write a report's recommendation as its answer.csv has it."""
+    if not sweep.answers:
+        return "none: nothing could be fitted"
+    first = sweep.answers[0]
+    flops, params, tokens, per_param = (
+        float(first[name]) for name in ("flops", "params", "tokens", "tokens_per_param")
+    )
+    shown = (
+        f"{count(params)} parameters, {count(tokens)} tokens {BREAK} "
+        f"[at {power(flops)} FLOPs; *D*/*N* = {ratio(per_param)}]{{.ci}}"
+    )
+    return sorted_by(shown, params)
+
+
+def _study_rows(published: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Write a row per study: how many of its numbers came out, published apart from recomputed."""
+    studies: dict[str, list[Mapping[str, Any]]] = {}
+    for row in published:
+        studies.setdefault(str(row["study"]), []).append(row)
+    found = []
+    for name, rows in studies.items():
+        parts = []
+        for word, recomputed in (("published", False), ("recomputed", True)):
+            own = [row["ok"] for row in rows if row["recomputed"] == recomputed]
+            if own:
+                parts.append(f"{sum(own)} of {len(own)} {word} numbers reproduced")
+        page = f"[{markdown(rows[0]['title'])}](published/index.html#{name})"
+        found.append([page, *[NONE] * 7, "; ".join(parts)])
+    return found

@@ -87,6 +87,11 @@ class Table:
         return stream.getvalue()
 
 
+def sorted_by(shown: str, value: float | None) -> str:
+    """Give a cell the number that a sortable table orders it by; none sorts last."""
+    return shown if value is None else f"[{shown}]{{number={value!r}}}"
+
+
 def _line(cells: Sequence[str]) -> str:
     # a bar in a text from outside comes escaped (escape.markdown), one in code needs no escape
     return "| " + " | ".join(cell.replace("\n", " ") for cell in cells) + " |"

@@ -1,5 +1,5 @@
 // Conveniences of a page that reads whole without them: contents that fold on a phone and mark the
-// place, links to headings, folds that open when something links to them.
+// place, links to headings, folds that open when something links to them, tables that sort and filter.
 "use strict";
 (() => {
   const contents = document.querySelector("nav.places details");
@@ -47,4 +47,51 @@
   };
   addEventListener("hashchange", unfold);
   unfold();
+
+  // a cell's number where it names one, else its words; what is absent stays last either way
+  const valueOf = (row, column) => {
+    const cell = row.cells[column];
+    const marked = cell.querySelector("[data-number]");
+    if (marked) return Number(marked.dataset.number);
+    const text = cell.textContent.trim();
+    return text === "\u2014" || text === "" ? null : text;
+  };
+  const compare = (a, b) => {
+    if (a === null || b === null) return a === b ? 0 : a === null ? Infinity : -Infinity;
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    return String(a).localeCompare(String(b), "en", { numeric: true });
+  };
+  for (const table of document.querySelectorAll(".sortable table")) {
+    const body = table.tBodies[0], given = [...body.rows], heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const next = { none: "ascending", ascending: "descending", descending: "none" };
+        const order = next[head.getAttribute("aria-sort") || "none"];
+        for (const other of heads) other.removeAttribute("aria-sort");
+        if (order === "none") { body.append(...given); return; }
+        head.setAttribute("aria-sort", order);
+        const sign = order === "ascending" ? 1 : -1;
+        body.append(...given.map((row) => [valueOf(row, column), row]).sort(([a], [b]) => {
+          const way = compare(a, b);
+          return Number.isFinite(way) ? sign * way : way > 0 ? 1 : -1;
+        }).map(([, row]) => row));
+      });
+    });
+    const label = document.createElement("label"), field = document.createElement("input");
+    label.className = "filter";
+    field.type = "search";
+    field.addEventListener("input", () => {
+      const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const row of given) {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+      }
+    });
+    label.append("Show rows with ", field);
+    table.closest(".scroller").before(label);
+  }
 })();

@@ -66,7 +66,7 @@ def constants_table(inputs: ReportInputs) -> Table | None:
             if name in FILE_ALONE:
                 continue
             rows.append([
-                f"**{NAMES[approach]}**" if first else "",
+                f"**{NAMES[approach]}**" if first else NAMES[approach],
                 SYMBOLS.get(name, f"*{name}*" if len(name) == 1 else f"`{name}`"),
                 parameter(quantity.value),
                 of_level(quantity, 0.95, parameter),
@@ -91,7 +91,7 @@ def constants_table(inputs: ReportInputs) -> Table | None:
             "law", "parameter", "value", "lo80", "hi80", "lo95", "hi95", "total_6nd", "published",
         ),
         data=data,
-        classes=' .dense widths="1.3 1.5 1 1.6 1 0.9"',
+        classes=' .dense .sortable widths="1.3 1.5 1 1.6 1 0.9"',
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from isoflop.escape import code, markdown
 from isoflop.numbers import NONE, count, fixed, interval, listed, power, times
-from isoflop.report.tables import Column, Table
+from isoflop.report.tables import Column, Table, sorted_by
 
 if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
@@ -188,10 +188,17 @@ def items(names: list[str]) -> str:
 
 def _size(params: float | None, tokens: float | None) -> tuple[str, str, str, str]:
     """Write N, D, D / N and 6ND; a run that is left out may lack them."""
-    known = (count(params) if params else NONE, count(tokens) if tokens else NONE)
+    shown_params = sorted_by(count(params), params) if params else NONE
+    shown_tokens = sorted_by(count(tokens), tokens) if tokens else NONE
     if not params or not tokens:
-        return (*known, NONE, NONE)
-    return (*known, fixed(tokens / params, 1), power(6.0 * params * tokens))
+        return shown_params, shown_tokens, NONE, NONE
+    per_param, flops = tokens / params, 6.0 * params * tokens
+    return (
+        shown_params,
+        shown_tokens,
+        sorted_by(fixed(per_param, 1), per_param),
+        sorted_by(power(flops), flops),
+    )
 
 
 def run_table(inputs: ReportInputs) -> Table:
@@ -205,7 +212,9 @@ def run_table(inputs: ReportInputs) -> Table:
             code(row["run"]),
             str(row["role"]),
             *_size(row["params_total"], row["tokens"]),
-            fixed(row["final_loss"], 4) if row["final_loss"] is not None else NONE,
+            sorted_by(fixed(row["final_loss"], 4), row["final_loss"])
+            if row["final_loss"] is not None
+            else NONE,
             "left out" if row["excluded"] else str(row["status"]),
         ]
         for row in runs.iter_rows(named=True)
@@ -230,7 +239,7 @@ def run_table(inputs: ReportInputs) -> Table:
         rows=rows,
         data_columns=names,
         data=runs.select(names).rows(),
-        classes=" .dense",
+        classes=" .dense .sortable",
     )
 
 

@@ -39,7 +39,7 @@ def fit_table(inputs: ReportInputs) -> Table | None:
         caption="How each fit came about. Trends are slopes of the residuals of log *L* over the "
         "logarithm of *N*, *D* or *C*, each tested alone with standard errors HC1; second-order "
         "directions are tested beside the law’s own derivatives, with HC3.",
-        columns=(Column("", "left"), *(Column(NAMES[name], "left") for name in found)),
+        columns=(Column("What", "left"), *(Column(NAMES[name], "left") for name in found)),
         rows=rows,
         data_columns=("approach", *DATA),
         data=[[name, *_account_data(own)] for name, own in found.items()],

@@ -65,7 +65,25 @@ local function fold(el)
   return blocks
 end
 
+-- a formula wider than a phone scrolls, and so must be reached by keyboard
+local formulas = 0
+local function scrolling(el)
+  el.content = el.content:map(function(block)
+    if block.t ~= "Para" or #block.content ~= 1 or block.content[1].t ~= "Math" then
+      return block
+    end
+    formulas = formulas + 1
+    local label = "Formula " .. formulas .. ", scrolls sideways"
+    local region = { { "tabindex", "0" }, { "role", "region" }, { "aria-label", label } }
+    return pandoc.Div({ block }, pandoc.Attr("", { "scroller" }, region))
+  end)
+  return el
+end
+
 function Div(el)
+  if FORMAT ~= "typst" and el.classes:includes("together") then
+    return scrolling(el)
+  end
   if el.classes:includes("fold") then
     return fold(el)
   end
@@ -154,8 +172,10 @@ function Table(el)
   -- a list of pairs: the order of a table's keys differs from run to run
   local region = { { "tabindex", "0" }, { "role", "region" }, { "aria-labelledby", named } }
   local scroller = pandoc.Div({ el }, pandoc.Attr("", { "scroller" }, region))
-  if el.classes:includes("answer") then
-    classes = classes .. " answer"
+  for _, name in ipairs({ "answer", "sortable" }) do
+    if el.classes:includes(name) then
+      classes = classes .. " " .. name
+    end
   end
   return pandoc.Div({ caption, scroller }, { class = classes })
 end
@@ -221,7 +241,8 @@ function Figure(el)
   local svg = read_svg(source):gsub("<svg", function()
     return '<svg role="img" aria-label="' .. label .. '"'
   end, 1)
-  local region = { { "tabindex", "0" }, { "role", "region" }, { "aria-label", "Figure, scrolls sideways" } }
+  local number = pandoc.utils.stringify(el.caption.long):match("^Figure %d+") or "Figure"
+  local region = { { "tabindex", "0" }, { "role", "region" }, { "aria-label", number .. ", scrolls sideways" } }
   el.content = { pandoc.Div({ pandoc.RawBlock("html", svg) }, pandoc.Attr("", { "scroller" }, region)) }
   return el
 end

@@ -1,0 +1,73 @@
+"""The pages violate no rule of axe-core, at the widths of a desk, a tablet and a phone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.report.browser import AXE, BROWSER, axe_core, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.report.conftest import Rendered
+
+pytestmark = [
+    pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)"),
+    pytest.mark.skipif(AXE is None, reason="needs axe-core-python"),
+]
+RUN = """
+const found = await axe.run(document, { resultTypes: ["violations"] });
+return found.violations.map((rule) => [rule.id, rule.nodes.map((node) => node.target.join(" "))]);
+"""
+
+
+@pytest.mark.parametrize("width", [1400, 900, 390])
+def test_the_report_violates_no_rule(rendered: Rendered, tmp_path: Path, width: int) -> None:
+    page = rendered.root / "report.html"
+    assert told(page, f"{axe_core()}; {RUN}", tmp_path, width=width) == []
+
+
+def test_a_violation_is_seen(rendered: Rendered, tmp_path: Path) -> None:
+    page = tmp_path / "worse.html"
+    worse = rendered.html.replace('<html lang="en"', "<html", 1)
+    page.write_text(worse.replace("</main>", "<img src=data:,></main>", 1), encoding="utf-8")
+    found = told(page, f"{axe_core()}; {RUN}", tmp_path, width=1400)
+    assert {rule for rule, _ in found} >= {"html-has-lang", "image-alt"}
+
+
+def test_runs_sort_and_filter(rendered: Rendered, tmp_path: Path) -> None:
+    """By number, not by its letters; absent ones last; and back to the order that was given."""
+    script = """
+    const table = document.querySelector("#tbl-runs");
+    const shown = (column) => [...table.tBodies[0].rows].filter((row) => !row.hidden)
+      .map((row) => row.cells[column].textContent);
+    const buttons = [...table.tHead.querySelectorAll("button")];
+    const given = shown(0);
+    buttons[2].click();
+    const up = shown(2), order = buttons[2].parentElement.getAttribute("aria-sort");
+    buttons[2].click();
+    const down = shown(2);
+    buttons[2].click();
+    const again = shown(0);
+    buttons[6].click();
+    buttons[6].click();
+    const losses = shown(6);
+    const field = document.querySelector("#tbl-runs-caption ~ .filter input");
+    field.value = "check";
+    field.dispatchEvent(new Event("input"));
+    return { given, up, order, down, again, losses, filtered: shown(1) };
+    """
+    found = told(rendered.root / "report.html", script, tmp_path, width=1400)
+    rows = rendered.page.tables["tbl-runs"][1:]
+    assert found["given"] == found["again"] == [row[0] for row in rows]
+    numbers = {"k": 1e3, "M": 1e6}
+    sizes = [float(cell[:-1]) * numbers[cell[-1]] for cell in found["up"]]
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) > 3
+    assert found["order"] == "ascending"
+    assert [float(c[:-1]) * numbers[c[-1]] for c in found["down"]] == sorted(sizes, reverse=True)
+    absent = [cell == "\N{EM DASH}" for cell in found["losses"]]
+    assert absent == sorted(absent)
+    assert set(found["filtered"]) == {"check"}
