@@ -139,6 +139,8 @@ def test_verdicts(
     assert found.ok is ok
     assert set(found.as_json()) == {
         "study",
+        "title",
+        "recomputed",
         "quantity",
         "published",
         "reproduced",
