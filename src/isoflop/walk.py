@@ -21,6 +21,15 @@ OUTSIDE: Final = (
 DEAD: Final = "a link to nothing"
 CIRCLE: Final = "a link that leads back to itself"
 NO_FILE: Final = "neither a file nor a folder"
+STORES: Final = {
+    ".aim": "Aim's store, which Aim alone reads: where Aim is, write a row a step of what "
+    "aim.Repo('.').query_metrics() gives to a CSV file",
+    ".neptune": "Neptune's offline data: send it by 'neptune sync', and export the project to "
+    "Parquet by Neptune's exporter",
+    ".cometml-runs": "Comet's offline runs: send them by 'comet upload', and write a row a step of "
+    "what comet_ml.API().get_experiment(...).get_metrics() gives to a CSV file",
+}
+"""Hidden folders in which trackers keep runs, and how to bring these in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +51,8 @@ class Found:
 def walk(folder: Path) -> list[Found]:
     """List a sweep's files, sorted by path, and what is named as none.
 
-    Hidden entries belong to an editor or a file manager and are not looked at. The folder itself
-    may be a link.
+    Hidden entries belong to an editor or a file manager and are not looked at, but a tracker's
+    store is named. The folder itself may be a link.
     """
     base = folder.resolve()
     links: list[Path] = []
@@ -63,13 +72,17 @@ def _below(folder: Path, base: Path, links: list[Path], walked: set[Path]) -> It
     walked.add(folder.resolve())
     try:
         with os.scandir(folder) as scanned:
-            names = sorted(entry.name for entry in scanned if not _is_hidden(entry.name))
+            listed = sorted(entry.name for entry in scanned)
     except OSError as error:
         yield Found(folder, because(error))
         return
-    for name in names:
+    for name in listed:
         path = folder / name
-        if path.is_symlink():
+        if name in STORES:
+            yield Found(path, STORES[name])
+        elif _is_hidden(name):
+            continue
+        elif path.is_symlink():
             why = _refused(path, base)
             if why is not None:
                 yield Found(path, why)

@@ -214,6 +214,18 @@ def test_runs_that_are_the_same_are_taken_from_the_last_reading(
         assert plain.left_out == kept.left_out
 
 
+def test_runs_laid_out_in_batches_are_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laid_out_anew: list[str]
+) -> None:
+    (folder / "c.jsonl").write_text(jsonl(run_lines("c", steps=7)))
+    plain = ingest_sweep(folder, RECORD)
+    calls = len(laid_out_anew)
+    monkeypatch.setattr(laid_out, "BATCH", 1)
+    for cache in (None, tmp_path / "cache"):
+        assert same(plain, ingest_sweep(folder, RECORD, cache=cache))
+    assert calls == len(laid_out_anew) // 3 == 3
+
+
 def test_a_damaged_or_foreign_reading_of_runs_is_not_taken(
     folder: Path, tmp_path: Path, laid_out_anew: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.config.sidecar import SweepFile
-from isoflop.ingest import cache as ingest_cache
 from isoflop.ingest import entries
 from isoflop.ingest.formats import isoflop_train
 from isoflop.ingest.patterns import recognise
@@ -121,7 +120,6 @@ def test_a_cache_that_cannot_be_written_costs_speed_only(
     def full(entry: Path) -> None:
         raise OSError(28, "No space left on device", str(entry))
 
-    monkeypatch.setattr(ingest_cache, "replacing", full)
     monkeypatch.setattr(entries, "replacing", full)
     files: dict[str, str | bytes] = {"a.jsonl": jsonl(run_lines("a"))}
     assert ingest(tmp_path / "s", files, cache=tmp_path / "cache").runs.height == 1

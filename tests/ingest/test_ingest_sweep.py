@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import math
 import random
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from isoflop.cli import main
 from isoflop.config.ingest import IngestSettings
 from isoflop.counting import Architecture, flops_per_token
 from isoflop.errors import IsoflopError, MissingFactError
+from isoflop.ingest import patterns
 from isoflop.ingest.sweep import EmptySweepError, Ingested, UnreadableError, ingest_sweep
 from tests.ingest.samples import (
     PARAMS,
@@ -196,6 +198,55 @@ def test_every_file_has_a_fate(tmp_path: Path) -> None:
         assert fates[path][0] == "rejected"
         assert words in fates[path][1]
     assert sorted(tables.runs["run"]) == ["a", "b"]
+
+
+def test_stores_and_exports_of_trackers_are_refused_by_name(tmp_path: Path) -> None:
+    comet = [{"metricName": "loss", "metricValue": "2.5", "step": 1, "timestamp": 1}] * 3
+    clearml = {"loss": {"train": {"name": "train", "x": [0, 1], "y": [3.5, 2.5]}}}
+    files: dict[str, str | bytes] = {
+        "a.jsonl": jsonl(run_lines("a")),
+        ".aim/meta/index/MANIFEST-000005": b"\x01rocksdb",
+        ".neptune/async/x/data-1.log": "x",
+        "b/.cometml-runs/1.zip": b"PK\x03\x04",
+        "comet.json": json.dumps(comet),
+        "comet_indented.json": json.dumps(comet, indent=2),
+        "clearml.json": json.dumps(clearml, indent=2),
+        "clearml_one_line.json": json.dumps(clearml),
+    }
+    tables = ingest(tmp_path / "s", files)
+    fates = {file["path"]: (file["fate"], file["reason"]) for file in tables.files.to_dicts()}
+    for path, words in {
+        ".aim": "aim.Repo", ".neptune": "neptune sync", "b/.cometml-runs": "comet upload",
+        "comet.json": "pivot_table", "comet_indented.json": "pivot_table",
+        "clearml.json": "series", "clearml_one_line.json": "series",
+    }.items():  # fmt: skip
+        assert fates[path][0] == "rejected"
+        assert words in fates[path][1]
+    assert tables.runs["run"].to_list() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("epoch 3 | loss 2.5 | 47.85ms", "epoch # | loss # | #ms"),
+        ("loss: 1.5e-3, lr=0.0003 (10%)", "loss: #, lr=# (#%)"),
+        ("user alice logged in", "user ~ logged in"),
+        ("username: alice, epoch: 3", "username: ~ epoch: #"),
+        ('{"host": "gpunode", "loss": 2}', '{"host": "~ "loss": #}'),
+        ("login=alice", "login=~"),
+        ("token abcdef", "token ~"),
+        ("WANDB_API_KEY=abcdef", "WANDB_API_KEY=~"),
+        ("running on gpu-17 of dgx04", "running on ~ of ~"),
+        ("node1.cluster.example.org up", "~ up"),
+        ("connect cluster.example.org:8080", "connect ~:#"),
+        ("sk-proj-AbCdEfGhIjKlMnOpQrStUvWx", "~"),
+        ("da39a3ee5e6b4b0d3255bfef95601890afd80709", "~"),
+        ("saved /home/alice/x.pt", "saved ~"),
+        ("mail alice@example.org", "mail ~"),
+    ],
+)
+def test_an_unknown_file_s_lines_are_shown_without_names_and_secrets(line: str, shown: str) -> None:
+    assert patterns._shape(line) == shown
 
 
 def test_unreadable_can_stop(tmp_path: Path) -> None:

@@ -149,3 +149,38 @@ def test_a_link_to_settings_outside_is_not_followed(tmp_path: Path) -> None:
     (folder / "config.json").symlink_to(tmp_path / "config.json")
     tables = ingest(folder, {}, SIDECAR.replace("}\n", ", schedule: {kind: constant}}\n"))
     assert row(tables.runs, "run", "log")["layers"] is None
+
+
+def test_a_wandb_summary_gives_what_lasts_and_its_last_values_are_no_run(tmp_path: Path) -> None:
+    told = {"_step": 40, "_runtime": 9.5, "train/loss": 2.5, "lr": 1e-6, "n_params": 123456.0}
+    files: dict[str, str | bytes] = {
+        "r/log.csv": HISTORY,
+        "r/wandb-summary.json": json.dumps(told),
+        "r/wandb-metadata.json": json.dumps({"email": "a@b.c", "host": "node", "lr": 0.1}),
+    }
+    sidecar = "title: t\nfacts: {schedule: {kind: constant}, tokens_per_step: 256}\n"
+    tables = ingest(tmp_path / "s", files, sidecar)
+    run = row(tables.runs, "run", "r/log")
+    assert (run["params_total"], run["params_total_source"]) == (123456.0, "config_file")
+    assert run["lr_peak"] is None
+    fates = {file["path"]: file["fate"] for file in tables.files.to_dicts()}
+    assert fates["r/wandb-summary.json"] == "facts"
+    assert fates["r/wandb-metadata.json"] == "ignored"
+    del told["n_params"]
+    files["r/wandb-summary.json"] = json.dumps(told)
+    sidecar = (
+        "title: t\nfacts: {schedule: {kind: constant}, tokens_per_step: 256, params: {total: 5}}\n"
+    )
+    again = ingest(tmp_path / "t", files, sidecar)
+    assert row(again.files, "path", "r/wandb-summary.json")["fate"] == "ignored"
+    assert again.runs["run"].to_list() == ["r/log"]
+
+
+def test_settings_whose_aliases_multiply_are_no_settings(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    path = tmp_path / "hparams.yaml"
+    path.write_text("\n".join([*lines, "n_layer: 4", "n_embd: 8", "n_head: 2"]))
+    told = read_settings(RawFile.at(path, tmp_path))
+    # no YAML is made of it; its plain lines are still pairs
+    assert told == {"architecture.layers": 4, "architecture.d_model": 8, "architecture.heads": 2}

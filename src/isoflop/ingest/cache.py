@@ -69,9 +69,8 @@ def parse(
         note = "it was written to while it was read; run again when it is whole"
         remarks = (*parsed.remarks, note)
         return dataclasses.replace(parsed, remarks=remarks, may_pass=True), False
-    if entry is not None:
-        _write_entry(parsed, entry)
-    return parsed, False
+    # packed, records take a tenth of the memory until their run is laid out
+    return parsed if entry is None else _write_entry(parsed, entry), False
 
 
 def reading_key(file: RawFile, format_name: str, table: TableMap | None) -> str:
@@ -121,8 +120,13 @@ def _facts() -> str:
     return hashlib.sha256(schema.encode()).hexdigest()
 
 
-def _write_entry(parsed: Parsed, entry: Path) -> None:
-    """Write a cache entry: the records as Parquet, everything else as its metadata."""
+def _write_entry(parsed: Parsed, entry: Path) -> Parsed:
+    """Write a cache entry: the records as Parquet, everything else as JSON.
+
+    Returns
+    -------
+    What was written, its records packed.
+    """
     rest = {
         field.name: getattr(parsed, field.name)
         for field in dataclasses.fields(parsed)
@@ -137,7 +141,9 @@ def _write_entry(parsed: Parsed, entry: Path) -> None:
     ]
     table = io.BytesIO()
     parsed.records.write_parquet(table, compression="zstd")
-    write_entry(entry, {"rest": json.dumps(rest).encode(), "records": table.getvalue()})
+    packed = table.getvalue()
+    write_entry(entry, {"rest": json.dumps(rest).encode(), "records": packed})
+    return dataclasses.replace(parsed, kept=packed)
 
 
 def _read_entry(entry: Path) -> Parsed | None:

@@ -16,7 +16,7 @@ from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
 from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
-from isoflop.ingest.sidefiles import read_settings
+from isoflop.ingest.sidefiles import is_summary, read_settings
 from isoflop.ingest.source import RawFile, shown
 from isoflop.walk import Found, because, walk
 
@@ -211,6 +211,10 @@ def _read(
             said = ", ".join(sorted(settings))
             return Log(
                 file, "settings", fate="facts", reason=f"settings: {said}", settings=settings
+            )
+        if is_summary(file.name):
+            return Log(file, "settings").ignored(
+                "what W&B writes beside a run: its last values, and where it ran"
             )
     if name is None or (seen.refused and seen.format):
         return Log(file, seen.format, seen.runner_up).rejected(seen.refused or "unknown")

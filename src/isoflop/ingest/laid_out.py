@@ -29,6 +29,8 @@ _ORDER: Final = {
     "curves": ("run", "segment", "step"),
     "evals": ("run", "segment", "step", "eval_set", "metric"),
 }
+BATCH: Final = 1_000_000
+"""Records laid out at once: they take 1 KB each meanwhile, and an eighth of that afterwards."""
 _TUPLES: Final = ("spike", "decimals", "impossible")
 
 
@@ -67,14 +69,15 @@ class LaidOut:
             some(self.keys),
         )
 
-    def beside(self, other: LaidOut) -> LaidOut:
-        """Join two that have no run in common."""
-        return LaidOut(
-            pl.concat([self.curves, other.curves]).sort(_ORDER["curves"]),
-            pl.concat([self.evals, other.evals]).sort(_ORDER["evals"]),
-            {**self.impossible, **other.impossible},
-            {**self.measured, **other.measured},
-            {**self.keys, **other.keys},
+    @classmethod
+    def joined(cls, pieces: Sequence[LaidOut]) -> LaidOut:
+        """Join pieces that have no run in common."""
+        return cls(
+            pl.concat([piece.curves for piece in pieces]).sort(_ORDER["curves"]),
+            pl.concat([piece.evals for piece in pieces]).sort(_ORDER["evals"]),
+            {run: losses for piece in pieces for run, losses in piece.impossible.items()},
+            {run: values for piece in pieces for run, values in piece.measured.items()},
+            {run: key for piece in pieces for run, key in piece.keys.items()},
         )
 
     def rest(self) -> bytes:
@@ -114,8 +117,26 @@ def lay_out(runs: Sequence[Run], kept: LaidOut | None) -> LaidOut:
         kept = None  # the median over all runs moves each run's curve
     known = kept.keys if kept is not None else {}
     same = [name for name, key in keys.items() if known.get(name) == key]
-    fresh = _laid_out([run for run in runs if run.name not in set(same)], keys)
-    return fresh if kept is None or not same else kept.of_runs(same).beside(fresh)
+    taken = set(same)
+    anew = [run for run in runs if run.name not in taken]
+    pieces = [] if kept is None or not same else [kept.of_runs(same)]
+    pieces += [_laid_out(batch, keys) for batch in _batches(anew)]
+    return pieces[0] if len(pieces) == 1 else LaidOut.joined(pieces)
+
+
+def _batches(runs: Sequence[Run]) -> list[Sequence[Run]]:
+    """Divide runs, so that the records of some, and not of all, are in memory at once."""
+    if any(run.identity.value("curve_eval") is not None for run in runs):
+        return [runs]
+    batches: list[list[Run]] = [[]]
+    lines = 0
+    for run in runs:
+        if lines > BATCH:
+            batches.append([])
+            lines = 0
+        batches[-1].append(run)
+        lines += sum(part.run.lines for part in run.parts)
+    return [*batches]
 
 
 def _laid_out(runs: Sequence[Run], keys: Mapping[str, str]) -> LaidOut:

@@ -90,6 +90,18 @@ def _has_results(text: str) -> int:
     return int(told is not None and bool({"train_runtime", "eval_runtime"} & told.keys()))
 
 
+def _has_comet_metrics(text: str) -> int:
+    """Tell what Comet's `get_metrics` gives: an object a value."""
+    keys = ('"metricName"', '"metricValue"', '"step"')
+    return 1_000_000 if text.lstrip()[:1] in {"[", "{"} and all(key in text for key in keys) else 0
+
+
+def _has_clearml_scalars(text: str) -> int:
+    """Tell what ClearML's `get_reported_scalars` gives: title, series, and two lists."""
+    lists = re.search(r'\{\s*"name": ?"[^"\n]*",\s*"x": ?\[[^\]]*\],\s*"y": ?\[', text)
+    return 1_000_000 if text.lstrip().startswith("{") and lists else 0
+
+
 def _has_golden_values(text: str) -> int:
     """Tell the golden values of Megatron by their keys."""
     head = text.lstrip()
@@ -246,6 +258,18 @@ PATTERNS: Final = (
         line=re.compile(r"\bstep:[0-9]+ - (?:[^\s:]+:\S+ - )*(?:actor|critic|reward)/"),
         refused="reinforcement learning, which has no pretraining loss",
     ),
+    Pattern(
+        "Comet's metrics",
+        looks=_has_comet_metrics,
+        refused="a value a row: write a row a step, a column a metric, to CSV, in pandas by "
+        "DataFrame(metrics).pivot_table('metricValue', 'step', 'metricName')",
+    ),
+    Pattern(
+        "ClearML's scalars",
+        looks=_has_clearml_scalars,
+        refused="a list a series: write a row a step, a column a series, to CSV, in pandas by "
+        "DataFrame({series: Series(s['y'], s['x']) for series, s in scalars[title].items()})",
+    ),
     Pattern("trainer_state", looks=_has_log_history),
     Pattern("golden", looks=_has_golden_values),
     Pattern("open_lm_model", looks=_has_open_lm_record),
@@ -324,6 +348,8 @@ PATTERNS: Final = (
 
 SHAPES_SHOWN: Final = 3
 SHAPE_LENGTH: Final = 60
+LONGEST_WORD: Final = 20
+"""Letters of a word that is shown: secrets are longer than most words."""
 SHAPE_READ: Final = 1_000
 """Characters of a line that its shape is made of: a line may be as long as its file."""
 
@@ -380,12 +406,43 @@ def _unknown(text: str) -> str:
     return f"no known format; its commonest lines: {shown}"
 
 
+_PRIVATE: Final = re.compile(
+    r"""(?ix)(?<![a-z])(?:
+        (?:user|login|account|owner|author|entity|team|host|hostname|node|machine|server|email|e-mail
+        |password|passwd|secret|token|bearer|credential|api[_-]?key|key|home|workdir|cwd)s?
+        (?:[_-]?(?:name|id|key))?)(?:["']?\s*[:=]\s*["']?|\s+)(?=\S)"""
+)
+"""What a name or a secret follows."""
+_UNIT: Final = re.compile(r"[-+]?[0-9][0-9.,]*(?:[eE][-+]?[0-9]+)?[A-Za-z%]{0,3}")
+
+
 def _shape(line: str) -> str:
-    """Keep a line's words; numbers become #, and paths and addresses, being private, become ~."""
-    words = [
-        "~" if re.search(r"[/\\@]", word) and re.search(r"[A-Za-z]", word) else word
-        for word in line[:SHAPE_READ].split()
-    ]
+    """Keep a line's words; numbers become #, and what may be private becomes ~.
+
+    Private are paths and addresses, names of machines (letters with digits or dots in them), long
+    words, as secrets are, and what follows a word such as user, host, token or key.
+    """
+    open_line = _PRIVATE.sub(lambda match: match[0] + "\0", line[:SHAPE_READ])
+    words = [_shown(word) for word in open_line.split()]
     shape = re.sub(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", "#", " ".join(words))
     printable = "".join(char if char.isprintable() else "?" for char in shape)
     return printable if len(printable) <= SHAPE_LENGTH else f"{printable[:SHAPE_LENGTH]}..."
+
+
+def _shown(word: str) -> str:
+    """Show a word, or what of it is not private."""
+    if re.search(r"[/\\@]", word) and re.search(r"[A-Za-z]", word):
+        return word[: word.find("\0")] + "~" if "\0" in word else "~"
+    before, mark, _ = word.partition("\0")
+    if mark:
+        return f"{before}~"
+    pieces = re.split(r"([:=,;()\[\]{}|<>\"'])", word)
+    return "".join("~" if _is_name(piece) else piece for piece in pieces)
+
+
+def _is_name(piece: str) -> bool:
+    """Tell a word that may name a machine, or be a secret."""
+    if len(piece) > LONGEST_WORD and re.search(r"[A-Za-z]", piece):
+        return True
+    mixed = re.search(r"[A-Za-z][-_.]?[0-9]|[0-9][-_.]?[A-Za-z]|[A-Za-z]\.[A-Za-z]", piece)
+    return mixed is not None and not _UNIT.fullmatch(piece)

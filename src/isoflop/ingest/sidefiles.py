@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from isoflop.config.reading import yaml_content
 from isoflop.ingest.names import COLUMNS, EVAL_LOSS, plain
 from isoflop.ingest.numbers import encodable, number
 from isoflop.ingest.settings import settings_of
@@ -35,6 +36,8 @@ _ENDINGS: Final = (".json", ".yaml", ".yml", ".toml", ".txt")
 _DUMP: Final = re.compile(
     r"^(?:\[[^\]]*\]|[0-9]+:)?\s*(?:--)?([A-Za-z][\w-]*)(?: \.{3,} ?|: |=)(\S+)$"
 )
+_LASTING: Final = ("params.", "architecture.", "bytes_per_token")
+"""Facts that are at a run's end what they were at its beginning."""
 _LOSSES: Final = frozenset({*COLUMNS["train_loss"], *EVAL_LOSS})
 _INNER: Final = frozenset({"files", ".hydra", "config", "configs"})
 """Folders that trainers make for settings alone: they hold one level up."""
@@ -53,9 +56,19 @@ def read_settings(file: RawFile) -> dict[str, Any] | None:
     text = "".join(file.lines())
     told = _parsed(name, text) or {}
     facts = settings_of(encodable(told))
+    if is_summary(name):  # its learning rate is the last, and no setting
+        facts = {fact: value for fact, value in facts.items() if fact.startswith(_LASTING)}
+        return _values(facts) if facts else None
     is_record = any(plain(key) in _LOSSES and number(told[key]) is not None for key in told)
-    if len(facts) < LEAST or is_record:
-        return None
+    return None if len(facts) < LEAST or is_record else _values(facts)
+
+
+def is_summary(name: str) -> bool:
+    """Tell W&B's file of a run's last values, or of the machine that it ran on, by its name."""
+    return name.rpartition("/")[2] in {"wandb-summary.json", "wandb-metadata.json"}
+
+
+def _values(facts: Mapping[str, Any]) -> dict[str, Any]:
     typed = leaves(facts_of(facts), "config_file")
     return {name: fact.value for name, fact in typed.items()}
 
@@ -70,24 +83,13 @@ def _parsed(name: str, text: str) -> dict[str, Any] | None:
         elif name.endswith(".txt"):
             told = None
         else:
-            told = _plain_yaml(text)
+            told = yaml_content(re.sub(r"!!python/\S*", "", text))  # Python's tags run code
     except (ValueError, RecursionError, yaml.YAMLError):
         told = None
     if isinstance(told, dict):
         return {str(key): value for key, value in told.items()}
     pairs = (_DUMP.match(line) for line in text.split("\n"))
     return {match[1]: match[2] for match in pairs if match}
-
-
-def _plain_yaml(text: str) -> Any:
-    """Parse YAML without aliases, which multiply, and without tags of Python's."""
-    if re.search(r"(?m)(?:^|[\s:\-\[,])\*\w", text):
-        text = re.sub(r"(?m)(^|[\s:\-\[,])[*&]\w+", r"\1", text)
-    return yaml.load(re.sub(r"!!python/\S*", "", text), Loader=_Loader)  # noqa: S506  a safe loader
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML's safe loader."""
 
 
 @dataclass(frozen=True, slots=True)
