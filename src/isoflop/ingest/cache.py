@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 6
+LAYOUT: Final = 7
 """Raised when the form of an entry changes."""
 
 

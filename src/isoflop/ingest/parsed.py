@@ -44,7 +44,7 @@ class ParsedRun:
     counts_samples : whether some of its records give a number of samples and no D.
     advances : whether some record tells of a trained model.
     eval_sets : the eval sets it has a loss on, sorted.
-    one_step : whether all its records are of one step.
+    steps : its first and last step, in any order; None if no record tells one.
     per_step : lowest and highest D / step, where its records give both; None if none does.
     counted : the last step at which they do, and D / step there.
     key : what tells the run from all others, where the log has such a thing.
@@ -61,10 +61,15 @@ class ParsedRun:
     counts_samples: bool = False
     advances: bool = False
     eval_sets: tuple[str, ...] = ()
-    one_step: bool = False
+    steps: tuple[int, int] | None = None
     per_step: tuple[float, float] | None = None
     counted: tuple[int, float] | None = None
     key: str = ""
+
+    @property
+    def one_step(self) -> bool:
+        """Whether all its records are of one step."""
+        return self.steps is not None and self.steps[0] == self.steps[1] and not self.restarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,9 +265,7 @@ class _Run:
             counts_samples=self.counts_samples,
             advances=self.advances,
             eval_sets=tuple(sorted(self.eval_sets)),
-            one_step=self.steps is not None
-            and self.steps[0] == self.steps[1]
-            and not self.restarts,
+            steps=self.steps,
             per_step=self.per_step,
             counted=self.counted,
             key=self.key,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 
 from isoflop.errors import ConfigError
@@ -58,6 +59,8 @@ class Part:
     """Facts from the files of settings that hold for the log."""
     unsettled: tuple[tuple[str, str], ...] = ()
     """Facts of which these files say two things, each with words."""
+    continues: bool = False
+    """Whether it goes on where an earlier part of its run ended."""
     several: _Several | None = None
     """The records of all runs of the file, if it has several."""
 
@@ -114,7 +117,7 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
             for name, alone in _parts_of(folder, log, sidecar):
                 part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
-    parts = _told_apart(parts)
+    parts = _told_apart(_resumed(parts))
     for name, of_run in parts.items():
         paths = {part.log.file.name for part in of_run}
         if len(paths) < len(of_run):
@@ -123,6 +126,64 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
                 f"cannot name them"
             )
     return dict(sorted(parts.items()))
+
+
+_VERSION: Final = re.compile(r"(?:(.*)/)?version_[0-9]+/[^/]+")
+"""A log in a folder of Lightning's: every launch makes one more, a resumed one too."""
+_ONE: Final = ("params.total", "schedule.lr_peak", "batch", "tokens_per_step", "schedule.steps")
+"""Facts in which parts of one run agree."""
+
+
+def _resumed(parts: Mapping[str, list[Part]]) -> dict[str, list[Part]]:
+    """Join launches that Lightning logged apart, where a later one goes on with an earlier's steps.
+
+    Parts that go on by their steps and differ in N, batch or learning rate have one name and are
+    refused with both ways out.
+    """
+    joined: dict[str, list[Part]] = {}
+    heads: dict[str, list[str]] = {}
+    for name, of_run in parts.items():
+        place = _VERSION.fullmatch(of_run[0].log.file.name)
+        alone = len(of_run) == 1 and of_run[0].log.run is None and not of_run[0].run.name
+        if place is None or not alone:
+            joined.setdefault(name, []).extend(of_run)
+            continue
+        known = heads.setdefault(place[1] or "", [])
+        before = next((n for n in reversed(known) if _goes_on(joined[n][-1], of_run[0])), None)
+        if before is None:
+            known.append(name)
+            joined[name] = of_run
+        else:
+            agree = _agree(joined[before][0], of_run[0])
+            joined[before].append(replace(of_run[0], continues=agree))
+    return joined
+
+
+def _goes_on(earlier: Part, later: Part) -> bool:
+    """Tell by the steps whether a launch was resumed from a checkpoint of an earlier one.
+
+    A new run's first line comes after one interval of its log; a resumed one's comes later than
+    that, and no later than the earlier launch got.
+    """
+    if earlier.run.steps is None or later.run.steps is None:
+        return False
+    (_, last), (first, end) = earlier.run.steps, later.run.steps
+    gaps = later.records["step"].drop_nulls().unique().sort().diff().drop_nulls().to_numpy()
+    interval = float(np.median(gaps)) if len(gaps) else float("inf")
+    return end > last and 1.5 * interval < first + 1 <= last + 1 + interval
+
+
+def _agree(one: Part, other: Part) -> bool:
+    """Tell whether two parts' files and settings contradict each other in what one run has once."""
+    first, second = (
+        {
+            name: fact.value
+            for told in (part.settings(), *part.said())
+            for name, fact in told.items()
+        }
+        for part in (one, other)
+    )
+    return all(first[name] == second[name] for name in _ONE if name in first and name in second)
 
 
 def _told_apart(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
@@ -194,6 +255,8 @@ def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
         return []
     if len({part.run.key for part in parts}) == 1 and parts[0].run.key:
         return []  # the log itself says that they are one
+    if all(part.continues for part in parts[1:]):
+        return []
     if all(_run_is_folder(part.log) for part in parts):
         return []  # a name that comes from the folder is that of one run
     paths = [part.log.file.name for part in parts]
