@@ -79,7 +79,7 @@ DERIVED = (
 )
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 """What a killed job leaves of an output (isoflop.files.replacing)."""
-QUICK = "not (workflow or mirror or train)"
+QUICK = "not (workflow or mirror or slow or train)"
 
 held: list[int] = []
 """The folder's lock, while this process has it."""
@@ -328,7 +328,7 @@ def train(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """Run the tests, on every core; --quick leaves out whole workflows, data sets and torch."""
+    """Run the tests, on every core; --quick leaves out whole workflows and what else takes long."""
     chosen = [argument for argument in arguments if argument != "--quick"]
     if len(chosen) < len(arguments):
         chosen = ["-m", QUICK, *chosen]

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.tiers import is_slow
+
 # how long an example takes says more of the machine than of the code; CI must judge the code alone
 settings.register_profile(
     "isoflop", deadline=None, derandomize=os.environ.get("CI", "").lower() in {"1", "true"}
@@ -22,12 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `run.py test --quick` leaves out, and begin with what takes longest.
 
     workflow: tests/workflow and test_workflow.py of a room; mirror: whatever takes the published
-    data sets. Modules that need torch say so themselves (pytestmark).
+    data sets; slow: those of tests/tiers.py. Modules that need torch say so themselves.
     """
     for item in items:
         inside = item.path.relative_to(TESTS)
         if inside.parts[0] == "workflow" or inside.name == "test_workflow.py":
             item.add_marker("workflow")
+        if is_slow(inside.as_posix(), getattr(item, "originalname", item.name)):
+            item.add_marker("slow")
         if "mirror" in getattr(item, "fixturenames", ()):
             item.add_marker("mirror")
     items.sort(key=lambda item: item.get_closest_marker("workflow") is None)

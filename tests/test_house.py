@@ -14,6 +14,7 @@ import pytest
 
 from isoflop.cli import COMMANDS
 from isoflop.sources import sources
+from tests.tiers import SLOW, WHOLE
 
 PACKAGE = Path("src/isoflop")
 ROOMS = ("train", "ingest", "losses", "approaches", "figures", "report", "archive", "published")
@@ -226,6 +227,14 @@ def test_sources_follow_imports(tmp_path: Path) -> None:
         "ingest/a.py",
         "tables.py",
     }
+
+
+def test_tests_of_the_whole_tier_exist() -> None:
+    """Or a renamed one would come back into the quick tier, and its line would stay."""
+    for name, functions in SLOW.items():
+        tree = ast.parse((Path("tests") / name).read_text())
+        known = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert functions == WHOLE or set(functions) <= known, name
 
 
 OLD_WORDS = re.compile(

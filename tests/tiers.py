@@ -1,0 +1,126 @@
+"""Which tests `run.py test --quick` leaves out for their time alone.
+
+What stays answers in about a minute on two cores, and has each fact that a test of a few seconds
+can have. Left out are whole reports and sets of figures, simulations that count how often something
+covers, fits of every law, and damaged logs by the hundred: each costs more than a second or two.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WHOLE: Final = ("*",)
+"""Every test of a file: what its tests share is slow to make."""
+
+SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "approaches/estimators/test_data_constrained.py": ("test_a_known_law_is_recovered",),
+        "approaches/estimators/test_identifiability.py": (
+            "test_standard_errors_are_those_of_many_sweeps",
+        ),
+        "approaches/estimators/test_interaction_laws.py": WHOLE,
+        "approaches/estimators/test_likelihood_ratio.py": (
+            "test_a_true_law_survives_and_a_false_one_does_not",
+        ),
+        "approaches/estimators/test_misfit.py": ("test_the_test_keeps_its_size_and_has_power",),
+        "approaches/estimators/test_nesting_tests.py": WHOLE,
+        "approaches/estimators/test_parametric.py": (
+            "test_a_true_law_is_not_rejected",
+            "test_a_vanished_term_is_said",
+            "test_objectives_and_ties_recover_a_law",
+            "test_optimum_is_the_least_loss_at_its_cost",
+            "test_the_shipped_sweep_rejects_the_form_of_the_law",
+        ),
+        "approaches/estimators/test_profiles.py": (
+            "test_too_wide_a_window_is_told_by_its_bias_without_noise",
+        ),
+        "approaches/numerics/test_interaction.py": (
+            "test_no_scipy_run_finds_a_better_optimum",
+            "test_result_does_not_depend_on_the_company",
+        ),
+        "approaches/test_backtest_laws.py": (
+            "test_nothing_hidden_is_seen",
+            "test_the_command_writes_a_backtest",
+        ),
+        "approaches/test_fit_specifications.py": (
+            "test_the_headline_is_the_estimate",
+            "test_where_choices_change_nothing_every_a_is_the_laws",
+        ),
+        "approaches/test_mix_laws.py": WHOLE,
+        "approaches/test_mixture_coverage.py": WHOLE,
+        "approaches/test_score_forecasts.py": WHOLE,
+        "approaches/uncertainty/test_calibration.py": (
+            "test_a_biased_approach_is_caught",
+            "test_coverage_is_counted_cell_by_cell",
+            "test_percentiles_of_whole_runs_are_found_fair",
+        ),
+        "approaches/uncertainty/test_influence.py": ("test_exact_losses_have_neither",),
+        "approaches/uncertainty/test_intervals.py": ("test_calibration_undoes_a_wrong_spread",),
+        "figures/test_plot_figures.py": WHOLE,
+        "figures/test_specifications.py": ("test_a_sweep_that_allows_none_says_why",),
+        "ingest/test_bombs.py": (
+            "test_a_formula_as_long_as_one_may_be_ends_no_process",
+            "test_a_sweep_yaml_that_is_none",
+            "test_what_unpacks_without_end_is_refused",
+        ),
+        "ingest/test_formats.py": ("test_noise_never_raises",),
+        "ingest/test_fuzz.py": (
+            "test_cut_logs_break_no_promise",
+            "test_damaged_logs_break_no_promise",
+        ),
+        "ingest/test_hostile.py": ("test_no_flipped_bit_of_an_entry_is_believed",),
+        "ingest/test_members.py": ("test_a_bomb_is_not_read_on",),
+        "ingest/test_sidefiles.py": ("test_hostile_settings_are_read_or_left",),
+        "ingest/test_tensorboard.py": (
+            "test_a_file_cut_anywhere_gives_its_whole_records",
+            "test_no_bytes_raise_or_take_long",
+        ),
+        "ingest/test_textlog.py": ("test_genuine_logs",),
+        "published/test_render.py": ("test_same_bytes_twice",),
+        "report/test_calculator.py": WHOLE,
+        "report/test_forecast.py": (
+            "test_a_sweep_that_cannot_be_split_says_what_to_add",
+            "test_an_approach_that_was_refused_below_gives_its_reason",
+        ),
+        "report/test_hostile.py": (
+            "test_a_line_of_dashes_stops_no_report",
+            "test_no_cell_of_a_csv_is_a_formula",
+            "test_nothing_runs_in_latex",
+            "test_nothing_runs_in_the_index",
+            "test_nothing_runs_in_the_page",
+            "test_nothing_runs_in_the_pdf",
+            "test_only_what_has_no_font_is_replaced",
+            "test_the_pdf_shows_what_was_written",
+        ),
+        "report/test_laws.py": ("test_a_sweep_without_laws_says_why",),
+        "report/test_provenance.py": WHOLE,
+        "report/test_report.py": (
+            "test_a_budget_that_is_asked_for_is_answered_without_a_refit",
+            "test_a_sweep_without_an_estimate_has_no_budget",
+            "test_a_sweep_without_profiles_or_check_pair_says_why",
+            "test_all_refused_still_renders",
+            "test_every_tex_file_compiles",
+            "test_the_pdf_is_the_same_twice",
+            "test_the_report_is_in_plain_english",
+            "test_two_renders_give_the_same_bytes",
+        ),
+        "report/test_specifications.py": ("test_a_sweep_that_allows_none_says_so",),
+        "test_interface.py": (
+            "test_a_frame_is_fitted_and_asked",
+            "test_one_question_at_a_time",
+            "test_results_show_themselves",
+        ),
+        "test_new_estimator.py": WHOLE,
+    }
+)
+"""By file below tests/."""
+
+
+def is_slow(path: str, function: str) -> bool:
+    """Say whether a test is left out: its file below tests/, and its function's name."""
+    names = SLOW.get(path, ())
+    return names == WHOLE or function in names
