@@ -73,7 +73,7 @@ def backtest_laws(
     settings : section ``approaches``.
     draws : resamples of each fit.
     """
-    own = settings.model_copy(
+    chosen = settings.model_copy(
         update={
             "counting": COUNTING,
             "bootstrap": settings.bootstrap.model_copy(update={"draws": draws}),
@@ -86,7 +86,7 @@ def backtest_laws(
     for planned, losses in sweeps:
         try:
             points = points_of(planned, losses)
-            gammas.append(_gamma(planned, points, own))
+            gammas.append(_gamma(planned, points, chosen))
         except (MissingFactError, UnderdeterminedError) as error:
             left_out[planned.sweep] = str(error)
             continue
@@ -95,7 +95,7 @@ def backtest_laws(
     cells = [
         cell
         for planned, points in taken.values()
-        for cell in _cells(planned, points, own, _as_prior(priors[planned.study]))
+        for cell in _cells(planned, points, chosen, _as_prior(priors[planned.study]))
     ]
     without = {cell.sweep for cell in cells}
     left_out |= {
@@ -104,7 +104,7 @@ def backtest_laws(
         if sweep not in without
     }
     return Backtest(
-        settings=own.only(*ApproachesSettings.model_fields),
+        settings=chosen.only(*ApproachesSettings.model_fields),
         draws=draws,
         default="mixture",
         candidates=pooled(cells),
@@ -152,7 +152,7 @@ def prior_for(study: str, gammas: Sequence[Gamma]) -> Prior:
         from isoflop.approaches.forecasts.forecasters import AUDITED
 
         return Prior(study=study, median=AUDITED.median, sd=AUDITED.sd)
-    means = [float(np.mean(own)) for own in others.values()]
+    means = [float(np.mean(gammas_of_study)) for gammas_of_study in others.values()]
     sd = max(float(np.std(means, ddof=1)), 0.05)
     return Prior(study=study, median=float(np.exp(np.mean(means))), sd=sd)
 
@@ -165,12 +165,12 @@ def _gamma(planned: Planned, points: pl.DataFrame, settings: ApproachesSettings)
     """Fit the nested law to all of a sweep."""
     observations = observe(points, COUNTING)
     fitted = fit(observations, "nested", settings, threads=1)
-    found = dict(zip(fitted.names, fitted.parameters.tolist(), strict=True))
+    parameters = dict(zip(fitted.names, fitted.parameters.tolist(), strict=True))
     return Gamma(
         sweep=planned.sweep,
         study=planned.study,
-        gamma=found["gamma"],
-        E=found["E"],
+        gamma=parameters["gamma"],
+        E=parameters["E"],
         points=len(observations.loss),
     )
 
@@ -195,7 +195,7 @@ def _cells(
         log_loss = np.log(seen.targets.loss)
         predictives, rejected, refused = _alone(seen)
         inner = list(_inner(below, settings, prior))
-        scores = {key: score(one, log_loss) for key, one in predictives.items()}
+        scores = {key: score(predictive, log_loss) for key, predictive in predictives.items()}
         for key, mixed in MIXTURES.items():
             laws = [law for law in mixed.laws if law in predictives]
             if not laws:
@@ -248,17 +248,17 @@ def _inner(
         if lower.height < LEAST_INNER or upper.height < 2:
             continue
         seen = Seen(observe(lower, COUNTING), observe(upper, COUNTING), few, prior)
-        found: dict[str, tuple[Floats, float]] = {}
+        optima: dict[str, tuple[Floats, float]] = {}
         for law in FOUR:
             try:
-                one, _ = law_predictive(law, seen)
+                predictive, _ = law_predictive(law, seen)
             except UnderdeterminedError:
                 continue
-            density = one.log_density(seen.targets.loss)
+            density = predictive.log_density(seen.targets.loss)
             if density is not None:
-                error = np.log(one.value) - np.log(seen.targets.loss)
-                found[law] = density, float(np.mean(error**2))
-        yield found
+                error = np.log(predictive.value) - np.log(seen.targets.loss)
+                optima[law] = density, float(np.mean(error**2))
+        yield optima
 
 
 def score(
@@ -290,37 +290,37 @@ def pooled(cells: Sequence[Cell]) -> list[Candidate]:
     Ratios are to Chinchilla's law in the same cell, so a candidate that gave up in some cells is
     compared where it did not; one that gave up in all is left out.
     """
-    found = []
+    candidates = []
     for key, (kind, label) in LABELS.items():
-        own = [cell for cell in cells if key in cell.scores and CHINCHILLA in cell.scores]
-        if not own:
+        compared = [cell for cell in cells if key in cell.scores and CHINCHILLA in cell.scores]
+        if not compared:
             continue
-        scores = [cell.scores[key] for cell in own]
-        rms = _log_ratios(own, key, lambda one: one.rms)
-        interval = _log_ratios(own, key, lambda one: one.interval_score["0.8"])
-        studies = [cell.study for cell in own]
-        found.append(
+        scores = [cell.scores[key] for cell in compared]
+        rms = _log_ratios(compared, key, lambda score: score.rms)
+        interval = _log_ratios(compared, key, lambda score: score.interval_score["0.8"])
+        studies = [cell.study for cell in compared]
+        candidates.append(
             Candidate(
                 key=key,
                 label=label,
                 kind=kind,
-                cells=len(own),
+                cells=len(compared),
                 rms_ratio=float(np.exp(np.mean(rms))),
                 rms_ratio_by_study=float(np.exp(_by_study(rms, studies))),
                 interval_score_ratio=float(np.exp(np.mean(interval))),
                 interval_score_ratio_by_study=float(np.exp(_by_study(interval, studies))),
-                rms=float(np.mean([one.rms for one in scores])),
-                interval_score=float(np.mean([one.interval_score["0.8"] for one in scores])),
-                bias=float(np.mean([one.bias for one in scores])),
+                rms=float(np.mean([score.rms for score in scores])),
+                interval_score=float(np.mean([score.interval_score["0.8"] for score in scores])),
+                bias=float(np.mean([score.bias for score in scores])),
                 inside=_means(scores, "inside"),
                 inside_by_study={
-                    level: _by_study([one.inside[level] for one in scores], studies)
+                    level: _by_study([score.inside[level] for score in scores], studies)
                     for level in scores[0].inside
                 },
                 width=_means(scores, "width"),
             )
         )
-    return found
+    return candidates
 
 
 def choices(cells: Sequence[Cell]) -> list[Choice]:
@@ -333,31 +333,37 @@ def choices(cells: Sequence[Cell]) -> list[Choice]:
     if len(studies) < 2:
         return []
     equal = [key for key, mixed in MIXTURES.items() if mixed.weights == "equal"]
-    found = []
+    chosen = []
     for study in studies:
-        own = [cell for cell in cells if cell.study == study]
+        of_study = [cell for cell in cells if cell.study == study]
         others = [cell for cell in cells if cell.study != study]
         best = min(
             equal,
             key=lambda key: _by_study(
-                _log_ratios(others, key, lambda one: one.interval_score["0.8"]),
+                _log_ratios(others, key, lambda score: score.interval_score["0.8"]),
                 [cell.study for cell in others],
             ),
         )
-        scores = [cell.scores[best] for cell in own]
-        found.append(
+        scores = [cell.scores[best] for cell in of_study]
+        chosen.append(
             Choice(
                 study=study,
                 laws=list(MIXTURES[best].laws),
-                rms_ratio=float(np.exp(np.mean(_log_ratios(own, best, lambda one: one.rms)))),
-                interval_score_ratio=float(
-                    np.exp(np.mean(_log_ratios(own, best, lambda one: one.interval_score["0.8"])))
+                rms_ratio=float(
+                    np.exp(np.mean(_log_ratios(of_study, best, lambda score: score.rms)))
                 ),
-                interval_score=float(np.mean([one.interval_score["0.8"] for one in scores])),
+                interval_score_ratio=float(
+                    np.exp(
+                        np.mean(
+                            _log_ratios(of_study, best, lambda score: score.interval_score["0.8"])
+                        )
+                    )
+                ),
+                interval_score=float(np.mean([score.interval_score["0.8"] for score in scores])),
                 inside=_means(scores, "inside"),
             )
         )
-    return found
+    return chosen
 
 
 def _log_ratios(cells: Sequence[Cell], key: str, of: Any) -> list[float]:
@@ -366,14 +372,14 @@ def _log_ratios(cells: Sequence[Cell], key: str, of: Any) -> list[float]:
 
 def _by_study(values: Sequence[float], studies: Sequence[str]) -> float:
     """Average over studies of the mean within each."""
-    own: dict[str, list[float]] = {}
+    by_study: dict[str, list[float]] = {}
     for value, study in zip(values, studies, strict=True):
-        own.setdefault(study, []).append(value)
-    return float(np.mean([np.mean(one) for one in own.values()]))
+        by_study.setdefault(study, []).append(value)
+    return float(np.mean([np.mean(values) for values in by_study.values()]))
 
 
 def _means(scores: Sequence[CellScore], name: Literal["inside", "width"]) -> dict[str, float]:
     return {
-        level: float(np.mean([getattr(one, name)[level] for one in scores]))
+        level: float(np.mean([getattr(score, name)[level] for score in scores]))
         for level in getattr(scores[0], name)
     }

@@ -166,13 +166,13 @@ def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
 
     planned = parse(json.loads(plan), Plan, source="--plan").sweeps
     # by the package's defaults: how a reader fits own runs changes no verdict on a law
-    found = backtest_laws(
-        [(one, read_table(Path(one.losses), Losses)) for one in planned],
+    backtest = backtest_laws(
+        [(entry, read_table(Path(entry.losses), Losses)) for entry in planned],
         ApproachesSettings(),
         draws=draws,
     )
-    write_backtest(found, out)
-    click.echo(f"{out}: {len(found.cells)} forecasts, {len(found.left_out)} sweeps left out")
+    write_backtest(backtest, out)
+    click.echo(f"{out}: {len(backtest.cells)} forecasts, {len(backtest.left_out)} sweeps left out")
 
 
 @click.command("check-coverage")

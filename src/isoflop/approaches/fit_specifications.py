@@ -59,15 +59,15 @@ class Specification:
 
     def choices(self) -> dict[str, Any]:
         """Give every choice by its column; one that has no effect is None."""
-        own = getattr(self.settings, self.approach)
-        found = {axis: getattr(own, axis) for axis in _axes(self.settings, self.approach)}
-        if isinstance(own, ParametricSettings):
-            found["huber_delta"] = own.delta if own.objective == "huber" else None
+        section = getattr(self.settings, self.approach)
+        choices = {axis: getattr(section, axis) for axis in _axes(self.settings, self.approach)}
+        if isinstance(section, ParametricSettings):
+            choices["huber_delta"] = section.delta if section.objective == "huber" else None
         return {
             "params": self.counting.params,
             "flops": self.counting.flops,
             "loss": self.loss,
-            **found,
+            **choices,
         }
 
 
@@ -84,12 +84,12 @@ def specifications(settings: ApproachesSettings, *, loss: str) -> list[Specifica
     By approach; the approach's own settings first, then the product of its choices in the order of
     the settings. Combinations that are the same fit (a Huber delta under squares) stand once.
     """
-    found: dict[tuple[Any, ...], Specification] = {}
+    distinct: dict[tuple[Any, ...], Specification] = {}
     for approach in APPROACHES:
-        own = Specification(approach, loss, settings, headline=True)
-        for one in (own, *_grid(settings, approach, loss)):
-            found.setdefault((approach, *one.choices().values()), one)
-    return list(found.values())
+        headline = Specification(approach, loss, settings, headline=True)
+        for specification in (headline, *_grid(settings, approach, loss)):
+            distinct.setdefault((approach, *specification.choices().values()), specification)
+    return list(distinct.values())
 
 
 def _axes(settings: ApproachesSettings, approach: Approach) -> dict[str, tuple[Any, ...]]:
@@ -102,24 +102,24 @@ def _axes(settings: ApproachesSettings, approach: Approach) -> dict[str, tuple[A
 
 def _grid(settings: ApproachesSettings, approach: Approach, loss: str) -> list[Specification]:
     """Take the product of an approach's choices."""
-    shared, own = settings.specifications, getattr(settings, approach)
+    shared, section = settings.specifications, getattr(settings, approach)
     axes = _axes(settings, approach)
-    values = (chosen or (getattr(own, axis),) for axis, chosen in axes.items())
+    values = (chosen or (getattr(section, axis),) for axis, chosen in axes.items())
     # an approach that counts in its own way has its own countings to vary
-    has_own = "counting" in type(own).model_fields
+    has_own = "counting" in type(section).model_fields
     countings = getattr(shared, approach).counting if has_own else shared.counting
     counted = countings or (settings.counting_of(approach),)
-    found = []
+    grid = []
     for counting, kind, *chosen in product(counted, shared.loss or (loss,), *values):
         changed = dict(zip(axes, chosen, strict=True))
         if changed.get("objective", "huber") != "huber":
             changed["huber_delta"] = None
         if has_own:
-            update = {approach: own.model_copy(update=changed | {"counting": counting})}
+            update = {approach: section.model_copy(update=changed | {"counting": counting})}
         else:
-            update = {approach: own.model_copy(update=changed), "counting": counting}
-        found.append(Specification(approach, kind, settings.model_copy(update=update)))
-    return found
+            update = {approach: section.model_copy(update=changed), "counting": counting}
+        grid.append(Specification(approach, kind, settings.model_copy(update=update)))
+    return grid
 
 
 def fit_specifications(
@@ -148,11 +148,13 @@ def fit_specifications(
     tables = {
         str(table["loss_source"][0]): table for table in (alternate, losses) if not table.is_empty()
     }
-    own = str(losses["loss_source"][0]) if not losses.is_empty() else LOSS_SOURCES[0]
-    found = specifications(settings, loss=own)
+    headline = str(losses["loss_source"][0]) if not losses.is_empty() else LOSS_SOURCES[0]
+    listed = specifications(settings, loss=headline)
     seen = {
         (kind, counting): _observed(tables, kind, counting, sweep)
-        for kind, counting in {(one.loss, one.counting): None for one in found}
+        for kind, counting in {
+            (specification.loss, specification.counting): None for specification in listed
+        }
     }
     bootstrap = settings.bootstrap.model_copy(
         update={
@@ -164,18 +166,23 @@ def fit_specifications(
     def outcomes(alike: list[Specification]) -> list[dict[str, Any]]:
         return _outcomes(alike, seen, bootstrap, budget)
 
-    groups = _same_fit(found, seen)
+    groups = _same_fit(listed, seen)
     with ThreadPoolExecutor(threads) as pool:
         fitted = list(pool.map(outcomes, groups))
     outcome = {
-        id(one): said
+        id(specification): outcome
         for alike, fits in zip(groups, fitted, strict=True)
-        for one, said in zip(alike, fits, strict=True)
+        for specification, outcome in zip(alike, fits, strict=True)
     }
     rows = [
-        {"sweep": sweep, "specification": i, "approach": one.approach, "headline": one.headline}
-        | {"budget": budget, **one.choices(), **outcome[id(one)]}
-        for i, one in enumerate(found)
+        {
+            "sweep": sweep,
+            "specification": i,
+            "approach": specification.approach,
+            "headline": specification.headline,
+        }
+        | {"budget": budget, **specification.choices(), **outcome[id(specification)]}
+        for i, specification in enumerate(listed)
     ]
     schema = {name: column.dtype for name, column in Specifications.columns().items()}
     return validated(
@@ -208,16 +215,18 @@ def _budget(losses: pl.DataFrame) -> float:
     return 1.0
 
 
-def _same_fit(found: list[Specification], seen: Seen) -> list[list[Specification]]:
+def _same_fit(listed: list[Specification], seen: Seen) -> list[list[Specification]]:
     """Put together what may be fitted once: the same choices and N, counted by another C."""
     groups: dict[Any, list[Specification]] = {}
-    for one in found:
-        observations = seen[one.loss, one.counting]
-        key: Any = id(one)
+    for specification in listed:
+        observations = seen[specification.loss, specification.counting]
+        key: Any = id(specification)
         if isinstance(observations, Observations):
-            own = {k: v for k, v in one.choices().items() if k not in {"params", "flops"}}
-            key = (one.approach, *own.values(), observations.params.tobytes())
-        groups.setdefault(key, []).append(one)
+            choices = {
+                k: v for k, v in specification.choices().items() if k not in {"params", "flops"}
+            }
+            key = (specification.approach, *choices.values(), observations.params.tobytes())
+        groups.setdefault(key, []).append(specification)
     return list(groups.values())
 
 
@@ -227,15 +236,15 @@ def _outcomes(
     """Fit and resample specifications that may share a fit, or say why the sweep forbids it."""
     outcomes: list[dict[str, Any]] = []
     shared: tuple[Fit, Refits] | None = None
-    for one in alike:
-        observations = seen[one.loss, one.counting]
+    for specification in alike:
+        observations = seen[specification.loss, specification.counting]
         if isinstance(observations, str):
             outcomes.append({"refused": observations})
             continue
         recounted = None if shared is None else shared[0].recounted(observations)
         try:
             if shared is None or recounted is None:
-                shared = _fitted(one, observations, bootstrap)
+                shared = _fitted(specification, observations, bootstrap)
                 recounted = shared[0]
         except (MissingFactError, UnderdeterminedError) as error:
             outcomes.append({"refused": str(error)})
@@ -245,12 +254,12 @@ def _outcomes(
 
 
 def _fitted(
-    one: Specification, observations: Observations, bootstrap: BootstrapSettings
+    specification: Specification, observations: Observations, bootstrap: BootstrapSettings
 ) -> tuple[Fit, Refits]:
     """Fit one specification, from coarse starts, and resample it."""
-    own = one.settings.parametric.model_copy(update={"starts": "coarse"})
-    settings = one.settings.model_copy(update={"parametric": own})
-    fitted = fit(observations, one.approach, settings, threads=1)
+    coarse = specification.settings.parametric.model_copy(update={"starts": "coarse"})
+    settings = specification.settings.model_copy(update={"parametric": coarse})
+    fitted = fit(observations, specification.approach, settings, threads=1)
     return fitted, fitted.refit(resample(fitted, bootstrap))
 
 

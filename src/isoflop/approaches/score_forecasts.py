@@ -149,12 +149,12 @@ def _tops(observations: Observations, settings: ApproachesSettings) -> dict[floa
     groups, _ = budget_groups(observations, settings.profiles)
     needed = settings.forecast.min_budgets + 1
     if len(groups) < needed:
-        found = ", ".join(f"{group.budget:.3g}" for group in groups) or "none"
+        listed = ", ".join(f"{group.budget:.3g}" for group in groups) or "none"
         raise UnderdeterminedError(
             f"a forecast needs {needed} compute budgets, {needed - 1} to fit and one above them to "
-            f"predict; sweep {observations.sweep} has {len(groups)} ({found}). Add runs of several "
-            f"sizes at {needed - len(groups)} more, best above {observations.flops_range[1]:.2g} "
-            "FLOPs, or lower approaches.forecast.min_budgets."
+            f"predict; sweep {observations.sweep} has {len(groups)} ({listed}). Add runs of "
+            f"several sizes at {needed - len(groups)} more, best above "
+            f"{observations.flops_range[1]:.2g} FLOPs, or lower approaches.forecast.min_budgets."
         )
     final = observations.at(observations.is_final)
     end = dict(zip(final.run.tolist(), final.flops.tolist(), strict=True))
@@ -228,10 +228,10 @@ def _cuts(tasks: Iterator[Task], approaches: Sequence[Approach]) -> list[Cut]:
     """Let every approach, and the mixture of the laws, predict what lies above each cut."""
     cuts: list[Cut] = []
     for task in tasks:
-        found = {approach: _forecast(approach, task) for approach in approaches}
+        forecasts = {approach: _forecast(approach, task) for approach in approaches}
         predictives = {
             approach: predictive
-            for approach, (_, predictive) in found.items()
+            for approach, (_, predictive) in forecasts.items()
             if approach in LAWS and predictive is not None
         }
         cuts.append(
@@ -241,7 +241,7 @@ def _cuts(tasks: Iterator[Task], approaches: Sequence[Approach]) -> list[Cut]:
                 budgets_above=task.budgets_above,
                 n_runs_below=task.below["run"].n_unique(),
                 n_runs_above=task.above.height,
-                forecasts=[forecast for forecast, _ in found.values()],
+                forecasts=[forecast for forecast, _ in forecasts.values()],
                 mixture=_mixture(predictives, task, cuts),
             )
         )

@@ -158,5 +158,5 @@ def trend(x: Floats, residuals: Floats) -> Trend:
 
     if np.ptp(x) == 0.0 or len(x) < 3 or np.ptp(residuals) == 0.0:
         return Trend(slope=0.0, p_value=1.0)
-    found = OLS(residuals, add_constant(x - x.mean())).fit(cov_type="HC1")
-    return Trend(slope=float(found.params[1]), p_value=float(found.pvalues[1]))
+    regression = OLS(residuals, add_constant(x - x.mean())).fit(cov_type="HC1")
+    return Trend(slope=float(regression.params[1]), p_value=float(regression.pvalues[1]))

@@ -180,9 +180,9 @@ def require_budgets(
     """
     enough = [group for group in groups if group.n_sizes >= settings.min_sizes]
     if len(enough) < settings.min_budgets:
-        found = ", ".join(f"{g.budget:.3g} FLOPs ({g.n_sizes} sizes)" for g in groups) or "none"
+        listed = ", ".join(f"{g.budget:.3g} FLOPs ({g.n_sizes} sizes)" for g in groups) or "none"
         raise UnderdeterminedError(
             f"profiles needs {settings.min_budgets} budgets with {settings.min_sizes} sizes each; "
-            f"sweep {observations.sweep} has {len(enough)}: {found}. Add runs, or lower "
+            f"sweep {observations.sweep} has {len(enough)}: {listed}. Add runs, or lower "
             "approaches.profiles.min_budgets or approaches.profiles.min_sizes."
         )

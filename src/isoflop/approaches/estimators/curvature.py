@@ -92,7 +92,7 @@ def slopes(log_flops: Floats, log_params: Floats, weights: Floats, edges: Floats
     return np.stack(columns, axis=-1)
 
 
-def describe_bend(whole: Curvature, draws: Curvature) -> Bend:
+def describe_bend(estimate: Curvature, draws: Curvature) -> Bend:
     """Write a frontier's curvature with percentile intervals.
 
     Parameters
@@ -100,21 +100,21 @@ def describe_bend(whole: Curvature, draws: Curvature) -> Bend:
     whole : one row, from all runs.
     draws : the same from each resample.
     """
-    if not np.isfinite(whole.per_decade[0]):
-        return Bend(per_decade=None, thirds=None, draws=0, reason=whole.reason)
+    if not np.isfinite(estimate.per_decade[0]):
+        return Bend(per_decade=None, thirds=None, draws=0, reason=estimate.reason)
     thirds = None
-    if whole.thirds is not None and whole.edges is not None and draws.thirds is not None:
-        ends = np.exp(whole.edges).tolist()
+    if estimate.thirds is not None and estimate.edges is not None and draws.thirds is not None:
+        ends = np.exp(estimate.edges).tolist()
         thirds = [
             Third(
                 flops=(ends[k], ends[k + 1]),
                 # too few corners or sizes in a third: no line, so no number
                 a=_quantity(a, draws.thirds[:, k]) if np.isfinite(a) else None,
             )
-            for k, a in enumerate(whole.thirds[0])
+            for k, a in enumerate(estimate.thirds[0])
         ]
     return Bend(
-        per_decade=_quantity(whole.per_decade[0], draws.per_decade),
+        per_decade=_quantity(estimate.per_decade[0], draws.per_decade),
         thirds=thirds,
         draws=int(np.isfinite(draws.per_decade).sum()),
         reason=None,

@@ -74,9 +74,9 @@ class RepeatedModel:
     ) -> tuple[Floats, Floats]:
         """Give the gradient, and the Gauss-Newton part of the Hessian."""
         hessian = np.empty((len(slope), 3, 3))
-        for i, one in enumerate(state):
+        for i, value in enumerate(state):
             for j, other in enumerate(state):
-                hessian[:, i, j] = np.vecdot(curvature * one, other)
+                hessian[:, i, j] = np.vecdot(curvature * value, other)
         return self.gradient(state, slope), hessian
 
 
@@ -156,7 +156,7 @@ class DataConstrainedFit(LossLawFit):
 
     def diagnostics(self) -> DataConstrainedDiagnostics:
         """Say how good the optimum is, and what was given."""
-        own = self.fitted_points
+        taken = self.fitted_points
         law = self.model.law
         return DataConstrainedDiagnostics(
             account=solved(
@@ -168,8 +168,8 @@ class DataConstrainedFit(LossLawFit):
                 condition_number=None,
                 degrees_of_freedom=len(self.points) - self.n_parameters,
             ),
-            residuals=residuals_of(own, self.residuals),
-            trends=trends_of(own, self.residuals),
+            residuals=residuals_of(taken, self.residuals),
+            trends=trends_of(taken, self.residuals),
             given=GivenConstants(A=law.A, B=law.B, alpha=law.alpha, beta=law.beta),
             epochs=self.epochs.tolist(),
         )
@@ -225,11 +225,11 @@ def fit_data_constrained(
             "unique_tokens to sweep.yaml, under facts or under runs."
         )
     points = np.flatnonzero(observations.is_final)
-    own = observations.at(points)
-    epochs = np.maximum(own.tokens / unique[own.run], 1.0)
+    taken = observations.at(points)
+    epochs = np.maximum(taken.tokens / unique[taken.run], 1.0)
     if settings.max_epochs is not None:
         kept = epochs <= settings.max_epochs
-        points, own, epochs = points[kept], observations.at(points[kept]), epochs[kept]
+        points, taken, epochs = points[kept], observations.at(points[kept]), epochs[kept]
     if (epochs > 1.0 + 1e-3).sum() < MIN_POINTS:
         raise UnderdeterminedError(
             f"data_constrained needs {MIN_POINTS} finished runs that repeat their tokens; sweep "
@@ -240,18 +240,18 @@ def fit_data_constrained(
         E=settings.E, A=settings.A, B=settings.B, alpha=settings.alpha, beta=settings.beta
     )
     law = RepeatedDataLaw(fresh, R_D=1.0, R_N=1.0)
-    unique_tokens = own.tokens / epochs
-    unique_params = law.unique_params(own.params, unique_tokens)
+    unique_tokens = taken.tokens / epochs
+    unique_params = law.unique_params(taken.params, unique_tokens)
     model = RepeatedModel(
         fresh,
         unique_params,
         unique_tokens,
-        own.params / unique_params - 1.0,
+        taken.params / unique_params - 1.0,
         epochs - 1.0,
         settings.fit_E,
     )
     starts = np.array([[np.log(settings.E), np.log(d), np.log(n)] for d, n in product(GRID, GRID)])
-    log_loss = np.log(own.loss)[None]
+    log_loss = np.log(taken.loss)[None]
     ones = np.ones_like(log_loss)
     for rung in LADDER:
         solution = _solve(model, log_loss, ones, starts, rung * settings.huber_delta)

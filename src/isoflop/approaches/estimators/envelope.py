@@ -94,13 +94,15 @@ class EnvelopeFit(Fit):
         bends, thirds = np.empty(len(present)), np.empty((len(present), 3))
         for start in range(0, len(present), self.curves.at_once):
             block = slice(start, start + self.curves.at_once)
-            own = self.curves.frontiers(present[block])
-            own = fitted_part(own, present[block], self.observations, self.settings.edge)
-            parameters[block] = fit_frontiers(own)
-            sizes[block] = own.distinct_sizes(self.observations.sizes)
-            frontier = (own.log_flops, own.log_params, own.weights)
+            frontiers = self.curves.frontiers(present[block])
+            frontiers = fitted_part(
+                frontiers, present[block], self.observations, self.settings.edge
+            )
+            parameters[block] = fit_frontiers(frontiers)
+            sizes[block] = frontiers.distinct_sizes(self.observations.sizes)
+            frontier = (frontiers.log_flops, frontiers.log_params, frontiers.weights)
             bends[block] = quadratic_term(*frontier, float(self.thirds.mean()))
-            steps = own.distinct_sizes_in(self.observations.sizes, self.thirds)
+            steps = frontiers.distinct_sizes_in(self.observations.sizes, self.thirds)
             # a line through two sizes is the place of one step
             thirds[block] = np.where(steps < LEAST_SIZES, np.nan, slopes(*frontier, self.thirds))
         few = sizes < self.settings.min_sizes
@@ -115,8 +117,8 @@ class EnvelopeFit(Fit):
 
     @cached_property
     def _diagnostics(self) -> EnvelopeDiagnostics:
-        found = winners(self.observations, self.whole, self.frontier)
-        late, fitted = np.array(found.late), np.array(found.fitted)
+        wins = winners(self.observations, self.whole, self.frontier)
+        late, fitted = np.array(wins.late), np.array(wins.fitted)
         residuals = self._residuals()
         points = len(residuals)
         return EnvelopeDiagnostics(
@@ -135,7 +137,7 @@ class EnvelopeFit(Fit):
             sizes_that_win=int(self.frontier.distinct_sizes(self.observations.sizes)[0]),
             sizes=int(self.observations.sizes.max()) + 1,
             residual_sd=float(residuals.std()),
-            winners=found,
+            winners=wins,
         )
 
     def diagnostics(self) -> EnvelopeDiagnostics:
@@ -152,25 +154,25 @@ class EnvelopeFit(Fit):
 
     def cautions(self) -> list[str]:
         """Warn of few winning sizes, early winners and an edge of the grid."""
-        found = self.diagnostics()
+        diagnostics = self.diagnostics()
         cautions = []
-        left = found.points_on_frontier - found.points_fitted
-        if left > found.points_fitted:
+        left = diagnostics.points_on_frontier - diagnostics.points_fitted
+        if left > diagnostics.points_fitted:
             cautions.append(
-                f"Of {found.points_on_frontier} points of the envelope {left} are left out, where "
-                "the smallest or the largest size wins, and beyond: the best size is only known to "
-                "be that small or smaller, that large or larger."
+                f"Of {diagnostics.points_on_frontier} points of the envelope {left} are left out, "
+                "where the smallest or the largest size wins, and beyond: the best size is only "
+                "known to be that small or smaller, that large or larger."
             )
-        if found.sizes_that_win < 5:
+        if diagnostics.sizes_that_win < 5:
             cautions.append(
-                f"Only {found.sizes_that_win} of {found.sizes} sizes ever have the lowest "
-                "loss, so the envelope's exponent rests on a few steps between them."
+                f"Only {diagnostics.sizes_that_win} of {diagnostics.sizes} sizes ever have the "
+                "lowest loss, so the envelope's exponent rests on a few steps between them."
             )
-        if found.late_winners < 0.5:
+        if diagnostics.late_winners < 0.5:
             cautions.append(
-                f"Only {found.late_winners:.0%} of the envelope's points lie in the last 15 % "
-                "of their run. The others were measured at a learning rate meant for a longer run, "
-                "where the loss is still too high."
+                f"Only {diagnostics.late_winners:.0%} of the envelope's points lie in the last "
+                "15 % of their run. The others were measured at a learning rate meant for a longer "
+                "run, where the loss is still too high."
             )
         return cautions
 
@@ -222,8 +224,10 @@ def _far_enough(observations: Observations, fraction: float) -> Observations:
         return observations
     end = np.zeros(observations.n_runs)
     np.maximum.at(end, observations.run, observations.tokens)
-    own = observations.tokens / end[observations.run]
-    share = np.where(np.isnan(observations.schedule_fraction), own, observations.schedule_fraction)
+    progress = observations.tokens / end[observations.run]
+    share = np.where(
+        np.isnan(observations.schedule_fraction), progress, observations.schedule_fraction
+    )
     kept = share >= fraction
     if not kept.any():
         raise UnderdeterminedError(

@@ -161,10 +161,10 @@ class LawFit(MultistartFit):
         """Say where a product term has the loss rise with N or D."""
         if not self.centred.form.is_product:
             return []
-        own = self.fitted_points
+        taken = self.fitted_points
         _, log_a, log_b, alpha, beta, kappa = self.centred.terms(self.theta)[0]
-        p = np.exp(log_a - alpha * np.log(own.params))
-        q = np.exp(log_b - beta * np.log(own.tokens))
+        p = np.exp(log_a - alpha * np.log(taken.params))
+        q = np.exp(log_b - beta * np.log(taken.tokens))
         turned = int(((1.0 + kappa * p <= 0.0) | (1.0 + kappa * q <= 0.0)).sum())
         if turned == 0:
             return []
@@ -259,10 +259,10 @@ def _fit(
 ) -> LawFit:
     least = restriction(kind.kind.form).size + 1
     points = points_of(observations, settings, kind.approach, least=least)
-    own = observations.at(points)
-    centred = CentredInteraction.of(kind.kind.form, own.params, own.tokens, own.loss)
+    taken = observations.at(points)
+    centred = CentredInteraction.of(kind.kind.form, taken.params, taken.tokens, taken.loss)
     objective = _objective(settings)
-    solution = solve_from_starts(centred, own.loss, objective, settings, threads=threads)
+    solution = solve_from_starts(centred, taken.loss, objective, settings, threads=threads)
     best = int(solution.objective.argmin())
     near = solution.theta[best : best + 1, : centred.n_parameters]
     fit = kind(observations, points, settings, centred, near, solution, threads)

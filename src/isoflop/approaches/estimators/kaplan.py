@@ -226,13 +226,15 @@ class KaplanFit(Fit):
 
     def _size_law(self, present: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         """Fit L(N) to the lowest loss of each size (Kaplan et al. 2020, equation 1.1)."""
-        own = self.observations
-        lowest = np.full(own.n_runs, np.inf)
-        np.minimum.at(lowest, own.run, own.loss)
-        sizes = np.unique(own.run_params)
+        observations = self.observations
+        lowest = np.full(observations.n_runs, np.inf)
+        np.minimum.at(lowest, observations.run, observations.loss)
+        sizes = np.unique(observations.run_params)
         best = np.stack(
             [
-                np.where(present[:, own.sizes == i], lowest[own.sizes == i], np.inf).min(axis=1)
+                np.where(
+                    present[:, observations.sizes == i], lowest[observations.sizes == i], np.inf
+                ).min(axis=1)
                 for i in range(len(sizes))
             ],
             axis=-1,
@@ -246,10 +248,10 @@ class KaplanFit(Fit):
     def _joint_law(self, weights: Floats) -> Floats:
         """Fit L(N, D) by least squares on log L (Kaplan et al. 2020, section 4)."""
         final = self.observations.at(self.points)
-        own = weights[:, final.run]
+        final_weights = weights[:, final.run]
         starts = np.repeat(self.joint, len(weights), axis=0)
         solution = minimise(
-            self._problems(np.log(final.loss)[None], own, starts),
+            self._problems(np.log(final.loss)[None], final_weights, starts),
             tolerance=1e-10,
             max_steps=MAX_STEPS,
         )
@@ -265,14 +267,14 @@ class KaplanFit(Fit):
                 ],
                 axis=-1,
             )
-        laws[(own > 0).sum(axis=1) < MIN_POINTS] = np.nan
+        laws[(final_weights > 0).sum(axis=1) < MIN_POINTS] = np.nan
         return laws
 
     def diagnostics(self) -> KaplanDiagnostics:
         """Give the account of L(N, D), and the frontiers behind the laws."""
         everything = np.ones((1, self.observations.n_runs), dtype=np.bool_)
-        fitted, own = self._fitted_part(everything), self.observations.at(self.points)
-        residuals = np.log(own.loss) - self.fitted[self.points]
+        fitted, ends = self._fitted_part(everything), self.observations.at(self.points)
+        residuals = np.log(ends.loss) - self.fitted[self.points]
         return KaplanDiagnostics(
             account=solved(
                 self.solution,
@@ -283,8 +285,8 @@ class KaplanFit(Fit):
                 condition_number=condition_number(self._model(), self.joint),
                 degrees_of_freedom=len(residuals) - self.n_parameters,
             ),
-            residuals=residuals_of(own, residuals),
-            trends=trends_of(own, residuals),
+            residuals=residuals_of(ends, residuals),
+            trends=trends_of(ends, residuals),
             sizes_that_win=int(fitted.distinct_sizes(self.observations.sizes)[0]),
             countings=[_counted(self.counting, self), *starmap(_counted, self.others)],
             winners=winners(self.observations, self.by_flops.frontiers(everything), fitted),

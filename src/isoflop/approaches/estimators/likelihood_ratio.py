@@ -64,12 +64,12 @@ def likelihood_ratios(
         return _best(_problems(law, log_loss, starts, fixed), delta)
 
     hypotheses = {("parity", ""): (1, best(tied, _around(tied.from_hoffmann(_row(near)), logs)))}
-    for name, one in published.items():
-        own = law.from_hoffmann(_row(one))
-        hypotheses["constants", name] = (5, best(law, own, fixed=slice(0, 5)))
+    for name, reference in published.items():
+        constants = law.from_hoffmann(_row(reference))
+        hypotheses["constants", name] = (5, best(law, constants, fixed=slice(0, 5)))
         hypotheses["exponents", name] = (
             2,
-            best(law, _around(own, logs), fixed=slice(ALPHA, 5)),
+            best(law, _around(constants, logs), fixed=slice(ALPHA, 5)),
         )
     # the free fit starts from the hypotheses too: no ratio is negative for want of a start
     starts = [theta[:, [*range(ALPHA), ALPHA, -2]] for _, (_, theta) in hypotheses.values()]
@@ -77,8 +77,8 @@ def likelihood_ratios(
     tests: dict[str, dict[str, LawTest]] = {"constants": {}, "exponents": {}}
     for (kind, name), (degrees, (reached, _)) in hypotheses.items():
         if name:
-            one, found = published[name], _test(2.0 * (highest - reached), degrees)
-            tests[kind][name] = LawTest(**dict(found), alpha=one.alpha, beta=one.beta)
+            reference, test = published[name], _test(2.0 * (highest - reached), degrees)
+            tests[kind][name] = LawTest(**dict(test), alpha=reference.alpha, beta=reference.beta)
     degrees, (reached, _) = hypotheses["parity", ""]
     return LikelihoodRatios(
         delta=delta,

@@ -71,8 +71,8 @@ class LossLawFit(Fit):
     @cached_property
     def cost(self) -> FlopsPerToken:
         """FLOPs per token as a function of N, as they are over the fitted points."""
-        own = self.fitted_points
-        return flops_per_token(own.params, own.tokens, own.flops)
+        taken = self.fitted_points
+        return flops_per_token(taken.params, taken.tokens, taken.flops)
 
     @property
     def flops_range(self) -> tuple[float, float]:
@@ -263,11 +263,11 @@ class MultistartFit(LossLawFit):
     @cached_property
     def misfit(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """Test the law's form on its residuals, and against replicates; see ``misfit.py``."""
-        own = self.fitted_points
-        n, d = np.log(own.params), np.log(own.tokens)
+        taken = self.fitted_points
+        n, d = np.log(taken.params), np.log(taken.tokens)
         tests = score_tests(self.centred.model.jacobian(self.theta), self.residuals, n, d)
         parameters = self.n_parameters
-        return tests, pure_error(self.residuals, own.params, own.tokens, parameters=parameters)
+        return tests, pure_error(self.residuals, taken.params, taken.tokens, parameters=parameters)
 
     def bounds_hit(self) -> list[str]:
         """Name the parameters that ended at a bound."""

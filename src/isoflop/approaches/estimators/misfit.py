@@ -54,18 +54,18 @@ def score_tests(
     }
     tests: dict[str, Any] = {}
     for name, column in outside.items():
-        found = None if column is None else _wald(basis, column[:, None], residuals)
+        test = None if column is None else _wald(basis, column[:, None], residuals)
         tests[name] = {
-            "coefficient": None if found is None else float(found[0][0]),
-            "p_value": None if found is None else found[3],
+            "coefficient": None if test is None else float(test[0][0]),
+            "p_value": None if test is None else test[3],
         }
     left = [column for column in outside.values() if column is not None]
     columns = _basis(np.column_stack(left)) if left else np.empty((len(x), 0))
-    found = _wald(basis, columns, residuals)
+    test = _wald(basis, columns, residuals)
     tests["joint"] = {
-        "statistic": None if found is None else found[1],
-        "degrees_of_freedom": None if found is None else list(found[2]),
-        "p_value": None if found is None else found[3],
+        "statistic": None if test is None else test[1],
+        "degrees_of_freedom": None if test is None else list(test[2]),
+        "p_value": None if test is None else test[3],
     }
     return tests
 

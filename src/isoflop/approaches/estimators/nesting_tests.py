@@ -197,9 +197,9 @@ def _simulated(
     sweeps = len(noise)
     under = tested.law.under(hypothesis.form)
     targets = under.model.value(at)[0] + noise
-    own, restricted = tested.settle(under, targets, np.repeat(at, sweeps, axis=0))
+    ended, restricted = tested.settle(under, targets, np.repeat(at, sweeps, axis=0))
     # the free law starts where the restricted one ended: near its own optimum, if that one is true
-    _, free = tested.settle(tested.law, targets, _embedded(tested.law, hypothesis.form, own))
+    _, free = tested.settle(tested.law, targets, _embedded(tested.law, hypothesis.form, ended))
     ratios = 2.0 * (restricted - free)
     return {
         "sweeps": sweeps,

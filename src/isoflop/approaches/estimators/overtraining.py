@@ -134,7 +134,7 @@ class OvertrainingFit(LossLawFit):
 
     def diagnostics(self) -> OvertrainingDiagnostics:
         """Say how good the optimum is."""
-        own = self.fitted_points
+        taken = self.fitted_points
         return OvertrainingDiagnostics(
             account=solved(
                 self.solution,
@@ -145,10 +145,10 @@ class OvertrainingFit(LossLawFit):
                 condition_number=condition_number(self.model, self.theta),
                 degrees_of_freedom=len(self.points) - self.n_parameters,
             ),
-            residuals=residuals_of(own, self.residuals),
-            trends=trends_of(own, self.residuals),
+            residuals=residuals_of(taken, self.residuals),
+            trends=trends_of(taken, self.residuals),
             residual=self.settings.residual,
-            tokens_per_param=(own.tokens / own.params).tolist(),
+            tokens_per_param=(taken.tokens / taken.params).tolist(),
         )
 
     def cautions(self) -> list[str]:
@@ -195,19 +195,19 @@ def fit_overtraining(observations: Observations, settings: OvertrainingSettings)
     Gadre et al. 2024, equation 4 and section 3.2.
     """
     points = np.flatnonzero(observations.is_final)
-    own = observations.at(points)
-    ratio = own.tokens / own.params
-    if len(points) < MIN_POINTS or np.ptp(np.log(ratio)) < 0.1 or np.ptp(np.log(own.flops)) < 0.1:
+    taken = observations.at(points)
+    ratio = taken.tokens / taken.params
+    if len(points) < MIN_POINTS or np.ptp(np.log(ratio)) < 0.1 or np.ptp(np.log(taken.flops)) < 0.1:
         raise UnderdeterminedError(
             f"overtraining needs {MIN_POINTS} finished runs that differ in tokens per parameter "
             f"and in compute; sweep {observations.sweep} has {len(points)}, with "
             f"{len(np.unique(ratio.round(2)))} values of D/N. Add runs trained beyond the optimum."
         )
-    x = np.log(np.stack([own.flops / ratio, own.flops * ratio]))
+    x = np.log(np.stack([taken.flops / ratio, taken.flops * ratio]))
     centre = x.mean(axis=1)
     law = SumOfPowers((Term(E_), Term(A_, ETA, 0), Term(B_, ETA, 1)), x - centre[:, None], 4)
-    log_loss = np.log(own.loss)[None]
-    solution = _solve(law, log_loss, np.ones_like(log_loss), _starts(own.loss), settings)
+    log_loss = np.log(taken.loss)[None]
+    solution = _solve(law, log_loss, np.ones_like(log_loss), _starts(taken.loss), settings)
     return OvertrainingFit(observations, points, settings, centre, law, solution)
 
 

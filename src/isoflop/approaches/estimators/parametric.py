@@ -69,11 +69,11 @@ class ParametricFit(MultistartFit):
 
     def diagnostics(self) -> ParametricDiagnostics:
         """Say how good and how certain the optimum is."""
-        own, solved = self.fitted_points, self.solved()
+        taken, solved = self.fitted_points, self.solved()
         tests, pure = self.misfit
         return ParametricDiagnostics(
             account=solved.account,
-            residuals=residuals_of(own, self.residuals),
+            residuals=residuals_of(taken, self.residuals),
             trends=self._trends,
             misfit=ScoreTests.model_validate(tests),
             pure_error=None if pure is None else PureError.model_validate(pure),
@@ -81,7 +81,7 @@ class ParametricFit(MultistartFit):
             scale=solved.scale,
             log_likelihood=solved.log_likelihood,
             variable_projection=VariableProjection(
-                **variable_projection(own.params, own.tokens, own.loss)
+                **variable_projection(taken.params, taken.tokens, taken.loss)
             ),
             likelihood_ratios=self._likelihood_ratios(),
         )
@@ -90,12 +90,12 @@ class ParametricFit(MultistartFit):
         """Test the published laws; the density is the fit's own where that is a likelihood."""
         if not self.published:
             return None
-        own = self.settings.objective == "likelihood"
+        free_scale = self.settings.objective == "likelihood"
         return likelihood_ratios(
             self.fitted_points,
             self.published,
             near=ChinchillaLaw(*map(float, self.parameters)),
-            delta=self.settings.delta if own else HUBER_DELTA["likelihood"],
+            delta=self.settings.delta if free_scale else HUBER_DELTA["likelihood"],
         )
 
     @cached_property
@@ -147,9 +147,9 @@ def fit_parametric(
     Hoffmann et al. 2022, section 3.3 and appendix D.3; Besiroglu et al. 2024.
     """
     points = points_of(observations, settings, "parametric", least=MIN_POINTS)
-    own = observations.at(points)
-    law = CentredLaw.of(own.params, own.tokens, tied=settings.exponents == "tied")
-    solution = solve_from_starts(law, own.loss, _objective(settings), settings, threads=threads)
+    taken = observations.at(points)
+    law = CentredLaw.of(taken.params, taken.tokens, tied=settings.exponents == "tied")
+    solution = solve_from_starts(law, taken.loss, _objective(settings), settings, threads=threads)
     best = int(solution.objective.argmin())
     return ParametricFit(
         observations,

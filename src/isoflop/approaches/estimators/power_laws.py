@@ -80,7 +80,7 @@ def fitted_part(
     return frontiers if edge == "keep" else frontiers.trimmed(present, observations.run_params)
 
 
-def winners(observations: Observations, whole: Frontiers, fitted: Frontiers) -> Winners:
+def winners(observations: Observations, frontiers: Frontiers, fitted: Frontiers) -> Winners:
     """List who wins where on the frontier of all runs, by increasing C.
 
     Parameters
@@ -88,16 +88,16 @@ def winners(observations: Observations, whole: Frontiers, fitted: Frontiers) -> 
     observations : the sweep.
     whole, fitted : one row each: the frontier, and the part of it that is fitted.
     """
-    won = np.flatnonzero(whole.run[0] >= 0)
-    run, log_flops = whole.run[0][won], whole.log_flops[0][won]
+    won = np.flatnonzero(frontiers.run[0] >= 0)
+    run, log_flops = frontiers.run[0][won], frontiers.log_flops[0][won]
     end = np.full(observations.n_runs, -np.inf)
     np.maximum.at(end, observations.run, observations.flops)
     return Winners(
         run=[observations.runs[i] for i in run],
         flops=np.exp(log_flops).tolist(),
-        params=np.exp(whole.log_params[0][won]).tolist(),
-        tokens=np.exp(whole.log_tokens[0][won]).tolist(),
-        loss=np.exp(whole.log_loss[0][won]).tolist(),
+        params=np.exp(frontiers.log_params[0][won]).tolist(),
+        tokens=np.exp(frontiers.log_tokens[0][won]).tolist(),
+        loss=np.exp(frontiers.log_loss[0][won]).tolist(),
         late=(log_flops >= np.log(end[run]) + np.log(LATE)).tolist(),
         fitted=(fitted.run[0] >= 0)[won].tolist(),
     )

@@ -144,18 +144,18 @@ class ProfilesFit(Fit):
                for g, k in zip(self.groups, kept, strict=True)]  # fmt: skip
         sizes = np.abs(np.concatenate([studentised for _, studentised in off]))
         scale = max(TO_SIGMA * float(np.median(sizes)), TELLS_NOTHING)
-        found: dict[int, float] = {}
-        for group, own in zip(self.groups, kept, strict=True):
-            left = own
+        minima: dict[int, float] = {}
+        for group, points in zip(self.groups, kept, strict=True):
+            left = points
             while len(left) > LEAST_JUDGED:
                 x, _ = self._axes(group, group.loss[None])
                 deleted, studentised = _log_residuals(x[left], group.loss[left])
                 worst = int(np.abs(studentised).argmax())
                 if abs(studentised[worst]) <= FAR * scale:
                     break
-                found[int(group.run[left[worst]])] = float(deleted[worst])
+                minima[int(group.run[left[worst]])] = float(deleted[worst])
                 left = np.delete(left, worst)
-        return found
+        return minima
 
     def require_valleys(self) -> None:
         """Refuse losses that curve over the sizes no more than they scatter.
@@ -182,12 +182,12 @@ class ProfilesFit(Fit):
             s = 2.0 * (x[left] - x[left].mean()) / np.ptp(x[left])
             design = np.stack([np.ones_like(s), s, s * s], axis=1)
             y = np.log(group.loss[left])
-            found, *_ = np.linalg.lstsq(design, y)
+            coefficients, *_ = np.linalg.lstsq(design, y)
             precision = 1.0 / np.linalg.inv(design.T @ design)[2, 2]
-            weighted, weight = weighted + precision * float(found[2]), weight + precision
-            rest = y - design @ found
+            weighted, weight = weighted + precision * float(coefficients[2]), weight + precision
+            rest = y - design @ coefficients
             squares, freedom = squares + float(rest @ rest), freedom + len(s) - LEAST_SIZES
-            bend = max(bend, float(found[2]))
+            bend = max(bend, float(coefficients[2]))
         sweep = self.observations.sweep
         if bend <= LEAST_BEND:
             raise UnderdeterminedError(
@@ -222,9 +222,9 @@ class ProfilesFit(Fit):
         """Log of each budget's parabola at its points; NaN elsewhere."""
         fitted = np.full(len(self.observations.loss), np.nan)
         for group in self.groups:
-            own = group.point >= 0
+            occupied = group.point >= 0
             curve, _ = self._log_curve(group)
-            fitted[group.point[own]] = curve[own]
+            fitted[group.point[occupied]] = curve[occupied]
         return fitted
 
     def _log_curve(self, group: BudgetGroup) -> tuple[Floats, Bools]:
@@ -281,8 +281,8 @@ class ProfilesFit(Fit):
         """Find one budget's minimum in each resample."""
         loss = group.loss[None, :]
         if resamples.log_loss is not None:
-            own = group.point >= 0
-            loss = np.where(own, np.exp(resamples.log_loss[:, group.point]), loss)
+            occupied = group.point >= 0
+            loss = np.where(occupied, np.exp(resamples.log_loss[:, group.point]), loss)
         weights = resamples.weights[:, group.run]
         if self.settings.axis != "each":
             along = self._along(group, loss, weights, self.settings.axis)
@@ -425,10 +425,10 @@ class ProfilesFit(Fit):
             x, _ = self._axes(groups[-1], groups[-1].loss[None])
             design = np.vander((x - x.mean()) / np.ptp(x), 3)
             conditions.append(scaled_condition(design.T @ design))
-        own, log_curve = self._observed(groups), np.concatenate(curves)
-        residuals = np.log(own.loss) - log_curve
+        observed, log_curve = self._observed(groups), np.concatenate(curves)
+        residuals = np.log(observed.loss) - log_curve
         logs = self.settings.curve == "log_parabola"
-        error = residuals if logs else own.loss - np.exp(log_curve)
+        error = residuals if logs else observed.loss - np.exp(log_curve)
         return ProfilesDiagnostics(
             account=closed_form(
                 float(error @ error),
@@ -439,8 +439,8 @@ class ProfilesFit(Fit):
                 parameters=3 * len(groups),
                 condition_number=max(conditions),
             ),
-            residuals=residuals_of(own, residuals),
-            trends=trends_of(own, residuals),
+            residuals=residuals_of(observed, residuals),
+            trends=trends_of(observed, residuals),
             axis=self.drawn_axis,
             along={axis: self._exponents_along(axis) for axis in AXES},
             curve=self.settings.curve,
@@ -453,11 +453,11 @@ class ProfilesFit(Fit):
     def _exponents_along(self, axis: Axis) -> AlongAxis:
         """Give a and b with every minimum along one axis, whatever the fit itself does."""
         settings = self.settings.model_copy(update={"axis": axis})
-        own = replace(self, settings=settings)
-        enough = int(own.valleys.accepted[0].sum())
+        varied = replace(self, settings=settings)
+        enough = int(varied.valleys.accepted[0].sum())
         if enough < self.settings.min_budgets:
             return AlongAxis(a=None, b=None, minima=enough)
-        a, b = own.exponents(own.parameters[None])
+        a, b = varied.exponents(varied.parameters[None])
         return AlongAxis(a=float(a[0]), b=float(b[0]), minima=enough)
 
     def _observed(self, groups: list[BudgetGroup]) -> Observations:
@@ -531,12 +531,11 @@ class ProfilesFit(Fit):
                 f"because of {self._named(wild)}; read the log before anything else"
             )
         end, step = (high, np.log(2.0)) if upwards else (low, -np.log(2.0))
-        found = f"the minimum lies at or beyond the {'largest' if upwards else 'smallest'} size; "
+        reason = f"the minimum lies at or beyond the {'largest' if upwards else 'smallest'} size; "
         if there := self._already_there(group, end, upwards=upwards):
-            return found + there
-        return (
-            f"{found}add a run of about {np.exp(end + step):.2g} {word} at {group.budget:.3g} FLOPs"
-        )
+            return reason + there
+        size = f"{np.exp(end + step):.2g} {word}"
+        return f"{reason}add a run of about {size} at {group.budget:.3g} FLOPs"
 
     def _already_there(self, group: BudgetGroup, end: float, *, upwards: bool) -> str:
         """Say which runs beyond a budget's end size the sweep has, that no budget takes; or empty.
@@ -549,8 +548,8 @@ class ProfilesFit(Fit):
         beyond = (x - end) * (1.0 if upwards else -1.0)
         near = np.abs(np.log(final.flops / group.budget)) <= np.log(NEAR_BUDGET)
         taken = {int(run) for other in self.groups for run in other.run}
-        own = np.isin(final.run, list(taken))
-        there = np.flatnonzero((beyond > np.log(1.1)) & (beyond < np.log(4.0)) & near & ~own)
+        inside = np.isin(final.run, list(taken))
+        there = np.flatnonzero((beyond > np.log(1.1)) & (beyond < np.log(4.0)) & near & ~inside)
         if len(there) == 0:
             return ""
         i = there[np.abs(beyond[there] - np.log(2.0)).argmin()]

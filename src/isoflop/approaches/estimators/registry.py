@@ -84,8 +84,8 @@ def _law(kind: type[LawFit]) -> Estimator:
     """Give the function that fits one of the laws with an interaction."""
 
     def fit_one(observations: Observations, settings: ApproachesSettings, extras: Extras) -> Fit:
-        own: LawSettings = getattr(settings, kind.approach)
-        return fit_law(observations, kind, own, recount=extras.recount, threads=extras.threads)
+        chosen: LawSettings = getattr(settings, kind.approach)
+        return fit_law(observations, kind, chosen, recount=extras.recount, threads=extras.threads)
 
     return fit_one
 

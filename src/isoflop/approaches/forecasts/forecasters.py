@@ -96,14 +96,14 @@ def law_predictive(key: str, seen: Seen) -> tuple[Predictive, float | None]:
 
 
 def _fitted(key: str, seen: Seen) -> Fit:
-    own = seen.settings
+    chosen = seen.settings
     if key == "held":
-        return fit_law(seen.below, HeldFit, own.root, threads=1)
+        return fit_law(seen.below, HeldFit, chosen.root, threads=1)
     if key in {"prior", "audited"}:
         prior = seen.prior if key == "prior" else AUDITED
-        nested = own.nested.model_copy(update={"gamma_prior": prior})
-        return fit(seen.below, "nested", own.model_copy(update={"nested": nested}), threads=1)
-    return fit(seen.below, key, own, threads=1)
+        nested = chosen.nested.model_copy(update={"gamma_prior": prior})
+        return fit(seen.below, "nested", chosen.model_copy(update={"nested": nested}), threads=1)
+    return fit(seen.below, key, chosen, threads=1)
 
 
 def scipy_predictive(seen: Seen) -> Predictive:
@@ -128,16 +128,16 @@ def scipy_predictive(seen: Seen) -> Predictive:
     with warnings.catch_warnings():
         warnings.simplefilter("error", OptimizeWarning)
         try:
-            found, covariance = curve_fit(_chinchilla, x, y, p0=START)
+            theta, covariance = curve_fit(_chinchilla, x, y, p0=START)
         except (RuntimeError, OptimizeWarning) as error:
             raise UnderdeterminedError(f"curve_fit: {error}") from error
     if not np.isfinite(covariance).all():
         raise UnderdeterminedError("curve_fit gave no covariance")
     at = np.log(np.stack([targets.params, targets.tokens]))
-    middle = _chinchilla(at, *found)
-    gradient = _gradient(at, *found)
+    middle = _chinchilla(at, *theta)
+    gradient = _gradient(at, *theta)
     law_sd = np.sqrt(np.einsum("ni,ij,nj->n", gradient, covariance, gradient))
-    spread = float(np.sqrt(np.sum((y - _chinchilla(x, *found)) ** 2) / max(len(y) - 5, 1)))
+    spread = float(np.sqrt(np.sum((y - _chinchilla(x, *theta)) ** 2) / max(len(y) - 5, 1)))
     draws = seen.settings.bootstrap.draws
     generator = np.random.default_rng(seen.settings.bootstrap.seed)
     log_law = middle + law_sd * generator.normal(size=(draws, 1))
@@ -222,14 +222,16 @@ def weights_for(
     if mixed.weights == "unrejected":
         kept = np.array([(p := rejected.get(law)) is None or p >= 0.001 for law in laws])
         return kept / kept.sum() if kept.any() else equal
-    whole = [scores for scores in inner if all(law in scores for law in laws)]
-    if mixed.weights == "equal" or not whole:
+    complete = [scores for scores in inner if all(law in scores for law in laws)]
+    if mixed.weights == "equal" or not complete:
         return equal
     if mixed.weights == "stacking":
         return stacked_weights(
-            np.concatenate([np.stack([scores[law][0] for law in laws], axis=1) for scores in whole])
+            np.concatenate(
+                [np.stack([scores[law][0] for law in laws], axis=1) for scores in complete]
+            )
         )
-    errors = np.array([np.mean([scores[law][1] for scores in whole]) for law in laws])
+    errors = np.array([np.mean([scores[law][1] for scores in complete]) for law in laws])
     return np.asarray((1.0 / errors) / (1.0 / errors).sum())
 
 

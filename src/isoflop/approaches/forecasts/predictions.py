@@ -57,12 +57,12 @@ class Predictive:
         that of a mixture is the weighted mean of all draws of its laws.
         """
         if self.mixed:
-            found = [
+            parts = [
                 np.log(weight) + density
-                for weight, one in self.mixed
-                if weight > 0.0 and (density := one.log_density(measured)) is not None
+                for weight, part in self.mixed
+                if weight > 0.0 and (density := part.log_density(measured)) is not None
             ]
-            return np.asarray(np.logaddexp.reduce(found, axis=0))
+            return np.asarray(np.logaddexp.reduce(parts, axis=0))
         if self.log_law is None or self.spread is None:
             return None
         spread = max(self.spread, LEAST_SPREAD)
@@ -86,10 +86,11 @@ class ValleyNoise:
     @classmethod
     def of(cls, profiles: ProfilesFit, resamples: Resamples) -> ValleyNoise:
         """Pool the scatter of every budget's minimum over its own resamples."""
-        whole, drawn = profiles.valleys, profiles.resampled_valleys(resamples)
-        kept = whole.accepted & drawn.accepted
+        measured, drawn = profiles.valleys, profiles.resampled_valleys(resamples)
+        kept = measured.accepted & drawn.accepted
         return cls(
-            (drawn.log_params - whole.log_params)[kept], (drawn.log_loss - whole.log_loss)[kept]
+            (drawn.log_params - measured.log_params)[kept],
+            (drawn.log_loss - measured.log_loss)[kept],
         )
 
 

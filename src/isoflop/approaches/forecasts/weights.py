@@ -84,7 +84,9 @@ def mixed_predictive(
     if len(predictives) == 1:
         return predictives[0]
     whose = shared_out(weights, draws, seed)
-    parts = [one.at(whose[one.numbers] == k) for k, one in enumerate(predictives)]
+    parts = [
+        predictive.at(whose[predictive.numbers] == k) for k, predictive in enumerate(predictives)
+    ]
     numbers = np.concatenate([part.numbers for part in parts])
     order = np.argsort(numbers, kind="stable")
     laws = np.concatenate([part.log_law for part in parts if part.log_law is not None])
@@ -92,7 +94,10 @@ def mixed_predictive(
         np.exp(np.median(laws, axis=0)),
         np.concatenate([part.draws for part in parts])[order],
         numbers[order],
-        mixed=tuple((float(weight), one) for weight, one in zip(weights, predictives, strict=True)),
+        mixed=tuple(
+            (float(weight), predictive)
+            for weight, predictive in zip(weights, predictives, strict=True)
+        ),
     )
 
 

@@ -123,9 +123,9 @@ class CentredInteraction:
 
     def at(self, points: Ints) -> CentredInteraction:
         """Keep some of the points."""
-        own = self.model
-        model = InteractionModel(own.coupling, own.restriction, own.x[:, points])
-        return CentredInteraction(self.form, self.centre, model)
+        model = self.model
+        kept = InteractionModel(model.coupling, model.restriction, model.x[:, points])
+        return CentredInteraction(self.form, self.centre, kept)
 
     def under(self, form: Form) -> CentredInteraction:
         """Take another law at the same points."""
@@ -171,17 +171,17 @@ class CentredInteraction:
         e, u, v, alpha, beta, k = self.restriction.full(theta).T
         x, y, level = self.centre
         if self.form.is_product:
-            own = (u + level + alpha * x, v + level + beta * y, alpha, beta, k * np.exp(-level))
+            terms = (u + level + alpha * x, v + level + beta * y, alpha, beta, k * np.exp(-level))
         else:
             alpha, beta = alpha / k, beta / k
-            own = (
+            terms = (
                 (u + level) / k - LOG_2 + alpha * x,
                 (v + level) / k - LOG_2 + beta * y,
                 alpha,
                 beta,
                 k,
             )
-        return np.stack([e * np.exp(level), *own], axis=-1)
+        return np.stack([e * np.exp(level), *terms], axis=-1)
 
     def reported(self, theta: Floats) -> Floats:
         """Give the parameters under the law's names."""

@@ -209,8 +209,8 @@ class Restriction:
         """Give the bounds of the free parameters: shared ones obey those of all that share them."""
         shares = [[i for i, to in enumerate(self.columns) if to == at] for at in range(self.size)]
         return (
-            np.array([max(lower[i] for i in own) for own in shares]),
-            np.array([min(upper[i] for i in own) for own in shares]),
+            np.array([max(lower[i] for i in members) for members in shares]),
+            np.array([min(upper[i] for i in members) for members in shares]),
         )
 
 
@@ -243,7 +243,7 @@ class InteractionModel:
         """Give the gradient of sum_i rho(log L_i)."""
         first = self.coupling.first_derivatives(state)
         gradient = np.zeros((self.n_parameters, len(slope)))
-        pulls = [slope * one for one in first]
+        pulls = [slope * derivative for derivative in first]
         for i, at, z in self._columns:
             gradient[at] += np.vecdot(pulls[i], z)
         return gradient.T
@@ -260,7 +260,7 @@ class InteractionModel:
         first, second = self.coupling.relative_derivatives(state)
         n, p = len(slope), self.n_parameters
         gradient, hessian = np.zeros((p, n)), np.zeros((p, p, n))
-        pulls = [slope * one for one in first]
+        pulls = [slope * derivative for derivative in first]
         for i, at, z in self._columns:
             gradient[at] += np.vecdot(pulls[i], z)
         rest = curvature - slope

@@ -186,8 +186,8 @@ def _solve(problems: FreeScale, tolerance: float, threads: int | None) -> Soluti
     first, *rest = [*_rungs(problems.delta), problems.delta]
     problems = problems.at(first, problems.starts)
     for delta in rest:
-        found = minimise(problems, tolerance=1e-9, max_steps=RUNG_STEPS, threads=threads)
-        problems = problems.sharpened(found.theta, delta)
+        solved = minimise(problems, tolerance=1e-9, max_steps=RUNG_STEPS, threads=threads)
+        problems = problems.sharpened(solved.theta, delta)
     return minimise(problems, tolerance=tolerance, max_steps=MAX_STEPS, threads=threads)
 
 

@@ -116,8 +116,8 @@ class Objective:
         """
         if self.kind == "likelihood":
             problems = FreeScale.of(replace(problems, prior=self.prior), self.delta)
-        found = minimise(problems, tolerance=1e-17, max_steps=POLISHING_STEPS, threads=threads)
-        return found.theta
+        solved = minimise(problems, tolerance=1e-17, max_steps=POLISHING_STEPS, threads=threads)
+        return solved.theta
 
     def solve_from_afar(self, problems: Problems, *, threads: int | None = 1) -> Solution:
         """Solve problems from far starts, each rung with a smaller delta."""
@@ -149,12 +149,12 @@ class Objective:
         )
         rough = self.pose(law.at(some), log_loss[:, some], ones[:, some], starts)
         rough = replace(rough, delta=LADDER[0] * rough.delta)
-        found = minimise(rough, tolerance=1e-2, max_steps=60, threads=threads).theta
-        places, which = _merge(found)
+        theta = minimise(rough, tolerance=1e-2, max_steps=60, threads=threads).theta
+        places, which = _merge(theta)
         problems = self.pose(law, log_loss, ones, places)
         eased = replace(problems, delta=LADDER[1] * problems.delta)
-        found = minimise(eased, tolerance=1e-3, threads=threads).theta
-        places, onward = _merge(found)
+        theta = minimise(eased, tolerance=1e-3, threads=threads).theta
+        places, onward = _merge(theta)
         solution = self.solve(replace(problems, starts=places), threads=threads)
         back = onward[which]
         return Solution(

@@ -255,9 +255,11 @@ class _Descent:
 
         A fixed parameter sits at a bound that the objective would leave; it takes no part.
         """
-        own = self.problems
+        problems = self.problems
         theta, gradient, hessian = self.theta[rows], self.gradient[rows], self.hessian[rows]
-        fixed = ((theta <= own.lower) & (gradient > 0)) | ((theta >= own.upper) & (gradient < 0))
+        fixed = ((theta <= problems.lower) & (gradient > 0)) | (
+            (theta >= problems.upper) & (gradient < 0)
+        )
         gradient = np.where(fixed, 0.0, gradient)
         hessian = np.where(fixed[:, :, None] | fixed[:, None, :], 0.0, hessian)
         diagonal = np.abs(np.einsum("kii->ki", hessian))
@@ -273,7 +275,7 @@ class _Descent:
         if len(small):
             undamped = _downhill(scaled[small], along[small], np.zeros(len(small)))
             promise[small] = 0.5 * np.vecdot(along[small], undamped)
-        return np.clip(theta - step / root, own.lower, own.upper), promise
+        return np.clip(theta - step / root, problems.lower, problems.upper), promise
 
     def _accept(self, rows: NDArray[np.intp], trial: Floats) -> None:
         """Take the steps that go down; damp the others more."""

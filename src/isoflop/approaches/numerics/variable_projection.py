@@ -87,31 +87,31 @@ def one_term_squares(values: Floats, loss: Floats) -> float:
 
 def _one_term(powers: Floats, loss: Floats) -> Floats:
     """Give the least sum of squared relative errors for each exponent, (exponents,)."""
-    one = 1.0 / loss
+    inverse = 1.0 / loss
     u = powers / loss
     # the power made orthogonal to the constant; a power that is constant adds nothing
-    share = (u @ one) / (one @ one)
-    rest = u - share[:, None] * one
+    share = (u @ inverse) / (inverse @ inverse)
+    rest = u - share[:, None] * inverse
     length = np.vecdot(rest, rest)
-    level = one.sum() ** 2 / (one @ one)
+    level = inverse.sum() ** 2 / (inverse @ inverse)
     gain = rest.sum(axis=1) ** 2 / np.where(length > 0.0, length, 1.0)
     return np.asarray(len(loss) - level - np.where(length > 0.0, gain, 0.0))
 
 
 def _squares(by_size: Floats, by_tokens: Floats, loss: Floats) -> Floats:
     """Give the least sum of squared relative errors for each alpha and beta, (alphas, betas)."""
-    one = 1.0 / loss
+    inverse = 1.0 / loss
     u, v = by_size / loss, by_tokens / loss
     n_u, n_v = len(u), len(v)
     normal = np.empty((n_u, n_v, 3, 3))
-    normal[..., 0, 0] = one @ one
-    normal[..., 0, 1] = normal[..., 1, 0] = (u @ one)[:, None]
-    normal[..., 0, 2] = normal[..., 2, 0] = (v @ one)[None, :]
+    normal[..., 0, 0] = inverse @ inverse
+    normal[..., 0, 1] = normal[..., 1, 0] = (u @ inverse)[:, None]
+    normal[..., 0, 2] = normal[..., 2, 0] = (v @ inverse)[None, :]
     normal[..., 1, 1] = np.vecdot(u, u)[:, None]
     normal[..., 1, 2] = normal[..., 2, 1] = u @ v.T
     normal[..., 2, 2] = np.vecdot(v, v)[None, :]
     right = np.empty((n_u, n_v, 3))
-    right[..., 0] = one.sum()
+    right[..., 0] = inverse.sum()
     right[..., 1] = u.sum(axis=1)[:, None]
     right[..., 2] = v.sum(axis=1)[None, :]
     # a ridge far below the noise keeps alpha = beta solvable where N and D move together

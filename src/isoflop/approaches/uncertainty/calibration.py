@@ -70,17 +70,17 @@ def calibrate(fitted: Fit, sweeps: SimulatedSweeps, settings: BootstrapSettings)
     Beran 1987, Biometrika 74:457; Loh 1987, J. Am. Stat. Assoc. 82:155.
     """
     if fitted.refits_sweeps and settings.scheme in {"runs", "subsample"}:
-        found = list(_together(fitted, sweeps, settings))
+        outcomes = list(_together(fitted, sweeps, settings))
     else:
-        found = list(_one_by_one(fitted, sweeps, settings))
+        outcomes = list(_one_by_one(fitted, sweeps, settings))
     p = len(fitted.law.names)
     simulations = Simulations(
         truth=sweeps.truth,
-        estimates=np.array([estimate for estimate, _ in found]).reshape(-1, p),
-        draws=np.array([draws for _, draws in found]).reshape(-1, settings.simulation_draws, p),
+        estimates=np.array([estimate for estimate, _ in outcomes]).reshape(-1, p),
+        draws=np.array([draws for _, draws in outcomes]).reshape(-1, settings.simulation_draws, p),
         noiseless=_noiseless(fitted, sweeps),
     )
-    return Calibrated(simulations, settings.simulations - len(found), sweeps.noise)
+    return Calibrated(simulations, settings.simulations - len(outcomes), sweeps.noise)
 
 
 def refitted(
@@ -101,11 +101,11 @@ def _one_by_one(
     """Fit simulated sweeps anew; those that cannot be fitted are left out."""
     for i in range(settings.simulations):
         try:
-            own = fitted.refit_losses(sweeps.draw(i, settings.seed))
-            draws = refitted(own, settings, i)
+            refit = fitted.refit_losses(sweeps.draw(i, settings.seed))
+            draws = refitted(refit, settings, i)
         except UnderdeterminedError:
             continue
-        yield own.parameters, draws
+        yield refit.parameters, draws
 
 
 def _together(
@@ -120,7 +120,7 @@ def _together(
     for start in range(0, settings.simulations, size):
         numbers = range(start, min(start + size, settings.simulations))
         log_loss = np.log([sweeps.draw(i, settings.seed).loss for i in numbers])
-        whole = fitted.refit(Resamples(np.ones((len(numbers), n_runs)), log_loss)).parameters
+        estimates = fitted.refit(Resamples(np.ones((len(numbers), n_runs)), log_loss)).parameters
         weights = [
             _resamples(fitted, settings, i, Stream.SIMULATED_RESAMPLES).weights for i in numbers
         ]
@@ -128,7 +128,7 @@ def _together(
             Resamples(np.concatenate(weights), np.repeat(log_loss, draws, axis=0))
         ).parameters
         for k in range(len(numbers)):
-            yield whole[k], drawn[k * draws : (k + 1) * draws]
+            yield estimates[k], drawn[k * draws : (k + 1) * draws]
 
 
 def _noiseless(fitted: Fit, sweeps: SimulatedSweeps) -> Floats | None:

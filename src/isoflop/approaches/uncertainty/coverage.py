@@ -162,8 +162,8 @@ def _cell(
     fitted = fit(losses, approach, settings, threads=1)
     flops = fitted.observations.flops_range[1] * 10.0 ** np.array(list(DECADES.values()))
     sweeps = SimulatedSweeps.of(fitted.observations, settings.parametric, threads=1)
-    whole = sweeps.truth.values(flops)
-    truth = {name: whole[name] for name in ("a", "b", *map(_name, flops))}
+    truths = sweeps.truth.values(flops)
+    truth = {name: truths[name] for name in ("a", "b", *map(_name, flops))}
     return Cell(fitted, sweeps, settings, kinds, flops, truth)
 
 
@@ -181,10 +181,10 @@ def _simulated(cell: Cell, i: int) -> Outcome | None:
     except UnderdeterminedError:
         return None
     draws = derived(fitted.law, fitted.refit(resamples).parameters, cell.flops)
-    found = {}
+    samples = {}
     for kind in cell.kinds:
         gathered = bootstrap_samples(fitted, resamples, draws, cell.flops, kind)
-        found[kind] = {name: gathered[name] for name in cell.truth}
+        samples[kind] = {name: gathered[name] for name in cell.truth}
     ranks: dict[str, float] = {}
     if "calibrated" in cell.kinds:
         try:
@@ -193,10 +193,10 @@ def _simulated(cell: Cell, i: int) -> Outcome | None:
             drawn = refitted(twice, settings, i, stream=Stream.SECOND_RESAMPLES)
         except UnderdeterminedError:
             return None
-        one = Simulations(second.truth, twice.parameters[None], drawn[None], None)
-        placed = one.of(twice.law, cell.flops)
+        simulations = Simulations(second.truth, twice.parameters[None], drawn[None], None)
+        placed = simulations.of(twice.law, cell.flops)
         ranks = {name: float(placed[name][0][0]) for name in cell.truth if name in placed}
-    return Outcome(found, ranks)
+    return Outcome(samples, ranks)
 
 
 def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[object, ...]]:
@@ -208,14 +208,14 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
     for kind, (name, true) in product(cell.kinds, cell.truth.items()):
         ends = []
         for outcome in outcomes:
-            one = outcome.found[kind][name]
+            sample = outcome.found[kind][name]
             if kind == "calibrated":
-                own = pooled[name]
-                one = replace(one, ranks=own[np.isfinite(own)])
-            ends.append(intervals(one, kind))
+                ranks = pooled[name]
+                sample = replace(sample, ranks=ranks[np.isfinite(ranks)])
+            ends.append(intervals(sample, kind))
         values = np.array([outcome.found[kind][name].value for outcome in outcomes])
         for level in LEVELS:
-            low, high = np.array([found[str(level)] for found in ends]).T
+            low, high = np.array([intervals[str(level)] for intervals in ends]).T
             is_size = name in places
             rows.append(
                 (

@@ -56,14 +56,14 @@ def influence_of(fit: Fit, resamples: Resamples, draws: Floats, flops: float) ->
     if np.isfinite(draws).all(axis=1).sum() < LEAST_DRAWS:
         return Influence(flops=flops, runs=[], reason="there are no draws to take errors from")
     left = leave_one_out(fit)
-    whole = _quantities(fit, fit.parameters[None], flops)[0]
+    estimate = _quantities(fit, fit.parameters[None], flops)[0]
     without, drawn = _quantities(fit, left, flops), _quantities(fit, draws, flops)
     absent = resamples.weights == 0
     studentised = _studentised(fit, left, draws, absent)
     runs = []
     for i, run in enumerate(observations.runs):
         errors = _errors(drawn, absent[:, i])
-        shifts = whole - without[i]
+        shifts = estimate - without[i]
         # where nothing scatters nothing is told apart
         in_errors = np.where(errors > 0, shifts / np.where(errors > 0, errors, 1.0), 0.0)
         runs.append(
@@ -127,12 +127,12 @@ def twins(observations: Observations) -> list[tuple[str, ...]]:
 
 def twin_cautions(observations: Observations) -> list[str]:
     """Say which runs were entered twice, and what that does."""
-    found = twins(observations)
-    if not found:
+    groups = twins(observations)
+    if not groups:
         return []
-    shown = "; ".join(" = ".join(names) for names in found[:5]) + ("; ..." if found[5:] else "")
+    shown = "; ".join(" = ".join(names) for names in groups[:5]) + ("; ..." if groups[5:] else "")
     return [
-        f"{sum(len(names) - 1 for names in found)} of {observations.n_runs} runs have the size, "
+        f"{sum(len(names) - 1 for names in groups)} of {observations.n_runs} runs have the size, "
         f"tokens and losses of another, to the last digit ({shown}): one training under two names "
         "makes every interval too narrow. List the copies under exclude in sweep.yaml."
     ]
@@ -149,8 +149,8 @@ def _quantities(fit: Fit, parameters: Floats, flops: float) -> Floats:
 def _errors(drawn: Floats, absent: Bools) -> Floats:
     """Give half the width of the middle 68 % of the draws without a run, (quantities,)."""
     kept = np.isfinite(drawn).any(axis=1)
-    own = kept & absent
-    rows = drawn[own if own.sum() >= LEAST_DRAWS else kept]
+    shared = kept & absent
+    rows = drawn[shared if shared.sum() >= LEAST_DRAWS else kept]
     errors = np.full(drawn.shape[1], np.nan)
     for j, column in enumerate(rows.T):
         finite = column[np.isfinite(column)]

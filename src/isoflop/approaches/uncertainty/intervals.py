@@ -84,8 +84,8 @@ def bootstrap_samples(
             columns = derived(fit.law, parameters, flops)
             return np.stack([columns[name] for name in names], axis=-1)
 
-        whole = Resamples(np.ones((1, fit.observations.n_runs)))
-        error = dict(zip(names, jackknife_errors(fit, whole, rows).T, strict=True))
+        once = Resamples(np.ones((1, fit.observations.n_runs)))
+        error = dict(zip(names, jackknife_errors(fit, once, rows).T, strict=True))
         errors = dict(zip(names, jackknife_errors(fit, resamples, rows).T, strict=True))
     return {
         name: BootstrapSample(

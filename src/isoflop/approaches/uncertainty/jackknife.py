@@ -51,13 +51,13 @@ def jackknife_errors(
     size = max(1, BLOCK // weights.shape[1])
     blocks = []
     for start in range(0, len(weights), size):
-        own = weights[start : start + size]
-        draw, run = np.nonzero(own)
-        without = own[draw]
+        block = weights[start : start + size]
+        draw, run = np.nonzero(block)
+        without = block[draw]
         without[np.arange(len(draw)), run] -= 1.0
         changed = None if resamples.log_loss is None else resamples.log_loss[start:][draw]
         left = quantities(fit.refit(Resamples(without, changed)).parameters)
-        blocks.append(_spread(left, own[draw, run], draw, len(own)))
+        blocks.append(_spread(left, block[draw, run], draw, len(block)))
     return np.concatenate(blocks)
 
 

@@ -53,8 +53,8 @@ class SimulatedSweeps:
         ------
         UnderdeterminedError : the sweep does not determine the law, or one of its terms vanishes.
         """
-        own = settings.model_copy(update={"starts": "coarse"})
-        law = fit_parametric(observations, own, threads=threads)
+        coarse = settings.model_copy(update={"starts": "coarse"})
+        law = fit_parametric(observations, coarse, threads=threads)
         if hit := law.bounds_hit():
             raise UnderdeterminedError(f"{', '.join(hit)} of the parametric law ended at a bound")
         return cls(law)
