@@ -61,8 +61,8 @@ def markdown(text: str) -> str:
 
 def paragraphs(text: str) -> str:
     """Write a text of several paragraphs, each as `markdown` does."""
-    found = (markdown(part) for part in re.split(r"\n[ \t]*\n", text))
-    return "\n\n".join(part for part in found if part)
+    parts = (markdown(part) for part in re.split(r"\n[ \t]*\n", text))
+    return "\n\n".join(part for part in parts if part)
 
 
 def code(name: str) -> str:

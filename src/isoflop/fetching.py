@@ -52,9 +52,9 @@ def require_digest(path: Path, sha256: str, what: str) -> None:
     ------
     FetchError : its sha256 is another; `what` says in the message which file, from where.
     """
-    found = digest(path)
-    if found != sha256:
-        raise FetchError(f"{what} has sha256 {found}, expected {sha256}. Nothing was written")
+    actual = digest(path)
+    if actual != sha256:
+        raise FetchError(f"{what} has sha256 {actual}, expected {sha256}. Nothing was written")
 
 
 def downloader(cache: Path) -> Download:

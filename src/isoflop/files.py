@@ -46,8 +46,8 @@ def digest(path: Path, size: int | None = None) -> str:
     with path.open("rb") as stream:
         if size is None:
             return hashlib.file_digest(stream, "sha256").hexdigest()
-        found = hashlib.sha256()
+        hashed = hashlib.sha256()
         while size > 0 and (piece := stream.read(min(size, 1 << 20))):
-            found.update(piece)
+            hashed.update(piece)
             size -= len(piece)
-        return found.hexdigest()
+        return hashed.hexdigest()

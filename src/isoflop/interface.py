@@ -196,9 +196,9 @@ class Sweep:
         from isoflop.estimates.estimate import provenance
         from isoflop.reference import read_published_laws
 
-        own = dict(settings or {})
-        own["bootstrap"] = {**own.get("bootstrap", {}), **bootstrap}
-        chosen = parse(own, ApproachesSettings, source="settings")
+        given = dict(settings or {})
+        given["bootstrap"] = {**given.get("bootstrap", {}), **bootstrap}
+        chosen = parse(given, ApproachesSettings, source="settings")
         made = provenance([])
         outcomes, draws = {}, {}
         for approach in approaches:
@@ -279,7 +279,11 @@ class Fit:
     @property
     def estimates(self) -> dict[Approach, Estimate]:
         """The approaches that gave an estimate."""
-        return {name: one for name, one in self.outcomes.items() if isinstance(one, Estimate)}
+        return {
+            name: outcome
+            for name, outcome in self.outcomes.items()
+            if isinstance(outcome, Estimate)
+        }
 
     def allocate(
         self,
@@ -367,16 +371,16 @@ class Fit:
 
     def _lines(self) -> list[list[str]]:
         rows = []
-        named = [(NAMES[name], one) for name, one in self.outcomes.items()]
-        for name, one in [(MIXTURE.label, self.mixture), *named]:
-            if isinstance(one, Estimate | Mixture):
-                ends = one.a.intervals.get("0.95")
+        named = [(NAMES[name], outcome) for name, outcome in self.outcomes.items()]
+        for name, outcome in [(MIXTURE.label, self.mixture), *named]:
+            if isinstance(outcome, Estimate | Mixture):
+                ends = outcome.a.intervals.get("0.95")
                 rows.append([
-                    name, fixed(one.a.value), interval(*ends, fixed) if ends else "",
-                    f"{one.n_runs} runs",
+                    name, fixed(outcome.a.value), interval(*ends, fixed) if ends else "",
+                    f"{outcome.n_runs} runs",
                 ])  # fmt: skip
             else:
-                rows.append([name, "refused", "", one.refused])
+                rows.append([name, "refused", "", outcome.refused])
         return rows
 
     def __repr__(self) -> str:

@@ -77,11 +77,11 @@ def count(value: float, digits: int = 3, hand: Hand = MARKDOWN) -> str:
 def short(value: float, digits: int = 3, hand: Hand = MATHTEXT) -> str:
     """Write a count as labels and axes do, without the zeros at its end: 70B, 1.33T, 12k."""
     written = count(value, digits, hand)
-    found = re.fullmatch(r"(.*\d)\.(\d*?)0*([TBMk]?)", written)
-    if found is None:
+    match = re.fullmatch(r"(.*\d)\.(\d*?)0*([TBMk]?)", written)
+    if match is None:
         return written
-    whole, decimals, suffix = found.groups()
-    return f"{whole}.{decimals}{suffix}" if decimals else f"{whole}{suffix}"
+    integer, decimals, suffix = match.groups()
+    return f"{integer}.{decimals}{suffix}" if decimals else f"{integer}{suffix}"
 
 
 def power(value: float, digits: int = 3, hand: Hand = MARKDOWN) -> str:

@@ -57,8 +57,8 @@ class PublishedOptimum:
     @property
     def mathtext(self) -> str:
         """The name for figures."""
-        found = re.sub(r"\*C\*~min~ = \*C\*(/2)?", r"$C_{\\rm min} = C\1$", self.name)
-        return found.replace("*L*(*N*, *D*)", "$L(N, D)$")
+        name = re.sub(r"\*C\*~min~ = \*C\*(/2)?", r"$C_{\\rm min} = C\1$", self.name)
+        return name.replace("*L*(*N*, *D*)", "$L(N, D)$")
 
 
 def _plain(name: str) -> str:
@@ -138,15 +138,15 @@ def published_optima(reference: Reference, flops: float) -> list[PublishedOptimu
     reference : the published facts.
     flops : the budget C [FLOP].
     """
-    found = []
+    fits = []
     for fit in published_fits(reference.hoffmann, reference.besiroglu, reference.kaplan):
         optima = fit.law.optima(fit.row, np.array([flops]))
         a, _ = fit.law.exponents(fit.row)
         params, tokens = float(optima.params[0, 0]), float(optima.tokens[0, 0])
-        found.append(
+        fits.append(
             PublishedOptimum(fit.name, fit.approach, float(a[0]), params, tokens, fit.rounded)
         )
-    return found
+    return fits
 
 
 @dataclass(frozen=True, slots=True)

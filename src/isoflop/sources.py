@@ -29,22 +29,22 @@ def sources(package: Path, room: str) -> list[str]:
     -------
     Paths, sorted. cli.py is not among them: it only finds the command in its room.
     """
-    own = [
+    of_room = [
         path
         for path in (package / room).rglob("*")
         if path.suffix == ".py" or path.suffix in DATA_SUFFIXES
     ]
-    found = set(own)
-    pending = [path for path in own if path.suffix == ".py"]
+    listed = set(of_room)
+    pending = [path for path in of_room if path.suffix == ".py"]
     while pending:
         text = pending.pop().read_text(encoding="utf-8")
         for module in _imports(text, package.name):
             path = package / f"{module}.py"
-            if path.exists() and path not in found:
-                found.add(path)
+            if path.exists() and path not in listed:
+                listed.add(path)
                 pending.append(path)
-                found.update(_assets(package, module))
-    return sorted(str(path) for path in found)
+                listed.update(_assets(package, module))
+    return sorted(str(path) for path in listed)
 
 
 def _assets(package: Path, module: str) -> Iterator[Path]:
@@ -62,7 +62,7 @@ def _imports(text: str, package: str) -> frozenset[str]:
     listed, and the caller takes what exists. Kept by content, since rooms share modules and every
     job of Snakemake reads the rules anew.
     """
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -73,5 +73,5 @@ def _imports(text: str, package: str) -> frozenset[str]:
         for name in names:
             top, _, inside = name.partition(".")
             if top == package and inside:
-                found.add(inside.replace(".", "/"))
-    return frozenset(found)
+                modules.add(inside.replace(".", "/"))
+    return frozenset(modules)

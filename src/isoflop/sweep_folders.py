@@ -60,7 +60,7 @@ def _complaint(path: Path) -> str | None:
         return f"{why}. Rename the folder."
     if not (path / SIDECAR).is_file():
         return _without_sidecar(path)
-    names = [str(found.path.relative_to(path)) for found in walk(path)]
+    names = [str(entry.path.relative_to(path)) for entry in walk(path)]
     if listed := ", ".join(name for name in names if REPLACED.search(name)):
         return f"{MEANING}. Rename without them: {listed}."
     return None
@@ -107,7 +107,7 @@ def _without_sidecar(path: Path) -> str:
 
 def raw_files(folder: Path) -> list[Path]:
     """List the files of a sweep's folder, sorted; hidden ones and links out of it are none."""
-    return [found.path for found in walk(folder) if found.reason is None]
+    return [entry.path for entry in walk(folder) if entry.reason is None]
 
 
 def fingerprint(folder: Path) -> str:
@@ -123,15 +123,15 @@ def fingerprint(folder: Path) -> str:
     sha256 over names, sizes and modification times, and over what is there without being a file.
     """
     digest = hashlib.sha256()
-    for found in walk(folder):
-        name = str(found.path.relative_to(folder))
+    for entry in walk(folder):
+        name = str(entry.path.relative_to(folder))
         if name == SIDECAR:
             continue
         try:
-            facts = found.path.stat()
+            facts = entry.path.stat()
             state = f"{facts.st_size} {facts.st_mtime_ns}"
         except OSError:
             state = "none"
-        line = f"{name}\0{found.reason or state}\n"
+        line = f"{name}\0{entry.reason or state}\n"
         digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()

@@ -248,7 +248,7 @@ def _inner(
         if lower.height < LEAST_INNER or upper.height < 2:
             continue
         seen = Seen(observe(lower, COUNTING), observe(upper, COUNTING), few, prior)
-        optima: dict[str, tuple[Floats, float]] = {}
+        scored: dict[str, tuple[Floats, float]] = {}
         for law in FOUR:
             try:
                 predictive, _ = law_predictive(law, seen)
@@ -257,8 +257,8 @@ def _inner(
             density = predictive.log_density(seen.targets.loss)
             if density is not None:
                 error = np.log(predictive.value) - np.log(seen.targets.loss)
-                optima[law] = density, float(np.mean(error**2))
-        yield optima
+                scored[law] = density, float(np.mean(error**2))
+        yield scored
 
 
 def score(

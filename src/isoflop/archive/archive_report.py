@@ -90,17 +90,17 @@ def members(places: Iterable[tuple[str, Path]]) -> list[Member]:
     places : folder in the archive, and the file or folder whose content goes into it; hidden
         files stay out.
     """
-    found = []
+    members = []
     for place, path in places:
         if not path.is_dir():
-            found.append(Member(path, f"{place}/{path.name}"))
+            members.append(Member(path, f"{place}/{path.name}"))
             continue
-        found += [
+        members += [
             Member(item, f"{place}/{item.relative_to(path).as_posix()}")
             for item in sorted(path.rglob("*"))
             if item.is_file() and not item.name.startswith(".")
         ]
-    return found
+    return members
 
 
 def raw_members(folder: Path) -> list[Member]:

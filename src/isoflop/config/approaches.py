@@ -365,8 +365,8 @@ class ApproachesSettings(Section):
 
     def counting_of(self, approach: str) -> CountingSettings:
         """Give the conventions behind an approach's N and C: its section's, or else the shared."""
-        own: CountingSettings = getattr(getattr(self, approach), "counting", self.counting)
-        return own
+        counting: CountingSettings = getattr(getattr(self, approach), "counting", self.counting)
+        return counting
 
     def only(self, *sections: str) -> ApproachesSettings:
         """Give these sections as they are; the others are unset, and not written."""

@@ -31,14 +31,14 @@ class _Sidecar(Section):
 
 
 def settings_by_sweep(
-    config: Mapping[str, Any], own: Mapping[str, Any], *, source: str
+    config: Mapping[str, Any], overrides: Mapping[str, Any], *, source: str
 ) -> SweepSettings:
     """Lay a sweep's own settings over those of all sweeps.
 
     Parameters
     ----------
     config : content of config.yaml, validated; sections other than a sweep's may be there.
-    own : `settings:` of the sweep's sweep.yaml: a section, or a key in it, only where it differs.
+    overrides : `settings:` of the sweep's sweep.yaml: a section, or a key in it, where it differs.
     source : what to call the file in complaints, such as data/raw/novels/sweep.yaml.
 
     Raises
@@ -47,34 +47,36 @@ def settings_by_sweep(
         complaints at once.
     """
     base = {name: config[name] for name in SweepSettings.model_fields}
-    return parse({"settings": laid_over(base, own)}, _Sidecar, source=source).settings
+    return parse({"settings": laid_over(base, overrides)}, _Sidecar, source=source).settings
 
 
-def laid_over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Lay keys over others, section by section; a list replaces the other list whole."""
     result = dict(base)
-    for key, value in own.items():
+    for key, value in overrides.items():
         below = result.get(key)
         nested = isinstance(below, Mapping) and isinstance(value, Mapping)
         result[key] = laid_over(below, value) if nested else value  # type: ignore[arg-type]
     return result
 
 
-def own_values(settings: SweepSettings, own: Mapping[str, Any]) -> dict[str, Any]:
+def own_values(settings: SweepSettings, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """List what a sweep sets itself: the checked value by dotted key, as in config.yaml.
 
     Parameters
     ----------
     settings : what `settings_by_sweep` gave.
-    own : `settings:` of the sweep's sweep.yaml.
+    overrides : `settings:` of the sweep's sweep.yaml.
     """
-    return dict(_leaves(settings, own, ""))
+    return dict(_leaves(settings, overrides, ""))
 
 
-def _leaves(section: BaseModel, own: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
+def _leaves(
+    section: BaseModel, overrides: Mapping[str, Any], place: str
+) -> Iterator[tuple[str, Any]]:
     """Yield the keys that are set below a section, with their values."""
     dumped = section.model_dump(mode="json")
-    for key, value in own.items():
+    for key, value in overrides.items():
         inside = getattr(section, key)
         if isinstance(inside, BaseModel) and isinstance(value, Mapping):
             yield from _leaves(inside, value, f"{place}{key}.")

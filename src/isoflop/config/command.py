@@ -68,6 +68,6 @@ def show_settings_command(section: str, config: Path, sidecar: Path) -> None:
     from isoflop.config.sidecar import SweepFile
 
     everywhere = read_yaml(config, Config).model_dump(mode="json")
-    own = read_yaml(sidecar, SweepFile).settings
-    settings = settings_by_sweep(everywhere, own, source=str(sidecar))
+    overrides = read_yaml(sidecar, SweepFile).settings
+    settings = settings_by_sweep(everywhere, overrides, source=str(sidecar))
     click.echo(getattr(settings, section).model_dump_json())

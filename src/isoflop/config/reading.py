@@ -207,7 +207,7 @@ def model_inside(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):
-        found = model_inside(argument)
-        if found is not None:
-            return found
+        inside = model_inside(argument)
+        if inside is not None:
+            return inside
     return None

@@ -44,11 +44,11 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     row_axes(axes, [-row for row in range(len(items))], [item[0] for item in items])
     axes.set(xlabel=f"Optimal parameters $N$ at {power(budget, hand=MATHTEXT)} FLOPs")
     axes.margins(x=0.12)
-    said = "; ".join(f"{style.in_words(label)}: {short(n)}" for label, _, _, n, _ in items)
+    listed = "; ".join(f"{style.in_words(label)}: {short(n)}" for label, _, _, n, _ in items)
     return style.Drawn(
         figure,
         f"Optimal parameters at {power(budget, hand=PLAIN)} FLOPs by each law, with Gopher’s and "
-        f"Chinchilla’s sizes marked. {said}.",
+        f"Chinchilla’s sizes marked. {listed}.",
     )
 
 

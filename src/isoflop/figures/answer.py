@@ -146,8 +146,8 @@ def _label(axes: Axes, lines: list[_Line]) -> None:
         axes,
         float(lines[0].x[-1]),
         [
-            (one.name, one.colour, float(one.y[-1]))
-            for one, at in inside
+            (optimum.name, optimum.colour, float(optimum.y[-1]))
+            for optimum, at in inside
             if at.size and at[-1] == last
         ],
     )
@@ -174,8 +174,8 @@ def _minima(axes: Axes, inputs: FigureInputs) -> Floats:
     profiles = inputs.fitted.get("profiles")
     if profiles is None:
         return np.empty(0)
-    found = expect(profiles.diagnostics, ProfilesDiagnostics).profiles
-    used = [(p.budget, p.minimum) for p in found if p.accepted and p.minimum is not None]
+    minima = expect(profiles.diagnostics, ProfilesDiagnostics).profiles
+    used = [(p.budget, p.minimum) for p in minima if p.accepted and p.minimum is not None]
     flops = np.array([budget for budget, _ in used])
     ratios = np.array([minimum.tokens / minimum.params for _, minimum in used])
     axes.plot(

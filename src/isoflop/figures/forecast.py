@@ -104,8 +104,8 @@ def _ratios(axes: Axes, cut: Cut) -> None:
     """Plot predicted over measured N_opt of every budget, with its intervals."""
     axes.axhline(1.0, color=style.INK, lw=0.6, zorder=2)
     forecasts = cut.among(APPROACHES)
-    found = [(forecast, forecast.score("params_opt")) for forecast in forecasts]
-    scored = [(forecast.approach, score) for forecast, score in found if score is not None]
+    pairs = [(forecast, forecast.score("params_opt")) for forecast in forecasts]
+    scored = [(forecast.approach, score) for forecast, score in pairs if score is not None]
     reach = max((s.decades[1] for f in forecasts for s in f.scores), default=1.0)
     for place, (approach, score) in enumerate(scored):
         for prediction in score.predictions:

@@ -96,12 +96,12 @@ def budgeted(inputs: FigureInputs, points: pl.DataFrame) -> pl.DataFrame:
     profiles = inputs.fitted.get("profiles")
     if points["budget"].null_count() < points.height or profiles is None:
         return points.drop_nulls("budget")
-    found = [
+    bands = [
         {"run": run, "grouped": profile.budget}
         for profile in expect(profiles.diagnostics, ProfilesDiagnostics).profiles
         for run in profile.run
     ]
-    grouped = pl.DataFrame(found, schema={"run": pl.String, "grouped": pl.Float64})
+    grouped = pl.DataFrame(bands, schema={"run": pl.String, "grouped": pl.Float64})
     joined = points.join(grouped, on="run", how="inner")
     return joined.with_columns(budget=pl.col("grouped")).drop("grouped")
 

@@ -83,9 +83,9 @@ def _plane(axes: Axes, inputs: FigureInputs, nested: Estimate) -> str:
         )
     marks = [("nested", values["E"], values["gamma"])]
     for law, height in (("parametric", 1.0), ("root", 0.5)):
-        own = inputs.laws.get(law)
-        if isinstance(own, Estimate):
-            marks.append((law, own.parameters["E"].value, height))
+        estimate = inputs.laws.get(law)
+        if isinstance(estimate, Estimate):
+            marks.append((law, estimate.parameters["E"].value, height))
     kaplan = inputs.laws.get("kaplan_law")
     if isinstance(kaplan, Estimate):
         marks.append(("kaplan_law", 0.0, kaplan.parameters["alpha_D"].value))

@@ -38,13 +38,13 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     _data_end(right, top)
     left.set_title("a  Over the data and a decade beyond")
     right.set_title(f"b  Extrapolated by {np.log10(goal / top):.1f} decades")
-    found = "; ".join(
+    listed = "; ".join(
         f"{NAMES[approach]} {estimate.a.value:.3f}" for approach, estimate in fitted.items()
     )
     return style.Drawn(
         figure,
         "Two panels of optimal parameters against compute on logarithmic axes, the first over the "
-        f"data, the second up to {power(goal, hand=PLAIN)} FLOPs. Slopes of the lines: {found}; "
+        f"data, the second up to {power(goal, hand=PLAIN)} FLOPs. Slopes of the lines: {listed}; "
         f"Kaplan’s published line {inputs.reference.kaplan.optimal_allocation.p_N:.2f}. Lines are "
         f"dashed beyond the data and carry 95 % bands. {models}",
     )

@@ -48,12 +48,12 @@ def binned(x: Floats, y: Floats) -> Means:
     bins = max(1, min(MOST_BINS, len(x) // IN_BIN, len(places)))
     # each place goes where the middle of its points falls
     middle = (np.cumsum(counts) - 0.5 * counts) / len(x)
-    own = np.unique((middle * bins).astype(np.intp), return_inverse=True)[1][label]
-    n = np.bincount(own)
-    mean = np.bincount(own, y) / n
-    squares = np.bincount(own, (y - mean[own]) ** 2)
+    bin_of = np.unique((middle * bins).astype(np.intp), return_inverse=True)[1][label]
+    n = np.bincount(bin_of)
+    mean = np.bincount(bin_of, y) / n
+    squares = np.bincount(bin_of, (y - mean[bin_of]) ** 2)
     error = np.sqrt(squares / np.maximum(n - 1, 1) / n)
-    return Means(np.exp(np.bincount(own, np.log(x)) / n), mean, error)
+    return Means(np.exp(np.bincount(bin_of, np.log(x)) / n), mean, error)
 
 
 AXES = (("params", style.PARAMS), ("tokens", style.TOKENS), ("flops", style.FLOPS))
@@ -61,23 +61,23 @@ AXES = (("params", style.PARAMS), ("tokens", style.TOKENS), ("flops", style.FLOP
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Plot measured over fitted loss, less one, in per cent, a row for each approach."""
-    found = {
+    residuals = {
         approach: estimate.diagnostics.residuals
         for approach, estimate in inputs.fitted.items()
         if isinstance(estimate.diagnostics.residuals, Residuals)
     }
-    if not found:
+    if not residuals:
         return style.NothingToShow("No approach fitted losses, so there are no residuals of them.")
-    figure = style.new_figure(height=0.5 + 1.4 * len(found))
-    panels = figure.subplots(len(found), 3, sharex="col", sharey="row", squeeze=False)
+    figure = style.new_figure(height=0.5 + 1.4 * len(residuals))
+    panels = figure.subplots(len(residuals), 3, sharex="col", sharey="row", squeeze=False)
     words = []
-    for row, (approach, own) in zip(panels, found.items(), strict=True):
-        residual = 100.0 * np.expm1(np.array(own.log_residual))
-        colours = style.shades(own.flops)
+    for row, (approach, values) in zip(panels, residuals.items(), strict=True):
+        residual = 100.0 * np.expm1(np.array(values.log_residual))
+        colours = style.shades(values.flops)
         for axes, (column, label) in zip(row, AXES, strict=True):
             axes.axhline(0.0, color=style.INK, lw=0.6)
             axes.scatter(
-                getattr(own, column),
+                getattr(values, column),
                 residual,
                 s=10,
                 c=colours,
@@ -85,7 +85,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
                 gid=f"residuals-{approach}-{column}",
                 zorder=3,
             )
-            means = binned(np.array(getattr(own, column)), residual)
+            means = binned(np.array(getattr(values, column)), residual)
             axes.errorbar(
                 means.x,
                 means.mean,
@@ -98,7 +98,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
                 zorder=4,
             )
             style.log_axis(axes.xaxis, counts=column != "flops")
-            if approach == list(found)[-1]:
+            if approach == list(residuals)[-1]:
                 axes.set_xlabel(label)
         row[0].set_title(NAMES[approach])
         row[0].set_ylabel("Measured over fitted\nloss, less 1 (%)")

@@ -48,8 +48,8 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     _matrix(below, fitted, rows)
     low, median, high = (fitted["a"].quantile(share, "linear") for share in (0.0, 0.5, 1.0))
     spans = "; ".join(
-        f"{NAMES[str(approach)]}: {min(own):.3f} to {max(own):.3f} over {len(own)}"
-        for approach, own in fitted.group_by("approach").agg("a").sort("approach").rows()
+        f"{NAMES[str(approach)]}: {min(values):.3f} to {max(values):.3f} over {len(values)}"
+        for approach, values in fitted.group_by("approach").agg("a").sort("approach").rows()
     )
     return style.Drawn(
         figure,
@@ -128,9 +128,9 @@ def _strokes(
     ends = np.stack(np.broadcast_arrays(low, high, np.nan), axis=-1)
     approaches = rows["approach"].cast(pl.String)
     for name in APPROACHES:
-        own = (approaches == name).to_numpy()
+        mask = (approaches == name).to_numpy()
         axes.plot(
-            np.repeat(x[own], 3), np.broadcast_to(ends, (len(x), 3))[own].ravel(),
+            np.repeat(x[mask], 3), np.broadcast_to(ends, (len(x), 3))[mask].ravel(),
             color=COLOURS[name], solid_capstyle="butt", **how,
         )  # fmt: skip
 

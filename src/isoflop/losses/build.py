@@ -142,12 +142,12 @@ def _alternate_loss(
     not be one of runs.
     """
     other: Kind = "train" if source == "eval" else "eval"
-    own = set(losses["run"])
-    among = [candidate for candidate in candidates if candidate.run["run"] in own]
+    runs = set(losses["run"])
+    among = [candidate for candidate in candidates if candidate.run["run"] in runs]
     table, _ = _table(among, curves, other, settings)
     finals = [set(frame.filter("is_final")["run"]) for frame in (losses, table)]
-    whole = set(table["run"]) == own and finals[0] == finals[1]
-    return table if whole and _suffices(_counting(among), other, settings) else table.clear()
+    complete = set(table["run"]) == runs and finals[0] == finals[1]
+    return table if complete and _suffices(_counting(among), other, settings) else table.clear()
 
 
 def rate_cells(losses: pl.DataFrame, rates: Mapping[str, float | None]) -> list[pl.DataFrame]:
@@ -183,7 +183,7 @@ def _best_rates(
     runs = {candidate.run["run"]: candidate.run for candidate in candidates}
     cells = rate_cells(losses, {name: run["lr_peak"] for name, run in runs.items()})
     worse: list[str] = []
-    said = []
+    reasons = []
     for cell in cells:
         best = cell.row(0, named=True)
         for row in cell.iter_rows(named=True):
@@ -193,7 +193,7 @@ def _best_rates(
                     "all of which are fitted: the worse ones are no noise. losses.rates: best "
                     "keeps the lowest loss of each cell"
                 )
-                said.append(_left_out(runs[row["run"]], 0, reason))
+                reasons.append(_left_out(runs[row["run"]], 0, reason))
             # seeds of the best rate are replicates, and stay
             elif row["rate"] != best["rate"]:
                 worse.append(row["run"])
@@ -202,8 +202,8 @@ def _best_rates(
                     f"its peak learning rate {row['rate']:g} reached {row['loss']:.4f} nats, and "
                     f"{best['rate']:g} {best['loss']:.4f} at the same N and D (losses.rates: best)"
                 )
-                said.append(_left_out(runs[row["run"]], points, reason))
-    return losses.filter(~pl.col("run").is_in(worse)), said
+                reasons.append(_left_out(runs[row["run"]], points, reason))
+    return losses.filter(~pl.col("run").is_in(worse)), reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,14 +242,14 @@ def _with_points(
     before = np.cumsum([0] + [candidate.points for candidate in candidates])
     batches = groupby(range(len(candidates)), key=lambda i: before[i] // POINTS_AT_ONCE)
     for _, members in batches:
-        own = [candidates[i] for i in members]
-        first, last = own[0].run["run"], own[-1].run["run"]
+        of_budget = [candidates[i] for i in members]
+        first, last = of_budget[0].run["run"], of_budget[-1].run["run"]
         # a range and not a list of runs: row groups outside it are not read
         read = curves.filter(pl.col("run").is_between(pl.lit(first), pl.lit(last))).collect()
         table = validated(read, Curves, source=f"curves of runs {first} to {last}")
         live = table.filter(LIVE).sort("run", "segment", "step")
         by_run = live.partition_by("run", as_dict=True)
-        for candidate in own:
+        for candidate in of_budget:
             yield candidate, by_run.get((candidate.run["run"],), live.clear())
 
 
@@ -347,9 +347,9 @@ def _points(
         else fraction >= settings.min_schedule_fraction
     )
     if not is_final and source == "eval" and run["status"] == "finished":
-        points, is_final, said = _near_the_end(run, points, everything, settings)
+        points, is_final, fate = _near_the_end(run, points, everything, settings)
         if is_final:
-            dropped.append(_left_out(run, 0, said))
+            dropped.append(_left_out(run, 0, fate))
     if not is_final:
         dropped.append(_left_out(run, 1, _not_final(run, fraction, settings)))
     rows = _rows(run, _thinned(points, settings.points_per_run), source, is_final=is_final)

@@ -13,7 +13,7 @@ WIDTH: Final = 7.6
 MARKS: Final = "os^DvP<>Xpd*"
 
 
-def draw(found: Backtest) -> style.Drawn:
+def draw(backtest: Backtest) -> style.Drawn:
     """Plot the free gamma of each sweep against its E, with both papers' laws."""
     from matplotlib import rc_context
 
@@ -34,13 +34,13 @@ def draw(found: Backtest) -> style.Drawn:
                 fontsize=style.SMALL,
                 color=style.QUIET,
             )
-        studies = list(dict.fromkeys(gamma.study for gamma in found.gammas))
+        studies = list(dict.fromkeys(gamma.study for gamma in backtest.gammas))
         colours = style.shades(range(1, len(studies) + 1))
         for place, study in enumerate(studies):
-            own = [gamma for gamma in found.gammas if gamma.study == study]
+            of_study = [gamma for gamma in backtest.gammas if gamma.study == study]
             axes.plot(
-                [gamma.E for gamma in own],
-                [gamma.gamma for gamma in own],
+                [gamma.E for gamma in of_study],
+                [gamma.gamma for gamma in of_study],
                 ls="",
                 marker=MARKS[place % len(MARKS)],
                 ms=5,
@@ -59,7 +59,7 @@ def draw(found: Backtest) -> style.Drawn:
         if studies:
             axes.legend(loc="lower left", fontsize=style.SMALL, frameon=False)
         svg.settle(figure)
-    words = "; ".join(f"{g.sweep} {g.gamma:.2f} at E = {g.E:.2f}" for g in found.gammas)
+    words = "; ".join(f"{g.sweep} {g.gamma:.2f} at E = {g.E:.2f}" for g in backtest.gammas)
     return style.Drawn(
         figure, f"Gamma of the nested law against E, a mark for each sweep: {words}."
     )

@@ -121,15 +121,15 @@ class PublishedSweep(Section):
         ------
         ConfigError : there is no such variant, or a setting does not fit its model.
         """
-        own = self.own_settings()
+        settings = self.own_settings()
         if variant and variant not in self.variants:
             known = ", ".join(self.variants) or "none"
             raise ConfigError(f"sweep '{self.name}' has no variant '{variant}'; it has: {known}")
         if variant:
-            own = laid_over(own, self.variants[variant].settings)
+            settings = laid_over(settings, self.variants[variant].settings)
         defaults = SweepSettings().model_dump(mode="json")
         source = f"{self.name}@{variant}" if variant else self.name
-        return settings_by_sweep(defaults, own, source=source).model_dump(mode="json")
+        return settings_by_sweep(defaults, settings, source=source).model_dump(mode="json")
 
     def own_settings(self) -> dict[str, Any]:
         """Give what differs from the package's defaults, as sweep.yaml has it."""

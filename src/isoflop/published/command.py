@@ -49,9 +49,9 @@ def render_backtest_command(backtest: Path, html: Path) -> None:
     from isoflop.estimates.backtest import read_backtest
     from isoflop.published.render_backtest import render_backtest
 
-    found = read_backtest(backtest)
-    render_backtest(found, html)
-    click.echo(f"{html}: {len(found.candidates)} candidates")
+    content = read_backtest(backtest)
+    render_backtest(content, html)
+    click.echo(f"{html}: {len(content.candidates)} candidates")
 
 
 @click.command("render-published")
@@ -81,9 +81,9 @@ def render_published_command(
     from isoflop.reference import read_reference
 
     studies, facts = read_catalogue(catalogue), read_reference(reference)
-    found = verdicts(studies, estimates, Sources(reference=facts, folder=files))
-    own = {sweep: read_estimates(estimates / sweep) for sweep in sweeps}
-    write_json(results, [verdict.as_json() for verdict in found])
-    render_published(studies, found, own, facts, html)
-    good = sum(verdict.ok for verdict in found)
-    click.echo(f"{good} of {len(found)} published numbers reproduced within their tolerance")
+    checked = verdicts(studies, estimates, Sources(reference=facts, folder=files))
+    of_project = {sweep: read_estimates(estimates / sweep) for sweep in sweeps}
+    write_json(results, [verdict.as_json() for verdict in checked])
+    render_published(studies, checked, of_project, facts, html)
+    good = sum(verdict.ok for verdict in checked)
+    click.echo(f"{good} of {len(checked)} published numbers reproduced within their tolerance")

@@ -108,15 +108,15 @@ def local_exponent(sources: Sources, law: str, counting: str) -> float:
     """
     body = np.logspace(*SIZES)
     total = EmbeddingCount(OMEGA).total(body)
-    own = body if counting == "nonembedding" else total
+    params = body if counting == "nonembedding" else total
     low, high, count = BUDGETS[counting]
     flops = np.logspace(low, high, count)
-    wanted = flops[:, None] / (6.0 * own)
+    wanted = flops[:, None] / (6.0 * params)
     tokens = _nearest(np.logspace(TOKENS[0], TOKENS[1], int(TOKENS[2])), wanted)
     loss = _law(sources, law).loss(total, tokens)
     # a curve begins at the first D
     loss = np.where(wanted < 10.0 ** TOKENS[0], np.inf, loss)
-    winners = own[loss.argmin(axis=1)]
+    winners = params[loss.argmin(axis=1)]
     return _line(np.log(flops), np.log(winners)).exponent
 
 
@@ -137,10 +137,10 @@ def loss_ratio(sources: Sources, sweep: str, run: str, baseline: str, points: in
     )
     last = {}
     for name in (run, baseline):
-        own = table.filter(names == name).sort("token_num")
-        if own.is_empty():
+        curve = table.filter(names == name).sort("token_num")
+        if curve.is_empty():
             raise ConfigError(f"sweep '{sweep}' has no run '{name}'")
-        last[name] = float(own["loss"].tail(points).to_numpy().mean())
+        last[name] = float(curve["loss"].tail(points).to_numpy().mean())
     return last[run] / last[baseline]
 
 

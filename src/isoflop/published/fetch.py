@@ -45,8 +45,8 @@ def fetch_published(
     ------
     FetchError : a file is neither in the mirror nor at an address, or its digest differs.
     """
-    study, found = catalogue.find(sweep)
-    files = [study.file(path) for path in found.files]
+    study, entry = catalogue.find(sweep)
+    files = [study.file(path) for path in entry.files]
     copies = [_copy(study, file, mirror, download) for file in files]
     partial = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
@@ -54,8 +54,8 @@ def fetch_published(
         partial.mkdir(parents=True)
         for file, (copy, _) in zip(files, copies, strict=True):
             shutil.copyfile(copy, partial / file.name)
-        if found.sidecar is not None:
-            write_text(partial / "sweep.yaml", _sidecar(study, found))
+        if entry.sidecar is not None:
+            write_text(partial / "sweep.yaml", _sidecar(study, entry))
         shutil.rmtree(out, ignore_errors=True)
         partial.rename(out)
     finally:

@@ -65,8 +65,8 @@ class Group:
 
 
 def groups(
-    found: Sequence[Verdict],
-    own: Mapping[str, Mapping[Approach, Estimate | Refusal]],
+    results: Sequence[Verdict],
+    sweeps: Mapping[str, Mapping[Approach, Estimate | Refusal]],
     reference: Reference,
 ) -> list[Group]:
     """List our sweeps, every study whose exponent was reproduced, and the papers."""
@@ -79,13 +79,13 @@ def groups(
                 if isinstance(estimate, Estimate)
             ),
         )
-        for sweep, estimates in own.items()
+        for sweep, estimates in sweeps.items()
     ]
-    studies = dict.fromkeys(verdict.study.title for verdict in found)
+    studies = dict.fromkeys(verdict.study.title for verdict in results)
     for title in studies:
         lines = [
             _reproduced(verdict)
-            for verdict in found
+            for verdict in results
             if verdict.study.title == title and _is_exponent(verdict)
         ]
         listed.append(Group(title, tuple(lines)))

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def render_published(
     catalogue: Catalogue,
-    found: Sequence[Verdict],
-    own: Mapping[str, Mapping[Approach, Estimate | Refusal]],
+    results: Sequence[Verdict],
+    sweeps: Mapping[str, Mapping[Approach, Estimate | Refusal]],
     reference: Reference,
     out: Path,
 ) -> None:
@@ -33,22 +33,22 @@ def render_published(
     Parameters
     ----------
     catalogue : the catalogue of published studies.
-    found : every number's verdict.
-    own : estimates of the reader's own sweeps, by name.
+    results : every number's verdict.
+    sweeps : estimates of the reader's own sweeps, by name.
     reference : the papers' exponents.
     out : page to write; it loads nothing.
     """
     from markupsafe import Markup
 
-    forest = draw(groups(found, own, reference))
+    forest = draw(groups(results, sweeps, reference))
     write_page(
         "index.html.j2",
         out,
-        rows=found,
-        **_counts(found),
-        missed=[verdict for verdict in found if not verdict.ok],
+        rows=results,
+        **_counts(results),
+        missed=[verdict for verdict in results if not verdict.ok],
         studies=[
-            (study, [verdict for verdict in found if verdict.study == study])
+            (study, [verdict for verdict in results if verdict.study == study])
             for study in catalogue.studies
         ],
         forest=Markup(inline(forest.figure, "forest")),  # noqa: S704

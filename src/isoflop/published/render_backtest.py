@@ -17,23 +17,23 @@ SHOWN = ("parametric", "nested", "root", "kaplan_law", "product", "mixture")
 """Candidates whose rms is shown cell by cell."""
 
 
-def render_backtest(found: Backtest, out: Path) -> None:
+def render_backtest(backtest: Backtest, out: Path) -> None:
     """Write the page.
 
     Parameters
     ----------
-    found : the backtest.
+    backtest : the backtest.
     out : page to write; it loads nothing.
     """
     from markupsafe import Markup
 
-    figure = draw(found)
-    labels = {candidate.key: candidate.label for candidate in found.candidates}
+    figure = draw(backtest)
+    labels = {candidate.key: candidate.label for candidate in backtest.candidates}
     write_page(
         "backtest.html.j2",
         out,
-        found=found,
-        default=found.candidate(found.default) if found.candidates else None,
+        found=backtest,
+        default=backtest.candidate(backtest.default) if backtest.candidates else None,
         shown=[key for key in SHOWN if key in labels],
         labels=labels,
         figure=Markup(inline(figure.figure, "gammas")),  # noqa: S704

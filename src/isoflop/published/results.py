@@ -148,9 +148,9 @@ def _quantity(name: str, fitted: Fitted, estimate: Estimate, draws: Path) -> Qua
              "loss_opt": "loss"}  # fmt: skip
     if name in parts:
         for optimum in optima_at(estimate, pl.read_parquet(draws), [fitted.flops]):
-            found: Quantity | None = getattr(optimum, parts[name])
-            if found is not None:
-                return found
+            quantity: Quantity | None = getattr(optimum, parts[name])
+            if quantity is not None:
+                return quantity
     raise ConfigError(
         f"the estimate of {fitted.sweep} by {fitted.approach} has no '{name}'; it has a, b, "
         f"{', '.join(estimate.parameters)}, and {', '.join(parts)} at any C"
@@ -159,16 +159,16 @@ def _quantity(name: str, fitted: Fitted, estimate: Estimate, draws: Path) -> Qua
 
 def _diagnostic(fitted: Fitted, estimate: Estimate) -> float:
     """Follow a path such as diagnostics.likelihood_ratios.parity.log10_p."""
-    found: Any = estimate.diagnostics.model_dump(mode="json")
+    value: Any = estimate.diagnostics.model_dump(mode="json")
     for key in fitted.value.split(".")[1:]:
-        if not isinstance(found, dict) or key not in found:
-            known = f"it has: {', '.join(found)}" if isinstance(found, dict) else "it ends there"
+        if not isinstance(value, dict) or key not in value:
+            known = f"it has: {', '.join(value)}" if isinstance(value, dict) else "it ends there"
             raise ConfigError(
                 f"the estimate of {fitted.sweep} by {fitted.approach} has no diagnostic '{key}'; "
                 f"{known}"
             )
-        found = found[key]
-    return float(found)
+        value = value[key]
+    return float(value)
 
 
 def _standard_deviation(fitted: Fitted, draws: Path) -> float:

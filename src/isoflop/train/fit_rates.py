@@ -89,10 +89,10 @@ def fit_law(runs: Sequence[Finished]) -> MeasuredRates:
     cells: dict[tuple[int, int], list[Finished]] = {}
     for run in runs:
         cells.setdefault((run.params, run.tokens), []).append(run)
-    for (params, tokens), own in cells.items():
-        if len({run.rate for run in own}) < MIN_RATES:
+    for (params, tokens), members in cells.items():
+        if len({run.rate for run in members}) < MIN_RATES:
             raise RatesError(
-                f"cell {params:,} parameters, {tokens:,} tokens has {len(own)} finished runs; "
+                f"cell {params:,} parameters, {tokens:,} tokens has {len(members)} finished runs; "
                 f"its best rate needs {MIN_RATES} rates"
             )
     place = {cell: index for index, cell in enumerate(cells)}
@@ -131,7 +131,7 @@ def fit_law(runs: Sequence[Finished]) -> MeasuredRates:
     jacobian = back @ np.column_stack([-best / curvature, np.eye(3) / curvature])
     covariance = jacobian @ of_slopes @ jacobian.T
     errors = np.sqrt(np.diag(covariance))
-    described = [_cell(own, law, variance) for _, own in sorted(cells.items())]
+    described = [_cell(members, law, variance) for _, members in sorted(cells.items())]
     regrets = [cell.regret for cell in described]
     return MeasuredRates(
         format="isoflop-rates",

@@ -269,9 +269,9 @@ class _Planner:
         for top in stages:
             if top == stages[-1]:
                 runs += self.trunks()
-            own = [run for budget, row in rows.items() if below < budget <= top for run in row]
-            own += [run for run in replicates if below < (run.budget or 0.0) <= top]
-            runs += _in_stage(f"rows to {top:.3g}", own)
+            between = [run for budget, row in rows.items() if below < budget <= top for run in row]
+            between += [run for run in replicates if below < (run.budget or 0.0) <= top]
+            runs += _in_stage(f"rows to {top:.3g}", between)
             trials = [*self.rate_checks(rows), *self.batches(rows)]
             within = [run for run in trials if below < (run.budget or 0.0) <= top]
             runs += _in_stage(f"trials to {top:.3g}", within)
@@ -302,9 +302,9 @@ class _Planner:
             )
         peak = self.rate(size, tokens) if rate is None else rate
         seed = design.seed if seed is None else seed
-        whole = steps * batch
+        rounded = steps * batch
         full_name = f"{name}-s{seed}".replace("+", "")
-        own = design.seeds == "own"
+        own_seeds = design.seeds == "own"
         return PlannedRun(
             run=full_name,
             role=role,
@@ -314,14 +314,14 @@ class _Planner:
             params=size.params,
             tokens_per_step=batch,
             steps=steps,
-            tokens=whole,
-            flops=size.flops_per_token * whole,
+            tokens=rounded,
+            flops=size.flops_per_token * rounded,
             lr_peak=peak,
             lr_end=float(f"{peak * design.learning_rate.end_share:.6g}"),
             warmup_steps=max(1, round(steps * design.warmup_share)),
             seed=seed,
-            weights_seed=own_seed("weights", full_name) if own else None,
-            order_seed=own_seed("order", full_name) if own else None,
+            weights_seed=own_seed("weights", full_name) if own_seeds else None,
+            order_seed=own_seed("order", full_name) if own_seeds else None,
         )
 
     def rate(self, size: Size, tokens: float) -> float:

@@ -121,10 +121,10 @@ def train_bpe(novels: Iterable[bytes], vocab_size: int) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator(_pieces(novels), trainer)
-    found = tokenizer.get_vocab_size()
-    if found != vocab_size:
+    size = tokenizer.get_vocab_size()
+    if size != vocab_size:
         raise TokenizerError(
-            f"the training split gives a vocabulary of {found} tokens, the design asks for "
+            f"the training split gives a vocabulary of {size} tokens, the design asks for "
             f"{vocab_size}; lower tokenizer.vocab_size"
         )
     return tokenizer

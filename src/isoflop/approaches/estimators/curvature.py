@@ -97,7 +97,7 @@ def describe_bend(estimate: Curvature, draws: Curvature) -> Bend:
 
     Parameters
     ----------
-    whole : one row, from all runs.
+    estimate : one row, from all runs.
     draws : the same from each resample.
     """
     if not np.isfinite(estimate.per_decade[0]):
