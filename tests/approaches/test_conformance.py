@@ -178,9 +178,9 @@ def test_optima_at_any_budget_come_from_the_kept_draws(
     found, draws = estimate(losses, approach, settings)
     write_estimate(found, tmp_path / f"{approach}.json")
     draws.write_parquet(tmp_path / f"{approach}.draws.parquet")
-    read = read_estimates(tmp_path)[approach]
+    read = read_estimates(tmp_path, (approach,))[approach]
     assert read == found
-    kept = read_draws(tmp_path)[approach]
+    kept = read_draws(tmp_path, (approach,))[approach]
     again = optima_at(found, kept, [optimum.flops for optimum in found.optima])
     assert again == found.optima
     assert found.optima[0].params.simulated is not None
