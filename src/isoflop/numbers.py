@@ -190,6 +190,14 @@ def of_level(quantity: Quantity, level: float, write: object) -> str:
     return interval(*ends, write) + (SHORT if quantity.undercovers(level) else "")
 
 
+DISTANCES: Final = {
+    "within": "within the data",
+    "beyond": "decades beyond the data",
+    "below": "decades below the data",
+}
+"""Where a budget may lie; the report's calculator is given these words too."""
+
+
 def decades_beyond(flops: float, data: tuple[float, float]) -> float:
     """Give the decades between a budget and the fitted compute.
 
@@ -206,19 +214,20 @@ def decades_beyond(flops: float, data: tuple[float, float]) -> float:
     return max(math.log10(flops / high), math.log10(low / flops))
 
 
-def distance(flops: float, data: tuple[float, float]) -> str:
+def distance(flops: float, data: tuple[float, float], *, blank: str = NBSP) -> str:
     """Say how many decades a budget lies beyond or below the fitted compute, or that it is within.
 
     Parameters
     ----------
     flops : budget C [FLOP].
     data : smallest and largest fitted C [FLOP].
+    blank : what stands between number and word.
     """
     decades = decades_beyond(flops, data)
     # half a tenth: what rounds to 0.0 decades is called within
     if decades < 0.05:
-        return "within the data"
-    return f"{decades:.1f}{NBSP}decades {'below' if flops < data[0] else 'beyond'} the data"
+        return DISTANCES["within"]
+    return f"{decades:.1f}{blank}{DISTANCES['below' if flops < data[0] else 'beyond']}"
 
 
 def listed(words: list[str]) -> str:

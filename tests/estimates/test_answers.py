@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -97,6 +98,8 @@ def test_text_says_what_to_train_how_far_and_why(estimates: Path) -> None:
     text = run("1e15", "--sweep", example_sweep.SWEEP, "--estimates", str(estimates))
     assert "train " in text.splitlines()[0]
     assert "decades beyond the data: with care" in text
+    low = run("1e10", "--sweep", example_sweep.SWEEP, "--estimates", str(estimates))
+    assert re.search(r"^\d\.\d decades below the data: ", low, re.MULTILINE)
     assert "Kaplan, Cmin = C/2" in text
     assert "**" not in text
     assert "~" not in text

@@ -44,10 +44,18 @@ def data_of(rendered: Rendered) -> dict[str, list[dict[str, object]]]:
 
 
 def asked_of_the_page(rendered: Rendered, folder: Path, **state: object) -> dict[str, list[float]]:
-    """Open the page at a state of its calculator, and read back what it shows."""
+    """Open the page at a state of its calculator, and read back the numbers that it shows."""
+    return numbers_of(calculator_at(rendered, folder, **state))
+
+
+def calculator_at(rendered: Rendered, folder: Path, **state: object) -> str:
+    """Open the page at a state of its calculator, and give the calculator as it then is."""
     address = f"{(rendered.root / 'report.html').as_uri()}#calc?{urlencode(state)}"
     document = dump(address, folder, "--virtual-time-budget=4000")
-    inside = document.split('id="calculator"')[1].split("</section>")[0]
+    return document.split('id="calculator"')[1].split("</section>")[0]
+
+
+def numbers_of(inside: str) -> dict[str, list[float]]:
     shown = {}
     for tag in re.findall(r"<p [^>]*data-quantity=[^>]*>", inside):
         own = dict(re.findall(r'data-([a-z]+)="([^"]*)"', tag))
@@ -61,6 +69,7 @@ def asked_of_the_page(rendered: Rendered, folder: Path, **state: object) -> dict
     ("asked", "value", "law"),
     [
         ("flops", 3e14, "profiles"),
+        ("flops", 1e9, "profiles"),
         ("loss", 1.1, "parametric"),
         ("params", 4e5, "parametric"),
         ("flops", 1e14, "mixture"),
@@ -72,7 +81,8 @@ def test_the_page_computes_what_python_does(
     rendered: Rendered, tmp_path: Path, asked: str, value: float, law: str
 ) -> None:
     state = {"asked": asked, "value": value, "law": law, "card": "a100", "mfu": 50, "price": 2}
-    shown = asked_of_the_page(rendered, tmp_path, **state)
+    inside = calculator_at(rendered, tmp_path, **state)
+    shown = numbers_of(inside)
     estimate, draws = rendered.inputs.answers[law], rendered.inputs.draws_of(law)
     found = allocate(estimate, draws, Target(asked, value))  # type: ignore[arg-type]
     assert found is not None
@@ -86,6 +96,8 @@ def test_the_page_computes_what_python_does(
     assert shown["hours"][0] == close(hours)
     assert shown["cost"][0] == close(2 * hours)
     assert ("loss" in shown) == (found.loss is not None)
+    assert found.distance is not None
+    assert f"{found.distance[0].upper()}{found.distance[1:]}: {found.reach}. " in inside
     # these intervals come from the same draws, at the level of the headline's budget
     for name, quantity in (("params", found.params), ("tokens", found.tokens)):
         if name != asked:

@@ -23,7 +23,7 @@ from isoflop.estimates.laws import law_rows
 from isoflop.estimates.mixture import MedianFrontier, Mixture, optima_of_mixture
 from isoflop.estimates.quantities import Quantity, Simulations, about, describe
 from isoflop.estimates.targets import Target, columns_at
-from isoflop.numbers import decades_beyond
+from isoflop.numbers import decades_beyond, distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +58,8 @@ class Allocation(Section):
     """Predicted loss [nat/token]; None where the law predicts none."""
     decades_beyond_data: float | None
     """As in ``Optimum``; None for a published law, whose data are not at hand."""
+    distance: str | None
+    """The same in words, such as "0.7 decades below the data"."""
     unanswered: float
     """Share of the draws in which no C meets the target. Where it is more than a tenth of what a
     level leaves outside, that level has no interval: its ends might lie among them."""
@@ -67,17 +69,24 @@ class Allocation(Section):
         cls,
         found: Mapping[str, Quantity],
         *,
-        decades_beyond_data: float | None,
+        flops_range: tuple[float, float] | None,
         unanswered: float = 0.0,
     ) -> Allocation:
-        """Take the quantities by the names of ``targets.columns_at``; loss may be missing."""
+        """Take the quantities by the names of ``targets.columns_at``; loss may be missing.
+
+        Parameters
+        ----------
+        flops_range : smallest and largest C that was fitted [FLOP]; None where they are not known.
+        """
+        flops = found["flops"].value
         return cls(
             flops=found["flops"],
             params=found["params"],
             tokens=found["tokens"],
             tokens_per_param=found["tokens_per_param"],
             loss=found.get("loss"),
-            decades_beyond_data=decades_beyond_data,
+            decades_beyond_data=None if flops_range is None else decades_beyond(flops, flops_range),
+            distance=None if flops_range is None else distance(flops, flops_range, blank=" "),
             unanswered=unanswered,
         )
 
@@ -114,9 +123,8 @@ def allocate(
     frontier, the medians of its draws, so that a compute asked by its loss is that compute.
     """
     if target.asked == "flops":
-        return next(
-            (_as_allocation(one) for one in optima_at(estimate, draws, [target.value])), None
-        )
+        optima = optima_at(estimate, draws, [target.value])
+        return next((_as_allocation(optimum, estimate.flops_range) for optimum in optima), None)
     if isinstance(estimate, Mixture):
         return _allocate_mixture(estimate, draws, target)
     point = columns_at(estimate.law, estimate.row, target)
@@ -145,8 +153,7 @@ def allocate(
         else:
             quantity = Quantity(value=value, intervals=percentile_intervals(drawn[name]))
             found[name] = _without_doubtful_ends(quantity, unanswered)
-    beyond = decades_beyond(found["flops"].value, estimate.flops_range)
-    return Allocation.of(found, decades_beyond_data=beyond, unanswered=unanswered)
+    return Allocation.of(found, flops_range=estimate.flops_range, unanswered=unanswered)
 
 
 def _allocate_mixture(mixture: Mixture, draws: pl.DataFrame, target: Target) -> Allocation | None:
@@ -167,20 +174,18 @@ def _allocate_mixture(mixture: Mixture, draws: pl.DataFrame, target: Target) -> 
                 value=value, intervals=about(value, percentile_intervals(drawn[name]))
             )
             found[name] = _without_doubtful_ends(quantity, unanswered)
-    beyond = decades_beyond(found["flops"].value, mixture.flops_range)
-    return Allocation.of(found, decades_beyond_data=beyond, unanswered=unanswered)
+    return Allocation.of(found, flops_range=mixture.flops_range, unanswered=unanswered)
 
 
-def _as_allocation(optimum: Optimum) -> Allocation:
-    return Allocation(
-        flops=Quantity(value=optimum.flops),
-        params=optimum.params,
-        tokens=optimum.tokens,
-        tokens_per_param=optimum.tokens_per_param,
-        loss=optimum.loss,
-        decades_beyond_data=optimum.decades_beyond_data,
-        unanswered=0.0,
-    )
+def _as_allocation(optimum: Optimum, flops_range: tuple[float, float]) -> Allocation:
+    found = {
+        "flops": Quantity(value=optimum.flops),
+        "params": optimum.params,
+        "tokens": optimum.tokens,
+        "tokens_per_param": optimum.tokens_per_param,
+    }
+    loss = {} if optimum.loss is None else {"loss": optimum.loss}
+    return Allocation.of(found | loss, flops_range=flops_range)
 
 
 def _without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:

@@ -340,7 +340,7 @@ def _of_published(fit: PublishedFit, target: Target) -> Allocation | None:
     if math.isnan(columns["flops"]):
         return None
     quantities = {n: Quantity(value=v) for n, v in columns.items() if not math.isnan(v)}
-    return Allocation.of(quantities, decades_beyond_data=None)
+    return Allocation.of(quantities, flops_range=None)
 
 
 def _served_of_published(fit: PublishedFit, flops: float, served: float) -> ServedAllocation | None:
@@ -404,13 +404,11 @@ def _summary(answers: Answers) -> list[str]:
     found = best.allocation
     if answers.recommended is None or found is None:
         return [f"{asked}: sweep {answers.sweep} has no answer"]
-    distance = found.decades_beyond_data or 0.0
-    where = f"{distance:.1f} decades beyond the data" if distance >= 0.05 else "within the data"
     words = RULES[answers.rule] if answers.rule is not None else ""
     return [
         f"{asked}: train {_written(found.params, _count)} parameters on "
         f"{_written(found.tokens, _count)} tokens",
-        f"{where}: {found.reach}. By {ANSWERS[best.law].in_prose}; {words}.",
+        f"{found.distance}: {found.reach}. By {ANSWERS[best.law].in_prose}; {words}.",
     ]
 
 

@@ -19,6 +19,7 @@ from isoflop.estimates.interaction import HOFFMANN
 from isoflop.estimates.intervals import calibrated_levels
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
 from isoflop.estimates.mixture import MedianFrontier, Mixture
+from isoflop.numbers import DISTANCES
 from isoflop.report.sections.first_screen import headline_budget
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def calculator_json(inputs: ReportInputs) -> str | None:
         "flops": flops,
         "level": LEVEL,
         "reach": [[most if np.isfinite(most) else None, words] for most, words in REACH],
+        "distance": DISTANCES,
         "laws": laws,
         "cards": [
             {"key": card.key, "name": card.name, "peak": card.peak_flops}

@@ -167,7 +167,9 @@
     const [low, high] = law.data;
     const decades = Math.max(Math.log10(point.flops / high), Math.log10(low / point.flops));
     const reach = given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1];
-    return { found, decades, reach };
+    const side = decades < 0.05 ? "within" : point.flops < low ? "below" : "beyond";
+    const where = (side === "within" ? "" : decades.toFixed(1) + " ") + given.distance[side];
+    return { found, where, reach };
   };
 
   const raised = (power) => String(power).replace(/[-\d]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
@@ -230,8 +232,7 @@
       }
       output.append(shown);
     }
-    const where = result.decades >= 0.05 ? result.decades.toFixed(1) + " decades beyond the data: " : "Within the data: ";
-    words.textContent = where + result.reach + ". Bands: " + Math.round(100 * given.level) + " %, from up to 400 draws a law.";
+    words.textContent = result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + ". Bands: " + Math.round(100 * given.level) + " %, from up to 400 draws a law.";
   };
   const fill = () => { for (const [name, control] of Object.entries(controls)) control.value = state[name]; };
   for (const [name, control] of Object.entries(controls)) {
