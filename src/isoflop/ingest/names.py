@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = {
     "step": (
-        "train/global_step", "trainer/global_step", "global_step", "iteration", "iter", "iters",
-        "train/step", "training_step", "num_updates", "step", "_step", "steps",
+        "train/global_step", "trainer/global_step", "global_step", "iteration", "train/step",
+        "training_step", "num_updates", "step", "iter", "iters", "_step", "steps",
     ),
     "tokens": (
         "throughput/total_tokens", "optim/total_tokens", "total_tokens", "tokens_seen",

@@ -254,10 +254,9 @@ class _Beginning(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read as raw files do."""
-        piece = self._stream.read(min(len(buffer), self._left))
-        self._left -= len(piece)
-        buffer[: len(piece)] = piece
-        return len(piece)
+        read: int = self._stream.readinto(memoryview(buffer)[: self._left])
+        self._left -= read
+        return read
 
     def close(self) -> None:
         """Close the file."""

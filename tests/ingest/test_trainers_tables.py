@@ -1,0 +1,89 @@
+"""Tables that trainers write, by the names of their columns alone: nothing is mapped by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from tests.ingest.samples import ingest, row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIDECAR = "title: t\nfacts: {params: {total: 1.0e+6}, schedule: {kind: constant}}\n"
+STEPS = range(10, 210, 10)
+
+
+def loss(step: int) -> float:
+    return 2.0 + 4.0 / math.sqrt(step)
+
+
+def litgpt() -> str:
+    """LitGPT's CSVLogger: four iterations of accumulation a step, validation in its own rows."""
+    lines = [
+        "epoch,iter,iter_time,learning_rate,loss,remaining_time,step,tokens,total_tokens,val_loss"
+    ]
+    for step in STEPS:
+        rank, every = 4 * step * 8 * 128, 4 * step * 8 * 128 * 2
+        lines.append(f"0,{4 * step},0.1,0.0003,{loss(step)},9.5,{step},{rank},{every},")
+        if step % 100 == 0:
+            lines.append(f",,,,,,{step},,,{loss(step) + 0.1}")
+    return "\n".join(lines) + "\n"
+
+
+def lingua() -> str:
+    """Meta lingua's metrics.jsonl: keys joined by slashes."""
+    rows: list[dict[str, Any]] = [
+        {
+            "global_step": step, "acc_step": 0, "speed/wps": 5.1e4, "speed/FLOPS": 3.0e14,
+            "speed/curr_iter_time": 0.2, "optim/grad_norm": 0.5, "optim/lr": 0.0003,
+            "optim/total_tokens": step * 8192, "memory/max_active_gib": 12.5,
+            "loss/out": loss(step), "created_at": "2025-01-01T00:00:00",
+        }
+        for step in STEPS
+    ]  # fmt: skip
+    return "".join(json.dumps(each) + "\n" for each in rows)
+
+
+def wandb_history() -> bytes:
+    """The whole-history artifact of W&B: Parquet, a column a metric, null where none was logged."""
+    table = pl.DataFrame(
+        {
+            "_step": [2 * k for k, _ in enumerate(STEPS)],
+            "_runtime": [1.5 * step for step in STEPS],
+            "_timestamp": [1.7e9 + step for step in STEPS],
+            "train/global_step": [*STEPS],
+            "train/loss": [loss(step) for step in STEPS],
+            "eval/loss": [loss(step) + 0.1 if step % 100 == 0 else None for step in STEPS],
+            "train/num_input_tokens_seen": [step * 8192 for step in STEPS],
+        }
+    )
+    stream = io.BytesIO()
+    table.write_parquet(stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "has_eval"),
+    [
+        ("metrics.csv", litgpt(), True),
+        ("metrics.jsonl", lingua(), False),
+        ("0000.parquet", wandb_history(), True),
+    ],
+)
+def test_a_trainer_s_table_needs_no_map(
+    name: str, content: str | bytes, has_eval: bool, tmp_path: Path
+) -> None:
+    tables = ingest(tmp_path / "s", {name: content}, SIDECAR)
+    run = row(tables.runs, "run", name.partition(".")[0])
+    assert not run["excluded"], run["reason"]
+    assert (run["tokens"], run["tokens_source"]) == (200 * 8192, "log")
+    assert tables.curves["step"].to_list() == [*STEPS]
+    assert tables.curves["train_loss"].to_list() == pytest.approx([*map(loss, STEPS)], rel=1e-15)
+    evals = tables.curves.filter(pl.col("eval_loss").is_not_null())
+    assert evals["step"].to_list() == ([100, 200] if has_eval else [])
