@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from isoflop.cli import main
 from isoflop.config.config_yaml import Config
-from isoflop.config.reading import Inline, Section, parse, read_yaml, settings_from
+from isoflop.config.reading import Inline, Section, parse, read_yaml, settings_from, yaml_content
 from isoflop.config.write import config_text, key_text
 from isoflop.errors import ConfigError
 from isoflop.files import json_text
@@ -151,3 +152,11 @@ def test_settings_come_as_json_or_as_a_section_of_a_file(tmp_path: Path) -> None
 def test_models_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Inner().draws = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
+@pytest.mark.parametrize("text", ["🙂", "a\\🙂\\", r"\ud83d\ude42", "扩展", "\u202e"])
+def test_a_yaml_file_may_be_json(monkeypatch: pytest.MonkeyPatch, loader: str, text: str) -> None:
+    """Whichever of YAML's two readers a machine has; JSON writes an emoji as two escapes."""
+    monkeypatch.setattr("isoflop.config.reading._LOADER", getattr(yaml, loader, yaml.SafeLoader))
+    assert yaml_content(json.dumps({"title": text})) == {"title": text}

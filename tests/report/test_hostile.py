@@ -64,6 +64,13 @@ PAYLOADS = (
     "&lt;script&gt; &#x3c;script&#x3e;",
     "javascript:alert(6)",
     "a\nb\r\nc\td",
+    "``` ```{=html}\n<script>alert(7)</script>\n```",
+    "~~~ {=html}\n<iframe src=//evil.example>\n~~~",
+    "x]{.evil onclick=alert(8)}",
+    "<style>@import 'http://evil.example'</style>",
+    "#set page(fill: red)",
+    r"$\def\x{\write18{id}}\x$",
+    "100% %s %20 {% raw %} <reports>",
 )
 ALL = "\n".join(PAYLOADS) + "\n\n---\n\n" + " ".join(PAYLOADS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -34,6 +35,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """YAML's safe loader; the one in C takes a tenth of the time, which 10,000 rules need."""
+_PAIR: Final = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+)
+"""How JSON writes one character beyond 16 bits; in YAML these would be two that do not exist."""
 LONGEST_YAML: Final = 4_000_000
 """Characters of a YAML file: a sweep.yaml of 10,000 runs has about one million."""
 DEEPEST_YAML: Final = 100
@@ -78,6 +83,7 @@ def yaml_content(text: str) -> Any:
     """
     if len(text) > LONGEST_YAML:
         raise ValueError(f"longer than {LONGEST_YAML} characters")
+    text = _PAIR.sub(_character, text)
     loader = _LOADER(text)
     try:
         _refuse_depth(text)
@@ -90,6 +96,12 @@ def yaml_content(text: str) -> Any:
         raise ValueError(f"nested deeper than {DEEPEST_YAML} levels") from None
     finally:
         loader.dispose()
+
+
+def _character(pair: re.Match[str]) -> str:
+    """Write a pair of JSON's escapes as the one that YAML has."""
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return f"{pair[1]}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"
 
 
 def _refuse_depth(text: str) -> None:
