@@ -28,6 +28,7 @@ COMMANDS = {
     "score-forecasts": "isoflop.approaches.command:score_forecasts_command",
     "mix-laws": "isoflop.approaches.command:mix_laws_command",
     "fit-specifications": "isoflop.approaches.command:fit_specifications_command",
+    "announce-losses": "isoflop.approaches.command:announce_losses_command",
     "plot-figures": "isoflop.figures.command:plot_figures_command",
     "render-report": "isoflop.report.command:render_report_command",
     "render-index": "isoflop.report.command:render_index_command",

@@ -230,6 +230,20 @@ class Losses(dy.Schema):
     seed = _count("seed", "", nullable=True)
 
 
+class Targets(dy.Schema):
+    """One row per run that is not trained yet: the CSV of ``isoflop plan-sweep --targets``."""
+
+    run = _text("name the run will have", key=True)
+    params_total = _number("N with embedding and head", "parameter", positive=True)
+    params_nonembedding = _number("N without embedding and head", "parameter", nullable=True)
+    params_with_head = _number("N with head, without input embedding", "parameter", nullable=True)
+    tokens = _number("D at its end", "token", positive=True)
+    flops_6nd = _number("C as 6 N_total D", "FLOP", positive=True)
+    flops_kaplan = _number("C as 6 N_nonembedding D", "FLOP", nullable=True)
+    flops_hoffmann = _number("C after Appendix F", "FLOP", nullable=True)
+    flops_attention = _number("C with attention scores", "FLOP", nullable=True)
+
+
 class LeftOut(dy.Schema):
     """One row per thing that was not fitted: ``data/losses/{sweep}.left_out.parquet``."""
 
@@ -319,6 +333,34 @@ def read_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
             f"{path}: cannot be read as a '{schema.__name__}' table: {error}"
         ) from error
     return validated(frame, schema, source=str(path))
+
+
+def read_csv_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
+    """Read a table that people write, as CSV; columns that it may lack are null.
+
+    Raises
+    ------
+    TableError : there is no such file, it is no CSV, or it does not fit its schema.
+    """
+    types = {name: column.dtype for name, column in schema.columns().items()}
+    try:
+        frame = pl.read_csv(path, schema_overrides=types)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise TableError(
+            f"{path}: cannot be read as a '{schema.__name__}' table: {error}"
+        ) from error
+    absent = [
+        pl.lit(None, dtype=types[name]).alias(name)
+        for name, column in schema.columns().items()
+        if column.nullable and name not in frame.columns
+    ]
+    return validated(
+        frame.with_columns(absent).select(
+            [name for name in types if name in frame.columns or schema.columns()[name].nullable]
+        ),
+        schema,
+        source=str(path),
+    )
 
 
 def scan_table(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:

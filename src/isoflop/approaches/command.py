@@ -121,6 +121,41 @@ def mix_laws_command(
     click.echo(f"{sweep}: {outcome}")
 
 
+@click.command("announce-losses")
+@click.option("--sweep", required=True, help="Name of the sweep.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
+@click.option("--mixture", type=PATH, required=True, help="JSON of mix-laws.")
+@click.option("--runs", type=PATH, required=True, help="CSV of runs to come: plan-sweep --targets.")
+@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
+@click.option("--out", type=PATH, default=Path("data/reference/forecast.yaml"), show_default=True)
+def announce_losses_command(
+    sweep: str, losses: Path, mixture: Path, runs: Path, settings: str, out: Path
+) -> None:
+    """Announce the losses of runs that are not trained yet, once and for all."""
+    from isoflop.approaches.announce_losses import announce_losses
+    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.reading import settings_from
+    from isoflop.estimates.announced import add_announcement
+    from isoflop.estimates.mixture import KEY, read_mixture
+    from isoflop.files import digest
+    from isoflop.tables import Losses, Targets, read_csv_table, read_table
+
+    announcement = announce_losses(
+        read_table(losses, Losses),
+        read_csv_table(runs, Targets),
+        read_mixture(mixture),
+        settings_from(settings, "approaches", ApproachesSettings),
+        sweep=sweep,
+        losses_sha256=digest(losses),
+    )
+    add_announcement(announcement, out)
+    for run in announcement.runs:
+        said = run.losses[KEY]
+        low, high = said.intervals["0.8"]
+        click.echo(f"{run.run}: {said.predicted:.4f} ({low:.4f} to {high:.4f})")
+    click.echo(f"wrote {out}: commit it before any of these runs is trained")
+
+
 @click.command("fit-specifications")
 @click.option("--sweep", required=True, help="Name of the sweep.")
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses.")

@@ -42,10 +42,15 @@ def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Pa
 @click.option("--design", type=PATH, required=True, help="A file of data/plans/designs/.")
 @click.option("--out", type=PATH, default=None, help="Plan file [data/plans/DESIGN.yaml].")
 @click.option("--throughput", type=float, default=None, help="Measured FLOP/s; prints the hours.")
-def plan_sweep_command(design: Path, out: Path | None, throughput: float | None) -> None:
+@click.option(
+    "--targets", type=PATH, default=None, help="CSV of the announced runs, for announce-losses."
+)
+def plan_sweep_command(
+    design: Path, out: Path | None, throughput: float | None, targets: Path | None
+) -> None:
     """Plan the runs of a sweep from its design."""
     from isoflop.train.plan_file import write_plan
-    from isoflop.train.plan_sweep import plan_design, summary
+    from isoflop.train.plan_sweep import plan_design, summary, write_targets
     from isoflop.train.rate_law import rates_path
 
     plan = plan_design(design)
@@ -58,6 +63,8 @@ def plan_sweep_command(design: Path, out: Path | None, throughput: float | None)
             f"isoflop fit-rates, and plan again (isoflop train-study does all of it)"
         )
     click.echo(f"wrote {out}")
+    if targets is not None:
+        click.echo(f"wrote {targets}: {write_targets(plan, targets)} runs to announce")
 
 
 @click.command("fit-rates")

@@ -257,6 +257,20 @@ class Check(Section):
     """Name and exponent of N_opt ~ C^exponent of each run."""
 
 
+class Announced(Section):
+    """Runs above the fitted budgets, whose losses are announced before they are trained.
+
+    Their role is check, and they are trained last.
+    """
+
+    budget: float
+    """Their budget; unit: FLOP."""
+    params: tuple[float, ...] = Field(min_length=1)
+    """Their sizes (the nearest on the ladder); unit: parameters, by convention total."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of each."""
+
+
 class Design(Section):
     """One sweep to plan."""
 
@@ -310,6 +324,8 @@ class Design(Section):
     """Cells with more seeds."""
     check: Check | None = None
     """Matched-compute check runs."""
+    announced: Announced | None = None
+    """Runs whose losses are announced (`isoflop announce-losses`)."""
     rate_grid: RateGrid | None = None
     """What the law of rates is fitted to."""
     rate_checks: RateCheck | None = None

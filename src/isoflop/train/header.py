@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from isoflop.counting import FLOPS_CONVENTIONS, Architecture, FlopsConvention, flops_per_token
+from isoflop.counting import FLOPS_CONVENTIONS
 from isoflop.train.errors import TrainingError
 from isoflop.train.model import INITIALISATION
 
@@ -109,7 +109,7 @@ def header(
         "initialisation": INITIALISATION,
         "epochs": epochs,
         "flops_per_token": {
-            convention: run_flops_per_token(run, convention)
+            convention: run.flops_per_token(convention)
             for convention in FLOPS_CONVENTIONS
             if convention != "logged"
         },
@@ -164,18 +164,3 @@ def refuse_another_run(
             f"{log_path}: was begun with another {', '.join(differing)} than the plan says now; "
             f"move the log and its checkpoint away to train this run afresh"
         )
-
-
-def run_flops_per_token(run: PlannedRun, convention: FlopsConvention) -> float:
-    """Training FLOPs per token of a run, by convention."""
-    shape: Architecture = run.architecture.architecture()
-    flops = flops_per_token(
-        convention,
-        params_total=run.params.total,
-        params_nonembedding=run.params.nonembedding,
-        params_with_head=run.params.with_head,
-        architecture=shape,
-    )
-    if flops is None:
-        raise TrainingError(f"FLOPs by '{convention}' cannot be computed from the architecture")
-    return flops

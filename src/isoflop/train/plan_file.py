@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 
 from isoflop.config.reading import Section, read_yaml
-from isoflop.counting import Architecture, FlopsConvention
+from isoflop.counting import Architecture, FlopsConvention, flops_per_token
 from isoflop.errors import ConfigError
 from isoflop.files import write_text
 from isoflop.train.design import (
@@ -104,6 +104,27 @@ class PlannedRun(Section):
     def seed_of_order(self) -> int:
         """Seed of the order of the data."""
         return self.seed if self.order_seed is None else self.order_seed
+
+    def flops_per_token(self, convention: FlopsConvention) -> float:
+        """Training FLOPs per token, by convention.
+
+        Raises
+        ------
+        ConfigError : the convention is ``logged``, which no architecture gives.
+        """
+        flops = flops_per_token(
+            convention,
+            params_total=self.params.total,
+            params_nonembedding=self.params.nonembedding,
+            params_with_head=self.params.with_head,
+            architecture=self.architecture.architecture(),
+        )
+        if flops is None:
+            raise ConfigError(
+                f"{self.run}: FLOPs by '{convention}' cannot be computed from the architecture; "
+                "choose another convention"
+            )
+        return flops
 
     def rate(self, step: int) -> float:
         """Learning rate of one update, counted from 1."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isoflop.config.reading import read_yaml
-from isoflop.counting import Architecture, flops_per_token, params
+from isoflop.counting import FLOPS_CONVENTIONS, Architecture, flops_per_token, params
 from isoflop.errors import ConfigError
+from isoflop.files import write_text
 from isoflop.train.design import Design
 from isoflop.train.plan_file import Plan, PlannedParams, PlannedRun, PlannedShape, Role
 from isoflop.train.rate_law import rates_path, read_rates
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from isoflop.train.design import LearningRate, Optimum
     from isoflop.train.rate_law import RateLaw
 
+ANNOUNCED = "announced"
+"""Stage, and beginning of the purpose, of runs whose losses are announced."""
 MAX_LAYERS = 64
 MIN_STEPS = 50
 """Fewer updates than this say nothing of a schedule."""
@@ -248,6 +253,7 @@ class _Planner:
             *self.replicates(rows),
             *top,
             *self.check(),
+            *self.announced(),
         ]
 
     def staged(self) -> list[PlannedRun]:
@@ -276,7 +282,8 @@ class _Planner:
             within = [run for run in trials if below < (run.budget or 0.0) <= top]
             runs += _in_stage(f"trials to {top:.3g}", within)
             below = top
-        return [*runs, *_in_stage("check", self.check())]
+        checks = _in_stage("check", self.check())
+        return [*runs, *checks, *_in_stage(ANNOUNCED, self.announced())]
 
     def run(
         self,
@@ -585,6 +592,59 @@ class _Planner:
                 )
             )
         return runs
+
+    def announced(self) -> list[PlannedRun]:
+        """Plan the runs whose losses are announced before they are trained."""
+        ahead = self.design.announced
+        if ahead is None:
+            return []
+        if ahead.budget <= max(self.design.budgets):
+            raise ConfigError(
+                f"design {self.name}.announced: {ahead.budget:g} FLOPs is not above the largest "
+                f"fitted budget, {max(self.design.budgets):g}; announce runs beyond it"
+            )
+        sizes = {size.label: size for size in map(self.nearest, ahead.params)}
+        return [
+            self.run(
+                size,
+                name=f"announced-c{ahead.budget:.3g}-{size.label}",
+                role="check",
+                budget=ahead.budget,
+                tokens=ahead.budget / size.flops_per_token,
+                purpose=f"{ANNOUNCED}: its loss is predicted before it is trained",
+                seed=seed,
+            )
+            for size in sizes.values()
+            for seed in ahead.seeds
+        ]
+
+
+def write_targets(plan: Plan, path: Path) -> int:
+    """Write the announced runs of a plan as a table ``Targets``, and give their number.
+
+    Raises
+    ------
+    ConfigError : the plan announces none.
+    """
+    runs = [run for run in plan.runs if run.purpose.startswith(ANNOUNCED)]
+    if not runs:
+        raise ConfigError(
+            f"{plan.sweep}: no run of this plan is announced; add 'announced' to its design"
+        )
+    conventions = [convention for convention in FLOPS_CONVENTIONS if convention != "logged"]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    counts = tuple(PlannedParams.model_fields)
+    writer.writerow([
+        "run", *(f"params_{key}" for key in counts), "tokens", *(f"flops_{c}" for c in conventions)
+    ])  # fmt: skip
+    for run in runs:
+        flops = [run.flops_per_token(convention) * run.tokens for convention in conventions]
+        writer.writerow(
+            [run.run, *(getattr(run.params, key) for key in counts), run.tokens, *flops]
+        )
+    write_text(path, stream.getvalue())
+    return len(runs)
 
 
 def own_seed(what: str, run: str) -> int:

@@ -27,7 +27,6 @@ from isoflop.train.header import (
     identity,
     planned_facts,
     refuse_another_run,
-    run_flops_per_token,
 )
 from isoflop.train.model import count_params, initial_weights
 from isoflop.train.pack import Pack, RunState, initial_state
@@ -462,7 +461,7 @@ class _Training:
         peak = self.peak_flops()
         if peak is not None:
             trained = tokens - run.first_step * run.tokens_per_step
-            flops = run_flops_per_token(run, "attention") * trained
+            flops = run.flops_per_token("attention") * trained
             line["mfu"] = flops / member.seconds / peak
             line["peak_flops_per_second"] = peak
         member.log.write(line)

@@ -1,0 +1,113 @@
+"""Losses that were announced before their runs were trained: data/reference/forecast.yaml.
+
+Written once by the approaches room, dated by its commit, and read by the report, which scores it
+against what was measured since. An announcement is never written anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import yaml
+
+from isoflop.config.approaches import UsedSettings
+from isoflop.config.reading import Section, read_yaml
+from isoflop.errors import IsoflopError
+from isoflop.estimates.estimate import Counting
+from isoflop.files import write_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RULE: Final = (
+    "Each run counts by its final validation loss, on the eval set of the fitted runs. The "
+    "error of a prediction is predicted less measured. Of each law and of the mixture the "
+    "report gives the mean error, the root of the mean square, how many losses lie inside the "
+    "80 and the 95 % intervals, and the mean interval score (Gneiting and Raftery 2007, eq. "
+    "43; smaller is better). The mixture is the forecast that the report leans on. A run that "
+    "diverges or ends early counts as a miss of all. Nothing is refitted, left out or trained "
+    "again once a loss is known."
+)
+
+
+class AnnouncedLoss(Section):
+    """What one law, or the mixture, says of one run."""
+
+    predicted: float
+    """Final loss [nat/token]."""
+    intervals: dict[str, tuple[float, float]]
+    """Level to the ends between which the measured loss should lie, its noise included."""
+
+
+class AnnouncedRun(Section):
+    """A run that was not trained yet."""
+
+    run: str
+    params: float
+    """N by the announcement's counting [parameter]."""
+    tokens: float
+    """D [token]."""
+    flops: float
+    """C by the announcement's counting [FLOP]."""
+    losses: dict[str, AnnouncedLoss]
+    """By law; ``mixture`` is the mixture of the laws."""
+
+
+class Announcement(Section):
+    """What was said of one sweep's runs above everything it had trained."""
+
+    sweep: str
+    runs_fitted: int
+    flops_fitted: tuple[float, float]
+    """Smallest and largest final C of the runs behind the laws [FLOP]."""
+    losses_sha256: str
+    """Digest of the table of losses that was fitted."""
+    counting: Counting
+    weights: dict[str, float]
+    """Law to its weight in the mixture."""
+    refused: dict[str, str]
+    """Law to why it predicts nothing."""
+    settings: UsedSettings
+    rule: str
+    """How the predictions will be scored."""
+    runs: tuple[AnnouncedRun, ...]
+
+
+class Announcements(Section):
+    """The file."""
+
+    format: Literal["isoflop-forecast"] = "isoflop-forecast"
+    version: Literal[1] = 1
+    announcements: tuple[Announcement, ...] = ()
+
+    def of(self, sweep: str) -> Announcement | None:
+        """Give a sweep's announcement; None where it has none."""
+        return next((one for one in self.announcements if one.sweep == sweep), None)
+
+
+class AlreadyAnnouncedError(IsoflopError):
+    """A sweep's losses were announced before."""
+
+
+def read_announcements(path: Path) -> Announcements:
+    """Read all announcements; none where the file is absent."""
+    return read_yaml(path, Announcements) if path.exists() else Announcements()
+
+
+def add_announcement(announcement: Announcement, path: Path) -> None:
+    """Add a sweep's announcement to the file.
+
+    Raises
+    ------
+    AlreadyAnnouncedError : the sweep has one.
+    """
+    known = read_announcements(path)
+    if known.of(announcement.sweep) is not None:
+        raise AlreadyAnnouncedError(
+            f"{path}: the losses of {announcement.sweep} are announced already, and nothing is "
+            "announced twice. Announce runs of another sweep, or start another file (--out)."
+        )
+    content = Announcements(announcements=(*known.announcements, announcement))
+    note = "# Written by `isoflop announce-losses` before any of the runs was trained.\n"
+    plain = content.model_dump(mode="json")
+    write_text(path, note + yaml.safe_dump(plain, sort_keys=False, width=100))
