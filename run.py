@@ -355,7 +355,7 @@ def lint(*arguments: str) -> None:
 
 def picture(*arguments: str) -> None:
     """Make README's picture of the shipped report, or --check that its numbers are the report's."""
-    snakemake("reports/novels-cpu/report.html")
+    snakemake("reports/novels-gpu/report.html")
     run(PYTHON, "tools/picture.py", *arguments)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-REPORT = Path("reports/novels-cpu/report.html")
+REPORT = Path("reports/novels-gpu/report.html")
 PICTURE = Path("docs/report.png")
 SIZE = (1180, 1340)
 """Window, wide enough for the contents beside the text: the answer, and where its figure begins."""

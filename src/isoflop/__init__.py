@@ -1,7 +1,7 @@
 """From the raw logs of a training sweep to a compute-optimal allocation, with intervals.
 
 >>> import isoflop
->>> sweep = isoflop.read("data/raw/novels-cpu")                     # doctest: +SKIP
+>>> sweep = isoflop.read("data/raw/novels-gpu")                     # doctest: +SKIP
 >>> sweep.fit().allocate(1e14)                                      # doctest: +SKIP
 """
 

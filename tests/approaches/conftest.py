@@ -115,18 +115,18 @@ def epoch240(epoch245: Observations) -> Observations:
 
 
 @pytest.fixture(scope="session")
-def shipped_losses() -> pl.DataFrame:
-    """Give the loss table of the sweep that ships with the project, read from its raw logs."""
+def novels_cpu_losses() -> pl.DataFrame:
+    """Give the loss table of the first sweep that the project trained, read from its raw logs."""
     tables = ingest_sweep(
-        ROOT / "data" / "raw" / "novels-cpu", IngestSettings(), sweep="novels-cpu"
+        ROOT / "tests" / "fixtures" / "novels-cpu", IngestSettings(), sweep="novels-cpu"
     )
     return build_losses(tables.curves, tables.runs, tables.files, LossesSettings()).losses
 
 
 @pytest.fixture(scope="session")
-def shipped(shipped_losses: pl.DataFrame) -> Observations:
+def novels_cpu(novels_cpu_losses: pl.DataFrame) -> Observations:
     """Give its 51 fitted runs."""
-    return observe(shipped_losses, CountingSettings())
+    return observe(novels_cpu_losses, CountingSettings())
 
 
 __all__ = ["BUDGETS", "LAW", "as_table", "finished_runs", "observe", "replace"]

@@ -20,7 +20,7 @@ SETTINGS = ApproachesSettings.model_validate(
     {"bootstrap": {"draws": 100, "interval": "percentile"}, "parametric": {"starts": "coarse"}}
 )
 BUDGETS = np.array([6e12, 6e14])
-"""Within the shipped sweep, and two decades on [FLOP]."""
+"""Within novels-cpu, and two decades on [FLOP]."""
 SWEEPS = 3
 
 
@@ -43,9 +43,9 @@ def intervals(observations: Observations) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize(("truth", "noise"), [("nested", 0.006), ("parametric", 0.0148)])
 def test_a_mixture_covers_what_its_laws_disagree_about(
-    shipped: Observations, truth: str, noise: float
+    novels_cpu: Observations, truth: str, noise: float
 ) -> None:
-    final = shipped.at(shipped.is_final)
+    final = novels_cpu.at(novels_cpu.is_final)
     law = fit(final, truth, SETTINGS, threads=1)
     row = law.parameters[None]
     optima = law.optima(row, BUDGETS)

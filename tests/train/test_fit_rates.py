@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TRUE = RateLaw(intercept=0.5, params_exponent=-0.5, tokens_exponent=-0.1, curvature=0.04)
-SHIPPED = Path("data/raw/novels-cpu")
+SHIPPED = Path("tests/fixtures/novels-cpu")
 CELLS = [(1e4, 3e6), (4e4, 1.2e7), (2e4, 1e6), (1e5, 5e6), (5e4, 2.5e5), (3e5, 1.5e6)]
 
 

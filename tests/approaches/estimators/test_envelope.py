@@ -158,20 +158,20 @@ def test_only_the_end_of_a_schedule_when_asked(sweep: Observations) -> None:
         fit_envelope(early, settings)
 
 
-def test_the_shipped_sweep_by_each_rule(shipped: Observations) -> None:
+def test_novels_cpu_by_each_rule(novels_cpu: Observations) -> None:
     """The audit's numbers: .269 hung on 64 places from the first moments of training."""
     for fraction, a in ((0.0, 0.396), (0.5, 0.501), (0.8, 0.526)):
-        fitted = fit_envelope(shipped, EnvelopeSettings(min_schedule_fraction=fraction))
+        fitted = fit_envelope(novels_cpu, EnvelopeSettings(min_schedule_fraction=fraction))
         assert fitted.parameters[1] == pytest.approx(a, abs=5e-4)
-    whole = fit_envelope(shipped, EnvelopeSettings(min_schedule_fraction=0.0))
+    whole = fit_envelope(novels_cpu, EnvelopeSettings(min_schedule_fraction=0.0))
     found = whole.diagnostics()
     assert (found.points_on_frontier, found.points_fitted) == (1500, 850)
-    present = np.ones((1, shipped.n_runs), dtype=np.bool_)
-    winner = shipped.run_params[whole.whole.run]
-    inside = (winner > shipped.run_params.min()) & (winner < shipped.run_params.max())
+    present = np.ones((1, novels_cpu.n_runs), dtype=np.bool_)
+    winner = novels_cpu.run_params[whole.whole.run]
+    inside = (winner > novels_cpu.run_params.min()) & (winner < novels_cpu.run_params.max())
     early = inside & (whole.whole.log_flops < np.log(1e10))
     assert early.sum() == 64
-    trimmed = whole.whole.trimmed(present, shipped.run_params)
+    trimmed = whole.whole.trimmed(present, novels_cpu.run_params)
     assert (trimmed.run[early] == -1).all()
     line = np.polyfit(whole.whole.log_flops[0][inside[0]], whole.whole.log_params[0][inside[0]], 1)
     assert line[0] == pytest.approx(0.269, abs=5e-4)

@@ -1,4 +1,4 @@
-"""The nested law and its siblings on the shipped sweep and on published runs.
+"""The nested law and its siblings on novels-cpu and on published runs.
 
 The numbers were computed beforehand with independent code (scipy's least_squares).
 """
@@ -53,14 +53,14 @@ EVERY = pytest.mark.parametrize("kind", list(KINDS))
 
 
 @pytest.fixture(scope="module")
-def fits(shipped: Observations) -> dict[str, LawFit]:
-    return {name: fit_law(shipped, kind, SQUARES) for name, kind in KINDS.items()}
+def fits(novels_cpu: Observations) -> dict[str, LawFit]:
+    return {name: fit_law(novels_cpu, kind, SQUARES) for name, kind in KINDS.items()}
 
 
 @pytest.fixture(scope="module")
-def chinchilla(shipped: Observations) -> ParametricFit:
+def chinchilla(novels_cpu: Observations) -> ParametricFit:
     settings = ParametricSettings(objective="mse", starts="coarse")
-    return fit_parametric(shipped, settings)
+    return fit_parametric(novels_cpu, settings)
 
 
 def rms(fit: LawFit | ParametricFit) -> float:
@@ -92,30 +92,30 @@ def below(observations: Observations, flops: float) -> Observations:
         ("no_floor", 0.0069, -488.6, (1.3772, 1.3890)),
     ],
 )
-def test_the_shipped_sweep(
+def test_novels_cpu(
     *,
     kind: str,
     spread: float,
     bic: float,
     checks: tuple[float, float],
     fits: dict[str, LawFit],
-    shipped_losses: pl.DataFrame,
+    novels_cpu_losses: pl.DataFrame,
 ) -> None:
     fit = fits[kind]
     assert len(fit.points) == 51
     assert rms(fit) == pytest.approx(spread, abs=5e-5)
     free = fit.n_parameters
     assert 51 * np.log(rms(fit) ** 2) + free * np.log(51) == pytest.approx(bic, abs=0.05)
-    held_out = shipped_losses.filter(pl.col("is_final") & (pl.col("role") == "check")).sort("run")
+    held_out = novels_cpu_losses.filter(pl.col("is_final") & (pl.col("role") == "check")).sort(
+        "run"
+    )
     n, d = (np.log(held_out[name].to_numpy()) for name in ("params_total", "tokens"))
     predicted = np.sort(np.exp(fit.law.log_loss(fit.parameters[None], n, d)[0]))
     np.testing.assert_allclose(predicted, checks, atol=5e-5)
     assert (fit.starts.objective <= fit.starts.objective.min() * (1 + 1e-6)).mean() > 0.6
 
 
-def test_the_nested_law_of_the_shipped_sweep(
-    fits: dict[str, LawFit], chinchilla: ParametricFit
-) -> None:
+def test_the_nested_law_of_novels_cpu(fits: dict[str, LawFit], chinchilla: ParametricFit) -> None:
     fit = fits["nested"]
     e, *_, gamma = fit.parameters
     assert (round(gamma, 2), round(e, 2)) == (0.35, 0.70)
@@ -152,10 +152,10 @@ def test_forecasts_from_below_a_cut(
     kind: str,
     low: tuple[float, float],
     high: tuple[float, float],
-    shipped_losses: pl.DataFrame,
+    novels_cpu_losses: pl.DataFrame,
 ) -> None:
     """Bias and rms, in nats, of the losses above 1e12 and 3e12 FLOPs, check runs among them."""
-    everything = shipped_losses.with_columns(pl.lit("fit").alias("role"))
+    everything = novels_cpu_losses.with_columns(pl.lit("fit").alias("role"))
     own = observe(everything, CountingSettings())
     final = own.at(own.is_final)
     for cut, expected in ((1e12, low), (3e12, high)):
@@ -210,21 +210,21 @@ def both(losses: pl.DataFrame, kind: type[LawFit]) -> LawFit:
     return fit_law(recount(CountingSettings()), kind, HUBER, recount=recount)
 
 
-def test_every_law_under_both_countings(shipped_losses: pl.DataFrame) -> None:
+def test_every_law_under_both_countings(novels_cpu_losses: pl.DataFrame) -> None:
     """Counting is not the cause: without embeddings gamma is lower still (Huber, .005)."""
     expected = {
         "nested": {("total", "6nd"): (0.0057, 0.35), ("nonembedding", "kaplan"): (0.0058, 0.27)},
         "no_floor": {("total", "6nd"): (0.0070, None), ("nonembedding", "kaplan"): (0.0059, None)},
     }
     for name, countings in expected.items():
-        fit = both(shipped_losses, KINDS[name])
+        fit = both(novels_cpu_losses, KINDS[name])
         found = {(one.params, one.flops): one for one in fit.diagnostics().countings}
         assert list(found) == list(countings)
         for counting, (spread, gamma) in countings.items():
             assert found[counting].rms == pytest.approx(spread, abs=6e-5)
             if gamma is not None:
                 assert found[counting].parameters["gamma"] == pytest.approx(gamma, abs=6e-3)
-    lacking = shipped_losses.with_columns(params_nonembedding=pl.lit(None, dtype=pl.Float64))
+    lacking = novels_cpu_losses.with_columns(params_nonembedding=pl.lit(None, dtype=pl.Float64))
     fit = both(lacking, NestedFit)
     (_, other) = fit.diagnostics().countings
     assert other.parameters is None
@@ -295,21 +295,21 @@ def test_published_runs(
 
 
 def test_hoffmanns_starts_find_nothing_better(
-    fits: dict[str, LawFit], shipped: Observations
+    fits: dict[str, LawFit], novels_cpu: Observations
 ) -> None:
     settings = SQUARES.model_copy(update={"starts": "hoffmann"})
-    again = fit_law(shipped, NestedFit, settings)
+    again = fit_law(novels_cpu, NestedFit, settings)
     assert len(again.starts.objective) > 2000
     best = fits["nested"].starts.objective.min()
     assert best <= again.starts.objective.min() * (1 + 1e-9)
 
 
 @EVERY
-def test_refits_of_all_runs_and_of_new_losses(kind: str, shipped: Observations) -> None:
-    fit = fit_law(shipped, KINDS[kind], LawSettings())
-    everything = Resamples(np.ones((2, shipped.n_runs)))
+def test_refits_of_all_runs_and_of_new_losses(kind: str, novels_cpu: Observations) -> None:
+    fit = fit_law(novels_cpu, KINDS[kind], LawSettings())
+    everything = Resamples(np.ones((2, novels_cpu.n_runs)))
     np.testing.assert_allclose(fit.refit(everything).parameters[1], fit.parameters, rtol=1e-7)
-    scaled = replace(shipped, loss=shipped.loss * 1.01)
+    scaled = replace(novels_cpu, loss=novels_cpu.loss * 1.01)
     again = fit.refit_losses(scaled)
     fresh = fit_law(scaled, KINDS[kind], LawSettings())
     np.testing.assert_allclose(again.parameters, fresh.parameters, rtol=1e-7)
@@ -317,15 +317,15 @@ def test_refits_of_all_runs_and_of_new_losses(kind: str, shipped: Observations) 
 
 
 @EVERY
-def test_units_change_units_alone(kind: str, shipped: Observations) -> None:
+def test_units_change_units_alone(kind: str, novels_cpu: Observations) -> None:
     """N in millions and L a thousand times as large: no bound and no start is absolute."""
     moved = replace(
-        shipped,
-        params=shipped.params / 1e6,
-        run_params=shipped.run_params / 1e6,
-        loss=1e3 * shipped.loss,
+        novels_cpu,
+        params=novels_cpu.params / 1e6,
+        run_params=novels_cpu.run_params / 1e6,
+        loss=1e3 * novels_cpu.loss,
     )
-    here, there = (fit_law(own, KINDS[kind], SQUARES) for own in (shipped, moved))
+    here, there = (fit_law(own, KINDS[kind], SQUARES) for own in (novels_cpu, moved))
     flops = np.array([1e13, 1e15])
     first, second = (fit.optima(fit.parameters[None], flops) for fit in (here, there))
     np.testing.assert_allclose(second.params, first.params / 1e6, rtol=1e-5)
@@ -335,8 +335,8 @@ def test_units_change_units_alone(kind: str, shipped: Observations) -> None:
     np.testing.assert_allclose(other, own, rtol=1e-6)
 
 
-def test_threads_change_no_byte(shipped: Observations) -> None:
-    fit = fit_law(shipped, NestedFit, LawSettings(), threads=1)
+def test_threads_change_no_byte(novels_cpu: Observations) -> None:
+    fit = fit_law(novels_cpu, NestedFit, LawSettings(), threads=1)
     resamples = resample(fit, BootstrapSettings(draws=300))
     one = fit.refit(resamples).parameters
     three = replace(fit, threads=3).refit(resamples).parameters
@@ -346,7 +346,9 @@ def test_threads_change_no_byte(shipped: Observations) -> None:
 
 
 @EVERY
-def test_as_an_approach_with_draws_and_intervals(kind: str, shipped_losses: pl.DataFrame) -> None:
+def test_as_an_approach_with_draws_and_intervals(
+    kind: str, novels_cpu_losses: pl.DataFrame
+) -> None:
     """From the registry to JSON and back, rows in any order; nested with calibrated intervals."""
     interval = "calibrated" if kind == "nested" else "percentile"
     bootstrap = {"draws": 40, "interval": interval, "simulations": 50, "simulation_draws": 40}
@@ -354,9 +356,9 @@ def test_as_an_approach_with_draws_and_intervals(kind: str, shipped_losses: pl.D
         {"bootstrap": bootstrap, "parametric": {"starts": "coarse"}}
     )
     options = {"sweep": "novels-cpu", "provenance": PROVENANCE}
-    estimate, draws = fit_approach(shipped_losses, kind, settings, **options)
+    estimate, draws = fit_approach(novels_cpu_losses, kind, settings, **options)
     assert isinstance(estimate, Estimate)
-    shuffled = shipped_losses.sample(fraction=1.0, shuffle=True, seed=1)
+    shuffled = novels_cpu_losses.sample(fraction=1.0, shuffle=True, seed=1)
     again, _ = fit_approach(shuffled, kind, settings, **options)
     assert again.model_dump_json() == estimate.model_dump_json()
     assert Estimate.model_validate_json(estimate.model_dump_json()) == estimate
@@ -373,26 +375,26 @@ def test_as_an_approach_with_draws_and_intervals(kind: str, shipped_losses: pl.D
 
 
 @EVERY
-def test_too_few_points_are_refused_in_words(kind: str, shipped: Observations) -> None:
-    few = below(shipped, 1.3e11)
+def test_too_few_points_are_refused_in_words(kind: str, novels_cpu: Observations) -> None:
+    few = below(novels_cpu, 1.3e11)
     few = few.at(np.arange(len(few.loss)) < 4)
     with pytest.raises(UnderdeterminedError, match=f"{kind} needs .* novels-cpu has 4"):
         fit_law(few, KINDS[kind], LawSettings())
 
 
-def test_a_product_that_turns_is_told(shipped: Observations) -> None:
+def test_a_product_that_turns_is_told(novels_cpu: Observations) -> None:
     """With a strong product the loss would rise with N where tokens are few."""
-    n, d = shipped.params, shipped.tokens
+    n, d = novels_cpu.params, novels_cpu.tokens
     p, q = 3.0 * (n / n.min()) ** -0.4, 3.0 * (d / d.min()) ** -0.3
-    runs = replace(shipped, loss=4.0 + p + q - 0.4 * p * q)
+    runs = replace(novels_cpu, loss=4.0 + p + q - 0.4 * p * q)
     fit = fit_law(runs, ProductFit, SQUARES)
     assert any("rise with N or with D" in text for text in fit.cautions())
-    plain = fit_law(shipped, NestedFit, SQUARES)
+    plain = fit_law(novels_cpu, NestedFit, SQUARES)
     assert not any("rise with" in text for text in plain.cautions())
 
 
-def test_no_floor_is_told(shipped: Observations) -> None:
-    kaplan = 1.0 * ((2e6 / shipped.params) ** 0.9 + 4e7 / shipped.tokens) ** 0.12
-    fit = fit_law(replace(shipped, loss=kaplan), NestedFit, SQUARES)
+def test_no_floor_is_told(novels_cpu: Observations) -> None:
+    kaplan = 1.0 * ((2e6 / novels_cpu.params) ** 0.9 + 4e7 / novels_cpu.tokens) ** 0.12
+    fit = fit_law(replace(novels_cpu, loss=kaplan), NestedFit, SQUARES)
     assert fit.parameters[0] == pytest.approx(0.0, abs=1e-4)
     assert fit.parameters[4:] == pytest.approx((1.0, 0.12), rel=1e-3)

@@ -25,10 +25,10 @@ DELTA = 1.345
 
 
 def law_and_targets(
-    shipped: Observations, form: Form
+    novels_cpu: Observations, form: Form
 ) -> tuple[CentredInteraction, np.ndarray, np.ndarray]:
-    """Give a law at the shipped sweep's ends, its fit, and the targets."""
-    own = shipped.at(shipped.is_final)
+    """Give a law at the ends of novels-cpu, its fit, and the targets."""
+    own = novels_cpu.at(novels_cpu.is_final)
     law = CentredInteraction.of(form, own.params, own.tokens, own.loss)
     targets = np.log(own.loss) - law.centre[2]
     found = Objective("likelihood", DELTA).descend(law, targets[None], law.starts())
@@ -37,12 +37,12 @@ def law_and_targets(
 
 
 @pytest.fixture(scope="module")
-def found(shipped: Observations) -> dict[str, Any]:
-    law, best, targets = law_and_targets(shipped, NESTED)
+def found(novels_cpu: Observations) -> dict[str, Any]:
+    law, best, targets = law_and_targets(novels_cpu, NESTED)
     return nesting_tests(law, best, targets, delta=DELTA)
 
 
-def test_the_shipped_sweep_rejects_both_papers(found: dict[str, Any]) -> None:
+def test_novels_cpu_rejects_both_papers(found: dict[str, Any]) -> None:
     tests = found["hypotheses"]
     assert list(tests) == ["hoffmann", "kaplan_law", "no_floor"]
     for name in ("hoffmann", "kaplan_law"):
@@ -63,9 +63,9 @@ def test_the_tests_have_their_size_on_this_design(found: dict[str, Any]) -> None
 
 @pytest.mark.parametrize(("true", "rejected"), [(HOFFMANN, "kaplan_law"), (KAPLAN, "hoffmann")])
 def test_a_true_special_case_survives_and_the_other_does_not(
-    true: Form, rejected: str, shipped: Observations
+    true: Form, rejected: str, novels_cpu: Observations
 ) -> None:
-    law, _, targets = law_and_targets(shipped, NESTED)
+    law, _, targets = law_and_targets(novels_cpu, NESTED)
     under = law.under(true)
     fit = Objective("mse", np.inf).descend(under, targets[None], under.starts())
     exact = under.model.value(fit.theta[fit.objective.argmin()][None])[0][0]
@@ -80,8 +80,8 @@ def test_a_true_special_case_survives_and_the_other_does_not(
     assert max(survived) > 0.2
 
 
-def test_the_likelihoods_are_scipys(found: dict[str, Any], shipped: Observations) -> None:
-    law, best, targets = law_and_targets(shipped, NESTED)
+def test_the_likelihoods_are_scipys(found: dict[str, Any], novels_cpu: Observations) -> None:
+    law, best, targets = law_and_targets(novels_cpu, NESTED)
     ends = {}
     for form in (NESTED, HOFFMANN, NO_FLOOR):
         under = law.under(form)
@@ -118,19 +118,19 @@ def test_mixtures_of_chi_squares(mixture: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("form", [NO_FLOOR, KAPLAN, PRODUCT])
 def test_each_law_is_tested_against_its_own_special_cases(
-    form: Form, shipped: Observations
+    form: Form, novels_cpu: Observations
 ) -> None:
-    law, best, targets = law_and_targets(shipped, form)
+    law, best, targets = law_and_targets(novels_cpu, form)
     tests = nesting_tests(law, best, targets, delta=DELTA, simulations=0)["hypotheses"]
     assert list(tests) == [hypothesis.form.name for hypothesis in HYPOTHESES[form.name]]
     assert all(test["statistic"] > 50 for test in tests.values())
 
 
 def test_hoffmanns_law_is_one_law_in_both_forms(
-    found: dict[str, Any], shipped: Observations
+    found: dict[str, Any], novels_cpu: Observations
 ) -> None:
     """No product term and gamma = 1 are the same law, and the same fit."""
-    law, best, targets = law_and_targets(shipped, PRODUCT)
+    law, best, targets = law_and_targets(novels_cpu, PRODUCT)
     tests = nesting_tests(law, best, targets, delta=DELTA, simulations=0)
     for name, value in tests["hypotheses"]["hoffmann"]["parameters"].items():
         own = found["hypotheses"]["hoffmann"]["parameters"][name]

@@ -215,9 +215,9 @@ def test_problems_are_those_of_the_resamples(fit240: ParametricFit) -> None:
     np.testing.assert_array_equal(problems.weights, resamples.weights)
 
 
-def test_the_shipped_sweep_rejects_the_form_of_the_law(shipped: Observations) -> None:
+def test_novels_cpu_rejects_the_form_of_the_law(novels_cpu: Observations) -> None:
     """The audit's numbers: no trend alone sees it, the product of log N and log D does."""
-    fitted = fit_parametric(shipped, ParametricSettings(objective="mse", starts="coarse"))
+    fitted = fit_parametric(novels_cpu, ParametricSettings(objective="mse", starts="coarse"))
     found = fitted.diagnostics()
     assert found.residuals.rms == pytest.approx(0.0140, abs=5e-5)
     for trend, p in (("params", 0.68), ("tokens", 0.77), ("flops", 0.62)):
