@@ -42,6 +42,9 @@ except IsoflopError as error:
 # read under `--software-deployment-method conda` alone
 ENVIRONMENT = "../workflow/envs/isoflop.yaml"
 
+# losses announced before their runs were trained; a project without any has no such file
+ANNOUNCED = [path for path in ["data/reference/forecast.yaml"] if Path(path).exists()]
+
 # the published facts that figures and reports show; other files of data/reference are not read
 REFERENCE = [f"data/reference/{name}" for name in sorted(REFERENCE_FILES.values())]
 

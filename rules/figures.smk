@@ -16,6 +16,7 @@ rule plot_figures:
         forecast="data/estimates/{sweep}/forecast.json",
         specifications="data/estimates/{sweep}/specifications.parquet",
         reference=REFERENCE,
+        announced=ANNOUNCED,
         code=code("figures"),
     output:
         report(

@@ -21,6 +21,7 @@ rule render_report:
         specifications="data/estimates/{sweep}/specifications.parquet",
         figures="reports/{sweep}/figures",
         reference=REFERENCE,
+        announced=ANNOUNCED,
         code=code("report"),
     output:
         html=report(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
+import polars as pl
 import yaml
 
 from isoflop.config.approaches import UsedSettings
@@ -19,6 +20,8 @@ from isoflop.files import write_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+FILE: Final = "forecast.yaml"
+"""Its name in data/reference."""
 RULE: Final = (
     "Each run counts by its final validation loss, on the eval set of the fitted runs. The "
     "error of a prediction is predicted less measured. Of each law and of the mixture the "
@@ -83,6 +86,18 @@ class Announcements(Section):
     def of(self, sweep: str) -> Announcement | None:
         """Give a sweep's announcement; None where it has none."""
         return next((one for one in self.announcements if one.sweep == sweep), None)
+
+
+def check_runs(table: pl.DataFrame, announcement: Announcement | None) -> pl.DataFrame:
+    """Give the rows of the check runs, those aside whose losses were announced.
+
+    Parameters
+    ----------
+    table : with columns run and role.
+    announcement : of the sweep; None without.
+    """
+    announced = [] if announcement is None else [run.run for run in announcement.runs]
+    return table.filter((pl.col("role") == "check") & ~pl.col("run").is_in(announced))
 
 
 class AlreadyAnnouncedError(IsoflopError):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
 from isoflop.escape import identifier
+from isoflop.estimates.announced import check_runs
 from isoflop.estimates.counted import counted
 from isoflop.figures.inputs import quantiles, surface
 from isoflop.numbers import PLAIN, power, short
@@ -30,9 +30,8 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     estimate = inputs.fitted.get("parametric") or next(iter(inputs.fitted.values()), None)
     if estimate is None:
         return style.NothingToShow("No approach gave an estimate for this sweep.")
-    pair = counted(inputs.losses.filter(pl.col("role") == "check"), estimate.counting).sort(
-        "params"
-    )
+    runs = check_runs(inputs.losses, inputs.announcement)
+    pair = counted(runs, estimate.counting).sort("params")
     if pair.height < 2:
         return style.NothingToShow(_why_no_pair(inputs))
     flops = float(pair["flops"].median())  # type: ignore[arg-type]
@@ -79,7 +78,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
 
 def _why_no_pair(inputs: FigureInputs) -> str:
     """Tell check runs that have not finished from a sweep that has none."""
-    checks = inputs.runs.filter(pl.col("role") == "check").sort("run")
+    checks = check_runs(inputs.runs, inputs.announcement).sort("run")
     if checks.is_empty():
         return NONE
     listed = ", ".join(f"{run} ({status})" for run, status in checks.select("run", "status").rows())

@@ -34,6 +34,7 @@ def plot_figures_command(
     from isoflop.approach import LAWS
     from isoflop.config.figures import FiguresSettings
     from isoflop.config.reading import settings_from
+    from isoflop.estimates.announced import FILE, read_announcements
     from isoflop.estimates.estimate import read_draws, read_estimates
     from isoflop.estimates.forecasts import read_forecasts
     from isoflop.estimates.mixture import read_mixture
@@ -55,6 +56,7 @@ def plot_figures_command(
         forecasts=read_forecasts(estimates / "forecast.json"),
         specifications=read_table(specifications, Specifications),
         reference=read_reference(reference),
+        announcement=read_announcements(reference / FILE).of(sweep),
         settings=settings_from(settings, "figures", FiguresSettings),
     )
     plot_figures(inputs, out)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.config.figures import FiguresSettings
+    from isoflop.estimates.announced import Announcement
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import NoMixture
@@ -51,6 +52,8 @@ class FigureInputs:
     specifications: pl.DataFrame
     reference: Reference
     settings: FiguresSettings
+    announcement: Announcement | None = None
+    """Losses of its runs that were announced before they were trained."""
 
     @property
     def fitted(self) -> dict[Approach, Estimate]:

@@ -10,6 +10,7 @@ from isoflop.escape import code, markdown, paragraphs
 from isoflop.numbers import count, fixed, interval, listed, power
 from isoflop.report.render import environment, template_text
 from isoflop.report.sections import (
+    announced,
     answer,
     calibration,
     captions,
@@ -173,6 +174,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "no_laws": laws.why_no_laws(inputs),
         "forecast": forecast.forecast_facts(inputs),
         "analysis": curve.analysis(inputs),
+        "announced": announced.announced_facts(inputs),
         "check": check.check_pair(inputs),
         "finding": captions.findings(inputs),
         "loss_table": comparison.loss_table(inputs),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.report import ReportSettings
     from isoflop.config.sidecar import SweepFile
     from isoflop.drawing.manifest import FigureText
+    from isoflop.estimates.announced import Announcement
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import NoMixture
@@ -45,6 +46,7 @@ class ReportInputs:
     forecasts : how well each approach predicted the upper part of the sweep.
     specifications : table of tables.py.
     figures : folder with the SVGs.
+    announcement : losses of its runs that were announced before they were trained; None without.
     manifest : figures.json: what each figure shows, in words.
     digests : sha256 of every input, by its path relative to the project.
     """
@@ -66,6 +68,7 @@ class ReportInputs:
     figures: Path
     manifest: Mapping[str, FigureText]
     reference: Reference
+    announcement: Announcement | None
     settings: ReportSettings
     losses_settings: LossesSettings
     digests: Mapping[str, str] = field(default_factory=dict)

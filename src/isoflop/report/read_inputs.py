@@ -13,6 +13,7 @@ from isoflop.config.reading import read_yaml, settings_from
 from isoflop.config.report import ReportSettings
 from isoflop.config.sidecar import SweepFile
 from isoflop.drawing.manifest import read_manifest
+from isoflop.estimates.announced import FILE, read_announcements
 from isoflop.estimates.estimate import read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.mixture import read_mixture
@@ -58,6 +59,8 @@ def read_inputs(
     read += [paths.estimates / f"{name}.json" for name in (*FITTED, "forecast", "mixture")]
     read += [paths.specifications]
     read += [paths.reference / name for name in sorted(REFERENCE_FILES.values())]
+    announced = paths.reference / FILE
+    read += [announced] if announced.exists() else []
     return ReportInputs(
         sweep=sweep,
         sidecar=read_yaml(paths.sidecar, SweepFile),
@@ -76,6 +79,7 @@ def read_inputs(
         figures=paths.figures,
         manifest=read_manifest(paths.figures),
         reference=read_reference(paths.reference),
+        announcement=read_announcements(announced).of(sweep),
         settings=settings_from(settings, "report", ReportSettings),
         losses_settings=settings_from(losses_settings, "losses", LossesSettings),
         digests={path.as_posix(): digest(path) for path in read},

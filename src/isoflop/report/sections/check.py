@@ -11,6 +11,7 @@ import polars as pl
 from isoflop.approach import NAMES
 from isoflop.choices import FLOPS, PARAMS
 from isoflop.escape import code
+from isoflop.estimates.announced import check_runs as check_pair_runs
 from isoflop.estimates.counted import counted
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import RunNoise
@@ -69,7 +70,7 @@ class CheckPair:
 
 def check_runs(inputs: ReportInputs) -> list[CheckRun]:
     """List the check runs, smallest first, counted as the figure of the check counts them."""
-    finals = counted(inputs.losses.filter(pl.col("role") == "check"), _counting(inputs))
+    finals = counted(check_pair_runs(inputs.losses, inputs.announcement), _counting(inputs))
     parametric = inputs.fitted.get("parametric")
     found = []
     for row in finals.sort("params").iter_rows(named=True):
@@ -200,7 +201,7 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
 
     And which run is nearer. Each approach is asked at the pair's C by its own convention.
     """
-    checks = inputs.losses.filter(pl.col("role") == "check")
+    checks = check_pair_runs(inputs.losses, inputs.announcement)
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for approach, estimate in inputs.fitted.items():

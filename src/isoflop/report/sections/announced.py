@@ -1,0 +1,231 @@
+"""Losses that were announced before their runs were trained, beside what was measured since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from isoflop.approach import ANSWERS, MIXTURE
+from isoflop.escape import code
+from isoflop.estimates.intervals import LEVELS
+from isoflop.numbers import NONE, count, fixed, interval, listed, power, times
+from isoflop.report.tables import Column, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isoflop.estimates.announced import AnnouncedLoss, Announcement
+    from isoflop.report.inputs import ReportInputs
+    from isoflop.report.tables import Value
+
+SHOWN: Final = tuple(str(level) for level in LEVELS)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """How one law's announced losses turned out."""
+
+    key: str
+    n: int
+    bias: float
+    rms: float
+    inside: dict[str, int]
+    score: dict[str, float]
+    """Level to the mean interval score."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncedFacts:
+    """The announcement in words, and its tables."""
+
+    summary: str
+    rule: str
+    fitted: str
+    table: Table
+    scores: Table | None
+
+
+def announced_facts(inputs: ReportInputs) -> AnnouncedFacts | None:
+    """Set announced losses beside measured ones; None where none were announced."""
+    announcement = inputs.announcement
+    if announcement is None:
+        return None
+    measured = measured_losses(inputs)
+    scored = score(announcement, measured)
+    low, high = announcement.flops_fitted
+    return AnnouncedFacts(
+        summary=_summary(announcement, inputs, measured, scored),
+        rule=announcement.rule,
+        fitted=f"{times(announcement.runs_fitted, 'run')} of {power(low)} to {power(high)} FLOPs",
+        table=_table(announcement, measured),
+        scores=_scores(scored) if scored else None,
+    )
+
+
+def measured_losses(inputs: ReportInputs) -> dict[str, float]:
+    """Give the final losses of the announced runs that have one [nat/token]."""
+    if inputs.announcement is None:
+        return {}
+    names = [run.run for run in inputs.announcement.runs]
+    finals = inputs.losses.filter(pl.col("is_final") & pl.col("run").is_in(names))
+    return dict(finals.select("run", "loss").iter_rows())
+
+
+def score(announcement: Announcement, measured: dict[str, float]) -> list[Scored]:
+    """Score every law by the announced rule; empty while nothing is measured."""
+    known = [run for run in announcement.runs if run.run in measured]
+    if not known:
+        return []
+    found = []
+    for key in _keys(announcement):
+        said = [(run.losses[key], measured[run.run]) for run in known]
+        errors = np.array([loss.predicted - true for loss, true in said])
+        found.append(
+            Scored(
+                key=key,
+                n=len(said),
+                bias=float(errors.mean()),
+                rms=float(np.sqrt(np.mean(errors**2))),
+                inside={
+                    level: sum(_inside(loss, true, level) for loss, true in said) for level in SHOWN
+                },
+                score={
+                    level: float(np.mean([_missed_by(loss, true, level) for loss, true in said]))
+                    for level in SHOWN
+                },
+            )
+        )
+    return found
+
+
+def _inside(loss: AnnouncedLoss, true: float, level: str) -> bool:
+    low, high = loss.intervals[level]
+    return low <= true <= high
+
+
+def _missed_by(loss: AnnouncedLoss, true: float, level: str) -> float:
+    """Width, and 2/alpha times the miss (Gneiting and Raftery 2007, eq. 43)."""
+    low, high = loss.intervals[level]
+    missed = max(low - true, 0.0) + max(true - high, 0.0)
+    return high - low + 2.0 / (1.0 - float(level)) * missed
+
+
+def _keys(announcement: Announcement) -> list[str]:
+    """Name the mixture, then the laws, as every run has them."""
+    first = announcement.runs[0].losses
+    return sorted(first, key=lambda key: key != MIXTURE.key)
+
+
+def _summary(
+    announcement: Announcement,
+    inputs: ReportInputs,
+    measured: dict[str, float],
+    scored: Sequence[Scored],
+) -> str:
+    budgets = sorted({power(run.flops) for run in announcement.runs})
+    opening = (
+        f"The final losses of {times(len(announcement.runs), 'run')} of {listed(budgets)} FLOPs "
+        "were announced before any of them was trained."
+    )
+    begun = set(inputs.runs["run"])
+    early = [r.run for r in announcement.runs if r.run in begun and r.run not in measured]
+    untrained = len(announcement.runs) - len(measured) - len(early)
+    told = [opening]
+    if scored:
+        mixture = scored[0]
+        told.append(
+            f"The mixture missed the {times(mixture.n, 'measured loss', 'measured losses')} by "
+            f"{_signed(mixture.bias)} nats per token on average (rms {fixed(mixture.rms, 4)}); "
+            f"{mixture.inside[SHOWN[0]]} lie inside its 80 % intervals and "
+            f"{mixture.inside[SHOWN[1]]} inside its 95 %."
+        )
+    if early:
+        told.append(
+            f"{listed([code(run) for run in early])} ended without a final loss, which counts as "
+            "a miss of every law."
+        )
+    if untrained:
+        told.append(
+            "None is trained yet."
+            if untrained == len(announcement.runs)
+            else f"{times(untrained, 'run')} of them is not trained yet."
+            if untrained == 1
+            else f"{times(untrained, 'run')} of them are not trained yet."
+        )
+    return " ".join(told)
+
+
+def _signed(value: float) -> str:
+    return ("+" if value >= 0.0 else "−") + fixed(abs(value), 4)
+
+
+def _loss(value: float) -> str:
+    return fixed(value, 4)
+
+
+def _table(announcement: Announcement, measured: dict[str, float]) -> Table:
+    rows, data = [], []
+    for run in announcement.runs:
+        for key in _keys(announcement):
+            said = run.losses[key]
+            true = measured.get(run.run)
+            rows.append([
+                f"{count(run.params)} on {count(run.tokens)}",
+                ANSWERS[key].label,
+                _loss(said.predicted),
+                interval(*said.intervals[SHOWN[0]], _loss),
+                interval(*said.intervals[SHOWN[1]], _loss),
+                NONE if true is None else _loss(true),
+                NONE if true is None else _signed(said.predicted - true),
+            ])  # fmt: skip
+            row: list[Value] = [run.run, run.params, run.tokens, run.flops, key, said.predicted]
+            row += [end for level in SHOWN for end in said.intervals[level]]
+            data.append([*row, true])
+    return Table(
+        key="announced",
+        caption="Announced final losses in nats per token, each law's and the mixture's, with the "
+        "intervals in which a measured loss should lie, its noise included.",
+        columns=(
+            Column("*N* on *D*", "left"), Column("Law", "left"), Column("Announced"),
+            Column("80 %"), Column("95 %"), Column("Measured"), Column("Error"),
+        ),
+        rows=rows,
+        data_columns=(
+            "run", "params", "tokens", "flops", "law", "predicted", "predicted_lo80",
+            "predicted_hi80", "predicted_lo95", "predicted_hi95", "loss",
+        ),
+        data=data,
+    )  # fmt: skip
+
+
+def _scores(scored: Sequence[Scored]) -> Table:
+    return Table(
+        key="announced-scores",
+        caption="Announced losses scored by the rule that was announced with them. Errors are "
+        "predicted less measured, in nats per token; the smaller an interval score, the better.",
+        columns=(
+            Column("Law", "left"), Column("Runs"), Column("Mean error"), Column("Rms error"),
+            Column("In 80 %"), Column("In 95 %"), Column("Score, 80 %"), Column("Score, 95 %"),
+        ),
+        rows=[
+            [
+                ANSWERS[one.key].label, str(one.n), _signed(one.bias), fixed(one.rms, 4),
+                str(one.inside[SHOWN[0]]), str(one.inside[SHOWN[1]]),
+                fixed(one.score[SHOWN[0]], 4), fixed(one.score[SHOWN[1]], 4),
+            ]
+            for one in scored
+        ],
+        data_columns=(
+            "law", "runs", "bias", "rms", "inside_80", "inside_95", "score_80", "score_95",
+        ),
+        data=[
+            [
+                one.key, one.n, one.bias, one.rms, one.inside[SHOWN[0]], one.inside[SHOWN[1]],
+                one.score[SHOWN[0]], one.score[SHOWN[1]],
+            ]
+            for one in scored
+        ],
+    )  # fmt: skip

@@ -1,0 +1,134 @@
+"""Announced losses in the report: untrained, scored, or missed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pytest
+
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.estimates.announced import RULE, AnnouncedLoss, AnnouncedRun, Announcement
+from isoflop.estimates.estimate import Counting
+from isoflop.numbers import NONE
+from isoflop.report.document import write_document
+from isoflop.report.sections.announced import announced_facts, score
+from isoflop.report.sections.check import check_pair
+from tests import example_sweep
+from tests.report.conftest import empty_figures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.report.inputs import ReportInputs
+
+ERRORS = {"mixture": (0.01, -0.03), "parametric": (0.02, 0.04)}
+HALF = {"0.8": 0.02, "0.95": 0.035}
+
+
+def said(loss: float) -> AnnouncedLoss:
+    return AnnouncedLoss(
+        predicted=loss, intervals={level: (loss - h, loss + h) for level, h in HALF.items()}
+    )
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> ReportInputs:
+    """Give a sweep whose two check runs were announced, by given errors."""
+    empty_figures(tmp_path)
+    written = example_sweep.write(tmp_path).report_inputs(tmp_path)
+    checks = written.losses.filter((pl.col("role") == "check") & pl.col("is_final")).sort("run")
+    assert checks.height == 2
+    runs = [
+        AnnouncedRun(
+            run=row["run"],
+            params=row["params_total"],
+            tokens=row["tokens"],
+            flops=row["flops_6nd"],
+            losses={key: said(row["loss"] + errors[i]) for key, errors in ERRORS.items()},
+        )
+        for i, row in enumerate(checks.iter_rows(named=True))
+    ]
+    announcement = Announcement(
+        sweep=written.sweep,
+        runs_fitted=36,
+        flops_fitted=(3e11, 1e13),
+        losses_sha256="0" * 64,
+        counting=Counting(params="total", flops="6nd"),
+        weights={"parametric": 1.0},
+        refused={},
+        settings=ApproachesSettings().only("counting"),
+        rule=RULE,
+        runs=tuple(runs),
+    )
+    return replace(written, announcement=announcement)
+
+
+def untrained(inputs: ReportInputs) -> ReportInputs:
+    assert inputs.announcement is not None
+    names = [run.run for run in inputs.announcement.runs]
+    return replace(
+        inputs,
+        losses=inputs.losses.filter(~pl.col("run").is_in(names)),
+        runs=inputs.runs.filter(~pl.col("run").is_in(names)),
+    )
+
+
+def test_scores_follow_the_announced_rule(inputs: ReportInputs) -> None:
+    facts = announced_facts(inputs)
+    assert facts is not None
+    assert facts.scores is not None
+    mixture, parametric = facts.scores.data
+    assert mixture[:2] == ["mixture", 2]
+    assert mixture[2] == pytest.approx(-0.01)
+    assert mixture[3] == pytest.approx(np.sqrt((0.01**2 + 0.03**2) / 2))
+    assert mixture[4:6] == [1, 2]  # .03 lies outside +-.02, and inside +-.035
+    # widths, and 2/alpha times what is missed
+    assert mixture[6] == pytest.approx(0.04 + 2 / 0.2 * 0.01 / 2)
+    assert mixture[7] == pytest.approx(0.07)
+    assert parametric[4:6] == [1, 1]
+    assert parametric[7] == pytest.approx(0.07 + 2 / 0.05 * 0.005 / 2)
+    summary = facts.summary.replace("\xa0", " ")
+    assert "missed the 2 measured losses by −0.0100 nats per token on average" in summary
+    assert "1 lie inside its 80 % intervals and 2 inside its 95 %" in summary
+    errors = [row[-1] for row in facts.table.rows]
+    assert errors == ["+0.0100", "+0.0200", "−0.0300", "+0.0400"]
+
+
+def test_nothing_is_scored_before_a_run_is_trained(inputs: ReportInputs) -> None:
+    facts = announced_facts(untrained(inputs))
+    assert facts is not None
+    assert facts.scores is None
+    assert facts.summary.endswith("None is trained yet.")
+    assert {row[-2] for row in facts.table.rows} == {NONE}
+    assert facts.rule == RULE
+
+
+def test_a_run_without_a_final_loss_is_a_miss(inputs: ReportInputs) -> None:
+    assert inputs.announcement is not None
+    lost = inputs.announcement.runs[0].run
+    facts = announced_facts(replace(inputs, losses=inputs.losses.filter(pl.col("run") != lost)))
+    assert facts is not None
+    assert "ended without a final loss, which counts as a miss of every law" in facts.summary
+    assert "not trained yet" not in facts.summary
+
+
+def test_announced_runs_are_no_check_pair(inputs: ReportInputs) -> None:
+    assert check_pair(inputs) is None
+    assert check_pair(replace(inputs, announcement=None)) is not None
+
+
+def test_the_section_stands_where_there_is_an_announcement(inputs: ReportInputs) -> None:
+    assert "# Announced in advance" in write_document(inputs).markdown
+    assert "Announced in advance" not in write_document(replace(inputs, announcement=None)).markdown
+
+
+def test_one_law_is_scored_alone_when_one_run_is_known(inputs: ReportInputs) -> None:
+    assert inputs.announcement is not None
+    first = inputs.announcement.runs[0]
+    true = first.losses["mixture"].predicted - 0.01
+    found = score(inputs.announcement, {first.run: true})
+    assert [one.n for one in found] == [1, 1]
+    assert found[0].bias == pytest.approx(0.01)
