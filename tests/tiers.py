@@ -33,7 +33,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_vanished_term_is_said",
             "test_objectives_and_ties_recover_a_law",
             "test_optimum_is_the_least_loss_at_its_cost",
-            "test_the_shipped_sweep_rejects_the_form_of_the_law",
+            "test_novels_cpu_rejects_the_form_of_the_law",
         ),
         "approaches/estimators/test_profiles.py": (
             "test_too_wide_a_window_is_told_by_its_bias_without_noise",
