@@ -1,4 +1,5 @@
-# in:  the report, its figures and tables, the estimates, the tables, the raw logs, config.yaml
+# in:  the report, its figures and tables, the estimates, the tables, the raw logs, config.yaml,
+#      and the project itself: its rules, sources, published facts and pins
 # out: reports/{sweep}/archive/{sweep}.zip
 
 
@@ -18,7 +19,7 @@ rule archive_report:
         raw=lambda wildcards: raw_files(wildcards.sweep),
         config="config.yaml",
         sidecar="data/raw/{sweep}/sweep.yaml",
-        pins="requirements.lock",
+        project=project_files(Path(".")),
         code=code("archive"),
     output:
         "reports/{sweep}/archive/{sweep}.zip",
@@ -32,6 +33,7 @@ rule archive_report:
         settings=settings("archive"),
         estimates=lambda wildcards: estimate_members(wildcards.sweep),
         raw=lambda wildcards: f"data/raw/{wildcards.sweep}",
+        config=json.dumps(config, sort_keys=True),
     shell:
         """
         isoflop archive-report \
@@ -50,8 +52,10 @@ rule archive_report:
             --member tables {input.gates:q} \
             --member settings {input.config:q} \
             --member settings {input.sidecar:q} \
-            --member settings {input.pins:q} \
             --raw {params.raw:q} \
+            --sidecar {input.sidecar:q} \
+            --config {params.config:q} \
+            --project . \
             --out {output:q} \
             >{log:q} 2>&1
         """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from isoflop.archive.project import project_files
 from isoflop.approach import APPROACHES, BY_KEY, FITTED, LAWS
 from isoflop.config.by_sweep import settings_by_sweep
 from isoflop.config.config_yaml import Config

@@ -130,6 +130,7 @@ def test_one_word_per_rule_and_subcommand() -> None:
         "fetch_corpus",
         "inspect",
         "show_settings",
+        "verify",
         "write_config",
         "write_schema",
         "check_coverage",

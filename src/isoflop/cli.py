@@ -12,6 +12,7 @@ from isoflop.folder_lock import share_folder_of_build
 COMMANDS = {
     "allocate": "isoflop.estimates.command:allocate_command",
     "archive-report": "isoflop.archive.command:archive_report_command",
+    "verify": "isoflop.archive.command:verify_command",
     "show-settings": "isoflop.config.command:show_settings_command",
     "write-config": "isoflop.config.command:write_config_command",
     "write-schema": "isoflop.config.command:write_schema_command",

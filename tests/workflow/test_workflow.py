@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.approach import FITTED
+from isoflop.archive.verify_archive import compare, lay_out
 from isoflop.tables import Specifications, read_table
 from tests.outputs import leaks_of, leaks_of_pdfs
 from tests.workflow.toy import LAW, PARAMETRIC, Project, copy_project, run_log
@@ -126,8 +127,14 @@ def test_a_log_replaced_by_one_with_an_older_time_is_read_again(built: Project) 
 
 
 def test_two_builds_are_byte_identical(built: Project, tmp_path: Path) -> None:
-    """In the second build, each job works in a folder with its declared inputs and no others."""
-    other = copy_project(tmp_path / "elsewhere")
+    """The second is made from nothing but the archive of the first.
+
+    Each of its jobs works in a folder with its declared inputs and no others.
+    """
+    built.build("archive")
+    manifest = lay_out(built.root / "reports/toy/archive/toy.zip", tmp_path / "elsewhere")
+    shutil.rmtree(built.root / "reports/toy/archive")
+    other = Project(tmp_path / "elsewhere")
     for room in ("losses", "approaches", "figures", "report"):
         path = other.root / "rules" / f"{room}.smk"
         rules = path.read_text()
@@ -135,7 +142,10 @@ def test_two_builds_are_byte_identical(built: Project, tmp_path: Path) -> None:
         path.write_text(
             rules.replace("    conda:\n", '    shadow:\n        "minimal"\n    conda:\n')
         )
-    other.build("--jobs", "1")
+    other.build("--jobs", "1", "--configfile", "settings.json")
+    found = compare(manifest, other.root)
+    assert (found.different, found.absent) == ((), ())
+    assert len(found.same) > 50
     first, second = built.outputs(), other.outputs()
     assert sorted(first) == sorted(second)
     assert [name for name in first if first[name] != second[name]] == []

@@ -2,36 +2,60 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
+import shlex
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
+from isoflop.archive.addresses import addresses, warning
+from isoflop.archive.crate import NAME as CRATE
+from isoflop.archive.crate import Described, metadata
+from isoflop.archive.project import REVISION, project_files
 from isoflop.errors import IsoflopError
-from isoflop.files import digest, replacing
+from isoflop.files import digest, json_text, replacing
 from isoflop.sweep_folders import raw_files
 from isoflop.tables import Curves, Evals, Files, LeftOut, Losses, Runs, units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from isoflop.config.sidecar import SweepFile
 
 # the earliest date a zip can hold: the archive's bytes depend on its content alone
 EPOCH = (1980, 1, 1, 0, 0, 0)
+DATE: Final = "1980-01-01"
+"""The date of what has none, as in the PDF; SOURCE_DATE_EPOCH replaces it."""
+MANIFEST: Final = "MANIFEST.json"
+REBUILT: Final = ("report", "estimates", "tables")
+"""Folders of the archive whose files a rebuild makes again."""
 
 README = """\
-Archive of the sweep "{sweep}", written by isoflop {version}.
+Archive of the sweep "{sweep}", written by isoflop {version}{revision} under Python {python}.
 
 report/      the report as HTML and PDF, its figures and tables
 estimates/   each approach's estimate (JSON) with its bootstrap draws (Parquet); forecast.json
 tables/      losses, runs, files, checks and what was left out (Parquet)
 raw/         the raw logs and sweep.yaml, as they were read{raw_note}
-settings/    config.yaml, sweep.yaml, whose settings lie over it, and the pins of the software
-MANIFEST.json names every file with its sha256, and every table column with its unit.
+settings/    config.json, every setting as it was used; config.yaml and sweep.yaml as written
+code/        the code that ran, with published facts and the pins of its libraries
+MANIFEST.json names every file with its sha256, and every table column with its unit;
+ro-crate-metadata.json says the same to machines (RO-Crate, Workflow Run Crate).
 
-To rebuild: take isoflop {version}, put raw/ into data/raw/{sweep}/ and settings/config.yaml beside
-the Snakefile, and run `snakemake --cores all`.
+To rebuild, with Python {python} at hand:
+
+    mkdir -p code/data/raw && cp -r raw code/data/raw/{sweep_path}
+    cp settings/config.json code/settings.json
+    cd code && python3 run.py report --configfile settings.json
+
+`isoflop verify {sweep_path}.zip` does it in an empty folder and compares every file, byte for byte.
+{revisions}
+{addresses}
 """
 
 
@@ -43,43 +67,123 @@ class Member:
     name: str
 
 
-def archive_report(
-    members: Iterable[Member], target: Path, *, sweep: str, version: str, raw_included: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What an archive is made from.
+
+    Attributes
+    ----------
+    members : report, estimates, tables and settings.
+    targets : files and folders of the workflow that a rebuild asks for.
+    raw : the raw logs and sweep.yaml.
+    raw_included : whether these go in, or their digests alone.
+    code : the project's files.
+    sidecar : the sweep's sweep.yaml.
+    config : every setting, as it was used.
+    revisions : commits at which the estimates were made.
+    """
+
+    members: Sequence[Member]
+    targets: Sequence[str]
+    raw: Sequence[Member]
+    raw_included: bool
+    code: Sequence[Member]
+    sidecar: SweepFile
+    config: Mapping[str, Any]
+    revisions: Sequence[str]
+
+
+def archive_report(packed: Packed, target: Path, *, sweep: str, version: str) -> None:
     """Write the archive of one sweep.
 
     The same files give the same bytes, whenever and wherever they are packed.
 
     Parameters
     ----------
-    members : files and their names inside the archive.
+    packed : files with their names inside the archive, and what describes them.
     target : path of the zip file.
     sweep : name of the sweep.
     version : version of isoflop.
-    raw_included : whether the raw logs are among the members.
 
     Raises
     ------
     IsoflopError : a member is absent, or two members have one name.
     """
-    ordered = sorted(members, key=lambda member: member.name)
+    raw = list(packed.raw) if packed.raw_included else []
+    ordered = sorted([*packed.members, *packed.code, *raw], key=lambda member: member.name)
     _check(ordered)
-    note = "" if raw_included else " (left out: archive.include_raw is false; digests only)"
-    manifest = {
-        "sweep": sweep,
-        "isoflop": version,
-        "files": {member.name: digest(member.source) for member in ordered},
-        "columns": _columns(),
-    }
-    texts = {
-        "MANIFEST.json": json.dumps(manifest, indent=1, sort_keys=True) + "\n",
-        "README.txt": README.format(sweep=sweep, version=version, raw_note=note),
-    }
+    revision = packed.revisions[0] if len(packed.revisions) == 1 else ""
+    texts = {"settings/config.json": json_text(packed.config)}
+    if revision:
+        texts[f"code/{REVISION}"] = f"{revision}\n"
+    files = {member.name: digest(member.source) for member in ordered}
+    files |= {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    described = Described(
+        sweep=sweep,
+        title=packed.sidecar.title,
+        description=packed.sidecar.description,
+        citation=packed.sidecar.citation,
+        licence=packed.sidecar.licence,
+        version=version,
+        revision=revision,
+        python=platform.python_version(),
+        date=_date(),
+    )
+    texts[CRATE] = json_text(metadata(described, files))
+    texts["README.txt"] = _readme(packed, described)
+    texts[MANIFEST] = json_text(
+        {
+            "sweep": sweep,
+            "isoflop": version,
+            "revision": revision or None,
+            "python": described.python,
+            "files": files,
+            "raw": {
+                member.name.removeprefix("raw/"): digest(member.source) for member in packed.raw
+            },
+            "rebuilt": {
+                member.name: member.source.as_posix()
+                for member in packed.members
+                if member.name.split("/")[0] in REBUILT
+            },
+            "targets": list(packed.targets),
+            "columns": _columns(),
+        }
+    )
     with replacing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, text in texts.items():
+        for name, text in sorted(texts.items()):
             archive.writestr(_entry(f"{sweep}/{name}"), text)
         for member in ordered:
             archive.writestr(_entry(f"{sweep}/{member.name}"), member.source.read_bytes())
+
+
+def _readme(packed: Packed, facts: Described) -> str:
+    note = "" if packed.raw_included else " (left out: archive.include_raw is false; digests only)"
+    mixed = (
+        "The estimates were made at several revisions, so a rebuild by one differs from them in "
+        f"its provenance: {', '.join(packed.revisions)}.\n"
+        if len(packed.revisions) > 1
+        else ""
+    )
+    logs = ((member.name, member.source.read_bytes()) for member in packed.raw)
+    return README.format(
+        sweep=facts.sweep,
+        sweep_path=shlex.quote(facts.sweep),
+        version=facts.version,
+        revision=f", revision {facts.revision}" if facts.revision else "",
+        python=facts.python,
+        raw_note=note,
+        revisions=mixed,
+        addresses=warning(addresses(logs)) if packed.raw_included else "",
+    )
+
+
+def _date() -> str:
+    """Give the date of publication: a clock would make two archives of one sweep differ."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        return DATE
+    return datetime.fromtimestamp(int(epoch), tz=UTC).date().isoformat()
 
 
 def members(places: Iterable[tuple[str, Path]]) -> list[Member]:
@@ -113,6 +217,26 @@ def raw_members(folder: Path) -> list[Member]:
         for path in raw_files(folder)
         if os.access(path, os.R_OK)
     ]
+
+
+def revisions(paths: Iterable[Path]) -> list[str]:
+    """List the commits at which estimates were made, from their own account; sorted.
+
+    Parameters
+    ----------
+    paths : files of the estimates; those without provenance say nothing.
+    """
+    found = set()
+    for path in paths:
+        if path.suffix == ".json":
+            own = json.loads(path.read_text(encoding="utf-8")).get("provenance") or {}
+            found |= {own.get("git_revision")}
+    return sorted(revision for revision in found if revision)
+
+
+def code_members(root: Path) -> list[Member]:
+    """Place the project's files in the archive."""
+    return [Member(root / path, f"code/{path.as_posix()}") for path in project_files(root)]
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

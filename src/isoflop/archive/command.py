@@ -20,16 +20,77 @@ from isoflop.command import PATH
     help="Folder in the archive, and the file or folder that goes into it; repeatable.",
 )
 @click.option("--raw", type=PATH, required=True, help="Folder of the sweep's raw logs.")
+@click.option("--sidecar", type=PATH, required=True, help="sweep.yaml of the sweep.")
+@click.option("--config", required=True, help="Every setting as it was used, as JSON.")
+@click.option("--project", type=PATH, required=True, help="Folder of the Snakefile.")
 @click.option("--out", type=PATH, required=True, help="The archive to write.")
 def archive_report_command(
-    sweep: str, settings: str, places: tuple[tuple[str, Path], ...], raw: Path, out: Path
+    sweep: str,
+    settings: str,
+    places: tuple[tuple[str, Path], ...],
+    raw: Path,
+    sidecar: Path,
+    config: str,
+    project: Path,
+    out: Path,
 ) -> None:
-    """Pack a sweep's report, numbers and raw logs into one file."""
+    """Pack a sweep's report, numbers, raw logs and the code that made them into one file."""
+    import json
+
     from isoflop import __version__
-    from isoflop.archive.archive_report import archive_report, members, raw_members
+    from isoflop.archive.archive_report import (
+        REBUILT,
+        Packed,
+        archive_report,
+        code_members,
+        members,
+        raw_members,
+        revisions,
+    )
     from isoflop.config.archive import ArchiveSettings
-    from isoflop.config.reading import settings_from
+    from isoflop.config.reading import read_yaml, settings_from
+    from isoflop.config.sidecar import SweepFile
 
     chosen = settings_from(settings, "archive", ArchiveSettings)
-    packed = members(places) + (raw_members(raw) if chosen.include_raw else [])
-    archive_report(packed, out, sweep=sweep, version=__version__, raw_included=chosen.include_raw)
+    packed = Packed(
+        members=members(places),
+        targets=[path.as_posix() for place, path in places if place.split("/")[0] in REBUILT],
+        raw=raw_members(raw),
+        raw_included=chosen.include_raw,
+        code=code_members(project),
+        sidecar=read_yaml(sidecar, SweepFile),
+        config=json.loads(config),
+        revisions=revisions(path for place, path in places if place == "estimates"),
+    )
+    archive_report(packed, out, sweep=sweep, version=__version__)
+
+
+@click.command("verify")
+@click.argument("archive", type=PATH)
+@click.option("--folder", type=PATH, help="Empty folder to rebuild in, kept afterwards.")
+@click.option("--raw", type=PATH, help="Raw logs, where the archive leaves them out.")
+@click.option("--cores", type=click.IntRange(1), default=1, show_default=True)
+def verify_command(archive: Path, folder: Path | None, raw: Path | None, cores: int) -> None:
+    """Rebuild an archive in an empty folder, and compare every file byte for byte.
+
+    Runs the code that is in the archive: verify only what you would run.
+    """
+    import tempfile
+
+    from isoflop.archive.verify_archive import verify_archive
+    from isoflop.errors import IsoflopError
+
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary) / "rebuilt" if folder is None else folder
+        found = verify_archive(archive, place, raw=raw, cores=cores)
+    total = len(found.same) + len(found.different) + len(found.absent)
+    said = f"{archive}: {len(found.same)} of {total} files came out byte for byte"
+    if found.whole:
+        click.echo(said)
+        return
+    lines = [said]
+    lines += [f"differs: {name}" for name in found.different]
+    lines += [f"not made: {name}" for name in found.absent]
+    if found.python:
+        lines.append(f"The archive was made under Python {found.python}; try again under that.")
+    raise IsoflopError("\n".join(lines))

@@ -332,8 +332,13 @@ def provenance(inputs: Iterable[Path]) -> Provenance:
 
 
 def _git_revision() -> str | None:
-    """Give the project's commit, with "+" where its sources differ from it; None outside git."""
+    """Give the project's commit, with "+" where its sources differ from it; None outside git.
+
+    The code of an archive lies outside git and names its commit in a file.
+    """
     here = Path(__file__).parents[1]
+    if (here / "REVISION").is_file():
+        return (here / "REVISION").read_text(encoding="utf-8").strip()
     try:
         revision = _git(here, "rev-parse", "HEAD")
         changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", ".")
