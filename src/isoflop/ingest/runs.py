@@ -74,20 +74,13 @@ class Part:
 
     def said(self) -> list[dict[str, side.Fact]]:
         """Give the facts that the log says, one mapping per header."""
-        return [
-            {
-                name: replace(fact, source=self._source(name))
-                for name, fact in side.leaves(facts, "log").items()
-            }
-            for facts in self.run.facts
-        ]
-
-    def _source(self, name: str) -> str:
-        """Give the origin of a fact that the reader tells."""
-        if name in self.formulas:
-            return "counted"
         defaults = getattr(reader(self.log.format or ""), "DEFAULTS", ())
-        return "trainer" if name in defaults else "log"
+        origins = {**dict.fromkeys(defaults, "trainer"), **dict.fromkeys(self.formulas, "counted")}
+        told = [side.leaves(facts, "log") for facts in self.run.facts]
+        for facts in told:
+            for name in facts.keys() & origins.keys():
+                facts[name] = replace(facts[name], source=origins[name])
+        return told
 
     def settings(self) -> dict[str, side.Fact]:
         """Give the facts from files of settings: those that sweep.yaml names win."""

@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from glob import escape
 from typing import TYPE_CHECKING, Final
 
@@ -154,8 +155,13 @@ def unmatched(sidecar: SweepFile, runs: Mapping[str, tuple[str, ...]]) -> list[s
 
 def leaves(facts: RunFacts, source: str) -> dict[str, Fact]:
     """Flatten facts to dotted names."""
-    known = fact_names()
+    known = _known_facts()
     return {name: Fact(value, source) for name, value in _flatten(facts) if name in known}
+
+
+@cache
+def _known_facts() -> frozenset[str]:
+    return frozenset(fact_names())
 
 
 def _flatten(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Value]]:
