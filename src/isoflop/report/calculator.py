@@ -72,14 +72,14 @@ def frontier(law: LawOfLoss, rows: Floats, flops: float) -> Floats | None:
         if isinstance(law, PowerLaws):
             e = -np.log(optima.loss[:, 2] / optima.loss[:, 0]) / (2 * step)
             floor, k = np.zeros_like(e), optima.loss[:, 1] * places[1] ** e
-        found = np.stack(
+        frontier = np.stack(
             [log_n[:, 1] - a * log_c[1], a, log_d[:, 1] - b * log_c[1], b, floor, np.log(k), e],
             axis=-1,
         )
-        again = np.exp(found[:, 0] + a * log_c[3]), floor + k * places[3] ** -e
+        again = np.exp(frontier[:, 0] + a * log_c[3]), floor + k * places[3] ** -e
         errors = [again[0] / optima.params[:, 3] - 1.0, again[1] / optima.loss[:, 3] - 1.0]
     worst = max((float(np.nanmax(np.abs(x))) for x in errors if np.isfinite(x).any()), default=0.0)
-    return found if worst < ACCURACY else None
+    return frontier if worst < ACCURACY else None
 
 
 def calculator_json(inputs: ReportInputs) -> str | None:
@@ -114,12 +114,12 @@ def _described(
 ) -> dict[str, Any] | None:
     """Describe one answer; None where its frontier cannot be written."""
     draws = inputs.draws_of(key)
-    own = (
+    row_of_law = (
         _of_mixture(inputs, answer, flops)
         if isinstance(answer, Mixture)
         else _of_law(answer, draws, flops)
     )
-    if own is None:
+    if row_of_law is None:
         return None
     return {
         "key": key,
@@ -127,7 +127,7 @@ def _described(
         "counting": answer.counting.params,
         "data": list(answer.flops_range),
         "levels": _levels(answer, draws, flops),
-        **own,
+        **row_of_law,
     }
 
 
@@ -176,7 +176,10 @@ def _of_mixture(inputs: ReportInputs, mixture: Mixture, flops: float) -> dict[st
     low, high = np.log(mixture.flops_range[0]) - BEFORE, np.log(mixture.flops_range[1]) + BEYOND
     places = np.unique(np.concatenate([np.arange(low, high, SPACING), np.log(inputs.budgets)]))
     optima = MedianFrontier(parts).optima(np.empty((1, 0)), np.exp(places))
-    table = [places, *(np.log(found[0]) for found in (optima.params, optima.tokens, optima.loss))]
+    table = [
+        places,
+        *(np.log(quantity[0]) for quantity in (optima.params, optima.tokens, optima.loss)),
+    ]
     # alike for all laws, so that their weights stay
     share = min(1.0, DRAWS * len(parts) / sum(len(part.rows) for part in parts))
     return {

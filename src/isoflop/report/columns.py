@@ -201,14 +201,14 @@ def meaning(column: str) -> tuple[str, str] | None:
     """Give a column's unit and what it means; None where nobody has written it down."""
     if column in MEANING:
         return MEANING[column]
-    if found := ENDS.match(column):
-        end = "lower" if found["end"] == "lo" else "upper"
-        of = found["of"] or "value"
+    if match := ENDS.match(column):
+        end = "lower" if match["end"] == "lo" else "upper"
+        of = match["of"] or "value"
         unit = MEANING[of][0] if of in MEANING else None
-        return None if unit is None else (unit, f"{end} end of {of}'s {found['level']} % interval")
-    if (found := LEVELS.match(column)) and found["of"] in MEANING:
-        unit, words = MEANING[found["of"]]
-        return unit, f"{words}, at {found['level']} %"
+        return None if unit is None else (unit, f"{end} end of {of}'s {match['level']} % interval")
+    if (match := LEVELS.match(column)) and match["of"] in MEANING:
+        unit, words = MEANING[match["of"]]
+        return unit, f"{words}, at {match['level']} %"
     return None
 
 

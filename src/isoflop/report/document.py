@@ -232,8 +232,8 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
 
 def _counts(counted: Mapping[str, FlopCount]) -> str:
     """List the published counts of one training's compute, each with who counted."""
-    said = [
+    sentences = [
         f"{power(item.flops)} (" + ("6*ND*" if key == "6nd" else item.source) + ")"
         for key, item in counted.items()
     ]
-    return listed(said)
+    return listed(sentences)

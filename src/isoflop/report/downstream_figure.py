@@ -43,7 +43,7 @@ def draw(facts: GopherChinchilla) -> style.Drawn:
             [row.gopher - row.chinchilla for row in facts.pile.rows],
         ),
     )
-    said = []
+    sentences = []
     for axes, (title, label, values) in zip(panels, tasks, strict=True):
         _bars(axes, np.sort(np.array(values)))
         axes.set_title(title)
@@ -54,11 +54,11 @@ def draw(facts: GopherChinchilla) -> style.Drawn:
             else f"{len(values)} subsets, sorted",
         )
         ahead = sum(value > 0 for value in values)
-        said.append(f"{title[3:]}: Chinchilla ahead on {ahead} of {len(values)}")
+        sentences.append(f"{title[3:]}: Chinchilla ahead on {ahead} of {len(values)}")
     return style.Drawn(
         figure,
         "Three bar charts of the difference between Chinchilla and Gopher, sorted. "
-        + "; ".join(said)
+        + "; ".join(sentences)
         + ".",
     )
 

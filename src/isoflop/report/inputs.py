@@ -99,12 +99,12 @@ class ReportInputs:
     @property
     def answers(self) -> dict[str, Estimate | Mixture]:
         """Every approach's estimate and the mixture, by key; the recommended one first."""
-        found: dict[str, Estimate | Mixture] = {**self.fitted}
+        answers: dict[str, Estimate | Mixture] = {**self.fitted}
         if isinstance(self.mixture, Mixture):
-            found[KEY] = self.mixture
+            answers[KEY] = self.mixture
         chosen = self.recommended
         first = "" if chosen is None else chosen.key
-        return {key: found[key] for key in sorted(found, key=lambda key: key != first)}
+        return {key: answers[key] for key in sorted(answers, key=lambda key: key != first)}
 
     def draws_of(self, key: str) -> pl.DataFrame:
         """Give the draws of an approach, or of the mixture."""
@@ -132,8 +132,10 @@ class ReportInputs:
         """The budgets that the report answers: the sweep's, and those that were asked for."""
         top = self.top_budget
         # twelve digits: 6e12 a decade on is 6e13, and no neighbour of it
-        own = [] if top is None else [float(f"{top * 10.0**k:.12g}") for k in DECADES_BEYOND]
-        return [flops for flops in sorted({*own, *self.settings.budgets}) if self.optima(flops)]
+        of_sweep = [] if top is None else [float(f"{top * 10.0**k:.12g}") for k in DECADES_BEYOND]
+        return [
+            flops for flops in sorted({*of_sweep, *self.settings.budgets}) if self.optima(flops)
+        ]
 
     def optima(self, flops: float) -> dict[Approach, Optimum]:
         """Give every approach's optimum at one budget."""
@@ -146,16 +148,16 @@ class ReportInputs:
         if not isinstance(self.mixture, Mixture):
             return None
         if flops not in self._mixed:
-            found = optima_at(self.mixture, self.mixture_draws, [flops])
-            self._mixed[flops] = found[0] if found else None
+            optima = optima_at(self.mixture, self.mixture_draws, [flops])
+            self._mixed[flops] = optima[0] if optima else None
         return self._mixed[flops]
 
     def answered(self, flops: float) -> dict[str, Optimum]:
         """Give the optimum of every answer that has one at a budget, in the order of answers."""
-        found = {**self.optima(flops)}
+        optima = {**self.optima(flops)}
         if (mixed := self.mixed(flops)) is not None:
-            found[KEY] = mixed
-        return {key: found[key] for key in self.answers if key in found}
+            optima[KEY] = mixed
+        return {key: optima[key] for key in self.answers if key in optima}
 
     def fit_runs(self) -> pl.DataFrame:
         """Give the runs that are observations."""

@@ -50,8 +50,8 @@ def _macros(inputs: ReportInputs) -> Iterator[tuple[str, str]]:
         if quantity is not None:
             yield from _with_ends(name, quantity)
     yield "Runs", _num(estimate.n_runs)
-    for approach, one in inputs.fitted.items():
-        yield from _with_ends(f"A{approach.replace('_', '')}", one.a)
+    for approach, fit in inputs.fitted.items():
+        yield from _with_ends(f"A{approach.replace('_', '')}", fit.a)
 
 
 def _with_ends(name: str, quantity: Quantity) -> Iterator[tuple[str, str]]:

@@ -222,9 +222,9 @@ def _pandoc(
             check=False,
             env={**os.environ, "ISOFLOP_FIGURES": str(figures)},
         )
-    said = done.stderr.decode().strip()
-    if done.returncode or said:
-        raise IsoflopError(f"pandoc could not convert the report: {said or done.returncode}")
+    complaint = done.stderr.decode().strip()
+    if done.returncode or complaint:
+        raise IsoflopError(f"pandoc could not convert the report: {complaint or done.returncode}")
     return done.stdout.decode()
 
 

@@ -238,13 +238,13 @@ def _study_rows(published: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     studies: dict[str, list[Mapping[str, Any]]] = {}
     for row in published:
         studies.setdefault(str(row["study"]), []).append(row)
-    found = []
+    counts = []
     for name, rows in studies.items():
         parts = []
         for word, recomputed in (("published", False), ("recomputed", True)):
-            own = [row["ok"] for row in rows if row["recomputed"] == recomputed]
-            if own:
-                parts.append(f"{sum(own)} of {len(own)} {word} numbers reproduced")
+            outcomes = [row["ok"] for row in rows if row["recomputed"] == recomputed]
+            if outcomes:
+                parts.append(f"{sum(outcomes)} of {len(outcomes)} {word} numbers reproduced")
         page = f"[{markdown(rows[0]['title'])}](published/index.html#{name})"
-        found.append([page, *[NONE] * 7, "; ".join(parts)])
-    return found
+        counts.append([page, *[NONE] * 7, "; ".join(parts)])
+    return counts

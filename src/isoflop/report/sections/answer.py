@@ -115,12 +115,12 @@ class Verdict:
 def verdicts(inputs: ReportInputs) -> list[Verdict]:
     """Compare each approach's interval for a with equal scaling and with Kaplan's 0.73."""
     kaplan = inputs.reference.kaplan.optimal_allocation.p_N
-    found = []
+    rows = []
     for approach, estimate in inputs.fitted.items():
         ends = estimate.a.intervals.get("0.95")
         if ends is None:
             continue
-        found.append(
+        rows.append(
             Verdict(
                 name=IN_PROSE[approach],
                 a=fixed(estimate.a.value),
@@ -129,4 +129,4 @@ def verdicts(inputs: ReportInputs) -> list[Verdict]:
                 contains_kaplan=_within(kaplan, ends),
             )
         )
-    return found
+    return rows

@@ -87,22 +87,22 @@ def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
             for o in (inputs.optima(flops)[name] for flops in inputs.budgets)
         }
         for key, quantity in quantities.items():
-            found = quantity.simulated
-            if found is None:
+            simulated = quantity.simulated
+            if simulated is None:
                 continue
-            plain = found.percentile_coverage
-            noiseless = found.noiseless
+            plain = simulated.percentile_coverage
+            noiseless = simulated.noiseless
             if key == "a":
                 rows.append([
                     f"**{NAMES[name]}**",
-                    fixed(found.truth),
+                    fixed(simulated.truth),
                     NONE if noiseless is None else fixed(noiseless),
-                    fixed(found.median),
+                    fixed(simulated.median),
                     *(percent(plain[str(level)]) for level in LEVELS),
                     *(percent(quantity.coverage[str(level)]) for level in LEVELS),
                 ])  # fmt: skip
             data.append([
-                name, key, found.truth, noiseless, found.median,
+                name, key, simulated.truth, noiseless, simulated.median,
                 *(plain[str(level)] for level in LEVELS),
                 *(quantity.coverage[str(level)] for level in LEVELS),
             ])  # fmt: skip

@@ -49,7 +49,7 @@ def findings(inputs: ReportInputs) -> dict[str, str]:
     A sentence in bold per figure, by the figure's name; empty where there is nothing to say, as
     where an approach was refused.
     """
-    said = {
+    captions = {
         "design": _design(inputs),
         "training_curves": _envelope(inputs),
         "isoflop_profiles": _profiles(inputs),
@@ -63,7 +63,7 @@ def findings(inputs: ReportInputs) -> dict[str, str]:
         "allocations": _allocations(inputs),
         "residuals": _residuals(inputs),
     }
-    return {name: f"**{sentence}**" if sentence else "" for name, sentence in said.items()}
+    return {name: f"**{sentence}**" if sentence else "" for name, sentence in captions.items()}
 
 
 def _design(inputs: ReportInputs) -> str:
@@ -84,11 +84,11 @@ def _envelope(inputs: ReportInputs) -> str:
     estimate = inputs.fitted.get("envelope")
     if estimate is None:
         return ""
-    found = expect(estimate.diagnostics, EnvelopeDiagnostics)
+    diagnostics = expect(estimate.diagnostics, EnvelopeDiagnostics)
     return (
-        f"The envelope gives {_exponent(estimate.a)}; {percent(found.late_winners)} of its "
-        f"{found.points_fitted} fitted points were measured in the last 15 % of a run, the others "
-        "at a learning rate meant for a longer one, where the loss is still too high."
+        f"The envelope gives {_exponent(estimate.a)}; {percent(diagnostics.late_winners)} of its "
+        f"{diagnostics.points_fitted} fitted points were measured in the last 15 % of a run, the "
+        "others at a learning rate meant for a longer one, where the loss is still too high."
     )
 
 
@@ -129,14 +129,14 @@ def _laws(inputs: ReportInputs) -> str:
 
 
 def _exponents(inputs: ReportInputs) -> str:
-    found = verdicts(inputs)
-    if not found:
+    exponents = verdicts(inputs)
+    if not exponents:
         return ""
-    half = sum(one.contains_half for one in found)
-    kaplan = sum(one.contains_kaplan for one in found)
+    half = sum(verdict.contains_half for verdict in exponents)
+    kaplan = sum(verdict.contains_kaplan for verdict in exponents)
     p = fixed(inputs.reference.kaplan.optimal_allocation.p_N, 2)
     return (
-        f"Of the 95 % intervals for *a* by {times(len(found), 'approach', 'approaches')}, "
+        f"Of the 95 % intervals for *a* by {times(len(exponents), 'approach', 'approaches')}, "
         f"{_contain(half)} equal scaling and {_contain(kaplan)} Kaplan’s {p}."
     )
 
@@ -194,7 +194,7 @@ def _allocations(inputs: ReportInputs) -> str:
     sizes = [law.params for law in published_optima(inputs.reference, budget)]
     span = interval(min(sizes), max(sizes), count)
     published = f"Published laws give Gopher’s compute {span} parameters"
-    beyond = [decades_beyond(budget, one.flops_range) for one in inputs.fitted.values()]
+    beyond = [decades_beyond(budget, estimate.flops_range) for estimate in inputs.fitted.values()]
     if not beyond:
         return f"{published}."
     nearest = min(beyond)
@@ -202,8 +202,8 @@ def _allocations(inputs: ReportInputs) -> str:
 
 
 def _residuals(inputs: ReportInputs) -> str:
-    found = {name: form_rejected(one) for name, one in inputs.fitted.items()}
-    shown = [f"of {IN_PROSE[name]} {sentence}" for name, sentence in found.items() if sentence]
+    rejected = {name: form_rejected(estimate) for name, estimate in inputs.fitted.items()}
+    shown = [f"of {IN_PROSE[name]} {sentence}" for name, sentence in rejected.items() if sentence]
     if shown:
         return f"Residuals have a shape: {listed(shown)}."
     return "No law’s form is rejected." if inputs.fitted else ""

@@ -72,7 +72,7 @@ def check_runs(inputs: ReportInputs) -> list[CheckRun]:
     """List the check runs, smallest first, counted as the figure of the check counts them."""
     finals = counted(check_pair_runs(inputs.losses, inputs.announcement), _counting(inputs))
     parametric = inputs.fitted.get("parametric")
-    found = []
+    checked = []
     for row in finals.sort("params").iter_rows(named=True):
         n, d = row["params"], row["tokens"]
         predicted, ends = None, None
@@ -86,8 +86,10 @@ def check_runs(inputs: ReportInputs) -> list[CheckRun]:
                     low, high = np.exp(np.nanquantile(log_loss[:, 0], TAILS))
                     ends = (float(low), float(high))
         whose = WHOSE.get(row["run"].split("-")[0].lower(), code(row["run"]))
-        found.append(CheckRun(row["run"], whose, n, d, row["flops"], row["loss"], predicted, ends))
-    return found
+        checked.append(
+            CheckRun(row["run"], whose, n, d, row["flops"], row["loss"], predicted, ends)
+        )
+    return checked
 
 
 def _counting(inputs: ReportInputs) -> Counting:

@@ -46,9 +46,9 @@ def constants_table(inputs: ReportInputs) -> Table | None:
     """Tabulate the constants of every approach and law; None where nothing was fitted."""
     every: dict[Approach, Estimate] = dict(inputs.fitted)
     every |= {
-        name: one
-        for name, one in inputs.laws.items()
-        if isinstance(one, Estimate) and name not in every
+        name: law
+        for name, law in inputs.laws.items()
+        if isinstance(law, Estimate) and name not in every
     }
     published = _published(inputs.reference)
     rows: list[list[str]] = []

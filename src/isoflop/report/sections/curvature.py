@@ -35,16 +35,21 @@ def curvature_table(inputs: ReportInputs) -> Table | None:
     """Tabulate a by thirds, and its change per decade of C; None where no approach has it."""
     quantities = [
         (approach, *quantity)
-        for approach, found in curvatures(inputs).items()
-        for quantity in _quantities(found)
+        for approach, bend in curvatures(inputs).items()
+        for quantity in _quantities(bend)
     ]
     rows: list[list[str]] = [
-        [NAMES[approach], shown, fixed(own.value), *(of_level(own, p, fixed) for p in LEVELS)]
-        for approach, shown, _, own, _ in quantities
+        [
+            NAMES[approach],
+            shown,
+            fixed(quantity.value),
+            *(of_level(quantity, p, fixed) for p in LEVELS),
+        ]
+        for approach, shown, _, quantity, _ in quantities
     ]
     data: list[list[Value]] = [
-        [approach, name, *span, own.value, *_ends(own)]
-        for approach, _, name, own, span in quantities
+        [approach, name, *span, quantity.value, *_ends(quantity)]
+        for approach, _, name, quantity, span in quantities
     ]
     if not rows:
         return None
@@ -68,45 +73,47 @@ def curvature_table(inputs: ReportInputs) -> Table | None:
 
 
 def _quantities(
-    found: Bend,
+    bend: Bend,
 ) -> Iterator[tuple[str, str, Quantity, tuple[float | None, float | None]]]:
     """Give each number as readers see its name, as the CSV has it, itself, and its span of C."""
-    for name, third in zip(THIRDS, found.thirds or (), strict=False):
+    for name, third in zip(THIRDS, bend.thirds or (), strict=False):
         if third.a is None:
             continue
         low, high = third.flops
         shown = f"*a*, {name} third ⏎ [{power(low, 2)} to {power(high, 2)} FLOPs]{{.ci}}"
         yield shown, f"a {name} third", third.a, (low, high)
-    if found.per_decade is not None:
-        yield "change of *a* per decade", "change per decade", found.per_decade, (None, None)
+    if bend.per_decade is not None:
+        yield "change of *a* per decade", "change per decade", bend.per_decade, (None, None)
 
 
-def _ends(own: Quantity) -> list[float | None]:
-    return [end for p in LEVELS for end in own.intervals.get(f"{p:g}", (None, None))]
+def _ends(quantity: Quantity) -> list[float | None]:
+    return [end for p in LEVELS for end in quantity.intervals.get(f"{p:g}", (None, None))]
 
 
 def curvature_sentences(inputs: ReportInputs) -> list[str]:
     """Say for each approach whether its frontier bends, and which way."""
-    return [_sentence(IN_PROSE[approach], found) for approach, found in curvatures(inputs).items()]
+    return [_sentence(IN_PROSE[approach], bend) for approach, bend in curvatures(inputs).items()]
 
 
-def _sentence(name: str, found: Bend) -> str:
-    own = found.per_decade
-    if own is None:
-        return f"{name} does not say: {words(found.reason or '')}."
-    if not own.intervals:
-        return f"{name} has no draws, so the bend of {fixed(own.value)} per decade has no interval."
-    level = max(own.intervals, key=float)
-    low, high = own.intervals[level]
+def _sentence(name: str, bend: Bend) -> str:
+    per_decade = bend.per_decade
+    if per_decade is None:
+        return f"{name} does not say: {words(bend.reason or '')}."
+    if not per_decade.intervals:
+        bent = fixed(per_decade.value)
+        return f"{name} has no draws, so the bend of {bent} per decade has no interval."
+    level = max(per_decade.intervals, key=float)
+    low, high = per_decade.intervals[level]
     ends = f"{percent(float(level))}: {interval(low, high, fixed)}"
     if low <= 0.0 <= high:
         return (
             f"{name}: the interval of the change per decade ({ends}) contains zero, so a bend "
             "is not shown."
         )
-    way = "rises" if own.value > 0 else "falls"
-    grows = "faster" if own.value > 0 else "more slowly"
+    way = "rises" if per_decade.value > 0 else "falls"
+    grows = "faster" if per_decade.value > 0 else "more slowly"
     return (
-        f"{name}: *a* {way} by {fixed(abs(own.value))} per decade of compute, and the interval "
-        f"({ends}) excludes zero: if it goes on, *N*\\* grows {grows} than the power law says."
+        f"{name}: *a* {way} by {fixed(abs(per_decade.value))} per decade of compute, and the "
+        f"interval ({ends}) excludes zero: if it goes on, *N*\\* grows {grows} than the power law "
+        "says."
     )

@@ -93,8 +93,8 @@ def _span(values: pl.Series, write: object) -> str:
 
 def _distinct(values: pl.Series) -> str:
     """List the distinct values of a column, or say that none is known."""
-    found = sorted(markdown(str(value)) for value in values.drop_nulls().unique().to_list())
-    return listed(found) if found else "not stated"
+    shown = sorted(markdown(str(value)) for value in values.drop_nulls().unique().to_list())
+    return listed(shown) if shown else "not stated"
 
 
 def budget_table(inputs: ReportInputs) -> Table | None:
@@ -246,9 +246,9 @@ def run_table(inputs: ReportInputs) -> Table:
 def words(text: str) -> str:
     """Escape a sentence written by another room, and write its numbers as the report does."""
     written, end = [], 0
-    for found in SCIENTIFIC.finditer(text):
-        written += [text[end : found.start()], power(float(found[0]))]
-        end = found.end()
+    for match in SCIENTIFIC.finditer(text):
+        written += [text[end : match.start()], power(float(match[0]))]
+        end = match.end()
     written.append(text[end:])
     # every second part is a number as Markdown
     return "".join(

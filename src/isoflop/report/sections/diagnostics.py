@@ -30,100 +30,100 @@ if TYPE_CHECKING:
 
 def fit_table(inputs: ReportInputs) -> Table | None:
     """Tabulate how each fit came about; None where nothing was fitted."""
-    found = {name: estimate.diagnostics for name, estimate in inputs.fitted.items()}
-    if not found:
+    fits = {name: estimate.diagnostics for name, estimate in inputs.fitted.items()}
+    if not fits:
         return None
-    rows = [[what, *(write(own) for own in found.values())] for what, write in ACCOUNT.items()]
+    rows = [[what, *(write(fit) for fit in fits.values())] for what, write in ACCOUNT.items()]
     return Table(
         key="fits",
         caption="How each fit came about. Trends are slopes of the residuals of log *L* over the "
         "logarithm of *N*, *D* or *C*, each tested alone with standard errors HC1; second-order "
         "directions are tested beside the law’s own derivatives, with HC3.",
-        columns=(Column("What", "left"), *(Column(NAMES[name], "left") for name in found)),
+        columns=(Column("What", "left"), *(Column(NAMES[name], "left") for name in fits)),
         rows=rows,
         data_columns=("approach", *DATA),
-        data=[[name, *_account_data(own)] for name, own in found.items()],
-        classes=' .prose widths="1.2' + " 1" * len(found) + '"',
+        data=[[name, *_account_data(fit)] for name, fit in fits.items()],
+        classes=' .prose widths="1.2' + " 1" * len(fits) + '"',
     )
 
 
-def _optimum(own: Diagnostics) -> str:
-    return parameter(own.account.objective)
+def _optimum(fit: Diagnostics) -> str:
+    return parameter(fit.account.objective)
 
 
-def _starts(own: Diagnostics) -> str:
-    if own.account.starts is None:
+def _starts(fit: Diagnostics) -> str:
+    if fit.account.starts is None:
         return "closed form"
-    return f"{own.account.starts_reaching_optimum} of {own.account.starts}"
+    return f"{fit.account.starts_reaching_optimum} of {fit.account.starts}"
 
 
-def _tolerance(own: Diagnostics) -> str:
-    if own.account.tolerance is None:
+def _tolerance(fit: Diagnostics) -> str:
+    if fit.account.tolerance is None:
         return "closed form"
-    return f"relative gain {power(own.account.tolerance, 2)}, {own.account.max_steps} steps"
+    return f"relative gain {power(fit.account.tolerance, 2)}, {fit.account.max_steps} steps"
 
 
-def _bounds(own: Diagnostics) -> str:
-    return ", ".join(f"`{name}`" for name in own.account.bounds_hit) or "none"
+def _bounds(fit: Diagnostics) -> str:
+    return ", ".join(f"`{name}`" for name in fit.account.bounds_hit) or "none"
 
 
-def _condition(own: Diagnostics) -> str:
-    value = own.account.condition_number
+def _condition(fit: Diagnostics) -> str:
+    value = fit.account.condition_number
     return NONE if value is None else parameter(value, 3)
 
 
-def _spread(own: Diagnostics) -> str:
+def _spread(fit: Diagnostics) -> str:
     # an envelope's residuals are of log N along its staircase, not of a loss
-    what = "of *L*" if isinstance(own.residuals, Residuals) else "of *N*"
-    return f"{percent(own.residuals.rms, 2)} {what}"
+    what = "of *L*" if isinstance(fit.residuals, Residuals) else "of *N*"
+    return f"{percent(fit.residuals.rms, 2)} {what}"
 
 
 def _trend(axis: str) -> Callable[[Diagnostics], str]:
-    def write(own: Diagnostics) -> str:
-        trends = own.trends
+    def write(fit: Diagnostics) -> str:
+        trends = fit.trends
         if trends is None:
             return NONE
-        found: Trend = getattr(trends, axis)
-        return f"{parameter(found.slope, 2)}, *p* = {_p(found.p_value)}"
+        trend: Trend = getattr(trends, axis)
+        return f"{parameter(trend.slope, 2)}, *p* = {_p(trend.p_value)}"
 
     return write
 
 
 def _direction(name: str) -> Callable[[Diagnostics], str]:
-    def write(own: Diagnostics) -> str:
-        tests = _form(own)
-        found: ScoreTest | None = None if tests is None else getattr(tests, name)
-        if found is None or found.coefficient is None or found.p_value is None:
+    def write(fit: Diagnostics) -> str:
+        tests = _form(fit)
+        test: ScoreTest | None = None if tests is None else getattr(tests, name)
+        if test is None or test.coefficient is None or test.p_value is None:
             return NONE
-        return f"{parameter(found.coefficient, 2)}, *p* = {_p(found.p_value)}"
+        return f"{parameter(test.coefficient, 2)}, *p* = {_p(test.p_value)}"
 
     return write
 
 
-def _joint(own: Diagnostics) -> str:
-    tests = _form(own)
-    found = None if tests is None else tests.joint
-    if found is None or found.statistic is None or found.p_value is None:
+def _joint(fit: Diagnostics) -> str:
+    tests = _form(fit)
+    joint = None if tests is None else tests.joint
+    if joint is None or joint.statistic is None or joint.p_value is None:
         return NONE
-    return f"*F* = {parameter(found.statistic, 2)}, *p* = {_p(found.p_value)}"
+    return f"*F* = {parameter(joint.statistic, 2)}, *p* = {_p(joint.p_value)}"
 
 
-def _replicates(own: Diagnostics) -> str:
-    if not isinstance(own, ParametricDiagnostics | InteractionDiagnostics):
+def _replicates(fit: Diagnostics) -> str:
+    if not isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
         return NONE
-    found = own.pure_error
-    if found is None:
+    pure_error = fit.pure_error
+    if pure_error is None:
         return "no replicates"
     return (
-        f"*F* = {parameter(found.statistic, 2)}, *p* = {_p(found.p_value)}; sd of replicates "
-        f"{percent(found.sd, 2)}"
+        f"*F* = {parameter(pure_error.statistic, 2)}, *p* = {_p(pure_error.p_value)}; "
+        f"sd of replicates {percent(pure_error.sd, 2)}"
     )
 
 
-def _form(own: Diagnostics) -> ScoreTests | None:
+def _form(fit: Diagnostics) -> ScoreTests | None:
     """Give the tests of a law's form; None for what is no law of the loss."""
-    if isinstance(own, ParametricDiagnostics | InteractionDiagnostics):
-        return own.misfit
+    if isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
+        return fit.misfit
     return None
 
 
@@ -140,13 +140,13 @@ def _p(value: float) -> str:
     return probability(math.log10(value)) if value > 0.0 else "0"
 
 
-def _objective(own: Diagnostics) -> str:
-    kind = own.account.objective_kind
+def _objective(fit: Diagnostics) -> str:
+    kind = fit.account.objective_kind
     return OBJECTIVES.get(kind, kind)
 
 
-def _freedom(own: Diagnostics) -> str:
-    return str(own.account.degrees_of_freedom)
+def _freedom(fit: Diagnostics) -> str:
+    return str(fit.account.degrees_of_freedom)
 
 
 ACCOUNT: dict[str, Callable[[Diagnostics], str]] = {
@@ -184,8 +184,8 @@ DATA = (
 )  # fmt: skip
 
 
-def _account_data(own: Diagnostics) -> list[Value]:
-    account, trends = own.account, own.trends
+def _account_data(fit: Diagnostics) -> list[Value]:
+    account, trends = fit.account, fit.trends
     axes = (None,) * 3 if trends is None else (trends.params, trends.tokens, trends.flops)
     return [
         account.objective_kind,
@@ -197,20 +197,20 @@ def _account_data(own: Diagnostics) -> list[Value]:
         " ".join(account.bounds_hit),
         account.condition_number,
         account.degrees_of_freedom,
-        own.residuals.rms,
+        fit.residuals.rms,
         *(
             value
             for axis in axes
             for value in ((None, None) if axis is None else (axis.slope, axis.p_value))
         ),
-        *_form_data(own),
+        *_form_data(fit),
     ]
 
 
-def _form_data(own: Diagnostics) -> list[Value]:
-    if not isinstance(own, ParametricDiagnostics | InteractionDiagnostics):
+def _form_data(fit: Diagnostics) -> list[Value]:
+    if not isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
         return [None] * 7
-    tests, pure = own.misfit, own.pure_error
+    tests, pure = fit.misfit, fit.pure_error
     return [
         tests.params_squared.p_value,
         tests.tokens_squared.p_value,
@@ -237,15 +237,15 @@ class EnvelopeFacts:
 
 def envelope_facts(estimate: Estimate) -> EnvelopeFacts:
     """Give the envelope's reservations in words."""
-    found = expect(estimate.diagnostics, EnvelopeDiagnostics)
+    diagnostics = expect(estimate.diagnostics, EnvelopeDiagnostics)
     return EnvelopeFacts(
-        points=found.points_on_frontier,
-        fitted=found.points_fitted,
-        left_out=found.points_on_frontier - found.points_fitted,
-        late=percent(found.late_winners),
-        winners=found.sizes_that_win,
-        sizes=found.sizes,
-        sd=fixed(found.residual_sd, 3),
+        points=diagnostics.points_on_frontier,
+        fitted=diagnostics.points_fitted,
+        left_out=diagnostics.points_on_frontier - diagnostics.points_fitted,
+        late=percent(diagnostics.late_winners),
+        winners=diagnostics.sizes_that_win,
+        sizes=diagnostics.sizes,
+        sd=fixed(diagnostics.residual_sd, 3),
     )
 
 
@@ -253,12 +253,12 @@ def profiles_along(estimate: Estimate | None) -> str:
     """Say what either axis gives for both exponents; empty without profiles."""
     if estimate is None:
         return ""
-    found = expect(estimate.diagnostics, ProfilesDiagnostics)
+    diagnostics = expect(estimate.diagnostics, ProfilesDiagnostics)
     parts = []
-    if (own := found.along["params"]).a is not None and own.b is not None:
-        parts.append(f"along *N* *a* = {fixed(own.a)} and *b* = {fixed(own.b)}")
-    if (own := found.along["tokens"]).a is not None and own.b is not None:
-        parts.append(f"along *D* *a* = {fixed(own.a)} and *b* = {fixed(own.b)}")
+    if (along := diagnostics.along["params"]).a is not None and along.b is not None:
+        parts.append(f"along *N* *a* = {fixed(along.a)} and *b* = {fixed(along.b)}")
+    if (along := diagnostics.along["tokens"]).a is not None and along.b is not None:
+        parts.append(f"along *D* *a* = {fixed(along.a)} and *b* = {fixed(along.b)}")
     return f"With all minima taken {'; '.join(parts)}." if parts else ""
 
 
@@ -277,13 +277,13 @@ class ParametricFacts:
 
 def parametric_facts(estimate: Estimate) -> ParametricFacts:
     """Give the parametric fit's account of itself in words."""
-    found = expect(estimate.diagnostics, ParametricDiagnostics)
+    diagnostics = expect(estimate.diagnostics, ParametricDiagnostics)
     return ParametricFacts(
-        kind=_objective(found),
-        objective=parameter(found.account.objective, 6),
-        starts=found.account.starts,
-        reaching=found.account.starts_reaching_optimum,
-        bounds=found.account.bounds_hit,
-        condition=_condition(found),
-        rms=percent(found.residuals.rms, 2),
+        kind=_objective(diagnostics),
+        objective=parameter(diagnostics.account.objective, 6),
+        starts=diagnostics.account.starts,
+        reaching=diagnostics.account.starts_reaching_optimum,
+        bounds=diagnostics.account.bounds_hit,
+        condition=_condition(diagnostics),
+        rms=percent(diagnostics.residuals.rms, 2),
     )

@@ -121,7 +121,7 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
         )
     answer = chosen.answer
     optimum = inputs.answered(flops)[chosen.key]
-    stands = {name: standing(one, inputs.forecasts) for name, one in inputs.answers.items()}
+    stands = {name: standing(answer, inputs.forecasts) for name, answer in inputs.answers.items()}
     return FirstScreen(
         title=_title(answer, optimum),
         subtitle=_subtitle(inputs, answer),
@@ -160,8 +160,8 @@ def headline_budget(inputs: ReportInputs) -> float | None:
     if chosen is None or not inputs.budgets:
         return None
     data = chosen.answer.flops_range
-    own = [flops for flops in inputs.budgets if flops not in inputs.settings.budgets]
-    wanted = [*inputs.settings.budgets, *own[1:2], *own, *inputs.budgets]
+    of_sweep = [flops for flops in inputs.budgets if flops not in inputs.settings.budgets]
+    wanted = [*inputs.settings.budgets, *of_sweep[1:2], *of_sweep, *inputs.budgets]
     return next(
         (
             flops
@@ -200,7 +200,7 @@ def _subtitle(inputs: ReportInputs, answer: Estimate | Mixture) -> str:
     # the paper's own three approaches differ: what lies among them is Chinchilla's
     half, three = ends[0] <= most and least <= ends[1], ends[0] <= kaplan <= ends[1]
     h, k = interval(least, most, _second), fixed(kaplan, 2)
-    said = (
+    opening = (
         (
             half and three,
             f"These runs do not decide between Hoffmann’s {h} and Kaplan’s {k} ({shown})",
@@ -225,7 +225,7 @@ def _subtitle(inputs: ReportInputs, answer: Estimate | Mixture) -> str:
         ),
         (True, f"Size grows faster than data ({shown}): between Chinchilla ({h}) and Kaplan ({k})"),
     )
-    return next(f"{sentence}." for holds, sentence in said if holds)
+    return next(f"{sentence}." for holds, sentence in opening if holds)
 
 
 def _second(value: float) -> str:
@@ -314,7 +314,7 @@ def _matched(
 ) -> float | None:
     """Give the median shift between two levels of a choice, all else equal."""
     fitted = inputs.specifications.filter(pl.col("a").is_not_null())
-    wanted = next(one for one in CHOICES if one.name == choice)
+    wanted = next(option for option in CHOICES if option.name == choice)
     moved = shift(fitted, approach, wanted, before, after)  # type: ignore[arg-type]
     return None if moved is None else moved.median
 
@@ -330,7 +330,7 @@ def _counting_shift(inputs: ReportInputs) -> float | None:
 
 def _schedule_shift(inputs: ReportInputs) -> float | None:
     """Give what points from unfinished schedules move in the envelope."""
-    schedule = next(one for one in CHOICES if one.name == "Schedule")
+    schedule = next(option for option in CHOICES if option.name == "Schedule")
     fitted = inputs.specifications.filter(pl.col("a").is_not_null())
     levels = sorted(
         (level for level in schedule.levels(fitted) if level[0] is not None), key=_share
@@ -349,9 +349,9 @@ def _law_shift(inputs: ReportInputs) -> float | None:
     kaplan, parametric = inputs.fitted.get("kaplan"), inputs.fitted.get("parametric")
     if kaplan is None or parametric is None:
         return None
-    own = (parametric.counting.params, parametric.counting.flops)
+    conventions = (parametric.counting.params, parametric.counting.flops)
     for counted in expect(kaplan.diagnostics, KaplanDiagnostics).countings:
-        if (counted.params, counted.flops) == own and counted.parameters is not None:
+        if (counted.params, counted.flops) == conventions and counted.parameters is not None:
             return counted.parameters["a_joint"] - parametric.a.value
     return None
 
@@ -516,9 +516,10 @@ def _data(
     data: list[list[Value]] = []
     for flops in budgets:
         for name, optimum in inputs.answered(flops).items():
-            found = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
+            quantities = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
             data.append([
-                flops, name, "sweep", *(value for one in found for value in flat(one)),
+                flops, name, "sweep",
+                *(value for quantity in quantities for value in flat(quantity)),
                 optimum.decades_beyond_data,
                 _passed(stands[name].covers), _passed(stands[name].forecasts),
             ])  # fmt: skip

@@ -105,8 +105,8 @@ def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
     pooled: dict[Approach, list[tuple[Cut, Score]]] = {}
     for cut, forecast, score in _scores(forecasts, "loss"):
         pooled.setdefault(forecast.approach, []).append((cut, score))
-    for approach, found in pooled.items():
-        scores = [score for _, score in found]
+    for approach, pool in pooled.items():
+        scores = [score for _, score in pool]
         ends = [score.bias_intervals[max(score.bias_intervals, key=float)] for score in scores]
         high, low = all(end[0] > 0.0 for end in ends), all(end[1] < 0.0 for end in ends)
         every = [p for score in scores for p in score.predictions]
@@ -114,7 +114,7 @@ def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
         side, most = ("above", above) if 2 * above >= len(every) else ("below", len(every) - above)
         yield LawVerdict(
             name=IN_PROSE[approach],
-            cuts=listed([power(cut.flops) for cut, _ in found]),
+            cuts=listed([power(cut.flops) for cut, _ in pool]),
             biases=listed([_fourth(abs(s.bias) if high or low else s.bias) for s in scores]),
             direction="high" if high else "low" if low else "",
             one_sided=f"{most} of {len(every)} lie {side} what was measured",
@@ -128,15 +128,17 @@ def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
     for _, forecast, score in _scores(forecasts, "params_opt"):
         pooled.setdefault(forecast.approach, []).append(score)
     for approach, scores in pooled.items():
-        found = [p for score in scores for p in score.predictions]
-        ratios = [p.predicted / p.measured for p in found]
-        widest = max(found[0].intervals, key=float)
-        inside = sum(p.intervals[widest][0] <= p.measured <= p.intervals[widest][1] for p in found)
+        predictions = [p for score in scores for p in score.predictions]
+        ratios = [p.predicted / p.measured for p in predictions]
+        widest = max(predictions[0].intervals, key=float)
+        inside = sum(
+            p.intervals[widest][0] <= p.measured <= p.intervals[widest][1] for p in predictions
+        )
         yield SizeVerdict(
             name=IN_PROSE[approach],
-            predictions=times(len(found), "prediction"),
+            predictions=times(len(predictions), "prediction"),
             ratio=_span((min(ratios), max(ratios)), _hundredth),
-            inside=f"{inside} of {times(len(found), 'minimum', 'minima')}",
+            inside=f"{inside} of {times(len(predictions), 'minimum', 'minima')}",
             level=percent(float(widest)),
         )
 
@@ -153,11 +155,11 @@ def _table(forecasts: Forecasts) -> Table | None:
     if not scores:
         return None
     levels = list(scores[0][2].inside)
-    found: dict[tuple[Approach, float], dict[str, Score]] = {}
+    scores_of: dict[tuple[Approach, float], dict[str, Score]] = {}
     data: list[list[Value]] = []
     for cut, forecast, score in scores:
-        own = found.setdefault((forecast.approach, cut.flops), {})
-        own["sizes" if score.quantity == "params_opt" else "losses"] = score
+        by_quantity = scores_of.setdefault((forecast.approach, cut.flops), {})
+        by_quantity["sizes" if score.quantity == "params_opt" else "losses"] = score
         data.append([
             forecast.approach, score.quantity, cut.flops, score.n, *score.decades, score.bias,
             *(end for k in levels for end in score.bias_intervals[k]),
@@ -167,10 +169,10 @@ def _table(forecasts: Forecasts) -> Table | None:
     rows = [
         [
             f"**{NAMES[approach]}** {BREAK} [up to {power(flops)} FLOPs]{{.ci}}",
-            *_error(own.get("losses"), levels, _fourth),
-            *_error(own.get("sizes"), levels, _factor),
+            *_error(by_quantity.get("losses"), levels, _fourth),
+            *_error(by_quantity.get("sizes"), levels, _factor),
         ]
-        for (approach, flops), own in found.items()
+        for (approach, flops), by_quantity in scores_of.items()
     ]
     names = ", ".join(percent(float(k)) for k in levels)
     short = [f"{100.0 * float(k):g}" for k in levels]

@@ -29,17 +29,17 @@ SIGNIFICANT = 0.05
 
 def exponents_test_table(estimate: Estimate | None) -> Table | None:
     """Tabulate the tests of published exponents; None where they were not made."""
-    found = _found(estimate)
-    if found is None:
+    tests = _found(estimate)
+    if tests is None:
         return None
     rows: list[list[str]] = []
     data: list[list[Value]] = []
-    for name, test in found.exponents.items():
+    for name, test in tests.exponents.items():
         a = test.beta / (test.alpha + test.beta)
         exponents = (fixed(test.alpha, 4), fixed(test.beta, 4), fixed(a))
         rows.append([LAWS.get(name, name), *exponents, *_verdict(test)])
         data.append([name, test.alpha, test.beta, a, *_values(test)])
-    parity = found.parity
+    parity = tests.parity
     rows.append(["Equal scaling", "*α* = *β*", "*α* = *β*", fixed(0.5), *_verdict(parity)])
     data.append(["parity", None, None, 0.5, *_values(parity)])
     return Table(
@@ -61,17 +61,17 @@ def exponents_test_table(estimate: Estimate | None) -> Table | None:
 
 def hypothesis_facts(estimate: Estimate | None) -> dict[str, str] | None:
     """Say what the tests mean for this sweep, and what they rest on."""
-    found = _found(estimate)
-    if found is None:
+    tested = _found(estimate)
+    if tested is None:
         return None
     tests: dict[str, LikelihoodTest] = {
-        IN_PROSE.get(name, name): test for name, test in found.exponents.items()
+        IN_PROSE.get(name, name): test for name, test in tested.exponents.items()
     }
-    tests["equal scaling"] = found.parity
+    tests["equal scaling"] = tested.parity
     rejected = [name for name, test in tests.items() if test.p_value < SIGNIFICANT]
     kept = [name for name in tests if name not in rejected]
     return {
-        "delta": significant(found.delta, 4),
+        "delta": significant(tested.delta, 4),
         "level": percent(SIGNIFICANT),
         "rejected": listed(rejected),
         "kept": listed(kept),

@@ -27,13 +27,13 @@ def influence_table(inputs: ReportInputs) -> Table | None:
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for approach, estimate in inputs.fitted.items():
-        found = estimate.influence
-        named = {run.run: run for run in (*found.moving, *found.outlying)}
+        influence = estimate.influence
+        named = {run.run: run for run in (*influence.moving, *influence.outlying)}
         rows += [_row(run, NAMES[approach]) for run in named.values()]
-        data += [[approach, found.flops, *_values(run)] for run in found.runs]
+        data += [[approach, influence.flops, *_values(run)] for run in influence.runs]
     if not rows:
         return None
-    at = {NAMES[name]: power(own.influence.flops) for name, own in inputs.fitted.items()}
+    at = {NAMES[name]: power(estimate.influence.flops) for name, estimate in inputs.fitted.items()}
     where = "; ".join(f"{name} {flops}" for name, flops in at.items())
     return Table(
         key="influence",

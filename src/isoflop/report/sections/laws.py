@@ -70,8 +70,8 @@ def law_facts(inputs: ReportInputs) -> LawFacts | None:
 def why_no_laws(inputs: ReportInputs) -> str:
     """Say why there is no such section."""
     nested, mixture = inputs.laws.get("nested"), inputs.mixture
-    for found in (nested, mixture):
-        reason = getattr(found, "refused", None)
+    for answer in (nested, mixture):
+        reason = getattr(answer, "refused", None)
         if reason:
             return str(reason)
     return "The nested law was not fitted to this sweep."
@@ -80,8 +80,12 @@ def why_no_laws(inputs: ReportInputs) -> str:
 def _verdicts(nested: Estimate, tests: NestingTests) -> list[str]:
     """Say what each paper's law had right on these runs, by rule from the tests."""
     gamma = nested.parameters["gamma"].value
-    found = tests.hypotheses
-    adds, whole, floorless = found["hoffmann"], found["kaplan_law"], found["no_floor"]
+    hypotheses = tests.hypotheses
+    adds, kaplans, floorless = (
+        hypotheses["hoffmann"],
+        hypotheses["kaplan_law"],
+        hypotheses["no_floor"],
+    )
     interacts = adds.p_value < SIGNIFICANT
     floor = floorless.p_value < SIGNIFICANT
     floor_p = probability(floorless.log10_p)
@@ -115,21 +119,21 @@ def _verdicts(nested: Estimate, tests: NestingTests) -> list[str]:
         right = "a loss without a floor, as far as these runs reach"
     else:
         right = ""
-    if whole.p_value >= SIGNIFICANT:
+    if kaplans.p_value >= SIGNIFICANT:
         kaplan = (
             "**Kaplan et al. (2020)**: these runs do not reject their *L*(*N*, *D*) as it stands "
-            f"(*p* = {_p(whole.log10_p)})"
+            f"(*p* = {_p(kaplans.log10_p)})"
         )
         kaplan += f"; what it has right is {right}." if right else "."
     elif right:
         kaplan = (
             f"**Kaplan et al. (2020)** had right {right}. Their *L*(*N*, *D*) as it stands is "
-            f"rejected (*p* = {_p(whole.log10_p)})."
+            f"rejected (*p* = {_p(kaplans.log10_p)})."
         )
     else:
         kaplan = (
             "**Kaplan et al. (2020)**: these runs reject their *L*(*N*, *D*) "
-            f"(*p* = {_p(whole.log10_p)}), its interaction and its lack of a floor alike."
+            f"(*p* = {_p(kaplans.log10_p)}), its interaction and its lack of a floor alike."
         )
     return [hoffmann, kaplan]
 
@@ -195,20 +199,20 @@ def _own(estimate: Estimate | None) -> tuple[float | None, float | None, float |
     """Give rms of the residuals, E and gamma of a law; None where it has none."""
     if estimate is None:
         return None, None, None
-    found = estimate.diagnostics
+    diagnostics = estimate.diagnostics
     rms = (
-        found.residuals.rms
-        if isinstance(found, ParametricDiagnostics | InteractionDiagnostics)
+        diagnostics.residuals.rms
+        if isinstance(diagnostics, ParametricDiagnostics | InteractionDiagnostics)
         else None
     )
-    own = {name: quantity.value for name, quantity in estimate.parameters.items()}
+    values = {name: quantity.value for name, quantity in estimate.parameters.items()}
     powers = {
         "parametric": 1.0,
         "root": 0.5,
-        "nested": own.get("gamma"),
-        "kaplan_law": own.get("alpha_D"),
+        "nested": values.get("gamma"),
+        "kaplan_law": values.get("alpha_D"),
     }
-    floor = 0.0 if estimate.approach == "kaplan_law" else own.get("E")
+    floor = 0.0 if estimate.approach == "kaplan_law" else values.get("E")
     return rms, floor, powers.get(estimate.approach)
 
 

@@ -28,18 +28,18 @@ OWN: Final = " (set for this sweep)"
 def ledger_table(inputs: ReportInputs) -> Table:
     """Tabulate every choice beside what it moved where somebody measured that."""
     rows, data = [], []
-    own = _own_values(inputs)
+    overrides = _own_values(inputs)
     entries = [
-        (key, choice, chosen + OWN if any(_within(k, keys) for k in own) else chosen)
+        (key, choice, chosen + OWN if any(_within(k, keys) for k in overrides) else chosen)
         for key, choice, chosen, keys in _entries(inputs)
     ]
-    if own:
-        entries.append(("", "This sweep’s settings", _listed_values(own)))
+    if overrides:
+        entries.append(("", "This sweep’s settings", _listed_values(overrides)))
     for key, choice, chosen in entries:
         effects = inputs.reference.effects.of(key)
-        said = " ".join(_said(effect) for effect in effects) or NONE
-        rows.append([choice, chosen, said])
-        data.append([unmarked(choice), unmarked(chosen), unmarked(said)])
+        literature = " ".join(_said(effect) for effect in effects) or NONE
+        rows.append([choice, chosen, literature])
+        data.append([unmarked(choice), unmarked(chosen), unmarked(literature)])
     return Table(
         key="assumptions",
         caption="Conventions and choices behind the estimates, and how far each moved the exponent "
@@ -100,10 +100,10 @@ def _entries(inputs: ReportInputs) -> list[Entry]:
 
 def _own_values(inputs: ReportInputs) -> dict[str, Any]:
     """List what this sweep sets itself in sweep.yaml, by dotted key of config.yaml."""
-    own = inputs.sidecar.settings
+    overrides = inputs.sidecar.settings
     defaults = SweepSettings().model_dump(mode="json")
     source = f"data/raw/{inputs.sweep}/sweep.yaml"
-    return own_values(settings_by_sweep(defaults, own, source=source), own)
+    return own_values(settings_by_sweep(defaults, overrides, source=source), overrides)
 
 
 def _within(key: str, places: tuple[str, ...]) -> bool:
@@ -111,9 +111,9 @@ def _within(key: str, places: tuple[str, ...]) -> bool:
     return any(f"{key}.".startswith(f"{place}.") for place in places)
 
 
-def _listed_values(own: dict[str, Any]) -> str:
+def _listed_values(overrides: dict[str, Any]) -> str:
     """Show settings as they would stand in config.yaml."""
-    return "; ".join(code(f"{key}: {json.dumps(value)}") for key, value in own.items())
+    return "; ".join(code(f"{key}: {json.dumps(value)}") for key, value in overrides.items())
 
 
 EXTRAPOLATION = (

@@ -38,9 +38,13 @@ def versions(inputs: ReportInputs) -> str:
     """Say which version and git revision gave the estimates: once, where they are all of one."""
     made: dict[tuple[str, str], list[str]] = {}
     for name, estimate in inputs.estimates.items():
-        own = estimate.provenance
-        revision = f"revision {code(own.git_revision)}" if own.git_revision else "outside git"
-        made.setdefault((own.version, revision), []).append(NAMES[name])
+        provenance = estimate.provenance
+        revision = (
+            f"revision {code(provenance.git_revision)}"
+            if provenance.git_revision
+            else "outside git"
+        )
+        made.setdefault((provenance.version, revision), []).append(NAMES[name])
     if len(made) == 1:
         ((version, revision),) = made
         return f"All estimates: isoflop {version}, {revision}."
@@ -52,8 +56,10 @@ def versions(inputs: ReportInputs) -> str:
 
 def citation(inputs: ReportInputs) -> str:
     """Say how to cite the report, under which licence the logs are, and what archives it."""
-    revisions = sorted({one.provenance.git_revision or "" for one in inputs.estimates.values()})
-    revision = ", ".join(found for found in revisions if found)
+    revisions = sorted(
+        {estimate.provenance.git_revision or "" for estimate in inputs.estimates.values()}
+    )
+    revision = ", ".join(known for known in revisions if known)
     note = f"isoflop {__version__}" + (f", revision {revision}" if revision else "")
     entry = "\n".join([
         f"@misc{{isoflop-{bibtex(inputs.sweep, key=True)},",

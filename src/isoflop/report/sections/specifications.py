@@ -136,9 +136,9 @@ def analysis(inputs: ReportInputs) -> Analysis:
         from_hoffmann=_off(median, hoffmann),
         from_kaplan=_off(median, kaplan),
         headlines=listed([
-            f"{fixed(one.headline)} by {_prose(one.approach)}"
-            for one in spans
-            if one.headline is not None
+            f"{fixed(span.headline)} by {_prose(span.approach)}"
+            for span in spans
+            if span.headline is not None
         ]),
         reaching=times(above, "specification reaches", "specifications reach")
         if above
@@ -173,13 +173,13 @@ def _off(value: float, published: float) -> str:
 
 def approach_spans(every: pl.DataFrame) -> list[Span]:
     """Summarise each approach that gave an estimate."""
-    found = []
+    shifts = []
     for approach in APPROACHES:
-        own = every.filter(pl.col("approach") == approach)
-        a = own["a"].drop_nulls()
+        of_approach = every.filter(pl.col("approach") == approach)
+        a = of_approach["a"].drop_nulls()
         if a.is_empty():
             continue
-        headline = own.filter("headline")["a"].to_list()
+        headline = of_approach.filter("headline")["a"].to_list()
         low, median, high = (float(cast("float", a.quantile(q, "linear"))) for q in (0.0, 0.5, 1.0))
         span = Span(
             approach=approach,
@@ -188,10 +188,10 @@ def approach_spans(every: pl.DataFrame) -> list[Span]:
             median=median,
             high=high,
             fitted=len(a),
-            refused=own.height - len(a),
+            refused=of_approach.height - len(a),
         )
-        found.append(span)
-    return found
+        shifts.append(span)
+    return shifts
 
 
 def shifts(fitted: pl.DataFrame) -> list[Shift]:
@@ -202,16 +202,16 @@ def shifts(fitted: pl.DataFrame) -> list[Shift]:
     By approach, then by decreasing shift. A choice without two levels, or without a pair of
     specifications that differ in it alone, has none.
     """
-    found = []
+    shifts = []
     for approach in APPROACHES:
-        own = fitted.filter(pl.col("approach") == approach)
+        of_approach = fitted.filter(pl.col("approach") == approach)
         moved = []
         for choice in CHOICES:
-            pairs = combinations(choice.levels(own), 2)
-            between = [shift(own, approach, choice, *pair) for pair in pairs]
+            pairs = combinations(choice.levels(of_approach), 2)
+            between = [shift(of_approach, approach, choice, *pair) for pair in pairs]
             moved += sorted(filter(None, between), key=_size)[:1]
-        found += sorted(moved, key=_size)
-    return found
+        shifts += sorted(moved, key=_size)
+    return shifts
 
 
 def _size(moved: Shift) -> float:
@@ -222,10 +222,10 @@ def shift(
     fitted: pl.DataFrame, approach: Approach, choice: Choice, before: Level, after: Level
 ) -> Shift | None:
     """Compare two levels of a choice over the specifications of an approach alike in all else."""
-    others = [name for one in CHOICES if one is not choice for name in one.columns]
-    own = fitted.filter(pl.col("approach") == approach)
+    others = [name for other in CHOICES if other is not choice for name in other.columns]
+    of_approach = fitted.filter(pl.col("approach") == approach)
     first, second = (
-        own.filter(choice.at(level)).select(*others, pl.col("a").alias(name))
+        of_approach.filter(choice.at(level)).select(*others, pl.col("a").alias(name))
         for level, name in ((before, "before"), (after, "after"))
     )
     pairs = first.join(second, on=others, how="inner", nulls_equal=True)
@@ -237,7 +237,9 @@ def shift(
 def _counted(fitted: pl.DataFrame, gap: float) -> str:
     """Say what Kaplan's counting moves, where an approach was fitted under both."""
     counting = CHOICES[0]
-    between = (shift(fitted, one, counting, HOFFMANN_COUNTS, KAPLAN_COUNTS) for one in APPROACHES)
+    between = (
+        shift(fitted, approach, counting, HOFFMANN_COUNTS, KAPLAN_COUNTS) for approach in APPROACHES
+    )
     return listed([
         f"by {signed(moved.median)} in {_prose(moved.approach)} (the median of "
         f"{times(len(moved.differences), 'pair')}; {percent(moved.median / gap)} of that distance)"
@@ -248,11 +250,11 @@ def _counted(fitted: pl.DataFrame, gap: float) -> str:
 
 def _largest(moved: list[Shift]) -> dict[Approach, str]:
     """Name the first choice of each approach: they come by decreasing shift."""
-    first = {one.approach: one for one in reversed(moved)}
+    first = {largest.approach: largest for largest in reversed(moved)}
     return {
-        approach: f"{one.choice.name.lower()}: {one.choice.words(one.before)} → "
-        f"{one.choice.words(one.after)}, {signed(one.median)}"
-        for approach, one in first.items()
+        approach: f"{largest.choice.name.lower()}: {largest.choice.words(largest.before)} → "
+        f"{largest.choice.words(largest.after)}, {signed(largest.median)}"
+        for approach, largest in first.items()
     }
 
 
@@ -263,16 +265,16 @@ def _prose(approach: Approach) -> str:
 def _refusals(every: pl.DataFrame) -> list[Refused]:
     """Count the refusals by reason, the commonest first, and say what each concerns."""
     refused = every.filter(pl.col("refused").is_not_null())
-    found = []
+    groups = []
     for (reason,), rows in refused.group_by("refused", maintain_order=True):
-        approaches = [one for one in APPROACHES if (rows["approach"] == one).any()]
-        common = [listed([NAMES[one] for one in approaches])]
+        approaches = [approach for approach in APPROACHES if (rows["approach"] == approach).any()]
+        common = [listed([NAMES[approach] for approach in approaches])]
         for choice in CHOICES:
             levels = choice.levels(rows)
             if len(levels) == 1 and len(choice.levels(every)) > 1:
                 common.append(choice.words(levels[0]))
-        found.append(Refused(rows.height, ", ".join(common), str(reason)))
-    return sorted(found, key=lambda one: -one.number)
+        groups.append(Refused(rows.height, ", ".join(common), str(reason)))
+    return sorted(groups, key=lambda group: -group.number)
 
 
 def signed(value: float) -> str:
@@ -295,17 +297,21 @@ def _span_table(spans: list[Span], moved: list[Shift]) -> Table:
         ),
         rows=[
             [
-                NAMES[one.approach], str(one.fitted), str(one.refused),
-                fixed(one.headline) if one.headline is not None else NONE,
-                fixed(one.low), fixed(one.median), fixed(one.high), largest.get(one.approach, NONE),
+                NAMES[span.approach], str(span.fitted), str(span.refused),
+                fixed(span.headline) if span.headline is not None else NONE,
+                fixed(span.low), fixed(span.median), fixed(span.high),
+                largest.get(span.approach, NONE),
             ]
-            for one in spans
+            for span in spans
         ],
         data_columns=("approach", "fitted", "refused", "a_headline", "a_lowest", "a_median",
                       "a_highest"),
         data=[
-            [one.approach, one.fitted, one.refused, one.headline, one.low, one.median, one.high]
-            for one in spans
+            [
+                span.approach, span.fitted, span.refused, span.headline,
+                span.low, span.median, span.high,
+            ]
+            for span in spans
         ],
         classes=' .prose widths="1 0.5 0.6 0.8 0.6 0.6 0.6 2.4"',
     )  # fmt: skip
@@ -313,21 +319,21 @@ def _span_table(spans: list[Span], moved: list[Shift]) -> Table:
 
 def _shift_table(moved: list[Shift], spans: list[Span]) -> Table:
     """Tabulate how far each choice moves each approach."""
-    width = {one.approach: one.high - one.low for one in spans}
+    width = {span.approach: span.high - span.low for span in spans}
     rows: list[list[str]] = []
     data: list[list[Value]] = []
-    for one in moved:
-        before, after = one.choice.words(one.before), one.choice.words(one.after)
-        share = abs(one.median) / width[one.approach] if width[one.approach] > 0 else None
+    for move in moved:
+        before, after = move.choice.words(move.before), move.choice.words(move.after)
+        share = abs(move.median) / width[move.approach] if width[move.approach] > 0 else None
         rows.append([
-            NAMES[one.approach], one.choice.name, f"{before} → {after}",
-            str(len(one.differences)), signed(one.median),
-            f"{signed(one.ends[0])} to {signed(one.ends[1])}",
+            NAMES[move.approach], move.choice.name, f"{before} → {after}",
+            str(len(move.differences)), signed(move.median),
+            f"{signed(move.ends[0])} to {signed(move.ends[1])}",
             percent(share) if share is not None else NONE,
         ])  # fmt: skip
         plain = [text.replace("*", "") for text in (before, after)]
         data.append([
-            one.approach, one.choice.name, *plain, len(one.differences), one.median, *one.ends,
+            move.approach, move.choice.name, *plain, len(move.differences), move.median, *move.ends,
             share,
         ])  # fmt: skip
     return Table(
@@ -355,8 +361,8 @@ def specification_table(inputs: ReportInputs) -> Table:
     every = inputs.specifications
     rows = []
     for row in every.iter_rows(named=True):
-        own = [one for one in CHOICES if row["approach"] in one.approaches]
-        chosen = [one.words(tuple(row[name] for name in one.columns)) for one in own]
+        choices = [choice for choice in CHOICES if row["approach"] in choice.approaches]
+        chosen = [choice.words(tuple(row[name] for name in choice.columns)) for choice in choices]
         ends = (row["a_lo95"], row["a_hi95"])
         rows.append([
             str(row["specification"]), NAMES[row["approach"]], "; ".join(chosen),
