@@ -259,3 +259,10 @@ def test_words_are_those_of_today() -> None:
         if "passes over" not in match[0]  # of training data
     ]
     assert found == []
+
+
+def test_nobody_asks_which_fit_it_is() -> None:
+    """The protocol has a word for whatever an approach has to say of itself."""
+    asked = re.compile(r"isinstance\([^()]*, [^()]*\w*Fit\b")
+    texts = {path: path.read_text() for path in (PACKAGE / "approaches").rglob("*.py")}
+    assert [str(path) for path, text in texts.items() if asked.search(text)] == []

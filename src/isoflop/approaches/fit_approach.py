@@ -10,7 +10,6 @@ import polars as pl
 
 from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.identifiability import require_determined, require_identified
-from isoflop.approaches.estimators.profiles import ProfilesFit
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import Calibrated, calibrate
@@ -277,17 +276,10 @@ def _off_by_design(fitted: Fit, best: Quantity, flops: float) -> list[str]:
     off = float(np.log(best.simulated.noiseless / best.simulated.truth))
     if abs(off) <= max(SYSTEMATIC * 0.5 * float(np.log(high / low)), LEAST_OFF):
         return []
-    cure = ""
-    if isinstance(fitted, ProfilesFit) and fitted.settings.curve != "akima":
-        widest = max(float(np.ptp(group.log_params)) for group in fitted.groups)
-        cure = (
-            f" A budget's sizes span up to a factor of {np.exp(widest):.3g}, over which its valley "
-            "is no parabola: take the lowest losses alone (approaches.profiles.window)."
-        )
     return [
         f"Exact losses of this design would put the best N at {flops:.3g} FLOPs off by "
         f"{np.expm1(off):+.1%} in this approach, whose 80 % interval is {low:.3g} to {high:.3g}: "
-        f"that part is systematic, and no further seed lowers it.{cure}"
+        f"that part is systematic, and no further seed lowers it.{fitted.cure_of_bias()}"
     ]
 
 

@@ -136,6 +136,15 @@ class Fit(ABC):
         """
         return None
 
+    def cure_of_bias(self) -> str:
+        """Say what lowers an error that losses without noise have too; empty where nothing does."""
+        return ""
+
+    @property
+    def misfit_p_value(self) -> float | None:
+        """Of the test whether the law's form fits the runs; None where there is no such test."""
+        return None
+
     def budgets(self) -> list[float]:
         """List the IsoFLOP budgets that the fit rests on; empty where it needs none."""
         return []

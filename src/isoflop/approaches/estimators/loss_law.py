@@ -269,6 +269,12 @@ class MultistartFit(LossLawFit):
         parameters = self.n_parameters
         return tests, pure_error(self.residuals, taken.params, taken.tokens, parameters=parameters)
 
+    @property
+    def misfit_p_value(self) -> float | None:
+        """Of the joint test of the law's form."""
+        p_value: float | None = self.misfit[0]["joint"]["p_value"]
+        return p_value
+
     def bounds_hit(self) -> list[str]:
         """Name the parameters that ended at a bound."""
         return bounds_hit(self.solved_names, self.theta[0], *self.centred.bounds())

@@ -270,6 +270,16 @@ class ProfilesFit(Fit):
         """List the budgets with enough sizes."""
         return [group.budget for group in self.groups]
 
+    def cure_of_bias(self) -> str:
+        """Advise a window: a parabola is biased where a valley is steeper on one side."""
+        if self.settings.curve == "akima":
+            return ""
+        widest = max(float(np.ptp(group.log_params)) for group in self.groups)
+        return (
+            f" A budget's sizes span up to a factor of {np.exp(widest):.3g}, over which its valley "
+            "is no parabola: take the lowest losses alone (approaches.profiles.window)."
+        )
+
     def resampled_valleys(self, resamples: Resamples) -> Valleys:
         """Find the minimum of each budget's profile in each resample."""
         columns = [self._valley(group, resamples) for group in self.groups]

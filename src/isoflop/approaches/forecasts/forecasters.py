@@ -9,7 +9,6 @@ import numpy as np
 
 from isoflop.approach import LAWS, NAMES
 from isoflop.approaches.estimators.interaction_laws import RootFit, fit_law
-from isoflop.approaches.estimators.loss_law import MultistartFit
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.predictions import Predictive, predict_losses
 from isoflop.approaches.forecasts.weights import mixed_predictive, stacked_weights
@@ -88,11 +87,7 @@ def law_predictive(key: str, seen: Seen) -> tuple[Predictive, float | None]:
     predictive = predict_losses(
         fitted, refits.parameters[kept], kept, seen.targets, seed=seen.settings.bootstrap.seed
     )
-    if not isinstance(fitted, MultistartFit):
-        return predictive, None
-    tests, _ = fitted.misfit
-    p_value: float | None = tests["joint"]["p_value"]
-    return predictive, p_value
+    return predictive, fitted.misfit_p_value
 
 
 def _fitted(key: str, seen: Seen) -> Fit:
