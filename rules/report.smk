@@ -22,6 +22,7 @@ rule render_report:
         figures="reports/{sweep}/figures",
         reference=REFERENCE,
         announced=ANNOUNCED,
+        bibliography="data/reference/references.bib",
         code=code("report"),
     output:
         html=report(

@@ -233,6 +233,10 @@ def _cycled(number: int) -> list[str]:
     return [f"{PAYLOADS[i % len(PAYLOADS)]}{i}" for i in range(number)]
 
 
+DOI = r"https://doi\.org/10\.[\w./-]+"
+"""Where a cited work is found."""
+
+
 def nothing_runs(html: str) -> Page:
     """Refuse scripts but the project's own, handlers and whatever leads out of the page."""
     page = read_page(html)
@@ -245,14 +249,18 @@ def nothing_runs(html: str) -> Page:
     assert not [name for name in page.attributes if name.startswith("on")]
     assert page.sources == []
     for target in page.links:
-        assert not re.match(r"(?i)\s*(?:[a-z][a-z0-9+.-]*:|//)", target), target
+        assert re.fullmatch(DOI, target) or not re.match(
+            r"(?i)\s*(?:[a-z][a-z0-9+.-]*:|//)", target
+        ), target
     assert page.unbalanced == []
     return page
 
 
 def test_nothing_runs_in_the_page(hostile: Path) -> None:
     page = nothing_runs((hostile / "report.html").read_text(encoding="utf-8"))
-    own = re.compile(r"#|report\.pdf$|\.\./index\.html(?:#\w+)?$|(?:tables|figures)/[\w.-]+$")
+    own = re.compile(
+        r"#|report\.pdf$|\.\./index\.html(?:#\w+)?$|(?:tables|figures)/[\w.-]+$|" + DOI
+    )
     assert all(own.match(target) for target in page.links)
     assert "http-equiv" not in page.attributes
     # every payload is there to be read, and nothing else was made of it
@@ -268,7 +276,11 @@ def test_nothing_runs_in_the_page(hostile: Path) -> None:
 
 def test_nothing_runs_in_the_pdf(hostile: Path) -> None:
     raw = (hostile / "report.pdf").read_bytes()
-    assert not re.search(rb"/(?:JavaScript|JS|Launch|URI|SubmitForm|EmbeddedFile)\b", raw)
+    assert not re.search(rb"/(?:JavaScript|JS|Launch|SubmitForm|EmbeddedFile)\b", raw)
+    # works that are cited, and nothing that a text from outside names
+    links = re.findall(rb"/URI\s*\(([^)]*)\)", raw)
+    assert len(links) == len(re.findall(rb"/S\s*/URI\b", raw)) > 5
+    assert all(re.fullmatch(DOI, link.decode()) for link in links)
 
 
 def test_the_pdf_shows_what_was_written(hostile: Path) -> None:

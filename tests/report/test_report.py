@@ -154,7 +154,8 @@ def test_the_pdf_holds_the_same_numbers(rendered: Rendered) -> None:
 def test_nothing_is_loaded_from_anywhere(rendered: Rendered) -> None:
     assert rendered.page.sources == []
     own = re.compile(
-        r"#|report\.pdf$|\.\./index\.html(#\w+)?$|(tables|figures)/[\w.-]+\.(csv|tex|svg|pdf)$"
+        r"#|report\.pdf$|\.\./index\.html(#\w+)?$|(tables|figures)/[\w.-]+\.(csv|tex|svg|pdf|bib)$"
+        r"|https://doi\.org/10\.[\w./-]+$"
     )
     assert [link for link in rendered.page.links if not own.match(link)] == []
     urls = re.findall(r"url\(\s*['\"]?([^'\")]+)", rendered.html)
@@ -166,6 +167,32 @@ def test_nothing_is_loaded_from_anywhere(rendered: Rendered) -> None:
     assert [head for head, _ in found] == ["", ' type="application/json" id="frontiers"', ""]
     for _, text in found:
         assert not re.search(r"https?:|\bimport\b|fetch|XMLHttpRequest|\beval\b|innerHTML", text)
+
+
+def test_works_are_cited_and_linked(rendered: Rendered) -> None:
+    """Every citation of the published facts has an entry, which says the same."""
+    entries = {}
+    for entry in rendered.inputs.bibliography.split("\n@")[1:]:
+        fields = dict(re.findall(r"^  (\w+) = \{(.*)\},$", entry, re.MULTILINE))
+        entries[entry.split("{")[1].split(",")[0]] = fields
+    reference = rendered.inputs.reference
+    known = [
+        reference.hoffmann.citation, reference.kaplan.citation, reference.besiroglu.citation,
+        reference.gopher_chinchilla.gopher_citation, *reference.effects.citations,
+    ]  # fmt: skip
+    words = " ".join(" ".join(rendered.page.words).split())
+    for citation in known:
+        own = entries[citation.key]
+        assert own["title"].replace("\\&", "&") == citation.title
+        assert f"arXiv:{own['eprint']}" == citation.identifier
+        assert own["year"] == str(citation.year)
+        assert f"ref-{citation.key}" in rendered.page.ids
+        assert f"https://doi.org/{own['doi']}" in rendered.page.links
+    # the text leads to the list, and the list to the works
+    assert {"#ref-hoffmann2022", "#ref-kaplan2020"} <= set(rendered.page.links)
+    assert "Strictly Proper Scoring Rules" in words
+    shipped = (rendered.root / "tables" / "references.bib").read_text(encoding="utf-8")
+    assert shipped == rendered.inputs.bibliography
 
 
 def test_links_lead_somewhere_and_ids_are_unique(rendered: Rendered) -> None:

@@ -143,6 +143,19 @@ def _metadata(inputs: ReportInputs, screen: FirstScreen) -> dict[str, str]:
     }
 
 
+def cited(inputs: ReportInputs) -> list[str]:
+    """List the keys of all works that a report rests on, whether its text names them or not."""
+    reference = inputs.reference
+    known = (
+        reference.hoffmann.citation,
+        reference.kaplan.citation,
+        reference.gopher_chinchilla.gopher_citation,
+        reference.besiroglu.citation,
+        *reference.effects.citations,
+    )
+    return sorted({citation.key for citation in known})
+
+
 def _sections(inputs: ReportInputs) -> dict[str, Any]:
     """Collect what comes from the sweep."""
     fitted = inputs.fitted
@@ -220,13 +233,6 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
         "mmlu_wins": facts.mmlu.wins(),
         "bigbench_rows": len(facts.bigbench.rows),
         "bigbench_wins": facts.bigbench.wins(),
-        "citations": [
-            hoffmann.citation,
-            reference.kaplan.citation,
-            facts.gopher_citation,
-            reference.besiroglu.citation,
-            *reference.effects.citations,
-        ],
     }
 
 

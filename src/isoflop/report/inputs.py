@@ -48,6 +48,7 @@ class ReportInputs:
     figures : folder with the SVGs.
     announcement : losses of its runs that were announced before they were trained; None without.
     manifest : figures.json: what each figure shows, in words.
+    bibliography : references.bib, as text.
     digests : sha256 of every input, by its path relative to the project.
     """
 
@@ -71,6 +72,7 @@ class ReportInputs:
     announcement: Announcement | None
     settings: ReportSettings
     losses_settings: LossesSettings
+    bibliography: str
     digests: Mapping[str, str] = field(default_factory=dict)
     _optima: dict[float, dict[Approach, Optimum]] = field(default_factory=dict, repr=False)
     _mixed: dict[float, Optimum | None] = field(default_factory=dict, repr=False)

@@ -58,9 +58,11 @@ def read_inputs(
     # by name: a further law, fitted by hand beside them, is no input
     read += [paths.estimates / f"{name}.json" for name in (*FITTED, "forecast", "mixture")]
     read += [paths.specifications]
+    bibliography = paths.reference / "references.bib"
     read += [paths.reference / name for name in sorted(REFERENCE_FILES.values())]
     announced = paths.reference / FILE
     read += [announced] if announced.exists() else []
+    read += [bibliography]
     return ReportInputs(
         sweep=sweep,
         sidecar=read_yaml(paths.sidecar, SweepFile),
@@ -82,5 +84,6 @@ def read_inputs(
         announcement=read_announcements(announced).of(sweep),
         settings=settings_from(settings, "report", ReportSettings),
         losses_settings=settings_from(losses_settings, "losses", LossesSettings),
+        bibliography=bibliography.read_text(encoding="utf-8"),
         digests={path.as_posix(): digest(path) for path in read},
     )

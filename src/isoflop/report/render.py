@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +22,7 @@ from isoflop.escape import markdown as escaped
 from isoflop.page import script, stylesheet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from jinja2 import Environment
 
@@ -58,8 +59,20 @@ def environment() -> Environment:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Bibliography:
+    """Works that a text may cite as @key, and those that are listed whether it does or not."""
+
+    bibtex: str
+    listed: Sequence[str]
+
+
 def to_html(
-    markdown: str, metadata: Mapping[str, str], figures: Path, laws: str | None = None
+    markdown: str,
+    metadata: Mapping[str, str],
+    figures: Path,
+    laws: str | None = None,
+    works: Bibliography | None = None,
 ) -> str:
     """Write a self-contained page: style, fonts and figures inside, nothing loaded.
 
@@ -69,6 +82,7 @@ def to_html(
     figures : folder of the SVGs.
     laws : what the calculator computes with, as JSON in which no tag can start; None for pages
         without one.
+    works : what it may cite; None for pages that cite nothing.
     """
     with tempfile.TemporaryDirectory() as folder:
         head = Path(folder) / "head.html"
@@ -94,13 +108,16 @@ def to_html(
             f"--include-in-header={head}",
             f"--template={_template('page.html')}",
         ]
-        return _pandoc(markdown, options, metadata, figures)
+        return _pandoc(markdown, options, metadata, figures, works=works)
 
 
-def to_typst(markdown: str, metadata: Mapping[str, str], figures: Path) -> str:
+def to_typst(
+    markdown: str, metadata: Mapping[str, str], figures: Path, works: Bibliography | None = None
+) -> str:
     """Write the Typst source of the PDF."""
-    options = ["--to=typst", f"--template={_template('page.typ')}"]
-    return _pandoc(markdown, options, metadata, figures)
+    # as text, by citeproc: Typst's own citations would want a bibliography of its own
+    options = ["--to=typst-citations", f"--template={_template('page.typ')}"]
+    return _pandoc(markdown, options, metadata, figures, works=works)
 
 
 def to_pdf(typst_source: str, figures: Path) -> bytes:
@@ -199,19 +216,33 @@ def _pandoc(
     options: list[str],
     metadata: Mapping[str, str],
     figures: Path,
+    *,
     filters: tuple[str, ...] = ("filter.lua",),
+    works: Bibliography | None = None,
 ) -> str:
     import pypandoc
 
     with tempfile.TemporaryDirectory() as folder:
         # a file and not --metadata, which pandoc reads in the machine's locale and as YAML
         file = Path(folder) / "metadata.json"
-        values = {name: escaped(value) for name, value in metadata.items()}
+        values: dict[str, Any] = {name: escaped(value) for name, value in metadata.items()}
+        reader, citing = READER, []
+        if works is not None:
+            bibliography = Path(folder) / "references.bib"
+            bibliography.write_text(works.bibtex, encoding="utf-8")
+            # an @ of a text from outside is escaped (escape.markdown), so it cites nothing
+            reader = READER.replace("-citations", "")
+            citing = ["--citeproc", f"--bibliography={bibliography}"]
+            values |= {
+                "link-citations": True,
+                "nocite": ", ".join(f"@{key}" for key in works.listed),
+            }
         file.write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
         # a table whose source line is longer than --columns would get columns of stated widths
         command: list[Any] = [
-            pypandoc.get_pandoc_path(), f"--from={READER}", "--columns=100000", "--wrap=preserve",
+            pypandoc.get_pandoc_path(), f"--from={reader}", "--columns=100000", "--wrap=preserve",
             f"--metadata-file={file}",
+            *citing,
             *options,
             *(f"--lua-filter={_template(name)}" for name in filters),
         ]  # fmt: skip

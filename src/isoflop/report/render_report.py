@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from isoflop.files import replacing, write_text
 from isoflop.report.calculator import calculator_json
 from isoflop.report.columns import column_table
-from isoflop.report.document import write_document
+from isoflop.report.document import cited, write_document
 from isoflop.report.macros import numbers_tex
-from isoflop.report.render import to_html, to_latex_table, to_pdf, to_typst
+from isoflop.report.render import Bibliography, to_html, to_latex_table, to_pdf, to_typst
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,17 +26,19 @@ def render_report(inputs: ReportInputs, *, html: Path, pdf: Path, tables: Path) 
     html : the self-contained page.
     pdf : the same content for print (PDF/A-2a, PDF/UA-1).
     tables : folder for every table as CSV (all digits) and as a LaTeX tabular, columns.csv, which
-        explains every column, and numbers.tex, a macro for each headline number.
+        explains every column, numbers.tex, a macro for each headline number, and references.bib.
     """
     document = write_document(inputs)
     figures = inputs.figures.resolve()
     laws = calculator_json(inputs)
-    write_text(html, to_html(document.markdown, document.metadata, figures, laws))
-    compiled = to_pdf(to_typst(document.markdown, document.metadata, figures), figures)
+    works = Bibliography(inputs.bibliography, cited(inputs))
+    write_text(html, to_html(document.markdown, document.metadata, figures, laws, works))
+    compiled = to_pdf(to_typst(document.markdown, document.metadata, figures, works), figures)
     with replacing(pdf) as temporary:
         temporary.write_bytes(compiled)
     for table in document.tables:
         write_text(tables / f"{table.key}.csv", table.csv())
         write_text(tables / f"{table.key}.tex", to_latex_table(table.markdown(1, files=False)))
     write_text(tables / "columns.csv", column_table(document.tables).csv())
+    write_text(tables / "references.bib", inputs.bibliography)
     write_text(tables / "numbers.tex", numbers_tex(inputs))

@@ -182,7 +182,7 @@ def _table(forecasts: Forecasts) -> Table | None:
         "nats per token (of the final losses of runs for the laws of the loss, of the lowest "
         "losses of budgets for the others), and predicted *N*~opt~ over the minimum of the "
         f"budget’s profile (geometric mean), each with its {percent(float(levels[-1]))} interval. "
-        f"Inside: measurements in their {names} intervals. The CSV has widths and interval scores.",
+        f"Inside: measurements in their {names} intervals.",
         columns=(
             Column("Fitted", "left"), Column("Error of losses"), Column("Inside"),
             Column("*N*~opt~ over measured"), Column("Inside"),

@@ -76,6 +76,7 @@ def citation(inputs: ReportInputs) -> str:
         "`python3 run.py archive` packs this report with its tables, figures, estimates, draws and "
         "raw logs into one file, `archive/` beside this page. Numbers for a paper: "
         "[numbers.tex](tables/numbers.tex) has a macro for each headline number, "
-        "[columns.csv](tables/columns.csv) explains every column of the tables.",
+        "[columns.csv](tables/columns.csv) explains every column of the tables, "
+        "[references.bib](tables/references.bib) has the works below.",
     ]
     return "\n\n".join(lines)

@@ -28,7 +28,7 @@ end
 
 -- files beside the page are not beside whoever reads the PDF
 function Link(el)
-  if FORMAT == "typst" and not el.target:match("^#") then
+  if FORMAT == "typst" and not el.target:match("^#") and not el.target:match("^https://") then
     return el.content
   end
 end
@@ -227,7 +227,7 @@ local PRINTED_WIDTHS = {
 function Figure(el)
   local alt, source = alternative(el), source_of(el)
   if FORMAT == "typst" then
-    local caption = pandoc.write(pandoc.Pandoc(el.caption.long), "typst"):gsub("%s+$", "")
+    local caption = pandoc.write(pandoc.Pandoc(el.caption.long), "typst-citations"):gsub("%s+$", "")
     -- the first page has the answer's figure where the text puts it, the others float
     local place = el.identifier == "fig-answer" and "\n  placement: none," or ""
     local size = ", width: " .. (PRINTED_WIDTHS[el.identifier] or "100%")
