@@ -67,7 +67,7 @@ def _mutant(number: int) -> tuple[fuzz.Sample, bytes]:
 def test_every_broken_promise_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, said: str
 ) -> None:
-    from isoflop.ingest import cache, fates, sweep
+    from isoflop.ingest import cache, fates, laid_out
 
     def broken(*_: object, **__: object) -> None:
         if what == "hang":
@@ -78,12 +78,12 @@ def test_every_broken_promise_is_seen(
     def halved(records: object) -> object:
         return curves(records).with_columns(train_loss="eval_loss")  # type: ignore[arg-type]
 
-    curves = sweep.curves_table
+    curves = laid_out.curves_table
     monkeypatch.setattr(fuzz, "SLOWEST", 0.5)
     if what == "raise":
-        monkeypatch.setattr(sweep, "curves_table", broken)
+        monkeypatch.setattr(laid_out, "curves_table", broken)
     elif what == "good":
-        monkeypatch.setattr(sweep, "curves_table", halved)
+        monkeypatch.setattr(laid_out, "curves_table", halved)
     elif what == "reader":
         monkeypatch.setattr(cache, "gather", broken)
     else:
