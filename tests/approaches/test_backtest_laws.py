@@ -190,11 +190,9 @@ def test_weights_of_a_mixture() -> None:
     stacked = weights_for(Mixed(tuple(laws), "stacking"), laws, inner, {})
     np.testing.assert_allclose(stacked, [0.0, 1.0], atol=1e-6)
     unrejected = Mixed(tuple(laws), "unrejected")
-    kept = weights_for(unrejected, laws, inner, {"parametric": 1e-5, "root": 0.3})
-    np.testing.assert_allclose(kept, [0.0, 1.0])
-    # where every law is rejected there is nothing to choose by
-    none = weights_for(unrejected, laws, inner, {"parametric": 1e-5, "root": 1e-5})
-    np.testing.assert_allclose(none, [0.5, 0.5])
+    three = [*laws, "product"]
+    kept = weights_for(unrejected, three, inner, {"parametric": 1e-5, "root": 0.3})
+    np.testing.assert_allclose(kept, [0.0, 0.5, 0.5])
     assert set(FOUR) <= set(SINGLE)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from isoflop.approach import APPROACHES, BY_KEY, LAWS, Approach
+from isoflop.approach import APPROACHES, BY_KEY, LAWS, MIXTURE, Approach
 from isoflop.command import PATH
 
 
@@ -213,7 +213,17 @@ def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
 @click.command("check-coverage")
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses to imitate.")
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
-@click.option("--approach", "approaches", type=click.Choice(APPROACHES), multiple=True)
+@click.option(
+    "--approach", "approaches", type=click.Choice([*APPROACHES, MIXTURE.key]), multiple=True
+)
+@click.option(
+    "--truth",
+    "truths",
+    type=click.Choice(LAWS),
+    multiple=True,
+    default=["parametric"],
+    help="Law that sweeps are simulated from, for the mixture; approaches: approach 3's alone.",
+)
 @click.option("--scheme", "schemes", multiple=True, default=["runs"], show_default=True)
 @click.option("--interval", "kinds", multiple=True, default=["calibrated"], show_default=True)
 @click.option("--simulations", type=click.IntRange(min=1), default=500, show_default=True)
@@ -223,7 +233,8 @@ def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
 def check_coverage_command(
     losses: Path,
     settings: str,
-    approaches: tuple[Approach, ...],
+    approaches: tuple[str, ...],
+    truths: tuple[Approach, ...],
     schemes: tuple[str, ...],
     kinds: tuple[str, ...],
     simulations: int,
@@ -232,7 +243,10 @@ def check_coverage_command(
     out: Path,
 ) -> None:
     """Count how often intervals cover the truth on simulated sweeps like a given one."""
+    import polars as pl
+
     from isoflop.approaches.uncertainty.coverage import check_coverage
+    from isoflop.approaches.uncertainty.mixture_coverage import check_mixture
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.config.reading import settings_from
     from isoflop.files import replacing
@@ -240,15 +254,24 @@ def check_coverage_command(
 
     section = settings_from(settings, "approaches", ApproachesSettings)
     bootstrap = section.bootstrap.model_copy(update={"draws": draws})
-    table = check_coverage(
-        read_table(losses, Losses),
-        section.model_copy(update={"bootstrap": bootstrap}),
-        approaches=approaches or APPROACHES,
-        schemes=schemes,
-        kinds=kinds,
-        simulations=simulations,
-        processes=processes,
-    )
+    section = section.model_copy(update={"bootstrap": bootstrap})
+    read = read_table(losses, Losses)
+    tables = []
+    if single := [one for one in approaches or APPROACHES if one != MIXTURE.key]:
+        tables.append(
+            check_coverage(
+                read,
+                section,
+                approaches=single,
+                schemes=schemes,
+                kinds=kinds,
+                simulations=simulations,
+                processes=processes,
+            )
+        )
+    if MIXTURE.key in approaches:
+        tables.append(check_mixture(read, section, truths=truths, simulations=simulations))
+    table = pl.concat(tables)
     with replacing(out) as temporary:
         table.write_csv(temporary, float_precision=4)
     click.echo(f"{out}: {len(table)} cells")

@@ -72,7 +72,8 @@ def mix_laws(
         )
         return refused, pl.DataFrame(schema={"draw": pl.Int64, "approach": pl.String})
     cuts = forecasts.cuts if isinstance(forecasts, Forecasts) else []
-    weighting, weights = weights_of(list(fitted), cuts, settings.mixture)
+    misfits = {law: _misfit(estimate) for law, estimate in fitted.items()}
+    weighting, weights = weights_of(list(fitted), cuts, misfits, settings.mixture)
     members = [
         _member(
             law,
@@ -149,6 +150,8 @@ def _member(
         left_out = estimate.refused
     elif law not in settings.mixture.laws:
         left_out = "approaches.mixture.laws does not name it"
+    elif weight == 0.0 and settings.mixture.weights == "unrejected":
+        left_out = f"the runs reject its form (p = {_misfit(estimate):.1g})"
     elif weight == 0.0:
         left_out = "its forecasts add nothing to those of the other laws"
     return Member(
@@ -202,6 +205,13 @@ def _reason(
         return (
             "The weights are those whose mixture would have forecast the losses above the cuts of "
             "this sweep best (stacking of predictive distributions, Yao et al. 2018)."
+        )
+    if weighting == "unrejected":
+        return (
+            "The laws whose form the runs do not reject count alike, and always the two least "
+            "rejected. Over published studies with their upper part hidden such a mixture has the "
+            "interval score of the mixture of all laws, and on simulated sweeps it covers as often "
+            "as it says whichever of the laws is true (docs/backtest.md, docs/coverage.md)."
         )
     if settings.mixture.weights == "equal":
         return (

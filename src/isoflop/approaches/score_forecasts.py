@@ -231,9 +231,10 @@ def _cuts(tasks: Iterator[Task], approaches: Sequence[Approach]) -> list[Cut]:
         forecasts = {approach: _forecast(approach, task) for approach in approaches}
         predictives = {
             approach: predictive
-            for approach, (_, predictive) in forecasts.items()
+            for approach, (_, predictive, _) in forecasts.items()
             if approach in LAWS and predictive is not None
         }
+        misfits = {approach: misfit for approach, (_, _, misfit) in forecasts.items()}
         cuts.append(
             Cut(
                 flops=task.cut,
@@ -241,32 +242,37 @@ def _cuts(tasks: Iterator[Task], approaches: Sequence[Approach]) -> list[Cut]:
                 budgets_above=task.budgets_above,
                 n_runs_below=task.below["run"].n_unique(),
                 n_runs_above=task.above.height,
-                forecasts=[forecast for forecast, _ in forecasts.values()],
-                mixture=_mixture(predictives, task, cuts),
+                forecasts=[forecast for forecast, _, _ in forecasts.values()],
+                mixture=_mixture(predictives, misfits, task, cuts),
             )
         )
     return cuts
 
 
 def _mixture(
-    predictives: Mapping[Approach, Predictive], task: Task, lower: Sequence[Cut]
+    predictives: Mapping[Approach, Predictive],
+    misfits: Mapping[Approach, float | None],
+    task: Task,
+    lower: Sequence[Cut],
 ) -> MixtureForecast | None:
-    """Mix the laws' predictions of runs by weights that lower cuts allow.
+    """Mix the laws' predictions of runs by weights that the runs below the cut allow.
 
     Parameters
     ----------
     predictives : of the laws that predicted the losses of runs above the cut.
+    misfits : p-value of the test of each law's form on the runs below the cut.
     task : the cut.
     lower : the cuts below it, scored.
     """
     kept = [law for law in task.settings.mixture.laws if law in predictives]
     if not kept:
         return None
-    weighting, weights = weights_of(kept, lower, task.settings.mixture)
+    weighting, weights = weights_of(kept, lower, misfits, task.settings.mixture)
     measured, reach = _measured_runs(task, task.settings.counting)
+    taking = np.flatnonzero(weights)
     mixed = mixed_predictive(
-        [predictives[law] for law in kept],
-        weights,
+        [predictives[kept[place]] for place in taking],
+        weights[taking],
         draws=task.settings.bootstrap.draws,
         seed=task.settings.bootstrap.seed,
     )
@@ -278,8 +284,13 @@ def _mixture(
     )
 
 
-def _forecast(approach: Approach, task: Task) -> tuple[Forecast, Predictive | None]:
-    """Let one approach predict what it can, or say why it cannot; and how it predicts runs."""
+def _forecast(approach: Approach, task: Task) -> tuple[Forecast, Predictive | None, float | None]:
+    """Let one approach predict what it can, or say why it cannot.
+
+    Returns
+    -------
+    Its forecast; how it predicts runs; and the p-value of the test of its form on the runs below.
+    """
     try:
         # observed here: a fit to a table is made under other countings too
         below = observe(task.below, task.settings.counting_of(approach))
@@ -290,7 +301,7 @@ def _forecast(approach: Approach, task: Task) -> tuple[Forecast, Predictive | No
         refused = Forecast(
             approach=approach, refused=str(error), draws=0, draws_refused=0, scores=[]
         )
-        return refused, None
+        return refused, None, None
     forecast = Forecast(
         approach=approach,
         refused=None,
@@ -298,7 +309,7 @@ def _forecast(approach: Approach, task: Task) -> tuple[Forecast, Predictive | No
         draws_refused=task.settings.bootstrap.draws - len(kept),
         scores=scores,
     )
-    return forecast, predictive
+    return forecast, predictive, fitted.misfit_p_value
 
 
 def _refits(fitted: Fit, task: Task) -> tuple[Floats, Ints]:

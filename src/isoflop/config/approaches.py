@@ -243,14 +243,13 @@ class ForecastSettings(Section):
 class MixtureSettings(Section):
     """How the laws of the loss are mixed into one answer."""
 
-    laws: tuple[Approach, ...] = Field(
-        default=("parametric", "root", "kaplan_law", "product"), min_length=1
-    )
-    """Laws that take part. Of the set, nested is left out: with gamma free it forecasts worse than
-    root, the same law with gamma = 1/2 (docs/backtest.md)."""
-    weights: Literal["equal", "stacking"] = "equal"
-    """equal: all laws count alike; stacking: weights that would have forecast best above the cuts
-    of section forecast, where there are two or more, else equal ones."""
+    laws: tuple[Approach, ...] = Field(default=LAWS, min_length=1)
+    """Laws that may take part."""
+    weights: Literal["unrejected", "equal", "stacking"] = "unrejected"
+    """unrejected: the laws whose form the runs do not reject (score test, p < .001) count alike,
+    and always the two least rejected; equal: all laws count alike; stacking: weights that would
+    have forecast best above the cuts of section forecast, where there are two or more, else equal
+    ones."""
 
     @model_validator(mode="after")
     def _laws_of_the_set(self) -> Self:

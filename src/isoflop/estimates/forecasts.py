@@ -110,7 +110,7 @@ class MixtureForecast(Section):
     weights: dict[Approach, float]
     """Weight of each law that predicted the losses of runs. Where the weights come from forecasts,
     from those above lower cuts alone."""
-    weighting: Literal["equal", "stacking"]
+    weighting: Literal["unrejected", "equal", "stacking"]
     draws: int
     score: Score
 

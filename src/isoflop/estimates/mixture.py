@@ -86,7 +86,7 @@ class Mixture(Section):
     n_runs: int
     flops_range: tuple[float, float]
     """Smallest and largest C that all the mixed laws saw [FLOP]."""
-    weighting: Literal["equal", "stacking"]
+    weighting: Literal["unrejected", "equal", "stacking"]
     """How the weights came about."""
     reason: str
     """Why so, and why not otherwise, in whole sentences."""

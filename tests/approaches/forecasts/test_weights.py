@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from isoflop.approaches.forecasts.predictions import Predictive
-from isoflop.approaches.forecasts.weights import mixed_predictive, shared_out, stacked_weights
+from isoflop.approaches.forecasts.weights import (
+    mixed_predictive,
+    shared_out,
+    stacked_weights,
+    unrejected_weights,
+)
 
 
 def densities(seed: int, n: int = 30, laws: int = 3) -> np.ndarray:
@@ -44,6 +49,23 @@ def test_weights_are_a_distribution_and_follow_their_laws(seed: int, laws: int) 
     assert found.sum() == pytest.approx(1.0, abs=1e-12)
     order = np.random.default_rng(seed).permutation(laws)
     np.testing.assert_allclose(stacked_weights(table[:, order]), found[order], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("misfits", "weights"),
+    [
+        ([0.5, 1e-5, 0.2, None], [1 / 3, 0.0, 1 / 3, 1 / 3]),
+        ([0.001, 0.00099, 1.0], [0.5, 0.0, 0.5]),
+        # where one law or none is left, the two least rejected
+        ([0.5, 1e-9, 1e-5], [0.5, 0.0, 0.5]),
+        ([1e-4, 1e-9, 1e-5], [0.5, 0.0, 0.5]),
+        ([1e-9], [1.0]),
+    ],
+)
+def test_laws_that_the_runs_do_not_reject_count_alike(
+    misfits: list[float | None], weights: list[float]
+) -> None:
+    np.testing.assert_allclose(unrejected_weights(misfits), weights)
 
 
 def test_a_law_that_is_far_off_everywhere_gets_nothing() -> None:

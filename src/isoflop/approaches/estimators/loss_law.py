@@ -275,6 +275,28 @@ class MultistartFit(LossLawFit):
         p_value: float | None = self.misfit[0]["joint"]["p_value"]
         return p_value
 
+    def misfits_of(self, log_loss: Floats) -> list[float | None]:
+        """Test the law's form on many sweeps of the same runs, each fitted anew.
+
+        Parameters
+        ----------
+        log_loss : (sweeps, points) log of the losses of each, at every observed point.
+
+        Returns
+        -------
+        The p-value of ``misfit``'s joint test for each sweep; None where there is nothing to test.
+        """
+        whole = Resamples(np.ones((len(log_loss), self.observations.n_runs)), log_loss)
+        theta = self.settled(self.problems(whole))[:, : self.n_parameters]
+        own = self.fitted_points
+        n, d = np.log(own.params), np.log(own.tokens)
+        found = []
+        for row, losses in zip(theta, log_loss[:, self.points], strict=True):
+            fitted = self.centred.model.value(row[None])[0][0] + self.centred.log_loss_offset
+            tests = score_tests(self.centred.model.jacobian(row[None]), losses - fitted, n, d)
+            found.append(tests["joint"]["p_value"])
+        return found
+
     def bounds_hit(self) -> list[str]:
         """Name the parameters that ended at a bound."""
         return bounds_hit(self.solved_names, self.theta[0], *self.centred.bounds())

@@ -11,7 +11,11 @@ from isoflop.approach import LAWS, NAMES
 from isoflop.approaches.estimators.interaction_laws import RootFit, fit_law
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.predictions import Predictive, predict_losses
-from isoflop.approaches.forecasts.weights import mixed_predictive, stacked_weights
+from isoflop.approaches.forecasts.weights import (
+    mixed_predictive,
+    stacked_weights,
+    unrejected_weights,
+)
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import GammaPrior
 from isoflop.errors import UnderdeterminedError
@@ -170,12 +174,12 @@ class Mixed:
 FOUR: Final = ("parametric", "root", "kaplan_law", "product")
 NESTED_FOUR: Final = ("parametric", "nested", "kaplan_law", "product")
 MIXTURES: Final[dict[str, Mixed]] = {
-    "mixture": Mixed(FOUR, "equal"),
+    "mixture": Mixed(LAWS, "unrejected"),
+    "mixture_four": Mixed(FOUR, "equal"),
     "mixture_nested": Mixed(NESTED_FOUR, "equal"),
     "mixture_all": Mixed(LAWS, "equal"),
     "mixture_stacked": Mixed(FOUR, "stacking"),
     "mixture_errors": Mixed(FOUR, "errors"),
-    "mixture_unrejected": Mixed(LAWS, "unrejected"),
     "mixture_both_papers": Mixed(("parametric", "kaplan_law"), "equal"),
 }
 SINGLE: Final = (*LAWS, "no_floor", "held", "audited", "prior")
@@ -186,12 +190,12 @@ LABELS: Final[dict[str, tuple[Kind, str]]] = {
     "held": ("held", f"Nested law, gamma held at {HELD}"),
     "audited": ("prior", f"Nested law, log gamma ~ N(ln {HELD}, {AUDITED.sd}²)"),
     "prior": ("prior", "Nested law, prior of gamma from the other studies"),
-    "mixture": ("mixture", "Mixture: Chinchilla, root, Kaplan, product; equal"),
+    "mixture": ("mixture", "Mixture of the laws that the points do not reject; equal"),
+    "mixture_four": ("mixture", "Mixture: Chinchilla, root, Kaplan, product; equal"),
     "mixture_nested": ("mixture", "Mixture with the nested law for the root law; equal"),
     "mixture_all": ("mixture", "Mixture of all five laws; equal"),
     "mixture_stacked": ("mixture", "Mixture, stacked on inner cuts"),
     "mixture_errors": ("mixture", "Mixture, weights 1/rms² on inner cuts"),
-    "mixture_unrejected": ("mixture", "Mixture of the laws that the points do not reject; equal"),
     "mixture_both_papers": ("mixture", "Mean of Chinchilla and Kaplan"),
     SCIPY: ("peer", "scipy's curve_fit, Chinchilla's law"),
 }
@@ -215,8 +219,7 @@ def weights_for(
     """
     equal = np.full(len(laws), 1.0 / len(laws))
     if mixed.weights == "unrejected":
-        kept = np.array([(p := rejected.get(law)) is None or p >= 0.001 for law in laws])
-        return kept / kept.sum() if kept.any() else equal
+        return unrejected_weights([rejected.get(law) for law in laws])
     complete = [scores for scores in inner if all(law in scores for law in laws)]
     if mixed.weights == "equal" or not complete:
         return equal

@@ -8,9 +8,10 @@ import numpy as np
 
 from isoflop.approaches.forecasts.predictions import Predictive
 from isoflop.approaches.uncertainty.streams import Stream, rng
+from isoflop.estimates.diagnostics import REJECTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,19 +25,26 @@ if TYPE_CHECKING:
 STEPS: Final = 10_000
 TOLERANCE: Final = 1e-10
 """Largest change of a weight at which the iteration ends."""
+FEWEST_LAWS: Final = 2
+"""Laws that are mixed where the runs reject all, or all but one."""
 FEWEST_CUTS: Final = 2
 """Cuts without which forecasts give no weights: those above one cut share one fit of each law."""
 
 
 def weights_of(
-    laws: Sequence[Approach], cuts: Sequence[Cut], settings: MixtureSettings
-) -> tuple[Literal["equal", "stacking"], Floats]:
+    laws: Sequence[Approach],
+    cuts: Sequence[Cut],
+    misfits: Mapping[Approach, float | None],
+    settings: MixtureSettings,
+) -> tuple[Literal["unrejected", "equal", "stacking"], Floats]:
     """Give the laws' weights as far as scored cuts allow the way that is asked for.
 
     Parameters
     ----------
-    laws : those that take part.
+    laws : those that may take part.
     cuts : their forecasts, scored.
+    misfits : p-value of the test of each law's form on the runs that it is fitted to; None, or no
+        entry, where it was not tested.
     settings : which weights are asked for.
 
     Returns
@@ -46,10 +54,28 @@ def weights_of(
     equal = np.full(len(laws), 1.0 / len(laws))
     if settings.weights == "equal":
         return "equal", equal
+    if settings.weights == "unrejected":
+        return "unrejected", unrejected_weights([misfits.get(law) for law in laws])
     tables = [table for cut in cuts if (table := _log_densities(laws, cut)) is not None]
     if len(tables) < FEWEST_CUTS:
         return "equal", equal
     return "stacking", stacked_weights(np.concatenate(tables))
+
+
+def unrejected_weights(misfits: Sequence[float | None]) -> Floats:
+    """Let the laws count alike whose form the runs do not reject, (laws,).
+
+    The two least rejected always do, whatever their p-values: the distance between two laws is the
+    least that an interval must know of.
+
+    Parameters
+    ----------
+    misfits : p-value of the test of each law's form; None counts as not rejected.
+    """
+    p = np.array([1.0 if misfit is None else misfit for misfit in misfits])
+    kept = p >= REJECTED
+    kept[np.argsort(-p, kind="stable")[:FEWEST_LAWS]] = True
+    return np.asarray(kept / kept.sum())
 
 
 def _log_densities(laws: Sequence[Approach], cut: Cut) -> Floats | None:

@@ -47,6 +47,7 @@ SCHEMA: Final = {
     "coverage": pl.Float64,
     "median_width": pl.Float64,
     "bias": pl.Float64,
+    "truth": pl.String,
 }
 
 
@@ -231,6 +232,7 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
                     float(np.mean((low <= true) & (true <= high))),
                     float(np.nanmedian(high / low if is_size else high - low)),
                     float(np.median(values / true if is_size else values - true)),
+                    "parametric",
                 )
             )
     return rows

@@ -1,8 +1,9 @@
 """Sweeps that look like a given one and whose truth is known.
 
-An interval can only be judged where the truth is known. So the parametric law fitted to a sweep is
-taken for the truth, and the sweep's own curves are moved until each ends at that law plus an error
-drawn from the sweep's own residuals: design, counting and the shape of unfinished curves stay.
+An interval can only be judged where the truth is known. So a law of the loss that was fitted to a
+sweep, approach 3's unless another is named, is taken for the truth, and the sweep's own curves are
+moved until each ends at that law plus an error drawn from the sweep's own residuals: design,
+counting and the shape of unfinished curves stay.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from isoflop.estimates.quantities import Truth
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isoflop.approaches.estimators.parametric import ParametricFit
+    from isoflop.approaches.estimators.loss_law import MultistartFit
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import ParametricSettings
 
@@ -41,7 +42,7 @@ class SimulatedSweeps:
     fitted : the law taken for the truth, fitted to the sweep under its counting convention.
     """
 
-    fitted: ParametricFit
+    fitted: MultistartFit
 
     @classmethod
     def of(
