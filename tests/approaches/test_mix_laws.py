@@ -100,6 +100,35 @@ def test_weights_are_a_distribution_and_draws_follow_them(fitted: tuple, weights
         )
 
 
+def test_laws_that_the_runs_reject_take_no_part(fitted: tuple) -> None:
+    estimates, draws, forecasts = fitted
+
+    def rejected(law: str, p_value: float) -> Estimate:
+        found = estimates[law].diagnostics
+        joint = found.misfit.joint.model_copy(update={"p_value": p_value})
+        misfit = found.misfit.model_copy(update={"joint": joint})
+        return estimates[law].model_copy(
+            update={"diagnostics": found.model_copy(update={"misfit": misfit})}
+        )
+
+    p_values = {"parametric": 1e-9, "nested": 0.5, "root": 0.001, "kaplan_law": 1e-4, "product": 1}
+    judged = {law: rejected(law, p) for law, p in p_values.items()}
+    mixture, table = mixed((judged, draws, forecasts))
+    assert mixture.weighting == "unrejected"
+    assert {m.approach: m.weight for m in mixture.mixed} == pytest.approx(
+        dict.fromkeys(("nested", "root", "product"), 1 / 3)
+    )
+    assert set(table["approach"]) == {"nested", "root", "product"}
+    out = {m.approach: m.left_out for m in mixture.members if m.weight == 0.0}
+    assert out["parametric"] == "the runs reject its form (p = 1e-09)"
+    # never one law alone: nothing would say how far laws lie apart
+    judged = {law: rejected(law, 1e-5 if law != "root" else 1e-7) for law in p_values}
+    judged["nested"] = rejected("nested", 0.2)
+    judged["product"] = rejected("product", 1e-4)
+    mixture, _ = mixed((judged, draws, forecasts))
+    assert {m.approach for m in mixture.mixed} == {"nested", "product"}
+
+
 def test_the_order_of_the_laws_changes_no_weight_and_only_which_draws_are_whose(
     fitted: tuple,
 ) -> None:

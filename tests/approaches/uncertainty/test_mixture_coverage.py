@@ -1,0 +1,68 @@
+"""The mixture's coverage is counted on sweeps that go the whole way a real one goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from isoflop.approaches.estimators.loss_law import MultistartFit
+from isoflop.approaches.estimators.registry import fit
+from isoflop.approaches.uncertainty.coverage import SCHEMA
+from isoflop.approaches.uncertainty.mixture_coverage import check_mixture
+from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.errors import IsoflopError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from isoflop.approaches.observations import Observations
+
+SETTINGS = ApproachesSettings.model_validate(
+    {
+        "bootstrap": {"draws": 40, "interval": "percentile"},
+        "parametric": {"starts": "coarse"},
+        "mixture": {"laws": ["parametric", "root"]},
+    }
+)
+
+
+def test_misfits_of_many_sweeps_are_those_of_each(sweep: Observations) -> None:
+    for law in ("parametric", "root"):
+        fitted = fit(sweep, law, SETTINGS, threads=1)
+        assert isinstance(fitted, MultistartFit)
+        source = SimulatedSweeps(fitted)
+        drawn = [source.draw(i, 0) for i in range(3)]
+        together = fitted.misfits_of(np.log([one.loss for one in drawn]))
+        alone = [fitted.refit_losses(one).misfit[0]["joint"]["p_value"] for one in drawn]
+        assert together == pytest.approx(alone, rel=1e-3)
+
+
+def test_every_cell_of_every_truth_is_there(losses: pl.DataFrame) -> None:
+    table = check_mixture(losses, SETTINGS, truths=("root", "parametric"), simulations=4)
+    assert dict(table.schema) == SCHEMA
+    assert set(table["truth"]) == {"root", "parametric"}
+    # a, three N and three losses; two levels
+    assert table.height == 2 * 7 * 2
+    assert table["coverage"].is_between(0.0, 1.0).all()
+    assert (table.filter(quantity="loss_opt")["median_width"] > 1.0).all()
+    again = check_mixture(losses, SETTINGS, truths=("parametric",), simulations=4)
+    assert again.equals(table.filter(truth="parametric"))
+
+
+def test_weights_from_forecasts_cannot_be_checked(losses: pl.DataFrame) -> None:
+    stacked = SETTINGS.mixture.model_copy(update={"weights": "stacking"})
+    settings = SETTINGS.model_copy(update={"mixture": stacked})
+    with pytest.raises(IsoflopError, match="simulated sweeps have no forecasts"):
+        check_mixture(losses, settings, truths=("root",), simulations=1)
+
+
+def test_a_wrong_law_alone_never_covers(losses: pl.DataFrame) -> None:
+    """Kaplan's law has no floor: where there is one, it misses the loss two decades on."""
+    alone = SETTINGS.mixture.model_copy(update={"laws": ("kaplan_law",)})
+    settings = SETTINGS.model_copy(update={"mixture": alone})
+    table = check_mixture(losses, settings, truths=("parametric",), simulations=5)
+    far = table.filter(quantity="loss_opt", where="2 decades beyond", level=0.95)
+    assert far["coverage"].item() == 0.0
