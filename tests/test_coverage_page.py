@@ -24,8 +24,10 @@ def coverage() -> pl.DataFrame:
 
 
 def test_every_cell_is_there(coverage: pl.DataFrame) -> None:
-    assert coverage["simulations"].min() >= 500
-    runs = coverage.filter(scheme="runs")
+    own = coverage.filter(pl.col("approach") != "mixture")
+    assert own["simulations"].min() >= 500
+    assert set(own["truth"]) == {"parametric"}
+    runs = own.filter(scheme="runs")
     kinds = {"percentile", "bca", "studentised", "calibrated"}
     assert set(runs["interval"]) == kinds
     cells = runs.group_by("approach").agg(pl.struct("interval", "column", "level").n_unique())
@@ -66,3 +68,37 @@ def test_the_page_says_what_the_table_says(coverage: pl.DataFrame) -> None:
         )
         shown += 1
     assert shown == 4 * 4 + 2 * 2 * 2
+
+
+PLACES = (
+    ("a", ""),
+    ("params_opt", "in range"),
+    ("params_opt", "2 decades beyond"),
+    ("loss_opt", "in range"),
+    ("loss_opt", "2 decades beyond"),
+)
+"""Where the page tells the mixture's coverage."""
+
+
+def test_the_mixture_covers_whichever_law_is_true(coverage: pl.DataFrame) -> None:
+    own = coverage.filter(approach="mixture")
+    assert set(own["truth"]) == {"parametric", "nested", "root", "kaplan_law"}
+    assert own["simulations"].min() >= 200
+    assert own["refused"].max() == 0
+    # the standard error of a share of 200 is .03 at 80 % and .015 at 95 %
+    assert own.filter(level=0.8)["coverage"].is_between(0.74, 0.90).all()
+    assert own.filter(level=0.95)["coverage"].is_between(0.90, 0.99).all()
+
+
+@pytest.mark.parametrize("truth", ["parametric", "nested", "root", "kaplan_law"])
+def test_the_page_says_what_the_mixture_covers(coverage: pl.DataFrame, truth: str) -> None:
+    lines = (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines()
+    (line,) = [one for one in lines if one.startswith(f"| `{truth}`")]
+    shown = [float(cell) for cell in line.split("|")[3:-1]]
+    own = coverage.filter(approach="mixture", truth=truth)
+    expected = [
+        100 * own.filter(quantity=quantity, level=level, where=where)["coverage"].item()
+        for quantity, where in PLACES
+        for level in (0.8, 0.95)
+    ]
+    assert shown == pytest.approx(expected, abs=0.051)

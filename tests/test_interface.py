@@ -21,7 +21,7 @@ from isoflop.laws import ChinchillaLaw
 if TYPE_CHECKING:
     from pathlib import Path
 
-ASKED = ("profiles", "parametric", "root", "kaplan_law", "product")
+ASKED = ("profiles", "parametric", "nested", "root", "kaplan_law", "product")
 LAW = ChinchillaLaw(E=1.7, A=406.0, B=411.0, alpha=0.34, beta=0.28)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from isoflop.estimates.allocation import allocate
-from isoflop.estimates.interaction import HOFFMANN, KAPLAN, PRODUCT, ROOT
+from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, PRODUCT, ROOT
 from isoflop.estimates.laws import (
     FlopsPerToken,
     HoffmannLaw,
@@ -141,7 +141,8 @@ def test_draws_of_the_mixture_on_the_page_are_its_own(rendered: Rendered) -> Non
     drawn: list[dict[str, Any]] = page["parts"]  # type: ignore[assignment]
     parts = mixture.parts(rendered.inputs.mixture_draws)
     assert [len(one["terms"]) for one in drawn] == [len(part.rows) for part in parts]
-    forms = {"parametric": HOFFMANN, "root": ROOT, "kaplan_law": KAPLAN, "product": PRODUCT}
+    forms = {"parametric": HOFFMANN, "nested": NESTED, "root": ROOT, "kaplan_law": KAPLAN}
+    forms["product"] = PRODUCT
     for one, part in zip(drawn, parts, strict=True):
         form = forms[part.approach]
         assert one["product"] == form.is_product
