@@ -1,8 +1,9 @@
 """Which tests `run.py test --quick` leaves out for their time alone.
 
-What stays answers in about a minute on two cores, and has each fact that a test of a few seconds
-can have. Left out are whole reports and sets of figures, simulations that count how often something
-covers, fits of every law, and damaged logs by the hundred: each costs more than a second or two.
+What stays answers in a minute or two on two cores, and has each fact that a test of a few seconds
+can have. Left out are whole reports and sets of figures, pages in a browser, simulations that count
+how often something covers, fits of every law, and damaged logs by the hundred: each costs more than
+a second or two.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "ingest/test_textlog.py": ("test_genuine_logs",),
         "published/test_render.py": ("test_same_bytes_twice",),
+        "report/test_accessibility.py": WHOLE,
         "report/test_calculator.py": WHOLE,
         "report/test_forecast.py": (
             "test_a_sweep_that_cannot_be_split_says_what_to_add",
