@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from isoflop.approach import IN_PROSE
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.estimates.announced import RULE, AnnouncedLoss, AnnouncedRun, Announcement
 from isoflop.estimates.estimate import Counting
@@ -91,7 +92,10 @@ def test_scores_follow_the_announced_rule(inputs: ReportInputs) -> None:
     assert parametric[4:6] == [1, 1]
     assert parametric[7] == pytest.approx(0.07 + 2 / 0.05 * 0.005 / 2)
     summary = facts.summary.replace("\xa0", " ")
-    assert "missed the 2 measured losses by −0.0100 nats per token on average" in summary
+    assert (
+        "The announced mixture missed the 2 measured losses by −0.0100 nats per token on average"
+        in summary
+    )
     assert "1 lie inside its 80 % intervals and 2 inside its 95 %" in summary
     errors = [row[-1] for row in facts.table.rows]
     assert errors == ["+0.0100", "+0.0200", "−0.0300", "+0.0400"]
@@ -101,6 +105,7 @@ def test_nothing_is_scored_before_a_run_is_trained(inputs: ReportInputs) -> None
     facts = announced_facts(untrained(inputs))
     assert facts is not None
     assert facts.scores is None
+    assert facts.weights == IN_PROSE["parametric"]
     assert facts.summary.endswith("None is trained yet.")
     assert {row[-2] for row in facts.table.rows} == {NONE}
     assert facts.rule == RULE
@@ -132,3 +137,17 @@ def test_one_law_is_scored_alone_when_one_run_is_known(inputs: ReportInputs) -> 
     found = score(inputs.announcement, {first.run: true})
     assert [one.n for one in found] == [1, 1]
     assert found[0].bias == pytest.approx(0.01)
+
+
+def test_the_announced_mixture_is_named(inputs: ReportInputs) -> None:
+    assert inputs.announcement is not None
+
+    def weights(**shares: float) -> str:
+        facts = announced_facts(
+            replace(inputs, announcement=inputs.announcement.model_copy(update={"weights": shares}))
+        )
+        assert facts is not None
+        return facts.weights
+
+    assert weights(parametric=0.5, root=0.5).endswith(", all alike")
+    assert weights(parametric=0.75, root=0.25).count("%") == 2

@@ -11,7 +11,7 @@ import polars as pl
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.escape import code
 from isoflop.estimates.intervals import LEVELS
-from isoflop.numbers import NONE, count, fixed, interval, listed, power, times
+from isoflop.numbers import NONE, count, fixed, interval, listed, percent, power, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
+LEAST_DIFFERENCE: Final = 1e-9
+"""Between two weights that are not alike."""
 SHOWN: Final = tuple(str(level) for level in LEVELS)
 
 
@@ -44,6 +46,7 @@ class AnnouncedFacts:
     summary: str
     rule: str
     fitted: str
+    weights: str
     table: Table
     scores: Table | None
 
@@ -60,6 +63,7 @@ def announced_facts(inputs: ReportInputs) -> AnnouncedFacts | None:
         summary=_summary(announcement, inputs, measured, scored),
         rule=announcement.rule,
         fitted=f"{times(announcement.runs_fitted, 'run')} of {power(low)} to {power(high)} FLOPs",
+        weights=_weights(announcement),
         table=_table(announcement, measured),
         scores=_scores(scored) if scored else None,
     )
@@ -136,8 +140,9 @@ def _summary(
     told = [opening]
     if scored:
         mixture = scored[0]
+        measured_words = times(mixture.n, "measured loss", "measured losses")
         told.append(
-            f"The mixture missed the {times(mixture.n, 'measured loss', 'measured losses')} by "
+            f"The announced mixture missed the {measured_words} by "
             f"{_signed(mixture.bias)} nats per token on average (rms {fixed(mixture.rms, 4)}); "
             f"{mixture.inside[SHOWN[0]]} lie inside its 80 % intervals and "
             f"{mixture.inside[SHOWN[1]]} inside its 95 %."
@@ -156,6 +161,15 @@ def _summary(
             else f"{times(untrained, 'run')} of them are not trained yet."
         )
     return " ".join(told)
+
+
+def _weights(announcement: Announcement) -> str:
+    """Say which laws the announced mixture is of: today's may be of others."""
+    laws = [ANSWERS[law].in_prose for law in announcement.weights]
+    shares = list(announcement.weights.values())
+    if max(shares) - min(shares) < LEAST_DIFFERENCE:
+        return f"{listed(laws)}, all alike" if len(laws) > 1 else laws[0]
+    return listed([f"{law} ({percent(s)})" for law, s in zip(laws, shares, strict=True)])
 
 
 def _signed(value: float) -> str:
