@@ -100,7 +100,8 @@ def test_the_law_behind_the_runs_is_predicted(losses: pl.DataFrame, mixture: Mix
 def test_the_mixture_lies_among_its_laws(losses: pl.DataFrame, mixture: Mixture) -> None:
     for run in announced(losses, targets(losses), mixture).runs:
         laws = [run.losses[law].predicted for law in LAWS if law in run.losses]
-        assert min(laws) <= run.losses["mixture"].predicted <= max(laws)
+        # a median of draws, where a law's own prediction is that of all runs: .2 % apart
+        assert 0.998 * min(laws) <= run.losses["mixture"].predicted <= 1.002 * max(laws)
 
 
 def test_only_untrained_runs_beyond_the_fit_are_announced(
