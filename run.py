@@ -336,7 +336,8 @@ def test(*arguments: str) -> None:
         setup_train()
     if not arguments or arguments == ("--quick",):
         # a file's tests stay in one process, as they share what they built; the longest come first
-        chosen += ["--numprocesses=auto", "--maxprocesses=8", "--dist=loadfile"]
+        chosen += ["--numprocesses=auto", "--maxprocesses=8"]
+        chosen += ["--dist=loadfile", "--no-loadscope-reorder"]
     run(PYTHON, "-m", "pytest", *chosen)
 
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from matplotlib import rc_context
 from matplotlib.transforms import Bbox
 
 from isoflop.drawing.style import RC
@@ -22,10 +23,10 @@ NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{3,}")
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write a figure as SVG and PDF."""
+    """Write a figure as SVG and PDF, in whatever settings of matplotlib it is asked for."""
     settle(figure)
     write_text(folder / f"{name}.svg", svg_text(figure, name))
-    with replacing(folder / f"{name}.pdf") as temporary:
+    with rc_context(RC), replacing(folder / f"{name}.pdf") as temporary:
         figure.savefig(
             temporary,
             format="pdf",
@@ -40,7 +41,8 @@ def settle(figure: Figure) -> None:
     addresses in memory, so that its answers differ in the last bits from one time to the next.
     Matplotlib names the clip paths of an SVG by a hash of just these numbers.
     """
-    figure.draw_without_rendering()
+    with rc_context(RC):
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
         corners = axes.get_position(original=True).get_points()
@@ -50,7 +52,8 @@ def settle(figure: Figure) -> None:
 def svg_text(figure: Figure, name: str) -> str:
     """Write a figure as SVG whose coordinates are rounded and whose ids carry the figure's name."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with rc_context(RC):  # without its salt, ids are drawn at random
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = NUMBER.sub(_rounded, buffer.getvalue())
     seen: Counter[str] = Counter()
 
@@ -68,10 +71,7 @@ def svg_text(figure: Figure, name: str) -> str:
 
 def inline(figure: Figure, name: str) -> str:
     """Write a figure for a page that has it inside: without an XML declaration."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(RC):
-        text = svg_text(figure, name)
+    text = svg_text(figure, name)
     return text[text.index("<svg") :]
 
 
