@@ -140,7 +140,7 @@ class Transformer:
         self.shape, self.qk_norm, self.compiled = shape, qk_norm, compiled
         cos, sin = rotary_tables(shape.seq_len, shape.d_head)
         self.cos, self.sin = cos.to(device), sin.to(device)
-        self._parts: tuple[Any, Any, Any] = (self._embed, self._block, self._loss_of)
+        self._parts: tuple[Any, ...] = (self._embed, self._block, self._loss_of)
         if compiled:
             # by parts: blocks share one code, so that a deep model compiles as fast as a flat one
             torch.compiler.reset()  # what was compiled for another shape is of no use

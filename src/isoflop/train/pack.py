@@ -238,7 +238,8 @@ class _Recorded:
 
     def __init__(self, step: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
         self.step, self.left = step, self.UNRECORDED
-        self.stream = torch.cuda.Stream()
+        cuda: Any = torch.cuda  # its constructor of streams has no types
+        self.stream = cuda.Stream()
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, windows: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
