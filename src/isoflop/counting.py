@@ -15,6 +15,8 @@ FlopsConvention = Literal["6nd", "hoffmann", "attention", "kaplan", "logged"]
 
 PARAMS_CONVENTIONS: Final[tuple[ParamsConvention, ...]] = get_args(ParamsConvention)
 FLOPS_CONVENTIONS: Final[tuple[FlopsConvention, ...]] = get_args(FlopsConvention)
+COMPUTED_FLOPS: Final = tuple(name for name in FLOPS_CONVENTIONS if name != "logged")
+"""Those that a run's architecture gives."""
 
 PARAMS_MEANING: Final[dict[ParamsConvention, str]] = {
     "total": "every parameter, input embedding and head included (Hoffmann et al. 2022)",

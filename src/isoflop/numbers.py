@@ -91,7 +91,7 @@ def power(value: float, digits: int = 3, hand: Hand = MARKDOWN) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
     raised = hand.raised(int(exponent))
-    return raised if mantissa == "1" else f"{_signed(mantissa)}{hand.times}{raised}"
+    return raised if mantissa == "1" else f"{_true_minus(mantissa)}{hand.times}{raised}"
 
 
 def parameter(value: float, digits: int = 4) -> str:
@@ -123,12 +123,12 @@ def shortest(value: float | None, digits: int = 8, *, sign: bool = False) -> str
             return ("+" if sign and value > 0.0 else "") + power(value, digits, PLAIN)
         # 1.43e+03 is 1430; only small numbers need a power of ten
         text = f"{float(text):{'+' if sign else ''}.0f}"
-    return _signed(text)
+    return _true_minus(text)
 
 
 def fixed(value: float, decimals: int = 3) -> str:
     """Write a number with this many decimals and a true minus sign."""
-    return _signed(f"{value:.{decimals}f}") if math.isfinite(value) else NONE
+    return _true_minus(f"{value:.{decimals}f}") if math.isfinite(value) else NONE
 
 
 def ratio(value: float) -> str:
@@ -252,8 +252,14 @@ def significant(value: float, digits: int) -> str:
         return "0"
     rounded = float(f"{value:.{digits - 1}e}")
     decimals = max(digits - 1 - math.floor(math.log10(abs(rounded))), 0)
-    return _signed(f"{rounded:.{decimals}f}")
+    return _true_minus(f"{rounded:.{decimals}f}")
 
 
-def _signed(text: str) -> str:
+def signed(value: float, decimals: int = 3) -> str:
+    """Write a difference with its sign; what rounds to zero has none."""
+    rounded = round(value, decimals)
+    return f"+{fixed(rounded, decimals)}" if rounded > 0 else fixed(rounded + 0.0, decimals)
+
+
+def _true_minus(text: str) -> str:
     return text.replace("-", MINUS)

@@ -354,13 +354,7 @@ def read_csv_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
         for name, column in schema.columns().items()
         if column.nullable and name not in frame.columns
     ]
-    return validated(
-        frame.with_columns(absent).select(
-            [name for name in types if name in frame.columns or schema.columns()[name].nullable]
-        ),
-        schema,
-        source=str(path),
-    )
+    return validated(frame.with_columns(absent), schema, source=str(path))
 
 
 def scan_table(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:

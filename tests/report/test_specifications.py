@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from isoflop.choices import CHOICES
-from isoflop.numbers import fixed
-from isoflop.report.sections.specifications import analysis, approach_spans, shift, shifts, signed
+from isoflop.numbers import fixed, signed
+from isoflop.report.sections.specifications import analysis, approach_spans, shift, shifts
 from tests import example_sweep
 from tests.example_sweep import LAW, MOVED
 from tests.report.conftest import Rendered, render

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from isoflop.approaches.forecasts.forecasters import AUDITED, Seen, law_predictive
+from isoflop.approaches.forecasts.forecasters import (
+    AUDITED,
+    Seen,
+    law_predictive,
+    mixture_predictive,
+)
 from isoflop.approaches.forecasts.scores import prediction_intervals
-from isoflop.approaches.forecasts.weights import mixed_predictive
 from isoflop.approaches.observations import Observations, observe
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.announced import RULE, AnnouncedLoss, AnnouncedRun, Announcement
@@ -65,7 +69,8 @@ def announce_losses(
         )
     below = observe(losses, settings.counting)
     as_shown = _targets(targets, settings.counting, sweep)
-    top = float(below.flops[below.is_final].max())
+    finals = below.flops[below.is_final]
+    top = float(finals.max())
     if (inside := as_shown.flops <= top).any():
         raise UnderdeterminedError(
             f"{sweep}: {as_shown.runs[int(np.argmax(inside))]} has C = "
@@ -87,25 +92,17 @@ def announce_losses(
     taking = [law for law, weight in weights.items() if weight > 0.0 and law in predictives]
     if not taking:
         raise UnderdeterminedError(f"{sweep}: no law could be fitted: {refused}")
-    shares = np.array([weights[law] for law in taking])
-    bootstrap = settings.bootstrap
-    predictives[KEY] = mixed_predictive(
-        [predictives[law] for law in taking],
-        shares / shares.sum(),
-        draws=bootstrap.draws,
-        seed=bootstrap.seed,
-    )
+    total = sum(weights[law] for law in taking)
+    shares = {law: weights[law] / total for law in taking}
+    predictives[KEY] = mixture_predictive(predictives, shares, settings)
     said = {key: _said(predictive) for key, predictive in predictives.items()}
-    finals = below.flops[below.is_final]
     return Announcement(
         sweep=sweep,
         runs_fitted=below.n_runs,
-        flops_fitted=(float(finals.min()), float(finals.max())),
+        flops_fitted=(float(finals.min()), top),
         losses_sha256=losses_sha256,
         counting=Counting(params=settings.counting.params, flops=settings.counting.flops),
-        weights={
-            law: float(share) for law, share in zip(taking, shares / shares.sum(), strict=True)
-        },
+        weights=shares,
         refused=refused,
         settings=settings.only("counting", "bootstrap", "mixture", *weights, PREDICTING),
         rule=RULE,

@@ -22,7 +22,7 @@ from isoflop.approaches.forecasts.forecasters import (
     scipy_predictive,
     weights_for,
 )
-from isoflop.approaches.forecasts.scores import interval_score, prediction_intervals
+from isoflop.approaches.forecasts.scores import prediction_intervals
 from isoflop.approaches.observations import observe
 from isoflop.config.approaches import ApproachesSettings, CountingSettings, GammaPrior
 from isoflop.errors import MissingFactError, UnderdeterminedError
@@ -35,7 +35,7 @@ from isoflop.estimates.backtest import (
     Gamma,
     Prior,
 )
-from isoflop.estimates.intervals import LEVELS
+from isoflop.estimates.intervals import LEVELS, interval_score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

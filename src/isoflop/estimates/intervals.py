@@ -94,3 +94,18 @@ def calibrated_level(ranks: Floats, level: float) -> float | None:
 def coverage(ranks: Floats, level: float) -> float:
     """Give the share of simulated sweeps whose percentile interval of a level covers the truth."""
     return float(np.mean(2.0 * np.abs(ranks - 0.5) <= level))
+
+
+def interval_score(low: Floats, high: Floats, measured: Floats, level: float) -> Floats:
+    """Score intervals against what was measured; smaller is better.
+
+    The width, plus 2/alpha times the distance by which the measurement lies outside, with
+    alpha = 1 - level. It is proper: nobody gains by stating wider or narrower intervals than he
+    believes, so it weighs sharpness against coverage in one number.
+
+    References
+    ----------
+    Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102:359, equation 43.
+    """
+    outside = np.maximum(low - measured, 0.0) + np.maximum(measured - high, 0.0)
+    return np.asarray(high - low + 2.0 / (1.0 - level) * outside)

@@ -122,6 +122,14 @@ class TrainingWindows:
 
     def starts(self, start: int, size: int) -> npt.NDArray[np.int64]:
         """Where windows number start to start + size of the run begin, in tokens: (size,)."""
+        return self._numbers(start, size) * self._seq_len
+
+    def batch(self, start: int, size: int) -> npt.NDArray[np.int64]:
+        """Windows number start to start + size of the run, of shape (size, seq_len + 1)."""
+        return self._windows[self._numbers(start, size)].astype(np.int64)
+
+    def _numbers(self, start: int, size: int) -> npt.NDArray[np.int64]:
+        """Which windows of the text these are, each epoch in an order of its own: (size,)."""
         places = []
         while size > 0:
             epoch, place = divmod(start, self.count)
@@ -132,11 +140,7 @@ class TrainingWindows:
             part = self._order[place : place + size]
             places.append(part)
             start, size = start + len(part), size - len(part)
-        return np.concatenate(places) * self._seq_len
-
-    def batch(self, start: int, size: int) -> npt.NDArray[np.int64]:
-        """Windows number start to start + size of the run, of shape (size, seq_len + 1)."""
-        return self._windows[self.starts(start, size) // self._seq_len].astype(np.int64)
+        return np.concatenate(places)
 
 
 def validation_windows(tokens: Tokens, *, seq_len: int, windows: int) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from isoflop.counting import FLOPS_CONVENTIONS
+from isoflop.counting import COMPUTED_FLOPS
 from isoflop.train.errors import TrainingError
 from isoflop.train.model import INITIALISATION
 
@@ -109,9 +109,7 @@ def header(
         "initialisation": INITIALISATION,
         "epochs": epochs,
         "flops_per_token": {
-            convention: run.flops_per_token(convention)
-            for convention in FLOPS_CONVENTIONS
-            if convention != "logged"
+            convention: run.flops_per_token(convention) for convention in COMPUTED_FLOPS
         },
         "flops_convention": plan.flops_convention,
         "corpus": {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isoflop.config.reading import read_yaml
-from isoflop.counting import FLOPS_CONVENTIONS, Architecture, flops_per_token, params
+from isoflop.counting import COMPUTED_FLOPS, Architecture, flops_per_token, params
 from isoflop.errors import ConfigError
 from isoflop.files import write_text
 from isoflop.train.design import Design
@@ -631,15 +631,13 @@ def write_targets(plan: Plan, path: Path) -> int:
         raise ConfigError(
             f"{plan.sweep}: no run of this plan is announced; add 'announced' to its design"
         )
-    conventions = [convention for convention in FLOPS_CONVENTIONS if convention != "logged"]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     counts = tuple(PlannedParams.model_fields)
-    writer.writerow([
-        "run", *(f"params_{key}" for key in counts), "tokens", *(f"flops_{c}" for c in conventions)
-    ])  # fmt: skip
+    flops_names = [f"flops_{convention}" for convention in COMPUTED_FLOPS]
+    writer.writerow(["run", *(f"params_{key}" for key in counts), "tokens", *flops_names])
     for run in runs:
-        flops = [run.flops_per_token(convention) * run.tokens for convention in conventions]
+        flops = [run.flops_per_token(convention) * run.tokens for convention in COMPUTED_FLOPS]
         writer.writerow(
             [run.run, *(getattr(run.params, key) for key in counts), run.tokens, *flops]
         )

@@ -7,11 +7,11 @@ from scipy import stats
 from isoflop.approaches.forecasts.predictions import Predictive
 from isoflop.approaches.forecasts.scores import (
     RARE,
-    interval_score,
     least_inside,
     prediction_intervals,
     summarise,
 )
+from isoflop.estimates.intervals import interval_score
 
 
 def test_interval_score_is_the_formula() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from isoflop.estimates.intervals import LEVELS, tails
+from isoflop.estimates.intervals import LEVELS, interval_score, tails
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,21 +42,6 @@ def least_inside(draws: Floats, ends: Floats) -> Floats:
     """
     inside = (ends[:, :1] <= draws) & (draws <= ends[:, 1:])
     return np.asarray(np.quantile(inside.mean(axis=-1), RARE, axis=-1, method="lower"))
-
-
-def interval_score(low: Floats, high: Floats, measured: Floats, level: float) -> Floats:
-    """Score intervals against what was measured; smaller is better.
-
-    The width, plus 2/alpha times the distance by which the measurement lies outside, with
-    alpha = 1 - level. It is proper: nobody gains by stating wider or narrower intervals than he
-    believes, so it weighs sharpness against coverage in one number.
-
-    References
-    ----------
-    Gneiting and Raftery 2007, J. Am. Stat. Assoc. 102:359, equation 43.
-    """
-    outside = np.maximum(low - measured, 0.0) + np.maximum(measured - high, 0.0)
-    return np.asarray(high - low + 2.0 / (1.0 - level) * outside)
 
 
 def summarise(predictive: Predictive, measured: Floats, *, noise: float | None) -> dict[str, Any]:

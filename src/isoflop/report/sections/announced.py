@@ -10,8 +10,8 @@ import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.escape import code
-from isoflop.estimates.intervals import LEVELS
-from isoflop.numbers import NONE, count, fixed, interval, listed, percent, power, times
+from isoflop.estimates.intervals import LEVELS, interval_score
+from isoflop.numbers import NONE, count, fixed, interval, listed, percent, power, signed, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -96,10 +96,7 @@ def score(announcement: Announcement, measured: dict[str, float]) -> list[Scored
                 inside={
                     level: sum(_inside(loss, true, level) for loss, true in said) for level in SHOWN
                 },
-                score={
-                    level: float(np.mean([_missed_by(loss, true, level) for loss, true in said]))
-                    for level in SHOWN
-                },
+                score={level: _mean_score(said, level) for level in SHOWN},
             )
         )
     return found
@@ -110,11 +107,10 @@ def _inside(loss: AnnouncedLoss, true: float, level: str) -> bool:
     return low <= true <= high
 
 
-def _missed_by(loss: AnnouncedLoss, true: float, level: str) -> float:
-    """Width, and 2/alpha times the miss (Gneiting and Raftery 2007, eq. 43)."""
-    low, high = loss.intervals[level]
-    missed = max(low - true, 0.0) + max(true - high, 0.0)
-    return high - low + 2.0 / (1.0 - float(level)) * missed
+def _mean_score(said: Sequence[tuple[AnnouncedLoss, float]], level: str) -> float:
+    ends = np.array([loss.intervals[level] for loss, _ in said])
+    measured = np.array([true for _, true in said])
+    return float(interval_score(ends[:, 0], ends[:, 1], measured, float(level)).mean())
 
 
 def _keys(announcement: Announcement) -> list[str]:
@@ -143,7 +139,7 @@ def _summary(
         measured_words = times(mixture.n, "measured loss", "measured losses")
         told.append(
             f"The announced mixture missed the {measured_words} by "
-            f"{_signed(mixture.bias)} nats per token on average (rms {fixed(mixture.rms, 4)}); "
+            f"{signed(mixture.bias, 4)} nats per token on average (rms {fixed(mixture.rms, 4)}); "
             f"{mixture.inside[SHOWN[0]]} lie inside its 80 % intervals and "
             f"{mixture.inside[SHOWN[1]]} inside its 95 %."
         )
@@ -172,10 +168,6 @@ def _weights(announcement: Announcement) -> str:
     return listed([f"{law} ({percent(s)})" for law, s in zip(laws, shares, strict=True)])
 
 
-def _signed(value: float) -> str:
-    return ("+" if value >= 0.0 else "−") + fixed(abs(value), 4)
-
-
 def _loss(value: float) -> str:
     return fixed(value, 4)
 
@@ -193,7 +185,7 @@ def _table(announcement: Announcement, measured: dict[str, float]) -> Table:
                 interval(*said.intervals[SHOWN[0]], _loss),
                 interval(*said.intervals[SHOWN[1]], _loss),
                 NONE if true is None else _loss(true),
-                NONE if true is None else _signed(said.predicted - true),
+                NONE if true is None else signed(said.predicted - true, 4),
             ])  # fmt: skip
             row: list[Value] = [run.run, run.params, run.tokens, run.flops, key, said.predicted]
             row += [end for level in SHOWN for end in said.intervals[level]]
@@ -226,7 +218,7 @@ def _scores(scored: Sequence[Scored]) -> Table:
         ),
         rows=[
             [
-                ANSWERS[one.key].label, str(one.n), _signed(one.bias), fixed(one.rms, 4),
+                ANSWERS[one.key].label, str(one.n), signed(one.bias, 4), fixed(one.rms, 4),
                 str(one.inside[SHOWN[0]]), str(one.inside[SHOWN[1]]),
                 fixed(one.score[SHOWN[0]], 4), fixed(one.score[SHOWN[1]], 4),
             ]

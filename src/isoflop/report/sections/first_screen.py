@@ -34,6 +34,7 @@ from isoflop.numbers import (
     percent,
     power,
     ratio,
+    signed,
 )
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import PARAMS_SHORT, flat
@@ -295,18 +296,13 @@ def _apart(inputs: ReportInputs) -> str:
     if not moves:
         return ""
     parts = [
-        f"{what} makes {_signed(moved)}" + (f" ({percent(moved / gap)})" if moved > 0.0 else "")
+        f"{what} makes {signed(moved, 2)}" + (f" ({percent(moved / gap)})" if moved > 0.0 else "")
         for what, moved in moves
     ]
     return (
         f"Of the {fixed(gap, 2)} between Kaplan’s *a* of {fixed(kaplan, 2)} and Chinchilla’s "
         f"{fixed(hoffmann, 2)}, on these runs {listed(parts)}."
     )
-
-
-def _signed(value: float) -> str:
-    rounded = round(value, 2)
-    return f"+{fixed(rounded, 2)}" if rounded > 0.0 else fixed(rounded + 0.0, 2)
 
 
 def _matched(

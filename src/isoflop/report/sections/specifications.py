@@ -10,7 +10,7 @@ import polars as pl
 
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.choices import CHOICES
-from isoflop.numbers import NONE, fixed, interval, listed, percent, times
+from isoflop.numbers import NONE, fixed, interval, listed, percent, signed, times
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -275,12 +275,6 @@ def _refusals(every: pl.DataFrame) -> list[Refused]:
                 common.append(choice.words(levels[0]))
         groups.append(Refused(rows.height, ", ".join(common), str(reason)))
     return sorted(groups, key=lambda group: -group.number)
-
-
-def signed(value: float) -> str:
-    """Write a difference with its sign."""
-    rounded = round(value, 3)
-    return f"+{fixed(rounded)}" if rounded > 0 else fixed(rounded + 0.0)
 
 
 def _span_table(spans: list[Span], moved: list[Shift]) -> Table:
