@@ -80,6 +80,30 @@ def test_what_cannot_be_built_is_named_with_the_remedy(
         assert word in complaint
 
 
+@pytest.mark.parametrize(
+    ("name", "log", "shown", "words"),
+    [
+        ("a\nb", "a.log", r"a\nb", "a name with control characters, such as a line break"),
+        ("a\x1b[31mb", "a.log", r"a\x1b[31mb", "a name with control characters"),
+        ("a\u2028b", "a.log", r"a\u2028b", "a name with control characters"),
+        ("a\udcffb", "a.log", r"a\udcffb", "the name is not UTF-8. Rename the folder."),
+        ("new", "fit/a\r.log", "new", r"control characters, such as a line break. Rename without "),
+        ("new", "fit/a\r.log", "new", r"Rename without them: fit/a\r.log."),
+        ("new", "fit/\n{lr}.log", "new", r"Rename without them: fit/\n{lr}.log."),
+    ],
+)
+@pytest.mark.parametrize("sidecar", ["sweep.yaml", None])
+def test_what_no_line_can_show_is_named_on_one(
+    raw: Path, name: str, log: str, shown: str, words: str, sidecar: str | None
+) -> None:
+    sweep(raw, name, log, sidecar=sidecar)
+    sweeps, (complaint,) = find_sweeps(raw)
+    assert sweeps == sorted(GOOD)
+    assert complaint.startswith(f"{raw}/{shown}: ")
+    assert (words if sidecar or name != "new" else "no sweep.yaml") in complaint
+    assert complaint.isprintable()
+
+
 def test_what_is_no_folder_is_named(raw: Path) -> None:
     (raw / "loose.jsonl").touch()
     (raw / "old").symlink_to(raw / "nowhere")

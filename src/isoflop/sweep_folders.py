@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from isoflop.walk import walk
@@ -22,6 +23,9 @@ SUFFIXES = (".runs", ".files", ".evals", ".gates", ".left_out", ".alternate_loss
 REPLACED = re.compile(r"[{}]|<[a-z][a-z0-9_]*>")
 """What Snakemake replaces in a path: wildcards, and path variables such as <results>."""
 MEANING = "Snakemake takes {, } and names in < > for what it replaces"
+CONTROLS = frozenset({"Cc", "Zl", "Zp"})
+"""Unicode categories that end a line or steer a terminal: a path is a line in lists and messages."""
+UNPRINTED = "control characters, such as a line break"
 PERIODIC = re.compile(r"(.+)\1{19}$")
 """Snakemake takes such an ending for a rule that calls itself without end."""
 
@@ -46,7 +50,7 @@ def find_sweeps(raw: Path) -> tuple[list[str], list[str]]:
         if complaint is None:
             sweeps.append(path.name)
         else:
-            complaints.append(f"{path}: {complaint}")
+            complaints.append(f"{_shown(path)}: {complaint}")
     return sweeps, complaints
 
 
@@ -61,8 +65,10 @@ def _complaint(path: Path) -> str | None:
     if not (path / SIDECAR).is_file():
         return _without_sidecar(path)
     names = [str(entry.path.relative_to(path)) for entry in walk(path)]
-    if listed := ", ".join(name for name in names if REPLACED.search(name)):
+    if listed := ", ".join(_shown(name) for name in names if REPLACED.search(name)):
         return f"{MEANING}. Rename without them: {listed}."
+    if listed := ", ".join(_shown(name) for name in names if _has_controls(name)):
+        return f"names with {UNPRINTED}. Rename without them: {listed}."
     return None
 
 
@@ -70,6 +76,8 @@ def _unusable(name: str) -> str | None:
     """Say why a folder's name cannot be a sweep's."""
     if name in TAKEN:
         return f"no name for a sweep, since {TAKEN[name]}"
+    if _has_controls(name):
+        return f"a name with {UNPRINTED}"
     if REPLACED.search(name):
         return MEANING
     for suffix in SUFFIXES:
@@ -79,6 +87,21 @@ def _unusable(name: str) -> str | None:
     if PERIODIC.search(name):
         return "the name ends in twenty repetitions, which Snakemake refuses"
     return None if _is_text(name) else "the name is not UTF-8"
+
+
+def _has_controls(name: str) -> bool:
+    """Whether a name has characters that no line of text can show."""
+    return any(unicodedata.category(character) in CONTROLS for character in name)
+
+
+def _shown(path: Path | str) -> str:
+    """Write a path as one line that any terminal and log can take: \\n for a line break."""
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in {*CONTROLS, "Cs"}
+        else character
+        for character in str(path)
+    )
 
 
 def _is_text(name: str) -> bool:

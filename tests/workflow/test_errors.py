@@ -42,7 +42,7 @@ def test_sweep_without_sidecar(project: Project) -> None:
 def test_what_cannot_be_built_is_named_and_stops_nothing_else(project: Project) -> None:
     raw = project.root / "data/raw"
     write_sweep(raw / "toy", budgets=(1e12,))
-    for name in ("a{b}", "toy.runs", "index.html"):
+    for name in ("a{b}", "toy.runs", "index.html", "a\nb"):
         write_sweep(raw / name, budgets=(1e12,))
     (raw / "toy@b").mkdir()
     (raw / "toy@b/run{lr}.jsonl").touch()
@@ -58,7 +58,7 @@ def test_what_cannot_be_built_is_named_and_stops_nothing_else(project: Project) 
         "left out: data/raw/slip/sweep.yaml: unknown key 'tolerence' in "
         "settings.approaches.profiles; did you mean 'tolerance'?" in outcome.text
     )
-    for name in ("a{b}", "toy.runs", "index.html", "toy@b", "typo", "slip"):
+    for name in ("a{b}", "toy.runs", "index.html", r"a\nb", "toy@b", "typo", "slip"):
         assert f"left out: data/raw/{name}" in outcome.text
     assert outcome.rules["render_report"] == 1
     assert outcome.rules["refuse_sweeps"] == 1
