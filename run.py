@@ -276,8 +276,8 @@ def _holders(path: Path) -> str:
         rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     except OSError:
         rows = []
-    found = sorted({row[4] for row in rows if row[1] == "FLOCK" and row[5].endswith(f":{inode}")})
-    return f"process {', '.join(found)}" if found else "a process"
+    holders = sorted({row[4] for row in rows if row[1] == "FLOCK" and row[5].endswith(f":{inode}")})
+    return f"process {', '.join(holders)}" if holders else "a process"
 
 
 def recover() -> None:
@@ -374,7 +374,7 @@ def stale() -> list[Path]:
     """List what was made of sweeps that data/raw no longer has: renamed or deleted ones."""
     kept = {path.name for path in (ROOT / "data" / "raw").glob("*")} | {"published"}
     table = r"(?:\.(?:runs|files|evals|gates|left_out|alternate_loss))?\.parquet|\.complaint\.txt"
-    found = [
+    derived = [
         path
         for name in ("reports", "data/estimates")
         for path in (ROOT / name).glob("[!.]*")
@@ -384,8 +384,8 @@ def stale() -> list[Path]:
         for path in (ROOT / name).glob("[!.]*"):
             sweep = re.sub(f"(?:{table})$", "", path.name)
             if path.is_file() and sweep != path.name and sweep not in kept:
-                found.append(path)
-    return sorted(found)
+                derived.append(path)
+    return sorted(derived)
 
 
 def clean(*arguments: str) -> None:

@@ -135,10 +135,10 @@ def sweep_settings(sweep):
     """Lay a sweep's own settings over config.yaml; the catalogue's name every key."""
     try:
         if sweep.startswith(PUBLISHED):
-            own, source = catalogue().settings(sweep), "data/reference/published.yaml"
+            overrides, source = catalogue().settings(sweep), "data/reference/published.yaml"
         else:
-            own, source = sweep_file(sweep).settings, f"data/raw/{sweep}/sweep.yaml"
-        return settings_by_sweep(config, own, source=source).model_dump(mode="json")
+            overrides, source = sweep_file(sweep).settings, f"data/raw/{sweep}/sweep.yaml"
+        return settings_by_sweep(config, overrides, source=source).model_dump(mode="json")
     except IsoflopError as error:
         raise WorkflowError(str(error)) from None
 
@@ -250,7 +250,7 @@ def built_published():
 @cache
 def backtested():
     """List the sweeps of the backtest: the catalogue's, and those of data/raw, each its own study."""
-    found = [
+    published = [
         {
             "sweep": sweep.name,
             "study": study.name,
@@ -261,11 +261,11 @@ def backtested():
         for sweep in study.sweeps
         if sweep.backtest is not None
     ]
-    own = [
+    raw = [
         {"sweep": sweep, "study": sweep, "losses": f"data/losses/{sweep}.parquet", "part": {}}
         for sweep in SWEEPS
     ]
-    return own + found
+    return raw + published
 
 
 def backtest_losses(wildcards):

@@ -97,21 +97,21 @@ class Sample:
 
 def samples(folder: Path | None = None) -> list[Sample]:
     """List the fixtures' logs, and the files below another folder."""
-    found = []
+    taken = []
     for path in sorted(path for path in FIXTURES.rglob("*") if path.is_file()):
         if path.name in {"expected.json", "sweep.yaml"}:
             continue
-        own = FIXTURES / path.relative_to(FIXTURES).parts[0] / "sweep.yaml"
+        sidecar = FIXTURES / path.relative_to(FIXTURES).parts[0] / "sweep.yaml"
         name = path.relative_to(FIXTURES).as_posix()
-        found.append(Sample(name, path.name, path.read_bytes(), _facts(own)))
+        taken.append(Sample(name, path.name, path.read_bytes(), _facts(sidecar)))
     others = sorted(folder.rglob("*")) if folder is not None else []
     for path in others:
         if path.is_file() and path.suffix != ".tsv":
             content = path.read_bytes()
             if len(content) > LARGEST:
                 content = content[: LARGEST // 2] + content[-LARGEST // 2 :]
-            found.append(Sample(path.name, path.name, content, FACTS))
-    return found
+            taken.append(Sample(path.name, path.name, content, FACTS))
+    return taken
 
 
 def _facts(sidecar: Path) -> dict[str, Any]:
@@ -342,8 +342,8 @@ def cut_everywhere(logs: Sequence[Sample], *, every: int, keep: bool) -> list[st
     broken = []
     with tempfile.TemporaryDirectory(prefix="isoflop-fuzz-") as below:
         for batch in zip_longest(*cuts):
-            whole = [cut for cut in batch if cut is not None]
-            for why, guilty in _guilty(Path(below) / "s", whole):
+            cuts = [cut for cut in batch if cut is not None]
+            for why, guilty in _guilty(Path(below) / "s", cuts):
                 names = " ".join(f"{log.name}[:{end}]" for end, log, _ in guilty)
                 files = [(log, content) for _, log, content in guilty]
                 where = kept(f"cut-{guilty[0][0]}", files) if keep else "not kept"

@@ -46,8 +46,8 @@ class Part:
 
     def command(self, module: Path) -> str:
         """Give the test command: first the module's own tests, if it has a file of them."""
-        own = [f"{folder}/test_{module.stem}.py" for folder in self.tests]
-        paths = [path for path in own if Path(path).exists()] + list(self.tests)
+        named = [f"{folder}/test_{module.stem}.py" for folder in self.tests]
+        paths = [path for path in named if Path(path).exists()] + list(self.tests)
         return f"{sys.executable} -m pytest -q -x -p no:cacheprovider -m '{CHOSEN}' " + " ".join(
             paths
         )
@@ -119,7 +119,7 @@ class Copy:
             text = (self.root / TEMPLATE).read_text(encoding="utf-8")
             places = range(len(CONDITION.findall(text)))
             return [Fault(SENTENCES, str(TEMPLATE), str(place)) for place in places]
-        found = []
+        faults = []
         for module in map(str, PARTS[name].modules()):
             session = self.session(module)
             session.parent.mkdir(exist_ok=True)
@@ -139,12 +139,12 @@ class Copy:
                     "select job_id, operator_name from mutation_specs "
                     "order by start_pos_row, start_pos_col, operator_name, occurrence"
                 )
-                found += [
+                faults += [
                     Fault(name, module, job)
                     for job, operator in rows
                     if not any(word in operator for word in POINTLESS)
                 ]
-        return found
+        return faults
 
     def test(self, name: str) -> bool:
         """Say whether the tests of a part pass."""
@@ -165,12 +165,14 @@ class Copy:
         conditions = list(CONDITION.finditer(text))
         results = []
         for fault in faults:
-            found = conditions[int(fault.job)]
-            turned = f"<% {found[1]} not ({found[2]}) %>"
-            path.write_text(text[: found.start()] + turned + text[found.end() :], encoding="utf-8")
+            condition = conditions[int(fault.job)]
+            turned = f"<% {condition[1]} not ({condition[2]}) %>"
+            path.write_text(
+                text[: condition.start()] + turned + text[condition.end() :], encoding="utf-8"
+            )
             outcome = "SURVIVED" if self.test(SENTENCES) else "KILLED"
-            line = text.count("\n", 0, found.start()) + 1
-            results.append((str(TEMPLATE), outcome, f"@@ {line} @@\n-{found[0]}\n+{turned}"))
+            line = text.count("\n", 0, condition.start()) + 1
+            results.append((str(TEMPLATE), outcome, f"@@ {line} @@\n-{condition[0]}\n+{turned}"))
         path.write_text(text, encoding="utf-8")
         return results
 

@@ -117,9 +117,9 @@ def _pixels(image: Image.Image) -> str:
 def main() -> None:
     """Take the picture, or check it."""
     if sys.argv[1:] == ["--check"]:
-        found = complaints(REPORT, PICTURE)
-        if found:
-            raise SystemExit("\n".join([*found, "Make it again: python3 run.py picture"]))
+        differences = complaints(REPORT, PICTURE)
+        if differences:
+            raise SystemExit("\n".join([*differences, "Make it again: python3 run.py picture"]))
     else:
         take(REPORT, PICTURE)
 

@@ -347,10 +347,12 @@ class Fit:
             sweep=self.sweep.name,
             losses=self.sweep.losses,
             runs=self.sweep.runs,
-            estimates={name: one for name, one in self.outcomes.items() if name in APPROACHES},
+            estimates={
+                name: outcome for name, outcome in self.outcomes.items() if name in APPROACHES
+            },
             draws=self.draws,
-            laws={name: one for name, one in self.outcomes.items() if name in LAWS},
-            law_draws={name: one for name, one in self.draws.items() if name in LAWS},
+            laws={name: outcome for name, outcome in self.outcomes.items() if name in LAWS},
+            law_draws={name: table for name, table in self.draws.items() if name in LAWS},
             mixture=self.mixture,
             mixture_draws=self.mixture_draws,
             forecasts=self.forecasts,

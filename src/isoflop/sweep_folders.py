@@ -24,7 +24,7 @@ REPLACED = re.compile(r"[{}]|<[a-z][a-z0-9_]*>")
 """What Snakemake replaces in a path: wildcards, and path variables such as <results>."""
 MEANING = "Snakemake takes {, } and names in < > for what it replaces"
 CONTROLS = frozenset({"Cc", "Zl", "Zp"})
-"""Unicode categories that end a line or steer a terminal: a path is a line in lists and messages."""
+"""Unicode categories of what ends a line or steers a terminal; lists have a path on each line."""
 UNPRINTED = "control characters, such as a line break"
 PERIODIC = re.compile(r"(.+)\1{19}$")
 """Snakemake takes such an ending for a rule that calls itself without end."""
@@ -64,11 +64,15 @@ def _complaint(path: Path) -> str | None:
         return f"{why}. Rename the folder."
     if not (path / SIDECAR).is_file():
         return _without_sidecar(path)
-    names = [str(entry.path.relative_to(path)) for entry in walk(path)]
-    if listed := ", ".join(_shown(name) for name in names if REPLACED.search(name)):
-        return f"{MEANING}. Rename without them: {listed}."
-    if listed := ", ".join(_shown(name) for name in names if _has_controls(name)):
-        return f"names with {UNPRINTED}. Rename without them: {listed}."
+    return _unusable_files(path)
+
+
+def _unusable_files(folder: Path) -> str | None:
+    """Say which of a sweep's files have names that cannot be a workflow's."""
+    names = [str(entry.path.relative_to(folder)) for entry in walk(folder)]
+    for why, is_one in ((MEANING, REPLACED.search), (f"names with {UNPRINTED}", _has_controls)):
+        if listed := ", ".join(_shown(name) for name in names if is_one(name)):
+            return f"{why}. Rename without them: {listed}."
     return None
 
 
@@ -95,7 +99,7 @@ def _has_controls(name: str) -> bool:
 
 
 def _shown(path: Path | str) -> str:
-    """Write a path as one line that any terminal and log can take: \\n for a line break."""
+    r"""Write a path as one line that any terminal and log can take: \n for a line break."""
     return "".join(
         character.encode("unicode_escape").decode()
         if unicodedata.category(character) in {*CONTROLS, "Cs"}

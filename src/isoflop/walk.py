@@ -33,7 +33,7 @@ STORES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Entry:
     """One entry of a sweep's folder.
 
     Attributes
@@ -48,7 +48,7 @@ class Found:
     fate: str = "rejected"
 
 
-def walk(folder: Path) -> list[Found]:
+def walk(folder: Path) -> list[Entry]:
     """List a sweep's files, sorted by path, and what is named as none.
 
     Hidden entries belong to an editor or a file manager and are not looked at, but a tracker's
@@ -61,31 +61,31 @@ def walk(folder: Path) -> list[Found]:
     while links:
         link = links.pop(0)
         if link.resolve() in walked:
-            entries.append(Found(link, "a link to a folder whose files are read there", "ignored"))
+            entries.append(Entry(link, "a link to a folder whose files are read there", "ignored"))
         else:
             entries.extend(_below(link, base, links, walked))
     return sorted(entries, key=lambda entry: entry.path)
 
 
-def _below(folder: Path, base: Path, links: list[Path], walked: set[Path]) -> Iterator[Found]:
+def _below(folder: Path, base: Path, links: list[Path], walked: set[Path]) -> Iterator[Entry]:
     """List the entries below a folder, links to folders inside the base set aside."""
     walked.add(folder.resolve())
     try:
         with os.scandir(folder) as scanned:
             listed = sorted(entry.name for entry in scanned)
     except OSError as error:
-        yield Found(folder, because(error))
+        yield Entry(folder, because(error))
         return
     for name in listed:
         path = folder / name
         if name in STORES:
-            yield Found(path, STORES[name])
+            yield Entry(path, STORES[name])
         elif _is_hidden(name):
             continue
         elif path.is_symlink():
             why = _refused(path, base)
             if why is not None:
-                yield Found(path, why)
+                yield Entry(path, why)
             elif path.is_dir():
                 links.append(path)
             else:
@@ -112,11 +112,11 @@ def _refused(link: Path, base: Path) -> str | None:
     return None if target.is_relative_to(base) else OUTSIDE
 
 
-def _file(path: Path) -> Found:
+def _file(path: Path) -> Entry:
     try:
-        return Found(path) if path.is_file() else Found(path, NO_FILE)
+        return Entry(path) if path.is_file() else Entry(path, NO_FILE)
     except OSError as error:
-        return Found(path, because(error))
+        return Entry(path, because(error))
 
 
 def because(error: OSError) -> str:

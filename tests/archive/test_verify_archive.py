@@ -31,7 +31,7 @@ def test_a_rebuild_has_the_same_bytes(
     shutil.rmtree(project)
     monkeypatch.chdir(tmp_path)
     found = verify_archive(target, tmp_path / "rebuilt")
-    assert found.whole
+    assert found.identical
     assert found.same == ("report/report.html",)
     assert (tmp_path / "rebuilt" / mini.REPORT).read_text().startswith("as set\n")
 
@@ -85,7 +85,7 @@ def test_logs_that_were_left_out_are_asked_for_and_checked(
         assert not [name for name in archive.namelist() if name.startswith("s/raw/")]
     with pytest.raises(IsoflopError, match="give their folder with --raw"):
         verify_archive(target, tmp_path / "without")
-    assert verify_archive(target, tmp_path / "with", raw=raw).whole
+    assert verify_archive(target, tmp_path / "with", raw=raw).identical
     (raw / "fit/run.jsonl").write_text("another\n")
     with pytest.raises(IsoflopError, match=r"run\.jsonl is absent, or not the log"):
         verify_archive(target, tmp_path / "wrong", raw=raw)

@@ -95,7 +95,7 @@ def announce_losses(
     total = sum(weights[law] for law in taking)
     shares = {law: weights[law] / total for law in taking}
     predictives[KEY] = mixture_predictive(predictives, shares, settings)
-    said = {key: _said(predictive) for key, predictive in predictives.items()}
+    announced = {key: _announced(predictive) for key, predictive in predictives.items()}
     return Announcement(
         sweep=sweep,
         runs_fitted=below.n_runs,
@@ -112,14 +112,14 @@ def announce_losses(
                 params=float(as_shown.params[i]),
                 tokens=float(as_shown.tokens[i]),
                 flops=float(as_shown.flops[i]),
-                losses={key: values[i] for key, values in said.items()},
+                losses={key: values[i] for key, values in announced.items()},
             )
             for i, run in enumerate(as_shown.runs)
         ),
     )
 
 
-def _said(predictive: Predictive) -> list[AnnouncedLoss]:
+def _announced(predictive: Predictive) -> list[AnnouncedLoss]:
     ends = prediction_intervals(predictive.draws)
     return [
         AnnouncedLoss(predicted=float(value), intervals=labelled(ends[:, :, i]))

@@ -150,9 +150,9 @@ def announce_losses_command(
     )
     add_announcement(announcement, out)
     for run in announcement.runs:
-        said = run.losses[KEY]
-        low, high = said.intervals["0.8"]
-        click.echo(f"{run.run}: {said.predicted:.4f} ({low:.4f} to {high:.4f})")
+        loss = run.losses[KEY]
+        low, high = loss.intervals["0.8"]
+        click.echo(f"{run.run}: {loss.predicted:.4f} ({low:.4f} to {high:.4f})")
     click.echo(f"wrote {out}: commit it before any of these runs is trained")
 
 
@@ -257,7 +257,7 @@ def check_coverage_command(
     section = section.model_copy(update={"bootstrap": bootstrap})
     read = read_table(losses, Losses)
     tables = []
-    if single := [one for one in approaches or APPROACHES if one != MIXTURE.key]:
+    if single := [key for key in approaches or APPROACHES if key != MIXTURE.key]:
         tables.append(
             check_coverage(
                 read,

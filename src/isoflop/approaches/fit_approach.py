@@ -122,7 +122,7 @@ def fit_approach(
     calibrated = _calibrated(fitted, settings, threads=threads)
     simulations = None if isinstance(calibrated, Uncalibrated) else calibrated.simulations
     row, law = fitted.parameters[None], fitted.law
-    found = describe(law, row, refits.parameters, flops, simulations)
+    quantities = describe(law, row, refits.parameters, flops, simulations)
     estimate = Estimate(
         approach=approach,
         sweep=sweep,
@@ -132,11 +132,11 @@ def fit_approach(
         n_points=len(fitted.observations.loss),
         budgets=fitted.budgets(),
         flops_range=fitted.flops_range,
-        a=found["a"],
-        b=found["b"],
+        a=quantities["a"],
+        b=quantities["b"],
         law=law,
-        parameters={name: found[name] for name in law.names if name not in {"a", "b"}},
-        optima=optima_of(found, flops, fitted.flops_range),
+        parameters={name: quantities[name] for name in law.names if name not in {"a", "b"}},
+        optima=optima_of(quantities, flops, fitted.flops_range),
         diagnostics=fitted.diagnostics(),
         bootstrap=_tally(refits),
         calibration=(
@@ -149,9 +149,9 @@ def fit_approach(
             *influence_cautions(influence),
             *twin_cautions(fitted.observations),
             *_refusals(refits),
-            *_misses(calibrated, found["a"]),
-            *_one_sided(law, row, refits.parameters, found, flops),
-            *_off_by_design(fitted, found[f"params_opt_{float(flops[0])!r}"], float(flops[0])),
+            *_misses(calibrated, quantities["a"]),
+            *_one_sided(law, row, refits.parameters, quantities, flops),
+            *_off_by_design(fitted, quantities[f"params_opt_{float(flops[0])!r}"], float(flops[0])),
         ],
         provenance=provenance,
     )
@@ -232,7 +232,7 @@ def _misses(calibrated: Calibrated | Uncalibrated, a: Quantity) -> list[str]:
 
 
 def _one_sided(
-    law: Law, row: Floats, draws: Floats, found: Mapping[str, Quantity], flops: Floats
+    law: Law, row: Floats, draws: Floats, quantities: Mapping[str, Quantity], flops: Floats
 ) -> list[str]:
     """Say of which answers the resamples lie to one side, so that no interval is given."""
     words = {"a": "a", "b": "b"}
@@ -246,9 +246,9 @@ def _one_sided(
     for name, what in words.items():
         kept = drawn[name][np.isfinite(drawn[name])] if name in drawn else np.empty(0)
         if (
-            name not in found
+            name not in quantities
             or len(kept) < LEAST_DRAWS
-            or len(found[name].intervals) == len(LEVELS)
+            or len(quantities[name].intervals) == len(LEVELS)
         ):
             continue
         below = float((kept < point[name][0]).mean())
@@ -298,10 +298,10 @@ def _bend(fitted: Fit, refits: Refits) -> Bend | None:
 
     The value from all runs is that of a resample in which each of them occurs once.
     """
-    whole = fitted.refit(Resamples(np.ones((1, fitted.observations.n_runs)))).curvature
-    if whole is None or refits.curvature is None:
+    curvature = fitted.refit(Resamples(np.ones((1, fitted.observations.n_runs)))).curvature
+    if curvature is None or refits.curvature is None:
         return None
-    return describe_bend(whole, refits.curvature)
+    return describe_bend(curvature, refits.curvature)
 
 
 def _refusals(refits: Refits) -> list[str]:

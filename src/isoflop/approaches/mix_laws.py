@@ -91,7 +91,7 @@ def mix_laws(
     # the part of C that all laws saw
     flops_range = (max(low for low, _ in ranges), min(high for _, high in ranges))
     flops = flops_range[1] * 10.0 ** np.array(DECADES)
-    found = describe_mixture(mixed, table, flops)
+    quantities = describe_mixture(mixed, table, flops)
     first = next(iter(fitted.values()))
     mixture = Mixture(
         sweep=sweep,
@@ -102,9 +102,9 @@ def mix_laws(
         weighting=weighting,
         reason=_reason(weighting, settings, forecasts),
         members=members,
-        a=found["a"],
-        b=found["b"],
-        optima=optima_of(found, flops, flops_range),
+        a=quantities["a"],
+        b=quantities["b"],
+        optima=optima_of(quantities, flops, flops_range),
         draws=table.height,
         loss_doubt=_doubt(forecasts),
         provenance=provenance,
@@ -116,11 +116,11 @@ def _draws(
     members: Sequence[Member], draws: Mapping[Approach, pl.DataFrame], settings: ApproachesSettings
 ) -> pl.DataFrame:
     """Take each draw from the law that it falls to."""
-    own = {
+    drawn = {
         member.approach: draws[member.approach].filter(pl.col("simulation").is_null())
         for member in members
     }
-    count = max(table.height for table in own.values())
+    count = max(table.height for table in drawn.values())
     weights = np.array([member.weight for member in members])
     whose = shared_out(weights / weights.sum(), count, settings.bootstrap.seed)
     parts = []
@@ -128,7 +128,7 @@ def _draws(
         if member.law is None:
             raise ValueError(f"{member.approach} was not fitted")
         names = [name for name in member.law.names if name in member.parameters]
-        table = own[member.approach].filter(pl.col("refused").is_null())
+        table = drawn[member.approach].filter(pl.col("refused").is_null())
         mine = pl.Series(np.flatnonzero(whose == k))
         parts.append(
             table.filter(pl.col("draw").is_in(mine.implode())).select("draw", "approach", *names)
@@ -178,23 +178,25 @@ def _parameters(estimate: Estimate) -> dict[str, float]:
 
 
 def _misfit(estimate: Estimate) -> float | None:
-    found = estimate.diagnostics
-    if not isinstance(found, ParametricDiagnostics | InteractionDiagnostics):
+    diagnostics = estimate.diagnostics
+    if not isinstance(diagnostics, ParametricDiagnostics | InteractionDiagnostics):
         return None
-    return found.misfit.joint.p_value
+    return diagnostics.misfit.joint.p_value
 
 
 def _log_score(scores: Sequence[Score]) -> float | None:
-    found = [score.log_score for score in scores if score.log_score is not None]
-    return float(np.mean(found)) if found else None
+    log_scores = [score.log_score for score in scores if score.log_score is not None]
+    return float(np.mean(log_scores)) if log_scores else None
 
 
 def _scores(law: Approach, forecasts: Forecasts | NoForecasts) -> list[Score]:
     """Give a law's scores of the losses of runs, one a cut."""
     if not isinstance(forecasts, Forecasts):
         return []
-    found = [one.score("loss") for cut in forecasts.cuts for one in cut.among((law,))]
-    return [score for score in found if score is not None]
+    loss_scores = [
+        forecast.score("loss") for cut in forecasts.cuts for forecast in cut.among((law,))
+    ]
+    return [score for score in loss_scores if score is not None]
 
 
 def _reason(

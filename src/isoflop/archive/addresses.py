@@ -34,25 +34,25 @@ def addresses(files: Iterable[tuple[str, bytes]]) -> dict[str, list[str]]:
     -------
     Address to the files that mention it, both sorted.
     """
-    found: dict[str, set[str]] = {}
+    by_address: dict[str, set[str]] = {}
     for name, content in files:
         for pattern in PATTERNS:
             for match in pattern.finditer(content):
                 group = "name" if "name" in pattern.groupindex else 0
-                found.setdefault(match[group].decode("ascii", "replace"), set()).add(name)
-    return {address: sorted(names) for address, names in sorted(found.items())}
+                by_address.setdefault(match[group].decode("ascii", "replace"), set()).add(name)
+    return {address: sorted(names) for address, names in sorted(by_address.items())}
 
 
-def warning(found: Mapping[str, list[str]]) -> str:
+def warning(by_address: Mapping[str, list[str]]) -> str:
     """Write the README's paragraph on them."""
-    if not found:
+    if not by_address:
         return "No host name, IPv4 address or mail address was found in the raw logs."
     shown = [
         f"  {address} in {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        for address, names in list(found.items())[:SHOWN]
+        for address, names in list(by_address.items())[:SHOWN]
     ]
-    if len(found) > SHOWN:
-        shown.append(f"  and {len(found) - SHOWN} more")
+    if len(by_address) > SHOWN:
+        shown.append(f"  and {len(by_address) - SHOWN} more")
     return "\n".join([
         "The raw logs mention these host names and addresses. `archive: {include_raw: false}` in",
         "config.yaml leaves the logs out and keeps their digests.",

@@ -226,12 +226,12 @@ def revisions(paths: Iterable[Path]) -> list[str]:
     ----------
     paths : files of the estimates; those without provenance say nothing.
     """
-    found = set()
+    named = set()
     for path in paths:
         if path.suffix == ".json":
-            own = json.loads(path.read_text(encoding="utf-8")).get("provenance") or {}
-            found |= {own.get("git_revision")}
-    return sorted(revision for revision in found if revision)
+            provenance = json.loads(path.read_text(encoding="utf-8")).get("provenance") or {}
+            named |= {provenance.get("git_revision")}
+    return sorted(revision for revision in named if revision)
 
 
 def code_members(root: Path) -> list[Member]:

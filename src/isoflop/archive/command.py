@@ -82,15 +82,15 @@ def verify_command(archive: Path, folder: Path | None, raw: Path | None, cores: 
 
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary) / "rebuilt" if folder is None else folder
-        found = verify_archive(archive, place, raw=raw, cores=cores)
-    total = len(found.same) + len(found.different) + len(found.absent)
-    said = f"{archive}: {len(found.same)} of {total} files came out byte for byte"
-    if found.whole:
-        click.echo(said)
+        verified = verify_archive(archive, place, raw=raw, cores=cores)
+    total = len(verified.same) + len(verified.different) + len(verified.absent)
+    summary = f"{archive}: {len(verified.same)} of {total} files came out byte for byte"
+    if verified.identical:
+        click.echo(summary)
         return
-    lines = [said]
-    lines += [f"differs: {name}" for name in found.different]
-    lines += [f"not made: {name}" for name in found.absent]
-    if found.python:
-        lines.append(f"The archive was made under Python {found.python}; try again under that.")
+    lines = [summary]
+    lines += [f"differs: {name}" for name in verified.different]
+    lines += [f"not made: {name}" for name in verified.absent]
+    if verified.python:
+        lines.append(f"The archive was made under Python {verified.python}; try again under that.")
     raise IsoflopError("\n".join(lines))

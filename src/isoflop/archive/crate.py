@@ -117,7 +117,7 @@ def metadata(facts: Described, files: Mapping[str, str]) -> dict[str, Any]:
 
 def _file(name: str, digest: str) -> dict[str, Any]:
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    found: dict[str, Any] = {
+    entity: dict[str, Any] = {
         "@id": name,
         "@type": "File",
         "name": name.rsplit("/", 1)[-1],
@@ -125,9 +125,9 @@ def _file(name: str, digest: str) -> dict[str, Any]:
         "sha256": digest,
     }
     if name == WORKFLOW:
-        found |= {
+        entity |= {
             "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
             "programmingLanguage": {"@id": "#snakemake"},
             "isPartOf": {"@id": "#isoflop"},
         }
-    return found
+    return entity

@@ -42,11 +42,11 @@ def project_files(root: Path) -> list[Path]:
             f"{root}: {', '.join(absent)} of the project is missing, so the archive could not be "
             "rebuilt. Run from the folder of the Snakefile."
         )
-    found: list[Path] = []
+    listed: list[Path] = []
     for part in (*NEEDED, *WELCOME):
         path = root / part
-        found += (item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-    inside = [path.relative_to(root) for path in found if path.is_file()]
+        listed += (item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+    inside = [path.relative_to(root) for path in listed if path.is_file()]
     return sorted(path for path in inside if _belongs(path))
 
 

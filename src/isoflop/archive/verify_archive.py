@@ -45,7 +45,7 @@ class Verified:
     python: str
 
     @property
-    def whole(self) -> bool:
+    def identical(self) -> bool:
         """Whether every file came out byte for byte."""
         return not self.different and not self.absent
 
@@ -173,8 +173,8 @@ def _build(manifest: Mapping[str, Any], folder: Path, cores: int) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        said = (done.stdout + done.stderr)[-TAIL:]
-        raise IsoflopError(f"the build in {folder} failed:\n{said}")
+        printed = (done.stdout + done.stderr)[-TAIL:]
+        raise IsoflopError(f"the build in {folder} failed:\n{printed}")
 
 
 def compare(manifest: Mapping[str, Any], folder: Path) -> Verified:

@@ -67,7 +67,7 @@ class Allocation(Section):
     @classmethod
     def of(
         cls,
-        found: Mapping[str, Quantity],
+        quantities: Mapping[str, Quantity],
         *,
         flops_range: tuple[float, float] | None,
         unanswered: float = 0.0,
@@ -78,13 +78,13 @@ class Allocation(Section):
         ----------
         flops_range : smallest and largest C that was fitted [FLOP]; None where they are not known.
         """
-        flops = found["flops"].value
+        flops = quantities["flops"].value
         return cls(
-            flops=found["flops"],
-            params=found["params"],
-            tokens=found["tokens"],
-            tokens_per_param=found["tokens_per_param"],
-            loss=found.get("loss"),
+            flops=quantities["flops"],
+            params=quantities["params"],
+            tokens=quantities["tokens"],
+            tokens_per_param=quantities["tokens_per_param"],
+            loss=quantities.get("loss"),
             decades_beyond_data=None if flops_range is None else decades_beyond(flops, flops_range),
             distance=None if flops_range is None else distance(flops, flops_range, blank=" "),
             unanswered=unanswered,
@@ -135,13 +135,13 @@ def allocate(
     fitted = np.isfinite(rows).all(axis=1)
     unanswered = float(np.mean(~np.isfinite(drawn["flops"][fitted]))) if fitted.any() else 0.0
     ranks = _ranks(estimate, draws, target)
-    found: dict[str, Quantity] = {}
+    quantities: dict[str, Quantity] = {}
     for name, values in point.items():
         if not np.isfinite(values[0]):
             continue
         value = float(values[0])
         if name == target.asked:
-            found[name] = Quantity(value=target.value)
+            quantities[name] = Quantity(value=target.value)
         elif name in ranks:
             used = calibrated_levels(ranks[name])
             quantity = Quantity(
@@ -149,11 +149,11 @@ def allocate(
                 intervals=calibrated_intervals(drawn[name], ranks[name]),
                 coverage={str(level): coverage(ranks[name], used[level]) for level in LEVELS},
             )
-            found[name] = _without_doubtful_ends(quantity, unanswered)
+            quantities[name] = _without_doubtful_ends(quantity, unanswered)
         else:
             quantity = Quantity(value=value, intervals=percentile_intervals(drawn[name]))
-            found[name] = _without_doubtful_ends(quantity, unanswered)
-    return Allocation.of(found, flops_range=estimate.flops_range, unanswered=unanswered)
+            quantities[name] = _without_doubtful_ends(quantity, unanswered)
+    return Allocation.of(quantities, flops_range=estimate.flops_range, unanswered=unanswered)
 
 
 def _allocate_mixture(mixture: Mixture, draws: pl.DataFrame, target: Target) -> Allocation | None:
@@ -162,30 +162,30 @@ def _allocate_mixture(mixture: Mixture, draws: pl.DataFrame, target: Target) -> 
     if not np.isfinite(point["flops"][0]):
         return None
     columns = [columns_at(part.law, part.rows, target) for part in parts]
-    drawn = {name: np.concatenate([one[name] for one in columns]) for name in point}
+    drawn = {name: np.concatenate([column[name] for column in columns]) for name in point}
     unanswered = float(np.mean(~np.isfinite(drawn["flops"])))
-    found: dict[str, Quantity] = {}
+    quantities: dict[str, Quantity] = {}
     for name, values in point.items():
         value = float(values[0])
         if name == target.asked:
-            found[name] = Quantity(value=target.value)
+            quantities[name] = Quantity(value=target.value)
         elif np.isfinite(value):
             quantity = Quantity(
                 value=value, intervals=about(value, percentile_intervals(drawn[name]))
             )
-            found[name] = _without_doubtful_ends(quantity, unanswered)
-    return Allocation.of(found, flops_range=mixture.flops_range, unanswered=unanswered)
+            quantities[name] = _without_doubtful_ends(quantity, unanswered)
+    return Allocation.of(quantities, flops_range=mixture.flops_range, unanswered=unanswered)
 
 
 def _as_allocation(optimum: Optimum, flops_range: tuple[float, float]) -> Allocation:
-    found = {
+    quantities = {
         "flops": Quantity(value=optimum.flops),
         "params": optimum.params,
         "tokens": optimum.tokens,
         "tokens_per_param": optimum.tokens_per_param,
     }
     loss = {} if optimum.loss is None else {"loss": optimum.loss}
-    return Allocation.of(found | loss, flops_range=flops_range)
+    return Allocation.of(quantities | loss, flops_range=flops_range)
 
 
 def _without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:
@@ -213,7 +213,7 @@ def _ranks(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[str,
     truth = columns_at(simulations.truth.law, simulations.truth.row(), target)
     n, m, p = simulations.draws.shape
     drawn = columns_at(estimate.law, simulations.draws.reshape(n * m, p), target)
-    found = {}
+    chosen = {}
     for name, values in drawn.items():
         if name == target.asked or not np.isfinite(truth[name][0]):
             continue
@@ -222,8 +222,8 @@ def _ranks(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[str,
             below = kept & (values.reshape(n, m) < truth[name][0])
             ranks = below.sum(axis=1) / kept.sum(axis=1)
         if np.isfinite(ranks).all():
-            found[name] = ranks
-    return found
+            chosen[name] = ranks
+    return chosen
 
 
 def optima_at(
@@ -244,10 +244,10 @@ def optima_at(
     if isinstance(estimate, Mixture):
         return optima_of_mixture(estimate, draws, flops)
     budgets = np.asarray(flops, dtype=np.float64)
-    found = describe(
+    quantities = describe(
         estimate.law, estimate.row, estimate.rows(draws), budgets, simulations_of(estimate, draws)
     )
-    return optima_of(found, budgets, estimate.flops_range)
+    return optima_of(quantities, budgets, estimate.flops_range)
 
 
 def optima_by_approach(
@@ -266,13 +266,13 @@ def simulations_of(estimate: Estimate, draws: pl.DataFrame) -> Simulations | Non
     if not isinstance(estimate.calibration, Calibration):
         return None
     simulated = draws.filter(pl.col("simulation").is_not_null())
-    whole = simulated.filter(pl.col("draw").is_null())
+    estimated = simulated.filter(pl.col("draw").is_null())
     rows = law_rows(estimate.law, simulated.filter(pl.col("draw").is_not_null()))
     noiseless = estimate.calibration.noiseless
     names = estimate.law.names
     return Simulations(
         truth=estimate.calibration.truth,
-        estimates=law_rows(estimate.law, whole),
-        draws=rows.reshape(whole.height, -1, len(names)),
+        estimates=law_rows(estimate.law, estimated),
+        draws=rows.reshape(estimated.height, -1, len(names)),
         noiseless=None if noiseless is None else np.array([[noiseless[name] for name in names]]),
     )

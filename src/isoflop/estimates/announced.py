@@ -85,7 +85,10 @@ class Announcements(Section):
 
     def of(self, sweep: str) -> Announcement | None:
         """Give a sweep's announcement; None where it has none."""
-        return next((one for one in self.announcements if one.sweep == sweep), None)
+        return next(
+            (announcement for announcement in self.announcements if announcement.sweep == sweep),
+            None,
+        )
 
 
 def check_runs(table: pl.DataFrame, announcement: Announcement | None) -> pl.DataFrame:

@@ -133,8 +133,8 @@ def machine_of(
         if price is not None:
             raise IsoflopError("a price is of an hour of a card: name it, as in --gpu h100")
         return None
-    found = read_accelerators(reference or reference_folder()).named(gpu)
-    return Machine(found, utilisation, price)
+    accelerator = read_accelerators(reference or reference_folder()).named(gpu)
+    return Machine(accelerator, utilisation, price)
 
 
 def reference_folder() -> Path:
@@ -223,25 +223,25 @@ def ask(
     target, sweep, reference, machine, served : as of ``answer``.
     """
     outcomes, drawn = outcomes or {}, dict(draws or {})
-    fitted = {name: one for name, one in outcomes.items() if isinstance(one, Estimate)}
-    own: dict[str, Estimate | Mixture] = {**fitted}
+    fitted = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Estimate)}
+    estimates: dict[str, Estimate | Mixture] = {**fitted}
     if isinstance(mixture, Mixture) and mixture_draws is not None:
-        own[KEY], drawn[KEY] = mixture, mixture_draws
+        estimates[KEY], drawn[KEY] = mixture, mixture_draws
     chosen = None if forecasts is None or mixture is None else recommend(fitted, forecasts, mixture)
     laws: list[Answer] = []
     first = "" if chosen is None else chosen.key
-    for name in sorted(own, key=lambda key: key != first):
-        estimate = own[name]
-        found = allocate(estimate, drawn[name], target)
+    for name in sorted(estimates, key=lambda key: key != first):
+        estimate = estimates[name]
+        allocation = allocate(estimate, drawn[name], target)
         stands = None if forecasts is None else standing(estimate, forecasts)
         laws.append(
             _answer(
                 name,
                 f"{estimate.counting.params} N, {estimate.counting.flops} C",
-                found,
+                allocation,
                 machine,
-                allocate_served(estimate, drawn[name], found.flops.value, served)
-                if found is not None and served is not None
+                allocate_served(estimate, drawn[name], allocation.flops.value, served)
+                if allocation is not None and served is not None
                 else None,
                 covers=None if stands is None else stands.covers,
                 forecasts=None if stands is None else stands.forecasts,
@@ -262,7 +262,9 @@ def ask(
         served_tokens=served,
         laws=laws,
         refused={
-            name: one.refused for name, one in outcomes.items() if not isinstance(one, Estimate)
+            name: outcome.refused
+            for name, outcome in outcomes.items()
+            if not isinstance(outcome, Estimate)
         },
     )
 
@@ -276,7 +278,7 @@ def _sweeps(estimates: Path) -> str:
 def _answer(
     law: str,
     counting: str,
-    found: Allocation | None,
+    allocation: Allocation | None,
     machine: Machine | None,
     served: ServedAllocation | None,
     *,
@@ -285,15 +287,15 @@ def _answer(
 ) -> Answer:
     """Add hours and money to an allocation."""
     hours = cost = None
-    if found is not None and machine is not None:
-        hours = _scaled(found.flops, 1.0 / machine.flops_per_hour)
+    if allocation is not None and machine is not None:
+        hours = _scaled(allocation.flops, 1.0 / machine.flops_per_hour)
         cost = None if machine.price is None else _scaled(hours, machine.price)
     return Answer(
         law=law,
         counting=counting,
         covers=covers,
         forecasts=forecasts,
-        allocation=found,
+        allocation=allocation,
         hours=hours,
         cost=cost,
         served=served,
@@ -321,7 +323,7 @@ def _published(
         read_yaml(folder / REFERENCE_FILES["besiroglu"], Besiroglu),
         read_yaml(folder / REFERENCE_FILES["kaplan"], Kaplan),
     )
-    found = []
+    listed = []
     for fit in fits:
         if fit.rounded:
             continue
@@ -330,8 +332,8 @@ def _published(
         best = None
         if allocation is not None and served is not None:
             best = _served_of_published(fit, allocation.flops.value, served)
-        found.append(_answer(fit.plain, counting, allocation, machine, best))
-    return found
+        listed.append(_answer(fit.plain, counting, allocation, machine, best))
+    return listed
 
 
 def _of_published(fit: PublishedFit, target: Target) -> Allocation | None:
@@ -354,14 +356,14 @@ def _served_of_published(fit: PublishedFit, flops: float, served: float) -> Serv
 
 def as_text(answers: Answers) -> str:
     """Write the answers as a table, with a line above it that says what is recommended and why."""
-    own = [one for one in answers.laws if one.law in ANSWERS]
+    fitted = [answer for answer in answers.laws if answer.law in ANSWERS]
     lines = [*_summary(answers), ""]
     for title, laws in (
-        (answers.sweep or "", own),
-        ("published", [one for one in answers.laws if one.law not in ANSWERS]),
+        (answers.sweep or "", fitted),
+        ("published", [answer for answer in answers.laws if answer.law not in ANSWERS]),
     ):
         if laws:
-            lines += _aligned([_head(title, answers), *(_row(one, answers) for one in laws)])
+            lines += _aligned([_head(title, answers), *(_row(answer, answers) for answer in laws)])
             lines.append("")
     if answers.served_tokens is not None:
         lines += _served_lines(answers)
@@ -376,8 +378,8 @@ def as_html(answers: Answers) -> str:
     sentence = "".join(f"<p>{html(line)}</p>" for line in _summary(answers))
     head = "".join(f"<th>{html(cell)}</th>" for cell in _head(answers.sweep or "law", answers))
     rows = []
-    for one in answers.laws:
-        cells = _row(one, answers)
+    for answer in answers.laws:
+        cells = _row(answer, answers)
         # a law without an answer says so in the cell that is all it has
         wide = ' colspan="9"' if len(cells) == 1 else ""
         rows.append("".join(f"<td{wide}>{html(cell)}</td>" for cell in cells))
@@ -401,14 +403,14 @@ def _summary(answers: Answers) -> list[str]:
     if answers.sweep is None:
         return [f"{asked}, by the published laws (no --sweep given)"]
     best = answers.laws[0]
-    found = best.allocation
-    if answers.recommended is None or found is None:
+    allocation = best.allocation
+    if answers.recommended is None or allocation is None:
         return [f"{asked}: sweep {answers.sweep} has no answer"]
     words = RULES[answers.rule] if answers.rule is not None else ""
     return [
-        f"{asked}: train {_written(found.params, _count)} parameters on "
-        f"{_written(found.tokens, _count)} tokens",
-        f"{found.distance}: {found.reach}. By {ANSWERS[best.law].in_prose}; {words}.",
+        f"{asked}: train {_written(allocation.params, _count)} parameters on "
+        f"{_written(allocation.tokens, _count)} tokens",
+        f"{allocation.distance}: {allocation.reach}. By {ANSWERS[best.law].in_prose}; {words}.",
     ]
 
 
@@ -417,36 +419,36 @@ def _head(title: str, answers: Answers) -> list[str]:
     if answers.asked != "flops":
         head.append("C")
     head += ["N", "D", "D/N", "loss"]
-    if any(one.hours is not None for one in answers.laws):
+    if any(answer.hours is not None for answer in answers.laws):
         head.append("hours")
-    if any(one.cost is not None for one in answers.laws):
+    if any(answer.cost is not None for answer in answers.laws):
         head.append("cost")
     if title and title == answers.sweep:
         head += ["covers", "forecast"]
     return head
 
 
-def _row(one: Answer, answers: Answers) -> list[str]:
-    found = one.allocation
-    own = one.law in ANSWERS
-    name = _name(one.law)
-    if found is None:
+def _row(answer: Answer, answers: Answers) -> list[str]:
+    allocation = answer.allocation
+    is_fitted = answer.law in ANSWERS
+    name = _name(answer.law)
+    if allocation is None:
         return [f"{name}: no compute gives that"]
     cells = [name]
     if answers.asked != "flops":
-        cells.append(_written(found.flops, _power))
+        cells.append(_written(allocation.flops, _power))
     cells += [
-        _written(found.params, _count),
-        _written(found.tokens, _count),
-        _written(found.tokens_per_param, ratio),
-        NONE if found.loss is None else _written(found.loss, fixed),
+        _written(allocation.params, _count),
+        _written(allocation.tokens, _count),
+        _written(allocation.tokens_per_param, ratio),
+        NONE if allocation.loss is None else _written(allocation.loss, fixed),
     ]
-    if one.hours is not None:
-        cells.append(_written(one.hours, _hours))
-    if one.cost is not None:
-        cells.append(_written(one.cost, _hours))
-    if own:
-        cells += [PASSED[one.covers], PASSED[one.forecasts]]
+    if answer.hours is not None:
+        cells.append(_written(answer.hours, _hours))
+    if answer.cost is not None:
+        cells.append(_written(answer.cost, _hours))
+    if is_fitted:
+        cells += [PASSED[answer.covers], PASSED[answer.forecasts]]
     return cells
 
 
@@ -459,16 +461,16 @@ def _served_lines(answers: Answers) -> list[str]:
     """Tabulate what is cheapest to train and to serve."""
     rows = [
         [
-            _name(one.law),
-            _written(one.served.params, _count),
-            _written(one.served.tokens, _count),
-            _written(one.served.tokens_per_param, ratio),
-            _written(one.served.training_flops, _power),
-            _written(one.served.total_flops, _power),
-            _written(one.served.saved, _percent),
+            _name(answer.law),
+            _written(answer.served.params, _count),
+            _written(answer.served.tokens, _count),
+            _written(answer.served.tokens_per_param, ratio),
+            _written(answer.served.training_flops, _power),
+            _written(answer.served.total_flops, _power),
+            _written(answer.served.saved, _percent),
         ]
-        for one in answers.laws
-        if one.served is not None
+        for answer in answers.laws
+        if answer.served is not None
     ]
     tokens = count(answers.served_tokens or 0.0, hand=PLAIN)
     if not rows:
@@ -492,9 +494,9 @@ def _notes(answers: Answers) -> list[str]:
         "count no embeddings."
     )
     doubtful = [
-        f"{_name(one.law)} ({one.allocation.unanswered:.0%})"
-        for one in answers.laws
-        if one.allocation is not None and one.allocation.unanswered > 0.0
+        f"{_name(answer.law)} ({answer.allocation.unanswered:.0%})"
+        for answer in answers.laws
+        if answer.allocation is not None and answer.allocation.unanswered > 0.0
     ]
     if doubtful:
         notes.append(f"Draws in which no compute gives that: {', '.join(doubtful)}.")

@@ -176,6 +176,6 @@ def read_backtest(path: Path) -> Backtest:
     return parse(json.loads(path.read_text(encoding="utf-8")), Backtest, source=str(path))
 
 
-def write_backtest(found: Backtest, path: Path) -> None:
+def write_backtest(backtest: Backtest, path: Path) -> None:
     """Write a backtest."""
-    write_json(path, found.model_dump(mode="json"))
+    write_json(path, backtest.model_dump(mode="json"))

@@ -57,7 +57,7 @@ def allocate_command(
         hours=gpu_hours,
         machine=machine,
     )
-    found = answer(
+    answers = answer(
         target,
         sweep=sweep,
         estimates=estimates,
@@ -65,4 +65,4 @@ def allocate_command(
         machine=machine,
         served=inference_tokens,
     )
-    click.echo(found.model_dump_json(indent=2) if as_json else as_text(found))
+    click.echo(answers.model_dump_json(indent=2) if as_json else as_text(answers))

@@ -409,13 +409,13 @@ Diagnostics = Annotated[
 Wanted = TypeVar("Wanted", bound=Section)
 
 
-def expect(found: Diagnostics, model: type[Wanted]) -> Wanted:
+def expect(diagnostics: Diagnostics, model: type[Wanted]) -> Wanted:
     """Take diagnostics as those of the approach that the caller asked for.
 
     Raises
     ------
     TypeError : they are another approach's.
     """
-    if not isinstance(found, model):
-        raise TypeError(f"expected {model.__name__}, found {type(found).__name__}")
-    return found
+    if not isinstance(diagnostics, model):
+        raise TypeError(f"expected {model.__name__}, found {type(diagnostics).__name__}")
+    return diagnostics

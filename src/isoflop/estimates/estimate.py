@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-Found = TypeVar("Found", bound=Section)
+Outcome = TypeVar("Outcome", bound=Section)
 Refused = TypeVar("Refused", bound=Section)
 
 GOPHER_BUDGET: Final = 5.76e23
@@ -65,21 +65,21 @@ class Optimum(Section):
 
 
 def optima_of(
-    found: Mapping[str, Quantity], flops: Floats, flops_range: tuple[float, float]
+    quantities: Mapping[str, Quantity], flops: Floats, flops_range: tuple[float, float]
 ) -> list[Optimum]:
     """Take the optima at some budgets out of quantities by name."""
     keys = [(float(c), repr(float(c))) for c in flops]
     return [
         Optimum(
             flops=c,
-            params=found[f"params_opt_{key}"],
-            tokens=found[f"tokens_opt_{key}"],
-            tokens_per_param=found[f"tokens_per_param_{key}"],
-            loss=found.get(f"loss_{key}"),
+            params=quantities[f"params_opt_{key}"],
+            tokens=quantities[f"tokens_opt_{key}"],
+            tokens_per_param=quantities[f"tokens_per_param_{key}"],
+            loss=quantities.get(f"loss_{key}"),
             decades_beyond_data=decades_beyond(c, flops_range),
         )
         for c, key in keys
-        if f"tokens_per_param_{key}" in found
+        if f"tokens_per_param_{key}" in quantities
     ]
 
 
@@ -192,8 +192,8 @@ class Estimate(Section):
     @cached_property
     def row(self) -> Floats:
         """The law's parameters, (1, parameters)."""
-        found = self.parameters | {"a": self.a, "b": self.b}
-        return np.array([[found[name].value for name in self.law.names]])
+        quantities = self.parameters | {"a": self.a, "b": self.b}
+        return np.array([[quantities[name].value for name in self.law.names]])
 
     def params_opt(self, flops: ArrayLike) -> Floats:
         """Give N_opt at each C [FLOP]."""
@@ -255,7 +255,7 @@ class Refusal(Section):
         return f"refused: {self.refused}"
 
 
-def read_outcome(path: Path, found: type[Found], refusal: type[Refused]) -> Found | Refused:
+def read_outcome(path: Path, model: type[Outcome], refusal: type[Refused]) -> Outcome | Refused:
     """Read what was found, or the reason that stands where it would.
 
     Parameters
@@ -270,7 +270,7 @@ def read_outcome(path: Path, found: type[Found], refusal: type[Refused]) -> Foun
     content = json.loads(_required(path).read_text(encoding="utf-8"))
     if "refused" in content:
         return parse(content, refusal, source=str(path))
-    return parse(content, found, source=str(path))
+    return parse(content, model, source=str(path))
 
 
 def read_estimate(path: Path) -> Estimate | Refusal:

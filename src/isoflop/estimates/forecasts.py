@@ -144,8 +144,8 @@ class Cut(Section):
 
     def among(self, approaches: Iterable[Approach]) -> list[Forecast]:
         """Give the forecasts of some approaches, in their order; those not asked are left out."""
-        own = {forecast.approach: forecast for forecast in self.forecasts}
-        return [own[approach] for approach in approaches if approach in own]
+        by_approach = {forecast.approach: forecast for forecast in self.forecasts}
+        return [by_approach[approach] for approach in approaches if approach in by_approach]
 
 
 class RunNoise(Section):
@@ -200,7 +200,7 @@ class Forecasts(Section):
 
     def __str__(self) -> str:
         """Say in one line how the losses of runs were predicted."""
-        found = [
+        words = [
             f"{forecast.approach} from {cut.flops:.3g} FLOPs: bias {score.bias:+.4f}, rms "
             f"{score.rms:.4f} nats"
             for cut in self.cuts
@@ -208,7 +208,7 @@ class Forecasts(Section):
             for score in forecast.scores
             if score.quantity == "loss"
         ]
-        return "; ".join(found) or f"{len(self.cuts)} cuts, no loss of a run predicted"
+        return "; ".join(words) or f"{len(self.cuts)} cuts, no loss of a run predicted"
 
 
 class NoForecasts(Section):

@@ -192,10 +192,10 @@ def _served_by_mixture(
         served_columns(part.law, part.rows, np.full(len(part.rows), flops), served)
         for part in mixture.parts(draws)
     ]
-    known = [one for one in columns if one is not None]
+    known = [column for column in columns if column is not None]
     if len(known) < len(columns):
         return None
-    together = {name: np.concatenate([one[name] for one in known]) for name in known[0]}
+    together = {name: np.concatenate([column[name] for column in known]) for name in known[0]}
     return ServedAllocation(**{
         name: Quantity(value=float(np.nanmedian(values)), intervals=percentile_intervals(values))
         for name, values in together.items()

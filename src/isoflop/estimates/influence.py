@@ -55,8 +55,8 @@ class Influence(Section):
     @property
     def moving(self) -> list[LeaveOut]:
         """The runs that move an answer by more than a standard error, the strongest first."""
-        found = [run for run in self.runs if run.largest_move > MOVES]
-        return sorted(found, key=lambda run: -run.largest_move)
+        moving = [run for run in self.runs if run.largest_move > MOVES]
+        return sorted(moving, key=lambda run: -run.largest_move)
 
     @property
     def outlying(self) -> list[LeaveOut]:

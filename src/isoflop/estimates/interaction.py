@@ -61,19 +61,19 @@ class Form:
 
     def terms(self, parameters: Floats) -> Floats:
         """Give rows of terms of rows of reported parameters."""
-        own = dict(zip(self.names, parameters.T, strict=True))
-        zero, one = np.zeros(len(parameters)), np.ones(len(parameters))
+        theta = dict(zip(self.names, parameters.T, strict=True))
+        zero, ones = np.zeros(len(parameters)), np.ones(len(parameters))
         with np.errstate(invalid="ignore", divide="ignore"):
-            if "N_c" in own:
-                alpha = own["alpha_N"] / own["alpha_D"]
-                log_a, log_b = alpha * np.log(own["N_c"]), np.log(own["D_c"])
-                return np.stack([zero, log_a, log_b, alpha, one, own["alpha_D"]], axis=-1)
-            log_a, log_b = np.log(own["A"]), np.log(own["B"])
-            k = own.get("gamma", self.gamma * one)
+            if "N_c" in theta:
+                alpha = theta["alpha_N"] / theta["alpha_D"]
+                log_a, log_b = alpha * np.log(theta["N_c"]), np.log(theta["D_c"])
+                return np.stack([zero, log_a, log_b, alpha, ones, theta["alpha_D"]], axis=-1)
+            log_a, log_b = np.log(theta["A"]), np.log(theta["B"])
+            k = theta.get("gamma", self.gamma * ones)
             if self.is_product:
-                k = own.get("G", zero) * np.exp(-log_a - log_b)
-            e = own.get("E", zero)
-            return np.stack([e, log_a, log_b, own["alpha"], own["beta"], k], axis=-1)
+                k = theta.get("G", zero) * np.exp(-log_a - log_b)
+            e = theta.get("E", zero)
+            return np.stack([e, log_a, log_b, theta["alpha"], theta["beta"], k], axis=-1)
 
     def log_loss(self, terms: Floats, log_n: Floats, log_d: Floats) -> Floats:
         """Give log L(N, D), (rows, points).
@@ -153,8 +153,8 @@ class Form:
             )[:, 0]
             p = np.exp(log_a - alpha * log_n)
             q = np.exp(log_b - beta * (np.log(flops / coefficient) - m * log_n))
-            own, other = alpha / (1.0 + kappa * p), beta / (1.0 + kappa * q)
-            return np.asarray(other / (own + m * other))
+            slope_n, other = alpha / (1.0 + kappa * p), beta / (1.0 + kappa * q)
+            return np.asarray(other / (slope_n + m * other))
 
 
 NESTED: Final = Form("nested", ("E", "A", "B", "alpha", "beta", "gamma"))

@@ -182,17 +182,17 @@ class MedianFrontier:
             return part.law.optima(part.row, budgets)
         drawn = [part.law.optima(part.rows, budgets) for part in self.parts]
         return Optima(
-            params=_medians([one.params for one in drawn]),
-            tokens=_medians([one.tokens for one in drawn]),
-            loss=_medians([one.loss for one in drawn]),
+            params=_medians([optimum.params for optimum in drawn]),
+            tokens=_medians([optimum.tokens for optimum in drawn]),
+            loss=_medians([optimum.loss for optimum in drawn]),
         )
 
 
 def _medians(columns: Sequence[Floats]) -> Floats:
     """Give the median over all draws, in logarithms, (1, budgets); NaN where no draw has one."""
     together = np.concatenate(columns).T
-    found = [_centre(column[np.isfinite(column)]) for column in together]
-    return np.array([found])
+    medians = [_centre(column[np.isfinite(column)]) for column in together]
+    return np.array([medians])
 
 
 def _centre(kept: Floats) -> float:
@@ -235,8 +235,8 @@ def optima_of_mixture(
     In the order of the budgets; those at which a law has no optimum are left out.
     """
     budgets = np.asarray(flops, dtype=np.float64)
-    found = describe_mixture(mixture.mixed, draws, budgets)
-    return optima_of(found, budgets, mixture.flops_range)
+    quantities = describe_mixture(mixture.mixed, draws, budgets)
+    return optima_of(quantities, budgets, mixture.flops_range)
 
 
 def describe_mixture(
@@ -264,11 +264,11 @@ def describe_mixture(
     drawn = [derived(part.law, part.rows, flops) for part in parts]
     shared = [name for name in points[0] if all(name in point for point in points)]
     names = [name for name in shared if name in {"a", "b"} or "_opt_" in name or _at_budget(name)]
-    found = {}
+    quantities = {}
     for name in names:
         if not all(np.isfinite(point[name][0]) for point in points):
             continue
-        together = np.concatenate([one[name] for one in drawn])
+        together = np.concatenate([column[name] for column in drawn])
         kept = together[np.isfinite(together)]
         if len(members) == 1 or len(kept) == 0:
             value = float(points[0][name][0])
@@ -276,8 +276,8 @@ def describe_mixture(
             value = float(np.median(kept))
         else:
             value = _centre(kept)
-        found[name] = Quantity(value=value, intervals=percentile_intervals(together))
-    return found
+        quantities[name] = Quantity(value=value, intervals=percentile_intervals(together))
+    return quantities
 
 
 def _at_budget(name: str) -> bool:

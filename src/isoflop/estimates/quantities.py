@@ -86,10 +86,10 @@ class Truth(Section):
         flops : (budgets,) C of the optima [FLOP].
         """
         row = self.row()
-        found = {name: float(v[0]) for name, v in derived(self.law, row, flops).items()}
+        values = {name: float(v[0]) for name, v in derived(self.law, row, flops).items()}
         # an optimum that is a power law of C has its coefficient at one FLOP
         unit = self.law.optima(row, np.ones(1))
-        return found | {
+        return values | {
             "N_coefficient": float(unit.params[0, 0]),
             "D_coefficient": float(unit.tokens[0, 0]),
         }
@@ -126,7 +126,7 @@ class Simulations:
         estimates = derived(law, self.estimates, flops)
         draws = derived(law, self.draws.reshape(n * m, p), flops)
         clean = {} if self.noiseless is None else derived(law, self.noiseless, flops)
-        found = {}
+        samples = {}
         for name, truth in self.truth.values(flops).items():
             if name not in estimates or not np.isfinite(estimates[name]).all():
                 continue
@@ -137,7 +137,7 @@ class Simulations:
             if not np.isfinite(ranks).all():
                 continue
             noiseless = float(clean[name][0]) if name in clean else np.nan
-            found[name] = (
+            samples[name] = (
                 ranks,
                 Simulated(
                     truth=truth,
@@ -147,7 +147,7 @@ class Simulations:
                     calibrated_level={str(q): calibrated_level(ranks, q) for q in LEVELS},
                 ),
             )
-        return found
+        return samples
 
 
 def derived(law: LawOfLoss, parameters: Floats, flops: Floats) -> dict[str, Floats]:
@@ -216,21 +216,21 @@ def describe(
     """
     point, drawn = derived(law, row, flops), derived(law, draws, flops)
     checked = {} if simulations is None else simulations.of(law, flops)
-    found = {}
+    quantities = {}
     for name, values in point.items():
         value = float(values[0])
         if not np.isfinite(value):
             continue
         if name not in checked:
             intervals = about(value, percentile_intervals(drawn[name]))
-            found[name] = Quantity(value=value, intervals=intervals)
+            quantities[name] = Quantity(value=value, intervals=intervals)
             continue
         ranks, simulated = checked[name]
         used = calibrated_levels(ranks)
-        found[name] = Quantity(
+        quantities[name] = Quantity(
             value=value,
             intervals=about(value, calibrated_intervals(drawn[name], ranks)),
             coverage={str(level): coverage(ranks, used[level]) for level in LEVELS},
             simulated=simulated,
         )
-    return found
+    return quantities

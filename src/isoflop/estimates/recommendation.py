@@ -95,11 +95,11 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
         by_cut = [() if cut.mixture is None else (cut.mixture.score,) for cut in cuts]
     else:
         by_cut = [
-            tuple(score for one in cut.among((answer.approach,)) for score in one.scores)
+            tuple(score for forecast in cut.among((answer.approach,)) for score in forecast.scores)
             for cut in cuts
         ]
     # of the highest cut that has any: the largest sweep below it, and the nearest to the answer
-    scores = next((found for found in reversed(by_cut) if found), ())
+    scores = next((latest for latest in reversed(by_cut) if latest), ())
     return Standing(
         covers=(
             not any(answer.a.undercovers(level) for level in LEVELS) if answer.a.coverage else None

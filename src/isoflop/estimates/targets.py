@@ -97,14 +97,14 @@ def flops_at(law: Frontier, rows: Floats, target: Target) -> Floats:
     def excess(log_flops: Floats) -> Floats:
         optima = law.optima(rows, np.exp(log_flops)[:, None])
         with np.errstate(invalid="ignore", divide="ignore"):
-            found = {
+            reached = {
                 "loss": optima.loss,
                 "params": optima.params,
                 "tokens": optima.tokens,
                 "tokens_per_param": optima.tokens / optima.params,
             }[target.asked]
             # where no loss is predicted any more, it counts as below the target
-            return np.nan_to_num(np.log(found[:, 0] / target.value), nan=-np.inf)
+            return np.nan_to_num(np.log(reached[:, 0] / target.value), nan=-np.inf)
 
     low = _least_log_flops(law, rows)
     high = np.full(len(rows), np.log(MOST_FLOPS))

@@ -96,10 +96,13 @@ class _Band:
 
 def _band(inputs: FigureInputs, answer: Estimate | Mixture, flops: Floats) -> _Band:
     """Take D/N and its intervals at every C as the report prints them; NaN where there is none."""
-    found = {one.flops: one for one in optima_at(answer, inputs.draws_of(answer), flops.tolist())}
+    optima = {
+        optimum.flops: optimum
+        for optimum in optima_at(answer, inputs.draws_of(answer), flops.tolist())
+    }
     columns = []
     for c in flops.tolist():
-        ratio_at = None if c not in found else found[c].tokens_per_param
+        ratio_at = None if c not in optima else optima[c].tokens_per_param
         low, high = (np.nan, np.nan) if ratio_at is None else _ends(ratio_at) or (np.nan, np.nan)
         columns.append([np.nan if ratio_at is None else ratio_at.value, low, high])
     return _Band(*np.array(columns).T)

@@ -57,7 +57,7 @@ class Block:
     frame: pl.DataFrame
     rare: tuple[tuple[int, Event], ...] = ()
 
-    def whole(self) -> pl.DataFrame:
+    def filled(self) -> pl.DataFrame:
         """Give the records with every column of `PLACED`."""
         have = self.frame.columns
         return self.frame.select(

@@ -54,8 +54,8 @@ def parse(
     What the file says, and whether it came from the cache. Hit or miss gives equal values.
     """
     entry = cache / f"{reading_key(file, format_name, table)}.entry" if cache else None
-    if entry is not None and (found := _read_entry(entry)) is not None:
-        return found, True
+    if entry is not None and (kept := _read_entry(entry)) is not None:
+        return kept, True
     watched = Watched.of(file)
     try:
         parsed = gather(scan(format_name, watched, table if takes_map(format_name) else None))

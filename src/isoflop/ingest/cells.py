@@ -142,7 +142,7 @@ def _json_block(text: bytes, schema: dict[str, Any], problems: list[Event]) -> I
     if frame is not None:
         yield _Chunk({series.name: series for series in frame}, frame.height)
     elif len(text) <= LEAST_SPLIT or not middle:
-        yield _json_rows(text.decode().split("\n")[:-1], problems, whole=True)
+        yield _json_rows(text.decode().split("\n")[:-1], problems, complete=True)
     else:
         yield from _json_block(text[:middle], schema, problems)
         yield from _json_block(text[middle:], schema, problems)
@@ -156,7 +156,7 @@ def _around_odd_numbers(
     for start, end in _odd_lines(text):
         if start > begin:
             yield from _json_block(text[begin:start], schema, problems)
-        yield _json_rows(text[start:end].decode().split("\n")[:-1], problems, whole=True)
+        yield _json_rows(text[start:end].decode().split("\n")[:-1], problems, complete=True)
         begin = end
     if begin < len(text):
         yield from _json_block(text[begin:], schema, problems)
@@ -184,7 +184,7 @@ def _json_frame(text: bytes, schema: dict[str, Any]) -> pl.DataFrame | None:
         record = json_object(line.decode())
         if record is not None:
             _learn(schema, record)
-    tried = [_dtypes(schema, whole=pl.Int64), _dtypes(schema, whole=pl.Float64)]
+    tried = [_dtypes(schema, integer=pl.Int64), _dtypes(schema, integer=pl.Float64)]
     frames = (_ndjson(text, types) for types in [*filter(None, tried), None])
     frame = next((frame for frame in frames if frame is not None and _is_exact(text, frame)), None)
     flat = None if frame is None else _flattened(frame)
@@ -205,13 +205,13 @@ def _learn(schema: dict[str, Any], record: dict[str, Any]) -> None:
             schema.setdefault(name, None)
 
 
-def _dtypes(schema: dict[str, Any], *, whole: Any) -> dict[str, Any] | None:
+def _dtypes(schema: dict[str, Any], *, integer: Any) -> dict[str, Any] | None:
     """Translate the types that were noted; None where one has no counterpart."""
-    simple = {int: whole, float: pl.Float64, str: pl.String, bool: pl.Boolean, None: pl.Float64}
+    simple = {int: integer, float: pl.Float64, str: pl.String, bool: pl.Boolean, None: pl.Float64}
     types: dict[str, Any] = {}
     for name, kind in schema.items():
         if isinstance(kind, dict):
-            inner = _dtypes(kind, whole=whole)
+            inner = _dtypes(kind, integer=integer)
             if not inner:
                 return None
             types[name] = pl.Struct(inner)
@@ -282,17 +282,17 @@ def _worded(column: pl.Series) -> pl.Series:
     return column.replace_strict({True: "True", False: "False"}, return_dtype=pl.String)
 
 
-def _json_rows(lines: Sequence[str], problems: list[Event], *, whole: bool = False) -> _Chunk:
+def _json_rows(lines: Sequence[str], problems: list[Event], *, complete: bool = False) -> _Chunk:
     """Read JSON lines one by one."""
     rows: list[dict[str, Any]] = []
     for line in lines:
-        if not line.strip() and whole:
+        if not line.strip() and complete:
             continue
         record = json_object(line)
         if record is not None:
             rows.append(dict(_flat(record)))
         else:
-            problems.append(Unread() if whole else Truncated())
+            problems.append(Unread() if complete else Truncated())
     names = dict.fromkeys(name for row in rows for name in row)
     return _Chunk({name: [row.get(name) for row in rows] for name in names}, len(rows))
 
@@ -396,13 +396,13 @@ class _Csv:
                 rows.append(cells)
                 last = reader.line_num
             elif any(cells):
-                whole = lines[reader.line_num - 1].endswith("\n")
-                self.problems.append(Unread() if whole else Truncated())
+                complete = lines[reader.line_num - 1].endswith("\n")
+                self.problems.append(Unread() if complete else Truncated())
         if lines and not lines[-1]:
             self.problems.append(Truncated())  # damaged compression ended the text
         elif lines and last == len(lines) and not lines[-1].endswith("\n"):
-            said = "its last row has no line end; if the file was cut, so was a value"
-            self.problems.append(Remark(said))
+            remark = "its last row has no line end; if the file was cut, so was a value"
+            self.problems.append(Remark(remark))
         columns = zip(*rows, strict=True) if rows else [[] for _ in self.names]
         return _Chunk(
             {

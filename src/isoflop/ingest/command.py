@@ -71,5 +71,9 @@ def inspect_command(path: Path, *, as_json: bool) -> None:
 
     from isoflop.ingest.inspection import inspect
 
-    found = inspect(path)
-    click.echo(json.dumps(found.as_json(), indent=1, ensure_ascii=False) if as_json else str(found))
+    inspection = inspect(path)
+    click.echo(
+        json.dumps(inspection.as_json(), indent=1, ensure_ascii=False)
+        if as_json
+        else str(inspection)
+    )

@@ -185,7 +185,7 @@ class Lines:
         pieces = zip(self._bounds[first].tolist(), self._bounds[last + 1].tolist(), strict=True)
         return rows, b"".join([self.text[begin:end] for begin, end in pieces])
 
-    def take(self, template: Template, whole: Collection[str]) -> pl.DataFrame:
+    def take(self, template: Template, integers: Collection[str]) -> pl.DataFrame:
         """Take the lines of a template.
 
         Parameters
@@ -208,7 +208,9 @@ class Lines:
             name: np.concatenate([piece[place] for piece in pieces])
             for place, name in enumerate(template.fields, start=1)
         }
-        cast = {name: column.astype(np.int64) for name, column in columns.items() if name in whole}
+        cast = {
+            name: column.astype(np.int64) for name, column in columns.items() if name in integers
+        }
         return pl.DataFrame({"row": taken, **columns, **cast}, schema_overrides={"row": pl.Int64})
 
     def _numbers(self, template: Template, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
@@ -247,10 +249,10 @@ def _without_pads(
 
 def _number(digits: NDArray[np.uint8], field: Field) -> NDArray[np.float64]:
     """Read a number of each line: the float64 next to what is written, as it is rounded once."""
-    value = _whole(digits, field.digits)
+    value = _integers(digits, field.digits)
     power: Any = -field.decimals
     if field.exponent:
-        power = power + field.signs[1] * _whole(digits, field.exponent)
+        power = power + field.signs[1] * _integers(digits, field.exponent)
         if (np.abs(power) > EXACT).any():
             return _rounded_often(digits, field)
         power = power.astype(np.int64)
@@ -263,12 +265,12 @@ def _number(digits: NDArray[np.uint8], field: Field) -> NDArray[np.float64]:
 
 def _rounded_often(digits: NDArray[np.uint8], field: Field) -> NDArray[np.float64]:
     """Read numbers whose powers of ten no float64 is."""
-    powers = field.signs[1] * _whole(digits, field.exponent) - field.decimals
-    pairs = zip(_whole(digits, field.digits).tolist(), powers.tolist(), strict=True)
+    powers = field.signs[1] * _integers(digits, field.exponent) - field.decimals
+    pairs = zip(_integers(digits, field.digits).tolist(), powers.tolist(), strict=True)
     return field.signs[0] * np.array([float(f"{value:.0f}e{power:.0f}") for value, power in pairs])
 
 
-def _whole(digits: NDArray[np.uint8], columns: Collection[int]) -> NDArray[np.float64]:
+def _integers(digits: NDArray[np.uint8], columns: Collection[int]) -> NDArray[np.float64]:
     """Read whole numbers of at most `LONGEST` digits: every sum of theirs is exact."""
     value = np.zeros(len(digits))
     for column in columns:

@@ -73,9 +73,9 @@ class RunIdentity:
     def group_source(self, prefix: str) -> str | None:
         """Give the origin of a group of facts: that of sweep.yaml if it says any of them."""
         sources = {fact.source for name, fact in self.facts.items() if name.startswith(prefix)}
-        said = sources - {"counted"} or sources
+        given = sources - {"counted"} or sources
         return next(
-            (s for s in ("sidecar", "file_name", "config_file", "log", "trainer") if s in said),
+            (s for s in ("sidecar", "file_name", "config_file", "log", "trainer") if s in given),
             None,
         )
 
@@ -106,8 +106,8 @@ class RunIdentity:
 def identify(
     run: str,
     *,
-    said: Sequence[Mapping[str, Fact]],
-    stated: Mapping[str, Fact],
+    recorded: Sequence[Mapping[str, Fact]],
+    declared: Mapping[str, Fact],
     needs_tokens_per_step: bool,
     needs_schedule: bool,
     needs_context: bool = False,
@@ -127,7 +127,7 @@ def identify(
     """
     notes: list[str] = []
     conflicts: list[str] = []
-    facts = _merge(said, stated, notes, conflicts)
+    facts = _merge(recorded, declared, notes, conflicts)
     notes += _without_wrong_defaults(facts)
     architecture = _complete_architecture(facts)
     _count_params(facts, architecture)
@@ -186,14 +186,14 @@ def _batch_line(facts: Mapping[str, Fact]) -> str:
 
 
 def _merge(
-    said: Sequence[Mapping[str, Fact]],
-    stated: Mapping[str, Fact],
+    recorded: Sequence[Mapping[str, Fact]],
+    declared: Mapping[str, Fact],
     notes: list[str],
     conflicts: list[str],
 ) -> dict[str, Fact]:
     """Lay the sources over one another, and say where they differ."""
     facts: dict[str, Fact] = {}
-    for source in said:
+    for source in recorded:
         for name, fact in source.items():
             known = facts.get(name)
             if known is not None and known.source == fact.source and _differ(known, fact):
@@ -210,9 +210,9 @@ def _merge(
                 )
             facts[name] = fact
     for name, other in ALTERNATIVES.items():
-        if name in stated and other not in stated:
+        if name in declared and other not in declared:
             facts.pop(other, None)
-    for name, fact in stated.items():
+    for name, fact in declared.items():
         known = facts.get(name)
         if known is not None and _differ(known, fact):
             where = SIDECAR if fact.source == "sidecar" else "the file name"
@@ -246,8 +246,8 @@ def _without_wrong_defaults(facts: dict[str, Fact]) -> list[str]:
     ]
 
 
-def _differ(one: Fact, other: Fact) -> bool:
-    a, b = one.value, other.value
+def _differ(fact: Fact, other: Fact) -> bool:
+    a, b = fact.value, other.value
     if isinstance(a, int | float) and isinstance(b, int | float):
         return abs(a - b) > SAME * max(abs(a), abs(b))
     return a != b

@@ -18,7 +18,7 @@ from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
 from isoflop.ingest.sidefiles import is_summary, read_settings
 from isoflop.ingest.source import RawFile, shown
-from isoflop.walk import Found, because, walk
+from isoflop.walk import Entry, because, walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,12 +86,12 @@ def read_logs(
     ------
     ConfigError : sweep.yaml names a format that is not known.
     """
-    found = walk(folder)
-    homes = run_folders(found)
+    entries = walk(folder)
+    homes = run_folders(entries)
     gathered_in = {path: meta for meta, paths in homes.items() for path in paths if path != meta}
     experiments = {meta.parent.parent / META for meta in homes}
     logs: list[Log] = []
-    for each in found:
+    for each in entries:
         if each.path in experiments:
             unread = Log(RawFile.unread(each.path, folder))
             logs.append(unread.ignored("an experiment of MLflow's"))
@@ -112,18 +112,18 @@ def read_file(path: Path, sidecar: SweepFile) -> list[Log]:
     ------
     ConfigError : sweep.yaml names a format that is not known.
     """
-    return _without_copies(_fates(Found(path), path.parent, sidecar, None))
+    return _without_copies(_fates(Entry(path), path.parent, sidecar, None))
 
 
 def _fates(
-    found: Found,
+    entry: Entry,
     folder: Path,
     sidecar: SweepFile,
     cache: Path | None,
     index: StatIndex | None = None,
 ) -> list[Log]:
     """Read one entry of the folder, and the members of an archive."""
-    log = _fate(found, folder, sidecar, cache, index)
+    log = _fate(entry, folder, sidecar, cache, index)
     if log.format is None or log.format not in FORMATS or log.fate != "used":
         return [log]
     inner = [_member(member, sidecar, cache) for member in members(log.file, log.format)]
@@ -170,16 +170,16 @@ def _member(member: Member, sidecar: SweepFile, cache: Path | None) -> Log:
 
 
 def _fate(
-    found: Found, folder: Path, sidecar: SweepFile, cache: Path | None, index: StatIndex | None
+    entry: Entry, folder: Path, sidecar: SweepFile, cache: Path | None, index: StatIndex | None
 ) -> Log:
     """Read one entry of the folder; whatever fails is its fate and not the sweep's."""
-    unread = Log(RawFile.unread(found.path, folder))
+    unread = Log(RawFile.unread(entry.path, folder))
     if (why := side.ignored(sidecar, unread.file.name)) is not None:
         return replace(unread, fate="ignored", reason=why)
-    if found.reason is not None:
-        return replace(unread, fate=found.fate, reason=found.reason)
+    if entry.reason is not None:
+        return replace(unread, fate=entry.fate, reason=entry.reason)
     try:
-        looked = index.file(found.path) if index else RawFile.at(found.path, folder)
+        looked = index.file(entry.path) if index else RawFile.at(entry.path, folder)
         return _read(looked, sidecar, cache, index)
     except ConfigError:
         raise  # sweep.yaml's fault
@@ -197,20 +197,20 @@ def _read(
         return Log(file, format="sidecar", fate="facts", reason="facts of the sweep")
     table = side.file_table(sidecar, file.name)
     seen = index.recognised(file) if index else recognise(file.sample())
-    stated = side.file_format(sidecar, file.name)
-    name = stated or seen.format
+    declared = side.file_format(sidecar, file.name)
+    name = declared or seen.format
     if seen.format in FORMATS:
         return Log(file, seen.format)
     if name is None and table is not None and fits(file, table):
         seen, name = Recognised("table"), "table"  # its columns are those that sweep.yaml maps
     # one JSON object on one line looks like a table of one row
     is_table = name == "table" and table is None and file.name.endswith((".json", ".txt"))
-    if stated is None and (name is None or is_table):
+    if declared is None and (name is None or is_table):
         settings = read_settings(file)
         if settings is not None:
-            said = ", ".join(sorted(settings))
+            names = ", ".join(sorted(settings))
             return Log(
-                file, "settings", fate="facts", reason=f"settings: {said}", settings=settings
+                file, "settings", fate="facts", reason=f"settings: {names}", settings=settings
             )
         if is_summary(file.name):
             return Log(file, "settings").ignored(

@@ -163,14 +163,14 @@ def _trend(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
         groups.setdefault(tuple(map(runs[place].fact, alike)), []).append(place)
     for group in groups.values():
         chosen = [runs[place] for place in group]
-        found = distances(
+        measured = distances(
             np.array([run.fact("params.total") for run in chosen]),
             np.array([run.curve["tokens"] for run in chosen]),
             np.array([run.final for run in chosen]),
         )
-        if found is None:
+        if measured is None:
             continue
-        for place, run, sigmas, expected in zip(group, chosen, *found, strict=True):
+        for place, run, sigmas, expected in zip(group, chosen, *measured, strict=True):
             yield (
                 place,
                 Finding(

@@ -56,14 +56,14 @@ class LaidOut:
         """Keep some runs alone."""
         wanted = set(runs)
         names = pl.Series(runs, dtype=pl.String).implode()
-        whole = wanted == self.keys.keys()
+        everything = wanted == self.keys.keys()
 
         def some(table: Mapping[str, Any]) -> dict[str, Any]:
             return {run: value for run, value in table.items() if run in wanted}
 
         return LaidOut(
-            self.curves if whole else self.curves.filter(pl.col("run").is_in(names)),
-            self.evals if whole else self.evals.filter(pl.col("run").is_in(names)),
+            self.curves if everything else self.curves.filter(pl.col("run").is_in(names)),
+            self.evals if everything else self.evals.filter(pl.col("run").is_in(names)),
             some(self.impossible),
             some(self.measured),
             some(self.keys),
@@ -145,7 +145,7 @@ def _laid_out(runs: Sequence[Run], keys: Mapping[str, str]) -> LaidOut:
     curves = curves_table(records)
     impossible = impossible_losses(records)
     units = {run.name: run.identity.nats for run in runs}
-    words = {run: (found.losses, found.words) for run, found in impossible.items()}
+    words = {run: (fault.losses, fault.words) for run, fault in impossible.items()}
     return LaidOut(
         Curves.cast(curves.select(Curves.column_names())),
         Evals.cast(evals_table(records)),

@@ -92,8 +92,8 @@ def members(file: RawFile, format_name: str) -> Iterator[Member]:
         except _TooMuchError:
             yield Member(_named(file, "", names), BOMB)
         except _DAMAGED as error:
-            said = " ".join(str(error).split())[:100] or type(error).__name__
-            yield Member(_named(file, "", names), f"the archive is damaged or cut: {said}")
+            words = " ".join(str(error).split())[:100] or type(error).__name__
+            yield Member(_named(file, "", names), f"the archive is damaged or cut: {words}")
 
 
 def _spooled(member: RawFile, stream: Any, spool: Path, budget: list[int]) -> Member:

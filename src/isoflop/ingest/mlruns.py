@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from isoflop.walk import Found
+    from isoflop.walk import Entry
 
 LARGEST: Final = 1 << 28
 """Bytes of a run's files together."""
@@ -26,14 +26,14 @@ TOO_LARGE: Final = f"the files of this run have more than {LARGEST >> 20} MB tog
 _LINE = re.compile(r"^(run_name|run_id|run_uuid|status|lifecycle_stage): *(.*)$", re.MULTILINE)
 
 
-def run_folders(found: Sequence[Found]) -> dict[Path, list[Path]]:
+def run_folders(entries: Sequence[Entry]) -> dict[Path, list[Path]]:
     """Find the runs' folders among a sweep's files.
 
     Returns
     -------
     By meta.yaml of a run, the files below its folder, itself among them.
     """
-    paths = [each.path for each in found if each.reason is None]
+    paths = [each.path for each in entries if each.reason is None]
     metas = {path.parent: path for path in paths if path.name == META}
     folders: dict[Path, list[Path]] = {}
     for path in paths:

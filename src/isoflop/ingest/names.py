@@ -86,7 +86,7 @@ def eval_sets(names: Iterable[str]) -> dict[str, str]:
     By eval set the file's name for its loss; the one set of a file that names none is `eval`.
     """
     listed = list(names)
-    found = {match[1]: name for name in listed if (match := _OF_SET.fullmatch(plain(name)))}
+    by_set = {match[1]: name for name in listed if (match := _OF_SET.fullmatch(plain(name)))}
     by_plain = {plain(name): name for name in reversed(listed)}
     single = next((by_plain[known] for known in EVAL_LOSS if known in by_plain), None)
-    return {"eval": single, **found} if single is not None else found
+    return {"eval": single, **by_set} if single is not None else by_set

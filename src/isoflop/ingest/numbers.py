@@ -14,7 +14,7 @@ LARGEST_STEP: Final = 2**53
 """Beyond this a step is a misread number: float64 no longer counts by ones."""
 
 SUFFIXES: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
-_WHOLE = re.compile(
+_NUMBER = re.compile(
     r"([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([KMBGT]?)"
 )
@@ -37,7 +37,7 @@ def number(value: object) -> float | None:
         except OverflowError:  # JSON's whole numbers have any length
             return math.inf if value > 0 else -math.inf
     text = str(value).strip()
-    if match := _WHOLE.fullmatch(text):
+    if match := _NUMBER.fullmatch(text):
         digits = match[1].replace(",", "").replace("_", "")
         return float(digits) * SUFFIXES.get(match[2], 1.0)
     return float(text) if _NOT_FINITE.fullmatch(text) else None
@@ -45,16 +45,16 @@ def number(value: object) -> float | None:
 
 def finite(value: object) -> float | None:
     """Read a finite number; None for NaN and infinity too."""
-    found = number(value)
-    return found if found is not None and math.isfinite(found) else None
+    parsed = number(value)
+    return parsed if parsed is not None and math.isfinite(parsed) else None
 
 
 def step_number(value: object) -> int | None:
     """Read a count of updates: a whole number from 0 on; None if it is none."""
-    found = finite(value)
-    if found is None or not 0 <= found < LARGEST_STEP or not found.is_integer():
+    parsed = finite(value)
+    if parsed is None or not 0 <= parsed < LARGEST_STEP or not parsed.is_integer():
         return None
-    return int(found)
+    return int(parsed)
 
 
 def json_object(line: str) -> dict[str, Any] | None:

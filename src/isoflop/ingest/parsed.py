@@ -121,7 +121,7 @@ def gather(blocks: Iterable[Block]) -> Parsed:
     remarks: list[str] = []
     unread, truncated = 0, False
     for block in blocks:
-        frame = block.whole().with_columns(tokens=_known("tokens"), samples=_known("samples"))
+        frame = block.filled().with_columns(tokens=_known("tokens"), samples=_known("samples"))
         frames.append(frame)
         counts = _counts(frame)
         for count in sorted(counts.values(), key=lambda count: count["first"]):

@@ -80,8 +80,8 @@ def _has_log_history(text: str) -> int:
     head = text.lstrip()
     first, _, rest = head.partition("\n")
     lines = json_object(first) is not None and rest.strip()
-    found = head.startswith("{") and not lines and all(key in text for key in keys)
-    return 1_000_000 if found else 0
+    matches = head.startswith("{") and not lines and all(key in text for key in keys)
+    return 1_000_000 if matches else 0
 
 
 def _has_results(text: str) -> int:

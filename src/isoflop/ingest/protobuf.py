@@ -75,9 +75,9 @@ def walk(
             sized = after + np.clip(number_read, 0, LARGEST_RECORD)
             first[chosen] = number_read if kind == VARINT else after
             last[chosen] = after if kind == VARINT else sized
-        whole = last <= end[live]
-        rounds.append(Fields(live[whole], *(x[whole] for x in (key >> 3, wire, first, last))))
-        at[live] = np.where(whole, last, end[live])
+        complete = last <= end[live]
+        rounds.append(Fields(live[complete], *(x[complete] for x in (key >> 3, wire, first, last))))
+        at[live] = np.where(complete, last, end[live])
         live = live[at[live] < end[live]]
     empty = np.zeros(0, np.int64)
     columns = zip(*rounds, strict=True) if rounds else [[empty]] * len(Fields._fields)

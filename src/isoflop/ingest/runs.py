@@ -72,7 +72,7 @@ class Part:
         assert self.log.parsed is not None  # noqa: S101  it was read
         return self.log.parsed.records
 
-    def said(self) -> list[dict[str, side.Fact]]:
+    def logged_facts(self) -> list[dict[str, side.Fact]]:
         """Give the facts that the log says, one mapping per header."""
         defaults = getattr(reader(self.log.format or ""), "DEFAULTS", ())
         origins = {**dict.fromkeys(defaults, "trainer"), **dict.fromkeys(self.formulas, "counted")}
@@ -123,7 +123,7 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
 
 _VERSION: Final = re.compile(r"(?:(.*)/)?version_[0-9]+/[^/]+")
 """A log in a folder of Lightning's: every launch makes one more, a resumed one too."""
-_ONE: Final = ("params.total", "schedule.lr_peak", "batch", "tokens_per_step", "schedule.steps")
+_SHARED: Final = ("params.total", "schedule.lr_peak", "batch", "tokens_per_step", "schedule.steps")
 """Facts in which parts of one run agree."""
 
 
@@ -166,17 +166,17 @@ def _goes_on(earlier: Part, later: Part) -> bool:
     return end > last and 1.5 * interval < first + 1 <= last + 1 + interval
 
 
-def _agree(one: Part, other: Part) -> bool:
+def _agree(first: Part, second: Part) -> bool:
     """Tell whether two parts' files and settings contradict each other in what one run has once."""
-    first, second = (
+    facts, others = (
         {
             name: fact.value
-            for told in (part.settings(), *part.said())
+            for told in (part.settings(), *part.logged_facts())
             for name, fact in told.items()
         }
-        for part in (one, other)
+        for part in (first, second)
     )
-    return all(first[name] == second[name] for name in _ONE if name in first and name in second)
+    return all(facts[name] == others[name] for name in _SHARED if name in facts and name in others)
 
 
 def _told_apart(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
@@ -187,8 +187,8 @@ def _told_apart(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
         several = len(keys) > 1 and "" not in keys and all(part.log.run is None for part in of_run)
         for part in of_run:
             key = re.split(r"[:/]", part.run.key)[-1][:KEY_SHOWN]
-            own = f"{name} ({key})" if several else name
-            apart.setdefault(own, []).append(part)
+            label = f"{name} ({key})" if several else name
+            apart.setdefault(label, []).append(part)
     return apart
 
 
@@ -205,12 +205,12 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
     table = side.file_table(sidecar, log.file.name) if log.format == "table" else None
     columns = table.columns.items() if table is not None else ()
     formulas = frozenset(name for name, origin in columns if origin.formula is not None)
-    own = log.file.stem
-    if _run_is_folder(log) and "/" in own:
-        own = own.rpartition("/")[0]
+    stem = log.file.stem
+    if _run_is_folder(log) and "/" in stem:
+        stem = stem.rpartition("/")[0]
     several = None if len(log.parsed.runs) == 1 else _Several(log.parsed)
     return [
-        (log.run or run.name or own, Part(log, run, config, formulas, several=several))
+        (log.run or run.name or stem, Part(log, run, config, formulas, several=several))
         for run in log.parsed.runs
         if run.advances
     ]
@@ -344,16 +344,16 @@ class Run:
     def of(cls, name: str, parts: Sequence[Part], sidecar: SweepFile) -> Run:
         """Settle what a run is."""
         paths = tuple(part.log.file.name for part in parts)
-        said = [facts for part in parts if (facts := part.settings())]
-        said += [facts for part in parts for facts in part.said()]
+        recorded = [facts for part in parts if (facts := part.settings())]
+        recorded += [facts for part in parts for facts in part.logged_facts()]
         # a row of a table, or the last values of a run: its one point is its end
         finished_row = parts[0].run.status == "finished" and (
             parts[0].log.format == "table" or parts[0].run.one_step
         )
         identity = identify(
             name,
-            said=said,
-            stated=side.stated_facts(sidecar, name, paths),
+            recorded=recorded,
+            declared=side.declared_facts(sidecar, name, paths),
             needs_tokens_per_step=_counts_steps_only(parts),
             needs_context=any(part.run.counts_samples for part in parts),
             needs_schedule=not finished_row,
@@ -394,8 +394,8 @@ class Run:
     @property
     def primary_eval(self) -> str | None:
         """The eval set whose loss is the run's; the only one, unless stated."""
-        stated: str | None = self.identity.value("primary_eval")
-        return stated or (self.eval_sets[0] if len(self.eval_sets) == 1 else None)
+        declared: str | None = self.identity.value("primary_eval")
+        return declared or (self.eval_sets[0] if len(self.eval_sets) == 1 else None)
 
     def pieces(self) -> list[pl.DataFrame]:
         """List the run's records file by file, a restart between files."""

@@ -87,8 +87,8 @@ def _walk(records: pl.DataFrame) -> Iterator[tuple[int, int, int | None]]:
             pending, resumed = True, step
             continue
         key = (kind, step, eval_set, metric)
-        said = (*key, repr(train_loss), repr(value))  # repr: NaN equals no NaN
-        if said in seen and not pending:
+        record = (*key, repr(train_loss), repr(value))  # repr: NaN equals no NaN
+        if record in seen and not pending:
             continue
         if not pending and step < latest.get(kind, -1):
             pending, resumed = True, None
@@ -100,7 +100,7 @@ def _walk(records: pl.DataFrame) -> Iterator[tuple[int, int, int | None]]:
             seen_keys.clear()
         if key in seen_keys:
             continue  # another rank's line for the step just seen: the first one stands
-        seen.add(said)
+        seen.add(record)
         seen_keys.add(key)
         latest[kind] = step
         yield row, segment, resumed

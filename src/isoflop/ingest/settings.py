@@ -98,15 +98,15 @@ def settings_of(nested: Mapping[str, Any]) -> dict[str, Any]:
     -------
     Facts by their dotted names; one that the configuration gives in two ways is left out.
     """
-    found: dict[str, dict[str, list[Any]]] = {}
+    by_fact: dict[str, dict[str, list[Any]]] = {}
     for count, (name, value) in enumerate(_leaves(nested, 0)):
         if count >= MOST:
             break
         for fact, names in NAMES.items():
             if name in names and (known := _typed(fact, value)) is not None:
-                found.setdefault(fact, {}).setdefault(name, []).append(known)
+                by_fact.setdefault(fact, {}).setdefault(name, []).append(known)
     facts: dict[str, Any] = {}
-    for fact, by_name in found.items():
+    for fact, by_name in by_fact.items():
         values = by_name[next(name for name in NAMES[fact] if name in by_name)]
         if all(value == values[0] for value in values):
             facts[fact] = values[0]

@@ -75,26 +75,26 @@ def ignored(sidecar: SweepFile, name: str) -> str | None:
 
 def file_format(sidecar: SweepFile, name: str) -> str | None:
     """Give the format that sweep.yaml states for a file, if any."""
-    stated = [rule.format for rule in _rules_of_file(sidecar, name) if rule.format]
-    return stated[-1] if stated else sidecar.format
+    declared = [rule.format for rule in _rules_of_file(sidecar, name) if rule.format]
+    return declared[-1] if declared else sidecar.format
 
 
 def file_table(sidecar: SweepFile, name: str) -> TableMap | None:
     """Give the column map of a file, if any."""
-    stated = [rule.table for rule in _rules_of_file(sidecar, name) if rule.table]
-    return stated[-1] if stated else sidecar.table
+    declared = [rule.table for rule in _rules_of_file(sidecar, name) if rule.table]
+    return declared[-1] if declared else sidecar.table
 
 
 def file_run(sidecar: SweepFile, name: str) -> str | None:
     """Give the run that sweep.yaml says a file belongs to, if it does."""
-    stated = [rule.run for rule in _rules_of_file(sidecar, name) if rule.run]
-    return stated[-1] if stated else None
+    declared = [rule.run for rule in _rules_of_file(sidecar, name) if rule.run]
+    return declared[-1] if declared else None
 
 
 def file_configs(sidecar: SweepFile, name: str) -> tuple[str, ...]:
     """Give the configuration files that go with a file."""
-    stated = [rule.config for rule in _rules_of_file(sidecar, name) if rule.config]
-    return stated[-1] if stated else ()
+    declared = [rule.config for rule in _rules_of_file(sidecar, name) if rule.config]
+    return declared[-1] if declared else ()
 
 
 def exclusion(sidecar: SweepFile, run: str, names: tuple[str, ...]) -> str | None:
@@ -113,7 +113,7 @@ def accepted(sidecar: SweepFile, check: str, run: str, names: tuple[str, ...]) -
     return None
 
 
-def stated_facts(sidecar: SweepFile, run: str, names: tuple[str, ...]) -> dict[str, Fact]:
+def declared_facts(sidecar: SweepFile, run: str, names: tuple[str, ...]) -> dict[str, Fact]:
     """Gather what sweep.yaml says of one run, by dotted name of the fact.
 
     Parameters

@@ -120,25 +120,25 @@ class SideFiles:
         settled: dict[str, Fact] = {}
         complaints: list[tuple[str, str]] = []
         for level in _levels(name):
-            found: dict[str, tuple[Any, str]] = {}
+            values: dict[str, tuple[Any, str]] = {}
             for path, facts in sorted(self.facts.items()):
-                own = stem(path) in stems
-                if _scope(path) != level or (own and stem(path) != stem(name)):
+                is_of_stem = stem(path) in stems
+                if _scope(path) != level or (is_of_stem and stem(path) != stem(name)):
                     continue
                 for fact, value in facts.items():
                     if fact in settled:
                         continue
-                    known = found.get(fact)
-                    if known is not None and known[0] != value and not own:
+                    known = values.get(fact)
+                    if known is not None and known[0] != value and not is_of_stem:
                         words = (
                             f"{known[1]} and {path} disagree on {fact} ({known[0]} and {value}); "
                             f"say which holds in {SIDECAR}, runs: [{{{rule_for(name)}, ...}}], or "
                             f"leave one out by ignore:"
                         )
                         complaints.append((fact, words))
-                    if known is None or own:
-                        found[fact] = (value, path)
-            settled |= {fact: Fact(value, "config_file") for fact, (value, _) in found.items()}
+                    if known is None or is_of_stem:
+                        values[fact] = (value, path)
+            settled |= {fact: Fact(value, "config_file") for fact, (value, _) in values.items()}
         return settled, complaints
 
 

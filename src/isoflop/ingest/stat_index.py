@@ -60,14 +60,14 @@ class StatIndex:
         state = _state(facts)
         known = self._seen.get(name) or self._known.get(name)
         if known is not None and known[0] == state:
-            found = RawFile.of_digest(path, self._folder, facts.st_size, known[1])
+            raw = RawFile.of_digest(path, self._folder, facts.st_size, known[1])
         else:
-            found = RawFile.at(path, self._folder)
+            raw = RawFile.at(path, self._folder)
         changed = max(facts.st_mtime_ns, facts.st_ctime_ns)
-        settled = begun - changed > RACY and found.size == facts.st_size
+        settled = begun - changed > RACY and raw.size == facts.st_size
         if settled:
-            self._seen[name] = (state, found.digest)
-        return found
+            self._seen[name] = (state, raw.digest)
+        return raw
 
     def recognised(self, file: RawFile) -> Recognised:
         """Recognise a file, or recall what it was recognised as."""

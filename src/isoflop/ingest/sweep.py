@@ -119,8 +119,8 @@ def read_sweep(
         return settle(folder, read_logs(folder, sidecar, None), sidecar).tables(name, settings)
     index = StatIndex(folder, cache)
     kept = SweepCache(folder, name, cache, sidecar=sidecar, settings=settings, index=index)
-    if (found := kept.read()) is not None:
-        tables, told = found
+    if (cached := kept.read()) is not None:
+        tables, told = cached
         index.save()
         return Ingested(
             files=tables["files"],

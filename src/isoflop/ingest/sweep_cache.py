@@ -57,12 +57,12 @@ class SweepCache:
         self._path = cache / f"{name}.sweep"
         state = [sweep, sidecar.model_dump_json(), settings.model_dump_json(), package_code()]
         digest = hashlib.sha256(json.dumps(state).encode())
-        for found in walk(folder):
+        for entry in walk(folder):
             try:
-                told = found.reason or index.file(found.path).digest
+                told = entry.reason or index.file(entry.path).digest
             except OSError as error:
                 told = because(error)
-            line = f"{found.path.relative_to(folder)}\0{found.fate}\0{told}\n"
+            line = f"{entry.path.relative_to(folder)}\0{entry.fate}\0{told}\n"
             digest.update(line.encode(errors="surrogateescape"))
         # configurations that sweep.yaml names may be hidden ones, as .hydra/config.yaml is
         for name in sorted({name for rule in sidecar.runs for name in rule.config}):

@@ -87,10 +87,10 @@ def _with_all_tokens(records: pl.DataFrame) -> pl.DataFrame:
     )
     filled = records
     for run in mixed.sort():
-        own = pl.col("run") == run
-        given = records.filter(own & known).group_by("step").agg(pl.col("tokens").max())
-        tokens = _between(given.sort("step"), records.filter(own)["step"].to_numpy())
-        place = filled.select(own.arg_true()).to_series()
+        in_run = pl.col("run") == run
+        given = records.filter(in_run & known).group_by("step").agg(pl.col("tokens").max())
+        tokens = _between(given.sort("step"), records.filter(in_run)["step"].to_numpy())
+        place = filled.select(in_run.arg_true()).to_series()
         counted = filled["tokens"].scatter(
             place, filled["tokens"].gather(place).fill_null(pl.Series(tokens))
         )

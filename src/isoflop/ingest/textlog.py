@@ -47,8 +47,8 @@ BLOCK: Final = 8 << 20
 
 _PLACE = re.compile(r"\{([a-z][a-z_0-9]*)\}(\\?.)?")
 _RANK = re.compile(r"\[rank([0-9]+)\]|[ \t]*([0-9]+):[ \t]")
-_WHOLE_NUMBERS: Final = frozenset({"step", "of"})
-_WHOLE: Final = _WHOLE_NUMBERS | {"rank"}
+_COUNTS: Final = frozenset({"step", "of"})
+_INTEGERS: Final = _COUNTS | {"rank"}
 _SCALES: Final = {"step_ms": ("step_seconds", 1e-3)}
 """Values that a log gives in another unit than its column's, which are scaled."""
 
@@ -80,7 +80,7 @@ class Shape:
         """The record wherever it is in a line."""
 
         def group(match: re.Match[str]) -> str:
-            value = "[0-9]+" if match[1] in _WHOLE_NUMBERS else NUMBER
+            value = "[0-9]+" if match[1] in _COUNTS else NUMBER
             return f"(?P<{match[1]}>{value}){match[2] or ''}"
 
         return re.compile(_PLACE.sub(group, self.pattern))
@@ -101,7 +101,7 @@ def captured(name: str, after: str) -> str:
 
     ASCII throughout: classes of all Unicode make the expression many times as large, and slow.
     """
-    if name in _WHOLE_NUMBERS:
+    if name in _COUNTS:
         return f"(?P<{name}>[0-9]+)"
     letters = "eEnaifNIFty".replace(after[-1:] or " ", "")
     return f"(?P<{name}>[-+]?[0-9nNiI][-+0-9.{letters}]*)"
@@ -230,12 +230,12 @@ class ShapeReader:
         if not line.endswith("\n"):
             yield Truncated()
             return
-        found = self._record(line)
-        if found is not None:
+        records = self._record(line)
+        if records is not None:
             if not self.muted:
-                of = step_number(found[0].get("of"))
+                of = step_number(records[0].get("of"))
                 yield from self.begin(of)
-                for values in found:
+                for values in records:
                     yield from events_of(values, self.text.step_offset, rank_of(line, self.text))
         elif not self.muted and any(self._looks(shape, line) for shape in self.text.shapes):
             yield Unread()
@@ -267,8 +267,8 @@ class ShapeReader:
     def _record(self, line: str) -> list[dict[str, str | None]] | None:
         """Give the records in a line by the first shape that has one; None if none has."""
         for shape in self.text.shapes:
-            if shape.literal in line and (found := [*shape.slow.finditer(line)]):
-                return [match.groupdict() for match in found]
+            if shape.literal in line and (matches := [*shape.slow.finditer(line)]):
+                return [match.groupdict() for match in matches]
         return None
 
     def _take(self, line: str) -> None:
@@ -317,9 +317,9 @@ def json_records(file: RawFile) -> Iterator[Mapping[str, Any] | Unread | Truncat
     for text in file.lines():
         if not text.strip() and text.endswith("\n"):
             continue
-        found = json_object(text)
-        if found is not None:
-            yield found
+        record = json_object(text)
+        if record is not None:
+            yield record
         else:
             yield Unread() if text.endswith("\n") else Truncated()
 
@@ -341,7 +341,7 @@ def events_of(
 ) -> Iterator[Event]:
     """Turn the texts of a record's values into events."""
     step = step_number(values.get("step"))
-    numbers = {n: number(v) for n, v in values.items() if n not in _WHOLE_NUMBERS and v is not None}
+    numbers = {n: number(v) for n, v in values.items() if n not in _COUNTS and v is not None}
     if step is None or None in numbers.values():
         yield Unread()
         return
@@ -375,8 +375,8 @@ class _Engine:
     def block(self, piece: bytes) -> Block:
         """Read a piece of the file that ends at a line's end, unless it is the last."""
         end = piece.rfind(b"\n") + 1
-        whole, cut = piece[:end], piece[end:]
-        lines = Lines(whole)
+        complete, cut = piece[:end], piece[end:]
+        lines = Lines(complete)
         taken = self._taken(lines)
         rows, rest = lines.rest()
         odd = _lines(rest, rows + self._row).filter(
@@ -402,7 +402,7 @@ class _Engine:
         taken: list[tuple[Shape, pl.DataFrame]] = []
 
         def take(shape: Shape, template: Template) -> bool:
-            frame = lines.take(template, _WHOLE)
+            frame = lines.take(template, _INTEGERS)
             if frame.height:
                 taken.append((shape, self._completed(shape, frame)))
             return frame.height > 0
@@ -413,11 +413,11 @@ class _Engine:
             row = lines.commonest(LEAST)
             if row is None:
                 break
-            found = self._template(lines.line(row))
-            if found is None or not take(*found):
+            learnt = self._template(lines.line(row))
+            if learnt is None or not take(*learnt):
                 lines.pass_by(row)
             else:
-                self._templates = [found, *self._templates][:TEMPLATES]
+                self._templates = [learnt, *self._templates][:TEMPLATES]
         return taken
 
     def _template(self, line: bytes) -> tuple[Shape, Template] | None:
@@ -487,8 +487,8 @@ class _Engine:
         """Find the expression of a shape's lines; none without lines."""
         earlier = self._text.shapes[: self._text.shapes.index(shape)]
         # lines of an earlier shape are not its
-        own = (line for line in lines if not any(each.slow.search(line) for each in earlier))
-        prefix = _prefix(shape, own, ranks=self._text.ranks)
+        unread = (line for line in lines if not any(each.slow.search(line) for each in earlier))
+        prefix = _prefix(shape, unread, ranks=self._text.ranks)
         return {} if prefix is None else {shape: shape.fast(prefix)}
 
     def _laid_out(self, shape: Shape, numbers: pl.DataFrame) -> list[pl.DataFrame]:
@@ -569,18 +569,18 @@ def _fits(pattern: str, line: bytes) -> bool:
 
 
 def _dtype(name: str) -> Any:
-    return pl.Int64 if name in _WHOLE else pl.Float64
+    return pl.Int64 if name in _INTEGERS else pl.Float64
 
 
 def _with(literal: str, text: bytes) -> Iterator[str]:
     """Give the first lines that have a literal."""
     wanted, at = literal.encode(), 0
     for _ in range(PREFIX_LINES):
-        found = text.find(wanted, at)
-        if found < 0:
+        hit = text.find(wanted, at)
+        if hit < 0:
             return
-        at = text.find(b"\n", found)
-        yield text[text.rfind(b"\n", 0, found) + 1 : at].decode()
+        at = text.find(b"\n", hit)
+        yield text[text.rfind(b"\n", 0, hit) + 1 : at].decode()
 
 
 def _values(shape: Shape, pattern: str, lines: pl.DataFrame) -> pl.DataFrame:
@@ -596,7 +596,7 @@ def _values(shape: Shape, pattern: str, lines: pl.DataFrame) -> pl.DataFrame:
     }
     # a number too long to be one is none
     sound = [pl.col(name).is_null() | number[name].is_not_null() for name in groups]
-    sound += [pl.col(n).is_null() | (number[n] < LARGEST_STEP) for n in groups if n in _WHOLE]
+    sound += [pl.col(n).is_null() | (number[n] < LARGEST_STEP) for n in groups if n in _INTEGERS]
     return (
         texts.filter(pl.col("step").is_not_null())
         .select("row", *number.values(), sound=pl.all_horizontal(sound).fill_null(value=False))

@@ -39,7 +39,7 @@ _Problem = tuple[pl.Expr, str | None, str | None]
 """Whether a row has it, the reason, and the column of which the cell is shown."""
 _KEY: Final = "which facts"
 _WHY: Final = "why left out"
-_FOUND: Final = "what was found"
+_CELL: Final = "what was found"
 
 
 @dataclass(slots=True)
@@ -51,9 +51,9 @@ class Faults:
     def add(self, left_out: pl.DataFrame) -> None:
         """Leave rows out: their number, run, reason, and what was found instead."""
         for (reason,), rows in left_out.group_by(_WHY, maintain_order=True):
-            row, run, found = rows.select(ROW, "run", _FOUND).row(0)
+            row, run, cell = rows.select(ROW, "run", _CELL).row(0)
             name = f", run '{run}'" if run else ""
-            shown = "" if found is None else f", found {str(found)[:CELL_SHOWN]!r}"
+            shown = "" if cell is None else f", found {str(cell)[:CELL_SHOWN]!r}"
             count, first = self.rows.get(str(reason), (0, f"first in row {row}{name}{shown}"))
             self.rows[str(reason)] = (count + rows.height, first)
 
@@ -158,7 +158,7 @@ def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[Run
     ]
     if wrong.height:
         keyed = keyed.join(wrong, on=_KEY, how="left", maintain_order="left")
-        problems.append((pl.col(_WHY).is_not_null(), None, _FOUND))
+        problems.append((pl.col(_WHY).is_not_null(), None, _CELL))
     numbers = keyed
     if "tokens" in keyed.columns:
         numbers = keyed.with_columns(as_numbers(keyed["tokens"]))
@@ -169,7 +169,7 @@ def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[Run
         problems.append((no_count, NOT_FINITE, "tokens"))
         problems.append((tokens < 0, NO_TOKENS, "tokens"))
     kept = _without(numbers, keyed, problems, faults)
-    return kept.drop(_WHY, _FOUND, strict=False), facts
+    return kept.drop(_WHY, _CELL, strict=False), facts
 
 
 def _is_value(name: str) -> bool:
@@ -192,14 +192,14 @@ def _with_facts(
         keyed, told = values.with_columns(pl.lit(0, pl.UInt32).alias(_KEY)), iter([{}])
     for key, row in enumerate(told):
         try:
-            said = {name: value for name, value in row.items() if value is not None}
-            facts.append(facts_from_values(said))
+            given = {name: value for name, value in row.items() if value is not None}
+            facts.append(facts_from_values(given))
         except ValidationError as error:
             first = error.errors()[0]
             facts.append(RunFacts())
             place = ".".join(map(str, first["loc"]))
             wrong.append((key, f"{place}: {first['msg']}", str(first["input"])))
-    schema = {_KEY: pl.UInt32, _WHY: pl.String, _FOUND: pl.String}
+    schema = {_KEY: pl.UInt32, _WHY: pl.String, _CELL: pl.String}
     return keyed, facts, pl.DataFrame(wrong, schema=schema, orient="row")
 
 
@@ -215,9 +215,9 @@ def _without(
         has_it = numbers.select(condition.alias("has it")).to_series().fill_null(value=False)
         rows = left & has_it
         if rows.any():
-            found = pl.lit(None) if column is None else pl.col(column)
+            cell = pl.lit(None) if column is None else pl.col(column)
             why = pl.col(_WHY) if reason is None else pl.lit(reason)
-            shown = written.filter(rows).select(ROW, "run", why.alias(_WHY), found.alias(_FOUND))
+            shown = written.filter(rows).select(ROW, "run", why.alias(_WHY), cell.alias(_CELL))
             faults.add(shown.sort(ROW))
             left &= ~has_it
     return numbers if left.all() else numbers.filter(left)
@@ -277,9 +277,9 @@ def _records(kept: pl.DataFrame) -> pl.DataFrame:
     if kept.is_empty():
         return pl.DataFrame(schema={"row": pl.Int64, "run": pl.String, "kind": pl.String})
     if training:
-        said = pl.any_horizontal(pl.col(name).is_not_null() for name in training)
-        points = kept.select(*shared, *training, said=said, sub=pl.lit(0), kind=pl.lit("train"))
-        frames.append(points.filter("said").drop("said"))
+        logged = pl.any_horizontal(pl.col(name).is_not_null() for name in training)
+        points = kept.select(*shared, *training, logged=logged, sub=pl.lit(0), kind=pl.lit("train"))
+        frames.append(points.filter("logged").drop("logged"))
     sets = [("eval_loss", EVAL_SET)] if "eval_loss" in kept.columns else []
     sets += [(name, name.removeprefix(EVALS)) for name in kept.columns if name.startswith(EVALS)]
     for sub, (column, eval_set) in enumerate(sets, start=1):

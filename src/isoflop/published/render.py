@@ -58,12 +58,12 @@ def render_published(
     )
 
 
-def _counts(found: Sequence[Verdict]) -> dict[str, int]:
+def _counts(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """Count what came out, published numbers apart from those that somebody recomputed."""
     counts: dict[str, int] = {}
     for word, recomputed in (("published", False), ("recomputed", True)):
-        own = [verdict.ok for verdict in found if verdict.result.recomputed == recomputed]
-        counts |= {f"good_{word}": sum(own), f"all_{word}": len(own)}
+        passed = [verdict.ok for verdict in verdicts if verdict.result.recomputed == recomputed]
+        counts |= {f"good_{word}": sum(passed), f"all_{word}": len(passed)}
     return counts
 
 

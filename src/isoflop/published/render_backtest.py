@@ -32,7 +32,7 @@ def render_backtest(backtest: Backtest, out: Path) -> None:
     write_page(
         "backtest.html.j2",
         out,
-        found=backtest,
+        backtest=backtest,
         default=backtest.candidate(backtest.default) if backtest.candidates else None,
         shown=[key for key in SHOWN if key in labels],
         labels=labels,

@@ -88,9 +88,9 @@ def calculator_json(inputs: ReportInputs) -> str | None:
     if flops is None:
         return None
     laws = [
-        found
+        described
         for key, answer in inputs.answers.items()
-        if (found := _described(inputs, key, answer, flops)) is not None
+        if (described := _described(inputs, key, answer, flops)) is not None
     ]
     if not laws:
         return None

@@ -167,13 +167,15 @@ def test_novels_cpu_by_each_rule(novels_cpu: Observations) -> None:
     found = whole.diagnostics()
     assert (found.points_on_frontier, found.points_fitted) == (1500, 850)
     present = np.ones((1, novels_cpu.n_runs), dtype=np.bool_)
-    winner = novels_cpu.run_params[whole.whole.run]
+    winner = novels_cpu.run_params[whole.untrimmed.run]
     inside = (winner > novels_cpu.run_params.min()) & (winner < novels_cpu.run_params.max())
-    early = inside & (whole.whole.log_flops < np.log(1e10))
+    early = inside & (whole.untrimmed.log_flops < np.log(1e10))
     assert early.sum() == 64
-    trimmed = whole.whole.trimmed(present, novels_cpu.run_params)
+    trimmed = whole.untrimmed.trimmed(present, novels_cpu.run_params)
     assert (trimmed.run[early] == -1).all()
-    line = np.polyfit(whole.whole.log_flops[0][inside[0]], whole.whole.log_params[0][inside[0]], 1)
+    line = np.polyfit(
+        whole.untrimmed.log_flops[0][inside[0]], whole.untrimmed.log_params[0][inside[0]], 1
+    )
     assert line[0] == pytest.approx(0.269, abs=5e-4)
 
 

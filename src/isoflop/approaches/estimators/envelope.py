@@ -64,7 +64,7 @@ class EnvelopeFit(Fit):
         return np.asarray(fit_frontiers(self.frontier)[0])
 
     @cached_property
-    def whole(self) -> Frontiers:
+    def untrimmed(self) -> Frontiers:
         """The envelope of all runs, edges included."""
         return self.curves.frontiers(np.ones((1, self.observations.n_runs), dtype=np.bool_))
 
@@ -72,7 +72,7 @@ class EnvelopeFit(Fit):
     def frontier(self) -> Frontiers:
         """The part of the envelope of all runs that is fitted."""
         present = np.ones((1, self.observations.n_runs), dtype=np.bool_)
-        return fitted_part(self.whole, present, self.observations, self.settings.edge)
+        return fitted_part(self.untrimmed, present, self.observations, self.settings.edge)
 
     @cached_property
     def thirds(self) -> Floats:
@@ -117,7 +117,7 @@ class EnvelopeFit(Fit):
 
     @cached_property
     def _diagnostics(self) -> EnvelopeDiagnostics:
-        wins = winners(self.observations, self.whole, self.frontier)
+        wins = winners(self.observations, self.untrimmed, self.frontier)
         late, fitted = np.array(wins.late), np.array(wins.fitted)
         residuals = self._residuals()
         points = len(residuals)

@@ -286,16 +286,16 @@ class MultistartFit(LossLawFit):
         -------
         The p-value of ``misfit``'s joint test for each sweep; None where there is nothing to test.
         """
-        whole = Resamples(np.ones((len(log_loss), self.observations.n_runs)), log_loss)
-        theta = self.settled(self.problems(whole))[:, : self.n_parameters]
-        own = self.fitted_points
-        n, d = np.log(own.params), np.log(own.tokens)
-        found = []
+        everything = Resamples(np.ones((len(log_loss), self.observations.n_runs)), log_loss)
+        theta = self.settled(self.problems(everything))[:, : self.n_parameters]
+        points = self.fitted_points
+        n, d = np.log(points.params), np.log(points.tokens)
+        p_values = []
         for row, losses in zip(theta, log_loss[:, self.points], strict=True):
             fitted = self.centred.model.value(row[None])[0][0] + self.centred.log_loss_offset
             tests = score_tests(self.centred.model.jacobian(row[None]), losses - fitted, n, d)
-            found.append(tests["joint"]["p_value"])
-        return found
+            p_values.append(tests["joint"]["p_value"])
+        return p_values
 
     def bounds_hit(self) -> list[str]:
         """Name the parameters that ended at a bound."""

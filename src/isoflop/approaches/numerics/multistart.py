@@ -123,8 +123,8 @@ class Objective:
         """Solve problems from far starts, each rung with a smaller delta."""
         for rung in LADDER if math.isfinite(problems.delta) else ():
             eased = replace(problems, delta=rung * problems.delta)
-            found = minimise(eased, tolerance=1e-3, max_steps=60, threads=threads)
-            problems = replace(problems, starts=found.theta)
+            minimum = minimise(eased, tolerance=1e-3, max_steps=60, threads=threads)
+            problems = replace(problems, starts=minimum.theta)
         return self.solve(problems, threads=threads)
 
     def descend(

@@ -89,12 +89,12 @@ class Outcome:
 
     Attributes
     ----------
-    found : kind to quantity to what its intervals are derived from.
+    samples : kind to quantity to what its intervals are derived from.
     ranks : quantity to where the truth of a second sweep, simulated from the law fitted to this
         one, falls among that sweep's draws; empty unless ``calibrated`` is checked.
     """
 
-    found: dict[str, dict[str, BootstrapSample]]
+    samples: dict[str, dict[str, BootstrapSample]]
     ranks: dict[str, float]
 
 
@@ -138,7 +138,7 @@ def check_coverage(
     """
     rows: list[tuple[object, ...]] = []
     for approach, scheme in product(approaches, schemes):
-        cell = _cell(losses, approach, _own(settings, scheme), tuple(kinds))
+        cell = _cell(losses, approach, _with_scheme(settings, scheme), tuple(kinds))
         if scheme in {"residual", "wild"} and not cell.fitted.takes_losses:
             continue
         with ProcessPoolExecutor(processes, initializer=cell.take_up) as pool:
@@ -148,7 +148,7 @@ def check_coverage(
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def _own(settings: ApproachesSettings, scheme: str) -> ApproachesSettings:
+def _with_scheme(settings: ApproachesSettings, scheme: str) -> ApproachesSettings:
     return settings.model_copy(
         update={
             "bootstrap": settings.bootstrap.model_copy(update={"scheme": scheme}),
@@ -209,12 +209,12 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
     for kind, (name, true) in product(cell.kinds, cell.truth.items()):
         ends = []
         for outcome in outcomes:
-            sample = outcome.found[kind][name]
+            sample = outcome.samples[kind][name]
             if kind == "calibrated":
                 ranks = pooled[name]
                 sample = replace(sample, ranks=ranks[np.isfinite(ranks)])
             ends.append(intervals(sample, kind))
-        values = np.array([outcome.found[kind][name].value for outcome in outcomes])
+        values = np.array([outcome.samples[kind][name].value for outcome in outcomes])
         for level in LEVELS:
             low, high = np.array([intervals[str(level)] for intervals in ends]).T
             is_size = name in places

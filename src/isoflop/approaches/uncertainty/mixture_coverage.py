@@ -81,7 +81,7 @@ def check_mixture(
     for truth in truths:
         sweeps = SimulatedSweeps(fits[truth])
         # the part of C that all laws saw, as the mixture's own optima have it
-        top = min(one.flops_range[1] for one in laws.values())
+        top = min(law.flops_range[1] for law in laws.values())
         flops = top * 10.0 ** np.array(list(DECADES.values()))
         drawn = [
             sample
@@ -144,7 +144,7 @@ def _rows(
         ends = [percentile_intervals(sample[:, k]) for sample in kept]
         values = np.array([np.nanmedian(sample[:, k]) for sample in kept])
         for level in LEVELS:
-            low, high = np.array([found[str(level)] for found in ends]).T
+            low, high = np.array([intervals[str(level)] for intervals in ends]).T
             ratio = name != "a"
             rows.append(
                 (

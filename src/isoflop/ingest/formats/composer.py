@@ -44,8 +44,8 @@ _CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
     console = _Console()
-    whole = yield from by_line(file, console.line)
-    if whole and console.pairs:
+    ended = yield from by_line(file, console.line)
+    if ended and console.pairs:
         yield Truncated()
 
 

@@ -81,8 +81,8 @@ def _step(pairs: Mapping[str, str], header: Mapping[str, Any], points: int) -> i
 
 
 def _facts(header: Mapping[str, Any]) -> Any:
-    said = {name: value for name, value in header.items() if name != "epochs"}
-    return facts_of({"loss_unit": "nats_per_token", "loss_kind": "interval_mean", **said})
+    facts = {name: value for name, value in header.items() if name != "epochs"}
+    return facts_of({"loss_unit": "nats_per_token", "loss_kind": "interval_mean", **facts})
 
 
 def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:

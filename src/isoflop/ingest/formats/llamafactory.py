@@ -33,8 +33,8 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
             continue  # the status of the whole
         if (of := finite(record.get("total_steps"))) != told:
             told = of
-            said = {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
-            yield Facts(facts_of({**said, "schedule.steps": of or None}))
+            units = {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
+            yield Facts(facts_of({**units, "schedule.steps": of or None}))
         tokens = finite(record.get("total_tokens"))
         if (loss := number(record.get("loss"))) is not None:
             yield Point(

@@ -131,21 +131,21 @@ class Reader:
 
     def _values(self) -> dict[str, Any]:
         """Give all that is known as facts."""
-        said = {name: text for name, text in self._arguments.items() if text != "None"}
+        given = {name: text for name, text in self._arguments.items() if text != "None"}
         values = {
-            fact: said[name] if number(said[name]) is None else number(said[name])
+            fact: given[name] if number(given[name]) is None else number(given[name])
             for name, fact in _ARGUMENTS.items()
-            if name in said and number(said[name]) != 0
+            if name in given and number(given[name]) != 0
         }
         values |= {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
         if self._shards:
             values["params.total"] = sum(self._shards.values())
         values |= {name: value for name, value in self._facts.items() if value}
-        return values | self._schedule(said) | _layers(said)
+        return values | self._schedule(given) | _layers(given)
 
-    def _schedule(self, said: Mapping[str, str]) -> dict[str, Any]:
+    def _schedule(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Give the length of the learning rate's decay, which may be counted in samples."""
-        numbers = {name: number(text) for name, text in said.items()}
+        numbers = {name: number(text) for name, text in given.items()}
         context = numbers.get("seq_length")
         if tokens := numbers.get("lr_decay_tokens"):
             return {"schedule.tokens": tokens}
@@ -156,17 +156,17 @@ class Reader:
         return {"schedule.steps": steps} if steps else {}
 
 
-def _layers(said: Mapping[str, str]) -> dict[str, Any]:
+def _layers(given: Mapping[str, str]) -> dict[str, Any]:
     """Say what of the shape the arguments switch on or off."""
     shape: dict[str, Any] = {}
-    if "untie_embeddings_and_output_weights" in said:
-        shape["architecture.tied"] = said["untie_embeddings_and_output_weights"] != "True"
-    if said.get("group_query_attention") == "False":
+    if "untie_embeddings_and_output_weights" in given:
+        shape["architecture.tied"] = given["untie_embeddings_and_output_weights"] != "True"
+    if given.get("group_query_attention") == "False":
         # the number of groups, 1, is not used then
-        shape["architecture.kv_heads"] = number(said.get("num_attention_heads"))
-    if "swiglu" in said:
-        shape["architecture.gated"] = said["swiglu"] == "True"
-    elif "glu_activation" in said:
+        shape["architecture.kv_heads"] = number(given.get("num_attention_heads"))
+    if "swiglu" in given:
+        shape["architecture.gated"] = given["swiglu"] == "True"
+    elif "glu_activation" in given:
         shape["architecture.gated"] = True
     return shape
 

@@ -161,7 +161,7 @@ def _assign(line: str, header: dict[str, Any]) -> None:
 def _facts(header: Mapping[str, Any]) -> RunFacts:
     """Turn header and settings into facts; what is not of a setting's type is left out."""
 
-    def whole(name: str) -> int | None:
+    def integer(name: str) -> int | None:
         value = header.get(name)
         return step_number(value) or None if isinstance(value, int) else None
 
@@ -170,20 +170,20 @@ def _facts(header: Mapping[str, Any]) -> RunFacts:
         known = finite(value) if isinstance(value, int | float) else None
         return known if known and known > 0 else None
 
-    width, accumulated = whole("n_embd"), whole("gradient_accumulation_steps")
-    batch = whole("batch_size")
+    width, accumulated = integer("n_embd"), integer("gradient_accumulation_steps")
+    batch = integer("batch_size")
     decayed, other = real("decayed_params"), real("other_params")
     decays = header.get("decay_lr", True)
-    said = "decay_lr" in header or "lr_decay_iters" in header
+    has_schedule = "decay_lr" in header or "lr_decay_iters" in header
     dataset = header.get("dataset")
     return RunFacts(
         architecture=RunArchitecture(
-            layers=whole("n_layer"),
+            layers=integer("n_layer"),
             d_model=width,
-            heads=whole("n_head"),
+            heads=integer("n_head"),
             d_ff=4 * width if width else None,  # model.py's MLP
-            vocab_size=whole("vocab_size"),
-            seq_len=whole("block_size"),
+            vocab_size=integer("vocab_size"),
+            seq_len=integer("block_size"),
             tied=True,
             gated=False,
         ),
@@ -193,7 +193,7 @@ def _facts(header: Mapping[str, Any]) -> RunFacts:
         # accumulation is counted over all ranks in the configuration: train.py divides it
         batch=batch * accumulated if batch and accumulated else None,
         schedule=RunSchedule(
-            kind=("cosine" if decays else "constant") if said else None,
+            kind=("cosine" if decays else "constant") if has_schedule else None,
             steps=real("lr_decay_iters") if decays else None,
             warmup_steps=real("warmup_iters") if decays else None,
             lr_peak=real("learning_rate"),

@@ -58,8 +58,8 @@ _EVALUATION = re.compile(r"eval/(?:lm/)?([^/]+)/(?:CrossEntropyLoss|CE loss)")
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
     console = _Console()
-    whole = yield from by_line(file, console.line)
-    if whole and console.pairs:
+    ended = yield from by_line(file, console.line)
+    if ended and console.pairs:
         yield Truncated()
 
 
@@ -90,8 +90,8 @@ class _Console:
         elif any(word in line for word in _CRASHED):
             yield Ended("crashed")
         else:
-            found = ((name, pattern.search(line)) for pattern, name in _FACTS)
-            self._facts |= {name: number(match[1]) for name, match in found if match}
+            matches = ((name, pattern.search(line)) for pattern, name in _FACTS)
+            self._facts |= {name: number(match[1]) for name, match in matches if match}
 
     def _close(self) -> Iterator[Event]:
         """Tell the open record, and the facts before it where they are new."""

@@ -37,8 +37,8 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
             continue
         if match[2] != told:
             told = match[2]
-            said = {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
-            yield Facts(facts_of({**said, "schedule.steps": finite(told) or None}))
+            units = {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
+            yield Facts(facts_of({**units, "schedule.steps": finite(told) or None}))
         if (loss := number(record.get("loss"))) is not None:
             yield Point(
                 step,

@@ -112,8 +112,8 @@ def _values(
     value[simple.message] = floats(u8, simple.begin, "<f4")
     known[simple.message] = True
     tensors = fields.of(8, BYTES)
-    which, found = _scalars(u8, tensors)
-    value[tensors.message[which]] = found
+    which, numbers = _scalars(u8, tensors)
+    value[tensors.message[which]] = numbers
     known[tensors.message[which]] = True
     tags = _tags(u8, fields.of(1, BYTES), len(value))
     scalars = pl.DataFrame(
@@ -128,15 +128,15 @@ def _scalars(u8: np.ndarray[Any, Any], tensors: Fields) -> tuple[Any, Any]:
     kind = np.zeros(len(tensors.message), np.int64)
     kinds = inner.of(1, VARINT)
     kind[kinds.message] = kinds.begin
-    which, found = [], []
+    which, values = [], []
     for numbers, wanted, dtype in ((5, _FLOAT, "<f4"), (6, _DOUBLE, "<f8")):
         size = np.dtype(dtype).itemsize
         single = FOUR if size == 4 else EIGHT
         for fields in (inner.of(4, BYTES), inner.of(numbers, BYTES), inner.of(numbers, single)):
             chosen = (kind[fields.message] == wanted) & (fields.end - fields.begin == size)
             which.append(fields.message[chosen])
-            found.append(floats(u8, fields.begin[chosen], dtype))
-    return np.concatenate(which), np.concatenate(found)
+            values.append(floats(u8, fields.begin[chosen], dtype))
+    return np.concatenate(which), np.concatenate(values)
 
 
 def _tags(u8: np.ndarray[Any, Any], fields: Fields, count: int) -> list[str]:
@@ -171,10 +171,10 @@ def _facts(texts: Mapping[str, str]) -> dict[str, Any]:
         except (ValueError, RecursionError):
             continue
         if isinstance(told, dict):
-            said = {fact: encodable(told[name]) for name, fact in names.items() if name in told}
+            taken = {fact: encodable(told[name]) for name, fact in names.items() if name in told}
             facts |= {
                 fact: value
-                for fact, value in said.items()
+                for fact, value in taken.items()
                 if isinstance(value, str | bool) or (number(value) or 0) > 0
             }
             facts["loss_kind"] = "interval_mean"

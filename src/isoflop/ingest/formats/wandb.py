@@ -38,7 +38,7 @@ _HEAD: Final = 7
 _BLOCK: Final = 32 * 1024
 _PIECE: Final = struct.Struct("<IHB")
 """Checksum, length and kind of a piece of a record."""
-_WHOLE, _FIRST, _LAST = 1, 2, 4
+_FULL, _FIRST, _LAST = 1, 2, 4
 _HISTORY, _SUMMARY, _CONFIG, _RUN, _EXIT = 2, 3, 5, 17, 18
 """Fields of a record."""
 _KEY, _NESTED, _JSON = 1, 2, 16
@@ -92,10 +92,10 @@ def _records(content: bytes) -> tuple[list[bytes], list[Event]]:
             damaged, begun, place = damaged + 1, None, place + left
         else:
             place += _PIECE.size + length
-            begun = [] if kind in {_WHOLE, _FIRST} else begun
+            begun = [] if kind in {_FULL, _FIRST} else begun
             if begun is not None:
                 begun.append(piece)
-            if begun is not None and kind in {_WHOLE, _LAST}:
+            if begun is not None and kind in {_FULL, _LAST}:
                 records.append(b"".join(begun))
                 begun = None
     events: list[Event] = [Unread()] * damaged
@@ -179,8 +179,8 @@ def _items(
     ):
         values[item] = repr(value)
     for number in (_BOOLEAN, _INTEGER):
-        whole = inner.of(number, VARINT)
-        for item, value in zip(whole.message.tolist(), whole.begin.tolist(), strict=True):
+        integers = inner.of(number, VARINT)
+        for item, value in zip(integers.message.tolist(), integers.begin.tolist(), strict=True):
             zigzag = (value >> 1) ^ -(value & 1)  # a signed number
             values[item] = str(zigzag if number == _INTEGER else value)
     return items.message, keys, values

@@ -83,23 +83,24 @@ def score(announcement: Announcement, measured: dict[str, float]) -> list[Scored
     known = [run for run in announcement.runs if run.run in measured]
     if not known:
         return []
-    found = []
+    scores = []
     for key in _keys(announcement):
-        said = [(run.losses[key], measured[run.run]) for run in known]
-        errors = np.array([loss.predicted - true for loss, true in said])
-        found.append(
+        pairs = [(run.losses[key], measured[run.run]) for run in known]
+        errors = np.array([loss.predicted - true for loss, true in pairs])
+        scores.append(
             Scored(
                 key=key,
-                n=len(said),
+                n=len(pairs),
                 bias=float(errors.mean()),
                 rms=float(np.sqrt(np.mean(errors**2))),
                 inside={
-                    level: sum(_inside(loss, true, level) for loss, true in said) for level in SHOWN
+                    level: sum(_inside(loss, true, level) for loss, true in pairs)
+                    for level in SHOWN
                 },
-                score={level: _mean_score(said, level) for level in SHOWN},
+                score={level: _mean_score(pairs, level) for level in SHOWN},
             )
         )
-    return found
+    return scores
 
 
 def _inside(loss: AnnouncedLoss, true: float, level: str) -> bool:
@@ -107,9 +108,9 @@ def _inside(loss: AnnouncedLoss, true: float, level: str) -> bool:
     return low <= true <= high
 
 
-def _mean_score(said: Sequence[tuple[AnnouncedLoss, float]], level: str) -> float:
-    ends = np.array([loss.intervals[level] for loss, _ in said])
-    measured = np.array([true for _, true in said])
+def _mean_score(pairs: Sequence[tuple[AnnouncedLoss, float]], level: str) -> float:
+    ends = np.array([loss.intervals[level] for loss, _ in pairs])
+    measured = np.array([true for _, true in pairs])
     return float(interval_score(ends[:, 0], ends[:, 1], measured, float(level)).mean())
 
 
@@ -176,19 +177,19 @@ def _table(announcement: Announcement, measured: dict[str, float]) -> Table:
     rows, data = [], []
     for run in announcement.runs:
         for key in _keys(announcement):
-            said = run.losses[key]
+            loss = run.losses[key]
             true = measured.get(run.run)
             rows.append([
                 f"{count(run.params)} on {count(run.tokens)}",
                 ANSWERS[key].label,
-                _loss(said.predicted),
-                interval(*said.intervals[SHOWN[0]], _loss),
-                interval(*said.intervals[SHOWN[1]], _loss),
+                _loss(loss.predicted),
+                interval(*loss.intervals[SHOWN[0]], _loss),
+                interval(*loss.intervals[SHOWN[1]], _loss),
                 NONE if true is None else _loss(true),
-                NONE if true is None else signed(said.predicted - true, 4),
+                NONE if true is None else signed(loss.predicted - true, 4),
             ])  # fmt: skip
-            row: list[Value] = [run.run, run.params, run.tokens, run.flops, key, said.predicted]
-            row += [end for level in SHOWN for end in said.intervals[level]]
+            row: list[Value] = [run.run, run.params, run.tokens, run.flops, key, loss.predicted]
+            row += [end for level in SHOWN for end in loss.intervals[level]]
             data.append([*row, true])
     return Table(
         key="announced",
@@ -218,20 +219,20 @@ def _scores(scored: Sequence[Scored]) -> Table:
         ),
         rows=[
             [
-                ANSWERS[one.key].label, str(one.n), signed(one.bias, 4), fixed(one.rms, 4),
-                str(one.inside[SHOWN[0]]), str(one.inside[SHOWN[1]]),
-                fixed(one.score[SHOWN[0]], 4), fixed(one.score[SHOWN[1]], 4),
+                ANSWERS[each.key].label, str(each.n), signed(each.bias, 4), fixed(each.rms, 4),
+                str(each.inside[SHOWN[0]]), str(each.inside[SHOWN[1]]),
+                fixed(each.score[SHOWN[0]], 4), fixed(each.score[SHOWN[1]], 4),
             ]
-            for one in scored
+            for each in scored
         ],
         data_columns=(
             "law", "runs", "bias", "rms", "inside_80", "inside_95", "score_80", "score_95",
         ),
         data=[
             [
-                one.key, one.n, one.bias, one.rms, one.inside[SHOWN[0]], one.inside[SHOWN[1]],
-                one.score[SHOWN[0]], one.score[SHOWN[1]],
+                each.key, each.n, each.bias, each.rms, each.inside[SHOWN[0]], each.inside[SHOWN[1]],
+                each.score[SHOWN[0]], each.score[SHOWN[1]],
             ]
-            for one in scored
+            for each in scored
         ],
     )  # fmt: skip

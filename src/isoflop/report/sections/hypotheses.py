@@ -29,7 +29,7 @@ SIGNIFICANT = 0.05
 
 def exponents_test_table(estimate: Estimate | None) -> Table | None:
     """Tabulate the tests of published exponents; None where they were not made."""
-    tests = _found(estimate)
+    tests = _likelihood_ratios(estimate)
     if tests is None:
         return None
     rows: list[list[str]] = []
@@ -61,7 +61,7 @@ def exponents_test_table(estimate: Estimate | None) -> Table | None:
 
 def hypothesis_facts(estimate: Estimate | None) -> dict[str, str] | None:
     """Say what the tests mean for this sweep, and what they rest on."""
-    tested = _found(estimate)
+    tested = _likelihood_ratios(estimate)
     if tested is None:
         return None
     tests: dict[str, LikelihoodTest] = {
@@ -78,7 +78,7 @@ def hypothesis_facts(estimate: Estimate | None) -> dict[str, str] | None:
     }
 
 
-def _found(estimate: Estimate | None) -> LikelihoodRatios | None:
+def _likelihood_ratios(estimate: Estimate | None) -> LikelihoodRatios | None:
     if estimate is None:
         return None
     return expect(estimate.diagnostics, ParametricDiagnostics).likelihood_ratios

@@ -171,7 +171,7 @@ def _law_table(inputs: ReportInputs, mixture: Mixture) -> Table:
 
 
 def _shown(member: Member, estimate: Estimate | None) -> list[str]:
-    rms, floor, gamma = _own(estimate)
+    rms, floor, gamma = _fitted_values(estimate)
     return [
         NAMES[member.approach],
         NONE if rms is None else percent(rms, 2),
@@ -188,14 +188,15 @@ def _shown(member: Member, estimate: Estimate | None) -> list[str]:
 
 def _values(member: Member, estimate: Estimate | None) -> list[Value]:
     covers = member.forecasts_cover
+    rms, floor, gamma = _fitted_values(estimate)
     return [
-        member.approach, *_own(estimate)[:1], member.misfit_p, *_own(estimate)[1:], member.cuts,
+        member.approach, rms, member.misfit_p, floor, gamma, member.cuts,
         member.bias, member.rms, member.interval_score.get("0.8"), member.log_score,
         None if covers is None else str(covers).lower(), member.weight,
     ]  # fmt: skip
 
 
-def _own(estimate: Estimate | None) -> tuple[float | None, float | None, float | None]:
+def _fitted_values(estimate: Estimate | None) -> tuple[float | None, float | None, float | None]:
     """Give rms of the residuals, E and gamma of a law; None where it has none."""
     if estimate is None:
         return None, None, None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Entry = tuple[str, str, str, tuple[str, ...]]
 """Key of effects.yaml, choice, what was chosen here, and the keys of config.yaml that decide it."""
 REFUSED: Final = "approach refused"
-OWN: Final = " (set for this sweep)"
+SET_HERE: Final = " (set for this sweep)"
 
 
 def ledger_table(inputs: ReportInputs) -> Table:
@@ -30,14 +30,14 @@ def ledger_table(inputs: ReportInputs) -> Table:
     rows, data = [], []
     overrides = _own_values(inputs)
     entries = [
-        (key, choice, chosen + OWN if any(_within(k, keys) for k in overrides) else chosen)
+        (key, choice, chosen + SET_HERE if any(_within(k, keys) for k in overrides) else chosen)
         for key, choice, chosen, keys in _entries(inputs)
     ]
     if overrides:
         entries.append(("", "This sweep’s settings", _listed_values(overrides)))
     for key, choice, chosen in entries:
         effects = inputs.reference.effects.of(key)
-        literature = " ".join(_said(effect) for effect in effects) or NONE
+        literature = " ".join(_effect(effect) for effect in effects) or NONE
         rows.append([choice, chosen, literature])
         data.append([unmarked(choice), unmarked(chosen), unmarked(literature)])
     return Table(
@@ -56,7 +56,7 @@ def ledger_table(inputs: ReportInputs) -> Table:
     )
 
 
-def _said(effect: Effect) -> str:
+def _effect(effect: Effect) -> str:
     """Tell one effect as a sentence."""
     quantity = f", {effect.quantity}" if effect.quantity else ""
     change = effect.change[0].upper() + effect.change[1:]
