@@ -53,7 +53,9 @@ rule render_published:
         catalogue="data/reference/published.yaml",
         estimates=published_estimates,
         files=published_folders,
-        raw_estimates=expand("data/estimates/{sweep}/{approach}.json", sweep=SWEEPS, approach=APPROACHES),
+        raw_estimates=expand(
+            "data/estimates/{sweep}/{approach}.json", sweep=SWEEPS, approach=APPROACHES
+        ),
         reference=REFERENCE,
         code=code("published"),
     output:
