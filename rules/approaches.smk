@@ -74,6 +74,7 @@ rule mix_laws:
         estimates=expand("data/estimates/{{sweep}}/{approach}.json", approach=LAWS),
         draws=expand("data/estimates/{{sweep}}/{approach}.draws.parquet", approach=LAWS),
         forecast="data/estimates/{sweep}/forecast.json",
+        losses="data/losses/{sweep}.parquet",
         code=code("approaches"),
     output:
         mixture="data/estimates/{sweep}/mixture.json",
@@ -86,13 +87,14 @@ rule mix_laws:
         ENVIRONMENT
     threads: 1
     params:
-        settings=by_sweep("approaches", "counting", "bootstrap", "mixture"),
+        settings=by_sweep("approaches", "counting", "bootstrap", "mixture", *LAWS),
     shell:
         """
         isoflop mix-laws \
             --sweep {wildcards.sweep:q} \
             --estimates data/estimates/{wildcards.sweep:q} \
             --forecast {input.forecast:q} \
+            --losses {input.losses:q} \
             --settings {params.settings:q} \
             --mixture {output.mixture:q} \
             --draws {output.draws:q} \

@@ -75,7 +75,13 @@ from isoflop.estimates.forecasts import (
 )
 from isoflop.estimates.influence import Influence, LeaveOut
 from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw, KaplanLaws, Law, PowerLaws
-from isoflop.estimates.mixture import read_mixture, write_mixture
+from isoflop.estimates.mixture import (
+    CoveredShare,
+    Mixture,
+    MixtureCheck,
+    read_mixture,
+    write_mixture,
+)
 from isoflop.estimates.quantities import Quantity, Simulations, Truth, describe
 from isoflop.figures.inputs import FigureInputs
 from isoflop.laws import ChinchillaLaw
@@ -236,8 +242,34 @@ def _write_laws(paths: Paths, refuse: tuple[str, ...], found: Forecasts | NoFore
         sweep=SWEEP,
         provenance=PROVENANCE,
     )
+    if isinstance(mixture, Mixture):
+        mixture = mixture.model_copy(update={"checks": _checks(mixture), "unchecked": None})
     write_mixture(mixture, paths.estimates / "mixture.json")
     draws.write_parquet(paths.estimates / "mixture.draws.parquet")
+
+
+def _checks(mixture: Mixture) -> list[MixtureCheck]:
+    """Make up what simulated sweeps would say; the second law's losses are covered least."""
+    places = [("a", None), *((q, b) for q in ("params_opt", "loss_opt") for b in (0.0, 1.0, 2.0))]
+    return [
+        MixtureCheck(
+            truth=member.approach,
+            noise=0.01,
+            simulations=100,
+            refused=0,
+            covered=[
+                CoveredShare.model_validate(
+                    {
+                        "quantity": quantity,
+                        "decades_beyond": beyond,
+                        "shares": {"0.8": 0.86 - 0.01 * k - 0.01 * place, "0.95": 0.97},
+                    }
+                )
+                for place, (quantity, beyond) in enumerate(places)
+            ],
+        )
+        for k, member in enumerate(mixture.mixed)
+    ]
 
 
 def _planned(*, check: bool) -> list[dict[str, Any]]:

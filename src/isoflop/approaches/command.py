@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.approach import APPROACHES, BY_KEY, LAWS, MIXTURE, Approach
+from isoflop.approaches.uncertainty.departures import DEPARTURES
 from isoflop.command import PATH
 
 
@@ -92,11 +93,18 @@ def score_forecasts_command(
 @click.option("--sweep", required=True, help="Name of the sweep.")
 @click.option("--estimates", type=PATH, required=True, help="Folder of the laws' estimates.")
 @click.option("--forecast", type=PATH, required=True, help="JSON of score-forecasts.")
+@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
 @click.option("--mixture", type=PATH, required=True, help="JSON to write.")
 @click.option("--draws", type=PATH, required=True, help="Table of the mixture's draws to write.")
 def mix_laws_command(
-    sweep: str, estimates: Path, forecast: Path, settings: str, mixture: Path, draws: Path
+    sweep: str,
+    estimates: Path,
+    forecast: Path,
+    losses: Path,
+    settings: str,
+    mixture: Path,
+    draws: Path,
 ) -> None:
     """Mix the laws of the loss, by weights from their forecasts or alike."""
     from isoflop.approaches.mix_laws import mix_laws
@@ -106,6 +114,7 @@ def mix_laws_command(
     from isoflop.estimates.forecasts import read_forecasts
     from isoflop.estimates.mixture import write_mixture
     from isoflop.files import replacing
+    from isoflop.tables import Losses, read_table
 
     outcome, table = mix_laws(
         read_estimates(estimates, LAWS),
@@ -113,7 +122,8 @@ def mix_laws_command(
         read_forecasts(forecast),
         settings_from(settings, "approaches", ApproachesSettings),
         sweep=sweep,
-        provenance=provenance([*(estimates / f"{law}.json" for law in LAWS), forecast]),
+        provenance=provenance([*(estimates / f"{law}.json" for law in LAWS), forecast, losses]),
+        losses=read_table(losses, Losses),
     )
     write_mixture(outcome, mixture)
     with replacing(draws) as temporary:
@@ -214,15 +224,15 @@ def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
 @click.option("--losses", type=PATH, required=True, help="Table of build-losses to imitate.")
 @click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
 @click.option(
-    "--approach", "approaches", type=click.Choice([*APPROACHES, MIXTURE.key]), multiple=True
+    "--approach", "approaches", type=click.Choice([*APPROACHES, *LAWS, MIXTURE.key]), multiple=True
 )
 @click.option(
     "--truth",
     "truths",
-    type=click.Choice(LAWS),
+    type=click.Choice([*LAWS, *DEPARTURES]),
     multiple=True,
     default=["parametric"],
-    help="Law that sweeps are simulated from, for the mixture; approaches: approach 3's alone.",
+    help="Law that sweeps are simulated from, or a departure laid over approach 3's.",
 )
 @click.option("--scheme", "schemes", multiple=True, default=["runs"], show_default=True)
 @click.option("--interval", "kinds", multiple=True, default=["calibrated"], show_default=True)
@@ -234,7 +244,7 @@ def check_coverage_command(
     losses: Path,
     settings: str,
     approaches: tuple[str, ...],
-    truths: tuple[Approach, ...],
+    truths: tuple[str, ...],
     schemes: tuple[str, ...],
     kinds: tuple[str, ...],
     simulations: int,
@@ -266,6 +276,7 @@ def check_coverage_command(
                 schemes=schemes,
                 kinds=kinds,
                 simulations=simulations,
+                truths=truths,
                 processes=processes,
             )
         )

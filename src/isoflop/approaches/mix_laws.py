@@ -9,9 +9,12 @@ import polars as pl
 
 from isoflop.approach import LAWS
 from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weights_of
+from isoflop.approaches.uncertainty.mixture_coverage import checks_of
+from isoflop.errors import IsoflopError
 from isoflop.estimates.diagnostics import InteractionDiagnostics, ParametricDiagnostics
 from isoflop.estimates.estimate import Estimate, optima_of
 from isoflop.estimates.forecasts import Forecasts
+from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import Member, Mixture, NoMixture, describe_mixture
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.estimates.estimate import Provenance, Refusal
     from isoflop.estimates.forecasts import NoForecasts, Score
+    from isoflop.estimates.mixture import MixtureCheck
 
 DECADES: Final = (0.0, 1.0, 2.0)
 """Where a mixture says its optima: decades above the largest C that was fitted."""
@@ -34,11 +38,13 @@ def mix_laws(
     *,
     sweep: str,
     provenance: Provenance,
+    losses: pl.DataFrame | None = None,
 ) -> tuple[Mixture | NoMixture, pl.DataFrame]:
     """Take draws of all laws in proportion to their weights.
 
-    Nothing is fitted: a draw of the mixture is one draw of one law. So the intervals hold what
-    each law leaves open and, beside it, the distance between the laws.
+    A draw of the mixture is one draw of one law. So the intervals hold what each law leaves open
+    and, beside it, the distance between the laws. Laws are fitted again to simulated sweeps alone,
+    to check how often these intervals cover.
 
     Parameters
     ----------
@@ -48,6 +54,7 @@ def mix_laws(
     settings : section ``approaches`` of config.yaml.
     sweep : name of the sweep.
     provenance : what the estimates were read from.
+    losses : table ``Losses`` that the laws were fitted to; without it coverage is not checked.
 
     Returns
     -------
@@ -93,6 +100,9 @@ def mix_laws(
     flops = flops_range[1] * 10.0 ** np.array(DECADES)
     quantities = describe_mixture(mixed, table, flops)
     first = next(iter(fitted.values()))
+    checks, unchecked = _checks(losses, settings, list(fitted), mixed)
+    if checks:
+        found["a"] = found["a"].model_copy(update={"coverage": _lowest(checks, "a")})
     mixture = Mixture(
         sweep=sweep,
         settings=chosen,
@@ -106,10 +116,36 @@ def mix_laws(
         b=quantities["b"],
         optima=optima_of(quantities, flops, flops_range),
         draws=table.height,
+        checks=checks,
+        unchecked=unchecked,
         loss_doubt=_doubt(forecasts),
         provenance=provenance,
     )
     return mixture, table
+
+
+def _checks(
+    losses: pl.DataFrame | None,
+    settings: ApproachesSettings,
+    laws: Sequence[Approach],
+    mixed: Sequence[Member],
+) -> tuple[list[MixtureCheck], str | None]:
+    """Count how often such a mixture covers under each of its laws, or say why nothing was."""
+    if losses is None:
+        return [], "the losses were not given"
+    if settings.mixture.simulations == 0:
+        return [], "approaches.mixture.simulations asks for no simulated sweeps"
+    try:
+        truths = [member.approach for member in mixed]
+        return checks_of(losses, settings, laws=laws, truths=truths), None
+    except IsoflopError as error:
+        return [], str(error)
+
+
+def _lowest(checks: Sequence[MixtureCheck], quantity: str) -> dict[str, float]:
+    """Give the lowest share over truths and places at each level."""
+    covered = [one for check in checks for one in check.covered if one.quantity == quantity]
+    return {str(level): min(one.shares[str(level)] for one in covered) for level in LEVELS}
 
 
 def _draws(

@@ -250,6 +250,9 @@ class MixtureSettings(Section):
     and always the two least rejected; equal: all laws count alike; stacking: weights that would
     have forecast best above the cuts of section forecast, where there are two or more, else equal
     ones."""
+    simulations: int = Field(default=100, ge=0)
+    """Simulated sweeps for each mixed law taken for the truth, on which the mixture's coverage is
+    checked (bootstrap.simulation_draws draws in each); 0 checks none."""
 
     @model_validator(mode="after")
     def _laws_of_the_set(self) -> Self:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from isoflop.approach import MIXTURE, Approach
 from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Counting, Optimum, Provenance, optima_of, read_outcome
-from isoflop.estimates.intervals import percentile_intervals
+from isoflop.estimates.intervals import COVERAGE_SLACK, LEVELS, percentile_intervals
 from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.quantities import Quantity, derived
 from isoflop.files import write_json
@@ -76,6 +77,28 @@ class Member(Section):
         return np.array([[self.parameters[name] for name in self.law.names]])
 
 
+class CoveredShare(Section):
+    """How often the mixture's intervals for one quantity covered the truth."""
+
+    quantity: Literal["a", "params_opt", "loss_opt"]
+    decades_beyond: float | None
+    """Decades of C above the largest that was fitted; None for a."""
+    shares: dict[str, float]
+    """Confidence level to the share of simulated sweeps."""
+
+
+class MixtureCheck(Section):
+    """Simulated sweeps of this design whose truth is one of the mixed laws."""
+
+    truth: Approach
+    noise: float
+    """Standard deviation of a run's log error in them."""
+    simulations: int
+    refused: int
+    """Those that gave no intervals."""
+    covered: list[CoveredShare]
+
+
 class Mixture(Section):
     """What the laws of the set say together."""
 
@@ -100,6 +123,11 @@ class Mixture(Section):
     """At the largest fitted C, one decade beyond it and two; ``optima_of_mixture`` gives others."""
     draws: int
     """Draws of all laws together."""
+    checks: list[MixtureCheck] = Field(default_factory=list)
+    """How often these intervals cover, one entry for each mixed law that was taken for the truth;
+    each simulated sweep goes the whole way of a real one. Empty where that was not checked."""
+    unchecked: str | None = None
+    """Why it was not checked, in words; None where it was."""
     loss_doubt: str | None
     """What to say beside every loss of the mixture: that its forecast failed on this sweep, or
     could not be tried; None where it was tried and covered."""
@@ -119,10 +147,47 @@ class Mixture(Section):
         """
         return _parts(self.mixed, draws)
 
+    @property
+    def covers(self) -> bool | None:
+        """Whether no quantity is covered clearly too seldom under any mixed law; None unchecked.
+
+        A share counts as too low where it lies below its level by more than ``COVERAGE_SLACK`` and
+        two standard errors: it is the worst of many, each from few sweeps.
+        """
+        if not self.checks:
+            return None
+        return all(
+            covered.shares[str(level)] >= level - COVERAGE_SLACK - _doubled_error(level, check)
+            for check in self.checks
+            for covered in check.covered
+            for level in LEVELS
+        )
+
+    def worst(self, level: float) -> tuple[float, MixtureCheck, CoveredShare]:
+        """Give the lowest share over truths and quantities at a level, and where it was.
+
+        Raises
+        ------
+        ValueError : nothing was checked.
+        """
+        return min(
+            (
+                (covered.shares[str(level)], check, covered)
+                for check in self.checks
+                for covered in check.covered
+            ),
+            key=lambda found: found[0],
+        )
+
     def __str__(self) -> str:
         """Say the weights in one line."""
         shares = ", ".join(f"{member.approach} {member.weight:.2f}" for member in self.mixed)
         return f"a = {self.a.value:.4f}; {self.weighting} weights: {shares}"
+
+
+def _doubled_error(level: float, check: MixtureCheck) -> float:
+    counted = check.simulations - check.refused
+    return 2.0 * float(np.sqrt(level * (1.0 - level) / counted)) if counted else 0.0
 
 
 class NoMixture(Section):

@@ -42,8 +42,8 @@ class Standing:
 
     Attributes
     ----------
-    covers : whether its intervals for a cover in simulated sweeps; None where nothing was
-        simulated.
+    covers : whether its intervals for a cover in simulated sweeps, and the mixture's for a, N* and
+        L* whichever of its laws is true; None where nothing was simulated.
     forecasts : whether its intervals covered what was measured above the highest cut; None where
         nothing was predicted.
     scores : its scores above that cut.
@@ -100,10 +100,14 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
         ]
     # of the highest cut that has any: the largest sweep below it, and the nearest to the answer
     scores = next((latest for latest in reversed(by_cut) if latest), ())
+    if isinstance(answer, Mixture):
+        covers = answer.covers
+    elif answer.a.coverage:
+        covers = not any(answer.a.undercovers(level) for level in LEVELS)
+    else:
+        covers = None
     return Standing(
-        covers=(
-            not any(answer.a.undercovers(level) for level in LEVELS) if answer.a.coverage else None
-        ),
+        covers=covers,
         forecasts=all(score.covers for score in scores) if scores else None,
         scores=scores,
     )

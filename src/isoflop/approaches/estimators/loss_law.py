@@ -11,7 +11,7 @@ import numpy as np
 
 from isoflop.approaches.estimators.account import bounds_hit, condition_number, solved
 from isoflop.approaches.estimators.cost import flops_per_token
-from isoflop.approaches.estimators.misfit import pure_error, score_tests
+from isoflop.approaches.estimators.misfit import joint_p_value, pure_error, score_tests
 from isoflop.approaches.numerics.likelihood import log_likelihood
 from isoflop.approaches.numerics.multistart import HOFFMANN_STARTS, Objective, SoughtLaw
 from isoflop.approaches.numerics.solver import Model
@@ -293,8 +293,8 @@ class MultistartFit(LossLawFit):
         p_values = []
         for row, losses in zip(theta, log_loss[:, self.points], strict=True):
             fitted = self.centred.model.value(row[None])[0][0] + self.centred.log_loss_offset
-            tests = score_tests(self.centred.model.jacobian(row[None]), losses - fitted, n, d)
-            p_values.append(tests["joint"]["p_value"])
+            jacobian = self.centred.model.jacobian(row[None])
+            p_values.append(joint_p_value(jacobian, losses - fitted, n, d))
         return p_values
 
     def bounds_hit(self) -> list[str]:

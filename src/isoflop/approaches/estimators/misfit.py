@@ -46,12 +46,7 @@ def score_tests(
     directions that the derivatives do not span, and those of the residuals. Where none is left
     over, null.
     """
-    x, y = (values - values.mean() for values in (log_params, log_tokens))
-    basis = _basis(np.column_stack([jacobian, np.ones(len(x))]))
-    outside = {
-        name: _outside(basis, column)
-        for name, column in zip(DIRECTIONS, (x * x, y * y, x * y), strict=True)
-    }
+    basis, outside = _directions(jacobian, log_params, log_tokens)
     tests: dict[str, Any] = {}
     for name, column in outside.items():
         test = None if column is None else _wald(basis, column[:, None], residuals)
@@ -59,15 +54,43 @@ def score_tests(
             "coefficient": None if test is None else float(test[0][0]),
             "p_value": None if test is None else test[3],
         }
-    left = [column for column in outside.values() if column is not None]
-    columns = _basis(np.column_stack(left)) if left else np.empty((len(x), 0))
-    test = _wald(basis, columns, residuals)
+    test = _joint(basis, outside, residuals)
     tests["joint"] = {
         "statistic": None if test is None else test[1],
         "degrees_of_freedom": None if test is None else list(test[2]),
         "p_value": None if test is None else test[3],
     }
     return tests
+
+
+def joint_p_value(
+    jacobian: Floats, residuals: Floats, log_params: Floats, log_tokens: Floats
+) -> float | None:
+    """Give the p-value of ``joint`` of ``score_tests`` alone."""
+    basis, outside = _directions(jacobian, log_params, log_tokens)
+    test = _joint(basis, outside, residuals)
+    return None if test is None else test[3]
+
+
+def _directions(
+    jacobian: Floats, log_params: Floats, log_tokens: Floats
+) -> tuple[Floats, dict[str, Floats | None]]:
+    """Give a basis of the law's derivatives, and what of each direction lies outside."""
+    x, y = (values - values.mean() for values in (log_params, log_tokens))
+    basis = _basis(np.column_stack([jacobian, np.ones(len(x))]))
+    outside = {
+        name: _outside(basis, column)
+        for name, column in zip(DIRECTIONS, (x * x, y * y, x * y), strict=True)
+    }
+    return basis, outside
+
+
+def _joint(
+    basis: Floats, outside: dict[str, Floats | None], residuals: Floats
+) -> tuple[Floats, float, tuple[int, int], float] | None:
+    left = [column for column in outside.values() if column is not None]
+    columns = _basis(np.column_stack(left)) if left else np.empty((len(basis), 0))
+    return _wald(basis, columns, residuals)
 
 
 def pure_error(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 import numpy as np
 import polars as pl
 
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.uncertainty.calibration import refitted
+from isoflop.approaches.uncertainty.departures import DEPARTURES
 from isoflop.approaches.uncertainty.intervals import bootstrap_samples, intervals
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
+    from isoflop.approaches.estimators.loss_law import MultistartFit
     from isoflop.approaches.protocol import Fit
     from isoflop.approaches.uncertainty.intervals import BootstrapSample
     from isoflop.config.approaches import ApproachesSettings
@@ -51,21 +53,39 @@ SCHEMA: Final = {
 }
 
 
+LAW_OF_DEPARTURES: Final[Approach] = "parametric"
+"""What departures are laid over."""
+
+
+def law_of_truth(truth: str) -> Approach:
+    """Give the law that simulated sweeps of a truth start from: itself, or that of a departure."""
+    return LAW_OF_DEPARTURES if truth in DEPARTURES else truth
+
+
+def truth_source(truth: str, fitted: MultistartFit) -> SimulatedSweeps:
+    """Give the source of sweeps of a truth, from its law fitted to the sweep that is imitated."""
+    return SimulatedSweeps(fitted, DEPARTURES.get(truth))
+
+
 @dataclass(frozen=True)
 class Cell:
-    """What is checked together: one approach under one scheme.
+    """What is checked together: one approach under one scheme and one truth.
 
     Attributes
     ----------
     fitted : the fit to the sweep that is imitated.
+    source : name of the truth.
     sweeps : source of the simulated sweeps.
+    believed : approach 3's law fitted to the sweep: what calibration takes for the truth.
     settings, kinds : how they are fitted, and which intervals are judged.
     flops : (places,) C of the optima that are judged [FLOP].
     truth : quantity to its true value, for those that are judged.
     """
 
     fitted: Fit
+    source: str
     sweeps: SimulatedSweeps
+    believed: MultistartFit
     settings: ApproachesSettings
     kinds: tuple[str, ...]
     flops: Floats
@@ -106,13 +126,14 @@ def check_coverage(
     schemes: Sequence[str],
     kinds: Sequence[str],
     simulations: int,
+    truths: Sequence[str] = ("parametric",),
     processes: int = 1,
 ) -> pl.DataFrame:
     """Count how often intervals cover the truth on sweeps like a given one.
 
-    The truth is the parametric law fitted to the sweep, under each approach's own counting; see
-    ``SimulatedSweeps``. ``calibrated`` intervals of a simulated sweep would need simulated sweeps
-    of their own. One for each is enough: over all of them they are the
+    The truth is a law fitted to the sweep, under each approach's own counting, or a departure laid
+    over approach 3's; see ``SimulatedSweeps``. ``calibrated`` intervals of a simulated sweep would
+    need simulated sweeps of their own. One for each is enough: over all of them they are the
     distribution that the calibration needs (Giacomini, Politis and White 2013, the "warp-speed"
     method, Econometric Theory 29:567).
 
@@ -122,14 +143,16 @@ def check_coverage(
     settings : section ``approaches``; its bootstrap's scheme and interval are varied.
     approaches, schemes, kinds : what to check; ``residual`` and ``wild`` are left out for the
         approaches without residuals.
-    simulations : simulated sweeps per approach and scheme.
+    simulations : simulated sweeps per approach, scheme and truth.
+    truths : laws of the set, or keys of ``departures.DEPARTURES``.
     processes : sweeps fitted at a time; no byte of the result depends on it.
 
     Returns
     -------
-    One row per approach, scheme, interval kind, quantity (a, b, params_opt), place and level:
+    One row per approach, scheme, interval kind, quantity (a, b, params_opt, and loss_opt where the
+    approach predicts it), place and level:
     the share of fitted simulations whose interval covers the truth, the interval's median width
-    (exponents) or ratio of ends (params_opt), and the median error of the estimate, likewise. An
+    (exponents) or ratio of ends (optima), and the median error of the estimate, likewise. An
     interval without ends, as ``studentised`` has where a leave-out is refused, covers nothing.
 
     Raises
@@ -137,8 +160,8 @@ def check_coverage(
     UnderdeterminedError : the sweep does not allow an approach, or does not determine the law.
     """
     rows: list[tuple[object, ...]] = []
-    for approach, scheme in product(approaches, schemes):
-        cell = _cell(losses, approach, _with_scheme(settings, scheme), tuple(kinds))
+    for truth, approach, scheme in product(truths, approaches, schemes):
+        cell = _cell(losses, approach, _with_scheme(settings, scheme), tuple(kinds), truth)
         if scheme in {"residual", "wild"} and not cell.fitted.takes_losses:
             continue
         with ProcessPoolExecutor(processes, initializer=cell.take_up) as pool:
@@ -158,18 +181,36 @@ def _with_scheme(settings: ApproachesSettings, scheme: str) -> ApproachesSetting
 
 
 def _cell(
-    losses: pl.DataFrame, approach: Approach, settings: ApproachesSettings, kinds: tuple[str, ...]
+    losses: pl.DataFrame,
+    approach: Approach,
+    settings: ApproachesSettings,
+    kinds: tuple[str, ...],
+    source: str,
 ) -> Cell:
     fitted = fit(losses, approach, settings, threads=1)
-    flops = fitted.observations.flops_range[1] * 10.0 ** np.array(list(DECADES.values()))
-    sweeps = SimulatedSweeps.of(fitted.observations, settings.parametric, threads=1)
-    truths = sweeps.truth.values(flops)
-    truth = {name: truths[name] for name in ("a", "b", *map(_name, flops))}
-    return Cell(fitted, sweeps, settings, kinds, flops, truth)
+    seen = fitted.observations
+    flops = seen.flops_range[1] * 10.0 ** np.array(list(DECADES.values()))
+    believed = SimulatedSweeps.of(seen, settings.parametric, threads=1).fitted
+    law = law_of_truth(source)
+    # laws of the set alone come through the settings and the command line
+    fits = cast("MultistartFit", fit(seen, law, settings, threads=1))
+    sweeps = truth_source(source, believed if law == LAW_OF_DEPARTURES else fits)
+    true = sweeps.true(flops)
+    truth = {name: float(true[name][0]) for name in ("a", "b")}
+    truth |= {
+        _name("params_opt", c): float(v) for c, v in zip(flops, true["params_opt"], strict=True)
+    }
+    predicted = fitted.optima(fitted.parameters[None], flops).loss[0]
+    truth |= {
+        _name("loss", c): float(v)
+        for c, v, known in zip(flops, true["loss_opt"], predicted, strict=True)
+        if np.isfinite(known)
+    }
+    return Cell(fitted, source, sweeps, believed, settings, kinds, flops, truth)
 
 
-def _name(flops: float) -> str:
-    return f"params_opt_{float(flops)!r}"
+def _name(quantity: str, flops: float) -> str:
+    return f"{quantity}_{float(flops)!r}"
 
 
 def _simulated(cell: Cell, i: int) -> Outcome | None:
@@ -189,7 +230,7 @@ def _simulated(cell: Cell, i: int) -> Outcome | None:
     ranks: dict[str, float] = {}
     if "calibrated" in cell.kinds:
         try:
-            second = SimulatedSweeps(cell.sweeps.fitted.refit_losses(sweep))
+            second = SimulatedSweeps(cell.believed.refit_losses(sweep))
             twice = cell.fitted.refit_losses(second.draw(i, settings.seed, Stream.SECOND_SWEEPS))
             drawn = refitted(twice, settings, i, stream=Stream.SECOND_RESAMPLES)
         except UnderdeterminedError:
@@ -204,7 +245,11 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
     """Count hits per kind, quantity and level."""
     settings = cell.settings.bootstrap
     pooled = {name: np.array([o.ranks.get(name, np.nan) for o in outcomes]) for name in cell.truth}
-    places = dict(zip(map(_name, cell.flops), DECADES, strict=True))
+    places = {
+        _name(quantity, c): (column, where)
+        for quantity, column in (("params_opt", "params_opt"), ("loss", "loss_opt"))
+        for c, where in zip(cell.flops, DECADES, strict=True)
+    }
     rows: list[tuple[object, ...]] = []
     for kind, (name, true) in product(cell.kinds, cell.truth.items()):
         ends = []
@@ -217,22 +262,23 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
         values = np.array([outcome.samples[kind][name].value for outcome in outcomes])
         for level in LEVELS:
             low, high = np.array([intervals[str(level)] for intervals in ends]).T
-            is_size = name in places
+            column, where = places.get(name, (name, ""))
+            ratio = name in places
             rows.append(
                 (
                     cell.fitted.approach,
                     settings.scheme,
                     kind,
-                    "params_opt" if is_size else name,
-                    places.get(name, ""),
+                    column,
+                    where,
                     level,
                     settings.draws,
                     len(outcomes) + refused,
                     refused,
                     float(np.mean((low <= true) & (true <= high))),
-                    float(np.nanmedian(high / low if is_size else high - low)),
-                    float(np.median(values / true if is_size else values - true)),
-                    "parametric",
+                    float(np.nanmedian(high / low if ratio else high - low)),
+                    float(np.median(values / true if ratio else values - true)),
+                    cell.source,
                 )
             )
     return rows

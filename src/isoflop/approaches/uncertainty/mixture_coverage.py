@@ -7,6 +7,7 @@ design differ in losses and weights alone, so the draws of many are refitted tog
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
@@ -15,21 +16,22 @@ import polars as pl
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.weights import shared_out, weights_of
 from isoflop.approaches.protocol import Resamples
-from isoflop.approaches.uncertainty.coverage import DECADES, SCHEMA
+from isoflop.approaches.uncertainty.coverage import DECADES, SCHEMA, law_of_truth, truth_source
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.approaches.uncertainty.streams import Stream
 from isoflop.errors import IsoflopError
 from isoflop.estimates.intervals import LEVELS, percentile_intervals
-from isoflop.estimates.mixture import KEY
+from isoflop.estimates.mixture import KEY, CoveredShare, MixtureCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.estimators.loss_law import MultistartFit
+    from isoflop.approaches.observations import Observations
+    from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
     from isoflop.config.approaches import ApproachesSettings
 
     Floats = NDArray[np.float64]
@@ -38,22 +40,63 @@ BLOCK: Final = 25
 """Simulated sweeps refitted at a time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How one quantity of the mixture did under one truth.
+
+    Attributes
+    ----------
+    quantity, where : as in ``coverage.SCHEMA``.
+    level : confidence level.
+    share : of the sweeps whose interval covers the truth.
+    width : median of the interval's width, or of the ratio of its ends.
+    bias : median error of the mixture, likewise.
+    """
+
+    quantity: str
+    where: str
+    level: float
+    share: float
+    width: float
+    bias: float
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """Simulated sweeps of one truth, counted.
+
+    Attributes
+    ----------
+    truth : its name.
+    noise : standard deviation of a run's log error by the law's own residuals.
+    simulations : how many sweeps there were.
+    refused : those that gave no intervals.
+    counts : one for each quantity, place and level.
+    """
+
+    truth: str
+    noise: float
+    simulations: int
+    refused: int
+    counts: list[Count]
+
+
 def check_mixture(
-    losses: pl.DataFrame,
+    losses: pl.DataFrame | Observations,
     settings: ApproachesSettings,
     *,
-    truths: Sequence[Approach],
+    truths: Sequence[str],
     simulations: int,
 ) -> pl.DataFrame:
-    """Count how often the mixture's intervals cover the truth, whichever law is true.
+    """Count how often the mixture's intervals cover the truth, whichever truth that is.
 
     Parameters
     ----------
     losses : table ``Losses`` of the sweep that is imitated.
     settings : section ``approaches``; draws are the bootstrap's, the laws and their weights those
         of ``mixture``.
-    truths : laws of the set: each, fitted to the sweep, is taken for the truth, and its own
-        residuals for the noise.
+    truths : laws of the set, or keys of ``departures.DEPARTURES``: each law, fitted to the sweep,
+        is taken for the truth, and its own residuals for the noise.
     simulations : simulated sweeps of each truth.
 
     Returns
@@ -66,6 +109,93 @@ def check_mixture(
     IsoflopError : the weights need forecasts, which a simulated sweep has none of.
     UnderdeterminedError : the sweep does not determine a law.
     """
+    rows: list[tuple[object, ...]] = []
+    for counted in count_covered(losses, settings, truths=truths, simulations=simulations):
+        rows += [
+            (
+                KEY,
+                settings.bootstrap.scheme,
+                "percentile",
+                count.quantity,
+                count.where,
+                count.level,
+                settings.bootstrap.draws,
+                counted.simulations,
+                counted.refused,
+                count.share,
+                count.width,
+                count.bias,
+                counted.truth,
+            )
+            for count in counted.counts
+        ]
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def checks_of(
+    losses: pl.DataFrame | Observations,
+    settings: ApproachesSettings,
+    *,
+    laws: Sequence[Approach],
+    truths: Sequence[Approach],
+) -> list[MixtureCheck]:
+    """Check a sweep's own mixture under each of its laws, for the sweep's estimate.
+
+    Parameters
+    ----------
+    losses : table ``Losses``.
+    settings : section ``approaches``; ``mixture.simulations`` sweeps a law, with
+        ``bootstrap.simulation_draws`` draws in each.
+    laws : that may take part: those that could be fitted.
+    truths : the laws that are mixed.
+
+    Raises
+    ------
+    IsoflopError, UnderdeterminedError : as ``check_mixture``.
+    """
+    coarse = settings.parametric.model_copy(update={"starts": "coarse"})
+    few = {"draws": settings.bootstrap.simulation_draws}
+    quick = settings.model_copy(
+        update={
+            "parametric": coarse,
+            "bootstrap": settings.bootstrap.model_copy(update=few),
+            "mixture": settings.mixture.model_copy(update={"laws": tuple(laws)}),
+        }
+    )
+    number = settings.mixture.simulations
+    return [
+        MixtureCheck(
+            truth=counted.truth,
+            noise=counted.noise,
+            simulations=counted.simulations,
+            refused=counted.refused,
+            covered=_covered(counted.counts),
+        )
+        for counted in count_covered(losses, quick, truths=truths, simulations=number)
+    ]
+
+
+def _covered(counts: Sequence[Count]) -> list[CoveredShare]:
+    """Put the levels of each quantity and place together."""
+    shares: dict[tuple[str, str], dict[str, float]] = {}
+    for count in counts:
+        shares.setdefault((count.quantity, count.where), {})[str(count.level)] = count.share
+    return [
+        CoveredShare.model_validate(
+            {"quantity": quantity, "decades_beyond": DECADES.get(where), "shares": by_level}
+        )
+        for (quantity, where), by_level in shares.items()
+    ]
+
+
+def count_covered(
+    losses: pl.DataFrame | Observations,
+    settings: ApproachesSettings,
+    *,
+    truths: Sequence[str],
+    simulations: int,
+) -> Iterator[Counted]:
+    """Count for one truth after the other; see ``check_mixture``."""
     if settings.mixture.weights == "stacking":
         raise IsoflopError(
             "simulated sweeps have no forecasts, so weights by stacking cannot be checked; choose "
@@ -74,15 +204,14 @@ def check_mixture(
     # the settings and the command line let laws of the set through alone, and these are such fits
     fits = {
         law: cast("MultistartFit", fit(losses, law, settings, threads=1))
-        for law in dict.fromkeys([*settings.mixture.laws, *truths])
+        for law in dict.fromkeys([*settings.mixture.laws, *map(law_of_truth, truths)])
     }
     laws = {law: fits[law] for law in settings.mixture.laws}
-    rows: list[tuple[object, ...]] = []
+    # the part of C that all laws saw, as the mixture's own optima have it
+    top = min(law.flops_range[1] for law in laws.values())
+    flops = top * 10.0 ** np.array(list(DECADES.values()))
     for truth in truths:
-        sweeps = SimulatedSweeps(fits[truth])
-        # the part of C that all laws saw, as the mixture's own optima have it
-        top = min(law.flops_range[1] for law in laws.values())
-        flops = top * 10.0 ** np.array(list(DECADES.values()))
+        sweeps = truth_source(truth, fits[law_of_truth(truth)])
         drawn = [
             sample
             for start in range(0, simulations, BLOCK)
@@ -90,9 +219,14 @@ def check_mixture(
                 sweeps, laws, settings, flops, range(start, min(start + BLOCK, simulations))
             )
         ]
-        true = _quantities(fits[truth], fits[truth].parameters[None], flops)[0]
-        rows += _rows(truth, np.array(drawn), true, settings)
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+        kept = [sample for sample in drawn if np.isfinite(sample).all(axis=1).sum() > 1]
+        yield Counted(
+            truth=truth,
+            noise=sweeps.noise,
+            simulations=simulations,
+            refused=simulations - len(kept),
+            counts=_counts(kept, sweeps.true(flops)),
+        )
 
 
 def _mixed(
@@ -133,34 +267,31 @@ def _quantities(fitted: MultistartFit, parameters: Floats, flops: Floats) -> Flo
     return np.concatenate([a[:, None], optima.params, optima.loss], axis=1)
 
 
-def _rows(
-    truth: Approach, drawn: Floats, true: Floats, settings: ApproachesSettings
-) -> list[tuple[object, ...]]:
-    """Count hits per quantity and level."""
-    names = [("a", ""), *(("params_opt", w) for w in DECADES), *(("loss_opt", w) for w in DECADES)]
-    kept = [sample for sample in drawn if np.isfinite(sample).all(axis=1).sum() > 1]
-    rows: list[tuple[object, ...]] = []
-    for k, (name, where) in enumerate(names):
-        ends = [percentile_intervals(sample[:, k]) for sample in kept]
-        values = np.array([np.nanmedian(sample[:, k]) for sample in kept])
+def _counts(drawn: Sequence[Floats], true: Mapping[str, Floats]) -> list[Count]:
+    """Count hits per quantity and level.
+
+    Parameters
+    ----------
+    drawn : (draws, quantities) of each sweep, in the order of ``_quantities``.
+    true : as ``SimulatedSweeps.true`` gives it, quantities in the same order.
+    """
+    places = [("a", "")] + [(q, where) for q in ("params_opt", "loss_opt") for where in DECADES]
+    values = np.concatenate([true[name] for name in ("a", "params_opt", "loss_opt")])
+    counts = []
+    for k, ((name, where), truth) in enumerate(zip(places, values, strict=True)):
+        ends = [percentile_intervals(sample[:, k]) for sample in drawn]
+        centres = np.array([np.nanmedian(sample[:, k]) for sample in drawn])
+        ratio = name != "a"
         for level in LEVELS:
-            low, high = np.array([intervals[str(level)] for intervals in ends]).T
-            ratio = name != "a"
-            rows.append(
-                (
-                    KEY,
-                    settings.bootstrap.scheme,
-                    "percentile",
+            low, high = np.array([labelled[str(level)] for labelled in ends]).reshape(-1, 2).T
+            counts.append(
+                Count(
                     name,
                     where,
                     level,
-                    settings.bootstrap.draws,
-                    len(drawn),
-                    len(drawn) - len(kept),
-                    float(np.mean((low <= true[k]) & (true[k] <= high))),
+                    float(np.mean((low <= truth) & (truth <= high))),
                     float(np.median(high / low if ratio else high - low)),
-                    float(np.median(values / true[k] if ratio else values - true[k])),
-                    truth,
+                    float(np.median(centres / truth if ratio else centres - truth)),
                 )
             )
-    return rows
+    return counts

@@ -3,7 +3,7 @@
 An interval can only be judged where the truth is known. So a law of the loss that was fitted to a
 sweep, approach 3's unless another is named, is taken for the truth, and the sweep's own curves are
 moved until each ends at that law plus an error drawn from the sweep's own residuals: design,
-counting and the shape of unfinished curves stay.
+counting and the shape of unfinished curves stay. A departure lays something over the law.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 
 from isoflop.approaches.estimators.account import widened
 from isoflop.approaches.estimators.parametric import fit_parametric
+from isoflop.approaches.uncertainty.departures import BentLaw
 from isoflop.approaches.uncertainty.streams import Stream, rng
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.laws import HoffmannLaw
 from isoflop.estimates.quantities import Truth
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from isoflop.approaches.estimators.loss_law import MultistartFit
     from isoflop.approaches.observations import Observations
+    from isoflop.approaches.uncertainty.departures import Departure
     from isoflop.config.approaches import ParametricSettings
 
     Floats = NDArray[np.float64]
@@ -40,9 +43,11 @@ class SimulatedSweeps:
     Attributes
     ----------
     fitted : the law taken for the truth, fitted to the sweep under its counting convention.
+    departure : what is laid over it; None where the law itself is the truth.
     """
 
     fitted: MultistartFit
+    departure: Departure | None = None
 
     @classmethod
     def of(
@@ -77,6 +82,63 @@ class SimulatedSweeps:
         names, values = self.fitted.law.names, self.fitted.parameters.tolist()
         return Truth(law=self.fitted.law, parameters=dict(zip(names, values, strict=True)))
 
+    def true(self, flops: Floats) -> dict[str, Floats]:
+        """Give the truth: a and b, (1,), and at each C [FLOP] params_opt (N) and loss_opt."""
+        if self._bent is not None:
+            found = np.array([self._bent.optimum(float(c)) for c in flops])
+            slope = self._bent.slope(self.fitted.flops_range)
+            rest = 1.0 - self._bent.law.flops_per_token.exponent * slope
+            return {
+                "a": np.array([slope]),
+                "b": np.array([rest]),
+                "params_opt": found[:, 0],
+                "loss_opt": found[:, 1],
+            }
+        row = self.fitted.parameters[None]
+        optima = self.fitted.optima(row, flops)
+        a, b = self.fitted.exponents(row)
+        return {"a": a, "b": b, "params_opt": optima.params[0], "loss_opt": optima.loss[0]}
+
+    @cached_property
+    def _bent(self) -> BentLaw | None:
+        """The law with drifting exponents; None where they do not drift.
+
+        Raises
+        ------
+        TypeError : the law is not approach 3's.
+        """
+        if self.departure is None or self.departure.drift == 0.0:
+            return None
+        if not isinstance(self.fitted.law, HoffmannLaw):
+            raise TypeError("exponents drift in approach 3's law alone")
+        n, d = self._last_places
+        middle = (float(np.nanmean(n)), float(np.nanmean(d)))
+        row = self.fitted.parameters[None]
+        return BentLaw(self.fitted.law, row, self.departure.drift, middle)
+
+    @cached_property
+    def _systematic(self) -> Floats:
+        """How far the departure lies above the law at each run's last fitted point, (runs,)."""
+        shift = np.zeros(self.fitted.observations.n_runs)
+        if self.departure is None:
+            return shift
+        n, d = self._last_places
+        ended = np.isfinite(n)
+        shift[ended] = self.departure.excess(n[ended])
+        if self._bent is not None:
+            straight = self._bent.straight(n[ended], d[ended])
+            shift[ended] += self._bent.log_loss(n[ended], d[ended]) - straight
+        return shift
+
+    @cached_property
+    def _last_places(self) -> tuple[Floats, Floats]:
+        """Log N and log D of each run's last fitted point, (runs,); NaN where it has none."""
+        taken = self.fitted.fitted_points
+        n, d = np.full((2, self.fitted.observations.n_runs), np.nan)
+        # as in _last_residual
+        n[taken.run], d[taken.run] = np.log(taken.params), np.log(taken.tokens)
+        return n, d
+
     def noiseless(self) -> Observations:
         """Give the sweep as it would be without errors."""
         return self._moved(np.zeros(self.fitted.observations.n_runs))
@@ -100,6 +162,13 @@ class SimulatedSweeps:
         """
         generator = rng(seed, stream, i)
         n_runs = self.fitted.observations.n_runs
+        if self.departure is not None and self.departure.noise is not None:
+            n, d = self._last_places
+            ended = np.isfinite(n)
+            errors = np.zeros(n_runs)
+            flops = np.exp(self.fitted.cost.log_flops(n[ended], d[ended]))
+            errors[ended] = self.departure.errors(np.exp(n[ended]), flops, generator)
+            return self._moved(errors)
         width = SILVERMAN * len(self.errors) ** -0.2
         smoothed = generator.choice(self.errors, n_runs)
         smoothed += width * self.noise * generator.normal(size=n_runs)
@@ -111,7 +180,7 @@ class SimulatedSweeps:
         Curves without a fitted point keep their place, and get the error alone.
         """
         observations = self.fitted.observations
-        shift = errors - np.nan_to_num(self._last_residual)
+        shift = errors + self._systematic - np.nan_to_num(self._last_residual)
         return replace(observations, loss=observations.loss * np.exp(shift[observations.run]))
 
     @cached_property

@@ -382,7 +382,8 @@ def _standing_table(
         key="answer",
         caption=f"Allocations of {power(flops)} FLOPs with {percent(LEVEL)} intervals; the "
         "recommended one in bold. Covers: share of simulated sweeps of this design in which the "
-        f"{percent(LEVEL)} interval for *a* covers the truth. Forecast: whether intervals from the "
+        f"{percent(LEVEL)} interval for *a* covers the truth; of the mixture the least over its "
+        "laws, *a*, *N*\\* and *L*\\*. Forecast: whether intervals from the "
         "lower part of the sweep covered its upper part, and the mean error of its losses, "
         "predicted less measured.",
         columns=(
@@ -420,6 +421,10 @@ def _name(name: str, answer: Estimate | Mixture, *, bold: bool) -> str:
 
 
 def _covered(answer: Estimate | Mixture, stands: Standing) -> str:
+    """Say whether intervals cover: those for a, or of the mixture the worst of all its checks."""
+    if isinstance(answer, Mixture) and answer.checks:
+        least, _, _ = answer.worst(LEVEL)
+        return f"{'yes' if stands.covers else 'no'}, ≥{NBSP}{percent(least)}"
     share = answer.a.coverage.get(f"{LEVEL:g}")
     if share is None or stands.covers is None:
         return NOT_CHECKED

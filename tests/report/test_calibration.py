@@ -1,0 +1,72 @@
+"""What the report says of how often its intervals cover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.recommendation import standing
+from isoflop.report.sections.calibration import calibration
+
+if TYPE_CHECKING:
+    from isoflop.report.inputs import ReportInputs
+    from tests.example_sweep import Rendered
+
+
+@pytest.fixture(scope="module")
+def inputs(rendered: Rendered) -> ReportInputs:
+    return rendered.inputs
+
+
+def mixture_of(inputs: ReportInputs) -> Mixture:
+    assert isinstance(inputs.mixture, Mixture)
+    return inputs.mixture
+
+
+def lowered(inputs: ReportInputs, share: float) -> ReportInputs:
+    """Let the last law's loss two decades on be covered in another share of the sweeps."""
+    mixture = mixture_of(inputs)
+    *others, last = mixture.checks
+    *covered, far = last.covered
+    far = far.model_copy(update={"shares": {"0.8": share, "0.95": 0.97}})
+    checks = [*others, last.model_copy(update={"covered": [*covered, far]})]
+    return replace(inputs, mixture=mixture.model_copy(update={"checks": checks}))
+
+
+def test_the_mixture_is_told_with_its_laws_and_its_worst(inputs: ReportInputs) -> None:
+    facts = calibration(inputs)
+    mixture = mixture_of(inputs)
+    worst, check, covered = mixture.worst(0.8)
+    assert (check.truth, covered.quantity) == (mixture.mixed[-1].approach, "loss_opt")
+    assert "put to 100\N{NO-BREAK SPACE}sweeps simulated from each of its laws" in facts.mixture
+    assert f"covers the truth in {100 * worst:.0f}\N{NO-BREAK SPACE}% to 86" in facts.mixture
+    assert "2\N{NO-BREAK SPACE}decades beyond" in facts.mixture
+    assert "So it covers whichever of these laws is true" in facts.mixture
+    assert facts.mixture_table is not None
+    assert len(facts.mixture_table.rows) == len(mixture.mixed)
+    assert len(facts.mixture_table.data) == 7 * len(mixture.mixed)
+
+
+@pytest.mark.parametrize(("share", "covers"), [(0.70, True), (0.68, False), (0.0, False)])
+def test_one_law_that_is_not_covered_is_enough(
+    inputs: ReportInputs, share: float, covers: bool
+) -> None:
+    """Of 100 sweeps: .80 less the slack of .03 and two standard errors of .04 is .69."""
+    other = lowered(inputs, share)
+    mixture = mixture_of(other)
+    assert mixture.covers is covers
+    assert standing(mixture, other.forecasts).covers is covers
+    assert ("**So it undercovers" in calibration(other).mixture) is not covers
+
+
+def test_an_unchecked_mixture_says_why(inputs: ReportInputs) -> None:
+    update = {"checks": [], "unchecked": "`x` <b> asks for none"}
+    unchecked = replace(inputs, mixture=mixture_of(inputs).model_copy(update=update))
+    assert mixture_of(unchecked).covers is None
+    facts = calibration(unchecked)
+    assert "The mixture was not checked" in facts.mixture
+    assert "<b>" not in facts.mixture
+    assert facts.mixture_table is None
