@@ -19,6 +19,7 @@ from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, Provenance, Refusal, write_estimate
 from isoflop.estimates.forecasts import Forecasts, NoForecasts, write_forecasts
 from isoflop.estimates.mixture import Mixture, NoMixture, optima_of_mixture, read_mixture
+from isoflop.tables import Losses, write_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,8 +213,12 @@ def test_a_law_that_was_refused_takes_no_part(fitted: tuple) -> None:
     assert empty.is_empty()
 
 
-def test_the_command_writes_what_the_function_gives(fitted: tuple, tmp_path: Path) -> None:
+def test_the_command_writes_what_the_function_gives(
+    fitted: tuple, losses: pl.DataFrame, tmp_path: Path
+) -> None:
     estimates, draws, forecasts = fitted
+    chosen = settings(simulations=3)
+    write_table(losses, Losses, tmp_path / "losses.parquet")
     for law in LAWS:
         write_estimate(estimates[law], tmp_path / f"{law}.json")
         draws[law].write_parquet(tmp_path / f"{law}.draws.parquet")
@@ -221,19 +226,46 @@ def test_the_command_writes_what_the_function_gives(fitted: tuple, tmp_path: Pat
     done = CliRunner().invoke(
         main,
         ["mix-laws", "--sweep", "s", "--estimates", str(tmp_path), "--forecast",
-         str(tmp_path / "forecast.json"), "--settings", settings().model_dump_json(),
+         str(tmp_path / "forecast.json"), "--settings", chosen.model_dump_json(),
+         "--losses", str(tmp_path / "losses.parquet"),
          "--mixture", str(tmp_path / "m.json"), "--draws", str(tmp_path / "m.parquet")],
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     mixture = read_mixture(tmp_path / "m.json")
     assert isinstance(mixture, Mixture)
-    ours, table = mixed(fitted)
-    assert mixture.model_copy(update={"provenance": PROVENANCE}) == ours
+    assert mixture.unchecked is None
+    assert [check.truth for check in mixture.checks] == [m.approach for m in mixture.mixed]
+    for check in mixture.checks:
+        assert (check.simulations, check.refused) == (3, 0)
+        # a, and three places of N and of L
+        assert len(check.covered) == 7
+    least = [c.covered[0].shares["0.8"] for c in mixture.checks]
+    assert mixture.a.coverage["0.8"] == min(least)
+    ours, table = mixed(fitted, simulations=3)
+    assert ours.checks == []
+    assert ours.unchecked == "the losses were not given"
+    unlike = {"provenance", "checks", "unchecked", "a"}
+    assert mixture.model_dump(exclude=unlike) == ours.model_dump(exclude=unlike)
+    assert mixture.a.model_copy(update={"coverage": {}}) == ours.a
     assert pl.read_parquet(tmp_path / "m.parquet").equals(table)
     np.testing.assert_array_equal(
         [o.params.value for o in optima_of_mixture(mixture, table, BUDGETS)],
         [o.params.value for o in optima_of_mixture(ours, table, BUDGETS)],
     )
+
+
+def test_what_cannot_be_checked_says_why(fitted: tuple, losses: pl.DataFrame) -> None:
+    for mixture, reason in (
+        ({"simulations": 0}, "approaches.mixture.simulations asks for no simulated sweeps"),
+        ({"weights": "stacking"}, "weights by stacking cannot be checked"),
+    ):
+        found, _ = mix_laws(
+            *fitted, settings(**mixture), sweep="s", provenance=PROVENANCE, losses=losses
+        )
+        assert isinstance(found, Mixture)
+        assert found.checks == []
+        assert found.covers is None
+        assert reason in str(found.unchecked)
 
 
 def test_every_cut_has_a_mixture_whose_weights_come_from_below(fitted: tuple) -> None:

@@ -63,7 +63,7 @@ class Project:
                 *arguments,
                 "--config",
                 "approaches={bootstrap: {draws: 60, simulations: 50, simulation_draws: 40}, "
-                "forecast: {draws: 60}, specifications: {draws: 10}}",
+                "forecast: {draws: 60}, specifications: {draws: 10}, mixture: {simulations: 4}}",
             ],
             cwd=self.root,
             env={**os.environ, "PYTHONWARNINGS": "default"},

@@ -183,8 +183,8 @@ def test_coverage_is_counted_cell_by_cell(losses: pl.DataFrame) -> None:
         update={"bootstrap": SETTINGS.bootstrap.model_copy(update={"draws": 60})}
     )
     table = check_coverage(losses, chosen, **options)
-    # two schemes, three kinds, (a, b, three sizes, the loss in range), two levels
-    assert len(table) == 2 * 3 * 6 * 2
+    # two schemes, three kinds, (a, b, three sizes, the loss up to a decade beyond), two levels
+    assert len(table) == 2 * 3 * 7 * 2
     assert (table["simulations"] == 12).all()
     narrow, wide = (table.filter(level=level)["coverage"].to_numpy() for level in (0.8, 0.95))
     assert (narrow <= wide).all()
