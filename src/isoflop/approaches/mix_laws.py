@@ -102,7 +102,7 @@ def mix_laws(
     first = next(iter(fitted.values()))
     checks, unchecked = _checks(losses, settings, list(fitted), mixed)
     if checks:
-        found["a"] = found["a"].model_copy(update={"coverage": _lowest(checks, "a")})
+        quantities["a"] = quantities["a"].model_copy(update={"coverage": _lowest(checks, "a")})
     mixture = Mixture(
         sweep=sweep,
         settings=chosen,
