@@ -144,8 +144,8 @@ def _checks(
 
 def _lowest(checks: Sequence[MixtureCheck], quantity: str) -> dict[str, float]:
     """Give the lowest share over truths and places at each level."""
-    covered = [one for check in checks for one in check.covered if one.quantity == quantity]
-    return {str(level): min(one.shares[str(level)] for one in covered) for level in LEVELS}
+    shares = [c.shares for check in checks for c in check.covered if c.quantity == quantity]
+    return {str(level): min(share[str(level)] for share in shares) for level in LEVELS}
 
 
 def _draws(

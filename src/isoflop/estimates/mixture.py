@@ -176,7 +176,7 @@ class Mixture(Section):
                 for check in self.checks
                 for covered in check.covered
             ),
-            key=lambda found: found[0],
+            key=lambda share: share[0],
         )
 
     def __str__(self) -> str:

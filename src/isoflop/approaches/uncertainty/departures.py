@@ -123,8 +123,8 @@ class BentLaw:
 
         straight = float(np.log(self.law.optima(self.row, np.array([flops])).params[0, 0]))
         near = (straight - 4.0, straight + 4.0)
-        found = minimize_scalar(loss, bounds=near, method="bounded", options={"xatol": 1e-8})
-        return float(np.exp(found.x)), float(np.exp(found.fun))
+        least = minimize_scalar(loss, bounds=near, method="bounded", options={"xatol": 1e-8})
+        return float(np.exp(least.x)), float(np.exp(least.fun))
 
     def slope(self, flops_range: tuple[float, float]) -> float:
         """Give the slope of log N_opt in log C through optima over a range of C."""

@@ -85,14 +85,14 @@ class SimulatedSweeps:
     def true(self, flops: Floats) -> dict[str, Floats]:
         """Give the truth: a and b, (1,), and at each C [FLOP] params_opt (N) and loss_opt."""
         if self._bent is not None:
-            found = np.array([self._bent.optimum(float(c)) for c in flops])
+            optimum = np.array([self._bent.optimum(float(c)) for c in flops])
             slope = self._bent.slope(self.fitted.flops_range)
             rest = 1.0 - self._bent.law.flops_per_token.exponent * slope
             return {
                 "a": np.array([slope]),
                 "b": np.array([rest]),
-                "params_opt": found[:, 0],
-                "loss_opt": found[:, 1],
+                "params_opt": optimum[:, 0],
+                "loss_opt": optimum[:, 1],
             }
         row = self.fitted.parameters[None]
         optima = self.fitted.optima(row, flops)
