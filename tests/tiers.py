@@ -91,6 +91,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "report/test_hostile.py": (
             "test_a_line_of_dashes_stops_no_report",
             "test_no_cell_of_a_csv_is_a_formula",
+            "test_no_text_stops_a_pdf",
             "test_nothing_runs_in_latex",
             "test_nothing_runs_in_the_index",
             "test_nothing_runs_in_the_page",

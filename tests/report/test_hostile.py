@@ -7,7 +7,8 @@ import json
 import re
 import string
 import subprocess
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -32,8 +33,8 @@ from tests.outputs import FORMULA, pdf_text
 from tests.report.conftest import empty_figures
 from tests.report.page import Page, read_page
 
-if TYPE_CHECKING:
-    from pathlib import Path
+SCRIPTS = "قوانين 1️⃣ स्केलिंग กำลัง 👩‍👩‍👧 חוקי 스케일링 Z̵̢a̷ 𒀀 𝔸 {ा"
+"""Right to left, marks above and below, joined signs: no font of the PDF has all of them."""
 
 PAYLOADS = (
     "<script>alert(document.domain)</script>",
@@ -59,6 +60,7 @@ PAYLOADS = (
     "{{7*7}} ${7*7}",
     "a\u202egpj.exe",
     "扩展定律 🙂",
+    SCRIPTS,
     "[x]: http://evil.example",
     "<http://evil.example>",
     "&lt;script&gt; &#x3c;script&#x3e;",
@@ -371,6 +373,32 @@ def test_a_title_is_the_same_in_every_locale(
     found = to_html("# A {#answer}\n", {"title": "扩展 – Größe: *x*", "pagetitle": "ü"}, tmp_path)
     assert "<h1>扩展 – Größe: *x*</h1>" in found
     assert "<title>ü</title>" in found
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(
+        st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from(SCRIPTS + "\u20e3`{}"))),
+        min_size=4,
+        max_size=4,
+    )
+)
+def test_no_text_stops_a_pdf(texts: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source = to_typst(
+            f"# A {{#a}}\n\nx{markdown(texts[0])}y {code(texts[1])} **x{markdown(texts[2])}y**\n",
+            {"title": f"t{texts[3]}", "subtitle": texts[0], "kind": texts[1]},
+            Path(folder),
+        )
+        assert to_pdf(source, Path(folder)).startswith(b"%PDF")
+
+
+def test_marks_go_where_no_font_has_them_on_their_letter(tmp_path: Path) -> None:
+    # the font of code has 1 and the keycap, and no 1 within a keycap
+    source = to_typst("`1\u20e3` á", {"title": "t"}, tmp_path)
+    assert _without_fonts(source, tmp_path) == []
+    (tmp_path / "a.pdf").write_bytes(to_pdf(source, tmp_path))
+    assert "1\ufffd" in pdf_text(tmp_path / "a.pdf")
 
 
 def test_only_what_has_no_font_is_replaced(tmp_path: Path) -> None:

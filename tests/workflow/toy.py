@@ -221,7 +221,9 @@ def write_sweep(folder: Path, *, budgets: tuple[float, ...] = BUDGETS) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (folder / "sweep.yaml").write_text(
-        'title: "A toy sweep"\ndescription: "Simulated from a known law, for the tests."\n'
+        'title: "A toy sweep 扩展定律 قوانين 1️⃣"\n'
+        'description: "Simulated from a known law, for the tests. 扩展定律 👩‍👩‍👧"\n',
+        encoding="utf-8",
     )
 
 

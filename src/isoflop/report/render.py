@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import tempfile
+import unicodedata
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -34,6 +35,7 @@ READER: Final = (
 )
 TEXT_FONT: Final = "New Computer Modern"
 """The font of page.typ's text."""
+MARKS: Final = frozenset({"Mn", "Mc", "Me", "Cf"})
 EPOCH: Final = 315532800
 """1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make
 two builds differ. SOURCE_DATE_EPOCH in the environment replaces it."""
@@ -131,13 +133,16 @@ def to_pdf(typst_source: str, figures: Path) -> bytes:
         try:
             return _compile(typst_source, root)
         except typst.TypstError as error:
-            without = _without_fonts(typst_source, root)
-            if not without:
-                raise _broken(error) from error
-        try:
-            return _compile(_stand_ins(typst_source, without), root)
-        except typst.TypstError as error:
-            raise _broken(error) from error
+            broken = _broken(error)
+        without = _without_fonts(typst_source, root)
+        # a font has to have a character and its marks together (1 and a keycap), so where each
+        # alone is shown and both are not, the marks go
+        for missing in (without, sorted({*without, *_marks(typst_source)})):
+            try:
+                return _compile(_stand_ins(typst_source, missing), root)
+            except typst.TypstError as error:
+                broken = _broken(error)
+        raise broken
 
 
 def _compile(typst_source: str, root: Path) -> bytes:
@@ -172,13 +177,19 @@ def _without_fonts(typst_source: str, root: Path) -> list[str]:
     return _not_shown(suspects, root)
 
 
+def _marks(text: str) -> set[str]:
+    """List what is set together with the character before it: marks, joiners, selectors."""
+    return {c for c in text if not c.isascii() and unicodedata.category(c) in MARKS}
+
+
 def _not_shown(characters: list[str], root: Path) -> list[str]:
     """Bisect: most characters are shown, and a compilation takes milliseconds."""
     import typst
 
     text = "".join(f"\\u{{{ord(character):x}}}" for character in characters)
     probe = (
-        f'#set document(title: "probe")\n#set text(font: "{TEXT_FONT}")\n#"{text}" #raw("{text}")'
+        f'#set document(title: "probe")\n#set text(font: "{TEXT_FONT}")\n'
+        f'#"{text}" #strong("{text}") #emph("{text}") #raw("{text}")'
     )
     try:
         _compile(probe, root)
