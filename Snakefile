@@ -49,8 +49,9 @@ rule refuse_sweeps:
         COMPLAINTS,
     log:
         "logs/refuse_sweeps.log",
-    conda:
-        "workflow/envs/isoflop.yaml"
+    resources:
+        mem_mb=memory(100),
+        runtime=minutes(1),
     params:
         # by a function: its text is taken as it is, braces and all
         complaints=lambda wildcards: REFUSED,

@@ -294,11 +294,8 @@ def recover() -> None:
 
 def snakemake(*arguments: str) -> None:
     """Run the workflow on every core, or as the caller's own flags say."""
-    cores = (
-        ()
-        if any(a.startswith(("--cores", "-c", "--profile")) for a in arguments)
-        else ("--cores", "all")
-    )
+    theirs = ("--cores", "-c", "--profile", "--workflow-profile")
+    cores = () if any(a.startswith(theirs) for a in arguments) else ("--cores", "all")
     # the message of a failed job belongs on the screen, not only in its log
     command = (BIN / "snakemake", *cores, "--show-failed-logs", "--rerun-incomplete", *arguments)
     if any(re.fullmatch("-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", a) for a in arguments):

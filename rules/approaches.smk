@@ -21,9 +21,10 @@ rule fit_approach:
         "logs/fit_approach/{sweep}{variant}/{approach}.log",
     benchmark:
         "benchmarks/fit_approach/{sweep}{variant}/{approach}.tsv"
-    conda:
-        ENVIRONMENT
     threads: 1
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(20),
     params:
         settings=by_sweep("approaches", "counting", "bootstrap", "{approach}"),
     shell:
@@ -52,9 +53,10 @@ rule score_forecasts:
         "logs/score_forecasts/{sweep}.log",
     benchmark:
         "benchmarks/score_forecasts/{sweep}.tsv"
-    conda:
-        ENVIRONMENT
     threads: 1
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(20),
     params:
         settings=by_sweep("approaches", "counting", "bootstrap", "forecast", "mixture", *FITTED),
     shell:
@@ -83,9 +85,10 @@ rule mix_laws:
         "logs/mix_laws/{sweep}.log",
     benchmark:
         "benchmarks/mix_laws/{sweep}.tsv"
-    conda:
-        ENVIRONMENT
     threads: 1
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         settings=by_sweep("approaches", "counting", "bootstrap", "mixture", *LAWS),
     shell:
@@ -113,9 +116,10 @@ rule fit_specifications:
         "logs/fit_specifications/{sweep}.log",
     benchmark:
         "benchmarks/fit_specifications/{sweep}.tsv"
-    conda:
-        ENVIRONMENT
     threads: 1
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(20),
     params:
         settings=by_sweep("approaches", "counting", "bootstrap", "specifications", *APPROACHES),
     shell:

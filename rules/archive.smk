@@ -27,8 +27,9 @@ rule archive_report:
         "logs/archive_report/{sweep}.log",
     benchmark:
         "benchmarks/archive_report/{sweep}.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(20),
     params:
         settings=settings("archive"),
         estimates=lambda wildcards: estimate_members(wildcards.sweep),

@@ -40,8 +40,10 @@ try:
 except IsoflopError as error:
     raise WorkflowError(str(error)) from None
 
-# read under `--software-deployment-method conda` alone
-ENVIRONMENT = "../workflow/envs/isoflop.yaml"
+
+# read under `--software-deployment-method apptainer` alone; docs/clusters.md says how it is built
+container: "isoflop.sif"
+
 
 # losses announced before their runs were trained; a project without any has no such file
 ANNOUNCED = [path for path in ["data/reference/forecast.yaml"] if Path(path).exists()]
@@ -66,6 +68,24 @@ wildcard_constraints:
 
 # what the names of the catalogue's sweeps begin with
 PUBLISHED = "published/"
+
+
+def memory(megabytes):
+    """Ask for memory: what the peaks in docs/scale.md leave room for, twice that at a retry.
+
+    A number and no function of the input, whose size is unknown when jobs are sent as a group.
+    """
+    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
+
+
+def memory_of_logs(wildcards, input, attempt):
+    """Ask for memory to read logs: they are there from the start, and all of them at once in it."""
+    return int(1000 + 8 * input.size_mb) * 2 ** (attempt - 1)
+
+
+def minutes(number):
+    """Ask for time: ten times and more what docs/scale.md measures, twice at each retry."""
+    return lambda wildcards, attempt: number * 2 ** (attempt - 1)
 
 
 def raw_folder(sweep):

@@ -30,8 +30,9 @@ rule plot_figures:
         "logs/plot_figures/{sweep}.log",
     benchmark:
         "benchmarks/plot_figures/{sweep}.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(20),
     params:
         settings=settings("figures"),
     shell:

@@ -25,8 +25,9 @@ rule ingest_sweep:
         "logs/ingest_sweep/{sweep}.log",
     benchmark:
         "benchmarks/ingest_sweep/{sweep}.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory_of_logs,
+        runtime=minutes(20),
     params:
         settings=settings("ingest"),
         raw=lambda wildcards: raw_folder(wildcards.sweep),

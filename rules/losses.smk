@@ -20,8 +20,9 @@ rule build_losses:
         "logs/build_losses/{sweep}.log",
     benchmark:
         "benchmarks/build_losses/{sweep}.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(2500),
+        runtime=minutes(10),
     params:
         settings=by_sweep("losses"),
     shell:

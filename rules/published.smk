@@ -31,8 +31,9 @@ rule fetch_published:
         "logs/fetch_published/{study_sweep}.log",
     benchmark:
         "benchmarks/fetch_published/{study_sweep}.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60),
     params:
         entry=catalogue_entry,
         settings=settings("published"),
@@ -70,8 +71,9 @@ rule render_published:
         "logs/render_published.log",
     benchmark:
         "benchmarks/render_published.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(20),
     params:
         sweeps=[f"--sweep={sweep}" for sweep in SWEEPS],
     shell:
@@ -98,8 +100,9 @@ rule backtest_laws:
         "logs/backtest_laws.log",
     benchmark:
         "benchmarks/backtest_laws.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(240),
     params:
         plan=backtest_plan,
     shell:
@@ -126,8 +129,9 @@ rule render_backtest:
         "logs/render_backtest.log",
     benchmark:
         "benchmarks/render_backtest.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     shell:
         """
         isoflop render-backtest \

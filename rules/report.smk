@@ -48,8 +48,9 @@ rule render_report:
         "logs/render_report/{sweep}.log",
     benchmark:
         "benchmarks/render_report/{sweep}.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(20),
     params:
         settings=by_sweep("report"),
         losses=by_sweep("losses"),
@@ -97,8 +98,9 @@ rule render_index:
         "logs/render_index.log",
     benchmark:
         "benchmarks/render_index.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
         sweeps=[
             word

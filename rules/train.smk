@@ -25,8 +25,9 @@ rule fetch_corpus:
         "logs/fetch_corpus/{corpus}.log",
     benchmark:
         "benchmarks/fetch_corpus/{corpus}.tsv"
-    conda:
-        ENVIRONMENT
+    resources:
+        mem_mb=memory(2000),
+        runtime=minutes(60),
     shell:
         """
         isoflop fetch-corpus \
@@ -49,10 +50,10 @@ rule train_run:
         "logs/train_run/{sweep}/{run}.log",
     benchmark:
         "benchmarks/train_run/{sweep}/{run}.tsv"
-    conda:
-        ENVIRONMENT
     threads: 1
     resources:
+        mem_mb=memory(4000),
+        runtime=minutes(1440),
         gpu=1 if config["train"]["gpu"] else 0,
         gpu_share=100 // config["train"]["runs_per_gpu"],
     params:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from isoflop.cli import COMMANDS
 from isoflop.sources import sources
@@ -150,6 +151,41 @@ def test_every_rule_logs_under_its_own_name() -> None:
                 assert re.search(rf'"logs/{name}[./]', body), f"{path}: rule {name}"
                 assert re.search(rf'"benchmarks/{name}[./]', body), f"{path}: rule {name}"
                 assert "\n    run:" not in body
+
+
+def rule_bodies() -> dict[str, str]:
+    """Give each rule that runs a command its text."""
+    files = [Path("Snakefile"), *sorted(Path("rules").glob("*.smk"))]
+    found = [
+        rule
+        for path in files
+        for rule in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)*)", path.read_text(), re.MULTILINE)
+    ]
+    return {name: body for name, body in found if "    shell:" in body}
+
+
+def test_every_rule_asks_for_memory_and_time() -> None:
+    bodies = rule_bodies()
+    assert len(bodies) > 15
+    for name, body in bodies.items():
+        (asked,) = re.findall(r"    resources:\n((?:        .*\n)+)", body) or [""]
+        assert re.search(r"\bmem_mb=(memory\([1-9]\d*\)|memory_of_logs),\n", asked), name
+        assert re.search(r"\bruntime=minutes\([1-9]\d*\),\n", asked), name
+    assert "gpu=" in bodies["train_run"]
+
+
+def test_all_jobs_of_a_sweep_are_one_submission() -> None:
+    """Every rule that works on one sweep of `all` or `archive` is in the profile's group."""
+    profile = yaml.safe_load(Path("workflow/profiles/slurm/config.yaml").read_text())
+    grouped = {word.split("=")[0] for word in profile["groups"]}
+    elsewhere = {"train_run", "fetch_published"}  # hours on their own; a download
+    of_a_sweep = {
+        name
+        for name, body in rule_bodies().items()
+        if re.search(r"    output:\n(?:        .*\n)*?.*\{(?:study_)?sweep\}", body)
+    }
+    assert grouped == of_a_sweep - elsewhere
+    assert {word.split("=")[1] for word in profile["groups"]} == {"sweep"}
 
 
 def test_every_room_has_rules_tests_and_a_section() -> None:
