@@ -26,6 +26,7 @@ rule fit_approach:
         mem_mb=memory(1500),
         runtime=minutes(20),
     params:
+        reference=str(REFERENCE_FOLDER),
         settings=by_sweep("approaches", "counting", "bootstrap", "{approach}"),
     shell:
         """
@@ -35,7 +36,7 @@ rule fit_approach:
             --losses {input.losses:q} \
             --left-out {input.left_out:q} \
             --settings {params.settings:q} \
-            --reference data/reference \
+            --reference {params.reference:q} \
             --threads {threads} \
             --estimate {output.estimate:q} \
             --draws {output.draws:q} \

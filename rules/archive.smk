@@ -17,9 +17,9 @@ rule archive_report:
         files="data/curves/{sweep}.files.parquet",
         gates="data/curves/{sweep}.gates.parquet",
         raw=lambda wildcards: raw_files(wildcards.sweep),
-        config="config.yaml",
+        config=CONFIG_FILE,
         sidecar="data/raw/{sweep}/sweep.yaml",
-        project=project_files(Path(".")),
+        project=[str(path) for path in project_files(PROJECT).values()],
         code=code("archive"),
     output:
         "reports/{sweep}/archive/{sweep}.zip",
@@ -31,6 +31,7 @@ rule archive_report:
         mem_mb=memory(1000),
         runtime=minutes(20),
     params:
+        project=str(PROJECT),
         settings=settings("archive"),
         estimates=lambda wildcards: estimate_members(wildcards.sweep),
         raw=lambda wildcards: f"data/raw/{wildcards.sweep}",
@@ -56,7 +57,7 @@ rule archive_report:
             --raw {params.raw:q} \
             --sidecar {input.sidecar:q} \
             --config {params.config:q} \
-            --project . \
+            --project {params.project:q} \
             --out {output:q} \
             >{log:q} 2>&1
         """

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from isoflop.archive.project import project_files
 from isoflop.approach import APPROACHES, BY_KEY, FITTED, LAWS
 from isoflop.config.by_sweep import settings_by_sweep
 from isoflop.config.config_yaml import Config
@@ -20,10 +19,16 @@ from isoflop.config.sidecar import SweepFile
 from isoflop.errors import IsoflopError
 from isoflop.files import digest
 from isoflop.folder_lock import VARIABLE, share_folder
+from isoflop.project import CODE, CONFIG, FACTS, PACKAGE, project_files
 from isoflop.reference import PUBLISHED_LAW_FILES, REFERENCE_FILES
 from isoflop.sources import sources
 from isoflop.sweep_folders import find_sweeps, fingerprint
 from isoflop.sweep_folders import raw_files as files_of
+
+# the folder of the Snakefile: `.` in a checkout; the wheel's or a checkout's where the workflow runs
+# by --directory, by -s or as another project's module
+PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+PROJECT = Path(".") if PROJECT.resolve() == Path.cwd().resolve() else PROJECT
 
 # run.py then knows this process, and each job, from one that was killed
 JOBS_LOCK = Path(".run/jobs.lock").absolute()
@@ -35,6 +40,12 @@ shell.prefix(
     f"{VARIABLE}={shlex.quote(str(JOBS_LOCK))}; "
 )
 
+# a folder without one, by --directory or of `isoflop run`, has the defaults
+if Path(CONFIG).exists():
+
+    configfile: CONFIG
+
+
 try:
     config = parse_settings(config, Config, source="config.yaml").model_dump(mode="json")
 except IsoflopError as error:
@@ -45,14 +56,23 @@ except IsoflopError as error:
 container: "isoflop.sif"
 
 
+# the package that a job runs: a checkout's, or an installed wheel's
+SOURCES = PROJECT / CODE if (PROJECT / CODE).is_dir() else PACKAGE
+
+# published facts, and defaults: those of the folder that the workflow runs in where it has any
+REFERENCE_FOLDER = (
+    Path(FACTS) if (Path(FACTS) / REFERENCE_FILES["hoffmann"]).exists() else PROJECT / FACTS
+)
+CONFIG_FILE = CONFIG if Path(CONFIG).exists() else str(PROJECT / CONFIG)
+
 # losses announced before their runs were trained; a project without any has no such file
-ANNOUNCED = [path for path in ["data/reference/forecast.yaml"] if Path(path).exists()]
+ANNOUNCED = [str(path) for path in [REFERENCE_FOLDER / "forecast.yaml"] if path.exists()]
 
 # the published facts that figures and reports show; other files of data/reference are not read
-REFERENCE = [f"data/reference/{name}" for name in sorted(REFERENCE_FILES.values())]
+REFERENCE = [str(REFERENCE_FOLDER / name) for name in sorted(REFERENCE_FILES.values())]
 
 # the published laws that approach 3 is tested against
-PUBLISHED_LAWS = [f"data/reference/{name}" for name in sorted(PUBLISHED_LAW_FILES)]
+PUBLISHED_LAWS = [str(REFERENCE_FOLDER / name) for name in sorted(PUBLISHED_LAW_FILES)]
 
 # read at parse time: checkpoints miss newly dropped files
 SWEEPS, REFUSED = find_sweeps(Path("data/raw"))
@@ -126,14 +146,14 @@ def catalogue():
     from isoflop.published.catalogue import read_catalogue
 
     try:
-        return read_catalogue(Path("data/reference/published.yaml"))
+        return read_catalogue(REFERENCE_FOLDER / "published.yaml")
     except IsoflopError as error:
         raise WorkflowError(str(error)) from None
 
 
 def code(room):
     """List the sources a room is made of, so that an edit reruns it and what follows."""
-    return sources(Path("src/isoflop"), room)
+    return sources(SOURCES, room)
 
 
 def settings(section):
@@ -155,10 +175,10 @@ def sweep_settings(sweep):
     """Lay a sweep's own settings over config.yaml; the catalogue's name every key."""
     try:
         if sweep.startswith(PUBLISHED):
-            overrides, source = catalogue().settings(sweep), "data/reference/published.yaml"
+            overrides, source = catalogue().settings(sweep), REFERENCE_FOLDER / "published.yaml"
         else:
             overrides, source = sweep_file(sweep).settings, f"data/raw/{sweep}/sweep.yaml"
-        return settings_by_sweep(config, overrides, source=source).model_dump(mode="json")
+        return settings_by_sweep(config, overrides, source=str(source)).model_dump(mode="json")
     except IsoflopError as error:
         raise WorkflowError(str(error)) from None
 

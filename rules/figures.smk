@@ -34,6 +34,7 @@ rule plot_figures:
         mem_mb=memory(1000),
         runtime=minutes(20),
     params:
+        reference=str(REFERENCE_FOLDER),
         settings=settings("figures"),
     shell:
         """
@@ -43,7 +44,7 @@ rule plot_figures:
             --runs {input.runs:q} \
             --estimates data/estimates/{wildcards.sweep:q} \
             --specifications {input.specifications:q} \
-            --reference data/reference \
+            --reference {params.reference:q} \
             --settings {params.settings:q} \
             --out {output:q} \
             >{log:q} 2>&1

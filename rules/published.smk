@@ -18,12 +18,12 @@ rule published:
 rule fetch_published:
     input:
         # ancient: the entry below says what of the catalogue this sweep depends on
-        catalogue=ancient("data/reference/published.yaml"),
+        catalogue=ancient(str(REFERENCE_FOLDER / "published.yaml")),
         # not the whole room: what the page looks like fetches nothing anew
         code=[
-            "src/isoflop/published/catalogue.py",
-            "src/isoflop/published/fetch.py",
-            "src/isoflop/fetching.py",
+            str(SOURCES / "published/catalogue.py"),
+            str(SOURCES / "published/fetch.py"),
+            str(SOURCES / "fetching.py"),
         ],
     output:
         directory("data/published/{study_sweep}"),
@@ -51,7 +51,7 @@ rule fetch_published:
 
 rule render_published:
     input:
-        catalogue="data/reference/published.yaml",
+        catalogue=str(REFERENCE_FOLDER / "published.yaml"),
         estimates=published_estimates,
         files=published_folders,
         raw_estimates=expand(
@@ -75,6 +75,7 @@ rule render_published:
         mem_mb=memory(1500),
         runtime=minutes(20),
     params:
+        reference=str(REFERENCE_FOLDER),
         sweeps=[f"--sweep={sweep}" for sweep in SWEEPS],
     shell:
         """
@@ -82,7 +83,7 @@ rule render_published:
             --catalogue {input.catalogue:q} \
             --estimates data/estimates \
             --files data/published \
-            --reference data/reference \
+            --reference {params.reference:q} \
             {params.sweeps:q} \
             --html {output.html:q} \
             --results {output.results:q} \

@@ -22,7 +22,7 @@ rule render_report:
         figures="reports/{sweep}/figures",
         reference=REFERENCE,
         announced=ANNOUNCED,
-        bibliography="data/reference/references.bib",
+        bibliography=str(REFERENCE_FOLDER / "references.bib"),
         code=code("report"),
     output:
         html=report(
@@ -52,6 +52,7 @@ rule render_report:
         mem_mb=memory(1000),
         runtime=minutes(20),
     params:
+        reference=str(REFERENCE_FOLDER),
         settings=by_sweep("report"),
         losses=by_sweep("losses"),
     shell:
@@ -67,7 +68,7 @@ rule render_report:
             --estimates data/estimates/{wildcards.sweep:q} \
             --specifications {input.specifications:q} \
             --figures {input.figures:q} \
-            --reference data/reference \
+            --reference {params.reference:q} \
             --settings {params.settings:q} \
             --losses-settings {params.losses:q} \
             --html {output.html:q} \
@@ -102,6 +103,7 @@ rule render_index:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
+        reference=str(REFERENCE_FOLDER),
         sweeps=[
             word
             for sweep in SWEEPS
@@ -120,7 +122,7 @@ rule render_index:
         isoflop render-index \
             {params.sweeps:q} \
             {params.published[0]:q} \
-            --reference data/reference \
+            --reference {params.reference:q} \
             --out {output:q} \
             >{log:q} 2>&1
         """

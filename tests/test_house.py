@@ -126,6 +126,7 @@ def test_one_word_per_rule_and_subcommand() -> None:
     # targets that only collect, and subcommands that no rule calls
     collecting = {"train", "published"}
     by_hand = {
+        "run",
         "allocate",
         "plan_sweep",
         "fetch_corpus",

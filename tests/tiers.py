@@ -118,6 +118,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_results_show_themselves",
         ),
         "test_new_estimator.py": WHOLE,
+        "test_run_workflow.py": (
+            "test_an_unpacked_wheel_finds_its_workflow_and_facts",
+            "test_the_workflow_runs_elsewhere_as_itself_and_as_a_module",
+        ),
     }
 )
 """By file below tests/."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 
 import click
@@ -10,6 +11,7 @@ from isoflop.errors import IsoflopError
 from isoflop.folder_lock import share_folder_of_build
 
 COMMANDS = {
+    "run": "isoflop.run_workflow:run_command",
     "allocate": "isoflop.estimates.command:allocate_command",
     "archive-report": "isoflop.archive.command:archive_report_command",
     "verify": "isoflop.archive.command:verify_command",
@@ -44,13 +46,19 @@ and `isoflop --help` does not pay for the others' libraries."""
 
 
 GROUPS = {
+    "From a folder of raw logs to its report": ("run_workflow",),
     "Ask": ("estimates",),
-    "From raw logs to the report": ("ingest", "losses", "approaches", "figures", "report"),
+    "Each step by itself": ("ingest", "losses", "approaches", "figures", "report"),
     "Published studies and archives": ("published", "archive"),
     "Plan and train a sweep": ("train",),
     "Settings": ("config",),
 }
 """Titles of the help, and whose rooms' subcommands stand below each."""
+
+
+def room_of(place: str) -> str:
+    """Name the room, or the module of the whole, that a subcommand lives in."""
+    return re.split("[.:]", place)[1]
 
 
 class LazyGroup(click.Group):
@@ -70,7 +78,7 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show subcommands by what one wants to do, each with its whole first sentence."""
-        room = {name: place.split(".")[1] for name, place in COMMANDS.items()}
+        room = {name: room_of(place) for name, place in COMMANDS.items()}
         for title, rooms in GROUPS.items():
             rows = [
                 (name, command.get_short_help_str(limit=200))

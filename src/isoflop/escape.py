@@ -84,6 +84,11 @@ def html(text: str) -> str:
     return str(escape("".join(_sign(character) for character in text)))
 
 
+def terminal(text: str) -> str:
+    """Write a text on one line of a terminal: no sign of it moves the cursor."""
+    return " ".join(_visible(re.sub(r"\s+", " ", text)).split())
+
+
 def code_block(text: str) -> str:
     """Write lines as a block of code: the fence is longer than any run of tildes in them."""
     lines = [_visible(line) for line in text.split("\n")]

@@ -39,3 +39,26 @@ def share_folder_of_build() -> None:
     path = os.environ.get(VARIABLE)
     if path:
         share_folder(Path(path))
+
+
+def is_shared(path: Path) -> bool:
+    """Say whether another process has a share of a lock.
+
+    Parameters
+    ----------
+    path : the lock file; nobody shares one that is missing.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: nobody could take a share
+        return False
+    if not path.exists():
+        return False
+    with path.open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # a file system without locks
+            return False
+    return False

@@ -19,11 +19,12 @@ import polars as pl
 from isoflop.approach import APPROACHES, FITTED, LAWS, MIXTURE, NAMES
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
-from isoflop.estimates.answers import Answers, ask, one_target, reference_folder
+from isoflop.estimates.answers import Answers, ask, one_target
 from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.numbers import fixed, interval
+from isoflop.project import facts_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -208,7 +209,7 @@ class Sweep:
                 chosen,
                 sweep=self.name,
                 provenance=made,
-                published=read_published_laws(reference_folder()),
+                published=read_published_laws(facts_folder()),
                 threads=threads,
             )
         scored: Forecasts | NoForecasts = NoForecasts(
@@ -325,7 +326,7 @@ class Fit:
             forecasts=self.forecasts,
             mixture=self.mixture,
             mixture_draws=self.mixture_draws,
-            reference=reference_folder(),
+            reference=facts_folder(),
             served=served,
         )
 
@@ -359,7 +360,7 @@ class Fit:
             specifications=pl.DataFrame(
                 schema={name: column.dtype for name, column in Specifications.columns().items()}
             ),
-            reference=read_reference(reference_folder()),
+            reference=read_reference(facts_folder()),
             settings=FiguresSettings(),
         )
         from matplotlib import rc_context

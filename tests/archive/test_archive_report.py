@@ -11,8 +11,8 @@ from rocrate.rocrate import ROCrate
 
 from isoflop.archive.addresses import addresses
 from isoflop.archive.archive_report import members, revisions
-from isoflop.archive.project import project_files
 from isoflop.errors import IsoflopError
+from isoflop.project import project_files
 from tests.archive import mini
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import zipfile
 from typing import TYPE_CHECKING
@@ -15,7 +16,15 @@ from isoflop.approach import FITTED
 from isoflop.archive.verify_archive import compare, lay_out
 from isoflop.tables import Specifications, read_table
 from tests.outputs import leaks_of, leaks_of_pdfs
-from tests.workflow.toy import LAW, PARAMETRIC, Project, copy_project, run_log
+from tests.workflow.toy import (
+    LAW,
+    PARAMETRIC,
+    Project,
+    copy_project,
+    run_from_wheel,
+    run_log,
+    write_sweep,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -154,19 +163,25 @@ def test_two_builds_are_byte_identical(built: Project, tmp_path: Path) -> None:
 def test_dropped_in_run_equals_from_scratch_and_parses_one_file(
     built: Project, tmp_path: Path
 ) -> None:
+    """From scratch: by `isoflop run` of the wheel, from logs that lie elsewhere."""
     grown = tmp_path / "grown"
     shutil.copytree(built.root, grown, symlinks=True)
-    scratch = copy_project(tmp_path / "scratch").root
+    logs = tmp_path / "toy"
+    write_sweep(logs)
     name, text = run_log(48, 1e12, seed=7)
-    for root in (grown, scratch):
-        (root / "data/raw/toy" / name).write_text(text)
+    for root in (grown / "data/raw/toy", logs):
+        (root / name).write_text(text)
     project = Project(grown)
     assert project.planned() == EVERYTHING
     project.build()
     assert "parsed 1 file" in (grown / "logs/ingest_sweep/toy.log").read_text()
-    Project(scratch).build()
-    first, second = project.outputs(), Project(scratch).outputs()
+    (tmp_path / "wheel").mkdir()
+    scratch, told = run_from_wheel(tmp_path / "wheel", logs)
+    first, second = project.outputs(), scratch.outputs()
     assert [name for name in second if first.get(name) != second[name]] == []
+    assert sorted(first) == sorted(second)
+    assert re.search(r"toy/report\.html .*\n  at 6\.4 × 10¹⁴ FLOPs: train [\d.]+M \(95 %: ", told)
+    assert "left out: nothing" in told
 
 
 def test_a_second_sweep_reruns_only_its_own_chain(restored: Project) -> None:

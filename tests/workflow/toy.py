@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,13 @@ LAW = ChinchillaLaw(E=1.2, A=60.0, B=300.0, alpha=0.42, beta=0.40)
 WIDTHS = (16, 24, 32, 48, 64, 96, 128)
 BUDGETS = (1e12, 4e12, 1.6e13, 6.4e13)
 TOKENS_PER_STEP = 256
+
+
+SETTINGS = (
+    "approaches={bootstrap: {draws: 60, simulations: 50, simulation_draws: 40}, "
+    "forecast: {draws: 60}, specifications: {draws: 10}, mixture: {simulations: 4}}"
+)
+"""Few bootstrap draws and simulations."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,7 @@ class Project:
                 "--nocolor",
                 *arguments,
                 "--config",
-                "approaches={bootstrap: {draws: 60, simulations: 50, simulation_draws: 40}, "
-                "forecast: {draws: 60}, specifications: {draws: 10}, mixture: {simulations: 4}}",
+                SETTINGS,
             ],
             cwd=self.root,
             env={**os.environ, "PYTHONWARNINGS": "default"},
@@ -243,3 +250,33 @@ def copy_project(target: Path, *, sweep: bool = True) -> Project:
     if sweep:
         write_sweep(target / "data" / "raw" / "toy")
     return Project(target)
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel of the checkout."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def run_from_wheel(folder: Path, logs: Path) -> tuple[Project, str]:
+    """Make the report of a folder of logs by `isoflop run` of a wheel, outside of any checkout."""
+    with zipfile.ZipFile(build_wheel(folder / "dist")) as wheel:
+        wheel.extractall(folder / "site")
+    (folder / "settings.yaml").write_text(SETTINGS.replace("=", ": ", 1) + "\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "isoflop", "run", logs]
+        + ["--out", folder / "out", "--config", folder / "settings.yaml", "--cores", "2"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder / "site"), "PYTHONWARNINGS": "default"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Project(folder / "out"), done.stdout

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.archive.addresses import addresses, warning
 from isoflop.archive.crate import NAME as CRATE
 from isoflop.archive.crate import Described, metadata
-from isoflop.archive.project import REVISION, project_files
 from isoflop.errors import IsoflopError
 from isoflop.files import digest, json_text, replacing
+from isoflop.project import REVISION, project_files
 from isoflop.sweep_folders import raw_files
 from isoflop.tables import Curves, Evals, Files, LeftOut, Losses, Runs, units
 
@@ -236,7 +236,7 @@ def revisions(paths: Iterable[Path]) -> list[str]:
 
 def code_members(root: Path) -> list[Member]:
     """Place the project's files in the archive."""
-    return [Member(root / path, f"code/{path.as_posix()}") for path in project_files(root)]
+    return [Member(path, f"code/{name.as_posix()}") for name, path in project_files(root).items()]
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

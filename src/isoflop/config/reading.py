@@ -16,12 +16,16 @@ from isoflop.errors import ConfigError
 
 
 class Section(BaseModel):
-    """A frozen part of a YAML file in which every key is known."""
+    """A frozen part of a YAML file in which every key is known.
+
+    The docstring below a key is its text. Those who show it read it from the source
+    (config/write.py): pydantic would do so for every model of every process, which is half the time
+    that a short command takes.
+    """
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         # a model is built when it is first used: most commands use few
         defer_build=True,
     )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import textwrap
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import yaml
 from pydantic import BaseModel
 
 from isoflop.config.config_yaml import Config
-from isoflop.config.reading import Inline
+from isoflop.config.reading import Inline, Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from pydantic.fields import FieldInfo
 
 WIDTH: Final = 100
 
@@ -44,16 +45,63 @@ def config_text(values: Config | None = None) -> str:
     """
     values = Config() if values is None else values
     lines = [*_comment(HEADER, 0)]
-    for name, field in Config.model_fields.items():
+    for name in Config.model_fields:
         section = getattr(values, name)
-        lines += ["", *_key(name, field, section, section.model_dump(mode="json"), 0)]
+        lines += ["", *_key(Config, name, section, section.model_dump(mode="json"), 0)]
     return "\n".join(lines) + "\n"
 
 
-def key_text(field: FieldInfo, value: object) -> str:
+def config_schema() -> dict[str, Any]:
+    """Give the JSON schema of config.yaml, with the text of every key as its description."""
+    schema = Config.model_json_schema()
+    models = {model.__name__: model for model in _models(Config)}
+    for name, described in {**schema["$defs"], Config.__name__: schema}.items():
+        texts = key_docstrings(models[name]) if name in models else {}
+        properties = described["properties"]
+        for key, text in texts.items():
+            # in the order of the alphabet, as pydantic has the others
+            properties[key] = dict(sorted({**properties[key], "description": text}.items()))
+    return schema
+
+
+def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """Yield a model and every model below it."""
+    yield model
+    pending = [field.annotation for field in model.model_fields.values()]
+    while pending:
+        annotation = pending.pop()
+        pending += get_args(annotation)
+        if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+            yield from _models(annotation)
+
+
+@cache
+def key_docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Read the docstrings below a model's keys, and those of the models it is derived from."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if not issubclass(base, Section) or base is Section:
+            continue
+        (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        if not isinstance(parsed, ast.ClassDef):
+            raise TypeError(f"{base} has no class of its own in its source")
+        for key, text in pairwise(parsed.body):
+            if (
+                isinstance(key, ast.AnnAssign)
+                and isinstance(key.target, ast.Name)
+                and isinstance(text, ast.Expr)
+                and isinstance(text.value, ast.Constant)
+                and isinstance(text.value.value, str)
+            ):
+                found[key.target.id] = inspect.cleandoc(text.value.value)
+    return found
+
+
+def key_text(section: type[BaseModel], name: str, value: object) -> str:
     """Give the one text of a key: its attribute docstring, or else its section's docstring."""
-    if field.description is not None:
-        return field.description
+    text = key_docstrings(section).get(name)
+    if text is not None:
+        return text
     if isinstance(value, BaseModel):
         return inspect.getdoc(type(value)) or ""
     return ""
@@ -61,14 +109,16 @@ def key_text(field: FieldInfo, value: object) -> str:
 
 def _section(section: BaseModel, dumped: Mapping[str, Any], indent: int) -> Iterator[str]:
     """Yield the lines of a section's keys."""
-    for name, field in type(section).model_fields.items():
-        yield from _key(name, field, getattr(section, name), dumped[name], indent)
+    for name in type(section).model_fields:
+        yield from _key(type(section), name, getattr(section, name), dumped[name], indent)
 
 
-def _key(name: str, field: FieldInfo, value: object, dumped: Any, indent: int) -> Iterator[str]:
+def _key(
+    section: type[BaseModel], name: str, value: object, dumped: Any, indent: int
+) -> Iterator[str]:
     """Yield one key's comment, and the key with its value or its section."""
     pad = " " * indent
-    yield from _comment(key_text(field, value), indent)
+    yield from _comment(key_text(section, name, value), indent)
     if isinstance(value, BaseModel) and not isinstance(value, Inline):
         yield f"{pad}{name}:"
         yield from _section(value, dumped, indent + 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -22,11 +21,13 @@ from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import RULES, Rule, recommend, standing
 from isoflop.estimates.targets import ASKED, Asked, Target, columns_at
 from isoflop.numbers import NONE, PLAIN, count, fixed, interval, power, ratio
+from isoflop.project import facts_folder
 from isoflop.published_laws import PublishedFit, published_fits
 from isoflop.reference import REFERENCE_FILES, Besiroglu, Hoffmann, Kaplan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Refusal
@@ -133,26 +134,8 @@ def machine_of(
         if price is not None:
             raise IsoflopError("a price is of an hour of a card: name it, as in --gpu h100")
         return None
-    accelerator = read_accelerators(reference or reference_folder()).named(gpu)
+    accelerator = read_accelerators(reference or facts_folder()).named(gpu)
     return Machine(accelerator, utilisation, price)
-
-
-def reference_folder() -> Path:
-    """Find the published facts: of the project one stands in, else of the one that holds the code.
-
-    Raises
-    ------
-    IsoflopError : there are none.
-    """
-    here = Path("data/reference")
-    beside = Path(__file__).parents[3] / here
-    for folder in (here, beside):
-        if (folder / REFERENCE_FILES["hoffmann"]).exists():
-            return folder
-    raise IsoflopError(
-        f"the published facts lie neither in {here} nor beside the code; name their folder "
-        "with --reference"
-    )
 
 
 def answer(
@@ -248,7 +231,7 @@ def ask(
             )
         )
     best = laws[0].allocation if laws else None
-    laws += _published(target, reference or reference_folder(), machine, served)
+    laws += _published(target, reference or facts_folder(), machine, served)
     return Answers(
         asked=target.asked,
         value=target.value,

@@ -1,0 +1,321 @@
+"""The whole workflow on folders of raw logs, from wherever isoflop is installed: `isoflop run`."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+import click
+
+from isoflop.command import PATH
+from isoflop.errors import IsoflopError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RAW: Final = Path("data/raw")
+SIDECAR: Final = "sweep.yaml"
+JOBS_LOCK: Final = Path(".run/jobs.lock")
+"""As rules/common.smk has it."""
+STEPS: Final = re.compile(r"(\d+) of (\d+) steps \(.*\) done")
+RULE: Final = re.compile(r"(?:local)?rule (\w+):")
+TAIL: Final = 4000
+"""Characters of a failed build's output that are shown."""
+REASONS: Final = 6
+"""Reasons for what was left out that the summary names for each sweep; the report has all."""
+
+
+@click.command("run")
+@click.argument("logs", nargs=-1, required=True, type=PATH)
+@click.option("--out", type=PATH, required=True, help="Folder for reports and tables.")
+@click.option("--title", help="Written to LOGS/sweep.yaml where that is missing.")
+@click.option("--config", type=PATH, help="Settings, as far as they differ from the defaults.")
+@click.option("--cores", default="all", show_default=True, help="How many, or all.")
+@click.option("--archive", is_flag=True, help="Also pack each sweep into an archive.")
+@click.option("--dry-run", is_flag=True, help="Only say which steps would run.")
+def run_command(
+    *,
+    logs: tuple[Path, ...],
+    out: Path,
+    title: str | None,
+    config: Path | None,
+    cores: str,
+    archive: bool,
+    dry_run: bool,
+) -> None:
+    """Make the report of a folder of raw logs: LOGS, one folder a sweep, with its sweep.yaml.
+
+    Nothing is copied: OUT/data/raw gets a link to each folder. Run it again after logs were added,
+    or to finish what was interrupted: only what changed is made anew. Needs no checkout.
+    """
+    for folder in logs:
+        link_sweep(folder, out, title=title)
+    arguments = ["--cores", cores]
+    if config is not None:
+        if not config.is_file():
+            raise IsoflopError(f"{config} is no file. `isoflop write-config` writes a first one.")
+        arguments += ["--configfile", str(config.absolute())]
+    if dry_run:
+        arguments.append("--dry-run")
+    # after a `--`, or --configfile would take the target for another file
+    arguments += ["--", "all", *(["archive"] if archive else [])]
+    text = build(out, arguments, sys.stderr)
+    click.echo(text if dry_run else summary(out))
+
+
+def link_sweep(logs: Path, out: Path, *, title: str | None = None) -> Path:
+    """Link a folder of raw logs into a project's data/raw, under its name.
+
+    Parameters
+    ----------
+    logs : folder of one sweep's raw logs, with its sweep.yaml.
+    out : folder of the project.
+    title : written to a new sweep.yaml where there is none.
+
+    Returns
+    -------
+    The link; or the folder itself where it lies in data/raw already.
+
+    Raises
+    ------
+    IsoflopError : it is no folder, has no sweep.yaml and no title is given, contains the project's
+        folder, or another sweep has its name.
+    """
+    if not logs.is_dir():
+        raise IsoflopError(f"{logs} is no folder. Give the folder that one sweep's logs lie in.")
+    target = logs.resolve()
+    if out.resolve().is_relative_to(target):
+        raise IsoflopError(
+            f"--out {out} lies inside the logs {logs}, which would be read as logs too. Choose a "
+            "folder elsewhere."
+        )
+    _insist_on_sidecar(logs, title)
+    place = out / RAW / target.name
+    if place.resolve() == target:
+        return place
+    if place.exists() or place.is_symlink():
+        raise IsoflopError(
+            f"{place} is there already and is not {target}. Remove it, rename the folder of the "
+            "logs, or choose another --out."
+        )
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place.symlink_to(target, target_is_directory=True)
+    except OSError as error:
+        raise IsoflopError(
+            f"{place}: no link can be made here ({error.strerror}). Copy {logs} to {place}."
+        ) from error
+    return place
+
+
+def _insist_on_sidecar(logs: Path, title: str | None) -> None:
+    sidecar = logs / SIDECAR
+    if sidecar.exists():
+        return
+    if title is None:
+        raise IsoflopError(
+            f"{logs} has no {SIDECAR}. Give --title 'what these runs are' to have one written, or "
+            "write it: it may also tell what the logs do not (docs/ingest.md)."
+        )
+    import json
+
+    try:
+        # JSON is YAML: quotes and line ends of a title stay what they are
+        sidecar.write_text(f"title: {json.dumps(title, ensure_ascii=False)}\n", encoding="utf-8")
+    except OSError as error:
+        raise IsoflopError(f"{sidecar} cannot be written ({error.strerror})") from error
+
+
+def build(out: Path, arguments: Sequence[str], screen: TextIO) -> str:
+    """Run the workflow in a folder, with a line of progress instead of Snakemake's own output.
+
+    Parameters
+    ----------
+    out : folder of the project.
+    arguments : of snakemake.
+    screen : where progress goes: one line that is written over on a terminal, else a line for every
+        tenth of the steps.
+
+    Returns
+    -------
+    What Snakemake wrote.
+
+    Raises
+    ------
+    IsoflopError : the build fails, or another works in the folder.
+    """
+    from isoflop.project import home
+
+    command = [
+        sys.executable, "-m", "snakemake", "--snakefile", str(home() / "Snakefile"),
+        "--directory", str(out), "--nocolor", "--show-failed-logs", "--rerun-incomplete",
+    ]  # fmt: skip
+    _unlock(out, command)
+    lines: list[str] = []
+    progress = _Progress(screen)
+    with subprocess.Popen(  # noqa: S603  our own arguments, no shell
+        [*command, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        if process.stdout is None:
+            raise AssertionError("the pipe was asked for")
+        for line in process.stdout:
+            lines.append(line)
+            progress.read(line)
+        status = process.wait()
+    progress.end()
+    text = "".join(lines)
+    if status:
+        raise IsoflopError(f"the build in {out} failed:\n{text[-TAIL:]}")
+    return text
+
+
+def _unlock(out: Path, command: Sequence[str]) -> None:
+    """Lift the lock of a build that was killed; refuse where one is at work."""
+    from isoflop.folder_lock import is_shared
+
+    if not any((out / ".snakemake" / "locks").glob("*")):
+        return
+    if is_shared(out / JOBS_LOCK):
+        raise IsoflopError(f"another build works in {out}. Wait for it or end it, then run again.")
+    subprocess.run(  # noqa: S603  our own arguments, no shell
+        [*command, "--unlock", "--cores", "1"], check=True, capture_output=True
+    )
+
+
+class _Progress:
+    """Tell how far Snakemake has come."""
+
+    def __init__(self, screen: TextIO) -> None:
+        self._screen = screen
+        self._live = screen.isatty()
+        self._tenths = 0
+        self._rule = ""
+
+    def read(self, line: str) -> None:
+        """Take a line of Snakemake's output."""
+        if found := RULE.match(line):
+            self._rule = found[1]
+        elif found := STEPS.match(line):
+            done, total = int(found[1]), int(found[2])
+            tenths = 10 * done // total
+            if self._live:
+                self._screen.write(f"\r\x1b[K{done} of {total} steps, last begun: {self._rule}")
+            elif tenths > self._tenths:
+                self._screen.write(f"{done} of {total} steps\n")
+            self._tenths = tenths
+            self._screen.flush()
+
+    def end(self) -> None:
+        """Leave the line free for what follows."""
+        if self._live:
+            self._screen.write("\r\x1b[K")
+            self._screen.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What came of one sweep.
+
+    Attributes
+    ----------
+    report : its page.
+    answer : the recommended row of tables/answer.csv; None where nothing could be fitted.
+    left_out : reason to number of files, runs or points left out for it, the most first.
+    archive : its archive, where there is one.
+    """
+
+    sweep: str
+    report: Path
+    answer: Mapping[str, str] | None
+    left_out: Mapping[str, int]
+    archive: Path | None
+
+
+def summary(out: Path) -> str:
+    """Name each sweep's report and recommendation, and what was left out.
+
+    Parameters
+    ----------
+    out : folder in which the workflow has run.
+    """
+    from isoflop.sweep_folders import find_sweeps
+
+    sweeps, _ = find_sweeps(out / RAW)
+    blocks = [_written(_read(out, sweep)) for sweep in sweeps]
+    return "\n\n".join([*blocks, f"All sweeps: {out / 'reports' / 'index.html'}"])
+
+
+def _read(out: Path, sweep: str) -> Built:
+    """Read what was built of a sweep."""
+    import polars as pl
+
+    folder = out / "reports" / sweep
+    answer = None
+    if (folder / "tables" / "answer.csv").exists():
+        with (folder / "tables" / "answer.csv").open(encoding="utf-8", newline="") as stream:
+            answer = next(csv.DictReader(stream), None)
+    table = pl.read_parquet(out / "data" / "losses" / f"{sweep}.left_out.parquet")
+    counted = table.group_by("reason").len().sort("len", "reason", descending=[True, False])
+    archive = folder / "archive" / f"{sweep}.zip"
+    return Built(
+        sweep=sweep,
+        report=folder / "report.html",
+        answer=answer,
+        left_out=dict(counted.iter_rows()),
+        archive=archive if archive.exists() else None,
+    )
+
+
+def _written(built: Built) -> str:
+    from isoflop.escape import terminal
+    from isoflop.numbers import PLAIN, power, ratio
+
+    lines = [
+        f"{terminal(built.sweep)}: {terminal(str(built.report))} (report.pdf, tables and figures "
+        "lie beside it)"
+    ]
+    if built.answer is None:
+        lines.append("  no allocation: no approach could be fitted; the report says why")
+    else:
+        row = built.answer
+        lines.append(
+            f"  at {power(float(row['flops']), hand=PLAIN)} FLOPs: train {_range(row, 'params')} "
+            f"parameters on {_range(row, 'tokens')} tokens, "
+            f"{ratio(float(row['tokens_per_param']))} tokens per parameter"
+        )
+    if not built.left_out:
+        lines.append("  left out: nothing")
+    else:
+        lines.append(f"  left out: {sum(built.left_out.values())}")
+        shown = list(built.left_out.items())[:REASONS]
+        lines += [f"    {number:>5}  {terminal(reason)}" for reason, number in shown]
+        rest = len(built.left_out) - len(shown)
+        if rest:
+            lines.append(f"           and {rest} more reasons, in the report")
+    if built.archive is not None:
+        lines.append(f"  archive: {built.archive}")
+    return "\n".join(lines)
+
+
+def _range(row: Mapping[str, str], name: str) -> str:
+    """Write a number with its 95 % interval, where it has one."""
+    from isoflop.numbers import PLAIN, count, interval
+
+    def write(value: float) -> str:
+        return count(value, hand=PLAIN)
+
+    ends = [row.get(f"{name}_lo95"), row.get(f"{name}_hi95")]
+    value = write(float(row[name]))
+    if not all(ends):
+        return value
+    low, high = (float(end) for end in ends if end)
+    return f"{value} (95 %: {interval(low, high, write)})"
