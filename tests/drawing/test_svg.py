@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -11,8 +15,6 @@ from matplotlib import rc_context
 from isoflop.drawing import style, svg
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matplotlib.figure import Figure
 
 
@@ -38,3 +40,40 @@ def test_the_same_data_give_the_same_bytes(tmp_path: Path, salt: str | None) -> 
         assert dict(mpl.rcParams) == before
     for name in ("figure.svg", "figure.pdf"):
         assert (expected / name).read_bytes() == (found / name).read_bytes()
+
+
+DRAWN_WITH_FONTS = """
+import sys
+from pathlib import Path
+from matplotlib import rc_context
+from matplotlib.font_manager import fontManager
+from isoflop.drawing import style, svg
+fontManager.ttflist[:] = [f for f in fontManager.ttflist if f.name not in {"Inter", "STIXGeneral"}]
+for path in sorted(Path(sys.argv[1]).rglob("*.ttf")):
+    fontManager.addfont(path)
+with rc_context(style.RC):
+    figure = style.new_figure(height=2.0)
+    figure.subplots().set_title("loss against $N$")
+    svg.save(figure, Path(sys.argv[1]), "figure")
+"""
+
+
+def test_where_the_fonts_lie_changes_no_byte(tmp_path: Path) -> None:
+    """The environment, with matplotlib's fonts, lies before or behind our code in the alphabet."""
+    fonts = [*style.FONTS.glob("Inter*.ttf"), *mpl_fonts("STIXGeneral*.ttf")]
+    found = []
+    for first, second in (("Inter", "STIX"), ("STIX", "Inter")):
+        root = tmp_path / first
+        for place, name in (("a", first), ("b", second)):
+            (root / place).mkdir(parents=True)
+            for font in fonts:
+                if font.name.startswith(name):
+                    shutil.copy(font, root / place)
+        subprocess.run([sys.executable, "-c", DRAWN_WITH_FONTS, root], check=True)
+        found.append((root / "figure.pdf").read_bytes())
+    assert found[0].count(b"/FontDescriptor") >= 2
+    assert found[0] == found[1]
+
+
+def mpl_fonts(pattern: str) -> list[Path]:
+    return sorted(Path(mpl.get_data_path()).rglob(pattern))

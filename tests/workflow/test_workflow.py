@@ -20,7 +20,6 @@ from tests.workflow.toy import (
     LAW,
     PARAMETRIC,
     Project,
-    copy_project,
     run_from_wheel,
     run_log,
     write_sweep,

@@ -270,13 +270,24 @@ def run_from_wheel(folder: Path, logs: Path) -> tuple[Project, str]:
         wheel.extractall(folder / "site")
     (folder / "settings.yaml").write_text(SETTINGS.replace("=", ": ", 1) + "\n")
     done = subprocess.run(
-        [sys.executable, "-m", "isoflop", "run", logs]
-        + ["--out", folder / "out", "--config", folder / "settings.yaml", "--cores", "2"],
+        [
+            sys.executable,
+            "-m",
+            "isoflop",
+            "run",
+            logs,
+            "--out",
+            folder / "out",
+            "--config",
+            folder / "settings.yaml",
+            "--cores",
+            "2",
+        ],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder / "site"), "PYTHONWARNINGS": "default"},
         check=False,
         capture_output=True,
         text=True,
-    )
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return Project(folder / "out"), done.stdout

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from matplotlib import rc_context
+from matplotlib.backends.backend_pdf import PdfFile
 from matplotlib.transforms import Bbox
 
 from isoflop.drawing.style import RC
 from isoflop.files import replacing, write_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from matplotlib.figure import Figure
 
@@ -26,12 +30,50 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure as SVG and PDF, in whatever settings of matplotlib it is asked for."""
     settle(figure)
     write_text(folder / f"{name}.svg", svg_text(figure, name))
-    with rc_context(RC), replacing(folder / f"{name}.pdf") as temporary:
+    with rc_context(RC), _fonts_by_name(), replacing(folder / f"{name}.pdf") as temporary:
         figure.savefig(
             temporary,
             format="pdf",
             metadata={"CreationDate": None, "Producer": None, "Creator": None},
         )
+
+
+class _Entry(tuple[Any, ...]):
+    """A font that matplotlib embeds, sorted by the name of its file, wherever its folder lies."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: Any) -> bool:
+        return _by_name(self) < _by_name(other)
+
+
+def _by_name(entry: tuple[Any, ...]) -> tuple[str, int]:
+    (path, subset), _ = entry
+    return Path(path).name, subset
+
+
+class _Fonts(dict[Any, Any]):
+    """The fonts of a PDF, as `PdfFile.writeFonts` sorts them."""
+
+    def items(self) -> Any:
+        return [_Entry(item) for item in super().items()]
+
+
+@contextmanager
+def _fonts_by_name() -> Iterator[None]:
+    """Let PDFs have their fonts in the order of their names.
+
+    Matplotlib writes them in the order of their paths, and some lie beside its code and some beside
+    ours: the bytes would tell whether the environment lies inside the checkout.
+    """
+    original: Any = PdfFile.writeFonts
+
+    def write_fonts(file: Any) -> None:
+        file._fontNames = _Fonts(file._fontNames)  # noqa: SLF001  it has no other name
+        original(file)
+
+    with patch.object(PdfFile, "writeFonts", write_fonts):
+        yield
 
 
 def settle(figure: Figure) -> None:

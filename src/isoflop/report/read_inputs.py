@@ -18,6 +18,7 @@ from isoflop.estimates.estimate import read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.mixture import read_mixture
 from isoflop.files import digest
+from isoflop.project import FACTS
 from isoflop.reference import REFERENCE_FILES, read_reference
 from isoflop.report.inputs import ReportInputs
 from isoflop.tables import Files, Gates, LeftOut, Losses, Runs, Specifications, read_table
@@ -85,5 +86,12 @@ def read_inputs(
         settings=settings_from(settings, "report", ReportSettings),
         losses_settings=settings_from(losses_settings, "losses", LossesSettings),
         bibliography=bibliography.read_text(encoding="utf-8"),
-        digests={path.as_posix(): digest(path) for path in read},
+        digests={_named(path, paths.reference): digest(path) for path in read},
     )
+
+
+def _named(path: Path, reference: Path) -> str:
+    """Name an input as a checkout does: where the published facts lie is the machine's affair."""
+    if path.is_relative_to(reference):
+        return f"{FACTS}/{path.relative_to(reference).as_posix()}"
+    return path.as_posix()
