@@ -84,6 +84,7 @@ rule render_index:
         estimates=expand(
             "data/estimates/{sweep}/{approach}.json", sweep=SWEEPS, approach=APPROACHES
         ),
+        mixtures=expand("data/estimates/{sweep}/mixture.json", sweep=SWEEPS),
         runs=expand("data/curves/{sweep}.runs.parquet", sweep=SWEEPS),
         tables=expand("reports/{sweep}/tables", sweep=SWEEPS),
         reference=REFERENCE,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isoflop.drawing.exponents import draw
 from isoflop.estimates.estimate import Quantity
-from isoflop.published.forest import draw, groups
+from isoflop.published.forest import groups
 from isoflop.published.render import like, render_published
 from isoflop.published.results import Verdict
 from tests.outputs import html_text, leaks

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
 from matplotlib import rc_context
 
-from isoflop.approach import APPROACHES, NAMES
+from isoflop.approach import APPROACHES, MIXTURE, NAMES
 from isoflop.config.sidecar import SweepFile
-from isoflop.drawing import style
+from isoflop.drawing import exponents, style
 from isoflop.estimates.estimate import read_estimates
+from isoflop.estimates.mixture import read_mixture
 from isoflop.numbers import fixed
 from isoflop.reference import read_reference
 from isoflop.report import downstream_figure
@@ -31,10 +34,20 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
         {"flops": "1e14", "params": "450000", "tokens": "37037037", "tokens_per_param": "82.3"},
         {"flops": "1e14", "params": "1", "tokens": "1", "tokens_per_param": "1"},
     ]
-    sweep = IndexedSweep("made-up", sidecar, read_estimates(paths.estimates), runs, answers)
+    mixture = read_mixture(paths.estimates / "mixture.json")
+    sweep = IndexedSweep(
+        "made-up", sidecar, read_estimates(paths.estimates), runs, mixture, answers
+    )
     out = tmp_path / "index.html"
+    line = exponents.Line(
+        "mean of three",
+        exponents.reproduced(0.51, None, "#000000"),
+        exponents.printed(0.5, "D", thick=(0.4, 0.6)),
+    )
+    # as results.json has it: a tuple comes back as a list
+    row = json.loads(json.dumps(asdict(line)))
     published = [
-        {"study": "one", "title": "Of *one*", "recomputed": recomputed, "ok": ok}
+        {"study": "one", "title": "Of *one*", "recomputed": recomputed, "ok": ok, "exponent": row}
         for recomputed, ok in ((False, True), (False, False), (True, True))
     ]
     render_index([sweep], read_reference(example_sweep.REFERENCE), out, published)
@@ -56,6 +69,16 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
         "1 of 2 published numbers reproduced; 1 of 1 recomputed numbers reproduced"
     )
     assert "published/index.html#one" in page.links
+    # the forest has the mixture, every approach that was fitted, the studies and the papers
+    (forest,) = [words for words in page.labels if words.startswith("Forest plot")]
+    assert (
+        f"A made-up *sweep*: {MIXTURE.label}, reproduced {fixed(mixture.a.value)}, 80 %" in forest
+    )
+    assert f"; {NAMES['envelope']}, reproduced {fixed(sweep.fitted['envelope'].a.value)}" in forest
+    assert f"{NAMES['kaplan']}, reproduced" not in forest
+    study = "Of *one*: mean of three, reproduced 0.510, published 0.500, 80 % 0.400 to 0.600; "
+    assert study in forest
+    assert forest.count("published 0.5") >= 2
     # published results that are of no sweep stand here, whole
     words = " ".join(" ".join(page.words).split()).replace("\xa0", " ")
     for number in ("67.6", "60.0", "65.1", "60.6", "64.5"):
@@ -71,6 +94,7 @@ def test_a_sweep_without_an_answer_says_so(tmp_path: Path) -> None:
         SweepFile(title="t"),
         read_estimates(paths.estimates),
         read_table(paths.runs, Runs),
+        read_mixture(paths.estimates / "mixture.json"),
         read_answers(tmp_path),
     )
     out = tmp_path / "index.html"

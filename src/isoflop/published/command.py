@@ -76,6 +76,7 @@ def render_published_command(
     from isoflop.files import write_json
     from isoflop.published.catalogue import read_catalogue
     from isoflop.published.computed import Sources
+    from isoflop.published.forest import as_rows
     from isoflop.published.render import render_published
     from isoflop.published.results import verdicts
     from isoflop.reference import read_reference
@@ -83,7 +84,7 @@ def render_published_command(
     studies, facts = read_catalogue(catalogue), read_reference(reference)
     checked = verdicts(studies, estimates, Sources(reference=facts, folder=files))
     of_project = {sweep: read_estimates(estimates / sweep) for sweep in sweeps}
-    write_json(results, [verdict.as_json() for verdict in checked])
+    write_json(results, as_rows(checked))
     render_published(studies, checked, of_project, facts, html)
     good = sum(verdict.ok for verdict in checked)
     click.echo(f"{good} of {len(checked)} published numbers reproduced within their tolerance")

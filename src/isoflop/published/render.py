@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from isoflop.drawing.exponents import draw
 from isoflop.drawing.svg import inline
 from isoflop.numbers import shortest
-from isoflop.published.forest import draw, groups
+from isoflop.published.forest import groups
 from isoflop.published.page import write_page
 
 if TYPE_CHECKING:

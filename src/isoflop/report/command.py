@@ -89,6 +89,7 @@ def render_index_command(
     from isoflop.config.reading import read_yaml
     from isoflop.config.sidecar import SweepFile
     from isoflop.estimates.estimate import read_estimates
+    from isoflop.estimates.mixture import read_mixture
     from isoflop.reference import read_reference
     from isoflop.report.render_index import IndexedSweep, read_answers, render_index
     from isoflop.tables import Runs, read_table
@@ -99,6 +100,7 @@ def render_index_command(
             read_yaml(sidecar, SweepFile),
             read_estimates(estimates),
             read_table(runs, Runs),
+            read_mixture(estimates / "mixture.json"),
             read_answers(tables),
         )
         for name, sidecar, estimates, runs, tables in sweeps

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from isoflop.approach import APPROACHES, NAMES
-from isoflop.drawing import style, svg
+from isoflop.drawing import exponents, style, svg
 from isoflop.escape import BREAK, link, markdown
 from isoflop.estimates.estimate import Estimate
 from isoflop.files import write_text
@@ -19,11 +19,9 @@ from isoflop.numbers import (
     NONE,
     count,
     fixed,
-    interval,
     listed,
     power,
     ratio,
-    with_intervals,
 )
 from isoflop.report import downstream_figure
 from isoflop.report.render import environment, to_html
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.config.sidecar import SweepFile
     from isoflop.estimates.estimate import Refusal
+    from isoflop.estimates.mixture import Mixture, NoMixture
     from isoflop.reference import Reference
     from isoflop.report.tables import Value
 
@@ -47,6 +46,7 @@ class IndexedSweep:
     Attributes
     ----------
     runs : table of ingest-sweep.
+    mixture : of the laws of the loss, or why there is none.
     answers : rows of its report's tables/answer.csv, the recommended one first; empty where nothing
         could be fitted.
     """
@@ -55,6 +55,7 @@ class IndexedSweep:
     sidecar: SweepFile
     estimates: Mapping[Approach, Estimate | Refusal]
     runs: pl.DataFrame
+    mixture: Mixture | NoMixture
     answers: Sequence[Mapping[str, str]] = ()
 
     @property
@@ -90,6 +91,7 @@ def render_index(
     published : rows of results.json, where the published studies were built.
     """
     drawn = _downstream_figure(reference)
+    forest = exponents.draw(_groups(sweeps, reference, published))
     source = (
         environment()
         .get_template("index.md.j2")
@@ -97,11 +99,12 @@ def render_index(
             sweeps=sweeps,
             escape=markdown,
             link=link,
-            exponents=_exponents(sweeps, reference, published).markdown(1, files=False),
+            sweeps_table=_sweeps_table(sweeps, reference, published).markdown(1, files=False),
             published=bool(published),
             headline=downstream.headline_table(reference).markdown(2, files=False),
             summary=downstream.summary_table(reference).markdown(3, files=False),
             downstream_words=markdown(drawn.alt),
+            forest_words=markdown(forest.alt),
             count=len(sweeps),
             **_downstream_numbers(reference),
         )
@@ -116,7 +119,27 @@ def render_index(
     }
     with tempfile.TemporaryDirectory() as folder:
         svg.save(drawn.figure, Path(folder), "downstream")
+        svg.save(forest.figure, Path(folder), "forest")
         write_text(out, to_html(source, metadata, Path(folder)))
+
+
+def _groups(
+    sweeps: Sequence[IndexedSweep], reference: Reference, published: Sequence[Mapping[str, Any]]
+) -> list[exponents.Group]:
+    """List the exponents of every sweep, of every study that was built, and of the papers."""
+    listed = [
+        exponents.of_sweep(
+            sweep.sidecar.title, {name: sweep.estimates[name] for name in APPROACHES}, sweep.mixture
+        )
+        for sweep in sweeps
+    ]
+    by_study: dict[str, list[exponents.Line]] = {}
+    for row in published:
+        if row["exponent"] is not None:
+            by_study.setdefault(row["title"], []).append(exponents.of_row(row["exponent"]))
+    listed += [exponents.Group(title, tuple(lines)) for title, lines in by_study.items()]
+    listed.append(exponents.of_papers(reference))
+    return [group for group in listed if group.lines]
 
 
 def _downstream_figure(reference: Reference) -> style.Drawn:
@@ -143,38 +166,31 @@ def _downstream_numbers(reference: Reference) -> dict[str, object]:
     }
 
 
-def _exponents(
+def _sweeps_table(
     sweeps: Sequence[IndexedSweep], reference: Reference, published: Sequence[Mapping[str, Any]]
 ) -> Table:
     """Tabulate recommendation and exponents: a row per sweep, then one per paper and study."""
     rows = [_sweep_row(sweep) for sweep in sweeps]
-    blank = [NONE] * 3
-    hoffmann = reference.hoffmann.exponents
     rows.append([
         "Hoffmann et al. 2022, Table 2", NONE,
-        *(sorted_by(
-            f"{fixed(row.a, 2)} {BREAK} [80 %: {interval(*row.a_interval, fixed)}]{{.ci}}", row.a)
-          for row in hoffmann.rows),
-        NONE, *blank,
+        *(sorted_by(fixed(row.a, 2), row.a) for row in reference.hoffmann.exponents.rows),
+        *[NONE] * 4,
     ])  # fmt: skip
-    besiroglu = reference.besiroglu.a
-    spread = f"±{fixed(besiroglu.standard_error)} (s.e.)"
+    besiroglu = reference.besiroglu.a.value
     rows.append([
-        "Besiroglu et al. 2024", NONE, NONE, NONE,
-        sorted_by(f"{fixed(besiroglu.value)} {BREAK} [{spread}]{{.ci}}", besiroglu.value),
-        NONE, *blank,
+        "Besiroglu et al. 2024", NONE, NONE, NONE, sorted_by(fixed(besiroglu), besiroglu),
+        *[NONE] * 4,
     ])  # fmt: skip
-    kaplan = reference.kaplan.optimal_allocation
+    kaplan = reference.kaplan.optimal_allocation.p_N
     rows.append([
-        "Kaplan et al. 2020", NONE, NONE, NONE, NONE,
-        sorted_by(fixed(kaplan.p_N, 2), kaplan.p_N), *blank,
+        "Kaplan et al. 2020", *[NONE] * 4, sorted_by(fixed(kaplan, 2), kaplan), *[NONE] * 3,
     ])  # fmt: skip
     rows += _study_rows(published)
     data: list[list[Value]] = []
     return Table(
         key="sweeps",
         caption="Every sweep with what its report recommends, and the exponent *a* of "
-        "*N*~opt~ ∝ *C*^*a*^ by approach, with intervals; below them the papers"
+        "*N*~opt~ ∝ *C*^*a*^ by approach; below them the papers"
         + (", and the studies that were built again from their data." if published else "."),
         columns=(
             Column("Sweep or study", "left"),
@@ -195,7 +211,7 @@ def _sweep_row(sweep: IndexedSweep) -> list[str]:
     """Write one sweep's row; a refused approach says so."""
     fitted = sweep.fitted
     cells = [
-        sorted_by(with_intervals(fitted[name].a, fixed, (0.8, 0.95)), fitted[name].a.value)
+        sorted_by(fixed(fitted[name].a.value), fitted[name].a.value)
         if name in fitted
         else "refused"
         for name in APPROACHES
