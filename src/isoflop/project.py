@@ -89,14 +89,14 @@ def project_files(root: Path) -> dict[Path, Path]:
             f"{root}: {', '.join(absent)} of the project is missing, so the archive could not be "
             "rebuilt. Run from the folder of the Snakefile."
         )
-    found: dict[Path, Path] = {}
+    listed: dict[Path, Path] = {}
     for part, path in places.items():
         files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
         for item in files:
             inside = Path(part) / item.relative_to(path)
             if _belongs(inside):
-                found[inside] = item
-    return dict(sorted(found.items()))
+                listed[inside] = item
+    return dict(sorted(listed.items()))
 
 
 def _belongs(path: Path) -> bool:

@@ -202,10 +202,10 @@ class _Progress:
 
     def read(self, line: str) -> None:
         """Take a line of Snakemake's output."""
-        if found := RULE.match(line):
-            self._rule = found[1]
-        elif found := STEPS.match(line):
-            done, total = int(found[1]), int(found[2])
+        if matched := RULE.match(line):
+            self._rule = matched[1]
+        elif matched := STEPS.match(line):
+            done, total = int(matched[1]), int(matched[2])
             tenths = 10 * done // total
             if self._live:
                 self._screen.write(f"\r\x1b[K{done} of {total} steps, last begun: {self._rule}")

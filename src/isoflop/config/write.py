@@ -78,7 +78,7 @@ def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
 @cache
 def key_docstrings(model: type[BaseModel]) -> dict[str, str]:
     """Read the docstrings below a model's keys, and those of the models it is derived from."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if not issubclass(base, Section) or base is Section:
             continue
@@ -93,8 +93,8 @@ def key_docstrings(model: type[BaseModel]) -> dict[str, str]:
                 and isinstance(text.value, ast.Constant)
                 and isinstance(text.value.value, str)
             ):
-                found[key.target.id] = inspect.cleandoc(text.value.value)
-    return found
+                texts[key.target.id] = inspect.cleandoc(text.value.value)
+    return texts
 
 
 def key_text(section: type[BaseModel], name: str, value: object) -> str:
