@@ -327,7 +327,8 @@ def train(*arguments: str) -> None:
 def test(*arguments: str) -> None:
     """Run the tests, on every core; --quick leaves out whole workflows and what else takes long."""
     chosen = [argument for argument in arguments if argument != "--quick"]
-    if len(chosen) < len(arguments):
+    quick = len(chosen) < len(arguments)
+    if quick:
         chosen = ["-m", QUICK, *chosen]
     else:
         setup_train()
@@ -335,7 +336,8 @@ def test(*arguments: str) -> None:
         # a file's tests stay in one process, as they share what they built; the longest come first
         chosen += ["--numprocesses=auto", "--maxprocesses=8"]
         chosen += ["--dist=loadfile", "--no-loadscope-reorder"]
-    run(PYTHON, "-m", "pytest", *chosen)
+    # the quick tier draws a tenth of the random examples (tests/tiers.py)
+    run(PYTHON, "-m", "pytest", *chosen, ISOFLOP_TESTS="quick" if quick else "whole")
 
 
 def lint(*arguments: str) -> None:

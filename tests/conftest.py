@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.tiers import is_slow
+from tests.tiers import is_slow, times
 
 # how long an example takes says more of the machine than of the code; CI must judge the code alone
 settings.register_profile(
-    "isoflop", deadline=None, derandomize=os.environ.get("CI", "").lower() in {"1", "true"}
+    "isoflop",
+    deadline=None,
+    derandomize=os.environ.get("CI", "").lower() in {"1", "true"},
+    max_examples=times(100),
 )
 settings.load_profile("isoflop")
 

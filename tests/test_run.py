@@ -392,12 +392,15 @@ def test_termination_reaches_the_build(ready: Checkout) -> None:
 
 
 def test_quick_tests_install_no_torch_and_leave_the_slow_ones_out(ready: Checkout) -> None:
+    tier = f'echo "$ISOFLOP_TESTS" >>"{ready.root}/calls"'
+    ready.stub("python", tier)
     assert ready.run("test", "--quick")[0] == 0
-    (call,) = ready.calls
+    call, tier = ready.calls
+    assert tier == "quick"
     assert call.startswith("python -m pytest -m not (workflow or mirror or slow or train)")
     ready.forget()
     assert ready.run("test", "tests/losses", "-x")[0] == 0
-    assert ready.calls[-1] == "python -m pytest tests/losses -x"
+    assert ready.calls[-2:] == ["python -m pytest tests/losses -x", "whole"]
     assert "torch" in ready.calls[0]
 
 

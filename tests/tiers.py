@@ -8,12 +8,15 @@ a second or two.
 
 from __future__ import annotations
 
+import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+QUICK: Final = os.environ.get("ISOFLOP_TESTS") == "quick"
+"""Whether `run.py test --quick` runs the tests: it says so here, and leaves out by marks."""
 WHOLE: Final = ("*",)
 """Every test of a file: what its tests share is slow to make."""
 
@@ -131,3 +134,8 @@ def is_slow(path: str, function: str) -> bool:
     """Say whether a test is left out: its file below tests/, and its function's name."""
     names = SLOW.get(path, ())
     return names == WHOLE or function in names
+
+
+def times(whole: int) -> int:
+    """Say how often to repeat a test over random examples: a tenth as often in the quick tier."""
+    return max(2, whole // 10) if QUICK else whole

@@ -35,6 +35,7 @@ from isoflop.reference import read_published_laws
 from isoflop.tables import Losses, write_table
 from tests.conftest import ROOT
 from tests.simulate import isoflop_design, simulate
+from tests.tiers import times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ def test_exponents_of_a_known_law_are_recovered(approach: Approach, law: Chinchi
 
 @EVERY
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=5)
+@settings(max_examples=times(5))
 def test_row_order_does_not_matter(approach: Approach, losses: pl.DataFrame, seed: int) -> None:
     shuffled = losses.sample(fraction=1.0, shuffle=True, seed=seed)
     first, first_draws = estimate(losses, approach)
@@ -105,7 +106,7 @@ def test_row_order_does_not_matter(approach: Approach, losses: pl.DataFrame, see
 
 @EVERY
 @given(factor=st.floats(1e-6, 1e6))
-@settings(max_examples=8)
+@settings(max_examples=times(8))
 def test_the_unit_of_params_scales_the_optimum(
     approach: Approach, sweep: Observations, factor: float
 ) -> None:

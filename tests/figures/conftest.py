@@ -26,9 +26,13 @@ class Plotted:
 
 
 @pytest.fixture(scope="session")
-def plotted(tmp_path_factory: pytest.TempPathFactory) -> Plotted:
-    root = tmp_path_factory.mktemp("plotted")
-    inputs = example_sweep.write(root).figure_inputs()
-    folder = root / "figures"
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> FigureInputs:
+    """Give what the figures of the made-up sweep are drawn from."""
+    return example_sweep.write(tmp_path_factory.mktemp("inputs")).figure_inputs()
+
+
+@pytest.fixture(scope="session")
+def plotted(inputs: FigureInputs, tmp_path_factory: pytest.TempPathFactory) -> Plotted:
+    folder = tmp_path_factory.mktemp("plotted")
     plot_figures(inputs, folder)
     return Plotted(folder, inputs, read_manifest(folder))

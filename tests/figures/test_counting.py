@@ -40,9 +40,8 @@ COUNTINGS = (("total", "6nd"), ("nonembedding", "6nd"), ("nonembedding", "kaplan
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> FigureInputs:
+def example(inputs: FigureInputs) -> FigureInputs:
     """Give a sweep whose embeddings weigh the more the smaller a model is, as they do."""
-    inputs = example_sweep.write(tmp_path_factory.mktemp("counted")).figure_inputs()
     total = pl.col("params_total")
     body = total - 25.0 * total.sqrt()
     losses = inputs.losses.with_columns(

@@ -17,17 +17,11 @@ from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.mixture import Mixture
 from isoflop.figures import answer, design, forecast, isoflop_profiles, specifications
-from tests import example_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from isoflop.figures.inputs import FigureInputs
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> FigureInputs:
-    return example_sweep.write(tmp_path_factory.mktemp("drawn")).figure_inputs()
 
 
 def artists(draw: Callable[[FigureInputs], Any], inputs: FigureInputs, gid: str) -> list[Any]:

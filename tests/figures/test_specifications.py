@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from tests.figures.conftest import Plotted
+    from isoflop.figures.inputs import FigureInputs
 
 
-def drawn(plotted: Plotted, table: pl.DataFrame | None = None) -> tuple[style.Drawn, list[Axes]]:
-    inputs = plotted.inputs
+def drawn(
+    inputs: FigureInputs, table: pl.DataFrame | None = None
+) -> tuple[style.Drawn, list[Axes]]:
     if table is not None:
         inputs = replace(inputs, specifications=table)
     style.register_fonts()
@@ -44,9 +45,9 @@ def strokes(axes: Axes, height: float) -> int:
     return found
 
 
-def test_the_curve_is_sorted_and_names_the_papers(plotted: Plotted) -> None:
-    table = plotted.inputs.specifications
-    _, (above, _) = drawn(plotted)
+def test_the_curve_is_sorted_and_names_the_papers(inputs: FigureInputs) -> None:
+    table = inputs.specifications
+    _, (above, _) = drawn(inputs)
     (points,) = above.collections
     assert points.get_offsets()[:, 1].tolist() == sorted(table["a"])
     said = {text.get_text() for text in above.texts}
@@ -58,9 +59,9 @@ def test_the_curve_is_sorted_and_names_the_papers(plotted: Plotted) -> None:
     assert sum(marker in MARKERS.values() for marker in marks) == 4
 
 
-def test_every_row_of_the_matrix_marks_its_own(plotted: Plotted) -> None:
-    table = plotted.inputs.specifications
-    _, (_, below) = drawn(plotted)
+def test_every_row_of_the_matrix_marks_its_own(inputs: FigureInputs) -> None:
+    table = inputs.specifications
+    _, (_, below) = drawn(inputs)
     rows = {
         label.get_text(): height
         for label, height in zip(below.get_yticklabels(), below.get_yticks(), strict=True)
@@ -72,20 +73,18 @@ def test_every_row_of_the_matrix_marks_its_own(plotted: Plotted) -> None:
     assert "equal weights" not in rows
 
 
-def test_what_was_refused_is_counted_and_not_drawn(tmp_path: Path, plotted: Plotted) -> None:
+def test_what_was_refused_is_counted_and_not_drawn(tmp_path: Path, inputs: FigureInputs) -> None:
     table = example_sweep.write(tmp_path, refuse=("profiles",)).figure_inputs().specifications
-    found, (above, below) = drawn(plotted, table)
+    found, (above, below) = drawn(inputs, table)
     assert "4 further specifications were refused." in found.alt
     assert len(above.collections[0].get_offsets()) == table["a"].count()
     assert "2 Profiles" not in {label.get_text() for label in below.get_yticklabels()}
 
 
-def test_without_intervals_the_estimates_remain(plotted: Plotted) -> None:
+def test_without_intervals_the_estimates_remain(inputs: FigureInputs) -> None:
     ends = [f"a_{end}{level}" for end in ("lo", "hi") for level in (80, 95)]
-    table = plotted.inputs.specifications.with_columns(
-        pl.lit(None, pl.Float64).alias(n) for n in ends
-    )
-    _, (above, _) = drawn(plotted, table)
+    table = inputs.specifications.with_columns(pl.lit(None, pl.Float64).alias(n) for n in ends)
+    _, (above, _) = drawn(inputs, table)
     assert len(above.collections[0].get_offsets()) == table.height
 
 

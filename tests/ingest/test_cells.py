@@ -17,6 +17,7 @@ from isoflop.ingest.source import RawFile
 from tests.ingest.test_formats import FIXTURES
 from tests.ingest.test_genuine_logs import LOGS, needs_logs
 from tests.ingest.test_textlog import mutants
+from tests.tiers import times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +106,7 @@ def test_fast_equals_slow(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", TABLES)
 def test_mutants(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "LEAST_SPLIT", 200)
-    for mutant in mutants(TABLES[name], seed=3, count=60):
+    for mutant in mutants(TABLES[name], seed=3, count=times(60)):
         assert_same(mutant, tmp_path)
 
 

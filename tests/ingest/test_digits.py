@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoflop.ingest.digits import AT_ONCE, Lines, Template
+from tests.tiers import times
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,7 +34,7 @@ def taken(sample: bytes, text: bytes) -> tuple[pl.DataFrame, Lines]:
 digits = st.text(alphabet="0123456789", min_size=1, max_size=9)
 
 
-@settings(max_examples=400)
+@settings(max_examples=times(400))
 @given(
     sign=st.sampled_from(["", "-", "+"]),
     whole=digits,

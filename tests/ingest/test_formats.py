@@ -33,6 +33,7 @@ from isoflop.ingest.sidecar import file_table, read_sidecar
 from isoflop.ingest.source import RawFile
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD
+from tests.tiers import times
 
 if TYPE_CHECKING:
     from isoflop.config.sidecar import SweepFile
@@ -186,7 +187,7 @@ def test_chunk_boundaries_change_nothing(
 
 
 @pytest.mark.parametrize(("name", "path"), ALL_LOGS)
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(share=st.floats(0, 1))
 def test_a_cut_log_gives_a_beginning_of_the_whole(
     name: str, path: Path, share: float, tmp_path_factory: pytest.TempPathFactory
@@ -207,7 +208,7 @@ def test_a_cut_log_gives_a_beginning_of_the_whole(
 
 
 @pytest.mark.parametrize("name", readable_formats())
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(place=st.floats(0, 1, exclude_max=True), noise=st.binary(min_size=1, max_size=40))
 def test_noise_never_raises(
     name: str, place: float, noise: bytes, tmp_path_factory: pytest.TempPathFactory
@@ -236,7 +237,7 @@ WORDED = [pytest.param(pattern, id=pattern.format) for pattern in PATTERNS if pa
 
 
 @pytest.mark.parametrize("pattern", WORDED)
-@settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=times(40), deadline=None, suppress_health_check=[*HealthCheck])
 @given(data=st.data())
 def test_every_record_has_one_of_the_words_that_are_looked_for_first(
     pattern: Pattern, data: st.DataObject

@@ -36,6 +36,7 @@ from tests.ingest.samples import (
     train_line,
     write,
 )
+from tests.tiers import times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -297,7 +298,7 @@ def test_parts_that_differ_are_not_joined(tmp_path: Path) -> None:
         ingest(tmp_path / "s", files, "title: t\nruns:\n- {match: 'part*', run: whole}\n")
 
 
-@settings(max_examples=5)
+@settings(max_examples=times(5))
 @given(seed=st.integers(0, 2**32))
 def test_order_of_creation_changes_nothing(
     seed: int, tmp_path_factory: pytest.TempPathFactory

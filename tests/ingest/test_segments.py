@@ -10,6 +10,7 @@ from isoflop.ingest.blocks import blocks_of
 from isoflop.ingest.events import Evaluation, Event, Point, Restart
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.segments import with_segments
+from tests.tiers import times
 
 
 def segmented(events: list[Event]) -> pl.DataFrame:
@@ -83,7 +84,7 @@ def test_repeated_nan_is_a_repetition() -> None:
     assert table["step"].to_list() == [1, 2]
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(steps=st.lists(st.tuples(st.sampled_from(["train", "eval"]), st.integers(0, 9))))
 def test_the_short_way_gives_what_the_long_way_gives(steps: list[tuple[str, int]]) -> None:
     events = [
@@ -97,7 +98,7 @@ def test_the_short_way_gives_what_the_long_way_gives(steps: list[tuple[str, int]
     assert with_segments(records).equals(long_way)
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(
     kills=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 20)), max_size=4),
     marked=st.booleans(),

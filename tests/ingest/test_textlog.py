@@ -20,6 +20,7 @@ from isoflop.ingest.source import RawFile
 from isoflop.ingest.textlog import Shape
 from tests.ingest.test_formats import FIXTURES, logs
 from tests.ingest.test_genuine_logs import LOGS, OURS, expected_format, needs_logs
+from tests.tiers import times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +117,7 @@ def test_a_fixture_is_read_by_shapes_and_not_line_by_line(
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize(("name", "path"), ALL_LOGS)
 def test_mutants(name: str, path: Path, tmp_path: Path) -> None:
-    for mutant in mutants(path.read_bytes(), seed=0, count=40):
+    for mutant in mutants(path.read_bytes(), seed=0, count=times(40)):
         assert_same(name, mutant, tmp_path)
 
 
@@ -152,7 +153,7 @@ def test_genuine_logs(tmp_path: Path) -> None:
 SHAPE = Shape("at ", "at {step}: loss {train_loss}, lr {lr}")
 
 
-@settings(max_examples=300)
+@settings(max_examples=times(300))
 @given(
     token=st.one_of(
         st.text(alphabet="0123456789.+-eE_naifINFty", max_size=9),

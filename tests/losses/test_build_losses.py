@@ -36,6 +36,7 @@ from tests.ingest.samples import (
     run_lines,
     train_line,
 )
+from tests.tiers import times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,7 +152,7 @@ def test_everything_left_out_has_its_reason(tmp_path: Path) -> None:
     assert roles == {"a": "fit", "check": "check"}
 
 
-@settings(max_examples=8)
+@settings(max_examples=times(8))
 @given(kinds=st.lists(st.sampled_from(["whole", "cut", "nan", "tuning", "garbage"]), min_size=1))
 def test_every_run_and_file_is_somewhere(
     kinds: list[str], tmp_path_factory: pytest.TempPathFactory
@@ -177,7 +178,7 @@ def test_every_run_and_file_is_somewhere(
     assert built.losses.filter("is_final")["run"].is_unique().all()
 
 
-@settings(max_examples=3)
+@settings(max_examples=times(3))
 @given(seed=st.integers(0, 2**32 - 1))
 def test_order_of_rows_changes_nothing(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("order") / "s"

@@ -32,6 +32,7 @@ from tests import example_sweep
 from tests.outputs import FORMULA, pdf_text
 from tests.report.conftest import empty_figures
 from tests.report.page import Page, read_page
+from tests.tiers import times
 
 SCRIPTS = "قوانين 1️⃣ स्केलिंग กำลัง 👩‍👩‍👧 חוקי 스케일링 Z̵̢a̷ 𒀀 𝔸 {ा"
 """Right to left, marks above and below, joined signs: no font of the PDF has all of them."""
@@ -122,7 +123,7 @@ hostile_text = st.text(
 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=times(30))
 @given(st.lists(hostile_text, min_size=1, max_size=30))
 def test_any_text_is_only_text(texts: list[str]) -> None:
     source = "\n\n".join(f"a {markdown(text)} b {code(text)} c" for text in texts)

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tiers import times
 from tests.train.example_design import NOVELS, novel, write_corpus
 
 from isoflop.cli import main
@@ -70,7 +71,7 @@ def test_holdout_of_nothing_is_refused(recipe: Recipe, tmp_path: Path) -> None:
         read_split(recipe, text_of(tmp_path), holdout_every=40)
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(
     length=st.integers(40, 400),
     seq_len=st.integers(1, 16),
@@ -114,7 +115,7 @@ def test_text_is_folded() -> None:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(st.text(alphabet=" \t\r\nab", max_size=60))
 def test_folding_twice_is_folding_once(text: str) -> None:
     once = fold_text(text)

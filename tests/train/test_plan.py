@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.tiers import times
 from tests.train.example_design import design
 
 from isoflop.cli import main
@@ -208,7 +209,7 @@ def test_learning_rate_passes_through_the_tuned_sizes() -> None:
         assert peak_learning_rate(rule, point.params) == pytest.approx(point.rate, rel=1e-3)
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(x=st.floats(1e2, 1e8))
 def test_learning_rate_of_two_points_is_a_power_law(x: float) -> None:
     rule = design().learning_rate

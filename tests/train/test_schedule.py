@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tiers import times
 
 from isoflop.train.schedule import ScheduleKind, learning_rate
 
@@ -19,7 +20,7 @@ def cosine(step: int, *, steps: int, warmup_steps: int, peak: float) -> float:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 @given(steps=st.integers(2, 600), share=st.floats(0, 0.2), peak=st.floats(1e-6, 1e2))
 def test_warms_up_to_the_peak_and_falls_to_a_tenth(steps: int, share: float, peak: float) -> None:
     warmup = min(steps - 1, max(1, round(share * steps)))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
 from isoflop.approaches.estimators.frontier import grid_curves, hull_points, lower_hull
+from tests.tiers import times
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
@@ -24,7 +25,7 @@ def only(observations: Observations, runs: np.ndarray) -> Observations:
 
 
 @given(seed=SEEDS)
-@settings(max_examples=10)
+@settings(max_examples=times(10))
 def test_each_subset_has_the_grid_of_its_own_runs(sweep: Observations, seed: int) -> None:
     present = np.random.default_rng(seed).random((5, sweep.n_runs)) < 0.4
     present[:, 0] = True
@@ -73,7 +74,7 @@ def test_curves_may_be_single_precision(sweep: Observations) -> None:
 
 
 @given(seed=SEEDS, n=st.integers(4, 60))
-@settings(max_examples=40)
+@settings(max_examples=times(40))
 def test_lower_hull_is_scipys(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(2, n))
@@ -86,7 +87,7 @@ def test_lower_hull_is_scipys(seed: int, n: int) -> None:
 
 
 @given(seed=SEEDS)
-@settings(max_examples=10)
+@settings(max_examples=times(10))
 def test_each_subset_has_the_hull_of_its_own_runs(sweep: Observations, seed: int) -> None:
     present = np.random.default_rng(seed).random((4, sweep.n_runs)) < 0.4
     present[:, 3] = True

@@ -25,6 +25,7 @@ from isoflop.config.approaches import (
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.estimate import Estimate, Provenance
 from tests.simulate import isoflop_design, simulate
+from tests.tiers import times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def final_noise(sweep: Observations, scale: float, seed: int) -> Observations:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=10)
+@settings(max_examples=times(10))
 def test_lines_through_polyfit_minima(sweep: Observations, seed: int) -> None:
     noisy = final_noise(sweep, 0.001, seed)
     fitted = fit_profiles(noisy, settings_of())

@@ -15,6 +15,7 @@ from isoflop.approaches.forecasts.weights import (
     stacked_weights,
     unrejected_weights,
 )
+from tests.tiers import times
 
 
 def densities(seed: int, n: int = 30, laws: int = 3) -> np.ndarray:
@@ -40,7 +41,7 @@ def test_stacking_finds_the_best_mixture(seed: int) -> None:
     np.testing.assert_allclose(found, theirs.x, atol=1e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=times(20), deadline=None)
 @given(seed=st.integers(0, 1000), laws=st.integers(1, 5))
 def test_weights_are_a_distribution_and_follow_their_laws(seed: int, laws: int) -> None:
     table = densities(seed, laws=laws)
@@ -76,7 +77,7 @@ def test_a_law_that_is_far_off_everywhere_gets_nothing() -> None:
     np.testing.assert_allclose(stacked_weights(table - 2000.0), stacked_weights(table), atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=times(30), deadline=None)
 @given(
     raw=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=5).filter(lambda w: sum(w) > 0.1),
     draws=st.integers(1, 500),

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scipy.interpolate import Akima1DInterpolator
 
 from isoflop.approaches.numerics.akima import akima_minima
+from tests.tiers import times
 
 
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(5, 14))
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 def test_minima_are_those_of_scipys_spline(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     x = np.sort(rng.uniform(10.0, 20.0, n)) + 0.05 * np.arange(n)

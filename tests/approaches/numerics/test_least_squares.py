@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoflop.approaches.numerics.least_squares import fit_lines, fit_parabolas
+from tests.tiers import times
 
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 @given(seed=SEEDS, n=st.integers(3, 40))
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 def test_lines_are_weighted_least_squares(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.normal(40.0, 3.0, (1, n))
@@ -36,7 +37,7 @@ def test_a_single_abscissa_gives_no_line() -> None:
 
 
 @given(seed=SEEDS, n=st.integers(4, 25))
-@settings(max_examples=25)
+@settings(max_examples=times(25))
 def test_parabolas_are_polyfit(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)
     x = np.sort(rng.uniform(14.0, 22.0, n))
