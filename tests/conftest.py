@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         inside = item.path.relative_to(TESTS)
         if inside.parts[0] == "workflow" or inside.name == "test_workflow.py":
             item.add_marker("workflow")
-        if is_slow(inside.as_posix(), getattr(item, "originalname", item.name)):
+        if is_slow(inside.as_posix(), getattr(item, "originalname", item.name), item.name):
             item.add_marker("slow")
         if "mirror" in getattr(item, "fixturenames", ()):
             item.add_marker("mirror")

@@ -273,7 +273,7 @@ def test_tests_of_the_whole_tier_exist() -> None:
     for name, functions in SLOW.items():
         tree = ast.parse((Path("tests") / name).read_text())
         known = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        assert functions == WHOLE or set(functions) <= known, name
+        assert functions == WHOLE or {f.partition("[")[0] for f in functions} <= known, name
 
 
 OLD_WORDS = re.compile(

@@ -23,7 +23,10 @@ WHOLE: Final = ("*",)
 SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "approaches/estimators/test_data_constrained.py": ("test_a_known_law_is_recovered",),
+        "approaches/estimators/test_envelope.py": ("test_novels_cpu_by_each_rule",),
         "approaches/estimators/test_identifiability.py": (
+            "test_hardly_one_seed_in_twenty_slips_through",
+            "test_on_a_ray_the_caution_does_not_praise_what_is_not_determined",
             "test_standard_errors_are_those_of_many_sweeps",
         ),
         "approaches/estimators/test_interaction_laws.py": WHOLE,
@@ -35,41 +38,70 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "approaches/estimators/test_parametric.py": (
             "test_a_true_law_is_not_rejected",
             "test_a_vanished_term_is_said",
+            "test_novels_cpu_rejects_the_form_of_the_law",
             "test_objectives_and_ties_recover_a_law",
             "test_optimum_is_the_least_loss_at_its_cost",
-            "test_novels_cpu_rejects_the_form_of_the_law",
         ),
         "approaches/estimators/test_profiles.py": (
             "test_too_wide_a_window_is_told_by_its_bias_without_noise",
         ),
         "approaches/numerics/test_interaction.py": (
+            "test_a_law_is_recovered_from_its_losses",
             "test_no_scipy_run_finds_a_better_optimum",
             "test_result_does_not_depend_on_the_company",
+        ),
+        "approaches/test_announce_losses.py": (
+            "test_a_sweep_is_announced_once",
+            "test_the_mixture_lies_among_its_laws",
         ),
         "approaches/test_backtest_laws.py": (
             "test_nothing_hidden_is_seen",
             "test_the_command_writes_a_backtest",
         ),
+        "approaches/test_conformance.py": (
+            "test_optima_at_any_budget_come_from_the_kept_draws[envelope]",
+            "test_optima_at_any_budget_come_from_the_kept_draws[kaplan]",
+            "test_optima_at_any_budget_come_from_the_kept_draws[parametric]",
+            "test_threads_change_no_byte[envelope]",
+            "test_threads_change_no_byte[kaplan]",
+        ),
         "approaches/test_fit_specifications.py": (
             "test_the_headline_is_the_estimate",
+            "test_threads_change_no_byte",
             "test_where_choices_change_nothing_every_a_is_the_laws",
+            "test_without_draws_there_are_no_intervals",
         ),
         "approaches/test_mix_laws.py": WHOLE,
         "approaches/test_mixture_coverage.py": WHOLE,
         "approaches/test_score_forecasts.py": WHOLE,
         "approaches/uncertainty/test_calibration.py": (
             "test_a_biased_approach_is_caught",
+            "test_batches_of_sweeps_give_what_each_gives_alone",
             "test_coverage_is_counted_cell_by_cell",
             "test_percentiles_of_whole_runs_are_found_fair",
         ),
         "approaches/uncertainty/test_influence.py": ("test_exact_losses_have_neither",),
         "approaches/uncertainty/test_intervals.py": ("test_calibration_undoes_a_wrong_spread",),
+        "approaches/uncertainty/test_mixture_coverage.py": (
+            "test_every_cell_of_every_truth_is_there",
+            "test_misfits_of_many_sweeps_are_those_of_each",
+        ),
+        "archive/test_verify_archive.py": (
+            "test_a_build_that_fails_is_shown",
+            "test_a_file_that_comes_out_otherwise_is_named",
+            "test_logs_that_were_left_out_are_asked_for_and_checked",
+        ),
+        "drawing/test_svg.py": ("test_the_same_data_give_the_same_bytes[None]",),
         "figures/test_plot_figures.py": WHOLE,
         "figures/test_specifications.py": ("test_a_sweep_that_allows_none_says_why",),
         "ingest/test_bombs.py": (
             "test_a_formula_as_long_as_one_may_be_ends_no_process",
             "test_a_sweep_yaml_that_is_none",
             "test_what_unpacks_without_end_is_refused",
+        ),
+        "ingest/test_cache.py": (
+            "test_no_flipped_bit_is_believed[.index]",
+            "test_no_flipped_bit_is_believed[.sweep]",
         ),
         "ingest/test_formats.py": ("test_noise_never_raises",),
         "ingest/test_fuzz.py": (
@@ -83,7 +115,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_file_cut_anywhere_gives_its_whole_records",
             "test_no_bytes_raise_or_take_long",
         ),
-        "ingest/test_textlog.py": ("test_genuine_logs",),
+        "ingest/test_textlog.py": (
+            "test_any_block_boundary",
+            "test_genuine_logs",
+        ),
         "published/test_render.py": ("test_same_bytes_twice",),
         "report/test_accessibility.py": WHOLE,
         "report/test_calculator.py": WHOLE,
@@ -102,7 +137,16 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_only_what_has_no_font_is_replaced",
             "test_the_pdf_shows_what_was_written",
         ),
+        "report/test_index.py": ("test_a_sweep_without_an_answer_says_so",),
         "report/test_laws.py": ("test_a_sweep_without_laws_says_why",),
+        "report/test_leaks.py": (
+            "test_every_fence_has_a_blank_line_before_it[bare]",
+            "test_every_fence_has_a_blank_line_before_it[refused]",
+            "test_nothing_leaks_into_pages_and_tables[bare]",
+            "test_nothing_leaks_into_pages_and_tables[refused]",
+            "test_nothing_leaks_into_the_pdf[bare]",
+            "test_nothing_leaks_into_the_pdf[refused]",
+        ),
         "report/test_provenance.py": WHOLE,
         "report/test_report.py": (
             "test_a_budget_that_is_asked_for_is_answered_without_a_refit",
@@ -127,13 +171,13 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
     }
 )
-"""By file below tests/."""
+"""By file below tests/: functions, or one of a function's parameters, as pytest writes it."""
 
 
-def is_slow(path: str, function: str) -> bool:
-    """Say whether a test is left out: its file below tests/, and its function's name."""
+def is_slow(path: str, function: str, name: str) -> bool:
+    """Say whether a test is left out: its file below tests/, its function, and with parameters."""
     names = SLOW.get(path, ())
-    return names == WHOLE or function in names
+    return names == WHOLE or function in names or name in names
 
 
 def times(whole: int) -> int:

@@ -14,6 +14,7 @@ from isoflop.ingest.entries import read_entry, write_entry
 from isoflop.ingest.sweep import Ingested, ingest_sweep
 from isoflop.ingest.sweep_cache import TABLES
 from tests.ingest.samples import RECORD, jsonl, run_lines, write
+from tests.tiers import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -149,7 +150,7 @@ def test_no_flipped_bit_is_believed(folder: Path, tmp_path: Path, suffix: str) -
     plain = ingest_sweep(folder, RECORD, cache=cache)
     path = min(cache.glob(f"*{suffix}"))
     content = path.read_bytes()
-    for place in range(0, len(content), max(1, len(content) // 12)):
+    for place in range(0, len(content), max(1, len(content) // times(12))):
         damaged = bytearray(content)
         damaged[place] ^= 1 << place % 8
         for other in cache.glob("*.sweep"):

@@ -44,16 +44,14 @@ EVERYTHING = {"ingest_sweep": 1, **AFTER_INGEST}
 
 @pytest.fixture
 def restored(built: Project) -> Iterator[Project]:
-    """Give the built project, and undo what a test does to its config or sources."""
-    kept = {
-        path: path.read_bytes()
-        for path in (built.root / "config.yaml", *sorted((built.root / "src").rglob("*.py")))
-    }
+    """Give the built project; what a test does to its config or sources is undone, times too."""
+    files = (built.root / "config.yaml", *sorted((built.root / "src").rglob("*.py")))
+    kept = {path: (path.read_bytes(), path.stat()) for path in files}
     yield built
-    for path, content in kept.items():
+    for path, (content, facts) in kept.items():
         if path.read_bytes() != content:
             path.write_bytes(content)
-    built.build("--touch")
+            os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def test_build_recovers_the_law_and_writes_the_report(built: Project) -> None:

@@ -24,11 +24,22 @@ BUDGETS = (1e12, 4e12, 1.6e13, 6.4e13)
 TOKENS_PER_STEP = 256
 
 
-SETTINGS = (
-    "approaches={bootstrap: {draws: 60, simulations: 50, simulation_draws: 40}, "
-    "forecast: {draws: 60}, specifications: {draws: 10}, mixture: {simulations: 4}}"
+SETTINGS = " ".join(
+    """approaches={
+        bootstrap: {draws: 60, simulations: 50, simulation_draws: 40},
+        parametric: {starts: coarse},
+        forecast: {draws: 60},
+        mixture: {simulations: 4},
+        specifications: {
+            draws: 10,
+            loss: [eval],
+            counting: [{params: total, flops: 6nd}, {params: nonembedding, flops: kaplan}],
+            envelope: {frontier: [grid], edge: [trim], min_schedule_fraction: [0.5]},
+            profiles: {axis: [each], curve: [parabola], window: [], weights: [equal, variance]},
+        },
+    }""".split()
 )
-"""Few bootstrap draws and simulations."""
+"""Few draws and simulations, and few specifications but where a test looks for them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class Project:
     root: Path
 
     def snakemake(self, *arguments: str) -> Outcome:
-        """Run snakemake with few bootstrap draws and simulations."""
+        """Run snakemake with the settings of the tests laid over config.yaml."""
         done = subprocess.run(
             [
                 Path(sys.executable).with_name("snakemake"),
