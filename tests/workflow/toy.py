@@ -23,22 +23,20 @@ WIDTHS = (16, 24, 32, 48, 64, 96, 128)
 BUDGETS = (1e12, 4e12, 1.6e13, 6.4e13)
 TOKENS_PER_STEP = 256
 
-
-SETTINGS = " ".join(
-    """approaches={
-        bootstrap: {draws: 60, simulations: 50, simulation_draws: 40},
-        parametric: {starts: coarse},
-        forecast: {draws: 60},
-        mixture: {simulations: 4},
-        specifications: {
-            draws: 10,
-            loss: [eval],
-            counting: [{params: total, flops: 6nd}, {params: nonembedding, flops: kaplan}],
-            envelope: {frontier: [grid], edge: [trim], min_schedule_fraction: [0.5]},
-            profiles: {axis: [each], curve: [parabola], window: [], weights: [equal, variance]},
-        },
-    }""".split()
-)
+APPROACHES = """{
+    bootstrap: {draws: 60, simulations: 50, simulation_draws: 40},
+    parametric: {starts: coarse},
+    forecast: {draws: 60},
+    mixture: {simulations: 4},
+    specifications: {
+        draws: 10,
+        loss: [eval],
+        counting: [{params: total, flops: 6nd}, {params: nonembedding, flops: kaplan}],
+        envelope: {frontier: [grid], edge: [trim], min_schedule_fraction: [0.5]},
+        profiles: {axis: [each], curve: [parabola], window: [], weights: [equal, variance]},
+    },
+}"""
+SETTINGS = f"approaches={' '.join(APPROACHES.split())}"
 """Few draws and simulations, and few specifications but where a test looks for them."""
 
 
