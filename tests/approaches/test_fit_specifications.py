@@ -139,7 +139,7 @@ def test_a_shared_fit_is_each_countings_own(losses: pl.DataFrame) -> None:
     rows = table.filter(approach="parametric", huber_delta=1e-3, drop_highest=0)
     assert rows["flops"].to_list() == ["6nd", "kaplan"]
     other = ApproachesSettings.model_validate(
-        {"counting": countings[1], "parametric": {"starts": "coarse"}}
+        {"counting": countings[1], "parametric": {"objective": "huber", "starts": "coarse"}}
     )
     own = fit(mixed, "parametric", other)
     assert rows["a"][1] == pytest.approx(own.exponents(own.parameters[None])[0][0])

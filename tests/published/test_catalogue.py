@@ -152,9 +152,10 @@ def test_variant_shares_the_sweep_and_changes_the_settings() -> None:
     ]
     plain = SweepSettings.model_validate(found.settings("published/first"))
     varied = SweepSettings.model_validate(found.settings("published/first@mse"))
-    # the papers' intervals are percentiles
+    # the papers' intervals are percentiles, and their objective is Hoffmann's
     assert plain.approaches.bootstrap.interval == "percentile"
-    assert plain.approaches.parametric == ApproachesSettings().parametric
+    default = ApproachesSettings().parametric
+    assert plain.approaches.parametric == default.model_copy(update={"objective": "huber"})
     assert varied.approaches.parametric.objective == "mse"
     assert varied.approaches.bootstrap == plain.approaches.bootstrap
     assert plain.approaches.bootstrap.draws == 7

@@ -34,11 +34,13 @@ class Resamples:
     Attributes
     ----------
     weights : (draws, runs) how often each run occurs.
-    log_loss : (draws, points) log of the losses; None where every draw has the observed ones.
+    log_loss : (sweeps, points) log of the losses; None where every draw has the observed ones.
+    sweep : (draws,) whose losses each draw has: a row of ``log_loss``; None where draw i has row i.
     """
 
     weights: Floats
     log_loss: Floats | None = None
+    sweep: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -46,9 +48,15 @@ class Resamples:
     def at(self, observations: Observations, points: Ints) -> tuple[Floats, Floats]:
         """Give weights (draws, points) and log losses (draws or 1, points) at some points."""
         weights = self.weights[:, observations.run[points]]
+        changed = self.losses_at(points)
+        return weights, np.log(observations.loss[points])[None] if changed is None else changed
+
+    def losses_at(self, points: Ints) -> Floats | None:
+        """Give log losses, (draws, points), at some points; None where they are the observed."""
         if self.log_loss is None:
-            return weights, np.log(observations.loss[points])[None]
-        return weights, self.log_loss[:, points]
+            return None
+        losses = self.log_loss[:, points]
+        return losses if self.sweep is None else losses[self.sweep]
 
 
 @dataclass(frozen=True, eq=False)

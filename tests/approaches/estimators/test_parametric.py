@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
 
 GOPHER = np.array([5.76e23])
-COARSE = ParametricSettings(starts="coarse")
+HOFFMANN = ParametricSettings(objective="huber")
+COARSE = ParametricSettings(objective="huber", starts="coarse")
 
 
 @pytest.fixture(scope="module")
 def fit240(epoch240: Observations) -> ParametricFit:
-    return fit_parametric(epoch240, ParametricSettings())
+    return fit_parametric(epoch240, HOFFMANN)
 
 
 def test_optimum_of_the_240_points(fit240: ParametricFit) -> None:

@@ -290,9 +290,9 @@ class ProfilesFit(Fit):
     ) -> tuple[Floats, Floats, Floats, Bools]:
         """Find one budget's minimum in each resample."""
         loss = group.loss[None, :]
-        if resamples.log_loss is not None:
-            occupied = group.point >= 0
-            loss = np.where(occupied, np.exp(resamples.log_loss[:, group.point]), loss)
+        changed = resamples.losses_at(group.point)
+        if changed is not None:
+            loss = np.where(group.point >= 0, np.exp(changed), loss)
         weights = resamples.weights[:, group.run]
         if self.settings.axis != "each":
             along = self._along(group, loss, weights, self.settings.axis)

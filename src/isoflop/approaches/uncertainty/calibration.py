@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-BATCH: Final = 4_000_000
-"""Losses in a batch of refits: 32 MB."""
+BATCH: Final = 4096
+"""Resamples in a batch of refits: as many as the solver steps together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ def _together(
     They differ in losses and weights alone, which is all that a batch of refits needs.
     """
     draws, n_runs = settings.simulation_draws, fitted.observations.n_runs
-    size = max(1, BATCH // (draws * len(fitted.observations.loss)))
+    size = max(1, BATCH // draws)
     for start in range(0, settings.simulations, size):
         numbers = range(start, min(start + size, settings.simulations))
         log_loss = np.log([sweeps.draw(i, settings.seed).loss for i in numbers])
@@ -124,9 +124,8 @@ def _together(
         weights = [
             _resamples(fitted, settings, i, Stream.SIMULATED_RESAMPLES).weights for i in numbers
         ]
-        drawn = fitted.refit(
-            Resamples(np.concatenate(weights), np.repeat(log_loss, draws, axis=0))
-        ).parameters
+        sweep = np.repeat(np.arange(len(numbers)), draws)
+        drawn = fitted.refit(Resamples(np.concatenate(weights), log_loss, sweep)).parameters
         for k in range(len(numbers)):
             yield estimates[k], drawn[k * draws : (k + 1) * draws]
 

@@ -55,8 +55,10 @@ def jackknife_errors(
         draw, run = np.nonzero(block)
         without = block[draw]
         without[np.arange(len(draw)), run] -= 1.0
-        changed = None if resamples.log_loss is None else resamples.log_loss[start:][draw]
-        left = quantities(fit.refit(Resamples(without, changed)).parameters)
+        rows = draw + start
+        sweep = rows if resamples.sweep is None else resamples.sweep[rows]
+        changed = Resamples(without, resamples.log_loss, sweep)
+        left = quantities(fit.refit(changed).parameters)
         blocks.append(_spread(left, block[draw, run], draw, len(block)))
     return np.concatenate(blocks)
 

@@ -255,7 +255,7 @@ def _mixed(
         mine = owner == place
         if mine.any():
             sweep = np.nonzero(mine)[0]
-            refits = fitted.refit(Resamples(weights[mine], log_loss[sweep])).parameters
+            refits = fitted.refit(Resamples(weights[mine], log_loss, sweep)).parameters
             drawn[mine] = _quantities(fitted, refits, flops)
     return drawn
 
