@@ -14,7 +14,7 @@ from isoflop.approaches.estimators.likelihood_ratio import likelihood_ratios
 from isoflop.approaches.estimators.loss_law import MultistartFit, points_of, solve_from_starts
 from isoflop.approaches.estimators.misfit import misfit_cautions
 from isoflop.approaches.numerics.centred_law import CentredLaw
-from isoflop.approaches.numerics.multistart import Objective
+from isoflop.approaches.numerics.multistart import Objective, likelihood_objective
 from isoflop.approaches.numerics.variable_projection import variable_projection
 from isoflop.config.approaches import HUBER_DELTA
 from isoflop.estimates.diagnostics import (
@@ -164,4 +164,6 @@ def fit_parametric(
 
 
 def _objective(settings: ParametricSettings) -> Objective:
+    if settings.objective == "likelihood":
+        return likelihood_objective(settings.delta)
     return Objective(settings.objective, settings.delta)
