@@ -282,13 +282,16 @@ def _holders(path: Path) -> str:
 
 def recover() -> None:
     """Undo what a killed build left: Snakemake's lock, and files that never got their names."""
-    if not held or not any((ROOT / ".snakemake" / "locks").glob("*")):
+    if not held:
         return
-    print("run.py: an earlier build was killed; going on where it stopped", flush=True)
+    # also where Snakemake lived on and gave its lock back: one of its jobs may have been killed
     for name in DERIVED:
         for path in (ROOT / name).rglob(".*.tmp"):
             if TEMPORARY.fullmatch(path.name):
                 path.unlink()
+    if not any((ROOT / ".snakemake" / "locks").glob("*")):
+        return
+    print("run.py: an earlier build was killed; going on where it stopped", flush=True)
     run(BIN / "snakemake", "--unlock", "--quiet", "all")
 
 
@@ -369,6 +372,11 @@ def fuzz(*arguments: str) -> None:
     run(PYTHON, "tools/fuzz.py", *arguments)
 
 
+def kills(*arguments: str) -> None:
+    """Kill builds at random moments and see that each goes on to the same bytes."""
+    run(PYTHON, "-m", "tools.kills", *arguments)  # a module: it takes the tests' toy sweep
+
+
 def stale() -> list[Path]:
     """List what was made of sweeps that data/raw no longer has: renamed or deleted ones."""
     kept = {path.name for path in (ROOT / "data" / "raw").glob("*")} | {"published"}
@@ -414,6 +422,7 @@ WORDS = {
     "picture": picture,
     "mutations": mutations,
     "fuzz": fuzz,
+    "kills": kills,
 }
 
 

@@ -92,11 +92,12 @@ rule mix_laws:
         runtime=minutes(10),
     params:
         settings=by_sweep("approaches", "counting", "bootstrap", "mixture", *LAWS),
+        estimates=folder_of("forecast"),
     shell:
         """
         isoflop mix-laws \
             --sweep {wildcards.sweep:q} \
-            --estimates data/estimates/{wildcards.sweep:q} \
+            --estimates {params.estimates:q} \
             --forecast {input.forecast:q} \
             --losses {input.losses:q} \
             --settings {params.settings:q} \

@@ -17,9 +17,9 @@ rule archive_report:
         files="data/curves/{sweep}.files.parquet",
         gates="data/curves/{sweep}.gates.parquet",
         raw=lambda wildcards: raw_files(wildcards.sweep),
-        config=CONFIG_FILE,
+        config=local(CONFIG_FILE),
         sidecar="data/raw/{sweep}/sweep.yaml",
-        project=[str(path) for path in project_files(PROJECT).values()],
+        project=[local(str(path)) for path in project_files(PROJECT).values()],
         code=code("archive"),
     output:
         "reports/{sweep}/archive/{sweep}.zip",
@@ -34,7 +34,7 @@ rule archive_report:
         project=str(PROJECT),
         settings=settings("archive"),
         estimates=lambda wildcards: estimate_members(wildcards.sweep),
-        raw=lambda wildcards: f"data/raw/{wildcards.sweep}",
+        raw=raw_here,
         config=json.dumps(config, sort_keys=True),
     shell:
         """

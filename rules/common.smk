@@ -66,13 +66,13 @@ REFERENCE_FOLDER = (
 CONFIG_FILE = CONFIG if Path(CONFIG).exists() else str(PROJECT / CONFIG)
 
 # losses announced before their runs were trained; a project without any has no such file
-ANNOUNCED = [str(path) for path in [REFERENCE_FOLDER / "forecast.yaml"] if path.exists()]
+ANNOUNCED = [local(str(path)) for path in [REFERENCE_FOLDER / "forecast.yaml"] if path.exists()]
 
 # the published facts that figures and reports show; other files of data/reference are not read
-REFERENCE = [str(REFERENCE_FOLDER / name) for name in sorted(REFERENCE_FILES.values())]
+REFERENCE = [local(str(REFERENCE_FOLDER / name)) for name in sorted(REFERENCE_FILES.values())]
 
 # the published laws that approach 3 is tested against
-PUBLISHED_LAWS = [str(REFERENCE_FOLDER / name) for name in sorted(PUBLISHED_LAW_FILES)]
+PUBLISHED_LAWS = [local(str(REFERENCE_FOLDER / name)) for name in sorted(PUBLISHED_LAW_FILES)]
 
 # read at parse time: checkpoints miss newly dropped files
 SWEEPS, REFUSED = find_sweeps(Path("data/raw"))
@@ -114,17 +114,57 @@ def raw_folder(sweep):
 
 
 def raw_files(sweep):
-    """List a sweep's raw files; a published sweep's come as one folder."""
+    """List a sweep's raw files; a published sweep's come as one folder.
+
+    data/manifests/<sweep>.txt, where there is one, lists them below the sweep's folder, a path a
+    line: logs that lie in an object store and not here.
+    """
     folder = raw_folder(sweep)
     if sweep.startswith(PUBLISHED):
         return [folder]
+    manifest = Path(f"data/manifests/{sweep}.txt")
+    if manifest.is_file():
+        listed = sorted(filter(None, manifest.read_text(encoding="utf-8").splitlines()))
+        return [f"{folder}/{name}" for name in listed]
     return [str(path) for path in files_of(Path(folder))]
+
+
+def raw_here(wildcards, input):
+    """Name the folder that a job finds a sweep's raw files in: where they were fetched to."""
+    if wildcards.sweep.startswith(PUBLISHED):
+        return input.raw
+    return Path(input.sidecar).parent
+
+
+def folder_of(name):
+    """Name the folder that a job finds an input in; of a list, its first one's."""
+
+    def folder(wildcards, input):
+        paths = input[name] if isinstance(input[name], str) else input[name][0]
+        return Path(paths).parent
+
+    return folder
+
+
+def published_root(name, above):
+    """Name the folder that many steps above an input's first file."""
+    return lambda wildcards, input: Path(input[name][0]).parents[above - 1]
+
+
+def raw_sidecar(wildcards):
+    """Name a sweep's sweep.yaml; a published sweep's comes with its folder."""
+    sweep = wildcards.sweep
+    return [] if sweep.startswith(PUBLISHED) else f"{raw_folder(sweep)}/sweep.yaml"
 
 
 def raw_state(wildcards):
     """Tell a replaced raw log by size and time; a published sweep's folder is a rule's output."""
     sweep = wildcards.sweep
-    return "" if sweep.startswith(PUBLISHED) else fingerprint(Path(raw_folder(sweep)))
+    if sweep.startswith(PUBLISHED):
+        return ""
+    if Path(f"data/manifests/{sweep}.txt").is_file():
+        return "as listed"  # Snakemake compares what is in the store
+    return fingerprint(Path(raw_folder(sweep)))
 
 
 def raw_logs(wildcards):
@@ -152,8 +192,11 @@ def catalogue():
 
 
 def code(room):
-    """List the sources a room is made of, so that an edit reruns it and what follows."""
-    return sources(SOURCES, room)
+    """List the sources a room is made of, so that an edit reruns it and what follows.
+
+    They are here, wherever raw logs and outputs lie: a job runs the installed ones.
+    """
+    return [local(path) for path in sources(SOURCES, room)]
 
 
 def settings(section):
@@ -274,6 +317,14 @@ def published_folders(wildcards):
     return [
         f"data/published/{sweep.name}" for study in catalogue().studies for sweep in study.sweeps
     ]
+
+
+def indexed_sweeps(wildcards, input):
+    """Give render-index each sweep's name, side-car, folder of estimates, runs and tables."""
+    of_one = len(input.estimates) // len(SWEEPS)
+    folders = [Path(path).parent for path in input.estimates[::of_one]]
+    sweeps = zip(SWEEPS, input.sidecars, folders, input.runs, input.tables, strict=True)
+    return [word for sweep in sweeps for word in ("--sweep", *sweep)]
 
 
 def built_published():

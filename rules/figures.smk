@@ -36,13 +36,14 @@ rule plot_figures:
     params:
         reference=str(REFERENCE_FOLDER),
         settings=settings("figures"),
+        estimates=folder_of("forecast"),
     shell:
         """
         isoflop plot-figures \
             --sweep {wildcards.sweep:q} \
             --losses {input.losses:q} \
             --runs {input.runs:q} \
-            --estimates data/estimates/{wildcards.sweep:q} \
+            --estimates {params.estimates:q} \
             --specifications {input.specifications:q} \
             --reference {params.reference:q} \
             --settings {params.settings:q} \

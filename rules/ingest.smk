@@ -13,6 +13,8 @@
 rule ingest_sweep:
     input:
         raw=raw_logs,
+        # ancient: what of it concerns ingest is the parameter `facts`
+        sidecar=ancient(raw_sidecar),
         code=code("ingest"),
     output:
         curves="data/curves/{sweep}.parquet",
@@ -30,7 +32,7 @@ rule ingest_sweep:
         runtime=minutes(20),
     params:
         settings=settings("ingest"),
-        raw=lambda wildcards: raw_folder(wildcards.sweep),
+        raw=raw_here,
         facts=sidecar_facts,
         # a log replaced by one with an older time is read again
         state=raw_state,

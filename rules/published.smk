@@ -18,7 +18,7 @@ rule published:
 rule fetch_published:
     input:
         # ancient: the entry below says what of the catalogue this sweep depends on
-        catalogue=ancient(str(REFERENCE_FOLDER / "published.yaml")),
+        catalogue=ancient(local(str(REFERENCE_FOLDER / "published.yaml"))),
         # not the whole room: what the page looks like fetches nothing anew
         code=[
             str(SOURCES / "published/catalogue.py"),
@@ -51,7 +51,7 @@ rule fetch_published:
 
 rule render_published:
     input:
-        catalogue=str(REFERENCE_FOLDER / "published.yaml"),
+        catalogue=local(str(REFERENCE_FOLDER / "published.yaml")),
         estimates=published_estimates,
         files=published_folders,
         raw_estimates=expand(
@@ -77,12 +77,14 @@ rule render_published:
     params:
         reference=str(REFERENCE_FOLDER),
         sweeps=[f"--sweep={sweep}" for sweep in SWEEPS],
+        estimates=published_root("estimates", 3),
+        files=published_root("files", 1),
     shell:
         """
         isoflop render-published \
             --catalogue {input.catalogue:q} \
-            --estimates data/estimates \
-            --files data/published \
+            --estimates {params.estimates:q} \
+            --files {params.files:q} \
             --reference {params.reference:q} \
             {params.sweeps:q} \
             --html {output.html:q} \

@@ -22,7 +22,7 @@ rule render_report:
         figures="reports/{sweep}/figures",
         reference=REFERENCE,
         announced=ANNOUNCED,
-        bibliography=str(REFERENCE_FOLDER / "references.bib"),
+        bibliography=local(str(REFERENCE_FOLDER / "references.bib")),
         code=code("report"),
     output:
         html=report(
@@ -55,6 +55,7 @@ rule render_report:
         reference=str(REFERENCE_FOLDER),
         settings=by_sweep("report"),
         losses=by_sweep("losses"),
+        estimates=folder_of("forecast"),
     shell:
         """
         isoflop render-report \
@@ -65,7 +66,7 @@ rule render_report:
             --runs {input.runs:q} \
             --files {input.files:q} \
             --gates {input.gates:q} \
-            --estimates data/estimates/{wildcards.sweep:q} \
+            --estimates {params.estimates:q} \
             --specifications {input.specifications:q} \
             --figures {input.figures:q} \
             --reference {params.reference:q} \
@@ -105,18 +106,7 @@ rule render_index:
         runtime=minutes(10),
     params:
         reference=str(REFERENCE_FOLDER),
-        sweeps=[
-            word
-            for sweep in SWEEPS
-            for word in (
-                "--sweep",
-                sweep,
-                f"data/raw/{sweep}/sweep.yaml",
-                f"data/estimates/{sweep}",
-                f"data/curves/{sweep}.runs.parquet",
-                f"reports/{sweep}/tables",
-            )
-        ],
+        sweeps=indexed_sweeps,
         published=built_published(),
     shell:
         """

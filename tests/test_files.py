@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from isoflop.files import digest, replacing, write_json, write_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from isoflop.files import digest, name_in_project, replacing, write_json, write_text
 
 
 def test_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -36,3 +33,17 @@ def test_digest(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"abc" * 100_000)
     assert digest(path) == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("data/losses/toy.parquet", "data/losses/toy.parquet"),
+        (".snakemake/storage/s3/store/data/losses/toy.parquet", "data/losses/toy.parquet"),
+        (".snakemake/storage/s3/data/us/x/reports/toy/tables", "reports/toy/tables"),
+        (".snakemake/storage/s3/store/data/raw/data/a", "data/raw/data/a"),
+        ("/elsewhere/data/x", "/elsewhere/data/x"),
+    ],
+)
+def test_an_input_is_named_alike_wherever_it_was_fetched_from(path: str, name: str) -> None:
+    assert name_in_project(Path(path)) == name

@@ -180,6 +180,23 @@ def test_every_rule_asks_for_memory_and_time() -> None:
     assert "gpu=" in bodies["train_run"]
 
 
+def test_no_command_names_a_path_of_its_own() -> None:
+    """What a job reads and writes may lie elsewhere: in an object store, or on another node.
+
+    Paths come from inputs, outputs and logs alone; the caches change speed and nothing else.
+    """
+    caches = {"data/cache/ingest", "data/cache/published"}
+    for name, body in rule_bodies().items():
+        command = body[body.index("    shell:") :]
+        typed = set(re.findall(r"(?:data|reports|logs|benchmarks|src|rules)/[\w./{}-]*", command))
+        assert typed <= caches, name
+        params = (
+            body[body.index("    params:") : body.index("    shell:")] if "params:" in body else ""
+        )
+        assert not re.search(r"\b(?:data|reports|src)/", params), name
+        assert "raw_folder" not in params, name
+
+
 def test_all_jobs_of_a_sweep_are_one_submission() -> None:
     """Every rule that works on one sweep of `all` or `archive` is in the profile's group."""
     profile = yaml.safe_load(Path("workflow/profiles/slurm/config.yaml").read_text())

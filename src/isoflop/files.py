@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -39,6 +39,20 @@ def json_text(content: Any) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with a stable layout."""
     write_text(path, json_text(content))
+
+
+def name_in_project(path: Path) -> str:
+    """Name an input as the project does, also where Snakemake fetched it from an object store.
+
+    A copy lies in .snakemake/storage/<provider>/<bucket>/<prefix>/data/...; where an input was
+    fetched from says nothing of its content, and must change no byte of what is made from it.
+    """
+    if path.parts[:2] == (".snakemake", "storage"):
+        bucket = 4  # what follows it is a prefix, if there is one, and the path in the project
+        for place, part in enumerate(path.parts[bucket:], start=bucket):
+            if part in {"data", "reports"}:
+                return Path(*path.parts[place:]).as_posix()
+    return path.as_posix()
 
 
 def digest(path: Path, size: int | None = None) -> str:

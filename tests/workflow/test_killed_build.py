@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.tables import Losses, read_table
-from tests.workflow.toy import ROOT, Project, write_sweep
+from tests.workflow.toy import Project, with_environment, write_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,23 +31,6 @@ def start(root: Path) -> subprocess.Popen[str]:
         start_new_session=True,
         env={**os.environ, "PYTHONWARNINGS": "default"},
     )
-
-
-def with_environment(root: Path) -> None:
-    """Put run.py beside an environment that it takes for its own: this one."""
-    for name in ("run.py", "requirements-uv.lock", "pyproject.toml", "constraints-train.txt"):
-        shutil.copy2(ROOT / name, root / name)
-    tools = root / ".venv/bin"
-    tools.mkdir(parents=True)
-    (tools / "python").symlink_to(sys.executable)
-    (tools / "snakemake").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m snakemake "$@"\n')
-    (tools / "snakemake").chmod(0o755)
-    write_stamp = (
-        "import json, runpy, sys; names = runpy.run_path('run.py'); "
-        "wanted = {'folder': str(names['ROOT']), 'python': sys.version, 'pins': names['_pins']()}; "
-        "names['STAMP'].write_text(json.dumps(wanted))"
-    )
-    subprocess.run([sys.executable, "-c", write_stamp], cwd=root, check=True)
 
 
 def test_a_killed_build_goes_on(project: Project) -> None:

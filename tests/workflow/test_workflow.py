@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import os
 import re
 import shutil
+import subprocess
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -16,10 +18,12 @@ from isoflop.approach import FITTED
 from isoflop.archive.verify_archive import compare, lay_out
 from isoflop.tables import Specifications, read_table
 from tests.outputs import leaks_of, leaks_of_pdfs
+from tests.workflow.slurm import slurm, why_not
 from tests.workflow.toy import (
     LAW,
     PARAMETRIC,
     Project,
+    copy_project,
     run_from_wheel,
     run_log,
     write_sweep,
@@ -40,6 +44,16 @@ AFTER_LOSSES = {
 }
 AFTER_INGEST = {"build_losses": 1, **AFTER_LOSSES}
 EVERYTHING = {"ingest_sweep": 1, **AFTER_INGEST}
+
+
+PLUGIN = "snakemake_executor_plugin_slurm"
+PROFILE = (
+    "--workflow-profile=workflow/profiles/slurm",
+    # what a site of one machine without accounting needs besides
+    "--slurm-no-account",
+    "--slurm-status-command=squeue",
+    "--slurm-init-seconds-before-status-checks=2",
+)
 
 
 @pytest.fixture
@@ -155,6 +169,32 @@ def test_two_builds_are_byte_identical(built: Project, tmp_path: Path) -> None:
     first, second = built.outputs(), other.outputs()
     assert sorted(first) == sorted(second)
     assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_slurm_gives_the_bytes_of_a_local_build(
+    built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reason := why_not():
+        pytest.skip(f"Slurm cannot be started: {reason}")
+    if importlib.util.find_spec(PLUGIN) is None:
+        pytest.skip("no snakemake-executor-plugin-slurm")
+    project = copy_project(tmp_path / "project")
+    with slurm(tmp_path / "cluster", memory=8000) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        project.build(*PROFILE)
+        jobs = subprocess.run(
+            ["squeue", "--states=all", "--noheader", "--format=%T %m %l"],  # noqa: S607
+            env={**os.environ}, capture_output=True, text=True, check=True,
+        ).stdout.split("\n")[:-1]  # fmt: skip
+    # the sweep in one, and the index
+    assert len(jobs) == 2, jobs
+    for job in jobs:
+        state, memory, limit = job.split()
+        assert state == "COMPLETED"
+        assert re.fullmatch(r"\d+M", memory)
+        assert limit != "UNLIMITED"
+    assert project.outputs() == built.outputs()
 
 
 def test_dropped_in_run_equals_from_scratch_and_parses_one_file(

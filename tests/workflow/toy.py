@@ -22,7 +22,6 @@ LAW = ChinchillaLaw(E=1.2, A=60.0, B=300.0, alpha=0.42, beta=0.40)
 WIDTHS = (16, 24, 32, 48, 64, 96, 128)
 BUDGETS = (1e12, 4e12, 1.6e13, 6.4e13)
 TOKENS_PER_STEP = 256
-
 APPROACHES = """{
     bootstrap: {draws: 60, simulations: 50, simulation_draws: 40},
     parametric: {starts: coarse},
@@ -300,3 +299,20 @@ def run_from_wheel(folder: Path, logs: Path) -> tuple[Project, str]:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return Project(folder / "out"), done.stdout
+
+
+def with_environment(root: Path) -> None:
+    """Put run.py beside an environment that it takes for its own: this one."""
+    for name in ("run.py", "requirements-uv.lock", "pyproject.toml", "constraints-train.txt"):
+        shutil.copy2(ROOT / name, root / name)
+    tools = root / ".venv/bin"
+    tools.mkdir(parents=True)
+    (tools / "python").symlink_to(sys.executable)
+    (tools / "snakemake").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m snakemake "$@"\n')
+    (tools / "snakemake").chmod(0o755)
+    write_stamp = (
+        "import json, runpy, sys; names = runpy.run_path('run.py'); "
+        "wanted = {'folder': str(names['ROOT']), 'python': sys.version, 'pins': names['_pins']()}; "
+        "names['STAMP'].write_text(json.dumps(wanted))"
+    )
+    subprocess.run([sys.executable, "-c", write_stamp], cwd=root, check=True)

@@ -50,11 +50,12 @@ def archive_report_command(
     from isoflop.config.archive import ArchiveSettings
     from isoflop.config.reading import read_yaml, settings_from
     from isoflop.config.sidecar import SweepFile
+    from isoflop.files import name_in_project
 
     chosen = settings_from(settings, "archive", ArchiveSettings)
     packed = Packed(
         members=members(places),
-        targets=[path.as_posix() for place, path in places if place.split("/")[0] in REBUILT],
+        targets=[name_in_project(path) for place, path in places if place.split("/")[0] in REBUILT],
         raw=raw_members(raw),
         raw_included=chosen.include_raw,
         code=code_members(project),

@@ -24,7 +24,7 @@ from isoflop.estimates.diagnostics import Diagnostics
 from isoflop.estimates.influence import Influence
 from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.quantities import Quantity, Truth
-from isoflop.files import digest, write_json
+from isoflop.files import digest, name_in_project, write_json
 from isoflop.numbers import decades_beyond
 
 if TYPE_CHECKING:
@@ -325,7 +325,7 @@ def write_estimate(estimate: Estimate | Refusal, path: Path) -> None:
 def provenance(inputs: Iterable[Path]) -> Provenance:
     """Say what an estimate is being made from: input digests, version, revision."""
     return Provenance(
-        inputs={path.as_posix(): digest(path) for path in inputs},
+        inputs={name_in_project(path): digest(path) for path in inputs},
         version=__version__,
         git_revision=_git_revision(),
     )

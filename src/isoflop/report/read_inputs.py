@@ -17,7 +17,7 @@ from isoflop.estimates.announced import FILE, read_announcements
 from isoflop.estimates.estimate import read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.mixture import read_mixture
-from isoflop.files import digest
+from isoflop.files import digest, name_in_project
 from isoflop.project import FACTS
 from isoflop.reference import REFERENCE_FILES, read_reference
 from isoflop.report.inputs import ReportInputs
@@ -94,4 +94,4 @@ def _named(path: Path, reference: Path) -> str:
     """Name an input as a checkout does: where the published facts lie is the machine's affair."""
     if path.is_relative_to(reference):
         return f"{FACTS}/{path.relative_to(reference).as_posix()}"
-    return path.as_posix()
+    return name_in_project(path)

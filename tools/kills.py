@@ -1,0 +1,192 @@
+"""Kill builds at random moments, and see that the documented command goes on to the same bytes.
+
+    python3 run.py kills                       200 kills
+    python3 run.py kills --kills 20 --seed 7   fewer, at other moments
+
+A toy sweep is built once undisturbed. Then `python3 run.py report` is started in another folder and
+killed (SIGKILL) after a random time, over and over, until one build ends before its kill; then the
+next chain starts from an empty folder. What is killed, at random:
+
+- group      run.py and everything that it started, as a time limit or a power cut would
+- snakemake  snakemake alone: its jobs live on, and may write while the next build starts
+- job        one subcommand, as the kernel does when memory runs out: the build itself fails
+
+Nobody lifts a lock or deletes a file in between. A chain is at fault where the last build does not
+succeed, a byte of an output differs from the undisturbed build, or a temporary file is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.workflow.toy import SETTINGS, Project, copy_project, with_environment, write_sweep
+
+KINDS: Final = ("group", "snakemake", "job")
+BUDGETS: Final = (1e12, 4e12, 1.6e13)
+JOB: Final = re.compile(r"\S*python\S* \S*/isoflop ([a-z-]+)")
+
+
+@dataclass
+class Tally:
+    """What was done, and what it came to.
+
+    Attributes
+    ----------
+    kills : number of kills by kind.
+    amid : number of them while a subcommand ran, by the subcommand's name.
+    chains : number of builds that were brought to an end.
+    faults : broken promises, in words.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    amid: Counter[str] = field(default_factory=Counter)
+    chains: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def main() -> None:
+    """Kill, rebuild, compare."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--slowest", type=float, default=60.0, help="latest moment of a kill [s]")
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time")
+    options = parser.parse_args()
+    moments = random.Random(options.seed)  # noqa: S311  no secret
+    until = time.monotonic() + 60 * options.minutes
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        undisturbed = toy(Path(folder) / "undisturbed")
+        with started(undisturbed) as build:
+            build.wait()
+        if build.returncode != 0:
+            sys.exit(printed(undisturbed))
+        wanted = undisturbed.outputs()
+        while sum(tally.kills.values()) < options.kills and time.monotonic() < until:
+            root = Path(folder) / f"chain{tally.chains}"
+            chain(toy(root), wanted, options, moments, tally)
+            shutil.rmtree(root)
+            print(summary(tally), flush=True)
+    sys.exit(1 if tally.faults else 0)
+
+
+def toy(root: Path) -> Project:
+    """Lay out a small project with run.py and an environment that it takes for its own."""
+    project = copy_project(root, sweep=False)
+    write_sweep(root / "data/raw/toy", budgets=BUDGETS)
+    with_environment(root)
+    return project
+
+
+def started(project: Project) -> subprocess.Popen[bytes]:
+    """Start the documented command, in a process group of its own."""
+    # into a file: a pipe would stay open, and be waited for, while any job lives
+    with (project.root / "build.txt").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "run.py", "report", "--nocolor", "--config", SETTINGS],
+            cwd=project.root,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def printed(project: Project) -> str:
+    """Give what the build printed last, and its jobs."""
+    return (project.root / "build.txt").read_text()[-5000:] + project.logs()
+
+
+def chain(
+    project: Project, wanted: dict[str, bytes], options: argparse.Namespace,
+    moments: random.Random, tally: Tally,
+) -> None:  # fmt: skip
+    """Kill one build until it is whole, or no kill is left; then compare it."""
+    while sum(tally.kills.values()) < options.kills:
+        # as often in the first seconds as in all later ones: what is short is hit as well
+        delay = 2 * (options.slowest / 2) ** moments.random()
+        if not killed(project, delay, moments.choice(KINDS), moments, tally):
+            break
+    with started(project) as build:
+        build.wait()
+    tally.chains += 1
+    if build.returncode != 0:
+        tally.faults.append(f"chain {tally.chains} did not end:\n{printed(project)}")
+        return
+    outputs = project.outputs()
+    differing = sorted(
+        name for name in {*outputs, *wanted} if outputs.get(name) != wanted.get(name)
+    )
+    if differing:
+        tally.faults.append(f"chain {tally.chains} differs: {', '.join(differing)}")
+    left = sorted(str(path) for path in project.root.rglob(".*.tmp"))
+    if left:
+        tally.faults.append(f"chain {tally.chains} left {', '.join(left)}")
+
+
+def killed(
+    project: Project, delay: float, kind: str, moments: random.Random, tally: Tally
+) -> bool:  # fmt: skip
+    """Start a build and kill it, or a part of it, after a time; False where it ended before."""
+    with started(project) as build:
+        try:
+            status = build.wait(delay)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            if status != 0:
+                tally.faults.append(f"a build refused to go on:\n{printed(project)}")
+            return False
+        commands = processes(project.root)
+        jobs = {pid: match[1] for pid, words in commands.items() if (match := JOB.match(words))}
+        snakemakes = sorted(pid for pid, words in commands.items() if "-m snakemake" in words)
+        victims = {"group": [], "snakemake": snakemakes[:1], "job": sorted(jobs)}[kind]
+        try:
+            os.kill(moments.choice(victims), signal.SIGKILL)
+        except (IndexError, ProcessLookupError):  # none has begun, or it has just ended
+            kind = "group"
+            os.killpg(build.pid, signal.SIGKILL)
+        build.wait()
+    tally.kills[kind] += 1
+    tally.amid.update(jobs.values() or ["no subcommand"])
+    return True
+
+
+def processes(root: Path) -> dict[int, str]:
+    """Give the command lines of the processes that work in a folder."""
+    commands = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if (path / "cwd").resolve() == root.resolve():
+                words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                commands[int(path.name)] = " ".join(words).strip()
+        except OSError:
+            continue  # it ended in between, or is another user's
+    return commands
+
+
+def summary(tally: Tally) -> str:
+    """Put the tally into words."""
+    kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(tally.kills.items()))
+    amid = ", ".join(f"{name} {n}" for name, n in tally.amid.most_common())
+    faults = "".join(f"\n{fault}" for fault in tally.faults)
+    return (
+        f"{sum(tally.kills.values())} kills ({kinds}), {tally.chains} builds brought to an end, "
+        f"{len(tally.faults)} faults; running at the time: {amid}{faults}"
+    )
+
+
+if __name__ == "__main__":
+    main()
