@@ -197,6 +197,24 @@ def test_no_command_names_a_path_of_its_own() -> None:
         assert "raw_folder" not in params, name
 
 
+def test_the_image_is_made_of_the_pins() -> None:
+    """No image is built here; its recipe copies what a wheel has, and installs with hashes."""
+    from isoflop.project import NEEDED, WELCOME
+
+    text = Path("Dockerfile").read_text().replace("\\\n", " ")
+    copied = [
+        word for line in re.findall(r"^COPY (.*)", text, re.MULTILINE) for word in line.split()
+    ]
+    assert {*NEEDED, *WELCOME} <= set(copied)
+    ignored = set(Path(".dockerignore").read_text().split())
+    for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE):
+        assert all(Path(word).exists() and word not in ignored for word in line.split()), line
+    assert "--require-hashes -r requirements-uv.lock" in text
+    assert "--require-hashes -r requirements.lock" in text
+    (minor,) = re.findall(r"^FROM python:3\.(\d+)-", text, re.MULTILINE)
+    assert 11 <= int(minor) <= 15
+
+
 def test_all_jobs_of_a_sweep_are_one_submission() -> None:
     """Every rule that works on one sweep of `all` or `archive` is in the profile's group."""
     profile = yaml.safe_load(Path("workflow/profiles/slurm/config.yaml").read_text())

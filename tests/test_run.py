@@ -250,6 +250,15 @@ def test_a_build_goes_on_where_a_killed_one_stopped(ready: Checkout) -> None:
     assert [path.name for path in left.parent.iterdir()] == ["toy.parquet"]
 
 
+def test_what_a_killed_job_left_is_swept_up_where_snakemake_lived(ready: Checkout) -> None:
+    left = ready.root / "data/losses/.toy.parquet.4711.tmp"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    assert ready.run("report")[0] == 0
+    assert len(ready.calls) == 1  # no lock was to be lifted
+    assert not left.exists()
+
+
 def test_a_build_without_a_kill_before_it_lifts_no_lock(ready: Checkout) -> None:
     assert ready.run("archive")[0] == 0
     (build,) = ready.calls

@@ -91,12 +91,12 @@ def toy(root: Path) -> Project:
     return project
 
 
-def started(project: Project) -> subprocess.Popen[bytes]:
+def started(project: Project, *targets: str) -> subprocess.Popen[bytes]:
     """Start the documented command, in a process group of its own."""
     # into a file: a pipe would stay open, and be waited for, while any job lives
     with (project.root / "build.txt").open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "run.py", "report", "--nocolor", "--config", SETTINGS],
+            [sys.executable, "run.py", "report", "--nocolor", *targets, "--config", SETTINGS],
             cwd=project.root,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,60 +1,63 @@
-"""A build that was killed goes on when the documented command is given again."""
+"""A build that was killed goes on when the documented command is given again.
+
+`run.py kills` does the same to whole builds at random moments, by the hundred.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from typing import TYPE_CHECKING
 
 import pytest
+from tools.kills import JOB, printed, processes, started
 
 from isoflop.tables import Losses, read_table
 from tests.workflow.toy import Project, with_environment, write_sweep
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytest.importorskip("fcntl")
 TARGET = "data/losses/toy.parquet"
 
 
-def start(root: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "run.py", "report", TARGET],
-        cwd=root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "PYTHONWARNINGS": "default"},
-    )
+def kill_while_ingesting(project: Project, kind: str) -> None:
+    """Start the documented command, and kill it or a part of it as soon as a job runs."""
+    with started(project, TARGET) as build:
+        until = time.monotonic() + 120
+        while not any(JOB.match(words) for words in processes(project.root).values()):
+            assert time.monotonic() < until, "ingest_sweep never began"
+            assert build.poll() is None, printed(project)
+            time.sleep(0.01)
+        commands = processes(project.root)
+        if kind == "group":
+            os.killpg(build.pid, signal.SIGKILL)
+        else:
+            named = JOB.match if kind == "job" else lambda words: "-m snakemake" in words
+            os.kill(min(pid for pid, words in commands.items() if named(words)), signal.SIGKILL)
+        build.wait(timeout=120)
+    assert build.returncode != 0
 
 
 def test_a_killed_build_goes_on(project: Project) -> None:
     root = project.root
     write_sweep(root / "data/raw/toy", budgets=(1e12,))
     with_environment(root)
-    with start(root) as build:
-        until = time.monotonic() + 120
-        while not (root / "logs/ingest_sweep/toy.log").exists():
-            assert time.monotonic() < until, "ingest_sweep never began"
-            assert build.poll() is None, build.communicate()[0]
-            time.sleep(0.01)
-        os.killpg(build.pid, signal.SIGKILL)
-        build.communicate()
-    # what the killed job would have left, had it been killed a moment later
+    kill_while_ingesting(project, "job")
+    # Snakemake lived, so it gave its lock back; what the job would have left a moment later
+    assert not list((root / ".snakemake/locks").iterdir())
     (root / "data/curves").mkdir(parents=True, exist_ok=True)
+    left = root / "data/curves/.toy.files.parquet.1.tmp"
+    left.write_text("not whole")
+    kill_while_ingesting(project, "snakemake")
+    assert not left.exists()
+    # its job may write on while the next build starts
+    kill_while_ingesting(project, "group")
     (root / "data/curves/toy.parquet").write_text("not whole")
     (root / "data/curves/.toy.runs.parquet.1.tmp").write_text("not whole")
     # both of Snakemake's refusals are in the way
     assert list((root / ".snakemake/locks").iterdir())
     assert "IncompleteFilesException" in project.snakemake(TARGET).text
-    with start(root) as build:
-        text, _ = build.communicate(timeout=300)
-        assert build.returncode == 0, text
-    assert "going on where it stopped" in text
+    with started(project, TARGET) as build:
+        assert build.wait(timeout=300) == 0, printed(project)
+    assert "going on where it stopped" in printed(project)
     assert read_table(root / TARGET, Losses)["run"].n_unique() == 9
     assert not list(root.rglob(".*.tmp"))
