@@ -90,6 +90,7 @@ def test_what_cannot_be_built_is_named_with_the_remedy(
         ("new", "fit/a\r.log", "new", r"control characters, such as a line break. Rename without "),
         ("new", "fit/a\r.log", "new", r"Rename without them: fit/a\r.log."),
         ("new", "fit/\n{lr}.log", "new", r"Rename without them: fit/\n{lr}.log."),
+        ("new", "fit/\udcff.log", "new", r"names that are not UTF-8. Rename: fit/\udcff.log."),
     ],
 )
 def test_what_no_line_can_show_is_named_on_one(

@@ -70,9 +70,13 @@ def _complaint(path: Path) -> str | None:
 def _unusable_files(folder: Path) -> str | None:
     """Say which of a sweep's files have names that cannot be a workflow's."""
     names = [str(entry.path.relative_to(folder)) for entry in walk(folder)]
-    for why, is_one in ((MEANING, REPLACED.search), (f"names with {UNPRINTED}", _has_controls)):
+    for why, remedy, is_one in (
+        (MEANING, "Rename without them", REPLACED.search),
+        (f"names with {UNPRINTED}", "Rename without them", _has_controls),
+        ("names that are not UTF-8", "Rename", lambda name: not _is_text(name)),
+    ):
         if listed := ", ".join(_shown(name) for name in names if is_one(name)):
-            return f"{why}. Rename without them: {listed}."
+            return f"{why}. {remedy}: {listed}."
     return None
 
 
