@@ -108,3 +108,27 @@ def test_runs_of_one_compute_stand_apart_by_size() -> None:
     assert places[1] < places[2] < places[0] < 1.1e12
     assert places[2] == pytest.approx(1e12, rel=1e-3)
     assert places[3] == pytest.approx(3e12)
+
+
+def test_every_mark_of_a_run_has_its_name(plotted: Plotted) -> None:
+    """The page names marks by their order: as many are drawn as there are names."""
+    drawn = 0
+    for name, text in plotted.manifest.items():
+        svg = ET.parse(plotted.folder / f"{name}.svg").getroot()  # noqa: S314  our own
+        by_id = {element.get("id"): element for element in svg.iter()}
+        for gid, runs in text.runs.items():
+            group = by_id[f"{name}-{gid}"]
+            inside = [element.tag.rpartition("}")[2] for element in group.iter()]
+            if len(runs) != 1 and runs:
+                assert len(runs) in {inside.count("use"), inside.count("path")}, f"{name}: {gid}"
+            drawn += len(runs)
+    assert drawn > 4 * plotted.inputs.runs.height
+    fitted = set(plotted.inputs.losses["run"])
+    for name in ("training_curves", "isoflop_profiles", "parametric_fit", "design", "residuals"):
+        named = {run for runs in plotted.manifest[name].runs.values() for run in runs}
+        assert len(named & fitted) > 5, name
+    # the first mark of the slice at the least budget is the run with the fewest parameters
+    slices = plotted.manifest["parametric_fit"].runs
+    gid = next(gid for gid in slices if gid.startswith("points-"))
+    sizes = dict(plotted.inputs.losses.select("run", "params_total").iter_rows())
+    assert [sizes[run] for run in slices[gid]] == sorted(sizes[run] for run in slices[gid])

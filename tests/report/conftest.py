@@ -9,6 +9,7 @@ import pytest
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.files import write_json, write_text
 from isoflop.report.render_report import render_report
+from isoflop.tables import Runs, read_table
 from tests import example_sweep
 from tests.report.page import Page, read_page
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="9pt" viewBox="0 0 9 9">{}</svg>'
+MARKS = "<g id='{}-marks'><use href='#{}-dot' x='1'/><use href='#{}-dot' x='2'/></g>"
+"""Two runs as matplotlib draws them."""
+MARKED = ("design", "residuals")
 DOT = '<circle id="{}-dot" cx="4" cy="4" r="3"/>'
 
 
@@ -32,21 +36,27 @@ class Rendered:
     typst: str
 
 
-def empty_figures(folder: Path, *, hidden: tuple[str, ...] = ()) -> None:
-    """Stand in for the figures room: one dot per figure, and its words."""
-    manifest = {}
+def empty_figures(
+    folder: Path, *, hidden: tuple[str, ...] = (), runs: tuple[str, ...] = ()
+) -> None:
+    """Stand in for the figures room: one dot per figure, two named runs in some, and its words."""
+    manifest: dict[str, dict[str, Any]] = {}
     for name in FIGURES:
-        write_text(folder / f"{name}.svg", SVG.format(DOT.format(name)))
+        marks = MARKS.format(name, name, name) if name in MARKED else ""
+        write_text(folder / f"{name}.svg", SVG.format(DOT.format(name) + marks))
         shown = name not in hidden
         reason = "" if shown else f"Nothing for {name}."
         manifest[name] = {"shown": shown, "reason": reason, "alt": f"A dot for {name}."}
+        if name in MARKED and runs:
+            manifest[name]["runs"] = {"marks": runs}
     write_json(folder / "figures.json", manifest)
 
 
 def render(root: Path, *, hidden: tuple[str, ...] = (), **options: Any) -> Rendered:
     """Write the report of the made-up sweep below root."""
     paths = example_sweep.write(root, **options)
-    empty_figures(root / "figures", hidden=hidden)
+    runs = tuple(read_table(paths.runs, Runs)["run"].sort()[:2])
+    empty_figures(root / "figures", hidden=hidden, runs=runs)
     inputs = paths.report_inputs(root / "figures")
     module = importlib.import_module("isoflop.report.render_report")
     sources: list[str] = []

@@ -71,3 +71,30 @@ def test_runs_sort_and_filter(rendered: Rendered, tmp_path: Path) -> None:
     absent = [cell == "\N{EM DASH}" for cell in found["losses"]]
     assert absent == sorted(absent)
     assert set(found["filtered"]) == {"check"}
+
+
+def test_a_run_under_the_pointer_is_named_and_shown_everywhere(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    script = """
+    const marks = [...document.querySelectorAll("svg use[data-run]")];
+    const over = (element) => element.dispatchEvent(new Event("pointerover", { bubbles: true }));
+    const lit = () => [...document.querySelectorAll(".lit")].map((e) =>
+      e.localName === "tr" ? e.cells[0].textContent : e.parentNode.id + " " + e.dataset.run);
+    over(marks[0]);
+    const first = lit();
+    over(document.querySelector("#tbl-runs tbody tr[data-run='" + marks[1].dataset.run + "']"));
+    const second = lit();
+    over(document.querySelector("h2"));
+    const table = document.querySelector(".first .scroller");
+    const titles = marks.map((mark) => mark.querySelector("title").textContent);
+    return { first, second, none: lit(), titles, cut: table.scrollWidth - table.clientWidth };
+    """
+    found = told(rendered.root / "report.html", script, tmp_path, width=1400)
+    one, two = rendered.inputs.manifest["design"].runs["marks"]
+    for run, lit in ((one, found["first"]), (two, found["second"])):
+        assert set(lit) == {f"design-marks {run}", f"residuals-marks {run}", run}
+    assert found["none"] == []
+    assert sorted(found["titles"]) == sorted([one, two] * 2)
+    # the table beside the figure fits its column
+    assert found["cut"] == 0

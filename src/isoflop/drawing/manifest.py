@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from pydantic import Field
+
 from isoflop.config.reading import Section, parse
 from isoflop.files import write_json
 
@@ -23,6 +25,9 @@ class FigureText(Section):
     """Why it shows nothing; empty where it shows something."""
     alt: str
     """What there is to see, for readers who do not see it."""
+    runs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """By identifier in the SVG: the run that each mark shows, in their order, or the one of a
+    curve."""
 
 
 def write_manifest(texts: Mapping[str, FigureText], folder: Path) -> None:

@@ -12,6 +12,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,8 +20,9 @@ from isoflop.escape import mathtext
 from isoflop.numbers import short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
@@ -124,6 +126,26 @@ def register_fonts() -> None:
 
     for path in sorted(FONTS.glob("*.ttf")):
         fontManager.addfont(path)
+
+
+_RUNS: Final[WeakKeyDictionary[Artist, tuple[str, ...]]] = WeakKeyDictionary()
+"""Whose runs the marks of an artist are."""
+
+
+def name_runs(artist: Artist, runs: Iterable[str]) -> None:
+    """Say which run each mark of an artist shows, or a curve; it needs an identifier in the SVG.
+
+    Parameters
+    ----------
+    artist : marks, or one curve.
+    runs : a run for each mark, in their order; one for a curve.
+    """
+    _RUNS[artist] = tuple(runs)
+
+
+def named_runs(figure: Figure) -> dict[str, tuple[str, ...]]:
+    """Give the runs of a figure's marks, by the identifier of their artist."""
+    return {str(artist.get_gid()): _RUNS[artist] for artist in figure.findobj() if artist in _RUNS}
 
 
 def new_figure(*, width: float = PAGE, height: float) -> Figure:

@@ -46,9 +46,10 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         axes.plot(n, loss, color=colour, ls=(0, (3, 1.5)), gid="predicted")
         style.direct_label(axes, n[-1], float(loss[-1]), "predicted by\n3 Parametric", color=colour)
     for place, (run, params, measured) in enumerate(pair.select("run", "params", "loss").rows()):
-        axes.plot(
+        (mark,) = axes.plot(
             params, measured, marker="o", ms=5, color=style.INK, ls="", gid=f"run-{identifier(run)}"
         )
+        style.name_runs(mark, [run])
         text = f"{label_of(run)}\nmeasured {measured:.4f}"
         left = place == 0
         style.direct_label(

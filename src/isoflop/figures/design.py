@@ -43,7 +43,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         if rows.is_empty():
             continue
         counts[label] = rows.height
-        axes.scatter(
+        marks = axes.scatter(
             rows["tokens"],
             rows["params_total"],
             marker=marker,
@@ -54,6 +54,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             gid=f"runs-{kind.replace(' ', '-')}",
             zorder=3,
         )
+        style.name_runs(marks, rows["run"])
     _equal_compute(axes, runs.filter(~pl.col("excluded")), shade)
     style.log_axis(axes.xaxis, counts=True)
     style.log_axis(axes.yaxis, counts=True)

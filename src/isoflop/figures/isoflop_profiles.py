@@ -67,8 +67,15 @@ def _profile(axes: Axes, profile: Profile, colour: Any, diagnostics: ProfilesDia
     loss = np.asarray(profile.loss)
     used = np.asarray(profile.used)
     gid = f"budget-{profile.budget:.3g}"
-    axes.plot(x[used], loss[used], ls="", marker="o", ms=3.2, mew=0, color=colour, gid=gid)
-    axes.plot(x[~used], loss[~used], ls="", marker="o", ms=3.2, mfc="none", mew=0.7, color=colour)
+    runs = np.asarray(profile.run)
+    for which, name, look in (
+        (used, gid, {"mew": 0.0}),
+        (~used, f"{gid}-unused", {"mfc": "none", "mew": 0.7}),
+    ):
+        (marks,) = axes.plot(
+            x[which], loss[which], ls="", marker="o", ms=3.2, color=colour, gid=name, **look
+        )
+        style.name_runs(marks, runs[which])
     order = np.argsort(x)
     if diagnostics.curve == "parabola":
         n, fitted = _parabola(x, profile.coefficients)

@@ -68,7 +68,7 @@ def _contours(axes: Axes, points: pl.DataFrame, estimate: Estimate, levels: int)
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
     axes.clabel(lines, steps[::2], fmt="%.2f", fontsize=style.SMALL - 1)
-    axes.scatter(
+    marks = axes.scatter(
         points["flops"],
         points["params"],
         c=points["loss"],
@@ -80,6 +80,7 @@ def _contours(axes: Axes, points: pl.DataFrame, estimate: Estimate, levels: int)
         gid="runs",
         zorder=3,
     )
+    style.name_runs(marks, points["run"])
     colour = COLOURS["parametric"]
     axes.plot(flops, estimate.params_opt(flops), color=colour, lw=1.6, gid="frontier", zorder=4)
     style.direct_label(
@@ -113,7 +114,7 @@ def _slices(axes: Axes, points: pl.DataFrame, estimate: Estimate) -> None:
         flops = float(rows["flops"].median())  # type: ignore[arg-type]
         n = np.geomspace(float(rows["params"].min()), float(rows["params"].max()), 60)  # type: ignore[arg-type]
         axes.plot(n, surface(estimate, n, flops), color=colour, gid=f"slice-{budget:.3g}")
-        axes.plot(
+        (marks,) = axes.plot(
             rows["params"],
             rows["loss"],
             ls="",
@@ -123,6 +124,7 @@ def _slices(axes: Axes, points: pl.DataFrame, estimate: Estimate) -> None:
             color=colour,
             gid=f"points-{budget:.3g}",
         )
+        style.name_runs(marks, rows["run"])
         best = float(estimate.params_opt(flops))
         axes.plot(
             best, float(estimate.loss_opt(flops)), marker="x", ms=4, color=style.INK, zorder=5

@@ -66,7 +66,8 @@ def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> FigureText:
             svg.save(_placeholder(drawn.reason).figure, folder, name)
             return FigureText(shown=False, reason=drawn.reason, alt=drawn.reason)
         svg.save(drawn.figure, folder, name)
-        return FigureText(shown=True, reason="", alt=drawn.alt)
+        runs = style.named_runs(drawn.figure)
+        return FigureText(shown=True, reason="", alt=drawn.alt, runs=runs)
 
 
 def _placeholder(reason: str) -> style.Drawn:

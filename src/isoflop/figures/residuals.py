@@ -76,7 +76,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         colours = style.shades(values.flops)
         for axes, (column, label) in zip(row, AXES, strict=True):
             axes.axhline(0.0, color=style.INK, lw=0.6)
-            axes.scatter(
+            marks = axes.scatter(
                 getattr(values, column),
                 residual,
                 s=10,
@@ -85,6 +85,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
                 gid=f"residuals-{approach}-{column}",
                 zorder=3,
             )
+            style.name_runs(marks, values.run)
             means = binned(np.array(getattr(values, column)), residual)
             axes.errorbar(
                 means.x,

@@ -69,7 +69,7 @@ def _curves(axes: Axes, points: pl.DataFrame) -> None:
     scale = ScalarMappable(LogNorm(float(sizes.min()), float(sizes.max())), style.sequential())  # type: ignore[arg-type]
     for (run,), curve in points.sort("run", "flops").group_by("run", maintain_order=True):
         colour = scale.to_rgba(curve["params"][0])
-        axes.plot(
+        (line,) = axes.plot(
             curve["flops"],
             curve["loss"],
             color=colour,
@@ -77,6 +77,7 @@ def _curves(axes: Axes, points: pl.DataFrame) -> None:
             alpha=0.8,
             gid=f"run-{identifier(run)}",
         )
+        style.name_runs(line, [run])
     style.log_axis(axes.xaxis)
     finals = points.filter("is_final")["loss"]
     low = float(finals.min())  # type: ignore[arg-type]

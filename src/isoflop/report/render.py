@@ -73,8 +73,10 @@ def to_html(
     markdown: str,
     metadata: Mapping[str, str],
     figures: Path,
+    *,
     laws: str | None = None,
     works: Bibliography | None = None,
+    runs: str | None = None,
 ) -> str:
     """Write a self-contained page: style, fonts and figures inside, nothing loaded.
 
@@ -85,12 +87,16 @@ def to_html(
     laws : what the calculator computes with, as JSON in which no tag can start; None for pages
         without one.
     works : what it may cite; None for pages that cite nothing.
+    runs : whose runs the figures' marks are, as JSON likewise.
     """
     with tempfile.TemporaryDirectory() as folder:
         head = Path(folder) / "head.html"
         head.write_text(f"<style>\n{stylesheet()}</style>", encoding="utf-8")
         after = Path(folder) / "after.html"
         scripts = [f"<script>\n{script('page')}</script>\n"]
+        if runs is not None:
+            data = f'<script type="application/json" id="runs">{runs}</script>\n'
+            scripts.insert(0, data)
         if laws is not None:
             scripts += [
                 f'<script type="application/json" id="frontiers">{laws}</script>\n',

@@ -10,6 +10,7 @@ from isoflop.report.columns import column_table
 from isoflop.report.document import cited, write_document
 from isoflop.report.macros import numbers_tex
 from isoflop.report.render import Bibliography, to_html, to_latex_table, to_pdf, to_typst
+from isoflop.report.runs_json import runs_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,9 +31,16 @@ def render_report(inputs: ReportInputs, *, html: Path, pdf: Path, tables: Path) 
     """
     document = write_document(inputs)
     figures = inputs.figures.resolve()
-    laws = calculator_json(inputs)
     works = Bibliography(inputs.bibliography, cited(inputs))
-    write_text(html, to_html(document.markdown, document.metadata, figures, laws, works))
+    page = to_html(
+        document.markdown,
+        document.metadata,
+        figures,
+        laws=calculator_json(inputs),
+        works=works,
+        runs=runs_json(inputs),
+    )
+    write_text(html, page)
     compiled = to_pdf(to_typst(document.markdown, document.metadata, figures, works), figures)
     with replacing(pdf) as temporary:
         temporary.write_bytes(compiled)

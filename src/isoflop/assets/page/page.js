@@ -94,4 +94,37 @@
     label.append("Show rows with ", field);
     table.closest(".scroller").before(label);
   }
+
+  // a run under the pointer is named, and shown in every figure and in the table of runs
+  const told = document.getElementById("runs");
+  if (told) {
+    const { names, marks } = JSON.parse(told.textContent), shown = new Map();
+    const add = (element, name) => {
+      element.dataset.run = name;
+      const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
+      title.textContent = name;
+      element.append(title);
+      shown.set(name, [...(shown.get(name) || []), element]);
+    };
+    for (const [id, runs] of Object.entries(marks)) {
+      const group = document.getElementById(id);
+      if (!group) continue;
+      const uses = [...group.querySelectorAll("use")];
+      const drawn = uses.length ? uses : [...group.querySelectorAll(":not(defs) > path")];
+      if (runs.length === 1) add(group, names[runs[0]]);
+      else if (drawn.length === runs.length) drawn.forEach((use, i) => add(use, names[runs[i]]));
+    }
+    for (const row of document.querySelectorAll("#tbl-runs tbody tr")) {
+      const name = row.cells[0].textContent.trim();
+      if (shown.has(name)) { row.dataset.run = name; shown.get(name).push(row); }
+    }
+    let lit = [];
+    const light = (event) => {
+      const mark = event.target.closest && event.target.closest("[data-run]");
+      for (const element of lit) element.classList.remove("lit");
+      lit = mark ? shown.get(mark.dataset.run) : [];
+      for (const element of lit) element.classList.add("lit");
+    };
+    document.querySelector("main").addEventListener("pointerover", light);
+  }
 })();

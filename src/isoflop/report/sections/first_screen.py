@@ -147,7 +147,7 @@ def _caption(inputs: ReportInputs, answer: Estimate | Mixture, optimum: Optimum)
         f"tokens per parameter, where Hoffmann’s line gives "
         f"{ratio(hoffmann.tokens / hoffmann.params)} and Kaplan’s "
         f"{ratio(kaplan.tokens / kaplan.params)}. Dots: measured minima of the IsoFLOP profiles. "
-        "Diamonds: recommended, with 95 % intervals. Band: 95 %, pointwise."
+        f"Diamonds: recommended, with 95{NBSP}% intervals. Band: 95{NBSP}%, pointwise."
     )
 
 
