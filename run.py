@@ -367,6 +367,11 @@ def mutations(*arguments: str) -> None:
     run(PYTHON, "tools/mutations.py", *arguments)
 
 
+def docs(*arguments: str) -> None:
+    """Build site/: the manual, the commands, the Python interface and the tutorial, as pages."""
+    run(PYTHON, "tools/docs.py", *arguments)
+
+
 def fuzz(*arguments: str) -> None:
     """Damage 10,000 logs at random and see whether ingest stays on its feet (docs/ingest.md)."""
     run(PYTHON, "tools/fuzz.py", *arguments)
@@ -423,6 +428,7 @@ WORDS = {
     "mutations": mutations,
     "fuzz": fuzz,
     "kills": kills,
+    "docs": docs,
 }
 
 
