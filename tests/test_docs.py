@@ -9,9 +9,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from tools import docs
 
 from isoflop.cli import COMMANDS
-from tools import docs
 
 
 def test_the_tutorial_runs_and_becomes_a_notebook() -> None:
