@@ -25,7 +25,7 @@ from isoflop.report.render import to_html
 DOCS = Path("docs")
 SITE = Path("site")
 INTERFACE = (
-    "isoflop", "isoflop.interface", "isoflop.estimates.answers", "isoflop.estimates.allocation",
+    "isoflop.interface", "isoflop.estimates.answers", "isoflop.estimates.allocation",
     "isoflop.estimates.quantities", "isoflop.laws", "isoflop.counting", "isoflop.tables",
     "isoflop.errors", "isoflop.project", "isoflop.config.config_yaml",
 )  # fmt: skip
@@ -67,7 +67,7 @@ def cells(source: str) -> list[Cell]:
 def run(listed: list[Cell]) -> None:
     """Run the cells of a notebook in one namespace, and keep what each shows."""
     names: dict[str, Any] = {"__name__": "tutorial"}
-    for cell in (one for one in listed if not one.markdown):
+    for cell in (cell for cell in listed if not cell.markdown):
         tree = ast.parse(cell.text)
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
         printed = io.StringIO()

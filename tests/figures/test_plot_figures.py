@@ -124,7 +124,7 @@ def test_every_mark_of_a_run_has_its_name(plotted: Plotted) -> None:
             drawn += len(runs)
     assert drawn > 4 * plotted.inputs.runs.height
     fitted = set(plotted.inputs.losses["run"])
-    for name in ("training_curves", "isoflop_profiles", "parametric_fit", "design", "residuals"):
+    for name in ("training_curves", "isoflop_profiles", "parametric_fit", "design"):
         named = {run for runs in plotted.manifest[name].runs.values() for run in runs}
         assert len(named & fitted) > 5, name
     # the first mark of the slice at the least budget is the run with the fewest parameters
