@@ -95,7 +95,7 @@ def to_html(
         after = Path(folder) / "after.html"
         scripts = [f"<script>\n{script('page')}</script>\n"]
         if runs is not None:
-            data = f'<script type="application/json" id="runs">{runs}</script>\n'
+            data = f'<script type="application/json" id="run-names">{runs}</script>\n'
             scripts.insert(0, data)
         if laws is not None:
             scripts += [

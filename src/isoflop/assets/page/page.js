@@ -96,7 +96,7 @@
   }
 
   // a run under the pointer is named, and shown in every figure and in the table of runs
-  const told = document.getElementById("runs");
+  const told = document.getElementById("run-names");
   if (told) {
     const { names, marks } = JSON.parse(told.textContent), shown = new Map();
     const add = (element, name) => {
