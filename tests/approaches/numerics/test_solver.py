@@ -84,7 +84,7 @@ def test_result_does_not_depend_on_the_company(
     elements: int,
 ) -> None:
     """Neither threads, nor groups, nor blocks, nor a problem's neighbours change a byte."""
-    law = fit_parametric(epoch240, ParametricSettings(starts="coarse")).centred
+    law = fit_parametric(epoch240, ParametricSettings(objective="huber", starts="coarse")).centred
     log_loss = np.log(epoch240.loss)[None]
     rng = np.random.default_rng(12)
     weights = rng.integers(0, 4, (60, 240)).astype(np.float64)
@@ -140,7 +140,7 @@ def scipy_best(weights: np.ndarray, observations: Observations, starts: list[np.
 
 def test_no_scipy_run_finds_a_better_optimum(epoch240: Observations) -> None:
     """Draws are converged to 1e-9 of the best that scipy finds from five starts each."""
-    fitted = fit_parametric(epoch240, ParametricSettings(starts="coarse"))
+    fitted = fit_parametric(epoch240, ParametricSettings(objective="huber", starts="coarse"))
     resamples = resample(fitted, BootstrapSettings(draws=6, seed=5))
     refits = fitted.refit(resamples)
     spread = np.random.default_rng(0)

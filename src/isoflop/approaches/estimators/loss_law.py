@@ -12,7 +12,7 @@ import numpy as np
 from isoflop.approaches.estimators.account import bounds_hit, condition_number, solved
 from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.estimators.misfit import joint_p_value, pure_error, score_tests
-from isoflop.approaches.numerics.likelihood import log_likelihood
+from isoflop.approaches.numerics.likelihood import MAX_STEPS, log_likelihood
 from isoflop.approaches.numerics.multistart import HOFFMANN_STARTS, Objective, SoughtLaw
 from isoflop.approaches.numerics.solver import Model
 from isoflop.approaches.protocol import Fit, Refits, Resamples
@@ -313,7 +313,7 @@ class MultistartFit(LossLawFit):
             self.starts,
             kind=objective.kind,
             tolerance=objective.tolerance,
-            max_steps=objective.max_steps,
+            max_steps=MAX_STEPS,
             bounds_hit=self.bounds_hit(),
             condition_number=self.condition_number,
             degrees_of_freedom=len(self.points) - self.n_parameters,

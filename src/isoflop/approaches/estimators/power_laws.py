@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from isoflop.approaches.numerics.least_squares import fit_lines
+from isoflop.approaches.numerics.least_squares import fit_lines_to
 from isoflop.estimates.diagnostics import Winners
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ def fit_power_laws(
     ----------
     Hoffmann et al. 2022, sections 3.1 and 3.2.
     """
-    params = fit_lines(log_flops, log_params, weights)
-    tokens = fit_lines(log_flops, log_tokens, weights)
-    loss = fit_lines(log_flops, log_loss, weights)
+    values = (log_params, log_tokens, log_loss)
+    params, tokens, loss = fit_lines_to(log_flops, values, weights)
     with np.errstate(over="ignore"):
         return np.stack(
             [

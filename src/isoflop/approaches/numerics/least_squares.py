@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -45,19 +47,32 @@ def fit_lines(x: Floats, y: Floats, weights: Floats, *, centre: float | None = N
     weights : (rows, points), not negative.
     centre : abscissa of ``Lines.level``; the mean of x by default.
     """
+    (lines,) = fit_lines_to(x, (y,), weights, centre=centre)
+    return lines
+
+
+def fit_lines_to(
+    x: Floats, ys: Sequence[Floats], weights: Floats, *, centre: float | None = None
+) -> list[Lines]:
+    """Fit lines to several y over the same x and weights; see ``fit_lines``."""
     centre = float(x.mean()) if centre is None else centre
-    t = np.where(weights > 0, x - centre, 0.0)
-    y = np.where(weights > 0, y, 0.0)
+    kept = weights > 0
+    t = np.where(kept, x - centre, 0.0)
     total = weights.sum(axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_t = np.vecdot(weights, t) / total
-        mean_y = np.vecdot(weights, y) / total
         off = t - mean_t[:, None]
         weighted = weights * off
         spread = np.vecdot(weighted, off)
-        enough = spread > 1e-12 * total
-        slope = np.where(enough, np.vecdot(weighted, y - mean_y[:, None]) / spread, np.nan)
-    return Lines(centre, mean_y - slope * mean_t, slope)
+    enough = spread > 1e-12 * total
+    lines = []
+    for values in ys:
+        y = np.where(kept, values, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean_y = np.vecdot(weights, y) / total
+            slope = np.where(enough, np.vecdot(weighted, y - mean_y[:, None]) / spread, np.nan)
+        lines.append(Lines(centre, mean_y - slope * mean_t, slope))
+    return lines
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,9 @@ SMOOTH: Final = 0.5
 """A delta at which the objective is solved from anywhere near without a ladder."""
 SETTLED: Final = 0.03
 """A delta below which the points that an optimum passes through hardly change any more."""
-MAX_STEPS: Final = 100
+MAX_STEPS: Final = 500
+"""Largest number of steps at the delta itself. A law with a free gamma may crawl along a curved
+valley for two hundred, and solving such a resample again from other starts costs more."""
 RUNG_STEPS: Final = 60
 RIDGE: Final = 1e-12
 CHUNK: Final = 1_000_000

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
 
 import numpy as np
 
-from isoflop.approaches.numerics.likelihood import MAX_STEPS as FREE_SCALE_STEPS
-from isoflop.approaches.numerics.likelihood import FreeScale, minimise_free_scale
+from isoflop.approaches.numerics.likelihood import MAX_STEPS, FreeScale, minimise_free_scale
 from isoflop.approaches.numerics.solver import Problems, Solution, minimise
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ ROUGH_DELTA: Final = 1e-3
 """Delta of the rungs towards a likelihood, whose own is in units of the scale [log nat]."""
 TOLERANCE: Final = 1e-12
 """Relative gain that the next step of a solved problem promises at most."""
-MAX_STEPS: Final = 500
 FREE_SCALE_TOLERANCE: Final = 1e-15
 """The same of a likelihood, whose objective counts some 20 per point before any residual."""
 POLISHING_STEPS: Final = 12
@@ -86,11 +84,6 @@ class Objective:
     tolerance: float = TOLERANCE
     prior: LogPrior | None = None
 
-    @property
-    def max_steps(self) -> int:
-        """Largest number of steps from near an optimum."""
-        return FREE_SCALE_STEPS if self.kind == "likelihood" else MAX_STEPS
-
     def pose(self, law: SoughtLaw, log_loss: Floats, weights: Floats, starts: Floats) -> Problems:
         """Pose problems; see ``Problems``."""
         delta = ROUGH_DELTA if self.kind == "likelihood" else self.delta
@@ -104,9 +97,7 @@ class Objective:
                 tolerance=self.tolerance,
                 threads=threads,
             )
-        return minimise(
-            problems, tolerance=self.tolerance, max_steps=self.max_steps, threads=threads
-        )
+        return minimise(problems, tolerance=self.tolerance, max_steps=MAX_STEPS, threads=threads)
 
     def polish(self, problems: Problems, *, threads: int | None = 1) -> Floats:
         """Solve problems from their optima to the last digits, (problems, parameters).
