@@ -32,6 +32,7 @@ GOOD = (
     "runs",
     "x.y",
     "ä;$(b)",
+    f"{10**198}1",
     "<1>",
     "a < b > c",
 )
@@ -65,6 +66,7 @@ def test_ordinary_names_are_sweeps(raw: Path) -> None:
         ("x.left_out", "a.log", "sweep.yaml", ["a table of a sweep 'x'", "Rename"]),
         ("index.html", "a.log", "sweep.yaml", ["page of all sweeps", "Rename"]),
         ("published", "a.log", "sweep.yaml", ["page of published studies", "Rename"]),
+        (f"{10**200}1", "a.log", "sweep.yaml", ["has 202 bytes", "where 200 leave room", "Rename"]),
         ("a" * 20, "a.log", "sweep.yaml", ["twenty repetitions", "Rename"]),
         ("x" + "ab" * 20, "a.log", "sweep.yaml", ["twenty repetitions", "Rename"]),
     ],

@@ -26,6 +26,9 @@ MEANING = "Snakemake takes {, } and names in < > for what it replaces"
 CONTROLS = frozenset({"Cc", "Zl", "Zp"})
 """Unicode categories of what ends a line or steers a terminal; lists have a path on each line."""
 UNPRINTED = "control characters, such as a line break"
+LONGEST = 200
+"""Bytes of a sweep's name: file systems allow 255, and a table adds `.alternate_loss.parquet` and
+what marks a temporary file."""
 PERIODIC = re.compile(r"(.+)\1{19}$")
 """Snakemake takes such an ending for a rule that calls itself without end."""
 
@@ -94,7 +97,17 @@ def _unusable(name: str) -> str | None:
             return f"{suffix} at the end marks a table of a sweep {other!r}"
     if PERIODIC.search(name):
         return "the name ends in twenty repetitions, which Snakemake refuses"
-    return None if _is_text(name) else "the name is not UTF-8"
+    return _unwritable(name)
+
+
+def _unwritable(name: str) -> str | None:
+    """Say why a sweep's files cannot have its name in theirs."""
+    if not _is_text(name):
+        return "the name is not UTF-8"
+    size = len(name.encode())
+    if size > LONGEST:
+        return f"the name has {size} bytes, where {LONGEST} leave room for what files' names add"
+    return None
 
 
 def _has_controls(name: str) -> bool:
