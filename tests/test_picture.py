@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, PngImagePlugin
-from tools.picture import PICTURE, REPORT, complaints, first_screen, write
+from tools.picture import PICTURE, PICTURES, REPORT, Shot, complaints, first_screen, write
 
 from tests.conftest import ROOT
 
@@ -63,8 +63,10 @@ def test_other_pixels_with_the_same_words_are_seen(report: Path, picture: Path) 
     assert complaints(report, picture) == [f"{picture} was not made by this target"]
 
 
-def test_readme_shows_the_shipped_report() -> None:
-    assert f"]({PICTURE})" in (ROOT / "README.md").read_text()
+@pytest.mark.parametrize("shot", PICTURES, ids=lambda shot: shot.path.name)
+def test_the_manual_shows_the_shipped_report(shot: Shot) -> None:
+    page = "README.md" if shot.path == PICTURE else "docs/report.md"
+    assert shot.path.name in (ROOT / page).read_text()
     if not (ROOT / REPORT).exists():
         pytest.skip("the shipped report is not built here; python3 run.py report builds it")
-    assert complaints(ROOT / REPORT, ROOT / PICTURE) == []
+    assert complaints(ROOT / REPORT, ROOT / shot.path) == []

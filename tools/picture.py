@@ -1,9 +1,10 @@
-"""Make README's picture, the first screen of the shipped report, or check that it still is that.
+"""Make pictures of the shipped report's first screen, or check that they still show it.
 
-    python3 run.py picture           builds the report, and takes the picture of it
-    python3 run.py picture --check   builds the report, and compares what the picture shows
+    python3 run.py picture           builds the report, and takes README's picture, and those of
+                                     docs/report.md at the widths of a desk and of a phone
+    python3 run.py picture --check   builds the report, and compares what the pictures show
 
-The picture carries the words it shows, and the digest of its own pixels, as texts of the PNG: so
+A picture carries the words it shows, and the digest of its own pixels, as texts of the PNG: so
 numbers that have changed since, or a picture from elsewhere, are found without reading pixels.
 """
 
@@ -17,15 +18,32 @@ import sys
 import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, PngImagePlugin
 
 REPORT = Path("reports/novels-gpu/report.html")
+NARROWEST = 500
+"""Narrowest window of a headless Chromium [px]: a phone is a frame in it."""
+
+
+class Shot(NamedTuple):
+    """A picture: its file, the window [px], and the scale of what is written."""
+
+    path: Path
+    width: int
+    height: int
+    scale: float
+
+
 PICTURE = Path("docs/report.png")
-SIZE = (1180, 1340)
-"""Window, wide enough for the contents beside the text: the answer, and where its figure begins."""
-SCALE = 0.75
-"""Of the picture, whose width README's page has."""
+PICTURES = (
+    # wide enough for the contents beside the text: the answer, and where its figure begins
+    Shot(PICTURE, 1180, 1340, 0.75),
+    # what the answer must fit into, without scrolling
+    Shot(Path("docs/screen-1400.png"), 1400, 900, 0.75),
+    Shot(Path("docs/screen-390.png"), 390, 844, 1.0),
+)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HIDDEN = {"nav", "script", "style", "svg"}
 
@@ -62,27 +80,36 @@ def first_screen(report: Path) -> str:
     return " ".join(parser.words)
 
 
-def take(report: Path, picture: Path) -> None:
+def take(report: Path, shot: Shot) -> None:
     """Render the first screen, and write it with its words."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        print(f"no {', '.join(BROWSERS)} here (Debian: apt install chromium): {picture} is left")
+        print(f"no {', '.join(BROWSERS)} here (Debian: apt install chromium): {shot.path} is left")
         return
     with tempfile.TemporaryDirectory() as folder:
-        shot = Path(folder) / "shot.png"
+        taken = Path(folder) / "shot.png"
+        address = report.resolve().as_uri()
+        frame = Path(folder) / "frame.html"
+        frame.write_text(
+            "<style>body{margin:0}iframe{border:0;display:block}</style>"
+            f"<iframe src='{address}' width={shot.width} height={shot.height}></iframe>",
+            encoding="utf-8",
+        )
         command = [
             browser, "--headless", "--disable-gpu", "--hide-scrollbars",
-            f"--force-device-scale-factor={SCALE}", "--blink-settings=preferredColorScheme=1",
-            f"--user-data-dir={folder}/profile", f"--window-size={SIZE[0]},{SIZE[1]}",
-            f"--screenshot={shot}", report.resolve().as_uri(),
+            f"--force-device-scale-factor={shot.scale}", "--blink-settings=preferredColorScheme=1",
+            f"--user-data-dir={folder}/profile",
+            f"--window-size={max(shot.width, NARROWEST)},{shot.height}",
+            f"--screenshot={taken}", address if shot.width >= NARROWEST else frame.as_uri(),
         ]  # fmt: skip
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             command.insert(1, "--no-sandbox")  # which chromium asks of root
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
-        if not shot.exists():
+        if not taken.exists():
             raise SystemExit(f"{browser} took no picture:\n{done.stderr}")
-        with Image.open(shot) as image:
-            write(image.convert("RGB"), picture, first_screen(report))
+        with Image.open(taken) as image:
+            size = (round(shot.width * shot.scale), round(shot.height * shot.scale))
+            write(image.convert("RGB").crop((0, 0, *size)), shot.path, first_screen(report))
 
 
 def write(image: Image.Image, picture: Path, words: str) -> None:
@@ -115,13 +142,14 @@ def _pixels(image: Image.Image) -> str:
 
 
 def main() -> None:
-    """Take the picture, or check it."""
+    """Take the pictures, or check them."""
     if sys.argv[1:] == ["--check"]:
-        differences = complaints(REPORT, PICTURE)
+        differences = [line for shot in PICTURES for line in complaints(REPORT, shot.path)]
         if differences:
             raise SystemExit("\n".join([*differences, "Make it again: python3 run.py picture"]))
     else:
-        take(REPORT, PICTURE)
+        for shot in PICTURES:
+            take(REPORT, shot)
 
 
 if __name__ == "__main__":
