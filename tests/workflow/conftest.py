@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.outputs import leaks_of, leaks_of_pdfs
 from tests.workflow.toy import Project, copy_project
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -19,6 +22,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """Give a fresh project without any sweep."""
-    return copy_project(tmp_path / "project", sweep=False)
+def project(tmp_path: Path) -> Iterator[Project]:
+    """Give a fresh project without any sweep; no markup may leak into what a test builds in it."""
+    project = copy_project(tmp_path / "project", sweep=False)
+    yield project
+    reports = project.root / "reports"
+    if any(reports.rglob("*.html")):
+        assert leaks_of(reports) == {}
+    if any(reports.rglob("report.pdf")) and shutil.which("pdftotext"):
+        assert leaks_of_pdfs(reports) == {}
