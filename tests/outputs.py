@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from tests.report.page import read_page
@@ -46,6 +47,24 @@ def pdf_text(path: Path) -> str:
         check=True, capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
     return done.stdout
+
+
+def blanks(path: Path, folder: Path) -> list[float]:
+    """Give the tallest blank band of each page of a PDF, as a share of the space for text."""
+    if shutil.which("pdftoppm") is None:
+        pytest.skip("needs poppler's pdftoppm")
+    command = ["pdftoppm", "-r", "20", "-gray", str(path), str(folder / "page")]
+    subprocess.run(command, check=True)
+    shares = []
+    for page in sorted(folder.glob("page-*.pgm")):
+        _, size, _, pixels = page.read_bytes().split(b"\n", 3)
+        width, height = map(int, size.split())
+        dark = (np.frombuffer(pixels, np.uint8).reshape(height, width) < 200).any(axis=1)
+        # without the running head and the number of the page
+        first, last = round(0.07 * height), round(0.93 * height)
+        ink = [first, *(first + np.flatnonzero(dark[first:last])), last]
+        shares.append(float(np.diff(ink).max()) / (last - first))
+    return shares
 
 
 def tex_text(path: Path) -> str:

@@ -17,7 +17,7 @@ import pytest
 from isoflop.approach import FITTED
 from isoflop.archive.verify_archive import compare, lay_out
 from isoflop.tables import Specifications, read_table
-from tests.outputs import leaks_of, leaks_of_pdfs
+from tests.outputs import blanks, leaks_of, leaks_of_pdfs
 from tests.workflow.slurm import slurm, why_not
 from tests.workflow.toy import (
     LAW,
@@ -85,6 +85,13 @@ def test_no_markup_leaks_into_any_output(built: Project) -> None:
 
 def test_no_markup_leaks_into_the_pdf(built: Project) -> None:
     assert leaks_of_pdfs(built.root / "reports") == {}
+
+
+def test_no_page_of_the_pdf_is_a_third_empty(built: Project, tmp_path: Path) -> None:
+    """But the last, which ends where the text does."""
+    shares = blanks(built.root / "reports/toy/report.pdf", tmp_path)
+    assert len(shares) > 10
+    assert max(shares[:-1]) < 1 / 3
 
 
 def test_build_predicts_the_upper_budgets(built: Project) -> None:
