@@ -1,5 +1,6 @@
 # Names and helpers that every room's rules share; no rules.
 
+import html
 import json
 import shlex
 import sys
@@ -54,6 +55,10 @@ except IsoflopError as error:
 
 # read under `--software-deployment-method apptainer` alone; docs/clusters.md says how it is built
 container: "isoflop.sif"
+
+
+# the landing page of `snakemake --report`
+report: "../workflow/report/workflow.rst"
 
 
 # the package that a job runs: a checkout's, or an installed wheel's
@@ -367,6 +372,25 @@ def backtest_losses(wildcards):
 def backtest_plan(wildcards):
     """Say how each sweep takes part in the backtest."""
     return json.dumps({"sweeps": backtested()}, sort_keys=True)
+
+
+def figure_labels(wildcards):
+    """Say in `snakemake --report`, which comes after the build, what a figure shows."""
+    manifest = Path(f"reports/{wildcards.sweep}/figures/figures.json")
+    words = json.loads(manifest.read_text(encoding="utf-8"))[wildcards.name]
+    finding = words["alt"] if words["shown"] else words["reason"]
+    return {"kind": "figure", "name": wildcards.name, "finding": finding}
+
+
+def report_labels(name):
+    """Say in `snakemake --report` what a sweep's report recommends: its title."""
+
+    def labels(wildcards):
+        page = Path(f"reports/{wildcards.sweep}/report.html").read_text(encoding="utf-8")
+        finding = html.unescape(page.split("<title>", 1)[1].split("</title>", 1)[0])
+        return {"kind": "report", "name": name, "finding": finding}
+
+    return labels
 
 
 def sweeps_with(*patterns):

@@ -24,7 +24,7 @@ rule plot_figures:
             patterns=["{name}.svg"],
             caption="../workflow/report/figures.rst",
             category="{sweep}",
-            labels={"kind": "figure", "name": "{name}"},
+            labels=figure_labels,
         ),
     log:
         "logs/plot_figures/{sweep}.log",

@@ -29,13 +29,13 @@ rule render_report:
             "reports/{sweep}/report.html",
             caption="../workflow/report/report.rst",
             category="{sweep}",
-            labels={"kind": "report", "name": "HTML"},
+            labels=report_labels("HTML"),
         ),
         pdf=report(
             "reports/{sweep}/report.pdf",
             caption="../workflow/report/report.rst",
             category="{sweep}",
-            labels={"kind": "report", "name": "PDF"},
+            labels=report_labels("PDF"),
         ),
         tables=report(
             directory("reports/{sweep}/tables"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import importlib.util
 import json
 import os
@@ -348,4 +349,12 @@ def test_archive_holds_report_and_raw_logs(built: Project) -> None:
 
 def test_snakemake_report_works(built: Project, tmp_path: Path) -> None:
     built.build("--report", str(tmp_path / "workflow.html"))
-    assert (tmp_path / "workflow.html").stat().st_size > 10_000
+    page = (tmp_path / "workflow.html").read_text(encoding="utf-8")
+    assert "Each sweep is a category" in page
+    # what each shows, beside its name
+    title = re.findall(
+        "<title>(.*?)</title>", (built.root / "reports/toy/report.html").read_text()
+    )[0]
+    manifest = json.loads((built.root / "reports/toy/figures/figures.json").read_text())
+    for finding in (html.unescape(title), manifest["design"]["alt"]):
+        assert json.dumps(finding)[1:-1] in page or finding in page
