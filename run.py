@@ -11,6 +11,7 @@ process works in the folder.
 """
 
 # without `from __future__ import annotations`: Python 3.6 must get as far as check_python()
+import errno
 import hashlib
 import json
 import os
@@ -124,6 +125,7 @@ def setup() -> None:
     if _stamp() == wanted and PYTHON.exists():
         return
     with folder("setup"):
+        check_venv()
         why = _why(_stamp(), wanted)
         if why:
             print(f"run.py: making the environment in .venv {why}".rstrip(), flush=True)
@@ -136,6 +138,19 @@ def setup() -> None:
         STAMP.unlink(missing_ok=True)
         install()
         STAMP.write_text(json.dumps(wanted, indent=1) + "\n")
+
+
+def check_venv() -> None:
+    """End with what to install where this Python was packaged without what makes environments."""
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        sys.exit(
+            f"run.py: {sys.executable} cannot make environments. On Debian and Ubuntu that is a "
+            f"package of its own: apt install python{version}-venv. Then run this again."
+        )
 
 
 def install() -> None:
@@ -432,9 +447,20 @@ WORDS = {
 }
 
 
+def check_folder() -> None:
+    """End with what to do where this user may not write into the checkout."""
+    if not os.access(ROOT, os.W_OK):
+        sys.exit(
+            f"run.py: {ROOT} may not be written to by you, and environment, tables and reports go "
+            "there. Copy the checkout into a folder of yours and run it there."
+        )
+
+
 def main() -> None:
     """Do what the first word says."""
     word, arguments = (sys.argv[1:2] or ["help"])[0], sys.argv[2:]
+    if word in {*WORDS, "clean", "setup"}:
+        check_folder()
     if word == "clean":
         clean(*arguments)
     elif word == "setup":
@@ -447,4 +473,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit(f"run.py: the disk is full ({error.filename or ROOT}). Free some space and go on.")

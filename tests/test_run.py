@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import ROOT
 
+MINIMUM = "import sys; sys.exit(sys.version_info < (3, 11))"
 fcntl = pytest.importorskip("fcntl")
 
 NAMES = ("run.py", "requirements.lock", "requirements-uv.lock", "pyproject.toml")
@@ -434,6 +435,43 @@ def test_a_python_that_does_not_serve_says_which_does(
     else:
         assert "apt install python3 python3-venv" in text
         assert "uv run --no-project --python 3.13 run.py report -n" in text
+
+
+def test_a_python_without_venv_says_what_to_install(checkout: Checkout) -> None:
+    """Debian's python3 has neither module: its package python3-venv has them."""
+    start = (checkout.root / "start.py").read_text()
+    (checkout.root / "start.py").write_text(f"import sys\nsys.modules['ensurepip'] = None\n{start}")
+    status, text = checkout.run("setup")
+    assert status == 1
+    version = ".".join(map(str, sys.version_info[:2]))
+    assert text.count("\n") == 1
+    assert f"apt install python{version}-venv" in text
+    assert checkout.calls == []
+
+
+def test_a_checkout_that_may_not_be_written_to_says_so(tmp_path: Path) -> None:
+    root = tmp_path / "a checkout"
+    root.mkdir()
+    shutil.copy2(ROOT / "run.py", root)
+    python, user = sys.executable, {}
+    if os.geteuid() == 0:
+        # root may write anywhere: as an ordinary user, by an interpreter that such a user can reach
+        python = shutil.which("python3", path="/usr/bin") or ""
+        if not python or subprocess.call([python, "-c", MINIMUM]) != 0:
+            pytest.skip("no Python that users other than root can start")
+        user = {"user": 65534, "group": 65534, "extra_groups": []}
+        for parent in (root, *root.parents):
+            if parent.is_relative_to(tmp_path.parents[1]):
+                parent.chmod(0o755)
+    root.chmod(0o555)
+    for word in ("report", "setup", "clean", "test"):
+        done = subprocess.run(
+            [python, root / "run.py", word], capture_output=True, text=True, check=False, **user
+        )  # type: ignore[call-overload]
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert f"{root} may not be written to by you" in done.stderr
 
 
 def test_an_old_python_gets_as_far_as_that_message() -> None:

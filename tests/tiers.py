@@ -168,6 +168,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_the_site_is_whole_and_its_links_lead_somewhere",
             "test_the_tutorial_runs_and_becomes_a_notebook",
         ),
+        "test_machine_faults.py": WHOLE,
         "test_new_estimator.py": WHOLE,
         "test_run_workflow.py": (
             "test_an_unpacked_wheel_finds_its_workflow_and_facts",

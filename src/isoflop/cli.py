@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from isoflop.errors import IsoflopError
+from isoflop.errors import IsoflopError, machine_fault
 from isoflop.folder_lock import share_folder_of_build
 
 COMMANDS = {
@@ -94,6 +94,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except IsoflopError as error:
             raise click.ClickException(str(error)) from error
+        except Exception as error:  # libraries wrap the system's errors in their own
+            if (message := machine_fault(error)) is None:
+                raise
+            raise click.ClickException(message) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

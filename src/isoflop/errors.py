@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from typing import Final
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+CLOSED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+NO_MEMORY: Final = ("failed to map segment", "Cannot allocate memory", "memory allocation")
+"""What libraries print when the system gives no more memory."""
+AGAIN: Final = "Then run the same command again: nothing that is half-written has its final name."
+
 
 class IsoflopError(Exception):
     """What went wrong, in words for the user: the file, the run, the fact and the fix."""
@@ -17,3 +27,32 @@ class MissingFactError(IsoflopError):
 
 class UnderdeterminedError(IsoflopError):
     """A fit has too few runs, sizes or budgets to mean anything."""
+
+
+def machine_fault(error: BaseException) -> str | None:
+    """Say what the machine lacks when an error comes of that, and what to do about it.
+
+    A full disk or too little memory is no fault of the code, and a traceback would hide it. Some
+    libraries wrap the system's error, so its words are looked for, too.
+
+    Returns
+    -------
+    One line, or None where the error is of another kind.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    place = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+    text = str(error)
+    if number in FULL or any(os.strerror(n) in text for n in FULL):
+        return (
+            f"the disk is full{place}. Free some space, or name a folder on another disk in TMPDIR "
+            f"if temporary files filled it. {AGAIN}"
+        )
+    if (
+        isinstance(error, MemoryError)
+        or number == errno.ENOMEM
+        or any(t in text for t in NO_MEMORY)
+    ):
+        return f"memory ran out. Ask for more, or run fewer jobs at once (--cores 1). {AGAIN}"
+    if number in CLOSED and isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror}. Mend its permissions. {AGAIN}"
+    return None

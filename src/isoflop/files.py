@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,8 +22,20 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except Exception as error:
+        # Polars calls a full disk a transport error
+        if not isinstance(error, OSError) and _is_full(path.parent):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether nothing more can be written there; what failed for want of room filled it."""
+    if not hasattr(os, "statvfs"):
+        return False
+    return os.statvfs(folder).f_bavail == 0
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,131 @@
+"""What the machine lacks is named in one line, no traceback, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.errors import machine_fault
+from tests import example_sweep
+from tests.workflow.toy import write_sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+OUTPUTS = ("curves", "runs", "files", "evals", "gates", "complaint")
+
+
+def isoflop(
+    *words: object, limit: Callable[[], None] | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "isoflop", *map(str, words)],
+        env={**os.environ, **environment},
+        capture_output=True, text=True, check=False, preexec_fn=limit,
+    )  # fmt: skip
+
+
+def ingest(raw: Path, out: Path) -> list[object]:
+    words: list[object] = ["ingest-sweep", "--sweep=toy", "--raw", raw, "--settings=config.yaml"]
+    words += ["--cache", out / "cache"]
+    for name in OUTPUTS:
+        words += [f"--{name}", out / f"toy.{name}"]
+    return words
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("raw") / "toy"
+    write_sweep(folder, budgets=(1e12,))
+    return folder
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """Give a disk of its own that has a few bytes left."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    made = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=64k", "none", disk], check=False, capture_output=True
+    )
+    if not made or made.returncode != 0:
+        pytest.skip("no small disk can be mounted here: that takes root, and Linux")
+    try:
+        with (disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                try:
+                    filler.write(b"x" * 512)
+                except OSError:
+                    break
+        yield disk
+    finally:
+        subprocess.run(["umount", disk], check=True)  # noqa: S607
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """Give the one line of an error."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+def test_a_full_disk_under_data(raw: Path, full: Path) -> None:
+    assert "the disk is full" in told(isoflop(*ingest(raw, full)))
+    assert sorted(path.name for path in full.rglob("*") if path.is_file()) == ["filler"]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
+    """Give the words that write the index of a made-up sweep, the page's path to follow."""
+    root = tmp_path_factory.mktemp("index")
+    paths = example_sweep.write(root)
+    (root / "tables").mkdir()
+    sweep = ["--sweep", "toy", paths.sidecar, paths.estimates, paths.runs, root / "tables"]
+    return ["render-index", *sweep, "--reference", "data/reference", "--out"]
+
+
+def test_a_full_disk_under_reports(index: list[object], full: Path) -> None:
+    assert "the disk is full" in told(isoflop(*index, full / "index.html"))
+    assert sorted(path.name for path in full.iterdir()) == ["filler"]
+
+
+def test_a_full_disk_under_tmpdir_stops_nothing(
+    index: list[object], full: Path, tmp_path: Path
+) -> None:
+    """Python looks for a folder that it can write to, and takes /tmp then."""
+    done = isoflop(*index, tmp_path / "index.html", TMPDIR=str(full))
+    assert done.returncode == 0, done.stderr
+    assert isoflop(*index, tmp_path / "other.html").returncode == 0
+    assert (tmp_path / "index.html").read_bytes() == (tmp_path / "other.html").read_bytes()
+    assert sorted(path.name for path in full.iterdir()) == ["filler"]
+
+
+@pytest.mark.parametrize("megabytes", [500, 900])
+def test_too_little_memory(raw: Path, tmp_path: Path, megabytes: int) -> None:
+    """With the less of both a library cannot be loaded; with the more, Polars ends the process."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20,) * 2)
+
+    done = isoflop(*ingest(raw, tmp_path), limit=limit)
+    if done.returncode == -signal.SIGABRT:
+        assert "memory allocation of" in done.stderr
+    else:
+        assert "memory ran out" in told(done)
+    assert not list(tmp_path.glob("toy.*"))
+
+
+def test_other_errors_are_left_as_they_are() -> None:
+    assert machine_fault(ValueError("no")) is None
+    assert machine_fault(FileNotFoundError(2, "No such file or directory", "x")) is None
+    assert "x" in str(machine_fault(PermissionError(13, "Permission denied", "x")))
