@@ -397,6 +397,11 @@ def kills(*arguments: str) -> None:
     run(PYTHON, "-m", "tools.kills", *arguments)  # a module: it takes the tests' toy sweep
 
 
+def licences(*arguments: str) -> None:
+    """List what is installed under which licence."""
+    run(PYTHON, "tools/licences.py", *arguments)
+
+
 def stale() -> list[Path]:
     """List what was made of sweeps that data/raw no longer has: renamed or deleted ones."""
     kept = {path.name for path in (ROOT / "data" / "raw").glob("*")} | {"published"}
@@ -443,6 +448,7 @@ WORDS = {
     "mutations": mutations,
     "fuzz": fuzz,
     "kills": kills,
+    "licences": licences,
     "docs": docs,
 }
 

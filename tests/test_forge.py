@@ -36,6 +36,18 @@ def test_hooks_are_words_of_run_py() -> None:
         assert command[2] in words
 
 
+def test_every_dependency_says_its_licence() -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/licences.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\| numpy \| [\d.]+ \| .*BSD.* \| running \|$", done.stdout, re.MULTILINE)
+    assert re.search(r"^\| ruff \| [\d.]+ \| MIT \| developing \|$", done.stdout, re.MULTILINE)
+
+
 def test_issue_forms_ask_for_something() -> None:
     forms = sorted(Path(".github/ISSUE_TEMPLATE").glob("*.yml"))
     assert len(forms) == 3

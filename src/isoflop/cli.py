@@ -94,7 +94,8 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except IsoflopError as error:
             raise click.ClickException(str(error)) from error
-        except Exception as error:  # libraries wrap the system's errors in their own
+        # libraries wrap the system's errors in their own, and a panic of Polars is no Exception
+        except BaseException as error:
             if (message := machine_fault(error)) is None:
                 raise
             raise click.ClickException(message) from error
