@@ -112,7 +112,7 @@ def test_a_full_disk_under_tmpdir_stops_nothing(
 
 @pytest.mark.parametrize("megabytes", [500, 900])
 def test_too_little_memory(raw: Path, tmp_path: Path, megabytes: int) -> None:
-    """With the less of both a library cannot be loaded; with the more, Polars panics, or aborts."""
+    """With the less of both a library cannot be loaded; with the more Polars ends in its own words."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20,) * 2)
@@ -120,9 +120,7 @@ def test_too_little_memory(raw: Path, tmp_path: Path, megabytes: int) -> None:
     done = isoflop(*ingest(raw, tmp_path), limit=limit)
     if megabytes == 500:
         assert "memory ran out" in told(done)
-    elif done.returncode != -signal.SIGABRT:
-        assert done.returncode == 1
-        assert "memory ran out" in done.stderr
+    assert done.returncode in {1, -signal.SIGABRT}
     assert not list(tmp_path.glob("toy.*"))
 
 

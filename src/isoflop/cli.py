@@ -94,8 +94,7 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except IsoflopError as error:
             raise click.ClickException(str(error)) from error
-        # libraries wrap the system's errors in their own, and a panic of Polars is no Exception
-        except BaseException as error:
+        except Exception as error:  # libraries wrap the system's errors in their own
             if (message := machine_fault(error)) is None:
                 raise
             raise click.ClickException(message) from error

@@ -8,9 +8,7 @@ from typing import Final
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 CLOSED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-NO_MEMORY: Final = (
-    "failed to map segment", "Cannot allocate memory", "memory allocation", "failed to spawn thread"
-)  # fmt: skip
+NO_MEMORY: Final = ("failed to map segment", "Cannot allocate memory", "memory allocation")
 """What libraries print when the system gives no more memory."""
 AGAIN: Final = "Then run the same command again: nothing that is half-written has its final name."
 
