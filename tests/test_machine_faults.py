@@ -112,7 +112,7 @@ def test_a_full_disk_under_tmpdir_stops_nothing(
 
 @pytest.mark.parametrize("megabytes", [500, 900])
 def test_too_little_memory(raw: Path, tmp_path: Path, megabytes: int) -> None:
-    """With the less of both a library cannot be loaded; with the more Polars ends in its own words."""
+    """With less a library cannot be loaded; with more Polars ends the process in its own words."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20,) * 2)
