@@ -40,6 +40,8 @@ class Observations:
     run_params : (runs,) N of each run.
     run_budget : (runs,) compute budget the run was planned for [FLOP]; NaN where none.
     run_unique_tokens : (runs,) distinct training tokens; NaN where unknown, None where no run says.
+    run_flops_logged : (runs,) C at the end as the trainer logged it [FLOP]; NaN where it did not,
+        None where no run says.
     """
 
     sweep: str
@@ -55,6 +57,7 @@ class Observations:
     run_params: Floats
     run_budget: Floats
     run_unique_tokens: Floats | None = None
+    run_flops_logged: Floats | None = None
 
     @property
     def n_runs(self) -> int:
@@ -108,6 +111,7 @@ def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
     _require(table, f"flops_{counting.flops}", "flops", counting.flops)
     runs = table["run"].unique().sort()
     by_run = table.group_by("run", maintain_order=True).first()
+    logged = table.group_by("run", maintain_order=True).agg(pl.col("flops_logged").max())
     return Observations(
         sweep=str(table["sweep"][0]),
         counting=counting,
@@ -122,6 +126,7 @@ def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
         run_params=_floats(by_run[f"params_{counting.params}"]),
         run_budget=_floats(by_run["budget"]),
         run_unique_tokens=_floats(by_run["unique_tokens"]),
+        run_flops_logged=_floats(logged["flops_logged"]),
     )
 
 

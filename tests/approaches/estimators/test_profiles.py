@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoflop.approaches.estimators.budgets import budget_groups
+from isoflop.approaches.estimators.budgets import budget_groups, told_of_logged
 from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.protocol import Resamples
@@ -239,6 +239,43 @@ def test_budgets_come_from_the_plan_the_settings_or_gaps(sweep: Observations) ->
     assert [g.budget for g in given_] == pytest.approx([1e17, 1e19])
     assert len(left) == 21
     assert "more than 10% from the budget" in left[0].reason
+
+
+def test_runs_that_share_the_logged_compute_are_grouped_by_it(sweep: Observations) -> None:
+    """Sizes were chosen at equal FLOPs of the trainer, attention included, and not at 6ND."""
+    unplanned = replace(sweep, run_budget=np.full(sweep.n_runs, np.nan))
+    logged = np.zeros(sweep.n_runs)
+    np.maximum.at(logged, sweep.run, sweep.flops)
+    # as counted, small models then lie up to a factor of two below what was logged
+    share = 0.5 + 0.5 * (np.argsort(np.argsort(sweep.run_params)) + 1) / sweep.n_runs
+    counted = replace(
+        unplanned,
+        flops=sweep.flops * share[sweep.run],
+        tokens=sweep.tokens * share[sweep.run],
+        run_flops_logged=logged,
+    )
+    blind = replace(counted, run_flops_logged=None)
+    few, left = budget_groups(blind, settings_of())
+    groups, none_left = budget_groups(counted, settings_of())
+    assert [len(g.run) for g in groups] == [
+        len(g.run) for g in budget_groups(sweep, settings_of())[0]
+    ]
+    assert none_left == []
+    assert len(few) < len(groups) or left
+    for group, budget in zip(groups, [1e17, 3e17, 1e18, 3e18, 1e19], strict=True):
+        assert np.ptp(np.log(logged[group.run])) < 1e-6
+        assert 0.5 * budget < group.budget < budget
+    (caution,) = [c for c in fit_profiles(counted, settings_of()).cautions() if "logged" in c]
+    assert f"which {len(logged)} runs share" in caution
+    # what was planned, given, or grouped as well by C as counted stays
+    for plain in (
+        replace(counted, run_budget=sweep.run_budget),
+        replace(unplanned, run_flops_logged=logged),
+    ):
+        assert told_of_logged(plain, settings_of()) == ""
+    assert told_of_logged(counted, settings_of(budgets=[1e17])) == ""
+    some = np.where(np.arange(len(logged)) == 0, np.nan, logged)
+    assert told_of_logged(replace(counted, run_flops_logged=some), settings_of()) == ""
 
 
 def test_interpolation_reads_the_curve_at_the_budget(sweep: Observations) -> None:

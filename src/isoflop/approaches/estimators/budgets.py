@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import ProfilesSettings
 
+    Bools = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
 
@@ -64,17 +65,18 @@ def budget_groups(
     """Group the runs by compute budget.
 
     Budgets come from the settings, or else from the runs' plan, or else from gaps between the final
-    C of the runs. A run belongs to a budget if its final C lies within the tolerance.
+    C of the runs. A run belongs to a budget if its final C lies within the tolerance. Where more
+    runs share the C that their trainer logged than share C as it is counted here, as where sizes
+    were chosen by other FLOPs than 6 N D, they are grouped by what was logged; each budget is then
+    the median of C as counted.
 
     Returns
     -------
     Groups by increasing budget, and the runs in none of them as {run, reason}.
     """
     final = observations.at(observations.is_final)
-    log_flops = np.log(final.flops)
-    wanted, reason = _wanted(final, log_flops, settings)
-    with np.errstate(invalid="ignore"):
-        off = np.abs(final.flops / wanted - 1.0) > settings.tolerance
+    plan = _wanted(final, settings)
+    wanted, off, reason = plan.budget, plan.off, plan.reason
     left_out = [
         LeftOutRun(run=observations.runs[run], reason=reason) for run in final.run[np.isnan(wanted)]
     ]
@@ -99,6 +101,19 @@ def budget_groups(
     return groups, [left for left in left_out if left.run not in used]
 
 
+def told_of_logged(observations: Observations, settings: ProfilesSettings) -> str:
+    """Say that runs were grouped by the C that was logged, and why; empty where they were not."""
+    plan = _wanted(observations.at(observations.is_final), settings)
+    if plan.by_counted is None:
+        return ""
+    return (
+        f"Runs were grouped into budgets by the FLOPs that their trainer logged, which "
+        f"{int(np.isfinite(plan.budget).sum())} runs share; by the C counted here "
+        f"({observations.counting.flops}) only {plan.by_counted} would be. Each budget "
+        "is the median of C as counted. To group otherwise, list approaches.profiles.budgets."
+    )
+
+
 def _passing(observations: Observations, budget: float) -> Ints:
     """Give the last point of every run whose curve begins below a budget and ends beyond it."""
     starts = np.searchsorted(observations.run, np.arange(observations.n_runs))
@@ -109,20 +124,55 @@ def _passing(observations: Observations, budget: float) -> Ints:
     return np.asarray(last[(flops[first] <= budget) & (budget < flops[last])])
 
 
-def _wanted(
-    final: Observations, log_flops: Floats, settings: ProfilesSettings
-) -> tuple[Floats, str]:
-    """Give each final point's budget [FLOP], NaN for none, and why it may have none."""
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Which budget each final point belongs to.
+
+    Attributes
+    ----------
+    budget : (points,) C [FLOP]; NaN for none.
+    off : (points,) whether the point lies too far from its budget.
+    reason : why a point may have none.
+    by_counted : runs that C as counted would have put in budgets, where what was logged put more
+        there; None where budgets do not come from what was logged.
+    """
+
+    budget: Floats
+    off: Bools
+    reason: str
+    by_counted: int | None = None
+
+
+def _wanted(final: Observations, settings: ProfilesSettings) -> _Plan:
+    """Give each final point's budget."""
+    log_flops = np.log(final.flops)
     planned = final.run_budget[final.run]
     if settings.budgets is not None:
         budgets = np.sort(np.asarray(settings.budgets, dtype=np.float64))
         nearest = np.abs(log_flops[:, None] - np.log(budgets)).argmin(axis=1)
-        return budgets[nearest], "near no budget"
+        return _near(budgets[nearest], final, settings, "near no budget")
     if np.isfinite(planned).any():
-        return planned, "not planned for a budget"
-    return np.exp(_clusters(log_flops, settings)), (
-        f"fewer than {settings.min_sizes} sizes were trained with about as much compute"
-    )
+        return _near(planned, final, settings, "not planned for a budget")
+    few = f"fewer than {settings.min_sizes} sizes were trained with about as much compute"
+    counted = np.exp(_clusters(log_flops, settings))
+    by_counted = int(np.isfinite(counted).sum())
+    logged = None if final.run_flops_logged is None else final.run_flops_logged[final.run]
+    if logged is not None and (logged > 0).all():
+        cluster = _clusters(np.log(logged), settings)
+        if np.isfinite(cluster).sum() > by_counted:
+            budget = np.full(len(cluster), np.nan)
+            for value in np.unique(cluster[np.isfinite(cluster)]):
+                members = cluster == value
+                budget[members] = np.exp(np.median(log_flops[members]))
+            # of one budget by what was logged, however far apart their C as counted
+            return _Plan(budget, np.zeros(len(budget), dtype=np.bool_), few, by_counted)
+    return _near(counted, final, settings, few)
+
+
+def _near(budget: Floats, final: Observations, settings: ProfilesSettings, reason: str) -> _Plan:
+    with np.errstate(invalid="ignore"):
+        off = np.abs(final.flops / budget - 1.0) > settings.tolerance
+    return _Plan(budget, off, reason)
 
 
 def _clusters(log_flops: Floats, settings: ProfilesSettings) -> Floats:

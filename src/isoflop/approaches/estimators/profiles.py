@@ -15,7 +15,12 @@ from isoflop.approaches.estimators.account import (
     spread,
     trends_of,
 )
-from isoflop.approaches.estimators.budgets import BudgetGroup, budget_groups, require_budgets
+from isoflop.approaches.estimators.budgets import (
+    BudgetGroup,
+    budget_groups,
+    require_budgets,
+    told_of_logged,
+)
 from isoflop.approaches.estimators.curvature import Curvature, quadratic_term
 from isoflop.approaches.estimators.power_laws import fit_power_laws
 from isoflop.approaches.numerics.akima import akima_minima
@@ -588,6 +593,8 @@ class ProfilesFit(Fit):
             for profile in self.profiles
             if not profile.accepted
         ]
+        if by_logged := told_of_logged(self.observations, self.settings):
+            cautions.append(by_logged)
         if len(self.outlying):
             names = ", ".join(self.observations.runs[run] for run in self.outlying)
             cautions.append(f"Left out as far off the parabola of their budget: {names}.")
