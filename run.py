@@ -82,6 +82,9 @@ TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 """What a killed job leaves of an output (isoflop.files.replacing)."""
 QUICK = "not (workflow or mirror or slow or train)"
 
+DYING = 3.0
+"""Seconds that a build waits for a lock: killed processes on a busy machine take some to die."""
+
 held: list[int] = []
 """The folder's lock, while this process has it."""
 
@@ -238,7 +241,7 @@ def folder(word: str) -> Iterator[None]:
     LOCKS.mkdir(exist_ok=True)
     descriptor = os.open(LOCKS / "build.lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except BlockingIOError:
         holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "another run.py"
         sys.exit(
@@ -260,6 +263,20 @@ def folder(word: str) -> Iterator[None]:
     finally:
         held.remove(descriptor)
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock the folder, which what was killed a moment ago has until it is dead."""
+    until = time.monotonic() + DYING
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def wait_for_jobs() -> None:
