@@ -21,6 +21,7 @@ from isoflop.drawing import style
 from isoflop.errors import IsoflopError
 from isoflop.escape import code, csv_cell, link, markdown, mathtext, paragraphs, unmarked
 from isoflop.estimates.estimate import Refusal, read_estimates
+from isoflop.estimates.mixture import read_mixture
 from isoflop.page import script
 from isoflop.reference import read_reference
 from isoflop.report.render import READER, _without_fonts, to_html, to_pdf, to_typst
@@ -179,7 +180,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _rename_runs(paths)
     title = json.dumps(ALL)
     paths.sidecar.write_text(
-        f"title: {title}\ndescription: {title}\ncitation: {title}\nlicence: {title}\n",
+        f"title: {title}\ndescription: {title}\ncitation: {title}\nlicence: {title}\n"
+        f"authors: {json.dumps([*PAYLOADS, ALL])}\ndate: 2026-05-04\n",
         encoding="utf-8",
     )
     refusal = next(iter(read_estimates(paths.estimates).values())).provenance
@@ -246,11 +248,12 @@ def nothing_runs(html: str) -> Page:
     active = {"script", "iframe", "object", "embed", "base", "form", "img", "link", "b", "meta"}
     assert page.tags & active <= {"meta", "script"}
     own = sum(html.count(f"<script>\n{script(name)}</script>") for name in ("page", "calculator"))
-    data = html.count('<script type="application/json" id="frontiers">')
+    data = len(re.findall(r'<script type="application/json" id="(?:frontiers|run-names)">', html))
     assert html.count("<script") == own + data
     assert own in {1, 2}
     assert not [name for name in page.attributes if name.startswith("on")]
-    assert page.sources == []
+    # marks of a figure that are drawn again from within the page
+    assert all(re.fullmatch(r"#[\w-]+", source) for source in page.sources)
     for target in page.links:
         assert re.fullmatch(DOI, target) or not re.match(
             r"(?i)\s*(?:[a-z][a-z0-9+.-]*:|//)", target
@@ -284,6 +287,15 @@ def test_nothing_runs_in_the_pdf(hostile: Path) -> None:
     links = re.findall(rb"/URI\s*\(([^)]*)\)", raw)
     assert len(links) == len(re.findall(rb"/S\s*/URI\b", raw)) > 5
     assert all(re.fullmatch(DOI, link.decode()) for link in links)
+
+
+def test_the_pdf_names_its_authors_and_its_day(hostile: Path) -> None:
+    raw = (hostile / "report.pdf").read_bytes()
+    assert b"D:20260504" in raw
+    assert b"/Author" in raw
+    html = (hostile / "report.html").read_text(encoding="utf-8")
+    for line in ("author = {{", "date = {2026-05-04}", "year = {2026}"):
+        assert line in html
 
 
 def test_the_pdf_shows_what_was_written(hostile: Path) -> None:
@@ -337,14 +349,15 @@ def test_no_cell_of_a_csv_is_a_formula(hostile: Path) -> None:
 def test_nothing_runs_in_the_index(tmp_path: Path) -> None:
     paths = example_sweep.write(tmp_path)
     found, runs = read_estimates(paths.estimates), read_table(paths.runs, Runs)
+    mixture = read_mixture(paths.estimates / "mixture.json")
     names = [payload.replace("/", "_").replace("\n", "_") for payload in PAYLOADS]
     sweeps = [
-        IndexedSweep(name, SweepFile(title=payload, description=ALL), found, runs)
+        IndexedSweep(name, SweepFile(title=payload, description=ALL), found, runs, mixture)
         for name, payload in zip(names, PAYLOADS, strict=True)
     ]
     out = tmp_path / "index.html"
     studies = [
-        {"study": f"s{place}", "title": payload, "recomputed": False, "ok": True}
+        {"study": f"s{place}", "title": payload, "recomputed": False, "exponent": None, "ok": True}
         for place, payload in enumerate(PAYLOADS)
     ]
     render_index(sweeps, read_reference(example_sweep.REFERENCE), out, studies)

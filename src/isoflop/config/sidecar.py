@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Mapping
 from functools import cache
@@ -277,6 +278,11 @@ class SweepFile(Section):
     """Where the sweep was published."""
     licence: str = ""
     """Licence of the logs."""
+    authors: tuple[str, ...] = ()
+    """Who trained the sweep and reports it: authors of the PDF, and of the entry to cite."""
+    date: dt.date | None = None
+    """Day of the report, such as 2026-11-26: of the PDF and the entry to cite. Builds read no
+    clock, so that without it neither has a day."""
     format: str | None = None
     """Format of all files, where recognition errs."""
     table: TableMap | None = None

@@ -6,6 +6,7 @@ that is read by both outputs.
 
 from __future__ import annotations
 
+import calendar
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from isoflop.escape import markdown as escaped
 from isoflop.page import script, stylesheet
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping, Sequence
 
     from jinja2 import Environment
@@ -38,7 +40,7 @@ TEXT_FONT: Final = "New Computer Modern"
 MARKS: Final = frozenset({"Mn", "Mc", "Me", "Cf"})
 EPOCH: Final = 315532800
 """1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make
-two builds differ. SOURCE_DATE_EPOCH in the environment replaces it."""
+two builds differ. A date in sweep.yaml, or SOURCE_DATE_EPOCH in the environment, replaces it."""
 
 
 def environment() -> Environment:
@@ -128,16 +130,31 @@ def to_typst(
     return _pandoc(markdown, options, metadata, figures, works=works)
 
 
-def to_pdf(typst_source: str, figures: Path) -> bytes:
-    """Compile Typst; without a clock, a network or fonts of the machine."""
+def to_pdf(
+    typst_source: str,
+    figures: Path,
+    *,
+    authors: Sequence[str] = (),
+    date: dt.date | None = None,
+) -> bytes:
+    """Compile Typst; without a clock, a network or fonts of the machine.
+
+    Parameters
+    ----------
+    typst_source, figures : the document, and the folder of its SVG files.
+    authors, date : what the PDF's metadata say; without a date they say 1980.
+    """
     import typst
 
+    if authors:
+        typst_source = f"#set document(author: ({_strings(authors)}))\n{typst_source}"
+    made = EPOCH if date is None else calendar.timegm(date.timetuple())
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for path in sorted(figures.glob("*.svg")):
             (root / path.name).write_bytes(path.read_bytes())
         try:
-            return _compile(typst_source, root)
+            return _compile(typst_source, root, made)
         except typst.TypstError as error:
             broken = _broken(error)
         without = _without_fonts(typst_source, root)
@@ -145,13 +162,19 @@ def to_pdf(typst_source: str, figures: Path) -> bytes:
         # alone is shown and both are not, the marks go
         for missing in (without, sorted({*without, *_marks(typst_source)})):
             try:
-                return _compile(_stand_ins(typst_source, missing), root)
+                return _compile(_stand_ins(typst_source, missing), root, made)
             except typst.TypstError as error:
                 broken = _broken(error)
         raise broken
 
 
-def _compile(typst_source: str, root: Path) -> bytes:
+def _strings(texts: Sequence[str]) -> str:
+    """Write texts as strings of Typst's code, each with a comma behind it."""
+    safe = (re.sub(r'([\\"])', r"\\\1", "".join(filter(str.isprintable, text))) for text in texts)
+    return " ".join(f'"{text}",' for text in safe)
+
+
+def _compile(typst_source: str, root: Path, made: int = EPOCH) -> bytes:
     import typst
 
     (root / "main.typ").write_text(typst_source, encoding="utf-8")
@@ -162,7 +185,7 @@ def _compile(typst_source: str, root: Path) -> bytes:
         ignore_system_fonts=True,
         # archivable and accessible: no figure or formula without alternative text
         pdf_standards=["a-2a", "ua-1"],
-        timestamp=int(os.environ.get("SOURCE_DATE_EPOCH", EPOCH)),
+        timestamp=int(os.environ.get("SOURCE_DATE_EPOCH", made)),
     )
     if not isinstance(compiled, bytes):
         raise IsoflopError("Typst gave no PDF")

@@ -41,7 +41,12 @@ def render_report(inputs: ReportInputs, *, html: Path, pdf: Path, tables: Path) 
         runs=runs_json(inputs),
     )
     write_text(html, page)
-    compiled = to_pdf(to_typst(document.markdown, document.metadata, figures, works), figures)
+    compiled = to_pdf(
+        to_typst(document.markdown, document.metadata, figures, works),
+        figures,
+        authors=inputs.sidecar.authors,
+        date=inputs.sidecar.date,
+    )
     with replacing(pdf) as temporary:
         temporary.write_bytes(compiled)
     for table in document.tables:

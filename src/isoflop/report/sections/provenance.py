@@ -61,14 +61,19 @@ def citation(inputs: ReportInputs) -> str:
     )
     revision = ", ".join(known for known in revisions if known)
     note = f"isoflop {__version__}" + (f", revision {revision}" if revision else "")
+    sidecar = inputs.sidecar
+    named = " and ".join(f"{{{bibtex(author)}}}" for author in sidecar.authors)
     entry = "\n".join([
         f"@misc{{isoflop-{bibtex(inputs.sweep, key=True)},",
-        f"  title = {{{{{bibtex(inputs.sidecar.title)}: compute-optimal allocation}}}},",
+        *([f"  author = {{{named}}},"] if named else []),
+        *([f"  date = {{{sidecar.date}}},", f"  year = {{{sidecar.date.year}}},"]
+          if sidecar.date else []),
+        f"  title = {{{{{bibtex(sidecar.title)}: compute-optimal allocation}}}},",
         f"  howpublished = {{Report of sweep {bibtex(inputs.sweep)}}},",
         f"  note = {{{bibtex(note)}}},",
         "}",
     ])  # fmt: skip
-    licence = inputs.sidecar.licence
+    licence = sidecar.licence
     lines = [
         f"Licence of the logs: {markdown(licence)}." if licence else "sweep.yaml names no licence.",
         "Cite this report, and the papers whose methods it uses (below), as",
