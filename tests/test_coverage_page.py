@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from isoflop.approaches.uncertainty.departures import DEPARTURES
 from isoflop.config.approaches import BootstrapSettings
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -24,10 +26,10 @@ def coverage() -> pl.DataFrame:
 
 
 def test_every_cell_is_there(coverage: pl.DataFrame) -> None:
-    own = coverage.filter(pl.col("approach") != "mixture")
-    assert own["simulations"].min() >= 500
-    assert set(own["truth"]) == {"parametric"}
-    runs = own.filter(scheme="runs")
+    former = coverage.filter(settings="former")
+    assert former["simulations"].min() >= 500
+    assert set(former["truth"]) == {"parametric"}
+    runs = former.filter(scheme="runs")
     kinds = {"percentile", "bca", "studentised", "calibrated"}
     assert set(runs["interval"]) == kinds
     cells = runs.group_by("approach").agg(pl.struct("interval", "column", "level").n_unique())
@@ -42,12 +44,16 @@ def test_the_default_kind_is_calibrated_within_the_data(
     coverage: pl.DataFrame, approach: str
 ) -> None:
     default = BootstrapSettings()
-    own = coverage.filter(
-        approach=approach, scheme=default.scheme, interval=default.interval
-    ).filter(pl.col("column").is_in(["a", "b", "in range"]))
-    assert own.height == 6
-    assert own.filter(level=0.8)["coverage"].is_between(0.77, 0.83).all()
-    assert own.filter(level=0.95)["coverage"].is_between(0.93, 0.97).all()
+    calibrated = coverage.filter(
+        approach=approach, scheme=default.scheme, interval=default.interval, truth="parametric"
+    ).filter(
+        pl.col("quantity").is_in(["a", "b"])
+        | (pl.col("quantity") == "params_opt") & (pl.col("where") == "in range")
+    )
+    # before and since the defaults changed
+    assert calibrated.height == 2 * 6
+    assert calibrated.filter(level=0.8)["coverage"].is_between(0.76, 0.84).all()
+    assert calibrated.filter(level=0.95)["coverage"].is_between(0.93, 0.975).all()
 
 
 def test_the_page_says_what_the_table_says(coverage: pl.DataFrame) -> None:
@@ -57,9 +63,11 @@ def test_the_page_says_what_the_table_says(coverage: pl.DataFrame) -> None:
         if len(words) != 10 or words[0] not in set(coverage["approach"]):
             continue
         scheme, _, kind = words[1].rpartition(", ")
-        own = coverage.filter(approach=words[0], scheme=scheme or "runs", interval=kind)
+        former = coverage.filter(
+            approach=words[0], scheme=scheme or "runs", interval=kind, settings="former"
+        )
         expected = [
-            own.filter(column=column, level=level)["coverage"].item()
+            former.filter(column=column, level=level)["coverage"].item()
             for column in COLUMNS
             for level in (0.8, 0.95)
         ]
@@ -77,30 +85,56 @@ PLACES = (
     ("loss_opt", "in range"),
     ("loss_opt", "2 decades beyond"),
 )
-"""Where the page tells the mixture's coverage."""
+"""What the page tells of every truth."""
+ANSWERS = ("envelope", "profiles", "parametric", "nested", "mixture")
+TRUTHS = ("parametric", "nested", "root", "kaplan_law", *DEPARTURES)
+
+
+def test_every_truth_was_put_to_every_answer(coverage: pl.DataFrame) -> None:
+    rows = coverage.filter(settings="default")
+    assert set(rows["truth"]) == set(TRUTHS)
+    assert rows["simulations"].min() >= 200
+    assert rows.filter(truth="parametric")["simulations"].min() >= 500
+    for truth, answer in product(TRUTHS, ANSWERS):
+        cells = rows.filter(truth=truth, approach=answer)
+        assert {"a", "params_opt", "loss_opt"} <= set(cells["quantity"])
+        assert cells["refused"].max() <= 0.1 * cells["simulations"].max(), (truth, answer)
 
 
 def test_the_mixture_covers_whichever_law_is_true(coverage: pl.DataFrame) -> None:
-    own = coverage.filter(approach="mixture")
-    assert set(own["truth"]) == {"parametric", "nested", "root", "kaplan_law"}
-    assert own["simulations"].min() >= 200
-    assert own["refused"].max() == 0
+    mixture = coverage.filter(approach="mixture").filter(~pl.col("truth").is_in([*DEPARTURES]))
+    assert mixture.height == 4 * 7 * 2
+    assert mixture["refused"].max() == 0
     # the standard error of a share of 200 is .03 at 80 % and .015 at 95 %
-    assert own.filter(level=0.8)["coverage"].is_between(0.74, 0.90).all()
-    assert own.filter(level=0.95)["coverage"].is_between(0.90, 0.99).all()
+    assert mixture.filter(level=0.8)["coverage"].is_between(0.74, 0.90).all()
+    assert mixture.filter(level=0.95)["coverage"].is_between(0.90, 0.99).all()
 
 
-@pytest.mark.parametrize("truth", ["parametric", "nested", "root", "kaplan_law"])
-def test_the_page_says_what_the_mixture_covers(coverage: pl.DataFrame, truth: str) -> None:
+def test_approach_3_covers_no_loss_where_its_law_is_not_true(coverage: pl.DataFrame) -> None:
+    """What the table is for: calibrated under its own law, it is certified where it is wrong."""
+    losses = coverage.filter(settings="default", approach="parametric", quantity="loss_opt")
+    assert losses.filter(truth="parametric", level=0.95)["coverage"].min() > 0.85
+    for truth in ("nested", "root", "kaplan_law"):
+        assert losses.filter(truth=truth)["coverage"].max() < 0.05
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_the_page_says_what_every_answer_covers(coverage: pl.DataFrame, truth: str) -> None:
     lines = (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines()
-    # truth, noise, and two levels of each place; the other tables have fewer columns
-    rows = [line.split("|")[1:-1] for line in lines if line.startswith(f"| `{truth}` ")]
-    (row,) = [cells for cells in rows if len(cells) == 2 + 2 * len(PLACES)]
-    shown = [float(cell) for cell in row[2:]]
-    own = coverage.filter(approach="mixture", truth=truth)
-    expected = [
-        100 * own.filter(quantity=quantity, level=level, where=where)["coverage"].item()
-        for quantity, where in PLACES
-        for level in (0.8, 0.95)
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")
     ]
-    assert shown == pytest.approx(expected, abs=0.051)
+    shown = {row[1].strip("`"): row[2:] for row in rows if row[0] == f"`{truth}`" and len(row) == 7}
+    assert set(shown) == set(ANSWERS)
+    for answer, cells in shown.items():
+        for cell, (quantity, where) in zip(cells, PLACES, strict=True):
+            expected = coverage.filter(
+                settings="default", approach=answer, truth=truth, quantity=quantity
+            ).filter(pl.col("where").fill_null("") == where)
+            if expected.is_empty():
+                assert cell == "–"
+                continue
+            shares = [100 * share for share in expected.sort("level")["coverage"]]
+            assert [float(part) for part in cell.strip("*").split("·")] == pytest.approx(
+                shares, abs=0.051
+            )
