@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -460,8 +461,10 @@ def test_a_checkout_that_may_not_be_written_to_says_so(tmp_path: Path) -> None:
         if not python or subprocess.call([python, "-c", MINIMUM]) != 0:
             pytest.skip("no Python that users other than root can start")
         user = {"user": 65534, "group": 65534, "extra_groups": []}
-        for parent in (root, *root.parents):
-            if parent.is_relative_to(tmp_path.parents[1]):
+        for parent in root.parents:
+            if parent.is_relative_to(tempfile.gettempdir()) and parent != Path(
+                tempfile.gettempdir()
+            ):
                 parent.chmod(0o755)
     root.chmod(0o555)
     for word in ("report", "setup", "clean", "test"):

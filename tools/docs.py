@@ -157,7 +157,7 @@ def interface(site: Path) -> None:
     """Write the reference of the Python interface."""
     import pdoc
 
-    pdoc.render.configure(docformat="numpy", footer_text="isoflop", search=True)
+    pdoc.render.configure(docformat="numpy", footer_text="isoflop", search=True, show_source=False)
     pdoc.pdoc(*INTERFACE, output_directory=site / "api")
 
 

@@ -166,10 +166,8 @@ def test_two_builds_are_byte_identical(built: Project, tmp_path: Path) -> None:
     for room in ("losses", "approaches", "figures", "report"):
         path = other.root / "rules" / f"{room}.smk"
         rules = path.read_text()
-        assert rules.count("    conda:\n") == rules.count("\nrule ")
-        path.write_text(
-            rules.replace("    conda:\n", '    shadow:\n        "minimal"\n    conda:\n')
-        )
+        assert rules.count("    log:\n") == rules.count("\nrule ")
+        path.write_text(rules.replace("    log:\n", '    shadow:\n        "minimal"\n    log:\n'))
     other.build("--jobs", "1", "--configfile", "settings.json")
     found = compare(manifest, other.root)
     assert (found.different, found.absent) == ((), ())

@@ -107,7 +107,9 @@ def _of_mixture(mixture: Mixture) -> str:
         f"{listed([IN_PROSE[check.truth] for check in mixture.checks])}. Each went the whole way "
         "of this one: every law was fitted and tested, and those not rejected were mixed. Over "
         "*a*, and *N*\\* and *L*\\* from the largest compute that was fitted to two decades "
-        f"beyond, {' and '.join(parts)}. {verdict}; of truths outside its laws this says nothing."
+        f"beyond, {' and '.join(parts)}. {verdict}. Of truths outside its laws this "
+        "says nothing: the manual’s page on coverage shows what bends, errors shared by size and "
+        "mistuned rates do, of which mistuned rates are worst."
     )
 
 
