@@ -180,6 +180,8 @@ def test_two_builds_are_byte_identical(built: Project, tmp_path: Path) -> None:
 def test_slurm_gives_the_bytes_of_a_local_build(
     built: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if not os.environ.get("ISOFLOP_SLURM"):
+        pytest.skip("takes five minutes; ISOFLOP_SLURM=1 runs it")
     if reason := why_not():
         pytest.skip(f"Slurm cannot be started: {reason}")
     if importlib.util.find_spec(PLUGIN) is None:
