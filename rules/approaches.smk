@@ -26,7 +26,7 @@ rule fit_approach:
         mem_mb=memory(1500),
         runtime=minutes(20),
     params:
-        reference=folder_of_reference,
+        reference=folder_of("reference"),
         settings=by_sweep("approaches", "counting", "bootstrap", "{approach}"),
     shell:
         """

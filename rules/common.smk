@@ -79,12 +79,6 @@ REFERENCE = [local(str(REFERENCE_FOLDER / name)) for name in sorted(REFERENCE_FI
 # the published laws that approach 3 is tested against
 PUBLISHED_LAWS = [local(str(REFERENCE_FOLDER / name)) for name in sorted(PUBLISHED_LAW_FILES)]
 
-
-def folder_of_reference(_wildcards, input):
-    """Give the folder of the published facts, wherever a job finds them."""
-    return str(Path(input.reference[0]).parent)
-
-
 # read at parse time: checkpoints miss newly dropped files
 SWEEPS, REFUSED = find_sweeps(Path("data/raw"))
 

@@ -34,7 +34,7 @@ rule plot_figures:
         mem_mb=memory(1000),
         runtime=minutes(20),
     params:
-        reference=folder_of_reference,
+        reference=folder_of("reference"),
         settings=settings("figures"),
         estimates=folder_of("forecast"),
     shell:

@@ -75,7 +75,7 @@ rule render_published:
         mem_mb=memory(1500),
         runtime=minutes(20),
     params:
-        reference=folder_of_reference,
+        reference=folder_of("reference"),
         sweeps=[f"--sweep={sweep}" for sweep in SWEEPS],
         estimates=published_root("estimates", 3),
         files=published_root("files", 1),

@@ -52,7 +52,7 @@ rule render_report:
         mem_mb=memory(1000),
         runtime=minutes(20),
     params:
-        reference=folder_of_reference,
+        reference=folder_of("reference"),
         settings=by_sweep("report"),
         losses=by_sweep("losses"),
         estimates=folder_of("forecast"),
@@ -105,7 +105,7 @@ rule render_index:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        reference=folder_of_reference,
+        reference=folder_of("reference"),
         sweeps=indexed_sweeps,
         published=built_published(),
     shell:

@@ -192,9 +192,12 @@ def _cell(
     flops = seen.flops_range[1] * 10.0 ** np.array(list(DECADES.values()))
     believed = SimulatedSweeps.of(seen, settings.parametric, threads=1).fitted
     law = law_of_truth(source)
-    # laws of the set alone come through the settings and the command line
-    fits = cast("MultistartFit", fit(seen, law, settings, threads=1))
-    sweeps = truth_source(source, believed if law == LAW_OF_DEPARTURES else fits)
+    if law == LAW_OF_DEPARTURES:
+        true_law = believed
+    else:
+        # laws of the set alone come through the settings and the command line
+        true_law = cast("MultistartFit", fit(seen, law, settings, threads=1))
+    sweeps = truth_source(source, true_law)
     true = sweeps.true(flops)
     truth = {name: float(true[name][0]) for name in ("a", "b")}
     truth |= {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import BREAK
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from isoflop.estimates.quantities import Quantity
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
+
+
+OPTIMA: Final = {"params_opt": "*N*\\*", "loss_opt": "*L*\\*"}
+"""How the quantities at a compute are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def _place(covered: CoveredShare) -> str:
     """Name a quantity and where it is judged."""
     if covered.decades_beyond is None:
         return "*a*"
-    name = {"params_opt": "*N*\\*", "loss_opt": "*L*\\*"}[covered.quantity]
+    name = OPTIMA[covered.quantity]
     if covered.decades_beyond == 0.0:
         return f"{name} at the largest compute"
     return f"{name} {times(round(covered.decades_beyond), 'decade')} beyond"
@@ -162,7 +166,7 @@ def _mixture_table(mixture: Mixture) -> Table:
 def _head(covered: CoveredShare) -> str:
     if covered.decades_beyond is None:
         return "*a*"
-    name = {"params_opt": "*N*\\*", "loss_opt": "*L*\\*"}[covered.quantity]
+    name = OPTIMA[covered.quantity]
     beyond = round(covered.decades_beyond)
     return f"{name}{NBSP}+{beyond}" if beyond else name
 
