@@ -321,10 +321,13 @@ def recover() -> None:
         for path in (ROOT / name).rglob(".*.tmp"):
             if TEMPORARY.fullmatch(path.name):
                 path.unlink()
-    if not any((ROOT / ".snakemake" / "locks").glob("*")):
+    locks = list((ROOT / ".snakemake" / "locks").glob("*"))
+    if not locks:
         return
     print("run.py: an earlier build was killed; going on where it stopped", flush=True)
-    run(BIN / "snakemake", "--unlock", "--quiet", "all")
+    # all that `snakemake --unlock` does once it has read every rule
+    for path in locks:
+        path.unlink()
 
 
 def snakemake(*arguments: str) -> None:

@@ -32,10 +32,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.workflow.toy import SETTINGS, Project, copy_project, with_environment, write_sweep
+from tests.workflow.toy import Project, copy_project, with_environment, write_sweep
 
 KINDS: Final = ("group", "snakemake", "job")
 BUDGETS: Final = (1e12, 4e12, 1.6e13)
+APPROACHES: Final = """{
+    bootstrap: {draws: 10, interval: percentile},
+    parametric: {starts: coarse},
+    forecast: {draws: 2},
+    mixture: {simulations: 0},
+    specifications: {
+        draws: 0,
+        loss: [eval],
+        counting: [{params: total, flops: 6nd}],
+        envelope: {frontier: [grid], edge: [trim], min_schedule_fraction: [0.5]},
+        profiles: {axis: [each], curve: [parabola], window: [], weights: [equal]},
+        parametric: {objective: [likelihood], huber_delta: [], drop_highest: [0]},
+        kaplan: {edge: [trim]},
+    },
+}"""
+SETTINGS: Final = f"approaches={' '.join(APPROACHES.split())}"
+"""As little as every rule can do: what is killed is the workflow, not the statistics."""
+EARLIEST: Final = 0.5
+"""Earliest moment of a kill [s]."""
 JOB: Final = re.compile(r"\S*python\S* \S*/isoflop ([a-z-]+)")
 
 
@@ -62,7 +81,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--slowest", type=float, default=60.0, help="latest moment of a kill [s]")
+    parser.add_argument(
+        "--slowest", type=float,
+        help="latest moment of a kill [s]; half of the undisturbed build's time without it",
+    )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time")
     options = parser.parse_args()
     moments = random.Random(options.seed)  # noqa: S311  no secret
@@ -70,14 +92,24 @@ def main() -> None:
     tally = Tally()
     with tempfile.TemporaryDirectory() as folder:
         undisturbed = toy(Path(folder) / "undisturbed")
+        since = time.monotonic()
         with started(undisturbed) as build:
             build.wait()
         if build.returncode != 0:
             sys.exit(printed(undisturbed))
+        took = time.monotonic() - since
+        slowest = options.slowest or took / 2
+        print(f"undisturbed: {took:.0f} s; kills after {EARLIEST} to {slowest:.0f} s", flush=True)
         wanted = undisturbed.outputs()
         while sum(tally.kills.values()) < options.kills and time.monotonic() < until:
             root = Path(folder) / f"chain{tally.chains}"
-            chain(toy(root), wanted, options, moments, tally)
+            project = toy(root)
+            while sum(tally.kills.values()) < options.kills and time.monotonic() < until:
+                # as often in the first seconds as in all later ones: what is short is hit as well
+                delay = EARLIEST * (slowest / EARLIEST) ** moments.random()
+                if not killed(project, delay, moments.choice(KINDS), moments, tally):
+                    break
+            finish(project, wanted, tally)
             shutil.rmtree(root)
             print(summary(tally), flush=True)
     sys.exit(1 if tally.faults else 0)
@@ -109,16 +141,8 @@ def printed(project: Project) -> str:
     return (project.root / "build.txt").read_text()[-5000:] + project.logs()
 
 
-def chain(
-    project: Project, wanted: dict[str, bytes], options: argparse.Namespace,
-    moments: random.Random, tally: Tally,
-) -> None:  # fmt: skip
-    """Kill one build until it is whole, or no kill is left; then compare it."""
-    while sum(tally.kills.values()) < options.kills:
-        # as often in the first seconds as in all later ones: what is short is hit as well
-        delay = 2 * (options.slowest / 2) ** moments.random()
-        if not killed(project, delay, moments.choice(KINDS), moments, tally):
-            break
+def finish(project: Project, wanted: dict[str, bytes], tally: Tally) -> None:
+    """Let a build that was killed come to its end, and compare it."""
     with started(project) as build:
         build.wait()
     tally.chains += 1
