@@ -20,6 +20,7 @@ from isoflop.config.sidecar import SweepFile
 from isoflop.errors import IsoflopError
 from isoflop.files import digest
 from isoflop.folder_lock import VARIABLE, share_folder
+from isoflop.made_outputs import build_begins, build_ends, changed_outputs, mark_incomplete
 from isoflop.project import CODE, CONFIG, FACTS, PACKAGE, project_files
 from isoflop.reference import PUBLISHED_LAW_FILES, REFERENCE_FILES
 from isoflop.sources import sources
@@ -40,6 +41,25 @@ shell.prefix(
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
     f"{VARIABLE}={shlex.quote(str(JOBS_LOCK))}; "
 )
+
+# jobs read the rules too, and plan nothing
+if workflow.is_main_process:
+    for output in changed_outputs(Path()):
+        mark_incomplete(Path(), output)
+        logger.warning(f"{output} was changed or damaged after it was made; it is made anew")
+
+
+onstart:
+    build_begins(Path())
+
+
+onsuccess:
+    build_ends(Path())
+
+
+onerror:
+    build_ends(Path())
+
 
 # a folder without one, by --directory or of `isoflop run`, has the defaults
 if Path(CONFIG).exists():

@@ -12,6 +12,7 @@ import time
 import pytest
 from tools.kills import JOB, printed, processes, started
 
+from isoflop.made_outputs import changed_outputs
 from isoflop.tables import Losses, read_table
 from tests.workflow.toy import Project, with_environment, write_sweep
 
@@ -35,6 +36,28 @@ def kill_while_ingesting(project: Project, kind: str) -> None:
             os.kill(min(pid for pid, words in commands.items() if named(words)), signal.SIGKILL)
         build.wait(timeout=120)
     assert build.returncode != 0
+
+
+def damage_is_made_good(project: Project) -> None:
+    """Flip a bit of what a build has made, as a disk would: no time tells."""
+    sound = project.outputs()
+    path = project.root / "data/curves/toy.parquet"
+    facts = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    told = "data/curves/toy.parquet was changed or damaged after it was made; it is made anew"
+    # Snakemake alone says so too, and does not go on
+    alone = project.snakemake(TARGET)
+    assert alone.status != 0
+    assert told in alone.text
+    assert "--rerun-incomplete" in alone.text
+    with started(project, TARGET) as build:
+        assert build.wait(timeout=300) == 0, printed(project)
+    assert (project.root / "build.txt").read_text().count(told) == 1
+    assert project.outputs() == sound
+    assert changed_outputs(project.root) == []
 
 
 def test_a_killed_build_goes_on(project: Project) -> None:
@@ -61,3 +84,4 @@ def test_a_killed_build_goes_on(project: Project) -> None:
     assert "going on where it stopped" in (root / "build.txt").read_text()
     assert read_table(root / TARGET, Losses)["run"].n_unique() == 9
     assert not list(root.rglob(".*.tmp"))
+    damage_is_made_good(project)

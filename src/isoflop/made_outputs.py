@@ -1,0 +1,158 @@
+"""What the workflow has made, by digest, so that an output that was changed later is made anew.
+
+Snakemake goes by times: it believes an output whose content changed while its time did not (a
+flipped bit, a copy cut short), and takes an edited one for newer input. So a build writes the
+digests of its outputs down when it ends, and the next one compares them before it plans anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from isoflop.files import digest, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECORD: Final = Path(".run/outputs.json")
+FOLDERS: Final = ("data/curves", "data/losses", "data/estimates", "data/published", "reports")
+MARK: Final = ".snakemake_timestamp"
+"""Snakemake's mark of a folder that is one output as a whole."""
+INCOMPLETE: Final = Path(".snakemake/incomplete")
+"""Where Snakemake marks outputs of jobs that began and did not end."""
+
+
+class Made(NamedTuple):
+    """An output as it was made; size and time tell whether it was written since."""
+
+    size: int
+    time: int
+    sha256: str
+
+
+def build_begins(root: Path) -> None:
+    """Note that outputs may be written from now on.
+
+    What was changed before keeps the digest that it was made with, and gets its present time, so
+    that it is not taken for this build's.
+
+    Parameters
+    ----------
+    root : folder that the workflow runs in.
+    """
+    ended, outputs = _read(root)
+    if ended:
+        for name, made in outputs.items():
+            if facts := _facts(root / name):
+                outputs[name] = Made(*facts, made.sha256)
+    _write(root, outputs, ended=False)
+
+
+def build_ends(root: Path) -> None:
+    """Write down the digest of every output; only those written since the last time are read.
+
+    Parameters
+    ----------
+    root : folder that the workflow runs in.
+    """
+    _, before = _read(root)
+    outputs = {}
+    for path in _files(root):
+        if facts := _facts(path):
+            name = path.relative_to(root).as_posix()
+            made = before.get(name)
+            is_known = made is not None and facts == made[:2]
+            outputs[name] = made if made and is_known else Made(*facts, digest(path))
+    _write(root, outputs, ended=True)
+
+
+def changed_outputs(root: Path) -> list[str]:
+    """List the outputs whose content is not what a build wrote.
+
+    A build that was killed may have written what is newer than the record, so then only the outputs
+    that it left alone are compared.
+
+    Parameters
+    ----------
+    root : folder that the workflow runs in.
+
+    Returns
+    -------
+    Outputs as Snakemake names them, sorted: files, and folders that are one output. Empty where no
+    build has ended yet.
+    """
+    ended, outputs = _read(root)
+    changed = set()
+    for name, made in outputs.items():
+        path = root / name
+        facts = _facts(path)
+        if facts is None or not (ended or facts == made[:2]):
+            continue
+        if facts[0] != made.size or digest(path) != made.sha256:
+            changed.add(_output(root, path))
+    return sorted(changed)
+
+
+def mark_incomplete(root: Path, output: str) -> None:
+    """Mark an output as Snakemake marks those of a job that was killed.
+
+    It makes them anew with `--rerun-incomplete`, which run.py and `isoflop run` give it; without,
+    it names them and refuses to go on.
+
+    Parameters
+    ----------
+    root : folder that the workflow runs in.
+    output : one of ``changed_outputs``.
+    """
+    folder = root / INCOMPLETE
+    folder.mkdir(parents=True, exist_ok=True)
+    # as snakemake.persistence.file does: the path in base 64, cut into names of lawful length
+    encoded = base64.urlsafe_b64encode(output.encode()).decode()
+    longest = (os.pathconf(folder, "PC_NAME_MAX") if os.name == "posix" else 255) - 1
+    pieces = [encoded[start : start + longest] for start in range(0, len(encoded), longest)]
+    mark = folder.joinpath(*(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(json.dumps({"external_jobid": None}))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if not path.name.startswith(".") and path.is_file():
+                yield path
+
+
+def _facts(path: Path) -> tuple[int, int] | None:
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _output(root: Path, path: Path) -> str:
+    """Name the output that a file is, or is part of."""
+    for folder in path.relative_to(root).parents:
+        if (root / folder / MARK).exists():
+            return folder.as_posix()
+    return path.relative_to(root).as_posix()
+
+
+def _read(root: Path) -> tuple[bool, dict[str, Made]]:
+    """Read whether the last build ended, and its outputs; nothing where there is no record."""
+    try:
+        content = json.loads((root / RECORD).read_text(encoding="utf-8"))
+        return bool(content["ended"]), {
+            str(name): Made(int(size), int(time), str(sha256))
+            for name, (size, time, sha256) in content["outputs"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False, {}
+
+
+def _write(root: Path, outputs: dict[str, Made], *, ended: bool) -> None:
+    write_text(root / RECORD, json.dumps({"ended": ended, "outputs": outputs}))
