@@ -85,7 +85,9 @@ def settle(figure: Figure) -> None:
     """
     with rc_context(RC):
         figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    # "none" would leave a stand-in for the engine, and savefig draws twice where there is one
+    with rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
     for axes in figure.axes:
         corners = axes.get_position(original=True).get_points()
         axes.set_position(Bbox(corners.round(6)))
