@@ -12,7 +12,8 @@ next chain starts from an empty folder. What is killed, at random:
 - job        one subcommand, as the kernel does when memory runs out: the build itself fails
 
 Nobody lifts a lock or deletes a file in between. A chain is at fault where the last build does not
-succeed, a byte of an output differs from the undisturbed build, or a temporary file is left.
+succeed, a byte of an output differs from the undisturbed build, or a temporary file is left; and
+where a build takes an output for damaged.
 """
 
 from __future__ import annotations
@@ -109,6 +110,7 @@ def main() -> None:
                 delay = EARLIEST * (slowest / EARLIEST) ** moments.random()
                 if not killed(project, delay, moments.choice(KINDS), moments, tally):
                     break
+                print(summary(tally), flush=True)
             finish(project, wanted, tally)
             shutil.rmtree(root)
             print(summary(tally), flush=True)
@@ -146,6 +148,7 @@ def finish(project: Project, wanted: dict[str, bytes], tally: Tally) -> None:
     with started(project) as build:
         build.wait()
     tally.chains += 1
+    notice_false_alarms(project, tally)
     if build.returncode != 0:
         tally.faults.append(f"chain {tally.chains} did not end:\n{printed(project)}")
         return
@@ -158,6 +161,12 @@ def finish(project: Project, wanted: dict[str, bytes], tally: Tally) -> None:
     left = sorted(str(path) for path in project.root.rglob(".*.tmp"))
     if left:
         tally.faults.append(f"chain {tally.chains} left {', '.join(left)}")
+
+
+def notice_false_alarms(project: Project, tally: Tally) -> None:
+    """A kill damages nothing that has its name, so no build may say that an output was damaged."""
+    if "changed or damaged" in (project.root / "build.txt").read_text():
+        tally.faults.append(f"a false alarm:\n{printed(project)}")
 
 
 def killed(
@@ -173,6 +182,7 @@ def killed(
             if status != 0:
                 tally.faults.append(f"a build refused to go on:\n{printed(project)}")
             return False
+        notice_false_alarms(project, tally)
         commands = processes(project.root)
         jobs = {pid: match[1] for pid, words in commands.items() if (match := JOB.match(words))}
         snakemakes = sorted(pid for pid, words in commands.items() if "-m snakemake" in words)
