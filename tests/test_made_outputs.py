@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from isoflop.made_outputs import (
     build_ends,
     changed_outputs,
     mark_incomplete,
+    outputs_to_the_present,
 )
 
 if TYPE_CHECKING:
@@ -115,3 +117,19 @@ def test_the_mark_is_snakemakes_own(root: Path, name: str, monkeypatch: pytest.M
     mark_incomplete(root, output)
     assert any((root / INCOMPLETE).rglob("*"))
     assert FilePersistence(path=root / ".snakemake")._filter_incomplete_keys([output]) == {output}
+
+
+def test_outputs_from_the_future_are_dated_now_in_their_order(root: Path) -> None:
+    assert outputs_to_the_present(root) is None
+    figure, report = root / FIGURE, root / "reports/toy/report.html"
+    mark = figure.with_name(".snakemake_timestamp")
+    tomorrow = time.time_ns() + 86_400 * 10**9
+    for path, seconds in ((figure, 0), (mark, 0), (report, 1)):
+        os.utime(path, ns=(0, tomorrow + seconds * 10**9))
+    latest = outputs_to_the_present(root)
+    assert latest is not None
+    assert latest.timestamp() == pytest.approx(tomorrow / 1e9 + 1)
+    moments = [path.stat().st_mtime_ns for path in (root / LOSSES, figure, mark, report)]
+    assert moments[0] < moments[1] == moments[2] < moments[3] < time.time_ns()
+    assert outputs_to_the_present(root) is None
+    assert changed_outputs(root) == []

@@ -164,7 +164,7 @@ def finish(project: Project, wanted: dict[str, bytes], tally: Tally) -> None:
 
 
 def notice_false_alarms(project: Project, tally: Tally) -> None:
-    """A kill damages nothing that has its name, so no build may say that an output was damaged."""
+    """Count a build that takes an output for damaged: a kill damages nothing that has its name."""
     if "changed or damaged" in (project.root / "build.txt").read_text():
         tally.faults.append(f"a false alarm:\n{printed(project)}")
 

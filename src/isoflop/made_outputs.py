@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,12 +27,15 @@ MARK: Final = ".snakemake_timestamp"
 INCOMPLETE: Final = Path(".snakemake/incomplete")
 """Where Snakemake marks outputs of jobs that began and did not end."""
 
+SKEW: Final = 10**9
+"""Nanoseconds that the clock of a file server may be ahead."""
+
 
 class Made(NamedTuple):
     """An output as it was made; size and time tell whether it was written since."""
 
     size: int
-    time: int
+    changed: int
     sha256: str
 
 
@@ -97,6 +102,37 @@ def changed_outputs(root: Path) -> list[str]:
     return sorted(changed)
 
 
+def outputs_to_the_present(root: Path) -> datetime | None:
+    """Date outputs from the future now, in their order, so that a later edit is newer than they.
+
+    They were made while the clock was ahead. Until their time has come, Snakemake would take each
+    of them for newer than whatever is edited, and make nothing anew.
+
+    Parameters
+    ----------
+    root : folder that the workflow runs in.
+
+    Returns
+    -------
+    The latest time of them; None where none is from the future.
+    """
+    now = time.time_ns()
+    later = {}
+    for path in _paths(root):
+        moment = path.lstat().st_mtime_ns
+        if moment > now + SKEW:
+            later[path] = moment
+    if not later:
+        return None
+    # those of one time keep one time; what is no output of ours stays older than all of them
+    order = sorted(set(later.values()))
+    places = {moment: place for place, moment in enumerate(order)}
+    for path, moment in later.items():
+        dated = now - 1000 * (len(order) - places[moment])
+        os.utime(path, ns=(dated, dated), follow_symlinks=False)
+    return datetime.fromtimestamp(order[-1] / 1e9, tz=UTC).astimezone()
+
+
 def mark_incomplete(root: Path, output: str) -> None:
     """Mark an output as Snakemake marks those of a job that was killed.
 
@@ -119,11 +155,13 @@ def mark_incomplete(root: Path, output: str) -> None:
     mark.write_text(json.dumps({"external_jobid": None}))
 
 
-def _files(root: Path) -> Iterator[Path]:
+def _paths(root: Path) -> Iterator[Path]:
     for folder in FOLDERS:
-        for path in sorted((root / folder).rglob("*")):
-            if not path.name.startswith(".") and path.is_file():
-                yield path
+        yield from sorted((root / folder).rglob("*"))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return (path for path in _paths(root) if not path.name.startswith(".") and path.is_file())
 
 
 def _facts(path: Path) -> tuple[int, int] | None:
@@ -147,8 +185,8 @@ def _read(root: Path) -> tuple[bool, dict[str, Made]]:
     try:
         content = json.loads((root / RECORD).read_text(encoding="utf-8"))
         return bool(content["ended"]), {
-            str(name): Made(int(size), int(time), str(sha256))
-            for name, (size, time, sha256) in content["outputs"].items()
+            str(name): Made(int(size), int(changed), str(sha256))
+            for name, (size, changed, sha256) in content["outputs"].items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False, {}

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -239,6 +240,17 @@ def test_a_second_sweep_reruns_only_its_own_chain(restored: Project) -> None:
         assert restored.planned() == EVERYTHING
     finally:
         shutil.rmtree(restored.root / "data/raw/other")
+
+
+def test_an_edit_counts_although_the_outputs_are_from_tomorrow(restored: Project) -> None:
+    tomorrow = time.time() + 86_400
+    for name in restored.outputs():
+        os.utime(restored.root / name, (tomorrow, tomorrow))
+    path = restored.root / "src/isoflop/report/command.py"
+    path.write_text(path.read_text() + "\n# edited\n")
+    outcome = restored.build("--dry-run")
+    assert outcome.text.count("outputs are dated up to ") == 1
+    assert outcome.rules == {"all": 1, "render_report": 1, "render_index": 1}
 
 
 @pytest.mark.parametrize(
