@@ -21,10 +21,13 @@ TARGET = "data/losses/toy.parquet"
 
 
 def kill_while_ingesting(project: Project, kind: str) -> None:
-    """Start the documented command, and kill it or a part of it as soon as a job runs."""
+    """Start the documented command, and kill it or a part of it as soon as a job of it runs."""
+    before = processes(project.root)  # what a killed build left may be dying still
     with started(project, TARGET) as build:
         until = time.monotonic() + 120
-        while not any(JOB.match(words) for words in processes(project.root).values()):
+        while not any(
+            JOB.match(words) for pid, words in processes(project.root).items() if pid not in before
+        ):
             assert time.monotonic() < until, "ingest_sweep never began"
             assert build.poll() is None, printed(project)
             time.sleep(0.01)
