@@ -18,7 +18,7 @@ from isoflop.config.reading import parse as parse_settings
 from isoflop.config.reading import read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import IsoflopError
-from isoflop.files import digest
+from isoflop.files import FUTURE, digest, from_the_future
 from isoflop.folder_lock import VARIABLE, share_folder
 from isoflop.made_outputs import (
     build_begins,
@@ -47,17 +47,6 @@ shell.prefix(
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
     f"{VARIABLE}={shlex.quote(str(JOBS_LOCK))}; "
 )
-
-# jobs read the rules too, and plan nothing
-if workflow.is_main_process:
-    if latest := outputs_to_the_present(Path()):
-        logger.warning(
-            f"outputs are dated up to {latest:%Y-%m-%d %H:%M:%S}, which is yet to come: was the clock "
-            "changed? They are dated now, in their order, so that what is edited next is newer"
-        )
-    for output in changed_outputs(Path()):
-        mark_incomplete(Path(), output)
-        logger.warning(f"{output} was changed or damaged after it was made; it is made anew")
 
 
 onstart:
@@ -100,6 +89,25 @@ REFERENCE_FOLDER = (
     Path(FACTS) if (Path(FACTS) / REFERENCE_FILES["hoffmann"]).exists() else PROJECT / FACTS
 )
 CONFIG_FILE = CONFIG if Path(CONFIG).exists() else str(PROJECT / CONFIG)
+
+# jobs read the rules too, and plan nothing
+if workflow.is_main_process:
+    # Snakemake runs a job, finds an input newer than its outputs, and deletes them
+    if early := from_the_future(
+        [*SOURCES.rglob("*"), *REFERENCE_FOLDER.glob("*"), Path(CONFIG_FILE)]
+    ):
+        raise WorkflowError(
+            f"{early[0]} {FUTURE}; {len(early)} of the project's files are. Set the clock right, or "
+            "date them now, by `touch` of each."
+        )
+    if latest := outputs_to_the_present(Path()):
+        logger.warning(
+            f"outputs are dated up to {latest:%Y-%m-%d %H:%M:%S}, which is yet to come: was the clock "
+            "changed? They are dated now, in their order, so that what is edited next is newer"
+        )
+    for output in changed_outputs(Path()):
+        mark_incomplete(Path(), output)
+        logger.warning(f"{output} was changed or damaged after it was made; it is made anew")
 
 # losses announced before their runs were trained; a project without any has no such file
 ANNOUNCED = [local(str(path)) for path in [REFERENCE_FOLDER / "forecast.yaml"] if path.exists()]
@@ -149,11 +157,6 @@ def raw_folder(sweep):
     return f"data/{sweep}" if sweep.startswith(PUBLISHED) else f"data/raw/{sweep}"
 
 
-def manifest(sweep):
-    """Name the list of a sweep's raw files where they lie in an object store and not here."""
-    return Path(f"data/manifests/{sweep}.txt")
-
-
 def raw_files(sweep):
     """List a sweep's raw files; a published sweep's come as one folder.
 
@@ -163,8 +166,9 @@ def raw_files(sweep):
     folder = raw_folder(sweep)
     if sweep.startswith(PUBLISHED):
         return [folder]
-    if manifest(sweep).is_file():
-        listed = sorted(filter(None, manifest(sweep).read_text(encoding="utf-8").splitlines()))
+    manifest = Path(f"data/manifests/{sweep}.txt")
+    if manifest.is_file():
+        listed = sorted(filter(None, manifest.read_text(encoding="utf-8").splitlines()))
         return [f"{folder}/{name}" for name in listed]
     return [str(path) for path in files_of(Path(folder))]
 
@@ -202,22 +206,15 @@ def raw_state(wildcards):
     sweep = wildcards.sweep
     if sweep.startswith(PUBLISHED):
         return ""
-    if manifest(sweep).is_file():
+    if Path(f"data/manifests/{sweep}.txt").is_file():
         return "as listed"  # Snakemake compares what is in the store
     return fingerprint(Path(raw_folder(sweep)))
 
 
 def raw_logs(wildcards):
-    """List a sweep's raw files but sweep.yaml, whose settings change no curve.
-
-    Of logs that lie here `raw_state` tells another time or size. Their age is no reason besides: a
-    log from a clock that is ahead would be read again at every build until its time has come.
-    """
-    sweep = wildcards.sweep
-    files = [path for path in raw_files(sweep) if path != f"{raw_folder(sweep)}/sweep.yaml"]
-    if sweep.startswith(PUBLISHED) or manifest(sweep).is_file():
-        return files
-    return [ancient(path) for path in files]
+    """List a sweep's raw files but sweep.yaml, whose settings change no curve."""
+    sidecar = f"{raw_folder(wildcards.sweep)}/sweep.yaml"
+    return [path for path in raw_files(wildcards.sweep) if path != sidecar]
 
 
 def sidecar_facts(wildcards):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -104,6 +105,23 @@ def test_what_no_line_can_show_is_named_on_one(
     assert complaint.startswith(f"{raw}/{shown}: ")
     assert words in complaint
     assert complaint.isprintable()
+
+
+def test_a_log_from_the_future_is_named_with_the_remedy(raw: Path) -> None:
+    new = sweep(raw, "new one", "fit/a.log", "fit/b.log", "fit/c.log")
+    tomorrow = time.time() + 86_400
+    for log in ("fit/a.log", "fit/b.log"):
+        os.utime(new / log, (tomorrow, tomorrow))
+    sweeps, (complaint,) = find_sweeps(raw)
+    assert sweeps == sorted(GOOD)
+    assert complaint == (
+        f"{new}: fit/a.log is dated later than now, which Snakemake refuses. "
+        f"Set the clock right, or date it now: touch '{new}/fit/a.log' (and 1 more of the folder)."
+    )
+    # a machine whose clock is a little ahead writes on
+    for log in ("fit/a.log", "fit/b.log"):
+        os.utime(new / log, (time.time() + 2, time.time() + 2))
+    assert find_sweeps(raw) == (sorted([*GOOD, "new one"]), [])
 
 
 def test_what_is_no_folder_is_named(raw: Path) -> None:

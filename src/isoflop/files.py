@@ -6,12 +6,17 @@ import errno
 import hashlib
 import json
 import os
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+CLOCKS_DIFFER: Final = 10.0
+"""Seconds that another machine's clock may be ahead; no job is done before they have passed."""
+FUTURE: Final = "is dated later than now, which Snakemake refuses"
 
 
 @contextmanager
@@ -66,6 +71,22 @@ def name_in_project(path: Path) -> str:
             if part in {"data", "reports"}:
                 return Path(*path.parts[place:]).as_posix()
     return path.as_posix()
+
+
+def from_the_future(paths: Iterable[Path]) -> list[Path]:
+    """List the files that are dated later than now: Snakemake fails every job that reads one.
+
+    Parameters
+    ----------
+    paths : files and folders; those that are not there are left out.
+    """
+    limit = time.time() + CLOCKS_DIFFER
+    early = []
+    for path in paths:
+        with suppress(OSError):
+            if path.stat().st_mtime > limit:
+                early.append(path)
+    return early
 
 
 def digest(path: Path, size: int | None = None) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RECORD: Final = Path(".run/outputs.json")
 FOLDERS: Final = ("data/curves", "data/losses", "data/estimates", "data/published", "reports")
+DATED: Final = (*FOLDERS, "data/corpora", "data/checkpoints")
+"""Where outputs are that Snakemake compares the times of."""
 MARK: Final = ".snakemake_timestamp"
 """Snakemake's mark of a folder that is one output as a whole."""
 INCOMPLETE: Final = Path(".snakemake/incomplete")
@@ -106,7 +108,7 @@ def outputs_to_the_present(root: Path) -> datetime | None:
     """Date outputs from the future now, in their order, so that a later edit is newer than they.
 
     They were made while the clock was ahead. Until their time has come, Snakemake would take each
-    of them for newer than whatever is edited, and make nothing anew.
+    of them for newer than whatever is edited, and fail the jobs that read it.
 
     Parameters
     ----------
@@ -118,7 +120,7 @@ def outputs_to_the_present(root: Path) -> datetime | None:
     """
     now = time.time_ns()
     later = {}
-    for path in _paths(root):
+    for path in (path for folder in DATED for path in (root / folder).rglob("*")):
         moment = path.lstat().st_mtime_ns
         if moment > now + SKEW:
             later[path] = moment
@@ -155,13 +157,11 @@ def mark_incomplete(root: Path, output: str) -> None:
     mark.write_text(json.dumps({"external_jobid": None}))
 
 
-def _paths(root: Path) -> Iterator[Path]:
-    for folder in FOLDERS:
-        yield from sorted((root / folder).rglob("*"))
-
-
 def _files(root: Path) -> Iterator[Path]:
-    return (path for path in _paths(root) if not path.name.startswith(".") and path.is_file())
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            if not path.name.startswith(".") and path.is_file():
+                yield path
 
 
 def _facts(path: Path) -> tuple[int, int] | None:

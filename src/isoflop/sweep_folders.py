@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import unicodedata
 from typing import TYPE_CHECKING
 
+from isoflop.files import FUTURE, from_the_future
 from isoflop.walk import walk
 
 if TYPE_CHECKING:
@@ -72,7 +74,8 @@ def _complaint(path: Path) -> str | None:
 
 def _unusable_files(folder: Path) -> str | None:
     """Say which of a sweep's files have names that cannot be a workflow's."""
-    names = [str(entry.path.relative_to(folder)) for entry in walk(folder)]
+    entries = list(walk(folder))
+    names = [str(entry.path.relative_to(folder)) for entry in entries]
     for why, remedy, is_one in (
         (MEANING, "Rename without them", REPLACED.search),
         (f"names with {UNPRINTED}", "Rename without them", _has_controls),
@@ -80,6 +83,12 @@ def _unusable_files(folder: Path) -> str | None:
     ):
         if listed := ", ".join(_shown(name) for name in names if is_one(name)):
             return f"{why}. {remedy}: {listed}."
+    if early := from_the_future(entry.path for entry in entries if entry.reason is None):
+        return (
+            f"{_shown(early[0].relative_to(folder))} {FUTURE}. Set the clock right, or date it "
+            f"now: touch {_shown(shlex.quote(str(early[0])))}"
+            + (f" (and {len(early) - 1} more of the folder)." if early[1:] else ".")
+        )
     return None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import time
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -47,6 +49,9 @@ def test_what_cannot_be_built_is_named_and_stops_nothing_else(project: Project) 
     (raw / "toy@b").mkdir()
     (raw / "toy@b/run{lr}.jsonl").touch()
     (raw / "toy@b/sweep.yaml").write_text("title: t\n")
+    write_sweep(raw / "early", budgets=(1e12,))
+    tomorrow = time.time() + 86_400
+    os.utime(raw / "early/fit/d16-c1.0e+12-s0.jsonl", (tomorrow, tomorrow))
     (raw / "typo").mkdir()
     (raw / "typo/sweep.yaml").write_text("titel: t\n")
     (raw / "slip").mkdir()
@@ -58,10 +63,19 @@ def test_what_cannot_be_built_is_named_and_stops_nothing_else(project: Project) 
         "left out: data/raw/slip/sweep.yaml: unknown key 'tolerence' in "
         "settings.approaches.profiles; did you mean 'tolerance'?" in outcome.text
     )
-    for name in ("a{b}", "toy.runs", "index.html", r"a\nb", "toy@b", "typo", "slip"):
+    for name in ("a{b}", "toy.runs", "index.html", r"a\nb", "toy@b", "typo", "slip", "early"):
         assert f"left out: data/raw/{name}" in outcome.text
     assert outcome.rules["render_report"] == 1
     assert outcome.rules["refuse_sweeps"] == 1
+
+
+def test_a_source_from_the_future_is_named(project: Project) -> None:
+    write_sweep(project.root / "data/raw/toy", budgets=(1e12,))
+    tomorrow = time.time() + 86_400
+    os.utime(project.root / "src/isoflop/laws.py", (tomorrow, tomorrow))
+    text = failure(project)
+    assert "src/isoflop/laws.py is dated later than now" in text
+    assert "Set the clock right, or date them now" in text
 
 
 def test_a_sweep_with_an_at_sign_is_fitted_to_its_own_losses(project: Project) -> None:

@@ -59,8 +59,6 @@ def damage_is_made_good(project: Project) -> None:
     with started(project, TARGET) as build:
         assert build.wait(timeout=300) == 0, printed(project)
     assert (project.root / "build.txt").read_text().count(told) == 1
-    # whatever its size: Snakemake compares the content of small files alone
-    assert project.planned("--max-checksum-file-size=0", TARGET) == {}
     assert project.outputs() == sound
     assert changed_outputs(project.root) == []
 
@@ -69,9 +67,6 @@ def test_a_killed_build_goes_on(project: Project) -> None:
     root = project.root
     write_sweep(root / "data/raw/toy", budgets=(1e12,))
     with_environment(root)
-    # a log from a clock that is ahead is read once, not at every build until its time has come
-    tomorrow = time.time() + 86_400
-    os.utime(next((root / "data/raw/toy/fit").iterdir()), (tomorrow, tomorrow))
     kill_while_ingesting(project, "job")
     # Snakemake lived, so it gave its lock back; what the job would have left a moment later
     assert not list((root / ".snakemake/locks").glob("*"))
