@@ -201,6 +201,17 @@ def raw_sidecar(wildcards):
     return [] if sweep.startswith(PUBLISHED) else f"{raw_folder(sweep)}/sweep.yaml"
 
 
+def report_sidecar(wildcards):
+    """Name what a report finds a sweep's sweep.yaml in: itself, or a published sweep's folder."""
+    return raw_sidecar(wildcards) or raw_folder(wildcards.sweep)
+
+
+def sidecar_here(wildcards, input):
+    """Name the sweep.yaml that a report is written from: where it was fetched to."""
+    path = Path(input.sidecar)
+    return path / "sweep.yaml" if wildcards.sweep.startswith(PUBLISHED) else path
+
+
 def raw_state(wildcards):
     """Tell a replaced raw log by size and time; a published sweep's folder is a rule's output."""
     sweep = wildcards.sweep

@@ -7,7 +7,7 @@
 
 rule render_report:
     input:
-        sidecar="data/raw/{sweep}/sweep.yaml",
+        sidecar=report_sidecar,
         losses="data/losses/{sweep}.parquet",
         left_out="data/losses/{sweep}.left_out.parquet",
         runs="data/curves/{sweep}.runs.parquet",
@@ -52,6 +52,7 @@ rule render_report:
         mem_mb=memory(1000),
         runtime=minutes(20),
     params:
+        sidecar=sidecar_here,
         reference=folder_of("reference"),
         settings=by_sweep("report"),
         losses=by_sweep("losses"),
@@ -60,7 +61,7 @@ rule render_report:
         """
         isoflop render-report \
             --sweep {wildcards.sweep:q} \
-            --sidecar {input.sidecar:q} \
+            --sidecar {params.sidecar:q} \
             --losses {input.losses:q} \
             --left-out {input.left_out:q} \
             --runs {input.runs:q} \
