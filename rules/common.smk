@@ -27,7 +27,7 @@ from isoflop.made_outputs import (
     mark_incomplete,
     outputs_to_the_present,
 )
-from isoflop.project import CODE, CONFIG, FACTS, PACKAGE, project_files
+from isoflop.project import CODE, CONFIG, FACTS, PACKAGE, PUBLISHED, project_files, raw_folder
 from isoflop.reference import PUBLISHED_LAW_FILES, REFERENCE_FILES
 from isoflop.sources import sources
 from isoflop.sweep_folders import find_sweeps, fingerprint
@@ -122,16 +122,16 @@ PUBLISHED_LAWS = [local(str(REFERENCE_FOLDER / name)) for name in sorted(PUBLISH
 SWEEPS, REFUSED = find_sweeps(Path("data/raw"))
 
 
+# published numbers beside reproduced ones
+RESULTS = f"reports/{PUBLISHED}results.json"
+
+
 wildcard_constraints:
     # a sweep of data/raw, or one of the catalogue of published studies and maybe a variant of it
     sweep=r"published/[^/@]+|[^/]+",
     variant=r"(@[^/@]+)?",
     study_sweep=r"[^/@]+",
     approach="|".join(BY_KEY),
-
-
-# what the names of the catalogue's sweeps begin with
-PUBLISHED = "published/"
 
 
 def memory(megabytes):
@@ -150,11 +150,6 @@ def memory_of_logs(wildcards, input, attempt):
 def minutes(number):
     """Ask for time: ten times and more what docs/scale.md measures, twice at each retry."""
     return lambda wildcards, attempt: number * 2 ** (attempt - 1)
-
-
-def raw_folder(sweep):
-    """Name the folder of a sweep's raw files: data/raw/x, or data/published/x of published/x."""
-    return f"data/{sweep}" if sweep.startswith(PUBLISHED) else f"data/raw/{sweep}"
 
 
 def raw_files(sweep):
@@ -204,6 +199,11 @@ def raw_sidecar(wildcards):
 def report_sidecar(wildcards):
     """Name what a report finds a sweep's sweep.yaml in: itself, or a published sweep's folder."""
     return raw_sidecar(wildcards) or raw_folder(wildcards.sweep)
+
+
+def study_results(wildcards):
+    """Name what came out of the published studies, for a report of one of their sweeps."""
+    return RESULTS if wildcards.sweep.startswith(PUBLISHED) else []
 
 
 def sidecar_here(wildcards, input):
@@ -383,14 +383,34 @@ def indexed_sweeps(wildcards, input):
 
 
 def built_published():
-    """Give render-index the published studies where they were built, and the digest of what came out.
+    """Give render-index the published studies where they were built, and digests of what came out.
 
     No input: the index of every build would then ask for all studies.
     """
-    results = Path("reports/published/results.json")
-    if not results.is_file():
+    if not Path(RESULTS).is_file():
         return [[], ""]
-    return [["--published", str(results)], digest(results)]
+    words, digests = ["--published", RESULTS], [digest(Path(RESULTS))]
+    for sweep in reported():
+        tables = Path(f"reports/{sweep}/tables")
+        if not Path(f"reports/{sweep}/report.html").is_file():
+            continue
+        folder = f"data/published/{sweep.removeprefix(PUBLISHED)}/sweep.yaml"
+        estimates, runs = f"data/estimates/{sweep}", f"data/curves/{sweep}.runs.parquet"
+        words += ["--study-sweep", sweep, folder, estimates, runs, str(tables)]
+        answer = tables / "answer.csv"
+        digests.append(digest(answer) if answer.is_file() else "")
+    return [words, " ".join(digests)]
+
+
+def reported():
+    """Name the published sweeps that have a report."""
+    return [f"{PUBLISHED}{sweep.name}" for study in catalogue().studies for sweep in study.reported]
+
+
+def published_reports(wildcards):
+    """Name the reports of all published sweeps."""
+    kinds = ["reports/{sweep}/report.html", "reports/{sweep}/report.pdf"]
+    return expand(kinds, sweep=reported())
 
 
 @cache

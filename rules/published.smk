@@ -1,18 +1,19 @@
-# Published studies as sweeps; optional, `snakemake published`. Between these two rules the ordinary
-# ones run: ingest_sweep, build_losses and fit_approach, on sweeps named published/{study_sweep}.
+# Published studies as sweeps; optional, `snakemake published`. Between these rules the ordinary
+# ones run, from ingest_sweep to render_report, on sweeps named published/{study_sweep}.
 #
 # in:  data/reference/published.yaml                what is published, and where
 #      the files it names, from a mirror or over the network
 # out: data/published/{study_sweep}/                raw files and sweep.yaml
 #      reports/published/index.html, results.json   published beside reproduced numbers
+#      reports/published/{study_sweep}/             a report as any sweep's (rules/report.smk)
 #      reports/published/backtest.html, .json       laws fitted to the lower part of each study
 
 
 rule published:
     input:
         "reports/published/index.html",
-        "reports/published/results.json",
         "reports/published/backtest.html",
+        published_reports,
 
 
 rule fetch_published:
@@ -49,6 +50,38 @@ rule fetch_published:
         """
 
 
+rule compare_published:
+    input:
+        catalogue=local(str(REFERENCE_FOLDER / "published.yaml")),
+        estimates=published_estimates,
+        files=published_folders,
+        reference=REFERENCE,
+        code=code("published"),
+    output:
+        RESULTS,
+    log:
+        "logs/compare_published.log",
+    benchmark:
+        "benchmarks/compare_published.tsv"
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(20),
+    params:
+        reference=folder_of("reference"),
+        estimates=published_root("estimates", 3),
+        files=published_root("files", 1),
+    shell:
+        """
+        isoflop compare-published \
+            --catalogue {input.catalogue:q} \
+            --estimates {params.estimates:q} \
+            --files {params.files:q} \
+            --reference {params.reference:q} \
+            --results {output:q} \
+            >{log:q} 2>&1
+        """
+
+
 rule render_published:
     input:
         catalogue=local(str(REFERENCE_FOLDER / "published.yaml")),
@@ -60,13 +93,12 @@ rule render_published:
         reference=REFERENCE,
         code=code("published"),
     output:
-        html=report(
+        report(
             "reports/published/index.html",
             caption="../workflow/report/published.rst",
             category="Published studies",
             labels={"kind": "report", "name": "published"},
         ),
-        results="reports/published/results.json",
     log:
         "logs/render_published.log",
     benchmark:
@@ -87,8 +119,7 @@ rule render_published:
             --files {params.files:q} \
             --reference {params.reference:q} \
             {params.sweeps:q} \
-            --html {output.html:q} \
-            --results {output.results:q} \
+            --html {output:q} \
             >{log:q} 2>&1
         """
 

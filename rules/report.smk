@@ -1,6 +1,7 @@
 # in:  data/raw/{sweep}/sweep.yaml, data/curves/{sweep}.{runs,files,gates}.parquet
 #      data/losses/{sweep}.parquet and .left_out.parquet, data/estimates/{sweep}/*
 #      reports/{sweep}/figures, data/reference/*.yaml
+#      (of a published sweep: data/published/{study_sweep}, reports/published/results.json)
 # out: reports/{sweep}/report.html, report.pdf, tables/*.{csv,tex}
 #      reports/index.html    every sweep beside the papers
 
@@ -23,6 +24,7 @@ rule render_report:
         reference=REFERENCE,
         announced=ANNOUNCED,
         bibliography=local(str(REFERENCE_FOLDER / "references.bib")),
+        results=study_results,
         code=code("report"),
     output:
         html=report(
@@ -53,6 +55,7 @@ rule render_report:
         runtime=minutes(20),
     params:
         sidecar=sidecar_here,
+        results=lambda wildcards, input: ["--results", input.results] if input.results else [],
         reference=folder_of("reference"),
         settings=by_sweep("report"),
         losses=by_sweep("losses"),
@@ -73,6 +76,7 @@ rule render_report:
             --reference {params.reference:q} \
             --settings {params.settings:q} \
             --losses-settings {params.losses:q} \
+            {params.results:q} \
             --html {output.html:q} \
             --pdf {output.pdf:q} \
             --tables {output.tables:q} \

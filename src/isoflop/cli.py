@@ -38,6 +38,7 @@ COMMANDS = {
     "check-coverage": "isoflop.approaches.command:check_coverage_command",
     "backtest-laws": "isoflop.approaches.command:backtest_laws_command",
     "fetch-published": "isoflop.published.command:fetch_published_command",
+    "compare-published": "isoflop.published.command:compare_published_command",
     "render-published": "isoflop.published.command:render_published_command",
     "render-backtest": "isoflop.published.command:render_backtest_command",
 }

@@ -126,6 +126,14 @@ def shortest(value: float | None, digits: int = 8, *, sign: bool = False) -> str
     return _true_minus(text)
 
 
+def as_fine(value: float | None, step: float) -> str:
+    """Write a number as finely as a difference of this size asks, and a digit more."""
+    if value is None or value == 0.0 or not math.isfinite(value):
+        return shortest(value)
+    digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(step)) + 2
+    return shortest(value, min(max(digits, 4), 12))
+
+
 def fixed(value: float, decimals: int = 3) -> str:
     """Write a number with this many decimals and a true minus sign."""
     return _true_minus(f"{value:.{decimals}f}") if math.isfinite(value) else NONE

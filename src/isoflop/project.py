@@ -20,6 +20,8 @@ SNAKEFILE: Final = "Snakefile"
 CONFIG: Final = "config.yaml"
 FACTS: Final = "data/reference"
 """The published facts."""
+PUBLISHED: Final = "published/"
+"""What the names of published studies' sweeps begin with; all others lie in data/raw."""
 CODE: Final = "src/isoflop"
 """Where a checkout has the package."""
 NEEDED: Final = (SNAKEFILE, CONFIG, "requirements.lock", "rules", "src", "workflow", FACTS)
@@ -48,6 +50,11 @@ def home() -> Path:
         f"{PACKAGE} has neither the folder {WHEEL!r} of a wheel nor a checkout around it, so rules "
         "and published facts are missing. Install the wheel, or run from a checkout."
     )
+
+
+def raw_folder(sweep: str) -> str:
+    """Name the folder of a sweep's raw files: data/raw/x, or data/published/x of published/x."""
+    return f"data/{sweep}" if sweep.startswith(PUBLISHED) else f"data/raw/{sweep}"
 
 
 def facts_folder() -> Path:

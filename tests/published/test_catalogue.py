@@ -59,6 +59,7 @@ SMALL: dict[str, Any] = {
                     "quantity": "a",
                     "published": 0.5,
                     "tolerance": 0.1,
+                    "digit": 0.1,
                     "source": "s",
                     "fitted": {"sweep": "first@mse", "approach": "parametric", "value": "a"},
                 }
@@ -249,6 +250,34 @@ def test_tolerance_is_positive() -> None:
     content = small()
     content["studies"][0]["results"][0]["tolerance"] = 0
     assert "greater than 0" in complaint(content)
+
+
+@pytest.mark.parametrize(
+    ("published", "tolerance", "digit", "told"),
+    [
+        (0.5139, 5e-5, None, None),
+        (73.2e9, 0.05e9, None, None),
+        (2143, 0.5, None, None),
+        (-134.27, 0.005, None, None),
+        (0.5139, 5e-4, None, "not half a unit of a last digit of 0.5139"),
+        (0.49, 0.01, None, "not half a unit"),
+        (0.49, 0.01, 0.01, None),
+        (0.49, 0.005, 0.01, "leave it out"),
+        (0.49, 0.001, 0.01, "leave it out"),
+    ],
+)
+def test_a_wide_tolerance_names_the_last_digit(
+    published: float, tolerance: float, digit: float | None, told: str | None
+) -> None:
+    """Or a number that is only near would count as reproduced."""
+    content = small()
+    result = content["studies"][0]["results"][0]
+    result |= {"published": published, "tolerance": tolerance, "digit": digit}
+    if told is None:
+        parsed = parse(content, Catalogue, source="c").studies[0].results[0]
+        assert parsed.rounding == pytest.approx(tolerance if digit is None else digit / 2)
+    else:
+        assert told in complaint(content)
 
 
 def test_read_from_a_file(tmp_path: Path) -> None:

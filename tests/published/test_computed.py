@@ -34,7 +34,7 @@ def test_studies_without_data_are_reproduced(
     )
     found = verdicts(chosen, tmp_path, Sources(reference, tmp_path))
     assert len(found) >= 4
-    assert [v.result.quantity for v in found if not v.ok] == []
+    assert [v.result.quantity for v in found if v.outcome == "not reproduced"] == []
 
 
 def test_embeddings_matter_less_the_larger_the_model() -> None:

@@ -9,11 +9,13 @@ import pytest
 
 from isoflop.drawing.exponents import draw
 from isoflop.estimates.estimate import Quantity
+from isoflop.numbers import as_fine
 from isoflop.published.forest import groups
-from isoflop.published.render import like, render_published
-from isoflop.published.results import Verdict
+from isoflop.published.render import render_published
+from isoflop.published.results import Verdict, counted
 from tests.outputs import html_text, leaks
 from tests.published.test_results import ESTIMATE
+from tests.report.page import read_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +48,7 @@ def test_page_has_every_number_and_loads_nothing(
     render_published(catalogue, found, {"mine": {"parametric": ESTIMATE}}, reference, out)
     page = out.read_text()
     assert leaks(html_text(out)) == []
-    assert page.count('<th scope="row">') == len(found)
+    assert page.count('<th scope="row">') == len(found) + len(catalogue.studies)
     for study in catalogue.studies:
         assert f'id="{study.name}"' in page
     assert "Refused: too few &lt;runs&gt;" in page
@@ -55,13 +57,24 @@ def test_page_has_every_number_and_loads_nothing(
     assert not re.search(r"<(?:script|link|img|iframe)\b|@import|url\((?!\"data:|#)", page)
     # what somebody recomputed was not published, and is counted apart
     words = re.sub(r"\s+", " ", page)
-    counts = {
-        recomputed: [v.ok for v in found if v.result.recomputed == recomputed]
-        for recomputed in (False, True)
-    }
-    assert len(counts[True]) == 50
-    assert f"{sum(counts[False])} of {len(counts[False])} published numbers come out" in words
-    assert f"{sum(counts[True])} of {len(counts[True])} that somebody recomputed" in words
+    counts = counted(found)
+    published, recomputed = counts["published"], counts["recomputed"]
+    assert sum(recomputed.values()) == 50
+    assert sum(published.values()) == len(found) - 50
+    assert min(*published.values(), *recomputed.values()) > 0
+    assert f"{published['reproduced']} of {sum(published.values())} published numbers" in words
+    assert f"{published['near']} come out near, and {published['not reproduced']} do not" in words
+    assert f"Of {sum(recomputed.values())} more that no paper prints" in words
+    # a row per study with its counts, and a link to the report of each sweep that was read
+    table = read_page(page).tables["counts-table"]
+    for study, row in zip(catalogue.studies, table[2:], strict=True):
+        own = counted([verdict for verdict in found if verdict.study == study])
+        assert row[0] == study.title
+        numbers = [str(n) for kind in own.values() for n in kind.values()]
+        assert row[1:7] == numbers
+        for sweep in study.sweeps:
+            linked = f'href="{sweep.name}/report.html"' in page
+            assert linked == (sweep.sidecar is not None)
 
 
 def test_same_bytes_twice(
@@ -105,7 +118,6 @@ def test_forest_draws_every_exponent(found: list[Verdict], reference: Reference)
         assert set(printed) <= set(ends)
 
 
-def test_reproduced_numbers_are_as_fine_as_the_tolerance(catalogue: Catalogue) -> None:
-    result = catalogue.studies[0].results[0].model_copy(update={"tolerance": 5e-5})
-    assert like(0.51389951708, result) == "0.513900".rstrip("0")
-    assert like(None, result) == "—"
+def test_reproduced_numbers_are_as_fine_as_the_published_ones() -> None:
+    assert as_fine(0.51389951708, 5e-5) == "0.513900".rstrip("0")
+    assert as_fine(None, 5e-5) == "—"

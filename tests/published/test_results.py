@@ -17,7 +17,7 @@ from isoflop.estimates.estimate import Estimate, Provenance, Refusal, write_esti
 from isoflop.estimates.quantities import Quantity
 from isoflop.published.catalogue import Catalogue, Fitted, PublishedResult
 from isoflop.published.computed import Sources
-from isoflop.published.results import Verdict, reproduced, verdicts
+from isoflop.published.results import Verdict, counted, reproduced, verdicts
 from tests import example_sweep
 from tests.example_sweep import LAW
 from tests.published.test_catalogue import small
@@ -106,46 +106,56 @@ def test_numbers_that_are_not_there(value: str, more: dict[str, Any], said: str)
         find(value, **more)
 
 
-def verdict(published: float, got: float | None, tolerance: float, catalogue: Catalogue) -> Verdict:
+def verdict(
+    published: float, got: float | None, tolerance: float, digit: float | None, source: str = "s"
+) -> Verdict:
     result = PublishedResult(
         quantity="q",
         published=published,
         tolerance=tolerance,
-        source="s",
+        digit=digit,
+        source=source,
         fitted=fitted("a"),
     )
-    return Verdict(catalogue.studies[0], result, got)
+    return Verdict(Catalogue.model_validate(small()).studies[0], result, got)
 
 
 @pytest.mark.parametrize(
-    ("published", "got", "tolerance", "ok"),
+    ("published", "got", "tolerance", "digit", "outcome"),
     [
-        (0.5, 0.5, 0.01, True),
-        (0.5, 0.51, 0.01, True),  # the tolerance itself still counts, whatever binary makes of it
-        (0.4, 0.5, 0.1, True),
-        (0.5, 0.5100001, 0.01, False),
-        (0.5, 0.4899999, 0.01, False),
-        (73.2e9, 73.25e9, 0.05e9, True),
-        (73.2e9, 73.2501e9, 0.05e9, False),
-        (1.0, float("nan"), 10.0, False),
-        (1.0, float("inf"), 10.0, False),
-        (1.0, None, 10.0, False),
+        (0.5, 0.5, 0.05, None, "reproduced"),
+        (0.5, 0.55, 0.05, None, "reproduced"),  # the limit counts, whatever binary makes of it
+        (0.4, 0.45, 0.05, None, "reproduced"),
+        (0.5, 0.5500001, 0.05, None, "not reproduced"),
+        (0.5, 0.4499999, 0.05, None, "not reproduced"),
+        (73.2e9, 73.25e9, 0.05e9, None, "reproduced"),
+        (73.2e9, 73.2501e9, 0.05e9, None, "not reproduced"),
+        (0.513, 0.5134, 0.01, 0.001, "reproduced"),
+        (0.513, 0.5136, 0.01, 0.001, "near"),
+        (0.513, 0.523, 0.01, 0.001, "near"),
+        (0.513, 0.5231, 0.01, 0.001, "not reproduced"),
+        (1.0, float("nan"), 10.0, 0.1, "not reproduced"),
+        (1.0, float("inf"), 10.0, 0.1, "not reproduced"),
+        (1.0, None, 10.0, 0.1, "not reproduced"),
     ],
 )
-def test_verdicts(
-    published: float, got: float | None, tolerance: float, ok: bool, catalogue: Catalogue
+def test_outcomes(
+    published: float, got: float | None, tolerance: float, digit: float | None, outcome: str
 ) -> None:
-    found = verdict(published, got, tolerance, catalogue)
-    assert found.ok is ok
-    assert set(found.as_json()) == {
-        "study",
-        "title",
-        "recomputed",
-        "quantity",
-        "published",
-        "reproduced",
-        "tolerance",
-        "ok",
+    found = verdict(published, got, tolerance, digit)
+    assert found.outcome == outcome
+    assert found.as_json()["outcome"] == outcome
+
+
+def test_published_numbers_are_counted_apart_from_recomputed_ones() -> None:
+    found = [
+        verdict(0.5, got, 0.1, 0.01, source)
+        for source, values in (("a paper", (0.5, 0.5, 0.55)), ("recomputed by us", (0.5, 0.9)))
+        for got in values
+    ]
+    assert counted(found) == {
+        "published": {"reproduced": 2, "near": 1, "not reproduced": 0},
+        "recomputed": {"reproduced": 1, "near": 0, "not reproduced": 1},
     }
 
 
@@ -160,7 +170,7 @@ def test_refused_estimate_is_not_reproduced(tmp_path: Path, reference: Reference
     )
     write_estimate(refusal, tmp_path / "published" / "first@mse" / "parametric.json")
     (found,) = verdicts(studies, tmp_path, Sources(reference, tmp_path))
-    assert not found.ok
+    assert found.outcome == "not reproduced"
     assert found.refused == "too few runs"
     assert json.loads(json.dumps(found.as_json()))["reproduced"] is None
 
@@ -171,5 +181,5 @@ def test_estimates_are_read_where_the_workflow_writes_them(
     studies = Catalogue.model_validate(small())
     write_estimate(ESTIMATE, tmp_path / "published" / "first@mse" / "parametric.json")
     (found,) = verdicts(studies, tmp_path, Sources(reference, tmp_path))
-    assert found.ok
+    assert found.outcome == "reproduced"
     assert found.quantity == ESTIMATE.a

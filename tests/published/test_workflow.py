@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from isoflop.approach import FITTED
 from tests.workflow.toy import Project, copy_project
 
 if TYPE_CHECKING:
@@ -17,14 +18,11 @@ if TYPE_CHECKING:
 CATALOGUE = "data/reference/published.yaml"
 PART = ("gadre", "pearce_song")
 BACKTEST = {"backtest_laws", "render_backtest"}
-CHAIN = {
-    "fetch_published",
-    "ingest_sweep",
-    "build_losses",
-    "fit_approach",
-    "render_published",
-    *BACKTEST,
-}
+COMPARED = {"compare_published", "render_published"}
+CHAIN = {"fetch_published", "ingest_sweep", "build_losses", "fit_approach", *COMPARED, *BACKTEST}
+REPORTED = {"score_forecasts", "mix_laws", "fit_specifications", "plot_figures", "render_report"}
+PAGES = [f"reports/published/{name}" for name in ("index.html", "results.json", "backtest.html")]
+"""What `published` makes besides a report for each sweep, whose rules are those of any sweep."""
 
 
 def edit(project: Project, change: Callable[[dict[str, Any]], None]) -> None:
@@ -50,24 +48,32 @@ def built(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
     edit(project, cut)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ISOFLOP_MIRROR", str(mirror))
-        project.build("published")
+        project.build(*PAGES)
     return project
 
 
 def planned(project: Project) -> set[str]:
-    return set(project.planned("published")) - {"published"}
+    return set(project.planned(*PAGES))
 
 
 def test_published_numbers_come_out_of_the_workflow(built: Project) -> None:
     results = json.loads((built.root / "reports/published/results.json").read_text())
     assert len(results) == 8
-    assert [row["quantity"] for row in results if not row["ok"]] == []
+    assert [row["quantity"] for row in results if row["outcome"] == "not reproduced"] == []
     assert {row["study"] for row in results} == set(PART)
     page = (built.root / "reports/published/index.html").read_text()
     words = " ".join(page.split())
-    assert "4 of 4 published numbers come out of the data" in words
-    assert "4 of 4 that somebody recomputed" in words
+    assert "4 of 4 published numbers come out of the data digit by digit, 0 come out near" in words
+    assert "Of 4 more that no paper prints and that others recomputed" in words
     assert (built.root / "data/published/gadre-c4/sweep.yaml").exists()
+
+
+def test_every_sweep_that_is_read_gets_a_report(built: Project) -> None:
+    # the laws that the study's own numbers need no fit of, and one report
+    jobs = built.planned("published")
+    assert set(jobs) == {"published", "fit_approach", *REPORTED}
+    assert jobs["fit_approach"] == len(FITTED)
+    assert {name: jobs[name] for name in REPORTED} == dict.fromkeys(REPORTED, 1)
 
 
 def test_second_run_does_nothing(built: Project) -> None:
@@ -97,10 +103,10 @@ def test_changes_rerun_what_they_touch(built: Project) -> None:
         content["studies"][0]["sweeps"][0]["sidecar"]["description"] = "changed"
 
     for change, rules in (
-        (tolerance, {"render_published"}),
-        (backtest, {"render_published", *BACKTEST}),
+        (tolerance, COMPARED),
+        (backtest, {*COMPARED, *BACKTEST}),
         # the variant shares the losses; the sweep's own settings stand in its sweep.yaml
-        (variant, {"fit_approach", "render_published"}),
+        (variant, {"fit_approach", *COMPARED}),
         (settings, CHAIN),
         (sidecar, CHAIN),
     ):

@@ -357,7 +357,14 @@ def test_nothing_runs_in_the_index(tmp_path: Path) -> None:
     ]
     out = tmp_path / "index.html"
     studies = [
-        {"study": f"s{place}", "title": payload, "recomputed": False, "exponent": None, "ok": True}
+        {
+            "study": f"s{place}",
+            "title": payload,
+            "recomputed": False,
+            "exponent": None,
+            "outcome": "near",
+            "reports": [],
+        }
         for place, payload in enumerate(PAYLOADS)
     ]
     render_index(sweeps, read_reference(example_sweep.REFERENCE), out, studies)

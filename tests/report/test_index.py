@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -47,10 +47,16 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     # as results.json has it: a tuple comes back as a list
     row = json.loads(json.dumps(asdict(line)))
     published = [
-        {"study": "one", "title": "Of *one*", "recomputed": recomputed, "ok": ok, "exponent": row}
-        for recomputed, ok in ((False, True), (False, False), (True, True))
-    ]
-    render_index([sweep], read_reference(example_sweep.REFERENCE), out, published)
+        {"study": "one", "title": "Of *one*", "recomputed": recomputed, "outcome": outcome,
+         "exponent": row, "reports": ["first", "second"]}
+        for recomputed, outcome in (
+            (False, "reproduced"), (False, "near"), (False, "not reproduced"), (True, "reproduced")
+        )
+    ]  # fmt: skip
+    # the second's report was not built
+    of_study = replace(sweep, name="published/first", sidecar=SweepFile(title="First of one"))
+    facts = read_reference(example_sweep.REFERENCE)
+    render_index([sweep], facts, out, published, [of_study])
     page = read_page(out.read_text(encoding="utf-8"))
     assert page.unbalanced == []
     assert page.sources == []
@@ -65,10 +71,15 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     assert mine[7].split("\n")[0].strip() == str(fitted["budget"].n_unique())
     assert mine[8] == f"{NAMES['kaplan']} refused"
     assert rows["Kaplan et al. 2020"][5] == "0.73"
-    assert rows["Of *one*"][8] == (
-        "1 of 2 published numbers reproduced; 1 of 1 recomputed numbers reproduced"
+    assert rows["Of *one*"][8].replace("\xa0", " ") == (
+        "Of 3 published numbers 1 reproduced, 1 near and 1 not reproduced; of 1 recomputed number "
+        "1 reproduced"
     )
-    assert "published/index.html#one" in page.links
+    assert rows["First of one"][1:] == mine[1:]
+    assert [link for link in page.links if link.startswith("published/")] == [
+        "published/index.html#one", "published/first/report.html", "published/first/report.pdf",
+        "published/index.html", "published/backtest.html",
+    ]  # fmt: skip
     # the forest has the mixture, every approach that was fitted, the studies and the papers
     (forest,) = [words for words in page.labels if words.startswith("Forest plot")]
     assert (

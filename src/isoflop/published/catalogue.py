@@ -13,6 +13,7 @@ reader fits their own runs.
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -23,6 +24,7 @@ from isoflop.config.reading import Section, read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import ConfigError
 from isoflop.estimates.backtest import Part
+from isoflop.project import PUBLISHED
 from isoflop.reference import Citation
 
 if TYPE_CHECKING:
@@ -30,17 +32,17 @@ if TYPE_CHECKING:
 
 GOPHER_BUDGET: Final = 5.76e23
 """Compute of Gopher and Chinchilla [FLOP]: the budget of optima unless a result names another."""
-PREFIX: Final = "published/"
-"""What the names of published sweeps begin with in the workflow."""
 
 PAPERS: Final[dict[str, Any]] = {
     "approaches": {
         "bootstrap": {"interval": "percentile"},
+        "mixture": {"simulations": 0},
         "parametric": {"objective": "huber"},
     },
 }
 """How published sweeps differ from the package's defaults unless the catalogue says otherwise; the
-papers read percentiles off their draws, and minimise Hoffmann's sum of Huber's loss."""
+papers read percentiles off their draws, and minimise Hoffmann's sum of Huber's loss. No sweep is
+simulated for an interval, the mixture's neither: it would cost more than all fits of the papers."""
 
 Statistic = Literal["value", "sd", "low", "high"]
 
@@ -140,9 +142,9 @@ class PublishedSweep(Section):
 
     def paths(self) -> list[tuple[str, Approach]]:
         """List every fit: its sweep's name in the workflow, variant included, and its approach."""
-        plain = [(f"{PREFIX}{self.name}", approach) for approach in self.fits]
+        plain = [(f"{PUBLISHED}{self.name}", approach) for approach in self.fits]
         return plain + [
-            (f"{PREFIX}{self.name}@{name}", approach)
+            (f"{PUBLISHED}{self.name}@{name}", approach)
             for name, variant in self.variants.items()
             for approach in variant.fits
         ]
@@ -191,7 +193,11 @@ class PublishedResult(Section):
     published: float
     """As published."""
     tolerance: float = Field(gt=0)
-    """Largest difference that still counts as reproduced, in the unit of the number."""
+    """Largest difference that is explained, in the unit of the number: by rounding alone where it
+    is half a unit of the last published digit, else by what the note says."""
+    digit: float | None = Field(default=None, gt=0)
+    """Unit of the last published digit, where the tolerance is wider than half of it: a number
+    further off than that half is near, not reproduced."""
     fitted: Fitted | None = None
     """Where the reproduced number stands; or `computed`."""
     computed: Computed | None = None
@@ -209,6 +215,28 @@ class PublishedResult(Section):
     def recomputed(self) -> bool:
         """Whether nobody published it: an independent calculation found it from the same data."""
         return self.source.startswith("recomputed")
+
+    @property
+    def rounding(self) -> float:
+        """Half a unit of the last published digit."""
+        return self.tolerance if self.digit is None else self.digit / 2.0
+
+    @model_validator(mode="after")
+    def _digit_where_wider(self) -> Self:
+        published, unit = (Decimal(repr(v)) for v in (self.published, 2.0 * self.tolerance))
+        if self.digit is None:
+            rounded = unit.normalize().as_tuple().digits == (1,) and published % unit == 0
+            if not rounded:
+                raise ValueError(
+                    f"'{self.quantity}': tolerance {self.tolerance:g} is not half a unit of a last "
+                    f"digit of {self.published:g}: give that unit as 'digit'"
+                )
+        elif self.digit >= 2.0 * self.tolerance:
+            raise ValueError(
+                f"'{self.quantity}': digit {self.digit:g} is for numbers whose tolerance is wider "
+                f"than half of it, and {self.tolerance:g} is not: leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -254,13 +282,18 @@ class Study(Section):
                 )
             if result.fitted is None:
                 continue
-            place = (PREFIX + result.fitted.sweep, result.fitted.approach)
+            place = (PUBLISHED + result.fitted.sweep, result.fitted.approach)
             if place not in fits:
                 raise ValueError(
                     f"'{result.quantity}' names sweep '{result.fitted.sweep}' and approach "
                     f"'{result.fitted.approach}', which study '{self.name}' does not fit"
                 )
         return self
+
+    @property
+    def reported(self) -> tuple[PublishedSweep, ...]:
+        """The sweeps that have a report: those that are read."""
+        return tuple(sweep for sweep in self.sweeps if sweep.sidecar is not None)
 
     def file(self, path: str) -> SourceFile:
         """Find a file by its path below the mirror."""
@@ -295,7 +328,7 @@ class Catalogue(Section):
         ------
         ConfigError : there is none.
         """
-        name = sweep.removeprefix(PREFIX).partition("@")[0]
+        name = sweep.removeprefix(PUBLISHED).partition("@")[0]
         for study in self.studies:
             for candidate in study.sweeps:
                 if candidate.name == name:

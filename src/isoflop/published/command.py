@@ -54,6 +54,30 @@ def render_backtest_command(backtest: Path, html: Path) -> None:
     click.echo(f"{html}: {len(content.candidates)} candidates")
 
 
+@click.command("compare-published")
+@click.option("--catalogue", type=PATH, required=True, help="Catalogue of published studies.")
+@click.option("--estimates", type=PATH, required=True, help="Folder of all estimates.")
+@click.option("--files", type=PATH, required=True, help="Folder of the fetched files.")
+@click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
+@click.option("--results", type=PATH, required=True, help="JSON to write.")
+def compare_published_command(
+    catalogue: Path, estimates: Path, files: Path, reference: Path, results: Path
+) -> None:
+    """Compare published numbers with reproduced ones."""
+    from isoflop.files import write_json
+    from isoflop.published.catalogue import read_catalogue
+    from isoflop.published.computed import Sources
+    from isoflop.published.forest import as_rows
+    from isoflop.published.results import counted, verdicts
+    from isoflop.reference import read_reference
+
+    sources = Sources(reference=read_reference(reference), folder=files)
+    checked = verdicts(read_catalogue(catalogue), estimates, sources)
+    write_json(results, as_rows(checked))
+    for kind, counts in counted(checked).items():
+        click.echo(f"{kind}: {', '.join(f'{count} {name}' for name, count in counts.items())}")
+
+
 @click.command("render-published")
 @click.option("--catalogue", type=PATH, required=True, help="Catalogue of published studies.")
 @click.option("--estimates", type=PATH, required=True, help="Folder of all estimates.")
@@ -61,7 +85,6 @@ def render_backtest_command(backtest: Path, html: Path) -> None:
 @click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
 @click.option("--sweep", "sweeps", multiple=True, help="Own sweep to show; repeatable.")
 @click.option("--html", type=PATH, required=True, help="Page to write.")
-@click.option("--results", type=PATH, required=True, help="JSON to write.")
 def render_published_command(
     catalogue: Path,
     estimates: Path,
@@ -69,14 +92,11 @@ def render_published_command(
     reference: Path,
     sweeps: tuple[str, ...],
     html: Path,
-    results: Path,
 ) -> None:
     """Set published numbers beside reproduced ones."""
     from isoflop.estimates.estimate import read_estimates
-    from isoflop.files import write_json
     from isoflop.published.catalogue import read_catalogue
     from isoflop.published.computed import Sources
-    from isoflop.published.forest import as_rows
     from isoflop.published.render import render_published
     from isoflop.published.results import verdicts
     from isoflop.reference import read_reference
@@ -84,7 +104,5 @@ def render_published_command(
     studies, facts = read_catalogue(catalogue), read_reference(reference)
     checked = verdicts(studies, estimates, Sources(reference=facts, folder=files))
     of_project = {sweep: read_estimates(estimates / sweep) for sweep in sweeps}
-    write_json(results, as_rows(checked))
     render_published(studies, checked, of_project, facts, html)
-    good = sum(verdict.ok for verdict in checked)
-    click.echo(f"{good} of {len(checked)} published numbers reproduced within their tolerance")
+    click.echo(f"{html}: {len(checked)} numbers of {len(studies.studies)} studies")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import polars as pl
 
@@ -12,16 +12,21 @@ from isoflop.counting import PF_DAY
 from isoflop.errors import ConfigError
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, read_estimate
-from isoflop.published.catalogue import PREFIX
+from isoflop.project import PUBLISHED
 from isoflop.published.computed import compute
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from isoflop.estimates.estimate import Refusal
     from isoflop.estimates.quantities import Quantity
     from isoflop.published.catalogue import Catalogue, Fitted, PublishedResult, Study
     from isoflop.published.computed import Sources
+
+
+Outcome = Literal["reproduced", "near", "not reproduced"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("reproduced", "near", "not reproduced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +54,30 @@ class Verdict:
         return None if self.reproduced is None else self.reproduced - self.result.published
 
     @property
-    def ok(self) -> bool:
-        """Whether the difference is within the tolerance; the tolerance itself still counts."""
+    def outcome(self) -> Outcome:
+        """Whether our number is the published one.
+
+        Reproduced: it rounds to the published number, digit by digit. Near: it does not, but
+        differs by no more than what the catalogue's note explains. The limits still count.
+        """
+        if self._within(self.result.rounding):
+            return "reproduced"
+        return "near" if self._within(self.result.tolerance) else "not reproduced"
+
+    def _within(self, limit: float) -> bool:
         if self.difference is None or not math.isfinite(self.difference):
             return False
         # 0.5 - 0.4 exceeds 0.1 in binary: allow the rounding of the numbers compared
         slack = 4.0 * math.ulp(max(abs(self.result.published), abs(self.difference)))
-        return abs(self.difference) <= self.result.tolerance + slack
+        return abs(self.difference) <= limit + slack
+
+    @property
+    def sweep(self) -> str | None:
+        """The sweep that the number was found in, without variant; None where it needs none."""
+        if self.result.fitted is not None:
+            return self.result.fitted.sweep.partition("@")[0]
+        asked = self.result.computed
+        return None if asked is None else asked.arguments.get("sweep")
 
     def as_json(self) -> dict[str, Any]:
         """Give the row of results.json."""
@@ -66,9 +88,30 @@ class Verdict:
             "quantity": self.result.quantity,
             "published": self.result.published,
             "reproduced": self.reproduced,
+            "difference": self.difference,
+            "rounding": self.result.rounding,
             "tolerance": self.result.tolerance,
-            "ok": self.ok,
+            "outcome": self.outcome,
+            "source": self.result.source,
+            "note": self.result.note,
+            "refused": self.refused,
+            "sweep": self.sweep,
+            "reports": [sweep.name for sweep in self.study.reported],
         }
+
+
+def counted(results: Sequence[Verdict]) -> dict[str, dict[Outcome, int]]:
+    """Count outcomes: of what was published, and apart from it of what somebody recomputed."""
+    return {
+        kind: {
+            outcome: sum(
+                verdict.outcome == outcome and verdict.result.recomputed == recomputed
+                for verdict in results
+            )
+            for outcome in OUTCOMES
+        }
+        for kind, recomputed in (("published", False), ("recomputed", True))
+    }
 
 
 def verdicts(catalogue: Catalogue, estimates: Path, sources: Sources) -> list[Verdict]:
@@ -92,7 +135,7 @@ def _verdict(study: Study, result: PublishedResult, estimates: Path, sources: So
         return Verdict(study, result, compute(result.computed, sources))
     if result.fitted is None:
         raise ConfigError(f"'{result.quantity}' of study '{study.name}' has no origin")
-    path = estimates / (PREFIX + result.fitted.sweep) / f"{result.fitted.approach}.json"
+    path = estimates / (PUBLISHED + result.fitted.sweep) / f"{result.fitted.approach}.json"
     estimate = read_estimate(path)
     if not isinstance(estimate, Estimate):
         return Verdict(study, result, None, refused=estimate.refused)

@@ -23,6 +23,7 @@ from isoflop.command import PATH
 @click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
 @click.option("--settings", required=True, help="Section `report` as JSON, or a config.yaml.")
 @click.option("--losses-settings", required=True, help="Section `losses`, as it was used.")
+@click.option("--results", type=PATH, help="JSON of compare-published, for a sweep of a study.")
 @click.option("--html", type=PATH, required=True, help="Page to write.")
 @click.option("--pdf", type=PATH, required=True, help="PDF to write.")
 @click.option("--tables", type=PATH, required=True, help="Folder to write: CSV and LaTeX.")
@@ -40,6 +41,7 @@ def render_report_command(
     reference: Path,
     settings: str,
     losses_settings: str,
+    results: Path | None,
     html: Path,
     pdf: Path,
     tables: Path,
@@ -59,6 +61,7 @@ def render_report_command(
         specifications=specifications,
         figures=figures,
         reference=reference,
+        results=results,
     )
     inputs = read_inputs(sweep, paths, settings=settings, losses_settings=losses_settings)
     render_report(inputs, html=html, pdf=pdf, tables=tables)
@@ -74,12 +77,20 @@ def render_report_command(
     help="Name, sweep.yaml, folder of estimates, table of runs and folder of the report's tables "
     "of a sweep; repeatable.",
 )
-@click.option("--published", type=PATH, help="results.json of render-published.")
+@click.option("--published", type=PATH, help="JSON of compare-published.")
+@click.option(
+    "--study-sweep",
+    "of_studies",
+    type=(str, PATH, PATH, PATH, PATH),
+    multiple=True,
+    help="The same of a sweep of a published study; repeatable.",
+)
 @click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
 @click.option("--out", type=PATH, required=True, help="Page to write, beside the sweeps' folders.")
 def render_index_command(
     sweeps: tuple[tuple[str, Path, Path, Path, Path], ...],
     published: Path | None,
+    of_studies: tuple[tuple[str, Path, Path, Path, Path], ...],
     reference: Path,
     out: Path,
 ) -> None:
@@ -94,16 +105,19 @@ def render_index_command(
     from isoflop.report.render_index import IndexedSweep, read_answers, render_index
     from isoflop.tables import Runs, read_table
 
-    indexed = [
-        IndexedSweep(
-            name,
-            read_yaml(sidecar, SweepFile),
-            read_estimates(estimates),
-            read_table(runs, Runs),
-            read_mixture(estimates / "mixture.json"),
-            read_answers(tables),
-        )
-        for name, sidecar, estimates, runs, tables in sweeps
-    ]
+    indexed, studied = (
+        [
+            IndexedSweep(
+                name,
+                read_yaml(sidecar, SweepFile),
+                read_estimates(estimates),
+                read_table(runs, Runs),
+                read_mixture(estimates / "mixture.json"),
+                read_answers(tables),
+            )
+            for name, sidecar, estimates, runs, tables in listed
+        ]
+        for listed in (sweeps, of_studies)
+    )
     rows = json.loads(published.read_text(encoding="utf-8")) if published is not None else []
-    render_index(indexed, read_reference(reference), out, rows)
+    render_index(indexed, read_reference(reference), out, rows, studied)

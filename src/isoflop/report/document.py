@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import code, markdown, paragraphs
 from isoflop.numbers import count, fixed, interval, listed, power
+from isoflop.project import PUBLISHED
 from isoflop.report.render import environment, template_text
 from isoflop.report.sections import (
     announced,
@@ -30,6 +31,7 @@ from isoflop.report.sections import (
 )
 from isoflop.report.sections import provenance as sources
 from isoflop.report.sections import specifications as curve
+from isoflop.report.sections.study import study_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,6 +113,8 @@ def write_document(inputs: ReportInputs) -> Document:
         inputs=inputs,
         screen=screen,
         cite=sources.citation(inputs),
+        study=study_facts(inputs),
+        home=home(inputs.sweep),
         names=NAMES,
         glossary=template_text("glossary.md"),
         escape=markdown,
@@ -139,8 +143,15 @@ def _metadata(inputs: ReportInputs, screen: FirstScreen) -> dict[str, str]:
         "kind": f"Compute-optimal allocation · {inputs.sidecar.title} · sweep {inputs.sweep}",
         "subtitle": screen.subtitle,
         "sweep": inputs.sweep,
+        "home": home(inputs.sweep),
+        **({"study": f"../index.html#{inputs.study[0]['study']}"} if inputs.study else {}),
         "lang": "en-GB",
     }
+
+
+def home(sweep: str) -> str:
+    """Link to the index of all sweeps; a published sweep's report lies a folder deeper."""
+    return "../../index.html" if sweep.startswith(PUBLISHED) else "../index.html"
 
 
 def cited(inputs: ReportInputs) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from isoflop.estimates.mixture import KEY, Mixture
 from isoflop.estimates.recommendation import recommend
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from isoflop.approach import Approach
@@ -49,6 +49,7 @@ class ReportInputs:
     announcement : losses of its runs that were announced before they were trained; None without.
     manifest : figures.json: what each figure shows, in words.
     bibliography : references.bib, as text.
+    study : rows of results.json of the published study that the sweep is of; empty for any other.
     digests : sha256 of every input, by its path relative to the project.
     """
 
@@ -73,6 +74,7 @@ class ReportInputs:
     settings: ReportSettings
     losses_settings: LossesSettings
     bibliography: str
+    study: Sequence[Mapping[str, Any]] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     _optima: dict[float, dict[Approach, Optimum]] = field(default_factory=dict, repr=False)
     _mixed: dict[float, Optimum | None] = field(default_factory=dict, repr=False)

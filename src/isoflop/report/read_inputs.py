@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -18,7 +19,7 @@ from isoflop.estimates.estimate import read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.mixture import read_mixture
 from isoflop.files import digest, name_in_project
-from isoflop.project import FACTS
+from isoflop.project import FACTS, PUBLISHED
 from isoflop.reference import REFERENCE_FILES, read_reference
 from isoflop.report.inputs import ReportInputs
 from isoflop.tables import Files, Gates, LeftOut, Losses, Runs, Specifications, read_table
@@ -41,6 +42,8 @@ class ReportPaths:
     specifications: Path
     figures: Path
     reference: Path
+    results: Path | None = None
+    """results.json of the published studies, for a sweep of one of them."""
 
 
 def read_inputs(
@@ -64,6 +67,7 @@ def read_inputs(
     announced = paths.reference / FILE
     read += [announced] if announced.exists() else []
     read += [bibliography]
+    read += [] if paths.results is None else [paths.results]
     return ReportInputs(
         sweep=sweep,
         sidecar=read_yaml(paths.sidecar, SweepFile),
@@ -86,8 +90,18 @@ def read_inputs(
         settings=settings_from(settings, "report", ReportSettings),
         losses_settings=settings_from(losses_settings, "losses", LossesSettings),
         bibliography=bibliography.read_text(encoding="utf-8"),
+        study=_study(sweep, paths.results),
         digests={_named(path, paths.reference): digest(path) for path in read},
     )
+
+
+def _study(sweep: str, results: Path | None) -> list[dict[str, Any]]:
+    """Read the numbers of the study that a sweep is of."""
+    if results is None:
+        return []
+    name = sweep.removeprefix(PUBLISHED)
+    rows = json.loads(results.read_text(encoding="utf-8"))
+    return [row for row in rows if name in row["reports"]]
 
 
 def _named(path: Path, reference: Path) -> str:

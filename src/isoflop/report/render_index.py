@@ -23,9 +23,11 @@ from isoflop.numbers import (
     power,
     ratio,
 )
+from isoflop.project import PUBLISHED
 from isoflop.report import downstream_figure
 from isoflop.report.render import environment, to_html
 from isoflop.report.sections import downstream
+from isoflop.report.sections.study import counted
 from isoflop.report.tables import Column, Table, sorted_by
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ def render_index(
     reference: Reference,
     out: Path,
     published: Sequence[Mapping[str, Any]] = (),
+    of_studies: Sequence[IndexedSweep] = (),
 ) -> None:
     """Write reports/index.html.
 
@@ -89,6 +92,7 @@ def render_index(
     reference : the published facts they stand beside.
     out : page to write; links lead to {sweep}/report.html beside it.
     published : rows of results.json, where the published studies were built.
+    of_studies : their sweeps that have a report.
     """
     drawn = _downstream_figure(reference)
     forest = exponents.draw(_groups(sweeps, reference, published))
@@ -99,7 +103,9 @@ def render_index(
             sweeps=sweeps,
             escape=markdown,
             link=link,
-            sweeps_table=_sweeps_table(sweeps, reference, published).markdown(1, files=False),
+            sweeps_table=_sweeps_table(sweeps, reference, published, of_studies).markdown(
+                1, files=False
+            ),
             published=bool(published),
             headline=downstream.headline_table(reference).markdown(2, files=False),
             summary=downstream.summary_table(reference).markdown(3, files=False),
@@ -167,7 +173,10 @@ def _downstream_numbers(reference: Reference) -> dict[str, object]:
 
 
 def _sweeps_table(
-    sweeps: Sequence[IndexedSweep], reference: Reference, published: Sequence[Mapping[str, Any]]
+    sweeps: Sequence[IndexedSweep],
+    reference: Reference,
+    published: Sequence[Mapping[str, Any]],
+    of_studies: Sequence[IndexedSweep],
 ) -> Table:
     """Tabulate recommendation and exponents: a row per sweep, then one per paper and study."""
     rows = [_sweep_row(sweep) for sweep in sweeps]
@@ -185,7 +194,7 @@ def _sweeps_table(
     rows.append([
         "Kaplan et al. 2020", *[NONE] * 4, sorted_by(fixed(kaplan, 2), kaplan), *[NONE] * 3,
     ])  # fmt: skip
-    rows += _study_rows(published)
+    rows += _study_rows(published, {sweep.name: sweep for sweep in of_studies})
     data: list[list[Value]] = []
     return Table(
         key="sweeps",
@@ -223,9 +232,10 @@ def _sweep_row(sweep: IndexedSweep) -> list[str]:
         ends = f"{power(budgets[0], 2)} to {power(budgets[-1], 2)}"
         span = sorted_by(f"{budgets.len()} {BREAK} [{ends}]{{.ci}}", budgets.len())
     refused = [NAMES[name] for name in APPROACHES if name not in fitted]
+    folder = sweep.name.split("/")
     return [
-        f"**[{markdown(sweep.sidecar.title)}]({link(sweep.name, 'report.html')})** {BREAK} "
-        f"[[PDF]({link(sweep.name, 'report.pdf')})]{{.ci}}",
+        f"**[{markdown(sweep.sidecar.title)}]({link(*folder, 'report.html')})** {BREAK} "
+        f"[[PDF]({link(*folder, 'report.pdf')})]{{.ci}}",
         _recommended(sweep),
         *cells,
         sorted_by(str(runs.height), runs.height),
@@ -249,18 +259,17 @@ def _recommended(sweep: IndexedSweep) -> str:
     return sorted_by(shown, params)
 
 
-def _study_rows(published: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Write a row per study: how many of its numbers came out, published apart from recomputed."""
+def _study_rows(
+    published: Sequence[Mapping[str, Any]], of_studies: Mapping[str, IndexedSweep]
+) -> list[list[str]]:
+    """Write a row per study, with what of its numbers came out, and one for each of its reports."""
     studies: dict[str, list[Mapping[str, Any]]] = {}
     for row in published:
         studies.setdefault(str(row["study"]), []).append(row)
-    counts = []
+    written = []
     for name, rows in studies.items():
-        parts = []
-        for word, recomputed in (("published", False), ("recomputed", True)):
-            outcomes = [row["ok"] for row in rows if row["recomputed"] == recomputed]
-            if outcomes:
-                parts.append(f"{sum(outcomes)} of {len(outcomes)} {word} numbers reproduced")
         page = f"[{markdown(rows[0]['title'])}](published/index.html#{name})"
-        counts.append([page, *[NONE] * 7, "; ".join(parts)])
-    return counts
+        written.append([page, *[NONE] * 7, counted(rows).rstrip(".")])
+        names = [f"{PUBLISHED}{report}" for report in rows[0]["reports"]]
+        written += [_sweep_row(of_studies[report]) for report in names if report in of_studies]
+    return written

@@ -9,6 +9,7 @@ from isoflop.config.by_sweep import SweepSettings, own_values, settings_by_sweep
 from isoflop.counting import FLOPS_MEANING, PARAMS_MEANING
 from isoflop.escape import code, markdown, unmarked
 from isoflop.numbers import NONE, fixed, listed, parameter, percent, times
+from isoflop.project import raw_folder
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _own_values(inputs: ReportInputs) -> dict[str, Any]:
     """List what this sweep sets itself in sweep.yaml, by dotted key of config.yaml."""
     overrides = inputs.sidecar.settings
     defaults = SweepSettings().model_dump(mode="json")
-    source = f"data/raw/{inputs.sweep}/sweep.yaml"
+    source = f"{raw_folder(inputs.sweep)}/sweep.yaml"
     return own_values(settings_by_sweep(defaults, overrides, source=source), overrides)
 
 

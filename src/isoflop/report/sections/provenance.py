@@ -8,6 +8,7 @@ from isoflop import __version__
 from isoflop.approach import NAMES
 from isoflop.escape import bibtex, code, code_block, markdown
 from isoflop.numbers import listed
+from isoflop.project import PUBLISHED
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -78,10 +79,23 @@ def citation(inputs: ReportInputs) -> str:
         f"Licence of the logs: {markdown(licence)}." if licence else "sweep.yaml names no licence.",
         "Cite this report, and the papers whose methods it uses (below), as",
         code_block(entry),
-        "`python3 run.py archive` packs this report with its tables, figures, estimates, draws and "
-        "raw logs into one file, `archive/` beside this page. Numbers for a paper: "
+        _kept(inputs) + " Numbers for a paper: "
         "[numbers.tex](tables/numbers.tex) has a macro for each headline number, "
         "[columns.csv](tables/columns.csv) explains every column of the tables, "
         "[references.bib](tables/references.bib) has the works below.",
     ]
     return "\n\n".join(lines)
+
+
+def _kept(inputs: ReportInputs) -> str:
+    """Say where all that the report was made from is to be had."""
+    if inputs.sweep.startswith(PUBLISHED):
+        return (
+            "The data are the study’s and not ours to pack: the [page of published studies]"
+            "(../index.html) names files, addresses and digests, and `snakemake published` gets "
+            "them and makes this report again."
+        )
+    return (
+        "`python3 run.py archive` packs this report with its tables, figures, estimates, draws and "
+        "raw logs into one file, `archive/` beside this page."
+    )

@@ -1,0 +1,74 @@
+"""The report of a published study's sweep: its numbers, counted, and its way back to the others."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from isoflop.report.document import write_document
+from isoflop.report.read_inputs import _study
+from isoflop.report.sections.provenance import citation
+from isoflop.report.sections.study import study_facts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.report.conftest import Rendered
+
+
+def number(outcome: str, *, sweep: str | None = "first", **more: Any) -> dict[str, Any]:
+    """Give a row of results.json."""
+    return {
+        "study": "one", "title": "Of *one*", "quantity": f"a | {outcome}", "source": "Table 2",
+        "recomputed": False, "published": 0.513, "reproduced": 0.51362, "difference": 0.00062,
+        "rounding": 5e-4, "tolerance": 0.01, "outcome": outcome, "note": "n", "refused": None,
+        "sweep": sweep, "reports": ["first", "second"], **more,
+    }  # fmt: skip
+
+
+ROWS = [
+    number("near"),
+    number("reproduced", recomputed=True),
+    number("not reproduced", reproduced=None, difference=None, refused="too few runs"),
+    number("reproduced", sweep=None),
+]
+
+
+def test_a_studys_numbers_are_counted_in_its_report(rendered: Rendered) -> None:
+    inputs = replace(rendered.inputs, sweep="published/first", study=ROWS)
+    facts = study_facts(inputs)
+    assert facts is not None
+    said = facts.summary.replace("\xa0", " ")
+    assert (
+        "Of 3 published numbers 1 reproduced, 1 near and 1 not reproduced; of 1 recomputed" in said
+    )
+    assert "The table has the 3 numbers that were found in this sweep" in said
+    assert facts.table is not None
+    assert [row[-1] for row in facts.table.rows] == ["near", "reproduced", "not reproduced"]
+    assert facts.table.rows[0][2:6] == ["0.513", "0.51362", "+0.00062", "0.01"]
+    assert facts.table.rows[2][3:5] == ["—", "—"]
+    document = write_document(inputs)
+    assert "{#study}" in document.markdown
+    assert document.metadata["home"] == "../../index.html"
+    assert document.metadata["study"] == "../index.html#one"
+    assert "](../../index.html#downstream)" in document.markdown
+    assert "run.py archive" not in citation(inputs)
+    assert "snakemake published" in citation(inputs)
+
+
+def test_a_sweep_of_no_study_tells_of_none(rendered: Rendered) -> None:
+    assert study_facts(rendered.inputs) is None
+    document = write_document(rendered.inputs)
+    assert "{#study}" not in document.markdown
+    assert "study" not in document.metadata
+    assert document.metadata["home"] == "../index.html"
+    assert "run.py archive" in citation(rendered.inputs)
+
+
+def test_a_sweep_reads_the_numbers_of_its_own_study(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps([*ROWS, number("near", study="two", reports=["third"])]))
+    assert _study("published/second", path) == ROWS
+    assert [row["study"] for row in _study("published/third", path)] == ["two"]
+    assert _study("mine", None) == []
