@@ -23,6 +23,7 @@ from isoflop.numbers import NONE, count, fixed, interval, parameter, ratio
 from isoflop.report.render import template_text
 from isoflop.report.sections.first_screen import first_screen, headline_budget
 from tests import example_sweep
+from tests.outputs import pdf_text
 from tests.report.conftest import Rendered, empty_figures, render
 from tests.report.page import tokens
 
@@ -149,6 +150,31 @@ def test_the_pdf_holds_the_same_numbers(rendered: Rendered) -> None:
     for row in rendered.page.tables["tbl-answer"][1:]:
         for cell in row[1:3]:
             assert tokens(lines(cell)[0]) <= printed
+
+
+NOTE = "A note that takes three lines at the foot of a page. " * 6
+
+
+def test_no_heading_is_parted_from_its_table(tmp_path: Path) -> None:
+    """Nor a caption; also where the table moves to the next page for its footnote alone."""
+    from isoflop.report.render import to_pdf, to_typst
+
+    rows = "\n".join(f"| {i} | {i} |" for i in range(9))
+    table = (
+        f"| a | b |\n|---|---|\n| 1[^n] | 2 |\n{rows}\n\n: A table.{{#tbl-x%s}}\n\n[^n]: {NOTE}\n"
+    )
+    for classes in ("", " .wide", " .dense"):
+        source = to_typst(
+            f"# Appendix\n\n## Parted?\n\n{table % classes}", {"title": "t"}, tmp_path
+        )
+        for start in range(16):
+            # where the page has room for the table, or for it without its note, or for neither
+            moved = source.replace("= Appendix", f"#v({12 + 0.5 * start}cm)\n= Appendix", 1)
+            assert moved != source
+            (tmp_path / "report.pdf").write_bytes(to_pdf(moved, tmp_path))
+            pages = pdf_text(tmp_path / "report.pdf").split("\f")
+            headed = next(page for page in pages if "Parted?" in page)
+            assert re.search(r"A table\.\s+a\s+b\s+1", headed), (classes, start)
 
 
 def test_nothing_is_loaded_from_anywhere(rendered: Rendered) -> None:

@@ -180,6 +180,45 @@ function Table(el)
   return pandoc.Div({ caption, scroller }, { class = classes })
 end
 
+-- how many blocks from here on are a table that does not break over pages; 0 where none starts
+local function whole_table(blocks, from)
+  local block = blocks[from]
+  if block == nil then
+    return 0
+  end
+  if block.t == "Table" then
+    return 1
+  end
+  return block.t == "RawBlock" and block.text == "#wide[" and 3 or 0
+end
+
+-- Typst keeps a heading with what follows, but not with a table that moves to the next page for the
+-- sake of its footnotes
+function Blocks(blocks)
+  if FORMAT ~= "typst" then
+    return nil
+  end
+  local kept, from = pandoc.List({}), 1
+  while from <= #blocks do
+    local after = from
+    while blocks[after] ~= nil and blocks[after].t == "Header" do
+      after = after + 1
+    end
+    local more = after > from and whole_table(blocks, after) or 0
+    if more > 0 then
+      kept:insert(pandoc.RawBlock("typst", "#together["))
+    end
+    for place = from, math.max(after - 1, from) + more do
+      kept:insert(blocks[place])
+    end
+    if more > 0 then
+      kept:insert(pandoc.RawBlock("typst", "]"))
+    end
+    from = math.max(after, from + 1) + more
+  end
+  return kept
+end
+
 local function read_svg(source)
   local file = assert(io.open(svg_folder .. "/" .. source, "r"))
   local text = file:read("a")
