@@ -68,9 +68,9 @@ def test_page_has_every_number_and_loads_nothing(
     # a row per study with its counts, and a link to the report of each sweep that was read
     table = read_page(page).tables["counts-table"]
     for study, row in zip(catalogue.studies, table[2:], strict=True):
-        own = counted([verdict for verdict in found if verdict.study == study])
+        tally = counted([verdict for verdict in found if verdict.study == study])
         assert row[0] == study.title
-        numbers = [str(n) for kind in own.values() for n in kind.values()]
+        numbers = [str(n) for kind in tally.values() for n in kind.values()]
         assert row[1:7] == numbers
         for sweep in study.sweeps:
             linked = f'href="{sweep.name}/report.html"' in page

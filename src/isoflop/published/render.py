@@ -52,7 +52,7 @@ def render_published(
         counts=counted(results),
         outcomes=OUTCOMES,
         missed=[verdict for verdict in results if verdict.outcome == "not reproduced"],
-        studies=[(study, own, counted(own)) for study, own in by_study],
+        studies=[(study, rows, counted(rows)) for study, rows in by_study],
         forest=Markup(inline(forest.figure, "forest")),  # noqa: S704
         forest_words=forest.alt,
         number=shortest,
