@@ -2,6 +2,8 @@
 
     python3 run.py kills                       200 kills
     python3 run.py kills --kills 20 --seed 7   fewer, at other moments
+    python3 run.py kills data/losses/toy.parquet
+                                               of a build of that alone
 
 A toy sweep is built once undisturbed. Then `python3 run.py report` is started in another folder and
 killed (SIGKILL) after a random time, over and over, until one build ends before its kill; then the
@@ -80,6 +82,7 @@ class Tally:
 def main() -> None:
     """Kill, rebuild, compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("targets", nargs="*", help="what is built; every report without")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -94,7 +97,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         undisturbed = toy(Path(folder) / "undisturbed")
         since = time.monotonic()
-        with started(undisturbed) as build:
+        with started(undisturbed, *options.targets) as build:
             build.wait()
         if build.returncode != 0:
             sys.exit(printed(undisturbed))
@@ -108,10 +111,11 @@ def main() -> None:
             while sum(tally.kills.values()) < options.kills and time.monotonic() < until:
                 # as often in the first seconds as in all later ones: what is short is hit as well
                 delay = EARLIEST * (slowest / EARLIEST) ** moments.random()
-                if not killed(project, delay, moments.choice(KINDS), moments, tally):
+                kind = moments.choice(KINDS)
+                if not killed(project, options.targets, delay, kind, moments, tally):
                     break
                 print(summary(tally), flush=True)
-            finish(project, wanted, tally)
+            finish(project, options.targets, wanted, tally)
             shutil.rmtree(root)
             print(summary(tally), flush=True)
     sys.exit(1 if tally.faults else 0)
@@ -143,9 +147,11 @@ def printed(project: Project) -> str:
     return (project.root / "build.txt").read_text()[-5000:] + project.logs()
 
 
-def finish(project: Project, wanted: dict[str, bytes], tally: Tally) -> None:
+def finish(
+    project: Project, targets: list[str], wanted: dict[str, bytes], tally: Tally
+) -> None:  # fmt: skip
     """Let a build that was killed come to its end, and compare it."""
-    with started(project) as build:
+    with started(project, *targets) as build:
         build.wait()
     tally.chains += 1
     notice_false_alarms(project, tally)
@@ -170,10 +176,11 @@ def notice_false_alarms(project: Project, tally: Tally) -> None:
 
 
 def killed(
-    project: Project, delay: float, kind: str, moments: random.Random, tally: Tally
+    project: Project, targets: list[str], delay: float, kind: str,
+    moments: random.Random, tally: Tally,
 ) -> bool:  # fmt: skip
     """Start a build and kill it, or a part of it, after a time; False where it ended before."""
-    with started(project) as build:
+    with started(project, *targets) as build:
         try:
             status = build.wait(delay)
         except subprocess.TimeoutExpired:
