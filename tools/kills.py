@@ -33,7 +33,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from tests.workflow.toy import Project, copy_project, with_environment, write_sweep
 
@@ -59,6 +59,13 @@ SETTINGS: Final = f"approaches={' '.join(APPROACHES.split())}"
 EARLIEST: Final = 0.5
 """Earliest moment of a kill [s]."""
 JOB: Final = re.compile(r"\S*python\S* \S*/isoflop ([a-z-]+)")
+
+
+class Kill(NamedTuple):
+    """After how many seconds what is killed."""
+
+    delay: float
+    kind: str
 
 
 @dataclass
@@ -111,8 +118,8 @@ def main() -> None:
             while sum(tally.kills.values()) < options.kills and time.monotonic() < until:
                 # as often in the first seconds as in all later ones: what is short is hit as well
                 delay = EARLIEST * (slowest / EARLIEST) ** moments.random()
-                kind = moments.choice(KINDS)
-                if not killed(project, options.targets, delay, kind, moments, tally):
+                kill = Kill(delay, moments.choice(KINDS))
+                if not killed(project, options.targets, kill, moments, tally):
                     break
                 print(summary(tally), flush=True)
             finish(project, options.targets, wanted, tally)
@@ -176,13 +183,12 @@ def notice_false_alarms(project: Project, tally: Tally) -> None:
 
 
 def killed(
-    project: Project, targets: list[str], delay: float, kind: str,
-    moments: random.Random, tally: Tally,
+    project: Project, targets: list[str], kill: Kill, moments: random.Random, tally: Tally
 ) -> bool:  # fmt: skip
     """Start a build and kill it, or a part of it, after a time; False where it ended before."""
     with started(project, *targets) as build:
         try:
-            status = build.wait(delay)
+            status = build.wait(kill.delay)
         except subprocess.TimeoutExpired:
             pass
         else:
@@ -193,7 +199,8 @@ def killed(
         commands = processes(project.root)
         jobs = {pid: match[1] for pid, words in commands.items() if (match := JOB.match(words))}
         snakemakes = sorted(pid for pid, words in commands.items() if "-m snakemake" in words)
-        victims = {"group": [], "snakemake": snakemakes[:1], "job": sorted(jobs)}[kind]
+        victims = {"group": [], "snakemake": snakemakes[:1], "job": sorted(jobs)}[kill.kind]
+        kind = kill.kind
         try:
             os.kill(moments.choice(victims), signal.SIGKILL)
         except (IndexError, ProcessLookupError):  # none has begun, or it has just ended

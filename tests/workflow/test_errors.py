@@ -6,7 +6,9 @@ import json
 import os
 import re
 import time
+import unicodedata
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import polars as pl
 
@@ -46,6 +48,9 @@ def test_what_cannot_be_built_is_named_and_stops_nothing_else(project: Project) 
     write_sweep(raw / "toy", budgets=(1e12,))
     for name in ("a{b}", "toy.runs", "index.html", "a\nb"):
         write_sweep(raw / name, budgets=(1e12,))
+    # letters that look alike are other sweeps
+    for name in (*(unicodedata.normalize(form, "é") for form in ("NFC", "NFD")), "t\u043ey", "TOY"):
+        write_sweep(raw / name, budgets=(1e12,))
     (raw / "toy@b").mkdir()
     (raw / "toy@b/run{lr}.jsonl").touch()
     (raw / "toy@b/sweep.yaml").write_text("title: t\n")
@@ -65,7 +70,7 @@ def test_what_cannot_be_built_is_named_and_stops_nothing_else(project: Project) 
     )
     for name in ("a{b}", "toy.runs", "index.html", r"a\nb", "toy@b", "typo", "slip", "early"):
         assert f"left out: data/raw/{name}" in outcome.text
-    assert outcome.rules["render_report"] == 1
+    assert outcome.rules["render_report"] == 5
     assert outcome.rules["refuse_sweeps"] == 1
 
 
@@ -136,19 +141,44 @@ def broken_sweep(folder: Path) -> None:
     (folder / "fit" / "notes.txt").write_text("nothing that looks like a log\n" * 50)
 
 
+SCRIPTS = "扩展 قوانين सीमा Закон กฎ 법칙 ነጥብ ´` " + unicodedata.normalize("NFD", "é")
+LONGEST = SCRIPTS + ("長い名前" * 9)[: (200 - len(SCRIPTS.encode())) // 3]
+"""As long as a sweep's name may be, and not what it is in another normal form."""
+RUNS = (
+    "run a", "run \u0430", "RUN A", "run a ", unicodedata.normalize("NFC", "run é"),
+    unicodedata.normalize("NFD", "run é"), "扩展 1", "قانون ٢", "x" * 200, "-rf",
+    "a'b\"c$(d)`e`", "100%|x\\y", "👩\u200d👩\u200d👧 1️⃣",
+)  # fmt: skip
+"""Names that a reader, a file system or a shell may take for one another's, or for a command."""
+
+
+def name_runs(folder: Path) -> None:
+    """Give runs of a sweep such names, in their logs and as their logs' own."""
+    for path, name in zip(sorted(folder.glob("*-s0.jsonl")), RUNS, strict=False):
+        header, *lines = path.read_text().splitlines()
+        header = json.dumps({**json.loads(header), "run": name}, ensure_ascii=False)
+        path.unlink()
+        (folder / f"{name}.jsonl").write_text("\n".join([header, *lines, ""]), encoding="utf-8")
+
+
 def test_bad_logs_get_a_fate_and_the_rest_is_fitted(project: Project) -> None:
-    broken_sweep(project.root / "data/raw/toy")
+    """Beside names of every script, and the longest."""
+    broken_sweep(project.root / "data/raw" / LONGEST)
+    name_runs(project.root / "data/raw" / LONGEST / "fit")
     # what is no sweep stops none that is
     (project.root / "data/raw/__pycache__").mkdir()
     outcome = project.snakemake("--show-failed-logs")
     assert outcome.status == 1
     text = outcome.text[outcome.text.index("Error in rule refuse_sweeps") :]
     assert "data/raw/__pycache__: no sweep.yaml. Create data/raw/__pycache__/sweep.yaml" in text
-    assert (project.root / "reports/index.html").exists()
-    left_out = pl.read_parquet(project.root / "data/losses/toy.left_out.parquet")
+    losses = pl.read_parquet(project.root / f"data/losses/{LONGEST}.parquet")
+    assert set(RUNS) < set(losses["run"])
+    index = (project.root / "reports/index.html").read_text()
+    assert f'href="{quote(LONGEST)}/report.html"' in index
+    left_out = pl.read_parquet(project.root / f"data/losses/{LONGEST}.left_out.parquet")
     reasons = dict(left_out.select("item", "reason").iter_rows())
     assert len(reasons) >= 3
-    report = (project.root / "reports/toy/report.html").read_text()
+    report = (project.root / "reports" / LONGEST / "report.html").read_text()
     for item in ("d16-c1.0e+12-s1", "d24-c1.0e+12-s2", "notes.txt"):
         assert any(item in name for name in reasons), (item, reasons)
         assert item in report
