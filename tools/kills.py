@@ -56,6 +56,7 @@ APPROACHES: Final = """{
 }"""
 SETTINGS: Final = f"approaches={' '.join(APPROACHES.split())}"
 """As little as every rule can do: what is killed is the workflow, not the statistics."""
+NOTHING: Final = "no subcommand"
 EARLIEST: Final = 0.5
 """Earliest moment of a kill [s]."""
 JOB: Final = re.compile(r"\S*python\S* \S*/isoflop ([a-z-]+)")
@@ -94,7 +95,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--slowest", type=float,
-        help="latest moment of a kill [s]; half of the undisturbed build's time without it",
+        help="latest moment of the first kill [s]; half of the undisturbed build's time without it",
     )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time")
     options = parser.parse_args()
@@ -119,8 +120,11 @@ def main() -> None:
                 # as often in the first seconds as in all later ones: what is short is hit as well
                 delay = EARLIEST * (slowest / EARLIEST) ** moments.random()
                 kill = Kill(delay, moments.choice(KINDS))
+                idle = tally.amid[NOTHING]
                 if not killed(project, options.targets, kill, moments, tally):
                     break
+                # however busy the machine is, half of the kills hit a subcommand
+                slowest = max(EARLIEST, slowest * (1.2 if tally.amid[NOTHING] > idle else 1 / 1.2))
                 print(summary(tally), flush=True)
             finish(project, options.targets, wanted, tally)
             shutil.rmtree(root)
@@ -208,7 +212,7 @@ def killed(
             os.killpg(build.pid, signal.SIGKILL)
         build.wait()
     tally.kills[kind] += 1
-    tally.amid.update(jobs.values() or ["no subcommand"])
+    tally.amid.update(jobs.values() or [NOTHING])
     return True
 
 
