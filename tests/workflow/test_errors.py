@@ -142,12 +142,12 @@ def broken_sweep(folder: Path) -> None:
 
 
 SCRIPTS = "扩展 قوانين सीमा Закон กฎ 법칙 ነጥብ ´` " + unicodedata.normalize("NFD", "é")
-LONGEST = SCRIPTS + ("長い名前" * 9)[: (200 - len(SCRIPTS.encode())) // 3]
+LONGEST = SCRIPTS + ("長い名前" * 12)[: (200 - len(SCRIPTS.encode())) // 3]
 """As long as a sweep's name may be, and not what it is in another normal form."""
 RUNS = (
     "run a", "run \u0430", "RUN A", "run a ", unicodedata.normalize("NFC", "run é"),
     unicodedata.normalize("NFD", "run é"), "扩展 1", "قانون ٢", "x" * 200, "-rf",
-    "a'b\"c$(d)`e`", "100%|x\\y", "👩\u200d👩\u200d👧 1️⃣",
+    "a'b\"c;`d`", "100%|x\\y", "👩\u200d👩\u200d👧 1️⃣",
 )  # fmt: skip
 """Names that a reader, a file system or a shell may take for one another's, or for a command."""
 
