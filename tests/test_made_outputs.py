@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from snakemake.persistence.file import FilePersistence
@@ -19,10 +19,8 @@ from isoflop.made_outputs import (
     outputs_to_the_present,
 )
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 LOSSES = "data/losses/toy.parquet"
+BY_HAND = "data/estimates/toy/overtraining.json"
 FIGURE = "reports/toy/figures/valleys.svg"
 
 
@@ -32,6 +30,10 @@ def root(tmp_path: Path) -> Path:
     for name in (LOSSES, FIGURE, "reports/toy/report.html"):
         write(tmp_path / name, name.encode() * 100)
     (tmp_path / FIGURE).with_name(".snakemake_timestamp").touch()
+    write(tmp_path / BY_HAND, b"{}")
+    kept = FilePersistence(path=tmp_path / ".snakemake")
+    for output in (LOSSES, "reports/toy/figures", "reports/toy/report.html"):
+        write(Path(kept._record_path(kept._metadata_path, output)), b"{}")
     build_begins(tmp_path)
     build_ends(tmp_path)
     return tmp_path
@@ -60,6 +62,7 @@ def test_sound_outputs_are_left_alone(root: Path) -> None:
     (root / LOSSES).touch()
     assert changed_outputs(root) == []
     (root / LOSSES).unlink()  # Snakemake's to notice
+    (root / BY_HAND).write_bytes(b'{"fitted": "anew"}')
     assert changed_outputs(root) == []
 
 

@@ -32,6 +32,9 @@ INCOMPLETE: Final = Path(".snakemake/incomplete")
 SKEW: Final = 10**9
 """Nanoseconds that the clock of a file server may be ahead."""
 
+METADATA: Final = Path(".snakemake/metadata")
+"""Where Snakemake keeps what it knows of each output that it has made."""
+
 
 class Made(NamedTuple):
     """An output as it was made; size and time tell whether it was written since."""
@@ -62,6 +65,8 @@ def build_begins(root: Path) -> None:
 def build_ends(root: Path) -> None:
     """Write down the digest of every output; only those written since the last time are read.
 
+    What Snakemake has not made is none: a fit by hand may lie beside its estimates.
+
     Parameters
     ----------
     root : folder that the workflow runs in.
@@ -69,7 +74,8 @@ def build_ends(root: Path) -> None:
     _, before = _read(root)
     outputs = {}
     for path in _files(root):
-        if facts := _facts(path):
+        is_ours = _record_of(root, METADATA, _output(root, path)).is_file()
+        if is_ours and (facts := _facts(path)):
             name = path.relative_to(root).as_posix()
             made = before.get(name)
             is_known = made is not None and facts == made[:2]
@@ -146,15 +152,20 @@ def mark_incomplete(root: Path, output: str) -> None:
     root : folder that the workflow runs in.
     output : one of ``changed_outputs``.
     """
-    folder = root / INCOMPLETE
-    folder.mkdir(parents=True, exist_ok=True)
-    # as snakemake.persistence.file does: the path in base 64, cut into names of lawful length
-    encoded = base64.urlsafe_b64encode(output.encode()).decode()
-    longest = (os.pathconf(folder, "PC_NAME_MAX") if os.name == "posix" else 255) - 1
-    pieces = [encoded[start : start + longest] for start in range(0, len(encoded), longest)]
-    mark = folder.joinpath(*(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
+    mark = _record_of(root, INCOMPLETE, output)
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(json.dumps({"external_jobid": None}))
+
+
+def _record_of(root: Path, folder: Path, output: str) -> Path:
+    """Name the file in which Snakemake keeps something of an output (snakemake.persistence.file).
+
+    The path in base 64, cut into names of lawful length.
+    """
+    encoded = base64.urlsafe_b64encode(output.encode()).decode()
+    longest = (os.pathconf(root, "PC_NAME_MAX") if os.name == "posix" else 255) - 1
+    pieces = [encoded[start : start + longest] for start in range(0, len(encoded), longest)]
+    return (root / folder).joinpath(*(f"@{piece}" for piece in pieces[:-1]), pieces[-1])
 
 
 def _files(root: Path) -> Iterator[Path]:
