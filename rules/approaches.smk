@@ -27,7 +27,8 @@ rule fit_approach:
         runtime=minutes(20),
     params:
         reference=folder_of("reference"),
-        settings=by_sweep("approaches", "counting", "bootstrap", "{approach}"),
+        # intervals are calibrated on sweeps of every law that the runs do not reject
+        settings=by_sweep("approaches", "counting", "bootstrap", "mixture", "{approach}", *LAWS),
     shell:
         """
         isoflop fit-approach \

@@ -50,6 +50,7 @@ from isoflop.estimates.diagnostics import (
 from isoflop.estimates.estimate import (
     Bend,
     Calibration,
+    CheckedTruth,
     Counting,
     Estimate,
     Provenance,
@@ -519,15 +520,19 @@ def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.D
     simulations = simulated(approach)
     flops_range = (BUDGETS[0], BUDGETS[-1])
     flops = BUDGETS[-1] * np.array([1.0, 10.0, 100.0])
-    found = describe(law, row, drawn, flops, simulations)
+    sources = [] if simulations is None else [simulations]
+    found = describe(law, row, drawn, flops, sources)
     calibration: Calibration | Uncalibrated = Uncalibrated(reason="beta ended at a bound")
     if simulations is not None and simulations.noiseless is not None:
-        calibration = Calibration(
+        checked = CheckedTruth(
+            truth=simulations.truth,
+            noise=0.01,
             simulations=len(RANKS["profiles"]),
             refused=0,
-            noise=0.01,
-            truth=simulations.truth,
             noiseless=dict(zip(law.names, simulations.noiseless[0].tolist(), strict=True)),
+        )
+        calibration = Calibration(
+            truths=[checked], left_out={"kaplan_law": "the runs reject its form (p = 0.0001)"}
         )
     kaplan = approach == "kaplan"
     estimate = Estimate(
@@ -598,7 +603,11 @@ def simulated(approach: str) -> Simulations | None:
     a = LAW.a + 0.02 * (shift[:, None] + quantiles)
     draws = rows(a.ravel()).reshape(*a.shape, -1)
     names = LAWS["parametric"].names
-    truth = Truth(law=LAWS["parametric"], parameters={name: getattr(LAW, name) for name in names})
+    truth = Truth(
+        approach="parametric",
+        law=LAWS["parametric"],
+        parameters={name: getattr(LAW, name) for name in names},
+    )
     return Simulations(truth, rows(LAW.a + 0.02 * shift), draws, rows(np.array([0.95 * LAW.a])))
 
 
@@ -617,6 +626,9 @@ def _draws(approach: str, drawn: np.ndarray, simulations: Simulations | None) ->
             pl.DataFrame(
                 {
                     "approach": pl.Series([approach] * len(rows), dtype=pl.String),
+                    "truth": pl.Series(
+                        [None if simulation is None else "parametric"] * len(rows), dtype=pl.String
+                    ),
                     "simulation": pl.Series([simulation] * len(rows), dtype=pl.Int64),
                     "draw": pl.Series(list(draw), dtype=pl.Int64),
                     "refused": pl.Series([None] * len(rows), dtype=pl.String),

@@ -193,7 +193,7 @@ def test_five_files_make_an_estimator(package: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     a = json.loads((folder / "toy.json").read_text())["a"]
     assert said.startswith(f"made-up, toy: a = {a['value']:.4f}, 80% ")
-    assert a["simulated"]["truth"] > 0.0
+    assert a["simulated"][0]["truth"] > 0.0
     figure, _, report = run(package, "-c", USE, str(tmp_path)).partition("\n")
     assert f"Toy {a['value']:.3f}" in figure
     rows = [line for line in report.splitlines() if "Toy" in line and f"{a['value']:.3f}" in line]

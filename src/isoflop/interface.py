@@ -23,7 +23,7 @@ from isoflop.estimates.answers import Answers, ask, one_target
 from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, NoMixture
-from isoflop.numbers import fixed, interval
+from isoflop.numbers import NONE, fixed, interval
 from isoflop.project import facts_folder
 
 if TYPE_CHECKING:
@@ -379,7 +379,7 @@ class Fit:
             if isinstance(outcome, Estimate | Mixture):
                 ends = outcome.a.intervals.get("0.95")
                 rows.append([
-                    name, fixed(outcome.a.value), interval(*ends, fixed) if ends else "",
+                    name, fixed(outcome.a.value), interval(*ends, fixed) if ends else NONE,
                     f"{outcome.n_runs} runs",
                 ])  # fmt: skip
             else:

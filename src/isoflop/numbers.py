@@ -187,6 +187,9 @@ def with_intervals(
             name = f"{percent(level)}: " if named else ""
             mark = SHORT if quantity.undercovers(level) else ""
             lines.append(f"[{name}{interval(*ends, write)}{mark}]{{.ci}}")
+        elif f"{level:g}" in quantity.levels:
+            # to be calibrated, and no interval that covers could be given
+            lines.append(f"[{f'{percent(level)}: ' if named else ''}{NONE}]{{.ci}}")
     return f" {BREAK} ".join(lines)
 
 

@@ -21,7 +21,7 @@ from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
-from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.allocation import allocate, optima_at
 from isoflop.estimates.estimate import (
     Estimate,
     Provenance,
@@ -31,6 +31,8 @@ from isoflop.estimates.estimate import (
     read_estimates,
     write_estimate,
 )
+from isoflop.estimates.levels import NoLevel
+from isoflop.estimates.targets import Target
 from isoflop.reference import read_published_laws
 from isoflop.tables import Losses, write_table
 from tests.conftest import ROOT
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.approaches.observations import Observations
+    from isoflop.estimates.quantities import Quantity
     from isoflop.laws import ChinchillaLaw
 
 REFERENCE = ROOT / "data" / "reference"
@@ -164,6 +167,17 @@ def test_draws_vary_and_intervals_come_from_them(approach: Approach, losses: pl.
         assert optimum.tokens_per_param.intervals["0.95"] == pytest.approx(tuple(ratio))
 
 
+def contains_its_value(quantity: Quantity) -> bool:
+    """No number stands beside an interval that excludes it; one that no level serves has none."""
+    slack = 1e-9 * abs(quantity.value)
+    for level, found in quantity.levels.items():
+        if isinstance(found, NoLevel) and level in quantity.intervals:
+            return False
+    return all(
+        low - slack <= quantity.value <= high + slack for low, high in quantity.intervals.values()
+    )
+
+
 @EVERY
 def test_optima_at_any_budget_come_from_the_kept_draws(
     approach: Approach, losses: pl.DataFrame, tmp_path: Path
@@ -184,7 +198,15 @@ def test_optima_at_any_budget_come_from_the_kept_draws(
     kept = read_draws(tmp_path, (approach,))[approach]
     again = optima_at(found, kept, [optimum.flops for optimum in found.optima])
     assert again == found.optima
-    assert found.optima[0].params.simulated is not None
+    assert found.optima[0].params.simulated
+    back = allocate(found, kept, Target("params", found.optima[1].params.value))
+    assert back is not None
+    given = [
+        *(found.a, found.b, *found.parameters.values(), back.flops, back.tokens),
+        *(one for o in found.optima for one in (o.params, o.tokens, o.tokens_per_param, o.loss)),
+    ]
+    for quantity in given:
+        assert quantity is None or contains_its_value(quantity)
     inside, low = optima_at(found, kept, [found.flops_range[1] / 2, found.flops_range[0] / 10])
     assert inside.within_data
     assert not low.within_data

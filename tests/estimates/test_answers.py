@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from tests import example_sweep
 
 from isoflop.accelerators import Machine, read_accelerators
+from isoflop.approach import IN_PROSE
 from isoflop.cli import main
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import allocate, optima_at, reach
@@ -24,6 +25,7 @@ from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.mixture import Mixture, NoMixture, read_mixture
 from isoflop.estimates.recommendation import recommend
 from isoflop.estimates.targets import Target
+from isoflop.numbers import NONE, PLAIN, count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +54,19 @@ def test_answers_are_the_reports_numbers(estimates: Path) -> None:
         assert isinstance(estimate, Estimate)
         (optimum,) = optima_at(estimate, read_draws(folder)[approach], [1e15])
         assert own[approach]["params"]["value"] == optimum.params.value
-        assert own[approach]["tokens"]["intervals"]["0.95"] == [
-            *optimum.tokens.intervals["0.95"],
-        ]
+        # no level serves the envelope
+        ends = {level: list(both) for level, both in optimum.tokens.intervals.items()}
+        assert own[approach]["tokens"]["intervals"] == ends
+        assert (ends == {}) == (approach == "envelope")
+    text = run("1e15", "--sweep", example_sweep.SWEEP, "--estimates", str(estimates))
+    envelope = optima_at(
+        read_estimates(folder)["envelope"],  # type: ignore[arg-type]
+        read_draws(folder)["envelope"],
+        [1e15],
+    )[0]
+    assert f"{count(envelope.params.value, hand=PLAIN)} ({NONE})" in text
+    assert "no interval from its resamples covers in simulated sweeps as often" in text
+    assert f"N where {IN_PROSE['parametric']} is true" in text
 
 
 def test_a_loss_and_a_compute_are_one_question(estimates: Path) -> None:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
+from isoflop.approach import IN_PROSE
 from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.identifiability import require_determined, require_identified
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.protocol import Resamples
-from isoflop.approaches.uncertainty.calibration import Calibrated, calibrate
+from isoflop.approaches.uncertainty.calibration import calibrate
 from isoflop.approaches.uncertainty.influence import (
     influence_cautions,
     influence_of,
     twin_cautions,
 )
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
+from isoflop.approaches.uncertainty.truths import truths_of
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.estimate import (
     Bend,
+    Calibration,
     Counting,
     Estimate,
     Refusal,
@@ -31,6 +34,7 @@ from isoflop.estimates.estimate import (
     optima_of,
 )
 from isoflop.estimates.intervals import LEVELS
+from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.quantities import derived, describe
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit, Refits
+    from isoflop.approaches.uncertainty.calibration import Calibrated
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.estimates.estimate import Provenance
     from isoflop.estimates.laws import Law
@@ -62,6 +67,7 @@ DECADES: Final = (0.0, 1.0, 2.0)
 NOT_ASKED: Final = "approaches.bootstrap.interval asks for none"
 DRAWS_SCHEMA: Final = {
     "approach": pl.String,
+    "truth": pl.String,
     "simulation": pl.Int64,
     "draw": pl.Int64,
     "refused": pl.String,
@@ -87,7 +93,8 @@ def fit_approach(
     losses : table ``Losses``.
     approach : which.
     sweep : name of the sweep.
-    settings : section ``approaches`` of config.yaml; other approaches' parts are ignored.
+    settings : section ``approaches`` of config.yaml; of other approaches' parts those of
+        the laws of the set, where intervals are calibrated.
     provenance : what the losses were read from.
     published : laws that the parametric fit is tested against, by name.
     threads : blocks refitted at a time; no byte of the result depends on it.
@@ -95,12 +102,12 @@ def fit_approach(
 
     Returns
     -------
-    The estimate, or why the sweep does not allow one, and its draws: columns approach, simulation,
-    draw, refused (null, or why), each parameter, a and b. Rows without a simulation are resamples
-    of the sweep; the others belong to simulated sweeps, and those without a draw are their
-    estimates. ``estimates.allocation`` derives optima at any C from them.
+    The estimate, or why the sweep does not allow one, and its draws: columns approach, truth,
+    simulation, draw, refused (null, or why), each parameter, a and b. Rows without a truth are
+    resamples of the sweep; the others belong to sweeps simulated from that law, and those without a
+    draw are their estimates. ``estimates.allocation`` derives optima at any C from them.
     """
-    chosen = settings.only("counting", "bootstrap", approach)
+    chosen = settings.only(*_sections(approach, settings))
     try:
         fitted = fit(losses, approach, settings, published=published, threads=threads)
         require_identified(fitted)
@@ -120,7 +127,7 @@ def fit_approach(
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
     influence = influence_of(fitted, resamples, refits.parameters, float(flops[0]))
     calibrated = _calibrated(fitted, settings, threads=threads)
-    simulations = None if isinstance(calibrated, Uncalibrated) else calibrated.simulations
+    simulations = [one.simulations for one in calibrated.checked]
     row, law = fitted.parameters[None], fitted.law
     quantities = describe(law, row, refits.parameters, flops, simulations)
     estimate = Estimate(
@@ -139,9 +146,7 @@ def fit_approach(
         optima=optima_of(quantities, flops, fitted.flops_range),
         diagnostics=fitted.diagnostics(),
         bootstrap=_tally(refits),
-        calibration=(
-            calibrated if isinstance(calibrated, Uncalibrated) else calibrated.record(law.names)
-        ),
+        calibration=calibrated.record(law.names),
         curvature=_bend(fitted, refits),
         influence=influence,
         cautions=[
@@ -149,8 +154,9 @@ def fit_approach(
             *influence_cautions(influence),
             *twin_cautions(fitted.observations),
             *_refusals(refits),
-            *_misses(calibrated, quantities["a"]),
-            *_one_sided(law, row, refits.parameters, quantities, flops),
+            *_uncalibrated(calibrated),
+            *_without_level(quantities, flops),
+            *_excluded(law, row, refits.parameters, quantities, flops),
             *_off_by_design(fitted, quantities[f"params_opt_{float(flops[0])!r}"], float(flops[0])),
         ],
         provenance=provenance,
@@ -195,61 +201,107 @@ def _require_optima(fitted: Fit, flops: Floats) -> None:
         )
 
 
-def _calibrated(
-    fitted: Fit, settings: ApproachesSettings, *, threads: int | None
-) -> Calibrated | Uncalibrated:
-    """Fit simulated sweeps, or say why there are none."""
+def _sections(approach: Approach, settings: ApproachesSettings) -> tuple[str, ...]:
+    """Name the sections that an estimate rests on; calibration fits the laws of the set too."""
+    own = ("counting", "bootstrap", approach)
     if settings.bootstrap.interval != "calibrated":
-        return Uncalibrated(reason=NOT_ASKED)
+        return own
+    return (*own, *(law for law in settings.mixture.laws if law not in own), "mixture")
+
+
+@dataclass(frozen=True, eq=False)
+class _Calibrations:
+    """What simulated sweeps of each possible law gave.
+
+    Attributes
+    ----------
+    checked : one entry for each law; empty where nothing was simulated.
+    left_out : the other laws of the set, and why.
+    uncalibrated : why nothing was simulated; None where it was.
+    """
+
+    checked: Sequence[Calibrated]
+    left_out: Mapping[Approach, str]
+    uncalibrated: str | None = None
+
+    def record(self, names: tuple[str, ...]) -> Calibration | Uncalibrated:
+        """Say what an estimate keeps of it."""
+        if self.uncalibrated is not None:
+            return Uncalibrated(reason=self.uncalibrated)
+        truths = [one.record(names) for one in self.checked]
+        return Calibration(truths=truths, left_out=dict(self.left_out))
+
+
+def _calibrated(fitted: Fit, settings: ApproachesSettings, *, threads: int | None) -> _Calibrations:
+    """Fit simulated sweeps of each law that the runs do not reject, or say why there are none."""
+    if settings.bootstrap.interval != "calibrated":
+        return _Calibrations((), {}, NOT_ASKED)
     if settings.bootstrap.draws < LEAST_DRAWS:
-        return Uncalibrated(reason="there are no draws")
+        return _Calibrations((), {}, "there are no draws")
     try:
-        sweeps = SimulatedSweeps.of(fitted.observations, settings.parametric, threads=threads)
+        truths = truths_of(fitted.observations, settings, fitted=fitted, threads=threads)
     except UnderdeterminedError as error:
-        return Uncalibrated(reason=str(error))
-    return calibrate(fitted, sweeps, settings.bootstrap)
+        return _Calibrations((), {}, str(error))
+    checked = [calibrate(fitted, source, settings.bootstrap) for source in truths.sweeps.values()]
+    return _Calibrations(checked, truths.left_out)
 
 
-def _misses(calibrated: Calibrated | Uncalibrated, a: Quantity) -> list[str]:
-    """Say in words which intervals do not mean what they say."""
-    if isinstance(calibrated, Uncalibrated):
-        if calibrated.reason == NOT_ASKED:
-            return []
-        return [
-            "Intervals are uncalibrated percentiles; calibration was impossible because "
-            f"{calibrated.reason}."
-        ]
-    short = {level: a.coverage[str(level)] for level in LEVELS if a.undercovers(level)}
-    if not short or a.simulated is None:
+def _uncalibrated(calibrated: _Calibrations) -> list[str]:
+    """Say that intervals were to be calibrated and are not."""
+    if calibrated.uncalibrated in {None, NOT_ASKED}:
         return []
-    shares = " and ".join(f"the {q:.0%} interval in {s:.0%}" for q, s in short.items())
     return [
-        f"Of {len(calibrated.simulations.estimates)} simulated sweeps of this design whose true a "
-        f"is {a.simulated.truth:.3f}, {shares} covered it (median estimate "
-        f"{a.simulated.median:.3f}): on such a design this approach is biased, and no interval "
-        "drawn from its resamples tells."
+        "Intervals are uncalibrated percentiles; calibration was impossible because "
+        f"{calibrated.uncalibrated}."
     ]
 
 
-def _one_sided(
-    law: Law, row: Floats, draws: Floats, quantities: Mapping[str, Quantity], flops: Floats
-) -> list[str]:
-    """Say of which answers the resamples lie to one side, so that no interval is given."""
+def _told(flops: Floats) -> dict[str, str]:
+    """Name the answers that cautions speak of, in words."""
     words = {"a": "a", "b": "b"}
-    words |= {
-        f"{name}_{float(c)!r}": f"the {what} at {c:.3g} FLOPs"
+    return words | {
+        f"{name}_{float(c)!r}": f"{what} at {c:.3g} FLOPs"
         for c in flops
         for name, what in (("params_opt", "best N"), ("tokens_opt", "best D"), ("loss", "loss"))
     }
+
+
+def _without_level(quantities: Mapping[str, Quantity], flops: Floats) -> list[str]:
+    """Say which answers have no interval, because none from these resamples would cover."""
+    failed: dict[Approach, list[str]] = {}
+    for name, what in _told(flops).items():
+        if name not in quantities:
+            continue
+        levels = quantities[name].levels.items()
+        none = {level: found for level, found in levels if isinstance(found, NoLevel)}
+        if none:
+            # the narrowest that is missing: any wider one is missing with it
+            level, found = min(none.items(), key=lambda one: float(one[0]))
+            wider = " and wider" if len(none) > 1 else ""
+            failed.setdefault(found.truth, []).append(
+                f"{what} ({float(level):.0%}{wider}; the truth lies {found.side} all resamples in "
+                f"{found.share:.0%} of those sweeps)"
+            )
+    return [
+        f"Where {IN_PROSE[law]} is true, no interval from these resamples covers as often as it "
+        f"should for {', '.join(answers)}: none is given."
+        for law, answers in failed.items()
+    ]
+
+
+def _excluded(
+    law: Law, row: Floats, draws: Floats, quantities: Mapping[str, Quantity], flops: Floats
+) -> list[str]:
+    """Say which answers have no interval, because it would exclude the estimate."""
     point, drawn = derived(law, row, flops), derived(law, draws, flops)
     sides = []
-    for name, what in words.items():
+    for name, what in _told(flops).items():
         kept = drawn[name][np.isfinite(drawn[name])] if name in drawn else np.empty(0)
-        if (
-            name not in quantities
-            or len(kept) < LEAST_DRAWS
-            or len(quantities[name].intervals) == len(LEVELS)
-        ):
+        if name not in quantities or len(kept) < LEAST_DRAWS:
+            continue
+        found = quantities[name]
+        served = [q for q in map(str, LEVELS) if not isinstance(found.levels.get(q), NoLevel)]
+        if all(level in found.intervals for level in served):
             continue
         below = float((kept < point[name][0]).mean())
         share, side = (below, "below") if below > 0.5 else (1.0 - below, "above")
@@ -257,7 +309,7 @@ def _one_sided(
     if not sides:
         return []
     return [
-        "Nearly all resamples lie to one side of the estimate from all runs for "
+        "Most resamples lie to one side of the estimate from all runs for "
         f"{', '.join(sides)}: an interval of them would exclude the estimate, and is not given."
     ]
 
@@ -266,20 +318,30 @@ def _off_by_design(fitted: Fit, best: Quantity, flops: float) -> list[str]:
     """Say that exact losses of this design would give another N_opt: no seed mends that.
 
     For the profiles it is the sign of a parabola over too wide a window of sizes, whose valley is
-    steeper on one side (Czech et al. 2026).
+    steeper on one side (Czech et al. 2026). Of several laws it is told of the worst.
     """
-    if best.simulated is None or best.simulated.noiseless is None or "0.8" not in best.intervals:
+    errors = {
+        one.law: float(np.log(one.noiseless / one.truth))
+        for one in best.simulated
+        if one.noiseless is not None and one.noiseless > 0.0
+    }
+    if not errors:
         return []
-    low, high = best.intervals["0.8"]
-    if low <= 0.0 or best.simulated.noiseless <= 0.0:
-        return []
-    off = float(np.log(best.simulated.noiseless / best.simulated.truth))
-    if abs(off) <= max(SYSTEMATIC * 0.5 * float(np.log(high / low)), LEAST_OFF):
+    law, off = max(errors.items(), key=lambda one: abs(one[1]))
+    least, beside = LEAST_OFF, "it has no 80 % interval"
+    if "0.8" in best.intervals:
+        low, high = best.intervals["0.8"]
+        if low <= 0.0:
+            return []
+        least = max(SYSTEMATIC * 0.5 * float(np.log(high / low)), LEAST_OFF)
+        beside = f"its 80 % interval is {low:.3g} to {high:.3g}"
+    if abs(off) <= least:
         return []
     return [
         f"Exact losses of this design would put the best N at {flops:.3g} FLOPs off by "
-        f"{np.expm1(off):+.1%} in this approach, whose 80 % interval is {low:.3g} to {high:.3g}: "
-        f"that part is systematic, and no further seed lowers it.{fitted.cure_of_bias()}"
+        f"{np.expm1(off):+.1%} in this approach where {IN_PROSE[law]} is true; {beside}: "
+        f"that part is systematic, and no further seed lowers it."
+        f"{fitted.cure_of_bias()}"
     ]
 
 
@@ -314,32 +376,34 @@ def _refusals(refits: Refits) -> list[str]:
     ]
 
 
-def _table(fitted: Fit, refits: Refits, simulations: Simulations | None) -> pl.DataFrame:
+def _table(fitted: Fit, refits: Refits, simulations: Sequence[Simulations]) -> pl.DataFrame:
     """Write down every refit: of the sweep's resamples, and of simulated sweeps."""
     n = len(refits.refusals)
-    parts = [_rows(fitted, refits.parameters, [None] * n, list(range(n)), refits.refusals.tolist())]
-    if simulations is not None:
-        sweeps, draws, _ = simulations.draws.shape
+    own = [(None, None, draw) for draw in range(n)]
+    parts = [_rows(fitted, refits.parameters, own, refits.refusals.tolist())]
+    for source in simulations:
+        sweeps, draws, _ = source.draws.shape
         for k in range(sweeps):
-            block = np.concatenate([simulations.estimates[k : k + 1], simulations.draws[k]])
-            parts.append(
-                _rows(fitted, block, [k] * (draws + 1), [None, *range(draws)], [""] * (draws + 1))
-            )
+            block = np.concatenate([source.estimates[k : k + 1], source.draws[k]])
+            whose = [(source.truth.approach, k, draw) for draw in (None, *range(draws))]
+            parts.append(_rows(fitted, block, whose, [""] * (draws + 1)))
     return pl.concat(parts)
 
 
 def _rows(
     fitted: Fit,
     parameters: Floats,
-    simulation: Sequence[int | None],
-    draw: Sequence[int | None],
+    whose: Sequence[tuple[Approach | None, int | None, int | None]],
     refused: Sequence[str],
 ) -> pl.DataFrame:
+    """Tabulate refits; ``whose`` is the truth, simulation and draw of each."""
     a, b = fitted.exponents(parameters)
     columns = dict(zip(fitted.names, parameters.T, strict=True)) | {"a": a, "b": b}
+    truths, simulation, draw = zip(*whose, strict=True) if whose else ((), (), ())
     return pl.DataFrame(
         {
             "approach": pl.Series([fitted.approach] * len(parameters), dtype=pl.String),
+            "truth": pl.Series(truths, dtype=pl.String),
             "simulation": pl.Series(simulation, dtype=pl.Int64),
             "draw": pl.Series(draw, dtype=pl.Int64),
             "refused": pl.Series([reason or None for reason in refused], dtype=pl.String),

@@ -127,6 +127,15 @@ class Fit(ABC):
         UnderdeterminedError : they do not allow the fit.
         """
 
+    def refit_simulated(self, observations: Observations) -> Fit:
+        """Fit other losses as far as calibration asks: what a law of the loss can be the truth of.
+
+        Raises
+        ------
+        UnderdeterminedError : they do not allow the fit.
+        """
+        return self.refit_losses(observations)
+
     @abstractmethod
     def diagnostics(self) -> Diagnostics:
         """Say how the fit came about."""

@@ -40,11 +40,12 @@ class BootstrapSettings(Section):
     """Share of runs that scheme `subsample` keeps."""
     interval: Literal["percentile", "calibrated"] = "calibrated"
     """How intervals are read off the draws. percentile: at their own confidence level; calibrated:
-    at the confidence level that covered the truth often enough in simulated sweeps of the same
-    design. Where none does, the report says how often they cover it."""
-    simulations: int = Field(default=200, ge=50)
-    """Simulated sweeps behind calibrated intervals."""
-    simulation_draws: int = Field(default=100, ge=40)
+    at the level, tail by tail, that covered the truth often enough in simulated sweeps of the same
+    design, whichever law is true that the runs do not reject. Where no level does, no interval is
+    given."""
+    simulations: int = Field(default=80, ge=50)
+    """Simulated sweeps of each such law behind calibrated intervals."""
+    simulation_draws: int = Field(default=50, ge=40)
     """Refits of each simulated sweep."""
 
 
@@ -253,7 +254,9 @@ class MixtureSettings(Section):
     ones."""
     simulations: int = Field(default=100, ge=0)
     """Simulated sweeps for each mixed law taken for the truth, on which the mixture's coverage is
-    checked (bootstrap.simulation_draws draws in each); 0 checks none."""
+    checked; 0 checks none."""
+    simulation_draws: int = Field(default=100, ge=40)
+    """Refits of each of them."""
 
     @model_validator(mode="after")
     def _laws_of_the_set(self) -> Self:

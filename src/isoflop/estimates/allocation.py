@@ -12,16 +12,16 @@ import polars as pl
 
 from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Calibration, Estimate, Optimum, optima_of
-from isoflop.estimates.intervals import (
-    LEVELS,
-    calibrated_intervals,
-    calibrated_levels,
-    coverage,
-    percentile_intervals,
-)
+from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.laws import law_rows
 from isoflop.estimates.mixture import MedianFrontier, Mixture, optima_of_mixture
-from isoflop.estimates.quantities import Quantity, Simulations, about, describe
+from isoflop.estimates.quantities import (
+    Quantity,
+    Sample,
+    Simulations,
+    calibrated,
+    describe,
+)
 from isoflop.estimates.targets import Target, columns_at
 from isoflop.numbers import decades_beyond, distance
 
@@ -134,25 +134,16 @@ def allocate(
     drawn = columns_at(estimate.law, rows, target)
     fitted = np.isfinite(rows).all(axis=1)
     unanswered = float(np.mean(~np.isfinite(drawn["flops"][fitted]))) if fitted.any() else 0.0
-    ranks = _ranks(estimate, draws, target)
+    samples = _samples(estimate, draws, target)
     quantities: dict[str, Quantity] = {}
     for name, values in point.items():
         if not np.isfinite(values[0]):
             continue
-        value = float(values[0])
         if name == target.asked:
             quantities[name] = Quantity(value=target.value)
-        elif name in ranks:
-            used = calibrated_levels(ranks[name])
-            quantity = Quantity(
-                value=value,
-                intervals=calibrated_intervals(drawn[name], ranks[name]),
-                coverage={str(level): coverage(ranks[name], used[level]) for level in LEVELS},
-            )
-            quantities[name] = _without_doubtful_ends(quantity, unanswered)
-        else:
-            quantity = Quantity(value=value, intervals=percentile_intervals(drawn[name]))
-            quantities[name] = _without_doubtful_ends(quantity, unanswered)
+            continue
+        quantity = calibrated(float(values[0]), drawn[name], samples.get(name, []))
+        quantities[name] = _without_doubtful_ends(quantity, unanswered)
     return Allocation.of(quantities, flops_range=estimate.flops_range, unanswered=unanswered)
 
 
@@ -170,9 +161,7 @@ def _allocate_mixture(mixture: Mixture, draws: pl.DataFrame, target: Target) -> 
         if name == target.asked:
             quantities[name] = Quantity(value=target.value)
         elif np.isfinite(value):
-            quantity = Quantity(
-                value=value, intervals=about(value, percentile_intervals(drawn[name]))
-            )
+            quantity = calibrated(value, drawn[name], ())
             quantities[name] = _without_doubtful_ends(quantity, unanswered)
     return Allocation.of(quantities, flops_range=mixture.flops_range, unanswered=unanswered)
 
@@ -195,35 +184,34 @@ def _without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:
         update={
             "intervals": {k: ends for k, ends in quantity.intervals.items() if k in kept},
             "coverage": {k: share for k, share in quantity.coverage.items() if k in kept},
+            "levels": {k: found for k, found in quantity.levels.items() if k in kept},
         }
     )
 
 
-def _ranks(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[str, Floats]:
-    """Rank the truth among each simulated sweep's draws at a target, as ``Simulations`` does.
+def _samples(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[str, list[Sample]]:
+    """Place the truth among each simulated sweep's draws at a target, as ``Simulations`` does.
 
     Returns
     -------
-    Quantity to (simulations,); none where nothing was simulated, where the true law has no answer,
-    or where some sweep has none.
+    Quantity to one sample for each law that was taken for the truth; without those laws that have
+    no answer themselves, where there is nothing to cover.
     """
-    simulations = simulations_of(estimate, draws)
-    if simulations is None or simulations.draws.shape[0] == 0:
-        return {}
-    truth = columns_at(simulations.truth.law, simulations.truth.row(), target)
-    n, m, p = simulations.draws.shape
-    drawn = columns_at(estimate.law, simulations.draws.reshape(n * m, p), target)
-    chosen = {}
-    for name, values in drawn.items():
-        if name == target.asked or not np.isfinite(truth[name][0]):
-            continue
-        kept = np.isfinite(values).reshape(n, m)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            below = kept & (values.reshape(n, m) < truth[name][0])
-            ranks = below.sum(axis=1) / kept.sum(axis=1)
-        if np.isfinite(ranks).all():
-            chosen[name] = ranks
-    return chosen
+    samples: dict[str, list[Sample]] = {}
+    for simulated in simulations_of(estimate, draws):
+        law = simulated.truth.law
+        true = columns_at(law, simulated.truth.row(), target)
+        n, m, p = simulated.draws.shape
+        drawn = columns_at(estimate.law, simulated.draws.reshape(n * m, p), target)
+        points = columns_at(estimate.law, simulated.estimates, target)
+        for name, values in drawn.items():
+            truth = float(true[name][0])
+            if name == target.asked or not np.isfinite(truth):
+                continue
+            sample = Sample.of(simulated.truth.approach, truth, points[name], values.reshape(n, m))
+            if sample is not None:
+                samples.setdefault(name, []).append(sample)
+    return samples
 
 
 def optima_at(
@@ -261,18 +249,23 @@ def optima_by_approach(
     }
 
 
-def simulations_of(estimate: Estimate, draws: pl.DataFrame) -> Simulations | None:
-    """Gather an approach's fits to simulated sweeps from its table of draws; None without any."""
+def simulations_of(estimate: Estimate, draws: pl.DataFrame) -> list[Simulations]:
+    """Gather an approach's fits to simulated sweeps from its table of draws, law by law."""
     if not isinstance(estimate.calibration, Calibration):
-        return None
-    simulated = draws.filter(pl.col("simulation").is_not_null())
-    estimated = simulated.filter(pl.col("draw").is_null())
-    rows = law_rows(estimate.law, simulated.filter(pl.col("draw").is_not_null()))
-    noiseless = estimate.calibration.noiseless
+        return []
     names = estimate.law.names
-    return Simulations(
-        truth=estimate.calibration.truth,
-        estimates=law_rows(estimate.law, estimated),
-        draws=rows.reshape(estimated.height, -1, len(names)),
-        noiseless=None if noiseless is None else np.array([[noiseless[name] for name in names]]),
-    )
+    gathered = []
+    for checked in estimate.calibration.truths:
+        simulated = draws.filter(pl.col("truth") == checked.truth.approach)
+        estimated = simulated.filter(pl.col("draw").is_null())
+        rows = law_rows(estimate.law, simulated.filter(pl.col("draw").is_not_null()))
+        clean = checked.noiseless
+        gathered.append(
+            Simulations(
+                truth=checked.truth,
+                estimates=law_rows(estimate.law, estimated),
+                draws=rows.reshape(estimated.height, -1, len(names)),
+                noiseless=None if clean is None else np.array([[clean[name] for name in names]]),
+            )
+        )
+    return gathered

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.accelerators import Machine, read_accelerators
-from isoflop.approach import ANSWERS, NAMES
+from isoflop.approach import ANSWERS, IN_PROSE, NAMES
 from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
@@ -16,6 +16,7 @@ from isoflop.estimates.allocation import Allocation, allocate
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
+from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import KEY, Mixture, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import RULES, Rule, recommend, standing
@@ -294,6 +295,7 @@ def _scaled(quantity: Quantity, factor: float) -> Quantity:
             for level, (low, high) in quantity.intervals.items()
         },
         coverage=quantity.coverage,
+        levels=quantity.levels,
     )
 
 
@@ -483,7 +485,36 @@ def _notes(answers: Answers) -> list[str]:
     ]
     if doubtful:
         notes.append(f"Draws in which no compute gives that: {', '.join(doubtful)}.")
+    without = [
+        f"{_name(answer.law)} ({', '.join(reasons)})"
+        for answer in answers.laws
+        if answer.allocation is not None and (reasons := _without(answer.allocation))
+    ]
+    if without:
+        notes.append(
+            f"{NONE} beside a number: no interval from its resamples covers in simulated sweeps as "
+            f"often as it should, or none that contains the number: {'; '.join(without)}."
+        )
     return notes
+
+
+def _without(allocation: Allocation) -> list[str]:
+    """Name the quantities of an allocation that were to have an interval and have none."""
+    named = {
+        "N": allocation.params,
+        "D": allocation.tokens,
+        "D/N": allocation.tokens_per_param,
+        "loss": allocation.loss,
+        "C": allocation.flops,
+    }
+    reasons = []
+    for name, quantity in named.items():
+        if quantity is None or LEVEL not in quantity.levels or LEVEL in quantity.intervals:
+            continue
+        found = quantity.levels[LEVEL]
+        why = f" where {IN_PROSE[found.truth]} is true" if isinstance(found, NoLevel) else ""
+        reasons.append(f"{name}{why}")
+    return reasons
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -504,7 +535,9 @@ def _written(quantity: Quantity, write: Callable[[float], str]) -> str:
     """Write a value with its interval: 560k (523k–727k)."""
     ends = quantity.intervals.get(LEVEL)
     value = write(quantity.value)
-    return value if ends is None else f"{value} ({interval(*ends, write)})"
+    if ends is not None:
+        return f"{value} ({interval(*ends, write)})"
+    return f"{value} ({NONE})" if LEVEL in quantity.levels else value
 
 
 def _count(value: float) -> str:

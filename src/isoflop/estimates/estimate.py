@@ -111,17 +111,26 @@ class Tally(Section):
     """Reason to number of draws."""
 
 
-class Calibration(Section):
-    """The simulated sweeps behind calibrated intervals; their fits stand in the table of draws."""
+class CheckedTruth(Section):
+    """Simulated sweeps of one law that is taken for the truth."""
 
+    truth: Truth
+    noise: float
+    """Standard deviation of a run's log error in them."""
     simulations: int
     refused: int
     """Simulated sweeps that could not be fitted."""
-    noise: float
-    """Standard deviation of a run's log error in them."""
-    truth: Truth
     noiseless: dict[str, float] | None
     """Parameters fitted to the sweep without errors; None where that was refused."""
+
+
+class Calibration(Section):
+    """The simulated sweeps behind calibrated intervals; their fits stand in the table of draws."""
+
+    truths: list[CheckedTruth]
+    """One entry for each law of the set that the runs do not reject."""
+    left_out: dict[Approach, str]
+    """The other laws of the set, and why no sweep was simulated from them."""
 
 
 class Uncalibrated(Section):

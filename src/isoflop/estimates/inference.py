@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.config.reading import Section
-from isoflop.estimates.intervals import percentile_intervals
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw
 from isoflop.estimates.mixture import Mixture
-from isoflop.estimates.quantities import Quantity
+from isoflop.estimates.quantities import Quantity, calibrated
 
 if TYPE_CHECKING:
     from typing import Self
@@ -176,9 +175,10 @@ def allocate_served(
     rows = estimate.rows(draws)
     drawn = served_columns(estimate.law, rows, np.full(len(rows), flops), served)
     return ServedAllocation(**{
-        name: Quantity(
-            value=float(values[0]),
-            intervals=percentile_intervals(drawn[name]) if drawn is not None else {},
+        name: (
+            Quantity(value=float(values[0]))
+            if drawn is None
+            else calibrated(float(values[0]), drawn[name], ())
         )
         for name, values in point.items()
     })  # fmt: skip
@@ -197,6 +197,6 @@ def _served_by_mixture(
         return None
     together = {name: np.concatenate([column[name] for column in known]) for name in known[0]}
     return ServedAllocation(**{
-        name: Quantity(value=float(np.nanmedian(values)), intervals=percentile_intervals(values))
+        name: calibrated(float(np.nanmedian(values)), values, ())
         for name, values in together.items()
     })  # fmt: skip

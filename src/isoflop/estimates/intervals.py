@@ -1,4 +1,4 @@
-"""Intervals from kept draws: percentiles, and percentiles at a calibrated level."""
+"""Intervals from kept draws: percentiles, and percentiles at calibrated shares."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from isoflop.estimates.levels import Tails
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from isoflop.estimates.levels import NoLevel
 
     Floats = NDArray[np.float64]
 
@@ -46,54 +50,23 @@ def percentile_intervals(draws: Floats) -> Intervals:
     return {} if len(finite) < 2 else labelled(np.quantile(finite, tails()))
 
 
-def calibrated_intervals(draws: Floats, ranks: Floats) -> Intervals:
-    """Read central intervals off the draws at the level that covers the truth often enough.
+def calibrated_intervals(draws: Floats, levels: Mapping[str, Tails | NoLevel]) -> Intervals:
+    """Read intervals off the draws at calibrated shares of them; see ``levels.tails_of``.
 
     Parameters
     ----------
     draws : (draws,) of one quantity; NaN where refused.
-    ranks : (simulations,) share of the draws below the truth in simulated sweeps.
+    levels : confidence level to where its interval ends among the draws.
 
-    References
-    ----------
-    Beran 1987, Biometrika 74:457; Loh 1987, J. Am. Stat. Assoc. 82:155: calibration of the level.
+    Returns
+    -------
+    No interval of a confidence level that no nominal level serves; none with fewer than two draws.
     """
     finite = draws[np.isfinite(draws)]
     if len(finite) < 2:
         return {}
-    used = calibrated_levels(ranks)
-    return labelled(np.quantile(finite, tails([used[level] for level in LEVELS])))
-
-
-def calibrated_levels(ranks: Floats) -> dict[float, float]:
-    """Give the nominal level of the percentile interval that stands for each confidence level.
-
-    Where none covers the truth often enough, the level asked for stays, or the one below it where
-    that is wider, so that intervals stay nested.
-    """
-    used: dict[float, float] = {}
-    for level in LEVELS:
-        wanted = calibrated_level(ranks, level) or level
-        used[level] = max([wanted, *used.values()])
-    return used
-
-
-def calibrated_level(ranks: Floats, level: float) -> float | None:
-    """Find the nominal level at which percentile intervals cover the truth in ``level`` of sweeps.
-
-    Returns
-    -------
-    None where not even the span of all draws does: the truth lies beyond them too often.
-    """
-    off = np.sort(2.0 * np.abs(ranks - 0.5))
-    # of n ordered values the k-th has k / (n + 1) of the distribution below it
-    k = int(np.ceil(level * (len(off) + 1)))
-    return float(off[k - 1]) if k <= len(off) and off[k - 1] < 1.0 else None
-
-
-def coverage(ranks: Floats, level: float) -> float:
-    """Give the share of simulated sweeps whose percentile interval of a level covers the truth."""
-    return float(np.mean(2.0 * np.abs(ranks - 0.5) <= level))
+    ends = {k: np.quantile(finite, t.shares) for k, t in levels.items() if isinstance(t, Tails)}
+    return {k: (float(low), float(high)) for k, (low, high) in ends.items()}
 
 
 def interval_score(low: Floats, high: Floats, measured: Floats, level: float) -> Floats:

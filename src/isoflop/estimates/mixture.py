@@ -18,9 +18,9 @@ from isoflop.approach import MIXTURE, Approach
 from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Counting, Optimum, Provenance, optima_of, read_outcome
-from isoflop.estimates.intervals import COVERAGE_SLACK, LEVELS, percentile_intervals
+from isoflop.estimates.intervals import COVERAGE_SLACK, LEVELS
 from isoflop.estimates.laws import Law, Optima, law_rows
-from isoflop.estimates.quantities import Quantity, derived
+from isoflop.estimates.quantities import Quantity, calibrated, derived
 from isoflop.files import write_json
 
 if TYPE_CHECKING:
@@ -341,7 +341,7 @@ def describe_mixture(
             value = float(np.median(kept))
         else:
             value = _centre(kept)
-        quantities[name] = Quantity(value=value, intervals=percentile_intervals(together))
+        quantities[name] = calibrated(value, together, ())
     return quantities
 
 

@@ -7,25 +7,27 @@ so exponents and optima at any C are derived from them when somebody asks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from pydantic import Field
 
+from isoflop.approach import Approach
 from isoflop.config.reading import Section
 from isoflop.estimates.intervals import (
     COVERAGE_SLACK,
     LEVELS,
     Intervals,
     calibrated_intervals,
-    calibrated_level,
-    calibrated_levels,
-    coverage,
     percentile_intervals,
+    tails,
 )
-from isoflop.estimates.laws import Law, LawOfLoss
+from isoflop.estimates.laws import Law, LawOfLoss, ProductLoss
+from isoflop.estimates.levels import LEAST_TAIL, NoLevel, Tails, covered, places, tails_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -33,20 +35,25 @@ if TYPE_CHECKING:
 ROUNDING = 1e-9
 """Relative distance by which an estimate may lie outside an interval that ends at it."""
 
+REACHED: Final = (LEAST_TAIL, 1.0 - LEAST_TAIL)
+"""Shares between which draws reach."""
+
 
 class Simulated(Section):
-    """What simulated sweeps of the same design gave for one quantity."""
+    """What simulated sweeps of the same design gave for one quantity, where one law is true."""
 
+    law: Approach
+    """The law that they were simulated from."""
     truth: float
-    """Its value by the law that they were simulated from."""
+    """The quantity's value by that law."""
     median: float
     """Median of its estimates."""
     noiseless: float | None
     """Its estimate from the sweep without errors; None where that was refused."""
     percentile_coverage: dict[str, float]
     """Confidence level to the share of sweeps whose percentile interval covers the truth."""
-    calibrated_level: dict[str, float | None]
-    """Confidence level to the nominal level that covers so often; None where none does."""
+    coverage: dict[str, float]
+    """The same of the interval that is given; where no level serves, of what the draws reach."""
 
 
 class Quantity(Section):
@@ -58,19 +65,36 @@ class Quantity(Section):
     """Confidence level, such as "0.8" or "0.95", to lower and upper end."""
     coverage: dict[str, float] = Field(default_factory=dict)
     """Confidence level to the share of simulated sweeps of the same design in which an interval so
-    derived covers the truth; empty where that was not checked."""
-    simulated: Simulated | None = None
-    """None where nothing was simulated."""
+    derived covers the truth, under the law where that is least; where no level serves, in which
+    all that the draws reach does. Empty where that was not checked."""
+    levels: dict[str, Tails | NoLevel] = Field(default_factory=dict)
+    """Confidence level to the nominal level of its interval, or why it has none; empty where the
+    intervals are percentiles."""
+    simulated: list[Simulated] = Field(default_factory=list)
+    """What was simulated, law by law; empty where nothing was."""
 
     def undercovers(self, level: float) -> bool:
-        """Tell whether an interval covers the truth clearly less often than it says."""
+        """Tell whether an interval covers clearly less often than it says, or none can."""
+        if isinstance(self.levels.get(str(level)), NoLevel):
+            return True
         share = self.coverage.get(str(level))
         return share is not None and share < level - COVERAGE_SLACK
+
+    def worst(self, level: float) -> Simulated:
+        """Give the simulated sweeps that the interval of a level covers least often.
+
+        Raises
+        ------
+        ValueError : nothing was simulated.
+        """
+        return min(self.simulated, key=lambda one: one.coverage[str(level)])
 
 
 class Truth(Section):
     """The law that simulated sweeps come from."""
 
+    approach: Approach
+    """Its key."""
     law: Law
     parameters: dict[str, float]
 
@@ -78,15 +102,24 @@ class Truth(Section):
         """Give its parameters, (1, parameters)."""
         return np.array([[self.parameters[name] for name in self.law.names]])
 
-    def values(self, flops: Floats) -> dict[str, float]:
-        """Give what the law makes of every quantity that an approach can share with it.
+    def values(self, law: LawOfLoss, flops: Floats) -> dict[str, float]:
+        """Give what this law makes of every quantity that a fitted law can share with it.
+
+        Constants of another law are other constants, whatever they are called; but every law's E is
+        the loss that no size and no data lower.
 
         Parameters
         ----------
+        law : the fitted law.
         flops : (budgets,) C of the optima [FLOP].
         """
         row = self.row()
         values = {name: float(v[0]) for name, v in derived(self.law, row, flops).items()}
+        if type(law) is not type(self.law):
+            alien = set(self.law.names) - {"E"}
+            values = {name: value for name, value in values.items() if name not in alien}
+        if isinstance(self.law, ProductLoss):
+            return values
         # an optimum that is a power law of C has its coefficient at one FLOP
         unit = self.law.optima(row, np.ones(1))
         return values | {
@@ -97,7 +130,7 @@ class Truth(Section):
 
 @dataclass(frozen=True, eq=False)
 class Simulations:
-    """An approach's fits to simulated sweeps of the same design.
+    """An approach's fits to simulated sweeps of the same design, whose truth is one law.
 
     Attributes
     ----------
@@ -112,13 +145,10 @@ class Simulations:
     draws: Floats
     noiseless: Floats | None
 
-    def of(self, law: LawOfLoss, flops: Floats) -> dict[str, tuple[Floats, Simulated]]:
-        """Rank the truth among each sweep's draws, for every quantity that it shares.
+    def of(self, law: LawOfLoss, flops: Floats) -> dict[str, Sample]:
+        """Place the truth among each sweep's draws, for every quantity that it shares.
 
-        Returns
-        -------
-        Name to ranks, (simulations,): the share of draws below the truth, 0 or 1 where it lies
-        beyond them all; and their summary. A quantity that some sweep lacks is left out.
+        A sweep in which a quantity is not finite is left out of that quantity's.
         """
         n, m, p = self.draws.shape
         if n == 0:
@@ -127,27 +157,119 @@ class Simulations:
         draws = derived(law, self.draws.reshape(n * m, p), flops)
         clean = {} if self.noiseless is None else derived(law, self.noiseless, flops)
         samples = {}
-        for name, truth in self.truth.values(flops).items():
-            if name not in estimates or not np.isfinite(estimates[name]).all():
-                continue
-            drawn = draws[name].reshape(n, m)
-            kept = np.isfinite(drawn)
-            with np.errstate(invalid="ignore"):
-                ranks = (kept & (drawn < truth)).sum(axis=1) / kept.sum(axis=1)
-            if not np.isfinite(ranks).all():
+        for name, truth in self.truth.values(law, flops).items():
+            if name not in estimates or not np.isfinite(truth):
                 continue
             noiseless = float(clean[name][0]) if name in clean else np.nan
-            samples[name] = (
-                ranks,
-                Simulated(
-                    truth=truth,
-                    median=float(np.median(estimates[name])),
-                    noiseless=noiseless if np.isfinite(noiseless) else None,
-                    percentile_coverage={str(q): coverage(ranks, q) for q in LEVELS},
-                    calibrated_level={str(q): calibrated_level(ranks, q) for q in LEVELS},
-                ),
-            )
+            drawn = draws[name].reshape(n, m)
+            sample = Sample.of(self.truth.approach, truth, estimates[name], drawn, noiseless)
+            if sample is not None:
+                samples[name] = sample
         return samples
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One quantity in simulated sweeps of one law.
+
+    Attributes
+    ----------
+    law, truth, median, noiseless : as ``Simulated`` has them.
+    ranks : (sweeps,) places of the truth among each sweep's draws.
+    """
+
+    law: Approach
+    truth: float
+    median: float
+    noiseless: float | None
+    ranks: Floats
+
+    @classmethod
+    def of(
+        cls,
+        law: Approach,
+        truth: float,
+        estimates: Floats,
+        drawn: Floats,
+        noiseless: float = np.nan,
+    ) -> Sample | None:
+        """Place a truth among the draws of each sweep; None where no sweep has the quantity.
+
+        Parameters
+        ----------
+        law, truth : the law, and what it makes of the quantity.
+        estimates : (sweeps,) from all runs of each.
+        drawn : (sweeps, draws) from its resamples; NaN where refused.
+        noiseless : from the sweep without errors; NaN where there is none.
+        """
+        known, placed = estimates[np.isfinite(estimates)], places(drawn, truth)
+        placed = placed[np.isfinite(placed)]
+        if len(known) == 0 or len(placed) == 0:
+            return None
+        clean = noiseless if np.isfinite(noiseless) else None
+        return cls(law, truth, float(np.median(known)), clean, placed)
+
+    def summary(self, levels: Mapping[str, Tails | NoLevel]) -> Simulated:
+        """Count how often percentiles and the intervals of these levels cover."""
+        return Simulated(
+            law=self.law,
+            truth=self.truth,
+            median=self.median,
+            noiseless=self.noiseless,
+            percentile_coverage={
+                str(level): covered(self.ranks, shares)
+                for level, shares in zip(LEVELS, tails().tolist(), strict=True)
+            },
+            coverage={
+                level: covered(self.ranks, found.shares if isinstance(found, Tails) else REACHED)
+                for level, found in levels.items()
+            },
+        )
+
+
+def samples_of(
+    law: LawOfLoss, simulations: Sequence[Simulations], flops: Floats
+) -> dict[str, list[Sample]]:
+    """Give each quantity's samples, one for each law that was taken for the truth and has it."""
+    samples: dict[str, list[Sample]] = {}
+    for simulated in simulations:
+        for name, sample in simulated.of(law, flops).items():
+            samples.setdefault(name, []).append(sample)
+    return samples
+
+
+def levels_of(samples: Sequence[Sample]) -> dict[str, Tails | NoLevel]:
+    """Give the nominal level of each confidence level, whichever of these laws is true."""
+    placed = {sample.law: sample.ranks for sample in samples}
+    return {str(level): tails_of(placed, level) for level in LEVELS}
+
+
+def calibrated(value: float, draws: Floats, samples: Sequence[Sample]) -> Quantity:
+    """Give a quantity with the intervals that cover whichever law is true.
+
+    Parameters
+    ----------
+    value : from all runs.
+    draws : (draws,) from the resamples; NaN where refused.
+    samples : what simulated sweeps gave, one for each law; empty where the intervals are to be
+        percentiles.
+
+    Returns
+    -------
+    Without the intervals that no nominal level serves, and those that would exclude the value; see
+    ``about``.
+    """
+    if not samples:
+        return Quantity(value=value, intervals=about(value, percentile_intervals(draws)))
+    levels = levels_of(samples)
+    simulated = [sample.summary(levels) for sample in samples]
+    return Quantity(
+        value=value,
+        intervals=about(value, calibrated_intervals(draws, levels)),
+        coverage={level: min(one.coverage[level] for one in simulated) for level in levels},
+        levels=levels,
+        simulated=simulated,
+    )
 
 
 def derived(law: LawOfLoss, parameters: Floats, flops: Floats) -> dict[str, Floats]:
@@ -197,7 +319,7 @@ def describe(
     row: Floats,
     draws: Floats,
     flops: Floats,
-    simulations: Simulations | None = None,
+    simulations: Sequence[Simulations] = (),
 ) -> dict[str, Quantity]:
     """Give every quantity that a law predicts with its intervals.
 
@@ -207,7 +329,8 @@ def describe(
     row : (1, parameters) from all runs.
     draws : (draws, parameters) from the resamples; NaN where refused.
     flops : (budgets,) C of the optima [FLOP].
-    simulations : calibrate the intervals; without them they are percentiles.
+    simulations : calibrate the intervals, one for each law that is taken for the truth; without
+        them they are percentiles.
 
     Returns
     -------
@@ -215,22 +338,9 @@ def describe(
     that would exclude the value itself is none, and is left out; see ``about``.
     """
     point, drawn = derived(law, row, flops), derived(law, draws, flops)
-    checked = {} if simulations is None else simulations.of(law, flops)
-    quantities = {}
-    for name, values in point.items():
-        value = float(values[0])
-        if not np.isfinite(value):
-            continue
-        if name not in checked:
-            intervals = about(value, percentile_intervals(drawn[name]))
-            quantities[name] = Quantity(value=value, intervals=intervals)
-            continue
-        ranks, simulated = checked[name]
-        used = calibrated_levels(ranks)
-        quantities[name] = Quantity(
-            value=value,
-            intervals=about(value, calibrated_intervals(drawn[name], ranks)),
-            coverage={str(level): coverage(ranks, used[level]) for level in LEVELS},
-            simulated=simulated,
-        )
-    return quantities
+    samples = samples_of(law, simulations, flops)
+    return {
+        name: calibrated(float(values[0]), drawn[name], samples.get(name, []))
+        for name, values in point.items()
+        if np.isfinite(values[0])
+    }

@@ -42,8 +42,9 @@ class Standing:
 
     Attributes
     ----------
-    covers : whether its intervals for a cover in simulated sweeps, and the mixture's for a, N* and
-        L* whichever of its laws is true; None where nothing was simulated.
+    covers : whether it has intervals for a that cover in simulated sweeps, whichever law is true
+        that the runs do not reject; the mixture's for a, N* and L*; None where nothing was
+        simulated.
     forecasts : whether its intervals covered what was measured above the highest cut; None where
         nothing was predicted.
     scores : its scores above that cut.
@@ -103,6 +104,7 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
     if isinstance(answer, Mixture):
         covers = answer.covers
     elif answer.a.coverage:
+        # where no level serves there is no interval of that name
         covers = not any(answer.a.undercovers(level) for level in LEVELS)
     else:
         covers = None

@@ -16,9 +16,11 @@ from isoflop.approach import ANSWERS
 from isoflop.estimates.allocation import REACH, simulations_of
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.interaction import HOFFMANN
-from isoflop.estimates.intervals import calibrated_levels
+from isoflop.estimates.intervals import tails
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
+from isoflop.estimates.levels import Tails
 from isoflop.estimates.mixture import MedianFrontier, Mixture
+from isoflop.estimates.quantities import levels_of, samples_of
 from isoflop.numbers import DISTANCES
 from isoflop.report.sections.first_screen import headline_budget
 
@@ -211,22 +213,23 @@ def _numbers(row: Floats, digits: int = 17) -> list[float | None]:
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in row]
 
 
-def _levels(answer: Estimate | Mixture, draws: pl.DataFrame, flops: float) -> dict[str, float]:
-    """Give the nominal level at which each quantity's interval is read off the draws."""
+def _levels(
+    answer: Estimate | Mixture, draws: pl.DataFrame, flops: float
+) -> dict[str, list[float] | None]:
+    """Give the shares of the draws below the ends of each quantity's interval; None without one."""
     names = ("params_opt", "tokens_opt", "tokens_per_param", "loss")
-    levels = dict.fromkeys(names, LEVEL)
-    simulations = simulations_of(answer, draws) if isinstance(answer, Estimate) else None
-    if simulations is not None and isinstance(answer, Estimate):
-        ranks = simulations.of(answer.law, np.array([flops]))
-        key = repr(float(flops))
+    shares: dict[str, list[float] | None] = dict.fromkeys(names, tails([LEVEL])[0].tolist())
+    if isinstance(answer, Estimate):
+        samples = samples_of(answer.law, simulations_of(answer, draws), np.array([flops]))
         for name in names:
-            if f"{name}_{key}" in ranks:
-                levels[name] = calibrated_levels(ranks[f"{name}_{key}"][0])[LEVEL]
+            if checked := samples.get(f"{name}_{float(flops)!r}"):
+                found = levels_of(checked)[str(LEVEL)]
+                shares[name] = list(found.shares) if isinstance(found, Tails) else None
     return {
-        "params": levels["params_opt"],
-        "tokens": levels["tokens_opt"],
-        "ratio": levels["tokens_per_param"],
-        "loss": levels["loss"],
+        "params": shares["params_opt"],
+        "tokens": shares["tokens_opt"],
+        "ratio": shares["tokens_per_param"],
+        "loss": shares["loss"],
         # C is asked for by what it buys
-        "flops": levels["params_opt"],
+        "flops": shares["params_opt"],
     }

@@ -60,6 +60,10 @@ def _with_ends(name: str, quantity: Quantity) -> Iterator[tuple[str, str]]:
     if ends is not None:
         yield f"{name}Lo", _num(ends[0])
         yield f"{name}Hi", _num(ends[1])
+    elif "0.95" in quantity.levels:
+        # a paper that prints an end goes on compiling, and shows that there is none
+        yield f"{name}Lo", "---"
+        yield f"{name}Hi", "---"
 
 
 def _num(value: float) -> str:

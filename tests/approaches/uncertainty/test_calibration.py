@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import polars as pl
 import pytest
 
 from isoflop.approaches.estimators.registry import fit
@@ -13,13 +14,23 @@ from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.uncertainty.calibration import calibrate, refitted
 from isoflop.approaches.uncertainty.coverage import check_coverage
 from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
+from isoflop.approaches.uncertainty.truths import truths_of
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import UnderdeterminedError
-from isoflop.estimates.estimate import Estimate, Provenance, Refusal, Uncalibrated
+from isoflop.estimates.estimate import (
+    Calibration,
+    Estimate,
+    Provenance,
+    Refusal,
+    Uncalibrated,
+)
+from isoflop.estimates.forecasts import NoForecasts
+from isoflop.estimates.levels import NoLevel, Tails
+from isoflop.estimates.quantities import levels_of
+from isoflop.estimates.recommendation import standing
 
 if TYPE_CHECKING:
-    import polars as pl
-
+    from isoflop.approaches.estimators.loss_law import MultistartFit
     from isoflop.approaches.observations import Observations
 
 PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
@@ -37,11 +48,12 @@ WHOLE = SETTINGS.model_copy(
     }
 )
 TOP = np.array([1e19])
+NO_FORECASTS = NoForecasts(sweep="s", settings=SETTINGS, refused="none", provenance=PROVENANCE)
 
 
 @pytest.fixture(scope="module")
 def like(sweep: Observations) -> SimulatedSweeps:
-    return SimulatedSweeps.of(sweep, SETTINGS.parametric)
+    return SimulatedSweeps(cast("MultistartFit", fit(sweep, "parametric", SETTINGS)))
 
 
 def test_without_errors_every_curve_ends_at_the_law(like: SimulatedSweeps) -> None:
@@ -73,7 +85,7 @@ def test_draws_depend_on_their_own_number_alone(like: SimulatedSweeps) -> None:
 
 
 def test_the_truth_is_the_laws(like: SimulatedSweeps) -> None:
-    truth = like.truth.values(TOP)
+    truth = like.truth.values(like.truth.law, TOP)
     n, d = truth["params_opt_1e+19"], truth["tokens_opt_1e+19"]
     assert 6 * n * d == pytest.approx(1e19, rel=1e-9)
     assert n == pytest.approx(truth["N_coefficient"] * 1e19 ** truth["a"], rel=1e-9)
@@ -88,8 +100,31 @@ def flat(sweep: Observations) -> Observations:
 
 
 def test_a_law_with_a_vanished_term_is_no_truth(flat: Observations) -> None:
-    with pytest.raises(UnderdeterminedError, match="alpha of the parametric law"):
-        SimulatedSweeps.of(flat, SETTINGS.parametric)
+    alone = SETTINGS.mixture.model_copy(update={"laws": ("parametric",)})
+    with pytest.raises(UnderdeterminedError, match=r"no law of the set .*alpha of this law ended"):
+        truths_of(flat, SETTINGS.model_copy(update={"mixture": alone}))
+
+
+def test_truths_are_the_laws_that_the_runs_do_not_reject(novels_cpu: Observations) -> None:
+    """The audit rejects Chinchilla's and Kaplan's laws on these runs; the nested law fits."""
+    truths = truths_of(novels_cpu, SETTINGS)
+    assert list(truths.sweeps) == ["nested", "root"]
+    assert set(truths.left_out) == {"parametric", "kaplan_law", "product"}
+    assert all("the runs reject its form (p = " in why for why in truths.left_out.values())
+    for law, source in truths.sweeps.items():
+        assert source.truth.approach == law
+        assert source.noise < 0.008
+
+
+def test_a_law_shares_its_constants_with_itself_alone(
+    sweep: Observations, like: SimulatedSweeps
+) -> None:
+    """A and alpha of two laws are two things; E, a and the optima are one."""
+    own = like.truth.values(like.truth.law, TOP)
+    other = like.truth.values(fit(sweep, "root", SETTINGS).law, TOP)
+    assert {"E", "A", "B", "alpha", "beta"} <= set(own)
+    assert set(own) - set(other) == {"A", "B", "alpha", "beta"}
+    assert all(other[name] == own[name] for name in other)
 
 
 def test_a_sweep_without_a_law_says_that_nobody_checked(
@@ -97,10 +132,10 @@ def test_a_sweep_without_a_law_says_that_nobody_checked(
 ) -> None:
     """An approach may have an optimum where the law that should judge it has none."""
 
-    def no_law(*_: object, **__: object) -> SimulatedSweeps:
+    def no_law(*_: object, **__: object) -> None:
         raise UnderdeterminedError("alpha of the parametric law ended at its bound")
 
-    monkeypatch.setattr(SimulatedSweeps, "of", no_law)
+    monkeypatch.setattr("isoflop.approaches.fit_approach.truths_of", no_law)
     outcome, _ = fit_approach(sweep, "profiles", SETTINGS, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
     assert outcome.a.coverage == {}
@@ -115,12 +150,15 @@ def test_percentiles_of_whole_runs_are_found_fair(
 ) -> None:
     fitted = fit(sweep, approach, SETTINGS)
     found = calibrate(fitted, like, SETTINGS.bootstrap)
-    ranks, a = found.simulations.of(fitted.law, TOP)["a"]
+    sample = found.simulations.of(fitted.law, TOP)["a"]
+    levels = levels_of([sample])
+    a = sample.summary(levels)
     assert found.refused == 0
-    assert len(ranks) == SETTINGS.bootstrap.simulations
+    assert len(sample.ranks) == SETTINGS.bootstrap.simulations
     assert 0.65 < a.percentile_coverage["0.8"] <= 1.0
     assert a.median == pytest.approx(a.truth, abs=0.03)
-    assert 0.4 < a.calibrated_level["0.8"] < 0.95
+    assert isinstance(levels["0.8"], Tails)
+    assert 0.4 < levels["0.8"].level < 0.95
 
 
 @pytest.mark.parametrize("approach", ["profiles", "parametric"])
@@ -165,11 +203,45 @@ def test_a_biased_approach_is_caught(sweep: Observations) -> None:
     """Curves 0.3 nats too high until they end: the envelope is bent, and its answer says so."""
     outcome, _ = fit_approach(sweep, "envelope", WHOLE, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
-    assert outcome.a.coverage["0.95"] < 0.5
-    assert any("covered it" in caution for caution in outcome.cautions)
-    assert outcome.a.simulated is not None
-    truth = outcome.a.simulated.truth
-    assert abs(outcome.a.value - truth) > 0.05
+    assert outcome.a.coverage["0.95"] < 0.8
+    assert outcome.a.intervals == {}
+    assert all(isinstance(found, NoLevel) for found in outcome.a.levels.values())
+    assert any("no interval from these resamples covers" in said for said in outcome.cautions)
+    assert outcome.a.undercovers(0.8)
+    assert outcome.a.undercovers(0.95)
+    worst = outcome.a.worst(0.95)
+    assert abs(outcome.a.value - worst.truth) > 0.05
+    assert standing(outcome, NO_FORECASTS).covers is False
+
+
+@pytest.mark.parametrize("approach", ["profiles", "parametric"])
+def test_an_interval_covers_under_each_law_that_is_possible(
+    sweep: Observations, approach: str
+) -> None:
+    """Read from the file's draws by hand: each tail misses as often as it may, or less."""
+    outcome, draws = fit_approach(sweep, approach, SETTINGS, sweep="s", provenance=PROVENANCE)
+    assert isinstance(outcome, Estimate)
+    assert isinstance(outcome.calibration, Calibration)
+    laws = [checked.truth.approach for checked in outcome.calibration.truths]
+    assert len(laws) >= 2
+    assert [one.law for one in outcome.a.simulated] == laws
+    for level, found in outcome.a.levels.items():
+        assert isinstance(found, Tails)
+        missed = 0.5 * (1.0 - float(level))
+        for one in outcome.a.simulated:
+            mine = draws.filter(pl.col("truth") == one.law, pl.col("draw").is_not_null())
+            ends = [
+                np.quantile(own["a"].to_numpy(), found.shares, method="weibull")
+                for (_,), own in mine.group_by("simulation", maintain_order=True)
+            ]
+            low, high = np.array(ends).T
+            # sixty sweeps give a share to a sixtieth
+            assert np.mean(low > one.truth) <= missed + 0.02
+            assert np.mean(high < one.truth) <= missed + 0.02
+        assert {found.below.truth, found.above.truth} <= set(laws)
+        assert 0.0 < found.error < 0.3
+        low, high = outcome.a.intervals[level]
+        assert low <= outcome.a.value <= high
 
 
 def test_coverage_is_counted_cell_by_cell(losses: pl.DataFrame) -> None:
@@ -183,10 +255,13 @@ def test_coverage_is_counted_cell_by_cell(losses: pl.DataFrame) -> None:
         update={"bootstrap": SETTINGS.bootstrap.model_copy(update={"draws": 60})}
     )
     table = check_coverage(losses, chosen, **options)
+    assert table["given"].is_between(0.0, 1.0).all()
     # two schemes, three kinds, (a, b, three sizes, the loss up to a decade beyond), two levels
     assert len(table) == 2 * 3 * 7 * 2
     assert (table["simulations"] == 12).all()
-    narrow, wide = (table.filter(level=level)["coverage"].to_numpy() for level in (0.8, 0.95))
+    plain = table.filter(pl.col("interval") != "calibrated")
+    assert (plain["given"] == 1.0).all()
+    narrow, wide = (plain.filter(level=level)["coverage"].to_numpy() for level in (0.8, 0.95))
     assert (narrow <= wide).all()
     percentile = table.filter(scheme="runs", interval="percentile")
     assert percentile.filter(level=0.95)["coverage"].mean() > 0.7

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import bootstrap, norm
 
 from isoflop.approaches.estimators.profiles import fit_profiles
@@ -21,11 +19,6 @@ from isoflop.approaches.uncertainty.intervals import (
 from isoflop.approaches.uncertainty.jackknife import jackknife_errors
 from isoflop.config.approaches import ProfilesSettings
 from isoflop.estimates.intervals import (
-    LEVELS,
-    calibrated_intervals,
-    calibrated_level,
-    calibrated_levels,
-    coverage,
     percentile_intervals,
 )
 
@@ -87,43 +80,3 @@ def test_jackknife_errors_are_those_of_the_rows_drawn(sweep: Observations) -> No
     m = len(left)
     expected = np.sqrt((m - 1) / m * ((np.array(left) - np.mean(left)) ** 2).sum())
     assert found[0, 0] == pytest.approx(expected, rel=1e-9)
-
-
-def test_calibration_leaves_exact_intervals_alone() -> None:
-    ranks = np.arange(1, 1000) / 1000
-    assert calibrated_level(ranks, 0.8) == pytest.approx(0.8, abs=3e-3)
-    assert calibrated_level(ranks, 0.95) == pytest.approx(0.95, abs=3e-3)
-    draws = RNG.normal(1, 0.1, 4000)
-    found = calibrated_intervals(draws, ranks)
-    plain = percentile_intervals(draws)
-    for level in plain:
-        assert found[level] == pytest.approx(plain[level], abs=2e-3)
-
-
-@given(st.floats(0.7, 3.0))
-def test_calibration_undoes_a_wrong_spread(factor: float) -> None:
-    """Draws too wide or too narrow by a factor: the calibrated interval is the exact one."""
-    exact = norm.ppf((np.arange(2000) + 0.5) / 2000)
-    ranks = norm.cdf(exact / factor)
-    draws = norm.ppf((np.arange(200_000) + 0.5) / 200_000) * factor
-    found = calibrated_intervals(draws, ranks)
-    assert found["0.8"] == pytest.approx(norm.interval(0.8), rel=0.02)
-    assert found["0.95"] == pytest.approx(norm.interval(0.95), rel=0.02)
-
-
-def test_a_truth_beyond_all_draws_is_told_and_never_papered_over() -> None:
-    """Nine truths in ten lie beyond the draws: no level helps, and the share says so."""
-    ranks = np.concatenate([np.ones(900), np.linspace(0.3, 0.7, 100)])
-    draws = RNG.normal(1, 0.1, 4000)
-    assert calibrated_level(ranks, 0.8) is None
-    assert calibrated_intervals(draws, ranks) == percentile_intervals(draws)
-    used = calibrated_levels(ranks)
-    assert [coverage(ranks, used[level]) for level in LEVELS] == [0.1, 0.1]
-
-
-@given(st.lists(st.floats(0, 1), min_size=20, max_size=60), st.integers(0, 9))
-def test_calibrated_intervals_are_nested(ranks: list[float], seed: int) -> None:
-    draws = np.random.default_rng(seed).normal(1, 0.1, 500)
-    found = calibrated_intervals(draws, np.array(ranks))
-    (inner_low, inner_high), (low, high) = found["0.8"], found["0.95"]
-    assert low <= inner_low <= inner_high <= high

@@ -10,8 +10,7 @@ import numpy as np
 
 from isoflop.approaches.numerics.least_squares import fit_lines, fit_parabolas
 from isoflop.estimates.estimate import Bend, Third
-from isoflop.estimates.intervals import percentile_intervals
-from isoflop.estimates.quantities import Quantity
+from isoflop.estimates.quantities import Quantity, calibrated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,4 +121,4 @@ def describe_bend(estimate: Curvature, draws: Curvature) -> Bend:
 
 
 def _quantity(value: float, drawn: Floats) -> Quantity:
-    return Quantity(value=float(value), intervals=percentile_intervals(drawn))
+    return calibrated(float(value), drawn, ())

@@ -46,6 +46,8 @@ TOLERANCE: Final = 1e-12
 MAX_STEPS: Final = 300
 JOINT: Final = ("N_c", "D_c", "alpha_N", "alpha_D")
 """Parameters of L(N, D), in the order of the solver's."""
+JOINT_CONSTANTS: Final = ("N_c", "alpha_N", "D_c", "alpha_D", "a_joint")
+"""What L(N, D) gives, in the order of ``KaplanLaws.names``."""
 COUNTINGS: Final = (
     CountingSettings(params="nonembedding", flops="kaplan"),
     CountingSettings(params="total", flops="6nd"),
@@ -121,6 +123,9 @@ class KaplanFit(Fit):
     by_tokens: GridCurves
     others: tuple[tuple[CountingSettings, KaplanFit | str], ...] = ()
     """The same runs counted otherwise, or why they cannot be."""
+    frontier_alone: bool = False
+    """Whether L(N, D) is left out, and its constants are NaN: no truth has them, and they are half
+    of the time."""
 
     @property
     def law(self) -> KaplanLaws:
@@ -179,13 +184,22 @@ class KaplanFit(Fit):
     def refit(self, resamples: Resamples) -> Refits:
         """Fit all laws to each resample."""
         parameters = self._laws(resamples)
-        few = ~np.isfinite(parameters).all(axis=1)
+        few = ~self.sound(parameters)
         parameters[few] = np.nan
         return Refits(parameters, np.where(few, "too few sizes or points for one of the laws", ""))
 
     def refit_losses(self, observations: Observations) -> KaplanFit:
         """Fit all laws to other losses."""
         return fit_kaplan(observations, self.settings)
+
+    def refit_simulated(self, observations: Observations) -> KaplanFit:
+        """Fit the frontier of other losses, without L(N, D)."""
+        return fit_kaplan(observations, self.settings, frontier_alone=True)
+
+    def sound(self, parameters: Floats) -> NDArray[np.bool_]:
+        """Tell which rows of parameters have every law that was to be fitted, (rows,)."""
+        left_out = np.isin(self.names, JOINT_CONSTANTS) & self.frontier_alone
+        return np.asarray((np.isfinite(parameters) | left_out).all(axis=1))
 
     def _model(self) -> JointLaw:
         final = self.observations.at(self.points)
@@ -207,7 +221,10 @@ class KaplanFit(Fit):
             for start in range(0, len(resamples), BLOCK)
         ]
         frontier, alone = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        return np.concatenate([frontier, self._joint_law(resamples.weights), alone], axis=1)
+        joint = np.full((len(resamples), len(JOINT_CONSTANTS)), np.nan)
+        if not self.frontier_alone:
+            joint = self._joint_law(resamples.weights)
+        return np.concatenate([frontier, joint, alone], axis=1)
 
     def _frontier_laws(self, present: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         frontiers = self._fitted_part(present)
@@ -306,6 +323,7 @@ def fit_kaplan(
     settings: KaplanSettings,
     *,
     recount: Callable[[CountingSettings], Observations] | None = None,
+    frontier_alone: bool = False,
 ) -> KaplanFit:
     """Fit L(N), L(D), L(C), L(N, D) and N_opt ~ C**a to a sweep.
 
@@ -314,6 +332,7 @@ def fit_kaplan(
     observations : the sweep's points, counted as ``settings.counting`` says.
     settings : frontier.
     recount : gives the same points counted otherwise, for comparison; may raise the errors below.
+    frontier_alone : leave L(N, D) out.
 
     Raises
     ------
@@ -333,8 +352,9 @@ def fit_kaplan(
         settings,
         grid_curves(observations, settings.grid_points),
         grid_curves(observations, settings.grid_points, abscissa=observations.tokens),
+        frontier_alone=frontier_alone,
     )
-    if not np.isfinite(fit.parameters).all():
+    if not fit.sound(fit.parameters[None]).all():
         raise UnderdeterminedError(
             f"approach 'kaplan' needs {settings.min_sizes} distinct sizes on the frontier and "
             f"{MIN_POINTS} runs; sweep {observations.sweep} has fewer. Add runs of other sizes."

@@ -11,7 +11,7 @@ from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.streams import Stream
 from isoflop.errors import UnderdeterminedError
-from isoflop.estimates.estimate import Calibration
+from isoflop.estimates.estimate import CheckedTruth
 from isoflop.estimates.quantities import Simulations
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ BATCH: Final = 4096
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """Fits to simulated sweeps, and how many could not be fitted.
+    """Fits to sweeps simulated from one law, and how many could not be fitted.
 
     Attributes
     ----------
@@ -44,14 +44,14 @@ class Calibrated:
     refused: int
     noise: float
 
-    def record(self, names: tuple[str, ...]) -> Calibration:
+    def record(self, names: tuple[str, ...]) -> CheckedTruth:
         """Say what an estimate keeps of it, apart from the draws."""
         clean = self.simulations.noiseless
-        return Calibration(
+        return CheckedTruth(
+            truth=self.simulations.truth,
+            noise=self.noise,
             simulations=len(self.simulations.estimates) + self.refused,
             refused=self.refused,
-            noise=self.noise,
-            truth=self.simulations.truth,
             noiseless=None if clean is None else dict(zip(names, clean[0].tolist(), strict=True)),
         )
 
@@ -101,7 +101,7 @@ def _one_by_one(
     """Fit simulated sweeps anew; those that cannot be fitted are left out."""
     for i in range(settings.simulations):
         try:
-            refit = fitted.refit_losses(sweeps.draw(i, settings.seed))
+            refit = fitted.refit_simulated(sweeps.draw(i, settings.seed))
             draws = refitted(refit, settings, i)
         except UnderdeterminedError:
             continue

@@ -17,17 +17,19 @@ from isoflop.approaches.uncertainty.intervals import bootstrap_samples, interval
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.approaches.uncertainty.streams import Stream
+from isoflop.approaches.uncertainty.truths import unrejected
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.quantities import Simulations, derived
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.estimators.loss_law import MultistartFit
+    from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit
     from isoflop.approaches.uncertainty.intervals import BootstrapSample
     from isoflop.config.approaches import ApproachesSettings
@@ -46,6 +48,7 @@ SCHEMA: Final = {
     "draws": pl.Int64,
     "simulations": pl.Int64,
     "refused": pl.Int64,
+    "given": pl.Float64,
     "coverage": pl.Float64,
     "median_width": pl.Float64,
     "bias": pl.Float64,
@@ -76,7 +79,8 @@ class Cell:
     fitted : the fit to the sweep that is imitated.
     source : name of the truth.
     sweeps : source of the simulated sweeps.
-    believed : approach 3's law fitted to the sweep: what calibration takes for the truth.
+    believed : every law of the set fitted to the sweep: calibration takes those for the truth that
+        a simulated sweep does not reject.
     settings, kinds : how they are fitted, and which intervals are judged.
     flops : (places,) C of the optima that are judged [FLOP].
     truth : quantity to its true value, for those that are judged.
@@ -85,7 +89,7 @@ class Cell:
     fitted: Fit
     source: str
     sweeps: SimulatedSweeps
-    believed: MultistartFit
+    believed: Mapping[Approach, MultistartFit]
     settings: ApproachesSettings
     kinds: tuple[str, ...]
     flops: Floats
@@ -110,12 +114,13 @@ class Outcome:
     Attributes
     ----------
     samples : kind to quantity to what its intervals are derived from.
-    ranks : quantity to where the truth of a second sweep, simulated from the law fitted to this
-        one, falls among that sweep's draws; empty unless ``calibrated`` is checked.
+    ranks : law to quantity to where the truth of a second sweep, simulated from that law fitted to
+        this one, falls among that sweep's draws. It has the laws that this sweep does not reject;
+        empty unless ``calibrated`` is checked.
     """
 
     samples: dict[str, dict[str, BootstrapSample]]
-    ranks: dict[str, float]
+    ranks: dict[Approach, dict[str, float]]
 
 
 def check_coverage(
@@ -133,9 +138,9 @@ def check_coverage(
 
     The truth is a law fitted to the sweep, under each approach's own counting, or a departure laid
     over approach 3's; see ``SimulatedSweeps``. ``calibrated`` intervals of a simulated sweep would
-    need simulated sweeps of their own. One for each is enough: over all of them they are the
-    distribution that the calibration needs (Giacomini, Politis and White 2013, the "warp-speed"
-    method, Econometric Theory 29:567).
+    need simulated sweeps of their own, from each law that it does not reject. One for each of these
+    is enough: over all sweeps they are the distributions that the calibration needs (Giacomini,
+    Politis and White 2013, the "warp-speed" method, Econometric Theory 29:567).
 
     Parameters
     ----------
@@ -151,9 +156,10 @@ def check_coverage(
     -------
     One row per approach, scheme, interval kind, quantity (a, b, params_opt, and loss_opt where the
     approach predicts it), place and level:
-    the share of fitted simulations whose interval covers the truth, the interval's median width
-    (exponents) or ratio of ends (optima), and the median error of the estimate, likewise. An
-    interval without ends, as ``studentised`` has where a leave-out is refused, covers nothing.
+    the share of fitted simulations that are given an interval; of these, the share whose interval
+    covers the truth, and the interval's median width (exponents) or ratio of ends (optima), null
+    where none is given; and the median error of the estimate, likewise. An interval without ends,
+    as ``studentised`` has where a leave-out is refused, covers nothing.
 
     Raises
     ------
@@ -190,13 +196,14 @@ def _cell(
     fitted = fit(losses, approach, settings, threads=1)
     seen = fitted.observations
     flops = seen.flops_range[1] * 10.0 ** np.array(list(DECADES.values()))
-    believed = SimulatedSweeps.of(seen, settings.parametric, threads=1).fitted
     law = law_of_truth(source)
-    if law == LAW_OF_DEPARTURES:
-        true_law = believed
-    else:
-        # laws of the set alone come through the settings and the command line
-        true_law = cast("MultistartFit", fit(seen, law, settings, threads=1))
+    # laws of the set alone come through the settings and the command line, and these are such fits
+    laws = {
+        key: cast("MultistartFit", fit(seen, key, settings, threads=1))
+        for key in dict.fromkeys([*settings.mixture.laws, law])
+    }
+    true_law = laws[law]
+    believed = {key: laws[key] for key in settings.mixture.laws}
     sweeps = truth_source(source, true_law)
     true = sweeps.true(flops)
     truth = {name: float(true[name][0]) for name in ("a", "b")}
@@ -230,24 +237,34 @@ def _simulated(cell: Cell, i: int) -> Outcome | None:
     for kind in cell.kinds:
         gathered = bootstrap_samples(fitted, resamples, draws, cell.flops, kind)
         samples[kind] = {name: gathered[name] for name in cell.truth}
-    ranks: dict[str, float] = {}
+    ranks: dict[Approach, dict[str, float]] = {}
     if "calibrated" in cell.kinds:
         try:
-            second = SimulatedSweeps(cell.believed.refit_losses(sweep))
-            twice = cell.fitted.refit_losses(second.draw(i, settings.seed, Stream.SECOND_SWEEPS))
-            drawn = refitted(twice, settings, i, stream=Stream.SECOND_RESAMPLES)
+            ranks = _second_ranks(cell, sweep, i)
         except UnderdeterminedError:
             return None
+    return Outcome(samples, ranks)
+
+
+def _second_ranks(cell: Cell, sweep: Observations, i: int) -> dict[Approach, dict[str, float]]:
+    """Simulate a second sweep from each law that this one does not reject; place its truth."""
+    settings = cell.settings.bootstrap
+    again = {key: law.refit_losses(sweep) for key, law in cell.believed.items()}
+    ranks = {}
+    for key in unrejected(again):
+        second = SimulatedSweeps(again[key])
+        twice = cell.fitted.refit_simulated(second.draw(i, settings.seed, Stream.SECOND_SWEEPS))
+        drawn = refitted(twice, settings, i, stream=Stream.SECOND_RESAMPLES)
         simulations = Simulations(second.truth, twice.parameters[None], drawn[None], None)
         placed = simulations.of(twice.law, cell.flops)
-        ranks = {name: float(placed[name][0][0]) for name in cell.truth if name in placed}
-    return Outcome(samples, ranks)
+        ranks[key] = {name: float(placed[name].ranks[0]) for name in cell.truth if name in placed}
+    return ranks
 
 
 def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[object, ...]]:
     """Count hits per kind, quantity and level."""
     settings = cell.settings.bootstrap
-    pooled = {name: np.array([o.ranks.get(name, np.nan) for o in outcomes]) for name in cell.truth}
+    pooled = _pooled(outcomes, cell.truth)
     places = {
         _name(quantity, c): (column, where)
         for quantity, column in (("params_opt", "params_opt"), ("loss", "loss_opt"))
@@ -259,12 +276,13 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
         for outcome in outcomes:
             sample = outcome.samples[kind][name]
             if kind == "calibrated":
-                ranks = pooled[name]
-                sample = replace(sample, ranks=ranks[np.isfinite(ranks)])
+                laws = pooled[name]
+                sample = replace(sample, ranks={key: laws[key] for key in outcome.ranks})
             ends.append(intervals(sample, kind))
         values = np.array([outcome.samples[kind][name].value for outcome in outcomes])
         for level in LEVELS:
-            low, high = np.array([intervals[str(level)] for intervals in ends]).T
+            given = [found[str(level)] for found in ends if str(level) in found]
+            low, high = np.array(given).reshape(-1, 2).T
             column, where = places.get(name, (name, ""))
             ratio = name in places
             rows.append(
@@ -278,10 +296,23 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
                     settings.draws,
                     len(outcomes) + refused,
                     refused,
-                    float(np.mean((low <= true) & (true <= high))),
-                    float(np.nanmedian(high / low if ratio else high - low)),
+                    len(given) / len(outcomes),
+                    float(np.mean((low <= true) & (true <= high))) if given else None,
+                    float(np.nanmedian(high / low if ratio else high - low)) if given else None,
                     float(np.median(values / true if ratio else values - true)),
                     cell.source,
                 )
             )
     return rows
+
+
+def _pooled(outcomes: Sequence[Outcome], names: Iterable[str]) -> dict[str, dict[Approach, Floats]]:
+    """Put the places of each quantity together over sweeps, law by law."""
+    pooled: dict[str, dict[Approach, list[float]]] = {name: {} for name in names}
+    for outcome in outcomes:
+        for key, placed in outcome.ranks.items():
+            for name, laws in pooled.items():
+                laws.setdefault(key, []).extend([placed[name]] if name in placed else [])
+    return {
+        name: {key: np.array(ranks) for key, ranks in laws.items()} for name, laws in pooled.items()
+    }

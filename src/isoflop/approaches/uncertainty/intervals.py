@@ -14,17 +14,22 @@ import numpy as np
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.jackknife import jackknife_errors, leave_one_out
 from isoflop.estimates.intervals import (
+    LEVELS,
     Intervals,
     calibrated_intervals,
     labelled,
     percentile_intervals,
     tails,
 )
-from isoflop.estimates.quantities import derived
+from isoflop.estimates.levels import tails_of
+from isoflop.estimates.quantities import about, derived
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from isoflop.approach import Approach
     from isoflop.approaches.protocol import Fit
 
     Floats = NDArray[np.float64]
@@ -43,8 +48,8 @@ class BootstrapSample:
     jackknife : (runs,) the same with one run left out at a time; None where it is not needed.
     error : standard error of ``value``; None where the approach has none.
     errors : (draws,) standard error of each draw; None likewise.
-    ranks : (simulations,) share of the draws below the truth in each of some simulated sweeps of
-        the same design; None where there were none.
+    ranks : law to (simulations,) places of its truth among the draws of simulated sweeps of the
+        same design; None where there were none.
     """
 
     value: float
@@ -52,7 +57,7 @@ class BootstrapSample:
     jackknife: Floats | None = None
     error: float | None = None
     errors: Floats | None = None
-    ranks: Floats | None = None
+    ranks: Mapping[Approach, Floats] | None = None
 
 
 def bootstrap_samples(
@@ -102,6 +107,9 @@ def bootstrap_samples(
 def intervals(sample: BootstrapSample, kind: str) -> Intervals:
     """Derive intervals of one of ``KINDS``; empty with fewer than two draws.
 
+    Calibrated ones are those that a report would print: none that no level serves, and none that
+    would exclude the estimate.
+
     Raises
     ------
     ValueError : the sample lacks what the kind needs.
@@ -116,7 +124,12 @@ def intervals(sample: BootstrapSample, kind: str) -> Intervals:
         case "studentised":
             return studentised_intervals(sample)
         case "calibrated" if sample.ranks is not None:
-            return calibrated_intervals(sample.draws, sample.ranks)
+            # a law none of whose second sweeps had the quantity says nothing of it
+            known = {law: ranks for law, ranks in sample.ranks.items() if len(ranks)}
+            if not known:
+                return percentile_intervals(sample.draws)
+            levels = {str(level): tails_of(known, level) for level in LEVELS}
+            return about(sample.value, calibrated_intervals(sample.draws, levels))
         case _:
             raise ValueError(f"no {kind} intervals; kinds are {', '.join(KINDS)}")
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.weights import shared_out, weights_of
+from isoflop.approaches.observations import Observations, observe
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.coverage import DECADES, SCHEMA, law_of_truth, truth_source
 from isoflop.approaches.uncertainty.resampling import resample
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.approaches.estimators.loss_law import MultistartFit
-    from isoflop.approaches.observations import Observations
     from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
     from isoflop.config.approaches import ApproachesSettings
 
@@ -122,6 +122,7 @@ def check_mixture(
                 settings.bootstrap.draws,
                 counted.simulations,
                 counted.refused,
+                1.0,
                 count.share,
                 count.width,
                 count.bias,
@@ -145,7 +146,7 @@ def checks_of(
     ----------
     losses : table ``Losses``.
     settings : section ``approaches``; ``mixture.simulations`` sweeps a law, with
-        ``bootstrap.simulation_draws`` draws in each.
+        ``mixture.simulation_draws`` draws in each.
     laws : that may take part: those that could be fitted.
     truths : the laws that are mixed.
 
@@ -154,7 +155,7 @@ def checks_of(
     IsoflopError, UnderdeterminedError : as ``check_mixture``.
     """
     coarse = settings.parametric.model_copy(update={"starts": "coarse"})
-    few = {"draws": settings.bootstrap.simulation_draws}
+    few = {"draws": settings.mixture.simulation_draws}
     quick = settings.model_copy(
         update={
             "parametric": coarse,
@@ -201,9 +202,11 @@ def count_covered(
             "simulated sweeps have no forecasts, so weights by stacking cannot be checked; choose "
             "approaches.mixture.weights: unrejected or equal"
         )
+    # observed once: from a table each law would be fitted under other countings too
+    seen = losses if isinstance(losses, Observations) else observe(losses, settings.counting)
     # the settings and the command line let laws of the set through alone, and these are such fits
     fits = {
-        law: cast("MultistartFit", fit(losses, law, settings, threads=1))
+        law: cast("MultistartFit", fit(seen, law, settings, threads=1))
         for law in dict.fromkeys([*settings.mixture.laws, *map(law_of_truth, truths)])
     }
     laws = {law: fits[law] for law in settings.mixture.laws}

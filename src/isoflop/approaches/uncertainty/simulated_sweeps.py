@@ -1,7 +1,7 @@
 """Sweeps that look like a given one and whose truth is known.
 
 An interval can only be judged where the truth is known. So a law of the loss that was fitted to a
-sweep, approach 3's unless another is named, is taken for the truth, and the sweep's own curves are
+sweep is taken for the truth, and the sweep's own curves are
 moved until each ends at that law plus an error drawn from the sweep's own residuals: design,
 counting and the shape of unfinished curves stay. A departure lays something over the law.
 """
@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.estimators.account import widened
-from isoflop.approaches.estimators.parametric import fit_parametric
 from isoflop.approaches.uncertainty.departures import BentLaw
 from isoflop.approaches.uncertainty.streams import Stream, rng
-from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.laws import HoffmannLaw
 from isoflop.estimates.quantities import Truth
 
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from isoflop.approaches.estimators.loss_law import MultistartFit
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.uncertainty.departures import Departure
-    from isoflop.config.approaches import ParametricSettings
 
     Floats = NDArray[np.float64]
 
@@ -49,22 +46,6 @@ class SimulatedSweeps:
     fitted: MultistartFit
     departure: Departure | None = None
 
-    @classmethod
-    def of(
-        cls, observations: Observations, settings: ParametricSettings, *, threads: int | None = None
-    ) -> SimulatedSweeps:
-        """Fit the law to a sweep.
-
-        Raises
-        ------
-        UnderdeterminedError : the sweep does not determine the law, or one of its terms vanishes.
-        """
-        coarse = settings.model_copy(update={"starts": "coarse"})
-        law = fit_parametric(observations, coarse, threads=threads)
-        if hit := law.bounds_hit():
-            raise UnderdeterminedError(f"{', '.join(hit)} of the parametric law ended at a bound")
-        return cls(law)
-
     @cached_property
     def errors(self) -> Floats:
         """Log errors of runs, (runs with a final loss,): residuals, centred, as wide as errors."""
@@ -80,7 +61,11 @@ class SimulatedSweeps:
     def truth(self) -> Truth:
         """The law that the sweeps come from."""
         names, values = self.fitted.law.names, self.fitted.parameters.tolist()
-        return Truth(law=self.fitted.law, parameters=dict(zip(names, values, strict=True)))
+        return Truth(
+            approach=self.fitted.approach,
+            law=self.fitted.law,
+            parameters=dict(zip(names, values, strict=True)),
+        )
 
     def true(self, flops: Floats) -> dict[str, Floats]:
         """Give the truth: a and b, (1,), and at each C [FLOP] params_opt (N) and loss_opt."""

@@ -118,11 +118,15 @@
     const at = share * (sorted.length - 1), low = Math.floor(at), high = Math.ceil(at);
     return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
   };
-  const band = (values, level) => {
+  // shares: of the draws below the two ends; null where no interval covers as often as it should
+  const band = (values, shares, value) => {
+    if (shares === null) return null;
     const known = values.filter(Number.isFinite).sort((a, b) => a - b);
     // where a draw has no answer, the ends may lie among such draws
     if (known.length < 2 || values.length - known.length > 0.1 * (1 - given.level) * values.length) return null;
-    return [quantile(known, 0.5 * (1 - level)), quantile(known, 0.5 * (1 + level))];
+    const [low, high] = shares.map((share) => quantile(known, share));
+    // no number stands beside an interval that excludes it
+    return low * (1 - 1e-9) <= value && value <= high * (1 + 1e-9) ? [low, high] : null;
   };
 
   const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), law: given.laws[0].key, card: "h100", mfu: 40, price: "" };
@@ -155,7 +159,7 @@
     const found = {};
     for (const name of ["params", "tokens", "ratio", "loss", "flops"]) {
       if (!Number.isFinite(point[name])) continue;
-      const ends = name === asked ? null : band(draws.map((one) => one[name]), law.levels[name]);
+      const ends = name === asked ? null : band(draws.map((one) => one[name]), law.levels[name], point[name]);
       found[name] = { value: point[name], ends };
     }
     const scaled = (factor) => ({

@@ -10,6 +10,7 @@ from isoflop.escape import BREAK
 from isoflop.estimates.estimate import Calibration as SimulatedCalibration
 from isoflop.estimates.estimate import Uncalibrated
 from isoflop.estimates.intervals import LEVELS
+from isoflop.estimates.levels import NoLevel, Tails
 from isoflop.estimates.mixture import Mixture
 from isoflop.numbers import NBSP, NONE, fixed, listed, percent, times
 from isoflop.report.sections.data import words
@@ -36,46 +37,44 @@ class Calibration:
 
     Attributes
     ----------
-    simulations : simulated sweeps per approach, in words; empty where none was made.
-    honest : approaches whose intervals for a cover the truth as often as they should, in words.
-    short : those whose do not, in words; their cautions have the shares.
+    simulations : simulated sweeps per approach and law, in words; empty where none was made.
+    covered : of each approach, under which laws its intervals for a cover, and least under which;
+        or that no interval does.
     unchecked : sentences on approaches that could not be checked.
+    table : what the sweeps of each law gave.
+    levels : the nominal levels behind the intervals.
     mixture : what simulated sweeps of each mixed law say of the mixture; empty without a mixture.
     mixture_table : the shares behind it; None where nothing was simulated.
     """
 
     simulations: str
-    honest: str
-    short: str
+    covered: list[str]
     unchecked: list[str]
     table: Table | None
+    levels: Table | None
     mixture: str
     mixture_table: Table | None
 
 
 def calibration(inputs: ReportInputs) -> Calibration:
     """Collect what each approach's simulations gave."""
-    checked = {
-        name: estimate
-        for name, estimate in inputs.fitted.items()
-        if estimate.a.simulated is not None
-    }
-    honest = [name for name, e in checked.items() if not _short(e.a)]
+    checked = {name: estimate for name, estimate in inputs.fitted.items() if estimate.a.simulated}
     counts = {
-        e.calibration.simulations
+        one.simulations
         for e in checked.values()
         if isinstance(e.calibration, SimulatedCalibration)
+        for one in e.calibration.truths
     }
     return Calibration(
         simulations=times(max(counts), "simulated sweep") if counts else "",
-        honest=listed([IN_PROSE[name] for name in honest]),
-        short=listed([IN_PROSE[name] for name in checked if name not in honest]),
+        covered=[_covered(name, estimate) for name, estimate in checked.items()],
         unchecked=[
             f"{IN_PROSE[name]} was not checked: {_why_unchecked(estimate)}."
             for name, estimate in inputs.fitted.items()
             if name not in checked
         ],
         table=_table(inputs, checked) if checked else None,
+        levels=_level_table(inputs, checked) if checked else None,
         mixture=_of_mixture(inputs.mixture) if isinstance(inputs.mixture, Mixture) else "",
         mixture_table=(
             _mixture_table(inputs.mixture)
@@ -83,6 +82,31 @@ def calibration(inputs: ReportInputs) -> Calibration:
             else None
         ),
     )
+
+
+def _covered(name: Approach, estimate: Estimate) -> str:
+    """Say under which laws the intervals for a cover, and where least; or that none is given."""
+    a = estimate.a
+    laws = listed([IN_PROSE[one.law] for one in a.simulated])
+    parts = []
+    for level in LEVELS:
+        found = a.levels[str(level)]
+        if isinstance(found, NoLevel):
+            parts.append(
+                f"no {percent(level)} interval is given, since where {IN_PROSE[found.truth]} is "
+                f"true the truth lies {found.side} all resamples in {percent(found.share)}"
+            )
+            continue
+        worst = a.worst(level)
+        parts.append(
+            f"the {percent(level)} interval covered in {percent(worst.coverage[str(level)])} or "
+            f"more, least where {IN_PROSE[worst.law]} is true"
+        )
+    rejected = ""
+    if isinstance(estimate.calibration, SimulatedCalibration):
+        why = estimate.calibration.left_out.get(name)
+        rejected = "" if why is None else f" Its own law is not among these: {words(why)}."
+    return f"{IN_PROSE[name]}, *a*, in simulated sweeps of {laws}: {' and '.join(parts)}.{rejected}"
 
 
 def _of_mixture(mixture: Mixture) -> str:
@@ -177,55 +201,115 @@ def _why_unchecked(estimate: Estimate) -> str:
     return "every simulated sweep was refused"
 
 
-def _short(quantity: Quantity) -> bool:
-    return any(quantity.undercovers(level) for level in LEVELS)
+def _asked(inputs: ReportInputs, name: Approach, estimate: Estimate) -> dict[str, Quantity]:
+    """Give a, and N* at every budget of the report, by their names in the tables."""
+    return {"a": estimate.a} | {
+        f"params_opt_{o.flops!r}": o.params
+        for o in (inputs.optima(flops)[name] for flops in inputs.budgets)
+    }
 
 
 def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
-    """Tabulate truth, estimates and shares for a; the data have N* at every budget too."""
+    """Tabulate truth, estimates and shares for a, law by law; the data have every N* too."""
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for name, estimate in checked.items():
-        quantities = {"a": estimate.a} | {
-            f"params_opt_{o.flops!r}": o.params
-            for o in (inputs.optima(flops)[name] for flops in inputs.budgets)
-        }
-        for key, quantity in quantities.items():
-            simulated = quantity.simulated
-            if simulated is None:
-                continue
-            plain = simulated.percentile_coverage
-            noiseless = simulated.noiseless
-            if key == "a":
-                rows.append([
-                    f"**{NAMES[name]}**",
-                    fixed(simulated.truth),
-                    NONE if noiseless is None else fixed(noiseless),
-                    fixed(simulated.median),
-                    *(percent(plain[str(level)]) for level in LEVELS),
-                    *(percent(quantity.coverage[str(level)]) for level in LEVELS),
-                ])  # fmt: skip
-            data.append([
-                name, key, simulated.truth, noiseless, simulated.median,
-                *(plain[str(level)] for level in LEVELS),
-                *(quantity.coverage[str(level)] for level in LEVELS),
-            ])  # fmt: skip
+        for key, quantity in _asked(inputs, name, estimate).items():
+            for one in quantity.simulated:
+                given = [
+                    one.coverage[str(q)] if isinstance(quantity.levels[str(q)], Tails) else None
+                    for q in LEVELS
+                ]
+                plain = [one.percentile_coverage[str(level)] for level in LEVELS]
+                if key == "a":
+                    rows.append([
+                        f"**{NAMES[name]}**",
+                        NAMES[one.law],
+                        fixed(one.truth),
+                        NONE if one.noiseless is None else fixed(one.noiseless),
+                        fixed(one.median),
+                        *(percent(share) for share in plain),
+                        *(NONE if share is None else percent(share) for share in given),
+                    ])  # fmt: skip
+                data.append(
+                    [name, key, one.law, one.truth, one.noiseless, one.median, *plain, *given]
+                )
     return Table(
         key="calibration",
         caption="Simulated sweeps of this design: the true *a*, the estimate without noise, the "
         "median estimate with it, and how often plain percentile intervals and the intervals of "
-        "this report covered the truth. The CSV has *N*\\* at every budget too.",
+        "this report covered the truth; a dash where none is given. The CSV has *N*\\* at every "
+        "budget too.",
         columns=(
-            Column("Approach", "left"), Column("Truth"),
+            Column("Approach", "left"), Column("True law", "left"), Column("Truth"),
             Column("No noise"), Column("Median"),
             Column("Plain ⏎ 80 %"), Column("Plain ⏎ 95 %"),
             Column("Given ⏎ 80 %"), Column("Given ⏎ 95 %"),
         ),
         rows=rows,
         data_columns=(
-            "approach", "quantity", "truth", "noiseless", "median",
+            "approach", "quantity", "true_law", "truth", "noiseless", "median",
             "percentile_coverage_80", "percentile_coverage_95", "coverage_80", "coverage_95",
         ),
         data=data,
-        classes=' .wide widths="1.3 1 1 1 0.8 0.8 0.8 0.8"',
+        classes=' .wide widths="1.3 1.3 0.8 0.8 0.8 0.8 0.8 0.8 0.8"',
+    )  # fmt: skip
+
+
+def _level_table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
+    """Tabulate the nominal levels for a, with their standard errors; the data have every N* too."""
+    rows: list[list[str]] = []
+    data: list[list[Value]] = []
+    for name, estimate in checked.items():
+        for key, quantity in _asked(inputs, name, estimate).items():
+            if not quantity.levels:
+                continue
+            cells: list[str] = []
+            values: list[Value] = []
+            for level in LEVELS:
+                found = quantity.levels[str(level)]
+                if isinstance(found, Tails):
+                    error = percent(found.error, 1)
+                    cells += [
+                        f"{percent(found.level, 1)} ± {error}",
+                        f"{NAMES[found.below.truth]} {BREAK} {NAMES[found.above.truth]}",
+                    ]
+                    values += [
+                        *found.shares, found.level, found.error,
+                        found.below.truth, found.above.truth,
+                    ]  # fmt: skip
+                else:
+                    cells += [NONE, NAMES[found.truth]]
+                    below = found.side == "below"
+                    values += [
+                        None, None, None, None,
+                        found.truth if below else None, None if below else found.truth,
+                    ]  # fmt: skip
+            data.append([name, key, *values])
+            if key == "a":
+                rows.append([f"**{NAMES[name]}**", *cells])
+    return Table(
+        key="levels",
+        caption="The nominal level, the share of the resamples inside, that stands for 80 % and "
+        "95 % in intervals for *a*, with its standard error, and the law under which the lower and "
+        "the upper tail needed it; a dash where no level serves. The CSV has *N*\\* at every "
+        "budget too.",
+        columns=(
+            Column("Approach", "left"), Column("80 % is"), Column("Hardest law", "left"),
+            Column("95 % is"), Column("Hardest law", "left"),
+        ),
+        rows=rows,
+        data_columns=(
+            "approach", "quantity",
+            *(
+                f"{column}_{100 * level:.0f}"
+                for level in LEVELS
+                for column in (
+                    "nominal_low", "nominal_high", "nominal_level", "nominal_level_error",
+                    "hardest_below", "hardest_above",
+                )
+            ),
+        ),
+        data=data,
+        classes=' .wide widths="1.3 1 1.2 1 1.2"',
     )  # fmt: skip

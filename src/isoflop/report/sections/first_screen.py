@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 LEVEL: Final = 0.95
 UNSURE: Final = "‡"
 """Marks a loss of a law whose losses were not found above the cut, or whose form is rejected."""
+WITHOUT: Final = f"[{NONE}]{{.ci}}"
+"""What stands below a number without an interval, where it was to have one."""
 NOT_CHECKED: Final = "not checked"
 UNKNOWN: Final = REACH[-1][1]
 """What is said beyond the last distance at which an answer is given."""
@@ -258,7 +260,7 @@ def _with_interval(
         value = f"**{value}**"
     ends = quantity.intervals.get(f"{LEVEL:g}")
     if ends is None:
-        return value
+        return f"{value} {BREAK} {WITHOUT}" if f"{LEVEL:g}" in quantity.levels else value
     short = SHORT if quantity.undercovers(LEVEL) else ""
     name = f"{percent(LEVEL)}: " if large else ""
     return f"{value} {BREAK} [{name}{interval(*ends, write)}{short}]{{.ci}}"
@@ -404,6 +406,11 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
     notes = []
     if any(SHORT in cell for cell in cells):
         notes.append(f"{SHORT} covers the truth less often than its level says.")
+    if any(WITHOUT in cell for cell in cells):
+        notes.append(
+            f"{NONE} below a number: no interval from its resamples covers as often as it should, "
+            "whichever law is true that the runs do not reject; the section on coverage says where."
+        )
     if any(UNSURE in cell for cell in cells):
         notes.append(
             f"{UNSURE} a law whose losses were not found above the cut, or whose form the runs "

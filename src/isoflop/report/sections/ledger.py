@@ -272,7 +272,7 @@ def _bootstrap(fitted: Mapping[str, Estimate]) -> str:
     strata = " within each budget" if bootstrap.stratify else ""
     kind = (
         f"percentile intervals calibrated on {bootstrap.simulations} simulated sweeps of "
-        f"{bootstrap.simulation_draws} draws each"
+        f"each unrejected law, {bootstrap.simulation_draws} draws each"
         if bootstrap.interval == "calibrated"
         else f"{bootstrap.interval} intervals"
     )

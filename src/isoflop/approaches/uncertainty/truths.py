@@ -1,0 +1,96 @@
+"""Which laws simulated sweeps come from: those of the set that the runs do not reject.
+
+An interval that covers under one law may cover under no other that fits the same runs as well. So
+every approach is calibrated under each law that the runs leave possible, the ones that the mixture
+takes, each under the approach's own counting and with its own residuals for the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from isoflop.approaches.estimators.registry import fit
+from isoflop.approaches.forecasts.weights import unrejected_weights
+from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
+from isoflop.errors import UnderdeterminedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from isoflop.approach import Approach
+    from isoflop.approaches.estimators.loss_law import MultistartFit
+    from isoflop.approaches.observations import Observations
+    from isoflop.approaches.protocol import Fit
+    from isoflop.config.approaches import ApproachesSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Truths:
+    """The laws that an approach is calibrated under.
+
+    Attributes
+    ----------
+    sweeps : law to the source of its simulated sweeps, in the order of ``mixture.laws``.
+    left_out : the other laws of the set, and why, in words.
+    """
+
+    sweeps: Mapping[Approach, SimulatedSweeps]
+    left_out: Mapping[Approach, str]
+
+
+def truths_of(
+    observations: Observations,
+    settings: ApproachesSettings,
+    *,
+    fitted: Fit | None = None,
+    threads: int | None = None,
+) -> Truths:
+    """Fit every law of the set to a sweep, and keep those that the runs do not reject.
+
+    Parameters
+    ----------
+    observations : the sweep, under the counting of the approach that is calibrated.
+    settings : section ``approaches``; its laws are ``mixture.laws``.
+    fitted : a fit to these observations, which is not made again where it is a law of the set.
+    threads : blocks of starts solved at a time; no byte of the result depends on it.
+
+    Raises
+    ------
+    UnderdeterminedError : the sweep determines no law of the set.
+    """
+    coarse = settings.parametric.model_copy(update={"starts": "coarse"})
+    quick = settings.model_copy(update={"parametric": coarse})
+    usable: dict[Approach, MultistartFit] = {}
+    left_out: dict[Approach, str] = {}
+    for law in settings.mixture.laws:
+        try:
+            if fitted is not None and fitted.approach == law:
+                own = cast("MultistartFit", fitted)
+            else:
+                # the settings let laws of the set through alone, and these are such fits
+                own = cast("MultistartFit", fit(observations, law, quick, threads=threads))
+        except UnderdeterminedError as error:
+            left_out[law] = str(error)
+            continue
+        # a floor of zero is a law's own affair; elsewhere a term has vanished
+        if hit := [name for name in own.bounds_hit() if name != "E"]:
+            left_out[law] = f"{', '.join(hit)} of this law ended at a bound"
+        else:
+            usable[law] = own
+    if not usable:
+        reasons = "; ".join(f"{law}: {why}" for law, why in left_out.items())
+        raise UnderdeterminedError(f"the sweep determines no law of the set ({reasons})")
+    sweeps = {law: usable[law] for law in unrejected(usable)}
+    left_out |= {
+        law: f"the runs reject its form (p = {own.misfit_p_value:.1g})"
+        for law, own in usable.items()
+        if law not in sweeps
+    }
+    return Truths({law: SimulatedSweeps(own) for law, own in sweeps.items()}, left_out)
+
+
+def unrejected(laws: Mapping[Approach, MultistartFit]) -> list[Approach]:
+    """Name the laws that their runs do not reject, and always the two least rejected."""
+    weights = unrejected_weights([own.misfit_p_value for own in laws.values()])
+    return [law for law, weight in zip(laws, weights, strict=True) if weight > 0.0]

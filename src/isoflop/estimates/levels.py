@@ -1,0 +1,174 @@
+"""Which draws an interval ends at, found on simulated sweeps of several laws, tail by tail.
+
+An interval is read off the draws of a sweep at nominal shares of them below and above its ends.
+The shares are those at which, in simulated sweeps of the same design, the truth lay beyond an end
+as seldom as the confidence level says, under whichever law that made it hardest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from isoflop.approach import Approach
+from isoflop.config.reading import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+LEAST_TAIL: Final = 1e-3
+"""Least nominal share of draws beyond an end: further out an end rests on hardly any draw."""
+OUTER: Final = 0.1
+"""Share of the draws on one side whose mean excess says how the tail beyond them falls."""
+
+
+class Tail(Section):
+    """Where one end of a calibrated interval lies among the draws."""
+
+    share: float
+    """Nominal share of the draws beyond the end."""
+    error: float
+    """Its standard error, since the simulated sweeps are few (delta method; Woodruff 1952)."""
+    truth: Approach
+    """The law whose sweeps ask for so small a share; the others would do with more."""
+
+
+class Tails(Section):
+    """The nominal level of a calibrated interval, tail by tail."""
+
+    below: Tail
+    above: Tail
+
+    @property
+    def level(self) -> float:
+        """Nominal level: the share of the draws inside."""
+        return 1.0 - self.below.share - self.above.share
+
+    @property
+    def error(self) -> float:
+        """Standard error of the level, as if the tails were independent: never too small."""
+        return float(np.hypot(self.below.error, self.above.error))
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Shares of the draws below the lower and below the upper end."""
+        return self.below.share, 1.0 - self.above.share
+
+
+class NoLevel(Section):
+    """Why no interval of a confidence level is given: the truth lies too often beyond all draws."""
+
+    side: Literal["below", "above"]
+    """On which side of the draws the truth lies."""
+    truth: Approach
+    """The law in whose sweeps it does so most."""
+    share: float
+    """Share of that law's sweeps in which the truth lies beyond what the draws reach."""
+
+
+def places(drawn: Floats, truth: float) -> Floats:
+    """Say where a truth lies among the draws of each of some simulated sweeps.
+
+    Between two draws the place is interpolated; beyond all of them it falls as the tail of the
+    outer tenth does, exponentially, so that a truth just outside differs from one far away.
+
+    Parameters
+    ----------
+    drawn : (sweeps, draws) of one quantity; NaN where refused.
+    truth : its true value.
+
+    Returns
+    -------
+    (sweeps,) the share of the distribution of the draws below the truth; NaN without two draws.
+    """
+    kept = np.isfinite(drawn)
+    count = kept.sum(axis=1)
+    under = kept & (drawn < truth)
+    below = under.sum(axis=1)
+    left = np.where(under, drawn, -np.inf).max(axis=1)
+    right = np.where(kept & ~under, drawn, np.inf).min(axis=1)
+    with np.errstate(invalid="ignore"):
+        part = np.where(right > left, (truth - left) / (right - left), 0.5)
+    inside = (below + np.nan_to_num(part, nan=0.5)) / (count + 1.0)
+    placed = np.where(below == 0, _beyond(drawn, right - truth, count), inside)
+    placed = np.where(below == count, 1.0 - _beyond(-drawn, truth - left, count), placed)
+    return np.where(count < 2, np.nan, placed)
+
+
+def _beyond(drawn: Floats, distance: Floats, count: Floats) -> Floats:
+    """Give the share of a distribution that lies this far below its lowest draw, (sweeps,)."""
+    ordered = np.sort(drawn, axis=1)  # NaN comes last
+    outer = np.maximum(1, (OUTER * count).astype(np.intp))
+    inside = np.arange(drawn.shape[1]) < outer[:, None]
+    edge = np.take_along_axis(ordered, np.minimum(outer, drawn.shape[1] - 1)[:, None], axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        excess = np.where(inside, edge - ordered, 0.0).sum(axis=1) / outer
+        fallen = np.where(distance <= 0.0, 1.0, np.exp(-distance / excess))
+    return np.asarray(np.nan_to_num(fallen, nan=0.0) / (count + 1.0))
+
+
+def tails_of(placed: Mapping[Approach, Floats], level: float) -> Tails | NoLevel:
+    """Find the nominal shares at which each tail misses as seldom as it may, whichever is true.
+
+    Parameters
+    ----------
+    placed : law to the places of its truth in its simulated sweeps, (sweeps,) each, no NaN; at
+        least one law.
+    level : confidence level.
+
+    Returns
+    -------
+    ``NoLevel`` where a tail would have to end below ``LEAST_TAIL``.
+
+    References
+    ----------
+    Beran 1987, Biometrika 74:457; Loh 1987, J. Am. Stat. Assoc. 82:155: calibration of the level.
+    """
+    missed = 0.5 * (1.0 - level)
+    sides = {
+        "below": {law: _tail(law, ranks, missed) for law, ranks in placed.items()},
+        "above": {law: _tail(law, 1.0 - ranks, missed) for law, ranks in placed.items()},
+    }
+    least = {side: min(tails.values(), key=lambda t: t.share) for side, tails in sides.items()}
+    short = [tail for tail in least.items() if tail[1].share < LEAST_TAIL]
+    if not short:
+        return Tails(below=least["below"], above=least["above"])
+    side, tail = min(short, key=lambda one: one[1].share)
+    ranks = placed[tail.truth] if side == "below" else 1.0 - placed[tail.truth]
+    return NoLevel.model_validate(
+        {"side": side, "truth": tail.truth, "share": float(np.mean(ranks < LEAST_TAIL))}
+    )
+
+
+def _tail(law: Approach, ranks: Floats, missed: float) -> Tail:
+    """Give the share that a truth of this law lies below in ``missed`` of its sweeps.
+
+    Its standard error is half the distance between the shares that are missed one binomial standard
+    error more and less often.
+
+    References
+    ----------
+    Woodruff 1952, J. Am. Stat. Assoc. 47:635.
+    """
+    error = float(np.sqrt(missed * (1.0 - missed) / len(ranks)))
+    asked = np.clip([missed, missed - error, missed + error], 0.0, 1.0)
+    # of n ordered values the k-th has k / (n + 1) of the distribution below it
+    share, low, high = np.quantile(ranks, asked, method="weibull")
+    return Tail(share=float(share), error=0.5 * float(high - low), truth=law)
+
+
+def covered(ranks: Floats, shares: tuple[float, float]) -> float:
+    """Give the share of simulated sweeps whose interval of these ends covers the truth.
+
+    Parameters
+    ----------
+    ranks : (sweeps,) places of the truth.
+    shares : of the draws, below the lower and below the upper end.
+    """
+    low, high = shares
+    return float(np.mean((low <= ranks) & (ranks <= high)))

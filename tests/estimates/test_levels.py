@@ -1,0 +1,129 @@
+"""Nominal levels: tail by tail, under the worst law, or none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from isoflop.estimates.intervals import calibrated_intervals, percentile_intervals
+from isoflop.estimates.levels import LEAST_TAIL, NoLevel, Tails, covered, places, tails_of
+
+RNG = np.random.default_rng(7)
+EXACT = np.arange(1, 1000) / 1000
+LEVELS = ("0.8", "0.95")
+
+
+def levels(**laws: np.ndarray) -> dict[str, Tails | NoLevel]:
+    return {level: tails_of(laws, float(level)) for level in LEVELS}
+
+
+def test_calibration_leaves_exact_intervals_alone() -> None:
+    draws = RNG.normal(1, 0.1, 4000)
+    found = calibrated_intervals(draws, levels(nested=EXACT))
+    plain = percentile_intervals(draws)
+    for level in plain:
+        assert found[level] == pytest.approx(plain[level], abs=2e-3)
+
+
+@given(st.floats(0.7, 1.4))
+def test_calibration_undoes_a_wrong_spread(factor: float) -> None:
+    """Draws too wide or too narrow by a factor: the calibrated interval is the exact one."""
+    exact = norm.ppf((np.arange(2000) + 0.5) / 2000)
+    draws = norm.ppf((np.arange(200_000) + 0.5) / 200_000) * factor
+    found = calibrated_intervals(draws, levels(root=norm.cdf(exact / factor)))
+    assert found["0.8"] == pytest.approx(norm.interval(0.8), rel=0.02)
+    assert found["0.95"] == pytest.approx(norm.interval(0.95), rel=0.02)
+
+
+@given(st.floats(-0.8, 0.8))
+def test_tails_are_found_one_by_one(shift: float) -> None:
+    """Draws moved to one side: the interval moves back, as no one level for both tails can."""
+    exact = norm.ppf((np.arange(2000) + 0.5) / 2000)
+    draws = norm.ppf((np.arange(200_000) + 0.5) / 200_000) + shift
+    found = calibrated_intervals(draws, levels(root=norm.cdf(exact - shift)))
+    assert found["0.8"] == pytest.approx(norm.interval(0.8), abs=0.02)
+
+
+def test_each_tail_is_that_of_the_law_that_makes_it_hardest() -> None:
+    """The draws lie high where one law is true, low where the other is: both are covered."""
+    low, high = norm.cdf(norm.ppf(EXACT) - 0.7), norm.cdf(norm.ppf(EXACT) + 0.7)
+    for level, found in levels(root=low, nested=high).items():
+        assert isinstance(found, Tails)
+        assert (found.below.truth, found.above.truth) == ("root", "nested")
+        alone = tails_of({"root": low}, float(level))
+        assert isinstance(alone, Tails)
+        assert found.below == alone.below
+        assert found.above.share < alone.above.share
+        for ranks in (low, high):
+            assert covered(ranks, found.shares) > float(level)
+
+
+def test_a_truth_beyond_all_draws_is_told_and_never_papered_over() -> None:
+    """Nine truths in ten lie beyond the draws: no level serves, so there is no interval."""
+    far = np.concatenate([np.full(900, 1.0), np.linspace(0.3, 0.7, 100)])
+    found = levels(nested=EXACT, kaplan_law=far)
+    assert all(isinstance(one, NoLevel) for one in found.values())
+    assert found["0.8"] == NoLevel(side="above", truth="kaplan_law", share=0.9)
+    assert calibrated_intervals(RNG.normal(1, 0.1, 4000), found) == {}
+
+
+def test_one_level_may_serve_where_the_wider_does_not() -> None:
+    far = np.concatenate([np.zeros(50), np.linspace(0.001, 0.999, 950)])
+    found = levels(nested=far)
+    assert isinstance(found["0.8"], Tails)
+    assert found["0.95"] == NoLevel(side="below", truth="nested", share=0.05)
+
+
+@given(st.lists(st.floats(0, 1), min_size=20, max_size=60), st.integers(0, 9))
+def test_calibrated_intervals_are_nested(ranks: list[float], seed: int) -> None:
+    draws = np.random.default_rng(seed).normal(1, 0.1, 500)
+    found = calibrated_intervals(draws, levels(nested=np.array(ranks)))
+    if "0.95" in found:
+        (inner_low, inner_high), (low, high) = found["0.8"], found["0.95"]
+        assert low <= inner_low <= inner_high <= high
+
+
+def test_the_error_of_a_level_is_its_scatter() -> None:
+    """Over many calibrations of 80 sweeps; and a tail misses as often as it may on average."""
+    found = [tails_of({"root": RNG.uniform(size=80)}, 0.8) for _ in range(800)]
+    shares = np.array([one.below.share for one in found if isinstance(one, Tails)])
+    errors = np.array([one.below.error for one in found if isinstance(one, Tails)])
+    assert len(shares) == 800
+    assert shares.mean() == pytest.approx(0.1, abs=0.004)
+    assert np.sqrt((errors**2).mean()) == pytest.approx(shares.std(), rel=0.15)
+    level = np.array([one.level for one in found if isinstance(one, Tails)])
+    total = np.array([one.error for one in found if isinstance(one, Tails)])
+    assert 1.0 < np.sqrt((total**2).mean()) / level.std() < 1.25
+
+
+def test_places_of_exact_draws_are_uniform() -> None:
+    """As few draws as simulated sweeps have, and the outermost places among them."""
+    truths = RNG.normal(size=4000)
+    # a truth of zero among draws about its negative is that truth among draws about zero
+    placed = places(RNG.normal(size=(4000, 50)) - truths[:, None], 0.0)
+    for share in (0.025, 0.1, 0.5, 0.9, 0.975):
+        assert np.mean(placed < share) == pytest.approx(share, abs=0.02)
+
+
+def test_places_beyond_all_draws_tell_near_from_far() -> None:
+    drawn = np.tile(np.linspace(-1.0, 1.0, 41), (1, 1))
+    at = [float(places(drawn, truth)[0]) for truth in (-9.0, -1.2, -1.0, 0.0, 1.0, 1.2, 9.0)]
+    assert at == sorted(at)
+    assert at[3] == pytest.approx(0.5)
+    assert at[2] == pytest.approx(1.0 / 42.0)
+    assert at[0] < LEAST_TAIL < at[1] < at[2]
+    assert at[4:] == pytest.approx([1.0 - x for x in reversed(at[:3])])
+
+
+def test_places_know_of_refused_draws_and_of_draws_that_are_all_alike() -> None:
+    drawn = np.array(
+        [[1.0, np.nan, 3.0, 5.0], [np.nan] * 4, [2.0] * 4, [2.0, np.nan, np.nan, np.nan]]
+    )
+    placed = places(drawn, 4.0)
+    assert placed[0] == pytest.approx(2.5 / 4.0)
+    assert np.isnan(placed[[1, 3]]).all()
+    assert placed[2] == 1.0
+    assert 0.0 < places(drawn, 2.0)[2] < 1.0
