@@ -76,12 +76,12 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "approaches/test_score_forecasts.py": WHOLE,
         "approaches/uncertainty/test_calibration.py": (
             "test_a_biased_approach_is_caught",
+            "test_an_interval_covers_under_each_law_that_is_possible",
             "test_batches_of_sweeps_give_what_each_gives_alone",
             "test_coverage_is_counted_cell_by_cell",
             "test_percentiles_of_whole_runs_are_found_fair",
         ),
         "approaches/uncertainty/test_influence.py": ("test_exact_losses_have_neither",),
-        "approaches/uncertainty/test_intervals.py": ("test_calibration_undoes_a_wrong_spread",),
         "approaches/uncertainty/test_mixture_coverage.py": (
             "test_every_cell_of_every_truth_is_there",
             "test_misfits_of_many_sweeps_are_those_of_each",
@@ -92,6 +92,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_logs_that_were_left_out_are_asked_for_and_checked",
         ),
         "drawing/test_svg.py": ("test_the_same_data_give_the_same_bytes[None]",),
+        "estimates/test_levels.py": (
+            "test_calibration_undoes_a_wrong_spread",
+            "test_tails_are_found_one_by_one",
+        ),
         "figures/test_plot_figures.py": WHOLE,
         "figures/test_specifications.py": ("test_a_sweep_that_allows_none_says_why",),
         "ingest/test_bombs.py": (

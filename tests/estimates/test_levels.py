@@ -31,8 +31,8 @@ def test_calibration_leaves_exact_intervals_alone() -> None:
 @given(st.floats(0.7, 1.4))
 def test_calibration_undoes_a_wrong_spread(factor: float) -> None:
     """Draws too wide or too narrow by a factor: the calibrated interval is the exact one."""
-    exact = norm.ppf((np.arange(2000) + 0.5) / 2000)
-    draws = norm.ppf((np.arange(200_000) + 0.5) / 200_000) * factor
+    exact = norm.ppf((np.arange(1000) + 0.5) / 1000)
+    draws = norm.ppf((np.arange(20_000) + 0.5) / 20_000) * factor
     found = calibrated_intervals(draws, levels(root=norm.cdf(exact / factor)))
     assert found["0.8"] == pytest.approx(norm.interval(0.8), rel=0.02)
     assert found["0.95"] == pytest.approx(norm.interval(0.95), rel=0.02)
@@ -41,8 +41,8 @@ def test_calibration_undoes_a_wrong_spread(factor: float) -> None:
 @given(st.floats(-0.8, 0.8))
 def test_tails_are_found_one_by_one(shift: float) -> None:
     """Draws moved to one side: the interval moves back, as no one level for both tails can."""
-    exact = norm.ppf((np.arange(2000) + 0.5) / 2000)
-    draws = norm.ppf((np.arange(200_000) + 0.5) / 200_000) + shift
+    exact = norm.ppf((np.arange(1000) + 0.5) / 1000)
+    draws = norm.ppf((np.arange(20_000) + 0.5) / 20_000) + shift
     found = calibrated_intervals(draws, levels(root=norm.cdf(exact - shift)))
     assert found["0.8"] == pytest.approx(norm.interval(0.8), abs=0.02)
 
