@@ -127,7 +127,7 @@ def fit_approach(
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
     influence = influence_of(fitted, resamples, refits.parameters, float(flops[0]))
     calibrated = _calibrated(fitted, settings, threads=threads)
-    simulations = [one.simulations for one in calibrated.checked]
+    simulations = [source.simulations for source in calibrated.checked]
     row, law = fitted.parameters[None], fitted.law
     quantities = describe(law, row, refits.parameters, flops, simulations)
     estimate = Estimate(
@@ -203,10 +203,10 @@ def _require_optima(fitted: Fit, flops: Floats) -> None:
 
 def _sections(approach: Approach, settings: ApproachesSettings) -> tuple[str, ...]:
     """Name the sections that an estimate rests on; calibration fits the laws of the set too."""
-    own = ("counting", "bootstrap", approach)
+    sections = ("counting", "bootstrap", approach)
     if settings.bootstrap.interval != "calibrated":
-        return own
-    return (*own, *(law for law in settings.mixture.laws if law not in own), "mixture")
+        return sections
+    return (*sections, *(law for law in settings.mixture.laws if law not in sections), "mixture")
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +228,7 @@ class _Calibrations:
         """Say what an estimate keeps of it."""
         if self.uncalibrated is not None:
             return Uncalibrated(reason=self.uncalibrated)
-        truths = [one.record(names) for one in self.checked]
+        truths = [source.record(names) for source in self.checked]
         return Calibration(truths=truths, left_out=dict(self.left_out))
 
 
@@ -273,14 +273,14 @@ def _without_level(quantities: Mapping[str, Quantity], flops: Floats) -> list[st
         if name not in quantities:
             continue
         levels = quantities[name].levels.items()
-        none = {level: found for level, found in levels if isinstance(found, NoLevel)}
+        none = {level: missing for level, missing in levels if isinstance(missing, NoLevel)}
         if none:
             # the narrowest that is missing: any wider one is missing with it
-            level, found = min(none.items(), key=lambda one: float(one[0]))
+            level, missing = min(none.items(), key=lambda entry: float(entry[0]))
             wider = " and wider" if len(none) > 1 else ""
-            failed.setdefault(found.truth, []).append(
-                f"{what} ({float(level):.0%}{wider}; the truth lies {found.side} all resamples in "
-                f"{found.share:.0%} of those sweeps)"
+            failed.setdefault(missing.truth, []).append(
+                f"{what} ({float(level):.0%}{wider}; the truth lies {missing.side} all resamples "
+                f"in {missing.share:.0%} of those sweeps)"
             )
     return [
         f"Where {IN_PROSE[law]} is true, no interval from these resamples covers as often as it "
@@ -299,9 +299,9 @@ def _excluded(
         kept = drawn[name][np.isfinite(drawn[name])] if name in drawn else np.empty(0)
         if name not in quantities or len(kept) < LEAST_DRAWS:
             continue
-        found = quantities[name]
-        served = [q for q in map(str, LEVELS) if not isinstance(found.levels.get(q), NoLevel)]
-        if all(level in found.intervals for level in served):
+        quantity = quantities[name]
+        served = [q for q in map(str, LEVELS) if not isinstance(quantity.levels.get(q), NoLevel)]
+        if all(level in quantity.intervals for level in served):
             continue
         below = float((kept < point[name][0]).mean())
         share, side = (below, "below") if below > 0.5 else (1.0 - below, "above")
@@ -321,13 +321,13 @@ def _off_by_design(fitted: Fit, best: Quantity, flops: float) -> list[str]:
     steeper on one side (Czech et al. 2026). Of several laws it is told of the worst.
     """
     errors = {
-        one.law: float(np.log(one.noiseless / one.truth))
-        for one in best.simulated
-        if one.noiseless is not None and one.noiseless > 0.0
+        sample.law: float(np.log(sample.noiseless / sample.truth))
+        for sample in best.simulated
+        if sample.noiseless is not None and sample.noiseless > 0.0
     }
     if not errors:
         return []
-    law, off = max(errors.items(), key=lambda one: abs(one[1]))
+    law, off = max(errors.items(), key=lambda entry: abs(entry[1]))
     least, beside = LEAST_OFF, "it has no 80 % interval"
     if "0.8" in best.intervals:
         low, high = best.intervals["0.8"]
@@ -379,8 +379,8 @@ def _refusals(refits: Refits) -> list[str]:
 def _table(fitted: Fit, refits: Refits, simulations: Sequence[Simulations]) -> pl.DataFrame:
     """Write down every refit: of the sweep's resamples, and of simulated sweeps."""
     n = len(refits.refusals)
-    own = [(None, None, draw) for draw in range(n)]
-    parts = [_rows(fitted, refits.parameters, own, refits.refusals.tolist())]
+    resampled = [(None, None, draw) for draw in range(n)]
+    parts = [_rows(fitted, refits.parameters, resampled, refits.refusals.tolist())]
     for source in simulations:
         sweeps, draws, _ = source.draws.shape
         for k in range(sweeps):

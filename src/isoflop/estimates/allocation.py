@@ -184,7 +184,7 @@ def _without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:
         update={
             "intervals": {k: ends for k, ends in quantity.intervals.items() if k in kept},
             "coverage": {k: share for k, share in quantity.coverage.items() if k in kept},
-            "levels": {k: found for k, found in quantity.levels.items() if k in kept},
+            "levels": {k: tails for k, tails in quantity.levels.items() if k in kept},
         }
     )
 

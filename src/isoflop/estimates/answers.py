@@ -511,8 +511,8 @@ def _without(allocation: Allocation) -> list[str]:
     for name, quantity in named.items():
         if quantity is None or LEVEL not in quantity.levels or LEVEL in quantity.intervals:
             continue
-        found = quantity.levels[LEVEL]
-        why = f" where {IN_PROSE[found.truth]} is true" if isinstance(found, NoLevel) else ""
+        missing = quantity.levels[LEVEL]
+        why = f" where {IN_PROSE[missing.truth]} is true" if isinstance(missing, NoLevel) else ""
         reasons.append(f"{name}{why}")
     return reasons
 

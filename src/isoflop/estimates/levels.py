@@ -138,7 +138,7 @@ def tails_of(placed: Mapping[Approach, Floats], level: float) -> Tails | NoLevel
     short = [tail for tail in least.items() if tail[1].share < LEAST_TAIL]
     if not short:
         return Tails(below=least["below"], above=least["above"])
-    side, tail = min(short, key=lambda one: one[1].share)
+    side, tail = min(short, key=lambda side_and_tail: side_and_tail[1].share)
     ranks = placed[tail.truth] if side == "below" else 1.0 - placed[tail.truth]
     return NoLevel.model_validate(
         {"side": side, "truth": tail.truth, "share": float(np.mean(ranks < LEAST_TAIL))}

@@ -87,7 +87,7 @@ class Quantity(Section):
         ------
         ValueError : nothing was simulated.
         """
-        return min(self.simulated, key=lambda one: one.coverage[str(level)])
+        return min(self.simulated, key=lambda sample: sample.coverage[str(level)])
 
 
 class Truth(Section):
@@ -221,8 +221,8 @@ class Sample:
                 for level, shares in zip(LEVELS, tails().tolist(), strict=True)
             },
             coverage={
-                level: covered(self.ranks, found.shares if isinstance(found, Tails) else REACHED)
-                for level, found in levels.items()
+                level: covered(self.ranks, ends.shares if isinstance(ends, Tails) else REACHED)
+                for level, ends in levels.items()
             },
         )
 
@@ -266,7 +266,7 @@ def calibrated(value: float, draws: Floats, samples: Sequence[Sample]) -> Quanti
     return Quantity(
         value=value,
         intervals=about(value, calibrated_intervals(draws, levels)),
-        coverage={level: min(one.coverage[level] for one in simulated) for level in levels},
+        coverage={level: min(summary.coverage[level] for summary in simulated) for level in levels},
         levels=levels,
         simulated=simulated,
     )

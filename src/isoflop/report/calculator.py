@@ -223,8 +223,8 @@ def _levels(
         samples = samples_of(answer.law, simulations_of(answer, draws), np.array([flops]))
         for name in names:
             if checked := samples.get(f"{name}_{float(flops)!r}"):
-                found = levels_of(checked)[str(LEVEL)]
-                shares[name] = list(found.shares) if isinstance(found, Tails) else None
+                ends = levels_of(checked)[str(LEVEL)]
+                shares[name] = list(ends.shares) if isinstance(ends, Tails) else None
     return {
         "params": shares["params_opt"],
         "tokens": shares["tokens_opt"],

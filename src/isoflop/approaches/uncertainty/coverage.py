@@ -281,7 +281,7 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
             ends.append(intervals(sample, kind))
         values = np.array([outcome.samples[kind][name].value for outcome in outcomes])
         for level in LEVELS:
-            given = [found[str(level)] for found in ends if str(level) in found]
+            given = [labelled[str(level)] for labelled in ends if str(level) in labelled]
             low, high = np.array(given).reshape(-1, 2).T
             column, where = places.get(name, (name, ""))
             ratio = name in places

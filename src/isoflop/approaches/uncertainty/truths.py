@@ -66,31 +66,31 @@ def truths_of(
     for law in settings.mixture.laws:
         try:
             if fitted is not None and fitted.approach == law:
-                own = cast("MultistartFit", fitted)
+                law_fit = cast("MultistartFit", fitted)
             else:
                 # the settings let laws of the set through alone, and these are such fits
-                own = cast("MultistartFit", fit(observations, law, quick, threads=threads))
+                law_fit = cast("MultistartFit", fit(observations, law, quick, threads=threads))
         except UnderdeterminedError as error:
             left_out[law] = str(error)
             continue
         # a floor of zero is a law's own affair; elsewhere a term has vanished
-        if hit := [name for name in own.bounds_hit() if name != "E"]:
+        if hit := [name for name in law_fit.bounds_hit() if name != "E"]:
             left_out[law] = f"{', '.join(hit)} of this law ended at a bound"
         else:
-            usable[law] = own
+            usable[law] = law_fit
     if not usable:
         reasons = "; ".join(f"{law}: {why}" for law, why in left_out.items())
         raise UnderdeterminedError(f"the sweep determines no law of the set ({reasons})")
     sweeps = {law: usable[law] for law in unrejected(usable)}
     left_out |= {
-        law: f"the runs reject its form (p = {own.misfit_p_value:.1g})"
-        for law, own in usable.items()
+        law: f"the runs reject its form (p = {law_fit.misfit_p_value:.1g})"
+        for law, law_fit in usable.items()
         if law not in sweeps
     }
-    return Truths({law: SimulatedSweeps(own) for law, own in sweeps.items()}, left_out)
+    return Truths({law: SimulatedSweeps(law_fit) for law, law_fit in sweeps.items()}, left_out)
 
 
 def unrejected(laws: Mapping[Approach, MultistartFit]) -> list[Approach]:
     """Name the laws that their runs do not reject, and always the two least rejected."""
-    weights = unrejected_weights([own.misfit_p_value for own in laws.values()])
+    weights = unrejected_weights([law_fit.misfit_p_value for law_fit in laws.values()])
     return [law for law, weight in zip(laws, weights, strict=True) if weight > 0.0]

@@ -60,10 +60,10 @@ def calibration(inputs: ReportInputs) -> Calibration:
     """Collect what each approach's simulations gave."""
     checked = {name: estimate for name, estimate in inputs.fitted.items() if estimate.a.simulated}
     counts = {
-        one.simulations
+        truth.simulations
         for e in checked.values()
         if isinstance(e.calibration, SimulatedCalibration)
-        for one in e.calibration.truths
+        for truth in e.calibration.truths
     }
     return Calibration(
         simulations=times(max(counts), "simulated sweep") if counts else "",
@@ -87,14 +87,14 @@ def calibration(inputs: ReportInputs) -> Calibration:
 def _covered(name: Approach, estimate: Estimate) -> str:
     """Say under which laws the intervals for a cover, and where least; or that none is given."""
     a = estimate.a
-    laws = listed([IN_PROSE[one.law] for one in a.simulated])
+    laws = listed([IN_PROSE[sample.law] for sample in a.simulated])
     parts = []
     for level in LEVELS:
-        found = a.levels[str(level)]
-        if isinstance(found, NoLevel):
+        ends = a.levels[str(level)]
+        if isinstance(ends, NoLevel):
             parts.append(
-                f"no {percent(level)} interval is given, since where {IN_PROSE[found.truth]} is "
-                f"true the truth lies {found.side} all resamples in {percent(found.share)}"
+                f"no {percent(level)} interval is given, since where {IN_PROSE[ends.truth]} is "
+                f"true the truth lies {ends.side} all resamples in {percent(ends.share)}"
             )
             continue
         worst = a.worst(level)
@@ -215,24 +215,33 @@ def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
     data: list[list[Value]] = []
     for name, estimate in checked.items():
         for key, quantity in _asked(inputs, name, estimate).items():
-            for one in quantity.simulated:
+            for sample in quantity.simulated:
                 given = [
-                    one.coverage[str(q)] if isinstance(quantity.levels[str(q)], Tails) else None
+                    sample.coverage[str(q)] if isinstance(quantity.levels[str(q)], Tails) else None
                     for q in LEVELS
                 ]
-                plain = [one.percentile_coverage[str(level)] for level in LEVELS]
+                plain = [sample.percentile_coverage[str(level)] for level in LEVELS]
                 if key == "a":
                     rows.append([
                         f"**{NAMES[name]}**",
-                        NAMES[one.law],
-                        fixed(one.truth),
-                        NONE if one.noiseless is None else fixed(one.noiseless),
-                        fixed(one.median),
+                        NAMES[sample.law],
+                        fixed(sample.truth),
+                        NONE if sample.noiseless is None else fixed(sample.noiseless),
+                        fixed(sample.median),
                         *(percent(share) for share in plain),
                         *(NONE if share is None else percent(share) for share in given),
                     ])  # fmt: skip
                 data.append(
-                    [name, key, one.law, one.truth, one.noiseless, one.median, *plain, *given]
+                    [
+                        name,
+                        key,
+                        sample.law,
+                        sample.truth,
+                        sample.noiseless,
+                        sample.median,
+                        *plain,
+                        *given,
+                    ]
                 )
     return Table(
         key="calibration",
@@ -267,23 +276,23 @@ def _level_table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> 
             cells: list[str] = []
             values: list[Value] = []
             for level in LEVELS:
-                found = quantity.levels[str(level)]
-                if isinstance(found, Tails):
-                    error = percent(found.error, 1)
+                ends = quantity.levels[str(level)]
+                if isinstance(ends, Tails):
+                    error = percent(ends.error, 1)
                     cells += [
-                        f"{percent(found.level, 1)} ± {error}",
-                        f"{NAMES[found.below.truth]} {BREAK} {NAMES[found.above.truth]}",
+                        f"{percent(ends.level, 1)} ± {error}",
+                        f"{NAMES[ends.below.truth]} {BREAK} {NAMES[ends.above.truth]}",
                     ]
                     values += [
-                        *found.shares, found.level, found.error,
-                        found.below.truth, found.above.truth,
+                        *ends.shares, ends.level, ends.error,
+                        ends.below.truth, ends.above.truth,
                     ]  # fmt: skip
                 else:
-                    cells += [NONE, NAMES[found.truth]]
-                    below = found.side == "below"
+                    cells += [NONE, NAMES[ends.truth]]
+                    below = ends.side == "below"
                     values += [
                         None, None, None, None,
-                        found.truth if below else None, None if below else found.truth,
+                        ends.truth if below else None, None if below else ends.truth,
                     ]  # fmt: skip
             data.append([name, key, *values])
             if key == "a":
