@@ -20,7 +20,7 @@ def test_every_approach_is_fitted_always_or_on_request() -> None:
     assert set(FITTED) == {*APPROACHES, *LAWS}
 
 
-@pytest.mark.parametrize("fact", ["key", "label", "in_prose", "colour", "marker"])
+@pytest.mark.parametrize("fact", ["key", "label", "in_prose", "colour", "marker", "dashes"])
 def test_readers_can_tell_approaches_apart(fact: str) -> None:
     assert len({getattr(row, fact) for row in ROWS}) == len(ROWS)
 

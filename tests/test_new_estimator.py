@@ -82,7 +82,7 @@ EDITS = {
     "approach.py": [
         (
             '\n)\n"""Every approach, in the order',
-            '\n    Row("toy", None, "Toy", "the toy", "#112233", "*"),'
+            '\n    Row("toy", None, "Toy", "the toy", "#112233", "*", (5, 5)),'
             '\n)\n"""Every approach, in the order',
         )
     ],

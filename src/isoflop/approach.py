@@ -31,6 +31,9 @@ class Row:
         need it: told apart by the colour-blind.
     marker : of its marks, as matplotlib has them; each approach its own, for readers without
         colours.
+    dashes : of its lines where they stand beside those of other approaches: lengths of strokes and
+        gaps in line widths, none for a solid line. Each its own, since all colours are about
+        as dark, so that each can be read on white.
     every_sweep : whether every sweep is fitted with it and every report shows it, or only a sweep
         for which it is asked.
     in_set : whether it is one of the laws of the loss that every sweep is fitted with, whose
@@ -43,6 +46,7 @@ class Row:
     in_prose: str
     colour: str
     marker: str
+    dashes: tuple[float, ...]
     every_sweep: bool = True
     in_set: bool = False
 
@@ -53,10 +57,29 @@ class Row:
 
 
 ROWS: Final[tuple[Row, ...]] = (
-    Row("envelope", 1, "Envelope", "Approach 1 (envelope)", "#0072b2", "o"),
-    Row("profiles", 2, "Profiles", "Approach 2 (IsoFLOP profiles)", "#c04e00", "s"),
-    Row("parametric", 3, "Parametric", "Approach 3 (parametric loss)", "#00805f", "^", in_set=True),
-    Row("kaplan", None, "Kaplan’s fit", "Kaplan’s law fitted to this sweep", "#b0508c", "D"),
+    Row("envelope", 1, "Envelope", "Approach 1 (envelope)", "#0072b2", "o", (4, 1.5)),
+    Row(
+        "profiles", 2, "Profiles", "Approach 2 (IsoFLOP profiles)", "#c04e00", "s", (4, 1.2, 1, 1.2)
+    ),
+    Row(
+        "parametric",
+        3,
+        "Parametric",
+        "Approach 3 (parametric loss)",
+        "#00805f",
+        "^",
+        (2, 1),
+        in_set=True,
+    ),
+    Row(
+        "kaplan",
+        None,
+        "Kaplan’s fit",
+        "Kaplan’s law fitted to this sweep",
+        "#b0508c",
+        "D",
+        (6, 1.2, 1, 1.2, 1, 1.2),
+    ),
     Row(
         "overtraining",
         None,
@@ -64,6 +87,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "the over-training law",
         "#8a6d00",
         "v",
+        (3, 3),
         every_sweep=False,
     ),
     Row(
@@ -73,6 +97,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "the data-constrained law",
         "#4f5bd5",
         "P",
+        (1, 3),
         every_sweep=False,
     ),
     Row(
@@ -82,10 +107,21 @@ ROWS: Final[tuple[Row, ...]] = (
         "the nested law",
         "#a33b20",
         "X",
+        (12, 2),
         every_sweep=False,
         in_set=True,
     ),
-    Row("root", None, "Root law", "the root law", "#2f6f9f", "p", every_sweep=False, in_set=True),
+    Row(
+        "root",
+        None,
+        "Root law",
+        "the root law",
+        "#2f6f9f",
+        "p",
+        (7, 2),
+        every_sweep=False,
+        in_set=True,
+    ),
     Row(
         "kaplan_law",
         None,
@@ -93,11 +129,19 @@ ROWS: Final[tuple[Row, ...]] = (
         "Kaplan’s law of the final losses",
         "#7b5ea7",
         "d",
+        (5, 1.2, 1, 1.2),
         every_sweep=False,
         in_set=True,
     ),
     Row(
-        "no_floor", None, "No floor", "the nested law with E = 0", "#4a7c85", "<", every_sweep=False
+        "no_floor",
+        None,
+        "No floor",
+        "the nested law with E = 0",
+        "#4a7c85",
+        "<",
+        (10, 3),
+        every_sweep=False,
     ),
     Row(
         "product",
@@ -106,6 +150,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "the law with a product term",
         "#6b6b00",
         ">",
+        (3, 1, 1, 1, 1, 1),
         every_sweep=False,
         in_set=True,
     ),
@@ -113,7 +158,14 @@ ROWS: Final[tuple[Row, ...]] = (
 """Every approach, in the order in which readers meet them."""
 
 MIXTURE: Final = Row(
-    "mixture", None, "Mixture of laws", "the mixture of the laws", "#1a1a1a", "*", every_sweep=False
+    "mixture",
+    None,
+    "Mixture of laws",
+    "the mixture of the laws",
+    "#1a1a1a",
+    "*",
+    (),
+    every_sweep=False,
 )
 """What the laws of the set say together: no approach, since nothing is fitted, but an answer like
 theirs, with a file, a name and a colour."""
@@ -135,6 +187,9 @@ NAMES: Final[Mapping[str, str]] = MappingProxyType({row.key: row.label for row i
 IN_PROSE: Final[Mapping[str, str]] = MappingProxyType({row.key: row.in_prose for row in ROWS})
 COLOURS: Final[Mapping[str, str]] = MappingProxyType({row.key: row.colour for row in ROWS})
 MARKERS: Final[Mapping[str, str]] = MappingProxyType({row.key: row.marker for row in ROWS})
+DASHES: Final[Mapping[str, tuple[float, ...]]] = MappingProxyType(
+    {row.key: row.dashes for row in ROWS}
+)
 
 
 class _Known:

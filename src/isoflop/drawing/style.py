@@ -176,6 +176,11 @@ def shades(values: ArrayLike) -> list[tuple[float, float, float, float]]:
     return [tuple(colour) for colour in sequential()((logs - logs.min()) / spread)]
 
 
+def dashed(dashes: Sequence[float]) -> Any:
+    """Give a line its dashes as matplotlib wants them; none is a solid line."""
+    return (0, tuple(dashes)) if dashes else "-"
+
+
 def outside(text: str) -> str:
     """Write a text from a log into a figure: no formula, and no character that the font lacks."""
     from matplotlib.ft2font import FT2Font

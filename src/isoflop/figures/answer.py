@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isoflop.approach import COLOURS, NAMES
+from isoflop.approach import COLOURS, DASHES, NAMES
 from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
@@ -29,8 +29,6 @@ WIDTH = 4.6
 """Half a screen, two thirds of a page [inch]."""
 BEYOND = 3.0
 """Decades shown beyond the data: as far as an answer is given with care."""
-DASHES = {"envelope": (4, 1.5), "parametric": (1.5, 1.5), "kaplan": (6, 1.5, 1.5, 1.5)}
-"""Of the approaches that are not recommended: told apart without colour."""
 MARGIN = 1.5
 """Factor of C before the first run, so that a mark there is whole."""
 ROOM = 2.5
@@ -121,7 +119,7 @@ def _lines(
         values = np.asarray(estimate.tokens_opt(flops) / estimate.params_opt(flops))
         axes.plot(
             flops, values, color=COLOURS[approach], lw=1.0,
-            ls=(0, DASHES.get(approach, (3, 1.5))), zorder=3, gid=f"law-{approach}-ratio",
+            ls=style.dashed(DASHES[approach]), zorder=3, gid=f"law-{approach}-ratio",
         )  # fmt: skip
         labels.append(_Line(NAMES[approach], COLOURS[approach], flops, values))
     reference = inputs.reference
@@ -129,11 +127,11 @@ def _lines(
     hoffmann = tables.tokens_law("envelope")(flops) / tables.params_law("envelope")(flops)
     params = np.array([reference.kaplan.params_opt(float(c), convention="minimum") for c in flops])
     for name, values, dashes in (
-        ("Hoffmann 2022", hoffmann, (5, 2)),
+        ("Hoffmann 2022", hoffmann, (9, 2.5)),
         ("Kaplan 2020", flops / (6.0 * params**2), (1, 1.5)),
     ):
         axes.plot(
-            flops, values, color=style.PUBLISHED, lw=1.0, ls=(0, dashes), zorder=2,
+            flops, values, color=style.PUBLISHED, lw=1.0, ls=style.dashed(dashes), zorder=2,
             gid=f"published-{name.split()[0].lower()}",
         )  # fmt: skip
         labels.append(_Line(name, style.PUBLISHED, flops, np.asarray(values)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from isoflop.approach import COLOURS, MARKERS, MIXTURE, NAMES
+from isoflop.approach import COLOURS, DASHES, MARKERS, MIXTURE, NAMES
 from isoflop.drawing import style
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.intervals import percentile_intervals
@@ -69,7 +69,14 @@ def _plane(axes: Axes, inputs: FigureInputs, nested: Estimate) -> str:
         (1.0, r"Hoffmann: $\gamma = 1$", "parametric"),
         (0.5, r"root law: $\gamma = 1/2$", "root"),
     ):
-        axes.axhline(height, color=COLOURS[law], lw=0.9, zorder=1, gid=f"plane-line-{law}")
+        axes.axhline(
+            height,
+            color=COLOURS[law],
+            lw=0.9,
+            ls=style.dashed(DASHES[law]),
+            zorder=1,
+            gid=f"plane-line-{law}",
+        )
         axes.annotate(
             label,
             (0.98, height),
@@ -157,8 +164,8 @@ def _losses(axes: Axes, inputs: FigureInputs, mixed: Mixture) -> str:
             flops,
             relative,
             color=COLOURS[member.approach],
-            lw=1.2 if member.weight > 0.0 else 0.9,
-            ls="-" if member.weight > 0.0 else (0, (2, 1.5)),
+            lw=1.4 if member.weight > 0.0 else 0.7,
+            ls=style.dashed(DASHES[member.approach]),
             gid=f"loss-{member.approach}",
         )
         if np.isfinite(relative[-1]):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isoflop.approach import COLOURS, NAMES
+from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
 from isoflop.figures.frontier import draw_law
 from isoflop.numbers import PLAIN, power
@@ -55,6 +55,21 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
     labels = []
     for approach, estimate in inputs.fitted.items():
         draw_law(axes, inputs, estimate, "params", end=end)
+        # dashes say what lies beyond the data, so marks say whose a line is
+        low, high = estimate.flops_range
+        places = np.array([low, high, np.sqrt(high * end)])
+        axes.plot(
+            places,
+            estimate.params_opt(places),
+            ls="",
+            marker=MARKERS[approach],
+            ms=3.4,
+            mew=0.4,
+            mec="white",
+            color=COLOURS[approach],
+            zorder=5,
+            gid=f"law-{approach}-marks",
+        )
         name = NAMES[approach]
         labels.append((name, COLOURS[approach], float(estimate.params_opt(end))))
     low = min(estimate.flops_range[0] for estimate in inputs.fitted.values())
@@ -83,7 +98,7 @@ def _published(
     reference = inputs.reference
     kaplan = [reference.kaplan.params_opt(float(c), convention="minimum") for c in flops]
     hoffmann = reference.hoffmann.optimal_allocations.params_law("envelope")(flops)
-    return [("Kaplan 2020", (1, 1), np.array(kaplan)), ("Hoffmann 2022", (5, 1.5), hoffmann)]
+    return [("Kaplan 2020", (1, 1), np.array(kaplan)), ("Hoffmann 2022", (9, 2.5), hoffmann)]
 
 
 def _large_models(axes: Axes, inputs: FigureInputs, goal: float) -> str:
