@@ -34,6 +34,7 @@ from isoflop.estimates.diagnostics import (
     LikelihoodRatios,
     LikelihoodTest,
     Minimum,
+    NoiseParts,
     ParametricDiagnostics,
     Profile,
     ProfilesDiagnostics,
@@ -708,6 +709,9 @@ def _diagnostics(approach: str) -> Diagnostics:
             trends=TRENDS,
             misfit=MISFIT,
             pure_error=PURE_ERROR,
+            noise_parts=NoiseParts(
+                seed=0.0066, cell=0.0, size=0.004, sizes=12, cells=30, replicates=4
+            ),
             huber_delta=1e-3,
             scale=None,
             log_likelihood=None,

@@ -257,6 +257,26 @@ class LikelihoodRatios(Section):
     """alpha = beta; 1."""
 
 
+class NoiseParts(Section):
+    """Standard deviations of log L about a law, by what is shared (restricted maximum likelihood).
+
+    They add in squares.
+    """
+
+    seed: float
+    """What not even runs of one size and one token count share; without replicates, misfit too."""
+    cell: float | None
+    """What runs of one size and one token count share: the law's misfit there. None without
+    replicates."""
+    size: float | None
+    """What runs of one size share. None where too few sizes have several token counts."""
+    sizes: int
+    cells: int
+    """Pairs of size and token count."""
+    replicates: int
+    """Runs beyond the first of their cell."""
+
+
 class ParametricDiagnostics(Section):
     """Approach 3."""
 
@@ -272,6 +292,8 @@ class ParametricDiagnostics(Section):
     misfit: ScoreTests
     pure_error: PureError | None
     """None without runs of one size and one token count."""
+    noise_parts: NoiseParts | None
+    """None where the design tells no part from another."""
     variable_projection: VariableProjection
     likelihood_ratios: LikelihoodRatios | None
     """None where no published law was given."""
@@ -391,6 +413,8 @@ class InteractionDiagnostics(Section):
     misfit: ScoreTests
     pure_error: PureError | None
     """None without runs of one size and one token count."""
+    noise_parts: NoiseParts | None
+    """None where the design tells no part from another."""
     countings: list[CountedLaw]
     """The fit's counting first."""
 

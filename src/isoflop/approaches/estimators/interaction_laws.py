@@ -134,6 +134,7 @@ class LawFit(MultistartFit):
                 "nesting_tests": nesting,
                 "misfit": tests,
                 "pure_error": pure,
+                "noise_parts": self.noise_parts,
                 "countings": [
                     _counted(self.counting, self),
                     *(_counted(counting, other) for counting, other in self.others),

@@ -12,6 +12,7 @@ import numpy as np
 from isoflop.approaches.estimators.account import bounds_hit, condition_number, solved
 from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.estimators.misfit import joint_p_value, pure_error, score_tests
+from isoflop.approaches.estimators.noise_parts import parts_of
 from isoflop.approaches.numerics.likelihood import MAX_STEPS, log_likelihood
 from isoflop.approaches.numerics.multistart import HOFFMANN_STARTS, Objective, SoughtLaw
 from isoflop.approaches.numerics.solver import Model
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.approaches.numerics.solver import Problems, Solution
     from isoflop.approaches.observations import Observations
-    from isoflop.estimates.diagnostics import Account
+    from isoflop.estimates.diagnostics import Account, NoiseParts
     from isoflop.estimates.laws import FlopsPerToken
 
     Floats = NDArray[np.float64]
@@ -268,6 +269,13 @@ class MultistartFit(LossLawFit):
         tests = score_tests(self.centred.model.jacobian(self.theta), self.residuals, n, d)
         parameters = self.n_parameters
         return tests, pure_error(self.residuals, taken.params, taken.tokens, parameters=parameters)
+
+    @cached_property
+    def noise_parts(self) -> NoiseParts | None:
+        """Tell the parts of the residuals apart; see ``noise_parts.py``."""
+        taken = self.fitted_points
+        jacobian = self.centred.model.jacobian(self.theta)
+        return parts_of(jacobian, self.residuals, taken.params, taken.tokens)
 
     @property
     def misfit_p_value(self) -> float | None:

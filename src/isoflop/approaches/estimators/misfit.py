@@ -77,7 +77,7 @@ def _directions(
 ) -> tuple[Floats, dict[str, Floats | None]]:
     """Give a basis of the law's derivatives, and what of each direction lies outside."""
     x, y = (values - values.mean() for values in (log_params, log_tokens))
-    basis = _basis(np.column_stack([jacobian, np.ones(len(x))]))
+    basis = basis_of(np.column_stack([jacobian, np.ones(len(x))]))
     outside = {
         name: _outside(basis, column)
         for name, column in zip(DIRECTIONS, (x * x, y * y, x * y), strict=True)
@@ -89,7 +89,7 @@ def _joint(
     basis: Floats, outside: dict[str, Floats | None], residuals: Floats
 ) -> tuple[Floats, float, tuple[int, int], float] | None:
     left = [column for column in outside.values() if column is not None]
-    columns = _basis(np.column_stack(left)) if left else np.empty((len(basis), 0))
+    columns = basis_of(np.column_stack(left)) if left else np.empty((len(basis), 0))
     return _wald(basis, columns, residuals)
 
 
@@ -117,7 +117,7 @@ def pure_error(
     """
     from scipy.stats import f
 
-    cell = _cells(params, tokens)
+    cell = cells_of(params, tokens)
     counts = np.bincount(cell)
     freedom = int((counts - 1).sum())
     lack = len(residuals) - parameters - freedom
@@ -167,14 +167,19 @@ def misfit_cautions(tests: dict[str, Any], pure: dict[str, Any] | None) -> list[
     return cautions
 
 
-def _cells(params: Floats, tokens: Floats) -> NDArray[np.intp]:
-    """Give each point its cell of equal N and D; schedules may differ by a step of the trainer."""
-    logs = np.log(np.stack([params, tokens], axis=-1))
+def cells_of(*axes: Floats) -> NDArray[np.intp]:
+    """Give each point its cell of equal N, or N and D; schedules may differ by a step.
+
+    Parameters
+    ----------
+    axes : (points,) each.
+    """
+    logs = np.log(np.stack(axes, axis=-1))
     _, cell = np.unique((logs / 1e-3).round(), axis=0, return_inverse=True)
     return cell.astype(np.intp)
 
 
-def _basis(columns: Floats) -> Floats:
+def basis_of(columns: Floats) -> Floats:
     """Give an orthonormal basis of the columns, scaled alike first."""
     norms = np.linalg.norm(columns, axis=0)
     left, values, _ = np.linalg.svd(columns / np.where(norms > 0, norms, 1.0), full_matrices=False)

@@ -77,6 +77,7 @@ class ParametricFit(MultistartFit):
             trends=self._trends,
             misfit=ScoreTests.model_validate(tests),
             pure_error=None if pure is None else PureError.model_validate(pure),
+            noise_parts=self.noise_parts,
             huber_delta=None if self.settings.objective == "mse" else self.settings.delta,
             scale=solved.scale,
             log_likelihood=solved.log_likelihood,

@@ -120,6 +120,20 @@ def _replicates(fit: Diagnostics) -> str:
     )
 
 
+def _parts(fit: Diagnostics) -> str:
+    if not isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
+        return NONE
+    parts = fit.noise_parts
+    if parts is None:
+        return "not told apart by these runs"
+    words = {
+        "a seed's" if parts.cell is not None else "a seed's and the law's misfit": parts.seed,
+        "the law's misfit": parts.cell,
+        f"shared by a size ({parts.sizes})": parts.size,
+    }
+    return "; ".join(f"{what} {percent(sd, 2)}" for what, sd in words.items() if sd is not None)
+
+
 def _form(fit: Diagnostics) -> ScoreTests | None:
     """Give the tests of a law's form; None for what is no law of the loss."""
     if isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
@@ -166,6 +180,7 @@ ACCOUNT: dict[str, Callable[[Diagnostics], str]] = {
     "Second order, log *N* log *D*": _direction("params_times_tokens"),
     "All three": _joint,
     "Lack of fit against replicates": _replicates,
+    "Parts of the noise, sd": _parts,
 }
 """Rows of the table of fits, and how each is written."""
 OBJECTIVES = {
@@ -180,7 +195,7 @@ DATA = (
     "bounds_hit", "condition_number", "degrees_of_freedom", "residual_rms", "trend_params",
     "p_params", "trend_tokens", "p_tokens", "trend_flops", "p_flops", "p_params_squared",
     "p_tokens_squared", "p_params_times_tokens", "form_statistic", "p_form", "sd_replicates",
-    "p_lack_of_fit",
+    "p_lack_of_fit", "sd_seed", "sd_cell", "sd_size",
 )  # fmt: skip
 
 
@@ -209,8 +224,8 @@ def _account_data(fit: Diagnostics) -> list[Value]:
 
 def _form_data(fit: Diagnostics) -> list[Value]:
     if not isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
-        return [None] * 7
-    tests, pure = fit.misfit, fit.pure_error
+        return [None] * 10
+    tests, pure, parts = fit.misfit, fit.pure_error, fit.noise_parts
     return [
         tests.params_squared.p_value,
         tests.tokens_squared.p_value,
@@ -219,6 +234,9 @@ def _form_data(fit: Diagnostics) -> list[Value]:
         tests.joint.p_value,
         None if pure is None else pure.sd,
         None if pure is None else pure.p_value,
+        None if parts is None else parts.seed,
+        None if parts is None else parts.cell,
+        None if parts is None else parts.size,
     ]
 
 
