@@ -210,28 +210,44 @@ def test_slurm_gives_the_bytes_of_a_local_build(
     assert outputs == {name: wanted[name] for name in (wanted if whole else outputs)}
 
 
-def test_dropped_in_run_equals_from_scratch_and_parses_one_file(
-    built: Project, tmp_path: Path
-) -> None:
-    """From scratch: by `isoflop run` of the wheel, from logs that lie elsewhere."""
-    grown = tmp_path / "grown"
-    shutil.copytree(built.root, grown, symlinks=True)
+def test_the_wheel_makes_what_a_checkout_makes(built: Project, tmp_path: Path) -> None:
+    """By `isoflop run`, from logs that lie elsewhere."""
     logs = tmp_path / "toy"
     write_sweep(logs)
-    name, text = run_log(48, 1e12, seed=7)
-    for root in (grown / "data/raw/toy", logs):
-        (root / name).write_text(text)
-    project = Project(grown)
-    assert project.planned() == EVERYTHING
-    project.build()
-    assert "parsed 1 file" in (grown / "logs/ingest_sweep/toy.log").read_text()
     (tmp_path / "wheel").mkdir()
     scratch, told = run_from_wheel(tmp_path / "wheel", logs)
-    first, second = project.outputs(), scratch.outputs()
+    first, second = built.outputs(), scratch.outputs()
     assert [name for name in second if first.get(name) != second[name]] == []
     assert sorted(first) == sorted(second)
     assert re.search(r"toy/report\.html .*\n  at 6\.4 × 10¹⁴ FLOPs: train [\d.]+M \(95 %: ", told)
     assert "left out: nothing" in told
+
+
+def test_dropped_in_run_equals_from_scratch_and_parses_one_file(
+    built: Project, tmp_path: Path
+) -> None:
+    """Up to an estimate: what follows reads these files, and knows nothing of what was there."""
+    targets = (
+        "data/curves/toy.parquet",
+        "data/curves/toy.runs.parquet",
+        "data/losses/toy.parquet",
+        "data/estimates/toy/profiles.json",
+        "data/estimates/toy/profiles.draws.parquet",
+    )
+    grown = Project(tmp_path / "grown")
+    shutil.copytree(built.root, grown.root, symlinks=True)
+    scratch = copy_project(tmp_path / "scratch")
+    name, text = run_log(48, 1e12, seed=7)
+    for project in (grown, scratch):
+        (project.root / "data/raw/toy" / name).write_text(text)
+    assert grown.planned() == EVERYTHING
+    grown.build(*targets)
+    scratch.build(*targets)
+    assert "parsed 1 file" in (grown.root / "logs/ingest_sweep/toy.log").read_text()
+    for target in targets:
+        found = (grown.root / target).read_bytes()
+        assert found == (scratch.root / target).read_bytes(), target
+        assert found != (built.root / target).read_bytes(), target
 
 
 def test_a_second_sweep_reruns_only_its_own_chain(restored: Project) -> None:
