@@ -7,7 +7,6 @@ that err alone. Parts are told apart by restricted maximum likelihood (REML).
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,6 +22,12 @@ if TYPE_CHECKING:
 
 FEWEST_GROUPS: Final = 3
 """Sizes that more than one cell shares; fewer say next to nothing of how sizes differ."""
+MOST_FREEDOM: Final = 500
+"""More residuals than these take seconds: each step costs their third power."""
+MOST_RATIO: Final = 1e6
+"""Variance of a part over a seed's, at most: seeds that are a thousandth of it cannot be told."""
+STARTS: Final = (0.03, 1.0, 30.0)
+"""Ratios where the search begins; the likelihood may have two peaks."""
 FEWEST_REPLICATES: Final = 3
 """Degrees of freedom of replicates; fewer say next to nothing of how seeds differ."""
 
@@ -50,11 +55,9 @@ def parts_of(
 
     References
     ----------
-    Patterson and Thompson 1971, Biometrika 58:545; as computed by statsmodels' MixedLM.
+    Patterson and Thompson 1971, Biometrika 58:545. Where a part is absent, statsmodels' MixedLM may
+    end in a singular matrix, so it is only the tests' oracle.
     """
-    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
-    from statsmodels.tools.sm_exceptions import ConvergenceWarning
-
     size, cell = cells_of(params), cells_of(params, tokens)
     replicates = len(residuals) - (cell.max() + 1)
     cells_by_size = np.bincount(size[np.unique(cell, return_index=True)[1]])
@@ -64,27 +67,59 @@ def parts_of(
     if replicates >= FEWEST_REPLICATES:
         groups["cell"] = cell
     fixed = basis_of(jacobian)
+    freedom = len(residuals) - fixed.shape[1]
     width = float(residuals.std())
-    if not groups or len(residuals) - fixed.shape[1] < len(groups) + 2 or width == 0.0:
+    if not groups or not len(groups) + 2 <= freedom <= MOST_FREEDOM or width == 0.0:
         return None
-    one_of = {name: np.eye(group.max() + 1)[group] for name, group in groups.items()}
-    spec = VCSpec(
-        list(one_of),
-        [[[str(column) for column in range(one.shape[1])]] for one in one_of.values()],
-        [[one] for one in one_of.values()],
-    )
-    # of unit width: the optimiser's steps and tolerances are absolute
-    model = MixedLM(residuals / width, fixed, np.ones(len(residuals)), exog_vc=spec)
-    with warnings.catch_warnings():
-        # a part that is not there ends at zero, the boundary, of which statsmodels warns
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = model.fit(reml=True, method=["bfgs", "lbfgs", "powell"])
-    by_name = dict(zip(one_of, np.sqrt(np.maximum(fitted.vcomp, 0.0)) * width, strict=True))
+    # contrasts that the fixed effects leave alone: their likelihood is the restricted one
+    left = np.linalg.qr(fixed, mode="complete")[0][:, fixed.shape[1] :].T
+    shared = [left @ np.eye(group.max() + 1)[group] for group in groups.values()]
+    variance, ratios = _most_likely(left @ residuals / width, [z @ z.T for z in shared])
+    seed = float(np.sqrt(variance) * width)
+    by_name = dict(zip(groups, (seed * np.sqrt(ratios)).tolist(), strict=True))
     return NoiseParts(
-        seed=float(np.sqrt(fitted.scale) * width),
-        cell=float(by_name["cell"]) if "cell" in by_name else None,
-        size=float(by_name["size"]) if "size" in by_name else None,
+        seed=seed,
+        cell=by_name.get("cell"),
+        size=by_name.get("size"),
         sizes=len(cells_by_size),
         cells=len(np.unique(cell)),
         replicates=int(replicates),
     )
+
+
+def _most_likely(contrasts: Floats, shared: list[Floats]) -> tuple[float, Floats]:
+    """Maximise the likelihood of normal contrasts over the variances of their parts.
+
+    Parameters
+    ----------
+    contrasts : (contrasts,) of unit size or so.
+    shared : for each part (contrasts, contrasts), its covariance for a variance of 1.
+
+    Returns
+    -------
+    Variance of what is not shared, and each part's as a ratio to it, (parts,).
+    """
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.optimize import minimize
+
+    n = len(contrasts)
+
+    def deviance(ratios: Floats) -> tuple[float, Floats]:
+        covariance = np.eye(n) + sum(r * part for r, part in zip(ratios, shared, strict=True))
+        factor = cho_factor(covariance, lower=True)
+        inverse, weighed = cho_solve(factor, np.eye(n)), cho_solve(factor, contrasts)
+        squares = float(contrasts @ weighed)
+        value = 2.0 * np.log(np.diag(factor[0])).sum() + n * np.log(squares)
+        slope = [(inverse * part).sum() - n * (weighed @ part @ weighed) / squares
+                 for part in shared]  # fmt: skip
+        return float(value), np.array(slope)
+
+    bounds = [(0.0, MOST_RATIO)] * len(shared)
+    tried = [
+        minimize(deviance, np.full(len(shared), start), jac=True, bounds=bounds, method="L-BFGS-B",
+                 options={"maxiter": 200, "ftol": 1e-13, "gtol": 1e-8})
+        for start in STARTS
+    ]  # fmt: skip
+    ratios = np.asarray(min(tried, key=lambda result: result.fun).x)
+    covariance = np.eye(n) + sum(r * part for r, part in zip(ratios, shared, strict=True))
+    return float(contrasts @ np.linalg.solve(covariance, contrasts)) / n, ratios
