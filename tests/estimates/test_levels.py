@@ -77,6 +77,16 @@ def test_one_level_may_serve_where_the_wider_does_not() -> None:
     assert found["0.95"] == NoLevel(side="below", truth="nested", share=0.05)
 
 
+def test_as_many_as_a_tail_may_miss_leave_a_level() -> None:
+    """Two sweeps of eighty beyond all draws are the 2.5 % of a tail; three are more."""
+    rest = np.linspace(0.01, 0.99, 80)
+    two, three = (np.concatenate([np.zeros(n), rest[n:]]) for n in (2, 3))
+    served = levels(nested=two)["0.95"]
+    assert isinstance(served, Tails)
+    assert covered(two, served.shares) >= 0.95
+    assert levels(nested=three)["0.95"] == NoLevel(side="below", truth="nested", share=3 / 80)
+
+
 @given(st.lists(st.floats(0, 1), min_size=20, max_size=60), st.integers(0, 9))
 def test_calibrated_intervals_are_nested(ranks: list[float], seed: int) -> None:
     draws = np.random.default_rng(seed).normal(1, 0.1, 500)

@@ -123,30 +123,32 @@ def tails_of(placed: Mapping[Approach, Floats], level: float) -> Tails | NoLevel
 
     Returns
     -------
-    ``NoLevel`` where a tail would have to end below ``LEAST_TAIL``.
+    ``NoLevel`` where the truth lies beyond ``LEAST_TAIL`` oftener than a tail may miss it: then
+    even the widest interval misses it too often.
 
     References
     ----------
     Beran 1987, Biometrika 74:457; Loh 1987, J. Am. Stat. Assoc. 82:155: calibration of the level.
     """
     missed = 0.5 * (1.0 - level)
-    sides = {
-        "below": {law: _tail(law, ranks, missed) for law, ranks in placed.items()},
-        "above": {law: _tail(law, 1.0 - ranks, missed) for law, ranks in placed.items()},
+    sides = {"below": dict(placed), "above": {law: 1.0 - ranks for law, ranks in placed.items()}}
+    beyond = [
+        (float(np.mean(ranks < LEAST_TAIL)), side, law)
+        for side, laws in sides.items()
+        for law, ranks in laws.items()
+    ]
+    share, side, law = max(beyond, key=lambda entry: entry[0])
+    if share > missed:
+        return NoLevel.model_validate({"side": side, "truth": law, "share": share})
+    ends = {
+        side: min((_tail(law, ranks, missed) for law, ranks in laws.items()), key=lambda t: t.share)
+        for side, laws in sides.items()
     }
-    least = {side: min(tails.values(), key=lambda t: t.share) for side, tails in sides.items()}
-    short = [tail for tail in least.items() if tail[1].share < LEAST_TAIL]
-    if not short:
-        return Tails(below=least["below"], above=least["above"])
-    side, tail = min(short, key=lambda side_and_tail: side_and_tail[1].share)
-    ranks = placed[tail.truth] if side == "below" else 1.0 - placed[tail.truth]
-    return NoLevel.model_validate(
-        {"side": side, "truth": tail.truth, "share": float(np.mean(ranks < LEAST_TAIL))}
-    )
+    return Tails(below=ends["below"], above=ends["above"])
 
 
 def _tail(law: Approach, ranks: Floats, missed: float) -> Tail:
-    """Give the share that a truth of this law lies below in ``missed`` of its sweeps.
+    """Give the share that a truth of this law lies below in ``missed`` of its sweeps, or the least.
 
     Its standard error is half the distance between the shares that are missed one binomial standard
     error more and less often.
@@ -159,7 +161,7 @@ def _tail(law: Approach, ranks: Floats, missed: float) -> Tail:
     asked = np.clip([missed, missed - error, missed + error], 0.0, 1.0)
     # of n ordered values the k-th has k / (n + 1) of the distribution below it
     share, low, high = np.quantile(ranks, asked, method="weibull")
-    return Tail(share=float(share), error=0.5 * float(high - low), truth=law)
+    return Tail(share=max(float(share), LEAST_TAIL), error=0.5 * float(high - low), truth=law)
 
 
 def covered(ranks: Floats, shares: tuple[float, float]) -> float:

@@ -364,8 +364,9 @@ def test_as_an_approach_with_draws_and_intervals(
     assert Estimate.model_validate_json(estimate.model_dump_json()) == estimate
     assert tuple(estimate.parameters) == KINDS[kind].kind.names
     for name, quantity in {"a": estimate.a, **estimate.parameters}.items():
-        low, high = quantity.intervals["0.95"]
-        assert low < high, name
+        # of E no level may serve 95 %
+        assert "0.8" in quantity.intervals, name
+        assert all(low < high for low, high in quantity.intervals.values()), name
     if kind == "nested":
         # 95 % of whole-run resamples have it below a half: neither paper's value is near
         assert estimate.parameters["gamma"].intervals["0.95"][1] < 0.6
