@@ -343,6 +343,8 @@ def test_the_pdf_is_the_same_twice(rendered: Rendered) -> None:
     assert to_pdf(rendered.typst, rendered.root / "figures") == first
     assert b"pdfaid" in first
     assert b"pdfuaid" in first
+    # tagged, and every tag meant: booleans, as ISO 32000 has them
+    assert re.search(rb"/MarkInfo\s*<<\s*/Marked true\s*/Suspects false\s*>>", first)
 
 
 def test_tables_are_booktabs(rendered: Rendered) -> None:
