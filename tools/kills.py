@@ -121,10 +121,12 @@ def main() -> None:
                 delay = EARLIEST * (slowest / EARLIEST) ** moments.random()
                 kill = Kill(delay, moments.choice(KINDS))
                 idle = tally.amid[NOTHING]
-                if not killed(project, options.targets, kill, moments, tally):
-                    break
+                was_killed = killed(project, options.targets, kill, moments, tally)
                 # however busy the machine is, half of the kills hit a subcommand
-                slowest = max(EARLIEST, slowest * (1.2 if tally.amid[NOTHING] > idle else 1 / 1.2))
+                slowest *= 1.2 if tally.amid[NOTHING] > idle else 1 / 1.2
+                slowest = max(EARLIEST, slowest)
+                if not was_killed:
+                    break
                 print(summary(tally), flush=True)
             finish(project, options.targets, wanted, tally)
             shutil.rmtree(root)
