@@ -84,6 +84,8 @@ def test_as_many_as_a_tail_may_miss_leave_a_level() -> None:
     served = levels(nested=two)["0.95"]
     assert isinstance(served, Tails)
     assert covered(two, served.shares) >= 0.95
+    eight = np.concatenate([np.zeros(8), rest[8:]])
+    assert isinstance(levels(nested=eight)["0.8"], Tails)
     assert levels(nested=three)["0.95"] == NoLevel(side="below", truth="nested", share=3 / 80)
 
 

@@ -138,7 +138,8 @@ def tails_of(placed: Mapping[Approach, Floats], level: float) -> Tails | NoLevel
         for law, ranks in laws.items()
     ]
     share, side, law = max(beyond, key=lambda entry: entry[0])
-    if share > missed:
+    # eight sweeps of eighty are a tenth, which is no double
+    if share > missed + 1e-9:
         return NoLevel.model_validate({"side": side, "truth": law, "share": share})
     ends = {
         side: min((_tail(law, ranks, missed) for law, ranks in laws.items()), key=lambda t: t.share)
