@@ -6,6 +6,7 @@ never a zero on the page.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import Field
@@ -275,6 +276,11 @@ class NoiseParts(Section):
     """Pairs of size and token count."""
     replicates: int
     """Runs beyond the first of their cell."""
+
+    @property
+    def total(self) -> float:
+        """Standard deviation of a run."""
+        return math.hypot(self.seed, self.cell or 0.0, self.size or 0.0)
 
 
 class ParametricDiagnostics(Section):

@@ -17,6 +17,7 @@ from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.approaches.uncertainty.truths import truths_of
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.diagnostics import NoiseParts
 from isoflop.estimates.estimate import (
     Calibration,
     Estimate,
@@ -76,6 +77,34 @@ def test_errors_are_as_wide_as_those_of_the_sweep(like: SimulatedSweeps) -> None
     assert like.noise == pytest.approx(0.003, rel=0.35)
     spread = [np.log(like.draw(i, 0).loss / like.noiseless().loss).std() for i in range(40)]
     assert np.mean(spread) == pytest.approx(like.noise, rel=0.1)
+
+
+def test_runs_of_a_size_share_what_they_share_in_the_sweep(novels_cpu: Observations) -> None:
+    fitted = cast("MultistartFit", fit(novels_cpu, "parametric", SETTINGS))
+    parts = NoiseParts(seed=0.004, cell=None, size=0.02, sizes=9, cells=9, replicates=0)
+    # estimated once, when first asked for; here as if it had been
+    vars(fitted)["noise_parts"] = parts
+    source = SimulatedSweeps(fitted, shared=True)
+    assert source.noise == pytest.approx(np.hypot(0.004, 0.02))
+    fitted_runs = np.unique(fitted.fitted_points.run)
+    ends = np.array([_ends(source.draw(i, 0)) - _ends(source.noiseless()) for i in range(300)])
+    ends = ends[:, fitted_runs]
+    size = np.unique(novels_cpu.run_params[fitted_runs], return_inverse=True)[1]
+    together = np.cov(ends.T)
+    same = size[:, None] == size[None]
+    np.fill_diagonal(same, val=False)
+    assert same.any()
+    assert np.diag(together).mean() == pytest.approx(0.004**2 + 0.02**2, rel=0.1)
+    assert together[same].mean() == pytest.approx(0.02**2, rel=0.1)
+    others = together[size[:, None] != size[None]]
+    assert others.mean() == pytest.approx(0.0, abs=0.1 * 0.02**2)
+
+
+def _ends(sweep: Observations) -> np.ndarray:
+    """Give log L of each run's last point, (runs,)."""
+    last = np.full(sweep.n_runs, np.nan)
+    last[sweep.run] = np.log(sweep.loss)
+    return last
 
 
 def test_draws_depend_on_their_own_number_alone(like: SimulatedSweeps) -> None:

@@ -272,10 +272,12 @@ class MultistartFit(LossLawFit):
 
     @cached_property
     def noise_parts(self) -> NoiseParts | None:
-        """Tell the parts of the residuals apart; see ``noise_parts.py``."""
+        """Tell the parts of the runs' last residuals apart; see ``noise_parts.py``."""
         taken = self.fitted_points
-        jacobian = self.centred.model.jacobian(self.theta)
-        return parts_of(jacobian, self.residuals, taken.params, taken.tokens)
+        # points are sorted by run, then tokens; those of one curve err together
+        last = np.flatnonzero(np.diff(taken.run, append=-1))
+        jacobian = self.centred.model.jacobian(self.theta)[last]
+        return parts_of(jacobian, self.residuals[last], taken.params[last], taken.tokens[last])
 
     @property
     def misfit_p_value(self) -> float | None:

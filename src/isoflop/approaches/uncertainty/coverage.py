@@ -65,9 +65,15 @@ def law_of_truth(truth: str) -> Approach:
     return LAW_OF_DEPARTURES if truth in DEPARTURES else truth
 
 
-def truth_source(truth: str, fitted: MultistartFit) -> SimulatedSweeps:
-    """Give the source of sweeps of a truth, from its law fitted to the sweep that is imitated."""
-    return SimulatedSweeps(fitted, DEPARTURES.get(truth))
+def truth_source(truth: str, fitted: MultistartFit, *, shared: bool = False) -> SimulatedSweeps:
+    """Give the source of sweeps of a truth, from its law fitted to the sweep that is imitated.
+
+    Parameters
+    ----------
+    truth, fitted : its name and its law.
+    shared : as in ``SimulatedSweeps``; a departure that is about the noise has its own.
+    """
+    return SimulatedSweeps(fitted, DEPARTURES.get(truth), shared)
 
 
 @dataclass(frozen=True)
@@ -252,7 +258,7 @@ def _second_ranks(cell: Cell, sweep: Observations, i: int) -> dict[Approach, dic
     again = {key: law.refit_losses(sweep) for key, law in cell.believed.items()}
     ranks = {}
     for key in unrejected(again):
-        second = SimulatedSweeps(again[key])
+        second = SimulatedSweeps(again[key], shared=True)
         twice = cell.fitted.refit_simulated(second.draw(i, settings.seed, Stream.SECOND_SWEEPS))
         drawn = refitted(twice, settings, i, stream=Stream.SECOND_RESAMPLES)
         simulations = Simulations(second.truth, twice.parameters[None], drawn[None], None)

@@ -96,7 +96,7 @@ def check_mixture(
     settings : section ``approaches``; draws are the bootstrap's, the laws and their weights those
         of ``mixture``.
     truths : laws of the set, or keys of ``departures.DEPARTURES``: each law, fitted to the sweep,
-        is taken for the truth, and its own residuals for the noise.
+        is taken for the truth, and its own residuals for the noise, of which each run has its own.
     simulations : simulated sweeps of each truth.
 
     Returns
@@ -142,6 +142,8 @@ def checks_of(
 ) -> list[MixtureCheck]:
     """Check a sweep's own mixture under each of its laws, for the sweep's estimate.
 
+    Runs of the simulated sweeps share parts of their errors as the sweep's own do.
+
     Parameters
     ----------
     losses : table ``Losses``.
@@ -172,7 +174,7 @@ def checks_of(
             refused=counted.refused,
             covered=_covered(counted.counts),
         )
-        for counted in count_covered(losses, quick, truths=truths, simulations=number)
+        for counted in count_covered(losses, quick, truths=truths, simulations=number, shared=True)
     ]
 
 
@@ -195,8 +197,12 @@ def count_covered(
     *,
     truths: Sequence[str],
     simulations: int,
+    shared: bool = False,
 ) -> Iterator[Counted]:
-    """Count for one truth after the other; see ``check_mixture``."""
+    """Count for one truth after the other; see ``check_mixture``.
+
+    ``shared`` is that of ``SimulatedSweeps``.
+    """
     if settings.mixture.weights == "stacking":
         raise IsoflopError(
             "simulated sweeps have no forecasts, so weights by stacking cannot be checked; choose "
@@ -214,7 +220,7 @@ def count_covered(
     top = min(law.flops_range[1] for law in laws.values())
     flops = top * 10.0 ** np.array(list(DECADES.values()))
     for truth in truths:
-        sweeps = truth_source(truth, fits[law_of_truth(truth)])
+        sweeps = truth_source(truth, fits[law_of_truth(truth)], shared=shared)
         drawn = [
             sample
             for start in range(0, simulations, BLOCK)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.estimators.account import widened
+from isoflop.approaches.estimators.misfit import cells_of
 from isoflop.approaches.uncertainty.departures import BentLaw
 from isoflop.approaches.uncertainty.streams import Stream, rng
 from isoflop.estimates.laws import HoffmannLaw
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from isoflop.approaches.estimators.loss_law import MultistartFit
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.uncertainty.departures import Departure
+    from isoflop.estimates.diagnostics import NoiseParts
 
     Floats = NDArray[np.float64]
 
@@ -41,10 +43,13 @@ class SimulatedSweeps:
     ----------
     fitted : the law taken for the truth, fitted to the sweep under its counting convention.
     departure : what is laid over it; None where the law itself is the truth.
+    shared : whether runs of one size, and of one size and token count, share parts of their errors
+        as the sweep's own do (``noise_parts``); else each run errs alone.
     """
 
     fitted: MultistartFit
     departure: Departure | None = None
+    shared: bool = False
 
     @cached_property
     def errors(self) -> Floats:
@@ -55,7 +60,11 @@ class SimulatedSweeps:
     @property
     def noise(self) -> float:
         """Standard deviation of the log error of a run."""
-        return float(self.errors.std())
+        return float(self.errors.std()) if self._parts is None else self._parts.total
+
+    @property
+    def _parts(self) -> NoiseParts | None:
+        return self.fitted.noise_parts if self.shared else None
 
     @property
     def truth(self) -> Truth:
@@ -154,10 +163,25 @@ class SimulatedSweeps:
             flops = np.exp(self.fitted.cost.log_flops(n[ended], d[ended]))
             errors[ended] = self.departure.errors(np.exp(n[ended]), flops, generator)
             return self._moved(errors)
-        width = SILVERMAN * len(self.errors) ** -0.2
+        width, spread = SILVERMAN * len(self.errors) ** -0.2, float(self.errors.std())
         smoothed = generator.choice(self.errors, n_runs)
-        smoothed += width * self.noise * generator.normal(size=n_runs)
-        return self._moved(smoothed / np.sqrt(1.0 + width**2))
+        smoothed += width * spread * generator.normal(size=n_runs)
+        errors = smoothed / np.sqrt(1.0 + width**2)
+        if self._parts is not None and spread > 0.0:
+            errors *= self._parts.seed / spread
+            errors += self._shared_errors(self._parts, generator)
+        return self._moved(errors)
+
+    def _shared_errors(self, parts: NoiseParts, generator: np.random.Generator) -> Floats:
+        """Draw what runs of one size, and of one cell, share, (runs,); zero for unfinished runs."""
+        n, d = self._last_places
+        ended = np.isfinite(n)
+        errors = np.zeros(len(n))
+        params, tokens = np.exp(n[ended]), np.exp(d[ended])
+        for sd, group in ((parts.size, cells_of(params)), (parts.cell, cells_of(params, tokens))):
+            if sd is not None:
+                errors[ended] += sd * generator.normal(size=group.max() + 1)[group]
+        return errors
 
     def _moved(self, errors: Floats) -> Observations:
         """Move every curve until its last fitted point has these errors, (runs,), about the law.

@@ -2,7 +2,8 @@
 
 An interval that covers under one law may cover under no other that fits the same runs as well. So
 every approach is calibrated under each law that the runs leave possible, the ones that the mixture
-takes, each under the approach's own counting and with its own residuals for the noise.
+takes, each under the approach's own counting and with its own residuals for the noise, whose parts
+runs share as they do in the sweep.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def truths_of(
         for law, law_fit in usable.items()
         if law not in sweeps
     }
-    return Truths({law: SimulatedSweeps(law_fit) for law, law_fit in sweeps.items()}, left_out)
+    return Truths(
+        {law: SimulatedSweeps(law_fit, shared=True) for law, law_fit in sweeps.items()}, left_out
+    )
 
 
 def unrejected(laws: Mapping[Approach, MultistartFit]) -> list[Approach]:
