@@ -229,7 +229,7 @@ def test_too_few_runs_are_refused_in_words(
     assert isinstance(outcome, Refusal)
     assert approach in outcome.refused
     assert "simulated" in outcome.refused
-    assert draws.columns == ["approach", "simulation", "draw", "refused"]
+    assert draws.columns == ["approach", "truth", "simulation", "draw", "refused"]
 
 
 @EVERY
