@@ -97,7 +97,7 @@ def test_changes_rerun_what_they_touch(built: Project) -> None:
         }
 
     def tolerance(content: dict[str, Any]) -> None:
-        content["studies"][0]["results"][0]["tolerance"] = 0.5
+        content["studies"][0]["results"][0] |= {"tolerance": 0.5, "digit": 0.001}
 
     def sidecar(content: dict[str, Any]) -> None:
         content["studies"][0]["sweeps"][0]["sidecar"]["description"] = "changed"
