@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from isoflop.estimates.quantities import Quantity
 from isoflop.numbers import (
     MATHTEXT,
     PLAIN,
@@ -16,6 +17,7 @@ from isoflop.numbers import (
     ratio,
     short,
     shortest,
+    with_level,
 )
 from isoflop.report.sections.data import words
 
@@ -52,6 +54,12 @@ def test_both_ends_of_an_interval_have_their_suffix() -> None:
     assert interval(0.4541, 0.5551, fixed) == "0.454–0.555"
     assert interval(-0.01, 0.02, fixed) == "−0.010 to 0.020"
     assert interval(1e17, 3e17, count) == "10^17^ to 3\xa0×\xa010^17^"
+
+
+def test_a_quantity_without_an_interval_is_told_as_one() -> None:
+    quantity = Quantity(value=0.5588, intervals={"0.8": (0.485, 0.589)})
+    assert with_level(quantity, 0.8, fixed) == "0.559 (80\xa0%: 0.485–0.589)"
+    assert with_level(quantity, 0.95, fixed) == "0.559 (no 95\xa0% interval covers)"
 
 
 def test_ratio_and_parameters() -> None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 from isoflop.escape import BREAK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from isoflop.estimates.quantities import Quantity
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -199,6 +201,13 @@ def of_level(quantity: Quantity, level: float, write: object) -> str:
     if ends is None:
         return NONE
     return interval(*ends, write) + (SHORT if quantity.undercovers(level) else "")
+
+
+def with_level(quantity: Quantity, level: float, write: Callable[[float], str]) -> str:
+    """Write a quantity for a sentence: 0.559 (95 %: 0.457–0.630), or that no interval covers."""
+    ends = of_level(quantity, level, write)
+    inside = f"no {percent(level)} interval covers" if ends == NONE else f"{percent(level)}: {ends}"
+    return f"{write(quantity.value)} ({inside})"
 
 
 DISTANCES: Final = {

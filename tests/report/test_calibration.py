@@ -59,7 +59,10 @@ def test_one_law_that_is_not_covered_is_enough(
     mixture = mixture_of(other)
     assert mixture.covers is covers
     assert standing(mixture, other.forecasts).covers is covers
-    assert ("**So it undercovers" in calibration(other).mixture) is not covers
+    told = calibration(other).mixture
+    assert ("**So it undercovers" in told) is not covers
+    # below the level, and not by so much that chance is ruled out
+    assert ("At 80\N{NO-BREAK SPACE}% it is somewhat too narrow" in told) is covers
 
 
 def test_an_unchecked_mixture_says_why(inputs: ReportInputs) -> None:

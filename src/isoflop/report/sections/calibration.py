@@ -9,7 +9,7 @@ from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import BREAK
 from isoflop.estimates.estimate import Calibration as SimulatedCalibration
 from isoflop.estimates.estimate import Uncalibrated
-from isoflop.estimates.intervals import LEVELS
+from isoflop.estimates.intervals import COVERAGE_SLACK, LEVELS
 from isoflop.estimates.levels import NoLevel, Tails
 from isoflop.estimates.mixture import Mixture
 from isoflop.numbers import NBSP, NONE, fixed, listed, percent, times
@@ -125,19 +125,25 @@ def _of_mixture(mixture: Mixture) -> str:
             f"its {percent(level)} interval covers the truth in {span} (least for "
             f"{_place(covered)} where {IN_PROSE[check.truth]} is true)"
         )
-    verdict = (
-        "So it covers whichever of these laws is true"
-        if mixture.covers
-        else "**So it undercovers where one of its laws is true**"
-    )
+    short = [level for level in LEVELS if mixture.worst(level)[0] < level - COVERAGE_SLACK]
+    if not mixture.covers:
+        verdict = "**So it undercovers where one of its laws is true**"
+    elif short:
+        verdict = (
+            f"At {listed([percent(level) for level in short])} it is somewhat too narrow where it "
+            "covers least, by hardly more than such a number of sweeps leaves to chance"
+        )
+    else:
+        verdict = "So it covers whichever of these laws is true"
     return (
         f"The mixture was put to {sweeps} simulated from each of its laws in turn, "
         f"{listed([IN_PROSE[check.truth] for check in mixture.checks])}. Each went the whole way "
-        "of this one: every law was fitted and tested, and those not rejected were mixed. Over "
+        "of this one, errors that runs of one size share included: every law was fitted and "
+        "tested, and those not rejected were mixed. Over "
         "*a*, and *N*\\* and *L*\\* from the largest compute that was fitted to two decades "
         f"beyond, {' and '.join(parts)}. {verdict}. Of truths outside its laws this "
-        "says nothing: the manual’s page on coverage shows what bends, errors shared by size and "
-        "mistuned rates do, of which mistuned rates are worst."
+        "says nothing: the manual’s page on coverage shows what bends, uneven noise and mistuned "
+        "rates do, of which mistuned rates are worst."
     )
 
 

@@ -19,10 +19,10 @@ from isoflop.numbers import (
     fixed,
     interval,
     listed,
-    of_level,
     percent,
     power,
     times,
+    with_level,
 )
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import verdicts
@@ -77,7 +77,7 @@ def _design(inputs: ReportInputs) -> str:
 
 
 def _exponent(a: Quantity) -> str:
-    return f"*a* = {fixed(a.value)} (95 %: {of_level(a, 0.95, fixed)})"
+    return f"*a* = {with_level(a, 0.95, fixed)}"
 
 
 def _envelope(inputs: ReportInputs) -> str:
@@ -121,10 +121,9 @@ def _laws(inputs: ReportInputs) -> str:
     if not isinstance(nested, Estimate):
         return ""
     gamma, floor = nested.parameters["gamma"], nested.parameters["E"]
-    ends = of_level(gamma, 0.95, _second)
     return (
-        f"The nested law has *γ* = {fixed(gamma.value, 2)} (95 %: {ends}), where Hoffmann’s has 1, "
-        f"and a floor *E* of {fixed(floor.value, 2)} nats per token, where Kaplan’s has none."
+        f"The nested law has *γ* = {with_level(gamma, 0.95, _second)}, where Hoffmann’s has 1, and "
+        f" a floor *E* of {fixed(floor.value, 2)} nats per token, where Kaplan’s has none."
     )
 
 

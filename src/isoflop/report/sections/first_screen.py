@@ -17,6 +17,7 @@ from isoflop.escape import BREAK
 from isoflop.estimates.allocation import REACH, reach
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.recommendation import standing
 from isoflop.numbers import (
@@ -432,6 +433,8 @@ def _covered(answer: Estimate | Mixture, stands: Standing) -> str:
     if isinstance(answer, Mixture) and answer.checks:
         least, _, _ = answer.worst(LEVEL)
         return f"{'yes' if stands.covers else 'no'}, ≥{NBSP}{percent(least)}"
+    if isinstance(answer.a.levels.get(f"{LEVEL:g}"), NoLevel):
+        return "none does"
     share = answer.a.coverage.get(f"{LEVEL:g}")
     if share is None or stands.covers is None:
         return NOT_CHECKED

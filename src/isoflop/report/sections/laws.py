@@ -13,7 +13,7 @@ from isoflop.estimates.diagnostics import (
 )
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture
-from isoflop.numbers import NONE, fixed, listed, of_level, percent, probability
+from isoflop.numbers import NONE, fixed, listed, percent, probability, with_level
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ class LawFacts:
     """What the laws say, in words and tables."""
 
     gamma: str
-    gamma_ends: str
     floor: str
     verdicts: tuple[str, ...]
     """What each paper had right on these runs, in whole sentences."""
@@ -55,8 +54,7 @@ def law_facts(inputs: ReportInputs) -> LawFacts | None:
     tests = expect(nested.diagnostics, InteractionDiagnostics).nesting_tests
     shares = [f"{percent(m.weight)} {IN_PROSE[m.approach]}" for m in mixture.mixed]
     return LawFacts(
-        gamma=fixed(nested.parameters["gamma"].value, 2),
-        gamma_ends=of_level(nested.parameters["gamma"], 0.95, _second),
+        gamma=with_level(nested.parameters["gamma"], 0.95, _second),
         floor=fixed(nested.parameters["E"].value, 2),
         verdicts=tuple(_verdicts(nested, tests)),
         weights=listed(shares),
