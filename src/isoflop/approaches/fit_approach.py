@@ -36,6 +36,7 @@ from isoflop.estimates.estimate import (
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.quantities import derived, describe
+from isoflop.numbers import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -268,7 +269,8 @@ def _told(flops: Floats) -> dict[str, str]:
 
 def _without_level(quantities: Mapping[str, Quantity], flops: Floats) -> list[str]:
     """Say which answers have no interval, because none from these resamples would cover."""
-    failed: dict[Approach, list[str]] = {}
+    without: dict[str, list[str]] = {}
+    worst: NoLevel | None = None
     for name, what in _told(flops).items():
         if name not in quantities:
             continue
@@ -278,14 +280,15 @@ def _without_level(quantities: Mapping[str, Quantity], flops: Floats) -> list[st
             # the narrowest that is missing: any wider one is missing with it
             level, missing = min(none.items(), key=lambda entry: float(entry[0]))
             wider = " and wider" if len(none) > 1 else ""
-            failed.setdefault(missing.truth, []).append(
-                f"{what} ({float(level):.0%}{wider}; the truth lies {missing.side} all resamples "
-                f"in {missing.share:.0%} of those sweeps)"
-            )
+            without.setdefault(f"{float(level):.0%}{wider}", []).append(what)
+            worst = missing if worst is None or missing.share > worst.share else worst
+    if worst is None:
+        return []
+    answers = [f"{listed(whats)} ({levels})" for levels, whats in without.items()]
     return [
-        f"Where {IN_PROSE[law]} is true, no interval from these resamples covers as often as it "
-        f"should for {', '.join(answers)}: none is given."
-        for law, answers in failed.items()
+        "No interval from these resamples covers as often as it should for "
+        f"{'; for '.join(answers)}: none is given. At worst, where {IN_PROSE[worst.truth]} is true, "
+        f"the truth lies {worst.side} all resamples in {worst.share:.0%} of the simulated sweeps."
     ]
 
 

@@ -235,7 +235,7 @@ def test_a_biased_approach_is_caught(sweep: Observations) -> None:
     assert outcome.a.coverage["0.95"] < 0.8
     assert outcome.a.intervals == {}
     assert all(isinstance(found, NoLevel) for found in outcome.a.levels.values())
-    assert any("no interval from these resamples covers" in said for said in outcome.cautions)
+    assert any("No interval from these resamples covers" in said for said in outcome.cautions)
     assert outcome.a.undercovers(0.8)
     assert outcome.a.undercovers(0.95)
     worst = outcome.a.worst(0.95)
