@@ -287,8 +287,9 @@ def _without_level(quantities: Mapping[str, Quantity], flops: Floats) -> list[st
     answers = [f"{listed(whats)} ({levels})" for levels, whats in without.items()]
     return [
         "No interval from these resamples covers as often as it should for "
-        f"{'; for '.join(answers)}: none is given. At worst, where {IN_PROSE[worst.truth]} is true, "
-        f"the truth lies {worst.side} all resamples in {worst.share:.0%} of the simulated sweeps."
+        f"{'; for '.join(answers)}: none is given. At worst, where {IN_PROSE[worst.truth]} is "
+        f"true, the truth lies {worst.side} all resamples in {worst.share:.0%} of the simulated "
+        "sweeps."
     ]
 
 
