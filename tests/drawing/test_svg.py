@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import pytest
 from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from isoflop.drawing import style, svg
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.backend_bases import RendererBase
 
 
 def drawn() -> Figure:
@@ -40,6 +42,25 @@ def test_the_same_data_give_the_same_bytes(tmp_path: Path, salt: str | None) -> 
         assert dict(mpl.rcParams) == before
     for name in ("figure.svg", "figure.pdf"):
         assert (expected / name).read_bytes() == (found / name).read_bytes()
+
+
+def test_a_figure_is_laid_out_once_and_drawn_for_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Savefig draws twice, and lays out anew, where a figure still has a layout engine."""
+    style.register_fonts()
+    engines = []
+    draw = Figure.draw
+
+    def counted(figure: Figure, renderer: RendererBase) -> None:
+        engines.append(figure.get_layout_engine())
+        draw(figure, renderer)
+
+    monkeypatch.setattr(Figure, "draw", counted)
+    svg.save(drawn(), tmp_path, "figure")
+    assert len(engines) == 3
+    assert engines[0] is not None
+    assert not any(isinstance(engine, ConstrainedLayoutEngine) for engine in engines[1:])
 
 
 DRAWN_WITH_FONTS = """

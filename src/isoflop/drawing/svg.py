@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 from matplotlib import rc_context
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+SETTLED: Final = {**RC, "figure.autolayout": False, "figure.constrained_layout.use": False}
+"""To save in: savefig gives a figure without a layout engine the one of these settings again."""
 NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{3,}")
 """A coordinate with needless digits; a scale is matched whole, and left as it is."""
 
@@ -30,7 +32,7 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure as SVG and PDF, in whatever settings of matplotlib it is asked for."""
     settle(figure)
     write_text(folder / f"{name}.svg", svg_text(figure, name))
-    with rc_context(RC), _fonts_by_name(), replacing(folder / f"{name}.pdf") as temporary:
+    with rc_context(SETTLED), _fonts_by_name(), replacing(folder / f"{name}.pdf") as temporary:
         figure.savefig(
             temporary,
             format="pdf",
@@ -86,7 +88,7 @@ def settle(figure: Figure) -> None:
     with rc_context(RC):
         figure.draw_without_rendering()
     # "none" would leave a stand-in for the engine, and savefig draws twice where there is one
-    with rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
+    with rc_context(SETTLED):
         figure.set_layout_engine(None)
     for axes in figure.axes:
         corners = axes.get_position(original=True).get_points()
@@ -96,7 +98,7 @@ def settle(figure: Figure) -> None:
 def svg_text(figure: Figure, name: str) -> str:
     """Write a figure as SVG whose coordinates are rounded and whose ids carry the figure's name."""
     buffer = io.StringIO()
-    with rc_context(RC):  # without its salt, ids are drawn at random
+    with rc_context(SETTLED):  # without its salt, ids are drawn at random
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = NUMBER.sub(_rounded, buffer.getvalue())
     seen: Counter[str] = Counter()
