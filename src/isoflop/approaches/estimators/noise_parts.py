@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Groups = NDArray[np.intp]
 
 FEWEST_GROUPS: Final = 3
 """Sizes that more than one cell shares; fewer say next to nothing of how sizes differ."""

@@ -1,9 +1,9 @@
 """Sweeps that look like a given one and whose truth is known.
 
 An interval can only be judged where the truth is known. So a law of the loss that was fitted to a
-sweep is taken for the truth, and the sweep's own curves are
-moved until each ends at that law plus an error drawn from the sweep's own residuals: design,
-counting and the shape of unfinished curves stay. A departure lays something over the law.
+sweep is taken for the truth, and the sweep's own curves are moved until each ends at that law plus
+an error drawn from the sweep's own residuals, which runs of one size may share: design, counting
+and the shape of unfinished curves stay. A departure lays something over the law.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class SimulatedSweeps:
 
         Errors are drawn from a smoothed distribution of the residuals: a fit of least absolute
         values passes through as many points as it has parameters, and a sweep whose errors had that
-        spike at zero would be easier to fit than this one.
+        spike at zero would be easier to fit than this one. What runs share of them is normal.
 
         Parameters
         ----------
