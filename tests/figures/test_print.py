@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib import rc_context
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from isoflop.approach import ANSWERS, APPROACHES, LAWS
 from isoflop.drawing import style
@@ -100,6 +101,20 @@ def test_every_pair_of_series_is_told_apart_in_grey(name: str, inputs: FigureInp
     for place, axes in enumerate(drawn.figure.axes):
         if BY_ROW.get(name) != place:
             assert alike(axes) == [], (name, place)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_text_can_be_read_on_white(name: str, inputs: FigureInputs) -> None:
+    style.register_fonts()
+    with rc_context(style.RC):
+        drawn = FIGURES[name](inputs)
+    if isinstance(drawn, style.NothingToShow):
+        pytest.skip(drawn.reason)
+    texts = [text for text in drawn.figure.findobj(Text) if text.get_text() and text.get_visible()]
+    assert len(texts) > 5
+    for text in texts:
+        contrast = 1.05 / (luminance(text.get_color()) + 0.05)
+        assert contrast >= CONTRAST, (text.get_text(), text.get_color(), contrast)
 
 
 def test_lines_of_one_look_are_noticed() -> None:

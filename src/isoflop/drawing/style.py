@@ -104,6 +104,12 @@ RC: Final[Any] = {
 }
 
 
+CONTRAST: Final = 4.5
+"""Least contrast of small text with its ground (WCAG 2.2, 1.4.3)."""
+LUMINANCE: Final = (0.2126, 0.7152, 0.0722)
+"""Weights of linear red, green and blue in relative luminance (WCAG 2.2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """A figure with the words for those who do not see it."""
@@ -163,8 +169,22 @@ def sequential() -> Colormap:
     import matplotlib as mpl
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.88, 128))
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.8, 128))
     return LinearSegmentedColormap.from_list("isoflop", colours)
+
+
+def legible(colour: Any) -> tuple[float, float, float]:
+    """Darken a colour until small text in it can be read on white (WCAG 2.2, 1.4.3)."""
+    from matplotlib.colors import to_rgb
+
+    channels = np.array(to_rgb(colour))
+    for share in np.linspace(1.0, 0.0, 51):
+        rgb = share * channels
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        if 1.05 / (float(linear @ LUMINANCE) + 0.05) >= CONTRAST:
+            break
+    red, green, blue = rgb.tolist()
+    return red, green, blue
 
 
 def shades(values: ArrayLike) -> list[tuple[float, float, float, float]]:
@@ -232,6 +252,8 @@ def direct_label(axes: Axes, x: float, y: float, text: str, **style: Any) -> Tex
     offset = style.pop("offset", (4, 0))
     style.setdefault("fontsize", SMALL)
     style.setdefault("va", "center")
+    if "color" in style:
+        style["color"] = legible(style["color"])
     label = axes.annotate(
         text, (x, y), xytext=offset, textcoords="offset points", annotation_clip=False, **style
     )

@@ -67,7 +67,8 @@ def _contours(axes: Axes, points: pl.DataFrame, estimate: Estimate, levels: int)
     lines.set_gid("contours")
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
-    axes.clabel(lines, steps[::2], fmt="%.2f", fontsize=style.SMALL - 1)
+    for label in axes.clabel(lines, steps[::2], fmt="%.2f", fontsize=style.SMALL - 1):
+        label.set_color(style.legible(label.get_color()))
     marks = axes.scatter(
         points["flops"],
         points["params"],
