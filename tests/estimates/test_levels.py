@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from isoflop.estimates.intervals import calibrated_intervals, percentile_intervals
 from isoflop.estimates.levels import LEAST_TAIL, NoLevel, Tails, covered, places, tails_of
+from isoflop.estimates.quantities import Sample
 
 RNG = np.random.default_rng(7)
 EXACT = np.arange(1, 1000) / 1000
@@ -139,3 +140,16 @@ def test_places_know_of_refused_draws_and_of_draws_that_are_all_alike() -> None:
     assert np.isnan(placed[[1, 3]]).all()
     assert placed[2] == 1.0
     assert 0.0 < places(drawn, 2.0)[2] < 1.0
+
+
+def test_n_and_d_of_a_budget_are_missed_alike() -> None:
+    """D is C / 6 N: where N's truth lies a little above all draws, D's lies as far below."""
+    drawn = 1e7 * np.exp(0.3 * RNG.normal(size=(40, 50)))
+    for truth in (0.9e7, 2.5e7, 6e7):
+        n, d = (
+            Sample.of("root", value, draws[:, 0], draws, logs=True)
+            for value, draws in ((truth, drawn), (5e14 / truth, 5e14 / drawn))
+        )
+        assert n is not None
+        assert d is not None
+        assert n.ranks == pytest.approx(1.0 - d.ranks, abs=1e-12)

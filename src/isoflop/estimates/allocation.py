@@ -208,7 +208,9 @@ def _samples(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[st
             truth = float(true[name][0])
             if name == target.asked or not np.isfinite(truth):
                 continue
-            sample = Sample.of(simulated.truth.approach, truth, points[name], values.reshape(n, m))
+            sample = Sample.of(
+                simulated.truth.approach, truth, points[name], values.reshape(n, m), logs=True
+            )
             if sample is not None:
                 samples.setdefault(name, []).append(sample)
     return samples

@@ -162,7 +162,10 @@ class Simulations:
                 continue
             noiseless = float(clean[name][0]) if name in clean else np.nan
             drawn = draws[name].reshape(n, m)
-            sample = Sample.of(self.truth.approach, truth, estimates[name], drawn, noiseless)
+            sample = Sample.of(
+                self.truth.approach, truth, estimates[name], drawn, noiseless,
+                logs=name not in {"a", "b", *law.names},
+            )  # fmt: skip
             if sample is not None:
                 samples[name] = sample
         return samples
@@ -192,6 +195,8 @@ class Sample:
         estimates: Floats,
         drawn: Floats,
         noiseless: float = np.nan,
+        *,
+        logs: bool,
     ) -> Sample | None:
         """Place a truth among the draws of each sweep; None where no sweep has the quantity.
 
@@ -201,8 +206,15 @@ class Sample:
         estimates : (sweeps,) from all runs of each.
         drawn : (sweeps, draws) from its resamples; NaN where refused.
         noiseless : from the sweep without errors; NaN where there is none.
+        logs : whether it is placed by its logarithm, as N, D and D/N are: of one budget they are
+            powers of each other, and beyond all draws they are then missed alike.
         """
-        known, placed = estimates[np.isfinite(estimates)], places(drawn, truth)
+        known = estimates[np.isfinite(estimates)]
+        if logs:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                placed = places(np.log(drawn), float(np.log(truth)))
+        else:
+            placed = places(drawn, truth)
         placed = placed[np.isfinite(placed)]
         if len(known) == 0 or len(placed) == 0:
             return None
