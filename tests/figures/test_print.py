@@ -17,6 +17,7 @@ from isoflop.figures.plot_figures import FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     from isoflop.figures.inputs import FigureInputs
@@ -91,26 +92,28 @@ def alike(axes: Axes) -> list[tuple[Any, Any]]:
     ]
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_pair_of_series_is_told_apart_in_grey(name: str, inputs: FigureInputs) -> None:
+def figure_of(name: str, inputs: FigureInputs) -> Figure:
+    """Draw a figure; a test of one that has nothing to show is skipped."""
     style.register_fonts()
     with rc_context(style.RC):
         drawn = FIGURES[name](inputs)
     if isinstance(drawn, style.NothingToShow):
         pytest.skip(drawn.reason)
-    for place, axes in enumerate(drawn.figure.axes):
+    return drawn.figure
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_pair_of_series_is_told_apart_in_grey(name: str, inputs: FigureInputs) -> None:
+    figure = figure_of(name, inputs)
+    for place, axes in enumerate(figure.axes):
         if BY_ROW.get(name) != place:
             assert alike(axes) == [], (name, place)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_text_can_be_read_on_white(name: str, inputs: FigureInputs) -> None:
-    style.register_fonts()
-    with rc_context(style.RC):
-        drawn = FIGURES[name](inputs)
-    if isinstance(drawn, style.NothingToShow):
-        pytest.skip(drawn.reason)
-    texts = [text for text in drawn.figure.findobj(Text) if text.get_text() and text.get_visible()]
+    figure = figure_of(name, inputs)
+    texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
     assert len(texts) > 5
     for text in texts:
         contrast = 1.05 / (luminance(text.get_color()) + 0.05)

@@ -103,9 +103,11 @@ def _most_likely(contrasts: Floats, shared: list[Floats]) -> tuple[float, Floats
 
     n = len(contrasts)
 
+    def covariance(ratios: Floats) -> Floats:
+        return np.asarray(np.eye(n) + sum(r * p for r, p in zip(ratios, shared, strict=True)))
+
     def deviance(ratios: Floats) -> tuple[float, Floats]:
-        covariance = np.eye(n) + sum(r * part for r, part in zip(ratios, shared, strict=True))
-        factor = cho_factor(covariance, lower=True)
+        factor = cho_factor(covariance(ratios), lower=True)
         inverse, weighed = cho_solve(factor, np.eye(n)), cho_solve(factor, contrasts)
         squares = float(contrasts @ weighed)
         value = 2.0 * np.log(np.diag(factor[0])).sum() + n * np.log(squares)
@@ -120,5 +122,4 @@ def _most_likely(contrasts: Floats, shared: list[Floats]) -> tuple[float, Floats
         for start in STARTS
     ]  # fmt: skip
     ratios = np.asarray(min(tried, key=lambda result: result.fun).x)
-    covariance = np.eye(n) + sum(r * part for r, part in zip(ratios, shared, strict=True))
-    return float(contrasts @ np.linalg.solve(covariance, contrasts)) / n, ratios
+    return float(contrasts @ np.linalg.solve(covariance(ratios), contrasts)) / n, ratios
