@@ -107,6 +107,16 @@ def test_torch_is_imported_inside_the_train_room_only() -> None:
     ] == []
 
 
+def test_nothing_takes_longer_to_import_than_to_run() -> None:
+    """scipy.stats and statsmodels take 1.3 and 2.5 s of CPU, a law's fit one: scipy.special has all."""
+    assert [
+        f"{path} imports {name}"
+        for path in TREE
+        for name in imported(path)
+        if f"{name}.".startswith(("scipy.stats.", "statsmodels."))
+    ] == []
+
+
 def test_commands_import_nothing_heavy() -> None:
     """`isoflop --help` must not pay for statsmodels, matplotlib or torch."""
     load = "import sys; from isoflop.cli import COMMANDS, main; "

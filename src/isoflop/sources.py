@@ -6,15 +6,24 @@ hand would be forgotten, and listing all of them would rerun everything at every
 
 from __future__ import annotations
 
-import ast
+import re
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 DATA_SUFFIXES = frozenset({".css", ".html", ".j2", ".js", ".lua", ".md", ".ttf", ".typ", ".woff2"})
+GAP: Final = r"[\s\\]+"
+"""What may stand between words of a statement: it may go on behind a backslash."""
+IMPORT: Final = re.compile(
+    rf"\bfrom{GAP}([\w.]+){GAP}import\b[\s\\]*(\([^)]*|(?:\\\n|[^\n;])*)"
+    rf"|\bimport{GAP}((?:\\\n|[^\n;])*)"
+)
+COMMENT: Final = re.compile(r"#[^\n]*")
+ALIAS: Final = re.compile(rf"\bas{GAP}\w+")
+NAME: Final = re.compile(r"[\w.]+")
 
 
 def sources(package: Path, room: str) -> list[str]:
@@ -59,18 +68,14 @@ def _imports(text: str, package: str) -> frozenset[str]:
     """List what a module imports of the package, as paths below it: `config/losses`, `tables`.
 
     `from package.a import b` may name a module b of folder a or something in module a: both are
-    listed, and the caller takes what exists. Kept by content, since rooms share modules and every
-    job of Snakemake reads the rules anew.
+    listed, and the caller takes what exists. Searched for and not parsed: each start of Snakemake
+    reads every module, for which a syntax tree takes a second. What only looks like an import, in a
+    docstring, may be listed too. Kept by content, since rooms share modules.
     """
     modules = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
+    for module, names, plain in IMPORT.findall(COMMENT.sub("", text)):
+        members = NAME.findall(ALIAS.sub("", names or plain))
+        for name in [module, *(f"{module}.{member}" for member in members)] if module else members:
             top, _, inside = name.partition(".")
             if top == package and inside:
                 modules.add(inside.replace(".", "/"))

@@ -147,7 +147,7 @@ def require_effects(observations: Observations, approach: str) -> None:
     ------
     UnderdeterminedError : the loss does not depend on N, on D, or either.
     """
-    from scipy.stats import f
+    from scipy.special import fdtrc
 
     loss, sweep = observations.loss, observations.sweep
     n = len(loss)
@@ -160,7 +160,7 @@ def require_effects(observations: Observations, approach: str) -> None:
     absent = {}
     for name, kept in (("N", observations.tokens), ("D", observations.params)):
         statistic = (one_term_squares(kept, loss) - full) / 2.0 / (full / freedom)
-        p_value = float(f.sf(max(statistic, 0.0), 2, freedom))
+        p_value = float(fdtrc(2, freedom, max(statistic, 0.0)))
         if p_value > NO_EFFECT:
             absent[name] = p_value
     if not absent:

@@ -115,7 +115,7 @@ def pure_error(
     ----------
     Draper and Smith 1998, section 2.1.
     """
-    from scipy.stats import f
+    from scipy.special import fdtrc
 
     cell = cells_of(params, tokens)
     counts = np.bincount(cell)
@@ -134,7 +134,7 @@ def pure_error(
         "degrees_of_freedom": freedom,
         "lack_of_fit_degrees_of_freedom": lack,
         "statistic": statistic,
-        "p_value": float(f.sf(statistic, lack, freedom)),
+        "p_value": float(fdtrc(lack, freedom, statistic)),
     }
 
 
@@ -202,7 +202,7 @@ def _wald(
 
     Coefficients, F, its degrees of freedom, p-value; None where no freedom is left.
     """
-    from scipy.stats import f
+    from scipy.special import fdtrc
 
     n, q = columns.shape
     freedom = n - basis.shape[1] - q
@@ -220,4 +220,4 @@ def _wald(
     scores = columns * (left / (1.0 - np.minimum(leverage, LEVERAGE)))[:, None]
     covariance = gram @ (scores.T @ scores) @ gram
     statistic = float(coefficients @ np.linalg.solve(covariance, coefficients)) / q
-    return coefficients, statistic, (q, freedom), float(f.sf(statistic, q, freedom))
+    return coefficients, statistic, (q, freedom), float(fdtrc(q, freedom, max(statistic, 0.0)))

@@ -175,7 +175,7 @@ class ProfilesFit(Fit):
         ------
         UnderdeterminedError : the losses show no valley.
         """
-        from scipy.stats import t as student
+        from scipy.special import stdtr
 
         weighted, weight, squares, freedom, bend = 0.0, 0.0, 0.0, 0, 0.0
         for group in self.groups:
@@ -203,7 +203,7 @@ class ProfilesFit(Fit):
         if freedom == 0 or squares <= 0.0:
             return
         statistic = weighted / weight / np.sqrt(squares / freedom / weight)
-        p_value = float(student.sf(statistic, freedom))
+        p_value = float(stdtr(freedom, -statistic))
         if p_value > NO_VALLEY:
             raise UnderdeterminedError(
                 f"profiles finds no valley in sweep {sweep}: over the sizes of a budget the losses "
