@@ -108,7 +108,7 @@ def test_torch_is_imported_inside_the_train_room_only() -> None:
 
 
 def test_nothing_takes_longer_to_import_than_to_run() -> None:
-    """scipy.stats and statsmodels take 1.3 and 2.5 s of CPU, a law's fit one: scipy.special has all."""
+    """scipy.stats takes 1.3 s of CPU, statsmodels 2.5, a law's fit one; use scipy.special."""
     assert [
         f"{path} imports {name}"
         for path in TREE

@@ -151,8 +151,8 @@ def trend(x: Floats, residuals: Floats) -> Trend:
     """Test whether residuals drift with x: slope of a line, and p-value of a slope of zero.
 
     Standard error HC1, robust to a spread that differs along x (MacKinnon and White 1985), and the
-    normal distribution; by hand, since statsmodels, the tests' oracle, takes longer to import than a
-    law to fit.
+    normal distribution. By hand: statsmodels, the tests' oracle, takes longer to import than a law
+    to fit.
     """
     from scipy.special import ndtr
 
