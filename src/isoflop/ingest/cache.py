@@ -21,10 +21,11 @@ import polars as pl
 from isoflop.config.sidecar import RunFacts
 from isoflop.files import digest
 from isoflop.ingest.blocks import RECORDS
-from isoflop.ingest.entries import read_entry, write_entry
+from isoflop.ingest.entries import read_entry, read_rows_entry, write_entry, write_rows_entry
 from isoflop.ingest.formats import reader, scan, takes_map
 from isoflop.ingest.parsed import Parsed, ParsedRun, gather
 from isoflop.ingest.refused import RefusedError, cause
+from isoflop.ingest.rows import Rows
 from isoflop.ingest.source import RawFile
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 7
+LAYOUT: Final = 8
 """Raised when the form of an entry changes."""
 
 
@@ -58,7 +59,9 @@ def parse(
         return kept, True
     watched = Watched.of(file)
     try:
-        parsed = gather(scan(format_name, watched, table if takes_map(format_name) else None))
+        parsed = gather(
+            scan(format_name, watched, table if takes_map(format_name) else None), cache
+        )
     except RefusedError as refusal:
         parsed = _refused(str(refusal))
     except (Exception, pl.exceptions.PanicException) as error:
@@ -139,10 +142,15 @@ def _write_entry(parsed: Parsed, entry: Path) -> Parsed:
         }
         for run in parsed.runs
     ]
+    said = json.dumps(rest).encode()
+    if isinstance(parsed.kept, Rows):
+        # beside the entry, which is read whole
+        write_entry(entry, {"rest": said, "rows": write_rows_entry(parsed.kept, entry)})
+        return parsed
     table = io.BytesIO()
     parsed.records.write_parquet(table, compression="zstd")
     packed = table.getvalue()
-    write_entry(entry, {"rest": json.dumps(rest).encode(), "records": packed})
+    write_entry(entry, {"rest": said, "records": packed})
     return dataclasses.replace(parsed, kept=packed)
 
 
@@ -155,7 +163,12 @@ def _read_entry(entry: Path) -> Parsed | None:
     try:
         rest: Mapping[str, Any] = json.loads(parts["rest"]) if parts else {}
         plain = {key: _tuples(value) for key, value in rest.items() if key != "runs"}
-        return Parsed(tuple(map(_run, rest["runs"])), parts["records"], **plain) if parts else None
+        if parts is None:
+            return None
+        kept: bytes | Rows | None = parts.get("records")
+        if kept is None:
+            kept = read_rows_entry(entry, parts["rows"], RECORDS)
+        return None if kept is None else Parsed(tuple(map(_run, rest["runs"])), kept, **plain)
     except (KeyError, TypeError, ValueError):
         return None  # whole, but written by another version
 

@@ -41,6 +41,7 @@ def ingest_sweep_command(
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.reading import settings_from
     from isoflop.files import write_text
+    from isoflop.ingest.rows import write_rows
     from isoflop.ingest.sweep import read_sweep
     from isoflop.tables import Curves, Evals, Files, Gates, Runs, write_table
 
@@ -50,8 +51,8 @@ def ingest_sweep_command(
     write_table(tables.runs, Runs, runs)
     write_table(tables.files, Files, files)
     write_table(tables.gates, Gates, gates)
-    write_table(tables.curves, Curves, curves)
-    write_table(tables.evals, Evals, evals)
+    write_rows(tables.points, Curves, curves)
+    write_rows(tables.evaluations, Evals, evals)
     if complaint is not None:
         write_text(complaint, "" if tables.complaint is None else f"{tables.complaint}\n")
     elif tables.complaint is not None:

@@ -7,11 +7,12 @@ import hashlib
 import json
 from functools import cache as once
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from isoflop.files import replacing
+from isoflop.files import digest, replacing
+from isoflop.ingest.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +24,10 @@ _LENGTH: Final = 8
 @once
 def package_code() -> str:
     """Give a digest of the package's code, and of the library that reads and writes tables."""
-    digest = hashlib.sha256(pl.__version__.encode())
+    code = hashlib.sha256(pl.__version__.encode())
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+        code.update(path.read_bytes())
+    return code.hexdigest()
 
 
 def write_entry(path: Path, parts: Mapping[str, bytes]) -> None:
@@ -62,3 +63,40 @@ def read_entry(path: Path) -> dict[str, bytes] | None:
         parts[name] = content[place : place + length]
         place += length
     return parts
+
+
+def write_rows_entry(rows: Rows, entry: Path, name: str = "rows") -> bytes:
+    """Write rows beside an entry, which is read whole, as these are not.
+
+    Returns
+    -------
+    What the entry must say of them: a digest, or nothing where they could not be written.
+    """
+    path = _beside(entry, name)
+    with contextlib.suppress(OSError):
+        rows.write(path)
+        return digest(path).encode()
+    return b""
+
+
+def read_rows_entry(
+    entry: Path, known: bytes, schema: Mapping[str, Any], name: str = "rows"
+) -> Rows | None:
+    """Read the rows beside an entry; None if they are not as they were written.
+
+    Parameters
+    ----------
+    entry, name : as they were given to `write_rows_entry`.
+    known : what it returned.
+    schema : of the rows.
+    """
+    path = _beside(entry, name)
+    try:
+        rows = Rows.of_file(path, schema, entry.parent)
+        return rows if known and rows.digest() == known.decode() else None
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+
+
+def _beside(entry: Path, name: str) -> Path:
+    return entry.with_name(f"{entry.name}.{name}")

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from isoflop.ingest.stat_index import StatIndex
 
 
+PACKED: Final = 200_000_000
+"""Bytes of records that wait in memory until their runs are laid out; others wait on disk."""
+
+
 @dataclass(frozen=True, slots=True)
 class Log:
     """A raw file and its fate.
@@ -91,7 +95,9 @@ def read_logs(
     gathered_in = {path: meta for meta, paths in homes.items() for path in paths if path != meta}
     experiments = {meta.parent.parent / META for meta in homes}
     logs: list[Log] = []
+    packed = 0
     for each in entries:
+        looked = len(logs)
         if each.path in experiments:
             unread = Log(RawFile.unread(each.path, folder))
             logs.append(unread.ignored("an experiment of MLflow's"))
@@ -102,6 +108,11 @@ def read_logs(
             logs.append(_run_folder(each.path, homes[each.path], folder, sidecar, cache))
         else:
             logs += _fates(each, folder, sidecar, cache, index)
+        for place, log in enumerate(logs[looked:], looked):
+            if log.parsed is not None and packed + log.parsed.memory > PACKED:
+                log = replace(log, parsed=log.parsed.put_away(cache))  # noqa: PLW2901
+                logs[place] = log
+            packed += log.parsed.memory if log.parsed is not None else 0
     return _without_copies(_without_companions(logs))
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
-from isoflop.spikes import heights, line_noise
+from isoflop.spikes import SIDE, heights, line_noise, line_noise_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -156,18 +157,190 @@ def _decimals(points: _Points, unit: float | None) -> tuple[int, int] | None:
 
 
 def _decimals_of(values: NDArray[np.float64]) -> int:
+    fits = _fits_decimals(values)
+    return int(fits.argmax()) if fits.any() else RESOLVED
+
+
+def _fits_decimals(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell for 0, 1, ... decimals whether all values need no more."""
+    fits = np.zeros(RESOLVED, dtype=np.bool_)
     for decimals in range(RESOLVED):
         scaled = values * 10.0**decimals
-        if (np.abs(scaled - np.round(scaled)) < 1e-9 * np.maximum(np.abs(scaled), 1.0)).all():
-            return decimals
-    return RESOLVED
+        near = np.abs(scaled - np.round(scaled)) < 1e-9 * np.maximum(np.abs(scaled), 1.0)
+        fits[decimals] = near.all()
+    return fits
 
 
 def _told_apart(points: _Points) -> bytes | None:
     """Give a digest of the curve; None of one without a loss."""
-    if not points.trained.any() and not points.evaluated.any():
+    told = _Digest()
+    told.add(points)
+    return told.value()
+
+
+class _Digest:
+    """A digest of a curve, of one stretch after another."""
+
+    def __init__(self) -> None:
+        self._hashes = [hashlib.sha256() for _ in range(3)]
+        self._has_loss = False
+
+    def add(self, points: _Points) -> None:
+        """Take in the next points."""
+        self._has_loss |= bool(points.trained.any() or points.evaluated.any())
+        for digest, column in zip(
+            self._hashes, (points.tokens, points.train, points.evals), strict=True
+        ):
+            digest.update(column.tobytes())
+
+    def value(self) -> bytes | None:
+        """Give the digest."""
+        joined = b"".join(digest.digest() for digest in self._hashes)
+        return hashlib.sha256(joined).digest() if self._has_loss else None
+
+
+class Stretches:
+    """Measure one run's curve stretch by stretch: what `measure` gives of it all, in little memory.
+
+    Parameters
+    ----------
+    unit : nats in a unit of its log; None where losses are not scaled so.
+
+    Notes
+    -----
+    Steps rise from each stretch to the next, and no restart replays any.
+    """
+
+    def __init__(self, unit: float | None) -> None:
+        self._unit = unit
+        self._told: dict[str, Any] = dict.fromkeys(MEASURES)
+        self._told |= {"nans": 0, "points": 0, "train_losses": 0, "eval_losses": 0}
+        self._digest = _Digest()
+        self._last = pl.DataFrame()
+        self._gaps: Counter[int] = Counter()
+        self._decimals = {
+            name: np.ones(RESOLVED, dtype=np.bool_) for name in ("train_loss", "eval_loss")
+        }
+        self._tail = np.empty(0), np.empty(0, dtype=np.int64)
+        self._spike = (-np.inf, 0)
+
+    def add(self, curves: pl.DataFrame) -> None:
+        """Take in the next stretch, columns as of `measure`."""
+        points = next(iter(_by_run(curves).values()))
+        self._digest.add(points)
+        self._count(curves)
+        self._fall_and_gaps(curves)
+        self._last = curves.tail(1)
+        for name, losses, given in (
+            ("train_loss", points.train, points.trained),
+            ("eval_loss", points.evals, points.evaluated),
+        ):
+            if self._unit and given.any():
+                self._decimals[name] &= _fits_decimals(losses[given] / self._unit)
+        losses = np.concatenate([self._tail[0], points.train[points.trained]])
+        steps = np.concatenate([self._tail[1], points.steps[points.trained]])
+        height = heights(losses)
+        if len(height) and (top := float(height.max())) > self._spike[0]:
+            self._spike = top, int(steps[height.argmax()])
+        kept = 2 * SIDE  # lines that the next ones are compared with
+        self._tail = losses[-kept:], steps[-kept:]
+
+    def _count(self, curves: pl.DataFrame) -> None:
+        told = self._told
+        counted = pl.col("step") * pl.col("tokens_per_step")
+        off = ((pl.col("tokens") - counted) / counted).abs()
+        train, evals = pl.col("train_loss").drop_nulls(), pl.col("eval_loss").drop_nulls()
+        (row,) = curves.select(
+            tokens=pl.col("tokens").max(),
+            last_step=pl.col("step").max(),
+            last_is_nan=pl.col("is_nan").last(),
+            nans=pl.col("is_nan").sum(),
+            points=pl.len(),
+            flops_6nd=pl.col("flops_6nd").max(),
+            flops_logged=pl.col("flops_logged").max(),
+            first_train=train.first(),
+            last_train=train.last(),
+            train_losses=train.len(),
+            first_eval=evals.first(),
+            last_eval=evals.last(),
+            eval_losses=evals.len(),
+            tokens_off=off.filter(pl.col("step") > 0).max(),
+        ).to_dicts()
+        for name, value in row.items():
+            if value is None:
+                continue
+            match name:
+                case "nans" | "points" | "train_losses" | "eval_losses":
+                    told[name] += value
+                case "first_train" | "first_eval":
+                    told[name] = value if told[name] is None else told[name]
+                case "last_train" | "last_eval" | "last_is_nan":
+                    told[name] = value
+                case _:
+                    told[name] = value if told[name] is None else max(told[name], value)
+
+    def _fall_and_gaps(self, curves: pl.DataFrame) -> None:
+        """Compare each point with the one before it, which may be in an earlier stretch."""
+        told = self._told
+        some = curves.select("step", "tokens", "train_loss")
+        if not self._last.is_empty():
+            some = pl.concat([self._last.select(some.columns), some])
+        fall: float | None = some.select(-pl.col("tokens").diff().min()).item()
+        if fall is not None:
+            known = told["tokens_fall"]
+            told["tokens_fall"] = fall if known is None else max(fall, known)
+        gaps = some.with_columns(gap=pl.col("step").diff()).filter(
+            pl.col("train_loss").is_not_null(), pl.col("gap").is_not_null()
+        )
+        if not gaps.is_empty():
+            counts = gaps["gap"].value_counts()
+            self._gaps.update(dict(counts.iter_rows()))
+            step, widest = gaps.filter(pl.col("gap") == pl.col("gap").max()).row(0)[::3]
+            if told["widest_gap"] is None or widest > told["widest_gap"]:
+                told["widest_gap"], told["gap_end"] = widest, step
+
+    def told(
+        self, run: str, curves: Callable[[], Iterator[pl.DataFrame]], impossible: tuple[int, str]
+    ) -> dict[str, Any]:
+        """Give what `measure` gives of the run.
+
+        Parameters
+        ----------
+        run : its name.
+        curves : gives all stretches once more, as often as it is called.
+        impossible : how many of its losses are none, and that in words.
+        """
+        told = self._told
+        spike = None
+        if np.isfinite(self._spike[0]):
+
+            def losses() -> Iterator[NDArray[np.float64]]:
+                return (piece["train_loss"].drop_nulls().to_numpy() for piece in curves())
+
+            spike = self._spike[0], line_noise_of(losses, told["train_losses"]), self._spike[1]
+        decimals = None
+        for name, count in (("eval_loss", "eval_losses"), ("train_loss", "train_losses")):
+            if self._unit and told[count] and decimals is None:
+                fits = self._decimals[name]
+                decimals = int(fits.argmax()) if fits.any() else RESOLVED, told[count]
+        return {
+            "run": run,
+            **told,
+            "usual_gap": _median_of_counts(self._gaps),
+            "overlap": None,
+            "spike": spike,
+            "decimals": decimals,
+            "curve": self._digest.value(),
+            "impossible": impossible,
+        }
+
+
+def _median_of_counts(counts: Mapping[int, int]) -> float | None:
+    """Give the median of numbers that come so often."""
+    total = sum(counts.values())
+    if not total:
         return None
-    digest = hashlib.sha256()
-    for column in (points.tokens, points.train, points.evals):
-        digest.update(column.tobytes())
-    return digest.digest()
+    values = sorted(counts)
+    up_to = np.cumsum([counts[value] for value in values])
+    places = np.searchsorted(up_to, [(total - 1) // 2, total // 2], side="right")
+    return float(sum(values[place] for place in places) / 2)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from isoflop.config.sidecar import LARGEST
-from isoflop.ingest.blocks import RECORDS, Block
+from isoflop.ingest.blocks import PLACED, RECORDS, Block
 from isoflop.ingest.events import (
     Ended,
     Excluded,
@@ -20,9 +20,11 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
+from isoflop.ingest.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from isoflop.config.sidecar import RunFacts
 
@@ -79,7 +81,7 @@ class Parsed:
     Attributes
     ----------
     runs : the runs in it, in order of appearance.
-    kept : rows as in `RECORDS`, or their Parquet file as the cache keeps it.
+    kept : rows as in `RECORDS`, or their Parquet file as the cache keeps it, or rows on disk.
     lines_unread : lines that look like records but are none.
     truncated : whether the file ends within a record.
     left_out : (rows, reason) for the rows of a table that its map leaves out.
@@ -89,7 +91,7 @@ class Parsed:
     """
 
     runs: tuple[ParsedRun, ...]
-    kept: pl.DataFrame | bytes
+    kept: pl.DataFrame | bytes | Rows
     lines_unread: int = 0
     truncated: bool = False
     left_out: tuple[tuple[int, str], ...] = ()
@@ -100,7 +102,39 @@ class Parsed:
     @property
     def records(self) -> pl.DataFrame:
         """Its records, rows as in `RECORDS`: unpacked at every look if the cache gave them."""
-        return pl.read_parquet(io.BytesIO(self.kept)) if isinstance(self.kept, bytes) else self.kept
+        return pl.concat([*self.pieces()])
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """Give its records in order, some at a time; at least one frame."""
+        match self.kept:
+            case bytes():
+                yield pl.read_parquet(io.BytesIO(self.kept))
+            case pl.DataFrame():
+                yield self.kept
+            case _ if self.kept.height:
+                yield from self.kept.pieces()
+            case _:
+                yield self.kept.frame()
+
+    def put_away(self, below: Path | None) -> Parsed:
+        """Put its records on disk."""
+        if isinstance(self.kept, Rows):
+            return self
+        rows = Rows(RECORDS, below)
+        rows.append(self.records)
+        rows.put_away()
+        return self if rows.height == 0 else replace(self, kept=rows)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that its records take while nobody looks at them."""
+        match self.kept:
+            case bytes():
+                return len(self.kept)
+            case pl.DataFrame():
+                return int(self.kept.estimated_size())
+            case _:
+                return 0
 
     @property
     def lines(self) -> int:
@@ -113,16 +147,28 @@ class Parsed:
         return sum(run.restarts for run in self.runs)
 
 
-def gather(blocks: Iterable[Block]) -> Parsed:
-    """Gather a reader's blocks."""
+def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
+    """Gather a reader's blocks.
+
+    Parameters
+    ----------
+    blocks : of one file.
+    below : folder for the records of a file that has more than should be in memory; None: where
+        temporary files go.
+    """
     runs: dict[str, _Run] = {}
-    frames: list[pl.DataFrame] = []
+    records = Rows({name: PLACED[name] for name in PLACED if name != "row"}, below)
+    ranks: set[int] = set()
+    ranks_with_loss: set[int] = set()
     left_out: list[tuple[int, str]] = []
     remarks: list[str] = []
     unread, truncated = 0, False
     for block in blocks:
         frame = block.filled().with_columns(tokens=_known("tokens"), samples=_known("samples"))
-        frames.append(frame)
+        records.append(frame)
+        if frame["rank"].null_count() < frame.height:
+            ranks.update(frame["rank"].drop_nulls().unique())
+            ranks_with_loss.update(frame.filter(_HAS_LOSS)["rank"].drop_nulls().unique())
         counts = _counts(frame)
         for count in sorted(counts.values(), key=lambda count: count["first"]):
             runs.setdefault(count["run"], _Run()).count(count)
@@ -141,7 +187,7 @@ def gather(blocks: Iterable[Block]) -> Parsed:
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
     return Parsed(
         runs=tuple(run.parsed(name) for name, run in runs.items()),
-        kept=_of_first_rank(pl.concat(frames)).select(RECORDS.names()),
+        kept=_of_first_rank(records, ranks, ranks_with_loss, below),
         lines_unread=unread,
         truncated=truncated,
         left_out=tuple(left_out),
@@ -156,14 +202,24 @@ def _known(column: str) -> pl.Expr:
     return pl.when(counts).then(count)
 
 
-def _of_first_rank(records: pl.DataFrame) -> pl.DataFrame:
+_HAS_LOSS: Final = pl.col("train_loss").is_not_null() | pl.col("value").is_not_null()
+
+
+def _of_first_rank(
+    rows: Rows, ranks: set[int], with_loss: set[int], below: Path | None
+) -> pl.DataFrame | Rows:
     """Keep one rank's records where several wrote to one file; their lines are interleaved."""
-    ranks = records["rank"].drop_nulls()
-    if ranks.n_unique() <= 1:
-        return records
-    with_loss = records.filter(pl.col("train_loss").is_not_null() | pl.col("value").is_not_null())
-    first = with_loss["rank"].drop_nulls().min()
-    return records.filter(pl.col("rank").is_null() | (pl.col("rank") == first))
+    rank = pl.col("rank")
+    # where no rank has a loss, what no rank wrote is left
+    first = rank == min(with_loss) if with_loss else pl.lit(value=False)
+    chosen = rank.is_null() | first if len(ranks) > 1 else pl.lit(value=True)
+    if not rows.on_disk:
+        return rows.frame().filter(chosen).select(RECORDS.names())
+    kept = Rows(RECORDS, below)
+    for piece in rows.pieces():
+        kept.append(piece.filter(chosen).select(RECORDS.names()))
+    kept.put_away()
+    return kept
 
 
 def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:

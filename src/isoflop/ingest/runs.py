@@ -19,7 +19,7 @@ from isoflop.ingest.formats import reader, takes_map
 from isoflop.ingest.sidefiles import SideFiles, stem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from isoflop.config.sidecar import RunFacts, SweepFile
@@ -71,6 +71,14 @@ class Part:
             return self.several.by_run[self.run.name]
         assert self.log.parsed is not None  # noqa: S101  it was read
         return self.log.parsed.records
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """Give its records some at a time; at least one frame."""
+        if self.several is not None:
+            yield self.records
+        else:
+            assert self.log.parsed is not None  # noqa: S101  it was read
+            yield from self.log.parsed.pieces()
 
     def logged_facts(self) -> list[dict[str, side.Fact]]:
         """Give the facts that the log says, one mapping per header."""

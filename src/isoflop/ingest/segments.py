@@ -31,8 +31,8 @@ def with_segments(records: pl.DataFrame) -> pl.DataFrame:
     segment : 0, and one more after each restart that has records.
     superseded : whether a later segment of the run replaced the record.
     """
-    plain = records.with_columns(segment=pl.lit(0, dtype=pl.Int64), superseded=pl.lit(value=False))
-    eventful = _eventful_runs(records)
+    plain = as_one_segment(records)
+    eventful = eventful_runs(records)
     if not eventful:
         return plain
     pieces = [
@@ -42,7 +42,12 @@ def with_segments(records: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(pieces)
 
 
-def _eventful_runs(records: pl.DataFrame) -> frozenset[str]:
+def as_one_segment(records: pl.DataFrame) -> pl.DataFrame:
+    """Give records of runs in which nothing happens the columns of `with_segments`."""
+    return records.with_columns(segment=pl.lit(0, dtype=pl.Int64), superseded=pl.lit(value=False))
+
+
+def eventful_runs(records: pl.DataFrame) -> frozenset[str]:
     """Name the runs in which anything is marked, goes back or is repeated: few, in most sweeps."""
     key = ("run", "kind", "step", "eval_set", "metric")
     told = records.select(

@@ -15,7 +15,7 @@ from isoflop.ingest.laid_out import LaidOut, lay_out
 from isoflop.ingest.runs import Part, Run, sort_by_run
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for, unmatched
 from isoflop.ingest.stat_index import StatIndex
-from isoflop.ingest.sweep_cache import TABLES, SweepCache
+from isoflop.ingest.sweep_cache import SweepCache
 from isoflop.ingest.tabulate import files_table, runs_table
 from isoflop.tables import Curves, Evals, Files, Gates, Runs, validated
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.facts import Missing
+    from isoflop.ingest.rows import Rows
 
 
 LINES_SHOWN: Final = 3
@@ -46,7 +47,8 @@ class Ingested:
 
     Attributes
     ----------
-    files, runs, curves, evals, gates : tables as `tables.py` states them.
+    files, runs, gates : tables as `tables.py` states them.
+    points, evaluations : rows of the tables of curves and evals, which may be on disk.
     parsed, cached : raw logs read anew, and taken from the cache.
     left_out : what runs lack, and the lines to add to sweep.yaml.
     complaint : why the sweep cannot go on, if it cannot.
@@ -55,8 +57,8 @@ class Ingested:
 
     files: pl.DataFrame
     runs: pl.DataFrame
-    curves: pl.DataFrame
-    evals: pl.DataFrame
+    points: Rows
+    evaluations: Rows
     gates: pl.DataFrame
     parsed: int
     cached: int
@@ -64,13 +66,23 @@ class Ingested:
     complaint: IsoflopError | None = None
     may_pass: bool = False
 
+    @property
+    def curves(self) -> pl.DataFrame:
+        """The table of curves, checked, whole in memory."""
+        return validated(self.points.frame(), Curves, source="curves")
+
+    @property
+    def evals(self) -> pl.DataFrame:
+        """The table of evaluations, checked, whole in memory."""
+        return validated(self.evaluations.frame(), Evals, source="evals")
+
     def __str__(self) -> str:
         """Say what was read."""
         files = "file" if self.parsed == 1 else "files"
         rejected = self.files.filter(pl.col("fate") == "rejected").height
         lines = [
             f"parsed {self.parsed} {files}, {self.cached} from cache; {self.runs.height} runs, "
-            f"{self.curves.height} curve points; {rejected} files rejected"
+            f"{self.points.height} curve points; {rejected} files rejected"
         ]
         if self.left_out:
             lines += [f"left out until {SIDECAR} says more:", *self.left_out]
@@ -120,13 +132,13 @@ def read_sweep(
     index = StatIndex(folder, cache)
     kept = SweepCache(folder, name, cache, sidecar=sidecar, settings=settings, index=index)
     if (cached := kept.read()) is not None:
-        tables, told = cached
+        tables, rows, told = cached
         index.save()
         return Ingested(
             files=tables["files"],
             runs=tables["runs"],
-            curves=tables["curves"],
-            evals=tables["evals"],
+            points=rows["curves"],
+            evaluations=rows["evals"],
             gates=tables["gates"],
             parsed=0,
             cached=told["logs"],
@@ -134,11 +146,11 @@ def read_sweep(
         )
     logs = read_logs(folder, sidecar, cache, index)
     index.save()
-    reading = settle(folder, logs, sidecar, kept.laid_out())
+    reading = settle(folder, logs, sidecar, kept.laid_out(), cache)
     read = reading.tables(name, settings)
     if read.complaint is None and not read.may_pass:
         rest = {"logs": read.parsed + read.cached, "left_out": list(read.left_out)}
-        tables = {table: getattr(read, table) for table in TABLES}
+        tables = {"files": read.files, "runs": read.runs, "gates": read.gates}
         kept.write(tables, rest, reading.laid_out)
     return read
 
@@ -172,8 +184,8 @@ class Reading:
         return Ingested(
             files=validated(files_table(sweep, self.logs), Files, source="files"),
             runs=validated(runs_listed, Runs, source="runs"),
-            curves=validated(self.laid_out.curves, Curves, source="curves"),
-            evals=validated(self.laid_out.evals, Evals, source="evals"),
+            points=self.laid_out.curves,
+            evaluations=self.laid_out.evals,
             gates=validated(judged.table, Gates, source="gates"),
             parsed=sum(log.parsed is not None and not log.cached for log in self.logs),
             cached=sum(log.cached for log in self.logs),
@@ -190,7 +202,11 @@ class Reading:
 
 
 def settle(
-    folder: Path, logs: Sequence[Log], sidecar: SweepFile, kept: LaidOut | None = None
+    folder: Path,
+    logs: Sequence[Log],
+    sidecar: SweepFile,
+    kept: LaidOut | None = None,
+    below: Path | None = None,
 ) -> Reading:
     """Sort what files say by run, and settle what each run is.
 
@@ -198,6 +214,7 @@ def settle(
     ----------
     folder, logs, sidecar : the folder, its files with their fates, and its sweep.yaml.
     kept : what an earlier reading came to: runs that are the same are taken from it.
+    below : folder for what does not fit into memory; None: where temporary files go.
 
     Raises
     ------
@@ -207,16 +224,9 @@ def settle(
     logs = _with_configurations(logs, parts)
     runs = [Run.of(name, of_run, sidecar) for name, of_run in parts.items()]
     _refuse_slips(folder, runs, logs, sidecar)
-    laid_out = lay_out([run for run in runs if run.measurable], kept)
-    reached = _reached(laid_out.curves)
-    runs = [run.judged(laid_out.impossible.get(run.name), reached) for run in runs]
+    laid_out = lay_out([run for run in runs if run.measurable], kept, below)
+    runs = [run.judged(laid_out.impossible.get(run.name), laid_out.reached) for run in runs]
     return Reading(folder, sidecar, logs, runs, laid_out)
-
-
-def _reached(curves: pl.DataFrame) -> frozenset[str]:
-    """Name the runs that made a step which no restart replaced."""
-    live = curves.filter(~pl.col("superseded"), pl.col("tokens") > 0)
-    return frozenset(live["run"].unique())
 
 
 def _with_configurations(logs: Sequence[Log], parts: Mapping[str, Sequence[Part]]) -> list[Log]:

@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.files import digest as content_digest
-from isoflop.ingest.entries import package_code, read_entry, write_entry
+from isoflop.ingest.entries import (
+    package_code,
+    read_entry,
+    read_rows_entry,
+    write_entry,
+    write_rows_entry,
+)
 from isoflop.ingest.laid_out import LaidOut
+from isoflop.ingest.rows import Rows
 from isoflop.tables import Curves, Evals, Files, Gates, Runs, TableError, validated
 from isoflop.walk import because, walk
 
@@ -27,7 +34,9 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.stat_index import StatIndex
 
-TABLES: Final = {"files": Files, "runs": Runs, "curves": Curves, "evals": Evals, "gates": Gates}
+TABLES: Final = {"files": Files, "runs": Runs, "gates": Gates}
+ROWS: Final = {"curves": Curves, "evals": Evals}
+"""Tables that may be too large for memory."""
 LARGEST: Final = 20_000_000
 """Points of a sweep that is kept: more take longer to pack than they save."""
 
@@ -73,8 +82,8 @@ class SweepCache:
         self._code = package_code().encode()
         self._parts = read_entry(self._path)
 
-    def read(self) -> tuple[dict[str, pl.DataFrame], dict[str, Any]] | None:
-        """Give the tables and what else was kept; None unless all is as it was."""
+    def read(self) -> tuple[dict[str, pl.DataFrame], dict[str, Rows], dict[str, Any]] | None:
+        """Give the tables, the rows of large ones, and what else was kept, if all is as it was."""
         parts = self._parts
         if parts is None or parts.get("key") != self._key:
             return None
@@ -83,10 +92,11 @@ class SweepCache:
                 name: validated(pl.read_parquet(io.BytesIO(parts[name])), schema, source=name)
                 for name, schema in TABLES.items()
             }
+            rows = self._rows(parts)
             rest: dict[str, Any] = json.loads(parts["rest"])
         except (pl.exceptions.PolarsError, TableError, KeyError, ValueError):
             return None
-        return dict(tables), rest
+        return None if rows is None else (dict(tables), rows, rest)
 
     def laid_out(self) -> LaidOut | None:
         """Give what its runs came to, of which some may be as they were; None if there is none."""
@@ -94,18 +104,31 @@ class SweepCache:
         if parts is None or parts.get("code") != self._code:
             return None
         try:
-            curves, evals = (
-                pl.read_parquet(io.BytesIO(parts[name])) for name in ("curves", "evals")
-            )
-            return LaidOut.read(curves, evals, parts["laid out"])
-        except (pl.exceptions.PolarsError, KeyError, TypeError, ValueError):
+            rows = self._rows(parts)
+            return None if rows is None else LaidOut.read(**rows, rest=parts["laid out"])
+        except (pl.exceptions.PolarsError, TableError, KeyError, TypeError, ValueError):
             return None
+
+    def _rows(self, parts: Mapping[str, bytes]) -> dict[str, Rows] | None:
+        """Give the large tables: those of a few rows stand in the entry, others beside it."""
+        rows: dict[str, Rows] = {}
+        for name, schema in ROWS.items():
+            if name in parts:
+                frame = pl.read_parquet(io.BytesIO(parts[name]))
+                rows[name] = Rows.of(validated(frame, schema, source=name))
+                continue
+            types = {key: column.dtype for key, column in schema.columns().items()}
+            beside = read_rows_entry(self._path, parts[f"rows of {name}"], types, name)
+            if beside is None:
+                return None
+            rows[name] = beside
+        return rows
 
     def write(
         self, tables: Mapping[str, pl.DataFrame], rest: Mapping[str, Any], laid_out: LaidOut
     ) -> None:
         """Keep a sweep's tables, and what makes the next reading of its runs short."""
-        if tables["curves"].height > LARGEST:
+        if laid_out.curves.height > LARGEST:
             return
         parts = {
             "key": self._key,
@@ -114,7 +137,17 @@ class SweepCache:
             "laid out": laid_out.rest(),
         }
         for name in TABLES:
-            stream = io.BytesIO()
-            tables[name].write_parquet(stream, compression="zstd")
-            parts[name] = stream.getvalue()
+            parts[name] = _packed(tables[name])
+        for name in ROWS:
+            rows: Rows = getattr(laid_out, name)
+            if rows.on_disk:
+                parts[f"rows of {name}"] = write_rows_entry(rows, self._path, name)
+            else:
+                parts[name] = _packed(rows.frame())
         write_entry(self._path, parts)
+
+
+def _packed(table: pl.DataFrame) -> bytes:
+    stream = io.BytesIO()
+    table.write_parquet(stream, compression="zstd")
+    return stream.getvalue()

@@ -30,13 +30,22 @@ def records_of(runs: Sequence[Run]) -> pl.DataFrame:
     A loss of 0 or below becomes null, with `impossible` in its place: no cross-entropy of a
     language model is, but a gap filled with zeros is, or a log-likelihood.
     """
+    return _with_all_tokens(in_our_units(with_segments(joined(runs)), runs))
+
+
+def joined(runs: Sequence[Run]) -> pl.DataFrame:
+    """Join all runs' records as they were read, under the runs' names."""
     pieces = [(run.name, piece) for run in runs for piece in run.pieces()]
     if not pieces:
         pieces = [("", pl.DataFrame(schema=RECORDS))]
     names = pl.Series("run", [name for name, _ in pieces])
     lengths = [piece.height for _, piece in pieces]
     place = pl.Series(np.repeat(np.arange(len(pieces)), lengths))
-    records = pl.concat([piece for _, piece in pieces]).with_columns(names.gather(place))
+    return pl.concat([piece for _, piece in pieces]).with_columns(names.gather(place))
+
+
+def in_our_units(records: pl.DataFrame, runs: Sequence[Run]) -> pl.DataFrame:
+    """Turn what was logged into our units; D stays null where a record does not give it."""
     facts = pl.DataFrame([conversions(run) for run in runs], schema=_CONVERSIONS)
     is_loss = (pl.col("metric") == "loss").fill_null(value=False)
 
@@ -46,8 +55,7 @@ def records_of(runs: Sequence[Run]) -> pl.DataFrame:
         return pl.when("perplexity").then(logged.log()).otherwise(scaled)
 
     return (
-        with_segments(records)
-        .join(facts, on="run", how="left", maintain_order="left")
+        records.join(facts, on="run", how="left", maintain_order="left")
         .with_columns(
             tokens=pl.coalesce("tokens", pl.col("samples") * pl.col("seq_len")),
             tokens_per_second=pl.coalesce(
@@ -69,7 +77,6 @@ def records_of(runs: Sequence[Run]) -> pl.DataFrame:
             train_loss=_above_zero("train_loss", pl.lit(value=True)),
             value=_above_zero("value", is_loss),
         )
-        .pipe(_with_all_tokens)
     )
 
 
@@ -89,18 +96,29 @@ def _with_all_tokens(records: pl.DataFrame) -> pl.DataFrame:
     for run in mixed.sort():
         in_run = pl.col("run") == run
         given = records.filter(in_run & known).group_by("step").agg(pl.col("tokens").max())
-        tokens = _between(given.sort("step"), records.filter(in_run)["step"].to_numpy())
+        tokens = between(given.sort("step"), records.filter(in_run)["step"].to_numpy())
         place = filled.select(in_run.arg_true()).to_series()
         counted = filled["tokens"].scatter(
             place, filled["tokens"].gather(place).fill_null(pl.Series(tokens))
         )
         filled = filled.with_columns(tokens=counted)
-    by_steps = pl.col("step") * pl.col("tokens_per_step")
-    return filled.with_columns(tokens=pl.coalesce("tokens", by_steps))
+    return by_steps(filled)
 
 
-def _between(given: pl.DataFrame, steps: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Interpolate D at steps, from (0, 0) on and beyond the last record at its rate."""
+def by_steps(records: pl.DataFrame) -> pl.DataFrame:
+    """Count D as step times tokens per step where a record gives none."""
+    counted = pl.col("step") * pl.col("tokens_per_step")
+    return records.with_columns(tokens=pl.coalesce("tokens", counted))
+
+
+def between(given: pl.DataFrame, steps: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Interpolate D at steps, from (0, 0) on and beyond the last record at its rate.
+
+    Parameters
+    ----------
+    given : columns step and tokens, sorted by step, some step above 0.
+    steps : where to count D.
+    """
     at = np.concatenate([[0.0], given["step"].to_numpy()[given["step"].to_numpy() > 0]])
     d = np.concatenate([[0.0], given["tokens"].to_numpy()[given["step"].to_numpy() > 0]])
     rate = (d[-1] - d[-2]) / (at[-1] - at[-2])

@@ -1,0 +1,220 @@
+"""Rows of a table in their order: in memory while they are few, in Parquet files beyond that.
+
+A log of 5 GB is a hundred million rows. Nobody looks at all of them at once, so what exceeds
+`LIMIT` lies in a folder of its own on disk, and is gone with the object.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from isoflop.files import digest, replacing
+from isoflop.tables import TableError, validated, write_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from isoflop.tables import Schema
+
+LIMIT: Final = 2**18
+"""Rows in memory: a row group of Parquet, and some 200 MB while curves are laid out from them."""
+
+
+class Folder:
+    """A folder for what does not fit into memory; it goes when nothing points to it any more.
+
+    Parameters
+    ----------
+    below : where to make it, such as the cache's folder; None: where temporary files go.
+    """
+
+    def __init__(self, below: Path | None) -> None:
+        if below is not None:
+            below.mkdir(parents=True, exist_ok=True)
+        self.path = Path(tempfile.mkdtemp(prefix="rows-", dir=below))
+        self._count = 0
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def new(self) -> Path:
+        """Name a new file."""
+        self._count += 1
+        return self.path / f"{self._count}.parquet"
+
+
+class Rows:
+    """Rows in their order.
+
+    Parameters
+    ----------
+    schema : names and types of its columns.
+    below : folder for what does not fit; see `Folder`.
+    """
+
+    def __init__(self, schema: Mapping[str, Any], below: Path | None = None) -> None:
+        self._schema = pl.Schema(schema)
+        self._below = below
+        self._folder: Folder | None = None
+        self._files: list[Path] = []
+        self._frames: list[pl.DataFrame] = []
+        self._waiting = 0
+        self._limit = LIMIT
+        self.height = 0
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> Rows:
+        """Keep a frame that is in memory as it is."""
+        rows = cls(frame.schema)
+        rows._frames, rows._waiting, rows.height = [frame], frame.height, frame.height
+        return rows
+
+    @classmethod
+    def of_file(cls, path: Path, schema: Mapping[str, Any], below: Path | None) -> Rows:
+        """Read rows from a file, which may be replaced or deleted from now on.
+
+        Raises
+        ------
+        OSError, PolarsError : it cannot be read.
+        """
+        rows = cls(schema, below)
+        copy = rows._new_file()
+        try:
+            os.link(path, copy)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(path, copy)
+        rows._files.append(copy)
+        rows.height = pl.scan_parquet(copy).select(pl.len()).collect().item()
+        return rows
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether some of them are not in memory."""
+        return bool(self._files)
+
+    def append(self, frame: pl.DataFrame) -> None:
+        """Add rows at the end; memory takes no more than `LIMIT` and one frame."""
+        if frame.is_empty():
+            return
+        self._frames.append(frame.select(self._schema.names()))
+        self._waiting += frame.height
+        self.height += frame.height
+        if self._waiting > self._limit:
+            self.put_away()
+
+    def extend(self, other: Rows) -> None:
+        """Add all rows of another table at the end."""
+        for piece in other.pieces():
+            self.append(piece)
+
+    def put_away(self) -> None:
+        """Write what is in memory to disk."""
+        if not self._frames:
+            return
+        frame = pl.concat(self._frames)
+        try:
+            path = self._new_file()
+            frame.write_parquet(path, compression="zstd", compression_level=1)
+        except (OSError, pl.exceptions.PolarsError):
+            # a full disk costs memory, and no log is lost by it
+            self._frames, self._limit = [frame], 2 * self._limit
+            return
+        self._files.append(path)
+        self._frames, self._waiting = [], 0
+
+    def pieces(self) -> Iterator[pl.DataFrame]:
+        """Give the rows, some at a time."""
+        for path in self._files:
+            count = pl.scan_parquet(path).select(pl.len()).collect().item()
+            for start in range(0, count, LIMIT):
+                yield (
+                    pl.read_parquet(path, n_rows=LIMIT)
+                    if start == 0
+                    else (pl.scan_parquet(path).slice(start, LIMIT).collect())
+                )
+        yield from self._frames
+
+    def lazy(self) -> pl.LazyFrame:
+        """Give the rows for a query."""
+        parts = [pl.scan_parquet(path) for path in self._files]
+        parts += [frame.lazy() for frame in self._frames]
+        return pl.concat(parts) if parts else pl.LazyFrame(schema=self._schema)
+
+    def frame(self) -> pl.DataFrame:
+        """Give all rows at once."""
+        parts = [*self.pieces()]
+        return pl.concat(parts) if parts else pl.DataFrame(schema=self._schema)
+
+    def write(self, path: Path) -> None:
+        """Write all rows to one Parquet file, some at a time."""
+        with replacing(path) as temporary:
+            self.lazy().sink_parquet(
+                temporary, compression="zstd", statistics=True, row_group_size=LIMIT,
+                maintain_order=True,
+            )  # fmt: skip
+
+    def digest(self) -> str:
+        """Give the digest of the one file that they are in."""
+        (path,) = self._files
+        return digest(path)
+
+    def _new_file(self) -> Path:
+        if self._folder is None:
+            self._folder = Folder(self._below)
+        return self._folder.new()
+
+
+def merged(parts: list[Rows], order: tuple[str, ...], below: Path | None) -> Rows:
+    """Merge rows of disjoint runs, each part sorted, into one that is sorted.
+
+    Parameters
+    ----------
+    parts : at least one.
+    order : columns to sort by, the first of them `run`.
+    below : folder for what does not fit.
+    """
+    if sum(part.height for part in parts) <= LIMIT and not any(part.on_disk for part in parts):
+        return Rows.of(pl.concat([part.frame() for part in parts]).sort(order))
+    counts = (
+        pl.concat([part.lazy().group_by(order[0]).agg(pl.len()).collect() for part in parts])
+        .sort(order[0])
+        .with_columns(batch=(pl.col("len").cum_sum() - pl.col("len")) // LIMIT)
+    )
+    rows = Rows(parts[0].lazy().collect_schema(), below)
+    ends = counts.group_by("batch", maintain_order=True).agg(
+        first=pl.col(order[0]).first(), last=pl.col(order[0]).last()
+    )
+    for _, first, last in ends.iter_rows():
+        wanted = pl.col(order[0]).is_between(pl.lit(first), pl.lit(last))
+        some = [part.lazy().filter(wanted).collect() for part in parts]
+        some = [frame for frame in some if not frame.is_empty()]
+        # rows of one part are sorted already, and a run may have more than memory should take
+        rows.append(some[0] if len(some) == 1 else pl.concat(some).sort(order))
+    return rows
+
+
+def write_rows(rows: Rows, schema: type[Schema], path: Path) -> None:
+    """Check rows, which are sorted by their key, and write them as `tables.write_table` does.
+
+    Raises
+    ------
+    TableError : they do not fit their schema.
+    """
+    if not rows.on_disk:
+        write_table(rows.frame(), schema, path)
+        return
+    key = schema.primary_key()
+    before: tuple[Any, ...] = ()
+    for piece in rows.pieces():
+        validated(piece, schema, source=str(path))
+        ends = piece.select(key)
+        # within a piece the schema sees a key that comes twice, across pieces their order does
+        if before and not before < ends.row(0):
+            raise TableError(f"{path}: rows {before} and {ends.row(0)} are out of order")
+        before = ends.row(-1)
+    rows.write(path)
