@@ -125,14 +125,14 @@ def _ranked(
         places = (_within(some, of) - np.uint64(of.low)) >> np.uint64(shift)
         counts += np.bincount(places.astype(np.int64), minlength=len(counts))
     up_to = of.below + counts.cumsum()
-    found: list[float] = []
+    numbers: list[float] = []
     for place, group in groupby(ranks, lambda rank: int(np.searchsorted(up_to, rank, "right"))):
         low = of.low + (place << shift)
         high = min(low + (1 << shift) - 1, of.high)
         inside = int(counts[place])
         part = _Range(low, high, int(up_to[place]) - inside, inside)
-        found += _ranked(values, list(group), part, at_once)
-    return found
+        numbers += _ranked(values, list(group), part, at_once)
+    return numbers
 
 
 _SIGN: Final = np.uint64(1 << 63)

@@ -142,15 +142,15 @@ def _write_entry(parsed: Parsed, entry: Path) -> Parsed:
         }
         for run in parsed.runs
     ]
-    said = json.dumps(rest).encode()
+    told = json.dumps(rest).encode()
     if isinstance(parsed.kept, Rows):
         # beside the entry, which is read whole
-        write_entry(entry, {"rest": said, "rows": write_rows_entry(parsed.kept, entry)})
+        write_entry(entry, {"rest": told, "rows": write_rows_entry(parsed.kept, entry)})
         return parsed
     table = io.BytesIO()
     parsed.records.write_parquet(table, compression="zstd")
     packed = table.getvalue()
-    write_entry(entry, {"rest": said, "records": packed})
+    write_entry(entry, {"rest": told, "records": packed})
     return dataclasses.replace(parsed, kept=packed)
 
 

@@ -47,7 +47,7 @@ class Long:
 
 
 def is_long(run: Run) -> bool:
-    """Tell whether a run has so many records that it is tried by stretches."""
+    """Tell whether a run has more records than memory should take, and may go by stretches."""
     part, *others = run.parts
     return (
         not others
