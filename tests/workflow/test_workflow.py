@@ -225,11 +225,18 @@ def test_slurm_gives_the_bytes_of_a_local_build(
 
 
 def test_the_wheel_makes_what_a_checkout_makes(built: Project, tmp_path: Path) -> None:
-    """By `isoflop run`, from logs that lie elsewhere."""
+    """By `isoflop run`, from logs that lie elsewhere; each room works once."""
     logs = tmp_path / "toy"
     write_sweep(logs)
     (tmp_path / "wheel").mkdir()
-    scratch, told = run_from_wheel(tmp_path / "wheel", logs)
+    told = run_from_wheel(tmp_path / "wheel", logs, built, ESTIMATE)
+    scratch = Project(tmp_path / "wheel/out")
+    jobs = [path.relative_to(scratch.root) for path in sorted(scratch.root.glob("logs/**/*.log"))]
+    assert [path.as_posix() for path in jobs] == [
+        "logs/build_losses/toy.log", "logs/fit_approach/toy/profiles.log",
+        "logs/ingest_sweep/toy.log", "logs/plot_figures/toy.log", "logs/render_index.log",
+        "logs/render_report/toy.log",
+    ]  # fmt: skip
     first, second = built.outputs(), scratch.outputs()
     assert [name for name in second if first.get(name) != second[name]] == []
     assert sorted(first) == sorted(second)

@@ -10,11 +10,15 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isoflop.counting import Architecture, flops_per_token, params
 from isoflop.laws import ChinchillaLaw
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "config.yaml", "requirements.lock", "rules", "src", "workflow")
@@ -273,33 +277,47 @@ def build_wheel(folder: Path) -> Path:
     return built
 
 
-def run_from_wheel(folder: Path, logs: Path) -> tuple[Project, str]:
-    """Make the report of a folder of logs by `isoflop run` of a wheel, outside of any checkout."""
+FIT_ONE = """
+import sys
+from pathlib import Path
+from isoflop.run_workflow import build, link_sweep
+logs, out, settings, *targets = sys.argv[1:]
+link_sweep(Path(logs), Path(out))
+build(Path(out), ["--cores", "2", "--configfile", settings, "--", *targets], sys.stderr)
+"""
+
+
+def run_from_wheel(folder: Path, logs: Path, fitted: Project, targets: Sequence[str]) -> str:
+    """Make the report of a folder of logs by `isoflop run` of a wheel, outside of any checkout.
+
+    In folder/out, and given as that it told. The wheel makes one estimate, `targets`, and what all
+    estimates go into; the other estimates, whose code is the same, are copied from a build.
+    """
     with zipfile.ZipFile(build_wheel(folder / "dist")) as wheel:
         wheel.extractall(folder / "site")
     (folder / "settings.yaml").write_text(SETTINGS.replace("=", ": ", 1) + "\n")
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "isoflop",
-            "run",
-            logs,
-            "--out",
-            folder / "out",
-            "--config",
-            folder / "settings.yaml",
-            "--cores",
-            "2",
-        ],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder / "site"), "PYTHONWARNINGS": "default"},
-        check=False,
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Project(folder / "out"), done.stdout
+    out, settings = folder / "out", folder / "settings.yaml"
+
+    def python(*words: str | Path) -> str:
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder / "site"), "PYTHONWARNINGS": "default"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    python("-c", FIT_ONE, logs, out, settings, *targets)
+    estimates = (fitted.root / "data/estimates/toy").iterdir()
+    # in the order in which they were made, or one would be older than what it is made from
+    for path in sorted(estimates, key=lambda path: path.stat().st_mtime_ns):
+        place = out / "data/estimates/toy" / path.name
+        if not place.exists():
+            shutil.copyfile(path, place)
+    return python("-m", "isoflop", "run", logs, "--out", out, "--config", settings, "--cores", "2")
 
 
 def with_environment(root: Path) -> None:
