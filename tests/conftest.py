@@ -37,7 +37,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
         if "mirror" in getattr(item, "fixturenames", ()):
             item.add_marker("mirror")
-    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """Put the file first that takes longest, since one process runs all of it; then workflows."""
+    if item.path == TESTS / "workflow" / "test_workflow.py":
+        return 0
+    return 1 if item.get_closest_marker("workflow") else 2
 
 
 @pytest.fixture(scope="session")
