@@ -52,6 +52,13 @@ class Architecture:
     gated : whether the feed-forward layer has a third (gate) matrix.
     kv_heads : heads of keys and of values, each shared by a group of query heads (grouped-query
         attention, Ainslie et al. 2023); None: as many as heads.
+    experts : experts that a router chooses from, in each block that has some (Shazeer et al. 2017);
+        None: every block has the one feed-forward layer.
+    experts_per_token : those of them that one token goes through; None: unknown.
+    d_expert : width of an expert; None: d_ff.
+    d_shared : width of all experts together that every token goes through (Dai et al. 2024).
+    shared_gate : whether these have a gate of one number a token (Qwen2-MoE).
+    dense_layers : blocks that have one feed-forward layer, of width d_ff, and no experts.
     """
 
     layers: int
@@ -64,22 +71,58 @@ class Architecture:
     tied: bool = True
     gated: bool = False
     kv_heads: int | None = None
+    experts: int | None = None
+    experts_per_token: int | None = None
+    d_expert: int | None = None
+    d_shared: int = 0
+    shared_gate: bool = False
+    dense_layers: int = 0
 
     @property
     def key_value_heads(self) -> int:
         """Heads of keys and of values."""
         return self.heads if self.kv_heads is None else self.kv_heads
 
+    def feed_forward(self, experts: int | None) -> int:
+        """Count the weights of all feed-forward layers, routers included.
+
+        Parameters
+        ----------
+        experts : experts counted in each block that has some: all, or those of one token.
+        """
+        matrices = (3 if self.gated else 2) * self.d_model
+        if self.experts is None or experts is None:
+            return self.layers * matrices * self.d_ff
+        width = self.d_ff if self.d_expert is None else self.d_expert
+        routed = matrices * (experts * width + self.d_shared) + self.d_model * self.experts
+        routed += self.d_model if self.shared_gate else 0
+        sparse = self.layers - self.dense_layers
+        return self.dense_layers * matrices * self.d_ff + sparse * routed
+
 
 def params_nonembedding(architecture: Architecture) -> int:
     """Count the weights of the attention and feed-forward matrices.
 
-    Norm gains and biases are left out, as in Kaplan et al. (2020), Table 1 and equation 2.1.
+    Norm gains and biases are left out, as in Kaplan et al. (2020), Table 1 and equation 2.1. Of
+    experts all are counted, and their routers.
     """
     a = architecture
     attention = 2 * a.d_model * (a.heads + a.key_value_heads) * a.d_head
-    feed_forward = (3 if a.gated else 2) * a.d_model * a.d_ff
-    return a.layers * (attention + feed_forward)
+    return a.layers * attention + a.feed_forward(a.experts)
+
+
+def params_idle(architecture: Architecture) -> int | None:
+    """Count the weights of the experts that one token does not go through.
+
+    Active parameters are all others, embedding and head included, as Mixtral's 12.9 of 46.7 billion
+    (Jiang et al. 2024). None where it is unknown how many experts a token goes through.
+    """
+    a = architecture
+    if a.experts is None:
+        return 0
+    if a.experts_per_token is None:
+        return None
+    return a.feed_forward(a.experts) - a.feed_forward(a.experts_per_token)
 
 
 def params_embedding(architecture: Architecture) -> int:
@@ -124,7 +167,12 @@ def flops_per_token_hoffmann(architecture: Architecture) -> float:
     """Count training FLOPs per token after Hoffmann et al. (2022), Appendix F.
 
     The paper's Table A4 is reproduced only without the embedding and logit terms that Appendix F
-    prints, so they are left out here. Backward counts twice forward.
+    prints, so they are left out here. Backward counts twice forward. Of experts those count that a
+    token goes through.
+
+    Raises
+    ------
+    ValueError : it is unknown how many these are.
     """
     a = architecture
     inner = a.heads * a.d_head
@@ -133,9 +181,10 @@ def flops_per_token_hoffmann(architecture: Architecture) -> float:
     softmax = 3 * a.heads * a.seq_len
     reduction = 2 * a.seq_len * inner
     output = 2 * inner * a.d_model
-    feed_forward = 2 * (3 if a.gated else 2) * a.d_model * a.d_ff
-    forward = query_key_value + scores + softmax + reduction + output + feed_forward
-    return 3.0 * a.layers * forward
+    if params_idle(a) is None:
+        raise ValueError("how many experts a token goes through is unknown")
+    attention = query_key_value + scores + softmax + reduction + output
+    return 3.0 * (a.layers * attention + 2 * a.feed_forward(a.experts_per_token))
 
 
 def flops_per_token_scores(architecture: Architecture) -> float:
@@ -162,7 +211,8 @@ def flops_per_token(
     ----------
     convention : which count; ``logged`` has no formula and gives None.
     params_total, params_nonembedding, params_with_head : parameter counts of the run.
-    architecture : needed by ``hoffmann`` and ``attention``; without it these give None.
+    architecture : needed by ``hoffmann`` and ``attention``; without it these give None. Of experts
+        these count those that a token goes through, the others all.
 
     Returns
     -------
@@ -175,10 +225,12 @@ def flops_per_token(
         case "kaplan":
             return 6.0 * params_nonembedding
         case "hoffmann":
-            return None if architecture is None else flops_per_token_hoffmann(architecture)
-        case "attention":
-            if architecture is None:
+            if architecture is None or params_idle(architecture) is None:
                 return None
-            return 6.0 * params_with_head + flops_per_token_scores(architecture)
+            return flops_per_token_hoffmann(architecture)
+        case "attention":
+            if architecture is None or (idle := params_idle(architecture)) is None:
+                return None
+            return 6.0 * (params_with_head - idle) + flops_per_token_scores(architecture)
         case "logged":
             return None

@@ -54,6 +54,16 @@ class RunArchitecture(Finite):
     """Experts of a block, in a mixture of experts."""
     experts_per_token: Count | None = None
     """Experts of a block that one token goes through."""
+    d_expert: Count | None = None
+    """Width of an expert; d_ff unless given."""
+    d_shared: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    """Width of all experts together that every token goes through."""
+    shared_gate: bool | None = None
+    """Whether these have a gate of one number a token, as Qwen2-MoE's do."""
+    dense_layers: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    """Blocks without experts, in a mixture of experts; their feed-forward layer is d_ff wide."""
+    uncounted: str | None = None
+    """What of the network these words cannot describe, so that nothing is counted from them."""
 
 
 class RunParams(Finite):

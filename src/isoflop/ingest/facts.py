@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 SHAPE: Final = (
     "layers", "d_model", "heads", "d_head", "d_ff", "vocab_size", "seq_len", "tied", "gated",
 )  # fmt: skip
+MORE_SHAPE: Final = (
+    "kv_heads", "experts", "experts_per_token", "d_expert", "d_shared", "shared_gate",
+    "dense_layers",
+)  # fmt: skip
+"""What a shape may have besides."""
 ALTERNATIVES: Final = {"schedule.steps": "schedule.tokens", "batch": "tokens_per_step"}
 """Stating the first in sweep.yaml also replaces the second, where the log gives that one."""
 OPEN_SCHEDULES: Final = ("constant", "unknown")
@@ -151,6 +156,13 @@ def _missing(
     if "params.total" not in facts:
         lacking = [key for key in SHAPE if f"architecture.{key}" not in facts and key != "d_head"]
         shape = ", ".join(f"{key}: <...>" for key in lacking)
+        if "architecture.uncounted" in facts:
+            what = facts["architecture.uncounted"].value
+            yield Missing(
+                f"number of parameters (its shape does not give it: {what})",
+                "params: {total: <embedding included>, active: <those that a token goes through>}",
+            )
+            return
         yield Missing(
             "number of parameters",
             f"params: {{total: <embedding included>}}   # or architecture: {{{shape}}}",
@@ -260,10 +272,21 @@ def _complete_architecture(facts: dict[str, Fact]) -> counting.Architecture | No
     if "d_head" not in values and {"d_model", "heads"} <= values.keys():
         values["d_head"] = int(values["d_model"]) // int(values["heads"])
         facts["architecture.d_head"] = Fact(values["d_head"], "counted")
-    if len(values) < len(SHAPE):
+    more: dict[str, Any] = {key: facts[f"architecture.{key}"].value for key in MORE_SHAPE
+            if f"architecture.{key}" in facts}  # fmt: skip
+    if "d_ff" not in values and "d_expert" in more and not more.get("dense_layers"):
+        values["d_ff"] = more["d_expert"]  # no block has another
+        facts["architecture.d_ff"] = Fact(values["d_ff"], "counted")
+    impossible = (
+        more.get("experts_per_token", 0) > more.get("experts", math.inf)
+        or more.get("dense_layers", 0) > float(values.get("layers", math.inf))
+    )  # fmt: skip
+    if impossible:
+        words = "more experts a token than there are, or more dense blocks than blocks"
+        facts["architecture.uncounted"] = Fact(words, "counted")
+    if len(values) < len(SHAPE) or "architecture.uncounted" in facts:
         return None
-    if "architecture.kv_heads" in facts:
-        values["kv_heads"] = facts["architecture.kv_heads"].value
+    values |= more
     return counting.Architecture(**values)  # type: ignore[arg-type]  # RunFacts typed them
 
 
@@ -275,6 +298,11 @@ def _count_params(facts: dict[str, Fact], architecture: counting.Architecture | 
             if name not in facts and convention != "with_head":
                 count = float(counting.params(architecture, convention))
                 facts[name] = Fact(count, "architecture")
+        idle = counting.params_idle(architecture)
+        total = facts["params.total"]
+        if architecture.experts is not None and idle is not None and "params.active" not in facts:
+            active = float(total.value) - idle
+            facts["params.active"] = Fact(active, "architecture")
     body = facts.get("params.nonembedding")
     width, vocabulary = facts.get("architecture.d_model"), facts.get("architecture.vocab_size")
     if "params.with_head" not in facts and body and width and vocabulary:
@@ -299,7 +327,10 @@ def _gaps(facts: Mapping[str, Fact], architecture: counting.Architecture | None)
     """Say which columns stay empty, and for want of what."""
     notes = []
     lacking = [key for key in SHAPE if f"architecture.{key}" not in facts]
-    if architecture is None:
+    if "architecture.uncounted" in facts:
+        what = facts["architecture.uncounted"].value
+        notes.append(f"no FLOPs by hoffmann and attention: the shape does not tell {what}")
+    elif architecture is None:
         notes.append(f"no FLOPs by hoffmann and attention: {', '.join(lacking)} unknown")
     active, total = facts.get("params.active"), facts.get("params.total")
     if active is not None and total is not None and active.value != total.value:

@@ -6,6 +6,8 @@ is per device to one trainer and over all of them to another, so no fact comes f
 
 from __future__ import annotations
 
+import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.numbers import finite
@@ -43,6 +45,14 @@ NAMES: Final = {
     "architecture.experts_per_token": (
         "num_experts_per_tok", "num_experts_per_token", "moe_router_topk", "moe_top_k",
     ),
+    "architecture.d_expert": (
+        "moe_intermediate_size", "moe_ffn_hidden_size", "moe_hidden_size", "expert_hidden_size",
+        "expert_intermediate_size", "moe_dim",
+    ),
+    "architecture.d_shared": (
+        "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size",
+    ),
+    "architecture.dense_layers": ("first_k_dense_replace", "num_dense_layers"),
     "architecture.seq_len": (
         "block_size", "seq_len", "seq_length", "sequence_length", "context_length", "ctx_len",
         "max_seq_len", "max_seq_length", "max_sequence_length", "n_ctx", "train_seq_len",
@@ -110,7 +120,63 @@ def settings_of(nested: Mapping[str, Any]) -> dict[str, Any]:
         values = by_name[next(name for name in NAMES[fact] if name in by_name)]
         if all(value == values[0] for value in values):
             facts[fact] = values[0]
-    return facts
+    return facts | of_experts(facts, dict(islice(_leaves(nested, 0), MOST)))
+
+
+def of_experts(facts: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what follows from several settings at once, of a mixture of experts and its attention.
+
+    Parameters
+    ----------
+    facts : what single settings tell.
+    told : all settings by the last part of their name.
+    """
+    more: dict[str, Any] = {}
+    if finite(told.get("kv_lora_rank")):
+        more["architecture.uncounted"] = "latent attention (kv_lora_rank)"
+    if "architecture.experts" not in facts:
+        return more
+    width = facts.get("architecture.d_expert") or facts.get("architecture.d_ff")
+    shared = finite(told.get("n_shared_experts", told.get("num_shared_experts")))
+    if shared and width and "architecture.d_shared" not in facts:
+        more["architecture.d_shared"] = shared * width
+    if finite(told.get("shared_expert_intermediate_size")):
+        more["architecture.shared_gate"] = True
+    layers = finite(facts.get("architecture.layers"))
+    for name, begins in _PLACES.items():
+        if told.get(name) is None or finite(told[name]) == 1:
+            continue  # all blocks do, but for the first where another setting says so
+        dense = _dense_layers(told[name], int(layers or 0), begins=begins)
+        if dense is None or "architecture.dense_layers" in facts:
+            more["architecture.uncounted"] = f"which blocks have experts ({name})"
+        else:
+            more["architecture.dense_layers"] = dense
+    if told.get("mlp_only_layers"):
+        more["architecture.uncounted"] = "which blocks have experts (mlp_only_layers)"
+    return more
+
+
+_PLACES: Final = {
+    "moe_layer_freq": True, "decoder_sparse_step": False, "interleave_moe_layer_step": False,
+}  # fmt: skip
+"""Settings by which every n-th block has experts; whether the first block is one of them."""
+_PATTERN: Final = re.compile(r"\[([01])\] ?\* ?([0-9]{1,6})")
+
+
+def _dense_layers(value: Any, layers: int, *, begins: bool) -> int | None:
+    """Count the blocks without experts; None where the setting's value is not understood."""
+    every = finite(value)
+    if every is not None and every >= 1 and every == int(every):
+        sparse = -(-layers // int(every)) if begins else layers // int(every)
+        return layers - sparse
+    counts = {"0": 0, "1": 0}
+    terms = [f"[{flag}]*1" for flag in value] if isinstance(value, list) else str(value).split("+")
+    for term in terms:
+        match = _PATTERN.fullmatch(term.strip("() "))
+        if match is None:
+            return None
+        counts[match[1]] += int(match[2])
+    return counts["0"] if sum(counts.values()) == layers else None
 
 
 def facts_of_settings(nested: Mapping[str, Any]) -> RunFacts:
@@ -139,5 +205,8 @@ def _typed(fact: str, value: Any) -> Any:
         words = {"true": True, "false": False}
         return value if isinstance(value, bool) else words.get(str(value).lower())
     known = finite(value)
-    at_least_0 = fact in {"seed", "schedule.warmup_steps", "schedule.lr_end"}
+    at_least_0 = fact in {
+        "seed", "schedule.warmup_steps", "schedule.lr_end", "architecture.dense_layers",
+        "architecture.d_shared",
+    }  # fmt: skip
     return known if known is not None and (known > 0 or (at_least_0 and known == 0)) else None

@@ -23,12 +23,13 @@ from isoflop.ingest.events import (
     Unread,
 )
 from isoflop.ingest.numbers import number, step_number
+from isoflop.ingest.settings import of_experts
 from isoflop.ingest.textlog import Shape, TextFormat, facts_of, rank_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 1
+VERSION = 2
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
@@ -53,6 +54,10 @@ _ARGUMENTS: Final = {
     "kv_channels": "architecture.d_head",
     "num_query_groups": "architecture.kv_heads",
     "ffn_hidden_size": "architecture.d_ff",
+    "num_experts": "architecture.experts",
+    "moe_router_topk": "architecture.experts_per_token",
+    "moe_ffn_hidden_size": "architecture.d_expert",
+    "moe_shared_expert_intermediate_size": "architecture.d_shared",
     "padded_vocab_size": "architecture.vocab_size",
     "seq_length": "architecture.seq_len",
     "global_batch_size": "batch",
@@ -63,6 +68,11 @@ _ARGUMENTS: Final = {
     "seed": "seed",
     "tokenizer_type": "tokenizer",
 }
+
+_OF_EXPERTS: Final = (
+    "architecture.experts_per_token", "architecture.d_expert", "architecture.d_shared",
+)  # fmt: skip
+"""Printed of every model, whether it has experts or not."""
 
 
 class Reader:
@@ -141,6 +151,11 @@ class Reader:
         if self._shards:
             values["params.total"] = sum(self._shards.values())
         values |= {name: value for name, value in self._facts.items() if value}
+        if "architecture.experts" not in values:
+            values = {name: value for name, value in values.items() if name not in _OF_EXPERTS}
+        values |= of_experts(values, given)
+        if given.get("multi_latent_attention") == "True":
+            values["architecture.uncounted"] = "latent attention (multi_latent_attention)"
         return values | self._schedule(given) | _layers(given)
 
     def _schedule(self, given: Mapping[str, str]) -> dict[str, Any]:
