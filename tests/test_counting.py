@@ -117,6 +117,7 @@ def test_without_architecture_only_6nd_and_kaplan_can_be_counted() -> None:
         "kaplan": 12.0,
         "hoffmann": None,
         "attention": None,
+        "active": None,
         "logged": None,
     }
 

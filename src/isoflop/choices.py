@@ -19,12 +19,14 @@ PARAMS: Final = {
     "total": "total *N*",
     "nonembedding": "non-embedding *N*",
     "with_head": "*N* with head",
+    "active": "active *N*",
 }
 FLOPS: Final = {
     "6nd": "*C* = 6*ND*",
     "kaplan": "Kaplan’s *C*",
     "hoffmann": "Appendix F’s *C*",
     "attention": "*C* with attention",
+    "active": "*C* of active *N*",
     "logged": "*C* as logged",
 }
 WORDS: Final = {

@@ -10,24 +10,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-ParamsConvention = Literal["total", "nonembedding", "with_head"]
-FlopsConvention = Literal["6nd", "hoffmann", "attention", "kaplan", "logged"]
+ParamsConvention = Literal["total", "nonembedding", "with_head", "active"]
+FlopsConvention = Literal["6nd", "hoffmann", "attention", "kaplan", "active", "logged"]
 
 PARAMS_CONVENTIONS: Final[tuple[ParamsConvention, ...]] = get_args(ParamsConvention)
 FLOPS_CONVENTIONS: Final[tuple[FlopsConvention, ...]] = get_args(FlopsConvention)
-COMPUTED_FLOPS: Final = tuple(name for name in FLOPS_CONVENTIONS if name != "logged")
-"""Those that a run's architecture gives."""
+COMPUTED_FLOPS: Final = tuple(
+    name for name in FLOPS_CONVENTIONS if name not in ("active", "logged")
+)
+"""Those that a dense run's architecture gives; `active` is `6nd` then."""
 
 PARAMS_MEANING: Final[dict[ParamsConvention, str]] = {
     "total": "every parameter, input embedding and head included (Hoffmann et al. 2022)",
     "nonembedding": "no embedding, no head (Kaplan et al. 2020, section 2.1)",
     "with_head": "input embedding out, output head in (Porian et al. 2024)",
+    "active": "what one token goes through, embedding and head included; of a dense model all",
 }
 FLOPS_MEANING: Final[dict[FlopsConvention, str]] = {
     "6nd": "6 times total parameters times tokens",
     "hoffmann": "Hoffmann et al. Appendix F as their Table A4 has it: no embedding, no logits",
     "attention": "6 per parameter that multiplies (head in), plus the attention scores",
     "kaplan": "6 times non-embedding parameters times tokens (Kaplan et al. 2020, C = 6NBS)",
+    "active": "6 times active parameters times tokens",
     "logged": "what the trainer itself reported",
 }
 
@@ -134,6 +138,10 @@ def params(architecture: Architecture, convention: ParamsConvention) -> int:
     """Count parameters from the shape alone.
 
     A count printed by the trainer is better where there is one: it includes norm gains and biases.
+
+    Raises
+    ------
+    ValueError : ``active`` of a mixture whose experts per token are unknown.
     """
     body = params_nonembedding(architecture)
     embedding = params_embedding(architecture)
@@ -144,6 +152,10 @@ def params(architecture: Architecture, convention: ParamsConvention) -> int:
             return body + embedding
         case "total":
             return body + embedding * (1 if architecture.tied else 2)
+        case "active":
+            if (idle := params_idle(architecture)) is None:
+                raise ValueError("how many experts a token goes through is unknown")
+            return params(architecture, "total") - idle
 
 
 def params_gopher_family(architecture: Architecture) -> int:
@@ -204,6 +216,7 @@ def flops_per_token(
     params_nonembedding: float,
     params_with_head: float,
     architecture: Architecture | None,
+    params_active: float | None = None,
 ) -> float | None:
     """Training FLOPs (forward and backward) per token, by convention.
 
@@ -214,23 +227,20 @@ def flops_per_token(
     architecture : needed by ``hoffmann`` and ``attention``; without it these give None. Of experts
         these count those that a token goes through, the others all.
 
+    params_active : needed by ``active``; without it that gives None.
+
     Returns
     -------
     FLOPs per token, or None where the convention cannot be computed from what is known.
     float64 on purpose: 6ND exceeds 2**63.
     """
-    match convention:
-        case "6nd":
-            return 6.0 * params_total
-        case "kaplan":
-            return 6.0 * params_nonembedding
-        case "hoffmann":
-            if architecture is None or params_idle(architecture) is None:
-                return None
-            return flops_per_token_hoffmann(architecture)
-        case "attention":
-            if architecture is None or (idle := params_idle(architecture)) is None:
-                return None
-            return 6.0 * (params_with_head - idle) + flops_per_token_scores(architecture)
-        case "logged":
-            return None
+    counts = {"6nd": params_total, "kaplan": params_nonembedding, "active": params_active}
+    if convention in counts:
+        count = counts[convention]
+        return None if count is None else 6.0 * count
+    idle = None if architecture is None else params_idle(architecture)
+    if convention == "logged" or architecture is None or idle is None:
+        return None
+    if convention == "hoffmann":
+        return flops_per_token_hoffmann(architecture)
+    return 6.0 * (params_with_head - idle) + flops_per_token_scores(architecture)

@@ -41,6 +41,7 @@ OPTIONAL: Final = {
     "budget": pl.Float64,
     "params_nonembedding": pl.Float64,
     "params_with_head": pl.Float64,
+    "params_active": pl.Float64,
     "flops": pl.Float64,
     "unique_tokens": pl.Float64,
     "seed": pl.Int64,
@@ -55,7 +56,8 @@ def read(source: Path | str | Any, *, name: str | None = None) -> Sweep:
     ----------
     source : a folder of raw logs with its sweep.yaml, or a frame of Polars or pandas. A frame has
         columns params (total N), tokens (D) and loss [nat/token], and may have run, budget [FLOP],
-        params_nonembedding, params_with_head, flops (as the trainer counted), unique_tokens, seed.
+        params_nonembedding, params_with_head, params_active (of experts; all unless given), flops
+        (as the trainer counted), unique_tokens, seed.
         Each row is a finished run; where the column run is there, rows of one run are its curve, by
         increasing tokens, and the last is its final loss.
     name : of the sweep; the folder's, or "frame".
@@ -115,11 +117,13 @@ def _read_frame(frame: Any, name: str) -> Sweep:
         params_total="params",
         params_nonembedding="params_nonembedding",
         params_with_head="params_with_head",
+        params_active=pl.coalesce("params_active", "params"),
         tokens="tokens",
         flops_6nd=6.0 * pl.col("params") * pl.col("tokens"),
         flops_kaplan=6.0 * pl.col("params_nonembedding") * pl.col("tokens"),
         flops_hoffmann=pl.lit(None, dtype=pl.Float64),
         flops_attention=pl.lit(None, dtype=pl.Float64),
+        flops_active=6.0 * pl.coalesce("params_active", "params") * pl.col("tokens"),
         flops_logged="flops",
         loss="loss",
         loss_source=pl.lit("eval"),

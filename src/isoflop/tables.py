@@ -106,6 +106,7 @@ class Runs(dy.Schema):
     params_with_head = _number("N with head, without input embedding", "parameter", nullable=True)
     params_with_head_source = _word(SOURCES, "where it comes from", nullable=True)
     params_active = _number("N that one token goes through, of experts", "parameter", nullable=True)
+    params_active_source = _word(SOURCES, "where it comes from", nullable=True)
     layers = _count("blocks", "layer", nullable=True)
     d_model = _count("residual width", "unit", nullable=True)
     heads = _count("attention heads", "head", nullable=True)
@@ -155,6 +156,7 @@ class Curves(dy.Schema):
     flops_kaplan = _number("C as 6 N_nonembedding D", "FLOP", nullable=True)
     flops_hoffmann = _number("C after Appendix F", "FLOP", nullable=True)
     flops_attention = _number("C with attention scores", "FLOP", nullable=True)
+    flops_active = _number("C as 6 N_active D", "FLOP", nullable=True)
     flops_logged = _number("C as the trainer logged it", "FLOP", nullable=True)
     # a diverged run logs NaN; the table has null and says so in is_nan
     train_loss = _number("training loss", "nat/token", nullable=True)
@@ -210,6 +212,7 @@ class Losses(dy.Schema):
     params_total = _number("N with embedding and head", "parameter", positive=True)
     params_nonembedding = _number("N without embedding and head", "parameter", nullable=True)
     params_with_head = _number("N with head, without input embedding", "parameter", nullable=True)
+    params_active = _number("N that one token goes through", "parameter", nullable=True)
     tokens = dy.Float64(
         primary_key=True,
         nullable=False,
@@ -220,6 +223,7 @@ class Losses(dy.Schema):
     flops_kaplan = _number("C as 6 N_nonembedding D", "FLOP", nullable=True)
     flops_hoffmann = _number("C after Appendix F", "FLOP", nullable=True)
     flops_attention = _number("C with attention scores", "FLOP", nullable=True)
+    flops_active = _number("C as 6 N_active D", "FLOP", nullable=True)
     flops_logged = _number("C as the trainer logged it", "FLOP", nullable=True)
     loss = _number("loss, smoothed as configured", "nat/token", positive=True)
     loss_source = _word(LOSS_SOURCES, "which loss")
@@ -242,6 +246,8 @@ class Targets(dy.Schema):
     flops_kaplan = _number("C as 6 N_nonembedding D", "FLOP", nullable=True)
     flops_hoffmann = _number("C after Appendix F", "FLOP", nullable=True)
     flops_attention = _number("C with attention scores", "FLOP", nullable=True)
+    params_active = _number("N that one token goes through", "parameter", nullable=True)
+    flops_active = _number("C as 6 N_active D", "FLOP", nullable=True)
 
 
 class LeftOut(dy.Schema):

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoflop import counting
+from isoflop.approaches.observations import observe
+from isoflop.config.approaches import CountingSettings
+from isoflop.config.losses import LossesSettings
 from isoflop.counting import Architecture, flops_per_token
 from isoflop.ingest.settings import settings_of
 from isoflop.ingest.sweep import ingest_sweep, read_sweep
+from isoflop.losses.build import build_losses
 from tests.ingest.samples import RECORD, row, write
 
 if TYPE_CHECKING:
@@ -199,3 +203,20 @@ def test_flops_count_what_a_token_goes_through() -> None:
         assert rates[1] == pytest.approx(rates[0] + 6 * router, rel=1e-12)
     assert counting.params_idle(dense) == 0
     assert counting.params_idle(sparse) == 16 * 3 * 2048 * 1024 * 56
+
+
+def test_a_sweep_is_counted_by_active_parameters_where_that_is_chosen(tmp_path: Path) -> None:
+    dense = {name: value for name, value in OLMOE.items() if "experts" not in name}
+    files = {}
+    for place, config in (("a", OLMOE), ("b", dense | {"intermediate_size": 8192})):
+        files[f"{place}/config.json"] = json.dumps(config)
+        files[f"{place}/log.csv"] = LOG.replace("2.", "2.0" if place == "a" else "2.")
+    tables = ingest_sweep(write(tmp_path, files, sidecar=SIDECAR), RECORD)
+    built = build_losses(tables.curves, tables.runs, tables.files, LossesSettings())
+    by_active = observe(built.losses, CountingSettings(params="active", flops="active"))
+    by_total = observe(built.losses, CountingSettings())
+    sparse, full = by_active.run_params
+    assert by_active.flops == pytest.approx(6.0 * by_active.params * by_active.tokens)
+    assert full == by_total.run_params[1] == 16 * (4 * 2048**2 + 3 * 2048 * 8192) + 2 * 50304 * 2048
+    assert sparse == full + 16 * 64 * 2048
+    assert by_total.run_params[0] / 1e9 == pytest.approx(6.9, abs=0.05)

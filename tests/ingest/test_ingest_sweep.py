@@ -62,6 +62,7 @@ def test_own_log_becomes_tables(tmp_path: Path) -> None:
     assert run["tokens"] == 40 * TOKENS_PER_STEP == run["schedule_tokens"]
     assert run["warmup_tokens"] == 2 * TOKENS_PER_STEP
     sources = {name: value for name, value in run.items() if name.endswith("_source")}
+    assert sources.pop("params_active_source") is None  # it has no experts
     assert set(sources.values()) == {"log"}
     last = tables.curves.row(-1, named=True)
     assert last["eval_loss"] == pytest.approx(loss_at(40))
@@ -391,6 +392,7 @@ runs:
         "params_total": "architecture",
         "params_nonembedding": "architecture",
         "params_with_head": "counted",
+        "params_active": None,  # it has no experts
         "architecture": "sidecar",
         "tokens_per_step": "counted",
         "tokens": "counted",

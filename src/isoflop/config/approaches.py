@@ -19,9 +19,10 @@ class CountingSettings(Section):
     """How N and C are counted; see docs/counting.md."""
 
     params: ParamsConvention = "total"
-    """N: total | nonembedding (Kaplan) | with_head (Porian)."""
+    """N: total | nonembedding (Kaplan) | with_head (Porian) | active (of experts those that a token
+    goes through)."""
     flops: FlopsConvention = "6nd"
-    """C: 6nd | kaplan | hoffmann | attention | logged."""
+    """C: 6nd | kaplan | hoffmann | attention | active (6 times active N times D) | logged."""
 
 
 class BootstrapSettings(Section):

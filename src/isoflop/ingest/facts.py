@@ -105,7 +105,15 @@ class RunIdentity:
             params_nonembedding=self.value("params.nonembedding") or 0.0,
             params_with_head=self.value("params.with_head") or 0.0,
             architecture=self.architecture,
+            params_active=self.active,
         )
+
+    @property
+    def active(self) -> float | None:
+        """Parameters that one token goes through: all, where nothing tells of experts."""
+        given: float | None = self.value("params.active")
+        sparse = self.value("architecture.experts") or self.value("architecture.uncounted")
+        return self.value("params.total") if given is None and not sparse else given
 
 
 def identify(
@@ -295,7 +303,7 @@ def _count_params(facts: dict[str, Fact], architecture: counting.Architecture | 
     if architecture is not None:
         for convention in counting.PARAMS_CONVENTIONS:
             name = f"params.{convention}"
-            if name not in facts and convention != "with_head":
+            if name not in facts and convention not in ("with_head", "active"):
                 count = float(counting.params(architecture, convention))
                 facts[name] = Fact(count, "architecture")
         idle = counting.params_idle(architecture)
@@ -336,7 +344,7 @@ def _gaps(facts: Mapping[str, Fact], architecture: counting.Architecture | None)
     if active is not None and total is not None and active.value != total.value:
         notes.append(
             f"a token goes through {active.value:.4g} of {total.value:.4g} parameters; 6ND counts "
-            f"all of them"
+            f"all of them, counting 'active' these"
         )
     if "params.nonembedding" not in facts:
         notes.append("no FLOPs by kaplan: params.nonembedding unknown")

@@ -368,7 +368,6 @@ def _run_row(
         "role": identity.value("role") or "fit",
         **params,
         **origins,
-        "params_active": identity.value("params.active"),
         **shape,
         "architecture_source": identity.group_source("architecture."),
         "tokens_per_step": per_step,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Kind = Literal["eval", "train"]
 
 FLOPS: Final = (
-    "flops_6nd", "flops_kaplan", "flops_hoffmann", "flops_attention", "flops_logged",
+    "flops_6nd", "flops_kaplan", "flops_hoffmann", "flops_attention", "flops_active",
+    "flops_logged",
 )  # fmt: skip
 
 LEAST_BRIDGED: Final = 0.5
@@ -470,10 +471,12 @@ def _rows(
     per_run = ("sweep", "run", "role", "params_total", "params_nonembedding", "params_with_head",
                "budget", "unique_tokens", "seed")  # fmt: skip
     horizon = run["schedule_tokens"]
+    active = run["params_active"] if run["params_active"] or run["experts"] else run["params_total"]
     return points.select(
         "tokens",
         *FLOPS,
         **{name: pl.lit(run[name], dtype=schema[name]) for name in per_run},
+        params_active=pl.lit(active, dtype=pl.Float64),
         loss=f"{source}_loss",
         loss_source=pl.lit(source, dtype=schema["loss_source"]),
         schedule_fraction=pl.col("tokens") / pl.lit(horizon, dtype=pl.Float64),

@@ -36,6 +36,7 @@ PARAMS_SHORT = {
     "total": "total *N*",
     "nonembedding": "non-embedding *N*",
     "with_head": "*N* with head, without embedding",
+    "active": "active *N*",
 }
 
 
