@@ -15,7 +15,13 @@ from isoflop.estimates.diagnostics import InteractionDiagnostics, ParametricDiag
 from isoflop.estimates.estimate import Estimate, optima_of
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.intervals import LEVELS
-from isoflop.estimates.mixture import Member, Mixture, NoMixture, describe_mixture
+from isoflop.estimates.mixture import (
+    Member,
+    Mixture,
+    MixtureLevels,
+    NoMixture,
+    describe_mixture,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.estimates.estimate import Provenance, Refusal
     from isoflop.estimates.forecasts import NoForecasts, Score
-    from isoflop.estimates.mixture import MixtureCheck
+    from isoflop.estimates.mixture import MixtureCheck, PlacedLevels
 
 DECADES: Final = (0.0, 1.0, 2.0)
 """Where a mixture says its optima: decades above the largest C that was fitted."""
@@ -98,9 +104,9 @@ def mix_laws(
     # the part of C that all laws saw
     flops_range = (max(low for low, _ in ranges), min(high for _, high in ranges))
     flops = flops_range[1] * 10.0 ** np.array(DECADES)
-    quantities = describe_mixture(mixed, table, flops)
     first = next(iter(fitted.values()))
-    checks, unchecked = _checks(losses, settings, list(fitted), mixed)
+    checks, placed, unchecked = _checks(losses, settings, list(fitted), mixed)
+    quantities = describe_mixture(mixed, table, flops, MixtureLevels(placed, flops_range[1]))
     if checks:
         quantities["a"] = quantities["a"].model_copy(update={"coverage": _lowest(checks, "a")})
     mixture = Mixture(
@@ -117,6 +123,7 @@ def mix_laws(
         optima=optima_of(quantities, flops, flops_range),
         draws=table.height,
         checks=checks,
+        placed=placed,
         unchecked=unchecked,
         loss_doubt=_doubt(forecasts),
         provenance=provenance,
@@ -129,17 +136,17 @@ def _checks(
     settings: ApproachesSettings,
     laws: Sequence[Approach],
     mixed: Sequence[Member],
-) -> tuple[list[MixtureCheck], str | None]:
-    """Count how often such a mixture covers under each of its laws, or say why nothing was."""
+) -> tuple[list[MixtureCheck], list[PlacedLevels], str | None]:
+    """Check and calibrate such a mixture under each of its laws, or say why nothing was."""
     if losses is None:
-        return [], "the losses were not given"
+        return [], [], "the losses were not given"
     if settings.mixture.simulations == 0:
-        return [], "approaches.mixture.simulations asks for no simulated sweeps"
+        return [], [], "approaches.mixture.simulations asks for no simulated sweeps"
     try:
         truths = [member.approach for member in mixed]
-        return checks_of(losses, settings, laws=laws, truths=truths), None
+        return *checks_of(losses, settings, laws=laws, truths=truths), None
     except IsoflopError as error:
-        return [], str(error)
+        return [], [], str(error)
 
 
 def _lowest(checks: Sequence[MixtureCheck], quantity: str) -> dict[str, float]:

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.estimators.curvature import Curvature
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import CountingSettings
-    from isoflop.estimates.diagnostics import Diagnostics
+    from isoflop.estimates.diagnostics import Diagnostics, NoiseParts
     from isoflop.estimates.laws import Law, Optima
 
     Floats = NDArray[np.float64]
@@ -36,27 +38,59 @@ class Resamples:
     weights : (draws, runs) how often each run occurs.
     log_loss : (sweeps, points) log of the losses; None where every draw has the observed ones.
     sweep : (draws,) whose losses each draw has: a row of ``log_loss``; None where draw i has row i.
+    shift : (draws, runs) log error that all losses of a run get beside; None where none do.
     """
 
     weights: Floats
     log_loss: Floats | None = None
     sweep: Ints | None = None
+    shift: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.weights)
 
+    def take(self, rows: Ints) -> Resamples:
+        """Keep some of the draws."""
+        sweep = rows if self.sweep is None else self.sweep[rows]
+        return Resamples(
+            weights=self.weights[rows],
+            log_loss=self.log_loss,
+            sweep=None if self.log_loss is None else sweep,
+            shift=None if self.shift is None else self.shift[rows],
+        )
+
     def at(self, observations: Observations, points: Ints) -> tuple[Floats, Floats]:
         """Give weights (draws, points) and log losses (draws or 1, points) at some points."""
-        weights = self.weights[:, observations.run[points]]
+        run = observations.run[points]
         changed = self.losses_at(points)
-        return weights, np.log(observations.loss[points])[None] if changed is None else changed
+        log_loss = np.log(observations.loss[points])[None] if changed is None else changed
+        return self.weights[:, run], log_loss if self.shift is None else log_loss + self.shift[
+            :, run
+        ]
 
     def losses_at(self, points: Ints) -> Floats | None:
-        """Give log losses, (draws, points), at some points; None where they are the observed."""
+        """Give log losses, (draws, points), without the shift; None where they are the observed."""
         if self.log_loss is None:
             return None
         losses = self.log_loss[:, points]
         return losses if self.sweep is None else losses[self.sweep]
+
+
+def together(resamples: Sequence[Resamples], log_loss: Floats) -> Resamples:
+    """Put resamples of several sweeps of the same design into one batch.
+
+    Parameters
+    ----------
+    resamples : of each sweep, without losses of their own; shifts in all of them or in none.
+    log_loss : (sweeps, points) of each sweep.
+    """
+    shifts = [part.shift for part in resamples if part.shift is not None]
+    return Resamples(
+        weights=np.concatenate([part.weights for part in resamples]),
+        log_loss=log_loss,
+        sweep=np.repeat(np.arange(len(resamples)), [len(part) for part in resamples]),
+        shift=np.concatenate(shifts) if shifts else None,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +194,11 @@ class Fit(ABC):
     @property
     def misfit_p_value(self) -> float | None:
         """Of the test whether the law's form fits the runs; None where there is no such test."""
+        return None
+
+    @property
+    def noise_parts(self) -> NoiseParts | None:
+        """What the errors of its final losses consist of; None where that is not told apart."""
         return None
 
     def budgets(self) -> list[float]:

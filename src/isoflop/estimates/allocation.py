@@ -19,6 +19,7 @@ from isoflop.estimates.quantities import (
     Quantity,
     Sample,
     Simulations,
+    at_levels,
     calibrated,
     describe,
 )
@@ -161,7 +162,8 @@ def _allocate_mixture(mixture: Mixture, draws: pl.DataFrame, target: Target) -> 
         if name == target.asked:
             quantities[name] = Quantity(value=target.value)
         elif np.isfinite(value):
-            quantity = calibrated(value, drawn[name], ())
+            levels = mixture.levels.at_target(name, target.asked, float(point["flops"][0]))
+            quantity = at_levels(value, drawn[name], levels)
             quantities[name] = _without_doubtful_ends(quantity, unanswered)
     return Allocation.of(quantities, flops_range=mixture.flops_range, unanswered=unanswered)
 

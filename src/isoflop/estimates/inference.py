@@ -14,7 +14,7 @@ import numpy as np
 from isoflop.config.reading import Section
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw
 from isoflop.estimates.mixture import Mixture
-from isoflop.estimates.quantities import Quantity, calibrated
+from isoflop.estimates.quantities import Quantity, at_levels, calibrated
 
 if TYPE_CHECKING:
     from typing import Self
@@ -197,6 +197,8 @@ def _served_by_mixture(
         return None
     together = {name: np.concatenate([column[name] for column in known]) for name in known[0]}
     return ServedAllocation(**{
-        name: calibrated(float(np.nanmedian(values)), values, ())
+        name: at_levels(
+            float(np.nanmedian(values)), values, mixture.levels.at_target(name, "loss", flops)
+        )
         for name, values in together.items()
     })  # fmt: skip

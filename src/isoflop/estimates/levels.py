@@ -15,7 +15,7 @@ from isoflop.approach import Approach
 from isoflop.config.reading import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,6 +59,11 @@ class Tails(Section):
         """Shares of the draws below the lower and below the upper end."""
         return self.below.share, 1.0 - self.above.share
 
+    @property
+    def mirrored(self) -> Tails:
+        """The tails of a quantity that falls where this one rises."""
+        return Tails(below=self.above, above=self.below)
+
 
 class NoLevel(Section):
     """Why no interval of a confidence level is given: the truth lies too often beyond all draws."""
@@ -69,6 +74,65 @@ class NoLevel(Section):
     """The law in whose sweeps it does so most."""
     share: float
     """Share of that law's sweeps in which the truth lies beyond what the draws reach."""
+
+    @property
+    def mirrored(self) -> NoLevel:
+        """The same of a quantity that falls where this one rises."""
+        side: Literal["below", "above"] = "above" if self.side == "below" else "below"
+        return self.model_copy(update={"side": side})
+
+
+Levels = dict[str, Tails | NoLevel]
+"""Confidence level, such as "0.8", to where its interval ends among the draws."""
+
+
+def between(first: Levels, second: Levels, part: float) -> Levels:
+    """Give the levels at a place between two where they are known.
+
+    Parameters
+    ----------
+    first, second : the levels at both places.
+    part : how far the place is from the first, 0 to 1.
+
+    Returns
+    -------
+    Shares on the line between both; none of a level that one of them lacks.
+    """
+    if part in {0.0, 1.0}:
+        return second if part else first
+    found: Levels = {}
+    for level, near in first.items():
+        far = second[level]
+        if isinstance(near, NoLevel) or isinstance(far, NoLevel):
+            found[level] = near if isinstance(near, NoLevel) else far
+        else:
+            found[level] = Tails(
+                below=_part(near.below, far.below, part), above=_part(near.above, far.above, part)
+            )
+    return found
+
+
+def _part(near: Tail, far: Tail, part: float) -> Tail:
+    return Tail(
+        share=near.share + part * (far.share - near.share),
+        error=near.error + part * (far.error - near.error),
+        truth=near.truth if part < 0.5 else far.truth,
+    )
+
+
+def widest(several: Sequence[Levels]) -> Levels:
+    """Give levels at which each of several quantities is covered: every end at the least share."""
+    found: Levels = {}
+    for level in several[0]:
+        ends = [levels[level] for levels in several]
+        without = [end for end in ends if isinstance(end, NoLevel)]
+        if without:
+            found[level] = max(without, key=lambda end: end.share)
+            continue
+        tails = [tail for end in ends if isinstance(end, Tails) for tail in (end.below, end.above)]
+        least = min(tails, key=lambda tail: tail.share)
+        found[level] = Tails(below=least, above=least)
+    return found
 
 
 def places(drawn: Floats, truth: float) -> Floats:

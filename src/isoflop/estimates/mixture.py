@@ -20,7 +20,8 @@ from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Counting, Optimum, Provenance, optima_of, read_outcome
 from isoflop.estimates.intervals import COVERAGE_SLACK, LEVELS
 from isoflop.estimates.laws import Law, Optima, law_rows
-from isoflop.estimates.quantities import Quantity, calibrated, derived
+from isoflop.estimates.levels import Levels, between, widest
+from isoflop.estimates.quantities import Quantity, at_levels, derived
 from isoflop.files import write_json
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from isoflop.estimates.targets import Asked
 
     Floats = NDArray[np.float64]
 
@@ -77,14 +80,31 @@ class Member(Section):
         return np.array([[self.parameters[name] for name in self.law.names]])
 
 
+Checked = Literal["a", "params_opt", "loss_opt"]
+"""What the mixture is checked and calibrated for; D and D/N follow from N at a given C."""
+
+
 class CoveredShare(Section):
     """How often the mixture's intervals for one quantity covered the truth."""
 
-    quantity: Literal["a", "params_opt", "loss_opt"]
+    quantity: Checked
     decades_beyond: float | None
     """Decades of C above the largest that was fitted; None for a."""
     shares: dict[str, float]
-    """Confidence level to the share of simulated sweeps."""
+    """Confidence level to the share of simulated sweeps whose interval, as it is given, covers;
+    where no level serves, of those in which what the draws reach does."""
+    percentile_shares: dict[str, float]
+    """The same of percentile intervals."""
+
+
+class PlacedLevels(Section):
+    """Where the mixture's intervals for one quantity end among its draws."""
+
+    quantity: Checked
+    decades_beyond: float | None
+    """Decades of C above the largest that was fitted; None for a."""
+    levels: Levels
+    """Confidence level to the nominal level of its interval, or why it has none."""
 
 
 class MixtureCheck(Section):
@@ -126,6 +146,9 @@ class Mixture(Section):
     checks: list[MixtureCheck] = Field(default_factory=list)
     """How often these intervals cover, one entry for each mixed law that was taken for the truth;
     each simulated sweep goes the whole way of a real one. Empty where that was not checked."""
+    placed: list[PlacedLevels] = Field(default_factory=list)
+    """Where the intervals end among the draws, so that they cover whichever mixed law is true;
+    empty where they are percentiles."""
     unchecked: str | None = None
     """Why it was not checked, in words; None where it was."""
     loss_doubt: str | None
@@ -162,6 +185,11 @@ class Mixture(Section):
             for covered in check.covered
             for level in LEVELS
         )
+
+    @property
+    def levels(self) -> MixtureLevels:
+        """Where intervals end among the draws, at any C."""
+        return MixtureLevels(self.placed, self.flops_range[1])
 
     def worst(self, level: float) -> tuple[float, MixtureCheck, CoveredShare]:
         """Give the lowest share over truths and quantities at a level, and where it was.
@@ -202,6 +230,75 @@ class NoMixture(Section):
     def __str__(self) -> str:
         """Say why there is none."""
         return f"refused: {self.refused}"
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureLevels:
+    """Where the mixture's intervals end among its draws, at any C.
+
+    Attributes
+    ----------
+    placed : what simulated sweeps gave, at a few places; empty where intervals are percentiles.
+    top : largest fitted C [FLOP], from which the places count.
+    """
+
+    placed: Sequence[PlacedLevels]
+    top: float
+
+    def of(self, quantity: Checked, flops: float | None = None) -> Levels:
+        """Give the levels of a quantity; empty where intervals are percentiles.
+
+        Between two places the shares lie on the line through them in log C; before the first and
+        beyond the last they are those there.
+
+        Parameters
+        ----------
+        quantity : which.
+        flops : C [FLOP]; None for a.
+        """
+        known = [entry for entry in self.placed if entry.quantity == quantity]
+        if not known:
+            return {}
+        if flops is None:
+            return known[0].levels
+        where = [0.0 if entry.decades_beyond is None else entry.decades_beyond for entry in known]
+        beyond = float(np.clip(np.log10(flops / self.top), where[0], where[-1]))
+        after = min(int(np.searchsorted(where, beyond, side="right")), len(where) - 1)
+        before = max(after - 1, 0)
+        gap = where[after] - where[before]
+        part = (beyond - where[before]) / gap if gap else 0.0
+        return between(known[before].levels, known[after].levels, part)
+
+    def named(self, name: str, flops: float | None) -> Levels:
+        """Give the levels of a quantity by its name in ``quantities.derived``, without its C.
+
+        At a given C more parameters mean fewer tokens, and b is what a leaves: their tails change
+        sides.
+        """
+        if name == "loss":
+            return self.of("loss_opt", flops)
+        levels = self.of("a") if name in {"a", "b"} else self.of("params_opt", flops)
+        if name in {"a", "params_opt"}:
+            return levels
+        return {level: ends.mirrored for level, ends in levels.items()}
+
+    def at_target(self, name: str, asked: Asked, flops: float) -> Levels:
+        """Give the levels of a quantity of the allocation that meets a target.
+
+        The compute that a loss asks for lies below a place exactly where the loss at that place
+        lies below the one asked for: their tails are alike. What follows from two quantities ends
+        where both are covered.
+
+        Parameters
+        ----------
+        name : of ``targets.columns_at``.
+        asked : which quantity was given.
+        flops : C of the allocation [FLOP].
+        """
+        loss, params = self.of("loss_opt", flops), self.of("params_opt", flops)
+        if not loss or (asked, name) == ("loss", "flops"):
+            return loss
+        return widest([params] if asked != "loss" and name != "loss" else [params, loss])
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,14 +397,14 @@ def optima_of_mixture(
     In the order of the budgets; those at which a law has no optimum are left out.
     """
     budgets = np.asarray(flops, dtype=np.float64)
-    quantities = describe_mixture(mixture.mixed, draws, budgets)
+    quantities = describe_mixture(mixture.mixed, draws, budgets, mixture.levels)
     return optima_of(quantities, budgets, mixture.flops_range)
 
 
 def describe_mixture(
-    members: Sequence[Member], draws: pl.DataFrame, flops: Floats
+    members: Sequence[Member], draws: pl.DataFrame, flops: Floats, levels: MixtureLevels
 ) -> dict[str, Quantity]:
-    """Give a, b and the optima of a mixture with percentile intervals of its draws.
+    """Give a, b and the optima of a mixture with intervals of its draws.
 
     The estimate itself is the median of the draws, that of N, D, D/N and L in logarithms: N and D
     of the mixture then cost C where those of each law do, and no estimate lies outside its own
@@ -318,6 +415,7 @@ def describe_mixture(
     members : the laws that take part.
     draws : table of the mixture's draws: ``approach`` and the laws' parameters.
     flops : (budgets,) C of the optima [FLOP].
+    levels : where intervals end among the draws.
 
     Returns
     -------
@@ -330,6 +428,7 @@ def describe_mixture(
     shared = [name for name in points[0] if all(name in point for point in points)]
     names = [name for name in shared if name in {"a", "b"} or "_opt_" in name or _at_budget(name)]
     quantities = {}
+    at = {repr(float(c)): float(c) for c in flops}
     for name in names:
         if not all(np.isfinite(point[name][0]) for point in points):
             continue
@@ -341,7 +440,9 @@ def describe_mixture(
             value = float(np.median(kept))
         else:
             value = _centre(kept)
-        quantities[name] = calibrated(value, together, ())
+        stem, _, key = name.rpartition("_")
+        ends = levels.named(stem, at[key]) if key in at else levels.named(name, None)
+        quantities[name] = at_levels(value, together, ends)
     return quantities
 
 

@@ -23,7 +23,7 @@ from isoflop.estimates.intervals import (
     tails,
 )
 from isoflop.estimates.laws import Law, LawOfLoss, ProductLoss
-from isoflop.estimates.levels import LEAST_TAIL, NoLevel, Tails, covered, places, tails_of
+from isoflop.estimates.levels import LEAST_TAIL, Levels, NoLevel, Tails, covered, places, tails_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -281,6 +281,22 @@ def calibrated(value: float, draws: Floats, samples: Sequence[Sample]) -> Quanti
         coverage={level: min(summary.coverage[level] for summary in simulated) for level in levels},
         levels=levels,
         simulated=simulated,
+    )
+
+
+def at_levels(value: float, draws: Floats, levels: Levels) -> Quantity:
+    """Give a quantity with intervals at levels that are known already; percentiles without any.
+
+    Parameters
+    ----------
+    value : the estimate.
+    draws : (draws,); NaN where refused.
+    levels : where the intervals end among the draws; empty for percentiles.
+    """
+    if not levels:
+        return calibrated(value, draws, ())
+    return Quantity(
+        value=value, intervals=about(value, calibrated_intervals(draws, levels)), levels=levels
     )
 
 

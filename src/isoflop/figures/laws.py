@@ -9,7 +9,7 @@ import numpy as np
 from isoflop.approach import COLOURS, DASHES, MARKERS, MIXTURE, NAMES
 from isoflop.drawing import style
 from isoflop.estimates.estimate import Estimate
-from isoflop.estimates.intervals import percentile_intervals
+from isoflop.estimates.intervals import calibrated_intervals, percentile_intervals
 from isoflop.estimates.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -136,6 +136,17 @@ def _plane(axes: Axes, inputs: FigureInputs, nested: Estimate) -> str:
     )
 
 
+def _ends(mixed: Mixture, drawn: Floats, flops: Floats, level: float) -> Floats:
+    """Give both ends of the interval of each column of draws, (2, budgets); NaN without one."""
+    ends = np.full((2, len(flops)), np.nan)
+    for k, column in enumerate(drawn.T):
+        known = mixed.levels.of("loss_opt", float(flops[k]))
+        finite = column[np.isfinite(column)]
+        given = calibrated_intervals(finite, known) if known else percentile_intervals(finite)
+        ends[:, k] = given.get(str(level), (np.nan, np.nan))
+    return ends
+
+
 def _losses(axes: Axes, inputs: FigureInputs, mixed: Mixture) -> str:
     low, high = mixed.flops_range
     flops = np.geomspace(low, high * 10.0**DECADES, PLACES)
@@ -143,7 +154,7 @@ def _losses(axes: Axes, inputs: FigureInputs, mixed: Mixture) -> str:
     drawn = np.concatenate([np.log(part.law.optima(part.rows, flops).loss) for part in parts])
     centre = np.nanmedian(drawn, axis=0)
     for level, shade in ((0.95, 0.12), (0.8, 0.22)):
-        ends = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0) - centre
+        ends = _ends(mixed, drawn, flops, level) - centre
         axes.fill_between(
             flops,
             100.0 * np.expm1(ends[0]),

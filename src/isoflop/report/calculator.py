@@ -14,7 +14,6 @@ import numpy as np
 
 from isoflop.approach import ANSWERS
 from isoflop.estimates.allocation import REACH, simulations_of
-from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.interaction import HOFFMANN
 from isoflop.estimates.intervals import tails
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
@@ -28,7 +27,9 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.laws import LawOfLoss
+    from isoflop.estimates.levels import Levels
     from isoflop.estimates.mixture import Part
     from isoflop.report.inputs import ReportInputs
 
@@ -219,12 +220,15 @@ def _levels(
     """Give the shares of the draws below the ends of each quantity's interval; None without one."""
     names = ("params_opt", "tokens_opt", "tokens_per_param", "loss")
     shares: dict[str, list[float] | None] = dict.fromkeys(names, tails([LEVEL])[0].tolist())
-    if isinstance(answer, Estimate):
+    if isinstance(answer, Mixture):
+        for name in names:
+            if ends := answer.levels.named(name, flops):
+                shares[name] = _shares(ends)
+    else:
         samples = samples_of(answer.law, simulations_of(answer, draws), np.array([flops]))
         for name in names:
             if checked := samples.get(f"{name}_{float(flops)!r}"):
-                ends = levels_of(checked)[str(LEVEL)]
-                shares[name] = list(ends.shares) if isinstance(ends, Tails) else None
+                shares[name] = _shares(levels_of(checked))
     return {
         "params": shares["params_opt"],
         "tokens": shares["tokens_opt"],
@@ -233,3 +237,8 @@ def _levels(
         # C is asked for by what it buys
         "flops": shares["params_opt"],
     }
+
+
+def _shares(levels: Levels) -> list[float] | None:
+    ends = levels[str(LEVEL)]
+    return list(ends.shares) if isinstance(ends, Tails) else None

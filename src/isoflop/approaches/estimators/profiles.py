@@ -22,6 +22,7 @@ from isoflop.approaches.estimators.budgets import (
     told_of_logged,
 )
 from isoflop.approaches.estimators.curvature import Curvature, quadratic_term
+from isoflop.approaches.estimators.noise_parts import parts_of
 from isoflop.approaches.estimators.power_laws import fit_power_laws
 from isoflop.approaches.numerics.akima import akima_minima
 from isoflop.approaches.numerics.least_squares import Parabolas, fit_parabolas
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import ProfilesSettings
-    from isoflop.estimates.diagnostics import Spread
+    from isoflop.estimates.diagnostics import NoiseParts, Spread
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
@@ -161,6 +162,36 @@ class ProfilesFit(Fit):
                 minima[int(group.run[left[worst]])] = float(deleted[worst])
                 left = np.delete(left, worst)
         return minima
+
+    @cached_property
+    def noise_parts(self) -> NoiseParts | None:
+        """Tell the parts of the scatter about all budgets' parabolas apart; see ``noise_parts``.
+
+        Only runs that a parabola is fitted to count, each once; None along a spline, which passes
+        through all of them.
+        """
+        if self.settings.curve == "akima":
+            return None
+        blocks, residuals, params, tokens = [], [], [], []
+        for group in self.groups:
+            x, y = self._axes(group, group.loss[None])
+            left = np.flatnonzero(self._kept(group, y, np.ones_like(y))[0] > 0)
+            if len(np.unique(x[left])) < LEAST_SIZES:
+                continue
+            t = x[left] - x[left].mean()
+            design = np.stack([np.ones_like(t), t, t * t], axis=1)
+            log_loss = np.log(group.loss[left])
+            basis = np.linalg.qr(design)[0]
+            blocks.append(design)
+            residuals.append(log_loss - basis @ (basis.T @ log_loss))
+            params.append(np.exp(group.log_params[left]))
+            tokens.append(np.exp(group.log_tokens[left]))
+        if not blocks:
+            return None
+        from scipy.linalg import block_diag
+
+        jacobian = block_diag(*blocks)
+        return parts_of(jacobian, *(np.concatenate(c) for c in (residuals, params, tokens)))
 
     def require_valleys(self) -> None:
         """Refuse losses that curve over the sizes no more than they scatter.
@@ -298,6 +329,8 @@ class ProfilesFit(Fit):
         changed = resamples.losses_at(group.point)
         if changed is not None:
             loss = np.where(group.point >= 0, np.exp(changed), loss)
+        if resamples.shift is not None:
+            loss = loss * np.exp(resamples.shift[:, group.run])
         weights = resamples.weights[:, group.run]
         if self.settings.axis != "each":
             along = self._along(group, loss, weights, self.settings.axis)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from isoflop.approaches.protocol import Resamples
+from isoflop.approaches.protocol import Resamples, together
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.streams import Stream
 from isoflop.errors import UnderdeterminedError
@@ -121,11 +121,10 @@ def _together(
         numbers = range(start, min(start + size, settings.simulations))
         log_loss = np.log([sweeps.draw(i, settings.seed).loss for i in numbers])
         estimates = fitted.refit(Resamples(np.ones((len(numbers), n_runs)), log_loss)).parameters
-        weights = [
-            _resamples(fitted, settings, i, Stream.SIMULATED_RESAMPLES).weights for i in numbers
-        ]
-        sweep = np.repeat(np.arange(len(numbers)), draws)
-        drawn = fitted.refit(Resamples(np.concatenate(weights), log_loss, sweep)).parameters
+        resamples = together(
+            [_resamples(fitted, settings, i, Stream.SIMULATED_RESAMPLES) for i in numbers], log_loss
+        )
+        drawn = fitted.refit(resamples).parameters
         for k in range(len(numbers)):
             yield estimates[k], drawn[k * draws : (k + 1) * draws]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -55,9 +56,7 @@ def jackknife_errors(
         draw, run = np.nonzero(block)
         without = block[draw]
         without[np.arange(len(draw)), run] -= 1.0
-        rows = draw + start
-        sweep = rows if resamples.sweep is None else resamples.sweep[rows]
-        changed = Resamples(without, resamples.log_loss, sweep)
+        changed = replace(resamples.take(draw + start), weights=without)
         left = quantities(fit.refit(changed).parameters)
         blocks.append(_spread(left, block[draw, run], draw, len(block)))
     return np.concatenate(blocks)

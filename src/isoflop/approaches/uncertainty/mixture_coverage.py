@@ -16,13 +16,16 @@ import polars as pl
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.weights import shared_out, weights_of
 from isoflop.approaches.observations import Observations, observe
-from isoflop.approaches.protocol import Resamples
+from isoflop.approaches.protocol import together
 from isoflop.approaches.uncertainty.coverage import DECADES, SCHEMA, law_of_truth, truth_source
-from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.approaches.uncertainty.resampling import resample_alike
 from isoflop.approaches.uncertainty.streams import Stream
-from isoflop.errors import IsoflopError
+from isoflop.errors import IsoflopError, UnderdeterminedError
 from isoflop.estimates.intervals import LEVELS, percentile_intervals
-from isoflop.estimates.mixture import KEY, CoveredShare, MixtureCheck
+from isoflop.estimates.levels import Levels, Tails, covered, tails_of
+from isoflop.estimates.levels import places as placed_among
+from isoflop.estimates.mixture import KEY, CoveredShare, MixtureCheck, PlacedLevels
+from isoflop.estimates.quantities import REACHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,6 +75,7 @@ class Counted:
     simulations : how many sweeps there were.
     refused : those that gave no intervals.
     counts : one for each quantity, place and level.
+    ranks : quantity and place to where the truth lies among each sweep's draws, (sweeps,).
     """
 
     truth: str
@@ -79,6 +83,7 @@ class Counted:
     simulations: int
     refused: int
     counts: list[Count]
+    ranks: Mapping[tuple[str, str], Floats]
 
 
 def check_mixture(
@@ -139,8 +144,8 @@ def checks_of(
     *,
     laws: Sequence[Approach],
     truths: Sequence[Approach],
-) -> list[MixtureCheck]:
-    """Check a sweep's own mixture under each of its laws, for the sweep's estimate.
+) -> tuple[list[MixtureCheck], list[PlacedLevels]]:
+    """Check and calibrate a sweep's own mixture under each of its laws, for the sweep's estimate.
 
     Runs of the simulated sweeps share parts of their errors as the sweep's own do.
 
@@ -151,6 +156,11 @@ def checks_of(
         ``mixture.simulation_draws`` draws in each.
     laws : that may take part: those that could be fitted.
     truths : the laws that are mixed.
+
+    Returns
+    -------
+    What each truth gave, and where intervals end so that they cover under all of them; no levels
+    where ``bootstrap.interval`` asks for percentiles.
 
     Raises
     ------
@@ -166,28 +176,67 @@ def checks_of(
         }
     )
     number = settings.mixture.simulations
-    return [
-        MixtureCheck(
-            truth=counted.truth,
-            noise=counted.noise,
-            simulations=counted.simulations,
-            refused=counted.refused,
-            covered=_covered(counted.counts),
-        )
-        for counted in count_covered(losses, quick, truths=truths, simulations=number, shared=True)
+    counted = [
+        sample
+        for sample in count_covered(losses, quick, truths=truths, simulations=number, shared=True)
+        # a truth all of whose sweeps were refused says nothing of where intervals should end
+        if sample.simulations > sample.refused
     ]
+    if not counted:
+        raise UnderdeterminedError("every simulated sweep was refused")
+    levels: dict[tuple[str, str], Levels] = {}
+    if settings.bootstrap.interval == "calibrated":
+        levels = {
+            place: {
+                str(level): tails_of(
+                    {sample.truth: sample.ranks[place] for sample in counted},
+                    level,
+                )
+                for level in LEVELS
+            }
+            for place in counted[0].ranks
+        }
+    checks = [
+        MixtureCheck(
+            truth=sample.truth,
+            noise=sample.noise,
+            simulations=sample.simulations,
+            refused=sample.refused,
+            covered=_covered(sample, levels),
+        )
+        for sample in counted
+    ]
+    placed = [
+        PlacedLevels.model_validate(
+            {"quantity": quantity, "decades_beyond": DECADES.get(where), "levels": ends}
+        )
+        for (quantity, where), ends in levels.items()
+    ]
+    return checks, placed
 
 
-def _covered(counts: Sequence[Count]) -> list[CoveredShare]:
-    """Put the levels of each quantity and place together."""
-    shares: dict[tuple[str, str], dict[str, float]] = {}
-    for count in counts:
-        shares.setdefault((count.quantity, count.where), {})[str(count.level)] = count.share
+def _covered(sample: Counted, levels: Mapping[tuple[str, str], Levels]) -> list[CoveredShare]:
+    """Count the sweeps that percentiles, and intervals at these levels, cover."""
+    plain: dict[tuple[str, str], dict[str, float]] = {}
+    for count in sample.counts:
+        plain.setdefault((count.quantity, count.where), {})[str(count.level)] = count.share
     return [
         CoveredShare.model_validate(
-            {"quantity": quantity, "decades_beyond": DECADES.get(where), "shares": by_level}
+            {
+                "quantity": quantity,
+                "decades_beyond": DECADES.get(where),
+                "shares": {
+                    level: covered(
+                        sample.ranks[quantity, where],
+                        ends.shares if isinstance(ends, Tails) else REACHED,
+                    )
+                    for level, ends in levels.get((quantity, where), {}).items()
+                }
+                or by_level,
+                "percentile_shares": by_level,
+            }
         )
-        for (quantity, where), by_level in shares.items()
+        for (quantity, where), by_level in plain.items()
     ]
 
 
@@ -235,6 +284,7 @@ def count_covered(
             simulations=simulations,
             refused=simulations - len(kept),
             counts=_counts(kept, sweeps.true(flops)),
+            ranks=_ranks(kept, sweeps.true(flops)),
         )
 
 
@@ -255,18 +305,17 @@ def _mixed(
         _, shares = weights_of(list(laws), (), misfits, settings.mixture)
         whose.append(shared_out(shares, bootstrap.draws, bootstrap.seed))
     owner = np.array(whose)
-    first = next(iter(laws.values()))
-    weights = np.array(
-        [resample(first, bootstrap, Stream.SIMULATED_RESAMPLES, i).weights for i in numbers]
-    )
-    drawn = np.full((*owner.shape, 1 + 2 * len(flops)), np.nan)
+    resamples = [
+        resample_alike(list(laws.values()), bootstrap, Stream.SIMULATED_RESAMPLES, i)
+        for i in numbers
+    ]
+    drawn = np.full((owner.size, 1 + 2 * len(flops)), np.nan)
     for place, fitted in enumerate(laws.values()):
-        mine = owner == place
-        if mine.any():
-            sweep = np.nonzero(mine)[0]
-            refits = fitted.refit(Resamples(weights[mine], log_loss, sweep)).parameters
-            drawn[mine] = _quantities(fitted, refits, flops)
-    return drawn
+        mine = np.flatnonzero(owner.ravel() == place)
+        if mine.size:
+            batch = together([by_law[place] for by_law in resamples], log_loss)
+            drawn[mine] = _quantities(fitted, fitted.refit(batch.take(mine)).parameters, flops)
+    return drawn.reshape(*owner.shape, -1)
 
 
 def _quantities(fitted: MultistartFit, parameters: Floats, flops: Floats) -> Floats:
@@ -274,6 +323,30 @@ def _quantities(fitted: MultistartFit, parameters: Floats, flops: Floats) -> Flo
     optima = fitted.optima(parameters, flops)
     a, _ = fitted.exponents(parameters)
     return np.concatenate([a[:, None], optima.params, optima.loss], axis=1)
+
+
+def _named(true: Mapping[str, Floats]) -> list[tuple[tuple[str, str], float]]:
+    """Name every quantity and place with its truth, in the order of ``_quantities``."""
+    places = [("a", "")] + [(q, where) for q in ("params_opt", "loss_opt") for where in DECADES]
+    values = np.concatenate([true[name] for name in ("a", "params_opt", "loss_opt")])
+    return list(zip(places, values.tolist(), strict=True))
+
+
+def _ranks(drawn: Sequence[Floats], true: Mapping[str, Floats]) -> dict[tuple[str, str], Floats]:
+    """Place the truth among each sweep's draws; see ``_counts``."""
+    if not drawn:
+        return {}
+    together = np.array(drawn)
+    ranks = {}
+    for k, (place, truth) in enumerate(_named(true)):
+        column = together[..., k]
+        if place[0] != "a":
+            # as ``quantities.Sample`` places them
+            with np.errstate(invalid="ignore", divide="ignore"):
+                column, truth = np.log(column), float(np.log(truth))  # noqa: PLW2901
+        ranked = placed_among(column, truth)
+        ranks[place] = ranked[np.isfinite(ranked)]
+    return ranks
 
 
 def _counts(drawn: Sequence[Floats], true: Mapping[str, Floats]) -> list[Count]:
@@ -284,10 +357,8 @@ def _counts(drawn: Sequence[Floats], true: Mapping[str, Floats]) -> list[Count]:
     drawn : (draws, quantities) of each sweep, in the order of ``_quantities``.
     true : as ``SimulatedSweeps.true`` gives it, quantities in the same order.
     """
-    places = [("a", "")] + [(q, where) for q in ("params_opt", "loss_opt") for where in DECADES]
-    values = np.concatenate([true[name] for name in ("a", "params_opt", "loss_opt")])
     counts = []
-    for k, ((name, where), truth) in enumerate(zip(places, values, strict=True)):
+    for k, ((name, where), truth) in enumerate(_named(true)):
         ends = [percentile_intervals(sample[:, k]) for sample in drawn]
         centres = np.array([np.nanmedian(sample[:, k]) for sample in drawn])
         ratio = name != "a"

@@ -1,4 +1,11 @@
-"""Drawing resamples of a sweep: whole runs, never single points of a curve."""
+"""Drawing resamples of a sweep: whole runs, never single points of a curve.
+
+Runs that are picked one by one know nothing of errors that runs share: ten sizes of five runs each,
+whose sizes err together, would count as fifty runs. So where intervals are calibrated each resample
+also draws such errors, of each size and of each cell of equal N and D, from the parts of the noise
+that the fit tells apart. Their variance is then counted twice, once with the runs: intervals come
+out too wide rather than too narrow, which calibration narrows again.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +13,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from isoflop.approaches.estimators.misfit import cells_of
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.streams import Stream, rng
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit
     from isoflop.config.approaches import BootstrapSettings
+    from isoflop.estimates.diagnostics import NoiseParts
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -33,7 +45,7 @@ def resample(
     Parameters
     ----------
     fit : the fit to all runs; the schemes ``residual`` and ``wild`` start from its fitted losses.
-    settings : scheme, number of draws, seed, strata.
+    settings : scheme, number of draws, seed, strata, kind of interval.
     stream, key : what the draws are for; the number of the simulated sweep that is resampled.
 
     Returns
@@ -42,33 +54,90 @@ def resample(
     (Efron 1979), within each stratum; ``subsample`` keeps a share of each stratum without
     replacement, as Hoffmann et al. (2022, Table 2) may have done, which makes intervals about
     half as wide at 80 %; ``residual`` adds residuals drawn with replacement to the fitted losses;
-    ``wild`` turns each residual's sign at random (Rademacher weights; Wu 1986, Liu 1988).
+    ``wild`` turns each residual's sign at random (Rademacher weights; Wu 1986, Liu 1988). With
+    ``runs`` and calibrated intervals also the errors that runs share, where the fit takes losses
+    and tells the parts of its noise apart.
 
     Raises
     ------
     UnderdeterminedError : the scheme needs fitted losses and the approach has none.
     """
-    shape = settings.draws, fit.observations.n_runs
+    return resample_alike([fit], settings, stream, *key)[0]
+
+
+def resample_alike(
+    fits: Sequence[Fit], settings: BootstrapSettings, stream: Stream, *key: int
+) -> list[Resamples]:
+    """Draw the same resamples for several fits of the same runs; see ``resample``.
+
+    A draw picks the same runs for each, and errors that they share from the same normal numbers,
+    each fit with its own parts of the noise.
+    """
+    observations = fits[0].observations
+    shape = settings.draws, observations.n_runs
     if settings.scheme in {"residual", "wild"}:
         uniform = uniforms(range(shape[0]), shape[1], settings.seed, stream, *key)
-        return Resamples(np.ones(shape), _new_losses(fit, uniform, settings.scheme))
-    strata = _strata(fit.observations.run_budget, stratify=settings.stratify)
+        return [
+            Resamples(np.ones(shape), _new_losses(fit, uniform, settings.scheme)) for fit in fits
+        ]
+    parts = [_shared_parts(fit, settings) for fit in fits]
+    size, cell = _groups(observations) if any(parts) else (np.empty(0, np.intp),) * 2
+    sizes, cells = (group.max(initial=-1) + 1 for group in (size, cell))
+    strata = _strata(observations.run_budget, stratify=settings.stratify)
     weights = np.empty(shape)
+    shifts = [np.empty(shape) if part is not None else None for part in parts]
     for start in range(0, shape[0], BLOCK):
         draws = range(start, min(start + BLOCK, shape[0]))
-        uniform = uniforms(draws, shape[1], settings.seed, stream, *key)
-        weights[draws.start : draws.stop] = (
+        rows = slice(draws.start, draws.stop)
+        uniform, normal = _numbers(draws, shape[1], sizes + cells, settings.seed, stream, *key)
+        weights[rows] = (
             _with_replacement(uniform, strata)
             if settings.scheme == "runs"
             else _without_replacement(uniform, strata, settings.subsample)
         )
-    return Resamples(weights)
+        for part, shift in zip(parts, shifts, strict=True):
+            if part is not None and shift is not None:
+                of_size, of_cell = normal[:, :sizes], normal[:, sizes:]
+                shift[rows] = (part.size or 0.0) * of_size[:, size]
+                shift[rows] += (part.cell or 0.0) * of_cell[:, cell]
+    return [Resamples(weights, shift=shift) for shift in shifts]
+
+
+def _shared_parts(fit: Fit, settings: BootstrapSettings) -> NoiseParts | None:
+    """Give the parts of a fit's noise where its resamples share errors; else None."""
+    asked = settings.scheme == "runs" and settings.interval == "calibrated"
+    return fit.noise_parts if asked and fit.takes_losses else None
+
+
+def _groups(observations: Observations) -> tuple[Ints, Ints]:
+    """Give each run its size, and its cell of equal N and last D, (runs,) each."""
+    # points are sorted by run, then tokens
+    last = np.flatnonzero(np.diff(observations.run, append=-1))
+    params, tokens = observations.params[last], observations.tokens[last]
+    return cells_of(params), cells_of(params, tokens)
 
 
 def uniforms(draws: range, n: int, seed: int, stream: Stream, *key: int) -> Floats:
     """Draw n uniform numbers per draw, each draw from a generator of its own, (draws, n)."""
-    rows = [rng(seed, stream, *key, i).random(n) for i in draws]
-    return np.array(rows).reshape(len(draws), n)
+    return _numbers(draws, n, 0, seed, stream, *key)[0]
+
+
+def _numbers(
+    draws: range, uniform: int, normal: int, seed: int, stream: Stream, *key: int
+) -> tuple[Floats, Floats]:
+    """Draw uniform and then normal numbers, each draw from a generator of its own.
+
+    Returns
+    -------
+    (draws, uniform) and (draws, normal).
+    """
+    generators = [rng(seed, stream, *key, i) for i in draws]
+    flat = [generator.random(uniform) for generator in generators]
+    bell = [generator.normal(size=normal) for generator in generators]
+    return (
+        np.array(flat).reshape(len(draws), uniform),
+        np.array(bell).reshape(len(draws), normal),
+    )
 
 
 def _strata(budget: Floats, *, stratify: bool) -> list[Ints]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Estimate
-    from isoflop.estimates.mixture import CoveredShare
+    from isoflop.estimates.mixture import CoveredShare, PlacedLevels
     from isoflop.estimates.quantities import Quantity
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
@@ -110,21 +110,11 @@ def _covered(name: Approach, estimate: Estimate) -> str:
 
 
 def _of_mixture(mixture: Mixture) -> str:
-    """Say how often the mixture covered whichever of its laws is true, and where least."""
+    """Say how often the mixture covers whichever of its laws is true, and where least."""
     if not mixture.checks:
         return words(f"The mixture was not checked: {mixture.unchecked}.")
     counts = sorted({check.simulations for check in mixture.checks})
     sweeps = " or ".join(times(number, "sweep") for number in counts)
-    parts = []
-    for level in LEVELS:
-        shares = [c.shares[str(level)] for check in mixture.checks for c in check.covered]
-        _, check, covered = mixture.worst(level)
-        ends = [percent(share) for share in (min(shares), max(shares))]
-        span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-        parts.append(
-            f"its {percent(level)} interval covers the truth in {span} (least for "
-            f"{_place(covered)} where {IN_PROSE[check.truth]} is true)"
-        )
     short = [level for level in LEVELS if mixture.worst(level)[0] < level - COVERAGE_SLACK]
     if not mixture.covers:
         verdict = "**So it undercovers where one of its laws is true**"
@@ -139,15 +129,58 @@ def _of_mixture(mixture: Mixture) -> str:
         f"The mixture was put to {sweeps} simulated from each of its laws in turn, "
         f"{listed([IN_PROSE[check.truth] for check in mixture.checks])}. Each went the whole way "
         "of this one, errors that runs of one size share included: every law was fitted and "
-        "tested, and those not rejected were mixed. Over "
-        "*a*, and *N*\\* and *L*\\* from the largest compute that was fitted to two decades "
-        f"beyond, {' and '.join(parts)}. {verdict}. Of truths outside its laws this "
+        f"tested, and those not rejected were mixed. {_ends_of(mixture)}{_shares_of(mixture)} "
+        f"{verdict}. Of truths outside its laws this "
         "says nothing: the manual’s page on coverage shows what bends, uneven noise and mistuned "
         "rates do, of which mistuned rates are worst."
     )
 
 
-def _place(covered: CoveredShare) -> str:
+def _ends_of(mixture: Mixture) -> str:
+    """Say where its intervals end among the draws, and which of them are not given."""
+    if not mixture.placed:
+        return ""
+    said = (
+        "Each end of its intervals is placed where, under whichever of these laws makes it "
+        "hardest, the truth lies beyond it no more often than the level allows"
+    )
+    spans, without = [], []
+    for level in map(str, LEVELS):
+        ends = [(entry, entry.levels[level]) for entry in mixture.placed]
+        served = [tails.level for _, tails in ends if isinstance(tails, Tails)]
+        if served:
+            low, high = percent(min(served)), percent(max(served))
+            span = low if low == high else f"{low} to {high}"
+            spans.append(f"{span} of the draws for {percent(float(level))}")
+        without += [
+            f"{_place(entry)} at {percent(float(level))}, since where {IN_PROSE[missing.truth]} is "
+            f"true the truth lies {missing.side} all draws in {percent(missing.share)}"
+            for entry, missing in ends
+            if isinstance(missing, NoLevel)
+        ]
+    said += f": they span {listed(spans)}. " if spans else ". "
+    return said + (f"No interval is given for {'; for '.join(without)}. " if without else "")
+
+
+def _shares_of(mixture: Mixture) -> str:
+    """Say how often the intervals that are given covered in the simulated sweeps."""
+    parts = []
+    for level in LEVELS:
+        shares = [c.shares[str(level)] for check in mixture.checks for c in check.covered]
+        _, check, covered = mixture.worst(level)
+        ends = [percent(share) for share in (min(shares), max(shares))]
+        span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+        parts.append(
+            f"the {percent(level)} interval covers the truth in {span} (least for "
+            f"{_place(covered)} where {IN_PROSE[check.truth]} is true)"
+        )
+    return (
+        "Over *a*, and *N*\\* and *L*\\* from the largest compute that was fitted to two decades "
+        f"beyond, {' and '.join(parts)}."
+    )
+
+
+def _place(covered: CoveredShare | PlacedLevels) -> str:
     """Name a quantity and where it is judged."""
     if covered.decades_beyond is None:
         return "*a*"
@@ -174,6 +207,7 @@ def _mixture_table(mixture: Mixture) -> Table:
         [
             check.truth, check.noise, check.simulations, check.refused, covered.quantity,
             covered.decades_beyond, *(covered.shares[str(level)] for level in LEVELS),
+            *(covered.percentile_shares[str(level)] for level in LEVELS),
         ]
         for check in mixture.checks
         for covered in check.covered
@@ -186,7 +220,8 @@ def _mixture_table(mixture: Mixture) -> Table:
         rows=rows,
         data_columns=(
             "true_law", "log_noise", "simulated_sweeps", "refused_sweeps", "quantity",
-            "decades_beyond_data", "coverage_80", "coverage_95",
+            "decades_beyond_data", "coverage_80", "coverage_95", "percentile_coverage_80",
+            "percentile_coverage_95",
         ),
         data=data,
         classes=' .wide widths="1.5 0.8 0.8 0.8 0.8 0.8 0.8 0.8"',
