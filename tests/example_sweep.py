@@ -265,6 +265,7 @@ def _checks(mixture: Mixture) -> list[MixtureCheck]:
                         "quantity": quantity,
                         "decades_beyond": beyond,
                         "shares": {"0.8": 0.86 - 0.01 * k - 0.01 * place, "0.95": 0.97},
+                        "percentile_shares": {"0.8": 0.7 - 0.01 * place, "0.95": 0.9},
                     }
                 )
                 for place, (quantity, beyond) in enumerate(places)

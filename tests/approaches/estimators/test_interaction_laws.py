@@ -128,7 +128,8 @@ def test_the_nested_law_of_novels_cpu(fits: dict[str, LawFit], chinchilla: Param
     assert optimum.params[0, 0] == pytest.approx(588e3, rel=0.001)
     law = NestedLaw(*fit.parameters)
     assert float(law.loss_opt(1e14)) == pytest.approx(optimum.loss[0, 0], rel=1e-9)
-    refits = fit.refit(resample(fit, BootstrapSettings(draws=1000, stratify=False)))
+    settings = BootstrapSettings(draws=1000, stratify=False, interval="percentile")
+    refits = fit.refit(resample(fit, settings))
     assert (refits.refusals == "").all()
     low, high = np.quantile(refits.parameters[:, 5], [0.025, 0.975])
     # half a tenth is what a thousand draws leave open at the lower end

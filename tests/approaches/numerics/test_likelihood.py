@@ -150,7 +150,7 @@ def test_draws_are_their_own_optima(
     delta: float, fits240: dict[float, ParametricFit], epoch240: Observations
 ) -> None:
     fit = fits240[delta]
-    resamples = resample(fit, BootstrapSettings(draws=2, seed=4))
+    resamples = resample(fit, BootstrapSettings(draws=2, seed=4, interval="percentile"))
     refits = fit.refit(resamples)
     for weights, values in zip(resamples.weights, refits.parameters, strict=True):
         residual = np.log(epoch240.loss) - np.log(

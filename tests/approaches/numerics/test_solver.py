@@ -141,7 +141,8 @@ def scipy_best(weights: np.ndarray, observations: Observations, starts: list[np.
 def test_no_scipy_run_finds_a_better_optimum(epoch240: Observations) -> None:
     """Draws are converged to 1e-9 of the best that scipy finds from five starts each."""
     fitted = fit_parametric(epoch240, ParametricSettings(objective="huber", starts="coarse"))
-    resamples = resample(fitted, BootstrapSettings(draws=6, seed=5))
+    settings = BootstrapSettings(draws=6, seed=5, interval="percentile")
+    resamples = resample(fitted, settings)
     refits = fitted.refit(resamples)
     spread = np.random.default_rng(0)
     for weights, parameters in zip(resamples.weights, refits.parameters, strict=True):

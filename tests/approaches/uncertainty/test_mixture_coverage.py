@@ -10,10 +10,12 @@ import pytest
 from isoflop.approaches.estimators.loss_law import MultistartFit
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.uncertainty.coverage import SCHEMA
-from isoflop.approaches.uncertainty.mixture_coverage import check_mixture
+from isoflop.approaches.uncertainty.mixture_coverage import check_mixture, checks_of
 from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import IsoflopError
+from isoflop.estimates.levels import Tails
+from tests.approaches.conftest import LAW, finished_runs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,3 +68,48 @@ def test_a_wrong_law_alone_never_covers(losses: pl.DataFrame) -> None:
     table = check_mixture(losses, settings, truths=("parametric",), simulations=5)
     far = table.filter(quantity="loss_opt", where="2 decades beyond", level=0.95)
     assert far["coverage"].item() == 0.0
+
+
+def _sharing() -> Observations:
+    """Give nine sizes of five or six runs, whose errors are those of their sizes for the most."""
+    generator = np.random.default_rng(5)
+    params, flops = np.meshgrid(np.geomspace(1e6, 1e8, 9), np.geomspace(1e17, 3e19, 6))
+    size = np.broadcast_to(np.arange(9), params.shape)
+    tokens = flops / (6.0 * params)
+    errors = generator.normal(scale=0.01, size=9)[size]
+    errors = errors + generator.normal(scale=0.002, size=params.shape)
+    near = tokens / params < 3e3
+    loss = LAW.loss(params, tokens) * np.exp(errors)
+    return finished_runs(*(column[near] for column in (params, tokens, flops, loss)))
+
+
+def test_errors_that_sizes_share_are_covered_and_levels_are_those_of_the_ranks() -> None:
+    """Runs resampled one by one miss the errors of whole sizes; levels then place the ends."""
+    shared = _sharing()
+    found = {}
+    for interval in ("percentile", "calibrated"):
+        bootstrap = SETTINGS.bootstrap.model_copy(update={"interval": interval})
+        mixture = SETTINGS.mixture.model_copy(
+            update={"laws": ("parametric",), "simulations": 80, "simulation_draws": 60}
+        )
+        settings = SETTINGS.model_copy(update={"bootstrap": bootstrap, "mixture": mixture})
+        (check,), placed = checks_of(shared, settings, laws=("parametric",), truths=("parametric",))
+        found[interval] = check
+        assert bool(placed) == (interval == "calibrated")
+    near = {
+        interval: next(c for c in check.covered if c.quantity == "params_opt")
+        for interval, check in found.items()
+    }
+    assert near["percentile"].shares == near["percentile"].percentile_shares
+    # 80 sweeps have standard errors of .04 and .02
+    assert near["percentile"].percentile_shares["0.95"] < 0.8
+    assert near["calibrated"].percentile_shares["0.95"] > 0.9
+    for covered in found["calibrated"].covered:
+        ends = next(
+            entry.levels for entry in placed
+            if (entry.quantity, entry.decades_beyond) == (covered.quantity, covered.decades_beyond)
+        )  # fmt: skip
+        for level in ("0.8", "0.95"):
+            if isinstance(ends[level], Tails):
+                # each tail may miss one sweep more than its share, by the rounding of ranks
+                assert covered.shares[level] >= float(level) - 2 / 80

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from isoflop.approaches.estimators.envelope import fit_envelope
 from isoflop.approaches.estimators.parametric import fit_parametric
 from isoflop.approaches.estimators.profiles import fit_profiles
+from isoflop.approaches.estimators.registry import fit
+from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty import resampling
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import (
+    ApproachesSettings,
     BootstrapSettings,
+    EnvelopeSettings,
     ParametricSettings,
     ProfilesSettings,
 )
+from isoflop.estimates.diagnostics import NoiseParts
 
 if TYPE_CHECKING:
     from isoflop.approaches.estimators.parametric import ParametricFit
@@ -106,3 +113,50 @@ def test_residuals_of_the_profiles_are_those_of_their_parabolas(sweep: Observati
     a = fitted.exponents(fitted.refit(resamples).parameters)[0]
     point = fitted.exponents(fitted.parameters[None])[0][0]
     assert abs(np.nanmean(a) - point) < np.nanstd(a)
+
+
+def test_resamples_share_what_runs_share(novels_cpu: Observations) -> None:
+    """Of one size, and of one cell of equal N and D, by the parts that the fit tells apart."""
+    shared = fit_parametric(novels_cpu, ParametricSettings(starts="coarse"))
+    parts = NoiseParts(seed=0.002, cell=0.006, size=0.01, sizes=9, cells=9, replicates=4)
+    # estimated once, when first asked for; here as if it had been
+    vars(shared)["noise_parts"] = parts
+    resamples = resample(shared, BootstrapSettings(draws=3000))
+    plain = resample(shared, BootstrapSettings(draws=3000, interval="percentile"))
+    assert plain.shift is None
+    np.testing.assert_array_equal(resamples.weights, plain.weights)
+    assert resamples.shift is not None
+    together = np.cov(resamples.shift.T)
+    assert np.diag(together).mean() == pytest.approx(0.01**2 + 0.006**2, rel=0.05)
+    sizes = np.unique(novels_cpu.run_params, return_inverse=True)[1]
+    last = np.flatnonzero(np.diff(novels_cpu.run, append=-1))
+    tokens = np.log(novels_cpu.tokens[last])
+    same_size = sizes[:, None] == sizes[None]
+    same_cell = same_size & (np.abs(tokens[:, None] - tokens[None]) < 1e-3)
+    np.fill_diagonal(same_size, val=False)
+    assert together[same_size & ~same_cell].mean() == pytest.approx(0.01**2, rel=0.1)
+    np.fill_diagonal(same_cell, val=False)
+    assert together[same_cell].mean() == pytest.approx(0.01**2 + 0.006**2, rel=0.1)
+    others = together[sizes[:, None] != sizes[None]]
+    assert abs(others.mean()) < 0.05 * 0.01**2
+    # the first draws are the same, whatever comes after them
+    few = resample(shared, BootstrapSettings(draws=7)).shift
+    np.testing.assert_array_equal(few, resamples.shift[:7])
+
+
+def test_an_envelope_shares_nothing_since_it_takes_no_losses(sweep: Observations) -> None:
+    assert (
+        resample(fit_envelope(sweep, EnvelopeSettings()), BootstrapSettings(draws=3)).shift is None
+    )
+
+
+@pytest.mark.parametrize("approach", ["parametric", "profiles"])
+def test_a_shift_of_runs_is_other_losses(sweep: Observations, approach: str) -> None:
+    """A resample with shifted runs is the fit to a sweep whose curves lie elsewhere."""
+    settings = ApproachesSettings()
+    whole = fit(sweep, approach, settings, threads=1)
+    shift = np.random.default_rng(3).normal(scale=0.004, size=(1, sweep.n_runs))
+    refit = whole.refit(Resamples(np.ones_like(shift), shift=shift)).parameters[0]
+    moved = replace(sweep, loss=sweep.loss * np.exp(shift[0][sweep.run]))
+    assert refit == pytest.approx(whole.refit_losses(moved).parameters, rel=1e-5)
+    assert refit != pytest.approx(whole.parameters, rel=1e-3)
