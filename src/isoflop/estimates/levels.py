@@ -100,16 +100,16 @@ def between(first: Levels, second: Levels, part: float) -> Levels:
     """
     if part in {0.0, 1.0}:
         return second if part else first
-    found: Levels = {}
+    levels: Levels = {}
     for level, near in first.items():
         far = second[level]
         if isinstance(near, NoLevel) or isinstance(far, NoLevel):
-            found[level] = near if isinstance(near, NoLevel) else far
+            levels[level] = near if isinstance(near, NoLevel) else far
         else:
-            found[level] = Tails(
+            levels[level] = Tails(
                 below=_part(near.below, far.below, part), above=_part(near.above, far.above, part)
             )
-    return found
+    return levels
 
 
 def _part(near: Tail, far: Tail, part: float) -> Tail:
@@ -122,17 +122,17 @@ def _part(near: Tail, far: Tail, part: float) -> Tail:
 
 def widest(several: Sequence[Levels]) -> Levels:
     """Give levels at which each of several quantities is covered: every end at the least share."""
-    found: Levels = {}
+    least: Levels = {}
     for level in several[0]:
         ends = [levels[level] for levels in several]
         without = [end for end in ends if isinstance(end, NoLevel)]
         if without:
-            found[level] = max(without, key=lambda end: end.share)
+            least[level] = max(without, key=lambda end: end.share)
             continue
         tails = [tail for end in ends if isinstance(end, Tails) for tail in (end.below, end.above)]
-        least = min(tails, key=lambda tail: tail.share)
-        found[level] = Tails(below=least, above=least)
-    return found
+        end = min(tails, key=lambda tail: tail.share)
+        least[level] = Tails(below=end, above=end)
+    return least
 
 
 def places(drawn: Floats, truth: float) -> Floats:

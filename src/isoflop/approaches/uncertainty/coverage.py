@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.approaches.estimators.loss_law import MultistartFit
     from isoflop.approaches.observations import Observations
-    from isoflop.approaches.protocol import Fit
+    from isoflop.approaches.protocol import Fit, Resamples
     from isoflop.approaches.uncertainty.intervals import BootstrapSample
-    from isoflop.config.approaches import ApproachesSettings
+    from isoflop.config.approaches import ApproachesSettings, BootstrapSettings
 
     Floats = NDArray[np.float64]
 
@@ -233,14 +233,17 @@ def _simulated(cell: Cell, i: int) -> Outcome | None:
     """Fit and resample the i-th simulated sweep; None where it cannot be fitted."""
     settings = cell.settings.bootstrap
     sweep = cell.sweeps.draw(i, settings.seed)
+    samples = {}
     try:
         fitted = cell.fitted.refit_losses(sweep)
-        resamples = resample(fitted, settings, Stream.SIMULATED_RESAMPLES, i)
+        drawn = {
+            shared: _resampled(fitted, settings, i, shared=shared, flops=cell.flops)
+            for shared in {kind == "calibrated" for kind in cell.kinds}
+        }
     except UnderdeterminedError:
         return None
-    draws = derived(fitted.law, fitted.refit(resamples).parameters, cell.flops)
-    samples = {}
     for kind in cell.kinds:
+        resamples, draws = drawn[kind == "calibrated"]
         gathered = bootstrap_samples(fitted, resamples, draws, cell.flops, kind)
         samples[kind] = {name: gathered[name] for name in cell.truth}
     ranks: dict[Approach, dict[str, float]] = {}
@@ -252,9 +255,19 @@ def _simulated(cell: Cell, i: int) -> Outcome | None:
     return Outcome(samples, ranks)
 
 
+def _resampled(
+    fitted: Fit, settings: BootstrapSettings, i: int, *, shared: bool, flops: Floats
+) -> tuple[Resamples, dict[str, Floats]]:
+    """Resample a simulated sweep, with errors that runs share where intervals are calibrated."""
+    interval = "calibrated" if shared else "percentile"
+    chosen = settings.model_copy(update={"interval": interval})
+    resamples = resample(fitted, chosen, Stream.SIMULATED_RESAMPLES, i)
+    return resamples, derived(fitted.law, fitted.refit(resamples).parameters, flops)
+
+
 def _second_ranks(cell: Cell, sweep: Observations, i: int) -> dict[Approach, dict[str, float]]:
     """Simulate a second sweep from each law that this one does not reject; place its truth."""
-    settings = cell.settings.bootstrap
+    settings = cell.settings.bootstrap.model_copy(update={"interval": "calibrated"})
     again = {key: law.refit_losses(sweep) for key, law in cell.believed.items()}
     ranks = {}
     for key in unrejected(again):

@@ -140,7 +140,7 @@ def _ends_of(mixture: Mixture) -> str:
     """Say where its intervals end among the draws, and which of them are not given."""
     if not mixture.placed:
         return ""
-    said = (
+    sentence = (
         "Each end of its intervals is placed where, under whichever of these laws makes it "
         "hardest, the truth lies beyond it no more often than the level allows"
     )
@@ -158,8 +158,8 @@ def _ends_of(mixture: Mixture) -> str:
             for entry, missing in ends
             if isinstance(missing, NoLevel)
         ]
-    said += f": they span {listed(spans)}. " if spans else ". "
-    return said + (f"No interval is given for {'; for '.join(without)}. " if without else "")
+    sentence += f": they span {listed(spans)}. " if spans else ". "
+    return sentence + (f"No interval is given for {'; for '.join(without)}. " if without else "")
 
 
 def _shares_of(mixture: Mixture) -> str:
