@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 8
+LAYOUT: Final = 9
 """Raised when the form of an entry changes."""
 
 

@@ -125,6 +125,8 @@ def identify(
     needs_schedule: bool,
     needs_context: bool = False,
     counted_per_step: float | None = None,
+    in_bytes: Sequence[str] = (),
+    needs_bytes: bool = False,
 ) -> RunIdentity:
     """Settle what a run is.
 
@@ -137,6 +139,8 @@ def identify(
     needs_schedule : whether the log must come with the length of its schedule.
     needs_context : whether the log counts samples, of as many tokens as the context is long.
     counted_per_step : tokens of a step by the log's records, taken where nothing else says it.
+    in_bytes : eval sets of which the log has bits per byte and no loss.
+    needs_bytes : whether it has no other loss.
     """
     notes: list[str] = []
     conflicts: list[str] = []
@@ -147,6 +151,20 @@ def identify(
     _count_tokens(facts, counted_per_step)
     notes += _gaps(facts, architecture)
     missing = [*_missing_context(facts)] if needs_context else []
+    if in_bytes and "bytes_per_token" not in facts:
+        sets = ", ".join(in_bytes)
+        if needs_bytes:
+            missing.append(
+                Missing(
+                    f"mean bytes of a token (its only losses, on {sets}, are bits per byte)",
+                    "bytes_per_token: <bytes>",
+                )
+            )
+        else:
+            notes.append(
+                f"its evaluations on {sets} are bits per byte: bytes_per_token in {SIDECAR} would "
+                f"make losses of them"
+            )
     missing += _missing(
         facts,
         needs_tokens_per_step=needs_tokens_per_step,

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 COLUMNS: Final = {
     "step": (
@@ -62,9 +62,22 @@ EVAL_LOSS: Final = (
 FINAL_LOSS: Final = ("final_loss", "final_val_loss", "loss", "l")
 """Names of the loss in a table of finished runs, besides `EVAL_LOSS`."""
 
+BITS_PER_BYTE: Final = tuple(
+    name
+    for unit in ("bpb", "bits_per_byte")
+    for name in (
+        f"eval/{unit}", f"val/{unit}", f"validation/{unit}", f"eval_{unit}", f"val_{unit}",
+        f"validation_{unit}", unit,
+    )
+)  # fmt: skip
+"""Names of the loss on a file's one eval set in bits per byte."""
+
 _OF_SET = re.compile(
     r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:crossentropyloss|ce_loss|loss|lm_loss)"
 )
+
+
+_BYTES_OF_SET = re.compile(r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:bpb|bits_per_byte)")
 
 
 def plain(name: str) -> str:
@@ -85,8 +98,17 @@ def eval_sets(names: Iterable[str]) -> dict[str, str]:
     -------
     By eval set the file's name for its loss; the one set of a file that names none is `eval`.
     """
+    return _sets(names, _OF_SET, EVAL_LOSS)
+
+
+def eval_sets_in_bytes(names: Iterable[str]) -> dict[str, str]:
+    """Find the losses on eval sets that are in bits per byte; as `eval_sets`."""
+    return _sets(names, _BYTES_OF_SET, BITS_PER_BYTE)
+
+
+def _sets(names: Iterable[str], of_set: re.Pattern[str], alone: Sequence[str]) -> dict[str, str]:
     listed = list(names)
-    by_set = {match[1]: name for name in listed if (match := _OF_SET.fullmatch(plain(name)))}
+    by_set = {match[1]: name for name in listed if (match := of_set.fullmatch(plain(name)))}
     by_plain = {plain(name): name for name in reversed(listed)}
-    single = next((by_plain[known] for known in EVAL_LOSS if known in by_plain), None)
+    single = next((by_plain[known] for known in alone if known in by_plain), None)
     return {"eval": single, **by_set} if single is not None else by_set

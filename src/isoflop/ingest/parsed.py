@@ -46,6 +46,8 @@ class ParsedRun:
     counts_samples : whether some of its records give a number of samples and no D.
     advances : whether some record tells of a trained model.
     eval_sets : the eval sets it has a loss on, sorted.
+    byte_sets : the eval sets of which it has bits per byte, sorted.
+    trains : whether some record has a training loss.
     steps : its first and last step, in any order; None if no record tells one.
     per_step : lowest and highest D / step, where its records give both; None if none does.
     counted : the last step at which they do, and D / step there.
@@ -63,6 +65,8 @@ class ParsedRun:
     counts_samples: bool = False
     advances: bool = False
     eval_sets: tuple[str, ...] = ()
+    byte_sets: tuple[str, ...] = ()
+    trains: bool = False
     steps: tuple[int, int] | None = None
     per_step: tuple[float, float] | None = None
     counted: tuple[int, float] | None = None
@@ -247,12 +251,14 @@ def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
         "highest": rate.max(),
         "counted_to": pl.col("step").filter(counts).max(),
         "rate": rate.get(pl.col("step").filter(counts).arg_max(), null_on_oob=True),
+        "trains": pl.col("train_loss").is_not_null().any(),
         "eval_sets": pl.col("eval_set").filter(pl.col("metric") == "loss").unique(),
+        "byte_sets": pl.col("eval_set").filter(pl.col("metric") == "bits_per_byte").unique(),
     }
     if frame["run"].n_unique() == 1:  # of one run, which is usual, nothing need be sorted
         run = pl.col("run").first()
         counted = frame.select(
-            run, **{n: each.implode() if n == "eval_sets" else each for n, each in told.items()}
+            run, **{n: each.implode() if n.endswith("_sets") else each for n, each in told.items()}
         )
     else:
         counted = frame.group_by("run").agg(**told)
@@ -273,6 +279,8 @@ class _Run:
     counts_samples: bool = False
     advances: bool = False
     eval_sets: set[str] = field(default_factory=set)
+    byte_sets: set[str] = field(default_factory=set)
+    trains: bool = False
     steps: tuple[int, int] | None = None
     per_step: tuple[float, float] | None = None
     counted: tuple[int, float] | None = None
@@ -300,7 +308,9 @@ class _Run:
         self.counts_tokens |= count["counts_tokens"]
         self.counts_samples |= count["counts_samples"]
         self.advances |= count["advances"]
+        self.trains |= count["trains"]
         self.eval_sets.update(count["eval_sets"])
+        self.byte_sets.update(count["byte_sets"])
         if count["least_step"] is not None:
             self.steps = _joined(self.steps, (count["least_step"], count["most_step"]))
         if count["lowest"] is not None:
@@ -321,6 +331,8 @@ class _Run:
             counts_samples=self.counts_samples,
             advances=self.advances,
             eval_sets=tuple(sorted(self.eval_sets)),
+            byte_sets=tuple(sorted(self.byte_sets)),
+            trains=self.trains,
             steps=self.steps,
             per_step=self.per_step,
             counted=self.counted,

@@ -235,6 +235,12 @@ def _counts_steps_only(parts: Sequence[Part]) -> bool:
     return in_steps and not any(part.run.counts_tokens for part in parts)
 
 
+def _in_bytes_only(parts: Sequence[Part]) -> list[str]:
+    """List the eval sets of which a run has bits per byte and no loss."""
+    given = {name for part in parts for name in part.run.eval_sets}
+    return sorted({name for part in parts for name in part.run.byte_sets} - given)
+
+
 def _counted_per_step(parts: Sequence[Part]) -> float | None:
     """Count the tokens of a step, where the log gives D and its steps are updates.
 
@@ -366,6 +372,8 @@ class Run:
             needs_context=any(part.run.counts_samples for part in parts),
             needs_schedule=not finished_row,
             counted_per_step=_counted_per_step(parts),
+            in_bytes=_in_bytes_only(parts),
+            needs_bytes=not any(part.run.trains or part.run.eval_sets for part in parts),
         )
         role = identity.value("role") or "fit"
         excluded = next((part.run.excluded for part in parts if part.run.excluded), None)
@@ -396,8 +404,18 @@ class Run:
 
     @property
     def eval_sets(self) -> list[str]:
-        """The eval sets it has a loss on."""
-        return sorted({name for part in self.parts for name in part.run.eval_sets})
+        """The eval sets it has a loss on, those included whose bits per byte give one."""
+        given = {name for part in self.parts for name in part.run.eval_sets}
+        return sorted(given | set(self.from_bytes))
+
+    @property
+    def from_bytes(self) -> list[str]:
+        """The eval sets whose loss comes from bits per byte: none is logged, and bytes are known.
+
+        Nats per token are bits per byte times ln 2 and the mean bytes of a token.
+        """
+        known = self.identity.value("bytes_per_token") is not None
+        return _in_bytes_only(self.parts) if known else []
 
     @property
     def primary_eval(self) -> str | None:

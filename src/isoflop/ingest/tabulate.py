@@ -54,7 +54,7 @@ def in_our_units(records: pl.DataFrame, runs: Sequence[Run]) -> pl.DataFrame:
         scaled = logged * pl.col("loss_factor")
         return pl.when("perplexity").then(logged.log()).otherwise(scaled)
 
-    return (
+    ours = (
         records.join(facts, on="run", how="left", maintain_order="left")
         .with_columns(
             tokens=pl.coalesce("tokens", pl.col("samples") * pl.col("seq_len")),
@@ -77,6 +77,21 @@ def in_our_units(records: pl.DataFrame, runs: Sequence[Run]) -> pl.DataFrame:
             train_loss=_above_zero("train_loss", pl.lit(value=True)),
             value=_above_zero("value", is_loss),
         )
+    )
+    return pl.concat([ours, _from_bytes(ours)]) if any(run.from_bytes for run in runs) else ours
+
+
+def _from_bytes(records: pl.DataFrame) -> pl.DataFrame:
+    """Make losses of bits per byte, of eval sets that have no other: times ln 2 and bytes."""
+    value = pl.col("value") * pl.col("byte_factor")
+    return records.filter(
+        pl.col("metric") == "bits_per_byte", pl.col("eval_set").is_in(pl.col("from_bytes"))
+    ).with_columns(
+        metric=pl.lit("loss"),
+        value=pl.when(~(value <= 0.0)).then(value),
+        impossible=pl.when(value <= 0.0).then(value),
+        primary=(pl.col("eval_set") == pl.col("primary_eval")).fill_null(value=False),
+        on_curve=(pl.col("eval_set") == pl.col("curve_eval")).fill_null(value=False),
     )
 
 
@@ -166,19 +181,20 @@ def impossible_losses(records: pl.DataFrame) -> dict[str, Impossible]:
     }
 
 
-_CONVERSIONS: Final = pl.Schema(
-    {
-        "run": pl.String,
-        "tokens_per_step": pl.Float64,
-        "seq_len": pl.Float64,
-        "primary_eval": pl.String,
-        "curve_eval": pl.String,
-        "loss_factor": pl.Float64,
-        "perplexity": pl.Boolean,
-        "loss_kind": pl.String,
-        **{f"per_token_{convention}": pl.Float64 for convention in FLOPS_CONVENTIONS},
-    }
-)
+_TYPES: Final[dict[str, Any]] = {
+    "run": pl.String,
+    "tokens_per_step": pl.Float64,
+    "seq_len": pl.Float64,
+    "primary_eval": pl.String,
+    "curve_eval": pl.String,
+    "loss_factor": pl.Float64,
+    "perplexity": pl.Boolean,
+    "byte_factor": pl.Float64,
+    "from_bytes": pl.List(pl.String),
+    "loss_kind": pl.String,
+    **{f"per_token_{convention}": pl.Float64 for convention in FLOPS_CONVENTIONS},
+}
+_CONVERSIONS: Final = pl.Schema(_TYPES)
 
 
 def conversions(run: Run) -> dict[str, Any]:
@@ -192,6 +208,8 @@ def conversions(run: Run) -> dict[str, Any]:
         "curve_eval": identity.value("curve_eval"),
         "loss_factor": 1.0 if identity.nats is None else identity.nats,
         "perplexity": identity.nats is None,
+        "byte_factor": math.log(2.0) * (identity.value("bytes_per_token") or math.nan),
+        "from_bytes": run.from_bytes,
         "loss_kind": identity.value("loss_kind"),
         **{f"per_token_{c}": identity.flops_per_token(c) for c in FLOPS_CONVENTIONS},
     }

@@ -12,7 +12,7 @@ import difflib
 import io
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -20,7 +20,7 @@ from isoflop.config.sidecar import TableMap
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import as_text, read_table, unique_names
 from isoflop.ingest.events import Event, LeftOutRows, Remark
-from isoflop.ingest.names import COLUMNS, FINAL_LOSS, eval_sets, find, plain
+from isoflop.ingest.names import COLUMNS, FINAL_LOSS, eval_sets, eval_sets_in_bytes, find, plain
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import EVALS, ROW, Faults, as_numbers, curves_block, finished_block
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableColumn
     from isoflop.ingest.source import RawFile
 
-VERSION = 5
+VERSION = 6
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -85,7 +85,9 @@ def blocks_of_frame(
         table = guess(raw)
         if run is not None:
             table.columns.pop("run", None)
-        taken = [f"{value}: {origin.column}" for value, origin in table.columns.items()]
+        taken = [
+            f"{value}: {origin.column or origin.formula}" for value, origin in table.columns.items()
+        ]
         taken += [f"evals.{name}: {column}" for name, column in table.evals.items()]
         remarks.append(Remark(f"columns taken by their names: {', '.join(taken)}"))
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
@@ -176,6 +178,10 @@ def guess(raw: pl.DataFrame) -> TableMap:
         unused: tuple[str, ...] = ("step", "lr", "grad_norm")
     else:
         unused = ("params.nonembedding",) if columns["params.total"] is None else ()
+    unit: dict[str, Any] = {}
+    if not sets and columns["train_loss"] is None:
+        sets = eval_sets_in_bytes(numeric)
+        unit = {"loss_unit": {"formula": "'bits_per_byte'"}}
     if not sets and columns["train_loss"] is None:
         raise _refusal(raw, "none is known as a loss")
     if columns["step"] is None and columns["tokens"] is None:
@@ -185,8 +191,8 @@ def guess(raw: pl.DataFrame) -> TableMap:
         raise _refusal(raw, why, _map_of(columns, sets))
     if len(sets) == 1:
         columns["eval_loss"], sets = next(iter(sets.values())), {}
-    chosen = {v: c for v, c in columns.items() if c is not None and v not in unused}
-    return TableMap(rows="runs" if finished else "points", columns=chosen, evals=sets)  # type: ignore[arg-type]
+    chosen = {v: c for v, c in columns.items() if c is not None and v not in unused} | unit
+    return TableMap(rows="runs" if finished else "points", columns=chosen, evals=sets)
 
 
 def _map_of(columns: Mapping[str, str | None], sets: Mapping[str, str]) -> str:
