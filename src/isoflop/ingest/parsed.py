@@ -217,6 +217,10 @@ def _of_first_rank(
     # where no rank has a loss, what no rank wrote is left
     first = rank == min(with_loss) if with_loss else pl.lit(value=False)
     chosen = rank.is_null() | first if len(ranks) > 1 else pl.lit(value=True)
+    if rows.on_disk and len(ranks) <= 1:
+        rows.put_away()
+        rows.narrow(RECORDS.names())
+        return rows
     if not rows.on_disk:
         return rows.frame().filter(chosen).select(RECORDS.names())
     kept = Rows(RECORDS, below)

@@ -19,7 +19,7 @@ from isoflop.files import digest, replacing
 from isoflop.tables import TableError, validated, write_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from isoflop.tables import Schema
 
@@ -119,7 +119,7 @@ class Rows:
         frame = pl.concat(self._frames)
         try:
             path = self._new_file()
-            frame.write_parquet(path, compression="zstd", compression_level=1)
+            frame.write_parquet(path, compression="lz4")
         except (OSError, pl.exceptions.PolarsError):
             # a full disk costs memory, and no log is lost by it
             self._frames, self._limit = [frame], 2 * self._limit
@@ -127,21 +127,25 @@ class Rows:
         self._files.append(path)
         self._frames, self._waiting = [], 0
 
+    def narrow(self, names: Sequence[str]) -> None:
+        """Give some columns alone from now on; nothing is written anew."""
+        self._schema = pl.Schema({name: self._schema[name] for name in names})
+        self._frames = [frame.select(names) for frame in self._frames]
+
     def pieces(self) -> Iterator[pl.DataFrame]:
         """Give the rows, some at a time."""
+        names = self._schema.names()
         for path in self._files:
-            count = pl.scan_parquet(path).select(pl.len()).collect().item()
+            scanned = pl.scan_parquet(path).select(names)
+            count = scanned.select(pl.len()).collect().item()
             for start in range(0, count, LIMIT):
-                yield (
-                    pl.read_parquet(path, n_rows=LIMIT)
-                    if start == 0
-                    else (pl.scan_parquet(path).slice(start, LIMIT).collect())
-                )
+                yield scanned.slice(start, LIMIT).collect()
         yield from self._frames
 
     def lazy(self) -> pl.LazyFrame:
         """Give the rows for a query."""
-        parts = [pl.scan_parquet(path) for path in self._files]
+        names = self._schema.names()
+        parts = [pl.scan_parquet(path).select(names) for path in self._files]
         parts += [frame.lazy() for frame in self._frames]
         return pl.concat(parts) if parts else pl.LazyFrame(schema=self._schema)
 
