@@ -32,7 +32,7 @@ _ORDER: Final = {
     "curves": ("run", "segment", "step"),
     "evals": ("run", "segment", "step", "eval_set", "metric"),
 }
-BATCH: Final = 1_000_000
+BATCH: Final = 250_000
 """Records laid out at once: they take 1 KB each meanwhile, and an eighth of that afterwards."""
 _TUPLES: Final = ("spike", "decimals", "impossible")
 
