@@ -83,6 +83,8 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "approaches/uncertainty/test_influence.py": ("test_exact_losses_have_neither",),
         "approaches/uncertainty/test_mixture_coverage.py": (
+            "test_calibrated_intervals_of_the_mixture_cover_where_percentiles_do_not",
+            "test_errors_that_sizes_share_are_covered_and_levels_are_those_of_the_ranks",
             "test_every_cell_of_every_truth_is_there",
             "test_misfits_of_many_sweeps_are_those_of_each",
         ),

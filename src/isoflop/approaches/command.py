@@ -236,6 +236,9 @@ def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
 )
 @click.option("--scheme", "schemes", multiple=True, default=["runs"], show_default=True)
 @click.option("--interval", "kinds", multiple=True, default=["calibrated"], show_default=True)
+@click.option(
+    "--shared", is_flag=True, help="Errors that runs of a size share, in sweeps of the mixture."
+)
 @click.option("--simulations", type=click.IntRange(min=1), default=500, show_default=True)
 @click.option("--draws", type=click.IntRange(min=40), default=200, show_default=True)
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
@@ -247,6 +250,7 @@ def check_coverage_command(
     truths: tuple[str, ...],
     schemes: tuple[str, ...],
     kinds: tuple[str, ...],
+    shared: bool,  # noqa: FBT001  click passes options by name
     simulations: int,
     draws: int,
     processes: int,
@@ -281,7 +285,11 @@ def check_coverage_command(
             )
         )
     if MIXTURE.key in approaches:
-        tables.append(check_mixture(read, section, truths=truths, simulations=simulations))
+        tables.append(
+            check_mixture(
+                read, section, truths=truths, simulations=simulations, kinds=kinds, shared=shared
+            )
+        )
     table = pl.concat(tables)
     with replacing(out) as temporary:
         table.write_csv(temporary, float_precision=4)

@@ -113,3 +113,21 @@ def test_errors_that_sizes_share_are_covered_and_levels_are_those_of_the_ranks()
             if isinstance(ends[level], Tails):
                 # each tail may miss one sweep more than its share, by the rounding of ranks
                 assert covered.shares[level] >= float(level) - 2 / 80
+
+
+def test_calibrated_intervals_of_the_mixture_cover_where_percentiles_do_not() -> None:
+    """Second sweeps of each simulated one place the ends, its own parts of the noise and all."""
+    mixture = SETTINGS.mixture.model_copy(update={"laws": ("parametric",)})
+    settings = SETTINGS.model_copy(update={"mixture": mixture})
+    table = check_mixture(
+        _sharing(), settings, truths=("parametric",), simulations=40,
+        kinds=("percentile", "calibrated"), shared=True,
+    )  # fmt: skip
+    assert table.height == 2 * 7 * 2
+    near = table.filter(quantity="params_opt", where="in range", level=0.8)
+    plain, placed = (near.filter(interval=kind) for kind in ("percentile", "calibrated"))
+    # 40 sweeps have a standard error of .06
+    assert plain["coverage"].item() < 0.65
+    assert placed["coverage"].item() > 0.65
+    assert placed["given"].item() == 1.0
+    assert placed["median_width"].item() > plain["median_width"].item()

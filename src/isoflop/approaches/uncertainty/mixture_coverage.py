@@ -3,6 +3,10 @@
 A sweep simulated from a law goes the whole way that a real one goes: every law is fitted to it and
 tested, those that it rejects are left out, and the draws of the others are mixed. Sweeps of one
 design differ in losses and weights alone, so the draws of many are refitted together.
+
+Calibrated intervals are judged by a second sweep, simulated from each law that a simulated sweep
+leaves possible: the places of their truths, pooled over the sweeps, are where intervals end. So the
+parts of the noise and the set of laws are estimated anew in every sweep, as they are in a real one.
 """
 
 from __future__ import annotations
@@ -19,13 +23,15 @@ from isoflop.approaches.observations import Observations, observe
 from isoflop.approaches.protocol import together
 from isoflop.approaches.uncertainty.coverage import DECADES, SCHEMA, law_of_truth, truth_source
 from isoflop.approaches.uncertainty.resampling import resample_alike
+from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.approaches.uncertainty.streams import Stream
+from isoflop.approaches.uncertainty.truths import unrejected
 from isoflop.errors import IsoflopError, UnderdeterminedError
-from isoflop.estimates.intervals import LEVELS, percentile_intervals
+from isoflop.estimates.intervals import LEVELS, Intervals, percentile_intervals
 from isoflop.estimates.levels import Levels, Tails, covered, tails_of
 from isoflop.estimates.levels import places as placed_among
 from isoflop.estimates.mixture import KEY, CoveredShare, MixtureCheck, PlacedLevels
-from isoflop.estimates.quantities import REACHED
+from isoflop.estimates.quantities import REACHED, at_levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +40,7 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.approaches.estimators.loss_law import MultistartFit
-    from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
+    from isoflop.approaches.protocol import Resamples
     from isoflop.config.approaches import ApproachesSettings
 
     Floats = NDArray[np.float64]
@@ -53,7 +59,8 @@ class Count:
     ----------
     quantity, where : as in ``coverage.SCHEMA``.
     level : confidence level.
-    share : of the sweeps whose interval covers the truth.
+    given : share of the sweeps that have an interval of this level.
+    share : of those, the share whose interval covers the truth; None where none is given.
     width : median of the interval's width, or of the ratio of its ends.
     bias : median error of the mixture, likewise.
     """
@@ -61,8 +68,9 @@ class Count:
     quantity: str
     where: str
     level: float
-    share: float
-    width: float
+    given: float
+    share: float | None
+    width: float | None
     bias: float
 
 
@@ -94,6 +102,8 @@ def check_mixture(
     *,
     truths: Sequence[str],
     simulations: int,
+    kinds: Sequence[str] = ("percentile",),
+    shared: bool = False,
 ) -> pl.DataFrame:
     """Count how often the mixture's intervals cover the truth, whichever truth that is.
 
@@ -103,8 +113,11 @@ def check_mixture(
     settings : section ``approaches``; draws are the bootstrap's, the laws and their weights those
         of ``mixture``.
     truths : laws of the set, or keys of ``departures.DEPARTURES``: each law, fitted to the sweep,
-        is taken for the truth, and its own residuals for the noise, of which each run has its own.
+        is taken for the truth, and its own residuals for the noise.
     simulations : simulated sweeps of each truth.
+    kinds : intervals that are judged: ``percentile``, of draws that pick runs alone; and
+        ``calibrated``, as a sweep's mixture has them. Others are left out.
+    shared : whether runs share parts of their errors, as in ``SimulatedSweeps``.
 
     Returns
     -------
@@ -117,25 +130,38 @@ def check_mixture(
     UnderdeterminedError : the sweep does not determine a law.
     """
     rows: list[tuple[object, ...]] = []
-    for counted in count_covered(losses, settings, truths=truths, simulations=simulations):
+    by_kind = {"percentile": count_covered, "calibrated": count_calibrated}
+    judged = [
+        (kind, counted)
+        for kind in kinds
+        if kind in by_kind
+        for counted in by_kind[kind](
+            losses,
+            _with_interval(settings, kind),
+            truths=truths,
+            simulations=simulations,
+            shared=shared,
+        )
+    ]
+    for kind, counted in judged:
         rows += [
             (
                 KEY,
                 settings.bootstrap.scheme,
-                "percentile",
-                count.quantity,
-                count.where,
-                count.level,
+                kind,
+                cell.quantity,
+                cell.where,
+                cell.level,
                 settings.bootstrap.draws,
                 counted.simulations,
                 counted.refused,
-                1.0,
-                count.share,
-                count.width,
-                count.bias,
+                cell.given,
+                cell.share,
+                cell.width,
+                cell.bias,
                 counted.truth,
             )
-            for count in counted.counts
+            for cell in counted.counts
         ]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
@@ -221,7 +247,8 @@ def _covered(sample: Counted, levels: Mapping[tuple[str, str], Levels]) -> list[
     """Count the sweeps that percentiles, and intervals at these levels, cover."""
     plain: dict[tuple[str, str], dict[str, float]] = {}
     for count in sample.counts:
-        plain.setdefault((count.quantity, count.where), {})[str(count.level)] = count.share
+        if count.share is not None:
+            plain.setdefault((count.quantity, count.where), {})[str(count.level)] = count.share
     return [
         CoveredShare.model_validate(
             {
@@ -242,6 +269,11 @@ def _covered(sample: Counted, levels: Mapping[tuple[str, str], Levels]) -> list[
     ]
 
 
+def _with_interval(settings: ApproachesSettings, kind: str) -> ApproachesSettings:
+    bootstrap = settings.bootstrap.model_copy(update={"interval": kind})
+    return settings.model_copy(update={"bootstrap": bootstrap})
+
+
 def count_covered(
     losses: pl.DataFrame | Observations,
     settings: ApproachesSettings,
@@ -250,75 +282,196 @@ def count_covered(
     simulations: int,
     shared: bool = False,
 ) -> Iterator[Counted]:
-    """Count for one truth after the other; see ``check_mixture``.
+    """Count what percentiles cover, for one truth after the other; see ``check_mixture``.
 
     ``shared`` is that of ``SimulatedSweeps``.
     """
-    if settings.mixture.weights == "stacking":
-        raise IsoflopError(
-            "simulated sweeps have no forecasts, so weights by stacking cannot be checked; choose "
-            "approaches.mixture.weights: unrejected or equal"
-        )
-    # observed once: from a table each law would be fitted under other countings too
-    seen = losses if isinstance(losses, Observations) else observe(losses, settings.counting)
-    # the settings and the command line let laws of the set through alone, and these are such fits
-    fits = {
-        law: cast("MultistartFit", fit(seen, law, settings, threads=1))
-        for law in dict.fromkeys([*settings.mixture.laws, *map(law_of_truth, truths)])
-    }
-    laws = {law: fits[law] for law in settings.mixture.laws}
-    # the part of C that all laws saw, as the mixture's own optima have it
-    top = min(law.flops_range[1] for law in laws.values())
-    flops = top * 10.0 ** np.array(list(DECADES.values()))
-    block = max(1, min(BLOCK, MOST_LOSSES // len(seen.loss)))
+    imitated = _Imitated.of(losses, settings, truths)
     for truth in truths:
-        sweeps = truth_source(truth, fits[law_of_truth(truth)], shared=shared)
-        drawn = [
-            sample
-            for start in range(0, simulations, block)
-            for sample in _mixed(
-                sweeps, laws, settings, flops, range(start, min(start + block, simulations))
-            )
-        ]
-        kept = [sample for sample in drawn if np.isfinite(sample).all(axis=1).sum() > 1]
+        sweeps = imitated.source(truth, shared=shared)
+        drawn: list[Floats] = []
+        for numbers in imitated.blocks(simulations):
+            log_loss = np.log([sweeps.draw(i, settings.bootstrap.seed).loss for i in numbers])
+            resamples = [
+                resample_alike(
+                    list(imitated.laws.values()), settings.bootstrap, Stream.SIMULATED_RESAMPLES, i
+                )
+                for i in numbers
+            ]
+            drawn += list(imitated.mixed(log_loss, resamples))
+        true = sweeps.true(imitated.flops)
+        kept = _kept(drawn)
+        ends = [[percentile_intervals(column) for column in sample.T] for sample in kept]
         yield Counted(
             truth=truth,
             noise=sweeps.noise,
             simulations=simulations,
             refused=simulations - len(kept),
-            counts=_counts(kept, sweeps.true(flops)),
-            ranks=_ranks(kept, sweeps.true(flops)),
+            counts=_counts(kept, ends, true),
+            ranks=_ranks(kept, true),
         )
 
 
-def _mixed(
-    sweeps: SimulatedSweeps,
-    laws: Mapping[Approach, MultistartFit],
+def count_calibrated(
+    losses: pl.DataFrame | Observations,
     settings: ApproachesSettings,
-    flops: Floats,
-    numbers: range,
-) -> Floats:
-    """Give the mixture's draws of some simulated sweeps, (sweeps, draws, quantities)."""
-    bootstrap = settings.bootstrap
-    log_loss = np.log([sweeps.draw(i, bootstrap.seed).loss for i in numbers])
-    tested = {law: fitted.misfits_of(log_loss) for law, fitted in laws.items()}
-    whose = []
-    for k in range(len(numbers)):
-        misfits = {law: p[k] for law, p in tested.items()}
-        _, shares = weights_of(list(laws), (), misfits, settings.mixture)
-        whose.append(shared_out(shares, bootstrap.draws, bootstrap.seed))
-    owner = np.array(whose)
-    resamples = [
-        resample_alike(list(laws.values()), bootstrap, Stream.SIMULATED_RESAMPLES, i)
-        for i in numbers
-    ]
-    drawn = np.full((owner.size, 1 + 2 * len(flops)), np.nan)
-    for place, fitted in enumerate(laws.values()):
-        mine = np.flatnonzero(owner.ravel() == place)
-        if mine.size:
-            batch = together([by_law[place] for by_law in resamples], log_loss)
-            drawn[mine] = _quantities(fitted, fitted.refit(batch.take(mine)).parameters, flops)
-    return drawn.reshape(*owner.shape, -1)
+    *,
+    truths: Sequence[str],
+    simulations: int,
+    shared: bool = False,
+) -> Iterator[Counted]:
+    """Count what calibrated intervals cover, each simulated sweep with second sweeps of its own.
+
+    Every law is fitted to a simulated sweep, with the parts of its noise, and from each that the
+    sweep does not reject a second sweep is simulated, mixed like the first. Where its truth lies
+    among its draws is pooled over all sweeps, law by law: ``simulations`` second sweeps of one
+    design stand for as many of each.
+    """
+    imitated = _Imitated.of(losses, settings, truths)
+    seed = settings.bootstrap.seed
+    for truth in truths:
+        sweeps = imitated.source(truth, shared=shared)
+        drawn: list[Floats] = []
+        pooled: dict[Approach, list[Floats]] = {}
+        possible: list[list[Approach]] = []
+        for numbers in imitated.blocks(simulations):
+            seconds, owners, first, again = [], [], [], []
+            sampled = [sweeps.draw(i, seed) for i in numbers]
+            for i, sweep in zip(numbers, sampled, strict=True):
+                fits = {key: law.refit_losses(sweep) for key, law in imitated.laws.items()}
+                alike = list(fits.values())
+                first.append(
+                    resample_alike(alike, settings.bootstrap, Stream.SIMULATED_RESAMPLES, i)
+                )
+                keys = unrejected(fits)
+                possible.append(keys)
+                for key in keys:
+                    source = SimulatedSweeps(fits[key], shared=True)
+                    seconds.append(source.draw(i, seed, Stream.SECOND_SWEEPS).loss)
+                    owners.append((key, source.true(imitated.flops)))
+                    again.append(
+                        resample_alike(alike, settings.bootstrap, Stream.SECOND_RESAMPLES, i)
+                    )
+            drawn += list(imitated.mixed(np.log([sweep.loss for sweep in sampled]), first))
+            for sample, (key, true) in zip(
+                imitated.mixed(np.log(seconds), again), owners, strict=True
+            ):
+                placed = _ranks([sample], true)
+                row = [rank.item() if rank.size else np.nan for rank in placed.values()]
+                pooled.setdefault(key, []).append(np.array(row))
+        places = {key: np.array(rows) for key, rows in pooled.items()}
+        true = sweeps.true(imitated.flops)
+        usable = [np.isfinite(sample).all(axis=1).sum() > 1 for sample in drawn]
+        ends = [
+            [_calibrated(column, {key: places[key][:, k] for key in keys})
+             for k, column in enumerate(sample.T)]
+            for sample, keys, known in zip(drawn, possible, usable, strict=True) if known
+        ]  # fmt: skip
+        kept = _kept(drawn)
+        yield Counted(
+            truth=truth,
+            noise=sweeps.noise,
+            simulations=simulations,
+            refused=simulations - len(kept),
+            counts=_counts(kept, ends, true),
+            ranks=_ranks(kept, true),
+        )
+
+
+def _kept(drawn: Sequence[Floats]) -> list[Floats]:
+    """Leave out the sweeps that gave no intervals."""
+    return [sample for sample in drawn if np.isfinite(sample).all(axis=1).sum() > 1]
+
+
+def _calibrated(column: Floats, placed: Mapping[Approach, Floats]) -> Intervals:
+    """Give one quantity's intervals in one sweep, ends placed by the laws it leaves possible."""
+    known = {key: ranks[np.isfinite(ranks)] for key, ranks in placed.items()}
+    levels = {str(level): tails_of(known, level) for level in LEVELS}
+    return at_levels(float(np.nanmedian(column)), column, levels).intervals
+
+
+@dataclass(frozen=True, eq=False)
+class _Imitated:
+    """The sweep that simulated ones look like, and how they are mixed.
+
+    Attributes
+    ----------
+    settings : section ``approaches``.
+    fits : every law that is mixed or taken for the truth, fitted to the sweep.
+    laws : those that may be mixed.
+    flops : C at which optima are judged [FLOP].
+    block : sweeps that are refitted at a time.
+    """
+
+    settings: ApproachesSettings
+    fits: Mapping[Approach, MultistartFit]
+    laws: Mapping[Approach, MultistartFit]
+    flops: Floats
+    block: int
+
+    @classmethod
+    def of(
+        cls,
+        losses: pl.DataFrame | Observations,
+        settings: ApproachesSettings,
+        truths: Sequence[str],
+    ) -> _Imitated:
+        """Fit every law.
+
+        Raises
+        ------
+        IsoflopError : the weights need forecasts, which a simulated sweep has none of.
+        """
+        if settings.mixture.weights == "stacking":
+            raise IsoflopError(
+                "simulated sweeps have no forecasts, so weights by stacking cannot be checked; "
+                "choose approaches.mixture.weights: unrejected or equal"
+            )
+        # observed once: from a table each law would be fitted under other countings too
+        seen = losses if isinstance(losses, Observations) else observe(losses, settings.counting)
+        # settings and command line let laws of the set through alone, and these are such fits
+        fits = {
+            law: cast("MultistartFit", fit(seen, law, settings, threads=1))
+            for law in dict.fromkeys([*settings.mixture.laws, *map(law_of_truth, truths)])
+        }
+        laws = {law: fits[law] for law in settings.mixture.laws}
+        # the part of C that all laws saw, as the mixture's own optima have it
+        top = min(law.flops_range[1] for law in laws.values())
+        flops = top * 10.0 ** np.array(list(DECADES.values()))
+        return cls(settings, fits, laws, flops, max(1, min(BLOCK, MOST_LOSSES // len(seen.loss))))
+
+    def source(self, truth: str, *, shared: bool) -> SimulatedSweeps:
+        """Give the source of sweeps of a truth."""
+        return truth_source(truth, self.fits[law_of_truth(truth)], shared=shared)
+
+    def blocks(self, simulations: int) -> Iterator[range]:
+        """Give the numbers of the sweeps, some at a time."""
+        for start in range(0, simulations, self.block):
+            yield range(start, min(start + self.block, simulations))
+
+    def mixed(self, log_loss: Floats, resamples: Sequence[list[Resamples]]) -> Floats:
+        """Give the mixture's draws of some simulated sweeps, (sweeps, draws, quantities).
+
+        Parameters
+        ----------
+        log_loss : (sweeps, points) of each.
+        resamples : of each sweep, one for each law.
+        """
+        bootstrap = self.settings.bootstrap
+        tested = {law: fitted.misfits_of(log_loss) for law, fitted in self.laws.items()}
+        whose = []
+        for k in range(len(log_loss)):
+            misfits = {law: p[k] for law, p in tested.items()}
+            _, shares = weights_of(list(self.laws), (), misfits, self.settings.mixture)
+            whose.append(shared_out(shares, bootstrap.draws, bootstrap.seed))
+        owner = np.array(whose)
+        drawn = np.full((owner.size, 1 + 2 * len(self.flops)), np.nan)
+        for place, fitted in enumerate(self.laws.values()):
+            mine = np.flatnonzero(owner.ravel() == place)
+            if mine.size:
+                batch = together([by_law[place] for by_law in resamples], log_loss).take(mine)
+                drawn[mine] = _quantities(fitted, fitted.refit(batch).parameters, self.flops)
+        return drawn.reshape(*owner.shape, -1)
 
 
 def _quantities(fitted: MultistartFit, parameters: Floats, flops: Floats) -> Floats:
@@ -352,29 +505,33 @@ def _ranks(drawn: Sequence[Floats], true: Mapping[str, Floats]) -> dict[tuple[st
     return ranks
 
 
-def _counts(drawn: Sequence[Floats], true: Mapping[str, Floats]) -> list[Count]:
+def _counts(
+    drawn: Sequence[Floats], ends: Sequence[Sequence[Intervals]], true: Mapping[str, Floats]
+) -> list[Count]:
     """Count hits per quantity and level.
 
     Parameters
     ----------
     drawn : (draws, quantities) of each sweep, in the order of ``_quantities``.
+    ends : intervals of each sweep and quantity.
     true : as ``SimulatedSweeps.true`` gives it, quantities in the same order.
     """
     counts = []
     for k, ((name, where), truth) in enumerate(_named(true)):
-        ends = [percentile_intervals(sample[:, k]) for sample in drawn]
         centres = np.array([np.nanmedian(sample[:, k]) for sample in drawn])
         ratio = name != "a"
         for level in LEVELS:
-            low, high = np.array([labelled[str(level)] for labelled in ends]).reshape(-1, 2).T
+            given = [by_level[k][str(level)] for by_level in ends if str(level) in by_level[k]]
+            low, high = np.array(given).reshape(-1, 2).T
             counts.append(
                 Count(
-                    name,
-                    where,
-                    level,
-                    float(np.mean((low <= truth) & (truth <= high))),
-                    float(np.median(high / low if ratio else high - low)),
-                    float(np.median(centres / truth if ratio else centres - truth)),
+                    quantity=name,
+                    where=where,
+                    level=level,
+                    given=len(given) / len(drawn) if drawn else 0.0,
+                    share=float(np.mean((low <= truth) & (truth <= high))) if given else None,
+                    width=float(np.median(high / low if ratio else high - low)) if given else None,
+                    bias=float(np.median(centres / truth if ratio else centres - truth)),
                 )
             )
     return counts
