@@ -79,7 +79,8 @@ DERIVED = (
     ".snakemake",
 )
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
-"""What a killed job leaves of an output (isoflop.files.replacing)."""
+"""What a killed job leaves of an output (isoflop.files.replacing), or of rows that did not fit into
+memory (isoflop.ingest.rows.Folder)."""
 QUICK = "not (workflow or mirror or slow or train)"
 
 DYING = 3.0
@@ -318,9 +319,12 @@ def recover() -> None:
         return
     # also where Snakemake lived on and gave its lock back: one of its jobs may have been killed
     for name in DERIVED:
-        for path in (ROOT / name).rglob(".*.tmp"):
+        for path in list((ROOT / name).rglob(".*.tmp")):
             if TEMPORARY.fullmatch(path.name):
-                path.unlink()
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
     locks = list((ROOT / ".snakemake" / "locks").glob("*"))
     if not locks:
         return

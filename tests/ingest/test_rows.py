@@ -71,7 +71,7 @@ def test_little_memory_changes_no_table(
     request.getfixturevalue("long")
     same(read_sweep(folder, SETTINGS, cache=tmp_path / "cache"), plain)
     same(read_sweep(folder, SETTINGS, cache=tmp_path / "cache"), plain)
-    assert not [*(tmp_path / "cache").glob("rows-*")], "what lay on disk is gone with its sweep"
+    assert not [*(tmp_path / "cache").glob(".rows-*")], "what lay on disk is gone with its sweep"
 
 
 def curve(steps: int, *, gives_tokens: bool) -> Iterator[dict[str, Any]]:

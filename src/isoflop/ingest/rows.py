@@ -38,7 +38,8 @@ class Folder:
     def __init__(self, below: Path | None) -> None:
         if below is not None:
             below.mkdir(parents=True, exist_ok=True)
-        self.path = Path(tempfile.mkdtemp(prefix="rows-", dir=below))
+        # a name by which run.py knows what a killed process left
+        self.path = Path(tempfile.mkdtemp(prefix=".rows-", suffix=f".{os.getpid()}.tmp", dir=below))
         self._count = 0
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
