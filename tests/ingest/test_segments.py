@@ -93,7 +93,7 @@ def test_the_short_way_gives_what_the_long_way_gives(steps: list[tuple[str, int]
     ]
     records = gather(blocks_of(events)).records
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "_eventful_runs", lambda records: set(records["run"]))
+        patch.setattr(segments, "eventful_runs", lambda records: set(records["run"]))
         long_way = with_segments(records)
     assert with_segments(records).equals(long_way)
 
