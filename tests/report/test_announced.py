@@ -97,6 +97,11 @@ def test_scores_follow_the_announced_rule(inputs: ReportInputs) -> None:
         in summary
     )
     assert "1 lie inside its 80 % intervals and 2 inside its 95 %" in summary
+    assert facts.verdict.replace("\xa0", " ") == (
+        "Of 2 final losses [announced before training](#announced-losses), 1 lies inside the 80 % "
+        "intervals of the mixture announced then."
+    )
+    assert facts.verdict in write_document(inputs).markdown.split("# The data")[0]
     errors = [row[-1] for row in facts.table.rows]
     assert errors == ["+0.0100", "+0.0200", "−0.0300", "+0.0400"]
 
@@ -105,6 +110,7 @@ def test_nothing_is_scored_before_a_run_is_trained(inputs: ReportInputs) -> None
     facts = announced_facts(untrained(inputs))
     assert facts is not None
     assert facts.scores is None
+    assert facts.verdict == ""
     assert facts.weights == IN_PROSE["parametric"]
     assert facts.summary.endswith("None is trained yet.")
     assert {row[-2] for row in facts.table.rows} == {NONE}
@@ -118,6 +124,8 @@ def test_a_run_without_a_final_loss_is_a_miss(inputs: ReportInputs) -> None:
     assert facts is not None
     assert "ended without a final loss, which counts as a miss of every law" in facts.summary
     assert "not trained yet" not in facts.summary
+    assert facts.verdict.startswith("Of 2\xa0final losses")
+    assert ", 0 lie inside" in facts.verdict
 
 
 def test_announced_runs_are_no_check_pair(inputs: ReportInputs) -> None:

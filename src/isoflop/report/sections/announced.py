@@ -11,7 +11,18 @@ import polars as pl
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.escape import code
 from isoflop.estimates.intervals import LEVELS, interval_score
-from isoflop.numbers import NONE, count, fixed, interval, listed, percent, power, signed, times
+from isoflop.numbers import (
+    NBSP,
+    NONE,
+    count,
+    fixed,
+    interval,
+    listed,
+    percent,
+    power,
+    signed,
+    times,
+)
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -44,6 +55,8 @@ class AnnouncedFacts:
     """The announcement in words, and its tables."""
 
     summary: str
+    verdict: str
+    """One sentence of it for the first screen; empty while no announced run has ended."""
     rule: str
     fitted: str
     weights: str
@@ -61,6 +74,7 @@ def announced_facts(inputs: ReportInputs) -> AnnouncedFacts | None:
     low, high = announcement.flops_fitted
     return AnnouncedFacts(
         summary=_summary(announcement, inputs, measured, scored),
+        verdict=_verdict(announcement, inputs, scored),
         rule=announcement.rule,
         fitted=f"{times(announcement.runs_fitted, 'run')} of {power(low)} to {power(high)} FLOPs",
         weights=_weights(announcement),
@@ -131,8 +145,7 @@ def _summary(
         f"The final losses of {times(len(announcement.runs), 'run')} of {listed(budgets)} FLOPs "
         "were announced before any of them was trained."
     )
-    begun = set(inputs.runs["run"])
-    early = [r.run for r in announcement.runs if r.run in begun and r.run not in measured]
+    early = _early(announcement, inputs, measured)
     untrained = len(announcement.runs) - len(measured) - len(early)
     told = [opening]
     if scored:
@@ -158,6 +171,29 @@ def _summary(
             else f"{times(untrained, 'run')} of them are not trained yet."
         )
     return " ".join(told)
+
+
+def _early(
+    announcement: Announcement, inputs: ReportInputs, measured: dict[str, float]
+) -> list[str]:
+    """Name the announced runs that were begun and have no final loss."""
+    begun = set(inputs.runs["run"])
+    return [r.run for r in announcement.runs if r.run in begun and r.run not in measured]
+
+
+def _verdict(announcement: Announcement, inputs: ReportInputs, scored: Sequence[Scored]) -> str:
+    """Say how many announced losses the announced mixture covered; early ends are misses."""
+    early = len(_early(announcement, inputs, measured_losses(inputs)))
+    inside = scored[0].inside[SHOWN[0]] if scored else 0
+    ended = early + (scored[0].n if scored else 0)
+    if not ended:
+        return ""
+    lie = "lies" if inside == 1 else "lie"
+    return (
+        f"Of {times(ended, 'final loss', 'final losses')} "
+        f"[announced before training](#announced-losses), {inside} {lie} inside the 80{NBSP}% "
+        "intervals of the mixture announced then."
+    )
 
 
 def _weights(announcement: Announcement) -> str:
