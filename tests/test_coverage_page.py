@@ -105,12 +105,39 @@ def test_every_truth_was_put_to_every_answer(coverage: pl.DataFrame) -> None:
 
 
 def test_the_mixture_covers_whichever_law_is_true(coverage: pl.DataFrame) -> None:
-    mixture = coverage.filter(approach="mixture").filter(~pl.col("truth").is_in([*DEPARTURES]))
+    mixture = coverage.filter(approach="mixture", settings="default")
+    mixture = mixture.filter(~pl.col("truth").is_in([*DEPARTURES]))
     assert mixture.height == 4 * 7 * 2
     assert mixture["refused"].max() == 0
     # the standard error of a share of 200 is .03 at 80 % and .015 at 95 %
     assert mixture.filter(level=0.8)["coverage"].is_between(0.74, 0.90).all()
     assert mixture.filter(level=0.95)["coverage"].is_between(0.90, 0.99).all()
+
+
+def test_the_calibrated_mixture_covers_on_sweeps_that_did_not_place_its_ends(
+    coverage: pl.DataFrame,
+) -> None:
+    """On the shipped sweep's design, errors that sizes share included."""
+    rows = coverage.filter(settings="shared errors", interval="calibrated")
+    laws = rows.filter(pl.col("truth").is_in(["parametric", "nested", "root", "product"]))
+    assert laws.height == 4 * 7 * 2
+    assert laws["given"].min() == 1.0
+    # the standard error of a share of 100 is .04 at 80 % and .02 at 95 %
+    assert laws.filter(level=0.8)["coverage"].is_between(0.75, 0.92).all()
+    assert laws.filter(level=0.95)["coverage"].is_between(0.90, 0.99).all()
+    lines = (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines()
+    shown = 0
+    for line in lines:
+        cells = [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
+        if len(cells) != 8 or cells[1] != "novels-gpu":
+            continue
+        for cell, (quantity, where) in zip(cells[3:], PLACES, strict=True):
+            one = rows.filter(truth=cells[0], quantity=quantity)
+            one = one.filter(pl.col("where").fill_null("") == where).sort("level")
+            expected = " · ".join(f"{100 * share:.0f}" for share in one["coverage"])
+            assert cell == expected, (cells[0], quantity, where)
+        shown += 1
+    assert shown == rows["truth"].n_unique()
 
 
 def test_approach_3_covers_no_loss_where_its_law_is_not_true(coverage: pl.DataFrame) -> None:
