@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -11,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from isoflop.approach import FITTED
+from isoflop.approaches import score_forecasts as module
 from isoflop.approaches.estimators.kaplan import fit_kaplan
-from isoflop.approaches.forecasts.predictions import predict_losses
+from isoflop.approaches.forecasts.predictions import Predictive, predict_losses
 from isoflop.approaches.score_forecasts import score_forecasts
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
@@ -310,3 +312,20 @@ def test_the_command_writes_what_the_function_returns(
     written = read_forecasts(tmp_path / "forecast.json")
     assert list(written.provenance.inputs) == [str(tmp_path / "losses.parquet")]
     assert written.model_copy(update={"provenance": PROVENANCE}) == one
+
+
+def test_a_mixture_that_predicts_nothing_costs_its_forecast_alone(
+    losses: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a law of it predicts no loss above a cut, the other forecasts of the cut stay."""
+
+    mixed = module.mixed_predictive
+
+    def nothing(*arguments: Any, **options: Any) -> Predictive:
+        predictive = mixed(*arguments, **options)
+        return replace(predictive, draws=np.full_like(predictive.draws, np.nan))
+
+    monkeypatch.setattr(module, "mixed_predictive", nothing)
+    found = forecasts(losses, approaches=("parametric",))
+    assert [cut.mixture for cut in found.cuts] == [None] * len(found.cuts)
+    assert scores(found, "parametric", "loss")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isoflop.errors import IsoflopError
+from isoflop.estimates.answers import ask
 from isoflop.estimates.laws import (
     DataConstrainedLaw,
     FlopsPerToken,
@@ -93,7 +96,18 @@ def test_no_loss_is_given_where_a_power_law_is_not_trusted() -> None:
     assert np.isnan(flops_at(law, row, Target("loss", beyond))).all()
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_target_is_positive(value: float) -> None:
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "1e21", None, True])
+def test_a_target_is_positive(value: Any) -> None:
     with pytest.raises(IsoflopError, match="must be a positive number"):
         Target("loss", value)
+
+
+def test_a_number_beyond_all_floats_is_refused() -> None:
+    with pytest.raises(IsoflopError, match="below 1e60"):
+        Target("flops", 10**400)
+
+
+@pytest.mark.parametrize("served", [-1.0, 0.0, float("nan"), float("inf")])
+def test_served_tokens_are_positive(served: float) -> None:
+    with pytest.raises(IsoflopError, match="tokens served must be a positive number"):
+        ask(Target("flops", 1e21), served=served)

@@ -142,6 +142,41 @@ def test_more_experts_a_token_than_there_are_count_nothing(tmp_path: Path) -> No
     assert "more experts a token than there are" in run["reason"]
 
 
+@pytest.mark.parametrize("value", [-8, 8.5, "many", True, [8], float("inf")])
+@pytest.mark.parametrize(
+    ("model", "setting", "what"),
+    [
+        (MIXTRAL, "num_local_experts", "how many experts there are"),
+        (QWEN3_30B, "num_experts_per_tok", "how many experts a token goes through"),
+        (QWEN3_30B, "moe_intermediate_size", "the width of an expert"),
+        (DEEPSEEK_MOE, "n_shared_experts", "how many shared experts there are"),
+        (DEEPSEEK_MOE, "first_k_dense_replace", "how many blocks have no experts"),
+    ],
+)
+def test_a_setting_of_experts_that_is_not_understood_counts_nothing(
+    model: dict[str, Any], setting: str, what: str, value: object, tmp_path: Path
+) -> None:
+    """Never a dense model, or one of other experts: the line to add is asked for."""
+    run = ingested(tmp_path, model | {setting: value})
+    assert run["params_total"] is None
+    assert run["params_active"] is None
+    assert what in run["reason"]
+
+
+def test_routing_without_a_number_of_experts_counts_nothing(tmp_path: Path) -> None:
+    config = {key: value for key, value in MIXTRAL.items() if key != "num_local_experts"}
+    run = ingested(tmp_path, config)
+    assert run["params_total"] is None
+    assert "how many experts there are" in run["reason"]
+
+
+@pytest.mark.parametrize("none", [0, None])
+def test_no_experts_are_a_dense_model(none: int | None, tmp_path: Path) -> None:
+    run = ingested(tmp_path, MIXTRAL | {"num_local_experts": none})
+    assert run["params_total"] == pytest.approx(7.24e9, rel=1e-3)
+    assert run["experts"] is run["experts_per_token"] is run["params_active"] is None
+
+
 ARGUMENTS = """  num_layers ..................................... 16
   hidden_size .................................... 2048
   num_attention_heads ............................ 16

@@ -276,11 +276,16 @@ def _mixture(
         draws=task.settings.bootstrap.draws,
         seed=task.settings.bootstrap.seed,
     )
+    try:
+        scored = _score("loss", mixed, measured, task, reach=reach)
+    except UnderdeterminedError:
+        # a law of it predicts no loss in any draw; its own forecast says so
+        return None
     return MixtureForecast(
         weights=dict(zip(kept, weights.tolist(), strict=True)),
         weighting=weighting,
         draws=len(mixed.draws),
-        score=_score("loss", mixed, measured, task, reach=reach),
+        score=scored,
     )
 
 

@@ -20,7 +20,7 @@ from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import KEY, Mixture, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import RULES, Rule, recommend, standing
-from isoflop.estimates.targets import ASKED, Asked, Target, columns_at
+from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, require_positive
 from isoflop.numbers import NONE, PLAIN, count, fixed, interval, power, ratio
 from isoflop.project import facts_folder
 from isoflop.published_laws import PublishedFit, published_fits
@@ -206,6 +206,8 @@ def ask(
         alone.
     target, sweep, reference, machine, served : as of ``answer``.
     """
+    if served is not None:
+        require_positive("tokens served", served)
     outcomes, drawn = outcomes or {}, dict(draws or {})
     fitted = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Estimate)}
     estimates: dict[str, Estimate | Mixture] = {**fitted}

@@ -6,7 +6,8 @@ Arrays alone: one call answers for all rows of a law's parameters, each at its o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
@@ -36,6 +37,20 @@ ACCEPTED: Final = 1e-9
 """A step may end on the edge of where a law speaks; only what meets the target is an answer."""
 
 
+def require_positive(name: str, value: Any) -> None:
+    """Refuse what is no positive number.
+
+    Raises
+    ------
+    IsoflopError : with its name.
+    """
+    known = isinstance(value, Real) and not isinstance(value, bool)
+    if known and not isinstance(value, float) and abs(value) > MOST_FLOPS:
+        raise IsoflopError(f"{name} must be a number below 1e60")
+    if not (known and np.isfinite(float(value)) and float(value) > 0.0):
+        raise IsoflopError(f"{name} must be a positive number, not {value!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What an allocation is asked to have.
@@ -51,8 +66,7 @@ class Target:
 
     def __post_init__(self) -> None:
         """Refuse what has no logarithm."""
-        if not (np.isfinite(self.value) and self.value > 0.0):
-            raise IsoflopError(f"{self.asked} must be a positive number, not {self.value:g}")
+        require_positive(self.asked, self.value)
 
 
 def columns_at(law: Frontier, rows: Floats, target: Target) -> dict[str, Floats]:

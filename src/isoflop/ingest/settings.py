@@ -120,20 +120,29 @@ def settings_of(nested: Mapping[str, Any]) -> dict[str, Any]:
         values = by_name[next(name for name in NAMES[fact] if name in by_name)]
         if all(value == values[0] for value in values):
             facts[fact] = values[0]
-    return facts | of_experts(facts, dict(islice(_leaves(nested, 0), MOST)))
+    more = of_experts(facts, dict(islice(_leaves(nested, 0), MOST)))
+    if "architecture.experts" not in facts and "architecture.uncounted" not in more:
+        # a dense model has no use for a routing
+        facts = {fact: value for fact, value in facts.items() if fact not in _OF_EXPERTS}
+    return facts | more
 
 
-def of_experts(facts: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+def of_experts(
+    facts: Mapping[str, Any], told: Mapping[str, Any], *, dump: bool = False
+) -> dict[str, Any]:
     """Give what follows from several settings at once, of a mixture of experts and its attention.
 
     Parameters
     ----------
     facts : what single settings tell.
     told : all settings by the last part of their name.
+    dump : whether they are all arguments of a program, which a dense model has too.
     """
     more: dict[str, Any] = {}
     if finite(told.get("kv_lora_rank")):
         more["architecture.uncounted"] = "latent attention (kv_lora_rank)"
+    if unclear := _unclear(facts, told, dump=dump):
+        more["architecture.uncounted"] = unclear
     if "architecture.experts" not in facts:
         return more
     width = facts.get("architecture.d_expert") or facts.get("architecture.d_ff")
@@ -156,6 +165,38 @@ def of_experts(facts: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, A
     return more
 
 
+def _unclear(facts: Mapping[str, Any], told: Mapping[str, Any], *, dump: bool) -> str | None:
+    """Say what of a mixture of experts a setting gives in a way not understood; None: nothing."""
+    if "architecture.experts" not in facts:
+        names = [name for name in NAMES["architecture.experts"] if name in told]
+        given = [name for name in names if _says(told, name) and finite(told[name]) != 0]
+        routed = [n for n in NAMES["architecture.experts_per_token"] if _says(told, n)]
+        alone = routed and not names and not dump
+        return "how many experts there are" if given or alone else None
+    for fact, what in _OF_EXPERTS.items():
+        setting = next((name for name in NAMES[fact] if _says(told, name)), None)
+        if (setting and fact not in facts) or not float(facts.get(fact, 0.0)).is_integer():
+            return f"{what} ({setting})"
+    for name in ("n_shared_experts", "num_shared_experts"):
+        count = finite(told.get(name))
+        if _says(told, name) and (count is None or count < 0 or not count.is_integer()):
+            return f"how many shared experts there are ({name})"
+    return None
+
+
+def _says(told: Mapping[str, Any], name: str) -> bool:
+    """Whether a setting has a value; argument dumps print those without one as words."""
+    return str(told.get(name)).lower() not in {"none", "null", "false", ""}
+
+
+_OF_EXPERTS: Final = {
+    "architecture.experts": "how many experts there are",
+    "architecture.experts_per_token": "how many experts a token goes through",
+    "architecture.d_expert": "the width of an expert",
+    "architecture.d_shared": "the width of the shared experts",
+    "architecture.dense_layers": "how many blocks have no experts",
+}
+"""What a count needs of a mixture of experts, where a setting gives it."""
 _PLACES: Final = {
     "moe_layer_freq": True, "decoder_sparse_step": False, "interleave_moe_layer_step": False,
 }  # fmt: skip

@@ -153,7 +153,7 @@ class Reader:
         values |= {name: value for name, value in self._facts.items() if value}
         if "architecture.experts" not in values:
             values = {name: value for name, value in values.items() if name not in _OF_EXPERTS}
-        values |= of_experts(values, given)
+        values |= of_experts(values, given, dump=True)
         if given.get("multi_latent_attention") == "True":
             values["architecture.uncounted"] = "latent attention (multi_latent_attention)"
         return values | self._schedule(given) | _layers(given)
