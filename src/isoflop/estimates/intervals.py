@@ -69,6 +69,11 @@ def calibrated_intervals(draws: Floats, levels: Mapping[str, Tails | NoLevel]) -
     return {k: (float(low), float(high)) for k, (low, high) in ends.items()}
 
 
+def intervals_at(draws: Floats, levels: Mapping[str, Tails | NoLevel]) -> Intervals:
+    """Read intervals off the draws at calibrated shares, or percentiles where there are none."""
+    return calibrated_intervals(draws, levels) if levels else percentile_intervals(draws)
+
+
 def interval_score(low: Floats, high: Floats, measured: Floats, level: float) -> Floats:
     """Score intervals against what was measured; smaller is better.
 

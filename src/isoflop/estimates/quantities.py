@@ -19,6 +19,7 @@ from isoflop.estimates.intervals import (
     LEVELS,
     Intervals,
     calibrated_intervals,
+    intervals_at,
     percentile_intervals,
     tails,
 )
@@ -293,11 +294,7 @@ def at_levels(value: float, draws: Floats, levels: Levels) -> Quantity:
     draws : (draws,); NaN where refused.
     levels : where the intervals end among the draws; empty for percentiles.
     """
-    if not levels:
-        return calibrated(value, draws, ())
-    return Quantity(
-        value=value, intervals=about(value, calibrated_intervals(draws, levels)), levels=levels
-    )
+    return Quantity(value=value, intervals=about(value, intervals_at(draws, levels)), levels=levels)
 
 
 def derived(law: LawOfLoss, parameters: Floats, flops: Floats) -> dict[str, Floats]:

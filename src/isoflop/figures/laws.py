@@ -9,7 +9,7 @@ import numpy as np
 from isoflop.approach import COLOURS, DASHES, MARKERS, MIXTURE, NAMES
 from isoflop.drawing import style
 from isoflop.estimates.estimate import Estimate
-from isoflop.estimates.intervals import calibrated_intervals, percentile_intervals
+from isoflop.estimates.intervals import intervals_at, percentile_intervals
 from isoflop.estimates.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -140,9 +140,7 @@ def _ends(mixed: Mixture, drawn: Floats, flops: Floats, level: float) -> Floats:
     """Give both ends of the interval of each column of draws, (2, budgets); NaN without one."""
     ends = np.full((2, len(flops)), np.nan)
     for k, column in enumerate(drawn.T):
-        known = mixed.levels.of("loss_opt", float(flops[k]))
-        finite = column[np.isfinite(column)]
-        given = calibrated_intervals(finite, known) if known else percentile_intervals(finite)
+        given = intervals_at(column, mixed.levels.of("loss_opt", float(flops[k])))
         ends[:, k] = given.get(str(level), (np.nan, np.nan))
     return ends
 

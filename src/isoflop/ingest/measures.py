@@ -47,25 +47,9 @@ def measure(
     """
     live = curves.filter(~pl.col("superseded")).sort("run", "step", "segment")
     step_gap = pl.col("step").diff()
-    counted = pl.col("step") * pl.col("tokens_per_step")
-    off = ((pl.col("tokens") - counted) / counted).abs()
     has_train = pl.col("train_loss").is_not_null()
-    train, evals = pl.col("train_loss").drop_nulls(), pl.col("eval_loss").drop_nulls()
     measured = live.group_by("run", maintain_order=True).agg(
-        tokens=pl.col("tokens").max(),
-        last_step=pl.col("step").max(),
-        last_is_nan=pl.col("is_nan").last(),
-        nans=pl.col("is_nan").sum(),
-        points=pl.len(),
-        flops_6nd=pl.col("flops_6nd").max(),
-        flops_logged=pl.col("flops_logged").max(),
-        first_train=train.first(),
-        last_train=train.last(),
-        train_losses=train.len(),
-        first_eval=evals.first(),
-        last_eval=evals.last(),
-        eval_losses=evals.len(),
-        tokens_off=off.filter(pl.col("step") > 0).max(),
+        **_along_a_curve(),
         tokens_fall=-pl.col("tokens").diff().min(),
         widest_gap=step_gap.filter(has_train).max(),
         usual_gap=step_gap.filter(has_train).median(),
@@ -85,6 +69,29 @@ def measure(
             "impossible": impossible.get(row["run"], (0, "")),
         }
         for row in measured.iter_rows(named=True)
+    }
+
+
+def _along_a_curve() -> dict[str, pl.Expr]:
+    """Give what is measured of a curve and can be added up over its stretches, by its name."""
+    counted = pl.col("step") * pl.col("tokens_per_step")
+    off = ((pl.col("tokens") - counted) / counted).abs()
+    train, evals = pl.col("train_loss").drop_nulls(), pl.col("eval_loss").drop_nulls()
+    return {
+        "tokens": pl.col("tokens").max(),
+        "last_step": pl.col("step").max(),
+        "last_is_nan": pl.col("is_nan").last(),
+        "nans": pl.col("is_nan").sum(),
+        "points": pl.len(),
+        "flops_6nd": pl.col("flops_6nd").max(),
+        "flops_logged": pl.col("flops_logged").max(),
+        "first_train": train.first(),
+        "last_train": train.last(),
+        "train_losses": train.len(),
+        "first_eval": evals.first(),
+        "last_eval": evals.last(),
+        "eval_losses": evals.len(),
+        "tokens_off": off.filter(pl.col("step") > 0).max(),
     }
 
 
@@ -247,25 +254,7 @@ class Stretches:
 
     def _count(self, curves: pl.DataFrame) -> None:
         told = self._told
-        counted = pl.col("step") * pl.col("tokens_per_step")
-        off = ((pl.col("tokens") - counted) / counted).abs()
-        train, evals = pl.col("train_loss").drop_nulls(), pl.col("eval_loss").drop_nulls()
-        (row,) = curves.select(
-            tokens=pl.col("tokens").max(),
-            last_step=pl.col("step").max(),
-            last_is_nan=pl.col("is_nan").last(),
-            nans=pl.col("is_nan").sum(),
-            points=pl.len(),
-            flops_6nd=pl.col("flops_6nd").max(),
-            flops_logged=pl.col("flops_logged").max(),
-            first_train=train.first(),
-            last_train=train.last(),
-            train_losses=train.len(),
-            first_eval=evals.first(),
-            last_eval=evals.last(),
-            eval_losses=evals.len(),
-            tokens_off=off.filter(pl.col("step") > 0).max(),
-        ).to_dicts()
+        (row,) = curves.select(**_along_a_curve()).to_dicts()
         for name, value in row.items():
             if value is None:
                 continue

@@ -299,17 +299,11 @@ def count_covered(
                 for i in numbers
             ]
             drawn += list(imitated.mixed(log_loss, resamples))
-        true = sweeps.true(imitated.flops)
-        kept = _kept(drawn)
-        ends = [[percentile_intervals(column) for column in sample.T] for sample in kept]
-        yield Counted(
-            truth=truth,
-            noise=sweeps.noise,
-            simulations=simulations,
-            refused=simulations - len(kept),
-            counts=_counts(kept, ends, true),
-            ranks=_ranks(kept, true),
-        )
+        ends = [
+            [percentile_intervals(column) for column in sample.T] if _usable(sample) else []
+            for sample in drawn
+        ]
+        yield _counted(truth, sweeps, drawn, ends, sweeps.true(imitated.flops))
 
 
 def count_calibrated(
@@ -343,15 +337,14 @@ def count_calibrated(
                 first.append(
                     resample_alike(alike, settings.bootstrap, Stream.SIMULATED_RESAMPLES, i)
                 )
+                second = resample_alike(alike, settings.bootstrap, Stream.SECOND_RESAMPLES, i)
                 keys = unrejected(fits)
                 possible.append(keys)
                 for key in keys:
                     source = SimulatedSweeps(fits[key], shared=True)
                     seconds.append(source.draw(i, seed, Stream.SECOND_SWEEPS).loss)
                     owners.append((key, source.true(imitated.flops)))
-                    again.append(
-                        resample_alike(alike, settings.bootstrap, Stream.SECOND_RESAMPLES, i)
-                    )
+                    again.append(second)
             drawn += list(imitated.mixed(np.log([sweep.loss for sweep in sampled]), first))
             for sample, (key, true) in zip(
                 imitated.mixed(np.log(seconds), again), owners, strict=True
@@ -360,27 +353,41 @@ def count_calibrated(
                 row = [rank.item() if rank.size else np.nan for rank in placed.values()]
                 pooled.setdefault(key, []).append(np.array(row))
         places = {key: np.array(rows) for key, rows in pooled.items()}
-        true = sweeps.true(imitated.flops)
-        usable = [np.isfinite(sample).all(axis=1).sum() > 1 for sample in drawn]
         ends = [
             [_calibrated(column, {key: places[key][:, k] for key in keys})
-             for k, column in enumerate(sample.T)]
-            for sample, keys, known in zip(drawn, possible, usable, strict=True) if known
+             for k, column in enumerate(sample.T)] if _usable(sample) else []
+            for sample, keys in zip(drawn, possible, strict=True)
         ]  # fmt: skip
-        kept = _kept(drawn)
-        yield Counted(
-            truth=truth,
-            noise=sweeps.noise,
-            simulations=simulations,
-            refused=simulations - len(kept),
-            counts=_counts(kept, ends, true),
-            ranks=_ranks(kept, true),
-        )
+        yield _counted(truth, sweeps, drawn, ends, sweeps.true(imitated.flops))
 
 
-def _kept(drawn: Sequence[Floats]) -> list[Floats]:
-    """Leave out the sweeps that gave no intervals."""
-    return [sample for sample in drawn if np.isfinite(sample).all(axis=1).sum() > 1]
+def _usable(sample: Floats) -> bool:
+    """Whether draws, (draws, quantities), give intervals."""
+    return bool(np.isfinite(sample).all(axis=1).sum() > 1)
+
+
+def _counted(
+    truth: str,
+    sweeps: SimulatedSweeps,
+    drawn: Sequence[Floats],
+    ends: Sequence[Sequence[Intervals]],
+    true: Mapping[str, Floats],
+) -> Counted:
+    """Count the sweeps of one truth; those that give no intervals are refused.
+
+    Parameters
+    ----------
+    ends : intervals of each sweep and quantity; empty where it gives none.
+    """
+    kept = [sample for sample in drawn if _usable(sample)]
+    return Counted(
+        truth=truth,
+        noise=sweeps.noise,
+        simulations=len(drawn),
+        refused=len(drawn) - len(kept),
+        counts=_counts(kept, [given for given in ends if given], true),
+        ranks=_ranks(kept, true),
+    )
 
 
 def _calibrated(column: Floats, placed: Mapping[Approach, Floats]) -> Intervals:

@@ -74,7 +74,7 @@ def announced_facts(inputs: ReportInputs) -> AnnouncedFacts | None:
     low, high = announcement.flops_fitted
     return AnnouncedFacts(
         summary=_summary(announcement, inputs, measured, scored),
-        verdict=_verdict(announcement, inputs, scored),
+        verdict=_verdict(_early(announcement, inputs, measured), scored),
         rule=announcement.rule,
         fitted=f"{times(announcement.runs_fitted, 'run')} of {power(low)} to {power(high)} FLOPs",
         weights=_weights(announcement),
@@ -181,11 +181,10 @@ def _early(
     return [r.run for r in announcement.runs if r.run in begun and r.run not in measured]
 
 
-def _verdict(announcement: Announcement, inputs: ReportInputs, scored: Sequence[Scored]) -> str:
+def _verdict(early: Sequence[str], scored: Sequence[Scored]) -> str:
     """Say how many announced losses the announced mixture covered; early ends are misses."""
-    early = len(_early(announcement, inputs, measured_losses(inputs)))
     inside = scored[0].inside[SHOWN[0]] if scored else 0
-    ended = early + (scored[0].n if scored else 0)
+    ended = len(early) + (scored[0].n if scored else 0)
     if not ended:
         return ""
     lie = "lies" if inside == 1 else "lie"
