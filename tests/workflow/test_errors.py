@@ -131,8 +131,8 @@ def test_yaml_word_where_a_number_belongs(project: Project) -> None:
 
 
 def broken_sweep(folder: Path) -> None:
-    """Add a cut log, an unknown file and a run of NaN to a good sweep."""
-    write_sweep(folder)
+    """Add a cut log, an unknown file and a run of NaN to a good sweep of two budgets."""
+    write_sweep(folder, budgets=(1e12, 4e12))
     name, text = run_log(16, 1e12, seed=1)
     (folder / name).write_text(text[: len(text) // 2])
     name, text = run_log(24, 1e12, seed=2)
@@ -162,7 +162,7 @@ def name_runs(folder: Path) -> None:
 
 
 def test_bad_logs_get_a_fate_and_the_rest_is_fitted(project: Project) -> None:
-    """Beside names of every script, and the longest."""
+    """Where it can be; beside names of every script, and the longest."""
     broken_sweep(project.root / "data/raw" / LONGEST)
     name_runs(project.root / "data/raw" / LONGEST / "fit")
     # what is no sweep stops none that is
@@ -182,6 +182,14 @@ def test_bad_logs_get_a_fate_and_the_rest_is_fitted(project: Project) -> None:
     for item in ("d16-c1.0e+12-s1", "d24-c1.0e+12-s2", "notes.txt"):
         assert any(item in name for name in reasons), (item, reasons)
         assert item in report
+    # and two budgets are too few for one of the approaches
+    folder = project.root / "data/estimates" / LONGEST
+    estimates = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    reason = "profiles needs 3 budgets with 5 sizes each"
+    assert reason in estimates["profiles"]["refused"]
+    assert reason in re.sub(r"\s+", " ", report)
+    assert "refused" not in estimates["parametric"]
+    assert estimates["parametric"]["a"]["intervals"]
 
 
 def test_unreadable_can_be_an_error(project: Project) -> None:
@@ -197,16 +205,6 @@ def test_unreadable_can_be_an_error(project: Project) -> None:
     # once it is mended the sweep goes on
     (project.root / "data/raw/toy/fit/notes.txt").unlink()
     assert project.snakemake("data/losses/toy.parquet").status == 0
-
-
-def test_single_budget_is_refused_where_it_must_be(project: Project) -> None:
-    write_sweep(project.root / "data/raw/toy", budgets=(4e12,))
-    project.build()
-    profiles = json.loads((project.root / "data/estimates/toy/profiles.json").read_text())
-    reason = "profiles needs 3 budgets with 5 sizes each"
-    assert reason in profiles["refused"]
-    report = (project.root / "reports/toy/report.html").read_text()
-    assert reason in re.sub(r"\s+", " ", report)
 
 
 def test_a_file_outside_any_sweep_is_named(project: Project) -> None:

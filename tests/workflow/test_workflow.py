@@ -10,10 +10,8 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,17 +22,19 @@ from isoflop.tables import Specifications, read_table
 from tests.outputs import blanks, leaks_of, leaks_of_pdfs
 from tests.workflow.slurm import slurm, why_not
 from tests.workflow.toy import (
+    BUDGETS,
     LAW,
     PARAMETRIC,
+    WIDTHS,
     Project,
     copy_project,
     run_from_wheel,
     run_log,
-    write_sweep,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 AFTER_LOSSES = {
     "fit_approach": len(FITTED),
@@ -170,29 +170,27 @@ def test_a_log_replaced_by_one_with_an_older_time_is_read_again(built: Project) 
     assert "Nothing to be done" in built.build("--dry-run").text
 
 
-def test_two_builds_are_byte_identical(built: Project, tmp_path: Path) -> None:
-    """The second is made from nothing but the archive of the first.
+def test_the_wheel_makes_what_a_checkout_makes(
+    built: Project, archived: Path, tmp_path: Path
+) -> None:
+    """By `isoflop run`, from nothing but the archive: two builds give the same bytes.
 
-    Each of its jobs works in a folder with its declared inputs and no others.
+    The checkout's jobs had their declared inputs and no others.
     """
-    built.build("archive")
-    manifest = lay_out(built.root / "reports/toy/archive/toy.zip", tmp_path / "elsewhere")
-    shutil.rmtree(built.root / "reports/toy/archive")
-    other = Project(tmp_path / "elsewhere")
-    alone = f"{sys.executable} -IS {Path(__file__).with_name('alone.py')}"
-    for room in ("losses", "approaches", "figures", "report"):
-        path = other.root / "rules" / f"{room}.smk"
-        rules = path.read_text()
-        assert rules.count("\n        isoflop ") == rules.count("\nrule ")
-        apart = f"\n        {alone} {{input:q}} -- {{output:q}} -- isoflop "
-        path.write_text(rules.replace("\n        isoflop ", apart))
-    other.build("--configfile", "settings.json")
-    found = compare(manifest, other.root)
+    manifest = lay_out(archived, tmp_path / "laid/toy")
+    laid = Project(tmp_path / "laid/toy")
+    # the workflow of the archive finds all that its rules read
+    assert laid.planned("--configfile", "settings.json") == EVERYTHING
+    logs, scratch = laid.root / "data/raw/toy", Project(tmp_path / "out")
+    told = run_from_wheel(tmp_path, logs, laid.root / "settings.json")
+    found = compare(manifest, scratch.root)
     assert (found.different, found.absent) == ((), ())
     assert len(found.same) > 50
-    first, second = built.outputs(), other.outputs()
+    first, second = built.outputs(), scratch.outputs()
     assert sorted(first) == sorted(second)
     assert [name for name in first if first[name] != second[name]] == []
+    assert re.search(r"toy/report\.html .*\n  at 6\.4 × 10¹⁴ FLOPs: train [\d.]+M \(95 %: ", told)
+    assert "left out: nothing" in told
 
 
 def test_slurm_gives_the_bytes_of_a_local_build(
@@ -222,26 +220,6 @@ def test_slurm_gives_the_bytes_of_a_local_build(
     outputs, wanted = project.outputs(), built.outputs()
     assert whole or ONE_FIT in outputs
     assert outputs == {name: wanted[name] for name in (wanted if whole else outputs)}
-
-
-def test_the_wheel_makes_what_a_checkout_makes(built: Project, tmp_path: Path) -> None:
-    """By `isoflop run`, from logs that lie elsewhere; each room works once."""
-    logs = tmp_path / "toy"
-    write_sweep(logs)
-    (tmp_path / "wheel").mkdir()
-    told = run_from_wheel(tmp_path / "wheel", logs, built, ESTIMATE)
-    scratch = Project(tmp_path / "wheel/out")
-    jobs = [path.relative_to(scratch.root) for path in sorted(scratch.root.glob("logs/**/*.log"))]
-    assert [path.as_posix() for path in jobs] == [
-        "logs/build_losses/toy.log", "logs/fit_approach/toy/profiles.log",
-        "logs/ingest_sweep/toy.log", "logs/plot_figures/toy.log", "logs/render_index.log",
-        "logs/render_report/toy.log",
-    ]  # fmt: skip
-    first, second = built.outputs(), scratch.outputs()
-    assert [name for name in second if first.get(name) != second[name]] == []
-    assert sorted(first) == sorted(second)
-    assert re.search(r"toy/report\.html .*\n  at 6\.4 × 10¹⁴ FLOPs: train [\d.]+M \(95 %: ", told)
-    assert "left out: nothing" in told
 
 
 def test_dropped_in_run_equals_from_scratch_and_parses_one_file(
@@ -360,20 +338,13 @@ def test_a_name_with_an_at_sign_is_a_sweep_of_its_own(restored: Project) -> None
         shutil.rmtree(folder)
 
 
-def test_archive_holds_report_and_raw_logs(built: Project) -> None:
-    # no input of any rule: a further law, fitted by hand
-    stray = built.root / "data/estimates/toy/overtraining.json"
-    stray.write_text("{}")
-    built.build("archive")
-    stray.unlink()
-    with zipfile.ZipFile(built.root / "reports/toy/archive/toy.zip") as archive:
-        assert "toy/estimates/forecast.json" in archive.namelist()
-    assert (built.root / "reports/toy/archive/toy.zip").stat().st_size > 100_000
-    path = built.root / "reports/toy/archive/toy.zip"
-    assert path.stat().st_size > 100_000
-    with zipfile.ZipFile(path) as archive:
+def test_archive_holds_report_and_raw_logs(archived: Path) -> None:
+    assert archived.stat().st_size > 100_000
+    with zipfile.ZipFile(archived) as archive:
         names = {name.split("/", 1)[1] for name in archive.namelist()}
-    assert {"estimates/specifications.parquet", "tables/toy.alternate_loss.parquet"} <= names
+    assert {"estimates/forecast.json", "estimates/specifications.parquet"} <= names
+    assert {"report/report.html", "tables/toy.alternate_loss.parquet"} <= names
+    assert sum(name.startswith("raw/fit/") for name in names) == len(WIDTHS) * len(BUDGETS)
     assert "estimates/overtraining.json" not in names
 
 

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +69,43 @@ class Outcome:
         return counts
 
 
+class Warm:
+    """The process of warm.py, which runs snakemake for every project of this one's tests."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", Path(__file__).with_name("warm.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def call(self, folder: Path, environment: dict[str, str], words: Sequence[str]) -> Outcome:
+        """Run snakemake in a folder."""
+        orders, answers = self._process.stdin, self._process.stdout
+        assert orders is not None
+        assert answers is not None
+        with tempfile.TemporaryDirectory() as kept:
+            printed = Path(kept) / "printed.txt"
+            program = str(Path(sys.executable).with_name("snakemake"))
+            call = {
+                "folder": str(folder),
+                "environment": environment,
+                "words": [program, *words],
+                "printed": str(printed),
+            }
+            orders.write(json.dumps(call) + "\n")
+            orders.flush()
+            status = answers.readline()
+            assert status, "warm.py ended"
+            return Outcome(int(status), printed.read_text())
+
+
+@cache
+def _warm() -> Warm:
+    return Warm()
+
+
 @dataclass(frozen=True)
 class Project:
     """A copy of the project in an empty folder."""
@@ -75,23 +114,8 @@ class Project:
 
     def snakemake(self, *arguments: str) -> Outcome:
         """Run snakemake with the settings of the tests laid over config.yaml."""
-        done = subprocess.run(
-            [
-                Path(sys.executable).with_name("snakemake"),
-                "--cores",
-                "2",
-                "--nocolor",
-                *arguments,
-                "--config",
-                SETTINGS,
-            ],
-            cwd=self.root,
-            env={**os.environ, "PYTHONWARNINGS": "default"},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        return Outcome(done.returncode, done.stdout + done.stderr)
+        words = ["--cores", "2", "--nocolor", *arguments, "--config", SETTINGS]
+        return _warm().call(self.root, {**os.environ, "PYTHONWARNINGS": "default"}, words)
 
     def build(self, *arguments: str) -> Outcome:
         """Run snakemake and insist that it works."""
@@ -232,6 +256,17 @@ def run_log(width: int, budget: float, *, seed: int = 0, role: str = "fit") -> t
     return f"{role}/{name}.jsonl", "".join(json.dumps(line) + "\n" for line in lines)
 
 
+def keep_jobs_apart(project: Project) -> None:
+    """Let each job work in a folder with its declared inputs and no others."""
+    alone = f"{sys.executable} -IS {Path(__file__).with_name('alone.py')}"
+    for room in ("losses", "approaches", "figures", "report"):
+        path = project.root / "rules" / f"{room}.smk"
+        rules = path.read_text()
+        assert rules.count("\n        isoflop ") == rules.count("\nrule ")
+        apart = f"\n        {alone} {{input:q}} -- {{output:q}} -- isoflop "
+        path.write_text(rules.replace("\n        isoflop ", apart))
+
+
 def write_sweep(folder: Path, *, budgets: tuple[float, ...] = BUDGETS) -> None:
     """Write a sweep: every width at every budget, and two check runs."""
     logs = [run_log(width, budget) for budget in budgets for width in WIDTHS]
@@ -277,47 +312,26 @@ def build_wheel(folder: Path) -> Path:
     return built
 
 
-FIT_ONE = """
-import sys
-from pathlib import Path
-from isoflop.run_workflow import build, link_sweep
-logs, out, settings, *targets = sys.argv[1:]
-link_sweep(Path(logs), Path(out))
-build(Path(out), ["--cores", "2", "--configfile", settings, "--", *targets], sys.stderr)
-"""
-
-
-def run_from_wheel(folder: Path, logs: Path, fitted: Project, targets: Sequence[str]) -> str:
+def run_from_wheel(folder: Path, logs: Path, settings: Path) -> str:
     """Make the report of a folder of logs by `isoflop run` of a wheel, outside of any checkout.
 
-    In folder/out, and given as that it told. The wheel makes one estimate, `targets`, and what all
-    estimates go into; the other estimates, whose code is the same, are copied from a build.
+    In folder/out, and given as that it told.
     """
     with zipfile.ZipFile(build_wheel(folder / "dist")) as wheel:
         wheel.extractall(folder / "site")
-    (folder / "settings.yaml").write_text(SETTINGS.replace("=", ": ", 1) + "\n")
-    out, settings = folder / "out", folder / "settings.yaml"
-
-    def python(*words: str | Path) -> str:
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder / "site"), "PYTHONWARNINGS": "default"},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    python("-c", FIT_ONE, logs, out, settings, *targets)
-    estimates = (fitted.root / "data/estimates/toy").iterdir()
-    # in the order in which they were made, or one would be older than what it is made from
-    for path in sorted(estimates, key=lambda path: path.stat().st_mtime_ns):
-        place = out / "data/estimates/toy" / path.name
-        if not place.exists():
-            shutil.copyfile(path, place)
-    return python("-m", "isoflop", "run", logs, "--out", out, "--config", settings, "--cores", "2")
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "isoflop", "run", logs,
+            "--out", folder / "out", "--config", settings, "--cores", "2",
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder / "site"), "PYTHONWARNINGS": "default"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def with_environment(root: Path) -> None:
