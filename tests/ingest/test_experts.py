@@ -12,10 +12,11 @@ from isoflop.approaches.observations import observe
 from isoflop.config.approaches import CountingSettings
 from isoflop.config.losses import LossesSettings
 from isoflop.counting import Architecture, flops_per_token
+from isoflop.errors import ConfigError
 from isoflop.ingest.settings import settings_of
 from isoflop.ingest.sweep import ingest_sweep, read_sweep
 from isoflop.losses.build import build_losses
-from tests.ingest.samples import RECORD, row, write
+from tests.ingest.samples import RECORD, SHAPE, jsonl, row, run_lines, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,28 @@ QWEN3_30B = {
     "num_experts": 128, "num_experts_per_tok": 8, "decoder_sparse_step": 1, "mlp_only_layers": [],
     "vocab_size": 151936, "tie_word_embeddings": False,
 }  # fmt: skip
+LLAMA_4 = {
+    "hidden_size": 5120, "intermediate_size": 8192, "intermediate_size_mlp": 16384,
+    "num_hidden_layers": 48, "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128,
+    "num_local_experts": 16, "num_experts_per_tok": 1, "interleave_moe_layer_step": 1,
+    "vocab_size": 202048, "tie_word_embeddings": False,
+}  # fmt: skip
+DBRX = {
+    "d_model": 6144, "n_heads": 48, "n_layers": 40, "max_seq_len": 32768, "vocab_size": 100352,
+    "attn_config": {"kv_n_heads": 8, "clip_qkv": 8, "rope_theta": 500000},
+    "ffn_config": {
+        "ffn_hidden_size": 10752, "moe_num_experts": 16, "moe_top_k": 4, "moe_jitter_eps": 0.01,
+        "moe_loss_weight": 0.05, "moe_normalize_expert_weights": 1,
+    },
+    "tie_word_embeddings": False,
+}  # fmt: skip
+JAMBA = {
+    "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "num_experts": 16,
+    "num_experts_per_tok": 2, "expert_layer_period": 2, "expert_layer_offset": 1,
+    "attn_layer_period": 8, "attn_layer_offset": 4, "mamba_d_state": 16, "mamba_d_conv": 4,
+    "vocab_size": 65536, "tie_word_embeddings": False,
+}  # fmt: skip
 PUBLISHED = {
     "Mixtral 8x7B (Jiang et al. 2024)": (MIXTRAL, 46.7, 12.9),
     "Mixtral 8x22B (Mistral AI 2024)": (MIXTRAL_22, 141.0, 39.0),
@@ -60,6 +83,14 @@ PUBLISHED = {
     "DeepSeekMoE 16B (Dai et al. 2024)": (DEEPSEEK_MOE, 16.4, 2.8),
     "Qwen2-57B-A14B (Yang et al. 2024)": (QWEN2_57B, 57.4, 14.0),
     "Qwen3-30B-A3B (Yang et al. 2025)": (QWEN3_30B, 30.5, 3.3),
+    "DBRX (Databricks 2024)": (DBRX, 132.0, 36.0),
+    # without the encoder of images, .9 of 109
+    "Llama 4 Scout (Meta 2025)": (LLAMA_4, 107.8, 17.2),
+    "Llama 4 Maverick (Meta 2025)": (
+        LLAMA_4 | {"num_local_experts": 128, "interleave_moe_layer_step": 2},
+        400.7,
+        17.2,
+    ),
 }
 """Settings as the models' config.json has them, and the billions of parameters in the papers."""
 LOG = "step,loss,tokens\n" + "".join(f"{s},{3 - s / 100},{s * 1000}\n" for s in range(1, 9))
@@ -86,6 +117,114 @@ def test_published_counts_come_out_of_their_settings(model: str, tmp_path: Path)
     assert run["params_active"] / 1e9 == pytest.approx(active, abs=0.06 if active < 13 else 0.5)
     assert not run["excluded"]
     assert f"goes through {run['params_active']:.4g}" in run["notes"]
+
+
+@pytest.mark.parametrize(
+    ("config", "what"),
+    [
+        (JAMBA, "blocks of another kind (mamba_d_state)"),
+        (OLMOE | {"layer_types": ["full_attention", "linear_attention"] * 8}, "(layer_types)"),
+        (OLMOE | {"v_head_dim": 64}, "latent attention (v_head_dim)"),
+        (DEEPSEEK_MOE | {"kv_lora_rank": "many"}, "latent attention (kv_lora_rank)"),
+        (OLMOE | {"num_key_value_heads": 0}, "how many heads keys and values have"),
+        (OLMOE | {"num_key_value_heads": "few"}, "how many heads keys and values have"),
+        (OLMOE | {"num_key_value_heads": 5}, "16 heads cannot share 5 heads"),
+        (OLMOE | {"num_extra_experts": 4}, "not known here (num_extra_experts)"),
+        (OLMOE | {"moe_layer_frequency": 2}, "not known here (moe_layer_frequency)"),
+        (OLMOE | {"moe_every": 2}, "not known here (moe_every)"),
+        (OLMOE | {"interleave_moe_layer_step": 2}, "intermediate_size_mlp"),
+        (LLAMA_4 | {"moe_layers": [1, 99]}, "which blocks have experts (moe_layers)"),
+        (LLAMA_4 | {"moe_layers": [1, 3]}, None),
+        (OLMOE | {"expert_layer_period": 2}, "which blocks have experts (expert_layer_period)"),
+        (OLMOE | {"expert_layer_period": 2, "expert_layer_offset": 2}, "expert_layer_period"),
+        ({"n_blocks_of_experts": 8, **{k: v for k, v in OLMOE.items() if "expert" not in k}},
+         "not known here (n_blocks_of_experts)"),
+    ],
+)  # fmt: skip
+def test_a_shape_that_is_not_understood_counts_nothing(
+    config: dict[str, Any], what: str | None, tmp_path: Path
+) -> None:
+    run = ingested(tmp_path, config)
+    if what is None:
+        assert run["params_total"] is not None
+        return
+    assert run["params_total"] is run["params_active"] is None
+    assert what in run["reason"]
+    assert "params: {total: <embedding included>" in run["reason"]
+
+
+def test_experts_of_every_second_block_are_counted() -> None:
+    """Jamba's places: block i has experts where i mod the period is the offset."""
+    alone = {name: value for name, value in JAMBA.items() if not name.startswith("mamba")}
+    alone |= {"attn_layer_period": 1, "attn_layer_offset": 0, "num_hidden_layers": 31}
+    facts = settings_of(alone)
+    assert facts["architecture.dense_layers"] == 16
+    assert settings_of(alone | {"expert_layer_offset": 0})["architecture.dense_layers"] == 15
+    assert "architecture.uncounted" not in facts
+
+
+def test_one_head_of_keys_and_values_may_be_a_flag() -> None:
+    falcon = {"hidden_size": 4544, "num_attention_heads": 71, "multi_query": True}
+    assert settings_of(falcon)["architecture.kv_heads"] == 1
+    grouped = falcon | {"num_kv_heads": 8, "new_decoder_architecture": True}
+    assert settings_of(grouped)["architecture.kv_heads"] == 8
+
+
+MIXTURE = (
+    "  architecture: {layers: 4, d_model: 64, heads: 4, d_ff: 256, vocab_size: 512, tied: true,"
+)
+PLAIN = "title: t\nfacts:\n  schedule: {kind: constant}\n"
+
+
+@pytest.mark.parametrize("alone", ["experts_per_token: 2", "d_expert: 32", "dense_layers: 1"])
+def test_a_part_of_a_mixture_is_no_dense_model(alone: str, tmp_path: Path) -> None:
+    shape = f"{PLAIN}{MIXTURE} gated: true, seq_len: 64, {alone}}}\n"
+    (run,) = read_sweep(write(tmp_path, {"a.csv": LOG}, shape), RECORD).runs.to_dicts()
+    assert run["params_total"] is run["params_active"] is None
+    assert "architecture: {experts: <experts of a block>}" in run["reason"]
+
+
+@pytest.mark.parametrize("wrong", ["experts: true", "kv_heads: 0", "experts: 2.5", "layers: true"])
+def test_a_flag_or_a_zero_is_no_count(wrong: str, tmp_path: Path) -> None:
+    shape = f"title: t\nfacts:\n  architecture: {{{wrong}}}\n"
+    with pytest.raises(ConfigError, match=wrong.partition(":")[0]):
+        read_sweep(write(tmp_path, {"a.csv": LOG}, shape), RECORD)
+
+
+def test_a_header_that_has_a_flag_for_experts_is_refused(tmp_path: Path) -> None:
+    text = jsonl(run_lines(architecture=SHAPE | {"experts": True}))
+    files = read_sweep(write(tmp_path, {"a.jsonl": text}), RECORD).files
+    assert files["fate"].to_list()[:1] == ["rejected"]
+    assert "experts: " in files["reason"][0]
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ("{total: 1e6, active: 2e6}", "2e+06 active parameters by the sidecar are more than all"),
+        ("{total: 1e6, nonembedding: 2e6}", "2e+06 parameters without embedding by the sidecar"),
+    ],
+)
+def test_no_part_is_more_than_all(params: str, words: str, tmp_path: Path) -> None:
+    sidecar = f"{PLAIN}  params: {params}\n"
+    (run,) = read_sweep(write(tmp_path, {"a.csv": LOG}, sidecar), RECORD).runs.to_dicts()
+    assert run["excluded"]
+    assert words in run["reason"]
+
+
+def test_experts_larger_than_the_printed_model_are_no_negative_count(tmp_path: Path) -> None:
+    run = ingested(tmp_path, OLMOE, SIDECAR + "  params: {total: 1e9}\n")
+    assert run["params_active"] is None
+    assert "it has 1e+09 in all by the sidecar" in run["reason"]
+
+
+@pytest.mark.parametrize("value", ["-1.0", "0", "true"])
+def test_a_column_of_active_parameters_is_of_counts(value: str, tmp_path: Path) -> None:
+    table = f"N,params_active,D,loss\n1e6,{value},1e8,3.0\n2e6,1e6,1e8,2.9\n"
+    tables = read_sweep(write(tmp_path, {"a.csv": table}), RECORD)
+    active = tables.runs["params_active"].drop_nulls()
+    assert (active > 0).all()
+    assert active.len() <= 1
 
 
 def test_latent_attention_is_refused_and_two_numbers_are_enough(tmp_path: Path) -> None:

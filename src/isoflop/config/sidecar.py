@@ -6,9 +6,16 @@ import datetime as dt
 import difflib
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from isoflop.config.reading import Section, model_inside
 
@@ -17,6 +24,16 @@ class Finite(Section):
     """A section whose numbers are finite: what a table of float64 and 64-bit integers can keep."""
 
     model_config = ConfigDict(allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `true` for a number, which pydantic would take for 1."""
+        if isinstance(value, bool) and info.field_name is not None:
+            kinds = get_args(cls.model_fields[info.field_name].annotation)
+            if bool not in kinds:
+                raise ValueError(f"give a value, not {str(value).lower()}")
+        return value
 
 
 Count = Annotated[int, Field(gt=0, le=2**53)]
@@ -120,8 +137,9 @@ class RunFacts(Finite):
     """Learning rate."""
     loss_unit: LossUnit | None = None
     """Unit of the logged losses; nats_per_token unless given."""
-    bytes_per_token: Size | None = None
-    """Mean bytes of a token; needed to turn bits_per_byte into nats per token."""
+    bytes_per_token: Annotated[float, Field(ge=0.1, le=32)] | None = None
+    """Mean bytes of a token, 1 of bytes and 3 to 6 of most others; turns bits_per_byte into nats
+    per token."""
     loss_kind: Literal["instant", "interval_mean", "ema", "running_mean", "final"] | None = None
     """What a logged training loss averages over."""
     primary_eval: str | None = None

@@ -19,9 +19,18 @@ if TYPE_CHECKING:
 SHAPE: Final = (
     "layers", "d_model", "heads", "d_head", "d_ff", "vocab_size", "seq_len", "tied", "gated",
 )  # fmt: skip
+OF_EXPERTS: Final = {
+    "architecture.experts": "how many experts there are",
+    "architecture.experts_per_token": "how many experts a token goes through",
+    "architecture.d_expert": "the width of an expert",
+    "architecture.d_shared": "the width of the shared experts",
+    "architecture.dense_layers": "how many blocks have no experts",
+}
+"""What a count needs of a mixture of experts, in words."""
+SHAPE_WORDS: Final = {"architecture.kv_heads": "how many heads keys and values have", **OF_EXPERTS}
+"""Facts without which a shape has another meaning: one that cannot be read leaves it uncounted."""
 MORE_SHAPE: Final = (
-    "kv_heads", "experts", "experts_per_token", "d_expert", "d_shared", "shared_gate",
-    "dense_layers",
+    "kv_heads", "shared_gate", *(fact.removeprefix("architecture.") for fact in OF_EXPERTS),
 )  # fmt: skip
 """What a shape may have besides."""
 ALTERNATIVES: Final = {"schedule.steps": "schedule.tokens", "batch": "tokens_per_step"}
@@ -34,6 +43,12 @@ SCHEDULE_LENGTH: Final = "length of the learning-rate schedule"
 BIASES: Final = 15
 """Widths of the residual stream that norms and biases of a block take at most."""
 LOSS_UNIT: Final = "nats_per_token"
+CHARACTERS: Final = 512
+"""Words up to which a vocabulary is one of bytes or characters, with a few of its own besides."""
+LONGEST_CHARACTER: Final = 4
+"""Bytes of the longest character of UTF-8 (RFC 3629)."""
+ROUTED_ALONE: Final = Fact("how many experts there are", "counted")
+"""A shape says something of experts, and not their number."""
 
 
 class Missing(NamedTuple):
@@ -148,7 +163,9 @@ def identify(
     notes += _without_wrong_defaults(facts)
     architecture = _complete_architecture(facts)
     _count_params(facts, architecture)
+    conflicts += _impossible_counts(facts)
     _count_tokens(facts, counted_per_step)
+    conflicts += _implausible_bytes(facts)
     notes += _gaps(facts, architecture)
     missing = [*_missing_context(facts)] if needs_context else []
     if in_bytes and "bytes_per_token" not in facts:
@@ -183,10 +200,14 @@ def _missing(
         lacking = [key for key in SHAPE if f"architecture.{key}" not in facts and key != "d_head"]
         shape = ", ".join(f"{key}: <...>" for key in lacking)
         if "architecture.uncounted" in facts:
-            what = facts["architecture.uncounted"].value
+            uncounted = facts["architecture.uncounted"]
+            line = (
+                "params: {total: <embedding included>, active: <those that a token goes through>}"
+            )
+            if uncounted == ROUTED_ALONE:
+                line = "architecture: {experts: <experts of a block>}   # or " + line
             yield Missing(
-                f"number of parameters (its shape does not give it: {what})",
-                "params: {total: <embedding included>, active: <those that a token goes through>}",
+                f"number of parameters (its shape does not give it: {uncounted.value})", line
             )
             return
         yield Missing(
@@ -303,17 +324,69 @@ def _complete_architecture(facts: dict[str, Fact]) -> counting.Architecture | No
     if "d_ff" not in values and "d_expert" in more and not more.get("dense_layers"):
         values["d_ff"] = more["d_expert"]  # no block has another
         facts["architecture.d_ff"] = Fact(values["d_ff"], "counted")
-    impossible = (
-        more.get("experts_per_token", 0) > more.get("experts", math.inf)
-        or more.get("dense_layers", 0) > float(values.get("layers", math.inf))
-    )  # fmt: skip
-    if impossible:
-        words = "more experts a token than there are, or more dense blocks than blocks"
+    if words := _impossible_shape(values, more):
         facts["architecture.uncounted"] = Fact(words, "counted")
+    elif "experts" not in more and any(more.get(key) for key in MORE_SHAPE if key != "kv_heads"):
+        facts.setdefault("architecture.uncounted", ROUTED_ALONE)
     if len(values) < len(SHAPE) or "architecture.uncounted" in facts:
         return None
     values |= more
     return counting.Architecture(**values)  # type: ignore[arg-type]  # RunFacts typed them
+
+
+def _impossible_shape(values: Mapping[str, Any], more: Mapping[str, Any]) -> str | None:
+    """Say what no network can have; None: nothing."""
+    if (
+        more.get("experts_per_token", 0) > more.get("experts", math.inf)
+        or more.get("dense_layers", 0) > float(values.get("layers", math.inf))
+    ):  # fmt: skip
+        return "more experts a token than there are, or more dense blocks than blocks"
+    heads, shared = values.get("heads"), more.get("kv_heads")
+    if heads and shared and int(heads) % int(shared):
+        return f"{heads} heads cannot share {shared} heads of keys and values evenly"
+    return None
+
+
+def _impossible_counts(facts: dict[str, Fact]) -> Iterator[str]:
+    """Say which numbers of parameters contradict each other, and take back what they give."""
+    total, active = facts.get("params.total"), facts.get("params.active")
+    if total is None:
+        return
+    line = f"correct {SIDECAR}, params: {{total: <all>, active: <those a token goes through>}}"
+    if active is not None and active.source == "architecture" and active.value <= 0:
+        del facts["params.active"]
+        idle = float(total.value) - float(active.value)
+        yield (
+            f"a token does not go through {idle:.4g} parameters of its experts by its shape, and "
+            f"it has {total.value:.4g} in all by the {total.source}: {line}"
+        )
+    elif active is not None and active.value > total.value:
+        yield (
+            f"{active.value:.6g} active parameters by the {active.source} are more than all of "
+            f"them, {total.value:.6g} by the {total.source}: {line}"
+        )
+    body = facts.get("params.nonembedding")
+    if body is None or "architecture" in (body.source, total.source):
+        return
+    if body.value > (1.0 + SAME) * total.value:  # a printed N may be rounded
+        yield (
+            f"{body.value:.6g} parameters without embedding by the {body.source} are more than all "
+            f"of them, {total.value:.6g} by the {total.source}: correct {SIDECAR}, "
+            f"params: {{total: <embedding included>, nonembedding: <without>}}"
+        )
+
+
+def _implausible_bytes(facts: Mapping[str, Fact]) -> Iterator[str]:
+    """Say that tokens of a vocabulary of bytes or characters cannot be as long as is given."""
+    mean, vocabulary = facts.get("bytes_per_token"), facts.get("architecture.vocab_size")
+    if mean is None or vocabulary is None or vocabulary.value > CHARACTERS:
+        return
+    if mean.value > LONGEST_CHARACTER:
+        yield (
+            f"a token has {mean.value:g} bytes on average by the {mean.source}, but the "
+            f"{vocabulary.value} words of its vocabulary are bytes or characters, and UTF-8 writes "
+            f"none in more than {LONGEST_CHARACTER}: correct {SIDECAR}, bytes_per_token: <1 for bytes>"
+        )
 
 
 def _count_params(facts: dict[str, Fact], architecture: counting.Architecture | None) -> None:

@@ -31,6 +31,7 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
+from isoflop.ingest.facts import SHAPE_WORDS
 from isoflop.ingest.numbers import LARGEST_STEP, NUMBER, json_object, number, step_number
 from isoflop.ingest.sidecar import facts_from_values
 
@@ -325,7 +326,10 @@ def json_records(file: RawFile) -> Iterator[Mapping[str, Any] | Unread | Truncat
 
 
 def facts_of(values: Mapping[str, Any]) -> RunFacts:
-    """Build facts of what a log says; a value that cannot be what it is said to be is left out."""
+    """Build facts of what a log says; a value that cannot be what it is said to be is left out.
+
+    Where a shape would mean another network without it, nothing is counted from the shape.
+    """
     kept = dict(values)
     while True:
         try:
@@ -334,6 +338,8 @@ def facts_of(values: Mapping[str, Any]) -> RunFacts:
             wrong = ".".join(map(str, error.errors()[0]["loc"]))
             left = {name: value for name, value in kept.items() if not name.startswith(wrong)}
             kept = left if len(left) < len(kept) else {}
+            if wrong in SHAPE_WORDS:
+                kept.setdefault("architecture.uncounted", SHAPE_WORDS[wrong])
 
 
 def events_of(

@@ -22,8 +22,9 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
+from isoflop.ingest.experts import of_experts
+from isoflop.ingest.facts import OF_EXPERTS
 from isoflop.ingest.numbers import number, step_number
-from isoflop.ingest.settings import of_experts
 from isoflop.ingest.textlog import Shape, TextFormat, facts_of, rank_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ _ARGUMENTS: Final = {
     "hidden_size": "architecture.d_model",
     "num_attention_heads": "architecture.heads",
     "kv_channels": "architecture.d_head",
+    "num_kv_heads": "architecture.kv_heads",
     "num_query_groups": "architecture.kv_heads",
     "ffn_hidden_size": "architecture.d_ff",
     "num_experts": "architecture.experts",
@@ -68,11 +70,6 @@ _ARGUMENTS: Final = {
     "seed": "seed",
     "tokenizer_type": "tokenizer",
 }
-
-_OF_EXPERTS: Final = (
-    "architecture.experts_per_token", "architecture.d_expert", "architecture.d_shared",
-)  # fmt: skip
-"""Printed of every model, whether it has experts or not."""
 
 
 class Reader:
@@ -152,10 +149,9 @@ class Reader:
             values["params.total"] = sum(self._shards.values())
         values |= {name: value for name, value in self._facts.items() if value}
         if "architecture.experts" not in values:
-            values = {name: value for name, value in values.items() if name not in _OF_EXPERTS}
+            # printed of every model, whether it has experts or not
+            values = {name: value for name, value in values.items() if name not in OF_EXPERTS}
         values |= of_experts(values, given, dump=True)
-        if given.get("multi_latent_attention") == "True":
-            values["architecture.uncounted"] = "latent attention (multi_latent_attention)"
         return values | self._schedule(given) | _layers(given)
 
     def _schedule(self, given: Mapping[str, str]) -> dict[str, Any]:
