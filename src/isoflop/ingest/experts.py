@@ -124,9 +124,9 @@ def _odd_attention(
                 yield f"latent attention ({name})"
         yield from _other_blocks(told)
     fact = "architecture.kv_heads"
-    name = next((name for name in NAMES[fact] if _says(told, name)), None)
-    if name is not None and fact not in facts:
-        yield f"{SHAPE_WORDS[fact]} ({name})"
+    setting = next((name for name in NAMES[fact] if _says(told, name)), None)
+    if setting is not None and fact not in facts:
+        yield f"{SHAPE_WORDS[fact]} ({setting})"
 
 
 def _other_blocks(told: Mapping[str, Any]) -> Iterator[str]:

@@ -352,26 +352,27 @@ def _impossible_counts(facts: dict[str, Fact]) -> Iterator[str]:
     total, active = facts.get("params.total"), facts.get("params.active")
     if total is None:
         return
+    everything = float(total.value)
     line = f"correct {SIDECAR}, params: {{total: <all>, active: <those a token goes through>}}"
-    if active is not None and active.source == "architecture" and active.value <= 0:
+    if active is not None and active.source == "architecture" and float(active.value) <= 0:
         del facts["params.active"]
-        idle = float(total.value) - float(active.value)
+        idle = everything - float(active.value)
         yield (
             f"a token does not go through {idle:.4g} parameters of its experts by its shape, and "
-            f"it has {total.value:.4g} in all by the {total.source}: {line}"
+            f"it has {everything:.4g} in all by the {total.source}: {line}"
         )
-    elif active is not None and active.value > total.value:
+    elif active is not None and float(active.value) > everything:
         yield (
             f"{active.value:.6g} active parameters by the {active.source} are more than all of "
-            f"them, {total.value:.6g} by the {total.source}: {line}"
+            f"them, {everything:.6g} by the {total.source}: {line}"
         )
     body = facts.get("params.nonembedding")
     if body is None or "architecture" in (body.source, total.source):
         return
-    if body.value > (1.0 + SAME) * total.value:  # a printed N may be rounded
+    if float(body.value) > (1.0 + SAME) * everything:  # a printed N may be rounded
         yield (
             f"{body.value:.6g} parameters without embedding by the {body.source} are more than all "
-            f"of them, {total.value:.6g} by the {total.source}: correct {SIDECAR}, "
+            f"of them, {everything:.6g} by the {total.source}: correct {SIDECAR}, "
             f"params: {{total: <embedding included>, nonembedding: <without>}}"
         )
 
@@ -379,13 +380,14 @@ def _impossible_counts(facts: dict[str, Fact]) -> Iterator[str]:
 def _implausible_bytes(facts: Mapping[str, Fact]) -> Iterator[str]:
     """Say that tokens of a vocabulary of bytes or characters cannot be as long as is given."""
     mean, vocabulary = facts.get("bytes_per_token"), facts.get("architecture.vocab_size")
-    if mean is None or vocabulary is None or vocabulary.value > CHARACTERS:
+    if mean is None or vocabulary is None or float(vocabulary.value) > CHARACTERS:
         return
-    if mean.value > LONGEST_CHARACTER:
+    if float(mean.value) > LONGEST_CHARACTER:
         yield (
             f"a token has {mean.value:g} bytes on average by the {mean.source}, but the "
-            f"{vocabulary.value} words of its vocabulary are bytes or characters, and UTF-8 writes "
-            f"none in more than {LONGEST_CHARACTER}: correct {SIDECAR}, bytes_per_token: <1 for bytes>"
+            f"{vocabulary.value} words of its vocabulary are bytes or characters, of which UTF-8 "
+            f"writes none in more than {LONGEST_CHARACTER}: correct {SIDECAR}, "
+            f"bytes_per_token: <1 for bytes>"
         )
 
 
