@@ -165,7 +165,7 @@ def _unread(facts: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[str]:
     """Say which setting of a mixture is given and not understood."""
     for fact, what in OF_EXPERTS.items():
         setting = next((name for name in NAMES[fact] if _says(told, name)), None)
-        if (setting and fact not in facts) or not _whole(facts.get(fact, 0.0)):
+        if (setting and fact not in facts) or not _is_integer(facts.get(fact, 0.0)):
             yield f"{what} ({setting})"
     for name in _SHARED:
         count = finite(told.get(name))
@@ -252,7 +252,7 @@ def _dense_layers(value: Any, layers: int, *, begins: bool) -> int | None:
 
 def _dense_by_period(period: float | None, offset: float | None, layers: int) -> int | None:
     """Count the blocks that are not the offset-th of their period; None where that is no place."""
-    if period is None or offset is None or not (_whole(period) and _whole(offset)):
+    if period is None or offset is None or not (_is_integer(period) and _is_integer(offset)):
         return None
     if not 0 <= offset < period:
         return None
@@ -278,6 +278,6 @@ def _is_true(told: Mapping[str, Any], name: str) -> bool:
     return str(told.get(name)).lower() == "true"
 
 
-def _whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     number = finite(value)
     return number is not None and number.is_integer()
