@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from isoflop.approaches.observations import Observations
 
-SETTINGS = ApproachesSettings()
+SETTINGS = ApproachesSettings.model_validate({"parametric": {"starts": "coarse"}})
 
 
 def planned(sweep: str = "one", **part: Any) -> Planned:
