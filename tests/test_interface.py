@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -108,6 +109,47 @@ def test_what_a_frame_lacks_is_named() -> None:
         isoflop.read(pl.DataFrame({"params": [1.0], "loss": [2.0]}))
     with pytest.raises(IsoflopError, match="cannot read a sweep from list"):
         isoflop.read([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"loss": ["3.1", "high"]}, "row 1 (run 'b') has loss 'high', which is not a number"),
+        ({"loss": [True, False]}, "row 0 (run 'a') has loss 'True', which is not a number above 0"),
+        ({"loss": [[1.0], [2.0]]}, "row 0 (run 'a') has loss '[1.0]'"),
+        ({"loss": [3.0, None]}, "row 1 (run 'b') has loss 'None'"),
+        ({"tokens": [float("nan"), 0.0]}, "has tokens 'nan', which is not a number above 0 (and 1"),
+        ({"params": [1e6, -2e6]}, "row 1 (run 'b') has params '-2000000.0'"),
+        ({"params": [1e6, 1e300]}, "row 1 (run 'b') has params '1e+300'"),
+        ({"params_active": [None, -1.0]}, "row 1 (run 'b') has params_active '-1.0'"),
+        ({"params_active": [0.0, 1e6]}, "row 0 (run 'a') has params_active '0.0'"),
+        ({"params_active": [2e6, 1e6]}, "params_active '2000000.0', which is more than all its"),
+        ({"params_nonembedding": [2e6, 1e6]}, "which is more than all its params"),
+        ({"seed": [0, -1]}, "row 1 (run 'b') has seed '-1', which is not a whole number from 0"),
+        ({"seed": [0.5, 1]}, "row 0 (run 'a') has seed '0.5'"),
+        ({"run": ["a", None]}, "row 1 has no name of a run: name it, or drop the column run"),
+        ({"run": ["a", "a"]}, "run 'a' has 2 values of params (1e+06, 2e+06): rows of one run"),
+        ({"run": ["a", "a"], "params": [1e6, 1e6], "budget": [1e15, 2e15]},
+         "run 'a' has 2 values of budget"),
+        ({"run": ["a", "a"], "params": [1e6, 1e6], "tokens": [1e8, 1e8]},
+         "row 0 (run 'a') has 1e+08 tokens as another row of its run"),
+        ({"params": [], "tokens": [], "loss": [], "run": []}, "the frame has no rows"),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_no_loss_is_named(changes: dict[str, list[object]], words: str) -> None:
+    given = {"params": [1e6, 2e6], "tokens": [1e8, 2e8], "loss": [3.1, 3.0], "run": ["a", "b"]}
+    frame = pl.DataFrame({**given, **changes}, strict=False)
+    with pytest.raises(IsoflopError, match=re.escape(words)):
+        isoflop.read(frame)
+
+
+def test_numbers_of_a_frame_may_be_text_and_all_faults_are_told() -> None:
+    text = pl.DataFrame({"params": ["1e6"], "tokens": [" 1e8"], "loss": ["3.1"], "seed": ["1"]})
+    losses = isoflop.read(text).losses
+    assert losses.select("params_total", "tokens", "loss", "seed").row(0) == (1e6, 1e8, 3.1, 1)
+    wrong = pl.DataFrame({"params": [-1.0], "tokens": [0.0], "loss": [None], "budget": [0.0]})
+    with pytest.raises(IsoflopError, match=r"params.*; .*tokens.*; .*loss.*; .*budget"):
+        isoflop.read(wrong)
 
 
 def test_one_question_at_a_time(fit: isoflop.Fit) -> None:

@@ -65,6 +65,7 @@ def test_a_quantity_without_an_interval_is_told_as_one() -> None:
 def test_ratio_and_parameters() -> None:
     assert ratio(18.41) == "18.4"
     assert ratio(1057.2) == "1060"
+    assert ratio(1e30, PLAIN) == "10³⁰"
     assert parameter(83957.0566374) == "83960"
     assert parameter(0.36) == "0.3600"
     assert parameter(1.5e13) == "1.5\xa0×\xa010^13^"

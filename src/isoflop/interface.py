@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -23,6 +23,7 @@ from isoflop.estimates.answers import Answers, ask, one_target
 from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, NoMixture
+from isoflop.frame import losses_of_frame
 from isoflop.numbers import NONE, fixed, interval
 from isoflop.project import facts_folder
 
@@ -33,20 +34,6 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.estimates.forecasts import Forecasts
-
-COLUMNS: Final = ("params", "tokens", "loss")
-"""What a frame must have: total N, D and the loss [nat/token]."""
-OPTIONAL: Final = {
-    "run": pl.String,
-    "budget": pl.Float64,
-    "params_nonembedding": pl.Float64,
-    "params_with_head": pl.Float64,
-    "params_active": pl.Float64,
-    "flops": pl.Float64,
-    "unique_tokens": pl.Float64,
-    "seed": pl.Int64,
-}
-"""What it may have."""
 
 
 def read(source: Path | str | Any, *, name: str | None = None) -> Sweep:
@@ -64,7 +51,8 @@ def read(source: Path | str | Any, *, name: str | None = None) -> Sweep:
 
     Raises
     ------
-    IsoflopError : the folder is no sweep, or the frame lacks columns; the message says which.
+    IsoflopError : the folder is no sweep; or the frame lacks columns, or has rows that are no
+        losses, which the message names by row (counted from 0), run and cell.
 
     Examples
     --------
@@ -92,63 +80,11 @@ def _read_folder(folder: Path, name: str | None) -> Sweep:
 
 
 def _read_frame(frame: Any, name: str) -> Sweep:
-    from isoflop.tables import LeftOut, Losses, Runs, validated
+    from isoflop.tables import LeftOut, Runs
 
-    table = frame if isinstance(frame, pl.DataFrame) else _from_pandas(frame)
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise IsoflopError(
-            f"the frame lacks {', '.join(missing)}; it needs {', '.join(COLUMNS)} and may have "
-            f"{', '.join(OPTIONAL)}. Its columns: {', '.join(table.columns)}"
-        )
-    if "run" not in table.columns:
-        table = table.with_columns(run="run-" + pl.int_range(pl.len()).cast(pl.String).str.zfill(4))
-    given = table.select(
-        *(pl.col(column).cast(pl.Float64) for column in COLUMNS),
-        *(
-            (pl.col(column) if column in table.columns else pl.lit(None)).cast(kind).alias(column)
-            for column, kind in OPTIONAL.items()
-        ),
-    ).sort("run", "tokens")
-    points = given.select(
-        sweep=pl.lit(name),
-        run="run",
-        role=pl.lit("fit"),
-        params_total="params",
-        params_nonembedding="params_nonembedding",
-        params_with_head="params_with_head",
-        params_active=pl.coalesce("params_active", "params"),
-        tokens="tokens",
-        flops_6nd=6.0 * pl.col("params") * pl.col("tokens"),
-        flops_kaplan=6.0 * pl.col("params_nonembedding") * pl.col("tokens"),
-        flops_hoffmann=pl.lit(None, dtype=pl.Float64),
-        flops_attention=pl.lit(None, dtype=pl.Float64),
-        flops_active=6.0 * pl.coalesce("params_active", "params") * pl.col("tokens"),
-        flops_logged="flops",
-        loss="loss",
-        loss_source=pl.lit("eval"),
-        schedule_fraction=pl.lit(None, dtype=pl.Float64),
-        is_final=pl.col("tokens") == pl.col("tokens").max().over("run"),
-        budget="budget",
-        unique_tokens="unique_tokens",
-        seed="seed",
-    )
-    losses = points.select(
-        pl.col(column).cast(spec.dtype) for column, spec in Losses.columns().items()
-    )
     nothing = pl.DataFrame(schema={n: c.dtype for n, c in LeftOut.columns().items()})
     runs = pl.DataFrame(schema={n: c.dtype for n, c in Runs.columns().items()})
-    return Sweep(name, validated(losses, Losses, source="the frame"), runs, nothing)
-
-
-def _from_pandas(frame: Any) -> pl.DataFrame:
-    try:
-        return pl.from_pandas(frame)
-    except (TypeError, ValueError, ImportError) as error:
-        raise IsoflopError(
-            f"cannot read a sweep from {type(frame).__name__}: give the folder of its logs, or a "
-            f"frame of Polars or pandas ({error})"
-        ) from error
+    return Sweep(name, losses_of_frame(frame, name), runs, nothing)
 
 
 @dataclass(frozen=True, eq=False)

@@ -141,10 +141,10 @@ def fixed(value: float, decimals: int = 3) -> str:
     return _true_minus(f"{value:.{decimals}f}") if math.isfinite(value) else NONE
 
 
-def ratio(value: float) -> str:
+def ratio(value: float, hand: Hand = MARKDOWN) -> str:
     """Write tokens per parameter: three digits, no suffix below 10,000."""
     if value >= 1e4 or value < 0.01:
-        return count(value)
+        return count(value, hand=hand)
     return significant(value, 3)
 
 

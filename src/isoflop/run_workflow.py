@@ -290,7 +290,7 @@ def _written(built: Built) -> str:
         lines.append(
             f"  at {power(float(row['flops']), hand=PLAIN)} FLOPs: train {_range(row, 'params')} "
             f"parameters on {_range(row, 'tokens')} tokens, "
-            f"{ratio(float(row['tokens_per_param']))} tokens per parameter"
+            f"{ratio(float(row['tokens_per_param']), PLAIN)} tokens per parameter"
         )
     if not built.left_out:
         lines.append("  left out: nothing")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from isoflop.estimates.laws import (
     PowerLaws,
     ProductLoss,
 )
-from isoflop.estimates.targets import ASKED, Target, columns_at, flops_at
+from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, flops_at
 
 COST = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
 LAWS: dict[str, tuple[Law, list[float]]] = {
@@ -111,3 +111,9 @@ def test_a_number_beyond_all_floats_is_refused() -> None:
 def test_served_tokens_are_positive(served: float) -> None:
     with pytest.raises(IsoflopError, match="tokens served must be a positive number"):
         ask(Target("flops", 1e21), served=served)
+
+
+@pytest.mark.parametrize("asked", get_args(Asked))
+def test_an_answer_in_plain_text_has_no_markup(asked: Asked) -> None:
+    """However large the number is that was asked for."""
+    assert "^" not in str(ask(Target(asked, 1e30)))

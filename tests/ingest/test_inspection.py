@@ -34,6 +34,13 @@ def test_a_file_outside_any_project(tmp_path: Path) -> None:
     assert said.endswith(f'# sweep.yaml to start from:\ntitle: "{tmp_path.name}"\n')
 
 
+def test_an_empty_folder_is_said_to_be_empty(tmp_path: Path) -> None:
+    assert shown(str(tmp_path)).startswith(f"{tmp_path}: no logs in it, nor in its folders. Copy")
+    write(tmp_path, {})
+    assert "no logs in it" in shown(str(tmp_path))
+    assert json.loads(shown(str(tmp_path), "--json"))["runs"] == []
+
+
 @pytest.mark.parametrize("names", [["a.log"], ["a.log", "b.log"]])
 def test_the_printed_sweep_yaml_is_enough_once_its_gaps_are_filled(
     tmp_path: Path, names: list[str]

@@ -379,7 +379,7 @@ NUMBERS: Final[dict[Asked, Callable[[float], str]]] = {
     "loss": lambda value: f"a loss of {value:g}",
     "params": lambda value: f"{count(value, hand=PLAIN)} parameters",
     "tokens": lambda value: f"{count(value, hand=PLAIN)} tokens",
-    "tokens_per_param": lambda value: f"{ratio(value)} tokens per parameter",
+    "tokens_per_param": lambda value: f"{ratio(value, PLAIN)} tokens per parameter",
 }
 """How each question is written."""
 
@@ -427,7 +427,7 @@ def _row(answer: Answer, answers: Answers) -> list[str]:
     cells += [
         _written(allocation.params, _count),
         _written(allocation.tokens, _count),
-        _written(allocation.tokens_per_param, ratio),
+        _written(allocation.tokens_per_param, lambda value: ratio(value, PLAIN)),
         NONE if allocation.loss is None else _written(allocation.loss, fixed),
     ]
     if answer.hours is not None:

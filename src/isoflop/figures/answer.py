@@ -78,7 +78,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         f"Tokens per parameter at the optimum against compute on logarithmic axes, from "
         f"{power(low, 2, hand=PLAIN)} to {power(float(flops[-1]), 2, hand=PLAIN)} FLOPs; the runs "
         f"end at {power(high, 2, hand=PLAIN)}. {marks} "
-        + " ".join(f"{line.name}: {ratio(line.y[-1])} at the right edge." for line in labels)
+        + " ".join(f"{line.name}: {ratio(line.y[-1], PLAIN)} at the right edge." for line in labels)
     )
     return style.Drawn(figure, alt)
 
@@ -200,7 +200,7 @@ def _answers(axes: Axes, chosen: Recommendation) -> str:
             optimum.flops, value, marker="D", ms=5, mew=0.6, mec="white", color=colour, zorder=6,
             gid="answer",
         )  # fmt: skip
-        words.append(f"{ratio(value)} at {power(optimum.flops, 2, hand=PLAIN)} FLOPs")
+        words.append(f"{ratio(value, PLAIN)} at {power(optimum.flops, 2, hand=PLAIN)} FLOPs")
     return f"Recommended: {', '.join(words)}." if words else ""
 
 

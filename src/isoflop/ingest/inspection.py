@@ -38,6 +38,11 @@ class Inspected:
 
     def __str__(self) -> str:
         """Tell file by file and run by run, and give a sweep.yaml to start from."""
+        if not set(self.tables.files["path"]) - {SIDECAR}:
+            return (
+                f"{self.reading.folder}: no logs in it, nor in its folders. Copy the raw logs of a "
+                f"sweep there, as the trainer wrote them, or name the folder that has them."
+            )
         lines = []
         for file in self.tables.files.iter_rows(named=True):
             kind = f" as {file['format']}" if file["format"] else ""
