@@ -280,9 +280,14 @@ def _lock(descriptor: int) -> None:
             return
 
 
-def wait_for_jobs() -> None:
-    """Wait for what an earlier build left running: a job of it may yet replace an output."""
+@contextmanager
+def without_jobs() -> Iterator[None]:
+    """Wait for what an earlier build left running: a job of it may yet replace an output.
+
+    A snakemake that is started meanwhile waits too, before it makes a lock of its own.
+    """
     if not held:
+        yield
         return
     path = LOCKS / "jobs.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -297,7 +302,8 @@ def wait_for_jobs() -> None:
                 told = True
                 time.sleep(0.2)
             else:
-                return
+                break
+        yield
     finally:
         os.close(descriptor)
 
@@ -318,7 +324,7 @@ def recover() -> None:
     if not held:
         return
     # also where Snakemake lived on and gave its lock back: one of its jobs may have been killed
-    for name in DERIVED:
+    for name in (*DERIVED, LOCKS.name):
         for path in list((ROOT / name).rglob(".*.tmp")):
             if TEMPORARY.fullmatch(path.name):
                 if path.is_dir():
@@ -344,8 +350,8 @@ def snakemake(*arguments: str) -> None:
         run(*command)
         return
     with folder(" ".join(sys.argv[1:])):
-        wait_for_jobs()
-        recover()
+        with without_jobs():
+            recover()
         run(*command)
 
 
@@ -462,8 +468,7 @@ def clean(*arguments: str) -> None:
     """
     if arguments not in {(), ("--stale",)}:
         sys.exit("usage: python3 run.py clean [--stale]")
-    with folder("clean"):
-        wait_for_jobs()
+    with folder("clean"), without_jobs():
         if arguments:
             for path in stale():
                 print(f"run.py: removing {path.relative_to(ROOT)}")

@@ -19,7 +19,7 @@ from isoflop.config.reading import read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import IsoflopError
 from isoflop.files import FUTURE, digest, from_the_future
-from isoflop.folder_lock import VARIABLE, share_folder
+from isoflop.folder_lock import JOBS_LOCK, VARIABLE, share_folder
 from isoflop.made_outputs import (
     build_begins,
     build_ends,
@@ -39,13 +39,13 @@ PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).paren
 PROJECT = Path(".") if PROJECT.resolve() == Path.cwd().resolve() else PROJECT
 
 # run.py then knows this process, and each job, from one that was killed
-JOBS_LOCK = Path(".run/jobs.lock").absolute()
-share_folder(JOBS_LOCK)
+SHARED_LOCK = JOBS_LOCK.absolute()
+share_folder(SHARED_LOCK)
 
 # `isoflop` must be the one installed beside this snakemake, also where no environment is active
 shell.prefix(
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
-    f"{VARIABLE}={shlex.quote(str(JOBS_LOCK))}; "
+    f"{VARIABLE}={shlex.quote(str(SHARED_LOCK))}; "
 )
 
 

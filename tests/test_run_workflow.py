@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
 
-from isoflop import project
+from isoflop import folder_lock, project, run_workflow
 from isoflop.errors import IsoflopError
-from isoflop.folder_lock import is_shared
-from isoflop.run_workflow import build, link_sweep, summary
+from isoflop.folder_lock import JOBS_LOCK, FolderInUseError
+from isoflop.run_workflow import build, dry, link_sweep, summary
 from isoflop.tables import LeftOut
 from tests.workflow.toy import build_wheel
 
@@ -131,32 +134,109 @@ def test_reports_do_not_go_among_the_logs(tmp_path: Path) -> None:
         link_sweep(folder / "a.jsonl", tmp_path / "out", title="t")
 
 
-@pytest.fixture
-def child(tmp_path: Path) -> Iterator[Path]:
-    """Give a lock that another process has a share of until the test ends."""
-    lock = tmp_path / "out/.run/jobs.lock"
-    lock.parent.mkdir(parents=True)
-    code = (
-        "import sys; from pathlib import Path; from isoflop.folder_lock import share_folder\n"
-        "share_folder(Path(sys.argv[1])); print('has it', flush=True); sys.stdin.read()"
-    )
+@contextmanager
+def holding(code: str, *words: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run code in another process, which lives until the block ends."""
+    code += "\nprint('has it', flush=True); sys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+        [sys.executable, "-c", f"import sys; from pathlib import Path\n{code}", *words],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stdout.readline() == b"has it\n"
-        yield lock
-        process.communicate()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def test_a_build_at_work_is_not_disturbed(child: Path, tmp_path: Path) -> None:
-    assert is_shared(child)
-    assert not is_shared(tmp_path / "none.lock")
-    locks = tmp_path / "out/.snakemake/locks"
-    locks.mkdir(parents=True)
-    (locks / "0.input.lock").write_text("")
-    with pytest.raises(IsoflopError, match="another build works in"):
-        build(tmp_path / "out", ["--cores", "1"], io.StringIO())
+SHARES = "from isoflop.folder_lock import share_folder; share_folder(Path(sys.argv[1]))"
+BUILDS = """
+from isoflop.folder_lock import build_alone
+kept = build_alone(Path(sys.argv[1]), "isoflop run")
+kept.__enter__()
+"""
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a project's folder with what a killed build leaves; snakemake there only looks at it."""
+    out = tmp_path / "out"
+    for name in (LOCK, LEFT, "data/raw/s/.log.jsonl.7.tmp"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("")
+    (out / "data/estimates/.rows-x.7.tmp").mkdir(parents=True)
+    sees = f"import pathlib; print(pathlib.Path({str(out / LOCK)!r}).exists())"
+    monkeypatch.setattr(run_workflow, "_snakemake", lambda _: [sys.executable, "-c", sees])
+    return out
+
+
+LOCK = ".snakemake/locks/0.input.lock"
+LEFT = "data/losses/.s.parquet.7.tmp"
+
+
+def test_what_a_killed_build_left_is_swept_up(out: Path) -> None:
+    assert build(out, [], io.StringIO()) == "False\n"
+    left = sorted(path.name for path in out.rglob("*") if ".tmp" in path.name)
+    assert left == [".log.jsonl.7.tmp"]  # a log is never ours to delete
+
+
+def test_a_folder_that_a_living_process_has_is_not_unlocked(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_lock, "DYING", 0.2)
+    with holding(SHARES, out / JOBS_LOCK):  # a snakemake that was started by itself, or a job
+        with pytest.raises(FolderInUseError, match=r"another build works in .*out\. Wait"):
+            build(out, [], io.StringIO())
+        assert (out / LOCK).exists()
+        assert (out / LEFT).exists()
+        assert dry(out, []) == "True\n"  # which writes nothing
+    with holding(BUILDS, out) as other:  # it may not have come to snakemake's lock yet
+        (out / LOCK).unlink()
+        with pytest.raises(FolderInUseError, match=f"`isoflop run` .process {other.pid} on "):
+            build(out, [], io.StringIO())
+        assert (out / LEFT).exists()
+    assert build(out, [], io.StringIO()) == "False\n"
+
+
+def test_a_build_that_outlives_its_starter_has_the_folder(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed alone, `isoflop run` leaves a snakemake that works on."""
+    monkeypatch.setattr(folder_lock, "DYING", 0.2)
+    code = (
+        "import io; from isoflop import run_workflow\n"
+        "run_workflow._snakemake = lambda _: [sys.executable, '-c', "
+        "'import time; print(1, flush=True); time.sleep(60)']\n"
+        "class Screen(io.StringIO):\n"
+        "    def isatty(self): return False\n"
+        "run_workflow._Progress.read = lambda *_: print('has it', flush=True)\n"
+        "run_workflow.build(Path(sys.argv[1]), [], Screen())"
+    )
+    with holding(code, out) as starter:
+        children = Path(f"/proc/{starter.pid}/task/{starter.pid}/children").read_text().split()
+        starter.kill()
+        starter.wait()
+        with pytest.raises(FolderInUseError, match="another build works"):
+            build(out, [], io.StringIO())
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+    assert build(out, [], io.StringIO()) == "False\n"
+
+
+def test_without_file_locks_nothing_is_unlocked(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can tell there whether the lock is of a living build or of a killed one."""
+
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with pytest.raises(IsoflopError, match=r"If none is at work, delete that folder"):
+        build(out, [], io.StringIO())
+    assert (out / LOCK).exists()
+    (out / LOCK).unlink()
+    assert build(out, [], io.StringIO()) == "False\n"
+    assert (out / LEFT).exists()
 
 
 def test_the_summary_names_report_answer_and_what_was_left_out(tmp_path: Path) -> None:

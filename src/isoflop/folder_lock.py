@@ -8,11 +8,29 @@ running, or a job that has outlived its build, from one that was killed, and lif
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import platform
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from isoflop.errors import IsoflopError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VARIABLE = "ISOFLOP_JOBS_LOCK"
 """Environment variable that tells a job the path of the lock."""
+JOBS_LOCK: Final = Path(".run/jobs.lock")
+"""Below a project's folder, as run.py has it: snakemake and its jobs share it."""
+BUILD_LOCK: Final = Path(".run/build.lock")
+"""As run.py has it: whoever starts a build has it alone, and has written into it who that is."""
+DYING: Final = 3.0
+"""Seconds that a build waits for a lock: killed processes on a busy machine take some to die."""
+
+
+class FolderInUseError(IsoflopError):
+    """A living process works in the folder."""
 
 
 def share_folder(path: Path) -> None:
@@ -41,24 +59,75 @@ def share_folder_of_build() -> None:
         share_folder(Path(path))
 
 
-def is_shared(path: Path) -> bool:
-    """Say whether another process has a share of a lock.
+@contextmanager
+def alone(path: Path) -> Iterator[int | None]:
+    """Have a lock alone.
 
     Parameters
     ----------
-    path : the lock file; nobody shares one that is missing.
+    path : the lock file; made where it is missing. Whoever has it is waited for, for ``DYING``.
+
+    Yields
+    ------
+    Its descriptor; None where there are no locks (Windows, some file systems): nothing is then
+    known of who works in the folder.
+
+    Raises
+    ------
+    FolderInUseError : another process has the lock, or a share of it.
     """
     try:
         import fcntl
-    except ImportError:  # Windows: nobody could take a share
-        return False
-    if not path.exists():
-        return False
-    with path.open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # a file system without locks
-            return False
-    return False
+    except ImportError:  # Windows
+        yield None
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        until = time.monotonic() + DYING
+        has_it = False
+        while not has_it:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                has_it = True
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    who = os.read(descriptor, 1000).decode(errors="replace").strip()
+                    raise FolderInUseError(
+                        f"another build works in {path.parent.parent}{f': {who}' if who else ''}. "
+                        "Wait for it or end it, then run this again."
+                    ) from error
+                time.sleep(0.1)
+            except OSError:  # a file system without locks
+                break
+        yield descriptor if has_it else None
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def build_alone(root: Path, command: str) -> Iterator[int | None]:
+    """Keep other builds out of a folder; the descriptor is for the build to inherit.
+
+    A build that outlives its starter, which was killed alone, then has the lock still.
+
+    Parameters
+    ----------
+    root : folder of the project.
+    command : what others are told is at work.
+
+    Yields
+    ------
+    As ``alone``.
+
+    Raises
+    ------
+    FolderInUseError : another build works there.
+    """
+    with alone(root / BUILD_LOCK) as descriptor:
+        if descriptor is not None:
+            os.ftruncate(descriptor, 0)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            holder = f"`{command}` (process {os.getpid()} on {platform.node()}, since {since})"
+            os.write(descriptor, holder.encode())
+        yield descriptor

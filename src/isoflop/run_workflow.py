@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,14 +15,20 @@ import click
 
 from isoflop.command import PATH
 from isoflop.errors import IsoflopError
+from isoflop.folder_lock import JOBS_LOCK, alone, build_alone
+from isoflop.made_outputs import FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 RAW: Final = Path("data/raw")
 SIDECAR: Final = "sweep.yaml"
-JOBS_LOCK: Final = Path(".run/jobs.lock")
-"""As rules/common.smk has it."""
+SNAKEMAKE_LOCKS: Final = Path(".snakemake/locks")
+WRITTEN: Final = (*FOLDERS, "data/cache", "logs", "benchmarks", ".run")
+"""Where builds write, below the project's folder."""
+TEMPORARY: Final = re.compile(r"\..+\.\d+\.tmp")
+"""What a killed job leaves of an output (isoflop.files.replacing), or of rows that did not fit into
+memory (isoflop.ingest.rows.Folder)."""
 STEPS: Final = re.compile(r"(\d+) of (\d+) steps \(.*\) done")
 RULE: Final = re.compile(r"(?:local)?rule (\w+):")
 TAIL: Final = 4000
@@ -60,11 +67,9 @@ def run_command(
         if not config.is_file():
             raise IsoflopError(f"{config} is no file. `isoflop write-config` writes a first one.")
         arguments += ["--configfile", str(config.absolute())]
-    if dry_run:
-        arguments.append("--dry-run")
     # after a `--`, or --configfile would take the target for another file
     arguments += ["--", "all", *(["archive"] if archive else [])]
-    text = build(out, arguments, sys.stderr)
+    text = dry(out, arguments) if dry_run else build(out, arguments, sys.stderr)
     click.echo(text if dry_run else summary(out))
 
 
@@ -147,48 +152,104 @@ def build(out: Path, arguments: Sequence[str], screen: TextIO) -> str:
 
     Raises
     ------
-    IsoflopError : the build fails, or another works in the folder.
+    IsoflopError : the build fails.
+    FolderInUseError : another works in the folder.
     """
-    from isoflop.project import home
+    with build_alone(out, "isoflop run") as lock:
+        _recover(out, has_locks=lock is not None)
+        lines: list[str] = []
+        progress = _Progress(screen)
+        with subprocess.Popen(  # noqa: S603  our own arguments, no shell
+            [*_snakemake(out), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            # it keeps the folder's lock should this process be killed alone
+            pass_fds=() if lock is None else (lock,),
+        ) as process:
+            if process.stdout is None:
+                raise AssertionError("the pipe was asked for")
+            for line in process.stdout:
+                lines.append(line)
+                progress.read(line)
+            status = process.wait()
+        progress.end()
+    return _text_of(out, "".join(lines), status)
 
-    command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(home() / "Snakefile"),
-        "--directory", str(out), "--nocolor", "--show-failed-logs", "--rerun-incomplete",
-    ]  # fmt: skip
-    _unlock(out, command)
-    lines: list[str] = []
-    progress = _Progress(screen)
-    with subprocess.Popen(  # noqa: S603  our own arguments, no shell
-        [*command, *arguments],
+
+def dry(out: Path, arguments: Sequence[str]) -> str:
+    """Say which steps would run; writes nothing, so it waits for nobody.
+
+    Parameters
+    ----------
+    out, arguments : as of ``build``.
+
+    Returns
+    -------
+    What Snakemake wrote.
+
+    Raises
+    ------
+    IsoflopError : the workflow cannot be planned.
+    """
+    done = subprocess.run(  # noqa: S603  our own arguments, no shell
+        [*_snakemake(out), "--dry-run", *arguments],
+        check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-    ) as process:
-        if process.stdout is None:
-            raise AssertionError("the pipe was asked for")
-        for line in process.stdout:
-            lines.append(line)
-            progress.read(line)
-        status = process.wait()
-    progress.end()
-    text = "".join(lines)
+    )
+    return _text_of(out, done.stdout, done.returncode)
+
+
+def _snakemake(out: Path) -> list[str]:
+    from isoflop.project import home
+
+    return [
+        sys.executable, "-m", "snakemake", "--snakefile", str(home() / "Snakefile"),
+        "--directory", str(out), "--nocolor", "--show-failed-logs", "--rerun-incomplete",
+    ]  # fmt: skip
+
+
+def _text_of(out: Path, text: str, status: int) -> str:
     if status:
         raise IsoflopError(f"the build in {out} failed:\n{text[-TAIL:]}")
     return text
 
 
-def _unlock(out: Path, command: Sequence[str]) -> None:
-    """Lift the lock of a build that was killed; refuse where one is at work."""
-    from isoflop.folder_lock import is_shared
+def _recover(out: Path, *, has_locks: bool) -> None:
+    """Undo what a killed build left: Snakemake's lock, and files that never got their names.
 
-    if not any((out / ".snakemake" / "locks").glob("*")):
+    Nobody else does so at the time, since the caller has the folder's lock.
+
+    Raises
+    ------
+    FolderInUseError : a snakemake that was started by itself, or a job that has outlived its build,
+        is at work.
+    IsoflopError : Snakemake's lock is there, and whether a living process has it cannot be told.
+    """
+    locks = out / SNAKEMAKE_LOCKS
+    if not has_locks:
+        if any(locks.glob("*")):
+            raise IsoflopError(
+                f"{locks}: Snakemake's lock is there, of a build that is at work or was killed; "
+                "there are no file locks here that would tell which. If none is at work, delete "
+                "that folder, then run this again."
+            )
         return
-    if is_shared(out / JOBS_LOCK):
-        raise IsoflopError(f"another build works in {out}. Wait for it or end it, then run again.")
-    subprocess.run(  # noqa: S603  our own arguments, no shell
-        [*command, "--unlock", "--cores", "1"], check=True, capture_output=True
-    )
+    # a snakemake takes its share of this lock before it makes a lock of its own
+    with alone(out / JOBS_LOCK):
+        for folder in WRITTEN:
+            for path in list((out / folder).rglob(".*.tmp")):
+                if TEMPORARY.fullmatch(path.name):
+                    if path.is_dir():
+                        shutil.rmtree(path)
+                    else:
+                        path.unlink()
+        for path in locks.glob("*"):
+            path.unlink()
 
 
 class _Progress:

@@ -71,7 +71,8 @@ def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> FigureText:
 
 
 def _placeholder(reason: str) -> style.Drawn:
-    """Write the reason where the figure would be."""
+    """Write the reason where the figure would be; the report has it in full beside its tables."""
     figure = style.new_figure(height=0.6)
-    figure.text(0.01, 0.5, reason, va="center", wrap=True, color=style.QUIET)
+    # it may name a run or a score as the logs do
+    figure.text(0.01, 0.5, style.outside(reason), va="center", wrap=True, color=style.QUIET)
     return style.Drawn(figure, reason)
