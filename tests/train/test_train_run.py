@@ -158,7 +158,9 @@ def test_resumed_run_equals_the_uninterrupted_one(folders: Folders, killed_after
 
     assert status == "finished"
     assert f"resumed at step {killed_after}" in said[0]
-    assert records(plan, folders, "resume") == [{"kind": "resume", "step": killed_after}]
+    assert records(plan, folders, "resume") == [
+        {"kind": "resume", "step": killed_after, "device": "cpu"}
+    ]
     for kind, key in (("eval", "loss"), ("train", "train_loss")):
         assert {line["step"]: line[key] for line in records(plan, folders, kind)} == {
             line["step"]: line[key] for line in records(plan, whole, kind)
@@ -235,7 +237,7 @@ def test_log_without_checkpoint_starts_over_in_the_same_log(folders: Folders) ->
     next(folders.checkpoints.rglob("*.pt")).unlink()
     status, _ = train(plan, folders)
     assert status == "finished"
-    assert records(plan, folders, "resume") == [{"kind": "resume", "step": 0}]
+    assert records(plan, folders, "resume") == [{"kind": "resume", "step": 0, "device": "cpu"}]
 
 
 def test_finished_run_is_left_alone(folders: Folders) -> None:

@@ -43,7 +43,7 @@ def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Pa
 @click.option("--out", type=PATH, default=None, help="Plan file [data/plans/DESIGN.yaml].")
 @click.option("--throughput", type=float, default=None, help="Measured FLOP/s; prints the hours.")
 @click.option(
-    "--targets", type=PATH, default=None, help="CSV of the announced runs, for announce-losses."
+    "--targets", type=PATH, default=None, help="CSV of the runs to announce, for announce-losses."
 )
 def plan_sweep_command(
     design: Path, out: Path | None, throughput: float | None, targets: Path | None

@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 from isoflop.config.reading import Section
 from isoflop.train.rate_law import RateLaw
 
+Precision = Literal["by_device", "float32"]
+
 
 class CorpusSettings(Section):
     """The text a sweep is trained on."""
@@ -307,6 +309,9 @@ class Design(Section):
     """Share of a run's steps that is linear warm-up."""
     optimizer: OptimizerSettings
     """AdamW."""
+    precision: Precision = "by_device"
+    """by_device: bfloat16 autocast on a GPU, float32 on a CPU; float32: everywhere, so that runs
+    trained on one and on the other belong to one sweep."""
     evaluation: EvaluationSettings
     """Validation."""
     log_lines: int

@@ -11,6 +11,7 @@ import torch
 from isoflop.counting import COMPUTED_FLOPS
 from isoflop.train.errors import TrainingError
 from isoflop.train.model import INITIALISATION
+from isoflop.train.pack import autocasts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +40,7 @@ SAME = (
     "corpus",
     "tokenizer",
     "eval",
+    "dtype",
 )
 """Facts of a header that must not change while a log is continued."""
 
@@ -125,7 +127,7 @@ def header(
         "tokenizer": data.facts,
         "eval": held_out.facts(),
         "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
-        "dtype": "bfloat16 autocast" if on_gpu else "float32",
+        "dtype": "bfloat16 autocast" if autocasts(plan.precision, device) else "float32",
         "compiled": compiled,
         "packed_with": packed_with,
         "threads": torch.get_num_threads(),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from isoflop.counting import Architecture
-    from isoflop.train.design import OptimizerSettings
+    from isoflop.train.design import OptimizerSettings, Precision
 
 GROUPS: tuple[Group, ...] = get_args(Group)
 KINDS = ("values", "first", "second")
@@ -72,6 +72,11 @@ def initial_state(shape: Architecture, *, qk_norm: bool, seed: int) -> RunState:
     return RunState(0, values, *zeros)
 
 
+def autocasts(precision: Precision, device: torch.device) -> bool:
+    """Whether matrix products are computed in bfloat16."""
+    return precision == "by_device" and device.type == "cuda"
+
+
 class Pack:
     """The states of several runs of one shape, and their common update."""
 
@@ -83,8 +88,10 @@ class Pack:
         *,
         qk_norm: bool,
         device: torch.device,
+        precision: Precision = "by_device",
         compiled: bool = False,
     ) -> None:
+        self.autocasts = autocasts(precision, device)
         self.trained = Transformer(shape, qk_norm=qk_norm, device=device, compiled=compiled)
         # evaluations stay uncompiled: their batches have sizes of their own
         self.evaluated = Transformer(shape, qk_norm=qk_norm, device=device)
@@ -134,8 +141,8 @@ class Pack:
         self._recorded = _Recorded(self._step) if self.on_gpu else None
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 on a GPU, float32 on a CPU."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.on_gpu)
+        """bfloat16 where the precision asks for it, float32 elsewhere."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.autocasts)
 
     def update(self, windows: Tensor, rates: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Make one update of every run.

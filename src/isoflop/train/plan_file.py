@@ -14,6 +14,7 @@ from isoflop.train.design import (
     CorpusSettings,
     EvaluationSettings,
     OptimizerSettings,
+    Precision,
     TokenizerSettings,
 )
 from isoflop.train.schedule import ScheduleKind, learning_rate
@@ -149,6 +150,7 @@ class Plan(Section):
     corpus: CorpusSettings
     tokenizer: TokenizerSettings
     optimizer: OptimizerSettings
+    precision: Precision = "by_device"
     evaluation: EvaluationSettings
     log_lines: int
     """Training lines per run, about: every k-th step is logged."""

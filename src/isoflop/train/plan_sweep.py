@@ -90,6 +90,7 @@ def plan_sweep(name: str, design: Design, *, law: RateLaw | None = None) -> Plan
         corpus=design.corpus,
         tokenizer=design.tokenizer,
         optimizer=design.optimizer,
+        precision=design.precision,
         evaluation=design.evaluation,
         log_lines=design.log_lines,
         runs=tuple(runs),
@@ -620,14 +621,17 @@ class _Planner:
 
 
 def write_targets(plan: Plan, path: Path) -> int:
-    """Write the announced runs of a plan as a table ``Targets``, and give their number.
+    """Write the runs to announce as a table ``Targets``, and give their number.
+
+    They are the announced runs of the plan, and its matched pair, which lies beyond the fitted
+    budgets too.
 
     Raises
     ------
     ConfigError : the plan announces none.
     """
-    runs = [run for run in plan.runs if run.purpose.startswith(ANNOUNCED)]
-    if not runs:
+    runs = [run for run in plan.runs if run.role == "check"]
+    if not any(run.purpose.startswith(ANNOUNCED) for run in runs):
         raise ConfigError(
             f"{plan.sweep}: no run of this plan is announced; add 'announced' to its design"
         )

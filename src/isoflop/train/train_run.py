@@ -29,7 +29,7 @@ from isoflop.train.header import (
     refuse_another_run,
 )
 from isoflop.train.model import count_params, initial_weights
-from isoflop.train.pack import Pack, RunState, initial_state
+from isoflop.train.pack import Pack, RunState, autocasts, initial_state
 from isoflop.train.raw_log import RawLog, read_log
 from isoflop.train.recipe import read_recipe
 from isoflop.train.tokenizer import Tokenized, tokenize_split
@@ -219,7 +219,9 @@ class _Training:
         shape = run.architecture.architecture()
         self.tokens: Tensor | None = None
         if self.on_gpu:
-            torch.set_float32_matmul_precision("high")
+            # tf32 only where bfloat16 does the products anyway
+            exact = not autocasts(plan.precision, self.device)
+            torch.set_float32_matmul_precision("highest" if exact else "high")
             # the text lies on the card, which picks the windows itself
             self.tokens = torch.from_numpy(corpus.data.train.astype(np.int32)).to(self.device)
             self.span = torch.arange(shape.seq_len + 1, device=self.device)
@@ -238,6 +240,7 @@ class _Training:
             plan.optimizer,
             qk_norm=run.architecture.qk_norm,
             device=self.device,
+            precision=plan.precision,
             compiled=compiled,
         )
 
@@ -280,7 +283,7 @@ class _Training:
             loss_sum = saved["loss_sum"]
         else:
             state = self._beginning(run)
-        member.log.write({"kind": "resume", "step": state.step})
+        member.log.write({"kind": "resume", "step": state.step, "device": facts["device"]})
         self.progress.say(f"{run.run}: resumed at step {state.step:,} of {run.steps:,}")
         return state, loss_sum
 
@@ -491,8 +494,8 @@ class _Training:
         _save(self.folders.branch(self.plan, run.run, step), run, self.pack.state(place), {})
 
     def peak_flops(self) -> float | None:
-        """Peak of the card, where it is known."""
-        if not self.on_gpu:
+        """Peak of the card in bfloat16, where that is what it computes in and it is known."""
+        if not autocasts(self.plan.precision, self.device):
             return None
         name = torch.cuda.get_device_name(self.device)
         return next((peak for word, peak in PEAK_BF16_FLOPS.items() if word in name), None)
