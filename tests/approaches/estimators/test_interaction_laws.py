@@ -183,11 +183,12 @@ def test_lack_of_fit_and_misfit(fits: dict[str, LawFit], chinchilla: ParametricF
     assert found["statistic"] == pytest.approx(5.5, abs=0.05)
     assert found["p_value"] == pytest.approx(0.054, abs=5e-4)
     expected = {"kaplan_law": (5.2, 0.059), "nested": (0.8, 0.68), "product": (1.0, 0.56)}
+    told = {name: expect(fit.diagnostics(), InteractionDiagnostics) for name, fit in fits.items()}
     for name, (statistic, p_value) in expected.items():
-        pure = fits[name].diagnostics().pure_error
+        pure = told[name].pure_error
         assert pure.statistic == pytest.approx(statistic, abs=0.05)
         assert pure.p_value == pytest.approx(p_value, abs=5e-3)
-    p = {name: fit.diagnostics().misfit.joint.p_value for name, fit in fits.items()}
+    p = {name: one.misfit.joint.p_value for name, one in told.items()}
     assert p["kaplan_law"] < 1e-4
     assert p["product"] < 0.01
     for name in ("kaplan_law", "product"):
