@@ -128,9 +128,26 @@ def test_a_run_without_a_final_loss_is_a_miss(inputs: ReportInputs) -> None:
     assert ", 0 lie inside" in facts.verdict
 
 
-def test_announced_runs_are_no_check_pair(inputs: ReportInputs) -> None:
-    assert check_pair(inputs) is None
-    assert check_pair(replace(inputs, announcement=None)) is not None
+def test_of_the_announced_runs_only_those_sized_by_an_exponent_are_a_check_pair(
+    inputs: ReportInputs,
+) -> None:
+    pair = check_pair(inputs)
+    assert pair is not None
+    assert {run.whose for run in pair.runs} == {"Kaplan’s exponent", "Chinchilla’s exponent"}
+    named = pl.concat_str(pl.lit("announced-"), "run")
+    assert inputs.announcement is not None
+    runs = [
+        run.model_copy(update={"run": f"announced-{run.run}"}) for run in inputs.announcement.runs
+    ]
+    others = replace(
+        inputs,
+        losses=inputs.losses.with_columns(
+            run=pl.when(pl.col("role") == "check").then(named).otherwise("run")
+        ),
+        announcement=inputs.announcement.model_copy(update={"runs": tuple(runs)}),
+    )
+    assert check_pair(others) is None
+    assert check_pair(replace(others, announcement=None)) is not None
 
 
 def test_the_section_stands_where_there_is_an_announcement(inputs: ReportInputs) -> None:

@@ -33,6 +33,10 @@ RULE: Final = (
 )
 
 
+SIZED_BY: Final = {"kaplan": "Kaplan’s exponent", "chinchilla": "Chinchilla’s exponent"}
+"""First word of a matched pair's names (plan-sweep) to what gave a run its size."""
+
+
 class AnnouncedLoss(Section):
     """What one law, or the mixture, says of one run."""
 
@@ -92,7 +96,10 @@ class Announcements(Section):
 
 
 def check_runs(table: pl.DataFrame, announcement: Announcement | None) -> pl.DataFrame:
-    """Give the rows of the check runs, those aside whose losses were announced.
+    """Give the rows of the check runs.
+
+    Of those whose losses were announced only a matched pair is among them: the others need not
+    have its compute.
 
     Parameters
     ----------
@@ -100,7 +107,13 @@ def check_runs(table: pl.DataFrame, announcement: Announcement | None) -> pl.Dat
     announcement : of the sweep; None without.
     """
     announced = [] if announcement is None else [run.run for run in announcement.runs]
-    return table.filter((pl.col("role") == "check") & ~pl.col("run").is_in(announced))
+    alone = [run for run in announced if sized_by(run) is None]
+    return table.filter((pl.col("role") == "check") & ~pl.col("run").is_in(alone))
+
+
+def sized_by(run: str) -> str | None:
+    """Say whose exponent sized a run, by its name; None for a run of no pair."""
+    return SIZED_BY.get(run.partition("-")[0].lower())
 
 
 class AlreadyAnnouncedError(IsoflopError):

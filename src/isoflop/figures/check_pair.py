@@ -9,7 +9,7 @@ import numpy as np
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
 from isoflop.escape import identifier
-from isoflop.estimates.announced import check_runs
+from isoflop.estimates.announced import check_runs, sized_by
 from isoflop.estimates.counted import counted
 from isoflop.figures.inputs import quantiles, surface
 from isoflop.numbers import PLAIN, power, short
@@ -91,10 +91,7 @@ def _why_no_pair(inputs: FigureInputs) -> str:
 
 def label_of(run: str) -> str:
     """Say whose exponent sized a check run, by the first word of its name."""
-    word = run.partition("-")[0].lower()
-    return {"kaplan": "Kaplan’s exponent", "chinchilla": "Chinchilla’s exponent"}.get(
-        word, style.outside(run)
-    )
+    return sized_by(run) or style.outside(run)
 
 
 def _optima(axes: Axes, inputs: FigureInputs, flops: float, params: str) -> None:

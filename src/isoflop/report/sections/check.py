@@ -12,6 +12,7 @@ from isoflop.approach import NAMES
 from isoflop.choices import FLOPS, PARAMS
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
+from isoflop.estimates.announced import sized_by
 from isoflop.estimates.counted import counted
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import RunNoise
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
-WHOSE = {"kaplan": "Kaplan’s exponent", "chinchilla": "Chinchilla’s exponent"}
 TAILS = (0.025, 0.975)
 
 
@@ -85,7 +85,7 @@ def check_runs(inputs: ReportInputs) -> list[CheckRun]:
                 if log_loss is not None:
                     low, high = np.exp(np.nanquantile(log_loss[:, 0], TAILS))
                     ends = (float(low), float(high))
-        whose = WHOSE.get(row["run"].split("-")[0].lower(), code(row["run"]))
+        whose = sized_by(row["run"]) or code(row["run"])
         checked.append(
             CheckRun(row["run"], whose, n, d, row["flops"], row["loss"], predicted, ends)
         )
