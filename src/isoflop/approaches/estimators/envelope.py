@@ -171,8 +171,8 @@ class EnvelopeFit(Fit):
         if diagnostics.late_winners < 0.5:
             cautions.append(
                 f"Only {diagnostics.late_winners:.0%} of the envelope's points lie in the last "
-                "15 % of their run. The others were measured at a learning rate meant for a longer "
-                "run, where the loss is still too high."
+                "15 % of their run. The others were measured before its learning rate had decayed, "
+                "where the loss is still too high."
             )
         return cautions
 

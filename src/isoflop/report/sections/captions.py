@@ -88,7 +88,7 @@ def _envelope(inputs: ReportInputs) -> str:
     return (
         f"The envelope gives {_exponent(estimate.a)}; {percent(diagnostics.late_winners)} of its "
         f"{diagnostics.points_fitted} fitted points were measured in the last 15 % of a run, the "
-        "others at a learning rate meant for a longer one, where the loss is still too high."
+        "others before their learning rate had decayed, where the loss is still too high."
     )
 
 
@@ -161,7 +161,7 @@ def _forecast(inputs: ReportInputs) -> str:
         return ""
     off = [law for law in facts.laws if law.direction]
     if not off:
-        return "No law’s losses are off to one side above the cuts."
+        return "No law’s losses are off to one side above the cuts by more than their intervals."
     sides = [f"{law.name} predicts losses too {law.direction}, by {law.biases}" for law in off]
     return f"Beyond the cuts {listed(sides)} nats per token."
 

@@ -13,6 +13,8 @@ from isoflop.numbers import NONE, count, fixed, interval, listed, power, times
 from isoflop.report.tables import Column, Table, sorted_by
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from isoflop.report.inputs import ReportInputs
 
 
@@ -39,6 +41,14 @@ class DataFacts:
     files: str
 
 
+def _planned(at_budgets: int, runs: int, budgets: Sequence[float]) -> str:
+    """Say at which budgets runs were planned, and how many of them where not all were."""
+    if not budgets:
+        return ""
+    share = "" if at_budgets == runs else f"{at_budgets} of them "
+    return f"{share}planned at {listed([power(budget) for budget in budgets])} FLOPs"
+
+
 def data_facts(inputs: ReportInputs) -> DataFacts:
     """Summarise the runs and their points."""
     runs = inputs.fit_runs()
@@ -58,7 +68,7 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
         params=_span(runs["params_total"], count),
         tokens=_span(runs["tokens"], count),
         flops=_span(finals["flops_6nd"], power) if finals.height else NONE,
-        budgets=listed([power(budget) for budget in budgets]) if budgets else "",
+        budgets=_planned(runs["budget"].drop_nulls().len(), runs.height, budgets),
         trainers=_distinct(runs["trainer"]),
         datasets=_distinct(runs["dataset"]),
         tokenizers=_distinct(runs["tokenizer"]),

@@ -68,6 +68,8 @@ WITHOUT: Final = f"[{NONE}]{{.ci}}"
 NOT_CHECKED: Final = "not checked"
 UNKNOWN: Final = REACH[-1][1]
 """What is said beyond the last distance at which an answer is given."""
+EQUAL_SCALING = 0.5
+"""Exponent at which N and D grow alike."""
 SHOWN_PUBLISHED: Final = ("Hoffmann 1 Envelope", "Kaplan, Cmin = C")
 """The published laws that stand below the sweep's own; the CSV has all."""
 DATA: Final = (
@@ -204,6 +206,11 @@ def _subtitle(inputs: ReportInputs, answer: Estimate | Mixture) -> str:
     # the paper's own three approaches differ: what lies among them is Chinchilla's
     half, three = ends[0] <= most and least <= ends[1], ends[0] <= kaplan <= ends[1]
     h, k = interval(least, most, _second), fixed(kaplan, 2)
+    pace = "Size and data grow at about the same rate"
+    if ends[1] < EQUAL_SCALING:
+        pace = "Data grow somewhat faster than size"
+    elif ends[0] > EQUAL_SCALING:
+        pace = "Size grows somewhat faster than data"
     opening = (
         (
             half and three,
@@ -211,8 +218,7 @@ def _subtitle(inputs: ReportInputs, answer: Estimate | Mixture) -> str:
         ),
         (
             half,
-            f"Size and data grow at about the same rate ({shown}), as in Chinchilla ({h}), not as "
-            f"in Kaplan et al. ({k})",
+            f"{pace} ({shown}), as in Chinchilla ({h}), not as in Kaplan et al. ({k})",
         ),
         (
             three,
@@ -387,8 +393,8 @@ def _standing_table(
         "recommended one in bold. Covers: share of simulated sweeps of this design in which the "
         f"{percent(LEVEL)} interval for *a* covers the truth; of the mixture the least over its "
         "laws, *a*, *N*\\* and *L*\\*. Forecast: whether intervals from the "
-        "lower part of the sweep covered its upper part, and the mean error of its losses, "
-        "predicted less measured.",
+        "lower part of the sweep covered its upper part as often as a right forecast’s would, and "
+        "the mean error of its losses, predicted less measured.",
         columns=(
             Column("Law", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
             Column("Loss"), Column("Covers"), Column("Forecast"),

@@ -1,0 +1,63 @@
+"""What the first screen says of the exponent, by where its interval lies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from isoflop.report.sections.data import data_facts
+from isoflop.report.sections.first_screen import first_screen
+from tests import example_sweep
+from tests.report.conftest import empty_figures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.report.inputs import ReportInputs
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> ReportInputs:
+    empty_figures(tmp_path)
+    return example_sweep.write(tmp_path).report_inputs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ends", "opening"),
+    [
+        ((0.45, 0.55), "Size and data grow at about the same rate"),
+        ((0.42, 0.49), "Data grow somewhat faster than size"),
+        ((0.40, 0.45), "Data grow faster than size"),
+        ((0.60, 0.80), "Size grows faster than data"),
+        ((0.40, 0.80), "These runs do not decide"),
+    ],
+)
+def test_the_subtitle_says_which_grows_faster(
+    inputs: ReportInputs, ends: tuple[float, float], opening: str
+) -> None:
+    assert inputs.recommended is not None
+    answer = inputs.recommended.answer
+    a = answer.a.model_copy(
+        update={"value": sum(ends) / 2, "intervals": {"0.8": ends, "0.95": ends}}
+    )
+    estimates = {
+        name: estimate.model_copy(update={"a": a}) if estimate is answer else estimate
+        for name, estimate in inputs.estimates.items()
+    }
+    mixture = (
+        inputs.mixture.model_copy(update={"a": a}) if inputs.mixture is answer else inputs.mixture
+    )
+    changed = replace(inputs, estimates=estimates, mixture=mixture)
+    assert first_screen(changed).subtitle.startswith(opening)
+
+
+def test_the_number_of_runs_at_the_budgets_is_told_where_not_all_are(inputs: ReportInputs) -> None:
+    planned = inputs.fit_runs().height
+    assert data_facts(inputs).budgets.startswith("planned at ")
+    first = inputs.fit_runs()["run"][0]
+    budget = pl.when(pl.col("run") == first).then(None).otherwise("budget")
+    trunk = replace(inputs, runs=inputs.runs.with_columns(budget=budget))
+    assert data_facts(trunk).budgets.startswith(f"{planned - 1} of them planned at ")
