@@ -56,8 +56,8 @@ def test_the_subtitle_says_which_grows_faster(
 
 def test_the_number_of_runs_at_the_budgets_is_told_where_not_all_are(inputs: ReportInputs) -> None:
     planned = inputs.fit_runs().height
-    assert data_facts(inputs).budgets.startswith("planned at ")
+    assert data_facts(inputs).planned.startswith("planned at ")
     first = inputs.fit_runs()["run"][0]
     budget = pl.when(pl.col("run") == first).then(None).otherwise("budget")
     trunk = replace(inputs, runs=inputs.runs.with_columns(budget=budget))
-    assert data_facts(trunk).budgets.startswith(f"{planned - 1} of them planned at ")
+    assert data_facts(trunk).planned.startswith(f"{planned - 1} of them planned at ")

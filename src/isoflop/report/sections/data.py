@@ -27,7 +27,7 @@ class DataFacts:
     params: str
     tokens: str
     flops: str
-    budgets: str
+    planned: str
     trainers: str
     datasets: str
     tokenizers: str
@@ -68,7 +68,7 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
         params=_span(runs["params_total"], count),
         tokens=_span(runs["tokens"], count),
         flops=_span(finals["flops_6nd"], power) if finals.height else NONE,
-        budgets=_planned(runs["budget"].drop_nulls().len(), runs.height, budgets),
+        planned=_planned(runs["budget"].drop_nulls().len(), runs.height, budgets),
         trainers=_distinct(runs["trainer"]),
         datasets=_distinct(runs["dataset"]),
         tokenizers=_distinct(runs["tokenizer"]),
