@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoflop.config.losses import LossesSettings
+from isoflop.errors import ConfigError
 from isoflop.ingest.sweep import MissingFactError, ingest_sweep
 from isoflop.losses.build import build_losses
 from tests.ingest.samples import RECORD, row, write
@@ -77,7 +78,7 @@ def test_evaluations_in_bits_per_byte_become_losses(tmp_path: Path) -> None:
     plain = ingest_sweep(write(tmp_path / "no", files, sidecar=sidecar()), RECORD)
     assert plain.curves["eval_loss"].null_count() == plain.curves.height
     notes = row(plain.runs, "run", "a")["notes"]
-    assert "its evaluations on val are bits per byte: bytes_per_token in sweep.yaml" in notes
+    assert "facts: {bytes_per_token: <bytes>}" in notes
     folder = write(tmp_path / "yes", files, sidecar=sidecar(bytes_per_token=BYTES))
     tables = ingest_sweep(folder, RECORD)
     expected = [round(bits(step), 4) * math.log(2.0) * BYTES for step in STEPS]
@@ -110,3 +111,104 @@ def test_bits_per_byte_beside_a_loss_change_nothing(tmp_path: Path) -> None:
         assert tables.curves["eval_loss"].to_list() == pytest.approx(
             [round(3 + 1 / step, 4) for step in STEPS]
         )
+
+
+def mixed(head: str = "step,train_loss,val_bpb") -> str:
+    rows = (f"{step},{3 + 1 / step:.4f},{bits(step) if step % 10 == 0 else ''}" for step in STEPS)
+    return "\n".join([head, *rows]) + "\n"
+
+
+MAPPED = "table:\n  rows: points\n  columns: {step: step, train_loss: train_loss%s}\n"
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_bits_per_byte_beside_a_training_loss_are_evaluations(
+    tmp_path: Path, *, mapped: bool
+) -> None:
+    files = {"a.csv": mixed()}
+    more = MAPPED % "" + "  bits_per_byte: {eval: val_bpb}\n" if mapped else ""
+    plain = ingest_sweep(write(tmp_path / "no", files, sidecar=sidecar() + more), RECORD)
+    run = row(plain.runs, "run", "a")
+    assert not run["excluded"]
+    assert "facts: {bytes_per_token: <bytes>}" in run["notes"]
+    assert plain.evals["unit"].unique().to_list() == ["bit/byte"]
+    known = sidecar(bytes_per_token=BYTES) + more
+    tables = ingest_sweep(write(tmp_path / "yes", files, sidecar=known), RECORD)
+    expected = [bits(step) * math.log(2.0) * BYTES for step in STEPS if step % 10 == 0]
+    assert tables.curves["eval_loss"].drop_nulls().to_list() == pytest.approx(expected)
+    assert tables.curves["train_loss"].max() == 4.0
+
+
+def test_finished_runs_have_bits_per_byte_too(tmp_path: Path) -> None:
+    text = "run,N,D,val_bpb\n" + "".join(f"r{n},{n}e6,{n}e8,{0.9 + 1 / n}\n" for n in range(1, 4))
+    facts = "title: t\nfacts: {bytes_per_token: 4}\n"
+    tables = ingest_sweep(write(tmp_path, {"a.csv": text}, sidecar=facts), RECORD)
+    expected = [(0.9 + 1 / n) * math.log(2.0) * 4 for n in range(1, 4)]
+    assert tables.curves["eval_loss"].to_list() == pytest.approx(expected)
+
+
+def test_a_loss_in_nats_on_the_same_set_wins_and_both_are_kept(tmp_path: Path) -> None:
+    text = "step,train_loss,eval/c4/loss,eval/c4/bpb\n1,3.5,3.4,1.1\n2,3.2,3.1,1.0\n"
+    facts = sidecar(bytes_per_token=BYTES)
+    tables = ingest_sweep(write(tmp_path, {"a.csv": text}, sidecar=facts), RECORD)
+    assert tables.curves["eval_loss"].to_list() == [3.4, 3.1]
+    assert tables.evals.filter(metric="bits_per_byte")["value"].to_list() == [1.1, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "facts", "fix"),
+    [
+        # bits per byte taken for nats, and the other way round
+        (", eval_loss: val_bpb", {}, "table.bits_per_byte"),
+        (
+            ", eval_loss: val_bpb",
+            {"loss_unit": "bits_per_byte", "bytes_per_token": 4},
+            "column 'train_loss' is mapped as a loss in bits_per_byte",
+        ),
+        (", eval_loss: val_ppl", {}, "{formula: 'ln(\"val_ppl\")'}"),
+        (", eval_loss: val_ppl", {"loss_unit": "perplexity"}, "column 'train_loss'"),
+    ],
+)
+def test_a_map_whose_columns_say_two_units_is_refused_with_the_way_out(
+    columns: str, facts: dict[str, Any], fix: str, tmp_path: Path
+) -> None:
+    text = mixed().replace("val_bpb", columns.rpartition(" ")[2])
+    given = sidecar(**facts) + MAPPED % columns
+    with pytest.raises(MissingFactError) as caught:
+        ingest_sweep(write(tmp_path, {"a.csv": text}, sidecar=given), RECORD)
+    assert fix in str(caught.value)
+
+
+def test_a_unit_that_sweep_yaml_states_wins_over_a_name(tmp_path: Path) -> None:
+    given = sidecar(loss_unit="nats_per_token") + MAPPED % ", eval_loss: val_bpb"
+    tables = ingest_sweep(write(tmp_path, {"a.csv": mixed()}, sidecar=given), RECORD)
+    assert not row(tables.runs, "run", "a")["excluded"]
+
+
+def test_a_unit_of_bytes_is_refused_where_the_log_has_both(tmp_path: Path) -> None:
+    given = sidecar(loss_unit="bits_per_byte", bytes_per_token=4)
+    with pytest.raises(MissingFactError, match=r"take loss_unit out of sweep\.yaml"):
+        ingest_sweep(write(tmp_path, {"a.csv": mixed()}, sidecar=given), RECORD)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("0.099", "between 0.1 and 32: 1 where tokens are bytes"),
+        ("32.1", "Divide the bytes of the text that is evaluated by its tokens"),
+        (".inf", "finite number"),
+        ("true", "give a value"),
+    ],
+)
+def test_a_token_has_as_many_bytes_as_tokens_have(wrong: str, words: str, tmp_path: Path) -> None:
+    given = sidecar(bytes_per_token=wrong)
+    with pytest.raises(ConfigError, match=rf"facts\.bytes_per_token: .*{words}"):
+        ingest_sweep(write(tmp_path, {"a.csv": table()}, sidecar=given), RECORD)
+
+
+@pytest.mark.parametrize("limit", [0.1, 32.0])
+def test_the_limits_themselves_are_bytes_of_a_token(limit: float, tmp_path: Path) -> None:
+    given = sidecar(bytes_per_token=limit)
+    tables = ingest_sweep(write(tmp_path, {"a.csv": table()}, sidecar=given), RECORD)
+    first = round(bits(1), 6) * math.log(2.0) * limit
+    assert tables.curves["eval_loss"][0] == pytest.approx(first)

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -113,6 +114,22 @@ class RunSchedule(Finite):
     """Learning rate at the end."""
 
 
+LEAST_BYTES: Final = 0.1
+MOST_BYTES: Final = 32.0
+"""No vocabulary has longer words on average; those of bytes have 1, most others 3 to 6."""
+
+
+def _mean_bytes(value: float) -> float:
+    """Refuse what cannot be the mean bytes of a token."""
+    if not LEAST_BYTES <= value <= MOST_BYTES:
+        raise ValueError(
+            f"the mean bytes of a token lie between {LEAST_BYTES:g} and {MOST_BYTES:g}: 1 where "
+            f"tokens are bytes, 3 to 6 for most others. Divide the bytes of the text that is "
+            f"evaluated by its tokens"
+        )
+    return value
+
+
 LossUnit = Literal["nats_per_token", "bits_per_token", "bits_per_byte", "perplexity"]
 
 
@@ -137,7 +154,7 @@ class RunFacts(Finite):
     """Learning rate."""
     loss_unit: LossUnit | None = None
     """Unit of the logged losses; nats_per_token unless given."""
-    bytes_per_token: Annotated[float, Field(ge=0.1, le=32)] | None = None
+    bytes_per_token: Annotated[float, AfterValidator(_mean_bytes)] | None = None
     """Mean bytes of a token, 1 of bytes and 3 to 6 of most others; turns bits_per_byte into nats
     per token."""
     loss_kind: Literal["instant", "interval_mean", "ema", "running_mean", "final"] | None = None
@@ -196,6 +213,9 @@ class TableMap(Section):
     """For each value (run, step, tokens, eval_loss, params.total, ...) its column or formula."""
     evals: dict[str, str] = Field(default_factory=dict)
     """Columns with the loss on several eval sets, by the sets' names; primary_eval chooses one."""
+    bits_per_byte: dict[str, str] = Field(default_factory=dict)
+    """Columns with the loss on eval sets in bits per byte, beside those in the table's unit;
+    bytes_per_token makes nats per token of the sets that have no other."""
     select: str | None = Field(default=None, max_length=LONGEST_SQL)
     """SQL condition: the rows this sweep is about; unset: all."""
     exclude: tuple[TableExclusion, ...] = ()

@@ -179,8 +179,8 @@ def identify(
             )
         else:
             notes.append(
-                f"its evaluations on {sets} are bits per byte: bytes_per_token in {SIDECAR} would "
-                f"make losses of them"
+                f"its evaluations on {sets} are bits per byte: no losses without bytes_per_token; "
+                f"add to {SIDECAR} facts: {{bytes_per_token: <bytes>}}"
             )
     missing += _missing(
         facts,

@@ -80,6 +80,13 @@ _OF_SET = re.compile(
 _BYTES_OF_SET = re.compile(r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:bpb|bits_per_byte)")
 
 
+_UNITS: Final = {
+    "bits_per_byte": r"bpb|bits?[_/]per[_/]byte|bits?/byte",
+    "perplexity": r"ppl|perplexity",
+    "nats_per_token": r"nats?|nats?[_/]per[_/]token|ce|ce_?loss|cross_?entropy(?:_?loss)?",
+}
+
+
 def plain(name: str) -> str:
     """Write a name as the tables of this module do."""
     return re.sub(r"\s+", "_", name.strip().lower())
@@ -89,6 +96,19 @@ def find(value: str, names: Iterable[str]) -> str | None:
     """Find which of a file's names means a value; None if none does."""
     by_plain = {plain(name): name for name in reversed(list(names))}
     return next((by_plain[known] for known in COLUMNS[value] if known in by_plain), None)
+
+
+def unit_of(name: str) -> str | None:
+    """Tell the unit of a loss by its name, in the words of `loss_unit`; None if it tells none."""
+    words = plain(name)
+    return next(
+        (
+            unit
+            for unit, pattern in _UNITS.items()
+            if re.search(rf"(?:^|[^a-z])(?:{pattern})(?:$|[^a-z])", words)
+        ),
+        None,
+    )
 
 
 def eval_sets(names: Iterable[str]) -> dict[str, str]:

@@ -14,8 +14,9 @@ import polars as pl
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.blocks import RECORDS
-from isoflop.ingest.facts import SAME, SCHEDULE_LENGTH, RunIdentity, identify
+from isoflop.ingest.facts import LOSS_UNIT, SAME, SCHEDULE_LENGTH, RunIdentity, identify
 from isoflop.ingest.formats import reader, takes_map
+from isoflop.ingest.names import unit_of
 from isoflop.ingest.sidefiles import SideFiles, stem
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Part:
     """Facts of which these files say two things, each with words."""
     continues: bool = False
     """Whether it goes on where an earlier part of its run ended."""
+    losses: tuple[str, ...] = ()
+    """Columns that sweep.yaml maps as losses in the unit of the file."""
     several: _Several | None = None
     """The records of all runs of the file, if it has several."""
 
@@ -210,15 +213,22 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
     """List the runs in one file, by name."""
     assert log.parsed is not None  # noqa: S101  the caller chose files that were read
     config = _config(folder, log, sidecar)
-    table = side.file_table(sidecar, log.file.name) if log.format == "table" else None
-    columns = table.columns.items() if table is not None else ()
-    formulas = frozenset(name for name, origin in columns if origin.formula is not None)
+    mapped = takes_map(log.format or "")
+    table = side.file_table(sidecar, log.file.name) if mapped else None
+    columns = table.columns if table is not None else {}
+    formulas = frozenset(name for name, origin in columns.items() if origin.formula is not None)
+    losses = [columns[name].column for name in ("train_loss", "eval_loss") if name in columns]
+    losses += table.evals.values() if table is not None else ()
+    named = tuple(column for column in losses if column is not None)
     stem = log.file.stem
     if _run_is_folder(log) and "/" in stem:
         stem = stem.rpartition("/")[0]
     several = None if len(log.parsed.runs) == 1 else _Several(log.parsed)
     return [
-        (log.run or run.name or stem, Part(log, run, config, formulas, several=several))
+        (
+            log.run or run.name or stem,
+            Part(log, run, config, formulas, losses=named, several=several),
+        )
         for run in log.parsed.runs
         if run.advances
     ]
@@ -439,6 +449,7 @@ class Run:
         for fact, words in dict.fromkeys(pair for part in self.parts for pair in part.unsettled):
             if self.identity.source(fact) == "config_file":
                 lines.append(words)
+        lines += self._units()
         if primary is None and len(sets) > 1:
             lines.append(
                 f"its log has {len(sets)} eval sets ({', '.join(sets)}); say in {side.SIDECAR} "
@@ -452,6 +463,52 @@ class Run:
         ):
             lines.append(f"primary_eval is '{primary}', but its log has only {', '.join(sets)}")
         return lines
+
+    def _units(self) -> Iterator[str]:
+        """Say which losses cannot be in the unit that they are taken for, by their names."""
+        unit = self.identity.value("loss_unit") or LOSS_UNIT
+        told = self.identity.source("loss_unit")
+        in_bytes = sorted({name for part in self.parts for name in part.run.byte_sets})
+        others = any(part.run.trains or part.run.eval_sets for part in self.parts)
+        columns = dict.fromkeys(column for part in self.parts for column in part.losses)
+        units = {column: unit_of(column) for column in columns}
+        if unit == "bits_per_byte" and in_bytes and others:
+            yield (
+                f"loss_unit is bits_per_byte by the {told}, but bits per byte on "
+                f"{', '.join(in_bytes)} stand beside its other losses, which would be taken for "
+                f"them: take loss_unit out of {side.SIDECAR}; bytes_per_token is enough"
+            )
+        if unit == LOSS_UNIT and told == "sidecar":
+            return  # whoever says so knows better than a name
+        beside = unit != LOSS_UNIT and unit in units.values()
+        for column, named in units.items():
+            if named != unit and (named is not None or beside):
+                yield _other_unit(column, unit, _way_out(units))
+
+
+def _other_unit(column: str, unit: str, way_out: str) -> str:
+    """Say that a column's name does not have the unit that its file is taken for."""
+    return (
+        f"column '{column}' is mapped as a loss in {unit}, which its name does not say: {way_out}"
+    )
+
+
+def _way_out(units: Mapping[str, str | None]) -> str:
+    """Say how sweep.yaml gives losses of several units."""
+    ways = [
+        f"{json.dumps(column, ensure_ascii=False)} belongs under table.bits_per_byte, "
+        f"{{<eval set>: <column>}}, with bytes_per_token"
+        for column, unit in units.items()
+        if unit == "bits_per_byte"
+    ]
+    ways += [
+        f"{json.dumps(column, ensure_ascii=False)} is no loss before it is "
+        f"{{formula: 'ln({json.dumps(column, ensure_ascii=False)})'}}"
+        for column, unit in units.items()
+        if unit == "perplexity"
+    ]
+    ways.append(f"or loss_unit in {side.SIDECAR} says the unit of all of them")
+    return "; ".join(ways)
 
 
 _FILE_BREAK = pl.DataFrame({"run": [""], "kind": ["restart"]}).select(

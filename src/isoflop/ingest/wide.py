@@ -33,6 +33,8 @@ NOT_FINITE: Final = "no finite number of tokens"
 ROW: Final = "row in the file"
 EVALS: Final = "loss on eval set "
 """Begins the columns of losses on named eval sets."""
+BYTES: Final = "bits per byte on eval set "
+"""Begins the columns of losses on named eval sets that are in bits per byte."""
 
 _TRAINING: Final = ("train_loss", "lr", "grad_norm", "tokens_per_second", "flops")
 _Problem = tuple[pl.Expr, str | None, str | None]
@@ -71,7 +73,7 @@ def curves_block(values: pl.DataFrame, faults: Faults) -> Block:
     Parameters
     ----------
     values : a row per point, by our names: `ROW`, run (text), tokens, step, losses, facts by their
-        dotted names, and `EVALS` before the name of an eval set.
+        dotted names, and `EVALS` or `BYTES` before the name of an eval set.
     faults : takes the rows that are left out.
     """
     sound, facts = _sound(values, faults)
@@ -111,7 +113,7 @@ def finished_block(values: pl.DataFrame, faults: Faults, *, excluded: str | None
         return Block(_records(sound))
     numbers = _numbers(sound.with_columns(step=pl.lit(1.0)))
     losses = [name for name in numbers.columns if name in ("eval_loss", "train_loss")]
-    losses += [name for name in numbers.columns if name.startswith(EVALS)]
+    losses += [name for name in numbers.columns if name.startswith((EVALS, BYTES))]
     no_loss = pl.all_horizontal(pl.col(name).is_null() for name in losses)
     problems: list[_Problem] = [
         (pl.col("tokens") == 0, NO_TOKENS, "tokens"),
@@ -173,7 +175,7 @@ def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[Run
 
 
 def _is_value(name: str) -> bool:
-    return name in TABLE_POINT_VALUES or name == ROW or name.startswith(EVALS)
+    return name in TABLE_POINT_VALUES or name == ROW or name.startswith((EVALS, BYTES))
 
 
 def _with_facts(
@@ -259,7 +261,7 @@ def _numbers(rows: pl.DataFrame) -> pl.DataFrame:
 def _any_value(numbers: pl.DataFrame) -> pl.Expr:
     """Tell whether a row has something to tell besides its axis."""
     names: list[str] = [n for n in (*_TRAINING, "eval_loss") if n in numbers.columns]
-    names += [name for name in numbers.columns if name.startswith(EVALS)]
+    names += [name for name in numbers.columns if name.startswith((EVALS, BYTES))]
     return pl.any_horizontal(pl.col(name).is_not_null() for name in names)
 
 
@@ -280,16 +282,21 @@ def _records(kept: pl.DataFrame) -> pl.DataFrame:
         logged = pl.any_horizontal(pl.col(name).is_not_null() for name in training)
         points = kept.select(*shared, *training, logged=logged, sub=pl.lit(0), kind=pl.lit("train"))
         frames.append(points.filter("logged").drop("logged"))
-    sets = [("eval_loss", EVAL_SET)] if "eval_loss" in kept.columns else []
-    sets += [(name, name.removeprefix(EVALS)) for name in kept.columns if name.startswith(EVALS)]
-    for sub, (column, eval_set) in enumerate(sets, start=1):
+    sets = [("eval_loss", EVAL_SET, "loss")] if "eval_loss" in kept.columns else []
+    sets += [
+        (name, name.removeprefix(begin), metric)
+        for begin, metric in ((EVALS, "loss"), (BYTES, "bits_per_byte"))
+        for name in kept.columns
+        if name.startswith(begin)
+    ]
+    for sub, (column, eval_set, metric) in enumerate(sets, start=1):
         frames.append(
             kept.select(
                 *shared,
                 sub=pl.lit(sub),
                 kind=pl.lit("eval"),
                 eval_set=pl.lit(eval_set),
-                metric=pl.lit("loss"),
+                metric=pl.lit(metric),
                 value=pl.col(column),
             ).filter(pl.col("value").is_not_null())
         )

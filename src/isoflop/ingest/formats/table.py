@@ -11,26 +11,35 @@ import csv
 import difflib
 import io
 import json
+import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.config.sidecar import TableMap
+from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import as_text, read_table, unique_names
 from isoflop.ingest.events import Event, LeftOutRows, Remark
 from isoflop.ingest.names import COLUMNS, FINAL_LOSS, eval_sets, eval_sets_in_bytes, find, plain
 from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.wide import EVALS, ROW, Faults, as_numbers, curves_block, finished_block
+from isoflop.ingest.wide import (
+    BYTES,
+    EVAL_SET,
+    EVALS,
+    ROW,
+    Faults,
+    as_numbers,
+    curves_block,
+    finished_block,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from isoflop.config.sidecar import TableColumn
     from isoflop.ingest.source import RawFile
 
-VERSION = 6
+VERSION = 7
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -89,7 +98,10 @@ def blocks_of_frame(
             f"{value}: {origin.column or origin.formula}" for value, origin in table.columns.items()
         ]
         taken += [f"evals.{name}: {column}" for name, column in table.evals.items()]
+        taken += [f"bits_per_byte.{name}: {column}" for name, column in table.bits_per_byte.items()]
         remarks.append(Remark(f"columns taken by their names: {', '.join(taken)}"))
+        if words := _left_columns(raw, table, "run" if run is not None else None):
+            remarks.append(Remark(words))
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
             remarks.append(
                 Remark(
@@ -148,7 +160,7 @@ def _unpivoted(raw: pl.DataFrame) -> pl.DataFrame | None:
 def _maps(table: TableMap, raw: pl.DataFrame) -> bool:
     """Tell whether a map means a table by all of its columns."""
     named = {origin.column for origin in table.columns.values() if origin.column}
-    return {*named, *table.evals.values()} <= set(raw.columns)
+    return {*named, *table.evals.values(), *table.bits_per_byte.values()} <= set(raw.columns)
 
 
 def guess(raw: pl.DataFrame) -> TableMap:
@@ -178,31 +190,72 @@ def guess(raw: pl.DataFrame) -> TableMap:
         unused: tuple[str, ...] = ("step", "lr", "grad_norm")
     else:
         unused = ("params.nonembedding",) if columns["params.total"] is None else ()
-    unit: dict[str, Any] = {}
-    if not sets and columns["train_loss"] is None:
-        sets = eval_sets_in_bytes(numeric)
-        unit = {"loss_unit": {"formula": "'bits_per_byte'"}}
-    if not sets and columns["train_loss"] is None:
+    in_bytes = eval_sets_in_bytes(numeric)
+    if not sets and not in_bytes and columns["train_loss"] is None:
         raise _refusal(raw, "none is known as a loss")
     if columns["step"] is None and columns["tokens"] is None:
         raise _refusal(raw, "none is known as a step or as tokens")
     if columns["step"] == "_step" and columns["tokens"] is None:
         why = "the only step is _step, which counts what was logged; if that is updates, say so"
-        raise _refusal(raw, why, _map_of(columns, sets))
+        raise _refusal(raw, why, _map_of(columns, sets, in_bytes))
     if len(sets) == 1:
-        columns["eval_loss"], sets = next(iter(sets.values())), {}
-    chosen = {v: c for v, c in columns.items() if c is not None and v not in unused} | unit
-    return TableMap(rows="runs" if finished else "points", columns=chosen, evals=sets)
+        ((name, columns["eval_loss"]),) = sets.items()
+        in_bytes = {EVAL_SET if each == name else each: c for each, c in in_bytes.items()}
+        sets = {}
+    chosen = {
+        value: TableColumn(column=name)
+        for value, name in columns.items()
+        if name is not None and value not in unused
+    }
+    return TableMap(
+        rows="runs" if finished else "points", columns=chosen, evals=sets, bits_per_byte=in_bytes
+    )
 
 
-def _map_of(columns: Mapping[str, str | None], sets: Mapping[str, str]) -> str:
+_LOSS_WORDS: Final = re.compile(
+    r"loss|perplexity|entropy|bits?_per|(?:^|[^a-z])(?:ppl|bpb|bpc|nll|xent|ce)(?:$|[^a-z])"
+)
+"""What names of columns have in them that may be losses."""
+
+
+def _left_columns(raw: pl.DataFrame, table: TableMap, beside: str | None) -> str:
+    """Say which columns are not read; those that are called like losses come first.
+
+    Parameters
+    ----------
+    beside : a column that something else tells.
+    """
+    taken = {origin.column for origin in table.columns.values()}
+    taken |= {*table.evals.values(), *table.bits_per_byte.values(), beside}
+    left = [name for name in raw.columns if name not in taken and raw[name].null_count() < len(raw)]
+    losses = [name for name in left if _LOSS_WORDS.search(plain(name))]
+    others = [name for name in left if name not in losses]
+    told = []
+    if losses:
+        told.append(f"not read, though called like losses: {_some(losses)}; 'table:' can map them")
+    if others:
+        told.append(f"columns not read: {_some(others)}")
+    return "; ".join(told)
+
+
+def _some(names: Sequence[str]) -> str:
+    """List names, as many as a line has room for."""
+    more = len(names) - COLUMNS_SHOWN
+    return ", ".join(names[:COLUMNS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _map_of(
+    columns: Mapping[str, str | None], sets: Mapping[str, str], in_bytes: Mapping[str, str]
+) -> str:
     """Write a map of what is known by name, as YAML."""
     taken = ("run", "step", "tokens", "train_loss", "lr", "params.total")
     known = {value: name for value in taken if (name := columns.get(value)) is not None}
     if len(sets) == 1:
         known["eval_loss"] = next(iter(sets.values()))
     lines = ["table:", "    rows: points", f"    columns: {_flow(known)}"]
-    return "\n".join(lines + [f"    evals: {_flow(sets)}"] * (len(sets) > 1))
+    lines += [f"    evals: {_flow(sets)}"] * (len(sets) > 1)
+    lines += [f"    bits_per_byte: {_flow(in_bytes)}"] * bool(in_bytes)
+    return "\n".join(lines)
 
 
 def _flow(values: Mapping[str, str]) -> str:
@@ -277,7 +330,9 @@ def _check_columns(raw: pl.DataFrame, table: TableMap) -> None:
     """Refuse a table that lacks a column the map names."""
     missing = []
     named = {value: origin.column for value, origin in table.columns.items() if origin.column}
-    for value, column in [*named.items(), *((f"evals.{n}", c) for n, c in table.evals.items())]:
+    sets = [(f"evals.{name}", column) for name, column in table.evals.items()]
+    sets += [(f"bits_per_byte.{name}", column) for name, column in table.bits_per_byte.items()]
+    for value, column in [*named.items(), *sets]:
         if column not in raw.columns:
             near = difflib.get_close_matches(column, raw.columns, n=1)
             hint = f" (did you mean '{near[0]}'?)" if near else ""
@@ -287,7 +342,7 @@ def _check_columns(raw: pl.DataFrame, table: TableMap) -> None:
             f"lacks the column {', '.join(missing)}, which sweep.yaml names under table.columns; "
             f"it has: {', '.join(raw.columns)}"
         )
-    if not {"eval_loss", "train_loss"} & table.columns.keys() and not table.evals:
+    if not {"eval_loss", "train_loss"} & table.columns.keys() and not sets:
         raise RefusedError("sweep.yaml maps no loss: add eval_loss or train_loss to table.columns")
     if table.rows == "points" and not {"tokens", "step"} & table.columns.keys():
         raise RefusedError("sweep.yaml maps neither tokens nor step under table.columns")
@@ -346,6 +401,7 @@ def _values(raw: pl.DataFrame, table: TableMap, *, stem: str, run: str = "") -> 
         numbered = [f"{stem}-{row:04d}" for row in raw[ROW]]
         columns["run"] = pl.Series("run", numbered, dtype=pl.String)
     columns |= {f"{EVALS}{name}": raw[column] for name, column in table.evals.items()}
+    columns |= {f"{BYTES}{name}": raw[column] for name, column in table.bits_per_byte.items()}
     columns[ROW] = raw[ROW]
     return pl.DataFrame({name: series.alias(name) for name, series in columns.items()})
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.events import Event, Facts, Remark, Truncated
-from isoflop.ingest.names import COLUMNS, eval_sets, find, plain
+from isoflop.ingest.names import COLUMNS, eval_sets, eval_sets_in_bytes, find, plain
 from isoflop.ingest.numbers import LARGEST_STEP, encodable, number
 from isoflop.ingest.protobuf import (
     BYTES,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 
@@ -193,7 +193,9 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         known = latest.filter(pl.col("tag").is_in(list(named)))
         wide = known.pivot("tag", index="step", values="value")
         frames.append(wide.rename(named).with_columns(kind=pl.lit("train"), sub=pl.lit(0)))
-    for place, (eval_set, tag) in enumerate(eval_sets(tags).items(), start=1):
+    sets = [(name, tag, "loss") for name, tag in eval_sets(tags).items()]
+    sets += [(name, tag, "bits_per_byte") for name, tag in eval_sets_in_bytes(tags).items()]
+    for place, (eval_set, tag, metric) in enumerate(sets, start=1):
         frames.append(
             latest.filter(pl.col("tag") == tag).select(
                 "step",
@@ -201,7 +203,7 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
                 kind=pl.lit("eval"),
                 sub=pl.lit(place),
                 eval_set=pl.lit(eval_set),
-                metric=pl.lit("loss"),
+                metric=pl.lit(metric),
             )
         )
     if not frames:
