@@ -251,6 +251,11 @@ def _judged(log: Log, parsed: Parsed) -> Log:
         return log.rejected("cut before its first record" if parsed.truncated else "no records")
     if not any(run.advances for run in parsed.runs):
         return log.rejected("no record after the first step")
+    still = [run.name for run in parsed.runs if not run.advances]
+    if still:
+        shown = ", ".join(f"'{name}'" for name in still[:RUNS_SHOWN])
+        more = f" and {len(still) - RUNS_SHOWN} more" if len(still) > RUNS_SHOWN else ""
+        log = log.noted(f"runs left out, without a record after the first step: {shown}{more}")
     for remark in parsed.remarks:
         log = log.noted(remark)
     if parsed.lines_unread:
@@ -258,6 +263,8 @@ def _judged(log: Log, parsed: Parsed) -> Log:
     return log
 
 
+RUNS_SHOWN: Final = 5
+"""Runs named of those that a file has and that made no step."""
 _COMPANION: Final = re.compile(r"(?:^|/)wandb/debug[^/]*\.log$")
 """What W&B logs of itself."""
 

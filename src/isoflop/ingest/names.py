@@ -86,16 +86,24 @@ _UNITS: Final = {
     "nats_per_token": r"nats?|nats?[_/]per[_/]token|ce|ce_?loss|cross_?entropy(?:_?loss)?",
 }
 
+_LOSS_WORDS: Final = r"loss|entropy|(?:^|[^a-z])(?:bpc|nll|xent)(?:$|[^a-z])"
+
 
 def plain(name: str) -> str:
-    """Write a name as the tables of this module do."""
-    return re.sub(r"\s+", "_", name.strip().lower())
+    """Write a name as the tables of this module do; keys of nested objects are a path."""
+    return re.sub(r"\s+", "_", name.strip().lower()).replace(".", "/")
 
 
 def find(value: str, names: Iterable[str]) -> str | None:
     """Find which of a file's names means a value; None if none does."""
     by_plain = {plain(name): name for name in reversed(list(names))}
     return next((by_plain[known] for known in COLUMNS[value] if known in by_plain), None)
+
+
+def may_be_loss(name: str) -> bool:
+    """Tell whether something is called as losses are."""
+    words = plain(name)
+    return unit_of(name) is not None or re.search(_LOSS_WORDS, words) is not None
 
 
 def unit_of(name: str) -> str | None:
@@ -124,6 +132,20 @@ def eval_sets(names: Iterable[str]) -> dict[str, str]:
 def eval_sets_in_bytes(names: Iterable[str]) -> dict[str, str]:
     """Find the losses on eval sets that are in bits per byte; as `eval_sets`."""
     return _sets(names, _BYTES_OF_SET, BITS_PER_BYTE)
+
+
+def evaluated(name: str) -> tuple[str, str] | None:
+    """Tell the eval set and the metric of a value as the HF Trainer names it; None of others.
+
+    `eval_loss` is on the set `eval`, `eval_c4_loss` on `c4`.
+    """
+    end = next((end for end in _EVALUATED if name.endswith(end)), None)
+    if end is None or not name.startswith("eval_"):
+        return None
+    return name.removeprefix("eval_").removesuffix(end).strip("_") or "eval", _EVALUATED[end]
+
+
+_EVALUATED: Final = {"loss": "loss", "bpb": "bits_per_byte", "bits_per_byte": "bits_per_byte"}
 
 
 def _sets(names: Iterable[str], of_set: re.Pattern[str], alone: Sequence[str]) -> dict[str, str]:

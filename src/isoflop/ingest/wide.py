@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from isoflop.config.sidecar import TABLE_POINT_VALUES, RunFacts
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import CELL_SHOWN
-from isoflop.ingest.events import Ended, Event, Excluded, Facts, LeftOutRows
+from isoflop.ingest.events import Ended, Event, Excluded, Facts, LeftOutRows, Remark
 from isoflop.ingest.numbers import LARGEST_STEP, number
 from isoflop.ingest.sidecar import facts_from_values
 
@@ -49,6 +49,8 @@ class Faults:
     """Rows that are left out, counted by reason; of each reason the first row is told."""
 
     rows: dict[str, tuple[int, str]] = field(default_factory=dict)
+    cells: list[str] = field(default_factory=list)
+    """What to know of cells that are no numbers in columns of numbers."""
 
     def add(self, left_out: pl.DataFrame) -> None:
         """Leave rows out: their number, run, reason, and what was found instead."""
@@ -59,12 +61,26 @@ class Faults:
             count, first = self.rows.get(str(reason), (0, f"first in row {row}{name}{shown}"))
             self.rows[str(reason)] = (count + rows.height, first)
 
-    def events(self) -> list[LeftOutRows]:
-        """Tell of the rows."""
-        return [
+    def unreadable(self, written: pl.DataFrame, numbers: pl.DataFrame, name: str) -> None:
+        """Tell of a column's cells that are no numbers: they are gaps."""
+        cells = written[name]
+        if cells.dtype != pl.String or cells.null_count() == numbers[name].null_count():
+            return
+        odd = numbers[name].is_null() & (cells.str.strip_chars() != "").fill_null(value=False)
+        if odd.any():
+            row, cell = written.filter(odd).select(ROW, name).row(0)
+            self.cells.append(
+                f"{odd.sum()} cells of {name} are no numbers (first in row {row}: "
+                f"{str(cell)[:CELL_SHOWN]!r})"
+            )
+
+    def events(self) -> list[LeftOutRows | Remark]:
+        """Tell of the rows and cells."""
+        rows = [
             LeftOutRows(count, f"{reason} ({first})")
             for reason, (count, first) in self.rows.items()
         ]
+        return [*rows, *map(Remark, self.cells)]
 
 
 def curves_block(values: pl.DataFrame, faults: Faults) -> Block:
@@ -80,7 +96,7 @@ def curves_block(values: pl.DataFrame, faults: Faults) -> Block:
     if sound.is_empty():
         return Block(_records(sound))
     ordered = _ordered(sound)
-    numbers = _numbers(ordered)
+    numbers = _numbers(ordered, faults)
     step = pl.col("step")
     no_step = ~(step.is_between(0, LARGEST_STEP, closed="left") & (step == step.floor()))
     counted = (pl.col("tokens") > 0).any() if "tokens" in ordered.columns else None
@@ -111,7 +127,7 @@ def finished_block(values: pl.DataFrame, faults: Faults, *, excluded: str | None
     sound, facts = _sound(values, faults)
     if sound.is_empty():
         return Block(_records(sound))
-    numbers = _numbers(sound.with_columns(step=pl.lit(1.0)))
+    numbers = _numbers(sound.with_columns(step=pl.lit(1.0)), faults)
     losses = [name for name in numbers.columns if name in ("eval_loss", "train_loss")]
     losses += [name for name in numbers.columns if name.startswith((EVALS, BYTES))]
     no_loss = pl.all_horizontal(pl.col(name).is_null() for name in losses)
@@ -252,10 +268,13 @@ def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
     return ordered.with_columns(step=count.cast(pl.Float64)).drop("place", "first row")
 
 
-def _numbers(rows: pl.DataFrame) -> pl.DataFrame:
+def _numbers(rows: pl.DataFrame, faults: Faults) -> pl.DataFrame:
     """Read the numbers of points."""
     named = [name for name in rows.columns if _is_value(name) and name not in (ROW, "run")]
-    return rows.with_columns([as_numbers(rows[name]).alias(name) for name in named])
+    numbers = rows.with_columns([as_numbers(rows[name]).alias(name) for name in named])
+    for name in named:
+        faults.unreadable(rows, numbers, name)
+    return numbers
 
 
 def _any_value(numbers: pl.DataFrame) -> pl.Expr:

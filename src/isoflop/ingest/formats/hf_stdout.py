@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.names import evaluated
 from isoflop.ingest.numbers import finite, number, step_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.textlog import facts_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _LINE = re.compile(r"\{'(?:loss|eval_loss|eval_\w+|train_runtime)': [^{}\n]*\}")
 _PAIR = re.compile(r"'([^']+)': (?:'([^']*)'|([^,}\s]+))")
@@ -101,10 +102,10 @@ def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:
             grad_norm=number(pairs.get("grad_norm")),
         )
     for name, text in pairs.items():
-        if name.startswith("eval_") and name.endswith("loss"):
+        if (told := evaluated(name)) is not None:
+            eval_set, metric = told
             value = number(text)
-            eval_set = name.removeprefix("eval_").removesuffix("loss").strip("_") or "eval"
             if value is None:
                 yield Unread()
             else:
-                yield Evaluation(step, eval_set, value, tokens=tokens)
+                yield Evaluation(step, eval_set, value, metric, tokens=tokens)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.ingest.events import Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.names import evaluated
 from isoflop.ingest.numbers import finite, number, step_number
 from isoflop.ingest.textlog import facts_of, json_records
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
@@ -43,5 +44,8 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
                 train_loss=loss,
                 lr=number(record.get("lr", record.get("learning_rate"))),
             )
-        if (value := number(record.get("eval_loss"))) is not None:
-            yield Evaluation(step, "eval", value, tokens=tokens)
+        for name, cell in record.items():
+            told_of = evaluated(name)
+            if told_of is not None and (value := number(cell)) is not None:
+                eval_set, metric = told_of
+                yield Evaluation(step, eval_set, value, metric, tokens=tokens)

@@ -7,7 +7,7 @@ runs are left out.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -20,12 +20,12 @@ from isoflop.ingest.runnames import named_apart
 from isoflop.ingest.settings import facts_of_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 TAKES_MAP = True
 
 _NEEDED = {
@@ -68,11 +68,27 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     raw = wide([(names[r[0]], *r[1:]) for r in metrics if r[0] in names])
     if raw.is_empty():
         raise RefusedError("no run has logged any metric")
+    events += without_metrics(names.values(), raw)
     last = 0
     for block in blocks_of_frame(raw, table, stem=file.stem):
         last += block.frame.height
         yield block
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
+
+
+def without_metrics(names: Iterable[str], raw: pl.DataFrame) -> list[Event]:
+    """Tell of runs that have logged nothing."""
+    logged = set(raw["run"].unique())
+    empty = [name for name in names if name not in logged]
+    if not empty:
+        return []
+    shown = ", ".join(f"'{name}'" for name in empty[:RUNS_SHOWN])
+    more = f" and {len(empty) - RUNS_SHOWN} more" if len(empty) > RUNS_SHOWN else ""
+    return [Remark(f"runs left out, without any metric: {shown}{more}")]
+
+
+RUNS_SHOWN: Final = 5
+"""Runs named of those that have logged nothing."""
 
 
 def wide(metrics: list[tuple[Any, ...]]) -> pl.DataFrame:

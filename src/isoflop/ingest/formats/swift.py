@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from isoflop.ingest.events import Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.names import evaluated
 from isoflop.ingest.numbers import finite, number, step_number
 from isoflop.ingest.textlog import facts_of, json_records
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _STEP: Final = re.compile(r"([0-9]+)/([0-9]+)")
 
@@ -46,5 +47,8 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
                 lr=number(record.get("learning_rate")),
                 grad_norm=number(record.get("grad_norm")),
             )
-        if (value := number(record.get("eval_loss"))) is not None:
-            yield Evaluation(step, "eval", value)
+        for name, cell in record.items():
+            told_of = evaluated(name)
+            if told_of is not None and (value := number(cell)) is not None:
+                eval_set, metric = told_of
+                yield Evaluation(step, eval_set, value, metric)

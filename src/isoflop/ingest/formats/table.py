@@ -11,7 +11,6 @@ import csv
 import difflib
 import io
 import json
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +20,15 @@ from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import as_text, read_table, unique_names
 from isoflop.ingest.events import Event, LeftOutRows, Remark
-from isoflop.ingest.names import COLUMNS, FINAL_LOSS, eval_sets, eval_sets_in_bytes, find, plain
+from isoflop.ingest.names import (
+    COLUMNS,
+    FINAL_LOSS,
+    eval_sets,
+    eval_sets_in_bytes,
+    find,
+    may_be_loss,
+    plain,
+)
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import (
     BYTES,
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
 
     from isoflop.ingest.source import RawFile
 
-VERSION = 7
+VERSION = 8
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -83,10 +90,12 @@ def blocks_of_frame(
     """
     remarks: list[Event] = []
     if (panel := _unpivoted(raw)) is not None and (table is None or _maps(table, panel)):
+        left = _beside_panel(raw)
         remarks.append(
             Remark(
                 f"a panel's export from W&B's pages: a column per run and metric, {raw.width} in "
                 f"all, sampled, its __MIN and __MAX left out"
+                + (f"; columns not read: {_some(left)}" if left else "")
             )
         )
         raw = panel
@@ -139,7 +148,7 @@ def _unpivoted(raw: pl.DataFrame) -> pl.DataFrame | None:
     Its columns are a step and, for each run, `<run> - <metric>` with `__MIN` and `__MAX`. The step
     is W&B's own where the panel's axis is called Step.
     """
-    panel = [name for name in raw.columns if f"{name}__MIN" in raw.columns and " - " in name]
+    panel = _panel(raw)
     if not panel:
         return None
     axis = raw.columns[0]
@@ -157,6 +166,23 @@ def _unpivoted(raw: pl.DataFrame) -> pl.DataFrame | None:
     return table.sort("run", table.columns[0])
 
 
+def _panel(raw: pl.DataFrame) -> list[str]:
+    """List the columns of a panel; those of a run without a range are of it, too."""
+    ranged = [name for name in raw.columns if f"{name}__MIN" in raw.columns and " - " in name]
+    rest = [name for name in raw.columns[1:] if " - " in name and not _is_range(name)]
+    return rest if ranged else []
+
+
+def _is_range(name: str) -> bool:
+    return name.endswith(("__MIN", "__MAX"))
+
+
+def _beside_panel(raw: pl.DataFrame) -> list[str]:
+    """List the columns of a panel's export that are none of it."""
+    of_panel = {raw.columns[0], *_panel(raw)}
+    return [name for name in raw.columns if name not in of_panel and not _is_range(name)]
+
+
 def _maps(table: TableMap, raw: pl.DataFrame) -> bool:
     """Tell whether a map means a table by all of its columns."""
     named = {origin.column for origin in table.columns.values() if origin.column}
@@ -171,7 +197,7 @@ def guess(raw: pl.DataFrame) -> TableMap:
     RefusedError : they name no loss, or nothing that says how far training had gone; and the map
         that sweep.yaml can give instead.
     """
-    numeric = [name for name in raw.columns if raw[name].dtype.is_numeric()]
+    numeric = [name for name in raw.columns if _has_numbers(raw[name])]
     columns = {value: find(value, numeric) for value in COLUMNS if value != "run"}
     columns["run"] = find("run", raw.columns)
     sets = eval_sets(numeric)
@@ -212,12 +238,6 @@ def guess(raw: pl.DataFrame) -> TableMap:
     )
 
 
-_LOSS_WORDS: Final = re.compile(
-    r"loss|perplexity|entropy|bits?_per|(?:^|[^a-z])(?:ppl|bpb|bpc|nll|xent|ce)(?:$|[^a-z])"
-)
-"""What names of columns have in them that may be losses."""
-
-
 def _left_columns(raw: pl.DataFrame, table: TableMap, beside: str | None) -> str:
     """Say which columns are not read; those that are called like losses come first.
 
@@ -228,7 +248,7 @@ def _left_columns(raw: pl.DataFrame, table: TableMap, beside: str | None) -> str
     taken = {origin.column for origin in table.columns.values()}
     taken |= {*table.evals.values(), *table.bits_per_byte.values(), beside}
     left = [name for name in raw.columns if name not in taken and raw[name].null_count() < len(raw)]
-    losses = [name for name in left if _LOSS_WORDS.search(plain(name))]
+    losses = [name for name in left if may_be_loss(name)]
     others = [name for name in left if name not in losses]
     told = []
     if losses:
@@ -242,6 +262,17 @@ def _some(names: Sequence[str]) -> str:
     """List names, as many as a line has room for."""
     more = len(names) - COLUMNS_SHOWN
     return ", ".join(names[:COLUMNS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+TRIED: Final = 1000
+"""Filled cells of a column of text in which a number is looked for."""
+
+
+def _has_numbers(cells: pl.Series) -> bool:
+    """Tell whether a column has numbers in it, though some of its cells may be none."""
+    if cells.dtype != pl.String:
+        return cells.dtype.is_numeric()
+    return as_numbers(cells.drop_nulls().head(TRIED)).count() > 0
 
 
 def _map_of(

@@ -17,7 +17,14 @@ import polars as pl
 
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.events import Event, Facts, Remark, Truncated
-from isoflop.ingest.names import COLUMNS, eval_sets, eval_sets_in_bytes, find, plain
+from isoflop.ingest.names import (
+    COLUMNS,
+    eval_sets,
+    eval_sets_in_bytes,
+    find,
+    may_be_loss,
+    plain,
+)
 from isoflop.ingest.numbers import LARGEST_STEP, encodable, number
 from isoflop.ingest.protobuf import (
     BYTES,
@@ -183,7 +190,9 @@ def _facts(texts: Mapping[str, str]) -> dict[str, Any]:
 
 def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Lay out the known scalars: a record of training per step, and one per evaluation."""
-    scalars = scalars.filter(pl.col("step").is_between(0, LARGEST_STEP - 1))
+    counts = pl.col("step").is_between(0, LARGEST_STEP - 1)
+    beyond = scalars.filter(~counts).height
+    scalars = scalars.filter(counts)
     latest = scalars.unique(["step", "tag"], keep="last", maintain_order=True)
     tags = latest["tag"].unique(maintain_order=True).to_list()
     chosen = {column: tag for column in _COLUMNS if (tag := find(column, tags)) is not None}
@@ -214,6 +223,14 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     taken = chosen.get("train_loss")
     others = [tag for tag in tags if tag != taken and plain(tag) in COLUMNS["train_loss"]]
     remarks = [f"the loss is tag '{taken}', not {', '.join(others)}"] if others else []
+    read = {*chosen.values(), *(tag for _, tag, _ in sets), *others}
+    if left := [tag for tag in tags if tag not in read and may_be_loss(tag)]:
+        more = f" and {len(left) - TAGS_SHOWN} more" if len(left) > TAGS_SHOWN else ""
+        remarks.append(f"not read, though called like losses: {', '.join(left[:TAGS_SHOWN])}{more}")
+    if beyond:
+        remarks.append(f"{beyond} scalars of steps that are no counts of updates left out")
+    if again := scalars.height - latest.height:
+        remarks.append(f"{again} scalars left out for a later one of the same tag and step")
     return records.with_row_index("row").cast({"row": pl.Int64}), remarks
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import frame_of_records
 from isoflop.ingest.database import opened
-from isoflop.ingest.events import Event, Facts, Identity, Unread
+from isoflop.ingest.events import Event, Facts, Identity, Remark, Unread
 from isoflop.ingest.formats.table import blocks_of_frame
 from isoflop.ingest.numbers import json_object
 from isoflop.ingest.refused import RefusedError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 TAKES_MAP = True
 
 _QUERIES: Final = {
@@ -61,6 +61,11 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
             events.append(Unread())
         else:
             records.append({**values, "run": names[str(key)], "_step": step})
+    silent = {str(key) for key, _ in told} - names.keys()
+    if silent and logged:
+        events.append(
+            Remark(f"{len(silent)} runs left out that have a configuration and no metric")
+        )
     if not records:
         raise RefusedError("no run has logged anything")
     raw = frame_of_records(records, text="run")

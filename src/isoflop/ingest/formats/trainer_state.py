@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.events import Evaluation, Event, Facts, LeftOutRows, Point, Unread
+from isoflop.ingest.names import evaluated
 from isoflop.ingest.numbers import encodable, finite, number, step_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.textlog import facts_of
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 _TOKENS: Final = ("num_input_tokens_seen", "num_tokens")
 LARGEST: Final = 1 << 30
 """Bytes up to which a state is read; it is one JSON object, and read whole."""
@@ -91,10 +92,10 @@ def _record(step: int, entry: Mapping[str, Any]) -> Iterator[Event]:
                 grad_norm=number(entry.get("grad_norm")),
             )
     for name, value in entry.items():
-        if name.startswith("eval_") and name.endswith("loss"):
+        if (told := evaluated(name)) is not None:
+            eval_set, metric = told
             loss = number(value)
-            eval_set = name.removeprefix("eval_").removesuffix("loss").strip("_") or "eval"
             if loss is None:
                 yield Unread()
             else:
-                yield Evaluation(step, eval_set, loss, tokens=tokens)
+                yield Evaluation(step, eval_set, loss, metric, tokens=tokens)
