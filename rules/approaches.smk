@@ -55,6 +55,8 @@ rule score_forecasts:
         "logs/score_forecasts/{sweep}.log",
     benchmark:
         "benchmarks/score_forecasts/{sweep}.tsv"
+    # the mixture waits for it, and figures for the mixture
+    priority: 1
     threads: 1
     resources:
         mem_mb=memory(1500),
@@ -87,6 +89,7 @@ rule mix_laws:
         "logs/mix_laws/{sweep}.log",
     benchmark:
         "benchmarks/mix_laws/{sweep}.tsv"
+    priority: 1
     threads: 1
     resources:
         mem_mb=memory(1000),
@@ -119,6 +122,8 @@ rule fit_specifications:
         "logs/fit_specifications/{sweep}.log",
     benchmark:
         "benchmarks/fit_specifications/{sweep}.tsv"
+    # takes longest
+    priority: 1
     threads: 1
     resources:
         mem_mb=memory(1500),

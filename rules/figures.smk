@@ -30,8 +30,9 @@ rule plot_figures:
         "logs/plot_figures/{sweep}.log",
     benchmark:
         "benchmarks/plot_figures/{sweep}.tsv"
+    threads: 2
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(1500),
         runtime=minutes(20),
     params:
         reference=folder_of("reference"),
@@ -47,6 +48,7 @@ rule plot_figures:
             --specifications {input.specifications:q} \
             --reference {params.reference:q} \
             --settings {params.settings:q} \
+            --threads {threads} \
             --out {output:q} \
             >{log:q} 2>&1
         """

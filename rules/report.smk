@@ -50,6 +50,7 @@ rule render_report:
         "logs/render_report/{sweep}.log",
     benchmark:
         "benchmarks/render_report/{sweep}.tsv"
+    threads: 2
     resources:
         mem_mb=memory(1000),
         runtime=minutes(20),
@@ -75,6 +76,7 @@ rule render_report:
             --figures {input.figures:q} \
             --reference {params.reference:q} \
             --settings {params.settings:q} \
+            --threads {threads} \
             --losses-settings {params.losses:q} \
             {params.results:q} \
             --html {output.html:q} \

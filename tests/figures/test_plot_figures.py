@@ -9,9 +9,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from matplotlib import rc_context
 
+from isoflop.drawing.manifest import read_manifest
 from isoflop.drawing.style import RC, Drawn
 from isoflop.estimates.forecasts import Prediction
-from isoflop.figures.plot_figures import FIGURES, plot_figure
+from isoflop.figures.plot_figures import FIGURES, plot_figure, plot_figures
 from tests import example_sweep
 from tests.outputs import leaks
 
@@ -61,6 +62,23 @@ def test_two_builds_give_the_same_bytes(plotted: Plotted, name: str, tmp_path: P
     for suffix in ("svg", "pdf"):
         again = (tmp_path / f"{name}.{suffix}").read_bytes()
         assert again == (plotted.folder / f"{name}.{suffix}").read_bytes()
+
+
+def test_processes_change_no_byte(
+    plotted: Plotted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # two for the time that they take; another process has all and is told which
+    for name in set(FIGURES) - {"design", "exponents"}:
+        monkeypatch.delitem(FIGURES, name)
+    plot_figures(plotted.inputs, tmp_path, processes=2)
+    drawn = {path.name for path in tmp_path.iterdir()}
+    assert drawn == {
+        "figures.json",
+        *(f"{name}.{end}" for name in FIGURES for end in ("svg", "pdf")),
+    }
+    for name in drawn - {"figures.json"}:
+        assert (tmp_path / name).read_bytes() == (plotted.folder / name).read_bytes(), name
+    assert read_manifest(tmp_path) == {name: plotted.manifest[name] for name in FIGURES}
 
 
 def test_a_sweep_without_profiles_or_check_pair_says_why(tmp_path: Path) -> None:

@@ -85,8 +85,10 @@ def settle(figure: Figure) -> None:
     addresses in memory, so that its answers differ in the last bits from one time to the next.
     Matplotlib names the clip paths of an SVG by a hash of just these numbers.
     """
-    with rc_context(RC):
-        figure.draw_without_rendering()
+    # the layout alone: to draw all of it for that would cost as much as the SVG does
+    if (engine := figure.get_layout_engine()) is not None:
+        with rc_context(RC):
+            engine.execute(figure)
     # "none" would leave a stand-in for the engine, and savefig draws twice where there is one
     with rc_context(SETTLED):
         figure.set_layout_engine(None)

@@ -17,6 +17,13 @@ from isoflop.command import PATH
 @click.option("--specifications", type=PATH, required=True, help="Table of fit-specifications.")
 @click.option("--reference", type=PATH, required=True, help="Folder of the published facts.")
 @click.option("--settings", required=True, help="Section `figures` as JSON, or a config.yaml.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes to draw in.",
+)
 @click.option("--out", type=PATH, required=True, help="Folder to write: SVG, PDF, figures.json.")
 def plot_figures_command(
     sweep: str,
@@ -26,6 +33,7 @@ def plot_figures_command(
     specifications: Path,
     reference: Path,
     settings: str,
+    threads: int,
     out: Path,
 ) -> None:
     """Draw every figure of one sweep."""
@@ -59,4 +67,4 @@ def plot_figures_command(
         announcement=read_announcements(reference / FILE).of(sweep),
         settings=settings_from(settings, "figures", FiguresSettings),
     )
-    plot_figures(inputs, out)
+    plot_figures(inputs, out, processes=threads)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
 from isoflop.drawing import style, svg
@@ -46,13 +49,26 @@ FIGURES: Final[dict[str, Callable[[FigureInputs], style.Drawn | style.NothingToS
 """Every figure, by the name of its files."""
 
 
-def plot_figures(inputs: FigureInputs, folder: Path) -> None:
+def plot_figures(inputs: FigureInputs, folder: Path, *, processes: int = 1) -> None:
     """Draw every figure as SVG and PDF, and say in figures.json what each shows.
 
     A figure that has nothing to show for this sweep gets an entry with the reason, and files that
     show the reason as text, so that every expected file exists.
+
+    Parameters
+    ----------
+    inputs : what is drawn.
+    folder : where the files go.
+    processes : figures drawn at a time; no byte depends on it.
     """
-    write_manifest({name: plot_figure(name, inputs, folder) for name in FIGURES}, folder)
+    plot = partial(plot_figure, inputs=inputs, folder=folder)
+    if processes == 1:
+        texts = [plot(name) for name in FIGURES]
+    else:
+        # not forked: polars has threads by now, whose locks a child would have without the threads
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            texts = list(pool.map(plot, FIGURES))
+    write_manifest(dict(zip(FIGURES, texts, strict=True)), folder)
 
 
 def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> FigureText:

@@ -24,6 +24,7 @@ from isoflop.command import PATH
 @click.option("--settings", required=True, help="Section `report` as JSON, or a config.yaml.")
 @click.option("--losses-settings", required=True, help="Section `losses`, as it was used.")
 @click.option("--results", type=PATH, help="JSON of compare-published, for a sweep of a study.")
+@click.option("--threads", type=click.IntRange(min=1), default=None, help="All cores by default.")
 @click.option("--html", type=PATH, required=True, help="Page to write.")
 @click.option("--pdf", type=PATH, required=True, help="PDF to write.")
 @click.option("--tables", type=PATH, required=True, help="Folder to write: CSV and LaTeX.")
@@ -42,6 +43,7 @@ def render_report_command(
     settings: str,
     losses_settings: str,
     results: Path | None,
+    threads: int | None,
     html: Path,
     pdf: Path,
     tables: Path,
@@ -64,7 +66,7 @@ def render_report_command(
         results=results,
     )
     inputs = read_inputs(sweep, paths, settings=settings, losses_settings=losses_settings)
-    render_report(inputs, html=html, pdf=pdf, tables=tables)
+    render_report(inputs, html=html, pdf=pdf, tables=tables, threads=threads)
 
 
 @click.command("render-index")

@@ -38,6 +38,8 @@ READER: Final = (
 TEXT_FONT: Final = "New Computer Modern"
 """The font of page.typ's text."""
 MARKS: Final = frozenset({"Mn", "Mc", "Me", "Cf"})
+TABLE_MARK: Final = "%ISOFLOPTABLE"
+"""What tabular.lua writes before each table."""
 EPOCH: Final = 315532800
 """1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make
 two builds differ. A date in sweep.yaml, or SOURCE_DATE_EPOCH in the environment, replaces it."""
@@ -239,16 +241,21 @@ def _stand_ins(typst_source: str, without: list[str]) -> str:
     )
 
 
-def to_latex_table(markdown: str) -> str:
-    """Turn one Markdown table into a booktabs tabular; signs of footnotes are left out of it."""
+def to_latex_tables(tables: Sequence[str]) -> list[str]:
+    """Turn Markdown tables into booktabs tabulars; signs of footnotes are left out of them.
+
+    All at once: to start pandoc takes longer than to convert a table.
+    """
+    markdown = "\n\n".join(tables)
     # a footnote is defined in the page's text: without a definition its sign would be printed, and
     # pandoc warns of one that is not used, such as a sign in a name from a log
     notes = sorted(set(re.findall(r"\[\^([\w-]+)\]", markdown)))
     defined = "".join(f"\n\n.[^{note}]\n\n[^{note}]: .\n" for note in notes)
-    options = ["--to=latex"]
-    return tex_characters(
-        _pandoc(markdown + defined, options, {}, Path(), filters=("tabular.lua",))
-    )
+    latex = _pandoc(markdown + defined, ["--to=latex"], {}, Path(), filters=("tabular.lua",))
+    _, *tabulars = latex.split(f"{TABLE_MARK}\n")
+    if len(tabulars) != len(tables):
+        raise IsoflopError(f"pandoc read {len(tabulars)} tables where the report has {len(tables)}")
+    return [f"{tex_characters(tabular).rstrip()}\n" for tabular in tabulars]
 
 
 def _pandoc(

@@ -1,8 +1,11 @@
--- A Markdown table as a bare booktabs tabular, to be \input into a paper.
+-- Markdown tables as bare booktabs tabulars, each to be \input into a paper, with a mark before each.
 
 local ALIGN = { AlignLeft = "l", AlignRight = "r", AlignCenter = "c", AlignDefault = "l" }
 
 local BREAK = "ISOFLOPBREAK"
+
+-- no text of a table starts a line so: a caption's starts with "% "
+local MARK = "%ISOFLOPTABLE"
 
 -- lines of a cell stand below each other in a small tabular of their own: no package is needed
 local function latex(blocks, align)
@@ -43,6 +46,7 @@ function Pandoc(doc)
         table.insert(spec, ALIGN[tostring(column[1])] or "l")
       end
       local notes = pandoc.utils.stringify(el.caption.long):gsub("%s+", " ")
+      table.insert(out, MARK)
       table.insert(out, "% " .. notes:gsub("^Table %d+%. ", ""))
       table.insert(out, "\\begin{tabular}{@{}" .. table.concat(spec) .. "@{}}")
       table.insert(out, "\\toprule")
