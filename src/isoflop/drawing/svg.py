@@ -86,7 +86,7 @@ def settle(figure: Figure) -> None:
     Matplotlib names the clip paths of an SVG by a hash of just these numbers.
     """
     # the layout alone: to draw all of it for that would cost as much as the SVG does
-    if (engine := figure.get_layout_engine()) is not None:
+    if figure.axes and (engine := figure.get_layout_engine()) is not None:
         with rc_context(RC):
             engine.execute(figure)
     # "none" would leave a stand-in for the engine, and savefig draws twice where there is one
