@@ -8,7 +8,6 @@ rare, is read line by line.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from dataclasses import dataclass
 from itertools import chain
@@ -224,11 +223,7 @@ def _dtypes(schema: dict[str, Any], *, integer: Any) -> dict[str, Any] | None:
 
 def _ndjson(text: bytes, types: dict[str, Any] | None) -> pl.DataFrame | None:
     try:
-        return pl.read_ndjson(
-            io.BytesIO(text),
-            schema=types,
-            infer_schema_length=None,
-        )
+        return pl.read_ndjson(text, schema=types, infer_schema_length=None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
 
@@ -426,7 +421,7 @@ class _Csv:
         for types in (self._types(text), dict.fromkeys(self.names, pl.String)):
             try:
                 frame = pl.read_csv(
-                    io.BytesIO(text),
+                    text,
                     has_header=False,
                     separator=self._separator,
                     quote_char='"' if quoted else None,

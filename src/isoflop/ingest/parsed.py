@@ -124,7 +124,7 @@ class Parsed:
         """Put its records on disk."""
         if isinstance(self.kept, Rows):
             return self
-        rows = Rows(RECORDS, below)
+        rows = Rows(RECORDS, below, sequential=True)
         rows.append(self.records)
         rows.put_away()
         return self if rows.height == 0 else replace(self, kept=rows)
@@ -161,7 +161,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
         temporary files go.
     """
     runs: dict[str, _Run] = {}
-    records = Rows({name: PLACED[name] for name in PLACED if name != "row"}, below)
+    records = Rows({n: t for n, t in PLACED.items() if n != "row"}, below, sequential=True)
     ranks: set[int] = set()
     ranks_with_loss: set[int] = set()
     left_out: list[tuple[int, str]] = []
@@ -223,7 +223,7 @@ def _of_first_rank(
         return rows
     if not rows.on_disk:
         return rows.frame().filter(chosen).select(RECORDS.names())
-    kept = Rows(RECORDS, below)
+    kept = Rows(RECORDS, below, sequential=True)
     for piece in rows.pieces():
         kept.append(piece.filter(chosen).select(RECORDS.names()))
     kept.put_away()
@@ -259,7 +259,7 @@ def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
         "eval_sets": pl.col("eval_set").filter(pl.col("metric") == "loss").unique(),
         "byte_sets": pl.col("eval_set").filter(pl.col("metric") == "bits_per_byte").unique(),
     }
-    if frame["run"].n_unique() == 1:  # of one run, which is usual, nothing need be sorted
+    if of_one_value(frame["run"]):  # of one run, which is usual, nothing need be sorted
         run = pl.col("run").first()
         counted = frame.select(
             run, **{n: each.implode() if n.endswith("_sets") else each for n, each in told.items()}
@@ -342,6 +342,11 @@ class _Run:
             counted=self.counted,
             key=self.key,
         )
+
+
+def of_one_value(texts: pl.Series) -> bool:
+    """Tell whether all of a column's texts are the same, which is quicker than to count them."""
+    return texts.len() > 0 and texts.null_count() == 0 and bool((texts == texts[0]).all())
 
 
 def _joined(known: tuple[Any, Any] | None, more: tuple[Any, Any]) -> tuple[Any, Any]:

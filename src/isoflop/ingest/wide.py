@@ -18,6 +18,7 @@ from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import CELL_SHOWN
 from isoflop.ingest.events import Ended, Event, Excluded, Facts, LeftOutRows, Remark
 from isoflop.ingest.numbers import LARGEST_STEP, number
+from isoflop.ingest.parsed import of_one_value
 from isoflop.ingest.sidecar import facts_from_values
 
 if TYPE_CHECKING:
@@ -101,15 +102,18 @@ def curves_block(values: pl.DataFrame, faults: Faults) -> Block:
     no_step = ~(step.is_between(0, LARGEST_STEP, closed="left") & (step == step.floor()))
     counted = (pl.col("tokens") > 0).any() if "tokens" in ordered.columns else None
     problems: list[_Problem] = [(no_step.fill_null(value=True), NO_STEP, "step")]
+    single = of_one_value(ordered["run"])
     if counted is not None:
-        if ordered["run"].n_unique() > 1:
+        if not single:
             counted = counted.over("run")
         problems.append((counted & (step > 0) & (pl.col("tokens") == 0), NO_TOKENS, "tokens"))
     problems.append((~_any_value(numbers), NO_LOSS, None))
     kept = _without(numbers, ordered, problems, faults)
     records = _records(kept.with_columns(step.cast(pl.Int64)))
-    told = ordered.select("run", _KEY).unique(maintain_order=True)
-    first = {run: place for place, run in enumerate(ordered["run"].unique(maintain_order=True))}
+    told = ordered.select("run", _KEY)
+    told = told.head(1) if single and len(facts) == 1 else told.unique(maintain_order=True)
+    names = told["run"].unique(maintain_order=True)
+    first = {run: place for place, run in enumerate(names)}
     rare: list[tuple[int, Event]] = [
         (-1, Facts(facts[key], run))
         for run, key in sorted(told.iter_rows(), key=lambda r: first[r[0]])
@@ -250,7 +254,7 @@ def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
     if "step" in rows.columns:
         numbers = as_numbers(rows["step"])
         known = pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series()
-        if rows["run"].n_unique() == 1 and bool((known.diff().drop_nulls() > 0).all()):
+        if of_one_value(rows["run"]) and bool((known.diff().drop_nulls() > 0).all()):
             return rows if known.null_count() == 0 else rows.with_columns(known.alias("step"))
         keyed = rows.with_columns(known.alias("step"))
         keyed = keyed.with_columns(pl.struct("run", "step").is_duplicated().alias("twice"))
