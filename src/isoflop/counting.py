@@ -63,6 +63,12 @@ class Architecture:
     d_shared : width of all experts together that every token goes through (Dai et al. 2024).
     shared_gate : whether these have a gate of one number a token (Qwen2-MoE).
     dense_layers : blocks that have one feed-forward layer, of width d_ff, and no experts.
+    kv_rank : width of the vector from which the keys and values of all heads are made (multi-head
+        latent attention, DeepSeek-AI 2024, section 2.1); None: they are made from the stream.
+    q_rank : width of the vector from which queries are made then; None: from the stream.
+    d_rope : width of the part of a key that all heads share then, and that turns with the position;
+        d_head is the width of a head's queries and keys as a whole.
+    d_value : width of a head's values then.
     """
 
     layers: int
@@ -81,6 +87,28 @@ class Architecture:
     d_shared: int = 0
     shared_gate: bool = False
     dense_layers: int = 0
+    kv_rank: int | None = None
+    q_rank: int | None = None
+    d_rope: int = 0
+    d_value: int | None = None
+
+    @property
+    def value_width(self) -> int:
+        """Width of a head's values."""
+        return self.d_head if self.d_value is None else self.d_value
+
+    @property
+    def query_key_value(self) -> int:
+        """Count the weights of a block that make queries, keys and values."""
+        if self.kv_rank is None:
+            return self.d_model * (self.heads + 2 * self.key_value_heads) * self.d_head
+        queries = self.heads * self.d_head
+        made = self.d_model if self.q_rank is None else self.q_rank
+        queries *= made
+        queries += 0 if self.q_rank is None else self.d_model * self.q_rank
+        latent = self.d_model * (self.kv_rank + self.d_rope)
+        each = self.d_head - self.d_rope + self.value_width
+        return queries + latent + self.kv_rank * self.heads * each
 
     @property
     def key_value_heads(self) -> int:
@@ -111,7 +139,7 @@ def params_nonembedding(architecture: Architecture) -> int:
     experts all are counted, and their routers.
     """
     a = architecture
-    attention = 2 * a.d_model * (a.heads + a.key_value_heads) * a.d_head
+    attention = a.query_key_value + a.heads * a.value_width * a.d_model
     return a.layers * attention + a.feed_forward(a.experts)
 
 
@@ -187,9 +215,9 @@ def flops_per_token_hoffmann(architecture: Architecture) -> float:
     ValueError : it is unknown how many these are.
     """
     a = architecture
-    inner = a.heads * a.d_head
-    query_key_value = 2 * a.d_model * (a.heads + 2 * a.key_value_heads) * a.d_head
-    scores = 2 * a.seq_len * inner
+    inner = a.heads * a.value_width
+    query_key_value = 2 * a.query_key_value
+    scores = 2 * a.seq_len * a.heads * a.d_head
     softmax = 3 * a.heads * a.seq_len
     reduction = 2 * a.seq_len * inner
     output = 2 * inner * a.d_model
@@ -203,10 +231,11 @@ def flops_per_token_scores(architecture: Architecture) -> float:
     """Count training FLOPs per token of the attention scores and their reduction.
 
     12 * layers * heads * d_head * seq_len: the full square, not its causal half
-    (Chowdhery et al. 2022, PaLM, Appendix B).
+    (Chowdhery et al. 2022, PaLM, Appendix B). Where values have another width than keys, 6 of these
+    12 are theirs.
     """
     a = architecture
-    return 12.0 * a.layers * a.heads * a.d_head * a.seq_len
+    return 6.0 * a.layers * a.heads * (a.d_head + a.value_width) * a.seq_len
 
 
 def flops_per_token(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,7 +77,28 @@ JAMBA = {
     "attn_layer_period": 8, "attn_layer_offset": 4, "mamba_d_state": 16, "mamba_d_conv": 4,
     "vocab_size": 65536, "tie_word_embeddings": False,
 }  # fmt: skip
+DEEPSEEK_V3 = {
+    "hidden_size": 7168, "intermediate_size": 18432, "moe_intermediate_size": 2048,
+    "num_hidden_layers": 61, "num_attention_heads": 128, "num_key_value_heads": 128,
+    "q_lora_rank": 1536, "kv_lora_rank": 512, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+    "v_head_dim": 128, "n_routed_experts": 256, "n_shared_experts": 1, "num_experts_per_tok": 8,
+    "first_k_dense_replace": 3, "moe_layer_freq": 1, "n_group": 8, "topk_group": 4,
+    "num_nextn_predict_layers": 1, "vocab_size": 129280, "tie_word_embeddings": False,
+}  # fmt: skip
+DEEPSEEK_V2 = DEEPSEEK_V3 | {
+    "hidden_size": 5120, "intermediate_size": 12288, "moe_intermediate_size": 1536,
+    "num_hidden_layers": 60, "n_routed_experts": 160, "n_shared_experts": 2,
+    "num_experts_per_tok": 6, "first_k_dense_replace": 1, "topk_group": 3, "vocab_size": 102400,
+}  # fmt: skip
+DEEPSEEK_V2_LITE = DEEPSEEK_MOE | {
+    "num_hidden_layers": 27, "q_lora_rank": None, "kv_lora_rank": 512, "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64, "v_head_dim": 128,
+}  # fmt: skip
 PUBLISHED = {
+    "DeepSeek-V2-Lite (DeepSeek-AI 2024)": (DEEPSEEK_V2_LITE, 15.7, 2.66),
+    "DeepSeek-V2 (DeepSeek-AI 2024)": (DEEPSEEK_V2, 236.0, 21.0),
+    # without the head that predicts a second token, 14 of its 685
+    "DeepSeek-V3 (DeepSeek-AI 2024)": (DEEPSEEK_V3, 671.0, 37.55),
     "Mixtral 8x7B (Jiang et al. 2024)": (MIXTRAL, 46.7, 12.9),
     "Mixtral 8x22B (Mistral AI 2024)": (MIXTRAL_22, 141.0, 39.0),
     "OLMoE-1B-7B (Muennighoff et al. 2024)": (OLMOE, 6.9, 1.3),
@@ -124,8 +146,13 @@ def test_published_counts_come_out_of_their_settings(model: str, tmp_path: Path)
     [
         (JAMBA, "blocks of another kind (mamba_d_state)"),
         (OLMOE | {"layer_types": ["full_attention", "linear_attention"] * 8}, "(layer_types)"),
-        (OLMOE | {"v_head_dim": 64}, "latent attention (v_head_dim)"),
+        (OLMOE | {"v_head_dim": 64}, "latent attention (v_head_dim without kv_lora_rank)"),
         (DEEPSEEK_MOE | {"kv_lora_rank": "many"}, "latent attention (kv_lora_rank)"),
+        (DEEPSEEK_V3 | {"v_head_dim": 0}, "without v_head_dim"),
+        (DEEPSEEK_V3 | {"qk_rope_head_dim": 6.5}, "latent attention (qk_rope_head_dim)"),
+        ({k: v for k, v in DEEPSEEK_V3.items() if k != "q_lora_rank"}, "without q_lora_rank"),
+        (DEEPSEEK_V3 | {"index_n_heads": 64, "index_head_dim": 128, "index_topk": 2048},
+         "heads that choose what is attended to (index_n_heads)"),
         (OLMOE | {"num_key_value_heads": 0}, "how many heads keys and values have"),
         (OLMOE | {"num_key_value_heads": "few"}, "how many heads keys and values have"),
         (OLMOE | {"num_key_value_heads": 5}, "16 heads cannot share 5 heads"),
@@ -227,15 +254,70 @@ def test_a_column_of_active_parameters_is_of_counts(value: str, tmp_path: Path) 
     assert active.len() <= 1
 
 
-def test_latent_attention_is_refused_and_two_numbers_are_enough(tmp_path: Path) -> None:
+def test_latent_attention_in_part_is_refused_and_two_numbers_are_enough(tmp_path: Path) -> None:
     config = DEEPSEEK_MOE | {"kv_lora_rank": 512, "q_lora_rank": 1536, "num_hidden_layers": 61}
     run = ingested(tmp_path / "no", config)
     assert run["excluded"]
-    assert "latent attention (kv_lora_rank)" in run["reason"]
+    assert "latent attention (kv_lora_rank, q_lora_rank without qk_rope_head_dim)" in run["reason"]
     assert "params: {total: <embedding included>, active: <" in run["reason"]
     given = SIDECAR + "  params: {total: 671e9, active: 37e9}\n"
     run = ingested(tmp_path / "yes", config, given)
     assert (run["params_total"], run["params_active"], run["excluded"]) == (671e9, 37e9, False)
+
+
+@pytest.mark.parametrize(
+    ("model", "active"), [(DEEPSEEK_V2_LITE, 2.4), (DEEPSEEK_V2, 21.0), (DEEPSEEK_V3, 37.0)]
+)
+def test_the_papers_count_no_input_embedding_as_active(
+    model: dict[str, Any], active: float, tmp_path: Path
+) -> None:
+    run = ingested(tmp_path, model)
+    embedding = model["vocab_size"] * model["hidden_size"]
+    counted = (run["params_active"] - embedding) / 1e9
+    assert counted == pytest.approx(active, abs=0.06 if active < 13 else 0.5)
+
+
+MEGATRON_NAMES = {
+    "qk_nope_head_dim": "qk_head_dim", "qk_rope_head_dim": "qk_pos_emb_head_dim",
+}  # fmt: skip
+
+
+def test_latent_attention_by_megatrons_names_is_the_same() -> None:
+    told = {MEGATRON_NAMES.get(name, name): value for name, value in DEEPSEEK_V3.items()}
+    counted = settings_of(told | {"multi_latent_attention": True})
+    assert counted == settings_of(DEEPSEEK_V3)
+    assert counted["architecture.d_head"] == 192
+    off = settings_of(told | {"multi_latent_attention": False})
+    assert "architecture.kv_rank" not in off
+
+
+def test_latent_attention_is_counted_as_its_matrices() -> None:
+    """One block by hand: DeepSeek-V2, section 2.1.2 and appendix C."""
+    shape = Architecture(
+        layers=1, d_model=10, heads=2, d_head=5, d_ff=1, vocab_size=1, seq_len=7,
+        kv_rank=4, q_rank=3, d_rope=2, d_value=6,
+    )  # fmt: skip
+    queries = 10 * 3 + 3 * 2 * 5
+    keys_and_values = 10 * (4 + 2) + 4 * 2 * (3 + 6)
+    output = 2 * 6 * 10
+    feed_forward = 2 * 10
+    body = queries + keys_and_values + output + feed_forward
+    assert counting.params(shape, "nonembedding") == body
+    assert counting.flops_per_token_scores(shape) == 6 * 2 * (5 + 6) * 7
+    direct = replace(shape, q_rank=None)
+    assert counting.params(direct, "nonembedding") == body - queries + 10 * 2 * 5
+    plain = replace(shape, kv_rank=None, q_rank=None, d_rope=0, d_value=None)
+    assert counting.params(plain, "nonembedding") == 4 * 10 * 2 * 5 + feed_forward
+    hoffmann = 2 * (queries + keys_and_values) + 2 * 7 * 2 * (5 + 6) + 3 * 2 * 7 + 2 * output
+    assert counting.flops_per_token_hoffmann(shape) == 3 * (hoffmann + 2 * feed_forward)
+
+
+@pytest.mark.parametrize("part", ["kv_rank: 8", "d_value: 8, d_rope: 4", "q_rank: 8"])
+def test_a_part_of_latent_attention_counts_nothing(part: str, tmp_path: Path) -> None:
+    shape = f"{PLAIN}{MIXTURE} gated: true, seq_len: 64, {part}}}\n"
+    (run,) = read_sweep(write(tmp_path, {"a.csv": LOG}, shape), RECORD).runs.to_dicts()
+    assert run["params_total"] is None
+    assert "latent attention: " in run["reason"]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,14 @@ class RunArchitecture(Finite):
     """Whether these have a gate of one number a token, as Qwen2-MoE's do."""
     dense_layers: Annotated[int, Field(ge=0, le=2**53)] | None = None
     """Blocks without experts, in a mixture of experts; their feed-forward layer is d_ff wide."""
+    kv_rank: Count | None = None
+    """Width of the vector that keys and values of all heads are made from (latent attention)."""
+    q_rank: Count | None = None
+    """Width of the vector that queries are made from then; from the stream unless given."""
+    d_rope: Count | None = None
+    """Width of the part of a key that all heads share then; d_head has it in it."""
+    d_value: Count | None = None
+    """Width of a head's values then."""
     uncounted: str | None = None
     """What of the network these words cannot describe, so that nothing is counted from them."""
 

@@ -60,9 +60,15 @@ _OF_TRAINING: Final = re.compile(
     r"gemm|impl|kernel|norm|backend|lr|drop|chunk|recompute|permut|lora|quant|type|overlap|seed"
 )
 """Parts of the names of settings of experts that change no count."""
-_LATENT: Final = (
-    "kv_lora_rank", "q_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim",
-)  # fmt: skip
+_LATENT: Final = {
+    "kv_lora_rank": "kv_rank", "q_lora_rank": "q_rank", "qk_rope_head_dim": "d_rope",
+    "qk_pos_emb_head_dim": "d_rope", "qk_nope_head_dim": "d_nope", "qk_head_dim": "d_nope",
+    "v_head_dim": "d_value",
+}  # fmt: skip
+"""Settings of latent attention by the names of DeepSeek and Megatron, and what they give: a part
+of a head's key turns with the position, and has a width apart from that of the rest."""
+_INDEX: Final = re.compile(r"index_(?:n_heads|head_dim|topk)")
+"""Settings of the heads that choose what DeepSeek-V3.2 attends to."""
 _OTHER_BLOCKS: Final = re.compile(
     r"(?:mamba|ssm|linear_num|linear_key|linear_value|linear_conv|lru|hybrid_override)_.*|d_state"
 )
@@ -88,7 +94,9 @@ def of_experts(
     """
     dump = dump or "multi_latent_attention" in told  # Megatron's, in another file
     more: dict[str, Any] = {}
-    unclear = [*_odd_attention(facts, told, dump=dump)]
+    latent, unclear = _latent(told, dump=dump)
+    more |= latent
+    unclear += _odd_attention(facts, told, dump=dump)
     single = _is_true(told, "multi_query") or _is_true(told, "multi_query_attention")
     if single and not _is_true(told, "new_decoder_architecture"):  # of Falcon, groups then
         more["architecture.kv_heads"] = 1
@@ -107,22 +115,40 @@ def of_experts(
     return more
 
 
+def _latent(told: Mapping[str, Any], *, dump: bool) -> tuple[dict[str, Any], list[str]]:
+    """Read the shape of latent attention, if it is; or say which of its settings is unclear."""
+    given = [name for name in _LATENT if _says(told, name) and finite(told[name]) != 0]
+    # MaxText writes all its settings of every model, and a dump has all of its program's
+    kind = str(told.get("attention_type", "mla")).lower()
+    is_latent = _is_true(told, "multi_latent_attention") if dump else bool(given) and kind == "mla"
+    if not is_latent:
+        return {}, []
+    sizes = {_LATENT[name]: finite(told[name]) for name in given}
+    for name in given:
+        size = sizes[_LATENT[name]]
+        if size is None or size < 1 or not size.is_integer():
+            return {}, [f"latent attention ({name})"]
+    lacking = [size for size in ("kv_rank", "d_rope", "d_nope", "d_value") if size not in sizes]
+    if "q_lora_rank" not in told:  # none is another network than one that is not told
+        lacking.append("q_rank")
+    if lacking:
+        name = next(name for name, size in _LATENT.items() if size == lacking[0])
+        return {}, [f"latent attention ({', '.join(given)} without {name})"]
+    index = next((name for name in told if _INDEX.fullmatch(name) and _says(told, name)), None)
+    if index is not None:
+        return {}, [f"heads that choose what is attended to ({index})"]
+    width = (sizes.pop("d_nope") or 0.0) + (sizes["d_rope"] or 0.0)
+    return {f"architecture.{name}": size for name, size in (*sizes.items(), ("d_head", width))}, []
+
+
 def _odd_attention(
     facts: Mapping[str, Any], told: Mapping[str, Any], *, dump: bool
 ) -> Iterator[str]:
     """Say what of the attention is no shape of our words."""
-    if dump:
-        if _is_true(told, "multi_latent_attention"):
-            yield "latent attention (multi_latent_attention)"
-        if _says(told, "hybrid_override_pattern"):
-            yield "blocks of another kind (hybrid_override_pattern)"
-    else:
-        # MaxText writes all its settings of every model
-        plain = _says(told, "attention_type") and str(told["attention_type"]).lower() != "mla"
-        for name in _LATENT:
-            if _says(told, name) and finite(told[name]) != 0 and not plain:
-                yield f"latent attention ({name})"
+    if not dump:
         yield from _other_blocks(told)
+    elif _says(told, "hybrid_override_pattern"):
+        yield "blocks of another kind (hybrid_override_pattern)"
     fact = "architecture.kv_heads"
     setting = next((name for name in NAMES[fact] if _says(told, name)), None)
     if setting is not None and fact not in facts:

@@ -27,10 +27,17 @@ OF_EXPERTS: Final = {
     "architecture.dense_layers": "how many blocks have no experts",
 }
 """What a count needs of a mixture of experts, in words."""
-SHAPE_WORDS: Final = {"architecture.kv_heads": "how many heads keys and values have", **OF_EXPERTS}
+LATENT: Final = ("kv_rank", "q_rank", "d_rope", "d_value")
+"""What a shape has of latent attention."""
+SHAPE_WORDS: Final = {
+    "architecture.kv_heads": "how many heads keys and values have",
+    **{f"architecture.{name}": "latent attention" for name in LATENT},
+    **OF_EXPERTS,
+}
 """Facts without which a shape has another meaning: one that cannot be read leaves it uncounted."""
 MORE_SHAPE: Final = (
-    "kv_heads", "shared_gate", *(fact.removeprefix("architecture.") for fact in OF_EXPERTS),
+    "kv_heads", *LATENT, "shared_gate",
+    *(fact.removeprefix("architecture.") for fact in OF_EXPERTS),
 )  # fmt: skip
 """What a shape may have besides."""
 ALTERNATIVES: Final = {"schedule.steps": "schedule.tokens", "batch": "tokens_per_step"}
@@ -326,7 +333,9 @@ def _complete_architecture(facts: dict[str, Fact]) -> counting.Architecture | No
         facts["architecture.d_ff"] = Fact(values["d_ff"], "counted")
     if words := _impossible_shape(values, more):
         facts["architecture.uncounted"] = Fact(words, "counted")
-    elif "experts" not in more and any(more.get(key) for key in MORE_SHAPE if key != "kv_heads"):
+    elif "experts" not in more and any(
+        more.get(key) for key in MORE_SHAPE if key not in {"kv_heads", *LATENT}
+    ):
         facts.setdefault("architecture.uncounted", ROUTED_ALONE)
     if len(values) < len(SHAPE) or "architecture.uncounted" in facts:
         return None
@@ -344,6 +353,14 @@ def _impossible_shape(values: Mapping[str, Any], more: Mapping[str, Any]) -> str
     heads, shared = values.get("heads"), more.get("kv_heads")
     if heads and shared and int(heads) % int(shared):
         return f"{heads} heads cannot share {shared} heads of keys and values evenly"
+    latent = [key for key in LATENT if key in more]
+    lacking = [key for key in ("kv_rank", "d_rope", "d_value") if key not in more]
+    if latent and (lacking or int(values.get("d_head", math.inf)) <= int(more["d_rope"])):
+        return (
+            f"latent attention: {', '.join(lacking)} unknown"
+            if lacking
+            else "latent attention: d_rope is a part of d_head"
+        )
     return None
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _LINE: Final = re.compile(r'\{"tracker": ?"json_logger".*\}')
 _EVALUATION: Final = re.compile(r"eval/(?:(.+)/)?(loss|bpb)")

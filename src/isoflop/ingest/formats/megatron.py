@@ -30,7 +30,7 @@ from isoflop.ingest.textlog import Shape, TextFormat, facts_of, rank_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 2
+VERSION = 3
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _ROW: Final = re.compile(
     rf"([0-9]+) ({NUMBER}) ({NUMBER}) ({NUMBER}) "

@@ -37,6 +37,7 @@ from isoflop.ingest.protobuf import (
     floats,
     walk,
 )
+from isoflop.ingest.settings import settings_of
 from isoflop.ingest.textlog import facts_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 
@@ -58,19 +59,6 @@ _ARGUMENTS: Final = {
     "learning_rate": "schedule.lr_peak",
     "warmup_steps": "schedule.warmup_steps",
     "seed": "seed",
-}
-_MODEL: Final = {
-    "num_hidden_layers": "architecture.layers",
-    "n_layer": "architecture.layers",
-    "hidden_size": "architecture.d_model",
-    "n_embd": "architecture.d_model",
-    "num_attention_heads": "architecture.heads",
-    "n_head": "architecture.heads",
-    "num_key_value_heads": "architecture.kv_heads",
-    "head_dim": "architecture.d_head",
-    "intermediate_size": "architecture.d_ff",
-    "vocab_size": "architecture.vocab_size",
-    "tie_word_embeddings": "architecture.tied",
 }
 
 
@@ -172,20 +160,33 @@ def _texts(u8: np.ndarray[Any, Any], tensors: Fields, tags: list[str]) -> dict[s
 def _facts(texts: Mapping[str, str]) -> dict[str, Any]:
     """Give what the HF Trainer writes of its arguments and its model."""
     facts: dict[str, Any] = {"loss_unit": "nats_per_token"}
-    for tag, names in (("args/text_summary", _ARGUMENTS), ("model_config/text_summary", _MODEL)):
+    for tag in ("args/text_summary", "model_config/text_summary"):
         try:
-            told = json.loads(texts.get(tag, ""))
+            told = encodable(json.loads(texts.get(tag, "")))
         except (ValueError, RecursionError):
             continue
         if isinstance(told, dict):
-            taken = {fact: encodable(told[name]) for name, fact in names.items() if name in told}
-            facts |= {
-                fact: value
-                for fact, value in taken.items()
-                if isinstance(value, str | bool) or (number(value) or 0) > 0
-            }
+            facts |= _arguments(told) if tag.startswith("args") else _model(told)
             facts["loss_kind"] = "interval_mean"
     return facts
+
+
+def _arguments(told: Mapping[str, Any]) -> dict[str, Any]:
+    taken = {fact: told[name] for name, fact in _ARGUMENTS.items() if name in told}
+    return {
+        fact: value
+        for fact, value in taken.items()
+        if isinstance(value, str | bool) or (number(value) or 0) > 0
+    }
+
+
+def _model(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the shape as config.json tells it; the context is training's, and not the model's."""
+    return {
+        fact: value
+        for fact, value in settings_of(told).items()
+        if fact.startswith("architecture.") and fact != "architecture.seq_len"
+    }
 
 
 def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 TAKES_MAP = True
 
 _QUERIES: Final = {
