@@ -386,11 +386,12 @@ def _table(fitted: Fit, refits: Refits, simulations: Sequence[Simulations]) -> p
     resampled = [(None, None, draw) for draw in range(n)]
     parts = [_rows(fitted, refits.parameters, resampled, refits.refusals.tolist())]
     for source in simulations:
-        sweeps, draws, _ = source.draws.shape
-        for k in range(sweeps):
-            block = np.concatenate([source.estimates[k : k + 1], source.draws[k]])
-            whose = [(source.truth.approach, k, draw) for draw in (None, *range(draws))]
-            parts.append(_rows(fitted, block, whose, [""] * (draws + 1)))
+        sweeps, draws, p = source.draws.shape
+        # each sweep's estimate, then its draws
+        rows = np.concatenate([source.estimates[:, None], source.draws], axis=1).reshape(-1, p)
+        numbers = (None, *range(draws))
+        whose = [(source.truth.approach, k, draw) for k in range(sweeps) for draw in numbers]
+        parts.append(_rows(fitted, rows, whose, [""] * len(rows)))
     return pl.concat(parts)
 
 

@@ -311,25 +311,23 @@ def _solve_positive(matrices: Floats, vectors: Floats, damping: Floats) -> tuple
     Vectorised over the matrices: LAPACK, called once per 5 by 5 matrix, costs more than the model.
     """
     size = matrices.shape[1]
-    columns = np.array(matrices.transpose(1, 2, 0), order="C")
-    lower = np.empty_like(columns)
-    pivots = np.empty((size, len(matrices)))
+    # (rows, columns, matrices): L below the diagonal, D on it, and what is left to be split
+    rest = np.array(matrices.transpose(1, 2, 0), order="C")
     solution = np.array(vectors.T, order="C")
     positive = np.ones(len(matrices), dtype=np.bool_)
     for j in range(size):
-        pivot = columns[j, j] + damping
-        for k in range(j):
-            pivot -= lower[j, k] ** 2 * pivots[k]
-            solution[j] -= lower[j, k] * solution[k]
+        rest[j, j] += damping
+    for j in range(size):
+        pivot, lower = rest[j, j], rest[j + 1 :, j]
         positive &= pivot > FLAT
-        pivots[j] = np.where(positive, pivot, 1.0)
-        for i in range(j + 1, size):
-            entry = columns[i, j]
-            for k in range(j):
-                entry -= lower[i, k] * lower[j, k] * pivots[k]
-            lower[i, j] = np.where(positive, entry / pivots[j], 0.0)
-    solution /= pivots
+        odd = ~positive
+        pivot[odd] = 1.0
+        lower /= pivot
+        lower[:, odd] = 0.0
+        solution[j + 1 :] -= lower * solution[j]
+        rest[j + 1 :, j + 1 :] -= lower[:, None] * lower * pivot
+        solution[j] /= pivot
     for j in reversed(range(size)):
-        for i in range(j + 1, size):
-            solution[j] -= lower[i, j] * solution[i]
+        for part in rest[j + 1 :, j] * solution[j + 1 :]:
+            solution[j] -= part
     return solution.T, positive

@@ -9,6 +9,7 @@ out too wide rather than too narrow, which calibration narrows again.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 BLOCK: Final = 256
 """Draws made at a time: of 10,000 runs they take 20 MB, four thousand 320 MB for each array."""
+SMALL: Final = 2**15
+"""Numbers of a block that is kept: 60 draws of 270 runs."""
+KEPT: Final = 256
+"""Blocks that are kept, in 64 MB at most."""
 
 
 def resample(
@@ -129,15 +134,29 @@ def _numbers(
 
     Returns
     -------
-    (draws, uniform) and (draws, normal).
+    (draws, uniform) and (draws, normal); not to be written to, since small blocks are kept.
     """
+    draw = _kept if len(draws) * (uniform + normal) <= SMALL else _drawn
+    return draw(draws, uniform, normal, seed, stream, *key)
+
+
+def _drawn(
+    draws: range, uniform: int, normal: int, seed: int, stream: Stream, *key: int
+) -> tuple[Floats, Floats]:
     generators = [rng(seed, stream, *key, i) for i in draws]
     flat = [generator.random(uniform) for generator in generators]
     bell = [generator.normal(size=normal) for generator in generators]
-    return (
+    numbers = (
         np.array(flat).reshape(len(draws), uniform),
         np.array(bell).reshape(len(draws), normal),
     )
+    for block in numbers:
+        block.flags.writeable = False
+    return numbers
+
+
+# the sweeps of every truth, and every specification, draw the same numbers again
+_kept = lru_cache(KEPT)(_drawn)
 
 
 def _strata(budget: Floats, *, stratify: bool) -> list[Ints]:
