@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from isoflop import files
 from isoflop.files import digest, name_in_project, replacing, write_json, write_text
 
 
@@ -47,3 +52,20 @@ def test_digest(tmp_path: Path) -> None:
 )
 def test_an_input_is_named_alike_wherever_it_was_fetched_from(path: str, name: str) -> None:
     assert name_in_project(Path(path)) == name
+
+
+def test_only_what_nobody_writes_any_more_is_swept_up(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    old = time.time() - 2 * files.QUIET
+    for process, when in ((ended.pid, old), (ended.pid, time.time()), (os.getpid(), old)):
+        path = tmp_path / f".{when:.0f}.yaml.{process}.tmp"
+        path.write_text("")
+        os.utime(path, (when, when))
+    other = tmp_path / ".x.tmp"
+    other.write_text("")
+    os.utime(other, (old, old))
+    files.sweep_up(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert f".{old:.0f}.yaml.{ended.pid}.tmp" not in names
+    assert len(names) == 3

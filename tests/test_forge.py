@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 
@@ -25,6 +27,25 @@ def test_the_forge_runs_what_a_clean_clone_must_pass_on_three_pythons() -> None:
     assert len(pythons) == 3
     assert (pythons[0], pythons[-1]) == (f"3.{oldest}", f"3.{newest}")
     assert job["steps"][-1] == {"run": "bash .ci/run"}
+
+
+@pytest.mark.parametrize("other", [None, "3.13.9"])
+def test_ci_says_on_which_interpreters_it_ran(other: str | None, tmp_path: Path) -> None:
+    """At its beginning and at its end; a name without an interpreter behind it is none."""
+    assert Path(".ci/run").read_text().count("python3 .ci/interpreters\n") == 2
+    for name, status in (("python3.14", 127), ("python3.13", 0)) if other else ():
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {other}\nexit {status}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, ".ci/interpreters"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"Run on Python {platform.python_version()} alone, of 3.11 to")
+    assert (f"Here, and not run: {other}." in done.stdout) == (other is not None)
+    assert ("No other one is here" in done.stdout) == (other is None)
 
 
 def test_hooks_are_words_of_run_py() -> None:

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 CLOCKS_DIFFER: Final = 10.0
 """Seconds that another machine's clock may be ahead; no job is done before they have passed."""
+QUIET: Final = 600.0
+"""Seconds without a change after which nobody is writing a file any more."""
+_TEMPORARY: Final = re.compile(r"\..+\.([0-9]+)\.tmp")
 FUTURE: Final = "is dated later than now, which Snakemake refuses"
 
 
@@ -34,6 +38,30 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep_up(folder: Path) -> None:
+    """Delete what killed processes left of files that they were writing into a folder.
+
+    Another machine may be writing there, whose processes cannot be asked: what was written to a
+    moment ago stays.
+    """
+    for path in folder.glob(".*.tmp"):
+        match = _TEMPORARY.fullmatch(path.name)
+        with suppress(OSError):  # another process sweeps, too
+            if match and not _lives(int(match[1])) and time.time() - path.stat().st_mtime > QUIET:
+                path.unlink()
+
+
+def _lives(process: int) -> bool:
+    """Whether a process of this machine has the number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _is_full(folder: Path) -> bool:

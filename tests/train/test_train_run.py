@@ -27,6 +27,7 @@ from isoflop.train.evaluation import evaluation_steps  # noqa: E402
 from isoflop.train.plan_file import write_plan  # noqa: E402
 from isoflop.train.plan_sweep import plan_sweep  # noqa: E402
 from isoflop.train.raw_log import RawLog, RawLogError, read_log  # noqa: E402
+from isoflop.train.train_plan import train_plan  # noqa: E402
 from isoflop.train.train_run import Folders, Progress, train_runs  # noqa: E402
 
 if TYPE_CHECKING:
@@ -208,6 +209,47 @@ def test_killed_run_goes_on_to_the_same_loss(folders: Folders, tmp_path: Path) -
     assert 1 <= int(said[0].split("resumed at step ")[1].split()[0]) < 400
     ends = [records(plan, place, "eval")[-1] for place in (whole, folders)]
     assert ends[0] == ends[1]
+
+
+KILLED_IN_A_SAVE = KILLED.replace(
+    "torch.set_num_threads(1)",
+    """import os, signal
+
+def save(content, path):
+    path.write_bytes(b"half of it")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+torch.save = save
+torch.set_num_threads(1)""",
+)
+
+
+def test_what_a_kill_within_a_save_leaves_is_swept_up(folders: Folders, tmp_path: Path) -> None:
+    plan = small_plan(steps=400)
+    write_plan(tmp_path / "plan.yaml", plan)
+    done = subprocess.run([sys.executable, "-c", KILLED_IN_A_SAVE, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = folders.checkpoints.rglob("*.*")
+    assert left.name.startswith(".")
+    of_another = left.with_name(left.name.replace("-s0", "-s00"))
+    of_another.write_bytes(b"")
+    older = left.with_name(f"{plan.runs[0].run}.partial")
+    older.write_bytes(b"")
+    status, _ = train(plan, folders, stop_after=1)
+    assert status == "stopped"
+    checkpoint = folders.checkpoint(plan, plan.runs[0])
+    assert sorted(folders.checkpoints.rglob("*.*")) == sorted([of_another, checkpoint])
+
+
+def test_a_checkpoint_that_outlived_its_run_is_forgotten(folders: Folders) -> None:
+    """A kill between the end line and what comes after it."""
+    plan = small_plan(steps=20)
+    train(plan, folders)
+    left = folders.checkpoint(plan, plan.runs[0])
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"")
+    train_plan(plan, folders=folders, device="cpu", progress=Progress(print, bar=False))
+    assert not left.exists()
 
 
 def test_command_trains_and_marks_the_end(folders: Folders, tmp_path: Path) -> None:

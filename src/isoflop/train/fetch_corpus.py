@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from isoflop.fetching import FetchError, in_mirror, mirror_hint
-from isoflop.files import replacing
+from isoflop.files import replacing, sweep_up
 from isoflop.train.corpus import NOVEL_END, CorpusError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def fetch_corpus(
             f"bytes; the recipe says {recipe.sha256[:12]}... and {recipe.bytes}. Nothing was "
             f"written: the sources or the mirror are not those of the recipe"
         )
+    sweep_up(out.parent)
     with replacing(out) as partial:
         partial.write_bytes(text)
     return origin

@@ -9,7 +9,7 @@ import yaml
 from isoflop.config.reading import Section, read_yaml
 from isoflop.counting import Architecture, FlopsConvention, flops_per_token
 from isoflop.errors import ConfigError
-from isoflop.files import write_text
+from isoflop.files import sweep_up, write_text
 from isoflop.train.design import (
     CorpusSettings,
     EvaluationSettings,
@@ -178,4 +178,5 @@ def write_plan(path: Path, plan: Plan) -> None:
     # what every run has by default says nothing: left out, a plan of 150 runs can still be read
     content = plan.model_dump(mode="json", exclude_defaults=True)
     note = f"# Written by `isoflop plan-sweep` from data/plans/designs/{plan.sweep}.yaml.\n"
+    sweep_up(path.parent)
     write_text(path, note + yaml.safe_dump(content, sort_keys=False, width=100))

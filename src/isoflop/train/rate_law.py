@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import yaml
 
 from isoflop.config.reading import Section, read_yaml
-from isoflop.files import write_text
+from isoflop.files import sweep_up, write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,4 +93,5 @@ def write_rates(path: Path, rates: MeasuredRates) -> None:
     """Write the measured rates of a sweep."""
     content = rates.model_dump(mode="json")
     note = "# Written by `isoflop fit-rates` from the finished tuning runs of the sweep.\n"
+    sweep_up(path.parent)
     write_text(path, note + yaml.safe_dump(content, sort_keys=False, width=100))

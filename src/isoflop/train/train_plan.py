@@ -6,7 +6,15 @@ import time
 from typing import TYPE_CHECKING
 
 from isoflop.train.raw_log import RunIsTrainedError
-from isoflop.train.train_run import Corpus, Folders, Progress, has_ended, read_corpus, train_runs
+from isoflop.train.train_run import (
+    Corpus,
+    Folders,
+    Progress,
+    forget,
+    has_ended,
+    read_corpus,
+    train_runs,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +70,9 @@ def train_plan(
     most : runs of a pack, at most.
     wait_seconds : between two looks at what another process trains.
     """
+    for run in plan.runs:
+        if has_ended(plan, run, folders):  # a kill after its last line leaves its checkpoint
+            forget(plan, run, folders)
     corpus: Corpus | None = None
     stages = list(dict.fromkeys(run.stage for run in plan.runs))
     for name in [stage] if stage is not None else stages:

@@ -8,6 +8,7 @@ another, or alone.
 from __future__ import annotations
 
 import math
+import re
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from isoflop.files import replacing, sweep_up
 from isoflop.train.corpus import Split, TrainingWindows, read_split
 from isoflop.train.errors import TrainingError
 from isoflop.train.evaluation import EvalSet, HeldOut, evaluation_steps, held_out
@@ -88,6 +90,7 @@ class Corpus:
 
 def read_corpus(plan: Plan, folders: Folders) -> Corpus:
     """Read, check and tokenize the corpus of a plan."""
+    sweep_up(folders.corpora)
     recipe = read_recipe(folders.recipes / f"{plan.corpus.name}.yaml")
     split = read_split(
         recipe,
@@ -109,6 +112,25 @@ def has_ended(plan: Plan, run: PlannedRun, folders: Folders) -> bool:
     if lines:
         refuse_another_run(lines[0], planned_facts(plan, run), path)
     return bool(lines) and lines[-1]["kind"] == "end"
+
+
+def forget(plan: Plan, run: PlannedRun, folders: Folders) -> None:
+    """Delete what an ended run needs no more: its checkpoint, and what its trunk kept for it."""
+    sweep_up_after(plan, run, folders)
+    folders.checkpoint(plan, run).unlink(missing_ok=True)
+    if run.trunk is not None and run.trunk_step is not None:
+        folders.branch(plan, run.trunk, run.trunk_step).unlink(missing_ok=True)
+
+
+def sweep_up_after(plan: Plan, run: PlannedRun, folders: Folders) -> None:
+    """Delete what a kill within `_save` left; only whoever has the run's log may do so."""
+    name = re.escape(run.run)
+    state = rf"{name}(?:\.at[0-9]+)?"
+    # .partial: of an older trainer
+    unnamed = re.compile(rf"\.{state}\.pt\.[0-9]+\.tmp|{state}\.partial")
+    for path in folders.checkpoint(plan, run).parent.glob("*"):
+        if unnamed.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def train_runs(
@@ -161,9 +183,10 @@ def train_runs(
             # read once the log is locked: another process may have ended it a moment ago
             if has_ended(plan, run, folders):
                 progress.say(f"{run.run}: already finished: {folders.log(plan, run)} has its end")
-                folders.checkpoint(plan, run).unlink(missing_ok=True)
+                forget(plan, run, folders)
                 statuses[run.run] = "already finished"
             else:
+                sweep_up_after(plan, run, folders)
                 open_runs.append((run, log))
         if open_runs:
             corpus = corpus or read_corpus(plan, folders)
@@ -468,9 +491,7 @@ class _Training:
             line["mfu"] = flops / member.seconds / peak
             line["peak_flops_per_second"] = peak
         member.log.write(line)
-        self.folders.checkpoint(self.plan, run).unlink(missing_ok=True)
-        if run.trunk is not None and run.trunk_step is not None:
-            self.folders.branch(self.plan, run.trunk, run.trunk_step).unlink(missing_ok=True)
+        forget(self.plan, run, self.folders)
         if status == "diverged":
             self.progress.say(
                 f"{run.run}: diverged at step {step:,} (loss is not finite); its log is kept. "
@@ -503,10 +524,8 @@ class _Training:
 
 def _save(path: Path, run: PlannedRun, state: RunState, content: Mapping[str, object]) -> None:
     """Write a state, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save({"run": identity(run), "state": state.to_dict(), **content}, partial)
-    partial.replace(path)
+    with replacing(path) as temporary:
+        torch.save({"run": identity(run), "state": state.to_dict(), **content}, temporary)
 
 
 def _load(path: Path, run: PlannedRun) -> dict[str, Any]:
