@@ -134,6 +134,23 @@ def test_commands_import_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_job_loads_no_library_that_it_does_not_use() -> None:
+    """Snakemake brings SQLAlchemy along, and dataframely loads it wherever it is: 0.25 s a job."""
+    load = "import sys; from isoflop.cli import main; "
+    load += "main(['fit-approach', '--help'], standalone_mode=False); import isoflop.tables; "
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{load}print(sorted({{'sqlalchemy.sql', 'dataframely'}} & set(sys.modules)))",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "['dataframely']"
+
+
 def rule_names() -> set[str]:
     text = "".join(path.read_text() for path in Path("rules").glob("*.smk"))
     return set(re.findall(r"^rule (\w+):", text, re.MULTILINE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from importlib import import_module
 
 import click
@@ -105,4 +106,6 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="isoflop")
 def main() -> None:
     """From the raw logs of a training sweep to a compute-optimal allocation."""
+    # dataframely loads it wherever it is, as beside Snakemake, and a job would wait for it in vain
+    sys.modules.setdefault("sqlalchemy", None)  # type: ignore[arg-type]
     share_folder_of_build()

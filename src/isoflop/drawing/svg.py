@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest.mock import patch
 
 from matplotlib import rc_context
-from matplotlib.backends.backend_pdf import PdfFile
 from matplotlib.transforms import Bbox
 
 from isoflop.drawing.style import RC
@@ -30,14 +29,19 @@ NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{3,}")
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure as SVG and PDF, in whatever settings of matplotlib it is asked for."""
-    settle(figure)
-    write_text(folder / f"{name}.svg", svg_text(figure, name))
+    save_svg(figure, folder, name)
     with rc_context(SETTLED), _fonts_by_name(), replacing(folder / f"{name}.pdf") as temporary:
         figure.savefig(
             temporary,
             format="pdf",
             metadata={"CreationDate": None, "Producer": None, "Creator": None},
         )
+
+
+def save_svg(figure: Figure, folder: Path, name: str) -> None:
+    """Write a figure as SVG alone, the one of ``save``."""
+    settle(figure)
+    write_text(folder / f"{name}.svg", svg_text(figure, name))
 
 
 class _Entry(tuple[Any, ...]):
@@ -68,6 +72,8 @@ def _fonts_by_name() -> Iterator[None]:
     Matplotlib writes them in the order of their paths, and some lie beside its code and some beside
     ours: the bytes would tell whether the environment lies inside the checkout.
     """
+    from matplotlib.backends.backend_pdf import PdfFile
+
     original: Any = PdfFile.writeFonts
 
     def write_fonts(file: Any) -> None:

@@ -124,8 +124,8 @@ def render_index(
         "lang": "en-GB",
     }
     with tempfile.TemporaryDirectory() as folder:
-        svg.save(drawn.figure, Path(folder), "downstream")
-        svg.save(forest.figure, Path(folder), "forest")
+        svg.save_svg(drawn.figure, Path(folder), "downstream")
+        svg.save_svg(forest.figure, Path(folder), "forest")
         write_text(out, to_html(source, metadata, Path(folder)))
 
 
