@@ -49,18 +49,22 @@ def test_a_figure_is_laid_out_once_and_drawn_for_each_file(
 ) -> None:
     """Savefig draws twice, and lays out anew, where a figure still has a layout engine."""
     style.register_fonts()
-    engines = []
-    draw = Figure.draw
+    engines, laid_out = [], []
+    draw, lay_out = Figure.draw, ConstrainedLayoutEngine.execute
 
     def counted(figure: Figure, renderer: RendererBase) -> None:
         engines.append(figure.get_layout_engine())
         draw(figure, renderer)
 
+    def counted_too(engine: ConstrainedLayoutEngine, figure: Figure) -> None:
+        laid_out.append(figure)
+        lay_out(engine, figure)
+
     monkeypatch.setattr(Figure, "draw", counted)
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", counted_too)
     svg.save(drawn(), tmp_path, "figure")
-    assert len(engines) == 3
-    assert engines[0] is not None
-    assert not any(isinstance(engine, ConstrainedLayoutEngine) for engine in engines[1:])
+    assert len(laid_out) == 1
+    assert engines == [None, None]
 
 
 DRAWN_WITH_FONTS = """
