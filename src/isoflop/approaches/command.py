@@ -236,9 +236,7 @@ def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
 )
 @click.option("--scheme", "schemes", multiple=True, default=["runs"], show_default=True)
 @click.option("--interval", "kinds", multiple=True, default=["calibrated"], show_default=True)
-@click.option(
-    "--shared", is_flag=True, help="Errors that runs of a size share, in sweeps of the mixture."
-)
+@click.option("--shared", is_flag=True, help="Let runs of a size share errors, as measured.")
 @click.option("--simulations", type=click.IntRange(min=1), default=500, show_default=True)
 @click.option("--draws", type=click.IntRange(min=40), default=200, show_default=True)
 @click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
@@ -281,6 +279,7 @@ def check_coverage_command(
                 kinds=kinds,
                 simulations=simulations,
                 truths=truths,
+                shared=shared,
                 processes=processes,
             )
         )

@@ -138,6 +138,7 @@ def check_coverage(
     kinds: Sequence[str],
     simulations: int,
     truths: Sequence[str] = ("parametric",),
+    shared: bool = False,
     processes: int = 1,
 ) -> pl.DataFrame:
     """Count how often intervals cover the truth on sweeps like a given one.
@@ -156,6 +157,8 @@ def check_coverage(
         approaches without residuals.
     simulations : simulated sweeps per approach, scheme and truth.
     truths : laws of the set, or keys of ``departures.DEPARTURES``.
+    shared : whether runs of the simulated sweeps share parts of their errors, as in
+        ``SimulatedSweeps``; those that calibration simulates always do.
     processes : sweeps fitted at a time; no byte of the result depends on it.
 
     Returns
@@ -173,7 +176,9 @@ def check_coverage(
     """
     rows: list[tuple[object, ...]] = []
     for truth, approach, scheme in product(truths, approaches, schemes):
-        cell = _cell(losses, approach, _with_scheme(settings, scheme), tuple(kinds), truth)
+        cell = _cell(
+            losses, approach, _with_scheme(settings, scheme), tuple(kinds), truth, shared=shared
+        )
         if scheme in {"residual", "wild"} and not cell.fitted.takes_losses:
             continue
         with ProcessPoolExecutor(processes, initializer=cell.take_up) as pool:
@@ -198,6 +203,8 @@ def _cell(
     settings: ApproachesSettings,
     kinds: tuple[str, ...],
     source: str,
+    *,
+    shared: bool,
 ) -> Cell:
     fitted = fit(losses, approach, settings, threads=1)
     seen = fitted.observations
@@ -210,7 +217,7 @@ def _cell(
     }
     true_law = laws[law]
     believed = {key: laws[key] for key in settings.mixture.laws}
-    sweeps = truth_source(source, true_law)
+    sweeps = truth_source(source, true_law, shared=shared)
     true = sweeps.true(flops)
     truth = {name: float(true[name][0]) for name in ("a", "b")}
     truth |= {
