@@ -318,6 +318,24 @@ def test_refits_of_all_runs_and_of_new_losses(kind: str, novels_cpu: Observation
     np.testing.assert_allclose(again.residuals, fit.residuals, atol=1e-9)
 
 
+def test_a_resample_without_an_effect_of_size_gives_a_loss_or_a_reason(
+    novels_cpu: Observations,
+) -> None:
+    # Kaplan's N_c is a constant to the power 1 / alpha_N, and says nothing where alpha_N is zero
+    ends = novels_cpu.at(novels_cpu.is_final)
+    noise = np.random.default_rng(4).normal(size=len(ends.loss))
+    flat = replace(ends, loss=3.0 * (ends.tokens / 1e7) ** -0.1 * np.exp(0.03 * noise))
+    fitted = fit_law(flat, KaplanLawFit, LawSettings(objective="likelihood"), threads=1)
+    refits = fitted.refit(resample(fitted, BootstrapSettings(draws=60, seed=0)))
+    kept = refits.refusals == ""
+    assert 0 < (~kept).sum() < len(kept)
+    assert set(refits.refusals[~kept]) == {
+        "an exponent so near zero that a constant of the law lies outside the doubles"
+    }
+    log_loss = fitted.law.log_loss(refits.parameters[kept], np.log([1e8]), np.log([1e9]))
+    assert np.isfinite(log_loss).all()
+
+
 @EVERY
 def test_units_change_units_alone(kind: str, novels_cpu: Observations) -> None:
     """N in millions and L a thousand times as large: no bound and no start is absolute."""

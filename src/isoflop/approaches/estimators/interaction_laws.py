@@ -95,9 +95,14 @@ class LawFit(MultistartFit):
         """Minimise every resample's objective from the optimum of all runs; see the base."""
         refits = super().refit(resamples)
         parameters, refusals = refits.parameters, refits.refusals
-        beyond = ~np.isfinite(parameters).all(axis=1) & (refusals == "")
+        # the solver's constants are those of the middle of the runs; the law's are far outside them
+        points = self.fitted_points
+        middle = np.log(points.params).mean(), np.log(points.tokens).mean()
+        log_loss = self.law.log_loss(parameters, *(np.array([place]) for place in middle))
+        beyond = ~(np.isfinite(parameters).all(axis=1) & np.isfinite(log_loss[:, 0]))
+        beyond &= refusals == ""
         parameters[beyond] = np.nan
-        reason = "gamma so near zero that A or B exceeds a double"
+        reason = "an exponent so near zero that a constant of the law lies outside the doubles"
         return Refits(parameters, np.where(beyond, reason, refusals))
 
     def refit_losses(self, observations: Observations) -> LawFit:
