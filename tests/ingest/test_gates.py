@@ -182,6 +182,17 @@ def test_an_eval_loss_that_rises_where_no_training_loss_is_logged(tmp_path: Path
     assert words(tables, "loss_rises")["words"] == "eval loss rose from 3.000 to 3.100"
 
 
+@pytest.mark.parametrize(("kind", "value"), [("constant", 0.5), ("cooldown", -0.1)])
+def test_a_cooldown_is_judged_by_its_evaluations(tmp_path: Path, kind: str, value: float) -> None:
+    text = "run,step,D,N,T,L\na,1,1e9,1e8,2.5,3.0\na,2,2e9,1e8,3.0,2.9\n"
+    sidecar = (
+        f"{POINTS}, train_loss: T, eval_loss: L}}}}\n"
+        f"facts: {{schedule: {{kind: {kind}, tokens: 2.0e9}}}}\n"
+    )
+    tables = ingest(tmp_path / "s", {"t.csv": text}, sidecar)
+    assert words(tables, "loss_rises")["value"] == pytest.approx(value)
+
+
 def table(losses: list[float], *, tokens: list[float] | None = None, run: str = "a") -> str:
     counted = tokens or [1e6 * step for step in range(1, len(losses) + 1)]
     return "".join(
@@ -283,6 +294,20 @@ def test_two_peak_rates_of_one_size_and_length_are_noticed(tmp_path: Path) -> No
     assert told["value"].to_list() == [2.0, 2.0, 1.0]
     assert "2 peak learning rates (0.001, 0.002)" in row(tables.runs, "run", "a")["notes"]
     assert not tables.runs["excluded"].any()
+
+
+def test_a_trunk_and_a_cosine_of_one_cell_may_have_rates_of_their_own(tmp_path: Path) -> None:
+    rows = [("a", "cosine", 1e-3), ("b", "wsd", 2e-3), ("c", "cosine", 1e-3), ("d", "wsd", 3e-3)]
+    text = "name,N,D,L,k,lr\n" + "".join(
+        f"{name},1e6,1e9,{3.1 + rate},{kind},{rate}\n" for name, kind, rate in rows
+    )
+    sidecar = (
+        "title: t\ntable: {rows: runs, columns: {run: name, params.total: N, tokens: D, "
+        "eval_loss: L, schedule.kind: k, schedule.lr_peak: lr}}\n"
+    )
+    gates = ingest(tmp_path / "s", {"t.csv": text}, sidecar).gates
+    told = gates.filter(pl.col("check") == "peak_rates").sort("run")
+    assert told["value"].to_list() == [1.0, 2.0, 1.0, 2.0]
 
 
 HOFFMANN = (1.69, 406.4, 410.7, 0.34, 0.28)

@@ -25,6 +25,11 @@ SETTLED: Final = {**RC, "figure.autolayout": False, "figure.constrained_layout.u
 """To save in: savefig gives a figure without a layout engine the one of these settings again."""
 NUMBER = re.compile(r"scale\([^)]*\)|-?\d+\.\d{3,}")
 """A coordinate with needless digits; a scale is matched whole, and left as it is."""
+HALOED = re.compile(
+    r'<path d="(?P<outline>[^"]*)" style="(?P<halo>[^"]*)"/>\s*'
+    r'<path d="(?P=outline)" style="(?P<fill>fill: [^";]*)"/>'
+)
+"""A text that is drawn twice: its halo's stroke, and over it its outline filled."""
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
@@ -120,7 +125,9 @@ def svg_text(figure: Figure, name: str) -> str:
     text = re.sub(r'\bid="([^"]+)"', unique, text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    # an outline of text is long, and SVG can stroke and then fill it
+    text = HALOED.sub(r'<path d="\g<outline>" style="\g<halo>; paint-order: stroke"/>', text)
+    return "\n".join(line.strip() for line in text.splitlines()) + "\n"
 
 
 def inline(figure: Figure, name: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.drawing import style
+from isoflop.estimates.announced import check_runs
 from isoflop.numbers import MATHTEXT, power, short
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 KINDS = {
     "fit": ("fitted", "o", 16.0),
+    "no budget": ("fitted, no budget", "o", 16.0),
     "check": ("check pair", "*", 60.0),
+    "announced": ("announced", "P", 30.0),
     "tuning": ("learning-rate tuning", "+", 18.0),
     "left out": ("left out", "x", 18.0),
 }
@@ -26,12 +29,20 @@ KINDS = {
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Plot every run of the sweep, the ones left out too."""
     placed = pl.col("params_total").is_not_null() & pl.col("tokens").is_not_null()
+    pair = check_runs(inputs.runs, inputs.announcement)["run"].implode()
     runs = inputs.runs.filter(placed).with_columns(  # a run left out may lack its N
         pl.when(pl.col("excluded") & (pl.col("role") != "tuning"))
         .then(pl.lit("left out"))
+        .when((pl.col("role") == "check") & ~pl.col("run").is_in(pair))
+        .then(pl.lit("announced"))
         .otherwise(pl.col("role").cast(pl.String))
         .alias("kind")
     )
+    if runs["budget"].is_not_null().any():
+        fitted_alone = (pl.col("kind") == "fit") & pl.col("budget").is_null()
+        runs = runs.with_columns(
+            pl.when(fitted_alone).then(pl.lit("no budget")).otherwise("kind").alias("kind")
+        )
     figure = style.new_figure(height=2.9)
     axes = figure.add_subplot()
     axes.set(xscale="log", yscale="log", xlabel=style.TOKENS, ylabel=style.PARAMS)

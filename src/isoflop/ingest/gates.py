@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -213,7 +213,10 @@ def _train_eval_gap(run: Measured) -> Finding | None:
 
 
 def _loss_rises(run: Measured) -> Finding | None:
-    for kind, name in (("train", "training"), ("eval", "eval")):
+    kinds = (("train", "training"), ("eval", "eval"))
+    # a cooldown begins at a trained model, where one batch's loss differs from another's by more
+    branched = run.fact("schedule.kind") == "cooldown"
+    for kind, name in kinds[1:] if branched else kinds:
         first, last = run.curve[f"first_{kind}"], run.curve[f"last_{kind}"]
         if first is not None and last is not None and run.curve[f"{kind}_losses"] > 1:
             return Finding(last - first, f"{name} loss rose from {first:.3f} to {last:.3f}")
@@ -347,7 +350,10 @@ def _peak_rates(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
         for place, run in enumerate(runs)
         if run.observed and run.fact("schedule.lr_peak") is not None
     ]
-    for of_size in _near(told, 1):
+    # a trunk, its cooldowns and a cosine each have a rate of their own
+    told.sort(key=lambda place: str(runs[place[0]].fact("schedule.kind")))
+    kinds = groupby(told, key=lambda place: str(runs[place[0]].fact("schedule.kind")))
+    for of_size in chain.from_iterable(_near(list(of_kind), 1) for _, of_kind in kinds):
         for cell in _near(of_size, 2):
             rates = sorted({float(f"{runs[c[0]].fact('schedule.lr_peak'):.3g}") for c in cell})
             listed = ", ".join(f"{rate:g}" for rate in rates)

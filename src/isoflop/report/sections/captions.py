@@ -161,7 +161,9 @@ def _forecast(inputs: ReportInputs) -> str:
         return ""
     off = [law for law in facts.laws if law.direction]
     if not off:
-        return "No law’s losses are off to one side above the cuts by more than their intervals."
+        return (
+            "No approach’s losses are off to one side above the cuts by more than their intervals."
+        )
     sides = [f"{law.name} predicts losses too {law.direction}, by {law.biases}" for law in off]
     return f"Beyond the cuts {listed(sides)} nats per token."
 

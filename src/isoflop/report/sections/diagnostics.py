@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import NAMES
 from isoflop.estimates.diagnostics import (
@@ -139,6 +139,10 @@ def _form(fit: Diagnostics) -> ScoreTests | None:
     if isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
         return fit.misfit
     return None
+
+
+REJECTION: Final = f"*p* < {REJECTED:g}"
+"""When runs reject the form of a law, for captions."""
 
 
 def form_rejected(estimate: Estimate) -> str:

@@ -40,7 +40,7 @@ from isoflop.numbers import (
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import PARAMS_SHORT, flat
 from isoflop.report.sections.data import words
-from isoflop.report.sections.diagnostics import form_rejected
+from isoflop.report.sections.diagnostics import REJECTION, form_rejected
 from isoflop.report.sections.specifications import (
     HOFFMANN_COUNTS,
     KAPLAN_COUNTS,
@@ -421,7 +421,7 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
     if any(UNSURE in cell for cell in cells):
         notes.append(
             f"{UNSURE} a law whose losses were not found above the cut, or whose form the runs "
-            "reject."
+            f"reject ({REJECTION})."
         )
     return [" ".join(notes)] if notes else []
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LawVerdict:
-    """What one law predicted of the runs above every cut, in words."""
+    """What one approach predicted of the losses above every cut, in words."""
 
     name: str
     cuts: str
@@ -62,7 +62,7 @@ class ForecastFacts:
 
     @property
     def biased(self) -> str:
-        """Name the laws whose errors lie on one side."""
+        """Name the approaches whose errors lie on one side."""
         names = [law.name for law in self.laws if law.direction]
         return listed(list(dict.fromkeys(names)))
 
@@ -101,9 +101,9 @@ def _scores(forecasts: Forecasts, *quantities: str) -> Iterator[tuple[Cut, Forec
 
 
 def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
-    """Put together what each law predicted of the losses of runs, over the cuts."""
+    """Put together what each predicted of losses, over the cuts: of runs, or of best runs."""
     pooled: dict[Approach, list[tuple[Cut, Score]]] = {}
-    for cut, forecast, score in _scores(forecasts, "loss"):
+    for cut, forecast, score in _scores(forecasts, "loss", "loss_opt"):
         pooled.setdefault(forecast.approach, []).append((cut, score))
     for approach, pool in pooled.items():
         scores = [score for _, score in pool]
@@ -117,7 +117,8 @@ def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
             cuts=listed([power(cut.flops) for cut, _ in pool]),
             biases=listed([_fourth(abs(s.bias) if high or low else s.bias) for s in scores]),
             direction="high" if high else "low" if low else "",
-            one_sided=f"{most} of {len(every)} lie {side} what was measured",
+            one_sided=f"{most} of {len(every)}{LOSSES_OF[scores[0].quantity]} lie {side} what was "
+            "measured",
             covers=all(score.covers for score in scores),
         )
 
@@ -143,6 +144,8 @@ def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
         )
 
 
+LOSSES_OF = {"loss": "", "loss_opt": " lowest losses of budgets"}
+"""Which losses a score is of, where not those of all runs."""
 MEASURES = ("inside", "inside_least", "width", "interval_score")
 
 

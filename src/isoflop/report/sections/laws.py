@@ -14,6 +14,7 @@ from isoflop.estimates.diagnostics import (
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture
 from isoflop.numbers import NONE, fixed, listed, percent, probability, with_level
+from isoflop.report.sections.diagnostics import REJECTION
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ def _law_table(inputs: ReportInputs, mixture: Mixture) -> Table:
     return Table(
         key="laws",
         caption="The laws that every sweep is fitted with. “Form rejected” is the score test of "
-        "what a law leaves in its residuals of (log *N*)², (log *D*)² and log *N* log *D*. "
+        "what a law leaves in its residuals of (log *N*)², (log *D*)² and log *N* log *D*; where "
+        f"this report says that the runs reject a form, it is {REJECTION}. "
         f"{scored}; errors in nats per token; scores of 80 % intervals, smaller is better.",
         columns=(
             Column("Law", "left"), Column("Residuals (rms)"), Column("Form rejected, *p*"),
