@@ -16,6 +16,7 @@ from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, NAMES
 from isoflop.config.report import ReportSettings
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
+from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture, read_mixture
 from isoflop.estimates.recommendation import standing
@@ -79,6 +80,30 @@ def test_the_answer_stands_beside_every_law(rendered: Rendered) -> None:
         rendered.inputs.reference.hoffmann.optimal_allocations.params_law("envelope")(1e14)
     )
     assert list(shown)[-1] == "Kaplan 2020"
+
+
+def test_losses_off_to_one_side_above_every_cut_are_no_forecast(rendered: Rendered) -> None:
+    estimate, forecasts = rendered.inputs.fitted["parametric"], rendered.inputs.forecasts
+    assert isinstance(forecasts, Forecasts)
+    verdicts = {}
+    for name, signs in (("one side", (1.0, 1.0)), ("both sides", (1.0, -1.0))):
+        cut = forecasts.cuts[0]
+        both = [cut.model_copy(deep=True), cut.model_copy(deep=True)]
+        moved = forecasts.model_copy(update={"cuts": both})
+        for copied, sign in zip(both, signs, strict=True):
+            (forecast,) = copied.among(("parametric",))
+            score = forecast.score("loss")
+            assert score is not None
+            # intervals so wide that they cover, about a mean error that is known to be off
+            score.inside.update({"0.8": 1.0, "0.95": 1.0})
+            ends = tuple(sorted((0.01 * sign, 0.03 * sign)))
+            score.bias_intervals.update({"0.8": ends, "0.95": ends})
+        stands = standing(estimate, moved)
+        assert all(score.covers for score in stands.scores if score.quantity == "loss")
+        others = all(score.covers for score in stands.scores)
+        verdicts[name] = stands.forecasts, others
+    assert verdicts["one side"] == (False, True)
+    assert verdicts["both sides"] == (True, True)
 
 
 def test_every_budget_has_every_law(rendered: Rendered) -> None:

@@ -14,7 +14,7 @@ from isoflop.estimates.estimate import Counting, Provenance, read_outcome
 from isoflop.files import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -85,6 +85,23 @@ class Score(Section):
     def covers(self) -> bool:
         """Whether the intervals cover as often as those of a right forecast."""
         return all(share >= self.inside_least[level] for level, share in self.inside.items())
+
+
+def side_of(scores: Sequence[Score]) -> Literal["high", "low", ""]:
+    """Say on which side of what was measured the mean errors lie, at every cut.
+
+    Parameters
+    ----------
+    scores : of one quantity of one approach, a score a cut.
+
+    Returns
+    -------
+    Empty unless the widest interval of each mean error excludes zero, all on one side.
+    """
+    ends = [score.bias_intervals[max(score.bias_intervals, key=float)] for score in scores]
+    if ends and all(low > 0.0 for low, _ in ends):
+        return "high"
+    return "low" if ends and all(high < 0.0 for _, high in ends) else ""
 
 
 class Forecast(Section):

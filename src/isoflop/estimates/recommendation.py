@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from isoflop.approach import ANSWERS, APPROACHES, MIXTURE
-from isoflop.estimates.forecasts import Forecasts
+from isoflop.estimates.forecasts import Forecasts, side_of
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import Mixture
 
@@ -45,8 +45,8 @@ class Standing:
     covers : whether it has intervals for a that cover in simulated sweeps, whichever law is true
         that the runs do not reject; the mixture's for a, N* and L*; None where nothing was
         simulated.
-    forecasts : whether its intervals covered what was measured above the highest cut; None where
-        nothing was predicted.
+    forecasts : whether its intervals covered what was measured above the highest cut, and its
+        losses were not off to one side above every cut; None where nothing was predicted.
     scores : its scores above that cut.
     """
 
@@ -108,9 +108,10 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
         covers = not any(answer.a.undercovers(level) for level in LEVELS)
     else:
         covers = None
+    losses = [score for cut in by_cut for score in cut if score.quantity != "params_opt"]
     return Standing(
         covers=covers,
-        forecasts=all(score.covers for score in scores) if scores else None,
+        forecasts=all(score.covers for score in scores) and not side_of(losses) if scores else None,
         scores=scores,
     )
 

@@ -393,8 +393,8 @@ def _standing_table(
         "recommended one in bold. Covers: share of simulated sweeps of this design in which the "
         f"{percent(LEVEL)} interval for *a* covers the truth; of the mixture the least over its "
         "laws, *a*, *N*\\* and *L*\\*. Forecast: whether intervals from the "
-        "lower part of the sweep covered its upper part as often as a right forecast’s would, and "
-        "the mean error of its losses, predicted less measured.",
+        "lower part of the sweep covered its upper part as often as a right forecast’s would, "
+        "its losses not all off to one side, and their mean error, predicted less measured.",
         columns=(
             Column("Law", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
             Column("Loss"), Column("Covers"), Column("Forecast"),

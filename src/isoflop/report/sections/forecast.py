@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.escape import BREAK
-from isoflop.estimates.forecasts import NoForecasts
+from isoflop.estimates.forecasts import NoForecasts, side_of
 from isoflop.numbers import NONE, fixed, interval, listed, percent, power, times
 from isoflop.report.tables import Column, Table
 
@@ -107,16 +107,15 @@ def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
         pooled.setdefault(forecast.approach, []).append((cut, score))
     for approach, pool in pooled.items():
         scores = [score for _, score in pool]
-        ends = [score.bias_intervals[max(score.bias_intervals, key=float)] for score in scores]
-        high, low = all(end[0] > 0.0 for end in ends), all(end[1] < 0.0 for end in ends)
+        direction = side_of(scores)
         every = [p for score in scores for p in score.predictions]
         above = sum(p.predicted > p.measured for p in every)
         side, most = ("above", above) if 2 * above >= len(every) else ("below", len(every) - above)
         yield LawVerdict(
             name=IN_PROSE[approach],
             cuts=listed([power(cut.flops) for cut, _ in pool]),
-            biases=listed([_fourth(abs(s.bias) if high or low else s.bias) for s in scores]),
-            direction="high" if high else "low" if low else "",
+            biases=listed([_fourth(abs(s.bias) if direction else s.bias) for s in scores]),
+            direction=direction,
             one_sided=f"{most} of {len(every)}{LOSSES_OF[scores[0].quantity]} lie {side} what was "
             "measured",
             covers=all(score.covers for score in scores),
