@@ -1,15 +1,20 @@
 """How fast raw logs are read: MB per CPU second, beside a plain regular expression in Python.
 
     python bench/ingest.py [MB]
+    python bench/ingest.py --memory MB...
 
 Each case writes a made-up log of about that many MB (default 64) and reads it as ingest does, to
-the records that the cache would keep. CPU seconds are of all threads.
+the records that the cache would keep. CPU seconds are of all threads. With --memory each case is a
+whole `isoflop ingest-sweep` of one such log in a process of its own, and its peak that process's
+largest resident set, Python and libraries included.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -63,16 +68,57 @@ CASES: dict[str, tuple[str, Callable[[int], str], str, float]] = {
 """By case: its format, a line, a plain expression, and its share of the size."""
 
 
+SIDECAR = """title: t
+facts:
+  params: {total: 1.0e+7}
+  architecture: {seq_len: 512}
+  tokens_per_step: 16384
+  schedule: {kind: constant}
+"""
+ENDINGS = {"nanoGPT": "log", "Megatron": "log", "JSON lines": "jsonl", "CSV": "csv"}
+
+
+def write(path: Path, line: Callable[[int], str], size: float) -> int:
+    """Write a log of about so many MB; give its bytes."""
+    with path.open("w") as log:
+        written = step = 0
+        while written < size * 1e6:
+            written += log.write(line(step))
+            step += 1
+    return written
+
+
+def memory(sizes: list[float]) -> None:
+    """Ingest a sweep of one log in a process of its own, and tell its peak."""
+    print(f"{'format':<12} {'MB':>6} {'peak MB':>8} {'CPU s':>6}")
+    for size in sizes:
+        for case, (_, line, _, _) in CASES.items():
+            with tempfile.TemporaryDirectory() as folder:
+                raw, out = Path(folder) / "raw", Path(folder) / "out"
+                raw.mkdir()
+                (raw / "sweep.yaml").write_text(SIDECAR)
+                written = write(raw / f"a.{ENDINGS[case]}", line, size)
+                words = [sys.executable, "-m", "isoflop", "ingest-sweep", "--sweep=t"]
+                words += ["--raw", str(raw), "--settings=config.yaml"]
+                for table in ("curves", "runs", "files", "evals", "gates"):
+                    words += [f"--{table}", str(out / table)]
+                process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+                _, status, used = os.wait4(process.pid, 0)
+                assert status == 0
+                seconds = used.ru_utime + used.ru_stime
+                print(
+                    f"{case:<12} {written / 1e6:>6.0f} {used.ru_maxrss / 1024:>8.0f} "
+                    f"{seconds:>6.0f}",
+                    flush=True,
+                )
+
+
 def main(size: float) -> None:
     print(f"{'format':<12} {'MB':>6} {'records':>10} {'MB/CPU s':>9} {'regex MB/CPU s':>15}")
     for case, (name, line, pattern, share) in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "log"
-            with path.open("w") as log:
-                written = step = 0
-                while written < share * size * 1e6:
-                    written += log.write(line(step))
-                    step += 1
+            written = write(path, line, share * size)
             begun = time.process_time()
             parsed = gather(scan(name, RawFile.at(path, path.parent)))
             ours = time.process_time() - begun
@@ -91,4 +137,7 @@ def main(size: float) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 64.0)
+    if "--memory" in sys.argv:
+        memory([float(word) for word in sys.argv[2:]])
+    else:
+        main(float(sys.argv[1]) if len(sys.argv) > 1 else 64.0)

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -208,6 +209,37 @@ def test_every_rule_asks_for_memory_and_time() -> None:
         assert re.search(r"\bmem_mb=(memory\([1-9]\d*\)|memory_of_logs),\n", asked), name
         assert re.search(r"\bruntime=minutes\([1-9]\d*\),\n", asked), name
     assert "gpu=" in bodies["train_run"]
+
+
+class Inputs(list[str]):
+    """Paths with sizes, as Snakemake gives them to functions of resources."""
+
+    def __init__(self, sizes: dict[str, float]) -> None:
+        super().__init__(sizes)
+        self.size_files_mb = [*sizes.values()]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "peak", "most"),
+    [
+        # peaks of docs/ingest.md [MB]; text is streamed, so its size asks for nothing
+        ({"a.log": 5_000.0}, 430, 1_100),
+        ({f"{n}.log": 1.0 for n in range(150)}, 553, 1_100),
+        ({f"{n}.log": 0.02 for n in range(10_000)}, 1_700, 3_500),
+        ({"a.csv": 250.0}, 818, 2_000),
+        ({"a.jsonl": 250.0}, 604, 2_000),
+    ],
+)
+def test_memory_is_asked_for_by_what_was_measured(
+    sizes: dict[str, float], peak: int, most: int
+) -> None:
+    text = Path("rules/common.smk").read_text()
+    begin = text.index("STREAMED = ")
+    names: dict[str, Any] = {}
+    exec(text[begin : text.index("\n\n\n", text.index("def memory_of_logs"))], names)  # noqa: S102
+    asked = [names["memory_of_logs"](None, Inputs(sizes), attempt) for attempt in (1, 2)]
+    assert 1.1 * peak < asked[0] < most
+    assert asked[1] == 2 * asked[0]
 
 
 def test_no_command_names_a_path_of_its_own() -> None:

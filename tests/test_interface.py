@@ -197,3 +197,12 @@ def test_every_subcommand_is_in_one_group() -> None:
     rooms = [room for group in GROUPS.values() for room in group]
     assert len(rooms) == len(set(rooms))
     assert {room_of(place) for place in COMMANDS.values()} == set(rooms)
+
+
+def test_a_column_of_a_frame_that_is_not_read_is_told() -> None:
+    rows = {"params": [1e6, 2e6], "tokens": [1e8, 1e8], "loss": [3.0, 2.9]}
+    frame = pl.DataFrame(rows | {"budgets": [1.0, 1.0], "val_bpb": [1.0, 0.9]})
+    with pytest.warns(UserWarning, match=r"not read: 'budgets', 'val_bpb'; .* budget,") as told:
+        losses = isoflop.read(frame).losses
+    assert told[0].filename == __file__
+    assert losses["budget"].null_count() == 2

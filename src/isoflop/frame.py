@@ -5,6 +5,7 @@ All that is wrong is told at once, each with a row, its run, what stands there a
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -37,6 +38,8 @@ _PARTS: Final = ("params_active", "params_nonembedding")
 LARGEST: Final = 1e60
 """No parameters, tokens or FLOPs are more."""
 _ROW: Final = "row of the frame"
+COLUMNS_SHOWN: Final = 10
+"""Columns that are not read and named."""
 SHOWN: Final = 60
 """Characters of a cell that a message shows."""
 
@@ -48,6 +51,10 @@ def losses_of_frame(frame: Any, name: str) -> pl.DataFrame:
     ----------
     frame : of Polars or pandas, with `COLUMNS` and maybe `OPTIONAL`; rows of one run are its curve.
     name : of the sweep.
+
+    Warns
+    -----
+    UserWarning : it has other columns, which are not read; a slip of the pen may be among them.
 
     Raises
     ------
@@ -62,6 +69,15 @@ def losses_of_frame(frame: Any, name: str) -> pl.DataFrame:
         raise IsoflopError(
             f"the frame lacks {', '.join(missing)}; it needs {', '.join(COLUMNS)} and may have "
             f"{', '.join(OPTIONAL)}. Its columns: {', '.join(table.columns)}"
+        )
+    unread = [column for column in table.columns if column not in (*COLUMNS, *OPTIONAL)]
+    if unread:
+        shown = ", ".join(f"{column[:SHOWN]!r}" for column in unread[:COLUMNS_SHOWN])
+        more = f" and {len(unread) - COLUMNS_SHOWN} more" if len(unread) > COLUMNS_SHOWN else ""
+        warnings.warn(
+            f"columns of the frame that are not read: {shown}{more}; beside {', '.join(COLUMNS)} "
+            f"it may have {', '.join(OPTIONAL)}",
+            stacklevel=4,
         )
     if table.is_empty():
         raise IsoflopError("the frame has no rows; each row is a finished run, or a point of one")

@@ -25,6 +25,8 @@ class FigureText(Section):
     """Why it shows nothing; empty where it shows something."""
     alt: str
     """What there is to see, for readers who do not see it."""
+    stand_ins: bool = False
+    """Whether the drawing has question marks for characters that its font lacks."""
     runs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """By identifier in the SVG: the run that each mark shows, in their order, or the one of a
     curve."""

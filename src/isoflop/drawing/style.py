@@ -206,7 +206,20 @@ def outside(text: str) -> str:
     from matplotlib.ft2font import FT2Font
 
     known = FT2Font(str(FONTS / "Inter-Regular.ttf")).get_charmap()
-    return "".join(c if ord(c) in known else "?" for c in mathtext(text))
+    written = mathtext(text)
+    _LACKING.update(c for c in written if ord(c) not in known)
+    return "".join(c if ord(c) in known else "?" for c in written)
+
+
+_LACKING: Final[set[str]] = set()
+"""Characters for which question marks were written since `stand_ins` was asked."""
+
+
+def stand_ins() -> bool:
+    """Tell whether `outside` has written question marks for characters since it was last asked."""
+    some = bool(_LACKING)
+    _LACKING.clear()
+    return some
 
 
 def in_words(label: str) -> str:

@@ -77,13 +77,16 @@ def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> FigureText:
 
     style.register_fonts()
     with rc_context(style.RC):
+        style.stand_ins()  # of a figure that was drawn before
         drawn = FIGURES[name](inputs)
         if isinstance(drawn, style.NothingToShow):
             svg.save(_placeholder(drawn.reason).figure, folder, name)
             return FigureText(shown=False, reason=drawn.reason, alt=drawn.reason)
         svg.save(drawn.figure, folder, name)
         runs = style.named_runs(drawn.figure)
-        return FigureText(shown=True, reason="", alt=drawn.alt, runs=runs)
+        return FigureText(
+            shown=True, reason="", alt=drawn.alt, stand_ins=style.stand_ins(), runs=runs
+        )
 
 
 def _placeholder(reason: str) -> style.Drawn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import code, markdown, paragraphs
@@ -42,6 +42,12 @@ if TYPE_CHECKING:
     from isoflop.report.tables import Table
 
 
+STAND_INS: Final = (
+    "**Caution:** a ? in the drawing stands for a character that its font lacks; the tables of "
+    "this page have the name in full."
+)
+
+
 @dataclass
 class Numbering:
     """Numbers figures and tables in the order in which the template shows them."""
@@ -57,6 +63,8 @@ class Numbering:
             return _reason("No figure here:", shown.reason)
         self.figures.append(name)
         caption = " ".join(caller().split())
+        if shown.stand_ins:
+            caption += f" {STAND_INS}"
         alt = markdown(shown.alt)
         identity = name.replace("_", "-")
         number = len(self.figures)
