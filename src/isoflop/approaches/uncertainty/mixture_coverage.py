@@ -530,6 +530,8 @@ def _counts(
         for level in LEVELS:
             given = [by_level[k][str(level)] for by_level in ends if str(level) in by_level[k]]
             low, high = np.array(given).reshape(-1, 2).T
+            with np.errstate(divide="ignore"):  # in a tail a size may vanish
+                widths = high / low if ratio else high - low
             counts.append(
                 Count(
                     quantity=name,
@@ -537,7 +539,7 @@ def _counts(
                     level=level,
                     given=len(given) / len(drawn) if drawn else 0.0,
                     share=float(np.mean((low <= truth) & (truth <= high))) if given else None,
-                    width=float(np.median(high / low if ratio else high - low)) if given else None,
+                    width=float(np.median(widths)) if given else None,
                     bias=float(np.median(centres / truth if ratio else centres - truth)),
                 )
             )
