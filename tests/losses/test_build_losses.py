@@ -89,12 +89,16 @@ def test_without_smoothing_train_losses_are_as_logged(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("evals", "source"), [(5, "train"), (6, "eval")])
-def test_one_kind_for_all_runs(tmp_path: Path, evals: int, source: str) -> None:
+@pytest.mark.parametrize("evals", [1, 6])
+def test_one_kind_for_all_runs(tmp_path: Path, evals: int) -> None:
     runs = {"a": run_lines("a", evals=10), "b": run_lines("b", steps=60, evals=evals)}
     built = build(sweep(tmp_path / "s", runs))
-    assert built.source == source
-    assert built.losses["loss_source"].unique().to_list() == [source]
+    assert built.source == "eval"
+    assert built.losses["loss_source"].unique().to_list() == ["eval"]
+    without = [line for line in runs["b"] if line["kind"] != "eval"]
+    built = build(sweep(tmp_path / "t", runs | {"b": without}))
+    assert built.source == "train"
+    assert built.losses["loss_source"].unique().to_list() == ["train"]
 
 
 def test_runs_that_stopped_early_have_no_say_in_the_kind(tmp_path: Path) -> None:
@@ -275,10 +279,26 @@ def test_a_curve_that_lacks_a_kind_leaves_no_alternate(tmp_path: Path) -> None:
     assert built.alternate_loss.is_empty()
 
 
-def test_few_evaluations_are_no_alternate(tmp_path: Path) -> None:
-    runs = {n: run_lines(n, steps=60, evals=5) for n in ("a", "b")}
-    assert build(sweep(tmp_path / "s", runs)).alternate_loss.is_empty()
-    assert build(sweep(tmp_path / "t", runs), min_evals=5, loss="train").alternate_loss.height == 10
+@pytest.mark.parametrize("evals", [1, 2, 5])
+def test_a_final_evaluation_of_each_run_suffices(tmp_path: Path, evals: int) -> None:
+    """Of curves that long approaches 1 and Kaplan's make nothing; the others need none."""
+    runs = {n: run_lines(n, steps=60, evals=evals) for n in ("a", "b")}
+    built = build(sweep(tmp_path / "s", runs))
+    assert built.source == "eval"
+    assert built.losses.height == 2 * evals
+    assert built.losses.filter("is_final")["run"].to_list() == ["a", "b"]
+    assert built.alternate_loss.equals(
+        build(sweep(tmp_path / "t" / "s", runs), loss="train").losses
+    )
+
+
+def test_a_run_without_a_final_evaluation_leaves_training_losses(tmp_path: Path) -> None:
+    runs = {n: run_lines(n, steps=60, evals=2) for n in ("a", "b")}
+    last = max(line["step"] for line in runs["b"] if line["kind"] == "eval")
+    runs["b"] = [
+        line for line in runs["b"] if not (line["kind"] == "eval" and line["step"] == last)
+    ]
+    assert build(sweep(tmp_path / "s", runs)).source == "train"
 
 
 def test_restarts_leave_no_trace(tmp_path: Path) -> None:
@@ -375,7 +395,7 @@ def test_without_training_losses_the_last_evaluation_counts_within_an_interval(
 ) -> None:
     near, far = (seldom(name, 410, interval=50, every=200) for name in ("near", "far"))
     far = [line for line in far if line["kind"] != "eval" or line["step"] < 320]
-    built = build(sweep(tmp_path / "s", {"near": near, "far": far}), min_evals=1)
+    built = build(sweep(tmp_path / "s", {"near": near, "far": far}), loss="eval")
     final = built.losses.filter("is_final").row(0, named=True)
     assert (final["run"], final["tokens"]) == ("near", 400 * TOKENS_PER_STEP)
     assert final["loss"] == pytest.approx(loss_at(400))

@@ -61,6 +61,9 @@ class EnvelopeSettings(Section):
     edge: Literal["trim", "keep"] = "trim"
     """trim: leave out where the smallest or the largest size wins, since one beyond it might have,
     and what lies beyond; keep: take the whole envelope (Hoffmann et al., Gemstones)."""
+    min_points: int = Field(default=6, ge=2)
+    """Fewest points of a curve that shows an envelope; min_sizes runs must have one (frontier
+    `grid`)."""
     min_sizes: int = Field(default=3, ge=2)
     """Fewest distinct sizes on the envelope that is fitted; below it the fit is refused."""
     min_schedule_fraction: float = Field(default=0.5, ge=0.0, le=1.0)
@@ -192,6 +195,8 @@ class KaplanSettings(Section):
     edge: Literal["trim", "keep"] = "trim"
     """trim: leave the frontier out where the smallest or the largest size wins; keep: fit all of
     it."""
+    min_points: int = Field(default=6, ge=2)
+    """Fewest points of a curve that shows a frontier; min_sizes runs must have one."""
     min_sizes: int = Field(default=3, ge=2)
     """Fewest distinct sizes on the frontier that is fitted; below it the fit is refused."""
 

@@ -13,10 +13,9 @@ class LossesSettings(Section):
     """Which losses are fitted, and how they are smoothed."""
 
     loss: Literal["auto", "eval", "train"] = "auto"
-    """eval: held-out loss as logged; train: training loss, smoothed; auto: eval if every run that
-    counts has at least min_evals of it, else train. One kind for all runs of a sweep."""
-    min_evals: int = Field(default=6, ge=1)
-    """Evaluations a run needs for auto to choose eval; a shorter curve shows no envelope."""
+    """eval: held-out loss as logged; train: training loss, smoothed; auto: eval if every finished
+    run has a final one, else train. One kind for all runs of a sweep. Where evaluations are few,
+    approaches that need curves (1, Kaplan's) say so, and train gives them theirs."""
     smoothing: float = Field(default=0.05, ge=0, lt=1)
     """Half-width of the smoothing window of training loss, as a share of the tokens D at its
     centre; 0 takes each logged value as it is. Widen it for noisy (small) batches."""

@@ -35,6 +35,8 @@ BRIDGE_WINDOW: Final = 0.05
 """Half-width of the windows at its ends where training loss is not smoothed otherwise."""
 BRIDGE_LINES: Final = 5
 """Training losses that must lie within a window at either end of such a gap."""
+LEAST_CURVE: Final = 6
+"""Evaluations that make a curve, where no final losses tell which kind to take."""
 LIVE: Final = ~pl.col("superseded") & (pl.col("tokens") > 0)
 """Points that no restart replaced, and that lie after a run's first step."""
 POINTS_AT_ONCE: Final = 2_000_000
@@ -98,8 +100,7 @@ def build_losses(
             left_out.append(_left_out(run, candidate.points, why))
         else:
             candidates.append(candidate)
-    source = _choose(candidates, settings)
-    losses, dropped = _table(candidates, scanned, source, settings)
+    source, losses, dropped = _chosen(candidates, scanned, settings)
     left_out += dropped
     losses, dropped = _best_rates(losses, candidates, settings)
     left_out += dropped
@@ -148,7 +149,7 @@ def _alternate_loss(
     table, _ = _table(among, curves, other, settings)
     finals = [set(frame.filter("is_final")["run"]) for frame in (losses, table)]
     complete = set(table["run"]) == runs and finals[0] == finals[1]
-    return table if complete and _suffices(_counting(among), other, settings) else table.clear()
+    return table if complete else table.clear()
 
 
 def rate_cells(losses: pl.DataFrame, rates: Mapping[str, float | None]) -> list[pl.DataFrame]:
@@ -215,9 +216,6 @@ class _Candidate:
     points: int
     evals: int
     trains: int
-
-    def count(self, kind: Kind) -> int:
-        return self.evals if kind == "eval" else self.trains
 
     def schedule_fraction(self, tokens: float) -> float | None:
         """Share of the schedule done at D; None where the schedule has no length."""
@@ -292,32 +290,32 @@ def _unusable(run: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _choose(candidates: Sequence[_Candidate], settings: LossesSettings) -> Kind:
-    """Choose one kind of loss for all runs: mixing kinds would bend every law fitted to them."""
+def _chosen(
+    candidates: Sequence[_Candidate], curves: pl.LazyFrame, settings: LossesSettings
+) -> tuple[Kind, pl.DataFrame, list[dict[str, Any]]]:
+    """Build the losses of one kind for all runs: mixing kinds would bend every law fitted to them.
+
+    Every approach but those of curves fits final losses alone, so a final evaluation of each run
+    suffices; whether their curves are long enough is what approaches of curves ask themselves.
+    """
+
+    def of(kind: Kind) -> tuple[Kind, pl.DataFrame, list[dict[str, Any]]]:
+        return kind, *_table(candidates, curves, kind, settings)
+
     if settings.loss != "auto":
-        return settings.loss
-
-    counting = _counting(candidates)
-    if _suffices(counting, "eval", settings):
-        return "eval"
-    with_train = sum(candidate.count("train") > 0 for candidate in counting)
-    with_eval = sum(candidate.count("eval") > 0 for candidate in counting)
-    return "train" if with_train >= with_eval else "eval"
-
-
-def _counting(candidates: Sequence[_Candidate]) -> Sequence[_Candidate]:
-    """Give the runs that have a say in the kind: the finished ones, where there are any."""
-    return [c for c in candidates if c.run["status"] == "finished"] or candidates
-
-
-def _suffices(candidates: Sequence[_Candidate], kind: Kind, settings: LossesSettings) -> bool:
-    """Tell whether these runs have curves of one kind; one training loss or more makes a curve."""
-
-    def enough(candidate: _Candidate) -> int:
-        lines = max(1, candidate.count("train"))
-        return min(settings.min_evals, lines) if kind == "eval" else 1
-
-    return all(candidate.count(kind) >= enough(candidate) for candidate in candidates)
+        return of(settings.loss)
+    finished = {c.run["run"] for c in candidates if c.run["status"] == "finished"}
+    counting = [c for c in candidates if c.run["run"] in finished] or candidates
+    evaluated = [candidate.evals > 0 for candidate in counting]
+    if all(evaluated):
+        by_eval = of("eval")
+        if finished and finished <= set(by_eval[1].filter("is_final")["run"]):
+            return by_eval
+        # no run's end decides: curves do
+        if all(c.evals >= min(LEAST_CURVE, max(1, c.trains)) for c in counting):
+            return by_eval
+    trained = [candidate.trains > 0 for candidate in counting]
+    return of("train" if sum(trained) >= sum(evaluated) else "eval")
 
 
 def _points(

@@ -12,14 +12,22 @@ import pytest
 
 from isoflop.approaches.estimators.envelope import fit_envelope
 from isoflop.approaches.estimators.frontier import Frontiers
+from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.observations import Observations
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.config.approaches import BootstrapSettings, CountingSettings, EnvelopeSettings
+from isoflop.config.approaches import (
+    ApproachesSettings,
+    BootstrapSettings,
+    CountingSettings,
+    EnvelopeSettings,
+)
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from isoflop.approach import Approach
 
 COUNTING = CountingSettings()
 GEMSTONES = {
@@ -193,6 +201,20 @@ def test_finished_runs_have_no_envelope_but_a_hull(epoch240: Observations) -> No
         fit_envelope(epoch240, EnvelopeSettings())
     fitted = fit_envelope(epoch240, EnvelopeSettings(frontier="hull"))
     assert 0.3 < fitted.exponents(fitted.parameters[None])[0][0] < 0.7
+
+
+@pytest.mark.parametrize("approach", ["envelope", "kaplan"])
+def test_few_points_of_every_run_are_no_curves(sweep: Observations, approach: Approach) -> None:
+    """Whatever shape is seen between them; the laws of final losses take them as before."""
+    order = np.arange(len(sweep.loss)) - np.searchsorted(sweep.run, sweep.run)
+    # 25 points a run, the last of them final
+    settings = ApproachesSettings()
+    fit(sweep, approach, settings, threads=1)
+    few = sweep.at(order % 5 == 4)
+    with pytest.raises(UnderdeterminedError, match="of 6 points or more; 0 of 35 runs") as refusal:
+        fit(few, approach, settings, threads=1)
+    assert "losses.loss: train" in str(refusal.value)
+    assert fit(few, "profiles", settings, threads=1).exponents
 
 
 def test_residual_schemes_are_refused(sweep: Observations) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from isoflop.approaches.estimators.account import closed_form, spread
 from isoflop.approaches.estimators.curvature import Curvature, quadratic_term, slopes
-from isoflop.approaches.estimators.frontier import grid_curves, hull_points
+from isoflop.approaches.estimators.frontier import grid_curves, hull_points, require_curves
 from isoflop.approaches.estimators.power_laws import (
     fit_frontiers,
     fitted_part,
@@ -194,11 +194,9 @@ def fit_envelope(observations: Observations, settings: EnvelopeSettings) -> Enve
     Hoffmann et al. 2022, section 3.1; McLeish et al. 2025, section 4.1 for the hull.
     """
     scheduled = _far_enough(observations, settings.min_schedule_fraction)
-    if settings.frontier == "grid" and np.bincount(scheduled.run).max(initial=0) < 2:
-        raise UnderdeterminedError(
-            f"approach 'envelope' needs training curves; every run of {observations.sweep} has a "
-            "single point. Give the logs of the runs, or choose approaches.envelope.frontier: hull."
-        )
+    if settings.frontier == "grid":
+        hull = ", or choose approaches.envelope.frontier: hull"
+        require_curves("envelope", observations, settings, otherwise=hull)
     curves = (
         grid_curves(scheduled, settings.grid_points)
         if settings.frontier == "grid"

@@ -8,21 +8,69 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 import numpy as np
+
+from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
     Bools = NDArray[np.bool_]
 
+
+class CurveSettings(Protocol):
+    """What an approach that fits curves asks of them."""
+
+    @property
+    def min_points(self) -> int:
+        """Fewest points of a curve."""
+        ...
+
+    @property
+    def min_sizes(self) -> int:
+        """Fewest sizes on the frontier, and so fewest runs with a curve."""
+        ...
+
+
 BLOCK: Final = 64
 """Subsets (or places) handled at a time: 64 rows of 1,500 places stay in the cache."""
+
+
+def require_curves(
+    approach: Approach,
+    observations: Observations,
+    settings: CurveSettings,
+    *,
+    otherwise: str = "",
+) -> None:
+    """Refuse a sweep too few of whose runs have curves; final losses alone show no frontier.
+
+    Parameters
+    ----------
+    approach, settings : of the approach that asks.
+    observations : the sweep.
+    otherwise : another way out, for the message.
+
+    Raises
+    ------
+    UnderdeterminedError : fewer than ``min_sizes`` runs have ``min_points`` points.
+    """
+    points = np.bincount(observations.run, minlength=observations.n_runs)
+    long_enough = int((points >= settings.min_points).sum())
+    if long_enough < settings.min_sizes:
+        raise UnderdeterminedError(
+            f"approach '{approach}' needs training curves of {settings.min_points} points or more; "
+            f"{long_enough} of {observations.n_runs} runs of {observations.sweep} have one. Give "
+            "the logs of the runs; where they have few evaluations, losses.loss: train takes the "
+            f"training losses{otherwise}."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from isoflop.approaches.estimators.account import (
     solved,
     trends_of,
 )
-from isoflop.approaches.estimators.frontier import GridCurves, grid_curves
+from isoflop.approaches.estimators.frontier import GridCurves, grid_curves, require_curves
 from isoflop.approaches.estimators.power_laws import fit_frontiers, fitted_part, winners
 from isoflop.approaches.numerics.least_squares import fit_lines
 from isoflop.approaches.numerics.solver import Problems, Solution, minimise
@@ -342,11 +342,7 @@ def fit_kaplan(
     ----------
     Kaplan et al. 2020: equations 1.1 to 1.3 and 1.5; section 6.1 and figure 14 for N_opt ~ C**0.73.
     """
-    if np.bincount(observations.run).max(initial=0) < 2:
-        raise UnderdeterminedError(
-            f"approach 'kaplan' needs training curves; every run of {observations.sweep} has a "
-            "single point. Give the logs of the runs."
-        )
+    require_curves("kaplan", observations, settings)
     fit = KaplanFit(
         observations,
         settings,

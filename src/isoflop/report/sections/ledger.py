@@ -84,7 +84,7 @@ def _entries(inputs: ReportInputs) -> list[Entry]:
     return [
         ("params", "Counting of *N*", params, tuple(f"{key}.params" for key in counting)),
         ("flops", "Counting of *C*", flops, tuple(f"{key}.flops" for key in counting)),
-        ("loss", "Loss that is fitted", _loss_source(inputs), ("losses.loss", "losses.min_evals")),
+        ("loss", "Loss that is fitted", _loss_source(inputs), ("losses.loss",)),
         ("smoothing", "Smoothing", _smoothing(inputs), ("losses.smoothing",)),
         ("schedule", "Schedule", _schedule(inputs), ("losses.min_schedule_fraction",)),
         ("warmup", "Warm-up", _warmup(inputs), ()),
