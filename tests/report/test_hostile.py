@@ -24,10 +24,19 @@ from isoflop.estimates.estimate import Refusal, read_estimates
 from isoflop.estimates.mixture import read_mixture
 from isoflop.page import script
 from isoflop.reference import read_reference
-from isoflop.report.render import READER, _without_fonts, to_html, to_pdf, to_typst
+from isoflop.report.render import (
+    READER,
+    TABLE_MARK,
+    _without_fonts,
+    to_html,
+    to_latex_tables,
+    to_pdf,
+    to_typst,
+)
 from isoflop.report.render_index import IndexedSweep, render_index
 from isoflop.report.render_report import render_report
 from isoflop.report.sections.data import words
+from isoflop.report.tables import Column, Table
 from isoflop.tables import Runs, read_table
 from tests import example_sweep
 from tests.outputs import FORMULA, pdf_text
@@ -428,3 +437,22 @@ def test_only_what_has_no_font_is_replaced(tmp_path: Path) -> None:
     replaced = _without_fonts(source, tmp_path)
     assert replaced == sorted("展扩")
     assert to_pdf(source, tmp_path).startswith(b"%PDF")
+
+
+def test_no_text_parts_a_latex_table() -> None:
+    """All are made at once, and parted at a line that no text of theirs can be."""
+    texts = [f"x {TABLE_MARK}", TABLE_MARK, f"a\n\n{TABLE_MARK}", "plain", r"\end{tabular}"]
+    tables = [
+        Table(
+            key=f"t{number}",
+            caption=f"What it shows: {markdown(text)}",
+            columns=[Column(markdown(text), "left"), Column("b")],
+            rows=[[markdown(text), "1"], [markdown(text), ""]][: number % 3],
+            data_columns=["a", "b"],
+            data=[],
+        ).markdown(1, files=False)
+        for number, text in enumerate(texts)
+    ]
+    at_once = to_latex_tables(tables)
+    assert at_once == [tabular for table in tables for tabular in to_latex_tables([table])]
+    assert all(tabular.count(r"\toprule") == 1 for tabular in at_once)

@@ -39,7 +39,7 @@ TEXT_FONT: Final = "New Computer Modern"
 """The font of page.typ's text."""
 MARKS: Final = frozenset({"Mn", "Mc", "Me", "Cf"})
 TABLE_MARK: Final = "%ISOFLOPTABLE"
-"""What tabular.lua writes before each table."""
+"""The line that tabular.lua writes before each table."""
 EPOCH: Final = 315532800
 """1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make
 two builds differ. A date in sweep.yaml, or SOURCE_DATE_EPOCH in the environment, replaces it."""
@@ -252,7 +252,7 @@ def to_latex_tables(tables: Sequence[str]) -> list[str]:
     notes = sorted(set(re.findall(r"\[\^([\w-]+)\]", markdown)))
     defined = "".join(f"\n\n.[^{note}]\n\n[^{note}]: .\n" for note in notes)
     latex = _pandoc(markdown + defined, ["--to=latex"], {}, Path(), filters=("tabular.lua",))
-    _, *tabulars = latex.split(f"{TABLE_MARK}\n")
+    _, *tabulars = re.split(f"^{TABLE_MARK}\n", latex, flags=re.MULTILINE)
     if len(tabulars) != len(tables):
         raise IsoflopError(f"pandoc read {len(tabulars)} tables where the report has {len(tables)}")
     return [f"{tex_characters(tabular).rstrip()}\n" for tabular in tabulars]

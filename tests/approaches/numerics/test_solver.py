@@ -174,3 +174,24 @@ def test_bounds_hold_and_a_bounded_optimum_is_one() -> None:
     assert found.converged[0]
     assert found.theta[0, 0] == -6.0
     np.testing.assert_allclose(found.theta[0, 1:], theta[0, 1:], atol=0.02)
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_small_systems_are_solved_and_those_that_are_not_positive_told(size: int) -> None:
+    rng = np.random.default_rng(size)
+    roots = rng.normal(size=(40, size, size + 3))
+    matrices, vectors = roots @ roots.transpose(0, 2, 1), rng.normal(size=(40, size))
+    # one direction upside down
+    axis = rng.normal(size=(40, size, 1))
+    matrices[::3] -= 100.0 * (axis @ axis.transpose(0, 2, 1))[::3]
+    damping = rng.uniform(0.0, 0.1, 40)
+    solution, positive = solver._solve_positive(matrices, vectors, damping)
+    damped = matrices + damping[:, None, None] * np.eye(size)
+    assert (positive == (np.linalg.eigvalsh(damped)[:, 0] > 0.0)).all()
+    assert 0 < positive.sum() < 40
+    wanted = np.linalg.solve(damped, vectors[:, :, None])[:, :, 0]
+    np.testing.assert_allclose(solution[positive], wanted[positive], rtol=1e-8)
+    # whatever the company
+    for k in range(40):
+        one, _ = solver._solve_positive(matrices[[k]], vectors[[k]], damping[[k]])
+        assert (one == solution[[k]]).all()

@@ -15,6 +15,7 @@ from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty import resampling
 from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.approaches.uncertainty.streams import Stream
 from isoflop.config.approaches import (
     ApproachesSettings,
     BootstrapSettings,
@@ -160,3 +161,14 @@ def test_a_shift_of_runs_is_other_losses(sweep: Observations, approach: str) -> 
     moved = replace(sweep, loss=sweep.loss * np.exp(shift[0][sweep.run]))
     assert refit == pytest.approx(whole.refit_losses(moved).parameters, rel=1e-5)
     assert refit != pytest.approx(whole.parameters, rel=1e-3)
+
+
+def test_numbers_that_are_kept_are_those_that_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (range(3, 8), 4, 2, 5, Stream.SIMULATED_RESAMPLES, 1)
+    kept = resampling._numbers(*asked)
+    assert all(a is b for a, b in zip(kept, resampling._numbers(*asked), strict=True))
+    monkeypatch.setattr(resampling, "SMALL", 0)
+    for block, drawn in zip(kept, resampling._numbers(*asked), strict=True):
+        assert (block == drawn).all()
+        with pytest.raises(ValueError, match="read-only"):
+            block[0] = 0.0
