@@ -84,6 +84,21 @@ def test_a_full_disk_under_data(raw: Path, full: Path) -> None:
     assert sorted(path.name for path in full.rglob("*") if path.is_file()) == ["filler"]
 
 
+def test_a_full_disk_under_the_lock_of_a_build(raw: Path, full: Path) -> None:
+    line = told(isoflop("run", raw, "--out", full, "--cores", 1))
+    assert f"the disk is full ({full / '.run/build.lock'})" in line
+
+
+def test_a_full_disk_under_what_snakemake_keeps(raw: Path, full: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".snakemake").symlink_to(full)
+    done = isoflop("run", raw, "--out", out, "--cores", 1)
+    assert f"the disk is full ({full})" in told(done)
+    assert done.stderr.count("\n") < 5  # and none of Snakemake's tracebacks
+    assert not list(out.glob("reports/*"))
+
+
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     """Give the words that write the index of a made-up sweep, the page's path to follow."""

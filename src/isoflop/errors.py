@@ -7,6 +7,7 @@ import os
 from typing import Final
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+SAYS_FULL: Final = "the disk is full"
 CLOSED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 NO_MEMORY: Final = ("failed to map segment", "Cannot allocate memory", "memory allocation")
 """What libraries print when the system gives no more memory."""
@@ -44,7 +45,7 @@ def machine_fault(error: BaseException) -> str | None:
     text = str(error)
     if number in FULL or any(os.strerror(n) in text for n in FULL):
         return (
-            f"the disk is full{place}. Free some space, or name a folder on another disk in TMPDIR "
+            f"{SAYS_FULL}{place}. Free some space, or name a folder on another disk in TMPDIR "
             f"if temporary files filled it. {AGAIN}"
         )
     if (

@@ -126,8 +126,11 @@ def build_alone(root: Path, command: str) -> Iterator[int | None]:
     """
     with alone(root / BUILD_LOCK) as descriptor:
         if descriptor is not None:
-            os.ftruncate(descriptor, 0)
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             holder = f"`{command}` (process {os.getpid()} on {platform.node()}, since {since})"
-            os.write(descriptor, holder.encode())
+            try:
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, holder.encode())
+            except OSError as error:  # which of a descriptor does not name the file
+                raise OSError(error.errno, error.strerror, str(root / BUILD_LOCK)) from error
         yield descriptor

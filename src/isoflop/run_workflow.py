@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import click
 
 from isoflop.command import PATH
-from isoflop.errors import IsoflopError
+from isoflop.errors import FULL, SAYS_FULL, IsoflopError
 from isoflop.folder_lock import JOBS_LOCK, alone, build_alone
 from isoflop.made_outputs import FOLDERS
 
@@ -214,9 +216,13 @@ def _snakemake(out: Path) -> list[str]:
 
 
 def _text_of(out: Path, text: str, status: int) -> str:
-    if status:
-        raise IsoflopError(f"the build in {out} failed:\n{text[-TAIL:]}")
-    return text
+    if not status:
+        return text
+    snakemakes = out / ".snakemake"
+    # a job says so itself; Snakemake fails in the words of its own traceback
+    if SAYS_FULL not in text and any(os.strerror(number) in text for number in FULL):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(snakemakes.resolve()))
+    raise IsoflopError(f"the build in {out} failed:\n{text[-TAIL:]}")
 
 
 def _recover(out: Path, *, has_locks: bool) -> None:
