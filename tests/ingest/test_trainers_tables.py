@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from tests.ingest.samples import ingest, row
+from isoflop.config.losses import LossesSettings
+from isoflop.ingest.sweep import read_sweep
+from isoflop.losses.build import build_losses
+from tests.ingest.samples import RECORD, ingest, row
+from tests.ingest.test_formats import FIXTURES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,3 +91,23 @@ def test_a_trainer_s_table_needs_no_map(
     assert tables.curves["train_loss"].to_list() == pytest.approx([*map(loss, STEPS)], rel=1e-15)
     evals = tables.curves.filter(pl.col("eval_loss").is_not_null())
     assert evals["step"].to_list() == ([100, 200] if has_eval else [])
+
+
+@pytest.mark.parametrize(
+    ("fixture", "finals"),
+    [
+        # two launches of one offline run are one run
+        ("wandb", {"offline (abc123)": (40_960, 2.374612), "offline (def456)": (40_960, 2.124612)}),
+        ("trackio", {"a": (40_960, 2.124237), "b": (20_480, 2.369791)}),
+        ("mlflow", {"a (620841e7)": (20_480, 2.369791), "a (a1d37e80)": (40_960, 2.124237)}),
+        ("mlruns", {"stored": (40_960, 2.124237)}),
+        ("tensorboard", {"v1": (20_480, 2.338080), "v2": (40_960, 2.702820)}),
+    ],
+)
+def test_what_the_libraries_themselves_wrote_comes_to_losses(
+    fixture: str, finals: dict[str, tuple[int, float]]
+) -> None:
+    tables = read_sweep(FIXTURES / fixture, RECORD)
+    built = build_losses(tables.curves, tables.runs, tables.files, LossesSettings())
+    ends = built.losses.filter("is_final").select("run", "tokens", "loss").rows()
+    assert {run: (tokens, pytest.approx(loss, abs=1e-6)) for run, tokens, loss in ends} == finals
