@@ -318,7 +318,8 @@ def derived(law: LawOfLoss, parameters: Floats, flops: Floats) -> dict[str, Floa
         key = repr(float(c))
         columns[f"params_opt_{key}"] = optima.params[:, i]
         columns[f"tokens_opt_{key}"] = optima.tokens[:, i]
-        columns[f"tokens_per_param_{key}"] = optima.tokens[:, i] / optima.params[:, i]
+        with np.errstate(divide="ignore", over="ignore"):  # of a draw whose best size vanishes
+            columns[f"tokens_per_param_{key}"] = optima.tokens[:, i] / optima.params[:, i]
         columns[f"loss_{key}"] = optima.loss[:, i]
     return columns
 
