@@ -83,7 +83,7 @@ class Task:
         """The noise of a measured minimum, from the profiles below the cut."""
         below = observe(self.below, self.settings.counting)
         profiles = fit_profiles(below, self.settings.profiles)
-        noise = ValleyNoise.of(profiles, resample(profiles, self.settings.bootstrap))
+        noise = ValleyNoise.of(profiles, resample(profiles, self.settings.bootstrap, shared=False))
         if len(noise.log_params) == 0:
             raise UnderdeterminedError(
                 f"no resample of the runs up to {self.cut:.3g} FLOPs has a minimum. Add runs there."
@@ -319,7 +319,7 @@ def _forecast(approach: Approach, task: Task) -> tuple[Forecast, Predictive | No
 
 def _refits(fitted: Fit, task: Task) -> tuple[Floats, Ints]:
     """Refit resamples of the runs below the cut; give those not refused, and their numbers."""
-    refits = fitted.refit(resample(fitted, task.settings.bootstrap))
+    refits = fitted.refit(resample(fitted, task.settings.bootstrap, shared=False))
     kept = np.flatnonzero(refits.refusals == "")
     if len(kept) < 2:
         raise UnderdeterminedError(

@@ -84,7 +84,7 @@ def law_predictive(key: str, seen: Seen) -> tuple[Predictive, float | None]:
     UnderdeterminedError : the points do not allow the fit.
     """
     fitted = _fitted(key, seen)
-    refits = fitted.refit(resample(fitted, seen.settings.bootstrap))
+    refits = fitted.refit(resample(fitted, seen.settings.bootstrap, shared=False))
     kept = np.flatnonzero(refits.refusals == "")
     if len(kept) < 2:
         raise UnderdeterminedError(f"{key} could be fitted to {len(kept)} resamples")

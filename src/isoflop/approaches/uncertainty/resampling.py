@@ -41,7 +41,11 @@ KEPT: Final = 256
 
 
 def resample(
-    fit: Fit, settings: BootstrapSettings, stream: Stream = Stream.RESAMPLES, *key: int
+    fit: Fit,
+    settings: BootstrapSettings,
+    stream: Stream = Stream.RESAMPLES,
+    *key: int,
+    shared: bool = True,
 ) -> Resamples:
     """Draw resamples for a fit.
 
@@ -52,6 +56,9 @@ def resample(
     fit : the fit to all runs; the schemes ``residual`` and ``wild`` start from its fitted losses.
     settings : scheme, number of draws, seed, strata, kind of interval.
     stream, key : what the draws are for; the number of the simulated sweep that is resampled.
+    shared : whether errors that runs share may be drawn too. Their variance lies among the runs
+        that are picked as well, and calibration sets right that it counts twice; percentiles that
+        nothing calibrates, as those of forecasts, go without.
 
     Returns
     -------
@@ -67,11 +74,15 @@ def resample(
     ------
     UnderdeterminedError : the scheme needs fitted losses and the approach has none.
     """
-    return resample_alike([fit], settings, stream, *key)[0]
+    return resample_alike([fit], settings, stream, *key, shared=shared)[0]
 
 
 def resample_alike(
-    fits: Sequence[Fit], settings: BootstrapSettings, stream: Stream, *key: int
+    fits: Sequence[Fit],
+    settings: BootstrapSettings,
+    stream: Stream,
+    *key: int,
+    shared: bool = True,
 ) -> list[Resamples]:
     """Draw the same resamples for several fits of the same runs; see ``resample``.
 
@@ -85,7 +96,7 @@ def resample_alike(
         return [
             Resamples(np.ones(shape), _new_losses(fit, uniform, settings.scheme)) for fit in fits
         ]
-    parts = [_shared_parts(fit, settings) for fit in fits]
+    parts = [_shared_parts(fit, settings) if shared else None for fit in fits]
     size, cell = _groups(observations) if any(parts) else (np.empty(0, np.intp),) * 2
     sizes, cells = (group.max(initial=-1) + 1 for group in (size, cell))
     strata = _strata(observations.run_budget, stratify=settings.stratify)
