@@ -18,6 +18,7 @@ from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.laws import ChinchillaLaw
+from tests.ingest.samples import jsonl, run_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,6 +172,23 @@ def test_a_folder_is_read(tmp_path: Path) -> None:
     sweep = isoflop.read(tmp_path, name="two")
     assert sweep.losses["loss"].to_list() == [3.1, 3.2]
     assert sweep.name == "two"
+
+
+def test_settings_of_a_folder_and_of_a_call_are_laid_over_the_defaults(tmp_path: Path) -> None:
+    for run in ("a", "b"):
+        (tmp_path / f"{run}.jsonl").write_text(jsonl(run_lines(run, steps=60)), encoding="utf-8")
+    sidecar = "title: t\nsettings: {losses: {loss: train}, approaches: {bootstrap: {draws: 50}}}\n"
+    (tmp_path / "sweep.yaml").write_text(sidecar, encoding="utf-8")
+    sweep = isoflop.read(tmp_path)
+    assert sweep.losses["loss_source"].unique().to_list() == ["train"]
+    assert sweep.settings == {"bootstrap": {"draws": 50}}
+    again = isoflop.read(tmp_path, settings={"losses": {"loss": "eval"}})
+    assert again.losses["loss_source"].unique().to_list() == ["eval"]
+    fit = again.fit(["profiles"], forecasts=False)
+    used = fit.outcomes["profiles"].settings.model_dump()
+    assert used["bootstrap"]["draws"] == 50
+    with pytest.raises(IsoflopError, match=r"unknown key 'los' in settings\.losses"):
+        isoflop.read(tmp_path, settings={"losses": {"los": "eval"}})
 
 
 def test_the_package_runs_as_a_module_and_groups_its_help() -> None:

@@ -33,10 +33,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from isoflop.approach import Approach
+    from isoflop.config.by_sweep import SweepSettings
     from isoflop.estimates.forecasts import Forecasts
 
 
-def read(source: Path | str | Any, *, name: str | None = None) -> Sweep:
+def read(
+    source: Path | str | Any,
+    *,
+    name: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Sweep:
     """Read a sweep.
 
     Parameters
@@ -48,11 +54,14 @@ def read(source: Path | str | Any, *, name: str | None = None) -> Sweep:
         Each row is a finished run; where the column run is there, rows of one run are its curve, by
         increasing tokens, and the last is its final loss.
     name : of the sweep; the folder's, or "frame".
+    settings : sections losses and approaches of config.yaml, as far as they differ; laid over
+        ``settings:`` of the folder's sweep.yaml.
 
     Raises
     ------
-    IsoflopError : the folder is no sweep; or the frame lacks columns, or has rows that are no
-        losses, which the message names by row (counted from 0), run and cell.
+    IsoflopError : a setting is unknown or does not fit; the folder is no sweep; or the frame lacks
+        columns, or has rows that are no losses, which the message names by row (counted from 0),
+        run and cell.
 
     Examples
     --------
@@ -64,27 +73,40 @@ def read(source: Path | str | Any, *, name: str | None = None) -> Sweep:
     Sweep two runs: 2 runs, 2 points, N 1.00M–2.00M, C 6 × 10¹⁴–6 × 10¹⁴ FLOPs
     """
     if isinstance(source, (str, Path)):
-        return _read_folder(Path(source), name)
-    return _read_frame(source, name or "frame")
+        return _read_folder(Path(source), name, settings or {})
+    return _read_frame(source, name or "frame", settings or {})
 
 
-def _read_folder(folder: Path, name: str | None) -> Sweep:
+def _chosen(overrides: Mapping[str, Any], source: str) -> SweepSettings:
+    """Lay settings over the defaults of config.yaml."""
+    from isoflop.config.by_sweep import SweepSettings, settings_by_sweep
+
+    return settings_by_sweep(SweepSettings().model_dump(), overrides, source=source)
+
+
+def _read_folder(folder: Path, name: str | None, settings: Mapping[str, Any]) -> Sweep:
+    from isoflop.config.by_sweep import laid_over
     from isoflop.config.ingest import IngestSettings
-    from isoflop.config.losses import LossesSettings
+    from isoflop.ingest.sidecar import read_sidecar
     from isoflop.ingest.sweep import ingest_sweep
     from isoflop.losses.build import build_losses
 
+    own = laid_over(read_sidecar(folder).settings, settings)
+    chosen = _chosen(own, f"{folder / 'sweep.yaml'} and settings")
     tables = ingest_sweep(folder, IngestSettings(), sweep=name)
-    built = build_losses(tables.curves, tables.runs, tables.files, LossesSettings())
-    return Sweep(name or folder.name, built.losses, tables.runs, built.left_out)
+    built = build_losses(tables.curves, tables.runs, tables.files, chosen.losses)
+    return Sweep(
+        name or folder.name, built.losses, tables.runs, built.left_out, own.get("approaches", {})
+    )
 
 
-def _read_frame(frame: Any, name: str) -> Sweep:
+def _read_frame(frame: Any, name: str, settings: Mapping[str, Any]) -> Sweep:
     from isoflop.tables import LeftOut, Runs
 
     nothing = pl.DataFrame(schema={n: c.dtype for n, c in LeftOut.columns().items()})
     runs = pl.DataFrame(schema={n: c.dtype for n, c in Runs.columns().items()})
-    return Sweep(name, losses_of_frame(frame, name), runs, nothing)
+    _chosen(settings, "settings")
+    return Sweep(name, losses_of_frame(frame, name), runs, nothing, settings.get("approaches", {}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +119,14 @@ class Sweep:
     losses : table ``Losses``: the points that are fitted.
     runs : table ``Runs``; empty for a sweep that was read from a frame.
     left_out : table ``LeftOut``: what is not fitted, and why.
+    settings : its section ``approaches``, as far as it differs from config.yaml's defaults.
     """
 
     name: str
     losses: pl.DataFrame
     runs: pl.DataFrame = field(repr=False)
     left_out: pl.DataFrame = field(repr=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def fit(
         self,
@@ -119,7 +143,8 @@ class Sweep:
         ----------
         approaches : keys of ``isoflop.approach``; by default those of every report. Without all the
             laws of ``approaches.mixture.laws`` there is no mixture, and an approach is recommended.
-        settings : section ``approaches`` of config.yaml, as far as it differs.
+        settings : section ``approaches`` of config.yaml, as far as it differs; laid over the
+            sweep's.
         forecasts : whether each is also fitted below a cut and scored above it, which the
             recommendation rests on.
         threads : all cores by default.
@@ -133,11 +158,12 @@ class Sweep:
         from isoflop.approaches.mix_laws import mix_laws
         from isoflop.approaches.score_forecasts import score_forecasts
         from isoflop.config.approaches import ApproachesSettings
+        from isoflop.config.by_sweep import laid_over
         from isoflop.config.reading import parse
         from isoflop.estimates.estimate import provenance
         from isoflop.reference import read_published_laws
 
-        given = dict(settings or {})
+        given = laid_over(self.settings, settings or {})
         given["bootstrap"] = {**given.get("bootstrap", {}), **bootstrap}
         chosen = parse(given, ApproachesSettings, source="settings")
         made = provenance([])
@@ -150,6 +176,7 @@ class Sweep:
                 sweep=self.name,
                 provenance=made,
                 published=read_published_laws(facts_folder()),
+                left_out=self.left_out,
                 threads=threads,
             )
         scored: Forecasts | NoForecasts = NoForecasts(

@@ -309,12 +309,12 @@ def _excluded(
             continue
         below = float((kept < point[name][0]).mean())
         share, side = (below, "below") if below > 0.5 else (1.0 - below, "above")
-        sides.append(f"{what} ({share:.0%} {side})")
+        sides.append(f"{what} ({share:.0%} of the resamples lie {side} it)")
     if not sides:
         return []
     return [
-        "Most resamples lie to one side of the estimate from all runs for "
-        f"{', '.join(sides)}: an interval of them would exclude the estimate, and is not given."
+        f"The estimate from all runs is given without an interval for {', '.join(sides)}: where "
+        "resamples, and simulated sweeps, put the truth, an interval would exclude it."
     ]
 
 

@@ -81,6 +81,12 @@ class Quantity(Section):
         share = self.coverage.get(str(level))
         return share is not None and share < level - COVERAGE_SLACK
 
+    def excluded(self, level: float) -> bool:
+        """Tell whether an interval was simulated and is not given: it would exclude the value."""
+        key = str(level)
+        served = bool(self.simulated) and not isinstance(self.levels.get(key), NoLevel)
+        return served and key not in self.intervals
+
     def worst(self, level: float) -> Simulated:
         """Give the simulated sweeps that the interval of a level covers least often.
 

@@ -105,7 +105,10 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
         covers = answer.covers
     elif answer.a.coverage:
         # where no level serves there is no interval of that name
-        covers = not any(answer.a.undercovers(level) for level in LEVELS)
+        # nor is an interval given that would exclude its own estimate
+        covers = not any(
+            answer.a.undercovers(level) or answer.a.excluded(level) for level in LEVELS
+        )
     else:
         covers = None
     losses = [score for cut in by_cut for score in cut if score.quantity != "params_opt"]

@@ -97,6 +97,12 @@ def _covered(name: Approach, estimate: Estimate) -> str:
                 f"true the truth lies {ends.side} all resamples in {percent(ends.share)}"
             )
             continue
+        if a.excluded(level):
+            parts.append(
+                f"no {percent(level)} interval is given, since it would exclude the estimate from "
+                "all runs"
+            )
+            continue
         worst = a.worst(level)
         parts.append(
             f"the {percent(level)} interval covered in {percent(worst.coverage[str(level)])} or "
@@ -130,8 +136,9 @@ def _of_mixture(mixture: Mixture) -> str:
         f"{listed([IN_PROSE[check.truth] for check in mixture.checks])}. Each went the whole way "
         "of this one, errors that runs of one size share included: every law was fitted and "
         f"tested, and those not rejected were mixed. {_ends_of(mixture)}{_shares_of(mixture)} "
-        f"{verdict}. Of truths outside its laws this "
-        "says nothing: the manual’s page on coverage shows what bends, uneven noise and mistuned "
+        f"{verdict}. The ends were placed on these very sweeps; the manual’s page on coverage "
+        "counts sweeps that placed none. Of truths outside its laws this "
+        "says nothing: that page shows what bends, uneven noise and mistuned "
         "rates do, of which mistuned rates are worst."
     )
 
@@ -258,7 +265,7 @@ def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
         for key, quantity in _asked(inputs, name, estimate).items():
             for sample in quantity.simulated:
                 given = [
-                    sample.coverage[str(q)] if isinstance(quantity.levels[str(q)], Tails) else None
+                    sample.coverage[str(q)] if str(q) in quantity.intervals else None
                     for q in LEVELS
                 ]
                 plain = [sample.percentile_coverage[str(level)] for level in LEVELS]

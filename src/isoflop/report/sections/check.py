@@ -62,6 +62,8 @@ class CheckPair:
     gap: str
     predicted_gap: str
     sign_right: bool | None
+    judged: int
+    """Runs with an interval."""
     within: int
     noise: SeedNoise | None
     losses: Table
@@ -79,7 +81,10 @@ def check_runs(inputs: ReportInputs) -> list[CheckRun]:
         if parametric is not None:
             predicted = _predicted(parametric, n, d)
             draws = inputs.draws.get("parametric")
-            if draws is not None and not draws.is_empty():
+            # what its losses at optima are denied, its losses beside them are denied too
+            at_optimum = inputs.optima(row["flops"])["parametric"].loss
+            served = at_optimum is not None and "0.95" in at_optimum.intervals
+            if served and draws is not None and not draws.is_empty():
                 rows = parametric.rows(draws)
                 log_loss = parametric.law.log_loss(rows, np.log([n]), np.log([d]))
                 if log_loss is not None:
@@ -153,6 +158,7 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
         gap=fixed(worst.loss - best.loss, 4),
         predicted_gap=predicted_gap,
         sign_right=sign_right,
+        judged=sum(run.predicted_ends is not None for run in runs),
         within=within,
         noise=seed_noise(inputs.losses, worst.loss - best.loss),
         losses=_losses(runs, counting),

@@ -416,7 +416,8 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
     if any(WITHOUT in cell for cell in cells):
         notes.append(
             f"{NONE} below a number: no interval from its resamples covers as often as it should, "
-            "whichever law is true that the runs do not reject; the section on coverage says where."
+            "whichever law is true that the runs do not reject, or none that contains the number; "
+            "the section on coverage says where."
         )
     if any(UNSURE in cell for cell in cells):
         notes.append(
@@ -441,6 +442,8 @@ def _covered(answer: Estimate | Mixture, stands: Standing) -> str:
         return f"{'yes' if stands.covers else 'no'}, ≥{NBSP}{percent(least)}"
     if isinstance(answer.a.levels.get(f"{LEVEL:g}"), NoLevel):
         return "none does"
+    if answer.a.excluded(LEVEL):
+        return "none given"
     share = answer.a.coverage.get(f"{LEVEL:g}")
     if share is None or stands.covers is None:
         return NOT_CHECKED
