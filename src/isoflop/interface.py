@@ -91,13 +91,12 @@ def _read_folder(folder: Path, name: str | None, settings: Mapping[str, Any]) ->
     from isoflop.ingest.sweep import ingest_sweep
     from isoflop.losses.build import build_losses
 
-    own = laid_over(read_sidecar(folder).settings, settings)
-    chosen = _chosen(own, f"{folder / 'sweep.yaml'} and settings")
+    overrides = laid_over(read_sidecar(folder).settings, settings)
+    chosen = _chosen(overrides, f"{folder / 'sweep.yaml'} and settings")
     tables = ingest_sweep(folder, IngestSettings(), sweep=name)
     built = build_losses(tables.curves, tables.runs, tables.files, chosen.losses)
-    return Sweep(
-        name or folder.name, built.losses, tables.runs, built.left_out, own.get("approaches", {})
-    )
+    approaches = overrides.get("approaches", {})
+    return Sweep(name or folder.name, built.losses, tables.runs, built.left_out, approaches)
 
 
 def _read_frame(frame: Any, name: str, settings: Mapping[str, Any]) -> Sweep:

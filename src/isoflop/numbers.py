@@ -25,6 +25,8 @@ NONE = "\N{EM DASH}"
 SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 SHORT = "†"
 """Marks an interval that covers the truth less often than its confidence level says."""
+UNSURE = "‡"
+"""Marks a loss of a law whose losses were not found above the cut, or whose form is rejected."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture, read_mixture
 from isoflop.estimates.recommendation import standing
 from isoflop.figures.plot_figures import FIGURES
-from isoflop.numbers import NONE, count, fixed, interval, parameter, ratio
+from isoflop.numbers import NONE, UNSURE, count, fixed, interval, parameter, ratio
 from isoflop.report.render import template_text
 from isoflop.report.sections.first_screen import first_screen, headline_budget
 from tests import example_sweep
@@ -76,6 +76,12 @@ def test_the_answer_stands_beside_every_law(rendered: Rendered) -> None:
         assert none_given == (key == "envelope")
         covers = "none does" if none_given else verdict[stands.covers]
         assert [row[4].split(",")[0], row[5].split(",")[0]] == [covers, verdict[stands.forecasts]]
+        doubted = stands.forecasts is False or stands.rejected
+        assert (
+            (UNSURE in row[3])
+            == (doubted and optimum.loss is not None)
+            == (stands.doubts_loss and optimum.loss is not None)
+        )
     assert shown["Hoffmann 2022"][1] == count(
         rendered.inputs.reference.hoffmann.optimal_allocations.params_law("envelope")(1e14)
     )

@@ -13,6 +13,7 @@ from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
 from isoflop.estimates.allocation import Allocation, allocate
+from isoflop.estimates.diagnostics import REJECTED
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
@@ -21,7 +22,7 @@ from isoflop.estimates.mixture import KEY, Mixture, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import RULES, Rule, recommend, standing
 from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, require_positive
-from isoflop.numbers import NONE, PLAIN, count, fixed, interval, power, ratio
+from isoflop.numbers import NONE, PLAIN, UNSURE, count, fixed, interval, power, ratio
 from isoflop.project import facts_folder
 from isoflop.published_laws import PublishedFit, published_fits
 from isoflop.reference import REFERENCE_FILES, Besiroglu, Hoffmann, Kaplan
@@ -51,6 +52,8 @@ class Answer(Section):
     """Whether its intervals cover in simulated sweeps; None where nobody checked."""
     forecasts: bool | None = None
     """Whether it predicted the upper part of its sweep; None where nobody checked."""
+    doubts_loss: bool | None = None
+    """Whether it did not, or its runs reject its form; None where nobody checked."""
     allocation: Allocation | None
     """None where no compute meets the target."""
     hours: Quantity | None = None
@@ -231,6 +234,7 @@ def ask(
                 else None,
                 covers=None if stands is None else stands.covers,
                 forecasts=None if stands is None else stands.forecasts,
+                doubts_loss=None if stands is None else stands.doubts_loss,
             )
         )
     best = laws[0].allocation if laws else None
@@ -270,6 +274,7 @@ def _answer(
     *,
     covers: bool | None = None,
     forecasts: bool | None = None,
+    doubts_loss: bool | None = None,
 ) -> Answer:
     """Add hours and money to an allocation."""
     hours = cost = None
@@ -281,6 +286,7 @@ def _answer(
         counting=counting,
         covers=covers,
         forecasts=forecasts,
+        doubts_loss=doubts_loss,
         allocation=allocation,
         hours=hours,
         cost=cost,
@@ -428,7 +434,9 @@ def _row(answer: Answer, answers: Answers) -> list[str]:
         _written(allocation.params, _count),
         _written(allocation.tokens, _count),
         _written(allocation.tokens_per_param, lambda value: ratio(value, PLAIN)),
-        NONE if allocation.loss is None else _written(allocation.loss, fixed),
+        NONE
+        if allocation.loss is None
+        else _written(allocation.loss, fixed, mark=UNSURE if answer.doubts_loss else ""),
     ]
     if answer.hours is not None:
         cells.append(_written(answer.hours, _hours))
@@ -492,6 +500,11 @@ def _notes(answers: Answers) -> list[str]:
         for answer in answers.laws
         if answer.allocation is not None and (reasons := _without(answer.allocation))
     ]
+    if any(answer.doubts_loss for answer in answers.laws):
+        notes.append(
+            f"{UNSURE} a law whose losses were not found above the cut, or whose form the runs "
+            f"reject (p < {REJECTED:g})."
+        )
     if without:
         notes.append(
             f"{NONE} beside a number: no interval from its resamples covers in simulated sweeps as "
@@ -533,10 +546,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _written(quantity: Quantity, write: Callable[[float], str]) -> str:
+def _written(quantity: Quantity, write: Callable[[float], str], *, mark: str = "") -> str:
     """Write a value with its interval: 560k (523k–727k)."""
     ends = quantity.intervals.get(LEVEL)
-    value = write(quantity.value)
+    value = f"{write(quantity.value)}{mark}"
     if ends is not None:
         return f"{value} ({interval(*ends, write)})"
     return f"{value} ({NONE})" if LEVEL in quantity.levels else value

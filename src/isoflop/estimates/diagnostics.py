@@ -436,6 +436,21 @@ Diagnostics = Annotated[
     Field(discriminator="approach"),
 ]
 
+
+def form_tests(fit: Diagnostics) -> ScoreTests | None:
+    """Give the tests of a law's form; None for what is no law of the loss."""
+    if isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
+        return fit.misfit
+    return None
+
+
+def rejected_at(fit: Diagnostics) -> float | None:
+    """Give the p-value with which the runs reject the form of a law; None where they do not."""
+    tests = form_tests(fit)
+    p_value = None if tests is None else tests.joint.p_value
+    return p_value if p_value is not None and p_value < REJECTED else None
+
+
 Wanted = TypeVar("Wanted", bound=Section)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from isoflop.approach import ANSWERS, APPROACHES, MIXTURE
+from isoflop.estimates.diagnostics import rejected_at
+from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.forecasts import Forecasts, side_of
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import Mixture
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoflop.approach import Approach, Row
-    from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.forecasts import NoForecasts, Score
     from isoflop.estimates.mixture import NoMixture
 
@@ -48,11 +49,19 @@ class Standing:
     forecasts : whether its intervals covered what was measured above the highest cut, and its
         losses were not off to one side above every cut; None where nothing was predicted.
     scores : its scores above that cut.
+    rejected : whether the runs reject its form. That they reject a law of the mixture is what the
+        mixture's other laws are for.
     """
 
     covers: bool | None
     forecasts: bool | None
     scores: tuple[Score, ...]
+    rejected: bool
+
+    @property
+    def doubts_loss(self) -> bool:
+        """Whether its losses stand with a mark: not forecast, or of a form that is rejected."""
+        return self.forecasts is False or self.rejected
 
     @property
     def rule(self) -> Rule:
@@ -116,6 +125,7 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
         covers=covers,
         forecasts=all(score.covers for score in scores) and not side_of(losses) if scores else None,
         scores=scores,
+        rejected=isinstance(answer, Estimate) and rejected_at(answer.diagnostics) is not None,
     )
 
 

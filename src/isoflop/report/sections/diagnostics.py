@@ -15,6 +15,8 @@ from isoflop.estimates.diagnostics import (
     ProfilesDiagnostics,
     Residuals,
     expect,
+    form_tests,
+    rejected_at,
 )
 from isoflop.numbers import NONE, fixed, parameter, percent, power, probability
 from isoflop.report.tables import Column, Table
@@ -22,7 +24,7 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from isoflop.estimates.diagnostics import Diagnostics, ScoreTest, ScoreTests, Trend
+    from isoflop.estimates.diagnostics import Diagnostics, ScoreTest, Trend
     from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
@@ -91,7 +93,7 @@ def _trend(axis: str) -> Callable[[Diagnostics], str]:
 
 def _direction(name: str) -> Callable[[Diagnostics], str]:
     def write(fit: Diagnostics) -> str:
-        tests = _form(fit)
+        tests = form_tests(fit)
         test: ScoreTest | None = None if tests is None else getattr(tests, name)
         if test is None or test.coefficient is None or test.p_value is None:
             return NONE
@@ -101,7 +103,7 @@ def _direction(name: str) -> Callable[[Diagnostics], str]:
 
 
 def _joint(fit: Diagnostics) -> str:
-    tests = _form(fit)
+    tests = form_tests(fit)
     joint = None if tests is None else tests.joint
     if joint is None or joint.statistic is None or joint.p_value is None:
         return NONE
@@ -134,22 +136,14 @@ def _parts(fit: Diagnostics) -> str:
     return "; ".join(f"{what} {percent(sd, 2)}" for what, sd in words.items() if sd is not None)
 
 
-def _form(fit: Diagnostics) -> ScoreTests | None:
-    """Give the tests of a law's form; None for what is no law of the loss."""
-    if isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
-        return fit.misfit
-    return None
-
-
 REJECTION: Final = f"*p* < {REJECTED:g}"
 """When runs reject the form of a law, for captions."""
 
 
 def form_rejected(estimate: Estimate) -> str:
     """Say that the runs reject the form of a law; empty where they do not."""
-    tests = _form(estimate.diagnostics)
-    p_value = None if tests is None else tests.joint.p_value
-    if p_value is None or p_value >= REJECTED:
+    p_value = rejected_at(estimate.diagnostics)
+    if p_value is None:
         return ""
     return f"the runs reject its form (*p* = {_p(p_value)})"
 

@@ -16,7 +16,6 @@ from isoflop.choices import CHOICES
 from isoflop.escape import BREAK
 from isoflop.estimates.allocation import REACH, reach
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
-from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.recommendation import standing
@@ -26,6 +25,7 @@ from isoflop.numbers import (
     NONE,
     PLAIN,
     SHORT,
+    UNSURE,
     count,
     decades_beyond,
     distance,
@@ -40,7 +40,7 @@ from isoflop.numbers import (
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import PARAMS_SHORT, flat
 from isoflop.report.sections.data import words
-from isoflop.report.sections.diagnostics import REJECTION, form_rejected
+from isoflop.report.sections.diagnostics import REJECTION
 from isoflop.report.sections.specifications import (
     HOFFMANN_COUNTS,
     KAPLAN_COUNTS,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from isoflop.approach import Approach
-    from isoflop.estimates.estimate import Optimum
+    from isoflop.estimates.estimate import Estimate, Optimum
     from isoflop.estimates.forecasts import Score
     from isoflop.estimates.quantities import Quantity
     from isoflop.estimates.recommendation import Recommendation, Standing
@@ -61,8 +61,6 @@ if TYPE_CHECKING:
     from isoflop.report.tables import Value
 
 LEVEL: Final = 0.95
-UNSURE: Final = "‡"
-"""Marks a loss of a law whose losses were not found above the cut, or whose form is rejected."""
 WITHOUT: Final = f"[{NONE}]{{.ci}}"
 """What stands below a number without an interval, where it was to have one."""
 NOT_CHECKED: Final = "not checked"
@@ -249,7 +247,7 @@ def _headline(inputs: ReportInputs, answer: Estimate | Mixture, optimum: Optimum
         ("Parameters *N*", _with_interval(optimum.params, count, large=True)),
         ("Tokens *D*", _with_interval(optimum.tokens, count, large=True)),
         ("*D*/*N*", _with_interval(optimum.tokens_per_param, ratio, large=True)),
-        ("Loss, nats per token", _loss_cell(answer, stands, optimum.loss, large=True)),
+        ("Loss, nats per token", _loss_cell(stands, optimum.loss, large=True)),
     )
     return "\n\n".join(
         f"::: {{.number}}\n[{what}]{{.what}} {BREAK} {value}\n:::" for what, value in numbers
@@ -273,13 +271,8 @@ def _with_interval(
     return f"{value} {BREAK} [{name}{interval(*ends, write)}{short}]{{.ci}}"
 
 
-def _loss_cell(
-    answer: Estimate | Mixture, stands: Standing, loss: Quantity | None, *, large: bool = False
-) -> str:
-    # that the runs reject a law of the mixture is what its other laws are for
-    rejected = isinstance(answer, Estimate) and bool(form_rejected(answer))
-    unsure = stands.forecasts is False or rejected
-    return _with_interval(loss, fixed, large=large, mark=UNSURE if unsure else "")
+def _loss_cell(stands: Standing, loss: Quantity | None, *, large: bool = False) -> str:
+    return _with_interval(loss, fixed, large=large, mark=UNSURE if stands.doubts_loss else "")
 
 
 def _reason(chosen: Recommendation) -> str:
@@ -376,7 +369,7 @@ def _standing_table(
             _name(name, answer, bold=name == first),
             _with_interval(optimum.params, count),
             _with_interval(optimum.tokens_per_param, ratio),
-            _loss_cell(answer, stands[name], optimum.loss),
+            _loss_cell(stands[name], optimum.loss),
             _covered(answer, stands[name]),
             _forecast(stands[name].forecasts, stands[name].scores),
         ])  # fmt: skip
