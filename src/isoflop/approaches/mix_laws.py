@@ -254,9 +254,9 @@ def _reason(
     if weighting == "unrejected":
         return (
             "The laws whose form the runs do not reject count alike, and always the two least "
-            "rejected. Over published studies with their upper part hidden such a mixture forecasts "
-            "about as well as one of all laws, and on simulated sweeps it covers as often "
-            "as it says whichever of the laws is true (docs/backtest.md, docs/coverage.md)."
+            "rejected. Over published studies with their upper part hidden such a mixture "
+            "forecasts about as well as one of all laws, and on simulated sweeps it covers as "
+            "often as it says whichever of the laws is true (docs/backtest.md, docs/coverage.md)."
         )
     if settings.mixture.weights == "equal":
         return (
