@@ -105,12 +105,13 @@ def require_plane(observations: Observations, approach: str) -> None:
         return
     ratio = np.log(observations.tokens / observations.params)
     product = np.log(observations.flops)
+    scatter = f"a scatter of {np.expm1(across):.0%}"
     start = f"approach '{approach}' cannot tell the best size from sweep {observations.sweep}: "
     if along_n * along_d > 0.0:
         line = (
             f"all runs have about D = {np.exp(np.median(ratio)):.3g} N (within {_within(ratio)})"
             if ratio.std() < COLLINEAR
-            else f"D follows N**{along_d / along_n:.2f} in all runs (within {np.expm1(across):.0%})"
+            else f"D follows N**{along_d / along_n:.2f} in all runs, with {scatter}"
         )
         raise UnderdeterminedError(
             f"{start}{line}, so no two runs of equal compute differ in size, and what another size "
@@ -124,7 +125,7 @@ def require_plane(observations: Observations, approach: str) -> None:
             "the same sizes at two more budgets, each at least three times another."
         )
     raise UnderdeterminedError(
-        f"{start}log N and log D lie on one line (within {np.expm1(across):.0%}): the effects of N "
+        f"{start}log N and log D lie on one line, with {scatter}: the effects of N "
         "and D cannot be told apart. Train runs off that line: other sizes at the same compute, "
         "and the same sizes at other compute."
     )
