@@ -114,10 +114,9 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
         covers = answer.covers
     elif answer.a.coverage:
         # where no level serves there is no interval of that name
-        # nor is an interval given that would exclude its own estimate
-        covers = not any(
-            answer.a.undercovers(level) or answer.a.excluded(level) for level in LEVELS
-        )
+        # nor is an interval given that would exclude its estimate; the wide one is what counts
+        short = any(answer.a.undercovers(level) for level in LEVELS)
+        covers = not (short or answer.a.excluded(max(LEVELS)))
     else:
         covers = None
     losses = [score for cut in by_cut for score in cut if score.quantity != "params_opt"]
