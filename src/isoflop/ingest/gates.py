@@ -350,10 +350,13 @@ def _peak_rates(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
         for place, run in enumerate(runs)
         if run.observed and run.fact("schedule.lr_peak") is not None
     ]
+
     # a trunk, its cooldowns and a cosine each have a rate of their own
-    told.sort(key=lambda place: str(runs[place[0]].fact("schedule.kind")))
-    kinds = groupby(told, key=lambda place: str(runs[place[0]].fact("schedule.kind")))
-    for of_size in chain.from_iterable(_near(list(of_kind), 1) for _, of_kind in kinds):
+    def kind(place: Placed) -> str:
+        return str(runs[place[0]].fact("schedule.kind"))
+
+    of_kinds = [list(of_kind) for _, of_kind in groupby(sorted(told, key=kind), key=kind)]
+    for of_size in chain.from_iterable(_near(of_kind, 1) for of_kind in of_kinds):
         for cell in _near(of_size, 2):
             rates = sorted({float(f"{runs[c[0]].fact('schedule.lr_peak'):.3g}") for c in cell})
             listed = ", ".join(f"{rate:g}" for rate in rates)

@@ -324,12 +324,18 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
                     refused,
                     len(given) / len(outcomes),
                     float(np.mean((low <= true) & (true <= high))) if given else None,
-                    float(np.nanmedian(high / low if ratio else high - low)) if given else None,
+                    float(np.nanmedian(widths(low, high, ratio=ratio))) if given else None,
                     float(np.median(values / true if ratio else values - true)),
                     cell.source,
                 )
             )
     return rows
+
+
+def widths(low: Floats, high: Floats, *, ratio: bool) -> Floats:
+    """Give the widths of intervals, or the ratios of their ends: infinite where a size vanishes."""
+    with np.errstate(divide="ignore"):
+        return high / low if ratio else high - low
 
 
 def _pooled(outcomes: Sequence[Outcome], names: Iterable[str]) -> dict[str, dict[Approach, Floats]]:

@@ -21,7 +21,13 @@ from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.weights import shared_out, weights_of
 from isoflop.approaches.observations import Observations, observe
 from isoflop.approaches.protocol import together
-from isoflop.approaches.uncertainty.coverage import DECADES, SCHEMA, law_of_truth, truth_source
+from isoflop.approaches.uncertainty.coverage import (
+    DECADES,
+    SCHEMA,
+    law_of_truth,
+    truth_source,
+    widths,
+)
 from isoflop.approaches.uncertainty.resampling import resample_alike
 from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.approaches.uncertainty.streams import Stream
@@ -530,8 +536,6 @@ def _counts(
         for level in LEVELS:
             given = [by_level[k][str(level)] for by_level in ends if str(level) in by_level[k]]
             low, high = np.array(given).reshape(-1, 2).T
-            with np.errstate(divide="ignore"):  # in a tail a size may vanish
-                widths = high / low if ratio else high - low
             counts.append(
                 Count(
                     quantity=name,
@@ -539,7 +543,7 @@ def _counts(
                     level=level,
                     given=len(given) / len(drawn) if drawn else 0.0,
                     share=float(np.mean((low <= truth) & (truth <= high))) if given else None,
-                    width=float(np.median(widths)) if given else None,
+                    width=float(np.median(widths(low, high, ratio=ratio))) if given else None,
                     bias=float(np.median(centres / truth if ratio else centres - truth)),
                 )
             )
