@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -83,6 +83,9 @@ TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 memory (isoflop.ingest.rows.Folder)."""
 QUICK = "not (workflow or mirror or slow or train)"
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+LEAST = 2**20
+"""Bytes that a disk must take for a build to be begun on it."""
 DYING = 3.0
 """Seconds that a build waits for a lock: killed processes on a busy machine take some to die."""
 
@@ -102,7 +105,32 @@ def run(*command: str | Path, **environment: str) -> None:
     ) as process:
         status = _wait(process)
     if status != 0:
+        check_space()  # what was called may have failed by it, in a traceback of its own
         sys.exit(status if status > 0 else 128 - status)
+
+
+def check_space() -> None:
+    """Raise the system's own error, with the folder's name, where a disk of the build is full.
+
+    By writing: a quota is in no number that the system gives.
+    """
+    disks: dict[int, Path] = {}
+    for path in map(ROOT.joinpath, (".", VENV.name, LOCKS.name, *DERIVED)):
+        if path.is_dir():
+            disks.setdefault(path.stat().st_dev, path.resolve())
+    for path in disks.values():
+        probe = path / f".space.{os.getpid()}.tmp"
+        try:
+            with probe.open("wb", buffering=0) as file:
+                left = LEAST
+                while left > 0:
+                    left -= file.write(os.urandom(left))
+        except OSError as error:
+            if error.errno in FULL:
+                raise OSError(error.errno, os.strerror(error.errno), str(path)) from None
+        finally:
+            with suppress(OSError):
+                probe.unlink()
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> int:
@@ -254,12 +282,15 @@ def folder(word: str) -> Iterator[None]:
         os.close(descriptor)
         yield
         return
-    os.ftruncate(descriptor, 0)
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    holder = f"`run.py {word}` (process {os.getpid()} on {platform.node()}, since {since})"
-    os.write(descriptor, holder.encode())
     held.append(descriptor)
     try:
+        os.ftruncate(descriptor, 0)
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        holder = f"`run.py {word}` (process {os.getpid()} on {platform.node()}, since {since})"
+        try:
+            os.write(descriptor, holder.encode())
+        except OSError as error:  # the system's error of a write names no file
+            raise OSError(error.errno, os.strerror(error.errno), str(LOCKS)) from None
         yield
     finally:
         held.remove(descriptor)
@@ -352,6 +383,7 @@ def snakemake(*arguments: str) -> None:
     with folder(" ".join(sys.argv[1:])):
         with without_jobs():
             recover()
+        check_space()
         run(*command)
 
 
@@ -522,6 +554,7 @@ if __name__ == "__main__":
     try:
         main()
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in FULL:
             raise
-        sys.exit(f"run.py: the disk is full ({error.filename or ROOT}). Free some space and go on.")
+        place = error.filename or ROOT
+        sys.exit(f"run.py: the disk is full ({place}). Free some space, then run this again.")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from isoflop.errors import machine_fault
 from tests import example_sweep
-from tests.workflow.toy import write_sweep
+from tests.workflow.toy import copy_project, with_environment, write_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,26 +51,29 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def full(tmp_path: Path) -> Iterator[Path]:
-    """Give a disk of its own that has a few bytes left."""
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a disk of its own with room for two megabytes."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = shutil.which("mount")
     made = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=64k", "none", disk], check=False, capture_output=True
+        [mount, "-t", "tmpfs", "-o", "size=2m", "none", disk], check=False, capture_output=True
     )
     if not made or made.returncode != 0:
         pytest.skip("no small disk can be mounted here: that takes root, and Linux")
     try:
-        with (disk / "filler").open("wb", buffering=0) as filler:
-            while True:
-                try:
-                    filler.write(b"x" * 512)
-                except OSError:
-                    break
         yield disk
     finally:
         subprocess.run(["umount", disk], check=True)  # noqa: S607
+
+
+@pytest.fixture
+def full(disk: Path) -> Path:
+    """Give that disk without room."""
+    with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+        while True:
+            filler.write(b"x" * 512)
+    return disk
 
 
 def told(done: subprocess.CompletedProcess[str]) -> str:
@@ -97,6 +102,45 @@ def test_a_full_disk_under_what_snakemake_keeps(raw: Path, full: Path, tmp_path:
     assert f"the disk is full ({full})" in told(done)
     assert done.stderr.count("\n") < 5  # and none of Snakemake's tracebacks
     assert not list(out.glob("reports/*"))
+
+
+def run_py(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "run.py", "report", "data/losses/toy.parquet"],
+        cwd=root, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [".snakemake", ".run", "data/curves", "reports", "logs"])
+def test_run_py_begins_no_build_on_a_full_disk(name: str, full: Path, tmp_path: Path) -> None:
+    """In a folder of its own on that disk; one line, and the build that follows is as any other."""
+    project = copy_project(tmp_path / "project", sweep=False)
+    write_sweep(project.root / "data/raw/toy", budgets=(1e12,))
+    with_environment(project.root)
+    (project.root / name).symlink_to(full)
+    done = run_py(project.root)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert re.fullmatch(r"run\.py: the disk is full \((.+)\)\. Free some space, .+", line)
+    assert str(full) in line or f"{project.root / name})" in line
+    assert not list(project.root.glob("data/*/toy*.parquet"))
+    (full / "filler").unlink()
+    assert run_py(project.root).returncode == 0
+    assert not list(project.root.rglob(".*.tmp"))
+
+
+def test_run_py_names_a_disk_that_a_build_has_filled(disk: Path, tmp_path: Path) -> None:
+    """Last of all, below whatever the build says of it."""
+    project = copy_project(tmp_path / "project", sweep=False)
+    with_environment(project.root)
+    (project.root / "reports").symlink_to(disk)
+    fill = f"head -c 9000000 /dev/zero >{disk}/output; echo a traceback >&2; exit 3"
+    (project.root / ".venv/bin/snakemake").write_text(f"#!/bin/sh\n{fill}\n")
+    done = run_py(project.root)
+    assert done.returncode == 1
+    assert "a traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"run.py: the disk is full ({disk}).")
 
 
 @pytest.fixture(scope="module")
