@@ -69,29 +69,80 @@ def read_table(
     ------
     RefusedError : a column's commas are decimal marks in some cells and thousands marks in others.
     """
-    pieces = _without_blank_head(file.blocks(BLOCK))
-    first = next(pieces, b"")
-    problems: list[Event] = []
-    if first.lstrip().startswith(b"{"):
-        separator = ""
-        chunks = list(_json_chunks(chain([first], pieces), problems))
-        names = list(dict.fromkeys(name for chunk in chunks for name in chunk.columns))
-    else:
-        separator = max(",;\t", key=first.partition(b"\n")[0].decode().count)
-        reader = _Csv(separator, named, typed=True)
-        chunks = list(reader.chunks(chain([first], pieces)))
-        if _is_mixed(chunks):  # a column of numbers turned out to be text, and must be as written
-            reader = _Csv(separator, named, typed=False)
-            chunks = list(reader.chunks(_without_blank_head(file.blocks(BLOCK))))
-        names, problems = reader.names, reader.problems
-    text = named(names)
-    columns = {
-        name: _joined(
-            name, [_column_of(chunk, name) for chunk in chunks], separator, text=name == text
-        )
-        for name in names
-    }
-    return pl.DataFrame(columns), problems
+    text = TextTable(file, named)
+    chunks = [chunk for of_block in text.blocks() for chunk in of_block]
+    if text.separator and _is_mixed(chunks):
+        # a column of numbers turned out to be text, and must be as written
+        text = TextTable(file, named, typed=False)
+        chunks = [chunk for of_block in text.blocks() for chunk in of_block]
+    return text.frame(chunks), text.problems
+
+
+class TextTable:
+    """A table that is text; parameters as of `read_table`.
+
+    Parameters
+    ----------
+    typed : whether cells of CSV may be read as numbers at once.
+
+    Attributes
+    ----------
+    names : of its columns, as far as it was read.
+    problems : what to know of lines that are no rows, as far as it was read.
+    separator : between the cells of CSV; empty of JSON lines.
+    """
+
+    def __init__(
+        self,
+        file: RawFile,
+        named: Callable[[Sequence[str]], str | None],
+        *,
+        typed: bool = True,
+    ) -> None:
+        self.names: list[str] = []
+        self.problems: list[Event] = []
+        self._file = file
+        self._named = named
+        self._typed = typed
+        self.separator = ""
+
+    def blocks(self) -> Iterator[list[_Chunk]]:
+        """Read it block by block of the file."""
+        pieces = _without_blank_head(self._file.blocks(BLOCK))
+        first = next(pieces, b"")
+        waiting = chain([first], pieces)
+        if first.lstrip().startswith(b"{"):
+            schema: dict[str, Any] = {}
+            for piece in waiting:
+                chunks = list(_json_chunks(piece, schema, self.problems))
+                seen = dict.fromkeys(self.names)
+                seen |= dict.fromkeys(name for chunk in chunks for name in chunk.columns)
+                self.names = list(seen)
+                yield chunks
+        else:
+            self.separator = max(",;\t", key=first.partition(b"\n")[0].decode().count)
+            reader = _Csv(self.separator, self._named, typed=self._typed)
+            for chunk in reader.chunks(waiting):
+                self.names, self.problems = reader.names, reader.problems
+                yield [chunk]
+            self.names, self.problems = reader.names, reader.problems
+
+    def frame(self, chunks: Sequence[_Chunk]) -> pl.DataFrame:
+        """Lay chunks out as one frame; see `read_table`."""
+        text = self._named(self.names)
+        columns: dict[str, pl.Series] = {}
+        for name in self.names:
+            parts = [_column_of(chunk, name) for chunk in chunks]
+            columns[name] = _joined(name, parts, self.separator, text=name == text)
+        return pl.DataFrame(columns)
+
+    def has_commas(self, chunks: Sequence[_Chunk], names: Iterable[str]) -> bool:
+        """Tell whether some cell of CSV has a comma, which the whole column gives a meaning."""
+        if not self.separator:
+            return False
+        parts = [pl.Series(_column_of(chunk, name)) for name in names for chunk in chunks]
+        texts = (part for part in parts if part.dtype == pl.String)
+        return any(part.str.contains(",", literal=True).any() for part in texts)
 
 
 def _without_blank_head(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -116,15 +167,13 @@ def _column_of(chunk: _Chunk, name: str) -> Column:
 # -- JSON lines ------------------------------------------------------------------------------------
 
 
-def _json_chunks(pieces: Iterable[bytes], problems: list[Event]) -> Iterator[_Chunk]:
+def _json_chunks(piece: bytes, schema: dict[str, Any], problems: list[Event]) -> Iterator[_Chunk]:
     """Read JSON objects line by line; nested keys are joined by dots."""
-    schema: dict[str, Any] = {}
-    for piece in pieces:
-        end = piece.rfind(b"\n") + 1
-        if end:
-            yield from _json_block(piece[:end], schema, problems)
-        if piece[end:] or not piece:  # an empty piece: damaged compression ended the text
-            yield _json_rows([piece[end:].decode()], problems)
+    end = piece.rfind(b"\n") + 1
+    if end:
+        yield from _json_block(piece[:end], schema, problems)
+    if piece[end:] or not piece:  # an empty piece: damaged compression ended the text
+        yield _json_rows([piece[end:].decode()], problems)
 
 
 def _json_block(text: bytes, schema: dict[str, Any], problems: list[Event]) -> Iterator[_Chunk]:
@@ -329,6 +378,8 @@ class _Csv:
         self._separator = separator
         self._named = named
         self._typed = typed
+        self._proven = False
+        """Whether a block was of numbers alone."""
 
     def chunks(self, pieces: Iterable[bytes]) -> Iterator[_Chunk]:
         """Read the head and the rows below it."""
@@ -410,15 +461,15 @@ class _Csv:
     def _frame(self, text: bytes) -> pl.DataFrame | None:
         """Read whole lines at once; None where that could differ from reading them one by one."""
         letters, width = np.frombuffer(text, np.uint8), len(self.names)
-        ends = np.flatnonzero(letters == ord("\n"))
+        lines = np.count_nonzero(letters == ord("\n"))
         quoted = b'"' in text
-        blank = ends[0] == 0 or bool((np.diff(ends) == 1).any())
+        blank = text.startswith(b"\n") or b"\n\n" in text
         marks = np.count_nonzero(letters == ord(self._separator))
-        if width < 2 or blank or (not quoted and marks != len(ends) * (width - 1)):
+        if width < 2 or blank or (not quoted and marks != lines * (width - 1)):
             return None
         if quoted and not self._is_plainly_quoted(text, width):
             return None
-        for types in (self._types(text), dict.fromkeys(self.names, pl.String)):
+        for types in self._tried(text):
             try:
                 frame = pl.read_csv(
                     text,
@@ -432,9 +483,32 @@ class _Csv:
             texts = frame.select(pl.col(pl.String).str.len_chars().max())
             longest = max((cell or 0 for cell in texts.row(0)), default=0) if texts.width else 0
             # a short row leaves its last cells without any text
-            if frame.height == len(ends) and longest <= LONGEST_CELL:
+            if frame.height == lines and longest <= LONGEST_CELL:
+                if types == self._numeric:
+                    self._proven = True
                 return frame
         return None
+
+    def _tried(self, text: bytes) -> Iterator[dict[str, Any]]:
+        """Give the types that a block's columns may have, in the order in which to try them.
+
+        Blocks are mostly as the one before: what read one of numbers alone is tried first.
+        """
+        if self._proven:
+            yield self._numeric
+        guessed = self._types(text)
+        if not (self._proven and guessed == self._numeric):
+            yield guessed
+        if (texts := dict.fromkeys(self.names, pl.String)) != guessed:
+            yield texts
+
+    @property
+    def _numeric(self) -> dict[str, Any]:
+        """The types of columns that are all numbers, but for the one that names runs."""
+        types: dict[str, Any] = dict.fromkeys(self.names, pl.Float64)
+        if (text_column := self._named(self.names)) is not None:
+            types[text_column] = pl.String
+        return types
 
     def _types(self, text: bytes) -> dict[str, Any]:
         """Guess columns of numbers from the first lines."""
@@ -509,6 +583,8 @@ def _joined(name: str, parts: Sequence[Column], separator: str, *, text: bool) -
     if plain and kinds <= {pl.Int64, pl.Float64} and kinds and not text:
         numbers = _stacked(name, parts, pl.Float64)
         return numbers if numbers.count() else numbers.cast(pl.String)
+    if plain and not kinds and parts:
+        return _stacked(name, parts, pl.String)
     if plain and kinds == {pl.String}:
         return _of_strings(name, _stacked(name, parts, pl.String), separator, text=text)
     cells = list(chain.from_iterable(parts))

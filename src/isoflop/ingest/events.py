@@ -97,6 +97,10 @@ class Remark(NamedTuple):
     text: str
 
 
+class Anew(NamedTuple):
+    """The reader begins again: nothing that it said so far counts."""
+
+
 class Unread(NamedTuple):
     """A line that looks like a record of the format but is none."""
 
@@ -115,6 +119,7 @@ Event = (
     | Excluded
     | LeftOutRows
     | Remark
+    | Anew
     | Unread
     | Truncated
 )

@@ -11,6 +11,7 @@ import polars as pl
 from isoflop.config.sidecar import LARGEST
 from isoflop.ingest.blocks import PLACED, RECORDS, Block
 from isoflop.ingest.events import (
+    Anew,
     Ended,
     Excluded,
     Facts,
@@ -162,17 +163,18 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
     """
     runs: dict[str, _Run] = {}
     records = Rows({n: t for n, t in PLACED.items() if n != "row"}, below, sequential=True)
-    ranks: set[int] = set()
-    ranks_with_loss: set[int] = set()
+    ranks = _Ranks()
     left_out: list[tuple[int, str]] = []
     remarks: list[str] = []
     unread, truncated = 0, False
-    for block in blocks:
+    remaining = iter(blocks)
+    for block in remaining:
+        if any(isinstance(event, Anew) for _, event in block.rare):
+            del records
+            return gather(remaining, below)
         frame = block.filled().with_columns(tokens=_known("tokens"), samples=_known("samples"))
         records.append(frame)
-        if frame["rank"].null_count() < frame.height:
-            ranks.update(frame["rank"].drop_nulls().unique())
-            ranks_with_loss.update(frame.filter(_HAS_LOSS)["rank"].drop_nulls().unique())
+        ranks.add(frame)
         counts = _counts(frame)
         for count in sorted(counts.values(), key=lambda count: count["first"]):
             runs.setdefault(count["run"], _Run()).count(count)
@@ -191,7 +193,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
     return Parsed(
         runs=tuple(run.parsed(name) for name, run in runs.items()),
-        kept=_of_first_rank(records, ranks, ranks_with_loss, below),
+        kept=_of_first_rank(records, ranks, below),
         lines_unread=unread,
         truncated=truncated,
         left_out=tuple(left_out),
@@ -209,23 +211,41 @@ def _known(column: str) -> pl.Expr:
 _HAS_LOSS: Final = pl.col("train_loss").is_not_null() | pl.col("value").is_not_null()
 
 
-def _of_first_rank(
-    rows: Rows, ranks: set[int], with_loss: set[int], below: Path | None
-) -> pl.DataFrame | Rows:
+@dataclass(slots=True)
+class _Ranks:
+    """The ranks that wrote a file's records, and those of them that wrote losses."""
+
+    known: set[int] = field(default_factory=set)
+    with_loss: set[int] = field(default_factory=set)
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take in a block's records."""
+        if frame["rank"].null_count() < frame.height:
+            self.known.update(frame["rank"].drop_nulls().unique())
+            self.with_loss.update(frame.filter(_HAS_LOSS)["rank"].drop_nulls().unique())
+
+    @property
+    def chosen(self) -> pl.Expr:
+        """The records to keep."""
+        if len(self.known) <= 1:
+            return pl.lit(value=True)
+        rank = pl.col("rank")
+        # where no rank has a loss, what no rank wrote is left
+        first = rank == min(self.with_loss) if self.with_loss else pl.lit(value=False)
+        return rank.is_null() | first
+
+
+def _of_first_rank(rows: Rows, ranks: _Ranks, below: Path | None) -> pl.DataFrame | Rows:
     """Keep one rank's records where several wrote to one file; their lines are interleaved."""
-    rank = pl.col("rank")
-    # where no rank has a loss, what no rank wrote is left
-    first = rank == min(with_loss) if with_loss else pl.lit(value=False)
-    chosen = rank.is_null() | first if len(ranks) > 1 else pl.lit(value=True)
-    if rows.on_disk and len(ranks) <= 1:
+    if rows.on_disk and len(ranks.known) <= 1:
         rows.put_away()
         rows.narrow(RECORDS.names())
         return rows
     if not rows.on_disk:
-        return rows.frame().filter(chosen).select(RECORDS.names())
+        return rows.frame().filter(ranks.chosen).select(RECORDS.names())
     kept = Rows(RECORDS, below, sequential=True)
     for piece in rows.pieces():
-        kept.append(piece.filter(chosen).select(RECORDS.names()))
+        kept.append(piece.filter(ranks.chosen).select(RECORDS.names()))
     kept.put_away()
     return kept
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from isoflop.config.sidecar import TABLE_POINT_VALUES, RunFacts
 from isoflop.ingest.blocks import Block
-from isoflop.ingest.cells import CELL_SHOWN
+from isoflop.ingest.cells import CELL_SHOWN, as_text
 from isoflop.ingest.events import Ended, Event, Excluded, Facts, LeftOutRows, Remark
 from isoflop.ingest.numbers import LARGEST_STEP, number
 from isoflop.ingest.parsed import of_one_value
@@ -49,18 +49,20 @@ _CELL: Final = "what was found"
 class Faults:
     """Rows that are left out, counted by reason; of each reason the first row is told."""
 
-    rows: dict[str, tuple[int, str]] = field(default_factory=dict)
-    cells: list[str] = field(default_factory=list)
-    """What to know of cells that are no numbers in columns of numbers."""
+    rows: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    """By reason how many, and of the first one the row and what is told of it."""
+    cells: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    """By column the cells that are no numbers in it: how many, and the first one's row and text."""
 
     def add(self, left_out: pl.DataFrame) -> None:
         """Leave rows out: their number, run, reason, and what was found instead."""
         for (reason,), rows in left_out.group_by(_WHY, maintain_order=True):
             row, run, cell = rows.select(ROW, "run", _CELL).row(0)
             name = f", run '{run}'" if run else ""
-            shown = "" if cell is None else f", found {str(cell)[:CELL_SHOWN]!r}"
-            count, first = self.rows.get(str(reason), (0, f"first in row {row}{name}{shown}"))
-            self.rows[str(reason)] = (count + rows.height, first)
+            shown = "" if cell is None else f", found {_shown(cell)!r}"
+            known = (0, row, f"first in row {row}{name}{shown}")
+            count, row, first = self.rows.get(str(reason), known)
+            self.rows[str(reason)] = (count + rows.height, row, first)
 
     def unreadable(self, written: pl.DataFrame, numbers: pl.DataFrame, name: str) -> None:
         """Tell of a column's cells that are no numbers: they are gaps."""
@@ -70,21 +72,33 @@ class Faults:
         odd = numbers[name].is_null() & (cells.str.strip_chars() != "").fill_null(value=False)
         if odd.any():
             row, cell = written.filter(odd).select(ROW, name).row(0)
-            self.cells.append(
-                f"{odd.sum()} cells of {name} are no numbers (first in row {row}: "
-                f"{str(cell)[:CELL_SHOWN]!r})"
-            )
+            count, row, shown = self.cells.get(name, (0, row, repr(_shown(cell))))
+            self.cells[name] = (count + int(odd.sum()), row, shown)
 
     def events(self) -> list[LeftOutRows | Remark]:
-        """Tell of the rows and cells."""
+        """Tell of the rows and cells, in order of the first of each."""
         rows = [
             LeftOutRows(count, f"{reason} ({first})")
-            for reason, (count, first) in self.rows.items()
+            for reason, (count, _, first) in sorted(self.rows.items(), key=lambda told: told[1][1])
         ]
-        return [*rows, *map(Remark, self.cells)]
+        cells = [
+            Remark(f"{count} cells of {name} are no numbers (first in row {row}: {shown})")
+            for name, (count, row, shown) in sorted(
+                self.cells.items(), key=lambda told: (told[1][1], told[0])
+            )
+        ]
+        return [*rows, *cells]
 
 
-def curves_block(values: pl.DataFrame, faults: Faults) -> Block:
+def _shown(cell: object) -> str:
+    """Write a cell for a message; a number is written in one way, text beside it or not."""
+    value = number(cell)
+    return (str(cell) if value is None else as_text(value))[:CELL_SHOWN]
+
+
+def curves_block(
+    values: pl.DataFrame, faults: Faults, told: set[tuple[str, str]] | None = None
+) -> Block:
     """Lay out a table with a row per point of a curve.
 
     Parameters
@@ -92,7 +106,9 @@ def curves_block(values: pl.DataFrame, faults: Faults) -> Block:
     values : a row per point, by our names: `ROW`, run (text), tokens, step, losses, facts by their
         dotted names, and `EVALS` or `BYTES` before the name of an eval set.
     faults : takes the rows that are left out.
+    told : takes the facts that are told, by run, and are not told again.
     """
+    told = set() if told is None else told
     sound, facts = _sound(values, faults)
     if sound.is_empty():
         return Block(_records(sound))
@@ -110,14 +126,16 @@ def curves_block(values: pl.DataFrame, faults: Faults) -> Block:
     problems.append((~_any_value(numbers), NO_LOSS, None))
     kept = _without(numbers, ordered, problems, faults)
     records = _records(kept.with_columns(step.cast(pl.Int64)))
-    told = ordered.select("run", _KEY)
-    told = told.head(1) if single and len(facts) == 1 else told.unique(maintain_order=True)
-    names = told["run"].unique(maintain_order=True)
+    keys = ordered.select("run", _KEY)
+    keys = keys.head(1) if single and len(facts) == 1 else keys.unique(maintain_order=True)
+    names = keys["run"].unique(maintain_order=True)
     first = {run: place for place, run in enumerate(names)}
-    rare: list[tuple[int, Event]] = [
-        (-1, Facts(facts[key], run))
-        for run, key in sorted(told.iter_rows(), key=lambda r: first[r[0]])
-    ]
+    rare: list[tuple[int, Event]] = []
+    for run, key in sorted(keys.iter_rows(), key=lambda r: first[r[0]]):
+        words = (run, facts[key].model_dump_json(exclude_none=True))
+        if words not in told:
+            told.add(words)
+            rare.append((-1, Facts(facts[key], run)))
     return Block(records, tuple(rare))
 
 
@@ -194,6 +212,11 @@ def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[Run
     return kept.drop(_WHY, _CELL, strict=False), facts
 
 
+def is_fact(name: str) -> bool:
+    """Tell whether a column of `curves_block` is of a fact."""
+    return name != "run" and not _is_value(name)
+
+
 def _is_value(name: str) -> bool:
     return name in TABLE_POINT_VALUES or name == ROW or name.startswith((EVALS, BYTES))
 
@@ -232,7 +255,7 @@ def _without(
     faults: Faults,
 ) -> pl.DataFrame:
     """Leave out the rows that have a problem: (whether they have it, reason, column to show)."""
-    left = pl.Series([True] * numbers.height, dtype=pl.Boolean)
+    left = pl.repeat(True, numbers.height, dtype=pl.Boolean, eager=True)  # noqa: FBT003
     for condition, reason, column in problems:
         has_it = numbers.select(condition.alias("has it")).to_series().fill_null(value=False)
         rows = left & has_it

@@ -2,7 +2,8 @@
 
 Published sweeps come in through here: tables of curves (a row per point) and of finished runs (a
 row per run, N, D, L). A value is a column, scaled, or an SQL formula over columns, so that D can
-be C / (6 N). Tables are read whole; they are small beside logs.
+be C / (6 N). A long table of curves is read stretch by stretch where its rows are in order and its
+map asks of each row alone: both ways give the same records (tests/ingest/test_long_table.py).
 """
 
 from __future__ import annotations
@@ -10,29 +11,21 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-import json
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.blocks import Block
-from isoflop.ingest.cells import as_text, read_table, unique_names
-from isoflop.ingest.events import Event, LeftOutRows, Remark
-from isoflop.ingest.names import (
-    COLUMNS,
-    FINAL_LOSS,
-    eval_sets,
-    eval_sets_in_bytes,
-    find,
-    may_be_loss,
-    plain,
-)
+from isoflop.ingest.cells import TextTable, as_text, read_table, unique_names
+from isoflop.ingest.events import Anew, Event, LeftOutRows, Remark
+from isoflop.ingest.names import find
+from isoflop.ingest.outline import Outline, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.row_order import NeededWholeError, RowOrder
 from isoflop.ingest.wide import (
     BYTES,
-    EVAL_SET,
     EVALS,
     ROW,
     Faults,
@@ -42,25 +35,36 @@ from isoflop.ingest.wide import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from isoflop.config.sidecar import TableColumn, TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 8
+VERSION = 9
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
-COLUMNS_SHOWN: Final = 30
-"""Columns named of a table that cannot be mapped."""
 SAMPLED: Final = 500
 """Rows that W&B's run.history() gives of a longer history."""
-_EXAMPLE = """table:
-    rows: runs                 # or points: a row per point of a curve
-    columns: {params.total: N, tokens: D, eval_loss: loss}"""
+LONG: Final = 4 << 20
+"""Bytes beyond which a table is read stretch by stretch, if it can be."""
+PACKED: Final = 10
+"""Bytes of text in a byte that is compressed, about."""
+CELLS: Final = 2**22
+"""Cells of a Parquet file that are in memory at once."""
+ATTEMPTS: Final = 2
+"""Readings of a long table: columns that begin to have numbers late may ask for a second."""
 
 
 def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     """Yield what the table says; see `formats.Reader`."""
+    if file.size * (PACKED if file.compressed else 1) > LONG:
+        try:
+            yield from _by_stretches(file, table)
+        except (NeededWholeError, RefusedError):  # what to refuse, all rows together say best
+            yield _told([Anew()])
+        else:
+            return
     raw, problems = _frame(file, table)
     yield _told(problems)
     yield from blocks_of_frame(raw, table, stem=file.stem)
@@ -95,22 +99,16 @@ def blocks_of_frame(
             Remark(
                 f"a panel's export from W&B's pages: a column per run and metric, {raw.width} in "
                 f"all, sampled, its __MIN and __MAX left out"
-                + (f"; columns not read: {_some(left)}" if left else "")
+                + (f"; columns not read: {some(left)}" if left else "")
             )
         )
         raw = panel
     if table is None:
-        table = guess(raw)
+        outline = Outline.of(raw)
+        table = guess(outline, partial(_repeats, raw))
         if run is not None:
             table.columns.pop("run", None)
-        taken = [
-            f"{value}: {origin.column or origin.formula}" for value, origin in table.columns.items()
-        ]
-        taken += [f"evals.{name}: {column}" for name, column in table.evals.items()]
-        taken += [f"bits_per_byte.{name}: {column}" for name, column in table.bits_per_byte.items()]
-        remarks.append(Remark(f"columns taken by their names: {', '.join(taken)}"))
-        if words := _left_columns(raw, table, "run" if run is not None else None):
-            remarks.append(Remark(words))
+        remarks += _taken(outline, table, beside="run" if run is not None else None)
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
             remarks.append(
                 Remark(
@@ -118,7 +116,7 @@ def blocks_of_frame(
                     f"history artifact"
                 )
             )
-    _check_columns(raw, table)
+    _check_columns(raw.columns, table)
     kept, excluded = _divide(_numbered(raw), table)
     gone = raw.height - kept.height - sum(rows.height for _, rows in excluded)
     if gone:
@@ -135,6 +133,126 @@ def blocks_of_frame(
         for (reason, _), values in zip(parts, named, strict=True):
             yield finished_block(values, faults, excluded=reason)
     yield _told(faults.events())
+
+
+def _taken(outline: Outline, table: TableMap, beside: str | None) -> list[Event]:
+    """Tell which columns a map without sweep.yaml takes, and which it leaves."""
+    taken = [
+        f"{value}: {origin.column or origin.formula}" for value, origin in table.columns.items()
+    ]
+    taken += [f"evals.{name}: {column}" for name, column in table.evals.items()]
+    taken += [f"bits_per_byte.{name}: {column}" for name, column in table.bits_per_byte.items()]
+    remarks: list[Event] = [Remark(f"columns taken by their names: {', '.join(taken)}")]
+    if words := left_columns(outline, table, beside):
+        remarks.append(Remark(words))
+    return remarks
+
+
+# -- stretch by stretch ----------------------------------------------------------------------------
+
+
+def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
+    """Yield what a long table of curves says, some of its rows at a time.
+
+    Parameters
+    ----------
+    given : the map of sweep.yaml.
+
+    Raises
+    ------
+    NeededWholeError : the table must be read as a whole; what was said is void.
+    """
+    table = given
+    for _ in range(ATTEMPTS):
+        outline, order, faults = Outline(), RowOrder(), Faults()
+        told: set[tuple[str, str]] = set()
+        problems: list[Event] = []
+        for rows, commas in _stretches(file, given, problems):
+            outline.add(rows)
+            if table is None:
+                table = guess(outline, partial(_repeats, rows))
+            named = _named(table)
+            if not _row_by_row(table) or _panel(rows) or commas(named):
+                raise NeededWholeError
+            missing = [pl.lit(None, pl.String).alias(n) for n in named if n not in rows.columns]
+            raw = _numbered(rows.with_columns(missing), order.rows)
+            values = _values(raw, table, stem=file.stem)
+            order.add(values)
+            yield curves_block(values, faults, told)
+        if table is None:
+            raise NeededWholeError
+        _check_columns(list(outline.columns), table)
+        last = given or guess(outline, order.repeats)
+        if last == table:
+            remarks = [] if given else _taken(outline, table, beside=None)
+            yield _told([*problems, *remarks, *faults.events()])
+            return
+        table = last
+        yield _told([Anew()])
+    raise NeededWholeError
+
+
+def _repeats(rows: pl.DataFrame, name: str) -> bool:
+    """Tell whether a cell of a column stands in several rows."""
+    return not rows[name].is_unique().all()
+
+
+def _row_by_row(table: TableMap) -> bool:
+    """Tell whether a map asks of each row of a curve alone."""
+    return (
+        table.rows == "points"
+        and "step" in table.columns
+        and table.select is None
+        and not table.exclude
+        and all(origin.formula is None for origin in table.columns.values())
+    )
+
+
+def _named(table: TableMap) -> list[str]:
+    """List the columns that a map names."""
+    named = [origin.column for origin in table.columns.values() if origin.column is not None]
+    return [*dict.fromkeys([*named, *table.evals.values(), *table.bits_per_byte.values()])]
+
+
+def _stretches(
+    file: RawFile, table: TableMap | None, problems: list[Event]
+) -> Iterator[tuple[pl.DataFrame, Callable[[Iterable[str]], bool]]]:
+    """Yield rows of a file, and whether some columns have commas that mean something together.
+
+    Parameters
+    ----------
+    problems : takes what to know of lines that are no rows.
+    """
+    if file.sample().startswith(_PARQUET):
+        yield from ((rows, lambda _: False) for rows in _of_parquet(file))
+        return
+    text = TextTable(file, _names_runs(table))
+    for chunks in text.blocks():
+        yield text.frame(chunks), partial(text.has_commas, chunks)
+    problems += text.problems
+
+
+def _of_parquet(file: RawFile) -> Iterator[pl.DataFrame]:
+    """Yield rows of a Parquet file, of which no row group need fit into memory."""
+    if file.compressed or file.path.stat().st_size != file.size:
+        raise NeededWholeError
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pl.read_parquet_schema(file.path)
+        with pq.ParquetFile(file.path, buffer_size=1 << 20, pre_buffer=False) as parquet:
+            at_once = max(1, CELLS // max(len(schema), 1))
+            for batch in parquet.iter_batches(batch_size=at_once):
+                rows = pl.from_arrow(batch)
+                if not isinstance(rows, pl.DataFrame) or rows.schema != schema:
+                    raise NeededWholeError
+                yield rows
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+        raise NeededWholeError from error
+
+
+# -- as a whole ------------------------------------------------------------------------------------
 
 
 def _told(events: Sequence[Event]) -> Block:
@@ -189,121 +307,6 @@ def _maps(table: TableMap, raw: pl.DataFrame) -> bool:
     return {*named, *table.evals.values(), *table.bits_per_byte.values()} <= set(raw.columns)
 
 
-def guess(raw: pl.DataFrame) -> TableMap:
-    """Map a table by the names of its columns.
-
-    Raises
-    ------
-    RefusedError : they name no loss, or nothing that says how far training had gone; and the map
-        that sweep.yaml can give instead.
-    """
-    numeric = [name for name in raw.columns if _has_numbers(raw[name])]
-    columns = {value: find(value, numeric) for value in COLUMNS if value != "run"}
-    columns["run"] = find("run", raw.columns)
-    sets = eval_sets(numeric)
-    names = None if columns["run"] is None else raw[columns["run"]]
-    finished = (
-        columns["step"] is None
-        and columns["tokens"] is not None
-        and columns["params.total"] is not None
-        and (names is None or names.is_unique().all())
-    )
-    if finished:
-        by_plain = {plain(name): name for name in numeric}
-        final = next((by_plain[name] for name in FINAL_LOSS if name in by_plain), None)
-        if not sets and final is not None:
-            sets, columns["train_loss"] = {"eval": final}, None
-        unused: tuple[str, ...] = ("step", "lr", "grad_norm")
-    else:
-        unused = ("params.nonembedding",) if columns["params.total"] is None else ()
-    in_bytes = eval_sets_in_bytes(numeric)
-    if not sets and not in_bytes and columns["train_loss"] is None:
-        raise _refusal(raw, "none is known as a loss")
-    if columns["step"] is None and columns["tokens"] is None:
-        raise _refusal(raw, "none is known as a step or as tokens")
-    if columns["step"] == "_step" and columns["tokens"] is None:
-        why = "the only step is _step, which counts what was logged; if that is updates, say so"
-        raise _refusal(raw, why, _map_of(columns, sets, in_bytes))
-    if len(sets) == 1:
-        ((name, columns["eval_loss"]),) = sets.items()
-        in_bytes = {EVAL_SET if each == name else each: c for each, c in in_bytes.items()}
-        sets = {}
-    chosen = {
-        value: TableColumn(column=name)
-        for value, name in columns.items()
-        if name is not None and value not in unused
-    }
-    return TableMap(
-        rows="runs" if finished else "points", columns=chosen, evals=sets, bits_per_byte=in_bytes
-    )
-
-
-def _left_columns(raw: pl.DataFrame, table: TableMap, beside: str | None) -> str:
-    """Say which columns are not read; those that are called like losses come first.
-
-    Parameters
-    ----------
-    beside : a column that something else tells.
-    """
-    taken = {origin.column for origin in table.columns.values()}
-    taken |= {*table.evals.values(), *table.bits_per_byte.values(), beside}
-    left = [name for name in raw.columns if name not in taken and raw[name].null_count() < len(raw)]
-    losses = [name for name in left if may_be_loss(name)]
-    others = [name for name in left if name not in losses]
-    told = []
-    if losses:
-        told.append(f"not read, though called like losses: {_some(losses)}; 'table:' can map them")
-    if others:
-        told.append(f"columns not read: {_some(others)}")
-    return "; ".join(told)
-
-
-def _some(names: Sequence[str]) -> str:
-    """List names, as many as a line has room for."""
-    more = len(names) - COLUMNS_SHOWN
-    return ", ".join(names[:COLUMNS_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-TRIED: Final = 1000
-"""Filled cells of a column of text in which a number is looked for."""
-
-
-def _has_numbers(cells: pl.Series) -> bool:
-    """Tell whether a column has numbers in it, though some of its cells may be none."""
-    if cells.dtype != pl.String:
-        return cells.dtype.is_numeric()
-    return as_numbers(cells.drop_nulls().head(TRIED)).count() > 0
-
-
-def _map_of(
-    columns: Mapping[str, str | None], sets: Mapping[str, str], in_bytes: Mapping[str, str]
-) -> str:
-    """Write a map of what is known by name, as YAML."""
-    taken = ("run", "step", "tokens", "train_loss", "lr", "params.total")
-    known = {value: name for value in taken if (name := columns.get(value)) is not None}
-    if len(sets) == 1:
-        known["eval_loss"] = next(iter(sets.values()))
-    lines = ["table:", "    rows: points", f"    columns: {_flow(known)}"]
-    lines += [f"    evals: {_flow(sets)}"] * (len(sets) > 1)
-    lines += [f"    bits_per_byte: {_flow(in_bytes)}"] * bool(in_bytes)
-    return "\n".join(lines)
-
-
-def _flow(values: Mapping[str, str]) -> str:
-    """Write a mapping on one line of YAML; JSON's quotes are YAML's."""
-    pairs = [f"{key if key.isidentifier() else json.dumps(key)}: {json.dumps(name)}"
-             for key, name in values.items()]  # fmt: skip
-    return f"{{{', '.join(pairs)}}}"
-
-
-def _refusal(raw: pl.DataFrame, why: str, example: str = _EXAMPLE) -> RefusedError:
-    shown = ", ".join(raw.columns[:COLUMNS_SHOWN]) + (", ..." * (raw.width > COLUMNS_SHOWN))
-    return RefusedError(
-        f"looks like a table with columns {shown}, but {why}, and sweep.yaml has no 'table:' for "
-        f"it. Add one, such as:\n  {example}"
-    )
-
-
 def fits(file: RawFile, table: TableMap) -> bool:
     """Tell whether a text has a head with every column that a map names."""
     first = next((line for line in file.lines() if line.strip()), "")
@@ -315,9 +318,9 @@ def fits(file: RawFile, table: TableMap) -> bool:
     return {origin.column for origin in table.columns.values() if origin.column} <= names
 
 
-def _numbered(raw: pl.DataFrame) -> pl.DataFrame:
+def _numbered(raw: pl.DataFrame, before: int = 0) -> pl.DataFrame:
     """Add the rows' numbers in the file; a column that has our name for that gives way."""
-    return raw.rename({ROW: f"{ROW} "}, strict=False).with_row_index(ROW, offset=1)
+    return raw.rename({ROW: f"{ROW} "}, strict=False).with_row_index(ROW, offset=before + 1)
 
 
 def _name_apart(parts: Sequence[pl.DataFrame]) -> tuple[list[pl.DataFrame], list[Event]]:
@@ -349,29 +352,30 @@ def _frame(file: RawFile, table: TableMap | None) -> tuple[pl.DataFrame, list[Ev
             return pl.read_parquet(io.BytesIO(file.content())), []
         except pl.exceptions.PolarsError as error:
             raise RefusedError(f"not a whole Parquet file: {error}") from error
+    return read_table(file, _names_runs(table))
+
+
+def _names_runs(table: TableMap | None) -> Callable[[Sequence[str]], str | None]:
+    """Tell which of a table's columns names runs."""
     mapped = table.columns.get("run") if table else None
-
-    def named(names: Sequence[str]) -> str | None:
-        return mapped.column if mapped else find("run", names)
-
-    return read_table(file, named)
+    return lambda names: mapped.column if mapped else find("run", names)
 
 
-def _check_columns(raw: pl.DataFrame, table: TableMap) -> None:
+def _check_columns(names: Sequence[str], table: TableMap) -> None:
     """Refuse a table that lacks a column the map names."""
     missing = []
     named = {value: origin.column for value, origin in table.columns.items() if origin.column}
     sets = [(f"evals.{name}", column) for name, column in table.evals.items()]
     sets += [(f"bits_per_byte.{name}", column) for name, column in table.bits_per_byte.items()]
     for value, column in [*named.items(), *sets]:
-        if column not in raw.columns:
-            near = difflib.get_close_matches(column, raw.columns, n=1)
+        if column not in names:
+            near = difflib.get_close_matches(column, names, n=1)
             hint = f" (did you mean '{near[0]}'?)" if near else ""
             missing.append(f"'{column}'{hint} for {value}")
     if missing:
         raise RefusedError(
             f"lacks the column {', '.join(missing)}, which sweep.yaml names under table.columns; "
-            f"it has: {', '.join(raw.columns)}"
+            f"it has: {', '.join(names)}"
         )
     if not {"eval_loss", "train_loss"} & table.columns.keys() and not sets:
         raise RefusedError("sweep.yaml maps no loss: add eval_loss or train_loss to table.columns")

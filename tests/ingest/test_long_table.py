@@ -1,0 +1,203 @@
+"""Long tables are read stretch by stretch, others as a whole: both must say the same of a file."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from isoflop.config.sidecar import TableMap
+from isoflop.ingest import cells, source
+from isoflop.ingest.formats import scan, table
+from isoflop.ingest.parsed import Parsed, gather
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.sidecar import file_table, read_sidecar
+from isoflop.ingest.source import RawFile
+from tests.ingest.test_cells import TABLES
+from tests.ingest.test_formats import FIXTURES, logs
+from tests.ingest.test_textlog import mutants
+from tests.tiers import times
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def csv_of(rows: list[dict[str, Any]]) -> bytes:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [",".join(str(row.get(name, "")) for name in names) for row in rows]
+    return "".join(f"{line}\n" for line in [",".join(names), *lines]).encode()
+
+
+def json_of(rows: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def points(
+    runs: list[str], steps: range = range(1, 40), **changed: dict[int, Any]
+) -> list[dict[str, Any]]:
+    """Lay out points of runs; some cells of some columns, by row, are others."""
+    rows: list[dict[str, Any]] = []
+    for run in runs:
+        rows += [
+            {"run": run, "step": step, "loss": 2 + 1 / step, "tokens": 4096 * step, "lr": 3e-4}
+            for step in steps
+        ]
+    for name, by_row in changed.items():
+        for row, value in by_row.items():
+            rows[row][name] = value
+    return rows
+
+
+STREAMED: dict[str, list[dict[str, Any]]] = {
+    "one run": points(["a"]),
+    "runs one after the other": points(["b", "a", "0010"]),
+    "facts of runs": points(["a", "b"], params={row: 1e6 + 5 * (row > 38) for row in range(78)}),
+    "facts that change": points(["a"], params={row: 10 * (row > 20) + 7 for row in range(39)}),
+    "eval losses late": points(["a"], eval_loss={30: 2.5, 35: 2.25}),
+    "a column that is never read, late": points(["a"], note={38: "the end"}),
+    "a loss that is no number": points(["a"], loss={5: "oops", 30: "oh", 31: "3.25"}),
+    "losses without tokens": points(["a"], tokens={5: None, 6: "nan", 7: -5}),
+    "no tokens at all": points(["a"], tokens=dict.fromkeys(range(39), 0)),
+    "a step that is none": points(["a"], step={5: None, 11: 11.5, 12: 12.25}),
+    "no loss": points(["a"], loss=dict.fromkeys(range(4, 20)), lr=dict.fromkeys(range(4, 20))),
+    "a name too few": points(["a", "b"], run=dict.fromkeys(range(70, 78))),
+}
+WHOLE: dict[str, list[dict[str, Any]]] = {
+    "runs that take turns": sorted(points(["a", "b"]), key=lambda row: row["step"]),
+    "a restart": points(["a"]) + points(["a"], range(20, 45)),
+    "steps that fall": points(["a"])[::-1],
+    "a counter that wrapped": points(["a"], tokens={5: 0}),
+    "two runs and no step": points(["a", "b"], step={5: None}),
+    "tokens alone": [{k: v for k, v in row.items() if k != "step"} for row in points(["a"])],
+    "facts that become text": points(["a"], params={3: 7, 30: "8 million"}),
+    "finished runs": [
+        {"run": str(n), "params": 1e6 * n, "tokens": 1e8, "loss": 3.5} for n in range(1, 40)
+    ],
+}
+
+
+def read(file: RawFile, given: TableMap | None) -> Parsed | str:
+    try:
+        return gather(scan("table", file, given))
+    except RefusedError as refusal:
+        return str(refusal)
+
+
+def assert_same(
+    content: bytes, folder: Path, patch: pytest.MonkeyPatch, given: TableMap | None = None
+) -> Parsed | str:
+    path = folder / "t"
+    path.write_bytes(content)
+    file = RawFile.at(path, folder)
+    patch.setattr(table, "LONG", 1 << 60)
+    whole = read(file, given)
+    patch.setattr(table, "LONG", -1)
+    long = read(file, given)
+    if isinstance(whole, str) or isinstance(long, str):
+        assert whole == long
+    else:
+        assert long.records.equals(whole.records)
+        assert long.runs == whole.runs
+        assert (long.lines_unread, long.truncated) == (whole.lines_unread, whole.truncated)
+        assert (long.left_out, long.remarks) == (whole.left_out, whole.remarks)
+    return long
+
+
+@pytest.fixture(params=[150, 900])
+def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Cut blocks and stretches of any length."""
+    monkeypatch.setattr(cells, "BLOCK", request.param)
+    monkeypatch.setattr(source, "CHUNK", request.param)
+    monkeypatch.setattr(table, "CELLS", request.param)
+    return int(request.param)
+
+
+def no_whole(*_: object) -> None:
+    raise AssertionError("read as a whole")
+
+
+@pytest.mark.usefixtures("block")
+@pytest.mark.parametrize("written", [csv_of, json_of])
+@pytest.mark.parametrize("name", STREAMED)
+def test_rows_in_order_are_read_stretch_by_stretch(
+    name: str, written: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = written(STREAMED[name])
+    parsed = assert_same(content, tmp_path, monkeypatch)
+    assert not isinstance(parsed, str)
+    assert parsed.lines
+    if "none" not in name and "no number" not in name:
+        monkeypatch.setattr(table, "_frame", no_whole)
+        again = read(RawFile.at(tmp_path / "t", tmp_path), None)
+        assert isinstance(again, Parsed)
+        assert again.records.equals(parsed.records)
+
+
+@pytest.mark.usefixtures("block")
+@pytest.mark.parametrize("written", [csv_of, json_of])
+@pytest.mark.parametrize("name", WHOLE)
+def test_rows_that_need_each_other_are_read_as_a_whole(
+    name: str, written: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = assert_same(written(WHOLE[name]), tmp_path, monkeypatch)
+    assert not isinstance(parsed, str)
+    assert parsed.lines
+    monkeypatch.setattr(table, "_frame", no_whole)
+    with pytest.raises(AssertionError, match="read as a whole"):
+        read(RawFile.at(tmp_path / "t", tmp_path), None)
+
+
+@pytest.mark.usefixtures("block")
+@pytest.mark.parametrize("name", [*STREAMED, *WHOLE])
+def test_parquet(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pl.read_csv(csv_of((STREAMED | WHOLE)[name]), infer_schema_length=None)
+    content = io.BytesIO()
+    rows.write_parquet(content, row_group_size=25)
+    assert_same(content.getvalue(), tmp_path, monkeypatch)
+
+
+@pytest.mark.usefixtures("block")
+@pytest.mark.parametrize("name", [*STREAMED, *WHOLE])
+def test_mutants(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = (STREAMED | WHOLE)[name]
+    for content in (csv_of(rows), json_of(rows)):
+        for mutant in mutants(content, seed=3, count=times(4)):
+            assert_same(mutant, tmp_path, monkeypatch)
+
+
+@pytest.mark.usefixtures("block")
+@pytest.mark.parametrize("name", TABLES)
+def test_odd_tables(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_same(TABLES[name], tmp_path, monkeypatch)
+
+
+@pytest.mark.usefixtures("block")
+@pytest.mark.parametrize(
+    "path", logs(FIXTURES / "table"), ids=lambda path: path.relative_to(FIXTURES).as_posix()
+)
+def test_fixtures(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sidecar = read_sidecar(FIXTURES / "table")
+    name = path.relative_to(FIXTURES / "table").as_posix()
+    assert_same(path.read_bytes(), tmp_path, monkeypatch, file_table(sidecar, name))
+
+
+@pytest.mark.usefixtures("block")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"step": "step", "train_loss": {"column": "loss", "scale": 2.0}},
+        {"step": "step", "train_loss": "loss", "lr": "rate"},
+        {"step": "step", "eval_loss": "late"},
+        {"step": "step", "train_loss": "loss", "tokens": {"formula": '4096 * "step"'}},
+    ],
+)
+def test_maps_of_a_sweep(
+    given: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = points(["a", "b"], late={70: 2.5})
+    mapped = TableMap(rows="points", columns=given)
+    for content in (csv_of(rows), json_of(rows)):
+        assert_same(content, tmp_path, monkeypatch, mapped)
