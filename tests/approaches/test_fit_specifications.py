@@ -212,6 +212,18 @@ def test_without_draws_there_are_no_intervals(losses: pl.DataFrame) -> None:
     assert fitted["a_lo80"].null_count() == fitted.height
 
 
+def test_an_interval_that_would_exclude_its_estimate_is_not_given(losses: pl.DataFrame) -> None:
+    # two resamples seldom lie on both sides of the estimate from all runs
+    table = fit_specifications(losses, losses.clear(), chosen(draws=2), sweep="simulated")
+    fitted = table.filter(pl.col("refused").is_null())
+    for level in ("80", "95"):
+        given = fitted.drop_nulls([f"a_lo{level}", f"a_hi{level}"])
+        assert 0 < given.height < fitted.height
+        slack = 1e-9
+        assert (given[f"a_lo{level}"] <= given["a"] + slack).all()
+        assert (given["a"] <= given[f"a_hi{level}"] + slack).all()
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_change_no_byte(losses: pl.DataFrame, found: pl.DataFrame, threads: int) -> None:
     again = fit_specifications(losses, losses.clear(), chosen(), sweep="simulated", threads=threads)

@@ -23,7 +23,7 @@ from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import ParametricSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.intervals import percentile_intervals
-from isoflop.estimates.quantities import derived
+from isoflop.estimates.quantities import about, derived
 from isoflop.tables import LOSS_SOURCES, Specifications, validated
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def fit_specifications(
     Returns
     -------
     Table ``Specifications``, in the order of the grids. One that the sweep does not allow has its
-    reason in ``refused``. The intervals are percentiles of ``specifications.draws`` resamples.
+    reason in ``refused``. The intervals are percentiles of ``specifications.draws`` resamples; one
+    that would exclude its estimate is not given.
     """
     tables = {
         str(table["loss_source"][0]): table for table in (alternate, losses) if not table.is_empty()
@@ -273,7 +274,7 @@ def _row(
     a, b, params_opt = (float(point[name][0]) for name in ("a", "b", f"params_opt_{budget!r}"))
     if not np.isfinite([a, b, params_opt]).all():
         return {"refused": "the fit has no optimum: a term of the law has vanished."}
-    ends = percentile_intervals(draws["a"])
+    ends = about(a, percentile_intervals(draws["a"]))
     return {
         "n_runs": fitted.observations.n_runs,
         "n_points": len(fitted.observations.loss),

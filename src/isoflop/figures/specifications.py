@@ -54,7 +54,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     return style.Drawn(
         figure,
         f"The exponent a of {fitted.height} specifications in increasing order, from {low:.3f} to "
-        f"{high:.3f} with median {median:.3f}, each with its 80 % and 95 % interval, over a matrix "
+        f"{high:.3f} with median {median:.3f}, with their 80 % and 95 % intervals, over a matrix "
         f"of the choices behind each. {spans}. {every.height - fitted.height} further "
         "specifications were refused.",
     )

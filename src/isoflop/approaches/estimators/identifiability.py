@@ -193,8 +193,8 @@ def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> N
 
     Raises
     ------
-    UnderdeterminedError : the 80 % interval of N_opt in the middle of the data is that wide, or
-        most resamples cannot be fitted.
+    UnderdeterminedError : the 80 % interval of N_opt is that wide at an end of the data or in their
+        middle, or most resamples cannot be fitted.
     """
     kept = np.isfinite(draws).all(axis=1)
     if len(draws) < 2:
@@ -207,19 +207,37 @@ def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> N
             f"{len(draws)} resamples of them cannot be fitted ({reasons[counts.argmax()]}). "
             "Add sizes and budgets, or repeat runs with other seeds."
         )
-    low, high = fit.flops_range
-    middle = float(np.sqrt(low * high))
-    sizes = fit.optima(draws[kept], np.array([middle])).params[:, 0]
-    ends = np.nanquantile(np.where(np.isfinite(sizes), sizes, np.inf), [0.1, 0.9])
-    factor = float(ends[1] / ends[0]) if ends[0] > 0.0 else np.inf
-    if not factor <= WIDEST:
-        raise UnderdeterminedError(
-            f"approach '{name}' does not determine the best size in sweep {sweep}: at "
-            f"{middle:.2g} FLOPs, in the middle of the data, 80 % of the resamples put it between "
-            f"{ends[0]:.2g} and {ends[1]:.2g} parameters, a factor of {factor:.2g} where "
-            f"{WIDEST:g} is the most that is shown. Add sizes on both sides of the best at each "
-            "budget, further budgets, or other seeds of the runs there are."
-        )
+    _require_sizes(fit, draws[kept])
+
+
+def _require_sizes(fit: Fit, draws: Floats) -> None:
+    """Refuse where the interval of N_opt is too wide at either end of the data, or between.
+
+    On runs near a ray the intervals are narrowest somewhere inside the data and widen both ways, so
+    the middle alone can look determined where the largest budget, at which the answer is read, is
+    not.
+    """
+    seen = fit.observations
+    # a frontier's curves begin far below the places at which it is read
+    ends_alone = fit.approach in FRONTIERS
+    low, high = seen.at(_last_points(seen)).flops_range if ends_alone else fit.flops_range
+    flops = np.array([high, np.sqrt(low * high), low])
+    sizes = fit.optima(draws, flops).params
+    least, most = np.nanquantile(np.where(np.isfinite(sizes), sizes, np.inf), [0.1, 0.9], axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factors = np.where(least > 0.0, most / least, np.inf)
+    factors = np.where(np.isnan(factors), np.inf, factors)
+    worst = int(factors.argmax())
+    if factors[worst] <= WIDEST:
+        return
+    where = ("the largest compute of", "the middle of", "the least compute of")[worst]
+    raise UnderdeterminedError(
+        f"approach '{fit.approach}' does not determine the best size in sweep {seen.sweep}: at "
+        f"{flops[worst]:.2g} FLOPs, {where} the data, 80 % of the resamples put it between "
+        f"{least[worst]:.2g} and {most[worst]:.2g} parameters, a factor of {factors[worst]:.2g} "
+        f"where {WIDEST:g} is the most that is shown. Add sizes on both sides of the best at each "
+        "budget, further budgets, or other seeds of the runs there are."
+    )
 
 
 def _within(logs: Floats) -> str:

@@ -97,7 +97,7 @@ class Analysis:
     contain_hoffmann: int = 0
     contain_kaplan: int = 0
     contain_both: int = 0
-    outside: int = 0
+    without_interval: str = ""
     counted: str = ""
     spans: Table | None = None
     shifts: Table | None = None
@@ -123,6 +123,7 @@ def analysis(inputs: ReportInputs) -> Analysis:
     spans = approach_spans(every)
     ends = fitted.drop_nulls(["a_lo95", "a_hi95"])
     inside = {name: _within(ends, value) for name, value in (("h", hoffmann), ("k", kaplan))}
+    without = fitted.height - ends.height
     above = int((fitted["a"] >= kaplan).sum())
     return replace(
         common,
@@ -147,7 +148,7 @@ def analysis(inputs: ReportInputs) -> Analysis:
         contain_hoffmann=int(inside["h"].sum()),
         contain_kaplan=int(inside["k"].sum()),
         contain_both=int((inside["h"] & inside["k"]).sum()),
-        outside=ends.filter(~pl.col("a").is_between("a_lo95", "a_hi95")).height,
+        without_interval=times(without, "estimate stands", "estimates stand") if without else "",
         counted=_counted(fitted, kaplan - hoffmann),
         spans=_span_table(spans, moved),
         shifts=_shift_table(moved, spans) if moved else None,
