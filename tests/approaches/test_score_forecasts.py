@@ -247,6 +247,12 @@ def test_three_budgets_are_refused_in_words(losses: pl.DataFrame) -> None:
     assert "needs 4 compute budgets" in found.refused
     assert "has 3 (1e+17, 3e+17, 1e+18)" in found.refused
     assert "1 more, best above 1e+18 FLOPs" in found.refused
+    assert found.refused.endswith("or lower approaches.forecast.min_budgets to 2.")
+    two = score_forecasts(
+        losses.filter(pl.col("budget") < 6e17), settings(40), sweep="s", provenance=PROVENANCE
+    )
+    assert isinstance(two, NoForecasts)
+    assert "approaches.forecast.min_budgets" not in two.refused
 
 
 def test_nothing_to_fit_is_refused_in_words(losses: pl.DataFrame) -> None:

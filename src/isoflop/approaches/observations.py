@@ -141,6 +141,6 @@ def _require(table: pl.DataFrame, column: str, key: str, convention: str) -> Non
         shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
         raise MissingFactError(
             f"sweep {table['sweep'][0]}: {len(lacking)} of {table['run'].n_unique()} runs have no "
-            f"{column} ({shown}). Add their architecture to sweep.yaml, or choose another "
-            f"counting.{key} than '{convention}'."
+            f"{column} ({shown}). Give that column of a frame, or their architecture in a folder's "
+            f"sweep.yaml; or choose another counting.{key} than '{convention}'."
         )

@@ -23,6 +23,7 @@ from isoflop.approaches.forecasts.scores import prediction_intervals, summarise
 from isoflop.approaches.forecasts.weights import mixed_predictive, weights_of
 from isoflop.approaches.observations import observe
 from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.config.approaches import LEAST_BUDGETS
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import (
@@ -150,11 +151,17 @@ def _tops(observations: Observations, settings: ApproachesSettings) -> dict[floa
     needed = settings.forecast.min_budgets + 1
     if len(groups) < needed:
         listed = ", ".join(f"{group.budget:.3g}" for group in groups) or "none"
+        below = len(groups) - 1
+        lower = (
+            f", or lower approaches.forecast.min_budgets to {below}"
+            if below >= LEAST_BUDGETS
+            else ""
+        )
         raise UnderdeterminedError(
             f"a forecast needs {needed} compute budgets, {needed - 1} to fit and one above them to "
             f"predict; sweep {observations.sweep} has {len(groups)} ({listed}). Add runs of "
             f"several sizes at {needed - len(groups)} more, best above "
-            f"{observations.flops_range[1]:.2g} FLOPs, or lower approaches.forecast.min_budgets."
+            f"{observations.flops_range[1]:.2g} FLOPs{lower}."
         )
     final = observations.at(observations.is_final)
     end = dict(zip(final.run.tolist(), final.flops.tolist(), strict=True))

@@ -11,6 +11,11 @@ from isoflop.approach import LAWS, Approach
 from isoflop.config.reading import Section
 from isoflop.counting import FlopsConvention, ParamsConvention
 
+LEAST_BUDGETS: Final = 2
+"""Fewest budgets that a line goes through."""
+LEAST_SIZES: Final = 3
+"""Fewest sizes that a parabola goes through: what a resample, too, must keep of a budget's."""
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 
@@ -86,9 +91,9 @@ class ProfilesSettings(Section):
     (Porian et al.)."""
     window: int | None = Field(default=None, ge=3)
     """Fit only this many of the lowest losses of each budget; null takes all."""
-    min_sizes: int = Field(default=5, ge=3)
+    min_sizes: int = Field(default=5, ge=LEAST_SIZES)
     """Fewest distinct sizes that a budget must have."""
-    min_budgets: int = Field(default=3, ge=2)
+    min_budgets: int = Field(default=3, ge=LEAST_BUDGETS)
     """Fewest budgets with a minimum inside their sizes."""
     interpolate: bool = False
     """Read every curve that passes a budget at exactly that C, instead of the ends of runs near it;
@@ -239,7 +244,7 @@ class DataConstrainedSettings(Section):
 class ForecastSettings(Section):
     """How well each approach predicts the upper part of a sweep from its lower part."""
 
-    min_budgets: int = Field(default=3, ge=2)
+    min_budgets: int = Field(default=3, ge=LEAST_BUDGETS)
     """Fewest budgets below a cut; every gap between two budgets with at least this many below it is
     a cut."""
     draws: int = Field(default=1000, ge=2)

@@ -197,10 +197,16 @@ def test_one_stray_place_moves_no_cut() -> None:
 
 
 def test_finished_runs_have_no_envelope_but_a_hull(epoch240: Observations) -> None:
-    with pytest.raises(UnderdeterminedError, match="needs training curves"):
+    with pytest.raises(UnderdeterminedError, match=r"needs training curves.*frontier: hull"):
         fit_envelope(epoch240, EnvelopeSettings())
     fitted = fit_envelope(epoch240, EnvelopeSettings(frontier="hull"))
     assert 0.3 < fitted.exponents(fitted.parameters[None])[0][0] < 0.7
+
+
+def test_a_hull_that_the_runs_do_not_have_is_no_way_out(epoch240: Observations) -> None:
+    two_sizes = epoch240.at(np.isin(epoch240.run, np.argsort(epoch240.run_params)[:2]))
+    with pytest.raises(UnderdeterminedError, match=r"takes the training losses\.$"):
+        fit_envelope(two_sizes, EnvelopeSettings())
 
 
 @pytest.mark.parametrize("approach", ["envelope", "kaplan"])

@@ -102,7 +102,7 @@ CASES: list[tuple[object, Approach, str]] = [
     (one_budget, "parametric", r"all runs cost about the same, 1e\+18 FLOPs.*two more budgets"),
     (one_budget, "nested", r"all runs cost about the same, 1e\+18 FLOPs"),
     (one_budget, "profiles", r"profiles needs 3 budgets .* has 1: 1e\+18 FLOPs \(15 sizes\)"),
-    (constant, "parametric", r"35 losses are all the same, 3 nats.*maps to the loss"),
+    (constant, "parametric", r"35 losses are all the same, 3 nats.*column that the losses"),
     (constant, "profiles", r"no valley .* by more than rounding"),
     (no_effect_of_tokens, "parametric", r"its losses do not depend on D \(p = .*wider range of D"),
     (no_effect_of_tokens, "nested", r"its losses do not depend on D"),

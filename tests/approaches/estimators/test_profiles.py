@@ -225,8 +225,25 @@ def test_refused_draws_are_counted(law: ChinchillaLaw) -> None:
 def test_too_few_budgets_are_refused_by_name(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, (1e18,), points=1)
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
-    with pytest.raises(UnderdeterminedError, match=r"has 1: 1e\+18 FLOPs \(7 sizes\)"):
+    with pytest.raises(UnderdeterminedError, match=r"has 1: 1e\+18 FLOPs \(7 sizes\)\. Add runs\."):
         fit_profiles(data, settings_of())
+
+
+def test_a_refusal_names_the_limits_that_would_let_the_budgets_pass(law: ChinchillaLaw) -> None:
+    design = isoflop_design(law, (1e18, 1e19, 1e20), points=1)
+    every = simulate(law, design, noise=0.001, rng=np.random.default_rng(0))
+    # seven sizes at two budgets and four at the third
+    data = every.at(np.flatnonzero(~np.isin(every.run, [0, 6, 3])))
+    with pytest.raises(UnderdeterminedError) as caught:
+        fit_profiles(data, settings_of())
+    message = str(caught.value)
+    assert "approaches.profiles.min_budgets to 2 or approaches.profiles.min_sizes to 4" in message
+    assert fit_profiles(data, settings_of(min_budgets=2)).law is not None
+    assert fit_profiles(data, settings_of(min_sizes=4)).law is not None
+    with pytest.raises(UnderdeterminedError) as caught:
+        fit_profiles(data, settings_of(min_sizes=8))
+    assert "lower approaches.profiles.min_sizes to 4" in str(caught.value)
+    assert "min_budgets to" not in str(caught.value)
 
 
 def test_budgets_come_from_the_plan_the_settings_or_gaps(sweep: Observations) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isoflop.config.approaches import LEAST_BUDGETS, LEAST_SIZES
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import LeftOutRun
 
@@ -233,6 +234,18 @@ def require_budgets(
         listed = ", ".join(f"{g.budget:.3g} FLOPs ({g.n_sizes} sizes)" for g in groups) or "none"
         raise UnderdeterminedError(
             f"profiles needs {settings.min_budgets} budgets with {settings.min_sizes} sizes each; "
-            f"sweep {observations.sweep} has {len(enough)}: {listed}. Add runs, or lower "
-            "approaches.profiles.min_budgets or approaches.profiles.min_sizes."
+            f"sweep {observations.sweep} has {len(enough)}: {listed}. Add runs"
+            f"{_lower_limits([g.n_sizes for g in groups], settings)}."
         )
+
+
+def _lower_limits(sizes: list[int], settings: ProfilesSettings) -> str:
+    """Name the limits that would let these budgets pass, each by itself, if lowered."""
+    ways = []
+    enough = sum(n >= settings.min_sizes for n in sizes)
+    if enough >= LEAST_BUDGETS:
+        ways.append(f"approaches.profiles.min_budgets to {enough}")
+    best = sorted(sizes, reverse=True)[: settings.min_budgets]
+    if len(best) == settings.min_budgets and best[-1] >= LEAST_SIZES:
+        ways.append(f"approaches.profiles.min_sizes to {best[-1]}")
+    return f", or lower {' or '.join(ways)}" if ways else ""

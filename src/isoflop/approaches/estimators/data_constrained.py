@@ -222,7 +222,7 @@ def fit_data_constrained(
     if unique is None or not np.isfinite(unique).all():
         raise MissingFactError(
             f"data_constrained needs the unique tokens of every run of {observations.sweep}. Add "
-            "unique_tokens to sweep.yaml, under facts or under runs."
+            "unique_tokens to sweep.yaml, under facts or under runs, or as a column of a frame."
         )
     points = np.flatnonzero(observations.is_final)
     taken = observations.at(points)

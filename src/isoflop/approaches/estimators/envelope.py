@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
@@ -195,8 +195,8 @@ def fit_envelope(observations: Observations, settings: EnvelopeSettings) -> Enve
     """
     scheduled = _far_enough(observations, settings.min_schedule_fraction)
     if settings.frontier == "grid":
-        hull = ", or choose approaches.envelope.frontier: hull"
-        require_curves("envelope", observations, settings, otherwise=hull)
+        or_hull = partial(_or_hull, observations, settings)
+        require_curves("envelope", observations, settings, otherwise=or_hull)
     curves = (
         grid_curves(scheduled, settings.grid_points)
         if settings.frontier == "grid"
@@ -211,6 +211,15 @@ def fit_envelope(observations: Observations, settings: EnvelopeSettings) -> Enve
             f"has {sizes}. Add runs of other sizes, or lower approaches.envelope.min_sizes."
         )
     return fit
+
+
+def _or_hull(observations: Observations, settings: EnvelopeSettings) -> str:
+    """Name the hull as a way out where these runs have one: of ends alone it takes many."""
+    try:
+        fit_envelope(observations, settings.model_copy(update={"frontier": "hull"}))
+    except UnderdeterminedError:
+        return ""
+    return ", or choose approaches.envelope.frontier: hull"
 
 
 def _far_enough(observations: Observations, fraction: float) -> Observations:

@@ -15,6 +15,8 @@ import numpy as np
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
@@ -48,7 +50,7 @@ def require_curves(
     observations: Observations,
     settings: CurveSettings,
     *,
-    otherwise: str = "",
+    otherwise: Callable[[], str] = str,
 ) -> None:
     """Refuse a sweep too few of whose runs have curves; final losses alone show no frontier.
 
@@ -56,7 +58,7 @@ def require_curves(
     ----------
     approach, settings : of the approach that asks.
     observations : the sweep.
-    otherwise : another way out, for the message.
+    otherwise : names another way out, for the message.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def require_curves(
             f"approach '{approach}' needs training curves of {settings.min_points} points or more; "
             f"{long_enough} of {observations.n_runs} runs of {observations.sweep} have one. Give "
             "the logs of the runs; where they have few evaluations, losses.loss: train takes the "
-            f"training losses{otherwise}."
+            f"training losses{otherwise()}."
         )
 
 

@@ -70,8 +70,8 @@ def _require_scatter(fitted: Observations, approach: str) -> None:
     if np.ptp(loss) <= SAME * loss.mean():
         raise UnderdeterminedError(
             f"approach '{approach}' cannot be fitted to sweep {fitted.sweep}: its {len(loss)} "
-            f"losses are all the same, {loss.mean():.6g} nats. Check the column that sweep.yaml "
-            "maps to the loss."
+            f"losses are all the same, {loss.mean():.6g} nats. Check the column that the "
+            "losses are read from."
         )
 
 
@@ -177,8 +177,8 @@ def require_effects(observations: Observations, approach: str) -> None:
         f"approach '{approach}' cannot tell the best size from sweep {sweep}: beyond a scatter of "
         f"{scatter:.2%} its losses {what} ({tests}), and a law without that effect "
         f"has no best size. Add runs over a wider range of {' and '.join(absent)}, or "
-        "repeat runs with other seeds; if the losses should differ, check what sweep.yaml maps to "
-        "loss, N and D."
+        "repeat runs with other seeds; if the losses should differ, check the columns that "
+        "loss, N and D are read from."
     )
 
 

@@ -27,6 +27,7 @@ from isoflop.approaches.estimators.power_laws import fit_power_laws
 from isoflop.approaches.numerics.akima import akima_minima
 from isoflop.approaches.numerics.least_squares import Parabolas, fit_parabolas
 from isoflop.approaches.protocol import Fit, Refits, Resamples
+from isoflop.config.approaches import LEAST_SIZES
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import (
     AlongAxis,
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
 DECADE: Final = 10.0
 Axis = Literal["params", "tokens"]
 AXES: Final[tuple[Axis, ...]] = ("params", "tokens")
-LEAST_SIZES: Final = 3
-"""Sizes that a parabola needs; what a resample must keep of a budget's sizes."""
 NEAR_BUDGET: Final = 2.0
 """Factor in C within which a run may have been meant for a budget."""
 LEAST_BEND: Final = 1e-9
@@ -229,7 +228,7 @@ class ProfilesFit(Fit):
             raise UnderdeterminedError(
                 f"profiles finds no valley in sweep {sweep}: at no budget is the loss lower "
                 "between the sizes than at their ends, by more than rounding. Check the column "
-                "that sweep.yaml maps to the loss, or add sizes farther from the best."
+                "that the losses are read from, or add sizes farther from the best."
             )
         if freedom == 0 or squares <= 0.0:
             return
@@ -240,7 +239,7 @@ class ProfilesFit(Fit):
                 f"profiles finds no valley in sweep {sweep}: over the sizes of a budget the losses "
                 f"curve no more than by their scatter of {np.sqrt(squares / freedom):.2%} "
                 f"(p = {p_value:.2g}). Add sizes farther from the best, or repeat runs with other "
-                "seeds; if losses should differ, check what sweep.yaml maps to loss and N."
+                "seeds; if losses should differ, check the columns of loss and N."
             )
 
     @cached_property
@@ -634,8 +633,8 @@ class ProfilesFit(Fit):
         if self.suspects:
             cautions.append(
                 f"Far off the parabola through the other runs of their budget: "
-                f"{self._named(list(self.suspects))}. Read the logs; list a run under exclude in "
-                "sweep.yaml only for a reason that its log gives."
+                f"{self._named(list(self.suspects))}. Read the logs; leave a run out (in a folder "
+                "by exclude in sweep.yaml) only for a reason that its log gives."
             )
         if accepted.sum() <= 4:
             spread = np.log10(max(self.budgets()) / min(self.budgets()))

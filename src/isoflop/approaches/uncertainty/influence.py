@@ -95,8 +95,8 @@ def influence_cautions(influence: Influence) -> list[str]:
     if far := [outlying(run) for run in influence.outlying]:
         cautions.append(
             f"Far off what the other runs predict: {'; '.join(far)}. Read the "
-            f"{'log' if len(far) == 1 else 'logs'}; list a run under exclude in sweep.yaml "
-            "only for a reason that its log gives."
+            f"{'log' if len(far) == 1 else 'logs'}; leave a run out (in a folder by exclude in "
+            "sweep.yaml) only for a reason that its log gives."
         )
     if lost := [run.run for run in influence.runs if run.refused]:
         shown = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
@@ -134,7 +134,8 @@ def twin_cautions(observations: Observations) -> list[str]:
     return [
         f"{sum(len(names) - 1 for names in groups)} of {observations.n_runs} runs have the size, "
         f"tokens and losses of another, to the last digit ({shown}): one training under two names "
-        "makes every interval too narrow. List the copies under exclude in sweep.yaml."
+        "makes every interval too narrow. Leave the copies out (in a folder by exclude in "
+        "sweep.yaml)."
     ]
 
 
