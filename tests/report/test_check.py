@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from isoflop.approach import NAMES
+from isoflop.estimates.diagnostics import ParametricDiagnostics
 from isoflop.estimates.estimate import Counting
-from isoflop.numbers import fixed, power
+from isoflop.estimates.forecasts import Forecasts
+from isoflop.estimates.recommendation import DOUBTED
+from isoflop.numbers import UNSURE, fixed, power
 from isoflop.report.sections.check import check_pair, check_runs, seed_noise
+from isoflop.report.sections.comparison import loss_table
 from tests import example_sweep
 from tests.report.conftest import empty_figures
 
@@ -110,3 +115,57 @@ def test_the_pair_lies_as_far_out_as_its_counting_says(inputs: ReportInputs) -> 
     assert pair is not None
     ratio = example_sweep.CHECK_BUDGET / float(fit["flops_6nd"].max())
     assert pair.decades == fixed(float(pl.Series([ratio]).log10()[0]), 2)
+
+
+def judged(inputs: ReportInputs, p_value: float) -> ReportInputs:
+    """Give the same sweep, not forecast, where the form of approach 3's law has this p-value."""
+    estimate, forecasts = inputs.fitted["parametric"], inputs.forecasts
+    diagnostics = estimate.diagnostics
+    assert isinstance(diagnostics, ParametricDiagnostics)
+    assert isinstance(forecasts, Forecasts)
+    joint = diagnostics.misfit.joint.model_copy(update={"p_value": p_value})
+    misfit = diagnostics.misfit.model_copy(update={"joint": joint})
+    told = estimate.model_copy(
+        update={"diagnostics": diagnostics.model_copy(update={"misfit": misfit})}
+    )
+    return replace(
+        inputs,
+        estimates={**inputs.estimates, "parametric": told},
+        forecasts=forecasts.model_copy(update={"cuts": []}),
+    )
+
+
+@pytest.fixture
+def doubted(inputs: ReportInputs) -> ReportInputs:
+    return judged(inputs, 1e-9)
+
+
+def test_losses_of_a_rejected_law_stand_with_the_mark(doubted: ReportInputs) -> None:
+    pair = check_pair(doubted)
+    assert pair is not None
+    for row in pair.losses.rows:
+        assert row[6].endswith(UNSURE)
+        assert UNSURE not in row[5]  # what was measured is not in doubt
+    assert list(pair.losses.notes) == [DOUBTED]
+    marked = {row[0]: UNSURE in row[3] for row in pair.optima.rows}
+    assert marked[NAMES["parametric"]]
+    assert not all(marked.values())
+    assert list(pair.optima.notes) == [DOUBTED]
+
+
+def test_losses_of_a_law_that_is_not_rejected_stand_without_it(inputs: ReportInputs) -> None:
+    pair = check_pair(judged(inputs, 0.5))
+    assert pair is not None
+    assert not any(UNSURE in cell for row in pair.losses.rows for cell in row)
+    assert not pair.losses.notes
+
+
+def test_gophers_losses_are_this_sweeps_only_where_it_says_something(doubted: ReportInputs) -> None:
+    assert "This sweep" not in " ".join(row[0] for row in loss_table(doubted).rows)
+    estimate = doubted.fitted["parametric"]
+    large = estimate.model_copy(update={"flops_range": (1e18, 1e20)})
+    near = replace(doubted, estimates={**doubted.estimates, "parametric": large})
+    *_, own = loss_table(near).rows
+    assert "This sweep" in own[0]
+    assert all(cell.endswith(UNSURE) for cell in own[1:4])
+    assert list(loss_table(near).notes) == [DOUBTED]

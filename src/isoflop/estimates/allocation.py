@@ -42,6 +42,8 @@ REACH: Final = (
     (np.inf, "this sweep does not say"),
 )
 """Largest number of decades of C between a budget and the data, to how far an answer is trusted."""
+UNKNOWN: Final = REACH[-1][1]
+"""What is said beyond the last distance at which an answer is given."""
 
 
 class Allocation(Section):

@@ -13,14 +13,13 @@ from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
 from isoflop.estimates.allocation import Allocation, allocate
-from isoflop.estimates.diagnostics import REJECTED
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import KEY, Mixture, read_mixture
 from isoflop.estimates.quantities import Quantity
-from isoflop.estimates.recommendation import RULES, Rule, recommend, standing
+from isoflop.estimates.recommendation import DOUBTED, RULES, Rule, recommend, standing
 from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, require_positive
 from isoflop.numbers import NONE, PLAIN, UNSURE, count, fixed, interval, power, ratio
 from isoflop.project import facts_folder
@@ -501,10 +500,7 @@ def _notes(answers: Answers) -> list[str]:
         if answer.allocation is not None and (reasons := _without(answer.allocation))
     ]
     if any(answer.doubts_loss for answer in answers.laws):
-        notes.append(
-            f"{UNSURE} a law whose losses were not found above the cut, or whose form the runs "
-            f"reject (p < {REJECTED:g})."
-        )
+        notes.append(DOUBTED)
     if without:
         notes.append(
             f"{NONE} beside a number: no interval from its resamples covers in simulated sweeps as "

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from isoflop.approach import ANSWERS, APPROACHES, MIXTURE
-from isoflop.estimates.diagnostics import rejected_at
+from isoflop.estimates.diagnostics import REJECTED, rejected_at
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.forecasts import Forecasts, side_of
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import Mixture
+from isoflop.numbers import UNSURE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,11 @@ RULES: Final[dict[Rule, str]] = {
     "none": "no approach passed a test: read it as one opinion of several",
 }
 """Why an answer is recommended, in words."""
+DOUBTED: Final = (
+    f"{UNSURE} a law whose losses were not found above the cut, or whose form the runs reject "
+    f"(p < {REJECTED:g})."
+)
+"""What the mark beside a loss means; see ``Standing.loss_mark``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,11 @@ class Standing:
     def doubts_loss(self) -> bool:
         """Whether its losses stand with a mark: not forecast, or of a form that is rejected."""
         return self.forecasts is False or self.rejected
+
+    @property
+    def loss_mark(self) -> str:
+        """The mark beside each of its losses; empty where there is nothing to doubt."""
+        return UNSURE if self.doubts_loss else ""
 
     @property
     def rule(self) -> Rule:

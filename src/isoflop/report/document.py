@@ -178,7 +178,7 @@ def cited(inputs: ReportInputs) -> list[str]:
 def _sections(inputs: ReportInputs) -> dict[str, Any]:
     """Collect what comes from the sweep."""
     fitted = inputs.fitted
-    at_gopher = inputs.optima(inputs.gopher_budget).get("parametric")
+    extrapolated = comparison.this_sweep(inputs)
     return {
         "verdicts": [v for v in answer.verdicts(inputs) if v.name != IN_PROSE["kaplan"]],
         "exponent_table": answer.exponent_table(inputs),
@@ -210,7 +210,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "check": check.check_pair(inputs),
         "finding": captions.findings(inputs),
         "loss_table": comparison.loss_table(inputs),
-        "sweep_decades": fixed(at_gopher.decades_beyond_data, 1) if at_gopher else "",
+        "sweep_decades": fixed(comparison.beyond(inputs, extrapolated), 1) if extrapolated else "",
         "ledger_table": ledger.ledger_table(inputs),
         "versions": sources.versions(inputs),
         "provenance_table": sources.provenance_table(inputs),

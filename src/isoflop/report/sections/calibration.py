@@ -17,7 +17,7 @@ from isoflop.report.sections.data import words
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Estimate
@@ -154,11 +154,11 @@ def _ends_of(mixture: Mixture) -> str:
     spans, without = [], []
     for level in map(str, LEVELS):
         ends = [(entry, entry.levels[level]) for entry in mixture.placed]
-        served = [tails.level for _, tails in ends if isinstance(tails, Tails)]
+        served = [tails for _, tails in ends if isinstance(tails, Tails)]
         if served:
-            low, high = percent(min(served)), percent(max(served))
-            span = low if low == high else f"{low} to {high}"
-            spans.append(f"{span} of the draws for {percent(float(level))}")
+            span = _span([tails.level for tails in served])
+            error = percent(max(tails.error for tails in served))
+            spans.append(f"{span} of the draws for {percent(float(level))} (± {error} at most)")
         without += [
             f"{_place(entry)} at {percent(float(level))}, since where {IN_PROSE[missing.truth]} is "
             f"true the truth lies {missing.side} all draws in {percent(missing.share)}"
@@ -169,16 +169,20 @@ def _ends_of(mixture: Mixture) -> str:
     return sentence + (f"No interval is given for {'; for '.join(without)}. " if without else "")
 
 
+def _span(shares: Sequence[float]) -> str:
+    """Write from which share to which, once where both read alike."""
+    low, high = percent(min(shares)), percent(max(shares))
+    return low if low == high else f"{low} to {high}"
+
+
 def _shares_of(mixture: Mixture) -> str:
     """Say how often the intervals that are given covered in the simulated sweeps."""
     parts = []
     for level in LEVELS:
         shares = [c.shares[str(level)] for check in mixture.checks for c in check.covered]
         _, check, covered = mixture.worst(level)
-        ends = [percent(share) for share in (min(shares), max(shares))]
-        span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
         parts.append(
-            f"the {percent(level)} interval covers the truth in {span} (least for "
+            f"the {percent(level)} interval covers the truth in {_span(shares)} (least for "
             f"{_place(covered)} where {IN_PROSE[check.truth]} is true)"
         )
     return (

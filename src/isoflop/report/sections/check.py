@@ -16,6 +16,7 @@ from isoflop.estimates.announced import sized_by
 from isoflop.estimates.counted import counted
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import RunNoise
+from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import NONE, count, decades_beyond, fixed, interval, power, ratio
 from isoflop.report.tables import Column, Table
 
@@ -161,12 +162,14 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
         judged=sum(run.predicted_ends is not None for run in runs),
         within=within,
         noise=seed_noise(inputs.losses, worst.loss - best.loss),
-        losses=_losses(runs, counting),
+        losses=_losses(inputs, runs, counting),
         optima=_optima(inputs, runs, counting),
     )
 
 
-def _losses(runs: list[CheckRun], counting: Counting) -> Table:
+def _losses(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> Table:
+    parametric = inputs.fitted.get("parametric")
+    mark = "" if parametric is None else standing(parametric, inputs.forecasts).loss_mark
     rows, data = [], []
     for run in runs:
         difference = None if run.predicted is None else run.loss - run.predicted
@@ -177,9 +180,9 @@ def _losses(runs: list[CheckRun], counting: Counting) -> Table:
             ratio(run.tokens / run.params),
             power(run.flops),
             fixed(run.loss, 4),
-            NONE if run.predicted is None else fixed(run.predicted, 4),
+            NONE if run.predicted is None else fixed(run.predicted, 4) + mark,
             NONE if run.predicted_ends is None else interval(*run.predicted_ends, _loss),
-            NONE if difference is None else fixed(difference, 4),
+            NONE if difference is None else fixed(difference, 4) + mark,
         ])  # fmt: skip
         data.append([
             run.run, run.params, run.tokens, run.flops, run.loss, run.predicted,
@@ -201,6 +204,7 @@ def _losses(runs: list[CheckRun], counting: Counting) -> Table:
             "predicted", "predicted_lo95", "predicted_hi95",
         ),
         data=data,
+        notes=[DOUBTED] if mark else [],
     )  # fmt: skip
 
 
@@ -212,6 +216,7 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
     checks = check_pair_runs(inputs.losses, inputs.announcement)
     rows: list[list[str]] = []
     data: list[list[Value]] = []
+    doubted = False
     for approach, estimate in inputs.fitted.items():
         if estimate.counting.params != counting.params:
             continue
@@ -219,11 +224,13 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
         best = float(estimate.params_opt(flops))
         nearest = min(runs, key=lambda run: abs(np.log(run.params / best)))
         frontier = _frontier_loss(estimate, flops)
+        mark = standing(estimate, inputs.forecasts).loss_mark
+        doubted |= bool(mark)
         rows.append([
             NAMES[approach],
             count(best),
             ratio(float(estimate.tokens_opt(flops)) / best),
-            NONE if frontier is None else fixed(frontier, 4),
+            NONE if frontier is None else fixed(frontier, 4) + mark,
             nearest.whose,
         ])  # fmt: skip
         data.append([approach, flops, best, frontier, nearest.run])
@@ -239,6 +246,7 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
         rows=rows,
         data_columns=("approach", "flops", "params_opt", "loss_opt", "nearer_run"),
         data=data,
+        notes=[DOUBTED] if doubted else [],
     )  # fmt: skip
 
 

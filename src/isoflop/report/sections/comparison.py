@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from isoflop.numbers import count, fixed
+from isoflop.estimates.allocation import UNKNOWN, reach
+from isoflop.estimates.recommendation import DOUBTED, standing
+from isoflop.numbers import count, decades_beyond, fixed
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -13,14 +15,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
     Floats = NDArray[np.float64]
 
 
+EXTRAPOLATED: Final = "**This sweep**, extrapolated[^sweep-loss]"
+
+
 def loss_table(inputs: ReportInputs) -> Table:
-    """Tabulate the losses that every L(N, D) predicts for Gopher and for Chinchilla as trained."""
+    """Tabulate the losses that every L(N, D) predicts for Gopher and for Chinchilla as trained.
+
+    This sweep's own stand among them where it says something that far beyond its data.
+    """
     reference = inputs.reference
     gopher, chinchilla = _models(inputs)
     laws: list[tuple[str, Callable[[float, float], Floats | None]]] = [
@@ -29,14 +38,17 @@ def loss_table(inputs: ReportInputs) -> Table:
         ("Besiroglu", reference.besiroglu.law.loss),
         ("Kaplan[^kaplan-loss]", reference.kaplan.law.loss),
     ]
-    parametric = inputs.fitted.get("parametric")
-    if parametric is not None:
-        laws.append(("**This sweep**, extrapolated[^sweep-loss]", parametric.loss))
+    sweep = this_sweep(inputs)
+    mark = "" if sweep is None else standing(sweep, inputs.forecasts).loss_mark
+    if sweep is not None:
+        laws.append((EXTRAPOLATED, sweep.loss))
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     for name, law in laws:
         g, c = (float(loss) for loss in (law(*gopher), law(*chinchilla)) if loss is not None)
-        rows.append([name, fixed(g), fixed(c), fixed(c - g), "Chinchilla" if c < g else "Gopher"])
+        shown = mark if name == EXTRAPOLATED else ""
+        lower = "Chinchilla" if c < g else "Gopher"
+        rows.append([name, fixed(g) + shown, fixed(c) + shown, fixed(c - g) + shown, lower])
         data.append([name.split("[")[0].replace("*", ""), g, c, c - g])
     return Table(
         key="gopher-losses",
@@ -52,7 +64,21 @@ def loss_table(inputs: ReportInputs) -> Table:
         rows=rows,
         data_columns=("law", "gopher_loss", "chinchilla_loss", "difference"),
         data=data,
+        notes=[DOUBTED] if mark else [],
     )
+
+
+def this_sweep(inputs: ReportInputs) -> Estimate | None:
+    """Give approach 3 where it says something at Gopher's compute; else None."""
+    parametric = inputs.fitted.get("parametric")
+    if parametric is None or reach(beyond(inputs, parametric)) == UNKNOWN:
+        return None
+    return parametric
+
+
+def beyond(inputs: ReportInputs, estimate: Estimate) -> float:
+    """Give how far beyond an estimate's data Gopher's compute lies [decades]."""
+    return decades_beyond(inputs.gopher_budget, estimate.flops_range)
 
 
 def _models(inputs: ReportInputs) -> tuple[tuple[float, float], tuple[float, float]]:

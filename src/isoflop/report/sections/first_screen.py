@@ -14,11 +14,11 @@ import polars as pl
 from isoflop.approach import ANSWERS
 from isoflop.choices import CHOICES
 from isoflop.escape import BREAK
-from isoflop.estimates.allocation import REACH, reach
+from isoflop.estimates.allocation import UNKNOWN, reach
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture
-from isoflop.estimates.recommendation import standing
+from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import (
     MINUS,
     NBSP,
@@ -40,7 +40,6 @@ from isoflop.numbers import (
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import PARAMS_SHORT, flat
 from isoflop.report.sections.data import words
-from isoflop.report.sections.diagnostics import REJECTION
 from isoflop.report.sections.specifications import (
     HOFFMANN_COUNTS,
     KAPLAN_COUNTS,
@@ -64,8 +63,6 @@ LEVEL: Final = 0.95
 WITHOUT: Final = f"[{NONE}]{{.ci}}"
 """What stands below a number without an interval, where it was to have one."""
 NOT_CHECKED: Final = "not checked"
-UNKNOWN: Final = REACH[-1][1]
-"""What is said beyond the last distance at which an answer is given."""
 EQUAL_SCALING = 0.5
 """Exponent at which N and D grow alike."""
 SHOWN_PUBLISHED: Final = ("Hoffmann 1 Envelope", "Kaplan, Cmin = C")
@@ -272,7 +269,7 @@ def _with_interval(
 
 
 def _loss_cell(stands: Standing, loss: Quantity | None, *, large: bool = False) -> str:
-    return _with_interval(loss, fixed, large=large, mark=UNSURE if stands.doubts_loss else "")
+    return _with_interval(loss, fixed, large=large, mark=stands.loss_mark)
 
 
 def _reason(chosen: Recommendation) -> str:
@@ -413,10 +410,7 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
             "the section on coverage says where."
         )
     if any(UNSURE in cell for cell in cells):
-        notes.append(
-            f"{UNSURE} a law whose losses were not found above the cut, or whose form the runs "
-            f"reject ({REJECTION})."
-        )
+        notes.append(DOUBTED)
     return [" ".join(notes)] if notes else []
 
 
