@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
 
+from isoflop.config.losses import LossesSettings
+from isoflop.losses.build import build_losses
 from tests.ingest.samples import ingest, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 SIDECAR = "title: t\nfacts: {schedule: {kind: constant}, tokens_per_step: 512}\n"
 HPARAMS = "n_params: 123456\nlearning_rate: 0.001\n"
@@ -86,3 +88,59 @@ def test_a_launch_that_goes_on_with_other_settings_is_refused_with_both_ways_out
     assert "version_1/metrics.csv" in run["reason"]
     ways = SIDECAR + "runs:\n- {match: 'version_*/metrics.csv', run: one}\n"
     assert ingest(tmp_path / "t", files, ways).runs["run"].to_list() == ["one", "whole/metrics"]
+
+
+GENUINE = Path(__file__).parent / "lightning_run"
+"""What Lightning 2.6.6 wrote by its CSVLogger and its TensorBoardLogger, of two sizes.
+
+Each was trained for 360 of 600 steps of 32 sequences of 16 tokens, and again from its checkpoint
+of step 300 to the end. In the names of TensorBoard's files the machine's name is another.
+"""
+SIZES = {"d8": 616.0, "d16": 1328.0}
+GENUINE_SIDECAR = """title: t
+facts: {batch: 32, schedule: {kind: cosine}, loss_unit: nats_per_token}
+runs:
+  - {match: "d8/*", params: {total: 616}}
+  - {match: "d16/*", params: {total: 1328}}
+"""
+
+
+@pytest.mark.parametrize("logger", ["csv", "tb"])
+def test_a_genuine_resumed_run_comes_to_losses(logger: str, tmp_path: Path) -> None:
+    files = {
+        path.relative_to(GENUINE / logger).as_posix(): path.read_bytes()
+        for path in (GENUINE / logger).rglob("*")
+        if path.is_file()
+    }
+    tables = ingest(tmp_path / "s", files, GENUINE_SIDECAR)
+    assert not tables.runs["excluded"].any()
+    for size, params in SIZES.items():
+        run = row(
+            tables.runs.filter(pl.col("run").str.starts_with(f"{size}/")), "params_total", params
+        )
+        launches = [
+            pl.read_csv(GENUINE / "csv" / size / f"version_{k}" / "metrics.csv") for k in (0, 1)
+        ]
+        curve = tables.curves.filter(
+            pl.col("run") == run["run"], pl.col("train_loss").is_not_null()
+        )
+        gone, kept = curve.filter("superseded"), curve.filter(~pl.col("superseded"))
+        first, second = (each.drop_nulls("train_loss") for each in launches)
+        assert gone["step"].to_list() == [319, 339, 359]
+        assert kept["step"].to_list() == [*range(19, 600, 20)]
+        written = [*first.filter(pl.col("step") < 300)["train_loss"], *second["train_loss"]]
+        assert kept["train_loss"].to_list() == pytest.approx(written, rel=1e-6)
+        assert not gone["train_loss"].is_in(kept["train_loss"].implode()).any()
+    built = build_losses(tables.curves, tables.runs, tables.files, LossesSettings())
+    ends = (
+        built.losses.filter("is_final").sort("params_total").select("params_total", "loss").rows()
+    )
+    last = [
+        pl.read_csv(GENUINE / "csv" / size / "version_1" / "metrics.csv")["val_loss"].drop_nulls()[
+            -1
+        ]
+        for size in SIZES
+    ]
+    assert ends == [
+        (n, pytest.approx(loss, rel=1e-6)) for n, loss in zip(SIZES.values(), last, strict=True)
+    ]

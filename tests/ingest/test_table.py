@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from isoflop.ingest.formats import scan
+from isoflop.ingest.parsed import gather
+from isoflop.ingest.source import RawFile
 from isoflop.ingest.sweep import EmptySweepError, ingest_sweep
 from tests.ingest.samples import RECORD, ingest, row
 
@@ -366,3 +369,21 @@ facts: {schedule: {kind: constant}, primary_eval: c4}
     said = refusal(tmp_path / "x", {"t.csv": "N,D,A\n1e6,1e7,3\n"}, sidecar)
     assert "lacks the column 'B'" in said
     assert "for evals.wiki" in said
+
+
+def test_rows_of_one_step_that_fill_each_other_s_gaps_are_one_record(tmp_path: Path) -> None:
+    written = "run,step,lr,train_loss,eval_loss\n"
+    written += "a,1,0.5,,\na,1,,3.5,\na,1,,,3.25\n"  # three loggers
+    written += "a,2,0.5,3.0,\na,2,,,2.75\n"
+    written += "b,2,0.5,2.5,\nb,2,0.5,2.25,\n"  # the step was made twice: a restart
+    (tmp_path / "t.csv").write_text(written)
+    parsed = gather(scan("table", RawFile.at(tmp_path / "t.csv", tmp_path)))
+    told = parsed.records.select("run", "kind", "step", "lr", "train_loss", "value").rows()
+    assert told == [
+        ("a", "train", 1, 0.5, 3.5, None),
+        ("a", "eval", 1, None, None, 3.25),
+        ("a", "train", 2, 0.5, 3.0, None),
+        ("a", "eval", 2, None, None, 2.75),
+        ("b", "train", 2, 0.5, 2.5, None),
+        ("b", "train", 2, 0.5, 2.25, None),
+    ]

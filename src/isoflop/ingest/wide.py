@@ -125,7 +125,7 @@ def curves_block(
         problems.append((counted & (step > 0) & (pl.col("tokens") == 0), NO_TOKENS, "tokens"))
     problems.append((~_any_value(numbers), NO_LOSS, None))
     kept = _without(numbers, ordered, problems, faults)
-    records = _records(kept.with_columns(step.cast(pl.Int64)))
+    records = _records(_in_one_row(kept).with_columns(step.cast(pl.Int64)))
     keys = ordered.select("run", _KEY)
     keys = keys.head(1) if single and len(facts) == 1 else keys.unique(maintain_order=True)
     names = keys["run"].unique(maintain_order=True)
@@ -309,6 +309,33 @@ def _any_value(numbers: pl.DataFrame) -> pl.Expr:
     names: list[str] = [n for n in (*_TRAINING, "eval_loss") if n in numbers.columns]
     names += [name for name in numbers.columns if name.startswith((EVALS, BYTES))]
     return pl.any_horizontal(pl.col(name).is_not_null() for name in names)
+
+
+def _in_one_row(kept: pl.DataFrame) -> pl.DataFrame:
+    """Join neighbouring rows of one step that fill each other's gaps.
+
+    Lightning's loggers write the learning rate, the loss and the evaluation of a step in rows of
+    their own. Where two rows have the same value, both stay: the step was made twice.
+    """
+    same = (pl.col("step") == pl.col("step").shift(1)) & pl.col("run").eq_missing(
+        pl.col("run").shift(1)
+    )
+    follows = kept.select(same.fill_null(value=False)).to_series()
+    if not follows.any():
+        return kept
+    values = [name for name in kept.columns if _is_value(name) and name not in ("run", "step", ROW)]
+    measured = [name for name in values if name != "tokens"]
+    grouped = kept.with_columns((~follows).cum_sum().alias("group"))
+    fills = [pl.col(name).count() <= 1 for name in measured]
+    fills += [pl.col("tokens").drop_nulls().n_unique() <= 1] if "tokens" in values else []
+    grouped = grouped.with_columns(pl.all_horizontal(fills).over("group").alias("fills"))
+    alone = pl.when("fills").then("group").otherwise(-pl.int_range(1, pl.len() + 1))
+    firsts = [
+        pl.col(name).drop_nulls().first() if name in values else pl.col(name).first()
+        for name in kept.columns
+    ]
+    joined = grouped.with_columns(alone.alias("group")).group_by("group", maintain_order=True)
+    return joined.agg(firsts).select(kept.columns)
 
 
 def _records(kept: pl.DataFrame) -> pl.DataFrame:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableColumn, TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 9
+VERSION = 10
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 3
+VERSION = 4
 TAKES_MAP = True
 
 _QUERIES: Final = {
