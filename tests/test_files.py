@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from isoflop import files
-from isoflop.files import digest, name_in_project, replacing, write_json, write_text
+from isoflop.files import (
+    digest,
+    name_in_project,
+    replacing,
+    replacing_folder,
+    write_json,
+    write_text,
+)
 
 
 def test_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -26,6 +33,26 @@ def test_failure_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
         fail_halfway()
     assert path.read_text() == "old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "figures"
+
+    def fail_halfway() -> None:
+        with replacing_folder(folder) as temporary:
+            (temporary / "a").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
+    assert list(folder.parent.iterdir()) == []
+    for text in ("old", "new"):
+        with replacing_folder(folder) as temporary:
+            (temporary / "a").write_text(text)
+        assert (folder / "a").read_text() == text
+        (folder / "note").touch()  # somebody's own
+    assert sorted(path.name for path in folder.iterdir()) == ["a", "note"]
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_json_refuses_nan(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,6 +39,25 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder beside the target, and give it the target's name on success.
+
+    Where the target is there, the files move into it one by one, and others in it stay.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        if folder.exists():
+            for path in sorted(temporary.iterdir()):
+                path.replace(folder / path.name)
+        else:
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sweep_up(folder: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -14,6 +18,7 @@ from isoflop.drawing.style import RC, Drawn
 from isoflop.estimates.forecasts import Prediction
 from isoflop.figures.plot_figures import FIGURES, plot_figure, plot_figures
 from tests import example_sweep
+from tests.conftest import ROOT
 from tests.outputs import leaks
 
 if TYPE_CHECKING:
@@ -79,6 +84,38 @@ def test_processes_change_no_byte(
     for name in drawn - {"figures.json"}:
         assert (tmp_path / name).read_bytes() == (plotted.folder / name).read_bytes(), name
     assert read_manifest(tmp_path) == {name: plotted.manifest[name] for name in FIGURES}
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from isoflop.figures.plot_figures import plot_figures
+from tests import example_sweep
+from tests.conftest import ROOT
+if __name__ == "__main__":
+    inputs = example_sweep.write(Path(sys.argv[1])).figure_inputs()
+    plot_figures(inputs, Path(sys.argv[2]), processes=2)
+"""
+
+
+def test_a_kill_ends_all_drawing_and_leaves_no_folder_of_some_figures(tmp_path: Path) -> None:
+    """What is there under its own name counts as every figure: Snakemake keeps no note of a job
+    that failed, and the processes that drew for it must not write after it has cleaned up."""
+    (tmp_path / "draw.py").write_text(KILLED)
+    folder = tmp_path / "reports" / "figures"
+    words = [sys.executable, tmp_path / "draw.py", tmp_path / "inputs", folder]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as drawing:
+        until = time.monotonic() + 120
+        while not list(tmp_path.glob("reports/.figures.*.tmp/*.svg")):
+            assert drawing.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert not folder.exists()
+        drawing.kill()
+        # its end is open for as long as any process of it lives
+        assert drawing.communicate(timeout=60) == (b"", None)
+    assert not folder.exists()
 
 
 def test_a_sweep_without_profiles_or_check_pair_says_why(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from isoflop.figures import (
     specifications,
     training_curves,
 )
+from isoflop.files import replacing_folder
+from isoflop.processes import belong_to_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,14 +63,17 @@ def plot_figures(inputs: FigureInputs, folder: Path, *, processes: int = 1) -> N
     folder : where the files go.
     processes : figures drawn at a time; no byte depends on it.
     """
-    plot = partial(plot_figure, inputs=inputs, folder=folder)
-    if processes == 1:
-        texts = [plot(name) for name in FIGURES]
-    else:
-        # not forked: polars has threads by now, whose locks a child would have without the threads
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            texts = list(pool.map(plot, FIGURES))
-    write_manifest(dict(zip(FIGURES, texts, strict=True)), folder)
+    # whole, since what is there under its own name counts as every figure
+    with replacing_folder(folder) as temporary:
+        plot = partial(plot_figure, inputs=inputs, folder=temporary)
+        if processes == 1:
+            texts = [plot(name) for name in FIGURES]
+        else:
+            # not forked: polars has threads by now, whose locks a child would have without them
+            spawned = get_context("spawn")
+            with ProcessPoolExecutor(processes, spawned, initializer=belong_to_job) as pool:
+                texts = list(pool.map(plot, FIGURES))
+        write_manifest(dict(zip(FIGURES, texts, strict=True)), temporary)
 
 
 def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> FigureText:

@@ -21,6 +21,7 @@ from isoflop.approaches.uncertainty.truths import unrejected
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.quantities import Simulations, derived
+from isoflop.processes import belong_to_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -105,6 +106,7 @@ class Cell:
 
     def take_up(self) -> None:
         """Pool initializer: keep the cell in the worker process."""
+        belong_to_job()
         Cell._at_work = self
 
     @classmethod
