@@ -156,3 +156,14 @@ def test_genuine_tables(tmp_path: Path) -> None:
         assert_same(path.read_bytes(), tmp_path)
     for path in sorted((FIXTURES / "table").glob("*.csv")):
         assert_same(path.read_bytes(), tmp_path)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
+def test_marks_are_counted_over_the_borders_of_pieces(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells, "AT_ONCE", at_once)
+    for text in (b"", b"\n", b'a\n\n\n"b":1,"":\n', b'""::"'):
+        pairs = [text[at : at + 2] for at in range(len(text))]
+        expected = [text.count(b"\n"), pairs.count(b"\n\n"), pairs.count(b'":')]
+        assert cells._counted(text, b"\n", b"\n\n", b'":') == expected

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +35,8 @@ LEAST_SPLIT: Final = 64 * 1024
 """Bytes below which a block with an odd line is read line by line as a whole."""
 LONGEST_CELL: Final = 131_072
 """Characters of a cell beyond which Python's csv module refuses it."""
+AT_ONCE: Final = 256 * 1024
+"""Bytes of text that are compared at once: they stay in the processor's cache."""
 CELL_SHOWN: Final = 40
 """Characters shown of a cell."""
 
@@ -112,7 +114,7 @@ class TextTable:
         first = next(pieces, b"")
         waiting = chain([first], pieces)
         if first.lstrip().startswith(b"{"):
-            schema: dict[str, Any] = {}
+            schema = _Schema()
             for piece in waiting:
                 chunks = list(_json_chunks(piece, schema, self.problems))
                 seen = dict.fromkeys(self.names)
@@ -167,7 +169,21 @@ def _column_of(chunk: _Chunk, name: str) -> Column:
 # -- JSON lines ------------------------------------------------------------------------------------
 
 
-def _json_chunks(piece: bytes, schema: dict[str, Any], problems: list[Event]) -> Iterator[_Chunk]:
+@dataclass(slots=True)
+class _Schema:
+    """What is known of the values of a file's lines.
+
+    Attributes
+    ----------
+    known : the types that were seen, dictionaries of types for objects.
+    proven : the columns by which the last block could be read, which the next is mostly like.
+    """
+
+    known: dict[str, Any] = field(default_factory=dict)
+    proven: dict[str, Any] | None = None
+
+
+def _json_chunks(piece: bytes, schema: _Schema, problems: list[Event]) -> Iterator[_Chunk]:
     """Read JSON objects line by line; nested keys are joined by dots."""
     end = piece.rfind(b"\n") + 1
     if end:
@@ -176,7 +192,7 @@ def _json_chunks(piece: bytes, schema: dict[str, Any], problems: list[Event]) ->
         yield _json_rows([piece[end:].decode()], problems)
 
 
-def _json_block(text: bytes, schema: dict[str, Any], problems: list[Event]) -> Iterator[_Chunk]:
+def _json_block(text: bytes, schema: _Schema, problems: list[Event]) -> Iterator[_Chunk]:
     """Read whole lines, halving what cannot be read at once around the line that is odd."""
     # a search for one letter is the fastest there is, and most often enough
     odd = (b"N" in text and b"NaN" in text) or (b"I" in text and b"Infinity" in text)
@@ -196,9 +212,7 @@ def _json_block(text: bytes, schema: dict[str, Any], problems: list[Event]) -> I
         yield from _json_block(text[middle:], schema, problems)
 
 
-def _around_odd_numbers(
-    text: bytes, schema: dict[str, Any], problems: list[Event]
-) -> Iterator[_Chunk]:
+def _around_odd_numbers(text: bytes, schema: _Schema, problems: list[Event]) -> Iterator[_Chunk]:
     """Read the lines with bare NaN and Infinity, which no JSON has, by themselves."""
     begin = 0
     for start, end in _odd_lines(text):
@@ -224,17 +238,22 @@ def _odd_lines(text: bytes) -> list[tuple[int, int]]:
     return stretches
 
 
-def _json_frame(text: bytes, schema: dict[str, Any]) -> pl.DataFrame | None:
+def _json_frame(text: bytes, schema: _Schema) -> pl.DataFrame | None:
     """Read lines at once; None where that could differ from reading them one by one."""
     if b"\\" in text and re.search(rb"\\u[dD]", text):  # halves of surrogate pairs
         return None
-    for line in text[:SAMPLE_BYTES].split(b"\n", SAMPLE)[:-1]:
-        record = json_object(line.decode())
-        if record is not None:
-            _learn(schema, record)
-    tried = [_dtypes(schema, integer=pl.Int64), _dtypes(schema, integer=pl.Float64)]
-    frames = (_ndjson(text, types) for types in [*filter(None, tried), None])
-    frame = next((frame for frame in frames if frame is not None and _is_exact(text, frame)), None)
+    frame = _exact_frame(text, schema.proven) if schema.proven else None
+    if frame is None:
+        for line in text[:SAMPLE_BYTES].split(b"\n", SAMPLE)[:-1]:
+            record = json_object(line.decode())
+            if record is not None:
+                _learn(schema.known, record)
+        tried = [_dtypes(schema.known, integer=kind) for kind in (pl.Int64, pl.Float64)]
+        for types in [*filter(None, tried), None]:
+            frame = _exact_frame(text, types)
+            if frame is not None:
+                schema.proven = types
+                break
     flat = None if frame is None else _flattened(frame)
     return flat if flat is not None and set(flat.dtypes) <= set(_PLAIN) else None
 
@@ -270,11 +289,13 @@ def _dtypes(schema: dict[str, Any], *, integer: Any) -> dict[str, Any] | None:
     return types
 
 
-def _ndjson(text: bytes, types: dict[str, Any] | None) -> pl.DataFrame | None:
+def _exact_frame(text: bytes, types: dict[str, Any] | None) -> pl.DataFrame | None:
+    """Read lines by the types of their values; None where that may not be all they say."""
     try:
-        return pl.read_ndjson(text, schema=types, infer_schema_length=None)
+        frame = pl.read_ndjson(text, schema=types, infer_schema_length=None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
+    return frame if _is_exact(text, frame) else None
 
 
 def _is_exact(text: bytes, frame: pl.DataFrame) -> bool:
@@ -283,8 +304,8 @@ def _is_exact(text: bytes, frame: pl.DataFrame) -> bool:
     A key that the types do not list, one that comes twice, an escaped mark or a number where the
     column is text: each leaves marks that no cell accounts for.
     """
-    letters = np.frombuffer(text, np.uint8)
-    if frame.height != np.count_nonzero(letters == ord("\n")):
+    lines, quotes, marks = _counted(text, b"\n", b'"', b'":')
+    if frame.height != lines:
         return False
     keys = strings = 0
     columns = frame.get_columns()
@@ -296,11 +317,24 @@ def _is_exact(text: bytes, frame: pl.DataFrame) -> bool:
             strings += filled
         elif isinstance(column.dtype, pl.Struct):
             columns += column.struct.unnest().get_columns()
-    is_quote = letters == ord('"')
-    marks = np.count_nonzero(is_quote[:-1] & (letters[1:] == ord(":")))
-    if np.count_nonzero(is_quote) != 2 * (marks + strings):
+    if quotes != 2 * (marks + strings):
         return False
     return bool(marks == keys or marks == keys + text.count(b"null"))
+
+
+def _counted(text: bytes, *marks: bytes) -> list[int]:
+    """Count marks of one or two letters, which may overlap, in pieces that stay in the cache."""
+    letters, counts = np.frombuffer(text, np.uint8), [0] * len(marks)
+    for begin in range(0, len(letters), AT_ONCE):
+        end = begin + AT_ONCE
+        places = {letter: letters[begin : end + 1] == letter for letter in set(b"".join(marks))}
+        for place, (first, *second) in enumerate(marks):
+            hits = places[first][:AT_ONCE]
+            if second:
+                following = places[second[0]][1:]
+                hits = hits[: len(following)] & following
+            counts[place] += int(np.count_nonzero(hits))
+    return counts
 
 
 def _flattened(frame: pl.DataFrame) -> pl.DataFrame | None:
@@ -460,11 +494,9 @@ class _Csv:
 
     def _frame(self, text: bytes) -> pl.DataFrame | None:
         """Read whole lines at once; None where that could differ from reading them one by one."""
-        letters, width = np.frombuffer(text, np.uint8), len(self.names)
-        lines = np.count_nonzero(letters == ord("\n"))
-        quoted = b'"' in text
-        blank = text.startswith(b"\n") or b"\n\n" in text
-        marks = np.count_nonzero(letters == ord(self._separator))
+        width, quoted = len(self.names), b'"' in text
+        lines, blanks, marks = _counted(text, b"\n", b"\n\n", self._separator.encode())
+        blank = blanks > 0 or text.startswith(b"\n")
         if width < 2 or blank or (not quoted and marks != lines * (width - 1)):
             return None
         if quoted and not self._is_plainly_quoted(text, width):

@@ -255,9 +255,14 @@ def _without(
     faults: Faults,
 ) -> pl.DataFrame:
     """Leave out the rows that have a problem: (whether they have it, reason, column to show)."""
+    flags = numbers.select(
+        condition.fill_null(value=False).alias(str(place))
+        for place, (condition, _, _) in enumerate(problems)
+    )
+    if not flags.select(pl.any_horizontal(pl.all().any())).item():
+        return numbers
     left = pl.repeat(True, numbers.height, dtype=pl.Boolean, eager=True)  # noqa: FBT003
-    for condition, reason, column in problems:
-        has_it = numbers.select(condition.alias("has it")).to_series().fill_null(value=False)
+    for has_it, (_, reason, column) in zip(flags, problems, strict=True):
         rows = left & has_it
         if rows.any():
             cell = pl.lit(None) if column is None else pl.col(column)
