@@ -361,7 +361,7 @@ def recover() -> None:
                 if path.is_dir():
                     shutil.rmtree(path)
                 else:
-                    path.unlink()
+                    path.unlink(missing_ok=True)  # it may have lain in one of the folders
     locks = list((ROOT / ".snakemake" / "locks").glob("*"))
     if not locks:
         return

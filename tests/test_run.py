@@ -255,12 +255,14 @@ def test_a_build_goes_on_where_a_killed_one_stopped(ready: Checkout) -> None:
 def test_what_a_killed_job_left_is_swept_up_where_snakemake_lived(ready: Checkout) -> None:
     left = ready.root / "data/losses/.toy.parquet.4711.tmp"
     rows = ready.root / "data/cache/.rows-a1b2.4711.tmp/1.parquet"
-    for path in (left, rows):
+    figure = ready.root / "reports/toy/.figures.4711.tmp/.answer.pdf.4712.tmp"
+    for path in (left, rows, figure):
         path.parent.mkdir(parents=True)
         path.touch()
-    assert ready.run("report")[0] == 0
+    assert ready.run("report") == (0, "")
     assert len(ready.calls) == 1  # no lock was to be lifted
     assert not left.exists()
+    assert [*(ready.root / "reports/toy").iterdir()] == []
     assert [*(ready.root / "data/cache").iterdir()] == []
 
 

@@ -253,7 +253,7 @@ def _recover(out: Path, *, has_locks: bool) -> None:
                     if path.is_dir():
                         shutil.rmtree(path)
                     else:
-                        path.unlink()
+                        path.unlink(missing_ok=True)  # it may have lain in one of the folders
         for path in locks.glob("*"):
             path.unlink()
 
