@@ -41,8 +41,8 @@ def main() -> None:
     match sys.argv[1:]:
         case ["build", folder]:
             build(Path(folder))
-        case ["compare", one, other]:
-            sys.exit("\n".join(differences(Path(one), Path(other))) or None)
+        case ["compare", first, other]:
+            sys.exit("\n".join(differences(Path(first), Path(other))) or None)
         case _:
             sys.exit(str(__doc__))
 
@@ -65,69 +65,69 @@ def build(root: Path) -> None:
 def outputs(root: Path) -> dict[str, Path]:
     """Give the outputs of a build, by name."""
     folders = ("data/curves", "data/losses", "data/estimates", "reports")
-    found = [path for folder in folders for path in sorted((root / folder).rglob("*"))]
+    paths = [path for folder in folders for path in sorted((root / folder).rglob("*"))]
     return {
         str(path.relative_to(root)): path
-        for path in found
+        for path in paths
         if path.is_file() and path.name != ".snakemake_timestamp"
     }
 
 
-def differences(one: Path, other: Path) -> list[str]:
+def differences(first: Path, other: Path) -> list[str]:
     """Say what differs between two builds that may not."""
-    here, there = outputs(one), outputs(other)
+    here, there = outputs(first), outputs(other)
     if not here or here.keys() != there.keys():
         return [f"only one has {', '.join(sorted(here.keys() ^ there.keys())) or 'anything'}"]
     differing = [name for name in here if here[name].read_bytes() != there[name].read_bytes()]
-    alike = (one / LIBRARIES).read_text() == (other / LIBRARIES).read_text()
+    alike = (first / LIBRARIES).read_text() == (other / LIBRARIES).read_text()
     print(f"{len(here) - len(differing)} of {len(here)} outputs are the same bytes")
     if alike:
         return [f"{name}: other bytes" for name in differing]
     return [why for name in differing if (why := _difference(here[name], there[name], name))]
 
 
-def _difference(one: Path, other: Path, name: str) -> str:
+def _difference(first: Path, other: Path, name: str) -> str:
     """Say how a file differs by more than other libraries explain; empty where they do."""
     if name.startswith(("data/curves/", "data/losses/")):
         return f"{name}: other bytes, before anything is fitted"
-    if one.suffix == ".pdf":
+    if first.suffix == ".pdf":
         return ""  # drawn from the numbers as they are; the SVGs have them rounded
-    if one.suffix == ".parquet":
+    if first.suffix == ".parquet":
         import polars as pl
 
-        rows = (pl.read_parquet(path).rows() for path in (one, other))
+        rows = (pl.read_parquet(path).rows() for path in (first, other))
         return _apart(*([list(row) for row in table] for table in rows), name)
-    texts = [path.read_text(encoding="utf-8") for path in (one, other)]
-    if one.suffix == ".json":
+    texts = [path.read_text(encoding="utf-8") for path in (first, other)]
+    if first.suffix == ".json":
         return _apart(*map(json.loads, texts), name)
-    if one.suffix == ".csv":
+    if first.suffix == ".csv":
         return _apart(*(list(csv.reader(io.StringIO(text))) for text in texts), name)
     return _apart(*(NUMBER.split(DIGEST.sub("", text)) for text in texts), name)
 
 
-def _apart(one: Any, other: Any, name: str) -> str:
-    return next((f"{name}: {why}" for why in _unlike(one, other, "")), "")
+def _apart(first: Any, other: Any, name: str) -> str:
+    return next((f"{name}: {why}" for why in _unlike(first, other, "")), "")
 
 
-def _unlike(one: Any, other: Any, at: str) -> Iterator[str]:
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        for key in one:
+def _unlike(first: Any, other: Any, at: str) -> Iterator[str]:
+    if isinstance(first, dict) and isinstance(other, dict) and first.keys() == other.keys():
+        for key in first:
             if key != COUNTED:
-                yield from _unlike(one[key], other[key], f"{at}/{key}")
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for i, (x, y) in enumerate(zip(one, other, strict=True)):
+                yield from _unlike(first[key], other[key], f"{at}/{key}")
+    elif isinstance(first, list) and isinstance(other, list) and len(first) == len(other):
+        for i, (x, y) in enumerate(zip(first, other, strict=True)):
             yield from _unlike(x, y, f"{at}/{i}")
-    elif not _same(one, other):
-        yield f"{at} is {str(one)[:60]} and {str(other)[:60]}"
+    elif not _same(first, other):
+        yield f"{at} is {str(first)[:60]} and {str(other)[:60]}"
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(first: Any, other: Any) -> bool:
     """Say whether two values are the same number to many digits, or else the same words."""
     try:
-        return one == other or math.isclose(float(one), float(other), rel_tol=MOST)
+        return first == other or math.isclose(float(first), float(other), rel_tol=MOST)
     except (TypeError, ValueError):
         words = [
-            DIGEST.sub("", value) if isinstance(value, str) else value for value in (one, other)
+            DIGEST.sub("", value) if isinstance(value, str) else value for value in (first, other)
         ]
         return bool(words[0] == words[1])
 
