@@ -117,6 +117,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "ingest/test_hostile.py": ("test_no_flipped_bit_of_an_entry_is_believed",),
         "ingest/test_long_table.py": WHOLE,
         "ingest/test_members.py": ("test_a_bomb_is_not_read_on",),
+        "ingest/test_one_folder.py": WHOLE,
         "ingest/test_rows.py": ("test_memory_does_not_grow_with_a_log",),
         "ingest/test_sidefiles.py": ("test_hostile_settings_are_read_or_left",),
         "ingest/test_tensorboard.py": (
