@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +12,13 @@ from isoflop.approach import LAWS, MIXTURE, NAMES
 from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture, optima_of_mixture
+from isoflop.numbers import fixed, percent
+from isoflop.report.sections.countings import counting_sentences
 from isoflop.report.sections.first_screen import first_screen
 from isoflop.report.sections.laws import _verdicts, law_facts
 
 if TYPE_CHECKING:
+    from isoflop.estimates.diagnostics import NestingTest
     from tests.report.conftest import Rendered
 
 
@@ -99,3 +104,81 @@ def test_a_sweep_without_laws_says_why(refused: Rendered) -> None:
 @pytest.mark.parametrize("key", ["laws", "nesting-tests"])
 def test_tables_are_files_too(rendered: Rendered, key: str) -> None:
     assert (rendered.root / "tables" / f"{key}.csv").exists()
+
+
+def test_every_law_stands_under_both_countings(rendered: Rendered) -> None:
+    rows = rendered.page.tables["tbl-law-countings"][1:]
+    laws = ["3 Parametric", "No floor", *(NAMES[key] for key in ("nested", "root"))]
+    laws += [NAMES[key] for key in ("kaplan_law", "product")]
+    assert [row[0] for row in rows] == laws * 2
+    nested = rendered.inputs.laws["nested"]
+    assert isinstance(nested, Estimate)
+    fit = expect(nested.diagnostics, InteractionDiagnostics)
+    own, other = fit.countings
+    shown = [row for row in rows if row[0] == NAMES["nested"]]
+    for row, counted in zip(shown, (own, other), strict=True):
+        assert counted.parameters is not None
+        assert counted.a is not None
+        assert row[3:] == [
+            fixed(counted.parameters["E"], 2),
+            fixed(counted.parameters["gamma"], 2),
+            fixed(counted.a),
+        ]
+    special = [row for row in rows if row[0] in laws[:2]]
+    for row, test in zip(
+        special,
+        [
+            tests[key]
+            for tests in (fit.nesting_tests.hypotheses, other.hypotheses)
+            for key in ("hoffmann", "no_floor")
+        ],
+        strict=True,
+    ):
+        assert row[5] == fixed(test.a)
+        assert row[2] == percent(test.rms, 2)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "sentence"),
+    [
+        (1e-9, 1e-5, "Counting is not the cause: "),
+        (1e-9, 0.3, "That hangs on counting: "),
+        (0.3, 1e-5, "That hangs on counting: "),
+        (0.3, 0.3, "Nor does counting change that: "),
+    ],
+)
+def test_the_text_says_whether_counting_is_the_cause(
+    rendered: Rendered, here: float, there: float, sentence: str
+) -> None:
+    nested = rendered.inputs.laws["nested"]
+    assert isinstance(nested, Estimate)
+    fit = expect(nested.diagnostics, InteractionDiagnostics)
+
+    def told(hypotheses: dict[str, NestingTest], p_value: float) -> dict[str, NestingTest]:
+        return hypotheses | {
+            "hoffmann": hypotheses["hoffmann"].model_copy(
+                update={"p_value": p_value, "log10_p": math.log10(p_value)}
+            )
+        }
+
+    tests = fit.nesting_tests
+    own, other = fit.countings
+    changed = fit.model_copy(
+        update={
+            "nesting_tests": tests.model_copy(update={"hypotheses": told(tests.hypotheses, here)}),
+            "countings": [
+                own,
+                other.model_copy(update={"hypotheses": told(other.hypotheses, there)}),
+            ],
+        }
+    )
+    estimate = nested.model_copy(update={"diagnostics": changed})
+    inputs = replace(rendered.inputs, laws={**rendered.inputs.laws, "nested": estimate})
+    (text,) = counting_sentences(inputs)
+    assert text.startswith(sentence)
+    assert ("not rejected" in text) == (there > 0.01)
+    refused = other.model_copy(update={"parameters": None, "refused": "no counts here"})
+    lacking = fit.model_copy(update={"countings": [own, refused]})
+    estimate = nested.model_copy(update={"diagnostics": lacking})
+    inputs = replace(rendered.inputs, laws={**rendered.inputs.laws, "nested": estimate})
+    assert counting_sentences(inputs)[0].endswith("no law was fitted: no counts here")

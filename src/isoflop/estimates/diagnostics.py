@@ -380,6 +380,10 @@ class NestingTest(Section):
     log10_p: float
     parameters: dict[str, float]
     """Of the special case."""
+    rms: float
+    """Root mean square of its residuals of log L."""
+    a: float
+    """Its exponent of N_opt in C."""
     simulated: SimulatedTest | None
 
 
@@ -400,6 +404,9 @@ class CountedLaw(Section):
     parameters: dict[str, float] | None
     a: float | None
     rms: float | None
+    hypotheses: dict[str, NestingTest]
+    """Its special cases under this counting, without simulated sweeps; empty where it is refused,
+    and for the fit's own counting, whose tests are ``nesting_tests``."""
     refused: str | None
 
 

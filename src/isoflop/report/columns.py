@@ -83,7 +83,10 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
     "excluded": ("", "whether sweep.yaml leaves the run out, or how many a check left out"),
     "final_loss": ("nat/token", "loss at the end of the run"),
     "fitted": ("", "specifications that were fitted"),
-    "flops": ("FLOP", "compute C, or in specifications the convention of counting it"),
+    "flops": (
+        "FLOP",
+        "compute C; in specifications and law-countings the convention of counting it",
+    ),
     "flops_6nd": ("FLOP", "C = 6ND, N total"),
     "flops_from": ("FLOP", "lower end of the stretch of C"),
     "flops_to": ("FLOP", "upper end of the stretch of C"),
@@ -142,7 +145,10 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
     "p_value": ("", "p-value"),
     "pairs": ("", "specifications compared that differ in nothing else"),
     "parameter": ("", "name of the law's parameter"),
-    "params": ("parameter", "N at the optimum; in specifications how N is counted"),
+    "params": (
+        "parameter",
+        "N at the optimum; in specifications and law-countings how N is counted",
+    ),
     "params_nonembedding": ("parameter", "N without embedding and head"),
     "params_opt": ("parameter", "N at the optimum"),
     "params_total": ("parameter", "N with embedding and head"),

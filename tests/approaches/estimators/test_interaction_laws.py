@@ -226,6 +226,13 @@ def test_every_law_under_both_countings(novels_cpu_losses: pl.DataFrame) -> None
             assert found[counting].rms == pytest.approx(spread, abs=6e-5)
             if gamma is not None:
                 assert found[counting].parameters["gamma"] == pytest.approx(gamma, abs=6e-3)
+        # without embeddings E = 0 with free exponents fits as well as all six, Hoffmann's no better
+        own, other = found.values()
+        if name == "nested":
+            assert own.hypotheses == {}
+            assert other.hypotheses["no_floor"].rms == pytest.approx(0.0059, abs=1e-4)
+            assert other.hypotheses["hoffmann"].rms > 0.013
+            assert other.hypotheses["hoffmann"].p_value < 1e-9
     lacking = novels_cpu_losses.with_columns(params_nonembedding=pl.lit(None, dtype=pl.Float64))
     fit = both(lacking, NestedFit)
     (_, other) = fit.diagnostics().countings

@@ -9,7 +9,7 @@ gamma, another way for size and data to interact.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from isoflop.approaches.estimators.account import (
 )
 from isoflop.approaches.estimators.loss_law import MultistartFit, points_of, solve_from_starts
 from isoflop.approaches.estimators.misfit import misfit_cautions
-from isoflop.approaches.estimators.nesting_tests import nesting_tests
+from isoflop.approaches.estimators.nesting_tests import HYPOTHESES, SIMULATIONS, nesting_tests
 from isoflop.approaches.numerics.centred_interaction import CentredInteraction, restriction
 from isoflop.approaches.numerics.interaction import K
 from isoflop.approaches.numerics.multistart import Objective, likelihood_objective
@@ -119,14 +119,6 @@ class LawFit(MultistartFit):
         """Say how good and how certain the optimum is."""
         tests, pure = self.misfit
         solved = self.solved()
-        free = self.settings.objective == "likelihood"
-        nesting = nesting_tests(
-            self.centred,
-            self.theta,
-            np.log(self.fitted_points.loss) - self.centred.log_loss_offset,
-            delta=self.settings.delta if free else HUBER_DELTA["likelihood"],
-            threads=self.threads,
-        )
         return InteractionDiagnostics.model_validate(
             {
                 "approach": self.approach,
@@ -136,16 +128,44 @@ class LawFit(MultistartFit):
                 "huber_delta": None if self.settings.objective == "mse" else self.settings.delta,
                 "scale": solved.scale,
                 "log_likelihood": solved.log_likelihood,
-                "nesting_tests": nesting,
+                "nesting_tests": self.nesting_tests(),
                 "misfit": tests,
                 "pure_error": pure,
                 "noise_parts": self.noise_parts,
                 "countings": [
-                    _counted(self.counting, self),
+                    _counted(self.counting, self, recounted=False),
                     *(_counted(counting, other) for counting, other in self.others),
                 ],
             }
         )
+
+    def nesting_tests(self, *, simulations: int = SIMULATIONS) -> dict[str, Any]:
+        """Test the law's special cases, and give the exponent a of each.
+
+        Parameters
+        ----------
+        simulations : as for ``nesting_tests.nesting_tests``.
+        """
+        free = self.settings.objective == "likelihood"
+        tests = nesting_tests(
+            self.centred,
+            self.theta,
+            np.log(self.fitted_points.loss) - self.centred.log_loss_offset,
+            delta=self.settings.delta if free else HUBER_DELTA["likelihood"],
+            simulations=simulations,
+            threads=self.threads,
+        )
+        forms = {tested.form.name: tested.form for tested in HYPOTHESES[self.centred.form.name]}
+        for name, test in tests["hypotheses"].items():
+            parameters = np.array([[test["parameters"][key] for key in forms[name].names]])
+            slope = forms[name].frontier_slope(
+                forms[name].terms(parameters),
+                self.law.frontier_at,
+                coefficient=self.cost.coefficient,
+                exponent=self.cost.exponent,
+            )
+            test["a"] = float(slope[0])
+        return tests
 
     def cautions(self) -> list[str]:
         """Warn of vanished terms, of confounded parameters, of mixed counting and of misfit."""
@@ -286,12 +306,19 @@ def _objective(settings: LawSettings) -> Objective:
     return Objective(settings.objective, settings.delta)
 
 
-def _counted(counting: CountingSettings, fit: LawFit | str) -> CountedLaw:
-    """Give the law under one counting, or why there is none."""
+def _counted(
+    counting: CountingSettings, fit: LawFit | str, *, recounted: bool = True
+) -> CountedLaw:
+    """Give the law under one counting, or why there is none.
+
+    Parameters
+    ----------
+    recounted : whether it is another counting than the fit's own.
+    """
     if isinstance(fit, str):
         return CountedLaw(
             params=counting.params, flops=counting.flops, parameters=None, a=None, rms=None,
-            refused=fit,
+            hypotheses={}, refused=fit,
         )  # fmt: skip
     return CountedLaw(
         params=counting.params,
@@ -299,5 +326,6 @@ def _counted(counting: CountingSettings, fit: LawFit | str) -> CountedLaw:
         parameters=dict(zip(fit.names, fit.parameters.tolist(), strict=True)),
         a=float(fit.exponents(fit.parameters[None])[0][0]),
         rms=spread(fit.residuals).rms,
+        hypotheses=fit.nesting_tests(simulations=0)["hypotheses"] if recounted else {},
         refused=None,
     )

@@ -90,10 +90,10 @@ def nesting_tests(
     Returns
     -------
     ``delta``, ``log_likelihood`` and ``scale`` of the free fit, and ``hypotheses``: by law
-    ``{statistic, mixture, p_value, log10_p, parameters, simulated}``. ``parameters`` are those of
-    the restricted fit. ``simulated`` is ``{sweeps, size, p_value}``: ``size`` is the share of
-    simulated sweeps that the first p-value would reject at 5 %, ``p_value`` the share whose ratio
-    reaches the sweep's, the sweep counted in.
+    ``{statistic, mixture, p_value, log10_p, parameters, rms, simulated}``. ``parameters`` are those
+    of the restricted fit, ``rms`` is of its residuals. ``simulated`` is ``{sweeps, size,
+    p_value}``: ``size`` is the share of simulated sweeps that the first p-value would reject at
+    5 %, ``p_value`` the share whose ratio reaches the sweep's, the sweep counted in.
 
     References
     ----------
@@ -125,6 +125,7 @@ def nesting_tests(
             "p_value": 10.0**log10_p,
             "log10_p": log10_p,
             "parameters": dict(zip(hypothesis.form.names, values, strict=True)),
+            "rms": float(np.sqrt(np.mean((targets - under.model.value(at)[0][0]) ** 2))),
             "simulated": _simulated(tested, hypothesis, noise[picks], at=at, statistic=statistic)
             if simulations
             else None,
