@@ -104,6 +104,8 @@ if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
 
 LAW = ChinchillaLaw(E=0.8, A=13.4, B=208.0, alpha=0.35, beta=0.37)
+TRIALS = {"lr0.001-c2e11": (0.001, 2.41), "lr0.002-c2e11": (0.002, 2.40)}
+"""Tuning runs: peak rate and final loss."""
 BUDGETS = (3e11, 1e12, 3e12, 1e13)
 CHECK_BUDGET = 3e13
 DRAWS = 200
@@ -283,8 +285,8 @@ def _planned(*, check: bool) -> list[dict[str, Any]]:
         for n in sizes(budget)
     ]
     runs += [
-        {"run": f"lr{lr}-c2e11", "role": "tuning", "budget": 2e11, "n": 7216.0}
-        for lr in (0.001, 0.002)
+        {"run": run, "role": "tuning", "budget": 2e11, "n": 7216.0, "lr": rate}
+        for run, (rate, _) in TRIALS.items()
     ]
     if check:
         middle = BUDGETS[1]
@@ -318,7 +320,7 @@ def _runs(planned: list[dict[str, Any]]) -> pl.DataFrame:
                 "tokens": run["budget"] / (6 * n),
                 "tokens_source": "log",
                 "budget": run["budget"],
-                "lr_peak": 0.004,
+                "lr_peak": run.get("lr", 0.004),
                 "schedule_kind": "cosine",
                 "schedule_tokens": run["budget"] / (6 * n),
                 "schedule_source": "log",
@@ -439,15 +441,29 @@ def _left_out() -> pl.DataFrame:
                 "item": "notes.txt",
                 "points": 0,
                 "reason": "no log format recognises it",
+                "loss": None,
             },
+            *(
+                {
+                    "sweep": SWEEP,
+                    "stage": "losses",
+                    "item": run,
+                    "points": 12,
+                    "reason": "learning-rate tuning",
+                    "loss": loss,
+                }
+                for run, (_, loss) in TRIALS.items()
+            ),
             {
                 "sweep": SWEEP,
                 "stage": "losses",
                 "item": "c3e+11-n1",
                 "points": 12,
                 "reason": "diverged: the loss is NaN from step 40 on",
+                "loss": None,
             },
-        ]
+        ],
+        infer_schema_length=None,
     )
 
 

@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 
 ALL = (Files, Runs, Curves, Evals, Losses, LeftOut, Specifications)
 
-LEFT_OUT = {"sweep": "s", "stage": "losses", "item": "a", "points": 3, "reason": "diverged"}
+LEFT_OUT = {
+    "sweep": "s",
+    "stage": "losses",
+    "item": "a",
+    "points": 3,
+    "reason": "diverged",
+    "loss": None,
+}
 
 
 @pytest.mark.parametrize("schema", ALL, ids=lambda schema: schema.__name__)
@@ -136,7 +143,7 @@ def test_unreadable_table_is_named(
 
 def test_scanned_table_has_its_columns_checked_and_its_rows_unread(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
-    row = {"sweep": "s", "stage": "ingest", "item": "x", "points": -1, "reason": "r"}
+    row = LEFT_OUT | {"points": -1}
     pl.DataFrame([row]).write_parquet(path)
     assert scan_table(path, LeftOut).collect().height == 1
     pl.DataFrame([row]).drop("reason").write_parquet(path)

@@ -258,6 +258,11 @@ class LeftOut(dy.Schema):
     item = _text("file or run")
     points = _count("points that went with it", "point")
     reason = _text("why")
+    loss = _number(
+        "final loss of a finished tuning run, of the kind that is fitted; else null",
+        "nat/token",
+        nullable=True,
+    )
 
 
 class Specifications(dy.Schema):

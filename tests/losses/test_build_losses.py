@@ -150,6 +150,11 @@ def test_everything_left_out_has_its_reason(tmp_path: Path) -> None:
         "tuning": "learning-rate tuning",
         "blind": "it has no eval loss",
     }
+    # a finished tuning run keeps its final loss: what a rate costs is read off it
+    kept = dict(built.left_out.select("item", "loss").iter_rows())
+    expected = build(sweep(tmp_path / "t", {"tuning": run_lines("tuning")})).losses
+    (loss,) = expected.filter("is_final")["loss"]
+    assert kept == {"notes.txt": None, "nan": None, "tuning": loss, "blind": None}
     points = dict(built.left_out.select("item", "points").iter_rows())
     assert points == {"notes.txt": 0, "nan": 3, "tuning": 20, "blind": 3}
     roles = dict(built.losses.select("run", "role").unique().iter_rows())

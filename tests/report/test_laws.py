@@ -15,6 +15,7 @@ from isoflop.estimates.mixture import Mixture, optima_of_mixture
 from isoflop.numbers import fixed, percent
 from isoflop.report.sections.countings import counting_sentences
 from isoflop.report.sections.first_screen import first_screen
+from isoflop.report.sections.influence import influence_table
 from isoflop.report.sections.laws import _verdicts, law_facts
 
 if TYPE_CHECKING:
@@ -182,3 +183,20 @@ def test_the_text_says_whether_counting_is_the_cause(
     estimate = nested.model_copy(update={"diagnostics": lacking})
     inputs = replace(rendered.inputs, laws={**rendered.inputs.laws, "nested": estimate})
     assert counting_sentences(inputs)[0].endswith("no law was fitted: no counts here")
+
+
+def test_cautions_and_influence_of_the_mixed_laws_are_told(rendered: Rendered) -> None:
+    inputs = rendered.inputs
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    mixed = {member.approach for member in mixture.mixed} - set(inputs.estimates)
+    assert mixed
+    assert set(inputs.leaned_on) == set(inputs.fitted) | mixed
+    text = " ".join(" ".join(rendered.page.words).split())
+    for approach in mixed:
+        assert f"{NAMES[approach]} ({inputs.leaned_on[approach].n_runs}" in text.replace(
+            "\xa0", " "
+        )
+    told = influence_table(inputs)
+    assert told is not None
+    assert mixed <= {row[0] for row in told.data}

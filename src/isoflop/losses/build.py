@@ -101,6 +101,8 @@ def build_losses(
         else:
             candidates.append(candidate)
     source, losses, dropped = _chosen(candidates, scanned, settings)
+    trials = _tuning_losses(runs, counts, scanned, source, settings)
+    left_out = [entry | {"loss": trials.get(entry["item"])} for entry in left_out]
     left_out += dropped
     losses, dropped = _best_rates(losses, candidates, settings)
     left_out += dropped
@@ -129,6 +131,30 @@ def _table(
         left_out += dropped
         pieces.append(built)
     return pl.concat(pieces).sort("run", "tokens"), left_out
+
+
+def _tuning_losses(
+    runs: pl.DataFrame,
+    counts: Mapping[str, tuple[int, int, int]],
+    curves: pl.LazyFrame,
+    kind: Kind,
+    settings: LossesSettings,
+) -> dict[str, float]:
+    """Give the final losses of finished tuning runs: no fit sees them, but what a rate costs does.
+
+    Returns
+    -------
+    Run to loss [nat/token]; a run without a final loss of this kind is not there.
+    """
+    tuning = runs.filter(role="tuning", status="finished").sort("run")
+    # of all runs only fitted ones have rows of losses: these are built like theirs, and not kept
+    among = [
+        _Candidate(run | {"role": "fit"}, *counts.get(run["run"], (0, 0, 0)))
+        for run in tuning.iter_rows(named=True)
+    ]
+    table, _ = _table(among, curves, kind, settings)
+    finals = table.filter("is_final").select("run", "loss")
+    return dict(finals.iter_rows())
 
 
 def _alternate_loss(

@@ -29,6 +29,7 @@ from isoflop.report.sections import (
     laws,
     ledger,
     plausibility,
+    rates,
 )
 from isoflop.report.sections import provenance as sources
 from isoflop.report.sections import specifications as curve
@@ -185,6 +186,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "exponent_table": answer.exponent_table(inputs),
         "calibration": calibration.calibration(inputs),
         "data": data.data_facts(inputs),
+        "rates": rates.rate_sentences(inputs),
         "budget_table": data.budget_table(inputs),
         "left_out_table": data.left_out_table(inputs),
         "checks": plausibility.checks(inputs),

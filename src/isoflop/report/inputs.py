@@ -87,6 +87,13 @@ class ReportInputs:
         }
 
     @property
+    def leaned_on(self) -> dict[Approach, Estimate]:
+        """The approaches' estimates, and those of the laws that the mixture draws from."""
+        mixed = self.mixture.mixed if isinstance(self.mixture, Mixture) else []
+        laws = {member.approach: self.laws.get(member.approach) for member in mixed}
+        return self.fitted | {name: law for name, law in laws.items() if isinstance(law, Estimate)}
+
+    @property
     def refused(self) -> dict[Approach, str]:
         """The approaches that gave none, with the reason."""
         return {

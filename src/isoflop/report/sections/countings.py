@@ -99,7 +99,7 @@ def _fitted(
     inputs: ReportInputs, place: int, tests: Mapping[str, NestingTest]
 ) -> dict[str, tuple[float, float, dict[str, float]]]:
     """Give rms, a and parameters of every law under one counting, by its name."""
-    found = {
+    laws = {
         name: (tests[key].rms, tests[key].a, _with_gamma(key, tests[key].parameters))
         for key, name in SPECIAL.items()
     }
@@ -110,10 +110,10 @@ def _fitted(
         counted = expect(estimate.diagnostics, InteractionDiagnostics).countings[place]
         if counted.rms is None or counted.a is None or counted.parameters is None:
             continue
-        found[NAMES[approach]] = (
+        laws[NAMES[approach]] = (
             counted.rms, counted.a, _with_gamma(approach, counted.parameters)
         )  # fmt: skip
-    return found
+    return laws
 
 
 def _with_gamma(law: str, parameters: dict[str, float]) -> dict[str, float]:

@@ -213,8 +213,9 @@ def _size(params: float | None, tokens: float | None) -> tuple[str, str, str, st
 
 def run_table(inputs: ReportInputs) -> Table:
     """Tabulate every run."""
-    finals = inputs.losses.filter("is_final").select("run", pl.col("loss").alias("final_loss"))
-    runs = inputs.runs.join(finals, on="run", how="left").sort(
+    finals = inputs.losses.filter("is_final").select("run", final_loss="loss")
+    trials = inputs.left_out.drop_nulls("loss").select(run="item", final_loss="loss")
+    runs = inputs.runs.join(pl.concat([finals, trials]), on="run", how="left").sort(
         "role", "budget", "params_total", "run"
     )
     rows = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from isoflop.approach import NAMES
 from isoflop.escape import code
 from isoflop.estimates.influence import FAR, MOVES
-from isoflop.numbers import NONE, fixed, percent, power
+from isoflop.numbers import NONE, fixed, listed, percent, power
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -26,21 +26,23 @@ def influence_table(inputs: ReportInputs) -> Table | None:
     """Tabulate the runs that move an answer or lie far off; None where there is none."""
     rows: list[list[str]] = []
     data: list[list[Value]] = []
-    for approach, estimate in inputs.fitted.items():
+    for approach, estimate in inputs.leaned_on.items():
         influence = estimate.influence
         named = {run.run: run for run in (*influence.moving, *influence.outlying)}
         rows += [_row(run, NAMES[approach]) for run in named.values()]
         data += [[approach, influence.flops, *_values(run)] for run in influence.runs]
     if not rows:
         return None
-    at = {NAMES[name]: power(estimate.influence.flops) for name, estimate in inputs.fitted.items()}
-    where = "; ".join(f"{name} {flops}" for name, flops in at.items())
+    places: dict[str, list[str]] = {}
+    for name, estimate in inputs.leaned_on.items():
+        places.setdefault(power(estimate.influence.flops), []).append(NAMES[name])
+    where = "; ".join(f"{flops} FLOPs for {listed(names)}" for flops, names in places.items())
     return Table(
         key="influence",
         caption=f"Runs that move an estimate by more than {MOVES:g} standard error, or lie more "
         f"than {FAR:g} standard deviations off what the others predict: the value from all runs "
         "less that without the run, and in brackets the same in standard errors of the resamples "
-        f"without it. *N*\\* and its loss at the largest *C* of each fit ({where} FLOPs).",
+        f"without it. *N*\\* and its loss at the largest *C* of each fit ({where}).",
         columns=(
             Column("Run", "left"), Column("Approach", "left"), Column("*a*"), Column("*N*\\*"),
             Column("Loss"), Column("Residual ⏎ (sd)"),
