@@ -2,6 +2,7 @@
 
     python bench/sweep.py 10000        10,000 runs of 100 KB
     python bench/sweep.py 1000 1000    1,000 runs of 1 MB
+    python bench/sweep.py 1000 20 --names    named in nine scripts, by some 200 bytes each
 
 Each ingest is a process of its own. Nothing of the sweep is kept.
 """
@@ -25,6 +26,12 @@ print(ingest_sweep(Path(sys.argv[1]), IngestSettings(), cache=Path(sys.argv[2]))
 """
 LINE = "iter {step}: loss {loss:.4f}, time 201.35ms, mfu 31.42%\n"
 SHAPE = (8, 10, 12, 14, 16)
+SCRIPTS = (
+    "Μοντέλο-μεγάλο-", "модель-большая-", "模型扩展定律", "モデル規模の法則", "모델-크기-법칙-",
+    "نموذج-كبير-", "מודל-גדול-", "मॉडल-बड़ा-", "แบบจำลอง-ใหญ่-", "e\u0301chelle-", "échelle-",
+)  # fmt: skip
+LONGEST = 230
+"""Bytes of a name before its number and suffix; a file system takes 255."""
 
 
 def log(run: int, kilobytes: int) -> str:
@@ -51,18 +58,28 @@ def log(run: int, kilobytes: int) -> str:
     return header + "".join(body)
 
 
+def name(run: int, *, scripts: bool) -> str:
+    """Name a log: by its number, or in one of many scripts, two of which look alike, as well."""
+    if not scripts:
+        return f"r{run:06}.log"
+    syllables = SCRIPTS[run % len(SCRIPTS)]
+    text = syllables * (LONGEST // len(syllables.encode()))
+    return f"{text}{run:06}.log"
+
+
 def main() -> None:
     """Write a sweep, ingest it three times, say what it took."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("runs", type=int)
     parser.add_argument("kilobytes", type=int, nargs="?", default=100)
+    parser.add_argument("--names", action="store_true", help="long ones, in many scripts")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as below:
         folder, cache = Path(below) / "s", Path(below) / "cache"
         folder.mkdir()
         (folder / "sweep.yaml").write_text("title: many\nfacts: {schedule: {kind: constant}}\n")
         for run in range(chosen.runs):
-            (folder / f"r{run:06}.log").write_text(log(run, chosen.kilobytes))
+            (folder / name(run, scripts=chosen.names)).write_text(log(run, chosen.kilobytes))
         time.sleep(2.5)  # the times of files just written are not believed
         for what in ("first", "no-op", "one added"):
             if what == "one added":
