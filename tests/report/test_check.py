@@ -12,6 +12,7 @@ from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.recommendation import DOUBTED
 from isoflop.numbers import UNSURE, fixed, power
+from isoflop.report.sections.captions import findings
 from isoflop.report.sections.check import check_pair, check_runs, seed_noise
 from isoflop.report.sections.comparison import loss_table
 from tests import example_sweep
@@ -151,6 +152,22 @@ def test_losses_of_a_rejected_law_stand_with_the_mark(doubted: ReportInputs) -> 
     assert marked[NAMES["parametric"]]
     assert not all(marked.values())
     assert list(pair.optima.notes) == [DOUBTED]
+
+
+def test_no_interval_is_spoken_of_where_none_is_given(inputs: ReportInputs) -> None:
+    given = check_pair(inputs)
+    assert given is not None
+    assert given.judged == 2
+    assert "the interval is of the fitted law" in given.losses.caption
+    assert "within the 95 % intervals" in findings(inputs)["check_pair"]
+    without = replace(
+        inputs, draws={**inputs.draws, "parametric": inputs.draws["parametric"].clear()}
+    )
+    pair = check_pair(without)
+    assert pair is not None
+    assert pair.judged == 0
+    assert "interval" not in pair.losses.caption
+    assert "interval" not in findings(without)["check_pair"]
 
 
 def test_losses_of_a_law_that_is_not_rejected_stand_without_it(inputs: ReportInputs) -> None:

@@ -183,10 +183,14 @@ def _check(inputs: ReportInputs) -> str:
     if pair is None:
         return ""
     noise = "" if pair.noise is None else f", {pair.noise.gap_in_sd} standard deviations of noise"
+    inside = (
+        f"; {pair.within} of {pair.judged} losses lie within the 95 % intervals of approach 3"
+        if pair.judged
+        else ""
+    )
     return (
         f"The run sized by {pair.winner} reached the lower loss, by {pair.gap} nats per "
-        f"token{noise}; {pair.within} of {len(pair.runs)} losses lie within the 95 % intervals of "
-        "approach 3."
+        f"token{noise}{inside}."
     )
 
 

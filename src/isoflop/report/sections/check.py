@@ -170,6 +170,10 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
 def _losses(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> Table:
     parametric = inputs.fitted.get("parametric")
     mark = "" if parametric is None else standing(parametric, inputs.forecasts).loss_mark
+    given = any(run.predicted_ends is not None for run in runs)
+    interval_words = (
+        "; the interval is of the fitted law, without the noise of a single run" if given else ""
+    )
     rows, data = [], []
     for run in runs:
         difference = None if run.predicted is None else run.loss - run.predicted
@@ -191,8 +195,8 @@ def _losses(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
     return Table(
         key="check",
         caption="The check pair: measured final losses beside those that approach 3 predicts from "
-        "the fitted runs alone. Losses in nats per token; the interval is of the fitted law, "
-        "without the noise of a single run." + _counting_words(counting),
+        f"the fitted runs alone. Losses in nats per token{interval_words}."
+        + _counting_words(counting),
         columns=(
             Column("Sized by", "left"), Column("*N*"), Column("*D*"), Column("*D*/*N*"),
             Column("*C* (FLOPs)"), Column("Measured loss"), Column("Predicted"),
