@@ -240,6 +240,7 @@ def _table(announcement: Announcement, measured: dict[str, float]) -> Table:
             "predicted_hi80", "predicted_lo95", "predicted_hi95", "loss",
         ),
         data=data,
+        classes=" .dense",
     )  # fmt: skip
 
 
