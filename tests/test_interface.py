@@ -68,6 +68,31 @@ def test_a_frame_is_fitted_and_asked(fit: isoflop.Fit) -> None:
     assert own["Hoffmann L(N, D)"] is not None
 
 
+def test_cautions_are_counted_where_the_fit_shows_itself(fit: isoflop.Fit) -> None:
+    quick = {"draws": 40, "interval": "percentile"}
+    frame = fit.sweep.losses.filter("is_final").select(
+        "tokens", "loss", "budget", params="params_total"
+    )
+    twice = isoflop.read(pl.concat([frame, frame]))
+    doubled = twice.fit(["parametric"], forecasts=False, **quick)
+    (cautions,) = doubled.cautions.values()
+    assert any("tokens and losses of another" in caution for caution in cautions)
+    said = f"{len(cautions)} cautions of these fits: .cautions"
+    assert said in repr(doubled)
+    assert said in doubled._repr_html_()
+
+
+def test_settings_of_a_fit_may_name_their_section(fit: isoflop.Fit) -> None:
+    quick = {"draws": 40, "interval": "percentile"}
+    own = {"parametric": {"objective": "mse"}}
+    one, other = (
+        fit.sweep.fit(["parametric"], settings=settings, forecasts=False, **quick)
+        for settings in (own, {"approaches": own})
+    )
+    assert one.estimates["parametric"].a == other.estimates["parametric"].a
+    assert one.estimates["parametric"].settings.parametric.objective == "mse"
+
+
 def test_results_show_themselves(fit: isoflop.Fit) -> None:
     answers = fit.allocate(loss=2.5)
     assert str(answers).startswith("a loss of 2.5")

@@ -142,8 +142,8 @@ class Sweep:
         ----------
         approaches : keys of ``isoflop.approach``; by default those of every report. Without all the
             laws of ``approaches.mixture.laws`` there is no mixture, and an approach is recommended.
-        settings : section ``approaches`` of config.yaml, as far as it differs; laid over the
-            sweep's.
+        settings : section ``approaches`` of config.yaml, as far as it differs, by itself or under
+            that key; laid over the sweep's.
         forecasts : whether each is also fitted below a cut and scored above it, which the
             recommendation rests on.
         threads : all cores by default.
@@ -162,7 +162,7 @@ class Sweep:
         from isoflop.estimates.estimate import provenance
         from isoflop.reference import read_published_laws
 
-        given = laid_over(self.settings, settings or {})
+        given = laid_over(self.settings, (settings or {}).get("approaches", settings or {}))
         given["bootstrap"] = {**given.get("bootstrap", {}), **bootstrap}
         chosen = parse(given, ApproachesSettings, source="settings")
         made = provenance([])
@@ -352,10 +352,23 @@ class Fit:
                 rows.append([name, "refused", "", outcome.refused])
         return rows
 
+    @property
+    def cautions(self) -> dict[Approach, list[str]]:
+        """What a reader must know before using the numbers, by approach; those that have any."""
+        return {name: fit.cautions for name, fit in self.estimates.items() if fit.cautions}
+
     def __repr__(self) -> str:
         """Give a and its 95 % interval by the mixture and every approach and law."""
         head = f"Fit of {self.sweep.name}: N_opt ~ C^a"
-        return "\n".join([head, *("  ".join(filter(None, row)) for row in self._lines())])
+        lines = [head, *("  ".join(filter(None, row)) for row in self._lines())]
+        return "\n".join([*lines, *self._cautioned()])
+
+    def _cautioned(self) -> list[str]:
+        """Say how many cautions there are and where, in a line; none without any."""
+        number = sum(len(cautions) for cautions in self.cautions.values())
+        if not number:
+            return []
+        return [f"{number} {'caution' if number == 1 else 'cautions'} of these fits: .cautions"]
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -366,6 +379,7 @@ class Fit:
             f"<table><caption>Fit of {html(self.sweep.name)}: N<sub>opt</sub> ∝ C<sup>a</sup>"
             "</caption><thead><tr><th>Approach</th><th>a</th><th>95 %</th><th></th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
+            + "".join(f"<p>{line}</p>" for line in self._cautioned())
         )
 
 

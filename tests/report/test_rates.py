@@ -21,11 +21,10 @@ def said(inputs: ReportInputs) -> list[str]:
     return [sentence.replace(NBSP, " ") for sentence in rate_sentences(inputs)]
 
 
-def test_two_trials_are_told_and_show_no_curvature(rendered: Rendered) -> None:
-    where, what = said(rendered.inputs)
-    assert where.startswith("Peak learning rates were tried at 1 pair of *N* and *D* (2 runs, ")
-    assert "show no curvature" in what
-    assert "show no curvature" in " ".join(rendered.page.words)
+def test_two_rates_show_no_cost_and_stand_in_the_table_of_runs(rendered: Rendered) -> None:
+    (sentence,) = said(rendered.inputs)
+    assert sentence.startswith("No three peak learning rates were tried")
+    assert "no interval covers it" in " ".join(" ".join(rendered.page.words).split())
     rows = {row[0]: row for row in rendered.page.tables["tbl-runs"][1:]}
     for run, (_, loss) in TRIALS.items():
         assert f"{loss:.4f}" in rows[run]
@@ -48,8 +47,42 @@ def test_a_grid_says_what_a_wrong_rate_costs(rendered: Rendered) -> None:
     left_out = pl.DataFrame(entries, schema=inputs.left_out.schema)
     where, what = said(replace(inputs, runs=runs, left_out=left_out))
     assert "(5 runs" in where
+    assert "at 1 of them the best has one on either side" in where
     # 0.02 (log 2)^2 and a quarter of it
-    assert "0.0096 nats per token for a factor of two and 0.0024 nats per token" in what
+    assert "a factor of two costs 0.0096 nats per token (standard error " in what
+    assert what.endswith("one off by √2 0.0024.")
+
+
+def test_a_cost_that_hangs_on_the_ratio_gives_both_ends(rendered: Rendered) -> None:
+    inputs = rendered.inputs
+    (template,) = inputs.runs.filter(role="tuning").head(1).iter_rows(named=True)
+    factors = (0.25, 0.5, 1.0, 2.0, 4.0)
+    trials, entries = [], []
+    for ratio, k in ((5.0, 0.04), (300.0, 0.01)):
+        for i, factor in enumerate(factors):
+            run = template | {
+                "run": f"r{ratio}-{factor}",
+                "lr_peak": 0.004 * factor,
+                "tokens": ratio * template["params_total"],
+            }
+            loss = 2.4 + k * np.log(factor) ** 2 + 1e-5 * (1, -4, 6, -4, 1)[i]
+            trials.append(run)
+            entries.append(
+                {
+                    "sweep": "s",
+                    "stage": "losses",
+                    "item": run["run"],
+                    "points": 1,
+                    "reason": "r",
+                    "loss": loss,
+                }
+            )
+    runs = pl.concat(
+        [inputs.runs.filter(role="fit"), pl.DataFrame(trials, schema=inputs.runs.schema)]
+    )
+    left_out = pl.DataFrame(entries, schema=inputs.left_out.schema)
+    *_, unequal = said(replace(inputs, runs=runs, left_out=left_out))
+    assert "from 0.0048 at 300 to 0.0192 at 5.00 tokens per parameter" in unequal
 
 
 def test_a_sweep_without_trials_says_what_is_not_known(rendered: Rendered) -> None:

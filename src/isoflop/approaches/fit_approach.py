@@ -305,16 +305,19 @@ def _excluded(
             continue
         quantity = quantities[name]
         served = [q for q in map(str, LEVELS) if not isinstance(quantity.levels.get(q), NoLevel)]
-        if all(level in quantity.intervals for level in served):
+        missing = [level for level in served if level not in quantity.intervals]
+        if not missing:
             continue
+        levels = listed([f"{float(level):.0%}" for level in missing])
         below = float((kept < point[name][0]).mean())
         share, side = (below, "below") if below > 0.5 else (1.0 - below, "above")
-        sides.append(f"{what} ({share:.0%} of the resamples lie {side} it)")
+        sides.append(f"{what} ({levels}; {share:.0%} of the resamples lie {side} it)")
     if not sides:
         return []
     return [
-        f"The estimate from all runs is given without an interval for {', '.join(sides)}: where "
-        "resamples, and simulated sweeps, put the truth, an interval would exclude it."
+        f"The estimate from all runs is given without an interval of a level for "
+        f"{', '.join(sides)}: the interval that resamples and simulated sweeps call for would "
+        "exclude it."
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
     Texts = NDArray[np.str_]
+
+
+LEAST_FITTED: Final = 0.5
+"""Share of resamples below which, could no more of them be fitted, a fit hangs on a few runs."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ log of the rate, so trials of several rates at one N and D say what a rate besid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,6 +23,38 @@ LEAST_RATES: Final = 3
 WIDEST: Final = 4.0
 """Factor about the rate of a cell's lowest loss within which its losses are a parabola; a rate
 farther up may make a run diverge, which is none."""
+UNEQUAL: Final = 0.1
+"""p-value below which the cells are said not to share one curvature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curvature:
+    """The k of k (log r / best)^2 that some cells share.
+
+    Attributes
+    ----------
+    ratios : smallest and largest D / N of the cells.
+    value : k [nat/token].
+    error : its standard error; None without a degree of freedom.
+    squares, freedom : sum of squares of the losses about the parabolas, and its degrees of freedom.
+    """
+
+    ratios: tuple[float, float]
+    value: float
+    error: float | None
+    squares: float
+    freedom: int
+
+    def cost(self, factor: float) -> float | None:
+        """Give what a rate off by a factor costs [nat/token].
+
+        Returns
+        -------
+        None unless the curvature is more than twice its standard error.
+        """
+        if self.error is None or self.value <= 2.0 * self.error:
+            return None
+        return self.value * float(np.log(factor)) ** 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,104 +63,146 @@ class RateTrials:
 
     Attributes
     ----------
-    runs, cells : trials, and cells of one N and D with several rates.
-    ratios : smallest and largest D / N at which rates were tried.
+    runs, cells : runs and cells of one N, D, batch and schedule with three rates or more, fitted
+        runs among them.
+    ratios : smallest and largest D / N of these.
     outside : share of the fitted runs whose D / N lies outside.
-    curvature : k of k (log r / best)^2, one for all cells [nat/token]; None where no cell has three
-        rates that differ.
-    error : its standard error; None without a degree of freedom.
+    at_an_end : cells whose lowest loss is at an end of their rates: the best may lie beyond.
+    shared : of all cells.
+    by_ratio : of the cells of each D / N, in its order, where there are several.
+    unequal_p : p-value of one curvature for all D / N (F test); None where it cannot be tested.
     """
 
     runs: int
     cells: int
     ratios: tuple[float, float]
     outside: float
-    curvature: float | None
-    error: float | None
-
-    def cost(self, factor: float) -> float | None:
-        """Give what a rate off by a factor costs [nat/token]; None where it is not known.
-
-        It is known where the curvature is more than twice its standard error.
-        """
-        if self.curvature is None or self.error is None or self.curvature <= 2.0 * self.error:
-            return None
-        return self.curvature * float(np.log(factor)) ** 2
+    at_an_end: int
+    shared: Curvature
+    by_ratio: tuple[Curvature, ...]
+    unequal_p: float | None
 
     @classmethod
-    def of(cls, runs: pl.DataFrame, left_out: pl.DataFrame) -> RateTrials | None:
+    def of(
+        cls, runs: pl.DataFrame, losses: pl.DataFrame, left_out: pl.DataFrame
+    ) -> RateTrials | None:
         """Read the trials off the tables.
 
         Parameters
         ----------
         runs : table ``Runs``.
+        losses : table ``Losses``.
         left_out : table ``LeftOut``, with the losses of tuning runs.
 
         Returns
         -------
-        None where the sweep has no two rates of one N and D.
+        None where no tuning run belongs to a cell of three rates.
         """
-        losses = left_out.drop_nulls("loss").select(run="item", loss="loss")
-        tried = (
-            runs.filter(role="tuning")
-            .join(losses, on="run")
-            .drop_nulls(["params_total", "tokens", "lr_peak"])
-            .filter(pl.col("lr_peak") > 0.0)
-        )
-        batch = pl.col("tokens_per_step").fill_null(0.0).alias("batch")
-        by = [(pl.col(n).log() / 1e-3).round().alias(n) for n in ("params_total", "tokens")]
-        groups = tried.sort("run").group_by(*by, batch, maintain_order=True)
-        cells = [cell for _, cell in groups if cell["lr_peak"].n_unique() > 1]
+        cells = _cells(runs, losses, left_out)
         if not cells:
             return None
         together = pl.concat(cells)
-        ratios = together.select(pl.col("tokens") / pl.col("params_total")).to_series()
-        low, high = float(ratios.min()), float(ratios.max())  # type: ignore[arg-type]
+        low, high = _ends(cells)
         fitted = runs.filter(~pl.col("excluded"), role="fit").drop_nulls(["params_total", "tokens"])
-        ratio = pl.col("tokens") / pl.col("params_total")
         # as far as a planned D is met
-        beyond = fitted.filter(~ratio.is_between(0.9 * low, 1.1 * high)).height
-        curvature, error = _shared_parabola(cells)
+        inside = (pl.col("tokens") / pl.col("params_total")).is_between(0.9 * low, 1.1 * high)
+        by_ratio = [
+            _curvature(list(members))
+            for _, members in groupby(cells, key=lambda cell: round(np.log(_ratio(cell)) / 0.2))
+        ]
+        shared = _curvature(cells)
         return cls(
             runs=together.height,
             cells=len(cells),
             ratios=(low, high),
-            outside=beyond / fitted.height if fitted.height else 0.0,
-            curvature=curvature,
-            error=error,
+            outside=fitted.filter(~inside).height / fitted.height if fitted.height else 0.0,
+            at_an_end=sum(_at_an_end(cell) for cell in cells),
+            shared=shared,
+            by_ratio=tuple(by_ratio),
+            unequal_p=_unequal(shared, by_ratio),
         )
 
 
-def _shared_parabola(cells: list[pl.DataFrame]) -> tuple[float | None, float | None]:
-    """Fit one curvature to all cells, each with a level and a slope of its own.
+def _cells(runs: pl.DataFrame, losses: pl.DataFrame, left_out: pl.DataFrame) -> list[pl.DataFrame]:
+    """Group finished runs that differ in their peak rate alone, by increasing D / N."""
+    finals = pl.concat([
+        losses.filter("is_final", role="fit").select("run", "loss"),
+        left_out.drop_nulls("loss").select(run="item", loss="loss"),
+    ])  # fmt: skip
+    tried = (
+        runs.filter(pl.col("role").is_in(["fit", "tuning"]))
+        .join(finals, on="run")
+        .drop_nulls(["params_total", "tokens", "lr_peak"])
+        .filter(pl.col("lr_peak") > 0.0)
+        .with_columns(ratio=pl.col("tokens") / pl.col("params_total"))
+    )
+    by = [
+        *((pl.col(n).log() / 1e-3).round().alias(f"{n}_cell") for n in ("params_total", "tokens")),
+        pl.col("tokens_per_step").fill_null(0.0).alias("batch"),
+        pl.col("schedule_kind").cast(pl.String).fill_null("").alias("schedule"),
+    ]
+    groups = tried.sort("ratio", "params_total", "run").group_by(by, maintain_order=True)
+    return [
+        cell
+        for _, cell in groups
+        if cell["lr_peak"].n_unique() >= LEAST_RATES and (cell["role"] == "tuning").any()
+    ]
 
-    Returns
-    -------
-    Curvature and its standard error [nat/token]; see ``RateTrials``.
-    """
+
+def _ratio(cell: pl.DataFrame) -> float:
+    return float(cell["ratio"][0])
+
+
+def _ends(cells: list[pl.DataFrame]) -> tuple[float, float]:
+    ratios = [_ratio(cell) for cell in cells]
+    return min(ratios), max(ratios)
+
+
+def _at_an_end(cell: pl.DataFrame) -> bool:
+    """Whether the lowest loss is at the lowest or the highest rate."""
+    best = cell.sort("loss", "run")["lr_peak"][0]
+    return best in (cell["lr_peak"].min(), cell["lr_peak"].max())
+
+
+def _curvature(cells: list[pl.DataFrame]) -> Curvature:
+    """Fit one curvature to some cells, each with a level and a slope of its own."""
     squares, losses, freedom = [], [], -1
     for cell in cells:
-        log_rate = np.log(cell["lr_peak"].to_numpy())
-        loss = cell["loss"].to_numpy()
-        near = np.abs(log_rate - log_rate[loss.argmin()]) <= np.log(WIDEST)
+        log_rate, loss = np.log(cell["lr_peak"].to_numpy()), cell["loss"].to_numpy()
+        near = np.abs(log_rate - log_rate[loss.argmin()]) <= np.log(WIDEST) + 1e-9
         x, y = log_rate[near], loss[near]
-        if len(np.unique(x)) < LEAST_RATES:
-            continue
         line = np.stack([np.ones_like(x), x - x.mean()], axis=1)
         squares.append(_beside(line, (x - x.mean()) ** 2))
         losses.append(_beside(line, y))
-        freedom += len(x) - 2
-    if not squares:
-        return None, None
+        freedom += max(len(x) - 2, 0)
     square, loss = np.concatenate(squares), np.concatenate(losses)
     information = float(square @ square)
-    curvature = float(square @ loss) / information
-    if freedom < 1:
-        return curvature, None
-    rest = loss - curvature * square
-    return curvature, float(np.sqrt(rest @ rest / freedom / information))
+    value = float(square @ loss) / information if information > 0.0 else 0.0
+    rest = loss - value * square
+    about = float(rest @ rest)
+    known = freedom > 0 and information > 0.0
+    return Curvature(
+        ratios=_ends(cells),
+        value=value,
+        error=float(np.sqrt(about / freedom / information)) if known else None,
+        squares=about,
+        freedom=max(freedom, 0),
+    )
 
 
 def _beside(line: Floats, values: Floats) -> Floats:
     """Give what a line leaves of values."""
     return np.asarray(values - line @ np.linalg.lstsq(line, values, rcond=None)[0])
+
+
+def _unequal(shared: Curvature, by_ratio: list[Curvature]) -> float | None:
+    """Give the p-value of one curvature against one for each D / N, by an F test."""
+    from scipy.special import fdtrc
+
+    more = len(by_ratio) - 1
+    freedom = shared.freedom - more
+    squares = sum(curvature.squares for curvature in by_ratio)
+    if more < 1 or freedom < 1 or squares <= 0.0:
+        return None
+    gain = max(shared.squares - squares, 0.0)
+    return float(fdtrc(more, freedom, gain / more / (squares / freedom)))

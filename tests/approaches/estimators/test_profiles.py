@@ -246,6 +246,17 @@ def test_a_refusal_names_the_limits_that_would_let_the_budgets_pass(law: Chinchi
     assert "min_budgets to" not in str(caught.value)
 
 
+def test_four_sizes_a_budget_are_no_way_out_where_resamples_lack_them(law: ChinchillaLaw) -> None:
+    design = isoflop_design(law, (1e18, 1e19, 1e20), sizes=4, points=1)
+    data = simulate(law, design, noise=0.001, rng=np.random.default_rng(0))
+    with pytest.raises(UnderdeterminedError, match=r"\(4 sizes\)\. Add runs\.$"):
+        fit_profiles(data, settings_of())
+    # three sizes of four drawn: .66 a budget, so .28 of all three, as resamples have it
+    fitted = fit_profiles(data, settings_of(min_sizes=4))
+    refits = fitted.refit(resample(fitted, BootstrapSettings(draws=400)))
+    assert (refits.refusals == "").mean() == pytest.approx(0.28, abs=0.06)
+
+
 def test_budgets_come_from_the_plan_the_settings_or_gaps(sweep: Observations) -> None:
     planned, _ = budget_groups(sweep, settings_of())
     unplanned = replace(sweep, run_budget=np.full(sweep.n_runs, np.nan))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isoflop.approaches.protocol import LEAST_FITTED
 from isoflop.config.approaches import LEAST_BUDGETS, LEAST_SIZES
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import LeftOutRun
@@ -240,12 +242,24 @@ def require_budgets(
 
 
 def _lower_limits(sizes: list[int], settings: ProfilesSettings) -> str:
-    """Name the limits that would let these budgets pass, each by itself, if lowered."""
+    """Name the limits that would let these budgets pass, each by itself, if lowered.
+
+    Few sizes a budget are no way out where most resamples of them would lack a parabola.
+    """
     ways = []
     enough = sum(n >= settings.min_sizes for n in sizes)
     if enough >= LEAST_BUDGETS:
         ways.append(f"approaches.profiles.min_budgets to {enough}")
     best = sorted(sizes, reverse=True)[: settings.min_budgets]
-    if len(best) == settings.min_budgets and best[-1] >= LEAST_SIZES:
+    resampled = math.prod(1.0 - _few_sizes(n) for n in best)
+    if len(best) == settings.min_budgets and resampled >= LEAST_FITTED:
         ways.append(f"approaches.profiles.min_sizes to {best[-1]}")
     return f", or lower {' or '.join(ways)}" if ways else ""
+
+
+def _few_sizes(n: int) -> float:
+    """Give the probability that n draws from n sizes have fewer than a parabola needs."""
+    if n < LEAST_SIZES:
+        return 1.0
+    single, pairs = n, math.comb(n, 2) * (2**n - 2)
+    return float((single + pairs) / n**n)

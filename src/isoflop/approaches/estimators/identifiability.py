@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.numerics.variable_projection import one_term_squares, variable_projection
+from isoflop.approaches.protocol import LEAST_FITTED
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ NO_EFFECT: Final = 0.01
 WIDEST: Final = 9.0
 """Ratio of the ends of the 80 % interval of N_opt, inside the data, beyond which it is no answer:
 a factor of three either way."""
-TOO_MANY_REFUSED: Final = 0.5
-"""Share of resamples that cannot be fitted beyond which the fit hangs on a few runs."""
 
 
 def require_identified(fit: Fit) -> None:
@@ -200,7 +199,7 @@ def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> N
     if len(draws) < 2:
         return
     name, sweep = fit.approach, fit.observations.sweep
-    if kept.mean() < 1.0 - TOO_MANY_REFUSED:
+    if kept.mean() < LEAST_FITTED:
         reasons, counts = np.unique(refusals[refusals != ""], return_counts=True)
         raise UnderdeterminedError(
             f"approach '{name}' hangs on a few runs of sweep {sweep}: {(~kept).sum()} of "

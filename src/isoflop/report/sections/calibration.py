@@ -158,7 +158,9 @@ def _ends_of(mixture: Mixture) -> str:
         if served:
             span = _span([tails.level for tails in served])
             error = percent(max(tails.error for tails in served))
-            spans.append(f"{span} of the draws for {percent(float(level))} (± {error} at most)")
+            spans.append(
+                f"{span} of the draws for {percent(float(level))} (standard error {error} at most)"
+            )
         without += [
             f"{_place(entry)} at {percent(float(level))}, since where {IN_PROSE[missing.truth]} is "
             f"true the truth lies {missing.side} all draws in {percent(missing.share)}"

@@ -172,11 +172,13 @@ def _losses(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
     mark = "" if parametric is None else standing(parametric, inputs.forecasts).loss_mark
     given = any(run.predicted_ends is not None for run in runs)
     interval_words = (
-        "; the interval is of the fitted law, without the noise of a single run" if given else ""
+        "; the interval is of the fitted law, without the noise of a single run"
+        if given
+        else "; there is no interval of these losses to give"
     )
     rows, data = [], []
     for run in runs:
-        difference = None if run.predicted is None else run.loss - run.predicted
+        difference = None if run.predicted is None else run.predicted - run.loss
         rows.append([
             run.whose,
             count(run.params),
@@ -200,7 +202,7 @@ def _losses(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
         columns=(
             Column("Sized by", "left"), Column("*N*"), Column("*D*"), Column("*D*/*N*"),
             Column("*C* (FLOPs)"), Column("Measured loss"), Column("Predicted"),
-            Column("95 %"), Column("Difference"),
+            Column("95 %"), Column("Predicted less measured"),
         ),
         rows=rows,
         data_columns=(

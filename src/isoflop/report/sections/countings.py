@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
-SPECIAL: Final[dict[str, str]] = {
-    "hoffmann": NAMES["parametric"],
-    "no_floor": NAMES["no_floor"],
+TESTS: Final[dict[Approach, str]] = {
+    "parametric": "hoffmann",
+    "no_floor": "no_floor",
+    "kaplan_law": "kaplan_law",
 }
-"""Special cases of the nested law that are rows of the table, by what the tests call them."""
+"""Special cases of the nested law, and what its tests call them."""
+SPECIAL: Final[tuple[Approach, ...]] = ("parametric", "no_floor")
+"""Those of them that are taken from these tests."""
 OTHERS: Final[tuple[Approach, ...]] = ("nested", "root", "kaplan_law", "product")
 """Laws that are fitted under both countings themselves."""
 
@@ -51,7 +54,7 @@ def _sentence(counted: CountedLaw, *, adds: bool) -> str:
     if adds and adds_there:
         return f"Nor does counting change that: {there} not rejected (*p* = {p})."
     if not adds and not adds_there:
-        return f"Counting is not the cause: {there} rejected too (*p* = {p})."
+        return f"That terms do not add is no effect of counting: {there} rejected too (*p* = {p})."
     verdict = "not rejected" if adds_there else "rejected"
     return f"That hangs on counting: {there} {verdict} (*p* = {p})."
 
@@ -72,23 +75,29 @@ def counting_table(inputs: ReportInputs) -> Table | None:
         tests = fit.nesting_tests.hypotheses if place == 0 else counted.hypotheses
         for key, (rms, a, parameters) in _fitted(inputs, place, tests).items():
             gamma, floor = parameters.get("gamma"), parameters.get("E", 0.0)
+            test = tests.get(TESTS.get(key, ""))
             rows.append([
-                key, _how(counted), percent(rms, 2), fixed(floor, 2),
+                NAMES[key], _how(counted), percent(rms, 2), fixed(floor, 2),
                 NONE if gamma is None else fixed(gamma, 2), fixed(a),
+                NONE if test is None else probability(test.log10_p),
             ])  # fmt: skip
-            data.append([key, counted.params, counted.flops, rms, floor, gamma, a])
+            data.append([
+                key, counted.params, counted.flops, rms, floor, gamma, a,
+                None if test is None else test.log10_p,
+            ])  # fmt: skip
     notes = [f"Under {how} no law was fitted: {why}" for how, why in refused.items()]
     return Table(
         key="law-countings",
         caption="Every law under both papers’ countings of *N* and *C*: residuals of log *L*, the "
-        "floor *E* in nats per token, *γ*, and the exponent *a*.",
+        "floor *E* in nats per token, *γ*, the exponent *a*, and the likelihood-ratio test against "
+        "the nested law under the same counting.",
         columns=(
             Column("Law", "left"), Column("Counting", "left"), Column("Residuals (rms)"),
-            Column("*E*"), Column("*γ*"), Column("*a*"),
+            Column("*E*"), Column("*γ*"), Column("*a*"), Column("Special case, *p*"),
         ),
         rows=rows,
         data_columns=(
-            "law", "params", "flops", "rms_log_residual", "E_nats", "gamma", "a",
+            "law", "params", "flops", "rms_log_residual", "E_nats", "gamma", "a", "log10_p",
         ),
         data=data,
         notes=notes,
@@ -97,11 +106,12 @@ def counting_table(inputs: ReportInputs) -> Table | None:
 
 def _fitted(
     inputs: ReportInputs, place: int, tests: Mapping[str, NestingTest]
-) -> dict[str, tuple[float, float, dict[str, float]]]:
-    """Give rms, a and parameters of every law under one counting, by its name."""
-    laws = {
-        name: (tests[key].rms, tests[key].a, _with_gamma(key, tests[key].parameters))
-        for key, name in SPECIAL.items()
+) -> dict[Approach, tuple[float, float, dict[str, float]]]:
+    """Give rms, a and parameters of every law under one counting."""
+    laws: dict[Approach, tuple[float, float, dict[str, float]]] = {
+        key: (test.rms, test.a, _with_gamma(key, test.parameters))
+        for key in SPECIAL
+        for test in (tests[TESTS[key]],)
     }
     for approach in OTHERS:
         estimate = inputs.laws.get(approach)
@@ -110,15 +120,15 @@ def _fitted(
         counted = expect(estimate.diagnostics, InteractionDiagnostics).countings[place]
         if counted.rms is None or counted.a is None or counted.parameters is None:
             continue
-        laws[NAMES[approach]] = (
+        laws[approach] = (
             counted.rms, counted.a, _with_gamma(approach, counted.parameters)
         )  # fmt: skip
     return laws
 
 
-def _with_gamma(law: str, parameters: dict[str, float]) -> dict[str, float]:
+def _with_gamma(law: Approach, parameters: dict[str, float]) -> dict[str, float]:
     """Add the gamma that a law has by its form."""
-    by_form = {"hoffmann": 1.0, "root": 0.5, "kaplan_law": parameters.get("alpha_D")}
+    by_form = {"parametric": 1.0, "root": 0.5, "kaplan_law": parameters.get("alpha_D")}
     gamma = by_form.get(law)
     return parameters if gamma is None else parameters | {"gamma": gamma}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.escape import BREAK
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from isoflop.report.tables import Value
 
 
+FEW: Final = 5
+"""Measurements below which an interval that covers none of them may still be right."""
+
+
 @dataclass(frozen=True, slots=True)
 class LawVerdict:
     """What one approach predicted of the losses above every cut, in words."""
@@ -32,6 +36,8 @@ class LawVerdict:
     """high or low; empty unless the mean errors lie on one side at every cut."""
     one_sided: str
     covers: bool
+    few: int
+    """Measurements, where they are too few to tell intervals that cover from others; else 0."""
     """Whether its intervals cover at every cut."""
 
 
@@ -119,6 +125,7 @@ def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
             one_sided=f"{most} of {len(every)}{LOSSES_OF[scores[0].quantity]} lie {side} what was "
             "measured",
             covers=all(score.covers for score in scores),
+            few=len(every) if len(every) < FEW else 0,
         )
 
 

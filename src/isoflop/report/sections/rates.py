@@ -4,44 +4,71 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from isoflop.estimates.peak_rates import RateTrials
-from isoflop.numbers import fixed, percent, ratio, times
+import numpy as np
+
+from isoflop.estimates.peak_rates import UNEQUAL, RateTrials
+from isoflop.numbers import fixed, percent, probability, ratio, times
 
 if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
 
-FACTORS: Final = (("a factor of two", 2.0), ("one of 1.4", 2.0**0.5))
-"""How far a rate may be off, for the text."""
+OFF: Final = 2.0
+"""Factor by which a rate may be off, for the text."""
 
 
 def rate_sentences(inputs: ReportInputs) -> list[str]:
     """Say what the sweep's own trials of peak rates show, and what they leave open."""
-    trials = RateTrials.of(inputs.runs, inputs.left_out)
+    trials = RateTrials.of(inputs.runs, inputs.losses, inputs.left_out)
     if trials is None:
         return [
-            "No peak learning rate was tried beside another in this sweep. What a wrong one "
-            "costs, and how rates that are better tuned at some sizes than at others bend the "
-            "frontier, is not known from it, and no interval covers it."
+            "No three peak learning rates were tried at one *N* and *D* of this sweep. What a "
+            "wrong one costs, and how rates that are better tuned at some sizes than at others "
+            "bend the frontier, is not known from it, and no interval covers it."
         ]
     low, high = (ratio(end) for end in trials.ratios)
     where = (
         f"{low} tokens per parameter" if low == high else f"{low} to {high} tokens per parameter"
     )
-    sentences = [
-        f"Peak learning rates were tried at {times(trials.cells, 'pair')} of *N* and *D* "
-        f"({times(trials.runs, 'run')}, {where}); "
+    bracketed = trials.cells - trials.at_an_end
+    where_sentence = (
+        "Three or more peak learning rates were tried at "
+        f"{times(trials.cells, 'pair')} of *N* and *D* ({times(trials.runs, 'run')}, fitted ones "
+        f"among them; {where}); at {bracketed} of them the best has one on either side. "
         + (
             f"{percent(trials.outside)} of the fitted runs lie outside these *D*/*N*."
             if trials.outside
-            else "no fitted run lies outside these *D*/*N*."
+            else "No fitted run lies outside these *D*/*N*."
         )
-    ]
-    costs = [(words, cost) for words, off in FACTORS if (cost := trials.cost(off)) is not None]
-    if not costs:
-        return [*sentences, "They show no curvature, so what a wrong rate costs is not known."]
-    listed = " and ".join(f"{fixed(cost, 4)} nats per token for {words}" for words, cost in costs)
-    share = percent((trials.error or 0.0) / (trials.curvature or 1.0))
+    )
+    cost, half = trials.shared.cost(OFF), trials.shared.cost(float(np.sqrt(OFF)))
+    if cost is None or half is None or trials.shared.error is None:
+        return [
+            where_sentence,
+            "They show no curvature, so what a wrong rate costs is not known.",
+        ]
+    error = percent(trials.shared.error / trials.shared.value)
     return [
-        *sentences,
-        f"By the parabola that they share a rate beside the best costs {listed} (± {share}).",
+        where_sentence,
+        "By the parabola that they share, a rate off by a factor of two costs "
+        f"{fixed(cost, 4)} nats per token (standard error {error}), and one off by √2 "
+        f"{fixed(half, 4)}.",
+        *_unequal(trials),
+    ]
+
+
+def _unequal(trials: RateTrials) -> list[str]:
+    """Say between what a wrong rate's cost lies where it hangs on D/N."""
+    p = trials.unequal_p
+    costs = [
+        (cost, curvature.ratios[0])
+        for curvature in trials.by_ratio
+        if (cost := curvature.cost(OFF)) is not None
+    ]
+    if p is None or p >= UNEQUAL or len(costs) < 2:
+        return []
+    ends = [f"{fixed(cost, 4)} at {ratio(at)}" for cost, at in (min(costs), max(costs))]
+    return [
+        "That cost is not the same at every *D*/*N* (F test, "
+        f"*p* = {probability(float(np.log10(p)))}): for a factor of two it goes from "
+        f"{' to '.join(ends)} tokens per parameter, so a wrong rate tilts the frontier too."
     ]

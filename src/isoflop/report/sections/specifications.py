@@ -123,7 +123,6 @@ def analysis(inputs: ReportInputs) -> Analysis:
     spans = approach_spans(every)
     ends = fitted.drop_nulls(["a_lo95", "a_hi95"])
     inside = {name: _within(ends, value) for name, value in (("h", hoffmann), ("k", kaplan))}
-    without = fitted.height - ends.height
     above = int((fitted["a"] >= kaplan).sum())
     return replace(
         common,
@@ -148,11 +147,24 @@ def analysis(inputs: ReportInputs) -> Analysis:
         contain_hoffmann=int(inside["h"].sum()),
         contain_kaplan=int(inside["k"].sum()),
         contain_both=int((inside["h"] & inside["k"]).sum()),
-        without_interval=times(without, "estimate stands", "estimates stand") if without else "",
+        without_interval=_without_interval(fitted),
         counted=_counted(fitted, kaplan - hoffmann),
         spans=_span_table(spans, moved),
         shifts=_shift_table(moved, spans) if moved else None,
     )  # fmt: skip
+
+
+def _without_interval(fitted: pl.DataFrame) -> str:
+    """Count the estimates that have no interval, and say by which approaches; empty without any."""
+    without = fitted.filter(pl.col("a_lo95").is_null())
+    if without.is_empty():
+        return ""
+    whose = [
+        f"{rows.height} by {_prose(approach)}"
+        for approach in APPROACHES
+        if (rows := without.filter(pl.col("approach") == approach)).height
+    ]
+    return f"{times(without.height, 'estimate stands', 'estimates stand')} ({listed(whose)})"
 
 
 def published_exponents(reference: Reference) -> tuple[float, float]:
