@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
 
+from isoflop.approach import IN_PROSE
 from isoflop.choices import CHOICES
 from isoflop.numbers import fixed, signed
 from isoflop.report.sections.specifications import analysis, approach_spans, shift, shifts
@@ -113,3 +115,14 @@ def test_a_sweep_that_allows_none_says_so(tmp_path: Path) -> None:
 )
 def test_differences_have_a_sign_unless_they_are_nothing(value: float, text: str) -> None:
     assert signed(value) == text
+
+
+def test_estimates_without_an_interval_are_counted_by_approach(rendered: Rendered) -> None:
+    table = rendered.inputs.specifications
+    without = pl.when(pl.col("specification").is_in([0, 1])).then(None).otherwise
+    lacking = table.with_columns(without(pl.col("a_lo95")).alias("a_lo95"))
+    facts = analysis(replace(rendered.inputs, specifications=lacking))
+    (approach,) = set(table.filter(pl.col("specification").is_in([0, 1]))["approach"])
+    shown = facts.without_interval.replace("\xa0", " ")
+    assert shown == f"2 estimates stand (all by {IN_PROSE[approach]})"
+    assert facts.with_intervals == table.height - 2

@@ -68,7 +68,7 @@ def _unequal(trials: RateTrials) -> list[str]:
         return []
     ends = [f"{fixed(cost, 4)} at {ratio(at)}" for cost, at in (min(costs), max(costs))]
     return [
-        "That cost is not the same at every *D*/*N* (F test, "
+        "That cost seems to hang on *D*/*N* (F test, "
         f"*p* = {probability(float(np.log10(p)))}): for a factor of two it goes from "
-        f"{' to '.join(ends)} tokens per parameter, so a wrong rate tilts the frontier too."
+        f"{' to '.join(ends)} tokens per parameter, so a wrong rate may tilt the frontier."
     ]

@@ -164,7 +164,8 @@ def _without_interval(fitted: pl.DataFrame) -> str:
         for approach in APPROACHES
         if (rows := without.filter(pl.col("approach") == approach)).height
     ]
-    return f"{times(without.height, 'estimate stands', 'estimates stand')} ({listed(whose)})"
+    counted = f"all by {whose[0].partition(' by ')[2]}" if len(whose) == 1 else listed(whose)
+    return f"{times(without.height, 'estimate stands', 'estimates stand')} ({counted})"
 
 
 def published_exponents(reference: Reference) -> tuple[float, float]:
