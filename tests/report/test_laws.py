@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.approach import LAWS, MIXTURE, NAMES
+from isoflop.approach import IN_PROSE, LAWS, MIXTURE, NAMES
 from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture, optima_of_mixture
+from isoflop.estimates.recommendation import Recommendation
 from isoflop.numbers import fixed, percent
 from isoflop.report.sections.countings import counting_sentences
-from isoflop.report.sections.first_screen import first_screen
+from isoflop.report.sections.first_screen import _reason, first_screen
 from isoflop.report.sections.influence import influence_table
 from isoflop.report.sections.laws import _verdicts, law_facts
 
@@ -184,6 +185,24 @@ def test_the_text_says_whether_counting_is_the_cause(
     estimate = nested.model_copy(update={"diagnostics": lacking})
     inputs = replace(rendered.inputs, laws={**rendered.inputs.laws, "nested": estimate})
     assert counting_sentences(inputs)[0].endswith("no law was fitted: no counts here")
+
+
+def test_a_law_that_could_not_be_fitted_is_missed_beside_the_answer(rendered: Rendered) -> None:
+    inputs = rendered.inputs
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    assert mixture.absent == ""
+    *mixed, missing = mixture.members
+    half = [member.model_copy(update={"weight": 0.5}) for member in mixed[:2]]
+    none = missing.model_copy(update={"law": None, "weight": 0.0})
+    both = mixture.model_copy(update={"members": half})
+    without = mixture.model_copy(update={"members": [*half, none]})
+    sentence = f"These runs do not determine {IN_PROSE[missing.approach]}: "
+    assert without.absent.startswith(sentence)
+    reasons = [
+        _reason(Recommendation(MIXTURE.key, answer, "mixture")) for answer in (both, without)
+    ]
+    assert ["These runs do not determine" in reason for reason in reasons] == [False, True]
 
 
 def test_cautions_and_influence_of_the_mixed_laws_are_told(rendered: Rendered) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from isoflop.approach import MIXTURE, Approach
+from isoflop.approach import IN_PROSE, MIXTURE, Approach
 from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Counting, Optimum, Provenance, optima_of, read_outcome
@@ -23,6 +23,7 @@ from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.levels import Levels, between, widest
 from isoflop.estimates.quantities import Quantity, at_levels, derived
 from isoflop.files import write_json
+from isoflop.numbers import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,6 +161,21 @@ class Mixture(Section):
     def mixed(self) -> list[Member]:
         """The laws that take part."""
         return [member for member in self.members if member.weight > 0.0]
+
+    @property
+    def absent(self) -> str:
+        """Say which laws of the set these runs do not determine; empty where all are fitted.
+
+        Such a law does not narrow what is known, but an interval without it is narrower.
+        """
+        names = [IN_PROSE[member.approach] for member in self.members if member.law is None]
+        if not names:
+            return ""
+        them = "it" if len(names) == 1 else "them"
+        return (
+            f"These runs do not determine {listed(names)}: what lies between {them} and the other "
+            "laws is not inside the intervals."
+        )
 
     def parts(self, draws: pl.DataFrame) -> list[Part]:
         """Give each law that takes part with its draws.

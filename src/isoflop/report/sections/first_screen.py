@@ -274,9 +274,11 @@ def _loss_cell(stands: Standing, loss: Quantity | None, *, large: bool = False) 
 
 def _reason(chosen: Recommendation) -> str:
     """Say whose answer it is, and why."""
-    doubt = chosen.answer.loss_doubt if isinstance(chosen.answer, Mixture) else None
     why = f"From {chosen.row.in_prose}: {chosen.reason}."
-    return why if doubt is None else f"{why} {words(doubt)}"
+    if not isinstance(chosen.answer, Mixture):
+        return why
+    doubts = (chosen.answer.absent, chosen.answer.loss_doubt)
+    return " ".join([why, *(words(doubt) for doubt in doubts if doubt)])
 
 
 def _apart(inputs: ReportInputs) -> str:
