@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from isoflop.tables import cell_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -137,7 +139,7 @@ def _cells(runs: pl.DataFrame, losses: pl.DataFrame, left_out: pl.DataFrame) -> 
         .with_columns(ratio=pl.col("tokens") / pl.col("params_total"))
     )
     by = [
-        *((pl.col(n).log() / 1e-3).round().alias(f"{n}_cell") for n in ("params_total", "tokens")),
+        *cell_of("params_total", "tokens"),
         pl.col("tokens_per_step").fill_null(0.0).alias("batch"),
         pl.col("schedule_kind").cast(pl.String).fill_null("").alias("schedule"),
     ]

@@ -15,7 +15,7 @@ import polars as pl
 
 from isoflop.losses.smoothing import effective_tokens, smooth
 from isoflop.spikes import spikes
-from isoflop.tables import Curves, LeftOut, Losses, validated
+from isoflop.tables import Curves, LeftOut, Losses, cell_of, validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -197,7 +197,7 @@ def rate_cells(losses: pl.DataFrame, rates: Mapping[str, float | None]) -> list[
     peak = pl.Series([rates.get(run) for run in finals["run"]], dtype=pl.Float64)
     known = finals.with_columns(rate=peak).drop_nulls()
     cells = []
-    by = [(pl.col(name).log() / 1e-3).round().alias(f"{name}_cell") for name in ("n", "d")]
+    by = cell_of("n", "d")
     for _, cell in known.sort("n", "d", "loss", "run").group_by(by, maintain_order=True):
         if cell["rate"].n_unique() > 1:
             cells.append(cell.select("run", "loss", "rate").sort("loss", "run"))
