@@ -33,6 +33,7 @@ COMMANDS = {
     "mix-laws": "isoflop.approaches.command:mix_laws_command",
     "fit-specifications": "isoflop.approaches.command:fit_specifications_command",
     "announce-losses": "isoflop.approaches.command:announce_losses_command",
+    "announce-pair": "isoflop.approaches.command:announce_pair_command",
     "plot-figures": "isoflop.figures.command:plot_figures_command",
     "render-report": "isoflop.report.command:render_report_command",
     "render-index": "isoflop.report.command:render_index_command",

@@ -10,13 +10,19 @@ import pytest
 from click.testing import CliRunner
 
 from isoflop.approach import LAWS
-from isoflop.approaches.announce_losses import announce_losses
+from isoflop.approaches.announce_losses import announce_losses, announce_pair
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.mix_laws import mix_laws
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
-from isoflop.estimates.announced import Announcement, add_announcement, read_announcements
+from isoflop.estimates.announced import (
+    AlreadyAnnouncedError,
+    Announcement,
+    PairAnnouncement,
+    add_announcement,
+    read_announcements,
+)
 from isoflop.estimates.estimate import Provenance
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, write_mixture
@@ -151,3 +157,64 @@ def test_a_table_of_runs_to_come_is_checked(losses: pl.DataFrame, tmp_path: Path
     targets(losses).select("run", "params_total", "flops_6nd").write_csv(path)
     with pytest.raises(TableError, match="tokens"):
         read_csv_table(path, Targets)
+
+
+def pair(losses: pl.DataFrame, seeds: int) -> pl.DataFrame:
+    """Plan runs of two sizes, each with several seeds."""
+    of = {"one": "chinchilla", "two": "kaplan"}
+    return pl.concat(
+        targets(losses).with_columns(
+            run=pl.Series([f"{of[run]}-s{seed}" for run in targets(losses)["run"]])
+        )
+        for seed in range(seeds)
+    )
+
+
+def announced_pair(losses: pl.DataFrame, runs: pl.DataFrame, mixture: Mixture) -> PairAnnouncement:
+    return announce_pair(losses, runs, mixture, SETTINGS, sweep="s", losses_sha256="0" * 64)
+
+
+def test_a_difference_of_means_is_that_of_the_laws_and_narrower_with_more_seeds(
+    losses: pl.DataFrame, mixture: Mixture
+) -> None:
+    few, many = (announced_pair(losses, pair(losses, seeds), mixture) for seeds in (1, 9))
+    runs = {run.run: run for run in announced(losses, targets(losses), mixture).runs}
+    for law, said in many.difference.items():
+        if law != "mixture":
+            by_law = runs["two"].losses[law].predicted - runs["one"].losses[law].predicted
+            assert said.predicted == pytest.approx(by_law, abs=1e-12)
+    width = [
+        np.subtract(*said.difference["parametric"].intervals["0.8"][::-1]) for said in (few, many)
+    ]
+    assert 0.0 < width[1] < 0.6 * width[0]
+    assert few.noise == pytest.approx(3.0 * many.noise) if many.noise else few.noise is None
+    assert many.runs["kaplan"] == tuple(f"kaplan-s{seed}" for seed in range(9))
+    assert many.flops == pytest.approx(10.0 * float(losses["flops_6nd"].max()))
+
+
+def test_a_pair_needs_both_sizes_untrained(losses: pl.DataFrame, mixture: Mixture) -> None:
+    runs = pair(losses, 2)
+    with pytest.raises(UnderdeterminedError, match="no run to come is sized by Kaplan’s exponent"):
+        announced_pair(losses, runs.filter(pl.col("run").str.starts_with("chin")), mixture)
+    # what is trained already is left out, and not announced again
+    trained = losses.with_columns(
+        run=pl.when(pl.col("run") == losses["run"][0])
+        .then(pl.lit("kaplan-s0"))
+        .otherwise(pl.col("run"))
+    )
+    assert announced_pair(trained, runs, mixture).runs == {
+        "kaplan": ("kaplan-s1",),
+        "chinchilla": ("chinchilla-s0", "chinchilla-s1"),
+    }
+
+
+def test_a_pair_is_announced_once(losses: pl.DataFrame, mixture: Mixture, tmp_path: Path) -> None:
+    out = tmp_path / "forecast.yaml"
+    said = announced_pair(losses, pair(losses, 2), mixture)
+    add_announcement(said, out)
+    assert read_announcements(out).pair_of("s") == said
+    assert read_announcements(out).of("s") is None
+    before = out.read_bytes()
+    with pytest.raises(AlreadyAnnouncedError, match="difference of s’s pair is announced already"):
+        add_announcement(said, out)
+    assert out.read_bytes() == before

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
@@ -14,9 +15,19 @@ from isoflop.approaches.forecasts.forecasters import (
     mixture_predictive,
 )
 from isoflop.approaches.forecasts.scores import prediction_intervals
-from isoflop.approaches.observations import Observations, observe
+from isoflop.approaches.observations import Observations, observe, seed_noise
 from isoflop.errors import MissingFactError, UnderdeterminedError
-from isoflop.estimates.announced import RULE, AnnouncedLoss, AnnouncedRun, Announcement
+from isoflop.estimates.announced import (
+    PAIR_RULE,
+    RULE,
+    SIZED_BY,
+    AnnouncedLoss,
+    AnnouncedRun,
+    Announcement,
+    PairAnnouncement,
+    PairWord,
+    pair_word,
+)
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.intervals import labelled
 from isoflop.estimates.mixture import KEY, Mixture
@@ -59,64 +70,156 @@ def announce_losses(
         the compute that was fitted.
     MissingFactError : a target lacks N or C by a convention that is used.
     """
-    if not isinstance(mixture, Mixture):
-        raise UnderdeterminedError(f"{sweep}: nothing can be announced: {mixture.refused}")
-    trained = sorted(set(targets["run"]) & set(losses["run"]))
-    if trained:
-        raise UnderdeterminedError(
-            f"{sweep}: {', '.join(trained[:5])} among the runs to announce is trained already. "
-            "Announce runs that nobody has trained."
-        )
-    below = observe(losses, settings.counting)
-    as_shown = _targets(targets, settings.counting, sweep)
-    finals = below.flops[below.is_final]
-    top = float(finals.max())
-    if (inside := as_shown.flops <= top).any():
-        raise UnderdeterminedError(
-            f"{sweep}: {as_shown.runs[int(np.argmax(inside))]} has C = "
-            f"{as_shown.flops[inside].min():.3g}, within the {top:.3g} FLOPs that were fitted. "
-            "Announce runs above."
-        )
-    predictives: dict[str, Predictive] = {}
-    refused = {}
-    weights = {member.approach: member.weight for member in mixture.members}
-    for law in (*weights, PREDICTING):
-        counting = settings.counting_of(law)
-        seen = Seen(
-            observe(losses, counting), _targets(targets, counting, sweep), settings, AUDITED
-        )
-        try:
-            predictives[law], _ = law_predictive(law, seen)
-        except (MissingFactError, UnderdeterminedError) as error:
-            refused[law] = str(error)
-    taking = [law for law, weight in weights.items() if weight > 0.0 and law in predictives]
-    if not taking:
-        raise UnderdeterminedError(f"{sweep}: no law could be fitted: {refused}")
-    total = sum(weights[law] for law in taking)
-    shares = {law: weights[law] / total for law in taking}
-    predictives[KEY] = mixture_predictive(predictives, shares, settings)
-    announced = {key: _announced(predictive) for key, predictive in predictives.items()}
+    asked = _Asked.of(losses, targets, mixture, settings, sweep)
+    announced = {key: _announced(predictive) for key, predictive in asked.predictives.items()}
+    shown = asked.shown
     return Announcement(
-        sweep=sweep,
-        runs_fitted=below.n_runs,
-        flops_fitted=(float(finals.min()), top),
-        losses_sha256=losses_sha256,
-        counting=Counting(params=settings.counting.params, flops=settings.counting.flops),
-        weights=shares,
-        refused=refused,
-        settings=settings.only("counting", "bootstrap", "mixture", *weights, PREDICTING),
+        **asked.basis(losses_sha256),
         rule=RULE,
         runs=tuple(
             AnnouncedRun(
                 run=run,
-                params=float(as_shown.params[i]),
-                tokens=float(as_shown.tokens[i]),
-                flops=float(as_shown.flops[i]),
+                params=float(shown.params[i]),
+                tokens=float(shown.tokens[i]),
+                flops=float(shown.flops[i]),
                 losses={key: values[i] for key, values in announced.items()},
             )
-            for i, run in enumerate(as_shown.runs)
+            for i, run in enumerate(shown.runs)
         ),
     )
+
+
+def announce_pair(
+    losses: pl.DataFrame,
+    targets: pl.DataFrame,
+    mixture: Mixture | NoMixture,
+    settings: ApproachesSettings,
+    *,
+    sweep: str,
+    losses_sha256: str,
+) -> PairAnnouncement:
+    """Predict by how much runs of Kaplan's size will end above runs of Chinchilla's.
+
+    A draw of the difference is one law's, with the noise of every run: what the two means will
+    differ by, if that law is true.
+
+    Parameters
+    ----------
+    losses, targets, mixture, settings, sweep, losses_sha256 : as for ``announce_losses``; targets
+        that are of no pair, or trained already, are left out.
+
+    Raises
+    ------
+    UnderdeterminedError : as for ``announce_losses``; or a size has no run to come.
+    MissingFactError : a target lacks N or C by a convention that is used.
+    """
+    trained = losses["run"].unique().implode()
+    rows = targets.filter(~pl.col("run").is_in(trained))
+    words = [(run, pair_word(run)) for run in rows["run"]]
+    named: dict[PairWord, tuple[str, ...]] = {
+        word: tuple(sorted(run for run, its in words if its == word)) for word in SIZED_BY
+    }
+    if lacking := [word for word, runs in named.items() if not runs]:
+        raise UnderdeterminedError(
+            f"{sweep}: no run to come is sized by {' or by '.join(SIZED_BY[w] for w in lacking)} "
+            f"(the first word of its name: {', '.join(lacking)}). Plan both sizes (`check` in the "
+            "design), with seeds that are not trained."
+        )
+    pair = rows.filter(pl.col("run").is_in([run for runs in named.values() for run in runs]))
+    asked = _Asked.of(losses, pair, mixture, settings, sweep)
+    above, below = (np.isin(asked.shown.runs, named[word]) for word in ("kaplan", "chinchilla"))
+    noise = seed_noise(asked.below)
+    return PairAnnouncement(
+        **asked.basis(losses_sha256),
+        rule=PAIR_RULE,
+        flops=float(np.median(asked.shown.flops)),
+        runs=named,
+        noise=None
+        if noise is None
+        else noise.sd * float(np.sqrt(1.0 / above.sum() + 1.0 / below.sum())),
+        difference={
+            key: _announced(predictive.difference(above, below))[0]
+            for key, predictive in asked.predictives.items()
+        },
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What the laws of a sweep say of runs to come."""
+
+    sweep: str
+    below: Observations
+    shown: Observations
+    """The runs to come, as the sweep is counted."""
+    settings: ApproachesSettings
+    weights: dict[str, float]
+    shares: dict[str, float]
+    refused: dict[str, str]
+    predictives: dict[str, Predictive]
+
+    @classmethod
+    def of(
+        cls,
+        losses: pl.DataFrame,
+        targets: pl.DataFrame,
+        mixture: Mixture | NoMixture,
+        settings: ApproachesSettings,
+        sweep: str,
+    ) -> Self:
+        if not isinstance(mixture, Mixture):
+            raise UnderdeterminedError(f"{sweep}: nothing can be announced: {mixture.refused}")
+        trained = sorted(set(targets["run"]) & set(losses["run"]))
+        if trained:
+            raise UnderdeterminedError(
+                f"{sweep}: {', '.join(trained[:5])} among the runs to announce is trained already. "
+                "Announce runs that nobody has trained."
+            )
+        below = observe(losses, settings.counting)
+        as_shown = _targets(targets, settings.counting, sweep)
+        top = float(below.flops[below.is_final].max())
+        if (inside := as_shown.flops <= top).any():
+            raise UnderdeterminedError(
+                f"{sweep}: {as_shown.runs[int(np.argmax(inside))]} has C = "
+                f"{as_shown.flops[inside].min():.3g}, within the {top:.3g} FLOPs that were fitted. "
+                "Announce runs above."
+            )
+        predictives: dict[str, Predictive] = {}
+        refused = {}
+        weights = {member.approach: member.weight for member in mixture.members}
+        for law in (*weights, PREDICTING):
+            counting = settings.counting_of(law)
+            seen = Seen(
+                observe(losses, counting), _targets(targets, counting, sweep), settings, AUDITED
+            )
+            try:
+                predictives[law], _ = law_predictive(law, seen)
+            except (MissingFactError, UnderdeterminedError) as error:
+                refused[law] = str(error)
+        taking = [law for law, weight in weights.items() if weight > 0.0 and law in predictives]
+        if not taking:
+            raise UnderdeterminedError(f"{sweep}: no law could be fitted: {refused}")
+        total = sum(weights[law] for law in taking)
+        shares = {law: weights[law] / total for law in taking}
+        predictives[KEY] = mixture_predictive(predictives, shares, settings)
+        return cls(sweep, below, as_shown, settings, weights, shares, refused, predictives)
+
+    def basis(self, losses_sha256: str) -> dict[str, Any]:
+        """Give what every announcement says of what it rests on."""
+        finals = self.below.flops[self.below.is_final]
+        counting = self.settings.counting
+        return {
+            "sweep": self.sweep,
+            "runs_fitted": self.below.n_runs,
+            "flops_fitted": (float(finals.min()), float(finals.max())),
+            "losses_sha256": losses_sha256,
+            "counting": Counting(params=counting.params, flops=counting.flops),
+            "weights": self.shares,
+            "refused": self.refused,
+            "settings": self.settings.only(
+                "counting", "bootstrap", "mixture", *self.weights, PREDICTING
+            ),
+        }
 
 
 def _announced(predictive: Predictive) -> list[AnnouncedLoss]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from isoflop.approach import APPROACHES, BY_KEY, LAWS, MIXTURE, Approach
 from isoflop.approaches.uncertainty.departures import DEPARTURES
 from isoflop.command import PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from isoflop.estimates.announced import AnnouncedLoss
 
 
 @click.command("fit-approach")
@@ -131,39 +137,86 @@ def mix_laws_command(
     click.echo(f"{sweep}: {outcome}")
 
 
+_ANNOUNCING = (
+    click.option("--sweep", required=True, help="Name of the sweep."),
+    click.option("--losses", type=PATH, required=True, help="Table of build-losses."),
+    click.option("--mixture", type=PATH, required=True, help="JSON of mix-laws."),
+    click.option(
+        "--runs", type=PATH, required=True, help="CSV of runs to come: plan-sweep --targets."
+    ),
+    click.option(
+        "--settings", required=True, help="Section `approaches` as JSON, or a config.yaml."
+    ),
+    click.option(
+        "--out", type=PATH, default=Path("data/reference/forecast.yaml"), show_default=True
+    ),
+)
+
+
+def _announcing(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_ANNOUNCING):
+        command = option(command)
+    return command
+
+
 @click.command("announce-losses")
-@click.option("--sweep", required=True, help="Name of the sweep.")
-@click.option("--losses", type=PATH, required=True, help="Table of build-losses.")
-@click.option("--mixture", type=PATH, required=True, help="JSON of mix-laws.")
-@click.option("--runs", type=PATH, required=True, help="CSV of runs to come: plan-sweep --targets.")
-@click.option("--settings", required=True, help="Section `approaches` as JSON, or a config.yaml.")
-@click.option("--out", type=PATH, default=Path("data/reference/forecast.yaml"), show_default=True)
+@_announcing
 def announce_losses_command(
     sweep: str, losses: Path, mixture: Path, runs: Path, settings: str, out: Path
 ) -> None:
     """Announce the losses of runs that are not trained yet, once and for all."""
     from isoflop.approaches.announce_losses import announce_losses
+    from isoflop.estimates.announced import add_announcement
+
+    announcement = announce_losses(**_to_announce(sweep, losses, mixture, runs, settings))
+    add_announcement(announcement, out)
+    for run in announcement.runs:
+        _say_announced(run.run, run.losses)
+    click.echo(f"wrote {out}: commit it before any of these runs is trained")
+
+
+@click.command("announce-pair")
+@_announcing
+def announce_pair_command(
+    sweep: str, losses: Path, mixture: Path, runs: Path, settings: str, out: Path
+) -> None:
+    """Announce by how much Kaplan's size will end above Chinchilla's, at one compute."""
+    from isoflop.approaches.announce_losses import announce_pair
+    from isoflop.estimates.announced import add_announcement
+
+    announcement = announce_pair(**_to_announce(sweep, losses, mixture, runs, settings))
+    add_announcement(announcement, out)
+    _say_announced("difference", announcement.difference)
+    if announcement.noise is not None:
+        click.echo(f"standard deviation of its measurement: {announcement.noise:.4f}")
+    click.echo(f"wrote {out}: commit it before any of these runs is trained")
+
+
+def _to_announce(
+    sweep: str, losses: Path, mixture: Path, runs: Path, settings: str
+) -> dict[str, Any]:
+    """Read what an announcement is made from."""
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.config.reading import settings_from
-    from isoflop.estimates.announced import add_announcement
-    from isoflop.estimates.mixture import KEY, read_mixture
+    from isoflop.estimates.mixture import read_mixture
     from isoflop.files import digest
     from isoflop.tables import Losses, Targets, read_csv_table, read_table
 
-    announcement = announce_losses(
-        read_table(losses, Losses),
-        read_csv_table(runs, Targets),
-        read_mixture(mixture),
-        settings_from(settings, "approaches", ApproachesSettings),
-        sweep=sweep,
-        losses_sha256=digest(losses),
-    )
-    add_announcement(announcement, out)
-    for run in announcement.runs:
-        loss = run.losses[KEY]
-        low, high = loss.intervals["0.8"]
-        click.echo(f"{run.run}: {loss.predicted:.4f} ({low:.4f} to {high:.4f})")
-    click.echo(f"wrote {out}: commit it before any of these runs is trained")
+    return {
+        "losses": read_table(losses, Losses),
+        "targets": read_csv_table(runs, Targets),
+        "mixture": read_mixture(mixture),
+        "settings": settings_from(settings, "approaches", ApproachesSettings),
+        "sweep": sweep,
+        "losses_sha256": digest(losses),
+    }
+
+
+def _say_announced(what: str, losses: Mapping[str, AnnouncedLoss]) -> None:
+    from isoflop.estimates.mixture import KEY
+
+    low, high = losses[KEY].intervals["0.8"]
+    click.echo(f"{what}: {losses[KEY].predicted:.4f} ({low:.4f} to {high:.4f})")
 
 
 @click.command("fit-specifications")

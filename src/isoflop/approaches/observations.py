@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.estimates.forecasts import RunNoise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,3 +145,11 @@ def _require(table: pl.DataFrame, column: str, key: str, convention: str) -> Non
             f"{column} ({shown}). Give that column of a frame, or their architecture in a folder's "
             f"sweep.yaml; or choose another counting.{key} than '{convention}'."
         )
+
+
+def seed_noise(observations: Observations) -> RunNoise | None:
+    """Pool how far final losses lie apart in cells with several seeds; None without such a cell."""
+    final = observations.at(observations.is_final)
+    budget = final.run_budget[final.run]
+    planned = np.isfinite(budget)
+    return RunNoise.pooled(final.params[planned], budget[planned], final.loss[planned])

@@ -21,7 +21,7 @@ from isoflop.approaches.forecasts.predictions import (
 )
 from isoflop.approaches.forecasts.scores import prediction_intervals, summarise
 from isoflop.approaches.forecasts.weights import mixed_predictive, weights_of
-from isoflop.approaches.observations import observe
+from isoflop.approaches.observations import observe, seed_noise
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import LEAST_BUDGETS
 from isoflop.errors import MissingFactError, UnderdeterminedError
@@ -33,7 +33,6 @@ from isoflop.estimates.forecasts import (
     MixtureForecast,
     NoForecasts,
     Prediction,
-    RunNoise,
     Score,
 )
 from isoflop.estimates.intervals import LEVELS
@@ -130,7 +129,7 @@ def score_forecasts(
         tops = _tops(observations, settings)
     except (MissingFactError, UnderdeterminedError) as error:
         return NoForecasts(sweep=sweep, settings=chosen, refused=str(error), provenance=provenance)
-    noise = _seed_noise(observations)
+    noise = seed_noise(observations)
     return Forecasts(
         sweep=sweep,
         settings=chosen,
@@ -222,13 +221,6 @@ def _valleys(losses: pl.DataFrame, settings: ApproachesSettings) -> pl.DataFrame
         if profile.minimum is not None
     ]
     return pl.DataFrame(minima, schema=schema)
-
-
-def _seed_noise(observations: Observations) -> RunNoise | None:
-    final = observations.at(observations.is_final)
-    budget = final.run_budget[final.run]
-    planned = np.isfinite(budget)
-    return RunNoise.pooled(final.params[planned], budget[planned], final.loss[planned])
 
 
 def _cuts(tasks: Iterator[Task], approaches: Sequence[Approach]) -> list[Cut]:

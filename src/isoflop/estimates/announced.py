@@ -33,8 +33,21 @@ RULE: Final = (
 )
 
 
-SIZED_BY: Final = {"kaplan": "Kaplan’s exponent", "chinchilla": "Chinchilla’s exponent"}
+PairWord = Literal["kaplan", "chinchilla"]
+SIZED_BY: Final[dict[PairWord, str]] = {
+    "kaplan": "Kaplan’s exponent",
+    "chinchilla": "Chinchilla’s exponent",
+}
 """First word of a matched pair's names (plan-sweep) to what gave a run its size."""
+PAIR_RULE: Final = (
+    "Runs of two sizes are trained at one compute with the seeds named here; runs of these sizes "
+    "that were trained before, whose losses were known, are left out. What is announced is the "
+    "mean final loss of the runs sized by Kaplan’s exponent less that of the runs sized by "
+    "Chinchilla’s, on the eval set of the fitted runs, and its error is predicted less measured. "
+    "The intervals hold the noise of as many runs. A run that diverges or ends early is named, and "
+    "the mean is that of the others. Nothing is refitted, left out or trained again once a loss is "
+    "known."
+)
 
 
 class AnnouncedLoss(Section):
@@ -60,8 +73,8 @@ class AnnouncedRun(Section):
     """By law; ``mixture`` is the mixture of the laws."""
 
 
-class Announcement(Section):
-    """What was said of one sweep's runs above everything it had trained."""
+class Prediction(Section):
+    """What an announcement rests on, and how it will be scored."""
 
     sweep: str
     runs_fitted: int
@@ -77,7 +90,26 @@ class Announcement(Section):
     settings: UsedSettings
     rule: str
     """How the predictions will be scored."""
+
+
+class Announcement(Prediction):
+    """What was said of one sweep's runs above everything it had trained."""
+
     runs: tuple[AnnouncedRun, ...]
+
+
+class PairAnnouncement(Prediction):
+    """By how much runs of Kaplan's size were said to end above runs of Chinchilla's."""
+
+    flops: float
+    """C of the runs by the announcement's counting, their median [FLOP]."""
+    runs: dict[PairWord, tuple[str, ...]]
+    """Whose exponent sized them to their names."""
+    noise: float | None
+    """Standard deviation of the difference of the two means that the seeds of the fitted runs let
+    one expect [nat/token]; None where no fitted cell has a second run."""
+    difference: dict[str, AnnouncedLoss]
+    """Mean loss of Kaplan's size less that of Chinchilla's, by law and of the mixture."""
 
 
 class Announcements(Section):
@@ -86,6 +118,7 @@ class Announcements(Section):
     format: Literal["isoflop-forecast"] = "isoflop-forecast"
     version: Literal[1] = 1
     announcements: tuple[Announcement, ...] = ()
+    pairs: tuple[PairAnnouncement, ...] = ()
 
     def of(self, sweep: str) -> Announcement | None:
         """Give a sweep's announcement; None where it has none."""
@@ -93,6 +126,10 @@ class Announcements(Section):
             (announcement for announcement in self.announcements if announcement.sweep == sweep),
             None,
         )
+
+    def pair_of(self, sweep: str) -> PairAnnouncement | None:
+        """Give what was announced of a sweep's matched pair; None where nothing was."""
+        return next((pair for pair in self.pairs if pair.sweep == sweep), None)
 
 
 def check_runs(table: pl.DataFrame, announcement: Announcement | None) -> pl.DataFrame:
@@ -111,9 +148,16 @@ def check_runs(table: pl.DataFrame, announcement: Announcement | None) -> pl.Dat
     return table.filter((pl.col("role") == "check") & ~pl.col("run").is_in(alone))
 
 
+def pair_word(run: str) -> PairWord | None:
+    """Give the first word of a run's name if it says whose exponent sized it; else None."""
+    first = run.partition("-")[0].lower()
+    return next((word for word in SIZED_BY if word == first), None)
+
+
 def sized_by(run: str) -> str | None:
     """Say whose exponent sized a run, by its name; None for a run of no pair."""
-    return SIZED_BY.get(run.partition("-")[0].lower())
+    word = pair_word(run)
+    return word and SIZED_BY[word]
 
 
 class AlreadyAnnouncedError(IsoflopError):
@@ -125,20 +169,30 @@ def read_announcements(path: Path) -> Announcements:
     return read_yaml(path, Announcements) if path.exists() else Announcements()
 
 
-def add_announcement(announcement: Announcement, path: Path) -> None:
+def add_announcement(announcement: Announcement | PairAnnouncement, path: Path) -> None:
     """Add a sweep's announcement to the file.
 
     Raises
     ------
-    AlreadyAnnouncedError : the sweep has one.
+    AlreadyAnnouncedError : the sweep has one of its kind.
     """
     known = read_announcements(path)
-    if known.of(announcement.sweep) is not None:
-        raise AlreadyAnnouncedError(
-            f"{path}: the losses of {announcement.sweep} are announced already, and nothing is "
-            "announced twice. Announce runs of another sweep, or start another file (--out)."
-        )
-    content = Announcements(announcements=(*known.announcements, announcement))
-    note = "# Written by `isoflop announce-losses` before any of the runs was trained.\n"
-    plain = content.model_dump(mode="json")
-    write_text(path, note + yaml.safe_dump(plain, sort_keys=False, width=100))
+    sweep = announcement.sweep
+    if isinstance(announcement, PairAnnouncement):
+        if known.pair_of(sweep) is not None:
+            raise AlreadyAnnouncedError(_said_before(path, f"difference of {sweep}’s pair is"))
+        known = known.model_copy(update={"pairs": (*known.pairs, announcement)})
+    else:
+        if known.of(sweep) is not None:
+            raise AlreadyAnnouncedError(_said_before(path, f"losses of {sweep} are"))
+        known = known.model_copy(update={"announcements": (*known.announcements, announcement)})
+    note = "# Written by isoflop before any of the runs was trained.\n"
+    plain = known.model_dump(mode="json")
+    write_text(path, note + yaml.safe_dump(plain, sort_keys=False, width=100, allow_unicode=True))
+
+
+def _said_before(path: Path, what: str) -> str:
+    return (
+        f"{path}: the {what} announced already, and nothing is announced twice. Announce runs of "
+        "another sweep, or start another file (--out)."
+    )

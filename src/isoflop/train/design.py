@@ -257,6 +257,8 @@ class Check(Section):
     """How it was measured."""
     exponents: dict[str, float]
     """Name and exponent of N_opt ~ C^exponent of each run."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of each size; several tell a difference from the luck of two runs."""
 
 
 class Announced(Section):

@@ -573,7 +573,7 @@ class _Planner:
             )
 
     def check(self) -> list[PlannedRun]:
-        """Matched-compute runs, one per exponent, from the middle budget's measured optimum."""
+        """Matched-compute runs of each exponent, from the middle budget's measured optimum."""
         check = self.design.check
         if check is None:
             return []
@@ -581,7 +581,7 @@ class _Planner:
         for label, exponent in check.exponents.items():
             growth = (check.budget / check.middle_budget) ** exponent
             size = size_near(self.design, check.optimum_params * growth)
-            runs.append(
+            runs += [
                 self.run(
                     size,
                     name=f"{label}-c{check.budget:.3g}-{size.label}",
@@ -590,8 +590,10 @@ class _Planner:
                     tokens=check.budget / size.flops_per_token,
                     purpose=f"check: N = {check.optimum_params:g} (C/{check.middle_budget:g})"
                     f"^{exponent:g}",
+                    seed=seed,
                 )
-            )
+                for seed in check.seeds
+            ]
         return runs
 
     def announced(self) -> list[PlannedRun]:

@@ -50,6 +50,17 @@ class Predictive:
         law = None if self.log_law is None else self.log_law[draws]
         return replace(self, draws=self.draws[draws], numbers=self.numbers[draws], log_law=law)
 
+    def difference(self, above: NDArray[np.bool_], below: NDArray[np.bool_]) -> Predictive:
+        """Give the mean of some measurements less that of others, as one measurement.
+
+        Parameters
+        ----------
+        above, below : (targets,) which ones.
+        """
+        value = self.value[above].mean() - self.value[below].mean()
+        draws = self.draws[:, above].mean(axis=1) - self.draws[:, below].mean(axis=1)
+        return Predictive(np.array([value]), draws[:, None], self.numbers)
+
     def log_density(self, measured: Floats) -> Floats | None:
         """Give the log of the predictive density of the log of each measurement, (targets,).
 
