@@ -173,6 +173,7 @@ def test_one_word_per_rule_and_subcommand() -> None:
         "write_schema",
         "check_coverage",
         "announce_losses",
+        "announce_pair",
     }
     by_hand |= {"fit_rates", "train_plan", "train_study"}  # they train sweeps by design or plan
     assert rule_names() - collecting <= commands
