@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.tiers import is_slow, times
+from tests.tiers import QUICK, TORCH, is_left_out, is_slow, is_workflow, times
 
 # how long an example takes says more of the machine than of the code; CI must judge the code alone
 settings.register_profile(
@@ -23,17 +23,26 @@ ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Import no file of which the quick tier has no test: torch alone takes two seconds."""
+    name = collection_path.relative_to(TESTS).as_posix()
+    left_out = QUICK and collection_path.name.startswith("test_") and is_left_out(name)
+    return True if left_out else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what `run.py test --quick` leaves out, and begin with what takes longest.
 
     workflow: tests/workflow and test_workflow.py of a room; mirror: whatever takes the published
-    data sets; slow: those of tests/tiers.py. Modules that need torch say so themselves.
+    data sets; slow and train: those of tests/tiers.py.
     """
     for item in items:
-        inside = item.path.relative_to(TESTS)
-        if inside.parts[0] == "workflow" or inside.name == "test_workflow.py":
+        inside = item.path.relative_to(TESTS).as_posix()
+        if is_workflow(inside):
             item.add_marker("workflow")
-        if is_slow(inside.as_posix(), getattr(item, "originalname", item.name), item.name):
+        if inside in TORCH:
+            item.add_marker("train")
+        if is_slow(inside, getattr(item, "originalname", item.name), item.name):
             item.add_marker("slow")
         if "mirror" in getattr(item, "fixturenames", ()):
             item.add_marker("mirror")

@@ -16,7 +16,7 @@ import yaml
 
 from isoflop.cli import COMMANDS
 from isoflop.sources import sources
-from tests.tiers import SLOW, WHOLE
+from tests.tiers import SLOW, TORCH, WHOLE
 
 PACKAGE = Path("src/isoflop")
 ROOMS = ("train", "ingest", "losses", "approaches", "figures", "report", "archive", "published")
@@ -377,6 +377,14 @@ def test_tests_of_the_whole_tier_exist() -> None:
         tree = ast.parse((Path("tests") / name).read_text())
         known = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
         assert functions == WHOLE or {f.partition("[")[0] for f in functions} <= known, name
+
+
+def test_what_needs_torch_is_named() -> None:
+    """The quick tier neither installs nor imports it."""
+    needed = re.compile(r'^\w+ = pytest\.importorskip\("(?:torch|tokenizers)"', re.MULTILINE)
+    tests = Path("tests")
+    found = {path for path in tests.rglob("test_*.py") if needed.search(path.read_text())}
+    assert {path.relative_to(tests).as_posix() for path in found} == set(TORCH)
 
 
 OLD_WORDS = re.compile(

@@ -9,6 +9,7 @@ by the hundred: each costs more than a second or two.
 from __future__ import annotations
 
 import os
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,10 @@ QUICK: Final = os.environ.get("ISOFLOP_TESTS") == "quick"
 """Whether `run.py test --quick` runs the tests: it says so here, and leaves out by marks."""
 WHOLE: Final = ("*",)
 """Every test of a file: what its tests share is slow to make."""
+TORCH: Final = tuple(
+    f"train/test_{name}.py" for name in ("pack", "tokenizer", "train_plan", "train_run")
+)
+"""Files that need torch or tokenizers, the extra `train`."""
 
 SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -27,6 +32,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "approaches/estimators/test_identifiability.py": (
             "test_hardly_one_seed_in_twenty_slips_through",
             "test_on_a_ray_the_caution_does_not_praise_what_is_not_determined",
+            "test_so_does_that_of_a_law_of_the_set",
             "test_standard_errors_are_those_of_many_sweeps",
         ),
         "approaches/estimators/test_interaction_laws.py": WHOLE,
@@ -50,18 +56,13 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_no_scipy_run_finds_a_better_optimum",
             "test_result_does_not_depend_on_the_company",
         ),
-        "approaches/test_announce_losses.py": (
-            "test_a_sweep_is_announced_once",
-            "test_the_mixture_lies_among_its_laws",
-        ),
+        "approaches/test_announce_losses.py": WHOLE,
         "approaches/test_backtest_laws.py": (
             "test_nothing_hidden_is_seen",
             "test_the_command_writes_a_backtest",
         ),
         "approaches/test_conformance.py": (
-            "test_optima_at_any_budget_come_from_the_kept_draws[envelope]",
-            "test_optima_at_any_budget_come_from_the_kept_draws[kaplan]",
-            "test_optima_at_any_budget_come_from_the_kept_draws[parametric]",
+            "test_optima_at_any_budget_come_from_the_kept_draws",
             "test_threads_change_no_byte[envelope]",
             "test_threads_change_no_byte[kaplan]",
         ),
@@ -80,6 +81,11 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_batches_of_sweeps_give_what_each_gives_alone",
             "test_coverage_is_counted_cell_by_cell",
             "test_percentiles_of_whole_runs_are_found_fair",
+            "test_truths_are_the_laws_that_the_runs_do_not_reject",
+        ),
+        "approaches/uncertainty/test_departures.py": (
+            "test_a_law_that_is_not_the_truth_misses_its_losses",
+            "test_every_truth_goes_through_both_checks",
         ),
         "approaches/uncertainty/test_influence.py": ("test_exact_losses_have_neither",),
         "approaches/uncertainty/test_mixture_coverage.py": (
@@ -91,9 +97,13 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "archive/test_verify_archive.py": (
             "test_a_build_that_fails_is_shown",
             "test_a_file_that_comes_out_otherwise_is_named",
+            "test_a_rebuild_has_the_same_bytes",
             "test_logs_that_were_left_out_are_asked_for_and_checked",
         ),
-        "drawing/test_svg.py": ("test_the_same_data_give_the_same_bytes[None]",),
+        "drawing/test_svg.py": (
+            "test_the_same_data_give_the_same_bytes[None]",
+            "test_where_the_fonts_lie_changes_no_byte",
+        ),
         "estimates/test_levels.py": (
             "test_calibration_undoes_a_wrong_spread",
             "test_tails_are_found_one_by_one",
@@ -144,6 +154,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_nothing_runs_in_the_page",
             "test_nothing_runs_in_the_pdf",
             "test_only_what_has_no_font_is_replaced",
+            "test_the_pdf_names_its_authors_and_its_day",
             "test_the_pdf_shows_what_was_written",
         ),
         "report/test_index.py": ("test_a_sweep_without_an_answer_says_so",),
@@ -163,6 +174,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_sweep_without_profiles_or_check_pair_says_why",
             "test_all_refused_still_renders",
             "test_every_tex_file_compiles",
+            "test_no_heading_is_parted_from_its_table",
             "test_the_pdf_is_the_same_twice",
             "test_the_report_is_in_plain_english",
             "test_two_renders_give_the_same_bytes",
@@ -170,13 +182,16 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "report/test_specifications.py": ("test_a_sweep_that_allows_none_says_so",),
         "test_interface.py": (
             "test_a_frame_is_fitted_and_asked",
+            "test_cautions_are_counted_where_the_fit_shows_itself",
             "test_one_question_at_a_time",
             "test_results_show_themselves",
+            "test_settings_of_a_fit_may_name_their_section",
         ),
         "test_docs.py": (
             "test_the_site_is_whole_and_its_links_lead_somewhere",
             "test_the_tutorial_runs_and_becomes_a_notebook",
         ),
+        "test_forge.py": ("test_the_catalogue_finds_the_workflow",),
         "test_machine_faults.py": WHOLE,
         "test_new_estimator.py": WHOLE,
         "test_run_workflow.py": (
@@ -192,6 +207,17 @@ def is_slow(path: str, function: str, name: str) -> bool:
     """Say whether a test is left out: its file below tests/, its function, and with parameters."""
     names = SLOW.get(path, ())
     return names == WHOLE or function in names or name in names
+
+
+def is_workflow(path: str) -> bool:
+    """Say whether a file's tests run Snakemake on a project of their own."""
+    inside = PurePosixPath(path)
+    return inside.parts[0] == "workflow" or inside.name == "test_workflow.py"
+
+
+def is_left_out(path: str) -> bool:
+    """Say whether no test of a file is in the quick tier, which then need not import it."""
+    return is_workflow(path) or path in TORCH or SLOW.get(path) == WHOLE
 
 
 def times(whole: int) -> int:

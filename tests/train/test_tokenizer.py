@@ -8,8 +8,6 @@ import pytest
 
 tokenizers = pytest.importorskip("tokenizers", reason="a BPE vocabulary needs the extra `train`")
 
-pytestmark = pytest.mark.train
-
 from tests.train.example_design import write_corpus  # noqa: E402
 
 from isoflop.train.corpus import Split, read_split  # noqa: E402

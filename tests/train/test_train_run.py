@@ -14,8 +14,6 @@ from click.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
-pytestmark = pytest.mark.train
-
 from tests.train.example_design import design, shortened, write_corpus  # noqa: E402
 
 from isoflop.cli import main  # noqa: E402

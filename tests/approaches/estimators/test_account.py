@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 
 from isoflop.approaches.estimators.account import residuals_of, scaled_condition, trend, trends_of
 from isoflop.approaches.estimators.registry import fit
@@ -21,6 +20,8 @@ SETTINGS = ApproachesSettings.model_validate({"parametric": {"starts": "coarse"}
 
 @pytest.mark.parametrize("slope", [0.0, 0.02])
 def test_trend_is_statsmodels_with_robust_errors(slope: float) -> None:
+    import statsmodels.api as sm
+
     rng = np.random.default_rng(5)
     x = rng.uniform(3.0, 9.0, 40)
     residuals = slope * x + rng.normal(0.0, 0.01 * x)
@@ -35,6 +36,8 @@ def test_trend_over_one_place_is_none() -> None:
 
 
 def test_residuals_of_the_fitted_points(sweep: Observations) -> None:
+    import statsmodels.api as sm
+
     own = sweep.at(sweep.is_final)
     residuals = np.random.default_rng(0).normal(0.0, 0.01, len(own.loss))
     found = residuals_of(own, residuals)
@@ -52,6 +55,8 @@ def test_condition_number_is_one_for_what_is_told_apart() -> None:
 
 @pytest.mark.parametrize("approach", ["envelope", "profiles", "parametric", "kaplan"])
 def test_every_approach_gives_the_same_account(approach: str, sweep: Observations) -> None:
+    import statsmodels.api as sm
+
     fitted = fit(sweep, approach, SETTINGS)
     found = fitted.diagnostics()
     assert found.residuals.rms >= found.residuals.median_absolute > 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from statsmodels.regression.linear_model import OLS
-from statsmodels.tools.tools import add_constant
 
 from isoflop.approaches.estimators.misfit import (
     DIRECTIONS,
@@ -22,6 +20,9 @@ def sample(seed: int, n: int = 50) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_statistics_are_statsmodels_hc3() -> None:
+    from statsmodels.regression.linear_model import OLS
+    from statsmodels.tools.tools import add_constant
+
     x, y, jacobian = sample(0)
     residuals = np.random.default_rng(1).normal(size=50) * np.exp(0.5 * x) + 0.3 * x * y
     found = score_tests(jacobian, residuals, x, y)

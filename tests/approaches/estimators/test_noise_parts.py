@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
 from isoflop.approaches.estimators.noise_parts import parts_of
 
@@ -78,6 +77,8 @@ def test_balanced_parts_are_those_of_the_table_of_variances() -> None:
 
 def test_parts_are_those_of_statsmodels() -> None:
     """On a design with holes, where no table of variances has them."""
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+
     params, tokens = (column[KEPT] for column in _design())
     jacobian = _jacobian(params, tokens)
     residuals = _fitted(_noise(6, SD)[KEPT], jacobian)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 @given(seed=SEEDS, n=st.integers(3, 40))
 @settings(max_examples=times(25))
 def test_lines_are_weighted_least_squares(seed: int, n: int) -> None:
+    import statsmodels.api as sm
+
     rng = np.random.default_rng(seed)
     x = rng.normal(40.0, 3.0, (1, n))
     y, weights = rng.normal(size=(4, n)), rng.integers(0, 4, (4, n)).astype(float)
