@@ -119,6 +119,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_no_flipped_bit_is_believed[.index]",
             "test_no_flipped_bit_is_believed[.sweep]",
         ),
+        "ingest/test_chunks.py": (
+            "test_a_table_is_the_same_bytes_whatever_its_history",
+            "test_no_flipped_bit_of_a_chunk_is_believed",
+        ),
         "ingest/test_formats.py": ("test_noise_never_raises",),
         "ingest/test_fuzz.py": (
             "test_cut_logs_break_no_promise",

@@ -317,6 +317,11 @@ class TableError(IsoflopError):
     """A table does not have the columns, types or limits that its schema states."""
 
 
+def types_of(schema: type[dy.Schema]) -> pl.Schema:
+    """Give a table's columns with their types, as a frame without rows takes them."""
+    return pl.Schema({name: column.dtype for name, column in schema.columns().items()})
+
+
 def validated(frame: pl.DataFrame, schema: type[Schema], *, source: str) -> dy.DataFrame[Schema]:
     """Cast a frame to its schema and check it.
 

@@ -12,12 +12,12 @@ from isoflop.config.ingest import IngestSettings
 from isoflop.ingest import laid_out, source, stat_index, sweep_cache
 from isoflop.ingest.entries import read_entry, write_entry
 from isoflop.ingest.sweep import Ingested, ingest_sweep
-from isoflop.ingest.sweep_cache import ROWS, TABLES
+from isoflop.ingest.sweep_cache import LARGE, TABLES
 from tests.ingest.samples import RECORD, jsonl, run_lines, write
 from tests.tiers import times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from isoflop.ingest.runs import Run
@@ -51,7 +51,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def same(one: Ingested, other: Ingested) -> bool:
-    return all(getattr(one, name).equals(getattr(other, name)) for name in (*TABLES, *ROWS))
+    return all(getattr(one, name).equals(getattr(other, name)) for name in (*TABLES, *LARGE))
 
 
 def test_unchanged_files_are_not_opened(folder: Path, opened: list[str], tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ def laid_out_anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the runs that are laid out from their records."""
     names: list[str] = []
 
-    def told(runs: Sequence[Run], keys: Mapping[str, str], below: Path | None) -> laid_out.LaidOut:
+    def told(runs: Sequence[Run], below: Path | None) -> laid_out._Anew:
         names.extend(run.name for run in runs)
-        return plain(runs, keys, below)
+        return plain(runs, below)
 
     plain = laid_out._laid_out
     monkeypatch.setattr(laid_out, "_laid_out", told)

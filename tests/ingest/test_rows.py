@@ -16,11 +16,9 @@ import pytest
 
 from isoflop import spikes
 from isoflop.config.ingest import IngestSettings
-from isoflop.files import digest
 from isoflop.ingest import laid_out, long_run, rows
-from isoflop.ingest.rows import Rows, merged, write_rows
+from isoflop.ingest.rows import Rows
 from isoflop.ingest.sweep import Ingested, ingest_sweep, read_sweep
-from isoflop.tables import Evals, TableError, read_table
 from tests.ingest.samples import write
 
 if TYPE_CHECKING:
@@ -143,25 +141,6 @@ def test_the_median_of_what_does_not_fit_is_exact(count: int) -> None:
         assert spikes.line_noise_of(pieces, count) == spikes.line_noise(values)
 
 
-def table(runs: str, start: int = 0) -> pl.DataFrame:
-    return pl.DataFrame({"run": list(runs), "step": range(start, start + len(runs))})
-
-
-def test_rows_of_many_runs_are_merged_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "LIMIT", 3)
-    parts = []
-    for runs in ("aaaddddddd", "bbe", "c"):
-        part = Rows({"run": pl.String, "step": pl.Int64})
-        for start in range(0, len(runs), 2):
-            part.append(table(runs[start : start + 2], start))
-        parts.append(part)
-    joined = merged(parts, ("run", "step"), None)
-    assert joined.on_disk
-    assert joined.height == 14
-    assert "".join(joined.frame()["run"]) == "aaabbcddddddde"
-    assert joined.frame().equals(joined.frame().sort("run", "step"))
-
-
 def test_a_full_disk_costs_memory_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -170,33 +149,9 @@ def test_a_full_disk_costs_memory_only(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
     kept = Rows({"run": pl.String, "step": pl.Int64}, tmp_path)
     for start in range(0, 20, 2):
-        kept.append(table("aa", start))
+        kept.append(pl.DataFrame({"run": ["a", "a"], "step": [start, start + 1]}))
     assert not kept.on_disk
     assert kept.frame()["step"].to_list() == [*range(20)]
-
-
-def test_a_table_on_disk_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "LIMIT", 2)
-    schema = {name: column.dtype for name, column in Evals.columns().items()}
-    base = {
-        "segment": 0, "eval_set": "val", "metric": "loss", "tokens": 1.0, "value": 3.0,
-        "unit": "nat/token", "primary": True,
-    }  # fmt: skip
-
-    def of(steps: list[int]) -> Rows:
-        made = Rows(schema)
-        for step in steps:
-            made.append(pl.DataFrame([{"run": "a", "step": step, **base}], schema=schema))
-        return made
-
-    path = tmp_path / "evals.parquet"
-    write_rows(of([1, 2, 3, 4, 5, 6]), Evals, path)
-    assert read_table(path, Evals)["step"].to_list() == [1, 2, 3, 4, 5, 6]
-    first = digest(path)
-    write_rows(of([1, 2, 3, 4, 5, 6]), Evals, path)
-    assert digest(path) == first
-    with pytest.raises(TableError, match="out of order"):
-        write_rows(of([1, 2, 3, 3, 4, 5]), Evals, path)
 
 
 PEAK = """

@@ -41,9 +41,8 @@ def ingest_sweep_command(
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.reading import settings_from
     from isoflop.files import write_text
-    from isoflop.ingest.rows import write_rows
     from isoflop.ingest.sweep import read_sweep
-    from isoflop.tables import Curves, Evals, Files, Gates, Runs, write_table
+    from isoflop.tables import Files, Gates, Runs, write_table
 
     chosen = settings_from(settings, "ingest", IngestSettings)
     tables = read_sweep(raw, chosen, sweep=sweep, cache=cache)
@@ -51,8 +50,8 @@ def ingest_sweep_command(
     write_table(tables.runs, Runs, runs)
     write_table(tables.files, Files, files)
     write_table(tables.gates, Gates, gates)
-    write_rows(tables.points, Curves, curves)
-    write_rows(tables.evaluations, Evals, evals)
+    tables.points.write(curves)
+    tables.evaluations.write(evals)
     if complaint is not None:
         write_text(complaint, "" if tables.complaint is None else f"{tables.complaint}\n")
     elif tables.complaint is not None:

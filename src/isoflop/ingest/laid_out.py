@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import polars as pl
 
+from isoflop.ingest.chunks import Chunked, chunked, lengths_of
 from isoflop.ingest.long_run import is_long, lay_out_long
 from isoflop.ingest.measures import measure
-from isoflop.ingest.rows import Rows, merged
+from isoflop.ingest.rows import Rows
 from isoflop.ingest.tabulate import (
     Impossible,
     conversions,
@@ -20,18 +21,16 @@ from isoflop.ingest.tabulate import (
     impossible_losses,
     records_of,
 )
-from isoflop.tables import Curves, Evals
+from isoflop.tables import Curves, Evals, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from isoflop.ingest.runs import Run
+    from isoflop.tables import Schema
 
-_ORDER: Final = {
-    "curves": ("run", "segment", "step"),
-    "evals": ("run", "segment", "step", "eval_set", "metric"),
-}
 BATCH: Final = 250_000
 """Records laid out at once: they take 1 KB each meanwhile, and an eighth of that afterwards."""
 _TUPLES: Final = ("spike", "decimals", "impossible")
@@ -43,57 +42,19 @@ class LaidOut:
 
     Attributes
     ----------
-    curves, evals : rows of the `Curves` and `Evals` tables, sorted.
+    curves, evals : the `Curves` and `Evals` tables.
     reached : the runs that made a step which no restart replaced.
     impossible : by run, its losses that are none.
     measured : by run that has a curve, what `measures.measure` gives.
     keys : by run, what all this depends on.
     """
 
-    curves: Rows
-    evals: Rows
+    curves: Chunked
+    evals: Chunked
     reached: frozenset[str] = frozenset()
     impossible: Mapping[str, Impossible] = field(default_factory=dict)
     measured: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
-
-    def of_runs(self, runs: Sequence[str], below: Path | None) -> LaidOut:
-        """Keep some runs alone; `below` as of `Rows`."""
-        wanted = set(runs)
-        names = pl.Series(runs, dtype=pl.String).implode()
-        everything = wanted == self.keys.keys()
-
-        def rows(table: Rows) -> Rows:
-            if everything:
-                return table
-            chosen = Rows(table.lazy().collect_schema(), below)
-            for piece in table.pieces():
-                chosen.append(piece.filter(pl.col("run").is_in(names)))
-            return chosen
-
-        def some(table: Mapping[str, Any]) -> dict[str, Any]:
-            return {run: value for run, value in table.items() if run in wanted}
-
-        return LaidOut(
-            rows(self.curves),
-            rows(self.evals),
-            self.reached & wanted,
-            some(self.impossible),
-            some(self.measured),
-            some(self.keys),
-        )
-
-    @classmethod
-    def joined(cls, pieces: Sequence[LaidOut], below: Path | None) -> LaidOut:
-        """Join pieces that have no run in common; `below` as of `Rows`."""
-        return cls(
-            merged([piece.curves for piece in pieces], _ORDER["curves"], below),
-            merged([piece.evals for piece in pieces], _ORDER["evals"], below),
-            frozenset[str]().union(*(piece.reached for piece in pieces)),
-            {run: losses for piece in pieces for run, losses in piece.impossible.items()},
-            {run: values for piece in pieces for run, values in piece.measured.items()},
-            {run: key for piece in pieces for run, key in piece.keys.items()},
-        )
 
     def rest(self) -> bytes:
         """Write all but the tables as JSON."""
@@ -104,8 +65,10 @@ class LaidOut:
         return json.dumps([self.keys, sorted(self.reached), self.impossible, measured]).encode()
 
     @classmethod
-    def read(cls, curves: Rows, evals: Rows, rest: bytes) -> LaidOut:
-        """Read what `rest` wrote, beside the tables.
+    def read(
+        cls, curves: Chunked, evals: Chunked, rest: bytes, lost: AbstractSet[str] = frozenset()
+    ) -> LaidOut:
+        """Read what `rest` wrote, beside the tables, of which those of some runs may be lost.
 
         Raises
         ------
@@ -116,6 +79,7 @@ class LaidOut:
             values["curve"] = values["curve"] and bytes.fromhex(values["curve"])
             values |= {name: values[name] and tuple(values[name]) for name in _TUPLES}
         losses = {run: Impossible(*values) for run, values in impossible.items()}
+        keys = {run: key for run, key in keys.items() if run not in lost}
         return cls(curves, evals, frozenset(reached), losses, measured, keys)
 
 
@@ -124,7 +88,7 @@ def lay_out(runs: Sequence[Run], kept: LaidOut | None, below: Path | None = None
 
     Parameters
     ----------
-    runs : runs that can be laid out.
+    runs : runs that can be laid out, sorted by name.
     kept : what an earlier reading came to.
     below : folder for what does not fit into memory; see `Rows`.
     """
@@ -132,33 +96,73 @@ def lay_out(runs: Sequence[Run], kept: LaidOut | None, below: Path | None = None
     if any(run.identity.value("curve_eval") is not None for run in runs):
         kept = None  # the median over all runs moves each run's curve
     known = kept.keys if kept is not None else {}
-    same = [name for name, key in keys.items() if known.get(name) == key]
-    taken = set(same)
-    anew = [run for run in runs if run.name not in taken]
-    laid_out = _of_batches((_laid_out(batch, keys, below) for batch in _batches(anew)), below)
-    if kept is None or not same:
-        return laid_out
-    return LaidOut.joined([kept.of_runs(same, below), laid_out], below)
-
-
-def _of_batches(batches: Iterator[LaidOut], below: Path | None) -> LaidOut:
-    """Put batches one after the other: their runs are in order."""
-    curves, evals = (
-        Rows({name: column.dtype for name, column in schema.columns().items()}, below)
-        for schema in (Curves, Evals)
+    same = {name for name, key in keys.items() if known.get(name) == key}
+    anew = _of_batches(
+        (
+            _laid_out(batch, below)
+            for batch in _batches([run for run in runs if run.name not in same])
+        ),
+        below,
     )
-    reached: set[str] = set()
-    impossible: dict[str, Impossible] = {}
-    measured: dict[str, Mapping[str, Any]] = {}
-    keys: dict[str, str] = {}
+
+    def table(name: Literal["curves", "evals"], schema: type[Schema]) -> Chunked:
+        before = None if kept is None else getattr(kept, name)
+        return chunked(
+            schema,
+            before,
+            same,
+            anew=getattr(anew, name),
+            lengths=getattr(anew, f"{name}_of"),
+            keys=keys,
+            below=below,
+        )
+
+    if kept is None:
+        kept = LaidOut(Chunked(Curves), Chunked(Evals))
+    return LaidOut(
+        table("curves", Curves),
+        table("evals", Evals),
+        (kept.reached & same) | anew.reached,
+        _some(kept.impossible, same) | anew.impossible,
+        _some(kept.measured, same) | anew.measured,
+        keys,
+    )
+
+
+def _some(values: Mapping[str, Any], runs: AbstractSet[str]) -> dict[str, Any]:
+    return {run: value for run, value in values.items() if run in runs}
+
+
+@dataclass(slots=True)
+class _Anew:
+    """What runs come to that are laid out from their records; fields as of `LaidOut`.
+
+    Attributes
+    ----------
+    curves_of, evals_of : by run that has some, its rows of either table.
+    """
+
+    curves: Rows
+    evals: Rows
+    curves_of: dict[str, int] = field(default_factory=dict)
+    evals_of: dict[str, int] = field(default_factory=dict)
+    reached: frozenset[str] = frozenset()
+    impossible: dict[str, Impossible] = field(default_factory=dict)
+    measured: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _of_batches(batches: Iterator[_Anew], below: Path | None) -> _Anew:
+    """Put batches one after the other: their runs are in order."""
+    joined = _Anew(Rows(types_of(Curves), below), Rows(types_of(Evals), below))
     for batch in batches:
-        curves.extend(batch.curves)
-        evals.extend(batch.evals)
-        reached |= batch.reached
-        impossible |= batch.impossible
-        measured |= batch.measured
-        keys |= batch.keys
-    return LaidOut(curves, evals, frozenset(reached), impossible, measured, keys)
+        joined.curves.extend(batch.curves)
+        joined.evals.extend(batch.evals)
+        joined.curves_of |= batch.curves_of
+        joined.evals_of |= batch.evals_of
+        joined.reached |= batch.reached
+        joined.impossible |= batch.impossible
+        joined.measured |= batch.measured
+    return joined
 
 
 def _batches(runs: Sequence[Run]) -> list[Sequence[Run]]:
@@ -176,30 +180,33 @@ def _batches(runs: Sequence[Run]) -> list[Sequence[Run]]:
     return [*batches]
 
 
-def _laid_out(runs: Sequence[Run], keys: Mapping[str, str], below: Path | None) -> LaidOut:
+def _laid_out(runs: Sequence[Run], below: Path | None) -> _Anew:
     """Lay out runs from their records."""
     if len(runs) == 1 and is_long(runs[0]) and (long := lay_out_long(runs[0], below)):
         name = runs[0].name
-        return LaidOut(
+        return _Anew(
             long.curves,
             long.evals,
+            {name: long.curves.height},
+            {name: long.evals.height},
             frozenset([name] if long.reached else []),
             {} if long.impossible is None else {name: long.impossible},
             {name: long.measured},
-            {name: keys[name]} if name in keys else {},
         )
     records = records_of(runs)
     curves = curves_table(records)
+    evals = evals_table(records)
     impossible = impossible_losses(records)
     units = {run.name: run.identity.nats for run in runs}
     words = {run: (fault.losses, fault.words) for run, fault in impossible.items()}
-    return LaidOut(
+    return _Anew(
         Rows.of(Curves.cast(curves.select(Curves.column_names()))),
-        Rows.of(Evals.cast(evals_table(records))),
+        Rows.of(Evals.cast(evals)),
+        lengths_of(curves),
+        lengths_of(evals),
         _reached(curves),
         impossible,
-        measure(curves, units, words),
-        {run.name: keys[run.name] for run in runs if run.name in keys},
+        {**measure(curves, units, words)},
     )
 
 

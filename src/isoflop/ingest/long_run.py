@@ -25,14 +25,13 @@ from isoflop.ingest.tabulate import (
     impossible_losses,
     in_our_units,
 )
-from isoflop.tables import Curves, Evals
+from isoflop.tables import Curves, Evals, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from isoflop.ingest.runs import Part, Run
-    from isoflop.tables import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ def lay_out_long(run: Run, below: Path | None) -> Long | None:
     run : one for which `is_long` is true.
     below : folder for its tables; see `Rows`.
     """
-    curves, evals = Rows(_types(Curves), below), Rows(_types(Evals), below)
+    curves, evals = Rows(types_of(Curves), below), Rows(types_of(Evals), below)
     measured = Stretches(run.identity.nats)
     told: list[Impossible] = []
     reached = has_loss = False
@@ -91,10 +90,6 @@ def lay_out_long(run: Run, below: Path | None) -> Long | None:
 
 
 _LOSSES = (pl.col("train_loss"), pl.when("primary").then("value"))
-
-
-def _types(schema: type[Schema]) -> dict[str, Any]:
-    return {name: column.dtype for name, column in schema.columns().items()}
 
 
 def _in_our_units(run: Run) -> Iterator[pl.DataFrame | None]:

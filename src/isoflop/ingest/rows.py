@@ -17,12 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.files import digest, replacing
-from isoflop.tables import TableError, validated, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from isoflop.tables import Schema
 
 LIMIT: Final = 2**18
 """Rows in memory: a row group of Parquet, and some 200 MB while curves are laid out from them."""
@@ -222,54 +219,3 @@ def _same(frame: pl.DataFrame) -> dict[str, Any]:
             if bool((column == first).all()):
                 constants[column.name] = first
     return constants
-
-
-def merged(parts: list[Rows], order: tuple[str, ...], below: Path | None) -> Rows:
-    """Merge rows of disjoint runs, each part sorted, into one that is sorted.
-
-    Parameters
-    ----------
-    parts : at least one.
-    order : columns to sort by, the first of them `run`.
-    below : folder for what does not fit.
-    """
-    if sum(part.height for part in parts) <= LIMIT and not any(part.on_disk for part in parts):
-        return Rows.of(pl.concat([part.frame() for part in parts]).sort(order))
-    counts = (
-        pl.concat([part.lazy().group_by(order[0]).agg(pl.len()).collect() for part in parts])
-        .sort(order[0])
-        .with_columns(batch=(pl.col("len").cum_sum() - pl.col("len")) // LIMIT)
-    )
-    rows = Rows(parts[0].lazy().collect_schema(), below)
-    ends = counts.group_by("batch", maintain_order=True).agg(
-        first=pl.col(order[0]).first(), last=pl.col(order[0]).last()
-    )
-    for _, first, last in ends.iter_rows():
-        wanted = pl.col(order[0]).is_between(pl.lit(first), pl.lit(last))
-        some = [part.lazy().filter(wanted).collect() for part in parts]
-        some = [frame for frame in some if not frame.is_empty()]
-        # rows of one part are sorted already, and a run may have more than memory should take
-        rows.append(some[0] if len(some) == 1 else pl.concat(some).sort(order))
-    return rows
-
-
-def write_rows(rows: Rows, schema: type[Schema], path: Path) -> None:
-    """Check rows, which are sorted by their key, and write them as `tables.write_table` does.
-
-    Raises
-    ------
-    TableError : they do not fit their schema.
-    """
-    if not rows.on_disk:
-        write_table(rows.frame(), schema, path)
-        return
-    key = schema.primary_key()
-    before: tuple[Any, ...] = ()
-    for piece in rows.pieces():
-        validated(piece, schema, source=str(path))
-        ends = piece.select(key)
-        # within a piece the schema sees a key that comes twice, across pieces their order does
-        if before and not before < ends.row(0):
-            raise TableError(f"{path}: rows {before} and {ends.row(0)} are out of order")
-        before = ends.row(-1)
-    rows.write(path)

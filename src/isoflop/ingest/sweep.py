@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.sidecar import SweepFile
+    from isoflop.ingest.chunks import Chunked
     from isoflop.ingest.facts import Missing
-    from isoflop.ingest.rows import Rows
 
 
 LINES_SHOWN: Final = 3
@@ -57,8 +57,8 @@ class Ingested:
 
     files: pl.DataFrame
     runs: pl.DataFrame
-    points: Rows
-    evaluations: Rows
+    points: Chunked
+    evaluations: Chunked
     gates: pl.DataFrame
     parsed: int
     cached: int

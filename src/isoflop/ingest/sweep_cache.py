@@ -14,15 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.files import digest as content_digest
-from isoflop.ingest.entries import (
-    package_code,
-    read_entry,
-    read_rows_entry,
-    write_entry,
-    write_rows_entry,
-)
+from isoflop.ingest.chunks import Chunked
+from isoflop.ingest.entries import package_code, read_entry, write_entry
 from isoflop.ingest.laid_out import LaidOut
-from isoflop.ingest.rows import Rows
 from isoflop.tables import Curves, Evals, Files, Gates, Runs, TableError, validated
 from isoflop.walk import because, walk
 
@@ -35,10 +29,10 @@ if TYPE_CHECKING:
     from isoflop.ingest.stat_index import StatIndex
 
 TABLES: Final = {"files": Files, "runs": Runs, "gates": Gates}
-ROWS: Final = {"curves": Curves, "evals": Evals}
+LARGE: Final = {"curves": Curves, "evals": Evals}
 """Tables that may be too large for memory."""
-LARGEST: Final = 20_000_000
-"""Points of a sweep that is kept: more take longer to pack than they save."""
+UNREADABLE: Final = (pl.exceptions.PolarsError, TableError, KeyError, TypeError, ValueError)
+"""What tells that an entry is whole, but was written by another version."""
 
 
 class SweepCache:
@@ -82,7 +76,7 @@ class SweepCache:
         self._code = package_code().encode()
         self._parts = read_entry(self._path)
 
-    def read(self) -> tuple[dict[str, pl.DataFrame], dict[str, Rows], dict[str, Any]] | None:
+    def read(self) -> tuple[dict[str, pl.DataFrame], dict[str, Chunked], dict[str, Any]] | None:
         """Give the tables, the rows of large ones, and what else was kept, if all is as it was."""
         parts = self._parts
         if parts is None or parts.get("key") != self._key:
@@ -92,11 +86,11 @@ class SweepCache:
                 name: validated(pl.read_parquet(io.BytesIO(parts[name])), schema, source=name)
                 for name, schema in TABLES.items()
             }
-            rows = self._rows(parts)
+            large, lost = self._large(parts)
             rest: dict[str, Any] = json.loads(parts["rest"])
-        except (pl.exceptions.PolarsError, TableError, KeyError, ValueError):
+        except UNREADABLE:
             return None
-        return None if rows is None else (dict(tables), rows, rest)
+        return None if lost else (dict(tables), large, rest)
 
     def laid_out(self) -> LaidOut | None:
         """Give what its runs came to, of which some may be as they were; None if there is none."""
@@ -104,32 +98,35 @@ class SweepCache:
         if parts is None or parts.get("code") != self._code:
             return None
         try:
-            rows = self._rows(parts)
-            return None if rows is None else LaidOut.read(**rows, rest=parts["laid out"])
-        except (pl.exceptions.PolarsError, TableError, KeyError, TypeError, ValueError):
+            large, lost = self._large(parts)
+            return LaidOut.read(**large, rest=parts["laid out"], lost=lost)
+        except UNREADABLE:
             return None
 
-    def _rows(self, parts: Mapping[str, bytes]) -> dict[str, Rows] | None:
-        """Give the large tables: those of a few rows stand in the entry, others beside it."""
-        rows: dict[str, Rows] = {}
-        for name, schema in ROWS.items():
+    def _large(self, parts: Mapping[str, bytes]) -> tuple[dict[str, Chunked], set[str]]:
+        """Give the large tables: those of a few rows stand in the entry, others beside it.
+
+        Returns
+        -------
+        The tables, and the runs of which some rows are not as they were written.
+        """
+        large: dict[str, Chunked] = {}
+        lost: set[str] = set()
+        for name, schema in LARGE.items():
             if name in parts:
                 frame = pl.read_parquet(io.BytesIO(parts[name]))
-                rows[name] = Rows.of(validated(frame, schema, source=name))
-                continue
-            types = {key: column.dtype for key, column in schema.columns().items()}
-            beside = read_rows_entry(self._path, parts[f"rows of {name}"], types, name)
-            if beside is None:
-                return None
-            rows[name] = beside
-        return rows
+                checked = validated(frame, schema, source=name)
+                large[name] = Chunked(schema, in_memory=checked)
+            else:
+                beside = self._beside(name)
+                large[name], lost_of = Chunked.kept(schema, beside, parts[f"chunks of {name}"])
+                lost |= lost_of
+        return large, lost
 
     def write(
         self, tables: Mapping[str, pl.DataFrame], rest: Mapping[str, Any], laid_out: LaidOut
     ) -> None:
         """Keep a sweep's tables, and what makes the next reading of its runs short."""
-        if laid_out.curves.height > LARGEST:
-            return
         parts = {
             "key": self._key,
             "code": self._code,
@@ -138,13 +135,20 @@ class SweepCache:
         }
         for name in TABLES:
             parts[name] = _packed(tables[name])
-        for name in ROWS:
-            rows: Rows = getattr(laid_out, name)
-            if rows.on_disk:
-                parts[f"rows of {name}"] = write_rows_entry(rows, self._path, name)
+        chunks = dict.fromkeys(LARGE, b"[]")
+        for name in LARGE:
+            table: Chunked = getattr(laid_out, name)
+            if table.in_memory is not None:
+                parts[name] = _packed(table.in_memory)
             else:
-                parts[name] = _packed(rows.frame())
+                chunks[name] = table.keep(self._beside(name))
+                parts[f"chunks of {name}"] = chunks[name]
         write_entry(self._path, parts)
+        for name, told in chunks.items():
+            Chunked.sweep_up(self._beside(name), told)
+
+    def _beside(self, name: str) -> Path:
+        return self._path.with_name(f"{self._path.name}.{name}")
 
 
 def _packed(table: pl.DataFrame) -> bytes:
