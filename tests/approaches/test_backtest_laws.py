@@ -41,8 +41,6 @@ from isoflop.tables import Losses, write_table
 from tests.approaches.conftest import BUDGETS, LAW, as_table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from isoflop.approaches.observations import Observations
 
 SETTINGS = ApproachesSettings.model_validate({"parametric": {"starts": "coarse"}})
@@ -52,25 +50,47 @@ def planned(sweep: str = "one", **part: Any) -> Planned:
     return Planned(sweep=sweep, study=sweep, losses="", part=Part(**part))
 
 
-@pytest.fixture
-def upper_half(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the upper half alone, for speed."""
-    monkeypatch.setattr(module, "CUTS", {"upper half": 0.5})
+CUTS = {"upper half": 0.5}
+"""Hidden is the upper half alone, for speed."""
+
+
+@pytest.fixture(scope="module")
+def written(losses: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Backtest:
+    """Give what the command writes for the room's sweep, beside one that is left out."""
+    folder = tmp_path_factory.mktemp("backtest")
+    write_table(finals(losses), Losses, folder / "l.parquet")
+    plan = {
+        "sweeps": [
+            {"sweep": "s", "study": "s", "losses": str(folder / "l.parquet"), "part": {}},
+            {"sweep": "t", "study": "t", "losses": str(folder / "l.parquet"),
+             "part": {"left_out": "a reason"}},
+        ]
+    }  # fmt: skip
+    out = folder / "b.json"
+    words = ["backtest-laws", "--plan", json.dumps(plan), "--draws", "40", "--out", str(out)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CUTS", CUTS)
+        done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    found = read_backtest(out)
+    assert isinstance(found, Backtest)
+    return found
 
 
 def finals(losses: pl.DataFrame) -> pl.DataFrame:
     return losses.filter("is_final")
 
 
-@pytest.mark.usefixtures("upper_half")
-def test_nothing_hidden_is_seen(losses: pl.DataFrame) -> None:
+def test_nothing_hidden_is_seen(
+    losses: pl.DataFrame, written: Backtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CUTS", CUTS)
     table = finals(losses)
     cut = np.sqrt(BUDGETS[0] * BUDGETS[-1])
     factor = pl.when(pl.col("flops_6nd") > cut).then(1.25).otherwise(1.0)
     moved = table.with_columns(pl.col("loss") * factor)
-    (here,), (there,) = (
-        backtest_laws([(planned(), one)], SETTINGS, draws=40).cells for one in (table, moved)
-    )
+    (here,) = written.cells
+    (there,) = backtest_laws([(planned("s"), moved)], SETTINGS, draws=40).cells
     assert here.scores.keys() == there.scores.keys() == LABELS.keys()
     assert here.refused == there.refused == {}
     for key, score in here.scores.items():
@@ -225,27 +245,11 @@ def test_the_peer_is_right_where_its_law_is(sweep: Observations) -> None:
         np.testing.assert_allclose(column, slope, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.usefixtures("upper_half")
-def test_the_command_writes_a_backtest(losses: pl.DataFrame, tmp_path: Path) -> None:
-    write_table(finals(losses), Losses, tmp_path / "l.parquet")
-    plan = {
-        "sweeps": [
-            {"sweep": "s", "study": "s", "losses": str(tmp_path / "l.parquet"), "part": {}},
-            {"sweep": "t", "study": "t", "losses": str(tmp_path / "l.parquet"),
-             "part": {"left_out": "a reason"}},
-        ]
-    }  # fmt: skip
-    out = tmp_path / "b.json"
-    done = CliRunner().invoke(
-        main, ["backtest-laws", "--plan", json.dumps(plan), "--draws", "40", "--out", str(out)]
-    )
-    assert done.exit_code == 0, done.output
-    found = read_backtest(out)
-    assert isinstance(found, Backtest)
-    assert found.left_out == {"t": "a reason"}
-    assert found.candidate("mixture").cells == 1
-    assert found.candidate("parametric").rms_ratio == 1.0
-    weights = found.cells[0].scores["mixture"].weights
+def test_the_command_writes_a_backtest(written: Backtest) -> None:
+    assert written.left_out == {"t": "a reason"}
+    assert written.candidate("mixture").cells == 1
+    assert written.candidate("parametric").rms_ratio == 1.0
+    weights = written.cells[0].scores["mixture"].weights
     assert set(weights) == set(LAWS)
     shares = [weight for weight in weights.values() if weight > 0.0]
     assert len(shares) >= 2

@@ -187,7 +187,9 @@ def test_optima_at_any_budget_come_from_the_kept_draws(
         update={
             "bootstrap": SETTINGS.bootstrap.model_copy(
                 update={"interval": "calibrated", "simulations": 50, "simulation_draws": 40}
-            )
+            ),
+            # the truths that sweeps are simulated from: one with a sum of terms, one without
+            "mixture": SETTINGS.mixture.model_copy(update={"laws": ("parametric", "product")}),
         }
     )
     found, draws = estimate(losses, approach, settings)

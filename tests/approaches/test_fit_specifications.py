@@ -155,7 +155,7 @@ def test_where_choices_change_nothing_every_a_is_the_laws() -> None:
     settings = ApproachesSettings.model_validate(
         {
             "specifications": {
-                "draws": 20,
+                "draws": 0,
                 "counting": [
                     {"params": "total", "flops": "6nd"},
                     {"params": "nonembedding", "flops": "kaplan"},

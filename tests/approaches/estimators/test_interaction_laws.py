@@ -234,7 +234,7 @@ def test_every_law_under_both_countings(novels_cpu_losses: pl.DataFrame) -> None
             assert other.hypotheses["hoffmann"].rms > 0.013
             assert other.hypotheses["hoffmann"].p_value < 1e-9
     lacking = novels_cpu_losses.with_columns(params_nonembedding=pl.lit(None, dtype=pl.Float64))
-    fit = both(lacking, NestedFit)
+    fit = both(lacking, NoFloorFit)
     (_, other) = fit.diagnostics().countings
     assert other.parameters is None
     assert "params_nonembedding" in other.refused
@@ -381,7 +381,11 @@ def test_as_an_approach_with_draws_and_intervals(
     def fitted(losses: pl.DataFrame, interval: str) -> tuple[Estimate, pl.DataFrame]:
         bootstrap = {"draws": 40, "interval": interval, "simulations": 50, "simulation_draws": 40}
         settings = ApproachesSettings.model_validate(
-            {"bootstrap": bootstrap, "parametric": {"starts": "coarse"}}
+            {
+                "bootstrap": bootstrap,
+                "parametric": {"starts": "coarse"},
+                "mixture": {"laws": ["nested"]},
+            }
         )
         found, draws = fit_approach(
             losses, kind, settings, sweep="novels-cpu", provenance=PROVENANCE

@@ -384,7 +384,8 @@ def test_too_wide_a_window_is_told_by_its_bias_without_noise(law: ChinchillaLaw)
             {
                 "parametric": {"starts": "coarse"},
                 "profiles": {"window": window},
-                "bootstrap": {"draws": 300, "simulations": 50, "simulation_draws": 40},
+                "bootstrap": {"draws": 100, "simulations": 50, "simulation_draws": 40},
+                "mixture": {"laws": ["parametric"]},
             }
         )
         found, _ = fit_approach(sweep, "profiles", chosen, sweep="s", provenance=PROVENANCE)
