@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from isoflop.config.ingest import IngestSettings
 from isoflop.ingest import laid_out, source, stat_index, sweep_cache
+from isoflop.ingest.cache import UnreadError, _InEntry, parse
 from isoflop.ingest.entries import read_entry, write_entry
+from isoflop.ingest.source import RawFile
 from isoflop.ingest.sweep import Ingested, ingest_sweep
 from isoflop.ingest.sweep_cache import LARGE, TABLES
 from tests.ingest.samples import RECORD, jsonl, run_lines, write
@@ -247,6 +250,41 @@ def test_a_damaged_or_foreign_reading_of_runs_is_not_taken(
     laid_out_anew.clear()
     ingest_sweep(folder, RECORD, cache=cache)
     assert sorted(laid_out_anew) == ["a", "b"]
+
+
+@pytest.fixture
+def emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Entries are deleted after they were read, and before their runs are laid out."""
+    gone: list[Path] = []
+
+    def told(*given: Any) -> laid_out.LaidOut:
+        for path in (tmp_path / "cache").glob("*.entry"):
+            path.unlink()
+            gone.append(path)
+        return plain(*given)
+
+    plain = laid_out.lay_out
+    monkeypatch.setattr("isoflop.ingest.sweep.lay_out", told)
+    return gone
+
+
+def test_a_cache_that_is_deleted_meanwhile_changes_no_table(
+    folder: Path, tmp_path: Path, emptied: list[Path]
+) -> None:
+    plain = ingest_sweep(folder, RECORD)
+    assert same(plain, ingest_sweep(folder, RECORD, cache=tmp_path / "cache"))
+    assert len(emptied) == 2
+
+
+def test_records_that_are_nowhere_any_more_are_told_of(folder: Path, tmp_path: Path) -> None:
+    log = folder / "a.jsonl"
+    anew = partial(parse, RawFile.at(log, folder), "isoflop_train", table=None, cache=None)
+    kept = _InEntry(tmp_path / "none.entry", anew)
+    assert kept().height
+    for content in (jsonl(run_lines("other")), None):
+        log.unlink() if content is None else log.write_text(content)
+        with pytest.raises(UnreadError, match=r"none\.entry was deleted .* run again"):
+            kept()
 
 
 def test_a_sweep_that_cannot_go_on_is_not_kept(folder: Path, tmp_path: Path) -> None:

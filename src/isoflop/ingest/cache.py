@@ -10,15 +10,18 @@ time.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from functools import cache as once
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from isoflop.config.sidecar import RunFacts
+from isoflop.errors import IsoflopError
 from isoflop.files import digest
 from isoflop.ingest.blocks import RECORDS
 from isoflop.ingest.entries import read_entry, read_rows_entry, write_entry, write_rows_entry
@@ -38,6 +41,10 @@ LAYOUT: Final = 9
 """Raised when the form of an entry changes."""
 
 
+class UnreadError(IsoflopError):
+    """Records that were kept are gone before they were needed."""
+
+
 def parse(
     file: RawFile, format_name: str, *, table: TableMap | None, cache: Path | None
 ) -> tuple[Parsed, bool]:
@@ -55,7 +62,8 @@ def parse(
     What the file says, and whether it came from the cache. Hit or miss gives equal values.
     """
     entry = cache / f"{reading_key(file, format_name, table)}.entry" if cache else None
-    if entry is not None and (kept := _read_entry(entry)) is not None:
+    read = functools.partial(parse, file, format_name, table=table, cache=None)
+    if entry is not None and (kept := _read_entry(entry, read)) is not None:
         return kept, True
     watched = Watched.of(file)
     try:
@@ -72,8 +80,7 @@ def parse(
         note = "it was written to while it was read; run again when it is whole"
         remarks = (*parsed.remarks, note)
         return dataclasses.replace(parsed, remarks=remarks, may_pass=True), False
-    # packed, records take a tenth of the memory until their run is laid out
-    return parsed if entry is None else _write_entry(parsed, entry), False
+    return parsed if entry is None else _write_entry(parsed, entry, read), False
 
 
 def reading_key(file: RawFile, format_name: str, table: TableMap | None) -> str:
@@ -123,12 +130,42 @@ def _facts() -> str:
     return hashlib.sha256(schema.encode()).hexdigest()
 
 
-def _write_entry(parsed: Parsed, entry: Path) -> Parsed:
+Reading = Callable[[], tuple[Parsed, bool]]
+"""Reads a file anew."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _InEntry:
+    """Records that stay in their entry until somebody looks at them; of most runs nobody does."""
+
+    entry: Path
+    anew: Reading
+
+    def __call__(self) -> pl.DataFrame:
+        """Read them.
+
+        Raises
+        ------
+        UnreadError : the entry is gone, and the file does not say any more what it said.
+        """
+        parts = read_entry(self.entry)
+        if parts is not None and "records" in parts:
+            return pl.read_parquet(io.BytesIO(parts["records"]))
+        parsed, _ = self.anew()
+        if parsed.refused is not None or parsed.may_pass:
+            raise UnreadError(
+                f"{self.entry} was deleted while a sweep was read, and its log cannot be read as "
+                "it was; run again"
+            )
+        return parsed.records
+
+
+def _write_entry(parsed: Parsed, entry: Path, anew: Reading) -> Parsed:
     """Write a cache entry: the records as Parquet, everything else as JSON.
 
     Returns
     -------
-    What was written, its records packed.
+    What was written, its records there, or packed where the disk did not take them.
     """
     rest = {
         field.name: getattr(parsed, field.name)
@@ -150,24 +187,21 @@ def _write_entry(parsed: Parsed, entry: Path) -> Parsed:
     table = io.BytesIO()
     parsed.records.write_parquet(table, compression="zstd")
     packed = table.getvalue()
-    write_entry(entry, {"rest": told, "records": packed})
-    return dataclasses.replace(parsed, kept=packed)
+    written = write_entry(entry, {"rest": told, "records": packed})
+    return dataclasses.replace(parsed, kept=_InEntry(entry, anew) if written else packed)
 
 
-def _read_entry(entry: Path) -> Parsed | None:
-    """Read a cache entry; None if there is none, or it is not as it was written.
-
-    The records are not unpacked: of most runs nobody wants to see them again.
-    """
+def _read_entry(entry: Path, anew: Reading) -> Parsed | None:
+    """Read a cache entry; None if there is none, or it is not as it was written."""
     parts = read_entry(entry)
     try:
         rest: Mapping[str, Any] = json.loads(parts["rest"]) if parts else {}
         plain = {key: _tuples(value) for key, value in rest.items() if key != "runs"}
         if parts is None:
             return None
-        kept: bytes | Rows | None = parts.get("records")
-        if kept is None:
-            kept = read_rows_entry(entry, parts["rows"], RECORDS)
+        if "records" in parts:
+            return Parsed(tuple(map(_run, rest["runs"])), _InEntry(entry, anew), **plain)
+        kept = read_rows_entry(entry, parts["rows"], RECORDS)
         return None if kept is None else Parsed(tuple(map(_run, rest["runs"])), kept, **plain)
     except (KeyError, TypeError, ValueError):
         return None  # whole, but written by another version

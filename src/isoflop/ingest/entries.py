@@ -30,18 +30,24 @@ def package_code() -> str:
     return code.hexdigest()
 
 
-def write_entry(path: Path, parts: Mapping[str, bytes]) -> None:
+def write_entry(path: Path, parts: Mapping[str, bytes]) -> bool:
     """Write an entry whole; what cannot be written, on a full disk, costs speed only.
 
     Parameters
     ----------
     path : the entry.
     parts : what is in it, by name.
+
+    Returns
+    -------
+    Whether it was written.
     """
     head = json.dumps({name: len(part) for name, part in parts.items()}).encode()
     content = b"".join([len(head).to_bytes(_LENGTH), head, *parts.values()])
     with contextlib.suppress(OSError), replacing(path) as temporary:
         temporary.write_bytes(content + hashlib.sha256(content).digest())
+        return True
+    return False
 
 
 def read_entry(path: Path) -> dict[str, bytes] | None:

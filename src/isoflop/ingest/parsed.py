@@ -24,7 +24,7 @@ from isoflop.ingest.events import (
 from isoflop.ingest.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from isoflop.config.sidecar import RunFacts
@@ -86,7 +86,8 @@ class Parsed:
     Attributes
     ----------
     runs : the runs in it, in order of appearance.
-    kept : rows as in `RECORDS`, or their Parquet file as the cache keeps it, or rows on disk.
+    kept : rows as in `RECORDS`, or their Parquet file as the cache keeps it, or what reads that
+        from the cache, or rows on disk.
     lines_unread : lines that look like records but are none.
     truncated : whether the file ends within a record.
     left_out : (rows, reason) for the rows of a table that its map leaves out.
@@ -96,7 +97,7 @@ class Parsed:
     """
 
     runs: tuple[ParsedRun, ...]
-    kept: pl.DataFrame | bytes | Rows
+    kept: pl.DataFrame | bytes | Callable[[], pl.DataFrame] | Rows
     lines_unread: int = 0
     truncated: bool = False
     left_out: tuple[tuple[int, str], ...] = ()
@@ -116,14 +117,16 @@ class Parsed:
                 yield pl.read_parquet(io.BytesIO(self.kept))
             case pl.DataFrame():
                 yield self.kept
-            case _ if self.kept.height:
+            case Rows() if self.kept.height:
                 yield from self.kept.pieces()
-            case _:
+            case Rows():
                 yield self.kept.frame()
+            case _:
+                yield self.kept()
 
     def put_away(self, below: Path | None) -> Parsed:
         """Put its records on disk."""
-        if isinstance(self.kept, Rows):
+        if not self.memory:
             return self
         rows = Rows(RECORDS, below, sequential=True)
         rows.append(self.records)

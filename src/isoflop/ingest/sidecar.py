@@ -165,8 +165,10 @@ def _known_facts() -> frozenset[str]:
 
 
 def _flatten(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Value]]:
-    for name in type(model).model_fields:
-        value = getattr(model, name)
+    # as a mapping: of thousands of runs' facts most are unknown, and each look costs
+    for name, value in vars(model).items():
+        if value is None:
+            continue
         if isinstance(value, BaseModel):
             yield from _flatten(value, f"{prefix}{name}.")
         elif isinstance(value, str | int | float | bool):

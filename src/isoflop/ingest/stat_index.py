@@ -46,6 +46,7 @@ class StatIndex:
         self._formats: dict[str, Recognised] = {}
         self._read()
         self._seen: dict[str, tuple[State, str]] = {}
+        self._looked: dict[Path, RawFile] = {}
 
     def file(self, path: Path) -> RawFile:
         """Look at a file; it is opened only if it may have changed.
@@ -54,11 +55,14 @@ class StatIndex:
         ------
         OSError : it cannot be read.
         """
+        looked = self._looked.get(path)
+        if looked is not None:
+            return looked  # one reading of a folder is of one look at each file
         name = str(path.relative_to(self._folder))
         begun = time.time_ns()
         facts = path.stat()
         state = _state(facts)
-        known = self._seen.get(name) or self._known.get(name)
+        known = self._known.get(name)
         if known is not None and known[0] == state:
             raw = RawFile.of_digest(path, self._folder, facts.st_size, known[1])
         else:
@@ -67,6 +71,7 @@ class StatIndex:
         settled = begun - changed > RACY and raw.size == facts.st_size
         if settled:
             self._seen[name] = (state, raw.digest)
+        self._looked[path] = raw
         return raw
 
     def recognised(self, file: RawFile) -> Recognised:
