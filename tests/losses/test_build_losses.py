@@ -101,6 +101,25 @@ def test_one_kind_for_all_runs(tmp_path: Path, evals: int) -> None:
     assert built.losses["loss_source"].unique().to_list() == ["train"]
 
 
+@pytest.mark.parametrize("loss", ["auto", "train", "eval"])
+def test_points_are_read_once_for_both_kinds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: str
+) -> None:
+    tables = sweep(tmp_path / "s", {name: run_lines(name, evals=10) for name in "ab"})
+    read: list[str] = []
+    with_points = build_module._with_points
+
+    def told(candidates: Any, curves: Any) -> Any:
+        for candidate, points in with_points(candidates, curves):
+            read.append(candidate.run["run"])
+            yield candidate, points
+
+    monkeypatch.setattr(build_module, "_with_points", told)
+    built = build(tables, loss=loss)
+    assert read == ["a", "b"]
+    assert {*built.losses["loss_source"], *built.alternate_loss["loss_source"]} == {"train", "eval"}
+
+
 def test_runs_that_stopped_early_have_no_say_in_the_kind(tmp_path: Path) -> None:
     runs = {"a": run_lines("a"), "b": run_lines("b")[:6]}
     assert build(sweep(tmp_path / "s", runs)).source == "eval"

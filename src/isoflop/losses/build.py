@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["eval", "train"]
 
+KINDS: Final[tuple[Kind, ...]] = ("eval", "train")
+
 FLOPS: Final = (
     "flops_6nd", "flops_kaplan", "flops_hoffmann", "flops_attention", "flops_active",
     "flops_logged",
@@ -100,7 +102,9 @@ def build_losses(
             left_out.append(_left_out(run, candidate.points, why))
         else:
             candidates.append(candidate)
-    source, losses, dropped = _chosen(candidates, scanned, settings)
+    built = _tables(candidates, scanned, KINDS, settings)
+    source = _chosen(candidates, built["eval"][0], settings)
+    losses, dropped = built[source]
     trials = _tuning_losses(runs, counts, scanned, source, settings)
     left_out = [entry | {"loss": trials.get(entry["item"])} for entry in left_out]
     left_out += dropped
@@ -113,24 +117,29 @@ def build_losses(
         left_out=validated(missing, LeftOut, source="left_out"),
         source=source,
         alternate_loss=validated(
-            _alternate_loss(candidates, scanned, losses, source, settings),
+            _alternate_loss(losses, built["train" if source == "eval" else "eval"][0]),
             Losses,
             source="alternate_loss",
         ),
     )
 
 
-def _table(
-    candidates: Sequence[_Candidate], curves: pl.LazyFrame, kind: Kind, settings: LossesSettings
-) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """Build the losses of one kind, and say what of the runs is left out."""
+def _tables(
+    candidates: Sequence[_Candidate],
+    curves: pl.LazyFrame,
+    kinds: Sequence[Kind],
+    settings: LossesSettings,
+) -> dict[Kind, tuple[pl.DataFrame, list[dict[str, Any]]]]:
+    """Build the losses of each kind, and say what of the runs is left out; points are read once."""
     schema = {name: column.dtype for name, column in Losses.columns().items()}
-    pieces, left_out = [pl.DataFrame(schema=schema)], []
+    pieces = {kind: [pl.DataFrame(schema=schema)] for kind in kinds}
+    left_out: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for candidate, points in _with_points(candidates, curves):
-        built, dropped = _points(candidate, points, kind, settings)
-        left_out += dropped
-        pieces.append(built)
-    return pl.concat(pieces).sort("run", "tokens"), left_out
+        for kind in kinds:
+            built, dropped = _points(candidate, points, kind, settings)
+            left_out[kind] += dropped
+            pieces[kind].append(built)
+    return {kind: (pl.concat(pieces[kind]).sort("run", "tokens"), left_out[kind]) for kind in kinds}
 
 
 def _tuning_losses(
@@ -152,30 +161,21 @@ def _tuning_losses(
         _Candidate(run | {"role": "fit"}, *counts.get(run["run"], (0, 0, 0)))
         for run in tuning.iter_rows(named=True)
     ]
-    table, _ = _table(among, curves, kind, settings)
+    ((table, _),) = _tables(among, curves, [kind], settings).values()
     finals = table.filter("is_final").select("run", "loss")
     return dict(finals.iter_rows())
 
 
-def _alternate_loss(
-    candidates: Sequence[_Candidate],
-    curves: pl.LazyFrame,
-    losses: pl.DataFrame,
-    source: Kind,
-    settings: LossesSettings,
-) -> pl.DataFrame:
-    """Build the losses of the kind that was not taken.
+def _alternate_loss(losses: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """Choose the losses of the kind that was not taken.
 
-    For the very same runs, curves and final losses alike, or for none: a comparison of kinds must
+    Of the very same runs, curves and final losses alike, or of none: a comparison of kinds must
     not be one of runs.
     """
-    other: Kind = "train" if source == "eval" else "eval"
-    runs = set(losses["run"])
-    among = [candidate for candidate in candidates if candidate.run["run"] in runs]
-    table, _ = _table(among, curves, other, settings)
+    table = others.join(losses.select("run").unique(), on="run", how="semi")
     finals = [set(frame.filter("is_final")["run"]) for frame in (losses, table)]
-    complete = set(table["run"]) == runs and finals[0] == finals[1]
-    return table if complete else table.clear()
+    complete = set(table["run"]) == set(losses["run"]) and finals[0] == finals[1]
+    return table.sort("run", "tokens") if complete else table.clear()
 
 
 def rate_cells(losses: pl.DataFrame, rates: Mapping[str, float | None]) -> list[pl.DataFrame]:
@@ -317,31 +317,31 @@ def _unusable(run: Mapping[str, Any]) -> str | None:
 
 
 def _chosen(
-    candidates: Sequence[_Candidate], curves: pl.LazyFrame, settings: LossesSettings
-) -> tuple[Kind, pl.DataFrame, list[dict[str, Any]]]:
-    """Build the losses of one kind for all runs: mixing kinds would bend every law fitted to them.
+    candidates: Sequence[_Candidate], by_eval: pl.DataFrame, settings: LossesSettings
+) -> Kind:
+    """Choose one kind of loss for all runs: mixing kinds would bend every law fitted to them.
 
     Every approach but those of curves fits final losses alone, so a final evaluation of each run
     suffices; whether their curves are long enough is what approaches of curves ask themselves.
+
+    Parameters
+    ----------
+    candidates, by_eval : the runs, and their losses by evaluations.
+    settings : section `losses`.
     """
-
-    def of(kind: Kind) -> tuple[Kind, pl.DataFrame, list[dict[str, Any]]]:
-        return kind, *_table(candidates, curves, kind, settings)
-
     if settings.loss != "auto":
-        return of(settings.loss)
+        return settings.loss
     finished = {c.run["run"] for c in candidates if c.run["status"] == "finished"}
     counting = [c for c in candidates if c.run["run"] in finished] or candidates
     evaluated = [candidate.evals > 0 for candidate in counting]
     if all(evaluated):
-        by_eval = of("eval")
-        if finished and finished <= set(by_eval[1].filter("is_final")["run"]):
-            return by_eval
+        if finished and finished <= set(by_eval.filter("is_final")["run"]):
+            return "eval"
         # no run's end decides: curves do
         if all(c.evals >= min(LEAST_CURVE, max(1, c.trains)) for c in counting):
-            return by_eval
+            return "eval"
     trained = [candidate.trains > 0 for candidate in counting]
-    return of("train" if sum(trained) >= sum(evaluated) else "eval")
+    return "train" if sum(trained) >= sum(evaluated) else "eval"
 
 
 def _points(
