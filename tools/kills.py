@@ -35,27 +35,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.workflow.toy import Project, copy_project, with_environment, write_sweep
+from tests.workflow.toy import LEAST, Project, copy_project, with_environment, write_sweep
 
 KINDS: Final = ("group", "snakemake", "job")
 BUDGETS: Final = (1e12, 4e12, 1.6e13)
-APPROACHES: Final = """{
-    bootstrap: {draws: 10, interval: percentile},
-    parametric: {starts: coarse},
-    forecast: {draws: 2},
-    mixture: {simulations: 0},
-    specifications: {
-        draws: 0,
-        loss: [eval],
-        counting: [{params: total, flops: 6nd}],
-        envelope: {frontier: [grid], edge: [trim], min_schedule_fraction: [0.5]},
-        profiles: {axis: [each], curve: [parabola], window: [], weights: [equal]},
-        parametric: {objective: [likelihood], huber_delta: [], drop_highest: [0]},
-        kaplan: {edge: [trim]},
-    },
-}"""
-SETTINGS: Final = f"approaches={' '.join(APPROACHES.split())}"
-"""As little as every rule can do: what is killed is the workflow, not the statistics."""
 NOTHING: Final = "no subcommand"
 EARLIEST: Final = 0.5
 """Earliest moment of a kill [s]."""
@@ -147,7 +130,7 @@ def started(project: Project, *targets: str) -> subprocess.Popen[bytes]:
     # into a file: a pipe would stay open, and be waited for, while any job lives
     with (project.root / "build.txt").open("wb") as output:
         return subprocess.Popen(
-            [sys.executable, "run.py", "report", "--nocolor", *targets, "--config", SETTINGS],
+            [sys.executable, "run.py", "report", "--nocolor", *targets, "--config", LEAST],
             cwd=project.root,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -21,8 +21,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.workflow.toy import copy_project, write_sweep
-from tools.kills import BUDGETS, SETTINGS
+from tests.workflow.toy import LEAST, copy_project, write_sweep
+from tools.kills import BUDGETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def build(root: Path) -> None:
     """Make every report of a toy sweep in a new folder."""
     project = copy_project(root, sweep=False)
     write_sweep(root / "data/raw/toy", budgets=BUDGETS)
-    words = ["--cores", "2", "--nocolor", "--quiet", "rules", "--config", SETTINGS]
+    words = ["--cores", "2", "--nocolor", "--quiet", "rules", "--config", LEAST]
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *words], cwd=root, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

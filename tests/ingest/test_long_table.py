@@ -19,7 +19,6 @@ from isoflop.ingest.source import RawFile
 from tests.ingest.test_cells import TABLES
 from tests.ingest.test_formats import FIXTURES, logs
 from tests.ingest.test_textlog import mutants
-from tests.tiers import times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,7 +163,7 @@ def test_parquet(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_mutants(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = (STREAMED | WHOLE)[name]
     for content in (csv_of(rows), json_of(rows)):
-        for mutant in mutants(content, seed=3, count=times(4)):
+        for mutant in mutants(content, seed=3, count=2):
             assert_same(mutant, tmp_path, monkeypatch)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from tests.workflow.toy import PARAMETRIC, Project, run_log, write_sweep
+from tests.workflow.toy import LEAST, PARAMETRIC, Project, run_log, write_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,7 +167,7 @@ def test_bad_logs_get_a_fate_and_the_rest_is_fitted(project: Project) -> None:
     name_runs(project.root / "data/raw" / LONGEST / "fit")
     # what is no sweep stops none that is
     (project.root / "data/raw/__pycache__").mkdir()
-    outcome = project.snakemake("--show-failed-logs")
+    outcome = project.snakemake("--show-failed-logs", settings=LEAST)
     assert outcome.status == 1
     text = outcome.text[outcome.text.index("Error in rule refuse_sweeps") :]
     assert "data/raw/__pycache__: no sweep.yaml. Create data/raw/__pycache__/sweep.yaml" in text

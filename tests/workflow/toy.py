@@ -44,6 +44,23 @@ APPROACHES = """{
 SETTINGS = f"approaches={' '.join(APPROACHES.split())}"
 """Few draws, intervals that no simulated sweeps calibrate, and few specifications but where a test
 looks for them: the shipped sweep, which CI builds first, goes the whole way."""
+LEAST_OF_APPROACHES = """{
+    bootstrap: {draws: 10, interval: percentile},
+    parametric: {starts: coarse},
+    forecast: {draws: 2},
+    mixture: {simulations: 0},
+    specifications: {
+        draws: 0,
+        loss: [eval],
+        counting: [{params: total, flops: 6nd}],
+        envelope: {frontier: [grid], edge: [trim], min_schedule_fraction: [0.5]},
+        profiles: {axis: [each], curve: [parabola], window: [], weights: [equal]},
+        parametric: {objective: [likelihood], huber_delta: [], drop_highest: [0]},
+        kaplan: {edge: [trim]},
+    },
+}"""
+LEAST = f"approaches={' '.join(LEAST_OF_APPROACHES.split())}"
+"""As little as every rule can do, where a test asks about the workflow and not the statistics."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +129,9 @@ class Project:
 
     root: Path
 
-    def snakemake(self, *arguments: str) -> Outcome:
+    def snakemake(self, *arguments: str, settings: str = SETTINGS) -> Outcome:
         """Run snakemake with the settings of the tests laid over config.yaml."""
-        words = ["--cores", "2", "--nocolor", *arguments, "--config", SETTINGS]
+        words = ["--cores", "2", "--nocolor", *arguments, "--config", settings]
         return _warm().call(self.root, {**os.environ, "PYTHONWARNINGS": "default"}, words)
 
     def build(self, *arguments: str) -> Outcome:
