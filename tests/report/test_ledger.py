@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import polars as pl
 import pytest
 
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.losses import LossesSettings
-from isoflop.report.sections.ledger import ledger_table
+from isoflop.report.sections.ledger import _entries, ledger_table
 from tests import example_sweep
 from tests.report.conftest import empty_figures
 
@@ -45,10 +45,13 @@ PRINTED = [
     ({"envelope": {"grid_points": 777}}, "Approach 1: frontier", "lowest loss at 777 log-spaced"),
     ({"profiles": {"window": 9}}, "Approach 2: curve and window", "the 9 lowest points"),
     ({"profiles": {"axis": "tokens"}}, "Approach 2: curve and window", "in log *D* through"),
+    ({"profiles": {"axis": "params"}}, "Approach 2: curve and window", "in log *N* through"),
     ({"profiles": {"curve": "akima"}}, "Approach 2: curve and window", "Akima spline"),
+    ({"profiles": {"curve": "log_parabola"}}, "Approach 2: curve and window", "of log *L* in log"),
     ({"profiles": {"edge": "keep"}}, "Approach 2: edges and outliers", "of the sizes are kept"),
     ({"profiles": {"outliers": 4.5}}, "Approach 2: edges and outliers", "beyond 4.5"),
     ({"parametric": {"objective": "mse"}}, "Approach 3: objective", "sum of squares"),
+    ({"parametric": {"objective": "huber"}}, "Approach 3: objective", "sum of Huber losses"),
     ({"parametric": {"huber_delta": 0.0042}}, "Approach 3: objective", "δ = 0.0042"),
     ({"parametric": {"starts": "coarse"}}, "Approach 3: objective", "coarse grid of starts"),
     ({"parametric": {"points": "all"}}, "Approach 3: points", "whole curves"),
@@ -58,7 +61,10 @@ PRINTED = [
     ({"bootstrap": {"stratify": False}}, "Intervals", "with replacement, 4000 draws"),
     ({"bootstrap": {"interval": "percentile"}}, "Intervals", "draws, percentile intervals,"),
     ({"bootstrap": {"scheme": "subsample", "subsample": 0.65}}, "Intervals", "65\xa0% of the runs"),
+    ({"bootstrap": {"scheme": "residual"}}, "Intervals", "residual bootstrap"),
+    ({"bootstrap": {"scheme": "wild"}}, "Intervals", "wild bootstrap"),
     ({"bootstrap": {"simulations": 321}}, "Intervals", "calibrated on 321 simulated sweeps"),
+    ({"bootstrap": {"simulation_draws": 654}}, "Intervals", "law, 654 draws each"),
 ]  # fmt: skip
 
 
@@ -73,6 +79,30 @@ def test_a_setting_is_printed_as_it_was_used(
     assert text not in default[choice]
     # and no other line of the ledger changes
     assert {name for name, value in changed.items() if value != default[name]} == {choice}
+
+
+def test_every_setting_that_an_entry_names_is_among_them_with_each_of_its_values(
+    inputs: ReportInputs,
+) -> None:
+    """A key that is printed from another's value would be found by none of the others."""
+    tried: dict[str, list[object]] = {}
+    for settings, _, _ in PRINTED:
+        for section, values in settings.items():
+            for key, value in values.items():
+                tried.setdefault(f"{section}.{key}", []).append(value)
+    places = {place for *_, keys in _entries(inputs) for place in keys}
+    for place in sorted(places):
+        sections, _, rest = place.partition(".")
+        section, _, key = rest.partition(".")
+        if sections != "approaches" or "counting" in rest:
+            continue  # losses below; counting is told from the estimates
+        kind = ApproachesSettings.model_fields[section].annotation
+        assert kind is not None
+        for name in [key] if key else kind.model_fields:
+            field = kind.model_fields[name]
+            values = tried[f"{section}.{name}"]
+            if get_origin(field.annotation) is Literal:
+                assert {*values, field.default} == set(get_args(field.annotation)), name
 
 
 def test_settings_of_the_losses_are_printed(inputs: ReportInputs) -> None:
