@@ -1,4 +1,4 @@
-"""Databases from strangers are read in memory, and run nothing of theirs."""
+"""Databases from strangers are read from a copy, and run nothing of theirs."""
 
 from __future__ import annotations
 
@@ -102,6 +102,28 @@ def test_runs_of_one_name_are_two_and_deleted_ones_none(tmp_path: Path) -> None:
     tables = ingest_sweep(path.parent, RECORD)
     assert tables.runs["run"].to_list() == ["a"]
     assert "1 runs that were deleted" in row(tables.files, "path", "mlflow.db")["reason"]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_values_that_come_in_batches_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    file = RawFile.at(FIXTURES / "mlflow/mlflow.db", FIXTURES)
+    whole = gather(scan("mlflow", file))
+    monkeypatch.setattr(database, "AT_ONCE", at_once)
+    some = gather(scan("mlflow", file))
+    assert some.records.equals(whole.records)
+    assert (some.runs, some.remarks) == (whole.runs, whole.remarks)
+
+
+def test_no_copy_of_a_database_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "copies"))
+    (tmp_path / "copies").mkdir()
+    file = made(tmp_path, *TABLES)
+    with opened(file, NEEDED) as opened_:
+        assert [*opened_.rows("SELECT * FROM metrics")] == []
+        assert [path.name for path in (tmp_path / "copies").glob("*/*")] == ["copy.db"]
+    assert not [*(tmp_path / "copies").iterdir()]
 
 
 def test_what_mlflow_logged_is_read_to_the_last_digit(tmp_path: Path) -> None:

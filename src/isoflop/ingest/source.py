@@ -144,6 +144,12 @@ class RawFile:
         """Read all bytes, decompressed, for formats that are no text; damage ends them."""
         return b"".join(chunk for chunk in self._chunks() if chunk is not None)
 
+    def copy(self, path: Path) -> None:
+        """Write all bytes, decompressed, to another file; damage ends them."""
+        with path.open("wb") as stream:
+            for chunk in self._chunks():
+                stream.write(chunk or b"")
+
     def lines(self) -> Iterator[str]:
         r"""Stream the text line by line, cleaned.
 

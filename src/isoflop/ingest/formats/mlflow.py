@@ -20,7 +20,7 @@ from isoflop.ingest.runnames import named_apart
 from isoflop.ingest.settings import facts_of_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
@@ -46,13 +46,13 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
             )
         ]
         params = [*database.rows("SELECT run_uuid, key, value FROM params")]
-        metrics = [
-            *database.rows(
-                "SELECT run_uuid, key, value, step, is_nan FROM metrics ORDER BY timestamp, step"
-            )
-        ]
-    live = [(str(key), str(name or "")) for key, name, _, stage in runs if stage == "active"]
-    names = named_apart(live)
+        live = [(str(key), str(name or "")) for key, name, _, stage in runs if stage == "active"]
+        names = named_apart(live)
+        query = "SELECT run_uuid, key, value, step, is_nan FROM metrics ORDER BY timestamp, step"
+        raw = wide(
+            [(names[r[0]], *r[1:]) for r in some if r[0] in names]
+            for some in database.batches(query)
+        )
     settings: dict[str, dict[str, Any]] = {key: {} for key in names}
     for key, name, value in params:
         settings.get(str(key), {})[str(name)] = value
@@ -65,7 +65,6 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
                 events.append(Ended("crashed", names[key]))
     if len(live) < len(runs):
         events.append(Remark(f"{len(runs) - len(live)} runs that were deleted are left out"))
-    raw = wide([(names[r[0]], *r[1:]) for r in metrics if r[0] in names])
     if raw.is_empty():
         raise RefusedError("no run has logged any metric")
     events += without_metrics(names.values(), raw)
@@ -91,28 +90,35 @@ RUNS_SHOWN: Final = 5
 """Runs named of those that have logged nothing."""
 
 
-def wide(metrics: list[tuple[Any, ...]]) -> pl.DataFrame:
+def wide(metrics: Iterable[Sequence[tuple[Any, ...]]]) -> pl.DataFrame:
     """Lay values out as a table: a row per run and step, a column per key.
 
     Parameters
     ----------
-    metrics : (run, key, value, step, whether it is NaN), in the order of their times.
+    metrics : (run, key, value, step, whether it is NaN), in the order of their times, some at once.
     """
-    columns = list(zip(*metrics, strict=True)) or [()] * 5
-    long = pl.DataFrame(
-        {
-            "run": pl.Series(columns[0], dtype=pl.String),
-            "key": pl.Series(columns[1], dtype=pl.String),
-            "value": pl.Series(columns[2], dtype=pl.Float64, strict=False),
-            "step": pl.Series(columns[3], dtype=pl.Int64, strict=False),
-            "nan": pl.Series(columns[4], dtype=pl.Int64, strict=False) != 0,
-        }
-    ).filter(~pl.col("key").is_in(["run", "step"]))
-    value = pl.when("nan").then(float("nan")).otherwise("value")
-    latest = long.select("run", "step", "key", value=value).unique(
-        ["run", "step", "key"], keep="last", maintain_order=True
-    )
+    values = pl.concat([_values(()), *map(_values, metrics)])
+    latest = values.unique(["run", "step", "key"], keep="last", maintain_order=True)
     if latest.is_empty():
         return latest
     wide = latest.pivot("key", index=["run", "step"], values="value", maintain_order=True)
     return wide.sort("run", "step", maintain_order=True)
+
+
+def _values(metrics: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
+    """Lay values out one below the other; parameter as of `wide`."""
+    columns = list(zip(*metrics, strict=True)) or [()] * 5
+    value = pl.when("nan").then(float("nan")).otherwise("value")
+    return (
+        pl.DataFrame(
+            {
+                "run": pl.Series(columns[0], dtype=pl.String),
+                "key": pl.Series(columns[1], dtype=pl.String),
+                "value": pl.Series(columns[2], dtype=pl.Float64, strict=False),
+                "step": pl.Series(columns[3], dtype=pl.Int64, strict=False),
+                "nan": pl.Series(columns[4], dtype=pl.Int64, strict=False) != 0,
+            }
+        )
+        .filter(~pl.col("key").is_in(["run", "step"]))
+        .select("run", "step", "key", value=value)
+    )

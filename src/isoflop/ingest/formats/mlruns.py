@@ -49,7 +49,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     events.append(Facts(facts_of_settings(settings), name))
     if str(run.get("status")) in _CRASHED:
         events.append(Ended("crashed", name))
-    raw = wide([(name, *value) for value in values])
+    raw = wide([[(name, *value) for value in values]])
     if raw.is_empty():
         raise RefusedError("the run has logged no metric")
     last = 0
