@@ -11,11 +11,19 @@ import pytest
 
 from isoflop.approach import IN_PROSE
 from isoflop.config.approaches import ApproachesSettings
-from isoflop.estimates.announced import RULE, AnnouncedLoss, AnnouncedRun, Announcement
+from isoflop.escape import code
+from isoflop.estimates.announced import (
+    PAIR_RULE,
+    RULE,
+    AnnouncedLoss,
+    AnnouncedRun,
+    Announcement,
+    PairAnnouncement,
+)
 from isoflop.estimates.estimate import Counting
-from isoflop.numbers import NONE
+from isoflop.numbers import MINUS, NONE
 from isoflop.report.document import write_document
-from isoflop.report.sections.announced import announced_facts, score
+from isoflop.report.sections.announced import announced_facts, pair_facts, score
 from isoflop.report.sections.check import check_pair
 from tests import example_sweep
 from tests.report.conftest import empty_figures
@@ -133,7 +141,7 @@ def test_of_the_announced_runs_only_those_sized_by_an_exponent_are_a_check_pair(
 ) -> None:
     pair = check_pair(inputs)
     assert pair is not None
-    assert {run.whose for run in pair.runs} == {"Kaplan’s exponent", "Chinchilla’s exponent"}
+    assert {run.whose for run in pair.sizes} == {"Kaplan’s exponent", "Chinchilla’s exponent"}
     named = pl.concat_str(pl.lit("announced-"), "run")
     assert inputs.announcement is not None
     runs = [
@@ -176,3 +184,73 @@ def test_the_announced_mixture_is_named(inputs: ReportInputs) -> None:
 
     assert weights(parametric=0.5, root=0.5).endswith(", all alike")
     assert weights(parametric=0.75, root=0.25).count("%") == 2
+
+
+@pytest.fixture
+def paired(inputs: ReportInputs) -> ReportInputs:
+    """Give a sweep whose pair has three seeds a size, with a difference that was announced."""
+    first = inputs.losses.filter((pl.col("role") == "check") & pl.col("is_final")).sort(
+        "params_total"
+    )
+    whose = dict(zip(first["run"], ("chinchilla", "kaplan"), strict=True))
+    seeds = [
+        first.with_columns(
+            run=pl.Series([f"{whose[run]}-s{seed}" for run in first["run"]]),
+            loss=pl.Series([2.0 + 0.01 * seed, 2.3 - 0.01 * seed]),
+        )
+        for seed in (1, 2, 3)
+    ]
+    announcement = inputs.announcement
+    assert announcement is not None
+    fields = announcement.model_dump(exclude={"runs"})
+    pair = PairAnnouncement(
+        **{**fields, "rule": PAIR_RULE},
+        flops=6e9,
+        runs={
+            "kaplan": ("kaplan-s1", "kaplan-s2"),
+            "chinchilla": ("chinchilla-s1", "chinchilla-s2", "chinchilla-s3"),
+        },
+        noise=0.05,
+        difference={"parametric": said(0.2), "mixture": said(0.25)},
+    )
+    return replace(inputs, losses=pl.concat([inputs.losses, *seeds]), announced_pair=pair)
+
+
+def test_a_difference_is_that_of_the_means_over_the_announced_runs(paired: ReportInputs) -> None:
+    facts = pair_facts(paired)
+    assert facts is not None
+    # kaplan-s3 was not announced: means of 2.29 and 2.28, and of 2.01, 2.02 and 2.03
+    measured = 2.285 - 2.02
+    error = (0.00005 / 2 + 0.0001 / 3) ** 0.5
+    assert f"Measured is {measured:.4f} with a standard error of {error:.4f}" in facts.summary
+    assert "5.0 times the standard deviation (0.0500)" in facts.summary
+    assert "inside the announced 80" in facts.summary
+    assert f"came out at {measured:.4f}" in facts.verdict
+    shown = {row[0]: row for row in facts.table.data}
+    assert shown["mixture"][1] == 0.25
+    assert shown["parametric"][-1] == pytest.approx(measured)
+    assert facts.table.rows[0][-1].startswith(f"{MINUS}0.0150")
+    assert facts.rule == PAIR_RULE
+    assert "{#announced-pair}" in write_document(paired).markdown
+
+
+def test_runs_of_a_pair_without_a_loss_are_named(paired: ReportInputs) -> None:
+    lost = replace(paired, losses=paired.losses.filter(pl.col("run") != "kaplan-s2"))
+    facts = pair_facts(lost)
+    assert facts is not None
+    assert f"No final loss is there of {code('kaplan-s2')}; the means" in facts.summary
+    assert f"Measured is {2.29 - 2.02:.4f}: predicted" in facts.summary
+    none = replace(paired, losses=paired.losses.filter(~pl.col("run").str.contains("-s[123]")))
+    facts = pair_facts(none)
+    assert facts is not None
+    assert facts.summary.endswith("None is trained yet.")
+    assert not facts.verdict
+    assert {row[-2] for row in facts.table.rows} == {NONE}
+
+
+def test_a_difference_outside_is_said_to_be(paired: ReportInputs) -> None:
+    assert paired.announced_pair is not None
+    far = paired.announced_pair.model_copy(update={"difference": {"mixture": said(0.9)}})
+    facts = pair_facts(replace(paired, announced_pair=far))
+    assert facts is not None
+    assert "outside every announced interval" in facts.summary

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -11,9 +12,15 @@ from isoflop.estimates.diagnostics import ParametricDiagnostics
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.recommendation import DOUBTED
-from isoflop.numbers import UNSURE, fixed, power
+from isoflop.numbers import NBSP, UNSURE, fixed, power
 from isoflop.report.sections.captions import findings
-from isoflop.report.sections.check import check_pair, check_runs, seed_noise
+from isoflop.report.sections.check import (
+    CheckSize,
+    check_pair,
+    check_sizes,
+    seed_noise,
+    standard_error,
+)
 from isoflop.report.sections.comparison import loss_table
 from tests import example_sweep
 from tests.report.conftest import empty_figures
@@ -33,27 +40,75 @@ def losses(rows: list[tuple[float, float, float, str]]) -> pl.DataFrame:
     )
 
 
+def size(*values: float) -> CheckSize:
+    """Give check runs of one size with these losses."""
+    at = np.array(values)
+    names = tuple(f"run{i}" for i in range(len(values)))
+    error = standard_error(at)
+    return CheckSize(names, "kaplan", 1e3, 1e6, 6e9, float(at.mean()), error, None, None)
+
+
+SEEDED = [
+    (1e3, 1e10, 2.0, "fit"),
+    (1e3, 1e10, 2.2, "fit"),
+    (2e3, 1e10, 1.0, "fit"),
+    (2e3, 1e10, 1.3, "fit"),
+    (2e3, 1e10, 1.6, "fit"),
+    (4e3, 1e10, 9.0, "fit"),
+    (4e3, 1e10, 5.0, "check"),
+]
+
+
 def test_seed_noise_pools_the_cells_with_several_seeds() -> None:
-    table = losses([
-        (1e3, 1e10, 2.0, "fit"),
-        (1e3, 1e10, 2.2, "fit"),
-        (2e3, 1e10, 1.0, "fit"),
-        (2e3, 1e10, 1.3, "fit"),
-        (2e3, 1e10, 1.6, "fit"),
-        (4e3, 1e10, 9.0, "fit"),
-        (4e3, 1e10, 5.0, "check"),
-    ])  # fmt: skip
-    noise = seed_noise(table, gap=0.5)
-    assert noise is not None
     # variances 0.02 with 1 degree of freedom and 0.09 with 2
     sd = ((0.02 * 1 + 0.09 * 2) / 3) ** 0.5
-    assert noise.cells == 2
-    assert float(noise.sd) == pytest.approx(sd, abs=1e-4)
+    noise = seed_noise(losses(SEEDED), size(2.0), size(2.5))
+    assert noise is not None
+    assert f"standard deviation of {sd:.4f} (2 cells with several seeds)" in noise.words
+    assert noise.words.endswith("of a difference of two runs.")
     assert float(noise.gap_in_sd) == pytest.approx(0.5 / (2**0.5 * sd), abs=0.05)
+    # four runs of one size: its mean is known to half a standard deviation
+    several = seed_noise(losses(SEEDED), size(2.0), size(2.5, 2.5, 2.5, 2.5))
+    assert several is not None
+    assert float(several.gap_in_sd) == pytest.approx(0.5 / (1.25**0.5 * sd), abs=0.05)
+    assert several.words.endswith("of such a difference of means.")
+
+
+def test_seed_noise_of_two_sizes_with_seeds_is_their_own() -> None:
+    low, high = size(2.0, 2.2), size(2.9, 3.1, 3.3)
+    noise = seed_noise(losses(SEEDED), low, high)
+    assert noise is not None
+    error = (0.02 / 2 + 0.04 / 3) ** 0.5
+    assert f"standard error of {error:.4f}" in noise.words
+    assert float(noise.gap_in_sd) == pytest.approx(1.0 / error, abs=0.05)
 
 
 def test_seed_noise_is_unknown_without_a_second_seed() -> None:
-    assert seed_noise(losses([(1e3, 1e10, 2.0, "fit"), (2e3, 1e10, 2.2, "fit")]), gap=0.1) is None
+    table = losses([(1e3, 1e10, 2.0, "fit"), (2e3, 1e10, 2.2, "fit")])
+    assert seed_noise(table, size(2.0), size(2.1)) is None
+
+
+def test_seeds_of_one_size_are_one_row_with_their_mean(inputs: ReportInputs) -> None:
+    checks = inputs.losses.filter(pl.col("role") == "check")
+    more = checks.with_columns(
+        run=pl.col("run") + "-more",
+        loss=pl.when("is_final").then(pl.col("loss") + 0.02).otherwise("loss"),
+    )
+    seeded = replace(inputs, losses=pl.concat([inputs.losses, more]))
+    single, several = check_pair(inputs), check_pair(seeded)
+    assert single is not None
+    assert several is not None
+    assert [len(each.runs) for each in several.sizes] == [2, 2]
+    for one, two in zip(single.sizes, several.sizes, strict=True):
+        assert two.loss == pytest.approx(one.loss + 0.01)
+        assert two.loss_se == pytest.approx(0.01)
+        assert one.loss_se is None
+    assert several.opening.replace(NBSP, " ").startswith("4 runs of")
+    assert several.opening.replace(NBSP, " ").endswith("of 2 sizes")
+    assert [row[0].endswith("(2 runs)") for row in several.losses.rows] == [True, True]
+    assert several.gap == single.gap
+    assert several.noise is not None
+    assert "standard error of 0.0141" in several.noise.words
 
 
 @pytest.fixture
@@ -85,10 +140,10 @@ def test_the_pair_is_counted_as_approach_3_counts(
     estimate = inputs.fitted["parametric"]
     finals = inputs.losses.filter((pl.col("role") == "check") & pl.col("is_final"))
     expected = {row["run"]: row for row in finals.iter_rows(named=True)}
-    runs = check_runs(inputs)
-    assert len(runs) == 2
-    for run in runs:
-        row = expected[run.run]
+    sizes = check_sizes(inputs)
+    assert len(sizes) == 2
+    for run in sizes:
+        row = expected[run.runs[0]]
         assert (run.params, run.flops) == (row[f"params_{params}"], row[f"flops_{flops}"])
         predicted = estimate.loss(row[f"params_{params}"], row["tokens"])
         assert run.predicted == pytest.approx(float(predicted))
@@ -100,7 +155,7 @@ def test_the_pair_is_counted_as_approach_3_counts(
     assert ("Counted here" in losses.caption) == ((params, flops) != ("total", "6nd"))
     shown = {row[0]: row for row in optima.data}
     c = shown["parametric"][1]
-    assert power(float(c)) == pair.flops
+    assert f"of {power(float(c))} FLOPs each" in pair.opening
     assert shown["parametric"][2] == pytest.approx(float(estimate.params_opt(c)))
     same = {a for a, e in inputs.fitted.items() if e.counting.params == params}
     assert set(shown) == same

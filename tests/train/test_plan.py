@@ -419,3 +419,19 @@ def test_planning_needs_no_torch(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert read_plan(out) == SHIPPED["novels-cpu"]
+
+
+def test_announced_sizes_are_tried_at_other_rates_last() -> None:
+    ahead = {"budget": 1e12, "params": [2e4, 3e4], "rates": {"params": [2e4], "factors": [0.5, 2.0]}}
+    design = study_design(announced=ahead)
+    runs = plan_sweep("study", design, law=LAW).runs
+    announced = next(run for run in runs if run.run.startswith("announced"))
+    tried = [run for run in runs if run.purpose == "learning-rate tuning: announced size"]
+    assert tried == list(runs[-2:])
+    assert {run.role for run in tried} == {"tuning"}
+    for run, factor in zip(tried, (0.5, 2.0), strict=True):
+        assert (run.params, run.tokens) == (announced.params, announced.tokens)
+        assert run.lr_peak == pytest.approx(factor * announced.lr_peak, rel=5e-3)
+    wrong = {**ahead, "rates": {"params": [1e4], "factors": [2.0]}}
+    with pytest.raises(ConfigError, match=r"announced\.rates: .* is not among the announced sizes"):
+        plan_sweep("study", study_design(announced=wrong), law=LAW)

@@ -1,10 +1,11 @@
-"""Two runs of equal compute, one sized by Kaplan's exponent, one by Chinchilla's."""
+"""Runs of equal compute, some sized by Kaplan's exponent, some by Chinchilla's."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
@@ -45,18 +46,27 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         colour = COLOURS["parametric"]
         axes.plot(n, loss, color=colour, ls=(0, (3, 1.5)), gid="predicted")
         style.direct_label(axes, n[-1], float(loss[-1]), "predicted by\n3 Parametric", color=colour)
-    for place, (run, params, measured) in enumerate(pair.select("run", "params", "loss").rows()):
-        (mark,) = axes.plot(
-            params, measured, marker="o", ms=5, color=style.INK, ls="", gid=f"run-{identifier(run)}"
-        )
-        style.name_runs(mark, [run])
-        text = f"{label_of(run)}\nmeasured {measured:.4f}"
-        left = place == 0
+    for place, ((params,), rows) in enumerate(pair.group_by(["params"], maintain_order=True)):
+        for run, measured in rows.select("run", "loss").iter_rows():
+            (mark,) = axes.plot(
+                params,
+                measured,
+                marker="o",
+                ms=5 if rows.height == 1 else 3,
+                color=style.INK,
+                ls="",
+                gid=f"run-{identifier(run)}",
+            )
+            style.name_runs(mark, [run])
+        mean, left = float(rows["loss"].mean()), place == 0  # type: ignore[arg-type]
+        if rows.height > 1:
+            axes.plot(params, mean, marker="_", ms=14, color=style.INK, ls="", gid=f"mean-{place}")
+        of = "" if rows.height == 1 else f"\nmean of {rows.height} runs"
         style.direct_label(
             axes,
             params,
-            measured,
-            text,
+            mean,
+            f"{label_of(rows['run'][0])}\nmeasured {mean:.4f}{of}",
             ha="right" if left else "left",
             offset=(-2, 16) if left else (9, -11),
         )
@@ -66,8 +76,11 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     strip.set(xlabel=style.PARAMS)
     style.log_axis(strip.xaxis, counts=True)
     listed = " and ".join(
-        f"{run} with {short(params)} parameters and loss {loss:.4f}"
-        for run, params, loss in pair.select("run", "params", "loss").iter_rows()
+        f"{runs[0] if len(runs) == 1 else f'the mean of {len(runs)} runs'} with "
+        f"{short(params)} parameters and loss {loss:.4f}"
+        for params, runs, loss in pair.group_by("params", maintain_order=True)
+        .agg("run", pl.col("loss").mean())
+        .iter_rows()
     )
     return style.Drawn(
         figure,

@@ -212,6 +212,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "forecast": forecast.forecast_facts(inputs),
         "analysis": curve.analysis(inputs),
         "announced": announced.announced_facts(inputs),
+        "announced_pair": announced.pair_facts(inputs),
         "check": check.check_pair(inputs),
         "finding": captions.findings(inputs),
         "loss_table": comparison.loss_table(inputs),

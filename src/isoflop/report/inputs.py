@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.report import ReportSettings
     from isoflop.config.sidecar import SweepFile
     from isoflop.drawing.manifest import FigureText
-    from isoflop.estimates.announced import Announcement
+    from isoflop.estimates.announced import Announcement, PairAnnouncement
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import NoMixture
@@ -47,6 +47,7 @@ class ReportInputs:
     specifications : table of tables.py.
     figures : folder with the SVGs.
     announcement : losses of its runs that were announced before they were trained; None without.
+    announced_pair : the difference of a matched pair that was announced likewise; None without.
     manifest : figures.json: what each figure shows, in words.
     bibliography : references.bib, as text.
     study : rows of results.json of the published study that the sweep is of; empty for any other.
@@ -71,6 +72,7 @@ class ReportInputs:
     manifest: Mapping[str, FigureText]
     reference: Reference
     announcement: Announcement | None
+    announced_pair: PairAnnouncement | None
     settings: ReportSettings
     losses_settings: LossesSettings
     bibliography: str

@@ -261,6 +261,18 @@ class Check(Section):
     """Seeds of each size; several tell a difference from the luck of two runs."""
 
 
+class AnnouncedRates(Section):
+    """Announced sizes that are trained at other rates too, to see what the law's rate costs there.
+
+    They are trained after the announced runs, and their role is tuning.
+    """
+
+    params: tuple[float, ...] = Field(min_length=1)
+    """Sizes (the nearest on the ladder); unit: parameters, by convention total."""
+    factors: tuple[float, ...] = Field(min_length=1)
+    """Times the law's rate."""
+
+
 class Announced(Section):
     """Runs above the fitted budgets, whose losses are announced before they are trained.
 
@@ -273,6 +285,8 @@ class Announced(Section):
     """Their sizes (the nearest on the ladder); unit: parameters, by convention total."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of each."""
+    rates: AnnouncedRates | None = None
+    """Other rates."""
 
 
 class Design(Section):

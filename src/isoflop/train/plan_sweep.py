@@ -18,7 +18,7 @@ from isoflop.train.plan_file import Plan, PlannedParams, PlannedRun, PlannedShap
 from isoflop.train.rate_law import rates_path, read_rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from isoflop.train.design import LearningRate, Optimum
@@ -255,6 +255,7 @@ class _Planner:
             *top,
             *self.check(),
             *self.announced(),
+            *self.announced_rates(),
         ]
 
     def staged(self) -> list[PlannedRun]:
@@ -284,7 +285,9 @@ class _Planner:
             runs += _in_stage(f"trials to {top:.3g}", within)
             below = top
         checks = _in_stage("check", self.check())
-        return [*runs, *checks, *_in_stage(ANNOUNCED, self.announced())]
+        announced = _in_stage(ANNOUNCED, self.announced())
+        rates = _in_stage(f"rates of {ANNOUNCED}", self.announced_rates())
+        return [*runs, *checks, *announced, *rates]
 
     def run(
         self,
@@ -434,12 +437,33 @@ class _Planner:
         runs = []
         for size in map(self.nearest, check.params):
             self._refuse_unplanned(size, check.budget, rows, "rate_checks")
-            rate = self.rate(size, check.budget / size.flops_per_token)
-            runs += [
-                self.tried(size, float(f"{rate * factor:.3g}"), check.budget, what=": check")
-                for factor in check.factors
-            ]
+            runs += self.at_rates(size, check.budget, check.factors, what=": check")
         return runs
+
+    def announced_rates(self) -> list[PlannedRun]:
+        """Announced sizes at multiples of the law's rate."""
+        ahead = self.design.announced
+        if ahead is None or ahead.rates is None:
+            return []
+        announced = {self.nearest(params).label for params in ahead.params}
+        runs = []
+        for size in map(self.nearest, ahead.rates.params):
+            if size.label not in announced:
+                raise ConfigError(
+                    f"design {self.name}.announced.rates: {size.label} is not among the announced "
+                    "sizes; choose from announced.params"
+                )
+            runs += self.at_rates(size, ahead.budget, ahead.rates.factors, what=": announced size")
+        return runs
+
+    def at_rates(
+        self, size: Size, budget: float, factors: Sequence[float], *, what: str
+    ) -> list[PlannedRun]:
+        """Plan one cell at multiples of the law's rate."""
+        rate = self.rate(size, budget / size.flops_per_token)
+        return [
+            self.tried(size, float(f"{rate * factor:.3g}"), budget, what=what) for factor in factors
+        ]
 
     def batches(self, rows: dict[float, list[PlannedRun]]) -> list[PlannedRun]:
         """Cells of the IsoFLOP grid with other batches."""

@@ -23,12 +23,18 @@ from isoflop.numbers import (
     signed,
     times,
 )
+from isoflop.report.sections.check import standard_error
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from isoflop.estimates.announced import AnnouncedLoss, Announcement
+    from isoflop.estimates.announced import (
+        AnnouncedLoss,
+        Announcement,
+        PairAnnouncement,
+        Prediction,
+    )
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
@@ -64,6 +70,19 @@ class AnnouncedFacts:
     scores: Table | None
 
 
+@dataclass(frozen=True, slots=True)
+class PairFacts:
+    """The announced difference of a matched pair in words, and its table."""
+
+    summary: str
+    verdict: str
+    """One sentence of it for the first screen; empty while it is not measured."""
+    rule: str
+    fitted: str
+    weights: str
+    table: Table
+
+
 def announced_facts(inputs: ReportInputs) -> AnnouncedFacts | None:
     """Set announced losses beside measured ones; None where none were announced."""
     announcement = inputs.announcement
@@ -71,16 +90,138 @@ def announced_facts(inputs: ReportInputs) -> AnnouncedFacts | None:
         return None
     measured = measured_losses(inputs)
     scored = score(announcement, measured)
-    low, high = announcement.flops_fitted
     return AnnouncedFacts(
         summary=_summary(announcement, inputs, measured, scored),
         verdict=_verdict(_early(announcement, inputs, measured), scored),
         rule=announcement.rule,
-        fitted=f"{times(announcement.runs_fitted, 'run')} of {power(low)} to {power(high)} FLOPs",
+        fitted=_basis(announcement),
         weights=_weights(announcement),
         table=_table(announcement, measured),
         scores=_scores(scored) if scored else None,
     )
+
+
+def pair_facts(inputs: ReportInputs) -> PairFacts | None:
+    """Set the announced difference of a matched pair beside the measured one; None without."""
+    pair = inputs.announced_pair
+    if pair is None:
+        return None
+    difference = _difference(inputs, pair)
+    said = pair.difference[MIXTURE.key]
+    return PairFacts(
+        summary=_pair_summary(pair, difference),
+        verdict=""
+        if difference.measured is None
+        else "The announced difference in loss between runs of Kaplan’s and of Chinchilla’s size, "
+        f"[{fixed(said.predicted, 4)}](#announced-pair), came out at "
+        f"{fixed(difference.measured, 4)} nats per token.",
+        rule=pair.rule,
+        fitted=_basis(pair),
+        weights=_weights(pair),
+        table=_pair_table(pair, difference.measured),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What became of a pair: runs with a loss by whose exponent sized them, and the rest."""
+
+    measured: float | None
+    """Mean of Kaplan's size less that of Chinchilla's [nat/token]; None while one has no run."""
+    error: float | None
+    """Its standard error; None where a size has fewer than two runs."""
+    missing: tuple[str, ...]
+
+
+def _difference(inputs: ReportInputs, pair: PairAnnouncement) -> _Difference:
+    finals = dict(inputs.losses.filter("is_final").select("run", "loss").iter_rows())
+    above, below = (
+        np.array([finals[run] for run in pair.runs[word] if run in finals])
+        for word in ("kaplan", "chinchilla")
+    )
+    missing = tuple(run for runs in pair.runs.values() for run in runs if run not in finals)
+    if not (len(above) and len(below)):
+        return _Difference(None, None, missing)
+    first, second = standard_error(above), standard_error(below)
+    error = None if first is None or second is None else float(np.hypot(first, second))
+    return _Difference(float(above.mean() - below.mean()), error, missing)
+
+
+def _pair_summary(pair: PairAnnouncement, difference: _Difference) -> str:
+    said = pair.difference[MIXTURE.key]
+    kaplan, chinchilla = (len(pair.runs[word]) for word in ("kaplan", "chinchilla"))
+    far = (
+        ""
+        if pair.noise is None
+        else f", {fixed(said.predicted / pair.noise, 1)} times the standard deviation "
+        f"({fixed(pair.noise, 4)}) that the seeds of the fitted runs let one expect of its "
+        "measurement"
+    )
+    told = [
+        f"By how much the mean final loss of {times(kaplan, 'run')} of Kaplan’s size would lie "
+        f"above that of {chinchilla} of Chinchilla’s, all of {power(pair.flops)} FLOPs, was "
+        f"announced before any of them was trained: {fixed(said.predicted, 4)} nats per token by "
+        f"the mixture (80{NBSP}%: {interval(*said.intervals[SHOWN[0]], _loss)}){far}."
+    ]
+    if difference.measured is not None:
+        inside = next(
+            (
+                f"inside the announced {percent(float(level))} interval"
+                for level in SHOWN
+                if _inside(said, difference.measured, level)
+            ),
+            "outside every announced interval",
+        )
+        error = (
+            f" with a standard error of {fixed(difference.error, 4)}"
+            if difference.error is not None
+            else ""
+        )
+        told.append(
+            f"Measured is {fixed(difference.measured, 4)}{error}: predicted less measured is "
+            f"{signed(said.predicted - difference.measured, 4)}, {inside}."
+        )
+    if len(difference.missing) == kaplan + chinchilla:
+        told.append("None is trained yet.")
+    elif difference.missing:
+        told.append(
+            f"No final loss is there of {listed([code(run) for run in difference.missing])}; the "
+            "means are those of the others."
+        )
+    return " ".join(told)
+
+
+def _pair_table(pair: PairAnnouncement, measured: float | None) -> Table:
+    rows, data = [], []
+    for key in sorted(pair.difference, key=lambda key: key != MIXTURE.key):
+        said = pair.difference[key]
+        rows.append([
+            ANSWERS[key].label,
+            _loss(said.predicted),
+            interval(*said.intervals[SHOWN[0]], _loss),
+            interval(*said.intervals[SHOWN[1]], _loss),
+            NONE if measured is None else _loss(measured),
+            NONE if measured is None else signed(said.predicted - measured, 4),
+        ])  # fmt: skip
+        ends = [end for level in SHOWN for end in said.intervals[level]]
+        row: list[Value] = [key, said.predicted, *ends, measured]
+        data.append(row)
+    return Table(
+        key="announced-pair",
+        caption="The announced difference: mean final loss of Kaplan’s size less that of "
+        "Chinchilla’s, in nats per token, with the intervals in which the measured one should "
+        "lie, its noise included.",
+        columns=(
+            Column("Law", "left"), Column("Announced"), Column("80 %"), Column("95 %"),
+            Column("Measured"), Column("Error"),
+        ),
+        rows=rows,
+        data_columns=(
+            "law", "pair_difference", "pair_difference_lo80", "pair_difference_hi80",
+            "pair_difference_lo95", "pair_difference_hi95", "pair_measured",
+        ),
+        data=data,
+    )  # fmt: skip
 
 
 def measured_losses(inputs: ReportInputs) -> dict[str, float]:
@@ -195,7 +336,13 @@ def _verdict(early: Sequence[str], scored: Sequence[Scored]) -> str:
     )
 
 
-def _weights(announcement: Announcement) -> str:
+def _basis(said: Prediction) -> str:
+    """Say what an announcement rests on."""
+    low, high = said.flops_fitted
+    return f"{times(said.runs_fitted, 'run')} of {power(low)} to {power(high)} FLOPs"
+
+
+def _weights(announcement: Prediction) -> str:
     """Say which laws the announced mixture is of: today's may be of others."""
     laws = [ANSWERS[law].in_prose for law in announcement.weights]
     shares = list(announcement.weights.values())

@@ -182,14 +182,17 @@ def _check(inputs: ReportInputs) -> str:
     pair = check_pair(inputs)
     if pair is None:
         return ""
-    noise = "" if pair.noise is None else f", {pair.noise.gap_in_sd} standard deviations of noise"
+    noise = (
+        "" if pair.noise is None else f", {pair.noise.gap_in_sd} standard deviations of its noise"
+    )
     inside = (
-        f"; {pair.within} of {pair.judged} losses lie within the 95 % intervals of approach 3"
+        f"; {pair.within} of {pair.judged} {pair.mean}losses lie within the 95 % intervals of "
+        "approach 3"
         if pair.judged
         else ""
     )
     return (
-        f"The run sized by {pair.winner} reached the lower loss, by {pair.gap} nats per "
+        f"The size by {pair.winner} reached the lower {pair.mean}loss, by {pair.gap} nats per "
         f"token{noise}{inside}."
     )
 

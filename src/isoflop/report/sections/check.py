@@ -1,4 +1,4 @@
-"""The check pair: runs of equal compute, sized by Kaplan's exponent and by Chinchilla's."""
+"""The check pair: sizes of equal compute, one by Kaplan's exponent and one by Chinchilla's."""
 
 from __future__ import annotations
 
@@ -17,10 +17,22 @@ from isoflop.estimates.counted import counted
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import RunNoise
 from isoflop.estimates.recommendation import DOUBTED, standing
-from isoflop.numbers import NONE, count, decades_beyond, fixed, interval, power, ratio
+from isoflop.numbers import (
+    NONE,
+    count,
+    decades_beyond,
+    fixed,
+    interval,
+    listed,
+    power,
+    ratio,
+    times,
+)
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
@@ -29,25 +41,32 @@ TAILS = (0.025, 0.975)
 
 
 @dataclass(frozen=True, slots=True)
-class CheckRun:
-    """One check run, with what the parametric approach predicted for it."""
+class CheckSize:
+    """The check runs of one N and D, with what the parametric approach predicted for them."""
 
-    run: str
+    runs: tuple[str, ...]
     whose: str
     params: float
     tokens: float
     flops: float
     loss: float
+    """Mean of the runs' final losses [nat/token]."""
+    loss_se: float | None
+    """Standard error of that mean; None of one run."""
     predicted: float | None
     predicted_ends: tuple[float, float] | None
+
+    @property
+    def sized(self) -> str:
+        """Who sized it, and how many runs stand behind its loss."""
+        return self.whose if len(self.runs) == 1 else f"{self.whose} ({len(self.runs)} runs)"
 
 
 @dataclass(frozen=True, slots=True)
 class SeedNoise:
     """How far runs that differ in their seed alone lie apart, in words."""
 
-    sd: str
-    cells: int
+    words: str
     gap_in_sd: str
 
 
@@ -55,47 +74,66 @@ class SeedNoise:
 class CheckPair:
     """The pair, its tables, and which of the two won."""
 
-    runs: tuple[CheckRun, ...]
-    flops: str
+    sizes: tuple[CheckSize, ...]
+    opening: str
     decades: str
     winner: str
     loser: str
     gap: str
+    mean: str
+    """``mean ``, where a size has several runs."""
     predicted_gap: str
     sign_right: bool | None
     judged: int
-    """Runs with an interval."""
+    """Sizes with an interval."""
     within: int
     noise: SeedNoise | None
     losses: Table
     optima: Table
 
 
-def check_runs(inputs: ReportInputs) -> list[CheckRun]:
-    """List the check runs, smallest first, counted as the figure of the check counts them."""
+def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
+    """List the sizes of the check runs, smallest first, counted as the figure counts them."""
     finals = counted(check_pair_runs(inputs.losses, inputs.announcement), _counting(inputs))
     parametric = inputs.fitted.get("parametric")
     checked = []
-    for row in finals.sort("params").iter_rows(named=True):
-        n, d = row["params"], row["tokens"]
+    for (n, d), rows in finals.sort("params", "run").group_by(
+        ["params", "tokens"], maintain_order=True
+    ):
         predicted, ends = None, None
+        flops = float(rows["flops"].mean())  # type: ignore[arg-type]
         if parametric is not None:
             predicted = _predicted(parametric, n, d)
             draws = inputs.draws.get("parametric")
             # what its losses at optima are denied, its losses beside them are denied too
-            at_optimum = inputs.optima(row["flops"])["parametric"].loss
+            at_optimum = inputs.optima(flops)["parametric"].loss
             served = at_optimum is not None and "0.95" in at_optimum.intervals
             if served and draws is not None and not draws.is_empty():
-                rows = parametric.rows(draws)
-                log_loss = parametric.law.log_loss(rows, np.log([n]), np.log([d]))
+                drawn = parametric.rows(draws)
+                log_loss = parametric.law.log_loss(drawn, np.log([n]), np.log([d]))
                 if log_loss is not None:
                     low, high = np.exp(np.nanquantile(log_loss[:, 0], TAILS))
                     ends = (float(low), float(high))
-        whose = sized_by(row["run"]) or code(row["run"])
+        names, losses = tuple(rows["run"]), rows["loss"].to_numpy()
         checked.append(
-            CheckRun(row["run"], whose, n, d, row["flops"], row["loss"], predicted, ends)
+            CheckSize(
+                runs=names,
+                whose=sized_by(names[0]) or listed([code(run) for run in names]),
+                params=n,
+                tokens=d,
+                flops=flops,
+                loss=float(losses.mean()),
+                loss_se=standard_error(losses),
+                predicted=predicted,
+                predicted_ends=ends,
+            )
         )
     return checked
+
+
+def standard_error(losses: NDArray[np.float64]) -> float | None:
+    """Give the standard error of a mean over (runs,); None of one run."""
+    return None if len(losses) < 2 else float(losses.std(ddof=1) / np.sqrt(len(losses)))
 
 
 def _counting(inputs: ReportInputs) -> Counting:
@@ -111,93 +149,123 @@ def _counting_words(counting: Counting) -> str:
     return f" Counted here: {PARAMS[counting.params]}, {FLOPS[counting.flops]}."
 
 
-def seed_noise(losses: pl.DataFrame, gap: float) -> SeedNoise | None:
-    """Pool the standard deviation of final losses over cells with several seeds.
+def seed_noise(losses: pl.DataFrame, low: CheckSize, high: CheckSize) -> SeedNoise | None:
+    """Say how far the difference of two sizes lies from the noise of their seeds.
+
+    Where both have several runs, these tell (Welch). Else the variance of final losses is pooled
+    over the fitted cells with several seeds.
 
     Parameters
     ----------
     losses : table ``Losses``.
-    gap : a difference between two runs [nat/token], to be given in units of its own sd, which is
-        sqrt(2) times that of one run.
+    low, high : of lower and of higher loss.
 
     Returns
     -------
     None where no cell (size and budget) has more than one seed.
     """
+    gap = high.loss - low.loss
+    if low.loss_se is not None and high.loss_se is not None:
+        error = float(np.hypot(low.loss_se, high.loss_se))
+        far = fixed(gap / error, 1) if error else NONE
+        return SeedNoise(
+            f"The seeds of {len(low.runs)} and {len(high.runs)} runs leave the difference a "
+            f"standard error of {fixed(error, 4)}, so it is {far} standard errors.",
+            far,
+        )
     fitted = losses.filter((pl.col("role") == "fit") & pl.col("is_final")).drop_nulls("budget")
     columns = (fitted[name].to_numpy() for name in ("params_total", "budget", "loss"))
     noise = RunNoise.pooled(*columns)
     if noise is None:
         return None
-    return SeedNoise(fixed(noise.sd, 4), noise.cells, fixed(gap / (np.sqrt(2.0) * noise.sd), 1))
+    error = float(noise.sd * np.sqrt(1.0 / len(low.runs) + 1.0 / len(high.runs)))
+    far = fixed(gap / error, 1)
+    single = len(low.runs) == len(high.runs) == 1
+    means = "a difference of two runs" if single else "such a difference of means"
+    return SeedNoise(
+        f"Runs of this sweep that differ in their seed alone have a standard deviation of "
+        f"{fixed(noise.sd, 4)} ({noise.cells} cells with several seeds), so the difference is "
+        f"{far} standard deviations of {means}.",
+        far,
+    )
 
 
 def check_pair(inputs: ReportInputs) -> CheckPair | None:
     """Compare the measured losses of the pair with what was predicted; None without a pair."""
-    runs = check_runs(inputs)
-    if len(runs) < 2:
+    sizes = check_sizes(inputs)
+    if len(sizes) < 2:
         return None
-    best, worst = min(runs, key=lambda run: run.loss), max(runs, key=lambda run: run.loss)
+    best, worst = min(sizes, key=lambda size: size.loss), max(sizes, key=lambda size: size.loss)
     predicted_gap, sign_right = NONE, None
     if best.predicted is not None and worst.predicted is not None:
         predicted_gap = fixed(worst.predicted - best.predicted, 4)
         sign_right = worst.predicted > best.predicted
     counting = _counting(inputs)
-    flops = float(np.median([run.flops for run in runs]))
+    flops = float(np.median([size.flops for size in sizes]))
     fitted = counted(inputs.losses.filter(pl.col("role") == "fit"), counting)["flops"].to_numpy()
     within = sum(
-        run.predicted_ends is not None
-        and run.predicted_ends[0] <= run.loss <= run.predicted_ends[1]
-        for run in runs
+        size.predicted_ends is not None
+        and size.predicted_ends[0] <= size.loss <= size.predicted_ends[1]
+        for size in sizes
     )
+    runs = sum(len(size.runs) for size in sizes)
+    several = runs > len(sizes)
     return CheckPair(
-        runs=tuple(runs),
-        flops=power(flops),
+        sizes=tuple(sizes),
+        opening=f"{times(runs, 'run')} of {power(flops)} FLOPs each"
+        + (f", of {times(len(sizes), 'size')}" if several else ""),
         decades=fixed(decades_beyond(flops, (float(fitted.min()), float(fitted.max()))), 2),
         winner=best.whose,
         loser=worst.whose,
         gap=fixed(worst.loss - best.loss, 4),
+        mean="mean " if several else "",
         predicted_gap=predicted_gap,
         sign_right=sign_right,
-        judged=sum(run.predicted_ends is not None for run in runs),
+        judged=sum(size.predicted_ends is not None for size in sizes),
         within=within,
-        noise=seed_noise(inputs.losses, worst.loss - best.loss),
-        losses=_losses(inputs, runs, counting),
-        optima=_optima(inputs, runs, counting),
+        noise=seed_noise(inputs.losses, best, worst),
+        losses=_losses(inputs, sizes, counting),
+        optima=_optima(inputs, sizes, counting),
     )
 
 
-def _losses(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> Table:
+def _losses(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) -> Table:
     parametric = inputs.fitted.get("parametric")
     mark = "" if parametric is None else standing(parametric, inputs.forecasts).loss_mark
-    given = any(run.predicted_ends is not None for run in runs)
+    given = any(size.predicted_ends is not None for size in sizes)
     interval_words = (
         "; the interval is of the fitted law, without the noise of a single run"
         if given
         else "; there is no interval of these losses to give"
     )
+    means = (
+        ", means of runs with their standard errors"
+        if any(size.loss_se is not None for size in sizes)
+        else ""
+    )
     rows, data = [], []
-    for run in runs:
-        difference = None if run.predicted is None else run.predicted - run.loss
+    for size in sizes:
+        difference = None if size.predicted is None else size.predicted - size.loss
         rows.append([
-            run.whose,
-            count(run.params),
-            count(run.tokens),
-            ratio(run.tokens / run.params),
-            power(run.flops),
-            fixed(run.loss, 4),
-            NONE if run.predicted is None else fixed(run.predicted, 4) + mark,
-            NONE if run.predicted_ends is None else interval(*run.predicted_ends, _loss),
+            size.sized,
+            count(size.params),
+            count(size.tokens),
+            ratio(size.tokens / size.params),
+            power(size.flops),
+            fixed(size.loss, 4) + ("" if size.loss_se is None else f" ± {fixed(size.loss_se, 4)}"),
+            NONE if size.predicted is None else fixed(size.predicted, 4) + mark,
+            NONE if size.predicted_ends is None else interval(*size.predicted_ends, _loss),
             NONE if difference is None else fixed(difference, 4) + mark,
         ])  # fmt: skip
         data.append([
-            run.run, run.params, run.tokens, run.flops, run.loss, run.predicted,
-            *(run.predicted_ends or (None, None)),
+            size.whose, size.params, size.tokens, size.flops, len(size.runs), size.loss,
+            size.loss_se, size.predicted,
+            *(size.predicted_ends or (None, None)),
         ])  # fmt: skip
     return Table(
         key="check",
         caption="The check pair: measured final losses beside those that approach 3 predicts from "
-        f"the fitted runs alone. Losses in nats per token{interval_words}."
+        f"the fitted runs alone. Losses in nats per token{means}{interval_words}."
         + _counting_words(counting),
         columns=(
             Column("Sized by", "left"), Column("*N*"), Column("*D*"), Column("*D*/*N*"),
@@ -206,18 +274,18 @@ def _losses(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
         ),
         rows=rows,
         data_columns=(
-            "run", f"params_{counting.params}", "tokens", f"flops_{counting.flops}", "loss",
-            "predicted", "predicted_lo95", "predicted_hi95",
+            "sized_by", f"params_{counting.params}", "tokens", f"flops_{counting.flops}", "runs",
+            "loss", "loss_se", "predicted", "predicted_lo95", "predicted_hi95",
         ),
         data=data,
         notes=[DOUBTED] if mark else [],
     )  # fmt: skip
 
 
-def _optima(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> Table:
+def _optima(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) -> Table:
     """Say where each approach that counts N as the runs are shown puts N* at the pair's compute.
 
-    And which run is nearer. Each approach is asked at the pair's C by its own convention.
+    And which size is nearer. Each approach is asked at the pair's C by its own convention.
     """
     checks = check_pair_runs(inputs.losses, inputs.announcement)
     rows: list[list[str]] = []
@@ -228,7 +296,7 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
             continue
         flops = float(counted(checks, estimate.counting)["flops"].median())  # type: ignore[arg-type]
         best = float(estimate.params_opt(flops))
-        nearest = min(runs, key=lambda run: abs(np.log(run.params / best)))
+        nearest = min(sizes, key=lambda size: abs(np.log(size.params / best)))
         frontier = _frontier_loss(estimate, flops)
         mark = standing(estimate, inputs.forecasts).loss_mark
         doubted |= bool(mark)
@@ -239,18 +307,18 @@ def _optima(inputs: ReportInputs, runs: list[CheckRun], counting: Counting) -> T
             NONE if frontier is None else fixed(frontier, 4) + mark,
             nearest.whose,
         ])  # fmt: skip
-        data.append([approach, flops, best, frontier, nearest.run])
+        data.append([approach, flops, best, frontier, nearest.whose])
     return Table(
         key="check-optima",
         caption="Where each approach puts the optimum at "
-        f"{power(float(np.median([run.flops for run in runs])))} FLOPs, the loss it predicts "
-        "there, and which of the two runs is nearer to it in log *N*." + _counting_words(counting),
+        f"{power(float(np.median([size.flops for size in sizes])))} FLOPs, the loss it predicts "
+        "there, and which of the sizes is nearer to it in log *N*." + _counting_words(counting),
         columns=(
             Column("Approach", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
-            Column("Loss at *N*\\* (nats per token)"), Column("Nearer run", "left"),
+            Column("Loss at *N*\\* (nats per token)"), Column("Nearer size", "left"),
         ),
         rows=rows,
-        data_columns=("approach", "flops", "params_opt", "loss_opt", "nearer_run"),
+        data_columns=("approach", "flops", "params_opt", "loss_opt", "nearer_size"),
         data=data,
         notes=[DOUBTED] if doubted else [],
     )  # fmt: skip
