@@ -194,7 +194,7 @@ def test_five_files_make_an_estimator(package: Path, tmp_path: Path) -> None:
     a = json.loads((folder / "toy.json").read_text())["a"]
     assert said.startswith(f"made-up, toy: a = {a['value']:.4f}")
     for level, (low, high) in a["intervals"].items():
-        assert f", {float(level):.0%} {low:.3f} to {high:.3f}" in said
+        assert f", {100.0 * float(level):.0f} % {low:.3f} to {high:.3f}" in said
     assert set(a["levels"]) == {"0.8", "0.95"}
     assert a["simulated"][0]["truth"] > 0.0
     figure, _, report = run(package, "-c", USE, str(tmp_path)).partition("\n")

@@ -155,6 +155,11 @@ def percent(value: float, decimals: int = 0) -> str:
     return f"{fixed(100.0 * value, decimals)}{NBSP}%"
 
 
+def per_cent(value: float, decimals: int = 0, *, signed: bool = False) -> str:
+    """Write a share as per cent in plain text: a message, a caution."""
+    return f"{100.0 * value:{'+' if signed else ''}.{decimals}f} %"
+
+
 def probability(log10_p: float) -> str:
     """Write a p-value from its logarithm, however small: doubles end at 1e-308."""
     if log10_p > -3.0:

@@ -410,7 +410,7 @@ def test_training_loss_bridges_the_gap_to_the_end(tmp_path: Path) -> None:
         assert loss == pytest.approx(loss_at(steps), abs=2e-4)
     told = reasons(built)
     assert set(told) == {f"r{i:02d}" for i in range(20) if (400 + 10 * i) % 50}
-    assert told["r01"].startswith("evaluated last at 97.6% of its schedule: its final loss is")
+    assert told["r01"].startswith("evaluated last at 97.6 % of its schedule: its final loss is")
     assert built.left_out["points"].sum() == 0
 
 

@@ -422,7 +422,11 @@ def test_planning_needs_no_torch(tmp_path: Path) -> None:
 
 
 def test_announced_sizes_are_tried_at_other_rates_last() -> None:
-    ahead = {"budget": 1e12, "params": [2e4, 3e4], "rates": {"params": [2e4], "factors": [0.5, 2.0]}}
+    ahead = {
+        "budget": 1e12,
+        "params": [2e4, 3e4],
+        "rates": {"params": [2e4], "factors": [0.5, 2.0]},
+    }
     design = study_design(announced=ahead)
     runs = plan_sweep("study", design, law=LAW).runs
     announced = next(run for run in runs if run.run.startswith("announced"))

@@ -36,7 +36,7 @@ from isoflop.estimates.estimate import (
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.quantities import derived, describe
-from isoflop.numbers import listed
+from isoflop.numbers import listed, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -280,7 +280,7 @@ def _without_level(quantities: Mapping[str, Quantity], flops: Floats) -> list[st
             # the narrowest that is missing: any wider one is missing with it
             level, missing = min(none.items(), key=lambda entry: float(entry[0]))
             wider = " and wider" if len(none) > 1 else ""
-            without.setdefault(f"{float(level):.0%}{wider}", []).append(what)
+            without.setdefault(f"{per_cent(float(level))}{wider}", []).append(what)
             worst = missing if worst is None or missing.share > worst.share else worst
     if worst is None:
         return []
@@ -288,8 +288,8 @@ def _without_level(quantities: Mapping[str, Quantity], flops: Floats) -> list[st
     return [
         "No interval from these resamples covers as often as it should for "
         f"{'; for '.join(answers)}: none is given. At worst, where {IN_PROSE[worst.truth]} is "
-        f"true, the truth lies {worst.side} all resamples in {worst.share:.0%} of the simulated "
-        "sweeps."
+        f"true, the truth lies {worst.side} all resamples in {per_cent(worst.share)} of the "
+        "simulated sweeps."
     ]
 
 
@@ -308,10 +308,10 @@ def _excluded(
         missing = [level for level in served if level not in quantity.intervals]
         if not missing:
             continue
-        levels = listed([f"{float(level):.0%}" for level in missing])
+        levels = listed([f"{per_cent(float(level))}" for level in missing])
         below = float((kept < point[name][0]).mean())
         share, side = (below, "below") if below > 0.5 else (1.0 - below, "above")
-        sides.append(f"{what} ({levels}; {share:.0%} of the resamples lie {side} it)")
+        sides.append(f"{what} ({levels}; {per_cent(share)} of the resamples lie {side} it)")
     if not sides:
         return []
     return [
@@ -346,8 +346,8 @@ def _off_by_design(fitted: Fit, best: Quantity, flops: float) -> list[str]:
         return []
     return [
         f"Exact losses of this design would put the best N at {flops:.3g} FLOPs off by "
-        f"{np.expm1(off):+.1%} in this approach where {IN_PROSE[law]} is true; {beside}: "
-        f"that part is systematic, and no further seed lowers it."
+        f"{per_cent(np.expm1(off), 1, signed=True)} in this approach where {IN_PROSE[law]} is "
+        f"true; {beside}: that part is systematic, and no further seed lowers it."
         f"{fitted.cure_of_bias()}"
     ]
 

@@ -21,7 +21,7 @@ from isoflop.estimates.mixture import KEY, Mixture, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import DOUBTED, RULES, Rule, recommend, standing
 from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, require_positive
-from isoflop.numbers import NONE, PLAIN, UNSURE, count, fixed, interval, power, ratio
+from isoflop.numbers import NONE, PLAIN, UNSURE, count, fixed, interval, per_cent, power, ratio
 from isoflop.project import facts_folder
 from isoflop.published_laws import PublishedFit, published_fits
 from isoflop.reference import REFERENCE_FILES, Besiroglu, Hoffmann, Kaplan
@@ -480,7 +480,7 @@ def _served_lines(answers: Answers) -> list[str]:
 
 
 def _notes(answers: Answers) -> list[str]:
-    notes = [f"Intervals: {float(LEVEL):.0%}."] if answers.sweep is not None else []
+    notes = [f"Intervals: {per_cent(float(LEVEL))}."] if answers.sweep is not None else []
     if answers.card is not None:
         notes.append(f"Hours: of one {answers.card} of its peak.")
     notes.append(
@@ -488,7 +488,7 @@ def _notes(answers: Answers) -> list[str]:
         "count no embeddings."
     )
     doubtful = [
-        f"{_name(answer.law)} ({answer.allocation.unanswered:.0%})"
+        f"{_name(answer.law)} ({per_cent(answer.allocation.unanswered)})"
         for answer in answers.laws
         if answer.allocation is not None and answer.allocation.unanswered > 0.0
     ]

@@ -25,7 +25,7 @@ from isoflop.estimates.influence import Influence
 from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.quantities import Quantity, Truth
 from isoflop.files import digest, name_in_project, write_json
-from isoflop.numbers import decades_beyond
+from isoflop.numbers import decades_beyond, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -243,7 +243,7 @@ class Estimate(Section):
     def __str__(self) -> str:
         """Say the headline in one line."""
         ends = "".join(
-            f", {float(level):.0%} {low:.3f} to {high:.3f}"
+            f", {per_cent(float(level))} {low:.3f} to {high:.3f}"
             for level, (low, high) in self.a.intervals.items()
         )
         return f"a = {self.a.value:.4f}{ends}; {self.n_runs} runs, {self.n_points} points"

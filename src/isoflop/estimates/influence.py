@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 from isoflop.config.reading import Section
+from isoflop.numbers import per_cent
 
 FAR: Final = 4.0
 """Residuals beyond this many of their standard deviations are named."""
@@ -71,11 +72,11 @@ def moves(run: LeaveOut) -> str:
     if run.a is not None and run.a_errors is not None:
         changes.append(f"a by {run.a:+.3f} ({abs(run.a_errors):.1f} standard errors)")
     if run.log_params is not None and run.log_params_errors is not None:
-        share = math.expm1(run.log_params)
-        changes.append(f"the best N by {share:+.0%} ({abs(run.log_params_errors):.1f})")
+        share = per_cent(math.expm1(run.log_params), signed=True)
+        changes.append(f"the best N by {share} ({abs(run.log_params_errors):.1f})")
     if run.log_loss is not None and run.log_loss_errors is not None:
-        share = math.expm1(run.log_loss)
-        changes.append(f"its loss by {share:+.2%} ({abs(run.log_loss_errors):.1f})")
+        share = per_cent(math.expm1(run.log_loss), 2, signed=True)
+        changes.append(f"its loss by {share} ({abs(run.log_loss_errors):.1f})")
     return f"{run.run} moves {', '.join(changes)}"
 
 
@@ -83,4 +84,4 @@ def outlying(run: LeaveOut) -> str:
     """Say how far one run lies off."""
     share = math.expm1(run.residual or 0.0)
     side = "above" if share > 0.0 else "below"
-    return f"{run.run}, {abs(share):.1%} {side} ({abs(run.studentised or 0.0):.0f} sd)"
+    return f"{run.run}, {per_cent(abs(share), 1)} {side} ({abs(run.studentised or 0.0):.0f} sd)"

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.losses.smoothing import effective_tokens, smooth
+from isoflop.numbers import per_cent
 from isoflop.spikes import spikes
 from isoflop.tables import Curves, LeftOut, Losses, cell_of, validated
 
@@ -423,15 +424,15 @@ def _near_the_end(
             return (
                 pl.concat([points, bridged.select(points.columns)]),
                 True,
-                f"evaluated last at {share:.1%} of its schedule: its final loss is that one "
-                f"{float(after - before):+.4f} nats, what its smoothed training loss did since",
+                f"evaluated last at {per_cent(share, 1)} of its schedule: its final loss is that "
+                f"one {float(after - before):+.4f} nats, what its smoothed training loss did since",
             )
     before_last = float(points["tokens"][-2]) if points.height > 1 else 0.0
     if end - last["tokens"] <= (last["tokens"] - before_last) * (1 + 1e-9) and points.height > 1:
         return (
             points,
             True,
-            f"evaluated last at {share:.1%} of its schedule, within one interval between "
+            f"evaluated last at {per_cent(share, 1)} of its schedule, within one interval between "
             "evaluations of its end: that loss counts as final, and may be a little too high",
         )
     return points, False, ""

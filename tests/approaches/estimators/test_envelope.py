@@ -162,7 +162,7 @@ def test_only_the_end_of_a_schedule_when_asked(sweep: Observations) -> None:
     unknown = replace(sweep, schedule_fraction=np.full(len(sweep.loss), np.nan))
     assert fit_envelope(unknown, settings).parameters == pytest.approx(fitted.parameters)
     early = replace(sweep, schedule_fraction=0.3 * sweep.schedule_fraction)
-    with pytest.raises(UnderdeterminedError, match="has 50% of its schedule done"):
+    with pytest.raises(UnderdeterminedError, match="has 50 % of its schedule done"):
         fit_envelope(early, settings)
 
 

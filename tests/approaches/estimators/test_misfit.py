@@ -96,5 +96,5 @@ def test_cautions_name_the_direction_and_the_noise() -> None:
     assert "log N log D" in caution
     pure = {"sd": 0.0066, "statistic": 60.0, "p_value": 1e-5}
     (caution,) = misfit_cautions(fine, pure)
-    assert "0.66%" in caution
+    assert "0.66 %" in caution
     assert "misfit, not noise" in caution

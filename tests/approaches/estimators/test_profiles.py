@@ -266,7 +266,7 @@ def test_budgets_come_from_the_plan_the_settings_or_gaps(sweep: Observations) ->
     assert [g.budget for g in found] == pytest.approx([1e17, 3e17, 1e18, 3e18, 1e19])
     assert [g.budget for g in given_] == pytest.approx([1e17, 1e19])
     assert len(left) == 21
-    assert "more than 10% from the budget" in left[0].reason
+    assert "more than 10 % from the budget" in left[0].reason
 
 
 def test_runs_that_share_the_logged_compute_are_grouped_by_it(sweep: Observations) -> None:
@@ -408,7 +408,7 @@ def test_nobody_is_told_to_train_a_run_that_is_there(law: ChinchillaLaw) -> None
     assert not fitted.valleys.accepted[0, 0]
     (caution,) = [text for text in fitted.cautions() if "1e+17 FLOPs is left out" in text]
     assert "the sweep has such a run, run0" in caution
-    assert "+30% off the budget" in caution
+    assert "+30 % off the budget" in caution
     assert "approaches.counting.flops" in caution
     assert "add a run" not in caution
     kept = ~missed

@@ -12,6 +12,7 @@ from isoflop.approaches.protocol import LEAST_FITTED
 from isoflop.config.approaches import LEAST_BUDGETS, LEAST_SIZES
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import LeftOutRun
+from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def budget_groups(
         LeftOutRun(
             run=observations.runs[final.run[i]],
             reason=f"its C of {final.flops[i]:.3g} FLOPs lies more than "
-            f"{settings.tolerance:.0%} from the budget of {wanted[i]:.3g}",
+            f"{per_cent(settings.tolerance)} from the budget of {wanted[i]:.3g}",
         )
         for i in np.flatnonzero(off)
     ]

@@ -20,6 +20,7 @@ from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import EnvelopeDiagnostics
 from isoflop.estimates.laws import PowerLaws
+from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,9 +171,9 @@ class EnvelopeFit(Fit):
             )
         if diagnostics.late_winners < 0.5:
             cautions.append(
-                f"Only {diagnostics.late_winners:.0%} of the envelope's points lie in the last "
-                "15 % of their run. The others were measured before its learning rate had decayed, "
-                "where the loss is still too high."
+                f"Only {per_cent(diagnostics.late_winners)} of the envelope's points lie in the "
+                "last 15 % of their run. The others were measured before its learning rate had "
+                "decayed, where the loss is still too high."
             )
         return cautions
 
@@ -238,7 +239,7 @@ def _far_enough(observations: Observations, fraction: float) -> Observations:
     kept = share >= fraction
     if not kept.any():
         raise UnderdeterminedError(
-            f"no point of {observations.sweep} has {fraction:.0%} of its schedule done. Lower "
-            "approaches.envelope.min_schedule_fraction, or add longer runs."
+            f"no point of {observations.sweep} has {per_cent(fraction)} of its schedule done. "
+            "Lower approaches.envelope.min_schedule_fraction, or add longer runs."
         )
     return observations.at(kept)

@@ -14,6 +14,7 @@ import numpy as np
 from isoflop.approaches.numerics.variable_projection import one_term_squares, variable_projection
 from isoflop.approaches.protocol import LEAST_FITTED
 from isoflop.errors import UnderdeterminedError
+from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def require_plane(observations: Observations, approach: str) -> None:
         return
     ratio = np.log(observations.tokens / observations.params)
     product = np.log(observations.flops)
-    scatter = f"a scatter of {np.expm1(across):.0%}"
+    scatter = f"a scatter of {per_cent(np.expm1(across))}"
     start = f"approach '{approach}' cannot tell the best size from sweep {observations.sweep}: "
     if along_n * along_d > 0.0:
         line = (
@@ -174,7 +175,7 @@ def require_effects(observations: Observations, approach: str) -> None:
     tests = ", ".join(f"p = {p_value:.2g}" for p_value in absent.values())
     raise UnderdeterminedError(
         f"approach '{approach}' cannot tell the best size from sweep {sweep}: beyond a scatter of "
-        f"{scatter:.2%} its losses {what} ({tests}), and a law without that effect "
+        f"{per_cent(scatter, 2)} its losses {what} ({tests}), and a law without that effect "
         f"has no best size. Add runs over a wider range of {' and '.join(absent)}, or "
         "repeat runs with other seeds; if the losses should differ, check the columns that "
         "loss, N and D are read from."
@@ -241,4 +242,4 @@ def _require_sizes(fit: Fit, draws: Floats) -> None:
 
 def _within(logs: Floats) -> str:
     """Write how far values lie from their median at most, as a share."""
-    return f"{float(np.expm1(np.abs(logs - np.median(logs)).max())):.0%}"
+    return f"{per_cent(float(np.expm1(np.abs(logs - np.median(logs)).max())))}"

@@ -18,6 +18,7 @@ from isoflop.approaches.numerics.multistart import HOFFMANN_STARTS, Objective, S
 from isoflop.approaches.numerics.solver import Model
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
+from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -391,7 +392,7 @@ class MultistartFit(LossLawFit):
             "a": f"a (± {errors['a']:.2g})",
             "params": f"the best N at {self.middle:.2g} FLOPs "
             f"(a factor of {np.exp(min(errors['params'], 700.0)):.3g})",
-            "loss": f"its loss (± {np.expm1(min(errors['loss'], 700.0)):.2%})",
+            "loss": f"its loss (± {per_cent(np.expm1(min(errors['loss'], 700.0)), 2)})",
             "E": f"E (± {errors.get('E', 0.0):.2g} nats)",
         }
         loose = [words[name] for name, error in errors.items() if error > LOOSE[name]]
@@ -414,7 +415,7 @@ class MultistartFit(LossLawFit):
         return [
             f"N is counted as {self.counting.params} and C as {self.counting.flops}; FLOPs "
             f"per token follow N**{self.cost.exponent:.2f} only within "
-            f"{self.cost.largest_deviation:.0%}, and the optimum extrapolates that."
+            f"{per_cent(self.cost.largest_deviation)}, and the optimum extrapolates that."
         ]
 
 

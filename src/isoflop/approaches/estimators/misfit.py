@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.estimates.diagnostics import REJECTED
+from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,8 +161,8 @@ def misfit_cautions(tests: dict[str, Any], pure: dict[str, Any] | None) -> list[
         )
     if pure is not None and pure["p_value"] < REJECTED:
         cautions.append(
-            f"Runs of one size and one token count differ by {pure['sd']:.2%} (sd), and the law "
-            f"misses by more (lack of fit, F = {pure['statistic']:.1f}, "
+            f"Runs of one size and one token count differ by {per_cent(pure['sd'], 2)} (sd), and "
+            f"the law misses by more (lack of fit, F = {pure['statistic']:.1f}, "
             f"p = {pure['p_value']:.1g}): its residuals are misfit, not noise."
         )
     return cautions

@@ -38,6 +38,7 @@ from isoflop.estimates.diagnostics import (
     ProfilesDiagnostics,
 )
 from isoflop.estimates.laws import PowerLaws
+from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -237,7 +238,7 @@ class ProfilesFit(Fit):
         if p_value > NO_VALLEY:
             raise UnderdeterminedError(
                 f"profiles finds no valley in sweep {sweep}: over the sizes of a budget the losses "
-                f"curve no more than by their scatter of {np.sqrt(squares / freedom):.2%} "
+                f"curve no more than by their scatter of {per_cent(np.sqrt(squares / freedom), 2)} "
                 f"(p = {p_value:.2g}). Add sizes farther from the best, or repeat runs with other "
                 "seeds; if losses should differ, check the columns of loss and N."
             )
@@ -603,7 +604,7 @@ class ProfilesFit(Fit):
         off = final.flops[i] / group.budget - 1.0
         return (
             f"the sweep has such a run, {self.observations.runs[final.run[i]]}, but its C of "
-            f"{final.flops[i]:.3g} FLOPs as counted here is {off:+.0%} "
+            f"{final.flops[i]:.3g} FLOPs as counted here is {per_cent(off, signed=True)} "
             "off the budget: count C as the budgets were planned (approaches.counting.flops, such "
             "as logged), or widen approaches.profiles.tolerance"
         )
@@ -614,7 +615,9 @@ class ProfilesFit(Fit):
         for run in runs:
             share = float(np.expm1(self.suspects[run]))
             side = "above" if share > 0.0 else "below"
-            words.append(f"{self.observations.runs[run]}, whose loss is {abs(share):.1%} {side}")
+            words.append(
+                f"{self.observations.runs[run]}, whose loss is {per_cent(abs(share), 1)} {side}"
+            )
         return "; ".join(words)
 
     def cautions(self) -> list[str]:
