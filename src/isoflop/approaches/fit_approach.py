@@ -131,13 +131,14 @@ def fit_approach(
     simulations = [source.simulations for source in calibrated.checked]
     row, law = fitted.parameters[None], fitted.law
     quantities = describe(law, row, refits.parameters, flops, simulations)
+    n_runs, n_points = fitted.n_used
     estimate = Estimate(
         approach=approach,
         sweep=sweep,
         settings=chosen,
         counting=Counting(params=fitted.counting.params, flops=fitted.counting.flops),
-        n_runs=fitted.observations.n_runs,
-        n_points=len(fitted.observations.loss),
+        n_runs=n_runs,
+        n_points=n_points,
         budgets=fitted.budgets(),
         flops_range=fitted.flops_range,
         a=quantities["a"],

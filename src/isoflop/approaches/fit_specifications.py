@@ -275,9 +275,10 @@ def _row(
     if not np.isfinite([a, b, params_opt]).all():
         return {"refused": "the fit has no optimum: a term of the law has vanished."}
     ends = about(a, percentile_intervals(draws["a"]))
+    n_runs, n_points = fitted.n_used
     return {
-        "n_runs": fitted.observations.n_runs,
-        "n_points": len(fitted.observations.loss),
+        "n_runs": n_runs,
+        "n_points": n_points,
         "a": a,
         **{
             f"a_{end}{100 * float(level):.0f}": value

@@ -148,6 +148,12 @@ class Fit(ABC):
         """Log of the fitted loss at each observed point; NaN where the fit does not use it."""
 
     @property
+    def n_used(self) -> tuple[int, int]:
+        """Runs and points that the fit takes of the sweep."""
+        used = np.isfinite(self.fitted)
+        return len(np.unique(self.observations.run[used])), int(used.sum())
+
+    @property
     @abstractmethod
     def n_parameters(self) -> int:
         """Parameters that were free in the fit of the losses: what residuals are widened by."""

@@ -37,7 +37,7 @@ RULES: Final[dict[Rule, str]] = {
 }
 """Why an answer is recommended, in words."""
 DOUBTED: Final = (
-    f"{UNSURE} a law whose losses were not found above the cut, or whose form the runs reject "
+    f"{UNSURE} a law whose losses were not found above the cuts, or whose form the runs reject "
     f"(p < {REJECTED:g})."
 )
 """What the mark beside a loss means; see ``Standing.loss_mark``."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import code, markdown, paragraphs
-from isoflop.numbers import count, fixed, interval, listed, power
+from isoflop.numbers import count, fixed, interval, listed, power, times
 from isoflop.project import PUBLISHED
 from isoflop.report.render import environment, template_text
 from isoflop.report.sections import (
@@ -133,6 +133,7 @@ def write_document(inputs: ReportInputs) -> Document:
         callout=callout,
         reason=_reason,
         words=data.words,
+        times=times,
         fixed=fixed,
         interval=interval,
         fig=numbering.figure,

@@ -87,6 +87,11 @@ class EnvelopeFit(Fit):
         """Nothing: an envelope has no residuals."""
         return np.full(len(self.observations.loss), np.nan)
 
+    @property
+    def n_used(self) -> tuple[int, int]:
+        """All of them: every point of a curve may lie on the frontier."""
+        return self.observations.n_runs, len(self.observations.loss)
+
     def refit(self, resamples: Resamples) -> Refits:
         """Find the envelope of each resample; how often a run is drawn does not matter."""
         present = resamples.weights > 0

@@ -181,6 +181,11 @@ class KaplanFit(Fit):
         fitted[self.points] = self._model().value(self.joint)[0][0]
         return fitted
 
+    @property
+    def n_used(self) -> tuple[int, int]:
+        """All of them: every point of a curve may lie on the frontier."""
+        return self.observations.n_runs, len(self.observations.loss)
+
     def refit(self, resamples: Resamples) -> Refits:
         """Fit all laws to each resample."""
         parameters = self._laws(resamples)

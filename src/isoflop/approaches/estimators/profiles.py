@@ -263,6 +263,12 @@ class ProfilesFit(Fit):
             fitted[group.point[occupied]] = curve[occupied]
         return fitted
 
+    @property
+    def n_used(self) -> tuple[int, int]:
+        """Runs and points of all budgets, those that were interpolated among them."""
+        runs = np.concatenate([group.run for group in self.groups])
+        return len(np.unique(runs)), len(runs)
+
     def _log_curve(self, group: BudgetGroup) -> tuple[Floats, Bools]:
         """Give the log of a budget's parabola at its points, and which of them it was fitted to.
 

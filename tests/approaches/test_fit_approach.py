@@ -1,0 +1,50 @@
+"""What an estimate says of the runs and points that it rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from isoflop.approaches.fit_approach import fit_approach
+from isoflop.config.approaches import ApproachesSettings
+from isoflop.estimates.estimate import Estimate, Provenance
+
+if TYPE_CHECKING:
+    from isoflop.approach import Approach
+
+PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
+SETTINGS = ApproachesSettings.model_validate(
+    {
+        "bootstrap": {"draws": 20, "interval": "percentile"},
+        "parametric": {"starts": "coarse"},
+    }
+)
+
+
+def estimated(losses: pl.DataFrame, approach: Approach) -> Estimate:
+    estimate, _ = fit_approach(losses, approach, SETTINGS, sweep="s", provenance=PROVENANCE)
+    assert isinstance(estimate, Estimate)
+    return estimate
+
+
+def test_runs_and_points_are_those_that_the_fit_takes(losses: pl.DataFrame) -> None:
+    curves = losses.filter(pl.col("role") == "fit")
+    finals = curves.filter("is_final")
+    assert curves.height > finals.height
+    for approach, points in (
+        ("envelope", curves.height),
+        ("parametric", finals.height),
+        ("nested", finals.height),
+        ("kaplan", curves.height),
+    ):
+        estimate = estimated(losses, approach)
+        assert (estimate.n_runs, estimate.n_points) == (finals.height, points), approach
+    # of a run that lies in no budget approach 2 takes nothing
+    lone = finals["run"][0]
+    fewer = losses.with_columns(
+        budget=pl.when(pl.col("run") == lone).then(None).otherwise("budget")
+    )
+    estimate, _ = fit_approach(fewer, "profiles", SETTINGS, sweep="s", provenance=PROVENANCE)
+    assert isinstance(estimate, Estimate)
+    assert (estimate.n_runs, estimate.n_points) == (finals.height - 1, finals.height - 1)
