@@ -98,6 +98,22 @@ def test_refusals_are_counted_with_their_reason(bare: Rendered) -> None:
     }  # fmt: skip
 
 
+def test_refusals_name_the_levels_that_they_concern(rendered: Rendered) -> None:
+    table = rendered.inputs.specifications
+    counted = ["kaplan", "hoffmann", "attention"]
+    rows = table.filter(pl.col("approach") == "profiles").head(3)
+    more = rows.with_columns(
+        flops=pl.Series(counted, dtype=table.schema["flops"]), a=None, refused=pl.Series(["few", "few", "none"])
+    )
+    facts = analysis(replace(rendered.inputs, specifications=pl.concat([table, more])))
+    common = {refused.reason: refused.common for refused in facts.refusals}
+    assert set(common) == {"few", "none"}
+    # each of two countings is named, where both are refused for one reason
+    assert " or " in common["few"]
+    assert "Kaplan’s *C*" in common["few"]
+    assert " or " not in common["none"]
+
+
 def test_a_sweep_that_allows_none_says_so(tmp_path: Path) -> None:
     every = ("envelope", "profiles", "parametric", "kaplan")
     none = render(tmp_path, refuse=every, hidden=("specifications",))

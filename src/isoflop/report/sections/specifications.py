@@ -283,10 +283,11 @@ def _refusals(every: pl.DataFrame) -> list[Refused]:
     for (reason,), rows in refused.group_by("refused", maintain_order=True):
         approaches = [approach for approach in APPROACHES if (rows["approach"] == approach).any()]
         common = [listed([NAMES[approach] for approach in approaches])]
+        tried = every.filter(pl.col("approach").is_in(approaches))
         for choice in CHOICES:
             levels = choice.levels(rows)
-            if len(levels) == 1 and len(choice.levels(every)) > 1:
-                common.append(choice.words(levels[0]))
+            if len(levels) < len(choice.levels(tried)):
+                common.append(" or ".join(map(choice.words, levels)))
         groups.append(Refused(rows.height, ", ".join(common), str(reason)))
     return sorted(groups, key=lambda group: -group.number)
 
