@@ -62,13 +62,17 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         if rows.height > 1:
             axes.plot(params, mean, marker="_", ms=14, color=style.INK, ls="", gid=f"mean-{place}")
         of = "" if rows.height == 1 else f"\nmean of {rows.height} runs"
+        # on the side where the curve does not run through it
+        under = parametric is not None and mean < float(
+            surface(parametric, np.array([params]), flops)[0]
+        )
         style.direct_label(
             axes,
             params,
             mean,
             f"{label_of(rows['run'][0])}\nmeasured {mean:.4f}{of}",
             ha="right" if left else "left",
-            offset=(-2, 16) if left else (9, -11),
+            offset=(-9 if left else 9, -13 if under else 16),
         )
     _optima(strip, inputs, flops, estimate.counting.params)
     axes.margins(y=0.2)
