@@ -103,7 +103,9 @@ def test_refusals_name_the_levels_that_they_concern(rendered: Rendered) -> None:
     counted = ["kaplan", "hoffmann", "attention"]
     rows = table.filter(pl.col("approach") == "profiles").head(3)
     more = rows.with_columns(
-        flops=pl.Series(counted, dtype=table.schema["flops"]), a=None, refused=pl.Series(["few", "few", "none"])
+        flops=pl.Series(counted, dtype=table.schema["flops"]),
+        a=None,
+        refused=pl.Series(["few", "few", "none"]),
     )
     facts = analysis(replace(rendered.inputs, specifications=pl.concat([table, more])))
     common = {refused.reason: refused.common for refused in facts.refusals}

@@ -75,7 +75,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             offset=(-9 if left else 9, -13 if under else 16),
         )
     _optima(strip, inputs, flops, estimate.counting.params)
-    axes.margins(y=0.2)
+    axes.margins(y=0.35)
     axes.set(ylabel=style.LOSS, xscale="log")
     strip.set(xlabel=style.PARAMS)
     style.log_axis(strip.xaxis, counts=True)

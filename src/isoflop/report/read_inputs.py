@@ -66,7 +66,7 @@ def read_inputs(
     read += [paths.reference / name for name in sorted(REFERENCE_FILES.values())]
     announced = paths.reference / FILE
     read += [announced] if announced.exists() else []
-    said = read_announcements(announced)
+    announcements = read_announcements(announced)
     read += [bibliography]
     read += [] if paths.results is None else [paths.results]
     return ReportInputs(
@@ -87,8 +87,8 @@ def read_inputs(
         figures=paths.figures,
         manifest=read_manifest(paths.figures),
         reference=read_reference(paths.reference),
-        announcement=said.of(sweep),
-        announced_pair=said.pair_of(sweep),
+        announcement=announcements.of(sweep),
+        announced_pair=announcements.pair_of(sweep),
         settings=settings_from(settings, "report", ReportSettings),
         losses_settings=settings_from(losses_settings, "losses", LossesSettings),
         bibliography=bibliography.read_text(encoding="utf-8"),

@@ -107,13 +107,13 @@ def pair_facts(inputs: ReportInputs) -> PairFacts | None:
     if pair is None:
         return None
     difference = _difference(inputs, pair)
-    said = pair.difference[MIXTURE.key]
+    mixture = pair.difference[MIXTURE.key]
     return PairFacts(
         summary=_pair_summary(pair, difference),
         verdict=""
         if difference.measured is None
         else "The announced difference in loss between runs of Kaplan’s and of Chinchilla’s size, "
-        f"[{fixed(said.predicted, 4)}](#announced-pair), came out at "
+        f"[{fixed(mixture.predicted, 4)}](#announced-pair), came out at "
         f"{fixed(difference.measured, 4)} nats per token.",
         rule=pair.rule,
         fitted=_basis(pair),
@@ -148,27 +148,27 @@ def _difference(inputs: ReportInputs, pair: PairAnnouncement) -> _Difference:
 
 
 def _pair_summary(pair: PairAnnouncement, difference: _Difference) -> str:
-    said = pair.difference[MIXTURE.key]
+    mixture = pair.difference[MIXTURE.key]
     kaplan, chinchilla = (len(pair.runs[word]) for word in ("kaplan", "chinchilla"))
     far = (
         ""
         if pair.noise is None
-        else f", {fixed(said.predicted / pair.noise, 1)} times the standard deviation "
+        else f", {fixed(mixture.predicted / pair.noise, 1)} times the standard deviation "
         f"({fixed(pair.noise, 4)}) that the seeds of the fitted runs let one expect of its "
         "measurement"
     )
     told = [
         f"By how much the mean final loss of {times(kaplan, 'run')} of Kaplan’s size would lie "
         f"above that of {chinchilla} of Chinchilla’s, all of {power(pair.flops)} FLOPs, was "
-        f"announced before any of them was trained: {fixed(said.predicted, 4)} nats per token by "
-        f"the mixture (80{NBSP}%: {interval(*said.intervals[SHOWN[0]], _loss)}){far}."
+        f"announced before any of them was trained: {fixed(mixture.predicted, 4)} nats per token "
+        f"by the mixture (80{NBSP}%: {interval(*mixture.intervals[SHOWN[0]], _loss)}){far}."
     ]
     if difference.measured is not None:
         inside = next(
             (
                 f"inside the announced {percent(float(level))} interval"
                 for level in SHOWN
-                if _inside(said, difference.measured, level)
+                if _inside(mixture, difference.measured, level)
             ),
             "outside every announced interval",
         )
@@ -179,7 +179,7 @@ def _pair_summary(pair: PairAnnouncement, difference: _Difference) -> str:
         )
         told.append(
             f"Measured is {fixed(difference.measured, 4)}{error}: predicted less measured is "
-            f"{signed(said.predicted - difference.measured, 4)}, {inside}."
+            f"{signed(mixture.predicted - difference.measured, 4)}, {inside}."
         )
     if len(difference.missing) == kaplan + chinchilla:
         told.append("None is trained yet.")
@@ -194,17 +194,17 @@ def _pair_summary(pair: PairAnnouncement, difference: _Difference) -> str:
 def _pair_table(pair: PairAnnouncement, measured: float | None) -> Table:
     rows, data = [], []
     for key in sorted(pair.difference, key=lambda key: key != MIXTURE.key):
-        said = pair.difference[key]
+        law = pair.difference[key]
         rows.append([
             ANSWERS[key].label,
-            _loss(said.predicted),
-            interval(*said.intervals[SHOWN[0]], _loss),
-            interval(*said.intervals[SHOWN[1]], _loss),
+            _loss(law.predicted),
+            interval(*law.intervals[SHOWN[0]], _loss),
+            interval(*law.intervals[SHOWN[1]], _loss),
             NONE if measured is None else _loss(measured),
-            NONE if measured is None else signed(said.predicted - measured, 4),
+            NONE if measured is None else signed(law.predicted - measured, 4),
         ])  # fmt: skip
-        ends = [end for level in SHOWN for end in said.intervals[level]]
-        row: list[Value] = [key, said.predicted, *ends, measured]
+        ends = [end for level in SHOWN for end in law.intervals[level]]
+        row: list[Value] = [key, law.predicted, *ends, measured]
         data.append(row)
     return Table(
         key="announced-pair",
@@ -336,10 +336,10 @@ def _verdict(early: Sequence[str], scored: Sequence[Scored]) -> str:
     )
 
 
-def _basis(said: Prediction) -> str:
+def _basis(prediction: Prediction) -> str:
     """Say what an announcement rests on."""
-    low, high = said.flops_fitted
-    return f"{times(said.runs_fitted, 'run')} of {power(low)} to {power(high)} FLOPs"
+    low, high = prediction.flops_fitted
+    return f"{times(prediction.runs_fitted, 'run')} of {power(low)} to {power(high)} FLOPs"
 
 
 def _weights(announcement: Prediction) -> str:
