@@ -390,7 +390,7 @@ def test_tables_are_booktabs(rendered: Rendered) -> None:
 
 def test_the_check_pair_is_compared(rendered: Rendered) -> None:
     words = " ".join(" ".join(rendered.page.words).split())
-    assert "Two runs of 3 × 10 13 FLOPs each" in words.replace("\xa0", " ")
+    assert "2 runs of 3 × 10 13 FLOPs each" in words.replace("\xa0", " ")
     losses = rendered.inputs.losses.filter(role="check", is_final=True).sort("params_total")
     shown = [row[5] for row in rendered.page.tables["tbl-check"][1:]]
     assert shown == [fixed(loss, 4) for loss in losses["loss"]]
