@@ -16,7 +16,7 @@ import polars as pl
 from isoflop.losses.smoothing import effective_tokens, smooth
 from isoflop.numbers import per_cent
 from isoflop.spikes import spikes
-from isoflop.tables import Curves, LeftOut, Losses, cell_of, validated
+from isoflop.tables import Curves, LeftOut, Losses, cell_of, types_of, validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -111,8 +111,7 @@ def build_losses(
     left_out += dropped
     losses, dropped = _best_rates(losses, candidates, settings)
     left_out += dropped
-    left_schema = {name: column.dtype for name, column in LeftOut.columns().items()}
-    missing = pl.DataFrame(left_out, schema=left_schema).sort("stage", "item", "reason")
+    missing = pl.DataFrame(left_out, schema=types_of(LeftOut)).sort("stage", "item", "reason")
     return BuiltLosses(
         losses=validated(losses, Losses, source="losses"),
         left_out=validated(missing, LeftOut, source="left_out"),
@@ -132,7 +131,7 @@ def _tables(
     settings: LossesSettings,
 ) -> dict[Kind, tuple[pl.DataFrame, list[dict[str, Any]]]]:
     """Build the losses of each kind, and say what of the runs is left out; points are read once."""
-    schema = {name: column.dtype for name, column in Losses.columns().items()}
+    schema = types_of(Losses)
     pieces = {kind: [pl.DataFrame(schema=schema)] for kind in kinds}
     left_out: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for candidate, points in _with_points(candidates, curves):
@@ -350,9 +349,12 @@ def _points(
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """Build one run's rows of `Losses`, and say what of it is left out."""
     run = candidate.run
-    dropped = []
+    dropped: list[dict[str, Any]] = []
     everything = points
     points = points.filter(pl.col(f"{source}_loss").is_not_null())
+    nothing = [_left_out(run, candidate.points, f"it has no {source} loss")]
+    if points.is_empty():
+        return pl.DataFrame(schema=types_of(Losses)), nothing
     if source == "train" and settings.spike_sigmas is not None:
         marked = spikes(points["train_loss"].to_numpy(), sigmas=settings.spike_sigmas)
         if marked.any():
@@ -361,8 +363,7 @@ def _points(
             points = points.filter(~pl.Series(marked))
     points = _one_per_tokens(points, f"{source}_loss")
     if points.is_empty():
-        dropped.append(_left_out(run, candidate.points, f"it has no {source} loss"))
-        return _rows(run, points, source), dropped
+        return _rows(run, points, source), dropped + nothing
     if source == "train" and settings.smoothing > 0:
         points = _smoothed(points, settings.smoothing)
     last = float(points["tokens"][-1])
@@ -492,7 +493,7 @@ def _rows(
     run: Mapping[str, Any], points: pl.DataFrame, source: Kind, *, is_final: bool = False
 ) -> pl.DataFrame:
     """Lay one run's points out as rows of `Losses`."""
-    schema = {name: column.dtype for name, column in Losses.columns().items()}
+    schema = types_of(Losses)
     per_run = ("sweep", "run", "role", "params_total", "params_nonembedding", "params_with_head",
                "budget", "unique_tokens", "seed")  # fmt: skip
     horizon = run["schedule_tokens"]
