@@ -152,6 +152,20 @@ def test_a_job_loads_no_library_that_it_does_not_use() -> None:
     assert done.stdout.splitlines()[-1] == "['dataframely']"
 
 
+def test_published_laws_are_asked_without_a_table_library() -> None:
+    """`isoflop allocate 1e21` reads no draws: Polars would be a third of its time."""
+    ask = "import sys; from isoflop.cli import main; "
+    ask += "main(['allocate', '1e21'], standalone_mode=False); "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{ask}print(sorted({{'polars', 'scipy'}} & set(sys.modules)))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "Hoffmann" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def rule_names() -> set[str]:
     text = "".join(path.read_text() for path in Path("rules").glob("*.smk"))
     return set(re.findall(r"^rule (\w+):", text, re.MULTILINE))

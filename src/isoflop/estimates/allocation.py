@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import polars as pl
 
 from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Calibration, Estimate, Optimum, optima_of
@@ -29,6 +28,7 @@ from isoflop.numbers import decades_beyond, distance
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
@@ -257,6 +257,8 @@ def optima_by_approach(
 
 def simulations_of(estimate: Estimate, draws: pl.DataFrame) -> list[Simulations]:
     """Gather an approach's fits to simulated sweeps from its table of draws, law by law."""
+    import polars as pl
+
     if not isinstance(estimate.calibration, Calibration):
         return []
     names = estimate.law.names

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
-
 from isoflop.accelerators import Machine, read_accelerators
 from isoflop.approach import ANSWERS, IN_PROSE, NAMES
 from isoflop.config.reading import Section, read_yaml
@@ -29,6 +27,8 @@ from isoflop.reference import REFERENCE_FILES, Besiroglu, Hoffmann, Kaplan
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    import polars as pl
 
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Refusal
@@ -173,6 +173,8 @@ def answer(
             f"{folder} has no estimates. Build them with `python3 run.py report`, or name "
             f"another sweep: {_sweeps(estimates)}"
         )
+    import polars as pl
+
     return ask(
         target,
         sweep=sweep,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
-import polars as pl
 
 from isoflop import __version__
 from isoflop.approach import APPROACHES, Approach
@@ -30,6 +29,7 @@ from isoflop.numbers import decades_beyond, per_cent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
@@ -235,6 +235,8 @@ class Estimate(Section):
         ----------
         draws : the approach's table of draws; those of simulated sweeps are left out.
         """
+        import polars as pl
+
         return law_rows(self.law, draws.filter(pl.col("simulation").is_null()))
 
     def _optima(self, flops: ArrayLike) -> Optima:
@@ -310,6 +312,8 @@ def read_draws(
     ------
     IsoflopError : a table is missing.
     """
+    import polars as pl
+
     return {
         approach: pl.read_parquet(_required(folder / f"{approach}.draws.parquet"))
         for approach in approaches

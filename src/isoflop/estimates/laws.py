@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Protocol
 
 import numpy as np
-import polars as pl
 from pydantic import Field
 
 from isoflop.config.reading import Section
 from isoflop.estimates.interaction import KAPLAN, NESTED, NO_FLOOR, PRODUCT, ROOT, Form
 
 if TYPE_CHECKING:
+    import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
@@ -364,5 +364,7 @@ Law = Annotated[
 
 def law_rows(law: LawOfLoss, draws: pl.DataFrame) -> Floats:
     """Take a law's parameters out of a table of draws, (draws, parameters); NaN where refused."""
+    import polars as pl
+
     columns = [draws[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in law.names]
     return np.stack(columns, axis=-1)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-import polars as pl
 from pydantic import Field
 
 from isoflop.approach import IN_PROSE, MIXTURE, Approach
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.estimates.targets import Asked
@@ -378,6 +378,8 @@ def _centre(kept: Floats) -> float:
 
 
 def _parts(members: Sequence[Member], draws: pl.DataFrame) -> list[Part]:
+    import polars as pl
+
     parts = []
     for member in members:
         if member.law is None:
