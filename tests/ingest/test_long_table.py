@@ -150,6 +150,32 @@ def test_rows_that_need_each_other_are_read_as_a_whole(
 
 
 @pytest.mark.usefixtures("block")
+@pytest.mark.parametrize(
+    ("separator", "late", "losses"),
+    [
+        ("\t", "2,5", [2.5]),
+        ("\t", "2,125", [2125.0, 2500.0]),
+        (";", "2,5", [2.5]),
+        (";", "1,002,500", [2500.0, 1002500.0]),
+    ],
+)
+def test_commas_of_a_column_are_read_together(
+    separator: str,
+    late: str,
+    losses: list[float],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What 2,500 means hangs on other rows, however far below."""
+    cells = ["2,500"] * 60 + [late] * 20
+    rows = [("step", "loss"), *enumerate(cells, start=1)]
+    content = "".join(f"{step}{separator}{cell}\n" for step, cell in rows)
+    parsed = assert_same(content.encode(), tmp_path, monkeypatch)
+    assert not isinstance(parsed, str)
+    assert parsed.records["train_loss"].unique().sort().to_list() == losses
+
+
+@pytest.mark.usefixtures("block")
 @pytest.mark.parametrize("name", [*STREAMED, *WHOLE])
 def test_parquet(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = pl.read_csv(csv_of((STREAMED | WHOLE)[name]), infer_schema_length=None)

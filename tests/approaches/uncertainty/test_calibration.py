@@ -256,7 +256,7 @@ def test_an_interval_covers_under_each_law_that_is_possible(
     sweep: Observations, approach: str
 ) -> None:
     """Read from the file's draws by hand: each tail misses as often as it may, or less."""
-    chosen = among(SETTINGS, "parametric", "nested")
+    chosen = among(SETTINGS, "parametric", "root", "kaplan_law")
     outcome, draws = fit_approach(sweep, approach, chosen, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
     assert isinstance(outcome.calibration, Calibration)
