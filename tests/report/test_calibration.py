@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.levels import Tail, Tails
+from isoflop.estimates.mixture import Mixture, PlacedLevels
 from isoflop.estimates.recommendation import standing
 from isoflop.report.sections.calibration import calibration
 
 if TYPE_CHECKING:
+    from isoflop.estimates.levels import Levels
     from isoflop.report.inputs import ReportInputs
     from tests.example_sweep import Rendered
 
@@ -73,3 +76,59 @@ def test_an_unchecked_mixture_says_why(inputs: ReportInputs) -> None:
     assert "The mixture was not checked" in facts.mixture
     assert "<b>" not in facts.mixture
     assert facts.mixture_table is None
+
+
+def placing(inputs: ReportInputs) -> ReportInputs:
+    """Place the mixture's ends for a and for the losses."""
+    tail = Tail(share=0.06, error=0.02, truth="nested")
+    tails = Tails(below=tail, above=tail.model_copy(update={"share": 0.08}))
+    levels: Levels = {"0.8": tails, "0.95": tails}
+    entries = [
+        PlacedLevels(quantity="a", decades_beyond=None, levels=levels),
+        *(
+            PlacedLevels(quantity="loss_opt", decades_beyond=decades, levels=levels)
+            for decades in (0.0, 1.0, 2.0)
+        ),
+    ]
+    return replace(inputs, mixture=mixture_of(inputs).model_copy(update={"placed": entries}))
+
+
+def without_loss(law: Estimate) -> Estimate:
+    optima = [
+        optimum.model_copy(
+            update={"loss": optimum.loss and optimum.loss.model_copy(update={"intervals": {}})}
+        )
+        for optimum in law.optima
+    ]
+    return law.model_copy(update={"optima": optima})
+
+
+def test_an_interval_that_none_of_the_laws_has_is_explained(inputs: ReportInputs) -> None:
+    inputs = placing(inputs)
+    assert "none of its laws has one by itself" not in calibration(inputs).mixture
+    names = [member.approach for member in mixture_of(inputs).mixed]
+    laws = {**inputs.laws}
+    for name in names:
+        law = laws[name]
+        assert isinstance(law, Estimate)
+        laws[name] = without_loss(law)
+    told = calibration(replace(inputs, laws=laws)).mixture.replace("\N{NO-BREAK SPACE}", " ")
+    assert "*L*\\* 2 decades beyond (95 %)" in told
+    assert "none of its laws has one by itself" in told
+    # one of them that has an interval is enough
+    laws[names[0]] = inputs.laws[names[0]]
+    assert "none of its laws" not in calibration(replace(inputs, laws=laws)).mixture
+
+
+def test_the_ends_of_the_mixture_stand_among_the_levels(inputs: ReportInputs) -> None:
+    inputs = placing(inputs)
+    mixture, facts = mixture_of(inputs), calibration(inputs)
+    assert facts.levels is not None
+    rows = {row[1]: row for row in facts.levels.data if row[0] == "mixture"}
+    assert len(rows) == len(mixture.placed) > 0
+    of_a = next(entry for entry in mixture.placed if entry.decades_beyond is None)
+    tails = of_a.levels["0.8"]
+    assert isinstance(tails, Tails)
+    assert rows["a"][2:6] == [*tails.shares, tails.level, tails.error]
+    assert rows["a"][2:5] == pytest.approx([0.06, 0.92, 0.86])
+    assert any(row[0].startswith("**Mixture") for row in facts.levels.rows)

@@ -24,6 +24,7 @@ from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.truths import truths_of
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.estimate import (
+    DECADES,
     Bend,
     Calibration,
     Counting,
@@ -63,8 +64,6 @@ LEAST_OFF: Final = 0.02
 LEAST_DRAWS: Final = 2
 KINDS_TOLD: Final = 3
 """Reasons of left-out runs that a refusal names."""
-DECADES: Final = (0.0, 1.0, 2.0)
-"""Where an estimate says its optima: decades above the largest C that was fitted."""
 NOT_ASKED: Final = "approaches.bootstrap.interval asks for none"
 DRAWS_SCHEMA: Final = {
     "approach": pl.String,

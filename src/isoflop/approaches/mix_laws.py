@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weight
 from isoflop.approaches.uncertainty.mixture_coverage import checks_of
 from isoflop.errors import IsoflopError
 from isoflop.estimates.diagnostics import InteractionDiagnostics, ParametricDiagnostics
-from isoflop.estimates.estimate import Estimate, optima_of
+from isoflop.estimates.estimate import DECADES, Estimate, optima_of
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import (
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from isoflop.estimates.estimate import Provenance, Refusal
     from isoflop.estimates.forecasts import NoForecasts, Score
     from isoflop.estimates.mixture import MixtureCheck, PlacedLevels
-
-DECADES: Final = (0.0, 1.0, 2.0)
-"""Where a mixture says its optima: decades above the largest C that was fitted."""
 
 
 def mix_laws(

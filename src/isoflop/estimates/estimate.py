@@ -39,6 +39,8 @@ Refused = TypeVar("Refused", bound=Section)
 
 GOPHER_BUDGET: Final = 5.76e23
 """Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
+DECADES: Final = (0.0, 1.0, 2.0)
+"""Where estimates, mixtures and reports answer: decades above the largest C that was fitted."""
 
 
 class Optimum(Section):

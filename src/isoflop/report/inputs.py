@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from isoflop.estimates.allocation import optima_at, optima_by_approach
-from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.estimate import DECADES, Estimate
 from isoflop.estimates.mixture import KEY, Mixture
 from isoflop.estimates.recommendation import recommend
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from isoflop.reference import Reference
 
 GOPHER_BUDGET_KEY = "gopher_paper"
-DECADES_BEYOND = (0, 1, 2)
-"""Where every report answers: decades beyond the largest fitted budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ class ReportInputs:
         """The budgets that the report answers: the sweep's, and those that were asked for."""
         top = self.top_budget
         # twelve digits: 6e12 a decade on is 6e13, and no neighbour of it
-        of_sweep = [] if top is None else [float(f"{top * 10.0**k:.12g}") for k in DECADES_BEYOND]
+        of_sweep = [] if top is None else [float(f"{top * 10.0**k:.12g}") for k in DECADES]
         return [
             flops for flops in sorted({*of_sweep, *self.settings.budgets}) if self.optima(flops)
         ]

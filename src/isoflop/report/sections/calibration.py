@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from isoflop.approach import IN_PROSE, NAMES
+from isoflop.approach import ANSWERS, IN_PROSE, MIXTURE, NAMES
 from isoflop.escape import BREAK
 from isoflop.estimates.estimate import Calibration as SimulatedCalibration
-from isoflop.estimates.estimate import Uncalibrated
+from isoflop.estimates.estimate import Estimate, Uncalibrated
 from isoflop.estimates.intervals import COVERAGE_SLACK, LEVELS
 from isoflop.estimates.levels import NoLevel, Tails
 from isoflop.estimates.mixture import Mixture
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from isoflop.approach import Approach
-    from isoflop.estimates.estimate import Estimate
+    from isoflop.estimates.estimate import Refusal
     from isoflop.estimates.mixture import CoveredShare, PlacedLevels
     from isoflop.estimates.quantities import Quantity
     from isoflop.report.inputs import ReportInputs
@@ -75,7 +75,9 @@ def calibration(inputs: ReportInputs) -> Calibration:
         ],
         table=_table(inputs, checked) if checked else None,
         levels=_level_table(inputs, checked) if checked else None,
-        mixture=_of_mixture(inputs.mixture) if isinstance(inputs.mixture, Mixture) else "",
+        mixture=_of_mixture(inputs.mixture, inputs.laws)
+        if isinstance(inputs.mixture, Mixture)
+        else "",
         mixture_table=(
             _mixture_table(inputs.mixture)
             if isinstance(inputs.mixture, Mixture) and inputs.mixture.checks
@@ -115,7 +117,7 @@ def _covered(name: Approach, estimate: Estimate) -> str:
     return f"{IN_PROSE[name]}, *a*, in simulated sweeps of {laws}: {' and '.join(parts)}.{rejected}"
 
 
-def _of_mixture(mixture: Mixture) -> str:
+def _of_mixture(mixture: Mixture, laws: Mapping[Approach, Estimate | Refusal]) -> str:
     """Say how often the mixture covers whichever of its laws is true, and where least."""
     if not mixture.checks:
         return words(f"The mixture was not checked: {mixture.unchecked}.")
@@ -135,15 +137,16 @@ def _of_mixture(mixture: Mixture) -> str:
         f"The mixture was put to {sweeps} simulated from each of its laws in turn, "
         f"{listed([IN_PROSE[check.truth] for check in mixture.checks])}. Each went the whole way "
         "of this one, errors that runs of one size share included: every law was fitted and "
-        f"tested, and those not rejected were mixed. {_ends_of(mixture)}{_shares_of(mixture)} "
-        f"{verdict}. The ends were placed on these very sweeps; the manual’s page on coverage "
+        "tested, and those not rejected were mixed. "
+        f"{_ends_of(mixture, laws)}{_shares_of(mixture)} {verdict}. The ends were placed on these "
+        "very sweeps; the manual’s page on coverage "
         "counts sweeps that placed none. Of truths outside its laws this "
         "says nothing: that page shows what bends, uneven noise and mistuned "
         "rates do, of which mistuned rates are worst."
     )
 
 
-def _ends_of(mixture: Mixture) -> str:
+def _ends_of(mixture: Mixture, laws: Mapping[Approach, Estimate | Refusal]) -> str:
     """Say where its intervals end among the draws, and which of them are not given."""
     if not mixture.placed:
         return ""
@@ -168,7 +171,42 @@ def _ends_of(mixture: Mixture) -> str:
             if isinstance(missing, NoLevel)
         ]
     sentence += f": they span {listed(spans)}. " if spans else ". "
-    return sentence + (f"No interval is given for {'; for '.join(without)}. " if without else "")
+    return (
+        sentence
+        + (f"No interval is given for {'; for '.join(without)}. " if without else "")
+        + _alone(mixture, laws)
+    )
+
+
+def _alone(mixture: Mixture, laws: Mapping[Approach, Estimate | Refusal]) -> str:
+    """Say where the mixture has an interval for the loss and none of its laws has one."""
+    mixed = [laws[member.approach] for member in mixture.mixed]
+    estimates = [law for law in mixed if isinstance(law, Estimate)]
+    places = []
+    for entry in mixture.placed:
+        if entry.quantity != "loss_opt" or entry.decades_beyond is None:
+            continue
+        for level in map(str, LEVELS):
+            losses = [
+                optimum.loss
+                for law in estimates
+                for optimum in law.optima
+                if optimum.loss is not None
+                and round(optimum.decades_beyond_data) == round(entry.decades_beyond)
+            ]
+            if (
+                losses
+                and isinstance(entry.levels[level], Tails)
+                and not any(level in loss.intervals for loss in losses)
+            ):
+                places.append(f"{_place(entry)} ({percent(float(level))})")
+    if not places:
+        return ""
+    return (
+        f"For {listed(places)} it has an interval where none of its laws has one by itself: where "
+        "another law is true the truth lies to one side of all resamples of a law, but the draws "
+        "of several laws lie on both sides of it. "
+    )
 
 
 def _span(shares: Sequence[float]) -> str:
@@ -319,44 +357,57 @@ def _table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
     )  # fmt: skip
 
 
+def _key(entry: PlacedLevels, top: float) -> str:
+    """Name a quantity of the mixture as those of an approach are named."""
+    if entry.decades_beyond is None:
+        return entry.quantity
+    return f"{entry.quantity}_{top * 10.0**entry.decades_beyond!r}"
+
+
 def _level_table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> Table:
     """Tabulate the nominal levels for a, with their standard errors; the data have every N* too."""
     rows: list[list[str]] = []
     data: list[list[Value]] = []
-    for name, estimate in checked.items():
-        for key, quantity in _asked(inputs, name, estimate).items():
-            if not quantity.levels:
-                continue
-            cells: list[str] = []
-            values: list[Value] = []
-            for level in LEVELS:
-                ends = quantity.levels[str(level)]
-                if isinstance(ends, Tails):
-                    error = percent(ends.error, 1)
-                    cells += [
-                        f"{percent(ends.level, 1)} ± {error}",
-                        f"{NAMES[ends.below.truth]} {BREAK} {NAMES[ends.above.truth]}",
-                    ]
-                    values += [
-                        *ends.shares, ends.level, ends.error,
-                        ends.below.truth, ends.above.truth,
-                    ]  # fmt: skip
-                else:
-                    cells += [NONE, NAMES[ends.truth]]
-                    below = ends.side == "below"
-                    values += [
-                        None, None, None, None,
-                        ends.truth if below else None, None if below else ends.truth,
-                    ]  # fmt: skip
-            data.append([name, key, *values])
-            if key == "a":
-                rows.append([f"**{NAMES[name]}**", *cells])
+    placed = [
+        (name, key, quantity.levels)
+        for name, estimate in checked.items()
+        for key, quantity in _asked(inputs, name, estimate).items()
+        if quantity.levels
+    ]
+    if isinstance(mixture := inputs.mixture, Mixture):
+        top = mixture.flops_range[1]
+        placed += [(MIXTURE.key, _key(entry, top), entry.levels) for entry in mixture.placed]
+    for name, key, levels in placed:
+        cells: list[str] = []
+        values: list[Value] = []
+        for level in LEVELS:
+            ends = levels[str(level)]
+            if isinstance(ends, Tails):
+                error = percent(ends.error, 1)
+                cells += [
+                    f"{percent(ends.level, 1)} ± {error}",
+                    f"{NAMES[ends.below.truth]} {BREAK} {NAMES[ends.above.truth]}",
+                ]
+                values += [
+                    *ends.shares, ends.level, ends.error,
+                    ends.below.truth, ends.above.truth,
+                ]  # fmt: skip
+            else:
+                cells += [NONE, NAMES[ends.truth]]
+                below = ends.side == "below"
+                values += [
+                    None, None, None, None,
+                    ends.truth if below else None, None if below else ends.truth,
+                ]  # fmt: skip
+        data.append([name, key, *values])
+        if key == "a":
+            rows.append([f"**{ANSWERS[name].label}**", *cells])
     return Table(
         key="levels",
         caption="The nominal level, the share of the resamples inside, that stands for 80 % and "
         "95 % in intervals for *a*, with its standard error, and the law under which the lower and "
         "the upper tail needed it; a dash where no level serves. The CSV has *N*\\* at every "
-        "budget too.",
+        "budget too, and of the mixture *N*\\* and *L*\\* beyond the data.",
         columns=(
             Column("Approach", "left"), Column("80 % is"), Column("Hardest law", "left"),
             Column("95 % is"), Column("Hardest law", "left"),
