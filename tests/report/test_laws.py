@@ -220,3 +220,15 @@ def test_cautions_and_influence_of_the_mixed_laws_are_told(rendered: Rendered) -
     told = influence_table(inputs)
     assert told is not None
     assert mixed <= {row[0] for row in told.data}
+
+
+def test_two_fits_of_kaplans_law_are_told_apart(rendered: Rendered) -> None:
+    inputs = rendered.inputs
+    facts = law_facts(inputs)
+    assert facts is not None
+    (note,) = facts.table.notes
+    assert "by least squares" in note
+    others = {name: e for name, e in inputs.estimates.items() if name != "kaplan"}
+    alone = law_facts(replace(inputs, estimates=others))
+    assert alone is not None
+    assert list(alone.table.notes) == []

@@ -167,7 +167,20 @@ def _law_table(inputs: ReportInputs, mixture: Mixture) -> Table:
             "forecast_rms_nats", "interval_score_80_nats", "log_score", "forecasts_cover", "weight",
         ),
         data=data,
+        notes=_two_fits(inputs, mixture),
     )  # fmt: skip
+
+
+def _two_fits(inputs: ReportInputs, mixture: Mixture) -> list[str]:
+    """Say why Kaplan's L(N, D) stands in the report with two sets of constants."""
+    both = isinstance(inputs.laws.get("kaplan_law"), Estimate) and "kaplan" in inputs.fitted
+    if not both or all(member.approach != "kaplan_law" for member in mixture.members):
+        return []
+    return [
+        f"{NAMES['kaplan_law']} is fitted here as every law of the set is; in {NAMES['kaplan']} it "
+        "is fitted as in the paper, by least squares on log *L* and with *N* and *C* counted its "
+        "way, so its constants and losses there are others."
+    ]
 
 
 def _shown(member: Member, estimate: Estimate | None) -> list[str]:
