@@ -169,6 +169,30 @@ def test_a_row_that_is_no_loss_is_named(changes: dict[str, list[object]], words:
         isoflop.read(frame)
 
 
+def test_trials_of_rates_in_a_frame_are_told_and_can_be_left_out() -> None:
+    runs = pl.DataFrame(
+        {
+            "run": ["a", "b", "c", "d", "e"],
+            "params": [1e6, 1e6, 1e6, 1e6, 2e6],
+            "tokens": [1e8, 1e8, 1e8, 1e8, 5e7],
+            "loss": [3.1, 3.3, 3.12, 3.2, 3.2],
+            "lr_peak": [1e-3, 2e-3, 1e-3, None, 5e-4],
+        }
+    )
+    with pytest.warns(UserWarning, match="3 runs of the frame differ .* keeps the lowest loss"):
+        everything = isoflop.read(runs)
+    assert everything.losses["run"].to_list() == ["a", "b", "c", "d", "e"]
+    assert everything.left_out["item"].to_list() == ["a", "c", "b"]
+    best = isoflop.read(runs, settings={"losses": {"rates": "best"}})
+    # c is a replicate of the best rate, and the rate of d is not known
+    assert best.losses["run"].to_list() == ["a", "c", "d", "e"]
+    (reason,) = best.left_out["reason"]
+    assert "its peak learning rate 0.002 reached 3.3000 nats, and 0.001 3.1000" in reason
+    assert best.left_out["points"].to_list() == [1]
+    with pytest.raises(IsoflopError, match="lr_peak"):
+        isoflop.read(runs.with_columns(lr_peak=pl.Series([1e-3, -1.0, 1e-3, None, 5e-4])))
+
+
 def test_numbers_of_a_frame_may_be_text_and_all_faults_are_told() -> None:
     text = pl.DataFrame({"params": ["1e6"], "tokens": [" 1e8"], "loss": ["3.1"], "seed": ["1"]})
     losses = isoflop.read(text).losses

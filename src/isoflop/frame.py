@@ -26,11 +26,12 @@ OPTIONAL: Final = {
     "flops": pl.Float64,
     "unique_tokens": pl.Float64,
     "seed": pl.Int64,
+    "lr_peak": pl.Float64,
 }
 """What it may have."""
 _OF_RUN: Final = (
     "params", "params_nonembedding", "params_with_head", "params_active", "budget",
-    "unique_tokens", "seed",
+    "unique_tokens", "seed", "lr_peak",
 )  # fmt: skip
 """What is the same in all rows of a run."""
 _PARTS: Final = ("params_active", "params_nonembedding")
@@ -44,8 +45,8 @@ SHOWN: Final = 60
 """Characters of a cell that a message shows."""
 
 
-def losses_of_frame(frame: Any, name: str) -> pl.DataFrame:
-    """Lay a frame out as table `Losses`.
+def losses_of_frame(frame: Any, name: str) -> tuple[pl.DataFrame, dict[str, float | None]]:
+    """Lay a frame out as table `Losses`, and give the peak learning rate of every run.
 
     Parameters
     ----------
@@ -92,7 +93,10 @@ def losses_of_frame(frame: Any, name: str) -> pl.DataFrame:
     )
     if complaints := [*_wrong_cells(table, numbers), *_wrong_runs(numbers)]:
         raise IsoflopError("the frame is no sweep: " + "; ".join(complaints))
-    return validated(_laid_out(numbers, name), Losses, source="the frame")
+    rates: dict[str, float | None] = {}
+    if "lr_peak" in present:
+        rates = dict(numbers.group_by("run").agg(pl.col("lr_peak").first()).iter_rows())
+    return validated(_laid_out(numbers, name), Losses, source="the frame"), rates
 
 
 def _from_pandas(frame: Any) -> pl.DataFrame:

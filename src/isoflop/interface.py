@@ -10,6 +10,7 @@ The same functions stand behind the rules of the workflow, so the numbers are th
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,8 @@ def read(
     source : a folder of raw logs with its sweep.yaml, or a frame of Polars or pandas. A frame has
         columns params (total N), tokens (D) and loss [nat/token], and may have run, budget [FLOP],
         params_nonembedding, params_with_head, params_active (of experts; all unless given), flops
-        (as the trainer counted), unique_tokens, seed.
+        (as the trainer counted), unique_tokens, seed, lr_peak (the peak learning rate, by which
+        trials of rates are told from replicates: ``losses.rates``).
         Each row is a finished run; where the column run is there, rows of one run are its curve, by
         increasing tokens, and the last is its final loss.
     name : of the sweep; the folder's, or "frame".
@@ -100,12 +102,23 @@ def _read_folder(folder: Path, name: str | None, settings: Mapping[str, Any]) ->
 
 
 def _read_frame(frame: Any, name: str, settings: Mapping[str, Any]) -> Sweep:
+    from isoflop.losses.build import best_rates
     from isoflop.tables import LeftOut, Runs
 
-    nothing = pl.DataFrame(schema={n: c.dtype for n, c in LeftOut.columns().items()})
+    chosen = _chosen(settings, "settings")
+    losses, rates = losses_of_frame(frame, name)
+    losses, reasons = best_rates(losses, rates, keep=chosen.losses.rates)
+    if reasons and chosen.losses.rates == "all":
+        warnings.warn(
+            f"{len(reasons)} runs of the frame differ from another in their peak learning rate "
+            "alone, and all are fitted: the worse ones are no noise. "
+            'settings={"losses": {"rates": "best"}} keeps the lowest loss of each N and D',
+            stacklevel=3,
+        )
+    schema = {n: c.dtype for n, c in LeftOut.columns().items()}
+    left_out = pl.DataFrame(reasons, schema=schema)
     runs = pl.DataFrame(schema={n: c.dtype for n, c in Runs.columns().items()})
-    _chosen(settings, "settings")
-    return Sweep(name, losses_of_frame(frame, name), runs, nothing, settings.get("approaches", {}))
+    return Sweep(name, losses, runs, left_out, settings.get("approaches", {}))
 
 
 @dataclass(frozen=True, eq=False)

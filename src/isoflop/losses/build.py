@@ -109,7 +109,8 @@ def build_losses(
     trials = _tuning_losses(runs, counts, scanned, source, settings)
     left_out = [entry | {"loss": trials.get(entry["item"])} for entry in left_out]
     left_out += dropped
-    losses, dropped = _best_rates(losses, candidates, settings)
+    rates = {candidate.run["run"]: candidate.run["lr_peak"] for candidate in candidates}
+    losses, dropped = best_rates(losses, rates, keep=settings.rates)
     left_out += dropped
     missing = pl.DataFrame(left_out, schema=types_of(LeftOut)).sort("stage", "item", "reason")
     return BuiltLosses(
@@ -204,24 +205,33 @@ def rate_cells(losses: pl.DataFrame, rates: Mapping[str, float | None]) -> list[
     return cells
 
 
-def _best_rates(
-    losses: pl.DataFrame, candidates: Sequence[_Candidate], settings: LossesSettings
+def best_rates(
+    losses: pl.DataFrame, rates: Mapping[str, float | None], *, keep: Literal["all", "best"]
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """Keep the best peak rate of each cell, or say that there are several."""
-    runs = {candidate.run["run"]: candidate.run for candidate in candidates}
-    cells = rate_cells(losses, {name: run["lr_peak"] for name, run in runs.items()})
+    """Keep the best peak rate of each cell, or say that there are several.
+
+    Parameters
+    ----------
+    losses : table `Losses`.
+    rates : run to peak learning rate; None where it is unknown.
+    keep : setting `losses.rates`.
+
+    Returns
+    -------
+    The losses that are kept, and rows of table `LeftOut`.
+    """
     worse: list[str] = []
     reasons = []
-    for cell in cells:
+    for cell in rate_cells(losses, rates):
         best = cell.row(0, named=True)
         for row in cell.iter_rows(named=True):
-            if settings.rates == "all":
+            points = 0
+            if keep == "all":
                 reason = (
                     f"one of {cell['rate'].n_unique()} peak learning rates for the same N and D, "
                     "all of which are fitted: the worse ones are no noise. losses.rates: best "
                     "keeps the lowest loss of each cell"
                 )
-                reasons.append(_left_out(runs[row["run"]], 0, reason))
             # seeds of the best rate are replicates, and stay
             elif row["rate"] != best["rate"]:
                 worse.append(row["run"])
@@ -230,7 +240,10 @@ def _best_rates(
                     f"its peak learning rate {row['rate']:g} reached {row['loss']:.4f} nats, and "
                     f"{best['rate']:g} {best['loss']:.4f} at the same N and D (losses.rates: best)"
                 )
-                reasons.append(_left_out(runs[row["run"]], points, reason))
+            else:
+                continue
+            run = {"sweep": losses["sweep"][0], "run": row["run"]}
+            reasons.append(_left_out(run, points, reason))
     return losses.filter(~pl.col("run").is_in(worse)), reasons
 
 
