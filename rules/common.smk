@@ -146,7 +146,7 @@ def memory(megabytes):
 # tables take 2.3 (250 MB of CSV: 0.82 GB) and what is packed some ten times as much
 STREAMED = (".log", ".txt", ".out", ".err", ".log.gz", ".log.zst", ".txt.gz", ".out.gz")
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".yaml", ".yml", ".py")
-MB_OF_TABLES, MB_OF_OTHERS, MB_OF_A_FILE = 3.0, 24.0, 0.2
+MB_OF_TABLES, MB_OF_OTHERS, MB_OF_A_FILE = 3.0, 24.0, 0.05
 
 
 def memory_of_logs(wildcards, input, attempt):

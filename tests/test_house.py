@@ -240,7 +240,8 @@ class Inputs(list[str]):
         # peaks of docs/ingest.md [MB]; text is streamed, so its size asks for nothing
         ({"a.log": 5_000.0}, 430, 1_100),
         ({f"{n}.log": 1.0 for n in range(150)}, 553, 1_100),
-        ({f"{n}.log": 0.02 for n in range(10_000)}, 1_700, 3_500),
+        ({f"{n}.log": 1.0 for n in range(1000)}, 510, 1_200),
+        ({f"{n}.log": 0.02 for n in range(10_000)}, 570, 2_000),
         ({"a.csv": 250.0}, 818, 2_000),
         ({"a.jsonl": 250.0}, 604, 2_000),
     ],
