@@ -1,0 +1,119 @@
+"""The PDF is what its metadata claim: PDF/A-2a for an archive, PDF/UA-1 for a screen reader.
+
+Typst refuses what it knows to break either. Here a second program reads the file: pikepdf's
+validator approves only what it recognises, and what it does not is listed below, with why the
+standard allows it. It knows level B alone; of level A and of PDF/UA the structure is read directly.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pikepdf
+import pytest
+from pikepdf import pdfa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.report.conftest import Rendered
+
+NOT_KNOWN: Final = {
+    "a destination is an indirect array (ISO 32000-1, 12.3.2.2)": r"/Dest: '\d+ 0 R' is not valid",
+    "a font of Typst's own: its matrix, and the list of its glyphs": r"FDArray|/CIDSet",
+    "the identifier of PDF/UA, by an extension schema (ISO 19005-2, 6.6.2.3)": (
+        r"namespace pdfa(Extension|Schema|Property)=|property (pdfaExtension:schemas|pdfuaid:part)"
+    ),
+    "pages counted, and the history of the file": r"xmpTPg[:=]|xmpMM:History",
+    "level A asks for all of level B, and more": r"conformance is 'A', expected 'B'",
+}
+"""Why the standard allows it, and what the validator says of it."""
+LEAST_TAGS: Final = {"/Document", "/H1", "/H2", "/P", "/Table", "/TH", "/TD", "/Figure", "/Link"}
+
+
+@pytest.fixture(params=["rendered", "bare"])
+def path(request: pytest.FixtureRequest) -> Path:
+    made: Rendered = request.getfixturevalue(request.param)
+    return made.root / "report.pdf"
+
+
+def elements(node: Any) -> Iterator[Any]:
+    """Walk the tree of structure."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, pikepdf.Array):
+            waiting += list(node)
+        elif isinstance(node, pikepdf.Dictionary):
+            if "/S" in node:
+                yield node
+            if "/K" in node:
+                waiting.append(node["/K"])
+
+
+def test_a_validator_has_nothing_else_against_it(path: Path) -> None:
+    report = pdfa.validate_written(path, "2b")
+    told = [str(finding) for finding in report.findings]
+    unknown = re.compile("|".join(NOT_KNOWN.values()))
+    assert [finding for finding in told if not unknown.search(finding)] == []
+
+
+def test_the_validator_sees_what_breaks_the_standard(path: Path, tmp_path: Path) -> None:
+    with pikepdf.open(path) as pdf:
+        pdf.Root.OpenAction = pikepdf.Dictionary(S=pikepdf.Name.JavaScript, JS="app.alert(1)")
+        pdf.save(tmp_path / "script.pdf")
+    report = pdfa.validate_written(tmp_path / "script.pdf", "2b")
+    assert any("OpenAction" in str(finding) for finding in report.findings)
+
+
+def test_it_says_its_language_title_and_standards(path: Path) -> None:
+    with pikepdf.open(path) as pdf:
+        assert pdf.check_pdf_syntax() == []
+        assert str(pdf.Root.Lang) == "en-GB"
+        assert pdf.Root.MarkInfo.Marked is True
+        assert pdf.Root.ViewerPreferences.DisplayDocTitle is True
+        metadata = dict(pdf.open_metadata())
+    assert metadata["{http://purl.org/dc/elements/1.1/}title"]
+    assert metadata["{http://www.aiim.org/pdfa/ns/id/}part"] == "2"
+    assert metadata["{http://www.aiim.org/pdfa/ns/id/}conformance"] == "A"
+    assert metadata["{http://www.aiim.org/pdfua/ns/id/}part"] == "1"
+
+
+def test_what_a_screen_reader_reads_is_tagged(path: Path) -> None:
+    with pikepdf.open(path) as pdf:
+        tree = list(elements(pdf.Root.StructTreeRoot.K))
+        tags = {str(element["/S"]) for element in tree}
+        assert tags >= LEAST_TAGS
+        silent = [
+            element
+            for element in tree
+            if str(element["/S"]) in {"/Figure", "/Formula"} and not str(element.get("/Alt", ""))
+        ]
+        assert silent == []
+        with pdf.open_outline() as outline:
+            titles = [item.title for item in outline.root]
+        assert "The answer" in " ".join(titles)
+
+
+def test_its_links_are_described_and_lead_somewhere(path: Path) -> None:
+    with pikepdf.open(path) as pdf:
+        named = {str(name) for name in pikepdf.NameTree(pdf.Root.Names.Dests)}
+        links = [
+            annotation
+            for page in pdf.pages
+            for annotation in page.get("/Annots", [])
+            if annotation["/Subtype"] == "/Link"
+        ]
+        assert links
+        for link in links:
+            assert str(link["/Contents"])
+            if "/A" in link:
+                assert str(link["/A"]["/URI"]).startswith("https://")
+            elif isinstance(link["/Dest"], pikepdf.String):
+                assert str(link["/Dest"]) in named
+            else:
+                assert "/Type" in link["/Dest"][0]
+        for page in pdf.pages:
+            assert "/Annots" not in page or page["/Tabs"] == "/S"
