@@ -50,11 +50,22 @@ def test_a_studys_numbers_are_counted_in_its_report(rendered: Rendered) -> None:
     assert facts.table.rows[2][3:5] == ["—", "—"]
     document = write_document(inputs)
     assert "{#study}" in document.markdown
+    assert "0.51362" in document.markdown
     assert document.metadata["home"] == "../../index.html"
     assert document.metadata["study"] == "../index.html#one"
     assert "](../../index.html#downstream)" in document.markdown
     assert "run.py archive" not in citation(inputs)
     assert "snakemake published" in citation(inputs)
+
+
+def test_numbers_of_other_sweeps_make_no_table(rendered: Rendered) -> None:
+    inputs = replace(rendered.inputs, sweep="published/second", study=ROWS)
+    facts = study_facts(inputs)
+    assert facts is not None
+    assert facts.table is None
+    markdown = write_document(inputs).markdown
+    assert "{#study}" in markdown
+    assert "0.51362" not in markdown
 
 
 def test_a_sweep_of_no_study_tells_of_none(rendered: Rendered) -> None:
