@@ -106,7 +106,7 @@ def test_a_full_disk_under_what_snakemake_keeps(raw: Path, full: Path, tmp_path:
 
 def run_py(root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "run.py", "report", "data/losses/toy.parquet"],
+        [sys.executable, "run.py", "report", "data/curves/toy.parquet"],
         cwd=root, check=False, capture_output=True, text=True,
     )  # fmt: skip
 

@@ -26,9 +26,15 @@ class Plotted:
 
 
 @pytest.fixture(scope="session")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> FigureInputs:
+def paths(tmp_path_factory: pytest.TempPathFactory) -> example_sweep.Paths:
+    """Give the files of the made-up sweep."""
+    return example_sweep.write(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="session")
+def inputs(paths: example_sweep.Paths) -> FigureInputs:
     """Give what the figures of the made-up sweep are drawn from."""
-    return example_sweep.write(tmp_path_factory.mktemp("inputs")).figure_inputs()
+    return paths.figure_inputs()
 
 
 @pytest.fixture(scope="session")

@@ -93,17 +93,19 @@ from isoflop.figures.plot_figures import plot_figures
 from tests import example_sweep
 from tests.conftest import ROOT
 if __name__ == "__main__":
-    inputs = example_sweep.write(Path(sys.argv[1])).figure_inputs()
+    inputs = example_sweep.Paths.below(Path(sys.argv[1])).figure_inputs()
     plot_figures(inputs, Path(sys.argv[2]), processes=2)
 """
 
 
-def test_a_kill_ends_all_drawing_and_leaves_no_folder_of_some_figures(tmp_path: Path) -> None:
+def test_a_kill_ends_all_drawing_and_leaves_no_folder_of_some_figures(
+    paths: example_sweep.Paths, tmp_path: Path
+) -> None:
     """What is there under its own name counts as every figure: Snakemake keeps no note of a job
     that failed, and the processes that drew for it must not write after it has cleaned up."""
     (tmp_path / "draw.py").write_text(KILLED)
     folder = tmp_path / "reports" / "figures"
-    words = [sys.executable, tmp_path / "draw.py", tmp_path / "inputs", folder]
+    words = [sys.executable, tmp_path / "draw.py", paths.root, folder]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) as drawing:
         until = time.monotonic() + 120
