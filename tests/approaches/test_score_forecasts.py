@@ -145,6 +145,36 @@ def test_a_law_that_bends_is_caught(losses: pl.DataFrame) -> None:
     assert not found.covers
 
 
+def test_seeds_of_one_run_are_one_measurement(losses: pl.DataFrame) -> None:
+    """Nine more seeds of one place outside its interval must not make nine more misses."""
+    kept = forecasts(losses, draws=100, min_budgets=4, approaches=PARAMETRIC)
+    (before,) = scores(kept, "parametric", "loss")
+    far = next(p for p in before.predictions if p.flops > 1.05 * BUDGETS[-2])
+    rows = losses.filter("is_final", run=far.run)
+    seeds = [
+        rows.with_columns(
+            run=pl.lit(f"{far.run}-more{seed}"), role=pl.lit("check"), loss=pl.col("loss") + 0.3
+        ).cast(dict(losses.schema))
+        for seed in range(9)
+    ]
+    more = forecasts(pl.concat([losses, *seeds]), draws=100, min_budgets=4, approaches=PARAMETRIC)
+    (after,) = scores(more, "parametric", "loss")
+    assert after.n == before.n
+    assert more.cuts[0].n_runs_above == kept.cuts[0].n_runs_above + 9
+    there = {p.run: p for p in after.predictions}
+    for p in before.predictions:
+        assert there[p.run].predicted == p.predicted
+        assert there[p.run].runs == (10 if p.run == far.run else 1)
+    moved = there[far.run]
+    assert moved.measured == pytest.approx(far.measured + 0.27)
+    # of ten runs the noise is a third; the law's part of the interval stays
+    width = np.subtract(*moved.intervals["0.8"][::-1]), np.subtract(*far.intervals["0.8"][::-1])
+    assert width[0] < width[1]
+    assert after.inside["0.8"] >= before.inside["0.8"] - 1.0 / before.n
+    (mixture,) = (cut.mixture for cut in more.cuts)
+    assert mixture is None or mixture.score.n == before.n
+
+
 def test_a_law_without_noise_is_predicted() -> None:
     exact = as_table(simulated(0, noise=0.0))
     found = forecasts(exact, draws=5, min_budgets=4, approaches=PARAMETRIC)

@@ -105,7 +105,7 @@ def score_forecasts(
     For every cut between two budgets with at least ``forecast.min_budgets`` below it, each approach
     is fitted, with its own settings, to the runs whose final C lies at or below the cut, those of
     no budget included; nothing of a longer run's curve is seen. ``kaplan`` and the laws of the
-    set predict the final loss of every run above the cut, and so does the mixture of the set;
+    set predict the final loss of every N and D above the cut, and so does the mixture of the set;
     ``envelope``, ``profiles`` and the laws predict N at the minimum of each higher budget's
     profile, and the first two also the loss there, as far as they predict one. Intervals hold the
     law's uncertainty (resampled runs) and the noise of a measurement; see ``predictions``.
@@ -363,17 +363,32 @@ def _targets(task: Task, counting: CountingSettings) -> Observations:
 
 
 def _predict_runs(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> Predictive:
-    """Predict the final losses of the runs above the cut."""
+    """Predict the mean final loss of each N and D above the cut."""
     seed = task.settings.bootstrap.seed
-    return predict_losses(fitted, parameters, kept, _targets(task, fitted.counting), seed=seed)
+    targets = _targets(task, fitted.counting)
+    predictive = predict_losses(fitted, parameters, kept, targets, seed=seed)
+    return predictive.over(_cells(targets))
+
+
+def _cells(targets: Observations) -> Ints:
+    """Give each target the number of its N and D: seeds of one run are one measurement."""
+    at = np.stack([targets.params, targets.tokens], axis=-1)
+    _, first, cell = np.unique(at, axis=0, return_index=True, return_inverse=True)
+    # in the order of the runs, not of their sizes
+    rank = np.argsort(np.argsort(first))
+    return np.asarray(rank[cell])
 
 
 def _measured_runs(task: Task, counting: CountingSettings) -> tuple[pl.DataFrame, float]:
-    """Give what was measured of the runs above the cut, and the largest C of a run below it."""
+    """Give what was measured above the cut, and the largest C of a run below it.
+
+    Runs of one N and D are one row, with their mean loss and the name of the first.
+    """
     roles = dict(task.above.select("run", "role").iter_rows())
     targets = _targets(task, counting)
-    measured = pl.DataFrame(
+    runs = pl.DataFrame(
         {
+            "cell": _cells(targets),
             "run": targets.runs,
             "role": [roles[run] for run in targets.runs],
             "flops": targets.flops,
@@ -382,6 +397,8 @@ def _measured_runs(task: Task, counting: CountingSettings) -> tuple[pl.DataFrame
             "loss": targets.loss,
         }
     )
+    alike = pl.col("run", "role", "flops", "params", "tokens").first()
+    measured = runs.group_by("cell").agg(alike, pl.col("loss").mean(), runs=pl.len()).sort("cell")
     below = observe(task.below, counting)
     return measured, float(below.flops[below.is_final].max())
 
@@ -441,6 +458,7 @@ def _score(
     predictions = [
         Prediction(
             run=row["run"],
+            runs=row.get("runs", 1),
             role=row["role"],
             flops=row["flops"],
             params=row["params"],

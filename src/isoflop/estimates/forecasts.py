@@ -27,7 +27,9 @@ class Prediction(Section):
     """One number predicted from below a cut, beside what was measured above it."""
 
     run: str | None
-    """Run whose final loss it is; None for the optimum of a budget."""
+    """Run whose final loss it is, or the first of several; None for the optimum of a budget."""
+    runs: int = 1
+    """Runs of this N and D, whose mean loss it is."""
     role: Literal["fit", "check"]
     """Role of the run; a budget's optimum is measured on runs to fit."""
     flops: float
@@ -55,7 +57,8 @@ class Score(Section):
     """
 
     quantity: Literal["loss", "params_opt", "loss_opt"]
-    """Final losses of runs; N, or the loss, at the minimum of a budget's profile."""
+    """Final losses of runs, one for each N and D; N, or the loss, at the minimum of a budget's
+    profile."""
     n: int
     """Number of predictions."""
     decades: tuple[float, float]

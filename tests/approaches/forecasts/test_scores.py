@@ -70,3 +70,26 @@ def test_errors_of_one_law_hang_together() -> None:
     """Where all errors are one error, all or none lie inside."""
     draws = np.repeat(np.random.default_rng(3).normal(0.0, 1.0, (4000, 1)), 40, axis=1)
     assert least_inside(draws, prediction_intervals(draws))[0] == 0.0
+
+
+def test_a_mean_over_a_cell_has_the_law_of_its_members_and_less_noise() -> None:
+    generator = np.random.default_rng(4)
+    law = 0.1 * generator.normal(size=(4000, 1)) + np.log([[2.0, 2.0, 3.0, 2.0]])
+    law[:, 2] = law[:, 2] - law[:, 0]
+    draws = np.exp(law + 0.05 * generator.normal(size=(4000, 4)))
+    predictive = Predictive(
+        np.array([2.0, 2.0, 3.0, 2.0]), draws, np.arange(4000), law, np.full(4, 0.05)
+    )
+    over = predictive.over(np.array([0, 0, 1, 0]))
+    assert over.value.tolist() == [2.0, 3.0]
+    assert over.draws[:, 0] == pytest.approx(draws[:, [0, 1, 3]].mean(axis=1))
+    assert over.draws[:, 1] == pytest.approx(draws[:, 2])
+    assert over.spread == pytest.approx([0.05 / np.sqrt(3.0), 0.05])
+    # law .1 and noise .05 over three runs
+    assert np.log(over.draws[:, 0]).std() == pytest.approx(np.hypot(0.1, 0.05 / 3**0.5), rel=0.05)
+    density = over.log_density(np.array([2.1, 3.0]))
+    assert density is not None
+    alone = predictive.log_density(np.array([2.1, 2.1, 3.0, 2.1]))
+    assert alone is not None
+    assert density[1] == pytest.approx(alone[2])
+    assert density[0] > alone[0]

@@ -141,7 +141,8 @@ def scipy_predictive(seen: Seen) -> Predictive:
     generator = np.random.default_rng(seen.settings.bootstrap.seed)
     log_law = middle + law_sd * generator.normal(size=(draws, 1))
     noise = spread * generator.normal(size=log_law.shape)
-    return Predictive(np.exp(middle), np.exp(log_law + noise), np.arange(draws), log_law, spread)
+    spreads = np.full(len(middle), spread)
+    return Predictive(np.exp(middle), np.exp(log_law + noise), np.arange(draws), log_law, spreads)
 
 
 START: Final = (*np.log([1.69, 406.4, 410.7]).tolist(), 0.34, 0.28)

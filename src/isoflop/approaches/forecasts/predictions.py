@@ -34,7 +34,7 @@ class Predictive:
     draws : (draws, targets) law and noise; a row is joint, with one refit behind it.
     numbers : (draws,) number of each draw.
     log_law : (draws, targets) log of the law alone; None where an optimum is predicted.
-    spread : sd of a run's log error; None likewise.
+    spread : (targets,) sd of the log error of a measurement; None likewise.
     mixed : weights and predictions of the laws that this one mixes; empty for one law's own.
     """
 
@@ -42,13 +42,35 @@ class Predictive:
     draws: Floats
     numbers: NDArray[np.intp]
     log_law: Floats | None = None
-    spread: float | None = None
+    spread: Floats | None = None
     mixed: tuple[tuple[float, Predictive], ...] = ()
 
     def at(self, draws: NDArray[np.bool_]) -> Predictive:
         """Keep some of the draws."""
         law = None if self.log_law is None else self.log_law[draws]
         return replace(self, draws=self.draws[draws], numbers=self.numbers[draws], log_law=law)
+
+    def over(self, cells: NDArray[np.intp]) -> Predictive:
+        """Predict the mean of the measurements of each cell: they share the law's error.
+
+        Parameters
+        ----------
+        cells : (targets,) number of each target's cell, from 0 on; a law says the same of all
+            targets of a cell.
+        """
+        size = np.bincount(cells)
+        first = np.unique(cells, return_index=True)[1]
+        sums = np.zeros((len(self.draws), len(size)))
+        for target, cell in enumerate(cells):
+            sums[:, cell] += self.draws[:, target]
+        return replace(
+            self,
+            value=self.value[first],
+            draws=sums / size,
+            log_law=None if self.log_law is None else self.log_law[:, first],
+            spread=None if self.spread is None else self.spread[first] / np.sqrt(size),
+            mixed=tuple((weight, part.over(cells)) for weight, part in self.mixed),
+        )
 
     def difference(self, above: NDArray[np.bool_], below: NDArray[np.bool_]) -> Predictive:
         """Give the mean of some measurements less that of others, as one measurement.
@@ -76,7 +98,7 @@ class Predictive:
             return np.asarray(np.logaddexp.reduce(parts, axis=0))
         if self.log_law is None or self.spread is None:
             return None
-        spread = max(self.spread, LEAST_SPREAD)
+        spread = np.maximum(self.spread, LEAST_SPREAD)
         z = (np.log(measured) - self.log_law) / spread
         level = np.log(len(z) * spread * np.sqrt(2.0 * np.pi))
         return np.asarray(np.logaddexp.reduce(-0.5 * z**2, axis=0) - level)
@@ -134,7 +156,7 @@ def predict_losses(
     picks = _picks(kept, len(log_n), len(noise), seed)
     log_law = _log_losses(fitted, parameters, log_n, log_d)
     value = np.exp(_log_losses(fitted, fitted.parameters[None], log_n, log_d)[0])
-    spread = float(np.sqrt(np.mean(noise**2)))
+    spread = np.full(len(value), np.sqrt(np.mean(noise**2)))
     return Predictive(value, np.exp(log_law + noise[picks]), kept, log_law, spread)
 
 

@@ -188,10 +188,11 @@ def _table(forecasts: Forecasts) -> Table | None:
     return Table(
         key="forecast",
         caption="Forecasts from below each cut: mean error of losses, predicted less measured, in "
-        "nats per token (of the final losses of runs for the laws of the loss, of the lowest "
-        "losses of budgets for the others), and predicted *N*~opt~ over the minimum of the "
-        f"budget’s profile (geometric mean), each with its {percent(float(levels[-1]))} interval. "
-        f"Inside: measurements in their {names} intervals.",
+        "nats per token (of the final losses of runs for the laws of the loss, seeds of one *N* "
+        "and *D* by their mean, and of the lowest losses of budgets for the others), and "
+        "predicted *N*~opt~ over the minimum of the budget’s profile (geometric mean), each with "
+        f"its {percent(float(levels[-1]))} interval. Inside: measurements in their {names} "
+        "intervals.",
         columns=(
             Column("Fitted", "left"), Column("Error of losses"), Column("Inside"),
             Column("*N*~opt~ over measured"), Column("Inside"),
