@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from isoflop.report.document import write_document
 from isoflop.report.sections.data import data_facts
 from isoflop.report.sections.first_screen import first_screen
 from tests import example_sweep
@@ -52,6 +53,31 @@ def test_the_subtitle_says_which_grows_faster(
     )
     changed = replace(inputs, estimates=estimates, mixture=mixture)
     assert first_screen(changed).subtitle.startswith(opening)
+
+
+PAPERS = [
+    ((0.45, 0.55), "contains Hoffmann’s equal scaling (0.5) and excludes Kaplan’s 0.73."),
+    ((0.60, 0.80), "contains Kaplan’s 0.73 and excludes equal scaling (0.5)."),
+    ((0.45, 0.80), "contains both equal scaling (0.5) and Kaplan’s 0.73: it cannot tell"),
+    ((0.60, 0.65), "excludes both equal scaling (0.5) and Kaplan’s 0.73."),
+]
+
+
+@pytest.mark.parametrize(("ends", "said"), PAPERS)
+def test_an_interval_contains_a_papers_exponent_or_excludes_it(
+    inputs: ReportInputs, ends: tuple[float, float], said: str
+) -> None:
+    estimates = {}
+    for name, estimate in inputs.fitted.items():
+        given = {"value": sum(ends) / 2, "intervals": {"0.8": ends, "0.95": ends}}
+        a = estimate.a.model_copy(update=given)
+        estimates[name] = estimate.model_copy(update={"a": a})
+    changed = replace(inputs, estimates=inputs.estimates | estimates)
+    words = " ".join(write_document(changed).markdown.split())
+    found = {sentence: words.count(f"an interval that {sentence}") for _, sentence in PAPERS}
+    told = found.pop(said)
+    assert told > 2
+    assert set(found.values()) == {0}
 
 
 def test_the_number_of_runs_at_the_budgets_is_told_where_not_all_are(inputs: ReportInputs) -> None:
