@@ -49,7 +49,10 @@ CELLS = [(1e6, 1e7), (1e6, 1e8), (4e6, 2e7)]
 def test_the_parabola_that_was_put_in_comes_out() -> None:
     trials = RateTrials.of(*sweep(CELLS))
     assert trials is not None
-    assert (trials.runs, trials.cells, trials.at_an_end) == (15, 3, 0)
+    assert (trials.runs, trials.cells) == (15, 3)
+    assert trials.at_lowest == trials.at_highest == ()
+    # of the two that are fitted one is longer than all of these, none larger
+    assert (trials.more_params, trials.more_tokens) == (0, 1)
     assert trials.ratios == (5.0, 100.0)
     assert trials.outside == 0.5  # D/N of 20 lies among them, 900 does not
     assert trials.shared.value == pytest.approx(K)
@@ -107,13 +110,25 @@ def test_a_fitted_run_of_the_cell_is_one_of_its_rates() -> None:
     with_fitted = sweep(CELLS[:1], (0.5, 2.0), fitted=(CELLS[0],))
     trials = RateTrials.of(*with_fitted)
     assert trials is not None
-    assert (trials.runs, trials.at_an_end) == (3, 0)
+    assert (trials.runs, trials.at_lowest, trials.at_highest) == (3, (), ())
+
+
+def test_a_check_run_of_the_cell_is_one_of_its_rates_too() -> None:
+    runs, losses, left_out = sweep(CELLS[:1], (0.5, 2.0), fitted=(CELLS[0],))
+    check = pl.when(pl.col("role") == "fit").then(pl.lit("check")).otherwise("role").alias("role")
+    trials = RateTrials.of(runs.with_columns(check), losses.with_columns(check), left_out)
+    assert trials is not None
+    assert (trials.runs, trials.at_lowest, trials.at_highest) == (3, (), ())
 
 
 def test_a_best_rate_at_an_end_of_its_grid_is_counted() -> None:
     trials = RateTrials.of(*sweep(CELLS, (1.0, 2.0, 4.0)))
     assert trials is not None
-    assert trials.at_an_end == 3
+    assert trials.at_lowest == (5.0, 10.0, 100.0)
+    assert trials.at_highest == ()
+    upwards = RateTrials.of(*sweep(CELLS[:1], (0.25, 0.5, 1.0)))
+    assert upwards is not None
+    assert (upwards.at_lowest, upwards.at_highest) == ((), (10.0,))
 
 
 def test_what_is_not_shown_is_not_known() -> None:

@@ -226,6 +226,8 @@ def test_a_difference_is_that_of_the_means_over_the_announced_runs(paired: Repor
     assert "5.0 times the standard deviation (0.0500)" in facts.summary
     assert "inside the announced 80" in facts.summary
     assert f"came out at {measured:.4f}" in facts.verdict
+    # of the runs of the pair that were not announced, each size has some
+    assert "that were trained before, left out here, differed by" in facts.summary
     shown = {row[0]: row for row in facts.table.data}
     assert shown["mixture"][1] == 0.25
     assert shown["parametric"][-1] == pytest.approx(measured)

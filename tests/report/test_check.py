@@ -221,7 +221,7 @@ def test_no_interval_is_spoken_of_where_none_is_given(inputs: ReportInputs) -> N
     pair = check_pair(without)
     assert pair is not None
     assert pair.judged == 0
-    assert "no interval of these losses to give" in pair.losses.caption
+    assert "the law has no interval for the loss there that covers" in pair.losses.caption
     assert "interval" not in findings(without)["check_pair"]
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from isoflop.estimates.peak_rates import Curvature, RateTrials
 from isoflop.numbers import NBSP
-from isoflop.report.sections.rates import rate_sentences
+from isoflop.report.sections.rates import _at_ends, _beyond, rate_sentences
 from tests.example_sweep import TRIALS
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def test_a_grid_says_what_a_wrong_rate_costs(rendered: Rendered) -> None:
     left_out = pl.DataFrame(entries, schema=inputs.left_out.schema)
     where, what = said(replace(inputs, runs=runs, left_out=left_out))
     assert "(5 runs" in where
-    assert "at 1 of them the best has one on either side" in where
+    assert "at 1 of them the best has one on either side." in where
+    assert "than any of these" in where
     # 0.02 (log 2)^2 and a quarter of it
     assert "a factor of two costs 0.0096 nats per token (standard error " in what
     assert what.endswith("one off by √2 0.0024.")
@@ -91,3 +93,16 @@ def test_a_sweep_without_trials_says_what_is_not_known(rendered: Rendered) -> No
     (sentence,) = said(alone)
     assert "not known" in sentence
     assert "no interval covers it" in sentence
+
+
+def test_where_the_best_rate_is_at_an_end_is_told() -> None:
+    nothing = Curvature((5.0, 300.0), 0.0, None, 0.0, 0)
+    trials = RateTrials(9, 3, (5.0, 300.0), 0.0, 0, 4, (5.0,), (120.0, 300.0), nothing, (), None)
+    told = _at_ends(trials)
+    assert told == (
+        ", and elsewhere it is the lowest at 5.00 and the highest at 120 and 300 tokens per "
+        "parameter: it may lie beyond"
+    )
+    assert _beyond(trials) == " Of the fitted runs 4 have more tokens than any of these."
+    inside = replace(trials, at_lowest=(), at_highest=(), more_tokens=0)
+    assert _at_ends(inside) == _beyond(inside) == ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,8 @@ import polars as pl
 from isoflop.tables import cell_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -66,10 +68,12 @@ class RateTrials:
     Attributes
     ----------
     runs, cells : runs and cells of one N, D, batch and schedule with three rates or more, fitted
-        runs among them.
+        and check runs among them.
     ratios : smallest and largest D / N of these.
     outside : share of the fitted runs whose D / N lies outside.
-    at_an_end : cells whose lowest loss is at an end of their rates: the best may lie beyond.
+    more_params, more_tokens : fitted runs with a larger N, and with a larger D, than all of these.
+    at_lowest, at_highest : D / N of the cells whose lowest loss is at the lowest or the highest of
+        their rates: the best may lie beyond.
     shared : of all cells.
     by_ratio : of the cells of each D / N, in its order, where there are several.
     unequal_p : p-value of one curvature for all D / N (F test); None where it cannot be tested.
@@ -79,7 +83,10 @@ class RateTrials:
     cells: int
     ratios: tuple[float, float]
     outside: float
-    at_an_end: int
+    more_params: int
+    more_tokens: int
+    at_lowest: tuple[float, ...]
+    at_highest: tuple[float, ...]
     shared: Curvature
     by_ratio: tuple[Curvature, ...]
     unequal_p: float | None
@@ -118,7 +125,10 @@ class RateTrials:
             cells=len(cells),
             ratios=(low, high),
             outside=fitted.filter(~inside).height / fitted.height if fitted.height else 0.0,
-            at_an_end=sum(_at_an_end(cell) for cell in cells),
+            more_params=_beyond(fitted["params_total"], together["params_total"]),
+            more_tokens=_beyond(fitted["tokens"], together["tokens"]),
+            at_lowest=tuple(_ratio(cell) for cell in cells if _at(cell, pl.Series.min)),
+            at_highest=tuple(_ratio(cell) for cell in cells if _at(cell, pl.Series.max)),
             shared=shared,
             by_ratio=tuple(by_ratio),
             unequal_p=_unequal(shared, by_ratio),
@@ -128,11 +138,11 @@ class RateTrials:
 def _cells(runs: pl.DataFrame, losses: pl.DataFrame, left_out: pl.DataFrame) -> list[pl.DataFrame]:
     """Group finished runs that differ in their peak rate alone, by increasing D / N."""
     finals = pl.concat([
-        losses.filter("is_final", role="fit").select("run", "loss"),
+        losses.filter("is_final").select("run", "loss"),
         left_out.drop_nulls("loss").select(run="item", loss="loss"),
     ])  # fmt: skip
     tried = (
-        runs.filter(pl.col("role").is_in(["fit", "tuning"]))
+        runs.filter(pl.col("role").is_in(["fit", "tuning", "check"]))
         .join(finals, on="run")
         .drop_nulls(["params_total", "tokens", "lr_peak"])
         .filter(pl.col("lr_peak") > 0.0)
@@ -160,10 +170,14 @@ def _ends(cells: list[pl.DataFrame]) -> tuple[float, float]:
     return min(ratios), max(ratios)
 
 
-def _at_an_end(cell: pl.DataFrame) -> bool:
-    """Whether the lowest loss is at the lowest or the highest rate."""
-    best = cell.sort("loss", "run")["lr_peak"][0]
-    return best in (cell["lr_peak"].min(), cell["lr_peak"].max())
+def _at(cell: pl.DataFrame, end: Callable[[pl.Series], Any]) -> bool:
+    """Whether the lowest loss is at the rate of one end."""
+    return bool(cell.sort("loss", "run")["lr_peak"][0] == end(cell["lr_peak"]))
+
+
+def _beyond(fitted: pl.Series, tried: pl.Series) -> int:
+    """Count the fitted runs above all that were tried, as far as a planned number is met."""
+    return int((fitted > 1.1 * float(tried.max())).sum())  # type: ignore[arg-type]
 
 
 def _curvature(cells: list[pl.DataFrame]) -> Curvature:

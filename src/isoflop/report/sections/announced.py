@@ -10,6 +10,7 @@ import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.escape import code
+from isoflop.estimates.announced import pair_word
 from isoflop.estimates.intervals import LEVELS, interval_score
 from isoflop.numbers import (
     NBSP,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         AnnouncedLoss,
         Announcement,
         PairAnnouncement,
+        PairWord,
         Prediction,
     )
     from isoflop.report.inputs import ReportInputs
@@ -130,6 +132,8 @@ class _Difference:
     """Mean of Kaplan's size less that of Chinchilla's [nat/token]; None while one has no run."""
     error: float | None
     """Its standard error; None where a size has fewer than two runs."""
+    known_before: float | None
+    """The same of other runs of both sizes; None where a size has no other."""
     missing: tuple[str, ...]
 
 
@@ -140,11 +144,18 @@ def _difference(inputs: ReportInputs, pair: PairAnnouncement) -> _Difference:
         for word in ("kaplan", "chinchilla")
     )
     missing = tuple(run for runs in pair.runs.values() for run in runs if run not in finals)
+    others: dict[PairWord | None, list[float]] = {}
+    for run, loss in finals.items():
+        if (word := pair_word(run)) is not None and run not in pair.runs[word]:
+            others.setdefault(word, []).append(loss)
+    before = None
+    if len(others) == len(pair.runs):
+        before = float(np.mean(others["kaplan"]) - np.mean(others["chinchilla"]))
     if not (len(above) and len(below)):
-        return _Difference(None, None, missing)
+        return _Difference(None, None, before, missing)
     first, second = standard_error(above), standard_error(below)
     error = None if first is None or second is None else float(np.hypot(first, second))
-    return _Difference(float(above.mean() - below.mean()), error, missing)
+    return _Difference(float(above.mean() - below.mean()), error, before, missing)
 
 
 def _pair_summary(pair: PairAnnouncement, difference: _Difference) -> str:
@@ -180,6 +191,13 @@ def _pair_summary(pair: PairAnnouncement, difference: _Difference) -> str:
         told.append(
             f"Measured is {fixed(difference.measured, 4)}{error}: predicted less measured is "
             f"{signed(mixture.predicted - difference.measured, 4)}, {inside}."
+        )
+    if difference.known_before is not None:
+        told.append(
+            "Runs of these sizes that were trained before, left out here, differed by "
+            f"{fixed(difference.known_before, 4)}, which was known; the check below counts all. "
+            "The standard error is that of seeds: a rate that suits one size better than the other "
+            "is not in it."
         )
     if len(difference.missing) == kaplan + chinchilla:
         told.append("None is trained yet.")

@@ -170,7 +170,8 @@ def seed_noise(losses: pl.DataFrame, low: CheckSize, high: CheckSize) -> SeedNoi
         far = fixed(gap / error, 1) if error else NONE
         return SeedNoise(
             f"The seeds of {len(low.runs)} and {len(high.runs)} runs leave the difference a "
-            f"standard error of {fixed(error, 4)}, so it is {far} standard errors.",
+            f"standard error of {fixed(error, 4)}, so it is {far} standard errors; what the rates "
+            "of the sizes cost is not in it.",
             far,
         )
     fitted = losses.filter((pl.col("role") == "fit") & pl.col("is_final")).drop_nulls("budget")
@@ -236,7 +237,7 @@ def _losses(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) ->
     interval_words = (
         "; the interval is of the fitted law, without the noise of a single run"
         if given
-        else "; there is no interval of these losses to give"
+        else "; the law has no interval for the loss there that covers, so none is given"
     )
     means = (
         ", means of runs with their standard errors"

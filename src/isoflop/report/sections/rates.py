@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.estimates.peak_rates import UNEQUAL, RateTrials
-from isoflop.numbers import fixed, percent, probability, ratio, times
+from isoflop.numbers import fixed, listed, percent, probability, ratio, times
 
 if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
@@ -29,16 +29,19 @@ def rate_sentences(inputs: ReportInputs) -> list[str]:
     where = (
         f"{low} tokens per parameter" if low == high else f"{low} to {high} tokens per parameter"
     )
-    bracketed = trials.cells - trials.at_an_end
+    bracketed = trials.cells - len(trials.at_lowest) - len(trials.at_highest)
     where_sentence = (
         "Three or more peak learning rates were tried at "
         f"{times(trials.cells, 'pair')} of *N* and *D* ({times(trials.runs, 'run')}, fitted ones "
-        f"among them; {where}); at {bracketed} of them the best has one on either side. "
+        f"among them; {where}); at {bracketed} of them the best has one on either side"
+        + _at_ends(trials)
+        + ". "
         + (
             f"{percent(trials.outside)} of the fitted runs lie outside these *D*/*N*."
             if trials.outside
             else "No fitted run lies outside these *D*/*N*."
         )
+        + _beyond(trials)
     )
     cost, half = trials.shared.cost(OFF), trials.shared.cost(float(np.sqrt(OFF)))
     if cost is None or half is None or trials.shared.error is None:
@@ -56,6 +59,31 @@ def rate_sentences(inputs: ReportInputs) -> list[str]:
     ]
 
 
+def _at_ends(trials: RateTrials) -> str:
+    """Say where the best rate is the lowest or the highest that was tried."""
+    told = [
+        f"the {which} at {listed([ratio(at) for at in ratios])}"
+        for which, ratios in (("lowest", trials.at_lowest), ("highest", trials.at_highest))
+        if ratios
+    ]
+    if not told:
+        return ""
+    return f", and elsewhere it is {' and '.join(told)} tokens per parameter: it may lie beyond"
+
+
+def _beyond(trials: RateTrials) -> str:
+    """Say how many fitted runs are larger, or longer, than any at which rates were tried."""
+    told = [
+        f"{number} have more {what}"
+        for number, what in (
+            (trials.more_params, "parameters"),
+            (trials.more_tokens, "tokens"),
+        )
+        if number
+    ]
+    return f" Of the fitted runs {' and '.join(told)} than any of these." if told else ""
+
+
 def _unequal(trials: RateTrials) -> list[str]:
     """Say between what a wrong rate's cost lies where it hangs on D/N."""
     p = trials.unequal_p
@@ -68,7 +96,7 @@ def _unequal(trials: RateTrials) -> list[str]:
         return []
     ends = [f"{fixed(cost, 4)} at {ratio(at)}" for cost, at in (min(costs), max(costs))]
     return [
-        "That cost seems to hang on *D*/*N* (F test, "
+        "That cost may hang on *D*/*N* (F test, "
         f"*p* = {probability(float(np.log10(p)))}): for a factor of two it goes from "
         f"{' to '.join(ends)} tokens per parameter, so a wrong rate may tilt the frontier."
     ]
