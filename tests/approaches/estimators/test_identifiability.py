@@ -94,7 +94,7 @@ def pure_noise(points: int, seed: int = 0) -> Observations:
 
 
 CASES: list[tuple[object, Approach, str]] = [
-    (ray, "parametric", r"all runs have about D = 20(\.\d)? N \(within \d+%\).*Train two or more"),
+    (ray, "parametric", r"all runs have about D = 20(\.\d)? N \(within \d+ %\).*Train two or more"),
     (ray, "profiles", r"profiles needs 3 budgets"),
     (one_budget, "parametric", r"all runs cost about the same, 1e\+18 FLOPs.*two more budgets"),
     (one_budget, "profiles", r"profiles needs 3 budgets .* has 1: 1e\+18 FLOPs \(15 sizes\)"),
@@ -105,10 +105,10 @@ CASES: list[tuple[object, Approach, str]] = [
     (no_effect_of_size, "parametric", r"its losses do not depend on N \(p = .*wider range of N"),
     (no_effect_of_size, "profiles", r"at or beyond the smallest size"),
     (pure_noise, "parametric", r"depend neither on N nor on D .*repeat runs with other seeds"),
-    (pure_noise, "profiles", r"curve no more than by their scatter of [01]\.\d+%"),
+    (pure_noise, "profiles", r"curve no more than by their scatter of [01]\.\d+ %"),
 ]
 LAWS_OF_THE_SET: list[tuple[object, Approach, str]] = [
-    (ray, "nested", r"all runs have about D = 20(\.\d)? N \(within \d+%\)"),
+    (ray, "nested", r"all runs have about D = 20(\.\d)? N \(within \d+ %\)"),
     (near_a_ray, "nested", r"does not determine the best size .* compute of the data"),
     (near_a_ray, "product", r"does not determine the best size .* compute of the data"),
     (one_budget, "nested", r"all runs cost about the same, 1e\+18 FLOPs"),
