@@ -104,5 +104,9 @@ def test_where_the_best_rate_is_at_an_end_is_told() -> None:
         "parameter: it may lie beyond"
     )
     assert _beyond(trials) == " Of the fitted runs 4 have more tokens than any of these."
+    both = replace(trials, more_params=1)
+    assert _beyond(both) == (
+        " Of the fitted runs 1 has more parameters and 4 have more tokens than any of these."
+    )
     inside = replace(trials, at_lowest=(), at_highest=(), more_tokens=0)
     assert _at_ends(inside) == _beyond(inside) == ""

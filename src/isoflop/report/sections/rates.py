@@ -74,7 +74,7 @@ def _at_ends(trials: RateTrials) -> str:
 def _beyond(trials: RateTrials) -> str:
     """Say how many fitted runs are larger, or longer, than any at which rates were tried."""
     told = [
-        f"{number} have more {what}"
+        f"{number} {'has' if number == 1 else 'have'} more {what}"
         for number, what in (
             (trials.more_params, "parameters"),
             (trials.more_tokens, "tokens"),
