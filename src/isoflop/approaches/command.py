@@ -9,7 +9,7 @@ import click
 
 from isoflop.approach import APPROACHES, BY_KEY, LAWS, MIXTURE, Approach
 from isoflop.approaches.uncertainty.departures import DEPARTURES
-from isoflop.command import PATH
+from isoflop.command import PATH, with_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -154,9 +154,8 @@ _ANNOUNCING = (
 
 
 def _announcing(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_ANNOUNCING):
-        command = option(command)
-    return command
+    """Options of the commands that announce."""
+    return with_options(_ANNOUNCING, command)
 
 
 @click.command("announce-losses")

@@ -36,6 +36,7 @@ from isoflop.estimates.forecasts import (
     Score,
 )
 from isoflop.estimates.intervals import LEVELS
+from isoflop.tables import cell_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -372,11 +373,11 @@ def _predict_runs(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> Pr
 
 def _cells(targets: Observations) -> Ints:
     """Give each target the number of its N and D: seeds of one run are one measurement."""
-    at = np.stack([targets.params, targets.tokens], axis=-1)
-    _, first, cell = np.unique(at, axis=0, return_index=True, return_inverse=True)
-    # in the order of the runs, not of their sizes
-    rank = np.argsort(np.argsort(first))
-    return np.asarray(rank[cell])
+    at = pl.DataFrame({"params": targets.params, "tokens": targets.tokens})
+    cells = at.select(cell_of("params", "tokens"))
+    numbered = cells.unique(maintain_order=True).with_row_index("number")
+    both = cells.join(numbered, on=cells.columns, how="left", maintain_order="left")
+    return both["number"].to_numpy().astype(np.intp)
 
 
 def _measured_runs(task: Task, counting: CountingSettings) -> tuple[pl.DataFrame, float]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isoflop.command import PATH
+from isoflop.command import PATH, with_options
 from isoflop.errors import IsoflopError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 
 @click.command("fetch-corpus")
@@ -130,7 +130,7 @@ def _training_options(name: str) -> Callable[[Callable[..., None]], Callable[...
             click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda."),
             click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True),
         )
-        return _with_options(options, started)
+        return with_options(options, started)
 
     return decorate
 
@@ -141,15 +141,7 @@ def _packing_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--packed", "most", type=click.IntRange(min=1), default=16, show_default=True),
         click.option("--compile", "compiled", is_flag=True, help="Compile each pack's model."),
     )
-    return _with_options(options, command)
-
-
-def _with_options(
-    options: Sequence[Callable[..., Any]], command: Callable[..., None]
-) -> Callable[..., None]:
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return with_options(options, command)
 
 
 @click.command("train-run")

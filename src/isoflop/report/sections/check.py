@@ -29,6 +29,7 @@ from isoflop.numbers import (
     times,
 )
 from isoflop.report.tables import Column, Table
+from isoflop.tables import cell_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,9 +98,10 @@ def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
     finals = counted(check_pair_runs(inputs.losses, inputs.announcement), _counting(inputs))
     parametric = inputs.fitted.get("parametric")
     checked = []
-    for (n, d), rows in finals.sort("params", "run").group_by(
-        ["params", "tokens"], maintain_order=True
+    for _, rows in finals.sort("params", "run").group_by(
+        cell_of("params", "tokens"), maintain_order=True
     ):
+        n, d = rows["params"][0], rows["tokens"][0]
         predicted, ends = None, None
         flops = float(rows["flops"].mean())  # type: ignore[arg-type]
         if parametric is not None:
