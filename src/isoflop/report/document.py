@@ -30,6 +30,7 @@ from isoflop.report.sections import (
     ledger,
     plausibility,
     rates,
+    schedules,
 )
 from isoflop.report.sections import provenance as sources
 from isoflop.report.sections import specifications as curve
@@ -188,6 +189,7 @@ def _sections(inputs: ReportInputs) -> dict[str, Any]:
         "calibration": calibration.calibration(inputs),
         "data": data.data_facts(inputs),
         "rates": rates.rate_sentences(inputs),
+        "schedules": schedules.schedule_sentences(inputs),
         "budget_table": data.budget_table(inputs),
         "left_out_table": data.left_out_table(inputs),
         "checks": plausibility.checks(inputs),
