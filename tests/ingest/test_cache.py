@@ -20,10 +20,8 @@ from tests.ingest.samples import RECORD, jsonl, run_lines, write
 from tests.tiers import times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
-
-    from isoflop.ingest.runs import Run
 
 
 @pytest.fixture
@@ -166,20 +164,6 @@ def test_no_flipped_bit_is_believed(folder: Path, tmp_path: Path, suffix: str) -
             assert again.parsed == 1
     path.write_bytes(content[:-40])
     assert same(plain, ingest_sweep(folder, RECORD, cache=cache))
-
-
-@pytest.fixture
-def laid_out_anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the runs that are laid out from their records."""
-    names: list[str] = []
-
-    def told(runs: Sequence[Run], below: Path | None) -> laid_out._Anew:
-        names.extend(run.name for run in runs)
-        return plain(runs, below)
-
-    plain = laid_out._laid_out
-    monkeypatch.setattr(laid_out, "_laid_out", told)
-    return names
 
 
 def test_runs_that_are_the_same_are_taken_from_the_last_reading(

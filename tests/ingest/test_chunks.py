@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from isoflop.ingest.runs import Run
 
 SETTINGS = IngestSettings()
 SIDECAR = """title: t
@@ -136,20 +135,6 @@ def sweep(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def anew(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the runs that are laid out from their records."""
-    names: list[str] = []
-
-    def told(runs: Sequence[Run], below: Path | None) -> laid_out._Anew:
-        names.extend(run.name for run in runs)
-        return plain(runs, below)
-
-    plain = laid_out._laid_out
-    monkeypatch.setattr(laid_out, "_laid_out", told)
-    return names
-
-
 def test_one_run_more_packs_no_chunk_but_its_own(
     sweep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +162,7 @@ def test_one_run_more_packs_no_chunk_but_its_own(
 
 
 def test_no_flipped_bit_of_a_chunk_is_believed(
-    sweep: Path, tmp_path: Path, anew: list[str]
+    sweep: Path, tmp_path: Path, laid_out_anew: list[str]
 ) -> None:
     cache = tmp_path / "cache"
     plain = written(read_sweep(sweep, SETTINGS), tmp_path / "plain")
@@ -187,18 +172,18 @@ def test_no_flipped_bit_of_a_chunk_is_believed(
         content[drawn.randrange(len(content))] ^= 1 << drawn.randrange(8)
         path.unlink()
         path.write_bytes(content)
-        anew.clear()
+        laid_out_anew.clear()
         again = read_sweep(sweep, SETTINGS, cache=cache)
         assert written(again, tmp_path / "again") == plain
-        assert 0 < len(anew) < 24, "the runs of other chunks are taken as they were"
-        anew.clear()
+        assert 0 < len(laid_out_anew) < 24, "the runs of other chunks are taken as they were"
+        laid_out_anew.clear()
         mended = read_sweep(sweep, SETTINGS, cache=cache)
         assert written(mended, tmp_path / "mended") == plain
-        assert anew == []
+        assert laid_out_anew == []
 
 
 def test_a_chunk_that_was_just_written_is_known_by_its_digest(
-    sweep: Path, tmp_path: Path, anew: list[str], monkeypatch: pytest.MonkeyPatch
+    sweep: Path, tmp_path: Path, laid_out_anew: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stat_index, "RACY", 10**12)
     (sweep / "r30.jsonl").write_text(curve("r30", 9))
@@ -211,11 +196,11 @@ def test_a_chunk_that_was_just_written_is_known_by_its_digest(
         return digest(path)
 
     monkeypatch.setattr(chunks, "digest", told)
-    anew.clear()
+    laid_out_anew.clear()
     again = read_sweep(sweep, SETTINGS, cache=tmp_path / "cache")
     assert written(again, tmp_path / "again") == plain
     assert len(looked) == len([*(tmp_path / "cache").glob("*.chunk")])
-    assert anew == []
+    assert laid_out_anew == []
 
 
 def test_a_full_disk_changes_no_byte(

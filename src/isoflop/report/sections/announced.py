@@ -24,7 +24,7 @@ from isoflop.numbers import (
     signed,
     times,
 )
-from isoflop.report.sections.check import standard_error
+from isoflop.report.sections.check import difference_error
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -64,25 +64,13 @@ class AnnouncedFacts:
 
     summary: str
     verdict: str
-    """One sentence of it for the first screen; empty while no announced run has ended."""
+    """One sentence of it for the first screen; empty while nothing of it is measured."""
     rule: str
     fitted: str
     weights: str
     table: Table
-    scores: Table | None
-
-
-@dataclass(frozen=True, slots=True)
-class PairFacts:
-    """The announced difference of a matched pair in words, and its table."""
-
-    summary: str
-    verdict: str
-    """One sentence of it for the first screen; empty while it is not measured."""
-    rule: str
-    fitted: str
-    weights: str
-    table: Table
+    scores: Table | None = None
+    """Of the losses of single runs; the difference of a pair has its error in the table."""
 
 
 def announced_facts(inputs: ReportInputs) -> AnnouncedFacts | None:
@@ -103,14 +91,14 @@ def announced_facts(inputs: ReportInputs) -> AnnouncedFacts | None:
     )
 
 
-def pair_facts(inputs: ReportInputs) -> PairFacts | None:
+def pair_facts(inputs: ReportInputs) -> AnnouncedFacts | None:
     """Set the announced difference of a matched pair beside the measured one; None without."""
     pair = inputs.announced_pair
     if pair is None:
         return None
     difference = _difference(inputs, pair)
     mixture = pair.difference[MIXTURE.key]
-    return PairFacts(
+    return AnnouncedFacts(
         summary=_pair_summary(pair, difference),
         verdict=""
         if difference.measured is None
@@ -153,9 +141,8 @@ def _difference(inputs: ReportInputs, pair: PairAnnouncement) -> _Difference:
         before = float(np.mean(others["kaplan"]) - np.mean(others["chinchilla"]))
     if not (len(above) and len(below)):
         return _Difference(None, None, before, missing)
-    first, second = standard_error(above), standard_error(below)
-    error = None if first is None or second is None else float(np.hypot(first, second))
-    return _Difference(float(above.mean() - below.mean()), error, before, missing)
+    measured = float(above.mean() - below.mean())
+    return _Difference(measured, difference_error(above, below), before, missing)
 
 
 def _pair_summary(pair: PairAnnouncement, difference: _Difference) -> str:

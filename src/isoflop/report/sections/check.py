@@ -138,6 +138,14 @@ def standard_error(losses: NDArray[np.float64]) -> float | None:
     return None if len(losses) < 2 else float(losses.std(ddof=1) / np.sqrt(len(losses)))
 
 
+def difference_error(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
+    """Give the standard error of a difference of two means (Welch); None if one is of one run."""
+    one_error, other_error = standard_error(first), standard_error(second)
+    if one_error is None or other_error is None:
+        return None
+    return float(np.hypot(one_error, other_error))
+
+
 def _counting(inputs: ReportInputs) -> Counting:
     """Give the conventions of approach 3, or else of the first approach that gave an estimate."""
     shown = inputs.fitted.get("parametric") or next(iter(inputs.fitted.values()), None)

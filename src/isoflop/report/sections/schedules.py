@@ -14,6 +14,7 @@ from isoflop.estimates.counted import counted
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture
 from isoflop.numbers import fixed, listed, percent, times
+from isoflop.report.sections.check import difference_error
 
 if TYPE_CHECKING:
     from isoflop.approach import Approach
@@ -115,5 +116,5 @@ def _offset(
     if min(map(len, groups)) < LEAST_RUNS:
         return None
     others, commonest = groups
-    error = float(np.hypot(*(group.std(ddof=1) / np.sqrt(len(group)) for group in groups)))
+    error = difference_error(others, commonest)
     return Offset(law, float(others.mean() - commonest.mean()), error) if error else None
