@@ -715,6 +715,7 @@ def _diagnostics(approach: str) -> Diagnostics:
             },
             curve="parabola",
             line=Spread(rms=0.02, median_absolute=0.01),
+            window=None,
             minima=len(BUDGETS),
             profiles=[_profile(budget) for budget in BUDGETS],
             left_out=[],

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from pydantic import BaseModel, Field
 
 from isoflop.cli import main
+from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.config_yaml import Config
 from isoflop.config.reading import Inline, Section, parse, read_yaml, settings_from, yaml_content
 from isoflop.config.write import config_schema, config_text, key_text
@@ -146,6 +147,16 @@ def test_settings_come_as_json_or_as_a_section_of_a_file(tmp_path: Path) -> None
         settings_from('{"draws": ', "inner", Inner)
     with pytest.raises(ConfigError, match="cannot be read"):
         settings_from(str(tmp_path / "absent.yaml"), "inner", Inner)
+
+
+@pytest.mark.parametrize("window", [2, "wide", 5.5])
+def test_a_key_of_several_types_is_named_by_its_name_alone(window: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse({"profiles": {"window": window}}, ApproachesSettings, source="f")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("f: profiles.window: Input should be ") for line in lines)
+    assert "'rule'" in lines[0]
 
 
 def test_models_are_frozen() -> None:

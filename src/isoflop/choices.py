@@ -95,7 +95,9 @@ def _schedule(level: Level) -> str:
 
 def _window(level: Level) -> str:
     (window,) = level
-    return f"{window} lowest of a budget" if window is not None else "all of a budget"
+    if window is None:
+        return "all of a budget"
+    return "sizes by rule" if window == "rule" else f"{window} lowest of a budget"
 
 
 def _outliers(level: Level) -> str:

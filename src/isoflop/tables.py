@@ -285,7 +285,9 @@ class Specifications(dy.Schema):
         ("each", "params", "tokens"), "profiles: along what the minimum is taken", nullable=True
     )
     curve = _word(CURVES, "profiles: what is fitted at each budget", nullable=True)
-    window = _count("profiles: lowest losses of each budget; null: all", "point", nullable=True)
+    window = _text(
+        "profiles: rule, or how many of the lowest losses of each budget; null: all", nullable=True
+    )
     outliers = _number("profiles: limit of the outlier rule; null: none", "sd", nullable=True)
     weights = _word(("equal", "variance"), "profiles: weights of the budgets", nullable=True)
     objective = _word(

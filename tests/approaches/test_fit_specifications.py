@@ -85,7 +85,7 @@ def test_every_approach_has_one_headline_whatever_the_grid(loss: str) -> None:
     own = [one for one in plain(settings, loss=loss) if one.headline]
     assert [one.approach for one in own] == list(APPROACHES)
     assert {one.loss for one in own} == {loss}
-    assert own[1].choices()["window"] == 7
+    assert own[1].choices()["window"] == "7"
     assert own[1].settings == settings
     assert own[1].counting.params == "with_head"
 

@@ -13,6 +13,7 @@ from isoflop.approach import IN_PROSE
 from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.identifiability import require_determined, require_identified
 from isoflop.approaches.estimators.registry import fit
+from isoflop.approaches.estimators.valley_window import LEAST_OFF, SYSTEMATIC
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import calibrate
 from isoflop.approaches.uncertainty.influence import (
@@ -57,10 +58,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MANY_REFUSED: Final = 0.05
-SYSTEMATIC: Final = 0.5
-"""Share of an interval's half-width above which an error without noise is told."""
-LEAST_OFF: Final = 0.02
-"""Log of a factor in N_opt that nobody needs to be told of."""
 LEAST_DRAWS: Final = 2
 KINDS_TOLD: Final = 3
 """Reasons of left-out runs that a refusal names."""

@@ -63,6 +63,8 @@ class Specification:
         choices = {axis: getattr(section, axis) for axis in _axes(self.settings, self.approach)}
         if isinstance(section, ParametricSettings):
             choices["huber_delta"] = section.delta if section.objective == "huber" else None
+        if isinstance(choices.get("window"), int):
+            choices["window"] = str(choices["window"])
         return {
             "params": self.counting.params,
             "flops": self.counting.flops,

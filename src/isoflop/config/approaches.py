@@ -18,6 +18,7 @@ LEAST_SIZES: Final = 3
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Window = Literal["rule"] | Annotated[int, Field(ge=3)] | None
 
 
 class CountingSettings(Section):
@@ -89,8 +90,10 @@ class ProfilesSettings(Section):
     curve: Literal["parabola", "log_parabola", "akima"] = "parabola"
     """parabola of L in log N (Hoffmann et al.); log_parabola: of log L; akima: spline of log L
     (Porian et al.)."""
-    window: int | None = Field(default=None, ge=3)
-    """Fit only this many of the lowest losses of each budget; null takes all."""
+    window: Window = "rule"
+    """rule: the widest window of sizes over which the valleys show no lopsidedness that would move
+    the minimum by half of its interval's half-width (docs/approaches.md); a number: only this many
+    of the lowest losses of each budget; null: all."""
     min_sizes: int = Field(default=5, ge=LEAST_SIZES)
     """Fewest distinct sizes that a budget must have."""
     min_budgets: int = Field(default=3, ge=LEAST_BUDGETS)
@@ -300,8 +303,8 @@ class ProfilesGrid(Section):
         "akima",
     )
     """parabola | log_parabola | akima."""
-    window: tuple[Annotated[int, Field(ge=3)] | None, ...] = (None, 5)
-    """How many of the lowest losses of each budget; null takes all."""
+    window: tuple[Window, ...] = ("rule", 5)
+    """rule | how many of the lowest losses of each budget | null for all."""
     outliers: tuple[Positive | None, ...] = ()
     """Limits of the externally studentised residual; null is none."""
     weights: tuple[Literal["equal", "variance"], ...] = ("equal", "variance")

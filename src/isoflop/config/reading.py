@@ -43,6 +43,8 @@ _PAIR: Final = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )
 """How JSON writes one character beyond 16 bits; in YAML these would be two that do not exist."""
+UNION_MEMBER: Final = re.compile(r"literal\[.*\]|constrained-\w+|int|float|str|bool|none")
+"""How pydantic names, at the end of a place, the one of several types that did not fit."""
 LONGEST_YAML: Final = 4_000_000
 """Characters of a YAML file: a sweep.yaml of 10,000 runs has about one million."""
 DEEPEST_YAML: Final = 100
@@ -185,6 +187,8 @@ def settings_from(text: str, section: str, model: type[Model]) -> Model:
 def _complaint(item: Any, model: type[BaseModel]) -> str:
     """Say one validation error the way a colleague would."""
     location = tuple(str(part) for part in item["loc"])
+    while len(location) > 1 and UNION_MEMBER.fullmatch(location[-1]):
+        location = location[:-1]
     where = ".".join(location[:-1])
     place = f" in {where}" if where else ""
     if item["type"] == "extra_forbidden":

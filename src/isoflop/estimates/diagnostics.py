@@ -172,6 +172,8 @@ class ProfilesDiagnostics(Section):
     curve: Literal["parabola", "log_parabola", "akima"]
     line: Spread
     """Of log N at the minima about the fitted line."""
+    window: int | None
+    """Sizes of a budget that are fitted, where they were chosen by rule."""
     minima: int
     """Budgets with a minimum that is fitted."""
     profiles: list[Profile]

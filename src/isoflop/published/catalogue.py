@@ -38,11 +38,13 @@ PAPERS: Final[dict[str, Any]] = {
         "bootstrap": {"interval": "percentile"},
         "mixture": {"simulations": 0},
         "parametric": {"objective": "huber"},
+        "profiles": {"window": None},
     },
 }
 """How published sweeps differ from the package's defaults unless the catalogue says otherwise; the
-papers read percentiles off their draws, and minimise Hoffmann's sum of Huber's loss. No sweep is
-simulated for an interval, the mixture's neither: it would cost more than all fits of the papers."""
+papers read percentiles off their draws, fit parabolas to all sizes of a budget, and minimise
+Hoffmann's sum of Huber's loss. No sweep is simulated for an interval, the mixture's neither: it
+would cost more than all fits of the papers."""
 
 Statistic = Literal["value", "sd", "low", "high"]
 

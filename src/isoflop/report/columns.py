@@ -217,7 +217,10 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
     "weights": ("", "how budgets weigh in approach 2"),
     "weight": ("", "of the law in the mixture"),
     "width": ("nat/token or log", "mean width of the intervals"),
-    "window": ("", "lowest losses of a budget that approach 2 fits"),
+    "window": (
+        "",
+        "what approach 2 fits of a budget: a number of lowest losses, or by rule",
+    ),
 }
 """Column to its unit and what it means; ends of intervals and confidence levels follow by rule."""
 

@@ -24,6 +24,7 @@ from isoflop.approaches.estimators.budgets import (
 from isoflop.approaches.estimators.curvature import Curvature, quadratic_term
 from isoflop.approaches.estimators.noise_parts import parts_of
 from isoflop.approaches.estimators.power_laws import fit_power_laws
+from isoflop.approaches.estimators.valley_window import Budget, lowest_sizes, widest_window
 from isoflop.approaches.numerics.akima import akima_minima
 from isoflop.approaches.numerics.least_squares import Parabolas, fit_parabolas
 from isoflop.approaches.protocol import Fit, Refits, Resamples
@@ -162,6 +163,31 @@ class ProfilesFit(Fit):
                 minima[int(group.run[left[worst]])] = float(deleted[worst])
                 left = np.delete(left, worst)
         return minima
+
+    @cached_property
+    def window(self) -> int | None:
+        """How many sizes of a budget are fitted, where that is chosen by rule: ``valley_window``.
+
+        Chosen once, by all runs but those far off: the window is the sweep's, not a resample's.
+        """
+        if self.settings.window != "rule" or self.settings.curve == "akima":
+            return None
+        far = [*self.outlying, *self.suspects]
+        near = [group.take(np.flatnonzero(~np.isin(group.run, far))) for group in self.groups]
+        return widest_window([self._budget(group) for group in near], self.settings.min_sizes)
+
+    @cached_property
+    def within(self) -> dict[float, Bools]:
+        """Points of each budget that the window by rule takes; all where there is none."""
+        if self.window is None:
+            return {group.budget: np.ones(len(group.run), dtype=np.bool_) for group in self.groups}
+        return {g.budget: lowest_sizes(self._budget(g), self.window) for g in self.groups}
+
+    def _budget(self, group: BudgetGroup) -> Budget:
+        """Give a budget's points as its parabola is fitted to them."""
+        x, y = self._axes(group, group.loss[None])
+        logs = self.settings.curve == "log_parabola"
+        return Budget(float(np.log(group.budget)), x, np.log(y[0]) if logs else y[0])
 
     @cached_property
     def noise_parts(self) -> NoiseParts | None:
@@ -316,11 +342,17 @@ class ProfilesFit(Fit):
         """Advise a window: a parabola is biased where a valley is steeper on one side."""
         if self.settings.curve == "akima":
             return ""
-        widest = max(float(np.ptp(group.log_params)) for group in self.groups)
-        return (
-            f" A budget's sizes span up to a factor of {np.exp(widest):.3g}, over which its valley "
-            "is no parabola: take the lowest losses alone (approaches.profiles.window)."
+        spans = [np.ptp(group.log_params[self.within[group.budget]]) for group in self.groups]
+        widest = (
+            f" The fitted sizes of a budget span up to a factor of {np.exp(max(spans)):.3g}, over "
+            "which its valley is no parabola"
         )
+        if self.window is not None:
+            return (
+                f"{widest}; the runs' scatter hides it from the rule that chooses the window. Add "
+                "sizes nearer the lowest losses, or take these alone (approaches.profiles.window)."
+            )
+        return f"{widest}: choose the window by rule (approaches.profiles.window: rule)."
 
     def resampled_valleys(self, resamples: Resamples) -> Valleys:
         """Find the minimum of each budget's profile in each resample."""
@@ -366,7 +398,7 @@ class ProfilesFit(Fit):
             else:
                 curved &= minimum > 0
                 log_loss = np.log(np.where(curved, minimum, 1.0))
-        low, high = self._extent(x, weights)
+        low, high = self._extent(group, x, weights)
         inside = (place > low) & (place < high)
         accepted = curved & (inside | (self.settings.edge == "keep"))
         return Valley(np.where(accepted, place, x.mean()), log_loss, accepted)
@@ -395,13 +427,15 @@ class ProfilesFit(Fit):
         logs = self.settings.curve == "log_parabola"
         return fit_parabolas(x, np.log(y) if logs else y, weights)
 
-    def _extent(self, x: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    def _extent(self, group: BudgetGroup, x: Floats, weights: Floats) -> tuple[Floats, Floats]:
         """Give the ends between which a minimum is measured and not extrapolated, (rows,) each.
 
         Where a window picks the points, they are its ends: seven points on one side of the valley
         have a vertex beyond them, and no reason to be believed about it.
         """
-        fitted = weights > 0 if self.settings.window is not None else np.ones_like(weights) > 0
+        lowest = isinstance(self.settings.window, int)
+        within = self.within[group.budget]
+        fitted = weights > 0 if lowest else np.broadcast_to(within, weights.shape)
         low, high = np.where(fitted, x, np.inf), np.where(fitted, x, -np.inf)
         return low.min(axis=1), high.max(axis=1)
 
@@ -413,8 +447,9 @@ class ProfilesFit(Fit):
 
     def _kept(self, group: BudgetGroup, y: Floats, weights: Floats) -> Floats:
         """Apply the outlier rule and the window to the weights, (rows, points)."""
-        weights = np.where(np.isin(group.run, self.outlying), 0.0, weights)
-        if self.settings.window is not None:
+        out = np.isin(group.run, self.outlying) | ~self.within[group.budget]
+        weights = np.where(out, 0.0, weights)
+        if isinstance(self.settings.window, int):
             weights = _lowest(y, weights, self.settings.window)
         return weights
 
@@ -499,6 +534,7 @@ class ProfilesFit(Fit):
             along={axis: self._exponents_along(axis) for axis in AXES},
             curve=self.settings.curve,
             line=self._line(),
+            window=self.window,
             minima=int(self.valleys.accepted[0].sum()),
             profiles=self.profiles,
             left_out=list(self.left_out),

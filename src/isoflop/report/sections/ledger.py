@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.config.by_sweep import SweepSettings, own_values, settings_by_sweep
 from isoflop.counting import FLOPS_MEANING, PARAMS_MEANING
 from isoflop.escape import code, markdown, unmarked
+from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.numbers import NONE, fixed, listed, parameter, percent, times
 from isoflop.project import raw_folder
 from isoflop.report.tables import Column, Table
@@ -196,12 +197,22 @@ def _frontier(fitted: Mapping[str, Estimate]) -> str:
     return f"lowest loss at {settings.envelope.grid_points} log-spaced values of *C*"
 
 
+def _by_rule(diagnostics: ProfilesDiagnostics) -> str:
+    """Say which sizes a window chosen by rule takes."""
+    left_out = any(not used for profile in diagnostics.profiles for used in profile.used)
+    if diagnostics.window is None or not left_out:
+        return "all points (a narrower window would move the minimum by less than scatter does)"
+    return f"the {diagnostics.window} sizes of lowest loss (the widest window, by rule)"
+
+
 def _window(fitted: Mapping[str, Estimate]) -> str:
-    settings = _settings(fitted, "profiles")
-    if settings is None:
+    estimate = fitted.get("profiles")
+    if estimate is None:
         return REFUSED
-    profiles = settings.profiles
+    profiles = estimate.settings.profiles
     points = "all points" if profiles.window is None else f"the {profiles.window} lowest points"
+    if profiles.window == "rule":
+        points = _by_rule(expect(estimate.diagnostics, ProfilesDiagnostics))
     axis = {
         "each": "*N* for the best *N*, in log *D* for the best *D*,",
         "params": "*N*",
