@@ -15,6 +15,7 @@ from isoflop.approaches.fit_approach import fit_approach
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.drawing import style
 from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.mixture import NoMixture
 from isoflop.figures import (
     allocations,
     check_pair,
@@ -24,6 +25,7 @@ from isoflop.figures import (
     residuals,
     training_curves,
 )
+from isoflop.numbers import short
 from tests import example_sweep
 from tests.tiers import QUICK
 
@@ -171,7 +173,8 @@ def band(polygon: Any, at: float) -> tuple[float, float]:
 
 def test_the_check_pair_is_predicted_by_the_counting_of_the_fit(counted: FigureInputs) -> None:
     estimate = counted.fitted["parametric"]
-    figure = drawn(check_pair.draw, counted)
+    alone = NoMixture.model_construct(refused="One law.")
+    figure = drawn(check_pair.draw, replace(counted, mixture=alone))
     n, loss = line(figure, "predicted")
     pair = counted.losses.filter(role="check", is_final=True)
     flops = float(pair[f"flops_{estimate.counting.flops}"].median())
@@ -209,12 +212,52 @@ def test_the_forest_shows_the_estimates_and_their_intervals(counted: FigureInput
     assert line(figure, "a-kaplan-kaplan")[0] == [0.73]
 
 
-def test_allocations_are_the_optima_at_gophers_compute(counted: FigureInputs) -> None:
+def near(inputs: FigureInputs) -> FigureInputs:
+    """Give the same estimates as of a sweep that ends two decades below Gopher's compute."""
+    close = {
+        name: estimate.model_copy(update={"flops_range": (1e18, inputs.gopher_budget / 100.0)})
+        for name, estimate in inputs.fitted.items()
+    }
+    return replace(inputs, estimates={**inputs.estimates, **close})
+
+
+def test_nothing_is_drawn_where_the_sweep_does_not_say(counted: FigureInputs) -> None:
+    """Ten decades beyond the data the caption says so, and so must the picture."""
+    assert min(o.decades_beyond_data for o in counted.optima(counted.gopher_budget).values()) > 6
     figure = drawn(allocations.draw, counted)
-    for approach, optimum in counted.optima(counted.gopher_budget).items():
+    assert "This sweep" not in figure.alt
+    assert not figure.figure.findobj(lambda one: "This-sweep" in (one.get_gid() or ""))
+    top = max(estimate.flops_range[1] for estimate in counted.fitted.values())
+    beyond = drawn(predictions.draw, counted).figure.findobj(
+        lambda one: str(one.get_gid()).startswith("law-") and "params" in one.get_gid()
+    )
+    ends = [
+        float(
+            max(one.get_xdata())
+            if hasattr(one, "get_xdata")
+            else one.get_paths()[0].vertices[:, 0].max()
+        )
+        for one in beyond
+    ]
+    assert max(ends) == pytest.approx(1e6 * top)
+    for estimate in near(counted).fitted.values():
+        (path,) = [
+            one
+            for one in drawn(predictions.draw, near(counted)).figure.axes[1].lines
+            if one.get_gid() == f"law-{estimate.approach}-params-beyond"
+        ]
+        assert max(path.get_xdata()) > counted.gopher_budget
+
+
+def test_allocations_are_the_optima_at_gophers_compute(counted: FigureInputs) -> None:
+    reached = near(counted)
+    figure = drawn(allocations.draw, reached)
+    for approach, optimum in reached.optima(counted.gopher_budget).items():
         gid = f"law-This-sweep--{NAMES[approach].replace(' ', '-')}"
         assert line(figure, gid)[0] == [optimum.params.value]
         assert tuple(line(figure, f"{gid}-95")[0]) == optimum.params.intervals["0.95"]
+        value = artist(figure, f"value-This-sweep--{NAMES[approach].replace(' ', '-')}")
+        assert value.get_text() == short(optimum.params.value)
         expected = float(counted.fitted[approach].params_opt(counted.gopher_budget))
         assert optimum.params.value == pytest.approx(expected, rel=1e-9)
 

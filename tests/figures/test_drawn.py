@@ -6,6 +6,7 @@ test_counting.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,15 @@ from matplotlib import rc_context
 
 from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.announced import AnnouncedLoss, AnnouncedRun, Announcement
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.mixture import Mixture
-from isoflop.figures import answer, design, forecast, isoflop_profiles, specifications
+from isoflop.figures import answer, check_pair, design, forecast, isoflop_profiles, specifications
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import polars as pl
 
     from isoflop.figures.inputs import FigureInputs
 
@@ -88,3 +92,64 @@ def test_specifications_stand_in_increasing_order(inputs: FigureInputs) -> None:
     shown = marks.get_offsets()[:, 1]
     expected = inputs.specifications["a"].drop_nulls().sort().to_numpy()
     np.testing.assert_array_equal(shown, expected)
+
+
+def test_check_runs_stand_over_what_the_answer_says_and_what_was_announced(
+    inputs: FigureInputs,
+) -> None:
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    pair = inputs.losses.filter(role="check", is_final=True).sort("params_total")
+    announced = announce(pair)
+    inputs = replace(inputs, announcement=announced)
+    (curve,) = artists(check_pair.draw, inputs, "predicted")
+    n, loss = curve.get_data()
+    flops = float(pair["flops_6nd"].median())
+    drawn = np.concatenate(
+        [
+            part.law.log_loss(part.rows, np.log(n), np.log(flops / (6.0 * n)))
+            for part in mixture.parts(inputs.mixture_draws)
+        ]
+    )
+    np.testing.assert_allclose(loss, np.exp(np.median(drawn, axis=0)), rtol=1e-9)
+    # one law's curve is another
+    law = mixture.mixed[0].approach
+    (own,) = artists(check_pair.draw, inputs, f"predicted-{law}")
+    assert np.abs(own.get_ydata() / loss - 1.0).max() > 1e-4
+    for run in announced.runs:
+        said = run.losses["mixture"]
+        (mark,) = artists(check_pair.draw, inputs, f"announced-{run.run}")
+        assert list(mark.get_ydata()) == [said.predicted]
+        for level in ("0.8", "0.95"):
+            (bar,) = artists(check_pair.draw, inputs, f"announced-{level}-{run.run}")
+            assert tuple(bar.get_ydata()) == said.intervals[level]
+    at = optima_at(mixture, inputs.mixture_draws, [flops])[0].params
+    (mark,) = artists(check_pair.draw, inputs, "optimum-mixture")
+    (bar,) = artists(check_pair.draw, inputs, "optimum-mixture-95")
+    assert list(mark.get_xdata()) == [at.value]
+    assert tuple(bar.get_xdata()) == at.intervals["0.95"]
+
+
+def announce(pair: pl.DataFrame) -> Announcement:
+    """Announce a pair's losses, each a little off, by the mixture and by one law."""
+    return Announcement.model_construct(
+        runs=tuple(
+            AnnouncedRun(
+                run=row["run"],
+                params=row["params_total"],
+                tokens=row["tokens"],
+                flops=row["flops_6nd"],
+                losses={
+                    key: AnnouncedLoss(
+                        predicted=row["loss"] + shift,
+                        intervals={
+                            "0.8": (row["loss"] - shift, row["loss"] + 2.0 * shift),
+                            "0.95": (row["loss"] - 2.0 * shift, row["loss"] + 3.0 * shift),
+                        },
+                    )
+                    for key, shift in (("mixture", 0.01), ("parametric", 0.05))
+                },
+            )
+            for row in pair.iter_rows(named=True)
+        )
+    )

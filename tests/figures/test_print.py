@@ -1,4 +1,4 @@
-"""In print grey every series is still told from every other, and text on white can be read."""
+"""In print grey series are told apart, text on white can be read, none is cut or over a mark."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from matplotlib import rc_context
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
@@ -118,6 +119,68 @@ def test_every_text_can_be_read_on_white(name: str, inputs: FigureInputs) -> Non
     for text in texts:
         contrast = 1.05 / (luminance(text.get_color()) + 0.05)
         assert contrast >= CONTRAST, (text.get_text(), text.get_color(), contrast)
+
+
+def boxes(figure: Figure) -> list[tuple[Text, Any]]:
+    """List the texts that are drawn, ticks aside, with their boxes."""
+    figure.draw_without_rendering()
+    ticks = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for label in [*axis.get_ticklabels(), *axis.get_ticklabels(minor=True)]
+    }
+    drawn = [
+        text
+        for text in figure.findobj(Text)
+        if text.get_text().strip() and text.get_visible() and id(text) not in ticks
+    ]
+    return [(text, text.get_window_extent()) for text in drawn]
+
+
+def marks(axes: Axes) -> Any:
+    """Give the middles of all marks of a panel, (marks, 2)."""
+    places = [
+        line.get_transform().transform(np.column_stack(line.get_data()).astype(np.float64))
+        for line in axes.lines
+        if line.get_marker() not in {"None", "", " ", None}
+    ]
+    for marked in axes.collections:
+        if isinstance(marked, PathCollection):
+            offsets = np.asarray(marked.get_offsets(), dtype=np.float64)
+            places.append(marked.get_offset_transform().transform(offsets))
+    return np.concatenate([np.empty((0, 2)), *places])
+
+
+def misplaced(figure: Figure) -> list[str]:
+    """Name the texts that are cut at the figure's edge, or stand over a mark."""
+    found = []
+    whole = figure.bbox
+    for text, box in boxes(figure):
+        inside = whole.x0 - 1 <= box.x0 and box.x1 <= whole.x1 + 1
+        if not (inside and whole.y0 - 1 <= box.y0 and box.y1 <= whole.y1 + 1):
+            found.append(f"{text.get_text()} is cut")
+        if text.axes is None:
+            continue
+        over = box.count_contains(marks(text.axes))
+        if over:
+            found.append(f"{text.get_text()} is over {over} marks")
+    return found
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_is_cut_or_over_a_mark(name: str, inputs: FigureInputs) -> None:
+    assert misplaced(figure_of(name, inputs)) == []
+
+
+def test_a_cut_text_and_one_over_a_mark_are_noticed() -> None:
+    with rc_context(style.RC):
+        figure = style.new_figure(height=2.0)
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], marker="o", ls="")
+        axes.text(0.98, 0.98, "here", ha="center")
+        figure.text(0.99, 0.5, "too long for this place")
+    assert misplaced(figure) == ["here is over 1 marks", "too long for this place is cut"]
 
 
 def test_lines_of_one_look_are_noticed() -> None:

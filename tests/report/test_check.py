@@ -11,6 +11,8 @@ from isoflop.approach import NAMES
 from isoflop.estimates.diagnostics import ParametricDiagnostics
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import Forecasts
+from isoflop.estimates.levels import NoLevel
+from isoflop.estimates.mixture import Mixture, NoMixture, PlacedLevels
 from isoflop.estimates.recommendation import DOUBTED
 from isoflop.numbers import NBSP, UNSURE, fixed, power
 from isoflop.report.sections.captions import findings
@@ -124,10 +126,44 @@ def inputs(tmp_path: Path) -> ReportInputs:
     return replace(written, losses=losses)
 
 
+def alone(inputs: ReportInputs) -> ReportInputs:
+    """Give the same sweep without a mixture: approach 3 then predicts the pair."""
+    return replace(inputs, mixture=NoMixture.model_construct(refused="One law."))
+
+
 def counted_by(inputs: ReportInputs, **conventions: str) -> ReportInputs:
     estimate = inputs.fitted["parametric"]
     counted = estimate.model_copy(update={"counting": Counting.model_validate(conventions)})
-    return replace(inputs, estimates={**inputs.estimates, "parametric": counted})
+    return alone(replace(inputs, estimates={**inputs.estimates, "parametric": counted}))
+
+
+def test_the_answer_predicts_the_pair(inputs: ReportInputs) -> None:
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    pair = check_pair(inputs)
+    assert pair is not None
+    assert pair.whose_loss == "the mixture of the laws"
+    assert "thin: its laws" in pair.drawn
+    assert "those that the mixture of the laws predicts" in pair.losses.caption
+    for size in pair.sizes:
+        drawn = np.concatenate(
+            [
+                np.exp(part.law.log_loss(part.rows, np.log([size.params]), np.log([size.tokens])))
+                for part in mixture.parts(inputs.mixture_draws)
+            ]
+        )[:, 0]
+        assert size.predicted == pytest.approx(float(np.median(drawn)), rel=1e-3)
+        assert size.predicted_ends == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    assert pair.optima.data[0][0] == "mixture"
+    # losses at the optimum that have no interval that covers have none beside it
+    none = NoLevel(side="above", truth="nested", share=0.9)
+    refused = {"0.8": none, "0.95": none}
+    places = [
+        PlacedLevels.model_construct(quantity="loss_opt", decades_beyond=d, levels=refused)
+        for d in (0.0, 2.0)
+    ]
+    without = replace(inputs, mixture=mixture.model_copy(update={"placed": places}))
+    assert [size.predicted_ends for size in check_sizes(without)] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +193,8 @@ def test_the_pair_is_counted_as_approach_3_counts(
     c = shown["parametric"][1]
     assert f"of {power(float(c))} FLOPs each" in pair.opening
     assert shown["parametric"][2] == pytest.approx(float(estimate.params_opt(c)))
+    assert pair.whose_loss.startswith("approach 3")
+    assert "thin" not in pair.drawn
     same = {a for a, e in inputs.fitted.items() if e.counting.params == params}
     assert set(shown) == same
     # approaches that count C otherwise are asked at the pair's C as they count it
@@ -184,10 +222,12 @@ def judged(inputs: ReportInputs, p_value: float) -> ReportInputs:
     told = estimate.model_copy(
         update={"diagnostics": diagnostics.model_copy(update={"misfit": misfit})}
     )
-    return replace(
-        inputs,
-        estimates={**inputs.estimates, "parametric": told},
-        forecasts=forecasts.model_copy(update={"cuts": []}),
+    return alone(
+        replace(
+            inputs,
+            estimates={**inputs.estimates, "parametric": told},
+            forecasts=forecasts.model_copy(update={"cuts": []}),
+        )
     )
 
 
@@ -210,18 +250,19 @@ def test_losses_of_a_rejected_law_stand_with_the_mark(doubted: ReportInputs) -> 
 
 
 def test_no_interval_is_spoken_of_where_none_is_given(inputs: ReportInputs) -> None:
+    inputs = alone(inputs)
     given = check_pair(inputs)
     assert given is not None
     assert given.judged == 2
-    assert "the interval is of the fitted law" in given.losses.caption
-    assert "within the 95 % intervals" in findings(inputs)["check_pair"]
+    assert "the interval is without the noise of a single run" in given.losses.caption
+    assert "within the 95 % intervals of approach 3" in findings(inputs)["check_pair"]
     without = replace(
         inputs, draws={**inputs.draws, "parametric": inputs.draws["parametric"].clear()}
     )
     pair = check_pair(without)
     assert pair is not None
     assert pair.judged == 0
-    assert "the law has no interval for the loss there that covers" in pair.losses.caption
+    assert "no interval for the loss there that covers" in pair.losses.caption
     assert "interval" not in findings(without)["check_pair"]
 
 

@@ -44,6 +44,8 @@ REACH: Final = (
 """Largest number of decades of C between a budget and the data, to how far an answer is trusted."""
 UNKNOWN: Final = REACH[-1][1]
 """What is said beyond the last distance at which an answer is given."""
+FARTHEST: Final = REACH[-2][0]
+"""That distance, in decades of C."""
 
 
 class Allocation(Section):

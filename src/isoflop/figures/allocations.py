@@ -8,6 +8,7 @@ from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
 from isoflop.drawing.forest import Mark, draw_mark, row_axes
 from isoflop.escape import identifier
+from isoflop.estimates.allocation import UNKNOWN, reach
 from isoflop.numbers import MATHTEXT, PLAIN, power, short
 from isoflop.published_laws import published_optima
 
@@ -18,7 +19,7 @@ Item = tuple[str, str, str, float, tuple[float, float] | None]
 
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
-    """Plot the optimal N of published laws and of the sweep at Gopher's budget."""
+    """Plot the optimal N of published laws at Gopher's budget, and of a sweep that reaches it."""
     facts = inputs.reference.gopher_chinchilla
     budget = facts.gopher_flops["gopher_paper"].flops
     items = [*_published(inputs, budget), *_sweep(inputs, budget)]
@@ -27,8 +28,19 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     for row, (label, colour, marker, params, interval) in enumerate(items):
         mark = Mark(params, colour, marker, thin=interval)
         draw_mark(axes, -row, mark, gid=f"law-{identifier(style.in_words(label))}")
-        right = max(params, interval[1]) if interval else params
-        style.direct_label(axes, right, -row, short(params), color=colour, offset=(6, 0))
+        # in a column of their own: beside the marks they would stand on the models' lines
+        axes.annotate(
+            short(params),
+            (1.0, -row),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=style.SMALL,
+            color=style.legible(colour),
+            annotation_clip=False,
+            gid=f"value-{identifier(style.in_words(label))}",
+        )
     style.log_axis(axes.xaxis, counts=True)
     for model in facts.models.rows:
         axes.axvline(model.params, color=style.INK, lw=0.7, ls=(0, (1, 2)), zorder=1)
@@ -62,9 +74,11 @@ def _published(inputs: FigureInputs, budget: float) -> list[Item]:
 
 
 def _sweep(inputs: FigureInputs, budget: float) -> list[Item]:
-    """Read the sweep's own extrapolations."""
+    """Read the sweep's own extrapolations, where it says something that far beyond its data."""
     items: list[Item] = []
     for approach, optimum in inputs.optima(budget).items():
+        if reach(optimum.decades_beyond_data) == UNKNOWN:
+            continue
         items.append(
             (
                 f"This sweep, {NAMES[approach]}",

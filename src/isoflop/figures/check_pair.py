@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
-from isoflop.approach import COLOURS, MARKERS, NAMES
+from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.drawing import style
 from isoflop.escape import identifier
+from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.announced import check_runs, sized_by
 from isoflop.estimates.counted import counted
-from isoflop.figures.inputs import quantiles, surface
+from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.off_frontier import intervals_of_losses, losses_at, predicts_losses
 from isoflop.numbers import PLAIN, power, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
+    from isoflop.estimates.estimate import Counting, Estimate
     from isoflop.figures.inputs import FigureInputs
+
+    Floats = NDArray[np.float64]
+
+WORDS: Final = 0.32
+"""Share of the losses' height that words take below it."""
+REACH: Final = 2.0
+"""Factor of N that is drawn on either side of the pair."""
+PLACES: Final = 60
+"""Sizes at which losses are drawn."""
+BESIDE: Final = 1.05
+"""Factor of N by which what was announced stands beside what was measured."""
 
 NONE = (
     "The sweep has no pair of check runs: two runs of equal compute above the fitted budgets, with "
@@ -27,58 +42,42 @@ NONE = (
 
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
-    """Plot the measured losses over the parametric prediction at their compute."""
-    estimate = inputs.fitted.get("parametric") or next(iter(inputs.fitted.values()), None)
-    if estimate is None:
+    """Plot the measured losses over what the answer predicts at their compute."""
+    chosen = predicts_losses(inputs.recommended, inputs.fitted)
+    first = next(iter(inputs.fitted.values()), None)
+    if first is None:
         return style.NothingToShow("No approach gave an estimate for this sweep.")
+    counting = first.counting if chosen is None else chosen[1].counting
     runs = check_runs(inputs.losses, inputs.announcement)
-    pair = counted(runs, estimate.counting).sort("params")
+    pair = counted(runs, counting).sort("params")
     if pair.height < 2:
         return style.NothingToShow(_why_no_pair(inputs))
     flops = float(pair["flops"].median())  # type: ignore[arg-type]
-    figure = style.new_figure(height=2.9)
-    axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.32))
-    low, high = float(pair["params"].min()) / 3, float(pair["params"].max()) * 3  # type: ignore[arg-type]
-    n = np.geomspace(low, high, 100)
-    parametric = inputs.fitted.get("parametric")
-    if parametric is not None:
-        loss = surface(parametric, n, flops)
-        colour = COLOURS["parametric"]
-        axes.plot(n, loss, color=colour, ls=(0, (3, 1.5)), gid="predicted")
-        style.direct_label(axes, n[-1], float(loss[-1]), "predicted by\n3 Parametric", color=colour)
-    for place, ((params,), rows) in enumerate(pair.group_by(["params"], maintain_order=True)):
-        for run, measured in rows.select("run", "loss").iter_rows():
-            (mark,) = axes.plot(
-                params,
-                measured,
-                marker="o",
-                ms=5 if rows.height == 1 else 3,
-                color=style.INK,
-                ls="",
-                gid=f"run-{identifier(run)}",
-            )
-            style.name_runs(mark, [run])
-        mean, left = float(rows["loss"].mean()), place == 0  # type: ignore[arg-type]
-        if rows.height > 1:
-            axes.plot(params, mean, marker="_", ms=14, color=style.INK, ls="", gid=f"mean-{place}")
-        of = "" if rows.height == 1 else f"\nmean of {rows.height} runs"
-        # on the side where the curve does not run through it
-        under = parametric is not None and mean < float(
-            surface(parametric, np.array([params]), flops)[0]
-        )
-        style.direct_label(
-            axes,
-            params,
-            mean,
-            f"{label_of(rows['run'][0])}\nmeasured {mean:.4f}{of}",
-            ha="right" if left else "left",
-            offset=(-9 if left else 9, -13 if under else 16),
-        )
-    _optima(strip, inputs, flops, estimate.counting.params)
-    axes.margins(y=0.35)
-    axes.set(ylabel=style.LOSS, xscale="log")
+    figure = style.new_figure(height=3.3)
+    axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.36))
+    axes.set_xscale("log")
+    low, high = float(pair["params"].min()) / REACH, float(pair["params"].max()) * REACH  # type: ignore[arg-type]
+    spoken = "with no law’s loss beside them" if chosen is None else ""
+    labels: list[tuple[str, Any, float, float]] = []
+    if chosen is not None:
+        key, answer = chosen
+        n = np.geomspace(low, high, PLACES)
+        d = _tokens(answer, n, flops)
+        labels = _predicted(axes, inputs, key, answer, (n, d, flops))
+        spoken = f"over the loss that {ANSWERS[key].in_prose} predicts there"
+    announced = _announced(axes, inputs, pair)
+    for (params,), rows in pair.group_by(["params"], maintain_order=True):
+        _measured(axes, float(params), rows, left=params == pair["params"][0])
+    _optima(strip, inputs, counting)
+    axes.margins(y=0.08)
+    low_loss, high_loss = axes.get_ylim()
+    # room at the foot for what was measured, in words
+    axes.set_ylim(low_loss - WORDS * (high_loss - low_loss), high_loss)
+    axes.set(ylabel=style.LOSS)
     strip.set(xlabel=style.PARAMS)
     style.log_axis(strip.xaxis, counts=True)
+    strip.set_xlim(low, high)
+    style.label_points(axes, labels)
     listed = " and ".join(
         f"{runs[0] if len(runs) == 1 else f'the mean of {len(runs)} runs'} with "
         f"{short(params)} parameters and loss {loss:.4f}"
@@ -89,8 +88,112 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     return style.Drawn(
         figure,
         f"Loss against parameters at {power(flops, hand=PLAIN)} FLOPs: the measured losses of "
-        f"{listed}, over the curve that the parametric approach predicts; each approach’s optimal "
-        "size is marked at the foot with its 95 % interval.",
+        f"{listed}, {spoken}.{announced} Each optimal size is marked at the foot with its 95 % "
+        "interval, where it has one.",
+    )
+
+
+def _tokens(answer: Estimate | Mixture, params: Floats, flops: float) -> Floats:
+    """Give the D that C buys at N, as the answer counts; its laws count alike."""
+    law = answer.mixed[0].law if isinstance(answer, Mixture) else answer.law
+    if law is None or law.flops_per_token is None:
+        raise TypeError("an answer for optima alone has no D at N and C")
+    return law.flops_per_token.tokens(params, flops)
+
+
+def _predicted(
+    axes: Axes,
+    inputs: FigureInputs,
+    key: str,
+    answer: Estimate | Mixture,
+    places: tuple[Floats, Floats, float],
+) -> list[tuple[str, Any, float, float]]:
+    """Draw the answer's losses with their band, and the laws behind a mixture; give the labels."""
+    n, d, flops = places
+    draws = inputs.draws_of(answer)
+    colour = ANSWERS[key].colour
+    ends = [intervals.get("0.95") for intervals in intervals_of_losses(answer, draws, n, d, flops)]
+    if all(end is not None for end in ends):
+        band = np.array(ends, dtype=np.float64)
+        axes.fill_between(
+            n, band[:, 0], band[:, 1], color=colour, alpha=0.12, lw=0, gid="predicted-band"
+        )
+    loss = losses_at(answer, draws, n, d)
+    axes.plot(
+        n, loss, color=colour, lw=1.6, ls=style.dashed(ANSWERS[key].dashes), gid="predicted",
+        zorder=3,
+    )  # fmt: skip
+    labels = [(ANSWERS[key].label, colour, float(n[-1]), float(loss[-1]))]
+    for member in answer.mixed if isinstance(answer, Mixture) else []:
+        if member.law is None:
+            continue
+        log_loss = member.law.log_loss(member.row, np.log(n), np.log(d))
+        if log_loss is None:
+            continue
+        row = ANSWERS[member.approach]
+        axes.plot(
+            n, np.exp(log_loss[0]), color=row.colour, lw=0.7, ls=style.dashed(row.dashes),
+            gid=f"predicted-{member.approach}", zorder=2,
+        )  # fmt: skip
+        labels.append((row.label, row.colour, float(n[-1]), float(np.exp(log_loss[0, -1]))))
+    return labels
+
+
+def _announced(axes: Axes, inputs: FigureInputs, pair: pl.DataFrame) -> str:
+    """Draw what the mixture announced of these runs, beside the measured marks; say it."""
+    if inputs.announcement is None:
+        return ""
+    sizes = dict(pair.select("run", "params").iter_rows())
+    drawn = []
+    for run in inputs.announcement.runs:
+        loss = run.losses.get(MIXTURE.key)
+        if loss is None or run.run not in sizes:
+            continue
+        x = sizes[run.run] * BESIDE
+        for level, width in (("0.95", 0.9), ("0.8", 2.4)):
+            axes.plot(
+                [x, x], loss.intervals[level], color=style.QUIET, lw=width, zorder=4,
+                solid_capstyle="butt", gid=f"announced-{level}-{identifier(run.run)}",
+            )  # fmt: skip
+        axes.plot(
+            x, loss.predicted, marker="D", ms=4, color=style.QUIET, mec="white", mew=0.5, ls="",
+            zorder=5, gid=f"announced-{identifier(run.run)}",
+        )  # fmt: skip
+        drawn.append(f"{loss.predicted:.4f} for {short(sizes[run.run])} parameters")
+    return f" Announced before training were {' and '.join(drawn)}." if drawn else ""
+
+
+def _measured(axes: Axes, params: float, rows: pl.DataFrame, *, left: bool) -> None:
+    """Mark the runs of one size and their mean, with who sized them."""
+    for run, measured in rows.select("run", "loss").iter_rows():
+        (mark,) = axes.plot(
+            params,
+            measured,
+            marker="o",
+            ms=5 if rows.height == 1 else 3,
+            color=style.INK,
+            ls="",
+            zorder=6,
+            gid=f"run-{identifier(run)}",
+        )
+        style.name_runs(mark, [run])
+    mean = float(rows["loss"].mean())  # type: ignore[arg-type]
+    if rows.height > 1:
+        axes.plot(
+            params, mean, marker="_", ms=14, color=style.INK, ls="", zorder=6,
+            gid=f"mean-{identifier(rows['run'][0])}",
+        )  # fmt: skip
+    of = "" if rows.height == 1 else f"\nmean of {rows.height} runs"
+    # at the foot of the panel, where no line runs
+    axes.annotate(
+        f"{label_of(rows['run'][0])}\nmeasured {mean:.4f}{of}",
+        (params, 0.03),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(-9 if left else 9, 0),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="bottom",
+        fontsize=style.SMALL,
     )
 
 
@@ -111,33 +214,37 @@ def label_of(run: str) -> str:
     return sized_by(run) or style.outside(run)
 
 
-def _optima(axes: Axes, inputs: FigureInputs, flops: float, params: str) -> None:
-    """Mark N_opt, with its interval, of each approach that counts N as the runs are shown."""
-    fitted = {
-        approach: estimate
-        for approach, estimate in inputs.fitted.items()
-        if estimate.counting.params == params
-    }
-    for row, (approach, estimate) in enumerate(fitted.items()):
-        colour = COLOURS[approach]
-        best = float(estimate.params_opt(flops))
-        band = quantiles(inputs, estimate, "params", np.array([flops]), level=0.95)
-        if band is not None:
-            axes.plot([band[0][0], band[1][0]], [-row, -row], color=colour, lw=1)
+def _optima(axes: Axes, inputs: FigureInputs, counting: Counting) -> None:
+    """Mark N_opt, with its interval, of each answer that counts N as the runs are shown.
+
+    Each is asked at the pair's C as it counts C itself.
+    """
+    checks = check_runs(inputs.losses, inputs.announcement)
+    shown = []
+    for key, answer in inputs.answers.items():
+        if answer.counting.params != counting.params:
+            continue
+        flops = float(counted(checks, answer.counting)["flops"].median())  # type: ignore[arg-type]
+        shown += [(key, optimum) for optimum in optima_at(answer, inputs.draws_of(answer), [flops])]
+    for row, (key, optimum) in enumerate(shown):
+        colour = ANSWERS[key].colour
+        ends = optimum.params.intervals.get("0.95")
+        if ends is not None:
+            axes.plot(ends, [-row, -row], color=colour, lw=1, gid=f"optimum-{key}-95")
         axes.plot(
-            best,
+            optimum.params.value,
             -row,
-            marker=MARKERS[approach],
-            ms=5,
+            marker=ANSWERS[key].marker,
+            ms=8 if key == MIXTURE.key else 5,
             color=colour,
             mew=0.4,
             mec="white",
-            gid=f"optimum-{approach}",
+            gid=f"optimum-{key}",
         )
     axes.set_yticks(
-        [-row for row in range(len(fitted))], [f"$N^*$, {NAMES[name]}" for name in fitted]
+        [-row for row in range(len(shown))], [f"$N^*$, {ANSWERS[key].label}" for key, _ in shown]
     )
-    axes.set_ylim(0.6 - len(fitted), 0.6)
+    axes.set_ylim(0.6 - len(shown), 0.6)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)

@@ -21,7 +21,7 @@ KINDS = {
     "no budget": ("fitted, no budget", "o", 16.0),
     "check": ("check pair", "*", 60.0),
     "announced": ("announced", "P", 30.0),
-    "tuning": ("learning-rate tuning", "+", 18.0),
+    "tuning": ("learning-rate tuning", "+", 46.0),
     "left out": ("left out", "x", 18.0),
 }
 
@@ -60,10 +60,13 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             marker=marker,
             s=size,
             linewidths=0.8,
-            color=[shade.get(budget, style.QUIET) for budget in rows["budget"]],
+            # trials of rates stand where fitted, announced or check runs do: larger, and over them
+            color=style.INK
+            if kind == "tuning"
+            else [shade.get(budget, style.QUIET) for budget in rows["budget"]],
             label=f"{label} ({rows.height})",
             gid=f"runs-{kind.replace(' ', '-')}",
-            zorder=3,
+            zorder=4 if kind == "tuning" else 3,
         )
         style.name_runs(marks, rows["run"])
     _equal_compute(axes, runs.filter(~pl.col("excluded")), shade)

@@ -27,7 +27,9 @@ def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axi
         low, high = exponent.intervals["0.95"]
         text += f"\n95 %: {low:.3f}–{high:.3f}"
     axes.text(0.05, 0.96, text, transform=axes.transAxes, va="top", fontsize=style.SMALL)
-    axes.set(xlabel=style.FLOPS, ylabel=style.PARAMS if axis == "params" else style.TOKENS)
+    # a third of the page's width: the whole words would be cut
+    axes.set_xlabel("Compute $C$ (FLOPs)")
+    axes.set_ylabel(style.PARAMS if axis == "params" else style.TOKENS)
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
 

@@ -12,7 +12,7 @@ from isoflop.estimates.allocation import optima_by_approach
 from isoflop.estimates.counted import counted
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
-from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.mixture import KEY, Mixture
 from isoflop.estimates.recommendation import recommend
 
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ class FigureInputs:
     def recommended(self) -> Recommendation | None:
         """Whose allocation is recommended; None where nothing was fitted."""
         return recommend(self.fitted, self.forecasts, self.mixture)
+
+    @property
+    def answers(self) -> dict[str, Estimate | Mixture]:
+        """The mixture, where there is one, and every approach's estimate, by key."""
+        mixed = {KEY: self.mixture} if isinstance(self.mixture, Mixture) else {}
+        return {**mixed, **self.fitted}
 
     def draws_of(self, answer: Estimate | Mixture) -> pl.DataFrame:
         """Give the draws of an approach, or of the mixture."""

@@ -79,11 +79,12 @@ def _plane(axes: Axes, inputs: FigureInputs, nested: Estimate) -> str:
         )
         axes.annotate(
             label,
-            (0.98, height),
+            (0.0, height),
             xycoords=axes.get_yaxis_transform(),
-            xytext=(0, 2),
+            # at the left, where the floors are too low for marks of either law
+            xytext=(4, 2),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             va="bottom",
             fontsize=style.SMALL,
             color=COLOURS[law],

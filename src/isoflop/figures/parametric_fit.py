@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -14,12 +14,16 @@ from isoflop.numbers import MATHTEXT, power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.contour import QuadContourSet
     from numpy.typing import NDArray
 
     from isoflop.estimates.estimate import Estimate
     from isoflop.figures.inputs import FigureInputs
 
     Floats = NDArray[np.float64]
+
+EDGE: Final = 0.08
+"""Share of a panel at its edges in which no contour is labelled: the label would be cut."""
 
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
@@ -29,7 +33,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         return style.NothingToShow(inputs.refusal("parametric"))
     points = inputs.points(estimate)
     figure = style.new_figure(height=2.75)
-    left, right = figure.subplots(1, 2, width_ratios=(1.1, 1))
+    left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     _contours(left, points, estimate, inputs.settings.contours)
     _slices(right, budgeted(inputs, points), estimate)
     left.set_title("a  Loss contours")
@@ -61,14 +65,19 @@ def _contours(axes: Axes, points: pl.DataFrame, estimate: Estimate, levels: int)
     floor = estimate.parameters["E"].value
     steps = floor + np.geomspace(low - floor, 1.15 * (high - floor), levels)
     norm = LogNorm(low, high)
+    sequential = style.sequential()
     lines = axes.contour(
-        flops, params, loss, levels=steps, cmap=style.sequential(), norm=norm, linewidths=0.6
+        flops, params, loss, levels=steps, cmap=sequential, norm=norm, linewidths=0.6
     )
     lines.set_gid("contours")
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
-    for label in axes.clabel(lines, steps[::2], fmt="%.2f", fontsize=style.SMALL - 1):
-        label.set_color(style.legible(label.get_color()))
+    for level, x, y in _places(lines, steps[::2], points, (flops[[0, -1]], params[[0, -1]])):
+        shade = sequential(norm(level))
+        style.direct_label(
+            axes, x, y, f"{level:.2f}", color=shade, offset=(0, 0), ha="center",
+            fontsize=style.SMALL - 1,
+        )  # fmt: skip
     marks = axes.scatter(
         points["flops"],
         points["params"],
@@ -90,9 +99,6 @@ def _contours(axes: Axes, points: pl.DataFrame, estimate: Estimate, levels: int)
         float(estimate.params_opt(flops[-1])),
         "efficient\nfrontier",
         color=colour,
-        offset=(-3, -10),
-        ha="right",
-        va="top",
     )
     axes.set(
         xlabel=style.FLOPS,
@@ -100,6 +106,45 @@ def _contours(axes: Axes, points: pl.DataFrame, estimate: Estimate, levels: int)
         xlim=(flops[0], flops[-1]),
         ylim=(params[0], params[-1]),
     )
+
+
+def _places(
+    lines: QuadContourSet, named: Floats, points: pl.DataFrame, ends: tuple[Floats, Floats]
+) -> list[tuple[float, float, float]]:
+    """Choose where each contour is labelled: as far from runs and other labels as it goes.
+
+    Parameters
+    ----------
+    lines : the contours.
+    named : the levels that get a label.
+    points : the runs.
+    ends : limits of C and of N.
+
+    Returns
+    -------
+    Level, C and N of each label; a level that is nowhere well inside the panel has none.
+    """
+    low, high = np.log(np.stack(ends)).T
+
+    def inside(places: Floats) -> Floats:
+        """Scale places to the panel, which is about as high as it is wide."""
+        return np.asarray((np.log(places) - low) / (high - low))
+
+    taken = inside(points.select("flops", "params").to_numpy())
+    chosen = []
+    for level, segments in zip(lines.levels, lines.allsegs, strict=True):
+        if level not in named or not segments:
+            continue
+        vertices = np.concatenate(segments)
+        at = inside(vertices)
+        nearest = np.sqrt(((at[:, None] - taken) ** 2).sum(axis=2)).min(axis=1)
+        inner = ((at > EDGE) & (at < 1.0 - EDGE)).all(axis=1)
+        if inner.any():
+            best = np.where(inner, nearest, 0.0).argmax()
+            x, y = vertices[best].tolist()
+            chosen.append((float(level), x, y))
+            taken = np.concatenate([taken, at[best : best + 1]])
+    return chosen
 
 
 def _slices(axes: Axes, points: pl.DataFrame, estimate: Estimate) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
+from isoflop.estimates.allocation import FARTHEST
 from isoflop.figures.frontier import draw_law
 from isoflop.numbers import PLAIN, power
 
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MODELS = ("Chinchilla", "Gopher", "GPT-3", "MT-NLG 530B")
+STAR = "Chinchilla"
+MODELS = (STAR, "Gopher", "GPT-3", "MT-NLG 530B")
+ROOM = 1e3
+"""Least factor of C after the end of this sweep's lines in which their names have room; else they
+stand at the right edge, with those of the published lines."""
+LIFT = 3.0
+"""Factor of N by which the models' names stand above their marks, off the published lines."""
 
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
@@ -37,7 +44,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     _data_end(left, top)
     _data_end(right, top)
     left.set_title("a  Over the data and a decade beyond")
-    right.set_title(f"b  Extrapolated by {np.log10(goal / top):.1f} decades")
+    right.set_title(f"b  {np.log10(goal / top):.1f} decades beyond, to Gopher’s compute")
     listed = "; ".join(
         f"{NAMES[approach]} {estimate.a.value:.3f}" for approach, estimate in fitted.items()
     )
@@ -45,19 +52,22 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         figure,
         "Two panels of optimal parameters against compute on logarithmic axes, the first over the "
         f"data, the second up to {power(goal, hand=PLAIN)} FLOPs. Slopes of the lines: {listed}; "
-        f"Kaplan’s published line {inputs.reference.kaplan.optimal_allocation.p_N:.2f}. Lines are "
-        f"dashed beyond the data and carry 95 % bands. {models}",
+        f"Kaplan’s published line {inputs.reference.kaplan.optimal_allocation.p_N:.2f}. Lines of "
+        "this sweep are dashed beyond the data, carry 95 % bands, and end "
+        f"{FARTHEST:.0f} decades beyond the data at the latest. {models}",
     )
 
 
 def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
-    """Draw every approach's line and the published ones up to one C, each labelled there."""
+    """Draw the published lines up to one C, and every approach's as far as the sweep says it."""
     labels = []
+    top = max(estimate.flops_range[1] for estimate in inputs.fitted.values())
+    last = min(end, top * 10.0**FARTHEST)
     for approach, estimate in inputs.fitted.items():
-        draw_law(axes, inputs, estimate, "params", end=end)
-        # dashes say what lies beyond the data, so marks say whose a line is
         low, high = estimate.flops_range
-        places = np.array([low, high, np.sqrt(high * end)])
+        draw_law(axes, inputs, estimate, "params", end=last)
+        # dashes say what lies beyond the data, so marks say whose a line is
+        places = np.array([low, high, np.sqrt(high * last)])
         axes.plot(
             places,
             estimate.params_opt(places),
@@ -71,7 +81,8 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
             gid=f"law-{approach}-marks",
         )
         name = NAMES[approach]
-        labels.append((name, COLOURS[approach], float(estimate.params_opt(end))))
+        at = last if end > ROOM * last else end
+        labels.append((name, COLOURS[approach], at, float(estimate.params_opt(last))))
     low = min(estimate.flops_range[0] for estimate in inputs.fitted.values())
     flops = np.array([low, end])
     for name, dashes, values in _published(inputs, flops):
@@ -84,11 +95,13 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
             zorder=3,
             gid=f"published-{name.split()[0].lower()}",
         )
-        labels.append((name, style.PUBLISHED, float(values[-1])))
+        labels.append((name, style.PUBLISHED, end, float(values[-1])))
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
     axes.set(xlabel=style.FLOPS, ylabel=style.PARAMS)
-    style.label_ends(axes, end, labels)
+    # spread apart among those that stand beside each other
+    for x in sorted({x for _, _, x, _ in labels}):
+        style.label_points(axes, [label for label in labels if label[2] == x])
 
 
 def _published(
@@ -111,7 +124,7 @@ def _large_models(axes: Axes, inputs: FigureInputs, goal: float) -> str:
     if not models:
         return "No large model lies in range."
     for model in models:
-        star = model.name == "Chinchilla"
+        star = model.name == STAR
         axes.plot(
             6.0 * model.params * model.tokens,
             model.params,
@@ -125,7 +138,7 @@ def _large_models(axes: Axes, inputs: FigureInputs, goal: float) -> str:
             gid=f"model-{model.name.split()[0]}",
         )
     left = min(6.0 * model.params * model.tokens for model in models)
-    labels = [(model.name, style.INK, model.params) for model in models]
+    labels = [(model.name, style.INK, LIFT * model.params) for model in models]
     style.label_ends(axes, left, labels, side="left")
     return f"Marked: {', '.join(model.name for model in models)}."
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import code, markdown, paragraphs
+from isoflop.estimates.allocation import FARTHEST, UNKNOWN, reach
 from isoflop.numbers import count, fixed, interval, listed, power, times
 from isoflop.project import PUBLISHED
 from isoflop.report.render import environment, template_text
@@ -254,6 +255,11 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
         "kaplan_p": fixed(reference.kaplan.optimal_allocation.p_N, 2),
         "hoffmann_a": fixed(curve.published_exponents(reference)[0], 2),
         "gopher_budget": power(budget),
+        "gopher_reached": any(
+            reach(comparison.beyond(inputs, estimate)) != UNKNOWN
+            for estimate in inputs.fitted.values()
+        ),
+        "farthest": fixed(FARTHEST, 0),
         "models": listed(trained),
         "gopher_counts": _counts(facts.gopher_flops),
         "chinchilla_counts": _counts(facts.chinchilla_flops),

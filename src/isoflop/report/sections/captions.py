@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE
-from isoflop.estimates.allocation import reach
+from isoflop.estimates.allocation import UNKNOWN, reach
 from isoflop.estimates.diagnostics import (
     EnvelopeDiagnostics,
     ParametricDiagnostics,
@@ -187,7 +187,7 @@ def _check(inputs: ReportInputs) -> str:
     )
     inside = (
         f"; {pair.within} of {pair.judged} {pair.mean}losses lie within the 95 % intervals of "
-        "approach 3"
+        f"{pair.whose_loss}"
         if pair.judged
         else ""
     )
@@ -199,14 +199,19 @@ def _check(inputs: ReportInputs) -> str:
 
 def _allocations(inputs: ReportInputs) -> str:
     budget = inputs.gopher_budget
-    sizes = [law.params for law in published_optima(inputs.reference, budget)]
+    # those that the figure shows
+    laws = published_optima(inputs.reference, budget)
+    sizes = [law.params for law in laws if not law.rounded]
     span = interval(min(sizes), max(sizes), count)
     published = f"Published laws give Gopher’s compute {span} parameters"
     beyond = [decades_beyond(budget, estimate.flops_range) for estimate in inputs.fitted.values()]
     if not beyond:
         return f"{published}."
     nearest = min(beyond)
-    return f"{published}; this sweep ends {fixed(nearest, 0)} decades below it: {reach(nearest)}."
+    ends = f"this sweep ends {fixed(nearest, 0)} decades below it"
+    if reach(nearest) == UNKNOWN:
+        return f"{published}; {ends} and does not say, so it is not drawn."
+    return f"{published}; {ends}: {reach(nearest)}."
 
 
 def _residuals(inputs: ReportInputs) -> str:

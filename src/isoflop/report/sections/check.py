@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from isoflop.approach import NAMES
+from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.choices import FLOPS, PARAMS
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
@@ -16,6 +16,8 @@ from isoflop.estimates.announced import sized_by
 from isoflop.estimates.counted import counted
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import RunNoise
+from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.off_frontier import predicted_at, predicts_losses
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import (
     NONE,
@@ -34,16 +36,13 @@ from isoflop.tables import cell_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
-
-TAILS = (0.025, 0.975)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckSize:
-    """The check runs of one N and D, with what the parametric approach predicted for them."""
+    """The check runs of one N and D, with what the answer predicts for them."""
 
     runs: tuple[str, ...]
     whose: str
@@ -83,6 +82,10 @@ class CheckPair:
     gap: str
     mean: str
     """``mean ``, where a size has several runs."""
+    whose_loss: str
+    """What predicts, for a sentence."""
+    drawn: str
+    """What else the figure shows, within its caption."""
     predicted_gap: str
     sign_right: bool | None
     judged: int
@@ -95,27 +98,19 @@ class CheckPair:
 
 def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
     """List the sizes of the check runs, smallest first, counted as the figure counts them."""
+    chosen = predicts_losses(inputs.recommended, inputs.fitted)
     finals = counted(check_pair_runs(inputs.losses, inputs.announcement), _counting(inputs))
-    parametric = inputs.fitted.get("parametric")
     checked = []
     for _, rows in finals.sort("params", "run").group_by(
         cell_of("params", "tokens"), maintain_order=True
     ):
-        n, d = rows["params"][0], rows["tokens"][0]
-        predicted, ends = None, None
+        n, d = float(rows["params"][0]), float(rows["tokens"][0])
         flops = float(rows["flops"].mean())  # type: ignore[arg-type]
-        if parametric is not None:
-            predicted = _predicted(parametric, n, d)
-            draws = inputs.draws.get("parametric")
-            # what its losses at optima are denied, its losses beside them are denied too
-            at_optimum = inputs.optima(flops)["parametric"].loss
-            served = at_optimum is not None and "0.95" in at_optimum.intervals
-            if served and draws is not None and not draws.is_empty():
-                drawn = parametric.rows(draws)
-                log_loss = parametric.law.log_loss(drawn, np.log([n]), np.log([d]))
-                if log_loss is not None:
-                    low, high = np.exp(np.nanquantile(log_loss[:, 0], TAILS))
-                    ends = (float(low), float(high))
+        predicted, ends = None, None
+        if chosen is not None:
+            key, answer = chosen
+            there = predicted_at(answer, inputs.draws_of(key), n, d, flops)
+            predicted, ends = there.value, there.intervals.get("0.95")
         names, losses = tuple(rows["run"]), rows["loss"].to_numpy()
         checked.append(
             CheckSize(
@@ -147,9 +142,16 @@ def difference_error(first: NDArray[np.float64], second: NDArray[np.float64]) ->
 
 
 def _counting(inputs: ReportInputs) -> Counting:
-    """Give the conventions of approach 3, or else of the first approach that gave an estimate."""
-    shown = inputs.fitted.get("parametric") or next(iter(inputs.fitted.values()), None)
+    """Give the conventions of what predicts the losses, or else of the first estimate."""
+    chosen = predicts_losses(inputs.recommended, inputs.fitted)
+    shown = next(iter(inputs.fitted.values()), None) if chosen is None else chosen[1]
     return Counting(params="total", flops="6nd") if shown is None else shown.counting
+
+
+def _whose(inputs: ReportInputs) -> str:
+    """Name what predicts the losses, for a sentence; approach 3 where nothing does."""
+    chosen = predicts_losses(inputs.recommended, inputs.fitted)
+    return ANSWERS["parametric" if chosen is None else chosen[0]].in_prose
 
 
 def _counting_words(counting: Counting) -> str:
@@ -230,6 +232,8 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
         loser=worst.whose,
         gap=fixed(worst.loss - best.loss, 4),
         mean="mean " if several else "",
+        whose_loss=_within(_whose(inputs)),
+        drawn=_drawn(inputs, sizes),
         predicted_gap=predicted_gap,
         sign_right=sign_right,
         judged=sum(size.predicted_ends is not None for size in sizes),
@@ -241,13 +245,13 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
 
 
 def _losses(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) -> Table:
-    parametric = inputs.fitted.get("parametric")
-    mark = "" if parametric is None else standing(parametric, inputs.forecasts).loss_mark
+    chosen = predicts_losses(inputs.recommended, inputs.fitted)
+    mark = "" if chosen is None else standing(chosen[1], inputs.forecasts).loss_mark
     given = any(size.predicted_ends is not None for size in sizes)
     interval_words = (
-        "; the interval is of the fitted law, without the noise of a single run"
+        "; the interval is without the noise of a single run"
         if given
-        else "; the law has no interval for the loss there that covers, so none is given"
+        else "; it has no interval for the loss there that covers, so none is given"
     )
     means = (
         ", means of runs with their standard errors"
@@ -275,9 +279,9 @@ def _losses(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) ->
         ])  # fmt: skip
     return Table(
         key="check",
-        caption="The check pair: measured final losses beside those that approach 3 predicts from "
-        f"the fitted runs alone. Losses in nats per token{means}{interval_words}."
-        + _counting_words(counting),
+        caption="The check pair: measured final losses beside those that "
+        f"{_within(_whose(inputs))} predicts from the fitted runs alone. Losses in nats per token"
+        f"{means}{interval_words}." + _counting_words(counting),
         columns=(
             Column("Sized by", "left"), Column("*N*"), Column("*D*"), Column("*D*/*N*"),
             Column("*C* (FLOPs)"), Column("Measured loss"), Column("Predicted"),
@@ -302,30 +306,33 @@ def _optima(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) ->
     rows: list[list[str]] = []
     data: list[list[Value]] = []
     doubted = False
-    for approach, estimate in inputs.fitted.items():
-        if estimate.counting.params != counting.params:
+    for key, answer in inputs.answers.items():
+        if answer.counting.params != counting.params:
             continue
-        flops = float(counted(checks, estimate.counting)["flops"].median())  # type: ignore[arg-type]
-        best = float(estimate.params_opt(flops))
+        flops = float(counted(checks, answer.counting)["flops"].median())  # type: ignore[arg-type]
+        optimum = inputs.answered(flops).get(key)
+        if optimum is None:
+            continue
+        best = optimum.params.value
         nearest = min(sizes, key=lambda size: abs(np.log(size.params / best)))
-        frontier = _frontier_loss(estimate, flops)
-        mark = standing(estimate, inputs.forecasts).loss_mark
+        frontier = None if optimum.loss is None else optimum.loss.value
+        mark = standing(answer, inputs.forecasts).loss_mark
         doubted |= bool(mark)
         rows.append([
-            NAMES[approach],
+            ANSWERS[key].label,
             count(best),
-            ratio(float(estimate.tokens_opt(flops)) / best),
+            ratio(optimum.tokens_per_param.value),
             NONE if frontier is None else fixed(frontier, 4) + mark,
             nearest.whose,
         ])  # fmt: skip
-        data.append([approach, flops, best, frontier, nearest.whose])
+        data.append([key, flops, best, frontier, nearest.whose])
     return Table(
         key="check-optima",
-        caption="Where each approach puts the optimum at "
+        caption="Where each law puts the optimum at "
         f"{power(float(np.median([size.flops for size in sizes])))} FLOPs, the loss it predicts "
         "there, and which of the sizes is nearer to it in log *N*." + _counting_words(counting),
         columns=(
-            Column("Approach", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
+            Column("Law", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
             Column("Loss at *N*\\* (nats per token)"), Column("Nearer size", "left"),
         ),
         rows=rows,
@@ -335,15 +342,25 @@ def _optima(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) ->
     )  # fmt: skip
 
 
-def _predicted(estimate: Estimate, params: float, tokens: float) -> float | None:
-    loss = estimate.loss(params, tokens)
-    return None if loss is None else float(loss)
+def _drawn(inputs: ReportInputs, sizes: list[CheckSize]) -> str:
+    """Say what the figure shows beside the pair and the curve: a mixture's laws, announcements."""
+    chosen = predicts_losses(inputs.recommended, inputs.fitted)
+    words = []
+    if chosen is not None and isinstance(chosen[1], Mixture):
+        words.append("thin: its laws")
+    shown = {run for size in sizes for run in size.runs}
+    announced = [] if inputs.announcement is None else inputs.announcement.runs
+    if any(run.run in shown and MIXTURE.key in run.losses for run in announced):
+        words.append(
+            "grey beside them: what the mixture of that day announced before they were trained, "
+            "with its 80 % and 95 % intervals, a run’s noise included"
+        )
+    return f" ({'; '.join(words)})" if words else ""
 
 
-def _frontier_loss(estimate: Estimate, flops: float) -> float | None:
-    """Give the loss an approach predicts on its frontier, where it predicts one."""
-    loss = float(estimate.loss_opt(flops))
-    return loss if np.isfinite(loss) else None
+def _within(name: str) -> str:
+    """Write a name that may open a sentence inside of one."""
+    return name.replace("Approach", "approach", 1)
 
 
 def _loss(value: float) -> str:
