@@ -98,22 +98,27 @@ def _most_likely(contrasts: Floats, shared: list[Floats]) -> tuple[float, Floats
     -------
     Variance of what is not shared, and each part's as a ratio to it, (parts,).
     """
-    from scipy.linalg import cho_factor, cho_solve
+    from scipy.linalg import lapack
     from scipy.optimize import minimize
 
     n = len(contrasts)
+    parts, unit = np.stack([part.ravel() for part in shared]), np.eye(n)
 
     def covariance(ratios: Floats) -> Floats:
-        return np.asarray(np.eye(n) + sum(r * p for r, p in zip(ratios, shared, strict=True)))
+        return np.asarray(unit + (ratios @ parts).reshape(n, n))
 
     def deviance(ratios: Floats) -> tuple[float, Floats]:
-        factor = cho_factor(covariance(ratios), lower=True)
-        inverse, weighed = cho_solve(factor, np.eye(n)), cho_solve(factor, contrasts)
+        # some fifty of these a sweep, and a sweep for each one simulated: LAPACK itself, since the
+        # checks around it take longer
+        factor, _ = lapack.dpotrf(covariance(ratios), lower=1)
+        half, _ = lapack.dpotri(factor, lower=1)
+        inverse = half + half.T
+        np.fill_diagonal(inverse, np.diag(half))
+        weighed = inverse @ contrasts
         squares = float(contrasts @ weighed)
-        value = 2.0 * np.log(np.diag(factor[0])).sum() + n * np.log(squares)
-        slope = [(inverse * part).sum() - n * (weighed @ part @ weighed) / squares
-                 for part in shared]  # fmt: skip
-        return float(value), np.array(slope)
+        value = 2.0 * np.log(np.diag(factor)).sum() + n * np.log(squares)
+        slope = parts @ (inverse - np.outer(weighed, weighed) * (n / squares)).ravel()
+        return float(value), slope
 
     bounds = [(0.0, MOST_RATIO)] * len(shared)
     tried = [
