@@ -127,6 +127,24 @@ def test_the_rule_is_near_the_best_window_of_each_scatter(noise: float) -> None:
     assert error("rule") < 0.7 * max(every.values())
 
 
+def test_no_window_loses_a_minimum_that_a_wider_one_has() -> None:
+    """Of wild sweeps, where a narrower window may have its vertex outside."""
+
+    def of(budgets: list[Budget], sizes: int) -> list[Budget]:
+        left = [lowest_sizes(budget, sizes) for budget in budgets]
+        return [Budget(b.log_flops, b.x[k], b.y[k]) for b, k in zip(budgets, left, strict=True)]
+
+    lost_without = 0
+    for seed in range(200):
+        budgets = budgets_of(seed, noise=0.03)
+        inside = lopsidedness(budgets).minima
+        chosen = widest_window(budgets, 5)
+        assert lopsidedness(of(budgets, chosen)).minima >= inside
+        alone = next((n for n in range(9, 4, -1) if not lopsidedness(of(budgets, n)).matters), 5)
+        lost_without += lopsidedness(of(budgets, alone)).minima < inside
+    assert lost_without > 0
+
+
 def test_a_size_is_kept_with_all_its_seeds() -> None:
     """By the mean of its seeds, one of which may be the lowest of all."""
     x = np.array([1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0])

@@ -59,11 +59,13 @@ class Lopsidedness:
     off : ln of the factor by which the line through the vertices is off, at its lowest and its
         highest budget.
     sd : standard deviation of the line there.
+    minima : budgets whose vertex lies inside their sizes.
     """
 
     p_value: float
     off: tuple[float, float]
     sd: tuple[float, float]
+    minima: int
 
     @property
     def matters(self) -> bool:
@@ -81,7 +83,8 @@ def widest_window(budgets: Sequence[Budget], least: int) -> int:
 
     The widest window at which parabolas have their vertices beside the minima by no more than
     scatter, or by less than half of the half-width of an 80 % interval of the line through them,
-    or by less than 2 %. Where no window serves, the narrowest.
+    or by less than 2 %. Where no window serves, the narrowest. None loses a budget's minimum that a
+    wider one has inside.
 
     Parameters
     ----------
@@ -90,11 +93,16 @@ def widest_window(budgets: Sequence[Budget], least: int) -> int:
     """
     widest = max(len(np.unique(budget.x)) for budget in budgets)
     narrowest = max(least, LEAST_CURVED)
-    for sizes in range(widest, narrowest, -1):
+    wider = None
+    for sizes in range(widest, narrowest - 1, -1):
         left = [lowest_sizes(budget, sizes) for budget in budgets]
         cut = [Budget(b.log_flops, b.x[k], b.y[k]) for b, k in zip(budgets, left, strict=True)]
-        if not lopsidedness(cut).matters:
+        found = lopsidedness(cut)
+        if wider is not None and found.minima < wider.minima:
+            return sizes + 1
+        if not found.matters:
             return sizes
+        wider = found
     return min(widest, narrowest)
 
 
@@ -113,7 +121,6 @@ def lopsidedness(budgets: Sequence[Budget]) -> Lopsidedness:
     Each budget's parabola takes of the cubic what a parabola can take; what it leaves is regressed
     on, and moves the minimum from the vertex by a Newton step.
     """
-    none = Lopsidedness(1.0, (0.0, 0.0), (0.0, 0.0))
     products = squares = rest = 0.0
     points = 0
     log_flops, steps, variances = [], [], []
@@ -142,7 +149,7 @@ def lopsidedness(budgets: Sequence[Budget]) -> Lopsidedness:
         variances.append(float(gradient @ inverse @ inverse.T @ gradient))
     freedom = points - 1
     if freedom < 1 or squares <= 0.0 or not steps:
-        return none
+        return Lopsidedness(1.0, (0.0, 0.0), (0.0, 0.0), len(steps))
     from scipy.special import stdtr
 
     size = products / squares
@@ -155,4 +162,5 @@ def lopsidedness(budgets: Sequence[Budget]) -> Lopsidedness:
     off = at @ np.array(steps) * size
     sd = np.sqrt(variance * (at**2 @ np.array(variances)))
     # the minimum lies a step from the vertex, so the vertex is off by its opposite
-    return Lopsidedness(p_value, (-float(off[0]), -float(off[1])), (float(sd[0]), float(sd[1])))
+    ends = (-float(off[0]), -float(off[1]))
+    return Lopsidedness(p_value, ends, (float(sd[0]), float(sd[1])), len(steps))
