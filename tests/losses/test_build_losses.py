@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -435,6 +436,27 @@ def with_rate(run: str, rate: float, offset: float, **changes: Any) -> list[dict
     return [
         line | {"loss": line["loss"] + offset} if line["kind"] == "eval" else line for line in lines
     ]
+
+
+def test_runs_of_one_schedule_are_fitted_when_asked(tmp_path: Path) -> None:
+    """The kind that most of the fitted runs follow, or those that are named; checks stay."""
+    kinds = {"a": "cosine", "b": "cosine", "c": "constant", "d": "constant", "e": "constant"}
+    roles = {"d": "check", "e": "tuning"}
+    logged = sweep(
+        tmp_path / "s", {name: run_lines(name, role=roles.get(name, "fit")) for name in kinds}
+    )
+    kind = pl.col("run").replace_strict(kinds, return_dtype=pl.String)
+    tables = replace(logged, runs=logged.runs.with_columns(schedule_kind=kind))
+    assert set(build(tables).losses["run"]) == {"a", "b", "c", "d"}
+    commonest = build(tables, schedules="commonest")
+    assert set(commonest.losses["run"]) == {"a", "b", "d"}
+    assert set(commonest.alternate_loss["run"]) <= {"a", "b", "d"}
+    told = reasons(commonest)
+    assert told["c"] == "its schedule is constant, and losses.schedules takes cosine alone"
+    assert told["e"] == "learning-rate tuning"
+    assert set(build(tables, schedules=["constant"]).losses["run"]) == {"c", "d"}
+    assert set(build(tables, schedules=["cosine", "constant"]).losses["run"]) == set("abcd")
+    assert set(build(tables, schedules=["cosin"]).losses["run"]) == {"d"}
 
 
 def test_of_a_grid_of_rates_the_best_is_kept_when_asked(tmp_path: Path) -> None:

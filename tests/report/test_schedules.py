@@ -42,7 +42,7 @@ def test_a_schedule_that_ends_lower_is_told_with_its_error(rendered: Rendered) -
     text = sentences(mixed(rendered.inputs, 8, -0.03))
     assert "leave the losses of the 8 others beside those of the first" in text
     assert " % lower by " in text
-    assert "fit each schedule alone" in text
+    assert "fit one schedule alone (`losses.schedules`: `commonest`" in text
     assert " % higher by " in sentences(mixed(rendered.inputs, 8, 0.03))
 
 

@@ -27,6 +27,9 @@ class LossesSettings(Section):
     rates: Literal["all", "best"] = "all"
     """best: of runs that differ in their peak learning rate alone (one N, one D), keep those with
     the rate of the lowest final loss; all: fit every one of them."""
+    schedules: Literal["all", "commonest"] | tuple[str, ...] = "all"
+    """Whose losses are fitted, by the kind of learning-rate schedule: all; commonest: the kind that
+    most runs follow; or a list of kinds, such as [cosine]. Runs of another role are kept."""
     spike_sigmas: float | None = Field(default=None, gt=0)
     """Drop training losses this many robust standard deviations of a line's noise above the lines
     before and after; null keeps all. Use it where spikes are artefacts, not the model."""

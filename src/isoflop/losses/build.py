@@ -40,6 +40,8 @@ BRIDGE_LINES: Final = 5
 """Training losses that must lie within a window at either end of such a gap."""
 LEAST_CURVE: Final = 6
 """Evaluations that make a curve, where no final losses tell which kind to take."""
+NO_SCHEDULE: Final = "unknown"
+"""Kind of a schedule that nothing says."""
 LIVE: Final = ~pl.col("superseded") & (pl.col("tokens") > 0)
 """Points that no restart replaced, and that lie after a run's first step."""
 POINTS_AT_ONCE: Final = 2_000_000
@@ -97,9 +99,10 @@ def build_losses(
     candidates = []
     scanned = curves.lazy()
     counts = _counts(scanned)
+    fitted_kinds = _fitted_schedules(runs, settings)
     for run in runs.sort("run").iter_rows(named=True):
         candidate = _Candidate(run, *counts.get(run["run"], (0, 0, 0)))
-        if (why := _unusable(run)) is not None:
+        if (why := _unusable(run) or _other_schedule(run, fitted_kinds)) is not None:
             left_out.append(_left_out(run, candidate.points, why))
         else:
             candidates.append(candidate)
@@ -327,6 +330,26 @@ def _unusable(run: Mapping[str, Any]) -> str | None:
     if run["status"] == "diverged":
         return "diverged: its loss ends as NaN or infinity"
     return None
+
+
+def _fitted_schedules(runs: pl.DataFrame, settings: LossesSettings) -> tuple[str, ...] | None:
+    """Name the kinds of schedule whose runs are fitted; None takes all."""
+    if settings.schedules == "all":
+        return None
+    if settings.schedules != "commonest":
+        return settings.schedules
+    usable = [run for run in runs.iter_rows(named=True) if _unusable(run) is None]
+    kinds = [str(run["schedule_kind"] or NO_SCHEDULE) for run in usable if run["role"] == "fit"]
+    # equal counts by name
+    return tuple(sorted(set(kinds), key=lambda kind: (-kinds.count(kind), kind))[:1])
+
+
+def _other_schedule(run: Mapping[str, Any], kinds: tuple[str, ...] | None) -> str | None:
+    """Say why a run whose schedule was not asked for is not fitted."""
+    kind = str(run["schedule_kind"] or NO_SCHEDULE)
+    if kinds is None or run["role"] != "fit" or kind in kinds:
+        return None
+    return f"its schedule is {kind}, and losses.schedules takes {', '.join(kinds)} alone"
 
 
 def _chosen(

@@ -97,12 +97,12 @@ def widest_window(budgets: Sequence[Budget], least: int) -> int:
     for sizes in range(widest, narrowest - 1, -1):
         left = [lowest_sizes(budget, sizes) for budget in budgets]
         cut = [Budget(b.log_flops, b.x[k], b.y[k]) for b, k in zip(budgets, left, strict=True)]
-        found = lopsidedness(cut)
-        if wider is not None and found.minima < wider.minima:
+        lopsided = lopsidedness(cut)
+        if wider is not None and lopsided.minima < wider.minima:
             return sizes + 1
-        if not found.matters:
+        if not lopsided.matters:
             return sizes
-        wider = found
+        wider = lopsided
     return min(widest, narrowest)
 
 

@@ -83,7 +83,8 @@ def schedule_sentences(inputs: ReportInputs) -> list[str]:
     shows = any(abs(offset.log_loss) > SHOWN * offset.error for offset in offsets)
     meaning = (
         "A law takes such a difference for one of size or data, in part, so more of it may be "
-        "there: fit each schedule alone, and see what it makes of the answer."
+        "there: fit one schedule alone (`losses.schedules`: `commonest`, or a list of kinds), and "
+        "see what that makes of the answer."
         if shows
         else "That is within their noise."
     )
