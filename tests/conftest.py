@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.once import open_shared
 from tests.tiers import QUICK, TORCH, is_left_out, is_slow, is_workflow, times
 
 # how long an example takes says more of the machine than of the code; CI must judge the code alone
@@ -21,6 +22,11 @@ settings.load_profile("isoflop")
 
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
+
+
+def pytest_configure() -> None:
+    """Name the folder of what is made once before the processes that share it are started."""
+    open_shared()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -1,13 +1,14 @@
 """A made-up sweep with made-up estimates, for the tests of the rooms that only read.
 
 Losses follow a known law with noise; estimates are that law's numbers with draws around them. Only
-the laws of the set, whose diagnostics are many, are fitted, once and with few draws.
+the laws of the set, whose diagnostics are many, are fitted, once a test run and with few draws.
 """
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,7 @@ from isoflop.tables import (
     read_table,
     write_table,
 )
+from tests.once import once
 
 if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
@@ -185,7 +187,14 @@ def sizes(budget: float) -> np.ndarray:
 def write(
     root: Path, *, check: bool = True, refuse: tuple[str, ...] = (), forecast: bool = True
 ) -> Paths:
-    """Write every input of figures and report below root."""
+    """Write every input of figures and report below root, as copies of what was written before."""
+    name = "-".join(["made-up", *sorted(refuse), f"check={check}", f"forecast={forecast}"])
+    made = once(name, partial(_write, check=check, refuse=refuse, forecast=forecast))
+    shutil.copytree(made, root, dirs_exist_ok=True)
+    return Paths.below(root)
+
+
+def _write(root: Path, *, check: bool, refuse: tuple[str, ...], forecast: bool) -> None:
     paths = Paths.below(root)
     planned = _planned(check=check)
     write_table(_runs(planned), Runs, paths.runs)
@@ -205,7 +214,6 @@ def write(
     found = forecasts(planned, refuse) if forecast else no_forecasts()
     write_forecasts(found, paths.estimates / "forecast.json")
     _write_laws(paths, refuse, found)
-    return paths
 
 
 FEW_DRAWS = ApproachesSettings.model_validate(
@@ -213,31 +221,36 @@ FEW_DRAWS = ApproachesSettings.model_validate(
 )
 
 
-@cache
-def _fitted_law(law: str) -> tuple[Estimate | Refusal, pl.DataFrame]:
-    """Fit one law of the set to the made-up losses."""
-    return fit_approach(
-        _losses(_planned(check=False)), law, FEW_DRAWS, sweep=SWEEP, provenance=PROVENANCE
-    )
+def _fit_laws(folder: Path) -> None:
+    """Fit the laws of the set to the made-up losses: of all that tests share the costliest."""
+    losses = _losses(_planned(check=False))
+    for law in LAWS_OF_THE_SET:
+        if law != "parametric":
+            estimate, draws = fit_approach(
+                losses, law, FEW_DRAWS, sweep=SWEEP, provenance=PROVENANCE
+            )
+            write_estimate(estimate, folder / f"{law}.json")
+            draws.write_parquet(folder / f"{law}.draws.parquet")
 
 
 def _write_laws(paths: Paths, refuse: tuple[str, ...], found: Forecasts | NoForecasts) -> None:
     """Write the laws of the set and their mixture; all are refused where approach 3 is."""
-    for law in LAWS_OF_THE_SET:
-        if law == "parametric":
-            continue
-        estimate, draws = _fitted_law(law)
-        if "parametric" in refuse:
-            estimate = Refusal(
+    if "parametric" in refuse:
+        for law in LAWS_OF_THE_SET:
+            if law == "parametric":
+                continue
+            refusal = Refusal(
                 approach=law,
                 sweep=SWEEP,
                 settings=ApproachesSettings(),
                 refused=f"{law} needs 7 points; {SWEEP} has 1. Add runs.",
                 provenance=PROVENANCE,
             )
+            write_estimate(refusal, paths.estimates / f"{law}.json")
             draws = pl.DataFrame(schema=DRAWS_SCHEMA)
-        write_estimate(estimate, paths.estimates / f"{law}.json")
-        draws.write_parquet(paths.estimates / f"{law}.draws.parquet")
+            draws.write_parquet(paths.estimates / f"{law}.draws.parquet")
+    else:
+        shutil.copytree(once("laws", _fit_laws), paths.estimates, dirs_exist_ok=True)
     mixture, draws = mix_laws(
         read_estimates(paths.estimates, LAWS_OF_THE_SET),
         read_draws(paths.estimates, LAWS_OF_THE_SET),
@@ -518,6 +531,7 @@ MIDDLE = 1e12
 """Where the made-up optima are pinned [FLOP]."""
 
 
+@cache
 def estimates(approach: str, *, refused: bool) -> tuple[Estimate | Refusal, pl.DataFrame]:
     """Make up one approach's estimate and its draws, which give all of its numbers."""
     if refused:

@@ -93,27 +93,26 @@ def alike(axes: Axes) -> list[tuple[Any, Any]]:
     ]
 
 
-def figure_of(name: str, inputs: FigureInputs) -> Figure:
-    """Draw a figure; a test of one that has nothing to show is skipped."""
+@pytest.fixture(scope="module", params=FIGURES)
+def drawn(request: pytest.FixtureRequest, inputs: FigureInputs) -> tuple[str, Figure]:
+    """Draw a figure; the tests of one that has nothing to show are skipped."""
     style.register_fonts()
     with rc_context(style.RC):
-        drawn = FIGURES[name](inputs)
+        drawn = FIGURES[request.param](inputs)
     if isinstance(drawn, style.NothingToShow):
         pytest.skip(drawn.reason)
-    return drawn.figure
+    return request.param, drawn.figure
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_pair_of_series_is_told_apart_in_grey(name: str, inputs: FigureInputs) -> None:
-    figure = figure_of(name, inputs)
+def test_every_pair_of_series_is_told_apart_in_grey(drawn: tuple[str, Figure]) -> None:
+    name, figure = drawn
     for place, axes in enumerate(figure.axes):
         if BY_ROW.get(name) != place:
             assert alike(axes) == [], (name, place)
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_text_can_be_read_on_white(name: str, inputs: FigureInputs) -> None:
-    figure = figure_of(name, inputs)
+def test_every_text_can_be_read_on_white(drawn: tuple[str, Figure]) -> None:
+    _, figure = drawn
     texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
     assert len(texts) > 5
     for text in texts:

@@ -12,6 +12,7 @@ import gzip
 import json
 import lzma
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,17 @@ def parse_bytes(name: str, sidecar: SweepFile, path: Path, folder: Path) -> Pars
         return gather(scan(name, file, file_table(sidecar, file.name)))
     except RefusedError as refusal:
         return Parsed((), pl.DataFrame(schema=RECORDS), refused=str(refusal))
+
+
+@cache
+def sidecar_of(name: str) -> SweepFile:
+    return read_sidecar(fixture(name))
+
+
+@cache
+def plain_of(name: str, path: Path) -> Parsed:
+    """Read a log of the fixtures as it lies there; once, since every promise compares with it."""
+    return parse_bytes(name, sidecar_of(name), path, path.parent)
 
 
 @pytest.mark.parametrize("name", readable_formats())
@@ -144,8 +156,8 @@ def test_recognised_as_itself(name: str, path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "path"), ALL_LOGS)
 def test_compression_changes_nothing(name: str, path: Path, tmp_path: Path) -> None:
-    sidecar = read_sidecar(fixture(name))
-    plain = parse_bytes(name, sidecar, path, path.parent)
+    sidecar = sidecar_of(name)
+    plain = plain_of(name, path)
     for ending, packed in (
         ("gz", gzip.compress(path.read_bytes())),
         ("zst", pa.compress(path.read_bytes(), codec="zstd", asbytes=True)),
@@ -166,8 +178,8 @@ def test_compression_changes_nothing(name: str, path: Path, tmp_path: Path) -> N
 def test_terminal_dirt_changes_nothing(name: str, path: Path, tmp_path: Path) -> None:
     if b"\0" in path.read_bytes():
         pytest.skip("binary")
-    sidecar = read_sidecar(fixture(name))
-    plain = parse_bytes(name, sidecar, path, path.parent)
+    sidecar = sidecar_of(name)
+    plain = plain_of(name, path)
     dirty = path.read_bytes().replace(b"\n", b"\x1b[0m\r\n").replace(b": ", b":\x00 ")
     target = tmp_path / path.name
     target.write_bytes(b"\x1b[1m" + dirty)
@@ -180,8 +192,8 @@ def test_terminal_dirt_changes_nothing(name: str, path: Path, tmp_path: Path) ->
 def test_chunk_boundaries_change_nothing(
     name: str, path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sidecar = read_sidecar(fixture(name))
-    plain = parse_bytes(name, sidecar, path, path.parent)
+    sidecar = sidecar_of(name)
+    plain = plain_of(name, path)
     monkeypatch.setattr(source, "CHUNK", chunk)
     assert parse_bytes(name, sidecar, path, path.parent).records.equals(plain.records)
 
@@ -192,12 +204,12 @@ def test_chunk_boundaries_change_nothing(
 def test_a_cut_log_gives_a_beginning_of_the_whole(
     name: str, path: Path, share: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    sidecar = read_sidecar(fixture(name))
+    sidecar = sidecar_of(name)
     content = path.read_bytes()
     folder = tmp_path_factory.mktemp("cut")
     target = folder / path.name
     target.write_bytes(content[: int(share * len(content))])
-    whole = parse_bytes(name, sidecar, path, path.parent).records
+    whole = plain_of(name, path).records
     cut = parse_bytes(name, sidecar, target, folder).records
     # rows are sorted by run, and an unended last cell may be half a number; tags are scattered, and
     # so are the pages of a database
@@ -213,7 +225,7 @@ def test_a_cut_log_gives_a_beginning_of_the_whole(
 def test_noise_never_raises(
     name: str, place: float, noise: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    sidecar = read_sidecar(fixture(name))
+    sidecar = sidecar_of(name)
     for path in logs(fixture(name)):
         content = bytearray(path.read_bytes())
         at = int(place * len(content))
@@ -227,8 +239,8 @@ def test_noise_never_raises(
 
 @pytest.mark.parametrize(("name", "path"), ALL_LOGS)
 def test_batches_change_nothing(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sidecar = read_sidecar(fixture(name))
-    plain = parse_bytes(name, sidecar, path, path.parent)
+    sidecar = sidecar_of(name)
+    plain = plain_of(name, path)
     monkeypatch.setattr(blocks, "BATCH", 3)
     assert parse_bytes(name, sidecar, path, path.parent).records.equals(plain.records)
 

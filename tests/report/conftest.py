@@ -11,6 +11,7 @@ from isoflop.files import write_json, write_text
 from isoflop.report.render_report import render_report
 from isoflop.tables import Runs, read_table
 from tests import example_sweep
+from tests.once import once
 from tests.report.page import Page, read_page
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ def empty_figures(
 
 def render(root: Path, *, hidden: tuple[str, ...] = (), **options: Any) -> Rendered:
     """Write the report of the made-up sweep below root."""
+    source = _write_report(root, hidden, options)
+    return _read_report(root, source)
+
+
+def _write_report(root: Path, hidden: tuple[str, ...], options: dict[str, Any]) -> str:
+    """Write report and inputs, and give what Typst was given."""
     paths = example_sweep.write(root, **options)
     runs = tuple(read_table(paths.runs, Runs)["run"].sort()[:2])
     empty_figures(root / "figures", hidden=hidden, runs=runs)
@@ -66,28 +73,40 @@ def render(root: Path, *, hidden: tuple[str, ...] = (), **options: Any) -> Rende
         render_report(
             inputs, html=root / "report.html", pdf=root / "report.pdf", tables=root / "tables"
         )
+    return sources[0]
+
+
+def _read_report(root: Path, source: str) -> Rendered:
+    inputs = example_sweep.Paths.below(root).report_inputs(root / "figures")
     html = (root / "report.html").read_text(encoding="utf-8")
-    return Rendered(root, inputs, read_page(html), html, sources[0])
+    return Rendered(root, inputs, read_page(html), html, source)
+
+
+def render_once(name: str, *, hidden: tuple[str, ...] = (), **options: Any) -> Rendered:
+    """Write a report that the tests of every process read, and none may change."""
+
+    def make(folder: Path) -> None:
+        write_text(folder / "report.typ", _write_report(folder / "root", hidden, options))
+
+    made = once(name, make)
+    source = (made / "report.typ").read_text(encoding="utf-8")
+    return _read_report(made / "root", source)
 
 
 @pytest.fixture(scope="session")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    return render(tmp_path_factory.mktemp("rendered"))
+def rendered() -> Rendered:
+    return render_once("rendered")
 
 
 @pytest.fixture(scope="session")
-def refused(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+def refused() -> Rendered:
     """A sweep to which no approach could be fitted."""
-    every = ("envelope", "profiles", "parametric", "kaplan")
-    return render(tmp_path_factory.mktemp("refused"), refuse=every)
+    return render_once("refused", refuse=("envelope", "profiles", "parametric", "kaplan"))
 
 
 @pytest.fixture(scope="session")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+def bare() -> Rendered:
     """A sweep without profiles and without a check pair."""
-    return render(
-        tmp_path_factory.mktemp("bare"),
-        check=False,
-        refuse=("profiles",),
-        hidden=("isoflop_profiles", "check_pair"),
+    return render_once(
+        "bare", check=False, refuse=("profiles",), hidden=("isoflop_profiles", "check_pair")
     )

@@ -29,8 +29,6 @@ from tests import example_sweep
 from tests.report.conftest import empty_figures
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from isoflop.report.inputs import ReportInputs
 
 ERRORS = {"mixture": (0.01, -0.03), "parametric": (0.02, 0.04)}
@@ -43,11 +41,12 @@ def said(loss: float) -> AnnouncedLoss:
     )
 
 
-@pytest.fixture
-def inputs(tmp_path: Path) -> ReportInputs:
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
     """Give a sweep whose two check runs were announced, by given errors."""
-    empty_figures(tmp_path)
-    written = example_sweep.write(tmp_path).report_inputs(tmp_path)
+    root = tmp_path_factory.mktemp("inputs")
+    empty_figures(root)
+    written = example_sweep.write(root).report_inputs(root)
     checks = written.losses.filter((pl.col("role") == "check") & pl.col("is_final")).sort("run")
     assert checks.height == 2
     runs = [

@@ -28,8 +28,6 @@ from tests import example_sweep
 from tests.report.conftest import empty_figures
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from isoflop.report.inputs import ReportInputs
 
 
@@ -113,12 +111,12 @@ def test_seeds_of_one_size_are_one_row_with_their_mean(inputs: ReportInputs) -> 
     assert "standard error of 0.0141" in several.noise.words
 
 
-@pytest.fixture
-def inputs(tmp_path: Path) -> ReportInputs:
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
     """Give a sweep with a check pair whose embeddings are a third of N, and C without them."""
-    paths = example_sweep.write(tmp_path)
-    empty_figures(tmp_path)
-    written = paths.report_inputs(tmp_path)
+    root = tmp_path_factory.mktemp("inputs")
+    empty_figures(root)
+    written = example_sweep.write(root).report_inputs(root)
     losses = written.losses.with_columns(
         params_nonembedding=pl.col("params_total") * 2.0 / 3.0,
         flops_kaplan=pl.col("flops_6nd") * 2.0 / 3.0,
@@ -231,7 +229,7 @@ def judged(inputs: ReportInputs, p_value: float) -> ReportInputs:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def doubted(inputs: ReportInputs) -> ReportInputs:
     return judged(inputs, 1e-9)
 

@@ -15,15 +15,14 @@ from tests import example_sweep
 from tests.report.conftest import empty_figures
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from isoflop.report.inputs import ReportInputs
 
 
-@pytest.fixture
-def inputs(tmp_path: Path) -> ReportInputs:
-    empty_figures(tmp_path)
-    return example_sweep.write(tmp_path).report_inputs(tmp_path)
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
+    root = tmp_path_factory.mktemp("inputs")
+    empty_figures(root)
+    return example_sweep.write(root).report_inputs(root)
 
 
 @pytest.mark.parametrize(
