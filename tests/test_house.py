@@ -314,6 +314,11 @@ def test_every_room_has_rules_tests_and_a_section() -> None:
         assert re.search(rf"^{room}:", Path("config.yaml").read_text(), re.MULTILINE)
 
 
+@cache
+def sources_of(room: str) -> frozenset[str]:
+    return frozenset(sources(PACKAGE, room))
+
+
 def test_a_rooms_command_and_settings_are_sources_of_that_room_alone() -> None:
     """Or an edit of one would rerun others; of figures' settings, say, every fit."""
     readers: dict[str, set[str]] = {
@@ -327,7 +332,7 @@ def test_a_rooms_command_and_settings_are_sources_of_that_room_alone() -> None:
         for name in (f"{room}/command.py", f"config/{room}.py"):
             path = PACKAGE / name
             assert path.exists()
-            having = {other for other in ROOMS if str(path) in sources(PACKAGE, other)}
+            having = {other for other in ROOMS if str(path) in sources_of(other)}
             assert having == readers.get(name, {room}), name
 
 
@@ -354,7 +359,7 @@ def test_snakefile_stays_a_front_door() -> None:
     ],
 )
 def test_an_edit_of_settings_or_commands_reaches_its_room(edited: str, rooms: set[str]) -> None:
-    assert {r for r in ROOMS if str(PACKAGE / edited) in sources(PACKAGE, r)} == rooms
+    assert {room for room in ROOMS if str(PACKAGE / edited) in sources_of(room)} == rooms
 
 
 def test_sources_follow_imports(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pytest
 
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.config.approaches import ApproachesSettings
@@ -28,23 +29,26 @@ def estimated(losses: pl.DataFrame, approach: Approach) -> Estimate:
     return estimate
 
 
-def test_runs_and_points_are_those_that_the_fit_takes(losses: pl.DataFrame) -> None:
+@pytest.mark.parametrize(
+    ("approach", "ends_alone"),
+    [("envelope", False), ("parametric", True), ("nested", True), ("kaplan", False)],
+)
+def test_runs_and_points_are_those_that_the_fit_takes(
+    losses: pl.DataFrame, approach: Approach, ends_alone: bool
+) -> None:
     curves = losses.filter(pl.col("role") == "fit")
     finals = curves.filter("is_final")
     assert curves.height > finals.height
-    for approach, points in (
-        ("envelope", curves.height),
-        ("parametric", finals.height),
-        ("nested", finals.height),
-        ("kaplan", curves.height),
-    ):
-        estimate = estimated(losses, approach)
-        assert (estimate.n_runs, estimate.n_points) == (finals.height, points), approach
-    # of a run that lies in no budget approach 2 takes nothing
+    estimate = estimated(losses, approach)
+    points = finals if ends_alone else curves
+    assert (estimate.n_runs, estimate.n_points) == (finals.height, points.height)
+
+
+def test_of_a_run_in_no_budget_approach_2_takes_nothing(losses: pl.DataFrame) -> None:
+    finals = losses.filter((pl.col("role") == "fit") & pl.col("is_final"))
     lone = finals["run"][0]
     fewer = losses.with_columns(
         budget=pl.when(pl.col("run") == lone).then(None).otherwise("budget")
     )
-    estimate, _ = fit_approach(fewer, "profiles", SETTINGS, sweep="s", provenance=PROVENANCE)
-    assert isinstance(estimate, Estimate)
+    estimate = estimated(fewer, "profiles")
     assert (estimate.n_runs, estimate.n_points) == (finals.height - 1, finals.height - 1)

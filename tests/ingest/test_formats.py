@@ -34,7 +34,7 @@ from isoflop.ingest.sidecar import file_table, read_sidecar
 from isoflop.ingest.source import RawFile
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD
-from tests.tiers import times
+from tests.tiers import QUICK, times
 
 if TYPE_CHECKING:
     from isoflop.config.sidecar import SweepFile
@@ -161,8 +161,8 @@ def test_compression_changes_nothing(name: str, path: Path, tmp_path: Path) -> N
     for ending, packed in (
         ("gz", gzip.compress(path.read_bytes())),
         ("zst", pa.compress(path.read_bytes(), codec="zstd", asbytes=True)),
-        ("xz", lzma.compress(path.read_bytes())),
-        ("bz2", bz2.compress(path.read_bytes())),
+        ("xz", lzma.compress(path.read_bytes(), preset=0)),  # a reader's part is the same
+        ("bz2", bz2.compress(path.read_bytes(), 1)),
     ):
         target = tmp_path / f"{path.name}.{ending}"
         target.write_bytes(packed)
@@ -188,7 +188,7 @@ def test_terminal_dirt_changes_nothing(name: str, path: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("name", "path"), ALL_LOGS)
-@pytest.mark.parametrize("chunk", [1, 7, 64])
+@pytest.mark.parametrize("chunk", [7] if QUICK else [1, 7, 64])
 def test_chunk_boundaries_change_nothing(
     name: str, path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,8 @@ from tests.approaches.conftest import BUDGETS, LAW
 from tests.simulate import Design, isoflop_design, simulate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from isoflop.approach import Approach
     from isoflop.approaches.observations import Observations
 
@@ -93,7 +95,7 @@ def pure_noise(points: int, seed: int = 0) -> Observations:
     return replace(sweep, loss=3.0 * np.exp(per_run(plane(points), 0.01, seed)))
 
 
-CASES: list[tuple[object, Approach, str]] = [
+CASES: list[tuple[Callable[..., Observations], Approach, str]] = [
     (ray, "parametric", r"all runs have about D = 20(\.\d)? N \(within \d+ %\).*Train two or more"),
     (ray, "profiles", r"profiles needs 3 budgets"),
     (one_budget, "parametric", r"all runs cost about the same, 1e\+18 FLOPs.*two more budgets"),
@@ -117,7 +119,11 @@ LAWS_OF_THE_SET: list[tuple[object, Approach, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("design", "approach", "words"), CASES)
+@pytest.mark.parametrize(
+    ("design", "approach", "words"),
+    CASES,
+    ids=[f"{d.__name__}-{approach}" for d, approach, _ in CASES],
+)
 def test_the_message_names_the_fact_and_the_fix(
     design: object, approach: Approach, words: str
 ) -> None:
