@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import example_sweep
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -181,8 +182,7 @@ def run(package: Path, *words: str) -> str:
 
 
 def test_five_files_make_an_estimator(package: Path, tmp_path: Path) -> None:
-    write = "import sys; from pathlib import Path; from tests import example_sweep as e; "
-    run(package, "-c", f"{write}e.write(Path(sys.argv[1]))", str(tmp_path))
+    example_sweep.write(tmp_path)  # by the package without the toy: other tests share its files
     folder = tmp_path / "data/estimates/made-up"
     said = run(
         package, "-c", "from isoflop.cli import main; main()", "fit-approach",
