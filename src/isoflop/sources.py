@@ -45,9 +45,12 @@ def sources(package: Path, room: str) -> list[str]:
     ]
     listed = set(of_room)
     pending = [path for path in of_room if path.suffix == ".py"]
+    seen: set[str] = set()
     while pending:
-        text = pending.pop().read_text(encoding="utf-8")
-        for module in _imports(text, package.name):
+        modules = _imports(pending.pop().read_text(encoding="utf-8"), package.name)
+        # most are imported by many: each is looked for once, since every start of Snakemake waits
+        for module in modules - seen:
+            seen.add(module)
             path = package / f"{module}.py"
             if path.exists() and path not in listed:
                 listed.add(path)

@@ -17,12 +17,16 @@ import sys
 def serve() -> None:
     """Fork for every call; the child leaves by SystemExit, as the command does."""
     # what Snakemake and rules/common.smk import; anything else a child imports by itself
+    import smart_open  # noqa: F401
     import snakemake.cli
+    import snakemake.report.html_reporter
+    import yte  # noqa: F401
 
     import isoflop.approach
     import isoflop.config.by_sweep
     import isoflop.config.config_yaml
     import isoflop.config.sidecar
+    import isoflop.folder_lock
     import isoflop.made_outputs
     import isoflop.reference
     import isoflop.sources
