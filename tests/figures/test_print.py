@@ -167,9 +167,9 @@ def misplaced(figure: Figure) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_no_text_is_cut_or_over_a_mark(name: str, inputs: FigureInputs) -> None:
-    assert misplaced(figure_of(name, inputs)) == []
+def test_no_text_is_cut_or_over_a_mark(drawn: tuple[str, Figure]) -> None:
+    _, figure = drawn
+    assert misplaced(figure) == []
 
 
 def test_a_cut_text_and_one_over_a_mark_are_noticed() -> None:
