@@ -3,6 +3,9 @@
 Along its frontier every law here but the one with a product term is N = n C**a, D = d C**b and
 L = E + K C**-e; a row of seven numbers then stands for a draw, whatever its law. The mixture stands
 as a table of its frontier beside the draws of its laws.
+
+Where C is given, the ends of every interval stand in a table too, as the report prints them; the
+thinned draws answer the other questions.
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.approach import ANSWERS
-from isoflop.estimates.allocation import REACH, simulations_of
+from isoflop.estimates.allocation import FARTHEST, REACH, optima_at, simulations_of
 from isoflop.estimates.interaction import HOFFMANN
 from isoflop.estimates.intervals import tails
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
 from isoflop.estimates.levels import Tails
 from isoflop.estimates.mixture import MedianFrontier, Mixture
 from isoflop.estimates.quantities import levels_of, samples_of
+from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import DISTANCES
 from isoflop.report.sections.first_screen import headline_budget
 
@@ -41,6 +45,9 @@ LEVEL: Final = 0.95
 BEFORE, BEYOND, SPACING = (float(decades * np.log(10.0)) for decades in (3.0, 8.0, 0.05))
 """How far before and beyond the data the mixture's frontier is tabulated, and how densely [log C];
 between two places it is read off the line through them."""
+ENDS_BEFORE, ENDS_SPACING = (float(decades * np.log(10.0)) for decades in (1.0, 0.25))
+"""The same of the ends of intervals, which go as far beyond the data as a sweep says anything."""
+QUANTITIES: Final = ("params", "tokens", "tokens_per_param", "loss")
 STEP: Final = 100.0
 """Factor between the computes at which a frontier is read."""
 ACCURACY: Final = 1e-6
@@ -100,6 +107,7 @@ def calculator_json(inputs: ReportInputs) -> str | None:
     content = {
         "flops": flops,
         "level": LEVEL,
+        "draws": DRAWS,
         "reach": [[most if np.isfinite(most) else None, words] for most, words in REACH],
         "distance": DISTANCES,
         "laws": laws,
@@ -124,14 +132,43 @@ def _described(
     )
     if row_of_law is None:
         return None
+    mark = standing(answer, inputs.forecasts).loss_mark
     return {
         "key": key,
         "name": ANSWERS[key].label,
         "counting": answer.counting.params,
         "data": list(answer.flops_range),
         "levels": _levels(answer, draws, flops),
+        "ends": _ends(inputs, answer, draws),
+        "mark": mark,
+        "doubt": DOUBTED if mark else "",
         **row_of_law,
     }
+
+
+def _ends(
+    inputs: ReportInputs, answer: Estimate | Mixture, draws: pl.DataFrame
+) -> list[list[float | None]]:
+    """Tabulate the intervals at a given C: log C, and both ends of log N, D, D/N and L.
+
+    The report's own budgets are among the places, so that the calculator says there what the
+    tables say; None where there is no interval.
+    """
+    low, high = np.log(answer.flops_range)
+    last = high + FARTHEST * np.log(10.0)
+    asked = [c for c in np.log(inputs.budgets) if low - ENDS_BEFORE <= c <= last]
+    places = np.unique(np.concatenate([np.arange(low - ENDS_BEFORE, last, ENDS_SPACING), asked]))
+    rows = []
+    for optimum in optima_at(answer, draws, np.exp(places).tolist()):
+        quantities = [getattr(optimum, name) for name in QUANTITIES]
+        ends = [
+            (np.nan, np.nan)
+            if quantity is None
+            else quantity.intervals.get(str(LEVEL), (np.nan, np.nan))
+            for quantity in quantities
+        ]
+        rows.append([*_numbers(np.log([optimum.flops, *np.ravel(ends)]), 9)])
+    return rows
 
 
 def _of_law(estimate: Estimate, draws: pl.DataFrame, flops: float) -> dict[str, Any] | None:

@@ -1,5 +1,5 @@
-// The calculator: what a law makes of a compute, a loss, N, D, D/N or GPU hours, with bands from
-// thinned draws. Its state stands in the address. Nothing is loaded; the laws stand in the page.
+// The calculator: what a law makes of a compute, a loss, N, D, D/N or GPU hours, with the report's
+// intervals at a given compute and bands from thinned draws for the other questions. Its state stands in the address. Nothing is loaded; the laws stand in the page.
 "use strict";
 (() => {
   const place = document.getElementById("calculator");
@@ -129,6 +129,23 @@
     return low * (1 - 1e-9) <= value && value <= high * (1 + 1e-9) ? [low, high] : null;
   };
 
+  // the intervals at a given C, as the report prints them: both ends of N, D, D/N and L; null for none
+  const SAME = 1e-9;
+  const tabulatedEnds = (law, x) => {
+    const rows = law.ends, ends = { flops: null };
+    const next = rows.findIndex((row) => row[0] >= x - SAME);
+    ["params", "tokens", "ratio", "loss"].forEach((name, i) => {
+      const at = (row) => row.slice(1 + 2 * i, 3 + 2 * i);
+      ends[name] = null;
+      if (next < 0) return;
+      const after = rows[next], before = after[0] <= x + SAME ? after : rows[next - 1];
+      if (!before || at(before).includes(null) || at(after).includes(null)) return;
+      const share = before === after ? 0 : (x - before[0]) / (after[0] - before[0]);
+      ends[name] = at(before).map((end, k) => Math.exp(end + share * (at(after)[k] - end)));
+    });
+    return ends;
+  };
+
   const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), law: given.laws[0].key, card: "h100", mfu: 40, price: "" };
   const read = () => {
     const words = location.hash.startsWith("#calc?") ? location.hash.slice(6) : "";
@@ -155,13 +172,15 @@
     if (!(value > 0) || !(perHour > 0)) return null;
     const point = law.table ? tabulated(law, asked, value) : allocation(law.point, asked, value, law.lossUpTo);
     if (!Number.isFinite(point.flops)) return null;
-    const draws = drawsOf(law, asked, value);
+    const tabled = asked === "flops" ? tabulatedEnds(law, Math.log(value)) : null;
+    const draws = tabled ? null : drawsOf(law, asked, value);
     const found = {};
     for (const name of ["params", "tokens", "ratio", "loss", "flops"]) {
       if (!Number.isFinite(point[name])) continue;
-      const ends = name === asked ? null : band(draws.map((one) => one[name]), law.levels[name], point[name]);
+      const ends = name === asked ? null : tabled ? tabled[name] : band(draws.map((one) => one[name]), law.levels[name], point[name]);
       found[name] = { value: point[name], ends };
     }
+    found.loss && (found.loss.mark = law.mark);
     const scaled = (factor) => ({
       value: found.flops.value * factor,
       ends: found.flops.ends && found.flops.ends.map((end) => end * factor),
@@ -173,24 +192,32 @@
     const reach = given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1];
     const side = decades < 0.05 ? "within" : point.flops < low ? "below" : "beyond";
     const where = (side === "within" ? "" : decades.toFixed(1) + " ") + given.distance[side];
-    return { found, where, reach };
+    return { found, where, reach, rough: !tabled, doubt: found.loss ? law.doubt : "" };
   };
 
   const raised = (power) => String(power).replace(/[-\d]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
+  // 765 to two digits is 770, and no power of ten
+  const rounded = (value, digits) => {
+    const text = value.toPrecision(digits);
+    return text.includes("e") ? String(Number(text)) : text;
+  };
   const figures = (value, digits = 3) => {
     const [mantissa, power] = value.toExponential(digits - 1).split("e").map(Number);
     for (const [size, suffix] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
-      const rounded = mantissa * 10 ** power;
-      if (rounded >= size && rounded < 1e16) return (rounded / size).toPrecision(digits) + suffix;
+      const near = mantissa * 10 ** power;
+      if (near >= size && near < 1e16) return rounded(near / size, digits) + suffix;
     }
-    if (value >= 0.01 && value < 1e3) return value.toPrecision(digits);
+    if (value >= 0.01 && value < 1e3) return rounded(value, digits);
     return (mantissa === 1 ? "" : mantissa + " × ") + "10" + raised(power);
   };
-  const flopsIn = (value) => {
-    const [mantissa, power] = value.toExponential(2).split("e").map(Number);
+  const flopsIn = (value, digits = 3) => {
+    const [mantissa, power] = value.toExponential(digits - 1).split("e").map(Number);
     return (mantissa === 1 ? "" : mantissa + " × ") + "10" + raised(power);
   };
-  const WRITE = { params: figures, tokens: figures, ratio: figures, loss: (v) => v.toFixed(3), flops: flopsIn, hours: figures, cost: figures };
+  // digits of an interval from thinned draws, whose third digit would be theirs
+  const ROUGH = 2;
+  const ratioIn = (value, digits = 3) => value >= 1e4 || value < 0.01 ? figures(value, digits) : rounded(value, digits);
+  const WRITE = { params: figures, tokens: figures, ratio: ratioIn, loss: (v, digits = 3) => v.toFixed(digits), flops: flopsIn, hours: figures, cost: figures };
   const SHOWN = { params: "Parameters N", tokens: "Tokens D", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs", hours: "GPU hours", cost: "Cost" };
 
   const make = (tag, own = {}, ...inside) => {
@@ -226,17 +253,19 @@
     for (const [name, text] of Object.entries(SHOWN)) {
       const one = result.found[name];
       if (!one) continue;
-      const shown = make("p", {}, make("span", { className: "what", textContent: text }), make("br"), make("strong", { textContent: WRITE[name](one.value) }));
+      const shown = make("p", {}, make("span", { className: "what", textContent: text }), make("br"), make("strong", { textContent: WRITE[name](one.value) + (one.mark || "") }));
       shown.dataset.quantity = name;
       shown.dataset.value = one.value;
       if (one.ends) {
-        shown.append(make("br"), make("span", { className: "ci", textContent: one.ends.map((end) => WRITE[name](end)).join("–") }));
+        shown.append(make("br"), make("span", { className: "ci", textContent: one.ends.map((end) => WRITE[name](end, result.rough ? ROUGH : 3)).join("–") }));
         shown.dataset.low = one.ends[0];
         shown.dataset.high = one.ends[1];
       }
       output.append(shown);
     }
-    words.textContent = result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + ". Bands: " + Math.round(100 * given.level) + " %, from up to 400 draws a law.";
+    words.textContent = result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + ". Intervals: " + Math.round(100 * given.level) + " %, " +
+      (result.rough ? "from up to " + given.draws + " draws a law, to two digits." : "from all draws, as in the tables.") +
+      (result.doubt ? " " + result.doubt : "");
   };
   const fill = () => { for (const [name, control] of Object.entries(controls)) control.value = state[name]; };
   for (const [name, control] of Object.entries(controls)) {
