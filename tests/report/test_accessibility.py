@@ -98,3 +98,32 @@ def test_a_run_under_the_pointer_is_named_and_shown_everywhere(
     assert sorted(found["titles"]) == sorted([one, two] * 2)
     # the table beside the figure fits its column
     assert found["cut"] == 0
+
+
+EDGES = """
+return [...document.querySelectorAll("main .scroller")].map((scroller) => {
+  const [fading] = scroller.getAnimations();
+  const frames = fading ? fading.effect.getKeyframes() : [];
+  const edges = frames.map((frame) => [frame.computedOffset, frame.maskImage]);
+  return [scroller.scrollWidth - scroller.clientWidth, getComputedStyle(scroller).maskImage, edges];
+});
+"""
+
+
+def test_what_is_cut_at_an_edge_fades_there(rendered: Rendered, tmp_path: Path) -> None:
+    """On a phone a table ends in the middle of a column, and nothing else says that it goes on."""
+    page = rendered.root / "report.html"
+    narrow = told(page, EDGES, tmp_path, width=390)
+    cut = [(now, dict(edges)) for room, now, edges in narrow if room > 1]
+    assert len(cut) >= 5
+    for now, edges in cut:
+        # before it is scrolled there is more at the right; at its end at the left; between at both
+        assert now.startswith("linear-gradient(to left, rgba(0, 0, 0, 0)")
+        assert now.endswith("rgb(0, 0, 0) 48px)")
+        assert edges[0] == now
+        assert edges[0.1].startswith("linear-gradient(to left, rgba(0, 0, 0, 0)")
+        assert edges[0.1].endswith("rgba(0, 0, 0, 0))")
+        assert edges[1].startswith("linear-gradient(to right, rgba(0, 0, 0, 0)")
+    held = [now for room, now, _ in narrow if room <= 0]
+    assert held
+    assert set(held) == {"none"}
