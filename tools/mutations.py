@@ -2,7 +2,9 @@
 
     python3 run.py mutations                           every fault: hours
     python3 run.py mutations --sample 40               forty of them, always the same
-    python3 run.py mutations --part losses --part ...  losses | estimators | report | sentences
+    python3 run.py mutations --part losses --part ...  losses | estimators | numerics | report |
+                                                       sentences
+    python3 run.py mutations --quick                   against the tests of the quick tier alone
 
 cosmic-ray plants the faults, one at a time, in a copy of the checkout, so an edit here meanwhile
 does no harm; of the report's template, which it cannot read, each condition is turned round. A
@@ -28,6 +30,7 @@ from pathlib import Path
 
 COSMIC_RAY = "cosmic-ray==8.7.0"
 CHOSEN = "not (workflow or mirror or train)"
+QUICK = "not (workflow or mirror or train or slow)"
 TIMEOUT = 900.0
 """Seconds for the tests of one fault; beyond that it counts as found (a loop without end)."""
 
@@ -44,11 +47,11 @@ class Part:
         paths = sorted(Path(self.folder).rglob("*.py"))
         return [path for path in paths if path.name not in {"__init__.py", "command.py"}]
 
-    def command(self, module: Path) -> str:
+    def command(self, module: Path, chosen: str) -> str:
         """Give the test command: first the module's own tests, if it has a file of them."""
         named = [f"{folder}/test_{module.stem}.py" for folder in self.tests]
         paths = [path for path in named if Path(path).exists()] + list(self.tests)
-        return f"{sys.executable} -m pytest -q -x -p no:cacheprovider -m '{CHOSEN}' " + " ".join(
+        return f"{sys.executable} -m pytest -q -x -p no:cacheprovider -m '{chosen}' " + " ".join(
             paths
         )
 
@@ -58,6 +61,10 @@ PARTS = {
     "estimators": Part(
         "src/isoflop/approaches/estimators",
         ("tests/approaches/estimators", "tests/approaches/test_conformance.py"),
+    ),
+    "numerics": Part(
+        "src/isoflop/approaches/numerics",
+        ("tests/approaches/numerics", "tests/approaches/test_conformance.py"),
     ),
     "report": Part("src/isoflop/report", ("tests/report",)),
 }
@@ -98,9 +105,16 @@ def copy_checkout(target: Path) -> None:
 class Copy:
     """A copy of the checkout with one session of cosmic-ray per module."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, quick: bool) -> None:
         self.root = root
-        self.environment = {**os.environ, "PYTHONPATH": str(root / "src"), "CI": "true"}
+        self.chosen = QUICK if quick else CHOSEN
+        tier = "quick" if quick else "whole"  # how many random examples (tests/tiers.py)
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(root / "src"),
+            "CI": "true",
+            "ISOFLOP_TESTS": tier,
+        }
 
     def cosmic_ray(self, *words: str) -> None:
         """Run cosmic-ray, in an environment of its own that uv makes and keeps."""
@@ -128,7 +142,7 @@ class Copy:
                 f"module-path = {json.dumps([module])}",
                 f"timeout = {TIMEOUT}",
                 "excluded-modules = []",
-                f"test-command = {json.dumps(PARTS[name].command(Path(module)))}",
+                f"test-command = {json.dumps(PARTS[name].command(Path(module), self.chosen))}",
                 "[cosmic-ray.distributor]",
                 'name = "local"',
             ]
@@ -149,7 +163,7 @@ class Copy:
     def test(self, name: str) -> bool:
         """Say whether the tests of a part pass."""
         part = PARTS["report" if name == SENTENCES else name]
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", CHOSEN, *part.tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", self.chosen, *part.tests]
         done = subprocess.run(command, cwd=self.root, env=self.environment, check=False)
         return done.returncode == 0
 
@@ -212,11 +226,14 @@ def main() -> None:
     parser.add_argument("--part", action="append", choices=parts, help="repeatable; default: all")
     parser.add_argument("--sample", type=int, help="plant this many faults; default: every one")
     parser.add_argument("--seed", type=int, default=0, help="which sample")
+    parser.add_argument(
+        "--quick", action="store_true", help="run the tests of the quick tier alone"
+    )
     options = parser.parse_args()
     names = options.part or parts
     with tempfile.TemporaryDirectory() as folder:
         copy_checkout(Path(folder))
-        copy = Copy(Path(folder))
+        copy = Copy(Path(folder), quick=options.quick)
         faults = [fault for name in names for fault in copy.faults(name)]
         print(f"{len(faults)} faults in {', '.join(names)}", flush=True)
         if options.sample is not None and options.sample < len(faults):
