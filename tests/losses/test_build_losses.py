@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from isoflop.cli import main
 from isoflop.config.losses import LossesSettings
 from isoflop.losses import build as build_module
-from isoflop.losses.build import BuiltLosses, build_losses
+from isoflop.losses.build import BuiltLosses, _thinned, build_losses
 from isoflop.tables import (
     Curves,
     Files,
@@ -259,6 +259,14 @@ def test_thinning_keeps_both_ends_evenly_in_log_tokens(tmp_path: Path, most: int
         assert np.diff(np.log(tokens)) == pytest.approx(np.log(1000) / 6, rel=0.1)
 
 
+@pytest.mark.parametrize(("tokens", "nearest"), [((1, 4, 11, 100), 11), ((1, 9, 30, 100), 9)])
+def test_thinning_takes_the_point_that_is_nearest_in_log_tokens(
+    tokens: tuple[int, ...], nearest: int
+) -> None:
+    """Of three places, at 1, 10 and 100: below or above what is wanted."""
+    assert _thinned(pl.DataFrame({"tokens": tokens}), 3)["tokens"].to_list() == [1, nearest, 100]
+
+
 def test_few_points_are_all_kept(tmp_path: Path) -> None:
     tables = sweep(tmp_path / "s", {"a": run_lines("a", steps=40, evals=40)})
     assert build(tables, points_per_run=40).losses.height == 40
@@ -413,6 +421,17 @@ def test_training_loss_bridges_the_gap_to_the_end(tmp_path: Path) -> None:
     assert set(told) == {f"r{i:02d}" for i in range(20) if (400 + 10 * i) % 50}
     assert told["r01"].startswith("evaluated last at 97.6 % of its schedule: its final loss is")
     assert built.left_out["points"].sum() == 0
+
+
+def test_no_gap_of_a_run_that_crashed_is_bridged(tmp_path: Path) -> None:
+    """Just before its end: what a finished run would have come to is no measurement of it."""
+    runs = {name: seldom(name, 410, interval=50) for name in ("cut", "whole")}
+    tables = sweep(tmp_path / "s", runs)
+    crashed = pl.when(pl.col("run") == "cut").then(pl.lit("crashed")).otherwise("status")
+    built = build(replace(tables, runs=tables.runs.with_columns(status=crashed)))
+    assert built.source == "eval"
+    assert built.losses.filter("is_final")["run"].to_list() == ["whole"]
+    assert reasons(built)["cut"].startswith("crashed at 97.6 % of its schedule, below ")
 
 
 def test_without_training_losses_the_last_evaluation_counts_within_an_interval(
