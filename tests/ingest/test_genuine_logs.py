@@ -108,7 +108,7 @@ FINALS = {
     ),
     "nanochat/speedrun.log": ("", 560_988_160.0, 21_400 * 524_288.0, 2.719395, "finished"),
     "parameter_golf/NaiveBaseline_train.log": (
-        "", 17_059_912.0, 13_780 * 524_288.0, 2.0606, "truncated"
+        "", 17_059_912.0, 13_780 * 524_288.0, 2.0606, "finished"
     ),
     "modded_nanogpt/1B_ad8d7ae5.txt": (
         "params: {total: 1e9}, tokens_per_step: 524288", 1e9, 20_344 * 524_288.0, 2.7297, "finished"

@@ -188,8 +188,11 @@ PATTERNS: Final = (
     ),
     Pattern(
         "modded_nanogpt",
-        words=("train_time:",),
-        line=re.compile(r"\bstep:\d+/\d+ (?:(?:train|val)_loss:\S+ (?:val_bpb:\S+ )?)?train_time:"),
+        words=("train_time:", " val_bpb: "),
+        line=re.compile(
+            r"\bstep:\d+/\d+ (?:(?:train|val)_loss:\S+ (?:val_bpb:\S+ )?)?train_time:"
+            r"|(?m:^)\d+/\d+ (?:train_loss: \S+ train_time: |val_loss: \S+ val_bpb: )"
+        ),
     ),
     Pattern(
         "nanochat",
@@ -199,6 +202,7 @@ PATTERNS: Final = (
         ),
         line=re.compile(
             rf"\bstep \d+/\d+ \([\d.]+%\) \| loss: {NUMBER} \|"
+            rf"|\bstep \d+ \([\d.]+%\) \| loss: {NUMBER} \|[^\n]* remaining: "
             rf"|\bStep \d+ \| Validation bpb: {NUMBER}"
         ),
     ),

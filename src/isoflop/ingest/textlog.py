@@ -86,6 +86,14 @@ class Shape:
 
         return re.compile(_PLACE.sub(group, self.pattern))
 
+    @cached_property
+    def begin(self) -> re.Pattern[str]:
+        """How a record begins: up to its first number and what parts it from the next one."""
+        first = _PLACE.search(self.pattern)
+        assert first is not None  # noqa: S101  every record tells a step
+        after = "/" if first[2] == "/" else ""
+        return re.compile(rf"(?<!\w){self.pattern[: first.start()]}[0-9]+{after}")
+
     def fast(self, prefix: str) -> str:
         """Build the expression of a whole line; a number ends before what follows it."""
 
@@ -238,7 +246,7 @@ class ShapeReader:
                 yield from self.begin(of)
                 for values in records:
                     yield from events_of(values, self.text.step_offset, rank_of(line, self.text))
-        elif not self.muted and any(self._looks(shape, line) for shape in self.text.shapes):
+        elif not self.muted and self._looks(line):
             yield Unread()
         elif not self.muted and any(word in line for word in self.text.resumed):
             yield Restart()
@@ -260,10 +268,12 @@ class ShapeReader:
         """Tell the facts that stand after the last record."""
         yield from self.begin() if self.begun else ()
 
-    def _looks(self, shape: Shape, line: str) -> bool:
-        """Tell whether a line begins as a record does: a word of the format alone is none."""
-        begin = shape.pattern.partition("{")[0]
-        return shape.literal in line and re.search(rf"(?<!\w){begin}[0-9]", line) is not None
+    def _looks(self, line: str) -> bool:
+        """Tell whether a line begins as a record does, and is none of the header."""
+        shapes = (shape for shape in self.text.shapes if shape.literal in line)
+        return any(shape.begin.search(line) for shape in shapes) and not any(
+            header.literal in line and header.pattern.search(line) for header in self.text.headers
+        )
 
     def _record(self, line: str) -> list[dict[str, str | None]] | None:
         """Give the records in a line by the first shape that has one; None if none has."""

@@ -3,15 +3,53 @@ r"""What nanochat prints: `step 00012/21400 (0.06%) | loss: 7.246413 | lrm: 1.00
 The printed loss is a debiased moving average; `lrm` is a multiplier of the learning rates, and is
 not kept as one. One file holds pretraining and then fine-tuning, whose evaluations look the same:
 what follows a loaded checkpoint is not read, until another run begins.
+
+autoresearch, made of it, trains for some minutes: `step 00042 (8.3%) | loss: ... | remaining: 9s`.
+Its line names no last step, and its batch is printed nowhere. The block at its end tells the one
+evaluation, and how many updates there were: so many are its schedule, which goes by time.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from isoflop.ingest.textlog import Header, Shape, TextFormat
+from isoflop.ingest.events import Evaluation
+from isoflop.ingest.numbers import NUMBER, number, step_number
+from isoflop.ingest.textlog import Header, Shape, ShapeReader, TextFormat
 
-VERSION = 1
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isoflop.ingest.events import Event
+
+VERSION = 2
+
+_SCORE = re.compile(rf"^val_bpb: +({NUMBER})$")
+_STEPS = re.compile(r"^num_steps: +([0-9]+)$")
+
+
+class Reader(ShapeReader):
+    """The lines of nanochat, and the block at the end of autoresearch's."""
+
+    def __init__(self) -> None:
+        super().__init__(FORMAT)
+        self._score: float | None = None
+
+    def line(self, line: str) -> Iterator[Event]:
+        """Say what a line tells; see `textlog.LineReader`."""
+        whole = self.begun and line.endswith("\n")
+        if whole and (match := _SCORE.match(line)):
+            self._score = number(match[1])
+        elif whole and (match := _STEPS.match(line)):
+            step = step_number(match[1])
+            if step is not None and self._score is not None:
+                self.header["schedule.steps"] = float(step)
+                yield from self.begin()
+                yield Evaluation(step, "val", self._score, "bits_per_byte")
+        else:
+            yield from super().line(line)
+
 
 FORMAT = TextFormat(
     shapes=(
@@ -19,6 +57,11 @@ FORMAT = TextFormat(
             "step ",
             r"step {step}/{of} \([0-9.]+%\) \| loss: {train_loss} \| "
             r"(?:grad norm: {grad_norm} \| )?lrm: ",
+            ".*",
+        ),
+        Shape(
+            "step ",
+            r"step {step} \([0-9.]+%\) \| loss: {train_loss} \| lrm: [^\n]*? remaining: ",
             ".*",
         ),
         Shape("Validation bpb: ", r"Step {step} \| Validation bpb: {bits_per_byte__val}"),
@@ -29,7 +72,7 @@ FORMAT = TextFormat(
             re.compile(r"^Number of parameters: ([0-9]+(?:,[0-9]{3})*)"),
             "params.total",
         ),
-        Header("total", re.compile(r"^total +: ([0-9]+(?:,[0-9]{3})*)"), "params.total"),
+        Header("total", re.compile(r"^ *total +: ([0-9]+(?:,[0-9]{3})*)"), "params.total"),
         Header(
             "Total batch size ",
             re.compile(r"^Total batch size ([0-9]+(?:,[0-9]{3})*)"),
@@ -45,6 +88,16 @@ FORMAT = TextFormat(
             re.compile(r"^Vocab size: ([0-9]+(?:,[0-9]{3})*)"),
             "architecture.vocab_size",
         ),
+        *(
+            Header(name, re.compile(rf"""^(?:Model config: .*'|  "){name}['"]: ([0-9]+)"""), fact)
+            for name, fact in (
+                ("n_layer", "architecture.layers"),
+                ("n_embd", "architecture.d_model"),
+                ("n_head", "architecture.heads"),
+                ("n_kv_head", "architecture.kv_heads"),
+                ("sequence_len", "architecture.seq_len"),
+            )
+        ),
         Header("num_layers: ", re.compile(r"^num_layers: ([0-9]+)"), "architecture.layers"),
         Header("model_dim: ", re.compile(r"^model_dim: ([0-9]+)"), "architecture.d_model"),
         Header("num_kv_heads: ", re.compile(r"^num_kv_heads: ([0-9]+)"), "architecture.kv_heads"),
@@ -58,4 +111,6 @@ FORMAT = TextFormat(
     constants={"loss_kind": "ema", "loss_unit": "nats_per_token"},
     launch="Vocab size: ",
     muted=("Building model with config",),
+    reader=Reader,
+    triggers=("val_bpb: ", "num_steps: "),
 )
