@@ -2,13 +2,15 @@
 
 Version 5 quotes the numbers, to four digits. A line has no step: it follows from the epoch where
 the header is there (`Total optimization steps`, `Num Epochs`), and points are counted in their
-order where lines tell tokens (TRL, or `include_num_input_tokens_seen`). The loss is the mean
-since the last line; `train_loss` at the end is the mean of the whole run, and no record.
+order where lines tell tokens (TRL, or `include_num_input_tokens_seen`; its evaluations do not).
+The loss is the mean since the last line; `train_loss` at the end is the mean of the whole run, and
+no record: it says that what follows is another run.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 
 _LINE = re.compile(r"\{'(?:loss|eval_loss|eval_\w+|train_runtime)': [^{}\n]*\}")
 _PAIR = re.compile(r"'([^']+)': (?:'([^']*)'|([^,}\s]+))")
@@ -41,7 +43,7 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
     """Yield what the log says; see `formats.Reader`."""
     header: dict[str, Any] = {}
     told: dict[str, Any] | None = None
-    points = 0
+    steps = _Steps(header)
     for line in file.lines():
         if not line.endswith("\n"):
             yield Truncated()
@@ -49,14 +51,9 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
         records = _LINE.findall(line)
         for text in records:
             pairs = {name: quoted or bare for name, quoted, bare in _PAIR.findall(text)}
-            points += "loss" in pairs
-            step = _step(pairs, header, points)
+            step = steps.of(pairs)
             if step is None:
-                raise RefusedError(
-                    "lines of the HF Trainer that tell epochs only, and no header ('Total "
-                    "optimization steps'); drop in trainer_state.json of the last checkpoint "
-                    "instead: it has every line with its step"
-                )
+                continue
             if header != told:
                 told = dict(header)
                 yield Facts(_facts(header))
@@ -70,15 +67,51 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
                 header[name] = number(match[1])
 
 
-def _step(pairs: Mapping[str, str], header: Mapping[str, Any], points: int) -> int | None:
-    """Find the update after which a line was printed."""
-    if (step := step_number(pairs.get("step"))) is not None:
-        return step
-    epoch = finite(pairs.get("epoch"))
-    steps, epochs = header.get("schedule.steps"), header.get("epochs")
-    if epoch is not None and steps and epochs:
-        return int(epoch / epochs * steps + 0.5)
-    return points if any(name in pairs for name in _TOKENS) else None
+@dataclass
+class _Steps:
+    """Finds the update after which a line was printed.
+
+    Attributes
+    ----------
+    header : what the lines before training told.
+    points : training lines of the run so far.
+    counted : whether some line has told its tokens.
+    ended : whether the run has, so that the next training line is another one's.
+    """
+
+    header: Mapping[str, Any]
+    points: int = 0
+    counted: bool = False
+    ended: bool = False
+
+    def of(self, pairs: Mapping[str, str]) -> int | None:
+        """Give the update of a line; None of one that is no record.
+
+        Raises
+        ------
+        RefusedError : nothing tells the steps.
+        """
+        if "train_runtime" in pairs:
+            self.ended = True
+            return None
+        if "loss" in pairs:
+            self.points, self.ended = 1 if self.ended else self.points + 1, False
+        self.counted |= any(name in pairs for name in _TOKENS)
+        epoch = finite(pairs.get("epoch"))
+        total, epochs = self.header.get("schedule.steps"), self.header.get("epochs")
+        if (step := step_number(pairs.get("step"))) is not None:
+            return step
+        if epoch is not None and total and epochs:
+            return int(epoch / epochs * total + 0.5)
+        if epoch == 0:
+            return 0
+        if self.counted:
+            return self.points
+        raise RefusedError(
+            "lines of the HF Trainer that tell epochs only, and no header ('Total optimization "
+            "steps'); drop in trainer_state.json of the last checkpoint instead: it has every line "
+            "with its step"
+        )
 
 
 def _facts(header: Mapping[str, Any]) -> Any:
