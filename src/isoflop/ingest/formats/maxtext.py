@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _STEP: Final = re.compile(
     rf"completed step: ([0-9]+), seconds: ({NUMBER}), (?:TFLOP/s/device: {NUMBER}, )?"
-    rf"Tokens/s/device: {NUMBER}, total_weights: ({NUMBER}), loss: ({NUMBER})"
+    rf"(?:Tokens/s/device: {NUMBER}, )?(?:total_weights: ({NUMBER}), )?loss: ({NUMBER})"
     rf"(?:, (?:[a-z_]+: {NUMBER}, )*lm_loss: ({NUMBER}))?"
 )
 _EVAL: Final = re.compile(rf"eval metrics after step: ([0-9]+), loss=({NUMBER})")
@@ -55,7 +55,7 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
             if facts != told:
                 told = dict(facts)
                 yield Facts(facts_of(facts))
-            weights = number(match[3]) or 0.0
+            weights = number(match[3] or "0") or 0.0
             # a log that begins in the middle, or goes back, has its D from the step alone
             goes_on = made and step >= made
             tokens = tokens + weights * (step + 1 - made) if goes_on else weights * (step + 1)

@@ -30,14 +30,14 @@ from isoflop.ingest.textlog import Shape, TextFormat, facts_of, rank_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 3
+VERSION = 4
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
     r"(valid(?:ation)?|test)(?:-\S+)? (?:loss|results) at (?:iteration )?([0-9]+)"
     r"(?: on (validation|test) set)?[^|]*\|(.*)"
 )
-_ARGUMENT = re.compile(r"^(?:\[[^\]]*\]|[0-9]+:)?\s+(\w+) \.{3,} ?(.*)$")
+_ARGUMENT = re.compile(r"^(?:\[[^\]]*\]:?|[0-9]+:)?\s+(\w+) \.{3,} ?(.*)$")
 _VOCABULARY = re.compile(r"padded vocab \(size: [0-9]+\).*\(new size: ([0-9]+)\)")
 _SHARD = re.compile(
     r"number of parameters on \(tensor, pipeline\) model parallel rank "
