@@ -433,3 +433,57 @@ def test_inspect_tells_which_checks_speak(tmp_path: Path) -> None:
     verdicts = {check["check"]: check["verdict"] for check in run["checks"]}
     assert verdicts["uniform_guess"] == "excluded"
     assert verdicts["loss_rises"] == "passed"
+
+
+def launch(steps: int, first: float, params: int = 400_000) -> str:
+    """Print a run of nanoGPT."""
+    lines = [
+        "tokens per iteration will be: 65,536",
+        f"num decayed parameter tensors: 10, with {params:,} parameters",
+        "num non-decayed parameter tensors: 5, with 1,000 parameters",
+        *(
+            f"iter {step}: loss {2 + first / (1 + step) ** 0.5:.4f}, time 12.34ms, mfu 1.00%"
+            for step in range(0, steps + 1, 10)
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("schedule", ["kind: cosine, steps: 200", "kind: unknown"])
+def test_a_second_run_in_a_log_is_no_restart_of_the_first(tmp_path: Path, schedule: str) -> None:
+    """The first one's curve would be gone, as one that was replayed."""
+    sidecar = f"title: t\nfacts: {{schedule: {{{schedule}}}}}\n"
+    crashed = launch(120, 3.5) + launch(200, 3.4)
+    tables = ingest(
+        tmp_path / "s",
+        {"a.log": launch(200, 3.5) + launch(200, 3.4), "b.log": crashed, "c.log": launch(200, 3.3)},
+        sidecar,
+    )
+    assert verdict(tables, "several_runs") == "excluded"
+    assert verdict(tables, "several_runs", "b") == "passed"
+    assert words(tables, "several_runs", "b")["value"] == pytest.approx(0.6)
+    assert not tables.gates.filter(pl.col("check") == "several_runs", pl.col("run") == "c").height
+    reason = row(tables.runs, "run", "a")["reason"]
+    assert "its file holds 2 runs, of which only the last would count" in reason
+    assert "begins again at step 0 after 100 % of a run" in reason
+    accepted = sidecar + "overrule: [{match: a, check: several_runs, reason: the first is void}]\n"
+    write(tmp_path / "s", {}, accepted)
+    assert not row(ingest_sweep(tmp_path / "s", RECORD).runs, "run", "a")["excluded"]
+
+
+def test_files_that_are_one_run_may_each_begin_at_its_beginning(tmp_path: Path) -> None:
+    sidecar = "title: t\nfacts: {schedule: {kind: unknown}}\nruns: [{match: '*.log', run: a}]\n"
+    files = {"1.log": launch(200, 3.5), "2.log": launch(200, 3.4)}
+    tables = ingest(tmp_path / "s", files, sidecar)
+    assert not tables.gates.filter(pl.col("check") == "several_runs").height
+
+
+def test_two_sizes_in_a_log_are_told_to_part(tmp_path: Path) -> None:
+    """`run:` names files, so it is no way out of one that holds two."""
+    sidecar = "title: t\nfacts: {schedule: {kind: unknown}}\n"
+    text = launch(200, 3.5) + launch(200, 3.4, params=800_000)
+    tables = ingest(tmp_path / "s", {"a.log": text, "b.log": launch(200, 3.3)}, sidecar)
+    reason = row(tables.runs, "run", "a")["reason"]
+    assert "its logs disagree on params.total (401000.0 and 801000.0)" in reason
+    assert "Its file holds several: give each a file of its own" in reason
+    assert "'run:'" not in reason

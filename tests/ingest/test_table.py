@@ -329,6 +329,22 @@ def test_names_that_say_too_little(tmp_path: Path, text: str, words: str) -> Non
     assert "has no 'table:' for it. Add one, such as:\n  table:" in said
 
 
+def proposal(said: str) -> str:
+    """Take the map out of a refusal."""
+    lines = said[said.index("  table:") :].partition("\nDrop")[0].partition("\n")[2]
+    return "table:\n" + textwrap.indent(textwrap.dedent(lines), "  ")
+
+
+def test_the_map_for_an_export_of_tensorboard_s_pages_is_enough(tmp_path: Path) -> None:
+    rows = "".join(f"16549432{s}.25,{s},{3 - s / 10}\n" for s in range(5))
+    files = {"run-a-tag-loss.csv": f"Wall time,Step,Value\n{rows}"}
+    facts = "facts: {params: {total: 1e6}, tokens_per_step: 64, schedule: {kind: constant}}\n"
+    proposed = proposal(refusal(tmp_path, dict(files), f"title: t\n{facts}"))
+    tables = ingest(tmp_path / "m", dict(files), f"title: t\n{facts}{proposed}\n")
+    assert tables.curves["step"].to_list() == list(range(5))
+    assert tables.curves["train_loss"].to_list() == [3.0, 2.9, 2.8, 2.7, 2.6]
+
+
 @pytest.mark.parametrize("sets", [("eval/loss",), ("eval/a-b/loss", "eval/c d/loss")])
 def test_the_map_that_a_refusal_proposes_is_enough(tmp_path: Path, sets: tuple[str, ...]) -> None:
     head = ",".join(["_step", "train/loss", *sets])
@@ -337,9 +353,7 @@ def test_the_map_that_a_refusal_proposes_is_enough(tmp_path: Path, sets: tuple[s
     facts = "facts: {params: {total: 1e6}, tokens_per_step: 64, schedule: {kind: constant}}\n"
     facts = facts.replace("}}", "}, primary_eval: a-b}") if len(sets) > 1 else facts
     said = refusal(tmp_path, dict(files), f"title: t\n{facts}")
-    proposed = textwrap.dedent(said[said.index("  table:") :].split("\nDrop")[0])
-    proposed = "table:\n" + textwrap.indent(textwrap.dedent(proposed.split("\n", 1)[1]), "  ")
-    tables = ingest(tmp_path / "m", dict(files), f"title: t\n{facts}{proposed}\n")
+    tables = ingest(tmp_path / "m", dict(files), f"title: t\n{facts}{proposal(said)}\n")
     assert tables.curves["step"].to_list() == list(range(5))
     assert tables.curves["eval_loss"].to_list() == [2.5] * 5
 

@@ -97,6 +97,10 @@ class GatesSettings(Section):
     """Lines with NaN or infinity in a run that goes on with finite losses."""
     replay: AtMost = AtMost(action="warn", most=0.5)
     """Difference between a replayed training loss and its first value [nat/token]."""
+    several_runs: AtMost = AtMost(action="exclude", most=0.98)
+    """Share of its schedule, or else of its D, that a run had done before its log goes back to its
+    first step: above it, the file holds several runs. A run that began anew because it crashed has
+    done less."""
     sampled: AtMost = AtMost(action="warn", most=499.0)
     """Points of a table's run if they are exactly 500: W&B's run.history() samples 500 of however
     many there are."""

@@ -138,6 +138,12 @@ class RunIdentity:
         return self.value("params.total") if given is None and not sparse else given
 
 
+APART: Final = f"Tell them apart by 'run:' in {SIDECAR}, or by table.columns.run of a table"
+"""What to do where several logs are taken for one run's."""
+APART_IN_A_FILE: Final = "Its file holds several: give each a file of its own"
+"""What to do where one log is."""
+
+
 def identify(
     run: str,
     *,
@@ -149,6 +155,7 @@ def identify(
     counted_per_step: float | None = None,
     in_bytes: Sequence[str] = (),
     needs_bytes: bool = False,
+    way_apart: str = APART,
 ) -> RunIdentity:
     """Settle what a run is.
 
@@ -163,10 +170,11 @@ def identify(
     counted_per_step : tokens of a step by the log's records, taken where nothing else says it.
     in_bytes : eval sets of which the log has bits per byte and no loss.
     needs_bytes : whether it has no other loss.
+    way_apart : what to do where its logs are those of several runs.
     """
     notes: list[str] = []
     conflicts: list[str] = []
-    facts = _merge(recorded, declared, notes, conflicts)
+    facts = _merge(recorded, declared, notes, conflicts, way_apart)
     notes += _without_wrong_defaults(facts)
     architecture = _complete_architecture(facts)
     _count_params(facts, architecture)
@@ -256,6 +264,7 @@ def _merge(
     declared: Mapping[str, Fact],
     notes: list[str],
     conflicts: list[str],
+    way_apart: str,
 ) -> dict[str, Fact]:
     """Lay the sources over one another, and say where they differ."""
     facts: dict[str, Fact] = {}
@@ -265,8 +274,7 @@ def _merge(
             if known is not None and known.source == fact.source and _differ(known, fact):
                 conflicts.append(
                     f"its logs disagree on {name} ({known.value} and {fact.value}), so they are "
-                    f"not one run. Tell them apart by 'run:' in {SIDECAR}, or by "
-                    f"table.columns.run of a table"
+                    f"not one run. {way_apart}"
                 )
             elif known is not None and known.source == "config_file" and _differ(known, fact):
                 if fact.source == "trainer":

@@ -245,6 +245,19 @@ def _replay(run: Measured) -> Finding | None:
     return Finding(differ, f"replayed steps differ by up to {differ:.2f} nats: one run?")
 
 
+def _several_runs(run: Measured) -> Finding | None:
+    """Doubt a log that begins anew after its end; files that are one run begin as they will."""
+    if run.curve["begun_again"] is None or len(run.run.parts) > 1:
+        return None
+    times, step, tokens = run.curve["begun_again"]
+    share = tokens / (run.fact("schedule.tokens") or run.curve["tokens"])
+    return Finding(
+        share,
+        f"its file holds {times + 1} runs, of which only the last would count: the log begins "
+        f"again at step {step} after {100 * share:.0f} % of a run; give each a file of its own",
+    )
+
+
 def _not_finite_inside(run: Measured) -> Finding:
     lines = 0 if run.curve["last_is_nan"] else run.curve["nans"]
     return Finding(float(lines), f"{lines} lines with NaN or infinity, finite afterwards")
@@ -416,6 +429,8 @@ CHECKS: Final = (
           "a diverged model gives NaN to its end", _of_each(_not_finite_inside)),
     Check("replay", "difference of replayed training losses", "nat/token",
           "a checkpoint goes on where it stopped", _of_each(_replay)),
+    Check("several_runs", "share done of its schedule, or of D, before its log begins anew", "1",
+          "a run that is done is not begun again", _of_each(_several_runs)),
     Check("sampled", "points of a history of exactly 500", "point",
           "W&B's run.history(samples=500)", _of_each(_sampled)),
     Check("few_digits", "unit of the losses' last digit", "nat/token",

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 250_000
 """Records laid out at once: they take 1 KB each meanwhile, and an eighth of that afterwards."""
-_TUPLES: Final = ("spike", "decimals", "impossible")
+_TUPLES: Final = ("begun_again", "spike", "decimals", "impossible")
 
 
 @dataclass(frozen=True, slots=True)

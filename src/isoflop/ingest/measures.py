@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 MEASURES: Final = (
     "tokens", "last_step", "last_is_nan", "nans", "points", "flops_6nd", "flops_logged",
     "first_train", "last_train", "train_losses", "first_eval", "last_eval", "eval_losses",
-    "tokens_off", "tokens_fall", "widest_gap", "usual_gap", "gap_end", "overlap", "spike",
+    "tokens_off", "tokens_fall", "widest_gap", "usual_gap", "gap_end", "overlap", "begun_again",
+    "spike",
     "decimals", "curve", "impossible",
 )  # fmt: skip
 """What `measure` gives of a run; all None of a run that has no curve."""
@@ -57,12 +58,13 @@ def measure(
         .filter(has_train)
         .get(step_gap.filter(has_train).arg_max(), null_on_oob=True),
     )
-    overlap = _overlap(curves)
+    overlap, again = _overlap(curves), _begun_again(curves)
     arrays = _by_run(live)
     return {
         row["run"]: {
             **row,
             "overlap": overlap.get(row["run"]),
+            "begun_again": again.get(row["run"]),
             "spike": _highest_spike(arrays[row["run"]]),
             "decimals": _decimals(arrays[row["run"]], units.get(row["run"])),
             "curve": _told_apart(arrays[row["run"]]),
@@ -104,6 +106,30 @@ def _overlap(curves: pl.DataFrame) -> dict[str, float]:
     )
     worst = steps.filter(pl.col("len") > 1).group_by("run").agg(pl.col("spread").max())
     return dict(worst.iter_rows())
+
+
+def _begun_again(curves: pl.DataFrame) -> dict[str, tuple[int, int, float]]:
+    """Find the runs whose log goes back to its beginning.
+
+    Returns
+    -------
+    By run how often it does, the step it goes back to, and the D that was reached before.
+    """
+    restarted = curves.filter((pl.col("segment") > 0).any().over("run"))
+    of_run = (
+        restarted.group_by("run", "segment")
+        .agg(first=pl.col("step").min(), last=pl.col("step").max(), tokens=pl.col("tokens").max())
+        .filter(pl.col("last") > 0)  # a launch that died before its first step began nothing
+        .sort("run", "segment")
+        .with_columns(
+            start=pl.col("first").first().over("run"),
+            before=pl.col("tokens").cum_max().shift().over("run"),
+        )
+        .filter(pl.col("first") <= pl.col("start"), pl.col("before").is_not_null())
+        .group_by("run")
+        .agg(pl.len(), pl.col("first").last(), pl.col("before").max())
+    )
+    return {run: (times, step, tokens) for run, times, step, tokens in of_run.iter_rows()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +343,7 @@ class Stretches:
             **told,
             "usual_gap": _median_of_counts(self._gaps),
             "overlap": None,
+            "begun_again": None,
             "spike": spike,
             "decimals": decimals,
             "curve": self._digest.value(),

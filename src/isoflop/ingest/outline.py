@@ -109,7 +109,9 @@ def guess(outline: Outline, repeats: Callable[[str], bool]) -> TableMap:
         unused = ("params.nonembedding",) if columns["params.total"] is None else ()
     in_bytes = eval_sets_in_bytes(numeric)
     if not sets and not in_bytes and columns["train_loss"] is None:
-        raise _refusal(outline, "none is known as a loss")
+        far = columns["step"] is not None or columns["tokens"] is not None
+        example = _with_a_loss(outline, columns) if far else _EXAMPLE
+        raise _refusal(outline, "none is known as a loss", example)
     if columns["step"] is None and columns["tokens"] is None:
         raise _refusal(outline, "none is known as a step or as tokens")
     if columns["step"] == "_step" and columns["tokens"] is None:
@@ -167,6 +169,18 @@ def _map_of(
     lines += [f"    evals: {_flow(sets)}"] * (len(sets) > 1)
     lines += [f"    bits_per_byte: {_flow(in_bytes)}"] * bool(in_bytes)
     return "\n".join(lines)
+
+
+def _with_a_loss(outline: Outline, columns: Mapping[str, str | None]) -> str:
+    """Write a map of a curve whose loss has no name that is known.
+
+    TensorBoard's pages export a tag as Wall time, Step, Value.
+    """
+    taken = set(columns.values())
+    others = [name for name in outline.numbers if name not in taken]
+    alike = [name for name in others if may_be_loss(name) or plain(name) == "value"]
+    loss = next(iter(alike), "<the column of the loss>")
+    return _map_of({**columns, "train_loss": loss}, {}, {}) + "   # or eval_loss: that column"
 
 
 def _flow(values: Mapping[str, str]) -> str:

@@ -257,10 +257,25 @@ PATTERNS: Final = (
         refused="the last values alone: drop in trainer_state.json of the last checkpoint",
     ),
     Pattern(
+        "results of autoresearch",
+        looks=lambda text: text.lstrip().startswith("commit\tval_bpb\tmemory_gb\tstatus\t"),
+        refused="the last values alone, without N and D: drop in the run.log of each experiment",
+    ),
+    Pattern(
         "veRL",
         words=("step:",),
         line=re.compile(r"\bstep:[0-9]+ - (?:[^\s:]+:\S+ - )*(?:actor|critic|reward)/"),
         refused="reinforcement learning, which has no pretraining loss",
+    ),
+    Pattern(
+        "a progress bar of Lightning",
+        words=("Epoch ",),
+        line=re.compile(
+            r"\bEpoch [0-9]+: [^\n|]{0,12}%\|[^|\n]*\| [0-9]+/[0-9]+ \[[^\]\n]*loss[^=\n]*="
+        ),
+        general=True,
+        refused="its numbers have three digits: drop in what the run's logger wrote, the folder "
+        "with metrics.csv or with events.out.tfevents..., which NeMo writes, too",
     ),
     Pattern(
         "Comet's metrics",
@@ -299,7 +314,7 @@ PATTERNS: Final = (
     Pattern(
         "maxtext",
         words=("completed step: ",),
-        line=re.compile(r"\bcompleted step: [0-9]+, seconds: [^\n]*total_weights: "),
+        line=re.compile(rf"\bcompleted step: [0-9]+, seconds: [^\n]*\bloss: {NUMBER}"),
     ),
     Pattern(
         "automodel",

@@ -14,7 +14,15 @@ import polars as pl
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.blocks import RECORDS
-from isoflop.ingest.facts import LOSS_UNIT, SAME, SCHEDULE_LENGTH, RunIdentity, identify
+from isoflop.ingest.facts import (
+    APART,
+    APART_IN_A_FILE,
+    LOSS_UNIT,
+    SAME,
+    SCHEDULE_LENGTH,
+    RunIdentity,
+    identify,
+)
 from isoflop.ingest.formats import reader, takes_map
 from isoflop.ingest.names import unit_of
 from isoflop.ingest.sidefiles import SideFiles, stem
@@ -384,6 +392,9 @@ class Run:
             counted_per_step=_counted_per_step(parts),
             in_bytes=_in_bytes_only(parts),
             needs_bytes=not any(part.run.trains or part.run.eval_sets for part in parts),
+            way_apart=APART_IN_A_FILE
+            if len(parts) == 1 and not takes_map(parts[0].log.format or "")
+            else APART,
         )
         role = identity.value("role") or "fit"
         excluded = next((part.run.excluded for part in parts if part.run.excluded), None)
