@@ -177,8 +177,9 @@ PATTERNS: Final = (
             ": train loss ",
         ),
         line=re.compile(
-            rf"\biter \d+: loss {NUMBER}, time {NUMBER}m?s"
-            rf"|\bstep \d+: train loss {NUMBER}, val loss {NUMBER}"
+            rf"\biter \d+: loss {NUMBER}(?:, lr {NUMBER})?(?:, grad_norm {NUMBER})?"
+            rf", time {NUMBER}m?s"
+            rf"|\bstep \d+: train loss {NUMBER}(?: \([^)\n]*\) \||,) val loss {NUMBER}"
         ),
     ),
     Pattern(
@@ -221,11 +222,12 @@ PATTERNS: Final = (
             " train ",
             " val ",
             " hella ",
-            " | lr ",
+            " | loss: ",
         ),
         line=re.compile(
             rf"(?m)^\d+ (?:train|val|hella) {NUMBER}$"
-            rf"|^step +\d+ \| loss: {NUMBER} \| lr {NUMBER} \|"
+            rf"|^[Ss]tep +\d+ \| loss: {NUMBER} \| *(?:lr:? {NUMBER} \| *)?"
+            rf"(?:norm: *{NUMBER} \| *)?dt: *[0-9]"
         ),
     ),
     Pattern(
@@ -422,7 +424,10 @@ def _unknown(text: str) -> str:
         return "empty"
     shapes = Counter(_shape(line) for line in text.split("\n") if line.strip())
     shown = "; ".join(f"{count} x '{shape}'" for shape, count in shapes.most_common(SHAPES_SHOWN))
-    return f"no known format; its commonest lines: {shown}"
+    return (
+        f"no known format; its commonest lines: {shown}. If it is the log of a training run, write "
+        f"a row a step to CSV, with columns step, train_loss and val_loss, and drop that in"
+    )
 
 
 _PRIVATE: Final = re.compile(

@@ -1,7 +1,8 @@
 """build-nanogpt's log.txt (`250 val 6.4`, `250 train 6.3`, `250 hella 0.25`) and standard output.
 
 Both show the model after k updates. Standard output tells N and the batch; its `validation loss:`
-names no step and is not read, which log.txt gives.
+names no step and is not read, which log.txt gives. Forks, and the lessons that it was made of,
+print the learning rate or not, with a colon or not, and `Step`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 
 from isoflop.ingest.textlog import Header, Shape, TextFormat
 
-VERSION = 1
+VERSION = 2
 
 FORMAT = TextFormat(
     shapes=(
@@ -19,7 +20,8 @@ FORMAT = TextFormat(
         Shape(" hella ", "^{step} hella {accuracy__hellaswag}"),
         Shape(
             "| loss: ",
-            r"^step +{step} \| loss: {train_loss} \| lr {lr} \| norm: {grad_norm} \| dt: ",
+            r"^[Ss]tep +{step} \| loss: {train_loss} \| *(?:lr:? {lr} \| *)?"
+            r"(?:norm: *{grad_norm} \| *)?dt: *[0-9]",
             ".*",
         ),
     ),

@@ -33,13 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-VERSION = 2
+VERSION = 3
 DEFAULTS = ("architecture.tied", "architecture.gated", "architecture.d_ff")
 """What model.py is and no log says; forks may be otherwise."""
 
 # no \b: a line glued to the one before it counts too
-_ITER = re.compile(rf"iter (\d+): loss ({NUMBER}), time ({NUMBER})(m?s)(?:, mfu [-\d.]+%)?")
-_STEP = re.compile(rf"step (\d+): train loss ({NUMBER}), val loss ({NUMBER})")
+_ITER = re.compile(
+    rf"iter (\d+): loss ({NUMBER})(?:, lr ({NUMBER}))?(?:, grad_norm ({NUMBER}))?"
+    rf", time ({NUMBER})(m?s)(?:, mfu [-\d.]+%)?"
+)
+_STEP = re.compile(rf"step (\d+): train loss ({NUMBER})(?: \([^)]*\) \||,) val loss ({NUMBER})")
 _LOOKS_LIKE_A_RECORD = re.compile(r"\b(?:iter|step) \d+:")
 _RESUMED = re.compile(r"^Resuming training from ")
 _CRASHED = re.compile(r"^Traceback \(most recent call last\)|CUDA out of memory")
@@ -115,10 +118,16 @@ def _records(line: str) -> Iterator[Event]:
         if step is None:
             yield Unread()
             continue
-        duration = number(match[3])
-        if duration is not None and match[4] == "ms":
+        duration = number(match[5])
+        if duration is not None and match[6] == "ms":
             duration *= 1e-3
-        yield Point(step, train_loss=number(match[2]), step_seconds=duration)
+        yield Point(
+            step,
+            train_loss=number(match[2]),
+            lr=number(match[3]),
+            grad_norm=number(match[4]),
+            step_seconds=duration,
+        )
     for match in _STEP.finditer(line):
         if match.end() == len(line):
             return  # cut: more digits may have followed
@@ -206,19 +215,26 @@ def _facts(header: Mapping[str, Any]) -> RunFacts:
     )
 
 
+_LINE: Final = "iter {step}: loss {train_loss}(?:, lr {lr})?(?:, grad_norm {grad_norm})?, time "
+"""Forks print the rate, and the norm, too."""
+
 FORMAT = TextFormat(
     shapes=(
         Shape(
             "iter ",
-            "iter {step}: loss {train_loss}, time {step_ms}ms",
+            _LINE + "{step_ms}ms",
             r"(?:, mfu [-0-9.]+%)?",
         ),
         Shape(
             "iter ",
-            "iter {step}: loss {train_loss}, time {step_seconds}s",
+            _LINE + "{step_seconds}s",
             r"(?:, mfu [-0-9.]+%)?",
         ),
-        Shape("step ", "step {step}: train loss {loss__train}, val loss {loss__val}"),
+        Shape(
+            "step ",
+            r"step {step}: train loss {loss__train}(?: \([^)]*\) \||,) val loss {loss__val}",
+            r"(?: \([^)]*\))?",
+        ),
     ),
     reader=Reader,
     triggers=(
