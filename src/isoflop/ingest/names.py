@@ -23,10 +23,10 @@ COLUMNS: Final = {
         "train/num_tokens", "num_tokens", "train/tokens", "ntokens_seen", "n_tokens", "tokens", "d",
     ),
     "train_loss": (
-        "train/crossentropyloss", "train/ce_loss", "train/loss", "train_loss", "training_loss",
-        "train/lm_loss", "lm-loss-training/lm_loss", "lm_loss", "reduced_train_loss",
-        "loss_metrics/global_avg_loss", "train/loss_step", "train_loss_step", "loss/train",
-        "loss/out", "training/loss", "loss_per_nonpadding_target_token", "loss",
+        "train/crossentropyloss", "train/cross_entropy_loss", "train/ce_loss", "train/loss",
+        "train_loss", "training_loss", "train/lm_loss", "lm-loss-training/lm_loss", "lm_loss",
+        "reduced_train_loss", "loss_metrics/global_avg_loss", "train/loss_step", "train_loss_step",
+        "loss/train", "loss/out", "training/loss", "loss_per_nonpadding_target_token", "loss",
     ),
     "lr": (
         "train/learning_rate", "optim/learning_rate_group0", "optim/lr_(group_0)", "train/lr",

@@ -70,6 +70,10 @@ class Outline:
             if has_numbers:
                 self.numeric.add(cells.name)
 
+    def only_once(self, column: str | None) -> bool:
+        """Tell whether a column has one filled cell, or none."""
+        return column is None or self.columns[column] <= 1
+
     @property
     def numbers(self) -> list[str]:
         """The columns that have numbers, in order."""
@@ -92,6 +96,8 @@ def guess(outline: Outline, repeats: Callable[[str], bool]) -> TableMap:
     numeric = outline.numbers
     columns = {value: find(value, numeric) for value in COLUMNS if value != "run"}
     columns["run"] = find("run", outline.columns)
+    if outline.only_once(columns["run"]) and not outline.only_once(columns["step"]):
+        columns["run"] = None  # a head before the curve names it, and no row does
     sets = eval_sets(numeric)
     finished = (
         columns["step"] is None
@@ -113,7 +119,9 @@ def guess(outline: Outline, repeats: Callable[[str], bool]) -> TableMap:
         example = _with_a_loss(outline, columns) if far else _EXAMPLE
         raise _refusal(outline, "none is known as a loss", example)
     if columns["step"] is None and columns["tokens"] is None:
-        raise _refusal(outline, "none is known as a step or as tokens")
+        epoch = next((name for name in numeric if plain(name) == "epoch"), None)
+        example = _map_of(columns, sets, in_bytes, _of_epochs(epoch))
+        raise _refusal(outline, "none is known as a step or as tokens", example)
     if columns["step"] == "_step" and columns["tokens"] is None:
         why = "the only step is _step, which counts what was logged; if that is updates, say so"
         raise _refusal(outline, why, _map_of(columns, sets, in_bytes))
@@ -157,15 +165,27 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:COLUMNS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
+def _of_epochs(epoch: str | None) -> str:
+    """Write a map's entry that says how far training had gone, where no column is known to."""
+    if epoch is None:
+        return "step: <the column of updates>"
+    return f"tokens: {{formula: '\"{epoch}\" * <tokens of an epoch>'}}"
+
+
 def _map_of(
-    columns: Mapping[str, str | None], sets: Mapping[str, str], in_bytes: Mapping[str, str]
+    columns: Mapping[str, str | None],
+    sets: Mapping[str, str],
+    in_bytes: Mapping[str, str],
+    first: str = "",
 ) -> str:
-    """Write a map of what is known by name, as YAML."""
+    """Write a map of what is known by name, as YAML, behind a first entry that is not."""
     taken = ("run", "step", "tokens", "train_loss", "lr", "params.total")
     known = {value: name for value in taken if (name := columns.get(value)) is not None}
     if len(sets) == 1:
         known["eval_loss"] = next(iter(sets.values()))
-    lines = ["table:", "    rows: points", f"    columns: {_flow(known)}"]
+    entries = _flow(known)[1:-1]
+    entries = ", ".join(entry for entry in (first, entries) if entry)
+    lines = ["table:", "    rows: points", f"    columns: {{{entries}}}"]
     lines += [f"    evals: {_flow(sets)}"] * (len(sets) > 1)
     lines += [f"    bits_per_byte: {_flow(in_bytes)}"] * bool(in_bytes)
     return "\n".join(lines)

@@ -102,6 +102,12 @@ def _has_clearml_scalars(text: str) -> int:
     return 1_000_000 if text.lstrip().startswith("{") and lists else 0
 
 
+def _has_progress_bar(text: str) -> int:
+    """Tell Lightning's bar with a loss behind it; where lines are records of a format, they win."""
+    bar = r"\bEpoch [0-9]+: [^\n|]{0,12}%\|[^|\n]*\| [0-9]+/[0-9]+ \[[^\]\n]*loss[^=\n]*="
+    return int("%|" in text and re.search(bar, text) is not None)
+
+
 def _has_golden_values(text: str) -> int:
     """Tell the golden values of Megatron by their keys."""
     head = text.lstrip()
@@ -270,16 +276,6 @@ PATTERNS: Final = (
         refused="reinforcement learning, which has no pretraining loss",
     ),
     Pattern(
-        "a progress bar of Lightning",
-        words=("Epoch ",),
-        line=re.compile(
-            r"\bEpoch [0-9]+: [^\n|]{0,12}%\|[^|\n]*\| [0-9]+/[0-9]+ \[[^\]\n]*loss[^=\n]*="
-        ),
-        general=True,
-        refused="its numbers have three digits: drop in what the run's logger wrote, the folder "
-        "with metrics.csv or with events.out.tfevents..., which NeMo writes, too",
-    ),
-    Pattern(
         "Comet's metrics",
         looks=_has_comet_metrics,
         refused="a value a row: write a row a step, a column a metric, to CSV, in pandas by "
@@ -362,6 +358,12 @@ PATTERNS: Final = (
             rf"(?m)^[0-9]+ {NUMBER} {NUMBER} {NUMBER} "
             r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]+ [0-9]+$"
         ),
+    ),
+    Pattern(
+        "a progress bar of Lightning",
+        looks=_has_progress_bar,
+        refused="its numbers have three digits: drop in what the run's logger wrote, the folder "
+        "with metrics.csv or with events.out.tfevents..., which NeMo writes, too",
     ),
     Pattern("table", magic=re.compile(rb"PAR1")),
     Pattern("table", looks=_rows_of_a_table, general=True),

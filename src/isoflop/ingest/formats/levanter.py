@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 
 _LINE: Final = re.compile(r'\{"tracker": ?"json_logger".*\}')
 _EVALUATION: Final = re.compile(r"eval/(?:(.+)/)?(loss|bpb)")
@@ -81,7 +81,8 @@ def _record(step: int, metrics: Mapping[str, Any]) -> Iterator[Event]:
     """Turn metrics into a point and evaluations."""
     tokens = finite(metrics.get("throughput/total_tokens"))
     flops = finite(metrics.get("throughput/total_gflops"))
-    loss = number(metrics.get("train/loss"))
+    # of experts, train/loss has the losses of their balance in it
+    loss = number(metrics.get("train/cross_entropy_loss", metrics.get("train/loss")))
     if loss is not None:
         yield Point(
             step,
