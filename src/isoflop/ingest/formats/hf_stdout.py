@@ -44,27 +44,70 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
     header: dict[str, Any] = {}
     told: dict[str, Any] | None = None
     steps = _Steps(header)
-    for line in file.lines():
-        if not line.endswith("\n"):
-            yield Truncated()
-            return
-        records = _LINE.findall(line)
-        for text in records:
-            pairs = {name: quoted or bare for name, quoted, bare in _PAIR.findall(text)}
-            step = steps.of(pairs)
+    for line in _lines(file):
+        if isinstance(line, dict):
+            step = steps.of(line)
             if step is None:
                 continue
             if header != told:
                 told = dict(header)
                 yield Facts(_facts(header))
-            yield from _record(step, pairs)
-        if records:
-            continue
-        if any(word in line for word in _CRASHED):
+            yield from _record(step, line)
+        elif not line.endswith("\n"):
+            yield Truncated()
+        elif any(word in line for word in _CRASHED):
             yield Ended("crashed")
-        for pattern, name in _HEADER:
-            if match := pattern.search(line):
-                header[name] = number(match[1])
+        else:
+            header |= _told(line)
+
+
+def _lines(file: RawFile) -> Iterator[dict[str, str] | str]:
+    """Yield the lines' dictionaries, and the other lines that say something.
+
+    LLaMA-Factory prints each training line twice, first without its tokens: two that follow each
+    other with one loss and epoch are one, and a first one at the end of a log is none.
+    """
+    held: dict[str, str] | None = None
+    halves_alone = cut = False
+    line = ""
+    for line in file.lines():
+        cut = not line.endswith("\n")
+        records = [] if cut else _LINE.findall(line)
+        for text in records:
+            pairs = {name: quoted or bare for name, quoted, bare in _PAIR.findall(text)}
+            if held is not None and _is_half(held) and _place(held) == _place(pairs):
+                held |= pairs
+                continue
+            if held is not None:
+                halves_alone = _is_half(held)
+                yield held
+            held = pairs
+        if not cut and not records and (any(word in line for word in _CRASHED) or _told(line)):
+            if held is not None:
+                yield held
+            held = None
+            yield line
+        elif cut:
+            break
+    if held is not None and (halves_alone or not _is_half(held)):
+        yield held
+    if cut:
+        yield line
+
+
+def _is_half(pairs: Mapping[str, str]) -> bool:
+    """Tell the line that LLaMA-Factory prints before the Trainer's own."""
+    return "throughput" in pairs and "grad_norm" not in pairs
+
+
+def _place(pairs: Mapping[str, str]) -> tuple[float | None, float | None]:
+    return finite(pairs.get("epoch")), finite(pairs.get("loss"))
+
+
+def _told(line: str) -> dict[str, Any]:
+    """Read what a line before training tells."""
+    matches = ((name, pattern.search(line)) for pattern, name in _HEADER)
+    return {name: number(match[1]) for name, match in matches if match}
 
 
 @dataclass
@@ -91,7 +134,7 @@ class _Steps:
         ------
         RefusedError : nothing tells the steps.
         """
-        if "train_runtime" in pairs:
+        if "train_loss" in pairs and "loss" not in pairs:
             self.ended = True
             return None
         if "loss" in pairs:
@@ -103,9 +146,7 @@ class _Steps:
             return step
         if epoch is not None and total and epochs:
             return int(epoch / epochs * total + 0.5)
-        if epoch == 0:
-            return 0
-        if self.counted:
+        if self.counted or (epoch == 0 and "loss" not in pairs):
             return self.points
         raise RefusedError(
             "lines of the HF Trainer that tell epochs only, and no header ('Total optimization "

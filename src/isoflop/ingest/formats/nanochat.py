@@ -6,7 +6,7 @@ what follows a loaded checkpoint is not read, until another run begins.
 
 autoresearch, made of it, trains for some minutes: `step 00042 (8.3%) | loss: ... | remaining: 9s`.
 Its line names no last step, and its batch is printed nowhere. The block at its end tells the one
-evaluation, and how many updates there were: so many are its schedule, which goes by time.
+evaluation, and how many updates there were, which is the length of its schedule: that goes by time.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Reader(ShapeReader):
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `textlog.LineReader`."""
-        whole = self.begun and line.endswith("\n")
-        if whole and (match := _SCORE.match(line)):
+        at_end = self.begun and line.endswith("\n")
+        if at_end and (match := _SCORE.match(line)):
             self._score = number(match[1])
-        elif whole and (match := _STEPS.match(line)):
+        elif at_end and (match := _STEPS.match(line)):
             step = step_number(match[1])
             if step is not None and self._score is not None:
                 self.header["schedule.steps"] = float(step)
