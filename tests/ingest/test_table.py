@@ -329,6 +329,34 @@ def test_names_that_say_too_little(tmp_path: Path, text: str, words: str) -> Non
     assert "has no 'table:' for it. Add one, such as:\n  table:" in said
 
 
+def test_a_curve_s_column_tells_the_tokens_of_a_step(tmp_path: Path) -> None:
+    rows = "".join(f"{s},{3 - s / 10},1e-3,layer_0,64\n" for s in range(5))
+    files = {"a.csv": f"iter,train_loss,lr,phase,tokens_per_iter\n{rows}"}
+    facts = "facts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path / "s", dict(files), f"title: t\n{facts}")
+    assert tables.curves["tokens"].to_list() == [0.0, 64.0, 128.0, 192.0, 256.0]
+
+
+def test_a_head_before_a_curve_of_json_lines_names_no_run(tmp_path: Path) -> None:
+    head = '{"run_name": "a", "config": {"n_layer": 4}}\n'
+    lines = "".join(f'{{"step": {s}, "loss": {3 - s / 10}}}\n' for s in range(1, 5))
+    facts = "facts: {params: {total: 1e6}, tokens_per_step: 64, schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path / "s", {"c.jsonl": head + lines}, f"title: t\n{facts}")
+    assert tables.runs["run"].to_list() == ["c"]
+    assert tables.curves["train_loss"].to_list() == [2.9, 2.8, 2.7, 2.6]
+
+
+@pytest.mark.parametrize("epoch", ["epoch", "Epoch"])
+def test_the_map_for_a_curve_by_epochs_is_enough(tmp_path: Path, epoch: str) -> None:
+    files = {"a.csv": f"{epoch},train_loss,val_loss\n1,3.0,3.1\n2,2.5,2.6\n"}
+    facts = "facts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    proposed = proposal(refusal(tmp_path, dict(files), f"title: t\n{facts}"))
+    proposed = proposed.replace("<tokens of an epoch>", "1e6")
+    tables = ingest(tmp_path / "m", dict(files), f"title: t\n{facts}{proposed}\n")
+    assert tables.curves["tokens"].to_list() == [1e6, 2e6]
+    assert tables.curves["eval_loss"].to_list() == [3.1, 2.6]
+
+
 def proposal(said: str) -> str:
     """Take the map out of a refusal."""
     lines = said[said.index("  table:") :].partition("\nDrop")[0].partition("\n")[2]

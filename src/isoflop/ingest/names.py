@@ -46,7 +46,9 @@ COLUMNS: Final = {
     ),
     "bytes_per_token": ("bytes_per_token",),
     "params.nonembedding": ("params_no_embed", "non_embedding_params", "n_nonembedding"),
-    "tokens_per_step": ("batch_size_in_tokens", "tokens_per_step", "train_batch_tokens"),
+    "tokens_per_step": (
+        "batch_size_in_tokens", "tokens_per_step", "tokens_per_iter", "train_batch_tokens",
+    ),
     "schedule.lr_peak": ("learning_rate_peak",),
     "run": ("run", "run_name", "run_id", "name"),
 }  # fmt: skip
