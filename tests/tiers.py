@@ -228,6 +228,9 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_two_renders_give_the_same_bytes",
         ),
         "report/test_specifications.py": ("test_a_sweep_that_allows_none_says_so",),
+        "test_announced_tables.py": (
+            "test_the_tables_of_the_shipped_announcements_are_found_again",
+        ),
         "test_interface.py": (
             "test_a_frame_is_fitted_and_asked",
             "test_cautions_are_counted_where_the_fit_shows_itself",
