@@ -76,7 +76,7 @@ def schedule_sentences(inputs: ReportInputs) -> list[str]:
     if not offsets:
         return [opening]
     told = [
-        f"{percent(abs(offset.log_loss), 2)} {'lower' if offset.log_loss < 0 else 'higher'} by "
+        f"{percent(abs(offset.log_loss), 2)} {'lower' if offset.log_loss < 0 else 'higher'} under "
         f"{IN_PROSE[offset.law]} ({fixed(abs(offset.log_loss) / offset.error, 1)} standard errors)"
         for offset in offsets
     ]
@@ -89,8 +89,8 @@ def schedule_sentences(inputs: ReportInputs) -> list[str]:
         else "That is within their noise."
     )
     return [
-        f"{opening} Fitted to all, the laws leave the losses of the {times(rest, 'other')} beside "
-        f"those of the first {listed(told)}. {meaning}"
+        f"{opening} Measured against the laws fitted to all, the losses of the "
+        f"{times(rest, 'other')} are {listed(told)} than those of the {number}. {meaning}"
     ]
 
 
