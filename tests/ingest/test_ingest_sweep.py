@@ -216,6 +216,7 @@ def test_stores_and_exports_of_trackers_are_refused_by_name(tmp_path: Path) -> N
         "clearml_one_line.json": json.dumps(clearml),
         "results.tsv": "commit\tval_bpb\tmemory_gb\tstatus\tdescription\n"
         "a1b2c3d\t0.997900\t44.0\tkeep\tbaseline\n",
+        "report.md": "# nanochat training report\n\n## Base model training\n- depth: 20\n",
         "nemo.log": "Epoch 0: :   8%|#   | 5/62 [03:24<10:00, v_num=8, reduced_train_loss=6.930, "
         "global_step=4.000, consumed_samples=1280.0]\n",
     }
@@ -226,6 +227,7 @@ def test_stores_and_exports_of_trackers_are_refused_by_name(tmp_path: Path) -> N
         "comet.json": "pivot_table", "comet_indented.json": "pivot_table",
         "clearml.json": "series", "clearml_one_line.json": "series",
         "results.tsv": "drop in the run.log of each experiment", "nemo.log": "events.out.tfevents",
+        "report.md": "drop in what base_train printed",
     }.items():  # fmt: skip
         assert fates[path][0] == "rejected"
         assert words in fates[path][1]

@@ -265,6 +265,13 @@ PATTERNS: Final = (
         refused="the last values alone: drop in trainer_state.json of the last checkpoint",
     ),
     Pattern(
+        "report of nanochat",
+        looks=lambda text: text.lstrip().startswith(
+            ("# nanochat training report", "## Base model training\n")
+        ),
+        refused="the last values alone: drop in what base_train printed",
+    ),
+    Pattern(
         "results of autoresearch",
         looks=lambda text: text.lstrip().startswith("commit\tval_bpb\tmemory_gb\tstatus\t"),
         refused="the last values alone, without N and D: drop in the run.log of each experiment",
