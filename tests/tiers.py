@@ -41,6 +41,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_the_message_names_the_fact_and_the_fix[constant-parametric]",
             "test_the_message_names_the_fact_and_the_fix[no_effect_of_size-parametric]",
             "test_the_message_names_the_fact_and_the_fix[no_effect_of_tokens-parametric]",
+            "test_the_message_names_the_fact_and_the_fix[one_budget-parametric]",
         ),
         "approaches/estimators/test_interaction_laws.py": WHOLE,
         "approaches/estimators/test_likelihood_ratio.py": (
@@ -48,16 +49,25 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "approaches/estimators/test_misfit.py": ("test_the_test_keeps_its_size_and_has_power",),
         "approaches/estimators/test_nesting_tests.py": WHOLE,
+        "approaches/estimators/test_overtraining.py": ("test_a_known_law_is_recovered[log_loss]",),
         "approaches/estimators/test_parametric.py": (
             "test_a_true_law_is_not_rejected",
             "test_a_vanished_term_is_said",
             "test_novels_cpu_rejects_the_form_of_the_law",
             "test_objectives_and_ties_recover_a_law",
             "test_optimum_is_the_least_loss_at_its_cost",
+            "test_other_losses_are_refitted_by_the_same_objective[huber]",
+            "test_other_losses_are_refitted_by_the_same_objective[mse]",
         ),
         "approaches/estimators/test_profiles.py": (
             "test_splines_of_resamples_lie_about_the_spline",
             "test_too_wide_a_window_is_told_by_its_bias_without_noise",
+        ),
+        "approaches/estimators/test_valley_window.py": (
+            "test_no_window_loses_a_minimum_that_a_wider_one_has",
+            "test_sd_is_that_of_many_sweeps",
+            "test_the_rule_is_near_the_best_window_of_each_scatter[0.001]",
+            "test_the_rule_mends_what_too_wide_a_window_puts_off[0.001]",
         ),
         "approaches/numerics/test_interaction.py": (
             "test_a_floor_of_zero_is_a_place_like_any_other",
@@ -66,7 +76,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_result_does_not_depend_on_the_company",
         ),
         "approaches/numerics/test_likelihood.py": (
-            "test_a_perfect_fit_ends_at_the_bound_of_the_scale[1.345]",
+            "test_a_perfect_fit_ends_at_the_bound_of_the_scale",
         ),
         "approaches/test_announce_losses.py": WHOLE,
         "approaches/test_backtest_laws.py": (
@@ -134,11 +144,16 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_the_same_data_give_the_same_bytes[None]",
             "test_where_the_fonts_lie_changes_no_byte",
         ),
+        "estimates/test_answers.py": (
+            "test_the_mixture_answers_backwards_too[params]",
+            "test_the_mixture_answers_backwards_too[tokens]",
+        ),
         "estimates/test_levels.py": (
             "test_calibration_undoes_a_wrong_spread",
             "test_tails_are_found_one_by_one",
         ),
         "figures/test_plot_figures.py": WHOLE,
+        "figures/test_print.py": ("test_no_text_is_cut_or_over_a_mark",),
         "figures/test_specifications.py": ("test_a_sweep_that_allows_none_says_why",),
         "ingest/test_bombs.py": (
             "test_a_formula_as_long_as_one_may_be_ends_no_process",
@@ -156,7 +171,11 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_table_is_the_same_bytes_whatever_its_history",
             "test_no_flipped_bit_of_a_chunk_is_believed",
         ),
-        "ingest/test_formats.py": ("test_noise_never_raises",),
+        "ingest/test_formats.py": (
+            "test_every_record_has_one_of_the_words_that_are_looked_for_first[isoflop_train]",
+            "test_every_record_has_one_of_the_words_that_are_looked_for_first[nanochat]",
+            "test_noise_never_raises",
+        ),
         "ingest/test_fuzz.py": (
             "test_cut_logs_break_no_promise",
             "test_damaged_logs_break_no_promise",
@@ -179,7 +198,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_any_block_boundary",
             "test_genuine_logs",
         ),
-        "published/test_render.py": ("test_same_bytes_twice",),
+        "published/test_render.py": (
+            "test_forest_draws_every_exponent",
+            "test_same_bytes_twice",
+        ),
         "report/test_accessibility.py": WHOLE,
         "report/test_calculator.py": WHOLE,
         "report/test_forecast.py": (
@@ -227,7 +249,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_the_report_is_in_plain_english",
             "test_two_renders_give_the_same_bytes",
         ),
-        "report/test_specifications.py": ("test_a_sweep_that_allows_none_says_so",),
+        "report/test_specifications.py": (
+            "test_a_sweep_that_allows_none_says_so",
+            "test_refusals_are_counted_with_their_reason",
+        ),
         "test_announced_tables.py": (
             "test_the_tables_of_the_shipped_announcements_are_found_again",
         ),
