@@ -12,6 +12,7 @@ import yaml
 from isoflop.config.ingest import IngestSettings
 from isoflop.errors import MissingFactError
 from isoflop.ingest import source
+from isoflop.ingest.inspection import inspect
 from isoflop.ingest.sweep import EmptySweepError, ingest_sweep, read_sweep
 from tests.ingest.samples import RECORD, ingest, jsonl, nanogpt, row, run_lines, write
 
@@ -401,3 +402,21 @@ def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
     folder = write(tmp_path / "s", {"a.jsonl": jsonl(run_lines("a"))})
     (folder / "a.jsonl").rename(folder / os.fsdecode(b"a\xff.jsonl"))
     assert ingest_sweep(folder, RECORD).files["path"].to_list() == ["a\\xff.jsonl", "sweep.yaml"]
+
+
+def test_samples_of_a_step_are_counted_and_the_context_is_asked_once(tmp_path: Path) -> None:
+    """Megatron's lines without its argument dump tell steps and samples, and so the batch."""
+    lines = "".join(
+        f" iteration {step:8d}/      10 | consumed samples: {32 * step:12d} | lm loss: "
+        f"{3 - step / 10:.6E} | grad norm: 1.0 |\n"
+        for step in range(1, 11)
+    )
+    proposed = inspect(write(tmp_path / "asked", {"a.log": lines})).sidecar_text()
+    assert proposed.count("seq_len: <tokens of a sample>") == proposed.count("\n    archi") == 1
+    assert "tokens_per_step" not in proposed
+    known = "facts: {params: {total: 1e6}, architecture: {seq_len: 64}}\n"
+    run = row(ingest(tmp_path / "s", {"a.log": lines}, f"title: t\n{known}").runs, "run", "a")
+    assert (run["tokens"], run["status"], run["reason"]) == (320 * 64, "finished", None)
+    ramp = lines.replace("320 |", "480 |")  # a batch that grew: nobody knows how long it takes
+    tables = ingest(tmp_path / "r", {"a.log": ramp, "b.log": lines}, f"title: t\n{known}")
+    assert "tokens per step" in row(tables.runs, "run", "a")["reason"]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 9
+LAYOUT: Final = 10
 """Raised when the form of an entry changes."""
 
 

@@ -153,6 +153,7 @@ def identify(
     needs_schedule: bool,
     needs_context: bool = False,
     counted_per_step: float | None = None,
+    counted_batch: float | None = None,
     in_bytes: Sequence[str] = (),
     needs_bytes: bool = False,
     way_apart: str = APART,
@@ -168,6 +169,7 @@ def identify(
     needs_schedule : whether the log must come with the length of its schedule.
     needs_context : whether the log counts samples, of as many tokens as the context is long.
     counted_per_step : tokens of a step by the log's records, taken where nothing else says it.
+    counted_batch : samples of a step, the same.
     in_bytes : eval sets of which the log has bits per byte and no loss.
     needs_bytes : whether it has no other loss.
     way_apart : what to do where its logs are those of several runs.
@@ -179,10 +181,13 @@ def identify(
     architecture = _complete_architecture(facts)
     _count_params(facts, architecture)
     conflicts += _impossible_counts(facts)
+    if counted_batch is not None and not {"batch", "tokens_per_step"} & facts.keys():
+        facts["batch"] = Fact(counted_batch, "counted")
     _count_tokens(facts, counted_per_step)
     conflicts += _implausible_bytes(facts)
     notes += _gaps(facts, architecture)
     missing = [*_missing_context(facts)] if needs_context else []
+    follows = bool(missing) and "batch" in facts  # the context gives tokens per step, too
     if in_bytes and "bytes_per_token" not in facts:
         sets = ", ".join(in_bytes)
         if needs_bytes:
@@ -201,6 +206,7 @@ def identify(
         facts,
         needs_tokens_per_step=needs_tokens_per_step,
         needs_schedule=needs_schedule,
+        follows=follows,
     )
     return RunIdentity(
         run, facts, architecture, tuple(notes), tuple(missing), tuple(dict.fromkeys(conflicts))
@@ -208,9 +214,9 @@ def identify(
 
 
 def _missing(
-    facts: Mapping[str, Fact], *, needs_tokens_per_step: bool, needs_schedule: bool
+    facts: Mapping[str, Fact], *, needs_tokens_per_step: bool, needs_schedule: bool, follows: bool
 ) -> Iterator[Missing]:
-    """Say what is needed and unknown."""
+    """Say what is needed and unknown; tokens per step may follow from what is asked anyway."""
     if "params.total" not in facts:
         lacking = [key for key in SHAPE if f"architecture.{key}" not in facts and key != "d_head"]
         shape = ", ".join(f"{key}: <...>" for key in lacking)
@@ -232,7 +238,7 @@ def _missing(
     open_ended = facts.get("schedule.kind", Fact("", "")).value in OPEN_SCHEDULES
     no_horizon = needs_schedule and not open_ended and "schedule.tokens" not in facts
     in_steps = no_horizon and "schedule.steps" in facts
-    if (needs_tokens_per_step or in_steps) and "tokens_per_step" not in facts:
+    if (needs_tokens_per_step or in_steps) and "tokens_per_step" not in facts and not follows:
         yield Missing("number of tokens per step", _batch_line(facts))
     if no_horizon and not in_steps:
         yield Missing(

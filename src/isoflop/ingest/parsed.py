@@ -50,7 +50,8 @@ class ParsedRun:
     byte_sets : the eval sets of which it has bits per byte, sorted.
     trains : whether some record has a training loss.
     steps : its first and last step, in any order; None if no record tells one.
-    per_step : lowest and highest D / step, where its records give both; None if none does.
+    per_step : lowest and highest D / step, where its records give both; None if none does. Where a
+        record gives no D, it is the number of samples.
     counted : the last step at which they do, and D / step there.
     key : what tells the run from all others, where the log has such a thing.
     """
@@ -256,8 +257,9 @@ def _of_first_rank(rows: Rows, ranks: _Ranks, below: Path | None) -> pl.DataFram
 def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Count a block's records by run."""
     is_record = pl.col("kind") != "restart"
-    counts = (pl.col("step") > 0) & (pl.col("tokens") > 0)
-    rate = (pl.col("tokens") / pl.col("step")).filter(counts)
+    amount = pl.coalesce("tokens", "samples")
+    counts = (pl.col("step") > 0) & (amount > 0)
+    rate = (amount / pl.col("step")).filter(counts)
     told = {
         "first": pl.col("row").min(),
         "last": pl.col("row").max(),

@@ -260,7 +260,7 @@ def _in_bytes_only(parts: Sequence[Part]) -> list[str]:
 
 
 def _counted_per_step(parts: Sequence[Part]) -> float | None:
-    """Count the tokens of a step, where the log gives D and its steps are updates.
+    """Count the tokens or samples of a step, where the log gives them and its steps are updates.
 
     None where a batch that ramps up, or padding, makes steps differ; and of tables, whose steps may
     count what was logged.
@@ -382,14 +382,17 @@ class Run:
         finished_row = parts[0].run.status == "finished" and (
             parts[0].log.format == "table" or parts[0].run.one_step
         )
+        counted = _counted_per_step(parts)
+        in_samples = any(part.run.counts_samples for part in parts)
         identity = identify(
             name,
             recorded=recorded,
             declared=side.declared_facts(sidecar, name, paths),
             needs_tokens_per_step=_counts_steps_only(parts),
-            needs_context=any(part.run.counts_samples for part in parts),
+            needs_context=in_samples,
             needs_schedule=not finished_row,
-            counted_per_step=_counted_per_step(parts),
+            counted_per_step=None if in_samples else counted,
+            counted_batch=counted if in_samples else None,
             in_bytes=_in_bytes_only(parts),
             needs_bytes=not any(part.run.trains or part.run.eval_sets for part in parts),
             way_apart=APART_IN_A_FILE
