@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.ingest.inspection import inspect
-from tests.ingest.samples import write
+from tests.ingest.samples import ingest, jsonl, row, run_lines, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -173,3 +173,11 @@ def test_the_trainer_of_hugging_face_evaluates_in_bits_per_byte_too(tmp_path: Pa
     seen = inspect(write(tmp_path / "s", {"trainer_state.json": state}, None))
     (run,) = seen.reading.runs
     assert (run.eval_sets, run.parts[0].run.byte_sets) == (["c4"], ("wiki",))
+
+
+def test_lines_that_cannot_be_read_are_told_of_a_rejected_log_too(tmp_path: Path) -> None:
+    """A fork's other line was the whole of a log, and its one record alone was spoken of."""
+    fork = "iter 0: loss 10.9500, time 12.34ms\niter 10: loss 5.46, 195.4k tok/s, FP8: True\n" * 2
+    tables = ingest(tmp_path / "s", {"a.log": fork, "b.jsonl": jsonl(run_lines("b"))})
+    reason = row(tables.files, "path", "a.log")["reason"]
+    assert reason == "no record after the first step; 2 lines look like records and cannot be read"

@@ -245,12 +245,15 @@ def _judged(log: Log, parsed: Parsed) -> Log:
         return log.rejected(parsed.refused)
     for rows, reason in parsed.left_out:
         log = log.noted(f"{rows} rows left out: {reason}")
+    unread = f"{parsed.lines_unread} lines look like records and cannot be read"
+    beside = f"; {unread}" if parsed.lines_unread else ""
     if not parsed.lines and parsed.left_out:
-        return log.rejected(f"no row is left ({log.reason})")
+        return log.rejected(f"no row is left ({log.reason}){beside}")
     if not parsed.lines:
-        return log.rejected("cut before its first record" if parsed.truncated else "no records")
+        lack = "cut before its first record" if parsed.truncated else "no records"
+        return log.rejected(f"{lack}{beside}")
     if not any(run.advances for run in parsed.runs):
-        return log.rejected("no record after the first step")
+        return log.rejected(f"no record after the first step{beside}")
     still = [run.name for run in parsed.runs if not run.advances]
     if still:
         shown = ", ".join(f"'{name}'" for name in still[:RUNS_SHOWN])
@@ -259,7 +262,7 @@ def _judged(log: Log, parsed: Parsed) -> Log:
     for remark in parsed.remarks:
         log = log.noted(remark)
     if parsed.lines_unread:
-        log = log.noted(f"{parsed.lines_unread} lines look like records and cannot be read")
+        log = log.noted(unread)
     return log
 
 
