@@ -21,8 +21,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -93,8 +94,15 @@ held: list[int] = []
 """The folder's lock, while this process has it."""
 
 
-def run(*command: str | Path, **environment: str) -> None:
-    """Run a command in the project's folder, or end with its exit status."""
+def run(*command: str | Path, progress: "Progress | None" = None, **environment: str) -> None:
+    """Run a command in the project's folder, or end with its exit status.
+
+    Parameters
+    ----------
+    command : words of it.
+    progress : what is shown instead of what it writes; None shows that as it is.
+    environment : variables beside those of this process.
+    """
     path = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
     with subprocess.Popen(
         [str(part) for part in command],
@@ -102,11 +110,73 @@ def run(*command: str | Path, **environment: str) -> None:
         env={**os.environ, "PATH": path, **environment},
         # it keeps the folder's lock should this process be killed alone
         pass_fds=tuple(held),
+        stdout=None if progress is None else subprocess.PIPE,
+        stderr=None if progress is None else subprocess.STDOUT,
     ) as process:
+        reader = None
+        if progress is not None:
+            # in a thread: a signal that interrupts reading would lose what was being read
+            reader = threading.Thread(target=progress.follow, args=(process.stdout,))
+            reader.start()
         status = _wait(process)
+        if progress is not None and reader is not None:
+            reader.join()
+            progress.end(failed=status != 0)
     if status != 0:
         check_space()  # what was called may have failed by it, in a traceback of its own
         sys.exit(status if status > 0 else 128 - status)
+
+
+class Progress:
+    """A line of progress, written over, instead of Snakemake's blocks of text for every job.
+
+    What Snakemake says before its first job, warnings among it, is shown as it comes; of a build
+    that fails, all that it wrote from the first error on.
+    """
+
+    STEPS = re.compile(r"(\d+) of (\d+) steps \(.*\) done")
+    RULE = re.compile(r"(?:local)?rule (\w+):")
+    ROUTINE = re.compile(
+        r"(Assuming unrestricted shared filesystem|Building DAG of jobs|Using shell:"
+        r"|Provided cores:|Rules claiming more threads|Singularity containers:|Conda environments:"
+        r"|host:)"
+    )
+    ERROR = re.compile(r"(Error in|\w*Exception|\w*Error)\b")
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.begun = False
+        self.rule = ""
+
+    def follow(self, stream: Iterable[bytes]) -> None:
+        """Take all that Snakemake writes."""
+        for raw in stream:
+            line = raw.decode("utf-8", "replace")
+            self.lines.append(line)
+            self.begun = self.begun or line.startswith("Job stats:")
+            rule, steps = self.RULE.match(line), self.STEPS.match(line)
+            if rule:
+                self.rule = rule[1]
+            elif steps:
+                done, total = steps.groups()
+                self._write(f"\r\x1b[K{done} of {total} steps, last begun: {self.rule}")
+            elif not (self.begun or self.ROUTINE.match(line) or not line.strip()):
+                self._write(line)
+
+    def end(self, *, failed: bool) -> None:
+        """Leave the line free; say what went wrong."""
+        self._write("\r\x1b[K")
+        if failed:
+            first = (i for i, line in enumerate(self.lines) if self.ERROR.match(line))
+            self._write("".join(self.lines[next(first, 0) :]))
+        elif self.begun:
+            *_, steps = ["", *filter(self.STEPS.match, self.lines)]
+            self._write(steps)
+
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 def check_space() -> None:
@@ -371,8 +441,15 @@ def recover() -> None:
         path.unlink()
 
 
+SHOWN_SHORT = ("--cores", "-c", "--config", "--configfile", "--keep-going", "-k")
+"""Flags of Snakemake beside which a terminal shows a line of progress."""
+
+
 def snakemake(*arguments: str) -> None:
-    """Run the workflow on every core, or as the caller's own flags say."""
+    """Run the workflow on every core, or as the caller's own flags say.
+
+    On a terminal with a line of progress; elsewhere, as in CI, in Snakemake's own words.
+    """
     theirs = ("--cores", "-c", "--profile", "--workflow-profile")
     cores = () if any(a.startswith(theirs) for a in arguments) else ("--cores", "all")
     # the message of a failed job belongs on the screen, not only in its log
@@ -384,7 +461,11 @@ def snakemake(*arguments: str) -> None:
         with without_jobs():
             recover()
         check_space()
-        run(*command)
+        # whoever asks Snakemake for anything of its own gets its own words
+        plain = not sys.stdout.isatty() or any(
+            a.startswith("-") and a.partition("=")[0] not in SHOWN_SHORT for a in arguments
+        )
+        run(*command, *(() if plain else ("--nocolor",)), progress=None if plain else Progress())
 
 
 def report(*arguments: str) -> None:

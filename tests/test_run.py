@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -379,6 +380,68 @@ def test_a_job_shares_the_lock_that_the_build_names(tmp_path: Path) -> None:
         cwd=ROOT,
     )
     assert "BlockingIOError" in done.stderr
+
+
+BLOCKS = """
+cat <<'END'
+Building DAG of jobs...
+a folder was refused: it has no sweep.yaml
+Job stats:
+total 2
+rule build_losses:
+    input: data/curves/novels.parquet
+1 of 2 steps (50%) done
+rule render_report:
+    input: data/losses/novels.parquet
+{last}
+END
+"""
+
+
+def on_a_terminal(checkout: Checkout, *words: str) -> tuple[int, str]:
+    """Run run.py on a terminal of its own, and give its status and all that came to the screen."""
+    pty = pytest.importorskip("pty")
+    screen, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, checkout.root / "start.py", *words],
+        cwd=checkout.root, stdin=terminal, stdout=terminal, stderr=terminal,
+    ) as process:  # fmt: skip
+        os.close(terminal)
+        shown = b""
+        # Linux ends what is read of a terminal that nobody has open with an error
+        with suppress(OSError):
+            while part := os.read(screen, 4096):
+                shown += part
+        os.close(screen)
+    return process.returncode, shown.decode().replace("\r\n", "\n")
+
+
+def test_a_terminal_shows_a_line_of_progress(ready: Checkout) -> None:
+    ready.stub("snakemake", BLOCKS.format(last="2 of 2 steps (100%) done"))
+    status, shown = on_a_terminal(ready, "report")
+    assert status == 0
+    assert shown == (
+        "a folder was refused: it has no sweep.yaml\n"
+        "\r\x1b[K1 of 2 steps, last begun: build_losses"
+        "\r\x1b[K2 of 2 steps, last begun: render_report"
+        "\r\x1b[K2 of 2 steps (100%) done\n"
+    )
+    # a flag of Snakemake's own asks for its own words, and so does a pipe
+    status, shown = on_a_terminal(ready, "report", "--verbose")
+    assert "input: data/curves/novels.parquet" in shown
+    status, shown = ready.run("report")
+    assert status == 0
+    assert "input: data/curves/novels.parquet" in shown
+    assert "\x1b" not in shown
+
+
+def test_a_terminal_shows_why_a_build_failed(ready: Checkout) -> None:
+    error = "Error in rule render_report:\n    the reason\nShutting down."
+    ready.stub("snakemake", BLOCKS.format(last=error) + "exit 1")
+    status, shown = on_a_terminal(ready, "report")
+    assert status == 1
+    assert shown.endswith(f"\r\x1b[K{error}\n")
+    assert "input:" not in shown
 
 
 def test_ctrl_c_lets_the_build_tidy_up(ready: Checkout) -> None:
