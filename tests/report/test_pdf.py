@@ -14,6 +14,8 @@ import pikepdf
 import pytest
 from pikepdf import pdfa
 
+from tests.outputs import blanks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -117,3 +119,10 @@ def test_its_links_are_described_and_lead_somewhere(path: Path) -> None:
                 assert "/Type" in link["/Dest"][0]
         for page in pdf.pages:
             assert "/Annots" not in page or page["/Tabs"] == "/S"
+
+
+def test_the_last_page_has_more_than_a_line_or_two(path: Path, tmp_path: Path) -> None:
+    """The list of references stays whole, and what stands before it leaves no third empty."""
+    *_, before, last = blanks(path, tmp_path)
+    assert last < 0.85
+    assert before < 1 / 3
