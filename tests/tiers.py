@@ -1,9 +1,10 @@
 """Which tests `run.py test --quick` leaves out for their time alone.
 
-What stays answers in one to three minutes on two cores, and has each fact that a test of a second
+What stays answers in two or three minutes on two cores, and has each fact that a test of a second
 or two can have; of random examples it has a tenth. Left out are whole reports and sets of
 figures, pages in a browser, simulations that count how often something covers, fits of every law,
-and damaged logs by the hundred: each costs more than a second or two.
+and damaged logs by the hundred: each costs more than a second or two. So are cases of half a second
+whose fact a cheaper one has too: one approach, format or direction stands for the others.
 """
 
 from __future__ import annotations
