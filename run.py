@@ -338,7 +338,7 @@ def folder(word: str) -> Iterator[None]:
         yield
         return
     LOCKS.mkdir(exist_ok=True)
-    descriptor = os.open(LOCKS / "build.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = lock_file("build.lock")
     try:
         _lock(descriptor)
     except BlockingIOError:
@@ -367,6 +367,19 @@ def folder(word: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def lock_file(name: str) -> int:
+    """Open a lock of the folder, and give its descriptor."""
+    path = LOCKS / name
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        sys.exit(
+            f"run.py: {path} is another user's, who built here and whose outputs you may not "
+            "replace. Work in a checkout of your own, or have that user open this one to you: "
+            "chmod -R g+w ."
+        )
+
+
 def _lock(descriptor: int) -> None:
     """Lock the folder, which what was killed a moment ago has until it is dead."""
     until = time.monotonic() + DYING
@@ -390,8 +403,7 @@ def without_jobs() -> Iterator[None]:
     if not held:
         yield
         return
-    path = LOCKS / "jobs.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = lock_file("jobs.lock")
     told = False
     try:
         while True:
@@ -399,7 +411,10 @@ def without_jobs() -> Iterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if not told:
-                    print(f"run.py: waiting for {_holders(path)} of another build", flush=True)
+                    print(
+                        f"run.py: waiting for {_holders(LOCKS / 'jobs.lock')} of another build",
+                        flush=True,
+                    )
                 told = True
                 time.sleep(0.2)
             else:
@@ -556,24 +571,6 @@ def licences(*arguments: str) -> None:
     run(PYTHON, "tools/licences.py", *arguments)
 
 
-def stale() -> list[Path]:
-    """List what was made of sweeps that data/raw no longer has: renamed or deleted ones."""
-    kept = {path.name for path in (ROOT / "data" / "raw").glob("*")} | {"published"}
-    table = r"(?:\.(?:runs|files|evals|gates|left_out|alternate_loss))?\.parquet|\.complaint\.txt"
-    derived = [
-        path
-        for name in ("reports", "data/estimates")
-        for path in (ROOT / name).glob("[!.]*")
-        if path.is_dir() and path.name not in kept
-    ]
-    for name in ("data/curves", "data/losses"):
-        for path in (ROOT / name).glob("[!.]*"):
-            sweep = re.sub(f"(?:{table})$", "", path.name)
-            if path.is_file() and sweep != path.name and sweep not in kept:
-                derived.append(path)
-    return sorted(derived)
-
-
 def clean(*arguments: str) -> None:
     """Remove what the workflow made, or with --stale only what no sweep of data/raw stands for.
 
@@ -583,12 +580,43 @@ def clean(*arguments: str) -> None:
         sys.exit("usage: python3 run.py clean [--stale]")
     with folder("clean"), without_jobs():
         if arguments:
-            for path in stale():
-                print(f"run.py: removing {path.relative_to(ROOT)}")
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            clean_stale()
             return
         for name in DERIVED:
-            shutil.rmtree(ROOT / name, ignore_errors=True)
+            remove(ROOT / name)
+
+
+def clean_stale() -> None:
+    """Remove what builds made of sweeps that data/raw no longer has, and nothing beside it."""
+    sys.path.insert(0, str(ROOT / "src"))  # its modules that need Python alone
+    from isoflop.made_outputs import stale_outputs
+
+    if not any((ROOT / "data" / "raw").glob("*/sweep.yaml")):
+        sys.exit("run.py: data/raw has no sweep (is it mounted?), so nothing was removed")
+    for sweep, outputs in stale_outputs(ROOT).items():
+        print(f"run.py: removing what was made of {sweep}: {len(outputs)} files")
+        told = [*(ROOT / "logs").rglob("*.log"), *(ROOT / "benchmarks").rglob("*.tsv")]
+        for path in (*outputs, *(path for path in told if sweep in {path.stem, path.parent.name})):
+            path.unlink()
+            for above in path.parents:
+                mark = above / ".snakemake_timestamp"
+                if above in {ROOT, *(ROOT / name for name in DERIVED)}:
+                    break
+                if {*above.iterdir()} <= {mark}:
+                    mark.unlink(missing_ok=True)
+                    above.rmdir()
+        for left in (ROOT / "reports" / sweep, ROOT / "data" / "estimates" / sweep):
+            if left.is_dir():
+                print(f"run.py: {left.relative_to(ROOT)} stays, with what no build made")
+
+
+def remove(path: Path) -> None:
+    """Remove a folder; of one that is a link, what it has, since a user put the link there."""
+    if path.is_symlink():
+        for item in path.iterdir() if path.is_dir() else ():
+            remove(item) if item.is_dir() and not item.is_symlink() else item.unlink()
+        return
+    shutil.rmtree(path, ignore_errors=True)
 
 
 WORDS = {

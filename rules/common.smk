@@ -26,6 +26,7 @@ from isoflop.made_outputs import (
     changed_outputs,
     mark_incomplete,
     outputs_to_the_present,
+    stale_outputs,
 )
 from isoflop.project import CODE, CONFIG, FACTS, PACKAGE, PUBLISHED, project_files, raw_folder
 from isoflop.reference import PUBLISHED_LAW_FILES, REFERENCE_FILES
@@ -95,6 +96,7 @@ if workflow.is_main_process:
     # Snakemake runs a job, finds an input newer than its outputs, and deletes them
     if early := from_the_future(
         [*SOURCES.rglob("*"), *REFERENCE_FOLDER.glob("*"), Path(CONFIG_FILE)]
+        + [*project_files(PROJECT).values()]
     ):
         raise WorkflowError(
             f"{early[0]} {FUTURE}; {len(early)} of the project's files are. Set the clock right, or "
@@ -108,6 +110,12 @@ if workflow.is_main_process:
     for output in changed_outputs(Path()):
         mark_incomplete(Path(), output)
         logger.warning(f"{output} was changed or damaged after it was made; it is made anew")
+
+    for sweep, outputs in stale_outputs(Path()).items():
+        logger.warning(
+            f"{len(outputs)} outputs are of {sweep}, which data/raw no longer has; "
+            "`python3 run.py clean --stale` removes them in a checkout"
+        )
 
 # losses announced before their runs were trained; a project without any has no such file
 ANNOUNCED = [local(str(path)) for path in [REFERENCE_FOLDER / "forecast.yaml"] if path.exists()]

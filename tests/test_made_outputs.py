@@ -17,6 +17,7 @@ from isoflop.made_outputs import (
     changed_outputs,
     mark_incomplete,
     outputs_to_the_present,
+    stale_outputs,
 )
 
 LOSSES = "data/losses/toy.parquet"
@@ -99,6 +100,25 @@ def test_an_edit_is_no_build(root: Path) -> None:
 def test_a_file_of_a_folder_that_is_one_output_names_the_folder(root: Path) -> None:
     damage(root / FIGURE, flipped(root / FIGURE))
     assert changed_outputs(root) == ["reports/toy/figures"]
+
+
+def test_a_lost_file_of_a_folder_that_is_one_output_names_the_folder(root: Path) -> None:
+    """Snakemake looks at the folder alone, and nothing would ever make the file again."""
+    (root / FIGURE).unlink()
+    assert changed_outputs(root) == ["reports/toy/figures"]
+    # whoever replaces the folder now is at work on it
+    build_begins(root)
+    assert changed_outputs(root) == []
+
+
+def test_what_was_made_of_a_sweep_that_is_gone_is_stale(root: Path) -> None:
+    """What was made, and nothing beside it."""
+    write(root / "reports/toy/notes.txt", b"mine")
+    assert set(stale_outputs(root)) == {"toy"}
+    named = {str(path.relative_to(root)) for path in stale_outputs(root)["toy"]}
+    assert named == {LOSSES, FIGURE, "reports/toy/report.html"}
+    (root / "data/raw/toy").mkdir(parents=True)
+    assert stale_outputs(root) == {}
 
 
 def test_what_a_killed_build_wrote_is_its_own(root: Path) -> None:

@@ -523,10 +523,8 @@ def test_a_python_without_venv_says_what_to_install(checkout: Checkout) -> None:
     assert checkout.calls == []
 
 
-def test_a_checkout_that_may_not_be_written_to_says_so(tmp_path: Path) -> None:
-    root = tmp_path / "a checkout"
-    root.mkdir()
-    shutil.copy2(ROOT / "run.py", root)
+def as_ordinary_user(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a checkout's run.py as who may not write what others own."""
     python, user = sys.executable, {}
     if os.geteuid() == 0:
         # root may write anywhere: as an ordinary user, by an interpreter that such a user can reach
@@ -539,15 +537,36 @@ def test_a_checkout_that_may_not_be_written_to_says_so(tmp_path: Path) -> None:
                 tempfile.gettempdir()
             ):
                 parent.chmod(0o755)
+    return subprocess.run(
+        [python, root / "run.py", *words], capture_output=True, text=True, check=False, **user
+    )  # type: ignore[call-overload,no-any-return]
+
+
+def test_a_checkout_that_may_not_be_written_to_says_so(tmp_path: Path) -> None:
+    root = tmp_path / "a checkout"
+    root.mkdir()
+    shutil.copy2(ROOT / "run.py", root)
     root.chmod(0o555)
     for word in ("report", "setup", "clean", "test"):
-        done = subprocess.run(
-            [python, root / "run.py", word], capture_output=True, text=True, check=False, **user
-        )  # type: ignore[call-overload]
+        done = as_ordinary_user(root, word)
         assert done.returncode == 1
         assert done.stdout == ""
         assert done.stderr.count("\n") == 1, done.stderr
         assert f"{root} may not be written to by you" in done.stderr
+
+
+def test_another_users_lock_is_one_message(tmp_path: Path) -> None:
+    """A checkout that two share, in which the other one's builds left their locks."""
+    root = tmp_path / "shared"
+    (root / ".run").mkdir(parents=True)
+    shutil.copy2(ROOT / "run.py", root)
+    root.chmod(0o777)
+    (root / ".run/build.lock").touch()
+    (root / ".run/build.lock").chmod(0o444)
+    done = as_ordinary_user(root, "clean")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert f"{root}/.run/build.lock is another user's" in done.stderr
 
 
 def test_an_old_python_gets_as_far_as_that_message() -> None:
@@ -576,28 +595,60 @@ def test_supported_pythons_are_alike_everywhere() -> None:
 
 
 def test_clean_stale_removes_what_no_sweep_stands_for(checkout: Checkout) -> None:
+    """What builds made of it: not what lies beside, nor anything while data/raw is away."""
     made = {
-        "data/raw/new/a.log", "data/raw/x.runs.y/a.log", "reports/old/report.html",
-        "reports/new/report.html", "reports/index.html", "reports/published/index.html",
-        "data/estimates/old/kaplan.json", "data/estimates/published/study/kaplan.json",
-        "data/curves/old.parquet", "data/curves/old.gates.parquet",
-        "data/curves/old.complaint.txt", "data/curves/new.parquet", "data/curves/new.runs.parquet",
-        "data/curves/new.old.parquet", "data/losses/old.left_out.parquet",
-        "data/losses/new.alternate_loss.parquet", "data/losses/published/study.parquet",
-        "data/curves/x.runs.y.runs.parquet", "data/curves/x.runs.y.complaint.txt",
+        "reports/old/report.html", "reports/old/figures/answer.svg", "reports/new/report.html",
+        "reports/index.html", "reports/published/index.html", "data/estimates/old/kaplan.json",
+        "data/estimates/published/study/kaplan.json", "data/curves/old.parquet",
+        "data/curves/old.gates.parquet", "data/curves/old.complaint.txt", "data/curves/new.parquet",
+        "data/curves/new.runs.parquet", "data/curves/new.old.parquet",
+        "data/losses/old.left_out.parquet", "data/losses/new.alternate_loss.parquet",
+        "data/losses/published/study.parquet", "data/curves/x.runs.y.runs.parquet",
+        "data/curves/x.runs.y.complaint.txt",
     }  # fmt: skip
-    for name in made:
+    beside = {
+        "data/estimates/hand/mine.json", "data/estimates/old/by-hand.json", "logs/ingest/old.log",
+        "logs/fit/old/kaplan.log", "logs/fit/new/kaplan.log", "benchmarks/ingest/old.tsv",
+        "reports/old/figures/.snakemake_timestamp",
+    }  # fmt: skip
+    for name in {*made, *beside}:
         path = checkout.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
+    record = {"ended": True, "outputs": {name: [0, 0, ""] for name in made}}
+    (checkout.root / ".run").mkdir(exist_ok=True)
+    (checkout.root / ".run/outputs.json").write_text(json.dumps(record))
+    shutil.rmtree(checkout.root / "data/raw", ignore_errors=True)
     assert checkout.run("clean", "--stales")[0] == 1
     status, text = checkout.run("clean", "--stale")
+    assert status == 1
+    assert "data/raw has no sweep" in text
+    for name in ("new", "x.runs.y"):
+        (checkout.root / "data/raw" / name).mkdir(parents=True)
+        (checkout.root / "data/raw" / name / "sweep.yaml").write_text("title: t")
+    status, text = checkout.run("clean", "--stale")
     assert status == 0
-    gone = {name for name in made if not (checkout.root / name).exists()}
+    gone = {name for name in {*made, *beside} if not (checkout.root / name).exists()}
     assert gone == {
-        "reports/old/report.html", "data/estimates/old/kaplan.json", "data/curves/old.parquet",
+        "reports/old/report.html", "reports/old/figures/answer.svg", "data/curves/old.parquet",
+        "reports/old/figures/.snakemake_timestamp", "data/estimates/old/kaplan.json",
         "data/curves/old.gates.parquet", "data/curves/old.complaint.txt",
-        "data/curves/new.old.parquet", "data/losses/old.left_out.parquet",
+        "data/curves/new.old.parquet", "data/losses/old.left_out.parquet", "logs/ingest/old.log",
+        "logs/fit/old/kaplan.log", "benchmarks/ingest/old.tsv",
     }  # fmt: skip
-    assert len(text.splitlines()) == len(gone)
-    assert "removing reports/old" in text
+    assert not (checkout.root / "reports/old").exists()
+    assert "removing what was made of old: 7 files" in text
+    assert "data/estimates/old stays" in text
+
+
+def test_clean_leaves_a_link_and_removes_what_lies_behind_it(checkout: Checkout) -> None:
+    """Reports may lie on another disk, by a link that is the user's."""
+    elsewhere = checkout.root.parent / "big disk"
+    (elsewhere / "toy").mkdir(parents=True)
+    (elsewhere / "toy/report.html").write_text("")
+    (elsewhere / "index.html").write_text("")
+    shutil.rmtree(checkout.root / "reports", ignore_errors=True)
+    (checkout.root / "reports").symlink_to(elsewhere)
+    assert checkout.run("clean")[0] == 0
+    assert (checkout.root / "reports").is_symlink()
+    assert [*elsewhere.iterdir()] == []

@@ -32,7 +32,7 @@ GOOD = (
     "aaaa",
     "runs",
     "x.y",
-    "ä;$(b)",
+    "ä;(b) & c | d > e",
     f"{10**198}1",
     "<1>",
     "a < b > c",
@@ -68,6 +68,10 @@ def test_ordinary_names_are_sweeps(raw: Path) -> None:
         ("index.html", "a.log", "sweep.yaml", ["page of all sweeps", "Rename"]),
         ("published", "a.log", "sweep.yaml", ["page of published studies", "Rename"]),
         (f"{10**200}1", "a.log", "sweep.yaml", ["has 202 bytes", "where 200 leave room", "Rename"]),
+        *(
+            (f"a{sign}b", "a.log", "sweep.yaml", ["a shell may run", "Rename the folder."])
+            for sign in ("$(touch x)", "`touch x`", "';touch x;'", '"', "\\")
+        ),
         ("a" * 20, "a.log", "sweep.yaml", ["twenty repetitions", "Rename"]),
         ("x" + "ab" * 20, "a.log", "sweep.yaml", ["twenty repetitions", "Rename"]),
     ],

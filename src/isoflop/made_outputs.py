@@ -10,12 +10,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from isoflop.files import digest, write_text
+from isoflop.project import PUBLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,11 @@ MARK: Final = ".snakemake_timestamp"
 """Snakemake's mark of a folder that is one output as a whole."""
 INCOMPLETE: Final = Path(".snakemake/incomplete")
 """Where Snakemake marks outputs of jobs that began and did not end."""
+
+TABLE: Final = re.compile(
+    r"(?:\.(?:runs|files|evals|gates|left_out|alternate_loss))?\.parquet$|\.complaint\.txt$"
+)
+"""How names of tables end after a sweep's name."""
 
 SKEW: Final = 10**9
 """Nanoseconds that the clock of a file server may be ahead."""
@@ -103,11 +110,53 @@ def changed_outputs(root: Path) -> list[str]:
     for name, made in outputs.items():
         path = root / name
         facts = _facts(path)
-        if facts is None or not (ended or facts == made[:2]):
+        if facts is None:
+            # a lost output is Snakemake's to notice, but not a lost file of a folder that is one
+            output = _output(root, path)
+            if ended and output != name:
+                changed.add(output)
+            continue
+        if not (ended or facts == made[:2]):
             continue
         if facts[0] != made.size or digest(path) != made.sha256:
             changed.add(_output(root, path))
     return sorted(changed)
+
+
+def stale_outputs(root: Path) -> dict[str, list[Path]]:
+    """List what builds made of sweeps that data/raw no longer has: renamed or deleted ones.
+
+    What nobody has made by the workflow, beside its outputs, is none of them.
+
+    Parameters
+    ----------
+    root : folder that the workflow runs in.
+
+    Returns
+    -------
+    Sweep to its outputs that are there, sorted.
+    """
+    kept = {path.name for path in (root / "data/raw").glob("*")} | {PUBLISHED.rstrip("/")}
+    _, outputs = _read(root)
+    stale: dict[str, list[Path]] = {}
+    for name in sorted(outputs):
+        sweep = _sweep_of(name)
+        if sweep is not None and sweep not in kept and (root / name).exists():
+            stale.setdefault(sweep, []).append(root / name)
+    return stale
+
+
+def _sweep_of(output: str) -> str | None:
+    """Name the sweep that an output is of; None where it is of no sweep or of all."""
+    for folder in ("reports", "data/estimates"):
+        rest = output.removeprefix(f"{folder}/")
+        if rest != output:
+            return rest.partition("/")[0] if "/" in rest else None
+    for folder in ("data/curves", "data/losses"):
+        rest = output.removeprefix(f"{folder}/")
+        if rest != output:
+            return None if "/" in rest else TABLE.sub("", rest)
+    return None
 
 
 def outputs_to_the_present(root: Path) -> datetime | None:

@@ -25,6 +25,9 @@ SUFFIXES = (".runs", ".files", ".evals", ".gates", ".left_out", ".alternate_loss
 REPLACED = re.compile(r"[{}]|<[a-z][a-z0-9_]*>")
 """What Snakemake replaces in a path: wildcards, and path variables such as <results>."""
 MEANING = "Snakemake takes {, } and names in < > for what it replaces"
+SHELL = re.compile(r"[$`\"'\\]")
+"""What a shell takes for its own inside quotes: where a cluster's plugin hands a job to it, the
+name of a sweep stands in the command, and `$(...)` of a name would be run."""
 CONTROLS = frozenset({"Cc", "Zl", "Zp"})
 """Unicode categories of what ends a line or steers a terminal; lists have a path on each line."""
 UNPRINTED = "control characters, such as a line break"
@@ -98,14 +101,17 @@ def _unusable(name: str) -> str | None:
         return f"no name for a sweep, since {TAKEN[name]}"
     if _has_controls(name):
         return f"a name with {UNPRINTED}"
-    if REPLACED.search(name):
-        return MEANING
+    for refused, why in (
+        (REPLACED, MEANING),
+        (SHELL, "a shell may run what follows $, `, a quote or a backslash in a name"),
+        (PERIODIC, "the name ends in twenty repetitions, which Snakemake refuses"),
+    ):
+        if refused.search(name):
+            return why
     for suffix in SUFFIXES:
         if name.endswith(suffix):
             other = name.removesuffix(suffix)
             return f"{suffix} at the end marks a table of a sweep {other!r}"
-    if PERIODIC.search(name):
-        return "the name ends in twenty repetitions, which Snakemake refuses"
     return _unwritable(name)
 
 

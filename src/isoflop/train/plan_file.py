@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import yaml
+from pydantic import Field
 
 from isoflop.config.reading import Section, read_yaml
 from isoflop.counting import Architecture, FlopsConvention, flops_per_token
@@ -57,7 +58,8 @@ class PlannedParams(Section):
 class PlannedRun(Section):
     """One training."""
 
-    run: str
+    run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@=+-]*$")
+    """Its name, and its log's; on a cluster it stands in a shell's command."""
     role: Role
     budget: float | None
     """Compute budget [FLOP] in the plan's convention; null for a run planned by its horizon."""
