@@ -18,6 +18,6 @@ COPY data/reference data/reference
 COPY src src
 RUN python -m uv pip install --system --no-deps --no-build-isolation .
 
-# the project: data/raw with the logs, and where reports go
+# a folder with data/raw is mounted here, and reports go there; in a checkout `snakemake` alone takes its rules
 WORKDIR /project
-CMD ["snakemake", "--cores", "all"]
+CMD ["snakemake", "--snakefile", "/opt/isoflop/Snakefile", "--cores", "all"]

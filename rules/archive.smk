@@ -33,7 +33,6 @@ rule archive_report:
     params:
         project=str(PROJECT),
         settings=settings("archive"),
-        estimates=lambda wildcards: estimate_members(wildcards.sweep),
         raw=raw_here,
         config=json.dumps(config, sort_keys=True),
     shell:
@@ -45,7 +44,6 @@ rule archive_report:
             --member report {input.pdf:q} \
             --member report/figures {input.figures:q} \
             --member report/tables {input.tables:q} \
-            {params.estimates:q} \
             --member tables {input.losses:q} \
             --member tables {input.left_out:q} \
             --member tables {input.alternate_loss:q} \
@@ -59,5 +57,6 @@ rule archive_report:
             --config {params.config:q} \
             --project {params.project:q} \
             --out {output:q} \
+            {input.estimates:q} \
             >{log:q} 2>&1
         """

@@ -43,10 +43,12 @@ PROJECT = Path(".") if PROJECT.resolve() == Path.cwd().resolve() else PROJECT
 SHARED_LOCK = JOBS_LOCK.absolute()
 share_folder(SHARED_LOCK)
 
-# `isoflop` must be the one installed beside this snakemake, also where no environment is active
+# `isoflop` must be the one installed beside this snakemake, also where no environment is active;
+# in a container it is the image's, whether or not the folder of this one is mounted there
 shell.prefix(
-    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
-    f"{VARIABLE}={shlex.quote(str(SHARED_LOCK))}; "
+    f"export {VARIABLE}={shlex.quote(str(SHARED_LOCK))}; "
+    'test -n "${{APPTAINER_CONTAINER:-}}${{SINGULARITY_CONTAINER:-}}" || '
+    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
 )
 
 
@@ -335,11 +337,6 @@ def estimate_files(sweep):
         f"{folder}/mixture.draws.parquet",
         f"{folder}/specifications.parquet",
     ]
-
-
-def estimate_members(sweep):
-    """Give archive-report every estimate, file by file."""
-    return [word for path in estimate_files(sweep) for word in ("--member", "estimates", path)]
 
 
 @cache

@@ -87,6 +87,19 @@ def test_what_cannot_be_built_is_named_with_the_remedy(
         assert word in complaint
 
 
+def test_files_beside_a_list_of_logs_are_named(raw: Path) -> None:
+    """They would be read with what the list has fetched, unknown to the workflow."""
+    sweep(raw, "new", "a.log", "b.log", "c.log", sidecar="sweep.yaml")
+    manifest = raw.parent / "manifests/new.txt"
+    manifest.parent.mkdir()
+    manifest.write_text("a.log\nb.log\nc.log\nd.log\n")
+    assert "new" in find_sweeps(raw)[0]
+    manifest.write_text("a.log\nsweep.yaml\n")
+    sweeps, (complaint,) = find_sweeps(raw)
+    assert "new" not in sweeps
+    assert f"{manifest} lists its logs, and not b.log and 1 more" in complaint
+
+
 @pytest.mark.parametrize(
     ("name", "log", "shown", "words"),
     [

@@ -86,6 +86,8 @@ def _unusable_files(folder: Path) -> str | None:
     ):
         if listed := ", ".join(_shown(name) for name in names if is_one(name)):
             return f"{why}. {remedy}: {listed}."
+    if unlisted := _unlisted(folder, names):
+        return unlisted
     if early := from_the_future(entry.path for entry in entries if entry.reason is None):
         return (
             f"{_shown(early[0].relative_to(folder))} {FUTURE}. Set the clock right, or date it "
@@ -93,6 +95,25 @@ def _unusable_files(folder: Path) -> str | None:
             + (f" (and {len(early) - 1} more of the folder)." if early[1:] else ".")
         )
     return None
+
+
+def _unlisted(folder: Path, names: list[str]) -> str | None:
+    """Say which files lie in a sweep's folder that its list of logs does not have.
+
+    The list says what is there where logs lie in an object store; ingest reads the folder that they
+    are fetched to, so what lies in it besides would be read, and not be known of.
+    """
+    manifest = folder.parent.parent / "manifests" / f"{folder.name}.txt"
+    if not manifest.is_file():
+        return None
+    listed = {*manifest.read_text(encoding="utf-8").splitlines(), SIDECAR}
+    if not (others := [name for name in names if name not in listed]):
+        return None
+    more = f" and {len(others) - 1} more" if others[1:] else ""
+    return (
+        f"{manifest} lists its logs, and not {_shown(others[0])}{more}, which lie here. List them, "
+        "move them away, or remove the list if no log lies in an object store."
+    )
 
 
 def _unusable(name: str) -> str | None:

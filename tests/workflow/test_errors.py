@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import polars as pl
+import pytest
 
 from tests.workflow.toy import LEAST, PARAMETRIC, Project, run_log, write_sweep
 
@@ -210,3 +211,20 @@ def test_unreadable_can_be_an_error(project: Project) -> None:
 def test_a_file_outside_any_sweep_is_named(project: Project) -> None:
     (project.root / "data/raw/loose.jsonl").write_text("{}\n")
     assert "data/raw/loose.jsonl: outside any sweep. Move raw logs into" in failure(project)
+
+
+@pytest.mark.parametrize("container", ["", "isoflop.sif"])
+def test_in_a_container_the_software_is_the_images(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, container: str
+) -> None:
+    """The folder of the environment outside may be mounted in it."""
+    write_sweep(project.root / "data/raw/toy", budgets=(1e12,))
+    inside = tmp_path / "bin" / "isoflop"
+    inside.parent.mkdir()
+    inside.write_text(f"#!/bin/sh\ntouch '{tmp_path}/inside'\nexit 1\n")
+    inside.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{inside.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("APPTAINER_CONTAINER", container)
+    outcome = project.snakemake("data/curves/toy.runs.parquet")
+    assert (outcome.status != 0) == bool(container), outcome.text
+    assert (tmp_path / "inside").exists() == bool(container)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,11 @@ def store() -> Iterator[Store]:
             yield store
     except CannotBeHadError as error:
         pytest.skip(str(error))
+
+
+def commands(planned: str) -> str:
+    """Give the commands of a dry run: what follows each rule's facts, up to an empty line."""
+    return "\n".join(part.partition("\n\n")[0] for part in planned.split("Shell command:")[1:])
 
 
 def move_logs(project: Project, store: Store) -> None:
@@ -52,3 +58,8 @@ def test_logs_and_outputs_in_an_object_store(store: Store, tmp_path: Path) -> No
         assert store.get(name) == (here.root / name).read_bytes()
     assert not (there.root / TARGETS[0]).exists()
     assert store.build(there, "--dry-run", *TARGETS).rules == {}
+    # what no job has made yet: every file that a command names is one that was fetched, or a log
+    planned = store.build(there, "--dry-run", "--printshellcmds", "all", "archive")
+    assert {"fit_approach", "render_report", "archive_report", "render_index"} <= set(planned.rules)
+    named = re.findall(r"(?:(?<=\s)|(?<=['=]))(?:data|reports)/[^\s']+", commands(planned.text))
+    assert set(named) == {"data/reference"}, "published facts are the checkout's"

@@ -24,6 +24,7 @@ from isoflop.command import PATH
 @click.option("--config", required=True, help="Every setting as it was used, as JSON.")
 @click.option("--project", type=PATH, required=True, help="Folder of the Snakefile.")
 @click.option("--out", type=PATH, required=True, help="The archive to write.")
+@click.argument("estimates", type=PATH, nargs=-1)
 def archive_report_command(
     sweep: str,
     settings: str,
@@ -33,8 +34,12 @@ def archive_report_command(
     config: str,
     project: Path,
     out: Path,
+    estimates: tuple[Path, ...],
 ) -> None:
-    """Pack a sweep's report, numbers, raw logs and the code that made them into one file."""
+    """Pack a sweep's report, numbers, raw logs and the code that made them into one file.
+
+    ESTIMATES are the files of its estimates, which go into a folder of that name.
+    """
     import json
 
     from isoflop import __version__
@@ -53,6 +58,7 @@ def archive_report_command(
     from isoflop.files import name_in_project
 
     chosen = settings_from(settings, "archive", ArchiveSettings)
+    places = (*places, *(("estimates", path) for path in estimates))
     packed = Packed(
         members=members(places),
         targets=[name_in_project(path) for place, path in places if place.split("/")[0] in REBUILT],
@@ -61,7 +67,7 @@ def archive_report_command(
         code=code_members(project),
         sidecar=read_yaml(sidecar, SweepFile),
         config=json.loads(config),
-        revisions=revisions(path for place, path in places if place == "estimates"),
+        revisions=revisions(estimates),
     )
     archive_report(packed, out, sweep=sweep, version=__version__)
 
