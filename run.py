@@ -476,11 +476,16 @@ def snakemake(*arguments: str) -> None:
         with without_jobs():
             recover()
         check_space()
+        sys.path.insert(0, str(ROOT / "src"))
+        from isoflop.files import scratch  # which needs Python alone
+
         # whoever asks Snakemake for anything of its own gets its own words
         plain = not sys.stdout.isatty() or any(
             a.startswith("-") and a.partition("=")[0] not in SHOWN_SHORT for a in arguments
         )
-        run(*command, *(() if plain else ("--nocolor",)), progress=None if plain else Progress())
+        command = (*command, *(() if plain else ("--nocolor",)))
+        with scratch(ROOT) as temporary:
+            run(*command, progress=None if plain else Progress(), TMPDIR=str(temporary))
 
 
 def report(*arguments: str) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -96,3 +97,24 @@ def test_only_what_nobody_writes_any_more_is_swept_up(tmp_path: Path) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert f".{old:.0f}.yaml.{ended.pid}.tmp" not in names
     assert len(names) == 3
+
+
+def test_what_a_killed_build_left_of_its_scratch_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of this folder's builds, and of no other's; without a place there is the system's folder."""
+    system, here, there = (tmp_path / name for name in ("tmp", "here", "there"))
+    for folder in (system, here, there):
+        folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(system))
+    killed, other = files.scratch(here), files.scratch(there)
+    left, others = killed.__enter__(), other.__enter__()
+    (left / "snakemakexyz").mkdir()
+    (left / "snakemakexyz/script").touch()
+    with files.scratch(here) as folder:
+        assert folder.parent == system
+        assert {*system.iterdir()} == {folder, others}
+    assert {*system.iterdir()} == {others}
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda prefix: Path("/nowhere", prefix).mkdir())
+    with files.scratch(here) as folder:
+        assert folder == system

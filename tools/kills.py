@@ -127,6 +127,8 @@ def toy(root: Path) -> Project:
 
 def started(project: Project, *targets: str) -> subprocess.Popen[bytes]:
     """Start the documented command, in a process group of its own."""
+    temporary = project.root / "tmp"
+    temporary.mkdir(exist_ok=True)
     # into a file: a pipe would stay open, and be waited for, while any job lives
     with (project.root / "build.txt").open("wb") as output:
         return subprocess.Popen(
@@ -134,6 +136,7 @@ def started(project: Project, *targets: str) -> subprocess.Popen[bytes]:
             cwd=project.root,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(temporary)},
             start_new_session=True,
         )
 
@@ -160,7 +163,7 @@ def finish(
     )
     if differing:
         tally.faults.append(f"chain {tally.chains} differs: {', '.join(differing)}")
-    left = sorted(str(path) for path in project.root.rglob(".*.tmp"))
+    left = sorted(map(str, [*project.root.rglob(".*.tmp"), *(project.root / "tmp").iterdir()]))
     if left:
         tally.faults.append(f"chain {tally.chains} left {', '.join(left)}")
 

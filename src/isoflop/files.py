@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,6 +72,36 @@ def sweep_up(folder: Path) -> None:
         with suppress(OSError):  # another process sweeps, too
             if match and not _lives(int(match[1])) and time.time() - path.stat().st_mtime > QUIET:
                 path.unlink()
+
+
+@contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """Give a build a folder for what its processes write to no output, and remove it afterwards.
+
+    What a build of the same folder left that was killed goes first. The caller has the folder
+    alone: no job of an earlier build lives on.
+
+    Parameters
+    ----------
+    root : folder that the workflow runs in.
+
+    Yields
+    ------
+    A new folder below the system's; that one itself, where none can be made in it.
+    """
+    everyones = Path(tempfile.gettempdir())
+    key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    for path in everyones.glob(f"isoflop-{key}-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"isoflop-{key}-"))
+    except OSError:
+        yield everyones
+        return
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lives(process: int) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from isoflop.files import digest, write_text
-from isoflop.project import PUBLISHED
+from isoflop.sweep_folders import TAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,7 @@ def stale_outputs(root: Path) -> dict[str, list[Path]]:
     -------
     Sweep to its outputs that are there, sorted.
     """
-    kept = {path.name for path in (root / "data/raw").glob("*")} | {PUBLISHED.rstrip("/")}
+    kept = {path.name for path in (root / "data/raw").glob("*")} | {*TAKEN}
     _, outputs = _read(root)
     stale: dict[str, list[Path]] = {}
     for name in sorted(outputs):

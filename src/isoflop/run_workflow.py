@@ -17,6 +17,7 @@ import click
 
 from isoflop.command import PATH
 from isoflop.errors import FULL, SAYS_FULL, IsoflopError
+from isoflop.files import scratch
 from isoflop.folder_lock import JOBS_LOCK, alone, build_alone
 from isoflop.made_outputs import FOLDERS
 
@@ -161,15 +162,19 @@ def build(out: Path, arguments: Sequence[str], screen: TextIO) -> str:
         _recover(out, has_locks=lock is not None)
         lines: list[str] = []
         progress = _Progress(screen)
-        with subprocess.Popen(  # noqa: S603  our own arguments, no shell
-            [*_snakemake(out), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            # it keeps the folder's lock should this process be killed alone
-            pass_fds=() if lock is None else (lock,),
-        ) as process:
+        with (
+            scratch(out) as temporary,
+            subprocess.Popen(  # noqa: S603  our own arguments, no shell
+                [*_snakemake(out), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                env={**os.environ, "TMPDIR": str(temporary)},
+                # it keeps the folder's lock should this process be killed alone
+                pass_fds=() if lock is None else (lock,),
+            ) as process,
+        ):
             if process.stdout is None:
                 raise AssertionError("the pipe was asked for")
             for line in process.stdout:
