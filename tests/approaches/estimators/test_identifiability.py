@@ -22,6 +22,7 @@ from isoflop.config.approaches import ApproachesSettings, ParametricSettings
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.estimate import Estimate, Provenance, Refusal
 from tests.approaches.conftest import BUDGETS, LAW
+from tests.outputs import leaks
 from tests.simulate import Design, isoflop_design, simulate
 
 if TYPE_CHECKING:
@@ -177,11 +178,12 @@ def test_sound_sweeps_pass() -> None:
 
 def test_other_lines_are_named_by_their_slope() -> None:
     n = np.geomspace(1e7, 1e9, 12)
-    for slope, words in ((0.5, r"D follows N\*\*0\.50"), (-0.5, "lie on one line")):
+    for slope, words in ((0.5, r"D follows N\^0\.50"), (-0.5, "lie on one line")):
         design = Design(n, 1e9 * (n / 1e8) ** slope, np.full(12, np.nan), 1)
         sweep = simulate(LAW, design, noise=0.0, rng=np.random.default_rng(0))
-        with pytest.raises(UnderdeterminedError, match=words):
+        with pytest.raises(UnderdeterminedError, match=words) as refused:
             require_plane(sweep, "parametric")
+        assert leaks(str(refused.value)) == []
 
 
 def test_an_interval_of_a_factor_of_nine_is_no_answer() -> None:

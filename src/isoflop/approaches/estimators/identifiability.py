@@ -111,7 +111,7 @@ def require_plane(observations: Observations, approach: str) -> None:
         line = (
             f"all runs have about D = {np.exp(np.median(ratio)):.3g} N (within {_within(ratio)})"
             if ratio.std() < COLLINEAR
-            else f"D follows N**{along_d / along_n:.2f} in all runs, with {scatter}"
+            else f"D follows N^{along_d / along_n:.2f} in all runs, with {scatter}"
         )
         raise UnderdeterminedError(
             f"{start}{line}, so no two runs of equal compute differ in size, and what another size "

@@ -414,7 +414,7 @@ class MultistartFit(LossLawFit):
             return []
         return [
             f"N is counted as {self.counting.params} and C as {self.counting.flops}; FLOPs "
-            f"per token follow N**{self.cost.exponent:.2f} only within "
+            f"per token follow N^{self.cost.exponent:.2f} only within "
             f"{per_cent(self.cost.largest_deviation)}, and the optimum extrapolates that."
         ]
 
