@@ -16,6 +16,7 @@ from tests.report.conftest import empty_figures
 
 if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
+    from tests.report.conftest import Rendered
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +87,9 @@ def test_the_number_of_runs_at_the_budgets_is_told_where_not_all_are(inputs: Rep
     budget = pl.when(pl.col("run") == first).then(None).otherwise("budget")
     trunk = replace(inputs, runs=inputs.runs.with_columns(budget=budget))
     assert data_facts(trunk).planned.startswith(f"{planned - 1} of them planned at ")
+
+
+def test_dots_are_spoken_of_where_the_figure_has_some(rendered: Rendered, bare: Rendered) -> None:
+    dots = "Dots: measured minima of the IsoFLOP profiles."
+    assert dots in rendered.html
+    assert dots not in bare.html

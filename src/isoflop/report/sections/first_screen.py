@@ -141,12 +141,13 @@ def _caption(inputs: ReportInputs, answer: Estimate | Mixture, optimum: Optimum)
     more = [percent(2.0**exponent - 1.0) for exponent in (answer.a.value, answer.b.value)]
     published = {law.plain: law for law in published_optima(inputs.reference, optimum.flops)}
     hoffmann, kaplan = (published[name] for name in SHOWN_PUBLISHED)
+    dots = "Dots: measured minima of the IsoFLOP profiles. " if "profiles" in inputs.fitted else ""
     return (
         f"Twice the compute buys {more[0]} more parameters and {more[1]} more tokens; at "
         f"{power(optimum.flops)} FLOPs the optimum lies at {ratio(optimum.tokens_per_param.value)} "
         f"tokens per parameter, where Hoffmann’s line gives "
         f"{ratio(hoffmann.tokens / hoffmann.params)} and Kaplan’s "
-        f"{ratio(kaplan.tokens / kaplan.params)}. Dots: measured minima of the IsoFLOP profiles. "
+        f"{ratio(kaplan.tokens / kaplan.params)}. {dots}"
         f"Diamonds: recommended, with 95{NBSP}% intervals. Band: 95{NBSP}%, pointwise."
     )
 
