@@ -568,7 +568,9 @@ def fuzz(*arguments: str) -> None:
 
 def kills(*arguments: str) -> None:
     """Kill builds at random moments and see that each goes on to the same bytes."""
-    run(PYTHON, "-m", "tools.kills", *arguments)  # a module: it takes the tests' toy sweep
+    # modules: they take the tests' toy sweep and small model
+    which = "tools.kill_training" if "--training" in arguments else "tools.kills"
+    run(PYTHON, "-m", which, *(a for a in arguments if a != "--training"))
 
 
 def licences(*arguments: str) -> None:

@@ -19,6 +19,30 @@ NOVELS = 6
 WORDS = ("the", "sea", "was", "calm", "and", "a", "grey", "ship", "lay", "at", "anchor", "still")
 
 
+TRAINING = """
+import sys
+from pathlib import Path
+
+import torch
+
+from isoflop.train.plan_file import read_plan
+from isoflop.train.train_run import Folders, Progress, train_runs
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+plan = read_plan(folder / "plan.yaml")
+train_runs(
+    plan,
+    plan.runs,
+    folders=Folders(folder / "recipes", folder / "corpora", folder / "raw", folder / "checkpoints"),
+    device="cpu",
+    progress=Progress(say=lambda line: print(line, flush=True), bar=False),
+    checkpoint_seconds=0.2,
+)
+"""
+"""Trains the plan of a folder, with a checkpoint every fifth of a second: to be killed."""
+
+
 def novel(number: int, words: int = 3000) -> str:
     """A text with enough order in it that a tiny model can learn some of it."""
     generator = np.random.default_rng(number)

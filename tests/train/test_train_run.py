@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
 
-from tests.train.example_design import design, shortened, write_corpus  # noqa: E402
+from tests.train.example_design import TRAINING, design, shortened, write_corpus  # noqa: E402
 
 from isoflop.cli import main  # noqa: E402
 from isoflop.counting import flops_per_token  # noqa: E402
@@ -166,36 +166,13 @@ def test_resumed_run_equals_the_uninterrupted_one(folders: Folders, killed_after
         }
 
 
-KILLED = """
-import sys
-from pathlib import Path
-
-import torch
-
-from isoflop.train.plan_file import read_plan
-from isoflop.train.train_run import Folders, Progress, train_runs
-
-torch.set_num_threads(1)
-folder = Path(sys.argv[1])
-plan = read_plan(folder / "plan.yaml")
-train_runs(
-    plan,
-    plan.runs,
-    folders=Folders(folder / "recipes", folder / "corpora", folder / "raw", folder / "checkpoints"),
-    device="cpu",
-    progress=Progress(say=lambda line: print(line, flush=True), bar=False),
-    checkpoint_seconds=0.2,
-)
-"""
-
-
 def test_killed_run_goes_on_to_the_same_loss(folders: Folders, tmp_path: Path) -> None:
     plan = small_plan(steps=400)
     whole = replace(folders, logs=folders.logs / "whole", checkpoints=folders.checkpoints / "whole")
     train(plan, whole)
     write_plan(tmp_path / "plan.yaml", plan)
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", TRAINING, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -209,7 +186,7 @@ def test_killed_run_goes_on_to_the_same_loss(folders: Folders, tmp_path: Path) -
     assert ends[0] == ends[1]
 
 
-KILLED_IN_A_SAVE = KILLED.replace(
+KILLED_IN_A_SAVE = TRAINING.replace(
     "torch.set_num_threads(1)",
     """import os, signal
 
