@@ -570,6 +570,8 @@ def kills(*arguments: str) -> None:
     """Kill builds at random moments and see that each goes on to the same bytes."""
     # modules: they take the tests' toy sweep and small model
     which = "tools.kill_training" if "--training" in arguments else "tools.kills"
+    if "--training" in arguments:
+        setup_train()
     run(PYTHON, "-m", which, *(a for a in arguments if a != "--training"))
 
 
