@@ -97,8 +97,11 @@ class Checkout:
 
 # run.py as it is, but for `python -m venv`, which a stub beside it replaces
 START = """\
-import runpy, sys
+import runpy, signal, sys
 from pathlib import Path
+
+# a shell's background jobs ignore an interrupt, and so would what they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 folder = Path(__file__).resolve().parent
 sys.argv = [str(folder / "run.py"), *sys.argv[1:]]
