@@ -142,7 +142,7 @@ def broken_sweep(folder: Path) -> None:
     (folder / "fit" / "notes.txt").write_text("nothing that looks like a log\n" * 50)
 
 
-SCRIPTS = "扩展 قوانين सीमा Закон กฎ 법칙 ነጥብ ´` " + unicodedata.normalize("NFD", "é")
+SCRIPTS = "扩展 قوانين सीमा Закон กฎ 법칙 ነጥብ ´^ " + unicodedata.normalize("NFD", "é")
 LONGEST = SCRIPTS + ("長い名前" * 12)[: (200 - len(SCRIPTS.encode())) // 3]
 """As long as a sweep's name may be, and not what it is in another normal form."""
 RUNS = (
