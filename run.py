@@ -598,7 +598,7 @@ def clean(*arguments: str) -> None:
 def clean_stale() -> None:
     """Remove what builds made of sweeps that data/raw no longer has, and nothing beside it."""
     sys.path.insert(0, str(ROOT / "src"))  # its modules that need Python alone
-    from isoflop.made_outputs import stale_outputs
+    from isoflop.made_outputs import MARK, stale_outputs
 
     if not any((ROOT / "data" / "raw").glob("*/sweep.yaml")):
         sys.exit("run.py: data/raw has no sweep (is it mounted?), so nothing was removed")
@@ -608,7 +608,7 @@ def clean_stale() -> None:
         for path in (*outputs, *(path for path in told if sweep in {path.stem, path.parent.name})):
             path.unlink()
             for above in path.parents:
-                mark = above / ".snakemake_timestamp"
+                mark = above / MARK
                 if above in {ROOT, *(ROOT / name for name in DERIVED)}:
                     break
                 if {*above.iterdir()} <= {mark}:

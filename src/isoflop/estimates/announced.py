@@ -73,7 +73,7 @@ class AnnouncedRun(Section):
     """By law; ``mixture`` is the mixture of the laws."""
 
 
-class Prediction(Section):
+class AnnouncedBasis(Section):
     """What an announcement rests on, and how it will be scored."""
 
     sweep: str
@@ -92,13 +92,13 @@ class Prediction(Section):
     """How the predictions will be scored."""
 
 
-class Announcement(Prediction):
+class Announcement(AnnouncedBasis):
     """What was said of one sweep's runs above everything it had trained."""
 
     runs: tuple[AnnouncedRun, ...]
 
 
-class PairAnnouncement(Prediction):
+class PairAnnouncement(AnnouncedBasis):
     """By how much runs of Kaplan's size were said to end above runs of Chinchilla's."""
 
     flops: float

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from isoflop.estimates.announced import (
+        AnnouncedBasis,
         AnnouncedLoss,
         Announcement,
         PairAnnouncement,
         PairWord,
-        Prediction,
     )
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
@@ -341,13 +341,13 @@ def _verdict(early: Sequence[str], scored: Sequence[Scored]) -> str:
     )
 
 
-def _basis(prediction: Prediction) -> str:
+def _basis(prediction: AnnouncedBasis) -> str:
     """Say what an announcement rests on."""
     low, high = prediction.flops_fitted
     return f"{times(prediction.runs_fitted, 'run')} of {power(low)} to {power(high)} FLOPs"
 
 
-def _weights(announcement: Prediction) -> str:
+def _weights(announcement: AnnouncedBasis) -> str:
     """Say which laws the announced mixture is of: today's may be of others."""
     laws = [ANSWERS[law].in_prose for law in announcement.weights]
     shares = list(announcement.weights.values())
