@@ -94,7 +94,7 @@ held: list[int] = []
 """The folder's lock, while this process has it."""
 
 
-def run(*command: str | Path, progress: "Progress | None" = None, **environment: str) -> None:
+def run(*command: str | Path, progress: "Shown | None" = None, **environment: str) -> None:
     """Run a command in the project's folder, or end with its exit status.
 
     Parameters
@@ -127,15 +127,13 @@ def run(*command: str | Path, progress: "Progress | None" = None, **environment:
         sys.exit(status if status > 0 else 128 - status)
 
 
-class Progress:
+class Shown:
     """A line of progress, written over, instead of Snakemake's blocks of text for every job.
 
     What Snakemake says before its first job, warnings among it, is shown as it comes; of a build
     that fails, all that it wrote from the first error on.
     """
 
-    STEPS = re.compile(r"(\d+) of (\d+) steps \(.*\) done")
-    RULE = re.compile(r"(?:local)?rule (\w+):")
     ROUTINE = re.compile(
         r"(Assuming unrestricted shared filesystem|Building DAG of jobs|Using shell:"
         r"|Provided cores:|Rules claiming more threads|Singularity containers:|Conda environments:"
@@ -146,7 +144,9 @@ class Progress:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.begun = False
-        self.rule = ""
+        from isoflop.progress import Progress
+
+        self.progress = Progress(sys.stdout)
 
     def follow(self, stream: Iterable[bytes]) -> None:
         """Take all that Snakemake writes."""
@@ -154,23 +154,20 @@ class Progress:
             line = raw.decode("utf-8", "replace")
             self.lines.append(line)
             self.begun = self.begun or line.startswith("Job stats:")
-            rule, steps = self.RULE.match(line), self.STEPS.match(line)
-            if rule:
-                self.rule = rule[1]
-            elif steps:
-                done, total = steps.groups()
-                self._write(f"\r\x1b[K{done} of {total} steps, last begun: {self.rule}")
-            elif not (self.begun or self.ROUTINE.match(line) or not line.strip()):
+            told = self.progress.read(line)
+            if not (told or self.begun or self.ROUTINE.match(line) or not line.strip()):
                 self._write(line)
 
     def end(self, *, failed: bool) -> None:
         """Leave the line free; say what went wrong."""
-        self._write("\r\x1b[K")
+        from isoflop.progress import STEPS
+
+        self.progress.end()
         if failed:
             first = (i for i, line in enumerate(self.lines) if self.ERROR.match(line))
             self._write("".join(self.lines[next(first, 0) :]))
         elif self.begun:
-            *_, steps = ["", *filter(self.STEPS.match, self.lines)]
+            *_, steps = ["", *filter(STEPS.match, self.lines)]
             self._write(steps)
 
     @staticmethod
@@ -485,7 +482,7 @@ def snakemake(*arguments: str) -> None:
         )
         command = (*command, *(() if plain else ("--nocolor",)))
         with scratch(ROOT) as temporary:
-            run(*command, progress=None if plain else Progress(), TMPDIR=str(temporary))
+            run(*command, progress=None if plain else Shown(), TMPDIR=str(temporary))
 
 
 def report(*arguments: str) -> None:

@@ -210,7 +210,7 @@ def test_a_build_that_outlives_its_starter_has_the_folder(
         "'import time; print(1, flush=True); time.sleep(60)']\n"
         "class Screen(io.StringIO):\n"
         "    def isatty(self): return False\n"
-        "run_workflow._Progress.read = lambda *_: print('has it', flush=True)\n"
+        "run_workflow.Progress.read = lambda *_: print('has it', flush=True)\n"
         "run_workflow.build(Path(sys.argv[1]), [], Screen())"
     )
     with holding(code, out) as starter:

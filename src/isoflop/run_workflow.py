@@ -20,6 +20,7 @@ from isoflop.errors import FULL, SAYS_FULL, IsoflopError
 from isoflop.files import scratch
 from isoflop.folder_lock import JOBS_LOCK, alone, build_alone
 from isoflop.made_outputs import FOLDERS
+from isoflop.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +33,6 @@ WRITTEN: Final = (*FOLDERS, "data/cache", "logs", "benchmarks", ".run")
 TEMPORARY: Final = re.compile(r"\..+\.\d+\.tmp")
 """What a killed job leaves of an output (isoflop.files.replacing), or of rows that did not fit into
 memory (isoflop.ingest.rows.Folder)."""
-STEPS: Final = re.compile(r"(\d+) of (\d+) steps \(.*\) done")
-RULE: Final = re.compile(r"(?:local)?rule (\w+):")
 TAIL: Final = 4000
 """Characters of a failed build's output that are shown."""
 REASONS: Final = 6
@@ -161,7 +160,7 @@ def build(out: Path, arguments: Sequence[str], screen: TextIO) -> str:
     with build_alone(out, "isoflop run") as lock:
         _recover(out, has_locks=lock is not None)
         lines: list[str] = []
-        progress = _Progress(screen)
+        progress = Progress(screen)
         with (
             scratch(out) as temporary,
             subprocess.Popen(  # noqa: S603  our own arguments, no shell
@@ -261,36 +260,6 @@ def _recover(out: Path, *, has_locks: bool) -> None:
                         path.unlink(missing_ok=True)  # it may have lain in one of the folders
         for path in locks.glob("*"):
             path.unlink()
-
-
-class _Progress:
-    """Tell how far Snakemake has come."""
-
-    def __init__(self, screen: TextIO) -> None:
-        self._screen = screen
-        self._live = screen.isatty()
-        self._tenths = 0
-        self._rule = ""
-
-    def read(self, line: str) -> None:
-        """Take a line of Snakemake's output."""
-        if matched := RULE.match(line):
-            self._rule = matched[1]
-        elif matched := STEPS.match(line):
-            done, total = int(matched[1]), int(matched[2])
-            tenths = 10 * done // total
-            if self._live:
-                self._screen.write(f"\r\x1b[K{done} of {total} steps, last begun: {self._rule}")
-            elif tenths > self._tenths:
-                self._screen.write(f"{done} of {total} steps\n")
-            self._tenths = tenths
-            self._screen.flush()
-
-    def end(self) -> None:
-        """Leave the line free for what follows."""
-        if self._live:
-            self._screen.write("\r\x1b[K")
-            self._screen.flush()
 
 
 @dataclass(frozen=True, slots=True)
