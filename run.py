@@ -60,6 +60,7 @@ def check_python():
 check_python()
 
 ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "src"))  # for those of its modules that need Python alone
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
@@ -473,8 +474,7 @@ def snakemake(*arguments: str) -> None:
         with without_jobs():
             recover()
         check_space()
-        sys.path.insert(0, str(ROOT / "src"))
-        from isoflop.files import scratch  # which needs Python alone
+        from isoflop.files import scratch
 
         # whoever asks Snakemake for anything of its own gets its own words
         plain = not sys.stdout.isatty() or any(
@@ -594,7 +594,6 @@ def clean(*arguments: str) -> None:
 
 def clean_stale() -> None:
     """Remove what builds made of sweeps that data/raw no longer has, and nothing beside it."""
-    sys.path.insert(0, str(ROOT / "src"))  # its modules that need Python alone
     from isoflop.made_outputs import MARK, stale_outputs
 
     if not any((ROOT / "data" / "raw").glob("*/sweep.yaml")):

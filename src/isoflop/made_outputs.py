@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from isoflop.files import digest, write_text
-from isoflop.sweep_folders import TAKEN
+from isoflop.sweep_folders import SUFFIXES, TAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +31,7 @@ MARK: Final = ".snakemake_timestamp"
 INCOMPLETE: Final = Path(".snakemake/incomplete")
 """Where Snakemake marks outputs of jobs that began and did not end."""
 
-TABLE: Final = re.compile(
-    r"(?:\.(?:runs|files|evals|gates|left_out|alternate_loss))?\.parquet$|\.complaint\.txt$"
-)
+TABLE: Final = re.compile(rf"(?:{'|'.join(map(re.escape, SUFFIXES))})?\.parquet$|\.complaint\.txt$")
 """How names of tables end after a sweep's name."""
 
 SKEW: Final = 10**9
