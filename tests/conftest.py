@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -25,8 +27,19 @@ TESTS = ROOT / "tests"
 
 
 def pytest_configure() -> None:
-    """Name the folder of what is made once before the processes that share it are started."""
+    """Name the folder of what is made once before the processes that share it are started.
+
+    Nothing that is imported to find the tests is ever let go of, and to look for garbage in it was
+    a fifth of the time.
+    """
     open_shared()
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, in what the tests themselves leave."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -42,14 +55,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     workflow: tests/workflow and test_workflow.py of a room; mirror: whatever takes the published
     data sets; slow and train: those of tests/tiers.py.
     """
+    cases: Counter[tuple[str, str]] = Counter()
     for item in items:
         inside = item.path.relative_to(TESTS).as_posix()
+        function = getattr(item, "originalname", item.name)
         if is_workflow(inside):
             item.add_marker("workflow")
         if inside in TORCH:
             item.add_marker("train")
-        if is_slow(inside, getattr(item, "originalname", item.name), item.name):
+        if is_slow(inside, function, item.name, case=cases[inside, function]):
             item.add_marker("slow")
+        cases[inside, function] += 1
         if "mirror" in getattr(item, "fixturenames", ()):
             item.add_marker("mirror")
     items.sort(key=_turn)

@@ -32,9 +32,11 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_known_law_is_recovered",
             "test_another_corpus_has_another_entropy",
             "test_epochs_beyond_the_limit_are_left_out",
+            "test_refitting_all_runs_gives_the_fit",
         ),
         "approaches/estimators/test_envelope.py": ("test_novels_cpu_by_each_rule",),
         "approaches/estimators/test_identifiability.py": (
+            "test_a_factor_of_nine_at_either_end_of_the_data_is_no_answer[1-least]",
             "test_hardly_one_seed_in_twenty_slips_through",
             "test_on_a_ray_the_caution_does_not_praise_what_is_not_determined",
             "test_so_does_that_of_a_law_of_the_set",
@@ -50,7 +52,11 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "approaches/estimators/test_misfit.py": ("test_the_test_keeps_its_size_and_has_power",),
         "approaches/estimators/test_nesting_tests.py": WHOLE,
-        "approaches/estimators/test_overtraining.py": ("test_a_known_law_is_recovered[log_loss]",),
+        "approaches/estimators/test_noise_parts.py": ("test_known_parts_come_out",),
+        "approaches/estimators/test_overtraining.py": (
+            "test_a_known_law_is_recovered[log_loss]",
+            "test_allocation_is_where_the_law_is_lowest",
+        ),
         "approaches/estimators/test_parametric.py": (
             "test_a_true_law_is_not_rejected",
             "test_a_vanished_term_is_said",
@@ -68,6 +74,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_no_window_loses_a_minimum_that_a_wider_one_has",
             "test_sd_is_that_of_many_sweeps",
             "test_the_rule_is_near_the_best_window_of_each_scatter[0.001]",
+            "test_the_rule_is_near_the_best_window_of_each_scatter[0.003]",
             "test_the_rule_mends_what_too_wide_a_window_puts_off[0.001]",
         ),
         "approaches/numerics/test_interaction.py": (
@@ -78,6 +85,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "approaches/numerics/test_likelihood.py": (
             "test_a_perfect_fit_ends_at_the_bound_of_the_scale",
+            "test_scale_of_normal_noise_is_its_standard_deviation",
         ),
         "approaches/test_announce_losses.py": WHOLE,
         "approaches/test_backtest_laws.py": (
@@ -85,9 +93,13 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_the_command_writes_a_backtest",
         ),
         "approaches/test_conformance.py": (
+            "test_check_points_are_never_fitted[kaplan]",
+            "test_check_points_are_never_fitted[parametric]",
+            "test_exponents_of_a_known_law_are_recovered[parametric]",
             "test_optima_at_any_budget_come_from_the_kept_draws",
             "test_row_order_does_not_matter[kaplan]",
             "test_row_order_does_not_matter[parametric]",
+            "test_the_command_writes_what_the_function_returns[kaplan]",
             "test_the_command_writes_what_the_function_returns[parametric]",
             "test_the_unit_of_params_scales_the_optimum[parametric]",
             "test_threads_change_no_byte[envelope]",
@@ -96,12 +108,15 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "approaches/test_fit_approach.py": (
             "test_runs_and_points_are_those_that_the_fit_takes[nested-True]",
+            "test_runs_and_points_are_those_that_the_fit_takes[parametric-True]",
         ),
         "approaches/test_fit_specifications.py": (
             "test_a_shared_fit_is_each_countings_own",
             "test_an_interval_that_would_exclude_its_estimate_is_not_given",
             "test_the_headline_is_the_estimate",
+            "test_the_intervals_are_percentiles_of_the_same_resamples",
             "test_threads_change_no_byte",
+            "test_what_the_sweep_does_not_allow_is_a_row_with_its_reason",
             "test_where_choices_change_nothing_every_a_is_the_laws",
             "test_without_draws_there_are_no_intervals",
         ),
@@ -123,6 +138,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "approaches/uncertainty/test_influence.py": (
             "test_an_outlier_is_named_and_moves_nothing",
+            "test_changes_are_those_of_refits_by_hand",
             "test_exact_losses_have_neither",
         ),
         "approaches/uncertainty/test_mixture_coverage.py": (
@@ -143,15 +159,23 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "drawing/test_svg.py": (
             "test_the_same_data_give_the_same_bytes[None]",
+            "test_the_same_data_give_the_same_bytes[isoflop]",
             "test_where_the_fonts_lie_changes_no_byte",
         ),
         "estimates/test_answers.py": (
+            "test_answering_imports_neither_scipy_nor_figures",
             "test_the_mixture_answers_backwards_too[params]",
             "test_the_mixture_answers_backwards_too[tokens]",
         ),
         "estimates/test_levels.py": (
             "test_calibration_undoes_a_wrong_spread",
             "test_tails_are_found_one_by_one",
+        ),
+        "figures/test_counting.py": (
+            "test_the_efficient_frontier_is_that_of_the_text[nonembedding kaplan]",
+        ),
+        "figures/test_drawn.py": (
+            "test_check_runs_stand_over_what_the_answer_says_and_what_was_announced",
         ),
         "figures/test_plot_figures.py": WHOLE,
         "figures/test_print.py": ("test_no_text_is_cut_or_over_a_mark",),
@@ -163,16 +187,22 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "ingest/test_cache.py": (
             "test_a_damaged_or_foreign_reading_of_runs_is_not_taken",
+            "test_no_flipped_bit_is_believed[.entry]",
             "test_no_flipped_bit_is_believed[.index]",
             "test_no_flipped_bit_is_believed[.sweep]",
+            "test_runs_that_are_the_same_are_taken_from_the_last_reading",
+            "test_what_the_tables_depend_on_is_in_their_key",
         ),
         "ingest/test_chunks.py": (
             "test_a_chunk_that_was_just_written_is_known_by_its_digest",
             "test_a_full_disk_changes_no_byte",
             "test_a_table_is_the_same_bytes_whatever_its_history",
             "test_no_flipped_bit_of_a_chunk_is_believed",
+            "test_one_run_more_changes_few_chunks",
+            "test_one_run_more_packs_no_chunk_but_its_own",
         ),
         "ingest/test_formats.py": (
+            "test_a_folder_that_mixes_all_formats",
             "test_every_record_has_one_of_the_words_that_are_looked_for_first[isoflop_train]",
             "test_every_record_has_one_of_the_words_that_are_looked_for_first[nanochat]",
             "test_noise_never_raises",
@@ -180,17 +210,23 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "ingest/test_fuzz.py": (
             "test_cut_logs_break_no_promise",
             "test_damaged_logs_break_no_promise",
+            "test_every_broken_promise_is_seen[hang-took more than 0.5 CPU seconds]",
         ),
         "ingest/test_hostile.py": ("test_no_flipped_bit_of_an_entry_is_believed",),
+        "ingest/test_lightning.py": (
+            "test_a_launch_that_goes_on_with_other_settings_is_refused_with_both_ways_out",
+        ),
         "ingest/test_long_table.py": WHOLE,
         "ingest/test_members.py": ("test_a_bomb_is_not_read_on",),
         "ingest/test_one_folder.py": WHOLE,
         "ingest/test_rows.py": (
             "test_a_long_run_is_laid_out_by_stretches[False]",
+            "test_a_long_run_is_laid_out_by_stretches[True]",
             "test_little_memory_changes_no_table",
             "test_memory_does_not_grow_with_a_log",
         ),
         "ingest/test_sidefiles.py": ("test_hostile_settings_are_read_or_left",),
+        "ingest/test_source.py": ("test_memory_stays_flat_on_a_long_log",),
         "ingest/test_tensorboard.py": (
             "test_a_file_cut_anywhere_gives_its_whole_records",
             "test_no_bytes_raise_or_take_long",
@@ -201,10 +237,13 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "published/test_render.py": (
             "test_forest_draws_every_exponent",
+            "test_page_has_every_number_and_loads_nothing",
             "test_same_bytes_twice",
         ),
+        "published/test_render_backtest.py": ("test_page_has_every_number_and_loads_nothing",),
         "report/test_accessibility.py": WHOLE,
         "report/test_calculator.py": WHOLE,
+        "report/test_first_screen.py": ("test_dots_are_spoken_of_where_the_figure_has_some",),
         "report/test_forecast.py": (
             "test_a_sweep_that_cannot_be_split_says_what_to_add",
             "test_an_approach_that_was_refused_below_gives_its_reason",
@@ -221,7 +260,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_the_pdf_names_its_authors_and_its_day",
             "test_the_pdf_shows_what_was_written",
         ),
-        "report/test_index.py": ("test_a_sweep_without_an_answer_says_so",),
+        "report/test_index.py": (
+            "test_a_sweep_without_an_answer_says_so",
+            "test_the_index_puts_sweeps_beside_the_papers",
+        ),
         "report/test_laws.py": ("test_a_sweep_without_laws_says_why",),
         "report/test_leaks.py": (
             "test_every_fence_has_a_blank_line_before_it[bare]",
@@ -233,6 +275,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "report/test_pdf.py": (
             "test_a_validator_has_nothing_else_against_it[bare]",
+            "test_a_validator_has_nothing_else_against_it[rendered]",
             "test_it_says_its_language_title_and_standards[bare]",
             "test_its_links_are_described_and_lead_somewhere[bare]",
             "test_the_validator_sees_what_breaks_the_standard[bare]",
@@ -254,8 +297,30 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_sweep_that_allows_none_says_so",
             "test_refusals_are_counted_with_their_reason",
         ),
+        "report/test_study.py": (
+            "test_a_sweep_of_no_study_tells_of_none",
+            "test_numbers_of_other_sweeps_make_no_table",
+        ),
+        "train/test_fit_rates.py": (
+            "test_command_fits_what_the_logs_say_and_plan_sweep_takes_it",
+            "test_noise_of_the_regret_is_what_noise_makes",
+            "test_standard_errors_cover_as_they_say",
+        ),
+        "train/test_plan.py": ("test_planning_needs_no_torch",),
         "test_announced_tables.py": (
             "test_the_tables_of_the_shipped_announcements_are_found_again",
+        ),
+        "test_docs.py": (
+            "test_the_site_is_whole_and_its_links_lead_somewhere",
+            "test_the_tutorial_runs_and_becomes_a_notebook",
+        ),
+        "test_forge.py": (
+            "test_every_dependency_says_its_licence",
+            "test_the_catalogue_finds_the_workflow",
+        ),
+        "test_house.py": (
+            "test_a_job_loads_no_library_that_it_does_not_use",
+            "test_published_laws_are_asked_without_a_table_library",
         ),
         "test_interface.py": (
             "test_a_frame_is_fitted_and_asked",
@@ -263,32 +328,131 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_one_question_at_a_time",
             "test_results_show_themselves",
             "test_settings_of_a_fit_may_name_their_section",
+            "test_the_package_runs_as_a_module_and_groups_its_help",
         ),
-        "test_docs.py": (
-            "test_the_site_is_whole_and_its_links_lead_somewhere",
-            "test_the_tutorial_runs_and_becomes_a_notebook",
-        ),
-        "test_forge.py": ("test_the_catalogue_finds_the_workflow",),
         "test_machine_faults.py": WHOLE,
         "test_new_estimator.py": WHOLE,
         "test_run.py": (
+            "test_a_build_waits_for_jobs_of_a_killed_one",
+            "test_a_build_without_a_kill_before_it_lifts_no_lock",
+            "test_a_checkout_that_may_not_be_written_to_says_so",
+            "test_a_copied_checkout_gets_an_environment_of_its_own",
             "test_a_job_shares_the_lock_that_the_build_names",
+            "test_a_killed_group_leaves_no_lock",
+            "test_a_linked_environment_is_left_to_its_owner",
+            "test_a_terminal_shows_a_line_of_progress",
             "test_an_interrupted_setup_is_made_anew[pip]",
             "test_an_interrupted_setup_is_made_anew[uv]",
+            "test_an_interrupted_update_is_made_anew",
+            "test_an_old_python_gets_as_far_as_that_message",
+            "test_clean_stale_removes_what_no_sweep_stands_for",
+            "test_the_lock_lasts_as_long_as_the_build_when_run_py_alone_is_killed",
+            "test_the_second_build_names_the_first",
+            "test_what_a_killed_job_left_is_swept_up_where_snakemake_lived",
         ),
         "test_run_workflow.py": (
             "test_an_unpacked_wheel_finds_its_workflow_and_facts",
+            "test_the_wheel_holds_all_that_an_archive_of_the_checkout_does",
             "test_the_workflow_runs_elsewhere_as_itself_and_as_a_module",
         ),
+        "test_sources.py": ("test_every_module_imports_what_its_syntax_tree_says",),
     }
 )
 """By file below tests/: functions, or one of a function's parameters, as pytest writes it."""
 
+EVERY: Final = 7
+"""Of the cases of `MANY` the quick tier has the first, and from there every seventh: a prime, so
+that of a table of two parameters each has more than one value."""
+MANY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "approaches/estimators/test_curvature.py": (
+            "test_a_planted_bend_is_recovered_by_the_envelope",
+        ),
+        "approaches/estimators/test_identifiability.py": (
+            "test_the_message_names_the_fact_and_the_fix",
+        ),
+        "estimates/test_targets.py": ("test_asking_for_what_an_allocation_has_gives_it_back",),
+        "figures/test_print.py": (
+            "test_every_pair_of_series_is_told_apart_in_grey",
+            "test_every_text_can_be_read_on_white",
+        ),
+        "ingest/test_bytes.py": (
+            "test_a_map_whose_columns_say_two_units_is_refused_with_the_way_out",
+            "test_a_table_of_bits_per_byte_alone_asks_for_a_tokens_bytes",
+        ),
+        "ingest/test_cases.py": (
+            "test_a_row_that_cannot_be_a_run_is_left_out_with_its_reason",
+            "test_a_table_says_the_same_however_it_is_written",
+            "test_the_proposed_lines_parse_and_match",
+        ),
+        "ingest/test_cells.py": (
+            "test_any_block_boundary",
+            "test_mutants",
+        ),
+        "ingest/test_experts.py": ("test_published_counts_come_out_of_their_settings",),
+        "ingest/test_formats.py": (
+            "test_a_cut_log_gives_a_beginning_of_the_whole",
+            "test_batches_change_nothing",
+            "test_chunk_boundaries_change_nothing",
+            "test_compression_changes_nothing",
+            "test_every_record_has_one_of_the_words_that_are_looked_for_first",
+            "test_terminal_dirt_changes_nothing",
+        ),
+        "ingest/test_gates.py": (
+            "test_counts_that_contradict_each_other_are_told_of",
+            "test_twenty_of_eighty_one_runs_that_end_above_nine_nats",
+        ),
+        "ingest/test_hostile.py": ("test_a_hostile_file_beside_a_good_log",),
+        "ingest/test_lightning.py": (
+            "test_a_genuine_resumed_run_comes_to_losses",
+            "test_a_launch_that_goes_on_with_nothing_is_a_run",
+            "test_a_resumed_run_is_one_and_the_later_launch_supersedes",
+        ),
+        "ingest/test_members.py": (
+            "test_a_cut_archive_keeps_what_is_whole",
+            "test_each_member_is_a_file",
+        ),
+        "ingest/test_sidefiles.py": ("test_settings_of_every_kind",),
+        "ingest/test_textlog.py": (
+            "test_fixtures",
+            "test_mutants",
+        ),
+        "ingest/test_trainers_tables.py": (
+            "test_what_the_libraries_themselves_wrote_comes_to_losses",
+        ),
+        "losses/test_build_losses.py": (
+            "test_a_final_evaluation_of_each_run_suffices",
+            "test_curves_read_in_batches_give_the_same",
+            "test_one_kind_for_all_runs",
+            "test_points_are_read_once_for_both_kinds",
+        ),
+        "report/test_first_screen.py": (
+            "test_an_interval_contains_a_papers_exponent_or_excludes_it",
+            "test_the_subtitle_says_which_grows_faster",
+        ),
+        "report/test_hostile.py": (
+            "test_a_name_reads_as_its_characters",
+            "test_an_escaped_text_reads_as_its_characters",
+        ),
+        "test_config.py": ("test_floats_of_any_size_are_floats_in_yaml",),
+    }
+)
+"""By file below tests/: functions of many cases, of which a few have nearly what all have."""
 
-def is_slow(path: str, function: str, name: str) -> bool:
-    """Say whether a test is left out: its file below tests/, its function, and with parameters."""
+
+def is_slow(path: str, function: str, name: str, *, case: int) -> bool:
+    """Say whether the quick tier leaves a test out.
+
+    Parameters
+    ----------
+    path : its file below tests/.
+    function : its function.
+    name : that with its parameters.
+    case : how many cases of the function come before it.
+    """
     names = SLOW.get(path, ())
-    return names == WHOLE or function in names or name in names
+    thinned = function in MANY.get(path, ()) and case % EVERY > 0
+    return names == WHOLE or function in names or name in names or thinned
 
 
 def is_workflow(path: str) -> bool:
