@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from matplotlib import rc_context
 
+from isoflop.drawing import style
 from isoflop.drawing.manifest import read_manifest
 from isoflop.figures.plot_figures import plot_figures
 from tests import example_sweep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from isoflop.drawing.manifest import FigureText
@@ -42,3 +45,18 @@ def plotted(inputs: FigureInputs, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("plotted")
     plot_figures(inputs, folder)
     return Plotted(folder, inputs, read_manifest(folder))
+
+
+DRAWN: dict[tuple[Any, int], tuple[style.Drawn, FigureInputs]] = {}
+"""Figures that tests look at, by what drew them from what, which is kept so that its id stays."""
+
+
+def drawn(draw: Callable[[FigureInputs], Any], inputs: FigureInputs) -> style.Drawn:
+    """Draw a figure, for the first test that looks at it."""
+    if (draw, id(inputs)) not in DRAWN:
+        style.register_fonts()
+        with rc_context(style.RC):
+            found = draw(inputs)
+        assert isinstance(found, style.Drawn)
+        DRAWN[draw, id(inputs)] = found, inputs
+    return DRAWN[draw, id(inputs)][0]

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import pytest
-from matplotlib import rc_context
 
 from isoflop.approach import NAMES
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.config.approaches import ApproachesSettings
-from isoflop.drawing import style
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import NoMixture
 from isoflop.figures import (
@@ -27,14 +25,14 @@ from isoflop.figures import (
 )
 from isoflop.numbers import short
 from tests import example_sweep
+from tests.figures.conftest import drawn
 from tests.tiers import QUICK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matplotlib.artist import Artist
     from numpy.typing import NDArray
 
+    from isoflop.drawing import style
     from isoflop.figures.inputs import FigureInputs
 
     Floats = NDArray[np.float64]
@@ -77,20 +75,6 @@ def counted(request: pytest.FixtureRequest, example: FigureInputs) -> FigureInpu
         )  # fmt: skip
         assert isinstance(found[approach], Estimate)
     return replace(example, estimates=found, draws=draws)
-
-
-DRAWN: dict[tuple[Any, int], tuple[style.Drawn, FigureInputs]] = {}
-"""Figures that tests look at, by what drew them from what, which is kept so that its id stays."""
-
-
-def drawn(draw: Callable[[FigureInputs], Any], inputs: FigureInputs) -> style.Drawn:
-    if (draw, id(inputs)) not in DRAWN:
-        style.register_fonts()
-        with rc_context(style.RC):
-            found = draw(inputs)
-        assert isinstance(found, style.Drawn)
-        DRAWN[draw, id(inputs)] = found, inputs
-    return DRAWN[draw, id(inputs)][0]
 
 
 def artist(figure: style.Drawn, gid: str) -> Any:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from matplotlib import rc_context
 
-from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.announced import AnnouncedLoss, AnnouncedRun, Announcement
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.mixture import Mixture
 from isoflop.figures import answer, check_pair, design, forecast, isoflop_profiles, specifications
+from tests.figures.conftest import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +28,7 @@ if TYPE_CHECKING:
 
 
 def artists(draw: Callable[[FigureInputs], Any], inputs: FigureInputs, gid: str) -> list[Any]:
-    style.register_fonts()
-    with rc_context(style.RC):
-        found = draw(inputs)
-    assert isinstance(found, style.Drawn)
-    matching = found.figure.findobj(lambda one: one.get_gid() == gid)
+    matching = drawn(draw, inputs).figure.findobj(lambda one: one.get_gid() == gid)
     assert matching, gid
     return matching
 
@@ -105,13 +100,13 @@ def test_check_runs_stand_over_what_the_answer_says_and_what_was_announced(
     (curve,) = artists(check_pair.draw, inputs, "predicted")
     n, loss = curve.get_data()
     flops = float(pair["flops_6nd"].median())
-    drawn = np.concatenate(
+    every = np.concatenate(
         [
             part.law.log_loss(part.rows, np.log(n), np.log(flops / (6.0 * n)))
             for part in mixture.parts(inputs.mixture_draws)
         ]
     )
-    np.testing.assert_allclose(loss, np.exp(np.median(drawn, axis=0)), rtol=1e-9)
+    np.testing.assert_allclose(loss, np.exp(np.median(every, axis=0)), rtol=1e-9)
     # one law's curve is another
     law = mixture.mixed[0].approach
     (own,) = artists(check_pair.draw, inputs, f"predicted-{law}")

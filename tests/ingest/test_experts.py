@@ -17,9 +17,10 @@ from isoflop.errors import ConfigError
 from isoflop.ingest.settings import settings_of
 from isoflop.ingest.sweep import ingest_sweep, read_sweep
 from isoflop.losses.build import build_losses
-from tests.ingest.samples import RECORD, SHAPE, jsonl, row, run_lines, write
+from tests.ingest.samples import ONE_CURVE, RECORD, SHAPE, jsonl, row, run_lines, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 MIXTRAL = {
@@ -115,6 +116,47 @@ PUBLISHED = {
     ),
 }
 """Settings as the models' config.json has them, and the billions of parameters in the papers."""
+SHAPES: list[tuple[dict[str, Any], str | None]] = [
+    (JAMBA, "blocks of another kind (mamba_d_state)"),
+    (OLMOE | {"layer_types": ["full_attention", "linear_attention"] * 8}, "(layer_types)"),
+    (OLMOE | {"v_head_dim": 64}, "latent attention (v_head_dim without kv_lora_rank)"),
+    (DEEPSEEK_MOE | {"kv_lora_rank": "many"}, "latent attention (kv_lora_rank)"),
+    (DEEPSEEK_V3 | {"v_head_dim": 0}, "without v_head_dim"),
+    (DEEPSEEK_V3 | {"qk_rope_head_dim": 6.5}, "latent attention (qk_rope_head_dim)"),
+    ({k: v for k, v in DEEPSEEK_V3.items() if k != "q_lora_rank"}, "without q_lora_rank"),
+    (DEEPSEEK_V3 | {"index_n_heads": 64, "index_head_dim": 128, "index_topk": 2048},
+     "heads that choose what is attended to (index_n_heads)"),
+    (OLMOE | {"num_key_value_heads": 0}, "how many heads keys and values have"),
+    (OLMOE | {"num_key_value_heads": "few"}, "how many heads keys and values have"),
+    (OLMOE | {"num_key_value_heads": 5}, "16 heads cannot share 5 heads"),
+    (OLMOE | {"num_extra_experts": 4}, "not known here (num_extra_experts)"),
+    (OLMOE | {"moe_layer_frequency": 2}, "not known here (moe_layer_frequency)"),
+    (OLMOE | {"moe_every": 2}, "not known here (moe_every)"),
+    (OLMOE | {"interleave_moe_layer_step": 2}, "intermediate_size_mlp"),
+    (LLAMA_4 | {"moe_layers": [1, 99]}, "which blocks have experts (moe_layers)"),
+    (LLAMA_4 | {"moe_layers": [1, 3]}, None),
+    (OLMOE | {"expert_layer_period": 2}, "which blocks have experts (expert_layer_period)"),
+    (OLMOE | {"expert_layer_period": 2, "expert_layer_offset": 2}, "expert_layer_period"),
+    ({"n_blocks_of_experts": 8, **{k: v for k, v in OLMOE.items() if "expert" not in k}},
+     "not known here (n_blocks_of_experts)"),
+]  # fmt: skip
+"""What of models' settings is not understood, and what is said of it; None where it is."""
+PLACES: list[dict[str, Any]] = [
+    {"moe_layer_freq": "([0]*3+[1]*14)"},
+    {"moe_layer_freq": "open('x')"},
+    {"moe_layer_freq": [0, 2] * 8},
+    {"moe_layer_freq": 0.5},
+    {"first_k_dense_replace": 1, "moe_layer_freq": 2},
+    {"mlp_only_layers": [3]},
+]
+VALUES = [-8, 8.5, "many", True, [8], float("inf")]
+SETTINGS: list[tuple[dict[str, Any], str, str]] = [
+    (MIXTRAL, "num_local_experts", "how many experts there are"),
+    (QWEN3_30B, "num_experts_per_tok", "how many experts a token goes through"),
+    (QWEN3_30B, "moe_intermediate_size", "the width of an expert"),
+    (DEEPSEEK_MOE, "n_shared_experts", "how many shared experts there are"),
+    (DEEPSEEK_MOE, "first_k_dense_replace", "how many blocks have no experts"),
+]
 LOG = "step,loss,tokens\n" + "".join(f"{s},{3 - s / 100},{s * 1000}\n" for s in range(1, 9))
 SIDECAR = """title: t
 facts:
@@ -129,10 +171,33 @@ def ingested(folder: Path, config: dict[str, Any], sidecar: str = SIDECAR) -> di
     return run
 
 
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], Any]:
+    """Give the run of one of many settings: one folder has a run of each, and is read once."""
+    configs = [
+        *(config for config, _, _ in PUBLISHED.values()),
+        *(config for config, _ in SHAPES),
+        *(OLMOE | setting for setting in PLACES),
+        *(model | {setting: value} for value in VALUES for model, setting, _ in SETTINGS),
+    ]
+    files = {}
+    for i, config in enumerate(configs):
+        # a file that is another's copy would be left out
+        files[f"{i:03}/log.csv"] = LOG + f"9,{2.9 - i / 1000},9000\n"
+        files[f"{i:03}/config.json"] = json.dumps(config)
+    folder = write(tmp_path_factory.mktemp("experts"), files, sidecar=SIDECAR)
+    runs = read_sweep(folder, ONE_CURVE).runs.sort("run").to_dicts()
+    assert len(runs) == len(configs)
+    found = {json.dumps(config): run for config, run in zip(configs, runs, strict=True)}
+    return lambda config: found[json.dumps(config)]
+
+
 @pytest.mark.parametrize("model", PUBLISHED)
-def test_published_counts_come_out_of_their_settings(model: str, tmp_path: Path) -> None:
+def test_published_counts_come_out_of_their_settings(
+    model: str, together: Callable[[dict[str, Any]], Any]
+) -> None:
     config, total, active = PUBLISHED[model]
-    run = ingested(tmp_path, config)
+    run = together(config)
     assert run["params_total_source"] == "architecture"
     # papers print one digit behind the point or none, and Qwen3's cuts what follows off (3.353)
     assert run["params_total"] / 1e9 == pytest.approx(total, abs=0.05 if total < 100 else 0.5)
@@ -141,37 +206,11 @@ def test_published_counts_come_out_of_their_settings(model: str, tmp_path: Path)
     assert f"goes through {run['params_active']:.4g}" in run["notes"]
 
 
-@pytest.mark.parametrize(
-    ("config", "what"),
-    [
-        (JAMBA, "blocks of another kind (mamba_d_state)"),
-        (OLMOE | {"layer_types": ["full_attention", "linear_attention"] * 8}, "(layer_types)"),
-        (OLMOE | {"v_head_dim": 64}, "latent attention (v_head_dim without kv_lora_rank)"),
-        (DEEPSEEK_MOE | {"kv_lora_rank": "many"}, "latent attention (kv_lora_rank)"),
-        (DEEPSEEK_V3 | {"v_head_dim": 0}, "without v_head_dim"),
-        (DEEPSEEK_V3 | {"qk_rope_head_dim": 6.5}, "latent attention (qk_rope_head_dim)"),
-        ({k: v for k, v in DEEPSEEK_V3.items() if k != "q_lora_rank"}, "without q_lora_rank"),
-        (DEEPSEEK_V3 | {"index_n_heads": 64, "index_head_dim": 128, "index_topk": 2048},
-         "heads that choose what is attended to (index_n_heads)"),
-        (OLMOE | {"num_key_value_heads": 0}, "how many heads keys and values have"),
-        (OLMOE | {"num_key_value_heads": "few"}, "how many heads keys and values have"),
-        (OLMOE | {"num_key_value_heads": 5}, "16 heads cannot share 5 heads"),
-        (OLMOE | {"num_extra_experts": 4}, "not known here (num_extra_experts)"),
-        (OLMOE | {"moe_layer_frequency": 2}, "not known here (moe_layer_frequency)"),
-        (OLMOE | {"moe_every": 2}, "not known here (moe_every)"),
-        (OLMOE | {"interleave_moe_layer_step": 2}, "intermediate_size_mlp"),
-        (LLAMA_4 | {"moe_layers": [1, 99]}, "which blocks have experts (moe_layers)"),
-        (LLAMA_4 | {"moe_layers": [1, 3]}, None),
-        (OLMOE | {"expert_layer_period": 2}, "which blocks have experts (expert_layer_period)"),
-        (OLMOE | {"expert_layer_period": 2, "expert_layer_offset": 2}, "expert_layer_period"),
-        ({"n_blocks_of_experts": 8, **{k: v for k, v in OLMOE.items() if "expert" not in k}},
-         "not known here (n_blocks_of_experts)"),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("config", "what"), SHAPES)
 def test_a_shape_that_is_not_understood_counts_nothing(
-    config: dict[str, Any], what: str | None, tmp_path: Path
+    config: dict[str, Any], what: str | None, together: Callable[[dict[str, Any]], Any]
 ) -> None:
-    run = ingested(tmp_path, config)
+    run = together(config)
     if what is None:
         assert run["params_total"] is not None
         return
@@ -338,21 +377,11 @@ def test_blocks_without_experts_are_counted(setting: dict[str, Any], dense: int 
     assert "architecture.uncounted" not in facts
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        {"moe_layer_freq": "([0]*3+[1]*14)"},
-        {"moe_layer_freq": "open('x')"},
-        {"moe_layer_freq": [0, 2] * 8},
-        {"moe_layer_freq": 0.5},
-        {"first_k_dense_replace": 1, "moe_layer_freq": 2},
-        {"mlp_only_layers": [3]},
-    ],
-)
+@pytest.mark.parametrize("setting", PLACES)
 def test_a_place_of_experts_that_is_not_understood_counts_nothing(
-    setting: dict[str, Any], tmp_path: Path
+    setting: dict[str, Any], together: Callable[[dict[str, Any]], Any]
 ) -> None:
-    run = ingested(tmp_path, OLMOE | setting)
+    run = together(OLMOE | setting)
     assert run["params_total"] is None
     assert "which blocks have experts" in run["reason"]
 
@@ -363,22 +392,17 @@ def test_more_experts_a_token_than_there_are_count_nothing(tmp_path: Path) -> No
     assert "more experts a token than there are" in run["reason"]
 
 
-@pytest.mark.parametrize("value", [-8, 8.5, "many", True, [8], float("inf")])
-@pytest.mark.parametrize(
-    ("model", "setting", "what"),
-    [
-        (MIXTRAL, "num_local_experts", "how many experts there are"),
-        (QWEN3_30B, "num_experts_per_tok", "how many experts a token goes through"),
-        (QWEN3_30B, "moe_intermediate_size", "the width of an expert"),
-        (DEEPSEEK_MOE, "n_shared_experts", "how many shared experts there are"),
-        (DEEPSEEK_MOE, "first_k_dense_replace", "how many blocks have no experts"),
-    ],
-)
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize(("model", "setting", "what"), SETTINGS)
 def test_a_setting_of_experts_that_is_not_understood_counts_nothing(
-    model: dict[str, Any], setting: str, what: str, value: object, tmp_path: Path
+    model: dict[str, Any],
+    setting: str,
+    what: str,
+    value: object,
+    together: Callable[[dict[str, Any]], Any],
 ) -> None:
     """Never a dense model, or one of other experts: the line to add is asked for."""
-    run = ingested(tmp_path, model | {setting: value})
+    run = together(model | {setting: value})
     assert run["params_total"] is None
     assert run["params_active"] is None
     assert what in run["reason"]
