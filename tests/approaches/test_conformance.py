@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,14 @@ from tests.simulate import isoflop_design, simulate
 from tests.tiers import times
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from isoflop.approaches.observations import Observations
     from isoflop.estimates.quantities import Quantity
     from isoflop.laws import ChinchillaLaw
+
+    Plain = Callable[[Approach], tuple[Estimate, pl.DataFrame]]
 
 REFERENCE = ROOT / "data" / "reference"
 PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
@@ -68,6 +72,12 @@ def estimate(
     )
     assert isinstance(outcome, Estimate)
     return outcome, draws
+
+
+@pytest.fixture(scope="module")
+def plain(losses: pl.DataFrame) -> Plain:
+    """Estimate from the room's sweep as it is, once an approach: many tests compare with that."""
+    return cache(lambda approach: estimate(losses, approach))
 
 
 @EVERY
@@ -99,9 +109,11 @@ def test_exponents_of_a_known_law_are_recovered(approach: Approach, law: Chinchi
 @EVERY
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=times(5))
-def test_row_order_does_not_matter(approach: Approach, losses: pl.DataFrame, seed: int) -> None:
+def test_row_order_does_not_matter(
+    approach: Approach, losses: pl.DataFrame, plain: Plain, seed: int
+) -> None:
     shuffled = losses.sample(fraction=1.0, shuffle=True, seed=seed)
-    first, first_draws = estimate(losses, approach)
+    first, first_draws = plain(approach)
     second, second_draws = estimate(shuffled, approach)
     assert first == second
     assert first_draws.equals(second_draws)
@@ -145,8 +157,8 @@ def test_more_draws_leave_the_first_ones_alone(approach: Approach, sweep: Observ
 
 
 @EVERY
-def test_draws_vary_and_intervals_come_from_them(approach: Approach, losses: pl.DataFrame) -> None:
-    found, draws = estimate(losses, approach)
+def test_draws_vary_and_intervals_come_from_them(approach: Approach, plain: Plain) -> None:
+    found, draws = plain(approach)
     assert draws["draw"].to_list() == list(range(40))
     assert draws["simulation"].null_count() == 40
     kept = draws.filter(pl.col("refused").is_null())
@@ -253,14 +265,16 @@ def test_a_missing_convention_names_runs_and_fix(approach: Approach, losses: pl.
 
 
 @EVERY
-def test_check_points_are_never_fitted(approach: Approach, losses: pl.DataFrame) -> None:
+def test_check_points_are_never_fitted(
+    approach: Approach, losses: pl.DataFrame, plain: Plain
+) -> None:
     wild = losses.filter(pl.col("run") == "run00").with_columns(
         pl.lit("check").alias("role"),
         pl.lit("zz").alias("run"),
         (pl.col("loss") * 0.1).alias("loss"),
     )
     with_check, _ = estimate(pl.concat([losses, wild.cast(dict(losses.schema))]), approach)
-    without, _ = estimate(losses, approach)
+    without, _ = plain(approach)
     assert with_check == without
 
 

@@ -37,7 +37,11 @@ SMALL = {
 
 def chosen(**changed: Any) -> ApproachesSettings:
     return ApproachesSettings.model_validate(
-        {"bootstrap": {"draws": 20, "interval": "percentile"}, "specifications": SMALL | changed}
+        {
+            "bootstrap": {"draws": 20, "interval": "percentile"},
+            "parametric": {"starts": "coarse"},
+            "specifications": SMALL | changed,
+        }
     )
 
 
