@@ -219,6 +219,12 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "ingest/test_long_table.py": WHOLE,
         "ingest/test_members.py": ("test_a_bomb_is_not_read_on",),
         "ingest/test_one_folder.py": WHOLE,
+        "ingest/test_pairs.py": (
+            "test_a_line_means_the_same_to_both",
+            "test_any_block_boundary",
+            "test_fast_equals_slow",
+            "test_too_irregular_lines_are_refused",
+        ),
         "ingest/test_rows.py": (
             "test_a_long_run_is_laid_out_by_stretches[False]",
             "test_a_long_run_is_laid_out_by_stretches[True]",

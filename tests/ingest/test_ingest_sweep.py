@@ -255,7 +255,7 @@ def test_stores_and_exports_of_trackers_are_refused_by_name(tmp_path: Path) -> N
     ],
 )
 def test_an_unknown_file_s_lines_are_shown_without_names_and_secrets(line: str, shown: str) -> None:
-    assert patterns._shape(line) == shown
+    assert patterns.shape_of_line(line) == shown
 
 
 def test_unreadable_can_stop(tmp_path: Path) -> None:

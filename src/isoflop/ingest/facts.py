@@ -14,7 +14,7 @@ from isoflop import counting
 from isoflop.ingest.sidecar import SIDECAR, Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 SHAPE: Final = (
     "layers", "d_model", "heads", "d_head", "d_ff", "vocab_size", "seq_len", "tied", "gated",
@@ -65,6 +65,20 @@ class Missing(NamedTuple):
     """What it is."""
     line: str
     """What to write in sweep.yaml."""
+
+
+OF_LOSSES: Final = {
+    "loss_unit": Missing(
+        "unit of its losses",
+        "loss_unit: nats_per_token   # or bits_per_token, perplexity",
+    ),
+    "loss_kind": Missing(
+        "average that its training losses are",
+        "loss_kind: instant   # one step's; or interval_mean (since the last line), ema, "
+        "running_mean",
+    ),
+}
+"""What is asked of losses in lines of nobody's format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +170,7 @@ def identify(
     counted_batch: float | None = None,
     in_bytes: Sequence[str] = (),
     needs_bytes: bool = False,
+    asks: Collection[str] = (),
     way_apart: str = APART,
 ) -> RunIdentity:
     """Settle what a run is.
@@ -172,6 +187,7 @@ def identify(
     counted_batch : samples of a step, the same.
     in_bytes : eval sets of which the log has bits per byte and no loss.
     needs_bytes : whether it has no other loss.
+    asks : facts of its losses that no habit of its trainer settles: names of `OF_LOSSES`.
     way_apart : what to do where its logs are those of several runs.
     """
     notes: list[str] = []
@@ -208,6 +224,7 @@ def identify(
         needs_schedule=needs_schedule,
         follows=follows,
     )
+    missing += [words for name, words in OF_LOSSES.items() if name in asks and name not in facts]
     return RunIdentity(
         run, facts, architecture, tuple(notes), tuple(missing), tuple(dict.fromkeys(conflicts))
     )

@@ -44,10 +44,12 @@ class Outline:
     ----------
     columns : their names, and of each how many filled cells were looked at.
     numeric : the columns that have numbers in them, though some of their cells may be none.
+    what : what the file looks like, up to the names.
     """
 
     columns: dict[str, int] = field(default_factory=dict)
     numeric: set[str] = field(default_factory=set)
+    what: str = "a table with columns"
 
     @classmethod
     def of(cls, raw: pl.DataFrame) -> Outline:
@@ -214,6 +216,6 @@ def _refusal(outline: Outline, why: str, example: str = _EXAMPLE) -> RefusedErro
     names = list(outline.columns)
     shown = ", ".join(names[:COLUMNS_SHOWN]) + (", ..." * (len(names) > COLUMNS_SHOWN))
     return RefusedError(
-        f"looks like a table with columns {shown}, but {why}, and sweep.yaml has no 'table:' for "
+        f"looks like {outline.what} {shown}, but {why}, and sweep.yaml has no 'table:' for "
         f"it. Add one, such as:\n  {example}"
     )

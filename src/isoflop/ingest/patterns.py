@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from isoflop.ingest.named_values import form_of
 from isoflop.ingest.numbers import NUMBER, json_object
 from isoflop.ingest.source import clean
 
@@ -32,6 +33,7 @@ class Pattern:
     looks : counts records where no regular expression can.
     least : matches without which the file is not of this format.
     general : whether other formats would match too; it wins only where no other does.
+    last : whether it is asked only where nothing else matches.
     refused : why such a file is never read.
     archive : whether it holds files, each with a fate of its own.
     """
@@ -43,6 +45,7 @@ class Pattern:
     looks: Callable[[str], int] | None = None
     least: int = 1
     general: bool = False
+    last: bool = False
     refused: str = ""
     archive: bool = False
 
@@ -122,6 +125,20 @@ def _has_open_lm_record(text: str) -> int:
     return 1_000_000 if head.startswith("{") and all(key in text for key in keys) else 0
 
 
+def _named_losses(text: str) -> int:
+    """Count lines that name a step and a loss; enough of them are as good as all."""
+    count = 0
+    for line in text.split("\n"):
+        count += LOSS_WORD in line.lower() and form_of(line).is_record
+        if count == RECORDS_COUNTED:
+            break
+    return count
+
+
+RECORDS_COUNTED: Final = 10
+"""Lines with a step and a loss that tell lines of nobody's format."""
+LOSS_WORD: Final = "loss"
+"""What one value of lines of nobody's format is called."""
 LINES_COUNTED: Final = 10_000
 """Lines looked at for JSON lines; a table of more is one already."""
 LEAST_CELLS: Final = 4
@@ -374,6 +391,7 @@ PATTERNS: Final = (
     ),
     Pattern("table", magic=re.compile(rb"PAR1")),
     Pattern("table", looks=_rows_of_a_table, general=True),
+    Pattern("pairs", looks=_named_losses, least=3, last=True),
 )
 
 SHAPES_SHOWN: Final = 3
@@ -411,8 +429,10 @@ def recognise(sample: bytes) -> Recognised:
         if pattern.magic is not None and pattern.magic.match(sample):
             return Recognised(pattern.format, refused=pattern.refused or None)
     text = clean(sample)
-    counts = [(pattern, pattern.count(text)) for pattern in PATTERNS]
-    matching = [(pattern, count) for pattern, count in counts if count >= pattern.least]
+    matching: list[tuple[Pattern, int]] = []
+    for last in (False, True):
+        counts = [(pattern, pattern.count(text)) for pattern in PATTERNS if pattern.last == last]
+        matching = matching or [(each, count) for each, count in counts if count >= each.least]
     # sorted() is stable: among equals the earlier row wins
     ranked = sorted(matching, key=lambda match: (match[0].general, -match[1]))
     names = [pattern.format for pattern, _ in ranked]
@@ -431,7 +451,7 @@ def _unknown(text: str) -> str:
     """Describe text of no known format by its commonest line shapes."""
     if not text.strip():
         return "empty"
-    shapes = Counter(_shape(line) for line in text.split("\n") if line.strip())
+    shapes = Counter(shape_of_line(line) for line in text.split("\n") if line.strip())
     shown = "; ".join(f"{count} x '{shape}'" for shape, count in shapes.most_common(SHAPES_SHOWN))
     return (
         f"no known format; its commonest lines: {shown}. If it is the log of a training run, write "
@@ -449,7 +469,7 @@ _PRIVATE: Final = re.compile(
 _UNIT: Final = re.compile(r"[-+]?[0-9][0-9.,]*(?:[eE][-+]?[0-9]+)?[A-Za-z%]{0,3}")
 
 
-def _shape(line: str) -> str:
+def shape_of_line(line: str) -> str:
     """Keep a line's words; numbers become #, and what may be private becomes ~.
 
     Private are paths and addresses, names of machines (letters with digits or dots in them), long

@@ -247,6 +247,16 @@ def _run_is_folder(log: Log) -> bool:
     return bool(log.format and getattr(reader(log.format), "RUN_IS_FOLDER", False))
 
 
+def _asked_of_losses(parts: Sequence[Part]) -> set[str]:
+    """List the facts of a run's losses that their formats do not settle."""
+    return {
+        name
+        for part in parts
+        for name in getattr(reader(part.log.format or ""), "ASKS", ())
+        if name != "loss_kind" or part.run.trains
+    }
+
+
 def _counts_steps_only(parts: Sequence[Part]) -> bool:
     """Tell whether nothing but the step says how much a run has read."""
     in_steps = any(part.run.counts_steps for part in parts)
@@ -395,6 +405,7 @@ class Run:
             counted_batch=counted if in_samples else None,
             in_bytes=_in_bytes_only(parts),
             needs_bytes=not any(part.run.trains or part.run.eval_sets for part in parts),
+            asks=_asked_of_losses(parts),
             way_apart=APART_IN_A_FILE
             if len(parts) == 1 and not takes_map(parts[0].log.format or "")
             else APART,

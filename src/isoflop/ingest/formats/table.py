@@ -108,7 +108,8 @@ def blocks_of_frame(
         table = guess(outline, partial(_repeats, raw))
         if run is not None:
             table.columns.pop("run", None)
-        remarks += _taken(outline, table, beside="run" if run is not None else None)
+        beside = "run" if run is not None else None
+        remarks += [Remark(words) for words in taken(outline, table, beside)]
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
             remarks.append(
                 Remark(
@@ -135,17 +136,20 @@ def blocks_of_frame(
     yield _told(faults.events())
 
 
-def _taken(outline: Outline, table: TableMap, beside: str | None) -> list[Event]:
-    """Tell which columns a map without sweep.yaml takes, and which it leaves."""
-    taken = [
+def taken(outline: Outline, table: TableMap, beside: str | None = None) -> list[str]:
+    """Tell which columns a map without sweep.yaml takes, and which it leaves.
+
+    Parameters
+    ----------
+    beside : a column that something else tells.
+    """
+    columns = [
         f"{value}: {origin.column or origin.formula}" for value, origin in table.columns.items()
     ]
-    taken += [f"evals.{name}: {column}" for name, column in table.evals.items()]
-    taken += [f"bits_per_byte.{name}: {column}" for name, column in table.bits_per_byte.items()]
-    remarks: list[Event] = [Remark(f"columns taken by their names: {', '.join(taken)}")]
-    if words := left_columns(outline, table, beside):
-        remarks.append(Remark(words))
-    return remarks
+    columns += [f"evals.{name}: {column}" for name, column in table.evals.items()]
+    columns += [f"bits_per_byte.{name}: {column}" for name, column in table.bits_per_byte.items()]
+    left = left_columns(outline, table, beside)
+    return [f"columns taken by their names: {', '.join(columns)}", *([left] if left else [])]
 
 
 # -- stretch by stretch ----------------------------------------------------------------------------
@@ -184,7 +188,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         _check_columns(list(outline.columns), table)
         last = given or guess(outline, order.repeats)
         if last == table:
-            remarks = [] if given else _taken(outline, table, beside=None)
+            words = [] if given else taken(outline, table)
+            remarks = [Remark(each) for each in words]
             yield _told([*problems, *remarks, *faults.events()])
             return
         table = last

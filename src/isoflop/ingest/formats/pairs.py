@@ -1,0 +1,323 @@
+"""Lines of nobody's format that name their values: `step 100, loss: 3.21, lr: 3e-4`.
+
+Read where no format is recognised. Lines with a step (or tokens) and a loss become rows, names
+become columns, and the table's aliases say what they mean. What a name does not settle is asked
+for: the unit of the losses and what a training loss averages over; which of several losses is
+meant, which of several steps, whether tokens are D. `table:` in sweep.yaml answers by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from isoflop.ingest.blocks import Block
+from isoflop.ingest.events import Event, Remark, Truncated
+from isoflop.ingest.formats.table import blocks_of_frame, taken
+from isoflop.ingest.named_values import AS_CSV, Alike, Lines, is_of_training, value_of
+from isoflop.ingest.names import COLUMNS, may_be_loss, plain, unit_of
+from isoflop.ingest.outline import Outline, guess, some
+from isoflop.ingest.patterns import shape_of_line
+from isoflop.ingest.refused import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from isoflop.config.sidecar import TableMap
+    from isoflop.ingest.source import RawFile
+
+VERSION = 1
+TAKES_MAP = True
+ASKS: Final = ("loss_unit", "loss_kind")
+"""Facts that no trainer's habits settle, and that a run asks for."""
+
+BLOCK: Final = 8 << 20
+"""Bytes of text taken at once."""
+GAPS: Final = 0.01
+"""Share of a name's values that may be no plain numbers; with more it is not read."""
+FALLS: Final = 0.05
+"""Share of the lines whose step may be no higher than that of the line before."""
+RISES: Final = 0.99
+"""Share of the lines on which tokens rise that are a count of all so far."""
+KINDS: Final = 8
+"""Kinds of lines with a loss that a file may have."""
+_ROW: Final = "line"
+_SAYS: Final = "lines with names and values of no known format"
+
+
+def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
+    """Yield what the lines say; see `formats.Reader`."""
+    yield from _blocks(gathered(file), table, file.stem)
+
+
+def read_slowly(file: RawFile, table: TableMap | None) -> Iterator[Block]:
+    """Yield the same, read line by line: what `scan` must agree with."""
+    yield from _blocks(gathered(file, slowly=True), table, file.stem)
+
+
+@dataclass(slots=True)
+class Gathered:
+    """The lines of a file that name values.
+
+    Attributes
+    ----------
+    pieces : rows of lines with a step and a loss, some at a time, columns by name.
+    kinds : of such lines by the words that name no value how many.
+    losses : the names of losses, each with the words of a line that has it; a set in order.
+    odd : by name its values that are no plain numbers: how many, and the first one's line and text.
+    aside : by name the losses on lines that say no step: how many.
+    truncated : whether the file ends within a line.
+    """
+
+    pieces: list[pl.DataFrame] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    losses: dict[tuple[str, str], None] = field(default_factory=dict)
+    odd: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    aside: Counter[str] = field(default_factory=Counter)
+    truncated: bool = False
+
+    def add(self, alike: Alike) -> None:
+        """Take in lines of one form."""
+        form, rows = alike.form, alike.rows
+        if not form.is_record:
+            names = {pair.name for pair in form.pairs if may_be_loss(pair.name)}
+            self.aside.update(dict.fromkeys(names, rows.len()))
+            return
+        kind = shape_of_line(form.kind)  # without what may be private
+        self.kinds[kind] += rows.len()
+        columns: dict[str, pl.Series] = {_ROW: rows}
+        for pair, texts in zip(form.pairs, alike.texts, strict=True):
+            loss = may_be_loss(pair.name)
+            name = f"{kind}: {pair.name}" if kind else pair.name
+            name = name if loss else plain(pair.name)
+            if loss:
+                self.losses.setdefault((pair.name, kind))
+            numbers = _numbers(pair.name, texts) if pair.plain else texts.clear(texts.len())
+            wrong = numbers.is_null()
+            if wrong.any():
+                self._odd(name, rows.filter(wrong), texts.filter(wrong))
+            if name in columns:  # two names that differ in their case
+                name = f"{name} ({pair.place})"
+            columns[name] = numbers.cast(pl.Float64)
+        self.pieces.append(pl.DataFrame(columns))
+
+    def _odd(self, name: str, rows: pl.Series, texts: pl.Series) -> None:
+        at = int(rows.arg_min() or 0)
+        count, row, text = self.odd.get(name, (0, int(rows[at]), str(texts[at])))
+        if rows[at] < row:
+            row, text = int(rows[at]), str(texts[at])
+        self.odd[name] = count + rows.len(), row, text
+
+    def frame(self) -> pl.DataFrame:
+        """Give all rows in the order of the file; names that are mostly no numbers are left out.
+
+        Losses have the words of their line before their names, unless all lines that have the name
+        have the same words, which do not say that it is none of training.
+        """
+        raw = pl.concat(self.pieces, how="diagonal").sort(_ROW)
+        bare = self._bare()
+        raw = raw.rename(lambda name: bare.get(name, name))
+        self.odd = {bare.get(name, name): told for name, told in self.odd.items()}
+        filled = {name: raw[name].count() for name in raw.columns if name != _ROW}
+        kept = [n for n, c in filled.items() if c and self.odd.get(n, (0,))[0] <= GAPS * raw.height]
+        return raw.select(kept)
+
+    def _bare(self) -> dict[str, str]:
+        """Name the losses that need no words of their line before them."""
+        kinds: dict[str, list[str]] = {}
+        for name, kind in self.losses:
+            kinds.setdefault(name, []).append(kind)
+        return {
+            f"{of_name[0]}: {name}": name
+            for name, of_name in kinds.items()
+            if len(of_name) == 1 and of_name[0]
+            and (is_of_training(of_name[0]) or not is_of_training(name))
+        }  # fmt: skip
+
+    def remarks(self, read: Sequence[str]) -> Iterator[str]:
+        """Say what else the lines have.
+
+        Parameters
+        ----------
+        read : the names that became columns.
+        """
+        for name, (count, row, text) in sorted(self.odd.items(), key=lambda told: told[1][1]):
+            what = "are gaps" if name in read else "so it is not read"
+            why = "are no plain numbers"
+            if "," in text:
+                why = "may have a decimal or a thousands mark"
+            yield f"{count} values of '{name}' {why} (first in line {row}: '{text}'), {what}"
+        if self.aside:
+            listed = ", ".join(f"'{name}' on {count}" for name, count in sorted(self.aside.items()))
+            yield f"not read, since their lines say no step: {listed} lines"
+
+
+def _numbers(name: str, texts: pl.Series) -> pl.Series:
+    """Read the values of a name."""
+    numbers = texts.cast(pl.Float64, strict=False)
+    odd = texts.filter(numbers.is_null()).unique()
+    read = {text: value for text in odd if (value := value_of(name, text)) is not None}
+    if not read:
+        return numbers
+    return numbers.fill_null(texts.replace_strict(read, default=None, return_dtype=pl.Float64))
+
+
+def gathered(file: RawFile, *, slowly: bool = False) -> Gathered:
+    """Gather the lines of a file that name values.
+
+    Raises
+    ------
+    RefusedError : too many of them have a form of their own.
+    """
+    told, lines, row = Gathered(), Lines(), 1
+    for piece in file.blocks(BLOCK):
+        end = piece.rfind(b"\n") + 1
+        complete = piece[:end].decode().split("\n")[:-1]
+        for alike in (lines.alike_one_by_one if slowly else lines.alike)(complete, row):
+            told.add(alike)
+        row += len(complete)
+        if piece[end:] or not piece:  # an empty piece: damaged compression ended the text
+            told.truncated = True
+    return told
+
+
+def _blocks(told: Gathered, table: TableMap | None, stem: str) -> Iterator[Block]:
+    """Yield the records, and what to know of the file."""
+    if told.truncated:
+        yield _told([Truncated()])
+    if not told.pieces:
+        raise RefusedError(f"no line has a step, or tokens, and a loss by name. {AS_CSV}")
+    if len(told.kinds) > KINDS:
+        raise RefusedError(
+            f"{_SAYS}; those with a step and a loss are of {len(told.kinds)} kinds by their other "
+            f"words: too irregular to be read. {AS_CSV}"
+        )
+    raw = told.frame()
+    remarks = [*told.remarks(raw.columns)]
+    if table is None:
+        table, words = _settled(raw, remarks)
+        remarks = [*words, *remarks]
+    yield _told([Remark(words) for words in remarks])
+    yield from blocks_of_frame(raw, table, stem=stem)
+
+
+def _told(events: Sequence[Event]) -> Block:
+    return Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((-1, event) for event in events))
+
+
+def _settled(raw: pl.DataFrame, remarks: Sequence[str]) -> tuple[TableMap, list[str]]:
+    """Map names by the table's aliases, where nothing is left to guess.
+
+    Raises
+    ------
+    RefusedError : something is; and the map that sweep.yaml can give instead.
+    """
+    beside = f" ({'; '.join(remarks)})" if remarks else ""
+    known = [name for name in raw.columns if len(plain(name)) > 1 and not _names_run(name)]
+    if not any(may_be_loss(name) for name in known):
+        raise RefusedError(f"{_SAYS}{beside}. {AS_CSV}")
+    outline = Outline.of(raw.select(known))
+    outline.what = f"{_SAYS}{beside}; the names"
+    table = guess(outline, lambda _: True)
+    sets = {*table.evals.values(), *table.bits_per_byte.values()}
+    columns = {value: origin.column for value, origin in table.columns.items()}
+    sets |= {columns.get("eval_loss")}  # type: ignore[arg-type]
+    losses = [name for name in raw.columns if name not in sets and _may_be_trained_on(name)]
+    way = _Ways(columns, raw)
+    if len(losses) > 1 or (losses and "train_loss" not in columns):
+        listed = ", ".join(f"'{name}'" for name in losses)
+        several = "several losses," if len(losses) > 1 else "a loss that may be another's,"
+        raise way.refusal(f"they have {several} {listed}: say which is the training loss",
+                          train_loss=losses[0])  # fmt: skip
+    steps = _called("step", raw.columns)
+    if len(steps) > 1:
+        apart = raw.select(pl.sum_horizontal(pl.col(n).is_not_null() for n in steps).max()).item()
+        listed = ", ".join(f"'{name}'" for name in steps)
+        step: Any = steps[0]
+        if apart == 1:
+            step = {"formula": f"coalesce({', '.join(json.dumps(name) for name in steps)})"}
+        raise way.refusal(f"they have several steps, {listed}: say which counts updates", step=step)
+    counts = _called("tokens", raw.columns)
+    if len(counts) > 1:
+        listed = ", ".join(f"'{name}'" for name in counts)
+        raise way.refusal(f"they have several counts of tokens, {listed}: say which is D",
+                          tokens=counts[0])  # fmt: skip
+    _check_steps(raw, columns, way)
+    return table, taken(Outline.of(raw), table)
+
+
+def _names_run(name: str) -> bool:
+    return plain(name) in COLUMNS["run"]
+
+
+def _called(value: str, names: Sequence[str]) -> list[str]:
+    """List the names that mean a value, but for single letters."""
+    return [name for name in names if len(name) > 1 and plain(name) in COLUMNS[value]]
+
+
+def _may_be_trained_on(name: str) -> bool:
+    """Tell a loss that may be the training loss, or a part or a mean of it."""
+    return may_be_loss(name) and unit_of(name) in {None, "nats_per_token"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """Writes the map that sweep.yaml can give; columns by value as far as they are clear."""
+
+    columns: dict[str, str | None]
+    raw: pl.DataFrame
+
+    def refusal(self, why: str, **chosen: Any) -> RefusedError:
+        """Refuse the lines, and propose a map; a choice of None leaves a value out."""
+        wanted = {
+            n: self.columns.get(n) for n in ("step", "tokens", "train_loss", "eval_loss", "lr")
+        }
+        named = {n: column for n, column in {**wanted, **chosen}.items() if column is not None}
+        flow = ", ".join(f"{name}: {json.dumps(column)}" for name, column in named.items())
+        return RefusedError(
+            f"{_SAYS}; {why} in sweep.yaml, by a map of names such as:\n  table:\n"
+            f"    rows: points\n    columns: {{{flow}}}\nThe names are: {some(self.raw.columns)}"
+        )
+
+
+def _check_steps(raw: pl.DataFrame, columns: dict[str, str | None], way: _Ways) -> None:
+    """Refuse steps that are none of a run, and tokens that are no count of all so far."""
+    step, tokens = columns.get("step"), columns.get("tokens")
+    loss = columns.get("train_loss") or columns.get("eval_loss")
+    rows = raw if loss is None else raw.filter(pl.col(loss).is_not_null())
+    axis = step if step is not None else tokens
+    if axis is None or rows.is_empty():
+        return
+    back = rows[axis].diff() <= 0
+    falls = int(back.sum())
+    epoch = next((name for name in raw.columns if plain(name) in {"epoch", "epochs"}), None)
+    if epoch is not None and falls:
+        anew = int((back & (rows[epoch].diff() > 0)).sum())
+        if 2 * anew > falls and step is not None:
+            first = int(raw[epoch].min() or 0)  # type: ignore[arg-type]
+            formula = f'("{epoch}" - {first}) * <steps of an epoch> + "{step}"'
+            raise way.refusal(
+                f"'{step}' counts anew in every epoch ({anew} times): say how many updates have "
+                f"been made",
+                step={"formula": formula},
+            )
+    if falls > FALLS * rows.height:
+        raise way.refusal(
+            f"'{axis}' is no higher than on the line before on {falls} of {rows.height} lines, as "
+            f"where several ranks, runs or micro-batches print: leave the lines of one, or say "
+            f"what counts updates"
+        )
+    if tokens is not None and step is not None:
+        both = rows.drop_nulls([step, tokens])
+        further = both.filter(both[step].diff() > 0) if both.height else both
+        rises = both.filter((both[step].diff() > 0) & (both[tokens].diff() > 0))
+        if rises.height < RISES * further.height:
+            raise way.refusal(
+                f"'{tokens}' does not rise with '{step}', so it is no count of all tokens so far: "
+                f"if it counts those of a step, leave it out and say tokens_per_step under facts:",
+                tokens=None,
+            )

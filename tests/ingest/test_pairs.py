@@ -1,0 +1,306 @@
+"""Lines of nobody's format: read by their names, or asked about where these leave a guess."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isoflop.config.sidecar import TableMap
+from isoflop.ingest.formats import pairs, scan
+from isoflop.ingest.inspection import inspect
+from isoflop.ingest.named_values import Lines, form_of
+from isoflop.ingest.parsed import gather
+from isoflop.ingest.patterns import readable_formats, recognise
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.source import RawFile
+from tests.ingest.samples import ingest, write
+from tests.ingest.test_formats import FIXTURES, logs
+from tests.ingest.test_textlog import mutants
+from tests.tiers import times
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from isoflop.ingest.blocks import Block
+    from isoflop.ingest.parsed import Parsed
+
+STEPS = range(10, 400, 10)
+FACTS = """title: t
+facts:
+  params: {total: 1.0e+6}
+  tokens_per_step: 1000
+  schedule: {kind: constant}
+"""
+TOLD = FACTS + "  loss_unit: nats_per_token\n  loss_kind: instant\n"
+
+
+def loss(step: int) -> float:
+    return round(2.0 + 8.0 / math.sqrt(step), 4)
+
+
+def log(line: Callable[[int], str]) -> str:
+    return "using device: cuda, 8 GPUs\n" + "".join(f"{line(step)}\n" for step in STEPS)
+
+
+def read(content: str, folder: Path, table: TableMap | None = None) -> Parsed:
+    path = folder / "a.log"
+    path.write_text(content)
+    file = RawFile.at(path, folder)
+    assert recognise(file.sample()).format == "pairs"
+    return gather(scan("pairs", file, table))
+
+
+READ = {
+    "step {s}, loss: {l}, lr: 3e-4": ["step", "train_loss", "lr"],
+    "[2026-01-01 10:00:00] iter={s} loss={l} tokens={s}.5e6": ["step", "tokens", "train_loss"],
+    "Step {s} | Loss {l} | Tokens {s},234": ["step", "tokens", "train_loss"],
+    "2026-01-01 10:00:00,123 - __main__ - INFO - step {s}/5000 (2%) loss {l} dt 20.1ms": [
+        "step",
+        "train_loss",
+    ],
+    "{{'loss': {l}, 'step': {s}, 'tok/s': 123}}": ["step", "train_loss"],
+    "rank 0: global step {s} train loss = {l} eval loss = {l} | 1234 tok/s": [
+        "step",
+        "train_loss",
+        "eval_loss",
+    ],
+    "update: num_updates -> {s}; training loss -> {l}; took 10:00:01": ["step", "train_loss"],
+}
+
+
+@pytest.mark.parametrize("line", READ)
+def test_lines_are_read_by_the_names_that_tables_have(line: str, tmp_path: Path) -> None:
+    parsed = read(log(lambda s: line.format(s=s, l=loss(s))), tmp_path)
+    assert (parsed.lines_unread, parsed.left_out) == (0, ())
+    train = parsed.records.filter(kind="train")
+    assert train["step"].to_list() == list(STEPS)
+    assert train["train_loss"].to_list() == [loss(s) for s in STEPS]
+    taken = re.findall(r"(\w+): ", parsed.remarks[0].partition("names: ")[2])
+    assert sorted(taken) == sorted(READ[line])
+    if "tokens" in taken:
+        last = f"{STEPS[-1]}.5e6" if "iter=" in line else f"{STEPS[-1]}234"
+        assert train["tokens"][-1] == float(last)
+
+
+REFUSED = {
+    "step {s} loss {l} ({l})": "several losses, 'loss', 'loss in brackets'",
+    "step {s} loss {l} aux_loss 0.01": "several losses, 'loss', 'aux_loss'",
+    "step {s} train_loss {l} lm_loss {l}": "several losses, 'train_loss', 'lm_loss'",
+    "step {s} train: loss {l} | val: loss {l}": "train: loss, val: loss, but none is known",
+    "step {s} avg loss {l} val loss {l}": "a loss that may be another's, 'avg loss'",
+    "[val] step {s} loss {l}": "none is known as a loss",
+    "step {s} avg loss {l}": "none is known as a loss",
+    "iter {s} step 3 loss {l}": "several steps, 'iter', 'step'",
+    "step {s} loss {l} tokens 512": "'tokens' does not rise with 'step'",
+    "step {s} loss {l} tokens {s} total_tokens {s}00": "several counts of tokens",
+    "step 5 loss {l}": "'step' is no higher than on the line before on 38 of 39 lines",
+    "step {s} loss {l}%": "39 values of 'loss' are no plain numbers",
+    "step {s} loss {l}±.1": "39 values of 'loss' are no plain numbers",
+    "step {s} loss 3,{s}": "may have a decimal or a thousands mark (first in line 2: '3,10')",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_what_names_do_not_settle_is_asked_for(line: str, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=re.escape(REFUSED[line])):
+        read(log(lambda s: line.format(s=s, l=loss(s))), tmp_path)
+
+
+def train_and_val(step: int) -> str:
+    return f"[{'val' if step % 50 == 0 else 'train'}] step {step} loss {loss(step)}"
+
+
+def two_axes(step: int) -> str:
+    return f"step {step} val loss {loss(step)}" if step % 50 == 0 else f"iter {step} loss 3.5"
+
+
+def epochs(step: int) -> str:
+    return f"Epoch {step // 100 + 1} step {step % 100} loss {loss(step)}"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (train_and_val, "the names step, train: loss, val: loss, but none is known as a loss"),
+        (two_axes, "several steps, 'iter', 'step'"),
+        (epochs, "'step' counts anew in every epoch (3 times)"),
+        (lambda s: f"step {s} loss {loss(s)} (5.5)", "several losses"),
+        (lambda s: f"step {s} loss {loss(s)} tokens 512", "does not rise"),
+    ],
+)
+def test_the_map_that_a_refusal_proposes_is_read(
+    line: Callable[[int], str], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RefusedError, match=re.escape(said)) as refused:
+        read(log(line), tmp_path)
+    proposal = re.search(r"\n  table:\n(?:    .*\n?)+", str(refused.value))
+    assert proposal is not None
+    text = proposal[0].replace("<steps of an epoch>", "100")
+    table = TableMap.model_validate(yaml.safe_load(text)["table"])
+    parsed = read(log(line), tmp_path, table)
+    steps = [s for s in STEPS if line is not train_and_val or s % 50]
+    assert parsed.records["step"].to_list() == steps
+
+
+def hosts(step: int) -> str:
+    return f"node{step % 3}: step {step} loss {loss(step)}"
+
+
+def test_names_of_machines_are_no_kinds_of_lines(tmp_path: Path) -> None:
+    assert read(log(hosts), tmp_path).records.height == len(STEPS)
+
+
+def test_too_irregular_lines_are_refused(tmp_path: Path) -> None:
+    words = "abcdefgijklmnopqrtuvwxyzA"
+    with pytest.raises(RefusedError, match="are of 25 kinds by their other words"):
+        read(log(lambda s: f"{words[s // 10 % 25]} | step {s} loss {loss(s)}"), tmp_path)
+    forms = (f"step {s} loss 3.5 {'x' * s} 3" for s in range(1, 1200))
+    with pytest.raises(RefusedError, match="more than 1000 forms"):
+        read("".join(f"{line}\n" for line in forms), tmp_path)
+
+
+def test_unit_and_kind_of_the_losses_are_asked_for_by_name(tmp_path: Path) -> None:
+    content = log(lambda s: f"step {s}, loss: {loss(s)}, lr: 3e-4, gnorm 1.5")
+    write(tmp_path / "s", {"a.log": content}, FACTS)
+    (run,) = inspect(tmp_path / "s").as_json()["runs"]
+    asked = {missing["line"].partition(":")[0] for missing in run["missing"]}
+    assert asked == {"loss_unit", "loss_kind"}
+    assert "loss_unit: nats_per_token" in run["left_out"]
+    tables = ingest(tmp_path / "s2", {"a.log": content}, TOLD)
+    assert tables.runs["reason"].to_list() == [None]
+    assert tables.curves["loss_kind"].unique().to_list() == ["instant"]
+    assert tables.curves["tokens"].to_list() == [1000.0 * s for s in STEPS]
+    files = dict(tables.files.select("path", "reason").iter_rows())
+    assert "columns not read: gnorm" in files["a.log"]
+
+
+def test_what_stands_aside_is_told(tmp_path: Path) -> None:
+    def line(step: int) -> str:
+        extra = f"\nfinal val loss {loss(step)}" if step % 100 == 0 else ""
+        return f"step {step} loss {'oops' if step == 50 else loss(step)} mem 12.5GB{extra}"
+
+    parsed = read(log(line), tmp_path)
+    told = " ".join(parsed.remarks)
+    assert "not read, since their lines say no step: 'final val loss' on 3 lines" in told
+    assert "38 values of 'mem' are no plain numbers (first in line 2: '12.5'), so it is" in told
+    assert parsed.records.height == len(STEPS) - 1
+
+
+@pytest.mark.parametrize("name", [name for name in readable_formats() if name != "pairs"])
+def test_every_known_dialect_goes_first(name: str) -> None:
+    line = b"step 10 loss 3.25 lr 3e-4\n"
+    for path in logs(FIXTURES / name):
+        seen = recognise(RawFile.at(path, FIXTURES).sample() + b"\n" + 50 * line)
+        assert seen.format == name
+        assert seen.runner_up != "pairs"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "step: 100\nloss: 3.25\nlr: 3e-4\n" * 5,
+        "At step 100 the loss was 3.25, and so on.\n" * 5,
+        "steps = 100\nloss = 'mse'\n" * 5,
+        "step 10 loss 3.25\n" * 2,
+    ],
+)
+def test_prose_and_settings_are_no_lines_of_values(text: str) -> None:
+    assert recognise(text.encode()).format is None
+
+
+# -- fast and slow ---------------------------------------------------------------------------------
+
+
+def outcome(blocks: Iterator[Block]) -> tuple[object, ...]:
+    try:
+        parsed = gather(blocks)
+    except RefusedError as refusal:
+        return (str(refusal),)
+    return (
+        parsed.records.rows(), parsed.runs, parsed.lines_unread, parsed.truncated,
+        parsed.left_out, parsed.remarks,
+    )  # fmt: skip
+
+
+def assert_same(content: bytes, folder: Path, table: TableMap | None = None) -> None:
+    path = folder / "log"
+    path.write_bytes(content)
+    file = RawFile.at(path, folder)
+    fast, slow = (outcome(way(file, table)) for way in (pairs.scan, pairs.read_slowly))
+    assert repr(fast) == repr(slow)  # NaN is not itself
+
+
+CONTENTS = [
+    (FIXTURES / "pairs" / "mine.log").read_bytes(),
+    *(log(lambda s, line=line: line.format(s=s, l=loss(s))).encode() for line in READ),  # type: ignore[misc]
+    *(log(line).encode() for line in (train_and_val, two_axes, epochs, hosts)),
+    log(lambda s: f"step {s} loss {'nan' if s > 200 else loss(s)} lr -inf").encode(),
+]
+
+
+@pytest.mark.parametrize("content", CONTENTS, ids=range(len(CONTENTS)))
+def test_fast_equals_slow(content: bytes, tmp_path: Path) -> None:
+    assert_same(content, tmp_path)
+    for mutant in mutants(content, seed=3, count=times(6)):
+        assert_same(mutant, tmp_path)
+
+
+@pytest.mark.parametrize("block", [1, 50, 333])
+def test_any_block_boundary(block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = FIXTURES / "pairs" / "mine.log"
+    whole = outcome(pairs.scan(RawFile.at(path, path.parent), None))
+    monkeypatch.setattr(pairs, "BLOCK", block)
+    monkeypatch.setattr("isoflop.ingest.source.CHUNK", max(1, block // 3))
+    assert outcome(pairs.scan(RawFile.at(path, path.parent), None)) == whole
+    assert_same(path.read_bytes(), tmp_path)
+
+
+@settings(max_examples=times(200))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["step", "loss", "val", "INFO", " ", "  ", ": ", "=", " | ", "[", "]", ", ", "(", ")",
+             "3", "3.5", "-", "1,234", "1e-4", "nan", "inf", ".", "%", "ms", "/", "'", "\t", "±",
+             "é", "x1", "_", "+", "->", "7:30", "\x01", "٣"]
+        ),
+        max_size=14,
+    )
+)  # fmt: skip
+def test_a_line_means_the_same_to_both(words: list[str]) -> None:
+    lines = ["step 3 loss 2.5", "".join(["loss ", *words]), "".join(words)]
+    fast = {}
+    for alike in Lines().alike(lines, 1):
+        for place, row in enumerate(alike.rows):
+            fast[row] = alike.form, tuple(texts[place] for texts in alike.texts)
+    slow = {
+        alike.rows[0]: (alike.form, tuple(texts[0] for texts in alike.texts))
+        for alike in Lines().alike_one_by_one(lines, 1)
+    }
+    assert fast == slow
+
+
+@pytest.mark.parametrize(
+    ("line", "told", "kind"),
+    [
+        ("Step 100 | Loss 3.25", {"Step": True, "Loss": True}, ""),
+        ("12:30:00 INFO worker3 - step 1 loss 3", {"step": True, "loss": True}, "worker#"),
+        ("step 1 (epoch 2): loss 3 tokens 1.2M", {"step": True, "epoch": True, "loss": True,
+                                                  "tokens": False}, ""),
+        ("step 1-2 loss 3.2.1 at 7:30", {"step": False, "loss": False, "at": False}, ""),
+        ("step 1 loss nan lr inf", {"step": True, "loss": True, "lr": True}, ""),
+        ("lr 1 lr 2", {"lr": True, "lr (2)": True}, ""),
+        ("step 1 loss 3 (val)", {"step": True, "loss": True}, "val"),
+        ("step 7/90 loss 3 | 20 ms", {"step": True, "step of": True, "loss": True}, ""),
+    ],
+)  # fmt: skip
+def test_the_form_of_a_line(line: str, told: dict[str, bool], kind: str) -> None:
+    form = form_of(line)
+    assert {pair.name: pair.plain for pair in form.pairs} == told
+    assert form.kind == kind
