@@ -284,6 +284,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_validator_has_nothing_else_against_it[rendered]",
             "test_it_says_its_language_title_and_standards[bare]",
             "test_its_links_are_described_and_lead_somewhere[bare]",
+            "test_no_row_of_a_table_stands_alone_on_a_page[dense-50-False]",
             "test_the_validator_sees_what_breaks_the_standard[bare]",
             "test_what_a_screen_reader_reads_is_tagged[bare]",
         ),

@@ -26,7 +26,7 @@ SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 SHORT = "†"
 """Marks an interval that covers the truth less often than its confidence level says."""
 UNSURE = "‡"
-"""Marks a loss of a law whose losses were not found above the cut, or whose form is rejected."""
+"""Marks a loss of a law whose forecast of losses failed, or whose form is rejected."""
 
 
 @dataclass(frozen=True, slots=True)

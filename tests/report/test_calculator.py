@@ -30,7 +30,7 @@ from isoflop.estimates.recommendation import DOUBTED
 from isoflop.estimates.targets import Target
 from isoflop.numbers import UNSURE, count, fixed, ratio
 from isoflop.report.calculator import _evenly, calculator_json, frontier
-from tests.report.browser import BROWSER, dump
+from tests.report.browser import BROWSER, dump, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +140,27 @@ def test_the_calculator_says_what_the_card_says(rendered: Rendered, tmp_path: Pa
     for end in ends:
         digits = re.sub(r"^0\.0*|\D", "", end.split("×")[0])
         assert len(digits.rstrip("0")) <= 2, end
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+@pytest.mark.parametrize("width", [1400, 390])
+def test_every_digit_of_a_long_number_is_seen(
+    rendered: Rendered, tmp_path: Path, width: int
+) -> None:
+    script = """
+        const field = document.querySelector("#calculator [name=value]");
+        const seen = [];
+        for (const value of ["1.234567e+21", "123456789012345678901"]) {
+            const read = new Promise((done) => addEventListener("hashchange", done, { once: true }));
+            location.hash = "#calc?asked=flops&value=" + encodeURIComponent(value);
+            await read;
+            const page = document.documentElement;
+            seen.push([field.value, field.scrollWidth - field.clientWidth, page.scrollWidth - page.clientWidth]);
+        }
+        return seen;
+    """  # noqa: E501
+    seen = told(rendered.root / "report.html", script, tmp_path, width=width)
+    assert seen == [["1.234567e+21", 0, 0], ["123456789012345678901", 0, 0]]
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")

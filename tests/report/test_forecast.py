@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isoflop.approach import APPROACHES, NAMES
-from isoflop.estimates.forecasts import Forecasts
+from isoflop.estimates.forecasts import Cut, Forecast, Forecasts
 from isoflop.numbers import NONE, fixed
 from isoflop.report.sections.forecast import forecast_facts
-from tests import example_sweep
 from tests.report.conftest import Rendered, render
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def words(rendered: Rendered) -> str:
 def test_errors_on_one_side_are_named(rendered: Rendered) -> None:
     said = words(rendered)
     assert "the predicted losses are too high , by 0.0500 nats per token on average" in said
-    assert "11 of 11 lie above what was measured. Its intervals undercover" in said
+    assert "11 of 11 predicted losses lie above what was measured. Its intervals undercover" in said
     assert "predicts losses too high, by 0.0500 nats per token." in said
     assert "do not cover such an error of Approach 3 (parametric loss)." in said
 
@@ -43,17 +42,52 @@ def test_a_law_without_bias_is_said_to_have_none(rendered: Rendered) -> None:
     kaplan = next(law for law in facts.laws if law.name.startswith("Kaplan"))
     assert kaplan.direction == ""
     assert kaplan.covers
-    assert (
-        "the predicted losses are not off to one side at every cut: their mean error is 0.0000"
-        in words(rendered)
+    assert "the predicted losses are not off to one side: their mean error is 0.0000" in words(
+        rendered
     )
 
 
-def test_low_predictions_are_called_low(rendered: Rendered) -> None:
+@pytest.mark.parametrize(
+    ("biases", "told"),
+    [
+        ((-0.02, -0.01), "are on average too low, but not at every cut by more than their"),
+        ((0.02, 0.01), "are on average too high, but not at every cut by more than their"),
+        ((-0.02,), "are on average too low, by no more than their intervals allow"),
+        ((-0.02, 0.01), "are not off to one side: their mean error is −0.0200 and 0.0100"),
+        ((-0.00001, -0.00002), "are not off to one side"),
+    ],
+)
+def test_errors_within_their_intervals_are_told_with_their_side(
+    biases: tuple[float, ...], told: str, rendered: Rendered
+) -> None:
+    """All below what was measured, and "not off to one side", would contradict each other."""
+    ends = {"0.8": (-0.05, 0.05), "0.95": (-0.1, 0.1)}
+    forecasts, cut, law = parametric_of(rendered)
+    cuts = []
+    for place, bias in enumerate(biases):
+        score = law.scores[0].model_copy(update={"bias": bias, "bias_intervals": ends})
+        forecast = law.model_copy(update={"scores": [score]})
+        cuts.append(
+            cut.model_copy(update={"flops": cut.flops * (1 + place), "forecasts": [forecast]})
+        )
+    changed = forecasts.model_copy(update={"cuts": cuts})
+    facts = forecast_facts(replace(rendered.inputs, forecasts=changed))
+    assert facts is not None
+    (found,) = facts.laws
+    assert f"the predicted losses {told}" in found.errors
+    assert ("at the cuts of " in found.errors) is (len(biases) > 1)
+
+
+def parametric_of(rendered: Rendered) -> tuple[Forecasts, Cut, Forecast]:
+    """Give the forecasts, their first cut, and what approach 3 predicted above it."""
     forecasts = rendered.inputs.forecasts
     assert isinstance(forecasts, Forecasts)
     cut = forecasts.cuts[0]
-    law = next(f for f in cut.forecasts if f.approach == "parametric")
+    return forecasts, cut, next(f for f in cut.forecasts if f.approach == "parametric")
+
+
+def test_low_predictions_are_called_low(rendered: Rendered) -> None:
+    forecasts, cut, law = parametric_of(rendered)
     score = law.scores[0].model_copy(
         update={"bias": -0.05, "bias_intervals": {"0.8": (-0.06, -0.04), "0.95": (-0.07, -0.03)}}
     )
@@ -92,8 +126,25 @@ def test_a_sweep_that_cannot_be_split_says_what_to_add(tmp_path: Path) -> None:
     assert none.page.unbalanced == []
 
 
-def test_an_approach_that_was_refused_below_gives_its_reason(tmp_path: Path) -> None:
-    found = render(tmp_path, refuse=("profiles",))
-    assert "2 Profiles was not fitted up to 3 × 10 12 FLOPs." in words(found).replace("\xa0", " ")
-    assert "profiles has too few runs below." in words(found)
-    assert example_sweep.SWEEP in words(found)
+def test_an_approach_that_the_sweep_never_allows_is_named_once(bare: Rendered) -> None:
+    said = words(bare)
+    assert (
+        "As of the whole sweep, there is no fit below any cut of Approach 2 (IsoFLOP profiles)."
+        in said
+    )
+    assert "2 Profiles was not fitted up to" not in said
+
+
+def test_an_approach_that_was_refused_below_gives_its_reason_once(rendered: Rendered) -> None:
+    forecasts, cut, law = parametric_of(rendered)
+    none = law.model_copy(update={"scores": [], "refused": "parametric has 4 runs below."})
+    cuts = [cut.model_copy(update={"flops": flops, "forecasts": [none]}) for flops in (3e12, 1e13)]
+    facts = forecast_facts(
+        replace(rendered.inputs, forecasts=forecasts.model_copy(update={"cuts": cuts}))
+    )
+    assert facts is not None
+    ((what, why),) = facts.refused
+    told = "3 Parametric was not fitted up to 3 × 10^12^ and 10^13^ FLOPs. At the lowest:"
+    assert what.replace("\xa0", " ") == told
+    assert why == "parametric has 4 runs below."
+    assert facts.nowhere == ""

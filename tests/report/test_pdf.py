@@ -14,7 +14,9 @@ import pikepdf
 import pytest
 from pikepdf import pdfa
 
-from tests.outputs import blanks
+from isoflop.report.render import to_pdf, to_typst
+from isoflop.report.tables import Column, Table
+from tests.outputs import blanks, pdf_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +34,7 @@ NOT_KNOWN: Final = {
     "level A asks for all of level B, and more": r"conformance is 'A', expected 'B'",
 }
 """Why the standard allows it, and what the validator says of it."""
+LABELS: Final = {"title": "t", "subtitle": "s", "kind": "k"}
 LEAST_TAGS: Final = {"/Document", "/H1", "/H2", "/P", "/Table", "/TH", "/TD", "/Figure", "/Link"}
 
 
@@ -126,3 +129,38 @@ def test_the_last_page_has_more_than_a_line_or_two(path: Path, tmp_path: Path) -
     *_, before, last = blanks(path, tmp_path)
     assert last < 0.85
     assert before < 1 / 3
+
+
+def test_a_long_name_breaks_where_it_has_an_underscore(tmp_path: Path) -> None:
+    name = "_".join(["sweep"] * 40)
+    source = to_typst(f"See {name}, and `{name}`.", LABELS, tmp_path)
+    path = tmp_path / "name.pdf"
+    path.write_bytes(to_pdf(source, tmp_path))
+    lines = pdf_text(path).splitlines()
+    assert max(map(len, lines)) < 120
+    assert "".join(line.strip() for line in lines).count(name) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "alone"),
+    [("prose", 1, True), ("dense", 3, False), ("prose", 4, False), ("dense", 50, False)],
+)
+def test_no_row_of_a_table_stands_alone_on_a_page(
+    kind: str, rows: int, alone: bool, tmp_path: Path
+) -> None:
+    """Wherever on a page the table starts."""
+    table = Table(
+        key="long", caption="A table.", columns=[Column("Name", "left"), Column("*n*")],
+        rows=[(f"row-{i}", f"{i}") for i in range(rows)], data_columns=[], data=[],
+        classes=f" .{kind}",
+    )  # fmt: skip
+    source = to_typst(table.markdown(1, files=False), LABELS, tmp_path)
+    start = source.rindex(f"#{kind}[")
+    head, body = source[:start], source[start:]
+    depths = range(0, 720, 12)
+    pages = [f"#pagebreak(weak: true)\n#v({depth}pt)\n{body}" for depth in depths]
+    path = tmp_path / "tables.pdf"
+    path.write_bytes(to_pdf(head + "\n".join(pages), tmp_path))
+    counted = [page.count("row-") for page in pdf_text(path).split("\f")]
+    assert sum(counted) == rows * len(depths)
+    assert (1 in counted) is alone

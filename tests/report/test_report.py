@@ -398,12 +398,22 @@ def test_the_check_pair_is_compared(rendered: Rendered) -> None:
 
 def test_a_sweep_without_profiles_or_check_pair_says_why(bare: Rendered) -> None:
     words = " ".join(" ".join(bare.page.words).split())
-    assert "profiles needs 3 budgets" in words
+    # a reason that starts with its approach starts a sentence
+    assert "2 Profiles was not fitted. Profiles needs 3 budgets" in words
     assert "Nothing for isoflop_profiles." in words
     assert "Nothing for check_pair." in words
     assert "tbl-check" not in bare.page.tables
     assert len(bare.page.figures) == len(FIGURES) - 2
     assert bare.page.unbalanced == []
+
+
+def test_rows_of_kaplans_fit_are_named_where_there_are_some(
+    rendered: Rendered, refused: Rendered
+) -> None:
+    said, none = (" ".join(" ".join(one.page.words).split()) for one in (rendered, refused))
+    assert "gives the rows named “Kaplan’s fit”" in said
+    assert "Kaplan’s fit” " not in none
+    assert "This sweep does not allow it; the reason stands below the answer ." in none
 
 
 def test_intervals_that_undercover_are_marked_and_told(rendered: Rendered) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from isoflop.approach import IN_PROSE
 from isoflop.choices import CHOICES
-from isoflop.numbers import fixed, signed
+from isoflop.numbers import NONE, fixed, signed
+from isoflop.report.sections.first_screen import first_screen
 from isoflop.report.sections.specifications import analysis, approach_spans, shift, shifts
 from tests import example_sweep
 from tests.example_sweep import LAW, MOVED
@@ -50,6 +51,20 @@ def test_a_shift_compares_only_what_is_alike_in_all_else() -> None:
     assert found.differences.to_list() == pytest.approx([MOVED[KAPLAN]])
     both = (pl.col("params") == "total") & (pl.col("loss") == "train")
     assert shift(alone.filter(~both), "envelope", COUNTING, HOFFMANN, KAPLAN) is None
+
+
+def test_a_choice_that_the_runs_do_not_know_moves_nothing(rendered: Rendered) -> None:
+    """Final losses have no schedule: both levels of that choice are the same points."""
+    table = rendered.inputs.specifications
+    same = table.with_columns(a=pl.lit(0.5))
+    moved = shift(same, "envelope", COUNTING, HOFFMANN, KAPLAN)
+    assert moved is not None
+    assert not moved.moves
+    facts = analysis(replace(rendered.inputs, specifications=same))
+    assert facts.spans is not None
+    assert {row[-1] for row in facts.spans.rows} == {NONE}
+    assert "counting" not in first_screen(replace(rendered.inputs, specifications=same)).apart
+    assert "counting" in first_screen(rendered.inputs).apart
 
 
 def test_the_text_counts_the_table(rendered: Rendered) -> None:

@@ -284,6 +284,6 @@ def _doubt(forecasts: Forecasts | NoForecasts) -> str | None:
         return None
     return (
         f"Fitted up to {failed[-1].flops:.3g} FLOPs, the mixture's intervals covered fewer of the "
-        "losses measured above than those of a right forecast: take its losses beyond the data as "
+        "losses measured above than a right forecast’s would: take its losses beyond the data as "
         "uncertain by more than their intervals say."
     )

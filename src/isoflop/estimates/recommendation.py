@@ -37,8 +37,8 @@ RULES: Final[dict[Rule, str]] = {
 }
 """Why an answer is recommended, in words."""
 DOUBTED: Final = (
-    f"{UNSURE} a law whose losses were not found above the cuts, or whose form the runs reject "
-    f"(p < {REJECTED:g})."
+    f"{UNSURE} of a law whose forecast of the losses above the cuts failed, or whose form the runs "
+    f"reject (p < {REJECTED:g})."
 )
 """What the mark beside a loss means; see ``Standing.loss_mark``."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -86,7 +87,9 @@ class Numbering:
 
 def _reason(what: str, reason: str) -> str:
     """Say why something is absent, as a paragraph of its own."""
-    return _block("reason", f"**{what}** {data.words(reason)}")
+    # what a room says of itself may be told in the middle of a sentence, and starts small
+    sentence = re.sub(r"^[a-z]+(?= )", lambda first: first[0].capitalize(), reason)
+    return _block("reason", f"**{what}** {data.words(sentence)}")
 
 
 def callout(caller: Callable[[], str]) -> str:

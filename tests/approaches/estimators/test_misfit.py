@@ -86,6 +86,13 @@ def test_pure_error_is_the_anova_by_hand() -> None:
     assert pure_error(np.zeros(8), params, tokens, parameters=2) is None
 
 
+def test_one_measurement_read_twice_is_no_replicate() -> None:
+    params, tokens = np.array([1e6, 1e6, 2e6, 4e6]), np.array([1e9, 1.0001e9, 1e9, 1e9])
+    once, apart = np.array([0.01, 0.010004, -0.02, 0.03]), np.array([0.01, 0.011, -0.02, 0.03])
+    assert pure_error(once, params, tokens, parameters=2) is None
+    assert pure_error(apart, params, tokens, parameters=2) is not None
+
+
 def test_cautions_name_the_direction_and_the_noise() -> None:
     x, y, jacobian = sample(6)
     noise = np.random.default_rng(7).normal(size=50)

@@ -23,6 +23,9 @@ MOSTLY_SPANNED: Final = 1e-6
 """A direction with less than this share of its length outside the fit's tangent space says nothing
 that the fit's parameters could not."""
 LEVERAGE: Final = 1.0 - 1e-6
+ONE_MEASUREMENT: Final = 1e-5
+"""Replicates whose log L differ by less are one measurement that was written down twice, such as a
+dot read off a figure twice; seeds differ by a thousandth."""
 
 
 def score_tests(
@@ -108,9 +111,9 @@ def pure_error(
     Returns
     -------
     ``sd`` of the replicates and its ``degrees_of_freedom``; ``statistic``, F of the lack of fit
-    over it, with ``lack_of_fit_degrees_of_freedom``, and ``p_value``. None without replicates, or
-    where no freedom is left for a lack of fit. Valid for a fit near least squares; replicates are
-    few, so that a p-value of .05 is no acquittal.
+    over it, with ``lack_of_fit_degrees_of_freedom``, and ``p_value``. None without replicates,
+    where theirs are one measurement, or where no freedom is left for a lack of fit. Valid for a fit
+    near least squares; replicates are few, so that a p-value of .05 is no acquittal.
 
     References
     ----------
@@ -127,7 +130,7 @@ def pure_error(
     within = residuals - (np.bincount(cell, residuals) / counts)[cell]
     pure = float(within @ within)
     rest = max(float(residuals @ residuals) - pure, 0.0)
-    if pure == 0.0:
+    if np.sqrt(pure / freedom) < ONE_MEASUREMENT:
         return None
     statistic = (rest / lack) / (pure / freedom)
     return {

@@ -232,9 +232,10 @@
   };
   const label = (text, control) => make("label", {}, text + " ", control);
 
+  const LEAST_WIDTH = 9;
   const controls = {
     asked: choose("asked", Object.entries(ASKED)),
-    value: make("input", { name: "value", inputMode: "decimal", size: 9 }),
+    value: make("input", { name: "value", inputMode: "decimal", size: LEAST_WIDTH }),
     law: choose("law", given.laws.map((law) => [law.key, law.name])),
     card: choose("card", given.cards.map((card) => [card.key, card.name])),
     mfu: make("input", { name: "mfu", inputMode: "decimal", size: 3 }),
@@ -267,9 +268,11 @@
       (result.rough ? "from up to " + given.draws + " draws a law, to two digits." : "from all draws, as in the tables.") +
       (result.doubt ? " " + result.doubt : "");
   };
-  const fill = () => { for (const [name, control] of Object.entries(controls)) control.value = state[name]; };
+  // as wide as what it has, so that every digit of a long number is seen
+  const fit = () => { controls.value.size = Math.max(LEAST_WIDTH, controls.value.value.length + 1); };
+  const fill = () => { for (const [name, control] of Object.entries(controls)) control.value = state[name]; fit(); };
   for (const [name, control] of Object.entries(controls)) {
-    control.addEventListener("input", () => { state[name] = control.value; write(); show(); });
+    control.addEventListener("input", () => { state[name] = control.value; fit(); write(); show(); });
   }
   addEventListener("hashchange", () => { read(); fill(); show(); });
   place.append(

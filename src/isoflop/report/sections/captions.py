@@ -151,8 +151,15 @@ def _predictions(inputs: ReportInputs) -> str:
     spread = []
     for flops in (near, far):
         sizes = [optimum.params.value for optimum in inputs.optima(flops).values()]
-        spread.append(f"{fixed(max(sizes) / min(sizes), 1)}-fold at {power(flops)} FLOPs")
+        if len(sizes) < 2:
+            return ""
+        spread.append(f"{_apart(max(sizes) / min(sizes))} at {power(flops)} FLOPs")
     return f"The approaches’ optimal sizes differ {listed(spread)}."
+
+
+def _apart(factor: float) -> str:
+    """Write how far two sizes lie apart: 1.0-fold would say nothing."""
+    return f"{fixed(factor, 1)}-fold" if factor >= 2.0 else f"by {percent(factor - 1.0)}"
 
 
 def _forecast(inputs: ReportInputs) -> str:
@@ -208,7 +215,7 @@ def _allocations(inputs: ReportInputs) -> str:
     if not beyond:
         return f"{published}."
     nearest = min(beyond)
-    ends = f"this sweep ends {fixed(nearest, 0)} decades below it"
+    ends = f"this sweep ends {fixed(nearest, 1)} decades below it"
     if reach(nearest) == UNKNOWN:
         return f"{published}; {ends} and does not say, so it is not drawn."
     return f"{published}; {ends}: {reach(nearest)}."

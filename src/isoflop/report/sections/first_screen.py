@@ -314,7 +314,8 @@ def _matched(
     fitted = inputs.specifications.filter(pl.col("a").is_not_null())
     wanted = next(option for option in CHOICES if option.name == choice)
     moved = shift(fitted, approach, wanted, before, after)  # type: ignore[arg-type]
-    return None if moved is None else moved.median
+    # where no pair moved at all the runs do not know the choice: final losses have no schedule
+    return None if moved is None or not moved.moves else moved.median
 
 
 def _counting_shift(inputs: ReportInputs) -> float | None:

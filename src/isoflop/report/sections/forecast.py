@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from isoflop.report.tables import Value
 
 
+DIGITS: Final = 4
+"""Decimals of an error [nat/token]."""
 FEW: Final = 5
 """Measurements below which an interval that covers none of them may still be right."""
 
@@ -30,15 +32,15 @@ class LawVerdict:
     """What one approach predicted of the losses above every cut, in words."""
 
     name: str
-    cuts: str
     biases: str
     direction: str
     """high or low; empty unless the mean errors lie on one side at every cut."""
-    one_sided: str
+    errors: str
+    """Where the errors lie, as a sentence."""
     covers: bool
+    """Whether its intervals cover at every cut."""
     few: int
     """Measurements, where they are too few to tell intervals that cover from others; else 0."""
-    """Whether its intervals cover at every cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,10 @@ class ForecastFacts:
     noise_cells: str
     laws: tuple[LawVerdict, ...]
     sizes: tuple[SizeVerdict, ...]
-    refused: tuple[tuple[str, str, str], ...]
-    """Approach, cut, reason."""
+    nowhere: str
+    """Names the approaches that neither the whole sweep nor any part of it allows."""
+    refused: tuple[tuple[str, str], ...]
+    """What was not fitted below which cuts, and why at the lowest of them; an approach once."""
     table: Table | None
 
     @property
@@ -86,14 +90,29 @@ def forecast_facts(inputs: ReportInputs) -> ForecastFacts | None:
         noise_cells=times(noise.cells, "cell") if noise else "",
         laws=tuple(_law_verdicts(forecasts)),
         sizes=tuple(_size_verdicts(forecasts)),
-        refused=tuple(
-            (NAMES[forecast.approach], power(cut.flops), forecast.refused)
-            for cut in forecasts.cuts
-            for forecast in cut.among(APPROACHES)
-            if forecast.refused
-        ),
+        nowhere=listed([
+            IN_PROSE[name]
+            for name in inputs.refused
+            if all(forecast.refused for cut in forecasts.cuts for forecast in cut.among((name,)))
+        ]),
+        refused=tuple(_refusals(inputs, forecasts)),
         table=_table(forecasts),
-    )
+    )  # fmt: skip
+
+
+def _refusals(inputs: ReportInputs, forecasts: Forecasts) -> Iterator[tuple[str, str]]:
+    """Say of each approach that the whole sweep allows below which cuts it was refused."""
+    for approach in APPROACHES:
+        refused = [
+            (power(cut.flops), forecast.refused)
+            for cut in forecasts.cuts
+            for forecast in cut.among((approach,))
+            if forecast.refused
+        ]
+        if refused and approach not in inputs.refused:
+            cuts = listed([flops for flops, _ in refused])
+            lowest = "" if len(refused) == 1 else " At the lowest:"
+            yield f"{NAMES[approach]} was not fitted up to {cuts} FLOPs.{lowest}", refused[0][1]
 
 
 def _scores(forecasts: Forecasts, *quantities: str) -> Iterator[tuple[Cut, Forecast, Score]]:
@@ -117,13 +136,16 @@ def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
         every = [p for score in scores for p in score.predictions]
         above = sum(p.predicted > p.measured for p in every)
         side, most = ("above", above) if 2 * above >= len(every) else ("below", len(every) - above)
+        biases = listed([_fourth(abs(s.bias) if direction else s.bias) for s in scores])
+        at = ("at the cut of " if len(pool) == 1 else "at the cuts of ") + listed(
+            [power(cut.flops) for cut, _ in pool]
+        )
         yield LawVerdict(
             name=IN_PROSE[approach],
-            cuts=listed([power(cut.flops) for cut, _ in pool]),
-            biases=listed([_fourth(abs(s.bias) if direction else s.bias) for s in scores]),
+            biases=biases,
             direction=direction,
-            one_sided=f"{most} of {len(every)}{LOSSES_OF[scores[0].quantity]} lie {side} what was "
-            "measured",
+            errors=f"{_where(scores, biases)} {at} FLOPs; {most} of {len(every)} predicted "
+            f"{LOSSES_OF[scores[0].quantity]} lie {side} what was measured.",
             covers=all(score.covers for score in scores),
             few=len(every) if len(every) < FEW else 0,
         )
@@ -150,7 +172,24 @@ def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
         )
 
 
-LOSSES_OF = {"loss": "", "loss_opt": " lowest losses of budgets"}
+def _where(scores: Sequence[Score], biases: str) -> str:
+    """Say on which side the mean errors lie, and whether at every cut by more than chance."""
+    direction = side_of(scores)
+    if direction:
+        return (
+            f"the predicted losses are too **{direction}**, by {biases} nats per token on average"
+        )
+    sides = {math.copysign(1.0, score.bias) for score in scores if round(score.bias, DIGITS)}
+    if len(sides) == 1:
+        side = "high" if sides == {1.0} else "low"
+        chance = "by no more than" if len(scores) == 1 else "but not at every cut by more than"
+        words = f"are on average too {side}, {chance} their intervals allow"
+    else:
+        words = "are not off to one side"
+    return f"the predicted losses {words}: their mean error is {biases} nats per token"
+
+
+LOSSES_OF = {"loss": "losses", "loss_opt": "lowest losses of budgets"}
 """Which losses a score is of, where not those of all runs."""
 MEASURES = ("inside", "inside_least", "width", "interval_score")
 
@@ -240,4 +279,4 @@ def _factor(value: float) -> str:
 
 
 def _fourth(value: float) -> str:
-    return fixed(value, 4)
+    return fixed(value, DIGITS)

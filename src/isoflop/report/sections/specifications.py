@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HOFFMANN_COUNTS: Final[Level] = ("total", "6nd")
 KAPLAN_COUNTS: Final[Level] = ("nonembedding", "kaplan")
+UNMOVED: Final = 1e-9
+"""A shift of a that is rounding: both levels of the choice gave the same points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Shift:
         """Smallest and largest difference."""
         low, high = self.differences.min(), self.differences.max()
         return float(cast("float", low)), float(cast("float", high))
+
+    @property
+    def moves(self) -> bool:
+        """Whether the choice changes anything: the runs of some sweeps do not know it."""
+        return max(map(abs, self.ends)) > UNMOVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +271,7 @@ def _counted(fitted: pl.DataFrame, gap: float) -> str:
 
 def _largest(moved: list[Shift]) -> dict[Approach, str]:
     """Name the first choice of each approach: they come by decreasing shift."""
-    first = {largest.approach: largest for largest in reversed(moved)}
+    first = {largest.approach: largest for largest in reversed(moved) if largest.moves}
     return {
         approach: f"{largest.choice.name.lower()}: {largest.choice.words(largest.before)} → "
         f"{largest.choice.words(largest.after)}, {signed(largest.median)}"

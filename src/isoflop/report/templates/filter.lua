@@ -130,6 +130,37 @@ local function shared(el)
   return el
 end
 
+-- classes whose tables may break over pages
+local BREAKING = { dense = true, prose = true }
+
+-- such a table leaves no single row on either side of a break: cells of one more column, which has
+-- no width, span its first two rows and its last two, and no cell breaks
+local function paired(el)
+  local function blank(rows)
+    return pandoc.Cell({}, "AlignDefault", rows, 1, { ["typst:inset"] = "0pt" })
+  end
+  local rows = pandoc.List({})
+  for _, body in ipairs(el.bodies) do
+    rows:extend(body.body)
+  end
+  for place, row in ipairs(rows) do
+    if #rows < 4 then
+      if place == 1 then
+        row.cells:insert(blank(#rows))
+      end
+    elseif place == 1 or place == #rows - 1 then
+      row.cells:insert(blank(2))
+    elseif place ~= 2 and place ~= #rows then
+      row.cells:insert(blank(1))
+    end
+  end
+  for _, row in ipairs(el.head.rows) do
+    row.cells:insert(blank(1))
+  end
+  el.colspecs:insert({ "AlignDefault", 0 })
+  return el
+end
+
 -- the first column names its row, the head names its column
 function Table(el)
   local typst_class = nil
@@ -140,6 +171,9 @@ function Table(el)
     end
   end
   if FORMAT == "typst" then
+    if BREAKING[typst_class] then
+      el = paired(el)
+    end
     if typst_class then
       return {
         pandoc.RawBlock("typst", "#" .. typst_class .. "["),
