@@ -252,7 +252,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "report/test_first_screen.py": ("test_dots_are_spoken_of_where_the_figure_has_some",),
         "report/test_forecast.py": (
             "test_a_sweep_that_cannot_be_split_says_what_to_add",
-            "test_an_approach_that_was_refused_below_gives_its_reason",
+            "test_an_approach_that_was_refused_below_gives_its_reason_once",
         ),
         "report/test_hostile.py": (
             "test_a_line_of_dashes_stops_no_report",

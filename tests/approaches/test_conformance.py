@@ -327,3 +327,9 @@ def test_a_refusal_says_what_was_left_out_before(losses: pl.DataFrame) -> None:
         "Before the fit 3 files or runs were left out, whole or in part: 2 such as r1: finished, "
         "but its last loss is at 73.2 % of its schedule; r3: diverged."
     )
+    outcome, _ = fit_approach(
+        few, "parametric", SETTINGS, sweep="s", provenance=PROVENANCE, left_out=left_out[2:]
+    )
+    assert isinstance(outcome, Refusal)
+    told = "Before the fit 1 file or run was left out, whole or in part: r3: diverged."
+    assert outcome.refused.endswith(told)

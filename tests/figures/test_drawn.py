@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from isoflop.estimates.allocation import optima_at
@@ -21,8 +22,6 @@ from tests.figures.conftest import drawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import polars as pl
 
     from isoflop.figures.inputs import FigureInputs
 
@@ -57,6 +56,26 @@ def test_design_shows_tokens_across_and_parameters_upwards(inputs: FigureInputs)
     (marks,) = artists(design.draw, inputs, "runs-check")
     shown = {(float(x), float(y)) for x, y in marks.get_offsets()}
     assert shown == set(runs.select("tokens", "params_total").iter_rows())
+
+
+def test_check_runs_of_different_compute_are_no_pair(inputs: FigureInputs) -> None:
+    first = (pl.col("role") == "check") & (
+        pl.col("run") == inputs.runs.filter(role="check")["run"][0]
+    )
+    more = pl.when(first).then(3.0).otherwise(1.0)
+    apart = replace(
+        inputs,
+        runs=inputs.runs.with_columns((pl.col("tokens") * more).cast(pl.Int64)),
+        losses=inputs.losses.with_columns(pl.col("tokens") * more, pl.col("flops_6nd") * more),
+    )
+    assert isinstance(check_pair.draw(inputs), style.Drawn)
+    nothing = check_pair.draw(apart)
+    assert isinstance(nothing, style.NothingToShow)
+    assert "their compute differs, so they are no pair" in nothing.reason
+    (marks,) = artists(design.draw, inputs, "runs-check")
+    (unlike,) = artists(design.draw, apart, "runs-check")
+    assert marks.get_label().startswith("check pair (")
+    assert unlike.get_label().startswith("check (")
 
 
 def test_profiles_mark_the_minima(inputs: FigureInputs) -> None:

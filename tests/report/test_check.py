@@ -88,6 +88,21 @@ def test_seed_noise_is_unknown_without_a_second_seed() -> None:
     assert seed_noise(table, size(2.0), size(2.1)) is None
 
 
+def test_check_runs_of_different_compute_are_no_pair(inputs: ReportInputs) -> None:
+    """A study may leave runs of any compute out of its fits, to compare with later."""
+    checks = inputs.losses.filter(pl.col("role") == "check")
+    first = pl.col("run") == checks["run"].sort()[0]
+    unlike = pl.when(first & (pl.col("role") == "check")).then(3.0).otherwise(1.0)
+    changed = inputs.losses.with_columns(
+        pl.col("tokens") * unlike, pl.col("flops_6nd") * unlike, pl.col("flops_kaplan") * unlike
+    )
+    apart = replace(inputs, losses=changed)
+    assert len(check_sizes(inputs)) == 2
+    assert check_sizes(apart) == []
+    assert check_pair(apart) is None
+    assert findings(apart)["check_pair"] == ""
+
+
 def test_seeds_of_one_size_are_one_row_with_their_mean(inputs: ReportInputs) -> None:
     checks = inputs.losses.filter(pl.col("role") == "check")
     more = checks.with_columns(

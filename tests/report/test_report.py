@@ -22,6 +22,7 @@ from isoflop.estimates.mixture import Mixture, read_mixture
 from isoflop.estimates.recommendation import standing
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.numbers import NONE, UNSURE, count, fixed, interval, parameter, ratio
+from isoflop.report.document import write_document
 from isoflop.report.render import template_text
 from isoflop.report.sections.first_screen import first_screen, headline_budget
 from tests import example_sweep
@@ -405,6 +406,16 @@ def test_a_sweep_without_profiles_or_check_pair_says_why(bare: Rendered) -> None
     assert "tbl-check" not in bare.page.tables
     assert len(bare.page.figures) == len(FIGURES) - 2
     assert bare.page.unbalanced == []
+
+
+def test_a_figure_does_not_repeat_why_its_approach_was_refused(bare: Rendered) -> None:
+    manifest = dict(bare.inputs.manifest)
+    (reason,) = bare.inputs.refused.values()
+    changed = manifest["isoflop_profiles"].model_copy(update={"reason": reason})
+    manifest["isoflop_profiles"] = changed
+    markdown = write_document(replace(bare.inputs, manifest=manifest)).markdown
+    assert markdown.count(reason.removeprefix("profiles")) == 1
+    assert "**No figure here:** Approach 2 (IsoFLOP profiles) was not fitted; the" in markdown
 
 
 def test_rows_of_kaplans_fit_are_named_where_there_are_some(

@@ -179,7 +179,8 @@ def _left_out_before(left_out: pl.DataFrame | None) -> str:
         for group in most[:KINDS_TOLD]
     )
     more = f"; and {len(most) - KINDS_TOLD} other reasons" if len(most) > KINDS_TOLD else ""
-    entries = f"{lost.height} files or runs were left out, whole or in part"
+    were = "file or run was" if lost.height == 1 else "files or runs were"
+    entries = f"{lost.height} {were} left out, whole or in part"
     return f" Before the fit {entries}: {told}{more}."
 
 

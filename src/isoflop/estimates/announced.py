@@ -20,6 +20,8 @@ from isoflop.files import write_text
 if TYPE_CHECKING:
     from pathlib import Path
 
+EQUAL_COMPUTE: Final = 1.25
+"""Largest factor between the C of check runs that are said to have equal compute."""
 FILE: Final = "forecast.yaml"
 """Its name in data/reference."""
 RULE: Final = (
@@ -146,6 +148,14 @@ def check_runs(table: pl.DataFrame, announcement: Announcement | None) -> pl.Dat
     announced = [] if announcement is None else [run.run for run in announcement.runs]
     alone = [run for run in announced if sized_by(run) is None]
     return table.filter((pl.col("role") == "check") & ~pl.col("run").is_in(alone))
+
+
+def equal_compute(flops: pl.Series) -> bool:
+    """Tell whether check runs have one compute, so that their losses can be set side by side.
+
+    A study may leave runs of any C out of its fits to compare with later: these are no pair.
+    """
+    return flops.len() > 0 and flops.max() <= EQUAL_COMPUTE * flops.min()  # type: ignore[operator]
 
 
 def pair_word(run: str) -> PairWord | None:

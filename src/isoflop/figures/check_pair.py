@@ -11,7 +11,7 @@ from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.drawing import style
 from isoflop.escape import identifier
 from isoflop.estimates.allocation import optima_at
-from isoflop.estimates.announced import check_runs, sized_by
+from isoflop.estimates.announced import check_runs, equal_compute, sized_by
 from isoflop.estimates.counted import counted
 from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.off_frontier import intervals_of_losses, losses_at, predicts_losses
@@ -52,6 +52,11 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     pair = counted(runs, counting).sort("params")
     if pair.height < 2:
         return style.NothingToShow(_why_no_pair(inputs))
+    if not equal_compute(pair["flops"]):
+        return style.NothingToShow(
+            f"The {pair.height} check runs of this sweep are left out of every fit; their compute "
+            "differs, so they are no pair whose losses could be set side by side."
+        )
     flops = float(pair["flops"].median())  # type: ignore[arg-type]
     figure = style.new_figure(height=3.3)
     axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.36))

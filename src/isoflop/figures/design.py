@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.drawing import style
-from isoflop.estimates.announced import check_runs
+from isoflop.estimates.announced import check_runs, equal_compute
 from isoflop.numbers import MATHTEXT, power, short
 
 if TYPE_CHECKING:
@@ -49,10 +49,12 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     budgets = sorted(runs["budget"].drop_nulls().unique().to_list())
     shade = dict(zip(budgets, style.shades(budgets), strict=True)) if budgets else {}
     counts = {}
-    for kind, (label, marker, size) in KINDS.items():
+    for kind, (usual, marker, size) in KINDS.items():
         rows = runs.filter(pl.col("kind") == kind)
         if rows.is_empty():
             continue
+        flops = 6.0 * rows["params_total"] * rows["tokens"]
+        label = "check" if kind == "check" and not equal_compute(flops) else usual
         counts[label] = rows.height
         marks = axes.scatter(
             rows["tokens"],

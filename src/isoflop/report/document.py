@@ -65,6 +65,13 @@ class Numbering:
         """Show a figure with its caption, or say why this sweep has nothing to show in it."""
         shown = self.inputs.manifest[name]
         if not shown.shown:
+            refused = [key for key, why in self.inputs.refused.items() if why == shown.reason]
+            if refused:
+                return _block(
+                    "reason",
+                    f"**No figure here:** {IN_PROSE[refused[0]]} was not fitted; the reason stands "
+                    "below [the answer](#answer).",
+                )
             return _reason("No figure here:", shown.reason)
         self.figures.append(name)
         caption = " ".join(caller().split())

@@ -50,6 +50,11 @@ class BudgetGroup:
         """Number of distinct sizes."""
         return len(np.unique(self.log_params))
 
+    @property
+    def sizes(self) -> str:
+        """The same in words."""
+        return "1 size" if self.n_sizes == 1 else f"{self.n_sizes} sizes"
+
     def take(self, kept: Ints) -> BudgetGroup:
         """Keep some points."""
         return BudgetGroup(
@@ -234,7 +239,7 @@ def require_budgets(
     """
     enough = [group for group in groups if group.n_sizes >= settings.min_sizes]
     if len(enough) < settings.min_budgets:
-        listed = ", ".join(f"{g.budget:.3g} FLOPs ({g.n_sizes} sizes)" for g in groups) or "none"
+        listed = ", ".join(f"{g.budget:.3g} FLOPs ({g.sizes})" for g in groups) or "none"
         raise UnderdeterminedError(
             f"profiles needs {settings.min_budgets} budgets with {settings.min_sizes} sizes each; "
             f"sweep {observations.sweep} has {len(enough)}: {listed}. Add runs"

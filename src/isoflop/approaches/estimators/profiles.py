@@ -713,7 +713,7 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
     small = [
         LeftOutRun(
             run=observations.runs[run],
-            reason=f"only {group.n_sizes} sizes at {group.budget:.3g} FLOPs",
+            reason=f"only {group.sizes} at {group.budget:.3g} FLOPs",
         )
         for group in groups
         if group.n_sizes < settings.min_sizes

@@ -12,7 +12,7 @@ from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.choices import FLOPS, PARAMS
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
-from isoflop.estimates.announced import sized_by
+from isoflop.estimates.announced import equal_compute, sized_by
 from isoflop.estimates.counted import counted
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import RunNoise
@@ -97,9 +97,14 @@ class CheckPair:
 
 
 def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
-    """List the sizes of the check runs, smallest first, counted as the figure counts them."""
+    """List the sizes of the check runs, smallest first, counted as the figure counts them.
+
+    Empty where they are of different compute.
+    """
     chosen = predicts_losses(inputs.recommended, inputs.fitted)
     finals = counted(check_pair_runs(inputs.losses, inputs.announcement), _counting(inputs))
+    if not equal_compute(finals["flops"]):
+        return []
     checked = []
     for _, rows in finals.sort("params", "run").group_by(
         cell_of("params", "tokens"), maintain_order=True

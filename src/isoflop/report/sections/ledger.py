@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Entry = tuple[str, str, str, tuple[str, ...]]
 """Key of effects.yaml, choice, what was chosen here, and the keys of config.yaml that decide it."""
 REFUSED: Final = "approach refused"
+NO_FIT: Final = "no approach was fitted"
 SET_HERE: Final = " (set for this sweep)"
 
 
@@ -135,9 +136,12 @@ def _by_convention(inputs: ReportInputs, kind: str, meaning: dict[Any, str]) -> 
     by: dict[str, list[str]] = {}
     for approach, estimate in inputs.fitted.items():
         by.setdefault(getattr(estimate.counting, kind), []).append(approach)
-    return "; ".join(
-        f"`{convention}` ({meaning[convention]}) for {listed(names)}"
-        for convention, names in by.items()
+    return (
+        "; ".join(
+            f"`{convention}` ({meaning[convention]}) for {listed(names)}"
+            for convention, names in by.items()
+        )
+        or NO_FIT
     )
 
 
