@@ -68,6 +68,8 @@ def test_ratio_and_parameters() -> None:
     assert ratio(1e30, PLAIN) == "10³⁰"
     assert parameter(83957.0566374) == "83960"
     assert parameter(0.36) == "0.3600"
+    assert parameter(0.0) == "0"
+    assert [fixed(value) for value in (-0.0004, 0.0004, -0.0006)] == ["0.000", "0.000", "−0.001"]
     assert parameter(1.5e13) == "1.5\xa0×\xa010^13^"
 
 

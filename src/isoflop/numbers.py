@@ -102,7 +102,9 @@ def parameter(value: float, digits: int = 4) -> str:
     """Write a law's parameter, which may be of any size."""
     if not math.isfinite(value):
         return NONE
-    if value == 0.0 or not 1e-3 <= abs(value) < 1e5:
+    if value == 0.0:
+        return "0"
+    if not 1e-3 <= abs(value) < 1e5:
         return power(value, digits)
     return significant(value, digits)
 
@@ -140,7 +142,8 @@ def as_fine(value: float | None, step: float) -> str:
 
 def fixed(value: float, decimals: int = 3) -> str:
     """Write a number with this many decimals and a true minus sign."""
-    return _true_minus(f"{value:.{decimals}f}") if math.isfinite(value) else NONE
+    # z: what rounds to zero has no sign
+    return _true_minus(f"{value:z.{decimals}f}") if math.isfinite(value) else NONE
 
 
 def ratio(value: float, hand: Hand = MARKDOWN) -> str:

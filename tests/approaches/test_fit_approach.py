@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import pytest
 
-from isoflop.approaches.fit_approach import fit_approach
+from isoflop.approaches.fit_approach import _excluded, fit_approach
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.estimates.estimate import Estimate, Provenance
+from isoflop.estimates.laws import PowerLaws
+from isoflop.estimates.quantities import describe
 
 if TYPE_CHECKING:
     from isoflop.approach import Approach
@@ -52,3 +55,18 @@ def test_of_a_run_in_no_budget_approach_2_takes_nothing(losses: pl.DataFrame) ->
     )
     estimate = estimated(fewer, "profiles")
     assert (estimate.n_runs, estimate.n_points) == (finals.height - 1, finals.height - 1)
+
+
+def test_an_estimate_outside_its_interval_is_told() -> None:
+    """Thinned runs may estimate something else: here no resample gave as small an exponent."""
+    law = PowerLaws(loss_up_to=1e30)
+    row = np.array([[0.1, 0.5, 1.0, 0.5, 20.0, 0.05]])
+    draws = np.repeat(row, 200, axis=0)
+    draws[:, law.names.index("a")] += np.linspace(0.001, 0.02, 200)
+    flops = np.array([1e20])
+    told = _excluded(law, row, draws, describe(law, row, draws, flops), flops)
+    assert told[0] == (
+        "No 80 % or 95 % interval is given for a: it would exclude the estimate from all runs, "
+        "since 100 % of the resamples lie above it."
+    )
+    assert "is given for best N at 1e+20 FLOPs" in told[1]

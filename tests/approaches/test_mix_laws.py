@@ -190,6 +190,13 @@ def test_a_forecast_that_failed_marks_every_loss(fitted: tuple) -> None:
     mixture, _ = mixed((estimates, draws, failed))
     assert mixture.loss_doubt is not None
     assert f"{cut.flops:.3g} FLOPs" in mixture.loss_doubt
+    assert "though not" not in mixture.loss_doubt
+    # the first screen judges by the highest cut: a doubt from a lower one says so
+    kept = [cut, forecasts.cuts[-1].model_copy(update={"flops": 2.0 * cut.flops})]
+    mixture, _ = mixed((estimates, draws, forecasts.model_copy(update={"cuts": kept})))
+    assert mixture.loss_doubt is not None
+    assert f"{cut.flops:.3g} FLOPs" in mixture.loss_doubt
+    assert "would, though not fitted up to a higher cut" in mixture.loss_doubt
 
 
 def test_a_law_that_was_refused_takes_no_part(fitted: tuple) -> None:

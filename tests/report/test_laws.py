@@ -14,6 +14,7 @@ from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture, optima_of_mixture
 from isoflop.estimates.recommendation import Recommendation
 from isoflop.numbers import fixed, percent
+from isoflop.report.sections.captions import findings
 from isoflop.report.sections.countings import counting_sentences
 from isoflop.report.sections.first_screen import _reason, first_screen
 from isoflop.report.sections.influence import influence_table
@@ -64,6 +65,27 @@ def test_each_paper_is_told_what_it_had_right(rendered: Rendered) -> None:
     assert "interact:" not in kaplan
 
 
+@pytest.mark.parametrize(
+    ("floor", "words", "beside"),
+    [
+        (1.69, "with a floor *E* of 1.69 nats per token", "token, where Kaplan’s has none."),
+        (0.001, "without a floor (*E* = 0)", "(*E* = 0), as Kaplan’s."),
+    ],
+)
+def test_a_floor_of_nothing_is_none(
+    rendered: Rendered, floor: float, words: str, beside: str
+) -> None:
+    nested = rendered.inputs.laws["nested"]
+    assert isinstance(nested, Estimate)
+    own = nested.parameters | {"E": nested.parameters["E"].model_copy(update={"value": floor})}
+    other = nested.model_copy(update={"parameters": own})
+    inputs = replace(rendered.inputs, laws={**rendered.inputs.laws, "nested": other})
+    facts = law_facts(inputs)
+    assert facts is not None
+    assert facts.floor == words
+    assert findings(inputs)["laws"].endswith(f"{beside}**")
+
+
 def test_the_section_shows_every_law_with_its_weight(rendered: Rendered) -> None:
     facts = law_facts(rendered.inputs)
     assert facts is not None
@@ -100,7 +122,7 @@ def test_the_mixture_stands_among_the_answers(rendered: Rendered) -> None:
 
 def test_a_sweep_without_laws_says_why(refused: Rendered) -> None:
     assert law_facts(refused.inputs) is None
-    assert "nested needs 7 points" in refused.html
+    assert "Nested needs 7 points" in refused.html
 
 
 @pytest.mark.parametrize("key", ["laws", "nesting-tests"])

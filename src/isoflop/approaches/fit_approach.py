@@ -306,17 +306,14 @@ def _excluded(
         missing = [level for level in served if level not in quantity.intervals]
         if not missing:
             continue
-        levels = listed([f"{per_cent(float(level))}" for level in missing])
+        levels = " or ".join(per_cent(float(level)) for level in missing)
         below = float((kept < point[name][0]).mean())
         share, side = (below, "below") if below > 0.5 else (1.0 - below, "above")
-        sides.append(f"{what} ({levels}; {per_cent(share)} of the resamples lie {side} it)")
-    if not sides:
-        return []
-    return [
-        f"The estimate from all runs is given without an interval of a level for "
-        f"{', '.join(sides)}: the interval that resamples and simulated sweeps call for would "
-        "exclude it."
-    ]
+        sides.append(
+            f"No {levels} interval is given for {what}: it would exclude the estimate from all "
+            f"runs, since {per_cent(share)} of the resamples lie {side} it."
+        )
+    return sides
 
 
 def _off_by_design(fitted: Fit, best: Quantity, flops: float) -> list[str]:

@@ -282,8 +282,9 @@ def _doubt(forecasts: Forecasts | NoForecasts) -> str | None:
         return "No law of the set could be fitted below a cut, so no forecast was tried."
     if not failed:
         return None
+    later = "" if failed[-1] is scores[-1][0] else ", though not fitted up to a higher cut"
     return (
         f"Fitted up to {failed[-1].flops:.3g} FLOPs, the mixture's intervals covered fewer of the "
-        "losses measured above than a right forecast’s would: take its losses beyond the data as "
-        "uncertain by more than their intervals say."
+        f"losses measured above than a right forecast’s would{later}: take its losses beyond the "
+        "data as uncertain by more than their intervals say."
     )

@@ -18,11 +18,11 @@ from isoflop.approaches.uncertainty.influence import (
 )
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import BootstrapSettings, ParametricSettings, ProfilesSettings
+from isoflop.estimates.influence import Influence, LeaveOut
 from tests.simulate import Design, isoflop_design, simulate
 
 if TYPE_CHECKING:
     from isoflop.approaches.observations import Observations
-    from isoflop.estimates.influence import Influence
     from isoflop.laws import ChinchillaLaw
 
 SQUARES = ParametricSettings(objective="mse", starts="coarse")
@@ -115,6 +115,25 @@ def test_a_run_of_leverage_is_named(law: ChinchillaLaw) -> None:
     assert found.moving[0].run == sweep.runs[-1]
     assert "The answer hangs on" in influence_cautions(found)[0]
     assert sweep.runs[-1] in influence_cautions(found)[0]
+
+
+def test_a_caution_names_a_few_runs_and_counts_the_others() -> None:
+    runs = [
+        LeaveOut(
+            run=f"run{i}", a=0.1, log_params=0.1, log_loss=0.1, a_errors=9.0 - i / 10,
+            log_params_errors=2.0, log_loss_errors=2.0, refused=False, residual=0.1,
+            studentised=9.0 - i / 10,
+        )
+        for i in range(8)
+    ]  # fmt: skip
+    hangs, far = influence_cautions(Influence(flops=1e20, runs=runs, reason=None))
+    assert hangs.startswith("The answer hangs on 8 runs: run0")
+    assert far.startswith("Far off what the other runs predict: run0")
+    for caution in (hangs, far):
+        assert caution.count("run") - caution.count("runs") >= 5
+        assert "run4" in caution
+        assert "run5" not in caution
+        assert "; and 3 more" in caution
 
 
 def test_a_sound_sweep_has_no_outlier(finals: Observations) -> None:

@@ -18,7 +18,7 @@ from isoflop.approaches.numerics.multistart import HOFFMANN_STARTS, Objective, S
 from isoflop.approaches.numerics.solver import Model
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
-from isoflop.numbers import per_cent
+from isoflop.numbers import listed, per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -398,14 +398,14 @@ class MultistartFit(LossLawFit):
         loose = [words[name] for name, error in errors.items() if error > LOOSE[name]]
         tight = [words[name] for name, error in errors.items() if error <= LOOSE[name]]
         verdicts = [
-            f"they leave open {', '.join(loose)}" if loose else "",
-            f"they determine {', '.join(tight)}" if tight else "",
+            f"leave open {listed(loose)}" if loose else "",
+            f"determine {listed(tight)}" if tight else "",
         ]
         return [
             "The parameters are hard to tell apart on these runs (condition number "
-            f"{self.condition_number:.0e}). By the delta method's standard errors "
-            f"{' and '.join(verdict for verdict in verdicts if verdict)}; one constant of the law "
-            "by itself means little."
+            f"{self.condition_number:.0e}). By the delta method's standard errors they "
+            f"{', but '.join(filter(None, verdicts))}; one constant of the law by itself means "
+            "little."
         ]
 
     def counting_cautions(self) -> list[str]:

@@ -148,8 +148,8 @@ def misfit_cautions(tests: dict[str, Any], pure: dict[str, Any] | None) -> list[
     joint = tests["joint"]["p_value"]
     if joint is not None and joint < REJECTED:
         words = {
-            "params_squared": "(log N)^2",
-            "tokens_squared": "(log D)^2",
+            "params_squared": "(log N)²",
+            "tokens_squared": "(log D)²",
             "params_times_tokens": "log N log D",
         }
         strongest = min(

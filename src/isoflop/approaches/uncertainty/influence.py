@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
+MOST_NAMED: Final = 5
+"""Runs that a caution names; the report's table has every one."""
 MOST_RUNS: Final = 500
 """Leave-outs cost the square of the number of runs, and one of many moves little."""
 LEAST_DRAWS: Final = 20
@@ -89,12 +91,12 @@ def influence_cautions(influence: Influence) -> list[str]:
     if moving := [moves(run) for run in influence.moving]:
         cautions.append(
             f"The answer hangs on {'one run' if len(moving) == 1 else f'{len(moving)} runs'}: "
-            f"{'; '.join(moving)}. A second seed of {'it' if len(moving) == 1 else 'each'} tells "
+            f"{_first(moving)}. A second seed of {'it' if len(moving) == 1 else 'each'} tells "
             "whether it belongs."
         )
     if far := [outlying(run) for run in influence.outlying]:
         cautions.append(
-            f"Far off what the other runs predict: {'; '.join(far)}. Read the "
+            f"Far off what the other runs predict: {_first(far)}. Read the "
             f"{'log' if len(far) == 1 else 'logs'}; leave a run out (in a folder by exclude in "
             "sweep.yaml) only for a reason that its log gives."
         )
@@ -102,6 +104,12 @@ def influence_cautions(influence: Influence) -> list[str]:
         shown = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
         cautions.append(f"Without one of {shown} this approach could not be fitted at all.")
     return cautions
+
+
+def _first(told: list[str]) -> str:
+    """List the first of some runs, the farthest, and count the others: the table has all."""
+    more = len(told) - MOST_NAMED
+    return "; ".join(told[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def twins(observations: Observations) -> list[tuple[str, ...]]:

@@ -30,6 +30,7 @@ from isoflop.report.sections.check import check_pair
 from isoflop.report.sections.data import data_facts
 from isoflop.report.sections.diagnostics import form_rejected
 from isoflop.report.sections.forecast import forecast_facts
+from isoflop.report.sections.laws import floor_words, has_floor
 from isoflop.report.sections.specifications import analysis
 
 if TYPE_CHECKING:
@@ -120,10 +121,10 @@ def _laws(inputs: ReportInputs) -> str:
     nested = inputs.laws.get("nested")
     if not isinstance(nested, Estimate):
         return ""
-    gamma, floor = nested.parameters["gamma"], nested.parameters["E"]
+    gamma = with_level(nested.parameters["gamma"], 0.95, _second)
+    kaplans = ", where Kaplan’s has none" if has_floor(nested) else ", as Kaplan’s"
     return (
-        f"The nested law has *γ* = {with_level(gamma, 0.95, _second)}, where Hoffmann’s has 1, and "
-        f" a floor *E* of {fixed(floor.value, 2)} nats per token, where Kaplan’s has none."
+        f"The nested law has *γ* = {gamma}, where Hoffmann’s has 1, {floor_words(nested)}{kaplans}."
     )
 
 

@@ -91,7 +91,7 @@ def forecast_facts(inputs: ReportInputs) -> ForecastFacts | None:
         laws=tuple(_law_verdicts(forecasts)),
         sizes=tuple(_size_verdicts(forecasts)),
         nowhere=listed([
-            IN_PROSE[name]
+            NAMES[name]
             for name in inputs.refused
             if all(forecast.refused for cut in forecasts.cuts for forecast in cut.among((name,)))
         ]),

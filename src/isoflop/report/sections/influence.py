@@ -50,7 +50,7 @@ def influence_table(inputs: ReportInputs) -> Table | None:
         rows=rows,
         data_columns=DATA,
         data=data,
-        classes=" .wide",
+        classes=" .dense",
     )  # fmt: skip
 
 

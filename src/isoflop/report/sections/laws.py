@@ -56,7 +56,7 @@ def law_facts(inputs: ReportInputs) -> LawFacts | None:
     shares = [f"{percent(m.weight)} {IN_PROSE[m.approach]}" for m in mixture.mixed]
     return LawFacts(
         gamma=with_level(nested.parameters["gamma"], 0.95, _second),
-        floor=fixed(nested.parameters["E"].value, 2),
+        floor=floor_words(nested),
         verdicts=tuple(_verdicts(nested, tests)),
         weights=listed(shares),
         reason=mixture.reason,
@@ -64,6 +64,18 @@ def law_facts(inputs: ReportInputs) -> LawFacts | None:
         table=_law_table(inputs, mixture),
         tests=_test_table(tests),
     )
+
+
+def has_floor(nested: Estimate) -> bool:
+    """Tell whether a law's E is more than zero, as it is printed."""
+    return round(nested.parameters["E"].value, 2) > 0.0
+
+
+def floor_words(nested: Estimate) -> str:
+    """Say which floor a law has, after a comma."""
+    if not has_floor(nested):
+        return "without a floor (*E* = 0)"
+    return f"with a floor *E* of {fixed(nested.parameters['E'].value, 2)} nats per token"
 
 
 def why_no_laws(inputs: ReportInputs) -> str:
