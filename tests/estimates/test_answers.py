@@ -21,7 +21,7 @@ from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import allocate, optima_at, reach
 from isoflop.estimates.answers import answer, as_text, one_target
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimate, read_estimates
-from isoflop.estimates.forecasts import read_forecasts
+from isoflop.estimates.forecasts import NoForecasts, read_forecasts
 from isoflop.estimates.mixture import Mixture, NoMixture, read_mixture
 from isoflop.estimates.recommendation import recommend
 from isoflop.estimates.targets import Target
@@ -134,6 +134,28 @@ def test_recommended_is_an_approach_that_counts_all_parameters(estimates: Path) 
     alone = recommend({"kaplan": fitted["kaplan"]}, forecasts, none)
     assert alone is not None
     assert alone.key == "kaplan"
+
+
+def test_what_was_put_to_no_test_has_not_failed_it(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    fitted = {
+        name: outcome.model_copy(update={"a": outcome.a.model_copy(update={"coverage": {}})})
+        for name, outcome in read_estimates(folder).items()
+        if isinstance(outcome, Estimate)
+    }
+    none = NoMixture.model_construct(refused="One law.")
+    nothing = NoForecasts.model_construct(refused="Two budgets.")
+    chosen = recommend(fitted, nothing, none)
+    assert chosen is not None
+    assert chosen.rule == "untested"
+    assert "was put to a test" in chosen.reason
+    # one that was tested, and failed, leaves the others what they are
+    failed = fitted["envelope"].a.model_copy(update={"coverage": {"0.8": 0.1, "0.95": 0.2}})
+    fitted["envelope"] = fitted["envelope"].model_copy(update={"a": failed})
+    chosen = recommend(fitted, nothing, none)
+    assert chosen is not None
+    assert chosen.key != "envelope"
+    assert chosen.rule == "none"
 
 
 def test_the_mixture_is_recommended_where_it_has_several_laws(estimates: Path) -> None:

@@ -51,6 +51,21 @@ def test_the_answer_is_the_recommended_one(inputs: FigureInputs) -> None:
     assert shown == {one.tokens_per_param.value for one in beyond}
 
 
+def test_the_runs_are_named_where_no_line_leaves_the_picture(inputs: FigureInputs) -> None:
+    """Kaplan's line falls out of most pictures at the foot, with its name beside it."""
+    (name,) = artists(answer.draw, inputs, "runs-label")
+    axes = name.axes
+    (kaplan,) = [line for line in axes.lines if line.get_gid() == "published-kaplan"]
+    values = np.asarray(kaplan.get_ydata())
+    falls_out = values[0] > axes.get_ylim()[0] > values[-1]
+    assert name.get_va() == ("top" if falls_out else "bottom")
+    # a picture so low that it holds all of the line
+    assert not answer._leaves_below(answer._Line("x", "k", values, values), values.min() / 2)
+    assert answer._leaves_below(answer._Line("x", "k", values, values[::-1]), values.mean()) == (
+        values[-1] > values.mean() > values[0]
+    )
+
+
 def test_design_shows_tokens_across_and_parameters_upwards(inputs: FigureInputs) -> None:
     runs = inputs.runs.filter(role="check")
     (marks,) = artists(design.draw, inputs, "runs-check")

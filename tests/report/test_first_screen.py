@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
 
+from isoflop.estimates.estimate import Refusal
 from isoflop.report.document import write_document
+from isoflop.report.sections.captions import findings
 from isoflop.report.sections.data import data_facts
 from isoflop.report.sections.first_screen import first_screen
 from tests import example_sweep
@@ -87,6 +90,25 @@ def test_the_number_of_runs_at_the_budgets_is_told_where_not_all_are(inputs: Rep
     budget = pl.when(pl.col("run") == first).then(None).otherwise("budget")
     trunk = replace(inputs, runs=inputs.runs.with_columns(budget=budget))
     assert data_facts(trunk).planned.startswith(f"{planned - 1} of them planned at ")
+
+
+def test_a_choice_that_moves_the_other_way_is_no_share(inputs: ReportInputs) -> None:
+    of_kaplan = (pl.col("params") == "nonembedding") & (pl.col("flops") == "kaplan")
+    moved = pl.when(of_kaplan).then(pl.col("a") - 1.0).otherwise("a")
+    fewer = replace(inputs, specifications=inputs.specifications.with_columns(a=moved))
+    away = re.compile(r"counting without embeddings makes −[0-9.]+, the other way")
+    assert away.search(first_screen(fewer).apart)
+    assert re.search(r"embeddings makes \+[0-9.]+ \([0-9]+\s%\)", first_screen(inputs).apart)
+
+
+def test_one_interval_is_spoken_of_in_the_singular(inputs: ReportInputs) -> None:
+    estimates = dict(inputs.estimates)
+    refusal = Refusal.model_construct(refused="No curves.")
+    for name in ("envelope", "profiles", "kaplan"):
+        estimates[name] = refusal  # type: ignore[index]
+    told = findings(replace(inputs, estimates=estimates))["exponents"]
+    assert told.startswith("**The 95 % interval for *a* by Approach 3 (parametric loss) ")
+    assert "equal scaling, and " in told
 
 
 def test_dots_are_spoken_of_where_the_figure_has_some(rendered: Rendered, bare: Rendered) -> None:

@@ -155,7 +155,8 @@ def equal_compute(flops: pl.Series) -> bool:
 
     A study may leave runs of any C out of its fits to compare with later: these are no pair.
     """
-    return flops.len() > 0 and flops.max() <= EQUAL_COMPUTE * flops.min()  # type: ignore[operator]
+    values = flops.to_list()
+    return bool(values) and max(values) <= EQUAL_COMPUTE * min(values)
 
 
 def pair_word(run: str) -> PairWord | None:

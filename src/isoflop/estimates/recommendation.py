@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.forecasts import NoForecasts, Score
     from isoflop.estimates.mixture import NoMixture
 
-Rule = Literal["mixture", "both", "coverage", "forecast", "none"]
+Rule = Literal["mixture", "both", "coverage", "forecast", "none", "untested"]
 RULES: Final[dict[Rule, str]] = {
     "mixture": "no law is known to be the true one, so the draws come from several, and the "
     "distance between the laws is inside the intervals",
@@ -34,6 +34,7 @@ RULES: Final[dict[Rule, str]] = {
     "the test of forecasts",
     "forecast": "it passed the test of forecasts; no approach also covers in simulated sweeps",
     "none": "no approach passed a test: read it as one opinion of several",
+    "untested": "no approach was put to a test: how far to trust it is not known",
 }
 """Why an answer is recommended, in words."""
 DOUBTED: Final = (
@@ -79,7 +80,9 @@ class Standing:
         """The best rule by which an approach could be recommended."""
         if self.covers:
             return "both" if self.forecasts else "coverage"
-        return "forecast" if self.forecasts else "none"
+        if self.forecasts:
+            return "forecast"
+        return "untested" if self.covers is None and self.forecasts is None else "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ def recommend(
     """
     if isinstance(mixture, Mixture) and len(mixture.mixed) > 1:
         return Recommendation(MIXTURE.key, mixture, "mixture")
-    order: tuple[Rule, ...] = ("both", "coverage", "forecast", "none")
+    order: tuple[Rule, ...] = ("both", "coverage", "forecast", "untested", "none")
 
     def rank(estimate: Estimate) -> tuple[bool, bool, int, float]:
         ends = estimate.a.intervals.get("0.95")
@@ -166,4 +169,9 @@ def recommend(
     if not estimates:
         return None
     best = min(estimates.values(), key=rank)
-    return Recommendation(best.approach, best, standing(best, forecasts).rule)
+    rule = standing(best, forecasts).rule
+    if rule == "untested" and any(
+        standing(estimate, forecasts).rule != rule for estimate in estimates.values()
+    ):
+        rule = "none"
+    return Recommendation(best.approach, best, rule)

@@ -69,9 +69,12 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
     axes.set(xlabel=style.FLOPS, ylabel="Tokens per parameter at the optimum")
+    # below, unless a line that leaves the picture there has its name beside
+    foot = not any(_leaves_below(line, axes.get_ylim()[0]) for line in labels)
     axes.annotate(
-        "the sweep’s runs", (low, 0.02), xycoords=axes.get_xaxis_transform(), xytext=(4, 0),
-        textcoords="offset points", fontsize=style.SMALL, color=style.QUIET, va="bottom",
+        "the sweep’s runs", (low, 0.02 if foot else 0.98), xycoords=axes.get_xaxis_transform(),
+        xytext=(4, 0), textcoords="offset points", fontsize=style.SMALL, color=style.QUIET,
+        va="bottom" if foot else "top", gid="runs-label",
     )  # fmt: skip
     _label(axes, labels)
     alt = (
@@ -136,6 +139,11 @@ def _lines(
         )  # fmt: skip
         labels.append(_Line(name, style.PUBLISHED, flops, np.asarray(values)))
     return labels
+
+
+def _leaves_below(line: _Line, bottom: float) -> bool:
+    """Tell whether a line that starts inside the picture leaves it at the foot."""
+    return bool(line.y[0] > bottom > line.y[-1])
 
 
 def _label(axes: Axes, lines: list[_Line]) -> None:

@@ -239,10 +239,11 @@ def require_budgets(
     """
     enough = [group for group in groups if group.n_sizes >= settings.min_sizes]
     if len(enough) < settings.min_budgets:
-        listed = ", ".join(f"{g.budget:.3g} FLOPs ({g.sizes})" for g in groups) or "none"
+        listed = ", ".join(f"{g.budget:.3g} FLOPs ({g.sizes})" for g in groups)
+        counted = f"{len(enough)}: {listed}" if groups else "none"
         raise UnderdeterminedError(
             f"profiles needs {settings.min_budgets} budgets with {settings.min_sizes} sizes each; "
-            f"sweep {observations.sweep} has {len(enough)}: {listed}. Add runs"
+            f"sweep {observations.sweep} has {counted}. Add runs"
             f"{_lower_limits([g.n_sizes for g in groups], settings)}."
         )
 

@@ -177,8 +177,8 @@ class EnvelopeFit(Fit):
         if diagnostics.late_winners < 0.5:
             cautions.append(
                 f"Only {per_cent(diagnostics.late_winners)} of the envelope's points lie in the "
-                "last 15 % of their run. The others were measured before its learning rate had "
-                "decayed, where the loss is still too high."
+                "last 15 % of their run. Where a learning rate was still to decay after the "
+                "others, their loss is too high."
             )
         return cautions
 

@@ -89,7 +89,7 @@ def _envelope(inputs: ReportInputs) -> str:
     return (
         f"The envelope gives {_exponent(estimate.a)}; {percent(diagnostics.late_winners)} of its "
         f"{diagnostics.points_fitted} fitted points were measured in the last 15 % of a run, the "
-        "others before their learning rate had decayed, where the loss is still too high."
+        "others earlier: where a learning rate was still to decay, the loss is too high there."
     )
 
 
@@ -132,6 +132,13 @@ def _exponents(inputs: ReportInputs) -> str:
     exponents = verdicts(inputs)
     if not exponents:
         return ""
+    if len(exponents) == 1:
+        (only,) = exponents
+        return (
+            f"The 95 % interval for *a* by {only.name} {_contains(only.contains_half)} equal "
+            f"scaling, and {_contains(only.contains_kaplan)} Kaplan’s "
+            f"{fixed(inputs.reference.kaplan.optimal_allocation.p_N, 2)}."
+        )
     half = sum(verdict.contains_half for verdict in exponents)
     kaplan = sum(verdict.contains_kaplan for verdict in exponents)
     p = fixed(inputs.reference.kaplan.optimal_allocation.p_N, 2)
@@ -139,6 +146,10 @@ def _exponents(inputs: ReportInputs) -> str:
         f"Of the 95 % intervals for *a* by {times(len(exponents), 'approach', 'approaches')}, "
         f"{_contain(half)} equal scaling and {_contain(kaplan)} Kaplan’s {p}."
     )
+
+
+def _contains(inside: bool) -> str:  # noqa: FBT001  one fact
+    return "contains" if inside else "excludes"
 
 
 def _contain(number: int) -> str:

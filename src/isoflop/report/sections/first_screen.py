@@ -297,14 +297,16 @@ def _apart(inputs: ReportInputs) -> str:
     ]
     if not moves:
         return ""
-    parts = [
-        f"{what} makes {signed(moved, 2)}" + (f" ({percent(moved / gap)})" if moved > 0.0 else "")
-        for what, moved in moves
-    ]
+    parts = [f"{what} makes {signed(moved, 2)}{_part(moved / gap)}" for what, moved in moves]
     return (
         f"Of the {fixed(gap, 2)} between Kaplan’s *a* of {fixed(kaplan, 2)} and Chinchilla’s "
         f"{fixed(hoffmann, 2)}, on these runs {listed(parts)}."
     )
+
+
+def _part(share: float) -> str:
+    """Say how much of the papers' distance a shift is; one away from Kaplan's is no part of it."""
+    return f" ({percent(share)})" if share > 0.0 else ", the other way" if share < 0.0 else ""
 
 
 def _matched(
