@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoflop.estimates.laws import PowerLaws
+from isoflop.estimates.laws import PowerLaws, law_rows
 from isoflop.estimates.quantities import about, describe
 
 LAW = PowerLaws(loss_up_to=1e20)
@@ -34,6 +35,22 @@ def test_an_interval_that_excludes_its_estimate_is_not_given() -> None:
     assert beyond["a"].value == 0.51
     # what does not move keeps its interval, of no width
     assert beyond["L_exponent"].intervals["0.8"] == pytest.approx((0.06, 0.06))
+
+
+def test_wanted_quantities_are_those_of_all() -> None:
+    draws = rows(np.linspace(0.40, 0.50, 101))
+    every = describe(LAW, rows(np.array([0.45])), draws, FLOPS)
+    some = describe(LAW, rows(np.array([0.45])), draws, FLOPS, names={"loss_1e+18", "a", "x"})
+    assert some == {name: every[name] for name in ("a", "loss_1e+18")}
+
+
+def test_a_refused_draw_has_no_parameters() -> None:
+    names = LAW.names
+    drawn = pl.DataFrame({name: [1, None, 3] for name in (*names, "other")})
+    found = law_rows(LAW, drawn)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found[:, 0], [1.0, np.nan, 3.0])
+    assert found.shape == (3, len(names))
 
 
 @given(

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.announced import AnnouncedLoss, AnnouncedRun, Announcement
 from isoflop.estimates.forecasts import Forecasts

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.config.reading import Section
-from isoflop.estimates.estimate import Calibration, Estimate, Optimum, optima_of
+from isoflop.estimates.estimate import (
+    OPTIMUM_NAMES,
+    Calibration,
+    Estimate,
+    Optimum,
+    optima_of,
+)
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.laws import law_rows
 from isoflop.estimates.mixture import MedianFrontier, Mixture, optima_of_mixture
@@ -240,8 +246,15 @@ def optima_at(
     if isinstance(estimate, Mixture):
         return optima_of_mixture(estimate, draws, flops)
     budgets = np.asarray(flops, dtype=np.float64)
+    # a law's parameters would be calibrated anew, too, and nobody asks for them here
+    names = {f"{what}_{c!r}" for what in OPTIMUM_NAMES for c in budgets.tolist()}
     quantities = describe(
-        estimate.law, estimate.row, estimate.rows(draws), budgets, simulations_of(estimate, draws)
+        estimate.law,
+        estimate.row,
+        estimate.rows(draws),
+        budgets,
+        simulations_of(estimate, draws),
+        names=names,
     )
     return optima_of(quantities, budgets, estimate.flops_range)
 

@@ -43,6 +43,10 @@ DECADES: Final = (0.0, 1.0, 2.0)
 """Where estimates, mixtures and reports answer: decades above the largest C that was fitted."""
 
 
+OPTIMUM_NAMES: Final = ("params_opt", "tokens_opt", "tokens_per_param", "loss")
+"""Quantities of an optimum, by the names of ``quantities.derived`` without their C."""
+
+
 class Optimum(Section):
     """The compute-optimal allocation at one budget."""
 

@@ -27,7 +27,7 @@ from isoflop.estimates.laws import Law, LawOfLoss, ProductLoss
 from isoflop.estimates.levels import LEAST_TAIL, Levels, NoLevel, Tails, covered, places, tails_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -152,10 +152,17 @@ class Simulations:
     draws: Floats
     noiseless: Floats | None
 
-    def of(self, law: LawOfLoss, flops: Floats) -> dict[str, Sample]:
+    def of(
+        self, law: LawOfLoss, flops: Floats, names: Collection[str] | None = None
+    ) -> dict[str, Sample]:
         """Place the truth among each sweep's draws, for every quantity that it shares.
 
         A sweep in which a quantity is not finite is left out of that quantity's.
+
+        Parameters
+        ----------
+        law, flops : as of ``derived``.
+        names : quantities that are wanted; None for all.
         """
         n, m, p = self.draws.shape
         if n == 0:
@@ -166,6 +173,8 @@ class Simulations:
         samples = {}
         for name, truth in self.truth.values(law, flops).items():
             if name not in estimates or not np.isfinite(truth):
+                continue
+            if names is not None and name not in names:
                 continue
             noiseless = float(clean[name][0]) if name in clean else np.nan
             drawn = draws[name].reshape(n, m)
@@ -247,12 +256,15 @@ class Sample:
 
 
 def samples_of(
-    law: LawOfLoss, simulations: Sequence[Simulations], flops: Floats
+    law: LawOfLoss,
+    simulations: Sequence[Simulations],
+    flops: Floats,
+    names: Collection[str] | None = None,
 ) -> dict[str, list[Sample]]:
     """Give each quantity's samples, one for each law that was taken for the truth and has it."""
     samples: dict[str, list[Sample]] = {}
     for simulated in simulations:
-        for name, sample in simulated.of(law, flops).items():
+        for name, sample in simulated.of(law, flops, names).items():
             samples.setdefault(name, []).append(sample)
     return samples
 
@@ -352,6 +364,8 @@ def describe(
     draws: Floats,
     flops: Floats,
     simulations: Sequence[Simulations] = (),
+    *,
+    names: Collection[str] | None = None,
 ) -> dict[str, Quantity]:
     """Give every quantity that a law predicts with its intervals.
 
@@ -363,6 +377,7 @@ def describe(
     flops : (budgets,) C of the optima [FLOP].
     simulations : calibrate the intervals, one for each law that is taken for the truth; without
         them they are percentiles.
+    names : quantities that are wanted, by the names of ``derived``; None for all.
 
     Returns
     -------
@@ -370,9 +385,9 @@ def describe(
     that would exclude the value itself is none, and is left out; see ``about``.
     """
     point, drawn = derived(law, row, flops), derived(law, draws, flops)
-    samples = samples_of(law, simulations, flops)
+    samples = samples_of(law, simulations, flops, names)
     return {
         name: calibrated(float(values[0]), drawn[name], samples.get(name, []))
         for name, values in point.items()
-        if np.isfinite(values[0])
+        if np.isfinite(values[0]) and (names is None or name in names)
     }
