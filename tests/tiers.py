@@ -1,10 +1,11 @@
 """Which tests `run.py test --quick` leaves out for their time alone.
 
-What stays answers in two or three minutes on two cores, and has each fact that a test of a second
-or two can have; of random examples it has a tenth. Left out are whole reports and sets of
-figures, pages in a browser, simulations that count how often something covers, fits of every law,
-and damaged logs by the hundred: each costs more than a second or two. So are cases of half a second
-whose fact a cheaper one has too: one approach, format or direction stands for the others.
+What stays answers in a minute or two on two cores, and has each fact that a test of a second
+or two can have; of random examples it has a tenth, and of long lists of cases every seventh. Left
+out are whole reports and sets of figures, pages in a browser, simulations that count how often
+something covers, fits of every law, and damaged logs by the hundred: each costs more than a second
+or two. So are cases of half a second whose fact a cheaper one has too: one approach, format or
+direction stands for the others.
 """
 
 from __future__ import annotations
@@ -284,6 +285,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_validator_has_nothing_else_against_it[rendered]",
             "test_it_says_its_language_title_and_standards[bare]",
             "test_its_links_are_described_and_lead_somewhere[bare]",
+            "test_the_last_page_has_more_than_a_line_or_two[bare]",
             "test_no_row_of_a_table_stands_alone_on_a_page[dense-50-False]",
             "test_the_validator_sees_what_breaks_the_standard[bare]",
             "test_what_a_screen_reader_reads_is_tagged[bare]",
