@@ -84,6 +84,12 @@ class Excluded(NamedTuple):
     run: str
 
 
+class CountsLines(NamedTuple):
+    """The log tells no steps: those of its records count its training lines."""
+
+    run: str = ""
+
+
 class LeftOutRows(NamedTuple):
     """Rows of a table that sweep.yaml leaves out."""
 
@@ -117,6 +123,7 @@ Event = (
     | Ended
     | Identity
     | Excluded
+    | CountsLines
     | LeftOutRows
     | Remark
     | Anew

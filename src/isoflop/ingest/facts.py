@@ -167,6 +167,8 @@ def identify(
     needs_schedule: bool,
     needs_context: bool = False,
     counted_per_step: float | None = None,
+    counted_mean: float | None = None,
+    counter: str | None = None,
     counted_batch: float | None = None,
     in_bytes: Sequence[str] = (),
     needs_bytes: bool = False,
@@ -184,6 +186,8 @@ def identify(
     needs_schedule : whether the log must come with the length of its schedule.
     needs_context : whether the log counts samples, of as many tokens as the context is long.
     counted_per_step : tokens of a step by the log's records, taken where nothing else says it.
+    counted_mean : mean tokens of a step up to the last record that counts them, where steps differ.
+    counter : the setting by which its trainer counts tokens, if its log has none.
     counted_batch : samples of a step, the same.
     in_bytes : eval sets of which the log has bits per byte and no loss.
     needs_bytes : whether it has no other loss.
@@ -200,6 +204,7 @@ def identify(
     if counted_batch is not None and not {"batch", "tokens_per_step"} & facts.keys():
         facts["batch"] = Fact(counted_batch, "counted")
     _count_tokens(facts, counted_per_step)
+    notes += _count_horizon(facts, counted_mean)
     conflicts += _implausible_bytes(facts)
     notes += _gaps(facts, architecture)
     missing = [*_missing_context(facts)] if needs_context else []
@@ -223,6 +228,7 @@ def identify(
         needs_tokens_per_step=needs_tokens_per_step,
         needs_schedule=needs_schedule,
         follows=follows,
+        counter=counter,
     )
     missing += [words for name, words in OF_LOSSES.items() if name in asks and name not in facts]
     return RunIdentity(
@@ -231,7 +237,12 @@ def identify(
 
 
 def _missing(
-    facts: Mapping[str, Fact], *, needs_tokens_per_step: bool, needs_schedule: bool, follows: bool
+    facts: Mapping[str, Fact],
+    *,
+    needs_tokens_per_step: bool,
+    needs_schedule: bool,
+    follows: bool,
+    counter: str | None,
 ) -> Iterator[Missing]:
     """Say what is needed and unknown; tokens per step may follow from what is asked anyway."""
     if "params.total" not in facts:
@@ -256,7 +267,14 @@ def _missing(
     no_horizon = needs_schedule and not open_ended and "schedule.tokens" not in facts
     in_steps = no_horizon and "schedule.steps" in facts
     if (needs_tokens_per_step or in_steps) and "tokens_per_step" not in facts and not follows:
-        yield Missing("number of tokens per step", _batch_line(facts))
+        if needs_tokens_per_step and counter is not None:
+            yield Missing(
+                f"number of tokens per step (where sequences differ in length, as in fine-tuning, "
+                f"only the trainer can count them, with {counter}; none of its lines does)",
+                _batch_line(facts) + "   # where all are packed or padded to one length",
+            )
+        else:
+            yield Missing("number of tokens per step", _batch_line(facts))
     if no_horizon and not in_steps:
         yield Missing(
             SCHEDULE_LENGTH,
@@ -470,6 +488,22 @@ def _count_tokens(facts: dict[str, Fact], counted_per_step: float | None) -> Non
     per_step, steps = facts.get("tokens_per_step"), facts.get("schedule.steps")
     if "schedule.tokens" not in facts and per_step and steps:
         facts["schedule.tokens"] = Fact(float(per_step.value) * float(steps.value), steps.source)
+
+
+def _count_horizon(facts: dict[str, Fact], mean: float | None) -> Iterator[str]:
+    """Count the tokens of a schedule whose steps differ in theirs, by their mean; and say so.
+
+    The share of the schedule that is done is then that of its steps.
+    """
+    steps = facts.get("schedule.steps")
+    if mean is None or steps is None or "schedule.tokens" in facts:
+        return
+    tokens = mean * float(steps.value)
+    facts["schedule.tokens"] = Fact(tokens, "counted")
+    yield (
+        f"tokens of a step differ: by their mean, {mean:.4g}, the schedule's {steps.value:g} steps "
+        f"have {tokens:.4g}"
+    )
 
 
 def _gaps(facts: Mapping[str, Fact], architecture: counting.Architecture | None) -> list[str]:

@@ -7,10 +7,12 @@ several names of one thing, the one that stands first here is taken.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.ingest.numbers import finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 COLUMNS: Final = {
     "step": (
@@ -147,6 +149,17 @@ def evaluated(name: str) -> tuple[str, str] | None:
     return name.removeprefix("eval_").removesuffix(end).strip("_") or "eval", _EVALUATED[end]
 
 
+def tokens_seen(record: Mapping[str, Any]) -> float | None:
+    """Give the tokens so far by a record of the HF Trainer or of what is built on it; None: none.
+
+    TRL counts them always, as `num_tokens`; others where `COUNTER` is set.
+    """
+    return next((finite(record[name]) for name in _SEEN if name in record), None)
+
+
+COUNTER: Final = "include_num_input_tokens_seen: true"
+"""The setting of the HF Trainer by which it counts tokens."""
+_SEEN: Final = ("num_input_tokens_seen", "num_tokens")
 _EVALUATED: Final = {"loss": "loss", "bpb": "bits_per_byte", "bits_per_byte": "bits_per_byte"}
 
 

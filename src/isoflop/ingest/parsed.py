@@ -12,6 +12,7 @@ from isoflop.config.sidecar import LARGEST
 from isoflop.ingest.blocks import PLACED, RECORDS, Block
 from isoflop.ingest.events import (
     Anew,
+    CountsLines,
     Ended,
     Excluded,
     Facts,
@@ -54,6 +55,7 @@ class ParsedRun:
         record gives no D, it is the number of samples.
     counted : the last step at which they do, and D / step there.
     key : what tells the run from all others, where the log has such a thing.
+    counts_lines : whether its steps count lines of its log, and no updates.
     """
 
     name: str
@@ -73,6 +75,7 @@ class ParsedRun:
     per_step: tuple[float, float] | None = None
     counted: tuple[int, float] | None = None
     key: str = ""
+    counts_lines: bool = False
 
     @property
     def one_step(self) -> bool:
@@ -192,7 +195,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
                     left_out.append((rows, reason))
                 case Remark(text):
                     remarks.append(text)
-                case Facts() | Ended() | Excluded() | Identity():
+                case Facts() | Ended() | Excluded() | Identity() | CountsLines():
                     last = counts.get(event.run, {}).get("last", -1)
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
     return Parsed(
@@ -314,8 +317,11 @@ class _Run:
     per_step: tuple[float, float] | None = None
     counted: tuple[int, float] | None = None
     key: str = ""
+    counts_lines: bool = False
 
-    def note(self, event: Facts | Ended | Excluded | Identity, *, goes_on: bool) -> None:
+    def note(
+        self, event: Facts | Ended | Excluded | Identity | CountsLines, *, goes_on: bool
+    ) -> None:
         """Take in what is no record, and whether records follow it in its block."""
         match event:
             case Facts(facts):
@@ -327,6 +333,8 @@ class _Run:
                 self.excluded = reason
             case Identity(key):
                 self.key = key
+            case CountsLines():
+                self.counts_lines = True
 
     def count(self, count: Mapping[str, Any]) -> None:
         """Take in a block's records."""
@@ -366,6 +374,7 @@ class _Run:
             per_step=self.per_step,
             counted=self.counted,
             key=self.key,
+            counts_lines=self.counts_lines,
         )
 
 

@@ -269,19 +269,37 @@ def _in_bytes_only(parts: Sequence[Part]) -> list[str]:
     return sorted({name for part in parts for name in part.run.byte_sets} - given)
 
 
+def _steps_are_updates(parts: Sequence[Part]) -> bool:
+    """Tell whether steps count updates; those of tables may count what was logged."""
+    return not any(part.run.counts_lines or takes_map(part.log.format or "") for part in parts)
+
+
 def _counted_per_step(parts: Sequence[Part]) -> float | None:
     """Count the tokens or samples of a step, where the log gives them and its steps are updates.
 
-    None where a batch that ramps up, or padding, makes steps differ; and of tables, whose steps may
-    count what was logged.
+    None where a batch that ramps up, or padding, makes steps differ.
     """
-    if any(takes_map(part.log.format or "") for part in parts):
+    if not _steps_are_updates(parts):
         return None
     rates = [rate for part in parts for rate in part.run.per_step or ()]
     counted = [part.run.counted for part in parts if part.run.counted is not None]
     if not counted or max(rates) - min(rates) > SAME * max(rates):
         return None
     return max(counted)[1]
+
+
+def _counted_mean(parts: Sequence[Part]) -> float | None:
+    """Give the mean tokens of a step, where the log counts tokens and its steps are updates."""
+    if not _steps_are_updates(parts):
+        return None
+    counted = [part.run.counted for part in parts if part.run.counts_tokens]
+    return max((each for each in counted if each is not None), default=(0, None))[1]
+
+
+def _counter(parts: Sequence[Part]) -> str | None:
+    """Name the setting by which a run's trainer counts tokens."""
+    named = [getattr(reader(part.log.format or ""), "COUNTER", None) for part in parts]
+    return next(filter(None, named), None)
 
 
 def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
@@ -402,6 +420,8 @@ class Run:
             needs_context=in_samples,
             needs_schedule=not finished_row,
             counted_per_step=None if in_samples else counted,
+            counted_mean=None if in_samples else _counted_mean(parts),
+            counter=_counter(parts),
             counted_batch=counted if in_samples else None,
             in_bytes=_in_bytes_only(parts),
             needs_bytes=not any(part.run.trains or part.run.eval_sets for part in parts),

@@ -13,8 +13,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
-from isoflop.ingest.names import evaluated
+from isoflop.ingest import names
+from isoflop.ingest.events import (
+    CountsLines,
+    Ended,
+    Evaluation,
+    Event,
+    Facts,
+    Point,
+    Truncated,
+    Unread,
+)
+from isoflop.ingest.names import evaluated, tokens_seen
 from isoflop.ingest.numbers import finite, number, step_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.textlog import facts_of
@@ -25,7 +35,8 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 3
+VERSION = 4
+COUNTER: Final = names.COUNTER
 
 _LINE = re.compile(r"\{'(?:loss|eval_loss|eval_\w+|train_runtime)': [^{}\n]*\}")
 _PAIR = re.compile(r"'([^']+)': (?:'([^']*)'|([^,}\s]+))")
@@ -36,7 +47,6 @@ _HEADER: Final = (
     (re.compile(r"Num Epochs = ([0-9]+(?:,[0-9]{3})*)"), "epochs"),
 )
 _CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
-_TOKENS: Final = ("num_input_tokens_seen", "num_tokens")
 
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
@@ -44,11 +54,15 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
     header: dict[str, Any] = {}
     told: dict[str, Any] | None = None
     steps = _Steps(header)
+    counts_lines = False
     for line in _lines(file):
         if isinstance(line, dict):
             step = steps.of(line)
             if step is None:
                 continue
+            if steps.are_lines and not counts_lines:
+                counts_lines = True
+                yield CountsLines()
             if header != told:
                 told = dict(header)
                 yield Facts(_facts(header))
@@ -120,12 +134,14 @@ class _Steps:
     points : training lines of the run so far.
     counted : whether some line has told its tokens.
     ended : whether the run has, so that the next training line is another one's.
+    are_lines : whether a step that it gave counts lines, since nothing tells updates.
     """
 
     header: Mapping[str, Any]
     points: int = 0
     counted: bool = False
     ended: bool = False
+    are_lines: bool = False
 
     def of(self, pairs: Mapping[str, str]) -> int | None:
         """Give the update of a line; None of one that is no record.
@@ -139,7 +155,7 @@ class _Steps:
             return None
         if "loss" in pairs:
             self.points, self.ended = 1 if self.ended else self.points + 1, False
-        self.counted |= any(name in pairs for name in _TOKENS)
+        self.counted |= tokens_seen(pairs) is not None
         epoch = finite(pairs.get("epoch"))
         total, epochs = self.header.get("schedule.steps"), self.header.get("epochs")
         if (step := step_number(pairs.get("step"))) is not None:
@@ -147,6 +163,7 @@ class _Steps:
         if epoch is not None and total and epochs:
             return int(epoch / epochs * total + 0.5)
         if self.counted or (epoch == 0 and "loss" not in pairs):
+            self.are_lines |= epoch != 0 or "loss" in pairs
             return self.points
         raise RefusedError(
             "lines of the HF Trainer that tell epochs only, and no header ('Total optimization "
@@ -162,7 +179,7 @@ def _facts(header: Mapping[str, Any]) -> Any:
 
 def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:
     """Turn a line into a point or an evaluation."""
-    tokens = next((finite(pairs[name]) for name in _TOKENS if name in pairs), None)
+    tokens = tokens_seen(pairs)
     if "loss" in pairs:
         loss = number(pairs["loss"])
         if loss is None:

@@ -6,8 +6,9 @@ tokens seen, which are 0 unless the trainer was told to count them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from isoflop.ingest import names
 from isoflop.ingest.events import Evaluation, Event, Facts, Point, Truncated, Unread
 from isoflop.ingest.names import evaluated
 from isoflop.ingest.numbers import finite, number, step_number
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from isoflop.ingest.source import RawFile
 
 VERSION = 2
+COUNTER: Final = names.COUNTER
 
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from isoflop.ingest import names
 from isoflop.ingest.events import Evaluation, Event, Facts, Point, Truncated, Unread
-from isoflop.ingest.names import evaluated
+from isoflop.ingest.names import evaluated, tokens_seen
 from isoflop.ingest.numbers import finite, number, step_number
 from isoflop.ingest.textlog import facts_of, json_records
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
+COUNTER: Final = names.COUNTER
 
 _STEP: Final = re.compile(r"([0-9]+)/([0-9]+)")
 
@@ -40,9 +42,11 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
             told = match[2]
             units = {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
             yield Facts(facts_of({**units, "schedule.steps": finite(told) or None}))
+        tokens = tokens_seen(record)
         if (loss := number(record.get("loss"))) is not None:
             yield Point(
                 step,
+                tokens=tokens,
                 train_loss=loss,
                 lr=number(record.get("learning_rate")),
                 grad_norm=number(record.get("grad_norm")),
@@ -51,4 +55,4 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
             told_of = evaluated(name)
             if told_of is not None and (value := number(cell)) is not None:
                 eval_set, metric = told_of
-                yield Evaluation(step, eval_set, value, metric)
+                yield Evaluation(step, eval_set, value, metric, tokens=tokens)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from isoflop.ingest import names
 from isoflop.ingest.events import Evaluation, Event, Facts, LeftOutRows, Point, Unread
-from isoflop.ingest.names import evaluated
+from isoflop.ingest.names import evaluated, tokens_seen
 from isoflop.ingest.numbers import encodable, finite, number, step_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.textlog import facts_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from isoflop.ingest.source import RawFile
 
 VERSION = 2
-_TOKENS: Final = ("num_input_tokens_seen", "num_tokens")
+COUNTER: Final = names.COUNTER
 LARGEST: Final = 1 << 30
 """Bytes up to which a state is read; it is one JSON object, and read whole."""
 
@@ -76,9 +77,7 @@ def _facts(state: Mapping[str, Any]) -> Any:
 
 def _record(step: int, entry: Mapping[str, Any]) -> Iterator[Event]:
     """Turn an entry into a point or evaluations."""
-    tokens = next(
-        (finite(entry[n]) for n in ("num_input_tokens_seen", "num_tokens") if n in entry), None
-    )
+    tokens = tokens_seen(entry)
     if "loss" in entry:
         loss = number(entry["loss"])
         if loss is None:
