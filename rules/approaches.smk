@@ -21,6 +21,8 @@ rule fit_approach:
         "logs/fit_approach/{sweep}{variant}/{approach}.log",
     benchmark:
         "benchmarks/fit_approach/{sweep}{variant}/{approach}.tsv"
+    wildcard_constraints:
+        approach="|".join(approach for approach in BY_KEY if approach not in LAWS),
     threads: 1
     resources:
         mem_mb=memory(1500),
@@ -45,6 +47,13 @@ rule fit_approach:
         """
 
 
+use rule fit_approach as fit_law with:
+    wildcard_constraints:
+        approach="|".join(LAWS),
+    # the mixture waits for the laws alone, and figures for the mixture
+    priority: 1
+
+
 rule score_forecasts:
     input:
         losses="data/losses/{sweep}.parquet",
@@ -55,7 +64,7 @@ rule score_forecasts:
         "logs/score_forecasts/{sweep}.log",
     benchmark:
         "benchmarks/score_forecasts/{sweep}.tsv"
-    # the mixture waits for it, and figures for the mixture
+    # as the laws
     priority: 1
     threads: 1
     resources:

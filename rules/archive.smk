@@ -3,6 +3,12 @@
 # out: reports/{sweep}/archive/{sweep}.zip
 
 
+rule archive:
+    input:
+        sweeps_with("reports/{sweep}/archive/{sweep}.zip"),
+        COMPLAINTS,
+
+
 rule archive_report:
     input:
         html="reports/{sweep}/report.html",

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.sourcecache import LocalSourceFile
 
 from isoflop.approach import APPROACHES, BY_KEY, FITTED, LAWS
 from isoflop.config.by_sweep import settings_by_sweep
@@ -28,25 +29,43 @@ from isoflop.made_outputs import (
     outputs_to_the_present,
     stale_outputs,
 )
-from isoflop.project import CODE, CONFIG, FACTS, PACKAGE, PUBLISHED, project_files, raw_folder
+from isoflop.project import CODE, CONFIG, FACTS, PACKAGE, PUBLISHED, home, project_files, raw_folder
 from isoflop.reference import PUBLISHED_LAW_FILES, REFERENCE_FILES
 from isoflop.sources import sources
 from isoflop.sweep_folders import find_sweeps, fingerprint
 from isoflop.sweep_folders import raw_files as files_of
 
 # the folder of the Snakefile: `.` in a checkout; the wheel's or a checkout's where the workflow runs
-# by --directory, by -s or as another project's module
-PROJECT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
-PROJECT = Path(".") if PROJECT.resolve() == Path.cwd().resolve() else PROJECT
+# by --directory, by -s or as another project's module. By `github()` or `gitfile()` the rules come
+# alone, and the rest is that of the package
+RULES = workflow.current_basedir
+if isinstance(RULES, LocalSourceFile):
+    PROJECT = Path(RULES.path).parent
+    PROJECT = Path(".") if PROJECT.resolve() == Path.cwd().resolve() else PROJECT
+else:
+    PROJECT = home()
+    for path in sorted((PROJECT / "rules").glob("*.smk")):
+        with workflow.sourcecache.open(RULES.join(path.name)) as stream:
+            # a local clone hands a file over without its last line end
+            if stream.read().rstrip() != path.read_text(encoding="utf-8").rstrip():
+                raise WorkflowError(
+                    f"rules/{path.name} was fetched at {RULES.ref} and is not that of the installed "
+                    f"isoflop ({PROJECT}). Install the package from that revision, or fetch the rules "
+                    "of the package's."
+                )
 
 # run.py then knows this process, and each job, from one that was killed
 SHARED_LOCK = JOBS_LOCK.absolute()
 share_folder(SHARED_LOCK)
 
+# glibc gives each freed array of some MB back to the system and asks for it anew, which is a fifth of
+# the time of a fit of thousands of draws: a job keeps up to 128 MiB of them. Elsewhere nothing reads it
+KEEP_ARRAYS = f"MALLOC_MMAP_THRESHOLD_={2**25} MALLOC_TRIM_THRESHOLD_={2**27}"
+
 # `isoflop` must be the one installed beside this snakemake, also where no environment is active;
 # in a container it is the image's, whether or not the folder of this one is mounted there
 shell.prefix(
-    f"export {VARIABLE}={shlex.quote(str(SHARED_LOCK))}; "
+    f"export {VARIABLE}={shlex.quote(str(SHARED_LOCK))} {KEEP_ARRAYS}; "
     'test -n "${{APPTAINER_CONTAINER:-}}${{SINGULARITY_CONTAINER:-}}" || '
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
 )

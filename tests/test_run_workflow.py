@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,27 @@ def test_an_unpacked_wheel_finds_its_workflow_and_facts(wheel: Path, tmp_path: P
     assert names.split() == [name.as_posix() for name in project.project_files(ROOT)]
 
 
+def counted(plan: str) -> dict[str, str]:
+    """Give the jobs of each rule."""
+    return dict(re.findall(r"^(?:isoflop_)?(\w+) +(\d+)$", plan, re.MULTILINE))
+
+
+def plan_as_module(project: Path, snakefile: str) -> tuple[int, str]:
+    """Plan one report in a project of its own, with a config.yaml that is none of ours."""
+    (project / "config.yaml").write_text("mine: 1\nisoflop: {report: {budgets: [1.0e+21]}}\n")
+    (project / "Snakefile").write_text(
+        'configfile: "config.yaml"\n'
+        f'module isoflop:\n    snakefile: {snakefile}\n    config: config["isoflop"]\n'
+        "use rule * from isoflop as isoflop_*\n"
+        'rule mine:\n    default_target: True\n    input: "reports/s/report.html"\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--nocolor"],
+        cwd=project, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
 def test_the_workflow_runs_elsewhere_as_itself_and_as_a_module(tmp_path: Path) -> None:
     """Dry: every input is found, whichever way the workflow is taken."""
     sweep = logs_in(tmp_path / "logs" / "s")
@@ -84,29 +106,56 @@ def test_the_workflow_runs_elsewhere_as_itself_and_as_a_module(tmp_path: Path) -
     direct = build(out, ["--cores", "1", "--dry-run", "--", "all", "archive"], io.StringIO())
     other = tmp_path / "other"
     link_sweep(sweep, other)
-    # a project of its own, with a config.yaml that is none of ours
-    (other / "config.yaml").write_text("mine: 1\nisoflop: {report: {budgets: [1.0e+21]}}\n")
-    (other / "Snakefile").write_text(
-        'configfile: "config.yaml"\n'
-        f'module isoflop:\n    snakefile: "{ROOT}/Snakefile"\n    config: config["isoflop"]\n'
-        "use rule * from isoflop as isoflop_*\n"
-        'rule mine:\n    default_target: True\n    input: "reports/s/report.html"\n'
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--nocolor"],
-        cwd=other, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    module = done.stdout + done.stderr
-    assert done.returncode == 0, module
-    counted = re.compile(r"^(?:isoflop_)?(\w+) +(\d+)$", re.MULTILINE)
-    jobs = dict(counted.findall(direct))
-    assert jobs["fit_approach"] == "8"
+    status, module = plan_as_module(other, f'"{ROOT}/Snakefile"')
+    assert status == 0, module
+    jobs = counted(direct)
+    assert (jobs["fit_approach"], jobs["fit_law"]) == ("3", "5")
     assert jobs["archive_report"] == "1"
     alone = {"all", "archive", "archive_report", "render_index", "mine", "total"}
-    of_module = dict(counted.findall(module))
+    of_module = counted(module)
     assert {k: v for k, v in jobs.items() if k not in alone} == {
         k: v for k, v in of_module.items() if k not in alone
     }
+
+
+def committed(repository: Path) -> str:
+    """Commit what lies in a repository, and name the commit."""
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b.c")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "x"), ("rev-parse", "HEAD")):
+        done = subprocess.run(
+            [*git, *words], cwd=repository, check=True, capture_output=True, text=True
+        )
+    return done.stdout.strip()
+
+
+def test_rules_are_fetched_from_a_repository_if_the_package_is_of_its_revision(
+    tmp_path: Path,
+) -> None:
+    """As catalogues have it: `module` with `github()`, whose local form is `gitfile()`."""
+    repository, own = tmp_path / "repository", tmp_path / "own"
+    for part in ("rules", "workflow"):
+        shutil.copytree(ROOT / part, repository / part)
+    sweep = logs_in(own / "data/raw/s")
+    (sweep / "sweep.yaml").write_text("title: t\n")
+
+    def plan() -> tuple[int, str]:
+        commit = committed(repository)
+        place = f'gitfile("{repository}", path="workflow/Snakefile", commit="{commit}")'
+        return plan_as_module(own, place)
+
+    status, fetched = plan()
+    assert status == 0, fetched
+    assert counted(fetched)["fit_law"] == "5"
+    # facts and code are the package's
+    assert str(ROOT / project.FACTS) in fetched
+
+    with (repository / "rules/losses.smk").open("a") as rules:
+        rules.write("\n# of another revision\n")
+    status, refused = plan()
+    assert status != 0
+    assert "rules/losses.smk was fetched at" in refused
+    assert "Install the package from that revision" in refused
+    assert "Traceback" not in refused
 
 
 def test_a_sweep_is_linked_once_and_by_its_name(tmp_path: Path) -> None:

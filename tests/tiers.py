@@ -362,6 +362,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "test_run_workflow.py": (
             "test_an_unpacked_wheel_finds_its_workflow_and_facts",
             "test_the_wheel_holds_all_that_an_archive_of_the_checkout_does",
+            "test_rules_are_fetched_from_a_repository_if_the_package_is_of_its_revision",
             "test_the_workflow_runs_elsewhere_as_itself_and_as_a_module",
         ),
         "test_sources.py": ("test_every_module_imports_what_its_syntax_tree_says",),
