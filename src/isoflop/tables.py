@@ -6,6 +6,7 @@ column, a null where none may be, or a repeated key is found at the door it came
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import dataframely as dy
@@ -319,8 +320,9 @@ class TableError(IsoflopError):
     """A table does not have the columns, types or limits that its schema states."""
 
 
+@functools.cache  # asked for every run, and slow to tell
 def types_of(schema: type[dy.Schema]) -> pl.Schema:
-    """Give a table's columns with their types, as a frame without rows takes them."""
+    """Give a table's columns with their types, as a frame without rows takes them; as it is."""
     return pl.Schema({name: column.dtype for name, column in schema.columns().items()})
 
 

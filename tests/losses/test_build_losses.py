@@ -82,6 +82,15 @@ def test_train_losses_are_smoothed_and_read_at_the_line_s_own_tokens(tmp_path: P
     assert last["loss"] == pytest.approx(loss_at(401.5), abs=2e-5)
 
 
+def test_a_smoothed_loss_is_the_same_however_few_points_are_kept(tmp_path: Path) -> None:
+    tables = sweep(tmp_path / "s", {"a": run_lines("a", steps=400), "b": run_lines("b", steps=300)})
+    few, all_points = (
+        build(tables, loss="train", points_per_run=most).losses for most in (20, 10_000)
+    )
+    assert few.height < all_points.height / 4
+    assert few.join(all_points, on=few.columns, how="semi", nulls_equal=True).equals(few)
+
+
 def test_without_smoothing_train_losses_are_as_logged(tmp_path: Path) -> None:
     tables = sweep(tmp_path / "s", {"a": run_lines("a", steps=40)})
     built = build(tables, loss="train", smoothing=0)

@@ -135,15 +135,15 @@ def _tables(
     settings: LossesSettings,
 ) -> dict[Kind, tuple[pl.DataFrame, list[dict[str, Any]]]]:
     """Build the losses of each kind, and say what of the runs is left out; points are read once."""
-    schema = types_of(Losses)
-    pieces = {kind: [pl.DataFrame(schema=schema)] for kind in kinds}
+    pieces: dict[Kind, list[pl.DataFrame]] = {kind: [] for kind in kinds}
     left_out: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for candidate, points in _with_points(candidates, curves):
         for kind in kinds:
             built, dropped = _points(candidate, points, kind, settings)
             left_out[kind] += dropped
-            pieces[kind].append(built)
-    return {kind: (pl.concat(pieces[kind]).sort("run", "tokens"), left_out[kind]) for kind in kinds}
+            pieces[kind] += [built] if built is not None else []
+    runs = [candidate.run for candidate in candidates]
+    return {kind: (_with_runs(pieces[kind], runs, kind), left_out[kind]) for kind in kinds}
 
 
 def _tuning_losses(
@@ -382,15 +382,15 @@ def _chosen(
 
 def _points(
     candidate: _Candidate, points: pl.DataFrame, source: Kind, settings: LossesSettings
-) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """Build one run's rows of `Losses`, and say what of it is left out."""
+) -> tuple[pl.DataFrame | None, list[dict[str, Any]]]:
+    """Build one run's rows of `Losses`, as far as they differ, and say what of it is left out."""
     run = candidate.run
     dropped: list[dict[str, Any]] = []
     everything = points
     points = points.filter(pl.col(f"{source}_loss").is_not_null())
     nothing = [_left_out(run, candidate.points, f"it has no {source} loss")]
     if points.is_empty():
-        return pl.DataFrame(schema=types_of(Losses)), nothing
+        return None, nothing
     if source == "train" and settings.spike_sigmas is not None:
         marked = spikes(points["train_loss"].to_numpy(), sigmas=settings.spike_sigmas)
         if marked.any():
@@ -399,9 +399,7 @@ def _points(
             points = points.filter(~pl.Series(marked))
     points = _one_per_tokens(points, f"{source}_loss")
     if points.is_empty():
-        return _rows(run, points, source), dropped + nothing
-    if source == "train" and settings.smoothing > 0:
-        points = _smoothed(points, settings.smoothing)
+        return None, dropped + nothing
     last = float(points["tokens"][-1])
     fraction = candidate.schedule_fraction(last)
     is_final = (
@@ -415,7 +413,17 @@ def _points(
             dropped.append(_left_out(run, 0, fate))
     if not is_final:
         dropped.append(_left_out(run, 1, _not_final(run, fraction, settings)))
-    rows = _rows(run, _thinned(points, settings.points_per_run), source, is_final=is_final)
+    kept = _thinned(points, settings.points_per_run)
+    if source == "train" and settings.smoothing > 0:
+        kept = _smoothed(points, kept, settings.smoothing)
+    rows = kept.select(
+        "run",
+        "tokens",
+        *FLOPS,
+        loss=f"{source}_loss",
+        schedule_fraction=pl.col("tokens") / pl.lit(run["schedule_tokens"], dtype=pl.Float64),
+        is_final=(pl.col("tokens") == pl.col("tokens").max()) & is_final,
+    )
     return rows, dropped
 
 
@@ -505,13 +513,14 @@ def _one_per_tokens(points: pl.DataFrame, loss: str) -> pl.DataFrame:
     )
 
 
-def _smoothed(points: pl.DataFrame, share: float) -> pl.DataFrame:
-    """Replace training losses by their local fit at the same D."""
+def _smoothed(points: pl.DataFrame, kept: pl.DataFrame, share: float) -> pl.DataFrame:
+    """Replace training losses of the points that are kept by the local fit to all there."""
     tokens = points["tokens"].to_numpy()
     is_mean = points["loss_kind"][-1] == "interval_mean"
     measured_at = effective_tokens(tokens, interval_mean=is_mean)
-    losses = smooth(measured_at, points["train_loss"].to_numpy(), tokens, share=share)
-    return points.with_columns(train_loss=pl.Series(losses))
+    losses = points["train_loss"].to_numpy()
+    smoothed = smooth(measured_at, losses, kept["tokens"].to_numpy(), share=share)
+    return kept.with_columns(train_loss=pl.Series(smoothed))
 
 
 def _thinned(points: pl.DataFrame, most: int) -> pl.DataFrame:
@@ -525,22 +534,27 @@ def _thinned(points: pl.DataFrame, most: int) -> pl.DataFrame:
     return points[np.unique(np.concatenate([[0], nearer, [len(tokens) - 1]]))]
 
 
-def _rows(
-    run: Mapping[str, Any], points: pl.DataFrame, source: Kind, *, is_final: bool = False
+def _with_runs(
+    pieces: Sequence[pl.DataFrame], runs: Sequence[Mapping[str, Any]], source: Kind
 ) -> pl.DataFrame:
-    """Lay one run's points out as rows of `Losses`."""
+    """Lay all runs' points out as rows of `Losses`, with what a run has once, in their order."""
     schema = types_of(Losses)
+    if not pieces:
+        return pl.DataFrame(schema=schema)
     per_run = ("sweep", "run", "role", "params_total", "params_nonembedding", "params_with_head",
                "budget", "unique_tokens", "seed")  # fmt: skip
-    horizon = run["schedule_tokens"]
-    active = run["params_active"] if run["params_active"] or run["experts"] else run["params_total"]
-    return points.select(
-        "tokens",
-        *FLOPS,
-        **{name: pl.lit(run[name], dtype=schema[name]) for name in per_run},
-        params_active=pl.lit(active, dtype=pl.Float64),
-        loss=f"{source}_loss",
-        loss_source=pl.lit(source, dtype=schema["loss_source"]),
-        schedule_fraction=pl.col("tokens") / pl.lit(horizon, dtype=pl.Float64),
-        is_final=(pl.col("tokens") == pl.col("tokens").max()) & is_final,
-    ).select(schema.keys())
+    types = {name: schema[name] for name in per_run}
+    types["params_active"] = pl.Float64()
+    told = [
+        {name: run[name] for name in per_run}
+        | {"params_active": run["params_active" if run["params_active"] or run["experts"]
+                                else "params_total"]}
+        for run in runs
+    ]  # fmt: skip
+    return (
+        pl.concat(pieces)
+        .join(pl.DataFrame(told, schema=types), on="run", how="left")
+        .with_columns(loss_source=pl.lit(source, dtype=schema["loss_source"]))
+        .select(schema.keys())
+        .sort("run", "tokens")
+    )
