@@ -65,6 +65,11 @@ def test_page_has_every_number_and_loads_nothing(
     assert f"{published['reproduced']} of {sum(published.values())} published numbers" in words
     assert f"{published['near']} come out near, and {published['not reproduced']} do not" in words
     assert f"Of {sum(recomputed.values())} more that no paper prints" in words
+    # what was missed is named with its study, and a source that ends in a full stop has one
+    missed = next(row for row in found if row.outcome == "not reproduced")
+    assert f">{missed.result.quantity}, {missed.study.title}</a>" in page
+    assert any(row.result.source.endswith(".") and row.result.note for row in found)
+    assert not re.search(r"\w\.\. ", words)
     # a row per study with its counts, and a link to the report of each sweep that was read
     table = read_page(page).tables["counts-table"]
     for study, row in zip(catalogue.studies, table[2:], strict=True):

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from isoflop.estimates.estimate import Refusal
+from isoflop.numbers import NONE, fixed
 from isoflop.report.document import write_document
 from isoflop.report.sections.captions import findings
 from isoflop.report.sections.data import data_facts
-from isoflop.report.sections.first_screen import first_screen
+from isoflop.report.sections.first_screen import _with_interval, first_screen
 from tests import example_sweep
 from tests.report.conftest import empty_figures
 
@@ -96,9 +97,14 @@ def test_a_choice_that_moves_the_other_way_is_no_share(inputs: ReportInputs) -> 
     of_kaplan = (pl.col("params") == "nonembedding") & (pl.col("flops") == "kaplan")
     moved = pl.when(of_kaplan).then(pl.col("a") - 1.0).otherwise("a")
     fewer = replace(inputs, specifications=inputs.specifications.with_columns(a=moved))
-    away = re.compile(r"counting without embeddings makes −[0-9.]+, the other way")
+    away = re.compile(r"counting without embeddings makes −[0-9.]+ \(the other way\)")
     assert away.search(first_screen(fewer).apart)
     assert re.search(r"embeddings makes \+[0-9.]+ \([0-9]+\s%\)", first_screen(inputs).apart)
+
+
+def test_a_loss_that_no_law_predicts_is_said_to_be_none() -> None:
+    assert "not predicted" in _with_interval(None, fixed, large=True)
+    assert _with_interval(None, fixed) == NONE
 
 
 def test_one_interval_is_spoken_of_in_the_singular(inputs: ReportInputs) -> None:

@@ -257,7 +257,7 @@ def _with_interval(
 ) -> str:
     """Write a value and its 95 % interval below it."""
     if quantity is None:
-        return NONE
+        return f"{NONE} {BREAK} [not predicted]{{.ci}}" if large else NONE
     value = f"{write(quantity.value)}{mark}"
     if large:
         value = f"**{value}**"
@@ -306,7 +306,7 @@ def _apart(inputs: ReportInputs) -> str:
 
 def _part(share: float) -> str:
     """Say how much of the papers' distance a shift is; one away from Kaplan's is no part of it."""
-    return f" ({percent(share)})" if share > 0.0 else ", the other way" if share < 0.0 else ""
+    return f" ({percent(share)})" if share > 0.0 else " (the other way)" if share < 0.0 else ""
 
 
 def _matched(
