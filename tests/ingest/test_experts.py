@@ -130,6 +130,7 @@ SHAPES: list[tuple[dict[str, Any], str | None]] = [
     (OLMOE | {"num_key_value_heads": "few"}, "how many heads keys and values have"),
     (OLMOE | {"num_key_value_heads": 5}, "16 heads cannot share 5 heads"),
     (OLMOE | {"num_extra_experts": 4}, "not known here (num_extra_experts)"),
+    (OLMOE | {"num_extra_experts": 0}, None),
     (OLMOE | {"moe_layer_frequency": 2}, "not known here (moe_layer_frequency)"),
     (OLMOE | {"moe_every": 2}, "not known here (moe_every)"),
     (OLMOE | {"interleave_moe_layer_step": 2}, "intermediate_size_mlp"),
