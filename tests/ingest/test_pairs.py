@@ -65,7 +65,9 @@ READ = {
         "step",
         "train_loss",
     ],
-    "{{'loss': {l}, 'step': {s}, 'tok/s': 123}}": ["step", "train_loss"],
+    "{{'loss': {l}, 'step': {s}, 'tok/s': 123, 'ms per step': 99}}": ["step", "train_loss"],
+    "STEP {s} LOSS={l} ACC=0.25": ["step", "train_loss"],
+    "step {s} loss {l} lr 0.00009 accum 8 +25.5s elapsed 9.4s": ["step", "train_loss", "lr"],
     "rank 0: global step {s} train loss = {l} eval loss = {l} | 1234 tok/s": [
         "step",
         "train_loss",
@@ -98,6 +100,7 @@ REFUSED = {
     "[val] step {s} loss {l}": "none is known as a loss",
     "step {s} avg loss {l}": "none is known as a loss",
     "iter {s} step 3 loss {l}": "several steps, 'iter', 'step'",
+    "Iter: {s}0/4000 | global iter: {s}/400 | loss: {l}": "several steps, 'iter', 'global_iter'",
     "step {s} loss {l} tokens 512": "'tokens' does not rise with 'step'",
     "step {s} loss {l} tokens {s} total_tokens {s}00": "several counts of tokens",
     "step 5 loss {l}": "'step' is no higher than on the line before on 38 of 39 lines",

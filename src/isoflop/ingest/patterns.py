@@ -348,11 +348,14 @@ PATTERNS: Final = (
         words=(
             "| train_inner |",
             "| valid |",
+            "][train_inner][",
+            "][valid][",
             "loss=",
             "| valid on '",
         ),
         line=re.compile(
-            r"\| (?:train_inner|valid) \| \{|\bepoch [0-9]+: +[0-9]+ / [0-9]+ loss="
+            r"\| (?:train_inner|valid) \| \{|\]\[(?:train_inner|valid)\]\[[A-Z]+\] - \{"
+            r"|\bepoch [0-9]+: +[0-9]+ / [0-9]+ loss="
             r"|\| valid on '[^'\n]+' subset \| loss "
         ),
     ),

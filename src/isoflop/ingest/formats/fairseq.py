@@ -2,8 +2,9 @@
 
 `... | train_inner | {"epoch": 1, ..., "loss": "15.073", "wpb": "980.3", "num_updates": "100"}` or
 `epoch 001:    100 / 167138 loss=15.073, ..., wpb=980.3, ..., num_updates=100, lr=1.2e-05`. All
-values of the JSON are texts. `nll_loss`, without label smoothing, is the cross-entropy where both
-are printed; `wpb` are the tokens of a batch, of which D adds up.
+values of the JSON are texts. Under hydra it is `[...][train_inner][INFO] - {...}`. `nll_loss`,
+without label smoothing, is the cross-entropy where both are printed, and `inner_loss` where `loss`
+has that of the gates of experts in it; `wpb` are the tokens of a batch, of which D adds up.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
-_JSON: Final = re.compile(r"\| (train_inner|train|valid) \| (\{.*\})\s*$")
+_JSON: Final = re.compile(
+    r"(?:\| (?=\w+ \|)|\]\[(?=\w+\]\[))(train_inner|train|valid)(?: \||\]\[[A-Z]+\] -) (\{.*\})\s*$"
+)
 _PLAIN: Final = re.compile(r"epoch [0-9]+: +[0-9]+ / [0-9]+ (loss=.*)$")
 _VALID: Final = re.compile(r"\| valid on '([^']+)' subset \| (loss .*)$")
 _PARAMS: Final = re.compile(r"num\. (?:shared )?model params: ([0-9]+(?:,[0-9]{3})*)")
@@ -103,4 +106,6 @@ class _Log:
 
 
 def _loss(pairs: Mapping[str, Any]) -> float | None:
-    return next((number(pairs[name]) for name in ("nll_loss", "loss") if name in pairs), None)
+    return next(
+        (number(pairs[name]) for name in ("nll_loss", "inner_loss", "loss") if name in pairs), None
+    )

@@ -1,7 +1,7 @@
 """What nanotron prints: `iteration: 10 / 500 | consumed_tokens: 20.5M | ... | lm_loss: 7.12 | ...`.
 
-Values have three digits and a suffix, tokens too, so D is counted from the steps and the banner:
-`global_batch_size` there counts samples.
+Versions differ in the order of lr and lm_loss. Values have three digits and a suffix, tokens too,
+so D is counted from the steps and the banner: `global_batch_size` there counts samples.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ import re
 
 from isoflop.ingest.textlog import Header, Shape, TextFormat
 
-VERSION = 1
+VERSION = 2
 
 FORMAT = TextFormat(
     shapes=(
         Shape(
             "iteration: ",
             r"iteration: {step} / {of} \| (?:[^|]+\| )*?lm_loss: {train_loss} \| lr: {lr} \|",
+            ".*",
+        ),
+        Shape(
+            "iteration: ",
+            r"iteration: {step} / {of} \| (?:[^|]+\| )*?lr: {lr} \| lm_loss: {train_loss} \|",
             ".*",
         ),
     ),

@@ -9,6 +9,7 @@ meant, which of several steps, whether tokens are D. `table:` in sweep.yaml answ
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -233,7 +234,7 @@ def _settled(raw: pl.DataFrame, remarks: Sequence[str]) -> tuple[TableMap, list[
         several = "several losses," if len(losses) > 1 else "a loss that may be another's,"
         raise way.refusal(f"they have {several} {listed}: say which is the training loss",
                           train_loss=losses[0])  # fmt: skip
-    steps = _called("step", raw.columns)
+    steps = [name for name in raw.columns if _counts(name)]
     if len(steps) > 1:
         apart = raw.select(pl.sum_horizontal(pl.col(n).is_not_null() for n in steps).max()).item()
         listed = ", ".join(f"'{name}'" for name in steps)
@@ -257,6 +258,17 @@ def _names_run(name: str) -> bool:
 def _called(value: str, names: Sequence[str]) -> list[str]:
     """List the names that mean a value, but for single letters."""
     return [name for name in names if len(name) > 1 and plain(name) in COLUMNS[value]]
+
+
+def _counts(name: str) -> bool:
+    """Tell what may count updates: `global iter` beside `iter`, which then counts micro-batches."""
+    words = plain(name)
+    rate = re.search(r"(?:^|[^a-z])per(?:$|[^a-z])|/", words) is not None
+    known = len(name) > 1 and words in COLUMNS["step"]
+    return known or (not rate and _COUNT.fullmatch(words) is not None)
+
+
+_COUNT: Final = re.compile(r"(?:.*[^a-z])?(?:steps?|iters?|iterations?|updates?)")
 
 
 def _may_be_trained_on(name: str) -> bool:
