@@ -7,11 +7,13 @@ test_counting.py.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib import rc_context
 
 from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
@@ -65,6 +67,27 @@ def test_the_runs_are_named_where_no_line_leaves_the_picture(inputs: FigureInput
     assert answer._leaves_below(answer._Line("x", "k", values, values[::-1]), values.mean()) == (
         values[-1] > values.mean() > values[0]
     )
+
+
+def test_names_of_lines_that_leave_together_stand_apart() -> None:
+    style.register_fonts()
+    with rc_context(style.RC):
+        figure = style.new_figure(width=4.6, height=3.5)
+        axes = figure.subplots()
+        axes.set(xscale="log", yscale="log", xlim=(1e16, 1e22), ylim=(1.0, 1e4))
+        x = np.geomspace(1e16, 1e22, 80)
+        lines = [
+            answer._Line(name, style.INK, x, (x / leaves) ** -0.5)
+            for name, leaves in (("one", 1e20), ("another", 1.2e20), ("third", 9e19))
+        ]
+        answer._label(axes, lines)
+        figure.canvas.draw()
+        boxes = [text.get_window_extent() for text in axes.texts]
+        frame = axes.get_window_extent()
+    assert len(boxes) == 3
+    assert all(box.y0 > frame.y0 for box in boxes)
+    pairs = combinations(boxes, 2)
+    assert not any(first.overlaps(second) for first, second in pairs)
 
 
 def test_design_shows_tokens_across_and_parameters_upwards(inputs: FigureInputs) -> None:

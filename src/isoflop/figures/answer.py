@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -31,6 +31,8 @@ BEYOND = 3.0
 """Decades shown beyond the data: as far as an answer is given with care."""
 MARGIN = 1.5
 """Factor of C before the first run, so that a mark there is whole."""
+INWARDS: Final = 0.02
+"""Part of the picture's height by which the name of a line that leaves it stands inside."""
 ROOM = 2.5
 """Factor above and below what is drawn of this sweep; published lines may leave the picture."""
 
@@ -161,6 +163,7 @@ def _label(axes: Axes, lines: list[_Line]) -> None:
         ],
     )
     beyond = 0
+    leaving: dict[str, list[tuple[str, Any, float, float]]] = {"top": [], "bottom": []}
     for line, at in inside:
         if not at.size:
             arrow = "↑" if line.y[-1] > top else "↓"
@@ -172,10 +175,14 @@ def _label(axes: Axes, lines: list[_Line]) -> None:
             beyond += 1
         elif at[-1] != last:
             x, y = float(line.x[at[-1]]), float(line.y[at[-1]])
-            up = y > np.sqrt(bottom * top)
-            style.direct_label(
-                axes, x, y, line.name, color=line.colour, offset=(-4, -3 if up else 3), ha="right"
+            leaving["top" if y > np.sqrt(bottom * top) else "bottom"].append(
+                (line.name, line.colour, x, y)
             )
+    # moved apart, and away from the edge by as much: several may leave at one place
+    for edge, labels in leaving.items():
+        inwards = (top / bottom) ** (INWARDS * len(labels) * (1.0 if edge == "bottom" else -1.0))
+        moved = [(name, colour, x, y * inwards) for name, colour, x, y in labels]
+        style.label_points(axes, moved, side="left")
 
 
 def _minima(axes: Axes, inputs: FigureInputs) -> Floats:
