@@ -66,6 +66,11 @@ READ = {
         "train_loss",
     ],
     "{{'loss': {l}, 'step': {s}, 'tok/s': 123, 'ms per step': 99}}": ["step", "train_loss"],
+    "INFO:tensorflow:global step {s}: loss = {l} (49.73 sec/step)": ["step", "train_loss"],
+    "Epoch 1/2, step:{s}/1487, loss:{l}, loss_scale:32768.0, step cost:182ms": [
+        "step",
+        "train_loss",
+    ],
     "STEP {s} LOSS={l} ACC=0.25": ["step", "train_loss"],
     "step {s} loss {l} lr 0.00009 accum 8 +25.5s elapsed 9.4s": ["step", "train_loss", "lr"],
     "rank 0: global step {s} train loss = {l} eval loss = {l} | 1234 tok/s": [
@@ -124,6 +129,13 @@ def two_axes(step: int) -> str:
     return f"step {step} val loss {loss(step)}" if step % 50 == 0 else f"iter {step} loss 3.5"
 
 
+def two_kinds(step: int) -> str:
+    """A fork of nanoGPT prints so; where it evaluates, it names the step in another way."""
+    line = f"iter {step}:  loss {loss(step)},  time 1123.28ms, 116,642 tok/s,  lr 7.00e-05"
+    more = f"Step {step}: train loss {loss(step)}, val loss {loss(step)}\n"
+    return (more if step % 50 == 0 else "") + line
+
+
 def epochs(step: int) -> str:
     return f"Epoch {step // 100 + 1} step {step % 100} loss {loss(step)}"
 
@@ -133,6 +145,7 @@ def epochs(step: int) -> str:
     [
         (train_and_val, "the names step, train: loss, val: loss, but none is known as a loss"),
         (two_axes, "several steps, 'iter', 'step'"),
+        (two_kinds, "several losses, 'loss', 'train loss': say"),
         (epochs, "'step' counts anew in every epoch (3 times)"),
         (lambda s: f"step {s} loss {loss(s)} (5.5)", "several losses"),
         (lambda s: f"step {s} loss {loss(s)} tokens 512", "does not rise"),
@@ -148,8 +161,11 @@ def test_the_map_that_a_refusal_proposes_is_read(
     text = proposal[0].replace("<steps of an epoch>", "100")
     table = TableMap.model_validate(yaml.safe_load(text)["table"])
     parsed = read(log(line), tmp_path, table)
-    steps = [s for s in STEPS if line is not train_and_val or s % 50]
-    assert parsed.records["step"].to_list() == steps
+    steps = [s for s in STEPS if line not in {train_and_val, two_axes} or s % 50]
+    assert parsed.records.filter(kind="train")["step"].to_list() == steps
+    if line in {two_axes, two_kinds}:
+        evaluated = parsed.records.filter(kind="eval")["step"].to_list()
+        assert evaluated == [s for s in STEPS if s % 50 == 0]
 
 
 def hosts(step: int) -> str:

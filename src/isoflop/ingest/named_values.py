@@ -144,7 +144,9 @@ def form_of(line: str) -> Form:
                 last = "value"
             else:
                 free += begun + words
-                last = _after_value(pairs, gap, place) if last == "value" else "number"
+                behind = pairs if last == "value" else []
+                _after_value(behind, gap, place, closed=line[end : end + 1] == ")")
+                last = "number"
             words, begun = [], []
         elif last in {"value", "number"} and gap == "":  # a unit, or what a number is part of
             _spoil(pairs, last)
@@ -172,16 +174,22 @@ _CLOSES: Final = frozenset(["", *" \t\n,;|)]}>\"'`/:.&"])
 """What may stand right behind a number that is one; a percentage sign may not."""
 
 
-def _after_value(pairs: list[Pair], gap: str, place: int) -> str:
-    """Take in a number without a name that follows a value; say what it is."""
-    before = pairs[-1]
+def _after_value(pairs: list[Pair], gap: str, place: int, *, closed: bool) -> None:
+    """Take in a number without a name.
+
+    Parameters
+    ----------
+    pairs : the values so far, if the last of them is right before it.
+    closed : whether a bracket is closed right behind it.
+    """
+    if not pairs:
+        return
     if gap.strip() == "/":  # 100/5000
-        pairs.append(Pair(f"{before.name} of", place, plain=True))
-    elif gap.strip() == "(":  # the value, and the mean of all so far
-        pairs.append(Pair(f"{before.name} in brackets", place, plain=True))
+        pairs.append(Pair(f"{pairs[-1].name} of", place, plain=True))
+    elif gap.strip() == "(" and closed:  # the value, and the mean of all so far
+        pairs.append(Pair(f"{pairs[-1].name} in brackets", place, plain=True))
     elif not gap.strip() or gap.strip() in {":", "-", "+", "+/-"}:
         _spoil(pairs, "value")
-    return "number"
 
 
 def _spoil(pairs: list[Pair], last: str) -> None:

@@ -26,7 +26,7 @@ from isoflop.ingest.patterns import shape_of_line
 from isoflop.ingest.refused import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
@@ -47,6 +47,8 @@ RISES: Final = 0.99
 KINDS: Final = 8
 """Kinds of lines with a loss that a file may have."""
 _ROW: Final = "line"
+_Asked = tuple[str, dict[str, Any]]
+"""What is asked, and what a map may say to it."""
 _SAYS: Final = "lines with names and values of no known format"
 
 
@@ -228,36 +230,47 @@ def _settled(raw: pl.DataFrame, remarks: Sequence[str]) -> tuple[TableMap, list[
     columns = {value: origin.column for value, origin in table.columns.items()}
     sets |= {columns.get("eval_loss")}  # type: ignore[arg-type]
     losses = [name for name in raw.columns if name not in sets and _may_be_trained_on(name)]
-    way = _Ways(columns, raw)
+    asked = [*_names_asked(raw, columns, losses), *_steps_asked(raw, columns)]
+    if asked:
+        raise _refusal(asked, columns, raw.columns)
+    return table, taken(Outline.of(raw), table)
+
+
+def _names_asked(
+    raw: pl.DataFrame, columns: Mapping[str, str | None], losses: Sequence[str]
+) -> Iterator[_Asked]:
+    """Ask which name is meant where several of equal standing may be.
+
+    Parameters
+    ----------
+    columns : by value the name that its aliases give.
+    losses : the names that may be the training loss.
+    """
     if len(losses) > 1 or (losses and "train_loss" not in columns):
-        listed = ", ".join(f"'{name}'" for name in losses)
-        several = "several losses," if len(losses) > 1 else "a loss that may be another's,"
-        raise way.refusal(f"they have {several} {listed}: say which is the training loss",
-                          train_loss=losses[0])  # fmt: skip
+        several = "several losses" if len(losses) > 1 else "a loss that may be another's"
+        known = columns.get("train_loss", losses[0])
+        yield (
+            f"they have {several}, {_listed(losses)}: say which is the training loss",
+            {"train_loss": known},
+        )
     steps = [name for name in raw.columns if _counts(name)]
     if len(steps) > 1:
         apart = raw.select(pl.sum_horizontal(pl.col(n).is_not_null() for n in steps).max()).item()
-        listed = ", ".join(f"'{name}'" for name in steps)
-        step: Any = steps[0]
-        if apart == 1:
-            step = {"formula": f"coalesce({', '.join(json.dumps(name) for name in steps)})"}
-        raise way.refusal(f"they have several steps, {listed}: say which counts updates", step=step)
-    counts = _called("tokens", raw.columns)
+        quoted = ", ".join(json.dumps(name) for name in steps)
+        step = {"formula": f"coalesce({quoted})"} if apart == 1 else steps[0]
+        yield f"they have several steps, {_listed(steps)}: say which counts updates", {"step": step}
+    counts = [name for name in raw.columns if len(name) > 1 and plain(name) in COLUMNS["tokens"]]
     if len(counts) > 1:
-        listed = ", ".join(f"'{name}'" for name in counts)
-        raise way.refusal(f"they have several counts of tokens, {listed}: say which is D",
-                          tokens=counts[0])  # fmt: skip
-    _check_steps(raw, columns, way)
-    return table, taken(Outline.of(raw), table)
+        why = f"they have several counts of tokens, {_listed(counts)}: say which is D"
+        yield why, {"tokens": counts[0]}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _names_run(name: str) -> bool:
     return plain(name) in COLUMNS["run"]
-
-
-def _called(value: str, names: Sequence[str]) -> list[str]:
-    """List the names that mean a value, but for single letters."""
-    return [name for name in names if len(name) > 1 and plain(name) in COLUMNS[value]]
 
 
 def _counts(name: str) -> bool:
@@ -273,31 +286,32 @@ _COUNT: Final = re.compile(r"(?:.*[^a-z])?(?:steps?|iters?|iterations?|updates?)
 
 def _may_be_trained_on(name: str) -> bool:
     """Tell a loss that may be the training loss, or a part or a mean of it."""
-    return may_be_loss(name) and unit_of(name) in {None, "nats_per_token"}
+    scales = re.search("scale|weight|coef", plain(name)) is not None  # of mixed precision, or parts
+    return may_be_loss(name) and not scales and unit_of(name) in {None, "nats_per_token"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Ways:
-    """Writes the map that sweep.yaml can give; columns by value as far as they are clear."""
+def _refusal(
+    asked: Sequence[_Asked], columns: Mapping[str, str | None], names: Sequence[str]
+) -> RefusedError:
+    """Refuse the lines, and propose a map; a choice of None leaves a value out."""
+    values = ("step", "tokens", "train_loss", "eval_loss", "lr")
+    wanted: dict[str, Any] = {value: columns.get(value) for value in values}
+    for _, chosen in asked:
+        wanted |= chosen
+    reasons = "; ".join(why for why, _ in asked)
+    flow = ", ".join(
+        f"{value}: {json.dumps(name, ensure_ascii=False)}"
+        for value, name in wanted.items()
+        if name is not None
+    )
+    return RefusedError(
+        f"{_SAYS}; {reasons}; in sweep.yaml, by a map of names such as:\n  table:\n"
+        f"    rows: points\n    columns: {{{flow}}}\nThe names are: {some(names)}"
+    )
 
-    columns: dict[str, str | None]
-    raw: pl.DataFrame
 
-    def refusal(self, why: str, **chosen: Any) -> RefusedError:
-        """Refuse the lines, and propose a map; a choice of None leaves a value out."""
-        wanted = {
-            n: self.columns.get(n) for n in ("step", "tokens", "train_loss", "eval_loss", "lr")
-        }
-        named = {n: column for n, column in {**wanted, **chosen}.items() if column is not None}
-        flow = ", ".join(f"{name}: {json.dumps(column)}" for name, column in named.items())
-        return RefusedError(
-            f"{_SAYS}; {why} in sweep.yaml, by a map of names such as:\n  table:\n"
-            f"    rows: points\n    columns: {{{flow}}}\nThe names are: {some(self.raw.columns)}"
-        )
-
-
-def _check_steps(raw: pl.DataFrame, columns: dict[str, str | None], way: _Ways) -> None:
-    """Refuse steps that are none of a run, and tokens that are no count of all so far."""
+def _steps_asked(raw: pl.DataFrame, columns: Mapping[str, str | None]) -> Iterator[_Asked]:
+    """Ask about steps that are none of a run, and tokens that are no count of all so far."""
     step, tokens = columns.get("step"), columns.get("tokens")
     loss = columns.get("train_loss") or columns.get("eval_loss")
     rows = raw if loss is None else raw.filter(pl.col(loss).is_not_null())
@@ -307,29 +321,29 @@ def _check_steps(raw: pl.DataFrame, columns: dict[str, str | None], way: _Ways) 
     back = rows[axis].diff() <= 0
     falls = int(back.sum())
     epoch = next((name for name in raw.columns if plain(name) in {"epoch", "epochs"}), None)
-    if epoch is not None and falls:
-        anew = int((back & (rows[epoch].diff() > 0)).sum())
-        if 2 * anew > falls and step is not None:
-            first = int(raw[epoch].min() or 0)  # type: ignore[arg-type]
-            formula = f'("{epoch}" - {first}) * <steps of an epoch> + "{step}"'
-            raise way.refusal(
-                f"'{step}' counts anew in every epoch ({anew} times): say how many updates have "
-                f"been made",
-                step={"formula": formula},
-            )
-    if falls > FALLS * rows.height:
-        raise way.refusal(
+    anew = 0 if epoch is None else int((back & (rows[epoch].diff() > 0)).sum())
+    if step is not None and epoch is not None and anew and 2 * anew > falls:
+        first = int(raw[epoch].min() or 0)  # type: ignore[arg-type]
+        formula = f'("{epoch}" - {first}) * <steps of an epoch> + "{step}"'
+        yield (
+            f"'{step}' counts anew in every epoch ({anew} times): say how many updates have been "
+            f"made",
+            {"step": {"formula": formula}},
+        )
+    elif falls > FALLS * rows.height:
+        yield (
             f"'{axis}' is no higher than on the line before on {falls} of {rows.height} lines, as "
             f"where several ranks, runs or micro-batches print: leave the lines of one, or say "
-            f"what counts updates"
+            f"what counts updates",
+            {},
         )
     if tokens is not None and step is not None:
         both = rows.drop_nulls([step, tokens])
-        further = both.filter(both[step].diff() > 0) if both.height else both
-        rises = both.filter((both[step].diff() > 0) & (both[tokens].diff() > 0))
-        if rises.height < RISES * further.height:
-            raise way.refusal(
+        further = both[step].diff() > 0
+        rising = int((further & (both[tokens].diff() > 0)).sum())
+        if rising < RISES * int(further.sum()):
+            yield (
                 f"'{tokens}' does not rise with '{step}', so it is no count of all tokens so far: "
                 f"if it counts those of a step, leave it out and say tokens_per_step under facts:",
-                tokens=None,
+                {"tokens": None},
             )
