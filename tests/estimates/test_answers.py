@@ -22,7 +22,7 @@ from isoflop.estimates.allocation import allocate, optima_at, reach
 from isoflop.estimates.answers import answer, as_text, one_target
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimate, read_estimates
 from isoflop.estimates.forecasts import NoForecasts, read_forecasts
-from isoflop.estimates.mixture import Mixture, NoMixture, read_mixture
+from isoflop.estimates.mixture import Mixture, NoMixture, answers_of, read_mixture
 from isoflop.estimates.recommendation import recommend
 from isoflop.estimates.targets import Target
 from isoflop.numbers import NONE, PLAIN, count
@@ -177,6 +177,23 @@ def test_the_mixture_is_recommended_where_it_has_several_laws(estimates: Path) -
     alone = recommend(fitted, forecasts, mixture.model_copy(update={"members": single}))
     assert alone is not None
     assert alone.key in fitted
+
+
+def test_a_mixture_of_one_law_stands_beside_no_law_that_it_is(estimates: Path) -> None:
+    """The same numbers stood twice, with what is known against the law beside one of them."""
+    folder = estimates / example_sweep.SWEEP
+    fitted = {k: e for k, e in read_estimates(folder).items() if isinstance(e, Estimate)}
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    assert list(answers_of(fitted, mixture)) == ["mixture", *fitted]
+    own, other = (
+        next(member for member in mixture.members if (member.approach in fitted) is inside)
+        for inside in (True, False)
+    )
+    for member, keys in ((own, [*fitted]), (other, ["mixture", *fitted])):
+        alone = mixture.model_copy(update={"members": [member.model_copy(update={"weight": 1.0})]})
+        assert list(answers_of(fitted, alone)) == keys
+    assert list(answers_of(fitted, None)) == [*fitted]
 
 
 def test_the_recommended_numbers_are_the_mixtures_draws(estimates: Path) -> None:

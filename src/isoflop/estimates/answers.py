@@ -15,7 +15,7 @@ from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
 from isoflop.estimates.levels import NoLevel
-from isoflop.estimates.mixture import KEY, Mixture, read_mixture
+from isoflop.estimates.mixture import KEY, Mixture, answers_of, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import DOUBTED, RULES, Rule, recommend, standing
 from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, require_positive
@@ -214,9 +214,9 @@ def ask(
         require_positive("tokens served", served)
     outcomes, drawn = outcomes or {}, dict(draws or {})
     fitted = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Estimate)}
-    estimates: dict[str, Estimate | Mixture] = {**fitted}
-    if isinstance(mixture, Mixture) and mixture_draws is not None:
-        estimates[KEY], drawn[KEY] = mixture, mixture_draws
+    estimates = answers_of(fitted, None if mixture_draws is None else mixture)
+    if mixture_draws is not None:
+        drawn[KEY] = mixture_draws
     chosen = None if forecasts is None or mixture is None else recommend(fitted, forecasts, mixture)
     laws: list[Answer] = []
     first = "" if chosen is None else chosen.key

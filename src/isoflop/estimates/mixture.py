@@ -25,12 +25,13 @@ from isoflop.files import write_json
 from isoflop.numbers import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import polars as pl
     from numpy.typing import NDArray
 
+    from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.targets import Asked
 
     Floats = NDArray[np.float64]
@@ -227,6 +228,22 @@ class Mixture(Section):
         """Say the weights in one line."""
         shares = ", ".join(f"{member.approach} {member.weight:.2f}" for member in self.mixed)
         return f"a = {self.a.value:.4f}; {self.weighting} weights: {shares}"
+
+
+def answers_of(
+    fitted: Mapping[Approach, Estimate], mixture: Mixture | NoMixture | None
+) -> dict[str, Estimate | Mixture]:
+    """List whose answers stand beside each other: the mixture's, and every approach's, by key.
+
+    A mixture of one law is that law. Where the law has an answer of its own the same numbers
+    would stand twice, once with what is known against the law and once without.
+    """
+    answers: dict[str, Estimate | Mixture] = {}
+    if isinstance(mixture, Mixture):
+        mixed = [member.approach for member in mixture.mixed]
+        if len(mixed) != 1 or mixed[0] not in fitted:
+            answers[KEY] = mixture
+    return {**answers, **fitted}
 
 
 def _doubled_error(level: float, check: MixtureCheck) -> float:

@@ -12,7 +12,7 @@ from isoflop.estimates.allocation import optima_by_approach
 from isoflop.estimates.counted import counted
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
-from isoflop.estimates.mixture import KEY, Mixture
+from isoflop.estimates.mixture import Mixture, answers_of
 from isoflop.estimates.recommendation import recommend
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ class FigureInputs:
     @property
     def answers(self) -> dict[str, Estimate | Mixture]:
         """The mixture, where there is one, and every approach's estimate, by key."""
-        mixed = {KEY: self.mixture} if isinstance(self.mixture, Mixture) else {}
-        return {**mixed, **self.fitted}
+        return answers_of(self.fitted, self.mixture)
 
     def draws_of(self, answer: Estimate | Mixture) -> pl.DataFrame:
         """Give the draws of an approach, or of the mixture."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from isoflop.estimates.allocation import optima_at, optima_by_approach
 from isoflop.estimates.estimate import DECADES, Estimate
-from isoflop.estimates.mixture import KEY, Mixture
+from isoflop.estimates.mixture import KEY, Mixture, answers_of
 from isoflop.estimates.recommendation import recommend
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ class ReportInputs:
     @property
     def answers(self) -> dict[str, Estimate | Mixture]:
         """Every approach's estimate and the mixture, by key; the recommended one first."""
-        answers: dict[str, Estimate | Mixture] = {**self.fitted}
-        if isinstance(self.mixture, Mixture):
-            answers[KEY] = self.mixture
+        answers = answers_of(self.fitted, self.mixture)
         chosen = self.recommended
         first = "" if chosen is None else chosen.key
         return {key: answers[key] for key in sorted(answers, key=lambda key: key != first)}
