@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,3 +63,18 @@ def test_two_abscissae_give_no_parabola() -> None:
     x = np.array([1.0, 1.0, 2.0, 3.0])
     found = fit_parabolas(x, np.ones((1, 4)), np.array([[1.0, 2.0, 1.0, 0.0]]))
     assert np.isnan(found.curvature[0])
+
+
+def test_a_single_abscissa_gives_no_parabola() -> None:
+    found = fit_parabolas(np.full(4, 2.0), np.ones((1, 4)), np.ones((1, 4)))
+    assert np.isnan(found.curvature[0])
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_unit_of_the_abscissa_scales_a_parabola(unit: float) -> None:
+    """However near to each other the abscissae are, they are told apart."""
+    x = np.array([-1.0, -0.4, 0.1, 0.3, 0.8, 1.0])
+    found = fit_parabolas(unit * x, 2.5 + 0.3 * (x[None] - 0.2) ** 2, np.ones((1, 6)))
+    assert found.vertex[0] == pytest.approx(0.2 * unit)
+    assert found.curvature[0] * unit**2 == pytest.approx(0.3)
+    assert found(unit * x)[0] == pytest.approx(2.5 + 0.3 * (x - 0.2) ** 2)

@@ -19,6 +19,7 @@ from isoflop.approaches.numerics.likelihood import (
     normaliser,
 )
 from isoflop.approaches.numerics.solver import Problems
+from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import BootstrapSettings, ParametricSettings
 from tests.simulate import isoflop_design, simulate
@@ -189,6 +190,22 @@ def test_scale_of_normal_noise_is_its_standard_deviation(law: ChinchillaLaw) -> 
     # so far out the density is the normal one
     np.testing.assert_allclose(fit.parameters, plain.parameters, rtol=1e-6)
     assert fit.diagnostics().scale == pytest.approx(np.sqrt(np.mean(plain.residuals**2)))
+
+
+@pytest.mark.parametrize(("here", "there"), [(0.5, 0.4), (0.02, 0.01)])
+def test_the_next_rung_of_the_ladder_starts_near_its_end(
+    law: ChinchillaLaw, here: float, there: float
+) -> None:
+    """A hundred times nearer than the last one ended: else a small delta's optimum is missed."""
+    design = isoflop_design(law, np.geomspace(1e17, 1e20, 12), sizes=9, points=1)
+    data = simulate(law, design, noise=0.004, rng=np.random.default_rng(0))
+    plain = fit_parametric(data, settings(0.5)).problems(Resamples(np.ones((1, data.n_runs))))
+    posed = FreeScale.of(plain, here)
+    last = minimise_free_scale(posed).theta
+    end = minimise_free_scale(FreeScale.of(plain, there)).theta
+    ahead = posed.sharpened(last, there).starts
+    off, was = (np.linalg.norm((theta - end)[0, :-1]) for theta in (ahead, last))
+    assert off < 0.01 * was
 
 
 @pytest.mark.parametrize("delta", [1e-2, 1.345])
