@@ -18,11 +18,12 @@ from isoflop.accelerators import Machine, read_accelerators
 from isoflop.approach import IN_PROSE
 from isoflop.cli import main
 from isoflop.errors import IsoflopError
-from isoflop.estimates.allocation import allocate, optima_at, reach
+from isoflop.estimates.allocation import allocate, optima_at, reach, trust
 from isoflop.estimates.answers import answer, as_text, one_target
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimate, read_estimates
 from isoflop.estimates.forecasts import NoForecasts, read_forecasts
 from isoflop.estimates.mixture import Mixture, NoMixture, answers_of, read_mixture
+from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import recommend
 from isoflop.estimates.targets import Target
 from isoflop.numbers import NONE, PLAIN, count
@@ -272,6 +273,26 @@ def test_distance_has_words_by_rule() -> None:
         "within reach", "within reach", "with care", "with care", "order of magnitude",
         "order of magnitude", "this sweep does not say",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("decades", "ends", "words"),
+    [
+        (0.0, (1e8, 8.9e8), "within reach"),
+        (0.0, (1e8, 9.1e8), "within reach by distance, but N is open by a factor of 9.1"),
+        # the recommendation of porian-last-layer: D/N from 21 to 290,000
+        (2.0, (1e6, 1.4e10), "with care by distance, but N is open by a factor of 14k"),
+        (7.0, (1e6, 1e12), "this sweep does not say"),
+        (0.0, None, "within reach"),
+    ],
+)
+def test_an_open_size_is_not_called_within_reach(
+    decades: float, ends: tuple[float, float] | None, words: str
+) -> None:
+    params = Quantity(
+        value=2e8, intervals={} if ends is None else {"0.8": (1.9e8, 2.1e8), "0.95": ends}
+    )
+    assert trust(decades, params) == words
 
 
 def test_every_accelerator_has_its_source() -> None:

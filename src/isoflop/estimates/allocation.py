@@ -5,6 +5,7 @@ Whatever is asked, C or a loss or N or D or D/N, is answered here and nowhere el
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -29,7 +30,7 @@ from isoflop.estimates.quantities import (
     describe,
 )
 from isoflop.estimates.targets import Target, columns_at
-from isoflop.numbers import decades_beyond, distance
+from isoflop.numbers import PLAIN, count, decades_beyond, distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +53,10 @@ UNKNOWN: Final = REACH[-1][1]
 """What is said beyond the last distance at which an answer is given."""
 FARTHEST: Final = REACH[-2][0]
 """That distance, in decades of C."""
+OPEN: Final = 9.0
+"""Ratio of the ends of the widest interval of N_opt beyond which a size is called open, however
+near the data it is asked for: a factor of three either way."""
+OPEN_WORDS: Final = " by distance, but N is open by a factor of "
 
 
 class Allocation(Section):
@@ -103,8 +108,10 @@ class Allocation(Section):
 
     @property
     def reach(self) -> str | None:
-        """How far the answer is to be trusted, by its distance from the data."""
-        return None if self.decades_beyond_data is None else reach(self.decades_beyond_data)
+        """How far the answer is to be trusted; see ``trust``."""
+        if self.decades_beyond_data is None:
+            return None
+        return trust(self.decades_beyond_data, self.params)
 
 
 def reach(decades_beyond_data: float) -> str:
@@ -114,6 +121,16 @@ def reach(decades_beyond_data: float) -> str:
     missed by a hair, is a decade away.
     """
     return next(words for most, words in REACH if round(decades_beyond_data, 1) <= most)
+
+
+def trust(decades_beyond_data: float, params: Quantity) -> str:
+    """Say by rule how far an answer is to be trusted: its distance, and whether its N is open."""
+    words = reach(decades_beyond_data)
+    low, high = params.intervals.get(str(max(LEVELS)), (1.0, 1.0))
+    factor = high / low if low > 0.0 else math.inf
+    if factor <= OPEN or words == UNKNOWN:
+        return words
+    return f"{words}{OPEN_WORDS}{count(factor, 2, PLAIN)}"
 
 
 def allocate(

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.approach import ANSWERS
-from isoflop.estimates.allocation import FARTHEST, REACH, optima_at, simulations_of
+from isoflop.estimates.allocation import (
+    FARTHEST,
+    OPEN,
+    OPEN_WORDS,
+    REACH,
+    UNKNOWN,
+    optima_at,
+    simulations_of,
+)
 from isoflop.estimates.interaction import HOFFMANN
 from isoflop.estimates.intervals import tails
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
@@ -109,6 +117,7 @@ def calculator_json(inputs: ReportInputs) -> str | None:
         "level": LEVEL,
         "draws": DRAWS,
         "reach": [[most if np.isfinite(most) else None, words] for most, words in REACH],
+        "open": [OPEN, OPEN_WORDS, UNKNOWN],
         "distance": DISTANCES,
         "laws": laws,
         "cards": [

@@ -189,7 +189,9 @@
     if (Number(state.price) > 0) found.cost = scaled(Number(state.price) / perHour);
     const [low, high] = law.data;
     const decades = Math.max(Math.log10(point.flops / high), Math.log10(low / point.flops));
-    const reach = given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1];
+    const near = given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1];
+    const [most, open, unknown] = given.open, ends = (found.params && found.params.ends) || [1, 1];
+    const reach = ends[1] / ends[0] <= most || near === unknown ? near : near + open + figures(ends[1] / ends[0], 2);
     const side = decades < 0.05 ? "within" : point.flops < low ? "below" : "beyond";
     const where = (side === "within" ? "" : decades.toFixed(1) + " ") + given.distance[side];
     return { found, where, reach, rough: !tabled, doubt: found.loss ? law.doubt : "" };

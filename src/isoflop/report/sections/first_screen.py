@@ -14,7 +14,7 @@ import polars as pl
 from isoflop.approach import ANSWERS
 from isoflop.choices import CHOICES
 from isoflop.escape import BREAK
-from isoflop.estimates.allocation import UNKNOWN, reach
+from isoflop.estimates.allocation import UNKNOWN, reach, trust
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture
@@ -127,7 +127,8 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
         title=_title(answer, optimum),
         subtitle=_subtitle(inputs, answer),
         headline=_headline(inputs, answer, optimum),
-        distance=f"{distance(flops, answer.flops_range)}: {reach(optimum.decades_beyond_data)}",
+        distance=f"{distance(flops, answer.flops_range)}: "
+        f"{trust(optimum.decades_beyond_data, optimum.params)}",
         reason=_reason(chosen),
         apart=_apart(inputs),
         standing=_standing_table(inputs, flops, stands),
