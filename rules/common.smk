@@ -34,6 +34,7 @@ from isoflop.reference import PUBLISHED_LAW_FILES, REFERENCE_FILES
 from isoflop.sources import sources
 from isoflop.sweep_folders import find_sweeps, fingerprint
 from isoflop.sweep_folders import raw_files as files_of
+from isoflop.walk import because
 
 # the folder of the Snakefile: `.` in a checkout; the wheel's or a checkout's where the workflow runs
 # by --directory, by -s or as another project's module. By `github()` or `gitfile()` the rules come
@@ -85,6 +86,13 @@ onerror:
 
 # a folder without one, by --directory or of `isoflop run`, has the defaults
 if Path(CONFIG).exists():
+    try:
+        Path(CONFIG).open("rb").close()
+    except OSError as error:  # Snakemake would end in a traceback
+        raise WorkflowError(
+            f"{CONFIG}: {because(error)}. Let yourself read it (chmod u+r {CONFIG}), or remove it "
+            "where the defaults will do."
+        ) from None
 
     configfile: CONFIG
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import pytest
 
 from isoflop.archive.archive_report import raw_members
 from isoflop.sweep_folders import find_sweeps, fingerprint, raw_files
+from tests.ordinary import as_ordinary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,6 +153,63 @@ def test_what_is_no_folder_is_named(raw: Path) -> None:
         str(raw / "loose.jsonl"),
         str(raw / "old"),
     ]
+
+
+def found(raw: Path) -> tuple[list[str], list[str]]:
+    """Ask as one whom permissions bind, and leave them as they were before the test."""
+    ask = (
+        "import json, pathlib, sys; from isoflop.sweep_folders import find_sweeps; "
+        "print(json.dumps(find_sweeps(pathlib.Path(sys.argv[1]))))"
+    )
+    done = as_ordinary(sys.executable, "-c", ask, raw)
+    assert done.returncode == 0, done.stderr
+    sweeps, complaints = json.loads(done.stdout)
+    return sweeps, complaints
+
+
+@pytest.mark.parametrize(
+    ("closed", "mode"),
+    [
+        (".", 0o000),  # neither listed nor entered
+        (".", 0o444),  # listed and not entered
+        (".", 0o311),  # entered and not listed: its logs would be none
+        ("sweep.yaml", 0o000),
+    ],
+)
+def test_a_folder_without_permission_stops_no_other(raw: Path, closed: str, mode: int) -> None:
+    new = sweep(raw, "new one", "a.log")
+    assert found(raw) == (sorted([*GOOD, "new one"]), [])
+    (new / closed).chmod(mode)
+    try:
+        sweeps, (complaint,) = found(raw)
+    finally:
+        (new / closed).chmod(0o755)
+    assert sweeps == sorted(GOOD)
+    assert complaint.startswith(f"{new}: {new}")
+    assert "cannot be read: permission denied. Let yourself read it: chmod -R u+rX " in complaint
+    assert f"chmod -R u+rX '{new}' (" in complaint
+
+
+def test_so_does_the_folder_of_all_sweeps_not_pass_for_empty(raw: Path) -> None:
+    raw.chmod(0o000)
+    try:
+        sweeps, (complaint,) = found(raw)
+    finally:
+        raw.chmod(0o755)
+    assert sweeps == []
+    assert complaint.startswith(f"{raw}: ")
+    assert f"cannot be read: permission denied. Let yourself read it: chmod -R u+rX {raw} (" in (
+        complaint
+    )
+    assert find_sweeps(raw / "nowhere") == ([], [])
+
+
+def test_a_link_in_a_circle_is_named(raw: Path) -> None:
+    (raw / "old").symlink_to(raw / "old")
+    sweeps, (complaint,) = find_sweeps(raw)
+    assert sweeps == sorted(GOOD)
+    assert complaint.startswith(f"{raw / 'old'}: ")
+    assert complaint.endswith("Mend it, or move it away.")
 
 
 def test_raw_files_are_what_ingest_looks_at_and_the_archive_packs(raw: Path) -> None:

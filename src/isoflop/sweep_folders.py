@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 import unicodedata
 from typing import TYPE_CHECKING
 
 from isoflop.files import FUTURE, from_the_future
-from isoflop.walk import walk
+from isoflop.walk import because, walk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,13 +49,23 @@ def find_sweeps(raw: Path) -> tuple[list[str], list[str]]:
     Returns
     -------
     Names of the sweeps, sorted; and for everything else in the folder, hidden entries and README.md
-    apart, one complaint that names it and says what to do.
+    apart, one complaint that names it and says what to do. A folder that cannot be listed is a
+    complaint itself.
     """
     sweeps, complaints = [], []
-    for path in sorted(raw.glob("*")):
+    try:
+        paths = sorted(raw.iterdir())
+    except FileNotFoundError:
+        paths = []
+    except OSError as error:
+        return [], [f"{_shown(raw)}: {_locked(raw, error)}"]
+    for path in paths:
         if path.name.startswith(".") or path.name == "README.md":
             continue
-        complaint = _complaint(path)
+        try:
+            complaint = _complaint(path)
+        except OSError as error:  # one sweep that the system does not give stops no other
+            complaint = _locked(path, error)
         if complaint is None:
             sweeps.append(path.name)
         else:
@@ -63,16 +74,44 @@ def find_sweeps(raw: Path) -> tuple[list[str], list[str]]:
 
 
 def _complaint(path: Path) -> str | None:
-    """Say why an entry of data/raw is no sweep that can be built, and what to do about it."""
-    if not path.exists():
+    """Say why an entry of data/raw is no sweep that can be built, and what to do about it.
+
+    Raises
+    ------
+    OSError : the system does not let the folder, or its side-car, be looked into.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
         return "a link to nothing. Mend it or remove it."
     if not path.is_dir():
         return f"outside any sweep. Move raw logs into {path.parent}/<sweep>/."
     if (why := _unusable(path.name)) is not None:
         return f"{why}. Rename the folder."
+    with os.scandir(path):
+        pass  # walk would find nothing in a folder that may be entered and not listed
+    try:
+        (path / SIDECAR).stat()  # is_file() of newer Pythons is False where this is refused
+    except FileNotFoundError:
+        return _without_sidecar(path)
     if not (path / SIDECAR).is_file():
         return _without_sidecar(path)
-    return _unusable_files(path)
+    with (path / SIDECAR).open("rb"):
+        return _unusable_files(path)
+
+
+def _locked(path: Path, error: OSError) -> str:
+    """Say what the system refuses below a folder, and what to do about it."""
+    at = f"{_shown(os.fsdecode(error.filename))} " if error.filename else ""
+    if isinstance(error, PermissionError):
+        quoted = _shown(shlex.quote(str(path)))
+        remedy = (
+            f"Let yourself read it: chmod -R u+rX {quoted} (its owner can), or work on a copy of "
+            "your own."
+        )
+    else:
+        remedy = "Mend it, or move it away."
+    return f"{at}{because(error)}. {remedy}"
 
 
 def _unusable_files(folder: Path) -> str | None:

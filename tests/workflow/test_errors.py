@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 import unicodedata
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from urllib.parse import quote
 import polars as pl
 import pytest
 
-from tests.workflow.toy import LEAST, PARAMETRIC, Project, run_log, write_sweep
+from tests.ordinary import as_ordinary
+from tests.workflow.toy import LEAST, PARAMETRIC, Outcome, Project, run_log, write_sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +75,33 @@ def test_what_cannot_be_built_is_named_and_stops_nothing_else(project: Project) 
         assert f"left out: data/raw/{name}" in outcome.text
     assert outcome.rules["render_report"] == 5
     assert outcome.rules["refuse_sweeps"] == 1
+
+
+def test_what_may_not_be_read_is_one_message(project: Project) -> None:
+    """One sweep is left out, with what opens it; a config.yaml stops the build."""
+    raw = project.root / "data/raw"
+    for name in ("toy", "closed"):
+        write_sweep(raw / name, budgets=(1e12,))
+
+    def plan() -> str:
+        words = ("--cores", "1", "--dry-run", "--nocolor")
+        done = as_ordinary(sys.executable, "-m", "snakemake", *words, cwd=project.root)
+        text = done.stdout + done.stderr
+        assert "Traceback" not in text, text
+        return text
+
+    (raw / "closed").chmod(0o000)
+    try:
+        text = plan()
+    finally:
+        (raw / "closed").chmod(0o755)
+    (line,) = [line for line in text.splitlines() if line.startswith("left out: ")]
+    assert "data/raw/closed" in line
+    assert "chmod -R u+rX data/raw/closed" in line
+    assert Outcome(0, text).rules["render_report"] == 1
+    assert Outcome(0, text).rules["refuse_sweeps"] == 1
+    (project.root / "config.yaml").chmod(0o000)
+    assert "config.yaml: cannot be read: permission denied. Let yourself read it" in plan()
 
 
 def test_a_source_from_the_future_is_named(project: Project) -> None:
