@@ -136,15 +136,6 @@ if workflow.is_main_process:
             f"outputs are dated up to {latest:%Y-%m-%d %H:%M:%S}, which is yet to come: was the clock "
             "changed? They are dated now, in their order, so that what is edited next is newer"
         )
-    for output in changed_outputs(Path()):
-        mark_incomplete(Path(), output)
-        logger.warning(f"{output} was changed or damaged after it was made; it is made anew")
-
-    for sweep, outputs in stale_outputs(Path()).items():
-        logger.warning(
-            f"{len(outputs)} outputs are of {sweep}, which data/raw no longer has; "
-            "`python3 run.py clean --stale` removes them in a checkout"
-        )
 
 # losses announced before their runs were trained; a project without any has no such file
 ANNOUNCED = [local(str(path)) for path in [REFERENCE_FOLDER / "forecast.yaml"] if path.exists()]
@@ -339,6 +330,18 @@ for sweep in list(SWEEPS):
         REFUSED.append(str(error))
 for complaint in REFUSED:
     logger.warning(f"left out: {complaint}")
+
+# only now, since nothing makes an output of a sweep that is not built
+if workflow.is_main_process:
+    for output in changed_outputs(Path(), SWEEPS):
+        mark_incomplete(Path(), output)
+        logger.warning(f"{output} was changed or damaged after it was made; it is made anew")
+
+    for sweep, outputs in stale_outputs(Path()).items():
+        logger.warning(
+            f"{len(outputs)} outputs are of {sweep}, which data/raw no longer has; "
+            "`python3 run.py clean --stale` removes them in a checkout"
+        )
 
 
 def by_sweep(section, *keys):

@@ -20,7 +20,7 @@ from isoflop.files import digest, write_text
 from isoflop.sweep_folders import SUFFIXES, TAKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 RECORD: Final = Path(".run/outputs.json")
 FOLDERS: Final = ("data/curves", "data/losses", "data/estimates", "data/published", "reports")
@@ -70,7 +70,9 @@ def build_begins(root: Path) -> None:
 def build_ends(root: Path) -> None:
     """Write down the digest of every output; only those written since the last time are read.
 
-    What Snakemake has not made is none: a fit by hand may lie beside its estimates.
+    What Snakemake has not made is none: a fit by hand may lie beside its estimates. But Snakemake
+    forgets all that it made where .snakemake is deleted, so what was an output before and was left
+    alone since is one still.
 
     Parameters
     ----------
@@ -79,24 +81,28 @@ def build_ends(root: Path) -> None:
     _, before = _read(root)
     outputs = {}
     for path in _files(root):
-        is_ours = _record_of(root, METADATA, _output(root, path)).is_file()
-        if is_ours and (facts := _facts(path)):
-            name = path.relative_to(root).as_posix()
-            made = before.get(name)
-            is_known = made is not None and facts == made[:2]
-            outputs[name] = made if made and is_known else Made(*facts, digest(path))
+        if (facts := _facts(path)) is None:
+            continue
+        name = path.relative_to(root).as_posix()
+        made = before.get(name)
+        if made is not None and facts == made[:2]:
+            outputs[name] = made
+        elif _record_of(root, METADATA, _output(root, path)).is_file():
+            outputs[name] = Made(*facts, digest(path))
     _write(root, outputs, ended=True)
 
 
-def changed_outputs(root: Path) -> list[str]:
+def changed_outputs(root: Path, sweeps: Collection[str]) -> list[str]:
     """List the outputs whose content is not what a build wrote.
 
     A build that was killed may have written what is newer than the record, so then only the outputs
-    that it left alone are compared.
+    that it left alone are compared. Nothing makes an output of a sweep that is not built, so none
+    of those is listed; the record keeps its digest until the sweep is built again.
 
     Parameters
     ----------
     root : folder that the workflow runs in.
+    sweeps : those that the build to come is of.
 
     Returns
     -------
@@ -105,7 +111,10 @@ def changed_outputs(root: Path) -> list[str]:
     """
     ended, outputs = _read(root)
     changed = set()
+    built = {None, *TAKEN, *sweeps}
     for name, made in outputs.items():
+        if _sweep_of(name) not in built:
+            continue
         path = root / name
         facts = _facts(path)
         if facts is None:
