@@ -80,6 +80,8 @@ DERIVED = (
     "benchmarks",
     ".snakemake",
 )
+OF_NO_SWEEP = ("fetch_corpus", "fetch_published")
+"""Rules whose logs are named by what is no sweep of data/raw."""
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 """What a killed job leaves of an output (isoflop.files.replacing), or of rows that did not fit into
 memory (isoflop.ingest.rows.Folder)."""
@@ -600,8 +602,7 @@ def clean_stale() -> None:
         sys.exit("run.py: data/raw has no sweep (is it mounted?), so nothing was removed")
     for sweep, outputs in stale_outputs(ROOT).items():
         print(f"run.py: removing what was made of {sweep}: {len(outputs)} files")
-        told = [*(ROOT / "logs").rglob("*.log"), *(ROOT / "benchmarks").rglob("*.tsv")]
-        for path in (*outputs, *(path for path in told if sweep in {path.stem, path.parent.name})):
+        for path in (*outputs, *_told_of(sweep)):
             path.unlink()
             for above in path.parents:
                 mark = above / MARK
@@ -613,6 +614,18 @@ def clean_stale() -> None:
         for left in (ROOT / "reports" / sweep, ROOT / "data" / "estimates" / sweep):
             if left.is_dir():
                 print(f"run.py: {left.relative_to(ROOT)} stays, with what no build made")
+
+
+def _told_of(sweep: str) -> Iterator[Path]:
+    """List the logs and benchmarks of a sweep: <rule>/<sweep>.log, or below <rule>/<sweep>.
+
+    A rule, an approach, a run or a published study may have the sweep's name too.
+    """
+    for folder, suffix in (("logs", ".log"), ("benchmarks", ".tsv")):
+        for path in (ROOT / folder).glob(f"*/**/*{suffix}"):
+            rule, *inner = path.relative_to(ROOT / folder).with_suffix("").parts
+            if inner and inner[0] == sweep and rule not in OF_NO_SWEEP:
+                yield path
 
 
 def remove(path: Path) -> None:

@@ -644,6 +644,31 @@ def test_clean_stale_removes_what_no_sweep_stands_for(checkout: Checkout) -> Non
     assert "data/estimates/old stays" in text
 
 
+@pytest.mark.parametrize("name", ["ingest_sweep", "kaplan", "study", "small.1", "tinystories"])
+def test_clean_stale_leaves_what_was_told_of_other_sweeps(checkout: Checkout, name: str) -> None:
+    """A sweep may be called like a rule, an approach, a published study, a run or a corpus."""
+    told = {
+        f"{folder}/{path}{suffix}"
+        for folder, suffix in (("logs", ".log"), ("benchmarks", ".tsv"))
+        for path in (
+            "ingest_sweep/other", "fit_approach/other/kaplan", "fit_approach/published/study/kaplan",
+            "fetch_corpus/tinystories", "fetch_published/study", "train_run/other/small.1", "small.1",
+        )
+    }  # fmt: skip
+    its = {f"logs/ingest_sweep/{name}.log", f"benchmarks/train_run/{name}/small.1.tsv"}
+    made = f"data/curves/{name}.parquet"
+    for path in (*told, *its, made, "data/raw/other/sweep.yaml"):
+        (checkout.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout.root / path).write_text("")
+    (checkout.root / ".run").mkdir(exist_ok=True)
+    record = {"ended": True, "outputs": {made: [0, 0, ""]}}
+    (checkout.root / ".run/outputs.json").write_text(json.dumps(record))
+    status, text = checkout.run("clean", "--stale")
+    assert status == 0, text
+    gone = {path for path in {*told, *its, made} if not (checkout.root / path).exists()}
+    assert gone == {*its, made}
+
+
 def test_clean_leaves_a_link_and_removes_what_lies_behind_it(checkout: Checkout) -> None:
     """Reports may lie on another disk, by a link that is the user's."""
     elsewhere = checkout.root.parent / "big disk"
