@@ -18,6 +18,10 @@ COPY data/reference data/reference
 COPY src src
 RUN python -m uv pip install --system --no-deps --no-build-isolation .
 
+# `docker run --user` has no home, where Snakemake would keep its cache: anybody may write here
+RUN mkdir --mode=1777 /var/cache/isoflop
+ENV XDG_CACHE_HOME=/var/cache/isoflop
+
 # a folder with data/raw is mounted here, and reports go there; in a checkout `snakemake` alone takes its rules
 WORKDIR /project
 CMD ["snakemake", "--snakefile", "/opt/isoflop/Snakefile", "--cores", "all"]

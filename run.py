@@ -666,6 +666,9 @@ def main() -> None:
     word, arguments = (sys.argv[1:2] or ["help"])[0], sys.argv[2:]
     if word in {*WORDS, "clean", "setup"}:
         check_folder()
+        from isoflop.files import cache_of_project
+
+        os.environ.update(cache_of_project(ROOT))
     if word == "clean":
         clean(*arguments)
     elif word == "setup":

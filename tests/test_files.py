@@ -12,6 +12,7 @@ import pytest
 
 from isoflop import files
 from isoflop.files import (
+    cache_of_project,
     digest,
     name_in_project,
     replacing,
@@ -118,3 +119,41 @@ def test_what_a_killed_build_left_of_its_scratch_goes(
     monkeypatch.setattr(tempfile, "mkdtemp", lambda prefix: Path("/nowhere", prefix).mkdir())
     with files.scratch(here) as folder:
         assert folder == system
+
+
+def test_a_home_that_can_be_written_to_keeps_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "yet/to/be/made"))
+    assert cache_of_project(tmp_path) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["no home", "a file on the way", "a dead link", "read-only"])
+def test_where_home_is_closed_the_cache_is_the_projects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    home, project = tmp_path / "home", tmp_path / "project"
+    monkeypatch.setenv("HOME", str(home))
+    home.mkdir()
+    if what == "no home":
+        monkeypatch.setenv("HOME", "/dev/null/nobody")
+    elif what == "a file on the way":
+        (home / ".cache").mkdir()
+        (home / ".cache/snakemake").touch()
+    elif what == "a dead link":
+        (home / ".cache").symlink_to(tmp_path / "scratch/cache")
+    else:
+        home.chmod(0o500)
+        if os.access(home, os.W_OK):
+            pytest.skip("root may write anywhere")
+    if sys.platform == "darwin" and what in {"a file on the way", "a dead link"}:
+        pytest.skip("caches lie elsewhere")
+    for unset in (None, "", "relative/cache"):
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        if unset is not None:
+            monkeypatch.setenv("XDG_CACHE_HOME", unset)
+        assert cache_of_project(project) == {"XDG_CACHE_HOME": str(project / ".run/cache")}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "chosen"))
+    assert cache_of_project(project) == {}

@@ -292,6 +292,9 @@ def test_the_image_is_made_of_the_pins() -> None:
         assert all(Path(word).exists() and word not in ignored for word in line.split()), line
     assert "--require-hashes -r requirements-uv.lock" in text
     assert "--require-hashes -r requirements.lock" in text
+    # a user without a home there gets a cache all the same
+    (cache,) = re.findall(r"^ENV XDG_CACHE_HOME=(\S+)$", text, re.MULTILINE)
+    assert f"RUN mkdir --mode=1777 {cache}\n" in text
     (minor,) = re.findall(r"^FROM python:3\.(\d+)-", text, re.MULTILINE)
     assert 11 <= int(minor) <= 15
 

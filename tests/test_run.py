@@ -270,6 +270,17 @@ def test_what_a_killed_job_left_is_swept_up_where_snakemake_lived(ready: Checkou
     assert [*(ready.root / "data/cache").iterdir()] == []
 
 
+def test_where_home_is_closed_the_cache_lies_in_the_checkout(ready: Checkout) -> None:
+    """As of `docker run --user`; Snakemake and uv would end in tracebacks."""
+    ready.stub("snakemake", 'echo "cache: $XDG_CACHE_HOME"')
+    own = ready.root / ".run/cache"
+    assert f"cache: {own}\n" in ready.run("report", HOME="/dev/null/x", XDG_CACHE_HOME="")[1]
+    chosen = ready.run("report", HOME="/dev/null/x", XDG_CACHE_HOME="/chosen")[1]
+    assert "cache: /chosen\n" in chosen
+    home = ready.root.parent
+    assert "cache: \n" in ready.run("report", HOME=str(home), XDG_CACHE_HOME="")[1]
+
+
 def test_a_build_without_a_kill_before_it_lifts_no_lock(ready: Checkout) -> None:
     assert ready.run("archive")[0] == 0
     (build,) = ready.calls
@@ -651,8 +662,9 @@ def test_clean_stale_leaves_what_was_told_of_other_sweeps(checkout: Checkout, na
         f"{folder}/{path}{suffix}"
         for folder, suffix in (("logs", ".log"), ("benchmarks", ".tsv"))
         for path in (
-            "ingest_sweep/other", "fit_approach/other/kaplan", "fit_approach/published/study/kaplan",
-            "fetch_corpus/tinystories", "fetch_published/study", "train_run/other/small.1", "small.1",
+            "ingest_sweep/other", "fit_approach/other/kaplan", "train_run/other/small.1", "small.1",
+            "fit_approach/published/study/kaplan", "fetch_corpus/tinystories",
+            "fetch_published/study",
         )
     }  # fmt: skip
     its = {f"logs/ingest_sweep/{name}.log", f"benchmarks/train_run/{name}/small.1.tsv"}

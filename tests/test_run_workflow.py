@@ -158,6 +158,17 @@ def test_rules_are_fetched_from_a_repository_if_the_package_is_of_its_revision(
     assert "Traceback" not in refused
 
 
+def test_a_home_that_cannot_be_written_to_stops_no_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake keeps a cache below HOME, and makes it before it plans anything."""
+    monkeypatch.setenv("HOME", "/dev/null/nobody")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    link_sweep(logs_in(tmp_path / "toy"), tmp_path / "out", title="t")
+    assert counted(dry(tmp_path / "out", ["--cores", "1", "all"]))["ingest_sweep"] == "1"
+    assert (tmp_path / "out/.run/cache/snakemake").is_dir()
+
+
 def test_a_sweep_is_linked_once_and_by_its_name(tmp_path: Path) -> None:
     first = logs_in(tmp_path / "a" / "s")
     (first / "sweep.yaml").write_text("title: t\n")

@@ -358,12 +358,17 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_an_interrupted_setup_is_made_anew[uv]",
             "test_an_interrupted_update_is_made_anew",
             "test_an_old_python_gets_as_far_as_that_message",
+            *(
+                f"test_clean_stale_leaves_what_was_told_of_other_sweeps[{name}]"
+                for name in ("kaplan", "study", "small.1", "tinystories")
+            ),
             "test_clean_stale_removes_what_no_sweep_stands_for",
             "test_the_lock_lasts_as_long_as_the_build_when_run_py_alone_is_killed",
             "test_the_second_build_names_the_first",
             "test_what_a_killed_job_left_is_swept_up_where_snakemake_lived",
         ),
         "test_run_workflow.py": (
+            "test_a_home_that_cannot_be_written_to_stops_no_build",
             "test_an_unpacked_wheel_finds_its_workflow_and_facts",
             "test_the_wheel_holds_all_that_an_archive_of_the_checkout_does",
             "test_rules_are_fetched_from_a_repository_if_the_package_is_of_its_revision",

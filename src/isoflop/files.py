@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
@@ -102,6 +103,35 @@ def scratch(root: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def cache_of_project(root: Path) -> dict[str, str]:
+    """Choose a cache in the project where the user's own cannot be written to.
+
+    Snakemake and uv keep theirs below HOME, and end in a traceback where that is read-only or, as
+    of a container's user without a name, no folder at all.
+
+    Parameters
+    ----------
+    root : folder that the workflow runs in.
+
+    Returns
+    -------
+    XDG_CACHE_HOME for the processes of a build; nothing where HOME will do, or XDG_CACHE_HOME is
+    set already.
+    """
+    # the specification has relative ones ignored
+    if os.name == "nt" or Path(os.environ.get("XDG_CACHE_HOME", "")).is_absolute():
+        return {}
+    users = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    # expanduser() leaves the ~ of a user without a home
+    deepest = Path(os.path.expanduser(users)) / "snakemake/snakemake/source-cache"  # noqa: PTH111
+    if deepest.is_absolute():
+        there = next(path for path in (deepest, *deepest.parents) if os.path.lexists(path))
+        # of what is no folder, `/.` is nothing
+        if os.access(f"{there}/.", os.W_OK | os.X_OK):
+            return {}
+    return {"XDG_CACHE_HOME": str(root.resolve() / ".run/cache")}
 
 
 def _lives(process: int) -> bool:

@@ -17,7 +17,7 @@ import click
 
 from isoflop.command import PATH
 from isoflop.errors import FULL, SAYS_FULL, IsoflopError
-from isoflop.files import scratch
+from isoflop.files import cache_of_project, scratch
 from isoflop.folder_lock import JOBS_LOCK, alone, build_alone
 from isoflop.made_outputs import FOLDERS
 from isoflop.progress import Progress
@@ -169,7 +169,7 @@ def build(out: Path, arguments: Sequence[str], screen: TextIO) -> str:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                env={**os.environ, "TMPDIR": str(temporary)},
+                env={**os.environ, **cache_of_project(out), "TMPDIR": str(temporary)},
                 # it keeps the folder's lock should this process be killed alone
                 pass_fds=() if lock is None else (lock,),
             ) as process,
@@ -202,6 +202,7 @@ def dry(out: Path, arguments: Sequence[str]) -> str:
     done = subprocess.run(  # noqa: S603  our own arguments, no shell
         [*_snakemake(out), "--dry-run", *arguments],
         check=False,
+        env={**os.environ, **cache_of_project(out)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
