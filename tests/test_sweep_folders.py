@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -155,16 +155,49 @@ def test_what_is_no_folder_is_named(raw: Path) -> None:
     ]
 
 
-def found(raw: Path) -> tuple[list[str], list[str]]:
-    """Ask as one whom permissions bind, and leave them as they were before the test."""
+def asked(function: str, folder: Path) -> Any:
+    """Ask a function about a folder as one whom permissions bind."""
     ask = (
-        "import json, pathlib, sys; from isoflop.sweep_folders import find_sweeps; "
-        "print(json.dumps(find_sweeps(pathlib.Path(sys.argv[1]))))"
+        "import json, pathlib, sys; from isoflop import sweep_folders; "
+        "answer = getattr(sweep_folders, sys.argv[1])(pathlib.Path(sys.argv[2])); "
+        "print(json.dumps(answer, default=str))"
     )
-    done = as_ordinary(sys.executable, "-c", ask, raw)
+    done = as_ordinary(sys.executable, "-c", ask, function, folder)
     assert done.returncode == 0, done.stderr
-    sweeps, complaints = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def found(raw: Path) -> tuple[list[str], list[str]]:
+    """List the sweeps as one whom permissions bind."""
+    sweeps, complaints = asked("find_sweeps", raw)
     return sweeps, complaints
+
+
+@pytest.mark.parametrize(
+    ("closed", "mode", "left"),
+    [
+        ("fit/a.log", 0o000, ["b.log", "fit/c.log", "sweep.yaml"]),
+        ("fit/a.log", 0o333, ["b.log", "fit/c.log", "sweep.yaml"]),
+        ("fit", 0o000, ["b.log", "sweep.yaml"]),
+        ("fit", 0o444, ["b.log", "sweep.yaml"]),  # listed and not entered
+    ],
+)
+def test_a_log_that_may_not_be_read_is_no_input_and_its_coming_back_is_noticed(
+    raw: Path, closed: str, mode: int, left: list[str]
+) -> None:
+    """Snakemake reads all inputs of a job, and fails at one that it cannot."""
+    folder = sweep(raw, "s", "b.log", "fit/a.log", "fit/c.log")
+    before = (folder / closed).stat().st_mode
+    open_state = asked("fingerprint", folder)
+    (folder / closed).chmod(mode)
+    try:
+        files, state = asked("raw_files", folder), asked("fingerprint", folder)
+        assert "s" in found(raw)[0]
+    finally:
+        (folder / closed).chmod(before)
+    assert [path.removeprefix(f"{folder}/") for path in files] == left
+    assert state != open_state
+    assert asked("fingerprint", folder) == open_state
 
 
 @pytest.mark.parametrize(

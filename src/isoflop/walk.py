@@ -6,6 +6,7 @@ this machine into tables, reports and archives.
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -52,7 +53,8 @@ def walk(folder: Path) -> list[Entry]:
     """List a sweep's files, sorted by path, and what is named as none.
 
     Hidden entries belong to an editor or a file manager and are not looked at, but a tracker's
-    store is named. The folder itself may be a link.
+    store is named. The folder itself may be a link. What this user may not read is no file: whoever
+    lists inputs, tells states apart or packs an archive knows so before opening it.
     """
     base = folder.resolve()
     links: list[Path] = []
@@ -73,6 +75,7 @@ def _below(folder: Path, base: Path, links: list[Path], walked: set[Path]) -> It
     try:
         with os.scandir(folder) as scanned:
             listed = sorted(entry.name for entry in scanned)
+        _insist(folder, os.X_OK)  # names without what they stand for, if that is all one may have
     except OSError as error:
         yield Entry(folder, because(error))
         return
@@ -114,9 +117,23 @@ def _refused(link: Path, base: Path) -> str | None:
 
 def _file(path: Path) -> Entry:
     try:
-        return Entry(path) if path.is_file() else Entry(path, NO_FILE)
+        if not path.is_file():
+            return Entry(path, NO_FILE)
+        _insist(path, os.R_OK)
     except OSError as error:
         return Entry(path, because(error))
+    return Entry(path)
+
+
+def _insist(path: Path, mode: int) -> None:
+    """Ask whether this user may read a file, or enter a folder, without opening it.
+
+    Raises
+    ------
+    PermissionError : the answer is no.
+    """
+    if not os.access(path, mode, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def because(error: OSError) -> str:

@@ -222,6 +222,39 @@ def test_bad_logs_get_a_fate_and_the_rest_is_fitted(project: Project) -> None:
     assert estimates["parametric"]["a"]["intervals"]
 
 
+def test_a_log_that_may_not_be_read_stops_nothing(project: Project) -> None:
+    """It is listed with its reason, is no input of any job, and is read once it may be."""
+    write_sweep(project.root / "data/raw/toy", budgets=(1e12,))
+    name = "fit/d16-c1.0e+12-s0.jsonl"
+    log = project.root / "data/raw/toy" / name
+    table = project.root / "data/losses/toy.parquet"
+
+    def build() -> tuple[str, str | None, set[str]]:
+        words = (
+            "--cores",
+            "1",
+            "--nocolor",
+            "--show-failed-logs",
+            str(table.relative_to(project.root)),
+        )
+        done = as_ordinary(sys.executable, "-m", "snakemake", *words, cwd=project.root)
+        assert done.returncode == 0, done.stdout + done.stderr
+        files = pl.read_parquet(project.root / "data/curves/toy.files.parquet")
+        ((fate, reason),) = files.filter(path=name).select("fate", "reason").iter_rows()
+        return fate, reason, set(pl.read_parquet(table)["run"])
+
+    log.chmod(0o000)
+    fate, reason, left = build()
+    assert (fate, reason) == ("rejected", "cannot be read: permission denied")
+    log.chmod(0o644)
+    fate, _, runs = build()
+    assert fate == "used"
+    assert runs - left == {log.stem}
+    # and what was read before is not remembered of a log that may no longer be read
+    log.chmod(0o000)
+    assert build() == ("rejected", reason, left)
+
+
 def test_unreadable_can_be_an_error(project: Project) -> None:
     broken_sweep(project.root / "data/raw/toy")
     project.set_config("  on_unreadable: record", "  on_unreadable: stop")
