@@ -32,7 +32,7 @@ from isoflop.made_outputs import (
 from isoflop.project import CODE, CONFIG, FACTS, PACKAGE, PUBLISHED, home, project_files, raw_folder
 from isoflop.reference import PUBLISHED_LAW_FILES, REFERENCE_FILES
 from isoflop.sources import sources
-from isoflop.sweep_folders import find_sweeps, fingerprint
+from isoflop.sweep_folders import find_sweeps, fingerprint, listed_files
 from isoflop.sweep_folders import raw_files as files_of
 from isoflop.walk import because
 
@@ -59,6 +59,12 @@ else:
 SHARED_LOCK = JOBS_LOCK.absolute()
 share_folder(SHARED_LOCK)
 
+
+def in_prefix(path):
+    """Quote a path for the shell, and for Snakemake, which fills in what stands in braces."""
+    return shlex.quote(str(path)).replace("{", "{{").replace("}", "}}")
+
+
 # glibc gives each freed array of some MB back to the system and asks for it anew, which is a fifth of
 # the time of a fit of thousands of draws: a job keeps up to 128 MiB of them. Elsewhere nothing reads it
 KEEP_ARRAYS = f"MALLOC_MMAP_THRESHOLD_={2**25} MALLOC_TRIM_THRESHOLD_={2**27}"
@@ -66,9 +72,9 @@ KEEP_ARRAYS = f"MALLOC_MMAP_THRESHOLD_={2**25} MALLOC_TRIM_THRESHOLD_={2**27}"
 # `isoflop` must be the one installed beside this snakemake, also where no environment is active;
 # in a container it is the image's, whether or not the folder of this one is mounted there
 shell.prefix(
-    f"export {VARIABLE}={shlex.quote(str(SHARED_LOCK))} {KEEP_ARRAYS}; "
+    f"export {VARIABLE}={in_prefix(SHARED_LOCK)} {KEEP_ARRAYS}; "
     'test -n "${{APPTAINER_CONTAINER:-}}${{SINGULARITY_CONTAINER:-}}" || '
-    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
+    f"export PATH={in_prefix(Path(sys.executable).parent)}:$PATH; "
 )
 
 
@@ -146,8 +152,11 @@ REFERENCE = [local(str(REFERENCE_FOLDER / name)) for name in sorted(REFERENCE_FI
 # the published laws that approach 3 is tested against
 PUBLISHED_LAWS = [local(str(REFERENCE_FOLDER / name)) for name in sorted(PUBLISHED_LAW_FILES)]
 
+# whether raw logs and outputs lie in an object store
+STORED = workflow.storage_settings.default_storage_provider is not None
+
 # read at parse time: checkpoints miss newly dropped files
-SWEEPS, REFUSED = find_sweeps(Path("data/raw"))
+SWEEPS, REFUSED = find_sweeps(Path("data/raw"), stored=STORED)
 
 
 # published numbers beside reproduced ones
@@ -200,9 +209,8 @@ def raw_files(sweep):
     folder = raw_folder(sweep)
     if sweep.startswith(PUBLISHED):
         return [folder]
-    manifest = Path(f"data/manifests/{sweep}.txt")
-    if manifest.is_file():
-        listed = sorted(filter(None, manifest.read_text(encoding="utf-8").splitlines()))
+    listed = listed_files(Path(folder))
+    if listed is not None:
         return [f"{folder}/{name}" for name in listed]
     return [str(path) for path in files_of(Path(folder))]
 
@@ -256,7 +264,7 @@ def raw_state(wildcards):
     sweep = wildcards.sweep
     if sweep.startswith(PUBLISHED):
         return ""
-    if Path(f"data/manifests/{sweep}.txt").is_file():
+    if STORED and listed_files(Path(raw_folder(sweep))) is not None:
         return "as listed"  # Snakemake compares what is in the store
     return fingerprint(Path(raw_folder(sweep)))
 

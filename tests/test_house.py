@@ -166,6 +166,33 @@ def test_published_laws_are_asked_without_a_table_library() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_path_is_no_pattern() -> None:
+    """Polars takes brackets and stars in a path for a pattern: `x[12]` was read as `x1`."""
+    globbing = {"read_parquet", "scan_parquet", "read_csv", "scan_csv", "scan_ipc", "scan_ndjson"}
+    offenders = [
+        f"{path}:{node.lineno}"
+        for path in TREE
+        for node in nodes(path)
+        if isinstance(node, ast.Attribute)
+        and node.attr in globbing
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "pl"
+        and not reads_bytes_or_one_file(path, node)
+    ]
+    assert offenders == []
+
+
+def reads_bytes_or_one_file(path: Path, name: ast.Attribute) -> bool:
+    """Whether what Polars is asked to read is said to be one file, or is no path at all."""
+    for node in nodes(path):
+        if isinstance(node, ast.Call) and node.func is name:
+            given = ast.unparse(node.args[0])
+            one = any(word.arg == "glob" for word in node.keywords)
+            return one or given.startswith("io.BytesIO(") or given == "text"
+    # handed on: `Part` calls it with glob=False (tests/ingest)
+    return path.name == "rows.py"
+
+
 MESSAGE = "refuse_sweeps"
 """The rule that does no work: it fails with a message."""
 

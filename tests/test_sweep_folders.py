@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoflop.archive.archive_report import raw_members
-from isoflop.sweep_folders import find_sweeps, fingerprint, raw_files
+from isoflop.sweep_folders import find_sweeps, fingerprint, listed_files, raw_files
 from tests.ordinary import as_ordinary
 
 if TYPE_CHECKING:
@@ -96,11 +96,52 @@ def test_files_beside_a_list_of_logs_are_named(raw: Path) -> None:
     manifest = raw.parent / "manifests/new.txt"
     manifest.parent.mkdir()
     manifest.write_text("a.log\nb.log\nc.log\nd.log\n")
-    assert "new" in find_sweeps(raw)[0]
+    assert "new" in find_sweeps(raw, stored=True)[0]
     manifest.write_text("a.log\nsweep.yaml\n")
     sweeps, (complaint,) = find_sweeps(raw)
     assert "new" not in sweeps
     assert f"{manifest} lists its logs, and not b.log and 1 more" in complaint
+
+
+def test_a_list_of_logs_is_read_as_people_and_editors_write_it(raw: Path) -> None:
+    sweep(raw, "new", "fit/a.log", "fit/b.log", sidecar="sweep.yaml")
+    manifest = raw.parent / "manifests/new.txt"
+    manifest.parent.mkdir()
+    manifest.write_bytes(
+        b"\xef\xbb\xbffit/b.log \r\n\r\n  \r\nfit/a.log\r\nfit/b.log\r\nsweep.yaml"
+    )
+    assert "new" in find_sweeps(raw)[0]
+    assert listed_files(raw / "new") == ["fit/a.log", "fit/b.log", "sweep.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            b"gone.log",
+            "lists 'gone.log', which is not there. Bring it back, or take it off the list.",
+        ),
+        (b"/etc/passwd", "lists '/etc/passwd', which is no path below the folder"),
+        (b"../other/a.log", "which is no path below the folder"),
+        (b"./a.log", "which is no path below the folder"),
+        (b"a//b.log", "which is no path below the folder"),
+        (b"a{b}.log", "Snakemake takes {, } and names in < >"),
+        (b"a\x1b[31m.log", "a line is one name. Rename the log"),
+        (b"caf\xe9.log", "is not UTF-8. Save it as UTF-8."),
+    ],
+)
+def test_a_list_of_logs_that_cannot_be_followed_is_named(
+    raw: Path, line: bytes, words: str
+) -> None:
+    """Before any plan: a log that is gone would leave the sweep at what was made of it before."""
+    sweep(raw, "new", "a.log", sidecar="sweep.yaml")
+    manifest = raw.parent / "manifests/new.txt"
+    manifest.parent.mkdir()
+    manifest.write_bytes(b"a.log\n" + line + b"\n")
+    sweeps, complaints = find_sweeps(raw)
+    assert "new" not in sweeps
+    (complaint,) = [told for told in complaints if str(manifest) in told]
+    assert words in complaint
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,17 @@ def test_round_trip_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2  # no temporary file stays behind
 
 
+def test_a_name_with_brackets_is_no_pattern(tmp_path: Path) -> None:
+    """A sweep `x[12]` was fitted to the losses of its neighbour `x1`, and `lr[3e-4]` to none."""
+    for name, points in (("x1", 1), ("x[12]", 2), ("*", 3)):
+        frame = pl.DataFrame([LEFT_OUT | {"points": points}])
+        write_table(frame, LeftOut, tmp_path / f"{name}.parquet")
+    for name, points in (("x1", 1), ("x[12]", 2), ("*", 3)):
+        path = tmp_path / f"{name}.parquet"
+        assert read_table(path, LeftOut)["points"].to_list() == [points]
+        assert scan_table(path, LeftOut).collect()["points"].to_list() == [points]
+
+
 @pytest.mark.parametrize(
     "rows",
     [

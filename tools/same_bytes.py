@@ -95,7 +95,7 @@ def _difference(first: Path, other: Path, name: str) -> str:
     if first.suffix == ".parquet":
         import polars as pl
 
-        rows = (pl.read_parquet(path).rows() for path in (first, other))
+        rows = (pl.read_parquet(path, glob=False).rows() for path in (first, other))
         return _apart(*([list(row) for row in table] for table in rows), name)
     texts = [path.read_text(encoding="utf-8") for path in (first, other)]
     if first.suffix == ".json":

@@ -305,7 +305,7 @@ def _read(out: Path, sweep: str) -> Built:
     if (folder / "tables" / "answer.csv").exists():
         with (folder / "tables" / "answer.csv").open(encoding="utf-8", newline="") as stream:
             answer = next(csv.DictReader(stream), None)
-    table = pl.read_parquet(out / "data" / "losses" / f"{sweep}.left_out.parquet")
+    table = pl.read_parquet(out / "data" / "losses" / f"{sweep}.left_out.parquet", glob=False)
     counted = table.group_by("reason").len().sort("len", "reason", descending=[True, False])
     archive = folder / "archive" / f"{sweep}.zip"
     return Built(

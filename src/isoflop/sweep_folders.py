@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import unicodedata
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from isoflop.files import FUTURE, from_the_future
@@ -39,12 +40,13 @@ PERIODIC = re.compile(r"(.+)\1{19}$")
 """Snakemake takes such an ending for a rule that calls itself without end."""
 
 
-def find_sweeps(raw: Path) -> tuple[list[str], list[str]]:
+def find_sweeps(raw: Path, *, stored: bool = False) -> tuple[list[str], list[str]]:
     """List the sweeps that can be built.
 
     Parameters
     ----------
     raw : folder of all sweeps, data/raw.
+    stored : whether raw logs lie in an object store, so that one that is listed need not lie here.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def find_sweeps(raw: Path) -> tuple[list[str], list[str]]:
         if path.name.startswith(".") or path.name == "README.md":
             continue
         try:
-            complaint = _complaint(path)
+            complaint = _complaint(path, stored=stored)
         except OSError as error:  # one sweep that the system does not give stops no other
             complaint = _locked(path, error)
         if complaint is None:
@@ -73,7 +75,7 @@ def find_sweeps(raw: Path) -> tuple[list[str], list[str]]:
     return sweeps, complaints
 
 
-def _complaint(path: Path) -> str | None:
+def _complaint(path: Path, *, stored: bool) -> str | None:
     """Say why an entry of data/raw is no sweep that can be built, and what to do about it.
 
     Raises
@@ -97,7 +99,7 @@ def _complaint(path: Path) -> str | None:
     if not (path / SIDECAR).is_file():
         return _without_sidecar(path)
     with (path / SIDECAR).open("rb"):
-        return _unusable_files(path)
+        return _unusable_list(path, stored=stored) or _unusable_files(path)
 
 
 def _locked(path: Path, error: OSError) -> str:
@@ -136,22 +138,62 @@ def _unusable_files(folder: Path) -> str | None:
     return None
 
 
+def _manifest(folder: Path) -> Path:
+    """Name the list of a sweep's logs."""
+    return folder.parent.parent / "manifests" / f"{folder.name}.txt"
+
+
+def listed_files(folder: Path) -> list[str] | None:
+    """List what the list of a sweep's logs has, sorted, each below its folder.
+
+    Returns
+    -------
+    Paths as the list writes them; None where there is no list.
+
+    Raises
+    ------
+    UnicodeDecodeError : it is not UTF-8.
+    """
+    manifest = _manifest(folder)
+    if not manifest.is_file():
+        return None
+    lines = manifest.read_text(encoding="utf-8-sig").split("\n")
+    return sorted({line.strip() for line in lines} - {""})
+
+
+def _unusable_list(folder: Path, *, stored: bool) -> str | None:
+    """Say what in the list of a sweep's logs names none of them, and what to do about it."""
+    manifest = _manifest(folder)
+    try:
+        listed = listed_files(folder) or []
+    except UnicodeDecodeError:
+        return f"{manifest} is not UTF-8. Save it as UTF-8."
+    for name in listed:
+        line = f"{manifest} lists {_shown(name)!r}"
+        path = PurePosixPath(name)
+        if path.is_absolute() or str(path) != name or ".." in path.parts:
+            return f"{line}, which is no path below the folder, such as fit/a.log. Correct it."
+        if REPLACED.search(name) or _has_controls(name):
+            return f"{line}. {MEANING}, and a line is one name. Rename the log without them."
+        # Snakemake takes what was made from a log that is gone for a source, and is done
+        if not stored and not (folder / name).exists():
+            return f"{line}, which is not there. Bring it back, or take it off the list."
+    return None
+
+
 def _unlisted(folder: Path, names: list[str]) -> str | None:
     """Say which files lie in a sweep's folder that its list of logs does not have.
 
     The list says what is there where logs lie in an object store; ingest reads the folder that they
     are fetched to, so what lies in it besides would be read, and not be known of.
     """
-    manifest = folder.parent.parent / "manifests" / f"{folder.name}.txt"
-    if not manifest.is_file():
-        return None
-    listed = {*manifest.read_text(encoding="utf-8").splitlines(), SIDECAR}
-    if not (others := [name for name in names if name not in listed]):
+    listed = listed_files(folder)
+    if listed is None or not (others := sorted({*names} - {*listed, SIDECAR})):
         return None
     more = f" and {len(others) - 1} more" if others[1:] else ""
     return (
-        f"{manifest} lists its logs, and not {_shown(others[0])}{more}, which lie here. List them, "
-        "move them away, or remove the list if no log lies in an object store."
+        f"{_manifest(folder)} lists its logs, and not {_shown(others[0])}{more}, which lie here. "
+        "List them, move them away, or remove the list if no log lies in an object store."
     )
 
 

@@ -352,7 +352,7 @@ def read_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
     TableError : there is no such file, it is no Parquet, or it does not fit its schema.
     """
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TableError(
             f"{path}: cannot be read as a '{schema.__name__}' table: {error}"
@@ -369,7 +369,7 @@ def read_csv_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
     """
     types = {name: column.dtype for name, column in schema.columns().items()}
     try:
-        frame = pl.read_csv(path, schema_overrides=types)
+        frame = pl.read_csv(path, schema_overrides=types, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TableError(
             f"{path}: cannot be read as a '{schema.__name__}' table: {error}"
@@ -392,7 +392,7 @@ def scan_table(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:
     TableError : there is no such file, it is no Parquet, or it lacks columns.
     """
     try:
-        scanned = pl.scan_parquet(path)
+        scanned = pl.scan_parquet(path, glob=False)
         head = scanned.head(0).collect()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise TableError(

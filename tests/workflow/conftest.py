@@ -39,7 +39,7 @@ def archived(built: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """Give a fresh project without any sweep; no markup may leak into what a test builds in it."""
-    project = copy_project(tmp_path / "project", sweep=False)
+    project = copy_project(tmp_path / "pro [j]{e} c't", sweep=False)
     yield project
     reports = project.root / "reports"
     if any(reports.rglob("*.html")):

@@ -182,7 +182,7 @@ def answer(
         draws=read_draws(folder),
         forecasts=read_forecasts(folder / "forecast.json"),
         mixture=read_mixture(folder / "mixture.json"),
-        mixture_draws=pl.read_parquet(folder / "mixture.draws.parquet"),
+        mixture_draws=pl.read_parquet(folder / "mixture.draws.parquet", glob=False),
         reference=reference,
         machine=machine,
         served=served,

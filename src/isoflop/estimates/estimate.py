@@ -321,7 +321,7 @@ def read_draws(
     import polars as pl
 
     return {
-        approach: pl.read_parquet(_required(folder / f"{approach}.draws.parquet"))
+        approach: pl.read_parquet(_required(folder / f"{approach}.draws.parquet"), glob=False)
         for approach in approaches
     }
 

@@ -60,7 +60,7 @@ def plot_figures_command(
         laws=read_estimates(estimates, LAWS),
         law_draws=read_draws(estimates, LAWS),
         mixture=read_mixture(estimates / "mixture.json"),
-        mixture_draws=pl.read_parquet(estimates / "mixture.draws.parquet"),
+        mixture_draws=pl.read_parquet(estimates / "mixture.draws.parquet", glob=False),
         forecasts=read_forecasts(estimates / "forecast.json"),
         specifications=read_table(specifications, Specifications),
         reference=read_reference(reference),

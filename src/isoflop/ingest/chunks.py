@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from glob import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -195,7 +196,9 @@ class Chunked:
         if self.in_memory is not None:
             return self.in_memory.filter(wanted)
         chunks = {id(chunk): chunk for run in runs for chunk in self._places.get(run, ())}
-        parts = [pl.read_parquet(chunk.source).filter(wanted) for chunk in chunks.values()]
+        parts = [
+            pl.read_parquet(chunk.source, glob=False).filter(wanted) for chunk in chunks.values()
+        ]
         return pl.concat(parts) if parts else pl.DataFrame(schema=types_of(self.schema))
 
     def frame(self) -> pl.DataFrame:
@@ -207,7 +210,7 @@ class Chunked:
         if self.in_memory is not None:
             yield self.in_memory
         for chunk in self.chunks:
-            yield pl.read_parquet(chunk.source)
+            yield pl.read_parquet(chunk.source, glob=False)
 
     def write(self, path: Path) -> None:
         """Write the table to one Parquet file: the same rows give the same bytes."""
@@ -269,7 +272,7 @@ class Chunked:
     def sweep_up(beside: Path, told: bytes) -> None:
         """Delete the chunks beside a file that what `keep` returned does not speak of."""
         wanted = {_file(beside, each["key"]) for each in json.loads(told)}
-        for path in beside.parent.glob(f"{beside.name}.*.chunk"):
+        for path in beside.parent.glob(f"{escape(beside.name)}.*.chunk"):
             if path not in wanted:
                 with suppress(OSError):
                     path.unlink()

@@ -64,8 +64,7 @@ class _Stored:
 
     def scan(self, schema: pl.Schema) -> pl.LazyFrame:
         """Give its rows for a query."""
-        scanned = pl.scan_ipc(self.path) if self.raw else pl.scan_parquet(self.path)
-        return scanned.select(
+        return self._scanned().select(
             pl.lit(self.same[name], dtype).alias(name) if name in self.same else name
             for name, dtype in schema.items()
         )
@@ -73,8 +72,11 @@ class _Stored:
     @property
     def height(self) -> int:
         """Rows in it."""
-        scanned = pl.scan_ipc(self.path) if self.raw else pl.scan_parquet(self.path)
-        return int(scanned.select(pl.len()).collect().item())
+        return int(self._scanned().select(pl.len()).collect().item())
+
+    def _scanned(self) -> pl.LazyFrame:
+        scan = pl.scan_ipc if self.raw else pl.scan_parquet
+        return scan(self.path, glob=False)
 
 
 class Rows:

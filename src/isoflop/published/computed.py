@@ -131,7 +131,7 @@ def unique_params_per_token(sources: Sources) -> float:  # noqa: ARG001
 
 def loss_ratio(sources: Sources, sweep: str, run: str, baseline: str, points: int) -> float:
     """Give the mean of a run's last losses over that of another."""
-    table = pl.read_csv(_only_file(sources, sweep))
+    table = pl.read_csv(_only_file(sources, sweep), glob=False)
     names = pl.concat_str(
         "data", pl.lit(" "), "num_params", pl.lit(" "), "epochs", pl.lit(" epochs")
     )
@@ -158,7 +158,7 @@ def weighted_params_opt(
 
 def _weighted(sources: Sources, sweep: str, where: Mapping[str, str]) -> PowerLaw:
     """Fit log N on log C with weights 1 / sigma**2 (Porian et al. 2024, section 3.1)."""
-    rows = pl.read_csv(_only_file(sources, sweep)).filter(
+    rows = pl.read_csv(_only_file(sources, sweep), glob=False).filter(
         *(pl.col(name) == value for name, value in where.items())
     )
     rows = rows.filter(pl.col("n_opt").is_not_null())

@@ -190,7 +190,7 @@ def _quantity(name: str, fitted: Fitted, estimate: Estimate, draws: Path) -> Qua
     parts = {"params_opt": "params", "tokens_opt": "tokens", "tokens_per_param": "tokens_per_param",
              "loss_opt": "loss"}  # fmt: skip
     if name in parts:
-        for optimum in optima_at(estimate, pl.read_parquet(draws), [fitted.flops]):
+        for optimum in optima_at(estimate, pl.read_parquet(draws, glob=False), [fitted.flops]):
             quantity: Quantity | None = getattr(optimum, parts[name])
             if quantity is not None:
                 return quantity
@@ -215,7 +215,7 @@ def _diagnostic(fitted: Fitted, estimate: Estimate) -> float:
 
 
 def _standard_deviation(fitted: Fitted, draws: Path) -> float:
-    table = pl.read_parquet(draws).filter(pl.col("simulation").is_null())
+    table = pl.read_parquet(draws, glob=False).filter(pl.col("simulation").is_null())
     if fitted.value not in table.columns:
         raise ConfigError(f"{draws} has no column '{fitted.value}'")
     return float(table[fitted.value].drop_nulls().to_numpy().std(ddof=1))

@@ -81,7 +81,7 @@ def read_inputs(
         draws=read_draws(paths.estimates),
         laws=read_estimates(paths.estimates, LAWS),
         mixture=read_mixture(paths.estimates / "mixture.json"),
-        mixture_draws=pl.read_parquet(paths.estimates / "mixture.draws.parquet"),
+        mixture_draws=pl.read_parquet(paths.estimates / "mixture.draws.parquet", glob=False),
         forecasts=read_forecasts(paths.estimates / "forecast.json"),
         specifications=read_table(paths.specifications, Specifications),
         figures=paths.figures,
