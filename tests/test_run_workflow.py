@@ -284,6 +284,34 @@ def test_a_build_that_outlives_its_starter_has_the_folder(
     assert build(out, [], io.StringIO()) == "False\n"
 
 
+def test_a_time_limit_ends_snakemake_and_waits_for_it(out: Path) -> None:
+    """`timeout` and a cluster's limit signal both; Snakemake hung where nobody read it any more."""
+    tidies = (
+        "import pathlib, signal, sys, time\n"
+        "def end(*_):\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    print('x' * 10**6, flush=True)\n"  # more than a pipe holds
+        f"    pathlib.Path({str(out / 'tidied')!r}).touch()\n"
+        "    sys.exit(1)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "print(1, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    code = (
+        "import io; from isoflop import run_workflow\n"
+        f"run_workflow._snakemake = lambda _: [sys.executable, '-c', {tidies!r}]\n"
+        "run_workflow.Progress.read = lambda *_: print('has it', flush=True)\n"
+        "run_workflow.build(Path(sys.argv[1]), [], io.StringIO())"
+    )
+    with holding(code, out) as starter:
+        (child,) = Path(f"/proc/{starter.pid}/task/{starter.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGTERM)
+        starter.terminate()
+        assert starter.wait(timeout=30) == 1
+    assert (out / "tidied").exists()
+    assert build(out, [], io.StringIO()) == "False\n"
+
+
 def test_without_file_locks_nothing_is_unlocked(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can tell there whether the lock is of a living build or of a killed one."""
 

@@ -7,8 +7,10 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -23,7 +25,7 @@ from isoflop.made_outputs import FOLDERS
 from isoflop.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 RAW: Final = Path("data/raw")
 SIDECAR: Final = "sweep.yaml"
@@ -173,6 +175,7 @@ def build(out: Path, arguments: Sequence[str], screen: TextIO) -> str:
                 # it keeps the folder's lock should this process be killed alone
                 pass_fds=() if lock is None else (lock,),
             ) as process,
+            _ended_with(process) as ended,
         ):
             if process.stdout is None:
                 raise AssertionError("the pipe was asked for")
@@ -181,7 +184,39 @@ def build(out: Path, arguments: Sequence[str], screen: TextIO) -> str:
                 progress.read(line)
             status = process.wait()
         progress.end()
+    if ended:
+        raise IsoflopError(
+            f"the build in {out} was ended by SIGTERM. The same command goes on from there."
+        )
     return _text_of(out, "".join(lines), status)
+
+
+@contextmanager
+def _ended_with(process: subprocess.Popen[str]) -> Iterator[list[int]]:
+    """Hand SIGTERM on to Snakemake, and stay to read what it writes until it has ended.
+
+    Without a reader it may hang in what it has to say, with the folder's lock. A time limit sends
+    the signal to both.
+
+    Yields
+    ------
+    The signals that came.
+    """
+    came: list[int] = []
+
+    def hand_on(number: int, _: object) -> None:
+        came.append(number)
+        process.terminate()
+
+    try:
+        before = signal.signal(signal.SIGTERM, hand_on)
+    except ValueError:  # called from a thread, which gets no signals
+        yield came
+        return
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def dry(out: Path, arguments: Sequence[str]) -> str:
