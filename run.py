@@ -472,6 +472,12 @@ def snakemake(*arguments: str) -> None:
     if any(re.fullmatch("-[a-zA-Z]*n[a-zA-Z]*|--dry-?run", a) for a in arguments):
         run(*command)
         return
+    from isoflop.files import closed_folder
+
+    written = (*DERIVED, LOCKS.name)
+    closed = closed_folder(ROOT, written)
+    if closed:
+        sys.exit(f"run.py: {closed}")
     with folder(" ".join(sys.argv[1:])):
         with without_jobs():
             recover()
@@ -483,8 +489,15 @@ def snakemake(*arguments: str) -> None:
             a.startswith("-") and a.partition("=")[0] not in SHOWN_SHORT for a in arguments
         )
         command = (*command, *(() if plain else ("--nocolor",)))
-        with scratch(ROOT) as temporary:
-            run(*command, progress=None if plain else Shown(), TMPDIR=str(temporary))
+        try:
+            with scratch(ROOT) as temporary:
+                run(*command, progress=None if plain else Shown(), TMPDIR=str(temporary))
+        except SystemExit:
+            # last of all, below what may be a traceback of Snakemake's
+            closed = closed_folder(ROOT, ["data"]) or closed_folder(ROOT, written, below=True)
+            if closed:
+                print(f"run.py: {closed}", file=sys.stderr)
+            raise
 
 
 def report(*arguments: str) -> None:

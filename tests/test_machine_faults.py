@@ -16,6 +16,7 @@ import pytest
 
 from isoflop.errors import machine_fault
 from tests import example_sweep
+from tests.ordinary import as_ordinary
 from tests.workflow.toy import copy_project, with_environment, write_sweep
 
 if TYPE_CHECKING:
@@ -187,6 +188,77 @@ def test_too_little_memory(raw: Path, tmp_path: Path, megabytes: int) -> None:
         assert "memory ran out" in told(done)
     assert done.returncode in {1, -signal.SIGABRT}
     assert not list(tmp_path.glob("toy.*"))
+
+
+def one_folder_closed(line: str, folder: Path) -> None:
+    assert f"{folder} may not be written to by you" in line
+    assert f"chmod u+rwx {folder} (" in line
+
+
+@pytest.mark.parametrize("name", [".snakemake", ".run", "data/curves", "reports", "logs"])
+def test_a_folder_that_may_not_be_written_to_is_named_before_a_build(
+    name: str, raw: Path, tmp_path: Path
+) -> None:
+    """By run.py, whatever else it would have begun with, and by isoflop run."""
+    project = copy_project(tmp_path / "project", sweep=False)
+    write_sweep(project.root / "data/raw/toy", budgets=(1e12,))
+    with_environment(project.root)
+    folder = project.root / name
+    (folder / "locks").mkdir(parents=True)
+    (folder / "locks/0.input.lock").touch()  # as a killed build leaves it in .snakemake
+    folder.chmod(0o555)
+    words = ("run.py", "report", "data/curves/toy.parquet")
+    done = as_ordinary(sys.executable, *words, cwd=project.root)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    one_folder_closed(line, folder)
+    run = ("-m", "isoflop", "run", raw, "--out", project.root, "--cores", 1)
+    if name != ".run":  # there the lock itself cannot be made
+        shutil.rmtree(project.root / ".run", ignore_errors=True)
+        shutil.rmtree(project.root / "data/raw/toy")
+        one_folder_closed(told(as_ordinary(sys.executable, *run)), folder)
+
+
+def test_a_folder_deeper_down_is_named_below_whatever_failed(tmp_path: Path) -> None:
+    """A build may do without it, as that of one sweep does without another's reports."""
+    project = copy_project(tmp_path / "project", sweep=False)
+    with_environment(project.root)
+    (project.root / ".venv/bin/snakemake").write_text("#!/bin/sh\nexit $FAILS\n")
+    folder = project.root / "reports/toy"
+    folder.mkdir(parents=True)
+    folder.chmod(0o555)
+    done = as_ordinary(sys.executable, "run.py", "report", cwd=project.root, FAILS="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = as_ordinary(sys.executable, "run.py", "report", cwd=project.root, FAILS="3")
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    one_folder_closed(line, folder)
+
+
+def test_a_job_names_the_folder_that_it_may_not_write_to(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    tmp_path.chmod(0o555)
+    try:
+        line = told(as_ordinary(sys.executable, "-m", "isoflop", *ingest(raw, tmp_path)))
+    finally:
+        tmp_path.chmod(0o755)
+    assert line.startswith(f"Error: {tmp_path}: Permission denied. Mend its permissions.")
+
+
+def test_what_polars_may_not_read_is_one_line(tmp_path: Path) -> None:
+    """Its error has neither a number nor the file's name, but in words."""
+    table = tmp_path / "toy.parquet"
+    table.write_bytes(b"PAR1")
+    table.chmod(0o000)
+    code = (
+        "import polars, sys; from isoflop.errors import machine_fault\n"
+        "try: polars.read_parquet(sys.argv[1])\n"
+        "except OSError as error: print(machine_fault(error))"
+    )
+    done = as_ordinary(sys.executable, "-c", code, table)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Permission denied")
+    assert f"{table}. Mend its permissions." in done.stdout
 
 
 def test_other_errors_are_left_as_they_are() -> None:

@@ -54,6 +54,8 @@ def machine_fault(error: BaseException) -> str | None:
         or any(t in text for t in NO_MEMORY)
     ):
         return f"memory ran out. Ask for more, or run fewer jobs at once (--cores 1). {AGAIN}"
+    if isinstance(error, PermissionError) and number is None:  # Polars has the file in its words
+        return f"{text}. Mend its permissions. {AGAIN}"
     if number in CLOSED and isinstance(error, OSError):
         return f"{error.filename or 'a file'}: {error.strerror}. Mend its permissions. {AGAIN}"
     return None

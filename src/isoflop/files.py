@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -35,6 +36,11 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except Exception as error:
+        if isinstance(error, PermissionError) and not is_open(path.parent):
+            # the folder is to be opened, and not the temporary file, which Polars names in words
+            raise PermissionError(
+                errno.EACCES, os.strerror(errno.EACCES), str(path.parent)
+            ) from error
         # Polars calls a full disk a transport error
         if not isinstance(error, OSError) and _is_full(path.parent):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
@@ -103,6 +109,39 @@ def scratch(root: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_open(folder: Path) -> bool:
+    """Whether this user may make and replace files in a folder."""
+    effective = os.access in os.supports_effective_ids
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=effective)
+
+
+def closed_folder(root: Path, names: Iterable[str], *, below: bool = False) -> str | None:
+    """Name a folder that builds write to and this user may not.
+
+    Parameters
+    ----------
+    root : folder that the workflow runs in.
+    names : folders in it; those that are not there are left out.
+    below : look at the folders in them, too. A build may do without one of these.
+
+    Returns
+    -------
+    One line with what opens it; None where all are open.
+    """
+    for folder in map(root.joinpath, names):
+        if not folder.is_dir():
+            continue
+        deeper = (Path(path) for path, _, _ in os.walk(folder)) if below else ()
+        for path in (folder, *deeper):
+            if not is_open(path):
+                return (
+                    f"{path} may not be written to by you, and builds write there. Open it: "
+                    f"chmod u+rwx {shlex.quote(str(path))} (its owner can), or work in a copy of "
+                    "your own."
+                )
+    return None
 
 
 def cache_of_project(root: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ import click
 
 from isoflop.command import PATH
 from isoflop.errors import FULL, SAYS_FULL, IsoflopError
-from isoflop.files import cache_of_project, scratch
+from isoflop.files import cache_of_project, closed_folder, scratch
 from isoflop.folder_lock import JOBS_LOCK, alone, build_alone
 from isoflop.made_outputs import FOLDERS
 from isoflop.progress import Progress
@@ -262,7 +262,10 @@ def _text_of(out: Path, text: str, status: int) -> str:
     # a job says so itself; Snakemake fails in the words of its own traceback
     if SAYS_FULL not in text and any(os.strerror(number) in text for number in FULL):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(snakemakes.resolve()))
-    raise IsoflopError(f"the build in {out} failed:\n{text[-TAIL:]}")
+    closed = closed_folder(out, ["data"]) or closed_folder(
+        out, (*WRITTEN, ".snakemake"), below=True
+    )
+    raise IsoflopError(f"the build in {out} failed:\n{text[-TAIL:]}{closed or ''}")
 
 
 def _recover(out: Path, *, has_locks: bool) -> None:
@@ -274,8 +277,11 @@ def _recover(out: Path, *, has_locks: bool) -> None:
     ------
     FolderInUseError : a snakemake that was started by itself, or a job that has outlived its build,
         is at work.
+    IsoflopError : a folder may not be written to.
     IsoflopError : Snakemake's lock is there, and whether a living process has it cannot be told.
     """
+    if closed := closed_folder(out, (*WRITTEN, ".snakemake")):
+        raise IsoflopError(closed)
     locks = out / SNAKEMAKE_LOCKS
     if not has_locks:
         if any(locks.glob("*")):
