@@ -111,6 +111,10 @@ def test_the_workflow_runs_elsewhere_as_itself_and_as_a_module(tmp_path: Path) -
     jobs = counted(direct)
     assert (jobs["fit_approach"], jobs["fit_law"]) == ("3", "5")
     assert jobs["archive_report"] == "1"
+    of_sweep = sum(map(int, jobs.values())) - int(jobs["total"]) - 4  # all, archive, index, packing
+    page = (ROOT / "docs/clusters.md").read_text()
+    assert f"a sweep is {of_sweep} submissions, and its archive one more" in page
+    assert f"a group's jobs ({of_sweep}, and one for an archive)" in page
     alone = {"all", "archive", "archive_report", "render_index", "mine", "total"}
     of_module = counted(module)
     assert {k: v for k, v in jobs.items() if k not in alone} == {
@@ -182,6 +186,17 @@ def test_a_sweep_is_linked_once_and_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(IsoflopError, match="out/data/raw/s is there already and is not"):
         link_sweep(second, tmp_path / "out", title='of "mine": {b}')
     assert (second / "sweep.yaml").read_text() == 'title: "of \\"mine\\": {b}"\n'
+
+
+@pytest.mark.parametrize("title", [None, "t"])
+def test_a_sidecar_that_is_a_dead_link_is_no_place_for_a_title(
+    tmp_path: Path, title: str | None
+) -> None:
+    logs = logs_in(tmp_path / "toy")
+    (logs / "sweep.yaml").symlink_to(tmp_path / "gone.yaml")
+    with pytest.raises(IsoflopError, match=r"toy: sweep\.yaml is a link to nothing"):
+        link_sweep(logs, tmp_path / "out", title=title)
+    assert not (tmp_path / "gone.yaml").exists()
 
 
 def test_reports_do_not_go_among_the_logs(tmp_path: Path) -> None:

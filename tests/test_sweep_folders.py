@@ -90,6 +90,26 @@ def test_what_cannot_be_built_is_named_with_the_remedy(
         assert word in complaint
 
 
+@pytest.mark.parametrize("what", ["a folder", "a pipe, a socket or a device", "a link to nothing"])
+def test_a_sidecar_that_is_no_file_is_called_what_it_is(raw: Path, what: str) -> None:
+    path = sweep(raw, "new", "a.log", sidecar=None) / "sweep.yaml"
+    if what == "a folder":
+        path.mkdir()
+    elif what == "a link to nothing":
+        path.symlink_to(path.with_name("gone.yaml"))
+    else:
+        os.mkfifo(path)
+    (complaint,) = find_sweeps(raw)[1]
+    assert complaint == (
+        f"{raw / 'new'}: sweep.yaml is {what}, where a file belongs. Move {path} away and create a "
+        "file in its place, with at least the line `title: new` (docs/ingest.md)."
+    )
+    # nor is a folder called nearly so a misspelt file
+    path.rename(path.with_suffix(".yml"))
+    (complaint,) = find_sweeps(raw)[1]
+    assert "no sweep.yaml. Create" in complaint
+
+
 def test_files_beside_a_list_of_logs_are_named(raw: Path) -> None:
     """They would be read with what the list has fetched, unknown to the workflow."""
     sweep(raw, "new", "a.log", "b.log", "c.log", sidecar="sweep.yaml")

@@ -23,6 +23,7 @@ from isoflop.files import cache_of_project, closed_folder, scratch
 from isoflop.folder_lock import JOBS_LOCK, alone, build_alone
 from isoflop.made_outputs import FOLDERS
 from isoflop.progress import Progress
+from isoflop.sweep_folders import sidecar_that_is_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -92,8 +93,8 @@ def link_sweep(logs: Path, out: Path, *, title: str | None = None) -> Path:
 
     Raises
     ------
-    IsoflopError : it is no folder, has no sweep.yaml and no title is given, contains the project's
-        folder, or another sweep has its name.
+    IsoflopError : it is no folder, has no sweep.yaml and no title is given, or one that is no file,
+        contains the project's folder, or another sweep has its name.
     """
     if not logs.is_dir():
         raise IsoflopError(f"{logs} is no folder. Give the folder that one sweep's logs lie in.")
@@ -124,8 +125,11 @@ def link_sweep(logs: Path, out: Path, *, title: str | None = None) -> Path:
 
 def _insist_on_sidecar(logs: Path, title: str | None) -> None:
     sidecar = logs / SIDECAR
-    if sidecar.exists():
+    if sidecar.is_file():
         return
+    # a new one would be written through a dead link, or hang in a pipe
+    if (other := sidecar_that_is_none(logs)) is not None:
+        raise IsoflopError(f"{logs}: {other}")
     if title is None:
         raise IsoflopError(
             f"{logs} has no {SIDECAR}. Give --title 'what these runs are' to have one written, or "

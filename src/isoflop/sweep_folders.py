@@ -251,12 +251,42 @@ def _is_text(name: str) -> bool:
     return True
 
 
+def sidecar_that_is_none(folder: Path) -> str | None:
+    """Say what a sweep.yaml is that is there and is no file, and what to do about it.
+
+    Parameters
+    ----------
+    folder : folder of a sweep's raw logs.
+
+    Returns
+    -------
+    None where it is a file, or is not there.
+    """
+    path = folder / SIDECAR
+    if path.is_file():
+        return None
+    if path.is_dir():
+        what = "a folder"
+    elif path.exists():
+        what = "a pipe, a socket or a device"
+    elif path.is_symlink():
+        what = "a link to nothing"
+    else:
+        return None
+    return (
+        f"{SIDECAR} is {what}, where a file belongs. Move {path} away and create a file in its "
+        f"place, with at least the line `title: {folder.name}` (docs/ingest.md)."
+    )
+
+
 def _without_sidecar(path: Path) -> str:
-    """Say what to write, or which misspelt file to rename."""
+    """Say what to write, what to put another file in place of, or which misspelt one to rename."""
+    if (other := sidecar_that_is_none(path)) is not None:
+        return other
     close = [
         entry.name
         for entry in sorted(path.iterdir())
-        if entry.name.lower() in {"sweep.yaml", "sweep.yml", "sweep.yaml.txt"}
+        if entry.name.lower() in {"sweep.yaml", "sweep.yml", "sweep.yaml.txt"} and entry.is_file()
     ]
     if close:
         return f"no {SIDECAR}, but {close[0]}. Rename it to {path / SIDECAR}."
