@@ -85,6 +85,8 @@ OF_NO_SWEEP = ("fetch_corpus", "fetch_published")
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 """What a killed job leaves of an output (isoflop.files.replacing), or of rows that did not fit into
 memory (isoflop.ingest.rows.Folder)."""
+PROBE = ".space."
+"""How names of files begin that see whether a disk is full."""
 QUICK = "not (workflow or mirror or slow or train)"
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -189,7 +191,7 @@ def check_space() -> None:
         if path.is_dir():
             disks.setdefault(path.stat().st_dev, path.resolve())
     for path in disks.values():
-        probe = path / f".space.{os.getpid()}.tmp"
+        probe = path / f"{PROBE}{os.getpid()}.tmp"
         try:
             with probe.open("wb", buffering=0) as file:
                 left = LEAST
@@ -440,13 +442,15 @@ def recover() -> None:
     if not held:
         return
     # also where Snakemake lived on and gave its lock back: one of its jobs may have been killed
-    for name in (*DERIVED, LOCKS.name):
-        for path in list((ROOT / name).rglob(".*.tmp")):
-            if TEMPORARY.fullmatch(path.name):
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink(missing_ok=True)  # it may have lain in one of the folders
+    left = [p for name in (*DERIVED, LOCKS.name) for p in (ROOT / name).rglob(".*.tmp")]
+    # check_space() writes beside those folders too, where all else is the user's
+    left += [path for folder in (ROOT, VENV) for path in folder.glob(f"{PROBE}*.tmp")]
+    for path in left:
+        if TEMPORARY.fullmatch(path.name):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)  # it may have lain in one of the folders
     locks = list((ROOT / ".snakemake" / "locks").glob("*"))
     if not locks:
         return

@@ -270,6 +270,31 @@ def test_what_a_killed_job_left_is_swept_up_where_snakemake_lived(ready: Checkou
     assert [*(ready.root / "data/cache").iterdir()] == []
 
 
+def test_a_probe_for_space_that_a_kill_left_is_swept_up(ready: Checkout) -> None:
+    """It may lie in the checkout itself, where git would see it; a user's files there stay."""
+    places = (".space.4711.tmp", ".venv/.space.4712.tmp", "reports/.space.4713.tmp")
+    mine = ready.root / ".notes.4711.tmp"
+    (ready.root / "reports").mkdir()
+    for path in (mine, *map(ready.root.joinpath, places)):
+        path.touch()
+    assert ready.run("report") == (0, "")
+    assert [path.name for path in ready.root.rglob(".*.tmp")] == [mine.name]
+
+
+def test_git_sees_nothing_that_a_killed_build_leaves(tmp_path: Path) -> None:
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("needs git")
+    shutil.copy2(ROOT / ".gitignore", tmp_path)
+    subprocess.run([git, "init", "-q"], cwd=tmp_path, check=True)
+    left = (".space.4711.tmp", ".run/outputs.json", ".run/cache/x", "reports/.x.html.4711.tmp")
+    told = subprocess.run(
+        [git, "check-ignore", *left, "data/raw/toy/.space.1.tmp"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told.stdout.split() == [*left]
+
+
 def test_where_home_is_closed_the_cache_lies_in_the_checkout(ready: Checkout) -> None:
     """As of `docker run --user`; Snakemake and uv would end in tracebacks."""
     ready.stub("snakemake", 'echo "cache: $XDG_CACHE_HOME"')
@@ -606,6 +631,18 @@ def test_supported_pythons_are_alike_everywhere() -> None:
     assert 'requires-python = ">=3.11,<3.16"' in (ROOT / "pyproject.toml").read_text()
     for page in ("README.md", "docs/dependencies.md", "run.py"):
         assert "Python 3.11 to 3.15" in (ROOT / page).read_text(), page
+
+
+def test_every_word_is_in_the_manual() -> None:
+    usage = subprocess.run(
+        [sys.executable, ROOT / "run.py", "help"], capture_output=True, text=True, check=False
+    )
+    words = usage.stderr.partition("[")[2].partition("]")[0].split(" | ")
+    assert {"report", "mutations", "clean", "setup"} <= set(words)
+    rows = (ROOT / "docs/running.md").read_text().splitlines()
+    table = rows[rows.index("| word | what it does |") + 2 :]
+    told = [row.split("`")[1] for row in table[: table.index("")]]
+    assert sorted(told) == sorted(words)
 
 
 def test_clean_stale_removes_what_no_sweep_stands_for(checkout: Checkout) -> None:
