@@ -284,7 +284,7 @@ def test_a_folder_without_permission_stops_no_other(raw: Path, closed: str, mode
     assert f"chmod -R u+rX '{new}' (" in complaint
 
 
-def test_so_does_the_folder_of_all_sweeps_not_pass_for_empty(raw: Path) -> None:
+def test_a_folder_of_all_sweeps_without_permission_does_not_pass_for_empty(raw: Path) -> None:
     raw.chmod(0o000)
     try:
         sweeps, (complaint,) = found(raw)
