@@ -498,7 +498,7 @@ def snakemake(*arguments: str) -> None:
                 run(*command, progress=None if plain else Shown(), TMPDIR=str(temporary))
         except SystemExit:
             # last of all, below what may be a traceback of Snakemake's
-            closed = closed_folder(ROOT, ["data"]) or closed_folder(ROOT, written, below=True)
+            closed = closed_folder(ROOT, written, below=True)
             if closed:
                 print(f"run.py: {closed}", file=sys.stderr)
             raise
@@ -683,6 +683,7 @@ def main() -> None:
     word, arguments = (sys.argv[1:2] or ["help"])[0], sys.argv[2:]
     if word in {*WORDS, "clean", "setup"}:
         check_folder()
+    if word in {*WORDS, "setup"}:
         from isoflop.files import cache_of_project
 
         os.environ.update(cache_of_project(ROOT))

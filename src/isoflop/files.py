@@ -111,10 +111,19 @@ def scratch(root: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def may(path: Path | str, mode: int) -> bool:
+    """Whether this user may read, write or enter a path, by the ids that the system goes by.
+
+    Parameters
+    ----------
+    mode : of ``os.access``.
+    """
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
 def is_open(folder: Path) -> bool:
     """Whether this user may make and replace files in a folder."""
-    effective = os.access in os.supports_effective_ids
-    return os.access(folder, os.W_OK | os.X_OK, effective_ids=effective)
+    return may(folder, os.W_OK | os.X_OK)
 
 
 def closed_folder(root: Path, names: Iterable[str], *, below: bool = False) -> str | None:
@@ -124,23 +133,24 @@ def closed_folder(root: Path, names: Iterable[str], *, below: bool = False) -> s
     ----------
     root : folder that the workflow runs in.
     names : folders in it; those that are not there are left out.
-    below : look at the folders in them, too. A build may do without one of these.
+    below : look at data itself and at the folders in them, too. A build may do without one of
+        these, so that is asked once it has failed.
 
     Returns
     -------
     One line with what opens it; None where all are open.
     """
-    for folder in map(root.joinpath, names):
-        if not folder.is_dir():
-            continue
-        deeper = (Path(path) for path, _, _ in os.walk(folder)) if below else ()
-        for path in (folder, *deeper):
-            if not is_open(path):
-                return (
-                    f"{path} may not be written to by you, and builds write there. Open it: "
-                    f"chmod u+rwx {shlex.quote(str(path))} (its owner can), or work in a copy of "
-                    "your own."
-                )
+    folders = [root / name for name in names if (root / name).is_dir()]
+    if below:
+        deeper = [Path(path) for folder in folders for path, _, _ in os.walk(folder)]
+        folders = [*filter(Path.is_dir, [root / "data"]), *deeper]
+    for path in folders:
+        if not is_open(path):
+            return (
+                f"{path} may not be written to by you, and builds write there. Open it: "
+                f"chmod u+rwx {shlex.quote(str(path))} (its owner can), or work in a copy of "
+                "your own."
+            )
     return None
 
 
@@ -168,7 +178,7 @@ def cache_of_project(root: Path) -> dict[str, str]:
     if deepest.is_absolute():
         there = next(path for path in (deepest, *deepest.parents) if os.path.lexists(path))
         # of what is no folder, `/.` is nothing
-        if os.access(f"{there}/.", os.W_OK | os.X_OK):
+        if may(f"{there}/.", os.W_OK | os.X_OK):
             return {}
     return {"XDG_CACHE_HOME": str(root.resolve() / ".run/cache")}
 

@@ -266,9 +266,7 @@ def _text_of(out: Path, text: str, status: int) -> str:
     # a job says so itself; Snakemake fails in the words of its own traceback
     if SAYS_FULL not in text and any(os.strerror(number) in text for number in FULL):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(snakemakes.resolve()))
-    closed = closed_folder(out, ["data"]) or closed_folder(
-        out, (*WRITTEN, ".snakemake"), below=True
-    )
+    closed = closed_folder(out, (*WRITTEN, ".snakemake"), below=True)
     raise IsoflopError(f"the build in {out} failed:\n{text[-TAIL:]}{closed or ''}")
 
 

@@ -11,6 +11,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from isoflop.files import may
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -132,7 +134,7 @@ def _insist(path: Path, mode: int) -> None:
     ------
     PermissionError : the answer is no.
     """
-    if not os.access(path, mode, effective_ids=os.access in os.supports_effective_ids):
+    if not may(path, mode):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 

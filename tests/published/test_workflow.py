@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from isoflop.approach import FITTED
+from isoflop.approach import FITTED, LAWS
 from tests.workflow.toy import Project, copy_project
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def test_published_numbers_come_out_of_the_workflow(built: Project) -> None:
 def test_every_sweep_that_is_read_gets_a_report(built: Project) -> None:
     # the laws that the study's own numbers need no fit of, and one report
     jobs = built.planned("published")
-    assert set(jobs) == {"published", "fit_approach", *REPORTED}
-    assert jobs["fit_approach"] == len(FITTED)
+    assert set(jobs) == {"published", "fit_approach", "fit_law", *REPORTED}
+    assert (jobs["fit_approach"], jobs["fit_law"]) == (len(FITTED) - len(LAWS), len(LAWS))
     assert {name: jobs[name] for name in REPORTED} == dict.fromkeys(REPORTED, 1)
 
 
