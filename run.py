@@ -82,9 +82,6 @@ DERIVED = (
 )
 OF_NO_SWEEP = ("fetch_corpus", "fetch_published")
 """Rules whose logs are named by what is no sweep of data/raw."""
-TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
-"""What a killed job leaves of an output (isoflop.files.replacing), or of rows that did not fit into
-memory (isoflop.ingest.rows.Folder)."""
 PROBE = ".space."
 """How names of files begin that see whether a disk is full."""
 QUICK = "not (workflow or mirror or slow or train)"
@@ -445,12 +442,10 @@ def recover() -> None:
     left = [p for name in (*DERIVED, LOCKS.name) for p in (ROOT / name).rglob(".*.tmp")]
     # check_space() writes beside those folders too, where all else is the user's
     left += [path for folder in (ROOT, VENV) for path in folder.glob(f"{PROBE}*.tmp")]
-    for path in left:
-        if TEMPORARY.fullmatch(path.name):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)  # it may have lain in one of the folders
+    if left:
+        from isoflop.files import remove_temporaries
+
+        remove_temporaries(left)
     locks = list((ROOT / ".snakemake" / "locks").glob("*"))
     if not locks:
         return

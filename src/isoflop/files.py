@@ -24,6 +24,8 @@ CLOCKS_DIFFER: Final = 10.0
 QUIET: Final = 600.0
 """Seconds without a change after which nobody is writing a file any more."""
 _TEMPORARY: Final = re.compile(r"\..+\.([0-9]+)\.tmp")
+"""What a killed job leaves of an output (`replacing`), or of rows that did not fit into memory
+(isoflop.ingest.rows.Folder): the name, and the process."""
 FUTURE: Final = "is dated later than now, which Snakemake refuses"
 
 
@@ -66,6 +68,19 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
             temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_temporaries(paths: Iterable[Path]) -> None:
+    """Delete those of some paths that have the name of what was never finished.
+
+    The caller has their folders alone: nobody else deletes or finishes them meanwhile.
+    """
+    for path in list(paths):
+        if _TEMPORARY.fullmatch(path.name):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)  # it may have lain in one of the folders
 
 
 def sweep_up(folder: Path) -> None:

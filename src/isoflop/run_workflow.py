@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import errno
 import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +17,7 @@ import click
 
 from isoflop.command import PATH
 from isoflop.errors import FULL, SAYS_FULL, IsoflopError
-from isoflop.files import cache_of_project, closed_folder, scratch
+from isoflop.files import cache_of_project, closed_folder, remove_temporaries, scratch
 from isoflop.folder_lock import JOBS_LOCK, alone, build_alone
 from isoflop.made_outputs import FOLDERS
 from isoflop.progress import Progress
@@ -33,9 +31,6 @@ SIDECAR: Final = "sweep.yaml"
 SNAKEMAKE_LOCKS: Final = Path(".snakemake/locks")
 WRITTEN: Final = (*FOLDERS, "data/cache", "logs", "benchmarks", ".run")
 """Where builds write, below the project's folder."""
-TEMPORARY: Final = re.compile(r"\..+\.\d+\.tmp")
-"""What a killed job leaves of an output (isoflop.files.replacing), or of rows that did not fit into
-memory (isoflop.ingest.rows.Folder)."""
 TAIL: Final = 4000
 """Characters of a failed build's output that are shown."""
 REASONS: Final = 6
@@ -296,12 +291,7 @@ def _recover(out: Path, *, has_locks: bool) -> None:
     # a snakemake takes its share of this lock before it makes a lock of its own
     with alone(out / JOBS_LOCK):
         for folder in WRITTEN:
-            for path in list((out / folder).rglob(".*.tmp")):
-                if TEMPORARY.fullmatch(path.name):
-                    if path.is_dir():
-                        shutil.rmtree(path)
-                    else:
-                        path.unlink(missing_ok=True)  # it may have lain in one of the folders
+            remove_temporaries((out / folder).rglob(".*.tmp"))
         for path in locks.glob("*"):
             path.unlink()
 
