@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from isoflop.estimates.allocation import allocate
+from isoflop.estimates.inference import allocate_served
 from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, PRODUCT, ROOT
 from isoflop.estimates.laws import (
     FlopsPerToken,
@@ -28,7 +29,7 @@ from isoflop.estimates.laws import (
 from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.recommendation import DOUBTED
 from isoflop.estimates.targets import Target
-from isoflop.numbers import UNSURE, count, fixed, ratio
+from isoflop.numbers import PLAIN, UNSURE, count, fixed, ratio
 from isoflop.report.calculator import _evenly, calculator_json, frontier
 from tests.report.browser import BROWSER, dump, told
 
@@ -131,7 +132,7 @@ def test_the_calculator_says_what_the_card_says(rendered: Rendered, tmp_path: Pa
         assert f" {written(quantity.value)} " in text
         low, high = quantity.intervals["0.95"]
         assert f" {written(low)}–{written(high)} " in text
-    assert "95 %, from all draws, as in the tables." in text
+    assert "95&nbsp;%, from all draws, as in the tables." in text
     # asked by a loss, its few draws give two digits
     asked = re.sub(r"<[^>]+>", " ", calculator_at(rendered, tmp_path, asked="loss", value=1.3))
     assert "from up to 400 draws a law, to two digits." in asked
@@ -238,6 +239,85 @@ def test_draws_of_the_mixture_on_the_page_are_its_own(rendered: Rendered) -> Non
         )
 
 
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+@pytest.mark.parametrize(
+    ("target", "law", "served"),
+    [
+        (Target("flops", 3e14), "parametric", 1e9),
+        (Target("loss", 1.3), "parametric", 1e7),
+        (Target("flops", 1e14), "mixture", 1e8),
+        (Target("tokens", 1e8), "mixture", 1e10),
+    ],
+)
+def test_the_page_serves_as_python_does(
+    rendered: Rendered, tmp_path: Path, target: Target, law: str, served: float
+) -> None:
+    state = {"asked": target.asked, "value": target.value, "law": law, "served": served}
+    inside = calculator_at(rendered, tmp_path, card="a100", mfu=50, price=2, **state)
+    shown = numbers_of(inside)
+    estimate, draws = rendered.inputs.answers[law], rendered.inputs.draws_of(law)
+    optimum = allocate(estimate, draws, target)
+    assert optimum is not None
+    found = allocate_served(estimate, draws, optimum.flops.value, served)
+    assert found is not None
+    # a law's own numbers are exact; the mixture's are medians of the draws on the page
+    close = partial(pytest.approx, rel=1e-9 if law != "mixture" else 3e-3)
+    quantities = {
+        "params": found.params,
+        "tokens": found.tokens,
+        "ratio": found.tokens_per_param,
+        "flops": found.training_flops,
+        "total": found.total_flops,
+        "saved": found.saved,
+    }
+    assert optimum.loss is not None
+    assert shown["loss"][0] == close(optimum.loss.value)
+    for name, quantity in quantities.items():
+        assert shown[name][0] == close(quantity.value), name
+        assert shown[name][1:] == pytest.approx(quantity.intervals["0.95"], rel=0.03), name
+    hours = found.total_flops.value / (312e12 * 0.5 * 3600)
+    assert shown["hours"][0] == close(hours)
+    assert shown["cost"] == pytest.approx([2 * number for number in shown["hours"]])
+    assert len(shown["cost"]) == 3
+    text = html.unescape(inside)
+    assert f"cheapest to train alone: {count(optimum.params.value, hand=PLAIN)} on " in text
+    assert "to two digits." in text
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+@pytest.mark.parametrize("law", ["profiles", "envelope", "kaplan"])
+def test_a_law_without_a_loss_says_that_it_cannot_serve(
+    rendered: Rendered, tmp_path: Path, law: str
+) -> None:
+    estimate, draws = rendered.inputs.answers[law], rendered.inputs.draws_of(law)
+    assert allocate_served(estimate, draws, 1e14, 1e9) is None
+    inside = html.unescape(calculator_at(rendered, tmp_path, law=law, served="1e9"))
+    assert numbers_of(inside) == {}
+    assert "so it does not say what serving changes. These laws do: Mixture of laws" in inside
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_what_is_served_stands_in_the_address(rendered: Rendered, tmp_path: Path) -> None:
+    script = """
+        const field = document.querySelector("#calculator [name=served]");
+        const shown = () => document.querySelector("#calculator [data-quantity=total]");
+        const seen = [location.hash, shown() === null];
+        for (const value of ["1e9", "-3", ""]) {
+            field.value = value;
+            field.dispatchEvent(new Event("input", { bubbles: true }));
+            const words = new URLSearchParams(location.hash.slice(6));
+            seen.push([words.get("served"), shown() !== null, document.querySelector("#calculator .note").textContent]);
+        }
+        return seen;
+    """  # noqa: E501
+    seen = told(rendered.root / "report.html", script, tmp_path, width=390)
+    assert seen[:2] == ["", True]
+    assert seen[2][:2] == ["1e9", True]
+    assert seen[3] == ["-3", False, "Tokens served are a number such as 1e12."]
+    assert seen[4][:2] == [None, False]
+    assert "serve" not in seen[4][2]
+
+
 def test_thinned_draws_keep_the_quantiles() -> None:
     sizes = np.random.default_rng(1).lognormal(size=4000)
     kept = _evenly(sizes[:, None], sizes, 400)[:, 0]
@@ -249,10 +329,18 @@ def test_thinned_draws_keep_the_quantiles() -> None:
 
 
 def test_draws_on_the_page_are_those_of_the_estimates(rendered: Rendered) -> None:
-    laws = {str(law["key"]): law for law in data_of(rendered)["laws"]}
+    laws: dict[str, dict[str, Any]] = {str(law["key"]): law for law in data_of(rendered)["laws"]}
     assert set(laws) == set(rendered.inputs.answers)
     for key, estimate in rendered.inputs.fitted.items():
-        rows = np.array(laws[key]["draws"], dtype=np.float64)
+        if key == "parametric":
+            (part,) = laws[key]["parts"]
+            own = HOFFMANN.terms(estimate.row)[0]
+            assert laws[key]["own"] == pytest.approx(own, rel=1e-15)
+            law, terms = estimate.law, np.array(part["terms"])
+            rows = frontier(law, HOFFMANN.reported(terms), 1e14)
+            assert rows is not None
+        else:
+            rows = np.array(laws[key]["draws"], dtype=np.float64)
         drawn = np.log(
             estimate.law.optima(estimate.rows(rendered.inputs.draws[key]), np.array([1e14])).params
         )

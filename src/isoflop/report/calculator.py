@@ -1,8 +1,9 @@
 """What the calculator on the page computes with: every law's frontier, and thinned draws of it.
 
-Along its frontier every law here but the one with a product term is N = n C**a, D = d C**b and
-L = E + K C**-e; a row of seven numbers then stands for a draw, whatever its law. The mixture stands
-as a table of its frontier beside the draws of its laws.
+A law of the loss stands as the terms of its parameters and of its draws, from which the page finds
+the optimum, and what is cheapest to train and to serve. What knows the optimum alone is
+N = n C**a, D = d C**b and L = E + K C**-e, seven numbers for a draw. The mixture stands as a table
+of its frontier beside the draws of its laws.
 
 Where C is given, the ends of every interval stand in a table too, as the report prints them; the
 thinned draws answer the other questions.
@@ -29,7 +30,7 @@ from isoflop.estimates.interaction import HOFFMANN
 from isoflop.estimates.intervals import tails
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
 from isoflop.estimates.levels import Tails
-from isoflop.estimates.mixture import MedianFrontier, Mixture
+from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
 from isoflop.estimates.quantities import levels_of, samples_of
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import DISTANCES
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.estimates.estimate import Estimate
+    from isoflop.estimates.interaction import Form
     from isoflop.estimates.laws import LawOfLoss
     from isoflop.estimates.levels import Levels
-    from isoflop.estimates.mixture import Part
     from isoflop.report.inputs import ReportInputs
 
     Floats = NDArray[np.float64]
@@ -55,6 +56,8 @@ BEFORE, BEYOND, SPACING = (float(decades * np.log(10.0)) for decades in (3.0, 8.
 between two places it is read off the line through them."""
 ENDS_BEFORE, ENDS_SPACING = (float(decades * np.log(10.0)) for decades in (1.0, 0.25))
 """The same of the ends of intervals, which go as far beyond the data as a sweep says anything."""
+NOMINAL: Final = tails([LEVEL])[0].tolist()
+"""Shares of the draws below both ends of a percentile interval."""
 QUANTITIES: Final = ("params", "tokens", "tokens_per_param", "loss")
 STEP: Final = 100.0
 """Factor between the computes at which a frontier is read."""
@@ -134,11 +137,13 @@ def _described(
 ) -> dict[str, Any] | None:
     """Describe one answer; None where its frontier cannot be written."""
     draws = inputs.draws_of(key)
-    row_of_law = (
-        _of_mixture(inputs, answer, flops)
-        if isinstance(answer, Mixture)
-        else _of_law(answer, draws, flops)
-    )
+    row_of_law: dict[str, Any] | None
+    if isinstance(answer, Mixture):
+        row_of_law = _of_mixture(inputs, answer, flops)
+    elif isinstance(answer.law, HoffmannLaw | InteractionLaw):
+        row_of_law = _of_loss(answer, draws, flops)
+    else:
+        row_of_law = _of_frontier(answer, draws, flops)
     if row_of_law is None:
         return None
     mark = standing(answer, inputs.forecasts).loss_mark
@@ -180,7 +185,20 @@ def _ends(
     return rows
 
 
-def _of_law(estimate: Estimate, draws: pl.DataFrame, flops: float) -> dict[str, Any] | None:
+def _of_loss(estimate: Estimate, draws: pl.DataFrame, flops: float) -> dict[str, Any]:
+    """Write a law of the loss, and draws of it, as their terms."""
+    law, rows = estimate.law, estimate.rows(draws)
+    part = Part(estimate.approach, law, estimate.row, rows[np.isfinite(rows).all(axis=1)])
+    return {
+        "lossUpTo": None,
+        "own": _numbers(_form(part).terms(part.row)[0]),
+        "parts": [_terms(part, DRAWS, flops)],
+        # as allocate_served has it: nobody simulated what serving changes
+        "served": NOMINAL,
+    }
+
+
+def _of_frontier(estimate: Estimate, draws: pl.DataFrame, flops: float) -> dict[str, Any] | None:
     """Write a law's frontier and draws of it; None where it is no power law."""
     law = estimate.law
     point = frontier(law, estimate.row, flops)
@@ -235,25 +253,36 @@ def _of_mixture(inputs: ReportInputs, mixture: Mixture, flops: float) -> dict[st
         "lossUpTo": None,
         "table": [_numbers(row, 12) for row in np.stack(table, axis=-1)],
         "parts": [_terms(part, round(share * len(part.rows)), flops) for part in parts],
+        "served": _shares(levels) if (levels := _served_levels(mixture, flops)) else NOMINAL,
     }
+
+
+def _served_levels(mixture: Mixture, flops: float) -> Levels:
+    """Give the levels of what serving changes; all its quantities have the same."""
+    return mixture.levels.at_target("params", "loss", flops)
 
 
 def _terms(part: Part, most: int, flops: float) -> dict[str, Any]:
     """Write draws of one law as E, log A, log B, alpha, beta and gamma, or the product's factor."""
-    law = part.law
-    if isinstance(law, HoffmannLaw):
-        form = HOFFMANN
-    elif isinstance(law, InteractionLaw):
-        form = law.form
-    else:
-        raise TypeError(f"the page has no formula for {part.approach}")
+    law, form = part.law, _form(part)
     cost = law.flops_per_token
+    if cost is None:
+        raise TypeError(f"the page has no cost for {part.approach}")
     sizes = law.optima(part.rows, np.array([flops])).params[:, 0]
     return {
         "product": form.is_product,
         "cost": [cost.coefficient, cost.exponent],
         "terms": [_numbers(row, 10) for row in form.terms(_evenly(part.rows, sizes, most))],
     }
+
+
+def _form(part: Part) -> Form:
+    """Give the form whose terms a law's parameters are."""
+    if isinstance(part.law, HoffmannLaw):
+        return HOFFMANN
+    if isinstance(part.law, InteractionLaw):
+        return part.law.form
+    raise TypeError(f"the page has no formula for {part.approach}")
 
 
 def _numbers(row: Floats, digits: int = 17) -> list[float | None]:
@@ -265,7 +294,7 @@ def _levels(
 ) -> dict[str, list[float] | None]:
     """Give the shares of the draws below the ends of each quantity's interval; None without one."""
     names = ("params_opt", "tokens_opt", "tokens_per_param", "loss")
-    shares: dict[str, list[float] | None] = dict.fromkeys(names, tails([LEVEL])[0].tolist())
+    shares: dict[str, list[float] | None] = dict.fromkeys(names, NOMINAL)
     if isinstance(answer, Mixture):
         for name in names:
             if ends := answer.levels.named(name, flops):

@@ -1,4 +1,4 @@
-// The calculator: what a law makes of a compute, a loss, N, D, D/N or GPU hours, with the report's
+// The calculator: what a law makes of a compute, a loss, N, D, D/N or GPU hours, and of serving, with the report's
 // intervals at a given compute and bands from thinned draws for the other questions. Its state stands in the address. Nothing is loaded; the laws stand in the page.
 "use strict";
 (() => {
@@ -34,7 +34,7 @@
       loss: says ? floor + Math.exp(k - e * x) : NaN,
     };
   };
-  // a draw of the mixture: E, log A, log B, alpha, beta and k, which is gamma in
+  // a law of the loss, or a draw of it: E, log A, log B, alpha, beta and k, which is gamma in
   // E + (P + Q)^gamma, or the product's factor in E + P + Q + k P Q
   const HALVINGS = 64, REACH = 100, LEAST = 0, MOST = Math.log(1e60);
   const logSum = (u, v) => Math.max(u, v) + Math.log1p(Math.exp(-Math.abs(u - v)));
@@ -62,6 +62,35 @@
       : floor + Math.exp(k * logSum(p, q));
     return [n, d, Math.log(loss)];
   };
+  // the cheapest to train and to serve, 2N a token, at the loss of the optimum at e^x: along that
+  // loss P + Q + kappa P Q stays, and growing N pays until alpha P (1 + kappa Q) falls to
+  // (m + 2 N served / C) beta Q (1 + kappa P)
+  const FORWARD = 2;
+  const servedAt = (row, part, x, served) => {
+    const optimum = optimumAt(row, part, x);
+    if (!optimum) return null;
+    const [, a, b, alpha, beta, k] = row, [coefficient, m] = part.cost, kappa = part.product ? k : 0;
+    const most = Math.exp(a - alpha * optimum[0]), data = Math.exp(b - beta * optimum[1]);
+    const total = most + data + kappa * most * data;
+    const sizeTerm = (n) => Math.exp(a - alpha * n);
+    const dataTerm = (n) => (total - sizeTerm(n)) / (1 + kappa * sizeTerm(n));
+    const tokensAt = (n) => (b - Math.log(dataTerm(n))) / beta;
+    const trained = (n) => Math.log(coefficient) + m * n + tokensAt(n);
+    let low = (a - Math.log(total)) / alpha, high = optimum[0];
+    for (let i = 0; i < HALVINGS; i++) {
+      const n = 0.5 * (low + high), p = sizeTerm(n), q = dataTerm(n);
+      const pays = alpha * (1 / q + kappa) / (beta * (1 / p + kappa));
+      if (pays > m + FORWARD * served * Math.exp(n - trained(n))) low = n;
+      else high = n;
+    }
+    const n = 0.5 * (low + high), d = tokensAt(n), flops = Math.exp(trained(n));
+    const everything = flops + FORWARD * Math.exp(n) * served;
+    const plain = Math.exp(x) + FORWARD * Math.exp(optimum[0]) * served;
+    return {
+      params: Math.exp(n), tokens: Math.exp(d), ratio: Math.exp(d - n), flops, total: everything,
+      saved: 1 - everything / plain,
+    };
+  };
   const tableAt = (table, x) => {
     const last = table.length - 1;
     if (!(table[0][0] <= x && x <= table[last][0])) return null;
@@ -74,7 +103,7 @@
     const share = (x - table[low][0]) / (table[high][0] - table[low][0]);
     return [1, 2, 3].map((i) => table[low][i] + share * (table[high][i] - table[low][i]));
   };
-  // what has no formula is inverted by halving: N, D and D/N rise or fall with C, the loss falls
+  // what has no closed form is inverted by halving: N, D and D/N rise or fall with C, the loss falls
   const NOTHING = { flops: NaN, params: NaN, tokens: NaN, ratio: NaN, loss: NaN };
   const numbers = (x, [n, d, l]) => ({
     flops: Math.exp(x), params: Math.exp(n), tokens: Math.exp(d), ratio: Math.exp(d - n),
@@ -109,8 +138,12 @@
     const x = 0.5 * (low + high);
     return numbers(x, at(x));
   };
-  const tabulated = (law, asked, value) =>
-    inverted((x) => tableAt(law.table, x), asked, value, law.table[0][0], law.table[law.table.length - 1][0]);
+  // the mixture is a table, a law of the loss has its own terms, the others know the optimum alone
+  const pointOf = (law, asked, value) => {
+    if (law.table) return inverted((x) => tableAt(law.table, x), asked, value, law.table[0][0], law.table[law.table.length - 1][0]);
+    if (law.own) return inverted((x) => optimumAt(law.own, law.parts[0], x), asked, value, LEAST, MOST);
+    return allocation(law.point, asked, value, law.lossUpTo);
+  };
   const drawsOf = (law, asked, value) => law.parts
     ? law.parts.flatMap((part) => part.terms.map((row) => inverted((x) => optimumAt(row, part, x), asked, value, LEAST, MOST)))
     : law.draws.map((row) => allocation(row, asked, value, law.lossUpTo));
@@ -127,6 +160,18 @@
     const [low, high] = shares.map((share) => quantile(known, share));
     // no number stands beside an interval that excludes it
     return low * (1 - 1e-9) <= value && value <= high * (1 + 1e-9) ? [low, high] : null;
+  };
+  const servedBy = (law, x, served) => {
+    const draws = law.parts.flatMap((part) => part.terms.map((row) => servedAt(row, part, x, served) || {}));
+    const own = law.own && servedAt(law.own, law.parts[0], x, served);
+    const found = {};
+    for (const name of ["params", "tokens", "ratio", "flops", "total", "saved"]) {
+      const drawn = draws.map((one) => one[name]), known = drawn.filter(Number.isFinite).sort((a, b) => a - b);
+      // of the mixture the median, as everywhere
+      const value = law.own ? own && own[name] : known.length ? quantile(known, 0.5) : NaN;
+      if (Number.isFinite(value)) found[name] = { value, ends: band(drawn, law.served, value) };
+    }
+    return found;
   };
 
   // the intervals at a given C, as the report prints them: both ends of N, D, D/N and L; null for none
@@ -146,7 +191,7 @@
     return ends;
   };
 
-  const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), law: given.laws[0].key, card: "h100", mfu: 40, price: "" };
+  const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), served: "", law: given.laws[0].key, card: "h100", mfu: 40, price: "" };
   const read = () => {
     const words = location.hash.startsWith("#calc?") ? location.hash.slice(6) : "";
     for (const [name, value] of new URLSearchParams(words)) {
@@ -162,6 +207,12 @@
     history.replaceState(null, "", "#calc?" + words);
   };
 
+  const NO_COMPUTE = "No compute gives that by this law.";
+  const knowsOptimumAlone = (law) => {
+    const others = given.laws.filter((one) => one.parts).map((one) => one.name);
+    return law.name + " has no loss of other sizes than the optimal one, so it does not say what serving changes. " +
+      (others.length ? "These laws do: " + others.join(", ") + "." : "No law here does.");
+  };
   const answer = () => {
     const law = given.laws.find((one) => one.key === state.law);
     const card = given.cards.find((one) => one.key === state.card);
@@ -169,9 +220,12 @@
     const hours = state.asked === "hours";
     const asked = hours ? "flops" : state.asked;
     const value = Number(state.value) * (hours ? perHour : 1);
-    if (!(value > 0) || !(perHour > 0)) return null;
-    const point = law.table ? tabulated(law, asked, value) : allocation(law.point, asked, value, law.lossUpTo);
-    if (!Number.isFinite(point.flops)) return null;
+    const served = state.served.trim() === "" ? 0 : Number(state.served);
+    if (!(value > 0) || !(perHour > 0)) return { refused: NO_COMPUTE };
+    if (!(served >= 0 && served < Infinity)) return { refused: "Tokens served are a number such as 1e12." };
+    if (served > 0 && !law.parts) return { refused: knowsOptimumAlone(law) };
+    const point = pointOf(law, asked, value);
+    if (!Number.isFinite(point.flops)) return { refused: NO_COMPUTE };
     const tabled = asked === "flops" ? tabulatedEnds(law, Math.log(value)) : null;
     const draws = tabled ? null : drawsOf(law, asked, value);
     const found = {};
@@ -181,20 +235,26 @@
       found[name] = { value: point[name], ends };
     }
     found.loss && (found.loss.mark = law.mark);
+    const alone = { ...found };
+    if (served > 0) {
+      for (const name of ["params", "tokens", "ratio", "flops"]) delete found[name];
+      Object.assign(found, servedBy(law, Math.log(point.flops), served));
+      if (!found.total) return { refused: NO_COMPUTE };
+    }
+    const paid = found.total || found.flops;
     const scaled = (factor) => ({
-      value: found.flops.value * factor,
-      ends: found.flops.ends && found.flops.ends.map((end) => end * factor),
+      value: paid.value * factor, ends: paid.ends && paid.ends.map((end) => end * factor),
     });
     found.hours = scaled(1 / perHour);
     if (Number(state.price) > 0) found.cost = scaled(Number(state.price) / perHour);
     const [low, high] = law.data;
     const decades = Math.max(Math.log10(point.flops / high), Math.log10(low / point.flops));
     const near = given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1];
-    const [most, open, unknown] = given.open, ends = (found.params && found.params.ends) || [1, 1];
+    const [most, open, unknown] = given.open, ends = (alone.params && alone.params.ends) || [1, 1];
     const reach = ends[1] / ends[0] <= most || near === unknown ? near : near + open + figures(ends[1] / ends[0], 2);
     const side = decades < 0.05 ? "within" : point.flops < low ? "below" : "beyond";
     const where = (side === "within" ? "" : decades.toFixed(1) + " ") + given.distance[side];
-    return { found, where, reach, rough: !tabled, doubt: found.loss ? law.doubt : "" };
+    return { found, where, reach, rough: !tabled || served > 0, doubt: found.loss ? law.doubt : "", alone: served > 0 ? alone : null };
   };
 
   const raised = (power) => String(power).replace(/[-\d]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
@@ -219,8 +279,11 @@
   // digits of an interval from thinned draws, whose third digit would be theirs
   const ROUGH = 2;
   const ratioIn = (value, digits = 3) => value >= 1e4 || value < 0.01 ? figures(value, digits) : rounded(value, digits);
-  const WRITE = { params: figures, tokens: figures, ratio: ratioIn, loss: (v, digits = 3) => v.toFixed(digits), flops: flopsIn, hours: figures, cost: figures };
-  const SHOWN = { params: "Parameters N", tokens: "Tokens D", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs", hours: "GPU hours", cost: "Cost" };
+  const WRITE = { params: figures, tokens: figures, ratio: ratioIn, loss: (v, digits = 3) => v.toFixed(digits), flops: flopsIn, total: flopsIn, saved: (v, digits = 3) => rounded(100 * v, digits) + "\u00a0%", hours: figures, cost: figures };
+  const SHOWN = {
+    params: "Parameters N", tokens: "Tokens D", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs",
+    total: "In all, FLOPs", saved: "Saved in all", hours: "GPU hours", cost: "Cost",
+  };
 
   const make = (tag, own = {}, ...inside) => {
     const made = Object.assign(document.createElement(tag), own);
@@ -238,6 +301,7 @@
   const controls = {
     asked: choose("asked", Object.entries(ASKED)),
     value: make("input", { name: "value", inputMode: "decimal", size: LEAST_WIDTH }),
+    served: make("input", { name: "served", inputMode: "decimal", size: 6 }),
     law: choose("law", given.laws.map((law) => [law.key, law.name])),
     card: choose("card", given.cards.map((card) => [card.key, card.name])),
     mfu: make("input", { name: "mfu", inputMode: "decimal", size: 3 }),
@@ -249,8 +313,8 @@
   const show = () => {
     const result = answer();
     output.replaceChildren();
-    if (!result) {
-      words.textContent = "No compute gives that by this law.";
+    if (result.refused) {
+      words.textContent = result.refused;
       return;
     }
     for (const [name, text] of Object.entries(SHOWN)) {
@@ -266,7 +330,10 @@
       }
       output.append(shown);
     }
-    words.textContent = result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + ". Intervals: " + Math.round(100 * given.level) + " %, " +
+    const { alone } = result;
+    words.textContent = (alone ? "Cheapest to train and to serve at that loss (2N FLOPs a token served); cheapest to train alone: " +
+      figures(alone.params.value) + " on " + figures(alone.tokens.value) + " tokens, " + flopsIn(alone.flops.value) +
+      " FLOPs. Hours and cost are of both. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + ". Intervals: " + Math.round(100 * given.level) + "\u00a0%, " +
       (result.rough ? "from up to " + given.draws + " draws a law, to two digits." : "from all draws, as in the tables.") +
       (result.doubt ? " " + result.doubt : "");
   };
@@ -279,7 +346,7 @@
   addEventListener("hashchange", () => { read(); fill(); show(); });
   place.append(
     make("p", { className: "calc" },
-      label("Ask", controls.asked), label("=", controls.value), label("by", controls.law),
+      label("Ask", controls.asked), label("=", controls.value), label("by", controls.law), label("tokens served", controls.served),
       label("card", controls.card), label("at %", controls.mfu), label("price per hour", controls.price)),
     output, words,
   );
