@@ -273,7 +273,7 @@ class RunRule(RunFacts):
     match: str
     """Glob over the path below the sweep's folder, or over the run's name; * also crosses '/'."""
     run: str | None = None
-    """Name of the run; files given the same name are one run, in order of their paths."""
+    """Name of the run; files given the same name are one run, in order of the times they print."""
     format: str | None = None
     """Format of the matching files, where recognition errs."""
     table: TableMap | None = None

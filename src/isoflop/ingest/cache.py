@@ -30,6 +30,7 @@ from isoflop.ingest.parsed import Parsed, ParsedRun, gather
 from isoflop.ingest.refused import RefusedError, cause
 from isoflop.ingest.rows import Rows
 from isoflop.ingest.source import RawFile
+from isoflop.ingest.wall_time import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 10
+LAYOUT: Final = 11
 """Raised when the form of an entry changes."""
 
 
@@ -70,6 +71,7 @@ def parse(
         parsed = gather(
             scan(format_name, watched, table if takes_map(format_name) else None), cache
         )
+        parsed = dataclasses.replace(parsed, written=written(file))
     except RefusedError as refusal:
         parsed = _refused(str(refusal))
     except (Exception, pl.exceptions.PanicException) as error:

@@ -98,6 +98,7 @@ class Parsed:
     remarks : what to know of the file.
     refused : why nothing could be read, if so.
     may_pass : whether another reading may say something else, so that this one is not kept.
+    written : first and last time that its lines print; see `wall_time.written`.
     """
 
     runs: tuple[ParsedRun, ...]
@@ -108,6 +109,7 @@ class Parsed:
     remarks: tuple[str, ...] = ()
     refused: str | None = None
     may_pass: bool = False
+    written: tuple[float, float | None] | None = None
 
     @property
     def records(self) -> pl.DataFrame:

@@ -25,6 +25,7 @@ from isoflop.ingest.facts import (
 )
 from isoflop.ingest.formats import reader, takes_map
 from isoflop.ingest.names import unit_of
+from isoflop.ingest.part_order import in_order
 from isoflop.ingest.sidefiles import SideFiles, stem
 
 if TYPE_CHECKING:
@@ -82,6 +83,12 @@ class Part:
             return self.several.by_run[self.run.name]
         assert self.log.parsed is not None  # noqa: S101  it was read
         return self.log.parsed.records
+
+    @property
+    def written(self) -> tuple[float, float | None] | None:
+        """The first and last time that its file's lines print."""
+        assert self.log.parsed is not None  # noqa: S101  it was read
+        return self.log.parsed.written
 
     def pieces(self) -> Iterator[pl.DataFrame]:
         """Give its records some at a time; at least one frame."""
@@ -356,6 +363,10 @@ class Run:
     """Why sweep.yaml, its role or its losses leave it out."""
     lacking: str | None = None
     """Why it cannot be used as long as sweep.yaml does not say more."""
+    order: str | None = None
+    """What the order of its parts rests on, where no times settle it."""
+    misplaced: str | None = None
+    """How times and steps of its parts contradict each other."""
 
     @property
     def reason(self) -> str | None:
@@ -378,6 +389,7 @@ class Run:
         )
         return bool(
             not _not_one(self.name, self.parts)
+            and self.misplaced is None
             and not identity.conflicts
             and identity.value("params.total")
             and (not in_steps or identity.value("tokens_per_step"))
@@ -402,7 +414,9 @@ class Run:
 
     @classmethod
     def of(cls, name: str, parts: Sequence[Part], sidecar: SweepFile) -> Run:
-        """Settle what a run is."""
+        """Settle what a run is, from its parts in order of their files' names."""
+        ordered = in_order(name, parts)
+        parts = ordered.parts
         paths = tuple(part.log.file.name for part in parts)
         recorded = [facts for part in parts if (facts := part.settings())]
         recorded += [facts for part in parts for facts in part.logged_facts()]
@@ -435,7 +449,7 @@ class Run:
         excluded = side.exclusion(sidecar, name, paths) or excluded
         if excluded is None and role == "tuning":
             excluded = TUNING
-        run = cls(identity, tuple(parts), excluded)
+        run = cls(identity, parts, excluded, order=ordered.note, misplaced=ordered.conflict)
         needed = [f"the {missing.fact} is unknown; add to {side.SIDECAR}, runs: "
                   f"[{{{side.rule_for(name)}, {missing.line.partition('#')[0].rstrip()}}}]"
                   for missing in identity.missing]  # fmt: skip
@@ -491,6 +505,7 @@ class Run:
         """List what contradicts itself, each with the way out."""
         sets, primary = self.eval_sets, self.identity.value("primary_eval")
         lines = _not_one(self.name, self.parts) or list(self.identity.conflicts)
+        lines += [self.misplaced] if self.misplaced is not None else []
         for fact, words in dict.fromkeys(pair for part in self.parts for pair in part.unsettled):
             if self.identity.source(fact) == "config_file":
                 lines.append(words)

@@ -367,7 +367,7 @@ def _run_row(
 ) -> dict[str, Any]:
     """One row of `Runs`."""
     identity = run.identity
-    notes = [*identity.notes, *told]
+    notes = [*identity.notes, *([run.order] if run.order else []), *told]
     per_step = identity.value("tokens_per_step")
     warmup = identity.value("schedule.warmup_steps")
     counted = any(

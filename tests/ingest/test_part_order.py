@@ -1,0 +1,170 @@
+"""Parts of one run: the later one counts, by printed times, by steps, by names in that order."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.ingest.source import RawFile
+from isoflop.ingest.wall_time import written
+from tests.ingest.samples import ingest, nanogpt, row, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from isoflop.ingest.sweep import Ingested
+
+ONE = "title: t\nruns: [{match: '*.log', run: one}]\nfacts: {batch: 4}\n"
+
+
+def megatron(steps: Iterable[int], hour: int, loss: float, *, timed: bool = True) -> str:
+    """What Megatron prints of some steps, from an hour on; its loss is that of the part."""
+    lines = [
+        " number of parameters on (tensor, pipeline) model parallel rank (0, 0): 16000",
+        "  seq_length ...................................... 64",
+        "  train_iters ..................................... 100",
+    ]
+    for place, step in enumerate(steps):
+        time = dt.datetime(2026, 5, 28, hour, tzinfo=dt.UTC) + dt.timedelta(minutes=10 * place)
+        stamp = f" [{time:%Y-%m-%d %H:%M:%S}]" if timed else ""
+        lines.append(
+            f"{stamp} iteration {step:8d}/     100 | consumed samples: {4 * step:12d} | elapsed "
+            f"time per iteration (ms): 512.3 | learning rate: 2.500000E-04 | global batch size:"
+            f"     4 | lm loss: {loss + 0.1 / step:.6E} | loss scale: 1.0 | grad norm: 1.200 |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def end(tables: Ingested) -> tuple[int, float]:
+    """Give the last live step and its loss."""
+    live = tables.curves.filter(~tables.curves["superseded"]).sort("step")
+    return live["step"][-1], live["train_loss"][-1]
+
+
+def test_a_resumed_part_counts_though_its_name_comes_first(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "b.log": megatron(range(10, 71, 10), 10, 7.6),
+        "a.log": megatron(range(60, 101, 10), 15, 2.0),
+    }
+    tables = ingest(tmp_path / "s", files, ONE)
+    run = row(tables.runs, "run", "one")
+    assert end(tables) == (100, pytest.approx(2.001))
+    assert (run["paths"], run["status"]) == ("b.log, a.log", "finished")
+    assert "no time" not in run["notes"]
+    live = tables.curves.filter(~tables.curves["superseded"]).sort("step")
+    assert live["step"].to_list() == list(range(10, 101, 10))
+    assert live["train_loss"].to_list()[4:6] == pytest.approx([7.6 + 0.1 / 50, 2.0 + 0.1 / 60])
+
+
+def test_a_relaunch_from_an_earlier_checkpoint_counts_by_its_time(tmp_path: Path) -> None:
+    # by the steps alone the part of 60 would come after that of 40, which replaced it
+    files: dict[str, str | bytes] = {
+        "c.log": megatron(range(10, 71, 10), 1, 5.0),
+        "b.log": megatron(range(60, 91, 10), 5, 9.0),
+        "a.log": megatron(range(40, 101, 10), 9, 3.0),
+    }
+    tables = ingest(tmp_path / "s", files, ONE)
+    live = tables.curves.filter(~tables.curves["superseded"]).sort("step")
+    assert [round(loss) for loss in live["train_loss"]] == [5] * 3 + [3] * 7
+
+
+def test_times_that_contradict_the_steps_are_refused_with_both_ways_out(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "a.log": megatron(range(60, 101, 10), 10, 2.0),
+        "b.log": megatron(range(10, 71, 10), 15, 7.6),
+        "sound/c.log": megatron(range(10, 101, 10), 10, 3.0),
+    }
+    rules = "title: t\nruns: [{match: '?.log', run: one}]\nfacts: {batch: 4}\n"
+    run = row(ingest(tmp_path / "s", files, rules).runs, "run", "one")
+    assert run["excluded"]
+    assert run["reason"] == (
+        "by the times that they print, a.log was written before b.log, but it begins at step 60, "
+        "which only b.log leads up to (steps 10 to 70). If they are two runs, give each its own "
+        "'run:' in sweep.yaml; if they are one, take out the file that does not count, ignore: "
+        '[{match: "b.log", reason: <why>}]'
+    )
+
+
+def test_without_times_the_step_that_a_part_goes_on_from_orders(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "b.log": megatron(range(10, 71, 10), 10, 7.6, timed=False),
+        "a.log": megatron(range(60, 101, 10), 15, 2.0, timed=False),
+    }
+    tables = ingest(tmp_path / "s", files, ONE)
+    assert end(tables) == (100, pytest.approx(2.001))
+    notes = row(tables.runs, "run", "one")["notes"]
+    assert "print no time and stand in the order of the steps from which they go on" in notes
+    assert "b.log, a.log" in notes
+
+
+def test_without_times_the_order_of_names_is_told_where_it_counts(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "a.log": megatron(range(10, 71, 10), 10, 5.0, timed=False),
+        "b.log": megatron(range(60, 91, 10), 10, 9.0, timed=False),
+        "c.log": megatron(range(40, 101, 10), 10, 3.0, timed=False),
+    }
+    tables = ingest(tmp_path / "s", files, ONE)
+    assert end(tables) == (100, pytest.approx(3.001))
+    notes = row(tables.runs, "run", "one")["notes"]
+    assert "print no time and stand in the order of their names" in notes
+    del files["b.log"]
+    files["c.log"] = megatron(range(80, 101, 10), 10, 3.0, timed=False)
+    tables = ingest(tmp_path / "t", files, ONE)  # nothing is replaced: nothing to tell
+    assert "no time" not in row(tables.runs, "run", "one")["notes"]
+
+
+def test_the_cache_gives_the_same_order(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "b.log": megatron(range(10, 71, 10), 10, 7.6),
+        "a.log": megatron(range(60, 101, 10), 15, 2.0),
+    }
+    first = ingest(tmp_path / "s", files, ONE, cache=tmp_path / "cache")
+    again = ingest(tmp_path / "s", {}, ONE, cache=tmp_path / "cache")
+    assert again.curves.equals(first.curves)
+    assert row(again.runs, "run", "one")["paths"] == "b.log, a.log"
+
+
+def seconds(*parts: int) -> float:
+    return dt.datetime(*parts, tzinfo=dt.UTC).timestamp()  # type: ignore[arg-type,misc]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("[rank0]:[titan] 2026-01-02 03:04:05,500 - root - INFO - step: 1", 0.5),
+        ("[2026-01-02 03:04:05,250] [INFO] [logging.py:69:log_dist] step=1", 0.25),
+        ("2026-01-02T03:04:05.000000000Z host olmo.train:1 INFO [step=1/2]", 0.0),
+        ("2026/01/02 03:04:05 step 1", 0.0),
+        ("2026-01-02T05:04:05+02:00 step 1", 0.0),
+        ('{"_step": 1, "_timestamp": 1767323045.5}', 0.5),
+        (':::MLLOG {"namespace": "", "time_ms": 1767323045000, "key": "x"}', 0.0),
+        ("2026-02-31 03:04:05 no such day", None),
+        ("a date behind " + "x" * 60 + " 2026-01-02 03:04:05", None),
+        ("step 1: loss 3.2", None),
+    ],
+)
+def test_times_that_lines_print(tmp_path: Path, line: str, expected: float | None) -> None:
+    folder = write(tmp_path / "s", {"a.log": f"no time\n{line}\nno time\n"})
+    time = written(RawFile.at(folder / "a.log", folder))
+    if expected is None:
+        assert time is None
+    else:
+        assert time == pytest.approx((seconds(2026, 1, 2, 3, 4, 5) + expected,) * 2)
+
+
+def test_first_and_last_time_of_a_long_log(tmp_path: Path) -> None:
+    filling = "x" * 99 + "\n"
+    text = "2026-01-02 00:00:00 a\n" + filling * 5_000 + "2026-01-03 00:00:00 b\n" + filling
+    folder = write(
+        tmp_path / "s",
+        {"a.log": text, "a.log.gz": gzip.compress(text.encode()), "b.log": nanogpt()},
+    )
+    first, last = seconds(2026, 1, 2), seconds(2026, 1, 3)
+    assert written(RawFile.at(folder / "a.log", folder)) == (first, last)
+    # of what is compressed only the head is looked at
+    assert written(RawFile.at(folder / "a.log.gz", folder)) == (first, None)
+    assert written(RawFile.at(folder / "b.log", folder)) is None
