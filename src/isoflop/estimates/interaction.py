@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 REACH: Final = 100.0
 """How far from the optimum without a product term the one with it is sought [log parameter]."""
-HALVINGS: Final = 64
+STEPS: Final = 200
+"""Most steps of that search: as many halvings as leave nothing between two numbers, and more."""
+SETTLED: Final = 1e-10
+"""Step below which it has ended [log parameter]: the next would be of its square's order."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class Form:
         With a product term kappa P Q, the minimum has alpha P (1 + kappa Q) equal to
         m beta Q (1 + kappa P).
         Divided by P Q, its left side falls with N and its right side rises, as long as the loss
-        falls in both N and D; so the root is found by halving.
+        falls in both N and D; so the root is found by Newton's method on the difference of their
+        logarithms, halving what is left of the bracket where a step would leave it.
 
         Parameters
         ----------
@@ -127,14 +131,10 @@ class Form:
             low = np.maximum(low, np.where(kappa < 0.0, (log_a + edge) / alpha, -np.inf))
             limit = (budget - (log_b + edge) / beta) / m
             high = np.minimum(high, np.where(kappa < 0.0, limit, np.inf))
-            possible = low < high
-            for _ in range(HALVINGS):
-                middle = 0.5 * (low + high)
-                p = log_a - alpha * middle
-                q = log_b - beta * (budget - m * middle)
-                below = alpha * (np.exp(-q) + kappa) > m * beta * (np.exp(-p) + kappa)
-                low, high = np.where(below, middle, low), np.where(below, high, middle)
-            return np.where(possible, 0.5 * (low + high), np.nan)
+            start = np.where((low < log_n) & (log_n < high), log_n, 0.5 * (low + high))
+            return _where_even(
+                low, high, start, beta * budget - log_b, m * beta, log_a, alpha, kappa
+            )
 
     def frontier_slope(
         self, terms: Floats, flops: float, *, coefficient: float, exponent: float
@@ -155,6 +155,53 @@ class Form:
             q = np.exp(log_b - beta * (np.log(flops / coefficient) - m * log_n))
             slope_n, other = alpha / (1.0 + kappa * p), beta / (1.0 + kappa * q)
             return np.asarray(other / (slope_n + m * other))
+
+
+def _where_even(
+    low: Floats,
+    high: Floats,
+    start: Floats,
+    log_q: Floats,
+    fall: Floats,
+    log_a: Floats,
+    rise: Floats,
+    kappa: Floats,
+) -> Floats:
+    """Find the log N between low and high at which both sides of a product law's minimum agree.
+
+    They are fall (P**-1 + kappa) and rise (Q**-1 + kappa), with log P = log_a - rise log N and
+    log Q = fall log N - log_q. Each root is sought on its own, so that none depends on what else is
+    asked for; all arrays broadcast to (rows, budgets).
+
+    Returns
+    -------
+    (rows, budgets); NaN where low is not below high.
+    """
+    found = np.full(np.broadcast_shapes(low.shape, high.shape, start.shape), np.nan)
+    sought = np.flatnonzero(low < high)
+    low, high, at, log_q, fall, log_a, rise, kappa = (
+        np.broadcast_to(array, found.shape).ravel()[sought]
+        for array in (low, high, start, log_q, fall, log_a, rise, kappa)
+    )
+    offset = np.log(rise) - np.log(fall)
+    for _ in range(STEPS):
+        falling, rising = np.exp(log_q - fall * at), np.exp(rise * at - log_a)
+        left, right = falling + kappa, rising + kappa
+        excess = np.log(left / right) + offset
+        below = excess > 0.0
+        low, high = np.where(below, at, low), np.where(below, high, at)
+        onward = at + excess / (fall * falling / left + rise * rising / right)
+        halved = ~((low <= onward) & (onward <= high))
+        onward[halved] = 0.5 * (low + high)[halved]
+        moving = np.flatnonzero(np.abs(onward - at) > SETTLED)
+        found.ravel()[sought] = onward
+        if len(moving) == 0:
+            break
+        sought = sought[moving]
+        low, high, at, log_q, fall, log_a, rise, kappa, offset = (
+            array[moving] for array in (low, high, onward, log_q, fall, log_a, rise, kappa, offset)
+        )
+    return found
 
 
 NESTED: Final = Form("nested", ("E", "A", "B", "alpha", "beta", "gamma"))

@@ -158,9 +158,15 @@ def places(drawn: Floats, truth: float) -> Floats:
     right = np.where(kept & ~under, drawn, np.inf).min(axis=1)
     with np.errstate(invalid="ignore"):
         part = np.where(right > left, (truth - left) / (right - left), 0.5)
-    inside = (below + np.nan_to_num(part, nan=0.5)) / (count + 1.0)
-    placed = np.where(below == 0, _beyond(drawn, right - truth, count), inside)
-    placed = np.where(below == count, 1.0 - _beyond(-drawn, truth - left, count), placed)
+    placed = (below + np.nan_to_num(part, nan=0.5)) / (count + 1.0)
+    # the truth lies among the draws of most sweeps
+    for outside, sign, distance in (
+        (below == 0, 1.0, right - truth),
+        (below == count, -1.0, truth - left),
+    ):
+        if (rows := np.flatnonzero(outside)).size:
+            beyond = _beyond(sign * drawn[rows], distance[rows], count[rows])
+            placed[rows] = beyond if sign > 0.0 else 1.0 - beyond
     return np.where(count < 2, np.nan, placed)
 
 
@@ -197,7 +203,7 @@ def tails_of(placed: Mapping[Approach, Floats], level: float) -> Tails | NoLevel
     missed = 0.5 * (1.0 - level)
     sides = {"below": dict(placed), "above": {law: 1.0 - ranks for law, ranks in placed.items()}}
     beyond = [
-        (float(np.mean(ranks < LEAST_TAIL)), side, law)
+        (np.count_nonzero(ranks < LEAST_TAIL) / len(ranks), side, law)
         for side, laws in sides.items()
         for law, ranks in laws.items()
     ]
@@ -206,27 +212,33 @@ def tails_of(placed: Mapping[Approach, Floats], level: float) -> Tails | NoLevel
     if share > missed + 1e-9:
         return NoLevel.model_validate({"side": side, "truth": law, "share": share})
     ends = {
-        side: min((_tail(law, ranks, missed) for law, ranks in laws.items()), key=lambda t: t.share)
+        side: min((_tail(law, ranks, missed) for law, ranks in laws.items()), key=lambda t: t[0])
         for side, laws in sides.items()
     }
-    return Tails(below=ends["below"], above=ends["above"])
+    tails = {
+        side: Tail(share=share, error=error, truth=law)
+        for side, (share, error, law) in ends.items()
+    }
+    return Tails(below=tails["below"], above=tails["above"])
 
 
-def _tail(law: Approach, ranks: Floats, missed: float) -> Tail:
+def _tail(law: Approach, ranks: Floats, missed: float) -> tuple[float, float, Approach]:
     """Give the share that a truth of this law lies below in ``missed`` of its sweeps, or the least.
 
-    Its standard error is half the distance between the shares that are missed one binomial standard
-    error more and less often.
+    Its standard error, which comes second, is half the distance between the shares that are missed
+    one binomial standard error more and less often; the law comes third.
 
     References
     ----------
     Woodruff 1952, J. Am. Stat. Assoc. 47:635.
     """
-    error = float(np.sqrt(missed * (1.0 - missed) / len(ranks)))
-    asked = np.clip([missed, missed - error, missed + error], 0.0, 1.0)
+    n = len(ranks)
+    error = np.sqrt(missed * (1.0 - missed) / n)
     # of n ordered values the k-th has k / (n + 1) of the distribution below it
-    share, low, high = np.quantile(ranks, asked, method="weibull")
-    return Tail(share=max(float(share), LEAST_TAIL), error=0.5 * float(high - low), truth=law)
+    share, low, high = np.interp(
+        [missed, missed - error, missed + error], np.arange(1, n + 1) / (n + 1.0), np.sort(ranks)
+    )
+    return max(float(share), LEAST_TAIL), 0.5 * float(high - low), law
 
 
 def covered(ranks: Floats, shares: tuple[float, float]) -> float:
