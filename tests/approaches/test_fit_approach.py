@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from isoflop.approaches.fit_approach import _excluded, fit_approach
-from isoflop.config.approaches import ApproachesSettings
+from isoflop.approaches.observations import expert_cautions, observe
+from isoflop.config.approaches import ApproachesSettings, CountingSettings
 from isoflop.estimates.estimate import Estimate, Provenance
 from isoflop.estimates.laws import PowerLaws
 from isoflop.estimates.quantities import describe
@@ -55,6 +56,32 @@ def test_of_a_run_in_no_budget_approach_2_takes_nothing(losses: pl.DataFrame) ->
     )
     estimate = estimated(fewer, "profiles")
     assert (estimate.n_runs, estimate.n_points) == (finals.height - 1, finals.height - 1)
+
+
+@pytest.mark.parametrize(
+    ("flops", "active", "told"),
+    [("6nd", 0.25, "20 runs are mixtures of experts"), ("active", 0.25, ""), ("6nd", 1.0, "")],
+)
+def test_compute_of_experts_that_no_token_goes_through_is_told(
+    losses: pl.DataFrame, flops: str, active: float, told: str
+) -> None:
+    finals = losses.filter((pl.col("role") == "fit") & pl.col("is_final"))
+    some = finals["run"].unique().sort()[:20]
+    sparse = losses.with_columns(
+        params_active=pl.col("params_total")
+        * pl.when(pl.col("run").is_in(some.to_list())).then(active).otherwise(1.0)
+    ).with_columns(flops_active=6.0 * pl.col("params_active") * pl.col("tokens"))
+    settings = SETTINGS.model_copy(update={"counting": CountingSettings(flops=flops)})
+    cautions = expert_cautions(observe(sparse, settings.counting))
+    if not told:
+        assert cautions == []
+        return
+    (caution,) = cautions
+    assert caution.startswith(told.replace("20 runs", f"20 of {finals.height} runs"))
+    assert "go through 25 % of the parameters" in caution.replace("\xa0", " ")
+    estimate, _ = fit_approach(sparse, "parametric", settings, sweep="s", provenance=PROVENANCE)
+    assert isinstance(estimate, Estimate)
+    assert caution in estimate.cautions
 
 
 def test_an_estimate_outside_its_interval_is_told() -> None:

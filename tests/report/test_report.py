@@ -634,6 +634,8 @@ def test_a_rejected_form_is_said_in_the_answer_and_tabulated(rendered: Rendered)
     text = " ".join(" ".join(rendered.page.words).split())
     # of its fit and of its residuals, each under the figure that shows it
     assert text.count("the runs reject its form") == 2
+    _, _, told = text.partition("These runs reject the form of ")
+    assert told.startswith(IN_PROSE["parametric"]), text[:4000]
     rows = {row[0]: row for row in rendered.page.tables["tbl-fits"]}
     column = rows["What"].index(NAMES["parametric"])
     assert "-0.010" in rows["Second order, log N log D"][column].replace("\N{MINUS SIGN}", "-")

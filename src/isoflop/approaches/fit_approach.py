@@ -14,6 +14,7 @@ from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.identifiability import require_determined, require_identified
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.estimators.valley_window import LEAST_OFF, SYSTEMATIC
+from isoflop.approaches.observations import expert_cautions
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import calibrate
 from isoflop.approaches.uncertainty.influence import (
@@ -151,6 +152,7 @@ def fit_approach(
             *fitted.cautions(),
             *influence_cautions(influence),
             *twin_cautions(fitted.observations),
+            *expert_cautions(fitted.observations),
             *_refusals(refits),
             *_uncalibrated(calibrated),
             *_without_level(quantities, flops),

@@ -11,6 +11,7 @@ import polars as pl
 
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.forecasts import RunNoise
+from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +44,8 @@ class Observations:
     run_unique_tokens : (runs,) distinct training tokens; NaN where unknown, None where no run says.
     run_flops_logged : (runs,) C at the end as the trainer logged it [FLOP]; NaN where it did not,
         None where no run says.
+    run_active_share : (runs,) share of all parameters that one token goes through, below 1 of a
+        mixture of experts; NaN where unknown, None where no run says.
     """
 
     sweep: str
@@ -59,6 +62,7 @@ class Observations:
     run_budget: Floats
     run_unique_tokens: Floats | None = None
     run_flops_logged: Floats | None = None
+    run_active_share: Floats | None = None
 
     @property
     def n_runs(self) -> int:
@@ -128,6 +132,7 @@ def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
         run_budget=_floats(by_run["budget"]),
         run_unique_tokens=_floats(by_run["unique_tokens"]),
         run_flops_logged=_floats(logged["flops_logged"]),
+        run_active_share=_floats(by_run["params_active"]) / _floats(by_run["params_total"]),
     )
 
 
@@ -145,6 +150,20 @@ def _require(table: pl.DataFrame, column: str, key: str, convention: str) -> Non
             f"{column} ({shown}). Give that column of a frame, or their architecture in a folder's "
             f"sweep.yaml; or choose another counting.{key} than '{convention}'."
         )
+
+
+def expert_cautions(observations: Observations) -> list[str]:
+    """Say where C counts parameters that tokens do not go through."""
+    share, flops = observations.run_active_share, observations.counting.flops
+    if share is None or flops in {"active", "logged"} or not (sparse := share < 1.0).any():
+        return []
+    least, most = per_cent(float(share[sparse].min())), per_cent(float(share[sparse].max()))
+    return [
+        f"{np.count_nonzero(sparse)} of {observations.n_runs} runs are mixtures of experts, whose "
+        f"tokens go through {least if least == most else f'{least} to {most}'} of the parameters; "
+        f"C is counted as '{flops}', from all of them. Training costs what the active ones cost: "
+        "set approaches.counting: {params: active, flops: active}, or flops: active alone."
+    ]
 
 
 def seed_noise(observations: Observations) -> RunNoise | None:

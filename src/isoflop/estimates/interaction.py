@@ -133,8 +133,9 @@ class Form:
             high = np.minimum(high, np.where(kappa < 0.0, limit, np.inf))
             start = np.where((low < log_n) & (log_n < high), log_n, 0.5 * (low + high))
             return _where_even(
-                low, high, start, beta * budget - log_b, m * beta, log_a, alpha, kappa
-            )
+                low, high, start,
+                log_q=beta * budget - log_b, fall=m * beta, log_a=log_a, rise=alpha, kappa=kappa,
+            )  # fmt: skip
 
     def frontier_slope(
         self, terms: Floats, flops: float, *, coefficient: float, exponent: float
@@ -161,6 +162,7 @@ def _where_even(
     low: Floats,
     high: Floats,
     start: Floats,
+    *,
     log_q: Floats,
     fall: Floats,
     log_a: Floats,
@@ -177,10 +179,10 @@ def _where_even(
     -------
     (rows, budgets); NaN where low is not below high.
     """
-    found = np.full(np.broadcast_shapes(low.shape, high.shape, start.shape), np.nan)
+    roots = np.full(np.broadcast_shapes(low.shape, high.shape, start.shape), np.nan)
     sought = np.flatnonzero(low < high)
     low, high, at, log_q, fall, log_a, rise, kappa = (
-        np.broadcast_to(array, found.shape).ravel()[sought]
+        np.broadcast_to(array, roots.shape).ravel()[sought]
         for array in (low, high, start, log_q, fall, log_a, rise, kappa)
     )
     offset = np.log(rise) - np.log(fall)
@@ -194,14 +196,14 @@ def _where_even(
         halved = ~((low <= onward) & (onward <= high))
         onward[halved] = 0.5 * (low + high)[halved]
         moving = np.flatnonzero(np.abs(onward - at) > SETTLED)
-        found.ravel()[sought] = onward
+        roots.ravel()[sought] = onward
         if len(moving) == 0:
             break
         sought = sought[moving]
         low, high, at, log_q, fall, log_a, rise, kappa, offset = (
             array[moving] for array in (low, high, onward, log_q, fall, log_a, rise, kappa, offset)
         )
-    return found
+    return roots
 
 
 NESTED: Final = Form("nested", ("E", "A", "B", "alpha", "beta", "gamma"))

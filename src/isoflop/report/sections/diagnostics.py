@@ -142,10 +142,14 @@ REJECTION: Final = f"*p* < {REJECTED:g}"
 
 def form_rejected(estimate: Estimate) -> str:
     """Say that the runs reject the form of a law; empty where they do not."""
+    p_value = form_p_value(estimate)
+    return p_value and f"the runs reject its form ({p_value})"
+
+
+def form_p_value(estimate: Estimate) -> str:
+    """Write the p-value with which the runs reject the form of a law; empty where they do not."""
     p_value = rejected_at(estimate.diagnostics)
-    if p_value is None:
-        return ""
-    return f"the runs reject its form (*p* = {_p(p_value)})"
+    return "" if p_value is None else f"*p* = {_p(p_value)}"
 
 
 def _p(value: float) -> str:

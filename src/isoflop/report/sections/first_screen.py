@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.approach import ANSWERS
+from isoflop.approach import ANSWERS, IN_PROSE
 from isoflop.choices import CHOICES
 from isoflop.escape import BREAK
 from isoflop.estimates.allocation import UNKNOWN, reach, trust
@@ -40,6 +40,7 @@ from isoflop.numbers import (
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import PARAMS_SHORT, flat
 from isoflop.report.sections.data import words
+from isoflop.report.sections.diagnostics import form_p_value
 from isoflop.report.sections.specifications import (
     HOFFMANN_COUNTS,
     KAPLAN_COUNTS,
@@ -88,6 +89,7 @@ class FirstScreen:
     headline : N, D, D/N and loss of the recommendation, each in a block of its own.
     distance : how far the budget lies from the data, and what that means.
     reason : whose answer it is, and by which rule.
+    rejected : the laws whose form these runs reject; empty where there is none.
     apart : what of Kaplan against Chinchilla is counting, schedule and law on these runs.
     standing : a row per approach, the mixture and published laws, at the headline's budget.
     budgets : N and D/N of every law at every budget.
@@ -99,6 +101,7 @@ class FirstScreen:
     headline: str
     distance: str
     reason: str
+    rejected: str
     apart: str
     standing: Table | None
     budgets: Table | None
@@ -116,6 +119,7 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
             headline="",
             distance="",
             reason="",
+            rejected="",
             apart="",
             standing=None,
             budgets=None,
@@ -130,6 +134,7 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
         distance=f"{distance(flops, answer.flops_range)}: "
         f"{trust(optimum.decades_beyond_data, optimum.params)}",
         reason=_reason(chosen),
+        rejected=_rejected(inputs),
         apart=_apart(inputs),
         standing=_standing_table(inputs, flops, stands),
         budgets=_budget_table(inputs, stands),
@@ -281,6 +286,19 @@ def _reason(chosen: Recommendation) -> str:
         return why
     doubts = (chosen.answer.absent, chosen.answer.loss_doubt)
     return " ".join([why, *(words(doubt) for doubt in doubts if doubt)])
+
+
+def _rejected(inputs: ReportInputs) -> str:
+    """Say which laws the runs contradict, whatever their intervals cover."""
+    tests = {name: form_p_value(estimate) for name, estimate in inputs.fitted.items()}
+    rejected = [f"{IN_PROSE[name]} ({p})" for name, p in tests.items() if p]
+    if not rejected:
+        return ""
+    it = "what it says" if len(rejected) == 1 else "what they say"
+    return (
+        f"These runs reject the form of {listed(rejected)}: {it} of a budget beyond the data "
+        "follows a curve that the data do not."
+    )
 
 
 def _apart(inputs: ReportInputs) -> str:
