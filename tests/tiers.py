@@ -299,7 +299,6 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_sweep_without_an_estimate_has_no_budget",
             "test_a_sweep_without_profiles_or_check_pair_says_why",
             "test_all_refused_still_renders",
-            "test_every_tex_file_compiles",
             "test_no_heading_is_parted_from_its_table",
             "test_rows_of_kaplans_fit_are_named_where_there_are_some",
             "test_the_pdf_is_the_same_twice",
@@ -313,6 +312,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "report/test_study.py": (
             "test_a_sweep_of_no_study_tells_of_none",
             "test_numbers_of_other_sweeps_make_no_table",
+        ),
+        "report/test_tex.py": (
+            "test_every_tex_file_compiles",
+            "test_no_table_has_a_character_that_is_missing",
         ),
         "train/test_fit_rates.py": (
             "test_command_fits_what_the_logs_say_and_plan_sweep_takes_it",

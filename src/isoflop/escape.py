@@ -28,16 +28,39 @@ TEX: Final = {
 }  # fmt: skip
 """Signs that TeX reads as commands."""
 TEX_GREEK: Final = {
-    "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "η": r"\eta",
+    "α": r"\alpha", "β": r"\beta", "γ": r"\gamma", "δ": r"\delta", "ε": r"\varepsilon",
+    "ζ": r"\zeta", "η": r"\eta", "θ": r"\theta", "κ": r"\kappa", "λ": r"\lambda", "μ": r"\mu",
+    "ν": r"\nu", "ξ": r"\xi", "π": r"\pi", "ρ": r"\rho", "σ": r"\sigma", "τ": r"\tau",
+    "φ": r"\varphi", "χ": r"\chi", "ψ": r"\psi", "ω": r"\omega", "Γ": r"\Gamma",
+    "Δ": r"\Delta", "Θ": r"\Theta", "Λ": r"\Lambda", "Σ": r"\Sigma", "Φ": r"\Phi", "Ω": r"\Omega",
+}  # fmt: skip
+TEX_FORMULAS: Final = {
+    **TEX_GREEK,
+    "\N{MINUS SIGN}": "-", "×": r"\times", "÷": r"\div", "·": r"\cdot", "±": r"\pm", "√": r"\surd",
+    "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "≈": r"\approx", "≪": r"\ll", "≫": r"\gg",
+    "∼": r"\sim", "∝": r"\propto", "∞": r"\infty", "→": r"\to", "←": r"\leftarrow",
+    "↔": r"\leftrightarrow", "↑": r"\uparrow", "↓": r"\downarrow", "⇒": r"\Rightarrow",
+    "↵": r"\hookleftarrow",
 }  # fmt: skip
 TEX_CHARACTERS: Final = {
-    **{letter: f"${command}$" for letter, command in TEX_GREEK.items()},
-    "\N{MINUS SIGN}": "$-$", "×": r"$\times$", "→": r"$\to$", "±": r"$\pm$", "≤": r"$\le$",
-    "·": r"$\cdot$", "²": r"\textsuperscript{2}", "†": r"\dag{}", "‡": r"\ddag{}",
+    **{sign: f"${command}$" for sign, command in TEX_FORMULAS.items()},
+    **{
+        raised: f"\\textsuperscript{{{printed}}}"
+        for raised, printed in zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", [*"0123456789+", "$-$"], strict=True)
+    },
+    "°": r"\textdegree{}", "µ": r"$\mu$", "†": r"\dag{}", "‡": r"\ddag{}", "§": r"\S{}",
+    "¶": r"\P{}", "•": r"\textbullet{}", "…": r"\dots{}",
+    "\N{HYPHEN}": "-", "\N{NON-BREAKING HYPHEN}": "-",
     "\N{EN DASH}": "--", "\N{EM DASH}": "---", "’": "'", "‘": "`", "“": "``", "”": "''",
-    "\N{NO-BREAK SPACE}": "~", "…": r"\dots{}", "\N{HYPHEN}": "-",
+    "\N{NO-BREAK SPACE}": "~", "\N{NARROW NO-BREAK SPACE}": r"\,", "\N{THIN SPACE}": r"\,",
+    "\N{HAIR SPACE}": r"\,",
 }  # fmt: skip
-"""What LaTeX prints in place of characters that its standard fonts lack."""
+"""What LaTeX prints in place of characters that its standard fonts lack.
+
+Every sign that the report writes of itself is among them (tests/report/test_tex.py).
+"""
+TEX_UNKNOWN: Final = "?"
+"""What stands for a character of a log that is neither among them nor a letter of T1 fonts."""
 MARKUP: Final = re.compile(
     r"(?P<fence>`+) ?(?P<code>.+?) ?(?P=fence)(?!`)|\\(?P<sign>[!-/:-@\[-`{-~])"
     r"|~(?P<below>[^~ ]+)~|\*"
@@ -112,19 +135,20 @@ def tex_characters(source: str) -> str:
     """Write LaTeX that pandoc made in characters that every LaTeX prints.
 
     Single letters in italics are variables, and become formulas. Letters that T1 fonts have stay; a
-    character that neither they nor `TEX_CHARACTERS` know becomes a question mark, since it would
-    stop the compilation.
+    character that neither they nor `TEX_CHARACTERS` know, which only a log can bring, becomes a
+    question mark, since it would stop the compilation.
     """
     formulas = re.sub(
         r"\\emph\{(\w)\}(\*?)",
         lambda m: f"${TEX_GREEK.get(m[1], m[1])}{chr(94) + chr(92) + 'ast' if m[2] else ''}$",
         source,
     )
-    return "".join(
-        c if c.isascii() or "\N{LATIN CAPITAL LETTER A WITH GRAVE}" <= c <= "\u00ff"
-        else TEX_CHARACTERS.get(c, "?")
-        for c in formulas
-    )  # fmt: skip
+    return "".join(c if c.isascii() else _tex_character(c) for c in formulas)
+
+
+def _tex_character(character: str) -> str:
+    letter = "\N{LATIN CAPITAL LETTER A WITH GRAVE}" <= character <= "\u00ff"
+    return TEX_CHARACTERS.get(character, character if letter else TEX_UNKNOWN)
 
 
 def unmarked(text: str) -> str:
