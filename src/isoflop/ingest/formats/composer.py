@@ -1,6 +1,7 @@
 """The console of composer and llm-foundry: `[batch=20/4800]:`, then indented `Train <name>: ...`.
 
-A record is closed by the line after it. `Train loss/train/total` is the batch's; the language
+A record is closed by the line after it, or by the end of the file where it has every value of the
+record before it. `Train loss/train/total` is the batch's; the language
 model's cross-entropy is taken where it is printed. Evaluations are `Eval metrics/<set>/
 LanguageCrossEntropy` below `[Eval batch=.../...]`, which belong to the last training record.
 """
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _HEAD: Final = re.compile(r"\[(?:epoch=[0-9]+/[0-9]+\]\[)?batch=([0-9]+)/([0-9]+)\]:?\s*$")
 _PAIR: Final = re.compile(r"^\s+(Train|Eval) (\S[^:]*): (\S+)\s*$")
@@ -45,8 +46,8 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
     """Yield what the log says; see `formats.Reader`."""
     console = _Console()
     ended = yield from by_line(file, console.line)
-    if ended and console.pairs:
-        yield Truncated()
+    if ended:
+        yield from console.end()
 
 
 class _Console:
@@ -56,13 +57,21 @@ class _Console:
         self._facts: dict[str, Any] = {"loss_unit": "nats_per_token", "loss_kind": "instant"}
         self._told: dict[str, Any] | None = None
         self._step: int | None = None
-        self.pairs: dict[str, str] = {}
+        self._pairs: dict[str, str] = {}
+        self._usual: set[str] = set()
+
+    def end(self) -> Iterator[Event]:
+        """Tell the record that the end of the file leaves open, or that it was cut."""
+        if self._pairs.keys() >= self._usual and self._usual:
+            yield from self._close()
+        elif self._pairs:
+            yield Truncated()
 
     def line(self, line: str) -> Iterator[Event]:
         """Take in a line; one that is no part of the open record closes it."""
         if match := _PAIR.match(line):
             if match[1] == "Train":
-                self.pairs[match[2]] = match[3]
+                self._pairs[match[2]] = match[3]
             elif self._step is not None:
                 yield from self._close()
                 yield from _evaluation(self._step, match[2], match[3])
@@ -78,20 +87,21 @@ class _Console:
 
     def _close(self) -> Iterator[Event]:
         """Tell the open record, and the facts before it where they are new."""
-        loss = next((number(self.pairs[name]) for name in _LOSSES if name in self.pairs), None)
+        loss = next((number(self._pairs[name]) for name in _LOSSES if name in self._pairs), None)
         if self._step is not None and loss is not None:
             if self._facts != self._told:
                 self._told = dict(self._facts)
                 yield Facts(facts_of(self._facts))
-            lr = next((v for n, v in self.pairs.items() if n.startswith("lr-")), None)
+            lr = next((v for n, v in self._pairs.items() if n.startswith("lr-")), None)
             yield Point(
                 self._step,
-                tokens=finite(self.pairs.get("time/token")),
+                tokens=finite(self._pairs.get("time/token")),
                 train_loss=loss,
                 lr=number(lr),
-                tokens_per_second=number(self.pairs.get("throughput/tokens_per_sec")),
+                tokens_per_second=number(self._pairs.get("throughput/tokens_per_sec")),
             )
-        self.pairs = {}
+            self._usual = set(self._pairs)
+        self._pairs = {}
 
 
 def _evaluation(step: int, name: str, text: str) -> Iterator[Event]:

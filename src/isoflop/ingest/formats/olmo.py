@@ -1,6 +1,7 @@
 """The console of OLMo and OLMo-core: `[step=100/2000,...]`, then an indented `name=value` per line.
 
-A record is closed by the line after it; one that the end of the file leaves open is dropped.
+A record is closed by the line after it; one that the end of the file leaves open counts where it
+has every value of the record before it, and is dropped as cut where it has not.
 Tokens are taken where they are exact (OLMo), not where they are rounded (OLMo-core's `1.2B`).
 """
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _STEP = re.compile(r"\[step=([0-9]+)/([0-9]+|\?\?\?)[^\]]*\]\s*$")
 _PAIR = re.compile(r"^\s+(\S[^=]*)=(\S+)\s*$")
@@ -59,8 +60,8 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
     """Yield what the log says; see `formats.Reader`."""
     console = _Console()
     ended = yield from by_line(file, console.line)
-    if ended and console.pairs:
-        yield Truncated()
+    if ended:
+        yield from console.end()
 
 
 class _Console:
@@ -70,13 +71,25 @@ class _Console:
         self._facts: dict[str, Any] = {"loss_unit": "nats_per_token", "loss_kind": "instant"}
         self._told: dict[str, Any] | None = None
         self._step: int | None = None
-        self.pairs: dict[str, str] = {}
+        self._pairs: dict[str, str] = {}
+        self._usual: set[str] = set()
+
+    def end(self) -> Iterator[Event]:
+        """Tell the record that the end of the file leaves open, or that it was cut."""
+        trains = any(name in _COLUMNS for name in self._pairs)
+        evaluates = any(_EVALUATION.fullmatch(name) for name in self._pairs)
+        usual = bool(self._usual) and self._pairs.keys() >= self._usual
+        # each evaluation is a line, so that what is there of several is right
+        if usual or (evaluates and not trains):
+            yield from self._close()
+        elif self._pairs:
+            yield Truncated()
 
     def line(self, line: str) -> Iterator[Event]:
         """Take in a line; one that is no part of the open record closes it."""
         pair = _PAIR.match(line) if self._step is not None else None
         if pair is not None:
-            self.pairs[pair[1].strip()] = pair[2]
+            self._pairs[pair[1].strip()] = pair[2]
             return
         yield from self._close()
         if match := _STEP.search(line):
@@ -95,12 +108,14 @@ class _Console:
 
     def _close(self) -> Iterator[Event]:
         """Tell the open record, and the facts before it where they are new."""
-        if self._step is not None and self.pairs:
+        if self._step is not None and self._pairs:
             if self._facts != self._told:
                 self._told = dict(self._facts)
                 yield Facts(facts_of(self._facts))
-            yield from _record(self._step, self.pairs)
-        self._step, self.pairs = None, {}
+            yield from _record(self._step, self._pairs)
+            if any(name in _COLUMNS for name in self._pairs):
+                self._usual = {name for name in self._pairs if name in _COLUMNS}
+        self._step, self._pairs = None, {}
 
 
 def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:
