@@ -181,3 +181,23 @@ def test_lines_that_cannot_be_read_are_told_of_a_rejected_log_too(tmp_path: Path
     tables = ingest(tmp_path / "s", {"a.log": fork, "b.jsonl": jsonl(run_lines("b"))})
     reason = row(tables.files, "path", "a.log")["reason"]
     assert reason == "no record after the first step; 2 lines look like records and cannot be read"
+
+
+def test_records_of_another_phase_are_counted(tmp_path: Path) -> None:
+    def step(at: int, of: int) -> str:
+        return (
+            f"step {at:05d}/{of} (1.00%) | loss: {3 + 1 / (1 + at):.6f} | lrm: 1.00 | dt: 1.0ms\n"
+        )
+
+    base = "Vocab size: 65,536\nNumber of parameters: 1,000\nTotal batch size 64\n"
+    base += "".join(step(at, 30) for at in range(30))
+    tuned = "INFO - Building model with config: {}\n" + "".join(step(at, 50) for at in range(50))
+    tuned += "Step 00050 | Validation bpb: 0.9999\n"
+    tables = ingest(tmp_path / "s", {"base.log": base, "both.log": base + tuned})
+    both = row(tables.files, "path", "both.log")
+    assert (both["rows"], both["rows_left_out"]) == (30, 51)
+    assert both["reason"] == (
+        "51 rows left out: records of another phase, such as fine-tuning, behind 'Building model "
+        "with config'"
+    )
+    assert row(tables.files, "path", "base.log")["reason"] is None

@@ -26,6 +26,7 @@ from isoflop.ingest.events import (
     Evaluation,
     Event,
     Facts,
+    LeftOutRows,
     Point,
     Restart,
     Truncated,
@@ -139,6 +140,8 @@ class LineReader(Protocol):
 
     muted: bool
     """Whether records are not to be read: those of another phase, such as fine-tuning."""
+    skipped: int
+    """Lines that were not read for that."""
 
     def line(self, line: str) -> Iterator[Event]:
         r"""Say what a line tells; one without '\n' was cut."""
@@ -233,6 +236,7 @@ class ShapeReader:
     told: dict[str, Any] | None = None
     begun: bool = False
     muted: bool = False
+    skipped: int = 0
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `LineReader`."""
@@ -240,12 +244,13 @@ class ShapeReader:
             yield Truncated()
             return
         records = self._record(line)
-        if records is not None:
-            if not self.muted:
-                of = step_number(records[0].get("of"))
-                yield from self.begin(of)
-                for values in records:
-                    yield from events_of(values, self.text.step_offset, rank_of(line, self.text))
+        if self.muted and (records is not None or self._looks(line)):
+            self.skipped += 1
+        elif records is not None:
+            of = step_number(records[0].get("of"))
+            yield from self.begin(of)
+            for values in records:
+                yield from events_of(values, self.text.step_offset, rank_of(line, self.text))
         elif not self.muted and self._looks(line):
             yield Unread()
         elif not self.muted and any(word in line for word in self.text.resumed):
@@ -265,8 +270,13 @@ class ShapeReader:
             yield Facts(facts_of({**self.text.constants, **self.text.facts(self.header)}))
 
     def end(self) -> Iterator[Event]:
-        """Tell the facts that stand after the last record."""
+        """Tell the facts that stand after the last record, and what was not read."""
         yield from self.begin() if self.begun else ()
+        if self.skipped:
+            words = " or ".join(f"'{word}'" for word in self.text.muted)
+            yield LeftOutRows(
+                self.skipped, f"records of another phase, such as fine-tuning, behind {words}"
+            )
 
     def _looks(self, line: str) -> bool:
         """Tell whether a line begins as a record does, and is none of the header."""
@@ -556,6 +566,7 @@ class _Engine:
             before = int(np.searchsorted(fast.rows, row))
             if self._reader.muted:
                 muted[read_to:before] = True
+                self._reader.skipped += before - read_to
             elif before > read_to:
                 first, last = int(fast.rows[read_to]), int(fast.rows[before - 1])
                 for at, of in fast.steps(first, last):

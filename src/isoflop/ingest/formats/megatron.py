@@ -76,6 +76,7 @@ class Reader:
     """What Megatron's lines say, one by one."""
 
     muted = False
+    skipped = 0
 
     def __init__(self) -> None:
         self._arguments: dict[str, str] = {}

@@ -2,7 +2,7 @@ r"""What nanochat prints: `step 00012/21400 (0.06%) | loss: 7.246413 | lrm: 1.00
 
 The printed loss is a debiased moving average; `lrm` is a multiplier of the learning rates, and is
 not kept as one. One file holds pretraining and then fine-tuning, whose evaluations look the same:
-what follows a loaded checkpoint is not read, until another run begins.
+what follows a loaded checkpoint is not read, until another run begins, and counted.
 
 autoresearch, made of it, trains for some minutes: `step 00042 (8.3%) | loss: ... | remaining: 9s`.
 Its line names no last step, and its batch is printed nowhere. The block at its end tells the one
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from isoflop.ingest.events import Event
 
-VERSION = 2
+VERSION = 3
 
 _SCORE = re.compile(rf"^val_bpb: +({NUMBER})$")
 _STEPS = re.compile(r"^num_steps: +([0-9]+)$")

@@ -67,6 +67,7 @@ class Reader:
     """What nanoGPT's lines say, one by one."""
 
     muted = False
+    skipped = 0
 
     def __init__(self) -> None:
         self._header: dict[str, Any] = {}
