@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tests import example_sweep
 
 from isoflop.accelerators import Machine, read_accelerators
-from isoflop.approach import IN_PROSE
+from isoflop.approach import ANSWERS, APPROACHES, FITTED, IN_PROSE, LAWS
 from isoflop.cli import main
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import allocate, optima_at, reach, trust
@@ -26,7 +26,7 @@ from isoflop.estimates.mixture import Mixture, NoMixture, answers_of, read_mixtu
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import recommend
 from isoflop.estimates.targets import Target
-from isoflop.numbers import NONE, PLAIN, count
+from isoflop.numbers import NONE, PLAIN, count, per_cent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,9 +51,10 @@ def test_answers_are_the_reports_numbers(estimates: Path) -> None:
         run("1e15", "--sweep", example_sweep.SWEEP, "--estimates", str(estimates), "--json")
     )
     own = {law["law"]: law["allocation"] for law in found["laws"]}
-    for approach, estimate in read_estimates(folder).items():
+    draws = read_draws(folder, FITTED)
+    for approach, estimate in read_estimates(folder, FITTED).items():
         assert isinstance(estimate, Estimate)
-        (optimum,) = optima_at(estimate, read_draws(folder)[approach], [1e15])
+        (optimum,) = optima_at(estimate, draws[approach], [1e15])
         assert own[approach]["params"]["value"] == optimum.params.value
         # no level serves the envelope
         ends = {level: list(both) for level, both in optimum.tokens.intervals.items()}
@@ -68,6 +69,49 @@ def test_answers_are_the_reports_numbers(estimates: Path) -> None:
     assert f"{count(envelope.params.value, hand=PLAIN)} ({NONE})" in text
     assert "no interval from its resamples covers in simulated sweeps as often" in text
     assert f"N where {IN_PROSE['parametric']} is true" in text
+
+
+def test_every_law_of_the_set_answers_with_its_weight(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    words = ("1e14", "--sweep", example_sweep.SWEEP, "--estimates", str(estimates))
+    found = {law["law"]: law for law in json.loads(run(*words, "--json"))["laws"]}
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    assert {member.approach for member in mixture.members} == set(LAWS)
+    text = run(*words)
+    for member in mixture.members:
+        law = found[member.approach]
+        assert (law["weight"], law["left_out"]) == (member.weight, member.left_out)
+        (row,) = re.findall(
+            rf"^{re.escape(ANSWERS[member.approach].label)} .*$", text, re.MULTILINE
+        )
+        assert row.endswith(f" {per_cent(member.weight)}")
+        if member.left_out is not None:
+            assert f"{ANSWERS[member.approach].label}: {member.left_out}" in text
+    assert any(member.left_out for member in mixture.members)
+    # what is no law of the set has no weight
+    assert found["profiles"]["weight"] is found["mixture"]["weight"] is None
+
+
+def test_the_laws_of_the_set_do_not_bear_on_the_recommendation(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    every = {k: e for k, e in read_estimates(folder, FITTED).items() if isinstance(e, Estimate)}
+    shown = {k: e for k, e in every.items() if k in APPROACHES}
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    none = NoMixture(
+        sweep="s", settings=mixture.settings, refused="none", provenance=mixture.provenance
+    )
+    for forecasts in (
+        read_forecasts(folder / "forecast.json"),
+        NoForecasts.model_construct(refused="Two budgets."),
+    ):
+        chosen = recommend(every, forecasts, none)
+        assert chosen is not None
+        assert chosen == recommend(shown, forecasts, none)
+    law = recommend({"nested": every["nested"]}, forecasts, none)
+    assert law is not None
+    assert law.key == "nested"
 
 
 def test_a_loss_and_a_compute_are_one_question(estimates: Path) -> None:

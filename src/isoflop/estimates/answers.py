@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from isoflop.accelerators import Machine, read_accelerators
-from isoflop.approach import ANSWERS, IN_PROSE, NAMES
+from isoflop.approach import ANSWERS, FITTED, IN_PROSE, NAMES
 from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
-    from isoflop.estimates.mixture import NoMixture
+    from isoflop.estimates.mixture import Member, NoMixture
 
 PASSED: Final = {True: "yes", False: "no", None: NONE}
 LEVEL: Final = "0.95"
@@ -53,6 +53,10 @@ class Answer(Section):
     """Whether it predicted the upper part of its sweep; None where nobody checked."""
     doubts_loss: bool | None = None
     """Whether it did not, or its runs reject its form; None where nobody checked."""
+    weight: float | None = None
+    """Its share of the mixture's draws; None where it is no law of the set, or nothing is mixed."""
+    left_out: str | None = None
+    """Why it has none, in words; None where it has."""
     allocation: Allocation | None
     """None where no compute meets the target."""
     hours: Quantity | None = None
@@ -178,8 +182,8 @@ def answer(
     return ask(
         target,
         sweep=sweep,
-        outcomes=read_estimates(folder),
-        draws=read_draws(folder),
+        outcomes=read_estimates(folder, FITTED),
+        draws=read_draws(folder, FITTED),
         forecasts=read_forecasts(folder / "forecast.json"),
         mixture=read_mixture(folder / "mixture.json"),
         mixture_draws=pl.read_parquet(folder / "mixture.draws.parquet", glob=False),
@@ -224,6 +228,7 @@ def ask(
         estimate = estimates[name]
         allocation = allocate(estimate, drawn[name], target)
         stands = None if forecasts is None else standing(estimate, forecasts)
+        member = mixture.member(name) if isinstance(mixture, Mixture) else None
         laws.append(
             _answer(
                 name,
@@ -236,6 +241,7 @@ def ask(
                 covers=None if stands is None else stands.covers,
                 forecasts=None if stands is None else stands.forecasts,
                 doubts_loss=None if stands is None else stands.doubts_loss,
+                member=member,
             )
         )
     best = laws[0].allocation if laws else None
@@ -276,8 +282,9 @@ def _answer(
     covers: bool | None = None,
     forecasts: bool | None = None,
     doubts_loss: bool | None = None,
+    member: Member | None = None,
 ) -> Answer:
-    """Add hours and money to an allocation."""
+    """Add hours and money to an allocation, and what a law is to the mixture."""
     hours = cost = None
     if allocation is not None and machine is not None:
         hours = _scaled(allocation.flops, 1.0 / machine.flops_per_hour)
@@ -288,6 +295,8 @@ def _answer(
         covers=covers,
         forecasts=forecasts,
         doubts_loss=doubts_loss,
+        weight=None if member is None else member.weight,
+        left_out=None if member is None else member.left_out,
         allocation=allocation,
         hours=hours,
         cost=cost,
@@ -370,12 +379,13 @@ def as_text(answers: Answers) -> str:
 def as_html(answers: Answers) -> str:
     """Write the answers as a table for a notebook, with the sentence above it."""
     sentence = "".join(f"<p>{html(line)}</p>" for line in _summary(answers))
-    head = "".join(f"<th>{html(cell)}</th>" for cell in _head(answers.sweep or "law", answers))
+    heads = _head(answers.sweep or "law", answers)
+    head = "".join(f"<th>{html(cell)}</th>" for cell in heads)
     rows = []
     for answer in answers.laws:
         cells = _row(answer, answers)
         # a law without an answer says so in the cell that is all it has
-        wide = ' colspan="9"' if len(cells) == 1 else ""
+        wide = f' colspan="{len(heads)}"' if len(cells) == 1 else ""
         rows.append("".join(f"<td{wide}>{html(cell)}</td>" for cell in cells))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"{sentence}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -419,7 +429,13 @@ def _head(title: str, answers: Answers) -> list[str]:
         head.append("cost")
     if title and title == answers.sweep:
         head += ["covers", "forecast"]
+        if _mixes(answers):
+            head.append("weight")
     return head
+
+
+def _mixes(answers: Answers) -> bool:
+    return any(answer.weight is not None for answer in answers.laws)
 
 
 def _row(answer: Answer, answers: Answers) -> list[str]:
@@ -445,6 +461,8 @@ def _row(answer: Answer, answers: Answers) -> list[str]:
         cells.append(_written(answer.cost, _hours))
     if is_fitted:
         cells += [PASSED[answer.covers], PASSED[answer.forecasts]]
+        if _mixes(answers):
+            cells.append(NONE if answer.weight is None else per_cent(answer.weight))
     return cells
 
 
@@ -501,6 +519,9 @@ def _notes(answers: Answers) -> list[str]:
         for answer in answers.laws
         if answer.allocation is not None and (reasons := _without(answer.allocation))
     ]
+    unmixed = [f"{_name(answer.law)}: {why}" for answer in answers.laws if (why := answer.left_out)]
+    if unmixed:
+        notes.append(f"No part of the mixture: {'; '.join(unmixed)}.")
     if any(answer.doubts_loss for answer in answers.laws):
         notes.append(DOUBTED)
     if without:

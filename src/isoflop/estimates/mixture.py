@@ -163,6 +163,10 @@ class Mixture(Section):
         """The laws that take part."""
         return [member for member in self.members if member.weight > 0.0]
 
+    def member(self, key: str) -> Member | None:
+        """Give one law of the set; None for what is none of it."""
+        return next((member for member in self.members if member.approach == key), None)
+
     @property
     def absent(self) -> str:
         """Say which laws of the set these runs do not determine; empty where all are fitted.

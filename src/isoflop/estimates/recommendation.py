@@ -152,19 +152,20 @@ def recommend(
     The mixture, where it has more than one law: then the distance between laws is inside its
     intervals, as it is in no approach's. Else the approach that passed both tests, else the one
     whose intervals cover, else the one that forecasts, else any. Of several, the one whose interval
-    for a is narrowest. Kaplan's law counts other parameters, and stands back; so do laws that not
-    every sweep is fitted with, where there is another.
+    for a is narrowest. Kaplan's law counts other parameters, and stands back. Where there is an
+    approach that every report shows, no other law is chosen, nor does it bear on the choice.
     """
     if isinstance(mixture, Mixture) and len(mixture.mixed) > 1:
         return Recommendation(MIXTURE.key, mixture, "mixture")
+    shown = {key: estimate for key, estimate in estimates.items() if key in APPROACHES}
+    estimates = shown or estimates
     order: tuple[Rule, ...] = ("both", "coverage", "forecast", "untested", "none")
 
-    def rank(estimate: Estimate) -> tuple[bool, bool, int, float]:
+    def rank(estimate: Estimate) -> tuple[bool, int, float]:
         ends = estimate.a.intervals.get("0.95")
         width = ends[1] - ends[0] if ends is not None else float("inf")
         rule = standing(estimate, forecasts).rule
-        common = estimate.approach in APPROACHES
-        return not common, estimate.counting.params != "total", order.index(rule), width
+        return estimate.counting.params != "total", order.index(rule), width
 
     if not estimates:
         return None
