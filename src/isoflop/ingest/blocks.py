@@ -61,14 +61,16 @@ class Block:
         """Give the records with every column of `PLACED`."""
         have = self.frame.columns
         return self.frame.select(
-            pl.col(name).cast(dtype) if name in have else _default(name, dtype)
-            for name, dtype in PLACED.items()
+            _PRESENT[name] if name in have else _ABSENT[name] for name in PLACED
         )
 
 
-def _default(name: str, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
-    """Give a column that a block leaves out: files hold one run unless they name several."""
-    return pl.lit("" if name == "run" else None, dtype=dtype).alias(name)
+_PRESENT: Final = {name: pl.col(name).cast(dtype) for name, dtype in PLACED.items()}
+_ABSENT: Final = {
+    name: pl.lit("" if name == "run" else None, dtype=dtype).alias(name)
+    for name, dtype in PLACED.items()
+}
+"""What stands for columns that a block leaves out: files hold one run unless they name several."""
 
 
 def blocks_of(events: Iterable[Event]) -> Iterator[Block]:

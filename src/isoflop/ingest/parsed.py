@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -25,7 +26,7 @@ from isoflop.ingest.events import (
 from isoflop.ingest.rows import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from isoflop.config.sidecar import RunFacts
@@ -181,7 +182,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
         if any(isinstance(event, Anew) for _, event in block.rare):
             del records
             return gather(remaining, below)
-        frame = block.filled().with_columns(tokens=_known("tokens"), samples=_known("samples"))
+        frame = _with_known_counts(block.filled(), block.frame.columns)
         records.append(frame)
         ranks.add(frame)
         counts = _counts(frame)
@@ -210,11 +211,28 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
     )
 
 
-def _known(column: str) -> pl.Expr:
-    """Null for a count that cannot be one: some trainers log 0 throughout unless told to count."""
-    count = pl.col(column)
-    counts = count.is_between(0, LARGEST) & ((count > 0) | (pl.col("step") == 0))
-    return pl.when(counts).then(count)
+def _with_known_counts(frame: pl.DataFrame, told: Sequence[str]) -> pl.DataFrame:
+    """Leave out counts that cannot be one: some trainers log 0 throughout unless told to count.
+
+    Parameters
+    ----------
+    told : the columns that may have values.
+    """
+    zero = pl.col("step") == 0
+    counts = {
+        name: pl.col(name).is_between(0, LARGEST) & ((pl.col(name) > 0) | zero)
+        for name in ("tokens", "samples")
+        if name in told
+    }
+    if not counts:
+        return frame
+    # mostly nothing is to be left out, and to look takes no new memory
+    sound = (
+        (each | pl.col(name).is_null()).all(ignore_nulls=False) for name, each in counts.items()
+    )
+    if all(frame.select(sound).row(0)):
+        return frame
+    return frame.with_columns(pl.when(each).then(name).alias(name) for name, each in counts.items())
 
 
 _HAS_LOSS: Final = pl.col("train_loss").is_not_null() | pl.col("value").is_not_null()
@@ -229,7 +247,7 @@ class _Ranks:
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take in a block's records."""
-        if frame["rank"].null_count() < frame.height:
+        if frame.select("rank").null_count().item() < frame.height:
             self.known.update(frame["rank"].drop_nulls().unique())
             self.with_loss.update(frame.filter(_HAS_LOSS)["rank"].drop_nulls().unique())
 
@@ -261,35 +279,15 @@ def _of_first_rank(rows: Rows, ranks: _Ranks, below: Path | None) -> pl.DataFram
 
 def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Count a block's records by run."""
-    is_record = pl.col("kind") != "restart"
-    amount = pl.coalesce("tokens", "samples")
-    counts = (pl.col("step") > 0) & (amount > 0)
-    rate = (amount / pl.col("step")).filter(counts)
-    told = {
-        "first": pl.col("row").min(),
-        "last": pl.col("row").max(),
-        "lines": is_record.sum(),
-        "restarts": (~is_record).sum(),
-        "counts_steps": (
-            is_record & pl.col("tokens").is_null() & pl.col("samples").is_null()
-        ).any(),
-        "counts_tokens": (
-            (pl.col("step") > 0)
-            & (pl.col("tokens").is_not_null() | pl.col("samples").is_not_null())
-        ).any(),
-        "counts_samples": (pl.col("tokens").is_null() & pl.col("samples").is_not_null()).any(),
-        "advances": (is_record & ((pl.col("step") > 0) | (pl.col("tokens") > 0))).any(),
-        "least_step": pl.col("step").min(),
-        "most_step": pl.col("step").max(),
-        "lowest": rate.min(),
-        "highest": rate.max(),
-        "counted_to": pl.col("step").filter(counts).max(),
-        "rate": rate.get(pl.col("step").filter(counts).arg_max(), null_on_oob=True),
-        "trains": pl.col("train_loss").is_not_null().any(),
-        "eval_sets": pl.col("eval_set").filter(pl.col("metric") == "loss").unique(),
-        "byte_sets": pl.col("eval_set").filter(pl.col("metric") == "bits_per_byte").unique(),
-    }
-    if of_one_value(frame["run"]):  # of one run, which is usual, nothing need be sorted
+    if frame.is_empty():
+        return {}
+    empty = frame.select(_OFTEN_EMPTY).null_count().row(0)  # a column of nulls is not written out
+    known = frozenset(
+        name for name, nulls in zip(_OFTEN_EMPTY, empty, strict=True) if nulls < frame.height
+    )
+    restarts = frame.select((pl.col("kind") == "restart").any()).item()
+    told = _counting(known, restarts=restarts)
+    if of_one_value(frame, "run"):  # of one run, which is usual, nothing need be sorted
         run = pl.col("run").first()
         counted = frame.select(
             run, **{n: each.implode() if n.endswith("_sets") else each for n, each in told.items()}
@@ -297,6 +295,55 @@ def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     else:
         counted = frame.group_by("run").agg(**told)
     return {row["run"]: row for row in counted.iter_rows(named=True)}
+
+
+_OFTEN_EMPTY: Final = ("tokens", "samples", "metric")
+
+
+@cache
+def _counting(known: frozenset[str], *, restarts: bool) -> dict[str, pl.Expr]:
+    """Say what is counted of a run's records; what cannot be there is not looked for.
+
+    Parameters
+    ----------
+    known : those of `_OFTEN_EMPTY` that have values.
+    restarts : whether some records are restarts.
+    """
+    step, no = pl.col("step"), pl.lit(value=False)
+    is_record = pl.col("kind") != "restart" if restarts else pl.lit(value=True)
+    tokens = pl.col("tokens") if "tokens" in known else pl.lit(None, pl.Float64)
+    told = {
+        "first": pl.col("row").min(),
+        "last": pl.col("row").max(),
+        "lines": is_record.sum() if restarts else pl.len(),
+        "restarts": (~is_record).sum() if restarts else pl.lit(0),
+        "advances": (is_record & ((step > 0) | (tokens > 0))).any(),
+        "least_step": step.min(),
+        "most_step": step.max(),
+        "trains": pl.col("train_loss").is_not_null().any(),
+    }
+    for name, metric in (("eval_sets", "loss"), ("byte_sets", "bits_per_byte")):
+        sets = pl.col("eval_set").filter(pl.col("metric") == metric)
+        told[name] = (sets if "metric" in known else pl.col("eval_set").head(0)).unique()
+    amounts = [name for name in ("tokens", "samples") if name in known]
+    if not amounts:
+        nothing = {"counts_tokens": no, "counts_samples": no}
+        nothing |= dict.fromkeys(("lowest", "highest", "counted_to", "rate"), pl.lit(None))
+        return told | {"counts_steps": is_record.any() if restarts else no.not_()} | nothing
+    amount = pl.coalesce(amounts)
+    counts = (step > 0) & (amount > 0)
+    rate = (amount / step).filter(counts)
+    return told | {
+        "counts_steps": (is_record & amount.is_null()).any(),
+        "counts_tokens": ((step > 0) & amount.is_not_null()).any(),
+        "counts_samples": (tokens.is_null() & pl.col("samples").is_not_null()).any()
+        if "samples" in known
+        else no,
+        "lowest": rate.min(),
+        "highest": rate.max(),
+        "counted_to": step.filter(counts).max(),
+        "rate": rate.get(step.filter(counts).arg_max(), null_on_oob=True),
+    }
 
 
 @dataclass(slots=True)
@@ -380,9 +427,13 @@ class _Run:
         )
 
 
-def of_one_value(texts: pl.Series) -> bool:
-    """Tell whether all of a column's texts are the same, which is quicker than to count them."""
-    return texts.len() > 0 and texts.null_count() == 0 and bool((texts == texts[0]).all())
+def of_one_value(frame: pl.DataFrame, name: str) -> bool:
+    """Tell whether all of a column's texts are the same, which is quicker than to count them.
+
+    Asked of the frame, since a column that was made of one text is not written out for that.
+    """
+    same = (pl.col(name) == pl.col(name).first()).all(ignore_nulls=False)
+    return not frame.is_empty() and frame.select(same).item() is True
 
 
 def _joined(known: tuple[Any, Any] | None, more: tuple[Any, Any]) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from isoflop.ingest.parsed import of_one_value
-from isoflop.ingest.wide import as_numbers, is_fact
+from isoflop.ingest.wide import as_numbers, is_fact, is_rising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,20 +36,21 @@ class RowOrder:
 
     def add(self, values: pl.DataFrame) -> None:
         """Take in further rows, laid out as for `wide.curves_block`."""
-        step = as_numbers(values["step"])
-        known = pl.select(pl.when(step.is_finite()).then(step)).to_series()
+        step = known = as_numbers(values["step"])
+        rising = is_rising(step)
+        if not rising:
+            known = pl.select(pl.when(step.is_finite()).then(step)).to_series()
         self._gaps |= known.null_count() > 0
-        for run, steps in _of_runs(values["run"], known):
-            self._follow(run, steps)
+        for run, steps in _of_runs(values, known):
+            self._follow(run, steps, rising=rising)
         if self._gaps and len(self._runs) > 1:  # rows without a step come first of their run
             raise NeededWholeError
         if "tokens" in values.columns:
-            later = as_numbers(values["tokens"]).filter((step > 0).fill_null(value=False))
-            self._signs |= {False} if (later == 0).any() else set()
-            self._signs |= {True} if (later > 0).any() else set()
-            if (
-                len(self._signs) > 1
-            ):  # a zero among counts is left out, but zeros throughout are not
+            tokens, later = as_numbers(values["tokens"]), step > 0
+            self._signs |= {False} if ((tokens == 0) & later).any() else set()
+            self._signs |= {True} if ((tokens > 0) & later).any() else set()
+            # a zero among counts is left out, but zeros throughout are not
+            if len(self._signs) > 1:
                 raise NeededWholeError
         for cells in values:
             if is_fact(cells.name) and cells.null_count() < cells.len():
@@ -61,25 +62,26 @@ class RowOrder:
         """Tell whether a run has several rows."""
         return self.rows > len(self._runs)
 
-    def _follow(self, run: str | None, steps: pl.Series) -> None:
-        """Take in the next rows of a run."""
-        before, known = self._runs.get(run), steps.drop_nulls()
+    def _follow(self, run: str | None, steps: pl.Series, *, rising: bool) -> None:
+        """Take in the next rows of a run; `rising`: whether they are known to be so."""
+        before, known = self._runs.get(run), steps if rising else steps.drop_nulls()
         if run in self._runs and run != self._run:  # runs take turns
             raise NeededWholeError
         if known.len():
             back = before is not None and known[0] <= before
-            if back or not (known.diff().drop_nulls() > 0).all():
+            if back or not (rising or is_rising(known)):
                 raise NeededWholeError
             before = known[-1]
         self._run, self._runs[run] = run, before
         self.rows += steps.len()
 
 
-def _of_runs(runs: pl.Series, steps: pl.Series) -> Iterator[tuple[str | None, pl.Series]]:
+def _of_runs(values: pl.DataFrame, steps: pl.Series) -> Iterator[tuple[str | None, pl.Series]]:
     """Divide rows where another run begins; mostly they are of one."""
-    if of_one_value(runs):
-        yield runs[0], steps
+    if of_one_value(values, "run"):
+        yield values.select(pl.col("run").first()).item(), steps
         return
+    runs = values["run"]
     begins = runs.ne_missing(runs.shift(1)).to_numpy().nonzero()[0].tolist()
     begins = [0, *(at for at in begins if at)] if runs.len() else []
     for begin, end in zip(begins, [*begins[1:], runs.len()], strict=False):

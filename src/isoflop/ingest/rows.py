@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from isoflop.files import digest, replacing
@@ -152,18 +153,17 @@ class Rows:
         """Write what is in memory to disk."""
         if not self._frames:
             return
-        frame = pl.concat(self._frames)
+        same = _same(self._frames) if self._sequential else {}
+        frame = pl.concat([frame.drop(same) for frame in self._frames])
         try:
-            stored = _Stored(
-                self._new_file(), self._sequential, _same(frame) if self._sequential else {}
-            )
+            stored = _Stored(self._new_file(), self._sequential, same)
             if stored.raw:
-                frame.drop(stored.same).write_ipc(stored.path, compat_level=pl.CompatLevel.newest())
+                frame.write_ipc(stored.path, compat_level=pl.CompatLevel.newest())
             else:
                 frame.write_parquet(stored.path, compression="lz4")
         except (OSError, pl.exceptions.PolarsError):
             # a full disk costs memory, and no log is lost by it
-            self._frames, self._limit = [frame], 2 * self._limit
+            self._limit = 2 * self._limit
             return
         self._files.append(stored)
         self._frames, self._waiting = [], 0
@@ -210,14 +210,19 @@ class Rows:
         return self._folder.new()
 
 
-def _same(frame: pl.DataFrame) -> dict[str, Any]:
-    """Find columns that are the same in every row, but one at least."""
+def _same(frames: Sequence[pl.DataFrame]) -> dict[str, Any]:
+    """Find columns that are the same in every row, but one at least.
+
+    Asked of the frames: a column that was made of one value takes no memory before it is used.
+    """
+    height = sum(frame.height for frame in frames)
+    nulls = np.sum([frame.null_count().row(0) for frame in frames], axis=0)
     constants: dict[str, Any] = {}
-    for column in frame.get_columns()[1:]:
-        if column.null_count() == column.len():
-            constants[column.name] = None
-        elif column.dtype == pl.String and column.null_count() == 0:
-            first = column[0]
-            if bool((column == first).all()):
-                constants[column.name] = first
+    for (name, dtype), count in [*zip(frames[0].schema.items(), nulls, strict=True)][1:]:
+        if count == height:
+            constants[name] = None
+        elif dtype == pl.String and count == 0:
+            first = frames[0].select(pl.col(name).first()).item()
+            if all(frame.select((pl.col(name) == first).all()).item() for frame in frames):
+                constants[name] = first
     return constants

@@ -28,6 +28,8 @@ CHUNK: Final = 1024 * 1024
 """Bytes read at a time: memory stays flat, however long the log."""
 PIECE: Final = 16 * 1024
 """Bytes decompressed at a time: what a cut file loses of its end."""
+NEAR: Final = 64 * 1024
+"""Bytes in which a line's end is looked for, so that what is read at once ends there."""
 LONGEST_LINE: Final = 16 * CHUNK
 """Bytes after which text without any line end is cut into lines anyway."""
 
@@ -129,7 +131,7 @@ class RawFile:
     def sample(self) -> bytes:
         """Read what a format is recognised by: the head, and the tail of a longer file."""
         head = b""
-        for chunk in self._text_chunks():
+        for chunk in self._text_chunks(HEAD):
             if chunk is None or len(head) >= HEAD:
                 break
             head += chunk
@@ -179,7 +181,7 @@ class RawFile:
         """Stream the text as `pieces` does, as the bytes of valid UTF-8."""
         waiting: list[bytes] = []
         size, due = 0, least
-        for chunk in self._text_chunks():
+        for chunk in self._text_chunks(max(least, CHUNK)):
             if chunk is None:
                 yield from filter(None, [cleaned(b"".join(waiting))])
                 yield b""
@@ -192,7 +194,8 @@ class RawFile:
             end = text.rfind(b"\n") + 1
             if not end and len(text) > LONGEST_LINE:
                 end = text.rfind(b"\r", 0, -1) + 1 or len(text)
-            waiting, size = [text[end:]], len(text) - end
+            # bytes that end where a line does are passed on as they were read
+            waiting, size = [text[end:]] if end < len(text) else [], len(text) - end
             # a long line is not looked at for every piece that decompression gives
             due = least if end else size + CHUNK
             done = cleaned(text[:end])
@@ -211,11 +214,16 @@ class RawFile:
             return None
         return next((name for mark, name in _MARKS if first.startswith(mark)), None)
 
-    def _text_chunks(self) -> Iterator[bytes | None]:
-        """Yield the decompressed bytes as UTF-8, whatever encoding a byte order mark names."""
+    def _text_chunks(self, least: int) -> Iterator[bytes | None]:
+        """Yield the decompressed bytes as UTF-8, whatever encoding a byte order mark names.
+
+        Parameters
+        ----------
+        least : bytes to read at once of a file that need not be converted.
+        """
         encoding = self._encoding
         if encoding is None:
-            yield from self._chunks()
+            yield from self._chunks() if self.compressed else self._plain_chunks(least)
             return
         decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         for chunk in self._chunks():
@@ -224,6 +232,30 @@ class RawFile:
                 return
             yield decoder.decode(chunk).encode("utf-8", errors="replace")
         yield decoder.decode(b"", final=True).encode("utf-8", errors="replace")
+
+    def _plain_chunks(self, least: int) -> Iterator[bytes | None]:
+        """Yield the bytes of a file that is not compressed, up to a line's end where one is near.
+
+        Text that is read so need not be copied to be divided at its lines' ends.
+        """
+        with self.path.open("rb", buffering=0) as stream:
+            at = 0
+            while at < self.size:
+                end = min(at + least, self.size)
+                try:
+                    if end < self.size:
+                        stream.seek(end - 1)
+                        near = stream.read(min(NEAR, least, self.size - end + 1)) or b""
+                        end += max(near.find(b"\n"), 0)
+                    stream.seek(at)
+                    chunk = stream.read(end - at)
+                except OSError:
+                    yield None
+                    return
+                if not chunk:
+                    return
+                at += len(chunk)
+                yield chunk
 
     def _chunks(self) -> Iterator[bytes | None]:
         """Yield the decompressed bytes; None where damaged compression ends them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
@@ -112,13 +113,13 @@ def curves_block(
     sound, facts = _sound(values, faults)
     if sound.is_empty():
         return Block(_records(sound))
-    ordered = _ordered(sound)
+    single = of_one_value(sound, "run")
+    ordered = _ordered(sound, single=single)
     numbers = _numbers(ordered, faults)
     step = pl.col("step")
     no_step = ~(step.is_between(0, LARGEST_STEP, closed="left") & (step == step.floor()))
     counted = (pl.col("tokens") > 0).any() if "tokens" in ordered.columns else None
     problems: list[_Problem] = [(no_step.fill_null(value=True), NO_STEP, "step")]
-    single = of_one_value(ordered["run"])
     if counted is not None:
         if not single:
             counted = counted.over("run")
@@ -126,8 +127,8 @@ def curves_block(
     problems.append((~_any_value(numbers), NO_LOSS, None))
     kept = _without(numbers, ordered, problems, faults)
     records = _records(_in_one_row(kept).with_columns(step.cast(pl.Int64)))
-    keys = ordered.select("run", _KEY)
-    keys = keys.head(1) if single and len(facts) == 1 else keys.unique(maintain_order=True)
+    keyed = ordered.head(1) if single and len(facts) == 1 else ordered
+    keys = keyed.select("run", _key_of(keyed)).unique(maintain_order=True)
     names = keys["run"].unique(maintain_order=True)
     first = {run: place for place, run in enumerate(names)}
     rare: list[tuple[int, Event]] = []
@@ -160,7 +161,7 @@ def finished_block(values: pl.DataFrame, faults: Faults, *, excluded: str | None
     kept = _without(numbers, sound, problems, faults)
     records = _records(kept.with_columns(pl.col("step").cast(pl.Int64)))
     rare: list[tuple[int, Event]] = []
-    for run, key in kept.select("run", _KEY).iter_rows():
+    for run, key in kept.select("run", _key_of(kept)).iter_rows():
         rare.append((-1, Facts(facts[key], run)))
         rare.append((records.height, Ended("finished", run)))
         if excluded is not None:
@@ -189,7 +190,7 @@ def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[Run
 
     Returns
     -------
-    The rows, with `_KEY` beside their columns; and the facts that it counts.
+    The rows, with `_KEY` beside their columns if these tell facts; and the facts that it counts.
     """
     names = [name for name in values.columns if not _is_value(name)]
     keyed, facts, wrong = _with_facts(values, names)
@@ -209,7 +210,23 @@ def _sound(values: pl.DataFrame, faults: Faults) -> tuple[pl.DataFrame, list[Run
         problems.append((no_count, NOT_FINITE, "tokens"))
         problems.append((tokens < 0, NO_TOKENS, "tokens"))
     kept = _without(numbers, keyed, problems, faults)
-    return kept.drop(_WHY, _CELL, strict=False), facts
+    return (kept.drop(_WHY, _CELL) if wrong.height else kept), facts
+
+
+def _key_of(rows: pl.DataFrame) -> pl.Expr:
+    """Say which facts are a row's: the only ones, where no column tells any."""
+    return pl.col(_KEY) if _KEY in rows.columns else pl.lit(0, pl.UInt32).alias(_KEY)
+
+
+def is_rising(steps: pl.Series) -> bool:
+    """Tell whether all numbers of a column are there, finite, and above the one before.
+
+    Looked at where they lie: each pass of an expression over a long column asks for new memory.
+    """
+    if steps.null_count() or not steps.len():
+        return False
+    numbers = steps.to_numpy()
+    return bool(np.isfinite(numbers[[0, -1]]).all() and (numbers[1:] > numbers[:-1]).all())
 
 
 def is_fact(name: str) -> bool:
@@ -224,7 +241,13 @@ def _is_value(name: str) -> bool:
 def _with_facts(
     values: pl.DataFrame, names: Sequence[str]
 ) -> tuple[pl.DataFrame, list[RunFacts], pl.DataFrame]:
-    """Build the facts of rows, once for each combination of values; or say what is wrong."""
+    """Build the facts of rows, once for each combination of values; or say what is wrong.
+
+    Returns
+    -------
+    The rows, beside them which facts are theirs (`_KEY`) if any column tells some; the facts; and
+    by `_KEY` what is wrong with them.
+    """
     facts: list[RunFacts] = []
     wrong: list[tuple[int, str, str]] = []
     if names:
@@ -234,7 +257,7 @@ def _with_facts(
         )
         told = combinations.drop(_KEY).iter_rows(named=True)
     else:
-        keyed, told = values.with_columns(pl.lit(0, pl.UInt32).alias(_KEY)), iter([{}])
+        keyed, told = values, iter([{}])
     for key, row in enumerate(told):
         try:
             given = {name: value for name, value in row.items() if value is not None}
@@ -255,12 +278,13 @@ def _without(
     faults: Faults,
 ) -> pl.DataFrame:
     """Leave out the rows that have a problem: (whether they have it, reason, column to show)."""
-    flags = numbers.select(
+    conditions = [
         condition.fill_null(value=False).alias(str(place))
         for place, (condition, _, _) in enumerate(problems)
-    )
-    if not flags.select(pl.any_horizontal(pl.all().any())).item():
+    ]
+    if not any(numbers.select(condition.any() for condition in conditions).row(0)):
         return numbers
+    flags = numbers.select(conditions)
     left = pl.repeat(True, numbers.height, dtype=pl.Boolean, eager=True)  # noqa: FBT003
     for has_it, (_, reason, column) in zip(flags, problems, strict=True):
         rows = left & has_it
@@ -273,16 +297,22 @@ def _without(
     return numbers if left.all() else numbers.filter(left)
 
 
-def _ordered(rows: pl.DataFrame) -> pl.DataFrame:
+def _ordered(rows: pl.DataFrame, *, single: bool) -> pl.DataFrame:
     """Put points in order, and count them in order of D where the table has no steps.
 
     A step that comes twice is a restart, told by the order of the rows.
+
+    Parameters
+    ----------
+    single : whether all rows are of one run.
     """
     first = pl.col(ROW).min().over("run").alias("first row")
     if "step" in rows.columns:
         numbers = as_numbers(rows["step"])
+        if single and is_rising(numbers):
+            return rows
         known = pl.select(pl.when(numbers.is_finite()).then(numbers)).to_series()
-        if of_one_value(rows["run"]) and bool((known.diff().drop_nulls() > 0).all()):
+        if single and bool((known.diff().drop_nulls() > 0).all()):
             return rows if known.null_count() == 0 else rows.with_columns(known.alias("step"))
         keyed = rows.with_columns(known.alias("step"))
         keyed = keyed.with_columns(pl.struct("run", "step").is_duplicated().alias("twice"))
@@ -313,6 +343,13 @@ def _any_value(numbers: pl.DataFrame) -> pl.Expr:
     """Tell whether a row has something to tell besides its axis."""
     names: list[str] = [n for n in (*_TRAINING, "eval_loss") if n in numbers.columns]
     names += [name for name in numbers.columns if name.startswith((EVALS, BYTES))]
+    return _is_any(numbers, names)
+
+
+def _is_any(numbers: pl.DataFrame, names: Sequence[str]) -> pl.Expr:
+    """Tell whether a row has a value in any of some columns."""
+    if any(numbers[name].null_count() == 0 for name in names):
+        return pl.lit(value=True)
     return pl.any_horizontal(pl.col(name).is_not_null() for name in names)
 
 
@@ -322,6 +359,8 @@ def _in_one_row(kept: pl.DataFrame) -> pl.DataFrame:
     Lightning's loggers write the learning rate, the loss and the evaluation of a step in rows of
     their own. Where two rows have the same value, both stay: the step was made twice.
     """
+    if is_rising(kept["step"]):
+        return kept
     same = (pl.col("step") == pl.col("step").shift(1)) & pl.col("run").eq_missing(
         pl.col("run").shift(1)
     )
@@ -357,9 +396,10 @@ def _records(kept: pl.DataFrame) -> pl.DataFrame:
     if kept.is_empty():
         return pl.DataFrame(schema={"row": pl.Int64, "run": pl.String, "kind": pl.String})
     if training:
-        logged = pl.any_horizontal(pl.col(name).is_not_null() for name in training)
-        points = kept.select(*shared, *training, logged=logged, sub=pl.lit(0), kind=pl.lit("train"))
-        frames.append(points.filter("logged").drop("logged"))
+        points = kept.select(*shared, *training, sub=pl.lit(0), kind=pl.lit("train"))
+        if all(kept[name].null_count() for name in training):
+            points = points.filter(pl.any_horizontal(pl.col(training).is_not_null()))
+        frames.append(points)
     sets = [("eval_loss", EVAL_SET, "loss")] if "eval_loss" in kept.columns else []
     sets += [
         (name, name.removeprefix(begin), metric)
@@ -381,4 +421,5 @@ def _records(kept: pl.DataFrame) -> pl.DataFrame:
     records = pl.concat(frames, how="diagonal_relaxed")
     if len(frames) > 1:
         records = records.sort("place", "sub")
-    return records.drop("place", "sub").with_row_index("row").cast({"row": pl.Int64})
+    row = pl.int_range(records.height, eager=True).alias("row")
+    return records.drop("place", "sub").insert_column(0, row)

@@ -435,15 +435,17 @@ def _values(raw: pl.DataFrame, table: TableMap, *, stem: str, run: str = "") -> 
     columns = {name: _value(origin, name, raw) for name, origin in table.columns.items()}
     if "run" in columns:
         columns["run"] = _names(columns["run"])
-    elif table.rows == "points":  # a curve is named after its file by whoever reads it
-        columns["run"] = pl.repeat(run, raw.height, dtype=pl.String, eager=True)
-    else:
+    elif table.rows == "runs":
         numbered = [f"{stem}-{row:04d}" for row in raw[ROW]]
         columns["run"] = pl.Series("run", numbered, dtype=pl.String)
     columns |= {f"{EVALS}{name}": raw[column] for name, column in table.evals.items()}
     columns |= {f"{BYTES}{name}": raw[column] for name, column in table.bits_per_byte.items()}
     columns[ROW] = raw[ROW]
-    return pl.DataFrame({name: series.alias(name) for name, series in columns.items()})
+    values = pl.DataFrame({name: series.alias(name) for name, series in columns.items()})
+    if "run" in columns:
+        return values
+    # a curve is named after its file by whoever reads it
+    return values.with_columns(pl.lit(run, pl.String).alias("run"))
 
 
 def _value(origin: TableColumn, name: str, raw: pl.DataFrame) -> pl.Series:
