@@ -100,3 +100,20 @@ def test_memory_stays_flat_on_a_long_log(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert count == 300_000
     assert peak < 8 * source.CHUNK  # not thirteen
+
+
+@pytest.mark.parametrize("least", [1, 5, 64])
+def test_bytes_are_read_up_to_the_line_end_that_is_near(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    monkeypatch.setattr(source, "CHUNK", 8)
+    lines = [b"x" * length + b"\n" for length in (0, 3, 7, 8, 9, 200, 1, 0, 0, 30)]
+    written = b"".join(lines) + b"no end"
+    file = raw(tmp_path, "log", written)
+    with file.path.open("ab") as log:
+        log.write(b" and more\n")  # what is appended is no part of it
+    blocks = [*file.blocks(least)]
+    assert b"".join(blocks) == written
+    assert all(block.endswith(b"\n") for block in blocks[:-1])
+    # a line whose end is near is not divided, so that its bytes need not be copied
+    assert next(file._plain_chunks(8)) == b"\nxxx\nxxxxxxx\n"
