@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
@@ -129,11 +129,39 @@ def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
         is_final=table["is_final"].to_numpy().astype(np.bool_),
         schedule_fraction=_floats(table["schedule_fraction"]),
         run_params=_floats(by_run[f"params_{counting.params}"]),
-        run_budget=_floats(by_run["budget"]),
+        run_budget=shared_budgets(_floats(by_run["budget"])),
         run_unique_tokens=_floats(by_run["unique_tokens"]),
         run_flops_logged=_floats(logged["flops_logged"]),
         run_active_share=_floats(by_run["params_active"]) / _floats(by_run["params_total"]),
     )
+
+
+SAME_BUDGET: Final = 0.1
+"""Budgets that neighbour each other within this share are one, where each is some run's own C."""
+
+
+def shared_budgets(budget: Floats) -> Floats:
+    """Give runs of about one budget one budget, where most name their own exact C instead.
+
+    Parameters
+    ----------
+    budget : (runs,) what each was planned for [FLOP]; NaN where that is unknown.
+
+    Returns
+    -------
+    The same where most runs share their budget, to the digit, with another; else the median of each
+    group without a gap of `SAME_BUDGET`.
+    """
+    planned = np.flatnonzero(np.isfinite(budget))
+    values, counts = np.unique(budget[planned], return_counts=True)
+    if 2 * (counts == 1).sum() <= len(planned) or len(values) < 2:
+        return budget
+    group = np.cumsum(np.diff(np.log(values), prepend=np.log(values[0])) > np.log1p(SAME_BUDGET))
+    of_run = group[np.searchsorted(values, budget[planned])]
+    shared = budget.copy()
+    for each in np.unique(of_run):
+        shared[planned[of_run == each]] = np.median(budget[planned[of_run == each]])
+    return shared
 
 
 def _floats(column: pl.Series) -> Floats:

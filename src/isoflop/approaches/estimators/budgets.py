@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -241,11 +241,42 @@ def require_budgets(
     if len(enough) < settings.min_budgets:
         listed = ", ".join(f"{g.budget:.3g} FLOPs ({g.sizes})" for g in groups)
         counted = f"{len(enough)}: {listed}" if groups else "none"
+        ratio = _off_by(observations, settings)
+        lower = _lower_limits([g.n_sizes for g in groups], settings)
+        way_out = f"Add runs{lower}." if ratio is None else _labels_words(ratio, observations)
         raise UnderdeterminedError(
             f"profiles needs {settings.min_budgets} budgets with {settings.min_sizes} sizes each; "
-            f"sweep {observations.sweep} has {counted}. Add runs"
-            f"{_lower_limits([g.n_sizes for g in groups], settings)}."
+            f"sweep {observations.sweep} has {counted}. {way_out}"
         )
+
+
+def _off_by(observations: Observations, settings: ProfilesSettings) -> float | None:
+    """Give C over the planned budget, where it is about the same number, not 1, for all runs."""
+    final = observations.at(observations.is_final)
+    planned = final.run_budget[final.run]
+    if settings.budgets is not None or not len(planned) or not np.isfinite(planned).all():
+        return None
+    ratio = final.flops / planned
+    common = float(np.median(ratio))
+    alike = np.abs(ratio / common - 1.0) <= settings.tolerance
+    return common if alike.all() and abs(common - 1.0) > settings.tolerance else None
+
+
+FORWARD_ONLY: Final = 3.0
+"""C of training, 6ND, over that of the forward pass alone, 2ND."""
+
+
+def _labels_words(ratio: float, observations: Observations) -> str:
+    """Say that all budgets are off by one factor, and the ways out."""
+    finals = int(observations.is_final.sum())
+    forward = abs(ratio / FORWARD_ONLY - 1.0) < 0.1
+    scale = FORWARD_ONLY if forward else ratio
+    like = ", which is what budgets in forward FLOPs look like" if forward else ""
+    return (
+        f"All {finals} runs have a C of about {ratio:#.2g} times their budget{like}: leave "
+        f"`budget` out, or scale it in sweep.yaml's table map, budget: {{column: <column>, "
+        f"scale: {scale:.3g}}}; approaches.profiles.budgets sets budgets outright."
+    )
 
 
 def _lower_limits(sizes: list[int], settings: ProfilesSettings) -> str:
