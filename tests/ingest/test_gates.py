@@ -77,7 +77,14 @@ def test_parts_of_a_gate_lie_over_its_defaults() -> None:
     assert (gates.trend.action, gates.trend.most) == ("warn", 8.0)
     assert gates.hole == GatesSettings().hole
     with pytest.raises(ValueError, match="action"):
-        IngestSettings.model_validate({"gates": {"peak_rates": {"action": "exclude"}}})
+        IngestSettings.model_validate({"gates": {"peak_rates": {"action": "stop"}}})
+
+
+@pytest.mark.parametrize("name", GatesSettings.model_fields)
+def test_every_gate_may_exclude_warn_or_be_off(name: str) -> None:
+    for action in ("exclude", "warn", "off"):
+        gates = IngestSettings.model_validate({"gates": {name: {"action": action}}}).gates
+        assert getattr(gates, name).action == action
 
 
 # -- one run ---------------------------------------------------------------------------------------
@@ -294,6 +301,11 @@ def test_two_peak_rates_of_one_size_and_length_are_noticed(tmp_path: Path) -> No
     assert told["value"].to_list() == [2.0, 2.0, 1.0]
     assert "2 peak learning rates (0.001, 0.002)" in row(tables.runs, "run", "a")["notes"]
     assert not tables.runs["excluded"].any()
+    strict = IngestSettings.model_validate({"gates": {"peak_rates": {"action": "exclude"}}})
+    chosen = sidecar + "overrule: [{match: a, check: peak_rates, reason: tuned}]\n"
+    tables = ingest(tmp_path / "s", {}, chosen, settings=strict)
+    assert tables.runs.filter("excluded")["run"].to_list() == ["b"]
+    assert "check peak_rates" in row(tables.runs, "run", "b")["reason"]
 
 
 def test_a_trunk_and_a_cosine_of_one_cell_may_have_rates_of_their_own(tmp_path: Path) -> None:
@@ -377,6 +389,57 @@ def test_twenty_of_eighty_one_runs_that_end_above_nine_nats(
     tables = read_sweep(folder, IngestSettings.model_validate({"gates": only}))
     left_out = tables.runs.filter("excluded")["run"].to_list()
     assert left_out == sorted(f"r{i:02}" for i in wrong)
+
+
+FINISHED_ROWS = (
+    "title: t\ntable: {rows: runs, columns: {run: run, params.total: N, tokens: D, eval_loss: L}}\n"
+)
+
+
+def grid(folder: Path, shift: float = 0.0, wrong: float | None = None) -> Ingested:
+    """Twenty small models, the least of which end above 6 nats, as a law has them."""
+    cells = [(n, n * ratio) for n in (5e6, 1e7, 3e7, 7e7, 2e8) for ratio in (20, 40, 80, 160)]
+    losses = [1.9 + 482 / n**0.34 + 622 / d**0.30 + shift for n, d in cells]
+    if wrong is not None:
+        losses[10] = wrong
+    rows = "".join(
+        f"r{i:02},{n},{d},{loss}\n"
+        for i, ((n, d), loss) in enumerate(zip(cells, losses, strict=True))
+    )
+    return read_sweep(write(folder, {"t.csv": f"run,N,D,L\n{rows}"}, FINISHED_ROWS), RECORD)
+
+
+def test_a_high_loss_on_the_sweeps_trend_is_that_of_a_small_model(tmp_path: Path) -> None:
+    tables = grid(tmp_path / "s")
+    high = tables.gates.filter(pl.col("check") == "high_loss", pl.col("verdict") == "warned")
+    assert 1 <= high.height <= 5
+    assert (high["value"] > 6.0).all()
+    assert not tables.runs["excluded"].any()
+    notes = row(tables.runs, "run", high["run"][0])["notes"]
+    assert "not the loss of this model? It is used: it lies on the trend of the sweep's" in notes
+    # one off the trend is left out, and the small ones still are not
+    tables = grid(tmp_path / "one", wrong=9.3)
+    assert tables.runs.filter("excluded")["run"].to_list() == ["r10"]
+    reason = row(tables.runs, "run", "r10")["reason"]
+    assert "check high_loss" in reason
+    assert "check trend" in reason
+
+
+def test_a_trend_that_is_high_throughout_explains_nothing(tmp_path: Path) -> None:
+    # consistent with itself, as losses in another unit are
+    tables = grid(tmp_path / "s", shift=3.0)
+    above = tables.gates.filter(pl.col("check") == "high_loss", pl.col("value") > 6.0)
+    assert above.height > 10
+    assert set(above["verdict"]) == {"excluded"}
+
+
+def test_without_a_trend_a_high_loss_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    grid(folder)
+    off = IngestSettings.model_validate({"gates": {"trend": {"action": "off"}}})
+    runs = read_sweep(folder, off).runs
+    assert runs["excluded"].any()
+    assert (runs.filter("excluded")["params_total"] < 5e7).all()
 
 
 SIZES = {"190M": 190e6, "370M": 370e6, "760M": 760e6, "1B": 1.3e9, "3B": 3.2e9}

@@ -43,17 +43,6 @@ class Within(Gate):
     """The largest plausible value."""
 
 
-class Notice(Inline):
-    """A check that tells of something and is no reason to leave a run out."""
-
-    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required", None))
-
-    action: Literal["warn", "off"]
-    """warn: the run's notes and the report say so; off: not tested."""
-    most: float
-    """The largest plausible value."""
-
-
 class GatesSettings(Section):
     """Checks of plausibility, over every run.
 
@@ -64,7 +53,8 @@ class GatesSettings(Section):
     uniform_guess: AtLeast = AtLeast(action="exclude", least=1.0)
     """By how much the final loss is below a uniform guess, ln V [nat/token]."""
     high_loss: AtMost = AtMost(action="exclude", most=6.0)
-    """Final loss [nat/token] of a run with more than 10 tokens per parameter."""
+    """Final loss [nat/token] of a run with more than 10 tokens per parameter. A run that passes
+    `trend` is told of and not left out, where most of that trend's runs end below."""
     trend: AtMost = AtMost(action="exclude", most=8.0)
     """Distance of ln(final loss) from a robust plane in ln N and ln D over the sweep, in robust
     standard deviations, where it is also above 0.3; of 8 or more finished runs of one text and
@@ -106,8 +96,9 @@ class GatesSettings(Section):
     many there are."""
     few_digits: AtMost = AtMost(action="warn", most=0.0005)
     """Unit of the last digit that a run's losses are written with [nat/token]."""
-    peak_rates: Notice = Notice(action="warn", most=1.0)
-    """Different peak learning rates among the runs of one N and D (within 1 %); a notice only."""
+    peak_rates: AtMost = AtMost(action="warn", most=1.0)
+    """Different peak learning rates among the runs of one N and D (within 1 %). exclude leaves all
+    of them out: which is tuned, only a sweep.yaml can say; losses.rates keeps the best."""
 
     @model_validator(mode="before")
     @classmethod

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from isoflop import counting
-from isoflop.config.ingest import AtLeast, AtMost, Notice
+from isoflop.config.ingest import AtLeast, AtMost
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.measures import RESOLVED
@@ -155,13 +155,18 @@ def _high_loss(run: Measured) -> Finding | None:
     )
 
 
-def _trend(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
-    places = [place for place, run in enumerate(runs) if run.observed]
+def _of_one_text(runs: Sequence[Measured]) -> list[list[int]]:
+    """Group the runs with a final loss: another text, or other tokens, is another loss."""
+    alike = ("dataset", "tokenizer", "architecture.vocab_size")
     groups: dict[object, list[int]] = {}
-    for place in places:  # another text, or other tokens, is another loss
-        alike = ("dataset", "tokenizer", "architecture.vocab_size")
-        groups.setdefault(tuple(map(runs[place].fact, alike)), []).append(place)
-    for group in groups.values():
+    for place, run in enumerate(runs):
+        if run.observed:
+            groups.setdefault(tuple(map(run.fact, alike)), []).append(place)
+    return [*groups.values()]
+
+
+def _trend(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
+    for group in _of_one_text(runs):
         chosen = [runs[place] for place in group]
         measured = distances(
             np.array([run.fact("params.total") for run in chosen]),
@@ -179,6 +184,23 @@ def _trend(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
                     f"about {expected:.3f}: {sigmas:.1f} robust standard deviations away",
                 ),
             )
+
+
+def _on_trend(runs: Sequence[Measured], settings: GatesSettings) -> frozenset[int]:
+    """Find the runs whose high loss the others of their text explain: that of small models.
+
+    A run counts that lies on the trend where most of the runs that make it end below `high_loss`.
+    Where most end above it, the trend may be that of another unit.
+    """
+    if settings.trend.action == "off":
+        return frozenset()
+    on = {place for place, (sigmas, _) in _trend(runs) if sigmas <= settings.trend.most}
+    explained: set[int] = set()
+    for group in _of_one_text(runs):
+        low = sum((runs[place].final or 0.0) <= settings.high_loss.most for place in group)
+        if 2 * low > len(group):
+            explained |= on.intersection(group)
+    return frozenset(explained)
 
 
 def _duplicate(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
@@ -485,12 +507,16 @@ def judge(
         if gate.action == "off":
             continue
         low, high = _limits(gate)
+        explained = _on_trend(runs, settings) if check.name == "high_loss" else frozenset()
         for place, (value, words) in check.find(runs):
             run = runs[place].run
             fails = (low is not None and value < low) or (high is not None and value > high)
             reason = side.accepted(sidecar, check.name, run.name, run.paths) if fails else None
             # what is left out for another reason stays so, and is told of
             leaves_out = gate.action == "exclude" and run.reason is None
+            if fails and place in explained:
+                leaves_out = False
+                words = f"{words} It is used: it lies on the trend of the sweep's runs"  # noqa: PLW2901
             verdict = ("passed" if not fails else "accepted" if reason is not None
                        else "excluded" if leaves_out else "warned")  # fmt: skip
             rows.append({"sweep": sweep, "check": check.name, "tests": check.tests,
@@ -515,7 +541,7 @@ def _limits(gate: Any) -> tuple[float | None, float | None]:
     match gate:
         case AtLeast():
             return gate.least, None
-        case AtMost() | Notice():
+        case AtMost():
             return None, gate.most
         case _:
             return gate.low, gate.high
