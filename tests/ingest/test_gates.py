@@ -498,6 +498,39 @@ def test_inspect_tells_which_checks_speak(tmp_path: Path) -> None:
     assert verdicts["loss_rises"] == "passed"
 
 
+def ramped(declared: str, stages: list[int], steps: int = 200) -> str:
+    """What Megatron prints of a run whose batch is 4, 8 and 12 for 60 samples or more each."""
+    arguments = {
+        "seq_length": 64, "global_batch_size": 16, "train_samples": 16 * steps,
+        "rampup_batch_size": declared,
+    }  # fmt: skip
+    lines = [" number of parameters on (tensor, pipeline) model parallel rank (0, 0): 16000"]
+    lines += [f"  {name} {'.' * 20} {value}" for name, value in arguments.items()]
+    read = 0
+    for step in range(1, steps + 1):
+        read += stages[min(read // 60, len(stages) - 1)]
+        lines.append(
+            f" iteration {step:8d}/     {steps} | consumed samples: {read:12d} | elapsed time per "
+            f"iteration (ms): 512.3 | learning rate: 2.500000E-04 | global batch size:     4 | "
+            f"lm loss: {2 + 3 / step:.6E} | loss scale: 1.0 | grad norm: 1.200 |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def test_a_declared_ramp_up_of_the_batch_is_no_contradiction(tmp_path: Path) -> None:
+    ramp = "['4', '4', '1_80']"
+    tables = ingest(tmp_path / "s", {"a.log": ramped(ramp, [4, 8, 12, 16])})
+    passed = words(tables, "tokens_per_step")
+    assert (passed["verdict"], passed["value"]) == ("passed", pytest.approx(0.0, abs=1e-12))
+    # without the declaration, and with one that the counts contradict, it is one
+    tables = ingest(tmp_path / "t", {"a.log": ramped("None", [4, 8, 12, 16])})
+    assert "step x tokens per step" in words(tables, "tokens_per_step")["words"]
+    tables = ingest(tmp_path / "u", {"a.log": ramped(ramp, [4, 8, 12, 14])})
+    told = words(tables, "tokens_per_step")
+    assert told["verdict"] == "warned"
+    assert "away from what steps and batch with its declared ramp-up come to" in told["words"]
+
+
 def launch(steps: int, first: float, params: int = 400_000) -> str:
     """Print a run of nanoGPT."""
     lines = [

@@ -122,6 +122,17 @@ class RunSchedule(Finite):
     """Learning rate at the end."""
 
 
+class RunRamp(Finite):
+    """A batch that grows over the first part of a run, as Megatron's rampup_batch_size says."""
+
+    start: Count | None = None
+    """Sequences of the first step."""
+    increment: Count | None = None
+    """By how many sequences it grows at a time."""
+    samples: Count | None = None
+    """Sequences over which it grows to the full batch, in equal parts."""
+
+
 LEAST_BYTES: Final = 0.1
 MOST_BYTES: Final = 32.0
 """No vocabulary has longer words on average; those of bytes have 1, most others 3 to 6."""
@@ -156,6 +167,8 @@ class RunFacts(Finite):
     """Tokens in one optimiser step, over all ranks and accumulation steps."""
     batch: Size | None = None
     """Sequences in one optimiser step; with architecture.seq_len it gives tokens_per_step."""
+    batch_ramp: RunRamp = RunRamp()
+    """How the batch grows at first; steps times tokens_per_step are no D then."""
     flops_per_token: Size | None = None
     """Training FLOPs per token by the trainer's own count."""
     schedule: RunSchedule = RunSchedule()

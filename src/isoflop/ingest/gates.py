@@ -328,7 +328,41 @@ def _tokens_per_step(run: Measured) -> Finding | None:
     off = run.curve["tokens_off"]
     if off is None:
         return None
-    return Finding(off, f"tokens differ from step x tokens per step by up to {100 * off:.1f} %")
+    expected = _ramped_up(run)
+    if expected is None:
+        return Finding(off, f"tokens differ from step x tokens per step by up to {100 * off:.1f} %")
+    off = abs(run.curve["tokens"] / expected - 1.0)
+    return Finding(
+        off,
+        f"tokens end {100 * off:.1f} % away from what steps and batch with its declared ramp-up "
+        f"come to, {expected:.6g}",
+    )
+
+
+MOST_STAGES: Final = 100_000
+"""More stages than any ramp-up of a batch has."""
+
+
+def _ramped_up(run: Measured) -> float | None:
+    """Count D at the last step from a declared ramp-up of the batch; None without one.
+
+    The batch grows by one increment whenever another equal part of the ramp's samples was read.
+    """
+    start, increment, samples = (
+        run.fact(f"batch_ramp.{name}") for name in ("start", "increment", "samples")
+    )
+    batch, per_step = run.fact("batch"), run.fact("tokens_per_step")
+    if None in (start, increment, samples, batch, per_step) or not start < batch:
+        return None
+    stages = round((batch - start) / increment)
+    if not 1 <= stages <= MOST_STAGES:
+        return None
+    left, read = run.curve["last_step"], 0.0
+    for stage in range(stages):
+        size = start + stage * increment
+        steps = min(left, math.ceil(max(0.0, (stage + 1) * samples / stages - read) / size))
+        left, read = left - steps, read + steps * size
+    return float((read + left * batch) * per_step / batch)
 
 
 def _flops_ratio(run: Measured) -> Finding | None:

@@ -30,7 +30,7 @@ from isoflop.ingest.textlog import Shape, TextFormat, facts_of, rank_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 4
+VERSION = 5
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
@@ -153,7 +153,7 @@ class Reader:
             # printed of every model, whether it has experts or not
             values = {name: value for name, value in values.items() if name not in OF_EXPERTS}
         values |= of_experts(values, given, dump=True)
-        return values | self._schedule(given) | _layers(given)
+        return values | self._schedule(given) | _layers(given) | _ramp(given)
 
     def _schedule(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Give the length of the learning rate's decay, which may be counted in samples."""
@@ -166,6 +166,18 @@ class Reader:
             return {"schedule.tokens": samples * context}
         steps = numbers.get("lr_decay_iters") or numbers.get("train_iters") or self._of
         return {"schedule.steps": steps} if steps else {}
+
+
+_RAMP: Final = re.compile(r"[0-9][0-9_]*")
+
+
+def _ramp(given: Mapping[str, str]) -> dict[str, Any]:
+    """Say how the batch grows: `['128', '128', '2_000_000']`, start, increment and samples."""
+    counts = [int(text) for text in _RAMP.findall(given.get("rampup_batch_size", ""))[:4]]
+    names = ("start", "increment", "samples")
+    if len(counts) != len(names) or not all(counts):
+        return {}
+    return {f"batch_ramp.{name}": count for name, count in zip(names, counts, strict=True)}
 
 
 def _layers(given: Mapping[str, str]) -> dict[str, Any]:
