@@ -529,7 +529,12 @@ def test(*arguments: str) -> None:
         chosen += [f"--numprocesses={_processes(quick=quick)}"]
         chosen += ["--dist=loadfile", "--no-loadscope-reorder"]
     # the quick tier draws a tenth of the random examples (tests/tiers.py)
-    run(PYTHON, "-m", "pytest", *chosen, ISOFLOP_TESTS="quick" if quick else "whole")
+    run(
+        PYTHON, "-m", "pytest", *chosen,
+        ISOFLOP_TESTS="quick" if quick else "whole",
+        # containers often set it, and then each of the hundreds of processes compiles the package
+        PYTHONDONTWRITEBYTECODE="",
+    )  # fmt: skip
 
 
 def _processes(*, quick: bool) -> int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra `train`")
-pytest.importorskip("torch._dynamo.testing")
 
 from tests.train.example_design import design, shortened, write_corpus  # noqa: E402
 
@@ -261,8 +260,10 @@ def updated(*, device: str, compiled: bool) -> tuple[list[list[float]], list[int
 def test_compiled_parts_serve_all_blocks_and_any_number_of_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # here, since it imports for seconds, and every process of a run imports this file
+    testing = pytest.importorskip("torch._dynamo.testing")
     # Inductor needs a compiler and minutes; what is traced is the same for any backend
-    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+    counter = testing.CompileCounterWithBackend("aot_eager")
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda part: compile_(part, backend=counter))
     plain, _ = updated(device="cpu", compiled=False)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 
 from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.estimators.valley_window import (
@@ -56,6 +55,8 @@ def best(sweep: Observations, **keys: object) -> float:
 
 def test_p_value_is_that_of_one_cubic_term_beside_each_parabola() -> None:
     """Ordinary least squares by statsmodels, every budget with its own level, slope and bend."""
+    from statsmodels.regression.linear_model import OLS
+
     budgets = budgets_of(cubic=0.004, noise=0.004)
     rows = []
     for i, budget in enumerate(budgets):
@@ -63,7 +64,7 @@ def test_p_value_is_that_of_one_cubic_term_beside_each_parabola() -> None:
         own = np.zeros((len(s), 9))
         own[:, 3 * i : 3 * i + 3] = np.stack([np.ones_like(s), s, s**2], axis=1)
         rows.append(np.column_stack([own, s**3]))
-    fitted = sm.OLS(np.concatenate([b.y for b in budgets]), np.concatenate(rows)).fit()
+    fitted = OLS(np.concatenate([b.y for b in budgets]), np.concatenate(rows)).fit()
     assert 1e-4 < fitted.pvalues[-1] < 0.9
     assert lopsidedness(budgets).p_value == pytest.approx(fitted.pvalues[-1], rel=1e-8)
 
