@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import numpy as np
 
 from isoflop.counting import Architecture, flops_per_token, params
 from isoflop.laws import ChinchillaLaw
+from tests.workflow.alone import WARM_JOBS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,23 +126,63 @@ def _warm() -> Warm:
     return Warm()
 
 
+class WarmJobs:
+    """The process of warm_jobs.py, which runs jobs of `isoflop` without the time of its imports."""
+
+    def __init__(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="isoflop-jobs-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        program, address = Path(__file__).with_name("warm_jobs.py"), folder / "socket"
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", program, address],
+            env={**os.environ, "PYTHONWARNINGS": "default"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n", "warm_jobs.py ended"
+        # the shell of a job reads this file first, and a function goes before a program
+        asking = shlex.join([sys.executable, "-IS", str(program), str(address), "ask"])
+        functions = folder / "functions.sh"
+        functions.write_text(f'isoflop() {{ {asking} "$@"; }}\n')
+        self.environment = {"BASH_ENV": str(functions), WARM_JOBS: str(address)}
+
+
+@cache
+def _warm_jobs() -> WarmJobs:
+    return WarmJobs()
+
+
 @dataclass(frozen=True)
 class Project:
     """A copy of the project in an empty folder."""
 
     root: Path
 
-    def snakemake(self, *arguments: str, settings: str = SETTINGS) -> Outcome:
-        """Run snakemake with the settings of the tests laid over config.yaml."""
+    def snakemake(
+        self, *arguments: str, settings: str = SETTINGS, own_jobs: bool = False
+    ) -> Outcome:
+        """Run snakemake with the settings of the tests laid over config.yaml.
+
+        Parameters
+        ----------
+        arguments : words of the command line.
+        settings : the word after `--config`.
+        own_jobs : whether each job starts `isoflop` itself, as for users.
+        """
         # figures in one process: each of two would import all libraries again, and the build from a
         # wheel, whose bytes are compared, draws in two
         alone = ("--set-threads", "plot_figures=1")
         words = [*alone, "--cores", "2", "--nocolor", *arguments, "--config", settings]
-        return _warm().call(self.root, {**os.environ, "PYTHONWARNINGS": "default"}, words)
+        environment = {**os.environ, "PYTHONWARNINGS": "default"}
+        if not own_jobs and "--dry-run" not in arguments:
+            environment |= _warm_jobs().environment
+        return _warm().call(self.root, environment, words)
 
-    def build(self, *arguments: str) -> Outcome:
+    def build(self, *arguments: str, own_jobs: bool = False) -> Outcome:
         """Run snakemake and insist that it works."""
-        outcome = self.snakemake(*arguments)
+        outcome = self.snakemake(*arguments, own_jobs=own_jobs)
         assert outcome.status == 0, outcome.text + self.logs()
         return outcome
 
