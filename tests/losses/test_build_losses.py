@@ -512,3 +512,35 @@ def test_of_a_grid_of_rates_the_best_is_kept_when_asked(tmp_path: Path) -> None:
         f"its peak learning rate 0.02 reached {loss_at(40) + 0.09:.4f} nats, and 0.01 "
         f"{loss_at(40):.4f} at the same N and D (losses.rates: best)"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("ema", "its training loss is a moving average (loss_kind: ema), which lags"),
+        ("running_mean", "its training loss is a running mean (loss_kind: running_mean), which"),
+        ("interval_mean", None),
+        ("instant", None),
+    ],
+)
+def test_a_training_loss_that_lags_is_named_where_it_is_fitted(
+    tmp_path: Path, kind: str, words: str | None
+) -> None:
+    lines = "step,tokens,train_loss,val_loss\n" + "".join(
+        f"{s},{s}000,{3 + 1 / s},{3 + 1 / s}\n" for s in range(1, 41)
+    )
+    sidecar = (
+        f"title: t\nfacts: {{loss_kind: {kind}, params: {{total: 1e6}}, "
+        "schedule: {kind: cosine, steps: 40}, tokens_per_step: 1000}\n"
+    )
+    tables = ingest(tmp_path / "s", {"a.csv": lines}, sidecar)
+    told = build(tables, loss="train").left_out
+    if words is None:
+        assert told.is_empty()
+    else:
+        (entry,) = told.iter_rows(named=True)
+        assert entry["reason"].startswith(words)
+        assert (entry["item"], entry["points"], entry["stage"]) == ("a", 0, "losses")
+    assert build(tables, loss="train").losses.height == 40
+    # evaluations do not lag
+    assert build(tables, loss="eval").left_out.is_empty()

@@ -250,6 +250,18 @@ def best_rates(
     return losses.filter(~pl.col("run").is_in(worse)), reasons
 
 
+_LATE: Final = (
+    "which lags behind a falling loss: fitted as it stands, it is a little too high, and the more "
+    "so the shorter the run; evaluations at the end do not lag"
+)
+LAGGING: Final = {
+    "ema": f"its training loss is a moving average (loss_kind: ema), {_LATE}",
+    "running_mean": f"its training loss is a running mean (loss_kind: running_mean), {_LATE}",
+}
+"""What is said of runs whose logged training losses lag; means since the line before are put where
+they were measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     """A run that may be fitted, and how many points it has that no restart replaced."""
@@ -413,6 +425,8 @@ def _points(
             dropped.append(_left_out(run, 0, fate))
     if not is_final:
         dropped.append(_left_out(run, 1, _not_final(run, fraction, settings)))
+    if source == "train" and (lag := LAGGING.get(points["loss_kind"][-1])) is not None:
+        dropped.append(_left_out(run, 0, lag))
     kept = _thinned(points, settings.points_per_run)
     if source == "train" and settings.smoothing > 0:
         kept = _smoothed(points, kept, settings.smoothing)
