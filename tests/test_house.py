@@ -20,7 +20,12 @@ from tests.tiers import MANY, SLOW, TORCH, WHOLE
 
 PACKAGE = Path("src/isoflop")
 ROOMS = ("train", "ingest", "losses", "approaches", "figures", "report", "archive", "published")
-DISTRIBUTIONS = {"pydantic_core": "pydantic", "pypandoc": "pypandoc-binary", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "fontTools": "fonttools",
+    "pydantic_core": "pydantic",
+    "pypandoc": "pypandoc-binary",
+    "yaml": "pyyaml",
+}
 """What to install where the name differs; pydantic pins its own core."""
 CORRIDOR = ("config", "drawing", "estimates")
 """Shared modules that are folders."""

@@ -180,6 +180,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         ),
         "figures/test_plot_figures.py": WHOLE,
         "figures/test_print.py": ("test_no_text_is_cut_or_over_a_mark",),
+        "figures/test_text.py": WHOLE,
         "figures/test_specifications.py": ("test_a_sweep_that_allows_none_says_why",),
         "ingest/test_bombs.py": (
             "test_a_formula_as_long_as_one_may_be_ends_no_process",

@@ -408,6 +408,6 @@ class Picture:
         self.figure.savefig(path)
 
     def _repr_svg_(self) -> str:
-        from isoflop.drawing.svg import inline
+        from isoflop.drawing.svg import alone
 
-        return inline(self.figure, "answer")
+        return alone(self.figure, "answer")

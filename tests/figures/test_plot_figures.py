@@ -51,12 +51,9 @@ def test_svgs_can_share_a_page(plotted: Plotted, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_svgs_carry_no_date_no_text_and_no_path_of_this_machine(
-    plotted: Plotted, name: str
-) -> None:
+def test_svgs_carry_no_date_and_no_path_of_this_machine(plotted: Plotted, name: str) -> None:
     text = (plotted.folder / f"{name}.svg").read_text(encoding="utf-8")
     assert "<dc:date>" not in text
-    assert f"{SVG}text" not in {element.tag for element in ET.fromstring(text).iter()}  # noqa: S314
     assert "/home/" not in text
     assert "/tmp" not in text  # noqa: S108
 

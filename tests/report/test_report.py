@@ -279,7 +279,7 @@ def test_links_lead_somewhere_and_ids_are_unique(rendered: Rendered) -> None:
 def test_figures_and_formulas_have_words(rendered: Rendered) -> None:
     assert len(rendered.page.figures) == len(FIGURES)
     for svg in rendered.page.figures:
-        assert svg["role"] == "img"
+        assert svg["role"] == "graphics-document"  # whose texts can be read out, too
         assert svg["aria-label"].startswith("A dot for")
     assert rendered.typst.count("image(") == len(FIGURES)
     assert len(re.findall(r'image\("[^"]+", alt: "[^"]+"', rendered.typst)) == len(FIGURES)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from isoflop.drawing.faces import FONTS
 from isoflop.escape import mathtext
 from isoflop.numbers import short
 
@@ -35,12 +34,14 @@ PAGE: Final = 6.3
 """Width of a text column on A4 [inch]: figures are shown at this size, so 8 pt stays 8 pt."""
 FONT_SIZE: Final = 8.0
 SMALL: Final = 7.0
+HALO: Final = 2.0
+"""Width of the stroke below a direct label [point], half of which is seen on either side."""
 LABEL_GAP: Final = 8.5
 """Least distance between two direct labels [point]."""
-FONTS: Final = Path(str(resources.files("isoflop"))) / "assets" / "drawing" / "style"
 
 INK: Final = "#1f2328"
 QUIET: Final = "#6a737d"
+GROUND: Final = "#ffffff"
 FAINT: Final = "#d8dce1"
 PUBLISHED: Final = "#57606a"
 
@@ -79,14 +80,13 @@ RC: Final[Any] = {
     "lines.markersize": 3.6,
     "mathtext.cal": "Inter",
     "mathtext.bf": "Inter:semibold",
+    "mathtext.fallback": "stix",
     "mathtext.fontset": "custom",
     "mathtext.it": "STIXGeneral:italic",
     "mathtext.rm": "Inter",
     "path.simplify": True,
     # outlines in the PDF too: subsetting TrueType took half the time of a figure
     "pdf.fonttype": 3,
-    # outlines: the same picture on every machine, with or without the font
-    "svg.fonttype": "path",
     "svg.hashsalt": "isoflop",
     "text.color": INK,
     "xtick.color": INK,
@@ -270,7 +270,7 @@ def direct_label(axes: Axes, x: float, y: float, text: str, **style: Any) -> Tex
     label = axes.annotate(
         text, (x, y), xytext=offset, textcoords="offset points", annotation_clip=False, **style
     )
-    label.set_path_effects([withStroke(linewidth=2.0, foreground="white")])
+    label.set_path_effects([withStroke(linewidth=HALO, foreground=GROUND)])
     return label
 
 

@@ -18,9 +18,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from isoflop.drawing.faces import copy_fonts, without_faces
 from isoflop.errors import IsoflopError
 from isoflop.escape import STAND_IN, tex_characters
 from isoflop.escape import markdown as escaped
+from isoflop.files import write_text
 from isoflop.page import script, stylesheet
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ READER: Final = (
 )
 TEXT_FONT: Final = "New Computer Modern"
 """The font of page.typ's text."""
+FIGURE_FONTS: Final = "fonts"
+"""Folder of the fonts of figures, beside the source."""
 MARKS: Final = frozenset({"Mn", "Mc", "Me", "Cf"})
 TABLE_MARK: Final = "%ISOFLOPTABLE"
 """The line that tabular.lua writes before each table."""
@@ -153,8 +157,9 @@ def to_pdf(
     made = EPOCH if date is None else calendar.timegm(date.timetuple())
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
+        copy_fonts(root / FIGURE_FONTS)
         for path in sorted(figures.glob("*.svg")):
-            (root / path.name).write_bytes(path.read_bytes())
+            write_text(root / path.name, without_faces(path.read_text(encoding="utf-8")))
         try:
             return _compile(typst_source, root, made)
         except typst.TypstError as error:
@@ -185,6 +190,7 @@ def _compile(typst_source: str, root: Path, made: int = EPOCH) -> bytes:
         root=str(root),
         format="pdf",
         ignore_system_fonts=True,
+        font_paths=[str(root / FIGURE_FONTS)],
         # archivable and accessible: no figure or formula without alternative text
         pdf_standards=["a-2a", "ua-1"],
         timestamp=int(os.environ.get("SOURCE_DATE_EPOCH", made)),

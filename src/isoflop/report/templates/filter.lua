@@ -257,6 +257,8 @@ local function read_svg(source)
   local file = assert(io.open(svg_folder .. "/" .. source, "r"))
   local text = file:read("a")
   file:close()
+  -- the page has the faces itself
+  text = text:gsub('<style class="faces">[^<]*</style>\n', "", 1)
   return (text:gsub("^.-<svg", "<svg", 1))
 end
 
@@ -312,7 +314,7 @@ function Figure(el)
   end
   local label = alt:gsub("&", "&amp;"):gsub('"', "&quot;"):gsub("<", "&lt;")
   local svg = read_svg(source):gsub("<svg", function()
-    return '<svg role="img" aria-label="' .. label .. '"'
+    return '<svg role="graphics-document" aria-label="' .. label .. '"'
   end, 1)
   local number = pandoc.utils.stringify(el.caption.long):match("^Figure %d+") or "Figure"
   local region = { { "tabindex", "0" }, { "role", "region" }, { "aria-label", number .. ", scrolls sideways" } }
