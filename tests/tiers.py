@@ -315,8 +315,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_numbers_of_other_sweeps_make_no_table",
         ),
         "report/test_tex.py": (
-            "test_every_tex_file_compiles",
+            "test_a_table_is_a_float_with_caption_label_and_siunitx",
+            "test_every_table_compiles_and_is_no_wider_than_the_text",
             "test_no_table_has_a_character_that_is_missing",
+            "test_tex_tells_of_a_table_that_is_too_wide",
         ),
         "train/test_fit_rates.py": (
             "test_command_fits_what_the_logs_say_and_plan_sweep_takes_it",

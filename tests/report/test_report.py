@@ -359,13 +359,6 @@ def test_the_pdf_is_the_same_twice(rendered: Rendered) -> None:
     assert re.search(rb"/MarkInfo\s*<<\s*/Marked true\s*/Suspects false\s*>>", first)
 
 
-def test_tables_are_booktabs(rendered: Rendered) -> None:
-    text = (rendered.root / "tables" / "exponents.tex").read_text(encoding="utf-8")
-    assert text.count("\\toprule") == text.count("\\bottomrule") == 1
-    assert "\\begin{tabular}{@{}lrrrrrr@{}}" in text
-    assert text.count("\\\\\n") == len(rendered.page.tables["tbl-exponents"])
-
-
 def test_the_check_pair_is_compared(rendered: Rendered) -> None:
     words = " ".join(" ".join(rendered.page.words).split())
     assert "2 runs of 3 × 10 13 FLOPs each" in words.replace("\xa0", " ")

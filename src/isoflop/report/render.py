@@ -1,4 +1,4 @@
-"""From one Markdown source to a self-contained HTML page, a PDF and booktabs tables.
+"""From one Markdown source to a self-contained HTML page, a PDF and tables for a paper.
 
 pandoc does the converting: it knows footnotes, MathML and Typst's maths, and it is the same file
 that is read by both outputs.
@@ -24,6 +24,7 @@ from isoflop.escape import STAND_IN, tex_characters
 from isoflop.escape import markdown as escaped
 from isoflop.files import write_text
 from isoflop.page import script, stylesheet
+from isoflop.report.latex import read_cells, write_float
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -42,8 +43,6 @@ TEXT_FONT: Final = "New Computer Modern"
 FIGURE_FONTS: Final = "fonts"
 """Folder of the fonts of figures, beside the source."""
 MARKS: Final = frozenset({"Mn", "Mc", "Me", "Cf"})
-TABLE_MARK: Final = "%ISOFLOPTABLE"
-"""The line that tabular.lua writes before each table."""
 EPOCH: Final = 315532800
 """1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make
 two builds differ. A date in sweep.yaml, or SOURCE_DATE_EPOCH in the environment, replaces it."""
@@ -248,7 +247,7 @@ def _stand_ins(typst_source: str, without: list[str]) -> str:
 
 
 def to_latex_tables(tables: Sequence[str]) -> list[str]:
-    """Turn Markdown tables into booktabs tabulars; signs of footnotes are left out of them.
+    """Turn Markdown tables into floats for a paper; signs of footnotes are left out of them.
 
     All at once: to start pandoc takes longer than to convert a table.
     """
@@ -258,10 +257,10 @@ def to_latex_tables(tables: Sequence[str]) -> list[str]:
     notes = sorted(set(re.findall(r"\[\^([\w-]+)\]", markdown)))
     defined = "".join(f"\n\n.[^{note}]\n\n[^{note}]: .\n" for note in notes)
     latex = _pandoc(markdown + defined, ["--to=latex"], {}, Path(), filters=("tabular.lua",))
-    _, *tabulars = re.split(f"^{TABLE_MARK}\n", latex, flags=re.MULTILINE)
-    if len(tabulars) != len(tables):
-        raise IsoflopError(f"pandoc read {len(tabulars)} tables where the report has {len(tables)}")
-    return [f"{tex_characters(tabular).rstrip()}\n" for tabular in tabulars]
+    read = read_cells(tex_characters(latex))
+    if len(read) != len(tables):
+        raise IsoflopError(f"pandoc read {len(read)} tables where the report has {len(tables)}")
+    return [write_float(cells) for cells in read]
 
 
 def _pandoc(

@@ -29,7 +29,7 @@ def render_report(
     inputs : tables, estimates, figures, published facts.
     html : the self-contained page.
     pdf : the same content for print (PDF/A-2a, PDF/UA-1).
-    tables : folder for every table as CSV (all digits) and as a LaTeX tabular, columns.csv, which
+    tables : folder for every table as CSV (all digits) and as a float for LaTeX, columns.csv, which
         explains every column, numbers.tex, a macro for each headline number, and references.bib.
     threads : documents and tables written at a time, all cores by default; no byte depends on it.
     """

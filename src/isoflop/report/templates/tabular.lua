@@ -1,67 +1,82 @@
--- Markdown tables as bare booktabs tabulars, each to be \input into a paper, with a mark before each.
+-- Markdown tables as LaTeX cells, a mark before each part: isoflop.report.latex lays them out. A part
+-- is one line, and a mark starts with a per cent sign, which pandoc escapes in any text of a table.
 
 local ALIGN = { AlignLeft = "l", AlignRight = "r", AlignCenter = "c", AlignDefault = "l" }
 
-local BREAK = "ISOFLOPBREAK"
-
--- no text of a table starts a line so: a caption's starts with "% "
-local MARK = "%ISOFLOPTABLE"
-
--- lines of a cell stand below each other in a small tabular of their own: no package is needed
-local function latex(blocks, align)
+local function latex(blocks)
   local text = pandoc.write(pandoc.Pandoc(blocks), "latex")
-  text = text:gsub("%s*\n%s*", " "):gsub("^%s+", ""):gsub("%s+$", "")
-  if not text:find(BREAK, 1, true) then
-    return text
-  end
-  local lines = text:gsub("%s*" .. BREAK .. "%s*", " \\\\ ")
-  return "\\begin{tabular}[t]{@{}" .. align .. "@{}}" .. lines .. "\\end{tabular}"
+  return (text:gsub("%s*\n%s*", " "):gsub("^%s+", ""):gsub("%s+$", ""))
 end
 
-local function row(cells, aligns)
-  local texts = {}
-  for index, cell in ipairs(cells) do
-    table.insert(texts, latex(cell.contents, aligns[index]))
-  end
-  return table.concat(texts, " & ") .. " \\\\"
+local FLAT = {
+  Str = function(el)
+    if el.text == "⏎" then
+      return pandoc.RawInline("latex", "%BREAK ")
+    end
+  end,
+  Note = function()
+    return {}
+  end,
+  -- a paper has neither the page's links nor its classes
+  Link = function(el)
+    return el.content
+  end,
+  Span = function(el)
+    return el.classes:includes("links") and {} or el.content
+  end,
+}
+
+-- the number is the paper's own
+local function unnumbered(blocks)
+  return blocks:walk({
+    Strong = function(el)
+      if pandoc.utils.stringify(el):match("^Table %d+%.$") then
+        return {}
+      end
+    end,
+  })
 end
 
-function Str(el)
-  if el.text == "⏎" then
-    return pandoc.Str(BREAK)
+local out = {}
+
+local function part(mark, text)
+  table.insert(out, "%" .. mark)
+  if text then
+    table.insert(out, text)
   end
 end
 
-function Note()
-  return {}
+local function written(el)
+  part("ISOFLOPTABLE", (el.identifier:gsub("^tbl%-", "")))
+  part("CAPTION", latex(unnumbered(el.caption.long):walk(FLAT)))
+  for _, head in ipairs(el.head.rows) do
+    for index, cell in ipairs(head.cells) do
+      part("HEAD", ALIGN[tostring(el.colspecs[index][1])] or "l")
+      table.insert(out, latex(cell.contents:walk(FLAT)))
+    end
+  end
+  for _, body in ipairs(el.bodies) do
+    for _, cells in ipairs(body.body) do
+      part("ROW")
+      for _, cell in ipairs(cells.cells) do
+        part("CELL", latex(cell.contents:walk(FLAT)))
+      end
+    end
+  end
+end
+
+local function is_note(block)
+  local first = block.t == "Para" and block.content[1]
+  return first and first.t == "Span" and first.classes:includes("note")
 end
 
 function Pandoc(doc)
-  local out = {}
-  doc = doc:walk({ Str = Str, Note = Note })
-  doc:walk({
-    Table = function(el)
-      local spec = {}
-      for _, column in ipairs(el.colspecs) do
-        table.insert(spec, ALIGN[tostring(column[1])] or "l")
-      end
-      local notes = pandoc.utils.stringify(el.caption.long):gsub("%s+", " ")
-      table.insert(out, MARK)
-      table.insert(out, "% " .. notes:gsub("^Table %d+%. ", ""))
-      table.insert(out, "\\begin{tabular}{@{}" .. table.concat(spec) .. "@{}}")
-      table.insert(out, "\\toprule")
-      for _, head in ipairs(el.head.rows) do
-        table.insert(out, row(head.cells, spec))
-      end
-      table.insert(out, "\\midrule")
-      for _, body in ipairs(el.bodies) do
-        for _, cells in ipairs(body.body) do
-          table.insert(out, row(cells.cells, spec))
-        end
-      end
-      table.insert(out, "\\bottomrule")
-      table.insert(out, "\\end{tabular}")
-    end,
-  })
+  for _, block in ipairs(doc.blocks) do
+    if block.t == "Table" then
+      written(block)
+    elseif #out > 0 and is_note(block) then
+      part("NOTE", latex(pandoc.Blocks({ block }):walk(FLAT)))
+    end
+  end
   return pandoc.Pandoc({ pandoc.RawBlock("latex", table.concat(out, "\n")) })
 end
