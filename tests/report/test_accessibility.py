@@ -100,6 +100,49 @@ def test_a_run_under_the_pointer_is_named_and_shown_everywhere(
     assert found["cut"] == 0
 
 
+@pytest.mark.parametrize("width", [1400, 390])
+def test_a_footnote_shows_beside_its_sign(rendered: Rendered, tmp_path: Path, width: int) -> None:
+    """Under the pointer and for the keyboard, within the window, without a violation."""
+    script = f"""
+    {axe_core()};
+    const signs = [...document.querySelectorAll("a.footnote-ref")];
+    const tip = document.getElementById("footnote-tip");
+    const words = (element) => element.textContent.replace(/\\s+/g, " ").replace("↩︎", "").trim();
+    const before = tip.hidden, shown = [];
+    for (const [index, sign] of signs.entries()) {{
+      sign.scrollIntoView({{ block: index % 2 ? "end" : "center" }});
+      await new Promise((done) => setTimeout(done, 100));
+      if (index % 2) sign.focus({{ preventScroll: true }});
+      else sign.dispatchEvent(new Event("pointerenter"));
+      const box = tip.getBoundingClientRect();
+      const note = document.querySelector(sign.getAttribute("href"));
+      shown.push([
+        !tip.hidden && words(tip) === words(note) && words(tip).length > 20,
+        sign.getAttribute("aria-describedby"),
+        box.left >= 0 && box.right <= innerWidth && box.top >= 0 && box.bottom <= innerHeight,
+      ]);
+      if (index === 0) {{
+        sign.dispatchEvent(new Event("pointerleave"));
+        tip.dispatchEvent(new Event("pointerenter"));
+        await new Promise((done) => setTimeout(done, 500));
+        shown[0].push(!tip.hidden);
+      }}
+    }}
+    const rules = await (async () => {{ {RUN} }})();
+    dispatchEvent(new KeyboardEvent("keydown", {{ key: "Escape" }}));
+    const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+    return {{ before, shown, rules, after: tip.hidden, twice: ids.length - new Set(ids).size,
+      described: document.querySelectorAll("[aria-describedby=footnote-tip]").length }};
+    """
+    seen = told(rendered.root / "report.html", script, tmp_path, width=width)
+    assert len(seen["shown"]) >= 4
+    # the pointer may rest on it
+    assert seen["shown"][0] == [True, "footnote-tip", True, True]
+    assert all(shown == [True, "footnote-tip", True] for shown in seen["shown"][1:])
+    assert seen["rules"] == []
+    assert (seen["before"], seen["after"], seen["described"], seen["twice"]) == (True, True, 0, 0)
+
+
 EDGES = """
 return [...document.querySelectorAll("main .scroller")].map((scroller) => {
   const [fading] = scroller.getAnimations();

@@ -1,5 +1,6 @@
 // Conveniences of a page that reads whole without them: contents that fold on a phone and mark the
-// place, links to headings, folds that open when something links to them, tables that sort and filter.
+// place, links to headings, folds that open when something links to them, tables that sort and filter,
+// footnotes beside their signs.
 "use strict";
 (() => {
   const contents = document.querySelector("nav.places details");
@@ -93,6 +94,51 @@
     });
     label.append("Show rows with ", field);
     table.closest(".scroller").before(label);
+  }
+
+  // a footnote shows beside its sign, under the pointer and for the keyboard; Escape puts it away, and
+  // the pointer may rest on it
+  const signs = document.querySelectorAll("a.footnote-ref");
+  if (signs.length) {
+    const tip = document.createElement("div");
+    tip.id = "footnote-tip";
+    tip.setAttribute("role", "tooltip");
+    tip.hidden = true;
+    document.querySelector("main").append(tip);
+    let leaving = 0, last = null;
+    const hide = () => {
+      clearTimeout(leaving);
+      tip.hidden = true;
+      if (last) last.removeAttribute("aria-describedby");
+      last = null;
+    };
+    const leave = () => { clearTimeout(leaving); leaving = setTimeout(hide, 250); };
+    const show = (sign) => {
+      const note = document.getElementById(decodeURIComponent(sign.hash.slice(1)));
+      if (!note) return;
+      hide();
+      tip.replaceChildren(...note.cloneNode(true).childNodes);
+      for (const back of tip.querySelectorAll(".footnote-back")) back.remove();
+      for (const named of tip.querySelectorAll("[id]")) named.removeAttribute("id");
+      tip.hidden = false;
+      last = sign;
+      sign.setAttribute("aria-describedby", tip.id);
+      const at = sign.getBoundingClientRect(), size = tip.getBoundingClientRect();
+      const width = document.documentElement.clientWidth;
+      const below = at.bottom + 6 + size.height <= innerHeight;
+      tip.style.left = Math.max(8, Math.min(at.left, width - size.width - 8)) + "px";
+      tip.style.top = (below ? at.bottom + 6 : Math.max(8, at.top - size.height - 6)) + "px";
+    };
+    for (const sign of signs) {
+      sign.addEventListener("pointerenter", () => show(sign));
+      sign.addEventListener("pointerleave", leave);
+      sign.addEventListener("focus", () => show(sign));
+      sign.addEventListener("blur", hide);
+    }
+    tip.addEventListener("pointerenter", () => clearTimeout(leaving));
+    tip.addEventListener("pointerleave", leave);
+    addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+    addEventListener("scroll", hide, { passive: true, capture: true });
   }
 
   // a run under the pointer is named, and shown in every figure and in the table of runs
