@@ -50,7 +50,7 @@ WORD: Final = 14
 """Letters after which a word may be broken where its column wraps: files' names have no blanks."""
 BREAKABLE: Final = "\\allowbreak{}"
 LINES: Final = 6
-"""A cell that wraps to more lines than this asks for smaller type."""
+"""A sentence that wraps to more lines than this asks for smaller type, and a name of three does."""
 LABEL: Final = 100.0
 """Points at 10 pt; what is longer wraps before short names of laws and runs do."""
 MANY: Final = 40
@@ -205,11 +205,12 @@ def _fit(columns: Sequence[_Column]) -> tuple[Size, list[float | None]]:
     none, every = [False] * len(columns), [True] * len(columns)
     left = [column.wraps for column in columns]
     sentences = [column.wraps and column.natural() > LABEL for column in columns]
+    few = LINES if rows <= MANY else 2
     tries = (
-        (none, SIZES[:3]), (sentences, SIZES[1:]), (none, SIZES), (left, SIZES[1:]),
-        (every, SIZES[1:]),
+        (none, SIZES[:3], 0), (sentences, SIZES[1:], few), (none, SIZES, 0), (left, SIZES[1:], 2),
+        (every, SIZES[1:], few),
     )  # fmt: skip
-    for wrapping, sizes in tries:
+    for wrapping, sizes, most in tries:
         for size in sizes:
             widths = _shares(columns, size, wrapping)
             if widths is None:
@@ -223,7 +224,7 @@ def _fit(columns: Sequence[_Column]) -> tuple[Size, list[float | None]]:
                 ),
                 default=0,
             )
-            if highest <= (LINES if rows <= MANY else 2) or size is SIZES[-1]:
+            if highest <= most or size is SIZES[-1]:
                 return size, widths
     return SIZES[-1], [None for _ in columns]
 
@@ -349,14 +350,19 @@ class _Layout:
         yield "\\midrule"
 
     def _wrapped_head(self, column: _Column) -> list[str]:
-        """Break a head into lines no wider than its column, where the table needs the room."""
-        taken = sum(
-            share if share is not None else column.full() * self.size.scale
-            for column, share in zip(self.columns, self.widths, strict=True)
-        )
-        if taken + 2 * self.size.gap * (len(self.columns) - 1) <= TEXT_WIDTH:
+        """Break a head into lines where the table needs the room, and share what is left of it."""
+        pairs = list(zip(self.columns, self.widths, strict=True))
+        free = [each for each, share in pairs if share is None]
+        given = sum(share for share in self.widths if share is not None)
+        spare = TEXT_WIDTH - given - 2 * self.size.gap * (len(pairs) - 1)
+        spare /= self.size.scale
+        longer = [each for each in free if each.full() > each.narrow()]
+        enough = sum(each.full() for each in free) <= spare
+        if enough or not any(each is column for each in longer):
             return column.head
-        return [line for head in column.head for line in _filled(head, column.narrow())]
+        spare = max(spare - sum(each.narrow() for each in free), 0.0)
+        wide = column.narrow() + spare / len(longer)
+        return [line for head in column.head for line in _filled(head, wide)]
 
     def _rows(self) -> Iterator[str]:
         for row in range(len(self.cells.rows)):
