@@ -39,8 +39,10 @@ OURS = {
 
 
 def expected_format(path: Path) -> str | None:
-    if path.suffix in {".py", ".err", ".yaml"} or path.name.endswith("_results.json"):
+    if path.suffix in {".py", ".err", ".yaml"}:
         return None
+    if path.name.endswith("_results.json"):
+        return "hf_results"
     return OURS.get(path.parent.name)
 
 

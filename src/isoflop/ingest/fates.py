@@ -272,8 +272,40 @@ _COMPANION: Final = re.compile(r"(?:^|/)wandb/debug[^/]*\.log$")
 """What W&B logs of itself."""
 
 
+_STATE: Final = re.compile(r"(.*?)(?:checkpoint-[0-9]+/)?trainer_state\.json")
+_RESULTS: Final = re.compile(r"(.*?)(all|eval|train|test|predict)_results\.json")
+
+
+def _beside_more(logs: Sequence[Log]) -> dict[str, str]:
+    """Find the results of the HF Trainer beside a file that has more of their run.
+
+    Returns
+    -------
+    Path to path of that file: the Trainer's state, or else all results together.
+    """
+    states = {
+        match[1]: log.file.name
+        for log in logs
+        if log.format == "trainer_state"
+        and log.fate == "used"
+        and (match := _STATE.fullmatch(log.file.name))
+    }
+    results = {
+        log.file.name: (match[1], match[2])
+        for log in logs
+        if log.format == "hf_results" and (match := _RESULTS.fullmatch(log.file.name))
+    }
+    every = {home: name for name, (home, kind) in results.items() if kind == "all"} | states
+    return {
+        name: every[home]
+        for name, (home, _) in results.items()
+        if home in every and every[home] != name
+    }
+
+
 def _without_companions(logs: Sequence[Log]) -> list[Log]:
-    """Ignore what lies beside a W&B log that has all of it: the console, copies, W&B's own logs."""
+    """Ignore what lies beside a log that has all of it: W&B's console, copies, results."""
+    beside = _beside_more(logs)
     homes = {
         f"{log.file.name.rpartition('/')[0]}/": log.file.name
         for log in logs
@@ -286,6 +318,8 @@ def _without_companions(logs: Sequence[Log]) -> list[Log]:
             kept.append(log.ignored(f"beside {homes[parts[1]]}, which has all of its run"))
         elif _COMPANION.search(log.file.name):
             kept.append(log.ignored("W&B's log of itself"))
+        elif log.file.name in beside:
+            kept.append(log.ignored(f"beside {beside[log.file.name]}, which has more of its run"))
         else:
             kept.append(log)
     return kept

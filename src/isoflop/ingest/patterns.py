@@ -277,9 +277,8 @@ PATTERNS: Final = (
         ),
     ),
     Pattern(
-        "results of the HF Trainer",
+        "hf_results",
         looks=_has_results,
-        refused="the last values alone: drop in trainer_state.json of the last checkpoint",
     ),
     Pattern(
         "report of nanochat",
