@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.approach import IN_PROSE, LAWS, MIXTURE, NAMES
-from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
+from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, LAWS, MIXTURE, NAMES
+from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.diagnostics import REJECTED, InteractionDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture, optima_of_mixture
 from isoflop.estimates.recommendation import Recommendation
@@ -118,6 +119,46 @@ def test_the_mixture_stands_among_the_answers(rendered: Rendered) -> None:
             assert row["params"] == optimum.params.value
             assert row["tokens_hi95"] == optimum.tokens.intervals["0.95"][1]
         assert table.rows[0][0] == f"**{MIXTURE.label}**"  # recommended
+
+
+def test_every_law_has_its_row(rendered: Rendered) -> None:
+    inputs = rendered.inputs
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    screen = first_screen(inputs)
+    assert screen.standing is not None
+    assert screen.budgets is not None
+    for table in (screen.standing, screen.budgets):
+        data = [dict(zip(table.data_columns, row, strict=True)) for row in table.data]
+        for member in mixture.members:
+            law = inputs.laws[member.approach]
+            assert isinstance(law, Estimate)
+            mine = [row for row in data if row["law"] == member.approach]
+            budgets = [float(str(row["flops"])) for row in mine]
+            assert budgets == sorted({float(str(row["flops"])) for row in data})
+            optima = optima_at(law, inputs.law_draws[member.approach], budgets)
+            for row, optimum in zip(mine, optima, strict=True):
+                assert row["params"] == optimum.params.value
+                assert row["params_hi95"] == optimum.params.intervals.get("0.95", (0, None))[1]
+                assert optimum.loss is not None
+                assert row["loss_nats_per_token"] == optimum.loss.value
+                assert (row["weight"], row["left_out"]) == (member.weight, member.left_out)
+        # what is no law of the set has no weight
+        others = [row for row in data if row["law"] not in inputs.laws]
+        assert {row["weight"] for row in others} == {None}
+    shown = [
+        [line.strip() for line in row[0].split("\n")] for row in rendered.page.tables["tbl-answer"]
+    ]
+    for member in mixture.members:
+        (row,) = [row for row in shown if row[0] == ANSWERS[member.approach].label]
+        share = f"weight {percent(member.weight)}"
+        rejected = member.misfit_p is not None and member.misfit_p < REJECTED
+        assert row[-1] == (share if member.weight or not rejected else "rejected by the runs")
+    # laws that are no approach stand below the approaches and above the papers
+    names = [row[0] for row in shown]
+    first = min(names.index(ANSWERS[law].label) for law in LAWS if law not in APPROACHES)
+    last = max(names.index(NAMES[approach]) for approach in inputs.fitted)
+    assert last < first < names.index("Hoffmann 2022")
 
 
 def test_a_sweep_without_laws_says_why(refused: Rendered) -> None:

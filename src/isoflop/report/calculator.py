@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from isoflop.approach import ANSWERS
+from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.estimates.allocation import (
     FARTHEST,
     OPEN,
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 DRAWS: Final = 400
 """Draws per law on the page: enough for the ends of a 95 % interval, and some 20 kB."""
+ENOUGH: Final = 0.9
+"""Share of as many as that: a law whose draws in the mixture are no fewer stands with those."""
 LEVEL: Final = 0.95
 BEFORE, BEYOND, SPACING = (float(decades * np.log(10.0)) for decades in (3.0, 8.0, 0.05))
 """How far before and beyond the data the mixture's frontier is tabulated, and how densely [log C];
@@ -108,10 +110,11 @@ def calculator_json(inputs: ReportInputs) -> str | None:
     flops = headline_budget(inputs)
     if flops is None:
         return None
+    parts: dict[str, dict[str, Any]] = {}
     laws = [
         described
-        for key, answer in inputs.answers.items()
-        if (described := _described(inputs, key, answer, flops)) is not None
+        for key, answer in inputs.every_answer.items()
+        if (described := _described(inputs, key, answer, flops, parts)) is not None
     ]
     if not laws:
         return None
@@ -123,6 +126,7 @@ def calculator_json(inputs: ReportInputs) -> str | None:
         "open": [OPEN, OPEN_WORDS, UNKNOWN],
         "distance": DISTANCES,
         "laws": laws,
+        "parts": parts,
         "cards": [
             {"key": card.key, "name": card.name, "peak": card.peak_flops}
             for card in inputs.reference.accelerators.rows
@@ -133,15 +137,23 @@ def calculator_json(inputs: ReportInputs) -> str | None:
 
 
 def _described(
-    inputs: ReportInputs, key: str, answer: Estimate | Mixture, flops: float
+    inputs: ReportInputs,
+    key: str,
+    answer: Estimate | Mixture,
+    flops: float,
+    parts: dict[str, dict[str, Any]],
 ) -> dict[str, Any] | None:
-    """Describe one answer; None where its frontier cannot be written."""
+    """Describe one answer; None where its frontier cannot be written.
+
+    Draws of laws of the loss are added to ``parts`` and named; a law whose draws in the mixture are
+    as many as its own would be has those.
+    """
     draws = inputs.draws_of(key)
     row_of_law: dict[str, Any] | None
     if isinstance(answer, Mixture):
-        row_of_law = _of_mixture(inputs, answer, flops)
+        row_of_law = _of_mixture(inputs, answer, flops, parts)
     elif isinstance(answer.law, HoffmannLaw | InteractionLaw):
-        row_of_law = _of_loss(answer, draws, flops)
+        row_of_law = _of_loss(answer, draws, flops, parts)
     else:
         row_of_law = _of_frontier(answer, draws, flops)
     if row_of_law is None:
@@ -185,14 +197,20 @@ def _ends(
     return rows
 
 
-def _of_loss(estimate: Estimate, draws: pl.DataFrame, flops: float) -> dict[str, Any]:
+def _of_loss(
+    estimate: Estimate, draws: pl.DataFrame, flops: float, parts: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """Write a law of the loss, and draws of it, as their terms."""
     law, rows = estimate.law, estimate.rows(draws)
     part = Part(estimate.approach, law, estimate.row, rows[np.isfinite(rows).all(axis=1)])
+    name = f"{MIXTURE.key} {part.approach}"
+    if name not in parts or len(parts[name]["terms"]) < ENOUGH * min(DRAWS, len(part.rows)):
+        name = part.approach
+        parts[name] = _terms(part, DRAWS, flops)
     return {
         "lossUpTo": None,
         "own": _numbers(_form(part).terms(part.row)[0]),
-        "parts": [_terms(part, DRAWS, flops)],
+        "parts": [name],
         # as allocate_served has it: nobody simulated what serving changes
         "served": NOMINAL,
     }
@@ -232,7 +250,9 @@ def _evenly(rows: Floats, sizes: Floats, most: int) -> Floats:
     return rows[order[places]]
 
 
-def _of_mixture(inputs: ReportInputs, mixture: Mixture, flops: float) -> dict[str, Any]:
+def _of_mixture(
+    inputs: ReportInputs, mixture: Mixture, flops: float, described: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """Write the mixture's frontier as a table, and draws of its laws as their terms.
 
     Medians of draws of several laws are no power law of C, so the frontier is tabulated: log C,
@@ -249,10 +269,15 @@ def _of_mixture(inputs: ReportInputs, mixture: Mixture, flops: float) -> dict[st
     ]
     # alike for all laws, so that their weights stay
     share = min(1.0, DRAWS * len(parts) / sum(len(part.rows) for part in parts))
+    named = {
+        f"{MIXTURE.key} {part.approach}": _terms(part, round(share * len(part.rows)), flops)
+        for part in parts
+    }
+    described |= named
     return {
         "lossUpTo": None,
         "table": [_numbers(row, 12) for row in np.stack(table, axis=-1)],
-        "parts": [_terms(part, round(share * len(part.rows)), flops) for part in parts],
+        "parts": list(named),
         "served": _shares(levels) if (levels := _served_levels(mixture, flops)) else NOMINAL,
     }
 

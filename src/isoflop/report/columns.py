@@ -106,6 +106,7 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
     "inside_least": ("share", "what a calibrated forecast exceeds 97.5 % of the time"),
     "interval_score": ("nat/token or log", "mean interval score; smaller is better"),
     "item": ("", "file or run"),
+    "left_out": ("", "why the law takes no part in the mixture"),
     "l_high": ("nat/token", "highest final loss at the budget"),
     "l_low": ("nat/token", "lowest final loss at the budget"),
     "law": ("", "key of an approach, or a published law"),

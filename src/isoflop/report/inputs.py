@@ -39,7 +39,7 @@ class ReportInputs:
     ----------
     losses, left_out, runs, files, gates : tables of tables.py.
     estimates, draws : by approach.
-    laws : estimates of every law of the set.
+    laws, law_draws : estimates of every law of the set, and their draws.
     mixture, mixture_draws : of these laws.
     forecasts : how well each approach predicted the upper part of the sweep.
     specifications : table of tables.py.
@@ -62,6 +62,7 @@ class ReportInputs:
     estimates: Mapping[Approach, Estimate | Refusal]
     draws: Mapping[Approach, pl.DataFrame]
     laws: Mapping[Approach, Estimate | Refusal]
+    law_draws: Mapping[Approach, pl.DataFrame]
     mixture: Mixture | NoMixture
     mixture_draws: pl.DataFrame
     forecasts: Forecasts | NoForecasts
@@ -77,6 +78,7 @@ class ReportInputs:
     study: Sequence[Mapping[str, Any]] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     _optima: dict[float, dict[Approach, Optimum]] = field(default_factory=dict, repr=False)
+    _of_laws: dict[float, dict[Approach, Optimum]] = field(default_factory=dict, repr=False)
     _mixed: dict[float, Optimum | None] = field(default_factory=dict, repr=False)
 
     @property
@@ -115,9 +117,28 @@ class ReportInputs:
         first = "" if chosen is None else chosen.key
         return {key: answers[key] for key in sorted(answers, key=lambda key: key != first)}
 
+    @property
+    def every_answer(self) -> dict[str, Estimate | Mixture]:
+        """The answers, and after the approaches' each other law of the set's; recommended first."""
+        answers = answers_of(self.fitted | self._other_laws, self.mixture)
+        chosen = self.recommended
+        first = "" if chosen is None else chosen.key
+        return {key: answers[key] for key in sorted(answers, key=lambda key: key != first)}
+
+    @property
+    def _other_laws(self) -> dict[Approach, Estimate]:
+        """The laws of the set that no approach is."""
+        return {
+            name: law
+            for name, law in self.laws.items()
+            if name not in self.estimates and isinstance(law, Estimate)
+        }
+
     def draws_of(self, key: str) -> pl.DataFrame:
-        """Give the draws of an approach, or of the mixture."""
-        return self.mixture_draws if key == KEY else self.draws[key]
+        """Give the draws of an approach, a law of the set, or the mixture."""
+        if key == KEY:
+            return self.mixture_draws
+        return self.draws[key] if key in self.draws else self.law_draws[key]
 
     @property
     def gopher_budget(self) -> float:
@@ -163,10 +184,24 @@ class ReportInputs:
 
     def answered(self, flops: float) -> dict[str, Optimum]:
         """Give the optimum of every answer that has one at a budget, in the order of answers."""
+        return self._answered(self.answers, flops)
+
+    def every_answered(self, flops: float) -> dict[str, Optimum]:
+        """Give the same of every answer, other laws of the set among them."""
+        return self._answered(self.every_answer, flops)
+
+    def _answered(
+        self, answers: Mapping[str, Estimate | Mixture], flops: float
+    ) -> dict[str, Optimum]:
         optima = {**self.optima(flops)}
         if (mixed := self.mixed(flops)) is not None:
             optima[KEY] = mixed
-        return {key: optima[key] for key in self.answers if key in optima}
+        if not answers.keys() <= {*self.fitted, KEY}:
+            if flops not in self._of_laws:
+                laws = optima_by_approach(self._other_laws, self.law_draws, flops)
+                self._of_laws[flops] = laws
+            optima |= self._of_laws[flops]
+        return {key: optima[key] for key in answers if key in optima}
 
     def fit_runs(self) -> pl.DataFrame:
         """Give the runs that are observations."""

@@ -80,6 +80,7 @@ def read_inputs(
         estimates=read_estimates(paths.estimates),
         draws=read_draws(paths.estimates),
         laws=read_estimates(paths.estimates, LAWS),
+        law_draws=read_draws(paths.estimates, LAWS),
         mixture=read_mixture(paths.estimates / "mixture.json"),
         mixture_draws=pl.read_parquet(paths.estimates / "mixture.draws.parquet", glob=False),
         forecasts=read_forecasts(paths.estimates / "forecast.json"),

@@ -6,6 +6,8 @@
   const source = document.getElementById("frontiers");
   if (!place || !source) return;
   const given = JSON.parse(source.textContent);
+  // a law of the mixture has the mixture's draws of it
+  for (const law of given.laws) if (law.parts) law.parts = law.parts.map((name) => given.parts[name]);
   const HOUR = 3600;
 
   const ASKED = {

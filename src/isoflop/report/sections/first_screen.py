@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.approach import ANSWERS, IN_PROSE
+from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE
 from isoflop.choices import CHOICES
 from isoflop.escape import BREAK
 from isoflop.estimates.allocation import UNKNOWN, reach, trust
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.estimates.levels import NoLevel
-from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.mixture import KEY, Mixture
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import (
     MINUS,
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Estimate, Optimum
     from isoflop.estimates.forecasts import Score
+    from isoflop.estimates.mixture import Member
     from isoflop.estimates.quantities import Quantity
     from isoflop.estimates.recommendation import Recommendation, Standing
     from isoflop.report.inputs import ReportInputs
@@ -74,7 +75,7 @@ DATA: Final = (
     "tokens_per_param", "tokens_per_param_lo80", "tokens_per_param_hi80",
     "tokens_per_param_lo95", "tokens_per_param_hi95",
     "loss_nats_per_token", "loss_lo80", "loss_hi80", "loss_lo95", "loss_hi95",
-    "decades_beyond_data", "covers", "forecasts",
+    "decades_beyond_data", "covers", "forecasts", "weight", "left_out",
 )  # fmt: skip
 
 
@@ -126,7 +127,9 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
         )
     answer = chosen.answer
     optimum = inputs.answered(flops)[chosen.key]
-    stands = {name: standing(answer, inputs.forecasts) for name, answer in inputs.answers.items()}
+    stands = {
+        name: standing(answer, inputs.forecasts) for name, answer in inputs.every_answer.items()
+    }
     return FirstScreen(
         title=_title(answer, optimum),
         subtitle=_subtitle(inputs, answer),
@@ -383,12 +386,12 @@ def _standing_table(
 ) -> Table:
     """Tabulate every law at one budget, with how it did in both tests."""
     rows: list[list[str]] = []
-    answers, optima = inputs.answers, inputs.answered(flops)
+    answers, optima = inputs.every_answer, inputs.every_answered(flops)
     first = next(iter(answers))
     for name, optimum in optima.items():
         answer = answers[name]
         rows.append([
-            _name(name, answer, bold=name == first),
+            _name(name, answer, bold=name == first, mixed=_mixed(inputs, name, stands[name])),
             _with_interval(optimum.params, count),
             _with_interval(optimum.tokens_per_param, ratio),
             _loss_cell(stands[name], optimum.loss),
@@ -409,7 +412,8 @@ def _standing_table(
         f"{percent(LEVEL)} interval for *a* covers the truth; of the mixture the least over its "
         "laws, *a*, *N*\\* and *L*\\*. Forecast: whether intervals from the "
         "lower part of the sweep covered its upper part as often as a right forecast’s would, "
-        "its losses not all off to one side, and their mean error, predicted less measured.",
+        "its losses not all off to one side, and their mean error, predicted less measured."
+        + _of_weights(inputs),
         columns=(
             Column("Law", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
             Column("Loss"), Column("Covers"), Column("Forecast"),
@@ -420,6 +424,11 @@ def _standing_table(
         classes=' .wide .answer widths="1.35 1.1 1 1.1 0.8 1"',
         notes=_signs(rows),
     )  # fmt: skip
+
+
+def _of_weights(inputs: ReportInputs) -> str:
+    """Say what the weights are; nothing where nothing is mixed."""
+    return " Weight: share of the mixture’s draws." if _member(inputs, "parametric") else ""
 
 
 def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -439,12 +448,32 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(notes)] if notes else []
 
 
-def _name(name: str, answer: Estimate | Mixture, *, bold: bool) -> str:
+def _name(name: str, answer: Estimate | Mixture, *, bold: bool, mixed: str = "") -> str:
+    """Name an answer, with its counting and what it is to the mixture; a law in smaller type."""
     called = ANSWERS[name].label
     shown = f"**{called}**" if bold else called
-    if answer.counting.params == "total":
-        return shown
-    return f"{shown} {BREAK} [{PARAMS_SHORT[answer.counting.params]}]{{.ci}}"
+    if name not in {*APPROACHES, KEY}:
+        shown = f"[{called}]{{.law}}"
+    lines = [shown]
+    if answer.counting.params != "total":
+        lines.append(f"[{PARAMS_SHORT[answer.counting.params]}]{{.ci}}")
+    if mixed:
+        lines.append(f"[{mixed}]{{.ci}}")
+    return f" {BREAK} ".join(lines)
+
+
+def _mixed(inputs: ReportInputs, name: str, stands: Standing) -> str:
+    """Say what a law is to the mixture; nothing of what is no law of the set."""
+    member = _member(inputs, name)
+    if member is None:
+        return ""
+    if member.weight == 0.0 and stands.rejected:
+        return "rejected by the runs"
+    return f"weight {percent(member.weight)}"
+
+
+def _member(inputs: ReportInputs, name: str) -> Member | None:
+    return inputs.mixture.member(name) if isinstance(inputs.mixture, Mixture) else None
 
 
 def _covered(answer: Estimate | Mixture, stands: Standing) -> str:
@@ -481,7 +510,7 @@ def _budget_table(inputs: ReportInputs, stands: dict[str, Standing]) -> Table:
     Nothing stands where the sweep does not say.
     """
     budgets = sorted({*inputs.budgets, inputs.gopher_budget})
-    answers = inputs.answers
+    answers = inputs.every_answer
     best = next(iter(answers))
     data = answers[best].flops_range
     trust = {flops: reach(decades_beyond(flops, data)) for flops in budgets}
@@ -489,7 +518,7 @@ def _budget_table(inputs: ReportInputs, stands: dict[str, Standing]) -> Table:
     for name, answer in answers.items():
         cells = [_name(name, answer, bold=name == best)]
         for flops in budgets:
-            optimum = inputs.answered(flops).get(name)
+            optimum = inputs.every_answered(flops).get(name)
             unknown = optimum is None or reach(decades_beyond(flops, answer.flops_range)) == UNKNOWN
             cells.append(NONE if unknown or optimum is None else _size_and_ratio(optimum))
         rows.append(cells)
@@ -547,13 +576,15 @@ def _data(
     """Lay out every law at some budgets with every digit."""
     data: list[list[Value]] = []
     for flops in budgets:
-        for name, optimum in inputs.answered(flops).items():
+        for name, optimum in inputs.every_answered(flops).items():
+            member = _member(inputs, name)
             quantities = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
             data.append([
                 flops, name, "sweep",
                 *(value for quantity in quantities for value in flat(quantity)),
                 optimum.decades_beyond_data,
                 _passed(stands[name].covers), _passed(stands[name].forecasts),
+                *((None, None) if member is None else (member.weight, member.left_out)),
             ])  # fmt: skip
         for law in published_optima(inputs.reference, flops):
             if law.rounded:
@@ -561,7 +592,7 @@ def _data(
             blank: list[Value] = [None] * 4
             data.append([
                 flops, law.plain, "published", law.params, *blank, law.tokens, *blank,
-                law.tokens / law.params, *blank, *[None] * 5, None, None, None,
+                law.tokens / law.params, *blank, *[None] * 5, *[None] * 5,
             ])  # fmt: skip
     return data
 
