@@ -274,6 +274,7 @@ class Fit:
         tokens: float | None = None,
         tokens_per_param: float | None = None,
         served: float | None = None,
+        unique: float | None = None,
     ) -> Answers:
         """Answer one question by the mixture, every approach and law, and the published laws.
 
@@ -282,6 +283,8 @@ class Fit:
         flops : compute C [FLOP]; or, instead of it,
         loss, params, tokens, tokens_per_param : what the compute-optimal training is to have.
         served : tokens served over the model's life, for what is cheapest in all.
+        unique : unique tokens, for what is best where they are repeated; by the approach
+            ``data_constrained``, if it was fitted.
 
         Returns
         -------
@@ -289,7 +292,7 @@ class Fit:
 
         Raises
         ------
-        IsoflopError : not exactly one was given.
+        IsoflopError : not exactly one was given; or unique tokens without their law.
         """
         return ask(
             one_target(
@@ -307,6 +310,7 @@ class Fit:
             mixture_draws=self.mixture_draws,
             reference=facts_folder(),
             served=served,
+            unique=unique,
         )
 
     def plot(self) -> Picture:

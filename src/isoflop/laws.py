@@ -144,12 +144,13 @@ class RepeatedDataLaw:
     Attributes
     ----------
     fresh : the law for tokens that are seen once.
-    R_D, R_N : repeats after which a token, or an excess parameter, has lost most of its worth.
+    R_D, R_N : repeats after which a token, or an excess parameter, has lost most of its worth;
+        of several laws (laws, 1) each.
     """
 
     fresh: ChinchillaLaw
-    R_D: float
-    R_N: float
+    R_D: float | Floats
+    R_N: float | Floats
 
     def effective_tokens(self, tokens: ArrayLike, unique_tokens: ArrayLike) -> Floats:
         """Give D': as many fresh tokens would be worth as much."""
@@ -175,7 +176,7 @@ class RepeatedDataLaw:
         return self.fresh.loss(effective, self.effective_tokens(tokens, unique_tokens))
 
 
-def _effective(unique: Floats, repeats: Floats, half_life: float) -> Floats:
+def _effective(unique: Floats, repeats: Floats, half_life: float | Floats) -> Floats:
     return np.asarray(unique * (1.0 - half_life * np.expm1(-repeats / half_life)))
 
 

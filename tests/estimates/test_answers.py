@@ -93,6 +93,17 @@ def test_every_law_of_the_set_answers_with_its_weight(estimates: Path) -> None:
     assert found["profiles"]["weight"] is found["mixture"]["weight"] is None
 
 
+def test_repeats_are_the_affair_of_a_sweep_with_their_law(estimates: Path) -> None:
+    words = ["allocate", "1e14", "--unique-tokens", "1e6", "--reference", str(REFERENCE)]
+    alone = CliRunner().invoke(main, words)
+    assert alone.exit_code == 1
+    assert "what repeated tokens are worth is a sweep's to say" in alone.output
+    words += ["--sweep", example_sweep.SWEEP, "--estimates", str(estimates)]
+    without = CliRunner().invoke(main, words)
+    assert without.exit_code == 1
+    assert "data_constrained.json is missing" in without.output
+
+
 def test_the_laws_of_the_set_do_not_bear_on_the_recommendation(estimates: Path) -> None:
     folder = estimates / example_sweep.SWEEP
     every = {k: e for k, e in read_estimates(folder, FITTED).items() if isinstance(e, Estimate)}

@@ -18,6 +18,7 @@ from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import KEY, Mixture, answers_of, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import DOUBTED, RULES, Rule, recommend, standing
+from isoflop.estimates.repeats import RepeatedAllocation, allocate_repeated
 from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, require_positive
 from isoflop.numbers import NONE, PLAIN, UNSURE, count, fixed, interval, per_cent, power, ratio
 from isoflop.project import facts_folder
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from isoflop.estimates.mixture import Member, NoMixture
 
 PASSED: Final = {True: "yes", False: "no", None: NONE}
+REPEATS: Final = "data_constrained"
+"""Key of the law that knows what repeated tokens are worth."""
 LEVEL: Final = "0.95"
 """Confidence level of the intervals in text; JSON has all."""
 
@@ -81,6 +84,9 @@ class Answers(Section):
     """Why it is recommended."""
     card: str | None
     served_tokens: float | None
+    unique_tokens: float | None = None
+    repeated: RepeatedAllocation | None = None
+    """What is best with these unique tokens, by the data-constrained law; None unasked."""
     laws: list[Answer]
     """The recommended one first, then the sweep's others, then the published ones."""
     refused: dict[str, str]
@@ -153,6 +159,7 @@ def answer(
     reference: Path | None,
     machine: Machine | None = None,
     served: float | None = None,
+    unique: float | None = None,
 ) -> Answers:
     """Put a question to every law of a sweep and to every published one.
 
@@ -164,11 +171,17 @@ def answer(
     reference : data/reference; None finds it.
     machine : card, utilisation and price, for hours and cost.
     served : tokens served over the model's life.
+    unique : unique tokens, where they are so few that they must be repeated.
 
     Raises
     ------
-    IsoflopError : the sweep has no estimates.
+    IsoflopError : the sweep has no estimates, or unique tokens are asked of one without their law.
     """
+    if unique is not None and sweep is None:
+        raise IsoflopError(
+            "what repeated tokens are worth is a sweep's to say: name one whose data-constrained "
+            "law was fitted, as in --sweep NAME"
+        )
     if sweep is None:
         return ask(target, reference=reference, machine=machine, served=served)
     folder = estimates / sweep
@@ -179,17 +192,19 @@ def answer(
         )
     import polars as pl
 
+    wanted = FITTED if unique is None else (*FITTED, REPEATS)
     return ask(
         target,
         sweep=sweep,
-        outcomes=read_estimates(folder, FITTED),
-        draws=read_draws(folder, FITTED),
+        outcomes=read_estimates(folder, wanted),
+        draws=read_draws(folder, wanted),
         forecasts=read_forecasts(folder / "forecast.json"),
         mixture=read_mixture(folder / "mixture.json"),
         mixture_draws=pl.read_parquet(folder / "mixture.draws.parquet", glob=False),
         reference=reference,
         machine=machine,
         served=served,
+        unique=unique,
     )
 
 
@@ -205,6 +220,7 @@ def ask(
     reference: Path | None = None,
     machine: Machine | None = None,
     served: float | None = None,
+    unique: float | None = None,
 ) -> Answers:
     """Put a question to estimates at hand, and to every published law.
 
@@ -212,7 +228,7 @@ def ask(
     ----------
     outcomes, draws, forecasts, mixture, mixture_draws : of the sweep; None asks the published laws
         alone.
-    target, sweep, reference, machine, served : as of ``answer``.
+    target, sweep, reference, machine, served, unique : as of ``answer``.
     """
     if served is not None:
         require_positive("tokens served", served)
@@ -244,6 +260,7 @@ def ask(
                 member=member,
             )
         )
+    repeated = None if unique is None else _repeated(target, outcomes, drawn, unique)
     best = laws[0].allocation if laws else None
     laws += _published(target, reference or facts_folder(), machine, served)
     return Answers(
@@ -257,6 +274,8 @@ def ask(
         if machine is None
         else f"{machine.accelerator.name} at {100.0 * machine.utilisation:g} %",
         served_tokens=served,
+        unique_tokens=unique,
+        repeated=repeated,
         laws=laws,
         refused={
             name: outcome.refused
@@ -264,6 +283,31 @@ def ask(
             if not isinstance(outcome, Estimate)
         },
     )
+
+
+def _repeated(
+    target: Target,
+    outcomes: Mapping[Approach, Estimate | Refusal],
+    draws: Mapping[str, pl.DataFrame],
+    unique: float,
+) -> RepeatedAllocation:
+    """Say what is best with few unique tokens.
+
+    Raises
+    ------
+    IsoflopError : something else than a compute is given, or nobody fitted what repeats are worth.
+    """
+    require_positive("unique tokens", unique)
+    if target.asked != "flops":
+        raise IsoflopError(
+            "unique tokens go with a compute: ask by FLOPS or --gpu-hours, not by "
+            f"{NUMBERS[target.asked](target.value)}"
+        )
+    outcome = outcomes.get(REPEATS)
+    if not isinstance(outcome, Estimate):
+        why = "it was not asked for" if outcome is None else outcome.refused
+        raise IsoflopError(f"what repeated tokens are worth was not fitted to this sweep: {why}")
+    return allocate_repeated(outcome, draws[REPEATS], target.value, unique)
 
 
 def _sweeps(estimates: Path) -> str:
@@ -370,6 +414,8 @@ def as_text(answers: Answers) -> str:
             lines.append("")
     if answers.served_tokens is not None:
         lines += _served_lines(answers)
+    if answers.repeated is not None:
+        lines += _repeated_lines(answers.repeated, answers.unique_tokens or 0.0)
     for name, why in answers.refused.items():
         lines.append(f"{NAMES[name]} was not fitted: {why}")
     lines += _notes(answers)
@@ -495,6 +541,25 @@ def _served_lines(answers: Answers) -> list[str]:
     return [
         f"Cheapest to train and to serve on {tokens} tokens (6ND + 2N per token served):",
         *_aligned([head, *rows]),
+        "",
+    ]
+
+
+def _repeated_lines(repeated: RepeatedAllocation, unique: float) -> list[str]:
+    """Tabulate what is best with few unique tokens."""
+    row = [
+        NAMES[REPEATS],
+        _written(repeated.params, _count),
+        _written(repeated.tokens, _count),
+        _written(repeated.tokens_per_param, ratio),
+        _written(repeated.epochs, ratio),
+        _written(repeated.worth, _count),
+        _written(repeated.loss, fixed),
+    ]
+    head = ["unique tokens", "N", "D", "D/N", "epochs", "worth in fresh tokens", "loss"]
+    return [
+        f"Best with {_count(unique)} unique tokens, repeated as often as that pays:",
+        *_aligned([head, row]),
         "",
     ]
 

@@ -20,6 +20,7 @@ from isoflop.command import PATH
 @click.option("--mfu", type=float, default=0.4, show_default=True, help="Share of its peak.")
 @click.option("--price", type=float, help="Of an hour of it, in any currency: adds the cost.")
 @click.option("--inference-tokens", type=float, help="Tokens served: what is cheapest in all.")
+@click.option("--unique-tokens", type=float, help="Few tokens to repeat: what is best with them.")
 @click.option("--sweep", help="Whose laws answer; without it, the published ones.")
 @click.option("--estimates", type=PATH, default=Path("data/estimates"), show_default=True)
 @click.option("--reference", type=PATH, help="Folder of published facts [default: the project's].")
@@ -35,6 +36,7 @@ def allocate_command(
     mfu: float,
     price: float | None,
     inference_tokens: float | None,
+    unique_tokens: float | None,
     sweep: str | None,
     estimates: Path,
     reference: Path | None,
@@ -64,5 +66,6 @@ def allocate_command(
         reference=reference,
         machine=machine,
         served=inference_tokens,
+        unique=unique_tokens,
     )
     click.echo(answers.model_dump_json(indent=2) if as_json else as_text(answers))
