@@ -160,7 +160,8 @@ class LawSettings(ObjectiveSettings):
     """likelihood: Huber's density with a free scale; huber: sum of Huber(huber_delta) on log L;
     mse: squares of the same residuals."""
     huber_delta: float | None = Field(default=None, gt=0.0)
-    """As in parametric."""
+    """Where Huber's loss turns from squares to absolute values; unit: log nat for huber, the fitted
+    scale for likelihood. Null takes 1e-3 for huber and 1.345 for likelihood."""
     starts: Literal["coarse", "hoffmann"] = "coarse"
     """coarse: a grid around the data, with three values of gamma; hoffmann: the paper's grid of
     4,500 starts, with gamma = 1."""
@@ -177,6 +178,22 @@ class GammaPrior(Section):
     """exp of its mean."""
     sd: float = Field(gt=0.0)
     """Of log gamma."""
+
+
+class RootSettings(LawSettings):
+    """The nested law with gamma = 1/2: the square root of a sum."""
+
+
+class KaplanLawSettings(LawSettings):
+    """Kaplan et al.'s L(N, D) of the final losses (2020, equation 1.5)."""
+
+
+class NoFloorSettings(LawSettings):
+    """The nested law with E = 0: no loss that size and data cannot lower."""
+
+
+class ProductSettings(LawSettings):
+    """Approach 3's law with a term of both: E + A/N**alpha + B/D**beta + G/(N**alpha D**beta)."""
 
 
 class NestedSettings(LawSettings):
@@ -375,10 +392,10 @@ class ApproachesSettings(Section):
     overtraining: OvertrainingSettings = OvertrainingSettings()
     data_constrained: DataConstrainedSettings = DataConstrainedSettings()
     nested: NestedSettings = NestedSettings()
-    root: LawSettings = LawSettings()
-    kaplan_law: LawSettings = LawSettings()
-    no_floor: LawSettings = LawSettings()
-    product: LawSettings = LawSettings()
+    root: RootSettings = RootSettings()
+    kaplan_law: KaplanLawSettings = KaplanLawSettings()
+    no_floor: NoFloorSettings = NoFloorSettings()
+    product: ProductSettings = ProductSettings()
     forecast: ForecastSettings = ForecastSettings()
     mixture: MixtureSettings = MixtureSettings()
     specifications: SpecificationsSettings = SpecificationsSettings()

@@ -10,7 +10,7 @@ from isoflop.config.reading import Section
 class TrainSettings(Section):
     """Sweeps that the project trains itself."""
 
-    plan: str = "novels-cpu"
+    plan: str = "novels"
     """Which plan of data/plans/ `snakemake train` runs."""
     gpu: bool = False
     """Train on a GPU; each training job then asks for one (`resources: gpu`)."""
