@@ -324,6 +324,23 @@ def test_a_paper_types_no_number(rendered: Rendered) -> None:
     assert float(macros["A"]) == pytest.approx(chosen.answer.a.value, rel=5e-3)
 
 
+def test_every_file_is_listed(rendered: Rendered, bare: Rendered) -> None:
+    """The header's Data leads to the list, and its Archive to how one is made."""
+    for report in (rendered, bare):
+        nav = re.findall(r'<nav class="files".*?</nav>', report.html, re.DOTALL)[0]
+        assert '<a href="#files">Data</a>' in nav
+        assert '<a href="#archive">Archive</a>' in nav
+        assert {"files", "archive"} <= set(report.page.ids)
+        listed = re.findall(r'<div id="files".*?</div>', report.html, re.DOTALL)[0]
+        links = re.findall(r'href="([^"]+)"', listed)
+        assert len(links) == len(set(links))
+        written = {f"tables/{path.name}" for path in (report.root / "tables").iterdir()}
+        shown = {name for name, text in report.inputs.manifest.items() if text.shown}
+        drawn = {f"figures/{name}.{kind}" for name in shown for kind in ("svg", "pdf")}
+        assert set(links) == written | drawn | {"figures/figures.json", "report.pdf"}
+        assert "every file of this report" not in report.typst
+
+
 def test_header_cells_have_a_scope(rendered: Rendered) -> None:
     assert rendered.page.headers
     assert {cell.get("scope") for cell in rendered.page.headers} == {"col", "row"}

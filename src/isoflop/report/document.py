@@ -91,6 +91,35 @@ class Numbering:
         self.tables.append(table)
         return table.markdown(len(self.tables))
 
+    def files(self) -> str:
+        """List every file beside the page: tables, figures, and what serves a paper."""
+        tables = [
+            _files(f"Table {number}", "tables", table.key, ("csv", "tex"))
+            for number, table in enumerate(self.tables, start=1)
+        ]
+        every = curve.specification_table(self.inputs).key
+        tables.append(_files("Every specification", "tables", every, ("csv", "tex")))
+        figures = [
+            _files(f"Figure {number}", "figures", name, ("svg", "pdf"))
+            for number, name in enumerate(self.figures, start=1)
+        ]
+        others = [
+            "[numbers.tex](tables/numbers.tex): a macro for each headline number",
+            "[columns.csv](tables/columns.csv): what every column means",
+            "[references.bib](tables/references.bib): the works below",
+            "[figures.json](figures/figures.json): every figure in words",
+            "[report.pdf](report.pdf): this page for print",
+        ]
+        lines = [f"- {file}" for file in (*tables, *figures, *others)]
+        return "\n".join(
+            ["", "::: {#files}", "**Data: every file of this report.**", "", *lines, ":::", ""]
+        )
+
+
+def _files(what: str, folder: str, name: str, kinds: tuple[str, ...]) -> str:
+    links = (f"[{kind.upper()}]({folder}/{name}.{kind})" for kind in kinds)
+    return f"{what}, {markdown(name)}: {' · '.join(links)}"
+
 
 def _reason(what: str, reason: str) -> str:
     """Say why something is absent, as a paragraph of its own."""
@@ -150,6 +179,7 @@ def write_document(inputs: ReportInputs) -> Document:
         interval=interval,
         fig=numbering.figure,
         tbl=numbering.table,
+        files=numbering.files,
     )
     return Document(
         markdown=source,

@@ -96,6 +96,7 @@ def _kept(inputs: ReportInputs) -> str:
             "them and makes this report again."
         )
     return (
-        "`python3 run.py archive` packs this report with its tables, figures, estimates, draws and "
-        "raw logs into one file, `archive/` beside this page."
+        "[An archive]{#archive} is made by whoever has the project: `python3 run.py archive` packs "
+        "this report with its tables, figures, estimates, draws and raw logs into one file, in "
+        "`archive/` beside this page."
     )

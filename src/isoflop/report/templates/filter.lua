@@ -87,7 +87,8 @@ function Div(el)
   if el.classes:includes("fold") then
     return fold(el)
   end
-  if FORMAT == "typst" and el.identifier == "calculator" then
+  -- neither asks nor leads anywhere on paper
+  if FORMAT == "typst" and (el.identifier == "calculator" or el.identifier == "files") then
     return {}
   end
   if el.classes:includes("contents") then
