@@ -131,6 +131,22 @@ def test_the_last_page_has_more_than_a_line_or_two(path: Path, tmp_path: Path) -
     assert before < 1 / 3
 
 
+@pytest.mark.parametrize(("height", "parted"), [(3, False), (9, True)])
+def test_a_low_figure_parts_no_paragraph(tmp_path: Path, height: int, parted: bool) -> None:
+    """It stands where the text puts it; one that might leave a third of a page empty floats."""
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 10 {height}"/>'
+    (tmp_path / "wide.svg").write_text(svg, encoding="utf-8")
+    words = [" ".join(f"{kind}{n}" for n in range(300)) for kind in ("before", "behind")]
+    figure = '![**Figure 1.** What it shows.](wide.svg){#fig-wide alt="A figure."}'
+    source = to_typst(
+        f"{words[0]}\n\n{figure}\n\n# Next\n\n{words[1]}\n\n{words[1]}\n", LABELS, tmp_path
+    )
+    (tmp_path / "wide.pdf").write_bytes(to_pdf(source, tmp_path))
+    text = pdf_text(tmp_path / "wide.pdf")
+    between = text.index("before299") < text.index("Figure 1.") < text.index("behind0")
+    assert between is not parted
+
+
 def test_a_long_name_breaks_where_it_has_an_underscore(tmp_path: Path) -> None:
     name = "_".join(["sweep"] * 40)
     source = to_typst(f"See {name}, and `{name}`.", LABELS, tmp_path)

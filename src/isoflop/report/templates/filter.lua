@@ -300,13 +300,28 @@ local PRINTED_WIDTHS = {
   ["fig-specifications"] = "92%",
 }
 
+-- the share of a page's height, beside its width's, that a printed figure may take to stand where the
+-- text puts it: it leaves no third of a page empty, and parts no sentence of another paragraph; a
+-- taller one floats
+local LOW = 0.385
+
+local function printed_height(source, width)
+  local box = read_svg(source):match('viewBox="([^"]*)"') or ""
+  local wide, high = box:match("([%d.]+)%s+([%d.]+)%s*$")
+  if not wide then
+    return math.huge
+  end
+  return tonumber(high) / tonumber(wide) * tonumber((width:gsub("%%", ""))) / 100
+end
+
 function Figure(el)
   local alt, source = alternative(el), source_of(el)
   if FORMAT == "typst" then
     local caption = pandoc.write(pandoc.Pandoc(el.caption.long), "typst-citations"):gsub("%s+$", "")
-    -- the first page has the answer's figure where the text puts it, the others float
-    local place = el.identifier == "fig-answer" and "\n  placement: none," or ""
-    local size = ", width: " .. (PRINTED_WIDTHS[el.identifier] or "100%")
+    local width = PRINTED_WIDTHS[el.identifier] or "100%"
+    local stays = el.identifier == "fig-answer" or printed_height(source, width) <= LOW
+    local place = stays and "\n  placement: none," or ""
+    local size = ", width: " .. width
     return pandoc.RawBlock(
       "typst",
       "#figure(image(" .. quoted("/" .. source) .. ", alt: " .. quoted(alt) .. size .. "),"
