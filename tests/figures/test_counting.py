@@ -12,10 +12,13 @@ import pytest
 from isoflop.approach import NAMES
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.config.approaches import ApproachesSettings
+from isoflop.escape import identifier
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import NoMixture
 from isoflop.figures import (
     allocations,
+    bend,
+    check_curves,
     check_pair,
     exponents,
     parametric_fit,
@@ -138,6 +141,72 @@ def test_bands_are_quantiles_of_the_draws_by_their_own_counting(
     assert ends[0] < y[-1] < ends[1]
 
 
+@pytest.mark.parametrize("approach", ["envelope", "parametric"])
+def test_tokens_of_every_approach_stand_beside_its_parameters(
+    counted: FigureInputs, approach: str
+) -> None:
+    estimate = counted.fitted[approach]
+    figure = drawn(predictions.draw, counted)
+    panels = {}
+    for axis, law in (("params", estimate.params_opt), ("tokens", estimate.tokens_opt)):
+        within = artist(figure, f"law-{approach}-{axis}")
+        panels[axis] = within.axes
+        x, y = (np.asarray(part, dtype=np.float64) for part in within.get_data())
+        assert (x[0], x[-1]) == tuple(estimate.flops_range)
+        np.testing.assert_allclose(y, law(x), rtol=1e-12)
+        x, y = line(figure, f"law-{approach}-{axis}-marks")
+        np.testing.assert_allclose(y, law(x), rtol=1e-12)
+    assert panels["params"] is not panels["tokens"]
+    rows = estimate.rows(counted.draws[approach])
+    x, _ = line(figure, f"law-{approach}-tokens-beyond")
+    ends = band(artist(figure, f"law-{approach}-tokens-band"), x[-1])
+    optima = estimate.law.optima(rows, np.array([x[-1]]))
+    expected = np.nanquantile(optima.tokens[:, 0], [0.025, 0.975])
+    np.testing.assert_allclose(ends, expected, rtol=1e-6)
+
+
+def test_check_runs_are_drawn_along_their_training(counted: FigureInputs) -> None:
+    counting = next(iter(counted.fitted.values())).counting
+    losses = counted.losses.filter(role="check")
+    assert losses.height > losses["run"].n_unique()
+    figure = drawn(check_curves.draw, counted)
+    columns = {"flops": f"flops_{counting.flops}", "tokens": "tokens"}
+    for run in losses["run"].unique():
+        curve = losses.filter(run=run).sort("tokens")
+        for shown, column in columns.items():
+            x, y = line(figure, f"run-{identifier(run)}-{shown}")
+            np.testing.assert_array_equal(x, curve[column].to_numpy())
+            np.testing.assert_array_equal(y, curve["loss"].to_numpy())
+            # the end of every run is in the picture
+            low, high = artist(figure, f"run-{identifier(run)}-{shown}").axes.get_ylim()
+            assert low < y[-1] < high
+
+
+def test_the_bend_is_the_one_of_the_estimate(counted: FigureInputs) -> None:
+    estimate = counted.fitted["envelope"]
+    found = estimate.curvature
+    assert found is not None
+    assert found.per_decade is not None
+    figure = drawn(bend.draw, counted)
+    _, straight = line(figure, "law-envelope-straight")
+    assert list(straight) == [estimate.a.value] * 2
+    x, y = line(figure, "law-envelope-bent")
+    decades = np.log10(x[-1] / x[0])
+    assert (y[-1] - y[0]) / decades == pytest.approx(found.per_decade.value)
+    # the band is as wide, and has no width where the points have their middle
+    bent = artist(figure, "law-envelope-bent-band")
+    for at in (x[0], x[-1]):
+        low, high = band(bent, at)
+        middle = np.log10(bend.measured(estimate)).mean()
+        ends = found.per_decade.intervals["0.95"]
+        reach = abs(np.log10(at) - middle)
+        assert high - low == pytest.approx(reach * (ends[1] - ends[0]))
+    thirds = [third for third in found.thirds or [] if third.a is not None]
+    marks = figure.figure.findobj(lambda one: one.get_gid() == "law-envelope-third")
+    shown = [(*map(float, mark.get_xdata()), float(mark.get_ydata()[0])) for mark in marks]
+    assert shown == [(*third.flops, third.a.value) for third in thirds if third.a is not None]
+
+
 def test_the_band_of_tokens_is_one_of_tokens(counted: FigureInputs) -> None:
     estimate = counted.fitted["envelope"]
     figure = drawn(training_curves.draw, counted)
@@ -227,7 +296,7 @@ def test_nothing_is_drawn_where_the_sweep_does_not_say(counted: FigureInputs) ->
     for estimate in near(counted).fitted.values():
         (path,) = [
             one
-            for one in drawn(predictions.draw, near(counted)).figure.axes[1].lines
+            for one in drawn(predictions.draw, near(counted)).figure.axes[2].lines
             if one.get_gid() == f"law-{estimate.approach}-params-beyond"
         ]
         assert max(path.get_xdata()) > counted.gopher_budget

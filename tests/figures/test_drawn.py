@@ -20,7 +20,17 @@ from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.announced import AnnouncedLoss, AnnouncedRun, Announcement
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.mixture import Mixture
-from isoflop.figures import answer, check_pair, design, forecast, isoflop_profiles, specifications
+from isoflop.figures import (
+    answer,
+    bend,
+    check_curves,
+    check_pair,
+    design,
+    forecast,
+    isoflop_profiles,
+    predictions,
+    specifications,
+)
 from tests.figures.conftest import drawn
 
 if TYPE_CHECKING:
@@ -125,6 +135,37 @@ def test_profiles_mark_the_minima(inputs: FigureInputs) -> None:
             (mark,) = artists(isoflop_profiles.draw, inputs, gid)
             assert list(mark.get_xdata()) == [profile.minimum.params]
             assert list(mark.get_ydata()) == [profile.minimum.loss]
+
+
+def test_minima_are_marked_over_the_lines_of_parameters_and_tokens(inputs: FigureInputs) -> None:
+    diagnostics: Any = inputs.fitted["profiles"].diagnostics
+    used = [p for p in diagnostics.profiles if p.accepted and p.minimum is not None]
+    assert len(used) >= 3
+    for axis in ("params", "tokens"):
+        (marks,) = artists(predictions.draw, inputs, f"minima-{axis}")
+        assert list(marks.get_xdata()) == [profile.budget for profile in used]
+        assert list(marks.get_ydata()) == [getattr(p.minimum, axis) for p in used]
+
+
+def test_a_sweep_without_check_runs_or_frontiers_says_so(inputs: FigureInputs) -> None:
+    fitted = inputs.losses.filter(pl.col("role") == "fit")
+    none = check_curves.draw(replace(inputs, losses=fitted))
+    assert isinstance(none, style.NothingToShow)
+    assert "has no pair of check runs" in none.reason
+    finals = inputs.losses.filter(pl.col("is_final"))
+    ends = check_curves.draw(replace(inputs, losses=finals))
+    assert isinstance(ends, style.NothingToShow)
+    assert "only the final losses are known" in ends.reason
+    alone = {key: one for key, one in inputs.estimates.items() if key == "parametric"}
+    straight = bend.draw(replace(inputs, estimates=alone))
+    assert isinstance(straight, style.NothingToShow)
+    assert "gave a frontier" in straight.reason
+    envelope: Any = inputs.fitted["envelope"]
+    unknown = envelope.curvature.model_copy(update={"per_decade": None, "reason": "too few"})
+    told = {"envelope": envelope.model_copy(update={"curvature": unknown})}
+    nothing = bend.draw(replace(inputs, estimates=told))
+    assert isinstance(nothing, style.NothingToShow)
+    assert nothing.reason == "1 Envelope: too few."
 
 
 def test_forecasts_are_predicted_less_measured(inputs: FigureInputs) -> None:

@@ -12,6 +12,8 @@ from isoflop.drawing.manifest import FigureText, write_manifest
 from isoflop.figures import (
     allocations,
     answer,
+    bend,
+    check_curves,
     check_pair,
     design,
     exponents,
@@ -45,6 +47,8 @@ FIGURES: Final[dict[str, Callable[[FigureInputs], style.Drawn | style.NothingToS
     "forecast": forecast.draw,
     "specifications": specifications.draw,
     "check_pair": check_pair.draw,
+    "check_curves": check_curves.draw,
+    "bend": bend.draw,
     "allocations": allocations.draw,
     "residuals": residuals.draw,
 }

@@ -1,14 +1,15 @@
-"""Hoffmann's Figure 1: the predictions of all approaches, Kaplan's line, and large models."""
+"""Hoffmann's Figures A3 and 1: N and D of all approaches, Kaplan's line, and large models."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
 from isoflop.estimates.allocation import FARTHEST
+from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.figures.frontier import draw_law
 from isoflop.numbers import PLAIN, power
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from isoflop.figures.inputs import FigureInputs
+    from isoflop.figures.inputs import Axis, FigureInputs
 
     Floats = NDArray[np.float64]
 
+AXES: Final[tuple[Axis, ...]] = ("params", "tokens")
 STAR = "Chinchilla"
 MODELS = (STAR, "Gopher", "GPT-3", "MT-NLG 530B")
 ROOM = 1e3
@@ -30,47 +32,65 @@ LIFT = 3.0
 
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
-    """Overlay N_opt(C) of every approach, over the data and up to the largest budget asked for."""
+    """Overlay N and D of every approach over the data, and N up to the largest budget asked for."""
     fitted = inputs.fitted
     if not fitted:
         return style.NothingToShow("No approach gave an estimate for this sweep.")
-    figure = style.new_figure(height=3.1)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    figure = style.new_figure(height=5.6)
+    panels = figure.subplot_mosaic([["params", "tokens"], ["far", "far"]])
     top = max(estimate.flops_range[1] for estimate in fitted.values())
     goal = inputs.gopher_budget
-    _laws(left, inputs, end=10.0 * top)
-    _laws(right, inputs, end=max(3.0 * goal, 10.0 * top))
-    models = _large_models(right, inputs, goal)
-    _data_end(left, top)
-    _data_end(right, top)
-    left.set_title("a  Over the data and a decade beyond")
-    right.set_title(f"b  {np.log10(goal / top):.1f} decades beyond, to Gopher’s compute")
+    for axis in AXES:
+        _laws(panels[axis], inputs, axis, end=10.0 * top)
+        _minima(panels[axis], inputs, axis)
+    _laws(panels["far"], inputs, "params", end=max(3.0 * goal, 10.0 * top))
+    for axes in panels.values():
+        _data_end(axes, top)
+    models = _large_models(panels["far"], inputs, goal)
+    panels["params"].set_title("a  N over the data and a decade beyond")
+    panels["tokens"].set_title("b  D over the data and a decade beyond")
+    panels["far"].set_title(f"c  N {np.log10(goal / top):.1f} decades beyond, to Gopher’s compute")
     listed = "; ".join(
         f"{NAMES[approach]} {estimate.a.value:.3f}" for approach, estimate in fitted.items()
     )
     return style.Drawn(
         figure,
-        "Two panels of optimal parameters against compute on logarithmic axes, the first over the "
-        f"data, the second up to {power(goal, hand=PLAIN)} FLOPs. Slopes of the lines: {listed}; "
+        "Three panels against compute on logarithmic axes: optimal parameters and optimal tokens "
+        "over the data, with the profiles’ minima as crosses where there are any, and "
+        f"parameters up to {power(goal, hand=PLAIN)} FLOPs. Slopes of the lines of N: {listed}; "
         f"Kaplan’s published line {inputs.reference.kaplan.optimal_allocation.p_N:.2f}. Lines of "
         "this sweep are dashed beyond the data, carry 95 % bands, and end "
         f"{FARTHEST:.0f} decades beyond the data at the latest. {models}",
     )
 
 
-def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
+def _minima(axes: Axes, inputs: FigureInputs, axis: Axis) -> None:
+    """Mark what was measured: N or D at the minimum of each budget's profile."""
+    profiles = inputs.fitted.get("profiles")
+    if profiles is None:
+        return
+    minima = expect(profiles.diagnostics, ProfilesDiagnostics).profiles
+    used = [(p.budget, p.minimum) for p in minima if p.accepted and p.minimum is not None]
+    axes.plot(
+        [budget for budget, _ in used], [getattr(minimum, axis) for _, minimum in used], ls="",
+        marker="X", ms=4.5, mew=0.4, mec="white", color=style.INK, zorder=6, gid=f"minima-{axis}",
+    )  # fmt: skip
+
+
+def _laws(axes: Axes, inputs: FigureInputs, axis: Axis, *, end: float) -> None:
     """Draw the published lines up to one C, and every approach's as far as the sweep says it."""
     labels = []
     top = max(estimate.flops_range[1] for estimate in inputs.fitted.values())
     last = min(end, top * 10.0**FARTHEST)
     for approach, estimate in inputs.fitted.items():
         low, high = estimate.flops_range
-        draw_law(axes, inputs, estimate, "params", end=last)
+        draw_law(axes, inputs, estimate, axis, end=last)
+        law = estimate.params_opt if axis == "params" else estimate.tokens_opt
         # dashes say what lies beyond the data, so marks say whose a line is
         places = np.array([low, high, np.sqrt(high * last)])
         axes.plot(
             places,
-            estimate.params_opt(places),
+            law(places),
             ls="",
             marker=MARKERS[approach],
             ms=3.4,
@@ -78,14 +98,14 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
             mec="white",
             color=COLOURS[approach],
             zorder=5,
-            gid=f"law-{approach}-marks",
+            gid=f"law-{approach}-{axis}-marks",
         )
         name = NAMES[approach]
         at = last if end > ROOM * last else end
-        labels.append((name, COLOURS[approach], at, float(estimate.params_opt(last))))
+        labels.append((name, COLOURS[approach], at, float(law(last))))
     low = min(estimate.flops_range[0] for estimate in inputs.fitted.values())
     flops = np.array([low, end])
-    for name, dashes, values in _published(inputs, flops):
+    for name, dashes, values in _published(inputs, flops, axis):
         axes.plot(
             flops,
             values,
@@ -93,25 +113,29 @@ def _laws(axes: Axes, inputs: FigureInputs, *, end: float) -> None:
             lw=0.9,
             ls=(0, dashes),
             zorder=3,
-            gid=f"published-{name.split()[0].lower()}",
+            gid=f"published-{name.split()[0].lower()}-{axis}",
         )
         labels.append((name, style.PUBLISHED, end, float(values[-1])))
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
-    axes.set(xlabel=style.FLOPS, ylabel=style.PARAMS)
+    axes.set(xlabel=style.FLOPS, ylabel=style.PARAMS if axis == "params" else style.TOKENS)
     # spread apart among those that stand beside each other
     for x in sorted({x for _, _, x, _ in labels}):
         style.label_points(axes, [label for label in labels if label[2] == x])
 
 
 def _published(
-    inputs: FigureInputs, flops: Floats
+    inputs: FigureInputs, flops: Floats, axis: Axis
 ) -> list[tuple[str, tuple[float, float], Floats]]:
-    """Evaluate Kaplan's law and Hoffmann's, as its Table 3 has it."""
+    """Evaluate Kaplan's law, at C = 6ND, and Hoffmann's, as its Table 3 has it."""
     reference = inputs.reference
-    kaplan = [reference.kaplan.params_opt(float(c), convention="minimum") for c in flops]
-    hoffmann = reference.hoffmann.optimal_allocations.params_law("envelope")(flops)
-    return [("Kaplan 2020", (1, 1), np.array(kaplan)), ("Hoffmann 2022", (9, 2.5), hoffmann)]
+    table = reference.hoffmann.optimal_allocations
+    kaplan = np.array([reference.kaplan.params_opt(float(c), convention="minimum") for c in flops])
+    if axis == "params":
+        hoffmann = table.params_law("envelope")(flops)
+    else:
+        kaplan, hoffmann = flops / (6.0 * kaplan), table.tokens_law("envelope")(flops)
+    return [("Kaplan 2020", (1, 1), kaplan), ("Hoffmann 2022", (9, 2.5), hoffmann)]
 
 
 def _large_models(axes: Axes, inputs: FigureInputs, goal: float) -> str:

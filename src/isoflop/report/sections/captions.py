@@ -27,6 +27,7 @@ from isoflop.numbers import (
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import verdicts
 from isoflop.report.sections.check import check_pair
+from isoflop.report.sections.curvature import curvatures
 from isoflop.report.sections.data import data_facts
 from isoflop.report.sections.diagnostics import form_rejected
 from isoflop.report.sections.forecast import forecast_facts
@@ -61,6 +62,8 @@ def findings(inputs: ReportInputs) -> dict[str, str]:
         "forecast": _forecast(inputs),
         "specifications": _specifications(inputs),
         "check_pair": _check(inputs),
+        "check_curves": _check_curves(inputs),
+        "bend": _bend(inputs),
         "allocations": _allocations(inputs),
         "residuals": _residuals(inputs),
     }
@@ -214,6 +217,25 @@ def _check(inputs: ReportInputs) -> str:
         f"The size by {pair.winner} reached the lower {pair.mean}loss, by {pair.gap} nats per "
         f"token{noise}{inside}."
     )
+
+
+def _check_curves(inputs: ReportInputs) -> str:
+    pair = check_pair(inputs)
+    if pair is None:
+        return ""
+    return (
+        f"Where training ends, the size by {pair.winner} has the lower {pair.mean}loss, by "
+        f"{pair.gap} nats per token."
+    )
+
+
+def _bend(inputs: ReportInputs) -> str:
+    told = [
+        f"{IN_PROSE[name]} by {with_level(bend.per_decade, 0.95, fixed)}"
+        for name, bend in curvatures(inputs).items()
+        if bend.per_decade is not None
+    ]
+    return f"Per decade of compute *a* changes in {listed(told)}." if told else ""
 
 
 def _allocations(inputs: ReportInputs) -> str:
