@@ -111,6 +111,10 @@ REFUSED = {
     "step 5 loss {l}": "'step' is no higher than on the line before on 38 of 39 lines",
     "step {s} loss {l}%": "39 values of 'loss' are no plain numbers",
     "step {s} loss {l}±.1": "39 values of 'loss' are no plain numbers",
+    "step {s} | train {l} | val {l}": "if 'train', 'val' are losses, and no accuracies, say so",
+    "step {s} test {l}": "they name no loss: if 'test' is a loss, and no accuracy, say so",
+    "[c4] step {s} train {l}": "they name no loss: if 'train' is a loss",
+    "iter {s} ppl {l}": "the names iter, ppl, but none is known as a loss",
     "step {s} loss 3,{s}": "may have a decimal or a thousands mark (first in line 2: '3,10')",
 }
 
@@ -140,9 +144,15 @@ def epochs(step: int) -> str:
     return f"Epoch {step // 100 + 1} step {step % 100} loss {loss(step)}"
 
 
+def sets(step: int) -> str:
+    return f"step {step} | train {loss(step)}" + f" | val {loss(step)}" * (step % 50 == 0)
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
+        (sets, "they name no loss: if 'train', 'val' are losses"),
+        (lambda s: f"iter {s} ppl {math.exp(loss(s)):.2f}", "the names iter, ppl, but none"),
         (train_and_val, "the names step, train: loss, val: loss, but none is known as a loss"),
         (two_axes, "several steps, 'iter', 'step'"),
         (two_kinds, "several losses, 'loss', 'train loss': say"),
@@ -163,9 +173,16 @@ def test_the_map_that_a_refusal_proposes_is_read(
     parsed = read(log(line), tmp_path, table)
     steps = [s for s in STEPS if line not in {train_and_val, two_axes} or s % 50]
     assert parsed.records.filter(kind="train")["step"].to_list() == steps
-    if line in {two_axes, two_kinds}:
+    if line in {two_axes, two_kinds, sets}:
         evaluated = parsed.records.filter(kind="eval")["step"].to_list()
         assert evaluated == [s for s in STEPS if s % 50 == 0]
+
+
+def test_bare_names_of_sets_are_nothing_beside_a_loss(tmp_path: Path) -> None:
+    content = log(lambda s: f"step {s} loss {loss(s)}\nstep {s} train 0.5 val 0.25")
+    parsed = read(content, tmp_path)
+    assert parsed.records["train_loss"].to_list() == [loss(s) for s in STEPS]
+    assert parsed.records["kind"].unique().to_list() == ["train"]
 
 
 def hosts(step: int) -> str:
@@ -228,6 +245,10 @@ def test_every_known_dialect_goes_first(name: str) -> None:
         "At step 100 the loss was 3.25, and so on.\n" * 5,
         "steps = 100\nloss = 'mse'\n" * 5,
         "step 10 loss 3.25\n" * 2,
+        "step 10 train 3.25\n" * 2,
+        "step 10 train 3.25\n" * 9 + "step 10 loss 3.25\n" * 2,
+        "step 10 train 97% val 95%\n" * 9,
+        "At step 100 of the test, and at step 200 of training, it failed.\n" * 5,
     ],
 )
 def test_prose_and_settings_are_no_lines_of_values(text: str) -> None:
@@ -259,7 +280,7 @@ def assert_same(content: bytes, folder: Path, table: TableMap | None = None) -> 
 CONTENTS = [
     (FIXTURES / "pairs" / "mine.log").read_bytes(),
     *(log(lambda s, line=line: line.format(s=s, l=loss(s))).encode() for line in READ),  # type: ignore[misc]
-    *(log(line).encode() for line in (train_and_val, two_axes, epochs, hosts)),
+    *(log(line).encode() for line in (train_and_val, two_axes, epochs, hosts, sets)),
     log(lambda s: f"step {s} loss {'nan' if s > 200 else loss(s)} lr -inf").encode(),
 ]
 

@@ -44,6 +44,9 @@ _OTHER_LOSS: Final = re.compile(
     r"|ema|avg|average|averaged|mean|running|moving|smooth|smoothed)(?:$|[^a-z])"
 )
 """Words by which a line's loss is none of training, or not that of one step."""
+_SETS: Final = frozenset(
+    ("train", "training", "val", "valid", "validation", "eval", "evaluation", "test", "dev")
+)
 LONGEST: Final = 4_000
 """Characters of a line beyond which it is none of values."""
 PAIRS: Final = 64
@@ -110,6 +113,16 @@ class Form:
     def tells_loss(self) -> bool:
         """Whether something in such a line is called like a loss."""
         return any(may_be_loss(pair.name) for pair in self.pairs)
+
+    @property
+    def tells_set(self) -> bool:
+        """Whether something in such a line is called by the bare name of a set."""
+        return any(is_set(pair.name) for pair in self.pairs if pair.plain)
+
+
+def is_set(name: str) -> bool:
+    """Tell whether a value is called by the bare name of a set: a loss on it, or an accuracy."""
+    return plain(name) in _SETS
 
 
 def is_of_training(words: str) -> bool:
@@ -239,18 +252,26 @@ class Alike:
 
 _SKELETON: Final = "\0"
 """Stands for a number, and ends a word, where only the form of a line is asked; no log has it."""
-_MAY_TELL_LOSS: Final = r"(?i)loss|entropy|nll|xent|bpc|bpb|bits?|ppl|perplexity|nat|ce"
+MAY_TELL_LOSS: Final = r"(?i)loss|entropy|nll|xent|bpc|bpb|bits?|ppl|perplexity|nat|ce"
 """Something without which no name is one of a loss."""
+MAY_TELL_SET: Final = r"(?i)train|val|test|dev"
+"""Something without which no name is one of a set."""
 
 
 class Lines:
     """Says what a file's lines mean, some at a time.
 
     Only those with something that is called like a loss are looked at.
+
+    Parameters
+    ----------
+    bare : whether those with something that is called by the bare name of a set are, instead.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, bare: bool = False) -> None:
         self._forms: dict[str, Form] = {}
+        self._bare = bare
+        self._words = MAY_TELL_SET if bare else MAY_TELL_LOSS
 
     def alike(self, lines: Sequence[str], first: int) -> Iterator[Alike]:
         """Say what lines mean, those of one form at once.
@@ -269,7 +290,7 @@ class Lines:
             .with_row_index("row", offset=first)
             .cast({"row": pl.Int64})
             .filter(
-                pl.col("line").str.contains(_MAY_TELL_LOSS),
+                pl.col("line").str.contains(self._words),
                 pl.col("line").str.len_chars() <= LONGEST,
             )
             .with_columns(skeleton=pl.col("line").str.replace_all(TOKEN, f"${{1}}{_SKELETON}"))
@@ -279,7 +300,7 @@ class Lines:
             self._form(skeleton, line)
         for (skeleton,), group in frame.group_by("skeleton", maintain_order=True):
             form = self._forms[str(skeleton)]
-            if form.tells_loss:
+            if self._is_told(form):
                 tokens = group.select(pl.col("line").str.extract_all(TOKEN)).to_series()
                 texts = (tokens.list.get(pair.place) for pair in form.pairs)
                 yield Alike(form, group["row"], tuple(texts))
@@ -287,15 +308,19 @@ class Lines:
     def alike_one_by_one(self, lines: Sequence[str], first: int) -> Iterator[Alike]:
         """Say what lines mean one by one: slow, and what `alike` must agree with."""
         for row, line in enumerate(lines, first):
-            if len(line) > LONGEST or not re.search(_MAY_TELL_LOSS, line):
+            if len(line) > LONGEST or not re.search(self._words, line):
                 continue
             skeleton = _SPLIT.sub(lambda token: (token[1] or "") + _SKELETON, line)
             self._form(skeleton, line)
             form = form_of(line)
-            if form.tells_loss:
+            if self._is_told(form):
                 tokens = [token[0] for token in _SPLIT.finditer(line)]
                 texts = [pl.Series([tokens[pair.place]], dtype=pl.String) for pair in form.pairs]
                 yield Alike(form, pl.Series([row], dtype=pl.Int64), tuple(texts))
+
+    def _is_told(self, form: Form) -> bool:
+        """Tell whether lines of a form have what is looked for."""
+        return form.tells_set if self._bare else form.tells_loss
 
     def _form(self, skeleton: str, line: str) -> None:
         """Remember the form of a line, which its skeleton decides."""

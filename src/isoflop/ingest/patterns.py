@@ -11,14 +11,17 @@ import csv
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest.named_values import form_of
+from isoflop.ingest.named_values import MAY_TELL_LOSS, MAY_TELL_SET, form_of
 from isoflop.ingest.numbers import NUMBER, json_object
 from isoflop.ingest.source import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from isoflop.ingest.named_values import Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +129,21 @@ def _has_open_lm_record(text: str) -> int:
 
 
 def _named_losses(text: str) -> int:
-    """Count lines that name a step and a loss; enough of them are as good as all."""
-    count = 0
-    for line in text.split("\n"):
-        count += LOSS_WORD in line.lower() and form_of(line).is_record
-        if count == RECORDS_COUNTED:
-            break
-    return count
+    """Count lines that name a step and a loss, or else a set; enough of them are as good as all."""
+    lines = text.split("\n")
+    losses = _counted(lines, MAY_TELL_LOSS, lambda form: form.is_record)
+    return losses or _counted(lines, MAY_TELL_SET, lambda form: form.tells_axis and form.tells_set)
+
+
+def _counted(lines: Iterable[str], words: str, told: Callable[[Form], bool]) -> int:
+    """Count lines that have some word and a form, no further than is asked."""
+    having = re.compile(words)
+    matching = (line for line in lines if having.search(line) and told(form_of(line)))
+    return sum(1 for _ in islice(matching, RECORDS_COUNTED))
 
 
 RECORDS_COUNTED: Final = 10
 """Lines with a step and a loss that tell lines of nobody's format."""
-LOSS_WORD: Final = "loss"
-"""What one value of lines of nobody's format is called."""
 LINES_COUNTED: Final = 10_000
 """Lines looked at for JSON lines; a table of more is one already."""
 LEAST_CELLS: Final = 4

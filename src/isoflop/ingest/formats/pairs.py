@@ -19,8 +19,8 @@ import polars as pl
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.events import Event, Remark, Truncated
 from isoflop.ingest.formats.table import blocks_of_frame, taken
-from isoflop.ingest.named_values import AS_CSV, Alike, Lines, is_of_training, value_of
-from isoflop.ingest.names import COLUMNS, may_be_loss, plain, unit_of
+from isoflop.ingest.named_values import AS_CSV, Alike, Lines, is_of_training, is_set, value_of
+from isoflop.ingest.names import COLUMNS, find, may_be_loss, plain, unit_of
 from isoflop.ingest.outline import Outline, guess, some
 from isoflop.ingest.patterns import shape_of_line
 from isoflop.ingest.refused import RefusedError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 TAKES_MAP = True
 ASKS: Final = ("loss_unit", "loss_kind")
 """Facts that no trainer's habits settle, and that a run asks for."""
@@ -74,8 +74,10 @@ class Gathered:
     odd : by name its values that are no plain numbers: how many, and the first one's line and text.
     aside : by name the losses on lines that say no step: how many.
     truncated : whether the file ends within a line.
+    bare : whether what is called by the bare name of a set is looked for, and no loss by name.
     """
 
+    bare: bool = False
     pieces: list[pl.DataFrame] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     losses: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -86,15 +88,15 @@ class Gathered:
     def add(self, alike: Alike) -> None:
         """Take in lines of one form."""
         form, rows = alike.form, alike.rows
-        if not form.is_record:
-            names = {pair.name for pair in form.pairs if may_be_loss(pair.name)}
+        if not form.tells_axis:
+            names = {pair.name for pair in form.pairs if self._is_loss(pair.name)}
             self.aside.update(dict.fromkeys(names, rows.len()))
             return
         kind = shape_of_line(form.kind)  # without what may be private
         self.kinds[kind] += rows.len()
         columns: dict[str, pl.Series] = {_ROW: rows}
         for pair, texts in zip(form.pairs, alike.texts, strict=True):
-            loss = may_be_loss(pair.name)
+            loss = self._is_loss(pair.name)
             name = f"{kind}: {pair.name}" if kind else pair.name
             name = name if loss else plain(pair.name)
             if loss:
@@ -107,6 +109,10 @@ class Gathered:
                 name = f"{name} ({pair.place})"
             columns[name] = numbers.cast(pl.Float64)
         self.pieces.append(pl.DataFrame(columns))
+
+    def _is_loss(self, name: str) -> bool:
+        """Tell whether a value is one that is looked for."""
+        return is_set(name) if self.bare else may_be_loss(name)
 
     def _odd(self, name: str, rows: pl.Series, texts: pl.Series) -> None:
         at = int(rows.arg_min() or 0)
@@ -170,13 +176,20 @@ def _numbers(name: str, texts: pl.Series) -> pl.Series:
 
 
 def gathered(file: RawFile, *, slowly: bool = False) -> Gathered:
-    """Gather the lines of a file that name values.
+    """Gather the lines of a file that name a loss, or else those that name a set: `train 3.21`.
 
     Raises
     ------
     RefusedError : too many of them have a form of their own.
     """
-    told, lines, row = Gathered(), Lines(), 1
+    told = _gathered(file, slowly=slowly, bare=False)
+    if told.pieces:
+        return told
+    return _gathered(file, slowly=slowly, bare=True)
+
+
+def _gathered(file: RawFile, *, slowly: bool, bare: bool) -> Gathered:
+    told, lines, row = Gathered(bare=bare), Lines(bare=bare), 1
     for piece in file.blocks(BLOCK):
         end = piece.rfind(b"\n") + 1
         complete = piece[:end].decode().split("\n")[:-1]
@@ -201,6 +214,8 @@ def _blocks(told: Gathered, table: TableMap | None, stem: str) -> Iterator[Block
         )
     raw = told.frame()
     remarks = [*told.remarks(raw.columns)]
+    if table is None and told.bare:
+        raise _sets_asked(raw)
     if table is None:
         table, words = _settled(raw, remarks)
         remarks = [*words, *remarks]
@@ -234,6 +249,19 @@ def _settled(raw: pl.DataFrame, remarks: Sequence[str]) -> tuple[TableMap, list[
     if asked:
         raise _refusal(asked, columns, raw.columns)
     return table, taken(Outline.of(raw), table)
+
+
+def _sets_asked(raw: pl.DataFrame) -> RefusedError:
+    """Ask whether values that are called by the bare names of sets are losses."""
+    sets = [name for name in raw.columns if is_set(name.rpartition(": ")[2])]
+    if not sets:  # none of them has plain numbers
+        return RefusedError(f"{_SAYS}. {AS_CSV}")
+    trained = next((n for n in sets if is_of_training(n)), None)
+    evaluated = next((n for n in sets if n != trained), None)
+    columns = {value: find(value, raw.columns) for value in ("step", "tokens", "lr")}
+    are = "are losses, and no accuracies" if len(sets) > 1 else "is a loss, and no accuracy"
+    why = f"they name no loss: if {_listed(sets)} {are}, say so"
+    return _refusal([(why, {"train_loss": trained, "eval_loss": evaluated})], columns, raw.columns)
 
 
 def _names_asked(
