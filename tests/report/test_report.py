@@ -171,6 +171,7 @@ def test_both_outputs_say_the_same(rendered: Rendered) -> None:
     missing = tokens(" ".join(rendered.page.words)) - tokens(typst)
     # the page numbers its sections and notes and links to files and places; Typst makes its own
     links = {"SVG", "PDF", "CSV", "TeX", "Data", "Archive", "Cite", "All", "Contents", "Skip"}
+    links |= {"TEX", "figures.json", "report.pdf"}  # the list of the report's files
     assert {word for word in missing if not word.isdigit()} <= links | {"isoflop"} | {
         word for word in missing if re.fullmatch(r"\d+\.\d+", word)
     }
@@ -217,7 +218,7 @@ def test_nothing_is_loaded_from_anywhere(rendered: Rendered) -> None:
     # marks of a figure that are drawn again from within the page
     assert all(re.fullmatch(r"#[\w-]+", source) for source in rendered.page.sources)
     own = re.compile(
-        r"#|report\.pdf$|\.\./index\.html(#\w+)?$|(tables|figures)/[\w.-]+\.(csv|tex|svg|pdf|bib)$"
+        r"#|report\.pdf$|\.\./index\.html(#\w+)?$|(tables|figures)/[\w.-]+\.(csv|tex|svg|pdf|bib|json)$"
         r"|https://doi\.org/10\.[\w./-]+$"
     )
     assert [link for link in rendered.page.links if not own.match(link)] == []
