@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from isoflop.estimates.intervals import calibrated_intervals, percentile_intervals
 from isoflop.estimates.levels import LEAST_TAIL, NoLevel, Tails, covered, places, tails_of
-from isoflop.estimates.quantities import Sample
+from isoflop.estimates.quantities import placed_in
 
 RNG = np.random.default_rng(7)
 EXACT = np.arange(1, 1000) / 1000
@@ -146,10 +146,8 @@ def test_n_and_d_of_a_budget_are_missed_alike() -> None:
     """D is C / 6 N: where N's truth lies a little above all draws, D's lies as far below."""
     drawn = 1e7 * np.exp(0.3 * RNG.normal(size=(40, 50)))
     for truth in (0.9e7, 2.5e7, 6e7):
-        n, d = (
-            Sample.of("root", value, draws[:, 0], draws, logs=True)
-            for value, draws in ((truth, drawn), (5e14 / truth, 5e14 / drawn))
-        )
-        assert n is not None
-        assert d is not None
-        assert n.ranks == pytest.approx(1.0 - d.ranks, abs=1e-12)
+        both = np.stack([drawn, 5e14 / drawn])
+        n, d = placed_in(both, np.array([truth, 5e14 / truth]), logs=True)
+        assert n == pytest.approx(1.0 - d, abs=1e-12)
+        # together or alone
+        assert n.tolist() == placed_in(both[:1], np.array([truth]), logs=True)[0].tolist()

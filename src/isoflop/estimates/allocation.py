@@ -28,6 +28,7 @@ from isoflop.estimates.quantities import (
     at_levels,
     calibrated,
     describe,
+    placed_in,
 )
 from isoflop.estimates.targets import Target, columns_at
 from isoflop.numbers import PLAIN, count, decades_beyond, distance
@@ -237,16 +238,19 @@ def _samples(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[st
             truth = float(true[name][0])
             if name == target.asked or not np.isfinite(truth):
                 continue
-            sample = Sample.of(
-                simulated.truth.approach, truth, points[name], values.reshape(n, m), logs=True
-            )
+            placed = placed_in(values.reshape(1, n, m), np.array([truth]), logs=True)[0]
+            sample = Sample.of(simulated.truth.approach, truth, points[name], placed)
             if sample is not None:
                 samples.setdefault(name, []).append(sample)
     return samples
 
 
 def optima_at(
-    estimate: Estimate | Mixture, draws: pl.DataFrame, flops: Sequence[float]
+    estimate: Estimate | Mixture,
+    draws: pl.DataFrame,
+    flops: Sequence[float],
+    *,
+    summarised: bool = True,
 ) -> list[Optimum]:
     """Give the allocation at each budget, without fitting anything again.
 
@@ -255,6 +259,7 @@ def optima_at(
     estimate : one approach's estimate, or the mixture.
     draws : its table of draws, simulated sweeps included.
     flops : budgets C [FLOP].
+    summarised : whether each quantity says what was simulated, beside its intervals.
 
     Returns
     -------
@@ -272,6 +277,7 @@ def optima_at(
         budgets,
         simulations_of(estimate, draws),
         names=names,
+        summarised=summarised,
     )
     return optima_of(quantities, budgets, estimate.flops_range)
 

@@ -65,8 +65,11 @@ def calibrated_intervals(draws: Floats, levels: Mapping[str, Tails | NoLevel]) -
     finite = draws[np.isfinite(draws)]
     if len(finite) < 2:
         return {}
-    ends = {k: np.quantile(finite, t.shares) for k, t in levels.items() if isinstance(t, Tails)}
-    return {k: (float(low), float(high)) for k, (low, high) in ends.items()}
+    served = {level: ends.shares for level, ends in levels.items() if isinstance(ends, Tails)}
+    if not served:
+        return {}
+    ends = np.quantile(finite, list(served.values()))
+    return dict(zip(served, map(tuple, ends.tolist()), strict=True))
 
 
 def intervals_at(draws: Floats, levels: Mapping[str, Tails | NoLevel]) -> Intervals:

@@ -135,7 +135,7 @@ def widest(several: Sequence[Levels]) -> Levels:
     return least
 
 
-def places(drawn: Floats, truth: float) -> Floats:
+def places(drawn: Floats, truth: float | Floats) -> Floats:
     """Say where a truth lies among the draws of each of some simulated sweeps.
 
     Between two draws the place is interpolated; beyond all of them it falls as the tail of the
@@ -144,7 +144,7 @@ def places(drawn: Floats, truth: float) -> Floats:
     Parameters
     ----------
     drawn : (sweeps, draws) of one quantity; NaN where refused.
-    truth : its true value.
+    truth : its true value, or one for each sweep, (sweeps,).
 
     Returns
     -------
@@ -152,7 +152,8 @@ def places(drawn: Floats, truth: float) -> Floats:
     """
     kept = np.isfinite(drawn)
     count = kept.sum(axis=1)
-    under = kept & (drawn < truth)
+    truth = np.broadcast_to(truth, count.shape)
+    under = kept & (drawn < truth[:, None])
     below = under.sum(axis=1)
     left = np.where(under, drawn, -np.inf).max(axis=1)
     right = np.where(kept & ~under, drawn, np.inf).min(axis=1)
@@ -250,4 +251,4 @@ def covered(ranks: Floats, shares: tuple[float, float]) -> float:
     shares : of the draws, below the lower and below the upper end.
     """
     low, high = shares
-    return float(np.mean((low <= ranks) & (ranks <= high)))
+    return np.count_nonzero((low <= ranks) & (ranks <= high)) / len(ranks)

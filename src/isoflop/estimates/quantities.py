@@ -170,21 +170,26 @@ class Simulations:
         estimates = derived(law, self.estimates, flops)
         draws = derived(law, self.draws.reshape(n * m, p), flops)
         clean = {} if self.noiseless is None else derived(law, self.noiseless, flops)
-        samples = {}
-        for name, truth in self.truth.values(law, flops).items():
-            if name not in estimates or not np.isfinite(truth):
-                continue
-            if names is not None and name not in names:
-                continue
-            noiseless = float(clean[name][0]) if name in clean else np.nan
-            drawn = draws[name].reshape(n, m)
-            sample = Sample.of(
-                self.truth.approach, truth, estimates[name], drawn, noiseless,
-                logs=name not in {"a", "b", *law.names},
-            )  # fmt: skip
-            if sample is not None:
-                samples[name] = sample
-        return samples
+        truths = {
+            name: truth
+            for name, truth in self.truth.values(law, flops).items()
+            if name in estimates and np.isfinite(truth) and (names is None or name in names)
+        }
+        plain = {"a", "b", *law.names}
+        samples: dict[str, Sample] = {}
+        for logs in (False, True):
+            alike = [name for name in truths if (name not in plain) is logs]
+            together = np.array([draws[name] for name in alike]).reshape(len(alike), n, m)
+            true = np.array([truths[name] for name in alike])
+            placed = placed_in(together, true, logs=logs)
+            for i, name in enumerate(alike):
+                noiseless = float(clean[name][0]) if name in clean else np.nan
+                sample = Sample.of(
+                    self.truth.approach, truths[name], estimates[name], placed[i], noiseless
+                )
+                if sample is not None:
+                    samples[name] = sample
+        return {name: samples[name] for name in truths if name in samples}
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,13 +198,14 @@ class Sample:
 
     Attributes
     ----------
-    law, truth, median, noiseless : as ``Simulated`` has them.
+    law, truth, noiseless : as ``Simulated`` has them.
+    estimates : from all runs of each sweep that has the quantity.
     ranks : (sweeps,) places of the truth among each sweep's draws.
     """
 
     law: Approach
     truth: float
-    median: float
+    estimates: Floats
     noiseless: float | None
     ranks: Floats
 
@@ -209,40 +215,29 @@ class Sample:
         law: Approach,
         truth: float,
         estimates: Floats,
-        drawn: Floats,
+        placed: Floats,
         noiseless: float = np.nan,
-        *,
-        logs: bool,
     ) -> Sample | None:
-        """Place a truth among the draws of each sweep; None where no sweep has the quantity.
+        """Take what simulated sweeps gave of a quantity; None where no sweep has it.
 
         Parameters
         ----------
         law, truth : the law, and what it makes of the quantity.
-        estimates : (sweeps,) from all runs of each.
-        drawn : (sweeps, draws) from its resamples; NaN where refused.
+        estimates : (sweeps,) from all runs of each; not finite where there is none.
+        placed : (sweeps,) places of the truth among the draws; see ``placed_in``.
         noiseless : from the sweep without errors; NaN where there is none.
-        logs : whether it is placed by its logarithm, as N, D and D/N are: of one budget they are
-            powers of each other, and beyond all draws they are then missed alike.
         """
-        known = estimates[np.isfinite(estimates)]
-        if logs:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                placed = places(np.log(drawn), float(np.log(truth)))
-        else:
-            placed = places(drawn, truth)
-        placed = placed[np.isfinite(placed)]
-        if len(known) == 0 or len(placed) == 0:
+        known, ranks = estimates[np.isfinite(estimates)], placed[np.isfinite(placed)]
+        if len(known) == 0 or len(ranks) == 0:
             return None
-        clean = noiseless if np.isfinite(noiseless) else None
-        return cls(law, truth, float(np.median(known)), clean, placed)
+        return cls(law, truth, known, noiseless if np.isfinite(noiseless) else None, ranks)
 
     def summary(self, levels: Mapping[str, Tails | NoLevel]) -> Simulated:
         """Count how often percentiles and the intervals of these levels cover."""
         return Simulated(
             law=self.law,
             truth=self.truth,
-            median=self.median,
+            median=float(np.median(self.estimates)),
             noiseless=self.noiseless,
             percentile_coverage={
                 str(level): covered(self.ranks, shares)
@@ -253,6 +248,29 @@ class Sample:
                 for level, ends in levels.items()
             },
         )
+
+
+def placed_in(drawn: Floats, truths: Floats, *, logs: bool) -> Floats:
+    """Place the truth of several quantities among the draws of each simulated sweep.
+
+    Parameters
+    ----------
+    drawn : (quantities, sweeps, draws); NaN where refused.
+    truths : (quantities,).
+    logs : whether they are placed by their logarithms, as N, D and D/N are: of one budget they are
+        powers of each other, and beyond all draws they are then missed alike.
+
+    Returns
+    -------
+    (quantities, sweeps); see ``levels.places``.
+    """
+    quantities, sweeps, draws = drawn.shape
+    if quantities == 0:
+        return np.empty((0, sweeps))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values, at = (np.log(drawn), np.log(truths)) if logs else (drawn, truths)
+    rows = values.reshape(quantities * sweeps, draws)
+    return places(rows, np.repeat(at, sweeps)).reshape(quantities, sweeps)
 
 
 def samples_of(
@@ -275,7 +293,9 @@ def levels_of(samples: Sequence[Sample]) -> dict[str, Tails | NoLevel]:
     return {str(level): tails_of(placed, level) for level in LEVELS}
 
 
-def calibrated(value: float, draws: Floats, samples: Sequence[Sample]) -> Quantity:
+def calibrated(
+    value: float, draws: Floats, samples: Sequence[Sample], *, summarised: bool = True
+) -> Quantity:
     """Give a quantity with the intervals that cover whichever law is true.
 
     Parameters
@@ -284,6 +304,7 @@ def calibrated(value: float, draws: Floats, samples: Sequence[Sample]) -> Quanti
     draws : (draws,) from the resamples; NaN where refused.
     samples : what simulated sweeps gave, one for each law; empty where the intervals are to be
         percentiles.
+    summarised : whether the quantity says what was simulated, beside its intervals.
 
     Returns
     -------
@@ -293,10 +314,13 @@ def calibrated(value: float, draws: Floats, samples: Sequence[Sample]) -> Quanti
     if not samples:
         return Quantity(value=value, intervals=about(value, percentile_intervals(draws)))
     levels = levels_of(samples)
+    intervals = about(value, calibrated_intervals(draws, levels))
+    if not summarised:
+        return Quantity(value=value, intervals=intervals, levels=levels)
     simulated = [sample.summary(levels) for sample in samples]
     return Quantity(
         value=value,
-        intervals=about(value, calibrated_intervals(draws, levels)),
+        intervals=intervals,
         coverage={level: min(summary.coverage[level] for summary in simulated) for level in levels},
         levels=levels,
         simulated=simulated,
@@ -366,6 +390,7 @@ def describe(
     simulations: Sequence[Simulations] = (),
     *,
     names: Collection[str] | None = None,
+    summarised: bool = True,
 ) -> dict[str, Quantity]:
     """Give every quantity that a law predicts with its intervals.
 
@@ -378,6 +403,7 @@ def describe(
     simulations : calibrate the intervals, one for each law that is taken for the truth; without
         them they are percentiles.
     names : quantities that are wanted, by the names of ``derived``; None for all.
+    summarised : whether each says what was simulated, beside its intervals.
 
     Returns
     -------
@@ -387,7 +413,9 @@ def describe(
     point, drawn = derived(law, row, flops), derived(law, draws, flops)
     samples = samples_of(law, simulations, flops, names)
     return {
-        name: calibrated(float(values[0]), drawn[name], samples.get(name, []))
+        name: calibrated(
+            float(values[0]), drawn[name], samples.get(name, []), summarised=summarised
+        )
         for name, values in point.items()
         if np.isfinite(values[0]) and (names is None or name in names)
     }

@@ -185,7 +185,7 @@ def _ends(
     asked = [c for c in np.log(inputs.budgets) if low - ENDS_BEFORE <= c <= last]
     places = np.unique(np.concatenate([np.arange(low - ENDS_BEFORE, last, ENDS_SPACING), asked]))
     rows = []
-    for optimum in optima_at(answer, draws, np.exp(places).tolist()):
+    for optimum in optima_at(answer, draws, np.exp(places).tolist(), summarised=False):
         quantities = [getattr(optimum, name) for name in QUANTITIES]
         ends = [
             (np.nan, np.nan)
