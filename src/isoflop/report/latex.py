@@ -325,7 +325,8 @@ class _Layout:
     def _notes(self) -> Iterator[str]:
         for note in self.cells.notes:
             yield "\\par\\smallskip"
-            yield f"\\parbox{{\\linewidth}}{{\\footnotesize {note}}}"
+            # outside a float a paragraph is indented, and the box would stand out by as much
+            yield f"\\noindent\\parbox{{\\linewidth}}{{\\footnotesize {note}}}"
 
     def _spec(self) -> str:
         specs = []
