@@ -338,9 +338,9 @@ def test_nothing_runs_in_latex(hostile: Path) -> None:
             "textless", "textbar", "textasciigrave", "textquotesingle", "textquotedbl", "ldots",
             "ast", "dag", "ddag", "dots", "num", "caption", "label", "centering", "small",
             "footnotesize", "scriptsize", "setlength", "tabcolsep", "raggedright", "raggedleft",
-            "arraybackslash", "linewidth", "newline", "allowbreak", "par", "smallskip", "parbox", "noindent",
-            "begingroup", "endgroup", "endfirsthead", "endhead", "endlastfoot", "resizebox",
-            "text", "propto",
+            "arraybackslash", "linewidth", "newline", "allowbreak", "par", "smallskip", "parbox",
+            "noindent", "begingroup", "endgroup", "endfirsthead", "endhead", "endlastfoot",
+            "text", "resizebox", "propto",
             *(command.lstrip("\\") for command in TEX_FORMULAS.values()),
         }  # fmt: skip
         if path.name == "numbers.tex":
