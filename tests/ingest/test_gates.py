@@ -18,6 +18,7 @@ from isoflop.ingest.inspection import inspect
 from isoflop.ingest.sweep import EmptySweepError, Ingested, ingest_sweep, read_sweep
 from isoflop.ingest.trend import distances
 from tests.ingest.samples import (
+    OLMO_LADDER,
     PARAMS,
     RECORD,
     SHAPE,
@@ -443,17 +444,6 @@ def test_without_a_trend_a_high_loss_is_left_out(tmp_path: Path) -> None:
 
 
 SIZES = {"190M": 190e6, "370M": 370e6, "760M": 760e6, "1B": 1.3e9, "3B": 3.2e9}
-OLMO = """
-title: OLMo's ladder
-table:
-  rows: points
-  columns:
-    step: _step
-    tokens: throughput/total_tokens
-    eval_loss: eval/c4_en-validation/CrossEntropyLoss
-facts: {schedule: {kind: unknown}}
-runs:
-"""
 
 
 @pytest.mark.mirror
@@ -463,7 +453,7 @@ def test_the_genuine_ladder_passes_and_wrong_ends_of_it_do_not(tmp_path: Path) -
     rules = "".join(
         f'- {{match: "*{name}-*", params: {{total: {size}}}}}\n' for name, size in SIZES.items()
     )
-    folder = write(tmp_path / "olmo", {}, OLMO + rules)
+    folder = write(tmp_path / "olmo", {}, OLMO_LADDER + rules)
     paths = sorted(path for path in source.iterdir() if "xC" in path.name)
     assert len(paths) == 30
     for path in paths:

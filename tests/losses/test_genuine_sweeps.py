@@ -16,7 +16,7 @@ from isoflop.approaches.observations import observe
 from isoflop.config.approaches import CountingSettings, NestedSettings, ParametricSettings
 from isoflop.config.losses import LossesSettings
 from isoflop.losses.build import BuiltLosses, build_losses
-from tests.ingest.samples import ingest, write
+from tests.ingest.samples import OLMO_LADDER, ingest, write
 from tests.ingest.test_genuine_logs import LOGS, needs_logs
 
 if TYPE_CHECKING:
@@ -33,17 +33,6 @@ LADDER = {
     "1B": (1_279_395_840, 2048), "3B": (3_169_537_280, 3328),
 }  # fmt: skip
 """N with the head and without the embedding, as the ladder counts it, and the width; untied."""
-OLMO = """
-title: OLMo's ladder
-table:
-  rows: points
-  columns:
-    step: _step
-    tokens: throughput/total_tokens
-    eval_loss: eval/c4_en-validation/CrossEntropyLoss
-facts: {schedule: {kind: unknown}}
-runs:
-"""
 
 
 def built_of(tables: Ingested) -> BuiltLosses:
@@ -73,7 +62,7 @@ def ladder(tmp_path_factory: pytest.TempPathFactory) -> BuiltLosses:
             f"nonembedding: {params - matrix}}}}}\n"
         )
     folder = tmp_path_factory.mktemp("ladder") / "olmo"
-    return built_of(copied(folder, "olmo_ladder_wandb_csv", OLMO + rules, only="xC"))
+    return built_of(copied(folder, "olmo_ladder_wandb_csv", OLMO_LADDER + rules, only="xC"))
 
 
 @needs_logs

@@ -23,6 +23,7 @@ from isoflop.report.sections.laws import _verdicts, law_facts
 
 if TYPE_CHECKING:
     from isoflop.estimates.diagnostics import NestingTest
+    from isoflop.report.tables import Table, Value
     from tests.report.conftest import Rendered
 
 
@@ -101,15 +102,26 @@ def test_the_section_shows_every_law_with_its_weight(rendered: Rendered) -> None
     assert "Take the losses with care." in rendered.html
 
 
-def test_the_mixture_stands_among_the_answers(rendered: Rendered) -> None:
-    inputs = rendered.inputs
-    mixture = inputs.mixture
+def mixture_of(rendered: Rendered) -> Mixture:
+    mixture = rendered.inputs.mixture
     assert isinstance(mixture, Mixture)
-    screen = first_screen(inputs)
+    return mixture
+
+
+def answer_tables(rendered: Rendered) -> list[tuple[Table, list[dict[str, Value]]]]:
+    """Give the first section's tables, of the headline's budget and of all, and their data."""
+    screen = first_screen(rendered.inputs)
     assert screen.standing is not None
     assert screen.budgets is not None
-    for table in (screen.standing, screen.budgets):
-        data = [dict(zip(table.data_columns, row, strict=True)) for row in table.data]
+    return [
+        (table, [dict(zip(table.data_columns, row, strict=True)) for row in table.data])
+        for table in (screen.standing, screen.budgets)
+    ]
+
+
+def test_the_mixture_stands_among_the_answers(rendered: Rendered) -> None:
+    inputs, mixture = rendered.inputs, mixture_of(rendered)
+    for table, data in answer_tables(rendered):
         mine = [row for row in data if row["law"] == "mixture"]
         budgets = [float(str(row["flops"])) for row in mine]
         assert budgets == sorted({float(str(row["flops"])) for row in data})
@@ -122,14 +134,8 @@ def test_the_mixture_stands_among_the_answers(rendered: Rendered) -> None:
 
 
 def test_every_law_has_its_row(rendered: Rendered) -> None:
-    inputs = rendered.inputs
-    mixture = inputs.mixture
-    assert isinstance(mixture, Mixture)
-    screen = first_screen(inputs)
-    assert screen.standing is not None
-    assert screen.budgets is not None
-    for table in (screen.standing, screen.budgets):
-        data = [dict(zip(table.data_columns, row, strict=True)) for row in table.data]
+    inputs, mixture = rendered.inputs, mixture_of(rendered)
+    for _, data in answer_tables(rendered):
         for member in mixture.members:
             law = inputs.laws[member.approach]
             assert isinstance(law, Estimate)
