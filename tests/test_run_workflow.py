@@ -302,10 +302,11 @@ def test_a_build_that_outlives_its_starter_has_the_folder(
 def test_a_time_limit_ends_snakemake_and_waits_for_it(out: Path) -> None:
     """`timeout` and a cluster's limit signal both; Snakemake hung where nobody read it any more."""
     tidies = (
-        "import pathlib, signal, sys, time\n"
+        "import os, pathlib, signal, sys, time\n"
         "def end(*_):\n"
         "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-        "    print('x' * 10**6, flush=True)\n"  # more than a pipe holds
+        # more than a pipe holds, and no print: the signal may come within the one below
+        "    os.write(1, b'x' * 10**6 + b'\\n')\n"
         f"    pathlib.Path({str(out / 'tidied')!r}).touch()\n"
         "    sys.exit(1)\n"
         "signal.signal(signal.SIGTERM, end)\n"
