@@ -7,7 +7,7 @@ column, a null where none may be, or a repeated key is found at the door it came
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import dataframely as dy
 import polars as pl
@@ -417,7 +417,7 @@ def write_table(frame: pl.DataFrame, schema: type[Schema], path: Path) -> None:
         table.write_parquet(temporary, compression="zstd", statistics=True)
 
 
-def units(schema: type[dy.Schema]) -> dict[str, dict[str, Any]]:
+def units(schema: type[dy.Schema]) -> dict[str, dict[str, str]]:
     """Say each column's dtype, unit and meaning, for the manual and the archive."""
     return {
         name: {"dtype": str(column.dtype), **(column.metadata or {})}

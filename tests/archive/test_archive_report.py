@@ -11,8 +11,9 @@ from rocrate.rocrate import ROCrate
 
 from isoflop.archive.addresses import addresses
 from isoflop.archive.archive_report import members, revisions
-from isoflop.errors import IsoflopError
+from isoflop.errors import ConfigError, IsoflopError
 from isoflop.project import project_files
+from tests import example_sweep
 from tests.archive import mini
 
 
@@ -105,12 +106,18 @@ def test_the_real_project_is_packed_whole() -> None:
 def test_several_revisions_are_told(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, revision in (("a", "1f"), ("b", "0e"), ("c", None)):
-        content = json.dumps({"provenance": {"git_revision": revision}})
-        (tmp_path / f"{name}.json").write_text(content)
-    (tmp_path / "forecast.json").write_text("{}")
-    found = revisions(sorted(tmp_path.glob("*.json")))
-    assert found == ["0e", "1f"]
+    estimates = example_sweep.write(tmp_path / "sweep").estimates
+    files = sorted(estimates.iterdir())
+    for name, revision in (("envelope", "1f"), ("forecast", "0e"), ("mixture", "2d")):
+        content = json.loads((estimates / f"{name}.json").read_text(encoding="utf-8"))
+        content["provenance"]["git_revision"] = revision
+        (estimates / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    found = revisions(files)
+    # the others have the revision of the made-up sweep
+    assert found == ["0" * 40, "0e", "1f", "2d"]
+    (estimates / "forecast.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"forecast\.json: key 'provenance' is missing"):
+        revisions(files)
     target = mini.pack(project, tmp_path / "a.zip", monkeypatch, revisions=found)
     with zipfile.ZipFile(target) as archive:
         assert "made at several revisions" in archive.read("s/README.txt").decode()

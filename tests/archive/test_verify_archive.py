@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from isoflop.archive.archive_report import raw_members
 from isoflop.archive.verify_archive import verify_archive
 from isoflop.cli import main
-from isoflop.errors import IsoflopError
+from isoflop.errors import ConfigError, IsoflopError
 from tests.archive import mini
 
 if TYPE_CHECKING:
@@ -64,6 +64,26 @@ def test_a_changed_archive_is_refused(
     with pytest.raises(IsoflopError, match="names files outside its folder"):
         verify_archive(target, tmp_path / "rebuilt")
     assert not (tmp_path / "out.py").exists()
+
+
+def test_a_manifest_with_another_key_is_refused(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = mini.pack(project, tmp_path / "a.zip", monkeypatch)
+    changed = tmp_path / "changed.zip"
+    with zipfile.ZipFile(target) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            if name.endswith("MANIFEST.json"):
+                text = text.replace(b'"targets"', b'"target"')
+            new.writestr(name, text)
+    with pytest.raises(ConfigError) as caught:
+        verify_archive(changed, tmp_path / "rebuilt")
+    assert f"{changed}: MANIFEST.json: unknown key 'target'; did you mean 'targets'?" in str(
+        caught.value
+    )
+    assert "key 'targets' is missing" in str(caught.value)
+    assert not (tmp_path / "rebuilt").exists()
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:

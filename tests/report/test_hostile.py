@@ -51,6 +51,7 @@ from tests import example_sweep
 from tests.outputs import FORMULA, pdf_text
 from tests.report.conftest import empty_figures
 from tests.report.page import Page, read_page
+from tests.report.study import number
 from tests.tiers import times
 
 SCRIPTS = "قوانين 1️⃣ स्केलिंग กำลัง 👩‍👩‍👧 חוקי 스케일링 Z̵̢a̷ 𒀀 𝔸 {ा"
@@ -224,6 +225,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     inputs = paths.report_inputs(root / "figures")
     object.__setattr__(inputs, "sweep", ALL)
     object.__setattr__(inputs, "digests", dict.fromkeys(PAYLOADS, "0" * 64))
+    numbers = [
+        number("near", sweep=ALL, title=ALL, quantity=text, source=text, note=text, refused=text)
+        for text in PAYLOADS
+    ]
+    object.__setattr__(inputs, "study", numbers)
     render_report(
         inputs, html=root / "report.html", pdf=root / "report.pdf", tables=root / "tables"
     )
@@ -283,7 +289,7 @@ def nothing_runs(html: str) -> Page:
 def test_nothing_runs_in_the_page(hostile: Path) -> None:
     page = nothing_runs((hostile / "report.html").read_text(encoding="utf-8"))
     own = re.compile(
-        r"#|report\.pdf$|\.\./index\.html(?:#\w+)?$|(?:tables|figures)/[\w.-]+$|" + DOI
+        r"#|report\.pdf$|\.\./index\.html(?:#[\w-]+)?$|(?:tables|figures)/[\w.-]+$|" + DOI
     )
     assert all(own.match(target) for target in page.links)
     assert "http-equiv" not in page.attributes
@@ -380,20 +386,13 @@ def test_nothing_runs_in_the_index(tmp_path: Path) -> None:
     ]
     out = tmp_path / "index.html"
     studies = [
-        {
-            "study": f"s{place}",
-            "title": payload,
-            "recomputed": False,
-            "exponent": None,
-            "outcome": "near",
-            "reports": [],
-        }
+        number("near", study=f"s{place}", title=payload, reports=())
         for place, payload in enumerate(PAYLOADS)
     ]
     render_index(sweeps, read_reference(example_sweep.REFERENCE), out, studies)
     page = nothing_runs(out.read_text(encoding="utf-8"))
     expected = {link(name, file) for name in names for file in ("report.html", "report.pdf")}
-    expected |= {f"published/index.html#{study['study']}" for study in studies}
+    expected |= {f"published/index.html#{study.study}" for study in studies}
     expected |= {"published/index.html", "published/backtest.html"}
     assert {target for target in page.links if not target.startswith("#")} == expected
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -21,6 +20,7 @@ from isoflop.tables import Runs, read_table
 from tests import example_sweep
 from tests.outputs import html_text, leaks
 from tests.report.page import read_page
+from tests.report.study import number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,11 +44,8 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
         exponents.reproduced(0.51, None, "#000000"),
         exponents.printed(0.5, "D", thick=(0.4, 0.6)),
     )
-    # as results.json has it: a tuple comes back as a list
-    row = json.loads(json.dumps(asdict(line)))
     published = [
-        {"study": "one", "title": "Of *one*", "recomputed": recomputed, "outcome": outcome,
-         "exponent": row, "reports": ["first", "second"]}
+        number(outcome, recomputed=recomputed, exponent=exponents.as_drawn(line))
         for recomputed, outcome in (
             (False, "reproduced"), (False, "near"), (False, "not reproduced"), (True, "reproduced")
         )
@@ -92,8 +89,8 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     assert forest.count("published 0.5") >= 2
     # published results that are of no sweep stand here, whole
     words = " ".join(" ".join(page.words).split()).replace("\xa0", " ")
-    for number in ("67.6", "60.0", "65.1", "60.6", "64.5"):
-        assert number in words
+    for printed in ("67.6", "60.0", "65.1", "60.6", "64.5"):
+        assert printed in words
     assert "downstream" in page.ids
     assert "Chinchilla does better on 51 of 57 tasks of MMLU" in words
 

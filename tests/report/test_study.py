@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import pytest
+
+from isoflop.errors import ConfigError
+from isoflop.estimates.published_numbers import read_numbers, write_numbers
 from isoflop.report.document import write_document
 from isoflop.report.read_inputs import _study
 from isoflop.report.sections.provenance import citation
 from isoflop.report.sections.study import study_facts
+from tests.report.study import number
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.report.conftest import Rendered
-
-
-def number(outcome: str, *, sweep: str | None = "first", **more: Any) -> dict[str, Any]:
-    """Give a row of results.json."""
-    return {
-        "study": "one", "title": "Of *one*", "quantity": f"a | {outcome}", "source": "Table 2",
-        "recomputed": False, "published": 0.513, "reproduced": 0.51362, "difference": 0.00062,
-        "rounding": 5e-4, "tolerance": 0.01, "outcome": outcome, "note": "n", "refused": None,
-        "sweep": sweep, "reports": ["first", "second"], **more,
-    }  # fmt: skip
 
 
 ROWS = [
@@ -79,7 +74,21 @@ def test_a_sweep_of_no_study_tells_of_none(rendered: Rendered) -> None:
 
 def test_a_sweep_reads_the_numbers_of_its_own_study(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    path.write_text(json.dumps([*ROWS, number("near", study="two", reports=["third"])]))
-    assert _study("published/second", path) == ROWS
-    assert [row["study"] for row in _study("published/third", path)] == ["two"]
-    assert _study("mine", None) == []
+    write_numbers([*ROWS, number("near", study="two", reports=("third",))], path)
+    assert _study("published/second", path) == tuple(ROWS)
+    assert [row.study for row in _study("published/third", path)] == ["two"]
+    assert _study("mine", None) == ()
+
+
+def test_a_number_with_another_key_or_without_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    write_numbers(ROWS, path)
+    assert read_numbers(path) == tuple(ROWS)
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    # renamed by the writer alone: the report says so, and prints no dash in its place
+    rows[1]["differences"] = rows[1].pop("difference")
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_numbers(path)
+    assert "key 'difference' in numbers.1 is missing" in str(caught.value)
+    assert "unknown key 'differences' in numbers.1; did you mean" in str(caught.value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import shlex
@@ -15,7 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.archive.addresses import addresses, warning
 from isoflop.archive.crate import NAME as CRATE
 from isoflop.archive.crate import Described, metadata
+from isoflop.archive.manifest import MANIFEST, Manifest
 from isoflop.errors import IsoflopError
+from isoflop.estimates.estimate import read_estimate
+from isoflop.estimates.forecasts import read_forecasts
+from isoflop.estimates.mixture import read_mixture
 from isoflop.files import digest, json_text, replacing
 from isoflop.project import REVISION, project_files
 from isoflop.sweep_folders import raw_files
@@ -26,12 +29,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.config.sidecar import SweepFile
+    from isoflop.estimates.estimate import Provenance
 
 # the earliest date a zip can hold: the archive's bytes depend on its content alone
 EPOCH = (1980, 1, 1, 0, 0, 0)
 DATE: Final = "1980-01-01"
 """The date of what has none, as in the PDF; SOURCE_DATE_EPOCH replaces it."""
-MANIFEST: Final = "MANIFEST.json"
 REBUILT: Final = ("report", "estimates", "tables")
 """Folders of the archive whose files a rebuild makes again."""
 
@@ -131,25 +134,21 @@ def archive_report(packed: Packed, target: Path, *, sweep: str, version: str) ->
     )
     texts[CRATE] = json_text(metadata(described, files))
     texts["README.txt"] = _readme(packed, described)
-    texts[MANIFEST] = json_text(
-        {
-            "sweep": sweep,
-            "isoflop": version,
-            "revision": revision or None,
-            "python": described.python,
-            "files": files,
-            "raw": {
-                member.name.removeprefix("raw/"): digest(member.source) for member in packed.raw
-            },
-            "rebuilt": {
-                member.name: member.source.as_posix()
-                for member in packed.members
-                if member.name.split("/")[0] in REBUILT
-            },
-            "targets": list(packed.targets),
-            "columns": _columns(),
-        }
-    )
+    texts[MANIFEST] = Manifest(
+        sweep=sweep,
+        isoflop=version,
+        revision=revision or None,
+        python=described.python,
+        files=files,
+        raw={member.name.removeprefix("raw/"): digest(member.source) for member in packed.raw},
+        rebuilt={
+            member.name: member.source.as_posix()
+            for member in packed.members
+            if member.name.split("/")[0] in REBUILT
+        },
+        targets=tuple(packed.targets),
+        columns=_columns(),
+    ).text()
     with replacing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, text in sorted(texts.items()):
             archive.writestr(_entry(f"{sweep}/{name}"), text)
@@ -224,14 +223,19 @@ def revisions(paths: Iterable[Path]) -> list[str]:
 
     Parameters
     ----------
-    paths : files of the estimates; those without provenance say nothing.
+    paths : files of the estimates, of their forecasts and of their mixture.
     """
-    named = set()
-    for path in paths:
-        if path.suffix == ".json":
-            provenance = json.loads(path.read_text(encoding="utf-8")).get("provenance") or {}
-            named |= {provenance.get("git_revision")}
-    return sorted(revision for revision in named if revision)
+    made = [_provenance(path).git_revision for path in paths if path.suffix == ".json"]
+    return sorted({revision for revision in made if revision is not None})
+
+
+def _provenance(path: Path) -> Provenance:
+    """Read what a file of the estimates was made from."""
+    if path.stem == "forecast":
+        return read_forecasts(path).provenance
+    if path.stem == "mixture":
+        return read_mixture(path).provenance
+    return read_estimate(path).provenance
 
 
 def code_members(root: Path) -> list[Member]:
@@ -258,7 +262,7 @@ def _check(members: list[Member]) -> None:
         raise IsoflopError("\n".join(complaints))
 
 
-def _columns() -> dict[str, dict[str, Any]]:
+def _columns() -> dict[str, dict[str, dict[str, str]]]:
     """Describe the columns of every table."""
     schemas = (Files, Runs, Curves, Evals, Losses, LeftOut)
     return {schema.__name__: units(schema) for schema in schemas}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -12,14 +11,16 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from isoflop.archive.archive_report import MANIFEST
+from isoflop.archive.manifest import MANIFEST, read_manifest
 from isoflop.errors import IsoflopError
 from isoflop.files import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from isoflop.archive.manifest import Manifest
 
 SETTINGS: Final = "settings/config.json"
 TAIL: Final = 4000
@@ -74,7 +75,7 @@ def verify_archive(
     return compare(manifest, folder)
 
 
-def lay_out(archive: Path, folder: Path, *, raw: Path | None = None) -> dict[str, Any]:
+def lay_out(archive: Path, folder: Path, *, raw: Path | None = None) -> Manifest:
     """Put an archive's code, raw logs and settings where its workflow looks for them.
 
     Parameters
@@ -101,7 +102,7 @@ def lay_out(archive: Path, folder: Path, *, raw: Path | None = None) -> dict[str
     return manifest
 
 
-def _read(archive: Path, opened: zipfile.ZipFile) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _read(archive: Path, opened: zipfile.ZipFile) -> tuple[Manifest, dict[str, bytes]]:
     """Read the manifest, and every file by its name below the archive's one folder."""
     names = [name for name in opened.namelist() if not name.endswith("/")]
     tops = {PurePosixPath(name).parts[0] for name in names}
@@ -111,21 +112,21 @@ def _read(archive: Path, opened: zipfile.ZipFile) -> tuple[dict[str, Any], dict[
         )
     (top,) = tops
     contents = {name.removeprefix(f"{top}/"): opened.read(name) for name in names}
-    return json.loads(contents[MANIFEST]), contents
+    return read_manifest(contents[MANIFEST], source=f"{archive}: {MANIFEST}"), contents
 
 
-def _check(archive: Path, manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:
+def _check(archive: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
     """Refuse an archive that was changed, or that would write outside the folder."""
     wrong = [
         name
-        for name, expected in manifest["files"].items()
+        for name, expected in manifest.files.items()
         if hashlib.sha256(contents.get(name, b"")).hexdigest() != expected
     ]
     if wrong:
         raise IsoflopError(f"{archive} was changed since it was made: {', '.join(sorted(wrong))}")
     outside = [
         name
-        for name in (*contents, *manifest["rebuilt"].values(), manifest["sweep"])
+        for name in (*contents, *manifest.rebuilt.values(), manifest.sweep)
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
     ]
     if outside:
@@ -133,9 +134,9 @@ def _check(archive: Path, manifest: Mapping[str, Any], contents: Mapping[str, by
 
 
 def _write_out(
-    manifest: Mapping[str, Any], contents: Mapping[str, bytes], folder: Path, raw: Path | None
+    manifest: Manifest, contents: Mapping[str, bytes], folder: Path, raw: Path | None
 ) -> None:
-    target = folder / "data" / "raw" / manifest["sweep"]
+    target = folder / "data" / "raw" / manifest.sweep
     for name, content in contents.items():
         place, _, rest = name.partition("/")
         if place == "code":
@@ -143,13 +144,13 @@ def _write_out(
         elif place == "raw":
             _write(target / rest, content)
     _write(folder / "settings.json", contents[SETTINGS])
-    given = {} if raw is None else {name: raw / name for name in manifest["raw"]}
+    given = {} if raw is None else {name: raw / name for name in manifest.raw}
     for name, source in given.items():
-        if not source.is_file() or digest(source) != manifest["raw"][name]:
+        if not source.is_file() or digest(source) != manifest.raw[name]:
             raise IsoflopError(f"{source} is absent, or not the log that the archive names")
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target / name)
-    missing = [name for name in manifest["raw"] if not (target / name).is_file()]
+    missing = [name for name in manifest.raw if not (target / name).is_file()]
     if missing:
         raise IsoflopError(
             f"the archive leaves out the raw logs ({missing[0]} and {len(missing) - 1} more); give "
@@ -162,12 +163,12 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _build(manifest: Mapping[str, Any], folder: Path, cores: int) -> None:
+def _build(manifest: Manifest, folder: Path, cores: int) -> None:
     source = str((folder / "src").absolute())
     done = subprocess.run(  # noqa: S603  our own arguments, no shell
         [
             sys.executable, "-m", "snakemake", "--cores", str(cores), "--nocolor",
-            "--show-failed-logs", "--configfile", "settings.json", "--", *manifest["targets"],
+            "--show-failed-logs", "--configfile", "settings.json", "--", *manifest.targets,
         ],
         cwd=folder, env={**os.environ, "PYTHONPATH": source},
         capture_output=True, text=True, check=False,
@@ -177,7 +178,7 @@ def _build(manifest: Mapping[str, Any], folder: Path, cores: int) -> None:
         raise IsoflopError(f"the build in {folder} failed:\n{printed}")
 
 
-def compare(manifest: Mapping[str, Any], folder: Path) -> Verified:
+def compare(manifest: Manifest, folder: Path) -> Verified:
     """Compare what a folder holds with what an archive holds, file by file.
 
     Parameters
@@ -186,16 +187,16 @@ def compare(manifest: Mapping[str, Any], folder: Path) -> Verified:
     folder : project that was built from it.
     """
     fates: dict[str, list[str]] = {"same": [], "different": [], "absent": []}
-    for name, path in sorted(manifest["rebuilt"].items()):
+    for name, path in sorted(manifest.rebuilt.items()):
         made = folder / path
         if not made.is_file():
             fates["absent"].append(name)
         else:
-            same = digest(made) == manifest["files"][name]
+            same = digest(made) == manifest.files[name]
             fates["same" if same else "different"].append(name)
-    python = manifest["python"]
+    python = manifest.python
     return Verified(
-        sweep=manifest["sweep"],
+        sweep=manifest.sweep,
         same=tuple(fates["same"]),
         different=tuple(fates["different"]),
         absent=tuple(fates["absent"]),

@@ -5,14 +5,15 @@ Drawn twice: on the page of published studies, and on the index of all sweeps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import COLOURS, MARKERS, MIXTURE, NAMES
 from isoflop.drawing import style, svg
 from isoflop.drawing.forest import ROW, Ends, Mark, draw_mark, equal_scaling, row_axes
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.published_numbers import DrawnExponent
 from isoflop.published_laws import published_exponents
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Refusal
     from isoflop.estimates.mixture import NoMixture
+    from isoflop.estimates.published_numbers import DrawnMark
     from isoflop.estimates.quantities import Quantity
     from isoflop.reference import Reference
 
@@ -67,16 +69,18 @@ class Group:
     lines: tuple[Line, ...]
 
 
-def of_row(row: Mapping[str, Any]) -> Line:
-    """Read a line as results.json of the published studies has it."""
-    return Line(row["label"], *(_mark(row[part]) for part in ("ours", "published")))
+def as_drawn(line: Line) -> DrawnExponent:
+    """Give a line as results.json of the published studies has it."""
+    return DrawnExponent.model_validate(asdict(line))
 
 
-def _mark(row: Mapping[str, Any] | None) -> Mark | None:
-    if row is None:
-        return None
-    ends = {name: tuple(row[name]) if row[name] else None for name in ("thick", "thin")}
-    return Mark(**{**row, **ends})
+def of_drawn(drawn: DrawnExponent) -> Line:
+    """Draw a line of results.json."""
+    return Line(drawn.label, *(_mark(mark) for mark in (drawn.ours, drawn.published)))
+
+
+def _mark(drawn: DrawnMark | None) -> Mark | None:
+    return None if drawn is None else Mark(**drawn.model_dump())
 
 
 def of_sweep(

@@ -64,16 +64,16 @@ def compare_published_command(
     catalogue: Path, estimates: Path, files: Path, reference: Path, results: Path
 ) -> None:
     """Compare published numbers with reproduced ones."""
-    from isoflop.files import write_json
+    from isoflop.estimates.published_numbers import write_numbers
     from isoflop.published.catalogue import read_catalogue
     from isoflop.published.computed import Sources
-    from isoflop.published.forest import as_rows
+    from isoflop.published.forest import numbers
     from isoflop.published.results import counted, verdicts
     from isoflop.reference import read_reference
 
     sources = Sources(reference=read_reference(reference), folder=files)
     checked = verdicts(read_catalogue(catalogue), estimates, sources)
-    write_json(results, as_rows(checked))
+    write_numbers(numbers(checked), results)
     for kind, counts in counted(checked).items():
         click.echo(f"{kind}: {', '.join(f'{count} {name}' for name, count in counts.items())}")
 

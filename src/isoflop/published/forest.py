@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isoflop.approach import COLOURS
-from isoflop.drawing.exponents import Group, Line, of_papers, of_sweep, printed, reproduced
+from isoflop.drawing.exponents import (
+    Group,
+    Line,
+    as_drawn,
+    of_papers,
+    of_sweep,
+    printed,
+    reproduced,
+)
+from isoflop.estimates.published_numbers import PublishedNumber
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,10 +69,26 @@ def exponent_line(verdict: Verdict) -> Line:
     )
 
 
-def as_rows(results: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """Give the rows of results.json: every number, and exponents as the index draws them."""
+def numbers(results: Sequence[Verdict]) -> list[PublishedNumber]:
+    """Give what results.json has: every number, and exponents as the index draws them."""
     return [
-        verdict.as_json()
-        | {"exponent": asdict(exponent_line(verdict)) if is_exponent(verdict) else None}
+        PublishedNumber(
+            study=verdict.study.name,
+            title=verdict.study.title,
+            recomputed=verdict.result.recomputed,
+            quantity=verdict.result.quantity,
+            published=verdict.result.published,
+            reproduced=verdict.reproduced,
+            difference=verdict.difference,
+            rounding=verdict.result.rounding,
+            tolerance=verdict.result.tolerance,
+            outcome=verdict.outcome,
+            source=verdict.result.source,
+            note=verdict.result.note,
+            refused=verdict.refused,
+            sweep=verdict.sweep,
+            reports=tuple(sweep.name for sweep in verdict.study.reported),
+            exponent=as_drawn(exponent_line(verdict)) if is_exponent(verdict) else None,
+        )
         for verdict in results
     ]

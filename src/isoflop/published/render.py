@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from isoflop.drawing.exponents import draw
 from isoflop.drawing.svg import inline
+from isoflop.estimates.published_numbers import OUTCOMES
 from isoflop.numbers import as_fine, shortest
 from isoflop.published.forest import groups
 from isoflop.published.page import write_page
-from isoflop.published.results import OUTCOMES, counted
+from isoflop.published.results import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

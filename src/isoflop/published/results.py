@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -12,6 +12,7 @@ from isoflop.counting import PF_DAY
 from isoflop.errors import ConfigError
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, read_estimate
+from isoflop.estimates.published_numbers import OUTCOMES
 from isoflop.project import PUBLISHED
 from isoflop.published.computed import compute
 
@@ -20,13 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.estimates.estimate import Refusal
+    from isoflop.estimates.published_numbers import Outcome
     from isoflop.estimates.quantities import Quantity
     from isoflop.published.catalogue import Catalogue, Fitted, PublishedResult, Study
     from isoflop.published.computed import Sources
-
-
-Outcome = Literal["reproduced", "near", "not reproduced"]
-OUTCOMES: Final[tuple[Outcome, ...]] = ("reproduced", "near", "not reproduced")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +76,6 @@ class Verdict:
             return self.result.fitted.sweep.partition("@")[0]
         asked = self.result.computed
         return None if asked is None else asked.arguments.get("sweep")
-
-    def as_json(self) -> dict[str, Any]:
-        """Give the row of results.json."""
-        return {
-            "study": self.study.name,
-            "title": self.study.title,
-            "recomputed": self.result.recomputed,
-            "quantity": self.result.quantity,
-            "published": self.result.published,
-            "reproduced": self.reproduced,
-            "difference": self.difference,
-            "rounding": self.result.rounding,
-            "tolerance": self.result.tolerance,
-            "outcome": self.outcome,
-            "source": self.result.source,
-            "note": self.result.note,
-            "refused": self.refused,
-            "sweep": self.sweep,
-            "reports": [sweep.name for sweep in self.study.reported],
-        }
 
 
 def counted(results: Sequence[Verdict]) -> dict[str, dict[Outcome, int]]:

@@ -97,12 +97,11 @@ def render_index_command(
     out: Path,
 ) -> None:
     """Write the page that puts every sweep beside the papers."""
-    import json
-
     from isoflop.config.reading import read_yaml
     from isoflop.config.sidecar import SweepFile
     from isoflop.estimates.estimate import read_estimates
     from isoflop.estimates.mixture import read_mixture
+    from isoflop.estimates.published_numbers import read_numbers
     from isoflop.reference import read_reference
     from isoflop.report.render_index import IndexedSweep, read_answers, render_index
     from isoflop.tables import Runs, read_table
@@ -121,5 +120,5 @@ def render_index_command(
         ]
         for listed in (sweeps, of_studies)
     )
-    rows = json.loads(published.read_text(encoding="utf-8")) if published is not None else []
-    render_index(indexed, read_reference(reference), out, rows, studied)
+    numbers = () if published is None else read_numbers(published)
+    render_index(indexed, read_reference(reference), out, numbers, studied)

@@ -197,7 +197,7 @@ def _metadata(inputs: ReportInputs, screen: FirstScreen) -> dict[str, str]:
         "subtitle": screen.subtitle,
         "sweep": inputs.sweep,
         "home": home(inputs.sweep),
-        **({"study": f"../index.html#{inputs.study[0]['study']}"} if inputs.study else {}),
+        **({"study": f"../index.html#{inputs.study[0].study}"} if inputs.study else {}),
         "lang": "en-GB",
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import NoMixture
+    from isoflop.estimates.published_numbers import PublishedNumber
     from isoflop.estimates.recommendation import Recommendation
     from isoflop.reference import Reference
 
@@ -48,7 +49,7 @@ class ReportInputs:
     announced_pair : the difference of a matched pair that was announced likewise; None without.
     manifest : figures.json: what each figure shows, in words.
     bibliography : references.bib, as text.
-    study : rows of results.json of the published study that the sweep is of; empty for any other.
+    study : numbers of the published study that the sweep is of; empty for any other.
     digests : sha256 of every input, by its path relative to the project.
     """
 
@@ -75,7 +76,7 @@ class ReportInputs:
     settings: ReportSettings
     losses_settings: LossesSettings
     bibliography: str
-    study: Sequence[Mapping[str, Any]] = ()
+    study: Sequence[PublishedNumber] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     _optima: dict[float, dict[Approach, Optimum]] = field(default_factory=dict, repr=False)
     _of_laws: dict[float, dict[Approach, Optimum]] = field(default_factory=dict, repr=False)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -18,6 +17,7 @@ from isoflop.estimates.announced import FILE, read_announcements
 from isoflop.estimates.estimate import read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.mixture import read_mixture
+from isoflop.estimates.published_numbers import read_numbers
 from isoflop.files import digest, name_in_project
 from isoflop.project import FACTS, PUBLISHED
 from isoflop.reference import REFERENCE_FILES, read_reference
@@ -26,6 +26,8 @@ from isoflop.tables import Files, Gates, LeftOut, Losses, Runs, Specifications, 
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from isoflop.estimates.published_numbers import PublishedNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,12 @@ def read_inputs(
     )
 
 
-def _study(sweep: str, results: Path | None) -> list[dict[str, Any]]:
+def _study(sweep: str, results: Path | None) -> tuple[PublishedNumber, ...]:
     """Read the numbers of the study that a sweep is of."""
     if results is None:
-        return []
+        return ()
     name = sweep.removeprefix(PUBLISHED)
-    rows = json.loads(results.read_text(encoding="utf-8"))
-    return [row for row in rows if name in row["reports"]]
+    return tuple(number for number in read_numbers(results) if name in number.reports)
 
 
 def _named(path: Path, reference: Path) -> str:

@@ -6,7 +6,7 @@ import csv
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import SweepFile
     from isoflop.estimates.estimate import Refusal
     from isoflop.estimates.mixture import Mixture, NoMixture
+    from isoflop.estimates.published_numbers import PublishedNumber
     from isoflop.reference import Reference
     from isoflop.report.tables import Value
 
@@ -81,7 +82,7 @@ def render_index(
     sweeps: Sequence[IndexedSweep],
     reference: Reference,
     out: Path,
-    published: Sequence[Mapping[str, Any]] = (),
+    published: Sequence[PublishedNumber] = (),
     of_studies: Sequence[IndexedSweep] = (),
 ) -> None:
     """Write reports/index.html.
@@ -91,7 +92,7 @@ def render_index(
     sweeps : every sweep, in the order in which they are shown.
     reference : the published facts they stand beside.
     out : page to write; links lead to {sweep}/report.html beside it.
-    published : rows of results.json, where the published studies were built.
+    published : numbers of the published studies, where these were built.
     of_studies : their sweeps that have a report.
     """
     drawn = _downstream_figure(reference)
@@ -130,7 +131,7 @@ def render_index(
 
 
 def _groups(
-    sweeps: Sequence[IndexedSweep], reference: Reference, published: Sequence[Mapping[str, Any]]
+    sweeps: Sequence[IndexedSweep], reference: Reference, published: Sequence[PublishedNumber]
 ) -> list[exponents.Group]:
     """List the exponents of every sweep, of every study that was built, and of the papers."""
     listed = [
@@ -141,8 +142,8 @@ def _groups(
     ]
     by_study: dict[str, list[exponents.Line]] = {}
     for row in published:
-        if row["exponent"] is not None:
-            by_study.setdefault(row["title"], []).append(exponents.of_row(row["exponent"]))
+        if row.exponent is not None:
+            by_study.setdefault(row.title, []).append(exponents.of_drawn(row.exponent))
     listed += [exponents.Group(title, tuple(lines)) for title, lines in by_study.items()]
     listed.append(exponents.of_papers(reference))
     return [group for group in listed if group.lines]
@@ -175,7 +176,7 @@ def _downstream_numbers(reference: Reference) -> dict[str, object]:
 def _sweeps_table(
     sweeps: Sequence[IndexedSweep],
     reference: Reference,
-    published: Sequence[Mapping[str, Any]],
+    published: Sequence[PublishedNumber],
     of_studies: Sequence[IndexedSweep],
 ) -> Table:
     """Tabulate recommendation and exponents: a row per sweep, then one per paper and study."""
@@ -260,16 +261,16 @@ def _recommended(sweep: IndexedSweep) -> str:
 
 
 def _study_rows(
-    published: Sequence[Mapping[str, Any]], of_studies: Mapping[str, IndexedSweep]
+    published: Sequence[PublishedNumber], of_studies: Mapping[str, IndexedSweep]
 ) -> list[list[str]]:
     """Write a row per study, with what of its numbers came out, and one for each of its reports."""
-    studies: dict[str, list[Mapping[str, Any]]] = {}
+    studies: dict[str, list[PublishedNumber]] = {}
     for row in published:
-        studies.setdefault(str(row["study"]), []).append(row)
+        studies.setdefault(row.study, []).append(row)
     written = []
     for name, rows in studies.items():
-        page = f"[{markdown(rows[0]['title'])}](published/index.html#{name})"
+        page = f"[{markdown(rows[0].title)}](published/index.html#{name})"
         written.append([page, *[NONE] * 7, counted(rows).rstrip(".")])
-        names = [f"{PUBLISHED}{report}" for report in rows[0]["reports"]]
+        names = [f"{PUBLISHED}{report}" for report in rows[0].reports]
         written += [_sweep_row(of_studies[report]) for report in names if report in of_studies]
     return written

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from isoflop.escape import markdown
+from isoflop.estimates.published_numbers import OUTCOMES
 from isoflop.numbers import as_fine, listed, shortest, times
 from isoflop.project import PUBLISHED
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
+    from isoflop.estimates.published_numbers import PublishedNumber
     from isoflop.report.inputs import ReportInputs
-
-OUTCOMES: Final = ("reproduced", "near", "not reproduced")
-"""Outcomes of results.json, in the order in which they are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,10 @@ def study_facts(inputs: ReportInputs) -> StudyFacts | None:
     if not rows:
         return None
     name = inputs.sweep.removeprefix(PUBLISHED)
-    here = [row for row in rows if row["sweep"] == name]
-    page = f"[every number of the study](../index.html#{rows[0]['study']}-numbers)"
+    here = [row for row in rows if row.sweep == name]
+    page = f"[every number of the study](../index.html#{rows[0].study}-numbers)"
     told = [
-        f"{markdown(rows[0]['title'])}: {counted(rows)} Reproduced: our number rounds to the "
+        f"{markdown(rows[0].title)}: {counted(rows)} Reproduced: our number rounds to the "
         "published one, digit by digit; near: it differs by no more than a note explains. "
         "Recomputed numbers are no paper’s: others found them from the same data.",
         f"The table has the {times(len(here), 'number')} that were found in this sweep; {page} "
@@ -49,11 +47,11 @@ def study_facts(inputs: ReportInputs) -> StudyFacts | None:
     return StudyFacts(summary=" ".join(told), table=_table(here) if here else None)
 
 
-def counted(rows: Sequence[Mapping[str, Any]]) -> str:
+def counted(rows: Sequence[PublishedNumber]) -> str:
     """Count outcomes in a sentence, published numbers apart from recomputed ones."""
     parts = []
     for kind, recomputed in (("published", False), ("recomputed", True)):
-        outcomes = [row["outcome"] for row in rows if row["recomputed"] == recomputed]
+        outcomes = [row.outcome for row in rows if row.recomputed == recomputed]
         if outcomes:
             counts = [
                 f"{outcomes.count(outcome)} {outcome}"
@@ -65,7 +63,7 @@ def counted(rows: Sequence[Mapping[str, Any]]) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _table(rows: Sequence[PublishedNumber]) -> Table:
     return Table(
         key="study",
         caption="What was published, or recomputed by others, beside what came out of this sweep.",
@@ -75,13 +73,13 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
         ),
         rows=[
             [
-                markdown(row["quantity"]),
-                markdown(row["source"]),
-                shortest(row["published"]),
-                as_fine(row["reproduced"], row["rounding"]),
-                shortest(row["difference"], 2, sign=True),
-                shortest(row["tolerance"]),
-                row["outcome"],
+                markdown(row.quantity),
+                markdown(row.source),
+                shortest(row.published),
+                as_fine(row.reproduced, row.rounding),
+                shortest(row.difference, 2, sign=True),
+                shortest(row.tolerance),
+                row.outcome,
             ]
             for row in rows
         ],
@@ -91,9 +89,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
         ),
         data=[
             [
-                row["quantity"], row["source"], int(row["recomputed"]), row["published"],
-                row["reproduced"], row["difference"], row["rounding"], row["tolerance"],
-                row["outcome"], row["note"], row["refused"],
+                row.quantity, row.source, int(row.recomputed), row.published,
+                row.reproduced, row.difference, row.rounding, row.tolerance,
+                row.outcome, row.note, row.refused,
             ]
             for row in rows
         ],
