@@ -173,7 +173,10 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_tails_are_found_one_by_one",
         ),
         "figures/test_counting.py": (
+            "test_a_mixture_is_told_by_one_counting",
+            "test_losses_ahead_are_those_of_each_law_at_its_optimum",
             "test_the_efficient_frontier_is_that_of_the_text[nonembedding kaplan]",
+            "test_the_plane_has_the_nested_laws_draws_and_every_law",
         ),
         "figures/test_drawn.py": (
             "test_check_runs_stand_over_what_the_answer_says_and_what_was_announced",

@@ -11,19 +11,28 @@ import pytest
 
 from isoflop.approach import NAMES
 from isoflop.approaches.fit_approach import fit_approach
+from isoflop.approaches.mix_laws import mix_laws
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.escape import identifier
+from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate
-from isoflop.estimates.mixture import NoMixture
+from isoflop.estimates.forecasts import Forecasts
+from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.figures import (
     allocations,
+    answer,
     bend,
     check_curves,
     check_pair,
+    design,
     exponents,
+    forecast,
+    isoflop_profiles,
+    laws,
     parametric_fit,
     predictions,
     residuals,
+    specifications,
     training_curves,
 )
 from isoflop.numbers import short
@@ -36,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.drawing import style
+    from isoflop.estimates.forecasts import Prediction
     from isoflop.figures.inputs import FigureInputs
 
     Floats = NDArray[np.float64]
@@ -365,3 +375,236 @@ def test_an_arch_shows_in_the_means() -> None:
     alone = residuals.binned(np.ones(4), np.array([1.0, 2.0, 3.0, 4.0]))
     assert alone.mean == pytest.approx([2.5])
     assert alone.error == pytest.approx([np.std([1, 2, 3, 4], ddof=1) / 2.0])
+
+
+VALLEYS = (("total", "6nd"), ("nonembedding", "kaplan"))
+FEW = {
+    "bootstrap": {"draws": 30, "interval": "percentile"},
+    "parametric": {"starts": "coarse"},
+    "mixture": {"laws": ["parametric", "nested"]},
+}
+
+
+@pytest.fixture(scope="module", params=VALLEYS, ids=" ".join)
+def valleys(request: pytest.FixtureRequest, inputs: FigureInputs) -> FigureInputs:
+    """Give final losses at budgets of one counting, which the other would not take for budgets.
+
+    Approaches 2 and 3 are fitted to them in earnest.
+    """
+    params, flops = request.param
+    settings = ApproachesSettings.model_validate(
+        FEW | {"counting": {"params": params, "flops": flops}}
+    )
+    total = pl.col("params_total")
+    losses = inputs.losses.filter((pl.col("role") == "fit") & pl.col("is_final")).with_columns(
+        params_nonembedding=total / (1.0 + 25.0 / total.sqrt())
+    )
+    # planned for a budget, and a little off it
+    off = pl.Series(np.exp(np.random.default_rng(1).normal(0.0, 0.01, losses.height)))
+    spent = off * losses["budget"]
+    losses = losses.with_columns(tokens=spent / (6.0 * pl.col(f"params_{params}")))
+    n, d = (losses[column].to_numpy() for column in (f"params_{params}", "tokens"))
+    noise = np.random.default_rng(0).normal(0.0, 0.003, len(n))
+    losses = losses.with_columns(
+        flops_6nd=6.0 * total * pl.col("tokens"),
+        flops_kaplan=6.0 * pl.col("params_nonembedding") * pl.col("tokens"),
+        loss=pl.Series(example_sweep.LAW.loss(n, d) * np.exp(noise)),
+    )
+    found: dict[Any, Any] = {}
+    draws: dict[Any, Any] = {}
+    for approach in ("profiles", "parametric"):
+        found[approach], draws[approach] = fit_approach(
+            losses, approach, settings, sweep="s", provenance=example_sweep.PROVENANCE
+        )
+        assert isinstance(found[approach], Estimate), found[approach]
+    alone = NoMixture.model_construct(refused="One law.")
+    return replace(inputs, losses=losses, estimates=found, draws=draws, mixture=alone)
+
+
+@pytest.fixture(scope="module")
+def ahead(valleys: FigureInputs) -> FigureInputs:
+    """Give the same with the nested law fitted, and mixed with approach 3."""
+    law = valleys.fitted["parametric"]
+    settings = ApproachesSettings.model_validate(FEW | {"counting": law.counting.model_dump()})
+    nested, of_nested = fit_approach(
+        valleys.losses, "nested", settings, sweep="s", provenance=example_sweep.PROVENANCE
+    )
+    of_set = {"parametric": law, "nested": nested}
+    draws = {"parametric": valleys.draws["parametric"], "nested": of_nested}
+    mixture, mixture_draws = mix_laws(
+        of_set, draws, example_sweep.no_forecasts(), settings, sweep="s",
+        provenance=example_sweep.PROVENANCE,
+    )  # fmt: skip
+    assert isinstance(mixture, Mixture)
+    assert [member.approach for member in mixture.mixed] == ["parametric", "nested"]
+    return replace(
+        valleys, laws=of_set, law_draws=draws, mixture=mixture, mixture_draws=mixture_draws
+    )
+
+
+def test_minima_stand_at_their_budgets_on_the_line_through_them(valleys: FigureInputs) -> None:
+    estimate = valleys.fitted["profiles"]
+    diagnostics: Any = estimate.diagnostics
+    figure = drawn(isoflop_profiles.draw, valleys)
+    points = valleys.points(estimate)
+    used = [p for p in diagnostics.profiles if p.accepted]
+    assert len(used) == len(example_sweep.BUDGETS)
+    for profile in used:
+        of_budget = points.filter(budget=profile.budget)
+        x, y = line(figure, f"budget-{profile.budget:.3g}")
+        assert sorted(x) == pytest.approx(of_budget["params"].sort().to_list())
+        assert set(y) <= set(of_budget["loss"])
+        minimum = profile.minimum
+        assert line(figure, f"minimum-{profile.budget:.3g}")[0] == [minimum.params]
+        flops = {}
+        for axis in ("params", "tokens"):
+            (flops[axis],), (shown,) = line(figure, f"minimum-{profile.budget:.3g}-{axis}")
+            assert shown == getattr(minimum, axis)
+        assert flops == dict.fromkeys(("params", "tokens"), profile.budget)
+        # N and D have their minima apart, and cost what was planned by the estimate's own counting
+        cost = 6.0 * minimum.params * minimum.tokens
+        assert cost == pytest.approx(profile.budget, rel=0.02)
+    for axis, law in (("params", estimate.params_opt), ("tokens", estimate.tokens_opt)):
+        x, y = line(figure, f"law-profiles-{axis}")
+        np.testing.assert_allclose(y, law(x), rtol=1e-12)
+
+
+def the_answer_is(shown: FigureInputs) -> None:
+    """Compare every line and mark of the answer's figure with what is recommended."""
+    chosen = shown.recommended
+    assert chosen is not None
+    figure = drawn(answer.draw, shown)
+    x, y = line(figure, f"law-{chosen.key}-ratio")
+    optima = optima_at(chosen.answer, shown.draws_of(chosen.answer), [float(c) for c in x])
+    np.testing.assert_allclose(y, [o.tokens_per_param.value for o in optima], rtol=1e-12)
+    for approach, estimate in shown.fitted.items():
+        if approach != chosen.key:
+            x, y = line(figure, f"law-{approach}-ratio")
+            ratio = estimate.tokens_opt(x) / estimate.params_opt(x)
+            np.testing.assert_allclose(y, ratio, rtol=1e-12)
+    x, y = line(figure, "minima")
+    diagnostics: Any = shown.fitted["profiles"].diagnostics
+    minima = [profile.minimum for profile in diagnostics.profiles]
+    np.testing.assert_allclose(x, [6.0 * m.params * m.tokens for m in minima], rtol=0.02)
+    np.testing.assert_allclose(y, [m.tokens / m.params for m in minima], rtol=1e-12)
+
+
+def test_the_answer_is_told_by_its_counting(valleys: FigureInputs) -> None:
+    the_answer_is(valleys)
+
+
+def test_a_mixture_is_told_by_one_counting(ahead: FigureInputs) -> None:
+    """Tokens per parameter of another N would stand too high, beside lines that do not."""
+    the_answer_is(ahead)
+    law = ahead.fitted["parametric"]
+    other = {"total": "nonembedding", "nonembedding": "total"}[law.counting.params]
+    foreign = law.model_copy(update={"counting": law.counting.model_copy(update={"params": other})})
+    mixed = drawn(answer.draw, replace(ahead, estimates={**ahead.estimates, "parametric": foreign}))
+    ids = {one.get_gid() for one in mixed.figure.findobj()}
+    assert "law-profiles-ratio" in ids
+    assert "law-parametric-ratio" not in ids
+
+
+def test_losses_ahead_are_those_of_each_law_at_its_optimum(ahead: FigureInputs) -> None:
+    mixture = ahead.mixture
+    assert isinstance(mixture, Mixture)
+    figure = drawn(laws.draw, ahead)
+    parts = mixture.parts(ahead.mixture_draws)
+    for approach, estimate in ahead.laws.items():
+        assert isinstance(estimate, Estimate)
+        x, y = line(figure, f"loss-{approach}")
+        assert x[0] == pytest.approx(mixture.flops_range[0])
+        assert x[-1] == pytest.approx(1e3 * mixture.flops_range[1])
+        # what the law says of the N and D that C buys by its own counting
+        n, d = estimate.params_opt(x), estimate.tokens_opt(x)
+        np.testing.assert_allclose(6.0 * n * d, x, rtol=1e-6)
+        ahead = np.concatenate([np.log(part.law.optima(part.rows, x).loss) for part in parts])
+        own = estimate.loss(n, d)
+        assert own is not None
+        expected = 100.0 * np.expm1(np.log(own) - np.median(ahead, axis=0))
+        np.testing.assert_allclose(y, expected, atol=1e-4)
+        assert f"{NAMES[approach]} {y[-1]:+.1f} %" in figure.alt
+
+
+def test_the_plane_has_the_nested_laws_draws_and_every_law(ahead: FigureInputs) -> None:
+    nested, parametric = ahead.laws["nested"], ahead.laws["parametric"]
+    assert isinstance(nested, Estimate)
+    assert isinstance(parametric, Estimate)
+    figure = drawn(laws.draw, ahead)
+    table = ahead.law_draws["nested"].filter(pl.col("refused").is_null())
+    shown = artist(figure, "plane-draws").get_offsets()
+    np.testing.assert_allclose(shown, table.select("E", "gamma").to_numpy())
+    for law, x, y in (
+        ("nested", nested.parameters["E"].value, nested.parameters["gamma"].value),
+        ("parametric", parametric.parameters["E"].value, 1.0),
+    ):
+        assert line(figure, f"plane-{law}") == ([x], [y])
+    low, high = np.quantile(table["gamma"].to_numpy(), [0.025, 0.975])
+    assert f"gamma between {low:.2f} and {high:.2f} (95 %" in figure.alt
+
+
+def test_errors_of_forecasts_stand_at_the_c_that_they_were_counted_by(
+    inputs: FigureInputs,
+) -> None:
+    forecasts = inputs.forecasts
+    assert isinstance(forecasts, Forecasts)
+
+    def halved(predictions: list[Prediction]) -> list[Prediction]:
+        return [one.model_copy(update={"flops": 0.5 * one.flops}) for one in predictions]
+
+    cuts = [
+        cut.model_copy(
+            update={
+                "forecasts": [
+                    found.model_copy(
+                        update={
+                            "scores": [
+                                score.model_copy(update={"predictions": halved(score.predictions)})
+                                for score in found.scores
+                            ]
+                        }
+                    )
+                    for found in cut.forecasts
+                ]
+            }
+        )
+        for cut in forecasts.cuts
+    ]
+    places, errors = {}, {}
+    by_half = replace(inputs, forecasts=forecasts.model_copy(update={"cuts": cuts}))
+    for name, given in (("6nd", inputs), ("half", by_half)):
+        marks = drawn(forecast.draw, given).figure.findobj(
+            lambda one: one.get_gid() == "error-parametric"
+        )
+        places[name] = [float(mark.get_xdata()[0]) for mark in marks]
+        errors[name] = [float(mark.get_ydata()[0]) for mark in marks]
+    assert len(places["6nd"]) > 5
+    np.testing.assert_allclose(places["half"], 0.5 * np.array(places["6nd"]), rtol=1e-9)
+    assert errors["half"] == errors["6nd"]
+
+
+@pytest.mark.parametrize("counting", VALLEYS, ids=" ".join)
+def test_what_was_planned_is_drawn_as_it_was_planned(
+    counting: tuple[str, str], inputs: FigureInputs
+) -> None:
+    """Total N and D of the runs, and specifications with their own countings: whatever is fitted.
+
+    A counting of the estimates moves nothing here.
+    """
+    params, flops = counting
+    told = {
+        name: one.model_copy(
+            update={"counting": one.counting.model_copy(update={"params": params, "flops": flops})}
+        )
+        for name, one in inputs.fitted.items()
+    }
+    given = replace(inputs, estimates=told)
+    runs = inputs.runs.filter(role="check")
+    shown = artist(drawn(design.draw, given), "runs-check").get_offsets()
+    assert {(float(x), float(y)) for x, y in shown} == set(
+        runs.select("tokens", "params_total").iter_rows()
+    )
+    marks = artist(drawn(specifications.draw, given), "estimates").get_offsets()
+    table = inputs.specifications.drop_nulls("a")
+    assert table["params"].n_unique() > 1
+    assert sorted(marks[:, 1]) == table["a"].sort().to_list()

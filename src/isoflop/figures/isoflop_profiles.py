@@ -34,9 +34,17 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     for profile, colour in zip(profiles, colours, strict=True):
         labels.append(_profile(left, profile, colour, diagnostics))
         if profile.minimum:
-            budget = np.median(profile.flops)
-            middle.plot(budget, profile.minimum.params, "s", color=colour, mew=0, zorder=5)
-            right.plot(budget, profile.minimum.tokens, "s", color=colour, mew=0, zorder=5)
+            # where the line through them is fitted: the runs' own C is a little off their budget
+            for axes, axis in ((middle, "params"), (right, "tokens")):
+                axes.plot(
+                    profile.budget,
+                    getattr(profile.minimum, axis),
+                    "s",
+                    color=colour,
+                    mew=0,
+                    zorder=5,
+                    gid=f"minimum-{profile.budget:.3g}-{axis}",
+                )
     style.log_axis(left.xaxis, counts=True)
     losses = [loss for profile in profiles for loss in profile.loss]
     style.plain_log_axis(left.yaxis, min(losses), max(losses))
