@@ -177,6 +177,8 @@ class RateCheck(Section):
     """Their sizes (the nearest on the ladder); unit: parameters, by convention total."""
     factors: tuple[float, ...]
     """Times the law's rate."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of each rate."""
 
 
 class Batches(Section):
@@ -271,6 +273,8 @@ class AnnouncedRates(Section):
     """Sizes (the nearest on the ladder); unit: parameters, by convention total."""
     factors: tuple[float, ...] = Field(min_length=1)
     """Times the law's rate."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of each rate."""
 
 
 class Announced(Section):

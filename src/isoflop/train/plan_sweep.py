@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from isoflop.train.design import LearningRate, Optimum
+    from isoflop.train.design import AnnouncedRates, LearningRate, Optimum, RateCheck
     from isoflop.train.rate_law import RateLaw
 
 ANNOUNCED = "announced"
@@ -392,7 +392,15 @@ class _Planner:
         ]
         return [*runs, *_in_stage("tuning", self.rate_grid())]
 
-    def tried(self, size: Size, rate: float, budget: float, *, what: str = "") -> PlannedRun:
+    def tried(
+        self,
+        size: Size,
+        rate: float,
+        budget: float,
+        *,
+        what: str = "",
+        seed: int | None = None,
+    ) -> PlannedRun:
         """One cell of the IsoFLOP grid at a rate of its own."""
         return self.run(
             size,
@@ -402,6 +410,7 @@ class _Planner:
             tokens=budget / size.flops_per_token,
             purpose="learning-rate tuning" + what,
             rate=rate,
+            seed=seed,
         )
 
     def rate_grid(self) -> list[PlannedRun]:
@@ -437,7 +446,7 @@ class _Planner:
         runs = []
         for size in map(self.nearest, check.params):
             self._refuse_unplanned(size, check.budget, rows, "rate_checks")
-            runs += self.at_rates(size, check.budget, check.factors, what=": check")
+            runs += self.at_rates(size, check.budget, check, what=": check")
         return runs
 
     def announced_rates(self) -> list[PlannedRun]:
@@ -453,16 +462,18 @@ class _Planner:
                     f"design {self.name}.announced.rates: {size.label} is not among the announced "
                     "sizes; choose from announced.params"
                 )
-            runs += self.at_rates(size, ahead.budget, ahead.rates.factors, what=": announced size")
+            runs += self.at_rates(size, ahead.budget, ahead.rates, what=": announced size")
         return runs
 
     def at_rates(
-        self, size: Size, budget: float, factors: Sequence[float], *, what: str
+        self, size: Size, budget: float, tries: RateCheck | AnnouncedRates, *, what: str
     ) -> list[PlannedRun]:
         """Plan one cell at multiples of the law's rate."""
         rate = self.rate(size, budget / size.flops_per_token)
         return [
-            self.tried(size, float(f"{rate * factor:.3g}"), budget, what=what) for factor in factors
+            self.tried(size, float(f"{rate * factor:.3g}"), budget, what=what, seed=seed)
+            for seed in tries.seeds
+            for factor in tries.factors
         ]
 
     def batches(self, rows: dict[float, list[PlannedRun]]) -> list[PlannedRun]:
