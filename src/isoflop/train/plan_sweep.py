@@ -18,7 +18,7 @@ from isoflop.train.plan_file import Plan, PlannedParams, PlannedRun, PlannedShap
 from isoflop.train.rate_law import rates_path, read_rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from isoflop.train.design import AnnouncedRates, LearningRate, Optimum, RateCheck
