@@ -79,6 +79,73 @@ def test_the_runs_are_named_where_no_line_leaves_the_picture(inputs: FigureInput
     )
 
 
+def test_a_frontier_has_a_band_where_the_tables_have_an_interval(inputs: FigureInputs) -> None:
+    """Kaplan's fit had a band of its draws, which all lay on one side of it."""
+    figure = drawn(predictions.draw, inputs).figure
+    with_band = {}
+    for approach, estimate in inputs.fitted.items():
+        gid = f"law-{approach}-params"
+        bands = figure.findobj(lambda one, gid=gid: one.get_gid() == f"{gid}-band")
+        lines = figure.findobj(lambda one, gid=gid: one.get_gid() in {gid, f"{gid}-beyond"})
+        flops = sorted({float(c) for line in lines for c in line.get_xdata()})
+        expected = {
+            (one.flops, end)
+            for one in optima_at(estimate, inputs.draws[approach], flops)
+            for end in one.params.intervals.get("0.95", ())
+        }
+        # the outline closes at its first and last place, whose ends it has
+        corners = {
+            (float(x), float(y))
+            for band in bands
+            for path in band.get_paths()
+            for x, y in path.vertices
+        }
+        assert corners == expected
+        with_band[approach] = bool(corners)
+    assert set(with_band.values()) == {True, False}
+
+
+def test_a_frontier_is_solid_along_the_points_that_it_was_fitted_to(inputs: FigureInputs) -> None:
+    """Whole curves begin decades before the first winner that is fitted."""
+    estimate = inputs.fitted["envelope"]
+    winners = estimate.diagnostics.model_dump()["winners"]
+    fitted = [c for c, used in zip(winners["flops"], winners["fitted"], strict=True) if used]
+    for line in artists(predictions.draw, inputs, "law-envelope-params"):
+        x = line.get_xdata()
+        np.testing.assert_allclose((x[0], x[-1]), (min(fitted), max(fitted)), rtol=1e-12)
+
+
+def test_the_mixture_is_drawn_among_the_predictions(inputs: FigureInputs) -> None:
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    for axis in predictions.AXES:
+        line, *_ = artists(predictions.draw, inputs, f"law-mixture-{axis}-beyond")
+        flops = [float(c) for c in line.get_xdata()]
+        optima = optima_at(mixture, inputs.mixture_draws, flops)
+        expected = [getattr(one, axis).value for one in optima]
+        np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-12)
+
+
+def test_no_name_stands_on_a_line_of_the_predictions(inputs: FigureInputs) -> None:
+    figure = drawn(predictions.draw, inputs).figure
+    with rc_context(style.RC):
+        figure.canvas.draw()
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        named = [text for text in axes.texts if text.get_text() != "data end"]
+        boxes = [text.get_window_extent() for text in named]
+        boxes += [text.get_window_extent() for text in legend.get_texts()] if legend else []
+        assert len(boxes) > 4
+        for line in axes.lines:
+            if str(line.get_gid()).startswith(("law-", "published-", "model-", "minima-")):
+                points = line.get_transform().transform(np.column_stack(line.get_data()))
+                # every place on the way from one vertex to the next
+                steps = np.linspace(0.0, 1.0, 200)[:, None, None]
+                way = (points[:-1] + steps * np.diff(points, axis=0)).reshape(-1, 2)
+                way = points if line.get_linestyle() == "None" else way
+                assert not any(box.contains(*place) for box in boxes for place in way)
+
+
 def test_names_of_lines_that_leave_together_stand_apart() -> None:
     style.register_fonts()
     with rc_context(style.RC):

@@ -65,13 +65,15 @@ def test_seed_noise_pools_the_cells_with_several_seeds() -> None:
     noise = seed_noise(losses(SEEDED), size(2.0), size(2.5))
     assert noise is not None
     assert f"standard deviation of {sd:.4f} (2 cells with several seeds)" in noise.words
-    assert noise.words.endswith("of a difference of two runs.")
-    assert float(noise.gap_in_sd) == pytest.approx(0.5 / (2**0.5 * sd), abs=0.05)
+    assert noise.words.endswith(f"standard error of {2**0.5 * sd:.4f}, and is 1.4 standard errors.")
+    assert float(noise.gap_in_errors) == pytest.approx(0.5 / (2**0.5 * sd), abs=0.05)
     # four runs of one size: its mean is known to half a standard deviation
     several = seed_noise(losses(SEEDED), size(2.0), size(2.5, 2.5, 2.5, 2.5))
     assert several is not None
-    assert float(several.gap_in_sd) == pytest.approx(0.5 / (1.25**0.5 * sd), abs=0.05)
-    assert several.words.endswith("of such a difference of means.")
+    assert float(several.gap_in_errors) == pytest.approx(0.5 / (1.25**0.5 * sd), abs=0.05)
+    assert several.words.endswith(
+        f"standard error of {1.25**0.5 * sd:.4f}, and is 1.7 standard errors."
+    )
 
 
 def test_seed_noise_of_two_sizes_with_seeds_is_their_own() -> None:
@@ -80,7 +82,7 @@ def test_seed_noise_of_two_sizes_with_seeds_is_their_own() -> None:
     assert noise is not None
     error = (0.02 / 2 + 0.04 / 3) ** 0.5
     assert f"standard error of {error:.4f}" in noise.words
-    assert float(noise.gap_in_sd) == pytest.approx(1.0 / error, abs=0.05)
+    assert float(noise.gap_in_errors) == pytest.approx(1.0 / error, abs=0.05)
 
 
 def test_seed_noise_is_unknown_without_a_second_seed() -> None:

@@ -19,6 +19,8 @@ from tests import example_sweep
 from tests.report.conftest import empty_figures
 
 if TYPE_CHECKING:
+    from isoflop.approach import Approach
+    from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from tests.report.conftest import Rendered
 
@@ -33,7 +35,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
 @pytest.mark.parametrize(
     ("ends", "opening"),
     [
-        ((0.45, 0.55), "Size and data grow at about the same rate"),
+        ((0.45, 0.55), "The interval contains equal growth of size and data"),
         ((0.42, 0.49), "Data grow somewhat faster than size"),
         ((0.40, 0.45), "Data grow faster than size"),
         ((0.60, 0.80), "Size grows faster than data"),
@@ -105,6 +107,19 @@ def test_a_choice_that_moves_the_other_way_is_no_share(inputs: ReportInputs) -> 
 def test_a_loss_that_no_law_predicts_is_said_to_be_none() -> None:
     assert "not predicted" in _with_interval(None, fixed, large=True)
     assert _with_interval(None, fixed) == NONE
+
+
+def test_sizes_are_compared_where_n_is_counted_alike(inputs: ReportInputs) -> None:
+    """A size without embeddings beside total ones would differ by the counting alone."""
+    kaplan = inputs.fitted["kaplan"]
+    assert kaplan.counting.params == "nonembedding"
+    told = findings(inputs)["predictions"]
+    assert told.startswith("**The optimal sizes of the approaches that count total *N* differ ")
+    without: dict[Approach, Estimate | Refusal] = dict(inputs.estimates)
+    without["kaplan"] = Refusal.model_construct(refused="No curves.")
+    alone = findings(replace(inputs, estimates=without))["predictions"]
+    assert alone.startswith("**The approaches’ optimal sizes differ ")
+    assert told.split(" differ ")[1] == alone.split(" differ ")[1]
 
 
 def test_one_interval_is_spoken_of_in_the_singular(inputs: ReportInputs) -> None:

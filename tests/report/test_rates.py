@@ -84,7 +84,9 @@ def test_a_cost_that_hangs_on_the_ratio_gives_both_ends(rendered: Rendered) -> N
     )
     left_out = pl.DataFrame(entries, schema=inputs.left_out.schema)
     *_, unequal = said(replace(inputs, runs=runs, left_out=left_out))
-    assert "from 0.0048 at 300 to 0.0192 at 5.00 tokens per parameter" in unequal
+    assert (
+        "for a factor of two it is 0.0192 at 5.00 and 0.0048 at 300 tokens per parameter" in unequal
+    )
 
 
 def test_a_sweep_without_trials_says_what_is_not_known(rendered: Rendered) -> None:

@@ -322,7 +322,11 @@ def test_a_paper_types_no_number(rendered: Rendered) -> None:
     assert float(macros["Budget"]) == 1e14
     assert float(macros["N"]) == pytest.approx(optimum.params.value, rel=5e-3)
     assert float(macros["DHi"]) == pytest.approx(optimum.tokens.intervals["0.95"][1], rel=5e-3)
-    assert float(macros["A"]) == pytest.approx(chosen.answer.a.value, rel=5e-3)
+    # with the digits of the page: whole runs, and as many decimals of a loss and of an exponent
+    assert macros["Runs"] == str(chosen.answer.n_runs)
+    assert macros["A"] == fixed(chosen.answer.a.value)
+    assert optimum.loss is not None
+    assert macros["Loss"] == fixed(optimum.loss.value)
 
 
 def test_every_file_is_listed(rendered: Rendered, bare: Rendered) -> None:

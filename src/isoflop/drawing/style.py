@@ -301,6 +301,8 @@ def label_points(
 ) -> None:
     """Label points, given as text, colour, x and y, moved apart vertically."""
     to_points = 72.0 / axes.figure.dpi
+    # limits are found when they are asked for, and the transform does not ask
+    axes.get_xlim(), axes.get_ylim()
     heights = [float(axes.transData.transform((x, y))[1]) * to_points for _, _, x, y in labels]
     right = side == "right"
     top = float(axes.bbox.y1) * to_points - 2.0

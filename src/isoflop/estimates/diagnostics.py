@@ -460,6 +460,22 @@ def rejected_at(fit: Diagnostics) -> float | None:
     return p_value if p_value is not None and p_value < REJECTED else None
 
 
+def frontier_points(fit: Diagnostics) -> list[float] | None:
+    """Give C of the points through which an approach drew its frontier [FLOP].
+
+    Returns
+    -------
+    Of the winners or the minima that were fitted; None for a law of the loss, whose frontier
+    follows from all its runs.
+    """
+    if isinstance(fit, ProfilesDiagnostics):
+        return [p.budget for p in fit.profiles if p.accepted and p.minimum is not None]
+    if isinstance(fit, EnvelopeDiagnostics | KaplanDiagnostics):
+        pairs = zip(fit.winners.flops, fit.winners.fitted, strict=True)
+        return [flops for flops, fitted in pairs if fitted]
+    return None
+
+
 Wanted = TypeVar("Wanted", bound=Section)
 
 

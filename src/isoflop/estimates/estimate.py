@@ -19,7 +19,7 @@ from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
 from isoflop.errors import IsoflopError
-from isoflop.estimates.diagnostics import Diagnostics
+from isoflop.estimates.diagnostics import Diagnostics, frontier_points
 from isoflop.estimates.influence import Influence
 from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.quantities import Quantity, Truth
@@ -209,6 +209,16 @@ class Estimate(Section):
         """The law's parameters, (1, parameters)."""
         quantities = self.parameters | {"a": self.a, "b": self.b}
         return np.array([[quantities[name].value for name in self.law.names]])
+
+    @property
+    def frontier_range(self) -> tuple[float, float]:
+        """Smallest and largest C of what its frontier was fitted to [FLOP].
+
+        Whole curves begin far below the first winner that is fitted: there the frontier is as much
+        an extrapolation as beyond the last run.
+        """
+        points = frontier_points(self.diagnostics)
+        return (min(points), max(points)) if points else self.flops_range
 
     def params_opt(self, flops: ArrayLike) -> Floats:
         """Give N_opt at each C [FLOP]."""

@@ -159,6 +159,11 @@ class Mixture(Section):
     provenance: Provenance
 
     @property
+    def frontier_range(self) -> tuple[float, float]:
+        """Smallest and largest C of what its frontier rests on: what its laws saw [FLOP]."""
+        return self.flops_range
+
+    @property
     def mixed(self) -> list[Member]:
         """The laws that take part."""
         return [member for member in self.members if member.weight > 0.0]

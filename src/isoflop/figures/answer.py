@@ -9,16 +9,14 @@ import numpy as np
 
 from isoflop.approach import COLOURS, DASHES, NAMES
 from isoflop.drawing import style
-from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
+from isoflop.figures.inputs import band
 from isoflop.numbers import PLAIN, power, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from isoflop.estimates.estimate import Estimate
-    from isoflop.estimates.mixture import Mixture
     from isoflop.estimates.quantities import Quantity
     from isoflop.estimates.recommendation import Recommendation
     from isoflop.figures.inputs import FigureInputs
@@ -57,14 +55,14 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     figure = style.new_figure(width=WIDTH, height=3.5)
     axes = figure.subplots()
     axes.axvspan(low, high, color=style.FAINT, alpha=0.35, lw=0, gid="data")
-    band = _band(inputs, chosen.answer, flops)
+    traced = band(inputs, chosen.answer, "tokens_per_param", flops)
     axes.fill_between(
-        flops, band.low, band.high, color=chosen.row.colour, alpha=0.18, lw=0, gid="band"
+        flops, traced.low, traced.high, color=chosen.row.colour, alpha=0.18, lw=0, gid="band"
     )
-    labels = _lines(axes, inputs, chosen, flops, band.centre)
+    labels = _lines(axes, inputs, chosen, flops, traced.centre)
     minima = _minima(axes, inputs)
     marks = _answers(axes, chosen)
-    spread = np.concatenate([band.centre, band.low, band.high, minima])
+    spread = np.concatenate([traced.centre, traced.low, traced.high, minima])
     spread = spread[np.isfinite(spread)]
     axes.set_xlim(float(flops[0]) / MARGIN, float(flops[-1]))
     axes.set_ylim(float(spread.min()) / ROOM, float(spread.max()) * ROOM)
@@ -86,29 +84,6 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         + " ".join(f"{line.name}: {ratio(line.y[-1], PLAIN)} at the right edge." for line in labels)
     )
     return style.Drawn(figure, alt)
-
-
-@dataclass(frozen=True, slots=True)
-class _Band:
-    """D/N of the recommended answer and its pointwise 95 % band, (places,) each."""
-
-    centre: Floats
-    low: Floats
-    high: Floats
-
-
-def _band(inputs: FigureInputs, answer: Estimate | Mixture, flops: Floats) -> _Band:
-    """Take D/N and its intervals at every C as the report prints them; NaN where there is none."""
-    optima = {
-        optimum.flops: optimum
-        for optimum in optima_at(answer, inputs.draws_of(answer), flops.tolist())
-    }
-    columns = []
-    for c in flops.tolist():
-        ratio_at = None if c not in optima else optima[c].tokens_per_param
-        low, high = (np.nan, np.nan) if ratio_at is None else _ends(ratio_at) or (np.nan, np.nan)
-        columns.append([np.nan if ratio_at is None else ratio_at.value, low, high])
-    return _Band(*np.array(columns).T)
 
 
 def _lines(

@@ -8,7 +8,7 @@ import numpy as np
 
 from isoflop.approach import COLOURS, NAMES
 from isoflop.drawing import style
-from isoflop.estimates.diagnostics import EnvelopeDiagnostics, ProfilesDiagnostics, expect
+from isoflop.estimates.diagnostics import frontier_points
 from isoflop.numbers import PLAIN, fixed, power
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _panel(axes: Axes, estimate: Estimate, bend: Bend) -> str:
     """Draw one approach's straight and bent frontier as slopes, with the thirds; say them."""
     colour = COLOURS[estimate.approach]
     gid = f"law-{estimate.approach}"
-    low, high = ends_of(estimate)
+    low, high = estimate.frontier_range
     a = estimate.a
     axes.plot([low, high], [a.value] * 2, color=style.INK, lw=0.9, gid=f"{gid}-straight", zorder=4)
     if LEVEL in a.intervals:
@@ -124,20 +124,9 @@ def _say(axes: Axes, estimate: Estimate, per_decade: Quantity) -> None:
         )  # fmt: skip
 
 
-def ends_of(estimate: Estimate) -> tuple[float, float]:
-    """Give the least and the greatest C of what a frontier was fitted to."""
-    flops = measured(estimate)
-    return float(flops.min()), float(flops.max())
-
-
 def measured(estimate: Estimate) -> Floats:
     """Give the C of what a frontier was fitted to: winners, or minima."""
-    if estimate.approach == "profiles":
-        profiles = expect(estimate.diagnostics, ProfilesDiagnostics).profiles
-        used = [p.budget for p in profiles if p.accepted and p.minimum is not None]
-        return np.array(used, dtype=np.float64)
-    winners = expect(estimate.diagnostics, EnvelopeDiagnostics).winners
-    return np.array(winners.flops, dtype=np.float64)[np.array(winners.fitted, dtype=np.bool_)]
+    return np.array(frontier_points(estimate.diagnostics), dtype=np.float64)
 
 
 def bent(estimate: Estimate, per_decade: float, flops: Floats) -> Floats:

@@ -1,20 +1,28 @@
-"""Power laws of N and D against C: line, band, dashes beyond the data, exponent."""
+"""Frontiers of N and D against C: line, band, dashes beyond what was fitted, exponent."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from isoflop.approach import COLOURS
+from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.drawing import style
-from isoflop.figures.inputs import quantiles
+from isoflop.estimates.mixture import Mixture
+from isoflop.figures.inputs import band
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
+    from isoflop.approach import Row
     from isoflop.estimates.estimate import Estimate
     from isoflop.figures.inputs import Axis, FigureInputs
+
+    Floats = NDArray[np.float64]
+
+PLACES: Final = 24
+"""Values of C on either side of the last fitted point; not every frontier is a straight line."""
 
 
 def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axis) -> None:
@@ -34,19 +42,38 @@ def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axi
     style.log_axis(axes.yaxis, counts=True)
 
 
+def row_of(answer: Estimate | Mixture) -> Row:
+    """Give the name, the colour and the mark of what answers."""
+    return MIXTURE if isinstance(answer, Mixture) else ANSWERS[answer.approach]
+
+
 def draw_law(
-    axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axis, *, end: float
-) -> None:
-    """Draw N_opt(C) or D_opt(C): solid within the data, dashed beyond, 95 % band from the draws."""
-    law = estimate.params_opt if axis == "params" else estimate.tokens_opt
-    low, high = estimate.flops_range
-    colour = COLOURS[estimate.approach]
-    inside = np.geomspace(low, high, 2)
-    outside = np.geomspace(high, end, 2)
-    gid = f"law-{estimate.approach}-{axis}"
-    axes.plot(inside, law(inside), color=colour, gid=gid, zorder=4)
-    axes.plot(outside, law(outside), color=colour, ls=(0, (3, 1.5)), gid=f"{gid}-beyond", zorder=4)
-    flops = np.geomspace(low, end, 60)
-    band = quantiles(inputs, estimate, axis, flops, level=0.95)
-    if band is not None:
-        axes.fill_between(flops, *band, color=colour, alpha=0.15, lw=0, gid=f"{gid}-band", zorder=2)
+    axes: Axes, inputs: FigureInputs, answer: Estimate | Mixture, axis: Axis, *, end: float
+) -> tuple[Floats, Floats]:
+    """Draw N_opt(C) or D_opt(C) from the first point that it was fitted to.
+
+    Solid to the last such point, dashed beyond; the band is the pointwise 95 % interval, as the
+    tables print it: none where they print none.
+
+    Returns
+    -------
+    C and what is drawn there.
+    """
+    low, high = answer.frontier_range
+    row = row_of(answer)
+    gid = f"law-{row.key}-{axis}"
+    inside = np.geomspace(low, high, PLACES)
+    flops = np.concatenate([inside, np.geomspace(high, end, PLACES)[1:]])
+    traced = band(inputs, answer, axis, flops)
+    width = 1.8 if row is MIXTURE else 1.2
+    axes.plot(inside, traced.centre[:PLACES], color=row.colour, lw=width, gid=gid, zorder=4)
+    axes.plot(
+        flops[PLACES - 1 :], traced.centre[PLACES - 1 :], color=row.colour, lw=width,
+        ls=(0, (3, 1.5)), gid=f"{gid}-beyond", zorder=4,
+    )  # fmt: skip
+    if np.isfinite(traced.low).any():
+        axes.fill_between(
+            flops, traced.low, traced.high, color=row.colour, alpha=0.15, lw=0,
+            gid=f"{gid}-band", zorder=2,
+        )  # fmt: skip
+    return flops, traced.centre

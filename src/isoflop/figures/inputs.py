@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 
-from isoflop.estimates.allocation import optima_by_approach
+from isoflop.estimates.allocation import optima_at, optima_by_approach
 from isoflop.estimates.counted import counted
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
@@ -122,20 +122,32 @@ def surface(estimate: Estimate, params: ArrayLike, flops: ArrayLike) -> Floats:
     return loss
 
 
-def quantiles(
-    inputs: FigureInputs, estimate: Estimate, axis: Axis, flops: Floats, *, level: float
-) -> tuple[Floats, Floats] | None:
-    """Give the pointwise percentile band of N_opt(C) or D_opt(C) over the draws.
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A quantity of the optimum and its pointwise 95 % interval at some C, (places,) each."""
+
+    centre: Floats
+    low: Floats
+    high: Floats
+
+
+def band(
+    inputs: FigureInputs,
+    answer: Estimate | Mixture,
+    quantity: Literal["params", "tokens", "tokens_per_param"],
+    flops: Floats,
+) -> Band:
+    """Take a quantity and its intervals at every C as the tables print them.
 
     Returns
     -------
-    Lower and upper end at each C; None where there are no draws.
+    NaN where there is no optimum, and both ends NaN where the answer has no interval.
     """
-    draws = inputs.draws.get(estimate.approach)
-    if draws is None or draws.is_empty():
-        return None
-    tail = (1.0 - level) / 2.0
-    drawn = estimate.law.optima(estimate.rows(draws), flops)
-    values = drawn.params if axis == "params" else drawn.tokens
-    low, high = np.nanquantile(values, [tail, 1.0 - tail], axis=0)
-    return np.asarray(low), np.asarray(high)
+    optima = optima_at(answer, inputs.draws_of(answer), flops.tolist(), summarised=False)
+    quantities = {optimum.flops: getattr(optimum, quantity) for optimum in optima}
+    columns = []
+    for c in flops.tolist():
+        at = quantities.get(c)
+        ends = None if at is None else at.intervals.get("0.95")
+        columns.append([np.nan if at is None else at.value, *(ends or (np.nan, np.nan))])
+    return Band(*np.array(columns).T)

@@ -2,56 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from isoflop.approach import COLOURS, MARKERS, NAMES
+from isoflop.approach import MIXTURE
 from isoflop.drawing import style
 from isoflop.estimates.allocation import FARTHEST
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
-from isoflop.figures.frontier import draw_law
+from isoflop.figures.frontier import draw_law, row_of
 from isoflop.numbers import PLAIN, power
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
+    from matplotlib.axes import Axes
+
+    from isoflop.estimates.estimate import Estimate
+    from isoflop.estimates.mixture import Mixture
     from isoflop.figures.inputs import Axis, FigureInputs
 
-    Floats = NDArray[np.float64]
+    Label = tuple[str, Any, float, float]
 
 AXES: Final[tuple[Axis, ...]] = ("params", "tokens")
 STAR = "Chinchilla"
 MODELS = (STAR, "Gopher", "GPT-3", "MT-NLG 530B")
-ROOM = 1e3
-"""Least factor of C after the end of this sweep's lines in which their names have room; else they
-stand at the right edge, with those of the published lines."""
-LIFT = 3.0
-"""Factor of N by which the models' names stand above their marks, off the published lines."""
+MARK: Final = (3.4, 5.5)
+"""Size of a law's marks, and of the mixture's."""
 
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
-    """Overlay N and D of every approach over the data, and N up to the largest budget asked for."""
-    fitted = inputs.fitted
-    if not fitted:
+    """Overlay N and D of every answer over the data, and N up to the largest budget asked for."""
+    answers = inputs.answers
+    if not answers:
         return style.NothingToShow("No approach gave an estimate for this sweep.")
     figure = style.new_figure(height=5.6)
     panels = figure.subplot_mosaic([["params", "tokens"], ["far", "far"]])
-    top = max(estimate.flops_range[1] for estimate in fitted.values())
+    top = max(answer.flops_range[1] for answer in answers.values())
     goal = inputs.gopher_budget
     for axis in AXES:
-        _laws(panels[axis], inputs, axis, end=10.0 * top)
+        end = 10.0 * top
+        names = [
+            *_laws(panels[axis], inputs, axis, end=end),
+            *_published(panels[axis], inputs, axis, end),
+        ]
         _minima(panels[axis], inputs, axis)
-    _laws(panels["far"], inputs, "params", end=max(3.0 * goal, 10.0 * top))
+        style.label_points(panels[axis], names)
+    far = panels["far"]
+    end = max(3.0 * goal, 10.0 * top)
+    of_sweep = _laws(far, inputs, "params", end=end)
+    published = _published(far, inputs, "params", end)
+    marked, models = _large_models(far, inputs, end)
+    # beside the frame and in its empty corner: inside, a name would stand on some line
+    style.label_points(far, [*published, *marked])
+    _key(far, [name for name, *_ in of_sweep], answers)
     for axes in panels.values():
         _data_end(axes, top)
-    models = _large_models(panels["far"], inputs, goal)
     panels["params"].set_title("a  N over the data and a decade beyond")
     panels["tokens"].set_title("b  D over the data and a decade beyond")
-    panels["far"].set_title(f"c  N {np.log10(goal / top):.1f} decades beyond, to Gopher’s compute")
+    far.set_title(f"c  N {np.log10(goal / top):.1f} decades beyond, to Gopher’s compute")
     listed = "; ".join(
-        f"{NAMES[approach]} {estimate.a.value:.3f}" for approach, estimate in fitted.items()
+        f"{row_of(answer).label} {answer.a.value:.3f}" for answer in answers.values()
     )
     return style.Drawn(
         figure,
@@ -59,8 +70,9 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         "over the data, with the profiles’ minima as crosses where there are any, and "
         f"parameters up to {power(goal, hand=PLAIN)} FLOPs. Slopes of the lines of N: {listed}; "
         f"Kaplan’s published line {inputs.reference.kaplan.optimal_allocation.p_N:.2f}. Lines of "
-        "this sweep are dashed beyond the data, carry 95 % bands, and end "
-        f"{FARTHEST:.0f} decades beyond the data at the latest. {models}",
+        "this sweep are dashed beyond the points that they were fitted to, carry bands where they "
+        f"have 95 % intervals, and end {FARTHEST:.0f} decades beyond the data at the latest. "
+        f"{models}",
     )
 
 
@@ -77,35 +89,52 @@ def _minima(axes: Axes, inputs: FigureInputs, axis: Axis) -> None:
     )  # fmt: skip
 
 
-def _laws(axes: Axes, inputs: FigureInputs, axis: Axis, *, end: float) -> None:
-    """Draw the published lines up to one C, and every approach's as far as the sweep says it."""
+def _laws(axes: Axes, inputs: FigureInputs, axis: Axis, *, end: float) -> list[Label]:
+    """Draw every answer as far as the sweep says it, and give the names for its lines' ends."""
     labels = []
-    top = max(estimate.flops_range[1] for estimate in inputs.fitted.values())
+    answers = inputs.answers
+    top = max(answer.flops_range[1] for answer in answers.values())
     last = min(end, top * 10.0**FARTHEST)
-    for approach, estimate in inputs.fitted.items():
-        low, high = estimate.flops_range
-        draw_law(axes, inputs, estimate, axis, end=last)
-        law = estimate.params_opt if axis == "params" else estimate.tokens_opt
+    for answer in answers.values():
+        row = row_of(answer)
+        flops, values = draw_law(axes, inputs, answer, axis, end=last)
         # dashes say what lies beyond the data, so marks say whose a line is
+        low, high = answer.frontier_range
         places = np.array([low, high, np.sqrt(high * last)])
         axes.plot(
             places,
-            law(places),
+            np.exp(np.interp(np.log(places), np.log(flops), np.log(values))),
             ls="",
-            marker=MARKERS[approach],
-            ms=3.4,
+            marker=row.marker,
+            ms=MARK[row.key == MIXTURE.key],
             mew=0.4,
             mec="white",
-            color=COLOURS[approach],
+            color=row.colour,
             zorder=5,
-            gid=f"law-{approach}-{axis}-marks",
+            gid=f"law-{row.key}-{axis}-marks",
         )
-        name = NAMES[approach]
-        at = last if end > ROOM * last else end
-        labels.append((name, COLOURS[approach], at, float(law(last))))
-    low = min(estimate.flops_range[0] for estimate in inputs.fitted.values())
-    flops = np.array([low, end])
-    for name, dashes, values in _published(inputs, flops, axis):
+        labels.append((row.label, row.colour, end, float(values[-1])))
+    style.log_axis(axes.xaxis)
+    style.log_axis(axes.yaxis, counts=True)
+    axes.set(xlabel=style.FLOPS, ylabel=style.PARAMS if axis == "params" else style.TOKENS)
+    return labels
+
+
+def _published(axes: Axes, inputs: FigureInputs, axis: Axis, end: float) -> list[Label]:
+    """Draw Kaplan's line, at C = 6ND, and Hoffmann's, as its Table 3 has it."""
+    flops = np.array([min(a.frontier_range[0] for a in inputs.answers.values()), end])
+    reference = inputs.reference
+    table = reference.hoffmann.optimal_allocations
+    kaplan = np.array([reference.kaplan.params_opt(float(c), convention="minimum") for c in flops])
+    if axis == "params":
+        hoffmann = table.params_law("envelope")(flops)
+    else:
+        kaplan, hoffmann = flops / (6.0 * kaplan), table.tokens_law("envelope")(flops)
+    labels = []
+    for name, dashes, values in (
+        ("Kaplan 2020", (1, 1), kaplan),
+        ("Hoffmann 2022", (9, 2.5), hoffmann),
+    ):
         axes.plot(
             flops,
             values,
@@ -116,37 +145,31 @@ def _laws(axes: Axes, inputs: FigureInputs, axis: Axis, *, end: float) -> None:
             gid=f"published-{name.split()[0].lower()}-{axis}",
         )
         labels.append((name, style.PUBLISHED, end, float(values[-1])))
-    style.log_axis(axes.xaxis)
-    style.log_axis(axes.yaxis, counts=True)
-    axes.set(xlabel=style.FLOPS, ylabel=style.PARAMS if axis == "params" else style.TOKENS)
-    # spread apart among those that stand beside each other
-    for x in sorted({x for _, _, x, _ in labels}):
-        style.label_points(axes, [label for label in labels if label[2] == x])
+    return labels
 
 
-def _published(
-    inputs: FigureInputs, flops: Floats, axis: Axis
-) -> list[tuple[str, tuple[float, float], Floats]]:
-    """Evaluate Kaplan's law, at C = 6ND, and Hoffmann's, as its Table 3 has it."""
-    reference = inputs.reference
-    table = reference.hoffmann.optimal_allocations
-    kaplan = np.array([reference.kaplan.params_opt(float(c), convention="minimum") for c in flops])
-    if axis == "params":
-        hoffmann = table.params_law("envelope")(flops)
-    else:
-        kaplan, hoffmann = flops / (6.0 * kaplan), table.tokens_law("envelope")(flops)
-    return [("Kaplan 2020", (1, 1), kaplan), ("Hoffmann 2022", (9, 2.5), hoffmann)]
+def _key(axes: Axes, names: list[str], answers: Mapping[str, Estimate | Mixture]) -> None:
+    """Name this sweep's lines in the upper left corner, which rising lines leave empty."""
+    from matplotlib.lines import Line2D
+
+    rows = [row_of(answer) for answer in answers.values()]
+    lines = [
+        Line2D([], [], color=row.colour, marker=row.marker, ms=MARK[row.key == MIXTURE.key],
+               mew=0.4, mec="white")
+        for row in rows
+    ]  # fmt: skip
+    axes.legend(lines, names, loc="upper left")
 
 
-def _large_models(axes: Axes, inputs: FigureInputs, goal: float) -> str:
-    """Mark the large models that lie in range, at C = 6ND."""
+def _large_models(axes: Axes, inputs: FigureInputs, end: float) -> tuple[list[Label], str]:
+    """Mark the large models that lie in range, at C = 6ND; give their names for the right edge."""
     models = [
         model
         for model in inputs.reference.gopher_chinchilla.large_models.rows
-        if model.name in MODELS and 6.0 * model.params * model.tokens < 3.0 * goal
+        if model.name in MODELS and 6.0 * model.params * model.tokens < end
     ]
     if not models:
-        return "No large model lies in range."
+        return [], "No large model lies in range."
     for model in models:
         star = model.name == STAR
         axes.plot(
@@ -161,10 +184,8 @@ def _large_models(axes: Axes, inputs: FigureInputs, goal: float) -> str:
             zorder=6,
             gid=f"model-{model.name.split()[0]}",
         )
-    left = min(6.0 * model.params * model.tokens for model in models)
-    labels = [(model.name, style.INK, LIFT * model.params) for model in models]
-    style.label_ends(axes, left, labels, side="left")
-    return f"Marked: {', '.join(model.name for model in models)}."
+    labels = [(model.name, style.INK, end, float(model.params)) for model in models]
+    return labels, f"Marked: {', '.join(model.name for model in models)}."
 
 
 def _data_end(axes: Axes, top: float) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from isoflop.escape import bibtex
+from isoflop.numbers import MINUS, fixed
 from isoflop.report.sections.first_screen import headline_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from isoflop.estimates.quantities import Quantity
     from isoflop.report.inputs import ReportInputs
@@ -48,18 +49,20 @@ def _macros(inputs: ReportInputs) -> Iterator[tuple[str, str]]:
     }
     for name, quantity in quantities.items():
         if quantity is not None:
-            yield from _with_ends(name, quantity)
-    yield "Runs", _num(estimate.n_runs)
+            yield from _with_ends(name, quantity, PRINTED.get(name, _num))
+    yield "Runs", f"\\num{{{estimate.n_runs}}}"
     for approach, fit in inputs.fitted.items():
-        yield from _with_ends(f"A{approach.replace('_', '')}", fit.a)
+        yield from _with_ends(f"A{approach.replace('_', '')}", fit.a, _fixed)
 
 
-def _with_ends(name: str, quantity: Quantity) -> Iterator[tuple[str, str]]:
-    yield name, _num(quantity.value)
+def _with_ends(
+    name: str, quantity: Quantity, write: Callable[[float], str]
+) -> Iterator[tuple[str, str]]:
+    yield name, write(quantity.value)
     ends = quantity.intervals.get("0.95")
     if ends is not None:
-        yield f"{name}Lo", _num(ends[0])
-        yield f"{name}Hi", _num(ends[1])
+        yield f"{name}Lo", write(ends[0])
+        yield f"{name}Hi", write(ends[1])
     elif "0.95" in quantity.levels:
         # a paper that prints an end goes on compiling, and shows that there is none
         yield f"{name}Lo", "---"
@@ -74,3 +77,12 @@ def _num(value: float) -> str:
         return f"\\num{{{text}}}"
     mantissa, power = f"{value:.{DIGITS - 1}e}".split("e")
     return f"\\num{{{mantissa}e{int(power)}}}"
+
+
+def _fixed(value: float) -> str:
+    """Write a loss or an exponent with the decimals that the page gives it."""
+    return f"\\num{{{fixed(value).replace(MINUS, '-')}}}"
+
+
+PRINTED: Final = {"Loss": _fixed, "A": _fixed, "B": _fixed}
+"""How the page prints what has a number of decimals instead of a number of digits."""

@@ -25,7 +25,7 @@ from isoflop.numbers import (
     with_level,
 )
 from isoflop.published_laws import published_optima
-from isoflop.report.sections.answer import verdicts
+from isoflop.report.sections.answer import PARAMS_SHORT, verdicts
 from isoflop.report.sections.check import check_pair
 from isoflop.report.sections.curvature import curvatures
 from isoflop.report.sections.data import data_facts
@@ -100,8 +100,8 @@ def _profiles(inputs: ReportInputs) -> str:
     estimate = inputs.fitted.get("profiles")
     if estimate is None:
         return ""
-    low, high = (float(estimate.params_opt(c)) for c in estimate.flops_range)
-    span = " to ".join(power(c, 2) for c in estimate.flops_range)
+    low, high = (float(estimate.params_opt(c)) for c in estimate.frontier_range)
+    span = " to ".join(power(c, 2) for c in estimate.frontier_range)
     return (
         f"The minima give {_exponent(estimate.a)}: from {span} FLOPs the best size grows from "
         f"{count(low)} to {count(high)} parameters."
@@ -160,16 +160,27 @@ def _contain(number: int) -> str:
 
 
 def _predictions(inputs: ReportInputs) -> str:
-    if not inputs.budgets:
+    chosen = inputs.recommended
+    if not inputs.budgets or chosen is None:
         return ""
+    # sizes that are counted differently differ by that alone
+    counted = chosen.answer.counting.params
+    alike = {name for name, fit in inputs.fitted.items() if fit.counting.params == counted}
     near, far = inputs.budgets[0], inputs.budgets[-1]
     spread = []
     for flops in (near, far):
-        sizes = [optimum.params.value for optimum in inputs.optima(flops).values()]
+        sizes = [
+            optimum.params.value for name, optimum in inputs.optima(flops).items() if name in alike
+        ]
         if len(sizes) < 2:
             return ""
         spread.append(f"{_apart(max(sizes) / min(sizes))} at {power(flops)} FLOPs")
-    return f"The approaches’ optimal sizes differ {listed(spread)}."
+    who = (
+        "The approaches’ optimal sizes"
+        if len(alike) == len(inputs.fitted)
+        else f"The optimal sizes of the approaches that count {PARAMS_SHORT[counted]}"
+    )
+    return f"{who} differ {listed(spread)}."
 
 
 def _apart(factor: float) -> str:
@@ -204,9 +215,7 @@ def _check(inputs: ReportInputs) -> str:
     pair = check_pair(inputs)
     if pair is None:
         return ""
-    noise = (
-        "" if pair.noise is None else f", {pair.noise.gap_in_sd} standard deviations of its noise"
-    )
+    noise = "" if pair.noise is None else f", {pair.noise.gap_in_errors} standard errors"
     inside = (
         f"; {pair.within} of {pair.judged} {pair.mean}losses lie within the 95 % intervals of "
         f"{pair.whose_loss}"

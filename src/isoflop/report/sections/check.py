@@ -67,7 +67,7 @@ class SeedNoise:
     """How far runs that differ in their seed alone lie apart, in words."""
 
     words: str
-    gap_in_sd: str
+    gap_in_errors: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +198,10 @@ def seed_noise(losses: pl.DataFrame, low: CheckSize, high: CheckSize) -> SeedNoi
         return None
     error = float(noise.sd * np.sqrt(1.0 / len(low.runs) + 1.0 / len(high.runs)))
     far = fixed(gap / error, 1)
-    single = len(low.runs) == len(high.runs) == 1
-    means = "a difference of two runs" if single else "such a difference of means"
     return SeedNoise(
         f"Runs of this sweep that differ in their seed alone have a standard deviation of "
-        f"{fixed(noise.sd, 4)} ({noise.cells} cells with several seeds), so the difference is "
-        f"{far} standard deviations of {means}.",
+        f"{fixed(noise.sd, 4)} ({noise.cells} cells with several seeds). The difference then has a "
+        f"standard error of {fixed(error, 4)}, and is {far} standard errors.",
         far,
     )
 

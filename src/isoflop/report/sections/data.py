@@ -11,6 +11,7 @@ import polars as pl
 from isoflop.escape import code, markdown
 from isoflop.numbers import NONE, count, fixed, interval, listed, power, times
 from isoflop.report.tables import Column, Table, sorted_by
+from isoflop.tables import cell_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
         schedules=_distinct(runs["schedule_kind"]),
         loss_source=listed([LOSSES[str(word)] for word in points["loss_source"].unique().sort()]),
         points=times(points.height, "point"),
-        seeds=_seeds(runs["seed"].drop_nulls().n_unique()),
+        seeds=_seeds(runs),
         all_runs=times(inputs.runs.height, "run"),
         roles=listed(roles),
         files=f"{used} of {times(inputs.files.height, 'file')}",
@@ -91,8 +92,22 @@ ROLES = {
 }
 
 
-def _seeds(number: int) -> str:
-    return times(number, "seed") if number else "seeds not stated"
+def _seeds(runs: pl.DataFrame) -> str:
+    """Say how many pairs of N and D were trained with several seeds: those tell of the noise."""
+    seeded = runs.drop_nulls("seed")
+    if seeded.is_empty():
+        return "seeds not stated"
+    cells = seeded.group_by(cell_of("params_total", "tokens")).agg(pl.col("seed").n_unique())[
+        "seed"
+    ]
+    several = int((cells > 1).sum())
+    if not several:
+        return "one seed for each pair of *N* and *D*"
+    have = "has" if several == 1 else "have"
+    most = int(cells.max())  # type: ignore[arg-type]
+    number = str(most) if cells.filter(cells > 1).n_unique() == 1 else f"2 to {most}"
+    others = "" if several == cells.len() else ", the others one"
+    return f"{several} of {times(cells.len(), 'pair')} of *N* and *D* {have} {number} seeds{others}"
 
 
 def _span(values: pl.Series, write: object) -> str:

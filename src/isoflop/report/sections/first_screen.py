@@ -211,7 +211,7 @@ def _subtitle(inputs: ReportInputs, answer: Estimate | Mixture) -> str:
     # the paper's own three approaches differ: what lies among them is Chinchilla's
     half, three = ends[0] <= most and least <= ends[1], ends[0] <= kaplan <= ends[1]
     h, k = interval(least, most, _second), fixed(kaplan, 2)
-    pace = "Size and data grow at about the same rate"
+    pace = "The interval contains equal growth of size and data"
     if ends[1] < EQUAL_SCALING:
         pace = "Data grow somewhat faster than size"
     elif ends[0] > EQUAL_SCALING:
@@ -411,8 +411,9 @@ def _standing_table(
         "recommended one in bold. Covers: share of simulated sweeps of this design in which the "
         f"{percent(LEVEL)} interval for *a* covers the truth; of the mixture the least over its "
         "laws, *a*, *N*\\* and *L*\\*. Forecast: whether intervals from the "
-        "lower part of the sweep covered its upper part as often as a right forecast’s would, "
-        "its losses not all off to one side, and their mean error, predicted less measured."
+        "part of the sweep below the highest cut covered the part above it as often as a right "
+        "forecast’s would, its losses not all off to one side at every cut, and their mean error "
+        "above the highest cut alone, predicted less measured; [every cut](#forecast) stands below."
         + _of_weights(inputs),
         columns=(
             Column("Law", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
@@ -542,8 +543,8 @@ def _budget_table(inputs: ReportInputs, stands: dict[str, Standing]) -> Table:
     return Table(
         key="budgets",
         caption=f"*N*\\* of every law at every budget, with its {percent(LEVEL)} interval, and "
-        "below it *D*\\*/*N*\\*; the last is Gopher’s. The CSV has *D*\\*, losses and 80 % "
-        "intervals too.",
+        f"below it *D*\\*/*N*\\*; {power(inputs.gopher_budget)} FLOPs are Gopher’s. The CSV has "
+        "*D*\\*, losses and 80 % intervals too.",
         columns=(
             Column("Law", "left"),
             *(

@@ -85,18 +85,18 @@ def _beyond(trials: RateTrials) -> str:
 
 
 def _unequal(trials: RateTrials) -> list[str]:
-    """Say between what a wrong rate's cost lies where it hangs on D/N."""
+    """Say what a wrong rate costs at each D/N, where that hangs on D/N."""
     p = trials.unequal_p
     costs = [
-        (cost, curvature.ratios[0])
+        (curvature.ratios[0], cost)
         for curvature in trials.by_ratio
         if (cost := curvature.cost(OFF)) is not None
     ]
     if p is None or p >= UNEQUAL or len(costs) < 2:
         return []
-    ends = [f"{fixed(cost, 4)} at {ratio(at)}" for cost, at in (min(costs), max(costs))]
+    told = [f"{fixed(cost, 4)} at {ratio(at)}" for at, cost in sorted(costs)]
     return [
         "That cost may hang on *D*/*N* (F test, "
-        f"*p* = {probability(float(np.log10(p)))}): for a factor of two it goes from "
-        f"{' to '.join(ends)} tokens per parameter, so a wrong rate may tilt the frontier."
+        f"*p* = {probability(float(np.log10(p)))}): for a factor of two it is "
+        f"{listed(told)} tokens per parameter, so a wrong rate may tilt the frontier."
     ]
