@@ -520,8 +520,8 @@ PROVENANCE = Provenance(
 
 COST = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
 LAWS: dict[str, Law] = {
-    "envelope": PowerLaws(loss_up_to=10.0 * BUDGETS[-1]),
-    "profiles": PowerLaws(loss_up_to=10.0 * BUDGETS[-1]),
+    "envelope": PowerLaws(),
+    "profiles": PowerLaws(),
     "parametric": HoffmannLaw(flops_per_token=COST),
     "kaplan": KaplanLaws(),
 }

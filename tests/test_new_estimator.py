@@ -40,7 +40,7 @@ class ToyFit(Fit):
     approach: ClassVar[str] = "toy"
     takes_losses: ClassVar[bool] = False
     observations: object
-    law: ClassVar[PowerLaws] = PowerLaws(loss_up_to=1e30)
+    law: ClassVar[PowerLaws] = PowerLaws()
     n_parameters: ClassVar[int] = 2
 
     @cached_property

@@ -127,7 +127,7 @@ def published_fits(hoffmann: Hoffmann, besiroglu: Besiroglu, kaplan: Kaplan) -> 
 def _lines(params: PowerLaw, tokens: PowerLaw) -> tuple[PowerLaws, Floats]:
     """Write two published power laws as one law of the optimum, which predicts no loss."""
     row = [params.coefficient, params.exponent, tokens.coefficient, tokens.exponent, np.nan, np.nan]
-    return PowerLaws(loss_up_to=0.0), np.array([row])
+    return PowerLaws(), np.array([row])
 
 
 def published_optima(reference: Reference, flops: float) -> list[PublishedOptimum]:

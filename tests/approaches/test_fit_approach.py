@@ -86,7 +86,7 @@ def test_compute_of_experts_that_no_token_goes_through_is_told(
 
 def test_an_estimate_outside_its_interval_is_told() -> None:
     """Thinned runs may estimate something else: here no resample gave as small an exponent."""
-    law = PowerLaws(loss_up_to=1e30)
+    law = PowerLaws()
     row = np.array([[0.1, 0.5, 1.0, 0.5, 20.0, 0.05]])
     draws = np.repeat(row, 200, axis=0)
     draws[:, law.names.index("a")] += np.linspace(0.001, 0.02, 200)

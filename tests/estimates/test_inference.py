@@ -85,4 +85,4 @@ def test_more_served_means_smaller_and_longer() -> None:
 
 def test_a_law_of_the_optimum_alone_does_not_say() -> None:
     row = np.array([[0.1, 0.46, 1.6, 0.54, 9.0, 0.06]])
-    assert served_columns(PowerLaws(loss_up_to=1e25), row, np.array([1e21]), 1e12) is None
+    assert served_columns(PowerLaws(), row, np.array([1e21]), 1e12) is None

@@ -26,7 +26,7 @@ from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, flops_at
 
 COST = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
 LAWS: dict[str, tuple[Law, list[float]]] = {
-    "power_laws": (PowerLaws(loss_up_to=1e25), [0.1, 0.46, 1.6, 0.54, 9.0, 0.06]),
+    "power_laws": (PowerLaws(), [0.1, 0.46, 1.6, 0.54, 9.0, 0.06]),
     "hoffmann": (HoffmannLaw(flops_per_token=COST), [1.7, 406.0, 411.0, 0.34, 0.28]),
     "nested": (
         NestedLoss(flops_per_token=COST, frontier_at=1e20),
@@ -87,13 +87,14 @@ def test_no_compute_reaches_a_loss_below_the_floor(loss: float) -> None:
     assert np.isnan(flops_at(law, np.array([parameters]), Target("loss", loss))).all()
 
 
-def test_no_loss_is_given_where_a_power_law_is_not_trusted() -> None:
-    law, parameters = PowerLaws(loss_up_to=1e14), LAWS["power_laws"][1]
-    row = np.array([parameters])
-    inside = float(law.optima(row, np.array([5e13])).loss[0, 0])
-    assert flops_at(law, row, Target("loss", inside))[0] == pytest.approx(5e13, rel=1e-8)
-    beyond = 9.0 * 1e15**-0.06
-    assert np.isnan(flops_at(law, row, Target("loss", beyond))).all()
+@pytest.mark.parametrize("law", LAWS)
+def test_every_law_gives_its_loss_by_one_rule(law: str) -> None:
+    """However far from the data: what a loss is worth there is said by marks and distances."""
+    kind, parameters = LAWS[law]
+    flops = 10.0 ** np.arange(6.0, 40.0, 2.0)
+    loss = kind.optima(np.array([parameters]), flops).loss[0]
+    assert np.isfinite(loss).all()
+    assert (np.diff(loss) < 0.0).all()
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "1e21", None, True])

@@ -371,7 +371,7 @@ def test_draws_on_the_page_are_those_of_the_estimates(rendered: Rendered) -> Non
 @pytest.mark.parametrize(
     ("law", "row"),
     [
-        (PowerLaws(loss_up_to=1e15), [0.1, 0.46, 1.6, 0.54, 9.0, 0.06]),
+        (PowerLaws(), [0.1, 0.46, 1.6, 0.54, 9.0, 0.06]),
         (HoffmannLaw(flops_per_token=COST), [1.7, 406.0, 411.0, 0.34, 0.28]),
         (NestedLoss(flops_per_token=COST, frontier_at=1e20), [1.2, 30.0, 50.0, 0.7, 0.5, 0.5]),
         (KaplanLoss(flops_per_token=COST, frontier_at=1e20), [6.4e13, 0.076, 1.8e13, 0.103]),

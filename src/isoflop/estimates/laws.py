@@ -115,12 +115,12 @@ def _cheapest(
 
 
 class PowerLaws(Section):
-    """N_opt, D_opt and L_opt as power laws of C: approaches 1 and 2."""
+    """N_opt, D_opt and L_opt as power laws of C: approaches 1 and 2.
+
+    The loss has no floor: far from the data it falls below the entropy of text.
+    """
 
     kind: Literal["power_laws"] = "power_laws"
-    loss_up_to: float
-    """Largest C at which a loss is given [FLOP]. The frontier's power law has no floor, so far
-    outside the data it would promise losses below the entropy of text."""
 
     names: ClassVar[tuple[str, ...]] = POWER_LAWS
     flops_per_token: ClassVar[None] = None
@@ -132,8 +132,7 @@ class PowerLaws(Section):
     def optima(self, parameters: Floats, flops: Floats) -> Optima:
         """Evaluate the power laws."""
         n, a, d, b, level, exponent = (column[:, None] for column in parameters.T)
-        loss = np.where(flops <= self.loss_up_to, level * flops**-exponent, np.nan)
-        return Optima(params=n * flops**a, tokens=d * flops**b, loss=loss)
+        return Optima(params=n * flops**a, tokens=d * flops**b, loss=level * flops**-exponent)
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats | None:  # noqa: ARG002
         """Give none: the law is one of the optimum."""

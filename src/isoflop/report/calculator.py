@@ -80,10 +80,8 @@ def frontier(law: LawOfLoss, rows: Floats, flops: float) -> Floats | None:
     -------
     NaN in the last three where no loss is predicted. None where the frontier is no such law.
     """
-    # a power law's loss is refused beyond the data, and the page refuses it by itself
-    everywhere = PowerLaws(loss_up_to=np.inf) if isinstance(law, PowerLaws) else law
     places = flops * STEP ** np.array([-1.0, 0.0, 1.0, 2.0])
-    optima = everywhere.optima(rows, places)
+    optima = law.optima(rows, places)
     log_c, step = np.log(places), np.log(STEP)
     with np.errstate(invalid="ignore", divide="ignore"):
         log_n, log_d = np.log(optima.params), np.log(optima.tokens)
@@ -208,7 +206,6 @@ def _of_loss(
         name = part.approach
         parts[name] = _terms(part, DRAWS, flops)
     return {
-        "lossUpTo": None,
         "own": _numbers(_form(part).terms(part.row)[0]),
         "parts": [name],
         # as allocate_served has it: nobody simulated what serving changes
@@ -224,7 +221,6 @@ def _of_frontier(estimate: Estimate, draws: pl.DataFrame, flops: float) -> dict[
     if point is None or thinned is None:
         return None
     return {
-        "lossUpTo": law.loss_up_to if isinstance(law, PowerLaws) else None,
         "point": _numbers(point[0]),
         "draws": [_numbers(row, 10) for row in thinned],
     }
@@ -275,7 +271,6 @@ def _of_mixture(
     }
     described |= named
     return {
-        "lossUpTo": None,
         "table": [_numbers(row, 12) for row in np.stack(table, axis=-1)],
         "parts": list(named),
         "served": _shares(levels) if (levels := _served_levels(mixture, flops)) else NOMINAL,

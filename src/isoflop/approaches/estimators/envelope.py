@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-DECADE: Final = 10.0
 LEAST_SIZES: Final = 3
 """Sizes that must win in a third of the frontier for it to have an exponent."""
 EDGE_NOTE: Final = ", the smallest and the largest not counted"
@@ -43,16 +42,12 @@ class EnvelopeFit(Fit):
     """The envelope's power laws, and what they came from."""
 
     approach: ClassVar[Approach] = "envelope"
+    law: ClassVar[PowerLaws] = PowerLaws()
     takes_losses: ClassVar[bool] = False
 
     observations: Observations
     settings: EnvelopeSettings
     curves: GridCurves | HullPoints
-
-    @property
-    def law(self) -> PowerLaws:
-        """The power laws; a loss only within a decade of the data."""
-        return PowerLaws(loss_up_to=DECADE * self.observations.flops_range[1])
 
     @property
     def n_parameters(self) -> int:

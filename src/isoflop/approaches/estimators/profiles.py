@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
 
-DECADE: Final = 10.0
 Axis = Literal["params", "tokens"]
 AXES: Final[tuple[Axis, ...]] = ("params", "tokens")
 NEAR_BUDGET: Final = 2.0
@@ -109,16 +108,12 @@ class ProfilesFit(Fit):
     """The power laws through the valleys, and what they came from."""
 
     approach: ClassVar[Approach] = "profiles"
+    law: ClassVar[PowerLaws] = PowerLaws()
 
     observations: Observations
     settings: ProfilesSettings
     groups: tuple[BudgetGroup, ...]
     left_out: tuple[LeftOutRun, ...]
-
-    @property
-    def law(self) -> PowerLaws:
-        """The power laws; a loss only within a decade of the data."""
-        return PowerLaws(loss_up_to=DECADE * self.observations.flops_range[1])
 
     @property
     def n_parameters(self) -> int:

@@ -26,14 +26,13 @@
       default: return value;
     }
   };
-  const allocation = (row, asked, value, lossUpTo) => {
+  const allocation = (row, asked, value) => {
     const flops = flopsAt(row, asked, value), x = Math.log(flops);
     const [n, a, d, b, floor, k, e] = row;
     const params = Math.exp(n + a * x), tokens = Math.exp(d + b * x);
-    const says = e !== null && (lossUpTo === null || flops <= lossUpTo);
     return {
       flops, params, tokens, ratio: tokens / params,
-      loss: says ? floor + Math.exp(k - e * x) : NaN,
+      loss: e !== null ? floor + Math.exp(k - e * x) : NaN,
     };
   };
   // a law of the loss, or a draw of it: E, log A, log B, alpha, beta and k, which is gamma in
@@ -144,11 +143,11 @@
   const pointOf = (law, asked, value) => {
     if (law.table) return inverted((x) => tableAt(law.table, x), asked, value, law.table[0][0], law.table[law.table.length - 1][0]);
     if (law.own) return inverted((x) => optimumAt(law.own, law.parts[0], x), asked, value, LEAST, MOST);
-    return allocation(law.point, asked, value, law.lossUpTo);
+    return allocation(law.point, asked, value);
   };
   const drawsOf = (law, asked, value) => law.parts
     ? law.parts.flatMap((part) => part.terms.map((row) => inverted((x) => optimumAt(row, part, x), asked, value, LEAST, MOST)))
-    : law.draws.map((row) => allocation(row, asked, value, law.lossUpTo));
+    : law.draws.map((row) => allocation(row, asked, value));
   const quantile = (sorted, share) => {
     const at = share * (sorted.length - 1), low = Math.floor(at), high = Math.ceil(at);
     return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
