@@ -31,7 +31,7 @@ from isoflop.estimates.laws import (
 from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.recommendation import DOUBTED
 from isoflop.estimates.targets import Target
-from isoflop.numbers import PLAIN, UNSURE, count, fixed, ratio
+from isoflop.numbers import NBSP, PLAIN, UNSURE, count, fixed, ratio
 from isoflop.report.calculator import _evenly, calculator_json, frontier
 from tests.report.browser import BROWSER, dump, told
 
@@ -296,6 +296,12 @@ def test_the_page_serves_as_python_does(
     text = html.unescape(inside)
     assert f"cheapest to train alone: {count(optimum.params.value, hand=PLAIN)} on " in text
     assert "to two digits." in text
+    loss = f"{optimum.loss.value:.3f}"
+    fixes = {
+        asked: f"Asked was {what} of training alone: it fixes the loss at {loss}, "
+        for asked, what in {"flops": "the compute", "params": "N", "tokens": "D"}.items()
+    }
+    assert fixes.get(target.asked, "The loss is fixed. ") in text
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
@@ -308,6 +314,25 @@ def test_a_law_without_a_loss_says_that_it_cannot_serve(
     inside = html.unescape(calculator_at(rendered, tmp_path, law=law, served="1e9"))
     assert numbers_of(inside) == {}
     assert "so it does not say what serving changes. These laws do: Mixture of laws" in inside
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_a_law_says_how_it_counts_and_whether_it_has_intervals(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    kaplan = html.unescape(calculator_at(rendered, tmp_path, law="kaplan", value=BELOW))
+    assert rendered.inputs.fitted["kaplan"].counting.params == "nonembedding"
+    assert "Parameters N, non-embedding<" in kaplan
+    assert "Counted here: non-embedding N, Kaplan’s C." in kaplan
+    assert all(len(shown) == 1 for shown in numbers_of(kaplan).values())
+    assert f"No 95{NBSP}% interval is given" in kaplan
+    assert "Intervals:" not in kaplan
+    total = html.unescape(calculator_at(rendered, tmp_path, law="parametric", value=3e14))
+    assert any(len(shown) == 3 for shown in numbers_of(total).values())
+    assert "Parameters N<" in total
+    assert f"Intervals: 95{NBSP}%" in total
+    assert "Counted here" not in total
+    assert f"No 95{NBSP}% interval" not in total
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")

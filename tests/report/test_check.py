@@ -29,6 +29,7 @@ from tests.report.conftest import empty_figures
 
 if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
+    from tests.report.conftest import Rendered
 
 
 def losses(rows: list[tuple[float, float, float, str]]) -> pl.DataFrame:
@@ -297,3 +298,10 @@ def test_gophers_losses_are_this_sweeps_only_where_it_says_something(doubted: Re
     assert "This sweep" in own[0]
     assert all(cell.endswith(UNSURE) for cell in own[1:4])
     assert list(loss_table(near).notes) == [DOUBTED]
+
+
+def test_a_sweep_without_a_pair_has_no_section_for_it(rendered: Rendered, bare: Rendered) -> None:
+    """A heading stood over one line that said that there is nothing."""
+    assert {"check", "fig-check-pair", "check-curves"} <= set(rendered.page.ids)
+    assert not {"check", "fig-check-pair"} & set(bare.page.ids)
+    assert "No check pair: Nothing for check_pair." in " ".join(" ".join(bare.page.words).split())

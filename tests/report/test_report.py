@@ -22,6 +22,7 @@ from isoflop.estimates.mixture import Mixture, read_mixture
 from isoflop.estimates.recommendation import standing
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.numbers import NONE, UNSURE, count, fixed, interval, parameter, ratio
+from isoflop.report import document
 from isoflop.report.document import write_document
 from isoflop.report.render import template_text
 from isoflop.report.sections.first_screen import first_screen, headline_budget
@@ -562,12 +563,17 @@ def test_the_glossary_is_one_text(rendered: Rendered) -> None:
     page = Path("docs/glossary.md").read_text(encoding="utf-8")
     lines = template_text("glossary.md").splitlines()
     assert page.endswith("\n".join(lines) + "\n")
-    assert len(lines) == 12
+    assert len(lines) == 14
     words = " ".join(" ".join(rendered.page.words).split())
     for line in lines:
         term = re.match(r"- \*\*(.+?)\*\*", line)
         assert term is not None
-        assert term[1] in words
+        # of signs those alone that the page has
+        assert term[1] in words or term[1] in document.SIGNS
+    for sign, mark in document.SIGNS.items():
+        explained = f"- **{sign}**"
+        assert explained in document._glossary(f"a page with {mark} in it")
+        assert explained not in document._glossary("a page without")
     assert "#glossary" in rendered.page.links
 
 

@@ -298,7 +298,7 @@ def _excluded(
 ) -> list[str]:
     """Say which answers have no interval, because it would exclude the estimate."""
     point, drawn = derived(law, row, flops), derived(law, draws, flops)
-    sides = []
+    excluded: dict[str, list[tuple[str, float]]] = {}
     for name, what in _told(flops).items():
         kept = drawn[name][np.isfinite(drawn[name])] if name in drawn else np.empty(0)
         if name not in quantities or len(kept) < LEAST_DRAWS:
@@ -310,12 +310,18 @@ def _excluded(
             continue
         levels = " or ".join(per_cent(float(level)) for level in missing)
         below = float((kept < point[name][0]).mean())
-        share, side = (below, "below") if below > 0.5 else (1.0 - below, "above")
-        sides.append(
-            f"No {levels} interval is given for {what}: it would exclude the estimate from all "
-            f"runs, since {per_cent(share)} of the resamples lie {side} it."
-        )
-    return sides
+        excluded.setdefault(levels, []).append((what, max(below, 1.0 - below)))
+    return [
+        f"No {levels} interval is given for {listed([what for what, _ in answers])}: it would "
+        f"exclude the estimate from all runs, since {_span([share for _, share in answers])} of "
+        "the resamples lie on one side of it."
+        for levels, answers in excluded.items()
+    ]
+
+
+def _span(shares: Sequence[float]) -> str:
+    low, high = per_cent(min(shares)), per_cent(max(shares))
+    return low if low == high else f"{low} to {high}"
 
 
 def _off_by_design(fitted: Fit, best: Quantity, flops: float) -> list[str]:

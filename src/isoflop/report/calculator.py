@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.approach import ANSWERS, MIXTURE
+from isoflop.escape import unmarked
 from isoflop.estimates.allocation import (
     FARTHEST,
     OPEN,
@@ -34,6 +35,8 @@ from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
 from isoflop.estimates.quantities import levels_of, samples_of
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import DISTANCES
+from isoflop.report.sections.answer import PARAMS_SHORT
+from isoflop.report.sections.check import counted_words
 from isoflop.report.sections.first_screen import headline_budget
 
 if TYPE_CHECKING:
@@ -161,6 +164,10 @@ def _described(
         "key": key,
         "name": ANSWERS[key].label,
         "counting": answer.counting.params,
+        "kind": ""
+        if answer.counting.params == "total"
+        else f", {unmarked(PARAMS_SHORT[answer.counting.params]).removesuffix(' N')}",
+        "counted": unmarked(counted_words(answer.counting)),
         "data": list(answer.flops_range),
         "levels": _levels(answer, draws, flops),
         "ends": _ends(inputs, answer, draws),

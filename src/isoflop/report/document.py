@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import code, markdown, paragraphs
 from isoflop.estimates.allocation import FARTHEST, UNKNOWN, reach
-from isoflop.numbers import count, fixed, interval, listed, power, times
+from isoflop.numbers import NONE, SHORT, count, fixed, interval, listed, power, times
 from isoflop.project import PUBLISHED
 from isoflop.report.render import environment, template_text
 from isoflop.report.sections import (
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from isoflop.report.tables import Table
 
 
+GLOSSARY: Final = "[[glossary]]"
+"""Stands for the glossary until the page is known."""
+SIGNS: Final = {SHORT: SHORT, NONE: first_screen.WITHOUT}
+"""Signs that the glossary explains, and how each is written where it needs that."""
 STAND_INS: Final = (
     "**Caution:** a ? in the drawing stands for a character that its font lacks; the tables of "
     "this page have the name in full."
@@ -85,6 +89,11 @@ class Numbering:
             f"\n\n![**Figure {number}.** {caption} {files}]({name}.svg)"
             f'{{#fig-{identity} alt="{alt}"}}\n\n'
         )
+
+    def absent(self, name: str) -> str:
+        """Say why a sweep has nothing to show in a figure; empty where it has."""
+        shown = self.inputs.manifest[name]
+        return "" if shown.shown else shown.reason
 
     def table(self, table: Table) -> str:
         """Show a table."""
@@ -167,7 +176,7 @@ def write_document(inputs: ReportInputs) -> Document:
         study=study_facts(inputs),
         home=home(inputs.sweep),
         names=NAMES,
-        glossary=template_text("glossary.md"),
+        glossary=GLOSSARY,
         escape=markdown,
         paragraphs=paragraphs,
         code=code,
@@ -180,13 +189,22 @@ def write_document(inputs: ReportInputs) -> Document:
         fig=numbering.figure,
         tbl=numbering.table,
         files=numbering.files,
+        absent=numbering.absent,
     )
+    source = source.replace(GLOSSARY, _glossary(source))
     return Document(
         markdown=source,
         metadata=_metadata(inputs, screen),
         tables=(*numbering.tables, curve.specification_table(inputs)),
         figures=tuple(numbering.figures),
     )
+
+
+def _glossary(page: str) -> str:
+    """Give the glossary, of signs those that the page has."""
+    lines = template_text("glossary.md").splitlines()
+    missing = tuple(f"- **{sign}**" for sign, mark in SIGNS.items() if mark not in page)
+    return "\n".join(line for line in lines if not missing or not line.startswith(missing))
 
 
 def _metadata(inputs: ReportInputs, screen: FirstScreen) -> dict[str, str]:

@@ -14,6 +14,8 @@
     flops: "compute C, FLOPs", loss: "loss, nats per token", params: "parameters N",
     tokens: "tokens D", ratio: "D/N", hours: "GPU hours",
   };
+  // what is asked, in a sentence
+  const FIXES = { flops: "the compute", loss: "the loss", params: "N", tokens: "D", ratio: "D/N", hours: "the GPU hours" };
 
   // a row is log n, a, log d, b, E, log K, e
   const flopsAt = (row, asked, value) => {
@@ -312,7 +314,7 @@
   const words = make("p", { className: "note" });
   output.setAttribute("role", "status");
   const show = () => {
-    const result = answer();
+    const result = answer(), law = given.laws.find((one) => one.key === state.law);
     output.replaceChildren();
     if (result.refused) {
       words.textContent = result.refused;
@@ -321,7 +323,7 @@
     for (const [name, text] of Object.entries(SHOWN)) {
       const one = result.found[name];
       if (!one) continue;
-      const shown = make("p", {}, make("span", { className: "what", textContent: text }), make("br"), make("strong", { textContent: WRITE[name](one.value) + (one.mark || "") }));
+      const shown = make("p", {}, make("span", { className: "what", textContent: text + (name === "params" ? law.kind : "") }), make("br"), make("strong", { textContent: WRITE[name](one.value) + (one.mark || "") }));
       shown.dataset.quantity = name;
       shown.dataset.value = one.value;
       if (one.ends) {
@@ -332,10 +334,14 @@
       output.append(shown);
     }
     const { alone } = result;
-    words.textContent = (alone ? "Cheapest to train and to serve at that loss (2N FLOPs a token served); cheapest to train alone: " +
+    const known = Object.values(result.found).some((one) => one.ends);
+    words.textContent = (alone ? (state.asked === "loss" ? "The loss is fixed. " : "Asked was " + FIXES[state.asked] + " of training alone: it fixes the loss at " + WRITE.loss(alone.loss.value) + ", and N, D and C change. ") +
+      "Cheapest to train and to serve at that loss (2N FLOPs a token served); cheapest to train alone: " +
       figures(alone.params.value) + " on " + figures(alone.tokens.value) + " tokens, " + flopsIn(alone.flops.value) +
-      " FLOPs. Hours and cost are of both. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + ". Intervals: " + Math.round(100 * given.level) + "\u00a0%, " +
-      (result.rough ? "from up to " + given.draws + " draws a law, to two digits." : "from all draws, as in the tables.") +
+      " FLOPs. Hours and cost are of both. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
+      (!known ? " No " + Math.round(100 * given.level) + "\u00a0% interval is given: none covers as often as it should and contains the number." :
+        " Intervals: " + Math.round(100 * given.level) + "\u00a0%, " +
+        (result.rough ? "from up to " + given.draws + " draws a law, to two digits." : "from all draws, as in the tables.")) +
       (result.doubt ? " " + result.doubt : "");
   };
   // as wide as what it has, so that every digit of a long number is seen

@@ -159,7 +159,7 @@ def _whose(inputs: ReportInputs) -> str:
     return ANSWERS["parametric" if chosen is None else chosen[0]].in_prose
 
 
-def _counting_words(counting: Counting) -> str:
+def counted_words(counting: Counting) -> str:
     """Name conventions other than the usual ones, for a caption."""
     if (counting.params, counting.flops) == ("total", "6nd"):
         return ""
@@ -284,7 +284,7 @@ def _losses(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) ->
         key="check",
         caption="The check pair: measured final losses beside those that "
         f"{_within(_whose(inputs))} predicts from the fitted runs alone. Losses in nats per token"
-        f"{means}{interval_words}." + _counting_words(counting),
+        f"{means}{interval_words}." + counted_words(counting),
         columns=(
             Column("Sized by", "left"), Column("*N*"), Column("*D*"), Column("*D*/*N*"),
             Column("*C* (FLOPs)"), Column("Measured loss"), Column("Predicted"),
@@ -333,7 +333,7 @@ def _optima(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) ->
         key="check-optima",
         caption="Where each law puts the optimum at "
         f"{power(float(np.median([size.flops for size in sizes])))} FLOPs, the loss it predicts "
-        "there, and which of the sizes is nearer to it in log *N*." + _counting_words(counting),
+        "there, and which of the sizes is nearer to it in log *N*." + counted_words(counting),
         columns=(
             Column("Law", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
             Column("Loss at *N*\\* (nats per token)"), Column("Nearer size", "left"),
