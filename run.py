@@ -92,7 +92,7 @@ LEAST = 2**20
 DYING = 3.0
 """Seconds that a build waits for a lock: killed processes on a busy machine take some to die."""
 
-held: list[int] = []
+kept_locks: list[int] = []
 """The folder's lock, while this process has it."""
 
 
@@ -111,7 +111,7 @@ def run(*command: str | Path, progress: "Shown | None" = None, **environment: st
         cwd=ROOT,
         env={**os.environ, "PATH": path, **environment},
         # it keeps the folder's lock should this process be killed alone
-        pass_fds=tuple(held),
+        pass_fds=tuple(kept_locks),
         stdout=None if progress is None else subprocess.PIPE,
         stderr=None if progress is None else subprocess.STDOUT,
     ) as process:
@@ -333,7 +333,7 @@ def _runs(command: list[str | Path], env: dict[str, str] | None = None) -> bool:
 @contextmanager
 def folder(word: str) -> Iterator[None]:
     """Keep other calls of run.py out of the folder; the second says who is at work, and ends."""
-    if fcntl is None or held:
+    if fcntl is None or kept_locks:
         yield
         return
     LOCKS.mkdir(exist_ok=True)
@@ -351,7 +351,7 @@ def folder(word: str) -> Iterator[None]:
         os.close(descriptor)
         yield
         return
-    held.append(descriptor)
+    kept_locks.append(descriptor)
     try:
         os.ftruncate(descriptor, 0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -362,7 +362,7 @@ def folder(word: str) -> Iterator[None]:
             raise OSError(error.errno, os.strerror(error.errno), str(LOCKS)) from None
         yield
     finally:
-        held.remove(descriptor)
+        kept_locks.remove(descriptor)
         os.close(descriptor)
 
 
@@ -399,7 +399,7 @@ def without_jobs() -> Iterator[None]:
 
     A snakemake that is started meanwhile waits too, before it makes a lock of its own.
     """
-    if not held:
+    if not kept_locks:
         yield
         return
     descriptor = lock_file("jobs.lock")
@@ -436,7 +436,7 @@ def _holders(path: Path) -> str:
 
 def recover() -> None:
     """Undo what a killed build left: Snakemake's lock, and files that never got their names."""
-    if not held:
+    if not kept_locks:
         return
     # also where Snakemake lived on and gave its lock back: one of its jobs may have been killed
     left = [p for name in (*DERIVED, LOCKS.name) for p in (ROOT / name).rglob(".*.tmp")]

@@ -139,8 +139,8 @@ def fit_arrays(runs: int, steps: int, dtype: str) -> str:
     )
     if draws.height != DRAWS["arrays"] or draws["refused"].null_count() < draws.height:
         raise SystemExit(f"{draws.height} draws, some refused: {estimate}")
-    held = ("run", "tokens", "flops", "loss")
-    size = sum(getattr(observations, name).nbytes for name in held)
+    columns = ("run", "tokens", "flops", "loss")
+    size = sum(getattr(observations, name).nbytes for name in columns)
     return f"{size / 1e9:.2f} GB in memory"
 
 
@@ -219,9 +219,7 @@ def write_curves(folder: Path, runs: int, steps: int) -> str:
             is_nan=pl.lit(value=False),
         )
         missing = [pl.lit(None).alias(key) for key in schema if key not in frame.columns]
-        piece = validated(
-            frame.with_columns(missing).select(schema.keys()), Curves, source="curves"
-        )
+        piece = validated(frame.with_columns(missing).select(schema.keys()), Curves, name="curves")
         piece = piece.with_columns(pl.col("loss_kind").cast(pl.String)).to_arrow()
         writer = writer or pq.ParquetWriter(path, piece.schema, compression="zstd")
         writer.write_table(piece)

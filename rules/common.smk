@@ -104,7 +104,7 @@ if Path(CONFIG).exists():
 
 
 try:
-    config = parse_settings(config, Config, source="config.yaml").model_dump(mode="json")
+    config = parse_settings(config, Config, name="config.yaml").model_dump(mode="json")
 except IsoflopError as error:
     raise WorkflowError(str(error)) from None
 
@@ -323,7 +323,7 @@ def sweep_settings(sweep):
             overrides, source = catalogue().settings(sweep), REFERENCE_FOLDER / "published.yaml"
         else:
             overrides, source = sweep_file(sweep).settings, f"data/raw/{sweep}/sweep.yaml"
-        return settings_by_sweep(config, overrides, source=str(source)).model_dump(mode="json")
+        return settings_by_sweep(config, overrides, name=str(source)).model_dump(mode="json")
     except IsoflopError as error:
         raise WorkflowError(str(error)) from None
 

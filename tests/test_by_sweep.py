@@ -27,7 +27,7 @@ CONFIG = Config.model_validate(
 
 
 def over(own: dict[str, Any]) -> SweepSettings:
-    return settings_by_sweep(CONFIG, own, source=WHERE)
+    return settings_by_sweep(CONFIG, own, name=WHERE)
 
 
 def test_a_key_changes_and_its_neighbours_stay() -> None:

@@ -41,7 +41,7 @@ def test_every_word_of_a_choice_is_explained(column: str) -> None:
 
 
 def test_levels_stand_in_the_order_of_the_table_and_select_their_rows() -> None:
-    table = validated(example_sweep.specifications(), Specifications, source="made up")
+    table = validated(example_sweep.specifications(), Specifications, name="made up")
     counting, window = of("params"), of("window")
     assert counting.levels(table) == [("total", "6nd"), ("nonembedding", "kaplan")]
     rows = table.filter(counting.at(("nonembedding", "kaplan")))

@@ -117,14 +117,14 @@ def test_misspelt_key_is_met_with_the_nearest_one() -> None:
     with pytest.raises(
         ConfigError, match=r"f: unknown key 'huber_detla' in inner; did you mean 'h"
     ):
-        parse({"inner": {"huber_detla": 1}}, Outer, source="f")
+        parse({"inner": {"huber_detla": 1}}, Outer, name="f")
     with pytest.raises(ConfigError, match=r"unknown key 'drws' in many\.x; did you mean 'draws'"):
-        parse({"many": {"x": {"drws": 1}}}, Outer, source="f")
+        parse({"many": {"x": {"drws": 1}}}, Outer, name="f")
 
 
 def test_all_complaints_come_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse({"inner": {"draws": "few", "zzz": 1}, "other": 2}, Outer, source="f")
+        parse({"inner": {"draws": "few", "zzz": 1}, "other": 2}, Outer, name="f")
     text = str(caught.value)
     assert len(text.splitlines()) == 3
     assert "inner.draws" in text
@@ -134,7 +134,7 @@ def test_all_complaints_come_at_once() -> None:
 def test_yaml_1e18_is_read_as_a_number() -> None:
     content = yaml.safe_load("inner: {huber_delta: 1e18}")
     assert isinstance(content["inner"]["huber_delta"], str)
-    assert parse(content, Outer, source="f").inner.huber_delta == 1e18
+    assert parse(content, Outer, name="f").inner.huber_delta == 1e18
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "\x00"])
@@ -158,7 +158,7 @@ def test_settings_come_as_json_or_as_a_section_of_a_file(tmp_path: Path) -> None
 @pytest.mark.parametrize("window", [2, "wide", 5.5])
 def test_a_key_of_several_types_is_named_by_its_name_alone(window: object) -> None:
     with pytest.raises(ConfigError) as caught:
-        parse({"profiles": {"window": window}}, ApproachesSettings, source="f")
+        parse({"profiles": {"window": window}}, ApproachesSettings, name="f")
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
     assert all(line.startswith("f: profiles.window: Input should be ") for line in lines)

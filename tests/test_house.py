@@ -452,7 +452,7 @@ OLD_WORDS = re.compile(
 )
 
 
-NO_NAMES = frozenset({"own", "found", "one", "said", "stated", "whole"})
+NO_NAMES = frozenset({"again", "held", "own", "found", "one", "said", "stated", "whole"})
 """What STYLE wants replaced by the noun that it stands for."""
 
 

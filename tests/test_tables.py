@@ -96,7 +96,7 @@ def test_a_name_with_brackets_is_no_pattern(tmp_path: Path) -> None:
 )
 def test_what_fits_comes_out_as_the_library_has_it(rows: list[dict[str, object]]) -> None:
     frame = pl.DataFrame(rows, schema=None if rows else dict.fromkeys(LEFT_OUT, pl.String))
-    table = validated(frame, LeftOut, source="here")
+    table = validated(frame, LeftOut, name="here")
     expected = LeftOut.validate(frame, cast=True)
     assert table.equals(expected)
     assert table.schema == expected.schema
@@ -113,12 +113,12 @@ def test_what_fits_comes_out_as_the_library_has_it(rows: list[dict[str, object]]
 def test_what_does_not_fit_is_named(change: dict[str, object], words: str) -> None:
     frame = pl.DataFrame([LEFT_OUT | change])
     with pytest.raises(TableError, match=rf"(?s)here: not a valid 'LeftOut' table.*{words}"):
-        validated(frame, LeftOut, source="here")
+        validated(frame, LeftOut, name="here")
 
 
 def test_missing_column_is_named() -> None:
     with pytest.raises(TableError, match=r"(?s)here: not a valid 'LeftOut' table.*reason"):
-        validated(pl.DataFrame([LEFT_OUT]).drop("reason"), LeftOut, source="here")
+        validated(pl.DataFrame([LEFT_OUT]).drop("reason"), LeftOut, name="here")
 
 
 def test_repeated_key_is_refused() -> None:
@@ -126,9 +126,9 @@ def test_repeated_key_is_refused() -> None:
     schema = {name: column.dtype for name, column in Curves.columns().items()}
     rest = {"tokens": 1.0, "flops_6nd": 1.0, "superseded": False, "is_nan": False}
     frame = pl.DataFrame([run | rest, run | rest], schema=schema)
-    validated(frame[:1], Curves, source="here")
+    validated(frame[:1], Curves, name="here")
     with pytest.raises(TableError, match="primary_key"):
-        validated(frame, Curves, source="here")
+        validated(frame, Curves, name="here")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -137,7 +137,7 @@ def test_nan_never_enters_a_table(value: float) -> None:
     rest = {"tokens": 1.0, "flops_6nd": 1.0, "superseded": False, "is_nan": False}
     row = {"run": "a", "segment": 0, "step": 1, "train_loss": value}
     with pytest.raises(TableError, match="train_loss"):
-        validated(pl.DataFrame([row | rest], schema=schema), Curves, source="here")
+        validated(pl.DataFrame([row | rest], schema=schema), Curves, name="here")
 
 
 @pytest.mark.parametrize("content", [None, b"no parquet"])

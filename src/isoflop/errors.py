@@ -11,7 +11,7 @@ SAYS_FULL: Final = "the disk is full"
 CLOSED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 NO_MEMORY: Final = ("failed to map segment", "Cannot allocate memory", "memory allocation")
 """What libraries print when the system gives no more memory."""
-AGAIN: Final = "Then run the same command again: nothing that is half-written has its final name."
+REMEDY: Final = "Then run the same command again: nothing that is half-written has its final name."
 
 
 class IsoflopError(Exception):
@@ -46,16 +46,16 @@ def machine_fault(error: BaseException) -> str | None:
     if number in FULL or any(os.strerror(n) in text for n in FULL):
         return (
             f"{SAYS_FULL}{place}. Free some space, or name a folder on another disk in TMPDIR "
-            f"if temporary files filled it. {AGAIN}"
+            f"if temporary files filled it. {REMEDY}"
         )
     if (
         isinstance(error, MemoryError)
         or number == errno.ENOMEM
         or any(t in text for t in NO_MEMORY)
     ):
-        return f"memory ran out. Ask for more, or run fewer jobs at once (--cores 1). {AGAIN}"
+        return f"memory ran out. Ask for more, or run fewer jobs at once (--cores 1). {REMEDY}"
     if isinstance(error, PermissionError) and number is None:  # Polars has the file in its words
-        return f"{text}. Mend its permissions. {AGAIN}"
+        return f"{text}. Mend its permissions. {REMEDY}"
     if number in CLOSED and isinstance(error, OSError):
-        return f"{error.filename or 'a file'}: {error.strerror}. Mend its permissions. {AGAIN}"
+        return f"{error.filename or 'a file'}: {error.strerror}. Mend its permissions. {REMEDY}"
     return None

@@ -96,7 +96,7 @@ def losses_of_frame(frame: Any, name: str) -> tuple[pl.DataFrame, dict[str, floa
     rates: dict[str, float | None] = {}
     if "lr_peak" in present:
         rates = dict(numbers.group_by("run").agg(pl.col("lr_peak").first()).iter_rows())
-    return validated(_laid_out(numbers, name), Losses, source="the frame"), rates
+    return validated(_laid_out(numbers, name), Losses, name="the frame"), rates
 
 
 def _from_pandas(frame: Any) -> pl.DataFrame:

@@ -79,11 +79,11 @@ def read(
     return _read_frame(source, name or "frame", settings or {})
 
 
-def _chosen(overrides: Mapping[str, Any], source: str) -> SweepSettings:
+def _chosen(overrides: Mapping[str, Any], name: str) -> SweepSettings:
     """Lay settings over the defaults of config.yaml."""
     from isoflop.config.by_sweep import SweepSettings, settings_by_sweep
 
-    return settings_by_sweep(SweepSettings().model_dump(), overrides, source=source)
+    return settings_by_sweep(SweepSettings().model_dump(), overrides, name=name)
 
 
 def _read_folder(folder: Path, name: str | None, settings: Mapping[str, Any]) -> Sweep:
@@ -177,7 +177,7 @@ class Sweep:
 
         given = laid_over(self.settings, (settings or {}).get("approaches", settings or {}))
         given["bootstrap"] = {**given.get("bootstrap", {}), **bootstrap}
-        chosen = parse(given, ApproachesSettings, source="settings")
+        chosen = parse(given, ApproachesSettings, name="settings")
         made = provenance([])
         outcomes, draws = {}, {}
         for approach in approaches:

@@ -326,12 +326,12 @@ def types_of(schema: type[dy.Schema]) -> pl.Schema:
     return pl.Schema({name: column.dtype for name, column in schema.columns().items()})
 
 
-def validated(frame: pl.DataFrame, schema: type[Schema], *, source: str) -> dy.DataFrame[Schema]:
+def validated(frame: pl.DataFrame, schema: type[Schema], *, name: str) -> dy.DataFrame[Schema]:
     """Cast a frame to its schema and check it.
 
     Raises
     ------
-    TableError : naming the source, and the columns that lack or exceed their limits.
+    TableError : naming the table, and the columns that lack or exceed their limits.
     """
     try:
         # lazily, all rules are evaluated at once, in a third of the time or less ...
@@ -341,7 +341,7 @@ def validated(frame: pl.DataFrame, schema: type[Schema], *, source: str) -> dy.D
     try:
         return schema.validate(frame, cast=True)
     except (dy.exc.SchemaError, dy.exc.ValidationError, pl.exceptions.PolarsError) as error:
-        raise TableError(f"{source}: not a valid '{schema.__name__}' table: {error}") from error
+        raise TableError(f"{name}: not a valid '{schema.__name__}' table: {error}") from error
 
 
 def read_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
@@ -357,7 +357,7 @@ def read_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
         raise TableError(
             f"{path}: cannot be read as a '{schema.__name__}' table: {error}"
         ) from error
-    return validated(frame, schema, source=str(path))
+    return validated(frame, schema, name=str(path))
 
 
 def read_csv_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
@@ -379,7 +379,7 @@ def read_csv_table(path: Path, schema: type[Schema]) -> dy.DataFrame[Schema]:
         for name, column in schema.columns().items()
         if column.nullable and name not in frame.columns
     ]
-    return validated(frame.with_columns(absent), schema, source=str(path))
+    return validated(frame.with_columns(absent), schema, name=str(path))
 
 
 def scan_table(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:
@@ -398,7 +398,7 @@ def scan_table(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:
         raise TableError(
             f"{path}: cannot be read as a '{schema.__name__}' table: {error}"
         ) from error
-    validated(head, schema, source=str(path))
+    validated(head, schema, name=str(path))
     return scanned
 
 
@@ -412,7 +412,7 @@ def write_table(frame: pl.DataFrame, schema: type[Schema], path: Path) -> None:
 
     Rows are written in the order given, so the caller sorts; the same rows give the same bytes.
     """
-    table = validated(frame, schema, source=str(path))
+    table = validated(frame, schema, name=str(path))
     with replacing(path) as temporary:
         table.write_parquet(temporary, compression="zstd", statistics=True)
 

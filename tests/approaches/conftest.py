@@ -70,7 +70,7 @@ def as_table(observations: Observations) -> pl.DataFrame:
     )
     unknown = [name for name in Losses.column_names() if name not in frame.columns]
     frame = frame.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in unknown)
-    return validated(frame.select(Losses.column_names()), Losses, source="simulated")
+    return validated(frame.select(Losses.column_names()), Losses, name="simulated")
 
 
 @pytest.fixture(scope="session")

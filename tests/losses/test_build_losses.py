@@ -62,7 +62,7 @@ def reasons(built: BuiltLosses) -> dict[str, str]:
 
 def test_eval_losses_are_taken_as_they_are(tmp_path: Path) -> None:
     built = build(sweep(tmp_path / "s", {"a": run_lines("a", steps=40, evals=10)}))
-    assert built.source == "eval"
+    assert built.kind == "eval"
     assert built.losses["loss"].to_list() == pytest.approx([loss_at(4 * n) for n in range(1, 11)])
     assert built.losses["loss_source"].unique().to_list() == ["eval"]
     assert built.losses["is_final"].to_list() == [False] * 9 + [True]
@@ -103,11 +103,11 @@ def test_without_smoothing_train_losses_are_as_logged(tmp_path: Path) -> None:
 def test_one_kind_for_all_runs(tmp_path: Path, evals: int) -> None:
     runs = {"a": run_lines("a", evals=10), "b": run_lines("b", steps=60, evals=evals)}
     built = build(sweep(tmp_path / "s", runs))
-    assert built.source == "eval"
+    assert built.kind == "eval"
     assert built.losses["loss_source"].unique().to_list() == ["eval"]
     without = [line for line in runs["b"] if line["kind"] != "eval"]
     built = build(sweep(tmp_path / "t", runs | {"b": without}))
-    assert built.source == "train"
+    assert built.kind == "train"
     assert built.losses["loss_source"].unique().to_list() == ["train"]
 
 
@@ -132,14 +132,14 @@ def test_points_are_read_once_for_both_kinds(
 
 def test_runs_that_stopped_early_have_no_say_in_the_kind(tmp_path: Path) -> None:
     runs = {"a": run_lines("a"), "b": run_lines("b")[:6]}
-    assert build(sweep(tmp_path / "s", runs)).source == "eval"
+    assert build(sweep(tmp_path / "s", runs)).kind == "eval"
 
 
 def test_table_of_finished_runs_has_one_eval_each(tmp_path: Path) -> None:
     sidecar = "title: t\ntable: {rows: runs, columns: {params.total: N, tokens: D, eval_loss: L}}\n"
     tables = ingest(tmp_path / "s", {"t.csv": "N,D,L\n1e6,1e7,3\n2e6,1e7,2.9\n"}, sidecar)
     built = build(tables)
-    assert built.source == "eval"
+    assert built.kind == "eval"
     assert built.losses["is_final"].all()
     assert built.losses["schedule_fraction"].null_count() == 2
 
@@ -326,7 +326,7 @@ def test_a_final_evaluation_of_each_run_suffices(tmp_path: Path, evals: int) -> 
     """Of curves that long approaches 1 and Kaplan's make nothing; the others need none."""
     runs = {n: run_lines(n, steps=60, evals=evals) for n in ("a", "b")}
     built = build(sweep(tmp_path / "s", runs))
-    assert built.source == "eval"
+    assert built.kind == "eval"
     assert built.losses.height == 2 * evals
     assert built.losses.filter("is_final")["run"].to_list() == ["a", "b"]
     assert built.alternate_loss.equals(
@@ -340,7 +340,7 @@ def test_a_run_without_a_final_evaluation_leaves_training_losses(tmp_path: Path)
     runs["b"] = [
         line for line in runs["b"] if not (line["kind"] == "eval" and line["step"] == last)
     ]
-    assert build(sweep(tmp_path / "s", runs)).source == "train"
+    assert build(sweep(tmp_path / "s", runs)).kind == "train"
 
 
 def test_restarts_leave_no_trace(tmp_path: Path) -> None:
@@ -418,7 +418,7 @@ def test_training_loss_bridges_the_gap_to_the_end(tmp_path: Path) -> None:
     """Twenty runs evaluated every 50 steps: those whose length is no multiple used to vanish."""
     runs = {f"r{i:02d}": seldom(f"r{i:02d}", 400 + 10 * i, interval=50) for i in range(20)}
     built = build(sweep(tmp_path / "s", runs))
-    assert built.source == "eval"
+    assert built.kind == "eval"
     finals = built.losses.filter("is_final").sort("run")
     assert finals.height == 20
     for i, (tokens, loss) in enumerate(finals.select("tokens", "loss").iter_rows()):
@@ -438,7 +438,7 @@ def test_no_gap_of_a_run_that_crashed_is_bridged(tmp_path: Path) -> None:
     tables = sweep(tmp_path / "s", runs)
     crashed = pl.when(pl.col("run") == "cut").then(pl.lit("crashed")).otherwise("status")
     built = build(replace(tables, runs=tables.runs.with_columns(status=crashed)))
-    assert built.source == "eval"
+    assert built.kind == "eval"
     assert built.losses.filter("is_final")["run"].to_list() == ["whole"]
     assert reasons(built)["cut"].startswith("crashed at 97.6 % of its schedule, below ")
 

@@ -67,7 +67,7 @@ def ladder(tmp_path_factory: pytest.TempPathFactory) -> BuiltLosses:
 
 @needs_logs
 def test_every_run_of_olmos_ladder_has_its_final_loss(ladder: BuiltLosses) -> None:
-    assert ladder.source == "eval"
+    assert ladder.kind == "eval"
     finals = ladder.losses.filter("is_final")
     assert finals.height == len(LADDER) * 6
     assert ladder.left_out.is_empty()
@@ -110,7 +110,7 @@ def test_bigsciences_runs_have_curves_and_no_final_loss(tmp_path: Path) -> None:
 def test_nanochats_speedrun_has_its_final_loss_and_a_word_on_each_doubt(tmp_path: Path) -> None:
     tables = copied(tmp_path / "s", "nanochat", "title: t\n", only="speedrun")
     built = built_of(tables)
-    assert built.source == "train"
+    assert built.kind == "train"
     (final,) = built.losses.filter("is_final").iter_rows(named=True)
     assert final["tokens"] == 21_399 * 524_288  # its last training line
     assert final["loss"] == pytest.approx(2.72, abs=0.02)

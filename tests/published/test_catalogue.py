@@ -75,7 +75,7 @@ def small() -> Any:
 
 def complaint(content: Any) -> str:
     with pytest.raises(ConfigError) as caught:
-        parse(content, Catalogue, source="published.yaml")
+        parse(content, Catalogue, name="published.yaml")
     return str(caught.value)
 
 
@@ -144,7 +144,7 @@ def test_digests_are_those_of_the_mirror(catalogue: Catalogue, mirror: Path) -> 
 
 
 def test_variant_shares_the_sweep_and_changes_the_settings() -> None:
-    found = parse(small(), Catalogue, source="c")
+    found = parse(small(), Catalogue, name="c")
     _, sweep = found.find("published/first@mse")
     assert sweep.name == "first"
     assert found.fits() == [
@@ -174,17 +174,17 @@ def test_settings_of_a_published_sweep_hide_config_yaml(catalogue: Catalogue) ->
     ).model_dump(mode="json")
     for path, _ in catalogue.fits():
         own = catalogue.settings(path)
-        assert settings_by_sweep(mine, own, source="c").model_dump(mode="json") == own
+        assert settings_by_sweep(mine, own, name="c").model_dump(mode="json") == own
 
 
 def test_unknown_variant_is_met_with_the_known_ones() -> None:
-    found = parse(small(), Catalogue, source="c")
+    found = parse(small(), Catalogue, name="c")
     with pytest.raises(ConfigError, match=r"'first' has no variant 'mes'; it has: mse"):
         found.settings("published/first@mes")
 
 
 def test_sidecar_takes_the_title_of_the_sweep() -> None:
-    sidecar = parse(small(), Catalogue, source="c").studies[0].sweeps[0].sidecar
+    sidecar = parse(small(), Catalogue, name="c").studies[0].sweeps[0].sidecar
     assert sidecar is not None
     assert sidecar.title == "First"
 
@@ -274,7 +274,7 @@ def test_a_wide_tolerance_names_the_last_digit(
     result = content["studies"][0]["results"][0]
     result |= {"published": published, "tolerance": tolerance, "digit": digit}
     if told is None:
-        parsed = parse(content, Catalogue, source="c").studies[0].results[0]
+        parsed = parse(content, Catalogue, name="c").studies[0].results[0]
         assert parsed.rounding == pytest.approx(tolerance if digit is None else digit / 2)
     else:
         assert told in complaint(content)
@@ -283,4 +283,4 @@ def test_a_wide_tolerance_names_the_last_digit(
 def test_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "published.yaml"
     path.write_text(yaml.safe_dump(SMALL))
-    assert read_catalogue(path) == parse(small(), Catalogue, source="c")
+    assert read_catalogue(path) == parse(small(), Catalogue, name="c")

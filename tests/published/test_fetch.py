@@ -28,7 +28,7 @@ CONTENT = b"N,D,L\n1e6,2e7,3.5\n"
 def catalogue(**file: Any) -> Catalogue:
     content = small()
     content["studies"][0]["files"][0] |= {"sha256": hashlib.sha256(CONTENT).hexdigest()} | file
-    return parse(content, Catalogue, source="c")
+    return parse(content, Catalogue, name="c")
 
 
 def mirror_with(folder: Path, content: bytes = CONTENT, below: str = "") -> Path:
@@ -87,7 +87,7 @@ def test_settings_of_the_fetched_sweep_are_the_catalogue_s(tmp_path: Path) -> No
     )
     defaults = SweepSettings().model_dump(mode="json")
     own = read_yaml(out / "sweep.yaml", SweepFile).settings
-    settings = settings_by_sweep(defaults, own, source="sweep.yaml")
+    settings = settings_by_sweep(defaults, own, name="sweep.yaml")
     assert settings.model_dump(mode="json") == catalogue().settings("published/first")
     assert settings.approaches.bootstrap.interval == "percentile"
 

@@ -261,7 +261,7 @@ def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
     from isoflop.estimates.backtest import Plan, write_backtest
     from isoflop.tables import Losses, read_table
 
-    planned = parse(json.loads(plan), Plan, source="--plan").sweeps
+    planned = parse(json.loads(plan), Plan, name="--plan").sweeps
     # by the package's defaults: how a reader fits own runs changes no verdict on a law
     backtest = backtest_laws(
         [(entry, read_table(Path(entry.losses), Losses)) for entry in planned],

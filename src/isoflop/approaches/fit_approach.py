@@ -125,7 +125,7 @@ def fit_approach(
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
     influence = influence_of(fitted, resamples, refits.parameters, float(flops[0]))
     calibrated = _calibrated(fitted, settings, threads=threads)
-    simulations = [source.simulations for source in calibrated.checked]
+    simulations = [truth.simulations for truth in calibrated.checked]
     row, law = fitted.parameters[None], fitted.law
     quantities = describe(law, row, refits.parameters, flops, simulations)
     n_runs, n_points = fitted.n_used
@@ -229,7 +229,7 @@ class _Calibrations:
         """Say what an estimate keeps of it."""
         if self.uncalibrated is not None:
             return Uncalibrated(reason=self.uncalibrated)
-        truths = [source.record(names) for source in self.checked]
+        truths = [truth.record(names) for truth in self.checked]
         return Calibration(truths=truths, left_out=dict(self.left_out))
 
 
@@ -243,7 +243,7 @@ def _calibrated(fitted: Fit, settings: ApproachesSettings, *, threads: int | Non
         truths = truths_of(fitted.observations, settings, fitted=fitted, threads=threads)
     except UnderdeterminedError as error:
         return _Calibrations((), {}, str(error))
-    checked = [calibrate(fitted, source, settings.bootstrap) for source in truths.sweeps.values()]
+    checked = [calibrate(fitted, sweeps, settings.bootstrap) for sweeps in truths.sweeps.values()]
     return _Calibrations(checked, truths.left_out)
 
 
@@ -391,12 +391,12 @@ def _table(fitted: Fit, refits: Refits, simulations: Sequence[Simulations]) -> p
     n = len(refits.refusals)
     resampled = [(None, None, draw) for draw in range(n)]
     parts = [_rows(fitted, refits.parameters, resampled, refits.refusals.tolist())]
-    for source in simulations:
-        sweeps, draws, p = source.draws.shape
+    for of_truth in simulations:
+        sweeps, draws, p = of_truth.draws.shape
         # each sweep's estimate, then its draws
-        rows = np.concatenate([source.estimates[:, None], source.draws], axis=1).reshape(-1, p)
+        rows = np.concatenate([of_truth.estimates[:, None], of_truth.draws], axis=1).reshape(-1, p)
         numbers = (None, *range(draws))
-        whose = [(source.truth.approach, k, draw) for k in range(sweeps) for draw in numbers]
+        whose = [(of_truth.truth.approach, k, draw) for k in range(sweeps) for draw in numbers]
         parts.append(_rows(fitted, rows, whose, [""] * len(rows)))
     return pl.concat(parts)
 

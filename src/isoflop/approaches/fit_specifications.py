@@ -189,7 +189,7 @@ def fit_specifications(
     ]
     schema = {name: column.dtype for name, column in Specifications.columns().items()}
     return validated(
-        pl.DataFrame(rows, schema=schema), Specifications, source=f"specifications of {sweep}"
+        pl.DataFrame(rows, schema=schema), Specifications, name=f"specifications of {sweep}"
     )
 
 

@@ -37,7 +37,7 @@ class Manifest(Section):
         return json_text(self.model_dump(mode="json"))
 
 
-def read_manifest(text: bytes, *, source: str) -> Manifest:
+def read_manifest(text: bytes, *, name: str) -> Manifest:
     """Read it.
 
     Raises
@@ -45,4 +45,4 @@ def read_manifest(text: bytes, *, source: str) -> Manifest:
     ConfigError : it lacks a key, or has one that is not known.
     ValueError : it is no JSON.
     """
-    return parse(json.loads(text), Manifest, source=source)
+    return parse(json.loads(text), Manifest, name=name)

@@ -112,7 +112,7 @@ def _read(archive: Path, opened: zipfile.ZipFile) -> tuple[Manifest, dict[str, b
         )
     (top,) = tops
     contents = {name.removeprefix(f"{top}/"): opened.read(name) for name in names}
-    return read_manifest(contents[MANIFEST], source=f"{archive}: {MANIFEST}"), contents
+    return read_manifest(contents[MANIFEST], name=f"{archive}: {MANIFEST}"), contents
 
 
 def _check(archive: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> None:

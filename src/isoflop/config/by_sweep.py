@@ -31,7 +31,7 @@ class _Sidecar(Section):
 
 
 def settings_by_sweep(
-    config: Mapping[str, Any], overrides: Mapping[str, Any], *, source: str
+    config: Mapping[str, Any], overrides: Mapping[str, Any], *, name: str
 ) -> SweepSettings:
     """Lay a sweep's own settings over those of all sweeps.
 
@@ -39,7 +39,7 @@ def settings_by_sweep(
     ----------
     config : content of config.yaml, validated; sections other than a sweep's may be there.
     overrides : `settings:` of the sweep's sweep.yaml: a section, or a key in it, where it differs.
-    source : what to call the file in complaints, such as data/raw/novels/sweep.yaml.
+    name : what to call the file in complaints, such as data/raw/novels/sweep.yaml.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def settings_by_sweep(
         complaints at once.
     """
     base = {name: config[name] for name in SweepSettings.model_fields}
-    return parse({"settings": laid_over(base, overrides)}, _Sidecar, source=source).settings
+    return parse({"settings": laid_over(base, overrides)}, _Sidecar, name=name).settings
 
 
 def laid_over(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

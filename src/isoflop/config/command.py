@@ -69,5 +69,5 @@ def show_settings_command(section: str, config: Path, sidecar: Path) -> None:
 
     everywhere = read_yaml(config, Config).model_dump(mode="json")
     overrides = read_yaml(sidecar, SweepFile).settings
-    settings = settings_by_sweep(everywhere, overrides, source=str(sidecar))
+    settings = settings_by_sweep(everywhere, overrides, name=str(sidecar))
     click.echo(getattr(settings, section).model_dump_json())

@@ -60,7 +60,7 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
     ------
     ConfigError : the file is absent or no YAML, or does not fit the model; all complaints at once.
     """
-    return parse(_read_mapping(path), model, source=str(path))
+    return parse(_read_mapping(path), model, name=str(path))
 
 
 def _read_mapping(path: Path) -> Mapping[str, Any]:
@@ -144,22 +144,22 @@ def _weigh(node: yaml.Node, sizes: dict[int, int]) -> int:
     return size
 
 
-def parse(content: Any, model: type[Model], *, source: str) -> Model:
+def parse(content: Any, model: type[Model], *, name: str) -> Model:
     """Validate parsed YAML against its model, with one message for all complaints.
 
     Raises
     ------
-    ConfigError : naming the source, each key, and the nearest known key for a misspelt one.
+    ConfigError : naming the file, each key, and the nearest known key for a misspelt one.
     """
     if content is None:
         content = {}
     if not isinstance(content, Mapping):
-        raise ConfigError(f"{source}: expected keys and values, found {type(content).__name__}")
+        raise ConfigError(f"{name}: expected keys and values, found {type(content).__name__}")
     try:
         return model.model_validate(content)
     except ValidationError as error:
         lines = [_complaint(item, model) for item in error.errors()]
-        raise ConfigError("\n".join(f"{source}: {line}" for line in lines)) from error
+        raise ConfigError("\n".join(f"{name}: {line}" for line in lines)) from error
 
 
 def settings_from(text: str, section: str, model: type[Model]) -> Model:
@@ -180,8 +180,8 @@ def settings_from(text: str, section: str, model: type[Model]) -> Model:
             content = json.loads(text)
         except json.JSONDecodeError as error:
             raise ConfigError(f"--settings: not valid JSON: {error}") from error
-        return parse(content, model, source=f"--settings ({section})")
-    return parse(_read_mapping(Path(text)).get(section), model, source=f"{text}: {section}")
+        return parse(content, model, name=f"--settings ({section})")
+    return parse(_read_mapping(Path(text)).get(section), model, name=f"{text}: {section}")
 
 
 def _complaint(item: Any, model: type[BaseModel]) -> str:

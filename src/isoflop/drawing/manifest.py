@@ -47,5 +47,5 @@ def read_manifest(folder: Path) -> dict[str, FigureText]:
     path = folder / MANIFEST
     content = json.loads(path.read_text(encoding="utf-8"))
     return {
-        name: parse(entry, FigureText, source=f"{path}: {name}") for name, entry in content.items()
+        name: parse(entry, FigureText, name=f"{path}: {name}") for name, entry in content.items()
     }

@@ -149,8 +149,8 @@ def svg_text(figure: Figure, name: str) -> str:
     def unique(match: re.Match[str]) -> str:
         """Prefix an id, and number the later ones: two panels may show the same series."""
         seen[match[1]] += 1
-        again = "" if seen[match[1]] == 1 else f"-{seen[match[1]]}"
-        return f'id="{name}-{match[1]}{again}"'
+        number = "" if seen[match[1]] == 1 else f"-{seen[match[1]]}"
+        return f'id="{name}-{match[1]}{number}"'
 
     def tidy(tag: re.Match[str]) -> str:
         """Round, and name for this figure alone."""

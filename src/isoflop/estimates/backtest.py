@@ -173,7 +173,7 @@ class Backtest(Section):
 
 def read_backtest(path: Path) -> Backtest:
     """Read a backtest."""
-    return parse(json.loads(path.read_text(encoding="utf-8")), Backtest, source=str(path))
+    return parse(json.loads(path.read_text(encoding="utf-8")), Backtest, name=str(path))
 
 
 def write_backtest(backtest: Backtest, path: Path) -> None:

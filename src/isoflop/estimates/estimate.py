@@ -296,8 +296,8 @@ def read_outcome(path: Path, model: type[Outcome], refusal: type[Refused]) -> Ou
     """
     content = json.loads(_required(path).read_text(encoding="utf-8"))
     if "refused" in content:
-        return parse(content, refusal, source=str(path))
-    return parse(content, model, source=str(path))
+        return parse(content, refusal, name=str(path))
+    return parse(content, model, name=str(path))
 
 
 def read_estimate(path: Path) -> Estimate | Refusal:

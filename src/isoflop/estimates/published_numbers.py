@@ -88,7 +88,7 @@ def read_numbers(path: Path) -> tuple[PublishedNumber, ...]:
     ConfigError : a number lacks a key, or has one that is not known.
     """
     content = {"numbers": json.loads(path.read_text(encoding="utf-8"))}
-    return parse(content, _Numbers, source=str(path)).numbers
+    return parse(content, _Numbers, name=str(path)).numbers
 
 
 def write_numbers(numbers: Sequence[PublishedNumber], path: Path) -> None:

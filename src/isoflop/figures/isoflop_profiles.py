@@ -111,9 +111,9 @@ def _profile(axes: Axes, profile: Profile, colour: Any, diagnostics: ProfilesDia
 
 
 def _parabola(x: np.ndarray, coefficients: Coefficients) -> tuple[np.ndarray, np.ndarray]:
-    """Evaluate level + slope t + curvature t**2, t = ln x - centre, over the points' range."""
+    """Evaluate at_centre + slope t + curvature t**2, t = ln x - centre, over the points' range."""
     n = np.geomspace(x.min(), x.max(), 80)
     values = (coefficients.centre, coefficients.level, coefficients.slope, coefficients.curvature)
-    centre, level, slope, curvature = (np.nan if value is None else value for value in values)
+    centre, at_centre, slope, curvature = (np.nan if value is None else value for value in values)
     t = np.log(n) - centre
-    return n, level + slope * t + curvature * t**2
+    return n, at_centre + slope * t + curvature * t**2

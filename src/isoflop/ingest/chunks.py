@@ -417,7 +417,7 @@ class _Maker:
 
     def chunk(self, extent: Extent, frame: pl.DataFrame, key: str | None) -> Chunk:
         """Check rows and pack them."""
-        checked = validated(frame, self._schema, source=self._schema.__name__.lower())
+        checked = validated(frame, self._schema, name=self._schema.__name__.lower())
         ends = checked.select(self._schema.primary_key())
         # within a chunk the schema sees a key that comes twice, across chunks their order does
         if self._before and not self._before < ends.row(0):

@@ -58,13 +58,13 @@ def measure(
         .filter(has_train)
         .get(step_gap.filter(has_train).arg_max(), null_on_oob=True),
     )
-    overlap, again = _overlap(curves), _begun_again(curves)
+    overlap, restarted = _overlap(curves), _begun_again(curves)
     arrays = _by_run(live)
     return {
         row["run"]: {
             **row,
             "overlap": overlap.get(row["run"]),
-            "begun_again": again.get(row["run"]),
+            "begun_again": restarted.get(row["run"]),
             "spike": _highest_spike(arrays[row["run"]]),
             "decimals": _decimals(arrays[row["run"]], units.get(row["run"])),
             "curve": _told_apart(arrays[row["run"]]),

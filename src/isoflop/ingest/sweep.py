@@ -69,12 +69,12 @@ class Ingested:
     @property
     def curves(self) -> pl.DataFrame:
         """The table of curves, checked, whole in memory."""
-        return validated(self.points.frame(), Curves, source="curves")
+        return validated(self.points.frame(), Curves, name="curves")
 
     @property
     def evals(self) -> pl.DataFrame:
         """The table of evaluations, checked, whole in memory."""
-        return validated(self.evaluations.frame(), Evals, source="evals")
+        return validated(self.evaluations.frame(), Evals, name="evals")
 
     def __str__(self) -> str:
         """Say what was read."""
@@ -182,11 +182,11 @@ class Reading:
         measured = {run.run.name: run.curve for run in self._measured}
         runs_listed = runs_table(sweep, runs, measured, self.sidecar, judged.notes)
         return Ingested(
-            files=validated(files_table(sweep, self.logs), Files, source="files"),
-            runs=validated(runs_listed, Runs, source="runs"),
+            files=validated(files_table(sweep, self.logs), Files, name="files"),
+            runs=validated(runs_listed, Runs, name="runs"),
             points=self.laid_out.curves,
             evaluations=self.laid_out.evals,
-            gates=validated(judged.table, Gates, source="gates"),
+            gates=validated(judged.table, Gates, name="gates"),
             parsed=sum(log.parsed is not None and not log.cached for log in self.logs),
             cached=sum(log.cached for log in self.logs),
             left_out=_missing_facts(runs),

@@ -83,7 +83,7 @@ class SweepCache:
             return None
         try:
             tables = {
-                name: validated(pl.read_parquet(io.BytesIO(parts[name])), schema, source=name)
+                name: validated(pl.read_parquet(io.BytesIO(parts[name])), schema, name=name)
                 for name, schema in TABLES.items()
             }
             large, lost = self._large(parts)
@@ -115,7 +115,7 @@ class SweepCache:
         for name, schema in LARGE.items():
             if name in parts:
                 frame = pl.read_parquet(io.BytesIO(parts[name]))
-                checked = validated(frame, schema, source=name)
+                checked = validated(frame, schema, name=name)
                 large[name] = Chunked(schema, in_memory=checked)
             else:
                 beside = self._beside(name)

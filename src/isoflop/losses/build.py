@@ -56,21 +56,21 @@ class BuiltLosses:
     ----------
     losses : table `Losses`, sorted by run and tokens.
     left_out : table `LeftOut`, sorted by stage, item and reason.
-    source : which loss was taken, for all runs alike.
+    kind : which loss was taken, for all runs alike.
     alternate_loss : table `Losses` of the same runs by the kind that was not taken, for
         comparison; empty where not every one of them has it.
     """
 
     losses: pl.DataFrame
     left_out: pl.DataFrame
-    source: Kind
+    kind: Kind
     alternate_loss: pl.DataFrame
 
     def __str__(self) -> str:
         """Say how many points were kept."""
         runs, final = self.losses["run"].n_unique(), int(self.losses["is_final"].sum())
         return (
-            f"{self.losses.height} {self.source} losses of {runs} runs, {final} of them final; "
+            f"{self.losses.height} {self.kind} losses of {runs} runs, {final} of them final; "
             f"{self.left_out.height} entries left out; {self.alternate_loss.height} points of the "
             "alternate loss"
         )
@@ -107,9 +107,9 @@ def build_losses(
         else:
             candidates.append(candidate)
     built = _tables(candidates, scanned, KINDS, settings)
-    source = _chosen(candidates, built["eval"][0], settings)
-    losses, dropped = built[source]
-    trials = _tuning_losses(runs, counts, scanned, source, settings)
+    kind = _chosen(candidates, built["eval"][0], settings)
+    losses, dropped = built[kind]
+    trials = _tuning_losses(runs, counts, scanned, kind, settings)
     left_out = [entry | {"loss": trials.get(entry["item"])} for entry in left_out]
     left_out += dropped
     rates = {candidate.run["run"]: candidate.run["lr_peak"] for candidate in candidates}
@@ -117,13 +117,13 @@ def build_losses(
     left_out += dropped
     missing = pl.DataFrame(left_out, schema=types_of(LeftOut)).sort("stage", "item", "reason")
     return BuiltLosses(
-        losses=validated(losses, Losses, source="losses"),
-        left_out=validated(missing, LeftOut, source="left_out"),
-        source=source,
+        losses=validated(losses, Losses, name="losses"),
+        left_out=validated(missing, LeftOut, name="left_out"),
+        kind=kind,
         alternate_loss=validated(
-            _alternate_loss(losses, built["train" if source == "eval" else "eval"][0]),
+            _alternate_loss(losses, built["train" if kind == "eval" else "eval"][0]),
             Losses,
-            source="alternate_loss",
+            name="alternate_loss",
         ),
     )
 
@@ -299,7 +299,7 @@ def _with_points(
         first, last = of_budget[0].run["run"], of_budget[-1].run["run"]
         # a range and not a list of runs: row groups outside it are not read
         read = curves.filter(pl.col("run").is_between(pl.lit(first), pl.lit(last))).collect()
-        table = validated(read, Curves, source=f"curves of runs {first} to {last}")
+        table = validated(read, Curves, name=f"curves of runs {first} to {last}")
         live = table.filter(LIVE).sort("run", "segment", "step")
         by_run = live.partition_by("run", as_dict=True)
         for candidate in of_budget:
@@ -393,23 +393,23 @@ def _chosen(
 
 
 def _points(
-    candidate: _Candidate, points: pl.DataFrame, source: Kind, settings: LossesSettings
+    candidate: _Candidate, points: pl.DataFrame, kind: Kind, settings: LossesSettings
 ) -> tuple[pl.DataFrame | None, list[dict[str, Any]]]:
     """Build one run's rows of `Losses`, as far as they differ, and say what of it is left out."""
     run = candidate.run
     dropped: list[dict[str, Any]] = []
     everything = points
-    points = points.filter(pl.col(f"{source}_loss").is_not_null())
-    nothing = [_left_out(run, candidate.points, f"it has no {source} loss")]
+    points = points.filter(pl.col(f"{kind}_loss").is_not_null())
+    nothing = [_left_out(run, candidate.points, f"it has no {kind} loss")]
     if points.is_empty():
         return None, nothing
-    if source == "train" and settings.spike_sigmas is not None:
+    if kind == "train" and settings.spike_sigmas is not None:
         marked = spikes(points["train_loss"].to_numpy(), sigmas=settings.spike_sigmas)
         if marked.any():
             reason = f"training-loss spikes beyond {settings.spike_sigmas:g} sigmas"
             dropped.append(_left_out(run, int(marked.sum()), reason))
             points = points.filter(~pl.Series(marked))
-    points = _one_per_tokens(points, f"{source}_loss")
+    points = _one_per_tokens(points, f"{kind}_loss")
     if points.is_empty():
         return None, dropped + nothing
     last = float(points["tokens"][-1])
@@ -419,22 +419,22 @@ def _points(
         if fraction is None
         else fraction >= settings.min_schedule_fraction
     )
-    if not is_final and source == "eval" and run["status"] == "finished":
+    if not is_final and kind == "eval" and run["status"] == "finished":
         points, is_final, fate = _near_the_end(run, points, everything, settings)
         if is_final:
             dropped.append(_left_out(run, 0, fate))
     if not is_final:
         dropped.append(_left_out(run, 1, _not_final(run, fraction, settings)))
-    if source == "train" and (lag := LAGGING.get(points["loss_kind"][-1])) is not None:
+    if kind == "train" and (lag := LAGGING.get(points["loss_kind"][-1])) is not None:
         dropped.append(_left_out(run, 0, lag))
     kept = _thinned(points, settings.points_per_run)
-    if source == "train" and settings.smoothing > 0:
+    if kind == "train" and settings.smoothing > 0:
         kept = _smoothed(points, kept, settings.smoothing)
     rows = kept.select(
         "run",
         "tokens",
         *FLOPS,
-        loss=f"{source}_loss",
+        loss=f"{kind}_loss",
         schedule_fraction=pl.col("tokens") / pl.lit(run["schedule_tokens"], dtype=pl.Float64),
         is_final=(pl.col("tokens") == pl.col("tokens").max()) & is_final,
     )
@@ -549,7 +549,7 @@ def _thinned(points: pl.DataFrame, most: int) -> pl.DataFrame:
 
 
 def _with_runs(
-    pieces: Sequence[pl.DataFrame], runs: Sequence[Mapping[str, Any]], source: Kind
+    pieces: Sequence[pl.DataFrame], runs: Sequence[Mapping[str, Any]], kind: Kind
 ) -> pl.DataFrame:
     """Lay all runs' points out as rows of `Losses`, with what a run has once, in their order."""
     schema = types_of(Losses)
@@ -568,7 +568,7 @@ def _with_runs(
     return (
         pl.concat(pieces)
         .join(pl.DataFrame(told, schema=types), on="run", how="left")
-        .with_columns(loss_source=pl.lit(source, dtype=schema["loss_source"]))
+        .with_columns(loss_source=pl.lit(kind, dtype=schema["loss_source"]))
         .select(schema.keys())
         .sort("run", "tokens")
     )

@@ -135,8 +135,8 @@ class PublishedSweep(Section):
         if variant:
             settings = laid_over(settings, self.variants[variant].settings)
         defaults = SweepSettings().model_dump(mode="json")
-        source = f"{self.name}@{variant}" if variant else self.name
-        return settings_by_sweep(defaults, settings, source=source).model_dump(mode="json")
+        name = f"{self.name}@{variant}" if variant else self.name
+        return settings_by_sweep(defaults, settings, name=name).model_dump(mode="json")
 
     def own_settings(self) -> dict[str, Any]:
         """Give what differs from the package's defaults, as sweep.yaml has it."""

@@ -100,8 +100,8 @@ def frontier(law: LawOfLoss, rows: Floats, flops: float) -> Floats | None:
             [log_n[:, 1] - a * log_c[1], a, log_d[:, 1] - b * log_c[1], b, floor, np.log(k), e],
             axis=-1,
         )
-        again = np.exp(frontier[:, 0] + a * log_c[3]), floor + k * places[3] ** -e
-        errors = [again[0] / optima.params[:, 3] - 1.0, again[1] / optima.loss[:, 3] - 1.0]
+        closed = np.exp(frontier[:, 0] + a * log_c[3]), floor + k * places[3] ** -e
+        errors = [closed[0] / optima.params[:, 3] - 1.0, closed[1] / optima.loss[:, 3] - 1.0]
     worst = max((float(np.nanmax(np.abs(x))) for x in errors if np.isfinite(x).any()), default=0.0)
     return frontier if worst < ACCURACY else None
 

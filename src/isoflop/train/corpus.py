@@ -85,20 +85,20 @@ def read_split(recipe: Recipe, text_path: Path, *, holdout_every: int) -> Split:
             f"{text_path}: holds {len(novels)} novels, its recipe lists {len(names)}; "
             f"novels must be separated by two blank lines"
         )
-    held = {i for i in range(len(names)) if i % holdout_every == holdout_every // 2}
-    if not held:
+    validating = {i for i in range(len(names)) if i % holdout_every == holdout_every // 2}
+    if not validating:
         raise CorpusError(
             f"{recipe.name}: holdout_every {holdout_every} holds none of its {len(names)} novels "
             f"out; lower corpus.holdout_every in the design"
         )
-    kept = [i for i in range(len(names)) if i not in held]
+    kept = [i for i in range(len(names)) if i not in validating]
     return Split(
         name=recipe.name,
         sha256=digest,
         train_names=tuple(names[i] for i in kept),
-        validation_names=tuple(names[i] for i in sorted(held)),
+        validation_names=tuple(names[i] for i in sorted(validating)),
         train=tuple(novels[i] for i in kept),
-        validation=tuple(novels[i] for i in sorted(held)),
+        validation=tuple(novels[i] for i in sorted(validating)),
     )
 
 

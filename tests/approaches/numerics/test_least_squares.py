@@ -50,7 +50,7 @@ def test_parabolas_are_polyfit(seed: int, n: int) -> None:
         # polyfit's weights multiply residuals, not their squares
         c2, c1, c0 = np.polyfit(x - found.centre, y[row], 2, w=np.sqrt(weights[row]))
         np.testing.assert_allclose(
-            [found.level[row], found.slope[row], found.curvature[row]],
+            [found.at_centre[row], found.slope[row], found.curvature[row]],
             [c0, c1, c2],
             rtol=1e-6,
             atol=1e-9,

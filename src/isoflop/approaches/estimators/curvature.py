@@ -53,7 +53,7 @@ class Curvature:
 
 
 def quadratic_term(log_flops: Floats, log_params: Floats, weights: Floats, centre: float) -> Floats:
-    """Fit log N = level + slope t + c t**2, t = log C - centre; give the change of a per decade.
+    """Fit log N = h + s t + c t**2, t = log C - centre; give the change of a per decade.
 
     Parameters
     ----------

@@ -159,8 +159,8 @@ class KaplanFit(Fit):
         """Where each start of L(N, D) for all runs ended."""
         final = self.observations.at(self.points)
         log_loss = np.log(final.loss)[None]
-        level = float(log_loss.mean())
-        starts = np.array([[level - 0.1, level - 0.1, *exponents] for exponents in STARTS])
+        middle = float(log_loss.mean())
+        starts = np.array([[middle - 0.1, middle - 0.1, *exponents] for exponents in STARTS])
         ones = np.ones_like(log_loss)
         return minimise(
             self._problems(log_loss, ones, starts),
@@ -236,8 +236,8 @@ class KaplanFit(Fit):
         laws = fit_frontiers(frontiers)
         few = frontiers.distinct_sizes(self.observations.sizes) < self.settings.min_sizes
         laws[few] = np.nan
-        level, exponent = laws[:, 4].copy(), laws[:, 5].copy()
-        laws[:, 4] = _scale(np.log(level), exponent)
+        coefficient, exponent = laws[:, 4].copy(), laws[:, 5].copy()
+        laws[:, 4] = _scale(np.log(coefficient), exponent)
         by_tokens = fit_frontiers(self.by_tokens.frontiers(present))
         data = [_scale(np.log(by_tokens[:, 4]), by_tokens[:, 5]), by_tokens[:, 5]]
         return laws, np.stack([*self._size_law(present), *data], axis=-1)

@@ -585,7 +585,7 @@ class ProfilesFit(Fit):
             used=(weights[0] > 0).tolist(),
             coefficients=Coefficients(
                 centre=parabola.centre,
-                level=_finite(parabola.level[0]),
+                level=_finite(parabola.at_centre[0]),
                 slope=_finite(parabola.slope[0]),
                 curvature=_finite(parabola.curvature[0]),
             ),

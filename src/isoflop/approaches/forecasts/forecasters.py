@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-HELD: Final = 0.45
-"""Where an audit of other studies had gamma held, and the centre of its prior."""
-AUDITED: Final = GammaPrior(median=HELD, sd=0.5)
+FIXED_GAMMA: Final = 0.45
+"""Where an audit of other studies fixed gamma, and the centre of its prior."""
+AUDITED: Final = GammaPrior(median=FIXED_GAMMA, sd=0.5)
 LEAST_INNER: Final = 8
 """Fewest points below an inner cut."""
 
@@ -44,7 +44,7 @@ LEAST_INNER: Final = 8
 class HeldLoss(RootLoss):
     """L = E + (A / N**alpha + B / D**beta)**.45."""
 
-    form: ClassVar[Form] = Form("held", HOFFMANN.names, gamma=HELD)
+    form: ClassVar[Form] = Form("held", HOFFMANN.names, gamma=FIXED_GAMMA)
 
 
 class HeldFit(RootFit):
@@ -188,8 +188,8 @@ CHINCHILLA: Final = "parametric"
 SCIPY: Final = "scipy"
 LABELS: Final[dict[str, tuple[Kind, str]]] = {
     **{law: ("law", NAMES[law]) for law in (*LAWS, "no_floor")},
-    "held": ("held", f"Nested law, gamma held at {HELD}"),
-    "audited": ("prior", f"Nested law, log gamma ~ N(ln {HELD}, {AUDITED.sd}²)"),
+    "held": ("held", f"Nested law, gamma held at {FIXED_GAMMA}"),
+    "audited": ("prior", f"Nested law, log gamma ~ N(ln {FIXED_GAMMA}, {AUDITED.sd}²)"),
     "prior": ("prior", "Nested law, prior of gamma from the other studies"),
     "mixture": ("mixture", "Mixture of the laws that the points do not reject; equal"),
     "mixture_four": ("mixture", "Mixture: Chinchilla, root, Kaplan, product; equal"),

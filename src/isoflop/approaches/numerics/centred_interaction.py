@@ -169,19 +169,25 @@ class CentredInteraction:
     def terms(self, theta: Floats) -> Floats:
         """Give rows of E, log A, log B, alpha, beta, k, of rows of the solver's parameters."""
         e, u, v, alpha, beta, k = self.restriction.full(theta).T
-        x, y, level = self.centre
+        x, y, log_loss = self.centre
         if self.form.is_product:
-            terms = (u + level + alpha * x, v + level + beta * y, alpha, beta, k * np.exp(-level))
+            terms = (
+                u + log_loss + alpha * x,
+                v + log_loss + beta * y,
+                alpha,
+                beta,
+                k * np.exp(-log_loss),
+            )
         else:
             alpha, beta = alpha / k, beta / k
             terms = (
-                (u + level) / k - LOG_2 + alpha * x,
-                (v + level) / k - LOG_2 + beta * y,
+                (u + log_loss) / k - LOG_2 + alpha * x,
+                (v + log_loss) / k - LOG_2 + beta * y,
                 alpha,
                 beta,
                 k,
             )
-        return np.stack([e * np.exp(level), *terms], axis=-1)
+        return np.stack([e * np.exp(log_loss), *terms], axis=-1)
 
     def reported(self, theta: Floats) -> Floats:
         """Give the parameters under the law's names."""

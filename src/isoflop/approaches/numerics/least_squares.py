@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """y = level + slope * (x - centre), one per row; NaN where a row has fewer than two x."""
+    """y = at_centre + slope * (x - centre), one per row; NaN where a row has fewer than two x."""
 
     centre: float
-    level: Floats
+    at_centre: Floats
     slope: Floats
 
     @property
     def intercept(self) -> Floats:
         """Value of y at x = 0."""
-        return self.level - self.slope * self.centre
+        return self.at_centre - self.slope * self.centre
 
     def residuals(self, x: Floats, y: Floats) -> Floats:
         """Give y less its line."""
-        fitted = self.level[:, None] + self.slope[:, None] * (x - self.centre)
+        fitted = self.at_centre[:, None] + self.slope[:, None] * (x - self.centre)
         return np.asarray(y - fitted)
 
 
@@ -45,7 +45,7 @@ def fit_lines(x: Floats, y: Floats, weights: Floats, *, centre: float | None = N
     ----------
     x, y : (rows, points) or (1, points) where all rows share them; ignored where the weight is 0.
     weights : (rows, points), not negative.
-    centre : abscissa of ``Lines.level``; the mean of x by default.
+    centre : abscissa of ``Lines.at_centre``; the mean of x by default.
     """
     (lines,) = fit_lines_to(x, (y,), weights, centre=centre)
     return lines
@@ -77,10 +77,10 @@ def fit_lines_to(
 
 @dataclass(frozen=True, eq=False)
 class Parabolas:
-    """y = level + slope * t + curvature * t**2 with t = x - centre, one per row."""
+    """y = at_centre + slope * t + curvature * t**2 with t = x - centre, one per row."""
 
     centre: float
-    level: Floats
+    at_centre: Floats
     slope: Floats
     curvature: Floats
 
@@ -94,13 +94,13 @@ class Parabolas:
     def minimum(self) -> Floats:
         """Value at the extremum."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(self.level - self.slope**2 / (4.0 * self.curvature))
+            return np.asarray(self.at_centre - self.slope**2 / (4.0 * self.curvature))
 
     def __call__(self, x: Floats) -> Floats:
         """Evaluate every parabola at x, (rows, points)."""
         t = x - self.centre
         return np.asarray(
-            self.level[:, None] + self.slope[:, None] * t + self.curvature[:, None] * t**2
+            self.at_centre[:, None] + self.slope[:, None] * t + self.curvature[:, None] * t**2
         )
 
 
@@ -127,7 +127,7 @@ def fit_parabolas(
     with np.errstate(divide="ignore", invalid="ignore"):
         flat = ~(np.linalg.det(normal / total[:, None, None]) > 1e-12)
     normal[flat] = np.eye(3)
-    level, slope, curvature = np.linalg.solve(normal, right[:, :, None])[:, :, 0].T
-    level, slope, curvature = (np.where(flat, np.nan, v) for v in (level, slope, curvature))
+    at_centre, slope, curvature = np.linalg.solve(normal, right[:, :, None])[:, :, 0].T
+    at_centre, slope, curvature = (np.where(flat, np.nan, v) for v in (at_centre, slope, curvature))
     unit = scale[..., 0]
-    return Parabolas(centre, level, slope / unit, curvature / unit**2)
+    return Parabolas(centre, at_centre, slope / unit, curvature / unit**2)

@@ -188,8 +188,10 @@ class Objective:
         doubtful = np.flatnonzero(at_bound.any(axis=1) | ~solution.converged)
         if len(doubtful) == 0:
             return theta, objective
-        again = problems.pick(np.repeat(doubtful, len(others)), np.tile(others, (len(doubtful), 1)))
-        ends = self.solve_from_afar(again, threads=threads)
+        from_others = problems.pick(
+            np.repeat(doubtful, len(others)), np.tile(others, (len(doubtful), 1))
+        )
+        ends = self.solve_from_afar(from_others, threads=threads)
         reached = ends.objective.reshape(len(doubtful), len(others))
         best = reached.argmin(axis=1)
         better = reached.min(axis=1) < objective[doubtful]

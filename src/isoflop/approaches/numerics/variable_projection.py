@@ -93,9 +93,9 @@ def _one_term(powers: Floats, loss: Floats) -> Floats:
     share = (u @ inverse) / (inverse @ inverse)
     rest = u - share[:, None] * inverse
     length = np.vecdot(rest, rest)
-    level = inverse.sum() ** 2 / (inverse @ inverse)
+    by_constant = inverse.sum() ** 2 / (inverse @ inverse)
     gain = rest.sum(axis=1) ** 2 / np.where(length > 0.0, length, 1.0)
-    return np.asarray(len(loss) - level - np.where(length > 0.0, gain, 0.0))
+    return np.asarray(len(loss) - by_constant - np.where(length > 0.0, gain, 0.0))
 
 
 def _squares(by_size: Floats, by_tokens: Floats, loss: Floats) -> Floats:

@@ -62,7 +62,7 @@ def calibrate(fitted: Fit, sweeps: SimulatedSweeps, settings: BootstrapSettings)
     Parameters
     ----------
     fitted : the fit to the sweep itself.
-    sweeps : source of the simulated sweeps.
+    sweeps : the simulated sweeps.
     settings : scheme, numbers of simulations and of draws in each, seed.
 
     References

@@ -66,8 +66,8 @@ def law_of_truth(truth: str) -> Approach:
     return LAW_OF_DEPARTURES if truth in DEPARTURES else truth
 
 
-def truth_source(truth: str, fitted: MultistartFit, *, shared: bool = False) -> SimulatedSweeps:
-    """Give the source of sweeps of a truth, from its law fitted to the sweep that is imitated.
+def sweeps_of_truth(truth: str, fitted: MultistartFit, *, shared: bool = False) -> SimulatedSweeps:
+    """Simulate sweeps of a truth, from its law fitted to the sweep that is imitated.
 
     Parameters
     ----------
@@ -84,8 +84,8 @@ class Cell:
     Attributes
     ----------
     fitted : the fit to the sweep that is imitated.
-    source : name of the truth.
-    sweeps : source of the simulated sweeps.
+    true_law : name of the truth.
+    sweeps : the simulated sweeps.
     believed : every law of the set fitted to the sweep: calibration takes those for the truth that
         a simulated sweep does not reject.
     settings, kinds : how they are fitted, and which intervals are judged.
@@ -94,7 +94,7 @@ class Cell:
     """
 
     fitted: Fit
-    source: str
+    true_law: str
     sweeps: SimulatedSweeps
     believed: Mapping[Approach, MultistartFit]
     settings: ApproachesSettings
@@ -204,22 +204,21 @@ def _cell(
     approach: Approach,
     settings: ApproachesSettings,
     kinds: tuple[str, ...],
-    source: str,
+    true_law: str,
     *,
     shared: bool,
 ) -> Cell:
     fitted = fit(losses, approach, settings, threads=1)
     seen = fitted.observations
     flops = seen.flops_range[1] * 10.0 ** np.array(list(DECADES.values()))
-    law = law_of_truth(source)
+    law = law_of_truth(true_law)
     # laws of the set alone come through the settings and the command line, and these are such fits
     laws = {
         key: cast("MultistartFit", fit(seen, key, settings, threads=1))
         for key in dict.fromkeys([*settings.mixture.laws, law])
     }
-    true_law = laws[law]
     believed = {key: laws[key] for key in settings.mixture.laws}
-    sweeps = truth_source(source, true_law, shared=shared)
+    sweeps = sweeps_of_truth(true_law, laws[law], shared=shared)
     true = sweeps.true(flops)
     truth = {name: float(true[name][0]) for name in ("a", "b")}
     truth |= {
@@ -231,7 +230,7 @@ def _cell(
         for c, v, known in zip(flops, true["loss_opt"], predicted, strict=True)
         if np.isfinite(known)
     }
-    return Cell(fitted, source, sweeps, believed, settings, kinds, flops, truth)
+    return Cell(fitted, true_law, sweeps, believed, settings, kinds, flops, truth)
 
 
 def _name(quantity: str, flops: float) -> str:
@@ -277,10 +276,10 @@ def _resampled(
 def _second_ranks(cell: Cell, sweep: Observations, i: int) -> dict[Approach, dict[str, float]]:
     """Simulate a second sweep from each law that this one does not reject; place its truth."""
     settings = cell.settings.bootstrap.model_copy(update={"interval": "calibrated"})
-    again = {key: law.refit_losses(sweep) for key, law in cell.believed.items()}
+    refit = {key: law.refit_losses(sweep) for key, law in cell.believed.items()}
     ranks = {}
-    for key in unrejected(again):
-        second = SimulatedSweeps(again[key], shared=True)
+    for key in unrejected(refit):
+        second = SimulatedSweeps(refit[key], shared=True)
         twice = cell.fitted.refit_simulated(second.draw(i, settings.seed, Stream.SECOND_SWEEPS))
         drawn = refitted(twice, settings, i, stream=Stream.SECOND_RESAMPLES)
         simulations = Simulations(second.truth, twice.parameters[None], drawn[None], None)
@@ -328,7 +327,7 @@ def _rows(cell: Cell, outcomes: list[Outcome], refused: int) -> list[tuple[objec
                     float(np.mean((low <= true) & (true <= high))) if given else None,
                     float(np.nanmedian(widths(low, high, ratio=ratio))) if given else None,
                     float(np.median(values / true if ratio else values - true)),
-                    cell.source,
+                    cell.true_law,
                 )
             )
     return rows

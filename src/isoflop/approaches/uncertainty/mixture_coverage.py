@@ -25,7 +25,7 @@ from isoflop.approaches.uncertainty.coverage import (
     DECADES,
     SCHEMA,
     law_of_truth,
-    truth_source,
+    sweeps_of_truth,
     widths,
 )
 from isoflop.approaches.uncertainty.resampling import resample_alike
@@ -294,7 +294,7 @@ def count_covered(
     """
     imitated = _Imitated.of(losses, settings, truths)
     for truth in truths:
-        sweeps = imitated.source(truth, shared=shared)
+        sweeps = imitated.sweeps_of(truth, shared=shared)
         drawn: list[Floats] = []
         for numbers in imitated.blocks(simulations):
             log_loss = np.log([sweeps.draw(i, settings.bootstrap.seed).loss for i in numbers])
@@ -330,12 +330,12 @@ def count_calibrated(
     imitated = _Imitated.of(losses, settings, truths)
     seed = settings.bootstrap.seed
     for truth in truths:
-        sweeps = imitated.source(truth, shared=shared)
+        sweeps = imitated.sweeps_of(truth, shared=shared)
         drawn: list[Floats] = []
         pooled: dict[Approach, list[Floats]] = {}
         possible: list[list[Approach]] = []
         for numbers in imitated.blocks(simulations):
-            seconds, owners, first, again = [], [], [], []
+            seconds, owners, first, resampled = [], [], [], []
             sampled = [sweeps.draw(i, seed) for i in numbers]
             for i, sweep in zip(numbers, sampled, strict=True):
                 fits = {key: law.refit_losses(sweep) for key, law in imitated.laws.items()}
@@ -347,13 +347,13 @@ def count_calibrated(
                 keys = unrejected(fits)
                 possible.append(keys)
                 for key in keys:
-                    source = SimulatedSweeps(fits[key], shared=True)
-                    seconds.append(source.draw(i, seed, Stream.SECOND_SWEEPS).loss)
-                    owners.append((key, source.true(imitated.flops)))
-                    again.append(second)
+                    imitation = SimulatedSweeps(fits[key], shared=True)
+                    seconds.append(imitation.draw(i, seed, Stream.SECOND_SWEEPS).loss)
+                    owners.append((key, imitation.true(imitated.flops)))
+                    resampled.append(second)
             drawn += list(imitated.mixed(np.log([sweep.loss for sweep in sampled]), first))
             for sample, (key, true) in zip(
-                imitated.mixed(np.log(seconds), again), owners, strict=True
+                imitated.mixed(np.log(seconds), resampled), owners, strict=True
             ):
                 placed = _ranks([sample], true)
                 row = [rank.item() if rank.size else np.nan for rank in placed.values()]
@@ -453,9 +453,9 @@ class _Imitated:
         flops = top * 10.0 ** np.array(list(DECADES.values()))
         return cls(settings, fits, laws, flops, max(1, min(BLOCK, MOST_LOSSES // len(seen.loss))))
 
-    def source(self, truth: str, *, shared: bool) -> SimulatedSweeps:
-        """Give the source of sweeps of a truth."""
-        return truth_source(truth, self.fits[law_of_truth(truth)], shared=shared)
+    def sweeps_of(self, truth: str, *, shared: bool) -> SimulatedSweeps:
+        """Simulate sweeps of a truth."""
+        return sweeps_of_truth(truth, self.fits[law_of_truth(truth)], shared=shared)
 
     def blocks(self, simulations: int) -> Iterator[range]:
         """Give the numbers of the sweeps, some at a time."""

@@ -37,7 +37,7 @@ SILVERMAN: Final = 1.06
 
 @dataclass(frozen=True, eq=False)
 class SimulatedSweeps:
-    """A source of sweeps like a given one.
+    """Sweeps like a given one, as many as are asked for.
 
     Attributes
     ----------

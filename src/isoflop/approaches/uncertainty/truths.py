@@ -32,7 +32,7 @@ class Truths:
 
     Attributes
     ----------
-    sweeps : law to the source of its simulated sweeps, in the order of ``mixture.laws``.
+    sweeps : law to its simulated sweeps, in the order of ``mixture.laws``.
     left_out : the other laws of the set, and why, in words.
     """
 

@@ -81,7 +81,7 @@ def _lines(file: RawFile) -> Iterator[dict[str, str] | str]:
     LLaMA-Factory prints each training line twice, first without its tokens: two that follow each
     other with one loss and epoch are one, and a first one at the end of a log is none.
     """
-    held: dict[str, str] | None = None
+    before: dict[str, str] | None = None
     halves_alone = cut = False
     line = ""
     for line in file.lines():
@@ -89,22 +89,22 @@ def _lines(file: RawFile) -> Iterator[dict[str, str] | str]:
         records = [] if cut else _LINE.findall(line)
         for text in records:
             pairs = {name: quoted or bare for name, quoted, bare in _PAIR.findall(text)}
-            if held is not None and _is_half(held) and _place(held) == _place(pairs):
-                held |= pairs
+            if before is not None and _is_half(before) and _place(before) == _place(pairs):
+                before |= pairs
                 continue
-            if held is not None:
-                halves_alone = _is_half(held)
-                yield held
-            held = pairs
+            if before is not None:
+                halves_alone = _is_half(before)
+                yield before
+            before = pairs
         if not cut and not records and (any(word in line for word in _CRASHED) or _told(line)):
-            if held is not None:
-                yield held
-            held = None
+            if before is not None:
+                yield before
+            before = None
             yield line
         elif cut:
             break
-    if held is not None and (halves_alone or not _is_half(held)):
-        yield held
+    if before is not None and (halves_alone or not _is_half(before)):
+        yield before
     if cut:
         yield line
 

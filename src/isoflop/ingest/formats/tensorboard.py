@@ -230,8 +230,8 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         remarks.append(f"not read, though called like losses: {', '.join(left[:TAGS_SHOWN])}{more}")
     if beyond:
         remarks.append(f"{beyond} scalars of steps that are no counts of updates left out")
-    if again := scalars.height - latest.height:
-        remarks.append(f"{again} scalars left out for a later one of the same tag and step")
+    if repeated := scalars.height - latest.height:
+        remarks.append(f"{repeated} scalars left out for a later one of the same tag and step")
     return records.with_row_index("row").cast({"row": pl.Int64}), remarks
 
 

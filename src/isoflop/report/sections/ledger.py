@@ -106,7 +106,7 @@ def _own_values(inputs: ReportInputs) -> dict[str, Any]:
     overrides = inputs.sidecar.settings
     defaults = SweepSettings().model_dump(mode="json")
     source = f"{raw_folder(inputs.sweep)}/sweep.yaml"
-    return own_values(settings_by_sweep(defaults, overrides, source=source), overrides)
+    return own_values(settings_by_sweep(defaults, overrides, name=source), overrides)
 
 
 def _within(key: str, places: tuple[str, ...]) -> bool:
