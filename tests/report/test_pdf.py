@@ -131,6 +131,24 @@ def test_the_last_page_has_more_than_a_line_or_two(path: Path, tmp_path: Path) -
     assert before < 1 / 3
 
 
+def test_no_third_of_the_first_page_is_empty(path: Path, tmp_path: Path) -> None:
+    """The first figure stands at the foot of a page, so that text fills what a table leaves."""
+    first, *_ = blanks(path, tmp_path)
+    assert first < 1 / 3
+
+
+def test_the_body_is_what_a_lead_needs(path: Path) -> None:
+    """Long tables, what the papers had, and every caution follow in the appendix."""
+    with pikepdf.open(path) as pdf, pdf.open_outline() as outline:
+        titles = [item.title for item in outline.root]
+        (appendix,) = [item for item in outline.root if item.title.endswith("Appendix")]
+        within = " ".join(item.title for item in appendix.children)
+    body = " ".join(titles[: titles.index(appendix.title)])
+    for title in ("Cautions", "Gopher against Chinchilla", "Coverage and ends", "cut by cut"):
+        assert title in within
+        assert title not in body
+
+
 @pytest.mark.parametrize(("height", "parted"), [(3, False), (9, True)])
 def test_a_low_figure_parts_no_paragraph(tmp_path: Path, height: int, parted: bool) -> None:
     """It stands where the text puts it; one that might leave a third of a page empty floats."""

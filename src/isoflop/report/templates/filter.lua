@@ -321,8 +321,12 @@ function Figure(el)
   if FORMAT == "typst" then
     local caption = pandoc.write(pandoc.Pandoc(el.caption.long), "typst-citations"):gsub("%s+$", "")
     local width = PRINTED_WIDTHS[el.identifier] or "100%"
-    local stays = el.identifier == "fig-answer" or printed_height(source, width) <= LOW
+    local stays = printed_height(source, width) <= LOW
     local place = stays and "\n  placement: none," or ""
+    if el.identifier == "fig-answer" then
+      -- at the foot of the first page, or of the next where its table is long: text fills the page
+      place = "\n  placement: bottom,"
+    end
     local size = ", width: " .. width
     return pandoc.RawBlock(
       "typst",
