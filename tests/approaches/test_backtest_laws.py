@@ -12,7 +12,14 @@ from click.testing import CliRunner
 
 from isoflop.approach import LAWS
 from isoflop.approaches import backtest_laws as module
-from isoflop.approaches.backtest_laws import backtest_laws, choices, points_of, pooled, prior_for
+from isoflop.approaches.backtest_laws import (
+    backtest_laws,
+    choices,
+    cuts,
+    points_of,
+    pooled,
+    prior_for,
+)
 from isoflop.approaches.forecasts import forecasters
 from isoflop.approaches.forecasts.forecasters import (
     FOUR,
@@ -75,6 +82,22 @@ def written(losses: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> B
     found = read_backtest(out)
     assert isinstance(found, Backtest)
     return found
+
+
+@pytest.mark.parametrize(
+    ("budgets", "hidden"),
+    [
+        ((1e18, 1e19, 1.5e20, 1e21), ["upper half"]),  # both cuts lie in one gap
+        ((1e18, 1e19, 10**19.8, 1e21), ["upper half", "upper third"]),
+    ],
+)
+def test_two_cuts_that_hide_the_same_points_count_once(
+    budgets: tuple[float, ...], hidden: list[str]
+) -> None:
+    points = pl.DataFrame(
+        {"flops_6nd": np.repeat(budgets, 7) * np.tile(1 + 0.002 * np.arange(7), 4)}
+    )
+    assert [*cuts(points)] == hidden
 
 
 def finals(losses: pl.DataFrame) -> pl.DataFrame:

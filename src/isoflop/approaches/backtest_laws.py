@@ -184,13 +184,24 @@ def _split(points: pl.DataFrame, share: float) -> tuple[pl.DataFrame, pl.DataFra
     return points.filter(seen), points.filter(~seen), float(np.exp(cut))
 
 
+def cuts(points: pl.DataFrame) -> dict[Hidden, tuple[pl.DataFrame, pl.DataFrame, float]]:
+    """Part points at every cut that leaves enough on both sides: seen, hidden, C [FLOP].
+
+    Two cuts within one gap between budgets hide the same points, and count once.
+    """
+    parted: dict[Hidden, tuple[pl.DataFrame, pl.DataFrame, float]] = {}
+    for hidden, share in CUTS.items():
+        below, above, cut = _split(points, share)
+        enough = below.height >= LEAST_SEEN and above.height >= LEAST_HIDDEN
+        if enough and below.height not in {seen.height for seen, _, _ in parted.values()}:
+            parted[hidden] = below, above, cut
+    return parted
+
+
 def _cells(
     planned: Planned, points: pl.DataFrame, settings: ApproachesSettings, prior: GammaPrior
 ) -> Iterator[Cell]:
-    for hidden, share in CUTS.items():
-        below, above, cut = _split(points, share)
-        if below.height < LEAST_SEEN or above.height < LEAST_HIDDEN:
-            continue
+    for hidden, (below, above, cut) in cuts(points).items():
         seen = Seen(observe(below, COUNTING), observe(above, COUNTING), settings, prior)
         log_loss = np.log(seen.targets.loss)
         predictives, rejected, refused = _alone(seen)
