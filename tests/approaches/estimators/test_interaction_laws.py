@@ -141,9 +141,30 @@ def test_the_nested_law_of_novels_cpu(fits: dict[str, LawFit], chinchilla: Param
     )
 
 
+def forecast_errors(everything: pl.DataFrame, kind: str, cut: float) -> np.ndarray:
+    """Predicted less measured losses of all runs above a cut [nats], check runs among them."""
+    named = everything.with_columns(pl.lit("fit").alias("role"))
+    own = observe(named, CountingSettings())
+    final = own.at(own.is_final)
+    # planned budgets are met to a few per cent
+    fitted = final.flops <= 1.3 * cut
+    seen, above = below(own, 1.3 * cut), final.at(~fitted)
+    n, d = np.log(above.params), np.log(above.tokens)
+    fit: LawFit | ParametricFit
+    if kind == "parametric":
+        fit = fit_parametric(seen, ParametricSettings(objective="mse", starts="coarse"))
+    else:
+        fit = fit_law(seen, KINDS[kind], SQUARES)
+    assert len(fit.points) == fitted.sum()
+    log_loss = fit.law.log_loss(fit.parameters[None], n, d)
+    assert log_loss is not None
+    return np.exp(log_loss[0]) - above.loss
+
+
 @pytest.mark.parametrize(
     ("kind", "low", "high"),
     [
+        ("parametric", (0.057, 0.068), (0.052, 0.054)),
         ("nested", (0.025, 0.029), (0.012, 0.013)),
         ("kaplan_law", (0.010, 0.024), (-0.002, 0.019)),
         ("product", (0.024, 0.031), (0.018, 0.019)),
@@ -155,20 +176,9 @@ def test_forecasts_from_below_a_cut(
     high: tuple[float, float],
     novels_cpu_losses: pl.DataFrame,
 ) -> None:
-    """Bias and rms, in nats, of the losses above 1e12 and 3e12 FLOPs, check runs among them."""
-    everything = novels_cpu_losses.with_columns(pl.lit("fit").alias("role"))
-    own = observe(everything, CountingSettings())
-    final = own.at(own.is_final)
+    """Bias and rms above 1e12 and 3e12 FLOPs."""
     for cut, expected in ((1e12, low), (3e12, high)):
-        # planned budgets are met to a few per cent
-        fitted = final.flops <= 1.3 * cut
-        fit = fit_law(below(own, 1.3 * cut), KINDS[kind], SQUARES)
-        assert len(fit.points) == fitted.sum()
-        above = final.at(~fitted)
-        predicted = np.exp(
-            fit.law.log_loss(fit.parameters[None], np.log(above.params), np.log(above.tokens))[0]
-        )
-        errors = predicted - above.loss
+        errors = forecast_errors(novels_cpu_losses, kind, cut)
         assert float(errors.mean()) == pytest.approx(expected[0], abs=6e-4)
         assert float(np.sqrt(np.mean(errors**2))) == pytest.approx(expected[1], abs=6e-4)
 
