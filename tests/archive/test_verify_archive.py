@@ -16,6 +16,7 @@ from isoflop.errors import ConfigError, IsoflopError
 from tests.archive import mini
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -48,15 +49,21 @@ def test_a_file_that_comes_out_otherwise_is_named(
     assert "differs: report/report.html" in said
 
 
+def rewritten(archive: Path, ending: str, edit: Callable[[bytes], bytes]) -> Path:
+    """Copy an archive with the members of one ending edited."""
+    changed = archive.with_name("changed.zip")
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            new.writestr(name, edit(text) if name.endswith(ending) else text)
+    return changed
+
+
 def test_a_changed_archive_is_refused(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = mini.pack(project, tmp_path / "a.zip", monkeypatch)
-    changed = tmp_path / "changed.zip"
-    with zipfile.ZipFile(target) as old, zipfile.ZipFile(changed, "w") as new:
-        for name in old.namelist():
-            text = old.read(name)
-            new.writestr(name, text + b"x" if name.endswith("run.jsonl") else text)
+    changed = rewritten(target, "run.jsonl", lambda text: text + b"x")
     with pytest.raises(IsoflopError, match=r"changed since it was made: raw/fit/run\.jsonl"):
         verify_archive(changed, tmp_path / "rebuilt")
     with zipfile.ZipFile(target, "a") as opened:
@@ -70,13 +77,9 @@ def test_a_manifest_with_another_key_is_refused(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = mini.pack(project, tmp_path / "a.zip", monkeypatch)
-    changed = tmp_path / "changed.zip"
-    with zipfile.ZipFile(target) as old, zipfile.ZipFile(changed, "w") as new:
-        for name in old.namelist():
-            text = old.read(name)
-            if name.endswith("MANIFEST.json"):
-                text = text.replace(b'"targets"', b'"target"')
-            new.writestr(name, text)
+    changed = rewritten(
+        target, "MANIFEST.json", lambda text: text.replace(b'"targets"', b'"target"')
+    )
     with pytest.raises(ConfigError) as caught:
         verify_archive(changed, tmp_path / "rebuilt")
     assert f"{changed}: MANIFEST.json: unknown key 'target'; did you mean 'targets'?" in str(
