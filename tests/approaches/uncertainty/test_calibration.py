@@ -294,15 +294,20 @@ def test_coverage_is_counted_cell_by_cell(losses: pl.DataFrame) -> None:
     )
     table = check_coverage(losses, chosen, **options)
     assert table["given"].is_between(0.0, 1.0).all()
-    # two schemes, three kinds, (a, b, three sizes, the loss up to a decade beyond), two levels
-    assert len(table) == 2 * 3 * 7 * 2
+    # two schemes, three kinds, (a, b, N and the loss at three places), two levels
+    assert len(table) == 2 * 3 * 8 * 2
     assert (table["simulations"] == 12).all()
     plain = table.filter(pl.col("interval") != "calibrated")
     assert (plain["given"] == 1.0).all()
     narrow, wide = (plain.filter(level=level)["coverage"].to_numpy() for level in (0.8, 0.95))
     assert (narrow <= wide).all()
     percentile = table.filter(scheme="runs", interval="percentile")
-    assert percentile.filter(level=0.95)["coverage"].mean() > 0.7
+    of_loss = percentile.filter(quantity="loss_opt", level=0.95)
+    sizes = percentile.filter(pl.col("quantity") != "loss_opt", level=0.95)
+    assert sizes["coverage"].mean() > 0.7
+    # the law has a floor, and the frontier's power law has none: it misses the more the farther
+    assert of_loss["coverage"].to_list() == sorted(of_loss["coverage"], reverse=True)
+    assert of_loss["coverage"][-1] < 0.5
     beyond = percentile.filter(quantity="params_opt", level=0.8)["median_width"].to_list()
     assert beyond == sorted(beyond)
     # three times five sweeps at most, which two processes share
