@@ -136,7 +136,8 @@ def test_the_calibrated_mixture_covers_on_sweeps_that_did_not_place_its_ends(
     # and every departure was put to it
     assert {*DEPARTURES} < set(rows["truth"])
     # the standard error of a share of 100 is .04 at 80 % and .02 at 95 %
-    assert laws.filter(level=0.8)["coverage"].is_between(0.75, 0.92).all()
+    most = {"novels": 0.90, "novels-gpu": 0.92}[sweep]
+    assert laws.filter(level=0.8)["coverage"].is_between(0.75, most).all()
     assert laws.filter(level=0.95)["coverage"].is_between(0.90, 0.99).all()
     lines = (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines()
     shown = 0
