@@ -117,7 +117,7 @@ def test_the_mixture_covers_whichever_law_is_true(coverage: pl.DataFrame) -> Non
 
 LAWS_OF = {
     "novels": ("parametric", "nested", "root", "kaplan_law", "product"),
-    "novels-gpu": ("parametric", "nested", "root", "product"),
+    "novels-gpu": ("parametric", "nested", "root", "kaplan_law", "product"),
 }
 """Laws that are the truth of the sweeps imitating each shipped sweep."""
 
@@ -136,9 +136,10 @@ def test_the_calibrated_mixture_covers_on_sweeps_that_did_not_place_its_ends(
     # and every departure was put to it
     assert {*DEPARTURES} < set(rows["truth"])
     # the standard error of a share of 100 is .04 at 80 % and .02 at 95 %
-    most = {"novels": 0.90, "novels-gpu": 0.92}[sweep]
+    # beyond the data of novels-gpu losses are covered too often, as the page says
+    most, most_at_95 = {"novels": (0.90, 0.99), "novels-gpu": (0.93, 1.0)}[sweep]
     assert laws.filter(level=0.8)["coverage"].is_between(0.75, most).all()
-    assert laws.filter(level=0.95)["coverage"].is_between(0.90, 0.99).all()
+    assert laws.filter(level=0.95)["coverage"].is_between(0.90, most_at_95).all()
     lines = (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines()
     shown = 0
     for line in lines:

@@ -36,13 +36,7 @@ def test_ci_runs_on_the_other_end_of_the_interpreters_that_are_here(
     """A name on the path without an interpreter behind it is none; pyenv's need no name there."""
     if sys.version_info[:2] != (3, 11):
         pytest.skip("the newest one of those made up here may be this one")
-    assert (
-        Path(".ci/run")
-        .read_text()
-        .rstrip()
-        .splitlines()[-1]
-        .startswith("python3 .ci/interpreters --run")
-    )
+    assert "python3 .ci/interpreters --run || other=$?\n" in Path(".ci/run").read_text()
     shim = tmp_path / "python3.13"
     shim.write_text("#!/bin/sh\nexit 127\n")
     shim.chmod(0o755)
