@@ -22,15 +22,19 @@ SHAPE = {
     "seq_len": 64, "tied": True, "gated": False,
 }  # fmt: skip
 PARAMS = {"total": 10368, "nonembedding": 6272, "with_head": 10368}
-OLMO_LADDER = """
-title: OLMo's ladder
+OLMO_TABLE = """
 table:
   rows: points
   columns:
     step: _step
     tokens: throughput/total_tokens
     eval_loss: eval/c4_en-validation/CrossEntropyLoss
-facts: {schedule: {kind: unknown}}
+"""
+"""The map of the genuine histories of OLMo's ladder."""
+OLMO_LADDER = f"""
+title: OLMo's ladder
+{OLMO_TABLE}
+facts: {{schedule: {{kind: unknown}}}}
 runs:
 """
 """A sweep.yaml for the genuine histories of OLMo's ladder; rules for N by run go behind it."""

@@ -18,7 +18,7 @@ from isoflop.ingest.parsed import gather
 from isoflop.ingest.patterns import readable_formats, recognise
 from isoflop.ingest.source import RawFile
 from isoflop.ingest.sweep import ingest_sweep
-from tests.ingest.samples import RECORD, row, write
+from tests.ingest.samples import OLMO_TABLE, RECORD, row, write
 
 LOGS = Path(os.environ.get("ISOFLOP_SHARED_LOGS", "../shared/logs"))
 DATASETS = LOGS.parent / "datasets"
@@ -150,17 +150,12 @@ def test_genuine_logs_end_where_they_print_that_they_end(name: str, tmp_path: Pa
     assert row(tables.files, "path", path.name)["lines_unread"] <= 2
 
 
-OLMO = """
+OLMO = f"""
 title: OLMo ladder
-table:
-  rows: points
-  columns:
-    step: _step
-    tokens: throughput/total_tokens
-    eval_loss: eval/c4_en-validation/CrossEntropyLoss
-facts: {schedule: {kind: cosine, tokens: 3.8e9}}
+{OLMO_TABLE}
+facts: {{schedule: {{kind: cosine, tokens: 3.8e9}}}}
 runs:
-- {match: "*190M*", params: {total: 190e6}}
+- {{match: "*190M*", params: {{total: 190e6}}}}
 """
 
 
