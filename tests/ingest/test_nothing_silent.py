@@ -183,21 +183,80 @@ def test_lines_that_cannot_be_read_are_told_of_a_rejected_log_too(tmp_path: Path
     assert reason == "no record after the first step; 2 lines look like records and cannot be read"
 
 
-def test_records_of_another_phase_are_counted(tmp_path: Path) -> None:
-    def step(at: int, of: int) -> str:
-        return (
-            f"step {at:05d}/{of} (1.00%) | loss: {3 + 1 / (1 + at):.6f} | lrm: 1.00 | dt: 1.0ms\n"
-        )
-
+def base_and(*later: str) -> str:
+    """A log of nanochat's pretraining, in 30 steps, and what was trained after it."""
     base = "Vocab size: 65,536\nNumber of parameters: 1,000\nTotal batch size 64\n"
-    base += "".join(step(at, 30) for at in range(30))
-    tuned = "INFO - Building model with config: {}\n" + "".join(step(at, 50) for at in range(50))
-    tuned += "Step 00050 | Validation bpb: 0.9999\n"
-    tables = ingest(tmp_path / "s", {"base.log": base, "both.log": base + tuned})
+    for at in range(30):
+        loss = 3 + 1 / (1 + at)
+        base += f"step {at:05d}/30 (1.00%) | loss: {loss:.6f} | lrm: 1.00 | dt: 1.0ms\n"
+    return base + "".join(later)
+
+
+def loaded(what: str, *before: str) -> str:
+    line = f"INFO - Loading model from /cache/{what}/d4 with step 30\n"
+    return "".join(before) + line + "INFO - Building model with config: {}\nTotal batch size 32\n"
+
+
+def steps(count: int) -> str:
+    """What mid-training prints, and fine-tuning since 2026."""
+    return "Step 00000 | Validation bpb: 0.9999\n" + "".join(
+        f"step {at:05d} (1.00%) | loss: {1 / at:.6f} | lrm: 1.00 | dt: 1.0ms | total time: 0.0m\n"
+        for at in range(1, count + 1)
+    )
+
+
+TUNED = "Step 00000 | Validation loss: 1.0130\n" + "".join(
+    f"Step {at:05d}/00007 | Training loss: 0.9{at}| lrm: 1.0| num_tokens: 3,210\n"
+    for at in range(7)
+)
+"""What fine-tuning printed in 2025."""
+
+
+@pytest.mark.parametrize(
+    ("later", "told"),
+    [
+        ([loaded("base_checkpoints"), steps(50)], {"mid": 51}),
+        ([loaded("mid_checkpoints"), TUNED], {"sft": 8}),
+        ([loaded("mid_checkpoints"), steps(5)], {"sft": 6}),
+        ([loaded("base_checkpoints"), "Inherited max_seq_len=64\n", steps(4)], {"sft": 5}),
+        ([loaded("chatsft_checkpoints"), steps(4)], {"rl": 5}),
+        ([loaded("somebodys"), steps(4)], {"another": 5}),
+        ([TUNED], {"sft": 8}),
+        (
+            [loaded("base_checkpoints", "View project at https://wandb.ai/x/nanochat-mid\n"),
+             steps(9), loaded("mid_checkpoints"), TUNED, loaded("base_checkpoints"), steps(2)],
+            {"mid": 13, "sft": 8},
+        ),
+    ],
+)  # fmt: skip
+def test_records_of_another_phase_are_read_and_counted_apart(
+    later: list[str], told: dict[str, int], tmp_path: Path
+) -> None:
+    tables = ingest(tmp_path / "s", {"base.log": base_and(), "both.log": base_and(*later)})
     both = row(tables.files, "path", "both.log")
-    assert (both["rows"], both["rows_left_out"]) == (30, 51)
-    assert both["reason"] == (
-        "51 rows left out: records of another phase, such as fine-tuning, behind 'Building model "
-        "with config'"
+    assert (both["rows"], both["rows_left_out"]) == (30, sum(told.values()))
+    assert both["lines_unread"] == 0
+    assert both["reason"] == "; ".join(
+        f"{rows} rows left out: records of phase '{phase}', not of the pretraining"
+        for phase, rows in told.items()
     )
     assert row(tables.files, "path", "base.log")["reason"] is None
+    # neither its curve nor its facts are other than those of the pretraining alone
+    one, other = (tables.curves.filter(run=run).drop("run") for run in ("base", "both"))
+    assert one.equals(other)
+    assert row(tables.runs, "run", "both")["tokens_per_step"] == 64
+
+
+def test_the_next_launch_is_of_the_pretraining_again(tmp_path: Path) -> None:
+    text = base_and(loaded("base_checkpoints"), steps(50)) + base_and()
+    tables = ingest(tmp_path / "s", {"a.log": text})
+    assert row(tables.files, "path", "a.log")["rows"] == 60
+
+
+@pytest.mark.parametrize("text", [TUNED, steps(7)])
+def test_a_log_of_fine_tuning_alone_is_rejected_with_its_phase(text: str, tmp_path: Path) -> None:
+    files = {"base.log": base_and(), "sft.log": loaded("mid_checkpoints") + text}
+    tables = ingest(tmp_path / "s", files)
+    rejected = row(tables.files, "path", "sft.log")
+    assert rejected["fate"] == "rejected"
+    assert "8 rows left out: records of phase 'sft', not of the pretraining" in rejected["reason"]

@@ -39,8 +39,12 @@ RECORDS: Final = pl.Schema(
 )
 """A file's records in their order; kind is train, eval or restart; losses in the log's own unit."""
 
-PLACED: Final = pl.Schema([("row", pl.Int64), ("rank", pl.Int64), *RECORDS.items()])
-"""Columns of a block: the line that a record stands on and the rank that wrote it come first."""
+PLACED: Final = pl.Schema(
+    [("row", pl.Int64), ("rank", pl.Int64), ("phase", pl.String), *RECORDS.items()]
+)
+"""Columns of a block: first the line that a record stands on, the rank that wrote it, and the
+phase of training that it is of, such as `sft`; null is the pretraining, whose records alone are
+kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +102,14 @@ def record(event: Point | Evaluation | Restart, place: int) -> tuple[Any, ...]:
     match event:
         case Point():
             return (
-                place, event.rank, event.run, "train", event.step, event.tokens, event.samples,
-                event.train_loss, event.lr, event.grad_norm, event.tokens_per_second,
-                event.step_seconds, event.flops, None, None, None,
+                place, event.rank, event.phase, event.run, "train", event.step, event.tokens,
+                event.samples, event.train_loss, event.lr, event.grad_norm,
+                event.tokens_per_second, event.step_seconds, event.flops, None, None, None,
             )  # fmt: skip
         case Evaluation():
             return (
-                place, event.rank, event.run, "eval", event.step, event.tokens, event.samples,
-                *[None] * 6, event.eval_set, event.metric, event.value,
+                place, event.rank, event.phase, event.run, "eval", event.step, event.tokens,
+                event.samples, *[None] * 6, event.eval_set, event.metric, event.value,
             )  # fmt: skip
         case Restart():
-            return (place, None, event.run, "restart", event.step, *[None] * 11)
+            return (place, None, None, event.run, "restart", event.step, *[None] * 11)

@@ -40,6 +40,8 @@ class Point(NamedTuple):
     rank: int | None = None
     """The process that wrote the line, where several write to one file."""
     run: str = ""
+    phase: str | None = None
+    """What was trained then, where that is not the pretraining: see `blocks.PLACED`."""
 
 
 class Evaluation(NamedTuple):
@@ -53,6 +55,7 @@ class Evaluation(NamedTuple):
     run: str = ""
     samples: float | None = None
     rank: int | None = None
+    phase: str | None = None
 
 
 class Restart(NamedTuple):

@@ -172,8 +172,11 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
         temporary files go.
     """
     runs: dict[str, _Run] = {}
-    records = Rows({n: t for n, t in PLACED.items() if n != "row"}, below, sequential=True)
+    records = Rows(
+        {n: t for n, t in PLACED.items() if n not in ("row", "phase")}, below, sequential=True
+    )
     ranks = _Ranks()
+    phases: dict[str, int] = {}
     left_out: list[tuple[int, str]] = []
     remarks: list[str] = []
     unread, truncated = 0, False
@@ -182,7 +185,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
         if any(isinstance(event, Anew) for _, event in block.rare):
             del records
             return gather(remaining, below)
-        frame = _with_known_counts(block.filled(), block.frame.columns)
+        frame = _of_pretraining(_with_known_counts(block.filled(), block.frame.columns), phases)
         records.append(frame)
         ranks.add(frame)
         counts = _counts(frame)
@@ -201,6 +204,10 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
                 case Facts() | Ended() | Excluded() | Identity() | CountsLines():
                     last = counts.get(event.run, {}).get("last", -1)
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
+    left_out += [
+        (rows, f"records of phase '{phase}', not of the pretraining")
+        for phase, rows in phases.items()
+    ]
     return Parsed(
         runs=tuple(run.parsed(name) for name, run in runs.items()),
         kept=_of_first_rank(records, ranks, below),
@@ -209,6 +216,15 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
         left_out=tuple(left_out),
         remarks=tuple(remarks),
     )
+
+
+def _of_pretraining(frame: pl.DataFrame, others: dict[str, int]) -> pl.DataFrame:
+    """Leave out records of other phases, and count them by phase, in order of appearance."""
+    if frame.select("phase").null_count().item() < frame.height:
+        for phase in frame["phase"].drop_nulls():
+            others[phase] = others.get(phase, 0) + 1
+        frame = frame.filter(pl.col("phase").is_null())
+    return frame.drop("phase")
 
 
 def _with_known_counts(frame: pl.DataFrame, told: Sequence[str]) -> pl.DataFrame:

@@ -228,10 +228,12 @@ PATTERNS: Final = (
         words=(
             "%) | loss: ",
             "| Validation bpb: ",
+            "| Training loss: ",
         ),
         line=re.compile(
             rf"\bstep \d+/\d+ \([\d.]+%\) \| loss: {NUMBER} \|"
-            rf"|\bstep \d+ \([\d.]+%\) \| loss: {NUMBER} \|[^\n]* remaining: "
+            rf"|\bstep \d+ \([\d.]+%\) \| loss: {NUMBER} \|[^\n]* (?:remaining|total time): "
+            rf"|\bStep \d+/\d+ \| Training loss: {NUMBER} ?\| lrm: "
             rf"|\bStep \d+ \| Validation bpb: {NUMBER}"
         ),
     ),

@@ -26,7 +26,6 @@ from isoflop.ingest.events import (
     Evaluation,
     Event,
     Facts,
-    LeftOutRows,
     Point,
     Restart,
     Truncated,
@@ -66,11 +65,13 @@ class Shape:
         `blocks.RECORDS` stands for a number; {loss__val} is metric `loss` on eval set `val`, and
         {step_ms} a step's duration in milliseconds.
     tail : what may follow the record on its line.
+    phase : which phase such a line is of where no line before says so; None: of the pretraining.
     """
 
     literal: str
     pattern: str
     tail: str = ""
+    phase: str | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -135,13 +136,31 @@ class Header:
     adds: bool = False
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A line after which another phase than the pretraining is logged, up to the next launch.
+
+    Attributes
+    ----------
+    literal : text without which a line is none.
+    name : of the phase, such as `sft`.
+    pattern : what such a line has; None where the literal says all.
+    """
+
+    literal: str
+    name: str
+    pattern: re.Pattern[str] | None = None
+
+    def begins(self, line: str) -> bool:
+        """Tell whether the phase begins with a line."""
+        return self.literal in line and (self.pattern is None or bool(self.pattern.search(line)))
+
+
 class LineReader(Protocol):
     """What a format says of a file line by line."""
 
-    muted: bool
-    """Whether records are not to be read: those of another phase, such as fine-tuning."""
-    skipped: int
-    """Lines that were not read for that."""
+    phase: str | None
+    """What is trained in the lines that follow; None: the model, as a rule."""
 
     def line(self, line: str) -> Iterator[Event]:
         r"""Say what a line tells; one without '\n' was cut."""
@@ -174,7 +193,7 @@ class TextFormat:
     launch : text of a line that begins another launch's header in the same file.
     resumed : text of a line that tells of a restart.
     crashed : texts of a line that tells of a crash.
-    muted : texts of a line after which another phase begins, up to the next launch.
+    phases : lines after which another phase begins, up to the next launch; the last one counts.
     ranks : whether every rank may write its lines to the file.
     reader : builds its line reader; `ShapeReader` where shapes and headers say all.
     triggers : texts of further lines that its own line reader wants to see.
@@ -188,7 +207,7 @@ class TextFormat:
     launch: str | None = None
     resumed: tuple[str, ...] = ()
     crashed: tuple[str, ...] = ("Traceback (most recent call last)", "CUDA out of memory")
-    muted: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
     ranks: bool = False
     reader: Callable[[], LineReader] | None = None
     triggers: tuple[str, ...] = ()
@@ -203,7 +222,8 @@ class TextFormat:
         """Every text by which a line may be told to mean something."""
         words = [shape.literal for shape in self.shapes]
         words += [header.literal for header in self.headers]
-        words += [*self.resumed, *self.crashed, *self.muted, *self.triggers]
+        words += [*self.resumed, *self.crashed, *self.triggers]
+        words += [phase.literal for phase in self.phases]
         words += [self.launch] if self.launch else []
         return list(dict.fromkeys(words))
 
@@ -235,27 +255,28 @@ class ShapeReader:
     header: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] | None = None
     begun: bool = False
-    muted: bool = False
-    skipped: int = 0
+    phase: str | None = None
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `LineReader`."""
         if not line.endswith("\n"):
             yield Truncated()
             return
-        records = self._record(line)
-        if self.muted and (records is not None or self._looks(line)):
-            self.skipped += 1
-        elif records is not None:
-            of = step_number(records[0].get("of"))
-            yield from self.begin(of)
+        if (record := self._record(line)) is not None:
+            shape, records = record
+            phase = self.phase or shape.phase
+            if phase is None:
+                yield from self.begin(step_number(records[0].get("of")))
+            rank = rank_of(line, self.text)
             for values in records:
-                yield from events_of(values, self.text.step_offset, rank_of(line, self.text))
-        elif not self.muted and self._looks(line):
+                yield from events_of(values, self.text.step_offset, rank, phase)
+        elif (begins := self._phase(line)) is not None:
+            self.phase = begins.name
+        elif self._looks(line):
             yield Unread()
-        elif not self.muted and any(word in line for word in self.text.resumed):
+        elif self.phase is None and any(word in line for word in self.text.resumed):
             yield Restart()
-        elif not self.muted and any(word in line for word in self.text.crashed):
+        elif self.phase is None and any(word in line for word in self.text.crashed):
             yield Ended("crashed")
         else:
             self._take(line)
@@ -270,13 +291,12 @@ class ShapeReader:
             yield Facts(facts_of({**self.text.constants, **self.text.facts(self.header)}))
 
     def end(self) -> Iterator[Event]:
-        """Tell the facts that stand after the last record, and what was not read."""
+        """Tell the facts that stand after the last record."""
         yield from self.begin() if self.begun else ()
-        if self.skipped:
-            words = " or ".join(f"'{word}'" for word in self.text.muted)
-            yield LeftOutRows(
-                self.skipped, f"records of another phase, such as fine-tuning, behind {words}"
-            )
+
+    def _phase(self, line: str) -> Phase | None:
+        """Give the phase that begins with a line, if one does."""
+        return next((phase for phase in self.text.phases if phase.begins(line)), None)
 
     def _looks(self, line: str) -> bool:
         """Tell whether a line begins as a record does, and is none of the header."""
@@ -285,21 +305,20 @@ class ShapeReader:
             header.literal in line and header.pattern.search(line) for header in self.text.headers
         )
 
-    def _record(self, line: str) -> list[dict[str, str | None]] | None:
-        """Give the records in a line by the first shape that has one; None if none has."""
+    def _record(self, line: str) -> tuple[Shape, list[dict[str, str | None]]] | None:
+        """Give the first shape of which a line has a record, and its records; None if none is."""
         for shape in self.text.shapes:
             if shape.literal in line and (matches := [*shape.slow.finditer(line)]):
-                return [match.groupdict() for match in matches]
+                return shape, [match.groupdict() for match in matches]
         return None
 
     def _take(self, line: str) -> None:
-        if any(word in line for word in self.text.muted):
-            self.muted = True
         if self.text.launch is not None and self.text.launch in line:
-            self.muted = False
+            self.phase = None
             if self.begun:  # the next launch, appended to the same file
                 self.header, self.told, self.begun = {}, None, False
-        for header in self.text.headers:
+        # what another phase tells of its batch is none of the pretraining's
+        for header in self.text.headers if self.phase is None else ():
             if header.literal in line and (match := header.pattern.search(line)):
                 value: Any = number(match[1])
                 if header.adds:
@@ -363,7 +382,10 @@ def facts_of(values: Mapping[str, Any]) -> RunFacts:
 
 
 def events_of(
-    values: Mapping[str, str | None], offset: int = 0, rank: int | None = None
+    values: Mapping[str, str | None],
+    offset: int = 0,
+    rank: int | None = None,
+    phase: str | None = None,
 ) -> Iterator[Event]:
     """Turn the texts of a record's values into events."""
     step = step_number(values.get("step"))
@@ -371,18 +393,21 @@ def events_of(
     if step is None or None in numbers.values():
         yield Unread()
         return
-    columns: dict[str, float | None] = {}
+    columns: dict[str, Any] = {}
     for name, value in numbers.items():
         column, scale = _SCALES.get(name, (name, 1.0))
         if "__" not in name and value is not None:
             columns[column] = value * scale
-    axis = {name: columns.pop(name) for name in ("tokens", "samples") if name in columns}
+    told: dict[str, Any] = {"rank": rank, "phase": phase}
+    for name in ("tokens", "samples"):
+        if name in columns:
+            told[name] = columns.pop(name)
     if columns:
-        yield Point(step + offset, **axis, **columns, rank=rank)  # type: ignore[arg-type]
+        yield Point(step + offset, **columns, **told)
     for name, value in numbers.items():
         metric, _, eval_set = name.partition("__")
         if eval_set and value is not None:
-            yield Evaluation(step + offset, eval_set, value, metric, **axis, rank=rank)  # type: ignore[arg-type]
+            yield Evaluation(step + offset, eval_set, value, metric, **told)
 
 
 # -- block by block --------------------------------------------------------------------------------
@@ -490,8 +515,8 @@ class _Engine:
         for shape, pieces in by_shape.items():
             for numbers in pieces:
                 records += self._laid_out(shape, numbers)
-                rows.append(numbers["row"].to_numpy())
-            if "of" in shape.names and pieces:
+                rows += [numbers["row"].to_numpy()] if shape.phase is None else []
+            if "of" in shape.names and pieces and shape.phase is None:
                 of.append(
                     pl.concat([numbers.select("row", "of") for numbers in pieces]).sort("row")
                 )
@@ -524,6 +549,7 @@ class _Engine:
             pl.lit("").alias("run"),
             "rank",
             *(name for name in ("tokens", "samples") if name in shape.names),
+            *([] if shape.phase is None else [pl.lit(shape.phase).alias("phase")]),
         ]
         columns = [
             (pl.col(name) * _SCALES[name][1]).alias(_SCALES[name][0])
@@ -560,14 +586,12 @@ class _Engine:
         slow: list[tuple[Any, ...]] = []
         subs: list[int] = []
         rare: list[tuple[int, Event]] = []
-        muted = np.zeros(len(fast.rows), dtype=bool)
+        spans: list[tuple[int, str | None]] = []
         read_to = 0
         for row, line in [*lines, (self._row, None)]:
             before = int(np.searchsorted(fast.rows, row))
-            if self._reader.muted:
-                muted[read_to:before] = True
-                self._reader.skipped += before - read_to
-            elif before > read_to:
+            spans.append((row, self._reader.phase))
+            if self._reader.phase is None and before > read_to:
                 first, last = int(fast.rows[read_to]), int(fast.rows[before - 1])
                 for at, of in fast.steps(first, last):
                     rare += [(at, event) for event in self._reader.begin(of)]
@@ -578,10 +602,7 @@ class _Engine:
                     subs.append(sub)
                 else:
                     rare.append((row, event))
-        frames = list(fast.frames)
-        if muted.any():
-            kept = pl.Series(fast.rows[~muted]).implode()
-            frames = [frame.filter(pl.col("row").is_in(kept)) for frame in frames]
+        frames = _in_phases(fast.frames, spans)
         if slow or not frames:
             frames.append(packed(slow).with_columns(sub=pl.Series(subs, dtype=pl.Int32)))
         merged = pl.concat(frames, how="diagonal_relaxed")
@@ -589,6 +610,28 @@ class _Engine:
             place = pl.col("row") * MOST_EVENTS + pl.col("sub")
             merged = merged.sort(place, maintain_order=True)
         return Block(merged.drop("sub"), tuple(rare))
+
+
+def _in_phases(
+    frames: Sequence[pl.DataFrame], spans: Sequence[tuple[int, str | None]]
+) -> list[pl.DataFrame]:
+    """Say which phase records are of.
+
+    Parameters
+    ----------
+    frames : records.
+    spans : (row, phase): in which phase the lines above a row are, from the row before on.
+    """
+    if all(phase is None for _, phase in spans):
+        return list(frames)
+    ends = np.array([row for row, _ in spans])
+    phases = pl.Series([phase for _, phase in spans], dtype=pl.String)
+    placed = []
+    for frame in frames:
+        phase = phases.gather(pl.Series(np.searchsorted(ends, frame["row"].to_numpy())))
+        by_shape = [pl.col("phase")] if "phase" in frame.columns else []
+        placed.append(frame.with_columns(phase=pl.coalesce(phase, *by_shape)))
+    return placed
 
 
 def _fits(pattern: str, line: bytes) -> bool:

@@ -75,8 +75,7 @@ _ARGUMENTS: Final = {
 class Reader:
     """What Megatron's lines say, one by one."""
 
-    muted = False
-    skipped = 0
+    phase: str | None = None
 
     def __init__(self) -> None:
         self._arguments: dict[str, str] = {}

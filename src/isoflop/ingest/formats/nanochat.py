@@ -1,8 +1,10 @@
 r"""What nanochat prints: `step 00012/21400 (0.06%) | loss: 7.246413 | lrm: 1.00 | dt: ...`.
 
 The printed loss is a debiased moving average; `lrm` is a multiplier of the learning rates, and is
-not kept as one. One file holds pretraining and then fine-tuning, whose evaluations look the same:
-what follows a loaded checkpoint is not read, until another run begins, and counted.
+not kept as one. One file holds pretraining and then mid-training and fine-tuning, whose evaluations
+look the same: what follows a loaded checkpoint is of another phase, until the next run begins. The
+project of W&B tells which, or the checkpoint: fine-tuning starts from that of mid-training, and
+since 2026 from that of the pretraining, whose settings it says to inherit.
 
 autoresearch, made of it, trains for some minutes: `step 00042 (8.3%) | loss: ... | remaining: 9s`.
 Its line names no last step, and its batch is printed nowhere. The block at its end tells the one
@@ -16,14 +18,14 @@ from typing import TYPE_CHECKING
 
 from isoflop.ingest.events import Evaluation
 from isoflop.ingest.numbers import NUMBER, number, step_number
-from isoflop.ingest.textlog import Header, Shape, ShapeReader, TextFormat
+from isoflop.ingest.textlog import Header, Phase, Shape, ShapeReader, TextFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.ingest.events import Event
 
-VERSION = 3
+VERSION = 4
 
 _SCORE = re.compile(rf"^val_bpb: +({NUMBER})$")
 _STEPS = re.compile(r"^num_steps: +([0-9]+)$")
@@ -65,6 +67,20 @@ FORMAT = TextFormat(
             ".*",
         ),
         Shape("Validation bpb: ", r"Step {step} \| Validation bpb: {bits_per_byte__val}"),
+        # how long later phases are shows when their data are at their end
+        Shape(
+            "step ",
+            r"step {step} \([0-9.]+%\) \| loss: {train_loss} \| lrm: [^\n]*? total time: ",
+            ".*",
+            phase="mid",
+        ),
+        Shape(
+            "Training loss: ",
+            r"Step {step}/{of} \| Training loss: {train_loss} ?\| lrm: ",
+            ".*",
+            phase="sft",
+        ),
+        Shape("Validation loss: ", r"Step {step} \| Validation loss: {loss__val}", phase="sft"),
     ),
     headers=(
         Header(
@@ -110,7 +126,17 @@ FORMAT = TextFormat(
     ),
     constants={"loss_kind": "ema", "loss_unit": "nats_per_token"},
     launch="Vocab size: ",
-    muted=("Building model with config",),
+    phases=(
+        Phase("/nanochat-mid", "mid"),
+        Phase("/nanochat-sft", "sft"),
+        Phase("/nanochat-rl", "rl"),
+        Phase("Inherited max_seq_len=", "sft"),
+        Phase("Training mixture: ", "sft"),
+        Phase("Loading model from ", "sft", re.compile(r"Loading model from \S*mid_checkpoints/")),
+        Phase("Loading model from ", "rl", re.compile(r"Loading model from \S*sft_checkpoints/")),
+        Phase("Loading model from ", "mid", re.compile(r"Loading model from \S*base_checkpoints/")),
+        Phase("Loading model from ", "another"),
+    ),
     reader=Reader,
     triggers=("val_bpb: ", "num_steps: "),
 )

@@ -66,8 +66,7 @@ LONGEST_SETTING: Final = 200
 class Reader:
     """What nanoGPT's lines say, one by one."""
 
-    muted = False
-    skipped = 0
+    phase: str | None = None
 
     def __init__(self) -> None:
         self._header: dict[str, Any] = {}
