@@ -55,6 +55,9 @@ def test_page_has_every_number_and_loads_nothing(
     assert "Own sweep: mine" in page
     # links lead to sources; nothing is fetched to show the page
     assert not re.search(r"<(?:script|link|img|iframe)\b|@import|url\((?!\"data:|#)", page)
+    # a number stays on the line of its percent sign
+    assert re.search(r"\d\xa0%", page)
+    assert not re.search(r"\d[ \n]+%", page)
     # what somebody recomputed was not published, and is counted apart
     words = re.sub(r"\s+", " ", page)
     counts = counted(found)

@@ -78,7 +78,9 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
         "published/index.html", "published/backtest.html",
     ]  # fmt: skip
     # the forest has the mixture, every approach that was fitted, the studies and the papers
-    (forest,) = [words for words in page.labels if words.startswith("Forest plot")]
+    (forest,) = [
+        words.replace("\xa0", " ") for words in page.labels if words.startswith("Forest plot")
+    ]
     assert (
         f"A made-up *sweep*: {MIXTURE.label}, reproduced {fixed(mixture.a.value)}, 80 %" in forest
     )

@@ -178,6 +178,39 @@ def test_both_outputs_say_the_same(rendered: Rendered) -> None:
     }
 
 
+def test_a_number_and_its_percent_sign_stay_on_one_line(rendered: Rendered, bare: Rendered) -> None:
+    for made in (rendered, bare):
+        words = "".join(made.page.words)
+        assert parted(words) == []
+        assert len(re.findall(r"\d\xa0%", words)) > 20
+        assert parted(made.typst) == []
+
+
+def parted(text: str) -> list[str]:
+    """Find numbers that a line may end between and their percent sign."""
+    return re.findall(r".{0,20}\d[ \n]+%", text)
+
+
+@pytest.mark.parametrize("to", ["to_html", "to_typst"])
+def test_percent_signs_are_joined_wherever_they_stand(tmp_path: Path, to: str) -> None:
+    """In a line, over its end, in a heading, a note, a caption, a cell, emphasis and the title."""
+    from isoflop.report import render
+
+    text = (
+        "# At 1 %\n\nIn 2 % or\n3\n% or **4** % of *5 %*, [6 %](#x)[^n], `7 %`.\n\n"
+        "[^n]: Of 8 %.\n\n"
+        "| 9 % | b |\n|---|---|\n| c | 10 % |\n\n: Of 11 %. {#tbl-x}\n\n::: {.callout}\n12 %\n:::\n"
+    )
+    labels = {"title": "At 13 %", "subtitle": "s", "kind": "k", "pagetitle": "p", "lang": "en-GB"}
+    written = getattr(render, to)(text, labels, tmp_path)
+    if to == "to_html":
+        written = written[written.index("<body") :]
+    plain = re.sub(r"</?(?:strong|em|code)[^>]*>|[*_]|#(?:strong|emph)\[|\]", "", written)
+    joined = {int(found) for found in re.findall(r"(\d+)(?:\xa0|~)\\?%", plain)}
+    # code is shown as it was typed
+    assert joined == {*range(1, 14)} - {7}
+
+
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="needs poppler's pdftotext")
 def test_the_pdf_holds_the_same_numbers(rendered: Rendered) -> None:
     done = subprocess.run(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from isoflop.files import write_text
+from isoflop.numbers import NBSP
 from isoflop.page import stylesheet
 
 if TYPE_CHECKING:
@@ -32,4 +34,6 @@ def write_page(template: str, out: Path, **values: object) -> None:
         undefined=StrictUndefined,
     )
     style = Markup(stylesheet())  # noqa: S704  our own file
-    write_text(out, environment.get_template(template).render(style=style, **values))
+    page = environment.get_template(template).render(style=style, **values)
+    # a number stays on the line of its percent sign, as in the reports
+    write_text(out, re.sub(r"(?<=\d)\s+(?=%)", NBSP, page))

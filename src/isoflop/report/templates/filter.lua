@@ -26,6 +26,17 @@ function Str(el)
   end
 end
 
+-- a number stays on the line of its percent sign
+function Inlines(inlines)
+  for place = 2, #inlines - 1 do
+    local blank, sign = inlines[place], inlines[place + 1]
+    if (blank.t == "Space" or blank.t == "SoftBreak") and sign.t == "Str" and sign.text:match("^%%") then
+      inlines[place] = pandoc.Str("\u{a0}")
+    end
+  end
+  return inlines
+end
+
 -- files beside the page are not beside whoever reads the PDF
 function Link(el)
   if FORMAT == "typst" and not el.target:match("^#") and not el.target:match("^https://") then
