@@ -163,6 +163,8 @@ class Curves(dy.Schema):
     train_loss = _number("training loss", "nat/token", nullable=True)
     eval_loss = _number("loss on the primary eval set", "nat/token", nullable=True)
     loss_kind = _word(LOSS_KINDS, "what train_loss averages over", nullable=True)
+    loss_window = _number("updates that it averages over, of ema and running_mean; null: unknown",
+                          "step", nullable=True)  # fmt: skip
     lr = _number("learning rate", "1", nullable=True)
     grad_norm = _number("gradient norm before clipping", "1", nullable=True)
     tokens_per_second = _number("throughput", "token/s", nullable=True)

@@ -514,33 +514,113 @@ def test_of_a_grid_of_rates_the_best_is_kept_when_asked(tmp_path: Path) -> None:
     )
 
 
+LAGGING = "title: t\nfacts: {{{}, params: {{total: 1e6}}, schedule: {{kind: cosine, steps: 40}}, "
+LAGGING += "tokens_per_step: 1000}}\n"
+
+
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("said", "words"),
     [
-        ("ema", "its training loss is a moving average (loss_kind: ema), which lags"),
-        ("running_mean", "its training loss is a running mean (loss_kind: running_mean), which"),
-        ("interval_mean", None),
-        ("instant", None),
+        ("loss_kind: ema", "its training loss is a moving average (loss_kind: ema), which lags"),
+        ("loss_kind: running_mean", "its training loss is a running mean (loss_kind: running_mean"),
+        ("loss_kind: interval_mean", None),
+        ("loss_kind: instant", None),
+        ("loss_kind: instant, loss_window: 5", None),
+        ("loss_kind: ema, loss_window: 5", None),
+        ("loss_kind: running_mean, loss_window: 5", None),
     ],
 )
-def test_a_training_loss_that_lags_is_named_where_it_is_fitted(
-    tmp_path: Path, kind: str, words: str | None
+def test_a_training_loss_is_placed_or_is_told_to_lag(
+    tmp_path: Path, said: str, words: str | None
 ) -> None:
     lines = "step,tokens,train_loss,val_loss\n" + "".join(
         f"{s},{s}000,{3 + 1 / s},{3 + 1 / s}\n" for s in range(1, 41)
     )
-    sidecar = (
-        f"title: t\nfacts: {{loss_kind: {kind}, params: {{total: 1e6}}, "
-        "schedule: {kind: cosine, steps: 40}, tokens_per_step: 1000}\n"
-    )
-    tables = ingest(tmp_path / "s", {"a.csv": lines}, sidecar)
-    told = build(tables, loss="train").left_out
+    tables = ingest(tmp_path / "s", {"a.csv": lines}, LAGGING.format(said))
+    built = build(tables, loss="train")
     if words is None:
-        assert told.is_empty()
+        assert built.left_out.is_empty()
     else:
-        (entry,) = told.iter_rows(named=True)
+        (entry,) = built.left_out.iter_rows(named=True)
         assert entry["reason"].startswith(words)
+        assert "loss_window: " in entry["reason"]
         assert (entry["item"], entry["points"], entry["stage"]) == ("a", 0, "losses")
-    assert build(tables, loss="train").losses.height == 40
+    assert built.losses.height == 40
     # evaluations do not lag
     assert build(tables, loss="eval").left_out.is_empty()
+    # without smoothing each value is taken as it is
+    if "ema" in said:
+        unplaced = build(tables, loss="train", smoothing=0.0).left_out["reason"].item()
+        assert ("losses.smoothing above 0" in unplaced) == ("loss_window" in said)
+
+
+def test_a_moving_average_of_a_known_curve_ends_where_the_curve_does(tmp_path: Path) -> None:
+    """nanochat's, whose window its format knows, and a table's, whose window sweep.yaml says."""
+    at = np.arange(1, 301)
+    curve = 2.0 + 400.0 * (1e6 * at) ** -0.3
+    curve -= 0.3 * np.clip(at / 300 - 0.8, 0.0, None)
+    weights = 0.9 ** np.arange(300)
+    logged = [(curve[:n][::-1] * weights[:n]).sum() / weights[:n].sum() for n in at]
+
+    def chat(higher: float) -> str:
+        log = "Vocab size: 65,536\nNumber of parameters: 1,000\nTotal batch size 1,000,000\n"
+        return log + "".join(
+            f"step {n:05d}/300 (1.00%) | loss: {loss + higher:.6f} | lrm: 1.00 | dt: 1.0ms\n"
+            for n, loss in zip(at, logged, strict=True)
+        )
+
+    table = "run,step,tokens,train_loss\n" + "".join(
+        f"table,{n},{n}000000,{loss + 0.1:.6f}\n" for n, loss in zip(at, logged, strict=True)
+    )
+    rules = (
+        "title: t\nruns:\n- {match: '*table*', loss_kind: ema, loss_window: 10, "
+        "params: {total: 1e3}, schedule: {kind: cosine, steps: 300}, tokens_per_step: 1e6}\n"
+        "- {match: mean, loss_kind: running_mean}\n"
+    )
+    files: dict[str, str | bytes] = {
+        "chat.log": chat(0.0), "table.csv": table, "mean.log": chat(0.2),
+    }  # fmt: skip
+    tables = ingest(tmp_path / "s", files, rules)
+    windows = tables.curves.group_by("run").agg(pl.col("loss_window").last())
+    assert dict(windows.iter_rows()) == {"chat": 10.0, "table": 10.0, "mean": None}
+    built = build(tables, loss="train")
+    finals = dict(built.losses.filter("is_final").select("run", "loss").iter_rows())
+    assert finals["chat"] == pytest.approx(curve[-1], abs=5e-4)
+    assert finals["table"] == pytest.approx(curve[-1] + 0.1, abs=5e-4)
+    # whoever calls it another mean than the format does must say of what
+    assert finals["mean"] > curve[-1] + 0.208
+    assert [*reasons(built)] == ["mean"]
+
+
+def open_lm(*parameters: str) -> str:
+    text = "".join(f"x | INFO |   {each}\n" for each in ("global_batch_size: 16", *parameters))
+    return text + "".join(
+        f"x | INFO | Train Epoch: 0 [ {16 * at}/800 (20%)] Loss: {3 + 1 / at:.4f} Data (t): 0.01 "
+        "LR: 0.003 \n"
+        for at in range(10, 51, 10)
+    )
+
+
+def litgpt() -> str:
+    return "".join(
+        f"Epoch 1 | iter {4 * at} step {at} | loss train: {3 + 1 / at:.4f}, val: n/a | x\n"
+        for at in range(10, 51, 10)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (open_lm(), "running_mean"),
+        (open_lm("log_avg_model_training_loss: 0"), "interval_mean"),
+        (litgpt(), "instant"),
+    ],
+)
+def test_consoles_say_what_their_losses_average(tmp_path: Path, text: str, kind: str) -> None:
+    rules = "title: t\nfacts: {params: {total: 1e6}, batch: 16, architecture: {seq_len: 64}, "
+    rules += "schedule: {kind: cosine, steps: 50}}\n"
+    tables = ingest(tmp_path / "s", {"a.log": text}, rules)
+    assert tables.curves["loss_kind"].unique().to_list() == [kind]
+    # the mean since an epoch's beginning is of no window
+    assert tables.curves["loss_window"].null_count() == tables.curves.height
+    assert ("lags" in " ".join(reasons(build(tables)).values())) == (kind == "running_mean")

@@ -74,10 +74,76 @@ def test_equal_tokens_give_their_mean() -> None:
     assert smooth(x, y, x, share=0.1) == pytest.approx(np.full(6, 2.5))
 
 
-def test_interval_means_belong_half_way() -> None:
-    tokens = np.array([10.0, 20.0, 40.0])
-    assert effective_tokens(tokens, interval_mean=True).tolist() == [5.0, 15.0, 30.0]
-    assert effective_tokens(tokens, interval_mean=False).tolist() == [10.0, 20.0, 40.0]
+STEPS = np.arange(1.0, 401.0)
+
+
+def averaged(values: np.ndarray, kind: str, window: float, every: int) -> np.ndarray:
+    """What a trainer logs of its losses, update by update, averaged as these kinds are."""
+    logged = []
+    for n in range(every, len(values) + 1, every):
+        match kind:
+            case "instant":
+                logged.append(values[n - 1])
+            case "interval_mean":
+                logged.append(values[n - every : n].mean())
+            case "running_mean":
+                logged.append(values[max(0, n - int(window)) : n].mean())
+            case "ema":
+                weights = (1.0 - 1.0 / window) ** np.arange(n)[::-1]
+                logged.append((weights * values[:n]).sum() / weights.sum())
+    return np.array(logged)
+
+
+@pytest.mark.parametrize("every", [1, 4, 20])
+@pytest.mark.parametrize(
+    ("kind", "window"),
+    [("instant", None), ("interval_mean", None), ("running_mean", 20), ("ema", 10), ("ema", 1)],
+)
+@pytest.mark.parametrize("batches", ["of one size", "growing"])
+def test_what_is_averaged_is_placed_where_it_was_measured(
+    kind: str, window: float | None, every: int, batches: str
+) -> None:
+    """The mean of D over what a line averages is the D at which a straight line has its mean."""
+    size = np.ones_like(STEPS) if batches == "of one size" else 1.0 + STEPS // 100
+    tokens = 1000.0 * np.cumsum(size)
+    lines = slice(every - 1, None, every)
+    placed = effective_tokens(tokens[lines], STEPS[lines], kind=kind, window=window)
+    expected = averaged(tokens, kind, window or 1, every)
+    if kind == "interval_mean":  # of what lies between two lines, not between two updates
+        expected = expected - 500.0 * size[lines]
+    # D between two lines is taken from these
+    assert placed == pytest.approx(expected, rel=0.05 if batches == "growing" else 1e-9)
+
+
+@pytest.mark.parametrize("kind", ["ema", "running_mean"])
+def test_of_an_unknown_window_nothing_is_placed(kind: str) -> None:
+    tokens = 1000.0 * STEPS
+    assert effective_tokens(tokens, STEPS, kind=kind, window=None) is tokens
+
+
+@pytest.mark.parametrize("every", [1, 10])
+@pytest.mark.parametrize(
+    ("kind", "window"), [("interval_mean", None), ("running_mean", 20), ("ema", 10)]
+)
+def test_the_final_loss_of_a_known_curve_comes_back_from_its_averages(
+    kind: str, window: float | None, every: int
+) -> None:
+    """A short run, of a power law that falls to its end in a cooldown."""
+    tokens = 1e6 * STEPS
+    cooldown = np.clip((STEPS / STEPS[-1] - 0.8) / 0.2, 0.0, 1.0)
+    curve = 2.0 + 400.0 * tokens**-0.3 - 0.2 * cooldown
+    lines = slice(every - 1, None, every)
+    logged = averaged(curve, kind, window or 1, every)
+    noise = np.random.default_rng(3).normal(0.0, 0.001, len(logged))
+    at, steps = tokens[lines], STEPS[lines]
+
+    def final(window: float | None, kind: str = kind) -> float:
+        placed = effective_tokens(at, steps, kind=kind, window=window)
+        return float(smooth(placed, logged + noise, at[-1:], share=0.1)[0])
+
+    assert final(window) == pytest.approx(curve[-1], abs=0.003)
+    as_it_stands = final(None, kind="instant") - curve[-1]
+    assert as_it_stands > 0.009 if window else as_it_stands > 0.0005 * every
 
 
 def test_spikes_are_found_and_falls_steps_and_divergence_are_not() -> None:

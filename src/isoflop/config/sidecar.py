@@ -180,6 +180,9 @@ class RunFacts(Finite):
     per token."""
     loss_kind: Literal["instant", "interval_mean", "ema", "running_mean", "final"] | None = None
     """What a logged training loss averages over."""
+    loss_window: float | None = Field(default=None, ge=1)
+    """Updates that it averages over: those of a running mean; of a moving average (ema) that keeps
+    the share b of its last value at every update, 1 / (1 - b)."""
     primary_eval: str | None = None
     """The eval set whose loss is fitted."""
     curve_eval: str | None = None

@@ -75,7 +75,7 @@ OF_LOSSES: Final = {
     "loss_kind": Missing(
         "average that its training losses are",
         "loss_kind: instant   # one step's; or interval_mean (since the last line), ema, "
-        "running_mean",
+        "running_mean: these with loss_window: <updates>",
     ),
 }
 """What is asked of losses in lines of nobody's format."""

@@ -192,6 +192,7 @@ _TYPES: Final[dict[str, Any]] = {
     "byte_factor": pl.Float64,
     "from_bytes": pl.List(pl.String),
     "loss_kind": pl.String,
+    "loss_window": pl.Float64,
     **{f"per_token_{convention}": pl.Float64 for convention in FLOPS_CONVENTIONS},
 }
 _CONVERSIONS: Final = pl.Schema(_TYPES)
@@ -200,6 +201,11 @@ _CONVERSIONS: Final = pl.Schema(_TYPES)
 def conversions(run: Run) -> dict[str, Any]:
     """Say what turns a run's records into our units."""
     identity = run.identity
+    # whoever says that a log averages otherwise than it says, says nothing of the log's window
+    kind_alone = [identity.source(f"loss_{what}") for what in ("kind", "window")] == [
+        "sidecar",
+        "log",
+    ]
     return {
         "run": run.name,
         "tokens_per_step": identity.value("tokens_per_step"),
@@ -211,6 +217,7 @@ def conversions(run: Run) -> dict[str, Any]:
         "byte_factor": math.log(2.0) * (identity.value("bytes_per_token") or math.nan),
         "from_bytes": run.from_bytes,
         "loss_kind": identity.value("loss_kind"),
+        "loss_window": None if kind_alone else identity.value("loss_window"),
         **{f"per_token_{c}": identity.flops_per_token(c) for c in FLOPS_CONVENTIONS},
     }
 
@@ -295,6 +302,7 @@ def curves_table(records: pl.DataFrame) -> pl.DataFrame:
         eval_loss=pl.coalesce(first(_finite(each)) for each in loss),
         superseded=pl.col("superseded").any(),
         loss_kind=pl.col("loss_kind").first(),
+        loss_window=pl.col("loss_window").first(),
         tokens_per_step=pl.col("tokens_per_step").first(),
         **{name: first(_finite(name)) for name in measured},
         **{f"per_token_{c}": pl.col(f"per_token_{c}").first() for c in FLOPS_CONVENTIONS},
@@ -305,7 +313,10 @@ def curves_table(records: pl.DataFrame) -> pl.DataFrame:
     by_convention["flops_logged"] = pl.coalesce("flops", by_convention["flops_logged"])
     return (
         steps.with_columns(**by_convention)
-        .with_columns(loss_kind=pl.when(pl.col("train_loss").is_not_null()).then("loss_kind"))
+        .with_columns(
+            pl.when(pl.col("train_loss").is_not_null()).then(name).alias(name)
+            for name in ("loss_kind", "loss_window")
+        )
         .sort("run", "segment", "step")
     )
 

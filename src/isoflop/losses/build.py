@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import polars as pl
 
-from isoflop.losses.smoothing import effective_tokens, smooth
+from isoflop.losses.smoothing import LAGGING, effective_tokens, smooth
 from isoflop.numbers import per_cent
 from isoflop.spikes import spikes
 from isoflop.tables import Curves, LeftOut, Losses, cell_of, types_of, validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from isoflop.config.losses import LossesSettings
 
@@ -250,16 +252,32 @@ def best_rates(
     return losses.filter(~pl.col("run").is_in(worse)), reasons
 
 
-_LATE: Final = (
-    "which lags behind a falling loss: fitted as it stands, it is a little too high, and the more "
-    "so the shorter the run; evaluations at the end do not lag"
-)
-LAGGING: Final = {
-    "ema": f"its training loss is a moving average (loss_kind: ema), {_LATE}",
-    "running_mean": f"its training loss is a running mean (loss_kind: running_mean), {_LATE}",
+_AVERAGES: Final = {
+    "ema": (
+        "a moving average",
+        "1 / (1 - b), where each update keeps the share b of the last value",
+    ),
+    "running_mean": ("a running mean", "those that it is the mean of"),
 }
-"""What is said of runs whose logged training losses lag; means since the line before are put where
-they were measured."""
+
+
+def _lag(points: pl.DataFrame, settings: LossesSettings) -> str | None:
+    """Say that a run's training losses lag, where they are not put where they were measured."""
+    kind, window = points["loss_kind"][-1], points["loss_window"][-1]
+    if kind not in LAGGING or (window is not None and settings.smoothing > 0):
+        return None
+    what, updates = _AVERAGES[kind]
+    way = (
+        f"say in sweep.yaml over how many updates (loss_window: {updates}), and it is put where it "
+        "was measured"
+        if window is None
+        else "with losses.smoothing above 0 it is put where it was measured"
+    )
+    return (
+        f"its training loss is {what} (loss_kind: {kind}), which lags behind a falling loss: "
+        "fitted as it stands, it is a little too high, and the more so the shorter the run. "
+        f"Evaluations at the end do not lag; {way}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,7 +443,7 @@ def _points(
             dropped.append(_left_out(run, 0, fate))
     if not is_final:
         dropped.append(_left_out(run, 1, _not_final(run, fraction, settings)))
-    if kind == "train" and (lag := LAGGING.get(points["loss_kind"][-1])) is not None:
+    if kind == "train" and (lag := _lag(points, settings)) is not None:
         dropped.append(_left_out(run, 0, lag))
     kept = _thinned(points, settings.points_per_run)
     if kind == "train" and settings.smoothing > 0:
@@ -475,8 +493,7 @@ def _near_the_end(
         at = tokens["tokens"].to_numpy()
         near = [int(((at >= (1 - width) * d) & (at <= (1 + width) * d)).sum()) for d in ends]
         if min(near) >= BRIDGE_LINES:
-            is_mean = tokens["loss_kind"][-1] == "interval_mean"
-            measured_at = effective_tokens(at, interval_mean=is_mean)
+            measured_at = _measured_at(tokens)
             before, after = smooth(measured_at, tokens["train_loss"].to_numpy(), ends, share=width)
             loss = last["eval_loss"] + float(after - before)
             bridged = tokens.tail(1).with_columns(eval_loss=pl.lit(loss, dtype=pl.Float64))
@@ -529,12 +546,20 @@ def _one_per_tokens(points: pl.DataFrame, loss: str) -> pl.DataFrame:
 
 def _smoothed(points: pl.DataFrame, kept: pl.DataFrame, share: float) -> pl.DataFrame:
     """Replace training losses of the points that are kept by the local fit to all there."""
-    tokens = points["tokens"].to_numpy()
-    is_mean = points["loss_kind"][-1] == "interval_mean"
-    measured_at = effective_tokens(tokens, interval_mean=is_mean)
+    measured_at = _measured_at(points)
     losses = points["train_loss"].to_numpy()
     smoothed = smooth(measured_at, losses, kept["tokens"].to_numpy(), share=share)
     return kept.with_columns(train_loss=pl.Series(smoothed))
+
+
+def _measured_at(points: pl.DataFrame) -> NDArray[np.float64]:
+    """Say at which D the training losses of a run's points were measured [token]."""
+    return effective_tokens(
+        points["tokens"].to_numpy(),
+        points["step"].cast(pl.Float64).to_numpy(),
+        kind=points["loss_kind"][-1],
+        window=points["loss_window"][-1],
+    )
 
 
 def _thinned(points: pl.DataFrame, most: int) -> pl.DataFrame:

@@ -15,18 +15,45 @@ LEAST_POINTS: Final = 5
 """Points in a window even where the share of tokens has fewer."""
 
 
-def effective_tokens(tokens: Array, *, interval_mean: bool) -> Array:
-    """Say at which D a logged training loss was measured.
+def effective_tokens(
+    tokens: Array, steps: Array, *, kind: str | None, window: float | None
+) -> Array:
+    """Say at which D a logged training loss was measured: the mean D of what it averages.
 
     Parameters
     ----------
     tokens : D at each line [token], rising.
-    interval_mean : whether a line is the mean since the line before; it then belongs half-way.
+    steps : updates at each line.
+    kind : what a line averages, as in the table of curves.
+    window : updates that it averages over, of a moving average (`ema`) 1 / (1 - b) where b is the
+        share of its last value that it keeps at each, without the weight of a value that it had
+        before the first update; None: unknown, and D is that of the line.
     """
-    if not interval_mean:
+    if kind == "interval_mean":
+        before = np.concatenate([[0.0], tokens[:-1]])
+        return (before + tokens) / 2.0
+    if kind not in LAGGING or window is None:
         return tokens
-    before = np.concatenate([[0.0], tokens[:-1]])
-    return (before + tokens) / 2.0
+    age = _mean_age(np.maximum(steps, 1.0), kind, window)
+    order = np.argsort(steps, kind="stable")
+    known = np.concatenate([[0.0], steps[order]]), np.concatenate([[0.0], tokens[order]])
+    # where D is not in the order of steps, a mean is no later than one of more tokens
+    placed: Array = np.maximum.accumulate(np.interp(np.maximum(steps, 1.0) - age, *known))
+    return placed
+
+
+LAGGING: Final = ("ema", "running_mean")
+"""Kinds of training losses that average over more than was trained since the line before."""
+
+
+def _mean_age(steps: Array, kind: str, window: float) -> Array:
+    """Say how many updates ago the mean of what is averaged was, after some updates."""
+    if kind == "running_mean":
+        return (np.minimum(steps, window) - 1.0) / 2.0
+    kept = 1.0 - 1.0 / window
+    of_all = kept**steps
+    age: Array = window - 1.0 - steps * of_all / (1.0 - of_all)
+    return age
 
 
 def smooth(measured_at: Array, losses: Array, at: Array, *, share: float) -> Array:

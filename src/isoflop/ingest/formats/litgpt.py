@@ -1,7 +1,8 @@
 """What LitGPT's pretraining prints: `Epoch 1 | iter 320 step 80 | loss train: 8.1, val: n/a | ...`.
 
-`iter` counts micro-batches and `step` updates. The loss is the mean over the accumulated
-micro-batches. Its CSV has micro-batches as steps and all ranks' tokens, by which it is read.
+`iter` counts micro-batches and `step` updates. The loss is the mean over as many micro-batches as
+an update has (`RunningMean(window=gradient_accumulation_iters)`): it is that of one update. Its CSV
+has micro-batches as steps and all ranks' tokens, by which it is read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _LINE: Final = re.compile(
     rf"Epoch [0-9]+ \| iter [0-9]+ step ([0-9]+) \| loss train: ({NUMBER}),"
@@ -31,7 +32,7 @@ _CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
-    facts: dict[str, object] = {"loss_unit": "nats_per_token", "loss_kind": "running_mean"}
+    facts: dict[str, object] = {"loss_unit": "nats_per_token", "loss_kind": "instant"}
     told, last = False, -1
     for line in file.lines():
         if not line.endswith("\n"):

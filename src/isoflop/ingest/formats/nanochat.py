@@ -14,7 +14,7 @@ evaluation, and how many updates there were, which is the length of its schedule
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from isoflop.ingest.events import Evaluation
 from isoflop.ingest.numbers import NUMBER, number, step_number
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
     from isoflop.ingest.events import Event
 
-VERSION = 4
+VERSION = 5
+
+WINDOW: Final = 10
+"""Updates of the moving average, which keeps nine tenths of its last value at each."""
 
 _SCORE = re.compile(rf"^val_bpb: +({NUMBER})$")
 _STEPS = re.compile(r"^num_steps: +([0-9]+)$")
@@ -124,7 +127,7 @@ FORMAT = TextFormat(
             "architecture.seq_len",
         ),
     ),
-    constants={"loss_kind": "ema", "loss_unit": "nats_per_token"},
+    constants={"loss_kind": "ema", "loss_window": WINDOW, "loss_unit": "nats_per_token"},
     launch="Vocab size: ",
     phases=(
         Phase("/nanochat-mid", "mid"),

@@ -1,7 +1,9 @@
 """The console of open_lm: `Train Epoch: 0 [ 512/ 800 (64%)] Loss: 3.1 ... LR: 0.003`.
 
-An "epoch" is `--train-num-samples` long. The loss of the console is the mean since the epoch's
-beginning, not that of the line; TensorBoard and W&B have the latter. The axis is samples.
+An "epoch" is `--train-num-samples` long. The loss of the console was the mean of the lines' losses
+since the epoch's beginning, not that of the line; TensorBoard and W&B have the latter. It begins
+anew with each line since open_lm knows `log_avg_model_training_loss`, which it prints among its
+parameters. The axis is samples.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _TRAIN: Final = re.compile(
     rf"Train Epoch: ([0-9]+) \[ *([0-9]+)/ *([0-9]+) \([^)]*\)\] Loss: ({NUMBER})[^\n]*?"
@@ -31,6 +33,7 @@ _PARAMS: Final = {
     "seq_len": "architecture.seq_len", "global_batch_size": "batch", "lr": "schedule.lr_peak",
     "warmup": "schedule.warmup_steps", "seed": "seed",
 }  # fmt: skip
+_BEGINS_ANEW: Final = "log_avg_model_training_loss: "
 _CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
 
 
@@ -59,6 +62,8 @@ class _Log:
             yield Unread()
         elif any(word in line for word in _CRASHED):
             yield Ended("crashed")
+        elif _BEGINS_ANEW in line:
+            self._facts["loss_kind"] = "interval_mean"
         elif (match := _PARAM.search(line)) and match[1] in _PARAMS:
             self._facts[_PARAMS[match[1]]] = finite(match[2])
 
