@@ -60,6 +60,7 @@ rule archive_report:
             --member settings {input.sidecar:q} \
             --raw {params.raw:q} \
             --sidecar {input.sidecar:q} \
+            --files {input.files:q} \
             --config {params.config:q} \
             --project {params.project:q} \
             --out {output:q} \

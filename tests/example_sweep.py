@@ -6,6 +6,7 @@ the laws of the set, whose diagnostics are many, are fitted, once a test run and
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from dataclasses import dataclass
 from functools import cache, partial
@@ -112,6 +113,7 @@ BUDGETS = (3e11, 1e12, 3e12, 1e13)
 CHECK_BUDGET = 3e13
 DRAWS = 200
 SWEEP = "made-up"
+NEWEST_LOG = dt.date(2026, 5, 28)
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
 
@@ -401,13 +403,16 @@ def _files(planned: list[dict[str, Any]]) -> pl.DataFrame:
             "lines_unread": 0,
             "restarts": 0,
             "truncated": False,
+            "last_day": NEWEST_LOG - dt.timedelta(days=(place + 3) % 7),
             "fate": "used",
             "reason": None,
         }
-        for run in planned
+        for place, run in enumerate(planned)
     ]
     rows.append(rows[0] | {"path": "notes.txt", "format": None, "fate": "rejected", "rows": 0})
     rows[-1]["reason"] = "no log format recognises it"
+    # a file that is no log dates nothing
+    rows[-1]["last_day"] = NEWEST_LOG + dt.timedelta(days=400)
     return pl.DataFrame(rows, infer_schema_length=None)
 
 

@@ -18,6 +18,7 @@ from isoflop.errors import IsoflopError
 from isoflop.files import replacing
 
 if TYPE_CHECKING:
+    import datetime as dt
     from pathlib import Path
 
 ROLES: Final = ("fit", "tuning", "check")
@@ -58,6 +59,10 @@ def _count(
     )
 
 
+def _day(description: str, *, nullable: bool = False) -> dy.Date:
+    return dy.Date(nullable=nullable, metadata={"description": description, "unit": ""})
+
+
 def _number(
     description: str, unit: str, *, nullable: bool = False, positive: bool = False
 ) -> dy.Float64:
@@ -85,8 +90,19 @@ class Files(dy.Schema):
     lines_unread = _count("lines that look like records but could not be read", "line")
     restarts = _count("restarts seen in the file", "restart")
     truncated = _flag("the file ends within a record")
+    last_day = _day("day, in UTC, of the last time that its lines print", nullable=True)
     fate = _word(FATES, "used: a log; facts: sweep.yaml and the like; ignored: sweep.yaml says so")
     reason = _text("why it was rejected, or what to know of it", nullable=True)
+
+
+def newest_day(files: pl.DataFrame) -> dt.date | None:
+    """Give the last day that a sweep's logs print; None where none prints a time.
+
+    The day of its report and archive, where sweep.yaml gives none: neither a clock's, nor a file's
+    time of change, which differs from copy to copy.
+    """
+    days = files.filter(pl.col("fate") == "used")["last_day"].drop_nulls()
+    return max(days.to_list(), default=None)
 
 
 class Runs(dy.Schema):

@@ -72,6 +72,7 @@ def pack(root: Path, target: Path, monkeypatch: pytest.MonkeyPatch, **changes: A
         "raw_included": True,
         "code": code_members(Path()),
         "sidecar": SweepFile(title="A *sweep*", licence="CC0-1.0"),
+        "day": None,
         "config": {"words": "as set"},
         "revisions": ["0123abc"],
     }

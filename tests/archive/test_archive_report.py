@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import platform
@@ -52,6 +53,27 @@ def test_same_files_same_bytes_whatever_their_time(
     first = mini.pack(project, tmp_path / "a.zip", monkeypatch).read_bytes()
     (project / mini.REPORT).touch()
     assert mini.pack(project, tmp_path / "b.zip", monkeypatch).read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("day", "dated"), [(dt.date(2026, 5, 4), "2026-05-04"), (None, "1980-01-01")]
+)
+def test_the_crate_has_the_day_of_the_report(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    day: dt.date | None,
+    dated: str,
+) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    for epoch, expected in ((None, dated), ("86400", "1970-01-02")):
+        if epoch is not None:
+            monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        with zipfile.ZipFile(
+            mini.pack(project, tmp_path / "a.zip", monkeypatch, day=day)
+        ) as archive:
+            graph = json.loads(archive.read("s/ro-crate-metadata.json"))["@graph"]
+        assert [one["datePublished"] for one in graph if "datePublished" in one] == [expected]
 
 
 def test_a_crate_is_what_the_library_reads(

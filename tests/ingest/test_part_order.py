@@ -6,10 +6,12 @@ import datetime as dt
 import gzip
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from isoflop.ingest.source import RawFile
-from isoflop.ingest.wall_time import written
+from isoflop.ingest.wall_time import last_day, written
+from isoflop.tables import newest_day
 from tests.ingest.samples import ingest, nanogpt, row, write
 
 if TYPE_CHECKING:
@@ -58,6 +60,31 @@ def test_a_resumed_part_counts_though_its_name_comes_first(tmp_path: Path) -> No
     live = tables.curves.filter(~tables.curves["superseded"]).sort("step")
     assert live["step"].to_list() == list(range(10, 101, 10))
     assert live["train_loss"].to_list()[4:6] == pytest.approx([7.6 + 0.1 / 50, 2.0 + 0.1 / 60])
+
+
+def test_the_day_of_the_last_line_is_kept(tmp_path: Path) -> None:
+    """In UTC; of a large compressed log that of its first, the only one at hand."""
+    late = megatron(range(10, 101, 10), 23, 2.0)
+    lines = [f"2026-05-0{day} 23:30:00-02:00 step {day}" for day in (1, 2)]
+    files: dict[str, str | bytes] = {
+        "a.log": late,
+        "b.log": megatron(range(10, 101, 10), 1, 2.0, timed=False),
+        "c.log.gz": gzip.compress(late.encode()),
+        "d.log": "\n".join([*lines, megatron(range(10, 101, 10), 0, 2.0, timed=False)]),
+    }
+    found = ingest(tmp_path / "s", files, "title: t\nfacts: {batch: 4}\n").files
+    days = dict(found.select("path", "last_day").iter_rows())
+    assert {name: days[name] for name in files} == {
+        "a.log": dt.date(2026, 5, 29),
+        "b.log": None,
+        "c.log.gz": dt.date(2026, 5, 29),
+        "d.log": dt.date(2026, 5, 3),
+    }
+    assert last_day((dt.datetime(2026, 5, 28, tzinfo=dt.UTC).timestamp(), None)) == dt.date(
+        2026, 5, 28
+    )
+    assert newest_day(found) == dt.date(2026, 5, 29)
+    assert newest_day(found.filter(pl.col("last_day").is_null())) is None
 
 
 def test_a_relaunch_from_an_earlier_checkpoint_counts_by_its_time(tmp_path: Path) -> None:

@@ -7,15 +7,20 @@ standard allows it. It knows level B alone; of level A and of PDF/UA the structu
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pikepdf
+import polars as pl
 import pytest
 from pikepdf import pdfa
 
 from isoflop.report.render import to_pdf, to_typst
 from isoflop.report.tables import Column, Table
+from tests import example_sweep
 from tests.outputs import blanks, pdf_text
 
 if TYPE_CHECKING:
@@ -84,6 +89,23 @@ def test_it_says_its_language_title_and_standards(path: Path) -> None:
     assert metadata["{http://www.aiim.org/pdfa/ns/id/}part"] == "2"
     assert metadata["{http://www.aiim.org/pdfa/ns/id/}conformance"] == "A"
     assert metadata["{http://www.aiim.org/pdfua/ns/id/}part"] == "1"
+
+
+def test_its_day_is_that_of_the_newest_log(rendered: Rendered) -> None:
+    """Where sweep.yaml gives none, and of the entry to cite too; never a clock's or a file's."""
+    assert "SOURCE_DATE_EPOCH" not in os.environ
+    assert rendered.inputs.sidecar.date is None
+    day = example_sweep.NEWEST_LOG
+    with pikepdf.open(rendered.root / "report.pdf") as pdf:
+        assert str(pdf.docinfo["/CreationDate"]).startswith(f"D:{day:%Y%m%d}000000")
+        assert dict(pdf.open_metadata())["{http://ns.adobe.com/xap/1.0/}CreateDate"].startswith(
+            day.isoformat()
+        )
+    assert f"date = {{{day}}}," in "".join(rendered.page.words)
+    given = rendered.inputs.sidecar.model_copy(update={"date": dt.date(2026, 1, 2)})
+    assert replace(rendered.inputs, sidecar=given).day == dt.date(2026, 1, 2)
+    none = rendered.inputs.files.with_columns(last_day=pl.lit(None, pl.Date))
+    assert replace(rendered.inputs, files=none).day is None
 
 
 def test_what_a_screen_reader_reads_is_tagged(path: Path) -> None:

@@ -8,7 +8,7 @@ import platform
 import shlex
 import zipfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.archive.addresses import addresses, warning
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # the earliest date a zip can hold: the archive's bytes depend on its content alone
 EPOCH = (1980, 1, 1, 0, 0, 0)
 DATE: Final = "1980-01-01"
-"""The date of what has none, as in the PDF; SOURCE_DATE_EPOCH replaces it."""
+"""The date of what has none, as in the PDF; SOURCE_DATE_EPOCH replaces it, and any other."""
 REBUILT: Final = ("report", "estimates", "tables")
 """Folders of the archive whose files a rebuild makes again."""
 
@@ -82,6 +82,7 @@ class Packed:
     raw_included : whether these go in, or their digests alone.
     code : the project's files.
     sidecar : the sweep's sweep.yaml.
+    day : of its report.
     config : every setting, as it was used.
     revisions : commits at which the estimates were made.
     """
@@ -92,6 +93,7 @@ class Packed:
     raw_included: bool
     code: Sequence[Member]
     sidecar: SweepFile
+    day: date | None
     config: Mapping[str, Any]
     revisions: Sequence[str]
 
@@ -130,7 +132,7 @@ def archive_report(packed: Packed, target: Path, *, sweep: str, version: str) ->
         version=version,
         revision=revision,
         python=platform.python_version(),
-        date=_date(),
+        date=_date(packed.day),
     )
     texts[CRATE] = json_text(metadata(described, files))
     texts["README.txt"] = _readme(packed, described)
@@ -177,11 +179,11 @@ def _readme(packed: Packed, facts: Described) -> str:
     )
 
 
-def _date() -> str:
+def _date(day: date | None) -> str:
     """Give the date of publication: a clock would make two archives of one sweep differ."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is None:
-        return DATE
+        return DATE if day is None else day.isoformat()
     return datetime.fromtimestamp(int(epoch), tz=UTC).date().isoformat()
 
 

@@ -21,6 +21,7 @@ from isoflop.command import PATH
 )
 @click.option("--raw", type=PATH, required=True, help="Folder of the sweep's raw logs.")
 @click.option("--sidecar", type=PATH, required=True, help="sweep.yaml of the sweep.")
+@click.option("--files", type=PATH, required=True, help="Table of files of ingest-sweep.")
 @click.option("--config", required=True, help="Every setting as it was used, as JSON.")
 @click.option("--project", type=PATH, required=True, help="Folder of the Snakefile.")
 @click.option("--out", type=PATH, required=True, help="The archive to write.")
@@ -31,6 +32,7 @@ def archive_report_command(
     places: tuple[tuple[str, Path], ...],
     raw: Path,
     sidecar: Path,
+    files: Path,
     config: str,
     project: Path,
     out: Path,
@@ -56,16 +58,19 @@ def archive_report_command(
     from isoflop.config.reading import read_yaml, settings_from
     from isoflop.config.sidecar import SweepFile
     from isoflop.files import name_in_project
+    from isoflop.tables import Files, newest_day, read_table
 
     chosen = settings_from(settings, "archive", ArchiveSettings)
     places = (*places, *(("estimates", path) for path in estimates))
+    facts = read_yaml(sidecar, SweepFile)
     packed = Packed(
         members=members(places),
         targets=[name_in_project(path) for place, path in places if place.split("/")[0] in REBUILT],
         raw=raw_members(raw),
         raw_included=chosen.include_raw,
         code=code_members(project),
-        sidecar=read_yaml(sidecar, SweepFile),
+        sidecar=facts,
+        day=facts.date or newest_day(read_table(files, Files)),
         config=json.loads(config),
         revisions=revisions(estimates),
     )

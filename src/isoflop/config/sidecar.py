@@ -353,8 +353,8 @@ class SweepFile(Section):
     authors: tuple[str, ...] = ()
     """Who trained the sweep and reports it: authors of the PDF, and of the entry to cite."""
     date: dt.date | None = None
-    """Day of the report, such as 2026-11-26: of the PDF and the entry to cite. Builds read no
-    clock, so that without it neither has a day."""
+    """Day of the report, such as 2026-11-26: of the PDF and the entry to cite. Without it
+    the newest day that the logs print; builds read no clock."""
     format: str | None = None
     """Format of all files, where recognition errs."""
     table: TableMap | None = None

@@ -14,6 +14,7 @@ from isoflop.ingest.facts import SHAPE
 from isoflop.ingest.gates import FINISHED_SHARE
 from isoflop.ingest.measures import MEASURES
 from isoflop.ingest.segments import with_segments
+from isoflop.ingest.wall_time import last_day
 from isoflop.tables import Files, Runs
 
 if TYPE_CHECKING:
@@ -339,6 +340,7 @@ def files_table(sweep: str, logs: Sequence[Log]) -> pl.DataFrame:
                 "lines_unread": parsed.lines_unread if parsed else 0,
                 "restarts": parsed.restarts if parsed else 0,
                 "truncated": parsed.truncated if parsed else False,
+                "last_day": last_day(parsed.written) if parsed else None,
                 "fate": log.fate,
                 "reason": log.reason,
             }

@@ -44,6 +44,14 @@ def written(file: RawFile) -> tuple[float, float | None] | None:
     return first, _first(reversed(lines[-LINES:])) if has_end else None
 
 
+def last_day(times: tuple[float, float | None] | None) -> dt.date | None:
+    """Give the day, in UTC, of the last time known of a log; see `written`."""
+    if times is None:
+        return None
+    first, last = times
+    return dt.datetime.fromtimestamp(first if last is None else last, dt.UTC).date()
+
+
 def _first(lines: Iterable[bytes]) -> float | None:
     """Give the time of the first line that prints one."""
     return next((time for line in lines if (time := _time(line)) is not None), None)

@@ -11,8 +11,10 @@ from isoflop.estimates.allocation import optima_at, optima_by_approach
 from isoflop.estimates.estimate import DECADES, Estimate
 from isoflop.estimates.mixture import KEY, Mixture, answers_of
 from isoflop.estimates.recommendation import recommend
+from isoflop.tables import newest_day
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
@@ -145,6 +147,11 @@ class ReportInputs:
     def gopher_budget(self) -> float:
         """Gopher's compute, as its paper states it [FLOP]."""
         return self.reference.gopher_chinchilla.gopher_flops[GOPHER_BUDGET_KEY].flops
+
+    @property
+    def day(self) -> dt.date | None:
+        """The day of the report: that of sweep.yaml, or the newest that its logs print."""
+        return self.sidecar.date or newest_day(self.files)
 
     @property
     def top_budget(self) -> float | None:

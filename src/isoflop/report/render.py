@@ -45,7 +45,7 @@ FIGURE_FONTS: Final = "fonts"
 MARKS: Final = frozenset({"Mn", "Mc", "Me", "Cf"})
 EPOCH: Final = 315532800
 """1980-01-01, the date of the archive's files too: PDF/A asks for a date, and a clock would make
-two builds differ. A date in sweep.yaml, or SOURCE_DATE_EPOCH in the environment, replaces it."""
+two builds differ. SOURCE_DATE_EPOCH in the environment replaces it, and any other."""
 
 
 def environment() -> Environment:

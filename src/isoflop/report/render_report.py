@@ -42,7 +42,7 @@ def render_report(
             to_typst(document.markdown, document.metadata, figures, works),
             figures,
             authors=inputs.sidecar.authors,
-            date=inputs.sidecar.date,
+            date=inputs.day,
         )
 
     def write_page() -> str:

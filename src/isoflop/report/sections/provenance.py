@@ -67,8 +67,8 @@ def citation(inputs: ReportInputs) -> str:
     entry = "\n".join([
         f"@misc{{isoflop-{bibtex(inputs.sweep, key=True)},",
         *([f"  author = {{{named}}},"] if named else []),
-        *([f"  date = {{{sidecar.date}}},", f"  year = {{{sidecar.date.year}}},"]
-          if sidecar.date else []),
+        *([f"  date = {{{inputs.day}}},", f"  year = {{{inputs.day.year}}},"]
+          if inputs.day else []),
         f"  title = {{{{{bibtex(sidecar.title)}: compute-optimal allocation}}}},",
         f"  howpublished = {{Report of sweep {bibtex(inputs.sweep)}}},",
         f"  note = {{{bibtex(note)}}},",
