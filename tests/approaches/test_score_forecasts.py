@@ -299,7 +299,7 @@ def test_an_approach_that_cannot_be_fitted_below_says_why() -> None:
     (cut,) = forecasts(as_table(simulated(0)), min_budgets=4).cuts
     refused = {f.approach: f.refused for f in cut.forecasts if f.refused}
     assert set(refused) == {"envelope", "kaplan"}
-    assert all("needs training curves" in reason for reason in refused.values())
+    assert all("training curves of" in reason for reason in refused.values())
 
 
 def test_a_sweep_without_measured_minima_still_predicts_losses(losses: pl.DataFrame) -> None:

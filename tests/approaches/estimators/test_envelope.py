@@ -197,7 +197,7 @@ def test_one_stray_place_moves_no_cut() -> None:
 
 
 def test_finished_runs_have_no_envelope_but_a_hull(epoch240: Observations) -> None:
-    with pytest.raises(UnderdeterminedError, match=r"needs training curves.*frontier: hull"):
+    with pytest.raises(UnderdeterminedError, match=r"needs 3 training curves.*frontier: hull"):
         fit_envelope(epoch240, EnvelopeSettings())
     fitted = fit_envelope(epoch240, EnvelopeSettings(frontier="hull"))
     assert 0.3 < fitted.exponents(fitted.parameters[None])[0][0] < 0.7

@@ -68,10 +68,10 @@ def require_curves(
     long_enough = int((points >= settings.min_points).sum())
     if long_enough < settings.min_sizes:
         raise UnderdeterminedError(
-            f"approach '{approach}' needs training curves of {settings.min_points} points or more; "
-            f"{long_enough} of {observations.n_runs} runs of {observations.sweep} have one. Give "
-            "the logs of the runs; where they have few evaluations, losses.loss: train takes the "
-            f"training losses{otherwise()}."
+            f"approach '{approach}' needs {settings.min_sizes} training curves of "
+            f"{settings.min_points} points or more; {long_enough} of {observations.n_runs} runs of "
+            f"{observations.sweep} have one. Give the logs of the runs; where they have few "
+            f"evaluations, losses.loss: train takes the training losses{otherwise()}."
         )
 
 
