@@ -3,6 +3,7 @@
 #      data/losses/{sweep}.left_out.parquet         one row per file, run or points not fitted: why
 #      data/losses/{sweep}.alternate_loss.parquet   the same runs by train instead of eval loss, or
 #                                                   the other way round; empty where not all have it
+# and, as a side effect, data/cache/losses/{sweep}.entry; it changes speed, never an output
 
 
 rule build_losses:
@@ -34,6 +35,7 @@ rule build_losses:
             --files {input.files:q} \
             --complaint {input.complaint:q} \
             --settings {params.settings:q} \
+            --cache data/cache/losses \
             --losses {output.losses:q} \
             --left-out {output.left_out:q} \
             --alternate-loss {output.alternate_loss:q} \

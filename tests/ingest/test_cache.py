@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoflop.config.ingest import IngestSettings
+from isoflop.entries import read_entry, write_entry
 from isoflop.ingest import laid_out, source, stat_index, sweep_cache
 from isoflop.ingest.cache import UnreadError, _InEntry, parse
-from isoflop.ingest.entries import read_entry, write_entry
 from isoflop.ingest.source import RawFile
 from isoflop.ingest.sweep import Ingested, ingest_sweep
 from isoflop.ingest.sweep_cache import LARGE, TABLES

@@ -21,14 +21,15 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.config.sidecar import RunFacts
+from isoflop.entries import read_entry, write_entry
 from isoflop.errors import IsoflopError
 from isoflop.files import digest
 from isoflop.ingest.blocks import RECORDS
-from isoflop.ingest.entries import read_entry, read_rows_entry, write_entry, write_rows_entry
 from isoflop.ingest.formats import reader, scan, takes_map
 from isoflop.ingest.parsed import Parsed, ParsedRun, gather
 from isoflop.ingest.refused import RefusedError, cause
 from isoflop.ingest.rows import Rows
+from isoflop.ingest.rows_entries import read_rows_entry, write_rows_entry
 from isoflop.ingest.source import RawFile
 from isoflop.ingest.wall_time import written
 

@@ -15,7 +15,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest.entries import package_code, read_entry, write_entry
+from isoflop.entries import package_code, read_entry, write_entry
 from isoflop.ingest.patterns import Recognised, recognise
 from isoflop.ingest.source import RawFile
 

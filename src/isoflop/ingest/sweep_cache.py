@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from isoflop.entries import package_code, read_entry, write_entry
 from isoflop.files import digest as content_digest
 from isoflop.ingest.chunks import Chunked
-from isoflop.ingest.entries import package_code, read_entry, write_entry
 from isoflop.ingest.laid_out import LaidOut
 from isoflop.tables import Curves, Evals, Files, Gates, Runs, TableError, validated
 from isoflop.walk import because, walk

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 import polars as pl
 
+from isoflop.losses.kept import LIVE, Counts
 from isoflop.losses.smoothing import LAGGING, effective_tokens, smooth
 from isoflop.numbers import per_cent
 from isoflop.spikes import spikes
 from isoflop.tables import Curves, LeftOut, Losses, cell_of, types_of, validated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from isoflop.config.losses import LossesSettings
+    from isoflop.losses.kept import KeptLosses
 
 Kind = Literal["eval", "train"]
 
@@ -44,8 +46,6 @@ LEAST_CURVE: Final = 6
 """Evaluations that make a curve, where no final losses tell which kind to take."""
 NO_SCHEDULE: Final = "unknown"
 """Kind of a schedule that nothing says."""
-LIVE: Final = ~pl.col("superseded") & (pl.col("tokens") > 0)
-"""Points that no restart replaced, and that lie after a run's first step."""
 POINTS_AT_ONCE: Final = 2_000_000
 """Points of curves in memory at a time: about 0.3 GB, and as much again while they are sorted."""
 
@@ -83,6 +83,7 @@ def build_losses(
     runs: pl.DataFrame,
     files: pl.DataFrame,
     settings: LossesSettings,
+    kept: KeptLosses | None = None,
 ) -> BuiltLosses:
     """Select, smooth and thin the losses of a sweep.
 
@@ -91,6 +92,7 @@ def build_losses(
     curves, runs, files : the tables of ingest. Of curves that are scanned only some millions of
         points are in memory at a time.
     settings : section `losses` of config.yaml.
+    kept : what the last build left of the same runs, of whose table `curves` is then not read.
 
     Returns
     -------
@@ -98,20 +100,23 @@ def build_losses(
     alternate losses, which take no part in that account.
     """
     left_out = _left_out_files(files)
-    candidates = []
-    scanned = curves.lazy()
-    counts = _counts(scanned)
     fitted_kinds = _fitted_schedules(runs, settings)
-    for run in runs.sort("run").iter_rows(named=True):
-        candidate = _Candidate(run, *counts.get(run["run"], (0, 0, 0)))
-        if (why := _unusable(run) or _other_schedule(run, fitted_kinds)) is not None:
-            left_out.append(_left_out(run, candidate.points, why))
-        else:
-            candidates.append(candidate)
-    built = _tables(candidates, scanned, KINDS, settings)
+    every = runs.sort("run").to_dicts()
+    whys = [_unusable(run) or _other_schedule(run, fitted_kinds) for run in every]
+    usable = [run for run, why in zip(every, whys, strict=True) if why is None]
+    tuning = [run | {"role": "fit"} for run in every if _is_trial(run)]
+    if kept is None:
+        source: _Source = _Read(curves.lazy(), settings)
+    else:
+        source = _Kept(kept, kept.fill([*usable, *tuning], _builder(settings)))
+    for run, why in zip(every, whys, strict=True):
+        if why is not None:
+            left_out.append(_left_out(run, source.counts.get(run["run"], Counts()).points, why))
+    candidates = _candidates(usable, source)
+    built = _tables(candidates, source, KINDS)
     kind = _chosen(candidates, built["eval"][0], settings)
     losses, dropped = built[kind]
-    trials = _tuning_losses(runs, counts, scanned, kind, settings)
+    trials = _tuning_losses(_candidates(tuning, source), source, kind)
     left_out = [entry | {"loss": trials.get(entry["item"])} for entry in left_out]
     left_out += dropped
     rates = {candidate.run["run"]: candidate.run["lr_peak"] for candidate in candidates}
@@ -130,44 +135,110 @@ def build_losses(
     )
 
 
+class _Source(Protocol):
+    """Where runs' losses come from."""
+
+    @property
+    def counts(self) -> Mapping[str, Counts]:
+        """By run, what of its points counts; a run without any is not there."""
+        ...
+
+    def built(
+        self, candidates: Sequence[_Candidate], kinds: Sequence[Kind]
+    ) -> dict[Kind, tuple[list[pl.DataFrame], list[dict[str, Any]]]]:
+        """Give runs' rows by each kind of loss, and what of them is left out."""
+        ...
+
+
+class _Read:
+    """Builds losses of a table of curves, some runs at a time."""
+
+    def __init__(self, curves: pl.LazyFrame, settings: LossesSettings) -> None:
+        self._counts = _counts(curves)
+        self._curves = curves
+        self._settings = settings
+
+    @property
+    def counts(self) -> Mapping[str, Counts]:
+        """Give what of each run's points counts."""
+        return self._counts
+
+    def built(
+        self, candidates: Sequence[_Candidate], kinds: Sequence[Kind]
+    ) -> dict[Kind, tuple[list[pl.DataFrame], list[dict[str, Any]]]]:
+        """Build them; points are read once for all kinds."""
+        built: dict[Kind, tuple[list[pl.DataFrame], list[dict[str, Any]]]]
+        built = {kind: ([], []) for kind in kinds}
+        for candidate, points in _with_points(candidates, self._curves):
+            for kind in kinds:
+                rows, dropped = _points(candidate, points, kind, self._settings)
+                built[kind][0].extend([] if rows is None else [rows])
+                built[kind][1].extend(dropped)
+        return built
+
+
+class _Kept:
+    """Takes losses from what is kept, in which those of all wanted runs are."""
+
+    def __init__(self, kept: KeptLosses, counts: Mapping[str, Counts]) -> None:
+        self._counts = counts
+        self._kept = kept
+
+    @property
+    def counts(self) -> Mapping[str, Counts]:
+        """Give what of each run's points counts."""
+        return self._counts
+
+    def built(
+        self, candidates: Sequence[_Candidate], kinds: Sequence[Kind]
+    ) -> dict[Kind, tuple[list[pl.DataFrame], list[dict[str, Any]]]]:
+        """Look them up."""
+        runs = [candidate.run["run"] for candidate in candidates]
+        return {kind: self._kept.of_runs(runs, kind) for kind in kinds}
+
+
+def _builder(settings: LossesSettings) -> Callable[..., dict[str, Any]]:
+    """Give what builds a run's losses of every kind."""
+
+    def build(run: Mapping[str, Any], counts: Counts, points: pl.DataFrame) -> dict[str, Any]:
+        candidate = _Candidate(run, *counts)
+        return {kind: _points(candidate, points, kind, settings) for kind in KINDS}
+
+    return build
+
+
+def _candidates(runs: Sequence[Mapping[str, Any]], source: _Source) -> list[_Candidate]:
+    """Put beside each run what of its points counts."""
+    return [_Candidate(run, *source.counts.get(run["run"], Counts())) for run in runs]
+
+
 def _tables(
-    candidates: Sequence[_Candidate],
-    curves: pl.LazyFrame,
-    kinds: Sequence[Kind],
-    settings: LossesSettings,
+    candidates: Sequence[_Candidate], source: _Source, kinds: Sequence[Kind]
 ) -> dict[Kind, tuple[pl.DataFrame, list[dict[str, Any]]]]:
-    """Build the losses of each kind, and say what of the runs is left out; points are read once."""
-    pieces: dict[Kind, list[pl.DataFrame]] = {kind: [] for kind in kinds}
-    left_out: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in kinds}
-    for candidate, points in _with_points(candidates, curves):
-        for kind in kinds:
-            built, dropped = _points(candidate, points, kind, settings)
-            left_out[kind] += dropped
-            pieces[kind] += [built] if built is not None else []
+    """Give the losses of each kind as tables, and say what of the runs is left out."""
     runs = [candidate.run for candidate in candidates]
-    return {kind: (_with_runs(pieces[kind], runs, kind), left_out[kind]) for kind in kinds}
+    return {
+        kind: (_with_runs(pieces, runs, kind), left_out)
+        for kind, (pieces, left_out) in source.built(candidates, kinds).items()
+    }
 
 
-def _tuning_losses(
-    runs: pl.DataFrame,
-    counts: Mapping[str, tuple[int, int, int]],
-    curves: pl.LazyFrame,
-    kind: Kind,
-    settings: LossesSettings,
-) -> dict[str, float]:
+def _is_trial(run: Mapping[str, Any]) -> bool:
+    """Tell whether a run is a finished one of learning-rate tuning.
+
+    Of all runs only fitted ones have rows of losses: these are built like theirs, and not kept.
+    """
+    return bool(run["role"] == "tuning" and run["status"] == "finished")
+
+
+def _tuning_losses(among: Sequence[_Candidate], source: _Source, kind: Kind) -> dict[str, float]:
     """Give the final losses of finished tuning runs: no fit sees them, but what a rate costs does.
 
     Returns
     -------
     Run to loss [nat/token]; a run without a final loss of this kind is not there.
     """
-    tuning = runs.filter(role="tuning", status="finished").sort("run")
-    # of all runs only fitted ones have rows of losses: these are built like theirs, and not kept
-    among = [
-        _Candidate(run | {"role": "fit"}, *counts.get(run["run"], (0, 0, 0)))
-        for run in tuning.iter_rows(named=True)
-    ]
-    ((table, _),) = _tables(among, curves, [kind], settings).values()
+    ((table, _),) = _tables(among, source, [kind]).values()
     finals = table.filter("is_final").select("run", "loss")
     return dict(finals.iter_rows())
 
@@ -295,7 +366,7 @@ class _Candidate:
         return tokens / horizon if horizon else None
 
 
-def _counts(curves: pl.LazyFrame) -> dict[str, tuple[int, int, int]]:
+def _counts(curves: pl.LazyFrame) -> dict[str, Counts]:
     """Count each run's points, evaluations and training losses."""
     counted = (
         curves.filter(LIVE)
@@ -303,7 +374,7 @@ def _counts(curves: pl.LazyFrame) -> dict[str, tuple[int, int, int]]:
         .agg(pl.len(), pl.col("eval_loss").count(), pl.col("train_loss").count())
     )
     rows = counted.collect(engine="streaming").iter_rows()
-    return {run: (points, evals, trains) for run, points, evals, trains in rows}
+    return {run: Counts(*counts) for run, *counts in rows}
 
 
 def _with_points(

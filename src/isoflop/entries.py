@@ -1,4 +1,4 @@
-"""Entries of the cache: parts behind a checksum, read as they were written or not at all."""
+"""Entries of a cache: parts behind a checksum, read as they were written or not at all."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import hashlib
 import json
 from functools import cache as once
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.files import digest, replacing
-from isoflop.ingest.rows import Rows
+from isoflop.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +24,7 @@ _LENGTH: Final = 8
 def package_code() -> str:
     """Give a digest of the package's code, and of the library that reads and writes tables."""
     code = hashlib.sha256(pl.__version__.encode())
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         code.update(path.read_bytes())
     return code.hexdigest()
 
@@ -69,40 +68,3 @@ def read_entry(path: Path) -> dict[str, bytes] | None:
         parts[name] = content[place : place + length]
         place += length
     return parts
-
-
-def write_rows_entry(rows: Rows, entry: Path, name: str = "rows") -> bytes:
-    """Write rows beside an entry, which is read whole, as these are not.
-
-    Returns
-    -------
-    What the entry must say of them: a digest, or nothing where they could not be written.
-    """
-    path = _beside(entry, name)
-    with contextlib.suppress(OSError):
-        rows.write(path)
-        return digest(path).encode()
-    return b""
-
-
-def read_rows_entry(
-    entry: Path, known: bytes, schema: Mapping[str, Any], name: str = "rows"
-) -> Rows | None:
-    """Read the rows beside an entry; None if they are not as they were written.
-
-    Parameters
-    ----------
-    entry, name : as they were given to `write_rows_entry`.
-    known : what it returned.
-    schema : of the rows.
-    """
-    path = _beside(entry, name)
-    try:
-        rows = Rows.of_file(path, schema, entry.parent)
-        return rows if known and rows.digest() == known.decode() else None
-    except (OSError, pl.exceptions.PolarsError):
-        return None
-
-
-def _beside(entry: Path, name: str) -> Path:
-    return entry.with_name(f"{entry.name}.{name}")
