@@ -151,6 +151,7 @@ rule backtest_laws:
 rule render_backtest:
     input:
         backtest="reports/published/backtest.json",
+        reference=REFERENCE,
         code=code("published"),
     output:
         report(
@@ -166,10 +167,13 @@ rule render_backtest:
     resources:
         mem_mb=memory(1000),
         runtime=minutes(10),
+    params:
+        reference=folder_of("reference"),
     shell:
         """
         isoflop render-backtest \
             --backtest {input.backtest:q} \
+            --reference {params.reference:q} \
             --html {output:q} \
             >{log:q} 2>&1
         """

@@ -22,8 +22,11 @@ from isoflop.approaches.backtest_laws import (
 )
 from isoflop.approaches.forecasts import forecasters
 from isoflop.approaches.forecasts.forecasters import (
+    AT_MINIMA,
+    BESIDE,
     FOUR,
     LABELS,
+    LINE,
     MIXTURES,
     SCIPY,
     SINGLE,
@@ -33,13 +36,13 @@ from isoflop.approaches.forecasts.forecasters import (
     weights_for,
 )
 from isoflop.cli import main
-from isoflop.config.approaches import ApproachesSettings, GammaPrior
+from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.backtest import (
     Backtest,
     Cell,
     CellScore,
-    Gamma,
+    Exponents,
     Part,
     Planned,
     read_backtest,
@@ -114,10 +117,11 @@ def test_nothing_hidden_is_seen(
     moved = table.with_columns(pl.col("loss") * factor)
     (here,) = written.cells
     (there,) = backtest_laws([(planned("s"), moved)], SETTINGS, draws=40).cells
-    assert here.scores.keys() == there.scores.keys() == LABELS.keys()
+    assert here.scores.keys() == there.scores.keys() == LABELS.keys() - {LINE, BESIDE}
+    assert here.minima.keys() == there.minima.keys() == {*AT_MINIMA, "mixture", BESIDE}
     assert here.refused == there.refused == {}
-    for key, score in here.scores.items():
-        other = there.scores[key]
+    both = [(here.scores, there.scores), (here.minima, there.minima)]
+    for key, score, other in ((k, s, o[k]) for h, o in both for k, s in h.items()):
         # the same prediction, against losses that are higher by a factor
         assert other.bias == pytest.approx(score.bias - np.log(1.25), abs=1e-9), key
         assert other.width == score.width, key
@@ -155,21 +159,31 @@ def test_a_sweep_that_cannot_take_part_is_named(losses: pl.DataFrame) -> None:
     assert found.left_out["out"] == "for a reason"
 
 
-def gammas(**values: tuple[float, ...]) -> list[Gamma]:
+def exponents(**values: tuple[float, ...]) -> list[Exponents]:
     return [
-        Gamma(sweep=f"{study}{i}", study=study, gamma=gamma, E=1.0, points=9)
-        for study, own in values.items()
-        for i, gamma in enumerate(own)
+        Exponents(
+            sweep=f"{study}{i}", study=study, law="nested", values={"gamma": one, "alpha": one / 2}
+        )
+        for study, of_study in values.items()
+        for i, one in enumerate(of_study)
     ]
 
 
 def test_a_prior_comes_from_the_other_studies_each_counting_once() -> None:
-    every = gammas(a=(0.5, 0.5, 0.5), b=(0.2, 0.8), c=(9.0,))
-    found = prior_for("c", every)
+    every = exponents(a=(0.5, 0.5, 0.5), b=(0.2, 0.8), c=(9.0,))
+    other = Exponents(sweep="d", study="d", law="root", values={"gamma": 99.0})
+    found = prior_for("c", [*every, other], "nested", "gamma")
+    assert found is not None
     assert found.median == pytest.approx(np.sqrt(0.5 * 0.4))
     assert found.sd == pytest.approx(np.std(np.log([0.5, 0.4]), ddof=1))
-    lonely = prior_for("a", gammas(a=(0.5,), b=(0.2,)))
+    of_size = prior_for("c", every, "nested", "alpha")
+    assert of_size is not None
+    assert of_size.median == pytest.approx(found.median / 2)
+    few = exponents(a=(0.5,), b=(0.2,))
+    lonely = prior_for("a", few, "nested", "gamma")
+    assert lonely is not None
     assert (lonely.median, lonely.sd) == (0.45, 0.5)
+    assert prior_for("a", few, "nested", "alpha") is None
 
 
 def made_up(rms: float, interval_score: float, inside: float) -> CellScore:
@@ -186,7 +200,7 @@ def made_up(rms: float, interval_score: float, inside: float) -> CellScore:
 def cell(study: str, **scores: CellScore) -> Cell:
     return Cell(
         sweep=study, study=study, hidden="upper half", flops=1e18, seen=20, predicted=10,
-        scores=scores, refused={},
+        scores=scores, minima={}, n_minima=0, refused={},
     )  # fmt: skip
 
 
@@ -253,7 +267,7 @@ def test_the_peer_is_right_where_its_law_is(sweep: Observations) -> None:
         observe(exact.filter(low), CountingSettings()),
         observe(exact.filter(~low), CountingSettings()),
         SETTINGS,
-        GammaPrior(median=0.45, sd=0.5),
+        {},
     )
     found = scipy_predictive(seen)
     np.testing.assert_allclose(found.value, seen.targets.loss, rtol=1e-4)

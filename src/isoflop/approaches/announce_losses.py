@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from isoflop.approaches.forecasts.forecasters import (
-    AUDITED,
     Seen,
     law_predictive,
     mixture_predictive,
@@ -189,11 +188,9 @@ class _Asked:
         weights = {member.approach: member.weight for member in mixture.members}
         for law in (*weights, PREDICTING):
             counting = settings.counting_of(law)
-            seen = Seen(
-                observe(losses, counting), _targets(targets, counting, sweep), settings, AUDITED
-            )
+            seen = Seen(observe(losses, counting), _targets(targets, counting, sweep), settings)
             try:
-                predictives[law], _ = law_predictive(law, seen)
+                predictives[law] = law_predictive(law, seen)
             except (MissingFactError, UnderdeterminedError) as error:
                 refused[law] = str(error)
         taking = [law for law, weight in weights.items() if weight > 0.0 and law in predictives]

@@ -7,24 +7,34 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import polars as pl
 
+from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.forecasters import (
+    AT_MINIMA,
+    AUDITED,
+    BESIDE,
     CHINCHILLA,
     FOUR,
     LABELS,
     LEAST_INNER,
+    LINE,
     MIXTURES,
     SCIPY,
     SINGLE,
+    Minima,
+    Predicted,
     Seen,
     law_predictive,
     mixture_predictive,
+    predict,
     scipy_predictive,
     weights_for,
 )
+from isoflop.approaches.forecasts.predictions import ValleyNoise
 from isoflop.approaches.forecasts.scores import prediction_intervals
 from isoflop.approaches.observations import observe
-from isoflop.config.approaches import ApproachesSettings, CountingSettings, GammaPrior
+from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.config.approaches import ApproachesSettings, CountingSettings, ExponentPrior
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.backtest import (
     Backtest,
@@ -32,6 +42,8 @@ from isoflop.estimates.backtest import (
     Cell,
     CellScore,
     Choice,
+    Exponent,
+    Exponents,
     Gamma,
     Prior,
 )
@@ -46,6 +58,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.backtest import Planned
 
     Floats = NDArray[np.float64]
+    PriorsByLaw = Mapping[str, dict[str, ExponentPrior]]
     Hidden = Literal["upper half", "upper third"]
 
 CUTS: Final[dict[Hidden, float]] = {"upper half": 1 / 2, "upper third": 2 / 3}
@@ -54,6 +67,15 @@ INNER: Final = (1 / 2, 2 / 3)
 """The same within what is seen, for weights that must be earned."""
 COUNTING: Final = CountingSettings(params="total", flops="6nd")
 """How all studies are counted."""
+EXPONENTS: Final[dict[str, dict[Exponent, tuple[str, ...]]]] = {
+    "parametric": {"alpha": ("alpha",), "beta": ("beta",)},
+    "nested": {"alpha": ("alpha", "gamma"), "beta": ("beta", "gamma"), "gamma": ("gamma",)},
+    "root": {"alpha": ("alpha",), "beta": ("beta",)},
+    "kaplan_law": {"alpha": ("alpha_N",), "beta": ("alpha_D",)},
+    "product": {"alpha": ("alpha",), "beta": ("beta",)},
+}
+"""The exponents of each law that have priors, and the parameters whose product each is; of the
+root law half of it."""
 LEAST_SEEN: Final = 10
 LEAST_HIDDEN: Final = 5
 
@@ -83,19 +105,29 @@ def backtest_laws(
     left_out: dict[str, str] = {}
     taken: dict[str, tuple[Planned, pl.DataFrame]] = {}
     gammas: list[Gamma] = []
+    exponents: list[Exponents] = []
     for planned, losses in sweeps:
         try:
             points = points_of(planned, losses)
             gammas.append(_gamma(planned, points, chosen))
+            exponents += _exponents(planned, points, chosen)
         except (MissingFactError, UnderdeterminedError) as error:
             left_out[planned.sweep] = str(error)
             continue
         taken[planned.sweep] = planned, points
-    priors = {study: prior_for(study, gammas) for study in {gamma.study for gamma in gammas}}
+    priors = {
+        study: [
+            prior
+            for law, free in EXPONENTS.items()
+            for exponent in free
+            if (prior := prior_for(study, exponents, law, exponent)) is not None
+        ]
+        for study in {gamma.study for gamma in gammas}
+    }
     cells = [
         cell
         for planned, points in taken.values()
-        for cell in _cells(planned, points, chosen, _as_prior(priors[planned.study]))
+        for cell in _cells(planned, points, chosen, _as_priors(priors[planned.study]))
     ]
     without = {cell.sweep for cell in cells}
     left_out |= {
@@ -108,9 +140,11 @@ def backtest_laws(
         draws=draws,
         default="mixture",
         candidates=pooled(cells),
+        at_minima=pooled(cells, "minima"),
         choices=choices(cells),
         gammas=gammas,
-        priors=[priors[study] for study in sorted(priors)],
+        exponents=exponents,
+        priors=[prior for study in sorted(priors) for prior in priors[study]],
         cells=cells,
         left_out=left_out,
     )
@@ -139,26 +173,33 @@ def points_of(planned: Planned, losses: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(role, pl.lit(True).alias("is_final")).sort("run", "tokens")  # noqa: FBT003
 
 
-def prior_for(study: str, gammas: Sequence[Gamma]) -> Prior:
-    """Learn a normal prior of log gamma from the other studies, each counting once.
+def prior_for(
+    study: str, exponents: Sequence[Exponents], law: str, exponent: Exponent
+) -> Prior | None:
+    """Learn a normal prior of the log of an exponent from the other studies, each counting once.
 
-    With fewer than two others it is the audit's.
+    With fewer than two others it is the audit's for gamma, and there is none of the others.
     """
     others: dict[str, list[float]] = {}
-    for gamma in gammas:
-        if gamma.study != study:
-            others.setdefault(gamma.study, []).append(float(np.log(gamma.gamma)))
+    for fitted in exponents:
+        if fitted.study != study and fitted.law == law:
+            others.setdefault(fitted.study, []).append(float(np.log(fitted.values[exponent])))
     if len(others) < 2:
-        from isoflop.approaches.forecasts.forecasters import AUDITED
-
-        return Prior(study=study, median=AUDITED.median, sd=AUDITED.sd)
-    means = [float(np.mean(gammas_of_study)) for gammas_of_study in others.values()]
+        if exponent != "gamma":
+            return None
+        known = AUDITED
+        return Prior(study=study, law=law, exponent=exponent, median=known.median, sd=known.sd)
+    means = [float(np.mean(of_study)) for of_study in others.values()]
     sd = max(float(np.std(means, ddof=1)), 0.05)
-    return Prior(study=study, median=float(np.exp(np.mean(means))), sd=sd)
+    median = float(np.exp(np.mean(means)))
+    return Prior(study=study, law=law, exponent=exponent, median=median, sd=sd)
 
 
-def _as_prior(prior: Prior) -> GammaPrior:
-    return GammaPrior(median=prior.median, sd=prior.sd)
+def _as_priors(priors: Sequence[Prior]) -> PriorsByLaw:
+    by_law: dict[str, dict[str, ExponentPrior]] = {law: {} for law in EXPONENTS}
+    for prior in priors:
+        by_law[prior.law][prior.exponent] = ExponentPrior(median=prior.median, sd=prior.sd)
+    return by_law
 
 
 def _gamma(planned: Planned, points: pl.DataFrame, settings: ApproachesSettings) -> Gamma:
@@ -166,13 +207,38 @@ def _gamma(planned: Planned, points: pl.DataFrame, settings: ApproachesSettings)
     observations = observe(points, COUNTING)
     fitted = fit(observations, "nested", settings, threads=1)
     parameters = dict(zip(fitted.names, fitted.parameters.tolist(), strict=True))
+    refits = fitted.refit(resample(fitted, settings.bootstrap, shared=False))
+    kept = refits.parameters[refits.refusals == ""]
+    columns = [fitted.names.index(name) for name in ("E", "gamma")]
     return Gamma(
         sweep=planned.sweep,
         study=planned.study,
         gamma=parameters["gamma"],
         E=parameters["E"],
         points=len(observations.loss),
+        draws=[(floor, gamma) for floor, gamma in kept[:, columns].tolist()],
     )
+
+
+def _exponents(
+    planned: Planned, points: pl.DataFrame, settings: ApproachesSettings
+) -> Iterator[Exponents]:
+    """Fit every law to all of a sweep, those left out that its points do not allow."""
+    observations = observe(points, COUNTING)
+    for law, free in EXPONENTS.items():
+        try:
+            fitted = fit(observations, law, settings, threads=1)
+        except UnderdeterminedError:
+            continue
+        parameters = dict(zip(fitted.names, fitted.parameters.tolist(), strict=True))
+        power = 0.5 if law == "root" else 1.0
+        values = {
+            exponent: power * float(np.prod([parameters[name] for name in names]))
+            for exponent, names in free.items()
+        }
+        # an exponent that vanished has no logarithm, and teaches nothing of the others
+        if min(values.values()) > 0.0:
+            yield Exponents(sweep=planned.sweep, study=planned.study, law=law, values=values)
 
 
 def _split(points: pl.DataFrame, share: float) -> tuple[pl.DataFrame, pl.DataFrame, float]:
@@ -199,13 +265,19 @@ def cuts(points: pl.DataFrame) -> dict[Hidden, tuple[pl.DataFrame, pl.DataFrame,
 
 
 def _cells(
-    planned: Planned, points: pl.DataFrame, settings: ApproachesSettings, prior: GammaPrior
+    planned: Planned,
+    points: pl.DataFrame,
+    settings: ApproachesSettings,
+    priors: PriorsByLaw,
 ) -> Iterator[Cell]:
     for hidden, (below, above, cut) in cuts(points).items():
-        seen = Seen(observe(below, COUNTING), observe(above, COUNTING), settings, prior)
+        minima = _minima(points, below, settings, cut)
+        seen = Seen(observe(below, COUNTING), observe(above, COUNTING), settings, priors, minima)
         log_loss = np.log(seen.targets.loss)
-        predictives, rejected, refused = _alone(seen)
-        inner = list(_inner(below, settings, prior))
+        predicted, refused = _alone(seen)
+        predictives = {key: of.losses for key, of in predicted.items() if of.losses is not None}
+        rejected = {key: of.misfit for key, of in predicted.items()}
+        inner = list(_inner(below, settings, priors))
         scores = {key: score(predictive, log_loss) for key, predictive in predictives.items()}
         for key, mixed in MIXTURES.items():
             laws = [law for law in mixed.laws if law in predictives]
@@ -225,30 +297,82 @@ def _cells(
             seen=below.height,
             predicted=above.height,
             scores=scores,
+            minima={} if minima is None else _at_minima(minima, predicted, rejected, settings),
+            n_minima=0 if minima is None else len(minima.flops),
             refused=refused,
         )
 
 
-def _alone(
-    seen: Seen,
-) -> tuple[dict[str, Predictive], dict[str, float | None], dict[str, str]]:
-    """Let every law and peer forecast alone; and give the p-values of the laws' misfit."""
-    predictives: dict[str, Predictive] = {}
-    misfit: dict[str, float | None] = {}
+def _minima(
+    points: pl.DataFrame, below: pl.DataFrame, settings: ApproachesSettings, cut: float
+) -> Minima | None:
+    """Measure the minima of the budgets above a cut, with the noise of those below it."""
+    try:
+        measured = fit_profiles(observe(points, COUNTING), settings.profiles)
+        lower = fit_profiles(observe(below, COUNTING), settings.profiles)
+    except UnderdeterminedError:
+        return None
+    minima = [
+        (profile.budget, profile.minimum.loss)
+        for profile in measured.profiles
+        if profile.minimum is not None and min(profile.flops) > cut
+    ]
+    noise = ValleyNoise.of(lower, resample(lower, settings.bootstrap, shared=False))
+    if not minima or len(noise.log_loss) == 0:
+        return None
+    flops, loss = np.array(minima).T
+    return Minima(flops, np.log(loss), noise)
+
+
+def _at_minima(
+    minima: Minima,
+    predicted: Mapping[str, Predicted],
+    rejected: Mapping[str, float | None],
+    settings: ApproachesSettings,
+) -> dict[str, CellScore]:
+    """Score who says the loss at the minima of hidden budgets, and two mixtures of them."""
+    predictives = {
+        key: of
+        for key in AT_MINIMA
+        if key in predicted and (of := predicted[key].minima) is not None
+    }
+    scores = {key: score(of, minima.log_loss) for key, of in predictives.items()}
+    laws = [key for key in predictives if key != LINE]
+    if not laws:
+        return scores
+    recommended = MIXTURES["mixture"]
+    weights = dict(zip(laws, weights_for(recommended, laws, [], rejected).tolist(), strict=True))
+    scores["mixture"] = score(
+        mixture_predictive(predictives, weights, settings), minima.log_loss, weights
+    )
+    if LINE in predictives:
+        taking = [law for law, weight in weights.items() if weight > 0.0]
+        beside = dict.fromkeys([*taking, LINE], 1.0 / (len(taking) + 1))
+        scores[BESIDE] = score(
+            mixture_predictive(predictives, beside, settings), minima.log_loss, beside
+        )
+    return scores
+
+
+def _alone(seen: Seen) -> tuple[dict[str, Predicted], dict[str, str]]:
+    """Let every law, line and peer forecast alone, or say why it does not."""
+    predicted: dict[str, Predicted] = {}
     refused: dict[str, str] = {}
-    for key in (*SINGLE, SCIPY):
+    line = () if seen.minima is None else (LINE,)
+    for key in (*SINGLE, *line, SCIPY):
         try:
-            if key == SCIPY:
-                predictives[key] = scipy_predictive(seen)
-            else:
-                predictives[key], misfit[key] = law_predictive(key, seen)
+            predicted[key] = (
+                Predicted(scipy_predictive(seen)) if key == SCIPY else predict(key, seen)
+            )
         except UnderdeterminedError as error:
             refused[key] = str(error)
-    return predictives, misfit, refused
+    return predicted, refused
 
 
 def _inner(
-    below: pl.DataFrame, settings: ApproachesSettings, prior: GammaPrior
+    below: pl.DataFrame,
+    settings: ApproachesSettings,
+    priors: PriorsByLaw,
 ) -> Iterator[dict[str, tuple[Floats, float]]]:
     """Score the mixed laws above cuts within what was seen: log densities, mean square error."""
     few = settings.model_copy(
@@ -258,11 +382,11 @@ def _inner(
         lower, upper, _ = _split(below, share)
         if lower.height < LEAST_INNER or upper.height < 2:
             continue
-        seen = Seen(observe(lower, COUNTING), observe(upper, COUNTING), few, prior)
+        seen = Seen(observe(lower, COUNTING), observe(upper, COUNTING), few, priors)
         scored: dict[str, tuple[Floats, float]] = {}
         for law in FOUR:
             try:
-                predictive, _ = law_predictive(law, seen)
+                predictive = law_predictive(law, seen)
             except UnderdeterminedError:
                 continue
             density = predictive.log_density(seen.targets.loss)
@@ -295,20 +419,29 @@ def score(
     )
 
 
-def pooled(cells: Sequence[Cell]) -> list[Candidate]:
+def pooled(cells: Sequence[Cell], what: Literal["scores", "minima"] = "scores") -> list[Candidate]:
     """Pool every candidate over the cells, in the order of ``LABELS``.
 
     Ratios are to Chinchilla's law in the same cell, so a candidate that gave up in some cells is
     compared where it did not; one that gave up in all is left out.
+
+    Parameters
+    ----------
+    cells : the forecasts.
+    what : scores of every hidden point, or of the minima of hidden budgets.
     """
     candidates = []
     for key, (kind, label) in LABELS.items():
-        compared = [cell for cell in cells if key in cell.scores and CHINCHILLA in cell.scores]
+        compared = [
+            cell
+            for cell in cells
+            if key in getattr(cell, what) and CHINCHILLA in getattr(cell, what)
+        ]
         if not compared:
             continue
-        scores = [cell.scores[key] for cell in compared]
-        rms = _log_ratios(compared, key, lambda score: score.rms)
-        interval = _log_ratios(compared, key, lambda score: score.interval_score["0.8"])
+        scores = [getattr(cell, what)[key] for cell in compared]
+        rms = _log_ratios(compared, key, lambda score: score.rms, what)
+        interval = _log_ratios(compared, key, lambda score: score.interval_score["0.8"], what)
         studies = [cell.study for cell in compared]
         candidates.append(
             Candidate(
@@ -377,8 +510,11 @@ def choices(cells: Sequence[Cell]) -> list[Choice]:
     return chosen
 
 
-def _log_ratios(cells: Sequence[Cell], key: str, of: Any) -> list[float]:
-    return [float(np.log(of(cell.scores[key]) / of(cell.scores[CHINCHILLA]))) for cell in cells]
+def _log_ratios(
+    cells: Sequence[Cell], key: str, of: Any, what: Literal["scores", "minima"] = "scores"
+) -> list[float]:
+    scores = [getattr(cell, what) for cell in cells]
+    return [float(np.log(of(by_key[key]) / of(by_key[CHINCHILLA]))) for by_key in scores]
 
 
 def _by_study(values: Sequence[float], studies: Sequence[str]) -> float:

@@ -132,7 +132,40 @@ class ObjectiveSettings(Section):
         return HUBER_DELTA[self.objective] if self.huber_delta is None else self.huber_delta
 
 
-class ParametricSettings(ObjectiveSettings):
+class ExponentPrior(Section):
+    """A normal prior of the log of an exponent."""
+
+    median: float = Field(gt=0.0)
+    """exp of its mean."""
+    sd: float = Field(gt=0.0)
+    """Of the exponent's log."""
+
+
+class PriorSettings(ObjectiveSettings):
+    """What is known of a law's exponents before the runs are seen; nothing by default."""
+
+    alpha_prior: ExponentPrior | None = None
+    """Prior of the exponent of N's whole term, `{median: 0.28, sd: 0.18}` for example: alpha, times
+    gamma where the law has one; alpha_N of Kaplan's. Only with objective likelihood. Null lets the
+    runs alone speak."""
+    beta_prior: ExponentPrior | None = None
+    """Prior of the exponent of D's whole term; alpha_D of Kaplan's law."""
+
+    @property
+    def priors(self) -> dict[str, ExponentPrior]:
+        """Give the priors there are, by the exponent."""
+        named = {"alpha": self.alpha_prior, "beta": self.beta_prior}
+        return {name: prior for name, prior in named.items() if prior is not None}
+
+    @model_validator(mode="after")
+    def _priors_beside_a_likelihood(self) -> Self:
+        if self.priors and self.objective != "likelihood":
+            listed = ", ".join(f"{name}_prior" for name in self.priors)
+            raise ValueError(f"{listed} asks for objective: likelihood")
+        return self
+
+
+class ParametricSettings(PriorSettings):
     """Approach 3: L(N, D) = E + A / N**alpha + B / D**beta."""
 
     objective: Literal["huber", "mse", "likelihood"] = "likelihood"
@@ -153,7 +186,7 @@ class ParametricSettings(ObjectiveSettings):
     """Leave out this many of the highest losses (5 for the digitised Hoffmann data)."""
 
 
-class LawSettings(ObjectiveSettings):
+class LawSettings(PriorSettings):
     """A law with an interaction of N and D; see docs/approaches.md, "The nested law"."""
 
     objective: Literal["huber", "mse", "likelihood"] = "likelihood"
@@ -169,15 +202,6 @@ class LawSettings(ObjectiveSettings):
     """final: the last point of each run; all: whole curves."""
     drop_highest: int = Field(default=0, ge=0)
     """Leave out the points with the k highest losses."""
-
-
-class GammaPrior(Section):
-    """A normal prior of log gamma."""
-
-    median: float = Field(gt=0.0)
-    """exp of its mean."""
-    sd: float = Field(gt=0.0)
-    """Of log gamma."""
 
 
 class RootSettings(LawSettings):
@@ -199,15 +223,14 @@ class ProductSettings(LawSettings):
 class NestedSettings(LawSettings):
     """The nested law, whose gamma a short sweep determines poorly."""
 
-    gamma_prior: GammaPrior | None = None
-    """Prior of gamma, `{median: 0.5, sd: 0.3}` for example; only with objective likelihood. Null
-    lets the runs alone speak."""
+    gamma_prior: ExponentPrior | None = None
+    """Prior of gamma, `{median: 0.5, sd: 0.3}` for example."""
 
-    @model_validator(mode="after")
-    def _prior_beside_a_likelihood(self) -> Self:
-        if self.gamma_prior is not None and self.objective != "likelihood":
-            raise ValueError("gamma_prior needs objective: likelihood")
-        return self
+    @property
+    def priors(self) -> dict[str, ExponentPrior]:
+        """Give the priors there are, by the exponent."""
+        known = {} if self.gamma_prior is None else {"gamma": self.gamma_prior}
+        return super().priors | known
 
 
 class KaplanSettings(Section):

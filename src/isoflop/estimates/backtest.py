@@ -15,7 +15,10 @@ from isoflop.files import write_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-Kind = Literal["law", "held", "prior", "mixture", "peer"]
+Exponent = Literal["gamma", "alpha", "beta"]
+"""alpha and beta are those of a law's whole terms, gamma included: of Kaplan's law, alpha_N and
+alpha_D."""
+Kind = Literal["law", "held", "prior", "mixture", "peer", "line"]
 
 
 class Part(Section):
@@ -82,6 +85,11 @@ class Cell(Section):
     """Points hidden."""
     scores: dict[str, CellScore]
     """By candidate."""
+    minima: dict[str, CellScore]
+    """By candidate, of the losses at the minima of the hidden budgets' profiles; empty where the
+    sweep has no profiles above or below the cut."""
+    n_minima: int
+    """Hidden budgets with a minimum."""
     refused: dict[str, str]
     """By candidate, why it gave no forecast."""
 
@@ -132,15 +140,28 @@ class Gamma(Section):
     gamma: float
     E: float
     points: int
+    draws: list[tuple[float, float]]
+    """E and gamma of refits of resampled runs, refused ones left out."""
+
+
+class Exponents(Section):
+    """The free exponents of one law fitted to one sweep, all of it seen."""
+
+    sweep: str
+    study: str
+    law: str
+    values: dict[Exponent, float]
 
 
 class Prior(Section):
-    """What the other studies say of gamma before a study is seen."""
+    """What the other studies say of a law's exponent before a study is seen."""
 
     study: str
+    law: str
+    exponent: Exponent
     median: float
     sd: float
-    """Of log gamma, between the means of the studies."""
+    """Of its log, between the means of the studies."""
 
 
 class Backtest(Section):
@@ -151,8 +172,11 @@ class Backtest(Section):
     default: str
     """Key of the candidate that the package uses."""
     candidates: list[Candidate]
+    at_minima: list[Candidate]
+    """The same of the losses at the minima of hidden budgets, which approach 2's line says too."""
     choices: list[Choice]
     gammas: list[Gamma]
+    exponents: list[Exponents]
     priors: list[Prior]
     cells: list[Cell]
     left_out: dict[str, str]

@@ -43,14 +43,16 @@ def fetch_published_command(
 
 @click.command("render-backtest")
 @click.option("--backtest", type=PATH, required=True, help="JSON of backtest-laws.")
+@click.option("--reference", type=PATH, required=True, help="Folder of published facts.")
 @click.option("--html", type=PATH, required=True, help="Page to write.")
-def render_backtest_command(backtest: Path, html: Path) -> None:
+def render_backtest_command(backtest: Path, reference: Path, html: Path) -> None:
     """Show how every way to forecast did."""
     from isoflop.estimates.backtest import read_backtest
     from isoflop.published.render_backtest import render_backtest
+    from isoflop.reference import read_reference
 
     content = read_backtest(backtest)
-    render_backtest(content, html)
+    render_backtest(content, html, kaplan=read_reference(reference).kaplan.law)
     click.echo(f"{html}: {len(content.candidates)} candidates")
 
 

@@ -12,22 +12,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.estimates.backtest import Backtest
+    from isoflop.laws import KaplanLaw
 
 SHOWN = ("parametric", "nested", "root", "kaplan_law", "product", "mixture")
 """Candidates whose rms is shown cell by cell."""
 
 
-def render_backtest(backtest: Backtest, out: Path) -> None:
+def render_backtest(backtest: Backtest, out: Path, *, kaplan: KaplanLaw) -> None:
     """Write the page.
 
     Parameters
     ----------
     backtest : the backtest.
+    kaplan : the paper's L(N, D), a point of the plane of E and gamma.
     out : page to write; it loads nothing.
     """
     from markupsafe import Markup
 
-    figure = draw(backtest)
+    figure = draw(backtest, kaplan.alpha_D)
     labels = {candidate.key: candidate.label for candidate in backtest.candidates}
     write_page(
         "backtest.html.j2",

@@ -307,7 +307,8 @@ def test_the_gradient_alone_is_that_of_the_derivatives(name: str) -> None:
 
 
 def test_a_prior_adds_its_derivatives() -> None:
-    prior = solver.LogPrior(column=1, mean=np.log(0.5), sd=0.3)
+    mean, sd = np.log([0.5, 0.2]), np.array([0.3, 0.7])
+    prior = solver.LogPrior((1, 2), mean, sd)
 
     def added(at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         n, p = at.shape
@@ -316,11 +317,18 @@ def test_a_prior_adds_its_derivatives() -> None:
         return sums
 
     at = np.array([[0.3, 0.2, 1.0], [0.1, 1.7, 2.0]])
-    step = np.array([0.0, 1e-5, 0.0])
     value, gradient, hessian = added(at)
-    np.testing.assert_allclose(value, 0.5 * (np.log(at[:, 1] / 0.5) / 0.3) ** 2)
-    slope = (added(at + step)[0] - added(at - step)[0]) / 2e-5
-    bend = (added(at + step)[1] - added(at - step)[1])[:, 1] / 2e-5
-    np.testing.assert_allclose(gradient[:, 1], slope, rtol=1e-6)
-    np.testing.assert_allclose(hessian[:, 1, 1], bend, rtol=1e-6)
-    assert np.count_nonzero(gradient) == np.count_nonzero(hessian) == 2
+    np.testing.assert_allclose(value, 0.5 * (((np.log(at[:, 1:]) - mean) / sd) ** 2).sum(axis=1))
+    for column in (1, 2):
+        step = 1e-5 * np.eye(3)[column]
+        slope = (added(at + step)[0] - added(at - step)[0]) / 2e-5
+        bend = (added(at + step)[1] - added(at - step)[1])[:, column] / 2e-5
+        np.testing.assert_allclose(gradient[:, column], slope, rtol=1e-6)
+        np.testing.assert_allclose(hessian[:, column, column], bend, rtol=1e-6)
+    assert np.count_nonzero(gradient) == np.count_nonzero(hessian) == 4
+    # a bound of zero is no place to divide by, and no place to stay
+    (cost,), (pull, *_), _ = (
+        part[:, 1:] if part.ndim > 1 else part for part in added(0.0 * at[:1])
+    )
+    assert np.isfinite(cost)
+    assert (pull < 0.0).all()

@@ -18,15 +18,18 @@ from isoflop.approaches.estimators.account import (
     spread,
     trends_of,
 )
-from isoflop.approaches.estimators.loss_law import MultistartFit, points_of, solve_from_starts
+from isoflop.approaches.estimators.loss_law import (
+    MultistartFit,
+    objective_of,
+    points_of,
+    solve_from_starts,
+)
 from isoflop.approaches.estimators.misfit import misfit_cautions
 from isoflop.approaches.estimators.nesting_tests import HYPOTHESES, SIMULATIONS, nesting_tests
 from isoflop.approaches.numerics.centred_interaction import CentredInteraction, restriction
-from isoflop.approaches.numerics.interaction import K
-from isoflop.approaches.numerics.multistart import Objective, likelihood_objective
-from isoflop.approaches.numerics.solver import LogPrior
+from isoflop.approaches.numerics.interaction import ALPHA, BETA, K
 from isoflop.approaches.protocol import Refits, Resamples
-from isoflop.config.approaches import HUBER_DELTA, CountingSettings, NestedSettings
+from isoflop.config.approaches import HUBER_DELTA, CountingSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.diagnostics import CountedLaw, InteractionDiagnostics
 from isoflop.estimates.laws import KaplanLoss, NestedLoss, NoFloorLoss, ProductLoss, RootLoss
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
+    from isoflop.approaches.numerics.multistart import Objective
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import LawSettings
     from isoflop.estimates.laws import InteractionLoss
@@ -49,8 +53,9 @@ COUNTINGS: Final = (
     CountingSettings(params="nonembedding", flops="kaplan"),
 )
 """As Hoffmann et al. count, and as Kaplan et al. do."""
-NESTED_GAMMA: Final = K
-"""Column of gamma among the nested law's parameters, which are all free."""
+PRIOR_PARAMETERS: Final = {"alpha": ALPHA, "beta": BETA, "gamma": K}
+"""Among the full parameters, by the name of their prior. alpha and beta are exponents of whole
+terms, gamma included."""
 ILL_CONDITIONED: Final = 1e5
 """Of the nested law a condition number of some thousands is usual."""
 
@@ -79,7 +84,7 @@ class LawFit(MultistartFit):
     @property
     def objective(self) -> Objective:
         """What is minimised."""
-        return _objective(self.settings)
+        return _objective(self.settings, self.centred)
 
     @property
     def least_points(self) -> int:
@@ -287,7 +292,7 @@ def _fit(
     points = points_of(observations, settings, kind.approach, least=least)
     taken = observations.at(points)
     centred = CentredInteraction.of(kind.kind.form, taken.params, taken.tokens, taken.loss)
-    objective = _objective(settings)
+    objective = _objective(settings, centred)
     solution = solve_from_starts(centred, taken.loss, objective, settings, threads=threads)
     best = int(solution.objective.argmin())
     near = solution.theta[best : best + 1, : centred.n_parameters]
@@ -296,14 +301,9 @@ def _fit(
     return replace(fit, theta=objective.polish(problems)[:, : centred.n_parameters])
 
 
-def _objective(settings: LawSettings) -> Objective:
-    if settings.objective == "likelihood":
-        prior = settings.gamma_prior if isinstance(settings, NestedSettings) else None
-        if prior is None:
-            return likelihood_objective(settings.delta)
-        known = LogPrior(NESTED_GAMMA, float(np.log(prior.median)), prior.sd)
-        return replace(likelihood_objective(settings.delta), prior=known)
-    return Objective(settings.objective, settings.delta)
+def _objective(settings: LawSettings, centred: CentredInteraction) -> Objective:
+    columns = {name: centred.restriction.columns[at] for name, at in PRIOR_PARAMETERS.items()}
+    return objective_of(settings, columns)
 
 
 def _counted(

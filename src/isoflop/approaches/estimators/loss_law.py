@@ -14,18 +14,26 @@ from isoflop.approaches.estimators.cost import flops_per_token
 from isoflop.approaches.estimators.misfit import joint_p_value, pure_error, score_tests
 from isoflop.approaches.estimators.noise_parts import parts_of
 from isoflop.approaches.numerics.likelihood import MAX_STEPS, log_likelihood
-from isoflop.approaches.numerics.multistart import HOFFMANN_STARTS, Objective, SoughtLaw
-from isoflop.approaches.numerics.solver import Model
+from isoflop.approaches.numerics.multistart import (
+    HOFFMANN_STARTS,
+    Objective,
+    SoughtLaw,
+    likelihood_objective,
+)
+from isoflop.approaches.numerics.solver import LogPrior, Model
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
 from isoflop.numbers import listed, per_cent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
     from isoflop.approaches.numerics.solver import Problems, Solution
     from isoflop.approaches.observations import Observations
+    from isoflop.config.approaches import ExponentPrior
     from isoflop.estimates.diagnostics import Account, NoiseParts
     from isoflop.estimates.laws import FlopsPerToken
 
@@ -93,6 +101,11 @@ class LossLawSettings(Protocol):
     @property
     def delta(self) -> float:
         """Huber's delta, in the objective's own unit."""
+        ...
+
+    @property
+    def priors(self) -> Mapping[str, ExponentPrior]:
+        """Of exponents, by name; beside a likelihood alone."""
         ...
 
     @property
@@ -417,6 +430,28 @@ class MultistartFit(LossLawFit):
             f"per token follow N^{self.cost.exponent:.2f} only within "
             f"{per_cent(self.cost.largest_deviation)}, and the optimum extrapolates that."
         ]
+
+
+def objective_of(settings: LossLawSettings, columns: Mapping[str, int | None]) -> Objective:
+    """Give what a law minimises.
+
+    Parameters
+    ----------
+    settings : the law's.
+    columns : column of each exponent that may have a prior among the solver's parameters; None
+        where it is not free.
+    """
+    if settings.objective != "likelihood":
+        return Objective(settings.objective, settings.delta)
+    likelihood = likelihood_objective(settings.delta)
+    priors = {
+        at: prior for name, prior in settings.priors.items() if (at := columns[name]) is not None
+    }
+    if not priors:
+        return likelihood
+    mean = np.log([prior.median for prior in priors.values()])
+    sd = np.array([prior.sd for prior in priors.values()])
+    return replace(likelihood, prior=LogPrior(tuple(priors), mean, sd))
 
 
 def points_of(

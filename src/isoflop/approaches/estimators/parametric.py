@@ -11,10 +11,14 @@ from isoflop.approaches.estimators.account import (
     trends_of,
 )
 from isoflop.approaches.estimators.likelihood_ratio import likelihood_ratios
-from isoflop.approaches.estimators.loss_law import MultistartFit, points_of, solve_from_starts
+from isoflop.approaches.estimators.loss_law import (
+    MultistartFit,
+    objective_of,
+    points_of,
+    solve_from_starts,
+)
 from isoflop.approaches.estimators.misfit import misfit_cautions
-from isoflop.approaches.numerics.centred_law import CentredLaw
-from isoflop.approaches.numerics.multistart import Objective, likelihood_objective
+from isoflop.approaches.numerics.centred_law import ALPHA, BETA, CentredLaw
 from isoflop.approaches.numerics.variable_projection import variable_projection
 from isoflop.config.approaches import HUBER_DELTA
 from isoflop.estimates.diagnostics import (
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoflop.approach import Approach
+    from isoflop.approaches.numerics.multistart import Objective
     from isoflop.approaches.observations import Observations
     from isoflop.config.approaches import ParametricSettings
     from isoflop.estimates.diagnostics import LikelihoodRatios, Trends
@@ -165,6 +170,5 @@ def fit_parametric(
 
 
 def _objective(settings: ParametricSettings) -> Objective:
-    if settings.objective == "likelihood":
-        return likelihood_objective(settings.delta)
-    return Objective(settings.objective, settings.delta)
+    tied = settings.exponents == "tied"
+    return objective_of(settings, {"alpha": ALPHA, "beta": None if tied else BETA})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
@@ -10,14 +10,18 @@ import numpy as np
 from isoflop.approach import LAWS, NAMES
 from isoflop.approaches.estimators.interaction_laws import RootFit, fit_law
 from isoflop.approaches.estimators.registry import fit
-from isoflop.approaches.forecasts.predictions import Predictive, predict_losses
+from isoflop.approaches.forecasts.predictions import (
+    Predictive,
+    predict_losses,
+    predict_optima,
+)
 from isoflop.approaches.forecasts.weights import (
     mixed_predictive,
     stacked_weights,
     unrejected_weights,
 )
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.config.approaches import GammaPrior
+from isoflop.config.approaches import ExponentPrior
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.interaction import HOFFMANN, Form
 from isoflop.estimates.laws import RootLoss
@@ -27,8 +31,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from isoflop.approach import Approach
+    from isoflop.approaches.forecasts.predictions import ValleyNoise
     from isoflop.approaches.observations import Observations
-    from isoflop.approaches.protocol import Fit
+    from isoflop.approaches.protocol import Fit, Refits
     from isoflop.config.approaches import ApproachesSettings
     from isoflop.estimates.backtest import Kind
 
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
 
 FIXED_GAMMA: Final = 0.45
 """Where an audit of other studies fixed gamma, and the centre of its prior."""
-AUDITED: Final = GammaPrior(median=FIXED_GAMMA, sd=0.5)
+AUDITED: Final = ExponentPrior(median=FIXED_GAMMA, sd=0.5)
 LEAST_INNER: Final = 8
 """Fewest points below an inner cut."""
 
@@ -53,6 +59,42 @@ class HeldFit(RootFit):
     kind = HeldLoss
 
 
+SUFFIX: Final = "_priors"
+"""Of the key of a law whose exponents have priors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Minima:
+    """Measured minima of the budgets above a cut, and how far one lies from its average.
+
+    Attributes
+    ----------
+    flops : (budgets,) C [FLOP].
+    log_loss : (budgets,) log of the loss there.
+    noise : of a measured minimum, from the profiles below the cut.
+    """
+
+    flops: Floats
+    log_loss: Floats
+    noise: ValleyNoise
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What one candidate says of what is hidden.
+
+    Attributes
+    ----------
+    losses : of every hidden point; None where it has no law of L(N, D).
+    minima : losses at the hidden budgets' minima; None where there are none, or it says nothing.
+    misfit : p-value of the misfit of its form to what was seen; None where it was not tested.
+    """
+
+    losses: Predictive | None
+    minima: Predictive | None = None
+    misfit: float | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Seen:
     """What a forecaster may use of one sweep.
@@ -62,47 +104,88 @@ class Seen:
     below : points at or below the cut.
     targets : those above it; their losses are not looked at.
     settings : section ``approaches``; draws and seed are the bootstrap's.
-    prior : of gamma, learned from other studies.
+    priors : by law, of its exponents, learned from other studies.
+    minima : budgets above the cut; None where the profiles give none.
     """
 
     below: Observations
     targets: Observations
     settings: ApproachesSettings
-    prior: GammaPrior
+    priors: Mapping[str, dict[str, ExponentPrior]] = field(default_factory=dict)
+    minima: Minima | None = None
 
 
-def law_predictive(key: str, seen: Seen) -> tuple[Predictive, float | None]:
-    """Forecast by one law, and give the p-value of its misfit to what was seen.
+def law_predictive(key: str, seen: Seen) -> Predictive:
+    """Forecast what is hidden by one law; see ``predict``."""
+    fitted, refits, kept = _refitted(key, seen)
+    return predict_losses(
+        fitted, refits.parameters[kept], kept, seen.targets, seed=seen.settings.bootstrap.seed
+    )
+
+
+def predict(key: str, seen: Seen) -> Predicted:
+    """Forecast by one law, or by approach 2's line, with the minima of hidden budgets.
 
     Parameters
     ----------
-    key : of an approach, or ``held``, ``prior`` (learned) or ``audited`` (the audit's prior).
+    key : of a law or ``LINE``, or ``held``, ``prior`` (of gamma, learned), a law with ``SUFFIX``
+        (of every exponent, learned) or ``audited`` (the audit's prior of gamma).
     seen : the sweep.
 
     Raises
     ------
     UnderdeterminedError : the points do not allow the fit.
     """
+    fitted, refits, kept = _refitted(key, seen)
+    seed = seen.settings.bootstrap.seed
+    losses = at_minima = None
+    if key != LINE:
+        losses = predict_losses(fitted, refits.parameters[kept], kept, seen.targets, seed=seed)
+    if key in AT_MINIMA and seen.minima is not None:
+        at_minima = _at_minima(fitted, refits, seen.minima, seed)
+    return Predicted(losses, at_minima, fitted.misfit_p_value)
+
+
+def _refitted(key: str, seen: Seen) -> tuple[Fit, Refits, NDArray[np.intp]]:
+    """Fit, refit resamples, and give the numbers of those that are not refused."""
     fitted = _fitted(key, seen)
     refits = fitted.refit(resample(fitted, seen.settings.bootstrap, shared=False))
     kept = np.flatnonzero(refits.refusals == "")
     if len(kept) < 2:
         raise UnderdeterminedError(f"{key} could be fitted to {len(kept)} resamples")
-    predictive = predict_losses(
-        fitted, refits.parameters[kept], kept, seen.targets, seed=seen.settings.bootstrap.seed
+    return fitted, refits, kept
+
+
+def _at_minima(fitted: Fit, refits: Refits, minima: Minima, seed: int) -> Predictive | None:
+    """Predict the losses at the hidden budgets' minima; None where the fit says none of some."""
+    law = fitted.optima(refits.parameters, minima.flops).loss
+    kept = np.flatnonzero((refits.refusals == "") & np.isfinite(law).all(axis=1))
+    if len(kept) < 2:
+        return None
+    _, loss = predict_optima(
+        fitted, refits.parameters[kept], kept, minima.flops, minima.noise, seed=seed
     )
-    return predictive, fitted.misfit_p_value
+    return replace(loss, log_law=np.log(law[kept])) if np.isfinite(loss.value).all() else None
 
 
 def _fitted(key: str, seen: Seen) -> Fit:
     chosen = seen.settings
     if key == "held":
         return fit_law(seen.below, HeldFit, chosen.root, threads=1)
-    if key in {"prior", "audited"}:
-        prior = seen.prior if key == "prior" else AUDITED
-        nested = chosen.nested.model_copy(update={"gamma_prior": prior})
-        return fit(seen.below, "nested", chosen.model_copy(update={"nested": nested}), threads=1)
+    if key == "audited":
+        return _with_priors("nested", {"gamma": AUDITED}, seen)
+    if key == "prior":
+        return _with_priors("nested", {"gamma": seen.priors["nested"]["gamma"]}, seen)
+    if key.endswith(SUFFIX):
+        law = key.removesuffix(SUFFIX)
+        return _with_priors(law, seen.priors[law], seen)
     return fit(seen.below, key, chosen, threads=1)
+
+
+def _with_priors(law: str, priors: Mapping[str, ExponentPrior], seen: Seen) -> Fit:
+    known = {f"{exponent}_prior": prior for exponent, prior in priors.items()}
+    settings = getattr(seen.settings, law).model_copy(update=known)
+    return fit(seen.below, law, seen.settings.model_copy(update={law: settings}), threads=1)
 
 
 def scipy_predictive(seen: Seen) -> Predictive:
@@ -182,8 +265,16 @@ MIXTURES: Final[dict[str, Mixed]] = {
     "mixture_stacked": Mixed(FOUR, "stacking"),
     "mixture_errors": Mixed(FOUR, "errors"),
     "mixture_both_papers": Mixed(("parametric", "kaplan_law"), "equal"),
+    "mixture_priors": Mixed(tuple(law + SUFFIX for law in LAWS), "unrejected"),
+    "mixture_all_priors": Mixed(tuple(law + SUFFIX for law in LAWS), "equal"),
 }
-SINGLE: Final = (*LAWS, "no_floor", "held", "audited", "prior")
+SINGLE: Final = (*LAWS, "no_floor", "held", "audited", "prior", *(law + SUFFIX for law in LAWS))
+LINE: Final[Approach] = "profiles"
+"""Approach 2: a line of the loss at the optimum, and no law of L(N, D)."""
+BESIDE: Final = "mixture_line"
+"""The recommended mixture with approach 2's line as one law more."""
+AT_MINIMA: Final = (LINE, *LAWS)
+"""Who says the loss at the minimum of a budget, with the mixtures of them."""
 CHINCHILLA: Final = "parametric"
 SCIPY: Final = "scipy"
 LABELS: Final[dict[str, tuple[Kind, str]]] = {
@@ -191,6 +282,10 @@ LABELS: Final[dict[str, tuple[Kind, str]]] = {
     "held": ("held", f"Nested law, gamma held at {FIXED_GAMMA}"),
     "audited": ("prior", f"Nested law, log gamma ~ N(ln {FIXED_GAMMA}, {AUDITED.sd}²)"),
     "prior": ("prior", "Nested law, prior of gamma from the other studies"),
+    **{
+        law + SUFFIX: ("prior", f"{NAMES[law]}, priors of its exponents from the other studies")
+        for law in LAWS
+    },
     "mixture": ("mixture", "Mixture of the laws that the points do not reject; equal"),
     "mixture_four": ("mixture", "Mixture: Chinchilla, root, Kaplan, product; equal"),
     "mixture_nested": ("mixture", "Mixture with the nested law for the root law; equal"),
@@ -198,6 +293,10 @@ LABELS: Final[dict[str, tuple[Kind, str]]] = {
     "mixture_stacked": ("mixture", "Mixture, stacked on inner cuts"),
     "mixture_errors": ("mixture", "Mixture, weights 1/rms² on inner cuts"),
     "mixture_both_papers": ("mixture", "Mean of Chinchilla and Kaplan"),
+    "mixture_priors": ("mixture", "Mixture of the laws that the points do not reject, with priors"),
+    "mixture_all_priors": ("mixture", "Mixture of all five laws, with priors; equal"),
+    LINE: ("line", "Approach 2's line of the loss"),
+    BESIDE: ("mixture", "Mixture with approach 2's line; equal"),
     SCIPY: ("peer", "scipy's curve_fit, Chinchilla's law"),
 }
 """Kind and name of every candidate."""
@@ -220,7 +319,8 @@ def weights_for(
     """
     equal = np.full(len(laws), 1.0 / len(laws))
     if mixed.weights == "unrejected":
-        return unrejected_weights([rejected.get(law) for law in laws])
+        # a law is rejected by its fit without priors
+        return unrejected_weights([rejected.get(law.removesuffix(SUFFIX)) for law in laws])
     complete = [scores for scores in inner if all(law in scores for law in laws)]
     if mixed.weights == "equal" or not complete:
         return equal

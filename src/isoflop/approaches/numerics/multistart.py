@@ -76,7 +76,7 @@ class Objective:
     delta : where Huber's loss turns from squares to absolute values; log nat for ``huber``, the
         fitted scale for ``likelihood``, infinite for ``mse``.
     tolerance : relative gain that the next step of a solved problem promises at most.
-    prior : of one parameter, beside a likelihood; the ladder towards it goes without.
+    prior : of some parameters, beside a likelihood; the ladder towards it goes without.
     """
 
     kind: Literal["huber", "mse", "likelihood"]

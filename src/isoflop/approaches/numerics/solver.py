@@ -31,6 +31,8 @@ GROUP: Final = 4096
 """Problems that step together: enough to amortise NumPy's call overhead on 5 by 5 solves."""
 FLAT: Final = 1e-10
 """Smallest curvature of the scaled Hessian that a step divides by."""
+NEXT_TO_ZERO: Final = 1e-6
+"""Least value of a parameter whose logarithm has a prior."""
 
 
 class Model(Protocol):
@@ -90,26 +92,28 @@ class Solution:
 
 @dataclass(frozen=True)
 class LogPrior:
-    """A normal prior of the log of one parameter, as a term of a negative log-likelihood.
+    """Normal priors of the logs of some parameters, as terms of a negative log-likelihood.
 
     Attributes
     ----------
-    column : which parameter; its lower bound lies above zero.
-    mean, sd : of its log.
+    columns : which parameters; none may be negative.
+    mean, sd : (columns,) of their logs.
     """
 
-    column: int
-    mean: float
-    sd: float
+    columns: tuple[int, ...]
+    mean: Floats
+    sd: Floats
 
     def add(self, theta: Floats, objective: Floats, gradient: Floats, hessian: Floats) -> None:
         """Add (log theta - mean)**2 / (2 sd**2) and its derivatives to those of many problems."""
-        value = theta[:, self.column]
+        columns = list(self.columns)
+        # a step may end at a bound of zero, which the prior turns back from
+        value = np.maximum(theta[:, columns], NEXT_TO_ZERO)
         excess = np.log(value) - self.mean
         precision = self.sd**-2
-        objective += 0.5 * precision * excess**2
-        gradient[:, self.column] += precision * excess / value
-        hessian[:, self.column, self.column] += precision * (1.0 - excess) / value**2
+        objective += (0.5 * precision * excess**2).sum(axis=1)
+        gradient[:, columns] += precision * excess / value
+        hessian[:, columns, columns] += precision * (1.0 - excess) / value**2
 
 
 @dataclass(frozen=True, eq=False)
