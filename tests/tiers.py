@@ -164,7 +164,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_where_the_fonts_lie_changes_no_byte",
         ),
         "estimates/test_answers.py": (
-            "test_answering_imports_neither_scipy_nor_figures",
+            "test_a_sweep_is_asked_without_what_only_fits_or_draws",
             "test_the_mixture_answers_backwards_too[params]",
             "test_the_mixture_answers_backwards_too[tokens]",
         ),

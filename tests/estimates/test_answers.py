@@ -367,13 +367,29 @@ def test_a_refused_approach_is_named_with_its_reason(tmp_path: Path) -> None:
     assert "was not fitted" in as_text(found)
 
 
-def test_answering_imports_neither_scipy_nor_figures() -> None:
-    load = "import sys, isoflop.estimates.answers; "
-    heavy = "{'matplotlib', 'scipy', 'statsmodels', 'snakemake', 'dataframely'}"
-    done = subprocess.run(
-        [sys.executable, "-c", f"{load}print(sorted({heavy} & set(sys.modules)))"],
-        check=True,
-        capture_output=True,
-        text=True,
+def test_a_sweep_is_asked_without_what_only_fits_or_draws(tmp_path: Path) -> None:
+    """The whole command, backwards and served too: each such library would double its time."""
+    folder = example_sweep.write(tmp_path).estimates.parent
+    asked = [
+        "allocate",
+        "--loss",
+        "3.3",
+        "--inference-tokens",
+        "1e9",
+        "--sweep",
+        example_sweep.SWEEP,
+    ]
+    heavy = {
+        "dataframely", "jinja2", "matplotlib", "pandas", "pyarrow", "pypandoc", "scipy",
+        "snakemake", "sqlalchemy.sql", "statsmodels", "torch", "typst",
+    }  # fmt: skip
+    code = (
+        "import sys; from isoflop.cli import main; "
+        f"main({[*asked, '--estimates', str(folder)]}, standalone_mode=False); "
+        f"print(sorted({heavy} & set(sys.modules)), 'polars' in sys.modules)"
     )
-    assert done.stdout.strip() == "[]"
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert "Nested law" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[] True"

@@ -295,22 +295,23 @@ def optima_by_approach(
 
 def simulations_of(estimate: Estimate, draws: pl.DataFrame) -> list[Simulations]:
     """Gather an approach's fits to simulated sweeps from its table of draws, law by law."""
-    import polars as pl
-
-    if not isinstance(estimate.calibration, Calibration):
+    if not isinstance(estimate.calibration, Calibration) or not estimate.calibration.truths:
         return []
     names = estimate.law.names
+    # masks of one array: a query of the table for each law and kind of row takes several times as
+    # long as the numbers that come of it
+    rows = law_rows(estimate.law, draws)
+    from_all_runs = draws["draw"].is_null().to_numpy()
     gathered = []
     for checked in estimate.calibration.truths:
-        simulated = draws.filter(pl.col("truth") == checked.truth.approach)
-        estimated = simulated.filter(pl.col("draw").is_null())
-        rows = law_rows(estimate.law, simulated.filter(pl.col("draw").is_not_null()))
+        simulated = draws["truth"].eq_missing(checked.truth.approach).to_numpy()
+        estimates = rows[simulated & from_all_runs]
         clean = checked.noiseless
         gathered.append(
             Simulations(
                 truth=checked.truth,
-                estimates=law_rows(estimate.law, estimated),
-                draws=rows.reshape(estimated.height, -1, len(names)),
+                estimates=estimates,
+                draws=rows[simulated & ~from_all_runs].reshape(len(estimates), -1, len(names)),
                 noiseless=None if clean is None else np.array([[clean[name] for name in names]]),
             )
         )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
-from isoflop import __version__
 from isoflop.approach import APPROACHES, Approach
 from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section, parse
@@ -353,6 +352,8 @@ def write_estimate(estimate: Estimate | Refusal, path: Path) -> None:
 
 def provenance(inputs: Iterable[Path]) -> Provenance:
     """Say what an estimate is being made from: input digests, version, revision."""
+    from isoflop import __version__
+
     return Provenance(
         inputs={name_in_project(path): digest(path) for path in inputs},
         version=__version__,
