@@ -454,6 +454,10 @@ MANY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_one_kind_for_all_runs",
             "test_points_are_read_once_for_both_kinds",
         ),
+        "losses/test_kept.py": (
+            "test_any_history_gives_what_a_build_from_nothing_gives",
+            "test_points_have_one_digest_in_every_process",
+        ),
         "report/test_first_screen.py": (
             "test_an_interval_contains_a_papers_exponent_or_excludes_it",
             "test_the_subtitle_says_which_grows_faster",

@@ -50,6 +50,11 @@ def points(
     return rows
 
 
+def unnamed(**changed: dict[int, Any]) -> list[dict[str, Any]]:
+    """Lay out points of one run that has no name."""
+    return [{k: v for k, v in row.items() if k != "run"} for row in points(["a"], **changed)]
+
+
 STREAMED: dict[str, list[dict[str, Any]]] = {
     "one run": points(["a"]),
     "runs one after the other": points(["b", "a", "0010"]),
@@ -63,6 +68,8 @@ STREAMED: dict[str, list[dict[str, Any]]] = {
     "a step that is none": points(["a"], step={5: None, 11: 11.5, 12: 12.25}),
     "no loss": points(["a"], loss=dict.fromkeys(range(4, 20)), lr=dict.fromkeys(range(4, 20))),
     "a name too few": points(["a", "b"], run=dict.fromkeys(range(70, 78))),
+    "times": unnamed(_timestamp={row: 1.76e9 + row for row in range(39)}),
+    "times, some none": unnamed(_timestamp={3: "noon", 7: -1, 20: 1.76e9, 38: 1.77e12}),
 }
 WHOLE: dict[str, list[dict[str, Any]]] = {
     "runs that take turns": sorted(points(["a", "b"]), key=lambda row: row["step"]),
@@ -100,6 +107,7 @@ def assert_same(
     else:
         assert long.records.equals(whole.records)
         assert long.runs == whole.runs
+        assert all(run.written for run in whole.runs) or b"timestamp" not in content
         assert (long.lines_unread, long.truncated) == (whole.lines_unread, whole.truncated)
         assert (long.left_out, long.remarks) == (whole.left_out, whole.remarks)
     return long

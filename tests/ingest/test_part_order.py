@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import struct
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,7 +16,7 @@ from isoflop.tables import newest_day
 from tests.ingest.samples import ingest, nanogpt, row, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from isoflop.ingest.sweep import Ingested
@@ -195,3 +196,68 @@ def test_first_and_last_time_of_a_long_log(tmp_path: Path) -> None:
     # of what is compressed only the head is looked at
     assert written(RawFile.at(folder / "a.log.gz", folder)) == (first, None)
     assert written(RawFile.at(folder / "b.log", folder)) is None
+
+
+def events(steps: Iterable[int], hour: int, loss: float) -> bytes:
+    """An event file of TensorBoard with a scalar a step, from an hour on."""
+
+    def field(number: int, content: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    begin = b"\x09" + struct.pack("<d", 1.0) + field(3, b"brain.Event:2")
+    written = struct.pack("<Q", len(begin)) + bytes(4) + begin + bytes(4)
+    for place, step in enumerate(steps):
+        value = field(1, b"train/loss") + b"\x15" + struct.pack("<f", loss + 0.1 / step)
+        event = b"\x09" + struct.pack("<d", seconds(2026, 5, 28, hour) + 600 * place)
+        event += bytes([0x10, step]) + field(5, field(1, value))
+        written += struct.pack("<Q", len(event)) + bytes(4) + event + bytes(4)
+    return written
+
+
+def rows(steps: Iterable[int], hour: int, loss: float) -> bytes:
+    """A W&B export of a run's history, from an hour on."""
+    lines = ["_step,_timestamp,tokens,train_loss"]
+    for place, step in enumerate(steps):
+        time = seconds(2026, 5, 28, hour) + 600 * place
+        lines.append(f"{step},{time},{256 * step},{loss + 0.1 / step:.6f}")
+    return "\n".join([*lines, ""]).encode()
+
+
+@pytest.mark.parametrize(
+    ("write_part", "names"),
+    [
+        (events, ("b/events.out.tfevents.2.x", "a/events.out.tfevents.1.x")),
+        (rows, ("b.csv", "a.csv")),
+    ],
+)
+def test_parts_whose_records_have_times_stand_in_the_order_of_these(
+    write_part: Callable[[Iterable[int], int, float], bytes],
+    names: tuple[str, str],
+    tmp_path: Path,
+) -> None:
+    """By the steps alone the part of 60 would come last, and by the names that of 40 first."""
+    earlier, later = names
+    files: dict[str, str | bytes] = {
+        earlier: write_part(range(10, 101, 10), 1, 7.6),
+        later: write_part(range(40, 91, 10), 15, 2.0),
+    }
+    rules = "title: t\nruns: [{match: '*', run: one}]\nfacts: {params: {total: 1e6}, "
+    rules += "tokens_per_step: 256, schedule: {kind: constant}, loss_unit: nats_per_token}\n"
+    cache = tmp_path / "cache"
+    for _ in range(2):
+        tables = ingest(tmp_path / "s", files, rules, cache=cache)
+        assert row(tables.runs, "run", "one")["paths"] == f"{earlier}, {later}"
+        assert end(tables) == (90, pytest.approx(2.0 + 0.1 / 90, abs=1e-6))
+        live = tables.curves.filter(~tables.curves["superseded"]).sort("step")
+        assert [round(loss) for loss in live["train_loss"]] == [8] * 3 + [2] * 6
+
+
+def test_a_table_without_times_or_with_bad_ones_is_read_all_the_same(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "a.csv": rows(range(10, 101, 10), 1, 7.6).replace(b",1779", b",x1779"),
+        "b.csv": rows(range(10, 101, 10), 1, 7.7).replace(b"_timestamp", b"_runtime"),
+    }
+    rules = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path / "s", files, rules)
+    assert not tables.runs["excluded"].any()
+    assert tables.curves.height == 20

@@ -109,10 +109,10 @@ def test_every_scalar_is_what_the_library_reads(path: Path) -> None:
     for event in LegacyEventFileLoader(str(path)).Load():
         for value in event.summary.value:
             if value.WhichOneof("value") == "simple_value":
-                expected.append((event.step, value.tag, value.simple_value))
+                expected.append((event.step, value.tag, value.simple_value, event.wall_time))
             elif value.tensor.dtype in {1, 2}:
                 number = float(tensor_util.make_ndarray(value.tensor))
-                expected.append((event.step, value.tag, number))
+                expected.append((event.step, value.tag, number, event.wall_time))
     assert scalars(path).rows() == expected
 
 

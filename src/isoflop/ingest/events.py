@@ -80,6 +80,14 @@ class Identity(NamedTuple):
     run: str = ""
 
 
+class Written(NamedTuple):
+    """When the first and the last of a run's records were logged [s since 1970]."""
+
+    first: float
+    last: float
+    run: str = ""
+
+
 class Excluded(NamedTuple):
     """A run that sweep.yaml leaves out by the values of its row."""
 
@@ -125,6 +133,7 @@ Event = (
     | Restart
     | Ended
     | Identity
+    | Written
     | Excluded
     | CountsLines
     | LeftOutRows

@@ -22,6 +22,7 @@ from isoflop.ingest.events import (
     Remark,
     Truncated,
     Unread,
+    Written,
 )
 from isoflop.ingest.rows import Rows
 
@@ -57,6 +58,7 @@ class ParsedRun:
     counted : the last step at which they do, and D / step there.
     key : what tells the run from all others, where the log has such a thing.
     counts_lines : whether its steps count lines of its log, and no updates.
+    written : when its first and its last record were logged, where these say so [s since 1970].
     """
 
     name: str
@@ -77,6 +79,7 @@ class ParsedRun:
     counted: tuple[int, float] | None = None
     key: str = ""
     counts_lines: bool = False
+    written: tuple[float, float] | None = None
 
     @property
     def one_step(self) -> bool:
@@ -201,7 +204,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
                     left_out.append((rows, reason))
                 case Remark(text):
                     remarks.append(text)
-                case Facts() | Ended() | Excluded() | Identity() | CountsLines():
+                case Facts() | Ended() | Excluded() | Identity() | CountsLines() | Written():
                     last = counts.get(event.run, {}).get("last", -1)
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
     left_out += [
@@ -383,9 +386,10 @@ class _Run:
     counted: tuple[int, float] | None = None
     key: str = ""
     counts_lines: bool = False
+    written: tuple[float, float] | None = None
 
     def note(
-        self, event: Facts | Ended | Excluded | Identity | CountsLines, *, goes_on: bool
+        self, event: Facts | Ended | Excluded | Identity | CountsLines | Written, *, goes_on: bool
     ) -> None:
         """Take in what is no record, and whether records follow it in its block."""
         match event:
@@ -400,6 +404,8 @@ class _Run:
                 self.key = key
             case CountsLines():
                 self.counts_lines = True
+            case Written(first, last):
+                self.written = _joined(self.written, (first, last))
 
     def count(self, count: Mapping[str, Any]) -> None:
         """Take in a block's records."""
@@ -440,6 +446,7 @@ class _Run:
             counted=self.counted,
             key=self.key,
             counts_lines=self.counts_lines,
+            written=self.written,
         )
 
 

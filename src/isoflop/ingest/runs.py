@@ -86,9 +86,9 @@ class Part:
 
     @property
     def written(self) -> tuple[float, float | None] | None:
-        """The first and last time that its file's lines print."""
+        """The first and last time that its records have, or else that its file's lines print."""
         assert self.log.parsed is not None  # noqa: S101  it was read
-        return self.log.parsed.written
+        return self.run.written or self.log.parsed.written
 
     def pieces(self) -> Iterator[pl.DataFrame]:
         """Give its records some at a time; at least one frame."""

@@ -1,4 +1,4 @@
-"""When a log was written, by the times that its lines print."""
+"""When a log was written, by the times that its lines print or its rows have."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
+from isoflop.ingest.events import Written
 from isoflop.ingest.source import HEAD
+from isoflop.ingest.wide import as_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from isoflop.ingest.source import RawFile
 
+COLUMN: Final = "_timestamp"
+"""What W&B calls the time of a row."""
 FROM: Final = 64
 """Characters of a line in which its time begins: behind a rank and a logger's name, and no date of
 a sentence or a path farther on."""
@@ -50,6 +56,27 @@ def last_day(times: tuple[float, float | None] | None) -> dt.date | None:
         return None
     first, last = times
     return dt.datetime.fromtimestamp(first if last is None else last, dt.UTC).date()
+
+
+class Times:
+    """The first and the last time of a table's rows, which come some at a time."""
+
+    def __init__(self) -> None:
+        self._known: list[float] = []
+
+    def add(self, rows: pl.DataFrame) -> None:
+        """Take in rows; those whose time is none have no say."""
+        if COLUMN not in rows.columns:
+            return
+        times = as_numbers(rows[COLUMN])
+        seconds = pl.when(times > _IN_MILLISECONDS).then(times / 1e3).otherwise(times)
+        told = pl.select(seconds.alias("s")).filter(pl.col("s").is_finite(), pl.col("s") > 0)["s"]
+        if told.len():
+            self._known += [float(told.min()), float(told.max())]  # type: ignore[arg-type]
+
+    def events(self, run: str = "") -> list[Written]:
+        """Say when the rows of a run were logged, if they say so."""
+        return [Written(min(self._known), max(self._known), run)] if self._known else []
 
 
 def _first(lines: Iterable[bytes]) -> float | None:

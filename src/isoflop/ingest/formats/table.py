@@ -24,6 +24,7 @@ from isoflop.ingest.names import find
 from isoflop.ingest.outline import Outline, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
+from isoflop.ingest.wall_time import Times
 from isoflop.ingest.wide import (
     BYTES,
     EVALS,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableColumn, TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 10
+VERSION = 11
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -118,6 +119,10 @@ def blocks_of_frame(
                 )
             )
     _check_columns(raw.columns, table)
+    if "run" not in table.columns and table.rows == "points":
+        times = Times()
+        times.add(raw)
+        remarks += times.events(run or "")
     kept, excluded = _divide(_numbered(raw), table)
     gone = raw.height - kept.height - sum(rows.height for _, rows in excluded)
     if gone:
@@ -171,8 +176,10 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         outline, order, faults = Outline(), RowOrder(), Faults()
         told: set[tuple[str, str]] = set()
         problems: list[Event] = []
+        times = Times()
         for rows, commas in _stretches(file, given, problems):
             outline.add(rows)
+            times.add(rows)
             if table is None:
                 table = guess(outline, partial(_repeats, rows))
             named = _named(table)
@@ -190,7 +197,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         if last == table:
             words = [] if given else taken(outline, table)
             remarks = [Remark(each) for each in words]
-            yield _told([*problems, *remarks, *faults.events()])
+            written = [] if "run" in table.columns else times.events()
+            yield _told([*problems, *remarks, *written, *faults.events()])
             return
         table = last
         yield _told([Anew()])

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.ingest.blocks import Block
-from isoflop.ingest.events import Event, Facts, Remark, Truncated
+from isoflop.ingest.events import Event, Facts, Remark, Truncated, Written
 from isoflop.ingest.names import (
     COLUMNS,
     eval_sets,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 3
+VERSION = 4
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 
@@ -68,7 +68,10 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:  # noqa: ARG
     places, truncated = _places(content)
     scalars, texts = _values(np.frombuffer(content + bytes(PAD), np.uint8), places)
     rare: list[Event] = [Facts(facts_of(_facts(texts)))]
-    frame, remarks = _records(scalars)
+    times = pl.col("time")
+    if (known := scalars.filter(times.is_finite() & (times > 0))["time"]).len():
+        rare.append(Written(float(known.min()), float(known.max())))  # type: ignore[arg-type]
+    frame, remarks = _records(scalars.drop("time"))
     rare += [Remark(text) for text in remarks]
     rare += [Truncated()] * truncated
     yield Block(frame, tuple((-1, event) for event in rare))
@@ -90,11 +93,14 @@ def _places(content: bytes) -> tuple[np.ndarray[Any, Any], bool]:
 def _values(
     u8: np.ndarray[Any, Any], places: np.ndarray[Any, Any]
 ) -> tuple[pl.DataFrame, dict[str, str]]:
-    """Read all scalars (step, tag, value, in the order of the file), and texts by their tag."""
+    """Read all scalars (step, tag, value, time, in the order of the file), and texts by tag."""
     events = walk(u8, places[:, 0], places[:, 1])
     step = np.zeros(len(places), np.int64)
     steps = events.of(2, VARINT)
     step[steps.message] = steps.begin
+    time = np.zeros(len(places))
+    times = events.of(1, EIGHT)
+    time[times.message] = floats(u8, times.begin, "<f8")
     summaries = events.of(5, BYTES)
     summary = walk(u8, summaries.begin, summaries.end)
     values = summary.of(1, BYTES)
@@ -111,9 +117,8 @@ def _values(
     value[tensors.message[which]] = numbers
     known[tensors.message[which]] = True
     tags = _tags(u8, fields.of(1, BYTES), len(value))
-    scalars = pl.DataFrame(
-        {"step": step[summaries.message[values.message]], "tag": tags, "value": value}
-    )
+    event = summaries.message[values.message]
+    scalars = pl.DataFrame({"step": step[event], "tag": tags, "value": value, "time": time[event]})
     return scalars.filter(pl.Series(known)), _texts(u8, tensors, tags)
 
 
