@@ -11,8 +11,8 @@ from isoflop.approach import APPROACHES, MIXTURE, NAMES
 from isoflop.config.sidecar import SweepFile
 from isoflop.drawing import exponents, style
 from isoflop.estimates.estimate import read_estimates
-from isoflop.estimates.mixture import read_mixture
-from isoflop.numbers import fixed
+from isoflop.estimates.mixture import Mixture, read_mixture
+from isoflop.numbers import NONE, fixed
 from isoflop.reference import read_reference
 from isoflop.report import downstream_figure
 from isoflop.report.render_index import IndexedSweep, read_answers, render_index
@@ -62,13 +62,22 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     rows = {row[0].split("\n")[0].strip(): row for row in page.tables["tbl-sweeps"]}
     mine = rows["A made-up *sweep*"]
     assert mine[1].split("\n")[0].strip() == "450k parameters, 37.0M tokens"
-    assert mine[2].split("\n")[0].strip() == fixed(sweep.fitted["envelope"].a.value)
+    assert isinstance(mixture, Mixture)
+    assert page.tables["tbl-sweeps"][0][2] == "a, mixture of laws"
+    assert mine[2].split("\n")[0].strip() == fixed(mixture.a.value)
+    assert mine[3].split("\n")[0].strip() == fixed(sweep.fitted["envelope"].a.value)
     fitted = runs.filter((pl.col("role") == "fit") & ~pl.col("excluded"))
-    assert mine[5:7] == ["refused", str(fitted.height)]
-    assert mine[7].split("\n")[0].strip() == str(fitted["budget"].n_unique())
-    assert mine[8] == f"{NAMES['kaplan']} refused"
-    assert rows["Kaplan et al. 2020"][5] == "0.73"
-    assert rows["Of *one*"][8].replace("\xa0", " ") == (
+    assert mine[6:8] == ["refused", str(fitted.height)]
+    assert mine[8].split("\n")[0].strip() == str(fitted["budget"].n_unique())
+    assert mine[9] == f"{NAMES['kaplan']} refused"
+    assert rows["Kaplan et al. 2020"][6] == "0.73"
+    hoffmann = facts.hoffmann.exponents.rows
+    assert rows["Hoffmann et al. 2022, Table 2"][2:6] == [
+        NONE,
+        *(fixed(row.a, 2) for row in hoffmann),
+    ]
+    assert rows["Besiroglu et al. 2024"][5] == fixed(facts.besiroglu.a.value)
+    assert rows["Of *one*"][9].replace("\xa0", " ") == (
         "Of 3 published numbers 1 reproduced, 1 near and 1 not reproduced; of 1 recomputed number "
         "1 reproduced"
     )
@@ -110,7 +119,8 @@ def test_a_sweep_without_an_answer_says_so(tmp_path: Path) -> None:
     out = tmp_path / "index.html"
     render_index([sweep], read_reference(example_sweep.REFERENCE), out)
     page = read_page(out.read_text(encoding="utf-8"))
-    assert page.tables["tbl-sweeps"][1][1] == "none: nothing could be fitted"
+    row = page.tables["tbl-sweeps"][1]
+    assert row[1:3] == ["none: nothing could be fitted", "none"]
     # no page that was not built is linked to
     assert not [link for link in page.links if link.startswith("published")]
 

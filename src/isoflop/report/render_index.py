@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from isoflop.approach import APPROACHES, NAMES
+from isoflop.approach import APPROACHES, MIXTURE, NAMES
 from isoflop.drawing import exponents, style, svg
 from isoflop.escape import BREAK, link, markdown
 from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.mixture import Mixture
 from isoflop.files import write_text
 from isoflop.numbers import (
     NONE,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.config.sidecar import SweepFile
     from isoflop.estimates.estimate import Refusal
-    from isoflop.estimates.mixture import Mixture, NoMixture
+    from isoflop.estimates.mixture import NoMixture
     from isoflop.estimates.published_numbers import PublishedNumber
     from isoflop.reference import Reference
     from isoflop.report.tables import Value
@@ -182,29 +183,30 @@ def _sweeps_table(
     """Tabulate recommendation and exponents: a row per sweep, then one per paper and study."""
     rows = [_sweep_row(sweep) for sweep in sweeps]
     rows.append([
-        "Hoffmann et al. 2022, Table 2", NONE,
+        "Hoffmann et al. 2022, Table 2", NONE, NONE,
         *(sorted_by(fixed(row.a, 2), row.a) for row in reference.hoffmann.exponents.rows),
         *[NONE] * 4,
     ])  # fmt: skip
     besiroglu = reference.besiroglu.a.value
     rows.append([
-        "Besiroglu et al. 2024", NONE, NONE, NONE, sorted_by(fixed(besiroglu), besiroglu),
+        "Besiroglu et al. 2024", *[NONE] * 4, sorted_by(fixed(besiroglu), besiroglu),
         *[NONE] * 4,
     ])  # fmt: skip
     kaplan = reference.kaplan.optimal_allocation.p_N
     rows.append([
-        "Kaplan et al. 2020", *[NONE] * 4, sorted_by(fixed(kaplan, 2), kaplan), *[NONE] * 3,
+        "Kaplan et al. 2020", *[NONE] * 5, sorted_by(fixed(kaplan, 2), kaplan), *[NONE] * 3,
     ])  # fmt: skip
     rows += _study_rows(published, {sweep.name: sweep for sweep in of_studies})
     data: list[list[Value]] = []
     return Table(
         key="sweeps",
         caption="Every sweep with what its report recommends, and the exponent *a* of "
-        "*N*~opt~ ∝ *C*^*a*^ by approach; below them the papers"
+        "*N*~opt~ ∝ *C*^*a*^ by the mixture of laws and by approach; below them the papers"
         + (", and the studies that were built again from their data." if published else "."),
         columns=(
             Column("Sweep or study", "left"),
             Column("Recommended", "left"),
+            Column(f"*a*, {MIXTURE.label.lower()}"),
             *(Column(f"*a*, {NAMES[approach]}") for approach in APPROACHES),
             Column("Runs"),
             Column("Budgets"),
@@ -238,11 +240,19 @@ def _sweep_row(sweep: IndexedSweep) -> list[str]:
         f"**[{markdown(sweep.sidecar.title)}]({link(*folder, 'report.html')})** {BREAK} "
         f"[[PDF]({link(*folder, 'report.pdf')})]{{.ci}}",
         _recommended(sweep),
+        _mixed(sweep.mixture),
         *cells,
         sorted_by(str(runs.height), runs.height),
         span,
         f"{listed(refused)} refused" if refused else "complete",
     ]
+
+
+def _mixed(mixture: Mixture | NoMixture) -> str:
+    """Write the mixture's exponent; a sweep without laws to mix says so."""
+    if not isinstance(mixture, Mixture):
+        return "none"
+    return sorted_by(fixed(mixture.a.value), mixture.a.value)
 
 
 def _recommended(sweep: IndexedSweep) -> str:
@@ -270,7 +280,7 @@ def _study_rows(
     written = []
     for name, rows in studies.items():
         page = f"[{markdown(rows[0].title)}](published/index.html#{name})"
-        written.append([page, *[NONE] * 7, counted(rows).rstrip(".")])
+        written.append([page, *[NONE] * 8, counted(rows).rstrip(".")])
         names = [f"{PUBLISHED}{report}" for report in rows[0].reports]
         written += [_sweep_row(of_studies[report]) for report in names if report in of_studies]
     return written
