@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isoflop import entries
 from isoflop.config.sidecar import SweepFile
-from isoflop.ingest import entries
 from isoflop.ingest.formats import isoflop_train
 from isoflop.ingest.patterns import recognise
 from isoflop.ingest.sweep import ingest_sweep
