@@ -513,6 +513,15 @@ class Effects(Section):
         return [row for row in self.rows if row.choice == choice]
 
 
+class Muennighoff(Section):
+    """What repeated tokens are worth, by another's fit: R*_D and R*_N of `laws.RepeatedDataLaw`."""
+
+    citation: Citation
+    source: str
+    R_D: float = Field(gt=0.0)
+    R_N: float = Field(gt=0.0)
+
+
 class Reference(Section):
     """Everything published that the project compares with."""
 
@@ -521,6 +530,7 @@ class Reference(Section):
     besiroglu: Besiroglu = Field(repr=False)
     gopher_chinchilla: GopherChinchilla = Field(repr=False)
     effects: Effects = Field(repr=False)
+    muennighoff: Muennighoff = Field(repr=False)
     accelerators: Accelerators = Field(repr=False)
 
 
@@ -539,6 +549,7 @@ REFERENCE_FILES: Final = {
     "besiroglu": "besiroglu2024.yaml",
     "gopher_chinchilla": "gopher_chinchilla.yaml",
     "effects": "effects.yaml",
+    "muennighoff": "muennighoff2023.yaml",
     "accelerators": ACCELERATORS_FILE,
 }
 """The files of data/reference that reports compare with, by field of `Reference`."""
@@ -555,6 +566,7 @@ def read_reference(folder: Path) -> Reference:
         besiroglu=read_yaml(files["besiroglu"], Besiroglu),
         gopher_chinchilla=read_yaml(files["gopher_chinchilla"], GopherChinchilla),
         effects=read_yaml(files["effects"], Effects),
+        muennighoff=read_yaml(files["muennighoff"], Muennighoff),
         accelerators=read_yaml(files["accelerators"], Accelerators),
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import numpy as np
+import polars as pl
 import pytest
 
 from isoflop.approach import FITTED
@@ -31,8 +32,10 @@ from isoflop.estimates.laws import (
 from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.recommendation import DOUBTED
 from isoflop.estimates.targets import Target
+from isoflop.laws import RepeatedDataLaw
 from isoflop.numbers import NBSP, PLAIN, UNSURE, count, fixed, ratio
 from isoflop.report.calculator import _evenly, calculator_json, frontier
+from isoflop.report.document import cited
 from tests.report.browser import BROWSER, dump, told
 
 if TYPE_CHECKING:
@@ -355,6 +358,44 @@ def test_what_is_served_stands_in_the_address(rendered: Rendered, tmp_path: Path
     assert seen[3] == ["-3", False, "Tokens served are a number such as 1e12."]
     assert seen[4][:2] == [None, False]
     assert "serve" not in seen[4][2]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+@pytest.mark.parametrize("epochs", [0.5, 1.5, 40.0])
+def test_the_page_says_what_repeats_are_worth(
+    rendered: Rendered, tmp_path: Path, epochs: float
+) -> None:
+    optimum = rendered.inputs.answered(3e14)["parametric"]
+    unique = optimum.tokens.value / epochs
+    state = {"asked": "flops", "value": 3e14, "law": "parametric", "unique": unique}
+    inside = calculator_at(rendered, tmp_path, **state)
+    shown = numbers_of(inside)
+    assert shown["tokens"][0] == pytest.approx(optimum.tokens.value, rel=1e-9)
+    assert ("not fitted here" in inside) == (epochs > 1)
+    if epochs < 1:
+        assert not {"epochs", "worth"} & set(shown)
+        return
+    given = rendered.inputs.reference.muennighoff
+    fresh = rendered.inputs.reference.hoffmann.law
+    law = RepeatedDataLaw(fresh, R_D=given.R_D, R_N=given.R_N)
+    expected = float(law.effective_tokens(optimum.tokens.value, unique))
+    assert shown["epochs"] == pytest.approx([epochs], rel=1e-9)
+    assert shown["worth"] == pytest.approx([expected], rel=1e-9)
+    assert "R*_D = 15.4 of Muennighoff et al. (2023)" in inside
+
+
+def test_the_unique_tokens_of_the_sweep_stand_in_the_calculator(rendered: Rendered) -> None:
+    """Where every fitted run had the same, and the source is then among the works."""
+    cites = rendered.inputs.reference.muennighoff.citation.key
+    losses = rendered.inputs.losses
+    first = losses.filter(pl.col("role") == "fit")["run"][0]
+    for one, others, known in ((1e6, 1e6, 1e6), (1e6, 2e6, None), (None, 1e6, None)):
+        column = pl.when(run=first).then(pl.lit(one, pl.Float64)).otherwise(others)
+        inputs = replace(rendered.inputs, losses=losses.with_columns(unique_tokens=column))
+        assert inputs.unique_tokens == known
+        assert (cites in cited(inputs)) == (known is not None)
+        content = json.loads(calculator_json(inputs) or "")
+        assert content["repeats"]["unique"] == known
 
 
 def test_thinned_draws_keep_the_quantiles() -> None:

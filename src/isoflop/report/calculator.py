@@ -7,6 +7,9 @@ of its frontier beside the draws of its laws.
 
 Where C is given, the ends of every interval stand in a table too, as the report prints them; the
 thinned draws answer the other questions.
+
+Where D is more than the unique tokens, the page says how often they are seen and how many fresh
+ones that is worth, by the R*_D of Muennighoff et al. (2023): nothing of it is fitted here.
 """
 
 from __future__ import annotations
@@ -128,6 +131,12 @@ def calculator_json(inputs: ReportInputs) -> str | None:
         "distance": DISTANCES,
         "laws": laws,
         "parts": parts,
+        "repeats": {
+            "unique": inputs.unique_tokens,
+            "half_life": inputs.reference.muennighoff.R_D,
+            "authors": inputs.reference.muennighoff.citation.authors,
+            "year": inputs.reference.muennighoff.citation.year,
+        },
         "cards": [
             {"key": card.key, "name": card.name, "peak": card.peak_flops}
             for card in inputs.reference.accelerators.rows

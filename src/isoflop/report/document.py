@@ -234,6 +234,7 @@ def cited(inputs: ReportInputs) -> list[str]:
         reference.gopher_chinchilla.gopher_citation,
         reference.besiroglu.citation,
         *reference.effects.citations,
+        *([] if inputs.unique_tokens is None else [reference.muennighoff.citation]),
     )
     return sorted({citation.key for citation in known})
 

@@ -137,6 +137,13 @@ class ReportInputs:
             if name not in self.estimates and isinstance(law, Estimate)
         }
 
+    @property
+    def unique_tokens(self) -> float | None:
+        """The distinct tokens that every fitted run had; None where some say none, or others."""
+        fitted = self.losses.filter(pl.col("role") == "fit", pl.col("is_final"))
+        known = fitted["unique_tokens"].unique().to_list()
+        return known[0] if len(known) == 1 else None
+
     def draws_of(self, key: str) -> pl.DataFrame:
         """Give the draws of an approach, a law of the set, or the mixture."""
         if key == KEY:

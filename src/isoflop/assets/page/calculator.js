@@ -194,7 +194,7 @@
     return ends;
   };
 
-  const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), served: "", law: given.laws[0].key, card: "h100", mfu: 40, price: "" };
+  const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), served: "", unique: given.repeats.unique === null ? "" : String(given.repeats.unique), law: given.laws[0].key, card: "h100", mfu: 40, price: "" };
   const read = () => {
     const words = location.hash.startsWith("#calc?") ? location.hash.slice(6) : "";
     for (const [name, value] of new URLSearchParams(words)) {
@@ -209,6 +209,9 @@
     const words = new URLSearchParams(Object.entries(state).filter(([, value]) => value !== "").map(([name, value]) => [name, String(value)]));
     history.replaceState(null, "", "#calc?" + words);
   };
+
+  // Muennighoff et al. (2023), equation 5
+  const worth = (tokens, unique) => unique * (1 - given.repeats.half_life * Math.expm1(-(tokens / unique - 1) / given.repeats.half_life));
 
   const NO_COMPUTE = "No compute gives that by this law.";
   const knowsOptimumAlone = (law) => {
@@ -226,6 +229,8 @@
     const served = state.served.trim() === "" ? 0 : Number(state.served);
     if (!(value > 0) || !(perHour > 0)) return { refused: NO_COMPUTE };
     if (!(served >= 0 && served < Infinity)) return { refused: "Tokens served are a number such as 1e12." };
+    const unique = state.unique.trim() === "" ? Infinity : Number(state.unique);
+    if (!(unique > 0)) return { refused: "Unique tokens are a number such as 1e9, or nothing where they are enough." };
     if (served > 0 && !law.parts) return { refused: knowsOptimumAlone(law) };
     const point = pointOf(law, asked, value);
     if (!Number.isFinite(point.flops)) return { refused: NO_COMPUTE };
@@ -243,6 +248,11 @@
       for (const name of ["params", "tokens", "ratio", "flops"]) delete found[name];
       Object.assign(found, servedBy(law, Math.log(point.flops), served));
       if (!found.total) return { refused: NO_COMPUTE };
+    }
+    const tokens = found.tokens ? found.tokens.value : point.tokens;
+    if (tokens > unique) {
+      found.epochs = { value: tokens / unique };
+      found.worth = { value: worth(tokens, unique) };
     }
     const paid = found.total || found.flops;
     const scaled = (factor) => ({
@@ -282,9 +292,9 @@
   // digits of an interval from thinned draws, whose third digit would be theirs
   const ROUGH = 2;
   const ratioIn = (value, digits = 3) => value >= 1e4 || value < 0.01 ? figures(value, digits) : rounded(value, digits);
-  const WRITE = { params: figures, tokens: figures, ratio: ratioIn, loss: (v, digits = 3) => v.toFixed(digits), flops: flopsIn, total: flopsIn, saved: (v, digits = 3) => rounded(100 * v, digits) + "\u00a0%", hours: figures, cost: figures };
+  const WRITE = { params: figures, tokens: figures, ratio: ratioIn, loss: (v, digits = 3) => v.toFixed(digits), flops: flopsIn, total: flopsIn, epochs: ratioIn, worth: figures, saved: (v, digits = 3) => rounded(100 * v, digits) + "\u00a0%", hours: figures, cost: figures };
   const SHOWN = {
-    params: "Parameters N", tokens: "Tokens D", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs",
+    params: "Parameters N", tokens: "Tokens D", epochs: "Epochs", worth: "Worth in fresh tokens", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs",
     total: "In all, FLOPs", saved: "Saved in all", hours: "GPU hours", cost: "Cost",
   };
 
@@ -305,6 +315,7 @@
     asked: choose("asked", Object.entries(ASKED)),
     value: make("input", { name: "value", inputMode: "decimal", size: LEAST_WIDTH }),
     served: make("input", { name: "served", inputMode: "decimal", size: 6 }),
+    unique: make("input", { name: "unique", inputMode: "decimal", size: 6 }),
     law: choose("law", given.laws.map((law) => [law.key, law.name])),
     card: choose("card", given.cards.map((card) => [card.key, card.name])),
     mfu: make("input", { name: "mfu", inputMode: "decimal", size: 3 }),
@@ -342,6 +353,8 @@
       (!known ? " No " + Math.round(100 * given.level) + "\u00a0% interval is given: none covers as often as it should and contains the number." :
         " Intervals: " + Math.round(100 * given.level) + "\u00a0%, " +
         (result.rough ? "from up to " + given.draws + " draws a law, to two digits." : "from all draws, as in the tables.")) +
+      (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are those of fresh tokens, and what repeats are worth is by R*_D = " +
+        rounded(given.repeats.half_life, 3) + " of " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." : "") +
       (result.doubt ? " " + result.doubt : "");
   };
   // as wide as what it has, so that every digit of a long number is seen
@@ -353,7 +366,7 @@
   addEventListener("hashchange", () => { read(); fill(); show(); });
   place.append(
     make("p", { className: "calc" },
-      label("Ask", controls.asked), label("=", controls.value), label("by", controls.law), label("tokens served", controls.served),
+      label("Ask", controls.asked), label("=", controls.value), label("by", controls.law), label("tokens served", controls.served), label("unique tokens", controls.unique),
       label("card", controls.card), label("at %", controls.mfu), label("price per hour", controls.price)),
     output, words,
   );
