@@ -428,6 +428,16 @@ class ApproachesSettings(Section):
         counting: CountingSettings = getattr(getattr(self, approach), "counting", self.counting)
         return counting
 
+    def without_priors(self) -> Self:
+        """Give the same with every law fitted to its runs alone; itself where none has a prior."""
+        known = {
+            name: section.model_copy(update={f"{exponent}_prior": None for exponent in priors})
+            for name in type(self).model_fields
+            if isinstance(section := getattr(self, name), PriorSettings)
+            and (priors := section.priors)
+        }
+        return self.model_copy(update=known) if known else self
+
     def only(self, *sections: str) -> ApproachesSettings:
         """Give these sections as they are; the others are unset, and not written."""
         return ApproachesSettings.model_validate(self.model_dump(include=set(sections)))

@@ -12,6 +12,7 @@ from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.uncertainty.coverage import SCHEMA
 from isoflop.approaches.uncertainty.mixture_coverage import check_mixture, checks_of
 from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
+from isoflop.approaches.uncertainty.truths import truths_of
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.levels import Tails
@@ -68,6 +69,26 @@ def test_a_wrong_law_alone_never_covers(losses: pl.DataFrame) -> None:
     table = check_mixture(losses, settings, truths=("parametric",), simulations=5)
     far = table.filter(quantity="loss_opt", where="2 decades beyond", level=0.95)
     assert far["coverage"].item() == 0.0
+
+
+def test_truths_are_of_the_runs_alone(losses: pl.DataFrame, sweep: Observations) -> None:
+    """A firm prior far from the runs decides every fit, and covers nothing."""
+    assert SETTINGS.without_priors() is SETTINGS
+    firm = {"median": 0.9, "sd": 1e-3}
+    settings = ApproachesSettings.model_validate(
+        SETTINGS.model_dump() | {"parametric": {"starts": "coarse", "alpha_prior": firm}}
+        | {"mixture": {"laws": ["parametric"]}}
+    )  # fmt: skip
+    fitted = fit(sweep, "parametric", settings, threads=1)
+    (source,) = truths_of(sweep, settings, fitted=fitted, threads=1).sweeps.values()
+    free = fit(sweep, "parametric", SETTINGS, threads=1)
+    assert source.fitted.parameters == pytest.approx(free.parameters, rel=1e-6)
+    kinds = ("percentile", "calibrated")
+    table = check_mixture(losses, settings, truths=("parametric",), simulations=3, kinds=kinds)
+    of_a = table.filter(quantity="a", level=0.8)
+    assert of_a.filter(interval="percentile")["coverage"].item() == 0.0
+    # ends cannot be placed where the truth lies beyond all draws
+    assert of_a.filter(interval="calibrated")["given"].item() == 0.0
 
 
 def _sharing() -> Observations:

@@ -145,11 +145,11 @@ def check_coverage(
 ) -> pl.DataFrame:
     """Count how often intervals cover the truth on sweeps like a given one.
 
-    The truth is a law fitted to the sweep, under each approach's own counting, or a departure laid
-    over approach 3's; see ``SimulatedSweeps``. ``calibrated`` intervals of a simulated sweep would
-    need simulated sweeps of their own, from each law that it does not reject. One for each of these
-    is enough: over all sweeps they are the distributions that the calibration needs (Giacomini,
-    Politis and White 2013, the "warp-speed" method, Econometric Theory 29:567).
+    The truth is a law fitted to the sweep without priors, under each approach's own counting, or a
+    departure laid over approach 3's; see ``SimulatedSweeps``. ``calibrated`` intervals of a
+    simulated sweep would need simulated sweeps of their own, from each law that it does not reject.
+    One for each of these is enough: over all sweeps they are the distributions that the calibration
+    needs (Giacomini, Politis and White 2013, the "warp-speed" method, Econometric Theory 29:567).
 
     Parameters
     ----------
@@ -213,8 +213,9 @@ def _cell(
     flops = seen.flops_range[1] * 10.0 ** np.array(list(DECADES.values()))
     law = law_of_truth(true_law)
     # laws of the set alone come through the settings and the command line, and these are such fits
+    alone = settings.without_priors()
     laws = {
-        key: cast("MultistartFit", fit(seen, key, settings, threads=1))
+        key: cast("MultistartFit", fit(seen, key, alone, threads=1))
         for key in dict.fromkeys([*settings.mixture.laws, law])
     }
     believed = {key: laws[key] for key in settings.mixture.laws}

@@ -118,8 +118,8 @@ def check_mixture(
     losses : table ``Losses`` of the sweep that is imitated.
     settings : section ``approaches``; draws are the bootstrap's, the laws and their weights those
         of ``mixture``.
-    truths : laws of the set, or keys of ``departures.DEPARTURES``: each law, fitted to the sweep,
-        is taken for the truth, and its own residuals for the noise.
+    truths : laws of the set, or keys of ``departures.DEPARTURES``: each law, fitted to the sweep
+        without priors, is taken for the truth, and its own residuals for the noise.
     simulations : simulated sweeps of each truth.
     kinds : intervals that are judged: ``percentile``, of draws that pick runs alone; and
         ``calibrated``, as a sweep's mixture has them. Others are left out.
@@ -340,6 +340,8 @@ def count_calibrated(
             for i, sweep in zip(numbers, sampled, strict=True):
                 fits = {key: law.refit_losses(sweep) for key, law in imitated.laws.items()}
                 alike = list(fits.values())
+                if imitated.has_priors:
+                    fits = {key: imitated.truths[key].refit_losses(sweep) for key in fits}
                 first.append(
                     resample_alike(alike, settings.bootstrap, Stream.SIMULATED_RESAMPLES, i)
                 )
@@ -410,14 +412,14 @@ class _Imitated:
     Attributes
     ----------
     settings : section ``approaches``.
-    fits : every law that is mixed or taken for the truth, fitted to the sweep.
-    laws : those that may be mixed.
+    truths : every law that is mixed or taken for the truth, fitted to the runs alone.
+    laws : those that may be mixed, fitted as the settings say, with priors where they name any.
     flops : C at which optima are judged [FLOP].
     block : sweeps that are refitted at a time.
     """
 
     settings: ApproachesSettings
-    fits: Mapping[Approach, MultistartFit]
+    truths: Mapping[Approach, MultistartFit]
     laws: Mapping[Approach, MultistartFit]
     flops: Floats
     block: int
@@ -443,11 +445,17 @@ class _Imitated:
         # observed once: from a table each law would be fitted under other countings too
         seen = losses if isinstance(losses, Observations) else observe(losses, settings.counting)
         # settings and command line let laws of the set through alone, and these are such fits
+        alone = settings.without_priors()
         fits = {
-            law: cast("MultistartFit", fit(seen, law, settings, threads=1))
+            law: cast("MultistartFit", fit(seen, law, alone, threads=1))
             for law in dict.fromkeys([*settings.mixture.laws, *map(law_of_truth, truths)])
         }
-        laws = {law: fits[law] for law in settings.mixture.laws}
+        laws = {
+            law: fits[law]
+            if alone is settings
+            else cast("MultistartFit", fit(seen, law, settings, threads=1))
+            for law in settings.mixture.laws
+        }
         # the part of C that all laws saw, as the mixture's own optima have it
         top = min(law.flops_range[1] for law in laws.values())
         flops = top * 10.0 ** np.array(list(DECADES.values()))
@@ -455,7 +463,12 @@ class _Imitated:
 
     def sweeps_of(self, truth: str, *, shared: bool) -> SimulatedSweeps:
         """Simulate sweeps of a truth."""
-        return sweeps_of_truth(truth, self.fits[law_of_truth(truth)], shared=shared)
+        return sweeps_of_truth(truth, self.truths[law_of_truth(truth)], shared=shared)
+
+    @property
+    def has_priors(self) -> bool:
+        """Whether any law is fitted otherwise than by its runs alone."""
+        return any(self.truths[key] is not law for key, law in self.laws.items())
 
     def blocks(self, simulations: int) -> Iterator[range]:
         """Give the numbers of the sweeps, some at a time."""

@@ -49,6 +49,8 @@ def truths_of(
 ) -> Truths:
     """Fit every law of the set to a sweep, and keep those that the runs do not reject.
 
+    No prior takes part: what an interval must cover is what the runs leave possible by themselves.
+
     Parameters
     ----------
     observations : the sweep, under the counting of the approach that is calibrated.
@@ -60,13 +62,14 @@ def truths_of(
     ------
     UnderdeterminedError : the sweep determines no law of the set.
     """
-    coarse = settings.parametric.model_copy(update={"starts": "coarse"})
-    quick = settings.model_copy(update={"parametric": coarse})
+    alone = settings.without_priors()
+    coarse = alone.parametric.model_copy(update={"starts": "coarse"})
+    quick = alone.model_copy(update={"parametric": coarse})
     usable: dict[Approach, MultistartFit] = {}
     left_out: dict[Approach, str] = {}
     for law in settings.mixture.laws:
         try:
-            if fitted is not None and fitted.approach == law:
+            if fitted is not None and fitted.approach == law and alone is settings:
                 law_fit = cast("MultistartFit", fitted)
             else:
                 # the settings let laws of the set through alone, and these are such fits
