@@ -46,7 +46,12 @@ def llamafactory(lines: Sequence[Line], *, counted: bool) -> str:
 def swift(lines: Sequence[Line], *, counted: bool) -> str:
     return json_lines(
         [
-            {"loss": loss, "learning_rate": 1e-4, "global_step/max_steps": f"{s}/300"}
+            {
+                "loss": loss,
+                "learning_rate": 1e-4,
+                "global_step/max_steps": f"{s}/300",
+                "epoch": s / 100,
+            }
             | ({"num_input_tokens_seen": t} if counted else {})
             for s, t, loss in lines
         ]
@@ -55,7 +60,7 @@ def swift(lines: Sequence[Line], *, counted: bool) -> str:
 
 def state(lines: Sequence[Line], *, counted: bool) -> str:
     entries = [
-        {"loss": loss, "learning_rate": 1e-4, "step": s}
+        {"loss": loss, "learning_rate": 1e-4, "step": s, "epoch": s / 100}
         | ({"num_tokens": float(t)} if counted else {})
         for s, t, loss in lines
     ]
@@ -130,3 +135,25 @@ def test_lines_that_are_counted_are_no_updates(tmp_path: Path) -> None:
     tables = ingest(tmp_path / "t", {"a.log": text}, told)
     run = row(tables.runs, "run", "a")
     assert (run["reason"], run["status"], run["tokens"]) == (None, "finished", 1228800.0)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("counted", [True, False])
+def test_what_comes_again_is_counted_once(
+    writer: Callable[..., str], counted: bool, tmp_path: Path
+) -> None:
+    """Three passes, two and a half, and one; and one whose data sweep.yaml knows."""
+    rules = FACTS if counted else FACTS + "  tokens_per_step: 4096\n"
+    rules += "runs: [{match: known*, unique_tokens: 5e5}]\n"
+    lasts = {"three": 300, "more": 250, "one": 100, "known": 290}
+    files: dict[str, str | bytes] = {
+        f"{name}.log": writer(curve(last), counted=counted) for name, last in lasts.items()
+    }
+    tables = ingest(tmp_path / "s", files, rules)
+    for name, last in lasts.items():
+        run = row(tables.runs, "run", name)
+        tokens = curve(last)[-1][1] if counted else 4096 * last
+        unique = {"one": None, "known": 5e5}.get(name, 100 * tokens / last)
+        assert run["unique_tokens"] == (unique and pytest.approx(unique))
+        told = f"trained on {last / 100:.3g} passes over its data, "
+        assert (told in (run["notes"] or "")) == (name != "one")

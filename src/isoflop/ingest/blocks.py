@@ -40,11 +40,19 @@ RECORDS: Final = pl.Schema(
 """A file's records in their order; kind is train, eval or restart; losses in the log's own unit."""
 
 PLACED: Final = pl.Schema(
-    [("row", pl.Int64), ("rank", pl.Int64), ("phase", pl.String), *RECORDS.items()]
+    [
+        ("row", pl.Int64),
+        ("rank", pl.Int64),
+        ("phase", pl.String),
+        ("epoch", pl.Float64),
+        *RECORDS.items(),
+    ]
 )
-"""Columns of a block: first the line that a record stands on, the rank that wrote it, and the
-phase of training that it is of, such as `sft`; null is the pretraining, whose records alone are
-kept."""
+"""Columns of a block: first the line that a record stands on, the rank that wrote it, the phase of
+training that it is of, such as `sft`, and the passes over the data until then. Null is the
+pretraining, whose records alone are kept; of the passes their last number is."""
+RANKED: Final = pl.Schema({n: t for n, t in PLACED.items() if n not in ("row", "phase", "epoch")})
+"""Columns of a file's records while it is not known which rank's are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +110,15 @@ def record(event: Point | Evaluation | Restart, place: int) -> tuple[Any, ...]:
     match event:
         case Point():
             return (
-                place, event.rank, event.phase, event.run, "train", event.step, event.tokens,
-                event.samples, event.train_loss, event.lr, event.grad_norm,
-                event.tokens_per_second, event.step_seconds, event.flops, None, None, None,
+                place, event.rank, event.phase, event.epoch, event.run, "train",
+                event.step, event.tokens, event.samples, event.train_loss, event.lr,
+                event.grad_norm, event.tokens_per_second, event.step_seconds, event.flops,
+                None, None, None,
             )  # fmt: skip
         case Evaluation():
             return (
-                place, event.rank, event.phase, event.run, "eval", event.step, event.tokens,
+                place, event.rank, event.phase, None, event.run, "eval", event.step, event.tokens,
                 event.samples, *[None] * 6, event.eval_set, event.metric, event.value,
             )  # fmt: skip
         case Restart():
-            return (place, None, None, event.run, "restart", event.step, *[None] * 11)
+            return (place, None, None, None, event.run, "restart", event.step, *[None] * 11)

@@ -42,6 +42,8 @@ class Point(NamedTuple):
     run: str = ""
     phase: str | None = None
     """What was trained then, where that is not the pretraining: see `blocks.PLACED`."""
+    epoch: float | None = None
+    """How often the training data had been gone over after this step."""
 
 
 class Evaluation(NamedTuple):

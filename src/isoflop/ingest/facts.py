@@ -168,6 +168,7 @@ def identify(
     needs_context: bool = False,
     counted_per_step: float | None = None,
     counted_mean: float | None = None,
+    passes: tuple[int, float] | None = None,
     counter: str | None = None,
     counted_batch: float | None = None,
     in_bytes: Sequence[str] = (),
@@ -187,6 +188,7 @@ def identify(
     needs_context : whether the log counts samples, of as many tokens as the context is long.
     counted_per_step : tokens of a step by the log's records, taken where nothing else says it.
     counted_mean : mean tokens of a step up to the last record that counts them, where steps differ.
+    passes : a step, and how often the log says that the data had been gone over by then.
     counter : the setting by which its trainer counts tokens, if its log has none.
     counted_batch : samples of a step, the same.
     in_bytes : eval sets of which the log has bits per byte and no loss.
@@ -205,6 +207,7 @@ def identify(
         facts["batch"] = Fact(counted_batch, "counted")
     _count_tokens(facts, counted_per_step)
     notes += _count_horizon(facts, counted_mean)
+    notes += _count_unique(facts, passes, counted_mean)
     conflicts += _implausible_bytes(facts)
     notes += _gaps(facts, architecture)
     missing = [*_missing_context(facts)] if needs_context else []
@@ -503,6 +506,25 @@ def _count_horizon(facts: dict[str, Fact], mean: float | None) -> Iterator[str]:
     yield (
         f"tokens of a step differ: by their mean, {mean:.4g}, the schedule's {steps.value:g} steps "
         f"have {tokens:.4g}"
+    )
+
+
+def _count_unique(
+    facts: dict[str, Fact], passes: tuple[int, float] | None, mean: float | None
+) -> Iterator[str]:
+    """Count the distinct tokens of data that were gone over more than once; and say so."""
+    if passes is None or passes[1] <= 1.0 + SAME:
+        return
+    step, times = passes
+    told = facts.get("tokens_per_step")
+    per_step = float(told.value) if told is not None else mean
+    if "unique_tokens" not in facts and per_step is not None:
+        facts["unique_tokens"] = Fact(step * per_step / times, "counted")
+    known = facts.get("unique_tokens")
+    unique = f", {float(known.value):.4g} distinct tokens" if known is not None else ""
+    yield (
+        f"trained on {times:.3g} passes over its data{unique}: a token that comes again teaches "
+        "less than a new one"
     )
 
 

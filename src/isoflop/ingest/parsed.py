@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.config.sidecar import LARGEST
-from isoflop.ingest.blocks import PLACED, RECORDS, Block
+from isoflop.ingest.blocks import RANKED, RECORDS, Block
 from isoflop.ingest.events import (
     Anew,
     CountsLines,
@@ -59,6 +59,7 @@ class ParsedRun:
     key : what tells the run from all others, where the log has such a thing.
     counts_lines : whether its steps count lines of its log, and no updates.
     written : when its first and its last record were logged, where these say so [s since 1970].
+    passes : the last step at which it tells its passes over the training data, and how many.
     """
 
     name: str
@@ -80,6 +81,7 @@ class ParsedRun:
     key: str = ""
     counts_lines: bool = False
     written: tuple[float, float] | None = None
+    passes: tuple[int, float] | None = None
 
     @property
     def one_step(self) -> bool:
@@ -175,9 +177,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
         temporary files go.
     """
     runs: dict[str, _Run] = {}
-    records = Rows(
-        {n: t for n, t in PLACED.items() if n not in ("row", "phase")}, below, sequential=True
-    )
+    records = Rows(RANKED, below, sequential=True)
     ranks = _Ranks()
     phases: dict[str, int] = {}
     left_out: list[tuple[int, str]] = []
@@ -189,11 +189,12 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
             del records
             return gather(remaining, below)
         frame = _of_pretraining(_with_known_counts(block.filled(), block.frame.columns), phases)
-        records.append(frame)
+        records.append(frame.drop("epoch"))
         ranks.add(frame)
         counts = _counts(frame)
         for count in sorted(counts.values(), key=lambda count: count["first"]):
             runs.setdefault(count["run"], _Run()).count(count)
+        _take_passes(frame, runs)
         for row, event in block.rare:
             match event:
                 case Unread():
@@ -228,6 +229,18 @@ def _of_pretraining(frame: pl.DataFrame, others: dict[str, int]) -> pl.DataFrame
             others[phase] = others.get(phase, 0) + 1
         frame = frame.filter(pl.col("phase").is_null())
     return frame.drop("phase")
+
+
+def _take_passes(frame: pl.DataFrame, runs: Mapping[str, _Run]) -> None:
+    """Take in each run's passes over the data, at its last step in a block that tells them."""
+    if frame.select("epoch").null_count().item() == frame.height:
+        return
+    told = frame.filter(pl.col("epoch").is_finite() & (pl.col("step") > 0))
+    last = told.group_by("run").agg(
+        pl.col("step", "epoch").sort_by("step", maintain_order=True).last()
+    )
+    for run, step, epoch in last.iter_rows():
+        runs[run].go_over(step, epoch)
 
 
 def _with_known_counts(frame: pl.DataFrame, told: Sequence[str]) -> pl.DataFrame:
@@ -387,6 +400,12 @@ class _Run:
     key: str = ""
     counts_lines: bool = False
     written: tuple[float, float] | None = None
+    passes: tuple[int, float] | None = None
+
+    def go_over(self, step: int, passes: float) -> None:
+        """Take in how often the data had been gone over at a step."""
+        if self.passes is None or step >= self.passes[0]:
+            self.passes = step, passes
 
     def note(
         self, event: Facts | Ended | Excluded | Identity | CountsLines | Written, *, goes_on: bool
@@ -447,6 +466,7 @@ class _Run:
             key=self.key,
             counts_lines=self.counts_lines,
             written=self.written,
+            passes=self.passes,
         )
 
 

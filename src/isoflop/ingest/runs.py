@@ -303,6 +303,12 @@ def _counted_mean(parts: Sequence[Part]) -> float | None:
     return max((each for each in counted if each is not None), default=(0, None))[1]
 
 
+def _passes(parts: Sequence[Part]) -> tuple[int, float] | None:
+    """Give the last step at which the log tells its passes over the data, and how many."""
+    told = [part.run.passes for part in parts if part.run.passes is not None]
+    return max(told, default=None) if _steps_are_updates(parts) else None
+
+
 def _counter(parts: Sequence[Part]) -> str | None:
     """Name the setting by which a run's trainer counts tokens."""
     named = [getattr(reader(part.log.format or ""), "COUNTER", None) for part in parts]
@@ -435,6 +441,7 @@ class Run:
             needs_schedule=not finished_row,
             counted_per_step=None if in_samples else counted,
             counted_mean=None if in_samples else _counted_mean(parts),
+            passes=_passes(parts),
             counter=_counter(parts),
             counted_batch=counted if in_samples else None,
             in_bytes=_in_bytes_only(parts),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 4
+VERSION = 5
 COUNTER: Final = names.COUNTER
 
 _LINE = re.compile(r"\{'(?:loss|eval_loss|eval_\w+|train_runtime)': [^{}\n]*\}")
@@ -191,6 +191,7 @@ def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:
             train_loss=loss,
             lr=number(pairs.get("learning_rate")),
             grad_norm=number(pairs.get("grad_norm")),
+            epoch=finite(pairs.get("epoch")),
         )
     for name, text in pairs.items():
         if (told := evaluated(name)) is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 COUNTER: Final = names.COUNTER
 
 
@@ -45,6 +45,7 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
                 tokens=tokens,
                 train_loss=loss,
                 lr=number(record.get("lr", record.get("learning_rate"))),
+                epoch=finite(record.get("epoch")),
             )
         for name, cell in record.items():
             told_of = evaluated(name)

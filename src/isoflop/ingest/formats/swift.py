@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 3
+VERSION = 4
 COUNTER: Final = names.COUNTER
 
 _STEP: Final = re.compile(r"([0-9]+)/([0-9]+)")
@@ -50,6 +50,7 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
                 train_loss=loss,
                 lr=number(record.get("learning_rate")),
                 grad_norm=number(record.get("grad_norm")),
+                epoch=finite(record.get("epoch")),
             )
         for name, cell in record.items():
             told_of = evaluated(name)

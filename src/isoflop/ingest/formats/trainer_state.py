@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 COUNTER: Final = names.COUNTER
 LARGEST: Final = 1 << 30
 """Bytes up to which a state is read; it is one JSON object, and read whole."""
@@ -89,6 +89,7 @@ def _record(step: int, entry: Mapping[str, Any]) -> Iterator[Event]:
                 train_loss=loss,
                 lr=number(entry.get("learning_rate")),
                 grad_norm=number(entry.get("grad_norm")),
+                epoch=finite(entry.get("epoch")),
             )
     for name, value in entry.items():
         if (told := evaluated(name)) is not None:
