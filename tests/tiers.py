@@ -285,6 +285,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_nothing_leaks_into_the_pdf[bare]",
             "test_nothing_leaks_into_the_pdf[refused]",
         ),
+        "report/test_look.py": WHOLE,
         "report/test_pdf.py": (
             "test_a_validator_has_nothing_else_against_it[bare]",
             "test_a_validator_has_nothing_else_against_it[rendered]",
