@@ -272,3 +272,29 @@ def test_the_page_says_what_equal_weights_cover(coverage: pl.DataFrame) -> None:
     said = "73 to 95 and 92 to 99 %"
     assert said in section
     assert [100 * f(e) for e in ends for f in (min, max)] == pytest.approx([73, 95, 92, 99])
+
+
+def test_the_page_says_what_priors_cover(coverage: pl.DataFrame) -> None:
+    page = (DOCS / "coverage.md").read_text(encoding="utf-8")
+    section = page.partition("### With priors from the other studies")[2].partition("\n###")[0]
+    known = coverage.filter(settings="priors")
+    today = coverage.filter(settings="shared errors", sweep="novels", approach="mixture")
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert len(rows) == known["truth"].n_unique() == 5
+    for line in rows:
+        truth, *cells = [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
+        for cell, (quantity, where) in zip(cells, PLACES, strict=True):
+            of_place = pl.col("where").fill_null("") == where
+            one, other = (
+                table.filter(of_place, truth=truth, quantity=quantity).sort("level")
+                for table in (known, today)
+            )
+            shares = [
+                f"{100 * share:.0f}" + (f" of {100 * part:.0f}" if part < 1.0 else "")
+                for share, part in one.select("coverage", "given").iter_rows()
+            ]
+            widths = [table["median_width"] for table in (one, other)]
+            if quantity != "a":
+                widths = [width.log() for width in widths]
+            ratios = [f"{ratio:.2f}".lstrip("0") for ratio in widths[0] / widths[1]]
+            assert cell == f"{' · '.join(shares)} ({' · '.join(ratios)})"
