@@ -81,6 +81,8 @@ def test_page_has_every_number_and_loads_nothing(tmp_path: Path) -> None:
     assert "too &lt;few&gt; runs" in page
     assert "0.0234" in page
     assert "0.0567" in page
+    # the laws that others chose, by their names
+    assert "<td>Chinchilla &lt;law&gt;</td>" in page
     assert "3 minima of\n1 forecasts" in page
     assert not re.search(r"<(?:script|link|img|iframe)\b|@import|url\((?!\"data:|#)", page)
     render_backtest(backtest(), tmp_path / "again.html", kaplan=KAPLAN)

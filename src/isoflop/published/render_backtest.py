@@ -38,6 +38,7 @@ def render_backtest(backtest: Backtest, out: Path, *, kaplan: KaplanLaw) -> None
         default=backtest.candidate(backtest.default) if backtest.candidates else None,
         shown=[key for key in SHOWN if key in labels],
         labels=labels,
+        laws_of=lambda choice: "; ".join(labels.get(law, law) for law in choice.laws),
         figure=Markup(inline(figure.figure, "gammas")),  # noqa: S704
         figure_words=figure.alt,
         ratio=lambda value: f"{value:.2f}",

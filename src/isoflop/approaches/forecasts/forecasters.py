@@ -281,11 +281,8 @@ LABELS: Final[dict[str, tuple[Kind, str]]] = {
     **{law: ("law", NAMES[law]) for law in (*LAWS, "no_floor")},
     "held": ("held", f"Nested law, gamma held at {FIXED_GAMMA}"),
     "audited": ("prior", f"Nested law, log gamma ~ N(ln {FIXED_GAMMA}, {AUDITED.sd}²)"),
-    "prior": ("prior", "Nested law, prior of gamma from the other studies"),
-    **{
-        law + SUFFIX: ("prior", f"{NAMES[law]}, priors of its exponents from the other studies")
-        for law in LAWS
-    },
+    "prior": ("prior", "Nested law, prior of gamma"),
+    **{law + SUFFIX: ("prior", f"{NAMES[law]}, priors of its exponents") for law in LAWS},
     "mixture": ("mixture", "Mixture of the laws that the points do not reject; equal"),
     "mixture_four": ("mixture", "Mixture: Chinchilla, root, Kaplan, product; equal"),
     "mixture_nested": ("mixture", "Mixture with the nested law for the root law; equal"),
