@@ -381,7 +381,7 @@ def test_the_page_says_what_repeats_are_worth(
     expected = float(law.effective_tokens(optimum.tokens.value, unique))
     assert shown["epochs"] == pytest.approx([epochs], rel=1e-9)
     assert shown["worth"] == pytest.approx([expected], rel=1e-9)
-    assert "R*_D = 15.4 of Muennighoff et al. (2023)" in inside
+    assert "falls off over 15.4 of them by Muennighoff et al. (2023)" in inside
 
 
 def test_the_unique_tokens_of_the_sweep_stand_in_the_calculator(rendered: Rendered) -> None:

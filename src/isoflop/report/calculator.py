@@ -133,7 +133,7 @@ def calculator_json(inputs: ReportInputs) -> str | None:
         "parts": parts,
         "repeats": {
             "unique": inputs.unique_tokens,
-            "half_life": inputs.reference.muennighoff.R_D,
+            "decay": inputs.reference.muennighoff.R_D,
             "authors": inputs.reference.muennighoff.citation.authors,
             "year": inputs.reference.muennighoff.citation.year,
         },

@@ -211,7 +211,7 @@
   };
 
   // Muennighoff et al. (2023), equation 5
-  const worth = (tokens, unique) => unique * (1 - given.repeats.half_life * Math.expm1(-(tokens / unique - 1) / given.repeats.half_life));
+  const worth = (tokens, unique) => unique * (1 - given.repeats.decay * Math.expm1(-(tokens / unique - 1) / given.repeats.decay));
 
   const NO_COMPUTE = "No compute gives that by this law.";
   const knowsOptimumAlone = (law) => {
@@ -353,8 +353,8 @@
       (!known ? " No " + Math.round(100 * given.level) + "\u00a0% interval is given: none covers as often as it should and contains the number." :
         " Intervals: " + Math.round(100 * given.level) + "\u00a0%, " +
         (result.rough ? "from up to " + given.draws + " draws a law, to two digits." : "from all draws, as in the tables.")) +
-      (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are those of fresh tokens, and what repeats are worth is by R*_D = " +
-        rounded(given.repeats.half_life, 3) + " of " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." : "") +
+      (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are those of fresh tokens. What repeats are worth falls off over " +
+        rounded(given.repeats.decay, 3) + " of them by " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." : "") +
       (result.doubt ? " " + result.doubt : "");
   };
   // as wide as what it has, so that every digit of a long number is seen
