@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from isoflop.approach import IN_PROSE
 from isoflop.estimates.estimate import Refusal
+from isoflop.estimates.mixture import Mixture
 from isoflop.numbers import NONE, fixed
 from isoflop.report.document import write_document
 from isoflop.report.sections.captions import findings
@@ -102,6 +104,24 @@ def test_a_choice_that_moves_the_other_way_is_no_share(inputs: ReportInputs) -> 
     away = re.compile(r"counting without embeddings makes −[0-9.]+ \(the other way\)")
     assert away.search(first_screen(fewer).apart)
     assert re.search(r"embeddings makes \+[0-9.]+ \([0-9]+\s%\)", first_screen(inputs).apart)
+
+
+def test_an_answer_with_priors_says_so(inputs: ReportInputs) -> None:
+    assert "Priors" not in first_screen(inputs).reason
+    assert isinstance(inputs.mixture, Mixture)
+    (name, *_) = [member.approach for member in inputs.mixture.mixed]
+    law = inputs.leaned_on[name]
+    known = type(getattr(law.settings, name)).model_validate(
+        {"alpha_prior": {"median": 0.28, "sd": 0.18}}
+    )
+    settings = law.settings.model_copy(update={name: known})
+    changed = law.model_copy(update={"settings": settings})
+    of_laws = replace(
+        inputs,
+        estimates={key: changed if key == name else one for key, one in inputs.estimates.items()},
+        laws={key: changed if key == name else one for key, one in inputs.laws.items()},
+    )
+    assert f"Priors of exponents take part in {IN_PROSE[name]}" in first_screen(of_laws).reason
 
 
 def test_a_loss_that_no_law_predicts_is_said_to_be_none() -> None:

@@ -48,6 +48,8 @@ def test_a_firm_prior_decides_and_a_wide_one_says_nothing(
         beta_prior={"median": 0.43, "sd": 1e-5},
     )
     held = fit(novels_cpu, law, firm, threads=1)
+    assert any("priors of alpha (median 0.31" in caution for caution in held.cautions())
+    assert not any("prior" in caution for caution in free.cautions())
     refits = held.refit(resample(held, firm.bootstrap, shared=False))
     rows = np.vstack([held.parameters, refits.parameters[refits.refusals == ""]])
     of_size, of_data = exponents(held, rows)

@@ -22,6 +22,7 @@ from isoflop.approaches.estimators.loss_law import (
     MultistartFit,
     objective_of,
     points_of,
+    prior_cautions,
     solve_from_starts,
 )
 from isoflop.approaches.estimators.misfit import misfit_cautions
@@ -174,7 +175,8 @@ class LawFit(MultistartFit):
 
     def cautions(self) -> list[str]:
         """Warn of vanished terms, of confounded parameters, of mixed counting and of misfit."""
-        cautions = [
+        cautions = prior_cautions(self.settings)
+        cautions += [
             f"{name} ended at its bound: the sweep does not determine it."
             for name in self.bounds_hit()
             if name != "E"

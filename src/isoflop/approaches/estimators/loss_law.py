@@ -454,6 +454,20 @@ def objective_of(settings: LossLawSettings, columns: Mapping[str, int | None]) -
     return replace(likelihood, prior=LogPrior(tuple(priors), mean, sd))
 
 
+def prior_cautions(settings: LossLawSettings) -> list[str]:
+    """Say that a law knows of its exponents before the runs are seen."""
+    priors = [
+        f"{name} (median {prior.median:g}, sd {prior.sd:g} of its log)"
+        for name, prior in settings.priors.items()
+    ]
+    if not priors:
+        return []
+    return [
+        f"This fit has priors of {listed(priors)}: what it says is not of these runs alone, nor is "
+        "the width of its intervals."
+    ]
+
+
 def points_of(
     observations: Observations, settings: LossLawSettings, approach: Approach, *, least: int
 ) -> Ints:

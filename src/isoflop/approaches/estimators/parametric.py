@@ -15,6 +15,7 @@ from isoflop.approaches.estimators.loss_law import (
     MultistartFit,
     objective_of,
     points_of,
+    prior_cautions,
     solve_from_starts,
 )
 from isoflop.approaches.estimators.misfit import misfit_cautions
@@ -110,7 +111,8 @@ class ParametricFit(MultistartFit):
 
     def cautions(self) -> list[str]:
         """Warn of vanished terms, of confounded parameters and of mixed counting."""
-        cautions = [
+        cautions = prior_cautions(self.settings)
+        cautions += [
             f"{name} ended at its bound: the sweep does not determine it."
             for name in self.bounds_hit()
         ]

@@ -136,7 +136,7 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
         headline=_headline(inputs, answer, optimum),
         distance=f"{distance(flops, answer.flops_range)}: "
         f"{trust(optimum.decades_beyond_data, optimum.params)}",
-        reason=_reason(chosen),
+        reason=_reason(chosen, inputs),
         rejected=_rejected(inputs),
         apart=_apart(inputs),
         standing=_standing_table(inputs, flops, stands),
@@ -282,13 +282,29 @@ def _loss_cell(stands: Standing, loss: Quantity | None, *, large: bool = False) 
     return _with_interval(loss, fixed, large=large, mark=stands.loss_mark)
 
 
-def _reason(chosen: Recommendation) -> str:
+def _reason(chosen: Recommendation, inputs: ReportInputs) -> str:
     """Say whose answer it is, and why."""
     why = f"From {chosen.row.in_prose}: {chosen.reason}."
     if not isinstance(chosen.answer, Mixture):
-        return why
+        return " ".join([why, *_with_priors([chosen.answer.approach], inputs)])
     doubts = (chosen.answer.absent, chosen.answer.loss_doubt)
-    return " ".join([why, *(words(doubt) for doubt in doubts if doubt)])
+    mixed = [member.approach for member in chosen.answer.mixed]
+    return " ".join(
+        [why, *(words(doubt) for doubt in doubts if doubt), *_with_priors(mixed, inputs)]
+    )
+
+
+def _with_priors(approaches: Sequence[Approach], inputs: ReportInputs) -> list[str]:
+    """Say whose exponents have priors, in one sentence; none where nobody's have."""
+    known = [
+        IN_PROSE[name]
+        for name in approaches
+        if (estimate := inputs.leaned_on.get(name)) is not None
+        and getattr(getattr(estimate.settings, name), "priors", {})
+    ]
+    if not known:
+        return []
+    return [f"Priors of exponents take part in {listed(known)} ([which ones](#cautions))."]
 
 
 def _rejected(inputs: ReportInputs) -> str:
