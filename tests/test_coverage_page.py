@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -236,65 +235,45 @@ def test_an_interval_that_is_given_covers_whichever_law_is_true(coverage: pl.Dat
             assert word == (" · ".join(expected) or "\N{EN DASH}")
 
 
-def test_the_page_says_what_equal_weights_cover(coverage: pl.DataFrame) -> None:
+@pytest.mark.parametrize(
+    ("heading", "settings"),
+    [
+        ("### All five laws alike", "equal weights"),
+        ("### With priors from the other studies", "priors"),
+    ],
+)
+def test_the_page_says_what_another_mixture_covers(
+    coverage: pl.DataFrame, heading: str, settings: str
+) -> None:
+    """And its widths beside those of today's mixture on the same design."""
     page = (DOCS / "coverage.md").read_text(encoding="utf-8")
-    section = page.partition("### All five laws alike")[2].partition("\n###")[0]
-    places = [
-        ("a", None),
-        ("params_opt", "in range"),
-        ("params_opt", "2 decades beyond"),
-        ("loss_opt", "in range"),
-        ("loss_opt", "2 decades beyond"),
-    ]
-    alike = coverage.filter(settings="equal weights")
+    section = page.partition(heading)[2].partition("\n###")[0]
+    other = coverage.filter(settings=settings)
     today = coverage.filter(settings="shared errors", sweep="novels", approach="mixture")
     rows = [line for line in section.splitlines() if line.startswith("| `")]
-    assert len(rows) == alike["truth"].n_unique() == 5
-    for line in rows:
-        truth, *cells = [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
-        for cell, (quantity, where) in zip(cells, places, strict=True):
-            shares, _, ratios = cell.rstrip(")").partition(" (")
-            for level, share, ratio in zip(
-                (0.8, 0.95), shares.split(" · "), ratios.split(" · "), strict=True
-            ):
-                at = {"truth": truth, "quantity": quantity, "level": level}
-                one, other = (
-                    table.filter(**at).filter(
-                        pl.col("where").eq_missing(where) | pl.lit(where is None)
-                    )
-                    for table in (alike, today)
-                )
-                assert float(share) == pytest.approx(100 * one["coverage"].item(), abs=0.51)
-                widths = np.array([t["median_width"].item() for t in (one, other)])
-                logs = widths if quantity == "a" else np.log(widths)
-                assert float(ratio) == pytest.approx(logs[0] / logs[1], abs=0.0051)
-    ends = [alike.filter(level=level)["coverage"] for level in (0.8, 0.95)]
-    said = "73 to 95 and 92 to 99 %"
-    assert said in section
-    assert [100 * f(e) for e in ends for f in (min, max)] == pytest.approx([73, 95, 92, 99])
-
-
-def test_the_page_says_what_priors_cover(coverage: pl.DataFrame) -> None:
-    page = (DOCS / "coverage.md").read_text(encoding="utf-8")
-    section = page.partition("### With priors from the other studies")[2].partition("\n###")[0]
-    known = coverage.filter(settings="priors")
-    today = coverage.filter(settings="shared errors", sweep="novels", approach="mixture")
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
-    assert len(rows) == known["truth"].n_unique() == 5
+    assert len(rows) == other["truth"].n_unique() == 5
     for line in rows:
         truth, *cells = [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
         for cell, (quantity, where) in zip(cells, PLACES, strict=True):
             of_place = pl.col("where").fill_null("") == where
-            one, other = (
+            here, there = (
                 table.filter(of_place, truth=truth, quantity=quantity).sort("level")
-                for table in (known, today)
+                for table in (other, today)
             )
             shares = [
                 f"{100 * share:.0f}" + (f" of {100 * part:.0f}" if part < 1.0 else "")
-                for share, part in one.select("coverage", "given").iter_rows()
+                for share, part in here.select("coverage", "given").iter_rows()
             ]
-            widths = [table["median_width"] for table in (one, other)]
+            widths = [table["median_width"] for table in (here, there)]
             if quantity != "a":
                 widths = [width.log() for width in widths]
-            ratios = [f"{ratio:.2f}".lstrip("0") for ratio in widths[0] / widths[1]]
-            assert cell == f"{' · '.join(shares)} ({' · '.join(ratios)})"
+            ratios = [f"{ratio:.2f}".removeprefix("0") for ratio in widths[0] / widths[1]]
+            assert cell == f"{' · '.join(shares)} ({' · '.join(ratios)})", (truth, quantity, where)
+
+
+def test_the_page_says_what_equal_weights_cover(coverage: pl.DataFrame) -> None:
+    page = (DOCS / "coverage.md").read_text(encoding="utf-8")
+    alike = coverage.filter(settings="equal weights")
+    ends = [alike.filter(level=level)["coverage"] for level in (0.8, 0.95)]
+    assert "73 to 95 and 92 to 99 %" in page.partition("### All five laws alike")[2]
+    assert [100 * f(e) for e in ends for f in (min, max)] == pytest.approx([73, 95, 92, 99])
