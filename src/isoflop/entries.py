@@ -1,4 +1,7 @@
-"""Entries of a cache: parts behind a checksum, read as they were written or not at all."""
+"""Entries of a cache: parts behind a checksum, read as they were written or not at all.
+
+The checksum is of the entry's name too: what was written of one file is never read as another's.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +47,13 @@ def write_entry(path: Path, parts: Mapping[str, bytes]) -> bool:
     head = json.dumps({name: len(part) for name, part in parts.items()}).encode()
     content = b"".join([len(head).to_bytes(_LENGTH), head, *parts.values()])
     with contextlib.suppress(OSError), replacing(path) as temporary:
-        temporary.write_bytes(content + hashlib.sha256(content).digest())
+        temporary.write_bytes(content + _checksum(path, content))
         return True
     return False
+
+
+def _checksum(path: Path, content: bytes) -> bytes:
+    return hashlib.sha256(path.name.encode() + b"\0" + content).digest()
 
 
 def read_entry(path: Path) -> dict[str, bytes] | None:
@@ -56,7 +63,7 @@ def read_entry(path: Path) -> dict[str, bytes] | None:
     except OSError:
         return None
     content, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:]
-    if hashlib.sha256(content).digest() != checksum:
+    if _checksum(path, content) != checksum:
         return None
     place = _LENGTH + int.from_bytes(content[:_LENGTH])
     try:

@@ -286,6 +286,9 @@ def test_an_entry_is_whole_or_none(tmp_path: Path) -> None:
     write_entry(path, parts)
     assert read_entry(path) == parts
     assert read_entry(tmp_path / "none") is None
+    # another file's entry under this name, as a restored folder might have it
+    assert read_entry(path.rename(tmp_path / "other")) is None
+    write_entry(path, parts)
     content = path.read_bytes()
     for end in range(len(content)):
         path.write_bytes(content[:end])

@@ -554,6 +554,44 @@ def test_a_training_loss_is_placed_or_is_told_to_lag(
         assert ("losses.smoothing above 0" in unplaced) == ("loss_window" in said)
 
 
+def test_a_window_counts_updates_and_not_what_was_logged(tmp_path: Path) -> None:
+    """A table of every tenth update, whose own steps count its rows, as W&B's do."""
+    at = np.arange(1.0, 2001.0)
+    curve = 2.0 + 400.0 * (1e6 * at) ** -0.3
+    kept, mean, averaged = 1.0 - 1.0 / 100.0, 0.0, []
+    for i, value in enumerate(curve):
+        mean = kept * mean + (1.0 - kept) * value
+        averaged.append(mean / (1.0 - kept ** (i + 1)))
+    logged = range(9, 2000, 10)
+    lines = "_step,tokens,train_loss\n" + "".join(
+        f"{row},{(i + 1) * 1000000},{float(averaged[i])!r}\n"
+        for row, i in enumerate(logged, start=1)
+    )
+    facts = (
+        "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant, tokens: 2e9}, "
+        "loss_kind: ema, loss_window: %s%s}\n"
+    )
+
+    def last(window: str, more: str) -> tuple[float, list[str]]:
+        tables = ingest(tmp_path / f"{window}{len(more)}", {"a.csv": lines}, facts % (window, more))
+        built = build(tables, loss="train")
+        final = built.losses.filter("is_final")["loss"].item()
+        return final, built.left_out["reason"].to_list()
+
+    loss, told = last("100", ", tokens_per_step: 1e6")
+    assert told == []
+    assert loss == pytest.approx(curve[-1], abs=0.002)
+    # what cannot be placed stays as it is, and says why
+    for window, more, why in (
+        ("100", "", "no tokens_per_step says how many tokens these are"),
+        ("1500", ", tokens_per_step: 1e6", "more than half of the run's"),
+        ("1e17", ", tokens_per_step: 1e6", "look whether loss_window counts updates"),
+    ):
+        loss, (reason,) = last(window, more)
+        assert why in reason
+        assert averaged[-1] - 0.02 < loss < averaged[-1] + 0.02
+
+
 def test_a_moving_average_of_a_known_curve_ends_where_the_curve_does(tmp_path: Path) -> None:
     """nanochat's, whose window its format knows, and a table's, whose window sweep.yaml says."""
     at = np.arange(1, 301)

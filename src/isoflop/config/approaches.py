@@ -135,9 +135,9 @@ class ObjectiveSettings(Section):
 class ExponentPrior(Section):
     """A normal prior of the log of an exponent."""
 
-    median: float = Field(gt=0.0)
-    """exp of its mean."""
-    sd: float = Field(gt=0.0)
+    median: float = Field(ge=1e-3, le=5.0)
+    """exp of its mean; no exponent is fitted above 5."""
+    sd: float = Field(ge=1e-6, le=1e6)
     """Of the exponent's log."""
 
 
@@ -184,6 +184,12 @@ class ParametricSettings(PriorSettings):
     """final: the last point of each run; all: whole curves."""
     drop_highest: int = Field(default=0, ge=0)
     """Leave out this many of the highest losses (5 for the digitised Hoffmann data)."""
+
+    @model_validator(mode="after")
+    def _one_prior_of_a_tied_exponent(self) -> Self:
+        if self.exponents == "tied" and self.beta_prior is not None:
+            raise ValueError("exponents: tied leaves one exponent; give its prior as alpha_prior")
+        return self
 
 
 class LawSettings(PriorSettings):

@@ -323,6 +323,8 @@ def best_rates(
     return losses.filter(~pl.col("run").is_in(worse)), reasons
 
 
+LONGEST_WINDOW: Final = 0.5
+"""Share of a run's updates beyond which an average says too little of any place in it."""
 _AVERAGES: Final = {
     "ema": (
         "a moving average",
@@ -332,18 +334,45 @@ _AVERAGES: Final = {
 }
 
 
-def _lag(points: pl.DataFrame, settings: LossesSettings) -> str | None:
+def _updates(run: Mapping[str, Any], points: pl.DataFrame) -> pl.Series | None:
+    """Give the updates behind each point: a log's own steps may be calls of its logger."""
+    each = run["tokens_per_step"]
+    return None if each is None else points["tokens"] / each
+
+
+def _window(run: Mapping[str, Any], points: pl.DataFrame) -> float | None:
+    """Give the updates that a run's lagging losses average over, where they can be put by it."""
+    window, updates = points["loss_window"][-1], _updates(run, points)
+    if window is None or updates is None or window > LONGEST_WINDOW * updates[-1]:
+        return None
+    return float(window)
+
+
+def _lag(run: Mapping[str, Any], points: pl.DataFrame, settings: LossesSettings) -> str | None:
     """Say that a run's training losses lag, where they are not put where they were measured."""
     kind, window = points["loss_kind"][-1], points["loss_window"][-1]
-    if kind not in LAGGING or (window is not None and settings.smoothing > 0):
+    if kind not in LAGGING:
         return None
     what, updates = _AVERAGES[kind]
-    way = (
-        f"say in sweep.yaml over how many updates (loss_window: {updates}), and it is put where it "
-        "was measured"
-        if window is None
-        else "with losses.smoothing above 0 it is put where it was measured"
-    )
+    if window is None:
+        way = (
+            f"say in sweep.yaml over how many updates (loss_window: {updates}), and it is put "
+            "where it was measured"
+        )
+    elif run["tokens_per_step"] is None:
+        way = (
+            f"its window is {window:g} updates, and no tokens_per_step says how many tokens these "
+            "are: say it in sweep.yaml, and the loss is put where it was measured"
+        )
+    elif _window(run, points) is None:
+        way = (
+            f"its window of {window:g} updates is more than half of the run's, so it cannot be put "
+            "where it was measured: look whether loss_window counts updates"
+        )
+    elif settings.smoothing > 0:
+        return None
+    else:
+        way = "with losses.smoothing above 0 it is put where it was measured"
     return (
         f"its training loss is {what} (loss_kind: {kind}), which lags behind a falling loss: "
         "fitted as it stands, it is a little too high, and the more so the shorter the run. "
@@ -514,11 +543,11 @@ def _points(
             dropped.append(_left_out(run, 0, fate))
     if not is_final:
         dropped.append(_left_out(run, 1, _not_final(run, fraction, settings)))
-    if kind == "train" and (lag := _lag(points, settings)) is not None:
+    if kind == "train" and (lag := _lag(run, points, settings)) is not None:
         dropped.append(_left_out(run, 0, lag))
     kept = _thinned(points, settings.points_per_run)
     if kind == "train" and settings.smoothing > 0:
-        kept = _smoothed(points, kept, settings.smoothing)
+        kept = _smoothed(run, points, kept, settings.smoothing)
     rows = kept.select(
         "run",
         "tokens",
@@ -564,7 +593,7 @@ def _near_the_end(
         at = tokens["tokens"].to_numpy()
         near = [int(((at >= (1 - width) * d) & (at <= (1 + width) * d)).sum()) for d in ends]
         if min(near) >= BRIDGE_LINES:
-            measured_at = _measured_at(tokens)
+            measured_at = _measured_at(run, tokens)
             before, after = smooth(measured_at, tokens["train_loss"].to_numpy(), ends, share=width)
             loss = last["eval_loss"] + float(after - before)
             bridged = tokens.tail(1).with_columns(eval_loss=pl.lit(loss, dtype=pl.Float64))
@@ -615,21 +644,25 @@ def _one_per_tokens(points: pl.DataFrame, loss: str) -> pl.DataFrame:
     )
 
 
-def _smoothed(points: pl.DataFrame, kept: pl.DataFrame, share: float) -> pl.DataFrame:
+def _smoothed(
+    run: Mapping[str, Any], points: pl.DataFrame, kept: pl.DataFrame, share: float
+) -> pl.DataFrame:
     """Replace training losses of the points that are kept by the local fit to all there."""
-    measured_at = _measured_at(points)
+    measured_at = _measured_at(run, points)
     losses = points["train_loss"].to_numpy()
     smoothed = smooth(measured_at, losses, kept["tokens"].to_numpy(), share=share)
     return kept.with_columns(train_loss=pl.Series(smoothed))
 
 
-def _measured_at(points: pl.DataFrame) -> NDArray[np.float64]:
+def _measured_at(run: Mapping[str, Any], points: pl.DataFrame) -> NDArray[np.float64]:
     """Say at which D the training losses of a run's points were measured [token]."""
+    updates = _updates(run, points)
+    steps = points["step"].cast(pl.Float64) if updates is None else updates
     return effective_tokens(
         points["tokens"].to_numpy(),
-        points["step"].cast(pl.Float64).to_numpy(),
+        steps.to_numpy(),
         kind=points["loss_kind"][-1],
-        window=points["loss_window"][-1],
+        window=_window(run, points),
     )
 
 

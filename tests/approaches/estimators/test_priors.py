@@ -76,12 +76,20 @@ def test_a_prior_asks_for_a_likelihood(law: Approach, objective: str) -> None:
 
 
 def test_tied_exponents_take_one_prior(novels_cpu: Observations) -> None:
-    chosen = settings(
-        "parametric",
-        exponents="tied",
-        alpha_prior={"median": 0.31, "sd": 1e-5},
-        beta_prior={"median": 0.9, "sd": 1e-5},
-    )
+    firm = {"median": 0.31, "sd": 1e-5}
+    with pytest.raises(ValueError, match="give its prior as alpha_prior"):
+        settings("parametric", exponents="tied", beta_prior=firm)
+    chosen = settings("parametric", exponents="tied", alpha_prior=firm)
     fitted = fit(novels_cpu, "parametric", chosen, threads=1)
     values = dict(zip(fitted.names, fitted.parameters, strict=True))
     assert values["alpha"] == values["beta"] == pytest.approx(0.31, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [{"median": 1e300, "sd": 0.1}, {"median": 50.0, "sd": 0.1}, {"median": 1e-300, "sd": 0.1},
+     {"median": 0.3, "sd": float("inf")}, {"median": 0.3, "sd": 1e-300}],
+)  # fmt: skip
+def test_an_absurd_prior_is_refused(prior: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"(?:less|greater) than or equal"):
+        settings("kaplan_law", alpha_prior=prior)
