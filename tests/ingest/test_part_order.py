@@ -252,6 +252,20 @@ def test_parts_whose_records_have_times_stand_in_the_order_of_these(
         assert [round(loss) for loss in live["train_loss"]] == [8] * 3 + [2] * 6
 
 
+def test_of_equal_times_the_steps_decide(tmp_path: Path) -> None:
+    """As a clock too coarse gives them; by the names the resumed part would come first."""
+    files: dict[str, str | bytes] = {
+        "b.csv": rows(range(10, 51, 10), 1, 7.6),
+        "a.csv": rows(range(60, 101, 10), 1, 2.0),
+    }
+    rules = "title: t\nruns: [{match: '*', run: one}]\nfacts: {params: {total: 1e6}, "
+    rules += "tokens_per_step: 256, schedule: {kind: constant}, loss_unit: nats_per_token}\n"
+    tables = ingest(tmp_path / "s", files, rules)
+    assert row(tables.runs, "run", "one")["paths"] == "b.csv, a.csv"
+    assert end(tables) == (100, pytest.approx(2.0 + 0.1 / 100, abs=1e-6))
+    assert not tables.curves["superseded"].any()
+
+
 def test_a_table_without_times_or_with_bad_ones_is_read_all_the_same(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
         "a.csv": rows(range(10, 101, 10), 1, 7.6).replace(b",1779", b",x1779"),

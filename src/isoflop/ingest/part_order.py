@@ -52,7 +52,9 @@ def in_order(name: str, parts: Sequence[Part]) -> Ordered:
         return Ordered(given)  # those that go on were put together by their steps
     times = [part.written[0] for part in given if part.written is not None]
     if len(times) == len(given):
-        timed = tuple(given[place] for place in np.argsort(times, kind="stable"))
+        # of equal times, as a copied or coarse clock gives them, the steps decide
+        begins = [_begin(part) for part in given]
+        timed = tuple(given[place] for place in np.lexsort((begins, times)))
         early = _too_early(timed)
         return Ordered(timed, conflict=None if early is None else _conflict(*early))
     if not all(part.log.run == name for part in given):
