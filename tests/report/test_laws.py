@@ -269,7 +269,8 @@ def test_a_law_that_could_not_be_fitted_is_missed_beside_the_answer(rendered: Re
     sentence = f"These runs do not determine {IN_PROSE[missing.approach]}: "
     assert without.absent.startswith(sentence)
     reasons = [
-        _reason(Recommendation(MIXTURE.key, answer, "mixture")) for answer in (both, without)
+        _reason(Recommendation(MIXTURE.key, answer, "mixture"), inputs)
+        for answer in (both, without)
     ]
     assert ["These runs do not determine" in reason for reason in reasons] == [False, True]
 
