@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approaches.forecasts.predictions import Predictive
+    from isoflop.approaches.protocol import Fit
     from isoflop.estimates.backtest import Planned
 
     Floats = NDArray[np.float64]
@@ -109,8 +110,9 @@ def backtest_laws(
     for planned, losses in sweeps:
         try:
             points = points_of(planned, losses)
-            gammas.append(_gamma(planned, points, chosen))
-            exponents += _exponents(planned, points, chosen)
+            nested = fit(observe(points, COUNTING), "nested", chosen, threads=1)
+            gammas.append(_gamma(planned, nested, chosen))
+            exponents += _exponents(planned, nested, chosen)
         except (MissingFactError, UnderdeterminedError) as error:
             left_out[planned.sweep] = str(error)
             continue
@@ -202,10 +204,8 @@ def _as_priors(priors: Sequence[Prior]) -> PriorsByLaw:
     return by_law
 
 
-def _gamma(planned: Planned, points: pl.DataFrame, settings: ApproachesSettings) -> Gamma:
-    """Fit the nested law to all of a sweep."""
-    observations = observe(points, COUNTING)
-    fitted = fit(observations, "nested", settings, threads=1)
+def _gamma(planned: Planned, fitted: Fit, settings: ApproachesSettings) -> Gamma:
+    """Tell what the nested law, fitted to all of a sweep, says of gamma and E."""
     parameters = dict(zip(fitted.names, fitted.parameters.tolist(), strict=True))
     refits = fitted.refit(resample(fitted, settings.bootstrap, shared=False))
     kept = refits.parameters[refits.refusals == ""]
@@ -215,19 +215,17 @@ def _gamma(planned: Planned, points: pl.DataFrame, settings: ApproachesSettings)
         study=planned.study,
         gamma=parameters["gamma"],
         E=parameters["E"],
-        points=len(observations.loss),
+        points=len(fitted.observations.loss),
         draws=[(floor, gamma) for floor, gamma in kept[:, columns].tolist()],
     )
 
 
-def _exponents(
-    planned: Planned, points: pl.DataFrame, settings: ApproachesSettings
-) -> Iterator[Exponents]:
-    """Fit every law to all of a sweep, those left out that its points do not allow."""
-    observations = observe(points, COUNTING)
+def _exponents(planned: Planned, nested: Fit, settings: ApproachesSettings) -> Iterator[Exponents]:
+    """Fit every other law to all of a sweep, those left out that its points do not allow."""
     for law, free in EXPONENTS.items():
         try:
-            fitted = fit(observations, law, settings, threads=1)
+            others = law != nested.approach
+            fitted = fit(nested.observations, law, settings, threads=1) if others else nested
         except UnderdeterminedError:
             continue
         parameters = dict(zip(fitted.names, fitted.parameters.tolist(), strict=True))
