@@ -22,7 +22,7 @@ rule archive_report:
         runs="data/curves/{sweep}.runs.parquet",
         files="data/curves/{sweep}.files.parquet",
         gates="data/curves/{sweep}.gates.parquet",
-        raw=lambda wildcards: raw_files(wildcards.sweep),
+        raw=of_sweep("raw_files"),
         config=local(CONFIG_FILE),
         sidecar="data/raw/{sweep}/sweep.yaml",
         project=[local(str(path)) for path in project_files(PROJECT).values()],
@@ -39,7 +39,7 @@ rule archive_report:
     params:
         project=str(PROJECT),
         settings=settings("archive"),
-        raw=raw_here,
+        raw=of_inputs("raw_here"),
         config=json.dumps(config, sort_keys=True),
     shell:
         """

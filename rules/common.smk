@@ -200,26 +200,101 @@ def minutes(number):
     return lambda wildcards, attempt: number * 2 ** (attempt - 1)
 
 
-def raw_files(sweep):
-    """List a sweep's raw files; a published sweep's come as one folder.
+class RawSweep:
+    """A sweep of data/raw: its folder is its user's, and each file of it an input of its own."""
 
-    data/manifests/<sweep>.txt, where there is one, lists them below the sweep's folder, a path a
-    line: logs that lie in an object store and not here.
-    """
-    folder = raw_folder(sweep)
-    if sweep.startswith(PUBLISHED):
-        return [folder]
-    listed = listed_files(Path(folder))
-    if listed is not None:
-        return [f"{folder}/{name}" for name in listed]
-    return [str(path) for path in files_of(Path(folder))]
+    results = []
+
+    def __init__(self, name):
+        self.name, self.folder = name, Path(raw_folder(name))
+        self.sidecar = self.described = f"{self.folder}/sweep.yaml"
+
+    def raw_files(self):
+        """List its raw files.
+
+        data/manifests/<sweep>.txt, where there is one, lists them below the sweep's folder, a path a
+        line: logs that lie in an object store and not here.
+        """
+        listed = listed_files(self.folder)
+        if listed is not None:
+            return [f"{self.folder}/{name}" for name in listed]
+        return [str(path) for path in files_of(self.folder)]
+
+    def raw_logs(self):
+        """List its raw files but sweep.yaml, whose settings change no curve."""
+        return [path for path in self.raw_files() if path != self.sidecar]
+
+    def raw_state(self):
+        """Tell a replaced raw log by size and time."""
+        if STORED and listed_files(self.folder) is not None:
+            return "as listed"  # Snakemake compares what is in the store
+        return fingerprint(self.folder)
+
+    def facts(self):
+        """Give all of its sweep.yaml but the settings."""
+        return sweep_file(self.name).model_dump_json(exclude={"settings"}, exclude_unset=True)
+
+    def own_settings(self):
+        """Give its own settings, and what they are named by."""
+        return sweep_file(self.name).settings, self.sidecar
+
+    def raw_here(self, input):
+        """Name the folder that a job finds its raw files in: where they were fetched to."""
+        return Path(input.sidecar).parent
+
+    def sidecar_here(self, input):
+        """Name the sweep.yaml that a report is written from: where it was fetched to."""
+        return Path(input.sidecar)
 
 
-def raw_here(wildcards, input):
-    """Name the folder that a job finds a sweep's raw files in: where they were fetched to."""
-    if wildcards.sweep.startswith(PUBLISHED):
+class PublishedSweep:
+    """A sweep of the catalogue of published studies: its folder, sweep.yaml included, is a rule's
+    output and one input, and what the folder depends on is the catalogue's entry."""
+
+    results = RESULTS
+    sidecar = []
+
+    def __init__(self, name):
+        self.name, self.described = name, raw_folder(name)
+
+    def raw_logs(self):
+        return [self.described]
+
+    def raw_state(self):
+        return ""
+
+    def facts(self):
+        return ""
+
+    def own_settings(self):
+        """Give its own settings, which name every key, and what they are named by."""
+        return catalogue().settings(self.name), REFERENCE_FOLDER / "published.yaml"
+
+    def raw_here(self, input):
         return input.raw
-    return Path(input.sidecar).parent
+
+    def sidecar_here(self, input):
+        return Path(input.sidecar) / "sweep.yaml"
+
+
+def sweep_of(name):
+    """Give a sweep by its name: nothing else here asks of which kind it is."""
+    return PublishedSweep(name) if name.startswith(PUBLISHED) else RawSweep(name)
+
+
+def of_sweep(asked):
+    """Give what a rule asks of the sweep at hand: a path, paths, or a parameter."""
+
+    def answer(wildcards):
+        value = getattr(sweep_of(wildcards.sweep), asked)
+        return value() if callable(value) else value
+
+    return answer
+
+
+def of_inputs(asked):
+    """Give what a job of the sweep at hand asks of its inputs, wherever they were fetched to."""
+    return lambda wildcards, input: getattr(sweep_of(wildcards.sweep), asked)(input)
 
 
 def folder_of(name):
@@ -235,51 +310,6 @@ def folder_of(name):
 def published_root(name, above):
     """Name the folder that many steps above an input's first file."""
     return lambda wildcards, input: Path(input[name][0]).parents[above - 1]
-
-
-def raw_sidecar(wildcards):
-    """Name a sweep's sweep.yaml; a published sweep's comes with its folder."""
-    sweep = wildcards.sweep
-    return [] if sweep.startswith(PUBLISHED) else f"{raw_folder(sweep)}/sweep.yaml"
-
-
-def report_sidecar(wildcards):
-    """Name what a report finds a sweep's sweep.yaml in: itself, or a published sweep's folder."""
-    return raw_sidecar(wildcards) or raw_folder(wildcards.sweep)
-
-
-def study_results(wildcards):
-    """Name what came out of the published studies, for a report of one of their sweeps."""
-    return RESULTS if wildcards.sweep.startswith(PUBLISHED) else []
-
-
-def sidecar_here(wildcards, input):
-    """Name the sweep.yaml that a report is written from: where it was fetched to."""
-    path = Path(input.sidecar)
-    return path / "sweep.yaml" if wildcards.sweep.startswith(PUBLISHED) else path
-
-
-def raw_state(wildcards):
-    """Tell a replaced raw log by size and time; a published sweep's folder is a rule's output."""
-    sweep = wildcards.sweep
-    if sweep.startswith(PUBLISHED):
-        return ""
-    if STORED and listed_files(Path(raw_folder(sweep))) is not None:
-        return "as listed"  # Snakemake compares what is in the store
-    return fingerprint(Path(raw_folder(sweep)))
-
-
-def raw_logs(wildcards):
-    """List a sweep's raw files but sweep.yaml, whose settings change no curve."""
-    sidecar = f"{raw_folder(wildcards.sweep)}/sweep.yaml"
-    return [path for path in raw_files(wildcards.sweep) if path != sidecar]
-
-
-def sidecar_facts(wildcards):
-    """Give all of a sweep.yaml but its settings; a published sweep's comes with its folder."""
-    if wildcards.sweep.startswith(PUBLISHED):
-        return ""
-    return sweep_file(wildcards.sweep).model_dump_json(exclude={"settings"}, exclude_unset=True)
 
 
 @cache
@@ -310,19 +340,16 @@ def settings(section):
 def sweep_file(sweep):
     """Read the sweep.yaml of a sweep of data/raw."""
     try:
-        return read_yaml(Path(raw_folder(sweep)) / "sweep.yaml", SweepFile)
+        return read_yaml(Path(sweep_of(sweep).sidecar), SweepFile)
     except IsoflopError as error:
         raise WorkflowError(str(error)) from None
 
 
 @cache
 def sweep_settings(sweep):
-    """Lay a sweep's own settings over config.yaml; the catalogue's name every key."""
+    """Lay a sweep's own settings over config.yaml."""
     try:
-        if sweep.startswith(PUBLISHED):
-            overrides, source = catalogue().settings(sweep), REFERENCE_FOLDER / "published.yaml"
-        else:
-            overrides, source = sweep_file(sweep).settings, f"data/raw/{sweep}/sweep.yaml"
+        overrides, source = sweep_of(sweep).own_settings()
         return settings_by_sweep(config, overrides, name=str(source)).model_dump(mode="json")
     except IsoflopError as error:
         raise WorkflowError(str(error)) from None

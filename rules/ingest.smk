@@ -12,9 +12,9 @@
 
 rule ingest_sweep:
     input:
-        raw=raw_logs,
+        raw=of_sweep("raw_logs"),
         # ancient: what of it concerns ingest is the parameter `facts`
-        sidecar=ancient(raw_sidecar),
+        sidecar=ancient(of_sweep("sidecar")),
         code=code("ingest"),
     output:
         curves="data/curves/{sweep}.parquet",
@@ -32,10 +32,10 @@ rule ingest_sweep:
         runtime=minutes(20),
     params:
         settings=settings("ingest"),
-        raw=raw_here,
-        facts=sidecar_facts,
+        raw=of_inputs("raw_here"),
+        facts=of_sweep("facts"),
         # a log replaced by one with an older time is read again
-        state=raw_state,
+        state=of_sweep("raw_state"),
     shell:
         """
         isoflop ingest-sweep \

@@ -8,7 +8,7 @@
 
 rule render_report:
     input:
-        sidecar=report_sidecar,
+        sidecar=of_sweep("described"),
         losses="data/losses/{sweep}.parquet",
         left_out="data/losses/{sweep}.left_out.parquet",
         runs="data/curves/{sweep}.runs.parquet",
@@ -24,7 +24,7 @@ rule render_report:
         reference=REFERENCE,
         announced=ANNOUNCED,
         bibliography=local(str(REFERENCE_FOLDER / "references.bib")),
-        results=study_results,
+        results=of_sweep("results"),
         code=code("report"),
     output:
         html=report(
@@ -55,7 +55,7 @@ rule render_report:
         mem_mb=memory(1000),
         runtime=minutes(20),
     params:
-        sidecar=sidecar_here,
+        sidecar=of_inputs("sidecar_here"),
         results=lambda wildcards, input: ["--results", input.results] if input.results else [],
         reference=folder_of("reference"),
         settings=by_sweep("report"),
