@@ -84,3 +84,67 @@ def test_a_sweep_yaml_is_heeded(tmp_path: Path) -> None:
     said = shown(str(folder))
     assert "  seed: 5 (sidecar)\n" in said
     assert "to start from" not in said
+
+
+AVERAGED = "step,tokens,train_loss\n" + "".join(f"{s},{s}00,{3 - s / 99}\n" for s in range(1, 40))
+OF_WINDOWS = "title: t\nfacts: {{{}, params: {{total: 1e3}}, schedule: {{kind: constant}}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "idle", "lacking"),
+    [
+        ("loss_kind: ema", None, "a moving average (loss_kind: ema) over an unknown number"),
+        ("loss_kind: running_mean", None, "a running mean (loss_kind: running_mean) over an"),
+        ("loss_kind: ema, loss_window: 5", None, None),
+        ("loss_kind: instant", None, None),
+        ("loss_kind: interval_mean, loss_window: 5", "are interval_mean by sweep.yaml", None),
+        ("loss_kind: final, loss_window: 5", "are final by sweep.yaml", None),
+        ("loss_window: 5", "nothing says what its training losses average", None),
+    ],
+)
+def test_a_window_without_an_average_and_an_average_without_a_window_are_told(
+    tmp_path: Path, said: str, idle: str | None, lacking: str | None
+) -> None:
+    folder = write(tmp_path / "s", {"a.csv": AVERAGED}, OF_WINDOWS.format(said))
+    told = shown(str(folder))
+    assert ("loss_window: 5 is not used" in told) == (idle is not None)
+    assert (idle or "") in told
+    assert (f"its training losses are {lacking}" in told) == (lacking is not None)
+    (run,) = json.loads(shown(str(folder), "--json"))["runs"]
+    assert (run["lacking_window"] is None) == (lacking is None)
+    notes = ingest_sweep(folder, RECORD).runs["notes"].item() or ""
+    assert ("take loss_window out" in notes) == (idle is not None)
+
+
+def test_a_logs_own_kind_leaves_a_window_idle(tmp_path: Path) -> None:
+    """nanoGPT's losses are of one step each; runs without training losses have none to speak of."""
+    evals = AVERAGED.replace("train_loss", "val_loss")
+    rules = OF_WINDOWS.format("loss_window: 7")
+    folder = write(tmp_path / "s", {"a.log": nanogpt(), "b.csv": evals}, rules)
+    runs = ingest_sweep(folder, RECORD).runs
+    words = "loss_window: 7 is not used: its training losses are instant by the log"
+    assert words in row(runs, "run", "a")["notes"]
+    assert "loss_window" not in (row(runs, "run", "b")["notes"] or "")
+
+
+def test_the_printed_sweep_yaml_asks_for_windows(tmp_path: Path) -> None:
+    chat = (
+        "Vocab size: 65,536\nNumber of parameters: 1,000\nTotal batch size 1,000,000\n"
+        + "".join(
+            f"step {n:05d}/30 (1.00%) | loss: {3 - n / 99:.6f} | lrm: 1.00 | dt: 1.0ms\n"
+            for n in range(1, 31)
+        )
+    )
+    begins = "2026-01-02,03:04:05 | INFO |"
+    epoch = f"{begins}   global_batch_size: 16\n" + "".join(
+        f"{begins} Train Epoch: 0 [ {16 * at}/800 (20%)] Loss: {3 + 1 / at:.4f} Data (t): 0.01 "
+        "LR: 0.003 \n"
+        for at in range(10, 51, 10)
+    )
+    folder = write(tmp_path / "s", {"chat.log": chat, "epoch.log": epoch}, None)
+    text = inspect(folder).sidecar_text()
+    assert 'the window of those of "epoch", of a moving' in text
+    assert "loss_window: <updates>" in text
+    assert "loss_window" not in yaml.safe_load(text)
+    known = write(tmp_path / "t", {"chat.log": chat}, None)
+    assert "loss_window" not in inspect(known).sidecar_text()

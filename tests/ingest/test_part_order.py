@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import json
+import sqlite3
 import struct
 from typing import TYPE_CHECKING
 
@@ -81,9 +83,10 @@ def test_the_day_of_the_last_line_is_kept(tmp_path: Path) -> None:
         "c.log.gz": dt.date(2026, 5, 29),
         "d.log": dt.date(2026, 5, 3),
     }
-    assert last_day((dt.datetime(2026, 5, 28, tzinfo=dt.UTC).timestamp(), None)) == dt.date(
-        2026, 5, 28
-    )
+    first = dt.datetime(2026, 5, 28, tzinfo=dt.UTC).timestamp()
+    assert last_day([(first, None), None, (1.0, 2.0)]) == dt.date(2026, 5, 28)
+    assert last_day([None]) is None
+    assert last_day([(1.0, 1e300)]) is None
     assert newest_day(found) == dt.date(2026, 5, 29)
     assert newest_day(found.filter(pl.col("last_day").is_null())) is None
 
@@ -223,9 +226,71 @@ def rows(steps: Iterable[int], hour: int, loss: float) -> bytes:
     return "\n".join([*lines, ""]).encode()
 
 
+def named(steps: Iterable[int], hour: int, loss: float) -> bytes:
+    """The same with a column of runs, and the times as TensorBoard's pages call them."""
+    first, *others = rows(steps, hour, loss).decode().splitlines()
+    head = first.replace("_timestamp", "Wall time")
+    return "\n".join([f"run,{head}", *(f"r,{line}" for line in others), ""]).encode()
+
+
+def database(*statements: str, **tables: list[tuple[object, ...]]) -> bytes:
+    connection = sqlite3.connect(":memory:")
+    for statement in statements:
+        connection.execute(statement)
+    for table, values in tables.items():
+        marks = ", ".join("?" * len(values[0]))
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", values)  # noqa: S608
+    connection.commit()
+    content = connection.serialize()
+    connection.close()
+    return content
+
+
+def mlflow(steps: Iterable[int], hour: int, loss: float) -> bytes:
+    """MLflow's store of one run."""
+    key, begun = f"{hour:032x}", int(1e3 * seconds(2026, 5, 28, hour))
+    return database(
+        "CREATE TABLE metrics (key, value FLOAT, timestamp BIGINT, run_uuid, step BIGINT, is_nan)",
+        "CREATE TABLE params (key, value, run_uuid)",
+        "CREATE TABLE runs (run_uuid, name, status, lifecycle_stage, start_time BIGINT)",
+        metrics=[
+            (name, value, begun + 600_000 * place, key, step, 0)
+            for place, step in enumerate(steps)
+            for name, value in (("train_loss", loss + 0.1 / step), ("tokens", 256.0 * step))
+        ],
+        params=[("n_layer", "2", key)],
+        runs=[(key, "r", "FINISHED", "active", begun)],
+    )
+
+
+def trackio(steps: Iterable[int], hour: int, loss: float) -> bytes:
+    """trackio's store of one run."""
+    key = f"{hour:032x}"
+    return database(
+        "CREATE TABLE metrics (run_id, timestamp TEXT, run_name TEXT, step INTEGER, metrics TEXT)",
+        "CREATE TABLE configs (run_id, run_name, config)",
+        metrics=[
+            (
+                key,
+                dt.datetime.fromtimestamp(
+                    seconds(2026, 5, 28, hour) + 600 * place, dt.UTC
+                ).isoformat(),
+                "r",
+                step,
+                json.dumps({"train/loss": loss + 0.1 / step, "tokens": 256 * step}),
+            )
+            for place, step in enumerate(steps)
+        ],
+        configs=[(key, "r", "{}")],
+    )
+
+
 @pytest.mark.parametrize(
     ("write_part", "names"),
     [
+        (named, ("b.csv", "a.csv")),
+        (mlflow, ("b/mlflow.db", "a/mlflow.db")),
+        (trackio, ("b/t.db", "a/t.db")),
         (events, ("b/events.out.tfevents.2.x", "a/events.out.tfevents.1.x")),
         (rows, ("b.csv", "a.csv")),
     ],
@@ -250,6 +315,48 @@ def test_parts_whose_records_have_times_stand_in_the_order_of_these(
         assert end(tables) == (90, pytest.approx(2.0 + 0.1 / 90, abs=1e-6))
         live = tables.curves.filter(~tables.curves["superseded"]).sort("step")
         assert [round(loss) for loss in live["train_loss"]] == [8] * 3 + [2] * 6
+        # the day of the last record is that of the file, where no line prints any
+        assert set(tables.files.filter(fate="used")["last_day"]) == {dt.date(2026, 5, 28)}
+
+
+def test_parts_in_mlflows_folders_stand_in_the_order_of_their_times(tmp_path: Path) -> None:
+    def folder(key: str, steps: Iterable[int], hour: int, loss: float) -> dict[str, str | bytes]:
+        begun = int(1e3 * seconds(2026, 5, 28, hour))
+        times = {step: begun + 600_000 * place for place, step in enumerate(steps)}
+        home = f"mlruns/1/{key}"
+        return {
+            f"{home}/meta.yaml": f"lifecycle_stage: active\nrun_id: {key}\nrun_name: {key}\n",
+            f"{home}/metrics/train_loss": "".join(
+                f"{time} {loss + 0.1 / step} {step}\n" for step, time in times.items()
+            ),
+            f"{home}/metrics/tokens": "".join(f"{t} {256 * s} {s}\n" for s, t in times.items()),
+        }
+
+    files = folder("b" * 8, range(10, 101, 10), 1, 7.6) | folder("a" * 8, range(40, 91, 10), 15, 2)
+    rules = "title: t\nruns: [{match: 'mlruns*', run: one}]\nfacts: {params: {total: 1e6}, "
+    rules += "tokens_per_step: 256, schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path / "s", {"mlruns/1/meta.yaml": "name: x\n", **files}, rules)
+    assert row(tables.runs, "run", "one")["paths"] == ", ".join(
+        f"mlruns/1/{key * 8}/meta.yaml" for key in "ba"
+    )
+    assert end(tables) == (90, pytest.approx(2.0 + 0.1 / 90, abs=1e-6))
+
+
+def test_a_column_of_times_is_told_for_what_it_is_read(tmp_path: Path) -> None:
+    """Of a table whose times are none, and of finished runs, it is not read."""
+    files: dict[str, str | bytes] = {
+        "a.csv": rows(range(10, 101, 10), 1, 7.6),
+        "b.csv": rows(range(10, 101, 10), 1, 7.7).replace(b",1779", b",x1779"),
+        "c.csv": b"N,D,loss,_timestamp\n" + b"".join(b"%d,9,3.5,1779930000\n" % n for n in (5, 6)),
+    }
+    rules = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    reasons = dict(ingest(tmp_path / "s", files, rules).files.select("path", "reason").iter_rows())
+    words = "_timestamp: the times of its rows, by which parts of one run stand in order"
+    assert words in reasons["a.csv"]
+    assert "not read" not in reasons["a.csv"]
+    for name in ("b.csv", "c.csv"):
+        assert words not in reasons[name]
+        assert "columns not read: _timestamp" in reasons[name]
 
 
 def test_of_equal_times_the_steps_decide(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -304,6 +305,42 @@ def test_a_table_of_finished_runs_needs_no_map(tmp_path: Path) -> None:
     )
     assert losses(tables) == {"t-0001": [3.5], "t-0002": [3.25]}
     assert set(tables.runs["status"]) == {"finished"}
+    reason = row(tables.files, "path", "t.csv")["reason"]
+    assert "2 rows read as 2 finished runs, each row one" in reason
+    assert "points of one run's curve" not in reason  # a curve has one N
+
+
+def test_rows_of_one_size_and_no_name_may_be_a_curve_and_the_map_of_one_reads_them_so(
+    tmp_path: Path,
+) -> None:
+    curve = "".join(f"1e6,{n}e6,{4 - n / 100}\n" for n in range(1, 21))
+    text = f"params,tokens,loss\n{curve}1e6,-5,3\n"
+    told = ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    assert told.runs.height == 20
+    reason = row(told.files, "path", "t.csv")["reason"]
+    words = "21 rows read as 20 finished runs, each row one; if they are points of one run's curve"
+    assert words in reason
+    found = re.search(r"say so: (table: .*\}\})", reason)
+    assert found is not None
+    rules = f"title: t\n{found[1]}\nfacts: {{schedule: {{kind: constant}}}}\n"
+    mapped = ingest(tmp_path / "t", {"t.csv": text}, rules)
+    assert mapped.runs["run"].to_list() == ["t"]
+    assert mapped.curves["tokens"].to_list() == [n * 1e6 for n in range(1, 21)]
+    assert "finished runs" not in row(mapped.files, "path", "t.csv")["reason"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "run,N,D,loss\na,1e6,1e8,3.5\nb,1e6,2e8,3.25\n",  # names that come once are of runs
+        "N,D,loss\n1e6,1e8,3.5\n",
+    ],
+)
+def test_what_can_be_no_curve_is_not_asked_about(tmp_path: Path, text: str) -> None:
+    tables = ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    reason = row(tables.files, "path", "t.csv")["reason"]
+    assert "finished runs, each row one" in reason
+    assert "points of one run's curve" not in reason
 
 
 def test_a_sampled_history_is_noted(tmp_path: Path) -> None:

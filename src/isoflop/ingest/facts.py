@@ -79,6 +79,10 @@ OF_LOSSES: Final = {
     ),
 }
 """What is asked of losses in lines of nobody's format."""
+WINDOWED: Final = {"ema": "a moving average", "running_mean": "a running mean"}
+"""Kinds of training losses that average over a window of their own (`loss_window`), in words."""
+WINDOW_LINE: Final = "loss_window: <updates>"
+"""What says the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,48 @@ class RunIdentity:
         per_byte = math.log(2.0) * (self.value("bytes_per_token") or math.nan)
         scaled = {"bits_per_token": math.log(2.0), "bits_per_byte": per_byte, "perplexity": None}
         return scaled.get(unit, 1.0)
+
+    @property
+    def loss_window(self) -> float | None:
+        """Updates that a training loss averages over.
+
+        Whoever says that a log averages otherwise than it says, says nothing of the log's window.
+        """
+        of_another = [self.source(f"loss_{what}") for what in ("kind", "window")] == [
+            "sidecar",
+            "log",
+        ]
+        windowed = self.value("loss_kind") in WINDOWED and not of_another
+        return self.value("loss_window") if windowed else None
+
+    @property
+    def idle_window(self) -> str | None:
+        """Say that a window was given, but to losses that have none; None: it was not."""
+        window, kind = self.facts.get("loss_window"), self.facts.get("loss_kind")
+        if window is None or (kind is not None and kind.value in WINDOWED):
+            return None
+        if kind is None:
+            why = "nothing says what its training losses average"
+        else:
+            where = SIDECAR if kind.source == "sidecar" else f"the {kind.source.replace('_', ' ')}"
+            why = f"its training losses are {kind.value} by {where}"
+        return (
+            f"loss_window: {window.value:g} is not used: {why}, and only losses of loss_kind "
+            f"{' or '.join(WINDOWED)} have a window; say in {SIDECAR} which they are, or take "
+            "loss_window out"
+        )
+
+    @property
+    def lacking_window(self) -> str | None:
+        """Say that training losses average over an unknown window; None: they do not."""
+        kind = self.value("loss_kind")
+        if kind not in WINDOWED or self.loss_window is not None:
+            return None
+        return (
+            f"its training losses are {WINDOWED[kind]} (loss_kind: {kind}) over an unknown number "
+            f"of updates, and lag where they are fitted: {WINDOW_LINE} in {SIDECAR} puts them "
+            "where they were measured"
+        )
 
     def flops_per_token(self, convention: counting.FlopsConvention) -> float | None:
         """Training FLOPs per token by convention; None where what it needs is unknown."""

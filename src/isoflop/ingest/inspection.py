@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoflop.config.ingest import IngestSettings
 from isoflop.config.sidecar import SweepFile
+from isoflop.ingest.facts import WINDOW_LINE
 from isoflop.ingest.fates import read_file, read_logs
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for
 from isoflop.ingest.sweep import settle
@@ -76,6 +77,7 @@ class Inspected:
                     },
                     "missing": [missing._asdict() for missing in run.identity.missing],
                     "left_out": row["reason"],
+                    "lacking_window": _lacking_window(run),
                     "checks": checks.get(run.name, []),
                     "notes": row["notes"],
                 }
@@ -95,6 +97,14 @@ class Inspected:
             lines.append("runs:")
         for name, gaps in single.items():
             lines += [f"  - {rule_for(name)}", *(f"    {line}" for line in gaps)]
+        lagging = [run.name for run in self._runs if _lacking_window(run) is not None]
+        if lagging:
+            names = ", ".join(json.dumps(name, ensure_ascii=False) for name in lagging)
+            lines.append(
+                f"# where training losses are fitted, say the window of those of {names}, of a "
+                f"moving average 1 / (1 - b) where each update keeps the share b:\n"
+                f"#   {WINDOW_LINE}"
+            )
         return "\n".join(lines) + "\n"
 
     @property
@@ -121,6 +131,11 @@ def inspect(path: Path) -> Inspected:
     return Inspected(reading, reading.tables(folder.resolve().name, IngestSettings()), has_sidecar)
 
 
+def _lacking_window(run: Run) -> str | None:
+    """Say that a run's training losses average over an unknown window."""
+    return run.identity.lacking_window if run.trains else None
+
+
 def _run_lines(row: Mapping[str, Any], run: Run) -> Iterator[str]:
     """Tell of one run."""
     yield f"run '{run.name}' ({run.trainer}; {', '.join(run.paths)})"
@@ -130,6 +145,8 @@ def _run_lines(row: Mapping[str, Any], run: Run) -> Iterator[str]:
         yield f"  eval sets: {', '.join(run.eval_sets)}"
     for name, fact in sorted(run.identity.facts.items()):
         yield f"  {name}: {fact.value} ({fact.source})"
+    if words := _lacking_window(run):
+        yield f"  {words}"
     if row["reason"]:
         yield f"  left out: {row['reason']}"
     if row["notes"]:

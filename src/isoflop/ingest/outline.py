@@ -25,7 +25,7 @@ from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import EVAL_SET, as_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 COLUMNS_SHOWN: Final = 30
 """Columns named of a table that cannot be mapped."""
@@ -141,15 +141,24 @@ def guess(outline: Outline, repeats: Callable[[str], bool]) -> TableMap:
     )
 
 
-def left_columns(outline: Outline, table: TableMap, beside: str | None) -> str:
+def as_points(table: TableMap) -> str:
+    """Write a map of finished runs as one of the points of a curve."""
+    columns = {name: str(origin.column) for name, origin in table.columns.items()}
+    told = [f"columns: {_flow(columns)}"]
+    told += [f"evals: {_flow(table.evals)}"] * bool(table.evals)
+    told += [f"bits_per_byte: {_flow(table.bits_per_byte)}"] * bool(table.bits_per_byte)
+    return f"table: {{rows: points, {', '.join(told)}}}"
+
+
+def left_columns(outline: Outline, table: TableMap, beside: Collection[str]) -> str:
     """Say which columns are not read; those that are called like losses come first.
 
     Parameters
     ----------
-    beside : a column that something else tells.
+    beside : columns that something else tells of.
     """
     taken = {origin.column for origin in table.columns.values()}
-    taken |= {*table.evals.values(), *table.bits_per_byte.values(), beside}
+    taken |= {*table.evals.values(), *table.bits_per_byte.values(), *beside}
     left = [name for name, filled in outline.columns.items() if name not in taken and filled]
     losses = [name for name in left if may_be_loss(name)]
     others = [name for name in left if name not in losses]

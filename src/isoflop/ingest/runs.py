@@ -380,6 +380,11 @@ class Run:
         return self.excluded or self.lacking
 
     @property
+    def trains(self) -> bool:
+        """Whether it has training losses."""
+        return any(part.run.trains for part in self.parts)
+
+    @property
     def lacks_schedule(self) -> bool:
         """Whether it is unknown how far its learning rate should have gone."""
         return any(missing.fact == SCHEDULE_LENGTH for missing in self.identity.missing)

@@ -202,11 +202,6 @@ _CONVERSIONS: Final = pl.Schema(_TYPES)
 def conversions(run: Run) -> dict[str, Any]:
     """Say what turns a run's records into our units."""
     identity = run.identity
-    # whoever says that a log averages otherwise than it says, says nothing of the log's window
-    kind_alone = [identity.source(f"loss_{what}") for what in ("kind", "window")] == [
-        "sidecar",
-        "log",
-    ]
     return {
         "run": run.name,
         "tokens_per_step": identity.value("tokens_per_step"),
@@ -218,7 +213,7 @@ def conversions(run: Run) -> dict[str, Any]:
         "byte_factor": math.log(2.0) * (identity.value("bytes_per_token") or math.nan),
         "from_bytes": run.from_bytes,
         "loss_kind": identity.value("loss_kind"),
-        "loss_window": None if kind_alone else identity.value("loss_window"),
+        "loss_window": identity.loss_window,
         **{f"per_token_{c}": identity.flops_per_token(c) for c in FLOPS_CONVENTIONS},
     }
 
@@ -340,7 +335,9 @@ def files_table(sweep: str, logs: Sequence[Log]) -> pl.DataFrame:
                 "lines_unread": parsed.lines_unread if parsed else 0,
                 "restarts": parsed.restarts if parsed else 0,
                 "truncated": parsed.truncated if parsed else False,
-                "last_day": last_day(parsed.written) if parsed else None,
+                "last_day": last_day((parsed.written, *(run.written for run in parsed.runs)))
+                if parsed
+                else None,
                 "fate": log.fate,
                 "reason": log.reason,
             }
@@ -380,7 +377,8 @@ def _run_row(
 ) -> dict[str, Any]:
     """One row of `Runs`."""
     identity = run.identity
-    notes = [*identity.notes, *([run.order] if run.order else []), *told]
+    idle = identity.idle_window if run.trains else None
+    notes = [*identity.notes, *(words for words in (idle, run.order) if words), *told]
     per_step = identity.value("tokens_per_step")
     warmup = identity.value("schedule.warmup_steps")
     counted = any(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.ingest.events import Written
+from isoflop.ingest.events import Remark, Written
+from isoflop.ingest.names import plain
 from isoflop.ingest.source import HEAD
 from isoflop.ingest.wide import as_numbers
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
     from isoflop.ingest.source import RawFile
 
-COLUMN: Final = "_timestamp"
-"""What W&B calls the time of a row."""
+COLUMNS: Final = ("_timestamp", "wall_time")
+"""What W&B, and TensorBoard's pages, call the time of a row."""
 FROM: Final = 64
 """Characters of a line in which its time begins: behind a rank and a logger's name, and no date of
 a sentence or a path farther on."""
@@ -50,41 +52,76 @@ def written(file: RawFile) -> tuple[float, float | None] | None:
     return first, _first(reversed(lines[-LINES:])) if has_end else None
 
 
-def last_day(times: tuple[float, float | None] | None) -> dt.date | None:
-    """Give the day, in UTC, of the last time known of a log; see `written`."""
-    if times is None:
+def last_day(times: Iterable[tuple[float, float | None] | None]) -> dt.date | None:
+    """Give the day, in UTC, of the last time known of a log and of its records; see `written`."""
+    known = [each[0] if each[1] is None else each[1] for each in times if each is not None]
+    try:
+        return dt.datetime.fromtimestamp(max(known), dt.UTC).date() if known else None
+    except (OverflowError, ValueError, OSError):  # no year that a calendar has
         return None
-    first, last = times
-    return dt.datetime.fromtimestamp(first if last is None else last, dt.UTC).date()
 
 
 class Times:
-    """The first and the last time of a table's rows, which come some at a time."""
+    """The first and the last time of each run's records, which come some at a time.
+
+    Attributes
+    ----------
+    columns : those of a table that had times.
+    """
 
     def __init__(self) -> None:
-        self._known: list[float] = []
+        self._known: dict[str, tuple[float, float]] = {}
+        self.columns: set[str] = set()
 
-    def add(self, rows: pl.DataFrame) -> None:
-        """Take in rows; those whose time is none have no say."""
-        if COLUMN not in rows.columns:
+    def see(self, run: str, first: float, last: float | None = None) -> None:
+        """Take in times of a run [s since 1970]."""
+        last = first if last is None else last
+        if first > 0 and math.isfinite(last):
+            least, most = self._known.get(run, (first, last))
+            self._known[run] = min(least, first), max(most, last)
+
+    def add(self, rows: pl.DataFrame, runs: pl.Series) -> None:
+        """Take in rows of a table; those whose time is none have no say.
+
+        Parameters
+        ----------
+        rows : by the names of the file's columns.
+        runs : the names of the runs that they are of.
+        """
+        name = next((name for name in rows.columns if plain(name) in COLUMNS), None)
+        if name is None:
             return
-        times = as_numbers(rows[COLUMN])
+        cells = rows[name]
+        if cells.dtype == pl.Datetime:
+            cells = cells.dt.epoch("ms")
+        times = as_numbers(cells)
         seconds = pl.when(times > _IN_MILLISECONDS).then(times / 1e3).otherwise(times)
-        told = pl.select(seconds.alias("s")).filter(pl.col("s").is_finite(), pl.col("s") > 0)["s"]
-        if told.len():
-            self._known += [float(told.min()), float(told.max())]  # type: ignore[arg-type]
+        told = pl.DataFrame({"run": runs, "s": pl.select(seconds).to_series()}).filter(
+            pl.col("s").is_finite(), pl.col("s") > 0, pl.col("run").is_not_null()
+        )
+        by_run = told.group_by("run").agg(first=pl.col("s").min(), last=pl.col("s").max())
+        for run, first, last in by_run.iter_rows():
+            self.columns.add(name)
+            self.see(run, first, last)
 
-    def events(self, run: str = "") -> list[Written]:
-        """Say when the rows of a run were logged, if they say so."""
-        return [Written(min(self._known), max(self._known), run)] if self._known else []
+    def events(self, runs: Iterable[str]) -> list[Written]:
+        """Say when the records of some runs were logged, of those that say so."""
+        return [Written(*self._known[run], run) for run in sorted(runs) if run in self._known]
+
+    def remarks(self) -> list[Remark]:
+        """Say what a table's column of times is read for."""
+        return [
+            Remark(f"{name}: the times of its rows, by which parts of one run stand in order")
+            for name in sorted(self.columns)
+        ]
 
 
 def _first(lines: Iterable[bytes]) -> float | None:
     """Give the time of the first line that prints one."""
-    return next((time for line in lines if (time := _time(line)) is not None), None)
+    return next((time for line in lines if (time := time_in(line)) is not None), None)
 
 
-def _time(line: bytes) -> float | None:
+def time_in(line: bytes) -> float | None:
     """Read a line's time: near its beginning, or under a name that says so."""
     if match := _STAMP.search(line, 0, FROM + 40):
         if match.start() > FROM:

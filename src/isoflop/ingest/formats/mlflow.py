@@ -18,14 +18,15 @@ from isoflop.ingest.formats.table import blocks_of_frame
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.runnames import named_apart
 from isoflop.ingest.settings import facts_of_settings
+from isoflop.ingest.wall_time import Times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 4
+VERSION = 5
 TAKES_MAP = True
 
 _NEEDED = {
@@ -38,6 +39,7 @@ _CRASHED = frozenset({"FAILED", "KILLED"})
 
 def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     """Yield what the file says; see `formats.Reader`."""
+    times = Times()
     with opened(file, _NEEDED) as database:
         runs = [
             *database.rows(
@@ -48,11 +50,11 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
         params = [*database.rows("SELECT run_uuid, key, value FROM params")]
         live = [(str(key), str(name or "")) for key, name, _, stage in runs if stage == "active"]
         names = named_apart(live)
-        query = "SELECT run_uuid, key, value, step, is_nan FROM metrics ORDER BY timestamp, step"
-        raw = wide(
-            [(names[r[0]], *r[1:]) for r in some if r[0] in names]
-            for some in database.batches(query)
+        query = (
+            "SELECT run_uuid, key, value, step, is_nan, timestamp FROM metrics "
+            "ORDER BY timestamp, step"
         )
+        raw = wide(_named(some, names, times) for some in database.batches(query))
     settings: dict[str, dict[str, Any]] = {key: {} for key in names}
     for key, name, value in params:
         settings.get(str(key), {})[str(name)] = value
@@ -68,11 +70,25 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     if raw.is_empty():
         raise RefusedError("no run has logged any metric")
     events += without_metrics(names.values(), raw)
+    events += times.events(raw["run"].unique())
     last = 0
     for block in blocks_of_frame(raw, table, stem=file.stem):
         last += block.frame.height
         yield block
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
+
+
+def _named(
+    rows: Iterable[tuple[Any, ...]], names: Mapping[str, str], times: Times
+) -> list[tuple[Any, ...]]:
+    """Give the values of runs by their names, and see their times."""
+    kept = []
+    for key, *value, time in rows:
+        if key in names:
+            kept.append((names[key], *value))
+            if isinstance(time, int):
+                times.see(names[key], time / 1e3)
+    return kept
 
 
 def without_metrics(names: Iterable[str], raw: pl.DataFrame) -> list[Event]:

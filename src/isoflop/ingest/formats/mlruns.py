@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.ingest.blocks import Block
-from isoflop.ingest.events import Ended, Event, Facts, Identity, Unread
+from isoflop.ingest.events import Ended, Event, Facts, Identity, Unread, Written
 from isoflop.ingest.formats.mlflow import wide
 from isoflop.ingest.formats.table import blocks_of_frame
 from isoflop.ingest.numbers import encodable, number, step_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.settings import facts_of_settings
+from isoflop.ingest.wall_time import Times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 4
+VERSION = 5
 TAKES_MAP = True
 
 _CRASHED: Final = frozenset({"4", "5", "FAILED", "KILLED"})
@@ -38,7 +39,8 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
         run, metrics, params = told["run"], told["metrics"], told["params"]
         if run.get("lifecycle_stage", "active") != "active":
             raise RefusedError("a run that was deleted")
-        events, values = _values(metrics)
+        times = Times()
+        events, values = _values(metrics, times)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RefusedError(f"no run of MLflow's: {error}") from error
     key = str(run.get("run_id") or run.get("run_uuid") or "")
@@ -52,6 +54,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     raw = wide([[(name, *value) for value in values]])
     if raw.is_empty():
         raise RefusedError("the run has logged no metric")
+    events += (Written(each.first, each.last, name) for each in times.events([""]))
     last = 0
     for block in blocks_of_frame(raw.drop("run"), table, stem=file.stem, run=name):
         last += block.frame.height
@@ -59,7 +62,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
 
 
-def _values(metrics: Mapping[str, Any]) -> tuple[list[Event], list[tuple[Any, ...]]]:
+def _values(metrics: Mapping[str, Any], times: Times) -> tuple[list[Event], list[tuple[Any, ...]]]:
     """Read the values in the order of their times: (key, value, step, whether it is NaN)."""
     events: list[Event] = []
     values: list[tuple[float, tuple[Any, ...]]] = []
@@ -70,5 +73,6 @@ def _values(metrics: Mapping[str, Any]) -> tuple[list[Event], list[tuple[Any, ..
             if time is None or value is None or step is None:
                 events.append(Unread())
             else:
+                times.see("", time / 1e3)
                 values.append((time, (key, value, step, int(value != value))))  # noqa: PLR0124
     return events, [value for _, value in sorted(values, key=lambda each: each[0])]

@@ -19,9 +19,9 @@ import polars as pl
 
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import TextTable, as_text, read_table, unique_names
-from isoflop.ingest.events import Anew, Event, LeftOutRows, Remark
+from isoflop.ingest.events import Anew, Ended, Event, LeftOutRows, Remark
 from isoflop.ingest.names import find
-from isoflop.ingest.outline import Outline, guess, left_columns, some
+from isoflop.ingest.outline import Outline, as_points, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
 from isoflop.ingest.wall_time import Times
@@ -36,12 +36,13 @@ from isoflop.ingest.wide import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from isoflop.config.sidecar import TableColumn, TableMap
+    from isoflop.ingest.events import Written
     from isoflop.ingest.source import RawFile
 
-VERSION = 11
+VERSION = 12
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -94,6 +95,7 @@ def blocks_of_frame(
     RefusedError : the columns do not fit the map, or say too little.
     """
     remarks: list[Event] = []
+    guessed = table is None
     if (panel := _unpivoted(raw)) is not None and (table is None or _maps(table, panel)):
         left = _beside_panel(raw)
         remarks.append(
@@ -109,8 +111,7 @@ def blocks_of_frame(
         table = guess(outline, partial(_repeats, raw))
         if run is not None:
             table.columns.pop("run", None)
-        beside = "run" if run is not None else None
-        remarks += [Remark(words) for words in taken(outline, table, beside)]
+        place = len(remarks)
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
             remarks.append(
                 Remark(
@@ -119,34 +120,58 @@ def blocks_of_frame(
                 )
             )
     _check_columns(raw.columns, table)
-    if "run" not in table.columns and table.rows == "points":
-        times = Times()
-        times.add(raw)
-        remarks += times.events(run or "")
     kept, excluded = _divide(_numbered(raw), table)
     gone = raw.height - kept.height - sum(rows.height for _, rows in excluded)
     if gone:
         remarks.append(LeftOutRows(gone, f"not selected by {table.select}"))
     faults = Faults()
+    times = Times()
+    if table.rows == "points":
+        values = _values(kept, table, stem=stem, run=run or "")
+        block = curves_block(values, faults)
+        times.add(kept, values["run"])
+        remarks += [*_kept_times(times, block), *(times.remarks() if guessed else [])]
+    if guessed:
+        beside = {*times.columns, *(["run"] if run is not None else [])}
+        remarks[place:place] = map(Remark, taken(outline, table, beside))
     if table.rows == "points":
         yield _told(remarks)
-        yield curves_block(_values(kept, table, stem=stem, run=run or ""), faults)
+        yield block
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
     else:
         parts = [(None, kept), *excluded]
         named, repeated = _name_apart([_values(rows, table, stem=stem) for _, rows in parts])
         yield _told([*remarks, *repeated])
-        for (reason, _), values in zip(parts, named, strict=True):
-            yield finished_block(values, faults, excluded=reason)
+        blocks = [
+            finished_block(values, faults, excluded=reason)
+            for (reason, _), values in zip(parts, named, strict=True)
+        ]
+        yield from blocks
+        read = sum(isinstance(event, Ended) for block in blocks for _, event in block.rare)
+        words = f"{raw.height} rows read as {read} finished runs, each row one"
+        if guessed and _one_size(raw, table):
+            words += f"; if they are points of one run's curve, say so: {as_points(table)}"
+        yield _told([Remark(words)])
     yield _told(faults.events())
 
 
-def taken(outline: Outline, table: TableMap, beside: str | None = None) -> list[str]:
+def _kept_times(times: Times, block: Block) -> list[Written]:
+    """Give the times of the runs that have a record."""
+    return times.events(block.frame["run"].unique()) if block.frame.height else []
+
+
+def _one_size(raw: pl.DataFrame, table: TableMap) -> bool:
+    """Tell whether rows without names of runs are all of one N, as a curve's are."""
+    size = table.columns["params.total"].column
+    return "run" not in table.columns and raw.height > 1 and raw[str(size)].n_unique() == 1
+
+
+def taken(outline: Outline, table: TableMap, beside: Collection[str] = ()) -> list[str]:
     """Tell which columns a map without sweep.yaml takes, and which it leaves.
 
     Parameters
     ----------
-    beside : a column that something else tells.
+    beside : columns that something else tells of.
     """
     columns = [
         f"{value}: {origin.column or origin.formula}" for value, origin in table.columns.items()
@@ -177,9 +202,9 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         told: set[tuple[str, str]] = set()
         problems: list[Event] = []
         times = Times()
+        written: set[str] = set()
         for rows, commas in _stretches(file, given, problems):
             outline.add(rows)
-            times.add(rows)
             if table is None:
                 table = guess(outline, partial(_repeats, rows))
             named = _named(table)
@@ -189,16 +214,20 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             raw = _numbered(rows.with_columns(missing), order.rows)
             values = _values(raw, table, stem=file.stem)
             order.add(values)
-            yield curves_block(values, faults, told)
+            block = curves_block(values, faults, told)
+            times.add(rows, values["run"])
+            written |= {*block.frame["run"].unique()} if block.frame.height else set()
+            yield block
         if table is None:
             raise NeededWholeError
         _check_columns(list(outline.columns), table)
         last = given or guess(outline, order.repeats)
         if last == table:
-            words = [] if given else taken(outline, table)
-            remarks = [Remark(each) for each in words]
-            written = [] if "run" in table.columns else times.events()
-            yield _told([*problems, *remarks, *written, *faults.events()])
+            remarks: list[Event] = []
+            if given is None:
+                remarks += map(Remark, taken(outline, table, times.columns))
+                remarks += times.remarks()
+            yield _told([*problems, *times.events(written), *remarks, *faults.events()])
             return
         table = last
         yield _told([Anew()])

@@ -20,6 +20,7 @@ from isoflop.ingest.numbers import json_object
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.runnames import named_apart
 from isoflop.ingest.settings import facts_of_settings
+from isoflop.ingest.wall_time import Times, time_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 4
+VERSION = 5
 TAKES_MAP = True
 
 _QUERIES: Final = {
@@ -41,19 +42,30 @@ _QUERIES: Final = {
     ),
 }
 """Of metrics and configurations, by whether runs have ids: older versions know them by name."""
+_TIMES: Final = {
+    True: "SELECT run_id, timestamp FROM metrics",
+    False: "SELECT run_name, timestamp FROM metrics",
+}
+"""When values were logged, the same."""
 
 
 def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     """Yield what the file says; see `formats.Reader`."""
     needed = {"metrics": ("run_name", "step", "metrics"), "configs": ("run_name", "config")}
     with opened(file, needed) as database:
-        metrics, configs = _QUERIES["run_id" in database.tables["metrics"]]
+        columns = database.tables["metrics"]
+        metrics, configs = _QUERIES["run_id" in columns]
         logged, told = [*database.rows(metrics)], [*database.rows(configs)]
+        stamped = [*database.rows(_TIMES["run_id" in columns])] if "timestamp" in columns else []
     names = named_apart(dict.fromkeys((str(key), str(name)) for key, name, _, _ in logged))
     events: list[Event] = [Identity(f"trackio:{file.stem}/{key}", names[key]) for key in names]
     for key, config in told:
         if str(key) in names and (settings := json_object(_text(config))) is not None:
             events.append(Facts(facts_of_settings(settings), names[str(key)]))
+    times = Times()
+    for key, time in stamped:
+        if (seconds := time_in(_text(time).encode())) is not None:
+            times.see(names[str(key)], seconds)
     records: list[dict[str, Any]] = []
     for key, _, step, text in logged:
         values = json_object(_text(text))
@@ -69,6 +81,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     if not records:
         raise RefusedError("no run has logged anything")
     raw = frame_of_records(records, text="run")
+    events += times.events(raw["run"].unique())
     yield from blocks_of_frame(raw, table, stem=file.stem, sampled=False)
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((-1, event) for event in events))
 
