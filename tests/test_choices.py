@@ -34,18 +34,18 @@ def test_every_counting_has_words_of_its_own(params: str) -> None:
 
 @pytest.mark.parametrize("column", ["loss", "frontier", "edge", "axis", "curve", "weights"])
 def test_every_word_of_a_choice_is_explained(column: str) -> None:
-    levels = Specifications.columns()[column].dtype.categories
-    assert len({of(column).words((level,)) for level in levels}) == len(levels)
+    options = Specifications.columns()[column].dtype.categories
+    assert len({of(column).words((option,)) for option in options}) == len(options)
     if column == "loss":
-        assert levels.to_list() == list(LOSS_SOURCES)
+        assert options.to_list() == list(LOSS_SOURCES)
 
 
-def test_levels_stand_in_the_order_of_the_table_and_select_their_rows() -> None:
+def test_options_stand_in_the_order_of_the_table_and_select_their_rows() -> None:
     table = validated(example_sweep.specifications(), Specifications, name="made up")
     counting, window = of("params"), of("window")
-    assert counting.levels(table) == [("total", "6nd"), ("nonembedding", "kaplan")]
+    assert counting.options(table) == [("total", "6nd"), ("nonembedding", "kaplan")]
     rows = table.filter(counting.at(("nonembedding", "kaplan")))
     assert rows.height == table.filter(pl.col("params") == "nonembedding").height == 8
     # null is a choice of the profiles (all points), and none of the others
-    assert window.levels(table) == [(None,)]
+    assert window.options(table) == [(None,)]
     assert set(table.filter(window.at((None,)))["approach"]) == {"profiles"}

@@ -12,7 +12,7 @@ from isoflop.approach import APPROACHES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Level = tuple[str | float | int | None, ...]
+Option = tuple[str | float | int | None, ...]
 """What was chosen: the values of a choice's columns."""
 
 PARAMS: Final = {
@@ -56,64 +56,64 @@ class Choice:
     name : in words.
     columns : of table ``Specifications``; one choice may fill two.
     approaches : which have it.
-    words : what says one level, in Markdown.
+    words : what says one option, in Markdown.
     """
 
     name: str
     columns: tuple[str, ...]
     approaches: tuple[str, ...]
-    words: Callable[[Level], str]
+    words: Callable[[Option], str]
 
-    def levels(self, table: pl.DataFrame) -> list[Level]:
+    def options(self, table: pl.DataFrame) -> list[Option]:
         """List what was chosen in the rows that have this choice, in order of first occurrence."""
         rows = table.filter(pl.col("approach").cast(pl.String).is_in(self.approaches))
         return rows.select(self.columns).unique(maintain_order=True).rows()
 
-    def at(self, level: Level) -> pl.Expr:
-        """Select the rows with one level."""
+    def at(self, option: Option) -> pl.Expr:
+        """Select the rows with one option."""
         chosen = [
             pl.col(name).eq_missing(pl.lit(value))
-            for name, value in zip(self.columns, level, strict=True)
+            for name, value in zip(self.columns, option, strict=True)
         ]
         has_it = pl.col("approach").cast(pl.String).is_in(self.approaches)
         return pl.all_horizontal(has_it, *chosen)
 
 
-def _counting(level: Level) -> str:
-    params, flops = map(str, level)
+def _counting(option: Option) -> str:
+    params, flops = map(str, option)
     return f"{PARAMS[params]}, {FLOPS[flops]}"
 
 
-def _word(level: Level) -> str:
-    return WORDS[str(level[0])]
+def _word(option: Option) -> str:
+    return WORDS[str(option[0])]
 
 
-def _schedule(level: Level) -> str:
-    (share,) = level
+def _schedule(option: Option) -> str:
+    (share,) = option
     return f"from {100 * float(share):.0f} % of the schedule on" if share else "whole curves"
 
 
-def _window(level: Level) -> str:
-    (window,) = level
+def _window(option: Option) -> str:
+    (window,) = option
     if window is None:
         return "all of a budget"
     return "sizes by rule" if window == "rule" else f"{window} lowest of a budget"
 
 
-def _outliers(level: Level) -> str:
-    (limit,) = level
+def _outliers(option: Option) -> str:
+    (limit,) = option
     return f"studentised residuals beyond {limit:g} out" if limit is not None else "outliers kept"
 
 
-def _objective(level: Level) -> str:
-    objective, delta = level
+def _objective(option: Option) -> str:
+    objective, delta = option
     if objective == "huber":
         return f"Huber, *δ* = {delta:g}"
     return "squares" if objective == "mse" else "Huber, free scale"
 
 
-def _dropped(level: Level) -> str:
-    (dropped,) = level
+def _dropped(option: Option) -> str:
+    (dropped,) = option
     return f"{dropped} highest losses out" if dropped else "all final losses"
 
 

@@ -75,13 +75,13 @@ def _rows(every: pl.DataFrame, fitted: pl.DataFrame) -> list[tuple[str, float, p
     """Lay out the matrix: label, height and the marked specifications of each row."""
     groups = [[(NAMES[key], pl.col("approach") == key) for key in APPROACHES]]
     for choice in CHOICES:
-        levels = choice.levels(every)
-        groups.append([(_maths(choice.words(level)), choice.at(level)) for level in levels])
+        options = choice.options(every)
+        groups.append([(_maths(choice.words(option)), choice.at(option)) for option in options])
     rows, height = [], 0.0
     for group in groups:
         marked = [(label, fitted.select(at).to_series()) for label, at in group]
         shown = [(label, chosen) for label, chosen in marked if chosen.any()]
-        # a choice with one level tells nothing apart
+        # a choice with one option tells nothing apart
         if len(shown) < 2:
             continue
         for label, chosen in shown:
@@ -155,7 +155,7 @@ def _limits(fitted: pl.DataFrame, references: list[float]) -> tuple[float, float
 
 
 def _matrix(axes: Axes, fitted: pl.DataFrame, rows: list[tuple[str, float, pl.Series]]) -> None:
-    """Mark what each specification chose; at the right the median of a of each level."""
+    """Mark what each specification chose; at the right the median of a of each."""
     for _, height, chosen in rows:
         x = np.flatnonzero(chosen.to_numpy())
         _strokes(axes, fitted[x], x, height - 0.4, height + 0.4, lw=1.0)

@@ -51,15 +51,15 @@ def variable_projection(params: Floats, tokens: Floats, loss: Floats) -> dict[st
     alpha, beta = best
     design = np.stack([np.ones_like(x), np.exp(-alpha * x), np.exp(-beta * y)], axis=1)
     design /= loss[:, None]
-    levels, *_ = np.linalg.lstsq(design, np.ones_like(loss))
+    coefficients, *_ = np.linalg.lstsq(design, np.ones_like(loss))
     return {
-        "E": float(levels[0]),
-        "A": float(levels[1] * np.exp(alpha * centre[0])),
-        "B": float(levels[2] * np.exp(beta * centre[1])),
+        "E": float(coefficients[0]),
+        "A": float(coefficients[1] * np.exp(alpha * centre[0])),
+        "B": float(coefficients[2] * np.exp(beta * centre[1])),
         "alpha": float(alpha),
         "beta": float(beta),
         "a": float(beta / (alpha + beta)),
-        "rms": float(np.sqrt(np.mean((design @ levels - 1.0) ** 2))),
+        "rms": float(np.sqrt(np.mean((design @ coefficients - 1.0) ** 2))),
     }
 
 
@@ -116,5 +116,5 @@ def _squares(by_size: Floats, by_tokens: Floats, loss: Floats) -> Floats:
     right[..., 2] = v.sum(axis=1)[None, :]
     # a ridge far below the noise keeps alpha = beta solvable where N and D move together
     normal += 1e-12 * np.eye(3) * normal.trace(axis1=-2, axis2=-1)[..., None, None]
-    levels = np.linalg.solve(normal, right[..., None])[..., 0]
-    return np.asarray(len(loss) - np.vecdot(levels, right))
+    coefficients = np.linalg.solve(normal, right[..., None])[..., 0]
+    return np.asarray(len(loss) - np.vecdot(coefficients, right))

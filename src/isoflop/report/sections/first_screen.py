@@ -369,18 +369,18 @@ def _counting_shift(inputs: ReportInputs) -> float | None:
 
 def _schedule_shift(inputs: ReportInputs) -> float | None:
     """Give what points from unfinished schedules move in the envelope."""
-    schedule = next(option for option in CHOICES if option.name == "Schedule")
+    schedule = next(choice for choice in CHOICES if choice.name == "Schedule")
     fitted = inputs.specifications.filter(pl.col("a").is_not_null())
-    levels = sorted(
-        (level for level in schedule.levels(fitted) if level[0] is not None), key=_share
+    options = sorted(
+        (option for option in schedule.options(fitted) if option[0] is not None), key=_share
     )
-    if len(levels) < 2:
+    if len(options) < 2:
         return None
-    return _matched(inputs, "envelope", "Schedule", levels[-1], levels[0])
+    return _matched(inputs, "envelope", "Schedule", options[-1], options[0])
 
 
-def _share(level: Sequence[object]) -> float:
-    return float(level[0])  # type: ignore[arg-type]
+def _share(option: Sequence[object]) -> float:
+    return float(option[0])  # type: ignore[arg-type]
 
 
 def _law_shift(inputs: ReportInputs) -> float | None:

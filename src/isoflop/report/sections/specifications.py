@@ -15,15 +15,15 @@ from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
     from isoflop.approach import Approach
-    from isoflop.choices import Choice, Level
+    from isoflop.choices import Choice, Option
     from isoflop.reference import Reference
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
-HOFFMANN_COUNTS: Final[Level] = ("total", "6nd")
-KAPLAN_COUNTS: Final[Level] = ("nonembedding", "kaplan")
+HOFFMANN_COUNTS: Final[Option] = ("total", "6nd")
+KAPLAN_COUNTS: Final[Option] = ("nonembedding", "kaplan")
 UNMOVED: Final = 1e-9
-"""A shift of a that is rounding: both levels of the choice gave the same points."""
+"""A shift of a that is rounding: both options of the choice gave the same points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Shift:
 
     Attributes
     ----------
-    before, after : the two levels.
+    before, after : the two options.
     differences : a after less a before, one per pair of specifications that differ in nothing else.
     """
 
     approach: Approach
     choice: Choice
-    before: Level
-    after: Level
+    before: Option
+    after: Option
     differences: pl.Series
 
     @property
@@ -216,11 +216,11 @@ def approach_spans(every: pl.DataFrame) -> list[Span]:
 
 
 def shifts(fitted: pl.DataFrame) -> list[Shift]:
-    """Find, per approach and choice, the two levels whose matched shift is largest.
+    """Find, per approach and choice, the two options whose matched shift is largest.
 
     Returns
     -------
-    By approach, then by decreasing shift. A choice without two levels, or without a pair of
+    By approach, then by decreasing shift. A choice without two options, or without a pair of
     specifications that differ in it alone, has none.
     """
     shifts = []
@@ -228,7 +228,7 @@ def shifts(fitted: pl.DataFrame) -> list[Shift]:
         of_approach = fitted.filter(pl.col("approach") == approach)
         moved = []
         for choice in CHOICES:
-            pairs = combinations(choice.levels(of_approach), 2)
+            pairs = combinations(choice.options(of_approach), 2)
             between = [shift(of_approach, approach, choice, *pair) for pair in pairs]
             moved += sorted(filter(None, between), key=_size)[:1]
         shifts += sorted(moved, key=_size)
@@ -240,14 +240,14 @@ def _size(moved: Shift) -> float:
 
 
 def shift(
-    fitted: pl.DataFrame, approach: Approach, choice: Choice, before: Level, after: Level
+    fitted: pl.DataFrame, approach: Approach, choice: Choice, before: Option, after: Option
 ) -> Shift | None:
-    """Compare two levels of a choice over the specifications of an approach alike in all else."""
+    """Compare two options of a choice over the specifications of an approach alike in all else."""
     others = [name for other in CHOICES if other is not choice for name in other.columns]
     of_approach = fitted.filter(pl.col("approach") == approach)
     first, second = (
-        of_approach.filter(choice.at(level)).select(*others, pl.col("a").alias(name))
-        for level, name in ((before, "before"), (after, "after"))
+        of_approach.filter(choice.at(option)).select(*others, pl.col("a").alias(name))
+        for option, name in ((before, "before"), (after, "after"))
     )
     pairs = first.join(second, on=others, how="inner", nulls_equal=True)
     if pairs.is_empty():
@@ -292,9 +292,9 @@ def _refusals(every: pl.DataFrame) -> list[Refused]:
         common = [listed([NAMES[approach] for approach in approaches])]
         tried = every.filter(pl.col("approach").is_in(approaches))
         for choice in CHOICES:
-            levels = choice.levels(rows)
-            if len(levels) < len(choice.levels(tried)):
-                common.append(" or ".join(map(choice.words, levels)))
+            options = choice.options(rows)
+            if len(options) < len(choice.options(tried)):
+                common.append(" or ".join(map(choice.words, options)))
         groups.append(Refused(rows.height, ", ".join(common), str(reason)))
     return sorted(groups, key=lambda group: -group.number)
 
@@ -356,9 +356,9 @@ def _shift_table(moved: list[Shift], spans: list[Span]) -> Table:
         key="specification-shifts",
         caption="Matched shifts: how far *a* moves when one choice changes and all others stay, as "
         "the median over all such pairs of specifications, with the smallest and the largest; of a "
-        "choice with several levels the two that differ most. The last column sets the size of the "
-        "shift against the distance between the approach’s lowest and highest *a*; the shares need "
-        "not add up, since choices work on each other.",
+        "choice with several options the two that differ most. The last column sets the size of "
+        "the shift against the distance between the approach’s lowest and highest *a*; the shares "
+        "need not add up, since choices work on each other.",
         columns=(
             Column("Approach", "left"), Column("Choice", "left"), Column("From → to", "left"),
             Column("Pairs"), Column("Shift of *a*"), Column("Over the pairs"),
