@@ -13,6 +13,7 @@ from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.config.config_yaml import Config
 from isoflop.config.reading import Inline, Section, parse, read_yaml, settings_from, yaml_content
+from isoflop.config.sidecar import SweepFile
 from isoflop.config.write import config_schema, config_text, key_text
 from isoflop.errors import ConfigError
 from isoflop.files import json_text
@@ -163,6 +164,32 @@ def test_a_key_of_several_types_is_named_by_its_name_alone(window: object) -> No
     assert len(lines) == 2
     assert all(line.startswith("f: profiles.window: Input should be ") for line in lines)
     assert "'rule'" in lines[0]
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["0001-01-01", "9999-12-31", "1979-12-31", "2101-01-01", "0", "20261126.5", "true", "tomorrow",
+     "2026-11-26 10:00:00", "2026-11-26T10:00:00Z", "'2026-11-26 10:00'", "[2026-11-26]", "''"],
+)  # fmt: skip
+def test_a_day_that_no_report_has_is_refused_in_one_message(date: str, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(f"title: t\ndate: {date}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        read_yaml(path, SweepFile)
+    words = (
+        f"{path}: date: give a day of the years 1980 to 2100, such as 2026-11-26, without a time; "
+    )
+    assert str(refused.value).startswith(words)
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("date", ["2026-11-26", "'2026-11-26'", "1980-01-01", "2100-12-31"])
+def test_a_day_is_read_as_yaml_has_it_or_as_text(date: str, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(f"title: t\ndate: {date}\n", encoding="utf-8")
+    assert str(read_yaml(path, SweepFile).date) == date.strip("'")
+    path.write_text("title: t\ndate:\n", encoding="utf-8")
+    assert read_yaml(path, SweepFile).date is None
 
 
 def test_models_are_frozen() -> None:

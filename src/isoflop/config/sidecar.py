@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -339,6 +340,29 @@ class BudgetGrid(Finite):
     """Largest distance of a run's 6ND from its budget, as a share of the budget."""
 
 
+FIRST_YEAR: Final = 1980
+LAST_YEAR: Final = 2100
+"""A report's day lies between them: archives know no earlier one, and no sweep is of a later."""
+
+
+def _day(value: Any) -> Any:
+    """Take a day as YAML gives it, or as text; refuse numbers, times and years that cannot be."""
+    day = value
+    if isinstance(value, str):
+        try:
+            day = dt.date.fromisoformat(value.strip())
+        except ValueError:
+            day = None
+    # a time is a date to Python
+    known = isinstance(day, dt.date) and not isinstance(day, dt.datetime)
+    if not (known and FIRST_YEAR <= day.year <= LAST_YEAR):
+        raise ValueError(
+            f"give a day of the years {FIRST_YEAR} to {LAST_YEAR}, such as 2026-11-26, without a "
+            f"time; not {value}"
+        )
+    return day
+
+
 class SweepFile(Section):
     """data/raw/{sweep}/sweep.yaml: what the logs of a sweep do not say."""
 
@@ -352,7 +376,7 @@ class SweepFile(Section):
     """Licence of the logs."""
     authors: tuple[str, ...] = ()
     """Who trained the sweep and reports it: authors of the PDF, and of the entry to cite."""
-    date: dt.date | None = None
+    date: Annotated[dt.date, BeforeValidator(_day)] | None = None
     """Day of the report, such as 2026-11-26: of the PDF and the entry to cite. Without it
     the newest day that the logs print; builds read no clock."""
     format: str | None = None
