@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
+from isoflop.limits import LIMITS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,10 +67,9 @@ class Machine:
 
     def __post_init__(self) -> None:
         """Refuse what no machine does."""
-        if not 0.0 < self.utilisation <= 1.0:
-            raise IsoflopError(f"a utilisation lies between 0 and 1, not at {self.utilisation:g}")
-        if self.price is not None and not self.price >= 0.0:
-            raise IsoflopError(f"a price is not negative, as {self.price:g} is")
+        LIMITS["utilisation"].require(self.utilisation)
+        if self.price is not None:
+            LIMITS["price"].require(self.price)
 
     @property
     def flops_per_hour(self) -> float:

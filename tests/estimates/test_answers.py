@@ -17,19 +17,23 @@ from tests import example_sweep
 from isoflop.accelerators import Machine, read_accelerators
 from isoflop.approach import ANSWERS, APPROACHES, FITTED, IN_PROSE, LAWS
 from isoflop.cli import main
+from isoflop.config.approaches import NestedSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import allocate, optima_at, reach, trust
-from isoflop.estimates.answers import answer, as_text, one_target
+from isoflop.estimates.answers import answer, as_text, ask, one_target
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimate, read_estimates
 from isoflop.estimates.forecasts import NoForecasts, read_forecasts
 from isoflop.estimates.mixture import Mixture, NoMixture, answers_of, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import recommend
 from isoflop.estimates.targets import Target
+from isoflop.limits import LIMITS
 from isoflop.numbers import NONE, PLAIN, count, per_cent
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from isoflop.estimates.targets import Asked
 
 REFERENCE = example_sweep.REFERENCE
 
@@ -101,7 +105,8 @@ def test_repeats_are_the_affair_of_a_sweep_with_their_law(estimates: Path) -> No
     words += ["--sweep", example_sweep.SWEEP, "--estimates", str(estimates)]
     without = CliRunner().invoke(main, words)
     assert without.exit_code == 1
-    assert "data_constrained.json is missing" in without.output
+    assert "no report fits the data-constrained law" in without.output
+    assert "run.py report" not in without.output
 
 
 def test_the_laws_of_the_set_do_not_bear_on_the_recommendation(estimates: Path) -> None:
@@ -297,7 +302,7 @@ def test_the_mixture_answers_backwards_too(estimates: Path, asked: str) -> None:
     # below the floor of some laws alone: an answer, whose interval nobody knows
     deep = allocate(mixture, draws, Target("loss", 0.79))
     assert deep is None or (deep.unanswered > 0.0 and "0.95" not in deep.params.intervals)
-    assert allocate(mixture, draws, Target("tokens_per_param", 1e-30)) is None
+    assert allocate(mixture, draws, Target("tokens_per_param", 1e-12)) is None
 
 
 @pytest.mark.parametrize(
@@ -308,9 +313,19 @@ def test_the_mixture_answers_backwards_too(estimates: Path, asked: str) -> None:
         (["1e21", "--gpu", "abacus"], "there are a100, h100"),
         (["1e21", "--price", "2"], "name it, as in --gpu"),
         (["--gpu-hours", "10"], "--gpu-hours 1000 --gpu h100"),
-        (["1e21", "--gpu", "h100", "--mfu", "40"], "between 0 and 1"),
+        (["1e21", "--gpu", "h100", "--mfu", "40"], "between 0.0001 and 1, not at 40"),
         (["-1"], "No such option"),
-        (["--loss", "-1"], "positive number"),
+        (["--loss", "-1"], "a loss lies between 0.001 and 100 nats per token, not at -1"),
+        (["1e300"], "a compute lies between 1 and 1e40 FLOPs, not at 1e300"),
+        (["--params", "1e300"], "a number of parameters lies between 1 and 1e20, not at 1e300"),
+        (["--tokens", "0.5"], "a number of tokens lies between 1 and 1e20, not at 0.5"),
+        (["--ratio", "1e300"], "a ratio of tokens to parameters lies between 1e-12 and 1e12"),
+        (["--gpu-hours", "1e300", "--gpu", "h100"], "lies between 1e-6 and 1e20 hours"),
+        (["1e21", "--inference-tokens", "1e40"], "tokens served lies between 1 and 1e20"),
+        (["1e21", "--gpu", "h100", "--mfu", "1e-300"], "a utilisation lies between 0.0001 and 1"),
+        (["1e21", "--gpu", "h100", "--price", "inf"], "a price of an hour lies between 0 and 1e9"),
+        (["1e21", "--sweep", ""], "--sweep is empty: name a sweep"),
+        (["1e21", "--sweep", "."], "has no estimates. Build them with"),
         (["1e21", "--sweep", "nowhere"], "has no estimates. Build them with"),
     ],
 )
@@ -321,6 +336,58 @@ def test_a_question_that_cannot_be_answered_says_what_to_ask(
     done = CliRunner().invoke(main, ["allocate", *words, *options])
     assert done.exit_code != 0
     assert message in done.output
+    assert len(done.output.splitlines()) == 1 or "Usage" in done.output
+
+
+@pytest.mark.parametrize("asked", ["flops", "loss", "params", "tokens", "tokens_per_param"])
+def test_a_sweep_answers_both_ends_of_every_limit_without_a_warning(
+    estimates: Path, asked: Asked
+) -> None:
+    folder = estimates / example_sweep.SWEEP
+    for value in (LIMITS[asked].least, LIMITS[asked].most):
+        found = answer(
+            Target(asked, value),
+            sweep=folder.name,
+            estimates=estimates,
+            reference=REFERENCE,
+            served=LIMITS["served"].most,
+        )
+        assert {law.law for law in found.laws} >= set(FITTED)
+        assert "published" in str(found)
+
+
+def test_an_answer_that_rests_on_priors_says_so(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    outcomes, drawn = read_estimates(folder, FITTED), read_draws(folder, FITTED)
+    forecasts, mixture = (
+        read_forecasts(folder / "forecast.json"),
+        read_mixture(folder / "mixture.json"),
+    )
+    given = {
+        "sweep": folder.name,
+        "draws": drawn,
+        "forecasts": forecasts,
+        "mixture": mixture,
+        "mixture_draws": pl.read_parquet(folder / "mixture.draws.parquet"),
+        "reference": REFERENCE,
+    }
+    plain = ask(Target("flops", 1e15), outcomes=outcomes, **given)
+    assert plain.priors == {}
+    assert "priors" not in str(plain)
+    nested = outcomes["nested"]
+    assert isinstance(nested, Estimate)
+    known = NestedSettings.model_validate({"gamma_prior": {"median": 0.5, "sd": 0.3}})
+    settings = nested.settings.model_copy(update={"nested": known})
+    outcomes["nested"] = nested.model_copy(update={"settings": settings})
+    found = ask(Target("flops", 1e15), outcomes=outcomes, **given)
+    assert json.loads(found.model_dump_json())["priors"] == {
+        "nested": {"gamma": {"median": 0.5, "sd": 0.3}}
+    }
+    told = "the nested law on priors of gamma (median 0.5, sd 0.3 of its log)"
+    assert told in " ".join(str(found).split())
+    assert isinstance(mixture, Mixture)
+    member = mixture.member("nested")
+    assert ("the mixture draws" in str(found)) == (member is not None and member.weight > 0.0)
 
 
 def test_distance_has_words_by_rule() -> None:
@@ -354,7 +421,7 @@ def test_every_accelerator_has_its_source() -> None:
     rows = read_accelerators(REFERENCE).rows
     assert len({row.key for row in rows}) == len(rows)
     assert all(row.source and 1e13 < row.peak_flops < 1e16 for row in rows)
-    with pytest.raises(IsoflopError, match="not negative"):
+    with pytest.raises(IsoflopError, match="between 0 and 1e9, not at -1"):
         Machine(rows[0], 0.4, -1.0)
 
 

@@ -12,6 +12,7 @@ from isoflop.errors import IsoflopError
 from isoflop.estimates.laws import DataConstrainedLaw, FlopsPerToken
 from isoflop.estimates.repeats import repeated_columns
 from isoflop.laws import ChinchillaLaw, RepeatedDataLaw
+from isoflop.limits import LIMITS
 
 FRESH = ChinchillaLaw(E=1.87, A=521.0, B=1488.0, alpha=0.353, beta=0.353)
 TRUE = RepeatedDataLaw(FRESH, R_D=15.4, R_N=5.3)
@@ -95,5 +96,9 @@ def test_a_sweep_whose_law_was_fitted_answers() -> None:
     assert fit.allocate(BUDGET).repeated is None
     with pytest.raises(IsoflopError, match=r"ask by FLOPS or --gpu-hours, not by a loss of 2\.5"):
         fit.allocate(loss=2.5, unique=1e9)
-    with pytest.raises(IsoflopError, match="unique tokens"):
-        fit.allocate(BUDGET, unique=-1.0)
+    for unique in (-1.0, 1e-300, 1e300):
+        with pytest.raises(IsoflopError, match="unique tokens lies between 1 and 1e20"):
+            fit.allocate(BUDGET, unique=unique)
+    for unique in (LIMITS["unique"].least, LIMITS["unique"].most):
+        for flops in (LIMITS["flops"].least, BUDGET, LIMITS["flops"].most):
+            assert fit.allocate(flops, unique=unique).repeated is not None

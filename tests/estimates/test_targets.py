@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isoflop.accelerators import Machine, read_accelerators
 from isoflop.errors import IsoflopError
 from isoflop.estimates.answers import ask
 from isoflop.estimates.laws import (
@@ -23,6 +24,8 @@ from isoflop.estimates.laws import (
     ProductLoss,
 )
 from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, flops_at
+from isoflop.limits import LIMITS
+from isoflop.project import facts_folder
 
 COST = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
 LAWS: dict[str, tuple[Law, list[float]]] = {
@@ -98,23 +101,38 @@ def test_every_law_gives_its_loss_by_one_rule(law: str) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "1e21", None, True])
-def test_a_target_is_positive(value: Any) -> None:
-    with pytest.raises(IsoflopError, match="must be a positive number"):
+def test_a_target_is_a_number_within_its_limits(value: Any) -> None:
+    with pytest.raises(IsoflopError, match=r"a loss lies between 0\.001 and 100 nats per token"):
         Target("loss", value)
 
 
 def test_a_number_beyond_all_floats_is_refused() -> None:
-    with pytest.raises(IsoflopError, match="below 1e60"):
+    with pytest.raises(IsoflopError, match="between 1 and 1e40 FLOPs, not at 1e400"):
         Target("flops", 10**400)
 
 
-@pytest.mark.parametrize("served", [-1.0, 0.0, float("nan"), float("inf")])
-def test_served_tokens_are_positive(served: float) -> None:
-    with pytest.raises(IsoflopError, match="tokens served must be a positive number"):
+@pytest.mark.parametrize("served", [-1.0, 0.0, 1e40, float("nan"), float("inf")])
+def test_served_tokens_have_limits(served: float) -> None:
+    with pytest.raises(IsoflopError, match="a number of tokens served lies between 1 and 1e20"):
         ask(Target("flops", 1e21), served=served)
+
+
+@pytest.mark.parametrize("asked", get_args(Asked))
+def test_both_ends_of_every_limit_are_answered_without_a_warning(asked: Asked) -> None:
+    """The published laws, with the most and the least of all else that goes with a question."""
+    card = read_accelerators(facts_folder()).rows[0]
+    for value in (LIMITS[asked].least, LIMITS[asked].most):
+        for end in ("least", "most"):
+            machine = Machine(
+                card, getattr(LIMITS["utilisation"], end), getattr(LIMITS["price"], end)
+            )
+            found = ask(
+                Target(asked, value), served=getattr(LIMITS["served"], end), machine=machine
+            )
+            assert "published" in str(found)
 
 
 @pytest.mark.parametrize("asked", get_args(Asked))
 def test_an_answer_in_plain_text_has_no_markup(asked: Asked) -> None:
     """However large the number is that was asked for."""
-    assert "^" not in str(ask(Target(asked, 1e30)))
+    assert "^" not in str(ask(Target(asked, LIMITS[asked].most)))

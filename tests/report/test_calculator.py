@@ -355,7 +355,7 @@ def test_what_is_served_stands_in_the_address(rendered: Rendered, tmp_path: Path
     seen = told(rendered.root / "report.html", script, tmp_path, width=390)
     assert seen[:2] == ["", True]
     assert seen[2][:2] == ["1e9", True]
-    assert seen[3] == ["-3", False, "Tokens served are a number such as 1e12."]
+    assert seen[3] == ["-3", False, "A number of tokens served lies between 1 and 1e20."]
     assert seen[4][:2] == [None, False]
     assert "serve" not in seen[4][2]
 
@@ -382,6 +382,90 @@ def test_the_page_says_what_repeats_are_worth(
     assert shown["epochs"] == pytest.approx([epochs], rel=1e-9)
     assert shown["worth"] == pytest.approx([expected], rel=1e-9)
     assert "falls off over 15.4 of them by Muennighoff et al. (2023)" in inside
+
+
+HOSTILE = {
+    "value=1e300": "A compute lies between 1 and 1e40 FLOPs.",
+    "value=-1": "A compute lies between 1 and 1e40 FLOPs.",
+    "value=nothing": "A compute lies between 1 and 1e40 FLOPs.",
+    "asked=loss&value=1e300": "A loss lies between 0.001 and 100 nats per token.",
+    "asked=params&value=1e300": "A number of parameters lies between 1 and 1e20.",
+    "asked=ratio&value=0": "A ratio of tokens to parameters lies between 1e-12 and 1e12.",
+    "asked=hours&value=1e300": "A training on one card lies between 1e-6 and 1e20 hours.",
+    "served=1e300": "A number of tokens served lies between 1 and 1e20.",
+    "unique=1e-300": "A number of unique tokens lies between 1 and 1e20.",
+    "unique=0": "A number of unique tokens lies between 1 and 1e20.",
+    "mfu=0": f"A utilisation lies between 0.01 and 100{NBSP}%.",
+    "mfu=400": f"A utilisation lies between 0.01 and 100{NBSP}%.",
+    "price=-3": "A price of an hour lies between 0 and 1e9.",
+    "price=Infinity": "A price of an hour lies between 0 and 1e9.",
+}
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_numbers_beyond_sense_are_refused_by_the_commands_limits(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    """By the address as by hand: it may have any number, and each has the limits of the command."""
+    script = f"""
+        const seen = [];
+        for (const words of {json.dumps(list(HOSTILE))}) {{
+            const base = "asked=flops&value=1e14&law=parametric&served=&unique=&mfu=40&price=";
+            const state = new URLSearchParams(base);
+            for (const [name, value] of new URLSearchParams(words)) state.set(name, value);
+            const read = new Promise((done) => addEventListener("hashchange", done, {{ once: true }}));
+            location.hash = "#calc?" + state;
+            await read;
+            const place = document.querySelector("#calculator");
+            seen.push([place.querySelector(".note").textContent, place.querySelectorAll("[data-quantity]").length]);
+        }}
+        return seen;
+    """  # noqa: E501
+    seen = told(rendered.root / "report.html", script, tmp_path, width=1400)
+    assert seen == [[words, 0] for words in HOSTILE.values()]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_tokens_are_written_and_read_with_suffixes(rendered: Rendered, tmp_path: Path) -> None:
+    content = json.loads(calculator_json(rendered.inputs) or "")
+    content["repeats"]["unique"] = 121420219.0
+    page = re.sub(
+        r'(?s)(<script type="application/json" id="frontiers">).*?(</script>)',
+        lambda found: f"{found[1]}{json.dumps(content)}{found[2]}",
+        rendered.html,
+    )
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    (tokens,) = numbers_of(calculator_at(rendered, tmp_path, asked="flops", value=3e14))["tokens"][
+        :1
+    ]
+    script = f"""
+        const field = (name) => document.querySelector("#calculator [name=" + name + "]");
+        const shown = (name) => {{
+            const one = document.querySelector("#calculator [data-quantity=" + name + "]");
+            return one && Number(one.dataset.value);
+        }};
+        const set = (name, value) => {{
+            field(name).value = value;
+            field(name).dispatchEvent(new Event("input", {{ bubbles: true }}));
+        }};
+        const seen = [field("unique").value];
+        set("value", "3e14");
+        for (const unique of [{tokens / 1.001}, {tokens / 1.02}]) {{
+            set("unique", String(unique));
+            seen.push(shown("epochs"));
+        }}
+        set("unique", "");
+        set("asked", "tokens");
+        set("value", "121.4M");
+        seen.push(shown("tokens"));
+        return seen;
+    """
+    unique, barely, more, typed = told(tmp_path / "report.html", script, tmp_path, width=1400)
+    assert unique == "121.4M"
+    # what would be seen 1.00 times is not repeated
+    assert barely is None
+    assert more == pytest.approx(1.02, rel=1e-9)
+    assert typed == pytest.approx(121.4e6, rel=1e-12)
 
 
 def test_the_unique_tokens_of_the_sweep_stand_in_the_calculator(rendered: Rendered) -> None:

@@ -15,11 +15,13 @@ from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture, optima_of_mixture
 from isoflop.estimates.recommendation import Recommendation
 from isoflop.numbers import fixed, percent
+from isoflop.report.document import write_document
 from isoflop.report.sections.captions import findings
 from isoflop.report.sections.countings import counting_sentences
 from isoflop.report.sections.first_screen import _reason, first_screen
 from isoflop.report.sections.influence import influence_table
 from isoflop.report.sections.laws import _verdicts, law_facts
+from isoflop.report.sections.specifications import analysis
 
 if TYPE_CHECKING:
     from isoflop.estimates.diagnostics import NestingTest
@@ -86,6 +88,36 @@ def test_a_floor_of_nothing_is_none(
     assert facts is not None
     assert facts.floor == words
     assert findings(inputs)["laws"].endswith(f"{beside}**")
+
+
+def test_what_rests_on_priors_says_so_where_it_stands(rendered: Rendered) -> None:
+    """Beside gamma, below the table of laws and below the specification curve."""
+    plain = law_facts(rendered.inputs)
+    assert plain is not None
+    assert plain.priors == analysis(rendered.inputs).priors == ""
+    laws = dict(rendered.inputs.laws)
+    for law, exponent in (("nested", "gamma"), ("root", "alpha")):
+        estimate = laws[law]
+        assert isinstance(estimate, Estimate)
+        known = type(getattr(estimate.settings, law)).model_validate(
+            {f"{exponent}_prior": {"median": 0.5, "sd": 0.3}}
+        )
+        settings = estimate.settings.model_copy(update={law: known})
+        laws[law] = estimate.model_copy(update={"settings": settings})
+    inputs = replace(rendered.inputs, laws=laws)
+    facts = law_facts(inputs)
+    assert facts is not None
+    assert "priors of gamma (median 0.5, sd 0.3 of its log)" in facts.priors
+    named = [
+        f"{IN_PROSE['nested']} (of gamma (median 0.5, sd 0.3 of its log))",
+        f"{IN_PROSE['root']} (of alpha (median 0.5, sd 0.3 of its log))",
+    ]
+    for words in (facts.table.notes[-1], analysis(inputs).priors):
+        assert all(name in words for name in named)
+    text = " ".join(write_document(inputs).markdown.split())
+    assert facts.priors in text
+    assert "Every specification that is fitted by likelihood has the priors" in text
+    assert "priors" not in " ".join(write_document(rendered.inputs).markdown.split())
 
 
 def test_the_section_shows_every_law_with_its_weight(rendered: Rendered) -> None:

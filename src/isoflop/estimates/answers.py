@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from pydantic import Field
+
 from isoflop.accelerators import Machine, read_accelerators
 from isoflop.approach import ANSWERS, FITTED, IN_PROSE, NAMES
+from isoflop.config.approaches import ExponentPrior
 from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
 from isoflop.estimates.allocation import Allocation, allocate
-from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
+from isoflop.estimates.estimate import Estimate, prior_words, read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
 from isoflop.estimates.levels import NoLevel
@@ -19,8 +22,20 @@ from isoflop.estimates.mixture import KEY, Mixture, answers_of, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import DOUBTED, RULES, Rule, recommend, standing
 from isoflop.estimates.repeats import RepeatedAllocation, allocate_repeated
-from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, require_positive
-from isoflop.numbers import NONE, PLAIN, UNSURE, count, fixed, interval, per_cent, power, ratio
+from isoflop.estimates.targets import ASKED, Asked, Target, columns_at
+from isoflop.limits import LIMITS
+from isoflop.numbers import (
+    NONE,
+    PLAIN,
+    UNSURE,
+    count,
+    fixed,
+    interval,
+    listed,
+    per_cent,
+    power,
+    ratio,
+)
 from isoflop.project import facts_folder
 from isoflop.published_laws import PublishedFit, published_fits
 from isoflop.reference import REFERENCE_FILES, Besiroglu, Hoffmann, Kaplan
@@ -87,6 +102,8 @@ class Answers(Section):
     unique_tokens: float | None = None
     repeated: RepeatedAllocation | None = None
     """What is best with these unique tokens, by the data-constrained law; None unasked."""
+    priors: dict[str, dict[str, ExponentPrior]] = Field(default_factory=dict)
+    """Of each law that was not fitted to the runs alone: what it knew of its exponents."""
     laws: list[Answer]
     """The recommended one first, then the sweep's others, then the published ones."""
     refused: dict[str, str]
@@ -124,14 +141,15 @@ def one_target(
     if hours is not None:
         if machine is None:
             raise IsoflopError("hours are of a card: name it, as in --gpu-hours 1000 --gpu h100")
+        LIMITS["hours"].require(hours)
         given.append(("flops", hours * machine.flops_per_hour))
-    targets = [Target(name, value) for name, value in given if value is not None]
+    targets = [(name, value) for name, value in given if value is not None]
     if len(targets) != 1:
         raise IsoflopError(
             "ask one question: FLOPS, --loss, --params, --tokens, --ratio or --gpu-hours "
             f"({len(targets)} given). Example: isoflop allocate 1e21"
         )
-    return targets[0]
+    return Target(*targets[0])
 
 
 def machine_of(
@@ -184,11 +202,22 @@ def answer(
         )
     if sweep is None:
         return ask(target, reference=reference, machine=machine, served=served)
+    if not sweep.strip():
+        raise IsoflopError(f"--sweep is empty: name a sweep, {_sweeps(estimates)}")
     folder = estimates / sweep
-    if not folder.is_dir():
+    if not any(folder.glob("*.json")):
         raise IsoflopError(
             f"{folder} has no estimates. Build them with `python3 run.py report`, or name "
             f"another sweep: {_sweeps(estimates)}"
+        )
+    if unique is not None and not (folder / f"{REPEATS}.json").exists():
+        raise IsoflopError(
+            f"what repeated tokens are worth is not known of sweep {sweep}: no report fits the "
+            f"data-constrained law. It takes runs that repeat their unique tokens unequally often; "
+            f"if this sweep has such, set the law for fresh tokens under "
+            f"approaches.{REPEATS} and run "
+            f"`snakemake {(folder / REPEATS).as_posix()}.json`. Its report's calculator says what "
+            "repeats are worth by Muennighoff et al. (2023)"
         )
     import polars as pl
 
@@ -231,7 +260,9 @@ def ask(
     target, sweep, reference, machine, served, unique : as of ``answer``.
     """
     if served is not None:
-        require_positive("tokens served", served)
+        LIMITS["served"].require(served)
+    if unique is not None:
+        LIMITS["unique"].require(unique)
     outcomes, drawn = outcomes or {}, dict(draws or {})
     fitted = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Estimate)}
     estimates = answers_of(fitted, None if mixture_draws is None else mixture)
@@ -276,6 +307,7 @@ def ask(
         served_tokens=served,
         unique_tokens=unique,
         repeated=repeated,
+        priors={name: fit.priors for name, fit in fitted.items() if fit.priors},
         laws=laws,
         refused={
             name: outcome.refused
@@ -297,7 +329,6 @@ def _repeated(
     ------
     IsoflopError : something else than a compute is given, or nobody fitted what repeats are worth.
     """
-    require_positive("unique tokens", unique)
     if target.asked != "flops":
         raise IsoflopError(
             "unique tokens go with a compute: ask by FLOPS or --gpu-hours, not by "
@@ -312,7 +343,8 @@ def _repeated(
 
 def _sweeps(estimates: Path) -> str:
     """List the sweeps that have estimates."""
-    names = sorted(path.parent.name for path in estimates.glob("*/forecast.json"))
+    scored = [*estimates.glob("*/forecast.json"), *estimates.glob("*/*/forecast.json")]
+    names = sorted(path.parent.relative_to(estimates).as_posix() for path in scored)
     return ", ".join(names) or f"there is none in {estimates} yet"
 
 
@@ -584,6 +616,7 @@ def _notes(answers: Answers) -> list[str]:
         for answer in answers.laws
         if answer.allocation is not None and (reasons := _without(answer.allocation))
     ]
+    notes += _of_priors(answers)
     unmixed = [f"{_name(answer.law)}: {why}" for answer in answers.laws if (why := answer.left_out)]
     if unmixed:
         notes.append(f"No part of the mixture: {'; '.join(unmixed)}.")
@@ -595,6 +628,18 @@ def _notes(answers: Answers) -> list[str]:
             f"often as it should, or none that contains the number: {'; '.join(without)}."
         )
     return notes
+
+
+def _of_priors(answers: Answers) -> list[str]:
+    """Name the laws that rest on more than the runs, and on what; none where all rest on these."""
+    known = [
+        f"{IN_PROSE[law]} on priors of {prior_words(of)}" for law, of in answers.priors.items()
+    ]
+    if not known:
+        return []
+    mixes = any(answer.weight for answer in answers.laws if answer.law in answers.priors)
+    drawn = "; the mixture draws from what has them" if mixes else ""
+    return [f"Not on the sweep's runs alone rest numbers and intervals of {listed(known)}{drawn}."]
 
 
 def _without(allocation: Allocation) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from isoflop.approach import APPROACHES, Approach
-from isoflop.config.approaches import UsedSettings
+from isoflop.config.approaches import ExponentPrior, UsedSettings
 from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
 from isoflop.errors import IsoflopError
@@ -23,7 +23,7 @@ from isoflop.estimates.influence import Influence
 from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.quantities import Quantity, Truth
 from isoflop.files import digest, name_in_project, write_json
-from isoflop.numbers import decades_beyond, per_cent
+from isoflop.numbers import decades_beyond, listed, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -210,6 +210,11 @@ class Estimate(Section):
         return np.array([[quantities[name].value for name in self.law.names]])
 
     @property
+    def priors(self) -> dict[str, ExponentPrior]:
+        """What was known of its exponents before the runs were seen, by the exponent."""
+        return dict(getattr(getattr(self.settings, self.approach), "priors", {}))
+
+    @property
     def frontier_range(self) -> tuple[float, float]:
         """Smallest and largest C of what its frontier was fitted to [FLOP].
 
@@ -279,6 +284,14 @@ class Refusal(Section):
     def __str__(self) -> str:
         """Say why there is no estimate."""
         return f"refused: {self.refused}"
+
+
+def prior_words(priors: Mapping[str, ExponentPrior]) -> str:
+    """Write priors of exponents in a sentence."""
+    return listed([
+        f"{name} (median {prior.median:g}, sd {prior.sd:g} of its log)"
+        for name, prior in priors.items()
+    ])  # fmt: skip
 
 
 def read_outcome(path: Path, model: type[Outcome], refusal: type[Refused]) -> Outcome | Refused:

@@ -6,12 +6,11 @@ Arrays alone: one call answers for all rows of a law's parameters, each at its o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 
-from isoflop.errors import IsoflopError
+from isoflop.limits import LIMITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +24,7 @@ ASKED: Final[tuple[Asked, ...]] = get_args(Asked)
 
 LEAST_FLOPS: Final = 1.0
 MOST_FLOPS: Final = 1e60
-"""Between these a compute is sought [FLOP]; far beyond what anyone trains, so that an allocation
+"""Between these a compute is sought [FLOP]; far beyond what may be asked, so that an allocation
 outside them says that the law never gets there."""
 LEAST_CHANGE: Final = 1e-6
 """A quantity whose logarithm changes less than this between them does not depend on C."""
@@ -35,20 +34,6 @@ ACCURACY: Final = 1e-12
 """Relative accuracy of the quantity that was asked for."""
 ACCEPTED: Final = 1e-9
 """A step may end on the edge of where a law speaks; only what meets the target is an answer."""
-
-
-def require_positive(name: str, value: Any) -> None:
-    """Refuse what is no positive number.
-
-    Raises
-    ------
-    IsoflopError : with its name.
-    """
-    known = isinstance(value, Real) and not isinstance(value, bool)
-    if known and not isinstance(value, float) and abs(value) > MOST_FLOPS:
-        raise IsoflopError(f"{name} must be a number below 1e60")
-    if not (known and np.isfinite(float(value)) and float(value) > 0.0):
-        raise IsoflopError(f"{name} must be a positive number, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +50,8 @@ class Target:
     value: float
 
     def __post_init__(self) -> None:
-        """Refuse what has no logarithm."""
-        require_positive(self.asked, self.value)
+        """Refuse what no training has."""
+        LIMITS[self.asked].require(self.value)
 
 
 def columns_at(law: Frontier, rows: Floats, target: Target) -> dict[str, Floats]:

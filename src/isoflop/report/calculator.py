@@ -37,6 +37,7 @@ from isoflop.estimates.levels import Tails
 from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
 from isoflop.estimates.quantities import levels_of, samples_of
 from isoflop.estimates.recommendation import DOUBTED, standing
+from isoflop.limits import LIMITS
 from isoflop.numbers import DISTANCES
 from isoflop.report.sections.answer import PARAMS_SHORT
 from isoflop.report.sections.check import counted_words
@@ -129,6 +130,10 @@ def calculator_json(inputs: ReportInputs) -> str | None:
         "reach": [[most if np.isfinite(most) else None, words] for most, words in REACH],
         "open": [OPEN, OPEN_WORDS, UNKNOWN],
         "distance": DISTANCES,
+        "limits": {
+            name: [limits.least, limits.most, limits.what, limits.unit]
+            for name, limits in LIMITS.items()
+        },
         "laws": laws,
         "parts": parts,
         "repeats": {

@@ -23,6 +23,7 @@ from isoflop.approaches.numerics.multistart import (
 from isoflop.approaches.numerics.solver import LogPrior, Model
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
+from isoflop.estimates.estimate import prior_words
 from isoflop.numbers import listed, per_cent
 
 if TYPE_CHECKING:
@@ -456,15 +457,11 @@ def objective_of(settings: LossLawSettings, columns: Mapping[str, int | None]) -
 
 def prior_cautions(settings: LossLawSettings) -> list[str]:
     """Say that a law knows of its exponents before the runs are seen."""
-    priors = [
-        f"{name} (median {prior.median:g}, sd {prior.sd:g} of its log)"
-        for name, prior in settings.priors.items()
-    ]
-    if not priors:
+    if not settings.priors:
         return []
     return [
-        f"This fit has priors of {listed(priors)}: what it says is not of these runs alone, nor is "
-        "the width of its intervals."
+        f"This fit has priors of {prior_words(settings.priors)}: what it says is not of "
+        "these runs alone, nor is the width of its intervals."
     ]
 
 

@@ -14,6 +14,8 @@
     flops: "compute C, FLOPs", loss: "loss, nats per token", params: "parameters N",
     tokens: "tokens D", ratio: "D/N", hours: "GPU hours",
   };
+  // whose limits a question has
+  const LIMITED = { flops: "flops", loss: "loss", params: "params", tokens: "tokens", ratio: "tokens_per_param", hours: "hours" };
   // what is asked, in a sentence
   const FIXES = { flops: "the compute", loss: "the loss", params: "N", tokens: "D", ratio: "D/N", hours: "the GPU hours" };
 
@@ -194,7 +196,27 @@
     return ends;
   };
 
-  const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), served: "", unique: given.repeats.unique === null ? "" : String(given.repeats.unique), law: given.laws[0].key, card: "h100", mfu: 40, price: "" };
+  const SUFFIXES = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
+  // a number as somebody types it: 1e9, 121.4M; NaN for all else
+  const typed = (text) => {
+    const [, number, suffix] = /^(.*?)([kMBT]?)$/.exec(text.trim());
+    const size = SUFFIXES.find(([, of]) => of === suffix);
+    return number.trim() === "" ? NaN : Number(number) * (size ? size[0] : 1);
+  };
+  // to four digits, of which what is shown has three
+  const suffixed = (value) => {
+    const [size, suffix] = SUFFIXES.find(([least]) => value >= least && value < 1e16) || [1, ""];
+    return Number((value / size).toPrecision(4)) + suffix;
+  };
+  // what is wrong with a number; the address may have any
+  const end = (value) => value >= 1e6 || value < 1e-4 && value > 0 ? value.toExponential().replace("+", "") : String(value);
+  const beyond = (value, name, factor = 1, unit = "") => {
+    const [least, most, what, own] = given.limits[name];
+    return value >= least * factor && value <= most * factor ? "" :
+      what[0].toUpperCase() + what.slice(1) + " lies between " + end(least * factor) + " and " + end(most * factor) + (unit || own && " " + own) + ".";
+  };
+
+  const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), served: "", unique: given.repeats.unique === null ? "" : suffixed(given.repeats.unique), law: given.laws[0].key, card: "h100", mfu: "40", price: "" };
   const read = () => {
     const words = location.hash.startsWith("#calc?") ? location.hash.slice(6) : "";
     for (const [name, value] of new URLSearchParams(words)) {
@@ -222,15 +244,17 @@
   const answer = () => {
     const law = given.laws.find((one) => one.key === state.law);
     const card = given.cards.find((one) => one.key === state.card);
-    const perHour = card.peak * (Number(state.mfu) / 100) * HOUR;
+    const perHour = card.peak * (typed(state.mfu) / 100) * HOUR;
     const hours = state.asked === "hours";
     const asked = hours ? "flops" : state.asked;
-    const value = Number(state.value) * (hours ? perHour : 1);
-    const served = state.served.trim() === "" ? 0 : Number(state.served);
-    if (!(value > 0) || !(perHour > 0)) return { refused: NO_COMPUTE };
-    if (!(served >= 0 && served < Infinity)) return { refused: "Tokens served are a number such as 1e12." };
-    const unique = state.unique.trim() === "" ? Infinity : Number(state.unique);
-    if (!(unique > 0)) return { refused: "Unique tokens are a number such as 1e9, or nothing where they are enough." };
+    const value = typed(state.value) * (hours ? perHour : 1);
+    const served = state.served.trim() === "" ? 0 : typed(state.served);
+    const unique = state.unique.trim() === "" ? Infinity : typed(state.unique);
+    const price = state.price.trim() === "" ? 0 : typed(state.price);
+    const refused = beyond(typed(state.mfu), "utilisation", 100, "\u00a0%") || beyond(typed(state.value), LIMITED[state.asked]) ||
+      beyond(value, LIMITED[asked]) || beyond(price, "price") || (served !== 0 && beyond(served, "served")) ||
+      (unique !== Infinity && beyond(unique, "unique"));
+    if (refused) return { refused };
     if (served > 0 && !law.parts) return { refused: knowsOptimumAlone(law) };
     const point = pointOf(law, asked, value);
     if (!Number.isFinite(point.flops)) return { refused: NO_COMPUTE };
@@ -250,7 +274,8 @@
       if (!found.total) return { refused: NO_COMPUTE };
     }
     const tokens = found.tokens ? found.tokens.value : point.tokens;
-    if (tokens > unique) {
+    // what is seen 1.00 times is not repeated
+    if (tokens > unique && WRITE.epochs(tokens / unique) !== WRITE.epochs(1)) {
       found.epochs = { value: tokens / unique };
       found.worth = { value: worth(tokens, unique) };
     }
@@ -259,7 +284,7 @@
       value: paid.value * factor, ends: paid.ends && paid.ends.map((end) => end * factor),
     });
     found.hours = scaled(1 / perHour);
-    if (Number(state.price) > 0) found.cost = scaled(Number(state.price) / perHour);
+    if (price > 0) found.cost = scaled(price / perHour);
     const [low, high] = law.data;
     const decades = Math.max(Math.log10(point.flops / high), Math.log10(low / point.flops));
     const near = given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1];
@@ -278,7 +303,7 @@
   };
   const figures = (value, digits = 3) => {
     const [mantissa, power] = value.toExponential(digits - 1).split("e").map(Number);
-    for (const [size, suffix] of [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
+    for (const [size, suffix] of SUFFIXES) {
       const near = mantissa * 10 ** power;
       if (near >= size && near < 1e16) return rounded(near / size, digits) + suffix;
     }

@@ -299,8 +299,7 @@ def _with_priors(approaches: Sequence[Approach], inputs: ReportInputs) -> list[s
     known = [
         IN_PROSE[name]
         for name in approaches
-        if (estimate := inputs.leaned_on.get(name)) is not None
-        and getattr(getattr(estimate.settings, name), "priors", {})
+        if (estimate := inputs.leaned_on.get(name)) is not None and estimate.priors
     ]
     if not known:
         return []

@@ -11,7 +11,7 @@ from isoflop.estimates.diagnostics import (
     ParametricDiagnostics,
     expect,
 )
-from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.estimate import Estimate, prior_words
 from isoflop.estimates.mixture import Mixture
 from isoflop.numbers import NONE, fixed, listed, percent, probability, with_level
 from isoflop.report.sections.diagnostics import REJECTION
@@ -38,6 +38,8 @@ class LawFacts:
 
     gamma: str
     floor: str
+    priors: str
+    """That the nested law has priors, in a sentence; empty where it has none."""
     verdicts: tuple[str, ...]
     """What each paper had right on these runs, in whole sentences."""
     weights: str
@@ -57,6 +59,7 @@ def law_facts(inputs: ReportInputs) -> LawFacts | None:
     return LawFacts(
         gamma=with_level(nested.parameters["gamma"], 0.95, _second),
         floor=floor_words(nested),
+        priors=_of_priors(nested),
         verdicts=tuple(_verdicts(nested, tests)),
         weights=listed(shares),
         reason=mixture.reason,
@@ -64,6 +67,23 @@ def law_facts(inputs: ReportInputs) -> LawFacts | None:
         table=_law_table(inputs, mixture),
         tests=_test_table(tests),
     )
+
+
+def _of_priors(nested: Estimate) -> str:
+    """Say that gamma and E are not of the runs alone, in the place that gives them."""
+    if not nested.priors:
+        return ""
+    return (
+        f"The fit has priors of {prior_words(nested.priors)}: this *γ* and this *E* are not of "
+        "these runs alone. The tests below refit every law without priors."
+    )
+
+
+def priors_by_law(inputs: ReportInputs) -> str:
+    """Name every fit of this report that has priors, with them; empty where none has."""
+    fits = (*inputs.fitted.values(), *inputs.laws.values())
+    known = {fit.approach: fit.priors for fit in fits if isinstance(fit, Estimate) and fit.priors}
+    return listed([f"{IN_PROSE[law]} (of {prior_words(of)})" for law, of in known.items()])
 
 
 def has_floor(nested: Estimate) -> bool:
@@ -179,8 +199,19 @@ def _law_table(inputs: ReportInputs, mixture: Mixture) -> Table:
             "forecast_rms_nats", "interval_score_80_nats", "log_score", "forecasts_cover", "weight",
         ),
         data=data,
-        notes=_two_fits(inputs, mixture),
+        notes=[*_two_fits(inputs, mixture), *_with_priors(inputs)],
     )  # fmt: skip
+
+
+def _with_priors(inputs: ReportInputs) -> list[str]:
+    """Say which rows of the table are not of the runs alone."""
+    known = priors_by_law(inputs)
+    if not known:
+        return []
+    return [
+        f"Fitted with priors: {known}. Their residuals, the *p* of what these leave, *E*, *γ* and "
+        "forecasts are of runs and priors together."
+    ]
 
 
 def _two_fits(inputs: ReportInputs, mixture: Mixture) -> list[str]:

@@ -11,6 +11,7 @@ import polars as pl
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.choices import CHOICES
 from isoflop.numbers import NONE, fixed, interval, listed, percent, signed, times
+from isoflop.report.sections.laws import priors_by_law
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Analysis:
     contain_both: int = 0
     without_interval: str = ""
     counted: str = ""
+    priors: str = ""
+    """Whose fits have priors, in words; empty where none has."""
     spans: Table | None = None
     shifts: Table | None = None
 
@@ -156,6 +159,7 @@ def analysis(inputs: ReportInputs) -> Analysis:
         contain_both=int((inside["h"] & inside["k"]).sum()),
         without_interval=_without_interval(fitted),
         counted=_counted(fitted, kaplan - hoffmann),
+        priors=priors_by_law(inputs),
         spans=_span_table(spans, moved),
         shifts=_shift_table(moved, spans) if moved else None,
     )  # fmt: skip
