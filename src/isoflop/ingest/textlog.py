@@ -364,6 +364,18 @@ def json_records(file: RawFile) -> Iterator[Mapping[str, Any] | Unread | Truncat
             yield Unread() if text.endswith("\n") else Truncated()
 
 
+class LogFacts(dict[str, Any]):
+    """What a log has said of its run so far, by the names of facts."""
+
+    _told: dict[str, Any] | None = None
+
+    def news(self) -> Iterator[Event]:
+        """Tell the facts where they are not those that were told last."""
+        if self != self._told:
+            self._told = dict(self)
+            yield Facts(facts_of(self))
+
+
 def facts_of(values: Mapping[str, Any]) -> RunFacts:
     """Build facts of what a log says; a value that cannot be what it is said to be is left out.
 

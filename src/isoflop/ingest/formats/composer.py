@@ -9,11 +9,11 @@ LanguageCrossEntropy` below `[Eval batch=.../...]`, which belong to the last tra
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated
+from isoflop.ingest.events import Ended, Evaluation, Event, Point, Truncated
 from isoflop.ingest.numbers import finite, number, step_number
-from isoflop.ingest.textlog import by_line, facts_of
+from isoflop.ingest.textlog import LogFacts, by_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +54,7 @@ class _Console:
     """The lines of one file, put together to records."""
 
     def __init__(self) -> None:
-        self._facts: dict[str, Any] = {"loss_unit": "nats_per_token", "loss_kind": "instant"}
-        self._told: dict[str, Any] | None = None
+        self._facts = LogFacts(loss_unit="nats_per_token", loss_kind="instant")
         self._step: int | None = None
         self._pairs: dict[str, str] = {}
         self._usual: set[str] = set()
@@ -89,9 +88,7 @@ class _Console:
         """Tell the open record, and the facts before it where they are new."""
         loss = next((number(self._pairs[name]) for name in _LOSSES if name in self._pairs), None)
         if self._step is not None and loss is not None:
-            if self._facts != self._told:
-                self._told = dict(self._facts)
-                yield Facts(facts_of(self._facts))
+            yield from self._facts.news()
             lr = next((v for n, v in self._pairs.items() if n.startswith("lr-")), None)
             yield Point(
                 self._step,

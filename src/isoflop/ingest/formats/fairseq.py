@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Unread
+from isoflop.ingest.events import Ended, Evaluation, Event, Point, Unread
 from isoflop.ingest.numbers import finite, json_object, number, step_number
-from isoflop.ingest.textlog import by_line, facts_of
+from isoflop.ingest.textlog import LogFacts, by_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,8 +43,7 @@ class _Log:
     """The lines of one file."""
 
     def __init__(self) -> None:
-        self._facts: dict[str, Any] = {"loss_unit": "bits_per_token", "loss_kind": "interval_mean"}
-        self._told: dict[str, Any] | None = None
+        self._facts = LogFacts(loss_unit="bits_per_token", loss_kind="interval_mean")
         self._updates, self._tokens = 0, 0.0
 
     def line(self, line: str) -> Iterator[Event]:
@@ -70,18 +69,13 @@ class _Log:
         elif match := _MAX_UPDATE.search(line):
             self._facts["schedule.steps"] = finite(match[1]) or None
 
-    def _tell(self) -> Iterator[Event]:
-        if self._facts != self._told:
-            self._told = dict(self._facts)
-            yield Facts(facts_of(self._facts))
-
     def _training(self, pairs: Mapping[str, Any]) -> Iterator[Event]:
         """Turn pairs into a point."""
         step, loss = step_number(pairs.get("num_updates")), _loss(pairs)
         if step is None or loss is None:
             yield Unread()
             return
-        yield from self._tell()
+        yield from self._facts.news()
         batch = finite(pairs.get("wpb")) or 0.0
         goes_on = 0 < self._updates <= step
         self._tokens = self._tokens + batch * (step - self._updates) if goes_on else batch * step
@@ -101,7 +95,7 @@ class _Log:
         if step is None or loss is None:
             yield Unread()
             return
-        yield from self._tell()
+        yield from self._facts.news()
         yield Evaluation(step, eval_set, loss)
 
 

@@ -8,11 +8,11 @@ are no padding, so D adds up from it. `loss` has the auxiliary loss of experts i
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.events import Ended, Evaluation, Event, Point, Truncated, Unread
 from isoflop.ingest.numbers import NUMBER, number, step_number
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.textlog import LogFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +42,7 @@ _CRASHED: Final = ("Traceback (most recent call last)", "RESOURCE_EXHAUSTED")
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the log says; see `formats.Reader`."""
-    facts: dict[str, Any] = {"loss_unit": "nats_per_token", "loss_kind": "instant"}
-    told: dict[str, Any] | None = None
+    facts = LogFacts(loss_unit="nats_per_token", loss_kind="instant")
     made, tokens = 0, 0.0
     for line in file.lines():
         if not line.endswith("\n"):
@@ -52,9 +51,7 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
         match, evaluated = _STEP.search(line), _EVAL.search(line)
         step = step_number((match or evaluated or [None, None])[1])
         if match and step is not None:
-            if facts != told:
-                told = dict(facts)
-                yield Facts(facts_of(facts))
+            yield from facts.news()
             weights = number(match[3] or "0") or 0.0
             # a log that begins in the middle, or goes back, has its D from the step alone
             goes_on = made and step >= made

@@ -8,20 +8,19 @@ Tokens are taken where they are exact (OLMo), not where they are rounded (OLMo-c
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from isoflop.ingest.events import (
     Ended,
     Evaluation,
     Event,
-    Facts,
     Point,
     Restart,
     Truncated,
     Unread,
 )
 from isoflop.ingest.numbers import number, step_number
-from isoflop.ingest.textlog import by_line, facts_of
+from isoflop.ingest.textlog import LogFacts, by_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,8 +67,7 @@ class _Console:
     """The lines of one file, put together to records."""
 
     def __init__(self) -> None:
-        self._facts: dict[str, Any] = {"loss_unit": "nats_per_token", "loss_kind": "instant"}
-        self._told: dict[str, Any] | None = None
+        self._facts = LogFacts(loss_unit="nats_per_token", loss_kind="instant")
         self._step: int | None = None
         self._pairs: dict[str, str] = {}
         self._usual: set[str] = set()
@@ -109,9 +107,7 @@ class _Console:
     def _close(self) -> Iterator[Event]:
         """Tell the open record, and the facts before it where they are new."""
         if self._step is not None and self._pairs:
-            if self._facts != self._told:
-                self._told = dict(self._facts)
-                yield Facts(facts_of(self._facts))
+            yield from self._facts.news()
             yield from _record(self._step, self._pairs)
             if any(name in _COLUMNS for name in self._pairs):
                 self._usual = {name for name in self._pairs if name in _COLUMNS}

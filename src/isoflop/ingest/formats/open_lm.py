@@ -9,11 +9,11 @@ parameters. The axis is samples.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Unread
+from isoflop.ingest.events import Ended, Evaluation, Event, Point, Unread
 from isoflop.ingest.numbers import NUMBER, finite, number
-from isoflop.ingest.textlog import by_line, facts_of
+from isoflop.ingest.textlog import LogFacts, by_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,8 +46,7 @@ class _Log:
     """The lines of one file."""
 
     def __init__(self) -> None:
-        self._facts: dict[str, Any] = {"loss_unit": "nats_per_token", "loss_kind": "running_mean"}
-        self._told: dict[str, Any] | None = None
+        self._facts = LogFacts(loss_unit="nats_per_token", loss_kind="running_mean")
         self._samples, self._length = 0.0, 0.0
 
     def line(self, line: str) -> Iterator[Event]:
@@ -75,9 +74,7 @@ class _Log:
             return
         self._length = finite(match[3]) or 0.0
         self._samples = (finite(match[1]) or 0.0) * self._length + (finite(match[2]) or 0.0)
-        if self._facts != self._told:
-            self._told = dict(self._facts)
-            yield Facts(facts_of(self._facts))
+        yield from self._facts.news()
         step = self._updates(self._samples)
         yield Point(step, samples=self._samples, train_loss=loss, lr=number(match[5]))
 
