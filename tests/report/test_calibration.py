@@ -11,6 +11,7 @@ from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.levels import Tail, Tails
 from isoflop.estimates.mixture import Mixture, PlacedLevels
 from isoflop.estimates.recommendation import standing
+from isoflop.report.document import write_document
 from isoflop.report.sections.calibration import calibration
 
 if TYPE_CHECKING:
@@ -118,6 +119,23 @@ def test_an_interval_that_none_of_the_laws_has_is_explained(inputs: ReportInputs
     # one of them that has an interval is enough
     laws[names[0]] = inputs.laws[names[0]]
     assert "none of its laws" not in calibration(replace(inputs, laws=laws)).mixture
+
+
+def test_what_approaches_cover_stands_in_the_appendix_where_a_mixture_answers(
+    inputs: ReportInputs,
+) -> None:
+    """The body is about the answer; without a mixture it is one of them."""
+    alone = replace(
+        inputs, mixture=mixture_of(inputs).model_copy(update={"checks": [], "members": []})
+    )
+    assert calibration(alone).mixture_table is None
+    for given, in_body in ((inputs, False), (alone, True)):
+        facts = calibration(given)
+        assert facts.covered
+        body, appendix = write_document(given).markdown.split("# Appendix {#appendix}")
+        for sentence in facts.covered:
+            assert (body.count(sentence), appendix.count(sentence)) == (in_body, not in_body)
+        assert "(#coverage-tables)" in body
 
 
 def test_the_ends_of_the_mixture_stand_among_the_levels(inputs: ReportInputs) -> None:

@@ -312,7 +312,7 @@ def _span_table(spans: list[Span], moved: list[Shift]) -> Table:
         "it most with all others left alone (the median over the pairs).",
         columns=(
             Column("Approach", "left"), Column("Fitted"), Column("Refused"),
-            Column("*a* of its own settings"), Column("Lowest *a*"), Column("Median"),
+            Column("Reported *a*"), Column("Lowest"), Column("Median"),
             Column("Highest"), Column("Moves *a* most", "left"),
         ),
         rows=[
