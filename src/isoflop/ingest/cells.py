@@ -110,19 +110,23 @@ class TextTable:
 
     def blocks(self) -> Iterator[list[_Chunk]]:
         """Read it block by block of the file."""
+        # whoever holds a block asks the system for the memory of the next one
         pieces = _without_blank_head(self._file.blocks(BLOCK))
         first = next(pieces, b"")
+        is_json = first.lstrip().startswith(b"{")
+        self.separator = "" if is_json else _separator_of(first)
         waiting = chain([first], pieces)
-        if first.lstrip().startswith(b"{"):
+        del first
+        if is_json:
             schema = _Schema()
             for piece in waiting:
                 chunks = list(_json_chunks(piece, schema, self.problems))
+                del piece
                 seen = dict.fromkeys(self.names)
                 seen |= dict.fromkeys(name for chunk in chunks for name in chunk.columns)
                 self.names = list(seen)
                 yield chunks
         else:
-            self.separator = max(",;\t", key=first.partition(b"\n")[0].decode().count)
             reader = _Csv(self.separator, self._named, typed=self._typed)
             for chunk in reader.chunks(waiting):
                 self.names, self.problems = reader.names, reader.problems
@@ -145,6 +149,12 @@ class TextTable:
         parts = [pl.Series(_column_of(chunk, name)) for name in names for chunk in chunks]
         texts = (part for part in parts if part.dtype == pl.String)
         return any(part.str.contains(",", literal=True).any() for part in texts)
+
+
+def _separator_of(first: bytes) -> str:
+    """Tell what is between the cells of CSV, by its first line."""
+    end = first.find(b"\n")
+    return max(",;\t", key=first[: end if end >= 0 else None].decode().count)
 
 
 def _without_blank_head(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -322,12 +332,12 @@ def _is_exact(text: bytes, frame: pl.DataFrame) -> bool:
     return bool(marks == keys or marks == keys + text.count(b"null"))
 
 
-def _counted(text: bytes, *marks: bytes) -> list[int]:
+def _counted(text: bytes, *marks: bytes, begin: int = 0) -> list[int]:
     """Count marks of one or two letters, which may overlap, in pieces that stay in the cache."""
-    letters, counts = np.frombuffer(text, np.uint8), [0] * len(marks)
-    for begin in range(0, len(letters), AT_ONCE):
-        end = begin + AT_ONCE
-        places = {letter: letters[begin : end + 1] == letter for letter in set(b"".join(marks))}
+    letters, counts = np.frombuffer(text, np.uint8)[begin:], [0] * len(marks)
+    for start in range(0, len(letters), AT_ONCE):
+        end = start + AT_ONCE
+        places = {letter: letters[start : end + 1] == letter for letter in set(b"".join(marks))}
         for place, (first, *second) in enumerate(marks):
             hits = places[first][:AT_ONCE]
             if second:
@@ -420,7 +430,7 @@ class _Csv:
         waiting = iter(pieces)
         first = next(waiting, b"")
         end = first.find(b"\n") + 1 or len(first)
-        head, rest = first[:end].decode().rstrip("\n"), first[end:]
+        head = first[:end].decode().rstrip("\n")
         if '"' in head and self._is_open(head):  # a name with a line end in it
             yield from self._slowly(chain([first], waiting))
             return
@@ -428,20 +438,26 @@ class _Csv:
             self.names = unique_names(next(csv.reader([head], delimiter=self._separator), []))
         except csv.Error as error:
             raise RefusedError(f"its head is no CSV: {error}") from error
-        waiting = chain([rest] if rest else [], waiting)
+        # rows begin below the head, which no block is copied to cut off
+        begin = end if end < len(first) else 0
+        waiting = chain([first] if begin else [], waiting)
+        del first
         for piece in waiting:
-            end = piece.rfind(b"\n") + 1
-            frame = self._frame(piece[:end]) if end else None
-            if frame is None and b'"' in piece:
+            end = piece.rfind(b"\n", begin) + 1
+            frame = self._frame(piece[:end], begin) if end else None
+            if frame is None and piece.find(b'"', begin) >= 0:
                 # a cell may go on over line ends, and so over blocks
-                yield from self._slowly(chain([piece], waiting), named=True)
+                yield from self._slowly(chain([piece[begin:]], waiting), named=True)
                 return
             if frame is not None:
                 yield _Chunk({series.name: series for series in frame}, frame.height)
             elif end:
-                yield self._rows(_lines(piece[:end]))
-            if piece[end:] or not piece:
-                yield self._rows([piece[end:].decode()])
+                yield self._rows(_lines(piece[begin:end]))
+            last = piece[max(begin, end) :]
+            if last or not piece:
+                yield self._rows([last.decode()])
+            begin = 0
+            del piece, frame
 
     def _is_open(self, head: str) -> bool:
         rows = list(csv.reader([head + "\n", "\n"], delimiter=self._separator))
@@ -492,20 +508,27 @@ class _Csv:
             len(rows),
         )
 
-    def _frame(self, text: bytes) -> pl.DataFrame | None:
-        """Read whole lines at once; None where that could differ from reading them one by one."""
-        width, quoted = len(self.names), b'"' in text
-        lines, blanks, marks = _counted(text, b"\n", b"\n\n", self._separator.encode())
-        blank = blanks > 0 or text.startswith(b"\n")
+    def _frame(self, text: bytes, begin: int) -> pl.DataFrame | None:
+        """Read whole lines at once; None where that could differ from reading them one by one.
+
+        Parameters
+        ----------
+        text : lines, and before `begin` the one that names the columns.
+        """
+        width, quoted = len(self.names), text.find(b'"', begin) >= 0
+        separator = self._separator.encode()
+        lines, blanks, marks = _counted(text, b"\n", b"\n\n", separator, begin=begin)
+        blank = blanks > 0 or text.startswith(b"\n", begin)
         if width < 2 or blank or (not quoted and marks != lines * (width - 1)):
             return None
-        if quoted and not self._is_plainly_quoted(text, width):
+        if quoted and not self._is_plainly_quoted(text[begin:], width):
             return None
-        for types in self._tried(text):
+        for types in self._tried(text[begin : begin + SAMPLE_BYTES]):
             try:
                 frame = pl.read_csv(
                     text,
                     has_header=False,
+                    skip_lines=1 if begin else 0,
                     separator=self._separator,
                     quote_char='"' if quoted else None,
                     schema=types,
@@ -521,14 +544,14 @@ class _Csv:
                 return frame
         return None
 
-    def _tried(self, text: bytes) -> Iterator[dict[str, Any]]:
+    def _tried(self, sample: bytes) -> Iterator[dict[str, Any]]:
         """Give the types that a block's columns may have, in the order in which to try them.
 
         Blocks are mostly as the one before: what read one of numbers alone is tried first.
         """
         if self._proven:
             yield self._numeric
-        guessed = self._types(text)
+        guessed = self._types(sample)
         if not (self._proven and guessed == self._numeric):
             yield guessed
         if (texts := dict.fromkeys(self.names, pl.String)) != guessed:
@@ -542,13 +565,13 @@ class _Csv:
             types[text_column] = pl.String
         return types
 
-    def _types(self, text: bytes) -> dict[str, Any]:
+    def _types(self, sample: bytes) -> dict[str, Any]:
         """Guess columns of numbers from the first lines."""
         if not self._typed:
             return dict.fromkeys(self.names, pl.String)
-        first = text[:SAMPLE_BYTES].decode(errors="replace").split("\n", SAMPLE)[:-1]
-        sample = csv.reader(first, delimiter=self._separator)
-        rows = [cells for cells in sample if len(cells) == len(self.names)]
+        first = sample.decode(errors="replace").split("\n", SAMPLE)[:-1]
+        reader = csv.reader(first, delimiter=self._separator)
+        rows = [cells for cells in reader if len(cells) == len(self.names)]
         columns: Iterable[tuple[str, ...]] = (
             zip(*rows, strict=True) if rows else [()] * len(self.names)
         )

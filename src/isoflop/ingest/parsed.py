@@ -318,12 +318,15 @@ def _counts(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
         name for name, nulls in zip(_OFTEN_EMPTY, empty, strict=True) if nulls < frame.height
     )
     restarts = frame.select((pl.col("kind") == "restart").any()).item()
-    told = _counting(known, restarts=restarts)
+    told = {**_counting(known, restarts=restarts)}
     if of_one_value(frame, "run"):  # of one run, which is usual, nothing need be sorted
         run = pl.col("run").first()
+        rates = _rates(frame, [name for name in ("tokens", "samples") if name in known])
+        for name in rates or ():
+            del told[name]
         counted = frame.select(
             run, **{n: each.implode() if n.endswith("_sets") else each for n, each in told.items()}
-        )
+        ).with_columns(**{name: pl.lit(value) for name, value in (rates or {}).items()})
     else:
         counted = frame.group_by("run").agg(**told)
     return {row["run"]: row for row in counted.iter_rows(named=True)}
@@ -375,6 +378,27 @@ def _counting(known: frozenset[str], *, restarts: bool) -> dict[str, pl.Expr]:
         "highest": rate.max(),
         "counted_to": step.filter(counts).max(),
         "rate": rate.get(step.filter(counts).arg_max(), null_on_oob=True),
+    }
+
+
+def _rates(frame: pl.DataFrame, amounts: Sequence[str]) -> dict[str, float | int] | None:
+    """Give the rates of `_counting` where all records have a step and one amount; None elsewhere.
+
+    Looked at where the columns lie: these four ask for as much time as all else that is counted.
+    """
+    if len(amounts) != 1 or frame.select("step", *amounts).null_count().sum_horizontal().item():
+        return None
+    steps, amount = frame["step"].to_numpy(), frame[amounts[0]].to_numpy()
+    counts = (steps > 0) & (amount > 0)
+    if not counts.all():
+        return None
+    rates = amount / steps
+    last = int(steps.argmax())
+    return {
+        "lowest": float(rates.min()),
+        "highest": float(rates.max()),
+        "counted_to": int(steps[last]),
+        "rate": float(rates[last]),
     }
 
 

@@ -52,8 +52,9 @@ class RowOrder:
             # a zero among counts is left out, but zeros throughout are not
             if len(self._signs) > 1:
                 raise NeededWholeError
-        for cells in values:
-            if is_fact(cells.name) and cells.null_count() < cells.len():
+        # a column of one text, as names of runs mostly are, is not written out for nothing
+        for cells in values.select(name for name in values.columns if is_fact(name)):
+            if cells.null_count() < cells.len():
                 kind = self._kinds.setdefault(cells.name, cells.dtype)
                 if kind != cells.dtype:  # text in one place makes text of the column
                     raise NeededWholeError

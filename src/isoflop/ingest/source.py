@@ -202,6 +202,7 @@ class RawFile:
             del text, chunk  # whoever reads on has its own megabyte
             if done:
                 yield done
+            del done  # its memory is there for the next, if nobody else holds it
         yield from filter(None, [cleaned(b"".join(waiting))])
 
     @property
@@ -256,6 +257,7 @@ class RawFile:
                     return
                 at += len(chunk)
                 yield chunk
+                del chunk
 
     def _chunks(self) -> Iterator[bytes | None]:
         """Yield the decompressed bytes; None where damaged compression ends them."""

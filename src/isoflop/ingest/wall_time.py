@@ -71,6 +71,8 @@ class Times:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, float]] = {}
+        self._kept: set[str] = set()
+        self._asked = False
         self.columns: set[str] = set()
 
     def see(self, run: str, first: float, last: float | None = None) -> None:
@@ -80,23 +82,24 @@ class Times:
             least, most = self._known.get(run, (first, last))
             self._known[run] = min(least, first), max(most, last)
 
-    def add(self, rows: pl.DataFrame, runs: pl.Series) -> None:
+    def add(self, rows: pl.DataFrame, values: pl.DataFrame) -> None:
         """Take in rows of a table; those whose time is none have no say.
 
         Parameters
         ----------
         rows : by the names of the file's columns.
-        runs : the names of the runs that they are of.
+        values : the same rows, with the names of the `run`s that they are of.
         """
         name = next((name for name in rows.columns if plain(name) in COLUMNS), None)
         if name is None:
             return
+        self._asked = True
         cells = rows[name]
         if cells.dtype == pl.Datetime:
             cells = cells.dt.epoch("ms")
         times = as_numbers(cells)
         seconds = pl.when(times > _IN_MILLISECONDS).then(times / 1e3).otherwise(times)
-        told = pl.DataFrame({"run": runs, "s": pl.select(seconds).to_series()}).filter(
+        told = values.select("run", s=pl.select(seconds).to_series()).filter(
             pl.col("s").is_finite(), pl.col("s") > 0, pl.col("run").is_not_null()
         )
         by_run = told.group_by("run").agg(first=pl.col("s").min(), last=pl.col("s").max())
@@ -104,8 +107,19 @@ class Times:
             self.columns.add(name)
             self.see(run, first, last)
 
-    def events(self, runs: Iterable[str]) -> list[Written]:
-        """Say when the records of some runs were logged, of those that say so."""
+    def keep(self, records: pl.DataFrame) -> None:
+        """Take in which runs have records; a table's runs may have left-out rows alone."""
+        if self._asked and records.height:
+            self._kept.update(records.select(pl.col("run").unique()).to_series())
+
+    def events(self, runs: Iterable[str] | None = None) -> list[Written]:
+        """Say when the records of some runs were logged, of those that say so.
+
+        Parameters
+        ----------
+        runs : their names; None: those that `keep` took in.
+        """
+        runs = self._kept if runs is None else runs
         return [Written(*self._known[run], run) for run in sorted(runs) if run in self._known]
 
     def remarks(self) -> list[Remark]:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from isoflop.config.sidecar import TableColumn, TableMap
-    from isoflop.ingest.events import Written
     from isoflop.ingest.source import RawFile
 
 VERSION = 12
@@ -129,8 +128,9 @@ def blocks_of_frame(
     if table.rows == "points":
         values = _values(kept, table, stem=stem, run=run or "")
         block = curves_block(values, faults)
-        times.add(kept, values["run"])
-        remarks += [*_kept_times(times, block), *(times.remarks() if guessed else [])]
+        times.add(kept, values)
+        times.keep(block.frame)
+        remarks += [*times.events(), *(times.remarks() if guessed else [])]
     if guessed:
         beside = {*times.columns, *(["run"] if run is not None else [])}
         remarks[place:place] = map(Remark, taken(outline, table, beside))
@@ -153,11 +153,6 @@ def blocks_of_frame(
             words += f"; if they are points of one run's curve, say so: {as_points(table)}"
         yield _told([Remark(words)])
     yield _told(faults.events())
-
-
-def _kept_times(times: Times, block: Block) -> list[Written]:
-    """Give the times of the runs that have a record."""
-    return times.events(block.frame["run"].unique()) if block.frame.height else []
 
 
 def _one_size(raw: pl.DataFrame, table: TableMap) -> bool:
@@ -202,7 +197,6 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         told: set[tuple[str, str]] = set()
         problems: list[Event] = []
         times = Times()
-        written: set[str] = set()
         for rows, commas in _stretches(file, given, problems):
             outline.add(rows)
             if table is None:
@@ -215,8 +209,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             values = _values(raw, table, stem=file.stem)
             order.add(values)
             block = curves_block(values, faults, told)
-            times.add(rows, values["run"])
-            written |= {*block.frame["run"].unique()} if block.frame.height else set()
+            times.add(rows, values)
+            times.keep(block.frame)
             yield block
         if table is None:
             raise NeededWholeError
@@ -227,7 +221,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             if given is None:
                 remarks += map(Remark, taken(outline, table, times.columns))
                 remarks += times.remarks()
-            yield _told([*problems, *times.events(written), *remarks, *faults.events()])
+            yield _told([*problems, *times.events(), *remarks, *faults.events()])
             return
         table = last
         yield _told([Anew()])
