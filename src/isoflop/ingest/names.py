@@ -143,8 +143,10 @@ def evaluated(name: str) -> tuple[str, str] | None:
 
     `eval_loss` is on the set `eval`, `eval_c4_loss` on `c4`.
     """
+    if not name.startswith("eval_"):
+        return None
     end = next((end for end in _EVALUATED if name.endswith(end)), None)
-    if end is None or not name.startswith("eval_"):
+    if end is None:
         return None
     return name.removeprefix("eval_").removesuffix(end).strip("_") or "eval", _EVALUATED[end]
 

@@ -241,7 +241,6 @@ def scan(file: RawFile, text: TextFormat) -> Iterator[Block]:
     engine = _Engine(text)
     for piece in file.blocks(BLOCK):
         yield engine.block(piece)
-        del piece  # its memory is there for the next
     yield engine.rest()
 
 

@@ -9,6 +9,7 @@ earlier ones have. N and the context are not in the file.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest import names
@@ -24,45 +25,131 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 3
+VERSION = 4
 COUNTER: Final = names.COUNTER
-LARGEST: Final = 1 << 30
-"""Bytes up to which a state is read; it is one JSON object, and read whole."""
+PIECE: Final = 1 << 20
+"""Characters of the file that are read at once."""
+LARGEST: Final = 1 << 26
+"""Characters of one of its values; the history's entries are values of their own."""
 
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the file says; see `formats.Reader`."""
-    state = _state(file)
-    history = state.get("log_history")
-    if not isinstance(history, list):
-        raise RefusedError("its log_history is no list")
-    yield Facts(_facts(state))
+    text = _Text(file)
+    state: dict[str, Any] = {}
     without_step = 0
-    for entry in history:
-        if not isinstance(entry, dict):
-            yield Unread()
-            continue
-        step = step_number(entry.get("step"))
-        if step is None:
-            without_step += 1
-            continue
-        yield from _record(step, entry)
+    try:
+        for key in text.named():
+            if key == HISTORY and key in state:
+                raise RefusedError(f"its {HISTORY} stands twice")
+            if key != HISTORY or text.next() != "[":
+                state[key] = text.value()
+                continue
+            state[key] = []
+            for entry in text.items():
+                step = step_number(entry.get("step")) if isinstance(entry, dict) else None
+                if not isinstance(entry, dict):
+                    yield Unread()
+                elif step is None:
+                    without_step += 1
+                else:
+                    yield from _record(step, entry)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(f"no whole JSON object, so it was cut or damaged: {error}") from error
+    if not isinstance(state.get(HISTORY), list):
+        raise RefusedError(f"its {HISTORY} is no list")
+    yield Facts(_facts(state))
     if without_step:
         yield LeftOutRows(without_step, "no step: a prediction after training")
 
 
-def _state(file: RawFile) -> dict[str, Any]:
-    """Read the file's one object."""
-    if file.size > LARGEST:
-        raise RefusedError(f"larger than {LARGEST >> 20} MB; trainer_state.json is read whole")
-    text = "".join(file.lines())
-    try:
-        state = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(f"no whole JSON object, so it was cut or damaged: {error}") from error
-    if not isinstance(state, dict):
-        raise RefusedError("no JSON object")
-    return encodable(state)  # type: ignore[no-any-return]
+HISTORY: Final = "log_history"
+_DECODER: Final = json.JSONDecoder()
+_BLANK: Final = re.compile(r"[ \t\n\r]*")
+
+
+class _Text:
+    """A file's one object, of which some is in memory: a long run's history is of gigabytes.
+
+    Python's own decoder reads its values one by one; libraries that read JSON as a stream do not
+    take the NaN that the Trainer writes.
+    """
+
+    def __init__(self, file: RawFile) -> None:
+        self._pieces = file.pieces(PIECE)
+        self._text = ""
+        self._at = 0
+
+    def next(self) -> str:
+        """Give the next sign that is not blank; empty at the end."""
+        while True:
+            match = _BLANK.match(self._text, self._at)
+            self._at = match.end() if match else self._at
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def value(self) -> Any:
+        """Read the next value."""
+        self.next()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+            except ValueError:
+                if len(self._text) - self._at > LARGEST or not self._more():
+                    raise
+                continue
+            if end < len(self._text) or not self._more():  # a number may go on
+                self._at = end
+                return value
+
+    def named(self) -> Iterator[str]:
+        """Go through the keys of the object; whoever asks reads the value of each."""
+        for _ in self._parts("{", "}"):
+            key = self.value()
+            if not isinstance(key, str):
+                raise ValueError("a key is no text")  # noqa: TRY004  as of text that is no JSON
+            self._expect(":")
+            yield key
+        if self.next():
+            raise ValueError("something follows the object")
+
+    def items(self) -> Iterator[Any]:
+        """Read the items of a list one by one."""
+        return (self.value() for _ in self._parts("[", "]"))
+
+    def _parts(self, begin: str, end: str) -> Iterator[None]:
+        """Stop at each part of an object or a list, which whoever asks reads."""
+        self._expect(begin)
+        if self.next() == end:
+            self._at += 1
+            return
+        while True:
+            yield
+            if self.next() == end:
+                self._at += 1
+                return
+            self._expect(",")
+
+    def _expect(self, sign: str) -> None:
+        """Go over a sign that must be next."""
+        if self.next() != sign:
+            raise ValueError(f"{sign!r} is missing")
+        self._at += 1
+
+    def _more(self) -> bool:
+        """Read on, as much again as is not yet understood, so that all is looked at twice."""
+        least = len(self._text) - self._at
+        read = [self._text[self._at :]]
+        self._at = 0
+        for piece in self._pieces:
+            read.append(piece)
+            least -= len(piece)
+            if least <= 0:
+                break
+        self._text = "".join(read)
+        return len(read) > 1
 
 
 def _facts(state: Mapping[str, Any]) -> Any:
@@ -98,4 +185,4 @@ def _record(step: int, entry: Mapping[str, Any]) -> Iterator[Event]:
             if loss is None:
                 yield Unread()
             else:
-                yield Evaluation(step, eval_set, loss, metric, tokens=tokens)
+                yield Evaluation(step, encodable(eval_set), loss, metric, tokens=tokens)

@@ -1,0 +1,109 @@
+"""The HF Trainer's state is read value by value: a long run's is of gigabytes, in one object."""
+
+from __future__ import annotations
+
+import json
+import math
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from isoflop.ingest.formats import scan, trainer_state
+from isoflop.ingest.parsed import gather
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.source import RawFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.ingest.parsed import Parsed
+
+HISTORY: list[Any] = [
+    {"epoch": 0.5, "grad_norm": math.nan, "learning_rate": 3e-4, "loss": 3.5, "step": 10},
+    {"eval_loss": 3.25, "eval_\u00e4\U0001f600\ud83d_loss": 3.0, "step": 10},
+    {"loss": 3.125, "step": 20, "nested": {"a": [1, {"b": []}], "log_history": []}},
+    "no entry",
+    {"test_loss": 3.0},
+]
+STATE = {"best_metric": None, "log_history": HISTORY, "max_steps": 123, "total_flos": 1.5e18}
+
+
+def read(folder: Path, text: str) -> Parsed:
+    (folder / "trainer_state.json").write_text(text, encoding="utf-8")
+    file = RawFile.at(folder / "trainer_state.json", folder)
+    return gather(scan("trainer_state", file))
+
+
+@pytest.mark.parametrize("piece", [1, 2, 7, 64, 1 << 20])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_any_piece_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int, indent: int | None
+) -> None:
+    monkeypatch.setattr(trainer_state, "PIECE", piece)
+    parsed = read(tmp_path, json.dumps(STATE, indent=indent))
+    records = parsed.records
+    assert records["step"].to_list() == [10, 10, 10, 20]
+    assert records["train_loss"].to_list() == [3.5, None, None, 3.125]
+    assert records["value"].to_list() == [None, 3.25, 3.0, None]
+    assert records["eval_set"].to_list() == [None, "eval", "\u00e4\U0001f600?", None]
+    assert parsed.lines_unread == 1
+    assert parsed.left_out == ((1, "no step: a prediction after training"),)
+    (run,) = parsed.runs
+    assert [facts.schedule.steps for facts in run.facts] == [123]
+
+
+def test_no_part_of_a_state_is_taken_for_the_whole(tmp_path: Path) -> None:
+    text = json.dumps(STATE)
+    for cut in range(0, len(text), 3):
+        with pytest.raises(RefusedError, match="cut or damaged"):
+            read(tmp_path, text[:cut])
+    assert read(tmp_path, f" \n{text}\n\n").lines == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"log_history": [], "log_history": []}', "stands twice"),
+        ('{"log_history": {"step": 1}}', "is no list"),
+        ('{"max_steps": 1}', "is no list"),
+        ('[{"log_history": []}]', "cut or damaged"),
+        ('{"log_history": []} {}', "something follows"),
+        ('{"log_history": [{"step": 1} {"step": 2}]}', "',' is missing"),
+        ('{"log_history": [1,]}', "cut or damaged"),
+        ('{"log_history" []}', "':' is missing"),
+        ("{1: 2}", "a key is no text"),
+        ('{"log_history": [' + "[" * 100_000, "cut or damaged"),
+        ("", "'{' is missing"),
+    ],
+)
+def test_what_is_no_state_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(RefusedError, match=words):
+        read(tmp_path, text)
+
+
+def test_memory_does_not_grow_with_the_history(tmp_path: Path) -> None:
+    note = "x" * 2000
+    entries = [{"loss": 2.5, "note": note, "step": step} for step in range(1, 5001)]
+    text = json.dumps({"log_history": entries, "max_steps": 9}, indent=2)
+    (tmp_path / "a.json").write_text(text)
+    del entries, text
+    file = RawFile.at(tmp_path / "a.json", tmp_path)
+    assert file.size > 10e6
+    tracemalloc.start()
+    last = 0
+    for event in trainer_state.read(file, None):
+        last = getattr(event, "step", last)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert last == 5000
+    assert peak < 8 * trainer_state.PIECE
+
+
+def test_one_value_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_state, "PIECE", 1 << 10)
+    monkeypatch.setattr(trainer_state, "LARGEST", 1 << 12)
+    text = '{"log_history": [{"step": 1, "loss": 2.5, "note": [%s0]}]}'
+    assert read(tmp_path, text % ("0,\n" * 1000)).lines == 1
+    with pytest.raises(RefusedError, match="cut or damaged"):
+        read(tmp_path, text % ("0,\n" * (1 << 20)))
