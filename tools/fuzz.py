@@ -340,16 +340,20 @@ def cut_everywhere(logs: Sequence[Sample], *, every: int, keep: bool) -> list[st
         for log in small
     ]
     broken = []
+    begun = time.process_time()
     with tempfile.TemporaryDirectory(prefix="isoflop-fuzz-") as below:
-        for batch in zip_longest(*cuts):
-            cuts = [cut for cut in batch if cut is not None]
-            for why, guilty in _guilty(Path(below) / "s", cuts):
+        for row in zip_longest(*cuts):
+            batch = [cut for cut in row if cut is not None]
+            for why, guilty in _guilty(Path(below) / "s", batch):
                 names = " ".join(f"{log.name}[:{end}]" for end, log, _ in guilty)
                 files = [(log, content) for _, log, content in guilty]
                 where = kept(f"cut-{guilty[0][0]}", files) if keep else "not kept"
                 broken.append(f"{names}: {why} [{where}]")
                 print(broken[-1], flush=True)
-    print(f"{sum(map(len, cuts))} cut files: {len(broken)} broke a promise")
+    print(
+        f"{sum(map(len, cuts))} cut files: {len(broken)} broke a promise; "
+        f"{time.process_time() - begun:.0f} CPU s"
+    )
     return broken
 
 

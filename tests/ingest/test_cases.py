@@ -75,6 +75,19 @@ def test_rows_of_one_name_are_runs_of_their_own(tmp_path: Path) -> None:
     assert "1 names stand in several rows, such as '70M'" in left_out(tables, "t.csv")[1]
 
 
+def test_small_models_on_a_steep_law_are_runs_too(tmp_path: Path) -> None:
+    """Three of these end above 6 nats at 20 to 80 tokens per parameter, on the others' trend."""
+    rows = [
+        (f"{n / 1e6:g}M-model", f"{n:g}", f"{d:g}", f"{1.9 + 400 * n**-0.34 + 900 * d**-0.3:.4f}")
+        for n in (5e6, 1e7, 2e7, 4e7, 8e7)
+        for d in (2e8, 4e8, 8e8, 1.6e9)
+    ]
+    assert sum(float(d) > 10 * float(n) and float(loss) > 6 for _, n, d, loss in rows) == 3
+    tables = ingest(tmp_path / "s", {"t.csv": table(rows=rows)}, FINISHED)
+    assert sorted(finals(tables).values()) == sorted(float(loss) for *_, loss in rows)
+    assert not tables.runs["excluded"].any()
+
+
 def test_a_curve_is_named_by_its_file_s_present_name(tmp_path: Path) -> None:
     points = "title: t\ntable: {rows: points, columns: {step: step, tokens: D, eval_loss: loss}}\n"
     sidecar = points + (

@@ -197,7 +197,6 @@ class TextFormat:
     ranks : whether every rank may write its lines to the file.
     reader : builds its line reader; `ShapeReader` where shapes and headers say all.
     triggers : texts of further lines that its own line reader wants to see.
-    step_offset : added to the step, where the log counts from the update before.
     """
 
     shapes: tuple[Shape, ...]
@@ -211,7 +210,6 @@ class TextFormat:
     ranks: bool = False
     reader: Callable[[], LineReader] | None = None
     triggers: tuple[str, ...] = ()
-    step_offset: int = 0
 
     def line_reader(self) -> LineReader:
         """Build the reader of single lines."""
@@ -269,7 +267,7 @@ class ShapeReader:
                 yield from self.begin(step_number(records[0].get("of")))
             rank = rank_of(line, self.text)
             for values in records:
-                yield from events_of(values, self.text.step_offset, rank, phase)
+                yield from events_of(values, rank, phase)
         elif (begins := self._phase(line)) is not None:
             self.phase = begins.name
         elif self._looks(line):
@@ -395,7 +393,6 @@ def facts_of(values: Mapping[str, Any]) -> RunFacts:
 
 def events_of(
     values: Mapping[str, str | None],
-    offset: int = 0,
     rank: int | None = None,
     phase: str | None = None,
 ) -> Iterator[Event]:
@@ -415,11 +412,11 @@ def events_of(
         if name in columns:
             told[name] = columns.pop(name)
     if columns:
-        yield Point(step + offset, **columns, **told)
+        yield Point(step, **columns, **told)
     for name, value in numbers.items():
         metric, _, eval_set = name.partition("__")
         if eval_set and value is not None:
-            yield Evaluation(step + offset, eval_set, value, metric, **told)
+            yield Evaluation(step, eval_set, value, metric, **told)
 
 
 # -- block by block --------------------------------------------------------------------------------
@@ -556,7 +553,6 @@ class _Engine:
 
     def _laid_out(self, shape: Shape, numbers: pl.DataFrame) -> list[pl.DataFrame]:
         """Lay a shape's values out as records: one for training, one for every evaluation."""
-        step = pl.col("step") + self._text.step_offset
         shared = [
             pl.lit("").alias("run"),
             "rank",
@@ -574,7 +570,7 @@ class _Engine:
         if columns:
             kind = pl.lit("train").alias("kind")
             frames.append(
-                numbers.select("row", pl.lit(0).alias("sub"), kind, step, *shared, *columns)
+                numbers.select("row", pl.lit(0).alias("sub"), kind, "step", *shared, *columns)
             )
         evals = [name for name in shape.names if "__" in name]
         for place, name in enumerate(evals, start=1):
@@ -584,7 +580,7 @@ class _Engine:
                     "row",
                     pl.lit(place).alias("sub"),
                     pl.lit("eval").alias("kind"),
-                    step,
+                    "step",
                     *shared,
                     pl.lit(eval_set).alias("eval_set"),
                     pl.lit(metric).alias("metric"),
