@@ -383,11 +383,11 @@ def test_an_answer_that_rests_on_priors_says_so(estimates: Path) -> None:
     assert json.loads(found.model_dump_json())["priors"] == {
         "nested": {"gamma": {"median": 0.5, "sd": 0.3}}
     }
-    told = "the nested law on priors of gamma (median 0.5, sd 0.3 of its log)"
+    told = "the nested law (of gamma (median 0.5, sd 0.3 of its log)): its numbers and intervals"
     assert told in " ".join(str(found).split())
     assert isinstance(mixture, Mixture)
     member = mixture.member("nested")
-    assert ("the mixture draws" in str(found)) == (member is not None and member.weight > 0.0)
+    assert ("those of the mixture" in str(found)) == (member is not None and member.weight > 0.0)
 
 
 def test_distance_has_words_by_rule() -> None:

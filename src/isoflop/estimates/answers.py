@@ -632,14 +632,16 @@ def _notes(answers: Answers) -> list[str]:
 
 def _of_priors(answers: Answers) -> list[str]:
     """Name the laws that rest on more than the runs, and on what; none where all rest on these."""
-    known = [
-        f"{IN_PROSE[law]} on priors of {prior_words(of)}" for law, of in answers.priors.items()
-    ]
+    known = [f"{IN_PROSE[law]} (of {prior_words(of)})" for law, of in answers.priors.items()]
     if not known:
         return []
     mixes = any(answer.weight for answer in answers.laws if answer.law in answers.priors)
-    drawn = "; the mixture draws from what has them" if mixes else ""
-    return [f"Not on the sweep's runs alone rest numbers and intervals of {listed(known)}{drawn}."]
+    whose = "their numbers and intervals" if len(known) > 1 else "its numbers and intervals"
+    whose += ", and those of the mixture," if mixes else ""
+    return [
+        f"Priors of exponents take part in {listed(known)}: {whose} are not of the sweep's runs "
+        "alone."
+    ]
 
 
 def _without(allocation: Allocation) -> list[str]:
