@@ -90,13 +90,13 @@ class Files(dy.Schema):
     lines_unread = _count("lines that look like records but could not be read", "line")
     restarts = _count("restarts seen in the file", "restart")
     truncated = _flag("the file ends within a record")
-    last_day = _day("day, in UTC, of the last time that its lines print", nullable=True)
+    last_day = _day("day, in UTC, of the last time that it tells", nullable=True)
     fate = _word(FATES, "used: a log; facts: sweep.yaml and the like; ignored: sweep.yaml says so")
     reason = _text("why it was rejected, or what to know of it", nullable=True)
 
 
 def newest_day(files: pl.DataFrame) -> dt.date | None:
-    """Give the last day that a sweep's logs print; None where none prints a time.
+    """Give the last day that a sweep's logs tell; None where none tells a time.
 
     The day of its report and archive, where sweep.yaml gives none: neither a clock's, nor a file's
     time of change, which differs from copy to copy.
