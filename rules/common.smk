@@ -231,8 +231,8 @@ class RawSweep:
         return fingerprint(self.folder)
 
     def facts(self):
-        """Give all of its sweep.yaml but the settings."""
-        return sweep_file(self.name).model_dump_json(exclude={"settings"}, exclude_unset=True)
+        """Give what of its sweep.yaml concerns ingest: not the settings, nor what is printed alone."""
+        return sweep_file(self.name).of_logs()
 
     def own_settings(self):
         """Give its own settings, and what they are named by."""

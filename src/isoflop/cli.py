@@ -10,6 +10,7 @@ import click
 
 from isoflop.errors import IsoflopError, machine_fault
 from isoflop.folder_lock import share_folder_of_build
+from isoflop.terminal import lines, print_in_any_encoding
 
 COMMANDS = {
     "run": "isoflop.run_workflow:run_command",
@@ -96,11 +97,11 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except IsoflopError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(lines(str(error))) from error
         except Exception as error:  # libraries wrap the system's errors in their own
             if (message := machine_fault(error)) is None:
                 raise
-            raise click.ClickException(message) from error
+            raise click.ClickException(lines(message)) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,4 +110,5 @@ def main() -> None:
     """From the raw logs of a training sweep to a compute-optimal allocation."""
     # dataframely loads it wherever it is, as beside Snakemake, and a job would wait for it in vain
     sys.modules.setdefault("sqlalchemy", None)  # type: ignore[arg-type]
+    print_in_any_encoding()
     share_folder_of_build()

@@ -78,7 +78,7 @@ def markdown(text: str) -> str:
     Line breaks and runs of blanks become one blank: a line of its own could start a heading, a
     rule or a list.
     """
-    line = " ".join(_visible(re.sub(r"\s+", " ", text)).split())
+    line = " ".join(visible(re.sub(r"\s+", " ", text)).split())
     return PUNCTUATION.sub(r"\\\1", line)
 
 
@@ -94,7 +94,7 @@ def code(name: str) -> str:
     Blanks stand inside the fence, so a backtick at either end of the name is not part of it.
     Control characters, line breaks among them, become visible signs: a table cell is one line.
     """
-    shown = _visible(name)
+    shown = visible(name)
     if not shown.strip():
         return f"(a name of {len(name)} blanks)" if name else "(no name)"
     longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
@@ -107,14 +107,9 @@ def html(text: str) -> str:
     return str(escape("".join(_sign(character) for character in text)))
 
 
-def terminal(text: str) -> str:
-    """Write a text on one line of a terminal: no sign of it moves the cursor."""
-    return " ".join(_visible(re.sub(r"\s+", " ", text)).split())
-
-
 def code_block(text: str) -> str:
     """Write lines as a block of code: the fence is longer than any run of tildes in them."""
-    lines = [_visible(line) for line in text.split("\n")]
+    lines = [visible(line) for line in text.split("\n")]
     longest = max((len(run) for line in lines for run in re.findall(r"~+", line)), default=0)
     fence = "~" * max(longest + 1, 3)
     return "\n".join([fence, *lines, fence])
@@ -127,7 +122,7 @@ def bibtex(text: str, *, key: bool = False) -> str:
     """
     if key:
         return re.sub(r"[^A-Za-z0-9-]+", "-", text).strip("-") or "sweep"
-    line = " ".join(_visible(re.sub(r"\s+", " ", text)).split())
+    line = " ".join(visible(re.sub(r"\s+", " ", text)).split())
     return "".join(TEX.get(character, character) for character in line)
 
 
@@ -187,7 +182,7 @@ def link(*parts: str) -> str:
 
 def mathtext(text: str) -> str:
     """Write a text into a figure: a dollar sign does not start a formula."""
-    return _visible(text).replace("$", r"\$")
+    return visible(text).replace("$", r"\$")
 
 
 def identifier(name: str) -> str:
@@ -195,7 +190,7 @@ def identifier(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+/-]", "-", name)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Replace what is not seen, or turns the reading direction: it could disguise a name."""
     return "".join(_sign(character) for character in text)
 

@@ -81,7 +81,7 @@ class Files(dy.Schema):
 
     sweep = _text("sweep the file belongs to")
     path = _text("path below the sweep's folder", key=True)
-    digest = _text("sha256 of the raw bytes")
+    digest = _text("sha256 of the raw bytes; of sweep.yaml, of what of it concerns the logs")
     bytes = _count("size", "byte")
     format = _text("format it was read as", nullable=True)
     runner_up = _text("second-best format", nullable=True)

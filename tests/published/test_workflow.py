@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from isoflop.approach import FITTED, LAWS
+from tests.outputs import leaks_of
 from tests.workflow.toy import Project, copy_project
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ def built(tmp_path_factory: pytest.TempPathFactory, mirror: Path) -> Project:
 
 def planned(project: Project) -> set[str]:
     return set(project.planned(*PAGES))
+
+
+def test_no_markup_leaks_into_the_pages_of_published_studies(built: Project) -> None:
+    assert {path.name for path in (built.root / "reports/published").glob("*.html")}
+    assert leaks_of(built.root / "reports") == {}
 
 
 def test_published_numbers_come_out_of_the_workflow(built: Project) -> None:

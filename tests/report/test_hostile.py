@@ -254,8 +254,22 @@ def _rename_runs(paths: example_sweep.Paths) -> None:
         for reason in (payload, "for the same reason")
     ]
     pl.concat([left, *more]).write_parquet(paths.left_out)
-    files = pl.read_parquet(paths.files)
-    files.with_columns(path=pl.Series(_cycled(files.height))).write_parquet(paths.files)
+    _fill(paths.files, "path", "format", "reason")
+    _fill(paths.runs, "notes", "reason")
+    gates = pl.read_parquet(paths.gates)
+    verdicts = pl.Series("verdict", ["warned", "excluded", "accepted"] * gates.height)
+    gates.with_columns(verdicts.head(gates.height)).write_parquet(paths.gates)
+    _fill(paths.gates, "words", "source", "tests", "reason")
+    tried = pl.read_parquet(paths.specifications)
+    why = pl.when(pl.col("refused").is_not_null()).then(pl.lit(ALL))
+    tried.with_columns(refused=why).write_parquet(paths.specifications)
+
+
+def _fill(path: Path, *columns: str) -> None:
+    """Let columns of text have payloads in every row."""
+    table = pl.read_parquet(path)
+    filled = [pl.Series(name, _cycled(table.height)) for name in columns]
+    table.with_columns(filled).write_parquet(path)
 
 
 def _cycled(number: int) -> list[str]:

@@ -15,6 +15,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from isoflop.approach import FITTED, LAWS
 from isoflop.archive.verify_archive import compare, lay_out
@@ -291,6 +292,21 @@ def test_one_key_reruns_exactly_its_rules(restored: Project) -> None:
     restored.set_config(f"{PARAMETRIC}drop_highest: 0", f"{PARAMETRIC}drop_highest: 1")
     # every approach is calibrated on sweeps simulated from this law
     assert restored.planned() == AFTER_LOSSES
+
+
+def test_what_a_report_prints_alone_reruns_the_report_alone(built: Project) -> None:
+    sidecar = built.root / "data/raw/toy/sweep.yaml"
+    kept, facts = sidecar.read_bytes(), sidecar.stat()
+    values = yaml.safe_load(kept)
+    try:
+        values |= {"title": "Another one", "date": "2026-11-26", "authors": ["A. Writer"]}
+        sidecar.write_text(yaml.safe_dump(values))
+        assert built.planned() == {"render_report": 1, "render_index": 1}
+        sidecar.write_text(yaml.safe_dump({**values, "ignore": [{"match": "x", "reason": "y"}]}))
+        assert built.planned() == EVERYTHING
+    finally:
+        sidecar.write_bytes(kept)
+        os.utime(sidecar, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def test_settings_of_a_sweep_rerun_exactly_its_own_rules(built: Project, tmp_path: Path) -> None:

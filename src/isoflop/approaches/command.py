@@ -10,6 +10,7 @@ import click
 from isoflop.approach import APPROACHES, BY_KEY, LAWS, MIXTURE, Approach
 from isoflop.approaches.uncertainty.departures import DEPARTURES
 from isoflop.command import PATH, with_options
+from isoflop.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +65,7 @@ def fit_approach_command(
     write_estimate(outcome, estimate)
     with replacing(draws) as temporary:
         table.write_parquet(temporary, compression="zstd")
-    click.echo(f"{sweep}, {approach}: {outcome}")
+    say(f"{sweep}, {approach}: {outcome}")
 
 
 @click.command("score-forecasts")
@@ -92,7 +93,7 @@ def score_forecasts_command(
         threads=threads,
     )
     write_forecasts(outcome, forecast)
-    click.echo(f"{sweep}: {outcome}")
+    say(f"{sweep}: {outcome}")
 
 
 @click.command("mix-laws")
@@ -134,7 +135,7 @@ def mix_laws_command(
     write_mixture(outcome, mixture)
     with replacing(draws) as temporary:
         table.write_parquet(temporary, compression="zstd")
-    click.echo(f"{sweep}: {outcome}")
+    say(f"{sweep}: {outcome}")
 
 
 _ANNOUNCING = (
@@ -171,7 +172,7 @@ def announce_losses_command(
     add_announcement(announcement, out)
     for run in announcement.runs:
         _say_announced(run.run, run.losses)
-    click.echo(f"wrote {out}: commit it before any of these runs is trained")
+    say(f"wrote {out}: commit it before any of these runs is trained")
 
 
 @click.command("announce-pair")
@@ -187,8 +188,8 @@ def announce_pair_command(
     add_announcement(announcement, out)
     _say_announced("difference", announcement.difference)
     if announcement.noise is not None:
-        click.echo(f"standard deviation of its measurement: {announcement.noise:.4f}")
-    click.echo(f"wrote {out}: commit it before any of these runs is trained")
+        say(f"standard deviation of its measurement: {announcement.noise:.4f}")
+    say(f"wrote {out}: commit it before any of these runs is trained")
 
 
 def _to_announce(
@@ -215,7 +216,7 @@ def _say_announced(what: str, losses: Mapping[str, AnnouncedLoss]) -> None:
     from isoflop.estimates.mixture import KEY
 
     low, high = losses[KEY].intervals["0.8"]
-    click.echo(f"{what}: {losses[KEY].predicted:.4f} ({low:.4f} to {high:.4f})")
+    say(f"{what}: {losses[KEY].predicted:.4f} ({low:.4f} to {high:.4f})")
 
 
 @click.command("fit-specifications")
@@ -244,7 +245,7 @@ def fit_specifications_command(
     write_table(table, Specifications, out)
     fitted = sorted(table["a"].drop_nulls())
     span = f", a from {fitted[0]:.3f} to {fitted[-1]:.3f}" if fitted else ""
-    click.echo(f"{sweep}: {len(fitted)} of {table.height} specifications fitted{span}")
+    say(f"{sweep}: {len(fitted)} of {table.height} specifications fitted{span}")
 
 
 @click.command("backtest-laws")
@@ -269,7 +270,7 @@ def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
         draws=draws,
     )
     write_backtest(backtest, out)
-    click.echo(f"{out}: {len(backtest.cells)} forecasts, {len(backtest.left_out)} sweeps left out")
+    say(f"{out}: {len(backtest.cells)} forecasts, {len(backtest.left_out)} sweeps left out")
 
 
 @click.command("check-coverage")
@@ -344,4 +345,4 @@ def check_coverage_command(
     table = pl.concat(tables)
     with replacing(out) as temporary:
         table.write_csv(temporary, float_precision=4)
-    click.echo(f"{out}: {len(table)} cells")
+    say(f"{out}: {len(table)} cells")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.command import PATH
+from isoflop.terminal import say
 
 
 @click.command("archive-report")
@@ -98,7 +99,7 @@ def verify_command(archive: Path, folder: Path | None, raw: Path | None, cores: 
     total = len(verified.same) + len(verified.different) + len(verified.absent)
     summary = f"{archive}: {len(verified.same)} of {total} files came out byte for byte"
     if verified.identical:
-        click.echo(summary)
+        say(summary)
         return
     lines = [summary]
     lines += [f"differs: {name}" for name in verified.different]

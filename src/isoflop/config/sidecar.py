@@ -363,6 +363,10 @@ def _day(value: Any) -> Any:
     return day
 
 
+PRINTED: Final = frozenset({"title", "description", "citation", "licence", "authors", "date"})
+"""Keys of a sweep.yaml that its report prints and nothing else reads."""
+
+
 class SweepFile(Section):
     """data/raw/{sweep}/sweep.yaml: what the logs of a sweep do not say."""
 
@@ -398,3 +402,7 @@ class SweepFile(Section):
     settings: dict[str, Any] = Field(default_factory=dict)
     """What differs from config.yaml for this sweep, in sections `losses`, `approaches` and
     `report`; config/by_sweep.py checks it, so that their models are no part of reading logs."""
+
+    def of_logs(self) -> str:
+        """Give what of it concerns reading logs, as JSON: all but settings and what is printed."""
+        return self.model_dump_json(exclude={"settings", *PRINTED}, exclude_unset=True)

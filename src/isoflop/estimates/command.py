@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.command import PATH
+from isoflop.terminal import say
 
 
 @click.command("allocate")
@@ -68,4 +69,4 @@ def allocate_command(
         served=inference_tokens,
         unique=unique_tokens,
     )
-    click.echo(answers.model_dump_json(indent=2) if as_json else as_text(answers))
+    say(answers.model_dump_json(indent=2) if as_json else as_text(answers))

@@ -63,11 +63,6 @@ class Optimum(Section):
     """Decades of C between the budget and the data, positive outside them on either side; negative
     inside, the distance to the nearer end."""
 
-    @property
-    def within_data(self) -> bool:
-        """Whether the budget lies between the smallest and the largest C that was fitted."""
-        return self.decades_beyond_data <= 0.0
-
 
 def optima_of(
     quantities: Mapping[str, Quantity], flops: Floats, flops_range: tuple[float, float]

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.command import PATH
+from isoflop.terminal import say
 
 
 @click.command("ingest-sweep")
@@ -56,7 +57,7 @@ def ingest_sweep_command(
         write_text(complaint, "" if tables.complaint is None else f"{tables.complaint}\n")
     elif tables.complaint is not None:
         raise tables.complaint
-    click.echo(f"{sweep}: {tables}")
+    say(f"{sweep}: {tables}")
 
 
 @click.command("inspect")
@@ -72,8 +73,8 @@ def inspect_command(path: Path, *, as_json: bool) -> None:
     from isoflop.ingest.inspection import inspect
 
     inspection = inspect(path)
-    click.echo(
-        json.dumps(inspection.as_json(), indent=1, ensure_ascii=False)
-        if as_json
-        else str(inspection)
-    )
+    if as_json:
+        # in ASCII: exact, and no sign of it is a terminal's
+        click.echo(json.dumps(inspection.as_json(), indent=1))
+    else:
+        say(inspection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 from dataclasses import dataclass, replace
@@ -205,7 +206,10 @@ def _read(
 ) -> Log:
     """Recognise and read one file."""
     if file.name == side.SIDECAR:
-        return Log(file, format="sidecar", fate="facts", reason="facts of the sweep")
+        # an edit of the rest of it makes no table anew, so no table may tell of the rest
+        content = sidecar.of_logs().encode()
+        of_logs = replace(file, size=len(content), digest=hashlib.sha256(content).hexdigest())
+        return Log(of_logs, format="sidecar", fate="facts", reason="facts of the sweep")
     table = side.file_table(sidecar, file.name)
     seen = index.recognised(file) if index else recognise(file.sample())
     declared = side.file_format(sidecar, file.name)

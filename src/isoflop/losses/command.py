@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.command import PATH
+from isoflop.terminal import say
 
 
 @click.command("build-losses")
@@ -61,4 +62,4 @@ def build_losses_command(
     write_table(built.left_out, LeftOut, left_out)
     write_table(built.alternate_loss, Losses, alternate_loss)
     anew = "" if kept is None else f"; {kept.built} runs built anew"
-    click.echo(f"{sweep}: {built}{anew}")
+    say(f"{sweep}: {built}{anew}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.command import PATH
+from isoflop.terminal import say
 
 
 @click.command("fetch-published")
@@ -38,7 +39,7 @@ def fetch_published_command(
     for line in fetch_published(
         read_catalogue(catalogue), sweep, out, mirror=mirror, download=downloader(cache)
     ):
-        click.echo(line)
+        say(line)
 
 
 @click.command("render-backtest")
@@ -53,7 +54,7 @@ def render_backtest_command(backtest: Path, reference: Path, html: Path) -> None
 
     content = read_backtest(backtest)
     render_backtest(content, html, kaplan=read_reference(reference).kaplan.law)
-    click.echo(f"{html}: {len(content.candidates)} candidates")
+    say(f"{html}: {len(content.candidates)} candidates")
 
 
 @click.command("compare-published")
@@ -77,7 +78,7 @@ def compare_published_command(
     checked = verdicts(read_catalogue(catalogue), estimates, sources)
     write_numbers(numbers(checked), results)
     for kind, counts in counted(checked).items():
-        click.echo(f"{kind}: {', '.join(f'{count} {name}' for name, count in counts.items())}")
+        say(f"{kind}: {', '.join(f'{count} {name}' for name, count in counts.items())}")
 
 
 @click.command("render-published")
@@ -107,4 +108,4 @@ def render_published_command(
     checked = verdicts(studies, estimates, Sources(reference=facts, folder=files))
     of_project = {sweep: read_estimates(estimates / sweep) for sweep in sweeps}
     render_published(studies, checked, of_project, facts, html)
-    click.echo(f"{html}: {len(checked)} numbers of {len(studies.studies)} studies")
+    say(f"{html}: {len(checked)} numbers of {len(studies.studies)} studies")

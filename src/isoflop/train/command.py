@@ -12,6 +12,7 @@ import click
 
 from isoflop.command import PATH, with_options
 from isoflop.errors import IsoflopError
+from isoflop.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Pa
     from isoflop.train.recipe import read_recipe
 
     origin = fetch_corpus(read_recipe(recipe), out, mirror=mirror, download=downloader(cache))
-    click.echo(f"{out}: written from {origin}; digest as the recipe says")
+    say(f"{out}: written from {origin}; digest as the recipe says")
 
 
 @click.command("plan-sweep")
@@ -56,15 +57,15 @@ def plan_sweep_command(
     plan = plan_design(design)
     out = out or Path("data/plans") / design.name
     write_plan(out, plan)
-    click.echo(summary(plan, throughput=throughput))
+    say(summary(plan, throughput=throughput))
     if all(run.role == "tuning" for run in plan.runs):
-        click.echo(
+        say(
             f"only the tuning runs are planned: {rates_path(design)} is absent. Train them, run "
             f"isoflop fit-rates, and plan again (isoflop train-study does all of it)"
         )
-    click.echo(f"wrote {out}")
+    say(f"wrote {out}")
     if targets is not None:
-        click.echo(f"wrote {targets}: {write_targets(plan, targets)} runs to announce")
+        say(f"wrote {targets}: {write_targets(plan, targets)} runs to announce")
 
 
 @click.command("fit-rates")
@@ -83,8 +84,8 @@ def fit_rates_command(design: Path, logs: Path, out: Path | None) -> None:
     rates = fit_rates(design.stem, read_yaml(design, Design), logs)
     out = out or rates_path(design)
     write_rates(out, rates)
-    click.echo(describe(rates))
-    click.echo(f"wrote {out}")
+    say(describe(rates))
+    say(f"wrote {out}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class _Training:
             logs=self.logs,
             checkpoints=self.checkpoints,
         )
-        progress = Progress(say=click.echo, bar=sys.stderr.isatty())
+        progress = Progress(say=say, bar=sys.stderr.isatty())
         return {"folders": folders, "device": self.device, "progress": progress}
 
 
@@ -157,7 +158,7 @@ def train_run_command(plan: Path, run_name: str, done: Path | None, training: _T
     planned = read_plan(plan)
     run = planned.run_named(run_name, source=str(plan))
     statuses = train_runs(planned, [run], **training.arguments())
-    click.echo(f"{run_name}: {statuses[run_name]}")
+    say(f"{run_name}: {statuses[run_name]}")
     if done is not None:
         done.parent.mkdir(parents=True, exist_ok=True)
         done.touch()

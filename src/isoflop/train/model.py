@@ -29,7 +29,6 @@ Group = Literal["embedding", "matrices", "gains"]
 ROTARY_BASE = 10_000.0
 NORM_EPS = 1e-6
 EMBEDDING_SCALE = 0.5
-RESIDUAL_WRITES = ("attention_out", "feed_out")
 INITIALISATION = (
     "normal with standard deviation 1/sqrt(fan in), embedding and head 0.5/sqrt(d_model), "
     "matrices that write into the residual stream zero"

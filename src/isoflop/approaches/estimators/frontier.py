@@ -131,7 +131,7 @@ class Frontiers:
 def _before(edge: Bools, won: Bools) -> Bools:
     """Mark the places up to where an end size has ceased to win, (subsets, places), from the left.
 
-    That is where the end size's lead in places won is largest: a single place that noise gave to it
+    That is where the end size's lead in places is largest: a single place that noise gave to it
     among many won by others does not move the cut past them.
     """
     lead = np.cumsum(np.where(edge, 1, np.where(won, -1, 0)), axis=1)

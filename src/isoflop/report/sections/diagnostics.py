@@ -249,10 +249,8 @@ class EnvelopeFacts:
     points: int
     fitted: int
     left_out: int
-    late: str
     winners: int
     sizes: int
-    sd: str
 
 
 def envelope_facts(estimate: Estimate) -> EnvelopeFacts:
@@ -262,10 +260,8 @@ def envelope_facts(estimate: Estimate) -> EnvelopeFacts:
         points=diagnostics.points_on_frontier,
         fitted=diagnostics.points_fitted,
         left_out=diagnostics.points_on_frontier - diagnostics.points_fitted,
-        late=percent(diagnostics.late_winners),
         winners=diagnostics.sizes_that_win,
         sizes=diagnostics.sizes,
-        sd=fixed(diagnostics.residual_sd, 3),
     )
 
 
@@ -291,7 +287,6 @@ class ParametricFacts:
     starts: int | None
     reaching: int | None
     bounds: list[str]
-    condition: str
     rms: str
 
 
@@ -304,6 +299,5 @@ def parametric_facts(estimate: Estimate) -> ParametricFacts:
         starts=diagnostics.account.starts,
         reaching=diagnostics.account.starts_reaching_optimum,
         bounds=diagnostics.account.bounds_hit,
-        condition=_condition(diagnostics),
         rms=percent(diagnostics.residuals.rms, 2),
     )

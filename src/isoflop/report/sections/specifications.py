@@ -99,7 +99,6 @@ class Analysis:
     middle: str = ""
     from_hoffmann: str = ""
     from_kaplan: str = ""
-    headlines: str = ""
     reaching: str = ""
     with_intervals: int = 0
     contain_hoffmann: int = 0
@@ -145,11 +144,6 @@ def analysis(inputs: ReportInputs) -> Analysis:
         middle=interval(first, third, fixed),
         from_hoffmann=_off(median, hoffmann),
         from_kaplan=_off(median, kaplan),
-        headlines=listed([
-            f"{fixed(span.headline)} by {_prose(span.approach)}"
-            for span in spans
-            if span.headline is not None
-        ]),
         reaching=times(above, "specification reaches", "specifications reach")
         if above
         else "no specification reaches",

@@ -1,0 +1,37 @@
+"""What commands say: text from logs moves no cursor, and any encoding prints it."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+
+import click
+
+from isoflop.escape import visible
+
+
+def say(text: object) -> None:
+    """Print lines; what in them is no printable sign becomes visible."""
+    click.echo(lines(str(text)))
+
+
+def line(text: str) -> str:
+    """Write a text on one line of a terminal: no sign of it moves the cursor."""
+    return " ".join(visible(re.sub(r"\s+", " ", text)).split())
+
+
+def lines(text: str) -> str:
+    """Write a text of several lines, each with its indentation."""
+    return "\n".join(map(_indented, text.split("\n")))
+
+
+def _indented(text: str) -> str:
+    return visible(text.expandtabs(4))
+
+
+def print_in_any_encoding() -> None:
+    """Let a stream whose encoding lacks a sign print `?` for it: such a locale ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
