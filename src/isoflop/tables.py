@@ -159,7 +159,9 @@ class Runs(dy.Schema):
     status = _word(STATUSES, "how it ended; null where its schedule is unknown", nullable=True)
     excluded = _flag("left out by sweep.yaml, by a rule of ingest or for want of a fact")
     reason = _text("why it is excluded", nullable=True)
-    notes = _text("doubts and gaps: implausible values, holes, what is null and why", nullable=True)
+    notes = _text(
+        "warnings and gaps: implausible values, holes, what is null and why", nullable=True
+    )
 
 
 class Curves(dy.Schema):

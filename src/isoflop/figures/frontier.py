@@ -10,6 +10,7 @@ from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.drawing import style
 from isoflop.estimates.mixture import Mixture
 from isoflop.figures.inputs import band
+from isoflop.numbers import fixed, interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,10 +31,9 @@ def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axi
     draw_law(axes, inputs, estimate, axis, end=10**0.5 * estimate.flops_range[1])
     exponent = estimate.a if axis == "params" else estimate.b
     name = "a" if axis == "params" else "b"
-    text = f"${name}$ = {exponent.value:.3f}"
+    text = f"${name}$ = {fixed(exponent.value)}"
     if "0.95" in exponent.intervals:
-        low, high = exponent.intervals["0.95"]
-        text += f"\n95 %: {low:.3f}–{high:.3f}"
+        text += f"\n95 %: {interval(*exponent.intervals['0.95'], fixed)}"
     axes.text(0.05, 0.96, text, transform=axes.transAxes, va="top", fontsize=style.SMALL)
     # a third of the page's width: the whole words would be cut
     axes.set_xlabel("Compute $C$ (FLOPs)")

@@ -1,4 +1,7 @@
-"""Streams of random numbers, one a purpose: no two purposes ever share a number."""
+"""Streams of random numbers of a bootstrap's seed, one a purpose: no two ever share a number.
+
+The simulated sizes of the nesting tests, and the peer of the backtest, have a seed of their own.
+"""
 
 from __future__ import annotations
 

@@ -26,6 +26,8 @@ TESTS: Final[dict[Approach, str]] = {
     "kaplan_law": "kaplan_law",
 }
 """Special cases of the nested law, and what its tests call them."""
+WITHOUT_FLOOR: Final[tuple[Approach, ...]] = ("no_floor", "kaplan_law")
+"""Laws whose E is none by their form."""
 SPECIAL: Final[tuple[Approach, ...]] = ("parametric", "no_floor")
 """Those of them that are taken from these tests."""
 OTHERS: Final[tuple[Approach, ...]] = ("nested", "root", "kaplan_law", "product")
@@ -74,7 +76,7 @@ def counting_table(inputs: ReportInputs) -> Table | None:
             continue
         tests = fit.nesting_tests.hypotheses if place == 0 else counted.hypotheses
         for key, (rms, a, parameters) in _fitted(inputs, place, tests).items():
-            gamma, floor = parameters.get("gamma"), parameters.get("E", 0.0)
+            gamma, floor = parameters.get("gamma"), 0.0 if key in WITHOUT_FLOOR else parameters["E"]
             test = tests.get(TESTS.get(key, ""))
             rows.append([
                 NAMES[key], _how(counted), percent(rms, 2), fixed(floor, 2),

@@ -349,7 +349,7 @@ def _part(share: float) -> str:
 def _matched(
     inputs: ReportInputs, approach: Approach, choice: str, before: object, after: object
 ) -> float | None:
-    """Give the median shift between two levels of a choice, all else equal."""
+    """Give the median shift between two options of a choice, all else equal."""
     fitted = inputs.specifications.filter(pl.col("a").is_not_null())
     wanted = next(option for option in CHOICES if option.name == choice)
     moved = shift(fitted, approach, wanted, before, after)  # type: ignore[arg-type]
