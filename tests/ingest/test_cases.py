@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -271,10 +272,15 @@ def test_a_relaunch_that_dies_before_its_first_step_replaces_nothing(tmp_path: P
     cut = cut[: cut.index("iter 170")]
     again = nanogpt(steps=200).splitlines(keepends=True)
     again = "".join(again[: [line.startswith("iter 0") for line in again].index(True) + 1])
+    again = re.sub(r"loss (\d+)\.", r"loss 1\1.", again)  # of other weights
     sidecar = "title: t\nbudgets: {values: [6e16]}\n"
     tables = ingest(tmp_path / "s", {"a.log": nanogpt(), "b.log": cut + again}, sidecar)
     run = row(tables.runs, "run", "b")
     assert (run["tokens"], run["status"], run["excluded"]) == (150 * 1024, "truncated", False)
+    assert (
+        "1 later launch of it ended before the first update, and replaced nothing" in run["notes"]
+    )
+    assert "it stopped at 75.0 % of its schedule" in run["notes"]
     live = tables.curves.filter(pl.col("run") == "b", ~pl.col("superseded"))
     assert live["step"].is_unique().all()
     assert row(tables.runs, "run", "a")["status"] == "finished"

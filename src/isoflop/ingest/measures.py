@@ -21,7 +21,7 @@ MEASURES: Final = (
     "tokens", "last_step", "last_is_nan", "nans", "points", "flops_6nd", "flops_logged",
     "first_train", "last_train", "train_losses", "first_eval", "last_eval", "eval_losses",
     "tokens_off", "tokens_fall", "widest_gap", "usual_gap", "gap_end", "overlap", "begun_again",
-    "spike",
+    "died_at_once", "spike",
     "decimals", "curve", "impossible",
 )  # fmt: skip
 """What `measure` gives of a run; all None of a run that has no curve."""
@@ -58,13 +58,14 @@ def measure(
         .filter(has_train)
         .get(step_gap.filter(has_train).arg_max(), null_on_oob=True),
     )
-    overlap, restarted = _overlap(curves), _begun_again(curves)
+    overlap, restarted, died = _overlap(curves), _begun_again(curves), _died_at_once(curves)
     arrays = _by_run(live)
     return {
         row["run"]: {
             **row,
             "overlap": overlap.get(row["run"]),
             "begun_again": restarted.get(row["run"]),
+            "died_at_once": died.get(row["run"]),
             "spike": _highest_spike(arrays[row["run"]]),
             "decimals": _decimals(arrays[row["run"]], units.get(row["run"])),
             "curve": _told_apart(arrays[row["run"]]),
@@ -95,6 +96,13 @@ def _along_a_curve() -> dict[str, pl.Expr]:
         "eval_losses": evals.len(),
         "tokens_off": off.filter(pl.col("step") > 0).max(),
     }
+
+
+def _died_at_once(curves: pl.DataFrame) -> dict[str, int]:
+    """Count the later launches that ended before their first update, by run; see `segments`."""
+    launches = curves.filter(pl.col("segment") > 0).group_by("run", "segment")
+    died = launches.agg(pl.col("superseded").all(), pl.col("step").max())
+    return dict(died.filter("superseded", step=0).group_by("run").len().iter_rows())
 
 
 def _overlap(curves: pl.DataFrame) -> dict[str, float]:

@@ -378,7 +378,11 @@ def _run_row(
     """One row of `Runs`."""
     identity = run.identity
     idle = identity.idle_window if run.trains else None
-    notes = [*identity.notes, *(words for words in (idle, run.order) if words), *told]
+    died = curve["died_at_once"] and (
+        f"{curve['died_at_once']} later launch{'es' if curve['died_at_once'] > 1 else ''} of it "
+        "ended before the first update, and replaced nothing"
+    )
+    notes = [*identity.notes, *(words for words in (idle, run.order, died) if words), *told]
     per_step = identity.value("tokens_per_step")
     warmup = identity.value("schedule.warmup_steps")
     counted = any(
