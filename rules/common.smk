@@ -283,7 +283,7 @@ def sweep_of(name):
 
 
 def of_sweep(asked):
-    """Give what a rule asks of the sweep at hand: a path, paths, or a parameter."""
+    """Give what the sweep at hand is asked: a path, paths, or a parameter."""
 
     def answer(wildcards):
         value = getattr(sweep_of(wildcards.sweep), asked)
