@@ -80,7 +80,7 @@ def main() -> None:
             "Made by `python bench/ask.py --markdown docs/benchmarks.md` from the estimates of "
             f"`{asked.sweep}`: CPU seconds of whole processes, the median of {asked.rounds} rounds "
             "in which all take turns. The loop says how fast the machine was: on one that does it "
-            "in 0.7 s, as this one does when it is quiet, a question takes 0.7 times the last "
+            "in 0.7 s, as such machines have done, a question takes 0.7 times the last "
             "column.\n\n"
             f"{page.machine()}\n\n{table}"
         )
