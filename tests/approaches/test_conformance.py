@@ -213,6 +213,9 @@ def test_optima_at_any_budget_come_from_the_kept_draws(
     again = optima_at(found, kept, [optimum.flops for optimum in found.optima])
     assert again == found.optima
     assert found.optima[0].params.simulated
+    # what none of the laws in question reaches was checked by none, and has no interval
+    unreached = allocate(found, kept, Target("loss", 2e-3))
+    assert unreached is None or not unreached.params.intervals
     back = allocate(found, kept, Target("params", found.optima[1].params.value))
     assert back is not None
     given = [

@@ -10,6 +10,7 @@ import pytest
 from isoflop.ingest import database
 from isoflop.ingest.database import opened
 from isoflop.ingest.formats import scan
+from isoflop.ingest.formats.mlflow import INFINITY, wide
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.patterns import recognise
 from isoflop.ingest.refused import RefusedError
@@ -136,3 +137,9 @@ def test_what_mlflow_logged_is_read_to_the_last_digit(tmp_path: Path) -> None:
         ).fetchall()
     connection.close()
     assert sorted(parsed.records["train_loss"].drop_nulls()) == [value for (value,) in logged]
+
+
+def test_what_mlflow_writes_for_infinity_is_infinite() -> None:
+    """SQL has no infinity, and MLflow writes the largest number for it, with is_nan = 0."""
+    rows = [("r", "loss", value, step, 0) for step, value in enumerate([INFINITY, -INFINITY, 2.0])]
+    assert wide([rows])["loss"].to_list() == [float("inf"), float("-inf"), 2.0]

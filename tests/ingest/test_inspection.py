@@ -148,3 +148,10 @@ def test_the_printed_sweep_yaml_asks_for_windows(tmp_path: Path) -> None:
     assert "loss_window" not in yaml.safe_load(text)
     known = write(tmp_path / "t", {"chat.log": chat}, None)
     assert "loss_window" not in inspect(known).sidecar_text()
+
+
+def test_json_has_the_day_of_a_log(tmp_path: Path) -> None:
+    text = "2026-01-02 03:04:05 " + nanogpt()
+    (tmp_path / "a.log").write_text(text)
+    told = json.loads(json.dumps(inspect(tmp_path).as_json()))
+    assert told["files"][0]["last_day"] == "2026-01-02"

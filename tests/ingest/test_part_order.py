@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from isoflop.ingest.source import RawFile
-from isoflop.ingest.wall_time import last_day, written
+from isoflop.ingest.wall_time import Times, last_day, written
 from isoflop.tables import newest_day
 from tests.ingest.samples import ingest, nanogpt, row, write
 
@@ -382,3 +382,14 @@ def test_a_table_without_times_or_with_bad_ones_is_read_all_the_same(tmp_path: P
     tables = ingest(tmp_path / "s", files, rules)
     assert not tables.runs["excluded"].any()
     assert tables.curves.height == 20
+
+
+def test_times_that_count_from_a_launch_order_nothing() -> None:
+    times = Times()
+    rows = pl.DataFrame({"wall_time": [30.0, 60.0], "_timestamp": [1.76e9, 1.76e9 + 60]})
+    times.add(rows.select("wall_time"), pl.DataFrame({"run": ["a", "a"]}))
+    assert times.events(["a"]) == []
+    # beside a time of the calendar that one counts
+    times.add(rows, pl.DataFrame({"run": ["a", "a"]}))
+    (said,) = times.events(["a"])
+    assert (said.first, said.last) == (1.76e9, 1.76e9 + 60)

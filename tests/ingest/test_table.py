@@ -466,3 +466,17 @@ def test_rows_of_one_step_that_fill_each_other_s_gaps_are_one_record(tmp_path: P
         ("b", "train", 2, 0.5, 2.5, None),
         ("b", "train", 2, 0.5, 2.25, None),
     ]
+
+
+@pytest.mark.parametrize("loss", ["1e20", "3.4e38", "1e308", "inf"])
+def test_a_loss_that_no_model_has_is_taken_as_infinity(tmp_path: Path, loss: str) -> None:
+    """It stopped the whole sweep, or drowned its neighbours in the sums of smoothing."""
+    lines = [f"{n},{1e4 * n},{5 - n / 100}" for n in range(1, 101)]
+    lines[89] = f"90,9e5,{loss}"
+    text = "step,tokens,train_loss\n" + "\n".join(lines) + "\n"
+    sidecar = "title: t\nfacts: {params: {total: 1e5}, schedule: {kind: constant, tokens: 1e6}}\n"
+    tables = ingest(tmp_path / "s", {"a.csv": text}, sidecar)
+    curve = tables.curves.sort("step")
+    assert curve["is_nan"].sum() == 1
+    assert curve["train_loss"].max() == pytest.approx(4.99)
+    assert tables.runs["status"].to_list() == ["finished"]

@@ -163,6 +163,7 @@ def allocate(
     drawn = columns_at(estimate.law, rows, target)
     fitted = np.isfinite(rows).all(axis=1)
     unanswered = float(np.mean(~np.isfinite(drawn["flops"][fitted]))) if fitted.any() else 0.0
+    checked = bool(simulations_of(estimate, draws))
     samples = _samples(estimate, draws, target)
     quantities: dict[str, Quantity] = {}
     for name, values in point.items():
@@ -170,6 +171,9 @@ def allocate(
             continue
         if name == target.asked:
             quantities[name] = Quantity(value=target.value)
+            continue
+        if checked and name not in samples:  # none of the laws in question reaches the target
+            quantities[name] = Quantity(value=float(values[0]))
             continue
         quantity = calibrated(float(values[0]), drawn[name], samples.get(name, []))
         quantities[name] = _without_doubtful_ends(quantity, unanswered)

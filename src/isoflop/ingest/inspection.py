@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from isoflop.config.ingest import IngestSettings
 from isoflop.config.sidecar import SweepFile
 from isoflop.ingest.facts import WINDOW_LINE
@@ -62,7 +64,9 @@ class Inspected:
         for check in self.tables.gates.drop("sweep").iter_rows(named=True):
             checks.setdefault(check.pop("run"), []).append(check)
         return {
-            "files": self.tables.files.drop("sweep").to_dicts(),
+            "files": self.tables.files.drop("sweep")
+            .with_columns(pl.col("last_day").cast(pl.String))
+            .to_dicts(),
             "runs": [
                 {
                     "run": run.name,

@@ -182,6 +182,9 @@ def impossible_losses(records: pl.DataFrame) -> dict[str, Impossible]:
     }
 
 
+LARGEST_LOSS: Final = 1e6
+"""Nats per token that no model has: a loss above is that of a run that has left all numbers, and is
+taken as infinity is. Let in, one such value would drown its neighbours in sums."""
 _TYPES: Final[dict[str, Any]] = {
     "run": pl.String,
     "tokens_per_step": pl.Float64,
@@ -279,13 +282,15 @@ def _moves(records: pl.DataFrame) -> pl.DataFrame:
 def curves_table(records: pl.DataFrame) -> pl.DataFrame:
     """Build the `Curves` table, with tokens_per_step beside its columns."""
     primary = pl.when("primary").then("value")
-    not_finite = ~pl.col("train_loss").is_finite() | ~primary.is_finite()
+    train_loss = pl.when(pl.col("train_loss") <= LARGEST_LOSS).then("train_loss")
+    not_finite = ~pl.col("train_loss").is_between(-math.inf, LARGEST_LOSS, closed="right")
+    not_finite |= ~primary.is_between(-math.inf, LARGEST_LOSS, closed="right")
 
     def first(column: str | pl.Expr) -> pl.Expr:
         expression = pl.col(column) if isinstance(column, str) else column
         return expression.drop_nulls().first()
 
-    measured = ("train_loss", "lr", "grad_norm", "tokens_per_second")
+    measured = ("lr", "grad_norm", "tokens_per_second")
     moved = _moves(records)
     if not moved.is_empty():
         records = records.join(moved, on="run", how="left", maintain_order="left")
@@ -295,11 +300,14 @@ def curves_table(records: pl.DataFrame) -> pl.DataFrame:
         tokens=first("tokens"),
         flops=first(_finite("flops")),
         is_nan=not_finite.fill_null(value=False).any(),
-        eval_loss=pl.coalesce(first(_finite(each)) for each in loss),
+        eval_loss=pl.coalesce(
+            first(pl.when(each <= LARGEST_LOSS).then(_finite(each))) for each in loss
+        ),
         superseded=pl.col("superseded").any(),
         loss_kind=pl.col("loss_kind").first(),
         loss_window=pl.col("loss_window").first(),
         tokens_per_step=pl.col("tokens_per_step").first(),
+        train_loss=first(_finite(train_loss)),
         **{name: first(_finite(name)) for name in measured},
         **{f"per_token_{c}": pl.col(f"per_token_{c}").first() for c in FLOPS_CONVENTIONS},
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isoflop.ingest.source import RawFile
 
 COLUMNS: Final = ("_timestamp", "wall_time")
-"""What W&B, and TensorBoard's pages, call the time of a row."""
+"""What W&B, and TensorBoard's pages, call the time of a row; the first that a table has counts."""
 FROM: Final = 64
 """Characters of a line in which its time begins: behind a rank and a logger's name, and no date of
 a sentence or a path farther on."""
@@ -32,6 +32,8 @@ _STAMP: Final = re.compile(
     rb"([0-2][0-9]):([0-5][0-9]):([0-5][0-9])(?:[.,]([0-9]{1,9}))?(Z|[+-][0-9]{2}:?[0-9]{2})?"
 )
 _SECONDS: Final = re.compile(rb'"(?:_timestamp|timestamp|time_ms)": ?([0-9]{10,13}(?:\.[0-9]+)?)')
+EARLIEST: Final = 1e8
+"""Seconds since 1970, in 1973: what lies below counts from a launch, and orders no launches."""
 _IN_MILLISECONDS: Final = 1e11
 """Seconds since 1970 stay below until the year 5138."""
 
@@ -78,7 +80,7 @@ class Times:
     def see(self, run: str, first: float, last: float | None = None) -> None:
         """Take in times of a run [s since 1970]."""
         last = first if last is None else last
-        if first > 0 and math.isfinite(last):
+        if first > EARLIEST and math.isfinite(last):
             least, most = self._known.get(run, (first, last))
             self._known[run] = min(least, first), max(most, last)
 
@@ -90,7 +92,8 @@ class Times:
         rows : by the names of the file's columns.
         values : the same rows, with the names of the `run`s that they are of.
         """
-        name = next((name for name in rows.columns if plain(name) in COLUMNS), None)
+        by_kind = {plain(name): name for name in reversed(rows.columns)}
+        name = next((by_kind[kind] for kind in COLUMNS if kind in by_kind), None)
         if name is None:
             return
         self._asked = True
@@ -100,7 +103,7 @@ class Times:
         times = as_numbers(cells)
         seconds = pl.when(times > _IN_MILLISECONDS).then(times / 1e3).otherwise(times)
         told = values.select("run", s=pl.select(seconds).to_series()).filter(
-            pl.col("s").is_finite(), pl.col("s") > 0, pl.col("run").is_not_null()
+            pl.col("s").is_finite(), pl.col("s") > EARLIEST, pl.col("run").is_not_null()
         )
         by_run = told.group_by("run").agg(first=pl.col("s").min(), last=pl.col("s").max())
         for run, first, last in by_run.iter_rows():

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 5
+VERSION = 6
 TAKES_MAP = True
 
 _NEEDED = {
@@ -102,6 +102,8 @@ def without_metrics(names: Iterable[str], raw: pl.DataFrame) -> list[Event]:
     return [Remark(f"runs left out, without any metric: {shown}{more}")]
 
 
+INFINITY: Final = 1.7976931348623157e308
+"""What MLflow's SQL store writes for an infinite value, which SQL has none for."""
 RUNS_SHOWN: Final = 5
 """Runs named of those that have logged nothing."""
 
@@ -124,7 +126,9 @@ def wide(metrics: Iterable[Sequence[tuple[Any, ...]]]) -> pl.DataFrame:
 def _values(metrics: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
     """Lay values out one below the other; parameter as of `wide`."""
     columns = list(zip(*metrics, strict=True)) or [()] * 5
-    value = pl.when("nan").then(float("nan")).otherwise("value")
+    huge = pl.col("value").abs() >= INFINITY
+    finite = pl.when(huge).then(pl.col("value").sign() * float("inf")).otherwise("value")
+    value = pl.when("nan").then(float("nan")).otherwise(finite)
     return (
         pl.DataFrame(
             {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from isoflop.escape import code, markdown
-from isoflop.numbers import NONE, count, fixed, interval, listed, power, times
+from isoflop.numbers import NONE, count, fixed, interval, listed, power, significant, times
 from isoflop.report.tables import Column, Table, sorted_by
 from isoflop.tables import cell_of
 
@@ -40,6 +40,20 @@ class DataFacts:
     all_runs: str
     roles: str
     files: str
+    repeats: str
+
+
+def _repeats(runs: pl.DataFrame) -> str:
+    """Say how many runs saw their text more than once; empty where none is known to have."""
+    often = (runs["tokens"] / runs["unique_tokens"]).drop_nulls()
+    number = int((often > 1.0).sum())
+    if not number:
+        return ""
+    them = "One of them saw its" if number == 1 else f"{number} of them saw their"
+    return (
+        f"{them} unique tokens more than once, up to {significant(float(often.max()), 2)} times; "  # type: ignore[arg-type]
+        "no law here tells repeated tokens from fresh ones."
+    )
 
 
 def _planned(at_budgets: int, runs: int, budgets: Sequence[float]) -> str:
@@ -81,6 +95,7 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
         all_runs=times(inputs.runs.height, "run"),
         roles=listed(roles),
         files=f"{used} of {times(inputs.files.height, 'file')}",
+        repeats=_repeats(runs),
     )
 
 
