@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 
 from isoflop.ingest import cells
 from isoflop.ingest.cells import read_table
-from isoflop.ingest.names import find
+from isoflop.ingest.names import find, may_be_loss
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.source import RawFile
 from tests.ingest.test_formats import FIXTURES
@@ -64,6 +64,7 @@ TABLES = {
     "quoted.csv": b'"_step","run - loss","run - loss__MIN"\n'
     + b"".join(b'"%d","%r",""\n' % (i, x) for i, x in enumerate(NUMBERS)),
     "commas.csv": b'a,"b,c",d\n1,"1,071,306","x, y"\n2,"2,000,000","say ""so"""\n',
+    "decimals.csv": b'step,loss,N\n1,"8,835","1,000"\n2,"7,849","2,000"\n',
     "semicolons.csv": b"N;D;L\n1;2,5;3\n2;1e3;4\n",
     "cells.csv": b'a,b\n1,"two\nlines"\n2,3\n',
     "short.csv": b"a,b,c\n1,2\n1,2,3,4\n1,2,3\n\n  \n4,,6\n",
@@ -76,7 +77,9 @@ def read(content: bytes, folder: Path) -> tuple[pl.DataFrame, list[Event]] | str
     path = folder / "t"
     path.write_bytes(content)
     try:
-        frame, problems = read_table(RawFile.at(path, folder), lambda names: find("run", names))
+        frame, problems = read_table(
+            RawFile.at(path, folder), lambda names: find("run", names), may_be_loss
+        )
     except RefusedError as refusal:
         return str(refusal)
     return frame, sorted(problems, key=repr)
@@ -139,6 +142,16 @@ def test_plain_tables_are_read_by_blocks(
     frame = read(TABLES[name], tmp_path)
     assert not isinstance(frame, str)
     assert frame[0].height == len(NUMBERS)
+
+
+def test_a_decimal_comma_far_behind_points_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells, "BLOCK", 60)
+    points = b"".join(b"%d,3.5%d\n" % (n, n % 7) for n in range(100))
+    said = read(b"step,loss\n" + points + b'100,"3,521"\n', tmp_path)
+    assert isinstance(said, str)
+    assert "column 'loss', row 101: '3,521' is a number whose comma could be a decimal" in said
 
 
 def test_a_key_that_comes_twice_counts_as_json_says(tmp_path: Path) -> None:

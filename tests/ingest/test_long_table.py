@@ -162,9 +162,9 @@ def test_rows_that_need_each_other_are_read_as_a_whole(
     ("separator", "late", "losses"),
     [
         ("\t", "2,5", [2.5]),
-        ("\t", "2,125", [2125.0, 2500.0]),
+        ("\t", "2,125", [2.125, 2.5]),
         (";", "2,5", [2.5]),
-        (";", "1,002,500", [2500.0, 1002500.0]),
+        (";", "1,002,500", []),
     ],
 )
 def test_commas_of_a_column_are_read_together(
@@ -179,8 +179,11 @@ def test_commas_of_a_column_are_read_together(
     rows = [("step", "loss"), *enumerate(cells, start=1)]
     content = "".join(f"{step}{separator}{cell}\n" for step, cell in rows)
     parsed = assert_same(content.encode(), tmp_path, monkeypatch)
-    assert not isinstance(parsed, str)
-    assert parsed.records["train_loss"].unique().sort().to_list() == losses
+    if isinstance(parsed, str):  # two marks are thousands marks, which no loss has
+        assert not losses
+        assert "'2,500' is a number whose comma" in parsed or "'1,002,500' is a number" in parsed
+    else:
+        assert parsed.records["train_loss"].unique().sort().to_list() == losses
 
 
 @pytest.mark.usefixtures("block")

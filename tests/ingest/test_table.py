@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,60 @@ def test_numbers_with_suffix_and_scale(tmp_path: Path) -> None:
     runs = ingest(tmp_path / "s", {"t.csv": text}, sidecar).runs
     assert dict(runs.select("run", "params_total").iter_rows()) == {"a": 2.8e9, "b": 1071306.0}
     assert dict(runs.select("run", "tokens").iter_rows()) == {"a": 55e9, "b": 1.5e9}
+
+
+CURVE = ("8,835", "7,849", "7,015")
+"""Losses of a curve with decimal commas that could be thousands marks."""
+
+
+def comma_table(kind: str, cells: tuple[str, ...], folder: Path) -> dict[str, str]:
+    """Write N, D and losses as a kind of table does; Parquet is written to the folder."""
+    rows = [("1,000,000", 10**7 * place, cell) for place, cell in enumerate(cells, start=1)]
+    match kind:
+        case "tsv":
+            lines = ["N\tD\tL", *("\t".join(map(str, row)) for row in rows)]
+        case "csv":
+            lines = ["N,D,L", *(f'"{n}",{d},"{loss}"' for n, d, loss in rows)]
+        case "jsonl":
+            lines = [json.dumps(dict(zip("NDL", row, strict=True))) for row in rows]
+        case _:
+            (folder / "s").mkdir(exist_ok=True)
+            frame = pl.DataFrame(rows, schema=["N", "D", "L"], orient="row")
+            frame.write_parquet(folder / "s" / "t.parquet")
+            return {}
+    return {f"t.{kind}": "\n".join(lines) + "\n"}
+
+
+@pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "by-names"])
+@pytest.mark.parametrize("kind", ["tsv", "csv", "jsonl", "parquet"])
+def test_a_comma_in_a_loss_is_a_decimal_mark(tmp_path: Path, kind: str, mapped: bool) -> None:
+    sidecar = RUNS.replace("run: name, ", "") if mapped else "title: t\n"
+    tables = ingest(tmp_path / "s", comma_table(kind, CURVE, tmp_path), sidecar)
+    assert tables.curves["eval_loss"].to_list() == [8.835, 7.849, 7.015]
+    assert set(tables.runs["params_total"]) == {1e6}
+
+
+@pytest.mark.parametrize("kind", ["tsv", "csv", "jsonl", "parquet"])
+def test_a_comma_beside_points_in_a_column_of_losses_is_refused(tmp_path: Path, kind: str) -> None:
+    files = comma_table(kind, (*CURVE, "6.308"), tmp_path)
+    said = refusal(tmp_path, files, RUNS.replace("run: name, ", ""))
+    assert "column 'L', row 1: '8,835' is a number whose comma could be a decimal" in said
+
+
+def test_a_perplexity_with_both_marks_has_thousands(tmp_path: Path) -> None:
+    text = 'name,N,D,ppl\na,1e6,2e7,"1,234.5"\nb,1e6,4e7,45.25\n'
+    sidecar = RUNS.replace("eval_loss: L", "eval_loss: ppl") + "facts: {loss_unit: perplexity}\n"
+    found = losses(ingest(tmp_path / "s", {"t.csv": text}, sidecar))
+    assert found == {"a": [pytest.approx(math.log(1234.5))], "b": [pytest.approx(math.log(45.25))]}
+
+
+@pytest.mark.parametrize("cells", [("0,003", "0,002"), ("0,001", "1,000")])
+def test_a_learning_rate_with_a_comma_is_a_decimal(tmp_path: Path, cells: tuple[str, ...]) -> None:
+    rows = "".join(f"{10 * n}\t3.{n}\t{lr}\n" for n, lr in enumerate(cells, start=1))
+    facts = "params: {total: 1e6}, tokens_per_step: 8192, schedule: {kind: unknown}"
+    sidecar = f"title: t\nfacts: {{{facts}}}\n"
+    tables = ingest(tmp_path / "s", {"t.tsv": f"step\tloss\tlr\n{rows}"}, sidecar)
+    assert tables.curves["lr"].to_list() == [float(cell.replace(",", ".")) for cell in cells]
 
 
 def test_run_names_stay_as_they_are_written(tmp_path: Path) -> None:

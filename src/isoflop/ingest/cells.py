@@ -8,10 +8,11 @@ rare, is read line by line.
 from __future__ import annotations
 
 import csv
+import math
 import re
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -53,7 +54,9 @@ class _Chunk:
 
 
 def read_table(
-    file: RawFile, named: Callable[[Sequence[str]], str | None]
+    file: RawFile,
+    named: Callable[[Sequence[str]], str | None],
+    measured: Callable[[str], bool],
 ) -> tuple[pl.DataFrame, list[Event]]:
     """Read a table's rows.
 
@@ -61,6 +64,7 @@ def read_table(
     ----------
     file : text, of JSON objects line by line, or CSV whose first line names its columns.
     named : tells which of a table's columns names runs, and stays text: run 0010 is not run 10.
+    measured : tells whether a column's numbers are no counts, as losses and learning rates are.
 
     Returns
     -------
@@ -71,11 +75,11 @@ def read_table(
     ------
     RefusedError : a column's commas are decimal marks in some cells and thousands marks in others.
     """
-    text = TextTable(file, named)
+    text = TextTable(file, named, measured)
     chunks = [chunk for of_block in text.blocks() for chunk in of_block]
     if text.separator and _is_mixed(chunks):
         # a column of numbers turned out to be text, and must be as written
-        text = TextTable(file, named, typed=False)
+        text = TextTable(file, named, measured, typed=False)
         chunks = [chunk for of_block in text.blocks() for chunk in of_block]
     return text.frame(chunks), text.problems
 
@@ -98,6 +102,7 @@ class TextTable:
         self,
         file: RawFile,
         named: Callable[[Sequence[str]], str | None],
+        measured: Callable[[str], bool],
         *,
         typed: bool = True,
     ) -> None:
@@ -105,6 +110,7 @@ class TextTable:
         self.problems: list[Event] = []
         self._file = file
         self._named = named
+        self._measured = measured
         self._typed = typed
         self.separator = ""
 
@@ -139,14 +145,18 @@ class TextTable:
         columns: dict[str, pl.Series] = {}
         for name in self.names:
             parts = [_column_of(chunk, name) for chunk in chunks]
-            columns[name] = _joined(name, parts, self.separator, text=name == text)
+            marks = Marks(self.separator, self._measured(name))
+            columns[name] = _joined(name, parts, marks, text=name == text)
         return pl.DataFrame(columns)
 
     def has_commas(self, chunks: Sequence[_Chunk], names: Iterable[str]) -> bool:
-        """Tell whether some cell of CSV has a comma, which the whole column gives a meaning."""
-        if not self.separator:
-            return False
-        parts = [pl.Series(_column_of(chunk, name)) for name in names for chunk in chunks]
+        """Tell whether some cell has a comma, which the whole column gives a meaning."""
+        marked = [name for name in names if Marks(self.separator, self._measured(name))]
+        parts = [
+            pl.Series(name, _column_of(chunk, name), strict=False)
+            for name in marked
+            for chunk in chunks
+        ]
         texts = (part for part in parts if part.dtype == pl.String)
         return any(part.str.contains(",", literal=True).any() for part in texts)
 
@@ -601,7 +611,9 @@ def _is_mixed(chunks: Sequence[_Chunk]) -> bool:
         kinds = {part.dtype for part in parts if isinstance(part, pl.Series)}
         if {pl.Float64, pl.String} <= kinds:
             texts = [pl.Series(part) for part in parts if pl.Series(part).dtype == pl.String]
-            if any(_of_strings(name, part, "", text=False).dtype == pl.String for part in texts):
+            if any(
+                _of_strings(name, part, Marks(), text=False).dtype == pl.String for part in texts
+            ):
                 return True
     return False
 
@@ -631,7 +643,7 @@ def _is_plain_number(cell: str) -> bool:
 # -- columns ---------------------------------------------------------------------------------------
 
 
-def _joined(name: str, parts: Sequence[Column], separator: str, *, text: bool) -> pl.Series:
+def _joined(name: str, parts: Sequence[Column], marks: Marks, *, text: bool) -> pl.Series:
     """Join the pieces of a column: of numbers if every filled cell is one, else of text."""
     plain = all(isinstance(part, pl.Series) for part in parts)
     kinds = {part.dtype for part in parts if isinstance(part, pl.Series)} - {pl.Null}
@@ -641,16 +653,16 @@ def _joined(name: str, parts: Sequence[Column], separator: str, *, text: bool) -
     if plain and not kinds and parts:
         return _stacked(name, parts, pl.String)
     if plain and kinds == {pl.String}:
-        return _of_strings(name, _stacked(name, parts, pl.String), separator, text=text)
+        return _of_strings(name, _stacked(name, parts, pl.String), marks, text=text)
     cells = list(chain.from_iterable(parts))
-    return _of_cells(name, _without_marks(name, cells, separator), text=text)
+    return _of_cells(name, cells if text else without_marks(name, cells, marks), text=text)
 
 
 def _stacked(name: str, parts: Sequence[Column], dtype: Any) -> pl.Series:
     return pl.concat([pl.Series(name, part).cast(dtype) for part in parts]).rename(name)
 
 
-def _of_strings(name: str, cells: pl.Series, separator: str, *, text: bool) -> pl.Series:
+def _of_strings(name: str, cells: pl.Series, marks: Marks, *, text: bool) -> pl.Series:
     """Make numbers of a column of strings if every filled one is a number."""
     stripped = cells.str.strip_chars()
     filled = cells.is_not_null() & (stripped != "")
@@ -664,10 +676,10 @@ def _of_strings(name: str, cells: pl.Series, separator: str, *, text: bool) -> p
     unique = stripped.filter(odd).unique(maintain_order=True)
     suffixed = unique.str.slice(-1).is_in(list(SUFFIXES)).any()
     if suffixed or any(number(cell) is None for cell in unique):
-        marked = separator and cells.str.contains(",", literal=True).any()
+        marked = marks and cells.str.contains(",", literal=True).any()
         if not marked:
             return texts
-    return _of_cells(name, _without_marks(name, cells.to_list(), separator), text=text)
+    return _of_cells(name, without_marks(name, cells.to_list(), marks), text=text)
 
 
 def _of_cells(name: str, cells: Sequence[Any], *, text: bool) -> pl.Series:
@@ -686,21 +698,34 @@ def as_text(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
+class Marks(NamedTuple):
+    """What gives the commas in a column's numbers their meaning; false if nothing does."""
+
+    separator: str = ""
+    """Between the cells of CSV; empty of other files."""
+    measured: bool = False
+    """Whether its numbers are no counts: a comma in a loss or a learning rate is a decimal mark."""
+
+    def __bool__(self) -> bool:
+        return bool(self.separator) or self.measured
+
+
 _THOUSANDS = re.compile(
-    r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+    r"[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
 )
 _DECIMAL = re.compile(
     r"[-+]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+)?,[0-9]+(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
 )
-_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+")
+_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]+)?")
 _NUMERIC = re.compile(r"[-+]?[0-9.,]*[0-9](?:[eE][-+]?[0-9]+)?\s*[KMBGT]?")
 
 
-def _without_marks(name: str, cells: list[Any], separator: str) -> list[Any]:
+def without_marks(name: str, cells: list[Any], marks: Marks) -> list[Any]:
     """Take commas out of numbers: thousands marks, or decimal marks that become points.
 
-    Between semicolons a comma is a decimal mark, unless a cell has several or a point besides;
-    elsewhere it is a thousands mark where three digits follow it in every cell.
+    Of losses and other measured values, and between semicolons, a comma is a decimal mark, unless a
+    cell has several or a point besides; elsewhere it is a thousands mark where three digits follow
+    it in every cell.
 
     Raises
     ------
@@ -711,14 +736,15 @@ def _without_marks(name: str, cells: list[Any], separator: str) -> list[Any]:
         for row, cell in enumerate(cells, start=1)
         if isinstance(cell, str) and "," in cell and _NUMERIC.fullmatch(cell.strip())
     ]
-    if not marked or not separator:
+    if not marked or not marks:
         return cells
     thousands = [_THOUSANDS.fullmatch(cell) is not None for _, cell in marked]
     decimal = [_DECIMAL.fullmatch(cell) is not None for _, cell in marked]
-    points = any(isinstance(cell, str) and _POINT.fullmatch(cell.strip()) for cell in cells)
-    if all(decimal) and not points and (separator == ";" or not all(thousands)):
+    prefers_decimal = marks.measured or marks.separator == ";"
+    if all(decimal) and not any(map(_has_point, cells)) and (prefers_decimal or not all(thousands)):
         return [_point_for_comma(cell) for cell in cells]
-    if all(thousands) and (separator != ";" or not all(decimal)):
+    either = any(decimal) if marks.measured else all(decimal)
+    if all(thousands) and not (prefers_decimal and either):
         return cells
     wrong = decimal if sum(decimal) > sum(thousands) else thousands
     row, cell = marked[wrong.index(False)] if False in wrong else marked[0]
@@ -726,6 +752,13 @@ def _without_marks(name: str, cells: list[Any], separator: str) -> list[Any]:
         f"column '{name}', row {row}: '{cell[:CELL_SHOWN]}' is a number whose comma could be a "
         f"decimal or a thousands mark beside the column's other cells; write them in one way"
     )
+
+
+def _has_point(cell: Any) -> bool:
+    """Tell whether a cell is a number with a decimal point."""
+    if isinstance(cell, float):
+        return math.isfinite(cell) and not cell.is_integer()
+    return isinstance(cell, str) and _POINT.fullmatch(cell.strip()) is not None
 
 
 def _point_for_comma(cell: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import re
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -18,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.ingest.blocks import Block
-from isoflop.ingest.cells import TextTable, as_text, read_table, unique_names
+from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
 from isoflop.ingest.events import Anew, Ended, Event, LeftOutRows, Remark
-from isoflop.ingest.names import find
+from isoflop.ingest.names import COLUMNS, FINAL_LOSS, find, may_be_loss, plain
 from isoflop.ingest.outline import Outline, as_points, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableColumn, TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 12
+VERSION = 13
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -260,16 +261,21 @@ def _stretches(
     problems : takes what to know of lines that are no rows.
     """
     if file.sample().startswith(_PARQUET):
-        yield from ((rows, lambda _: False) for rows in _of_parquet(file))
+        yield from ((rows, lambda _: False) for rows in _of_parquet(file, _is_measured(table)))
         return
-    text = TextTable(file, _names_runs(table))
+    text = TextTable(file, _names_runs(table), _is_measured(table))
     for chunks in text.blocks():
         yield text.frame(chunks), partial(text.has_commas, chunks)
     problems += text.problems
 
 
-def _of_parquet(file: RawFile) -> Iterator[pl.DataFrame]:
-    """Yield rows of a Parquet file, of which no row group need fit into memory."""
+def _of_parquet(file: RawFile, measured: Callable[[str], bool]) -> Iterator[pl.DataFrame]:
+    """Yield rows of a Parquet file, of which no row group need fit into memory.
+
+    Parameters
+    ----------
+    measured : as of `cells.read_table`.
+    """
     if file.compressed or file.path.stat().st_size != file.size:
         raise NeededWholeError
     import pyarrow as pa
@@ -282,6 +288,8 @@ def _of_parquet(file: RawFile) -> Iterator[pl.DataFrame]:
             for batch in parquet.iter_batches(batch_size=at_once):
                 rows = pl.from_arrow(batch)
                 if not isinstance(rows, pl.DataFrame) or rows.schema != schema:
+                    raise NeededWholeError
+                if any(measured(name) for name in schema if schema[name] == pl.String):
                     raise NeededWholeError
                 yield rows
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
@@ -385,16 +393,48 @@ def _frame(file: RawFile, table: TableMap | None) -> tuple[pl.DataFrame, list[Ev
     """Read the file's rows; cells are numbers where a whole column is."""
     if file.sample().startswith(_PARQUET):
         try:
-            return pl.read_parquet(io.BytesIO(file.content())), []
+            raw = pl.read_parquet(io.BytesIO(file.content()))
         except pl.exceptions.PolarsError as error:
             raise RefusedError(f"not a whole Parquet file: {error}") from error
-    return read_table(file, _names_runs(table))
+        return _with_points(raw, _is_measured(table)), []
+    return read_table(file, _names_runs(table), _is_measured(table))
+
+
+def _with_points(raw: pl.DataFrame, measured: Callable[[str], bool]) -> pl.DataFrame:
+    """Write decimal commas in columns of text as points; see `cells.without_marks`."""
+    texts = [name for name in raw.columns if raw[name].dtype == pl.String and measured(name)]
+    return raw.with_columns(
+        pl.Series(name, without_marks(name, raw[name].to_list(), Marks(measured=True)))
+        for name in texts
+    )
 
 
 def _names_runs(table: TableMap | None) -> Callable[[Sequence[str]], str | None]:
     """Tell which of a table's columns names runs."""
     mapped = table.columns.get("run") if table else None
     return lambda names: mapped.column if mapped else find("run", names)
+
+
+def _is_measured(table: TableMap | None) -> Callable[[str], bool]:
+    """Tell of a table's columns whether they have losses or the like, by its map or their names."""
+    columns = table.columns if table else {}
+    mapped = {origin.column: value for value, origin in columns.items() if origin.column}
+    if table:
+        mapped |= dict.fromkeys([*table.evals.values(), *table.bits_per_byte.values()], "eval_loss")
+
+    def measured(name: str) -> bool:
+        if name in mapped:
+            return mapped[name] in _MEASURED
+        words = plain(name)
+        known = any(words in COLUMNS[value] for value in ("train_loss", "lr", "grad_norm"))
+        counts = re.search(r"scale|token|count|step", words) is not None
+        return known or words in FINAL_LOSS or (may_be_loss(name) and not counts)
+
+    return measured
+
+
+_MEASURED: Final = frozenset({"train_loss", "eval_loss", "lr", "grad_norm", "schedule.lr_peak"})
+"""Values that are no counts: a thousands mark in one would be none."""
 
 
 def _check_columns(names: Sequence[str], table: TableMap) -> None:
