@@ -153,7 +153,7 @@ def test_the_calculator_says_what_the_card_says(rendered: Rendered, tmp_path: Pa
     assert "95&nbsp;%, from all draws, as in the tables." in text
     # asked by a loss, its few draws give two digits
     asked = re.sub(r"<[^>]+>", " ", calculator_at(rendered, tmp_path, asked="loss", value=1.3))
-    assert "from up to 400 draws a law, to two digits." in asked
+    assert "from up to 400 draws a law, to two digits, with ends placed as those of the" in asked
     ends = [end for pair in re.findall(r" (\S+)–(\S+) ", asked) for end in pair]
     assert len(ends) >= 4
     for end in ends:
@@ -298,7 +298,7 @@ def test_the_page_serves_as_python_does(
     assert len(shown["cost"]) == 3
     text = html.unescape(inside)
     assert f"cheapest to train alone: {count(optimum.params.value, hand=PLAIN)} on " in text
-    assert "to two digits." in text
+    assert "to two digits, with ends placed as those of the recommended compute" in text
     loss = f"{optimum.loss.value:.3f}"
     fixes = {
         asked: f"Asked was {what} of training alone: it fixes the loss at {loss}, "

@@ -235,7 +235,7 @@
   // Muennighoff et al. (2023), equation 5
   const worth = (tokens, unique) => unique * (1 - given.repeats.decay * Math.expm1(-(tokens / unique - 1) / given.repeats.decay));
 
-  const NO_COMPUTE = "No compute gives that by this law.";
+  const NO_COMPUTE = "No compute that this page has gives that by this law; isoflop allocate asks beyond it.";
   const knowsOptimumAlone = (law) => {
     const others = given.laws.filter((one) => one.parts).map((one) => one.name);
     return law.name + " has no loss of other sizes than the optimal one, so it does not say what serving changes. " +
@@ -375,9 +375,9 @@
       "Cheapest to train and to serve at that loss (2N FLOPs a token served); cheapest to train alone: " +
       figures(alone.params.value) + " on " + figures(alone.tokens.value) + " tokens, " + flopsIn(alone.flops.value) +
       " FLOPs. Hours and cost are of both. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
-      (!known ? " No " + Math.round(100 * given.level) + "\u00a0% interval is given: none covers as often as it should and contains the number." :
+      (!known ? " No " + Math.round(100 * given.level) + "\u00a0% interval is given: none covers as often as it should and contains the number, or too many draws have no answer here." :
         " Intervals: " + Math.round(100 * given.level) + "\u00a0%, " +
-        (result.rough ? "from up to " + given.draws + " draws a law, to two digits." : "from all draws, as in the tables.")) +
+        (result.rough ? "from up to " + given.draws + " draws a law, to two digits, with ends placed as those of the recommended compute; isoflop allocate places them for this question." : "from all draws, as in the tables.")) +
       (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are those of fresh tokens. What repeats are worth falls off over " +
         rounded(given.repeats.decay, 3) + " of them by " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." : "") +
       (result.doubt ? " " + result.doubt : "");
