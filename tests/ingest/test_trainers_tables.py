@@ -11,10 +11,13 @@ import polars as pl
 import pytest
 
 from isoflop.config.losses import LossesSettings
+from isoflop.ingest.formats import table
+from isoflop.ingest.names import loss_curve
 from isoflop.ingest.sweep import read_sweep
 from isoflop.losses.build import build_losses
 from tests.ingest.samples import RECORD, ingest, row
 from tests.ingest.test_formats import FIXTURES
+from tests.ingest.test_nothing_silent import events
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +59,7 @@ def lingua() -> str:
 
 def wandb_history() -> bytes:
     """The whole-history artifact of W&B: Parquet, a column a metric, null where none was logged."""
-    table = pl.DataFrame(
+    history = pl.DataFrame(
         {
             "_step": [2 * k for k, _ in enumerate(STEPS)],
             "_runtime": [1.5 * step for step in STEPS],
@@ -68,7 +71,7 @@ def wandb_history() -> bytes:
         }
     )
     stream = io.BytesIO()
-    table.write_parquet(stream)
+    history.write_parquet(stream)
     return stream.getvalue()
 
 
@@ -108,3 +111,64 @@ def test_what_the_libraries_themselves_wrote_comes_to_losses(fixture: str, runs:
         logged = expected[run]
         assert tokens == logged["tokens"]
         assert loss == pytest.approx(logged["last_eval_loss"], abs=1e-4)
+
+
+MEAN = 4.2
+"""What the HF Trainer calls `train_loss`: the mean over the whole run, told once at its end."""
+
+
+def log_history(*, runs: int = 1) -> pl.DataFrame:
+    """`pd.DataFrame(trainer.state.log_history)`, of some runs one below the other."""
+    rows: list[dict[str, Any]] = []
+    for number in range(runs):
+        run = {"run": f"r{number}"} if runs > 1 else {}
+        rows += [{**run, "loss": loss(step), "learning_rate": 3e-4, "step": step} for step in STEPS]
+        rows.append({**run, "step": STEPS[-1], "train_runtime": 100.0, "train_loss": MEAN})
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def trainer_s(name: str, *, runs: int = 1) -> bytes:
+    stream, history = io.BytesIO(), log_history(runs=runs)
+    if name.endswith("csv"):
+        history.write_csv(stream)
+    elif name.endswith("jsonl"):
+        history.write_ndjson(stream)
+    elif name.endswith("parquet"):
+        history.write_parquet(stream)
+    else:
+        curve = [(step, "loss", loss(step)) for step in STEPS]
+        return events([*curve, (STEPS[-1], "train_loss", MEAN)])
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [
+        *((name, runs) for name in ("h.csv", "h.jsonl", "h.parquet") for runs in (1, 3)),
+        ("events.out.tfevents.1.h.1.0", 1),
+    ],
+)
+@pytest.mark.parametrize("long", [False, True])
+def test_the_mean_of_a_whole_run_is_no_curve(
+    name: str, runs: int, long: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if long:
+        monkeypatch.setattr(table, "LONG", 0)
+    facts = SIDECAR.replace("facts: {", "facts: {tokens_per_step: 8192, ")
+    tables = ingest(tmp_path / "s", {f"a/{name}": trainer_s(name, runs=runs)}, facts)
+    assert tables.runs.height == runs
+    for curve in tables.curves.partition_by("run"):
+        assert curve["step"].to_list() == [*STEPS]
+        assert curve["train_loss"].to_list() == pytest.approx([*map(loss, STEPS)], rel=1e-6)
+    reason = row(tables.files, "path", f"a/{name}")["reason"]
+    assert "as the mean of a whole run has: train_loss; the loss is 'loss'" in reason
+    assert "though called like losses" not in reason
+
+
+def test_a_loss_that_stands_first_is_passed_over_for_a_single_value_alone() -> None:
+    assert loss_curve({"train_loss": 1, "loss": 20}) == ("loss", ["train_loss"])
+    assert loss_curve({"train_loss": 2, "loss": 20}) == ("train_loss", [])
+    assert loss_curve({"loss": 1, "train_loss": 1}) == ("train_loss", [])  # of finished runs
+    assert loss_curve({"train_loss": 1}) == ("train_loss", [])
+    assert loss_curve({"train/loss": 20, "train_loss": 1}) == ("train/loss", [])
+    assert loss_curve({}) == (None, [])

@@ -104,6 +104,37 @@ def find(value: str, names: Iterable[str]) -> str | None:
     return next((by_plain[known] for known in COLUMNS[value] if known in by_plain), None)
 
 
+def loss_curve(most: Mapping[str, int]) -> tuple[str | None, list[str]]:
+    """Find which of a file's names means the curve of the loss in training.
+
+    The HF Trainer's `train_loss` is one value, the mean of the whole run, beside the curve `loss`.
+
+    Parameters
+    ----------
+    most : by name, how many values of it the run has that has most of them.
+
+    Returns
+    -------
+    The first known name with several values, or else the first known; and the known names that were
+    passed over for having a single one.
+    """
+    named = find("train_loss", most)
+    curve = find("train_loss", [name for name, count in most.items() if count > 1])
+    if curve is None or curve == named:
+        return named, []
+    order = COLUMNS["train_loss"]
+    before = [name for name in most if plain(name) in order[: order.index(plain(curve))]]
+    return curve, before
+
+
+def no_curve(names: Sequence[str], curve: str | None) -> str:
+    """Say of losses in training that they are single values beside a curve."""
+    return (
+        f"no curve, with one value a run, as the mean of a whole run has: {', '.join(names)}; "
+        f"the loss is '{curve}'"
+    )
+
+
 def may_be_loss(name: str) -> bool:
     """Tell whether something is called as losses are."""
     words = plain(name)

@@ -6,6 +6,7 @@ All that is asked of a table is asked of its `Outline`, which long tables give r
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,9 @@ from isoflop.ingest.names import (
     eval_sets,
     eval_sets_in_bytes,
     find,
+    loss_curve,
     may_be_loss,
+    no_curve,
     plain,
 )
 from isoflop.ingest.refused import RefusedError
@@ -45,11 +48,13 @@ class Outline:
     columns : their names, and of each how many filled cells were looked at.
     numeric : the columns that have numbers in them, though some of their cells may be none.
     what : what the file looks like, up to the names.
+    values : of columns that may be the loss in training, how many values each run has.
     """
 
     columns: dict[str, int] = field(default_factory=dict)
     numeric: set[str] = field(default_factory=set)
     what: str = "a table with columns"
+    values: dict[str, Counter[object]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, raw: pl.DataFrame) -> Outline:
@@ -71,6 +76,26 @@ class Outline:
                 has_numbers = sample is not None and as_numbers(sample).count() > 0
             if has_numbers:
                 self.numeric.add(cells.name)
+        self._count_values(rows)
+
+    def _count_values(self, rows: pl.DataFrame) -> None:
+        """Count the values of losses in training: run by run where there are several losses."""
+        losses = [name for name in rows.columns if plain(name) in COLUMNS["train_loss"]]
+        run = find("run", rows.columns) if len(losses) > 1 else None
+        for name in losses:
+            counts = self.values.setdefault(name, Counter())
+            filled = rows.filter(pl.col(name).is_not_null())
+            if rows.schema[name].is_float():  # pandas writes a gap as NaN, if it is told to
+                filled = filled.filter(pl.col(name).is_not_nan())
+            if run is None or run == name:
+                counts[None] += filled.height
+            else:
+                counts.update(dict(filled.group_by(run).len().iter_rows()))
+
+    def loss_curve(self) -> tuple[str | None, list[str]]:
+        """Find the column of the loss in training, and those that are single values beside it."""
+        known = [name for name in self.numbers if plain(name) in COLUMNS["train_loss"]]
+        return loss_curve({n: max(self.values.get(n, {}).values(), default=0) for n in known})
 
     def only_once(self, column: str | None) -> bool:
         """Tell whether a column has one filled cell, or none."""
@@ -97,6 +122,7 @@ def guess(outline: Outline, repeats: Callable[[str], bool]) -> TableMap:
     """
     numeric = outline.numbers
     columns = {value: find(value, numeric) for value in COLUMNS if value != "run"}
+    columns["train_loss"], _ = outline.loss_curve()
     columns["run"] = find("run", outline.columns)
     if outline.only_once(columns["run"]) and not outline.only_once(columns["step"]):
         columns["run"] = None  # a head before the curve names it, and no row does
@@ -160,9 +186,11 @@ def left_columns(outline: Outline, table: TableMap, beside: Collection[str]) -> 
     taken = {origin.column for origin in table.columns.values()}
     taken |= {*table.evals.values(), *table.bits_per_byte.values(), *beside}
     left = [name for name, filled in outline.columns.items() if name not in taken and filled]
-    losses = [name for name in left if may_be_loss(name)]
-    others = [name for name in left if name not in losses]
-    told = []
+    curve, single = outline.loss_curve()
+    single = [name for name in single if name in left]
+    losses = [name for name in left if may_be_loss(name) and name not in single]
+    others = [name for name in left if name not in losses and name not in single]
+    told = [no_curve(single, curve)] if single else []
     if losses:
         told.append(f"not read, though called like losses: {some(losses)}; 'table:' can map them")
     if others:

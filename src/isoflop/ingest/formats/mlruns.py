@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 5
+VERSION = 6
 TAKES_MAP = True
 
 _CRASHED: Final = frozenset({"4", "5", "FAILED", "KILLED"})

@@ -22,7 +22,9 @@ from isoflop.ingest.names import (
     eval_sets,
     eval_sets_in_bytes,
     find,
+    loss_curve,
     may_be_loss,
+    no_curve,
     plain,
 )
 from isoflop.ingest.numbers import LARGEST_STEP, encodable, number
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 4
+VERSION = 5
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 
@@ -201,13 +203,16 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     scalars = scalars.filter(counts)
     latest = scalars.unique(["step", "tag"], keep="last", maintain_order=True)
     tags = latest["tag"].unique(maintain_order=True).to_list()
-    chosen = {column: tag for column in _COLUMNS if (tag := find(column, tags)) is not None}
+    lengths = dict(latest.group_by("tag").len().iter_rows())
+    loss, single = loss_curve({tag: lengths[tag] for tag in tags})
+    named = {column: find(column, tags) for column in _COLUMNS} | {"train_loss": loss}
+    chosen = {column: tag for column, tag in named.items() if tag is not None}
     frames = []
     if chosen:
-        named = {tag: column for column, tag in chosen.items()}
-        known = latest.filter(pl.col("tag").is_in(list(named)))
+        columns = {tag: column for column, tag in chosen.items()}
+        known = latest.filter(pl.col("tag").is_in(list(columns)))
         wide = known.pivot("tag", index="step", values="value")
-        frames.append(wide.rename(named).with_columns(kind=pl.lit("train"), sub=pl.lit(0)))
+        frames.append(wide.rename(columns).with_columns(kind=pl.lit("train"), sub=pl.lit(0)))
     sets = [(name, tag, "loss") for name, tag in eval_sets(tags).items()]
     sets += [(name, tag, "bits_per_byte") for name, tag in eval_sets_in_bytes(tags).items()]
     for place, (eval_set, tag, metric) in enumerate(sets, start=1):
@@ -226,10 +231,11 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         reason = f"it has no tag that is known as a loss, but: {shown}" if tags else "no scalars"
         return pl.DataFrame(schema={"step": pl.Int64, "kind": pl.String}), [reason]
     records = pl.concat(frames, how="diagonal_relaxed").sort("step", "sub").drop("sub")
-    taken = chosen.get("train_loss")
-    others = [tag for tag in tags if tag != taken and plain(tag) in COLUMNS["train_loss"]]
-    remarks = [f"the loss is tag '{taken}', not {', '.join(others)}"] if others else []
-    read = {*chosen.values(), *(tag for _, tag, _ in sets), *others}
+    losses = [tag for tag in tags if tag != loss and plain(tag) in COLUMNS["train_loss"]]
+    others = [tag for tag in losses if tag not in single]
+    remarks = [no_curve(single, loss)] if single else []
+    remarks += [f"the loss is tag '{loss}', not {', '.join(others)}"] if others else []
+    read = {*chosen.values(), *(tag for _, tag, _ in sets), *losses}
     if left := [tag for tag in tags if tag not in read and may_be_loss(tag)]:
         more = f" and {len(left) - TAGS_SHOWN} more" if len(left) > TAGS_SHOWN else ""
         remarks.append(f"not read, though called like losses: {', '.join(left[:TAGS_SHOWN])}{more}")

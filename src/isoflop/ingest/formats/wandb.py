@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 6
+VERSION = 7
 TAKES_MAP = True
 
 _HEAD: Final = 7
