@@ -354,6 +354,24 @@ def test_a_panel_over_wandb_s_own_step_is_mapped_by_hand(tmp_path: Path) -> None
     assert tables.runs["run"].to_list() == ["big run", "small - a"]
 
 
+@pytest.mark.parametrize("axis", ["Step", "train/global_step"])
+def test_a_panel_whose_runs_repeat_its_axis_is_read(axis: str, tmp_path: Path) -> None:
+    name = "_step" if axis == "Step" else axis
+    again = ",".join(f"a - {name}{end}" for end in ("", "__MIN", "__MAX"))
+    text = f"{axis},{again},a - run,a - train/loss,a - train/loss__MIN,a - train/loss__MAX\n"
+    text += "".join(f"{s},{s},{s},{s},a,{4 - s / 50},1,9\n" for s in (10, 20, 30))
+    columns = f"{{run: run, step: {name}, train_loss: train/loss}}"
+    for place, table in enumerate(["", f"table: {{rows: points, columns: {columns}}}\n"]):
+        if axis == "Step" and not table:
+            continue  # whether W&B's own step counts updates, the user must say
+        sidecar = f"title: t\n{table}{PANEL_FACTS}"
+        tables = ingest(tmp_path / str(place), {"p.csv": text}, sidecar)
+        points = tables.curves.select("run", "step", "train_loss").rows()
+        assert points == [("a", 10, 3.8), ("a", 20, 3.6), ("a", 30, 3.4)]
+        reason = row(tables.files, "path", "p.csv")["reason"]
+        assert f"columns not read: a - {name}, a - run" in reason
+
+
 def test_a_table_of_finished_runs_needs_no_map(tmp_path: Path) -> None:
     tables = ingest(
         tmp_path / "s", {"t.csv": "N,D,loss\n1e6,2e7,3.5\n2e6,4e7,3.25\n"}, "title: t\n"

@@ -310,15 +310,16 @@ def _unpivoted(raw: pl.DataFrame) -> pl.DataFrame | None:
     Its columns are a step and, for each run, `<run> - <metric>` with `__MIN` and `__MAX`. The step
     is W&B's own where the panel's axis is called Step.
     """
-    panel = _panel(raw)
+    panel = [name for name in _panel(raw) if not _repeats_axis(name, raw)]
     if not panel:
         return None
     axis = raw.columns[0]
+    step_name = _axis(raw)
     pieces: dict[str, list[pl.DataFrame]] = {}
     for name in panel:
         run, _, metric = name.rpartition(" - ")
         value = pl.col(name).alias(metric)
-        step = pl.col(axis).alias("_step" if axis == "Step" else axis)
+        step = pl.col(axis).alias(step_name)
         rows = raw.select(step, pl.lit(run).alias("run"), value).drop_nulls()
         pieces.setdefault(metric, []).append(rows)
     columns = [pl.concat(of_metric, how="vertical_relaxed") for of_metric in pieces.values()]
@@ -335,13 +336,25 @@ def _panel(raw: pl.DataFrame) -> list[str]:
     return rest if ranged else []
 
 
+def _axis(raw: pl.DataFrame) -> str:
+    """Name what a panel's first column counts."""
+    axis = raw.columns[0]
+    return "_step" if axis == "Step" else axis
+
+
+def _repeats_axis(name: str, raw: pl.DataFrame) -> bool:
+    """Tell whether a run's column of a panel says what the axis and the head say already."""
+    return name.rpartition(" - ")[2] in (_axis(raw), "run")
+
+
 def _is_range(name: str) -> bool:
     return name.endswith(("__MIN", "__MAX"))
 
 
 def _beside_panel(raw: pl.DataFrame) -> list[str]:
     """List the columns of a panel's export that are none of it."""
-    of_panel = {raw.columns[0], *_panel(raw)}
+    read = [name for name in _panel(raw) if not _repeats_axis(name, raw)]
+    of_panel = {raw.columns[0], *read}
     return [name for name in raw.columns if name not in of_panel and not _is_range(name)]
 
 
