@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pytest
 
+from isoflop.errors import ConfigError
 from isoflop.ingest import mlruns
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD, row, write
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from isoflop.ingest.sweep import Ingested
 
@@ -35,9 +35,9 @@ def run(key: str, steps: int, *, status: int = 3, stage: str = "active") -> dict
     }
 
 
-def read(folder: Path, files: dict[str, str | bytes]) -> Ingested:
+def read(folder: Path, files: dict[str, str | bytes], sidecar: str = SIDECAR) -> Ingested:
     return ingest_sweep(
-        write(folder, {"mlruns/12/meta.yaml": EXPERIMENT, **files}, SIDECAR), RECORD
+        write(folder, {"mlruns/12/meta.yaml": EXPERIMENT, **files}, sidecar), RECORD
     )
 
 
@@ -58,6 +58,16 @@ def test_a_folder_is_a_run(tmp_path: Path) -> None:
     assert fates["mlruns/12/meta.yaml"] == "ignored"
     assert set(fates.values()) == {"used", "ignored", "facts"}
     assert "me" not in str(tables.files["reason"].to_list()).split()
+
+
+def test_a_name_that_tells_two_runs_apart_is_no_name_to_change(tmp_path: Path) -> None:
+    files = run("0123456789abcdef", 20) | run("fedcba9876543210", 10)
+    rule = "runs: [{match: 'a (0123456789ab)', run: big}]\n"
+    said = r"'a \(0123456789ab\)', .* match its file: mlruns/12/0123456789abcdef/meta.yaml"
+    with pytest.raises(ConfigError, match=said):
+        read(tmp_path / "s", files, SIDECAR + rule)
+    by_path = rule.replace("a (0123456789ab)", "*/0123456789abcdef/*")
+    assert read(tmp_path / "t", files, SIDECAR + by_path).runs["run"].to_list() == ["a", "big"]
 
 
 def test_a_deleted_run_and_a_killed_one(tmp_path: Path) -> None:

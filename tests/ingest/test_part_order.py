@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from isoflop.errors import ConfigError
 from isoflop.ingest.source import RawFile
 from isoflop.ingest.wall_time import Times, last_day, written
 from isoflop.tables import newest_day
@@ -393,3 +394,57 @@ def test_times_that_count_from_a_launch_order_nothing() -> None:
     times.add(rows, pl.DataFrame({"run": ["a", "a"]}))
     (said,) = times.events(["a"])
     assert (said.first, said.last) == (1.76e9, 1.76e9 + 60)
+
+
+NAMED = (
+    "title: t\nfacts: {tokens_per_step: 64, params: {total: 1e6}, schedule: {kind: constant}}\n"
+    "runs:\n"
+)
+
+
+def launches(*names: str, begin: int = 10, end: int = 100, loss: float = 3.0) -> str:
+    """A table of runs, a row per step of each."""
+    rows = [f"{name},{step},{loss + 1 / step}" for name in names for step in range(begin, end, 10)]
+    return "\n".join(["run,step,train_loss", *rows]) + "\n"
+
+
+def test_launches_in_one_file_are_one_run_by_the_names_that_it_has(tmp_path: Path) -> None:
+    second = launches("resume", begin=80, end=210, loss=2.0).partition("\n")[2]
+    rules = "- {match: resume, run: big, params: {total: 2e6}}\n- {match: start, run: big}\n"
+    for rest in ("", "exclude: [{match: start, reason: odd}]\n"):
+        folder = tmp_path / ("all" if not rest else "none")
+        files: dict[str, str | bytes] = {
+            "t.csv": launches("start") + second + launches("other").partition("\n")[2]
+        }
+        tables = ingest(folder, files, NAMED + rules + rest)
+        assert tables.runs["run"].to_list() == ["big", "other"]
+        run = row(tables.runs, "run", "big")
+        assert (run["params_total"], run["paths"]) == (2e6, "t.csv")
+        assert bool(run["excluded"]) == bool(rest)
+    tables = ingest(tmp_path / "all", {}, None)
+    curve = tables.curves.filter(pl.col("run") == "big")
+    assert curve.filter(~pl.col("superseded"))["step"].to_list() == [*range(10, 201, 10)]
+    assert curve.filter("superseded")["train_loss"].to_list() == [3 + 1 / 80, 3 + 1 / 90]
+
+
+def test_runs_of_two_tables_are_joined_by_their_names(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "1.csv": launches("r1", "r2"),
+        "2.csv": launches("r1", "r2", begin=80, end=210, loss=2.0),
+    }
+    rules = "- {match: r1, run: r1}\n- {match: r2, run: second}\n"
+    tables = ingest(tmp_path / "s", files, NAMED + rules)
+    assert tables.runs.select("run", "paths").rows() == [
+        ("r1", "1.csv, 2.csv"), ("second", "1.csv, 2.csv"),
+    ]  # fmt: skip
+    live = tables.curves.filter(~pl.col("superseded"))
+    for curve in live.partition_by("run"):
+        assert curve["step"].to_list() == [*range(10, 201, 10)]
+        assert curve.filter(pl.col("step") >= 80)["train_loss"].max() == 2 + 1 / 80
+
+
+def test_a_file_of_several_runs_has_no_one_name(tmp_path: Path) -> None:
+    said = r"t.csv holds several runs, so 'run: big' .* such as 'start', 'other'"
+    rule = "- {match: t.csv, run: big}\n"
+    with pytest.raises(ConfigError, match=said):
+        ingest(tmp_path / "s", {"t.csv": launches("start", "other")}, NAMED + rule)

@@ -239,7 +239,7 @@ def _read(
     runner_up = seen.runner_up if name == seen.format else seen.format
     parsed, cached = parse(file, name, table=table, cache=cache)
     key = None if parsed.may_pass else reading_key(file, name, table)
-    run = side.file_run(sidecar, file.name)
+    run = side.stated_run(sidecar, file.name)
     return _judged(Log(file, name, runner_up, parsed, cached, run=run, key=key), parsed)
 
 

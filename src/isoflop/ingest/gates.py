@@ -545,7 +545,8 @@ def judge(
         for place, (value, words) in check.find(runs):
             run = runs[place].run
             fails = (low is not None and value < low) or (high is not None and value > high)
-            reason = side.accepted(sidecar, check.name, run.name, run.paths) if fails else None
+            names = (*run.paths, *run.called)
+            reason = side.accepted(sidecar, check.name, run.name, names) if fails else None
             # what is left out for another reason stays so, and is told of
             leaves_out = gate.action == "exclude" and run.reason is None
             if fails and place in explained:

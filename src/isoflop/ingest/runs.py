@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from isoflop.ingest.tabulate import Impossible
 
 TUNING: Final = "learning-rate tuning"
+RUNS_SHOWN: Final = 5
+"""Runs named of those that a file has and that one name cannot name."""
 KEY_SHOWN: Final = 12
 """Letters of a run's key that are shown behind a name that is not unique."""
 
@@ -75,6 +77,8 @@ class Part:
     """Columns that sweep.yaml maps as losses in the unit of the file."""
     several: _Several | None = None
     """The records of all runs of the file, if it has several."""
+    called: str = ""
+    """What the log calls the run, or its file's name: sweep.yaml may have given it another."""
 
     @property
     def records(self) -> pl.DataFrame:
@@ -136,15 +140,7 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
             for name, alone in _parts_of(folder, log, sidecar):
                 part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
-    parts = _told_apart(_resumed(parts))
-    for name, of_run in parts.items():
-        paths = {part.log.file.name for part in of_run}
-        if len(paths) < len(of_run):
-            raise ConfigError(
-                f"{folder}: {min(paths)} holds several runs, so 'run: {name}' in {side.SIDECAR} "
-                f"cannot name them"
-            )
-    return dict(sorted(parts.items()))
+    return dict(sorted(_told_apart(_resumed(parts)).items()))
 
 
 _VERSION: Final = re.compile(r"(?:(.*)/)?version_[0-9]+/[^/]+")
@@ -239,14 +235,33 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
     if _run_is_folder(log) and "/" in stem:
         stem = stem.rpartition("/")[0]
     several = None if len(log.parsed.runs) == 1 else _Several(log.parsed)
-    return [
-        (
-            log.run or run.name or stem,
-            Part(log, run, config, formulas, losses=named, several=several),
+    runs = [run for run in log.parsed.runs if run.advances]
+    if log.run is not None and len(runs) > 1:
+        shown = ", ".join(f"'{run.name}'" for run in runs[:RUNS_SHOWN])
+        raise ConfigError(
+            f"{folder}: {log.file.name} holds several runs, so 'run: {log.run}' in {side.SIDECAR} "
+            f"cannot name them; match the runs that are one by their names, such as {shown}"
         )
-        for run in log.parsed.runs
-        if run.advances
-    ]
+    parts = []
+    for run in runs:
+        called = run.name or stem
+        name = log.run or side.stated_run(sidecar, called)
+        part = Part(
+            replace(log, run=name), run, config, formulas,
+            losses=named, several=several, called=called,
+        )  # fmt: skip
+        parts.append((name or called, part))
+    return parts
+
+
+def _paths(parts: Sequence[Part]) -> tuple[str, ...]:
+    """List the files of parts; one that has several of them comes once."""
+    return tuple(dict.fromkeys(part.log.file.name for part in parts))
+
+
+def _called(parts: Sequence[Part]) -> tuple[str, ...]:
+    """List what logs call the run of these parts."""
+    return tuple(dict.fromkeys(part.called for part in parts))
 
 
 def _run_is_folder(log: Log) -> bool:
@@ -416,7 +431,17 @@ class Run:
     @property
     def paths(self) -> tuple[str, ...]:
         """The files it was read from."""
-        return tuple(part.log.file.name for part in self.parts)
+        return _paths(self.parts)
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """What its logs call it; sweep.yaml may have given it another name."""
+        return _called(self.parts)
+
+    @property
+    def renamed(self) -> bool:
+        """Whether its name is what sweep.yaml says."""
+        return any(part.log.run is not None for part in self.parts)
 
     @property
     def trainer(self) -> str:
@@ -428,7 +453,7 @@ class Run:
         """Settle what a run is, from its parts in order of their files' names."""
         ordered = in_order(name, parts)
         parts = ordered.parts
-        paths = tuple(part.log.file.name for part in parts)
+        paths, called = _paths(parts), _called(parts)
         recorded = [facts for part in parts if (facts := part.settings())]
         recorded += [facts for part in parts for facts in part.logged_facts()]
         # a row of a table, or the last values of a run: its one point is its end
@@ -440,7 +465,7 @@ class Run:
         identity = identify(
             name,
             recorded=recorded,
-            declared=side.declared_facts(sidecar, name, paths),
+            declared=side.declared_facts(sidecar, name, paths, called),
             needs_tokens_per_step=_counts_steps_only(parts),
             needs_context=in_samples,
             needs_schedule=not finished_row,
@@ -458,7 +483,7 @@ class Run:
         )
         role = identity.value("role") or "fit"
         excluded = next((part.run.excluded for part in parts if part.run.excluded), None)
-        excluded = side.exclusion(sidecar, name, paths) or excluded
+        excluded = side.exclusion(sidecar, name, (*paths, *called)) or excluded
         if excluded is None and role == "tuning":
             excluded = TUNING
         run = cls(identity, parts, excluded, order=ordered.note, misplaced=ordered.conflict)

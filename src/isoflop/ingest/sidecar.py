@@ -85,8 +85,8 @@ def file_table(sidecar: SweepFile, name: str) -> TableMap | None:
     return declared[-1] if declared else sidecar.table
 
 
-def file_run(sidecar: SweepFile, name: str) -> str | None:
-    """Give the run that sweep.yaml says a file belongs to, if it does."""
+def stated_run(sidecar: SweepFile, name: str) -> str | None:
+    """Give the run that sweep.yaml says a file, or a run that a log names, belongs to."""
     declared = [rule.run for rule in _rules_of_file(sidecar, name) if rule.run]
     return declared[-1] if declared else None
 
@@ -113,21 +113,24 @@ def accepted(sidecar: SweepFile, check: str, run: str, names: tuple[str, ...]) -
     return None
 
 
-def declared_facts(sidecar: SweepFile, run: str, names: tuple[str, ...]) -> dict[str, Fact]:
+def declared_facts(
+    sidecar: SweepFile, run: str, paths: tuple[str, ...], called: tuple[str, ...] = ()
+) -> dict[str, Fact]:
     """Gather what sweep.yaml says of one run, by dotted name of the fact.
 
     Parameters
     ----------
     sidecar : the side-car.
     run : name of the run.
-    names : paths of its files below the sweep's folder.
+    paths : of its files below the sweep's folder.
+    called : what its logs call it.
     """
     facts = leaves(sidecar.facts, "sidecar")
     for rule in sidecar.runs:
-        if not _matches(rule.match, run, names):
+        if not _matches(rule.match, run, (*paths, *called)):
             continue
         if rule.path_facts is not None:
-            facts |= _path_facts(rule.path_facts, names)
+            facts |= _path_facts(rule.path_facts, paths)
         facts |= leaves(rule, "sidecar")
     return facts
 
@@ -138,7 +141,8 @@ def unmatched(sidecar: SweepFile, runs: Mapping[str, tuple[str, ...]]) -> list[s
     Parameters
     ----------
     sidecar : the side-car.
-    runs : the names of the files of every run, and of every file without a run.
+    runs : of every run the names of its files and what its logs call it, and every file without a
+        run.
     """
     globs = [("runs", rule.match) for rule in sidecar.runs]
     globs += [("exclude", rule.match) for rule in sidecar.exclude]
@@ -151,6 +155,19 @@ def unmatched(sidecar: SweepFile, runs: Mapping[str, tuple[str, ...]]) -> list[s
             hint = f"; the nearest is '{near[0]}'" if near else ""
             complaints.append(f"{section}: '{glob}' matches no file and no run{hint}")
     return complaints
+
+
+def powerless(sidecar: SweepFile, run: str, names: tuple[str, ...]) -> list[str]:
+    """List the rules that name a run whose name they do not change: it was made from two of a kind.
+
+    Parameters as of `exclusion`.
+    """
+    return [
+        f"runs: '{rule.match}' fits '{run}', a name made to tell two runs apart, so 'run: "
+        f"{rule.run}' cannot rename it; match its file: {', '.join(names)}"
+        for rule in sidecar.runs
+        if rule.run not in (None, run) and _matches(rule.match, run, names)
+    ]
 
 
 def leaves(facts: RunFacts, source: str) -> dict[str, Fact]:

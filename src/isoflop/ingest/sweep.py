@@ -13,7 +13,7 @@ from isoflop.ingest.fates import Log, read_logs
 from isoflop.ingest.gates import Measured, judge
 from isoflop.ingest.laid_out import LaidOut, lay_out
 from isoflop.ingest.runs import Part, Run, sort_by_run
-from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for, unmatched
+from isoflop.ingest.sidecar import SIDECAR, powerless, read_sidecar, rule_for, unmatched
 from isoflop.ingest.stat_index import StatIndex
 from isoflop.ingest.sweep_cache import SweepCache
 from isoflop.ingest.tabulate import files_table, runs_table
@@ -276,8 +276,10 @@ def _refuse_slips(
 ) -> None:
     """Stop where a rule of sweep.yaml matches nothing."""
     matched: dict[str, tuple[str, ...]] = {log.file.name: () for log in logs}
-    matched |= {run.name: run.paths for run in runs}
+    matched |= {run.name: (*run.paths, *run.called) for run in runs}
     slips = unmatched(sidecar, matched)
+    for run in runs:
+        slips += [] if run.renamed else powerless(sidecar, run.name, run.paths)
     if slips:
         raise ConfigError("\n".join(f"{folder / SIDECAR}: {line}" for line in slips))
 
