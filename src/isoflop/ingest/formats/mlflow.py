@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 6
+VERSION = 7
 TAKES_MAP = True
 
 _NEEDED = {
