@@ -165,7 +165,7 @@ def test_the_mean_of_a_whole_run_is_no_curve(
     assert "though called like losses" not in reason
 
 
-def test_a_loss_that_stands_first_is_passed_over_for_a_single_value_alone() -> None:
+def test_a_loss_that_stands_first_gives_way_for_a_single_value_alone() -> None:
     assert loss_curve({"train_loss": 1, "loss": 20}) == ("loss", ["train_loss"])
     assert loss_curve({"train_loss": 2, "loss": 20}) == ("train_loss", [])
     assert loss_curve({"loss": 1, "train_loss": 1}) == ("train_loss", [])  # of finished runs

@@ -115,8 +115,8 @@ def loss_curve(most: Mapping[str, int]) -> tuple[str | None, list[str]]:
 
     Returns
     -------
-    The first known name with several values, or else the first known; and the known names that were
-    passed over for having a single one.
+    The first known name with several values, or else the first known; and the known names before it
+    that have a single one.
     """
     named = find("train_loss", most)
     curve = find("train_loss", [name for name, count in most.items() if count > 1])
