@@ -383,6 +383,31 @@ def test_a_table_of_finished_runs_needs_no_map(tmp_path: Path) -> None:
     assert "points of one run's curve" not in reason  # a curve has one N
 
 
+WORDS = ("finished", "crashed", "Failed", "killed", "running", "stuck", "")
+
+
+@pytest.mark.parametrize("head", ["Name,State,n_params,total_tokens,val/loss",
+                                  "Name,State,n_params,_step,total_tokens,val/loss"],
+                         ids=["runs", "with-a-step"])  # fmt: skip
+def test_a_run_that_did_not_finish_is_no_finished_run(tmp_path: Path, head: str) -> None:
+    step = "200," if "_step" in head else ""
+    rows = [f"{i},{word},{i}e6,{step}{i}e9,{5 - i / 9}" for i, word in enumerate(WORDS, start=1)]
+    sidecar = "title: t\nfacts: {tokens_per_step: 8192, schedule: {kind: unknown}}\n"
+    tables = ingest(tmp_path / "s", {"t.csv": "\n".join([head, *rows, ""])}, sidecar)
+    ends = dict(tables.runs.select("run", "status").iter_rows())
+    known = {k: v for k, v in ends.items() if k != "6"}
+    assert known == {
+        "1": "finished", "2": "crashed", "3": "crashed", "4": "crashed", "5": "truncated",
+        "7": "finished",
+    }  # fmt: skip
+    assert (
+        row(tables.runs, "run", "6")["reason"] == "its State is 'stuck', which is no finished run"
+    )
+    reason = row(tables.files, "path", "t.csv")["reason"]
+    assert "State: how each run ended, in all 1 crashed (crashed), 1 failed (crashed)" in reason
+    assert "columns not read: State" not in reason
+
+
 def test_rows_of_one_size_and_no_name_may_be_a_curve_and_the_map_of_one_reads_them_so(
     tmp_path: Path,
 ) -> None:

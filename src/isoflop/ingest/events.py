@@ -71,7 +71,7 @@ class Restart(NamedTuple):
 class Ended(NamedTuple):
     """The log itself says how the run ended."""
 
-    status: Literal["finished", "diverged", "crashed"]
+    status: Literal["finished", "truncated", "diverged", "crashed"]
     run: str = ""
 
 

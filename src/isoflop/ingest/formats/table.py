@@ -14,13 +14,13 @@ import io
 import re
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
 
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
-from isoflop.ingest.events import Anew, Ended, Event, LeftOutRows, Remark
+from isoflop.ingest.events import Anew, Ended, Event, Excluded, LeftOutRows, Remark
 from isoflop.ingest.names import COLUMNS, FINAL_LOSS, find, may_be_loss, plain
 from isoflop.ingest.outline import Outline, as_points, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableColumn, TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 13
+VERSION = 14
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -133,12 +133,13 @@ def blocks_of_frame(
         times.keep(block.frame)
         remarks += [*times.events(), *(times.remarks() if guessed else [])]
     if guessed:
-        beside = {*times.columns, *(["run"] if run is not None else [])}
+        beside = _told_of(raw, times, run)
         remarks[place:place] = map(Remark, taken(outline, table, beside))
     if table.rows == "points":
         yield _told(remarks)
         yield block
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
+        yield from _ends([kept], [values], [block])
     else:
         parts = [(None, kept), *excluded]
         named, repeated = _name_apart([_values(rows, table, stem=stem) for _, rows in parts])
@@ -148,12 +149,73 @@ def blocks_of_frame(
             for (reason, _), values in zip(parts, named, strict=True)
         ]
         yield from blocks
+        yield from _ends([rows for _, rows in parts], named, blocks)
         read = sum(isinstance(event, Ended) for block in blocks for _, event in block.rare)
-        words = f"{raw.height} rows read as {read} finished runs, each row one"
+        runs = "runs" if _states_in(raw) else "finished runs"
+        words = f"{raw.height} rows read as {read} {runs}, each row one"
         if guessed and _one_size(raw, table):
             words += f"; if they are points of one run's curve, say so: {as_points(table)}"
         yield _told([Remark(words)])
     yield _told(faults.events())
+
+
+_STATES: Final[dict[str, Literal["finished", "truncated", "diverged", "crashed"]]] = {
+    "finished": "finished", "completed": "finished", "crashed": "crashed", "failed": "crashed",
+    "killed": "crashed", "cancelled": "crashed", "preempted": "crashed", "running": "truncated",
+    "pending": "truncated", "preempting": "truncated", "truncated": "truncated",
+    "diverged": "diverged",
+}  # fmt: skip
+"""By what trackers call the state of a run, in lower case, how it ended."""
+
+
+def _states_in(raw: pl.DataFrame) -> str | None:
+    """Find the column that says how runs ended, as W&B's table of runs has one."""
+    for name in raw.columns:
+        if plain(name) in {"state", "status"} and raw[name].dtype == pl.String:
+            words = raw[name].drop_nulls().str.strip_chars().str.to_lowercase()
+            if words.is_in(list(_STATES)).any():
+                return name
+    return None
+
+
+def _told_of(raw: pl.DataFrame, times: Times, run: str | None) -> set[str]:
+    """Name the columns that something else than the map tells of."""
+    state = _states_in(raw)
+    return {*times.columns, *(["run"] if run is not None else []), *([state] if state else [])}
+
+
+def _ends(
+    raws: Sequence[pl.DataFrame], values: Sequence[pl.DataFrame], blocks: Sequence[Block]
+) -> Iterator[Block]:
+    """Say how runs ended by a column of states; what is no known word is no finished run.
+
+    Parameters
+    ----------
+    raws : rows as they are in the file; `values`: the same as they were laid out.
+    blocks : their records.
+    """
+    raw = pl.concat(raws)
+    column = _states_in(raw)
+    if column is None:
+        return
+    names = pl.concat([rows["run"] for rows in values])
+    known = {run for block in blocks for run in block.frame["run"].unique()}
+    told = {
+        name: word.strip().lower()
+        for name, word in zip(names, raw[column], strict=True)
+        if name in known and word is not None and word.strip()
+    }
+    events: list[Event] = []
+    for name, word in told.items():
+        if (status := _STATES.get(word)) is not None:
+            events.append(Ended(status, name))
+        else:
+            events.append(Excluded(f"its {column} is '{word}', which is no finished run", name))
+    counts = sorted(Counter(told.values()).items(), key=lambda each: (-each[1], each[0]))
+    words = ", ".join(f"{count} {word} ({_STATES.get(word, 'left out')})" for word, count in counts)
+    events.append(Remark(f"{column}: how each run ended, in all {words}"))
+    last = sum(block.frame.height for block in blocks)
+    yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
 
 
 def _one_size(raw: pl.DataFrame, table: TableMap) -> bool:
@@ -203,7 +265,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             if table is None:
                 table = guess(outline, partial(_repeats, rows))
             named = _named(table)
-            if not _row_by_row(table) or _panel(rows) or commas(named):
+            if not _row_by_row(table) or _panel(rows) or commas(named) or _states_in(rows):
                 raise NeededWholeError
             missing = [pl.lit(None, pl.String).alias(n) for n in named if n not in rows.columns]
             raw = _numbered(rows.with_columns(missing), order.rows)
