@@ -168,7 +168,7 @@ def test_not_knowing_the_law_costs_less_than_twice_the_width(coverage: pl.DataFr
         ratio = mixture / alone
         assert ratio.max() < 2.0
         # as the page says
-        assert ratio.is_between(0.835, 1.055).all()
+        assert ratio.is_between(0.965, 1.095).all()
 
 
 def test_approach_3_covers_no_loss_where_its_law_is_not_true(coverage: pl.DataFrame) -> None:
@@ -217,10 +217,11 @@ def test_an_interval_that_is_given_covers_whichever_law_is_true(coverage: pl.Dat
     rows = alone.filter(pl.col("given") >= 0.2, ~pl.col("truth").is_in([*DEPARTURES]))
     # two standard errors of a share of 100 sweeps are .12 at 80 % and .06 at 95 %
     assert rows.filter(level=0.8)["coverage"].min() >= 0.80 - 0.12
-    # but one, which the page names: the nested law's loss a decade beyond a product law's runs
+    # but two, which the page names: losses a decade beyond runs of another law
     low = rows.filter(pl.col("coverage") < 0.95 - 0.065, level=0.95)
     named = low.select("approach", "truth", "quantity", "where")
-    assert named.rows() == [("nested", "product", "loss_opt", "1 decade beyond")]
+    decade = ("loss_opt", "1 decade beyond")
+    assert sorted(named.rows()) == [("nested", "product", *decade), ("parametric", "root", *decade)]
     lines = (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines()
     cells = [[c.strip() for c in line.split("|")[1:-1]] for line in lines if line[:3] == "| `"]
     shown = [row for row in cells if len(row) == 8 and re.fullmatch("[0-9]+ of [0-9]+", row[7])]
