@@ -472,6 +472,39 @@ def test_a_curve_s_column_tells_the_tokens_of_a_step(tmp_path: Path) -> None:
     assert tables.curves["tokens"].to_list() == [0.0, 64.0, 128.0, 192.0, 256.0]
 
 
+@pytest.mark.parametrize("runs", [1, 2])
+def test_tokens_of_a_step_are_no_d_and_the_map_that_is_proposed_reads_them(
+    tmp_path: Path, runs: int
+) -> None:
+    rows = [
+        f"r{run},{10 * n},{9 - n / 9},{8192 * (run + 1)}"
+        for run in range(runs) for n in range(1, 9)
+    ]  # fmt: skip
+    text = "\n".join(["run,step,loss,tokens", *rows, ""])
+    sidecar = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: unknown}}\n"
+    said = refusal(tmp_path / "a", {"t.csv": text}, sidecar)
+    assert "'tokens' does not rise with 'step', so it is no count of all tokens so far" in said
+    (proposed,) = re.findall(r"table: \{.*\}", said)
+    found = ingest(tmp_path / "b", {"t.csv": text}, f"{sidecar}{proposed}\n")
+    assert dict(found.runs.select("run", "tokens").iter_rows()) == {
+        f"r{run}": 80 * 8192 * (run + 1) for run in range(runs)
+    }
+
+
+def test_tokens_that_vary_by_the_step_are_asked_about(tmp_path: Path) -> None:
+    rows = "".join(f"{10 * n},{9 - n / 9},{8000 + n * 37 % 101}\n" for n in range(1, 40))
+    sidecar = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: unknown}}\n"
+    said = refusal(tmp_path, {"t.csv": f"step,loss,tokens\n{rows}"}, sidecar)
+    assert "leave it out and say tokens_per_step under facts:" in said
+
+
+def test_a_rounded_count_of_all_tokens_is_none_of_a_step(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{9 - n / 99},{round(n * 8192, -5)}\n" for n in range(20, 90))
+    sidecar = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: unknown}}\n"
+    tables = ingest(tmp_path / "s", {"t.csv": f"step,loss,tokens\n{rows}"}, sidecar)
+    assert tables.runs["tokens"].to_list() == [700000.0]
+
+
 def test_a_head_before_a_curve_of_json_lines_names_no_run(tmp_path: Path) -> None:
     head = '{"run_name": "a", "config": {"n_layer": 4}}\n'
     lines = "".join(f'{{"step": {s}, "loss": {3 - s / 10}}}\n' for s in range(1, 5))

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableColumn, TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 14
+VERSION = 15
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -128,6 +128,7 @@ def blocks_of_frame(
     times = Times()
     if table.rows == "points":
         values = _values(kept, table, stem=stem, run=run or "")
+        _Counts(table, guessed=guessed).add(values).ask()
         block = curves_block(values, faults)
         times.add(kept, values)
         times.keep(block.frame)
@@ -151,8 +152,7 @@ def blocks_of_frame(
         yield from blocks
         yield from _ends([rows for _, rows in parts], named, blocks)
         read = sum(isinstance(event, Ended) for block in blocks for _, event in block.rare)
-        runs = "runs" if _states_in(raw) else "finished runs"
-        words = f"{raw.height} rows read as {read} {runs}, each row one"
+        words = f"{raw.height} rows read as {read} {_kind_of(raw)}, each row one"
         if guessed and _one_size(raw, table):
             words += f"; if they are points of one run's curve, say so: {as_points(table)}"
         yield _told([Remark(words)])
@@ -178,10 +178,71 @@ def _states_in(raw: pl.DataFrame) -> str | None:
     return None
 
 
+class _Counts:
+    """Tells whether tokens are a count of all so far: they rise where the step of a run does.
+
+    Parameters
+    ----------
+    table : the map.
+    guessed : whether names gave it; what sweep.yaml says is not asked.
+    """
+
+    def __init__(self, table: TableMap, *, guessed: bool) -> None:
+        self._table = table
+        self._asked = guessed and {"step", "tokens"} <= table.columns.keys()
+        self._further = self._rising = self._falling = 0
+
+    def add(self, values: pl.DataFrame) -> _Counts:
+        """Take in rows, laid out as for `wide.curves_block`."""
+        if self._asked:
+            step, tokens = as_numbers(values["step"]), as_numbers(values["tokens"])
+            run = values["run"]
+            rows = pl.DataFrame([step.alias("step"), tokens.alias("tokens"), run.alias("run")])
+            # some trainers log 0 throughout unless told to count
+            rows = rows.filter(pl.col("step") > 0, pl.col("tokens") > 0)
+            same = pl.col("run").eq_missing(pl.col("run").shift())
+            moved = rows.filter(same & (pl.col("step").diff() > 0))
+            change = rows.select(pl.col("tokens").diff().filter(same & (pl.col("step").diff() > 0)))
+            self._further += moved.height
+            self._rising += int((change["tokens"] > 0).sum())
+            self._falling += int((change["tokens"] < 0).sum())
+        return self
+
+    def ask(self) -> None:
+        """Refuse tokens that are no count of all so far, and propose a map.
+
+        Raises
+        ------
+        RefusedError : they never rise, or fall on more than one row of twenty.
+        """
+        if not self._further or (self._rising and self._falling <= FALLS * self._further):
+            return
+        columns = dict(self._table.columns)
+        tokens, step = columns.pop("tokens"), columns["step"].column
+        say = "leave it out and say tokens_per_step under facts:"
+        if not self._rising and "tokens_per_step" not in columns:
+            columns["tokens_per_step"] = tokens
+            say = "map it as tokens_per_step"
+        raise RefusedError(
+            f"'{tokens.column}' does not rise with '{step}', so it is no count of all tokens so "
+            f"far: if it counts those of a step, {say}, in sweep.yaml:\n  "
+            f"{as_points(self._table.model_copy(update={'columns': columns}))}"
+        )
+
+
+FALLS: Final = 0.05
+"""Share of the rows with a higher step whose tokens may be fewer: restarts, and no noise."""
+
+
 def _told_of(raw: pl.DataFrame, times: Times, run: str | None) -> set[str]:
     """Name the columns that something else than the map tells of."""
     state = _states_in(raw)
     return {*times.columns, *(["run"] if run is not None else []), *([state] if state else [])}
+
+
+def _kind_of(raw: pl.DataFrame) -> str:
+    """Name what rows of a table of runs are."""
+    return "finished runs" if _states_in(raw) is None else "runs"
 
 
 def _ends(
@@ -257,6 +318,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
     table = given
     for _ in range(ATTEMPTS):
         outline, order, faults = Outline(), RowOrder(), Faults()
+        rising = None
         told: set[tuple[str, str]] = set()
         problems: list[Event] = []
         times = Times()
@@ -271,6 +333,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             raw = _numbered(rows.with_columns(missing), order.rows)
             values = _values(raw, table, stem=file.stem)
             order.add(values)
+            rising = (rising or _Counts(table, guessed=given is None)).add(values)
             block = curves_block(values, faults, told)
             times.add(rows, values)
             times.keep(block.frame)
@@ -280,6 +343,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         _check_columns(list(outline.columns), table)
         last = given or guess(outline, order.repeats)
         if last == table:
+            if rising is not None:
+                rising.ask()
             remarks: list[Event] = []
             if given is None:
                 remarks += map(Remark, taken(outline, table, times.columns))
