@@ -10,6 +10,7 @@ import pytest
 
 from isoflop.ingest.formats import scan, tensorboard
 from isoflop.ingest.parsed import gather
+from isoflop.ingest.protobuf import floats
 from isoflop.ingest.source import RawFile
 from isoflop.ingest.sweep import read_sweep
 from tests.ingest.samples import RECORD, row
@@ -134,3 +135,8 @@ def test_genuine_t5_files(tmp_path: Path) -> None:
     assert tables.runs["tokens"].to_list() == [2e12, 1e12]
     assert all("which no cross-entropy is" in reason for reason in tables.runs["reason"])
     assert tables.files.filter(fate="used").height == 5
+
+
+def test_a_nan_that_signals_is_a_nan_and_no_warning() -> None:
+    content = np.frombuffer(b"\x00\x00\x81\x7f", np.uint8)
+    assert np.isnan(floats(content, np.array([0]), "<f4")).all()

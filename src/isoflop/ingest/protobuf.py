@@ -87,4 +87,5 @@ def walk(
 def floats(u8: np.ndarray[Any, Any], at: np.ndarray[Any, Any], kind: str) -> Any:
     """Read a floating-point number at each place."""
     size = np.dtype(kind).itemsize
-    return u8[at[:, None] + np.arange(size)].copy().view(kind)[:, 0].astype(float)
+    with np.errstate(invalid="ignore"):  # a NaN that signals, which only a damaged file has
+        return u8[at[:, None] + np.arange(size)].copy().view(kind)[:, 0].astype(float)
