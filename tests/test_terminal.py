@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from isoflop.cli import main
 from isoflop.config.ingest import IngestSettings
-from isoflop.terminal import line, lines
+from isoflop.escape import one_line
+from isoflop.terminal import lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +42,8 @@ def assert_still(text: str) -> None:
 def test_lines_keep_their_places_and_nothing_unseen() -> None:
     assert lines("a:\n  b\tc\n\nd") == "a:\n  b c\n\nd"
     assert_still(lines(PAYLOAD))
-    assert line(" a\n\tb ") == "a b"
-    assert_still(line(PAYLOAD))
+    assert one_line(" a\n\tb ") == "a b"
+    assert_still(one_line(PAYLOAD))
 
 
 @pytest.mark.parametrize("words", [("inspect",), ("inspect", "--json")])

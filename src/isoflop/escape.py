@@ -78,7 +78,7 @@ def markdown(text: str) -> str:
     Line breaks and runs of blanks become one blank: a line of its own could start a heading, a
     rule or a list.
     """
-    line = " ".join(visible(re.sub(r"\s+", " ", text)).split())
+    line = one_line(text)
     return PUNCTUATION.sub(r"\\\1", line)
 
 
@@ -122,7 +122,7 @@ def bibtex(text: str, *, key: bool = False) -> str:
     """
     if key:
         return re.sub(r"[^A-Za-z0-9-]+", "-", text).strip("-") or "sweep"
-    line = " ".join(visible(re.sub(r"\s+", " ", text)).split())
+    line = one_line(text)
     return "".join(TEX.get(character, character) for character in line)
 
 
@@ -188,6 +188,11 @@ def mathtext(text: str) -> str:
 def identifier(name: str) -> str:
     """Write a name into the identifier of an element of a figure."""
     return re.sub(r"[^A-Za-z0-9._+/-]", "-", name)
+
+
+def one_line(text: str) -> str:
+    """Write a text on one line: no sign of it is unseen, or moves a terminal's cursor."""
+    return " ".join(visible(re.sub(r"\s+", " ", text)).split())
 
 
 def visible(text: str) -> str:

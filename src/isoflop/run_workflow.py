@@ -351,11 +351,11 @@ def _read(out: Path, sweep: str) -> Built:
 
 
 def _written(built: Built) -> str:
+    from isoflop.escape import one_line
     from isoflop.numbers import PLAIN, power, ratio
-    from isoflop.terminal import line
 
     lines = [
-        f"{line(built.sweep)}: {line(str(built.report))} (report.pdf, tables and figures "
+        f"{one_line(built.sweep)}: {one_line(str(built.report))} (report.pdf, tables and figures "
         "lie beside it)"
     ]
     if built.answer is None:
@@ -372,7 +372,7 @@ def _written(built: Built) -> str:
     else:
         lines.append(f"  left out: {sum(built.left_out.values())}")
         shown = list(built.left_out.items())[:REASONS]
-        lines += [f"    {number:>5}  {line(reason)}" for reason, number in shown]
+        lines += [f"    {number:>5}  {one_line(reason)}" for reason, number in shown]
         rest = len(built.left_out) - len(shown)
         if rest:
             lines.append(f"           and {rest} more reasons, in the report")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
 
 import click
@@ -14,11 +13,6 @@ from isoflop.escape import visible
 def say(text: object) -> None:
     """Print lines; what in them is no printable sign becomes visible."""
     click.echo(lines(str(text)))
-
-
-def line(text: str) -> str:
-    """Write a text on one line of a terminal: no sign of it moves the cursor."""
-    return " ".join(visible(re.sub(r"\s+", " ", text)).split())
 
 
 def lines(text: str) -> str:

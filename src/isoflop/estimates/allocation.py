@@ -163,8 +163,8 @@ def allocate(
     drawn = columns_at(estimate.law, rows, target)
     fitted = np.isfinite(rows).all(axis=1)
     unanswered = float(np.mean(~np.isfinite(drawn["flops"][fitted]))) if fitted.any() else 0.0
-    checked = bool(simulations_of(estimate, draws))
-    samples = _samples(estimate, draws, target)
+    simulated = simulations_of(estimate, draws)
+    samples = _samples(estimate, simulated, target)
     quantities: dict[str, Quantity] = {}
     for name, values in point.items():
         if not np.isfinite(values[0]):
@@ -172,7 +172,7 @@ def allocate(
         if name == target.asked:
             quantities[name] = Quantity(value=target.value)
             continue
-        if checked and name not in samples:  # none of the laws in question reaches the target
+        if simulated and name not in samples:  # none of the laws in question reaches the target
             quantities[name] = Quantity(value=float(values[0]))
             continue
         quantity = calibrated(float(values[0]), drawn[name], samples.get(name, []))
@@ -223,7 +223,9 @@ def _without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:
     )
 
 
-def _samples(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[str, list[Sample]]:
+def _samples(
+    estimate: Estimate, simulations: Sequence[Simulations], target: Target
+) -> dict[str, list[Sample]]:
     """Place the truth among each simulated sweep's draws at a target, as ``Simulations`` does.
 
     Returns
@@ -232,7 +234,7 @@ def _samples(estimate: Estimate, draws: pl.DataFrame, target: Target) -> dict[st
     no answer themselves, where there is nothing to cover.
     """
     samples: dict[str, list[Sample]] = {}
-    for simulated in simulations_of(estimate, draws):
+    for simulated in simulations:
         law = simulated.truth.law
         true = columns_at(law, simulated.truth.row(), target)
         n, m, p = simulated.draws.shape

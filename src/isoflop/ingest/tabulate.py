@@ -227,6 +227,11 @@ def _finite(column: str | pl.Expr) -> pl.Expr:
     return pl.when(expression.is_finite()).then(expression)
 
 
+def _is_loss(losses: pl.Expr) -> pl.Expr:
+    """Whether losses are numbers that a model can have."""
+    return losses.is_finite() & (losses <= LARGEST_LOSS)
+
+
 def evals_table(records: pl.DataFrame) -> pl.DataFrame:
     """Build the `Evals` table."""
     units = {"loss": "nat/token", "bits_per_byte": "bit/byte"}
@@ -282,9 +287,7 @@ def _moves(records: pl.DataFrame) -> pl.DataFrame:
 def curves_table(records: pl.DataFrame) -> pl.DataFrame:
     """Build the `Curves` table, with tokens_per_step beside its columns."""
     primary = pl.when("primary").then("value")
-    train_loss = pl.when(pl.col("train_loss") <= LARGEST_LOSS).then("train_loss")
-    not_finite = ~pl.col("train_loss").is_between(-math.inf, LARGEST_LOSS, closed="right")
-    not_finite |= ~primary.is_between(-math.inf, LARGEST_LOSS, closed="right")
+    not_finite = ~_is_loss(pl.col("train_loss")) | ~_is_loss(primary)
 
     def first(column: str | pl.Expr) -> pl.Expr:
         expression = pl.col(column) if isinstance(column, str) else column
@@ -300,14 +303,12 @@ def curves_table(records: pl.DataFrame) -> pl.DataFrame:
         tokens=first("tokens"),
         flops=first(_finite("flops")),
         is_nan=not_finite.fill_null(value=False).any(),
-        eval_loss=pl.coalesce(
-            first(pl.when(each <= LARGEST_LOSS).then(_finite(each))) for each in loss
-        ),
+        eval_loss=pl.coalesce(first(pl.when(_is_loss(each)).then(each)) for each in loss),
         superseded=pl.col("superseded").any(),
         loss_kind=pl.col("loss_kind").first(),
         loss_window=pl.col("loss_window").first(),
         tokens_per_step=pl.col("tokens_per_step").first(),
-        train_loss=first(_finite(train_loss)),
+        train_loss=first(pl.when(_is_loss(pl.col("train_loss"))).then("train_loss")),
         **{name: first(_finite(name)) for name in measured},
         **{f"per_token_{c}": pl.col(f"per_token_{c}").first() for c in FLOPS_CONVENTIONS},
     )
