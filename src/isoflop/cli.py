@@ -98,7 +98,7 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except IsoflopError as error:
             raise click.ClickException(lines(str(error))) from error
-        except Exception as error:  # libraries wrap the system's errors in their own
+        except BaseException as error:  # libraries wrap the system's errors, Polars in a panic
             if (message := machine_fault(error)) is None:
                 raise
             raise click.ClickException(lines(message)) from error

@@ -11,6 +11,8 @@ SAYS_FULL: Final = "the disk is full"
 CLOSED: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 NO_MEMORY: Final = ("failed to map segment", "Cannot allocate memory", "memory allocation")
 """What libraries print when the system gives no more memory."""
+NO_THREAD: Final = os.strerror(errno.EAGAIN)
+"""What the system says of a thread for which it has no memory, or no place among its tasks."""
 REMEDY: Final = "Then run the same command again: nothing that is half-written has its final name."
 
 
@@ -54,6 +56,11 @@ def machine_fault(error: BaseException) -> str | None:
         or any(t in text for t in NO_MEMORY)
     ):
         return f"memory ran out. Ask for more, or run fewer jobs at once (--cores 1). {REMEDY}"
+    if number == errno.EAGAIN or NO_THREAD in text:
+        return (
+            "no thread could be started: memory, or what ulimit -u allows, ran out. Ask for more, "
+            f"or run fewer jobs at once (--cores 1). {REMEDY}"
+        )
     if isinstance(error, PermissionError) and number is None:  # Polars has the file in its words
         return f"{text}. Mend its permissions. {REMEDY}"
     if number in CLOSED and isinstance(error, OSError):
