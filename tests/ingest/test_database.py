@@ -142,4 +142,4 @@ def test_what_mlflow_logged_is_read_to_the_last_digit(tmp_path: Path) -> None:
 def test_what_mlflow_writes_for_infinity_is_infinite() -> None:
     """SQL has no infinity, and MLflow writes the largest number for it, with is_nan = 0."""
     rows = [("r", "loss", value, step, 0) for step, value in enumerate([INFINITY, -INFINITY, 2.0])]
-    assert wide([rows])["loss"].to_list() == [float("inf"), float("-inf"), 2.0]
+    assert wide([rows])[0]["loss"].to_list() == [float("inf"), float("-inf"), 2.0]

@@ -247,8 +247,11 @@ def database(*statements: str, **tables: list[tuple[object, ...]]) -> bytes:
     return content
 
 
-def mlflow(steps: Iterable[int], hour: int, loss: float) -> bytes:
-    """MLflow's store of one run."""
+def mlflow(
+    steps: Iterable[int], hour: int, loss: float, later: dict[int, float] | None = None
+) -> bytes:
+    """MLflow's store of one run; `later` are the losses from some of its values on."""
+    losses = {0: loss, **(later or {})}
     key, begun = f"{hour:032x}", int(1e3 * seconds(2026, 5, 28, hour))
     return database(
         "CREATE TABLE metrics (key, value FLOAT, timestamp BIGINT, run_uuid, step BIGINT, is_nan)",
@@ -257,7 +260,10 @@ def mlflow(steps: Iterable[int], hour: int, loss: float) -> bytes:
         metrics=[
             (name, value, begun + 600_000 * place, key, step, 0)
             for place, step in enumerate(steps)
-            for name, value in (("train_loss", loss + 0.1 / step), ("tokens", 256.0 * step))
+            for name, value in (
+                ("train_loss", losses[max(p for p in losses if p <= place)] + 0.1 / step),
+                ("tokens", 256.0 * step),
+            )
         ],
         params=[("n_layer", "2", key)],
         runs=[(key, "r", "FINISHED", "active", begun)],
@@ -341,6 +347,56 @@ def test_parts_in_mlflows_folders_stand_in_the_order_of_their_times(tmp_path: Pa
         f"mlruns/1/{key * 8}/meta.yaml" for key in "ba"
     )
     assert end(tables) == (90, pytest.approx(2.0 + 0.1 / 90, abs=1e-6))
+
+
+def mlflow_folder(
+    key: str, begun: int, steps: Iterable[int], loss: dict[int, float]
+) -> dict[str, str | bytes]:
+    """MLflow's folder of one run, a value every ten minutes; its losses by place of the value."""
+    home, now = f"mlruns/1/{key}", 0
+    losses = tokens = ""
+    for place, step in enumerate(steps):
+        now = begun + 600_000 * place
+        high = loss[max(first for first in loss if first <= place)]
+        losses += f"{now} {high + 0.1 / step} {step}\n"
+        tokens += f"{now} {256 * step} {step}\n"
+    return {
+        "mlruns/1/meta.yaml": "name: x\n",
+        f"{home}/meta.yaml": f"lifecycle_stage: active\nrun_id: {key}\nrun_name: r\n",
+        f"{home}/metrics/train_loss": losses,
+        f"{home}/metrics/tokens": tokens,
+        # neither an evaluation that is logged late nor a value that comes twice is a launch
+        f"{home}/metrics/val_loss": f"{now + 1} 2.5 20\n",
+        f"{home}/metrics/val_seconds": f"{begun} 3 20\n{begun + 1} 3 20\n",
+    }
+
+
+@pytest.mark.parametrize("store", ["mlflow.db", "mlruns"])
+@pytest.mark.parametrize("first", [10, 35])
+def test_a_run_of_mlflows_that_was_launched_anew_is_not_spliced(
+    store: str, first: int, tmp_path: Path
+) -> None:
+    """Under one id, from the beginning or from between two lines."""
+    steps = [*range(10, 61, 10), *range(first, 101, 10)]
+    if store == "mlruns":
+        files = mlflow_folder("a" * 8, 1_779_930_000_000, steps, {0: 7.6, 6: 2.0})
+    else:
+        files = {store: mlflow(steps, 1, 7.6, later={6: 2.0})}
+    rules = "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 256, "
+    rules += "schedule: {kind: constant}, loss_unit: nats_per_token}\n"
+    tables = ingest(tmp_path / "s", files, rules)
+    trained = tables.curves.filter(pl.col("train_loss").is_not_null())
+    live = trained.filter(~pl.col("superseded")).sort("step")
+    before = [step for step in range(10, 61, 10) if step < first]
+    assert live["step"].to_list() == [*before, *range(first, 101, 10)]
+    assert [round(loss) for loss in live["train_loss"]] == [8] * len(before) + [2] * (
+        live.height - len(before)
+    )
+    assert trained.filter("superseded").height == 6 - len(before)
+    used = tables.files.filter(fate="used").row(0, named=True)
+    assert "steps fall 1 times as time goes on" in used["reason"]
+    if store == "mlruns":
+        assert "1 values left out for a later one of the same metric and step" in used["reason"]
 
 
 def test_a_column_of_times_is_told_for_what_it_is_read(tmp_path: Path) -> None:

@@ -98,7 +98,11 @@ def _shown(cell: object) -> str:
 
 
 def curves_block(
-    values: pl.DataFrame, faults: Faults, told: set[tuple[str, str]] | None = None
+    values: pl.DataFrame,
+    faults: Faults,
+    told: set[tuple[str, str]] | None = None,
+    *,
+    logged: bool = False,
 ) -> Block:
     """Lay out a table with a row per point of a curve.
 
@@ -108,13 +112,15 @@ def curves_block(
         dotted names, and `EVALS` or `BYTES` before the name of an eval set.
     faults : takes the rows that are left out.
     told : takes the facts that are told, by run, and are not told again.
+    logged : whether each run's rows stand in the order in which they were logged, so that a step
+        that falls is a restart.
     """
     told = set() if told is None else told
     sound, facts = _sound(values, faults)
     if sound.is_empty():
         return Block(_records(sound))
     single = of_one_value(sound, "run")
-    ordered = _ordered(sound, single=single)
+    ordered = _ordered(sound, single=single, logged=logged)
     numbers = _numbers(ordered, faults)
     step = pl.col("step")
     no_step = ~(step.is_between(0, LARGEST_STEP, closed="left") & (step == step.floor()))
@@ -297,7 +303,7 @@ def _without(
     return numbers if left.all() else numbers.filter(left)
 
 
-def _ordered(rows: pl.DataFrame, *, single: bool) -> pl.DataFrame:
+def _ordered(rows: pl.DataFrame, *, single: bool, logged: bool) -> pl.DataFrame:
     """Put points in order, and count them in order of D where the table has no steps.
 
     A step that comes twice is a restart, told by the order of the rows.
@@ -305,6 +311,7 @@ def _ordered(rows: pl.DataFrame, *, single: bool) -> pl.DataFrame:
     Parameters
     ----------
     single : whether all rows are of one run.
+    logged : as of `curves_block`.
     """
     first = pl.col(ROW).min().over("run").alias("first row")
     if "step" in rows.columns:
@@ -316,7 +323,7 @@ def _ordered(rows: pl.DataFrame, *, single: bool) -> pl.DataFrame:
             return rows if known.null_count() == 0 else rows.with_columns(known.alias("step"))
         keyed = rows.with_columns(known.alias("step"))
         keyed = keyed.with_columns(pl.struct("run", "step").is_duplicated().alias("twice"))
-        repeats = pl.col("twice").any().over("run")
+        repeats = pl.lit(logged) | pl.col("twice").any().over("run")
         place = pl.when(repeats).then(0.0).otherwise(pl.col("step").fill_null(0.0)).alias("place")
         columns = [*rows.columns]
         sort = keyed.with_columns(first, place).sort("first row", "place", ROW)

@@ -1,8 +1,9 @@
 """The store of MLflow, `mlflow.db`: many runs of many experiments in one SQLite database.
 
 Table `metrics` has a row per value: its key, step and time. Values of one run and step are one
-record; of several values of one key and step the latest counts. `params` are the settings. Deleted
-runs are left out.
+record; of several values of one key and step the latest counts. Where the steps of a key fall as
+time goes on, the run was launched anew under its id. `params` are the settings. Deleted runs are
+left out.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 8
+VERSION = 9
 TAKES_MAP = True
 
 _NEEDED = {
@@ -54,7 +55,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
             "SELECT run_uuid, key, value, step, is_nan, timestamp FROM metrics "
             "ORDER BY timestamp, step"
         )
-        raw = wide(_named(some, names, times) for some in database.batches(query))
+        raw, replaced = wide(_named(some, names, times) for some in database.batches(query))
     settings: dict[str, dict[str, Any]] = {key: {} for key in names}
     for key, name, value in params:
         settings.get(str(key), {})[str(name)] = value
@@ -69,10 +70,10 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
         events.append(Remark(f"{len(runs) - len(live)} runs that were deleted are left out"))
     if raw.is_empty():
         raise RefusedError("no run has logged any metric")
-    events += without_metrics(names.values(), raw)
+    events += [*replaced, *without_metrics(names.values(), raw)]
     events += times.events(raw["run"].unique())
     last = 0
-    for block in blocks_of_frame(raw, table, stem=file.stem):
+    for block in blocks_of_frame(raw, table, stem=file.stem, logged=True):
         last += block.frame.height
         yield block
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
@@ -108,19 +109,60 @@ RUNS_SHOWN: Final = 5
 """Runs named of those that have logged nothing."""
 
 
-def wide(metrics: Iterable[Sequence[tuple[Any, ...]]]) -> pl.DataFrame:
-    """Lay values out as a table: a row per run and step, a column per key.
+def wide(metrics: Iterable[Sequence[tuple[Any, ...]]]) -> tuple[pl.DataFrame, list[Remark]]:
+    """Lay values out as a table: a row per run, launch and step, a column per key.
 
     Parameters
     ----------
     metrics : (run, key, value, step, whether it is NaN), in the order of their times, some at once.
+
+    Returns
+    -------
+    The rows of each run, launch by launch; and what to know of values that others replace.
     """
-    values = pl.concat([_values(()), *map(_values, metrics)])
-    latest = values.unique(["run", "step", "key"], keep="last", maintain_order=True)
+    values = _with_launches(pl.concat([_values(()), *map(_values, metrics)]))
+    latest = values.unique(["run", LAUNCH, "step", "key"], keep="last", maintain_order=True)
     if latest.is_empty():
-        return latest
-    wide = latest.pivot("key", index=["run", "step"], values="value", maintain_order=True)
-    return wide.sort("run", "step", maintain_order=True)
+        return latest, []
+    index = ["run", LAUNCH, "step"]
+    table = latest.pivot("key", index=index, values="value", maintain_order=True)
+    remarks = []
+    if repeated := values.height - latest.height:
+        remarks.append(
+            Remark(f"{repeated} values left out for a later one of the same metric and step")
+        )
+    if anew := table.select("run", LAUNCH).unique().filter(pl.col(LAUNCH) > 0).height:
+        remarks.append(
+            Remark(
+                f"steps fall {anew} times as time goes on: later launches under a run's id, which "
+                f"replace what was logged before from their first step on"
+            )
+        )
+    return table.sort(index, maintain_order=True).drop(LAUNCH), remarks
+
+
+LAUNCH: Final = "launch of the run"
+
+
+def _with_launches(values: pl.DataFrame) -> pl.DataFrame:
+    """Count the launches of each run: one begins where a key's step falls below its last."""
+    falls = (pl.col("step").diff() < 0).over("run", "key")
+    relaunched = values.filter(falls)["run"].unique()
+    plain = values.with_columns(pl.lit(0, pl.Int64).alias(LAUNCH))
+    if relaunched.is_empty():
+        return plain
+    numbers = []
+    counts = dict.fromkeys(relaunched, 0)
+    last: dict[str, dict[str, int]] = {run: {} for run in relaunched}
+    for run, key, step in values.select("run", "key", "step").iter_rows():
+        known = last.get(run)
+        if known is not None and step is not None:
+            if step < known.get(key, step):
+                counts[run] += 1
+                known.clear()
+            known[key] = step
+        numbers.append(counts.get(run, 0))
+    return plain.with_columns(pl.Series(LAUNCH, numbers, dtype=pl.Int64))
 
 
 def _values(metrics: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
@@ -139,6 +181,6 @@ def _values(metrics: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
                 "nan": pl.Series(columns[4], dtype=pl.Int64, strict=False) != 0,
             }
         )
-        .filter(~pl.col("key").is_in(["run", "step"]))
+        .filter(~pl.col("key").is_in(["run", "step", LAUNCH]))
         .select("run", "step", "key", value=value)
     )

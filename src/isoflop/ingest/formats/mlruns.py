@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 6
+VERSION = 7
 TAKES_MAP = True
 
 _CRASHED: Final = frozenset({"4", "5", "FAILED", "KILLED"})
@@ -51,12 +51,13 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     events.append(Facts(facts_of_settings(settings), name))
     if str(run.get("status")) in _CRASHED:
         events.append(Ended("crashed", name))
-    raw = wide([[(name, *value) for value in values]])
+    raw, replaced = wide([[(name, *value) for value in values]])
+    events += replaced
     if raw.is_empty():
         raise RefusedError("the run has logged no metric")
     events += (Written(each.first, each.last, name) for each in times.events([""]))
     last = 0
-    for block in blocks_of_frame(raw.drop("run"), table, stem=file.stem, run=name):
+    for block in blocks_of_frame(raw.drop("run"), table, stem=file.stem, run=name, logged=True):
         last += block.frame.height
         yield block
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))

@@ -79,6 +79,7 @@ def blocks_of_frame(
     stem: str,
     run: str | None = None,
     sampled: bool = True,
+    logged: bool = False,
 ) -> Iterator[Block]:
     """Yield what a table says that is a frame already.
 
@@ -89,6 +90,7 @@ def blocks_of_frame(
     stem : names finished runs that have no name.
     run : the name of the one run whose curve it is, if that is known.
     sampled : whether 500 rows may be a sample of more.
+    logged : whether each run's rows stand in the order in which they were logged.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def blocks_of_frame(
     if table.rows == "points":
         values = _values(kept, table, stem=stem, run=run or "")
         _Counts(table, guessed=guessed).add(values).ask()
-        block = curves_block(values, faults)
+        block = curves_block(values, faults, logged=logged)
         times.add(kept, values)
         times.keep(block.frame)
         remarks += [*times.events(), *(times.remarks() if guessed else [])]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 6
+VERSION = 7
 TAKES_MAP = True
 
 _QUERIES: Final = {
@@ -82,7 +82,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
         raise RefusedError("no run has logged anything")
     raw = frame_of_records(records, text="run")
     events += times.events(raw["run"].unique())
-    yield from blocks_of_frame(raw, table, stem=file.stem, sampled=False)
+    yield from blocks_of_frame(raw, table, stem=file.stem, sampled=False, logged=True)
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((-1, event) for event in events))
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 7
+VERSION = 8
 TAKES_MAP = True
 
 _HEAD: Final = 7
@@ -65,7 +65,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     if raw.is_empty():
         raise RefusedError("no history in it: the run ended before W&B had written any")
     last = 0
-    for block in blocks_of_frame(raw, table, stem=file.stem, run=name, sampled=False):
+    for block in blocks_of_frame(raw, table, stem=file.stem, run=name, sampled=False, logged=True):
         last += block.frame.height
         yield block
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
