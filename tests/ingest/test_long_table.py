@@ -59,7 +59,7 @@ STREAMED: dict[str, list[dict[str, Any]]] = {
     "one run": points(["a"]),
     "runs one after the other": points(["b", "a", "0010"]),
     "facts of runs": points(["a", "b"], params={row: 1e6 + 5 * (row > 38) for row in range(78)}),
-    "facts that change": points(["a"], params={row: 10 * (row > 20) + 7 for row in range(39)}),
+    "facts that change": points(["a"], params={row: 1e4 * (row > 20) + 7e3 for row in range(39)}),
     "eval losses late": points(["a"], eval_loss={30: 2.5, 35: 2.25}),
     "a column that is never read, late": points(["a"], note={38: "the end"}),
     "a loss that is no number": points(["a"], loss={5: "oops", 30: "oh", 31: "3.25"}),
@@ -78,7 +78,7 @@ WHOLE: dict[str, list[dict[str, Any]]] = {
     "a counter that wrapped": points(["a"], tokens={5: 0}),
     "two runs and no step": points(["a", "b"], step={5: None}),
     "tokens alone": [{k: v for k, v in row.items() if k != "step"} for row in points(["a"])],
-    "facts that become text": points(["a"], params={3: 7, 30: "8 million"}),
+    "facts that become text": points(["a"], params={3: 7e3, 30: "8 million"}),
     "finished runs": [
         {"run": str(n), "params": 1e6 * n, "tokens": 1e8, "loss": 3.5} for n in range(1, 40)
     ],

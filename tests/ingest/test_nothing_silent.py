@@ -139,7 +139,7 @@ def test_runs_of_a_store_that_have_logged_nothing_are_told(tmp_path: Path) -> No
         database.execute("CREATE TABLE configs (run_id TEXT, run_name TEXT, config TEXT)")
         database.executemany(
             "INSERT INTO metrics VALUES ('k', 'a', ?, ?)",
-            [(s, json.dumps({"loss": 3 + 1 / s, "tokens": 9 * s})) for s in STEPS],
+            [(s, json.dumps({"loss": 3 + 1 / s, "tokens": 900 * s})) for s in STEPS],
         )
         database.execute("INSERT INTO configs VALUES ('q', 'b', '{}')")
     with sqlite3.connect(folder / "mlflow.db") as database:

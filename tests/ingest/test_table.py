@@ -383,6 +383,63 @@ def test_a_table_of_finished_runs_needs_no_map(tmp_path: Path) -> None:
     assert "points of one run's curve" not in reason  # a curve has one N
 
 
+PAIRED = "10M,1e7,1e8,4.1\n10M,1e7,2e8,3.9\n20M,2e7,1e8,4\n20M,2e7,2e8,3.7\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "finished", "curves"),
+    [
+        ("name,params,tokens,loss", False, ["10M", "20M"]),
+        ("model,params,tokens,loss", True, ["10M", "20M"]),
+        ("group,params,tokens,loss", True, ["1e7", "2e7"]),
+    ],
+)
+def test_rows_that_could_be_finished_runs_or_points_have_the_map_for_the_other_reading(
+    tmp_path: Path, head: str, finished: bool, curves: list[str]
+) -> None:
+    files = {"t.csv": f"{head}\n{PAIRED}"}
+    facts = "title: t\nfacts: {schedule: {kind: constant}}\n"
+
+    def runs(folder: str, rules: str) -> tuple[int, str]:
+        tables = ingest(tmp_path / folder, dict(files), rules)
+        names = tables.runs["run"].to_list()
+        assert names == curves or len(names) == 4
+        return len(names), row(tables.files, "path", "t.csv")["reason"]
+
+    count, reason = runs("s", facts)
+    assert count == (4 if finished else 2)
+    found = re.search(r"say so: (table: .*\}\})", reason)
+    assert found is not None, reason
+    assert runs("t", f"{facts}{found[1]}\n")[0] == 6 - count
+
+
+@pytest.mark.parametrize(
+    ("head", "rows"),
+    [
+        ("run,params,steps,tokens,loss", "a,1e7,100,1e8,4.1\nb,2e7,200,2e8,3.9\n"),
+        ("params,steps,tokens,loss", "1e7,100,1e8,4.1\n2e7,200,2e8,3.9\n"),
+        ("run,params,steps,tokens_per_step,loss", "a,1e7,100,1e6,4.1\nb,2e7,200,1e6,3.9\n"),
+        ("run,params,steps,loss", "a,1e7,100,4.1\nb,2e7,200,3.9\n"),
+        ("run,params,steps,perf", "a,1e7,100,4.1\nb,2e7,200,3.9\n"),
+    ],
+)
+def test_steps_of_finished_runs_are_no_history(tmp_path: Path, head: str, rows: str) -> None:
+    """They are those of a whole run; where nothing else says D, the tokens of a step are asked."""
+    files = {"t.csv": f"{head}\n{rows}"}
+    rules = "title: t\n"
+    if "tokens" not in head:
+        said = refusal(tmp_path / "r", dict(files), rules)
+        (line,) = re.findall(r"^ *(table: .*)$", said, re.MULTILINE)
+        gaps = {"<tokens of a step>": "1e6", "<the column of the loss>": "perf"}
+        for gap, value in gaps.items():
+            line = line.replace(gap, value)
+        rules = f"title: t\n{line}\n"
+    tables = ingest(tmp_path / "s", dict(files), rules)
+    assert tables.runs["tokens"].to_list() == [1e8, 2e8]
+    assert set(tables.runs["status"]) == {"finished"}
+    assert tables.runs["reason"].null_count() == 2
+
+
 WORDS = ("finished", "crashed", "Failed", "killed", "running", "stuck", "")
 
 

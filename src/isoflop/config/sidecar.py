@@ -213,6 +213,11 @@ class TableColumn(Finite):
     scale: float = 1.0
     """Factor to our unit, such as 1e9 for a column in billions."""
 
+    @property
+    def has_unit(self) -> bool:
+        """Whether a scale is given: 1 says that numbers which look like millions are counts."""
+        return "scale" in self.model_fields_set
+
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if (self.column is None) == (self.formula is None):

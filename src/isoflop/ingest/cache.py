@@ -88,7 +88,11 @@ def parse(
 
 def reading_key(file: RawFile, format_name: str, table: TableMap | None) -> str:
     """Give a digest of all that a file's reading depends on."""
-    hints = None if table is None or not takes_map(format_name) else table.model_dump_json()
+    hints = (
+        None
+        if table is None or not takes_map(format_name)
+        else table.model_dump_json(exclude_unset=True)
+    )
     named = file.stem if takes_map(format_name) else None
     version = reader(format_name).VERSION
     state = [LAYOUT, file.digest, format_name, version, hints, named, _facts()]

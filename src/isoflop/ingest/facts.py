@@ -221,6 +221,7 @@ def identify(
     needs_bytes: bool = False,
     asks: Collection[str] = (),
     way_apart: str = APART,
+    sure_of_size: bool = False,
 ) -> RunIdentity:
     """Settle what a run is.
 
@@ -241,6 +242,7 @@ def identify(
     needs_bytes : whether it has no other loss.
     asks : facts of its losses that no habit of its trainer settles: names of `OF_LOSSES`.
     way_apart : what to do where its logs are those of several runs.
+    sure_of_size : whether sweep.yaml says what its log's number of parameters is in.
     """
     notes: list[str] = []
     conflicts: list[str] = []
@@ -249,6 +251,7 @@ def identify(
     architecture = _complete_architecture(facts)
     _count_params(facts, architecture)
     conflicts += _impossible_counts(facts)
+    conflicts += [] if sure_of_size else _too_small(facts)
     if counted_batch is not None and not {"batch", "tokens_per_step"} & facts.keys():
         facts["batch"] = Fact(counted_batch, "counted")
     _count_tokens(facts, counted_per_step)
@@ -490,6 +493,22 @@ def _impossible_counts(facts: dict[str, Fact]) -> Iterator[str]:
             f"of them, {everything:.6g} by the {total.source}: correct {SIDECAR}, "
             f"params: {{total: <embedding included>, nonembedding: <without>}}"
         )
+
+
+LEAST_PARAMS: Final = 1e3
+"""No language model has fewer parameters."""
+
+
+def _too_small(facts: Mapping[str, Fact]) -> Iterator[str]:
+    """Say that a number of parameters is none; whoever writes it into sweep.yaml knows better."""
+    total = facts.get("params.total")
+    if total is None or total.source == "sidecar" or float(total.value) >= LEAST_PARAMS:
+        return
+    yield (
+        f"it has {total.value:g} parameters by the {total.source.replace('_', ' ')}, which can be "
+        f"no count of them; if that is in millions, say in {SIDECAR} for this run "
+        f"params: {{total: {total.value:g}e6}}"
+    )
 
 
 def _implausible_bytes(facts: Mapping[str, Fact]) -> Iterator[str]:

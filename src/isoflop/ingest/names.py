@@ -56,6 +56,22 @@ COLUMNS: Final = {
 }  # fmt: skip
 """By value of a table, the names it goes by: lower case, blanks as underscores."""
 
+MAY_NAME_RUNS: Final = ("model", "model_name", "experiment", "experiment_name", "exp", "exp_name")
+"""Columns of text that name runs where no other does; each may also name a kind of run."""
+
+COUNTS: Final = (
+    "tokens", "params.total", "params.active", "params.nonembedding", "tokens_per_step",
+)  # fmt: skip
+"""Values whose columns may be in thousands or millions of what they count."""
+
+_UNITS_OF_COUNTS: Final = {
+    r"k|thousands?": 1e3,
+    r"m|mn|mio|millions?": 1e6,
+    r"b|bn|g|billions?": 1e9,
+    r"t|tn|trillions?": 1e12,
+}
+_POWER: Final = r"(?:10\^|1e)\+?0?(3|6|9|12)"
+
 EVAL_LOSS: Final = (
     "eval/loss", "val/loss", "valid/loss", "validation/loss", "test/loss_validation", "val_loss",
     "eval_loss", "valid_loss", "validation_loss", "loss/val", "loss/eval", "loss/validation",
@@ -102,6 +118,50 @@ def find(value: str, names: Iterable[str]) -> str | None:
     """Find which of a file's names means a value; None if none does."""
     by_plain = {plain(name): name for name in reversed(list(names))}
     return next((by_plain[known] for known in COLUMNS[value] if known in by_plain), None)
+
+
+def run_column(names: Iterable[str]) -> str | None:
+    """Find which of a table's names is that of its runs' names."""
+    listed = list(names)
+    by_plain = {plain(name): name for name in reversed(listed)}
+    others = (by_plain[name] for name in MAY_NAME_RUNS if name in by_plain)
+    return find("run", listed) or next(others, None)
+
+
+def find_count(value: str, names: Iterable[str]) -> tuple[str, float] | None:
+    """Find which of a file's names means a count, and the unit that the name has; None: none does.
+
+    `params (M)` and `tokens_b` are millions of parameters and billions of tokens.
+    """
+    listed = list(names)
+    if (bare := find(value, listed)) is not None:
+        return bare, 1.0
+    counted = {
+        told[0]: (name, told[1])
+        for name in reversed(listed)
+        if (told := _without_unit(plain(name))) is not None
+    }
+    return next((counted[known] for known in COLUMNS[value] if known in counted), None)
+
+
+def _without_unit(words: str) -> tuple[str, float] | None:
+    """Split a plain name into what is counted and the unit; None where it has none.
+
+    A letter alone, as N and D are, has its unit in brackets: `n_t` may be anything.
+    """
+    for pattern, factor in _UNITS_OF_COUNTS.items():
+        last = rf"(?:in_)?(?:{pattern})"
+        inside = rf"[x×]?_?{last}(?:_(?:of_)?[a-z]+)?"
+        if match := re.fullmatch(rf"(.+?)_?(?:\({inside}\)|\[{inside}\])", words):
+            return match[1], factor
+        if match := re.fullmatch(rf"(..+?)[_/]{last}", words):
+            return match[1], factor
+        long = "|".join(each for each in pattern.split("|") if len(each) > 2)
+        if match := re.fullmatch(rf"(?:{long})_(?:of_)?(..+)", words):
+            return match[1], factor
+    if match := re.fullmatch(rf"(.+?)_?[(\[][x×*/]?_?{_POWER}(?:_[a-z]+)?[)\]]", words):
+        return match[1], float(f"1e{match[2]}")
+    return None
 
 
 def loss_curve(most: Mapping[str, int]) -> tuple[str | None, list[str]]:

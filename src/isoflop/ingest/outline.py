@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.names import (
     COLUMNS,
+    COUNTS,
     FINAL_LOSS,
+    MAY_NAME_RUNS,
     eval_sets,
     eval_sets_in_bytes,
     find,
+    find_count,
     loss_curve,
     may_be_loss,
     no_curve,
     plain,
+    run_column,
 )
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import EVAL_SET, as_numbers
@@ -34,9 +38,6 @@ COLUMNS_SHOWN: Final = 30
 """Columns named of a table that cannot be mapped."""
 TRIED: Final = 1000
 """Filled cells of a column of text in which a number is looked for."""
-_EXAMPLE = """table:
-    rows: runs                 # or points: a row per point of a curve
-    columns: {params.total: N, tokens: D, eval_loss: loss}"""
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class Outline:
     def _count_values(self, rows: pl.DataFrame) -> None:
         """Count the values of losses in training: run by run where there are several losses."""
         losses = [name for name in rows.columns if plain(name) in COLUMNS["train_loss"]]
-        run = find("run", rows.columns) if len(losses) > 1 else None
+        run = run_column(rows.columns) if len(losses) > 1 else None
         for name in losses:
             counts = self.values.setdefault(name, Counter())
             filled = rows.filter(pl.col(name).is_not_null())
@@ -107,73 +108,172 @@ class Outline:
         return [name for name in self.columns if name in self.numeric]
 
 
-def guess(outline: Outline, repeats: Callable[[str], bool]) -> TableMap:
+def guess(outline: Outline, repeats: Callable[..., bool]) -> TableMap:
     """Map a table by the names of its columns.
 
     Parameters
     ----------
     outline : the table.
-    repeats : whether a name stands in several rows of a column of runs.
+    repeats : whether what a row has in some columns, by their names, stands in several rows.
 
     Raises
     ------
     RefusedError : they name no loss, or nothing that says how far training had gone; and the map
         that sweep.yaml can give instead.
     """
-    numeric = outline.numbers
-    columns = {value: find(value, numeric) for value in COLUMNS if value != "run"}
-    columns["train_loss"], _ = outline.loss_curve()
-    columns["run"] = find("run", outline.columns)
-    if outline.only_once(columns["run"]) and not outline.only_once(columns["step"]):
-        columns["run"] = None  # a head before the curve names it, and no row does
-    sets = eval_sets(numeric)
-    finished = (
-        columns["step"] is None
-        and columns["tokens"] is not None
-        and columns["params.total"] is not None
-        and (columns["run"] is None or not repeats(columns["run"]))
-    )
-    if finished:
-        by_plain = {plain(name): name for name in numeric}
-        final = next((by_plain[name] for name in FINAL_LOSS if name in by_plain), None)
-        if not sets and final is not None:
-            sets, columns["train_loss"] = {"eval": final}, None
-        unused: tuple[str, ...] = ("step", "lr", "grad_norm")
-    else:
-        unused = ("params.nonembedding",) if columns["params.total"] is None else ()
-    in_bytes = eval_sets_in_bytes(numeric)
-    if not sets and not in_bytes and columns["train_loss"] is None:
-        far = columns["step"] is not None or columns["tokens"] is not None
-        example = _with_a_loss(outline, columns) if far else _EXAMPLE
-        raise _refusal(outline, "none is known as a loss", example)
-    if columns["step"] is None and columns["tokens"] is None:
-        epoch = next((name for name in numeric if plain(name) == "epoch"), None)
-        example = _map_of(columns, sets, in_bytes, _of_epochs(epoch))
+    known = _Known.of(outline)
+    finished = _are_finished(outline, known.columns, repeats)
+    return _of_finished(outline, known) if finished else _of_points(outline, known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a table's columns are by their names.
+
+    Attributes
+    ----------
+    columns : by value the column.
+    scales : of counts, the unit that the column's name has.
+    sets, in_bytes : by eval set the column of its loss, and of its bits per byte.
+    """
+
+    columns: dict[str, str | None]
+    scales: dict[str, float]
+    sets: dict[str, str]
+    in_bytes: dict[str, str]
+
+    @classmethod
+    def of(cls, outline: Outline) -> _Known:
+        """Find what is known."""
+        numeric = outline.numbers
+        columns = {value: find(value, numeric) for value in COLUMNS if value != "run"}
+        scales: dict[str, float] = {}
+        for value in COUNTS:
+            if (counted := find_count(value, numeric)) is not None:
+                columns[value], scales[value] = counted
+        columns["train_loss"], _ = outline.loss_curve()
+        columns["run"] = run_column(outline.columns)
+        if outline.only_once(columns["run"]) and not outline.only_once(columns["step"]):
+            columns["run"] = None  # a head before the curve names it, and no row does
+        return cls(columns, scales, eval_sets(numeric), eval_sets_in_bytes(numeric))
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether some column is a loss."""
+        return bool(self.sets or self.in_bytes) or self.columns["train_loss"] is not None
+
+    def taken(self, values: Collection[str]) -> dict[str, TableColumn]:
+        """Give the columns of some values, those that there are."""
+        return {
+            value: scaled(name, self.scales.get(value, 1.0))
+            for value, name in self.columns.items()
+            if name is not None and value in values
+        }
+
+    def table(self, rows: Literal["points", "runs"], columns: dict[str, TableColumn]) -> TableMap:
+        """Map columns, and the losses on eval sets beside them; one set needs no name."""
+        if len(self.sets) != 1:
+            return TableMap(
+                rows=rows, columns=columns, evals=self.sets, bits_per_byte=self.in_bytes
+            )
+        ((name, loss),) = self.sets.items()
+        in_bytes = {EVAL_SET if each == name else each: c for each, c in self.in_bytes.items()}
+        columns = {**columns, "eval_loss": scaled(loss, 1.0)}
+        return TableMap(rows=rows, columns=columns, bits_per_byte=in_bytes)
+
+
+def _of_points(outline: Outline, known: _Known) -> TableMap:
+    """Map a table of curves; raises as `guess`."""
+    columns = known.columns
+    step, tokens = columns["step"], columns["tokens"]
+    if not known.has_loss:
+        raise _refusal(outline, "none is known as a loss", _with_a_loss(outline, known))
+    if step is None and tokens is None:
+        epoch = next((name for name in outline.numbers if plain(name) == "epoch"), None)
+        example = _as_block(known.table("points", _of_epochs(epoch) | known.taken(_PROPOSED)))
         raise _refusal(outline, "none is known as a step or as tokens", example)
-    if columns["step"] == "_step" and columns["tokens"] is None:
+    if step == "_step" and tokens is None:
         why = "the only step is _step, which counts what was logged; if that is updates, say so"
-        raise _refusal(outline, why, _map_of(columns, sets, in_bytes))
-    if len(sets) == 1:
-        ((name, columns["eval_loss"]),) = sets.items()
-        in_bytes = {EVAL_SET if each == name else each: c for each, c in in_bytes.items()}
-        sets = {}
-    chosen = {
-        value: TableColumn(column=name)
-        for value, name in columns.items()
-        if name is not None and value not in unused
-    }
-    return TableMap(
-        rows="runs" if finished else "points", columns=chosen, evals=sets, bits_per_byte=in_bytes
-    )
+        raise _refusal(outline, why, _as_block(known.table("points", known.taken(_PROPOSED))))
+    unused = {"params.nonembedding"} if columns["params.total"] is None else set()
+    return known.table("points", known.taken(COLUMNS.keys() - unused))
+
+
+def _of_finished(outline: Outline, known: _Known) -> TableMap:
+    """Map a table of finished runs; raises as `guess`."""
+    by_plain = {plain(name): name for name in outline.numbers}
+    final = next((by_plain[name] for name in FINAL_LOSS if name in by_plain), None)
+    if not known.sets and final is not None:
+        known = replace(known, sets={"eval": final}, columns={**known.columns, "train_loss": None})
+    columns = known.taken(COLUMNS.keys() - _OF_POINTS)
+    lacking = []
+    if not known.has_loss:
+        columns["eval_loss"] = scaled("<the column of the loss>", 1.0)
+        lacking.append("none is known as a loss")
+    step, of_step = known.columns["step"], known.columns["tokens_per_step"]
+    if "tokens" not in columns:
+        scale = known.scales.get("tokens_per_step", 1.0)
+        factor = f'"{of_step}"' if scale == 1.0 else f'{scale:g} * "{of_step}"'
+        factor = "<tokens of a step>" if of_step is None else factor
+        columns["tokens"] = TableColumn(formula=f'"{step}" * {factor}')
+    if known.columns["tokens"] is None and of_step is None:
+        lacking.append(
+            f"no run has two rows, as where each is a finished run, and nothing but '{step}' says "
+            f"how much these have read"
+        )
+    table = known.table("runs", columns)
+    if lacking:
+        raise _refusal(outline, ", and ".join(lacking), as_line(table))
+    return table
+
+
+_OF_POINTS: Final = frozenset({"step", "lr", "grad_norm"})
+"""Values that no finished run has."""
+_PROPOSED: Final = ("run", "step", "tokens", "train_loss", "lr", "params.total")
+"""Values of curves in a map that is proposed."""
+
+
+def _are_finished(
+    outline: Outline, columns: Mapping[str, str | None], repeats: Callable[..., bool]
+) -> bool:
+    """Tell a table with a row per finished run from one of curves; its steps are their totals."""
+    run, size, step = columns["run"], columns["params.total"], columns["step"]
+    if step is None and (columns["tokens"] is None or size is None):
+        return False
+    if step is not None:  # no run has two rows
+        names = size if run is None else run
+        return names is not None and outline.columns[names] > 1 and not repeats(names)
+    return run is None or plain(run) in MAY_NAME_RUNS or not repeats(run, size)
+
+
+def scaled(column: str, factor: float) -> TableColumn:
+    """Name a column, and its unit if it has one."""
+    return TableColumn(column=column, scale=factor) if factor != 1.0 else TableColumn(column=column)
+
+
+def as_line(table: TableMap) -> str:
+    """Write a map as YAML on one line."""
+    told: dict[str, object] = {"rows": table.rows, "columns": table.columns}
+    told |= {name: sets for name in ("evals", "bits_per_byte") if (sets := getattr(table, name))}
+    told |= {"select": table.select} if table.select is not None else {}
+    excluded = [rule.model_dump() for rule in table.exclude]
+    told |= {"exclude": excluded} if excluded else {}
+    return f"table: {_flow(told)}"
 
 
 def as_points(table: TableMap) -> str:
-    """Write a map of finished runs as one of the points of a curve."""
-    columns = {name: str(origin.column) for name, origin in table.columns.items()}
-    told = [f"columns: {_flow(columns)}"]
-    told += [f"evals: {_flow(table.evals)}"] * bool(table.evals)
-    told += [f"bits_per_byte: {_flow(table.bits_per_byte)}"] * bool(table.bits_per_byte)
-    return f"table: {{rows: points, {', '.join(told)}}}"
+    """Write a map of finished runs as one of the points of curves."""
+    return as_line(table.model_copy(update={"rows": "points"}))
+
+
+def as_runs(table: TableMap) -> str | None:
+    """Write a map of the points of curves as one of finished runs; None if it cannot be one."""
+    columns = {name: each for name, each in table.columns.items() if name not in _OF_POINTS}
+    if not {"tokens", "params.total"} <= columns.keys():
+        return None
+    if "eval_loss" not in columns and not table.evals and "train_loss" in columns:
+        columns["eval_loss"] = columns.pop("train_loss")
+    return as_line(table.model_copy(update={"rows": "runs", "columns": columns}))
 
 
 def left_columns(outline: Outline, table: TableMap, beside: Collection[str]) -> str:
@@ -204,52 +304,66 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:COLUMNS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _of_epochs(epoch: str | None) -> str:
-    """Write a map's entry that says how far training had gone, where no column is known to."""
+def _of_epochs(epoch: str | None) -> dict[str, TableColumn]:
+    """Map what says how far training had gone, where no column is known to."""
     if epoch is None:
-        return "step: <the column of updates>"
-    return f"tokens: {{formula: '\"{epoch}\" * <tokens of an epoch>'}}"
+        return {"step": scaled("<the column of updates>", 1.0)}
+    return {"tokens": TableColumn(formula=f'"{epoch}" * <tokens of an epoch>')}
 
 
-def _map_of(
-    columns: Mapping[str, str | None],
-    sets: Mapping[str, str],
-    in_bytes: Mapping[str, str],
-    first: str = "",
-) -> str:
-    """Write a map of what is known by name, as YAML, behind a first entry that is not."""
-    taken = ("run", "step", "tokens", "train_loss", "lr", "params.total")
-    known = {value: name for value in taken if (name := columns.get(value)) is not None}
-    if len(sets) == 1:
-        known["eval_loss"] = next(iter(sets.values()))
-    entries = _flow(known)[1:-1]
-    entries = ", ".join(entry for entry in (first, entries) if entry)
-    lines = ["table:", "    rows: points", f"    columns: {{{entries}}}"]
-    lines += [f"    evals: {_flow(sets)}"] * (len(sets) > 1)
-    lines += [f"    bits_per_byte: {_flow(in_bytes)}"] * bool(in_bytes)
-    return "\n".join(lines)
-
-
-def _with_a_loss(outline: Outline, columns: Mapping[str, str | None]) -> str:
+def _with_a_loss(outline: Outline, known: _Known) -> str:
     """Write a map of a curve whose loss has no name that is known.
 
     TensorBoard's pages export a tag as Wall time, Step, Value.
     """
-    taken = set(columns.values())
+    columns = known.taken(_PROPOSED)
+    if not {"step", "tokens"} & columns.keys():
+        columns = {"step": scaled("<the column of updates>", 1.0), **columns}
+    taken = {origin.column for origin in columns.values()}
     others = [name for name in outline.numbers if name not in taken]
-    alike = [name for name in others if may_be_loss(name) or plain(name) == "value"]
+    alike = [name for name in others if may_be_loss(name) or plain(name) in {"value", *FINAL_LOSS}]
     loss = next(iter(alike), "<the column of the loss>")
-    return _map_of({**columns, "train_loss": loss}, {}, {}) + "   # or eval_loss: that column"
+    columns["train_loss"] = scaled(loss, 1.0)
+    return f"{_as_block(known.table('points', columns))}   # or eval_loss: that column"
 
 
-def _flow(values: Mapping[str, str]) -> str:
-    """Write a mapping on one line of YAML; JSON's quotes are YAML's."""
-    pairs = [f"{key if key.isidentifier() else json.dumps(key)}: {json.dumps(name)}"
-             for key, name in values.items()]  # fmt: skip
-    return f"{{{', '.join(pairs)}}}"
+def _as_block(table: TableMap) -> str:
+    """Write a map of curves as YAML of several lines, as people do."""
+    lines = ["table:", "    rows: points", f"    columns: {_flow(table.columns)}"]
+    lines += [f"    evals: {_flow(table.evals)}"] * bool(table.evals)
+    lines += [f"    bits_per_byte: {_flow(table.bits_per_byte)}"] * bool(table.bits_per_byte)
+    return "\n".join(lines)
 
 
-def _refusal(outline: Outline, why: str, example: str = _EXAMPLE) -> RefusedError:
+def _flow(value: object) -> str:
+    """Write a value on one line of YAML; JSON's quotes are YAML's."""
+    match value:
+        case TableColumn(column=None):
+            told = {"formula": value.formula}
+        case TableColumn() if not value.has_unit:
+            return _flow(value.column)
+        case TableColumn():
+            told = {"column": value.column}
+        case dict():
+            pairs = [
+                f"{key if key.isidentifier() else _flow(key)}: {_flow(each)}"
+                for key, each in value.items()
+            ]
+            return f"{{{', '.join(pairs)}}}"
+        case list():
+            return f"[{', '.join(map(_flow, value))}]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+    scale = f", scale: {_number(value.scale)}" if value.has_unit else ""
+    return f"{_flow(told)[:-1]}{scale}}}"
+
+
+def _number(value: float) -> str:
+    """Write a factor as people do: 1e9."""
+    return f"{value:g}".replace("e+0", "e")
+
+
+def _refusal(outline: Outline, why: str, example: str) -> RefusedError:
     names = list(outline.columns)
     shown = ", ".join(names[:COLUMNS_SHOWN]) + (", ..." * (len(names) > COLUMNS_SHOWN))
     return RefusedError(

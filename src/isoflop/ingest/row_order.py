@@ -59,7 +59,7 @@ class RowOrder:
                 if kind != cells.dtype:  # text in one place makes text of the column
                     raise NeededWholeError
 
-    def repeats(self, _: str) -> bool:
+    def repeats(self, *_: str) -> bool:
         """Tell whether a run has several rows."""
         return self.rows > len(self._runs)
 

@@ -73,6 +73,8 @@ class Part:
     """Facts of which these files say two things, each with words."""
     continues: bool = False
     """Whether it goes on where an earlier part of its run ended."""
+    sure_of_size: bool = False
+    """Whether a table's map says what its number of parameters is in."""
     losses: tuple[str, ...] = ()
     """Columns that sweep.yaml maps as losses in the unit of the file."""
     several: _Several | None = None
@@ -249,6 +251,7 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
         part = Part(
             replace(log, run=name), run, config, formulas,
             losses=named, several=several, called=called,
+            sure_of_size="params.total" in columns and columns["params.total"].has_unit,
         )  # fmt: skip
         parts.append((name or called, part))
     return parts
@@ -480,6 +483,7 @@ class Run:
             way_apart=APART_IN_A_FILE
             if len(parts) == 1 and not takes_map(parts[0].log.format or "")
             else APART,
+            sure_of_size=any(part.sure_of_size for part in parts),
         )
         role = identity.value("role") or "fit"
         excluded = next((part.run.excluded for part in parts if part.run.excluded), None)

@@ -20,7 +20,7 @@ from isoflop.ingest.blocks import Block
 from isoflop.ingest.events import Event, Remark, Truncated
 from isoflop.ingest.formats.table import blocks_of_frame, taken
 from isoflop.ingest.named_values import AS_CSV, Alike, Lines, is_of_training, is_set, value_of
-from isoflop.ingest.names import COLUMNS, find, may_be_loss, plain, unit_of
+from isoflop.ingest.names import COLUMNS, MAY_NAME_RUNS, find, may_be_loss, plain, unit_of
 from isoflop.ingest.outline import Outline, guess, some
 from isoflop.ingest.patterns import shape_of_line
 from isoflop.ingest.refused import RefusedError
@@ -240,7 +240,7 @@ def _settled(raw: pl.DataFrame, remarks: Sequence[str]) -> tuple[TableMap, list[
         raise RefusedError(f"{_SAYS}{beside}. {AS_CSV}")
     outline = Outline.of(raw.select(known))
     outline.what = f"{_SAYS}{beside}; the names"
-    table = guess(outline, lambda _: True)
+    table = guess(outline, lambda *_: True)
     sets = {*table.evals.values(), *table.bits_per_byte.values()}
     columns = {value: origin.column for value, origin in table.columns.items()}
     sets |= {columns.get("eval_loss")}  # type: ignore[arg-type]
@@ -298,7 +298,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _names_run(name: str) -> bool:
-    return plain(name) in COLUMNS["run"]
+    return plain(name) in {*COLUMNS["run"], *MAY_NAME_RUNS}
 
 
 def _counts(name: str) -> bool:

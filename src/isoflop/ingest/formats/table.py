@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
 
+from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
 from isoflop.ingest.events import Anew, Ended, Event, Excluded, LeftOutRows, Remark
-from isoflop.ingest.names import COLUMNS, FINAL_LOSS, find, may_be_loss, plain
-from isoflop.ingest.outline import Outline, as_points, guess, left_columns, some
+from isoflop.ingest.names import COLUMNS, FINAL_LOSS, may_be_loss, plain, run_column
+from isoflop.ingest.numbers import SUFFIXES
+from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
+from isoflop.ingest.sizes import Sizes
 from isoflop.ingest.wall_time import Times
 from isoflop.ingest.wide import (
     BYTES,
@@ -39,10 +42,10 @@ from isoflop.ingest.wide import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from isoflop.config.sidecar import TableColumn, TableMap
+    from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 15
+VERSION = 16
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -110,7 +113,8 @@ def blocks_of_frame(
         raw = panel
     if table is None:
         outline = Outline.of(raw)
-        table = guess(outline, partial(_repeats, raw))
+        # where rows are logged one by one, a run with one row has begun, and not finished
+        table = guess(outline, (lambda *_: True) if logged else partial(_repeats, raw))
         if run is not None:
             table.columns.pop("run", None)
         place = len(remarks)
@@ -131,6 +135,7 @@ def blocks_of_frame(
     if table.rows == "points":
         values = _values(kept, table, stem=stem, run=run or "")
         _Counts(table, guessed=guessed).add(values).ask()
+        Sizes(table, guessed=guessed).add(values).ask()
         block = curves_block(values, faults, logged=logged)
         times.add(kept, values)
         times.keep(block.frame)
@@ -139,26 +144,61 @@ def blocks_of_frame(
         beside = _told_of(raw, times, run)
         remarks[place:place] = map(Remark, taken(outline, table, beside))
     if table.rows == "points":
-        yield _told(remarks)
+        yield _told([*remarks, *(_or_as_runs(raw, table, block) if guessed else [])])
         yield block
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
         yield from _ends([kept], [values], [block])
     else:
+        yield _told(remarks)
         parts = [(None, kept), *excluded]
-        named, repeated = _name_apart([_values(rows, table, stem=stem) for _, rows in parts])
-        yield _told([*remarks, *repeated])
-        blocks = [
-            finished_block(values, faults, excluded=reason)
-            for (reason, _), values in zip(parts, named, strict=True)
-        ]
-        yield from blocks
-        yield from _ends([rows for _, rows in parts], named, blocks)
-        read = sum(isinstance(event, Ended) for block in blocks for _, event in block.rare)
-        words = f"{raw.height} rows read as {read} {_kind_of(raw)}, each row one"
-        if guessed and _one_size(raw, table):
-            words += f"; if they are points of one run's curve, say so: {as_points(table)}"
-        yield _told([Remark(words)])
+        yield from _finished(parts, table, faults, stem=stem, guessed=guessed)
+        if guessed and (otherwise := _as_curves(raw, table)) is not None:
+            yield _told([Remark(f"if they are points of {otherwise}")])
     yield _told(faults.events())
+
+
+def _finished(
+    parts: Sequence[tuple[str | None, pl.DataFrame]],
+    table: TableMap,
+    faults: Faults,
+    *,
+    stem: str,
+    guessed: bool,
+) -> Iterator[Block]:
+    """Yield finished runs, a row each.
+
+    Parameters
+    ----------
+    parts : the rows that are read, and those that sweep.yaml leaves out, by its reason.
+    """
+    laid_out = [_values(rows, table, stem=stem) for _, rows in parts]
+    Sizes(table, guessed=guessed).add(laid_out[0]).ask()
+    named, repeated = _name_apart(laid_out)
+    yield _told(repeated)
+    blocks = [
+        finished_block(values, faults, excluded=reason)
+        for (reason, _), values in zip(parts, named, strict=True)
+    ]
+    yield from blocks
+    raws = [rows for _, rows in parts]
+    yield from _ends(raws, named, blocks)
+    read = sum(isinstance(event, Ended) for block in blocks for _, event in block.rare)
+    rows = sum(each.height for each in raws)
+    yield _told([Remark(f"{rows} rows read as {read} {_kind_of(raws[0])}, each row one")])
+
+
+def _or_as_runs(raw: pl.DataFrame, table: TableMap, block: Block) -> list[Remark]:
+    """Say how rows without a step were read, and the map by which each is a finished run."""
+    if "step" in table.columns or (otherwise := as_runs(table)) is None:
+        return []
+    runs = block.frame["run"].n_unique()
+    curves = "one run's curve" if runs == 1 else f"the curves of {runs} runs"
+    return [
+        Remark(
+            f"{raw.height} rows read as points of {curves}; if each is a finished run, say so: "
+            f"{otherwise}"
+        )
+    ]
 
 
 _STATES: Final[dict[str, Literal["finished", "truncated", "diverged", "crashed"]]] = {
@@ -281,10 +321,22 @@ def _ends(
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
 
 
-def _one_size(raw: pl.DataFrame, table: TableMap) -> bool:
-    """Tell whether rows without names of runs are all of one N, as a curve's are."""
-    size = table.columns["params.total"].column
-    return "run" not in table.columns and raw.height > 1 and raw[str(size)].n_unique() == 1
+def _as_curves(raw: pl.DataFrame, table: TableMap) -> str | None:
+    """Say of which curves rows of finished runs may be points, and the map; None: of none.
+
+    Rows of a curve have one name, or else one N.
+    """
+    size = str(table.columns["params.total"].column)
+    name = table.columns.get("run")
+    by = size if name is None else str(name.column)
+    if not _repeats(raw, by, size):  # names that come once are of runs
+        return None
+    if raw[by].n_unique() == 1:
+        return f"one run's curve, say so: {as_points(table)}"
+    columns = {"run": TableColumn(column=by), **table.columns}
+    each = "of each N" if name is None else f"of each '{by}'"
+    curves = as_points(table.model_copy(update={"columns": columns}))
+    return f"the curves of runs, one {each}, say so: {curves}"
 
 
 def taken(outline: Outline, table: TableMap, beside: Collection[str] = ()) -> list[str]:
@@ -295,7 +347,9 @@ def taken(outline: Outline, table: TableMap, beside: Collection[str] = ()) -> li
     beside : columns that something else tells of.
     """
     columns = [
-        f"{value}: {origin.column or origin.formula}" for value, origin in table.columns.items()
+        f"{value}: {origin.column or origin.formula}"
+        + (f" (times {origin.scale:g}, the unit in its name)" if origin.scale != 1.0 else "")
+        for value, origin in table.columns.items()
     ]
     columns += [f"evals.{name}: {column}" for name, column in table.evals.items()]
     columns += [f"bits_per_byte.{name}: {column}" for name, column in table.bits_per_byte.items()]
@@ -320,7 +374,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
     table = given
     for _ in range(ATTEMPTS):
         outline, order, faults = Outline(), RowOrder(), Faults()
-        rising = None
+        rising = sizes = None
         told: set[tuple[str, str]] = set()
         problems: list[Event] = []
         times = Times()
@@ -336,6 +390,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             values = _values(raw, table, stem=file.stem)
             order.add(values)
             rising = (rising or _Counts(table, guessed=given is None)).add(values)
+            sizes = (sizes or Sizes(table, guessed=given is None)).add(values)
             block = curves_block(values, faults, told)
             times.add(rows, values)
             times.keep(block.frame)
@@ -345,8 +400,9 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         _check_columns(list(outline.columns), table)
         last = given or guess(outline, order.repeats)
         if last == table:
-            if rising is not None:
+            if rising is not None and sizes is not None:
                 rising.ask()
+                sizes.ask()
             remarks: list[Event] = []
             if given is None:
                 remarks += map(Remark, taken(outline, table, times.columns))
@@ -358,9 +414,9 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
     raise NeededWholeError
 
 
-def _repeats(rows: pl.DataFrame, name: str) -> bool:
-    """Tell whether a cell of a column stands in several rows."""
-    return not rows[name].is_unique().all()
+def _repeats(rows: pl.DataFrame, *names: str) -> bool:
+    """Tell whether what a row has in some columns stands in several rows."""
+    return bool(rows.select(pl.struct(*dict.fromkeys(names)).is_duplicated().any()).item())
 
 
 def _row_by_row(table: TableMap) -> bool:
@@ -554,7 +610,7 @@ def _with_points(raw: pl.DataFrame, measured: Callable[[str], bool]) -> pl.DataF
 def _names_runs(table: TableMap | None) -> Callable[[Sequence[str]], str | None]:
     """Tell which of a table's columns names runs."""
     mapped = table.columns.get("run") if table else None
-    return lambda names: mapped.column if mapped else find("run", names)
+    return lambda names: mapped.column if mapped else run_column(names)
 
 
 def _is_measured(table: TableMap | None) -> Callable[[str], bool]:
@@ -669,7 +725,13 @@ def _value(origin: TableColumn, name: str, raw: pl.DataFrame) -> pl.Series:
             series = series.new_from_index(0, raw.height)
     else:
         series = raw[str(origin.column)]
-    return series if origin.scale == 1.0 else as_numbers(series) * origin.scale
+    if origin.scale == 1.0:
+        return series
+    factor = pl.lit(origin.scale)
+    if series.dtype == pl.String:  # a cell with a unit of its own, 2.8B, needs no other
+        has_unit = series.str.strip_chars().str.slice(-1).is_in(list(SUFFIXES))
+        factor = pl.when(has_unit).then(1.0).otherwise(origin.scale)
+    return pl.select(as_numbers(series) * factor).to_series()
 
 
 def _names(cells: pl.Series) -> pl.Series:

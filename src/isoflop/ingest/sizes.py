@@ -1,0 +1,168 @@
+"""Whether a table's N and D can be counts: in millions or billions, both look like numbers, too."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from isoflop.ingest.facts import LEAST_PARAMS
+from isoflop.ingest.outline import as_line
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.wide import as_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isoflop.config.sidecar import TableColumn, TableMap
+
+LEAST: Final = LEAST_PARAMS
+"""No run reads fewer tokens than that, either."""
+SURE: Final = 1e6
+"""A column that has more than this is one of counts: what is in millions has 405,000 at most."""
+MOST: Final = {"params.total": 5e12, "tokens": 1e16}
+"""More than this has none: a count was taken for millions."""
+LEAST_PER_PARAMETER: Final = 1e-3
+"""Tokens per parameter of a run: the least of any study is some hundredths."""
+USUAL_PER_PARAMETER: Final = 20.0
+"""About what runs are given (Hoffmann et al. 2022): by it the proposed units are chosen."""
+_OF: Final = {"params.total": "parameters", "tokens": "tokens"}
+_ALSO: Final = ("params.nonembedding", "params.active")
+_FACTORS: Final = (1e6, 1e9)
+
+
+@dataclass(slots=True)
+class _Range:
+    """The least and the most number of a column, and whether some are broken."""
+
+    least: float = math.inf
+    most: float = 0.0
+    broken: bool = False
+
+    def add(self, numbers: pl.Series) -> None:
+        """Take in numbers; what cannot be any count is told of elsewhere."""
+        known = numbers.filter(numbers.is_finite() & (numbers > 0))
+        if known.len():
+            self.least = min(self.least, float(known.min()))  # type: ignore[arg-type]
+            self.most = max(self.most, float(known.max()))  # type: ignore[arg-type]
+            self.broken |= bool((known != known.floor()).any())
+
+    @property
+    def in_a_unit(self) -> bool:
+        """Tell whether these are no counts."""
+        return 0.0 < self.most < SURE and (self.least < LEAST or self.broken)
+
+    def __str__(self) -> str:
+        """Give both ends."""
+        return f"{self.least:g}" if self.least == self.most else f"{self.least:g} to {self.most:g}"
+
+
+@dataclass(slots=True)
+class Sizes:
+    """Asks about a table whose N or D can be no counts, and proposes their units.
+
+    Attributes
+    ----------
+    table : its map. Where sweep.yaml gives a `scale`, 1 included, nothing is asked.
+    guessed : whether names gave it.
+    """
+
+    table: TableMap
+    guessed: bool
+    _sizes: _Range = field(default_factory=_Range)
+    _all_tokens: _Range = field(default_factory=_Range)
+    _reached: dict[str | None, float] = field(default_factory=dict)
+    """By run of a table of curves the most tokens."""
+    _per_parameter: float = 0.0
+    """The most tokens per parameter of any row."""
+
+    def add(self, values: pl.DataFrame) -> Sizes:
+        """Take in rows, laid out as for `wide.curves_block`."""
+        size = tokens = None
+        if "params.total" in values.columns:
+            size = as_numbers(values["params.total"])
+            self._sizes.add(size)
+        if "tokens" in values.columns:
+            tokens = as_numbers(values["tokens"])
+            self._all_tokens.add(tokens)
+            if self.table.rows == "points":
+                rows = pl.DataFrame([values["run"], tokens.alias("tokens")])
+                ends = rows.filter(pl.col("tokens").is_finite()).group_by("run").agg(pl.all().max())
+                for run, reached in ends.iter_rows():
+                    self._reached[run] = max(self._reached.get(run, 0.0), reached)
+        if size is not None and tokens is not None:
+            ratio = (tokens / size).filter((tokens > 0) & (size > 0) & tokens.is_finite()).max()
+            self._per_parameter = max(self._per_parameter, float(ratio or 0.0))  # type: ignore[arg-type]
+        return self
+
+    def ask(self) -> None:
+        """Refuse N and D that can be no counts.
+
+        Raises
+        ------
+        RefusedError : and a map with units to choose from.
+        """
+        asked = dict(self._in_a_unit())
+        if not asked:
+            return
+        factors = self._likely(asked)
+        columns = dict(self.table.columns)
+        columns |= {v: _scaled(columns[v], factors[v]) for v in asked}
+        if "params.total" in asked:
+            beside = {v: columns[v] for v in _ALSO if v in columns and not columns[v].has_unit}
+            columns |= {v: _scaled(each, factors["params.total"]) for v, each in beside.items()}
+        ranges = " and ".join(
+            f"'{columns[value].column or columns[value].formula}' has {numbers}"
+            for value, numbers in asked.items()
+        )
+        counts = " and of ".join(_OF[value] for value in asked)
+        raise RefusedError(
+            f"{ranges}, which can be no counts of {counts}: say in sweep.yaml what they are in, "
+            f"scale: 1e6 for millions, 1e9 for billions (or 1, if each is a count), as in\n  "
+            f"{as_line(self.table.model_copy(update={'columns': columns}))}"
+        )
+
+    def _in_a_unit(self) -> Iterator[tuple[str, _Range]]:
+        """Name the values that are no counts."""
+        ends = _Range(broken=self._all_tokens.broken)
+        if self.table.rows == "points":
+            ends.add(pl.Series([*self._reached.values()], dtype=pl.Float64))
+        else:
+            ends = self._all_tokens
+        for value, numbers in (("params.total", self._sizes), ("tokens", ends)):
+            told = value in self.table.columns and self.table.columns[value].has_unit
+            too_many = self.guessed and MOST[value] < numbers.least < math.inf
+            few = (
+                value == "tokens"
+                and 0.0 < self._per_parameter < LEAST_PER_PARAMETER
+                and numbers.most < SURE
+            )
+            if too_many if told else numbers.in_a_unit or few:
+                yield value, numbers
+
+    def _likely(self, asked: dict[str, _Range]) -> dict[str, float]:
+        """Choose the units that come nearest to usual tokens per parameter."""
+        middle = {
+            value: math.sqrt(numbers.least * numbers.most)
+            for value, numbers in (("params.total", self._sizes), ("tokens", self._all_tokens))
+            if numbers.most
+        }
+        choices: list[tuple[int, float, list[float], dict[str, float]]] = []
+        for factors in itertools.product(_FACTORS, repeat=len(asked)):
+            units = dict(zip(asked, factors, strict=True))
+            # a count that was taken for millions by its column's name
+            units |= {v: 1.0 for v in asked if self.table.columns[v].has_unit}
+            size, tokens = (middle.get(value, math.nan) * units.get(value, 1.0) for value in _OF)
+            off = abs(math.log(tokens / size / USUAL_PER_PARAMETER))
+            small = sum(asked[v].least * factor < SURE for v, factor in units.items())
+            off = off if math.isfinite(off) else 0.0
+            choices.append((small, off, [*units.values()], units))
+        return min(choices, key=lambda choice: choice[:-1])[-1]
+
+
+def _scaled(origin: TableColumn, factor: float) -> TableColumn:
+    told = {name: getattr(origin, name) for name in origin.model_fields_set - {"scale"}}
+    return type(origin)(**told, scale=factor)

@@ -1,0 +1,169 @@
+"""N and D in millions or billions, by the column's name or by numbers that can be no counts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.ingest import cells
+from isoflop.ingest.formats import table
+from isoflop.ingest.names import find_count
+from isoflop.ingest.sweep import EmptySweepError
+from tests.ingest.samples import ingest, row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.ingest.sweep import Ingested
+
+SIZES = (("a", 10, 0.2, 3.9), ("b", 20, 0.4, 3.7), ("c", 160, 3.2, 3.1))
+OPEN = "title: t\nfacts: {schedule: {kind: constant}}\n"
+
+
+def finished(head: str, n: float = 1, d: float = 1) -> str:
+    rows = (f"{name},{size * n:g},{tokens * d:g},{loss}" for name, size, tokens, loss in SIZES)
+    return "\n".join([head, *rows, ""])
+
+
+def known(tables: Ingested) -> dict[str, tuple[int, int]]:
+    columns = tables.runs.select("run", "params_total", "tokens")
+    return {run: (round(size), round(tokens)) for run, size, tokens in columns.iter_rows()}
+
+
+IN_COUNTS = {"a": (1e7, 2e8), "b": (2e7, 4e8), "c": (1.6e8, 3.2e9)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "factor"),
+    [
+        ("params (M)", "params.total", 1e6),
+        ("params_M", "params.total", 1e6),
+        ("Params [millions]", "params.total", 1e6),
+        ("N (M params)", "params.total", 1e6),
+        ("n_params_in_millions", "params.total", 1e6),
+        ("N (1e6)", "params.total", 1e6),
+        ("Parameters (x10^9)", "params.total", 1e9),
+        ("tokens_B", "tokens", 1e9),
+        ("tokens_bn", "tokens", 1e9),
+        ("Tokens (billion)", "tokens", 1e9),
+        ("billions of tokens", "tokens", 1e9),
+        ("D (B)", "tokens", 1e9),
+        ("tokens (T)", "tokens", 1e12),
+        ("active_params_b", "params.active", 1e9),
+    ],
+)
+def test_a_name_has_a_unit(name: str, value: str, factor: float) -> None:
+    assert find_count(value, ["step", name]) == (name, factor)
+
+
+@pytest.mark.parametrize("name", ["tokens_per_step", "tokens_left", "n_t", "params_best", "loss_b"])
+def test_a_name_has_none(name: str) -> None:
+    assert find_count("tokens", [name]) is None
+    assert find_count("params.total", [name]) is None
+
+
+def test_a_count_is_taken_before_the_same_in_a_unit() -> None:
+    assert find_count("tokens", ["tokens_B", "tokens"]) == ("tokens", 1.0)
+
+
+def test_units_of_names_are_taken_and_told(tmp_path: Path) -> None:
+    tables = ingest(
+        tmp_path / "s", {"t.csv": finished("model,params (M),tokens_B,loss")}, "title: t\n"
+    )
+    assert known(tables) == IN_COUNTS
+    reason = row(tables.files, "path", "t.csv")["reason"]
+    assert "params.total: params (M) (times 1e+06, the unit in its name)" in reason
+    assert "tokens: tokens_B (times 1e+09, the unit in its name)" in reason
+
+
+def test_a_cell_with_a_unit_needs_none_of_its_column(tmp_path: Path) -> None:
+    text = "model,params (M),tokens (B),loss\na,10M,0.2,3.9\nb,20,400M,3.7\nc,.16B,3.2,3.1\n"
+    assert known(ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")) == IN_COUNTS
+
+
+def proposed(said: str) -> str:
+    """Take the map out of a message."""
+    found = re.search(r"^ *(table: \{.*\}\})$", said, re.MULTILINE)
+    assert found is not None, said
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    ("head", "n", "d", "words"),
+    [
+        ("model,params,tokens,loss", 1, 1, "'params' has 10 to 160 and 'tokens' has 0.2 to 3.2"),
+        ("name,N,D,loss", 1e-3, 1, "'N' has 0.01 to 0.16 and 'D' has 0.2 to 3.2"),
+        ("name,N,D,loss", 1e6, 1, "'D' has 0.2 to 3.2, which can be no counts of tokens"),
+        ("name,N,D,loss", 1, 1e9, "'N' has 10 to 160, which can be no counts of parameters"),
+        # in whole millions, above a thousand: but a hundredth of the parameters
+        ("name,N,D,loss", 1e6, 1e4, "'D' has 2000 to 32000, which can be no counts of tokens"),
+    ],
+)
+def test_numbers_that_are_no_counts_are_asked_about_and_the_map_that_is_proposed_reads_them(
+    tmp_path: Path, head: str, n: float, d: float, words: str
+) -> None:
+    files: dict[str, str | bytes] = {"t.csv": finished(head, n, d)}
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", files, "title: t\n")
+    said = str(caught.value)
+    assert words in said
+    tables = ingest(tmp_path / "t", files, f"title: t\n{proposed(said)}\n")
+    if d == 1e4:
+        assert {size for size, _ in known(tables).values()} == {1e7, 2e7, 1.6e8}
+    else:
+        assert known(tables) == IN_COUNTS
+
+
+@pytest.mark.parametrize("given", ["N", "{formula: '\"N\"'}"])
+def test_a_map_without_a_scale_is_asked_and_one_with_it_is_not(tmp_path: Path, given: str) -> None:
+    files: dict[str, str | bytes] = {"t.csv": finished("name,N,D,L", 1, 1e9)}
+    rules = "title: t\ntable: {{rows: runs, columns: {{run: name, params.total: {}, "
+    rules += "tokens: D, eval_loss: L}}}}\n"
+    cache = tmp_path / "cache"
+    with pytest.raises(EmptySweepError, match=r"'.?N.?' has 10 to 160"):
+        ingest(tmp_path / "s", files, rules.format(given), cache=cache)
+    sure = given.replace("{f", "{scale: 1, f") if "{" in given else "{column: N, scale: 1}"
+    tables = ingest(tmp_path / "s", files, rules.format(sure), cache=cache)
+    assert {size for size, _ in known(tables).values()} == {10.0, 20.0, 160.0}
+
+
+@pytest.mark.parametrize("block", [None, 200])
+def test_points_in_a_unit_are_asked_about(
+    tmp_path: Path, block: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that is read stretch by stretch, too."""
+    if block is not None:
+        monkeypatch.setattr(cells, "BLOCK", block)
+        monkeypatch.setattr(table, "LONG", 100)
+    lines = [
+        f"{run},{step},{size},{step / 8},{5 - step / 30}"
+        for run, size in (("a", 70), ("b", 160))
+        for step in range(1, 31)
+    ]
+    files: dict[str, str | bytes] = {
+        "t.csv": "\n".join(["run,step,params,tokens,val_loss", *lines, ""])
+    }
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", files, OPEN)
+    assert "'params' has 70 to 160 and 'tokens' has 3.75" in str(caught.value)
+    tables = ingest(tmp_path / "t", files, f"{OPEN}{proposed(str(caught.value))}\n")
+    assert known(tables) == {"a": (7e7, 3.75e9), "b": (1.6e8, 3.75e9)}
+
+
+def test_one_run_of_a_size_that_none_has_is_left_out(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"t.csv": "name,N,D,loss\na,1e7,2e8,3.9\nb,20,4e8,3.7\n"}
+    tables = ingest(tmp_path / "s", files, "title: t\n")
+    assert "it has 20 parameters by the log" in row(tables.runs, "run", "b")["reason"]
+    rules = "title: t\nruns: [{match: b, params: {total: 20e6}}]\n"
+    assert ingest(tmp_path / "t", files, rules).runs["reason"].to_list() == [None, None]
+
+
+def test_a_count_that_is_called_one_of_millions_is_asked_about(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"t.csv": finished("model,params_m,tokens_b,loss", 1e6, 1)}
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", files, "title: t\n")
+    said = str(caught.value)
+    assert "'params_m' has 1e+13 to 1.6e+14" in said
+    assert known(ingest(tmp_path / "t", files, f"title: t\n{proposed(said)}\n")) == IN_COUNTS
