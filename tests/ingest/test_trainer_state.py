@@ -13,8 +13,10 @@ from isoflop.ingest.formats import scan, trainer_state
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.source import RawFile
+from tests.ingest.samples import ingest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from isoflop.ingest.parsed import Parsed
@@ -33,6 +35,58 @@ def read(folder: Path, text: str) -> Parsed:
     (folder / "trainer_state.json").write_text(text, encoding="utf-8")
     file = RawFile.at(folder / "trainer_state.json", folder)
     return gather(scan("trainer_state", file))
+
+
+def state(steps: Iterable[int], changed: int = 10**9) -> str:
+    """What the Trainer says at a step; losses are others from a step on."""
+    history = [
+        {"loss": 5 - step / 100 - (step >= changed), "grad_norm": math.nan, "step": step}
+        for step in steps
+    ]
+    return json.dumps({"global_step": 1, "max_steps": 150, "log_history": history})
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_checkpoints_of_one_run_are_one(tmp_path: Path, root: bool) -> None:
+    files: dict[str, str | bytes] = {
+        f"out/checkpoint-{last}/trainer_state.json": state(range(10, last + 1, 10))
+        for last in (50, 100, 150)
+    }
+    own = "out/trainer_state.json" if root else "out/checkpoint-150/trainer_state.json"
+    if root:
+        files[own] = state(range(10, 151, 10)).replace("1,", "2,", 1)
+    # launched anew from step 50, a first launch having got to 120
+    files["b/checkpoint-120/trainer_state.json"] = state(range(10, 121, 10), changed=60)
+    files["b/checkpoint-50/trainer_state.json"] = state(range(10, 51, 10)) + "\n"
+    files["b/trainer_state.json"] = state(range(10, 101, 10)) + "\n"
+    # of another run, and therefore of its own
+    files["b/checkpoint-9/trainer_state.json"] = state(range(10, 31, 10), changed=0)
+    rules = "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 512}\n"
+    tables = ingest(tmp_path / "s", files, rules, cache=tmp_path / "cache")
+    fates = {name: (fate, why) for name, fate, why in tables.files.select(
+        "path", "fate", "reason").iter_rows()}  # fmt: skip
+    assert {name for name, (fate, _) in fates.items() if fate == "used"} == {
+        own, "b/trainer_state.json", "b/checkpoint-9/trainer_state.json",
+    }  # fmt: skip
+    assert tables.runs["run"].to_list() == [
+        "b/checkpoint-9/trainer_state", "b/trainer_state", own.removesuffix(".json"),
+    ]  # fmt: skip
+    words = f"its history is the beginning of that of {own}, or all of it"
+    assert fates["out/checkpoint-50/trainer_state.json"] == ("ignored", words)
+    assert fates["b/checkpoint-120/trainer_state.json"] == (
+        "ignored",
+        "an earlier launch of its run: its history is that of b/trainer_state.json up to step 50, "
+        "from where that went on otherwise",
+    )
+
+
+def test_checkpoints_that_sweep_yaml_calls_two_runs_are_two(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        f"checkpoint-{last}/trainer_state.json": state(range(10, last + 1, 10)) for last in (50, 90)
+    }
+    rules = "title: t\nruns: [{match: '*-50/*', run: short}]\n"
+    rules += "facts: {params: {total: 1e6}, tokens_per_step: 512}\n"
+    assert ingest(tmp_path / "s", files, rules).runs.height == 2
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 64, 1 << 20])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.cache import parse, reading_key
+from isoflop.ingest.checkpoints import STATE, without_earlier_states
 from isoflop.ingest.formats.table import fits
 from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
@@ -114,7 +115,7 @@ def read_logs(
                 log = replace(log, parsed=log.parsed.put_away(cache))  # noqa: PLW2901
                 logs[place] = log
             packed += log.parsed.memory if log.parsed is not None else 0
-    return _without_copies(_without_companions(logs))
+    return _without_copies(_without_companions(without_earlier_states(logs)))
 
 
 def read_file(path: Path, sidecar: SweepFile) -> list[Log]:
@@ -276,7 +277,6 @@ _COMPANION: Final = re.compile(r"(?:^|/)wandb/debug[^/]*\.log$")
 """What W&B logs of itself."""
 
 
-_STATE: Final = re.compile(r"(.*?)(?:checkpoint-[0-9]+/)?trainer_state\.json")
 _RESULTS: Final = re.compile(r"(.*?)(all|eval|train|test|predict)_results\.json")
 
 
@@ -292,7 +292,7 @@ def _beside_more(logs: Sequence[Log]) -> dict[str, str]:
         for log in logs
         if log.format == "trainer_state"
         and log.fate == "used"
-        and (match := _STATE.fullmatch(log.file.name))
+        and (match := STATE.fullmatch(log.file.name))
     }
     results = {
         log.file.name: (match[1], match[2])
