@@ -203,3 +203,14 @@ def test_a_yaml_file_may_be_json(monkeypatch: pytest.MonkeyPatch, loader: str, t
     """Whichever of YAML's two readers a machine has; JSON writes an emoji as two escapes."""
     monkeypatch.setattr("isoflop.config.reading._LOADER", getattr(yaml, loader, yaml.SafeLoader))
     assert yaml_content(json.dumps({"title": text})) == {"title": text}
+
+
+@pytest.mark.parametrize("digits", [100, 4000, 5000])
+def test_a_value_is_shown_in_short(tmp_path: Path, digits: int) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(f"title: t\nfacts: {{seed: 1{'0' * (digits - 1)}}}\n")
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path, SweepFile)
+    said = str(caught.value).removeprefix(str(path))
+    assert len(said) < 200
+    assert "facts.seed: " in said or "a number of more than 4,300 digits" in said

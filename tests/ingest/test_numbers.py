@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoflop.ingest.numbers import NUMBER, finite, number, step_number
+from isoflop.ingest.numbers import NUMBER, finite, json_object, number, step_number
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,13 @@ def test_no_step(value: object) -> None:
 
 def test_step_of_a_float_column() -> None:
     assert step_number(3812622336.0) == 3812622336
+
+
+@pytest.mark.parametrize(("digits", "value"), [(4000, math.inf), (5000, math.inf), (20, 1e19)])
+def test_a_whole_number_of_json_has_any_length(digits: int, value: float) -> None:
+    """Python itself reads none of more than 4,300 digits: the line had nothing at all."""
+    line = f'{{"a": 1{"0" * (digits - 1)}, "b": -1{"0" * (digits - 1)}, "loss": 3.5}}'
+    record = json_object(line)
+    assert record is not None
+    assert (number(record["a"]), number(record["b"])) == (value, -value)
+    assert record["loss"] == 3.5

@@ -37,6 +37,20 @@ def read(folder: Path, text: str) -> Parsed:
     return gather(scan("trainer_state", file))
 
 
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [("-5", "-5"), ("2.5", "2.5"), ('"x"', "x"), (f"1{'0' * 4999}", "inf"), ("[]", "[]")],
+)
+def test_a_step_that_is_none_is_no_prediction(tmp_path: Path, step: str, words: str) -> None:
+    history = f'[{{"loss": 4, "step": 10}}, {{"loss": 3, "step": {step}}}, {{"test_loss": 3}}]'
+    parsed = read(tmp_path, f'{{"global_step": 1, "log_history": {history}}}')
+    assert parsed.records["step"].to_list() == [10]
+    assert parsed.left_out == (
+        (1, f"the step is no count of updates, as {words} first"),
+        (1, "no step: a prediction after training"),
+    )
+
+
 def state(steps: Iterable[int], changed: int = 10**9) -> str:
     """What the Trainer says at a step; losses are others from a step on."""
     history = [

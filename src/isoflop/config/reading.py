@@ -63,6 +63,9 @@ def read_yaml(path: Path, model: type[Model]) -> Model:
     return parse(_read_mapping(path), model, name=str(path))
 
 
+LONG_NUMBER: Final = "a number of more than 4,300 digits"
+
+
 def _read_mapping(path: Path) -> Mapping[str, Any]:
     """Read a YAML file that holds keys and values."""
     try:
@@ -70,7 +73,8 @@ def _read_mapping(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        why = LONG_NUMBER if "integer string conversion" in str(error) else error
+        raise ConfigError(f"{path}: not valid YAML: {why}") from error
     if content is None:
         return {}
     if not isinstance(content, Mapping):
@@ -201,7 +205,20 @@ def _complaint(item: Any, model: type[BaseModel]) -> str:
     if item["type"] == "value_error":  # one of our own validators: its words say it all
         return f"{'.'.join(location)}: {item['ctx']['error']}"
     value = item.get("input")
-    return f"{'.'.join(location)}: {item['msg']} (found {value!r})"
+    return f"{'.'.join(location)}: {item['msg']} (found {_shown(value)})"
+
+
+LONGEST_SHOWN: Final = 60
+"""Characters shown of a value."""
+
+
+def _shown(value: Any) -> str:
+    """Write a value in short; Python writes no number of more than 4,300 digits."""
+    try:
+        words = repr(value)
+    except ValueError:
+        return LONG_NUMBER
+    return words if len(words) <= LONGEST_SHOWN else f"{words[:LONGEST_SHOWN]}..."
 
 
 def _keys_at(model: type[BaseModel], location: tuple[str, ...]) -> list[str]:

@@ -39,8 +39,8 @@ def _why_earlier(states: Sequence[Log]) -> dict[str, str]:
     why: dict[str, str] = {}
     ends: list[str] = []
     for name in order:
-        whole = (each for each in ends if _shared(records[name], records[each])[1])
-        if (longer := next(whole, None)) is None:
+        longer_ones = (each for each in ends if _shared(records[name], records[each])[1])
+        if (longer := next(longer_ones, None)) is None:
             ends.append(name)
         else:
             why[name] = f"its history is the beginning of that of {longer}, or all of it"

@@ -57,13 +57,38 @@ def step_number(value: object) -> int | None:
     return int(parsed)
 
 
+def read_json(text: str) -> Any:
+    """Read JSON, whose whole numbers have any length; Python's have 4,300 digits at most.
+
+    Raises
+    ------
+    ValueError : it is none.
+    RecursionError : it is nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # in ordinary text all numbers are read by Python itself, which is quicker
+        return json.loads(text, parse_int=whole_number)
+
+
+def whole_number(digits: str) -> int | float:
+    """Read a whole number of JSON's; infinity where float64 cannot reach it."""
+    return int(digits) if len(digits) <= LONGEST else float(digits)
+
+
+LONGEST: Final = 400
+"""Digits beyond which a whole number is infinite to float64."""
+
+
 def json_object(line: str) -> dict[str, Any] | None:
     """Read a line of JSON, bare NaN and Infinity included; None if it is no JSON object.
 
     Half of a surrogate pair, which JSON may escape and no table can keep, becomes a question mark.
     """
     try:
-        record = json.loads(line)
+        record = read_json(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):

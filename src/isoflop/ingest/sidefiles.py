@@ -7,7 +7,6 @@ that contradict each other are complained of by the runs that would need them.
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import yaml
 
 from isoflop.config.reading import yaml_content
 from isoflop.ingest.names import COLUMNS, EVAL_LOSS, plain
-from isoflop.ingest.numbers import encodable, number
+from isoflop.ingest.numbers import encodable, number, read_json
 from isoflop.ingest.settings import settings_of
 from isoflop.ingest.sidecar import SIDECAR, Fact, leaves, rule_for
 from isoflop.ingest.textlog import facts_of
@@ -77,7 +76,7 @@ def _parsed(name: str, text: str) -> dict[str, Any] | None:
     """Parse text by its name's ending; lines of a dump where it has none that is known."""
     try:
         if name.endswith(".json"):
-            told = json.loads(text)
+            told = read_json(text)
         elif name.endswith(".toml"):
             told = tomllib.loads(text)
         elif name.endswith(".txt"):

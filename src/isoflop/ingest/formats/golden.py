@@ -6,11 +6,10 @@ compare runs with; N, batch and schedule are in the configuration beside them.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.events import Event, Facts, Point, Unread
-from isoflop.ingest.numbers import number, step_number
+from isoflop.ingest.numbers import number, read_json, step_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.textlog import facts_of
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 _LOSSES: Final = ("lm loss", "lm_loss", "reduced_train_loss")
 LARGEST: Final = 1 << 28
@@ -32,7 +31,7 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
     if file.size > LARGEST:
         raise RefusedError(f"larger than {LARGEST >> 20} MB; golden values are read whole")
     try:
-        told = json.loads("".join(file.lines()))
+        told = read_json("".join(file.lines()))
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"no whole JSON object, so it was cut or damaged: {error}") from error
     losses = next((_values(told, name) for name in _LOSSES if _values(told, name)), None)

@@ -7,12 +7,11 @@ trainer_state.json of the run is at hand, that has the curve too, and this file 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from isoflop.ingest.events import CountsLines, Ended, Evaluation, Event, Facts, Point, Remark
 from isoflop.ingest.names import evaluated, tokens_seen
-from isoflop.ingest.numbers import encodable, finite, number
+from isoflop.ingest.numbers import encodable, finite, number, read_json
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.textlog import facts_of
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 RUN_IS_FOLDER = True
 
 _INSTEAD = "drop in trainer_state.json of the last checkpoint, which has the curve"
@@ -63,7 +62,7 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
 def _results(file: RawFile) -> Mapping[str, Any]:
     """Read the file's one object."""
     try:
-        told = encodable(json.loads("".join(file.lines())))
+        told = encodable(read_json("".join(file.lines())))
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"no whole JSON object, so it was cut or damaged: {error}") from error
     if not isinstance(told, dict):

@@ -6,7 +6,6 @@ files of a run into one; the values mean what they do in the database.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -15,7 +14,7 @@ from isoflop.ingest.blocks import Block
 from isoflop.ingest.events import Ended, Event, Facts, Identity, Unread, Written
 from isoflop.ingest.formats.mlflow import wide
 from isoflop.ingest.formats.table import blocks_of_frame
-from isoflop.ingest.numbers import encodable, number, step_number
+from isoflop.ingest.numbers import encodable, number, read_json, step_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.settings import facts_of_settings
 from isoflop.ingest.wall_time import Times
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 7
+VERSION = 8
 TAKES_MAP = True
 
 _CRASHED: Final = frozenset({"4", "5", "FAILED", "KILLED"})
@@ -35,7 +34,7 @@ _CRASHED: Final = frozenset({"4", "5", "FAILED", "KILLED"})
 def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     """Yield what the run's files say; see `formats.Reader`."""
     try:
-        told = encodable(json.loads("".join(file.lines()).partition("\n")[2]))
+        told = encodable(read_json("".join(file.lines()).partition("\n")[2]))
         run, metrics, params = told["run"], told["metrics"], told["params"]
         if run.get("lifecycle_stage", "active") != "active":
             raise RefusedError("a run that was deleted")

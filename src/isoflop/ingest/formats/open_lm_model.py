@@ -6,11 +6,10 @@ has the loss on each validation set, in the order of `--val-data`, which does no
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Remark, Unread
-from isoflop.ingest.numbers import encodable, finite, number
+from isoflop.ingest.numbers import encodable, finite, number, read_json
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.textlog import facts_of
 
@@ -20,13 +19,13 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 1
+VERSION = 2
 
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
     """Yield what the file says; see `formats.Reader`."""
     try:
-        told = encodable(json.loads("".join(file.lines())))
+        told = encodable(read_json("".join(file.lines())))
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"no whole JSON object, so it was cut or damaged: {error}") from error
     settings = told.get("hyperparameters") if isinstance(told, dict) else None

@@ -8,7 +8,6 @@ supersede what they repeat. Scalars of one step under several tags are one recor
 
 from __future__ import annotations
 
-import json
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +26,7 @@ from isoflop.ingest.names import (
     no_curve,
     plain,
 )
-from isoflop.ingest.numbers import LARGEST_STEP, encodable, number
+from isoflop.ingest.numbers import LARGEST_STEP, encodable, number, read_json
 from isoflop.ingest.protobuf import (
     BYTES,
     EIGHT,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 5
+VERSION = 6
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 
@@ -169,7 +168,7 @@ def _facts(texts: Mapping[str, str]) -> dict[str, Any]:
     facts: dict[str, Any] = {"loss_unit": "nats_per_token"}
     for tag in ("args/text_summary", "model_config/text_summary"):
         try:
-            told = encodable(json.loads(texts.get(tag, "")))
+            told = encodable(read_json(texts.get(tag, "")))
         except (ValueError, RecursionError):
             continue
         if isinstance(told, dict):

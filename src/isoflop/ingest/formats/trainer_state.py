@@ -13,11 +13,13 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest import names
+from isoflop.ingest.cells import CELL_SHOWN
 from isoflop.ingest.events import Evaluation, Event, Facts, LeftOutRows, Point, Unread
 from isoflop.ingest.names import evaluated, tokens_seen
-from isoflop.ingest.numbers import encodable, finite, number, step_number
+from isoflop.ingest.numbers import encodable, finite, number, step_number, whole_number
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.wide import NO_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 4
+VERSION = 5
 COUNTER: Final = names.COUNTER
 PIECE: Final = 1 << 20
 """Characters of the file that are read at once."""
@@ -37,7 +39,7 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
     """Yield what the file says; see `formats.Reader`."""
     text = _Text(file)
     state: dict[str, Any] = {}
-    without_step = 0
+    without_step: list[Any] = []
     try:
         for key in text.named():
             if key == HISTORY and key in state:
@@ -47,24 +49,35 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
                 continue
             state[key] = []
             for entry in text.items():
-                step = step_number(entry.get("step")) if isinstance(entry, dict) else None
-                if not isinstance(entry, dict):
-                    yield Unread()
-                elif step is None:
-                    without_step += 1
-                else:
-                    yield from _record(step, entry)
+                yield from _of_entry(entry, without_step)
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"no whole JSON object, so it was cut or damaged: {error}") from error
     if not isinstance(state.get(HISTORY), list):
         raise RefusedError(f"its {HISTORY} is no list")
     yield Facts(_facts(state))
-    if without_step:
-        yield LeftOutRows(without_step, "no step: a prediction after training")
+    if odd := [step for step in without_step if step is not None]:
+        yield LeftOutRows(len(odd), f"{NO_STEP}, as {_shown(odd[0])} first")
+    if others := len(without_step) - len(odd):
+        yield LeftOutRows(others, "no step: a prediction after training")
+
+
+def _of_entry(entry: Any, without_step: list[Any]) -> Iterator[Event]:
+    """Turn an entry of the history into records.
+
+    Parameters
+    ----------
+    without_step : takes what stands for the step where that is none; None where nothing does.
+    """
+    if not isinstance(entry, dict):
+        yield Unread()
+    elif (step := step_number(entry.get("step"))) is None:
+        without_step.append(entry.get("step"))
+    else:
+        yield from _record(step, entry)
 
 
 HISTORY: Final = "log_history"
-_DECODER: Final = json.JSONDecoder()
+_DECODER: Final = json.JSONDecoder(parse_int=whole_number)
 _BLANK: Final = re.compile(r"[ \t\n\r]*")
 
 
@@ -150,6 +163,12 @@ class _Text:
                 break
         self._text = "".join(read)
         return len(read) > 1
+
+
+def _shown(value: Any) -> str:
+    """Write what stands for a step, in short."""
+    known = number(value)
+    return str(value)[:CELL_SHOWN] if known is None else f"{known:g}"
 
 
 def _facts(state: Mapping[str, Any]) -> Any:

@@ -9,7 +9,6 @@ names or by `table:` of sweep.yaml. `_step` counts calls of `wandb.log`.
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +19,7 @@ import polars as pl
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.events import Ended, Event, Facts, Identity, Truncated, Unread
 from isoflop.ingest.formats.table import blocks_of_frame
-from isoflop.ingest.numbers import encodable
+from isoflop.ingest.numbers import encodable, read_json
 from isoflop.ingest.protobuf import BYTES, EIGHT, PAD, VARINT, Fields, floats, walk
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.settings import facts_of_settings
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 8
+VERSION = 9
 TAKES_MAP = True
 
 _HEAD: Final = 7
@@ -144,7 +143,7 @@ def _told(u8: np.ndarray[Any, Any], fields: Fields) -> Iterator[dict[str, Any]]:
             _, keys, values = _items(u8, each)
             for key, text in zip(keys, values, strict=True):
                 try:
-                    value = encodable(json.loads(text))
+                    value = encodable(read_json(text))
                 except (ValueError, RecursionError):
                     continue
                 if not key.startswith("_"):
