@@ -22,6 +22,10 @@ settings.register_profile(
 )
 settings.load_profile("isoflop")
 
+# before numpy is imported, here and in every process that tests start: the threads of OpenBLAS wait
+# for each other by counting, and took six seventh of the time of the fits beside other processes
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 
