@@ -20,6 +20,7 @@ from isoflop.approaches.uncertainty.calibration import calibrate
 from isoflop.approaches.uncertainty.influence import (
     influence_cautions,
     influence_of,
+    seeds_beside,
     twin_cautions,
 )
 from isoflop.approaches.uncertainty.resampling import resample
@@ -150,7 +151,7 @@ def fit_approach(
         influence=influence,
         cautions=[
             *fitted.cautions(),
-            *influence_cautions(influence),
+            *influence_cautions(influence, seeds_beside(fitted.observations)),
             *twin_cautions(fitted.observations),
             *expert_cautions(fitted.observations),
             *_refusals(refits),

@@ -13,6 +13,7 @@ from isoflop.approaches.estimators.profiles import fit_profiles
 from isoflop.approaches.uncertainty.influence import (
     influence_cautions,
     influence_of,
+    seeds_beside,
     twin_cautions,
     twins,
 )
@@ -134,6 +135,41 @@ def test_a_caution_names_a_few_runs_and_counts_the_others() -> None:
         assert "run4" in caution
         assert "run5" not in caution
         assert "; and 3 more" in caution
+
+
+def _moving(name: str) -> LeaveOut:
+    return LeaveOut(
+        run=name, a=0.1, log_params=0.1, log_loss=0.1, a_errors=3.0, log_params_errors=2.0,
+        log_loss_errors=2.0, refused=False, residual=0.1, studentised=1.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("moving", "telling"),
+    [
+        ("x", " A second seed of it tells whether it belongs."),
+        ("xy", " A second seed of each tells whether it belongs."),
+        ("a", " Runs of the same N and D are in the fit already: b beside a. How far they"),
+        ("ax", " A second seed of x tells whether it belongs. Runs of the same N and D are in"),
+        ("axy", " A second seed of each of the 2 without one tells whether it belongs. Runs of"),
+    ],
+)
+def test_no_seed_is_asked_for_that_is_in_the_fit_already(moving: str, telling: str) -> None:
+    influence = Influence(flops=1e20, runs=[_moving(name) for name in moving], reason=None)
+    (hangs,) = influence_cautions(influence, {"a": ["b"], "b": ["a"], "x": []})
+    assert telling in hangs
+
+
+def test_seeds_are_runs_of_one_n_and_d_and_copies_are_none(finals: Observations) -> None:
+    params, tokens, loss = finals.params.copy(), finals.tokens.copy(), finals.loss.copy()
+    # three runs of one N and D, of which two have one loss to the last digit
+    params[:3], tokens[:3], loss[:3] = params[0], tokens[0], (3.0, 3.1, 3.1)
+    copied = replace(finals, params=params, tokens=tokens, loss=loss, run_params=params)
+    first, second, third, other = copied.runs[:4]
+    beside = seeds_beside(copied)
+    assert beside[first] == [second, third]
+    assert beside[second] == beside[third] == [first]
+    assert beside[other] == []
 
 
 def test_a_sound_sweep_has_no_outlier(finals: Observations) -> None:

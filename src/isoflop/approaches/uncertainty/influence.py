@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from isoflop.approaches.estimators.misfit import cells_of
 from isoflop.approaches.uncertainty.jackknife import leave_one_out
 from isoflop.estimates.influence import Influence, LeaveOut, moves, outlying
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from isoflop.approaches.observations import Observations
@@ -85,14 +88,22 @@ def influence_of(fit: Fit, resamples: Resamples, draws: Floats, flops: float) ->
     return Influence(flops=flops, runs=runs, reason=None)
 
 
-def influence_cautions(influence: Influence) -> list[str]:
-    """Name the runs on which the answer hangs, and those far off what the others predict."""
+def influence_cautions(
+    influence: Influence, beside: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
+    """Name the runs on which the answer hangs, and those far off what the others predict.
+
+    Parameters
+    ----------
+    influence : every run left out in turn.
+    beside : the other seeds of each run that the fit has, see ``seeds_beside``; None for none.
+    """
     cautions = []
-    if moving := [moves(run) for run in influence.moving]:
+    if moving := influence.moving:
+        telling = _telling([run.run for run in moving], beside or {})
         cautions.append(
             f"The answer hangs on {'one run' if len(moving) == 1 else f'{len(moving)} runs'}: "
-            f"{_first(moving)}. A second seed of {'it' if len(moving) == 1 else 'each'} tells "
-            "whether it belongs."
+            f"{_first([moves(run) for run in moving])}. {telling}"
         )
     if far := [outlying(run) for run in influence.outlying]:
         cautions.append(
@@ -104,6 +115,45 @@ def influence_cautions(influence: Influence) -> list[str]:
         shown = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
         cautions.append(f"Without one of {shown} this approach could not be fitted at all.")
     return cautions
+
+
+def seeds_beside(observations: Observations) -> dict[str, list[str]]:
+    """List beside each run the fitted ones of its N and last D; copies of a run are no seeds."""
+    # points are sorted by run, then tokens
+    last = np.flatnonzero(np.diff(observations.run, append=-1))
+    cells = cells_of(observations.params[last], observations.tokens[last])
+    names = [observations.runs[run] for run in observations.run[last]]
+    copied = {name: set(group) for group in twins(observations) for name in group}
+    return {
+        name: [
+            other
+            for other, its in zip(names, cells, strict=True)
+            if its == cell and other not in copied.get(name, {name})
+        ]
+        for name, cell in zip(names, cells, strict=True)
+    }
+
+
+def _telling(moving: list[str], beside: Mapping[str, Sequence[str]]) -> str:
+    """Say what tells whether runs belong: another seed, which some have in the fit already."""
+    alone = [run for run in moving if not beside.get(run)]
+    seeded = [run for run in moving if beside.get(run)]
+    told = []
+    if alone:
+        those = f"each of the {len(alone)} without one" if len(alone) > 1 else alone[0]
+        which = those if seeded else "each" if len(alone) > 1 else "it"
+        told.append(f"A second seed of {which} tells whether it belongs.")
+    if seeded:
+        named = [f"{_names(beside[run])} beside {run}" for run in seeded]
+        told.append(
+            f"Runs of the same N and D are in the fit already: {_first(named)}. How far they lie "
+            "apart tells whether it belongs."
+        )
+    return " ".join(told)
+
+
+def _names(runs: Sequence[str]) -> str:
+    return ", ".join(runs[:MOST_NAMED]) + (", ..." if len(runs) > MOST_NAMED else "")
 
 
 def _first(told: list[str]) -> str:
