@@ -70,3 +70,6 @@ LIMITS: Final = {
     "price": Limits("a price of an hour", 0.0, 1e9),
 }
 """By the names of the interface's arguments, where it has them."""
+
+UTILISATION: Final = 0.4
+"""Of a card where nobody said."""

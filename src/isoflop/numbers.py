@@ -78,6 +78,18 @@ def count(value: float, digits: int = 3, hand: Hand = MARKDOWN) -> str:
     return significant(rounded, digits)
 
 
+def typed(text: str) -> float:
+    """Read a number as somebody types it: 1e9, 7B, 121.4M, 12k; letters of either case.
+
+    Raises
+    ------
+    ValueError : it is none.
+    """
+    number = text.strip()
+    sizes = [size for size, suffix in SUFFIXES if number[-1:].upper() == suffix.upper()]
+    return float(number[:-1] if sizes else number) * (sizes[0] if sizes else 1.0)
+
+
 def short(value: float, digits: int = 3, hand: Hand = MATHTEXT) -> str:
     """Write a count as labels and axes do, without the zeros at its end: 70B, 1.33T, 12k."""
     written = count(value, digits, hand)

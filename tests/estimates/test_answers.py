@@ -157,6 +157,59 @@ def test_sizes_of_the_published_laws() -> None:
     assert found["sweep"] is None
 
 
+@pytest.mark.parametrize(
+    ("short", "full"),
+    [
+        (["--params", "7B"], ["--params", "7e9"]),
+        (["--tokens", "1.4t"], ["--tokens", "1.4e12"]),
+        (["--ratio", " 0.02k"], ["--ratio", "20"]),
+        (["1000000T"], ["1e18"]),
+        (
+            ["1e21", "--inference-tokens", "121.4M", "--gpu", "h100", "--price", "1k"],
+            ["1e21", "--inference-tokens", "121.4e6", "--gpu", "h100", "--price", "1000"],
+        ),
+    ],
+)
+def test_numbers_may_have_suffixes(short: list[str], full: list[str]) -> None:
+    assert run(*short) == run(*full)
+
+
+def test_a_card_runs_at_the_utilisation_that_the_help_names() -> None:
+    words = ["1e21", "--gpu", "h100"]
+    assert run(*words) == run(*words, "--mfu", "0.4")
+    done = CliRunner().invoke(main, ["allocate", "--help"])
+    assert "[default: 0.4]" in done.output
+
+
+def test_hours_of_a_served_model_are_those_of_its_training() -> None:
+    """On the page as in the command: serving has a utilisation of its own."""
+    words = ["1e21", "--gpu", "h100", "--price", "2", "--inference-tokens", "1e13"]
+    served = [law for law in json.loads(run(*words, "--json"))["laws"] if law["served"]]
+    assert served
+    for law in served:
+        hours = law["served"]["training_flops"]["value"] / (989.5e12 * 0.4 * 3600)
+        assert law["served_hours"]["value"] == pytest.approx(hours)
+        assert law["served_cost"]["value"] == pytest.approx(2 * hours)
+        assert law["hours"]["value"] < hours
+    text = run(*words)
+    (head,) = [line for line in text.splitlines() if line.startswith("at the same loss")]
+    assert head.split()[-2:] == ["hours", "cost"]
+    assert "Hours and cost: of training on one NVIDIA H100" in text
+    assert "of its peak, without serving." in text
+
+
+def test_no_training_is_told_of_where_the_sweep_does_not_say(estimates: Path) -> None:
+    words = ("--sweep", example_sweep.SWEEP, "--estimates", str(estimates))
+    near, far = run("1e15", *words), run("1e30", *words)
+    assert ": train " in near.splitlines()[0]
+    assert "does not say" not in near
+    first, second = far.splitlines()[:2]
+    assert "train " not in first.replace("what to train", "")
+    assert "decades beyond the data, where this sweep does not say what to train" in first
+    assert second.startswith("Drawn out that far, the mixture")
+    assert far.count("does not say") == 1
+
+
 def test_hours_and_money_are_those_of_the_card() -> None:
     found = json.loads(run("1e21", "--gpu", "h100", "--mfu", "0.4", "--price", "2", "--json"))
     hours = 1e21 / (989.5e12 * 0.4 * 3600)
@@ -312,6 +365,9 @@ def test_the_mixture_answers_backwards_too(estimates: Path, asked: str) -> None:
         (["1e21", "--loss", "3"], "2 given"),
         (["1e21", "--gpu", "abacus"], "there are a100, h100"),
         (["1e21", "--price", "2"], "name it, as in --gpu"),
+        (["1e21", "--mfu", "0.5"], "a utilisation is of a card: name it, as in --gpu h100"),
+        (["--params", "7X"], "'7X' is no number, such as 1e9, 7B or 121.4M"),
+        (["--params", "B"], "'B' is no number"),
         (["--gpu-hours", "10"], "--gpu-hours 1000 --gpu h100"),
         (["1e21", "--gpu", "h100", "--mfu", "40"], "between 0.0001 and 1, not at 40"),
         (["-1"], "No such option"),

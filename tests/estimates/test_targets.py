@@ -23,7 +23,14 @@ from isoflop.estimates.laws import (
     PowerLaws,
     ProductLoss,
 )
-from isoflop.estimates.targets import ASKED, Asked, Target, columns_at, flops_at
+from isoflop.estimates.targets import (
+    ASKED,
+    Asked,
+    Target,
+    columns_along,
+    columns_at,
+    flops_at,
+)
 from isoflop.limits import LIMITS
 from isoflop.project import facts_folder
 
@@ -73,11 +80,38 @@ def test_asking_for_what_an_allocation_has_gives_it_back(name: str, asked: str) 
         assert found[quantity] == pytest.approx(values, rel=1e-8), quantity
 
 
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("asked", ASKED)
+def test_several_targets_are_each_answered_as_alone(name: str, asked: Asked) -> None:
+    law, parameters = LAWS[name]
+    rows = np.array([parameters, [np.nan] * len(parameters), [1.01 * x for x in parameters]])
+    at = columns_at(law, rows[:1], Target("flops", 1e12))[asked][0]
+    values = np.geomspace(0.5, 2.0, 7) * at
+    together = columns_along(law, rows, asked, values)
+    for i, value in enumerate(values):
+        alone = columns_at(law, rows, Target(asked, float(value)))
+        for quantity, column in alone.items():
+            np.testing.assert_allclose(together[quantity][:, i], column, rtol=1e-7)
+
+
+def test_a_law_says_from_which_compute_it_has_optima() -> None:
+    law, parameters = LAWS["negative_product"]
+    assert isinstance(law, ProductLoss)
+    row = np.array([parameters])
+    (edge,) = law.log_least_flops(row)
+    around = law.optima(row, np.exp(edge + np.array([-1e-6, 1e-6]))).params[0]
+    assert np.isfinite(around).tolist() == [False, True]
+    for name in ("product", "nested"):
+        other, numbers = LAWS[name]
+        assert isinstance(other, ProductLoss | NestedLoss)
+        assert other.log_least_flops(np.array([numbers])) == [-np.inf]
+
+
 def test_every_row_is_answered_at_its_own_compute() -> None:
     law, parameters = LAWS["hoffmann"]
     rows = np.array([parameters, [1.7, 300.0, 411.0, 0.34, 0.28], [np.nan] * 5])
-    together = flops_at(law, rows, Target("params", 1e9))
-    alone = [flops_at(law, row[None], Target("params", 1e9))[0] for row in rows]
+    together = flops_at(law, rows, "params", np.array([1e9]))[:, 0]
+    alone = [flops_at(law, row[None], "params", np.array([1e9]))[0, 0] for row in rows]
     np.testing.assert_allclose(together, alone, rtol=1e-12)
     assert np.isnan(together[2])
     optima = law.optima(rows[:2], together[:2, None])
@@ -87,7 +121,7 @@ def test_every_row_is_answered_at_its_own_compute() -> None:
 @given(loss=st.floats(0.5, 1.69))
 def test_no_compute_reaches_a_loss_below_the_floor(loss: float) -> None:
     law, parameters = LAWS["hoffmann"]
-    assert np.isnan(flops_at(law, np.array([parameters]), Target("loss", loss))).all()
+    assert np.isnan(flops_at(law, np.array([parameters]), "loss", np.array([loss]))).all()
 
 
 @pytest.mark.parametrize("law", LAWS)

@@ -30,7 +30,7 @@ from isoflop.estimates.quantities import (
     describe,
     placed_in,
 )
-from isoflop.estimates.targets import Target, columns_at
+from isoflop.estimates.targets import columns_along
 from isoflop.numbers import PLAIN, count, decades_beyond, distance
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
+    from isoflop.estimates.targets import Asked, Target
 
     Floats = NDArray[np.float64]
 
@@ -154,50 +155,117 @@ def allocate(
     if target.asked == "flops":
         optima = optima_at(estimate, draws, [target.value])
         return next((_as_allocation(optimum, estimate.flops_range) for optimum in optima), None)
+    return allocate_along(estimate, draws, target.asked, [target.value])[0]
+
+
+def allocate_along(
+    estimate: Estimate | Mixture,
+    draws: pl.DataFrame,
+    asked: Asked,
+    values: Sequence[float],
+    *,
+    summarised: bool = True,
+) -> list[Allocation | None]:
+    """Answer a question with several numbers at once, by another quantity than C.
+
+    Parameters
+    ----------
+    estimate, draws : as of ``allocate``.
+    asked : which quantity is given.
+    values : what it is.
+    summarised : whether each quantity says what was simulated, beside its intervals.
+
+    Returns
+    -------
+    What ``allocate`` gives, in the order of the values.
+    """
+    targets = np.asarray(values, dtype=np.float64)
     if isinstance(estimate, Mixture):
-        return _allocate_mixture(estimate, draws, target)
-    point = columns_at(estimate.law, estimate.row, target)
-    if not np.isfinite(point["flops"][0]):
-        return None
+        return _along_mixture(estimate, draws, asked, targets)
+    point = columns_along(estimate.law, estimate.row, asked, targets)
     rows = estimate.rows(draws)
-    drawn = columns_at(estimate.law, rows, target)
+    drawn = columns_along(estimate.law, rows, asked, targets)
     fitted = np.isfinite(rows).all(axis=1)
-    unanswered = float(np.mean(~np.isfinite(drawn["flops"][fitted]))) if fitted.any() else 0.0
     simulated = simulations_of(estimate, draws)
-    samples = _samples(estimate, simulated, target)
-    quantities: dict[str, Quantity] = {}
-    for name, values in point.items():
-        if not np.isfinite(values[0]):
+    samples = _samples(estimate, simulated, asked, targets)
+    allocations: list[Allocation | None] = []
+    for i, target in enumerate(targets.tolist()):
+        if not np.isfinite(point["flops"][0, i]):
+            allocations.append(None)
             continue
-        if name == target.asked:
-            quantities[name] = Quantity(value=target.value)
-            continue
-        if simulated and name not in samples:  # none of the laws in question reaches the target
-            quantities[name] = Quantity(value=float(values[0]))
-            continue
-        quantity = calibrated(float(values[0]), drawn[name], samples.get(name, []))
-        quantities[name] = _without_doubtful_ends(quantity, unanswered)
-    return Allocation.of(quantities, flops_range=estimate.flops_range, unanswered=unanswered)
-
-
-def _allocate_mixture(mixture: Mixture, draws: pl.DataFrame, target: Target) -> Allocation | None:
-    parts = mixture.parts(draws)
-    point = columns_at(MedianFrontier(parts), np.empty((1, 0)), target)
-    if not np.isfinite(point["flops"][0]):
-        return None
-    columns = [columns_at(part.law, part.rows, target) for part in parts]
-    drawn = {name: np.concatenate([column[name] for column in columns]) for name in point}
-    unanswered = float(np.mean(~np.isfinite(drawn["flops"])))
-    quantities: dict[str, Quantity] = {}
-    for name, values in point.items():
-        value = float(values[0])
-        if name == target.asked:
-            quantities[name] = Quantity(value=target.value)
-        elif np.isfinite(value):
-            levels = mixture.levels.at_target(name, target.asked, float(point["flops"][0]))
-            quantity = at_levels(value, drawn[name], levels)
+        unanswered = (
+            float(np.mean(~np.isfinite(drawn["flops"][fitted, i]))) if fitted.any() else 0.0
+        )
+        quantities: dict[str, Quantity] = {}
+        for name, values_of in point.items():
+            value = float(values_of[0, i])
+            if not np.isfinite(value):
+                continue
+            if name == asked:
+                quantities[name] = Quantity(value=target)
+                continue
+            if simulated and name not in samples[i]:  # no law in question reaches the target
+                quantities[name] = Quantity(value=value)
+                continue
+            quantity = calibrated(
+                value, drawn[name][:, i], samples[i].get(name, []), summarised=summarised
+            )
             quantities[name] = _without_doubtful_ends(quantity, unanswered)
-    return Allocation.of(quantities, flops_range=mixture.flops_range, unanswered=unanswered)
+        allocations.append(
+            Allocation.of(quantities, flops_range=estimate.flops_range, unanswered=unanswered)
+        )
+    return allocations
+
+
+def frontier_at(
+    estimate: Estimate | Mixture, draws: pl.DataFrame, flops: Sequence[float]
+) -> dict[str, list[float | None]]:
+    """Give the estimate's own frontier, without intervals.
+
+    Returns
+    -------
+    By the names of ``targets.columns_at``, in the order of the budgets; None where it has no such
+    number there.
+    """
+    law, row = (
+        (MedianFrontier(estimate.parts(draws)), np.empty((1, 0)))
+        if isinstance(estimate, Mixture)
+        else (estimate.law, estimate.row)
+    )
+    columns = columns_along(law, row, "flops", np.asarray(flops, dtype=np.float64))
+    return {
+        name: [float(value) if np.isfinite(value) else None for value in column[0]]
+        for name, column in columns.items()
+    }
+
+
+def _along_mixture(
+    mixture: Mixture, draws: pl.DataFrame, asked: Asked, targets: Floats
+) -> list[Allocation | None]:
+    parts = mixture.parts(draws)
+    point = columns_along(MedianFrontier(parts), np.empty((1, 0)), asked, targets)
+    columns = [columns_along(part.law, part.rows, asked, targets) for part in parts]
+    drawn = {name: np.concatenate([column[name] for column in columns]) for name in point}
+    allocations: list[Allocation | None] = []
+    for i, target in enumerate(targets.tolist()):
+        flops = float(point["flops"][0, i])
+        if not np.isfinite(flops):
+            allocations.append(None)
+            continue
+        unanswered = float(np.mean(~np.isfinite(drawn["flops"][:, i])))
+        quantities: dict[str, Quantity] = {}
+        for name, values_of in point.items():
+            value = float(values_of[0, i])
+            if name == asked:
+                quantities[name] = Quantity(value=target)
+            elif np.isfinite(value):
+                levels = mixture.levels.at_target(name, asked, flops)
+                quantity = at_levels(value, drawn[name][:, i], levels)
+                quantities[name] = _without_doubtful_ends(quantity, unanswered)
+        allocations.append(
+            Allocation.of(quantities, flops_range=mixture.flops_range, unanswered=unanswered)
+        )
+    return allocations
 
 
 def _as_allocation(optimum: Optimum, flops_range: tuple[float, float]) -> Allocation:
@@ -224,30 +292,32 @@ def _without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:
 
 
 def _samples(
-    estimate: Estimate, simulations: Sequence[Simulations], target: Target
-) -> dict[str, list[Sample]]:
-    """Place the truth among each simulated sweep's draws at a target, as ``Simulations`` does.
+    estimate: Estimate, simulations: Sequence[Simulations], asked: Asked, targets: Floats
+) -> list[dict[str, list[Sample]]]:
+    """Place the truth among each simulated sweep's draws at targets, as ``Simulations`` does.
 
     Returns
     -------
-    Quantity to one sample for each law that was taken for the truth; without those laws that have
-    no answer themselves, where there is nothing to cover.
+    For each target, quantity to one sample for each law that was taken for the truth; without those
+    laws that have no answer themselves, where there is nothing to cover.
     """
-    samples: dict[str, list[Sample]] = {}
+    samples: list[dict[str, list[Sample]]] = [{} for _ in targets]
     for simulated in simulations:
-        law = simulated.truth.law
-        true = columns_at(law, simulated.truth.row(), target)
+        true = columns_along(simulated.truth.law, simulated.truth.row(), asked, targets)
         n, m, p = simulated.draws.shape
-        drawn = columns_at(estimate.law, simulated.draws.reshape(n * m, p), target)
-        points = columns_at(estimate.law, simulated.estimates, target)
-        for name, values in drawn.items():
-            truth = float(true[name][0])
-            if name == target.asked or not np.isfinite(truth):
+        drawn = columns_along(estimate.law, simulated.draws.reshape(n * m, p), asked, targets)
+        points = columns_along(estimate.law, simulated.estimates, asked, targets)
+        for name in drawn:
+            if name == asked:
                 continue
-            placed = placed_in(values.reshape(1, n, m), np.array([truth]), logs=True)[0]
-            sample = Sample.of(simulated.truth.approach, truth, points[name], placed)
-            if sample is not None:
-                samples.setdefault(name, []).append(sample)
+            for i, truth in enumerate(true[name][0].tolist()):
+                if not np.isfinite(truth):
+                    continue
+                values = drawn[name][:, i].reshape(1, n, m)
+                placed = placed_in(values, np.array([truth]), logs=True)[0]
+                sample = Sample.of(simulated.truth.approach, truth, points[name][:, i], placed)
+                if sample is not None:
+                    samples[i].setdefault(name, []).append(sample)
     return samples
 
 

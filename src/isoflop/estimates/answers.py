@@ -13,7 +13,7 @@ from isoflop.config.approaches import ExponentPrior
 from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
-from isoflop.estimates.allocation import Allocation, allocate
+from isoflop.estimates.allocation import UNKNOWN, Allocation, allocate
 from isoflop.estimates.estimate import Estimate, prior_words, read_draws, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
@@ -23,7 +23,7 @@ from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import DOUBTED, RULES, Rule, recommend, standing
 from isoflop.estimates.repeats import RepeatedAllocation, allocate_repeated
 from isoflop.estimates.targets import ASKED, Asked, Target, columns_at
-from isoflop.limits import LIMITS
+from isoflop.limits import LIMITS, UTILISATION
 from isoflop.numbers import (
     NONE,
     PLAIN,
@@ -78,11 +78,15 @@ class Answer(Section):
     allocation: Allocation | None
     """None where no compute meets the target."""
     hours: Quantity | None = None
-    """Of one card."""
+    """Of one card, to train it."""
     cost: Quantity | None = None
     """Of these hours."""
     served: ServedAllocation | None = None
     """The allocation that is cheapest to train and serve at the loss of this one."""
+    served_hours: Quantity | None = None
+    """Of one card, to train it; serving has a utilisation of its own, which nobody said."""
+    served_cost: Quantity | None = None
+    """Of these hours."""
 
 
 class Answers(Section):
@@ -153,20 +157,21 @@ def one_target(
 
 
 def machine_of(
-    gpu: str | None, utilisation: float, price: float | None, reference: Path | None
+    gpu: str | None, utilisation: float | None, price: float | None, reference: Path | None
 ) -> Machine | None:
     """Look a card up; None without one.
 
     Raises
     ------
-    IsoflopError : there is no such card, or a price without one.
+    IsoflopError : there is no such card, or a price or a utilisation without one.
     """
     if gpu is None:
-        if price is not None:
-            raise IsoflopError("a price is of an hour of a card: name it, as in --gpu h100")
+        for given, what in ((price, "a price is of an hour"), (utilisation, "a utilisation is")):
+            if given is not None:
+                raise IsoflopError(f"{what} of a card: name it, as in --gpu h100")
         return None
     accelerator = read_accelerators(reference or facts_folder()).named(gpu)
-    return Machine(accelerator, utilisation, price)
+    return Machine(accelerator, UTILISATION if utilisation is None else utilisation, price)
 
 
 def answer(
@@ -361,10 +366,8 @@ def _answer(
     member: Member | None = None,
 ) -> Answer:
     """Add hours and money to an allocation, and what a law is to the mixture."""
-    hours = cost = None
-    if allocation is not None and machine is not None:
-        hours = _scaled(allocation.flops, 1.0 / machine.flops_per_hour)
-        cost = None if machine.price is None else _scaled(hours, machine.price)
+    hours, cost = _paid(None if allocation is None else allocation.flops, machine)
+    served_hours, served_cost = _paid(None if served is None else served.training_flops, machine)
     return Answer(
         law=law,
         counting=counting,
@@ -377,7 +380,19 @@ def _answer(
         hours=hours,
         cost=cost,
         served=served,
+        served_hours=served_hours,
+        served_cost=served_cost,
     )
+
+
+def _paid(
+    training: Quantity | None, machine: Machine | None
+) -> tuple[Quantity | None, Quantity | None]:
+    """Give the hours of one card that a training's C takes, and what they cost."""
+    if training is None or machine is None:
+        return None, None
+    hours = _scaled(training, 1.0 / machine.flops_per_hour)
+    return hours, None if machine.price is None else _scaled(hours, machine.price)
 
 
 def _scaled(quantity: Quantity, factor: float) -> Quantity:
@@ -489,10 +504,19 @@ def _summary(answers: Answers) -> list[str]:
     if answers.recommended is None or allocation is None:
         return [f"{asked}: sweep {answers.sweep} has no answer"]
     words = RULES[answers.rule] if answers.rule is not None else ""
+    sizes = (
+        f"{_written(allocation.params, _count)} parameters on "
+        f"{_written(allocation.tokens, _count)} tokens"
+    )
+    law = ANSWERS[best.law].in_prose
+    if allocation.reach == UNKNOWN:
+        return [
+            f"{asked}: {allocation.distance}, where this sweep does not say what to train",
+            f"Drawn out that far, {law} has {sizes}; {words}.",
+        ]
     return [
-        f"{asked}: train {_written(allocation.params, _count)} parameters on "
-        f"{_written(allocation.tokens, _count)} tokens",
-        f"{allocation.distance}: {allocation.reach}. By {ANSWERS[best.law].in_prose}; {words}.",
+        f"{asked}: train {sizes}",
+        f"{allocation.distance}: {allocation.reach}. By {law}; {words}.",
     ]
 
 
@@ -560,6 +584,7 @@ def _served_lines(answers: Answers) -> list[str]:
             _written(answer.served.training_flops, _power),
             _written(answer.served.total_flops, _power),
             _written(answer.served.saved, _percent),
+            *(_written(paid, _hours) for paid in (answer.served_hours, answer.served_cost) if paid),
         ]
         for answer in answers.laws
         if answer.served is not None
@@ -570,6 +595,7 @@ def _served_lines(answers: Answers) -> list[str]:
             f"No law here says what {tokens} served tokens change: they know the optimum alone."
         ]
     head = ["at the same loss", "N", "D", "D/N", "training C", "training + serving", "saved"]
+    head += ["hours", "cost"][: len(rows[0]) - len(head)]
     return [
         f"Cheapest to train and to serve on {tokens} tokens (6ND + 2N per token served):",
         *_aligned([head, *rows]),
@@ -599,7 +625,11 @@ def _repeated_lines(repeated: RepeatedAllocation, unique: float) -> list[str]:
 def _notes(answers: Answers) -> list[str]:
     notes = [f"Intervals: {per_cent(float(LEVEL))}."] if answers.sweep is not None else []
     if answers.card is not None:
-        notes.append(f"Hours: of one {answers.card} of its peak.")
+        notes.append(
+            f"Hours{' and cost' if any(answer.cost for answer in answers.laws) else ''}: of "
+            f"training on one {answers.card} of its peak"
+            f"{'' if answers.served_tokens is None else ', without serving'}."
+        )
     notes.append(
         "Published laws are of their own text and tokenizer, losses above all; Kaplan's N and C "
         "count no embeddings."

@@ -6,22 +6,23 @@ from pathlib import Path
 
 import click
 
-from isoflop.command import PATH
+from isoflop.command import NUMBER, PATH
+from isoflop.limits import UTILISATION
 from isoflop.terminal import say
 
 
 @click.command("allocate")
-@click.argument("flops", type=float, required=False)
-@click.option("--loss", type=float, help="Instead of FLOPS: a loss to reach [nat/token].")
-@click.option("--params", type=float, help="Instead: a number of parameters N.")
-@click.option("--tokens", type=float, help="Instead: a number of tokens D.")
-@click.option("--ratio", type=float, help="Instead: tokens per parameter D/N.")
-@click.option("--gpu-hours", type=float, help="Instead: hours of one --gpu.")
+@click.argument("flops", type=NUMBER, required=False)
+@click.option("--loss", type=NUMBER, help="Instead of FLOPS: a loss to reach [nat/token].")
+@click.option("--params", type=NUMBER, help="Instead: a number of parameters N.")
+@click.option("--tokens", type=NUMBER, help="Instead: a number of tokens D.")
+@click.option("--ratio", type=NUMBER, help="Instead: tokens per parameter D/N.")
+@click.option("--gpu-hours", type=NUMBER, help="Instead: hours of one --gpu.")
 @click.option("--gpu", help="Card, such as h100: adds hours; data/reference/accelerators.yaml.")
-@click.option("--mfu", type=float, default=0.4, show_default=True, help="Share of its peak.")
-@click.option("--price", type=float, help="Of an hour of it, in any currency: adds the cost.")
-@click.option("--inference-tokens", type=float, help="Tokens served: what is cheapest in all.")
-@click.option("--unique-tokens", type=float, help="Few tokens to repeat: what is best with them.")
+@click.option("--mfu", type=NUMBER, help=f"Share of its peak [default: {UTILISATION}].")
+@click.option("--price", type=NUMBER, help="Of an hour of it, in any currency: adds the cost.")
+@click.option("--inference-tokens", type=NUMBER, help="Tokens served: what is cheapest in all.")
+@click.option("--unique-tokens", type=NUMBER, help="Few tokens to repeat: what is best with them.")
 @click.option("--sweep", help="Whose laws answer; without it, the published ones.")
 @click.option("--estimates", type=PATH, default=Path("data/estimates"), show_default=True)
 @click.option("--reference", type=PATH, help="Folder of published facts [default: the project's].")
@@ -34,7 +35,7 @@ def allocate_command(
     ratio: float | None,
     gpu_hours: float | None,
     gpu: str | None,
-    mfu: float,
+    mfu: float | None,
     price: float | None,
     inference_tokens: float | None,
     unique_tokens: float | None,
@@ -45,8 +46,9 @@ def allocate_command(
 ) -> None:
     """Say how many parameters and tokens to buy with FLOPS, such as 1e21, and how sure that is.
 
-    Every law of a fitted sweep answers with its intervals, and then every published law. Nothing
-    is fitted: answers come from the estimates and their draws.
+    Numbers may have suffixes: 7B, 121.4M, 12k, 1T. Hours and cost are of training. Every law of a
+    fitted sweep answers with its intervals, and then every published law. Nothing is fitted:
+    answers come from the estimates and their draws.
     """
     from isoflop.estimates.answers import answer, as_text, machine_of, one_target
 

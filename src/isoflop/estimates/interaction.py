@@ -137,6 +137,20 @@ class Form:
                 log_q=beta * budget - log_b, fall=m * beta, log_a=log_a, rise=alpha, kappa=kappa,
             )  # fmt: skip
 
+    def log_least_flops(self, terms: Floats, *, coefficient: float, exponent: float) -> Floats:
+        """Give log of the C above which an optimum exists, (rows,); -inf where every C has one.
+
+        With a negative product term the loss falls with D where 1 + kappa P > 0, and with N where
+        1 + kappa Q > 0; this C has the least N and the least D of both.
+        """
+        _, log_a, log_b, alpha, beta, kappa = terms.T
+        if not self.is_product:
+            return np.full(len(terms), -np.inf)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            edge = np.log(-np.minimum(kappa, 0.0))
+            least = (log_a + edge) / alpha, (log_b + edge) / beta
+        return np.asarray(np.log(coefficient) + exponent * least[0] + least[1])
+
     def frontier_slope(
         self, terms: Floats, flops: float, *, coefficient: float, exponent: float
     ) -> Floats:

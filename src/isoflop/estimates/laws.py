@@ -297,6 +297,13 @@ class InteractionLaw(Section):
         )
         return a, 1.0 - cost.exponent * a
 
+    def log_least_flops(self, parameters: Floats) -> Floats:
+        """Give log of the C above which an optimum exists, (rows,); -inf where every C has one."""
+        cost = self.flops_per_token
+        return self.form.log_least_flops(
+            self.form.terms(parameters), coefficient=cost.coefficient, exponent=cost.exponent
+        )
+
     def optima(self, parameters: Floats, flops: Floats) -> Optima:
         """Minimise L(N, D) under C = k N**m D; in closed form without a product term."""
         cost, terms = self.flops_per_token, self.form.terms(parameters)

@@ -378,17 +378,17 @@ class MedianFrontier:
         Parameters
         ----------
         parameters : one row without columns: the draws are the frontier's.
-        flops : (budgets,) or (1, budgets) C [FLOP].
+        flops : (budgets,) or (rows, budgets) C [FLOP].
         """
-        budgets = np.ravel(flops)
+        budgets, shape = np.ravel(flops), np.atleast_2d(flops).shape
         if len(self.parts) == 1:
             (part,) = self.parts
-            return part.law.optima(part.row, budgets)
+            return part.law.optima(part.row, flops)
         drawn = [part.law.optima(part.rows, budgets) for part in self.parts]
         return Optima(
-            params=_medians([optimum.params for optimum in drawn]),
-            tokens=_medians([optimum.tokens for optimum in drawn]),
-            loss=_medians([optimum.loss for optimum in drawn]),
+            params=_medians([optimum.params for optimum in drawn]).reshape(shape),
+            tokens=_medians([optimum.tokens for optimum in drawn]).reshape(shape),
+            loss=_medians([optimum.loss for optimum in drawn]).reshape(shape),
         )
 
 

@@ -1,12 +1,13 @@
-"""What the calculator on the page computes with: every law's frontier, and thinned draws of it.
+"""What the calculator on the page computes with: every law's frontier, and its intervals' ends.
 
-A law of the loss stands as the terms of its parameters and of its draws, from which the page finds
+A law of the loss stands as the terms of its parameters and of some draws, from which the page finds
 the optimum, and what is cheapest to train and to serve. What knows the optimum alone is
-N = n C**a, D = d C**b and L = E + K C**-e, seven numbers for a draw. The mixture stands as a table
-of its frontier beside the draws of its laws.
+N = n C**a, D = d C**b and L = E + K C**-e, seven numbers. The mixture stands as a table of its
+frontier beside draws of its laws.
 
-Where C is given, the ends of every interval stand in a table too, as the report prints them; the
-thinned draws answer the other questions.
+The ends of intervals stand in tables along the frontier, one for each quantity that may be asked
+for: an interval of N at a given loss ends elsewhere among the draws than at a given C. They are
+those of ``isoflop allocate``, from all draws; the thinned draws say what serving changes.
 
 Where D is more than the unique tokens, the page says how often they are seen and how many fresh
 ones that is worth, by the R*_D of Muennighoff et al. (2023): nothing of it is fitted here.
@@ -27,30 +28,32 @@ from isoflop.estimates.allocation import (
     OPEN_WORDS,
     REACH,
     UNKNOWN,
+    allocate_along,
+    frontier_at,
     optima_at,
-    simulations_of,
 )
 from isoflop.estimates.interaction import HOFFMANN
 from isoflop.estimates.intervals import tails
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
 from isoflop.estimates.levels import Tails
 from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
-from isoflop.estimates.quantities import levels_of, samples_of
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.limits import LIMITS
 from isoflop.numbers import DISTANCES
 from isoflop.report.sections.answer import PARAMS_SHORT
 from isoflop.report.sections.check import counted_words
+from isoflop.report.sections.data import most_epochs
 from isoflop.report.sections.first_screen import headline_budget
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from isoflop.estimates.estimate import Estimate
+    from isoflop.estimates.allocation import Allocation
+    from isoflop.estimates.estimate import Estimate, Optimum
     from isoflop.estimates.interaction import Form
     from isoflop.estimates.laws import LawOfLoss
-    from isoflop.estimates.levels import Levels
+    from isoflop.estimates.targets import Asked
     from isoflop.report.inputs import ReportInputs
 
     Floats = NDArray[np.float64]
@@ -63,11 +66,18 @@ LEVEL: Final = 0.95
 BEFORE, BEYOND, SPACING = (float(decades * np.log(10.0)) for decades in (3.0, 8.0, 0.05))
 """How far before and beyond the data the mixture's frontier is tabulated, and how densely [log C];
 between two places it is read off the line through them."""
-ENDS_BEFORE, ENDS_SPACING = (float(decades * np.log(10.0)) for decades in (1.0, 0.25))
-"""The same of the ends of intervals, which go as far beyond the data as a sweep says anything."""
+ENDS_BEFORE, ENDS_SPACING, LAWS_SPACING = (
+    float(decades * np.log(10.0)) for decades in (1.0, 0.25, 0.5)
+)
+"""The same of the ends of intervals, which go as far beyond the data as a sweep says anything. By a
+single law the ends at another target than C stand half as densely: each is calibrated anew."""
 NOMINAL: Final = tails([LEVEL])[0].tolist()
 """Shares of the draws below both ends of a percentile interval."""
-QUANTITIES: Final = ("params", "tokens", "tokens_per_param", "loss")
+QUANTITIES: Final = ("flops", "params", "tokens", "tokens_per_param", "loss")
+ASKED: Final[tuple[Asked, ...]] = ("loss", "params", "tokens", "tokens_per_param")
+"""What may be given instead of C."""
+DIGITS: Final = 9
+"""Of the logarithm of an end, which then has seven."""
 STEP: Final = 100.0
 """Factor between the computes at which a frontier is read."""
 ACCURACY: Final = 1e-6
@@ -138,6 +148,7 @@ def calculator_json(inputs: ReportInputs) -> str | None:
         "parts": parts,
         "repeats": {
             "unique": inputs.unique_tokens,
+            "seen": most_epochs(inputs.fit_runs()),
             "decay": inputs.reference.muennighoff.R_D,
             "authors": inputs.reference.muennighoff.citation.authors,
             "year": inputs.reference.muennighoff.citation.year,
@@ -170,7 +181,7 @@ def _described(
     elif isinstance(answer.law, HoffmannLaw | InteractionLaw):
         row_of_law = _of_loss(answer, draws, flops, parts)
     else:
-        row_of_law = _of_frontier(answer, draws, flops)
+        row_of_law = _of_frontier(answer, flops)
     if row_of_law is None:
         return None
     mark = standing(answer, inputs.forecasts).loss_mark
@@ -183,7 +194,6 @@ def _described(
         else f", {unmarked(PARAMS_SHORT[answer.counting.params]).removesuffix(' N')}",
         "counted": unmarked(counted_words(answer.counting)),
         "data": list(answer.flops_range),
-        "levels": _levels(answer, draws, flops),
         "ends": _ends(inputs, answer, draws),
         "mark": mark,
         "doubt": DOUBTED if mark else "",
@@ -193,27 +203,47 @@ def _described(
 
 def _ends(
     inputs: ReportInputs, answer: Estimate | Mixture, draws: pl.DataFrame
-) -> list[list[float | None]]:
-    """Tabulate the intervals at a given C: log C, and both ends of log N, D, D/N and L.
+) -> dict[str, list[list[float | None]]]:
+    """Tabulate the intervals along the frontier, for each quantity that may be given.
 
-    The report's own budgets are among the places, so that the calculator says there what the
-    tables say; None where there is no interval.
+    Returns
+    -------
+    That quantity to rows of log C, and both ends of the logarithm of each other quantity in the
+    order of ``QUANTITIES``; None where there is no interval. Where C is given the report's own
+    budgets are among the places, so that the calculator says there what the tables say.
     """
     low, high = np.log(answer.flops_range)
-    last = high + FARTHEST * np.log(10.0)
-    asked = [c for c in np.log(inputs.budgets) if low - ENDS_BEFORE <= c <= last]
-    places = np.unique(np.concatenate([np.arange(low - ENDS_BEFORE, last, ENDS_SPACING), asked]))
-    rows = []
-    for optimum in optima_at(answer, draws, np.exp(places).tolist(), summarised=False):
-        quantities = [getattr(optimum, name) for name in QUANTITIES]
-        ends = [
-            (np.nan, np.nan)
-            if quantity is None
-            else quantity.intervals.get(str(LEVEL), (np.nan, np.nan))
-            for quantity in quantities
+    first, last = low - ENDS_BEFORE, high + FARTHEST * np.log(10.0)
+    own = [c for c in np.log(inputs.budgets) if first <= c <= last]
+    places = np.unique(np.concatenate([np.arange(first, last, ENDS_SPACING), own]))
+    optima = optima_at(answer, draws, np.exp(places).tolist(), summarised=False)
+    tables = {"flops": [_row(optimum.flops, "flops", optimum) for optimum in optima]}
+    spacing = ENDS_SPACING if isinstance(answer, Mixture) else LAWS_SPACING
+    spaced = np.exp(np.append(np.arange(first, last, spacing), last)).tolist()
+    along = frontier_at(answer, draws, spaced)
+    for asked in ASKED:
+        values = [(c, value) for c, value in zip(spaced, along[asked], strict=True) if value]
+        allocations = allocate_along(
+            answer, draws, asked, [value for _, value in values], summarised=False
+        )
+        tables[asked] = [
+            _row(c, asked, allocation)
+            for (c, _), allocation in zip(values, allocations, strict=True)
+            if allocation is not None
         ]
-        rows.append([*_numbers(np.log([optimum.flops, *np.ravel(ends)]), 9)])
-    return rows
+    return tables
+
+
+def _row(flops: float, asked: str, found: Allocation | Optimum) -> list[float | None]:
+    """Give log C, and the ends of every quantity but the one asked for."""
+    quantities = [getattr(found, name) for name in QUANTITIES if name != asked]
+    ends = [
+        (np.nan, np.nan)
+        if quantity is None
+        else quantity.intervals.get(str(LEVEL), (np.nan, np.nan))
+        for quantity in quantities
+    ]
+    return _numbers(np.log([flops, *np.ravel(ends)]), DIGITS)
 
 
 def _of_loss(
@@ -230,30 +260,14 @@ def _of_loss(
         "own": _numbers(_form(part).terms(part.row)[0]),
         "parts": [name],
         # as allocate_served has it: nobody simulated what serving changes
-        "served": NOMINAL,
+        "served": [[0.0, *NOMINAL]],
     }
 
 
-def _of_frontier(estimate: Estimate, draws: pl.DataFrame, flops: float) -> dict[str, Any] | None:
-    """Write a law's frontier and draws of it; None where it is no power law."""
-    law = estimate.law
-    point = frontier(law, estimate.row, flops)
-    thinned = _thinned(law, estimate.rows(draws), flops)
-    if point is None or thinned is None:
-        return None
-    return {
-        "point": _numbers(point[0]),
-        "draws": [_numbers(row, 10) for row in thinned],
-    }
-
-
-def _thinned(law: LawOfLoss, rows: Floats, flops: float) -> Floats | None:
-    """Write draws of a frontier, (up to DRAWS, 7); None where it is no power law."""
-    drawn = frontier(law, rows, flops)
-    if drawn is None:
-        return None
-    known = drawn[np.isfinite(drawn[:, :4]).all(axis=1)]
-    return _evenly(known, known[:, 0] + known[:, 1] * np.log(flops), DRAWS)
+def _of_frontier(estimate: Estimate, flops: float) -> dict[str, Any] | None:
+    """Write a law's frontier; None where it is no power law."""
+    point = frontier(estimate.law, estimate.row, flops)
+    return None if point is None else {"point": _numbers(point[0])}
 
 
 def _evenly(rows: Floats, sizes: Floats, most: int) -> Floats:
@@ -294,13 +308,24 @@ def _of_mixture(
     return {
         "table": [_numbers(row, 12) for row in np.stack(table, axis=-1)],
         "parts": list(named),
-        "served": _shares(levels) if (levels := _served_levels(mixture, flops)) else NOMINAL,
+        "served": _served_shares(mixture),
     }
 
 
-def _served_levels(mixture: Mixture, flops: float) -> Levels:
-    """Give the levels of what serving changes; all its quantities have the same."""
-    return mixture.levels.at_target("params", "loss", flops)
+def _served_shares(mixture: Mixture) -> list[list[float | None]]:
+    """Tabulate log C and the shares of the draws below the ends of what serving changes.
+
+    All its quantities have the same; before the first place and beyond the last they stay.
+    """
+    low, high = np.log(mixture.flops_range)
+    rows = []
+    for place in np.arange(low - ENDS_BEFORE, high + FARTHEST * np.log(10.0), ENDS_SPACING):
+        ends = mixture.levels.at_target("params", "loss", float(np.exp(place))).get(str(LEVEL))
+        shares = (
+            NOMINAL if ends is None else ends.shares if isinstance(ends, Tails) else [np.nan] * 2
+        )
+        rows.append(_numbers(np.array([place, *shares]), DIGITS))
+    return rows
 
 
 def _terms(part: Part, most: int, flops: float) -> dict[str, Any]:
@@ -328,33 +353,3 @@ def _form(part: Part) -> Form:
 
 def _numbers(row: Floats, digits: int = 17) -> list[float | None]:
     return [float(f"{value:.{digits}g}") if np.isfinite(value) else None for value in row]
-
-
-def _levels(
-    answer: Estimate | Mixture, draws: pl.DataFrame, flops: float
-) -> dict[str, list[float] | None]:
-    """Give the shares of the draws below the ends of each quantity's interval; None without one."""
-    names = ("params_opt", "tokens_opt", "tokens_per_param", "loss")
-    shares: dict[str, list[float] | None] = dict.fromkeys(names, NOMINAL)
-    if isinstance(answer, Mixture):
-        for name in names:
-            if ends := answer.levels.named(name, flops):
-                shares[name] = _shares(ends)
-    else:
-        samples = samples_of(answer.law, simulations_of(answer, draws), np.array([flops]))
-        for name in names:
-            if checked := samples.get(f"{name}_{float(flops)!r}"):
-                shares[name] = _shares(levels_of(checked))
-    return {
-        "params": shares["params_opt"],
-        "tokens": shares["tokens_opt"],
-        "ratio": shares["tokens_per_param"],
-        "loss": shares["loss"],
-        # C is asked for by what it buys
-        "flops": shares["params_opt"],
-    }
-
-
-def _shares(levels: Levels) -> list[float] | None:
-    ends = levels[str(LEVEL)]
-    return list(ends.shares) if isinstance(ends, Tails) else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from isoflop.command import PATH, with_options
+from isoflop.command import NUMBER, PATH, with_options
 from isoflop.errors import IsoflopError
 from isoflop.terminal import say
 
@@ -42,7 +42,7 @@ def fetch_corpus_command(recipe: Path, out: Path, mirror: Path | None, cache: Pa
 @click.command("plan-sweep")
 @click.option("--design", type=PATH, required=True, help="A file of data/plans/designs/.")
 @click.option("--out", type=PATH, default=None, help="Plan file [data/plans/DESIGN.yaml].")
-@click.option("--throughput", type=float, default=None, help="Measured FLOP/s; prints the hours.")
+@click.option("--throughput", type=NUMBER, default=None, help="Measured FLOP/s; prints the hours.")
 @click.option(
     "--targets", type=PATH, default=None, help="CSV of the runs to announce, for announce-losses."
 )

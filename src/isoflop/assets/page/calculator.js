@@ -1,5 +1,5 @@
-// The calculator: what a law makes of a compute, a loss, N, D, D/N or GPU hours, and of serving, with the report's
-// intervals at a given compute and bands from thinned draws for the other questions. Its state stands in the address. Nothing is loaded; the laws stand in the page.
+// The calculator: what a law makes of a compute, a loss, N, D, D/N or GPU hours, with the intervals of isoflop allocate,
+// and of serving, with bands from thinned draws. Its state stands in the address. Nothing is loaded; the laws stand in the page.
 "use strict";
 (() => {
   const place = document.getElementById("calculator");
@@ -149,9 +149,6 @@
     if (law.own) return inverted((x) => optimumAt(law.own, law.parts[0], x), asked, value, LEAST, MOST);
     return allocation(law.point, asked, value);
   };
-  const drawsOf = (law, asked, value) => law.parts
-    ? law.parts.flatMap((part) => part.terms.map((row) => inverted((x) => optimumAt(row, part, x), asked, value, LEAST, MOST)))
-    : law.draws.map((row) => allocation(row, asked, value));
   const quantile = (sorted, share) => {
     const at = share * (sorted.length - 1), low = Math.floor(at), high = Math.ceil(at);
     return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
@@ -168,39 +165,47 @@
   };
   const servedBy = (law, x, served) => {
     const draws = law.parts.flatMap((part) => part.terms.map((row) => servedAt(row, part, x, served) || {}));
+    const shares = between(law.served, x);
     const own = law.own && servedAt(law.own, law.parts[0], x, served);
     const found = {};
     for (const name of ["params", "tokens", "ratio", "flops", "total", "saved"]) {
       const drawn = draws.map((one) => one[name]), known = drawn.filter(Number.isFinite).sort((a, b) => a - b);
       // of the mixture the median, as everywhere
       const value = law.own ? own && own[name] : known.length ? quantile(known, 0.5) : NaN;
-      if (Number.isFinite(value)) found[name] = { value, ends: band(drawn, law.served, value) };
+      if (Number.isFinite(value)) found[name] = { value, ends: band(drawn, shares, value) };
     }
     return found;
   };
 
-  // the intervals at a given C, as the report prints them: both ends of N, D, D/N and L; null for none
+  // what stands between two rows of a table, whose first column is log C; of the first or the last row outside of them; null for none
   const SAME = 1e-9;
-  const tabulatedEnds = (law, x) => {
-    const rows = law.ends, ends = { flops: null };
+  const between = (rows, x) => {
     const next = rows.findIndex((row) => row[0] >= x - SAME);
-    ["params", "tokens", "ratio", "loss"].forEach((name, i) => {
-      const at = (row) => row.slice(1 + 2 * i, 3 + 2 * i);
-      ends[name] = null;
-      if (next < 0) return;
-      const after = rows[next], before = after[0] <= x + SAME ? after : rows[next - 1];
-      if (!before || at(before).includes(null) || at(after).includes(null)) return;
-      const share = before === after ? 0 : (x - before[0]) / (after[0] - before[0]);
-      ends[name] = at(before).map((end, k) => Math.exp(end + share * (at(after)[k] - end)));
+    const after = rows[next < 0 ? rows.length - 1 : next];
+    const before = next <= 0 || after[0] <= x + SAME ? after : rows[next - 1];
+    if (before.includes(null) || after.includes(null)) return null;
+    const share = before === after ? 0 : (x - before[0]) / (after[0] - before[0]);
+    return before.slice(1).map((value, k) => value + share * (after[k + 1] - value));
+  };
+  // the intervals at a given C, or at the C where another quantity is what is asked for
+  const QUANTITIES = ["flops", "params", "tokens", "ratio", "loss"];
+  const inTable = (rows, x) => rows.length > 0 && rows[0][0] <= x + SAME && x - SAME <= rows[rows.length - 1][0];
+  const tabulatedEnds = (law, asked, point) => {
+    const rows = law.ends[asked === "ratio" ? "tokens_per_param" : asked], x = Math.log(point.flops), ends = {};
+    QUANTITIES.filter((name) => name !== asked).forEach((name, i) => {
+      const found = inTable(rows, x) ? between(rows.map((row) => [row[0], ...row.slice(1 + 2 * i, 3 + 2 * i)]), x) : null;
+      const [low, high] = (found || []).map(Math.exp);
+      // no number stands beside an interval that excludes it
+      ends[name] = found && Number.isFinite(high) && low * (1 - SAME) <= point[name] && point[name] <= high * (1 + SAME) ? [low, high] : null;
     });
     return ends;
   };
 
   const SUFFIXES = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
-  // a number as somebody types it: 1e9, 121.4M; NaN for all else
+  // a number as somebody types it, as isoflop allocate reads it: 1e9, 121.4M, 7b; NaN for all else
   const typed = (text) => {
-    const [, number, suffix] = /^(.*?)([kMBT]?)$/.exec(text.trim());
-    const size = SUFFIXES.find(([, of]) => of === suffix);
+    const [, number, suffix] = /^(.*?)([kMBT]?)$/i.exec(text.trim());
+    const size = SUFFIXES.find(([, of]) => of.toUpperCase() === suffix.toUpperCase());
     return number.trim() === "" ? NaN : Number(number) * (size ? size[0] : 1);
   };
   // to four digits, of which what is shown has three
@@ -258,13 +263,10 @@
     if (served > 0 && !law.parts) return { refused: knowsOptimumAlone(law) };
     const point = pointOf(law, asked, value);
     if (!Number.isFinite(point.flops)) return { refused: NO_COMPUTE };
-    const tabled = asked === "flops" ? tabulatedEnds(law, Math.log(value)) : null;
-    const draws = tabled ? null : drawsOf(law, asked, value);
+    const tabulated = tabulatedEnds(law, asked, point);
     const found = {};
-    for (const name of ["params", "tokens", "ratio", "loss", "flops"]) {
-      if (!Number.isFinite(point[name])) continue;
-      const ends = name === asked ? null : tabled ? tabled[name] : band(draws.map((one) => one[name]), law.levels[name], point[name]);
-      found[name] = { value: point[name], ends };
+    for (const name of QUANTITIES) {
+      if (Number.isFinite(point[name])) found[name] = { value: point[name], ends: tabulated[name] || null };
     }
     found.loss && (found.loss.mark = law.mark);
     const alone = { ...found };
@@ -279,7 +281,8 @@
       found.epochs = { value: tokens / unique };
       found.worth = { value: worth(tokens, unique) };
     }
-    const paid = found.total || found.flops;
+    // of training alone, as isoflop allocate has them: nobody says at what utilisation it is served
+    const paid = found.flops;
     const scaled = (factor) => ({
       value: paid.value * factor, ends: paid.ends && paid.ends.map((end) => end * factor),
     });
@@ -292,7 +295,8 @@
     const reach = ends[1] / ends[0] <= most || near === unknown ? near : near + open + figures(ends[1] / ends[0], 2);
     const side = decades < 0.05 ? "within" : point.flops < low ? "below" : "beyond";
     const where = (side === "within" ? "" : decades.toFixed(1) + " ") + given.distance[side];
-    return { found, where, reach, rough: !tabled || served > 0, doubt: found.loss ? law.doubt : "", alone: served > 0 ? alone : null };
+    const rows = law.ends[asked === "ratio" ? "tokens_per_param" : asked], span = inTable(rows, Math.log(point.flops)) ? null : rows;
+    return { found, where, reach, span, rough: asked !== "flops" || served > 0, doubt: found.loss ? law.doubt : "", alone: served > 0 ? alone : null };
   };
 
   const raised = (power) => String(power).replace(/[-\d]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
@@ -320,7 +324,7 @@
   const WRITE = { params: figures, tokens: figures, ratio: ratioIn, loss: (v, digits = 3) => v.toFixed(digits), flops: flopsIn, total: flopsIn, epochs: ratioIn, worth: figures, saved: (v, digits = 3) => rounded(100 * v, digits) + "\u00a0%", hours: figures, cost: figures };
   const SHOWN = {
     params: "Parameters N", tokens: "Tokens D", epochs: "Epochs", worth: "Worth in fresh tokens", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs",
-    total: "In all, FLOPs", saved: "Saved in all", hours: "GPU hours", cost: "Cost",
+    total: "In all, FLOPs", saved: "Saved in all", hours: "GPU hours, training", cost: "Cost, training",
   };
 
   const make = (tag, own = {}, ...inside) => {
@@ -349,6 +353,20 @@
   const output = make("div", { className: "numbers" });
   const words = make("p", { className: "note" });
   output.setAttribute("role", "status");
+  // what is said of intervals
+  const level = Math.round(100 * given.level) + "\u00a0%";
+  const tables = "from all draws, as in the tables.";
+  const placed = "from all draws, for this question, read off a table to two digits; isoflop allocate has more.";
+  const ofDraws = "from up to " + given.draws + " draws a law, to two digits; isoflop allocate has all draws.";
+  const noneCovers = ": none covers as often as it should and contains the number, or too many draws have no answer here.";
+  const outside = (rows) => !rows.length ? ": by this law no compute has one for this question." :
+    " here: this page has them from " + flopsIn(Math.exp(rows[0][0])) + " to " + flopsIn(Math.exp(rows[rows.length - 1][0])) + " FLOPs, and isoflop allocate has others.";
+  // of what tokens the laws speak: of those of the sweep's runs
+  const seenAs = () => {
+    const { seen } = given.repeats;
+    return seen === 1 ? "those of fresh tokens" : "of tokens seen as often as those of these runs" +
+      (seen === null ? ", which do not say how often" : ", up to " + WRITE.epochs(seen) + " times");
+  };
   const show = () => {
     const result = answer(), law = given.laws.find((one) => one.key === state.law);
     output.replaceChildren();
@@ -374,11 +392,9 @@
     words.textContent = (alone ? (state.asked === "loss" ? "The loss is fixed. " : "Asked was " + FIXES[state.asked] + " of training alone: it fixes the loss at " + WRITE.loss(alone.loss.value) + ", and N, D and C change. ") +
       "Cheapest to train and to serve at that loss (2N FLOPs a token served); cheapest to train alone: " +
       figures(alone.params.value) + " on " + figures(alone.tokens.value) + " tokens, " + flopsIn(alone.flops.value) +
-      " FLOPs. Hours and cost are of both. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
-      (!known ? " No " + Math.round(100 * given.level) + "\u00a0% interval is given: none covers as often as it should and contains the number, or too many draws have no answer here." :
-        " Intervals: " + Math.round(100 * given.level) + "\u00a0%, " +
-        (result.rough ? "from up to " + given.draws + " draws a law, to two digits, with ends placed as those of the recommended compute; isoflop allocate places them for this question." : "from all draws, as in the tables.")) +
-      (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are those of fresh tokens. What repeats are worth falls off over " +
+      " FLOPs. Hours and cost are of training, not of serving. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
+      " " + (known ? "Intervals: " + level + ", " + (alone ? ofDraws : result.rough ? placed : tables) : "No " + level + " interval is given" + (result.span ? outside(result.span) : noneCovers)) +
+      (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are " + seenAs() + ". What repeats are worth falls off over " +
         rounded(given.repeats.decay, 3) + " of them by " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." : "") +
       (result.doubt ? " " + result.doubt : "");
   };

@@ -43,6 +43,18 @@ class DataFacts:
     repeats: str
 
 
+def most_epochs(runs: pl.DataFrame) -> float | None:
+    """Give how often the run that repeats its text most saw it, 1 where none repeats any.
+
+    None where none is known to, and some do not say how many of their tokens are distinct.
+    """
+    often = runs["tokens"] / runs["unique_tokens"]
+    most = max(often.drop_nulls(), default=1.0)
+    if most > 1.0:
+        return float(most)
+    return None if often.has_nulls() else 1.0
+
+
 def _repeats(runs: pl.DataFrame) -> str:
     """Say how many runs saw their text more than once; empty where none is known to have."""
     often = (runs["tokens"] / runs["unique_tokens"]).drop_nulls()
