@@ -349,7 +349,7 @@ def test_every_column_is_explained(rendered: Rendered) -> None:
 
 def test_a_paper_types_no_number(rendered: Rendered) -> None:
     text = (rendered.root / "tables" / "numbers.tex").read_text(encoding="utf-8")
-    macros = dict(re.findall(r"\\newcommand\{\\iso(\w+)\}\{\\num\{(.+)\}\}", text))
+    macros = dict(re.findall(r"\\newcommand\{\\isoMadeUp(\w+)\}\{\\isonum\{(.+)\}\}", text))
     chosen = rendered.inputs.recommended
     assert chosen is not None
     optimum = rendered.inputs.answered(1e14)[chosen.key]

@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import pytest
 
 import isoflop
 from isoflop.escape import BREAK, STAND_IN, TEX_UNKNOWN, tex_characters
+from isoflop.report.macros import numbers_tex, sweep_in_letters
 from isoflop.report.render import to_latex_tables
 from isoflop.report.tables import Column, Table
 
@@ -110,12 +112,13 @@ def test_numbers_are_siunitxs() -> None:
     assert r"C & {---} & --- & --- & 951k \\" in written
 
 
-def _paper(folder: Path, *sources: str, paper: str = "a4paper") -> str:
+def _paper(folder: Path, *sources: str, paper: str = "a4paper", preamble: str | None = None) -> str:
     """Compile a plain article at 10 pt, and give TeX's log."""
+    packages = "\\usepackage{array,booktabs,siunitx,longtable,graphicx}"
     body = "".join(f"\\message{{^^J== {n}}}\n{source}\n" for n, source in enumerate(sources))
     (folder / "paper.tex").write_text(
         f"\\documentclass[{paper},10pt]{{article}}\\usepackage[utf8]{{inputenc}}"
-        "\\usepackage[T1]{fontenc}\\usepackage{array,booktabs,siunitx,longtable,graphicx}"
+        f"\\usepackage[T1]{{fontenc}}{packages if preamble is None else preamble}"
         f"\\begin{{document}}\n{body}\\end{{document}}",
         encoding="utf-8",
     )
@@ -141,7 +144,8 @@ def test_every_table_compiles_and_is_no_wider_than_the_text(
 ) -> None:
     folder = rendered.root / "tables"
     paths = [path for path in sorted(folder.glob("*.tex")) if path.stem != "numbers"]
-    macros = f"\\input{{{folder}/numbers}}At \\isoBudget\\ FLOPs \\isoN, \\isoDLo\\ to \\isoDHi."
+    macros = f"\\input{{{folder}/numbers}}At \\isoMadeUpBudget\\ FLOPs "
+    macros += "\\isoMadeUpN, \\isoMadeUpDLo\\ to \\isoMadeUpDHi."
     tables = [path.read_text(encoding="utf-8") + "\\clearpage" for path in paths]
     hard = [
         # more numbers than fit, names without blanks, sentences, and more rows than a page has
@@ -155,6 +159,27 @@ def test_every_table_compiles_and_is_no_wider_than_the_text(
     ]
     log = _paper(tmp_path, macros, *tables, *hard)
     assert [line for line in _too_large(log) if not line.startswith("==")] == [], log
+
+
+@needs_latex
+@pytest.mark.parametrize("first", [True, False, None])
+def test_macros_of_several_sweeps_are_read_beside_siunitx(
+    rendered: Rendered, tmp_path: Path, first: bool | None
+) -> None:
+    """Before siunitx, behind it, and without it."""
+    read, printed = "", []
+    for sweep, letters in (("novels-gpu", "NovelsGpu"), ("gpt2_12", "GptTwoOneTwo")):
+        assert sweep_in_letters(sweep) == letters
+        path = tmp_path / f"{letters}.tex"
+        path.write_text(numbers_tex(replace(rendered.inputs, sweep=sweep)), encoding="utf-8")
+        read += f"\\input{{{path}}}"
+        printed.append(f"\\iso{letters}N\\ on \\iso{letters}DHi: \\iso{letters}Loss")
+    siunitx = "" if first is None else "\\usepackage{siunitx}"
+    preamble = read + siunitx if first else siunitx + read
+    body = f"{printed[0]}\\begin{{table}}\\caption{{{printed[1]}}}\\end{{table}}"
+    log = _paper(tmp_path, body, preamble=preamble)
+    assert "siunitx.sty" in log or first is None
+    assert "Warning" not in log
 
 
 @needs_latex

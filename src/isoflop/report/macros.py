@@ -1,8 +1,13 @@
-"""A TeX macro for each headline number, so that a paper types none: tables/numbers.tex."""
+"""A TeX macro for each headline number, so that a paper types none: tables/numbers.tex.
+
+Each has its sweep in its name, so that a paper may read those of several.
+"""
 
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from isoflop.escape import bibtex
@@ -16,18 +21,38 @@ if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
 
 DIGITS = 3
+DIGIT_NAMES: Final = dict(
+    zip(
+        "0123456789",
+        ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"),
+        strict=True,
+    )
+)
 
 
 def numbers_tex(inputs: ReportInputs) -> str:
-    r"""Write the macros; siunitx's \num prints them where a paper loads it."""
+    r"""Write the macros; siunitx's \num prints them where a paper loads it, before or behind."""
+    prefix = f"\\iso{sweep_in_letters(inputs.sweep)}"
     lines = [
         f"% Headline numbers of the report of sweep {bibtex(inputs.sweep)}: \\input this file.",
+        f"% {prefix}N, {prefix}D, ...: a paper may read those of other sweeps, too.",
         "% With siunitx they are printed by \\num. Lo, Hi: ends of the 95 % interval; loss in nats",
         "% per token.",
-        r"\providecommand{\num}[1]{#1}",
+        # asked when a number is printed: siunitx may be loaded behind this file
+        r"\providecommand{\isonum}[1]{\ifdefined\num\num{#1}\else#1\fi}",
     ]
-    lines += [f"\\newcommand{{\\iso{name}}}{{{value}}}" for name, value in _macros(inputs)]
+    lines += [f"\\newcommand{{{prefix}{name}}}{{{value}}}" for name, value in _macros(inputs)]
     return "\n".join(lines) + "\n"
+
+
+def sweep_in_letters(sweep: str) -> str:
+    """Write a sweep's name in letters alone, as names of TeX have them: novels-gpu2, NovelsGpuTwo.
+
+    Two sweeps whose names give the same letters clash aloud: TeX defines no macro twice.
+    """
+    plain = unicodedata.normalize("NFKD", sweep)
+    words = re.findall(r"[A-Za-z]+|[0-9]", plain)
+    return "".join(DIGIT_NAMES.get(word, word[0].upper() + word[1:]) for word in words)
 
 
 def _macros(inputs: ReportInputs) -> Iterator[tuple[str, str]]:
@@ -50,7 +75,7 @@ def _macros(inputs: ReportInputs) -> Iterator[tuple[str, str]]:
     for name, quantity in quantities.items():
         if quantity is not None:
             yield from _with_ends(name, quantity, PRINTED.get(name, _num))
-    yield "Runs", f"\\num{{{estimate.n_runs}}}"
+    yield "Runs", f"\\isonum{{{estimate.n_runs}}}"
     for approach, fit in inputs.fitted.items():
         yield from _with_ends(f"A{approach.replace('_', '')}", fit.a, _fixed)
 
@@ -74,14 +99,14 @@ def _num(value: float) -> str:
     exponent = math.floor(math.log10(abs(value))) if value else 0
     if -3 < exponent < 4:
         text = f"{value:.{max(DIGITS - 1 - exponent, 0)}f}"
-        return f"\\num{{{text}}}"
+        return f"\\isonum{{{text}}}"
     mantissa, power = f"{value:.{DIGITS - 1}e}".split("e")
-    return f"\\num{{{mantissa}e{int(power)}}}"
+    return f"\\isonum{{{mantissa}e{int(power)}}}"
 
 
 def _fixed(value: float) -> str:
     """Write a loss or an exponent with the decimals that the page gives it."""
-    return f"\\num{{{fixed(value).replace(MINUS, '-')}}}"
+    return f"\\isonum{{{fixed(value).replace(MINUS, '-')}}}"
 
 
 PRINTED: Final = {"Loss": _fixed, "A": _fixed, "B": _fixed}
