@@ -167,6 +167,31 @@ def test_a_key_of_several_types_is_named_by_its_name_alone(window: object) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "message", "mended"),
+    [
+        ("authors: Ada", 'authors: give a list, as in `authors: ["Ada"]`', 'authors: ["Ada"]'),
+        ("authors:", "authors: Input should be a valid tuple; give it a value, or leave", ""),
+        ("authors: ['']", "authors.0: is blank; write it, or leave it out", "authors: []"),
+        ("authors: [Ada, ' ']", "authors.1: is blank", "authors: [Ada]"),
+        ("title:", "title: Input should be a valid string; give it a value", "title: t"),
+        ("exclude: a", 'exclude: give a list, as in `exclude: ["a"]`', "exclude: []"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_of_with_its_cure(
+    text: str, message: str, mended: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "sweep.yaml"
+    title = "" if text.startswith("title") else "title: t\n"
+    path.write_text(f"{title}{text}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        read_yaml(path, SweepFile)
+    assert str(refused.value).startswith(f"{path}: {message}")
+    assert ("leave the key out" in str(refused.value)) == (text == "authors:")
+    path.write_text(f"{title}{mended}\n", encoding="utf-8")
+    read_yaml(path, SweepFile)
+
+
+@pytest.mark.parametrize(
     "date",
     ["0001-01-01", "9999-12-31", "1979-12-31", "2101-01-01", "0", "20261126.5", "true", "tomorrow",
      "2026-11-26 10:00:00", "2026-11-26T10:00:00Z", "'2026-11-26 10:00'", "[2026-11-26]", "''"],

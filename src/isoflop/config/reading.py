@@ -204,8 +204,16 @@ def _complaint(item: Any, model: type[BaseModel]) -> str:
         return f"key '{location[-1]}'{place} is missing"
     if item["type"] == "value_error":  # one of our own validators: its words say it all
         return f"{'.'.join(location)}: {item['ctx']['error']}"
-    value = item.get("input")
-    return f"{'.'.join(location)}: {item['msg']} (found {_shown(value)})"
+    value, name = item.get("input"), ".".join(location)
+    if value is None:
+        field = model.model_fields.get(name)
+        may = "" if field is not None and field.is_required() else ", or leave the key out"
+        return f"{name}: {item['msg']}; give it a value{may}"
+    if item["type"] in {"tuple_type", "list_type"} and isinstance(value, str | int | float):
+        what = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else _shown(value)
+        listed = what if len(what) <= LONGEST_SHOWN else "..."
+        return f"{name}: give a list, as in `{location[-1]}: [{listed}]` (found {_shown(value)})"
+    return f"{name}: {item['msg']} (found {_shown(value)})"
 
 
 LONGEST_SHOWN: Final = 60

@@ -368,6 +368,15 @@ def _day(value: Any) -> Any:
     return day
 
 
+def _written(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is blank; write it, or leave it out")
+    return value
+
+
+Written = Annotated[str, AfterValidator(_written)]
+"""A text that says something."""
+
 PRINTED: Final = frozenset({"title", "description", "citation", "licence", "authors", "date"})
 """Keys of a sweep.yaml that its report prints and nothing else reads."""
 
@@ -383,7 +392,7 @@ class SweepFile(Section):
     """Where the sweep was published."""
     licence: str = ""
     """Licence of the logs."""
-    authors: tuple[str, ...] = ()
+    authors: tuple[Written, ...] = ()
     """Who trained the sweep and reports it: authors of the PDF, and of the entry to cite."""
     date: Annotated[dt.date, BeforeValidator(_day)] | None = None
     """Day of the report, such as 2026-11-26: of the PDF and the entry to cite. Without it
