@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pikepdf
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -465,6 +466,24 @@ def test_only_what_has_no_font_is_replaced(tmp_path: Path) -> None:
     replaced = _without_fonts(source, tmp_path)
     assert replaced == sorted("展扩")
     assert to_pdf(source, tmp_path).startswith(b"%PDF")
+
+
+def test_the_build_names_the_characters_that_the_pdf_cannot_show(tmp_path: Path) -> None:
+    told: list[str] = []
+    source = to_typst("By Wáng and 王小明, 王.", {"title": "t"}, tmp_path)
+    pdf = to_pdf(source, tmp_path, authors=["王小明"], tell=told.append)
+    (sentence,) = told
+    assert "no font of the PDF has 小明王 (U+5C0F, U+660E, U+738B): \ufffd stands for" in sentence
+    (tmp_path / "a.pdf").write_bytes(pdf)
+    shown = pdf_text(tmp_path / "a.pdf")
+    assert "Wáng and \ufffd\ufffd\ufffd, \ufffd." in " ".join(shown.split())
+    assert "(U+5C0F, U+660E, U+738B)" in " ".join(shown.split())
+    # metadata need no font
+    with pikepdf.open(tmp_path / "a.pdf") as document:
+        assert str(document.docinfo["/Author"]) == "王小明"
+    told.clear()
+    to_pdf(to_typst("By Wáng.", {"title": "t"}, tmp_path), tmp_path, tell=told.append)
+    assert told == []
 
 
 def test_no_text_parts_a_latex_table() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.command import PATH
+from isoflop.terminal import say
 
 
 @click.command("render-report")
@@ -66,7 +67,14 @@ def render_report_command(
         results=results,
     )
     inputs = read_inputs(sweep, paths, settings=settings, losses_settings=losses_settings)
-    render_report(inputs, html=html, pdf=pdf, tables=tables, threads=threads)
+    render_report(
+        inputs,
+        html=html,
+        pdf=pdf,
+        tables=tables,
+        threads=threads,
+        tell=lambda words: say(f"{pdf}: {words}"),
+    )
 
 
 @click.command("render-index")

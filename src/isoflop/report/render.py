@@ -28,7 +28,7 @@ from isoflop.report.latex import read_cells, write_float
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jinja2 import Environment
 
@@ -141,6 +141,7 @@ def to_pdf(
     *,
     authors: Sequence[str] = (),
     date: dt.date | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> bytes:
     """Compile Typst; without a clock, a network or fonts of the machine.
 
@@ -148,11 +149,12 @@ def to_pdf(
     ----------
     typst_source, figures : the document, and the folder of its SVG files.
     authors, date : what the PDF's metadata say; without a date they say 1980.
+    tell : is given a sentence that names the characters that no font has, where there are any.
     """
     import typst
 
-    if authors:
-        typst_source = f"#set document(author: ({_strings(authors)}))\n{typst_source}"
+    # metadata need no font: a name stands there in full whatever is shown of it
+    meta = f"#set document(author: ({_strings(authors)}))\n" if authors else ""
     made = EPOCH if date is None else calendar.timegm(date.timetuple())
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -160,7 +162,7 @@ def to_pdf(
         for path in sorted(figures.glob("*.svg")):
             write_text(root / path.name, without_faces(path.read_text(encoding="utf-8")))
         try:
-            return _compile(typst_source, root, made)
+            return _compile(meta + typst_source, root, made)
         except typst.TypstError as error:
             broken = _broken(error)
         without = _without_fonts(typst_source, root)
@@ -168,9 +170,16 @@ def to_pdf(
         # alone is shown and both are not, the marks go
         for missing in (without, sorted({*without, *_marks(typst_source)})):
             try:
-                return _compile(_stand_ins(typst_source, missing), root, made)
+                pdf = _compile(meta + _stand_ins(typst_source, missing), root, made)
             except typst.TypstError as error:
                 broken = _broken(error)
+                continue
+            if tell is not None:
+                tell(
+                    f"no font of the PDF has {_characters(missing)}: {STAND_IN} stands for each "
+                    "there; the HTML page and the PDF's metadata have them"
+                )
+            return pdf
         raise broken
 
 
@@ -241,9 +250,25 @@ def _stand_ins(typst_source: str, without: list[str]) -> str:
     """Put a sign where a character has no glyph, and say so at the end."""
     shown = typst_source.translate({ord(character): STAND_IN for character in without})
     return (
-        f"{shown}\n\n#note[{STAND_IN} stands for a character that no font of this PDF has; the "
-        "HTML page shows it.]\n"
+        f"{shown}\n\n#note[{STAND_IN} stands for a character that no font of this PDF has "
+        f"({_points(without)}); the HTML page shows it.]\n"
     )
+
+
+SHOWN: Final = 20
+"""Characters without a glyph that are named."""
+
+
+def _points(characters: Sequence[str]) -> str:
+    """Name characters by their numbers in Unicode, the first of many."""
+    more = len(characters) - SHOWN
+    named = [f"U+{ord(character):04X}" for character in characters[:SHOWN]]
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+
+
+def _characters(characters: Sequence[str]) -> str:
+    """Show characters, the first of many, with their numbers in Unicode."""
+    return f"{''.join(characters[:SHOWN])} ({_points(characters)})"
 
 
 def to_latex_tables(tables: Sequence[str]) -> list[str]:

@@ -14,13 +14,20 @@ from isoflop.report.render import Bibliography, to_html, to_latex_tables, to_pdf
 from isoflop.report.runs_json import runs_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from isoflop.report.inputs import ReportInputs
 
 
 def render_report(
-    inputs: ReportInputs, *, html: Path, pdf: Path, tables: Path, threads: int | None = None
+    inputs: ReportInputs,
+    *,
+    html: Path,
+    pdf: Path,
+    tables: Path,
+    threads: int | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> None:
     """Write the report of one sweep.
 
@@ -32,6 +39,7 @@ def render_report(
     tables : folder for every table as CSV (all digits) and as a float for LaTeX, columns.csv, which
         explains every column, numbers.tex, a macro for each headline number, and references.bib.
     threads : documents and tables written at a time, all cores by default; no byte depends on it.
+    tell : is given what a reader of the log should know of the outputs.
     """
     document = write_document(inputs)
     figures = inputs.figures.resolve()
@@ -43,6 +51,7 @@ def render_report(
             figures,
             authors=inputs.sidecar.authors,
             date=inputs.day,
+            tell=tell,
         )
 
     def write_page() -> str:
