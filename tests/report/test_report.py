@@ -26,6 +26,7 @@ from isoflop.report import document
 from isoflop.report.document import write_document
 from isoflop.report.render import template_text
 from isoflop.report.sections.first_screen import first_screen, headline_budget
+from isoflop.report.sections.hypotheses import hypothesis_facts
 from tests import example_sweep
 from tests.outputs import pdf_text
 from tests.report.conftest import Rendered, empty_figures, render
@@ -345,6 +346,43 @@ def test_every_column_is_explained(rendered: Rendered) -> None:
             with path.open(encoding="utf-8", newline="") as stream:
                 heads = next(csv.reader(stream))
             assert [r["column"] for r in rows if r["table"] == path.stem] == heads
+
+
+@pytest.mark.parametrize(
+    ("ends", "log10_p", "words"),
+    [
+        (
+            (0.48, 0.70),
+            -6.0,
+            "Equal scaling is not rejected: the 95\xa0% interval of *a* contains ",
+        ),
+        (
+            (0.48, 0.70),
+            -0.3,
+            "Equal scaling is not rejected: the 95\xa0% interval of *a* contains ",
+        ),
+        ((0.51, 0.70), -6.0, "Equal scaling is rejected: the 95\xa0% interval of *a* excludes 0.5"),
+        ((0.51, 0.70), -0.3, "Equal scaling is rejected: the 95\xa0% interval of *a* excludes 0.5"),
+        (None, -6.0, "No 95\xa0% interval of *a* is given to judge equal scaling by"),
+    ],
+)
+def test_equal_scaling_is_judged_by_the_interval_everywhere(
+    rendered: Rendered, ends: tuple[float, float] | None, log10_p: float, words: str
+) -> None:
+    """What section 5 says of it, whatever a test says that takes the law for true."""
+    fitted = rendered.inputs.fitted["parametric"]
+    tests = fitted.diagnostics.likelihood_ratios  # type: ignore[union-attr]
+    parity = tests.parity.model_copy(update={"log10_p": log10_p, "p_value": 10.0**log10_p})
+    told = fitted.diagnostics.model_copy(
+        update={"likelihood_ratios": tests.model_copy(update={"parity": parity})}
+    )
+    a = fitted.a.model_copy(update={"intervals": {} if ends is None else {"0.95": ends}})
+    facts = hypothesis_facts(fitted.model_copy(update={"diagnostics": told, "a": a}))
+    assert facts is not None
+    assert facts["parity"].startswith(words)
+    assert "equal scaling" not in facts["rejected"] + facts["kept"]
+    apart = ends is not None and (ends[0] <= 0.5) == (log10_p < -2.0)
+    assert ("what this report goes by](#exponents)" in facts["parity"]) == apart
 
 
 def test_a_paper_types_no_number(rendered: Rendered) -> None:

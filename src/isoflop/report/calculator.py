@@ -214,8 +214,8 @@ def _ends(
     """
     low, high = np.log(answer.flops_range)
     first, last = low - ENDS_BEFORE, high + FARTHEST * np.log(10.0)
-    own = [c for c in np.log(inputs.budgets) if first <= c <= last]
-    places = np.unique(np.concatenate([np.arange(first, last, ENDS_SPACING), own]))
+    printed = [c for c in np.log(inputs.budgets) if first <= c <= last]
+    places = np.unique(np.concatenate([np.arange(first, last, ENDS_SPACING), printed]))
     optima = optima_at(answer, draws, np.exp(places).tolist(), summarised=False)
     tables = {"flops": [_row(optimum.flops, "flops", optimum) for optimum in optima]}
     spacing = ENDS_SPACING if isinstance(answer, Mixture) else LAWS_SPACING
@@ -234,9 +234,9 @@ def _ends(
     return tables
 
 
-def _row(flops: float, asked: str, found: Allocation | Optimum) -> list[float | None]:
+def _row(flops: float, asked: str, answer: Allocation | Optimum) -> list[float | None]:
     """Give log C, and the ends of every quantity but the one asked for."""
-    quantities = [getattr(found, name) for name in QUANTITIES if name != asked]
+    quantities = [getattr(answer, name) for name in QUANTITIES if name != asked]
     ends = [
         (np.nan, np.nan)
         if quantity is None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.estimates.diagnostics import ParametricDiagnostics, expect
-from isoflop.numbers import fixed, listed, percent, probability, significant
+from isoflop.numbers import NBSP, fixed, listed, percent, probability, significant
+from isoflop.report.sections.answer import CHINCHILLA_A
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def exponents_test_table(estimate: Estimate | None) -> Table | None:
     return Table(
         key="exponents-tests",
         caption="Likelihood-ratio tests of published exponents against these runs, with *E*, *A*, "
-        "*B* and the scale of the residuals fitted under each hypothesis.",
+        "*B* and the scale of the residuals fitted under each hypothesis. Each takes "
+        "the law for true; equal scaling is judged by the interval of *a*.",
         columns=(
             Column("Hypothesis", "left"), Column("*α*"), Column("*β*"), Column("*a*"),
             Column("Likelihood ratio"), Column("Degrees of freedom"), Column("*p*"),
@@ -67,7 +69,6 @@ def hypothesis_facts(estimate: Estimate | None) -> dict[str, str] | None:
     tests: dict[str, LikelihoodTest] = {
         IN_PROSE.get(name, name): test for name, test in tested.exponents.items()
     }
-    tests["equal scaling"] = tested.parity
     rejected = [name for name, test in tests.items() if test.p_value < SIGNIFICANT]
     kept = [name for name in tests if name not in rejected]
     return {
@@ -75,7 +76,29 @@ def hypothesis_facts(estimate: Estimate | None) -> dict[str, str] | None:
         "level": percent(SIGNIFICANT),
         "rejected": listed(rejected),
         "kept": listed(kept),
+        "parity": _parity(estimate, tested.parity),
     }
+
+
+def _parity(estimate: Estimate | None, test: LikelihoodTest) -> str:
+    """Judge equal scaling by the interval of a, as every section does, and say what the test says.
+
+    The test takes the law for true; a calibrated interval covers whichever law is true.
+    """
+    ends = None if estimate is None else estimate.a.intervals.get("0.95")
+    p = f"*p* = {probability(test.log10_p)}"
+    if ends is None:
+        return f"No 95{NBSP}% interval of *a* is given to judge equal scaling by; the test has {p}."
+    contains, rejects = ends[0] <= CHINCHILLA_A <= ends[1], test.p_value < SIGNIFICANT
+    what = f"the 95{NBSP}% interval of *a* {'contains' if contains else 'excludes'} {CHINCHILLA_A}"
+    if contains != rejects:
+        return f"Equal scaling is {'not ' if contains else ''}rejected: {what} (the test: {p})."
+    alone = "would reject" if rejects else "would not reject"
+    return (
+        f"Equal scaling is {'not ' if contains else ''}rejected: {what}, and [that is what this "
+        f"report goes by](#exponents), since it covers whichever law is true; the test, which "
+        f"takes this law for true, {alone} it ({p})."
+    )
 
 
 def _likelihood_ratios(estimate: Estimate | None) -> LikelihoodRatios | None:
