@@ -404,7 +404,8 @@ def test_a_column_of_times_is_told_for_what_it_is_read(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
         "a.csv": rows(range(10, 101, 10), 1, 7.6),
         "b.csv": rows(range(10, 101, 10), 1, 7.7).replace(b",1779", b",x1779"),
-        "c.csv": b"N,D,loss,_timestamp\n" + b"".join(b"%d,9,3.5,1779930000\n" % n for n in (5, 6)),
+        "c.csv": b"N,D,loss,_timestamp\n"
+        + b"".join(b"%de6,9e6,3.5,1779930000\n" % n for n in (5, 6)),
     }
     rules = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
     reasons = dict(ingest(tmp_path / "s", files, rules).files.select("path", "reason").iter_rows())

@@ -344,10 +344,10 @@ def test_a_panel_s_export_holds_a_run_per_column(tmp_path: Path) -> None:
     assert "7 in all, sampled" in row(tables.files, "path", "wandb.csv")["reason"]
 
 
-def test_a_panel_over_wandb_s_own_step_is_mapped_by_hand(tmp_path: Path) -> None:
+def test_a_panel_over_wandb_s_own_step_is_read_with_and_without_a_map(tmp_path: Path) -> None:
     text = PANEL.replace("{x}", "Step")
-    said = refusal(tmp_path, {"wandb.csv": text}, f"title: t\n{PANEL_FACTS}")
-    assert "_step, which counts what was logged" in said
+    tables = ingest(tmp_path / "s", {"wandb.csv": text}, f"title: t\n{PANEL_FACTS}")
+    assert tables.runs["run"].to_list() == ["big run", "small - a"]
     columns = "{run: run, step: _step, train_loss: train/loss}"
     sidecar = f"title: t\ntable: {{rows: points, columns: {columns}}}\n{PANEL_FACTS}"
     tables = ingest(tmp_path / "t", {"wandb.csv": text}, sidecar)

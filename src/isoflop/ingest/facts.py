@@ -222,6 +222,7 @@ def identify(
     asks: Collection[str] = (),
     way_apart: str = APART,
     sure_of_size: bool = False,
+    counts_calls: bool = False,
 ) -> RunIdentity:
     """Settle what a run is.
 
@@ -242,6 +243,7 @@ def identify(
     needs_bytes : whether it has no other loss.
     asks : facts of its losses that no habit of its trainer settles: names of `OF_LOSSES`.
     way_apart : what to do where its logs are those of several runs.
+    counts_calls : whether its steps are a tracker's own.
     sure_of_size : whether sweep.yaml says what its log's number of parameters is in.
     """
     notes: list[str] = []
@@ -281,11 +283,18 @@ def identify(
         needs_schedule=needs_schedule,
         follows=follows,
         counter=counter,
+        of_step=CALLS if counts_calls else "",
     )
     missing += [words for name, words in OF_LOSSES.items() if name in asks and name not in facts]
     return RunIdentity(
         run, facts, architecture, tuple(notes), tuple(missing), tuple(dict.fromkeys(conflicts))
     )
+
+
+CALLS: Final = (
+    " (its steps are W&B's own, which count calls of wandb.log unless the trainer gives them: the "
+    "tokens between two of these)"
+)
 
 
 def _missing(
@@ -295,6 +304,7 @@ def _missing(
     needs_schedule: bool,
     follows: bool,
     counter: str | None,
+    of_step: str,
 ) -> Iterator[Missing]:
     """Say what is needed and unknown; tokens per step may follow from what is asked anyway."""
     if "params.total" not in facts:
@@ -326,7 +336,7 @@ def _missing(
                 _batch_line(facts) + "   # where all are packed or padded to one length",
             )
         else:
-            yield Missing("number of tokens per step", _batch_line(facts))
+            yield Missing(f"number of tokens per step{of_step}", _batch_line(facts))
     if no_horizon and not in_steps:
         yield Missing(
             SCHEDULE_LENGTH,

@@ -49,12 +49,14 @@ class Outline:
     columns : their names, and of each how many filled cells were looked at.
     numeric : the columns that have numbers in them, though some of their cells may be none.
     what : what the file looks like, up to the names.
+    is_panel : whether it is a panel's export, whose steps are what the page calls so.
     values : of columns that may be the loss in training, how many values each run has.
     """
 
     columns: dict[str, int] = field(default_factory=dict)
     numeric: set[str] = field(default_factory=set)
     what: str = "a table with columns"
+    is_panel: bool = False
     values: dict[str, Counter[object]] = field(default_factory=dict)
 
     @classmethod
@@ -192,7 +194,7 @@ def _of_points(outline: Outline, known: _Known) -> TableMap:
         epoch = next((name for name in outline.numbers if plain(name) == "epoch"), None)
         example = _as_block(known.table("points", _of_epochs(epoch) | known.taken(_PROPOSED)))
         raise _refusal(outline, "none is known as a step or as tokens", example)
-    if step == "_step" and tokens is None:
+    if step == "_step" and tokens is None and not outline.is_panel:
         why = "the only step is _step, which counts what was logged; if that is updates, say so"
         raise _refusal(outline, why, _as_block(known.table("points", known.taken(_PROPOSED))))
     unused = {"params.nonembedding"} if columns["params.total"] is None else set()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.ingest import sidecar as side
+from isoflop.ingest.joining import is_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,15 @@ def in_order(name: str, parts: Sequence[Part]) -> Ordered:
     parts : in order of their files' names.
     """
     given = tuple(parts)
+    if all(part.joins for part in given):
+        ends_last = tuple(sorted(given, key=is_end))
+        words = f"its files are joined by step, as their values agree: {_listed(ends_last)}"
+        return Ordered(ends_last, note=words)
+    return _of_launches(name, given)
+
+
+def _of_launches(name: str, given: tuple[Part, ...]) -> Ordered:
+    """Order parts of which a later one replaces what an earlier one has of the same steps."""
     if len(given) == 1 or any(part.continues for part in given):
         return Ordered(given)  # those that go on were put together by their steps
     times = [part.written[0] for part in given if part.written is not None]

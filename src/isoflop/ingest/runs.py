@@ -24,6 +24,7 @@ from isoflop.ingest.facts import (
     identify,
 )
 from isoflop.ingest.formats import reader, takes_map
+from isoflop.ingest.joining import fill_each_other, joined_by_step
 from isoflop.ingest.names import unit_of
 from isoflop.ingest.part_order import in_order
 from isoflop.ingest.sidefiles import SideFiles, stem
@@ -73,6 +74,8 @@ class Part:
     """Facts of which these files say two things, each with words."""
     continues: bool = False
     """Whether it goes on where an earlier part of its run ended."""
+    joins: bool = False
+    """Whether its rows are joined by step with those of other tables."""
     sure_of_size: bool = False
     """Whether a table's map says what its number of parameters is in."""
     losses: tuple[str, ...] = ()
@@ -142,7 +145,10 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
             for name, alone in _parts_of(folder, log, sidecar):
                 part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
-    return dict(sorted(_told_apart(_resumed(parts)).items()))
+    return {
+        name: [replace(part, joins=True) for part in of_run] if fill_each_other(of_run) else of_run
+        for name, of_run in sorted(_told_apart(_resumed(parts)).items())
+    }
 
 
 _VERSION: Final = re.compile(r"(?:(.*)/)?version_[0-9]+/[^/]+")
@@ -339,15 +345,25 @@ def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
         return []
     if len({part.run.key for part in parts}) == 1 and parts[0].run.key:
         return []  # the log itself says that they are one
-    if all(part.continues for part in parts[1:]):
+    if all(part.continues for part in parts[1:]) or all(part.joins for part in parts):
         return []
     if all(_run_is_folder(part.log) for part in parts):
         return []  # a name that comes from the folder is that of one run
     paths = [part.log.file.name for part in parts]
+    # a file of several runs has no name to give: the run's own, by which all of them go, has
+    several = any(part.several is not None for part in parts)
+    rules = f"{{{side.rule_for(name if several else paths[0])}, " + (
+        f"run: {json.dumps(name, ensure_ascii=False)}}}" + ("" if several else ", ...")
+    )
+    apart = (
+        "call them otherwise in one of these files, or leave one out, ignore: "
+        f"[{{{side.rule_for(paths[-1])}, reason: <why>}}]"
+        if several
+        else "give each its own 'run:'"
+    )
     return [
         f"{len(parts)} files call their run '{name}': {', '.join(paths)}. If they are parts of "
-        f"one run, say so in {side.SIDECAR}: runs: [{{{side.rule_for(paths[0])}, "
-        f"run: {json.dumps(name, ensure_ascii=False)}}}, ...]; if not, give each its own 'run:'"
+        f"one run, say so in {side.SIDECAR}: runs: [{rules}]; if not, {apart}"
     ]
 
 
@@ -460,8 +476,9 @@ class Run:
         recorded = [facts for part in parts if (facts := part.settings())]
         recorded += [facts for part in parts for facts in part.logged_facts()]
         # a row of a table, or the last values of a run: its one point is its end
-        finished_row = parts[0].run.status == "finished" and (
-            parts[0].log.format == "table" or parts[0].run.one_step
+        end = parts[-1] if parts[-1].joins else parts[0]
+        finished_row = end.run.status == "finished" and (
+            end.log.format == "table" or end.run.one_step
         )
         counted = _counted_per_step(parts)
         in_samples = any(part.run.counts_samples for part in parts)
@@ -484,6 +501,9 @@ class Run:
             if len(parts) == 1 and not takes_map(parts[0].log.format or "")
             else APART,
             sure_of_size=any(part.sure_of_size for part in parts),
+            counts_calls=any(
+                part.run.counts_lines and part.log.format == "table" for part in parts
+            ),
         )
         role = identity.value("role") or "fit"
         excluded = next((part.run.excluded for part in parts if part.run.excluded), None)
@@ -535,6 +555,8 @@ class Run:
 
     def pieces(self) -> list[pl.DataFrame]:
         """List the run's records file by file, a restart between files."""
+        if all(part.joins for part in self.parts):
+            return [joined_by_step(self.parts)]
         pieces: list[pl.DataFrame] = []
         for part in self.parts:
             if pieces:

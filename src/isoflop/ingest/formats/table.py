@@ -21,7 +21,7 @@ import polars as pl
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
-from isoflop.ingest.events import Anew, Ended, Event, Excluded, LeftOutRows, Remark
+from isoflop.ingest.events import Anew, CountsLines, Ended, Event, Excluded, LeftOutRows, Remark
 from isoflop.ingest.names import COLUMNS, FINAL_LOSS, may_be_loss, plain, run_column
 from isoflop.ingest.numbers import SUFFIXES
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
@@ -113,6 +113,7 @@ def blocks_of_frame(
         raw = panel
     if table is None:
         outline = Outline.of(raw)
+        outline.is_panel = panel is not None
         # where rows are logged one by one, a run with one row has begun, and not finished
         table = guess(outline, (lambda *_: True) if logged else partial(_repeats, raw))
         if run is not None:
@@ -146,6 +147,7 @@ def blocks_of_frame(
     if table.rows == "points":
         yield _told([*remarks, *(_or_as_runs(raw, table, block) if guessed else [])])
         yield block
+        yield _told(_calls(table, block, guessed=guessed))
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
         yield from _ends([kept], [values], [block])
     else:
@@ -185,6 +187,15 @@ def _finished(
     read = sum(isinstance(event, Ended) for block in blocks for _, event in block.rare)
     rows = sum(each.height for each in raws)
     yield _told([Remark(f"{rows} rows read as {read} {_kind_of(raws[0])}, each row one")])
+
+
+def _calls(table: TableMap, block: Block, *, guessed: bool) -> list[CountsLines]:
+    """Say of which runs nothing but W&B's own step tells how far training had gone."""
+    step = table.columns.get("step")
+    is_call = step is not None and step.column == "_step" and "tokens" not in table.columns
+    if not (guessed and is_call and block.frame.height):
+        return []
+    return [CountsLines(run) for run in block.frame["run"].unique().sort()]
 
 
 def _or_as_runs(raw: pl.DataFrame, table: TableMap, block: Block) -> list[Remark]:

@@ -1,0 +1,110 @@
+"""Tables with columns of the same runs: a panel of one metric each, or histories and their runs.
+
+By parts they would be launches, of which a later one replaces what an earlier one has of the same
+steps. Where they measure different things, or the same with the same values, their rows are joined
+by step instead.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isoflop.ingest.runs import Part
+
+SAME: Final = 0.01
+"""Relative difference up to which two files agree on D at a step."""
+_MEASURED: Final = ("train_loss", "lr", "grad_norm", "tokens_per_second", "flops")
+_KEY: Final = ("kind", "step", "eval_set", "metric")
+
+
+def fill_each_other(parts: Sequence[Part]) -> bool:
+    """Tell whether parts of a run are tables whose rows can be joined by step."""
+    if len(parts) < 2 or any(part.log.format != "table" or part.continues for part in parts):
+        return False
+    histories = [part.records for part in parts if not is_end(part)]
+    ends = [part.records for part in parts if is_end(part)]
+    rise = all(map(_only_rises, histories)) and _share_their_steps(histories)
+    return rise and _agree(histories) and _agree(ends)
+
+
+def _agree(files: Sequence[pl.DataFrame]) -> bool:
+    """Tell whether files measure different things, or the same with the same values."""
+    if len(files) < 2:
+        return True
+    values = pl.concat([_values(records, place) for place, records in enumerate(files)])
+    at_steps = values.group_by("measure", "step").agg(
+        parts=pl.col("part").n_unique(),
+        least=pl.col("value").min(),
+        most=pl.col("value").max(),
+        several=pl.col("value").n_unique() > 1,
+    )
+    shared = at_steps.filter(pl.col("parts") > 1)
+    is_count = pl.col("measure") == "tokens"
+    differ = pl.when(is_count).then(pl.col("most") > (1 + SAME) * pl.col("least"))
+    if shared.select(differ.otherwise("several").any()).item():
+        return False
+    # what two files have of one thing at different steps are stretches of its curve
+    of_each = (
+        values.filter(~is_count)
+        .group_by("measure", "part")
+        .agg(first=pl.col("step").min(), last=pl.col("step").max())
+    )
+    twice = of_each.filter(pl.len().over("measure") > 1)
+    covers = (pl.col("first") == pl.col("first").min()) & (pl.col("last") == pl.col("last").max())
+    stretches = twice.group_by("measure").agg(covers=covers.any()).filter(~pl.col("covers"))
+    return stretches.is_empty() and set(twice["measure"]) <= set(shared["measure"])
+
+
+def is_end(part: Part) -> bool:
+    """Tell a row of a table of finished runs, which is of no step that it names."""
+    run = part.run
+    return run.status == "finished" and run.steps == (1, 1) and run.counts_tokens
+
+
+def joined_by_step(parts: Sequence[Part]) -> pl.DataFrame:
+    """Join the records of parts that fill each other; a row of a finished run is of the end."""
+    histories = [part.records for part in parts if not is_end(part)]
+    last = max((int(records["step"].max() or 0) for records in histories), default=1)  # type: ignore[arg-type]
+    ends = [
+        part.records.with_columns(step=pl.lit(last, pl.Int64)) for part in parts if is_end(part)
+    ]
+    records = pl.concat([*histories, *ends]).with_columns(run=pl.lit(""))
+    rest = [name for name in records.columns if name not in _KEY]
+    joined = records.group_by(_KEY, maintain_order=True).agg(pl.col(rest).drop_nulls().first())
+    return joined.sort("step", maintain_order=True).select(records.columns)
+
+
+def _values(records: pl.DataFrame, place: int) -> pl.DataFrame:
+    """Lay out what a part measured: step, measure, value, part."""
+    trained = records.unpivot(
+        on=[*_MEASURED, "tokens"], index="step", variable_name="measure", value_name="number"
+    )
+    evaluated = records.filter(pl.col("kind") == "eval").select(
+        "step", pl.concat_str("eval_set", "metric", separator="\0").alias("measure"), "value"
+    )
+    both = pl.concat([trained.rename({"number": "value"}), evaluated]).drop_nulls("value")
+    return both.with_columns(part=pl.lit(place))
+
+
+def _only_rises(records: pl.DataFrame) -> bool:
+    """Tell a history without restarts."""
+    back = (pl.col("step").diff() < 0).over("kind", "eval_set", "metric")
+    return not records.select((back | (pl.col("kind") == "restart")).any()).item()
+
+
+def _share_their_steps(histories: Sequence[pl.DataFrame]) -> bool:
+    """Tell whether steps of all histories count the same: without any, rows were counted by D."""
+    steps = [records["step"].unique().sort() for records in histories]
+    counted = [
+        each.len() > 1
+        and each[0] in (0, 1)
+        and each[-1] - each[0] == each.len() - 1
+        and records["tokens"].null_count() == 0
+        for each, records in zip(steps, histories, strict=True)
+    ]
+    return not any(counted) or all(each.equals(steps[0]) for each in steps)

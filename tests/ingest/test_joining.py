@@ -1,0 +1,165 @@
+"""Tables of the same runs are joined by step where they measure different things."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from isoflop.errors import IsoflopError
+from tests.ingest.samples import ONE_CURVE, ingest, row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from isoflop.ingest.sweep import Ingested
+
+RUNS = ("small", "large")
+STEPS = range(100, 1100, 100)
+OPEN = "title: t\nfacts: {schedule: {kind: constant}, tokens_per_step: 512, params: {total: 1e6}}\n"
+
+
+def loss(step: int, run: str, height: float = 5.0) -> float:
+    return height - step / 1000 - (run == "large")
+
+
+def panel(metric: str, axis: str = "Step", height: float = 5.0) -> str:
+    """What W&B's pages export of a panel."""
+    marks = ("", "__MIN", "__MAX")
+    head = [axis, *(f"{run} - {metric}{mark}" for run in RUNS for mark in marks)]
+    lines = [[step, *(loss(step, run, height) for run in RUNS for _ in marks)] for step in STEPS]
+    return "\n".join(",".join(f'"{cell}"' for cell in line) for line in [head, *lines]) + "\n"
+
+
+def history(*metrics: str, steps: Iterable[int] = STEPS, height: float = 5.0) -> str:
+    lines = [
+        ",".join([run, str(step), *[str(loss(step, run, height))] * len(metrics)])
+        for run in RUNS
+        for step in steps
+    ]
+    return "\n".join([",".join(["run", "step", *metrics]), *lines, ""])
+
+
+def read(folder: Path, files: dict[str, str | bytes], rules: str = OPEN) -> Ingested:
+    return ingest(folder, files, rules, cache=folder / "cache")
+
+
+def curve(tables: Ingested, run: str) -> tuple[list[float | None], list[float | None]]:
+    of_run = tables.curves.filter(pl.col("run") == run, ~pl.col("superseded")).sort("step")
+    assert of_run["step"].to_list() == list(STEPS)
+    return of_run["train_loss"].to_list(), of_run["eval_loss"].to_list()
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"t.csv": panel("train/loss"), "v.csv": panel("eval/loss", height=6)},
+        {
+            "t.csv": panel("train/loss", "train/global_step"),
+            "v.csv": panel("eval/loss", "train/global_step", 6),
+        },
+        {"v.csv": history("train_loss"), "t.csv": history("val_loss", height=6)},
+        # what both have agrees
+        {"a.csv": history("train_loss", "lr"), "b.csv": panel("eval/loss", "step", 6),
+         "c.csv": history("lr", "train_loss", steps=[100, 300])},
+    ],
+    ids=["panels", "panels by global step", "histories", "three"],
+)  # fmt: skip
+def test_tables_that_measure_different_things_are_joined_by_their_runs_names(
+    tmp_path: Path, files: dict[str, str | bytes]
+) -> None:
+    for _ in range(2):
+        tables = read(tmp_path / "s", files)
+        assert tables.runs["run"].to_list() == sorted(RUNS)
+        assert not tables.runs["excluded"].any()
+        for run in RUNS:
+            trained, evaluated = curve(tables, run)
+            assert trained == pytest.approx([loss(step, run) for step in STEPS])
+            assert evaluated == pytest.approx([loss(step, run, 6) for step in STEPS])
+            notes = row(tables.runs, "run", run)["notes"]
+            assert (
+                f"its files are joined by step, as their values agree: {', '.join(sorted(files))}"
+                in notes
+            )
+
+
+def test_a_history_and_a_table_of_its_runs_are_joined(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "a.csv": "name,params,tokens,lr,val_loss\nsmall,1e7,1e9,1e-3,3.5\nlarge,2e7,4e9,1e-3,3\n",
+        "h.csv": history("train_loss"),
+    }
+    tables = read(tmp_path / "s", files, "title: t\n")
+    small = row(tables.runs, "run", "small")
+    assert (small["params_total"], small["tokens"], small["status"]) == (1e7, 1e9, "finished")
+    assert small["reason"] is None
+    trained, evaluated = curve(tables, "small")
+    assert trained == pytest.approx([loss(step, "small") for step in STEPS])
+    assert evaluated == [None] * 9 + [3.5]
+    of_small = tables.curves.filter(run="small").sort("step")
+    assert of_small["tokens"].to_list() == pytest.approx([1e6 * step for step in STEPS])
+
+
+def test_files_that_a_user_calls_one_run_are_joined_too(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        f"{name}.csv": "\n".join(
+            [f"step,{metric}", *(f"{step},{loss(step, 'small', high)}" for step in STEPS), ""]
+        )
+        for name, metric, high in (("a", "train_loss", 5), ("b", "val_loss", 6))
+    }
+    tables = read(tmp_path / "s", files, f"{OPEN}runs: [{{match: '*.csv', run: small}}]\n")
+    trained, evaluated = curve(tables, "small")
+    assert trained == pytest.approx([loss(step, "small") for step in STEPS])
+    assert evaluated == pytest.approx([loss(step, "small", 6) for step in STEPS])
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        history("train_loss", height=4),  # other values at the same steps
+        history("train_loss", steps=range(1100, 2000, 100)),  # the next stretch
+        history("train_loss", "val_loss", steps=[150, 250]),  # no step in common
+    ],
+    ids=["other values", "next stretch", "other steps"],
+)
+def test_tables_that_are_no_columns_of_one_run_are_asked_about_with_a_line_that_helps(
+    tmp_path: Path, later: str
+) -> None:
+    files: dict[str, str | bytes] = {"a.csv": history("train_loss"), "b.csv": later}
+    with pytest.raises(IsoflopError) as caught:
+        read(tmp_path / "s", files)
+    said = str(caught.value)
+    rules = [f'{{match: "{run}", run: "{run}"}}' for run in RUNS]
+    assert all(f"runs: [{rule}]; if not, call them otherwise" in said for rule in rules)
+    tables = ingest(
+        tmp_path / "t", files, f"{OPEN}runs: [{', '.join(rules)}]\n", settings=ONE_CURVE
+    )
+    assert not tables.runs["excluded"].any()
+    (without,) = re.findall(r"ignore: (\[.*\])", said.partition("run 'small'")[2])
+    tables = read(tmp_path / "u", files, f"{OPEN}ignore: {without}\n")
+    assert not tables.runs["excluded"].any()
+
+
+def test_rows_that_were_counted_by_tokens_share_no_step(tmp_path: Path) -> None:
+    tokens = "run,tokens,val_loss\n" + "".join(
+        f"{run},{512 * step},{loss(step, run, 6)}\n" for run in RUNS for step in STEPS
+    )
+    with pytest.raises(IsoflopError, match="2 files call their run 'large'"):
+        read(tmp_path / "s", {"a.csv": history("train_loss"), "b.csv": tokens})
+
+
+def test_two_tables_of_runs_that_differ_are_not_joined(tmp_path: Path) -> None:
+    text = "name,params,tokens,loss\nsmall,1e7,1e9,3.5\nlarge,2e7,1e9,3\n"
+    files: dict[str, str | bytes] = {"a.csv": text, "b.csv": text.replace("3.5", "3.25")}
+    tables = read(tmp_path / "s", files, "title: t\n")
+    assert "2 files call their run 'small'" in row(tables.runs, "run", "small")["reason"]
+    assert row(tables.runs, "run", "large")["reason"] is None
+
+
+def test_steps_of_a_panel_are_asked_about_by_what_they_count(tmp_path: Path) -> None:
+    """W&B's own step counts calls of its log(), unless the trainer gives it."""
+    rules = OPEN.replace("tokens_per_step: 512, ", "")
+    with pytest.raises(IsoflopError, match="its steps are W&B's own, which count calls"):
+        read(tmp_path / "s", {"t.csv": panel("train/loss")}, rules)
