@@ -47,7 +47,7 @@ def test_nothing_is_written_beside_a_database(tmp_path: Path) -> None:
 
 
 def test_a_database_with_a_write_ahead_log_is_read(tmp_path: Path) -> None:
-    row_ = """INSERT INTO metrics VALUES ('k', 'a', 1, '{"loss": 2.5, "tokens": 9}')"""
+    row_ = """INSERT INTO metrics VALUES ('k', 'a', 1, '{"loss": 2.5, "tokens": 9000}')"""
     file = made(tmp_path, "PRAGMA journal_mode = WAL", *TABLES, row_)
     assert gather(scan("trackio", file)).records["train_loss"].to_list() == [2.5]
 

@@ -14,7 +14,7 @@ import pytest
 
 from isoflop.errors import ConfigError
 from isoflop.ingest.source import RawFile
-from isoflop.ingest.wall_time import Times, last_day, written
+from isoflop.ingest.wall_time import Times, last_day, time_in, written
 from isoflop.tables import newest_day
 from tests.ingest.samples import ingest, nanogpt, row, write
 
@@ -64,6 +64,28 @@ def test_a_resumed_part_counts_though_its_name_comes_first(tmp_path: Path) -> No
     live = tables.curves.filter(~tables.curves["superseded"]).sort("step")
     assert live["step"].to_list() == list(range(10, 101, 10))
     assert live["train_loss"].to_list()[4:6] == pytest.approx([7.6 + 0.1 / 50, 2.0 + 0.1 / 60])
+
+
+@pytest.mark.parametrize(
+    ("line", "timed"),
+    [
+        ("2026-05-28 10:00:00,123 INFO step 1", True),
+        ("[rank0]:[2026-05-28T10:00:00.5Z] step 1", True),
+        ("INFO:2026/05/28 10:00:00: step 1", True),
+        ("0: [2026-05-28 10:00:00+02:00] step 1", True),
+        ("ts=2026-05-28T10:00:00Z level=info", True),
+        ('{"@timestamp": "2026-05-28T10:00:00", "step": 1}', True),
+        ("loading /data/2024-05-01_12:00:00/train.bin", False),
+        ("loading 2024-05-01_12:00:00/train.bin", False),
+        ("saved ckpt-2024-05-01T12:00:00", False),
+        ("reads 2024-05-01T12:00:00.tar", False),
+        ("crawl=2024-05-01 12:00:00", False),
+        ("'crawl': '2024-05-01 12:00:00'", False),
+        (r"C:\runs\2024-05-01 12:00:00 step 1", False),
+    ],
+)
+def test_a_date_in_a_path_is_no_time_of_a_line(line: str, timed: bool) -> None:
+    assert (time_in(line.encode()) is not None) == timed
 
 
 def test_the_day_of_the_last_line_is_kept(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.ingest.events import Event, Remark, Truncated, Unread
+from isoflop.ingest.heads import separator_of, without_comments
 from isoflop.ingest.numbers import SUFFIXES, json_object, number
 from isoflop.ingest.refused import RefusedError
 
@@ -118,7 +119,9 @@ class TextTable:
         """Read it block by block of the file."""
         # whoever holds a block asks the system for the memory of the next one
         pieces = _without_blank_head(self._file.blocks(BLOCK))
-        first = next(pieces, b"")
+        first, comments = _from_head(next(pieces, b""))
+        if comments:
+            self.problems.append(Remark(f"{comments} lines of comments before its head"))
         is_json = first.lstrip().startswith(b"{")
         self.separator = "" if is_json else _separator_of(first)
         waiting = chain([first], pieces)
@@ -134,10 +137,11 @@ class TextTable:
                 yield chunks
         else:
             reader = _Csv(self.separator, self._named, typed=self._typed)
+            reader.problems = self.problems
             for chunk in reader.chunks(waiting):
-                self.names, self.problems = reader.names, reader.problems
+                self.names = reader.names
                 yield [chunk]
-            self.names, self.problems = reader.names, reader.problems
+            self.names = reader.names
 
     def frame(self, chunks: Sequence[_Chunk]) -> pl.DataFrame:
         """Lay chunks out as one frame; see `read_table`."""
@@ -164,7 +168,15 @@ class TextTable:
 def _separator_of(first: bytes) -> str:
     """Tell what is between the cells of CSV, by its first line."""
     end = first.find(b"\n")
-    return max(",;\t", key=first[: end if end >= 0 else None].decode().count)
+    return separator_of(first[: end if end >= 0 else None].decode())
+
+
+def _from_head(first: bytes) -> tuple[bytes, int]:
+    """Leave out comments before the head of CSV, and count them; most tables have none."""
+    if not first.lstrip().startswith(b"#"):
+        return first, 0
+    text, comments = without_comments(first.decode())
+    return text.encode(), comments
 
 
 def _without_blank_head(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from isoflop.ingest.heads import is_head_alone, separator_of, without_comments
+from isoflop.ingest.json_table import has_columns
 from isoflop.ingest.named_values import MAY_TELL_LOSS, MAY_TELL_SET, form_of
 from isoflop.ingest.numbers import NUMBER, json_object
 from isoflop.ingest.source import clean
@@ -66,10 +68,13 @@ def _rows_of_a_table(text: str) -> int:
     json_lines = sum(
         line.startswith('{"') and line.endswith("}") for line in text.split("\n", LINES_COUNTED)
     )
-    head, first = [*text.lstrip("\n").split("\n", 2), ""][:2]
-    separator = max(",;\t", key=head.count)
+    table, _ = without_comments(text.lstrip("\n"))
+    head, first = [*table.split("\n", 2), ""][:2]
+    separator = separator_of(head)
     if json_lines or separator not in head:
         return json_lines
+    if is_head_alone(table):
+        return 1
     try:
         names, cells = (next(csv.reader([line], delimiter=separator), []) for line in (head, first))
     except csv.Error:
@@ -303,7 +308,9 @@ PATTERNS: Final = (
         "veRL",
         words=("step:",),
         line=re.compile(r"\bstep:[0-9]+ - (?:[^\s:]+:\S+ - )*(?:actor|critic|reward)/"),
-        refused="reinforcement learning, which has no pretraining loss",
+        refused="reinforcement learning, which has no pretraining loss; where its SFT trainer ran, "
+        """have its losses written by trainer.logger='["console","tensorboard"]' and drop in the """
+        "event files of tensorboard_log/<project>/<experiment>",
     ),
     Pattern(
         "Comet's metrics",
@@ -400,6 +407,7 @@ PATTERNS: Final = (
     ),
     Pattern("table", magic=re.compile(rb"PAR1")),
     Pattern("table", looks=_rows_of_a_table, general=True),
+    Pattern("table", looks=lambda text: int(has_columns(text)), last=True),
     Pattern("pairs", looks=_named_losses, least=3, last=True),
 )
 

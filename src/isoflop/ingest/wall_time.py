@@ -28,9 +28,14 @@ LINES: Final = 2_000
 """Lines at either end of the sample in which a time is looked for; a log without any costs that."""
 
 _STAMP: Final = re.compile(
-    rb"(?<![0-9])(20[0-9]{2})[-/]([01][0-9])[-/]([0-3][0-9])[ T_]"
+    rb"(?<![\w/\\.-])(20[0-9]{2})[-/]([01][0-9])[-/]([0-3][0-9])[ T_]"
     rb"([0-2][0-9]):([0-5][0-9]):([0-5][0-9])(?:[.,]([0-9]{1,9}))?(Z|[+-][0-9]{2}:?[0-9]{2})?"
+    rb"(?![\w/\\-]|\.\w)"
 )
+"""Not what stands in a path or a name: it is of what was read or written there."""
+_NAMED: Final = re.compile(rb"""(?i)([\w@.-]+)(?:["'] *[:=]|=) *["']?$""")
+"""What a value is called: `crawl=2024-05-01 00:00:00` is no line's time."""
+_TIMES: Final = re.compile(rb"(?i)(?:.*[^a-z])?(?:time|timestamp|ts|t|date|datetime|asctime|at)")
 _SECONDS: Final = re.compile(rb'"(?:_timestamp|timestamp|time_ms)": ?([0-9]{10,13}(?:\.[0-9]+)?)')
 EARLIEST: Final = 1e8
 """Seconds since 1970, in 1973: what lies below counts from a launch, and orders no launches."""
@@ -141,7 +146,8 @@ def _first(lines: Iterable[bytes]) -> float | None:
 def time_in(line: bytes) -> float | None:
     """Read a line's time: near its beginning, or under a name that says so."""
     if match := _STAMP.search(line, 0, FROM + 40):
-        if match.start() > FROM:
+        named = _NAMED.search(line, 0, match.start())
+        if match.start() > FROM or (named and not _TIMES.fullmatch(named[1])):
             return None
         return _of_stamp(match)
     if match := _SECONDS.search(line):

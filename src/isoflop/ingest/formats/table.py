@@ -8,12 +8,12 @@ map asks of each row alone: both ways give the same records (tests/ingest/test_l
 
 from __future__ import annotations
 
-import csv
 import difflib
 import io
 import re
 from collections import Counter
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
 import polars as pl
@@ -21,7 +21,18 @@ import polars as pl
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
-from isoflop.ingest.events import Anew, CountsLines, Ended, Event, Excluded, LeftOutRows, Remark
+from isoflop.ingest.events import (
+    Anew,
+    CountsLines,
+    Ended,
+    Event,
+    Excluded,
+    LeftOutRows,
+    Remark,
+    Unread,
+)
+from isoflop.ingest.heads import cells_of, without_comments
+from isoflop.ingest.json_table import is_one_value, read_one_value
 from isoflop.ingest.names import COLUMNS, FINAL_LOSS, may_be_loss, plain, run_column
 from isoflop.ingest.numbers import SUFFIXES
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
@@ -45,7 +56,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 16
+VERSION = 17
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -72,6 +83,8 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
             return
     raw, problems = _frame(file, table)
     yield _told(problems)
+    if raw.is_empty() and not any(isinstance(event, Unread) for event in problems):
+        raise RefusedError(f"an empty table: its head has {some(raw.columns)}, and no row follows")
     yield from blocks_of_frame(raw, table, stem=file.stem)
 
 
@@ -459,6 +472,8 @@ def _stretches(
     if file.sample().startswith(_PARQUET):
         yield from ((rows, lambda _: False) for rows in _of_parquet(file, _is_measured(table)))
         return
+    if is_one_value(file.sample().decode(errors="replace")):
+        raise NeededWholeError
     text = TextTable(file, _names_runs(table), _is_measured(table))
     for chunks in text.blocks():
         yield text.frame(chunks), partial(text.has_commas, chunks)
@@ -560,14 +575,14 @@ def _maps(table: TableMap, raw: pl.DataFrame) -> bool:
     return {*named, *table.evals.values(), *table.bits_per_byte.values()} <= set(raw.columns)
 
 
+HEAD_LINES: Final = 1_000
+"""Lines in which the head of a table is looked for, behind comments."""
+
+
 def fits(file: RawFile, table: TableMap) -> bool:
     """Tell whether a text has a head with every column that a map names."""
-    first = next((line for line in file.lines() if line.strip()), "")
-    try:
-        head = next(csv.reader([first], delimiter=max(",;\t", key=first.count)), [])
-    except csv.Error:
-        return False
-    names = set(unique_names(head))
+    text, _ = without_comments("\n".join(islice(file.lines(), HEAD_LINES)).lstrip("\n"))
+    names = set(unique_names(cells_of(text.partition("\n")[0])))
     return {origin.column for origin in table.columns.values() if origin.column} <= names
 
 
@@ -606,6 +621,8 @@ def _frame(file: RawFile, table: TableMap | None) -> tuple[pl.DataFrame, list[Ev
         except pl.exceptions.PolarsError as error:
             raise RefusedError(f"not a whole Parquet file: {error}") from error
         return _with_points(raw, _is_measured(table)), []
+    if (rows := read_one_value(file, _names_runs(table))) is not None:
+        return _with_points(rows, _is_measured(table)), []
     return read_table(file, _names_runs(table), _is_measured(table))
 
 

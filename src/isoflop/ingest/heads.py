@@ -1,0 +1,66 @@
+"""The head of a table in text: comments before it, and a head that is all there is."""
+
+from __future__ import annotations
+
+import csv
+import re
+from typing import Final
+
+from isoflop.ingest.names import COLUMNS, EVAL_LOSS, FINAL_LOSS, plain
+from isoflop.ingest.numbers import NUMBER
+
+SEPARATORS: Final = ",;\t"
+LEAST_KNOWN: Final = 2
+"""Known names of columns by which a line alone is a table's head."""
+_KNOWN: Final = frozenset(
+    {*EVAL_LOSS, *FINAL_LOSS, *(n for names in COLUMNS.values() for n in names)}
+)
+
+
+def without_comments(text: str) -> tuple[str, int]:
+    """Leave out comments before a table's head; the last one may be the head itself.
+
+    Returns
+    -------
+    The text from the head on, and how many lines of comments were left out.
+    """
+    begin, comments, last = 0, 0, ""
+    while (line := text[begin : (text.find("\n", begin) + 1) or None]) and (
+        line.lstrip().startswith("#") or not line.strip()
+    ):
+        if line.strip():
+            comments, last = comments + 1, line
+        begin += len(line)
+    if not comments:
+        return text, 0
+    head = last.strip().lstrip("#").strip()
+    cells, names = cells_of(line), cells_of(head)
+    is_head = len(cells) == len(names) > 1 and any(map(is_number, cells))
+    if is_head and not any(map(is_number, names)):
+        return f"{head}\n{text[begin:]}", comments - 1
+    return text[begin:], comments
+
+
+def cells_of(line: str) -> list[str]:
+    """Divide a line at the mark that it has most of; empty if quotes do not close."""
+    try:
+        return next(csv.reader([line], delimiter=separator_of(line)), [])
+    except csv.Error:
+        return []
+
+
+def separator_of(line: str) -> str:
+    """Tell what is between the cells of a table by its head."""
+    return max(SEPARATORS, key=line.count)
+
+
+def is_number(cell: str) -> bool:
+    """Tell a cell that is a number."""
+    return re.fullmatch(NUMBER, cell.strip()) is not None
+
+
+def is_head_alone(text: str) -> bool:
+    """Tell a table without rows: one line, with names of columns that are known."""
+    lines = text.strip("\n").split("\n", 1)
+    names = cells_of(lines[0]) if len(lines) == 1 else []
+    return sum(plain(name) in _KNOWN for name in names) >= LEAST_KNOWN
