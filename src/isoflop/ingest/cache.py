@@ -74,7 +74,7 @@ def parse(
         )
         parsed = dataclasses.replace(parsed, written=written(file))
     except RefusedError as refusal:
-        parsed = _refused(str(refusal))
+        parsed = _refused(str(refusal), refusal.proposal)
     except (Exception, pl.exceptions.PanicException) as error:
         # not kept: a full memory or a disk's error may pass
         unread = _refused(f"could not be read: {cause(error)}{watched.where}")
@@ -126,8 +126,8 @@ class Watched(RawFile):
         return digest(self.path, self.size) != self.digest
 
 
-def _refused(reason: str) -> Parsed:
-    return Parsed((), pl.DataFrame(schema=RECORDS), refused=reason)
+def _refused(reason: str, proposal: str = "") -> Parsed:
+    return Parsed((), pl.DataFrame(schema=RECORDS), refused=reason, proposal=proposal)
 
 
 @once

@@ -338,9 +338,12 @@ def _missing(
         else:
             yield Missing(f"number of tokens per step{of_step}", _batch_line(facts))
     if no_horizon and not in_steps:
+        # where the log counts tokens, a length in steps would only ask for those of a step
+        counts_tokens = not needs_tokens_per_step and "tokens_per_step" not in facts and not follows
+        length = "tokens: <tokens of all of it>" if counts_tokens else "steps: <steps>"
         yield Missing(
             SCHEDULE_LENGTH,
-            "schedule: {kind: cosine, steps: <steps>}   # or {kind: constant}, {kind: unknown}",
+            f"schedule: {{kind: cosine, {length}}}   # or {{kind: constant}}, {{kind: unknown}}",
         )
     unit = facts.get("loss_unit", Fact(LOSS_UNIT, "")).value
     if unit == "bits_per_byte" and "bytes_per_token" not in facts:

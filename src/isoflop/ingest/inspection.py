@@ -12,6 +12,7 @@ from isoflop.config.ingest import IngestSettings
 from isoflop.config.sidecar import SweepFile
 from isoflop.ingest.facts import WINDOW_LINE
 from isoflop.ingest.fates import read_file, read_logs
+from isoflop.ingest.formats import takes_map
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for
 from isoflop.ingest.sweep import settle
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.ingest.facts import Missing
+    from isoflop.ingest.fates import Log
     from isoflop.ingest.runs import Run
     from isoflop.ingest.sweep import Ingested, Reading
 
@@ -97,8 +99,13 @@ class Inspected:
         shared, single = _gaps(self._runs)
         if shared:
             lines += ["facts:", *(f"  {line}" for line in shared)]
-        if single:
+        alone, of_files = _maps(self.reading.logs)
+        if alone:
+            lines += alone.split("\n")
+        if single or of_files:
             lines.append("runs:")
+        for name, proposal in of_files.items():
+            lines += [f"  - {rule_for(name)}", *(f"    {line}" for line in proposal.split("\n"))]
         for name, gaps in single.items():
             lines += [f"  - {rule_for(name)}", *(f"    {line}" for line in gaps)]
         lagging = [run.name for run in self._runs if _lacking_window(run) is not None]
@@ -155,6 +162,22 @@ def _run_lines(row: Mapping[str, Any], run: Run) -> Iterator[str]:
         yield f"  left out: {row['reason']}"
     if row["notes"]:
         yield f"  notes: {row['notes']}"
+
+
+def _maps(logs: Sequence[Log]) -> tuple[str, dict[str, str]]:
+    """List the maps that tables ask for: one for all files, or else by file.
+
+    A map stands for all tables of a folder, so where others are read without it, each has a rule.
+    """
+    asked = {
+        log.file.name: log.parsed.proposal
+        for log in logs
+        if log.fate == "rejected" and log.parsed is not None and log.parsed.proposal
+    }
+    others = any(log.fate == "used" and takes_map(log.format or "") for log in logs)
+    if others or len(set(asked.values())) > 1:
+        return "", asked
+    return next(iter(asked.values()), ""), {}
 
 
 def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:

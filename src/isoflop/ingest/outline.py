@@ -370,5 +370,6 @@ def _refusal(outline: Outline, why: str, example: str) -> RefusedError:
     shown = ", ".join(names[:COLUMNS_SHOWN]) + (", ..." * (len(names) > COLUMNS_SHOWN))
     return RefusedError(
         f"looks like {outline.what} {shown}, but {why}, and sweep.yaml has no 'table:' for "
-        f"it. Add one, such as:\n  {example}"
+        f"it. Add one, such as:\n  {example}",
+        example,
     )

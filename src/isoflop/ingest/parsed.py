@@ -103,6 +103,7 @@ class Parsed:
     left_out : (rows, reason) for the rows of a table that its map leaves out.
     remarks : what to know of the file.
     refused : why nothing could be read, if so.
+    proposal : what to write into sweep.yaml so that it can be, as YAML; empty if nothing helps.
     may_pass : whether another reading may say something else, so that this one is not kept.
     written : first and last time that its lines print; see `wall_time.written`.
     """
@@ -114,6 +115,7 @@ class Parsed:
     left_out: tuple[tuple[int, str], ...] = ()
     remarks: tuple[str, ...] = ()
     refused: str | None = None
+    proposal: str = ""
     may_pass: bool = False
     written: tuple[float, float | None] | None = None
 

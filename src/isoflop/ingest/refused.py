@@ -12,7 +12,17 @@ CAUSE_SHOWN: Final = 200
 
 
 class RefusedError(IsoflopError):
-    """A raw file cannot be read, and why."""
+    """A raw file cannot be read, and why.
+
+    Parameters
+    ----------
+    words : why, and what to do about it.
+    proposal : what of these words is to be written into sweep.yaml, as YAML.
+    """
+
+    def __init__(self, words: str, proposal: str = "") -> None:
+        super().__init__(words)
+        self.proposal = proposal
 
 
 def cause(error: BaseException) -> str:

@@ -119,10 +119,12 @@ class Sizes:
             for value, numbers in asked.items()
         )
         counts = " and of ".join(_OF[value] for value in asked)
+        proposal = as_line(self.table.model_copy(update={"columns": columns}))
         raise RefusedError(
             f"{ranges}, which can be no counts of {counts}: say in sweep.yaml what they are in, "
             f"scale: 1e6 for millions, 1e9 for billions (or 1, if each is a count), as in\n  "
-            f"{as_line(self.table.model_copy(update={'columns': columns}))}"
+            f"{proposal}",
+            proposal,
         )
 
     def _in_a_unit(self) -> Iterator[tuple[str, _Range]]:

@@ -332,9 +332,11 @@ def _refusal(
         for value, name in wanted.items()
         if name is not None
     )
+    proposal = f"table:\n    rows: points\n    columns: {{{flow}}}"
     return RefusedError(
-        f"{_SAYS}; {reasons}; in sweep.yaml, by a map of names such as:\n  table:\n"
-        f"    rows: points\n    columns: {{{flow}}}\nThe names are: {some(names)}"
+        f"{_SAYS}; {reasons}; in sweep.yaml, by a map of names such as:\n  {proposal}\n"
+        f"The names are: {some(names)}",
+        proposal,
     )
 
 

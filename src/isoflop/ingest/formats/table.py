@@ -289,10 +289,12 @@ class _Counts:
         if not self._rising and "tokens_per_step" not in columns:
             columns["tokens_per_step"] = tokens
             say = "map it as tokens_per_step"
+        proposal = as_points(self._table.model_copy(update={"columns": columns}))
         raise RefusedError(
             f"'{tokens.column}' does not rise with '{step}', so it is no count of all tokens so "
             f"far: if it counts those of a step, {say}, in sweep.yaml:\n  "
-            f"{as_points(self._table.model_copy(update={'columns': columns}))}"
+            f"{proposal}",
+            proposal,
         )
 
 

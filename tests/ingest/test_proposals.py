@@ -1,0 +1,180 @@
+"""Whatever a message proposes to write into sweep.yaml helps: each is written there, and read."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from isoflop.ingest.inspection import inspect
+from tests.ingest.samples import nanogpt, write
+
+if TYPE_CHECKING:
+    from isoflop.ingest.inspection import Inspected
+
+FIXTURES = Path(__file__).parent / "fixtures"
+GAPS = {
+    "embedding included": "1e6", "tokens in one optimiser step": "512", "steps": "1000",
+    "bytes": "4", "tokens of a sample": "64", "tokens": "64", "updates": "5",
+    "sequences in one optimiser step": "8", "experts of a block": "8",
+    "tokens of a step": "1e6", "tokens of all of it": "1e9",
+    "tokens of an epoch": "1e6", "steps of an epoch": "100",
+    "the column of updates": "n", "the column of the loss": "y", "all": "1e6", "why": "it is so",
+    "those that a token goes through": "1e5",
+}  # fmt: skip
+"""What a user writes in the place of a gap."""
+
+
+def filled(text: str) -> str:
+    """Fill the gaps; of alternatives behind a # none is taken."""
+    code = (re.sub(r"\s+#.*$", "", line) for line in text.split("\n"))
+    return "\n".join(re.sub(r"<([^<>]+)>", lambda gap: GAPS[gap[1]], line) for line in code)
+
+
+def complaints(seen: Inspected) -> set[tuple[str, str]]:
+    """Name everything that is missing: of files that a map would let be read, and of runs."""
+    asked = {
+        (log.file.name, log.reason or "")
+        for log in seen.reading.logs
+        if log.fate == "rejected" and log.parsed is not None and log.parsed.proposal
+    }
+    chosen = {
+        (run.name, words)
+        for run in seen.reading.runs
+        for words in run.complaints()
+        if "primary_eval" in words
+    }
+    return (
+        asked
+        | chosen
+        | {
+            (run.name, missing.fact)
+            for run in seen.reading.runs
+            for missing in run.identity.missing
+        }
+    )
+
+
+def settled(folder: Path, rounds: int = 4) -> Any:
+    """Do what `isoflop inspect` proposes until nothing is missing; each time the complaint goes."""
+    told = inspect(folder)
+    lacking = complaints(told)
+    rules: dict[str, Any] = {}
+    for _ in range(rounds):
+        if not lacking:
+            break
+        text = filled(told.sidecar_text())
+        new = yaml.safe_load(text)
+        for key, value in new.items():  # as a user does who adds to what is there
+            rules[key] = _added(rules.get(key), value)
+        (folder / "sweep.yaml").write_text(yaml.safe_dump(rules, sort_keys=False))
+        told = inspect(folder)
+        after = complaints(told)
+        assert not lacking & after, text
+        lacking = after
+    assert not lacking
+    return rules
+
+
+def _added(known: Any, value: Any) -> Any:
+    if isinstance(known, list):
+        return known + value
+    return {**known, **value} if isinstance(known, dict) else value
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FIXTURES.iterdir()))
+def test_what_is_proposed_for_a_fixture_is_enough(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "s"
+    shutil.copytree(FIXTURES / name, folder)
+    for file in ("sweep.yaml", "expected.json"):
+        (folder / file).unlink(missing_ok=True)
+    settled(folder)
+
+
+def rows(head: str, *lines: str) -> str:
+    return "\n".join([head, *lines, ""])
+
+
+def curve(head: str, *columns: str, count: int = 12) -> str:
+    """A table by formulas of the row's number."""
+    cells = [[eval(each, {"n": n}) for each in columns] for n in range(1, count)]  # noqa: S307
+    lines = [",".join(map(str, row)) for row in cells]
+    return rows(head, *lines)
+
+
+MADE_UP: dict[str, dict[str, str]] = {
+    "N and D in units": {"t.csv": rows("model,params,tokens,loss", "a,10,.2,3.9", "b,70,1.4,3.3")},
+    "points in units": {"t.csv": curve("step,params,tokens,loss", "n", "70", "n/8", "5-n/30")},
+    "no loss": {"t.csv": curve("step,tokens,y", "n", "n*1e6", "5-n/30")},
+    "no axis": {"t.csv": curve("n,loss", "n", "5-n/30")},
+    "no axis but epochs": {"t.csv": curve("epoch,loss,val_loss", "n/2", "5-n/30", "6-n/30")},
+    "nothing known": {"t.csv": curve("n,y,z", "n", "5-n/30", "1")},
+    "W&B's step": {"t.csv": curve("_step,loss,eval/a b/loss,eval/c/loss", "n", "5-n/30", "4", "3")},
+    "tokens of a step": {"t.csv": curve("step,tokens,loss", "n", "4096", "5-n/30")},
+    "tokens that vary": {"t.csv": curve("step,tokens,loss", "n", "4096+7*(n%3)", "5-n/30")},
+    "finished runs by steps": {"t.csv": rows("run,params,steps,loss", "a,1e7,90,4", "b,2e7,90,3")},
+    "finished runs without loss": {"t.csv": rows("run,N,D,y", "a,1e7,2e8,4.1", "b,2e7,4e8,3.9")},
+    "TensorBoard's page": {"t.csv": curve("Wall time,Step,Value", "1.6e9+n", "n", "5-n/30")},
+    "JSON of a list": {"t.json": '[{"step": 1, "y_loss": 4.5}, {"step": 2, "y_loss": 4.25}]'},
+    "quotes in names": {"t.csv": rows('"a ""b""",n,"x: {y} loss"', "1,2,3.5", "1,3,3.25")},
+    "several tables": {
+        "a.csv": curve("_step,loss", "n", "5-n/30"),
+        "b.csv": curve("n,loss", "n", "5-n/30"),
+        "c.csv": curve("step,loss", "n", "5-n/30"),
+    },
+    "names with brackets": {
+        "lr[3e-4].csv": curve("step,loss", "n", "5-n/30"), "a*b?.csv": curve("step,loss", "n", "4"),
+    },
+    "panels": {"t.csv": curve("Step,a - loss,a - loss__MIN,a - loss__MAX", "n", *["5-n/30"] * 3)},
+    "lines of nobody": {
+        "a.log": "".join(f"step {n} loss {5 - n / 30} aux_loss 3\n" for n in range(9))
+    },
+    "steps of an epoch": {
+        "a.log": "".join(f"epoch {n // 9} step {n % 9} loss {5 - n / 90}\n" for n in range(45))
+    },
+    "lines with sets": {
+        "a.log": "".join(f"step {n} | train 3.{n} | val 4.{n}\n" for n in range(9))
+    },
+    "bits per byte": {"t.csv": curve("step,val_bpb", "n", "2-n/30")},
+    "experts": {
+        "a.log": nanogpt(), "config.json": '{"n_layer": 2, "n_embd": 16, "num_experts": 8}',
+    },
+    "nanoGPT": {"a.log": nanogpt(), "b.log": "".join(
+        f"iter {n}: loss {3 - n / 10}, time 1.00ms\n" for n in range(9))},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_what_is_proposed_for_a_made_up_case_is_enough(tmp_path: Path, name: str) -> None:
+    settled(write(tmp_path / "s", dict(MADE_UP[name]), None))
+
+
+@pytest.mark.parametrize("name", MADE_UP)
+def test_the_lines_for_one_run_are_enough(tmp_path: Path, name: str) -> None:
+    """Those of the runs table, and those with which ingest-sweep stops."""
+    folder = write(tmp_path / "s", dict(MADE_UP[name]), None)
+    rules = settled(folder)
+    maps = [rule for rule in rules.get("runs", ()) if "table" in rule]
+    rules = {"title": "t", **{k: v for k, v in rules.items() if k == "table"}, "runs": maps}
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(rules))
+    for _ in range(3):
+        seen = inspect(folder)
+        before = lacking(seen)
+        if not before:
+            break
+        for run in seen.reading.runs:
+            told = re.findall(r"add to sweep\.yaml, runs: (\[\{.*?\}\])(?=; |$)", run.lacking or "")
+            assert len(told) == len(run.identity.missing)
+            rules["runs"] += [rule for line in told for rule in yaml.safe_load(filled(line))]
+        (folder / "sweep.yaml").write_text(yaml.safe_dump(rules))
+        assert not before & lacking(inspect(folder))
+    assert not lacking(inspect(folder))
+
+
+def lacking(seen: Inspected) -> set[tuple[str, str]]:
+    """Name the facts that runs lack."""
+    return {each for each in complaints(seen) if "primary_eval" not in each[1]}
