@@ -14,6 +14,7 @@ import pytest
 
 import isoflop
 from isoflop import interface
+from isoflop.approach import MIXTURE, NAMES
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.mixture import Mixture, NoMixture
@@ -66,6 +67,16 @@ def test_a_frame_is_fitted_and_asked(fit: isoflop.Fit) -> None:
     (optimum,) = optima_at(fit.mixture, fit.mixture_draws, [1e21])
     assert best.params == optimum.params
     assert own["Hoffmann L(N, D)"] is not None
+
+
+def test_a_fit_tells_of_its_steps_and_what_percentiles_withhold(frame: pl.DataFrame) -> None:
+    told: list[str] = []
+    sweep = isoflop.read(frame, name="made up")
+    fit = sweep.fit(
+        ["parametric"], draws=60, interval="percentile", forecasts=False, tell=told.append
+    )
+    assert told == [f"1 of 2: {NAMES['parametric']}", f"2 of 2: {MIXTURE.label}"]
+    assert all(law.covers is None for law in fit.allocate(1e21).laws)
 
 
 def test_cautions_are_counted_where_the_fit_shows_itself(fit: isoflop.Fit) -> None:
