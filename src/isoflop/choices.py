@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.approach import APPROACHES
+from isoflop.numbers import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +115,11 @@ def _objective(option: Option) -> str:
 
 def _dropped(option: Option) -> str:
     (dropped,) = option
-    return f"{dropped} highest losses out" if dropped else "all final losses"
+    return (
+        f"{number_of(int(dropped), 'highest loss', 'highest losses')} out"
+        if dropped
+        else "all final losses"
+    )
 
 
 CHOICES: Final = (

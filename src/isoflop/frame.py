@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.errors import IsoflopError
+from isoflop.numbers import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +151,8 @@ def _wrong_cells(table: pl.DataFrame, numbers: pl.DataFrame) -> Iterator[str]:
 def _told(table: pl.DataFrame, wrong: pl.Series, column: str, what: str) -> str:
     """Tell of the first row that is wrong, and of how many there are."""
     row, run, cell = table.filter(wrong).select(_ROW, "run", pl.col(column).alias("cell")).row(0)
-    others = f" (and {wrong.sum() - 1} more rows)" if wrong.sum() > 1 else ""
+    rest = int(wrong.sum()) - 1
+    others = f" (and {number_of(rest, 'more row')})" if rest > 0 else ""
     if column == "run":
         return f"row {row} has {what}{others}: name it, or drop the column run"
     return (
@@ -172,7 +174,9 @@ def _wrong_runs(numbers: pl.DataFrame) -> Iterator[str]:
         if not several.is_empty():
             run, count, values = several.row(0)
             shown = ", ".join("none" if value is None else f"{value:g}" for value in values[:3])
-            others = f" (and {several.height - 1} more runs)" if several.height > 1 else ""
+            others = (
+                f" (and {number_of(several.height - 1, 'more run')})" if several.height > 1 else ""
+            )
             yield (
                 f"run {str(run)[:SHOWN]!r} has {count} values of {column} ({shown}){others}: rows "
                 f"of one run are its curve, so give each run a name of its own"

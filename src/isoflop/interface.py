@@ -25,7 +25,7 @@ from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.frame import losses_of_frame
-from isoflop.numbers import NONE, fixed, interval
+from isoflop.numbers import NONE, fixed, interval, number_of
 from isoflop.project import facts_folder
 
 if TYPE_CHECKING:
@@ -381,7 +381,7 @@ class Fit:
                 ends = outcome.a.intervals.get("0.95")
                 rows.append([
                     name, fixed(outcome.a.value), interval(*ends, fixed) if ends else NONE,
-                    f"{outcome.n_runs} runs",
+                    number_of(outcome.n_runs, "run"),
                 ])  # fmt: skip
             else:
                 rows.append([name, "refused", "", outcome.refused])

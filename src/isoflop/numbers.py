@@ -288,6 +288,11 @@ def times(number: int, singular: str, plural: str | None = None) -> str:
     )
 
 
+def number_of(number: int, singular: str, plural: str | None = None) -> str:
+    """Count things in plain text, with a blank that may end a line: 1 run, 36 runs."""
+    return times(number, singular, plural).replace(NBSP, " ")
+
+
 def significant(value: float, digits: int) -> str:
     """Write this many significant digits, keeping zeros that are significant."""
     if value == 0:

@@ -20,6 +20,7 @@ from isoflop.errors import FULL, SAYS_FULL, IsoflopError
 from isoflop.files import cache_of_project, closed_folder, remove_temporaries, scratch
 from isoflop.folder_lock import JOBS_LOCK, alone, build_alone
 from isoflop.made_outputs import FOLDERS
+from isoflop.numbers import number_of
 from isoflop.progress import Progress
 from isoflop.sweep_folders import sidecar_that_is_none
 
@@ -375,7 +376,7 @@ def _written(built: Built) -> str:
         lines += [f"    {number:>5}  {one_line(reason)}" for reason, number in shown]
         rest = len(built.left_out) - len(shown)
         if rest:
-            lines.append(f"           and {rest} more reasons, in the report")
+            lines.append(f"           and {number_of(rest, 'more reason')}, in the report")
     if built.archive is not None:
         lines.append(f"  archive: {built.archive}")
     return "\n".join(lines)

@@ -397,7 +397,7 @@ def test_command_line_writes_the_same_bytes_twice(tmp_path: Path) -> None:
             main, ["build-losses", "--sweep", "s", "--settings", "{}", *inputs, *options]
         )
         assert done.output == (
-            "s: 12 eval losses of 2 runs, 1 of them final; 1 entries left out; "
+            "s: 12 eval losses of 2 runs, 1 of them final; 1 entry left out; "
             "26 points of the alternate loss\n"
         )
         written.append([path.read_bytes() for path in outputs])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -84,6 +85,46 @@ def parametric_of(rendered: Rendered) -> tuple[Forecasts, Cut, Forecast]:
     assert isinstance(forecasts, Forecasts)
     cut = forecasts.cuts[0]
     return forecasts, cut, next(f for f in cut.forecasts if f.approach == "parametric")
+
+
+def test_one_prediction_is_told_of_in_the_singular(rendered: Rendered) -> None:
+    """A sweep of one: each count with the noun and the verb that go with it."""
+    forecasts = rendered.inputs.forecasts
+    assert isinstance(forecasts, Forecasts)
+    cut = forecasts.cuts[-1]
+    single = [
+        forecast.model_copy(
+            update={
+                "scores": [
+                    score.model_copy(update={"n": 1, "predictions": score.predictions[:1]})
+                    for score in forecast.scores
+                ]
+            }
+        )
+        for forecast in cut.forecasts
+    ]
+    one = forecasts.model_copy(update={"cuts": [cut.model_copy(update={"forecasts": single})]})
+    facts = forecast_facts(replace(rendered.inputs, forecasts=one))
+    assert facts is not None
+    assert facts.laws
+    assert facts.sizes
+    for law in facts.laws:
+        assert "the only predicted lo" in law.errors
+        assert " lies " in law.errors
+        assert law.few == "1 loss does"
+    for size in facts.sizes:
+        assert re.fullmatch(r"the minimum (lies|does not lie) in its 95\xa0% interval", size.inside)
+    silent = cut.model_copy(update={"forecasts": []})
+    alone = one.model_copy(update={"cuts": [silent]})
+    assert str(alone) == "1 cut, no loss of a run predicted"
+
+
+def test_no_count_of_one_has_a_plural(
+    rendered: Rendered, bare: Rendered, refused: Rendered
+) -> None:
+    for report in (rendered, bare, refused):
+        told = re.findall(r"(?<![\w.,–×−/-])1[ \xa0]([a-z-]+[^s\W]s)\b", words(report))
+        assert [word for word in told if word not in {"was", "has", "lies", "contains"}] == []
 
 
 def test_low_predictions_are_called_low(rendered: Rendered) -> None:

@@ -10,6 +10,7 @@ import click
 from isoflop.approach import APPROACHES, BY_KEY, LAWS, MIXTURE, Approach
 from isoflop.approaches.uncertainty.departures import DEPARTURES
 from isoflop.command import PATH, with_options
+from isoflop.numbers import number_of
 from isoflop.terminal import say
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ def fit_specifications_command(
     write_table(table, Specifications, out)
     fitted = sorted(table["a"].drop_nulls())
     span = f", a from {fitted[0]:.3f} to {fitted[-1]:.3f}" if fitted else ""
-    say(f"{sweep}: {len(fitted)} of {table.height} specifications fitted{span}")
+    say(f"{sweep}: {len(fitted)} of {number_of(table.height, 'specification')} fitted{span}")
 
 
 @click.command("backtest-laws")
@@ -270,7 +271,8 @@ def backtest_laws_command(plan: str, draws: int, out: Path) -> None:
         draws=draws,
     )
     write_backtest(backtest, out)
-    say(f"{out}: {len(backtest.cells)} forecasts, {len(backtest.left_out)} sweeps left out")
+    forecasts = number_of(len(backtest.cells), "forecast")
+    say(f"{out}: {forecasts}, {number_of(len(backtest.left_out), 'sweep')} left out")
 
 
 @click.command("check-coverage")
@@ -345,4 +347,4 @@ def check_coverage_command(
     table = pl.concat(tables)
     with replacing(out) as temporary:
         table.write_csv(temporary, float_precision=4)
-    say(f"{out}: {len(table)} cells")
+    say(f"{out}: {number_of(len(table), 'cell')}")

@@ -40,7 +40,7 @@ from isoflop.estimates.estimate import (
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.quantities import derived, describe
-from isoflop.numbers import listed, per_cent
+from isoflop.numbers import listed, number_of, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -181,7 +181,11 @@ def _left_out_before(left_out: pl.DataFrame | None) -> str:
         f"{len(group)} such as {group[0]}" if len(group) > 1 else group[0]
         for group in most[:KINDS_TOLD]
     )
-    more = f"; and {len(most) - KINDS_TOLD} other reasons" if len(most) > KINDS_TOLD else ""
+    more = (
+        f"; and {number_of(len(most) - KINDS_TOLD, 'other reason')}"
+        if len(most) > KINDS_TOLD
+        else ""
+    )
     were = "file or run was" if lost.height == 1 else "files or runs were"
     entries = f"{lost.height} {were} left out, whole or in part"
     return f" Before the fit {entries}: {told}{more}."

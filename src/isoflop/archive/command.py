@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.command import PATH
+from isoflop.numbers import number_of
 from isoflop.terminal import say
 
 
@@ -97,7 +98,9 @@ def verify_command(archive: Path, folder: Path | None, raw: Path | None, cores: 
         place = Path(temporary) / "rebuilt" if folder is None else folder
         verified = verify_archive(archive, place, raw=raw, cores=cores)
     total = len(verified.same) + len(verified.different) + len(verified.absent)
-    summary = f"{archive}: {len(verified.same)} of {total} files came out byte for byte"
+    summary = (
+        f"{archive}: {len(verified.same)} of {number_of(total, 'file')} came out byte for byte"
+    )
     if verified.identical:
         say(summary)
         return

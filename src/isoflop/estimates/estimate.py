@@ -23,7 +23,7 @@ from isoflop.estimates.influence import Influence
 from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.quantities import Quantity, Truth
 from isoflop.files import digest, name_in_project, write_json
-from isoflop.numbers import decades_beyond, listed, per_cent
+from isoflop.numbers import decades_beyond, listed, number_of, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -263,7 +263,8 @@ class Estimate(Section):
             f", {per_cent(float(level))} {low:.3f} to {high:.3f}"
             for level, (low, high) in self.a.intervals.items()
         )
-        return f"a = {self.a.value:.4f}{ends}; {self.n_runs} runs, {self.n_points} points"
+        counts = f"{number_of(self.n_runs, 'run')}, {number_of(self.n_points, 'point')}"
+        return f"a = {self.a.value:.4f}{ends}; {counts}"
 
 
 class Refusal(Section):

@@ -12,6 +12,7 @@ from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Counting, Provenance, read_outcome
 from isoflop.files import write_json
+from isoflop.numbers import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -228,7 +229,7 @@ class Forecasts(Section):
             for score in forecast.scores
             if score.quantity == "loss"
         ]
-        return "; ".join(words) or f"{len(self.cuts)} cuts, no loss of a run predicted"
+        return "; ".join(words) or f"{number_of(len(self.cuts), 'cut')}, no loss of a run predicted"
 
 
 class NoForecasts(Section):

@@ -11,7 +11,7 @@ from isoflop.escape import identifier
 from isoflop.estimates.announced import check_runs
 from isoflop.estimates.counted import counted
 from isoflop.figures.check_pair import NONE, label_of
-from isoflop.numbers import short
+from isoflop.numbers import number_of, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,8 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     )
     return style.Drawn(
         figure,
-        f"Two panels with the training curves of {ends.height} check runs, loss against compute "
+        f"Two panels with the training curves of {number_of(ends.height, 'check run')}, "
+        "loss against compute "
         f"and against tokens, darker the smaller the model: {finals}.",
     )
 

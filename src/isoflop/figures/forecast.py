@@ -11,7 +11,7 @@ from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
 from isoflop.drawing.forest import Mark, draw_mark
 from isoflop.estimates.forecasts import NoForecasts
-from isoflop.numbers import MATHTEXT, PLAIN, power, short
+from isoflop.numbers import MATHTEXT, PLAIN, number_of, power, short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -211,7 +211,7 @@ def _words(cuts: Sequence[Cut], number: int) -> str:
     """Say the errors in words."""
     told = [
         f"fitted up to {power(cut.flops, hand=PLAIN)} FLOPs, {NAMES[approach]} errs by "
-        f"{score.bias:+.3f} nats on average over {score.n} runs"
+        f"{score.bias:+.3f} nats on average over {number_of(score.n, 'run')}"
         for cut in cuts
         for approach in LAWS
         if (score := _of(cut, approach).score("loss")) is not None

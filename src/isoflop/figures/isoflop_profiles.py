@@ -9,7 +9,7 @@ import numpy as np
 from isoflop.drawing import style
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.figures.frontier import draw_scaling
-from isoflop.numbers import MATHTEXT, power
+from isoflop.numbers import MATHTEXT, number_of, power
 
 Label = tuple[str, Any, float, float]
 
@@ -59,11 +59,12 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     middle.set_title("b  N at the minima")
     right.set_title("c  D at the minima")
     accepted = sum(profile.accepted for profile in profiles)
+    have = "has its" if accepted == 1 else "have their"
     return style.Drawn(
         figure,
-        f"Three panels. First: loss against parameters at {len(profiles)} compute budgets, each a "
-        f"valley with its {diagnostics.curve}; {accepted} have their minimum inside the "
-        "measured "
+        "Three panels. First: loss against parameters at "
+        f"{number_of(len(profiles), 'compute budget')}, each a "
+        f"valley with its {diagnostics.curve}; {accepted} {have} minimum inside the measured "
         "sizes, marked by a cross. Second and third: parameters and tokens of the minima against "
         f"compute, with power laws of exponents {estimate.a.value:.3f} and {estimate.b.value:.3f}.",
     )

@@ -12,6 +12,7 @@ import polars as pl
 from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
 from isoflop.choices import CHOICES
 from isoflop.drawing import style
+from isoflop.numbers import number_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,10 +54,11 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     )
     return style.Drawn(
         figure,
-        f"The exponent a of {fitted.height} specifications in increasing order, from {low:.3f} to "
+        f"The exponent a of {number_of(fitted.height, 'specification')} in increasing "
+        f"order, from {low:.3f} to "
         f"{high:.3f} with median {median:.3f}, with their 80 % and 95 % intervals, over a matrix "
-        f"of the choices behind each. {spans}. {every.height - fitted.height} further "
-        "specifications were refused.",
+        f"of the choices behind each. {spans}. "
+        f"{every.height - fitted.height} more were refused.",
     )
 
 
@@ -66,7 +68,8 @@ def _why_empty(every: pl.DataFrame) -> str:
         return "No specification was asked for."
     (reason, number), *_ = Counter(every["refused"].to_list()).most_common(1)
     return (
-        f"Not one of {every.height} specifications could be fitted to this sweep; {number} of "
+        f"Not one of {number_of(every.height, 'specification')} could be fitted to this "
+        f"sweep; {number} of "
         f"them: {reason}"
     )
 
@@ -175,7 +178,7 @@ def _matrix(axes: Axes, fitted: pl.DataFrame, rows: list[tuple[str, float, pl.Se
     axes.set_yticks([height for _, height, _ in rows], [label for label, _, _ in rows])
     axes.set(
         ylim=(rows[-1][1] - 0.7, rows[0][1] + 0.7),
-        xlabel=f"{fitted.height} specifications, by increasing $a$",
+        xlabel=f"{number_of(fitted.height, 'specification')}, by increasing $a$",
     )
     axes.grid(visible=False)
     axes.tick_params(axis="both", length=0, labelbottom=False)

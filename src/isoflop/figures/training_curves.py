@@ -10,7 +10,7 @@ from isoflop.drawing import style
 from isoflop.escape import identifier
 from isoflop.estimates.diagnostics import EnvelopeDiagnostics, expect
 from isoflop.figures.frontier import draw_scaling
-from isoflop.numbers import short
+from isoflop.numbers import number_of, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,8 +52,10 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     sizes = points["params"].n_unique()
     return style.Drawn(
         figure,
-        f"Three panels. First: loss against training compute for {points['run'].n_unique()} runs "
-        f"of {sizes} sizes, coloured by size, with the lower envelope in black. Second and third: "
+        "Three panels. First: loss against training compute for "
+        f"{number_of(points['run'].n_unique(), 'run')} "
+        f"of {number_of(sizes, 'size')}, coloured by size, with the lower envelope in "
+        "black. Second and third: "
         "parameters and tokens of the runs on the envelope against compute, with the fitted power "
         f"laws of exponents {estimate.a.value:.3f} and {estimate.b.value:.3f}.",
     )

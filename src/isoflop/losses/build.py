@@ -15,7 +15,7 @@ import polars as pl
 
 from isoflop.losses.kept import LIVE, Counts
 from isoflop.losses.smoothing import LAGGING, effective_tokens, smooth
-from isoflop.numbers import per_cent
+from isoflop.numbers import number_of, per_cent
 from isoflop.spikes import spikes
 from isoflop.tables import Curves, LeftOut, Losses, cell_of, types_of, validated
 
@@ -72,9 +72,10 @@ class BuiltLosses:
         """Say how many points were kept."""
         runs, final = self.losses["run"].n_unique(), int(self.losses["is_final"].sum())
         return (
-            f"{self.losses.height} {self.kind} losses of {runs} runs, {final} of them final; "
-            f"{self.left_out.height} entries left out; {self.alternate_loss.height} points of the "
-            "alternate loss"
+            f"{number_of(self.losses.height, f'{self.kind} loss', f'{self.kind} losses')} of "
+            f"{number_of(runs, 'run')}, {final} of them final; "
+            f"{number_of(self.left_out.height, 'entry', 'entries')} left out; "
+            f"{number_of(self.alternate_loss.height, 'point')} of the alternate loss"
         )
 
 

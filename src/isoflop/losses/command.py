@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.command import PATH
+from isoflop.numbers import number_of
 from isoflop.terminal import say
 
 
@@ -61,5 +62,5 @@ def build_losses_command(
     write_table(built.losses, Losses, losses)
     write_table(built.left_out, LeftOut, left_out)
     write_table(built.alternate_loss, Losses, alternate_loss)
-    anew = "" if kept is None else f"; {kept.built} runs built anew"
+    anew = "" if kept is None else f"; {number_of(kept.built, 'run')} built anew"
     say(f"{sweep}: {built}{anew}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from isoflop.command import PATH
+from isoflop.numbers import number_of
 from isoflop.terminal import say
 
 
@@ -54,7 +55,7 @@ def render_backtest_command(backtest: Path, reference: Path, html: Path) -> None
 
     content = read_backtest(backtest)
     render_backtest(content, html, kaplan=read_reference(reference).kaplan.law)
-    say(f"{html}: {len(content.candidates)} candidates")
+    say(f"{html}: {number_of(len(content.candidates), 'candidate')}")
 
 
 @click.command("compare-published")
@@ -108,4 +109,7 @@ def render_published_command(
     checked = verdicts(studies, estimates, Sources(reference=facts, folder=files))
     of_project = {sweep: read_estimates(estimates / sweep) for sweep in sweeps}
     render_published(studies, checked, of_project, facts, html)
-    say(f"{html}: {len(checked)} numbers of {len(studies.studies)} studies")
+    say(
+        f"{html}: {number_of(len(checked), 'number')} of "
+        f"{number_of(len(studies.studies), 'study', 'studies')}"
+    )

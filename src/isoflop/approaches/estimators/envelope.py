@@ -20,7 +20,7 @@ from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import EnvelopeDiagnostics
 from isoflop.estimates.laws import PowerLaws
-from isoflop.numbers import per_cent
+from isoflop.numbers import number_of, per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,13 +160,15 @@ class EnvelopeFit(Fit):
         left = diagnostics.points_on_frontier - diagnostics.points_fitted
         if left > diagnostics.points_fitted:
             cautions.append(
-                f"Of {diagnostics.points_on_frontier} points of the envelope {left} are left out, "
+                f"Of {number_of(diagnostics.points_on_frontier, 'point')} of the envelope "
+                f"{left} are left out, "
                 "where the smallest or the largest size wins, and beyond: the best size is only "
                 "known to be that small or smaller, that large or larger."
             )
         if diagnostics.sizes_that_win < 5:
             cautions.append(
-                f"Only {diagnostics.sizes_that_win} of {diagnostics.sizes} sizes ever have the "
+                f"Only {diagnostics.sizes_that_win} of "
+                f"{number_of(diagnostics.sizes, 'size')} ever have the "
                 "lowest loss, so the envelope's exponent rests on a few steps between them."
             )
         if diagnostics.late_winners < 0.5:

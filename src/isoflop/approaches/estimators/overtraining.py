@@ -23,6 +23,7 @@ from isoflop.approaches.protocol import Refits, Resamples
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import OvertrainingDiagnostics
 from isoflop.estimates.laws import OvertrainingLaw
+from isoflop.numbers import number_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -201,7 +202,8 @@ def fit_overtraining(observations: Observations, settings: OvertrainingSettings)
         raise UnderdeterminedError(
             f"overtraining needs {MIN_POINTS} finished runs that differ in tokens per parameter "
             f"and in compute; sweep {observations.sweep} has {len(points)}, with "
-            f"{len(np.unique(ratio.round(2)))} values of D/N. Add runs trained beyond the optimum."
+            f"{number_of(len(np.unique(ratio.round(2))), 'value')} of D/N. Add runs trained "
+            "beyond the optimum."
         )
     x = np.log(np.stack([taken.flops / ratio, taken.flops * ratio]))
     centre = x.mean(axis=1)

@@ -39,7 +39,7 @@ from isoflop.estimates.diagnostics import (
     ProfilesDiagnostics,
 )
 from isoflop.estimates.laws import PowerLaws
-from isoflop.numbers import per_cent
+from isoflop.numbers import number_of, per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -679,7 +679,8 @@ class ProfilesFit(Fit):
         if accepted.sum() <= 4:
             spread = np.log10(max(self.budgets()) / min(self.budgets()))
             cautions.append(
-                f"The line goes through {accepted.sum()} budgets that span {spread:.1f} decades; "
+                f"The line goes through {number_of(int(accepted.sum()), 'budget')} that "
+                f"span {spread:.1f} decades; "
                 "its slope has few degrees of freedom."
             )
         return cautions

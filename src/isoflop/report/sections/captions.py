@@ -19,6 +19,7 @@ from isoflop.numbers import (
     fixed,
     interval,
     listed,
+    number_of,
     percent,
     power,
     times,
@@ -91,8 +92,10 @@ def _envelope(inputs: ReportInputs) -> str:
     diagnostics = expect(estimate.diagnostics, EnvelopeDiagnostics)
     return (
         f"The envelope gives {_exponent(estimate.a)}; {percent(diagnostics.late_winners)} of its "
-        f"{diagnostics.points_fitted} fitted points were measured in the last 15 % of a run, the "
-        "others earlier: where a learning rate was still to decay, the loss is too high there."
+        f"{number_of(diagnostics.points_fitted, 'fitted point')} were measured in the last "
+        "15 % of a "
+        "run, the others earlier: where a learning rate was still to decay, the loss is too "
+        "high there."
     )
 
 

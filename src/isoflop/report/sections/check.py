@@ -26,6 +26,7 @@ from isoflop.numbers import (
     fixed,
     interval,
     listed,
+    number_of,
     power,
     ratio,
     times,
@@ -200,7 +201,8 @@ def seed_noise(losses: pl.DataFrame, low: CheckSize, high: CheckSize) -> SeedNoi
     far = fixed(gap / error, 1)
     return SeedNoise(
         f"Runs of this sweep that differ in their seed alone have a standard deviation of "
-        f"{fixed(noise.sd, 4)} ({noise.cells} cells with several seeds). The difference then has a "
+        f"{fixed(noise.sd, 4)} ({number_of(noise.cells, 'cell')} with several seeds). The "
+        "difference then has a "
         f"standard error of {fixed(error, 4)}, and is {far} standard errors.",
         far,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from isoflop.approach import APPROACHES, IN_PROSE, NAMES
 from isoflop.escape import BREAK
@@ -39,8 +39,9 @@ class LawVerdict:
     """Where the errors lie, as a sentence."""
     covers: bool
     """Whether its intervals cover at every cut."""
-    few: int
-    """Measurements, where they are too few to tell intervals that cover from others; else 0."""
+    few: str
+    """Measurements with their verb, where they are too few to tell intervals that cover from
+    others; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class SizeVerdict:
     predictions: str
     ratio: str
     inside: str
-    level: str
+    """How many of the minima lie in its intervals, as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +141,20 @@ def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
         at = ("at the cut of " if len(pool) == 1 else "at the cuts of ") + listed(
             [power(cut.flops) for cut, _ in pool]
         )
+        one = len(every) == 1
+        losses = LOSSES_OF[scores[0].quantity]
+        lie = (
+            f"the only predicted {losses.one} lies"
+            if one
+            else f"{most} of {len(every)} predicted {losses.many} lie"
+        )
         yield LawVerdict(
             name=IN_PROSE[approach],
             biases=biases,
             direction=direction,
-            errors=f"{_where(scores, biases)} {at} FLOPs; {most} of {len(every)} predicted "
-            f"{LOSSES_OF[scores[0].quantity]} lie {side} what was measured.",
+            errors=f"{_where(scores, biases)} {at} FLOPs; {lie} {side} what was measured.",
             covers=all(score.covers for score in scores),
-            few=len(every) if len(every) < FEW else 0,
+            few="" if len(every) >= FEW else "1 loss does" if one else f"{len(every)} losses do",
         )
 
 
@@ -167,9 +174,15 @@ def _size_verdicts(forecasts: Forecasts) -> Iterator[SizeVerdict]:
             name=IN_PROSE[approach],
             predictions=times(len(predictions), "prediction"),
             ratio=_span((min(ratios), max(ratios)), _hundredth),
-            inside=f"{inside} of {times(len(predictions), 'minimum', 'minima')}",
-            level=percent(float(widest)),
+            inside=_lying(inside, len(predictions), f"{percent(float(widest))} interval"),
         )
+
+
+def _lying(inside: int, number: int, interval: str) -> str:
+    """Say how many measured minima lie in intervals."""
+    if number == 1:
+        return f"the minimum {'lies' if inside else 'does not lie'} in its {interval}"
+    return f"{inside} of {number} minima lie in their {interval}s"
 
 
 def _where(scores: Sequence[Score], biases: str) -> str:
@@ -189,7 +202,15 @@ def _where(scores: Sequence[Score], biases: str) -> str:
     return f"the predicted losses {words}: their mean error is {biases} nats per token"
 
 
-LOSSES_OF = {"loss": "losses", "loss_opt": "lowest losses of budgets"}
+class _Losses(NamedTuple):
+    one: str
+    many: str
+
+
+LOSSES_OF = {
+    "loss": _Losses("loss", "losses"),
+    "loss_opt": _Losses("lowest loss of a budget", "lowest losses of budgets"),
+}
 """Which losses a score is of, where not those of all runs."""
 MEASURES = ("inside", "inside_least", "width", "interval_score")
 

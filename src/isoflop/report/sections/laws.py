@@ -13,7 +13,7 @@ from isoflop.estimates.diagnostics import (
 )
 from isoflop.estimates.estimate import Estimate, prior_words
 from isoflop.estimates.mixture import Mixture
-from isoflop.numbers import NONE, fixed, listed, percent, probability, with_level
+from isoflop.numbers import NONE, fixed, listed, number_of, percent, probability, with_level
 from isoflop.report.sections.diagnostics import REJECTION
 from isoflop.report.tables import Column, Table
 
@@ -178,7 +178,8 @@ def _law_table(inputs: ReportInputs, mixture: Mixture) -> Table:
         data.append(_values(member, estimate if isinstance(estimate, Estimate) else None))
     cuts = max((member.cuts for member in mixture.members), default=0)
     scored = (
-        f"Forecasts are of the losses above {cuts} cuts in compute, from the runs below"
+        f"Forecasts are of the losses above {number_of(cuts, 'cut')} in compute, from the "
+        "runs below"
         if cuts
         else "No forecast could be scored on this sweep"
     )

@@ -269,7 +269,10 @@ def _points(fitted: Mapping[str, Estimate]) -> str:
     parametric = settings.parametric
     points = {"final": "final losses only", "all": "whole curves"}[parametric.points]
     dropped = parametric.drop_highest
-    return points + (f"; the {dropped} highest losses left out" if dropped else "")
+    if not dropped:
+        return points
+    highest = "highest loss" if dropped == 1 else f"{dropped} highest losses"
+    return f"{points}; the {highest} left out"
 
 
 def _bootstrap(fitted: Mapping[str, Estimate]) -> str:
