@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import unescape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +25,7 @@ from isoflop.estimates.announced import (
 from isoflop.estimates.estimate import Counting
 from isoflop.numbers import MINUS, NONE
 from isoflop.report.document import write_document
+from isoflop.report.render import to_html
 from isoflop.report.sections.announced import announced_facts, pair_facts, score
 from isoflop.report.sections.check import check_pair
 from tests import example_sweep
@@ -255,3 +258,17 @@ def test_a_difference_outside_is_said_to_be(paired: ReportInputs) -> None:
     facts = pair_facts(replace(paired, announced_pair=far))
     assert facts is not None
     assert "outside every announced interval" in facts.summary
+
+
+def test_the_announced_rule_is_text_and_no_markup(inputs: ReportInputs) -> None:
+    """It comes from a file, such as that of somebody else's sweep: nothing of it is obeyed."""
+    rule = "# Head\n\n<script>alert(1)</script> *never* [here](http://x.test) @kaplan2020 ^[note]"
+    assert inputs.announcement is not None
+    hostile = replace(inputs, announcement=inputs.announcement.model_copy(update={"rule": rule}))
+    source = write_document(hostile).markdown
+    html = to_html(source, {"title": "t"}, hostile.figures, works=None)
+    (shown,) = re.findall(r"(?s)The rule of scoring was announced too:</p>(.*?)<figure", html)
+    paragraphs = re.findall(r"(?s)<p>(.*?)</p>", shown)
+    assert [unescape(text) for text in paragraphs][:2] == rule.split("\n\n")
+    assert "<script>alert" not in html
+    assert "x.test" not in "".join(re.findall(r'href="([^"]*)"', html))

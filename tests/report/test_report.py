@@ -25,6 +25,7 @@ from isoflop.numbers import NONE, UNSURE, count, fixed, interval, parameter, rat
 from isoflop.report import document
 from isoflop.report.document import write_document
 from isoflop.report.render import template_text
+from isoflop.report.sections.data import data_facts
 from isoflop.report.sections.first_screen import first_screen, headline_budget
 from isoflop.report.sections.hypotheses import hypothesis_facts
 from tests import example_sweep
@@ -722,3 +723,35 @@ def test_the_runs_that_an_answer_hangs_on_are_named(rendered: Rendered) -> None:
     with path.open(encoding="utf-8", newline="") as stream:
         data = list(csv.DictReader(stream))
     assert float(data[0]["log_params_opt"]) == pytest.approx(0.12)
+
+
+@pytest.mark.parametrize(
+    ("unique", "sentence"),
+    [
+        ([100.0, 100.0, None], ""),
+        ([200.0, 100.0, 100.0], ""),
+        (
+            [25.0, 100.0, None],
+            "One of them saw its unique tokens more than once, up to 4.0 times; ",
+        ),
+        (
+            [25.0, 80.0, 100.0],
+            "2 of them saw their unique tokens more than once, up to 4.0 times; ",
+        ),
+    ],
+)
+def test_repeated_text_is_told_of(
+    rendered: Rendered, unique: list[float | None], sentence: str
+) -> None:
+    runs = rendered.inputs.runs
+    kept = rendered.inputs.fit_runs()["run"][:3].to_list()
+    changed = runs.filter(pl.col("run").is_in(kept)).with_columns(
+        tokens=pl.lit(100.0), unique_tokens=pl.Series(unique, dtype=pl.Float64)
+    )
+    inputs = replace(rendered.inputs, runs=changed)
+    told = data_facts(inputs).repeats
+    assert told.startswith(sentence)
+    assert bool(told) == bool(sentence)
+    if sentence:
+        assert told.endswith("no law here tells repeated tokens from fresh ones.")
+        assert told in write_document(inputs).markdown
