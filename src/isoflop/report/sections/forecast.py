@@ -141,12 +141,12 @@ def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
         at = ("at the cut of " if len(pool) == 1 else "at the cuts of ") + listed(
             [power(cut.flops) for cut, _ in pool]
         )
-        one = len(every) == 1
+        single = len(every) == 1
         losses = LOSSES_OF[scores[0].quantity]
         lie = (
-            f"the only predicted {losses.one} lies"
-            if one
-            else f"{most} of {len(every)} predicted {losses.many} lie"
+            f"the only predicted {losses.single} lies"
+            if single
+            else f"{most} of {len(every)} predicted {losses.several} lie"
         )
         yield LawVerdict(
             name=IN_PROSE[approach],
@@ -154,7 +154,7 @@ def _law_verdicts(forecasts: Forecasts) -> Iterator[LawVerdict]:
             direction=direction,
             errors=f"{_where(scores, biases)} {at} FLOPs; {lie} {side} what was measured.",
             covers=all(score.covers for score in scores),
-            few="" if len(every) >= FEW else "1 loss does" if one else f"{len(every)} losses do",
+            few="" if len(every) >= FEW else "1 loss does" if single else f"{len(every)} losses do",
         )
 
 
@@ -203,8 +203,8 @@ def _where(scores: Sequence[Score], biases: str) -> str:
 
 
 class _Losses(NamedTuple):
-    one: str
-    many: str
+    single: str
+    several: str
 
 
 LOSSES_OF = {
