@@ -121,6 +121,10 @@ MADE_UP: dict[str, dict[str, str]] = {
     "TensorBoard's page": {"t.csv": curve("Wall time,Step,Value", "1.6e9+n", "n", "5-n/30")},
     "JSON of a list": {"t.json": '[{"step": 1, "y_loss": 4.5}, {"step": 2, "y_loss": 4.25}]'},
     "quotes in names": {"t.csv": rows('"a ""b""",n,"x: {y} loss"', "1,2,3.5", "1,3,3.25")},
+    "a table of what runs are": {
+        "h.csv": rows("run,step,loss", *(f"{r},{n},{4 - n / 9}" for r in "ab" for n in range(9))),
+        "runs.csv": rows("name,n_params (M),tokens_per_step", "a,10,512", "b,20,512", "c,3,1e3"),
+    },
     "several tables": {
         "a.csv": curve("_step,loss", "n", "5-n/30"),
         "b.csv": curve("n,loss", "n", "5-n/30"),
@@ -177,4 +181,15 @@ def test_the_lines_for_one_run_are_enough(tmp_path: Path, name: str) -> None:
 
 def lacking(seen: Inspected) -> set[tuple[str, str]]:
     """Name the facts that runs lack."""
-    return {each for each in complaints(seen) if "primary_eval" not in each[1]}
+    return {(run.name, each.fact) for run in seen.reading.runs for each in run.identity.missing}
+
+
+def test_rows_of_a_table_of_what_runs_are_become_rules(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", dict(MADE_UP["a table of what runs are"]), None)
+    told = yaml.safe_load(inspect(folder).sidecar_text())
+    assert told["runs"] == [
+        {"match": "a", "params": {"total": 10000000}, "tokens_per_step": 512},
+        {"match": "b", "params": {"total": 20000000}, "tokens_per_step": 512},
+    ]
+    assert set(told["facts"]) == {"schedule"}
+    assert [each["match"] for each in told["ignore"]] == ["runs.csv"]

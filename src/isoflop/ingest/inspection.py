@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -96,18 +96,28 @@ class Inspected:
         """Write a sweep.yaml that says what is missing, with gaps to fill in."""
         title = json.dumps(self.reading.folder.resolve().name, ensure_ascii=False)
         lines = [f"title: {title}"]
+        rules, of_tables = _rules(self.reading.logs, self._runs)
         shared, single = _gaps(self._runs)
+        if len(rules) == len(self._runs):  # a table tells this of every run
+            shared = [
+                line for line in shared if not all(f" {line.split(':')[0]}: " in r for r in rules)
+            ]
         if shared:
             lines += ["facts:", *(f"  {line}" for line in shared)]
         alone, of_files = _maps(self.reading.logs)
         if alone:
             lines += alone.split("\n")
-        if single or of_files:
+        if single or of_files or rules:
             lines.append("runs:")
+        lines += [f"  {rule}" for rule in rules]
         for name, proposal in of_files.items():
             lines += [f"  - {rule_for(name)}", *(f"    {line}" for line in proposal.split("\n"))]
         for name, gaps in single.items():
             lines += [f"  - {rule_for(name)}", *(f"    {line}" for line in gaps)]
+        if of_tables:
+            lines.append("ignore:")
+        for name in of_tables:
+            lines.append(f"  - {{{rule_for(name)}, reason: its rows are rules above}}")
         lagging = [run.name for run in self._runs if _lacking_window(run) is not None]
         if lagging:
             names = ", ".join(json.dumps(name, ensure_ascii=False) for name in lagging)
@@ -172,12 +182,38 @@ def _maps(logs: Sequence[Log]) -> tuple[str, dict[str, str]]:
     asked = {
         log.file.name: log.parsed.proposal
         for log in logs
-        if log.fate == "rejected" and log.parsed is not None and log.parsed.proposal
+        if log.fate == "rejected"
+        and log.parsed is not None
+        and log.parsed.proposal
+        and not log.parsed.proposal.startswith(RULES)
     }
     others = any(log.fate == "used" and takes_map(log.format or "") for log in logs)
     if others or len(set(asked.values())) > 1:
         return "", asked
     return next(iter(asked.values()), ""), {}
+
+
+RULES: Final = "runs:\n"
+"""Begins a proposal of rules, where others are maps."""
+
+
+def _rules(logs: Sequence[Log], runs: Sequence[Run]) -> tuple[list[str], list[str]]:
+    """List the rules that tables of what runs are propose, of the runs that there are.
+
+    Returns
+    -------
+    The rules, and the tables that have some.
+    """
+    known = tuple(f"- {{{rule_for(name)}, " for run in runs for name in (run.name, *run.called))
+    rules: list[str] = []
+    tables = []
+    for log in logs:
+        proposal = "" if log.parsed is None else log.parsed.proposal
+        lines = proposal.split("\n")[1:] if proposal.startswith(RULES) else []
+        if fitting := [line.strip() for line in lines if line.strip().startswith(known)]:
+            rules += fitting
+            tables.append(log.file.name)
+    return rules, tables
 
 
 def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:

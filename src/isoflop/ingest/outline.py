@@ -260,7 +260,7 @@ def as_line(table: TableMap) -> str:
     told |= {"select": table.select} if table.select is not None else {}
     excluded = [rule.model_dump() for rule in table.exclude]
     told |= {"exclude": excluded} if excluded else {}
-    return f"table: {_flow(told)}"
+    return f"table: {as_flow(told)}"
 
 
 def as_points(table: TableMap) -> str:
@@ -331,33 +331,33 @@ def _with_a_loss(outline: Outline, known: _Known) -> str:
 
 def _as_block(table: TableMap) -> str:
     """Write a map of curves as YAML of several lines, as people do."""
-    lines = ["table:", "    rows: points", f"    columns: {_flow(table.columns)}"]
-    lines += [f"    evals: {_flow(table.evals)}"] * bool(table.evals)
-    lines += [f"    bits_per_byte: {_flow(table.bits_per_byte)}"] * bool(table.bits_per_byte)
+    lines = ["table:", "    rows: points", f"    columns: {as_flow(table.columns)}"]
+    lines += [f"    evals: {as_flow(table.evals)}"] * bool(table.evals)
+    lines += [f"    bits_per_byte: {as_flow(table.bits_per_byte)}"] * bool(table.bits_per_byte)
     return "\n".join(lines)
 
 
-def _flow(value: object) -> str:
+def as_flow(value: object) -> str:
     """Write a value on one line of YAML; JSON's quotes are YAML's."""
     match value:
         case TableColumn(column=None):
             told = {"formula": value.formula}
         case TableColumn() if not value.has_unit:
-            return _flow(value.column)
+            return as_flow(value.column)
         case TableColumn():
             told = {"column": value.column}
         case dict():
             pairs = [
-                f"{key if key.isidentifier() else _flow(key)}: {_flow(each)}"
+                f"{key if key.isidentifier() else as_flow(key)}: {as_flow(each)}"
                 for key, each in value.items()
             ]
             return f"{{{', '.join(pairs)}}}"
         case list():
-            return f"[{', '.join(map(_flow, value))}]"
+            return f"[{', '.join(map(as_flow, value))}]"
         case _:
             return json.dumps(value, ensure_ascii=False)
     scale = f", scale: {_number(value.scale)}" if value.has_unit else ""
-    return f"{_flow(told)[:-1]}{scale}}}"
+    return f"{as_flow(told)[:-1]}{scale}}}"
 
 
 def _number(value: float) -> str:

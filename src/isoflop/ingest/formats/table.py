@@ -38,6 +38,7 @@ from isoflop.ingest.numbers import SUFFIXES
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
+from isoflop.ingest.runs_facts import refuse_facts_alone
 from isoflop.ingest.sizes import Sizes
 from isoflop.ingest.wall_time import Times
 from isoflop.ingest.wide import (
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 17
+VERSION = 18
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -85,6 +86,8 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     yield _told(problems)
     if raw.is_empty() and not any(isinstance(event, Unread) for event in problems):
         raise RefusedError(f"an empty table: its head has {some(raw.columns)}, and no row follows")
+    if table is None:
+        refuse_facts_alone(raw)
     yield from blocks_of_frame(raw, table, stem=file.stem)
 
 

@@ -1,0 +1,76 @@
+"""Tables that say what runs are, and nothing of their losses: they become rules of sweep.yaml."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from isoflop.ingest.names import (
+    COLUMNS,
+    FINAL_LOSS,
+    find_count,
+    may_be_loss,
+    plain,
+    run_column,
+)
+from isoflop.ingest.numbers import finite
+from isoflop.ingest.outline import as_flow
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.sidecar import rule_for
+from isoflop.ingest.wide import as_numbers
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FACTS: Final = (
+    "params.total", "params.active", "params.nonembedding", "tokens_per_step", "bytes_per_token",
+    "schedule.lr_peak",
+)  # fmt: skip
+"""Facts that a column may tell of runs."""
+SHOWN: Final = 3
+"""Rules shown in the message; all are proposed."""
+MOST: Final = 1_000
+"""Rows beyond which nobody writes a rule each."""
+
+
+def refuse_facts_alone(raw: pl.DataFrame) -> None:
+    """Refuse a table with a row per run that has no loss, and propose its rows as rules.
+
+    Raises
+    ------
+    RefusedError : it is one.
+    """
+    name = run_column(raw.columns)
+    axes = {*COLUMNS["step"], *COLUMNS["tokens"], *FINAL_LOSS}
+    if any(may_be_loss(each) or plain(each) in axes for each in raw.columns):
+        return
+    if name is None or not 0 < raw.height <= MOST or not raw[name].is_unique().all():
+        return
+    known = {
+        fact: as_numbers(raw[column]) * scale
+        for fact in FACTS
+        if (told := find_count(fact, raw.columns)) is not None
+        for column, scale in [told]
+    }
+    rules = []
+    for place, run in enumerate(raw[name]):
+        facts = {fact: each for fact, cells in known.items() if (each := finite(cells[place]))}
+        if run is not None and facts:
+            rules.append(f"- {{{rule_for(str(run))}, {as_flow(_nested(facts))[1:-1]}}}")
+    if not rules:
+        return
+    listed = "".join(f"\n    {rule}" for rule in rules[:SHOWN]) + "\n    ..." * (len(rules) > SHOWN)
+    raise RefusedError(
+        f"a table of what runs are, without steps or losses: in sweep.yaml its rows are\n"
+        f"  runs:{listed}",
+        "\n".join(["runs:", *(f"  {rule}" for rule in rules)]),
+    )
+
+
+def _nested(facts: dict[str, float]) -> dict[str, Any]:
+    """Write dotted names as mappings."""
+    nested: dict[str, Any] = {}
+    for fact, value in facts.items():
+        group, _, key = fact.rpartition(".")
+        target = nested.setdefault(group, {}) if group else nested
+        target[key] = int(value) if value.is_integer() else value
+    return nested
