@@ -118,6 +118,8 @@ MADE_UP: dict[str, dict[str, str]] = {
     "tokens that vary": {"t.csv": curve("step,tokens,loss", "n", "4096+7*(n%3)", "5-n/30")},
     "finished runs by steps": {"t.csv": rows("run,params,steps,loss", "a,1e7,90,4", "b,2e7,90,3")},
     "finished runs without loss": {"t.csv": rows("run,N,D,y", "a,1e7,2e8,4.1", "b,2e7,4e8,3.9")},
+    "N and C": {"t.csv": rows("C,N,loss", "1e18,1e7,3.9", "1e18,2e7,3.7")},
+    "N in a unit and C": {"t.csv": rows("FLOPs,N (M),val_loss", "1e18,10,3.9", "1e18,20,3.7")},
     "TensorBoard's page": {"t.csv": curve("Wall time,Step,Value", "1.6e9+n", "n", "5-n/30")},
     "JSON of a list": {"t.json": '[{"step": 1, "y_loss": 4.5}, {"step": 2, "y_loss": 4.25}]'},
     "quotes in names": {"t.csv": rows('"a ""b""",n,"x: {y} loss"', "1,2,3.5", "1,3,3.25")},
@@ -193,3 +195,11 @@ def test_rows_of_a_table_of_what_runs_are_become_rules(tmp_path: Path) -> None:
     ]
     assert set(told["facts"]) == {"schedule"}
     assert [each["match"] for each in told["ignore"]] == ["runs.csv"]
+
+
+def test_d_follows_from_n_and_c(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", dict(MADE_UP["N in a unit and C"]), None)
+    settled(folder)
+    runs = inspect(folder).tables.runs
+    assert runs["tokens"].to_list() == pytest.approx([1e18 / 6e7, 1e18 / 12e7])
+    assert set(runs["status"]) == {"finished"}

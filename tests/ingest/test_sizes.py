@@ -47,6 +47,7 @@ IN_COUNTS = {"a": (1e7, 2e8), "b": (2e7, 4e8), "c": (1.6e8, 3.2e9)}
         ("Parameters (x10^9)", "params.total", 1e9),
         ("tokens_B", "tokens", 1e9),
         ("tokens_bn", "tokens", 1e9),
+        ("Training Tokens (B)", "tokens", 1e9),
         ("Tokens (billion)", "tokens", 1e9),
         ("billions of tokens", "tokens", 1e9),
         ("D (B)", "tokens", 1e9),

@@ -22,7 +22,8 @@ COLUMNS: Final = {
     "tokens": (
         "throughput/total_tokens", "optim/total_tokens", "total_tokens", "tokens_seen",
         "consumed_tokens", "train/num_input_tokens_seen", "num_input_tokens_seen",
-        "train/num_tokens", "num_tokens", "train/tokens", "ntokens_seen", "n_tokens", "tokens", "d",
+        "train/num_tokens", "num_tokens", "train/tokens", "ntokens_seen", "n_tokens",
+        "training_tokens", "train_tokens", "tokens", "d",
     ),
     "train_loss": (
         "train/crossentropyloss", "train/cross_entropy_loss", "train/ce_loss", "train/loss",
@@ -58,6 +59,12 @@ COLUMNS: Final = {
 
 MAY_NAME_RUNS: Final = ("model", "model_name", "experiment", "experiment_name", "exp", "exp_name")
 """Columns of text that name runs where no other does; each may also name a kind of run."""
+
+FLOPS: Final = (
+    "c", "flops", "flop", "compute", "training_flops", "training_flop", "train_flops",
+    "total_flops",
+)  # fmt: skip
+"""Columns of compute, by which D follows from N where a table of finished runs has no tokens."""
 
 COUNTS: Final = (
     "tokens", "params.total", "params.active", "params.nonembedding", "tokens_per_step",

@@ -17,6 +17,7 @@ from isoflop.ingest.names import (
     COLUMNS,
     COUNTS,
     FINAL_LOSS,
+    FLOPS,
     MAY_NAME_RUNS,
     eval_sets,
     eval_sets_in_bytes,
@@ -191,6 +192,8 @@ def _of_points(outline: Outline, known: _Known) -> TableMap:
     if not known.has_loss:
         raise _refusal(outline, "none is known as a loss", _with_a_loss(outline, known))
     if step is None and tokens is None:
+        if (by_compute := _by_compute(outline, known)) is not None:
+            raise _refusal(outline, "none is known as a step or as tokens", by_compute)
         epoch = next((name for name in outline.numbers if plain(name) == "epoch"), None)
         example = _as_block(known.table("points", _of_epochs(epoch) | known.taken(_PROPOSED)))
         raise _refusal(outline, "none is known as a step or as tokens", example)
@@ -199,6 +202,20 @@ def _of_points(outline: Outline, known: _Known) -> TableMap:
         raise _refusal(outline, why, _as_block(known.table("points", known.taken(_PROPOSED))))
     unused = {"params.nonembedding"} if columns["params.total"] is None else set()
     return known.table("points", known.taken(COLUMNS.keys() - unused))
+
+
+def _by_compute(outline: Outline, known: _Known) -> str | None:
+    """Write a map of finished runs whose D follows from N and C = 6 N D; None without these."""
+    flops = next((name for name in outline.numbers if plain(name) in FLOPS), None)
+    columns = known.taken(COLUMNS.keys() - _OF_POINTS)
+    if flops is None or "params.total" not in columns:
+        return None
+    size = columns["params.total"]
+    factor = f"6 * {size.scale:g}" if size.has_unit else "6"
+    columns["tokens"] = TableColumn(formula=f'"{flops}" / ({factor} * "{size.column}")')
+    if not known.sets and "train_loss" in columns:
+        columns["eval_loss"] = columns.pop("train_loss")
+    return as_line(known.table("runs", columns))
 
 
 def _of_finished(outline: Outline, known: _Known) -> TableMap:
