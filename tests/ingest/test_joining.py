@@ -137,9 +137,16 @@ def test_tables_that_are_no_columns_of_one_run_are_asked_about_with_a_line_that_
         tmp_path / "t", files, f"{OPEN}runs: [{', '.join(rules)}]\n", settings=ONE_CURVE
     )
     assert not tables.runs["excluded"].any()
-    (without,) = re.findall(r"ignore: (\[.*\])", said.partition("run 'small'")[2])
+    of_small = said.partition("run 'small'")[2]
+    (without,) = re.findall(r"ignore: (\[.*?\])", of_small)
     tables = read(tmp_path / "u", files, f"{OPEN}ignore: {without}\n")
     assert not tables.runs["excluded"].any()
+    (mapped,) = re.findall(r"map them so: runs: (\[.*\])", of_small)
+    for gap, column in {"runs": "run", "steps": "step", "losses": "train_loss"}.items():
+        mapped = mapped.replace(f"<column of {gap}>", column)
+    tables = ingest(tmp_path / "v", files, f"{OPEN}runs: {mapped}\n", settings=ONE_CURVE)
+    assert not tables.runs["excluded"].any()
+    assert tables.curves["eval_loss"].count() > 0
 
 
 def test_rows_that_were_counted_by_tokens_share_no_step(tmp_path: Path) -> None:

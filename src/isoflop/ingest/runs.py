@@ -355,12 +355,19 @@ def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
     rules = f"{{{side.rule_for(name if several else paths[0])}, " + (
         f"run: {json.dumps(name, ensure_ascii=False)}}}" + ("" if several else ", ...")
     )
+    rule = side.rule_for(paths[-1])
     apart = (
-        "call them otherwise in one of these files, or leave one out, ignore: "
-        f"[{{{side.rule_for(paths[-1])}, reason: <why>}}]"
+        f"call them otherwise in one of these files, or leave one out, ignore: [{{{rule}, "
+        f"reason: <why>}}]"
         if several
         else "give each its own 'run:'"
     )
+    if sum(part.log.format == "table" and part.run.trains for part in parts) > 1:
+        apart += (
+            f"; where the losses of one are those of an eval set, map them so: runs: [{{{rule}, "
+            "table: {rows: points, columns: {run: <column of runs>, step: <column of steps>, "
+            "eval_loss: <column of losses>}}}]"
+        )
     return [
         f"{len(parts)} files call their run '{name}': {', '.join(paths)}. If they are parts of "
         f"one run, say so in {side.SIDECAR}: runs: [{rules}]; if not, {apart}"
