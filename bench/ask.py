@@ -20,6 +20,7 @@ from pathlib import Path
 import page
 
 LOOP = "20,000,000 additions in a loop"
+POLARS = "`import polars`"
 LIBRARIES = "`import numpy, polars, pydantic`"
 ASKED = "from isoflop.cli import main; main({words}, standalone_mode=False)"
 TITLE = "One question"
@@ -38,11 +39,13 @@ def cpu_seconds(code: str, source: Path | None) -> float:
 def rows(sweep: str, rounds: int, before: Path | None) -> list[list[str]]:
     published, fitted = ["allocate", "1e21"], ["allocate", "1e15", "--sweep", sweep]
     served = [*fitted, "--inference-tokens", "1e12"]
+    backwards = ["allocate", "--params", "1e8", "--sweep", sweep]
     cases: dict[str, tuple[str, Path | None]] = {
         LOOP: ("total = 0\nfor _ in range(20_000_000): total += 1", None),
+        POLARS: ("import polars", None),
         LIBRARIES: ("import numpy, polars, pydantic", None),
     }
-    for words in (published, fitted, served):
+    for words in (published, fitted, served, backwards):
         name = f"`isoflop {' '.join(words)}`"
         cases[name] = (ASKED.format(words=words), None)
         if before is not None:
@@ -56,6 +59,7 @@ def rows(sweep: str, rounds: int, before: Path | None) -> list[list[str]]:
         [
             name,
             f"{median:.2f}",
+            f"{median / medians[POLARS]:.1f}",
             f"{median / medians[LIBRARIES]:.1f}",
             f"{median / medians[LOOP]:.2f}",
         ]
@@ -71,7 +75,7 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path)
     asked = parser.parse_args()
     table = page.table(
-        "command | CPU s | of the libraries | of the loop",
+        "command | CPU s | of Polars | of the libraries | of the loop",
         rows(asked.sweep, asked.rounds, asked.before),
     )
     print(table)

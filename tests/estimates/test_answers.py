@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import subprocess
@@ -155,6 +156,23 @@ def test_sizes_of_the_published_laws() -> None:
     # Hoffmann et al. 2022, section 3.3: 40B at Gopher's compute by the unrounded constants
     assert laws["Hoffmann L(N, D)"]["flops"]["value"] == pytest.approx(5.76e23, rel=3e-3)
     assert found["sweep"] is None
+
+
+@pytest.mark.parametrize("words", [["1e21"], ["--loss", "-1"]])
+def test_no_garbage_is_collected_while_a_question_is_answered(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a sixth of the time, and the process ends; in any other it goes on behind it."""
+    collecting = []
+
+    def recorded(*_: object) -> None:
+        collecting.append(gc.isenabled())
+
+    monkeypatch.setattr("isoflop.estimates.answers.machine_of", recorded)
+    assert gc.isenabled()
+    CliRunner().invoke(main, ["allocate", *words, "--reference", str(REFERENCE)])
+    assert collecting == [False]
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(
