@@ -323,8 +323,8 @@
   const ratioIn = (value, digits = 3) => value >= 1e4 || value < 0.01 ? figures(value, digits) : rounded(value, digits);
   const WRITE = { params: figures, tokens: figures, ratio: ratioIn, loss: (v, digits = 3) => v.toFixed(digits), flops: flopsIn, total: flopsIn, epochs: ratioIn, worth: figures, saved: (v, digits = 3) => rounded(100 * v, digits) + "\u00a0%", hours: figures, cost: figures };
   const SHOWN = {
-    params: "Parameters N", tokens: "Tokens D", epochs: "Epochs", worth: "Worth in fresh tokens", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs",
-    total: "In all, FLOPs", saved: "Saved in all", hours: "GPU hours, training", cost: "Cost, training",
+    params: "Parameters N", tokens: "Tokens D", epochs: "Epochs", worth: "As fresh tokens", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs",
+    total: "In all, FLOPs", saved: "Saved in all", hours: "Training hours", cost: "Training cost",
   };
 
   const make = (tag, own = {}, ...inside) => {
