@@ -45,7 +45,7 @@ def test_a_file_that_comes_out_otherwise_is_named(
     done = CliRunner().invoke(main, ["verify", str(target)])
     assert done.exit_code != 0
     said = done.output + str(done.exception)
-    assert "0 of 1 files came out byte for byte" in said
+    assert "0 of 1 file came out byte for byte" in said
     assert "differs: report/report.html" in said
 
 

@@ -76,7 +76,7 @@ def test_every_row_of_the_matrix_marks_its_own(inputs: FigureInputs) -> None:
 def test_what_was_refused_is_counted_and_not_drawn(tmp_path: Path, inputs: FigureInputs) -> None:
     table = example_sweep.write(tmp_path, refuse=("profiles",)).figure_inputs().specifications
     found, (above, below) = drawn(inputs, table)
-    assert "4 further specifications were refused." in found.alt
+    assert "4 more were refused." in found.alt
     assert len(above.collections[0].get_offsets()) == table["a"].count()
     assert "2 Profiles" not in {label.get_text() for label in below.get_yticklabels()}
 
