@@ -89,16 +89,25 @@ class Outcome:
         return counts
 
 
+def _started(*words: object, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a process that serves until its standard input ends, as it does with this one."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", *map(str, words)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    # told to, since a pipe that is left open at the end is a warning
+    atexit.register(process.communicate)
+    return process
+
+
 class Warm:
     """The process of warm.py, which runs snakemake for every project of this one's tests."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", Path(__file__).with_name("warm.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._process = _started(Path(__file__).with_name("warm.py"))
 
     def call(self, folder: Path, environment: dict[str, str], words: Sequence[str]) -> Outcome:
         """Run snakemake in a folder."""
@@ -133,12 +142,8 @@ class WarmJobs:
         folder = Path(tempfile.mkdtemp(prefix="isoflop-jobs-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         program, address = Path(__file__).with_name("warm_jobs.py"), folder / "socket"
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", program, address],
-            env={**os.environ, "PYTHONWARNINGS": "default"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+        self._process = _started(
+            program, address, environment={**os.environ, "PYTHONWARNINGS": "default"}
         )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n", "warm_jobs.py ended"
