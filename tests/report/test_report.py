@@ -585,7 +585,8 @@ def test_published_exponents_are_tested(rendered: Rendered) -> None:
     assert [row[5] for row in rows] == ["2", "2", "1"]
     words = " ".join(" ".join(rendered.page.words).split())
     assert "these runs reject Hoffmann’s printed exponents." in words
-    assert "do not reject Besiroglu’s exponents and equal scaling" in words
+    assert "do not reject Besiroglu’s exponents." in words
+    assert "Equal scaling is not rejected: the 95 % interval of a contains 0.5" in words
 
 
 def test_the_bend_is_said_with_its_direction_or_why_not(rendered: Rendered) -> None:

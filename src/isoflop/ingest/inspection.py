@@ -13,6 +13,7 @@ from isoflop.config.sidecar import SweepFile
 from isoflop.ingest.facts import WINDOW_LINE
 from isoflop.ingest.fates import read_file, read_logs
 from isoflop.ingest.formats import takes_map
+from isoflop.ingest.members import FORMATS
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for
 from isoflop.ingest.sweep import settle
 
@@ -187,7 +188,9 @@ def _maps(logs: Sequence[Log]) -> tuple[str, dict[str, str]]:
         and log.parsed.proposal
         and not log.parsed.proposal.startswith(RULES)
     }
-    others = any(log.fate == "used" and takes_map(log.format or "") for log in logs)
+    # an archive is read member by member, and has no reader of its own
+    tables = (log for log in logs if log.fate == "used" and log.format not in FORMATS)
+    others = any(takes_map(log.format or "") for log in tables)
     if others or len(set(asked.values())) > 1:
         return "", asked
     return next(iter(asked.values()), ""), {}
