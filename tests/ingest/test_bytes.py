@@ -11,7 +11,7 @@ from isoflop.config.losses import LossesSettings
 from isoflop.errors import ConfigError
 from isoflop.ingest.sweep import MissingFactError, ingest_sweep
 from isoflop.losses.build import build_losses
-from tests.ingest.samples import RECORD, row, write
+from tests.ingest.samples import RECORD, ingest, row, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,3 +212,16 @@ def test_the_limits_themselves_are_bytes_of_a_token(limit: float, tmp_path: Path
     tables = ingest_sweep(write(tmp_path, {"a.csv": table()}, sidecar=given), RECORD)
     first = round(bits(1), 6) * math.log(2.0) * limit
     assert tables.curves["eval_loss"][0] == pytest.approx(first)
+
+
+@pytest.mark.parametrize("head", ["loss [bits/token]", "loss_log2", "val_loss (bits)", "loss_bpt"])
+def test_a_column_in_bits_is_asked_about_and_becomes_nats(tmp_path: Path, head: str) -> None:
+    text = f"run,step,{head}\n" + "".join(f"a,{s},{6 - s / 1000}\n" for s in range(0, 1000, 100))
+    table = f'{{rows: points, columns: {{run: run, step: step, train_loss: "{head}"}}}}'
+    facts = "params: {total: 7e6}, tokens_per_step: 524288, schedule: {kind: constant}"
+    sidecar = f"title: t\ntable: {table}\nfacts: {{{facts}}}\n"
+    with pytest.raises(MissingFactError, match=r"its name does not say: facts: .* says the unit"):
+        ingest(tmp_path / "s", {"a.csv": text}, sidecar)
+    told = sidecar.replace("facts: {", "facts: {loss_unit: bits_per_token, ")
+    tables = ingest(tmp_path / "t", {"a.csv": text}, told)
+    assert tables.curves["train_loss"][-1] == pytest.approx((6 - 0.9) * math.log(2.0))

@@ -65,7 +65,8 @@ def test_a_good_run_passes_every_check_that_can_be_made_of_it(tmp_path: Path) ->
     assert set(tables.gates["verdict"]) == {"passed"}
     assert set(tables.gates["check"]) == {
         "uniform_guess", "duplicate", "impossible_loss", "train_eval_gap",
-        "loss_rises", "spikes", "tokens_fall", "tokens_per_step", "flops_ratio", "params_of_shape",
+        "loss_rises", "spikes", "tokens_fall", "tokens_per_step", "tokens_per_param",
+        "flops_ratio", "params_of_shape",
         "schedule_done", "hole", "not_finite_inside", "few_digits", "peak_rates",
     }  # fmt: skip
     assert words(tables, "schedule_done")["value"] == 1.0
@@ -119,6 +120,19 @@ def test_counts_that_contradict_each_other_are_told_of(
     silent = ingest_sweep(tmp_path / "s", off)
     assert check not in set(silent.gates["check"])
     assert said not in (row(silent.runs, "run", "a")["notes"] or "")
+
+
+@pytest.mark.parametrize(("tokens_per_step", "told"), [(0.5, True), (2**31, True), (2**19, False)])
+def test_an_odd_number_of_tokens_per_parameter_is_told_of(
+    tmp_path: Path, tokens_per_step: float, told: bool
+) -> None:
+    """As where tokens per step are in millions, or N in thousands."""
+    rows = "".join(f"a,{step},{5 - step / 1000}\n" for step in range(0, 1000, 100))
+    facts = "{params: {total: 7e6}, tokens_per_step: %s, schedule: {kind: constant}}"
+    logs = {"a.csv": f"run,step,loss\n{rows}"}
+    tables = ingest(tmp_path / "s", logs, f"title: t\nfacts: {facts % tokens_per_step}\n")
+    notes = row(tables.runs, "run", "a")["notes"] or ""
+    assert ("tokens per parameter: N, D or tokens per step may be in" in notes) == told
 
 
 def test_a_model_that_learnt_nothing_is_left_out_and_the_way_out_works(tmp_path: Path) -> None:

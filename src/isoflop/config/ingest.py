@@ -74,6 +74,9 @@ class GatesSettings(Section):
     """Largest fall of D from one step to a later one [token]."""
     tokens_per_step: AtMost = AtMost(action="warn", most=0.01)
     """Relative distance of D from step times tokens per step."""
+    tokens_per_param: Within = Within(action="warn", low=1e-3, high=1e5)
+    """D over N of a run that is done: less or more comes of N, D or tokens per step in thousands,
+    millions or billions."""
     flops_ratio: Within = Within(action="warn", low=0.8, high=2.5)
     """Logged FLOPs over 6ND: attention and recomputation raise it, uncounted logits lower it."""
     params_of_shape: AtMost = AtMost(action="warn", most=0.3)

@@ -365,6 +365,20 @@ def _ramped_up(run: Measured) -> float | None:
     return float((read + left * batch) * per_step / batch)
 
 
+def _tokens_per_param(run: Measured) -> Finding | None:
+    params, tokens = (
+        run.fact("params.total") or run.fact("params.nonembedding"),
+        run.curve["tokens"],
+    )
+    if not run.observed or not params:
+        return None
+    ratio = tokens / params
+    return Finding(
+        ratio, f"{ratio:.2g} tokens per parameter: N, D or tokens per step may be in thousands, "
+        f"millions or billions",
+    )  # fmt: skip
+
+
 def _flops_ratio(run: Measured) -> Finding | None:
     if not run.curve["flops_logged"] or not run.curve["flops_6nd"]:
         return None
@@ -472,6 +486,8 @@ CHECKS: Final = (
           _of_each(_tokens_fall)),
     Check("tokens_per_step", "distance of D from step times tokens per step", "1",
           "two counts of one thing", _of_each(_tokens_per_step)),
+    Check("tokens_per_param", "D over N", "token",
+          "no study gives a model less than some hundredths", _of_each(_tokens_per_param)),
     Check("flops_ratio", "logged FLOPs over 6ND", "1",
           "Kaplan et al. (2020), section 2.1; Hoffmann et al. (2022), appendix F",
           _of_each(_flops_ratio)),

@@ -109,6 +109,7 @@ _BYTES_OF_SET = re.compile(r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:bpb|b
 
 _UNITS: Final = {
     "bits_per_byte": r"bpb|bits?[_/]per[_/]byte|bits?/byte",
+    "bits_per_token": r"bits|bpt|log_?2|bits?[_/]per[_/]token|bits?/token",
     "perplexity": r"ppl|perplexity",
     "nats_per_token": r"nats?|nats?[_/]per[_/]token|ce|ce_?loss|cross_?entropy(?:_?loss)?",
 }

@@ -637,7 +637,9 @@ def _way_out(units: Mapping[str, str | None]) -> str:
         for column, unit in units.items()
         if unit == "perplexity"
     ]
-    ways.append(f"or loss_unit in {side.SIDECAR} says the unit of all of them")
+    named = {unit for unit in units.values() if unit is not None}
+    fact = f"facts: {{loss_unit: {named.pop()}}}" if len(named) == 1 else "loss_unit"
+    ways.append(f"{'or ' if ways else ''}{fact} in {side.SIDECAR} says the unit of all of them")
     return "; ".join(ways)
 
 
