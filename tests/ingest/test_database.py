@@ -143,3 +143,56 @@ def test_what_mlflow_writes_for_infinity_is_infinite() -> None:
     """SQL has no infinity, and MLflow writes the largest number for it, with is_nan = 0."""
     rows = [("r", "loss", value, step, 0) for step, value in enumerate([INFINITY, -INFINITY, 2.0])]
     assert wide([rows])[0]["loss"].to_list() == [float("inf"), float("-inf"), 2.0]
+
+
+def logged(*values: tuple[str, int]) -> list[tuple[str, str, float, int, int]]:
+    """Values of a run in the order of logging; each is its place, to tell which one counts."""
+    return [("r", key, float(place), step, 0) for place, (key, step) in enumerate(values)]
+
+
+def trained(*steps: int) -> list[tuple[str, int]]:
+    return [("train_loss", step) for step in steps]
+
+
+EVALUATED_LATE = [("val_loss", step) for step in (400, 200, 0)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [*trained(0, 100, 200, 300, 400), *EVALUATED_LATE],
+        [*trained(0, 100, 200, 400, 300, 500), ("val_loss", 500)],
+        [
+            *(pair for step in (0, 100) for pair in [("train_loss", step), ("grad_norm", step)]),
+            *[("train_loss", 200), ("grad_norm", 300), ("train_loss", 300), ("grad_norm", 200)],
+            *[("train_loss", 400), ("grad_norm", 400)],
+        ],
+        # what a machine counts has more values, and may begin anew with each process
+        [
+            *trained(0, 100),
+            *(("system/gpu_power", step) for _ in range(2) for step in range(5)),
+            *trained(200, 300),
+        ],
+    ],
+    ids=["evaluations", "a loss", "another metric", "the machine"],
+)
+def test_values_of_mlflows_that_are_logged_out_of_order_are_no_launch(
+    values: list[tuple[str, int]],
+) -> None:
+    table, remarks = wide([logged(*values)])
+    assert table["step"].to_list() == sorted({step for _, step in values})
+    assert not any("as time goes on" in remark.text for remark in remarks)
+
+
+def test_late_evaluations_of_a_launch_of_mlflows_are_of_the_steps_that_it_made() -> None:
+    values = [
+        *[*trained(0, 100, 200, 300, 400), ("val_loss", 400)],
+        # from its checkpoint, evaluated before its first line
+        *[("val_loss", 200), ("n_params", 0), *trained(200, 300, 400, 500)],
+        *EVALUATED_LATE,
+    ]
+    table, remarks = wide([logged(*values)])
+    assert any("steps fall 1 times" in remark.text for remark in remarks)
+    assert table["step"].to_list() == [0, 100, 200, 300, 400, 200, 300, 400, 500]
+    assert table["train_loss"].to_list() == [0, 1, 2, 3, 4, 8, 9, 10, 11]
+    assert table["val_loss"].to_list() == [14, None, None, None, 5, 13, None, 12, None]

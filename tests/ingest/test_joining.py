@@ -102,6 +102,59 @@ def test_a_history_and_a_table_of_its_runs_are_joined(tmp_path: Path) -> None:
     assert of_small["tokens"].to_list() == pytest.approx([1e6 * step for step in STEPS])
 
 
+@pytest.mark.parametrize("end", [1e9, 1e7], ids=["longer", "a tenth"])
+def test_a_table_of_runs_whose_tokens_are_not_those_of_the_history_is_not_joined(
+    tmp_path: Path, end: float
+) -> None:
+    """The stated D would be lost, and the final loss put at another."""
+    steps = "".join(f"small,{step},{1e5 * step},{loss(step, 'small')}\n" for step in STEPS)
+    files: dict[str, str | bytes] = {
+        "a.csv": f"name,params,tokens,val_loss\nsmall,1e7,{end},3.5\n",
+        "h.csv": f"run,step,tokens,train_loss\n{steps}",
+    }
+    with pytest.raises(IsoflopError, match="2 files call their run 'small'"):
+        read(tmp_path / "s", files)
+    files["a.csv"] = str(files["a.csv"]).replace(str(end), "1.003e8")
+    assert curve(read(tmp_path / "t", files), "small")[1] == [None] * 9 + [3.5]
+
+
+@pytest.mark.parametrize("share", [0.5, 1.2])
+def test_histories_whose_tokens_fall_along_the_steps_of_both_are_not_joined(
+    tmp_path: Path, share: float
+) -> None:
+    def counted(metric: str, steps: Iterable[int], per_step: float) -> str:
+        lines = [f"small,{step},{per_step * step},{loss(step, 'small')}\n" for step in steps]
+        return f"run,step,tokens,{metric}\n{''.join(lines)}"
+
+    train = counted("train_loss", STEPS, 512)
+    files: dict[str, str | bytes] = {
+        "t.csv": train, "v.csv": counted("val_loss", range(50, 1050, 100), 512 * share),
+    }  # fmt: skip
+    with pytest.raises(IsoflopError, match="2 files call their run 'small'"):
+        read(tmp_path / "s", files)
+    files["v.csv"] = counted("val_loss", range(50, 1050, 100), 512)
+    tables = read(tmp_path / "t", files)
+    assert tables.curves.sort("step")["tokens"].to_list() == [
+        512 * step for step in range(50, 1050, 50)
+    ]
+
+
+def test_tables_of_two_folders_are_joined_only_where_sweep_yaml_calls_them_one_run(
+    tmp_path: Path,
+) -> None:
+    """As of two seeds, each in its folder."""
+    files: dict[str, str | bytes] = {
+        "s1/train.csv": history("train_loss"), "s2/val.csv": history("val_loss", height=6),
+    }  # fmt: skip
+    with pytest.raises(IsoflopError, match="2 files call their run 'large'"):
+        read(tmp_path / "s", files)
+    rules = ", ".join(f'{{match: "{run}", run: "{run}"}}' for run in RUNS)
+    tables = read(tmp_path / "t", files, f"{OPEN}runs: [{rules}]\n")
+    trained, evaluated = curve(tables, "small")
+    assert trained == pytest.approx([loss(step, "small") for step in STEPS])
+    assert evaluated == pytest.approx([loss(step, "small", 6) for step in STEPS])
+
+
 def test_files_that_a_user_calls_one_run_are_joined_too(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {
         f"{name}.csv": "\n".join(

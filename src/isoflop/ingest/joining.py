@@ -23,13 +23,19 @@ _KEY: Final = ("kind", "step", "eval_set", "metric")
 
 
 def fill_each_other(parts: Sequence[Part]) -> bool:
-    """Tell whether parts of a run are tables whose rows can be joined by step."""
+    """Tell whether parts of a run are tables whose rows can be joined by step.
+
+    Of two folders, as of two seeds, only those that sweep.yaml calls one run are.
+    """
     if len(parts) < 2 or any(part.log.format != "table" or part.continues for part in parts):
+        return False
+    folders = {part.log.file.name.rpartition("/")[0] for part in parts}
+    if len(folders) > 1 and any(part.log.run is None for part in parts):
         return False
     histories = [part.records for part in parts if not is_end(part)]
     ends = [part.records for part in parts if is_end(part)]
     rise = all(map(_only_rises, histories)) and _share_their_steps(histories)
-    return rise and _agree(histories) and _agree(ends)
+    return rise and _agree(histories) and _agree(ends) and _count_alike(parts)
 
 
 def _agree(files: Sequence[pl.DataFrame]) -> bool:
@@ -60,6 +66,19 @@ def _agree(files: Sequence[pl.DataFrame]) -> bool:
     return stretches.is_empty() and set(twice["measure"]) <= set(shared["measure"])
 
 
+def _count_alike(parts: Sequence[Part]) -> bool:
+    """Tell whether D of all parts, that of a finished run at the end, makes one rising count."""
+    counted = pl.concat(_placed(parts)).drop_nulls("tokens")
+    at_steps = (
+        counted.group_by("step")
+        .agg(least=pl.col("tokens").min(), most=pl.col("tokens").max())
+        .sort("step")
+    )
+    # at its step and at those before, no file is above another by more than rounding
+    above = pl.col("most").cum_max() > (1 + SAME) * pl.col("least")
+    return not at_steps.select(above.any()).item()
+
+
 def is_end(part: Part) -> bool:
     """Tell a row of a table of finished runs, which is of no step that it names."""
     run = part.run
@@ -68,15 +87,20 @@ def is_end(part: Part) -> bool:
 
 def joined_by_step(parts: Sequence[Part]) -> pl.DataFrame:
     """Join the records of parts that fill each other; a row of a finished run is of the end."""
+    records = pl.concat(_placed(parts)).with_columns(run=pl.lit(""))
+    rest = [name for name in records.columns if name not in _KEY]
+    joined = records.group_by(_KEY, maintain_order=True).agg(pl.col(rest).drop_nulls().first())
+    return joined.sort("step", maintain_order=True).select(records.columns)
+
+
+def _placed(parts: Sequence[Part]) -> list[pl.DataFrame]:
+    """List the records of parts, those of finished runs at the last step of the histories."""
     histories = [part.records for part in parts if not is_end(part)]
     last = max((int(records["step"].max() or 0) for records in histories), default=1)  # type: ignore[arg-type]
     ends = [
         part.records.with_columns(step=pl.lit(last, pl.Int64)) for part in parts if is_end(part)
     ]
-    records = pl.concat([*histories, *ends]).with_columns(run=pl.lit(""))
-    rest = [name for name in records.columns if name not in _KEY]
-    joined = records.group_by(_KEY, maintain_order=True).agg(pl.col(rest).drop_nulls().first())
-    return joined.sort("step", maintain_order=True).select(records.columns)
+    return [*histories, *ends]
 
 
 def _values(records: pl.DataFrame, place: int) -> pl.DataFrame:

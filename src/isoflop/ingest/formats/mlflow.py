@@ -1,21 +1,24 @@
 """The store of MLflow, `mlflow.db`: many runs of many experiments in one SQLite database.
 
 Table `metrics` has a row per value: its key, step and time. Values of one run and step are one
-record; of several values of one key and step the latest counts. Where the steps of a key fall as
-time goes on, the run was launched anew under its id. `params` are the settings. Deleted runs are
-left out.
+record; of several values of one key and step the latest counts. Where the steps of the loss in
+training fall as time goes on and make others anew, the run was launched anew under its id. `params`
+are the settings. Deleted runs are left out.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import polars as pl
 
 from isoflop.ingest.blocks import Block
 from isoflop.ingest.database import opened
 from isoflop.ingest.events import Ended, Event, Facts, Identity, Remark
 from isoflop.ingest.formats.table import blocks_of_frame
+from isoflop.ingest.names import loss_curve
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.runnames import named_apart
 from isoflop.ingest.settings import facts_of_settings
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 9
+VERSION = 10
 TAKES_MAP = True
 
 _NEEDED = {
@@ -145,24 +148,58 @@ LAUNCH: Final = "launch of the run"
 
 
 def _with_launches(values: pl.DataFrame) -> pl.DataFrame:
-    """Count the launches of each run: one begins where a key's step falls below its last."""
-    falls = (pl.col("step").diff() < 0).over("run", "key")
-    relaunched = values.filter(falls)["run"].unique()
+    """Count the launches of each run, and put each value in the one that made its step.
+
+    A launch begins where its clock falls, or at the values of its first step logged just before. A
+    value of a step before that, as of an evaluation after the end, is of the launch before.
+    """
     plain = values.with_columns(pl.lit(0, pl.Int64).alias(LAUNCH))
-    if relaunched.is_empty():
+    fallen = values.filter((pl.col("step").diff() < 0).over("run", "key"))["run"].unique()
+    if fallen.is_empty():
         return plain
-    numbers = []
-    counts = dict.fromkeys(relaunched, 0)
-    last: dict[str, dict[str, int]] = {run: {} for run in relaunched}
-    for run, key, step in values.select("run", "key", "step").iter_rows():
-        known = last.get(run)
-        if known is not None and step is not None:
-            if step < known.get(key, step):
-                counts[run] += 1
-                known.clear()
-            known[key] = step
-        numbers.append(counts.get(run, 0))
-    return plain.with_columns(pl.Series(LAUNCH, numbers, dtype=pl.Int64))
+    rows = values.with_row_index("at").filter(pl.col("run").is_in(fallen.implode()))
+    numbers = np.zeros(values.height, dtype=np.int64)
+    for of_run in rows.drop_nulls("step").partition_by("run"):
+        at, steps = of_run["at"].to_numpy(), of_run["step"].to_numpy()
+        clock = np.flatnonzero((of_run["key"] == _clock(of_run)).to_numpy())
+        launches = [(int(steps.min()), 0)]
+        for place in _launches(steps[clock]):
+            first = clock[place]
+            since = clock[place - 1] + 1
+            same = np.flatnonzero(steps[since : first + 1] == steps[first])
+            launches.append((int(steps[first]), int(since + same[0])))
+        for number, (step, begin) in enumerate(launches):
+            later = np.flatnonzero(steps[begin:] >= step) + begin
+            numbers[at[later]] = number
+    return plain.with_columns(pl.Series(LAUNCH, numbers))
+
+
+def _clock(of_run: pl.DataFrame) -> str:
+    """Name the metric of which the steps tell a run's launches: its loss, or the most logged."""
+    counts = of_run.group_by("key").agg(
+        pl.len(),
+        falls=(pl.col("step").diff() < 0).sum(),
+        system=pl.col("key").first().str.starts_with("system/"),
+    )
+    most = dict(counts.select("key", "len").iter_rows())
+    curve, _ = loss_curve(most)
+    if curve is not None and most[curve] > 1:
+        return curve
+    return str(counts.sort("system", -pl.col("len"), "falls", "key")["key"][0])
+
+
+def _launches(steps: np.ndarray) -> list[int]:
+    """Find where a clock begins anew: it falls, and makes more of the steps below its highest.
+
+    A single value out of order is none.
+    """
+    falls = np.flatnonzero(np.diff(steps) < 0) + 1
+    begins = [0]
+    for place, end in pairwise([*falls.tolist(), len(steps)]):
+        highest = steps[begins[-1] : place].max()
+        if ((steps[place:end] > steps[place]) & (steps[place:end] <= highest)).any():
+            begins.append(place)
+    return begins[1:]
 
 
 def _values(metrics: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
