@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from isoflop.approaches.fit_approach import _excluded, fit_approach
+from isoflop.approaches.fit_approach import _aside, _excluded, fit_approach
 from isoflop.approaches.observations import expert_cautions, observe
 from isoflop.config.approaches import ApproachesSettings, CountingSettings
 from isoflop.estimates.estimate import Estimate, Provenance
@@ -97,3 +97,10 @@ def test_an_estimate_outside_its_interval_is_told() -> None:
         "No 80 % or 95 % interval is given for a and best N at 1e+20 FLOPs: it would exclude "
         "the estimate from all runs, since 100 % of the resamples lie on one side of it."
     ]
+
+
+def test_where_the_ends_alone_leave_an_estimate_out_the_resamples_are_not_blamed() -> None:
+    assert _aside([0.51, 0.57]) == (
+        "the ends that cover as often as they should both lie on one side of it"
+    )
+    assert _aside([0.95, 1.0]) == "95 % to 100 % of the resamples lie on one side of it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import re
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -534,3 +535,37 @@ def test_a_sweep_is_asked_without_what_only_fits_or_draws(tmp_path: Path) -> Non
     )
     assert "Nested law" in done.stdout
     assert done.stdout.splitlines()[-1] == "[] True"
+
+
+def test_a_published_law_without_a_loss_says_so_when_asked_for_one() -> None:
+    text = run("--loss", "1.2")
+    without = re.findall(r"^(.+?): predicts no loss here$", text, re.MULTILINE)
+    assert {"Hoffmann 1 Envelope", "Hoffmann 2 Profiles"} <= set(without)
+    # the one with a loss has a floor above it
+    assert re.search(r"^Hoffmann L\(N, D\): no compute gives that$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("nested.json", b""),
+        ("nested.json", b"{"),
+        ("mixture.draws.parquet", b"PAR1"),
+        ("mixture.draws.parquet", None),
+        ("nested.draws.parquet", b"PAR1" + 100 * b"x"),
+    ],
+)
+def test_damaged_estimates_are_one_message_with_the_way_out(
+    estimates: Path, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    folder = tmp_path / example_sweep.SWEEP
+    shutil.copytree(estimates / example_sweep.SWEEP, folder)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    words = ["allocate", "1e15", "--sweep", example_sweep.SWEEP, "--estimates", str(tmp_path)]
+    done = CliRunner().invoke(main, [*words, "--reference", str(REFERENCE)])
+    assert done.exit_code == 1
+    state = "missing" if content is None else "damaged"
+    assert f"{folder / name} is {state}" in done.output
+    assert "`snakemake " in done.output

@@ -365,6 +365,7 @@ def test_the_page_serves_as_python_does(
     text = html.unescape(inside)
     assert f"cheapest to train alone: {count(optimum.params.value, hand=PLAIN)} on " in text
     assert "from up to 400 draws a law, to two digits" in text
+    assert "Intervals hold that compute, and nobody counted how often they cover." in text
     assert "Hours and cost are of training, not of serving." in text
     loss = f"{optimum.loss.value:.3f}"
     fixes = {

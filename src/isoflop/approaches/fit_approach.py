@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 
 MANY_REFUSED: Final = 0.05
 LEAST_DRAWS: Final = 2
+ASIDE: Final = 0.9
+"""Share of resamples on one side of an estimate from which an 80 % interval of them leaves it out;
+with fewer it is how the interval was placed."""
 KINDS_TOLD: Final = 3
 """Reasons of left-out runs that a refusal names."""
 NOT_ASKED: Final = "approaches.bootstrap.interval asks for none"
@@ -318,10 +321,16 @@ def _excluded(
         excluded.setdefault(levels, []).append((what, max(below, 1.0 - below)))
     return [
         f"No {levels} interval is given for {listed([what for what, _ in answers])}: it would "
-        f"exclude the estimate from all runs, since {_span([share for _, share in answers])} of "
-        "the resamples lie on one side of it."
+        f"exclude the estimate from all runs, since {_aside([share for _, share in answers])}."
         for levels, answers in excluded.items()
     ]
+
+
+def _aside(shares: Sequence[float]) -> str:
+    """Say why an interval lies on one side of the estimate: its resamples do, or its ends alone."""
+    if min(shares) < ASIDE:
+        return "the ends that cover as often as they should both lie on one side of it"
+    return f"{_span(shares)} of the resamples lie on one side of it"
 
 
 def _span(shares: Sequence[float]) -> str:

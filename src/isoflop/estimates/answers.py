@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from pydantic import Field
 
 from isoflop.accelerators import Machine, read_accelerators
@@ -14,7 +15,13 @@ from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
 from isoflop.estimates.allocation import UNKNOWN, Allocation, allocate
-from isoflop.estimates.estimate import Estimate, prior_words, read_draws, read_estimates
+from isoflop.estimates.estimate import (
+    Estimate,
+    prior_words,
+    read_draws,
+    read_draws_of,
+    read_estimates,
+)
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
 from isoflop.estimates.levels import NoLevel
@@ -54,6 +61,12 @@ if TYPE_CHECKING:
 PASSED: Final = {True: "yes", False: "no", None: NONE}
 REPEATS: Final = "data_constrained"
 """Key of the law that knows what repeated tokens are worth."""
+SERVED_INTERVALS: Final = (
+    "These intervals hold the training compute of the answer without serving, and nobody counted "
+    "how often they cover."
+)
+ANY_FLOPS: Final = 1e20
+"""A compute at which every published law has a best size [FLOP]."""
 LEVEL: Final = "0.95"
 """Confidence level of the intervals in text; JSON has all."""
 
@@ -77,6 +90,8 @@ class Answer(Section):
     """Why it has none, in words; None where it has."""
     allocation: Allocation | None
     """None where no compute meets the target."""
+    predicts_loss: bool = True
+    """Whether it says what loss an allocation has."""
     hours: Quantity | None = None
     """Of one card, to train it."""
     cost: Quantity | None = None
@@ -224,8 +239,6 @@ def answer(
             f"`snakemake {(folder / REPEATS).as_posix()}.json`. Its report's calculator says what "
             "repeats are worth by Muennighoff et al. (2023)"
         )
-    import polars as pl
-
     wanted = FITTED if unique is None else (*FITTED, REPEATS)
     return ask(
         target,
@@ -234,7 +247,7 @@ def answer(
         draws=read_draws(folder, wanted),
         forecasts=read_forecasts(folder / "forecast.json"),
         mixture=read_mixture(folder / "mixture.json"),
-        mixture_draws=pl.read_parquet(folder / "mixture.draws.parquet", glob=False),
+        mixture_draws=read_draws_of(folder, KEY),
         reference=reference,
         machine=machine,
         served=served,
@@ -426,7 +439,11 @@ def _published(
         best = None
         if allocation is not None and served is not None:
             best = _served_of_published(fit, allocation.flops.value, served)
-        listed.append(_answer(fit.plain, counting, allocation, machine, best))
+        answer = _answer(fit.plain, counting, allocation, machine, best)
+        # a law without a loss says so of any compute
+        at_any = columns_at(fit.law, fit.row, Target("flops", ANY_FLOPS))
+        predicts = bool(np.isfinite(at_any["loss"]).all())
+        listed.append(answer.model_copy(update={"predicts_loss": predicts}))
     return listed
 
 
@@ -440,8 +457,6 @@ def _of_published(fit: PublishedFit, target: Target) -> Allocation | None:
 
 
 def _served_of_published(fit: PublishedFit, flops: float, served: float) -> ServedAllocation | None:
-    import numpy as np
-
     columns = served_columns(fit.law, fit.row, np.array([flops]), served)
     if columns is None:
         return None
@@ -545,7 +560,10 @@ def _row(answer: Answer, answers: Answers) -> list[str]:
     is_fitted = answer.law in ANSWERS
     name = _name(answer.law)
     if allocation is None:
-        return [f"{name}: no compute gives that"]
+        if answers.asked == "flops":
+            return [f"{name}: no best size at that compute"]
+        known = answers.asked != "loss" or answer.predicts_loss
+        return [f"{name}: {'no compute gives that' if known else 'predicts no loss here'}"]
     cells = [name]
     if answers.asked != "flops":
         cells.append(_written(allocation.flops, _power))
@@ -599,6 +617,7 @@ def _served_lines(answers: Answers) -> list[str]:
     return [
         f"Cheapest to train and to serve on {tokens} tokens (6ND + 2N per token served):",
         *_aligned([head, *rows]),
+        *([] if answers.sweep is None else [SERVED_INTERVALS]),
         "",
     ]
 

@@ -300,9 +300,12 @@ def read_outcome(path: Path, model: type[Outcome], refusal: type[Refused]) -> Ou
 
     Raises
     ------
-    IsoflopError : there is no such file.
+    IsoflopError : there is no such file, or it is damaged.
     """
-    content = json.loads(_required(path).read_text(encoding="utf-8"))
+    try:
+        content = json.loads(_required(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # of characters, too
+        raise _damaged(path, error) from error
     if "refused" in content:
         return parse(content, refusal, name=str(path))
     return parse(content, model, name=str(path))
@@ -334,14 +337,32 @@ def read_draws(
 
     Raises
     ------
-    IsoflopError : a table is missing.
+    IsoflopError : a table is missing or damaged.
+    """
+    return {approach: read_draws_of(folder, approach) for approach in approaches}
+
+
+def read_draws_of(folder: Path, answer: str) -> pl.DataFrame:
+    """Read the draws of one approach, or of the mixture.
+
+    Raises
+    ------
+    IsoflopError : the table is missing or damaged.
     """
     import polars as pl
 
-    return {
-        approach: pl.read_parquet(_required(folder / f"{approach}.draws.parquet"), glob=False)
-        for approach in approaches
-    }
+    path = _required(folder / f"{answer}.draws.parquet")
+    try:
+        return pl.read_parquet(path, glob=False)
+    except pl.exceptions.PolarsError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> IsoflopError:
+    return IsoflopError(
+        f"{path} is damaged ({error}). Remove it, and make it again with "
+        f"`snakemake {path.as_posix()}`."
+    )
 
 
 def _required(path: Path) -> Path:

@@ -37,15 +37,13 @@ def plot_figures_command(
     out: Path,
 ) -> None:
     """Draw every figure of one sweep."""
-    import polars as pl
-
     from isoflop.approach import LAWS
     from isoflop.config.figures import FiguresSettings
     from isoflop.config.reading import settings_from
     from isoflop.estimates.announced import FILE, read_announcements
-    from isoflop.estimates.estimate import read_draws, read_estimates
+    from isoflop.estimates.estimate import read_draws, read_draws_of, read_estimates
     from isoflop.estimates.forecasts import read_forecasts
-    from isoflop.estimates.mixture import read_mixture
+    from isoflop.estimates.mixture import KEY, read_mixture
     from isoflop.figures.inputs import FigureInputs
     from isoflop.figures.plot_figures import plot_figures
     from isoflop.reference import read_reference
@@ -60,7 +58,7 @@ def plot_figures_command(
         laws=read_estimates(estimates, LAWS),
         law_draws=read_draws(estimates, LAWS),
         mixture=read_mixture(estimates / "mixture.json"),
-        mixture_draws=pl.read_parquet(estimates / "mixture.draws.parquet", glob=False),
+        mixture_draws=read_draws_of(estimates, KEY),
         forecasts=read_forecasts(estimates / "forecast.json"),
         specifications=read_table(specifications, Specifications),
         reference=read_reference(reference),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from isoflop.approach import FITTED, LAWS
 from isoflop.config.losses import LossesSettings
 from isoflop.config.reading import read_yaml, settings_from
@@ -14,9 +12,9 @@ from isoflop.config.report import ReportSettings
 from isoflop.config.sidecar import SweepFile
 from isoflop.drawing.manifest import read_manifest
 from isoflop.estimates.announced import FILE, read_announcements
-from isoflop.estimates.estimate import read_draws, read_estimates
+from isoflop.estimates.estimate import read_draws, read_draws_of, read_estimates
 from isoflop.estimates.forecasts import read_forecasts
-from isoflop.estimates.mixture import read_mixture
+from isoflop.estimates.mixture import KEY, read_mixture
 from isoflop.estimates.published_numbers import read_numbers
 from isoflop.files import digest, name_in_project
 from isoflop.project import FACTS, PUBLISHED
@@ -84,7 +82,7 @@ def read_inputs(
         laws=read_estimates(paths.estimates, LAWS),
         law_draws=read_draws(paths.estimates, LAWS),
         mixture=read_mixture(paths.estimates / "mixture.json"),
-        mixture_draws=pl.read_parquet(paths.estimates / "mixture.draws.parquet", glob=False),
+        mixture_draws=read_draws_of(paths.estimates, KEY),
         forecasts=read_forecasts(paths.estimates / "forecast.json"),
         specifications=read_table(paths.specifications, Specifications),
         figures=paths.figures,

@@ -392,7 +392,7 @@
     words.textContent = (alone ? (state.asked === "loss" ? "The loss is fixed. " : "Asked was " + FIXES[state.asked] + " of training alone: it fixes the loss at " + WRITE.loss(alone.loss.value) + ", and N, D and C change. ") +
       "Cheapest to train and to serve at that loss (2N FLOPs a token served); cheapest to train alone: " +
       figures(alone.params.value) + " on " + figures(alone.tokens.value) + " tokens, " + flopsIn(alone.flops.value) +
-      " FLOPs. Hours and cost are of training, not of serving. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
+      " FLOPs. Intervals hold that compute, and nobody counted how often they cover. Hours and cost are of training, not of serving. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
       " " + (known ? "Intervals: " + level + ", " + (alone ? ofDraws : result.rough ? placed : tables) : "No " + level + " interval is given" + (result.span ? outside(result.span) : noneCovers)) +
       (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are " + seenAs() + ". What repeats are worth falls off over " +
         rounded(given.repeats.decay, 3) + " of them by " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." : "") +

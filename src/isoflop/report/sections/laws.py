@@ -126,7 +126,7 @@ def _verdicts(nested: Estimate, tests: NestingTests) -> list[str]:
             f"not reject terms of *N* and *D* that simply add (*γ* = 1, *p* = {_p(adds.log10_p)})"
         )
         hoffmann += (
-            f", nor the floor *E* that his law has (without it *p* = {floor_p})."
+            f", nor the floor *E* that their law has (without it *p* = {floor_p})."
             if floor
             else f"; whether there is a floor *E* they do not tell (*p* = {floor_p})."
         )
@@ -164,7 +164,8 @@ def _verdicts(nested: Estimate, tests: NestingTests) -> list[str]:
     else:
         kaplan = (
             "**Kaplan et al. (2020)**: these runs reject their *L*(*N*, *D*) "
-            f"(*p* = {_p(kaplans.log10_p)}), its interaction and its lack of a floor alike."
+            f"(*p* = {_p(kaplans.log10_p)}), and show neither its interaction nor its lack of a "
+            "floor."
         )
     return [hoffmann, kaplan]
 
