@@ -520,7 +520,7 @@ def test_quick_tests_install_no_torch_and_leave_the_slow_ones_out(ready: Checkou
     assert f"--numprocesses={min(cores, 8)} --dist=loadfile" in call
     ready.forget()
     assert ready.run("test")[0] == 0
-    assert f"--numprocesses={min(cores + 2, 8)} --dist=loadfile" in ready.calls[-2]
+    assert f"--numprocesses={min(cores + 1, 8)} --dist=loadfile" in ready.calls[-2]
     ready.forget()
     assert ready.run("test", "tests/losses", "-x")[0] == 0
     assert ready.calls[-2:] == ["python -m pytest tests/losses -x", "whole"]
