@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from isoflop.escape import BREAK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from isoflop.estimates.quantities import Quantity
 
@@ -277,6 +277,11 @@ def listed(words: list[str]) -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def first_of(names: Sequence[str], most: int = 5) -> str:
+    """Name the first of some things; dots say that there are more."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def times(number: int, singular: str, plural: str | None = None) -> str:

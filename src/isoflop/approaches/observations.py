@@ -11,7 +11,7 @@ import polars as pl
 
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.forecasts import RunNoise
-from isoflop.numbers import per_cent
+from isoflop.numbers import first_of, per_cent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -172,11 +172,10 @@ def _require(table: pl.DataFrame, column: str, key: str, convention: str) -> Non
     """Refuse a convention that some runs lack: dropping them would change the question."""
     lacking = table.filter(pl.col(column).is_null())["run"].unique().sort().to_list()
     if lacking:
-        shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
         raise MissingFactError(
             f"sweep {table['sweep'][0]}: {len(lacking)} of {table['run'].n_unique()} runs have no "
-            f"{column} ({shown}). Give that column of a frame, or their architecture in a folder's "
-            f"sweep.yaml; or choose another counting.{key} than '{convention}'."
+            f"{column} ({first_of(lacking)}). Give that column of a frame, or their architecture "
+            f"in a folder's sweep.yaml; or choose another counting.{key} than '{convention}'."
         )
 
 

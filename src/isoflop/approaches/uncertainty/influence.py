@@ -9,6 +9,7 @@ import numpy as np
 from isoflop.approaches.estimators.misfit import cells_of
 from isoflop.approaches.uncertainty.jackknife import leave_one_out
 from isoflop.estimates.influence import Influence, LeaveOut, moves, outlying
+from isoflop.numbers import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,8 +113,9 @@ def influence_cautions(
             "sweep.yaml) only for a reason that its log gives."
         )
     if lost := [run.run for run in influence.runs if run.refused]:
-        shown = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
-        cautions.append(f"Without one of {shown} this approach could not be fitted at all.")
+        cautions.append(
+            f"Without one of {first_of(lost)} this approach could not be fitted at all."
+        )
     return cautions
 
 
@@ -144,16 +146,12 @@ def _telling(moving: list[str], beside: Mapping[str, Sequence[str]]) -> str:
         which = those if seeded else "each" if len(alone) > 1 else "it"
         told.append(f"A second seed of {which} tells whether it belongs.")
     if seeded:
-        named = [f"{_names(beside[run])} beside {run}" for run in seeded]
+        named = [f"{first_of(beside[run])} beside {run}" for run in seeded]
         told.append(
             f"Runs of the same N and D are in the fit already: {_first(named)}. How far they lie "
             "apart tells whether it belongs."
         )
     return " ".join(told)
-
-
-def _names(runs: Sequence[str]) -> str:
-    return ", ".join(runs[:MOST_NAMED]) + (", ..." if len(runs) > MOST_NAMED else "")
 
 
 def _first(told: list[str]) -> str:

@@ -270,9 +270,8 @@ class _Counts:
             # some trainers log 0 throughout unless told to count
             rows = rows.filter(pl.col("step") > 0, pl.col("tokens") > 0)
             same = pl.col("run").eq_missing(pl.col("run").shift())
-            moved = rows.filter(same & (pl.col("step").diff() > 0))
             change = rows.select(pl.col("tokens").diff().filter(same & (pl.col("step").diff() > 0)))
-            self._further += moved.height
+            self._further += change.height
             self._rising += int((change["tokens"] > 0).sum())
             self._falling += int((change["tokens"] < 0).sum())
         return self
