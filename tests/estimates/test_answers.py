@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from scipy.optimize import brentq
 from tests import example_sweep
 
 from isoflop.accelerators import Machine, read_accelerators
@@ -23,9 +24,17 @@ from isoflop.config.approaches import NestedSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import allocate, optima_at, reach, trust
 from isoflop.estimates.answers import answer, as_text, ask, one_target
-from isoflop.estimates.estimate import Estimate, read_draws, read_estimate, read_estimates
+from isoflop.estimates.estimate import (
+    Estimate,
+    read_draws,
+    read_draws_of,
+    read_estimate,
+    read_estimates,
+)
 from isoflop.estimates.forecasts import NoForecasts, read_forecasts
-from isoflop.estimates.mixture import Mixture, NoMixture, answers_of, read_mixture
+from isoflop.estimates.inference import allocate_served, served_columns
+from isoflop.estimates.levels import Tails
+from isoflop.estimates.mixture import Mixture, NoMixture, Part, answers_of, read_mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import recommend
 from isoflop.estimates.targets import Target
@@ -35,6 +44,7 @@ from isoflop.numbers import NONE, PLAIN, count, per_cent
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from isoflop.estimates.laws import Law
     from isoflop.estimates.targets import Asked
 
 REFERENCE = example_sweep.REFERENCE
@@ -215,6 +225,54 @@ def test_hours_of_a_served_model_are_those_of_its_training() -> None:
     assert head.split()[-2:] == ["hours", "cost"]
     assert "Hours and cost: of training on one NVIDIA H100" in text
     assert "of its peak, without serving." in text
+
+
+@pytest.mark.parametrize("law", ["parametric", "nested", "mixture"])
+@pytest.mark.parametrize("asked", ["loss", "params"])
+def test_every_draw_is_served_at_its_own_compute(estimates: Path, law: str, asked: Asked) -> None:
+    """Each draw reaches what is asked at a compute of its own, and that is part of the interval."""
+    folder = estimates / example_sweep.SWEEP
+    every = answers_of(
+        {k: e for k, e in read_estimates(folder, FITTED).items() if isinstance(e, Estimate)},
+        read_mixture(folder / "mixture.json"),
+    )
+    estimate, draws = every[law], read_draws_of(folder, law)
+    target = Target(asked, {"loss": 1.3, "params": 4e5}[asked])
+    found = allocate_served(estimate, draws, target, 1e9)
+    assert found is not None
+    parts = (
+        estimate.parts(draws)
+        if isinstance(estimate, Mixture)
+        else [Part(estimate.approach, estimate.law, estimate.row, estimate.rows(draws))]
+    )
+    training, at_one = [], []
+    for part in parts:
+        for row in part.rows[:, None]:
+
+            def excess(log_c: float, law: Law = part.law, row: np.ndarray = row) -> float:
+                optimum = law.optima(row, np.array([np.exp(log_c)]))
+                reached = optimum.loss if asked == "loss" else optimum.params
+                return float(reached[0, 0] - target.value)
+
+            flops = np.exp(brentq(excess, np.log(1e8), np.log(1e24), xtol=1e-12))
+            alone = allocate(estimate, draws, target)
+            assert alone is not None
+            for into, at in ((training, flops), (at_one, alone.flops.value)):
+                columns = served_columns(part.law, row, np.array([at]), 1e9)
+                assert columns is not None
+                into.append(columns["training_flops"][0])
+    # as far out among the draws as N and the loss of the answer without serving
+    (optimum,) = optima_at(estimate, draws, [alone.flops.value])
+    assert optimum.loss is not None
+    levels = [q.levels["0.95"] for q in (optimum.params, optimum.loss) if q.levels]
+    least = min(
+        (tail.share for one in levels if isinstance(one, Tails) for tail in (one.below, one.above)),
+        default=0.025,
+    )
+    expected = np.quantile(training, [least, 1 - least])
+    assert found.training_flops.intervals["0.95"] == pytest.approx(expected, rel=1e-6)
+    narrow = np.quantile(at_one, [least, 1 - least])
+    assert np.log(expected[1] / expected[0]) > 1.05 * np.log(narrow[1] / narrow[0])
 
 
 def test_no_training_is_told_of_where_the_sweep_does_not_say(estimates: Path) -> None:

@@ -210,7 +210,7 @@ def allocate_along(
             quantity = calibrated(
                 value, drawn[name][:, i], samples[i].get(name, []), summarised=summarised
             )
-            quantities[name] = _without_doubtful_ends(quantity, unanswered)
+            quantities[name] = without_doubtful_ends(quantity, unanswered)
         allocations.append(
             Allocation.of(quantities, flops_range=estimate.flops_range, unanswered=unanswered)
         )
@@ -261,7 +261,7 @@ def _along_mixture(
             elif np.isfinite(value):
                 levels = mixture.levels.at_target(name, asked, flops)
                 quantity = at_levels(value, drawn[name][:, i], levels)
-                quantities[name] = _without_doubtful_ends(quantity, unanswered)
+                quantities[name] = without_doubtful_ends(quantity, unanswered)
         allocations.append(
             Allocation.of(quantities, flops_range=mixture.flops_range, unanswered=unanswered)
         )
@@ -279,7 +279,7 @@ def _as_allocation(optimum: Optimum, flops_range: tuple[float, float]) -> Alloca
     return Allocation.of(quantities | loss, flops_range=flops_range)
 
 
-def _without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:
+def without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:
     """Drop the intervals whose ends may lie among the draws without an answer."""
     kept = [str(level) for level in LEVELS if unanswered <= 0.1 * (1.0 - level)]
     return quantity.model_copy(

@@ -62,8 +62,8 @@ PASSED: Final = {True: "yes", False: "no", None: NONE}
 REPEATS: Final = "data_constrained"
 """Key of the law that knows what repeated tokens are worth."""
 SERVED_INTERVALS: Final = (
-    "These intervals hold the training compute of the answer without serving, and nobody counted "
-    "how often they cover."
+    "These intervals end as far out among the draws as those of N and of the loss without serving, "
+    "whichever lie farther out; how often they then cover was not counted."
 )
 ANY_FLOPS: Final = 1e20
 """A compute at which every published law has a best size [FLOP]."""
@@ -300,7 +300,7 @@ def ask(
                 f"{estimate.counting.params} N, {estimate.counting.flops} C",
                 allocation,
                 machine,
-                allocate_served(estimate, drawn[name], allocation.flops.value, served)
+                allocate_served(estimate, drawn[name], target, served)
                 if allocation is not None and served is not None
                 else None,
                 covers=None if stands is None else stands.covers,

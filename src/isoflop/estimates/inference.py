@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.config.reading import Section
+from isoflop.estimates.allocation import optima_at, without_doubtful_ends
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw
-from isoflop.estimates.mixture import Mixture
-from isoflop.estimates.quantities import Quantity, at_levels, calibrated
+from isoflop.estimates.levels import widest
+from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
+from isoflop.estimates.quantities import Quantity, at_levels
+from isoflop.estimates.targets import columns_at
 
 if TYPE_CHECKING:
     from typing import Self
@@ -22,8 +25,10 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from isoflop.estimates.estimate import Estimate
+    from isoflop.estimates.estimate import Estimate, Optimum
     from isoflop.estimates.laws import FlopsPerToken, LawOfLoss
+    from isoflop.estimates.levels import Levels
+    from isoflop.estimates.targets import Target
 
     Floats = NDArray[np.float64]
 
@@ -152,53 +157,88 @@ class _Curve:
         return np.asarray(saved - cost.exponent - serving)
 
 
+def served_levels(optimum: Optimum) -> Levels:
+    """Say where intervals of what serving changes end among the draws; empty: percentiles.
+
+    What is cheapest to serve follows from the law's N and from its loss at the compute, so every
+    end lies as far out as the farthest of theirs there.
+
+    Parameters
+    ----------
+    optimum : of the same answer at the same compute, without serving.
+    """
+    known = [
+        quantity.levels
+        for quantity in (optimum.params, optimum.loss)
+        if quantity is not None and quantity.levels
+    ]
+    return widest(known) if known else {}
+
+
 def allocate_served(
-    estimate: Estimate | Mixture, draws: pl.DataFrame, flops: float, served: float
+    estimate: Estimate | Mixture, draws: pl.DataFrame, target: Target, served: float
 ) -> ServedAllocation | None:
-    """Give one answer's cheapest allocation, with percentile intervals of its draws.
+    """Give one answer's cheapest allocation at the loss of its optimum that meets a target.
+
+    Every draw is taken at the compute where its own optimum meets the target, since that is what a
+    target other than a compute leaves open. The mixture's numbers are medians of its draws.
 
     Parameters
     ----------
     estimate, draws : an approach's estimate, or the mixture, and its table of draws.
-    flops : C of the compute-optimal allocation whose loss is wanted [FLOP].
+    target : what the compute-optimal allocation has, whose loss is wanted.
     served : tokens served over the model's life.
 
     Returns
     -------
-    None where the law says nothing of other allocations than the optimal one.
+    None where the law says nothing of other allocations than the optimal one, or no compute meets
+    the target.
     """
-    if isinstance(estimate, Mixture):
-        return _served_by_mixture(estimate, draws, flops, served)
-    point = served_columns(estimate.law, estimate.row, np.array([flops]), served)
-    if point is None:
-        return None
-    rows = estimate.rows(draws)
-    drawn = served_columns(estimate.law, rows, np.full(len(rows), flops), served)
-    return ServedAllocation(**{
-        name: (
-            Quantity(value=float(values[0]))
-            if drawn is None
-            else calibrated(float(values[0]), drawn[name], ())
-        )
-        for name, values in point.items()
-    })  # fmt: skip
-
-
-def _served_by_mixture(
-    mixture: Mixture, draws: pl.DataFrame, flops: float, served: float
-) -> ServedAllocation | None:
-    """Take the medians over the draws, each at the loss of its own optimum."""
-    columns = [
-        served_columns(part.law, part.rows, np.full(len(part.rows), flops), served)
-        for part in mixture.parts(draws)
-    ]
+    parts = _parts_of(estimate, draws)
+    columns = [_served_at(part.law, part.rows, target, served) for part in parts]
     known = [column for column in columns if column is not None]
-    if len(known) < len(columns):
+    frontier, row = (
+        (MedianFrontier(parts), np.empty((1, 0)))
+        if isinstance(estimate, Mixture)
+        else (estimate.law, estimate.row)
+    )
+    flops = float(columns_at(frontier, row, target)["flops"][0])
+    if len(known) < len(columns) or not np.isfinite(flops):
         return None
-    together = {name: np.concatenate([column[name] for column in known]) for name in known[0]}
+    drawn = {name: np.concatenate([column[name] for column in known]) for name in known[0]}
+    finite = np.isfinite(drawn["training_flops"])
+    point = (
+        None
+        if isinstance(estimate, Mixture)
+        else _served_at(estimate.law, estimate.row, target, served)
+    )
+    if point is None and not finite.any():
+        return None
+    unanswered = float(np.mean(~finite)) if finite.size else 0.0
+    optima = optima_at(estimate, draws, [flops], summarised=False)
+    levels = served_levels(optima[0]) if optima else {}
     return ServedAllocation(**{
-        name: at_levels(
-            float(np.nanmedian(values)), values, mixture.levels.at_target(name, "loss", flops)
+        name: without_doubtful_ends(
+            at_levels(
+                float(np.nanmedian(values) if point is None else point[name][0]), values, levels
+            ),
+            unanswered,
         )
-        for name, values in together.items()
+        for name, values in drawn.items()
     })  # fmt: skip
+
+
+def _parts_of(estimate: Estimate | Mixture, draws: pl.DataFrame) -> list[Part]:
+    """Give the laws of an answer with their draws, those that were refused left out."""
+    if isinstance(estimate, Mixture):
+        return estimate.parts(draws)
+    rows = estimate.rows(draws)
+    fitted = rows[np.isfinite(rows).all(axis=1)]
+    return [Part(estimate.approach, estimate.law, estimate.row, fitted)]
+
+
+def _served_at(
+    law: LawOfLoss, rows: Floats, target: Target, served: float
+) -> dict[str, Floats] | None:
+    """Give ``served_columns`` of every row at its own compute."""
+    return served_columns(law, rows, columns_at(law, rows, target)["flops"], served)

@@ -32,6 +32,7 @@ from isoflop.estimates.allocation import (
     frontier_at,
     optima_at,
 )
+from isoflop.estimates.inference import served_levels
 from isoflop.estimates.interaction import HOFFMANN
 from isoflop.estimates.intervals import tails
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
@@ -259,8 +260,7 @@ def _of_loss(
     return {
         "own": _numbers(_form(part).terms(part.row)[0]),
         "parts": [name],
-        # as allocate_served has it: nobody simulated what serving changes
-        "served": [[0.0, *NOMINAL]],
+        "served": _served_shares(estimate, draws),
     }
 
 
@@ -308,24 +308,25 @@ def _of_mixture(
     return {
         "table": [_numbers(row, 12) for row in np.stack(table, axis=-1)],
         "parts": list(named),
-        "served": _served_shares(mixture),
+        "served": _served_shares(mixture, inputs.mixture_draws),
     }
 
 
-def _served_shares(mixture: Mixture) -> list[list[float | None]]:
+def _served_shares(answer: Estimate | Mixture, draws: pl.DataFrame) -> list[list[float | None]]:
     """Tabulate log C and the shares of the draws below the ends of what serving changes.
 
     All its quantities have the same; before the first place and beyond the last they stay.
     """
-    low, high = np.log(mixture.flops_range)
+    low, high = np.log(answer.flops_range)
+    places = np.arange(low - ENDS_BEFORE, high + FARTHEST * np.log(10.0), ENDS_SPACING)
     rows = []
-    for place in np.arange(low - ENDS_BEFORE, high + FARTHEST * np.log(10.0), ENDS_SPACING):
-        ends = mixture.levels.at_target("params", "loss", float(np.exp(place))).get(str(LEVEL))
+    for optimum in optima_at(answer, draws, np.exp(places).tolist(), summarised=False):
+        ends = served_levels(optimum).get(str(LEVEL))
         shares = (
             NOMINAL if ends is None else ends.shares if isinstance(ends, Tails) else [np.nan] * 2
         )
-        rows.append(_numbers(np.array([place, *shares]), DIGITS))
-    return rows
+        rows.append(_numbers(np.array([np.log(optimum.flops), *shares]), DIGITS))
+    return rows or [[0.0, *NOMINAL]]
 
 
 def _terms(part: Part, most: int, flops: float) -> dict[str, Any]:

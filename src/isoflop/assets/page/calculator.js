@@ -143,10 +143,11 @@
     const x = 0.5 * (low + high);
     return numbers(x, at(x));
   };
+  const optimumOf = (row, part, asked, value) => inverted((x) => optimumAt(row, part, x), asked, value, LEAST, MOST);
   // the mixture is a table, a law of the loss has its own terms, the others know the optimum alone
   const pointOf = (law, asked, value) => {
     if (law.table) return inverted((x) => tableAt(law.table, x), asked, value, law.table[0][0], law.table[law.table.length - 1][0]);
-    if (law.own) return inverted((x) => optimumAt(law.own, law.parts[0], x), asked, value, LEAST, MOST);
+    if (law.own) return optimumOf(law.own, law.parts[0], asked, value);
     return allocation(law.point, asked, value);
   };
   const quantile = (sorted, share) => {
@@ -163,10 +164,12 @@
     // no number stands beside an interval that excludes it
     return low * (1 - 1e-9) <= value && value <= high * (1 + 1e-9) ? [low, high] : null;
   };
-  const servedBy = (law, x, served) => {
-    const draws = law.parts.flatMap((part) => part.terms.map((row) => servedAt(row, part, x, served) || {}));
+  // every draw at the compute where its own optimum has what is asked; the intervals' ends are those at the answer's compute
+  const servedBy = (law, asked, value, x, served) => {
+    const one = (row, part) => servedAt(row, part, Math.log(optimumOf(row, part, asked, value).flops), served);
+    const draws = law.parts.flatMap((part) => part.terms.map((row) => one(row, part) || {}));
     const shares = between(law.served, x);
-    const own = law.own && servedAt(law.own, law.parts[0], x, served);
+    const own = law.own && one(law.own, law.parts[0]);
     const found = {};
     for (const name of ["params", "tokens", "ratio", "flops", "total", "saved"]) {
       const drawn = draws.map((one) => one[name]), known = drawn.filter(Number.isFinite).sort((a, b) => a - b);
@@ -272,7 +275,7 @@
     const alone = { ...found };
     if (served > 0) {
       for (const name of ["params", "tokens", "ratio", "flops"]) delete found[name];
-      Object.assign(found, servedBy(law, Math.log(point.flops), served));
+      Object.assign(found, servedBy(law, asked, value, Math.log(point.flops), served));
       if (!found.total) return { refused: NO_COMPUTE };
     }
     const tokens = found.tokens ? found.tokens.value : point.tokens;
@@ -392,7 +395,7 @@
     words.textContent = (alone ? (state.asked === "loss" ? "The loss is fixed. " : "Asked was " + FIXES[state.asked] + " of training alone: it fixes the loss at " + WRITE.loss(alone.loss.value) + ", and N, D and C change. ") +
       "Cheapest to train and to serve at that loss (2N FLOPs a token served); cheapest to train alone: " +
       figures(alone.params.value) + " on " + figures(alone.tokens.value) + " tokens, " + flopsIn(alone.flops.value) +
-      " FLOPs. Intervals hold that compute, and nobody counted how often they cover. Hours and cost are of training, not of serving. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
+      " FLOPs. Intervals end as far out among the draws as those of N and of the loss without serving; how often they then cover was not counted. Hours and cost are of training, not of serving. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
       " " + (known ? "Intervals: " + level + ", " + (alone ? ofDraws : result.rough ? placed : tables) : "No " + level + " interval is given" + (result.span ? outside(result.span) : noneCovers)) +
       (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are " + seenAs() + ". What repeats are worth falls off over " +
         rounded(given.repeats.decay, 3) + " of them by " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." : "") +
