@@ -86,10 +86,15 @@ _ABSENT: Final = {
 
 
 def blocks_of(events: Iterable[Event]) -> Iterator[Block]:
-    """Pack a line reader's events into blocks."""
+    """Pack a reader's events into blocks."""
+    return blocks_of_lines(enumerate(events))
+
+
+def blocks_of_lines(events: Iterable[tuple[int, Event]]) -> Iterator[Block]:
+    """Pack events into blocks, each with the row of its line."""
     rows: list[tuple[Any, ...]] = []
     rare: list[tuple[int, Event]] = []
-    for place, event in enumerate(events):
+    for place, event in events:
         if isinstance(event, Point | Evaluation | Restart):
             rows.append(record(event, place))
         else:
@@ -122,3 +127,12 @@ def record(event: Point | Evaluation | Restart, place: int) -> tuple[Any, ...]:
             )  # fmt: skip
         case Restart():
             return (place, None, None, None, event.run, "restart", event.step, *[None] * 11)
+
+
+def of_one_value(frame: pl.DataFrame, name: str) -> bool:
+    """Tell whether all of a column's texts are the same, which is quicker than to count them.
+
+    Asked of the frame, since a column that was made of one text is not written out for that.
+    """
+    same = (pl.col(name) == pl.col(name).first()).all(ignore_nulls=False)
+    return not frame.is_empty() and frame.select(same).item() is True

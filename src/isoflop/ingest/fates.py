@@ -13,6 +13,7 @@ from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.cache import parse, reading_key
 from isoflop.ingest.checkpoints import STATE, without_earlier_states
+from isoflop.ingest.formats import reader
 from isoflop.ingest.formats.table import fits
 from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
@@ -20,6 +21,7 @@ from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
 from isoflop.ingest.sidefiles import is_summary, read_settings
 from isoflop.ingest.source import RawFile, shown
+from isoflop.ingest.turns import in_words
 from isoflop.walk import Entry, because, walk
 
 if TYPE_CHECKING:
@@ -259,6 +261,9 @@ def _judged(log: Log, parsed: Parsed) -> Log:
         return log.rejected(f"{lack}{beside}")
     if not any(run.advances for run in parsed.runs):
         return log.rejected(f"no record after the first step{beside}")
+    if len(parsed.runs) == 1 and parsed.runs[0].turns:
+        lined = log.format is not None and hasattr(reader(log.format), "FORMAT")
+        return log.rejected(in_words(parsed.runs[0].turns, numbered=lined))
     still = [run.name for run in parsed.runs if not run.advances]
     if still:
         shown = ", ".join(f"'{name}'" for name in still[:RUNS_SHOWN])

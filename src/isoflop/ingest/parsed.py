@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from isoflop.config.sidecar import LARGEST
-from isoflop.ingest.blocks import RANKED, RECORDS, Block
+from isoflop.ingest.blocks import RANKED, RECORDS, Block, of_one_value
 from isoflop.ingest.events import (
     Anew,
     CountsLines,
@@ -25,6 +25,7 @@ from isoflop.ingest.events import (
     Written,
 )
 from isoflop.ingest.rows import Rows
+from isoflop.ingest.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ class ParsedRun:
     counts_lines : whether its steps count lines of its log, and no updates.
     written : when its first and its last record were logged, where these say so [s since 1970].
     passes : the last step at which it tells its passes over the training data, and how many.
+    turns : lines (row, step, loss) that go back and forth, where several runs took turns.
     """
 
     name: str
@@ -82,6 +84,7 @@ class ParsedRun:
     counts_lines: bool = False
     written: tuple[float, float] | None = None
     passes: tuple[int, float] | None = None
+    turns: tuple[tuple[int, int, float], ...] = ()
 
     @property
     def one_step(self) -> bool:
@@ -180,7 +183,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
     """
     runs: dict[str, _Run] = {}
     records = Rows(RANKED, below, sequential=True)
-    ranks = _Ranks()
+    ranks, turns = _Ranks(), Turns()
     phases: dict[str, int] = {}
     left_out: list[tuple[int, str]] = []
     remarks: list[str] = []
@@ -193,6 +196,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
         frame = _of_pretraining(_with_known_counts(block.filled(), block.frame.columns), phases)
         records.append(frame.drop("epoch"))
         ranks.add(frame)
+        turns.add(frame)
         counts = _counts(frame)
         for count in sorted(counts.values(), key=lambda count: count["first"]):
             runs.setdefault(count["run"], _Run()).count(count)
@@ -215,7 +219,10 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
         for phase, rows in phases.items()
     ]
     return Parsed(
-        runs=tuple(run.parsed(name) for name, run in runs.items()),
+        runs=tuple(
+            replace(run.parsed(name), turns=turns.of(name, ranks.first))
+            for name, run in runs.items()
+        ),
         kept=_of_first_rank(records, ranks, below),
         lines_unread=unread,
         truncated=truncated,
@@ -286,13 +293,18 @@ class _Ranks:
             self.with_loss.update(frame.filter(_HAS_LOSS)["rank"].drop_nulls().unique())
 
     @property
+    def first(self) -> int | None:
+        """The rank whose records are kept beside those of none; None where no rank has a loss."""
+        return min(self.with_loss, default=None)
+
+    @property
     def chosen(self) -> pl.Expr:
         """The records to keep."""
         if len(self.known) <= 1:
             return pl.lit(value=True)
         rank = pl.col("rank")
         # where no rank has a loss, what no rank wrote is left
-        first = rank == min(self.with_loss) if self.with_loss else pl.lit(value=False)
+        first = pl.lit(value=False) if self.first is None else rank == self.first
         return rank.is_null() | first
 
 
@@ -494,15 +506,6 @@ class _Run:
             written=self.written,
             passes=self.passes,
         )
-
-
-def of_one_value(frame: pl.DataFrame, name: str) -> bool:
-    """Tell whether all of a column's texts are the same, which is quicker than to count them.
-
-    Asked of the frame, since a column that was made of one text is not written out for that.
-    """
-    same = (pl.col(name) == pl.col(name).first()).all(ignore_nulls=False)
-    return not frame.is_empty() and frame.select(same).item() is True
 
 
 def _joined(known: tuple[Any, Any] | None, more: tuple[Any, Any]) -> tuple[Any, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from isoflop.ingest.parsed import of_one_value
+from isoflop.ingest.blocks import of_one_value
 from isoflop.ingest.wide import as_numbers, is_fact, is_rising
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ from isoflop.ingest.joining import fill_each_other, joined_by_step
 from isoflop.ingest.names import unit_of
 from isoflop.ingest.part_order import in_order
 from isoflop.ingest.sidefiles import SideFiles, stem
+from isoflop.ingest.turns import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -514,6 +515,8 @@ class Run:
         )
         role = identity.value("role") or "fit"
         excluded = next((part.run.excluded for part in parts if part.run.excluded), None)
+        turns = next((part.run.turns for part in parts if part.run.turns), ())
+        excluded = excluded or (in_words(turns, numbered=False) if turns else None)
         excluded = side.exclusion(sidecar, name, (*paths, *called)) or excluded
         if excluded is None and role == "tuning":
             excluded = TUNING

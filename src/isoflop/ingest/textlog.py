@@ -226,12 +226,15 @@ class TextFormat:
         return list(dict.fromkeys(words))
 
 
-def read(file: RawFile, text: TextFormat) -> Iterator[Event]:
-    """Yield what a log says, line by line: slow, and what `scan` must agree with."""
+def read(file: RawFile, text: TextFormat) -> Iterator[tuple[int, Event]]:
+    """Yield what a log says, by the rows of its lines: slow, and what `scan` must agree with."""
     reader = text.line_reader()
-    for line in file.lines():
-        yield from reader.line(line)
-    yield from reader.end()
+    row = -1
+    for row, line in enumerate(file.lines()):
+        for event in reader.line(line):
+            yield row, event
+    for event in reader.end():
+        yield row + 1, event
 
 
 def scan(file: RawFile, text: TextFormat) -> Iterator[Block]:

@@ -15,11 +15,10 @@ import polars as pl
 from pydantic import ValidationError
 
 from isoflop.config.sidecar import TABLE_POINT_VALUES, RunFacts
-from isoflop.ingest.blocks import Block
+from isoflop.ingest.blocks import Block, of_one_value
 from isoflop.ingest.cells import CELL_SHOWN, as_text
 from isoflop.ingest.events import Ended, Event, Excluded, Facts, LeftOutRows, Remark
 from isoflop.ingest.numbers import LARGEST_STEP, number
-from isoflop.ingest.parsed import of_one_value
 from isoflop.ingest.sidecar import facts_from_values
 
 if TYPE_CHECKING:

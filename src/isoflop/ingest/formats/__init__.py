@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from isoflop.ingest import textlog
-from isoflop.ingest.blocks import blocks_of
+from isoflop.ingest.blocks import blocks_of, blocks_of_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,5 +79,5 @@ def read_lines(format_name: str, file: RawFile, table: TableMap | None = None) -
     """Yield what a file of a text format says, read line by line: slow, and the engine's oracle."""
     module = reader(format_name)
     if hasattr(module, "FORMAT"):
-        return blocks_of(textlog.read(file, module.FORMAT))
+        return blocks_of_lines(textlog.read(file, module.FORMAT))
     return blocks_of(module.read(file, table))
