@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from isoflop.config.reading import yaml_content
+from isoflop.ingest.json_table import has_curve
 from isoflop.ingest.names import COLUMNS, EVAL_LOSS, plain
 from isoflop.ingest.numbers import encodable, number, read_json
 from isoflop.ingest.settings import settings_of
@@ -59,6 +60,7 @@ def read_settings(file: RawFile) -> dict[str, Any] | None:
         facts = {fact: value for fact, value in facts.items() if fact.startswith(_LASTING)}
         return _values(facts) if facts else None
     is_record = any(plain(key) in _LOSSES and number(told[key]) is not None for key in told)
+    is_record = is_record or has_curve(told)
     return None if len(facts) < LEAST or is_record else _values(facts)
 
 

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 18
+VERSION = 19
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -625,8 +625,10 @@ def _frame(file: RawFile, table: TableMap | None) -> tuple[pl.DataFrame, list[Ev
         except pl.exceptions.PolarsError as error:
             raise RefusedError(f"not a whole Parquet file: {error}") from error
         return _with_points(raw, _is_measured(table)), []
-    if (rows := read_one_value(file, _names_runs(table))) is not None:
-        return _with_points(rows, _is_measured(table)), []
+    value = read_one_value(file, _names_runs(table), mapped=table is not None)
+    if value is not None:
+        rows, told = value
+        return _with_points(rows, _is_measured(table)), told
     return read_table(file, _names_runs(table), _is_measured(table))
 
 

@@ -1,0 +1,143 @@
+"""JSON values with curves inside them: what stands beside a curve is its run's, or said unread."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from isoflop.ingest.sweep import EmptySweepError
+from tests.ingest.samples import ingest, row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STEPS = range(100, 1100, 100)
+SIDECAR = "title: t\nfacts: {schedule: {kind: constant}}\n"
+
+
+def curve(top: float) -> list[dict[str, float]]:
+    return [{"step": s, "loss": top - s / 1000} for s in STEPS]
+
+
+def columns(top: float) -> dict[str, list[float]]:
+    return {"step": list(STEPS), "loss": [top - s / 1000 for s in STEPS]}
+
+
+RUN = {"n_params": 7e7, "tokens_per_step": 512}
+OTHER = {"n_params": 1.6e8, "tokens_per_step": 512}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_n_beside_rows_is_of_their_run_and_of_no_neighbour(
+    tmp_path: Path, indent: int | None
+) -> None:
+    text = json.dumps({**RUN, "log": curve(5.0)}, indent=indent)
+    csv = "step,loss\n" + "".join(f"{s},{4 - s / 1000}\n" for s in STEPS)
+    tables = ingest(tmp_path / "s", {"a.json": text, "b.csv": csv}, SIDECAR)
+    a, b = row(tables.runs, "run", "a"), row(tables.runs, "run", "b")
+    assert (a["params_total"], a["tokens"]) == (7e7, 512e3)
+    assert (b["params_total"], b["excluded"]) == (None, True)
+    assert tables.curves.filter(run="a")["train_loss"].to_list() == [r["loss"] for r in curve(5.0)]
+
+
+SEVERAL: dict[str, Any] = {
+    "a list": [{"name": "a", **RUN, "history": curve(5.0)}, {"name": "b", **OTHER,
+                                                             "history": curve(4.0)}],
+    "by name": {"a": {**RUN, "history": curve(5.0)}, "b": {**OTHER, "history": curve(4.0)}},
+    "columns": {"a": {**RUN, **columns(5.0)}, "b": {**OTHER, "history": columns(4.0)}},
+    "nested": {"runs": {"a": {"config": RUN, "log": curve(5.0)},
+                        "b": {"config": OTHER, "log": curve(4.0)}}},
+    "rows by name": {"a": [{**RUN, **each} for each in curve(5.0)],
+                     "b": [{**OTHER, **each} for each in curve(4.0)]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("told", SEVERAL.values(), ids=list(SEVERAL))
+@pytest.mark.parametrize("indent", [None, 2])
+def test_each_of_several_runs_has_its_curve(tmp_path: Path, told: Any, indent: int | None) -> None:
+    tables = ingest(tmp_path / "s", {"t.json": json.dumps(told, indent=indent)}, SIDECAR)
+    assert tables.runs.select("run", "params_total", "tokens").rows() == [
+        ("a", 7e7, 512e3), ("b", 1.6e8, 512e3),
+    ]  # fmt: skip
+    for run, top in (("a", 5.0), ("b", 4.0)):
+        losses = tables.curves.filter(run=run)["train_loss"].to_list()
+        assert losses == [each["loss"] for each in curve(top)]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_values_one_after_the_other_are_runs(tmp_path: Path, indent: int | None) -> None:
+    values = SEVERAL["a list"]
+    text = "\n".join(json.dumps(each, indent=indent) for each in values)
+    tables = ingest(tmp_path / "s", {"t.json": text}, SIDECAR)
+    assert tables.runs.select("run", "params_total").rows() == [("a", 7e7), ("b", 1.6e8)]
+    assert "2 JSON values in one file" in row(tables.files, "path", "t.json")["reason"]
+
+
+def test_runs_without_a_name_are_numbered(tmp_path: Path) -> None:
+    told = [{**RUN, "history": curve(5.0)}, {**OTHER, "history": curve(4.0)}]
+    tables = ingest(tmp_path / "s", {"t.json": json.dumps(told)}, SIDECAR)
+    assert tables.runs.select("run", "params_total").rows() == [("1", 7e7), ("2", 1.6e8)]
+
+
+def test_evaluations_beside_the_training_are_of_its_run(tmp_path: Path) -> None:
+    told = {**RUN, "train": curve(5.0), "val": {"step": [500, 1000], "loss": [4.6, 4.1]}}
+    tables = ingest(tmp_path / "s", {"t.json": json.dumps(told)}, SIDECAR)
+    assert tables.curves.height == len(STEPS)
+    evals = tables.curves.filter(tables.curves["eval_loss"].is_not_null())
+    assert evals.select("step", "eval_loss").rows() == [(500, 4.6), (1000, 4.1)]
+
+
+def test_what_is_not_read_is_named(tmp_path: Path) -> None:
+    told = {**RUN, "note": "x", "lr": 3e-4, "final": [{"acc": 1}], "loss": 4.0, "log": curve(5.0)}
+    tables = ingest(tmp_path / "s", {"t.json": json.dumps(told)}, SIDECAR)
+    reason = row(tables.files, "path", "t.json")["reason"]
+    assert "not read of the JSON value: 'note', 'final', 'loss'" in reason
+    run = row(tables.runs, "run", "t")
+    assert (run["lr_peak"], run["tokens"]) == (3e-4, 512e3)
+
+
+def test_columns_of_another_length_are_named(tmp_path: Path) -> None:
+    told = {**RUN, **columns(5.0), "eval_step": [500], "val_loss": [4.6]}
+    tables = ingest(tmp_path / "s", {"t.json": json.dumps(told)}, SIDECAR)
+    reason = row(tables.files, "path", "t.json")["reason"]
+    assert "not read of the JSON value: 'eval_step', 'val_loss'" in reason
+    assert tables.curves.height == len(STEPS)
+
+
+def test_labelled_rows_go_by_their_labels(tmp_path: Path) -> None:
+    told = {"run": {"0": "a", "1": "b"}, "params": {"1": 1.6e8, "0": 7e7},
+            "tokens": {"1": 3e9, "0": 1e9}, "loss": {"0": 3.5, "1": 3.2}}  # fmt: skip
+    runs = ingest(tmp_path / "s", {"t.json": json.dumps(told)}, "title: t\n").runs
+    assert runs.select("run", "params_total", "tokens").rows() == [
+        ("a", 7e7, 1e9), ("b", 1.6e8, 3e9),
+    ]  # fmt: skip
+
+
+def test_finished_runs_by_their_names(tmp_path: Path) -> None:
+    told = {"a": {"params": 7e7, "tokens": 1e9, "loss": 3.5},
+            "b": {"params": 1.6e8, "tokens": 3e9, "loss": 3.2}}  # fmt: skip
+    runs = ingest(tmp_path / "s", {"t.json": json.dumps(told, indent=1)}, "title: t\n").runs
+    assert runs.select("run", "params_total", "status").rows() == [
+        ("a", 7e7, "finished"), ("b", 1.6e8, "finished"),
+    ]  # fmt: skip
+
+
+def test_two_tables_of_runs_in_one_value_are_refused(tmp_path: Path) -> None:
+    rows = [{"run": n, "params": 7e7, "tokens": 1e9, "loss": 3.5} for n in "ab"]
+    text = json.dumps({"data": rows, "old": rows})
+    with pytest.raises(
+        EmptySweepError, match=r"2 tables of runs \('data', 'old'\): leave the one"
+    ) as error:
+        ingest(tmp_path / "s", {"t.json": text}, "title: t\n")
+    assert "could not be recognised" not in str(error.value)
+
+
+def test_a_configuration_with_lists_is_one_of_settings(tmp_path: Path) -> None:
+    config = {"n_layer": 2, "n_embd": 16, "steps": [100, 200], "betas": [0.9, 0.95],
+              "n_params": 7e7, "tokens_per_step": 512}  # fmt: skip
+    csv = "step,loss\n" + "".join(f"{s},{4 - s / 1000}\n" for s in STEPS)
+    files: dict[str, str | bytes] = {"config.json": json.dumps(config), "b.csv": csv}
+    tables = ingest(tmp_path / "s", files, SIDECAR)
+    assert row(tables.runs, "run", "b")["params_total"] == 7e7
