@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from isoflop.ingest import database
@@ -14,6 +16,7 @@ from isoflop.ingest.formats.mlflow import INFINITY, wide
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.patterns import recognise
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.segments import with_segments
 from isoflop.ingest.source import RawFile
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD, row, write
@@ -196,3 +199,44 @@ def test_late_evaluations_of_a_launch_of_mlflows_are_of_the_steps_that_it_made()
     assert table["step"].to_list() == [0, 100, 200, 300, 400, 200, 300, 400, 500]
     assert table["train_loss"].to_list() == [0, 1, 2, 3, 4, 8, 9, 10, 11]
     assert table["val_loss"].to_list() == [14, None, None, None, 5, 13, None, 12, None]
+
+
+def trackio(folder: Path, *rows: tuple[int, float | None, float | None]) -> RawFile:
+    """Make a project whose rows are of one run: step, loss in training, and on the eval set."""
+    inserts = []
+    for step, loss, evaluated in rows:
+        values = {"global_step": step, "loss": loss, "val_loss": evaluated}
+        told = json.dumps({key: value for key, value in values.items() if value is not None})
+        inserts.append(f"INSERT INTO metrics VALUES ('k', 'a', {step}, '{told}')")  # noqa: S608
+    return made(folder, *TABLES, *inserts)
+
+
+def live(file: RawFile) -> list[tuple[str, int]]:
+    """List the records that no later launch replaced."""
+    table = with_segments(gather(scan("trackio", file)).records)
+    return table.filter(~pl.col("superseded")).select("kind", "step").rows()
+
+
+def test_a_late_evaluation_of_trackios_replaces_no_training(tmp_path: Path) -> None:
+    rows = [(step, 5 - step / 1e3, None) for step in range(100, 600, 100)]
+    file = trackio(tmp_path, (0, None, 5.1), *rows, (500, None, 4.6), (200, None, 4.9))
+    assert sorted(live(file)) == [
+        ("eval", 0), ("eval", 200), ("eval", 500), *(("train", step) for step, _, _ in rows),
+    ]  # fmt: skip
+
+
+def test_a_loss_of_trackios_out_of_order_is_no_launch(tmp_path: Path) -> None:
+    file = trackio(tmp_path, *((s, 5 - s / 1e3, None) for s in (100, 200, 400, 300, 500)))
+    assert live(file) == [("train", step) for step in (100, 200, 300, 400, 500)]
+
+
+def test_a_second_launch_of_trackios_replaces_what_it_makes_anew(tmp_path: Path) -> None:
+    first = [(step, 5 - step / 1e3, None) for step in (100, 200, 300, 400)]
+    second = [(step, 5.01 - step / 1e3, None) for step in (300, 400, 500)]
+    file = trackio(tmp_path, *first, (400, None, 4.7), *second, (200, None, 4.9))
+    records = with_segments(gather(scan("trackio", file)).records)
+    replaced = records.filter("superseded")
+    assert replaced.select("kind", "step").rows() == [
+        ("train", 300), ("train", 400), ("eval", 400),
+    ]  # fmt: skip
+    assert records.filter(kind="eval", step=200)["superseded"].to_list() == [False]

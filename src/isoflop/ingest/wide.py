@@ -18,11 +18,14 @@ from isoflop.config.sidecar import TABLE_POINT_VALUES, RunFacts
 from isoflop.ingest.blocks import Block, of_one_value
 from isoflop.ingest.cells import CELL_SHOWN, as_text
 from isoflop.ingest.events import Ended, Event, Excluded, Facts, LeftOutRows, Remark
+from isoflop.ingest.launches import launch_numbers
 from isoflop.ingest.numbers import LARGEST_STEP, number
 from isoflop.ingest.sidecar import facts_from_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 EVAL_SET: Final = "table"
 """Name of the eval set: a column has none of its own."""
@@ -111,8 +114,8 @@ def curves_block(
         dotted names, and `EVALS` or `BYTES` before the name of an eval set.
     faults : takes the rows that are left out.
     told : takes the facts that are told, by run, and are not told again.
-    logged : whether each run's rows stand in the order in which they were logged, so that a step
-        that falls is a restart.
+    logged : whether each run's rows stand in the order in which they were logged, so that a loss in
+        training whose steps fall, and are made anew, is of a restart.
     """
     told = set() if told is None else told
     sound, facts = _sound(values, faults)
@@ -305,7 +308,8 @@ def _without(
 def _ordered(rows: pl.DataFrame, *, single: bool, logged: bool) -> pl.DataFrame:
     """Put points in order, and count them in order of D where the table has no steps.
 
-    A step that comes twice is a restart, told by the order of the rows.
+    A step that comes twice is a restart, told by the order of the rows; in the order of logging
+    only what begins another launch is, since an evaluation may come late.
 
     Parameters
     ----------
@@ -322,9 +326,12 @@ def _ordered(rows: pl.DataFrame, *, single: bool, logged: bool) -> pl.DataFrame:
             return rows if known.null_count() == 0 else rows.with_columns(known.alias("step"))
         keyed = rows.with_columns(known.alias("step"))
         keyed = keyed.with_columns(pl.struct("run", "step").is_duplicated().alias("twice"))
-        repeats = pl.lit(logged) | pl.col("twice").any().over("run")
-        place = pl.when(repeats).then(0.0).otherwise(pl.col("step").fill_null(0.0)).alias("place")
         columns = [*rows.columns]
+        if logged:
+            keyed = keyed.with_columns(pl.Series(LAUNCH, _launches(keyed)), first)
+            return keyed.sort("first row", LAUNCH, "step", ROW).select(columns)
+        repeats = pl.col("twice").any().over("run")
+        place = pl.when(repeats).then(0.0).otherwise(pl.col("step").fill_null(0.0)).alias("place")
         sort = keyed.with_columns(first, place).sort("first row", "place", ROW)
         return sort.select(columns)
     ordered = rows.with_columns(as_numbers(rows["tokens"]).alias("place"), first).sort(
@@ -334,6 +341,24 @@ def _ordered(rows: pl.DataFrame, *, single: bool, logged: bool) -> pl.DataFrame:
     begins = (pl.col("place").first() == 0).over("run")
     count = pl.int_range(1, pl.len() + 1).over("run") - begins.cast(pl.Int64)
     return ordered.with_columns(step=count.cast(pl.Float64)).drop("place", "first row")
+
+
+LAUNCH: Final = "launch of the run"
+
+
+def _launches(rows: pl.DataFrame) -> NDArray[np.float64]:
+    """Give the launches of runs by number, whose rows stand in the order in which they were logged.
+
+    Rows with a loss in training tell them, or with one on an eval set, or all; see `launches`.
+    """
+    numbers = np.zeros(rows.height)
+    clock = next((name for name in ("train_loss", "eval_loss") if name in rows.columns), None)
+    placed = rows.select("run", "step", told=pl.lit(1) if clock is None else clock)
+    for of_run in placed.with_row_index("at").drop_nulls("step").partition_by("run"):
+        trained = np.flatnonzero(of_run["told"].is_not_null().to_numpy())
+        trained = trained if len(trained) > 1 else np.arange(of_run.height)
+        numbers[of_run["at"].to_numpy()] = launch_numbers(of_run["step"].to_numpy(), trained)
+    return numbers
 
 
 def _numbers(rows: pl.DataFrame, faults: Faults) -> pl.DataFrame:

@@ -8,7 +8,6 @@ are the settings. Deleted runs are left out.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,6 +17,7 @@ from isoflop.ingest.blocks import Block
 from isoflop.ingest.database import opened
 from isoflop.ingest.events import Ended, Event, Facts, Identity, Remark
 from isoflop.ingest.formats.table import blocks_of_frame
+from isoflop.ingest.launches import launch_numbers
 from isoflop.ingest.names import loss_curve
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.runnames import named_apart
@@ -150,8 +150,7 @@ LAUNCH: Final = "launch of the run"
 def _with_launches(values: pl.DataFrame) -> pl.DataFrame:
     """Count the launches of each run, and put each value in the one that made its step.
 
-    A launch begins where its clock falls, or at the values of its first step logged just before. A
-    value of a step before that, as of an evaluation after the end, is of the launch before.
+    See `launches.launch_numbers`.
     """
     plain = values.with_columns(pl.lit(0, pl.Int64).alias(LAUNCH))
     fallen = values.filter((pl.col("step").diff() < 0).over("run", "key"))["run"].unique()
@@ -160,17 +159,8 @@ def _with_launches(values: pl.DataFrame) -> pl.DataFrame:
     rows = values.with_row_index("at").filter(pl.col("run").is_in(fallen.implode()))
     numbers = np.zeros(values.height, dtype=np.int64)
     for of_run in rows.drop_nulls("step").partition_by("run"):
-        at, steps = of_run["at"].to_numpy(), of_run["step"].to_numpy()
         clock = np.flatnonzero((of_run["key"] == _clock(of_run)).to_numpy())
-        launches = [(int(steps.min()), 0)]
-        for place in _launches(steps[clock]):
-            first = clock[place]
-            since = clock[place - 1] + 1
-            same = np.flatnonzero(steps[since : first + 1] == steps[first])
-            launches.append((int(steps[first]), int(since + same[0])))
-        for number, (step, begin) in enumerate(launches):
-            later = np.flatnonzero(steps[begin:] >= step) + begin
-            numbers[at[later]] = number
+        numbers[of_run["at"].to_numpy()] = launch_numbers(of_run["step"].to_numpy(), clock)
     return plain.with_columns(pl.Series(LAUNCH, numbers))
 
 
@@ -186,20 +176,6 @@ def _clock(of_run: pl.DataFrame) -> str:
     if curve is not None and most[curve] > 1:
         return curve
     return str(counts.sort("system", -pl.col("len"), "falls", "key")["key"][0])
-
-
-def _launches(steps: np.ndarray) -> list[int]:
-    """Find where a clock begins anew: it falls, and makes more of the steps below its highest.
-
-    A single value out of order is none.
-    """
-    falls = np.flatnonzero(np.diff(steps) < 0) + 1
-    begins = [0]
-    for place, end in pairwise([*falls.tolist(), len(steps)]):
-        highest = steps[begins[-1] : place].max()
-        if ((steps[place:end] > steps[place]) & (steps[place:end] <= highest)).any():
-            begins.append(place)
-    return begins[1:]
 
 
 def _values(metrics: Sequence[tuple[Any, ...]]) -> pl.DataFrame:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 7
+VERSION = 8
 TAKES_MAP = True
 
 _QUERIES: Final = {

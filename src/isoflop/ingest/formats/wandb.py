@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 9
+VERSION = 10
 TAKES_MAP = True
 
 _HEAD: Final = 7
