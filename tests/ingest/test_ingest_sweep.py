@@ -17,9 +17,16 @@ from hypothesis import strategies as st
 from isoflop.cli import main
 from isoflop.config.ingest import IngestSettings
 from isoflop.counting import Architecture, flops_per_token
-from isoflop.errors import IsoflopError, MissingFactError
+from isoflop.errors import ConfigError, IsoflopError, MissingFactError
 from isoflop.ingest import patterns
-from isoflop.ingest.sweep import EmptySweepError, Ingested, UnreadableError, ingest_sweep
+from isoflop.ingest.inspection import inspect
+from isoflop.ingest.sweep import (
+    EmptySweepError,
+    Ingested,
+    UnreadableError,
+    ingest_sweep,
+    read_sweep,
+)
 from tests.ingest.samples import (
     PARAMS,
     RECORD,
@@ -547,6 +554,28 @@ def test_rule_that_matches_nothing(tmp_path: Path) -> None:
         "title: t\nexclude: [{match: tny, reason: x}]",
     )
     assert "exclude: 'tny' matches no file and no run; the nearest is 'tiny'" in said
+
+
+def test_a_rule_for_a_run_of_a_rejected_file_hides_no_reason(tmp_path: Path) -> None:
+    rules = "title: t\nruns: [{match: big, tokens_per_step: 1}]\n"
+    files: dict[str, str | bytes] = {"big.csv": "run,step,speed\nbig,1,2\n"}
+    said = complaint(tmp_path / "none", files, rules)
+    assert "runs: 'big' matches no file and no run" in said
+    assert "big.csv: looks like a table with columns run, step, speed" in said
+    files["tiny.jsonl"] = jsonl(run_lines("tiny"))
+    read = read_sweep(write(tmp_path / "some", files, rules), RECORD)
+    assert isinstance(read.complaint, ConfigError)
+    assert "big.csv: looks like a table" in str(read.complaint)
+    assert row(read.files, "path", "big.csv")["fate"] == "rejected"
+    assert read.runs["run"].to_list() == ["tiny"]
+
+
+def test_inspect_tells_of_a_rule_that_matches_nothing(tmp_path: Path) -> None:
+    rules = "title: t\nexclude: [{match: tny, reason: x}]\n"
+    folder = write(tmp_path / "s", {"tiny.jsonl": jsonl(run_lines("tiny"))}, rules)
+    shown = str(inspect(folder))
+    assert "run 'tiny'" in shown
+    assert "sweep.yaml: exclude: 'tny' matches no file and no run" in shown
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,8 @@ class Inspected:
             lines.append(f"{file['path']}: {file['fate']}{kind}, {file['rows']} records{why}")
         for row, run in zip(self.tables.runs.iter_rows(named=True), self._runs, strict=True):
             lines += ["", *_run_lines(row, run)]
+        if self.reading.slips:
+            lines += ["", *(f"{SIDECAR}: {line}" for line in self.reading.slips)]
         if not self.has_sidecar:
             lines += ["", f"# {SIDECAR} to start from:", self.sidecar_text().rstrip()]
         return "\n".join(lines)
@@ -90,6 +92,7 @@ class Inspected:
                 }
                 for row, run in zip(rows, self._runs, strict=True)
             ],
+            "slips": list(self.reading.slips),
             "sweep_yaml": None if self.has_sidecar else self.sidecar_text(),
         }
 

@@ -103,7 +103,7 @@ def ingest_sweep(
 
     Raises
     ------
-    ConfigError : sweep.yaml is absent or does not fit its model or the files.
+    ConfigError : sweep.yaml is absent or does not fit its model, the files or the runs.
     MissingFactError : runs lack facts, all of them at once with the lines to add; no run is left
         without them, or settings.on_missing is stop.
     EmptySweepError : no file could be read as a log.
@@ -165,6 +165,7 @@ class Reading:
     logs : its files with their fates.
     runs : its runs, each with why it is left out, if it is.
     laid_out : what their records come to, of the runs that can be laid out.
+    slips : the rules of the side-car that match nothing.
     """
 
     folder: Path
@@ -172,6 +173,7 @@ class Reading:
     logs: Sequence[Log]
     runs: Sequence[Run]
     laid_out: LaidOut
+    slips: Sequence[str] = ()
 
     def tables(self, sweep: str, settings: IngestSettings) -> Ingested:
         """Lay everything out as tables."""
@@ -190,7 +192,11 @@ class Reading:
             parsed=sum(log.parsed is not None and not log.cached for log in self.logs),
             cached=sum(log.cached for log in self.logs),
             left_out=_missing_facts(runs),
-            complaint=_complaint(self.folder, runs, self.logs, settings),
+            complaint=_with_slips(
+                _complaint(self.folder, runs, self.logs, settings),
+                [f"{self.folder / SIDECAR}: {line}" for line in self.slips],
+                self.logs,
+            ),
             may_pass=any(log.parsed is not None and log.parsed.may_pass for log in self.logs),
         )
 
@@ -223,10 +229,10 @@ def settle(
     parts = sort_by_run(folder, logs, sidecar)
     logs = _with_configurations(logs, parts)
     runs = [Run.of(name, of_run, sidecar) for name, of_run in parts.items()]
-    _refuse_slips(folder, runs, logs, sidecar)
+    slips = _slips(runs, logs, sidecar)
     laid_out = lay_out([run for run in runs if run.measurable], kept, below)
     runs = [run.judged(laid_out.impossible.get(run.name), laid_out.reached) for run in runs]
-    return Reading(folder, sidecar, logs, runs, laid_out)
+    return Reading(folder, sidecar, logs, runs, laid_out, slips)
 
 
 def _with_configurations(logs: Sequence[Log], parts: Mapping[str, Sequence[Part]]) -> list[Log]:
@@ -271,17 +277,28 @@ def _complaint(
     return None
 
 
-def _refuse_slips(
-    folder: Path, runs: Sequence[Run], logs: Sequence[Log], sidecar: SweepFile
-) -> None:
-    """Stop where a rule of sweep.yaml matches nothing."""
+def _with_slips(
+    complaint: IsoflopError | None, slips: Sequence[str], logs: Sequence[Log]
+) -> IsoflopError | None:
+    """Complain of rules that match nothing, and beside them of what they may have missed by."""
+    if not slips:
+        return complaint
+    rejected = [f"  {log.file.name}: {log.reason}" for log in logs if log.fate == "rejected"]
+    if complaint is not None:
+        beside = [str(complaint)]
+    else:
+        beside = ["files that were rejected have no runs:", *rejected] if rejected else []
+    return ConfigError("\n".join([*slips, *beside]))
+
+
+def _slips(runs: Sequence[Run], logs: Sequence[Log], sidecar: SweepFile) -> list[str]:
+    """List the rules of sweep.yaml that match nothing, or cannot do what they say."""
     matched: dict[str, tuple[str, ...]] = {log.file.name: () for log in logs}
     matched |= {run.name: (*run.paths, *run.called) for run in runs}
     slips = unmatched(sidecar, matched)
     for run in runs:
         slips += [] if run.renamed else powerless(sidecar, run.name, run.paths)
-    if slips:
-        raise ConfigError("\n".join(f"{folder / SIDECAR}: {line}" for line in slips))
+    return slips
 
 
 def _missing_facts(runs: Sequence[Run]) -> tuple[str, ...]:
