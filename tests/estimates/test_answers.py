@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.estimates.laws import Law
-    from isoflop.estimates.targets import Asked
+    from isoflop.estimates.power_frontier import Asked
 
 REFERENCE = example_sweep.REFERENCE
 

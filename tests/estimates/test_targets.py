@@ -16,6 +16,7 @@ from isoflop.estimates.laws import (
     DataConstrainedLaw,
     FlopsPerToken,
     HoffmannLaw,
+    KaplanLaws,
     KaplanLoss,
     Law,
     NestedLoss,
@@ -23,10 +24,10 @@ from isoflop.estimates.laws import (
     PowerLaws,
     ProductLoss,
 )
+from isoflop.estimates.power_frontier import ASKED, Asked
 from isoflop.estimates.targets import (
-    ASKED,
-    Asked,
     Target,
+    _sought,
     columns_along,
     columns_at,
     flops_at,
@@ -49,6 +50,26 @@ LAWS: dict[str, tuple[Law, list[float]]] = {
     "product": (
         ProductLoss(flops_per_token=COST, frontier_at=1e20),
         [1.7, 406.0, 411.0, 0.34, 0.28, 900.0],
+    ),
+    "kaplan": (
+        KaplanLaws(),
+        [
+            0.1,
+            0.73,
+            1.6,
+            0.27,
+            3.1e15,
+            0.05,
+            8.8e13,
+            0.076,
+            5.4e13,
+            0.095,
+            0.5,
+            1e14,
+            0.07,
+            5e13,
+            0.1,
+        ],
     ),
     # no optimum at one FLOP
     "negative_product": (
@@ -78,6 +99,49 @@ def test_asking_for_what_an_allocation_has_gives_it_back(name: str, asked: str) 
         return
     for quantity, values in at_budget.items():
         assert found[quantity] == pytest.approx(values, rel=1e-8), quantity
+
+
+@pytest.mark.parametrize(
+    "cost", [COST, COST.model_copy(update={"coefficient": 40.0, "exponent": 0.9})]
+)
+@pytest.mark.parametrize("name", [name for name in LAWS if "product" not in name])
+def test_seven_numbers_stand_for_a_frontier(name: str, cost: FlopsPerToken) -> None:
+    law, parameters = LAWS[name]
+    if law.flops_per_token is not None:
+        law = law.model_copy(update={"flops_per_token": cost})
+    row = np.array([parameters])
+    found = law.power_frontier(row)
+    assert found is not None
+    flops = np.array([1e11, 1e14, 1e17])
+    optima, log_c = law.optima(row, flops), np.log(flops)
+    np.testing.assert_allclose(np.exp(found.log_n + found.a * log_c), optima.params[0], rtol=1e-12)
+    np.testing.assert_allclose(np.exp(found.log_d + found.b * log_c), optima.tokens[0], rtol=1e-12)
+    loss = found.floor + np.exp(found.log_k - found.e * log_c)
+    np.testing.assert_allclose(loss, optima.loss[0], rtol=1e-12)
+    np.testing.assert_allclose([found.a, found.b], law.exponents(row), rtol=1e-12)
+
+
+def test_a_frontier_that_bends_is_not_put_into_seven_numbers() -> None:
+    law, parameters = LAWS["product"]
+    assert law.power_frontier(np.array([parameters])) is None
+
+
+@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("asked", [asked for asked in ASKED if asked != "flops"])
+@pytest.mark.parametrize("exponent", [1.0, 0.8])
+def test_a_closed_form_gives_what_a_search_finds(name: str, asked: Asked, exponent: float) -> None:
+    law, parameters = LAWS[name]
+    if law.flops_per_token is not None:
+        cost = COST.model_copy(update={"exponent": exponent})
+        law = law.model_copy(update={"flops_per_token": cost})
+    spread = np.random.default_rng(83).normal(1.0, 0.1, (40, len(parameters)))
+    rows = spread * parameters
+    at = columns_at(law, rows[:1], Target("flops", 1e14))[asked][0]
+    values = np.geomspace(0.25, 4.0, 9) * at
+    found, sought = flops_at(law, rows, asked, values), _sought(law, rows, asked, values)
+    np.testing.assert_allclose(found, sought, rtol=1e-6)
+    if asked in {"params", "tokens"}:
+        assert np.isfinite(found).mean() > 0.5
 
 
 @pytest.mark.parametrize("name", LAWS)

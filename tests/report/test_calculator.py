@@ -22,19 +22,13 @@ from isoflop.estimates.inference import allocate_served
 from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, PRODUCT, ROOT
 from isoflop.estimates.laws import (
     FlopsPerToken,
-    HoffmannLaw,
-    KaplanLoss,
-    LawOfLoss,
-    NestedLoss,
-    PowerLaws,
-    ProductLoss,
 )
 from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.recommendation import DOUBTED
 from isoflop.estimates.targets import Target
 from isoflop.laws import RepeatedDataLaw
 from isoflop.numbers import NBSP, PLAIN, UNSURE, count, fixed, ratio
-from isoflop.report.calculator import _evenly, calculator_json, frontier
+from isoflop.report.calculator import _evenly, calculator_json
 from isoflop.report.document import cited
 from isoflop.report.sections.data import most_epochs
 from tests.report.browser import BROWSER, dump, told
@@ -619,31 +613,3 @@ def test_draws_on_the_page_are_those_of_the_estimates(rendered: Rendered) -> Non
         )[:, 0]
         assert min(100, len(sizes)) <= len(ours) <= 400
         assert np.abs(np.sort(sizes)[[0, -1]] - np.sort(ours)[[0, -1]]).max() < 1e-6
-
-
-@pytest.mark.parametrize(
-    ("law", "row"),
-    [
-        (PowerLaws(), [0.1, 0.46, 1.6, 0.54, 9.0, 0.06]),
-        (HoffmannLaw(flops_per_token=COST), [1.7, 406.0, 411.0, 0.34, 0.28]),
-        (NestedLoss(flops_per_token=COST, frontier_at=1e20), [1.2, 30.0, 50.0, 0.7, 0.5, 0.5]),
-        (KaplanLoss(flops_per_token=COST, frontier_at=1e20), [6.4e13, 0.076, 1.8e13, 0.103]),
-    ],
-)
-def test_seven_numbers_stand_for_a_frontier(law: LawOfLoss, row: list[float]) -> None:
-    found = frontier(law, np.array([row]), 1e14)
-    assert found is not None
-    n, a, d, b, floor, k, e = found[0]
-    flops = np.array([1e11, 1e14, 1e17])
-    optima = law.optima(np.array([row]), flops)
-    np.testing.assert_allclose(np.exp(n + a * np.log(flops)), optima.params[0], rtol=1e-9)
-    np.testing.assert_allclose(np.exp(d + b * np.log(flops)), optima.tokens[0], rtol=1e-9)
-    said = np.isfinite(optima.loss[0])
-    loss = floor + np.exp(k - e * np.log(flops))
-    np.testing.assert_allclose(loss[said], optima.loss[0][said], rtol=1e-7)
-
-
-def test_a_frontier_that_bends_is_not_put_into_seven_numbers() -> None:
-    row = np.array([[1.7, 406.0, 411.0, 0.34, 0.28, 90000.0]])
-    law = ProductLoss(flops_per_token=COST, frontier_at=1e14)
-    assert frontier(law, row, 1e14) is None

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
-    from isoflop.estimates.targets import Asked, Target
+    from isoflop.estimates.power_frontier import Asked
+    from isoflop.estimates.targets import Target
 
     Floats = NDArray[np.float64]
 

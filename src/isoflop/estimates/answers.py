@@ -26,10 +26,11 @@ from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import KEY, Mixture, answers_of, read_mixture
+from isoflop.estimates.power_frontier import ASKED, Asked
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import DOUBTED, RULES, Rule, recommend, standing
 from isoflop.estimates.repeats import RepeatedAllocation, allocate_repeated
-from isoflop.estimates.targets import ASKED, Asked, Target, columns_at
+from isoflop.estimates.targets import Target, columns_at
 from isoflop.limits import LIMITS, UTILISATION
 from isoflop.numbers import (
     NONE,

@@ -16,6 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from isoflop.estimates.power_frontier import Asked
+
     Floats = NDArray[np.float64]
 
 REACH: Final = 100.0
@@ -136,6 +138,52 @@ class Form:
                 low, high, start,
                 log_q=beta * budget - log_b, fall=m * beta, log_a=log_a, rise=alpha, kappa=kappa,
             )  # fmt: skip
+
+    def log_optimum_with(
+        self, terms: Floats, asked: Asked, values: Floats, *, exponent: float
+    ) -> tuple[Floats, Floats] | None:
+        """Give log N and log D of a product law's optimum that meets a target, (rows, values) each.
+
+        Where alpha P (1 + kappa Q) = m beta Q (1 + kappa P), each of both terms follows from the
+        other, and P from their sum with the product, by a quadratic equation.
+
+        Parameters
+        ----------
+        terms : (rows, 6).
+        asked : which quantity is given.
+        values : (values,) what it is.
+        exponent : m, of C / D in N.
+
+        Returns
+        -------
+        NaN where no optimum meets it. None for D / N, which has no such form.
+        """
+        e, log_a, log_b, alpha, beta, kappa = (column[:, None] for column in terms.T)
+        fall = exponent * beta
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            if asked == "params":
+                p = np.exp(log_a - alpha * np.log(values))
+                q = alpha * p / (fall + (fall - alpha) * kappa * p)
+            elif asked == "tokens":
+                q = np.exp(log_b - beta * np.log(values))
+                p = fall * q / (alpha + (alpha - fall) * kappa * q)
+            elif asked == "loss":
+                excess = values - e
+                middle = fall + alpha - excess * (fall - alpha) * kappa
+                root = np.sqrt(middle**2 + 4.0 * fall**2 * kappa * excess)
+                # of both forms of the root, the one in which nothing cancels
+                p = np.where(
+                    middle >= 0.0,
+                    2.0 * excess * fall / (middle + root),
+                    (root - middle) / (2.0 * fall * kappa),
+                )
+                q = alpha * p / (fall + (fall - alpha) * kappa * p)
+            else:
+                return None
+            # beyond, the loss rises with N or D
+            there = (1.0 + kappa * p > 0.0) & (1.0 + kappa * q > 0.0)
+            p, q = np.where(there, p, np.nan), np.where(there, q, np.nan)
+            return (log_a - np.log(p)) / alpha, (log_b - np.log(q)) / beta
 
     def log_least_flops(self, terms: Floats, *, coefficient: float, exponent: float) -> Floats:
         """Give log of the C above which an optimum exists, (rows,); -inf where every C has one.

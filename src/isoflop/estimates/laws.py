@@ -14,11 +14,14 @@ import numpy as np
 from pydantic import Field
 
 from isoflop.config.reading import Section
-from isoflop.estimates.interaction import KAPLAN, NESTED, NO_FLOOR, PRODUCT, ROOT, Form
+from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, NO_FLOOR, PRODUCT, ROOT, Form
+from isoflop.estimates.power_frontier import PowerFrontier
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike, NDArray
+
+    from isoflop.estimates.power_frontier import Asked
 
     Floats = NDArray[np.float64]
 
@@ -48,6 +51,19 @@ class Frontier(Protocol):
         """
         ...
 
+    def log_flops(self, parameters: Floats, asked: Asked, values: Floats) -> Floats | None:
+        """Give log C at which each row's allocation meets each target, (rows, values); NaN: never.
+
+        None where it is known in no closed form and has to be sought.
+
+        Parameters
+        ----------
+        parameters : (rows, parameters).
+        asked : which quantity is given; not C itself.
+        values : (values,) what it is.
+        """
+        ...
+
 
 class LawOfLoss(Frontier, Protocol):
     """What every law answers; a new one is one more class of the union ``Law``."""
@@ -62,6 +78,10 @@ class LawOfLoss(Frontier, Protocol):
 
     def exponents(self, parameters: Floats) -> tuple[Floats, Floats]:
         """Give a and b of N_opt ~ C**a, D_opt ~ C**b, (rows,) each."""
+        ...
+
+    def power_frontier(self, parameters: Floats) -> PowerFrontier | None:
+        """Give the frontier as power laws of C; None where it is none."""
         ...
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats | None:
@@ -114,6 +134,28 @@ def _cheapest(
     return log_n, log_c - m * log_n
 
 
+def _power_frontier(terms: Floats, cost: FlopsPerToken) -> PowerFrontier:
+    """Give the frontier of L = E + (A / N**alpha + B / D**beta)**gamma, under C = k N**m D.
+
+    At the optimum alpha A / N**alpha = m beta B / D**beta, so that both terms fall with
+    C**(-alpha a).
+
+    Parameters
+    ----------
+    terms : (rows, 6); see ``estimates.interaction``.
+    """
+    floor, log_a, log_b, alpha, beta, gamma = terms.T
+    m, log_k = cost.exponent, np.log(cost.coefficient)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        total = alpha + m * beta
+        a = beta / total
+        log_n = (np.log(alpha / (m * beta)) + log_a - log_b) / total - a * log_k
+        level = gamma * (log_a - alpha * log_n + np.log1p(alpha / (m * beta)))
+        return PowerFrontier(
+            log_n, a, -log_k - m * log_n, alpha / total, floor, level, gamma * alpha * a
+        )
+
+
 class PowerLaws(Section):
     """N_opt, D_opt and L_opt as power laws of C: approaches 1 and 2.
 
@@ -133,6 +175,18 @@ class PowerLaws(Section):
         """Evaluate the power laws."""
         n, a, d, b, level, exponent = (column[:, None] for column in parameters.T)
         return Optima(params=n * flops**a, tokens=d * flops**b, loss=level * flops**-exponent)
+
+    def power_frontier(self, parameters: Floats) -> PowerFrontier:
+        """Take the power laws as they are."""
+        n, a, d, b, level, exponent = parameters.T
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return PowerFrontier(
+                np.log(n), a, np.log(d), b, np.zeros_like(n), np.log(level), exponent
+            )
+
+    def log_flops(self, parameters: Floats, asked: Asked, values: Floats) -> Floats:
+        """Give log C at which each row meets each target."""
+        return self.power_frontier(parameters).log_flops(asked, values)
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats | None:  # noqa: ARG002
         """Give none: the law is one of the optimum."""
@@ -162,6 +216,14 @@ class HoffmannLaw(Section):
             log_n, log_d = _cheapest(log_ratio, alpha, beta, self.flops_per_token, flops)
             loss = e + a * np.exp(-alpha * log_n) + b * np.exp(-beta * log_d)
             return Optima(np.exp(log_n), np.exp(log_d), loss)
+
+    def power_frontier(self, parameters: Floats) -> PowerFrontier:
+        """Give the frontier's power laws."""
+        return _power_frontier(HOFFMANN.terms(parameters), self.flops_per_token)
+
+    def log_flops(self, parameters: Floats, asked: Asked, values: Floats) -> Floats:
+        """Give log C at which each row meets each target."""
+        return self.power_frontier(parameters).log_flops(asked, values)
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats:
         """Give log L(N, D)."""
@@ -202,6 +264,17 @@ class KaplanLaws(Section):
         n, a, d, b, scale, exponent = (column[:, None] for column in parameters[:, :6].T)
         return Optima(n * flops**a, d * flops**b, (scale / flops) ** exponent)
 
+    def power_frontier(self, parameters: Floats) -> PowerFrontier:
+        """Take the power laws as they are, and L = (C_c / C)**alpha_C."""
+        n, a, d, b, scale, exponent = parameters[:, :6].T
+        with np.errstate(invalid="ignore", divide="ignore"):
+            log_k = exponent * np.log(scale)
+            return PowerFrontier(np.log(n), a, np.log(d), b, np.zeros_like(n), log_k, exponent)
+
+    def log_flops(self, parameters: Floats, asked: Asked, values: Floats) -> Floats:
+        """Give log C at which each row meets each target."""
+        return self.power_frontier(parameters).log_flops(asked, values)
+
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats:
         """Give log L(N, D), in logs: N_c lies far outside the data, and its powers overflow."""
         columns = dict(zip(self.names, parameters.T[:, :, None], strict=True))
@@ -233,6 +306,21 @@ class OvertrainingLaw(Section):
             params = (flops / (k * ratio)) ** (1.0 / (1.0 + m))
             loss = e + (a * ratio**eta + b * ratio**-eta) * flops**-eta
             return Optima(params, ratio * params, loss)
+
+    def power_frontier(self, parameters: Floats) -> PowerFrontier:
+        """Give equal powers of N and D, and the loss at the best M."""
+        e, a, b, eta = parameters.T
+        k, m = self.flops_per_token.coefficient, self.flops_per_token.exponent
+        with np.errstate(invalid="ignore", divide="ignore"):
+            log_ratio = 0.5 / eta * np.log(b / a)
+            log_n = -(np.log(k) + log_ratio) / (1.0 + m)
+            excess = np.logaddexp(np.log(a) + eta * log_ratio, np.log(b) - eta * log_ratio)
+        power, _ = self.exponents(parameters)
+        return PowerFrontier(log_n, power, log_ratio + log_n, power, e, excess, eta)
+
+    def log_flops(self, parameters: Floats, asked: Asked, values: Floats) -> Floats:
+        """Give log C at which each row meets each target."""
+        return self.power_frontier(parameters).log_flops(asked, values)
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats:
         """Give log L at N and D, with C = k N**m D."""
@@ -268,6 +356,18 @@ class DataConstrainedLaw(Section):
         fresh = self.A * np.exp(-self.alpha * log_n) + self.B * np.exp(-self.beta * log_d)
         params, tokens = np.exp(log_n) * known, np.exp(log_d) * known
         return Optima(params, tokens, parameters[:, :1] + fresh * known)
+
+    def power_frontier(self, parameters: Floats) -> PowerFrontier:
+        """Give the frontier of the law for fresh tokens."""
+        fixed = np.array([[0.0, self.A, self.B, self.alpha, self.beta]])
+        terms = HOFFMANN.terms(np.repeat(fixed, len(parameters), axis=0))
+        terms[:, 0] = parameters[:, 0]
+        terms[~np.isfinite(parameters[:, 1])] = np.nan
+        return _power_frontier(terms, self.flops_per_token)
+
+    def log_flops(self, parameters: Floats, asked: Asked, values: Floats) -> Floats:
+        """Give log C at which each row meets each target."""
+        return self.power_frontier(parameters).log_flops(asked, values)
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats:
         """Give log L(N, D) of tokens that are all fresh."""
@@ -314,6 +414,22 @@ class InteractionLaw(Section):
         with np.errstate(over="ignore", invalid="ignore"):
             loss = np.exp(self.form.log_loss(terms, log_n, log_d))
             return Optima(np.exp(log_n), np.exp(log_d), loss)
+
+    def power_frontier(self, parameters: Floats) -> PowerFrontier | None:
+        """Give the frontier's power laws; None with a product term."""
+        if self.form.is_product:
+            return None
+        return _power_frontier(self.form.terms(parameters), self.flops_per_token)
+
+    def log_flops(self, parameters: Floats, asked: Asked, values: Floats) -> Floats | None:
+        """Give log C at which each row meets each target; None for a product law's D/N."""
+        frontier = self.power_frontier(parameters)
+        if frontier is not None:
+            return frontier.log_flops(asked, values)
+        log_n_d = self.form.log_optimum_with(
+            self.form.terms(parameters), asked, values, exponent=self.flops_per_token.exponent
+        )
+        return None if log_n_d is None else self.flops_per_token.log_flops(*log_n_d)
 
     def log_loss(self, parameters: Floats, log_n: Floats, log_d: Floats) -> Floats:
         """Give log L(N, D)."""

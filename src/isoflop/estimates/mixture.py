@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.estimates.estimate import Estimate
-    from isoflop.estimates.targets import Asked
+    from isoflop.estimates.power_frontier import Asked
 
     Floats = NDArray[np.float64]
 
@@ -390,6 +390,13 @@ class MedianFrontier:
             tokens=_medians([optimum.tokens for optimum in drawn]).reshape(shape),
             loss=_medians([optimum.loss for optimum in drawn]).reshape(shape),
         )
+
+    def log_flops(self, parameters: Floats, asked: Asked, values: Floats) -> Floats | None:  # noqa: ARG002
+        """Give the only law's; None of several, whose medians have no such form."""
+        if len(self.parts) > 1:
+            return None
+        (part,) = self.parts
+        return part.law.log_flops(part.row, asked, values)
 
 
 def _medians(columns: Sequence[Floats]) -> Floats:

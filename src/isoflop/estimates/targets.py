@@ -7,11 +7,12 @@ as many targets as are wanted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from isoflop.estimates.laws import InteractionLaw
+from isoflop.estimates.power_frontier import LEAST_CHANGE, LEAST_FLOPS, MOST_FLOPS
 from isoflop.limits import LIMITS
 
 if TYPE_CHECKING:
@@ -20,19 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.estimates.laws import Frontier
+    from isoflop.estimates.power_frontier import Asked
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
 
-Asked = Literal["flops", "loss", "params", "tokens", "tokens_per_param"]
-ASKED: Final[tuple[Asked, ...]] = get_args(Asked)
-
-LEAST_FLOPS: Final = 1.0
-MOST_FLOPS: Final = 1e60
-"""Between these a compute is sought [FLOP]; far beyond what may be asked, so that an allocation
-outside them says that the law never gets there."""
-LEAST_CHANGE: Final = 1e-6
-"""A quantity whose logarithm changes less than this between them does not depend on C."""
 LADDER: Final = 9
 """Places between these at which a frontier is read first, where several targets are asked for."""
 ABOVE_EDGE: Final = 1e-9
@@ -108,8 +101,9 @@ def columns_along(law: Frontier, rows: Floats, asked: Asked, values: Floats) -> 
 def flops_at(law: Frontier, rows: Floats, asked: Asked, values: Floats) -> Floats:
     """Give the compute at which each row's optimal allocation meets each target; NaN: never.
 
-    The quantities are monotone in C, so the root lies between the least C that has an optimum,
-    LEAST_FLOPS for most laws, and MOST_FLOPS; in logarithms most laws are nearly straight lines.
+    Most frontiers answer in closed form. For the others it is sought: the quantities are monotone
+    in C, so the root lies between the least C that has an optimum, LEAST_FLOPS for most laws, and
+    MOST_FLOPS.
 
     Parameters
     ----------
@@ -121,6 +115,16 @@ def flops_at(law: Frontier, rows: Floats, asked: Asked, values: Floats) -> Float
     """
     if asked == "flops":
         return np.where(np.isfinite(law.optima(rows, values).params), values, np.nan)
+    log_flops = law.log_flops(rows, asked, values)
+    if log_flops is not None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            flops = np.exp(log_flops)
+            return np.where((flops >= LEAST_FLOPS) & (flops <= MOST_FLOPS), flops, np.nan)
+    return _sought(law, rows, asked, values)
+
+
+def _sought(law: Frontier, rows: Floats, asked: Asked, values: Floats) -> Floats:
+    """Seek the compute at which each row's optimal allocation meets each target."""
 
     def log_reached(parameters: Floats, log_flops: Floats) -> Floats:
         optima = law.optima(parameters, np.exp(log_flops)[:, None])

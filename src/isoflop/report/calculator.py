@@ -16,6 +16,7 @@ ones that is worth, by the R*_D of Muennighoff et al. (2023): nothing of it is f
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -35,7 +36,7 @@ from isoflop.estimates.allocation import (
 from isoflop.estimates.inference import served_levels
 from isoflop.estimates.interaction import HOFFMANN
 from isoflop.estimates.intervals import tails
-from isoflop.estimates.laws import HoffmannLaw, InteractionLaw, PowerLaws
+from isoflop.estimates.laws import HoffmannLaw, InteractionLaw
 from isoflop.estimates.levels import Tails
 from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
 from isoflop.estimates.recommendation import DOUBTED, standing
@@ -53,8 +54,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.allocation import Allocation
     from isoflop.estimates.estimate import Estimate, Optimum
     from isoflop.estimates.interaction import Form
-    from isoflop.estimates.laws import LawOfLoss
-    from isoflop.estimates.targets import Asked
+    from isoflop.estimates.power_frontier import Asked
     from isoflop.report.inputs import ReportInputs
 
     Floats = NDArray[np.float64]
@@ -79,46 +79,6 @@ ASKED: Final[tuple[Asked, ...]] = ("loss", "params", "tokens", "tokens_per_param
 """What may be given instead of C."""
 DIGITS: Final = 9
 """Of the logarithm of an end, which then has seven."""
-STEP: Final = 100.0
-"""Factor between the computes at which a frontier is read."""
-ACCURACY: Final = 1e-6
-"""Relative error at a fourth compute below which a frontier is one of these power laws."""
-
-
-def frontier(law: LawOfLoss, rows: Floats, flops: float) -> Floats | None:
-    """Write each row's frontier as log n, a, log d, b, E, log K and e, (rows, 7).
-
-    Parameters
-    ----------
-    law : the law that the parameters belong to.
-    rows : (rows, parameters).
-    flops : a compute in the middle of where the frontier is used [FLOP].
-
-    Returns
-    -------
-    NaN in the last three where no loss is predicted. None where the frontier is no such law.
-    """
-    places = flops * STEP ** np.array([-1.0, 0.0, 1.0, 2.0])
-    optima = law.optima(rows, places)
-    log_c, step = np.log(places), np.log(STEP)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log_n, log_d = np.log(optima.params), np.log(optima.tokens)
-        a, b = (log_n[:, 2] - log_n[:, 0]) / (2 * step), (log_d[:, 2] - log_d[:, 0]) / (2 * step)
-        first, second = optima.loss[:, 0] - optima.loss[:, 1], optima.loss[:, 1] - optima.loss[:, 2]
-        e = np.log(first / second) / step
-        k = first / (places[0] ** -e - places[1] ** -e)
-        floor = optima.loss[:, 1] - k * places[1] ** -e
-        if isinstance(law, PowerLaws):
-            e = -np.log(optima.loss[:, 2] / optima.loss[:, 0]) / (2 * step)
-            floor, k = np.zeros_like(e), optima.loss[:, 1] * places[1] ** e
-        frontier = np.stack(
-            [log_n[:, 1] - a * log_c[1], a, log_d[:, 1] - b * log_c[1], b, floor, np.log(k), e],
-            axis=-1,
-        )
-        closed = np.exp(frontier[:, 0] + a * log_c[3]), floor + k * places[3] ** -e
-        errors = [closed[0] / optima.params[:, 3] - 1.0, closed[1] / optima.loss[:, 3] - 1.0]
-    worst = max((float(np.nanmax(np.abs(x))) for x in errors if np.isfinite(x).any()), default=0.0)
-    return frontier if worst < ACCURACY else None
 
 
 def calculator_json(inputs: ReportInputs) -> str | None:
@@ -182,7 +142,7 @@ def _described(
     elif isinstance(answer.law, HoffmannLaw | InteractionLaw):
         row_of_law = _of_loss(answer, draws, flops, parts)
     else:
-        row_of_law = _of_frontier(answer, flops)
+        row_of_law = _of_frontier(answer)
     if row_of_law is None:
         return None
     mark = standing(answer, inputs.forecasts).loss_mark
@@ -264,10 +224,13 @@ def _of_loss(
     }
 
 
-def _of_frontier(estimate: Estimate, flops: float) -> dict[str, Any] | None:
+def _of_frontier(estimate: Estimate) -> dict[str, Any] | None:
     """Write a law's frontier; None where it is no power law."""
-    point = frontier(estimate.law, estimate.row, flops)
-    return None if point is None else {"point": _numbers(point[0])}
+    frontier = estimate.law.power_frontier(estimate.row)
+    if frontier is None:
+        return None
+    numbers = [getattr(frontier, field.name)[0] for field in fields(frontier)]
+    return {"point": _numbers(np.array(numbers))}
 
 
 def _evenly(rows: Floats, sizes: Floats, most: int) -> Floats:
