@@ -15,6 +15,8 @@ import pytest
 import isoflop
 from isoflop import interface
 from isoflop.approach import MIXTURE, NAMES
+from isoflop.approaches.mix_laws import mix_laws
+from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.mixture import Mixture, NoMixture
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ASKED = ("profiles", "parametric", "nested", "root", "kaplan_law", "product")
+UNCHECKED = {"simulations": 0}
 LAW = ChinchillaLaw(E=1.7, A=406.0, B=411.0, alpha=0.34, beta=0.28)
 
 
@@ -46,7 +49,9 @@ def frame() -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def fit(frame: pl.DataFrame) -> isoflop.Fit:
     sweep = isoflop.read(frame, name="made up")
-    return sweep.fit(ASKED, draws=60, interval="percentile", forecasts=False)
+    return sweep.fit(
+        ASKED, draws=60, interval="percentile", forecasts=False, settings={"mixture": UNCHECKED}
+    )
 
 
 def test_a_frame_is_fitted_and_asked(fit: isoflop.Fit) -> None:
@@ -91,6 +96,28 @@ def test_cautions_are_counted_where_the_fit_shows_itself(fit: isoflop.Fit) -> No
     said = f"{len(cautions)} cautions of these fits: .cautions"
     assert said in repr(doubled)
     assert said in doubled._repr_html_()
+
+
+def test_the_mixture_is_checked_and_calibrated_as_the_command_does_it(
+    frame: pl.DataFrame,
+) -> None:
+    laws = ("parametric", "kaplan_law")
+    own = {
+        "bootstrap": {"simulations": 50, "draws": 40},
+        "parametric": {"starts": "coarse"},
+        "mixture": {"laws": list(laws), "simulations": 20, "simulation_draws": 40},
+    }
+    fit = isoflop.read(frame).fit(laws, settings=own, forecasts=False, threads=1)
+    mixture, draws = mix_laws(
+        fit.outcomes, fit.draws, fit.forecasts, ApproachesSettings.model_validate(own),
+        sweep=fit.sweep.name, provenance=fit.mixture.provenance, losses=fit.sweep.losses,
+    )  # fmt: skip
+    assert fit.mixture == mixture
+    assert isinstance(mixture, Mixture)
+    assert mixture.placed
+    assert mixture.unchecked is None
+    assert fit.mixture_draws.equals(draws)
+    assert fit.forecasts.settings.bootstrap.draws == 40
 
 
 def test_settings_of_a_fit_may_name_their_section(fit: isoflop.Fit) -> None:

@@ -346,6 +346,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_published_laws_are_asked_without_a_table_library",
         ),
         "test_interface.py": (
+            "test_the_mixture_is_checked_and_calibrated_as_the_command_does_it",
             "test_a_fit_tells_of_its_steps_and_what_percentiles_withhold",
             "test_a_frame_is_fitted_and_asked",
             "test_cautions_are_counted_where_the_fit_shows_itself",

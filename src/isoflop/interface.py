@@ -152,9 +152,10 @@ class Sweep:
     ) -> Fit:
         """Fit approaches and the laws of the loss, with intervals, and mix the laws.
 
-        As in a report, intervals are calibrated on simulated sweeps, which takes a minute or two.
-        Plain percentiles (``interval="percentile"``, ``draws=400``) take a fifth of that; how often
-        they cover is then not known: "covers" has a dash in every answer.
+        As in a report, intervals are calibrated on simulated sweeps, the mixture's too, which takes
+        a minute or two. Plain percentiles take a fifth of that, where none is checked either
+        (``interval="percentile"``, ``draws=400``, ``settings={"mixture": {"simulations": 0}}``);
+        how often they cover is then not known: "covers" has a dash in every answer.
 
         Parameters
         ----------
@@ -209,7 +210,7 @@ class Sweep:
             )
         scored: Forecasts | NoForecasts = NoForecasts(
             sweep=self.name,
-            settings=ApproachesSettings(),
+            settings=chosen,
             refused="forecasts were not asked for",
             provenance=made,
         )
@@ -227,7 +228,13 @@ class Sweep:
             mixture = NoMixture(sweep=self.name, settings=chosen, refused=refused, provenance=made)
         else:
             mixture, mixture_draws = mix_laws(
-                outcomes, draws, scored, chosen, sweep=self.name, provenance=made
+                outcomes,
+                draws,
+                scored,
+                chosen,
+                sweep=self.name,
+                provenance=made,
+                losses=self.losses,
             )
         return Fit(self, outcomes, draws, scored, mixture, mixture_draws)
 
