@@ -223,3 +223,60 @@ def test_steps_of_a_panel_are_asked_about_by_what_they_count(tmp_path: Path) -> 
     rules = OPEN.replace("tokens_per_step: 512, ", "")
     with pytest.raises(IsoflopError, match="its steps are W&B's own, which count calls"):
         read(tmp_path / "s", {"t.csv": panel("train/loss")}, rules)
+
+
+def counted(*columns: str, steps: Iterable[int] = STEPS, per_step: float = 512) -> str:
+    lines = [f"a,{s},{s * per_step:.0f}" + f",{loss(s, 'a')}" * len(columns) for s in steps]
+    return "\n".join([",".join(["run", "step", "tokens", *columns]), *lines, ""])
+
+
+N = "title: t\nfacts: {schedule: {kind: constant}, params: {total: 1e6}}\n"
+ONE = N + 'runs: [{match: "a", run: "a"}]\n'
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"f.csv": "run,N,D,final_loss\na,1e6,51200,4\n", "h.csv": counted("train_loss")},
+        {"f.csv": "run,N,D,final_loss\na,1e6,5.1e9,4\n", "h.csv": counted("train_loss")},
+        {"t.csv": counted("train_loss"),
+         "v.csv": counted("val_loss", steps=range(50, 1050, 100), per_step=256)},
+    ],
+    ids=["fewer at the end", "more at the end", "half a batch"],
+)  # fmt: skip
+def test_files_of_one_run_by_sweep_yaml_count_the_same_tokens(
+    tmp_path: Path, files: dict[str, str | bytes]
+) -> None:
+    with pytest.raises(IsoflopError, match="count tokens that are none of one run") as error:
+        read(tmp_path / "s", files, ONE)
+    assert "If they are two runs, give each its own 'run:'" in str(error.value)
+    assert "if they are one, map the count that is wrong anew" in str(error.value)
+    last = max(files)
+    left_out = f'{N}ignore: [{{match: "{last}", reason: twice}}]\n'
+    assert read(tmp_path / "s", files, left_out).runs["excluded"].to_list() == [False]
+    apart = N + f"runs: [{{match: {last}, run: b}}]\n"
+    assert read(tmp_path / "s", files, apart).runs["run"].to_list() == ["a", "b"]
+
+
+def test_launches_that_count_the_same_tokens_are_stitched(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "1.csv": counted("train_loss", steps=range(100, 700, 100)),
+        "2.csv": counted("train_loss", steps=range(500, 1100, 100)).replace("4.5", "4.51"),
+    }
+    run = row(read(tmp_path / "s", files, ONE).runs, "run", "a")
+    assert (run["excluded"], run["tokens"]) == (False, 1000 * 512)
+
+
+def test_a_log_and_the_settings_of_another_part_agree_on_n(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "x/h.csv": "step,loss,n_params\n" + "".join(f"{s},{5 - s / 1e3},7e7\n" for s in STEPS),
+        "y/h.csv": "step,loss\n" + "".join(f"{s + 1000},{4 - s / 1e3}\n" for s in STEPS),
+        "y/config.json": '{"n_params": 1.6e8, "seed": 1}',
+    }
+    rules = "title: t\nfacts: {schedule: {kind: constant}, tokens_per_step: 512}\n"
+    rules += "runs: [{match: '*/h.csv', run: r}"
+    with pytest.raises(IsoflopError, match=r"disagree on params.total \(70000000.0 in x/h.csv"):
+        read(tmp_path / "s", files, rules + "]\n")
+    told = rules + ", {match: r, params: {total: 7e7}}]\n"
+    run = row(read(tmp_path / "s", files, told).runs, "run", "r")
+    assert (run["excluded"], run["params_total"]) == (False, 7e7)

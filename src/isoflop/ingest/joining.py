@@ -35,7 +35,7 @@ def fill_each_other(parts: Sequence[Part]) -> bool:
     histories = [part.records for part in parts if not is_end(part)]
     ends = [part.records for part in parts if is_end(part)]
     rise = all(map(_only_rises, histories)) and _share_their_steps(histories)
-    return rise and _agree(histories) and _agree(ends) and _count_alike(parts)
+    return rise and _agree(histories) and _agree(ends) and count_apart(parts) is None
 
 
 def _agree(files: Sequence[pl.DataFrame]) -> bool:
@@ -66,17 +66,26 @@ def _agree(files: Sequence[pl.DataFrame]) -> bool:
     return stretches.is_empty() and set(twice["measure"]) <= set(shared["measure"])
 
 
-def _count_alike(parts: Sequence[Part]) -> bool:
-    """Tell whether D of all parts, that of a finished run at the end, makes one rising count."""
-    counted = pl.concat(_placed(parts)).drop_nulls("tokens")
-    at_steps = (
-        counted.group_by("step")
-        .agg(least=pl.col("tokens").min(), most=pl.col("tokens").max())
-        .sort("step")
-    )
+def count_apart(parts: Sequence[Part]) -> str | None:
+    """Say where D of two parts, that of a finished run at the end, makes no one rising count."""
+    placed = [
+        records.select("step", "tokens").with_columns(part=pl.lit(place))
+        for place, records in enumerate(_placed(parts))
+    ]
+    ordered = [part for part in parts if not is_end(part)] + [*filter(is_end, parts)]
+    counted = pl.concat(placed).drop_nulls("tokens").sort("step", -pl.col("tokens"))
     # at its step and at those before, no file is above another by more than rounding
-    above = pl.col("most").cum_max() > (1 + SAME) * pl.col("least")
-    return not at_steps.select(above.any()).item()
+    most = pl.col("tokens").cum_max()
+    below = counted.with_columns(most=most).filter(pl.col("most") > (1 + SAME) * pl.col("tokens"))
+    if below.is_empty():
+        return None
+    step, tokens, place, _ = below.row(0)
+    before = counted.filter(pl.col("step") <= step).sort("tokens")
+    other, above, of = before.row(-1)
+    return (
+        f"{ordered[of].log.file.name} counts {above:.6g} tokens by step {other}, and "
+        f"{ordered[place].log.file.name} {tokens:.6g} by step {step}"
+    )
 
 
 def is_end(part: Part) -> bool:

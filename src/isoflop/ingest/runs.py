@@ -24,7 +24,7 @@ from isoflop.ingest.facts import (
     identify,
 )
 from isoflop.ingest.formats import reader, takes_map
-from isoflop.ingest.joining import fill_each_other, joined_by_step
+from isoflop.ingest.joining import count_apart, fill_each_other, joined_by_step
 from isoflop.ingest.names import unit_of
 from isoflop.ingest.part_order import in_order
 from isoflop.ingest.sidefiles import SideFiles, stem
@@ -118,6 +118,13 @@ class Part:
                 facts[name] = replace(facts[name], source=origins[name])
         return told
 
+    def shared_facts(self) -> dict[str, side.Fact]:
+        """Give what the log says, or else the settings beside it, of what a run has once."""
+        told = self.settings()
+        for facts in self.logged_facts():
+            told |= facts
+        return {name: told[name] for name in _SHARED if name in told}
+
     def settings(self) -> dict[str, side.Fact]:
         """Give the facts from files of settings: those that sweep.yaml names win."""
         named = side.leaves(self.config[0], "config_file") if self.config else {}
@@ -199,15 +206,8 @@ def _goes_on(earlier: Part, later: Part) -> bool:
 
 def _agree(first: Part, second: Part) -> bool:
     """Tell whether two parts' files and settings contradict each other in what one run has once."""
-    facts, others = (
-        {
-            name: fact.value
-            for told in (part.settings(), *part.logged_facts())
-            for name, fact in told.items()
-        }
-        for part in (first, second)
-    )
-    return all(facts[name] == others[name] for name in _SHARED if name in facts and name in others)
+    facts, others = first.shared_facts(), second.shared_facts()
+    return all(facts[name].value == others[name].value for name in facts.keys() & others.keys())
 
 
 def _told_apart(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
@@ -375,6 +375,35 @@ def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
     ]
 
 
+def _unlike(parts: Sequence[Part], declared: Mapping[str, side.Fact]) -> list[str]:
+    """Complain of what files that sweep.yaml calls one run say otherwise, with both ways out."""
+    if len({part.log.file.name for part in parts}) < 2:
+        return []
+    lines = []
+    tables = all(part.log.format == "table" for part in parts)
+    if tables and not any(part.joins for part in parts) and (words := count_apart(parts)):
+        way = "map the count that is wrong anew, its unit by scale:, or leave it out of the map"
+        lines.append((f"count tokens that are none of one run ({words})", way))
+    told = [(part, facts) for part in parts if (facts := part.shared_facts())]
+    for name in _SHARED:
+        values = [(part, facts[name]) for part, facts in told if name in facts]
+        other = next((each for each in values[1:] if each[1].value != values[0][1].value), None)
+        # of two logs, or two files of settings, the facts say so themselves
+        if other is None or name in declared or other[1].source == values[0][1].source:
+            continue
+        words = ", ".join(
+            f"{fact.value} in {part.log.file.name}" for part, fact in (values[0], other)
+        )
+        lines.append((f"disagree on {name} ({words})", f"say which {name} is right"))
+    last = side.rule_for(parts[-1].log.file.name)
+    return [
+        f"its files {what}. If they are two runs, give each its own 'run:' in {side.SIDECAR}, or "
+        f"leave one out, ignore: [{{{last}, reason: <why>}}]; if they are one, {way}, runs: "
+        f"[{{{last}, ...}}]"
+        for what, way in lines
+    ]
+
+
 def _config(folder: Path, log: Log, sidecar: SweepFile) -> tuple[RunFacts, tuple[str, ...]] | None:
     """Read the configuration files that sweep.yaml names for a log."""
     names = side.file_configs(sidecar, log.file.name)
@@ -415,6 +444,8 @@ class Run:
     """What the order of its parts rests on, where no times settle it."""
     misplaced: str | None = None
     """How times and steps of its parts contradict each other."""
+    unlike: tuple[str, ...] = ()
+    """What its parts say otherwise, though sweep.yaml calls them one run."""
 
     @property
     def reason(self) -> str | None:
@@ -490,10 +521,11 @@ class Run:
         )
         counted = _counted_per_step(parts)
         in_samples = any(part.run.counts_samples for part in parts)
+        declared = side.declared_facts(sidecar, name, paths, called)
         identity = identify(
             name,
             recorded=recorded,
-            declared=side.declared_facts(sidecar, name, paths, called),
+            declared=declared,
             needs_tokens_per_step=_counts_steps_only(parts),
             needs_context=in_samples,
             needs_schedule=not finished_row,
@@ -520,7 +552,15 @@ class Run:
         excluded = side.exclusion(sidecar, name, (*paths, *called)) or excluded
         if excluded is None and role == "tuning":
             excluded = TUNING
-        run = cls(identity, parts, excluded, order=ordered.note, misplaced=ordered.conflict)
+        by_sidecar = all(part.log.run == name for part in parts)
+        run = cls(
+            identity,
+            parts,
+            excluded,
+            order=ordered.note,
+            misplaced=ordered.conflict,
+            unlike=tuple(_unlike(parts, declared)) if by_sidecar else (),
+        )
         needed = [f"the {missing.fact} is unknown; add to {side.SIDECAR}, runs: "
                   f"[{{{side.rule_for(name)}, {missing.line.partition('#')[0].rstrip()}}}]"
                   for missing in identity.missing]  # fmt: skip
@@ -579,6 +619,7 @@ class Run:
         sets, primary = self.eval_sets, self.identity.value("primary_eval")
         lines = _not_one(self.name, self.parts) or list(self.identity.conflicts)
         lines += [self.misplaced] if self.misplaced is not None else []
+        lines += self.unlike
         for fact, words in dict.fromkeys(pair for part in self.parts for pair in part.unsettled):
             if self.identity.source(fact) == "config_file":
                 lines.append(words)
