@@ -439,3 +439,13 @@ def test_samples_of_a_step_are_counted_and_the_context_is_asked_once(tmp_path: P
     ramp = lines.replace("320 |", "480 |")  # a batch that grew: nobody knows how long it takes
     tables = ingest(tmp_path / "r", {"a.log": ramp, "b.log": lines}, f"title: t\n{known}")
     assert "tokens per step" in row(tables.runs, "run", "a")["reason"]
+
+
+@pytest.mark.parametrize("first", ["", "sep=;\n", '"sep=;"\n'])
+def test_a_table_of_decimal_commas_alone_is_one_with_and_without_excel_s_first_line(
+    tmp_path: Path, first: str
+) -> None:
+    text = f"{first}run;params;tokens;loss\na;70500000,0;1,4e9;3,5\nb;1,6e8;3,2e9;3,25\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    assert tables.curves["eval_loss"].to_list() == [3.5, 3.25]
+    assert tables.runs["params_total"].to_list() == [7.05e7, 1.6e8]

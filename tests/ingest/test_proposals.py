@@ -127,6 +127,14 @@ MADE_UP: dict[str, dict[str, str]] = {
         "h.csv": rows("run,step,loss", *(f"{r},{n},{4 - n / 9}" for r in "ab" for n in range(9))),
         "runs.csv": rows("name,n_params (M),tokens_per_step", "a,10,512", "b,20,512", "c,3,1e3"),
     },
+    "a table of what runs are, in units": {
+        "h.csv": rows("run,step,loss", *(f"{r},{n},{4 - n / 9}" for r in "ab" for n in range(9))),
+        "runs.csv": rows("name,params,tokens_per_step", "a,.07,.5", "b,.16,.5", "c,3,0.25"),
+    },
+    "a table of what runs are, with a batch": {
+        "h.csv": rows("run,step,loss", *(f"{r},{n},{4 - n / 9}" for r in "ab" for n in range(9))),
+        "runs.csv": rows("name,params,batch_size,seq_len", "a,70,512,1024", "b,160,256,1024"),
+    },
     "several tables": {
         "a.csv": curve("_step,loss", "n", "5-n/30"),
         "b.csv": curve("n,loss", "n", "5-n/30"),
@@ -195,6 +203,32 @@ def test_rows_of_a_table_of_what_runs_are_become_rules(tmp_path: Path) -> None:
     ]
     assert set(told["facts"]) == {"schedule"}
     assert [each["match"] for each in told["ignore"]] == ["runs.csv"]
+
+
+def test_units_and_batches_of_a_table_of_what_runs_are_are_asked_about(tmp_path: Path) -> None:
+    for place, (name, asked) in enumerate(
+        {
+            "a table of what runs are, in units": (
+                "'params' has 0.07 to 3, which can be no counts of parameters: 'params' times 1e9 "
+                "and 'tokens_per_step' has 0.25 to 0.5, which can be no counts of tokens: "
+                "'tokens_per_step' times 1e6: see that it is so"
+            ),
+            "a table of what runs are, with a batch": (
+                "'params' has 70 to 160, which can be no counts of parameters: 'params' times 1e6 "
+                "and 'batch_size' are the sequences of an optimiser step: see that it is so"
+            ),
+        }.items()
+    ):
+        folder = write(tmp_path / str(place), dict(MADE_UP[name]), None)
+        seen = inspect(folder)
+        assert asked in next(log.reason for log in seen.reading.logs if log.fate == "rejected")
+        told = yaml.safe_load(seen.sidecar_text())
+        assert [rule["params"]["total"] for rule in told["runs"]] == [70_000_000, 160_000_000]
+        assert set(told["facts"]) == {"schedule"}
+        settled(folder)
+        assert inspect(folder).tables.runs["tokens_per_step"].to_list() == (
+            [5e5, 5e5] if not place else [512 * 1024, 256 * 1024]
+        )
 
 
 def test_d_follows_from_n_and_c(tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ from tests.ingest.samples import RECORD, ingest, nanogpt, row, write
 if TYPE_CHECKING:
     from pathlib import Path
 
-HISTORY = "step,train/loss\n" + "".join(f"{step},{3 - step / 50}\n" for step in range(1, 41))
+HISTORY, OTHER = (
+    "step,train/loss\n" + "".join(f"{step},{first - step / 50}\n" for step in range(1, 41))
+    for first in (3, 2)
+)
 WANDB = """wandb_version: 1
 _wandb:
   value: {cli_version: 0.31.0, host: secret}
@@ -61,7 +64,7 @@ def test_the_nearest_folder_wins_fact_by_fact(tmp_path: Path) -> None:
     files = {
         "config.json": settings(2),
         "a/log.csv": HISTORY,
-        "b/c/log.csv": HISTORY.replace("3", "2"),
+        "b/c/log.csv": OTHER,
         "b/config.json": json.dumps({"n_layer": 8, "n_head": 4}),
     }
     tables = ingest(tmp_path / "s", dict(files), SIDECAR)
@@ -72,7 +75,7 @@ def test_the_nearest_folder_wins_fact_by_fact(tmp_path: Path) -> None:
 
 def test_a_file_named_after_a_log_is_that_log_s(tmp_path: Path) -> None:
     files = {
-        "a.csv": HISTORY, "a.json": settings(2), "b.csv": HISTORY.replace("3", "2"),
+        "a.csv": HISTORY, "a.json": settings(2), "b.csv": OTHER,
         "b.json": settings(8),
     }  # fmt: skip
     tables = ingest(tmp_path / "s", dict(files), SIDECAR)
@@ -84,7 +87,7 @@ def test_contradictions_of_one_folder_leave_the_run_out_and_say_both_ways_out(
 ) -> None:
     files = {"log.csv": HISTORY, "config.json": settings(2), "args.json": settings(8)}
     folder = write(tmp_path / "s", dict(files), SIDECAR + "runs: []\n")
-    other = {"other/log.csv": HISTORY.replace("3", "2"), "other/config.json": settings(4)}
+    other = {"other/log.csv": OTHER, "other/config.json": settings(4)}
     write(folder, dict(other), None)
     tables = ingest_sweep(folder, RECORD)
     reason = row(tables.runs, "run", "log")["reason"]

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.ingest.events import Event, Remark, Truncated, Unread
-from isoflop.ingest.heads import separator_of, without_comments
+from isoflop.ingest.heads import begins_before_head, separator_of, without_comments
 from isoflop.ingest.numbers import SUFFIXES, json_object, number
 from isoflop.ingest.refused import RefusedError
 
@@ -35,6 +35,8 @@ SAMPLE_BYTES: Final = 64 * 1024
 """Bytes in which these lines lie at most."""
 LEAST_SPLIT: Final = 64 * 1024
 """Bytes below which a block with an odd line is read line by line as a whole."""
+LONGEST_MARK: Final = 1_000
+"""Bytes in which a table begins, or what stands before its head does."""
 LONGEST_CELL: Final = 131_072
 """Characters of a cell beyond which Python's csv module refuses it."""
 AT_ONCE: Final = 256 * 1024
@@ -172,8 +174,8 @@ def _separator_of(first: bytes) -> str:
 
 
 def _from_head(first: bytes) -> tuple[bytes, int]:
-    """Leave out comments before the head of CSV, and count them; most tables have none."""
-    if not first.lstrip().startswith(b"#"):
+    """Leave out what stands before the head of CSV, and count its comments."""
+    if not begins_before_head(first[:LONGEST_MARK].decode(errors="replace")):
         return first, 0
     text, comments = without_comments(first.decode())
     return text.encode(), comments

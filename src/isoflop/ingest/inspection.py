@@ -103,9 +103,7 @@ class Inspected:
         rules, of_tables = _rules(self.reading.logs, self._runs)
         shared, single = _gaps(self._runs)
         if len(rules) == len(self._runs):  # a table tells this of every run
-            shared = [
-                line for line in shared if not all(f" {line.split(':')[0]}: " in r for r in rules)
-            ]
+            shared = [line for line in shared if not all(_tells(rule, line) for rule in rules)]
         if shared:
             lines += ["facts:", *(f"  {line}" for line in shared)]
         alone, of_files = _maps(self.reading.logs)
@@ -220,6 +218,13 @@ def _rules(logs: Sequence[Log], runs: Sequence[Run]) -> tuple[list[str], list[st
             rules += fitting
             tables.append(log.file.name)
     return rules, tables
+
+
+def _tells(rule: str, line: str) -> bool:
+    """Tell whether a rule says what a line asks for, or what that follows from."""
+    fact = line.split(":", maxsplit=1)[0]
+    known = (fact, "batch") if fact == "tokens_per_step" else (fact,)
+    return any(f" {each}: " in rule for each in known)
 
 
 def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:

@@ -71,6 +71,17 @@ COUNTS: Final = (
 )  # fmt: skip
 """Values whose columns may be in thousands or millions of what they count."""
 
+_BATCH: Final = (
+    "global_batch_size", "global_train_batch_size", "train_batch_size", "batch_size", "batch",
+    "global_batch", "batchsize", "bs",
+)  # fmt: skip
+"""Columns of the sequences of a step; some may be those of one device."""
+_CONTEXT: Final = (
+    "seq_len", "sequence_length", "seq_length", "max_seq_len", "max_seq_length", "seqlen",
+    "context_length", "context_len", "context", "ctx_len", "n_ctx", "ctx", "block_size",
+)  # fmt: skip
+"""Columns of the tokens of a sequence."""
+
 _UNITS_OF_COUNTS: Final = {
     r"k|thousands?": 1e3,
     r"m|mn|mio|millions?": 1e6,
@@ -150,6 +161,16 @@ def find_count(value: str, names: Iterable[str]) -> tuple[str, float] | None:
         if (told := _without_unit(plain(name))) is not None
     }
     return next((counted[known] for known in COLUMNS[value] if known in counted), None)
+
+
+def find_batch(names: Iterable[str]) -> tuple[str, str] | None:
+    """Find the sequences of a step and the tokens of a sequence; None if one is not there."""
+    by_plain = {plain(name): name for name in reversed(list(names))}
+    batch, context = (
+        next((by_plain[name] for name in known if name in by_plain), None)
+        for known in (_BATCH, _CONTEXT)
+    )
+    return None if batch is None or context is None else (batch, context)
 
 
 def _without_unit(words: str) -> tuple[str, float] | None:

@@ -373,11 +373,11 @@ def as_flow(value: object) -> str:
             return f"[{', '.join(map(as_flow, value))}]"
         case _:
             return json.dumps(value, ensure_ascii=False)
-    scale = f", scale: {_number(value.scale)}" if value.has_unit else ""
+    scale = f", scale: {as_factor(value.scale)}" if value.has_unit else ""
     return f"{as_flow(told)[:-1]}{scale}}}"
 
 
-def _number(value: float) -> str:
+def as_factor(value: float) -> str:
     """Write a factor as people do: 1e9."""
     return f"{value:g}".replace("e+0", "e")
 

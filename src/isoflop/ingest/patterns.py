@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest.heads import is_head_alone, separator_of, without_comments
+from isoflop.ingest.heads import is_head_alone, is_number, separator_of, without_comments
 from isoflop.ingest.json_table import has_columns
 from isoflop.ingest.named_values import MAY_TELL_LOSS, MAY_TELL_SET, form_of
 from isoflop.ingest.numbers import NUMBER, json_object
@@ -82,7 +82,7 @@ def _rows_of_a_table(text: str) -> int:
     bare = re.sub(r'"[^"\n]*"', "", head)
     named = any(re.search(r"[A-Za-z]", name) for name in names)
     plain = not re.search(r"[:=|]", bare) or len(cells) == len(names) >= LEAST_CELLS
-    return int(named and plain and any(re.fullmatch(NUMBER, cell.strip()) for cell in cells))
+    return int(named and plain and any(map(is_number, cells)))
 
 
 def _has_log_history(text: str) -> int:

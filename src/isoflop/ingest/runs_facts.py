@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.ingest.names import (
     COLUMNS,
     FINAL_LOSS,
+    find_batch,
     find_count,
     may_be_loss,
     plain,
     run_column,
 )
 from isoflop.ingest.numbers import finite
-from isoflop.ingest.outline import as_flow
+from isoflop.ingest.outline import as_factor, as_flow
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.sidecar import rule_for
+from isoflop.ingest.sizes import likely_unit
 from isoflop.ingest.wide import as_numbers
 
 if TYPE_CHECKING:
@@ -45,25 +47,53 @@ def refuse_facts_alone(raw: pl.DataFrame) -> None:
         return
     if name is None or not 0 < raw.height <= MOST or not raw[name].is_unique().all():
         return
-    known = {
-        fact: as_numbers(raw[column]) * scale
-        for fact in FACTS
-        if (told := find_count(fact, raw.columns)) is not None
-        for column, scale in [told]
-    }
+    known, remarks = _facts_of(raw)
+    beside = f"   # see that it is so: {', '.join(remarks.values())}" if remarks else ""
     rules = []
     for place, run in enumerate(raw[name]):
         facts = {fact: each for fact, cells in known.items() if (each := finite(cells[place]))}
         if run is not None and facts:
-            rules.append(f"- {{{rule_for(str(run))}, {as_flow(_nested(facts))[1:-1]}}}")
+            rules.append(f"- {{{rule_for(str(run))}, {as_flow(_nested(facts))[1:-1]}}}{beside}")
     if not rules:
         return
     listed = "".join(f"\n    {rule}" for rule in rules[:SHOWN]) + "\n    ..." * (len(rules) > SHOWN)
+    asked = f"; {' and '.join(remarks)}: see that it is so" if remarks else ""
     raise RefusedError(
-        f"a table of what runs are, without steps or losses: in sweep.yaml its rows are\n"
+        f"a table of what runs are, without steps or losses{asked}: in sweep.yaml its rows are\n"
         f"  runs:{listed}",
         "\n".join(["runs:", *(f"  {rule}" for rule in rules)]),
     )
+
+
+def _facts_of(raw: pl.DataFrame) -> tuple[dict[str, pl.Series], dict[str, str]]:
+    """Read the facts of rows in counts, and say what was taken for what it may not be, and why."""
+    known: dict[str, pl.Series] = {}
+    remarks: dict[str, str] = {}
+    for fact in FACTS:
+        if (told := find_count(fact, raw.columns)) is None:
+            continue
+        column, scale = told
+        known[fact] = as_numbers(raw[column]) * scale
+        if scale == 1.0 and fact in _OF and (unit := likely_unit(fact, known[fact])) is not None:
+            numbers, factor = unit
+            known[fact] *= factor
+            so = f"'{column}' times {as_factor(factor)}"
+            remarks[f"'{column}' has {numbers}, which can be no counts of {_OF[fact]}: {so}"] = so
+    if "tokens_per_step" not in known and (sequences := find_batch(raw.columns)) is not None:
+        batch, context = sequences
+        known |= {"batch": as_numbers(raw[batch]), "architecture.seq_len": as_numbers(raw[context])}
+        so = f"'{batch}' are the sequences of an optimiser step"
+        remarks[so] = so
+    return known, remarks
+
+
+_OF: Final = {
+    "params.total": "parameters",
+    "params.active": "parameters",
+    "params.nonembedding": "parameters",
+    "tokens_per_step": "tokens",
+}
+"""Facts that are counts, and of what."""
 
 
 def _nested(facts: dict[str, float]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import as_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from isoflop.config.sidecar import TableColumn, TableMap
 
@@ -58,6 +58,27 @@ class _Range:
     def __str__(self) -> str:
         """Give both ends."""
         return f"{self.least:g}" if self.least == self.most else f"{self.least:g} to {self.most:g}"
+
+
+def likely_unit(fact: str, cells: pl.Series) -> tuple[str, float] | None:
+    """Tell the range of a column that can be no counts, and what it may be in; None of counts.
+
+    Parameters
+    ----------
+    fact : tokens_per_step, which may be small and is in thousands, too, or a number of parameters.
+    """
+    numbers = _Range()
+    numbers.add(cells)
+    if fact == "tokens_per_step":
+        unit = numbers.broken
+        factors: Sequence[float] = (1e3, 1e6, 1e9)
+        enough = LEAST_PARAMS
+    else:
+        unit, factors, enough = numbers.in_a_unit, _FACTORS, SURE
+    if not unit:
+        return None
+    fits = (factor for factor in factors if numbers.least * factor >= enough)
+    return str(numbers), next(fits, factors[-1])
 
 
 @dataclass(slots=True)

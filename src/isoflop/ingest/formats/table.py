@@ -35,6 +35,7 @@ from isoflop.ingest.heads import cells_of, without_comments
 from isoflop.ingest.json_table import is_one_value, read_one_value
 from isoflop.ingest.names import COLUMNS, FINAL_LOSS, may_be_loss, plain, run_column
 from isoflop.ingest.numbers import SUFFIXES
+from isoflop.ingest.one_step import tell_apart
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
@@ -153,6 +154,7 @@ def blocks_of_frame(
         values = _values(kept, table, stem=stem, run=run or "")
         _Counts(table, guessed=guessed).add(values).ask()
         Sizes(table, guessed=guessed).add(values).ask()
+        apart = [] if logged else tell_apart(kept, values, table)
         block = curves_block(values, faults, logged=logged)
         times.add(kept, values)
         times.keep(block.frame)
@@ -163,7 +165,7 @@ def blocks_of_frame(
     if table.rows == "points":
         yield _told([*remarks, *(_or_as_runs(raw, table, block) if guessed else [])])
         yield block
-        yield _told(_calls(table, block, guessed=guessed))
+        yield _told([*apart, *_calls(table, block, guessed=guessed)])
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
         yield from _ends([kept], [values], [block])
     else:
