@@ -280,3 +280,16 @@ def test_a_log_and_the_settings_of_another_part_agree_on_n(tmp_path: Path) -> No
     told = rules + ", {match: r, params: {total: 7e7}}]\n"
     run = row(read(tmp_path / "s", files, told).runs, "run", "r")
     assert (run["excluded"], run["params_total"]) == (False, 7e7)
+
+
+def test_w_and_b_s_own_steps_are_not_joined_with_those_of_a_trainer(tmp_path: Path) -> None:
+    lines = [f"small,{place},{step},{loss(step, 'small')}" for place, step in enumerate(STEPS)]
+    files: dict[str, str | bytes] = {
+        "h.csv": "\n".join(["run,_step,train/global_step,train/loss", *lines, ""]),
+        "v.csv": panel("eval/loss", height=6),
+    }
+    words = "count steps of two kinds, h.csv by 'train/global_step' and v.csv by '_step'"
+    assert words in row(read(tmp_path / "s", files).runs, "run", "small")["reason"]
+    files["v.csv"] = panel("eval/loss", axis="train/global_step", height=6)
+    expected = [loss(step, "small", 6) for step in STEPS]
+    assert curve(read(tmp_path / "t", files), "small")[1] == pytest.approx(expected)

@@ -103,6 +103,13 @@ class CountsLines(NamedTuple):
     run: str = ""
 
 
+class CountsBy(NamedTuple):
+    """What a table's steps are called, where it or others may have steps of another kind."""
+
+    column: str
+    run: str = ""
+
+
 class LeftOutRows(NamedTuple):
     """Rows of a table that sweep.yaml leaves out."""
 
@@ -138,6 +145,7 @@ Event = (
     | Written
     | Excluded
     | CountsLines
+    | CountsBy
     | LeftOutRows
     | Remark
     | Anew

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from isoflop.ingest.one_step import OWN_STEP
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,8 +36,19 @@ def fill_each_other(parts: Sequence[Part]) -> bool:
         return False
     histories = [part.records for part in parts if not is_end(part)]
     ends = [part.records for part in parts if is_end(part)]
+    if len(kinds_of_steps(parts)) > 1:
+        return False
     rise = all(map(_only_rises, histories)) and _share_their_steps(histories)
     return rise and _agree(histories) and _agree(ends) and count_apart(parts) is None
+
+
+def kinds_of_steps(parts: Sequence[Part]) -> dict[str, str]:
+    """List what parts call their steps, and a file of each, where W&B's own are among them."""
+    kinds: dict[str, str] = {}
+    for part in parts:
+        if part.run.counts_by and not is_end(part):
+            kinds.setdefault(part.run.counts_by, part.log.file.name)
+    return kinds if OWN_STEP in kinds else {}
 
 
 def _agree(files: Sequence[pl.DataFrame]) -> bool:

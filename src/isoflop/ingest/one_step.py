@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
 
 _LOSSES: Final = ("train_loss", "eval_loss")
-_CALLS: Final = "_step"
+OWN_STEP: Final = "_step"
 """W&B's count of what one process logged: rows that it tells apart are of one run."""
 _RANKS: Final = frozenset(
     {"rank", "global_rank", "local_rank", "process", "process_index", "worker", "gpu", "device"}
@@ -70,7 +70,7 @@ def tell_apart(
     if differ.is_empty():
         return replaced
     names = [name for name in rows.columns if name != ROW]
-    by = [name for name in names if plain(name) in _RANKS or name == _CALLS]
+    by = [name for name in names if plain(name) in _RANKS or name == OWN_STEP]
     if (process := next((name for name in by if _tells(rows, differ, name)), None)) is not None:
         return [
             Remark(

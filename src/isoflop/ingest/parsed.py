@@ -13,6 +13,7 @@ from isoflop.config.sidecar import LARGEST
 from isoflop.ingest.blocks import RANKED, RECORDS, Block, of_one_value
 from isoflop.ingest.events import (
     Anew,
+    CountsBy,
     CountsLines,
     Ended,
     Excluded,
@@ -59,6 +60,7 @@ class ParsedRun:
     counted : the last step at which they do, and D / step there.
     key : what tells the run from all others, where the log has such a thing.
     counts_lines : whether its steps count lines of its log, and no updates.
+    counts_by : what its steps are called, where tables have several kinds.
     written : when its first and its last record were logged, where these say so [s since 1970].
     passes : the last step at which it tells its passes over the training data, and how many.
     turns : lines (row, step, loss) that go back and forth, where several runs took turns.
@@ -82,6 +84,7 @@ class ParsedRun:
     counted: tuple[int, float] | None = None
     key: str = ""
     counts_lines: bool = False
+    counts_by: str = ""
     written: tuple[float, float] | None = None
     passes: tuple[int, float] | None = None
     turns: tuple[tuple[int, int, float], ...] = ()
@@ -211,7 +214,10 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
                     left_out.append((rows, reason))
                 case Remark(text):
                     remarks.append(text)
-                case Facts() | Ended() | Excluded() | Identity() | CountsLines() | Written():
+                case (
+                    Facts() | Ended() | Excluded() | Identity() | CountsLines() | CountsBy()
+                    | Written()
+                ):  # fmt: skip
                     last = counts.get(event.run, {}).get("last", -1)
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
     left_out += [
@@ -437,6 +443,7 @@ class _Run:
     counted: tuple[int, float] | None = None
     key: str = ""
     counts_lines: bool = False
+    counts_by: str = ""
     written: tuple[float, float] | None = None
     passes: tuple[int, float] | None = None
 
@@ -446,7 +453,10 @@ class _Run:
             self.passes = step, passes
 
     def note(
-        self, event: Facts | Ended | Excluded | Identity | CountsLines | Written, *, goes_on: bool
+        self,
+        event: Facts | Ended | Excluded | Identity | CountsLines | CountsBy | Written,
+        *,
+        goes_on: bool,
     ) -> None:
         """Take in what is no record, and whether records follow it in its block."""
         match event:
@@ -461,6 +471,8 @@ class _Run:
                 self.key = key
             case CountsLines():
                 self.counts_lines = True
+            case CountsBy(column):
+                self.counts_by = column
             case Written(first, last):
                 self.written = _joined(self.written, (first, last))
 
@@ -503,6 +515,7 @@ class _Run:
             counted=self.counted,
             key=self.key,
             counts_lines=self.counts_lines,
+            counts_by=self.counts_by,
             written=self.written,
             passes=self.passes,
         )

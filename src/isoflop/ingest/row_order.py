@@ -63,6 +63,11 @@ class RowOrder:
         """Tell whether a run has several rows."""
         return self.rows > len(self._runs)
 
+    @property
+    def runs(self) -> list[str | None]:
+        """The names of the runs."""
+        return [*self._runs]
+
     def _follow(self, run: str | None, steps: pl.Series, *, rising: bool) -> None:
         """Take in the next rows of a run; `rising`: whether they are known to be so."""
         before, known = self._runs.get(run), steps if rising else steps.drop_nulls()

@@ -24,8 +24,14 @@ from isoflop.ingest.facts import (
     identify,
 )
 from isoflop.ingest.formats import reader, takes_map
-from isoflop.ingest.joining import count_apart, fill_each_other, joined_by_step
+from isoflop.ingest.joining import (
+    count_apart,
+    fill_each_other,
+    joined_by_step,
+    kinds_of_steps,
+)
 from isoflop.ingest.names import unit_of
+from isoflop.ingest.one_step import OWN_STEP
 from isoflop.ingest.part_order import in_order
 from isoflop.ingest.sidefiles import SideFiles, stem
 from isoflop.ingest.turns import in_words
@@ -350,6 +356,15 @@ def _not_one(name: str, parts: Sequence[Part]) -> list[str]:
         return []
     if all(_run_is_folder(part.log) for part in parts):
         return []  # a name that comes from the folder is that of one run
+    kinds = kinds_of_steps(parts)
+    if len(kinds) > 1:
+        counted = " and ".join(f"{path} by '{step}'" for step, path in kinds.items())
+        rule = side.rule_for(kinds[OWN_STEP])
+        return [
+            f"its files count steps of two kinds, {counted}, so they cannot be joined: export "
+            f"the panel over the steps of the other file, or leave one out, ignore: [{{{rule}, "
+            f"reason: <why>}}]"
+        ]
     paths = [part.log.file.name for part in parts]
     # a file of several runs has no name to give: the run's own, by which all of them go, has
     several = any(part.several is not None for part in parts)

@@ -23,6 +23,7 @@ from isoflop.ingest.blocks import Block
 from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
 from isoflop.ingest.events import (
     Anew,
+    CountsBy,
     CountsLines,
     Ended,
     Event,
@@ -35,7 +36,7 @@ from isoflop.ingest.heads import cells_of, without_comments
 from isoflop.ingest.json_table import is_one_value, read_one_value
 from isoflop.ingest.names import COLUMNS, FINAL_LOSS, may_be_loss, plain, run_column
 from isoflop.ingest.numbers import SUFFIXES
-from isoflop.ingest.one_step import tell_apart
+from isoflop.ingest.one_step import OWN_STEP, tell_apart
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
@@ -165,7 +166,9 @@ def blocks_of_frame(
     if table.rows == "points":
         yield _told([*remarks, *(_or_as_runs(raw, table, block) if guessed else [])])
         yield block
-        yield _told([*apart, *_calls(table, block, guessed=guessed)])
+        runs = block.frame["run"].unique().sort() if block.frame.height else ()
+        by = _counts_by(table, raw.columns, runs)
+        yield _told([*apart, *by, *_calls(table, block, guessed=guessed)])
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
         yield from _ends([kept], [values], [block])
     else:
@@ -210,10 +213,19 @@ def _finished(
 def _calls(table: TableMap, block: Block, *, guessed: bool) -> list[CountsLines]:
     """Say of which runs nothing but W&B's own step tells how far training had gone."""
     step = table.columns.get("step")
-    is_call = step is not None and step.column == "_step" and "tokens" not in table.columns
+    is_call = step is not None and step.column == OWN_STEP and "tokens" not in table.columns
     if not (guessed and is_call and block.frame.height):
         return []
     return [CountsLines(run) for run in block.frame["run"].unique().sort()]
+
+
+def _counts_by(table: TableMap, names: Sequence[str], runs: Iterable[str | None]) -> list[CountsBy]:
+    """Say what steps are called: W&B's own, or those beside them, or those of a trainer."""
+    step = table.columns.get("step")
+    column = step.column if step is not None else None
+    if column is None or not (OWN_STEP in names or plain(column).endswith("global_step")):
+        return []
+    return [CountsBy(column, run or "") for run in runs]
 
 
 def _or_as_runs(raw: pl.DataFrame, table: TableMap, block: Block) -> list[Remark]:
@@ -437,7 +449,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             if given is None:
                 remarks += map(Remark, taken(outline, table, times.columns))
                 remarks += times.remarks()
-            yield _told([*problems, *times.events(), *remarks, *faults.events()])
+            by = _counts_by(table, list(outline.columns), order.runs)
+            yield _told([*problems, *times.events(), *remarks, *faults.events(), *by])
             return
         table = last
         yield _told([Anew()])
@@ -556,7 +569,7 @@ def _panel(raw: pl.DataFrame) -> list[str]:
 def _axis(raw: pl.DataFrame) -> str:
     """Name what a panel's first column counts."""
     axis = raw.columns[0]
-    return "_step" if axis == "Step" else axis
+    return OWN_STEP if axis == "Step" else axis
 
 
 def _repeats_axis(name: str, raw: pl.DataFrame) -> bool:
