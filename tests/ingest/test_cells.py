@@ -69,6 +69,8 @@ TABLES = {
     "cells.csv": b'a,b\n1,"two\nlines"\n2,3\n',
     "short.csv": b"a,b,c\n1,2\n1,2,3,4\n1,2,3\n\n  \n4,,6\n",
     "suffixes.csv": b"N,L\n2.8B,3\n410M,4\n",
+    "comments.csv": b'name,N,L\na,1,2\n#b,3,4\nc,5,6\n # "d\ne,7,8\nf,9,1\n',
+    "thousands.csv": b"N;D;L\n1.024;1'000;3\n1.000.000;2 000;4\n",
     "blank.csv": b"\n \nN,L\n 1 , 2\n,\n",
 }
 

@@ -84,8 +84,9 @@ def test_rows_that_one_run_s_processes_wrote_count_once_and_are_told_of(
     rows = [(*each, next(counts)) for each in twice((), ())]
     tables = ingest(tmp_path / "s", {"t.csv": lines(f"step,loss,{column}", *rows)}, KNOWN)
     assert tables.curves["train_loss"].to_list() == [5 - step / 1e3 for step in STEPS]
-    reason = row(tables.files, "path", "t.csv")["reason"]
-    assert f"10 steps stand in rows that differ, of one run by their '{column}'" in reason
+    file = row(tables.files, "path", "t.csv")
+    assert f"of steps that other rows of their run have, by their '{column}'" in file["reason"]
+    assert file["rows_left_out"] == 10
 
 
 def test_rows_that_a_restart_makes_anew_are_counted(tmp_path: Path) -> None:

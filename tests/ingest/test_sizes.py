@@ -168,3 +168,17 @@ def test_a_count_that_is_called_one_of_millions_is_asked_about(tmp_path: Path) -
     said = str(caught.value)
     assert "'params_m' has 1e+13 to 1.6e+14" in said
     assert known(ingest(tmp_path / "t", files, f"title: t\n{proposed(said)}\n")) == IN_COUNTS
+
+
+def test_a_broken_count_among_counts_is_asked_about(tmp_path: Path) -> None:
+    text = "run,params,tokens,loss\na,70553.6,1.4e9,3.5\nb,1412000,2.8e10,2.6\n"
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    said = str(caught.value)
+    assert "'params' has 70553.6 beside 1.412e+06, which can be no counts of parameters" in said
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"title: t\n{proposed(said)}\n")
+    assert tables.runs["params_total"].to_list() == [70_553_600, 1.412e9]
+    # large ones are rounded to few digits, as those read off a figure
+    text = text.replace("70553.6", "70553600.25")
+    tables = ingest(tmp_path / "u", {"t.csv": text}, "title: t\n")
+    assert tables.runs["params_total"].to_list() == [70_553_600.25, 1_412_000]

@@ -668,3 +668,64 @@ def test_a_loss_that_no_model_has_is_taken_as_infinity(tmp_path: Path, loss: str
     assert curve["is_nan"].sum() == 1
     assert curve["train_loss"].max() == pytest.approx(4.99)
     assert tables.runs["status"].to_list() == ["finished"]
+
+
+@pytest.mark.parametrize("mark", [".", "'", "’", " ", "\u00a0", "\u202f"])
+def test_marks_of_thousands_in_counts(tmp_path: Path, mark: str) -> None:
+    rows = [("a", 70_553, 1_400_000_000, "3,512"), ("b", 1_049_000, 3_200_000_000, "3,25")]
+    lines = ["run;params;tokens;loss"]
+    for run, size, tokens, loss in rows:
+        lines.append(";".join([run, *(f"{n:,}".replace(",", mark) for n in (size, tokens)), loss]))
+    tables = ingest(tmp_path / "s", {"t.csv": "\n".join([*lines, ""])}, "title: t\n")
+    assert tables.runs["params_total"].to_list() == [70_553, 1_049_000]
+    assert tables.runs["tokens"].to_list() == [1.4e9, 3.2e9]
+    assert losses(tables) == {"a": [3.512], "b": [3.25]}
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "words"),
+    [
+        # 70.553 or 70,553 millions
+        (
+            "params (M),tokens,loss",
+            '"70,553",1.4e9,3.5',
+            "'70,553' is a number whose comma could be",
+        ),
+        ("params (M);tokens (B);loss", "1.412;1,4;3,5", "'1.412' is a number whose point"),
+        ("params,tokens (B),loss", '"70,553","1,4",3.5', "'70,553' is a number whose comma"),
+    ],
+)
+def test_a_count_whose_mark_could_be_either_is_asked_about_and_read_when_written_otherwise(
+    tmp_path: Path, head: str, row: str, words: str
+) -> None:
+    said = refusal(tmp_path, {"t.csv": f"{head}\n{row}\n{row}\n"}, "title: t\n")
+    assert words in said
+    found = re.search(
+        r"'([0-9.,]+)' is a number .*, this one as ([0-9.,]+)(?: or ([0-9.,]+))?$", said, re.M
+    )
+    assert found is not None
+    for place, way in enumerate(filter(None, found.groups()[1:])):
+        written = f'"{way}"' if "," in way and ";" not in head else way
+        text = row.replace(f'"{found[1]}"', written).replace(found[1], written)
+        tables = ingest(tmp_path / str(place), {"t.csv": f"{head}\n{text}\n{text}\n"}, "title: t\n")
+        assert tables.runs.height == 2
+
+
+def test_counts_in_a_unit_have_decimal_commas_beside_others(tmp_path: Path) -> None:
+    text = 'run,params,tokens (B),loss\na,70553600,"1,411","3,512"\nb,160221184,"3,204","3,201"\n'
+    tables = ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    assert tables.runs["tokens"].to_list() == pytest.approx([1.411e9, 3.204e9])
+
+
+@pytest.mark.parametrize("head", ["run,N,D,L", "# a sweep\nrun,N,D,L"])
+def test_rows_behind_a_mark_of_comments_are_left_out_and_counted(tmp_path: Path, head: str) -> None:
+    text = f"{head}\na,1e6,2e7,3.5\n#b,2e6,4e7,3.25\n# what was seen\nc,3e6,6e7,3\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    assert tables.runs["run"].to_list() == ["a", "c"]
+    file = row(tables.files, "path", "t.csv")
+    assert (file["rows_left_out"], file["lines_unread"]) == (2, 0)
+    assert "2 rows left out: behind a #, as comments are" in file["reason"]
+    # where all begin so, it is of their names
+    text = "run,N,D,L\n#1,1e6,2e7,3.5\n#2,2e6,4e7,3.25\n"
+    tables = ingest(tmp_path / "t", {"t.csv": text}, "title: t\n")
+    assert tables.runs["run"].to_list() == ["#1", "#2"]

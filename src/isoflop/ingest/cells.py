@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from isoflop.ingest.events import Event, Remark, Truncated, Unread
+from isoflop.ingest.events import Event, LeftOutRows, Remark, Truncated, Unread
 from isoflop.ingest.heads import begins_before_head, separator_of, without_comments
 from isoflop.ingest.numbers import SUFFIXES, json_object, number
 from isoflop.ingest.refused import RefusedError
@@ -60,6 +60,7 @@ def read_table(
     file: RawFile,
     named: Callable[[Sequence[str]], str | None],
     measured: Callable[[str], bool],
+    counted: Callable[[str], float | None] = lambda _: None,
 ) -> tuple[pl.DataFrame, list[Event]]:
     """Read a table's rows.
 
@@ -68,6 +69,8 @@ def read_table(
     file : text, of JSON objects line by line, or CSV whose first line names its columns.
     named : tells which of a table's columns names runs, and stays text: run 0010 is not run 10.
     measured : tells whether a column's numbers are no counts, as losses and learning rates are.
+    counted : tells of what size the things are that a column counts, as 1e6 of millions; None of a
+        column that counts nothing.
 
     Returns
     -------
@@ -78,11 +81,11 @@ def read_table(
     ------
     RefusedError : a column's commas are decimal marks in some cells and thousands marks in others.
     """
-    text = TextTable(file, named, measured)
+    text = TextTable(file, named, measured, counted)
     chunks = [chunk for of_block in text.blocks() for chunk in of_block]
-    if text.separator and _is_mixed(chunks):
+    if text.separator and (_is_mixed(chunks) or text.may_have_points_for_thousands(chunks)):
         # a column of numbers turned out to be text, and must be as written
-        text = TextTable(file, named, measured, typed=False)
+        text = TextTable(file, named, measured, counted, typed=False)
         chunks = [chunk for of_block in text.blocks() for chunk in of_block]
     return text.frame(chunks), text.problems
 
@@ -106,6 +109,7 @@ class TextTable:
         file: RawFile,
         named: Callable[[Sequence[str]], str | None],
         measured: Callable[[str], bool],
+        counted: Callable[[str], float | None] = lambda _: None,
         *,
         typed: bool = True,
     ) -> None:
@@ -114,6 +118,7 @@ class TextTable:
         self._file = file
         self._named = named
         self._measured = measured
+        self._counted = counted
         self._typed = typed
         self.separator = ""
 
@@ -140,31 +145,63 @@ class TextTable:
         else:
             reader = _Csv(self.separator, self._named, typed=self._typed)
             reader.problems = self.problems
-            for chunk in reader.chunks(waiting):
+            rows = _Comments(self._file)
+            for chunk in reader.chunks(rows.without(waiting)):
                 self.names = reader.names
                 yield [chunk]
             self.names = reader.names
+            if rows.comments:
+                self.problems.append(LeftOutRows(rows.comments, "behind a #, as comments are"))
 
     def frame(self, chunks: Sequence[_Chunk]) -> pl.DataFrame:
         """Lay chunks out as one frame; see `read_table`."""
-        text = self._named(self.names)
+        text, decimals = self._named(self.names), self._decimal_commas(chunks)
         columns: dict[str, pl.Series] = {}
         for name in self.names:
             parts = [_column_of(chunk, name) for chunk in chunks]
-            marks = Marks(self.separator, self._measured(name))
-            columns[name] = _joined(name, parts, marks, text=name == text)
+            columns[name] = _joined(name, parts, self._marks(name, decimals), text=name == text)
         return pl.DataFrame(columns)
 
-    def has_commas(self, chunks: Sequence[_Chunk], names: Iterable[str]) -> bool:
-        """Tell whether some cell has a comma, which the whole column gives a meaning."""
-        marked = [name for name in names if Marks(self.separator, self._measured(name))]
+    def _marks(self, name: str, decimals: str | None = None) -> Marks:
+        """Say what gives the commas of a column their meaning."""
+        return Marks(self.separator, self._measured(name), self._counted(name), decimals)
+
+    def _decimal_commas(self, chunks: Sequence[_Chunk]) -> str | None:
+        """Find a column whose commas are surely decimal marks; None if there is none."""
+        for name in self.names:
+            texts = [
+                part.filter(part.str.contains(",", literal=True))
+                for chunk in chunks
+                if isinstance(part := _column_of(chunk, name), pl.Series)
+                and part.dtype == pl.String
+            ]
+            cells = [cell for part in texts for cell in part.str.strip_chars()]
+            numbers = [cell for cell in cells if _NUMERIC.fullmatch(cell)]
+            if numbers and all(map(_DECIMAL.fullmatch, numbers)):
+                marks = self._marks(name)
+                sure = marks.prefers_decimal or not all(map(_THOUSANDS.fullmatch, numbers))
+                if sure and name != self._named(self.names):
+                    return name
+        return None
+
+    def may_have_points_for_thousands(self, chunks: Sequence[_Chunk]) -> bool:
+        """Tell whether counts were read as numbers with points beside decimal commas."""
+        counts = [name for name in self.names if self._counted(name) is not None]
+        parts = [_column_of(chunk, name) for chunk in chunks for name in counts]
+        read = (part for part in parts if isinstance(part, pl.Series) and part.dtype.is_float())
+        broken = any((part.is_finite() & (part != part.floor())).any() for part in read)
+        return broken and self._decimal_commas(chunks) is not None
+
+    def has_marks(self, chunks: Sequence[_Chunk], names: Iterable[str]) -> bool:
+        """Tell whether some cell has a mark to which the whole column gives a meaning."""
+        marked = [name for name in names if self._marks(name)]
         parts = [
             pl.Series(name, _column_of(chunk, name), strict=False)
             for name in marked
             for chunk in chunks
         ]
         texts = (part for part in parts if part.dtype == pl.String)
-        return any(part.str.contains(",", literal=True).any() for part in texts)
+        return any(part.str.contains(_MARKED).any() for part in texts)
 
 
 def _separator_of(first: bytes) -> str:
@@ -179,6 +216,53 @@ def _from_head(first: bytes) -> tuple[bytes, int]:
         return first, 0
     text, comments = without_comments(first.decode())
     return text.encode(), comments
+
+
+class _Comments:
+    """Rows of CSV behind a #; where most rows begin so, it is of names.
+
+    Attributes
+    ----------
+    comments : how many were left out.
+    """
+
+    def __init__(self, file: RawFile) -> None:
+        self.comments = 0
+        self._file = file
+        self._open = False
+        """Whether a quote is open, in which a line may begin with anything."""
+
+    def without(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Leave them out, but of the head; a piece is of whole lines."""
+        begin = -1
+        names = None
+        for piece in pieces:
+            begin = piece.find(b"\n") + 1 if begin < 0 else 0
+            if not _COMMENT.search(piece, begin):
+                self._open ^= piece.count(b'"') % 2 == 1
+                yield piece
+                continue
+            names = self._are_names() if names is None else names
+            # an empty piece would say that damaged compression ended the text
+            if left := piece if names else self._without(piece, begin):
+                yield left
+
+    def _are_names(self) -> bool:
+        rows = [line for line in self._file.sample().split(b"\n")[1:] if line.strip()]
+        return 2 * sum(line.lstrip().startswith(b"#") for line in rows) > len(rows)
+
+    def _without(self, piece: bytes, begin: int) -> bytes:
+        kept = [piece[:begin]]
+        for line in piece[begin:].splitlines(keepends=True):
+            if not self._open and line.lstrip().startswith(b"#"):
+                self.comments += 1
+            else:
+                self._open ^= line.count(b'"') % 2 == 1
+                kept.append(line)
+        return b"".join(kept)
+
+
+_COMMENT: Final = re.compile(rb"(?m)^[ \t]*#")
 
 
 def _without_blank_head(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -685,12 +769,13 @@ def _of_strings(name: str, cells: pl.Series, marks: Marks, *, text: bool) -> pl.
         return texts
     numbers = stripped.cast(pl.Float64, strict=False)
     odd = filled & numbers.is_null()
-    if not odd.any():
+    pointed = marks.decimals is not None and marks.counted is not None
+    if not odd.any() and not (pointed and stripped.str.contains(_POINTED).any()):
         return numbers.rename(name)
     unique = stripped.filter(odd).unique(maintain_order=True)
     suffixed = unique.str.slice(-1).is_in(list(SUFFIXES)).any()
     if suffixed or any(number(cell) is None for cell in unique):
-        marked = marks and cells.str.contains(",", literal=True).any()
+        marked = marks and cells.str.contains(_MARKED).any()
         if not marked:
             return texts
     return _of_cells(name, without_marks(name, cells.to_list(), marks), text=text)
@@ -719,10 +804,44 @@ class Marks(NamedTuple):
     """Between the cells of CSV; empty of other files."""
     measured: bool = False
     """Whether its numbers are no counts: a comma in a loss or a learning rate is a decimal mark."""
+    counted: float | None = None
+    """What it counts, 1e6 of millions; None if it counts nothing that is known."""
+    decimals: str | None = None
+    """A column of the file whose commas are surely decimal marks."""
 
     def __bool__(self) -> bool:
         return bool(self.separator) or self.measured
 
+    @property
+    def prefers_decimal(self) -> bool:
+        """Whether a comma that could be either is a decimal mark."""
+        return self.measured or self.separator == ";" or self.is_beside_decimals
+
+    @property
+    def others(self) -> str:
+        """Name the column with decimal commas."""
+        return f"the decimal commas of '{self.decimals}'"
+
+    @property
+    def is_beside_decimals(self) -> bool:
+        """Whether other columns and a unit say so: 1,411 billions are 1.411."""
+        return self.decimals is not None and self.counted not in (None, 1.0)
+
+
+_BLANKS: Final = "'’\u00a0\u202f "
+"""Marks of thousands that are no decimal marks anywhere."""
+_MARKED: Final = r"[,'’\u00a0\u202f]|[0-9] [0-9]{3}|[0-9]\.[0-9]{3}\."
+"""What a cell has in it, if it may be a number with marks."""
+_POINTED: Final = r"^[-+]?[1-9][0-9]{0,2}\.[0-9]{3}$"
+_GROUPED = re.compile(
+    rf"[-+]?[1-9][0-9]{{0,2}}(?:[{_BLANKS}][0-9]{{3}})+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+)
+_GROUPS_OF_POINTS = re.compile(
+    r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+)
+_SEVERAL_POINTS = re.compile(
+    r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}(?:,[0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+)
 
 _THOUSANDS = re.compile(
     r"[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
@@ -735,37 +854,111 @@ _NUMERIC = re.compile(r"[-+]?[0-9.,]*[0-9](?:[eE][-+]?[0-9]+)?\s*[KMBGT]?")
 
 
 def without_marks(name: str, cells: list[Any], marks: Marks) -> list[Any]:
-    """Take commas out of numbers: thousands marks, or decimal marks that become points.
+    """Take marks out of numbers: those of thousands, and decimal commas, which become points.
 
-    Of losses and other measured values, and between semicolons, a comma is a decimal mark, unless a
-    cell has several or a point besides; elsewhere it is a thousands mark where three digits follow
-    it in every cell.
+    Apostrophes and blanks are marks of thousands, and so are points where a cell has several. Of
+    losses and other measured values, and between semicolons, a comma is a decimal mark, unless a
+    cell has several or a point besides; so it is of counts in a unit beside other columns with
+    decimal commas. Elsewhere it is a thousands mark where three digits follow it in every cell.
 
     Raises
     ------
     RefusedError : the cells of the column do not agree, or could be either.
     """
+    cells = [_without_blanks(cell) for cell in cells] if marks else cells
+    if marks and not marks.measured and any(map(_has_several_points, cells)):
+        return _without_points(name, cells)
     marked = [
         (row, cell.strip())
         for row, cell in enumerate(cells, start=1)
         if isinstance(cell, str) and "," in cell and _NUMERIC.fullmatch(cell.strip())
     ]
+    if marks.decimals is not None and marks.counted is not None:
+        _refuse_points(name, cells, marks)
     if not marked or not marks:
         return cells
     thousands = [_THOUSANDS.fullmatch(cell) is not None for _, cell in marked]
     decimal = [_DECIMAL.fullmatch(cell) is not None for _, cell in marked]
-    prefers_decimal = marks.measured or marks.separator == ";"
+    prefers_decimal = marks.prefers_decimal
+    doubted = marks.counted is not None and (marks.counted != 1.0 or marks.decimals is not None)
+    if doubted and all(decimal) and all(thousands) and not prefers_decimal:
+        row, cell = marked[0]
+        bare, point = cell.replace(",", ""), cell.replace(",", ".")
+        if marks.decimals is None:
+            raise _doubt(name, row, cell, "the unit of its column", ways=[bare, point])
+        raise _doubt(name, row, cell, marks.others, ways=[bare])
     if all(decimal) and not any(map(_has_point, cells)) and (prefers_decimal or not all(thousands)):
         return [_point_for_comma(cell) for cell in cells]
     either = any(decimal) if marks.measured else all(decimal)
     if all(thousands) and not (prefers_decimal and either):
         return cells
     wrong = decimal if sum(decimal) > sum(thousands) else thousands
-    row, cell = marked[wrong.index(False)] if False in wrong else marked[0]
-    raise RefusedError(
-        f"column '{name}', row {row}: '{cell[:CELL_SHOWN]}' is a number whose comma could be a "
-        f"decimal or a thousands mark beside the column's other cells; write them in one way"
+    place = wrong.index(False) if False in wrong else 0
+    raise _doubt(name, *marked[place], "the column's other cells")
+
+
+def _doubt(
+    name: str,
+    row: int,
+    cell: str,
+    beside: str,
+    *,
+    ways: Sequence[str] = (),
+    mark: str = "comma",
+) -> RefusedError:
+    """Say of which cell it is not known what its mark means.
+
+    Parameters
+    ----------
+    ways : how this cell may be written, where that is enough.
+    """
+    told = f"write all of them in one way, this one as {' or '.join(ways)}"
+    return RefusedError(
+        f"column '{name}', row {row}: '{cell[:CELL_SHOWN]}' is a number whose {mark} could be a "
+        f"decimal or a thousands mark beside {beside}; {told if ways else 'write them in one way'}"
     )
+
+
+def _without_blanks(cell: Any) -> Any:
+    """Take apostrophes and blanks out of a number."""
+    if not isinstance(cell, str) or not _GROUPED.fullmatch(cell.strip()):
+        return cell
+    return re.sub(rf"(?<=[0-9])[{_BLANKS}](?=[0-9])", "", cell)
+
+
+def _has_several_points(cell: Any) -> bool:
+    return isinstance(cell, str) and _SEVERAL_POINTS.fullmatch(cell.strip()) is not None
+
+
+def _without_points(name: str, cells: list[Any]) -> list[Any]:
+    """Take the points out of a column in which some number has several."""
+    for row, cell in enumerate(cells, start=1):
+        odd = isinstance(cell, str) and "." in cell and _NUMERIC.fullmatch(cell.strip())
+        if _has_point(cell) if not isinstance(cell, str) else odd:
+            if isinstance(cell, str) and _GROUPS_OF_POINTS.fullmatch(cell.strip()):
+                continue
+            raise _doubt(name, row, str(cell).strip(), "the column's other cells", mark="point")
+    return [
+        cell.replace(".", "").replace(",", ".")
+        if isinstance(cell, str) and _NUMERIC.fullmatch(cell.strip())
+        else cell
+        for cell in cells
+    ]
+
+
+def _refuse_points(name: str, cells: list[Any], marks: Marks) -> None:
+    """Refuse counts whose points may be marks of thousands, since others have decimal commas."""
+    pointed = [
+        (row, cell.strip())
+        for row, cell in enumerate(cells, start=1)
+        if isinstance(cell, str) and _POINT.fullmatch(cell.strip())
+    ]
+    if pointed and all(re.match(_POINTED, cell) for _, cell in pointed):
+        row, cell = pointed[0]
+        ways = [cell.replace(".", ""), cell.replace(".", ",")]
+        raise _doubt(
+            name, row, cell, marks.others, ways=ways[: 1 + (marks.counted != 1.0)], mark="point"
+        )
 
 
 def _has_point(cell: Any) -> bool:

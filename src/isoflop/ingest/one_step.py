@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn
-from isoflop.ingest.events import Excluded, Remark
+from isoflop.ingest.events import Excluded, LeftOutRows, Remark
 from isoflop.ingest.names import plain
 from isoflop.ingest.outline import as_line
 from isoflop.ingest.refused import RefusedError
@@ -41,7 +41,7 @@ TRIED: Final = 1_000
 
 def tell_apart(
     rows: pl.DataFrame, values: pl.DataFrame, table: TableMap
-) -> Sequence[Remark | Excluded]:
+) -> tuple[Sequence[Remark | Excluded | LeftOutRows], Sequence[int]]:
     """Tell of rows of one step that differ, and leave out the runs that have some unexplained.
 
     Parameters
@@ -50,12 +50,16 @@ def tell_apart(
         `wide.curves_block`.
     table : the map.
 
+    Returns
+    -------
+    What to tell, and the numbers of rows to leave out.
+
     Raises
     ------
     RefusedError : no run is without such rows; and a map that tells them apart, if a column does.
     """
     if "step" not in values.columns:
-        return []
+        return [], []
     losses = [name for name in values.columns if name in _LOSSES or name.startswith((EVALS, BYTES))]
     known = (
         values.select("run", ROW, "step", *losses)
@@ -63,25 +67,21 @@ def tell_apart(
         .filter(pl.col("step").is_finite())
     )
     if not known.select(pl.struct("run", "step").is_duplicated().any()).item():
-        return []
+        return [], []
     launches = _with_launches(known)
     replaced = _replaced(launches)
     differ = _differing(launches, losses)
     if differ.is_empty():
-        return replaced
+        return replaced, []
     names = [name for name in rows.columns if name != ROW]
     by = [name for name in names if plain(name) in _RANKS or name == OWN_STEP]
     if (process := next((name for name in by if _tells(rows, differ, name)), None)) is not None:
-        return [
-            Remark(
-                f"{differ.height} steps stand in rows that differ, of one run by their "
-                f"'{process}': the first row of each counts"
-            ),
-            *replaced,
-        ]
+        others = differ.select(pl.col("rows").list.slice(1).explode())["rows"].to_list()
+        why = f"of steps that other rows of their run have, by their '{process}': the first counts"
+        return [LeftOutRows(len(others), why), *replaced], others
     reasons = _reasons(rows, differ, table)
     if differ["run"].n_unique() < known["run"].n_unique():
-        return [*(Excluded(why, run) for run, (why, _) in reasons.items()), *replaced]
+        return [*(Excluded(why, run) for run, (why, _) in reasons.items()), *replaced], []
     raise RefusedError(*next(iter(reasons.values())))
 
 

@@ -36,11 +36,11 @@ _FACTORS: Final = (1e6, 1e9)
 
 @dataclass(slots=True)
 class _Range:
-    """The least and the most number of a column, and whether some are broken."""
+    """The least and the most number of a column, and the least that is broken, if one is."""
 
     least: float = math.inf
     most: float = 0.0
-    broken: bool = False
+    least_broken: float = math.inf
 
     def add(self, numbers: pl.Series) -> None:
         """Take in numbers; what cannot be any count is told of elsewhere."""
@@ -48,15 +48,29 @@ class _Range:
         if known.len():
             self.least = min(self.least, float(known.min()))  # type: ignore[arg-type]
             self.most = max(self.most, float(known.max()))  # type: ignore[arg-type]
-            self.broken |= bool((known != known.floor()).any())
+            broken = known.filter(known != known.floor())
+            if broken.len():
+                self.least_broken = min(self.least_broken, float(broken.min()))  # type: ignore[arg-type]
+
+    @property
+    def broken(self) -> bool:
+        """Tell whether some number is no whole one."""
+        return self.least_broken < math.inf
 
     @property
     def in_a_unit(self) -> bool:
         """Tell whether these are no counts."""
         return 0.0 < self.most < SURE and (self.least < LEAST or self.broken)
 
+    @property
+    def has_odd_count(self) -> bool:
+        """Tell whether among counts is one that is none; large ones are rounded to few digits."""
+        return self.most >= SURE > self.least_broken
+
     def __str__(self) -> str:
-        """Give both ends."""
+        """Give both ends, and beside counts what is none."""
+        if self.has_odd_count:
+            return f"{self.least_broken:g} beside {self.most:g}"
         return f"{self.least:g}" if self.least == self.most else f"{self.least:g} to {self.most:g}"
 
 
@@ -150,20 +164,26 @@ class Sizes:
 
     def _in_a_unit(self) -> Iterator[tuple[str, _Range]]:
         """Name the values that are no counts."""
-        ends = _Range(broken=self._all_tokens.broken)
+        ends = _Range(least_broken=self._all_tokens.least_broken)
         if self.table.rows == "points":
             ends.add(pl.Series([*self._reached.values()], dtype=pl.Float64))
         else:
             ends = self._all_tokens
         for value, numbers in (("params.total", self._sizes), ("tokens", ends)):
             told = value in self.table.columns and self.table.columns[value].has_unit
+            odd = (
+                numbers.has_odd_count
+                and value == "params.total"
+                and value in self.table.columns
+                and self.table.columns[value].formula is None
+            )
             too_many = self.guessed and MOST[value] < numbers.least < math.inf
             few = (
                 value == "tokens"
                 and 0.0 < self._per_parameter < LEAST_PER_PARAMETER
                 and numbers.most < SURE
             )
-            if too_many if told else numbers.in_a_unit or few:
+            if too_many if told else numbers.in_a_unit or few or odd:
                 yield value, numbers
 
     def _likely(self, asked: dict[str, _Range]) -> dict[str, float]:
@@ -174,7 +194,8 @@ class Sizes:
             if numbers.most
         }
         choices: list[tuple[int, float, list[float], dict[str, float]]] = []
-        for factors in itertools.product(_FACTORS, repeat=len(asked)):
+        ways = [(1e3,) if each.has_odd_count else _FACTORS for each in asked.values()]
+        for factors in itertools.product(*ways):
             units = dict(zip(asked, factors, strict=True))
             # a count that was taken for millions by its column's name
             units |= {v: 1.0 for v in asked if self.table.columns[v].has_unit}

@@ -34,7 +34,15 @@ from isoflop.ingest.events import (
 )
 from isoflop.ingest.heads import cells_of, without_comments
 from isoflop.ingest.json_table import is_one_value, read_one_value
-from isoflop.ingest.names import COLUMNS, FINAL_LOSS, may_be_loss, plain, run_column
+from isoflop.ingest.names import (
+    COLUMNS,
+    COUNTS,
+    FINAL_LOSS,
+    find_count,
+    may_be_loss,
+    plain,
+    run_column,
+)
 from isoflop.ingest.numbers import SUFFIXES
 from isoflop.ingest.one_step import OWN_STEP, tell_apart
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
@@ -59,7 +67,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 19
+VERSION = 20
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -155,7 +163,7 @@ def blocks_of_frame(
         values = _values(kept, table, stem=stem, run=run or "")
         _Counts(table, guessed=guessed).add(values).ask()
         Sizes(table, guessed=guessed).add(values).ask()
-        apart = [] if logged else tell_apart(kept, values, table)
+        kept, values, apart = _one_a_step(kept, values, table, logged=logged)
         block = curves_block(values, faults, logged=logged)
         times.add(kept, values)
         times.keep(block.frame)
@@ -166,8 +174,7 @@ def blocks_of_frame(
     if table.rows == "points":
         yield _told([*remarks, *(_or_as_runs(raw, table, block) if guessed else [])])
         yield block
-        runs = block.frame["run"].unique().sort() if block.frame.height else ()
-        by = _counts_by(table, raw.columns, runs)
+        by = _counts_by(table, raw.columns, _runs_of(block))
         yield _told([*apart, *by, *_calls(table, block, guessed=guessed)])
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
         yield from _ends([kept], [values], [block])
@@ -214,9 +221,22 @@ def _calls(table: TableMap, block: Block, *, guessed: bool) -> list[CountsLines]
     """Say of which runs nothing but W&B's own step tells how far training had gone."""
     step = table.columns.get("step")
     is_call = step is not None and step.column == OWN_STEP and "tokens" not in table.columns
-    if not (guessed and is_call and block.frame.height):
-        return []
-    return [CountsLines(run) for run in block.frame["run"].unique().sort()]
+    return [CountsLines(run) for run in _runs_of(block)] if guessed and is_call else []
+
+
+def _runs_of(block: Block) -> list[str]:
+    """Name the runs that have records."""
+    return block.frame["run"].unique().sort().to_list() if block.frame.height else []
+
+
+def _one_a_step(
+    rows: pl.DataFrame, values: pl.DataFrame, table: TableMap, *, logged: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, Sequence[Event]]:
+    """Leave out rows of steps that others of their run have, and say so; see `tell_apart`."""
+    told, others = ([], []) if logged else tell_apart(rows, values, table)
+    if others:
+        rows, values = (each.filter(~pl.col(ROW).is_in(others)) for each in (rows, values))
+    return rows, values, told
 
 
 def _counts_by(table: TableMap, names: Sequence[str], runs: Iterable[str | None]) -> list[CountsBy]:
@@ -493,9 +513,9 @@ def _stretches(
         return
     if is_one_value(file.sample().decode(errors="replace")):
         raise NeededWholeError
-    text = TextTable(file, _names_runs(table), _is_measured(table))
+    text = TextTable(file, _names_runs(table), _is_measured(table), _counts_in(table))
     for chunks in text.blocks():
-        yield text.frame(chunks), partial(text.has_commas, chunks)
+        yield text.frame(chunks), partial(text.has_marks, chunks)
     problems += text.problems
 
 
@@ -644,7 +664,7 @@ def _frame(file: RawFile, table: TableMap | None) -> tuple[pl.DataFrame, list[Ev
     if value is not None:
         rows, told = value
         return _with_points(rows, _is_measured(table)), told
-    return read_table(file, _names_runs(table), _is_measured(table))
+    return read_table(file, _names_runs(table), _is_measured(table), _counts_in(table))
 
 
 def _with_points(raw: pl.DataFrame, measured: Callable[[str], bool]) -> pl.DataFrame:
@@ -678,6 +698,20 @@ def _is_measured(table: TableMap | None) -> Callable[[str], bool]:
         return known or words in FINAL_LOSS or (may_be_loss(name) and not counts)
 
     return measured
+
+
+def _counts_in(table: TableMap | None) -> Callable[[str], float | None]:
+    """Tell of a table's columns what they count, by its map or their names: 1e6 of millions."""
+    columns = table.columns if table else {}
+    mapped = {each.column: each.scale for value, each in columns.items() if value in COUNTS}
+
+    def counted(name: str) -> float | None:
+        if name in mapped:
+            return mapped[name]
+        told = (find_count(value, [name]) for value in COUNTS)
+        return next((scale for each in told if each is not None for _, scale in [each]), None)
+
+    return counted
 
 
 _MEASURED: Final = frozenset({"train_loss", "eval_loss", "lr", "grad_norm", "schedule.lr_peak"})
