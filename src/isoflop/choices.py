@@ -30,6 +30,11 @@ FLOPS: Final = {
     "active": "*C* of active *N*",
     "logged": "*C* as logged",
 }
+CURVES: Final = {
+    "parabola": "parabola of *L*",
+    "log_parabola": "parabola of log *L*",
+    "akima": "Akima spline of log *L*",
+}
 WORDS: Final = {
     "eval": "eval loss",
     "train": "training loss",
@@ -40,8 +45,7 @@ WORDS: Final = {
     "each": "*N* along *N*, *D* along *D*",
     "params": "both along *N*",
     "tokens": "both along *D*",
-    "parabola": "parabola of *L*",
-    "log_parabola": "parabola of log *L*",
+    **CURVES,
     "akima": "Akima spline",
     "equal": "equal weights",
     "variance": "weights 1/variance",

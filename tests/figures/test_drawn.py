@@ -204,6 +204,47 @@ def test_profiles_mark_the_minima(inputs: FigureInputs) -> None:
             assert list(mark.get_ydata()) == [profile.minimum.loss]
 
 
+@pytest.mark.parametrize("axis", ["params", "tokens"])
+@pytest.mark.parametrize("curve", ["parabola", "log_parabola", "akima"])
+def test_profiles_are_drawn_along_their_axis_with_their_curve(
+    inputs: FigureInputs, axis: str, curve: str
+) -> None:
+    """Over D the words had parameters and sizes; a parabola of log L was a line from run to run."""
+    estimate = inputs.fitted["profiles"]
+    changed = {"axis": axis, "curve": curve}
+    told = estimate.model_copy(
+        update={"diagnostics": estimate.diagnostics.model_copy(update=changed)}
+    )
+    changed_inputs = replace(inputs, estimates={**inputs.estimates, "profiles": told})
+    found = drawn(isoflop_profiles.draw, changed_inputs)
+    left = found.figure.axes[0]
+    assert left.get_xlabel() == {"params": style.PARAMS, "tokens": style.TOKENS}[axis]
+    words = {"params": "loss against parameters at", "tokens": "loss against tokens at"}
+    assert words[axis] in found.alt
+    assert {
+        "parabola": "with its parabola of L;",
+        "log_parabola": "with its parabola of log L;",
+        "akima": "with its Akima spline of log L;",
+    }[curve] in found.alt
+    diagnostics: Any = told.diagnostics
+    for profile in diagnostics.profiles:
+        gid = f"budget-{profile.budget:.3g}"
+        (marks,) = artists(isoflop_profiles.draw, changed_inputs, gid)
+        places = getattr(profile, axis)
+        assert list(marks.get_xdata()) == places
+        assert list(marks.get_ydata()) == profile.loss
+        (line,) = artists(isoflop_profiles.draw, changed_inputs, f"{gid}-curve")
+        x, y = (np.asarray(values) for values in line.get_data())
+        if curve == "akima":
+            assert sorted(zip(x, y, strict=True)) == sorted(zip(places, profile.loss, strict=True))
+            continue
+        one = profile.coefficients
+        t = np.log(x) - one.centre
+        value = one.level + one.slope * t + one.curvature * t**2
+        np.testing.assert_allclose(y, np.exp(value) if curve == "log_parabola" else value)
+        np.testing.assert_allclose((x.min(), x.max()), (min(places), max(places)))
+
+
 def test_minima_are_marked_over_the_lines_of_parameters_and_tokens(inputs: FigureInputs) -> None:
     diagnostics: Any = inputs.fitted["profiles"].diagnostics
     used = [p for p in diagnostics.profiles if p.accepted and p.minimum is not None]

@@ -15,6 +15,7 @@ from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture, NoMixture, PlacedLevels
 from isoflop.estimates.recommendation import DOUBTED
 from isoflop.numbers import NBSP, UNSURE, fixed, power
+from isoflop.report.document import write_document
 from isoflop.report.sections.captions import findings
 from isoflop.report.sections.check import (
     CheckSize,
@@ -46,7 +47,7 @@ def size(*values: float) -> CheckSize:
     at = np.array(values)
     names = tuple(f"run{i}" for i in range(len(values)))
     error = standard_error(at)
-    return CheckSize(names, "kaplan", 1e3, 1e6, 6e9, float(at.mean()), error, None, None)
+    return CheckSize(names, "Kaplan’s exponent", 1e3, 1e6, 6e9, float(at.mean()), error, None, None)
 
 
 SEEDED = [
@@ -104,6 +105,31 @@ def test_check_runs_of_different_compute_are_no_pair(inputs: ReportInputs) -> No
     assert check_sizes(apart) == []
     assert check_pair(apart) is None
     assert findings(apart)["check_pair"] == ""
+
+
+def test_check_runs_are_kaplans_and_chinchillas_only_where_their_names_say_so(
+    inputs: ReportInputs,
+) -> None:
+    """A user's check runs of equal compute were called Kaplan's and Chinchilla's."""
+    named = " ".join(write_document(inputs).markdown.split())
+    assert ": one size by Chinchilla’s exponent from the sweep’s middle budget and one by" in named
+    assert "The size **by Chinchilla’s exponent** reached the lower loss" in named
+    renamed = pl.col("run").str.replace("^kaplan", "big-a").str.replace("^chinchilla", "big-b")
+    theirs = replace(
+        inputs,
+        losses=inputs.losses.with_columns(renamed),
+        runs=inputs.runs.with_columns(renamed),
+    )
+    pair = check_pair(theirs)
+    assert pair is not None
+    assert pair.winner == "of ` big-b-c3e13 `"
+    assert pair.losses.columns[0].head == "Size of"
+    told = " ".join(write_document(theirs).markdown.split())
+    _, section = told.split("{#check}")
+    section, _ = section.split("{#cautions}")
+    assert "were left out of every fit. The size **of ` big-b-c3e13 `** reached" in section
+    assert "exponent" not in section
+    assert "Kaplan" not in findings(theirs)["check_pair"]
 
 
 def test_seeds_of_one_size_are_one_row_with_their_mean(inputs: ReportInputs) -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoflop.choices import CURVES
 from isoflop.drawing import style
+from isoflop.escape import unmarked
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.figures.frontier import draw_scaling
 from isoflop.numbers import MATHTEXT, number_of, power
@@ -60,13 +62,15 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     right.set_title("c  D at the minima")
     accepted = sum(profile.accepted for profile in profiles)
     have = "has its" if accepted == 1 else "have their"
+    along, over = ("parameters", "sizes") if axis == "params" else ("tokens", "numbers of them")
     return style.Drawn(
         figure,
-        "Three panels. First: loss against parameters at "
+        f"Three panels. First: loss against {along} at "
         f"{number_of(len(profiles), 'compute budget')}, each a "
-        f"valley with its {diagnostics.curve}; {accepted} {have} minimum inside the measured "
-        "sizes, marked by a cross. Second and third: parameters and tokens of the minima against "
-        f"compute, with power laws of exponents {estimate.a.value:.3f} and {estimate.b.value:.3f}.",
+        f"valley with its {unmarked(CURVES[diagnostics.curve])}; {accepted} {have} minimum inside "
+        f"the measured {over}, marked by a cross. Second and third: parameters and tokens of the "
+        f"minima against compute, with power laws of exponents {estimate.a.value:.3f} and "
+        f"{estimate.b.value:.3f}.",
     )
 
 
@@ -86,11 +90,14 @@ def _profile(axes: Axes, profile: Profile, colour: Any, diagnostics: ProfilesDia
         )
         style.name_runs(marks, runs[which])
     order = np.argsort(x)
-    if diagnostics.curve == "parabola":
-        n, fitted = _parabola(x, profile.coefficients)
-        axes.plot(n, fitted, color=colour, lw=1.0)
+    if diagnostics.curve == "akima":
+        # a spline passes through its points; nothing is fitted here, so they are only joined
+        axes.plot(x[order], loss[order], color=colour, lw=0.8, gid=f"{gid}-curve")
     else:
-        axes.plot(x[order], loss[order], color=colour, lw=0.8)
+        n, fitted = _parabola(x, profile.coefficients)
+        if diagnostics.curve == "log_parabola":
+            fitted = np.exp(fitted)
+        axes.plot(n, fitted, color=colour, lw=1.0, gid=f"{gid}-curve")
     if profile.minimum:
         minimum = profile.minimum
         axes.plot(

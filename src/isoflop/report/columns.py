@@ -178,7 +178,7 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
     "rows": ("", "rows of the published table"),
     "run": ("", "name of the run"),
     "runs": ("", "number of runs"),
-    "sized_by": ("", "whose exponent gave the runs their size"),
+    "sized_by": ("", "whose exponent gave the runs their size, or which runs have it"),
     "schedule_kind": ("", "learning-rate schedule"),
     "sd_cell": ("log", "sd of what runs of one size and token count share"),
     "sd_replicates": ("log", "standard deviation of runs of one size and token count"),

@@ -226,7 +226,7 @@ def _check(inputs: ReportInputs) -> str:
         else ""
     )
     return (
-        f"The size by {pair.winner} reached the lower {pair.mean}loss, by {pair.gap} nats per "
+        f"The size {pair.winner} reached the {pair.lower} {pair.mean}loss, by {pair.gap} nats per "
         f"token{noise}{inside}."
     )
 
@@ -236,7 +236,7 @@ def _check_curves(inputs: ReportInputs) -> str:
     if pair is None:
         return ""
     return (
-        f"Where training ends, the size by {pair.winner} has the lower {pair.mean}loss, by "
+        f"Where training ends, the size {pair.winner} has the {pair.lower} {pair.mean}loss, by "
         f"{pair.gap} nats per token."
     )
 

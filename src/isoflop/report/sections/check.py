@@ -1,4 +1,4 @@
-"""The check pair: sizes of equal compute, one by Kaplan's exponent and one by Chinchilla's."""
+"""The check runs: sizes of equal compute, by Kaplan's and Chinchilla's exponents or other ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class CheckSize:
     """The check runs of one N and D, with what the answer predicts for them."""
 
     runs: tuple[str, ...]
-    whose: str
+    exponent: str | None
+    """Whose exponent sized it; None for a size that the runs' names do not explain."""
     params: float
     tokens: float
     flops: float
@@ -56,6 +57,16 @@ class CheckSize:
     """Standard error of that mean; None of one run."""
     predicted: float | None
     predicted_ends: tuple[float, float] | None
+
+    @property
+    def whose(self) -> str:
+        """Whose exponent sized it, or which runs it is of."""
+        return self.exponent or listed([code(run) for run in self.runs])
+
+    @property
+    def in_prose(self) -> str:
+        """The same, after “the size”."""
+        return f"by {self.exponent}" if self.exponent else f"of {self.whose}"
 
     @property
     def sized(self) -> str:
@@ -77,9 +88,14 @@ class CheckPair:
 
     sizes: tuple[CheckSize, ...]
     opening: str
+    sized: str
+    """By which exponents the sizes were chosen, after a colon; empty where they are a user's."""
     decades: str
     winner: str
+    """The size of the lowest loss, after “the size”."""
     loser: str
+    lower: str
+    """``lower``, or ``lowest`` of several."""
     gap: str
     mean: str
     """``mean ``, where a size has several runs."""
@@ -121,7 +137,7 @@ def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
         checked.append(
             CheckSize(
                 runs=names,
-                whose=sized_by(names[0]) or listed([code(run) for run in names]),
+                exponent=sized_by(names[0]),
                 params=n,
                 tokens=d,
                 flops=flops,
@@ -233,8 +249,10 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
         opening=f"{times(runs, 'run')} of {power(flops)} FLOPs each"
         + (f", of {times(len(sizes), 'size')}" if several else ""),
         decades=fixed(decades_beyond(flops, (float(fitted.min()), float(fitted.max()))), 2),
-        winner=best.whose,
-        loser=worst.whose,
+        sized=_sized(sizes),
+        winner=best.in_prose,
+        loser=worst.in_prose,
+        lower="lower" if len(sizes) == 2 else "lowest",
         gap=fixed(worst.loss - best.loss, 4),
         mean="mean " if several else "",
         whose_loss=_within(_whose(inputs)),
@@ -247,6 +265,16 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
         losses=_losses(inputs, sizes, counting),
         optima=_optima(inputs, sizes, counting),
     )
+
+
+def _sized(sizes: list[CheckSize]) -> str:
+    """Say by which exponents a matched pair was sized: those of its names, as plan-sweep gives."""
+    exponents = [size.exponent for size in sizes if size.exponent is not None]
+    if len(exponents) < len(sizes):
+        return ""
+    first, *others = exponents
+    chosen = [f"one size by {first} from the sweep’s middle budget"]
+    return f": {listed(chosen + [f'one by {other}' for other in others])}"
 
 
 def _losses(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) -> Table:
@@ -288,7 +316,8 @@ def _losses(inputs: ReportInputs, sizes: list[CheckSize], counting: Counting) ->
         f"{_within(_whose(inputs))} predicts from the fitted runs alone. Losses in nats per token"
         f"{means}{interval_words}." + counted_words(counting),
         columns=(
-            Column("Sized by", "left"), Column("*N*"), Column("*D*"), Column("*D*/*N*"),
+            Column("Sized by" if _sized(sizes) else "Size of", "left"),
+            Column("*N*"), Column("*D*"), Column("*D*/*N*"),
             Column("*C* (FLOPs)"), Column("Measured loss"), Column("Predicted"),
             Column("95 %"), Column("Predicted less measured"),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from isoflop.choices import PARAMS
 from isoflop.estimates.allocation import UNKNOWN, reach
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import count, decades_beyond, fixed
@@ -74,6 +75,17 @@ def this_sweep(inputs: ReportInputs) -> Estimate | None:
     if parametric is None or reach(beyond(inputs, parametric)) == UNKNOWN:
         return None
     return parametric
+
+
+def other_counts(estimate: Estimate) -> str:
+    """Say that the published counts of parameters are others than a law's; empty where alike."""
+    # every parameter of a dense model is active
+    if estimate.counting.params in {"total", "active"}:
+        return ""
+    return (
+        f" Besides, this sweep’s law counts {PARAMS[estimate.counting.params]}, and is evaluated "
+        "at the total counts."
+    )
 
 
 def beyond(inputs: ReportInputs, estimate: Estimate) -> float:

@@ -248,20 +248,29 @@ class EnvelopeFacts:
 
     points: int
     fitted: int
-    left_out: int
     winners: int
     sizes: int
+    edge: str
+    """What became of the points where an end size wins."""
 
 
 def envelope_facts(estimate: Estimate) -> EnvelopeFacts:
     """Give the envelope's reservations in words."""
     diagnostics = expect(estimate.diagnostics, EnvelopeDiagnostics)
+    left_out = diagnostics.points_on_frontier - diagnostics.points_fitted
+    edge = "points where an end size wins are kept"
+    if estimate.settings.envelope.edge == "trim":
+        edge = (
+            f"{left_out} left out where an end size wins, or beyond"
+            if left_out
+            else "no end size wins"
+        )
     return EnvelopeFacts(
         points=diagnostics.points_on_frontier,
         fitted=diagnostics.points_fitted,
-        left_out=diagnostics.points_on_frontier - diagnostics.points_fitted,
         winners=diagnostics.sizes_that_win,
         sizes=diagnostics.sizes,
+        edge=edge,
     )
 
 

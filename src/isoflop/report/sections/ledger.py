@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from isoflop.choices import CURVES
 from isoflop.config.by_sweep import SweepSettings, own_values, settings_by_sweep
 from isoflop.counting import FLOPS_MEANING, PARAMS_MEANING
 from isoflop.escape import code, markdown, unmarked
@@ -222,12 +223,7 @@ def _window(fitted: Mapping[str, Estimate]) -> str:
         "params": "*N*",
         "tokens": "*D*",
     }[profiles.axis]
-    curve = {
-        "parabola": "parabola of *L*",
-        "log_parabola": "parabola of log *L*",
-        "akima": "Akima spline of log *L*",
-    }[profiles.curve]
-    return f"{curve} in log {axis} through {points} of each budget"
+    return f"{CURVES[profiles.curve]} in log {axis} through {points} of each budget"
 
 
 def _edges(fitted: Mapping[str, Estimate]) -> str:
