@@ -141,3 +141,18 @@ def test_a_configuration_with_lists_is_one_of_settings(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {"config.json": json.dumps(config), "b.csv": csv}
     tables = ingest(tmp_path / "s", files, SIDECAR)
     assert row(tables.runs, "run", "b")["params_total"] == 7e7
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_names_of_columns_beside_rows_of_cells_are_a_table(
+    tmp_path: Path, indent: int | None
+) -> None:
+    told = {
+        "columns": ["run", "params", "tokens", "loss"],
+        "index": [0, 1],
+        "data": [["a", 7e7, 1.4e9, 3.5], ["b", 16e7, 3.2e9, 3.2]],
+    }
+    text = json.dumps(told, indent=indent)
+    tables = ingest(tmp_path / "s", {"t.json": text}, "title: t\n")
+    assert tables.curves["eval_loss"].to_list() == [3.5, 3.2]
+    assert tables.runs["params_total"].to_list() == [7e7, 1.6e8]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import pytest
 
 from isoflop.ingest import cells
 from isoflop.ingest.formats import table
-from isoflop.ingest.names import find_count
+from isoflop.ingest.names import find_compute, find_count
 from isoflop.ingest.sweep import EmptySweepError
 from tests.ingest.samples import ingest, row
 
@@ -53,13 +54,22 @@ IN_COUNTS = {"a": (1e7, 2e8), "b": (2e7, 4e8), "c": (1.6e8, 3.2e9)}
         ("D (B)", "tokens", 1e9),
         ("tokens (T)", "tokens", 1e12),
         ("active_params_b", "params.active", 1e9),
+        ("D B", "tokens", 1e9),
+        ("tokensM", "tokens", 1e6),
+        ("N/1e6", "params.total", 1e6),
+        ("D / 10^9", "tokens", 1e9),
+        ("D (tokens, B)", "tokens", 1e9),
+        ("summary.tokens (B)", "tokens", 1e9),
+        ("steps (k)", "step", 1e3),
     ],
 )
 def test_a_name_has_a_unit(name: str, value: str, factor: float) -> None:
-    assert find_count(value, ["step", name]) == (name, factor)
+    assert find_count(value, ["loss", name]) == (name, factor)
 
 
-@pytest.mark.parametrize("name", ["tokens_per_step", "tokens_left", "n_t", "params_best", "loss_b"])
+@pytest.mark.parametrize(
+    "name", ["tokens_per_step", "tokens_left", "n_t", "params_best", "loss_b", "num_paramsT5"]
+)
 def test_a_name_has_none(name: str) -> None:
     assert find_count("tokens", [name]) is None
     assert find_count("params.total", [name]) is None
@@ -98,6 +108,7 @@ def proposed(said: str) -> str:
         ("name,N,D,loss", 1e-3, 1, "'N' has 0.01 to 0.16 and 'D' has 0.2 to 3.2"),
         ("name,N,D,loss", 1e6, 1, "'D' has 0.2 to 3.2, which can be no counts of tokens"),
         ("name,N,D,loss", 1, 1e9, "'N' has 10 to 160, which can be no counts of parameters"),
+        ("name,N,D,loss", 1, 1e3, "'N' has 10 to 160 and 'D' has 200 to 3200, which can be no"),
         # in whole millions, above a thousand: but a hundredth of the parameters
         ("name,N,D,loss", 1e6, 1e4, "'D' has 2000 to 32000, which can be no counts of tokens"),
     ],
@@ -182,3 +193,77 @@ def test_a_broken_count_among_counts_is_asked_about(tmp_path: Path) -> None:
     text = text.replace("70553.6", "70553600.25")
     tables = ingest(tmp_path / "u", {"t.csv": text}, "title: t\n")
     assert tables.runs["params_total"].to_list() == [70_553_600.25, 1_412_000]
+
+
+def test_the_unit_of_a_broken_count_is_that_of_parameters(tmp_path: Path) -> None:
+    text = "run,model_size,train_tokens,loss\na,1B,4T,2.3\nb,7B,4T,2.0\nc,0.19,4T,3.0\n"
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"title: t\n{proposed(str(caught.value))}\n")
+    assert tables.runs["params_total"].to_list() == [1e9, 7e9, 1.9e8]
+
+
+def test_rows_of_finished_runs_are_not_judged_by_their_steps(tmp_path: Path) -> None:
+    rows = ["a,7e7,524.288,2670,3.5", "b,16e7,524.288,6100,3.2"]
+    text = "\n".join(["run,params,tokens_per_step_k,steps,val_loss", *rows, ""])
+    tables = ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    assert tables.runs["tokens"].to_list() == [2670 * 524_288, 6100 * 524_288]
+    assert not any("step x tokens per step" in notes for notes in tables.runs["notes"])
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("flops", 1.0), ("C [EFLOPs]", 1e18), ("ZFLOP", 1e21), ("flops (PF-days)", 8.64e19),
+        ("PF-days", 8.64e19), ("petaflop/s-days", 8.64e19), ("compute (1e18)", 1e18),
+        ("log10_flops", None), ("log10(C)", None), ("training_flops (exaFLOPs)", 1e18),
+    ],
+)  # fmt: skip
+def test_compute_has_a_unit_by_its_name(name: str, unit: float | None) -> None:
+    assert find_compute(["N", name]) == (name, unit)
+
+
+@pytest.mark.parametrize("name", ["mfu", "tflops_per_gpu", "flops_per_token", "tflops/s", "log_c4"])
+def test_a_rate_is_no_compute(name: str) -> None:
+    assert find_compute([name]) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "cells"),
+    [
+        ("model,params (M),{},loss", ["a,70,{},3.5", "b,160,{},3.2"]),
+        ("model,N,{},loss", ["a,7e7,{},3.5", "b,160000000,{},3.2"]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "compute"),
+    [
+        ("C [EFLOPs]", (0.588, 3.072)),
+        ("PF-days", (588e15 / 8.64e19, 3072e15 / 8.64e19)),
+        ("log10_flops", (math.log10(588e15), math.log10(3072e15))),
+        # by no name: asked about, with what makes usual tokens of it
+        ("compute", (588e15 / 8.64e19, 3072e15 / 8.64e19)),
+    ],
+)
+def test_d_follows_from_compute_in_its_unit(
+    tmp_path: Path, head: str, cells: list[str], name: str, compute: tuple[float, float]
+) -> None:
+    rows = [each.format(flops) for each, flops in zip(cells, compute, strict=True)]
+    text = "\n".join([head.format(name), *rows, ""])
+    told = ""
+    for folder in "abc":
+        try:
+            tables = ingest(tmp_path / folder, {"t.csv": text}, f"title: t\n{told}\n")
+        except EmptySweepError as error:
+            told = proposed(str(error))
+            continue
+        break
+    assert tables.runs["tokens"].to_list() == pytest.approx([1.4e9, 3.2e9])
+
+
+def test_d_follows_from_tokens_per_parameter(tmp_path: Path) -> None:
+    text = "run,params,tokens_per_param,val_loss\na,70M,20,3.5\nb,160M,20,3.2\n"
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"title: t\n{proposed(str(caught.value))}\n")
+    assert tables.runs["tokens"].to_list() == pytest.approx([1.4e9, 3.2e9])

@@ -729,3 +729,23 @@ def test_rows_behind_a_mark_of_comments_are_left_out_and_counted(tmp_path: Path,
     text = "run,N,D,L\n#1,1e6,2e7,3.5\n#2,2e6,4e7,3.25\n"
     tables = ingest(tmp_path / "t", {"t.csv": text}, "title: t\n")
     assert tables.runs["run"].to_list() == ["#1", "#2"]
+
+
+def test_steps_in_thousands(tmp_path: Path) -> None:
+    rows = "".join(f"{n / 10},{5 - n / 10}\n" for n in range(1, 12))
+    facts = "params: {total: 7e7}, tokens_per_step: 512, schedule: {kind: constant}"
+    tables = ingest(
+        tmp_path / "s", {"t.csv": f"steps (k),loss\n{rows}"}, f"title: t\nfacts: {{{facts}}}\n"
+    )
+    assert tables.curves["step"].to_list() == [100 * n for n in range(1, 12)]
+
+
+def test_a_table_of_w_and_b_s_runs_whose_columns_say_where_their_values_are(tmp_path: Path) -> None:
+    text = (
+        '"Name","State","config.n_params","summary.tokens (B)","summary.val/loss"\n'
+        '"a","finished","70M","1.4","3.5"\n"b","finished","160M","3.2","3.2"\n'
+    )
+    tables = ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    assert tables.runs["params_total"].to_list() == [7e7, 1.6e8]
+    assert tables.runs["tokens"].to_list() == [1.4e9, 3.2e9]
+    assert losses(tables) == {"a": [3.5], "b": [3.2]}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.ingest import GatesSettings
     from isoflop.config.sidecar import SweepFile
-    from isoflop.ingest.runs import Run
+    from isoflop.ingest.runs import Part, Run
 
 TOKENS_PER_PARAMETER: Final = 10.0
 """A run with more is well trained, whatever its size: `high_loss` says nothing of one with less."""
@@ -326,7 +326,7 @@ def _tokens_fall(run: Measured) -> Finding | None:
 
 def _tokens_per_step(run: Measured) -> Finding | None:
     off = run.curve["tokens_off"]
-    if off is None:
+    if off is None or all(map(_is_row, run.run.parts)):
         return None
     expected = _ramped_up(run)
     if expected is None:
@@ -337,6 +337,11 @@ def _tokens_per_step(run: Measured) -> Finding | None:
         f"tokens end {100 * off:.1f} % away from what steps and batch with its declared ramp-up "
         f"come to, {expected:.6g}",
     )
+
+
+def _is_row(part: Part) -> bool:
+    """Tell a row of a table of runs, which stands at step 1, however long the run was."""
+    return part.log.format == "table" and part.run.steps == (1, 1) and part.run.counts_tokens
 
 
 MOST_STAGES: Final = 100_000

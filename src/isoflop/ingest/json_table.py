@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LARGEST: Final = 64 << 20
 """Characters of one value: it is held in memory as Python's objects."""
 _KEYS: Final = re.compile(r'"([^"\\\n]{1,200})"\s*:')
+_COLUMNS: Final = re.compile(r'"columns"\s*:\s*\[([^\]]{1,20000})\]')
 _AXES: Final = ("step", "tokens")
 
 
@@ -55,6 +56,8 @@ def has_columns(text: str) -> bool:
     if not text.lstrip().startswith(("[", "{")) or not is_one_value(text):
         return False
     names = list(dict.fromkeys(_KEYS.findall(text)))
+    if split := _COLUMNS.search(text):
+        names += re.findall(r'"([^"\n]{1,200})"', split[1])
     return any(find(axis, names) for axis in _AXES) and any(map(may_be_loss, names))
 
 
@@ -191,6 +194,7 @@ def _together(values: Sequence[Any], *, mapped: bool) -> _Table:
 
 def _laid_out(told: Any, *, mapped: bool = False, depth: int = 0) -> _Table | None:
     """Lay out a value that has rows of a curve, or of runs with a loss; None if it has none."""
+    told = _rows_of_split(told)
     if depth > DEEPEST:
         return None
     if isinstance(told, list):
@@ -335,6 +339,7 @@ def _names(row: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def _records(told: Any) -> list[dict[str, Any]]:
     """Lay out a value in which no rows of a curve are known: a row an object, or one row."""
+    told = _rows_of_split(told)
     if isinstance(told, list):
         return [row for row in told if isinstance(row, dict)] if _are_rows(told) else []
     if not isinstance(told, dict):
@@ -384,6 +389,20 @@ def _rows_of_columns(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     if isinstance(longest, dict):
         return [{name: column.get(label) for name, column in columns.items()} for label in longest]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _rows_of_split(told: Any) -> Any:
+    """Lay out names of columns beside rows of cells, as pandas writes them; others stay."""
+    if not isinstance(told, dict) or not {"columns", "data"} <= told.keys():
+        return told
+    names, rows = told["columns"], told["data"]
+    alike = (
+        isinstance(names, list)
+        and isinstance(rows, list)
+        and all(isinstance(name, str) for name in names)
+        and all(isinstance(row, list) and len(row) == len(names) for row in rows)
+    )
+    return [dict(zip(names, row, strict=True)) for row in rows] if alike and rows else told
 
 
 def _are_rows(value: Any) -> bool:

@@ -66,8 +66,23 @@ FLOPS: Final = (
 )  # fmt: skip
 """Columns of compute, by which D follows from N where a table of finished runs has no tokens."""
 
+PER_PARAMETER: Final = (
+    "tokens_per_param", "tokens_per_parameter", "tokens/param", "tokens/parameter", "tokens_per_n",
+    "d/n", "d_over_n", "tpp",
+)  # fmt: skip
+"""Columns of tokens per parameter, by which D follows from N."""
+
+_FLOPS_OF: Final = {
+    r"k": 1e3, r"m|mega": 1e6, r"g|giga": 1e9, r"t|tera": 1e12, r"p|peta": 1e15, r"e|exa": 1e18,
+    r"z|zetta": 1e21, r"y|yotta": 1e24,
+}  # fmt: skip
+_DAYS: Final = r"(?:p|peta)_?-?(?:f|flops?)(?:/s)?[_ -]*days?"
+SECONDS_A_DAY: Final = 86_400.0
+COMPUTE_UNITS: Final = (1e12, 1e15, 1e18, 1e15 * SECONDS_A_DAY, 1e21)
+"""What compute may be in, teraFLOPs to zettaFLOPs, and petaFLOP/s-days among them."""
+
 COUNTS: Final = (
-    "tokens", "params.total", "params.active", "params.nonembedding", "tokens_per_step",
+    "tokens", "params.total", "params.active", "params.nonembedding", "tokens_per_step", "step",
 )  # fmt: skip
 """Values whose columns may be in thousands or millions of what they count."""
 
@@ -129,8 +144,12 @@ _LOSS_WORDS: Final = r"loss|entropy|(?:^|[^a-z])(?:bpc|nll|xent)(?:$|[^a-z])"
 
 
 def plain(name: str) -> str:
-    """Write a name as the tables of this module do; keys of nested objects are a path."""
-    return re.sub(r"\s+", "_", name.strip().lower()).replace(".", "/")
+    """Write a name as the tables of this module do; keys of nested objects are a path.
+
+    W&B's tables of runs name columns after where their values are kept, `config.lr`.
+    """
+    words = re.sub(r"\s+", "_", name.strip().lower()).replace(".", "/")
+    return re.sub(r"^(?:config|summary|summary_metrics)/", "", words)
 
 
 def find(value: str, names: Iterable[str]) -> str | None:
@@ -158,9 +177,39 @@ def find_count(value: str, names: Iterable[str]) -> tuple[str, float] | None:
     counted = {
         told[0]: (name, told[1])
         for name in reversed(listed)
-        if (told := _without_unit(plain(name))) is not None
+        if (told := _without_unit(_set_apart(name))) is not None
     }
     return next((counted[known] for known in COLUMNS[value] if known in counted), None)
+
+
+def find_compute(names: Iterable[str]) -> tuple[str, float | None] | None:
+    """Find which of a file's names means compute, and the FLOPs in its unit; None: none does.
+
+    `C [EFLOPs]` and `PF-days` have a unit, `compute` has 1.0, and of `log10_flops` it is None.
+    """
+    listed = list(names)
+    bare = next((name for name in listed if plain(name) in FLOPS), None)
+    if bare is not None:
+        return bare, 1.0
+    told = ((name, _compute_unit(plain(name))) for name in listed)
+    return next(((name, unit[0]) for name, unit in told if unit is not None), None)
+
+
+def _compute_unit(words: str) -> tuple[float | None] | None:
+    """Tell the unit of compute by a plain name, None within of a logarithm; None of other names."""
+    what = "|".join(FLOPS)
+    if re.fullmatch(rf"log_?(?:10|_)?_?\(?(?:{what})\)?|(?:{what})_?\(?_?log_?(?:10)?\)?", words):
+        return (None,)
+    ends = rf"(?:(?:{what})_?)?[(\[]?_?"
+    if re.fullmatch(rf"{ends}{_DAYS}_?[)\]]?", words):
+        return (1e15 * SECONDS_A_DAY,)
+    for pattern, factor in _FLOPS_OF.items():
+        if re.fullmatch(rf"{ends}(?:{pattern})_?flops?_?[)\]]?", words):
+            return (factor,)
+    power = rf"(?:{what})_?[(\[/][x×*]?_?(?:10\^|1e)\+?([0-9]{{1,2}})(?:_?flops?)?[)\]]?"
+    if match := re.fullmatch(power, words):
+        return (float(f"1e{match[1]}"),)
+    return None
 
 
 def find_batch(names: Iterable[str]) -> tuple[str, str] | None:
@@ -173,6 +222,11 @@ def find_batch(names: Iterable[str]) -> tuple[str, str] | None:
     return None if batch is None or context is None else (batch, context)
 
 
+def _set_apart(name: str) -> str:
+    """Write a name plainly, with brackets around a capital letter that is a unit: tokensM, D B."""
+    return plain(re.sub(r"(?<=[a-z])([KMBT])$|(?<=^[ND]) ([KMBT])$", r" (\1\2)", name.strip()))
+
+
 def _without_unit(words: str) -> tuple[str, float] | None:
     """Split a plain name into what is counted and the unit; None where it has none.
 
@@ -180,7 +234,7 @@ def _without_unit(words: str) -> tuple[str, float] | None:
     """
     for pattern, factor in _UNITS_OF_COUNTS.items():
         last = rf"(?:in_)?(?:{pattern})"
-        inside = rf"[x×]?_?{last}(?:_(?:of_)?[a-z]+)?"
+        inside = rf"(?:[a-z]+,_?)?[x×]?_?{last}(?:_(?:of_)?[a-z]+)?"
         if match := re.fullmatch(rf"(.+?)_?(?:\({inside}\)|\[{inside}\])", words):
             return match[1], factor
         if match := re.fullmatch(rf"(..+?)[_/]{last}", words):
@@ -189,6 +243,8 @@ def _without_unit(words: str) -> tuple[str, float] | None:
         if match := re.fullmatch(rf"(?:{long})_(?:of_)?(..+)", words):
             return match[1], factor
     if match := re.fullmatch(rf"(.+?)_?[(\[][x×*/]?_?{_POWER}(?:_[a-z]+)?[)\]]", words):
+        return match[1], float(f"1e{match[2]}")
+    if match := re.fullmatch(rf"(.+?)_?/_?{_POWER}", words):
         return match[1], float(f"1e{match[2]}")
     return None
 

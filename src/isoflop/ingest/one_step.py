@@ -68,9 +68,13 @@ def tell_apart(
     )
     if not known.select(pl.struct("run", "step").is_duplicated().any()).item():
         return [], []
-    launches = _with_launches(known)
-    replaced = _replaced(launches)
-    differ = _differing(launches, losses)
+    # losses in training and on eval sets may stand in rows of their own
+    launches = {
+        name: _with_launches(known.filter(pl.col(name).is_finite()).rename({name: "loss"}))
+        for name in losses
+    }
+    replaced = _replaced([*launches.values()])
+    differ = _differing([*launches.values()])
     if differ.is_empty():
         return replaced, []
     names = [name for name in rows.columns if name != ROW]
@@ -94,30 +98,34 @@ def _with_launches(known: pl.DataFrame) -> pl.DataFrame:
     return counted.with_columns(pl.when(turns).then(0).otherwise("launch").alias("launch"))
 
 
-def _differing(launches: pl.DataFrame, losses: Sequence[str]) -> pl.DataFrame:
-    """List the steps whose rows differ: run, step, the rows, and two losses of it."""
+def _differing(launches: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """List the steps whose rows differ: run, step, the rows, and their losses."""
     pieces = []
-    for name in losses:
-        filled = launches.filter(pl.col(name).is_finite())
-        of_step = filled.group_by("run", "launch", "step", maintain_order=True).agg(
-            pl.col(ROW).alias("rows"), pl.col(name).alias("losses")
+    for rows in launches:
+        of_step = rows.group_by("run", "launch", "step", maintain_order=True).agg(
+            pl.col(ROW).alias("rows"), pl.col("loss").alias("losses")
         )
         span = pl.col("losses").list.max() - pl.col("losses").list.min()
         pieces.append(of_step.filter(span > SAME * pl.col("losses").list.max().abs()))
     return pl.concat(pieces).unique(["run", "launch", "step"], keep="first", maintain_order=True)
 
 
-def _replaced(launches: pl.DataFrame) -> list[Remark]:
+def _replaced(launches: Sequence[pl.DataFrame]) -> list[Remark]:
     """Count the rows that those of a later launch replace."""
-    begins = launches.group_by("run", "launch").agg(pl.col("step").min().alias("begins"))
-    begins = begins.sort("run", "launch", descending=True)
-    lowest = pl.col("begins").cum_min().over("run").shift(1).over("run")
-    later = begins.with_columns(lowest.alias("from"))
-    rows = launches.join(later, on=["run", "launch"], nulls_equal=True)
-    count = int((rows["step"] >= rows["from"]).sum())
-    if not count:
+    numbers: set[int] = set()
+    for rows in launches:
+        begins = rows.group_by("run", "launch").agg(pl.col("step").min().alias("begins"))
+        begins = begins.sort("run", "launch", descending=True)
+        lowest = pl.col("begins").cum_min().over("run").shift(1).over("run")
+        later = rows.join(
+            begins.with_columns(lowest.alias("from")), on=["run", "launch"], nulls_equal=True
+        )
+        numbers.update(later.filter(pl.col("step") >= pl.col("from"))[ROW])
+    if not numbers:
         return []
-    return [Remark(f"{count} rows replaced by later ones, which make their steps anew: restarts")]
+    return [
+        Remark(f"{len(numbers)} rows replaced by later ones, which make their steps anew: restarts")
+    ]
 
 
 def _tells(rows: pl.DataFrame, differ: pl.DataFrame, column: str) -> bool:

@@ -17,11 +17,12 @@ from isoflop.ingest.names import (
     COLUMNS,
     COUNTS,
     FINAL_LOSS,
-    FLOPS,
     MAY_NAME_RUNS,
+    PER_PARAMETER,
     eval_sets,
     eval_sets_in_bytes,
     find,
+    find_compute,
     find_count,
     loss_curve,
     may_be_loss,
@@ -205,17 +206,39 @@ def _of_points(outline: Outline, known: _Known) -> TableMap:
 
 
 def _by_compute(outline: Outline, known: _Known) -> str | None:
-    """Write a map of finished runs whose D follows from N and C = 6 N D; None without these."""
-    flops = next((name for name in outline.numbers if plain(name) in FLOPS), None)
+    """Write a map of finished runs whose D follows from N and D / N or C = 6 N D; None without."""
     columns = known.taken(COLUMNS.keys() - _OF_POINTS)
-    if flops is None or "params.total" not in columns:
+    if "params.total" not in columns:
         return None
     size = columns["params.total"]
-    factor = f"6 * {size.scale:g}" if size.has_unit else "6"
-    columns["tokens"] = TableColumn(formula=f'"{flops}" / ({factor} * "{size.column}")')
+    ratio = next((name for name in outline.numbers if plain(name) in PER_PARAMETER), None)
+    compute = find_compute(outline.numbers)
+    if ratio is not None:
+        factor = f"{as_factor(size.scale)} * " if size.has_unit else ""
+        formula = f'"{ratio}" * {factor}"{size.column}"'
+    elif compute is not None:
+        formula = of_compute(compute, size)
+    else:
+        return None
+    columns["tokens"] = TableColumn(formula=formula)
     if not known.sets and "train_loss" in columns:
         columns["eval_loss"] = columns.pop("train_loss")
     return as_line(known.table("runs", columns))
+
+
+def of_compute(compute: tuple[str, float | None], size: TableColumn) -> str:
+    """Write the formula by which D follows from N and C = 6 N D.
+
+    Parameters
+    ----------
+    compute : a column, and its unit in FLOPs, None of a logarithm.
+    size : the column of N.
+    """
+    column, unit = compute
+    flops = f'"{column}"' if unit == 1.0 else f'{as_factor(unit or 1.0)} * "{column}"'
+    flops = f'POWER(10, "{column}")' if unit is None else flops
+    factor = f"6 * {as_factor(size.scale)}" if size.has_unit else "6"
+    return f'{flops} / ({factor} * "{size.column}")'
 
 
 def _of_finished(outline: Outline, known: _Known) -> TableMap:
@@ -379,7 +402,7 @@ def as_flow(value: object) -> str:
 
 def as_factor(value: float) -> str:
     """Write a factor as people do: 1e9."""
-    return f"{value:g}".replace("e+0", "e")
+    return f"{value:g}".replace("e+0", "e").replace("e+", "e")
 
 
 def _refusal(outline: Outline, why: str, example: str) -> RefusedError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.ingest.facts import LEAST_PARAMS
+from isoflop.ingest.names import COMPUTE_UNITS
 from isoflop.ingest.outline import as_line
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import as_numbers
@@ -67,11 +68,35 @@ class _Range:
         """Tell whether among counts is one that is none; large ones are rounded to few digits."""
         return self.most >= SURE > self.least_broken
 
+    @property
+    def unit_of_odd_counts(self) -> float:
+        """Choose what makes numbers of parameters of them."""
+        fits = (unit for unit in (1e3, *_FACTORS) if self.least_broken * unit >= SURE)
+        return next(fits, _FACTORS[-1])
+
     def __str__(self) -> str:
         """Give both ends, and beside counts what is none."""
         if self.has_odd_count:
             return f"{self.least_broken:g} beside {self.most:g}"
         return f"{self.least:g}" if self.least == self.most else f"{self.least:g} to {self.most:g}"
+
+
+def can_be_counts(value: str, cells: pl.Series, size: pl.Series | None = None) -> bool:
+    """Tell whether numbers can be N or D.
+
+    Parameters
+    ----------
+    value : params.total or tokens.
+    size : N of the same rows, beside which D is judged.
+    """
+    numbers = _Range()
+    numbers.add(cells)
+    if not 0.0 < numbers.most <= MOST[value] or numbers.in_a_unit:
+        return False
+    if size is None:
+        return True
+    ratio = (cells / size).filter((cells > 0) & (size > 0)).max()
+    return isinstance(ratio, float) and ratio >= LEAST_PER_PARAMETER
 
 
 def likely_unit(fact: str, cells: pl.Series) -> tuple[str, float] | None:
@@ -143,6 +168,8 @@ class Sizes:
         asked = dict(self._in_a_unit())
         if not asked:
             return
+        if "params.total" in asked and self._too_few_beside(_FACTORS[0]):
+            asked.setdefault("tokens", self._all_tokens)
         factors = self._likely(asked)
         columns = dict(self.table.columns)
         columns |= {v: _scaled(columns[v], factors[v]) for v in asked}
@@ -154,11 +181,13 @@ class Sizes:
             for value, numbers in asked.items()
         )
         counts = " and of ".join(_OF[value] for value in asked)
+        by_formula = any(columns[value].formula is not None for value in asked)
+        of_compute = ", or of what a formula takes, 1e18 for EFLOPs, 8.64e19 for PF-days"
         proposal = as_line(self.table.model_copy(update={"columns": columns}))
         raise RefusedError(
             f"{ranges}, which can be no counts of {counts}: say in sweep.yaml what they are in, "
-            f"scale: 1e6 for millions, 1e9 for billions (or 1, if each is a count), as in\n  "
-            f"{proposal}",
+            f"scale: 1e6 for millions, 1e9 for billions{of_compute * by_formula} "
+            f"(or 1, if each is a count), as in\n  {proposal}",
             proposal,
         )
 
@@ -186,6 +215,12 @@ class Sizes:
             if too_many if told else numbers.in_a_unit or few or odd:
                 yield value, numbers
 
+    def _too_few_beside(self, factor: float) -> bool:
+        """Tell whether D would be too few tokens where N is multiplied: both are in a unit."""
+        told = "tokens" in self.table.columns and self.table.columns["tokens"].has_unit
+        few = 0.0 < self._per_parameter / factor < LEAST_PER_PARAMETER
+        return not told and few and self._all_tokens.most < SURE
+
     def _likely(self, asked: dict[str, _Range]) -> dict[str, float]:
         """Choose the units that come nearest to usual tokens per parameter."""
         middle = {
@@ -194,7 +229,12 @@ class Sizes:
             if numbers.most
         }
         choices: list[tuple[int, float, list[float], dict[str, float]]] = []
-        ways = [(1e3,) if each.has_odd_count else _FACTORS for each in asked.values()]
+        ways = [
+            (each.unit_of_odd_counts,) if each.has_odd_count
+            else (*_FACTORS, *COMPUTE_UNITS) if self.table.columns[value].formula is not None
+            else _FACTORS
+            for value, each in asked.items()
+        ]  # fmt: skip
         for factors in itertools.product(*ways):
             units = dict(zip(asked, factors, strict=True))
             # a count that was taken for millions by its column's name

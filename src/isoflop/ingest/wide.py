@@ -19,7 +19,7 @@ from isoflop.ingest.blocks import Block, of_one_value
 from isoflop.ingest.cells import CELL_SHOWN, as_text
 from isoflop.ingest.events import Ended, Event, Excluded, Facts, LeftOutRows, Remark
 from isoflop.ingest.launches import launch_numbers
-from isoflop.ingest.numbers import LARGEST_STEP, number
+from isoflop.ingest.numbers import LARGEST_STEP, SUFFIXES, number
 from isoflop.ingest.sidecar import facts_from_values
 
 if TYPE_CHECKING:
@@ -175,6 +175,17 @@ def finished_block(values: pl.DataFrame, faults: Faults, *, excluded: str | None
         if excluded is not None:
             rare.append((records.height, Excluded(excluded, run)))
     return Block(records, tuple(rare))
+
+
+def in_counts(cells: pl.Series, scale: float) -> pl.Series:
+    """Read numbers in a unit; a cell with a unit of its own, 2.8B, needs no other."""
+    if scale == 1.0:
+        return as_numbers(cells)
+    factor = pl.lit(scale)
+    if cells.dtype == pl.String:
+        has_unit = cells.str.strip_chars().str.slice(-1).is_in(list(SUFFIXES))
+        factor = pl.when(has_unit).then(1.0).otherwise(scale)
+    return pl.select(as_numbers(cells) * factor).to_series()
 
 
 def as_numbers(cells: pl.Series) -> pl.Series:

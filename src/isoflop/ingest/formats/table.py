@@ -43,10 +43,10 @@ from isoflop.ingest.names import (
     plain,
     run_column,
 )
-from isoflop.ingest.numbers import SUFFIXES
 from isoflop.ingest.one_step import OWN_STEP, tell_apart
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.rivals import chosen, has_rivals
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
 from isoflop.ingest.runs_facts import refuse_facts_alone
 from isoflop.ingest.sizes import Sizes
@@ -59,6 +59,7 @@ from isoflop.ingest.wide import (
     as_numbers,
     curves_block,
     finished_block,
+    in_counts,
 )
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ def blocks_of_frame(
         table = guess(outline, (lambda *_: True) if logged else partial(_repeats, raw))
         if run is not None:
             table.columns.pop("run", None)
-        place = len(remarks)
+        table, reasons = chosen(raw, table)
+        remarks, place = [*remarks, *reasons], len(remarks) + len(reasons)
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
             remarks.append(
                 Remark(
@@ -444,6 +446,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             outline.add(rows)
             if table is None:
                 table = guess(outline, partial(_repeats, rows))
+                if has_rivals(rows.columns, table):
+                    raise NeededWholeError
             named = _named(table)
             if not _row_by_row(table) or _panel(rows) or commas(named) or _states_in(rows):
                 raise NeededWholeError
@@ -746,15 +750,25 @@ def _check_columns(names: Sequence[str], table: TableMap) -> None:
 
 
 def _sql(expression: str, raw: pl.DataFrame, what: str) -> pl.Series:
-    """Evaluate an SQL expression over the table's columns."""
+    """Evaluate an SQL expression over the table's columns; 2.8B is a number where one must be."""
     try:
-        return raw.select(pl.sql_expr(expression).alias("value"))["value"]
+        value = pl.sql_expr(expression).alias("value")
+        try:
+            return raw.select(value)["value"]
+        except pl.exceptions.InvalidOperationError:
+            return raw.with_columns(map(_numbers_of_text, raw)).select(value)["value"]
     except pl.exceptions.PolarsError as error:
         first = str(error).splitlines()[0]
         raise RefusedError(
             f"{what} in sweep.yaml, {expression!r}: {first}; columns are: "
             f"{', '.join(name for name in raw.columns if name != ROW)}"
         ) from error
+
+
+def _numbers_of_text(cells: pl.Series) -> pl.Series:
+    """Read a column of text as numbers if every filled cell is one, with a unit or without."""
+    numbers = as_numbers(cells) if cells.dtype == pl.String else cells
+    return numbers if numbers.null_count() == cells.null_count() else cells
 
 
 def _divide(
@@ -810,11 +824,8 @@ def _value(origin: TableColumn, name: str, raw: pl.DataFrame) -> pl.Series:
         series = raw[str(origin.column)]
     if origin.scale == 1.0:
         return series
-    factor = pl.lit(origin.scale)
-    if series.dtype == pl.String:  # a cell with a unit of its own, 2.8B, needs no other
-        has_unit = series.str.strip_chars().str.slice(-1).is_in(list(SUFFIXES))
-        factor = pl.when(has_unit).then(1.0).otherwise(origin.scale)
-    return pl.select(as_numbers(series) * factor).to_series()
+    scaled = in_counts(series, origin.scale)
+    return scaled.round() if name == "step" else scaled  # 1.1 thousand are 1,100 steps
 
 
 def _names(cells: pl.Series) -> pl.Series:

@@ -1,0 +1,189 @@
+"""Columns that may all be one count of a table, of which a bare name need not be the right one.
+
+A column `d` may have widths of models, and `tokens` thousands, beside `tokens_B`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from isoflop.config.sidecar import TableColumn
+from isoflop.ingest.events import Remark
+from isoflop.ingest.names import find, find_compute, find_count
+from isoflop.ingest.outline import as_factor, as_line, of_compute, scaled
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.sizes import can_be_counts
+from isoflop.ingest.wide import as_numbers, in_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    import polars as pl
+
+    from isoflop.config.sidecar import TableMap
+
+_CHOSEN: Final = ("params.total", "tokens")
+AGREE: Final = 0.1
+"""Relative difference up to which two columns are one count: D is rounded, and C is about 6 N D."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rival:
+    """A column that may be a count, or a formula that gives it.
+
+    Attributes
+    ----------
+    origin : as a map names it.
+    numbers : its counts.
+    """
+
+    origin: TableColumn
+    numbers: pl.Series
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return str(self.origin.column or self.origin.formula)
+
+    def agrees(self, other: pl.Series) -> bool:
+        """Tell whether it says about the same."""
+        off = (self.numbers / other).log().abs().median()
+        return isinstance(off, float) and off <= AGREE
+
+
+def has_rivals(names: Sequence[str], table: TableMap) -> bool:
+    """Tell whether other columns than those that a map takes may be N or D."""
+    return any(_named(value, names, table) for value in _CHOSEN if value in table.columns)
+
+
+def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
+    """Choose of several columns the one that can be N or D, by what else the rows say.
+
+    Parameters
+    ----------
+    table : the map by names, which takes the first name that is known.
+
+    Returns
+    -------
+    The map, and the reasons.
+
+    Raises
+    ------
+    RefusedError : several can be, and they differ.
+    """
+    remarks: list[Remark] = []
+    columns = dict(table.columns)
+    for value in _CHOSEN:
+        if value not in columns or columns[value].column is None:
+            continue
+        first = _rival(raw, columns[value])
+        others = [_rival(raw, each) for each in _named(value, raw.columns, table)]
+        size = _rival(raw, columns["params.total"]).numbers if "params.total" in columns else None
+        derived = _derived(raw, columns, size) if value == "tokens" else None
+        rivals = [first, *(other for other in others if not other.agrees(first.numbers))]
+        if derived is not None and len(rivals) == 1 and table.rows == "runs":
+            _ask_of_steps(first, derived, table, size)
+        if len(rivals) == 1:
+            continue
+        sure = [each for each in rivals if derived is not None and each.agrees(derived.numbers)]
+        able = [
+            each
+            for each in rivals
+            if can_be_counts(value, each.numbers, size if value == "tokens" else None)
+        ]
+        best = sure if len(sure) == 1 else able
+        if len(best) != 1 and (able or len(sure) > 1):
+            _ask(value, rivals, table, columns)
+        if len(best) == 1 and best[0] is not first:
+            columns[value] = best[0].origin
+            why = f"as {derived.name} says" if best is sure and derived else "as counts can be"
+            remarks.append(
+                Remark(f"{value}: '{best[0].name}' and not '{first.name}' ({_span(first)}), {why}")
+            )
+    return table.model_copy(update={"columns": columns}), remarks
+
+
+def _named(value: str, names: Sequence[str], table: TableMap) -> list[TableColumn]:
+    """List the further columns whose names mean a count in a unit.
+
+    Which of several bare names counts, the order of `names.COLUMNS` says.
+    """
+    used = {origin.column for origin in table.columns.values()}
+    left: Collection[str] = [name for name in names if name not in used]
+    rivals = []
+    while (told := find_count(value, left)) is not None:
+        if told[1] != 1.0:
+            rivals.append(scaled(*told))
+        left = [name for name in left if name != told[0]]
+    return rivals
+
+
+def _rival(raw: pl.DataFrame, origin: TableColumn) -> _Rival:
+    cells = raw[str(origin.column)]
+    return _Rival(origin, in_counts(cells, origin.scale))
+
+
+def _derived(
+    raw: pl.DataFrame, columns: dict[str, TableColumn], size: pl.Series | None
+) -> _Rival | None:
+    """Count D by steps and their tokens, or else by compute; None where neither is there."""
+    step, of_step = find("step", raw.columns), columns.get("tokens_per_step")
+    if step is not None and of_step is not None and of_step.column is not None:
+        numbers = as_numbers(raw[step]) * _rival(raw, of_step).numbers
+        factor = f"{as_factor(of_step.scale)} * " if of_step.has_unit else ""
+        formula = f'"{step}" * {factor}"{of_step.column}"'
+        return _Rival(TableColumn(formula=formula), numbers)
+    compute = find_compute(raw.columns)
+    if compute is None or size is None:
+        return None
+    column, unit = compute
+    cells = as_numbers(raw[column])
+    flops = 10.0**cells if unit is None else cells * unit
+    formula = of_compute(compute, columns["params.total"])
+    return _Rival(TableColumn(formula=formula), flops / (6.0 * size))
+
+
+def _ask_of_steps(first: _Rival, derived: _Rival, table: TableMap, size: pl.Series | None) -> None:
+    """Refuse a D that can be none beside steps or compute that give one."""
+    if can_be_counts("tokens", first.numbers, size) or first.origin.has_unit:
+        return
+    if not can_be_counts("tokens", derived.numbers, size):
+        return
+    columns = {**table.columns, "tokens": derived.origin}
+    proposal = as_line(table.model_copy(update={"columns": columns}))
+    raise RefusedError(
+        f"'{first.name}' has {_span(first)}, which can be no counts of tokens, and "
+        f"{derived.name} gives {_span(derived)}: if these are the tokens, say so in sweep.yaml:\n"
+        f"  {proposal}",
+        proposal,
+    )
+
+
+def _ask(
+    value: str, rivals: Sequence[_Rival], table: TableMap, columns: dict[str, TableColumn]
+) -> None:
+    """Refuse columns that may both be a count and differ."""
+    # a unit in a name says more than a letter
+    best = next((each for each in rivals if each.origin.has_unit), rivals[0])
+    told = " and ".join(f"'{each.name}' ({_span(each)})" for each in rivals)
+    proposal = as_line(
+        table.model_copy(update={"columns": {**columns, value: _with_scale(best.origin)}})
+    )
+    raise RefusedError(
+        f"{told} may each be {value}, and they differ: say in sweep.yaml which is, as in\n"
+        f"  {proposal}",
+        proposal,
+    )
+
+
+def _with_scale(origin: TableColumn) -> TableColumn:
+    return TableColumn(column=origin.column, scale=origin.scale)
+
+
+def _span(rival: _Rival) -> str:
+    """Give both ends of the counts."""
+    known = rival.numbers.filter(rival.numbers.is_finite())
+    ends = [float(known.min() or math.nan), float(known.max() or math.nan)]  # type: ignore[arg-type]
+    return " to ".join(dict.fromkeys(f"{end:g}" for end in ends))
