@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 16
+LAYOUT: Final = 17
 """Raised when the form of an entry changes."""
 
 

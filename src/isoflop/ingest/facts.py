@@ -251,7 +251,7 @@ def identify(
     facts = _merge(recorded, declared, notes, conflicts, way_apart)
     notes += _without_wrong_defaults(facts)
     architecture = _complete_architecture(facts)
-    _count_params(facts, architecture)
+    _count_params(facts, architecture or _complete_architecture(facts, any_context=True))
     conflicts += _impossible_counts(facts)
     conflicts += [] if sure_of_size else _too_small(facts)
     if counted_batch is not None and not {"batch", "tokens_per_step"} & facts.keys():
@@ -308,7 +308,12 @@ def _missing(
 ) -> Iterator[Missing]:
     """Say what is needed and unknown; tokens per step may follow from what is asked anyway."""
     if "params.total" not in facts:
-        lacking = [key for key in SHAPE if f"architecture.{key}" not in facts and key != "d_head"]
+        # a head's width follows from the others, and no parameter from the context's length
+        lacking = [
+            key
+            for key in SHAPE
+            if f"architecture.{key}" not in facts and key not in ("d_head", "seq_len")
+        ]
         shape = ", ".join(f"{key}: <...>" for key in lacking)
         if "architecture.uncounted" in facts:
             uncounted = facts["architecture.uncounted"]
@@ -433,8 +438,15 @@ def _differ(fact: Fact, other: Fact) -> bool:
     return a != b
 
 
-def _complete_architecture(facts: dict[str, Fact]) -> counting.Architecture | None:
-    """Build the shape if all of it is known; a head's width follows from the others."""
+def _complete_architecture(
+    facts: dict[str, Fact], *, any_context: bool = False
+) -> counting.Architecture | None:
+    """Build the shape if all of it is known; a head's width follows from the others.
+
+    Parameters
+    ----------
+    any_context : whether the length of the context may be unknown: no parameter depends on it.
+    """
     values = {key: facts[f"architecture.{key}"].value for key in SHAPE
               if f"architecture.{key}" in facts}  # fmt: skip
     if "d_head" not in values and {"d_model", "heads"} <= values.keys():
@@ -451,6 +463,8 @@ def _complete_architecture(facts: dict[str, Fact]) -> counting.Architecture | No
         more.get(key) for key in MORE_SHAPE if key not in {"kv_heads", *LATENT}
     ):
         facts.setdefault("architecture.uncounted", ROUTED_ALONE)
+    if any_context:
+        values.setdefault("seq_len", 1)
     if len(values) < len(SHAPE) or "architecture.uncounted" in facts:
         return None
     values |= more

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.ingest.experts import NAMES as EXPERT_NAMES
 from isoflop.ingest.experts import of_experts
 from isoflop.ingest.facts import OF_EXPERTS
+from isoflop.ingest.model_types import of_model_type
 from isoflop.ingest.numbers import finite
 from isoflop.ingest.textlog import facts_of
 
@@ -105,7 +106,10 @@ def settings_of(nested: Mapping[str, Any]) -> dict[str, Any]:
         values = by_name[next(name for name in NAMES[fact] if name in by_name)]
         if all(value == values[0] for value in values):
             facts[fact] = values[0]
-    more = of_experts(facts, dict(islice(_leaves(nested, 0), MOST)))
+    leaves = [*islice(_leaves(nested, 0), MOST)]
+    told = dict(leaves)
+    kinds = frozenset(str(value) for name, value in leaves if name == "model_type")
+    more = of_model_type(facts, told, kinds) | of_experts(facts, told)
     if "architecture.experts" not in facts and "architecture.uncounted" not in more:
         # a dense model has no use for a routing
         facts = {fact: value for fact, value in facts.items() if fact not in OF_EXPERTS}
