@@ -63,6 +63,9 @@ class Turns:
         if lines.is_empty():
             return
         alone = lines["rank"].null_count() == lines.height and of_one_value(lines, "run")
+        if not alone:  # of many runs, most only rise, and are looked at all at once
+            falls = (pl.col("step").diff() <= 0).any().over("run", "rank")
+            lines = lines.filter(falls.fill_null(value=False))
         pieces = [lines] if alone else lines.partition_by("run", "rank", maintain_order=True)
         for piece in pieces:
             run, rank = piece.select("run", "rank").row(0)
