@@ -449,3 +449,21 @@ def test_a_table_of_decimal_commas_alone_is_one_with_and_without_excel_s_first_l
     tables = ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
     assert tables.curves["eval_loss"].to_list() == [3.5, 3.25]
     assert tables.runs["params_total"].to_list() == [7.05e7, 1.6e8]
+
+
+def test_a_copy_that_was_cut_is_no_second_run(tmp_path: Path) -> None:
+    whole = nanogpt(steps=400)
+    half = whole[: len(whole) // 2]
+    csv = "step,train_loss\n" + "".join(f"{s},{5 - s / 1e3}\n" for s in range(100, 2000, 100))
+    other = csv.replace("4.9", "4.8")
+    files: dict[str, str | bytes] = {
+        "a.log": whole, "b/half.log": half, "c.csv": csv, "d.csv": csv[:90], "e.csv": other[:90],
+    }  # fmt: skip
+    rules = "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 512, "
+    tables = ingest(tmp_path / "s", files, rules + "schedule: {kind: constant}}\n")
+    assert tables.runs["run"].to_list() == ["a", "c", "e"]
+    seen = {name: (fate, why) for name, fate, why in tables.files.select(
+        "path", "fate", "reason").iter_rows()}  # fmt: skip
+    assert seen["b/half.log"][0] == seen["d.csv"][0] == "rejected"
+    assert f"the first {len(half)} bytes of a.log: a copy that was cut" in seen["b/half.log"][1]
+    assert "the first 90 bytes of c.csv" in seen["d.csv"][1]

@@ -130,7 +130,11 @@ def test_a_table_is_the_same_bytes_whatever_its_history(tmp_path: Path, seed: in
 def sweep(tmp_path: Path) -> Path:
     """Runs of some chunks, one of which is longer than a chunk; read once."""
     names = [f"r{number:02}" for number in range(24)]
-    logs = {f"{name}.jsonl": curve(name, steps) for name, steps in steps_of(names).items()}
+    # a shorter log that a longer one begins with would be a copy of it
+    logs = {
+        f"{name}.jsonl": curve(name, steps, loss=3.0 + number / 100)
+        for number, (name, steps) in enumerate(steps_of(names).items())
+    }
     folder = write(tmp_path / "s", logs, sidecar=SIDECAR)
     read_sweep(folder, SETTINGS, cache=tmp_path / "cache")
     return folder

@@ -13,7 +13,7 @@ from isoflop.ingest.formats import scan, trainer_state
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.source import RawFile
-from tests.ingest.samples import ingest
+from tests.ingest.samples import ingest, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +83,7 @@ def test_checkpoints_of_one_run_are_one(tmp_path: Path, root: bool) -> None:
         own, "b/trainer_state.json", "b/checkpoint-9/trainer_state.json",
     }  # fmt: skip
     assert tables.runs["run"].to_list() == [
-        "b/checkpoint-9/trainer_state", "b/trainer_state", own.removesuffix(".json"),
+        "b/checkpoint-9/trainer_state", "b/trainer_state", "out/trainer_state",
     ]  # fmt: skip
     words = f"its history is the beginning of that of {own}, or all of it"
     assert fates["out/checkpoint-50/trainer_state.json"] == ("ignored", words)
@@ -92,6 +92,41 @@ def test_checkpoints_of_one_run_are_one(tmp_path: Path, root: bool) -> None:
         "an earlier launch of its run: its history is that of b/trainer_state.json up to step 50, "
         "from where that went on otherwise",
     )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("checkpoint-150", "checkpoint-best", "checkpoint-last"), ("step_50", "step_150"),
+     ("global_step50", "global_step150"), ("epoch-1", "epoch-3"),
+     ("best_model", "final-checkpoint")],
+)  # fmt: skip
+def test_checkpoints_of_any_usual_name_are_one_run_named_by_their_folder(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    files: dict[str, str | bytes] = {
+        f"{run}/{name}/trainer_state.json": state(range(10, last, 10), changed=changed)
+        for run, changed in (("a", 1000), ("run-1", 40))
+        for name, last in zip(names, (151, 91, 151), strict=False)
+    }
+    rules = "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 512}\n"
+    tables = ingest(tmp_path / "s", files, rules)
+    assert tables.runs.select("run", "tokens").rows() == [
+        ("a/trainer_state", 150 * 512), ("run-1/trainer_state", 150 * 512),
+    ]  # fmt: skip
+
+
+def test_histories_of_several_runs_in_one_folder_are_told_of(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "r/checkpoint-150/trainer_state.json": state(range(10, 151, 10)),
+        "r/checkpoint-90/trainer_state.json": state(range(10, 91, 10), changed=0),
+    }
+    rules = "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 512}\n"
+    tables = ingest(tmp_path / "s", files, rules)
+    assert tables.runs["run"].to_list() == [
+        "r/checkpoint-150/trainer_state", "r/checkpoint-90/trainer_state",
+    ]  # fmt: skip
+    reason = row(tables.files, "path", "r/checkpoint-90/trainer_state.json")["reason"]
+    assert "its history is none of r/checkpoint-150/trainer_state.json's" in reason
 
 
 def test_checkpoints_that_sweep_yaml_calls_two_runs_are_two(tmp_path: Path) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
     from isoflop.ingest.fates import Log
 
-STATE: Final = re.compile(r"(.*?)(?:checkpoint-[0-9]+/)?trainer_state\.json")
+_CHECKPOINT: Final = (
+    r"(?:(?:checkpoint|ckpt|global_step|step|epoch|iter)[-_]?(?:[0-9]+|best|last|latest|final)"
+    r"|(?:best|last|latest|final)[-_](?:checkpoint|ckpt|model))/"
+)
+STATE: Final = re.compile(rf"(.*?)((?:(?<=/)|^){_CHECKPOINT})?trainer_state\.json")
 """The Trainer's state, in the folder of its run or in that of a checkpoint."""
 
 
@@ -25,10 +30,38 @@ def without_earlier_states(logs: Sequence[Log]) -> list[Log]:
         if match and log.format == "trainer_state" and log.fate == "used":
             states.setdefault((match[1], log.run), []).append(log)
     why: dict[str, str] = {}
-    for of_folder in states.values():
-        if len(of_folder) > 1:
-            why |= _why_earlier(of_folder)
-    return [log.ignored(why[log.file.name]) if log.file.name in why else log for log in logs]
+    several: dict[str, str] = {}
+    alone: dict[str, str] = {}
+    for (home, _), of_folder in states.items():
+        why |= _why_earlier(of_folder) if len(of_folder) > 1 else {}
+        names = sorted(log.file.name for log in of_folder if log.file.name not in why)
+        if len(names) == 1:
+            alone[names[0]] = f"{home}trainer_state"
+        else:
+            several |= {name: next(each for each in names if each != name) for name in names}
+    return [_judged(log, why, several, alone) for log in logs]
+
+
+def _judged(
+    log: Log, why: Mapping[str, str], several: Mapping[str, str], alone: Mapping[str, str]
+) -> Log:
+    """Say what a state is beside the others of its folder.
+
+    Parameters
+    ----------
+    why : by file, why it has nothing that counts.
+    several : by file, another of its folder that has a history of its own.
+    alone : by file, what its run is called, which has all of the folder's histories.
+    """
+    name = log.file.name
+    if name in why:
+        return log.ignored(why[name])
+    if name in several:
+        return log.noted(
+            f"its history is none of {several[name]}'s: the runs of one folder, of which a later "
+            f"one wrote over an earlier one, are as many runs; 'ignore:' leaves one out"
+        )
+    return replace(log, called=alone[name]) if name in alone else log
 
 
 def _why_earlier(states: Sequence[Log]) -> dict[str, str]:
@@ -59,7 +92,8 @@ def _why_earlier(states: Sequence[Log]) -> dict[str, str]:
 
 
 def _is_checkpoint(name: str) -> bool:
-    return "/checkpoint-" in f"/{name}"
+    match = STATE.fullmatch(name)
+    return match is not None and match[2] is not None
 
 
 def _shared(records: pl.DataFrame, others: pl.DataFrame) -> tuple[int, bool]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.errors import ConfigError
+from isoflop.files import digest
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.cache import parse, reading_key
 from isoflop.ingest.checkpoints import STATE, without_earlier_states
@@ -50,6 +51,7 @@ class Log:
     reason : why it was rejected, or what to know of it.
     run : name that sweep.yaml gives its run.
     settings : facts by their dotted names, of a file of settings.
+    called : what its run is called, if not as its file.
     """
 
     file: RawFile
@@ -62,6 +64,7 @@ class Log:
     run: str | None = None
     key: str | None = None
     settings: Mapping[str, Any] | None = None
+    called: str | None = None
 
     def rejected(self, reason: str) -> Log:
         """Give the file up."""
@@ -345,4 +348,44 @@ def _without_copies(logs: Sequence[Log]) -> list[Log]:
         original = first.setdefault(log.file.digest, log.file.name)
         is_copy = original != log.file.name
         kept.append(log.rejected(f"the same bytes as {original}") if is_copy else log)
-    return kept
+    cut = _cut_copies([log for log in kept if log.fate == "used"])
+    return [log.rejected(cut[log.file.name]) if log.file.name in cut else log for log in kept]
+
+
+def _cut_copies(logs: Sequence[Log]) -> dict[str, str]:
+    """Find files that are the beginning of another one, which has more records, and say so."""
+    alike: dict[tuple[object, ...], list[tuple[int, RawFile]]] = {}
+    for log in logs:
+        if log.parsed is not None and log.parsed.runs:
+            first = log.parsed.runs[0]
+            told = first.facts[0].model_dump_json() if first.facts else ""
+            since = log.parsed.written and log.parsed.written[0]
+            key = (log.format, first.name, since, told)
+            alike.setdefault(key, []).append((log.parsed.lines, log.file))
+    cut: dict[str, str] = {}
+    for files in alike.values():
+        longest_first = sorted(files, key=lambda each: (-each[0], each[1].name))
+        for place, (lines, file) in enumerate(longest_first):
+            for more, longer in longest_first[:place]:
+                if more > lines and longer.size > file.size and _begins_with(longer, file):
+                    cut[file.name] = (
+                        f"the first {file.size} bytes of {longer.name}: a copy that was cut, or "
+                        f"made while that was written"
+                    )
+                    break
+    return cut
+
+
+def _begins_with(longer: RawFile, file: RawFile) -> bool:
+    """Tell whether a file begins with all of another's bytes."""
+    try:
+        with longer.path.open("rb") as content, file.path.open("rb") as beginning:
+            if content.read(HEAD_COMPARED) != beginning.read(HEAD_COMPARED):
+                return file.size < HEAD_COMPARED and digest(longer.path, file.size) == file.digest
+        return digest(longer.path, file.size) == file.digest
+    except OSError:  # a member of an archive, or gone
+        return False
+
+
+HEAD_COMPARED: Final = 4096
+"""Bytes that tell most files apart, so that no more of them is read."""

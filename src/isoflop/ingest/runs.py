@@ -246,7 +246,7 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
     losses = [columns[name].column for name in ("train_loss", "eval_loss") if name in columns]
     losses += table.evals.values() if table is not None else ()
     named = tuple(column for column in losses if column is not None)
-    stem = log.file.stem
+    stem = log.called or log.file.stem
     if _run_is_folder(log) and "/" in stem:
         stem = stem.rpartition("/")[0]
     several = None if len(log.parsed.runs) == 1 else _Several(log.parsed)
