@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from isoflop.archive.archive_report import raw_members
-from isoflop.sweep_folders import find_sweeps, fingerprint, listed_files, raw_files
+from isoflop.sweep_folders import TAKEN, find_sweeps, fingerprint, listed_files, raw_files
 from tests.ordinary import as_ordinary
 
-if TYPE_CHECKING:
-    from pathlib import Path
+ROOT = Path(__file__).parents[1]
+OF_SWEEPS = re.compile(r'"((?:reports|data/(?:curves|losses|estimates))/)([^/"{]+)')
+"""What a rule names, without a wildcard, in a folder where every sweep has its name."""
 
 
 def sweep(raw: Path, name: str, *logs: str, sidecar: str | None = "sweep.yaml") -> Path:
@@ -69,6 +72,7 @@ def test_ordinary_names_are_sweeps(raw: Path) -> None:
         ("ladder.runs", "a.log", "sweep.yaml", ["a table of a sweep 'ladder'", "Rename"]),
         ("x.left_out", "a.log", "sweep.yaml", ["a table of a sweep 'x'", "Rename"]),
         ("index.html", "a.log", "sweep.yaml", ["page of all sweeps", "Rename"]),
+        ("refused.txt", "a.log", "sweep.yaml", ["lists the folders", "Rename"]),
         ("published", "a.log", "sweep.yaml", ["page of published studies", "Rename"]),
         (f"{10**200}1", "a.log", "sweep.yaml", ["has 202 bytes", "where 200 leave room", "Rename"]),
         *(
@@ -342,3 +346,12 @@ def test_neither_reading_nor_the_sidecar_changes_the_fingerprint(raw: Path) -> N
     (raw / "ladder/a.log").read_bytes()
     (raw / "ladder/.hidden").touch()
     assert fingerprint(raw / "ladder") == before
+
+
+def test_no_sweep_has_a_name_that_a_rule_writes() -> None:
+    """A folder named refused.txt beside a refused one stopped every build."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "rules").glob("*.smk"))]
+    texts.append((ROOT / "Snakefile").read_text(encoding="utf-8"))
+    written = {match[2] for text in texts for match in OF_SWEEPS.finditer(text)}
+    assert {"index.html", "refused.txt"} <= written
+    assert written <= {*TAKEN}

@@ -12,9 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from isoflop.cli import main
+from isoflop.config.by_sweep import SweepSettings, settings_by_sweep
 from isoflop.config.ingest import IngestSettings
-from isoflop.escape import one_line
-from isoflop.terminal import lines
+from isoflop.config.reading import read_yaml
+from isoflop.config.sidecar import SweepFile
+from isoflop.errors import IsoflopError
+from isoflop.escape import lines, one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,3 +78,38 @@ def test_an_encoding_without_a_sign_ends_no_command() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert b"1e21" in done.stdout or b"FLOPs" in done.stdout
+
+
+KEYS = (
+    {"settings": {PAYLOAD: 1}},
+    {"settings": {"losses": {PAYLOAD: "x", "smoothing": "x"}}},
+    {"settings": {"losses": {"schedules": [PAYLOAD], "smoothing": PAYLOAD}}},
+    {"rules": [{"paths": "*", "set": {PAYLOAD: 3}}]},
+    {PAYLOAD: {}},
+)
+"""Contents of a sweep.yaml that its model refuses."""
+
+
+@pytest.mark.parametrize("content", KEYS)
+def test_nor_does_a_key_of_sweep_yaml(content: dict[str, object], tmp_path: Path) -> None:
+    """`left out:` lines of the rules print what this error says, and no command cleans them."""
+    path = tmp_path / "sweep.yaml"
+    path.write_text(json.dumps({"title": "t", **content}), encoding="utf-8")
+    defaults = SweepSettings().model_dump(mode="json")
+
+    def read() -> None:
+        settings_by_sweep(defaults, read_yaml(path, SweepFile).settings, name=str(path))
+
+    with pytest.raises(IsoflopError) as raised:
+        read()
+    assert "sweep.yaml" in str(raised.value)
+    assert_still(str(raised.value))
+
+
+def test_nor_does_a_key_that_stands_twice(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    key = json.dumps(PAYLOAD)
+    path.write_text(f"{{{key}: 1, {key}: 2}}", encoding="utf-8")
+    with pytest.raises(IsoflopError, match="stands twice") as raised:
+        read_yaml(path, SweepFile)
+    assert_still(str(raised.value))

@@ -9,8 +9,9 @@ from importlib import import_module
 import click
 
 from isoflop.errors import IsoflopError, machine_fault
+from isoflop.escape import lines
 from isoflop.folder_lock import share_folder_of_build
-from isoflop.terminal import lines, print_in_any_encoding
+from isoflop.terminal import print_in_any_encoding
 
 COMMANDS = {
     "run": "isoflop.run_workflow:run_command",

@@ -17,7 +17,17 @@ REMEDY: Final = "Then run the same command again: nothing that is half-written h
 
 
 class IsoflopError(Exception):
-    """What went wrong, in words for the user: the file, the run, the fact and the fix."""
+    """What went wrong, in words for the user: the file, the run, the fact and the fix.
+
+    Names, keys and values in it are from files of anyone: no sign of them moves a cursor, wherever
+    the words are printed.
+    """
+
+    def __str__(self) -> str:
+        """Write the words as lines of printable signs."""
+        from isoflop.escape import lines  # which has errors of its own
+
+        return lines(super().__str__())
 
 
 class ConfigError(IsoflopError):

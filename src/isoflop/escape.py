@@ -195,6 +195,11 @@ def one_line(text: str) -> str:
     return " ".join(visible(re.sub(r"\s+", " ", text)).split())
 
 
+def lines(text: str) -> str:
+    """Write a text of several lines for a terminal or a log, each with its indentation."""
+    return "\n".join(visible(line.expandtabs(4)) for line in text.split("\n"))
+
+
 def visible(text: str) -> str:
     """Replace what is not seen, or turns the reading direction: it could disguise a name."""
     return "".join(_sign(character) for character in text)

@@ -20,8 +20,9 @@ SIDECAR = "sweep.yaml"
 TAKEN = {
     "index.html": "reports/index.html is the page of all sweeps",
     "published": "reports/published is the page of published studies",
+    "refused.txt": "reports/refused.txt lists the folders that are no sweeps",
 }
-"""Names below reports/ that are the project's."""
+"""Names below reports/ and data/*/ that a rule writes: all that stand there without a wildcard."""
 SUFFIXES = (".runs", ".files", ".evals", ".gates", ".left_out", ".alternate_loss", ".draws")
 """What tells a sweep's tables apart: the curves of a sweep `x.runs` would be the runs of `x`."""
 REPLACED = re.compile(r"[{}]|<[a-z][a-z0-9_]*>")

@@ -7,21 +7,12 @@ import sys
 
 import click
 
-from isoflop.escape import visible
+from isoflop.escape import lines
 
 
 def say(text: object) -> None:
     """Print lines; what in them is no printable sign becomes visible."""
     click.echo(lines(str(text)))
-
-
-def lines(text: str) -> str:
-    """Write a text of several lines, each with its indentation."""
-    return "\n".join(map(_indented, text.split("\n")))
-
-
-def _indented(text: str) -> str:
-    return visible(text.expandtabs(4))
 
 
 def print_in_any_encoding() -> None:

@@ -146,3 +146,17 @@ def test_what_is_not_shown_is_not_known() -> None:
 def test_a_sweep_without_trials_has_none() -> None:
     assert RateTrials.of(*sweep([])) is None
     assert RateTrials.of(*sweep(CELLS, (1.0, 2.0))) is None
+
+
+def test_trials_that_are_fitted_are_trials() -> None:
+    """A sweep whose rates are all of role fit was told that no three had been tried."""
+    runs, losses, left_out = sweep(CELLS)
+    known = left_out.drop_nulls("loss").select(run="item", loss="loss")
+    fitted = runs.with_columns(role=pl.lit("fit", dtype=runs["role"].dtype))
+    finals = known.with_columns(is_final=pl.lit(value=True))
+    trials = RateTrials.of(fitted, pl.concat([losses, finals], how="diagonal"), left_out.clear())
+    expected = RateTrials.of(runs, losses, left_out)
+    assert trials is not None
+    assert expected is not None
+    assert trials.shared == expected.shared
+    assert (trials.runs, trials.cells) == (expected.runs, expected.cells)

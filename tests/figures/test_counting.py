@@ -13,7 +13,7 @@ from isoflop.approach import NAMES
 from isoflop.approaches.fit_approach import fit_approach
 from isoflop.approaches.mix_laws import mix_laws
 from isoflop.config.approaches import ApproachesSettings
-from isoflop.escape import identifier
+from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.forecasts import Forecasts
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from numpy.typing import NDArray
 
-    from isoflop.drawing import style
     from isoflop.estimates.forecasts import Prediction
     from isoflop.figures.inputs import FigureInputs
 
@@ -184,11 +183,16 @@ def test_check_runs_are_drawn_along_their_training(counted: FigureInputs) -> Non
     for run in losses["run"].unique():
         curve = losses.filter(run=run).sort("tokens")
         for shown, column in columns.items():
-            x, y = line(figure, f"run-{identifier(run)}-{shown}")
+            (gid,) = (
+                gid
+                for gid, runs in style.named_runs(figure).items()
+                if runs == (run,) and gid.endswith(shown)
+            )
+            x, y = line(figure, gid)
             np.testing.assert_array_equal(x, curve[column].to_numpy())
             np.testing.assert_array_equal(y, curve["loss"].to_numpy())
             # the end of every run is in the picture
-            low, high = artist(figure, f"run-{identifier(run)}-{shown}").axes.get_ylim()
+            low, high = artist(figure, gid).axes.get_ylim()
             assert low < y[-1] < high
 
 

@@ -30,6 +30,7 @@ from isoflop.figures import (
     isoflop_profiles,
     predictions,
     specifications,
+    training_curves,
 )
 from tests.figures.conftest import drawn
 
@@ -172,6 +173,31 @@ def test_design_shows_tokens_across_and_parameters_upwards(inputs: FigureInputs)
     (marks,) = artists(design.draw, inputs, "runs-check")
     shown = {(float(x), float(y)) for x, y in marks.get_offsets()}
     assert shown == set(runs.select("tokens", "params_total").iter_rows())
+
+
+def test_every_mark_has_its_own_run_whatever_the_letters_of_its_name(
+    inputs: FigureInputs,
+) -> None:
+    """36 runs with Chinese names had one identifier, and the last one's name under the pointer."""
+    names = inputs.losses["run"].unique().sort().to_list()
+    others = [f"lr{'=-'[n % 2]}1e-3 模型{chr(0x4E00 + n // 2)}" for n in range(len(names))]
+    renamed = pl.col("run").replace_strict(names, others, default=pl.col("run"))
+    other = replace(
+        inputs,
+        losses=inputs.losses.with_columns(renamed),
+        runs=inputs.runs.with_columns(renamed),
+    )
+    for draw, ends in ((training_curves.draw, 1), (check_curves.draw, 2), (check_pair.draw, 1)):
+        figure = drawn(draw, other).figure
+        named = style.named_runs(figure)
+        shown = inputs.losses.filter(
+            pl.col("role") == ("fit" if draw is training_curves.draw else "check")
+        )
+        assert len(named) == ends * shown["run"].n_unique()
+        for gid, (run,) in named.items():
+            (line,) = figure.findobj(lambda one, gid=gid: one.get_gid() == gid)
+            rows = other.losses.filter(run=run)
+            assert set(line.get_ydata()) <= set(rows["loss"])
 
 
 def test_check_runs_of_different_compute_are_no_pair(inputs: FigureInputs) -> None:
@@ -318,12 +344,12 @@ def test_check_runs_stand_over_what_the_answer_says_and_what_was_announced(
     law = mixture.mixed[0].approach
     (own,) = artists(check_pair.draw, inputs, f"predicted-{law}")
     assert np.abs(own.get_ydata() / loss - 1.0).max() > 1e-4
-    for run in announced.runs:
+    for number, run in enumerate(announced.runs):
         said = run.losses["mixture"]
-        (mark,) = artists(check_pair.draw, inputs, f"announced-{run.run}")
+        (mark,) = artists(check_pair.draw, inputs, f"announced-{number}")
         assert list(mark.get_ydata()) == [said.predicted]
         for level in ("0.8", "0.95"):
-            (bar,) = artists(check_pair.draw, inputs, f"announced-{level}-{run.run}")
+            (bar,) = artists(check_pair.draw, inputs, f"announced-{level}-{number}")
             assert tuple(bar.get_ydata()) == said.intervals[level]
     at = optima_at(mixture, inputs.mixture_draws, [flops])[0].params
     (mark,) = artists(check_pair.draw, inputs, "optimum-mixture")

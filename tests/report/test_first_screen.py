@@ -11,6 +11,7 @@ import pytest
 
 from isoflop.approach import IN_PROSE
 from isoflop.estimates.estimate import Refusal
+from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture
 from isoflop.numbers import NONE, fixed
 from isoflop.report.document import write_document
@@ -156,3 +157,22 @@ def test_dots_are_spoken_of_where_the_figure_has_some(rendered: Rendered, bare: 
     dots = "Dots: measured minima of the IsoFLOP profiles."
     assert dots in rendered.html
     assert dots not in bare.html
+
+
+def test_the_subtitle_says_why_the_exponent_has_no_interval(inputs: ReportInputs) -> None:
+    """Where only the 95 % level was withheld, the report said that there were no draws."""
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    none = NoLevel(side="below", truth="parametric", share=0.2)
+    withheld = {
+        "intervals": {"0.8": mixture.a.intervals["0.8"]},
+        "levels": {**mixture.a.levels, "0.95": none},
+    }
+    for changed, words in (
+        (withheld, "no interval of 95 % covers it in simulated sweeps, so none is given"),
+        ({"intervals": {}, "levels": {}}, "is unknown: no runs were resampled"),
+    ):
+        a = mixture.a.model_copy(update=changed)
+        told = replace(inputs, mixture=mixture.model_copy(update={"a": a}))
+        screen = first_screen(told)
+        assert words in screen.subtitle.replace("\xa0", " ")

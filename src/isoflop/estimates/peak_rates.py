@@ -67,8 +67,8 @@ class RateTrials:
 
     Attributes
     ----------
-    runs, cells : runs and cells of one N, D, batch and schedule with three rates or more, fitted
-        and check runs among them.
+    runs, cells : runs and cells of one N, D, batch and schedule with three rates or more, whatever
+        the role of a run: trials may be fitted, too.
     ratios : smallest and largest D / N of these.
     outside : share of the fitted runs whose D / N lies outside.
     more_params, more_tokens : fitted runs with a larger N, and with a larger D, than all of these.
@@ -105,7 +105,7 @@ class RateTrials:
 
         Returns
         -------
-        None where no tuning run belongs to a cell of three rates.
+        None where no three rates were tried at one N and D.
         """
         cells = _cells(runs, losses, left_out)
         if not cells:
@@ -154,11 +154,7 @@ def _cells(runs: pl.DataFrame, losses: pl.DataFrame, left_out: pl.DataFrame) -> 
         pl.col("schedule_kind").cast(pl.String).fill_null("").alias("schedule"),
     ]
     groups = tried.sort("ratio", "params_total", "run").group_by(by, maintain_order=True)
-    return [
-        cell
-        for _, cell in groups
-        if cell["lr_peak"].n_unique() >= LEAST_RATES and (cell["role"] == "tuning").any()
-    ]
+    return [cell for _, cell in groups if cell["lr_peak"].n_unique() >= LEAST_RATES]
 
 
 def _ratio(cell: pl.DataFrame) -> float:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from isoflop.drawing import style
-from isoflop.escape import identifier
 from isoflop.estimates.announced import check_runs
 from isoflop.estimates.counted import counted
 from isoflop.figures.check_pair import NONE, label_of
@@ -67,10 +66,10 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
 
 
 def _curves(axes: Axes, points: pl.DataFrame, column: str, colours: dict[float, Any]) -> None:
-    for (run,), curve in points.group_by(["run"], maintain_order=True):
+    for number, ((run,), curve) in enumerate(points.group_by(["run"], maintain_order=True)):
         (line,) = axes.plot(
             curve[column], curve["loss"], color=colours[curve["params"][0]], lw=0.8,
-            gid=f"run-{identifier(str(run))}-{column}",
+            gid=f"run-{number}-{column}",
         )  # fmt: skip
         style.name_runs(line, [str(run)])
 

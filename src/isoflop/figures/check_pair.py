@@ -9,7 +9,6 @@ import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.drawing import style
-from isoflop.escape import identifier
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.announced import check_runs, equal_compute, sized_by
 from isoflop.estimates.counted import counted
@@ -71,7 +70,8 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         labels = _predicted(axes, inputs, key, answer, (n, d, flops))
         spoken = f"over the loss that {ANSWERS[key].in_prose} predicts there"
     announced = _announced(axes, inputs, pair)
-    for (params,), rows in pair.group_by(["params"], maintain_order=True):
+    numbered = pair.with_row_index("number")
+    for (params,), rows in numbered.group_by(["params"], maintain_order=True):
         _measured(axes, float(params), rows, left=params == pair["params"][0])
     _optima(strip, inputs, counting)
     axes.margins(y=0.08)
@@ -150,7 +150,7 @@ def _announced(axes: Axes, inputs: FigureInputs, pair: pl.DataFrame) -> str:
         return ""
     sizes = dict(pair.select("run", "params").iter_rows())
     drawn = []
-    for run in inputs.announcement.runs:
+    for number, run in enumerate(inputs.announcement.runs):
         loss = run.losses.get(MIXTURE.key)
         if loss is None or run.run not in sizes:
             continue
@@ -158,11 +158,11 @@ def _announced(axes: Axes, inputs: FigureInputs, pair: pl.DataFrame) -> str:
         for level, width in (("0.95", 0.9), ("0.8", 2.4)):
             axes.plot(
                 [x, x], loss.intervals[level], color=style.QUIET, lw=width, zorder=4,
-                solid_capstyle="butt", gid=f"announced-{level}-{identifier(run.run)}",
+                solid_capstyle="butt", gid=f"announced-{level}-{number}",
             )  # fmt: skip
         axes.plot(
             x, loss.predicted, marker="D", ms=4, color=style.QUIET, mec="white", mew=0.5, ls="",
-            zorder=5, gid=f"announced-{identifier(run.run)}",
+            zorder=5, gid=f"announced-{number}",
         )  # fmt: skip
         drawn.append(f"{loss.predicted:.4f} for {short(sizes[run.run])} parameters")
     return f" Announced before training were {' and '.join(drawn)}." if drawn else ""
@@ -170,7 +170,7 @@ def _announced(axes: Axes, inputs: FigureInputs, pair: pl.DataFrame) -> str:
 
 def _measured(axes: Axes, params: float, rows: pl.DataFrame, *, left: bool) -> None:
     """Mark the runs of one size and their mean, with who sized them."""
-    for run, measured in rows.select("run", "loss").iter_rows():
+    for number, run, measured in rows.select("number", "run", "loss").iter_rows():
         (mark,) = axes.plot(
             params,
             measured,
@@ -179,14 +179,14 @@ def _measured(axes: Axes, params: float, rows: pl.DataFrame, *, left: bool) -> N
             color=style.INK,
             ls="",
             zorder=6,
-            gid=f"run-{identifier(run)}",
+            gid=f"run-{number}",
         )
         style.name_runs(mark, [run])
     mean = float(rows["loss"].mean())  # type: ignore[arg-type]
     if rows.height > 1:
         axes.plot(
             params, mean, marker="_", ms=14, color=style.INK, ls="", zorder=6,
-            gid=f"mean-{identifier(rows['run'][0])}",
+            gid=f"mean-{rows['number'][0]}",
         )  # fmt: skip
     of = "" if rows.height == 1 else f"\nmean of {rows.height} runs"
     # at the foot of the panel, where no line runs

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from isoflop.drawing import style
-from isoflop.escape import identifier
 from isoflop.estimates.diagnostics import EnvelopeDiagnostics, expect
 from isoflop.figures.frontier import draw_scaling
 from isoflop.numbers import number_of, short
@@ -69,7 +68,8 @@ def _curves(axes: Axes, points: pl.DataFrame) -> None:
 
     sizes = points["params"]
     scale = ScalarMappable(LogNorm(float(sizes.min()), float(sizes.max())), style.sequential())  # type: ignore[arg-type]
-    for (run,), curve in points.sort("run", "flops").group_by("run", maintain_order=True):
+    by_run = points.sort("run", "flops").group_by("run", maintain_order=True)
+    for number, ((run,), curve) in enumerate(by_run):
         colour = scale.to_rgba(curve["params"][0])
         (line,) = axes.plot(
             curve["flops"],
@@ -77,7 +77,8 @@ def _curves(axes: Axes, points: pl.DataFrame) -> None:
             color=colour,
             lw=0.6,
             alpha=0.8,
-            gid=f"run-{identifier(run)}",
+            # by number: names of other letters would share an identifier
+            gid=f"run-{number}",
         )
         style.name_runs(line, [run])
     style.log_axis(axes.xaxis)

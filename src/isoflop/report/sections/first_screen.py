@@ -197,6 +197,13 @@ def _counted(answer: Estimate | Mixture) -> str:
     return PARAMS_SHORT[answer.counting.params].replace(" *N*", "")
 
 
+def _why_no_ends(a: Quantity) -> str:
+    """Say why an exponent has no interval at the level of this page."""
+    if f"{LEVEL:g}" in a.levels or a.intervals:
+        return f"no interval of {percent(LEVEL)} covers it in simulated sweeps, so none is given"
+    return "how precise that is, is unknown: no runs were resampled"
+
+
 def _subtitle(inputs: ReportInputs, answer: Estimate | Mixture) -> str:
     """Say how size and data grow with compute, beside both papers."""
     published = [row.a for row in inputs.reference.hoffmann.exponents.rows]
@@ -206,7 +213,7 @@ def _subtitle(inputs: ReportInputs, answer: Estimate | Mixture) -> str:
     ends = a.intervals.get(f"{LEVEL:g}")
     value = f"a = {fixed(a.value)}"
     if ends is None:
-        return f"N grows as C to the {fixed(a.value)}; without draws nobody knows how sure that is."
+        return f"N grows as C to the {fixed(a.value)}; {_why_no_ends(a)}."
     shown = f"{value}, {percent(LEVEL)}: {interval(*ends, fixed)}"
     # the paper's own three approaches differ: what lies among them is Chinchilla's
     half, three = ends[0] <= most and least <= ends[1], ends[0] <= kaplan <= ends[1]
