@@ -109,6 +109,7 @@ def curve(head: str, *columns: str, count: int = 12) -> str:
 MADE_UP: dict[str, dict[str, str]] = {
     "N and D in units": {"t.csv": rows("model,params,tokens,loss", "a,10,.2,3.9", "b,70,1.4,3.3")},
     "points in units": {"t.csv": curve("step,params,tokens,loss", "n", "70", "n/8", "5-n/30")},
+    "curves in units": {"t.csv": curve("step,params,loss", "n", "70.5", "5-n/30")},
     "no loss": {"t.csv": curve("step,tokens,y", "n", "n*1e6", "5-n/30")},
     "no axis": {"t.csv": curve("n,loss", "n", "5-n/30")},
     "no axis but epochs": {"t.csv": curve("epoch,loss,val_loss", "n/2", "5-n/30", "6-n/30")},
@@ -117,6 +118,8 @@ MADE_UP: dict[str, dict[str, str]] = {
     "tokens of a step": {"t.csv": curve("step,tokens,loss", "n", "4096", "5-n/30")},
     "tokens that vary": {"t.csv": curve("step,tokens,loss", "n", "4096+7*(n%3)", "5-n/30")},
     "finished runs by steps": {"t.csv": rows("run,params,steps,loss", "a,1e7,90,4", "b,2e7,90,3")},
+    "finished runs by steps and a batch": {
+        "t.csv": rows("run,params,steps,batch,seq_len,loss", "a,1e7,90,8,64,4", "b,2e7,90,8,64,3")},
     "finished runs without loss": {"t.csv": rows("run,N,D,y", "a,1e7,2e8,4.1", "b,2e7,4e8,3.9")},
     "N and C": {"t.csv": rows("C,N,loss", "1e18,1e7,3.9", "1e18,2e7,3.7")},
     "N in a unit and C": {"t.csv": rows("FLOPs,N (M),val_loss", "1e18,10,3.9", "1e18,20,3.7")},
@@ -237,3 +240,31 @@ def test_d_follows_from_n_and_c(tmp_path: Path) -> None:
     runs = inspect(folder).tables.runs
     assert runs["tokens"].to_list() == pytest.approx([1e18 / 6e7, 1e18 / 12e7])
     assert set(runs["status"]) == {"finished"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["N and D in units", "points in units", "W&B's step", "tokens of a step",
+     "N and C", "a table of what runs are, in units", "curves in units"],
+)  # fmt: skip
+def test_the_sweep_yaml_to_start_from_is_all_that_is_asked_of_tables(
+    tmp_path: Path, name: str
+) -> None:
+    """What runs lack, too, which are known once the maps are there."""
+    settled(write(tmp_path / "s", dict(MADE_UP[name]), None), rounds=1)
+
+
+def test_what_a_map_with_gaps_leads_to_is_told_behind_a_mark(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", dict(MADE_UP["no axis"]), None)
+    text = inspect(folder).sidecar_text()
+    assert 'step: "<the column of updates>"' in text
+    told = re.search(r"^#   (facts: .*)$", text, re.MULTILINE)
+    assert told is not None
+    facts = yaml.safe_load(filled(told[1]))["facts"]
+    assert facts.keys() == {"params", "tokens_per_step", "schedule"}
+    assert "facts" not in yaml.safe_load(filled(text))
+    # beside a table whose map is whole
+    files = dict(MADE_UP["no axis"]) | {"u.csv": MADE_UP["curves in units"]["t.csv"]}
+    asked = yaml.safe_load(filled(inspect(write(tmp_path / "t", files, None)).sidecar_text()))
+    lines = {key for rule in asked["runs"] for key in rule if rule["match"] in {"u", "u.csv"}}
+    assert {"table", "tokens_per_step", "schedule"} <= lines | asked.get("facts", {}).keys()

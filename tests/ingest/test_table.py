@@ -749,3 +749,20 @@ def test_a_table_of_w_and_b_s_runs_whose_columns_say_where_their_values_are(tmp_
     assert tables.runs["params_total"].to_list() == [7e7, 1.6e8]
     assert tables.runs["tokens"].to_list() == [1.4e9, 3.2e9]
     assert losses(tables) == {"a": [3.5], "b": [3.2]}
+
+
+def test_a_batch_and_a_context_give_the_tokens_of_a_step(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{5 - n / 10},512,1024\n" for n in range(1, 12))
+    facts = "params: {total: 7e7}, schedule: {kind: constant}"
+    text = f"step,loss,global_batch_size,seq_len\n{rows}"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, f"title: t\nfacts: {{{facts}}}\n")
+    assert tables.curves["tokens"].to_list() == [512 * 1024 * n for n in range(1, 12)]
+
+
+def test_a_panel_without_its_ranges_is_one(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{5 - n / 10},{4 - n / 10}\n" for n in range(1, 12))
+    facts = "params: {total: 7e7}, tokens_per_step: 512, schedule: {kind: constant}"
+    text = f'"Step","a - train/loss","b - 1 - train/loss"\n{rows}'
+    tables = ingest(tmp_path / "s", {"t.csv": text}, f"title: t\nfacts: {{{facts}}}\n")
+    assert tables.runs["run"].to_list() == ["a", "b - 1"]
+    assert tables.curves["train_loss"].to_list()[:2] == pytest.approx([4.9, 4.8])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from glob import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
+import yaml
 
 from isoflop.config.ingest import IngestSettings
 from isoflop.config.sidecar import SweepFile
@@ -36,11 +38,13 @@ class Inspected:
     reading : its files and runs.
     tables : the same as tables.
     has_sidecar : whether a sweep.yaml was heeded.
+    mapped : the same with the maps that tables ask for, as far as these have no gaps; and the maps.
     """
 
     reading: Reading
     tables: Ingested
     has_sidecar: bool
+    mapped: tuple[Reading, str, Mapping[str, str]]
 
     def __str__(self) -> str:
         """Tell file by file and run by run, and give a sweep.yaml to start from."""
@@ -100,13 +104,14 @@ class Inspected:
         """Write a sweep.yaml that says what is missing, with gaps to fill in."""
         title = json.dumps(self.reading.folder.resolve().name, ensure_ascii=False)
         lines = [f"title: {title}"]
-        rules, of_tables = _rules(self.reading.logs, self._runs)
-        shared, single = _gaps(self._runs)
-        if len(rules) == len(self._runs):  # a table tells this of every run
+        reading, alone, of_files = self.mapped
+        runs = sorted(reading.runs, key=lambda run: run.name)
+        rules, of_tables = _rules(reading.logs, runs)
+        shared, single = _gaps(runs)
+        if len(rules) == len(runs):  # a table tells this of every run
             shared = [line for line in shared if not all(_tells(rule, line) for rule in rules)]
         if shared:
             lines += ["facts:", *(f"  {line}" for line in shared)]
-        alone, of_files = _maps(self.reading.logs)
         if alone:
             lines += alone.split("\n")
         if single or of_files or rules:
@@ -120,7 +125,7 @@ class Inspected:
             lines.append("ignore:")
         for name in of_tables:
             lines.append(f"  - {{{rule_for(name)}, reason: its rows are rules above}}")
-        lagging = [run.name for run in self._runs if _lacking_window(run) is not None]
+        lagging = [run.name for run in runs if _lacking_window(run) is not None]
         if lagging:
             names = ", ".join(json.dumps(name, ensure_ascii=False) for name in lagging)
             lines.append(
@@ -128,6 +133,7 @@ class Inspected:
                 f"moving average 1 / (1 - b) where each update keeps the share b:\n"
                 f"#   {WINDOW_LINE}"
             )
+        lines += _behind_gaps(alone, *of_files.values())
         return "\n".join(lines) + "\n"
 
     @property
@@ -151,7 +157,63 @@ def inspect(path: Path) -> Inspected:
     sidecar = read_sidecar(folder) if has_sidecar else SweepFile(title=folder.resolve().name)
     logs = read_logs(folder, sidecar, None) if path.is_dir() else read_file(path, sidecar)
     reading = settle(folder, logs, sidecar)
-    return Inspected(reading, reading.tables(folder.resolve().name, IngestSettings()), has_sidecar)
+    tables = reading.tables(folder.resolve().name, IngestSettings())
+    asked = _maps(reading.logs)
+    mapped = (reading, *asked) if has_sidecar else _mapped(path, reading, sidecar)
+    return Inspected(reading, tables, has_sidecar, mapped)
+
+
+def _mapped(
+    path: Path, reading: Reading, sidecar: SweepFile
+) -> tuple[Reading, str, Mapping[str, str]]:
+    """Read with the maps that tables ask for: what their runs lack is known then, too."""
+    alone, of_files = _maps(reading.logs)
+    for _ in range(ROUNDS):
+        full = {name: proposal for name, proposal in of_files.items() if GAP not in proposal}
+        if not (full or (alone and GAP not in alone)):
+            break
+        told = sidecar.model_copy(update=_as_rules(alone if GAP not in alone else "", full))
+        logs = (read_logs if path.is_dir() else read_file)(path, told, *[None] * path.is_dir())
+        further, others = _maps(logs)
+        if further:  # a map that another question follows, as one of units
+            alone = further
+        elif others.keys() & full.keys():
+            of_files = {**of_files, **others}
+        else:
+            return settle(reading.folder, logs, told), alone, of_files
+    return reading, alone, of_files
+
+
+def _behind_gaps(*maps: str) -> list[str]:
+    """Say what will be asked of runs that are known once the gaps of a map are filled."""
+    if not any(GAP in each and "rows: points" in each for each in maps):
+        return []
+    return [
+        "# once the gaps of its map are filled, runs of a table mostly lack these, too",
+        "# (tokens_per_step where no column counts tokens):",
+        f"#   facts: {OF_CURVES}",
+    ]
+
+
+def _as_rules(alone: str, of_files: Mapping[str, str]) -> dict[str, Any]:
+    """Read maps as sweep.yaml has them."""
+    rules = [
+        {"match": escape(name), **yaml.safe_load(proposal)} for name, proposal in of_files.items()
+    ]
+    told = {"title": "", "runs": rules, **(yaml.safe_load(alone) if alone else {})}
+    model = SweepFile.model_validate(told)
+    return {"table": model.table, "runs": model.runs}
+
+
+GAP: Final = "<"
+"""Begins a gap in what is proposed."""
+OF_CURVES: Final = (
+    "{params: {total: <embedding included>}, tokens_per_step: <tokens in one optimiser step>, "
+    "schedule: {kind: cosine, steps: <steps>}}"
+)
+"""What the runs of a curve without more columns need, which is known once its map is there."""
+ROUNDS: Final = 3
+"""Questions of tables that follow from each other, at most."""
 
 
 def _lacking_window(run: Run) -> str | None:

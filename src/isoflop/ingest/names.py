@@ -212,12 +212,18 @@ def _compute_unit(words: str) -> tuple[float | None] | None:
     return None
 
 
-def find_batch(names: Iterable[str]) -> tuple[str, str] | None:
-    """Find the sequences of a step and the tokens of a sequence; None if one is not there."""
+def find_batch(names: Iterable[str], *, sure: bool = False) -> tuple[str, str] | None:
+    """Find the sequences of a step and the tokens of a sequence; None if one is not there.
+
+    Parameters
+    ----------
+    sure : whether the name must say that the sequences are those of all devices.
+    """
     by_plain = {plain(name): name for name in reversed(list(names))}
+    batches = [name for name in _BATCH if name.startswith("global") or not sure]
     batch, context = (
         next((by_plain[name] for name in known if name in by_plain), None)
-        for known in (_BATCH, _CONTEXT)
+        for known in (batches, _CONTEXT)
     )
     return None if batch is None or context is None else (batch, context)
 

@@ -22,6 +22,7 @@ from isoflop.ingest.names import (
     eval_sets,
     eval_sets_in_bytes,
     find,
+    find_batch,
     find_compute,
     find_count,
     loss_curve,
@@ -161,6 +162,13 @@ class _Known:
             columns["run"] = None  # a head before the curve names it, and no row does
         return cls(columns, scales, eval_sets(numeric), eval_sets_in_bytes(numeric))
 
+    def factor(self, value: str) -> str:
+        """Write a count for a formula, times its unit."""
+        scale = self.scales.get(value, 1.0)
+        return (
+            f'"{self.columns[value]}"' if scale == 1.0 else (f'{scale:g} * "{self.columns[value]}"')
+        )
+
     @property
     def has_loss(self) -> bool:
         """Whether some column is a loss."""
@@ -202,7 +210,12 @@ def _of_points(outline: Outline, known: _Known) -> TableMap:
         why = "the only step is _step, which counts what was logged; if that is updates, say so"
         raise _refusal(outline, why, _as_block(known.table("points", known.taken(_PROPOSED))))
     unused = {"params.nonembedding"} if columns["params.total"] is None else set()
-    return known.table("points", known.taken(COLUMNS.keys() - unused))
+    taken = known.taken(COLUMNS.keys() - unused)
+    sequences = find_batch(outline.numbers, sure=True)
+    if sequences is not None and not {"tokens", "tokens_per_step"} & taken.keys():
+        facts = ("batch", "architecture.seq_len")
+        taken |= {fact: scaled(name, 1.0) for fact, name in zip(facts, sequences, strict=True)}
+    return known.table("points", taken)
 
 
 def _by_compute(outline: Outline, known: _Known) -> str | None:
@@ -254,10 +267,11 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
         lacking.append("none is known as a loss")
     step, of_step = known.columns["step"], known.columns["tokens_per_step"]
     if "tokens" not in columns:
-        scale = known.scales.get("tokens_per_step", 1.0)
-        factor = f'"{of_step}"' if scale == 1.0 else f'{scale:g} * "{of_step}"'
-        factor = "<tokens of a step>" if of_step is None else factor
-        columns["tokens"] = TableColumn(formula=f'"{step}" * {factor}')
+        sequences = find_batch(outline.numbers)
+        factor = "<tokens of a step>" if of_step is None else known.factor("tokens_per_step")
+        if of_step is None and sequences is not None:
+            factor = " * ".join(f'"{name}"' for name in sequences)
+        columns["tokens"] = TableColumn(formula=f"{known.factor('step')} * {factor}")
     if known.columns["tokens"] is None and of_step is None:
         lacking.append(
             f"no run has two rows, as where each is a finished run, and nothing but '{step}' says "

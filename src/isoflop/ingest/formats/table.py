@@ -37,6 +37,7 @@ from isoflop.ingest.json_table import is_one_value, read_one_value
 from isoflop.ingest.names import (
     COLUMNS,
     COUNTS,
+    EVAL_LOSS,
     FINAL_LOSS,
     find_count,
     may_be_loss,
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 20
+VERSION = 21
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -133,7 +134,7 @@ def blocks_of_frame(
         remarks.append(
             Remark(
                 f"a panel's export from W&B's pages: a column per run and metric, {raw.width} in "
-                f"all, sampled, its __MIN and __MAX left out"
+                f"all, sampled{', its __MIN and __MAX left out' * any(map(_is_range, raw.columns))}"
                 + (f"; columns not read: {some(left)}" if left else "")
             )
         )
@@ -584,10 +585,18 @@ def _unpivoted(raw: pl.DataFrame) -> pl.DataFrame | None:
 
 
 def _panel(raw: pl.DataFrame) -> list[str]:
-    """List the columns of a panel; those of a run without a range are of it, too."""
+    """List the columns of a panel; those of a run without a range are of it, too.
+
+    Without any range, as where somebody took them out, all columns but the axis are losses of runs.
+    """
     ranged = [name for name in raw.columns if f"{name}__MIN" in raw.columns and " - " in name]
     rest = [name for name in raw.columns[1:] if " - " in name and not _is_range(name)]
-    return rest if ranged else []
+    if ranged:
+        return rest
+    metrics = {plain(name.rpartition(" - ")[2]) for name in rest}
+    losses = {*COLUMNS["train_loss"], *EVAL_LOSS}
+    bare = bool(rest) and len(rest) == raw.width - 1 and metrics <= losses
+    return rest if bare and plain(raw.columns[0]) in COLUMNS["step"] else []
 
 
 def _axis(raw: pl.DataFrame) -> str:
