@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -113,12 +114,36 @@ def test_ranks_with_labels_are_one_run(tmp_path: Path) -> None:
 
 def test_a_run_of_a_table_whose_rows_take_turns_is_left_out(tmp_path: Path) -> None:
     rows = [("a", step, 5 - step / 1000) for step in STEPS]
-    rows += [("b", step, loss - step / 1000) for step in STEPS for loss in (5.5, 4.5)]
+    ahead = [(200 + step, 5.5 - step / 1000) for step in STEPS]
+    behind = [(step, 4.5 - step / 1000) for step in STEPS]
+    rows += [("b", *each) for both in zip(ahead, behind, strict=True) for each in both]
     text = "run,step,train_loss\n" + "".join(f"{n},{s},{v}\n" for n, s, v in rows)
     tables = ingest(tmp_path, {"a.csv": text}, SIDECAR)
     assert not row(tables.runs, "run", "a")["excluded"]
-    reason = row(tables.runs, "run", "b")["reason"]
-    assert f"{len(STEPS)} steps have rows with different losses" in reason
+    assert row(tables.runs, "run", "b")["excluded"]
+
+
+def test_lines_of_the_hf_trainer_that_share_a_rounded_epoch_are_one_run(tmp_path: Path) -> None:
+    head = "  Num Epochs = 1\n  Total optimization steps = 100,000\n"
+    text = head + "".join(
+        f"{{'loss': {5 - step / 1e5:.4f}, 'learning_rate': 1e-4, 'epoch': {step / 1e5:.2f}}}\n"
+        for step in range(100, 100_100, 100)
+    )
+    tables = ingest(tmp_path, {"a.log": text}, SIDECAR)
+    assert row(tables.runs, "run", "a")["tokens"] == 100_000 * 1024
+
+
+def test_batches_of_a_step_in_a_store_are_one_run(tmp_path: Path) -> None:
+    rows = [(step, loss) for step in STEPS for loss in (5.0, 5.1, 4.9)]
+    values = [f"('k', 'a', {s}, '{{\"global_step\": {s}, \"loss\": {v}}}')" for s, v in rows]
+    with sqlite3.connect(tmp_path / "p.db") as store:
+        store.execute("CREATE TABLE metrics (run_id TEXT, run_name TEXT, step INT, metrics TEXT)")
+        store.execute("CREATE TABLE configs (run_id TEXT, run_name TEXT, config TEXT)")
+        store.execute(f"INSERT INTO metrics VALUES {', '.join(values)}")  # noqa: S608
+    store.close()
+    tables = ingest(tmp_path, {}, SIDECAR)
+    assert tables.runs["excluded"].to_list() == [False]
+    assert tables.curves["step"].to_list() == [*STEPS]
 
 
 def test_a_launch_that_the_log_tells_of_begins_anew() -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 17
+LAYOUT: Final = 18
 """Raised when the form of an entry changes."""
 
 
@@ -69,8 +69,13 @@ def parse(
         return kept, True
     watched = Watched.of(file)
     try:
+        # rows of a step in a table may be its batches: `one_step` tells which are not
+        maps = takes_map(format_name)
+        repeat = maps or getattr(reader(format_name), "STEPS_REPEAT", False)
         parsed = gather(
-            scan(format_name, watched, table if takes_map(format_name) else None), cache
+            scan(format_name, watched, table if maps else None),
+            cache,
+            repeats=not repeat,
         )
         parsed = dataclasses.replace(parsed, written=written(file))
     except RefusedError as refusal:

@@ -175,7 +175,7 @@ class Parsed:
         return sum(run.restarts for run in self.runs)
 
 
-def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
+def gather(blocks: Iterable[Block], below: Path | None = None, *, repeats: bool = True) -> Parsed:
     """Gather a reader's blocks.
 
     Parameters
@@ -183,10 +183,11 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
     blocks : of one file.
     below : folder for the records of a file that has more than should be in memory; None: where
         temporary files go.
+    repeats : as of `turns.Turns`.
     """
     runs: dict[str, _Run] = {}
     records = Rows(RANKED, below, sequential=True)
-    ranks, turns = _Ranks(), Turns()
+    ranks, turns = _Ranks(), Turns(repeats)
     phases: dict[str, int] = {}
     left_out: list[tuple[int, str]] = []
     remarks: list[str] = []
@@ -195,7 +196,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None) -> Parsed:
     for block in remaining:
         if any(isinstance(event, Anew) for _, event in block.rare):
             del records
-            return gather(remaining, below)
+            return gather(remaining, below, repeats=repeats)
         frame = _of_pretraining(_with_known_counts(block.filled(), block.frame.columns), phases)
         records.append(frame.drop("epoch"))
         ranks.add(frame)

@@ -38,8 +38,15 @@ Line = tuple[int, int, float]
 
 @dataclass(slots=True)
 class Turns:
-    """The training lines of a file so far, by run and rank."""
+    """The training lines of a file so far, by run and rank.
 
+    Attributes
+    ----------
+    repeats : whether two lines of one step are of two processes. Not so where steps are rounded, or
+        where a row may be one of a step's batches.
+    """
+
+    repeats: bool = True
     _logs: dict[tuple[str, int | None], _Log] = field(default_factory=dict)
 
     def add(self, frame: pl.DataFrame) -> None:
@@ -62,6 +69,9 @@ class Turns:
             lines = lines.filter("train", pl.col("train_loss").is_not_null())
         if lines.is_empty():
             return
+        if not self.repeats:
+            before = pl.struct("run", "rank", "step")
+            lines = lines.filter(before.ne_missing(before.shift()))
         alone = lines["rank"].null_count() == lines.height and of_one_value(lines, "run")
         if not alone:  # of many runs, most only rise, and are looked at all at once
             falls = (pl.col("step").diff() <= 0).any().over("run", "rank")

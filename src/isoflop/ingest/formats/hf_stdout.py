@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 VERSION = 5
 COUNTER: Final = names.COUNTER
+STEPS_REPEAT: Final = True
+"""Lines of several updates may have one epoch, of which two digits are printed."""
 
 _LINE = re.compile(r"\{'(?:loss|eval_loss|eval_\w+|train_runtime)': [^{}\n]*\}")
 _PAIR = re.compile(r"'([^']+)': (?:'([^']*)'|([^,}\s]+))")

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 VERSION = 6
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
+STEPS_REPEAT: Final = True
+"""Loggers write the batches of one update one by one."""
 
 _FLOAT, _DOUBLE = 1, 2
 """Kinds of a tensor's numbers."""
