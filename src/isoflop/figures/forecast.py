@@ -107,11 +107,12 @@ def _ratios(axes: Axes, cut: Cut) -> None:
     pairs = [(forecast, forecast.score("params_opt")) for forecast in forecasts]
     scored = [(forecast.approach, score) for forecast, score in pairs if score is not None]
     reach = max((s.decades[1] for f in forecasts for s in f.scores), default=1.0)
-    for place, (approach, score) in enumerate(scored):
+    for rank, (approach, score) in enumerate(scored):
         for prediction in score.predictions:
-            apart = 0.05 * reach * (place - 0.5 * (len(scored) - 1))
+            apart = 0.05 * reach * (rank - 0.5 * (len(scored) - 1))
             mark = _mark(prediction, truediv, COLOURS[approach], MARKERS[approach])
-            draw_mark(axes, prediction.flops * 10.0**apart, mark, upright=True, size=SIZE)
+            place = prediction.flops * 10.0**apart
+            draw_mark(axes, place, mark, upright=True, size=SIZE, gid=f"ratio-{approach}")
     if not scored:
         _refused(axes, None)
 

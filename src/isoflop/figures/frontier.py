@@ -34,7 +34,10 @@ def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axi
     text = f"${name}$ = {fixed(exponent.value)}"
     if "0.95" in exponent.intervals:
         text += f"\n95 %: {interval(*exponent.intervals['0.95'], fixed)}"
-    axes.text(0.05, 0.96, text, transform=axes.transAxes, va="top", fontsize=style.SMALL)
+    axes.text(
+        0.05, 0.96, text, transform=axes.transAxes, va="top", fontsize=style.SMALL,
+        gid=f"exponent-{axis}",
+    )  # fmt: skip
     # a third of the page's width: the whole words would be cut
     axes.set_xlabel("Compute $C$ (FLOPs)")
     axes.set_ylabel(style.PARAMS if axis == "params" else style.TOKENS)

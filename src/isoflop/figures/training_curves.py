@@ -35,17 +35,14 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         (right, "tokens", "c  D on the envelope"),
     ]
     for axes, axis, title in panels:
-        axes.plot(
-            frontier["flops"],
-            frontier[axis],
-            ls="",
-            marker="o",
-            ms=2.0,
-            mew=0,
-            color=style.QUIET,
-            alpha=0.6,
-            gid=f"frontier-{axis}",
-        )
+        for rows, colour, what in (
+            (frontier.filter(~pl.col("fitted")), style.QUIET, "left-out"),
+            (frontier.filter("fitted"), style.INK, "fitted"),
+        ):
+            axes.plot(
+                rows["flops"], rows[axis], ls="", marker="o", ms=2.0, mew=0, color=colour,
+                alpha=0.6, gid=f"frontier-{axis}-{what}",
+            )  # fmt: skip
         draw_scaling(axes, inputs, estimate, axis)
         axes.set_title(title)
     sizes = points["params"].n_unique()
