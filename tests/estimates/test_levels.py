@@ -8,9 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from isoflop.estimates.allocation import without_doubtful_ends
 from isoflop.estimates.intervals import calibrated_intervals, percentile_intervals
-from isoflop.estimates.levels import LEAST_TAIL, NoLevel, Tails, covered, places, tails_of
-from isoflop.estimates.quantities import placed_in
+from isoflop.estimates.levels import (
+    LEAST_TAIL,
+    NoLevel,
+    Tail,
+    Tails,
+    between,
+    covered,
+    places,
+    tails_of,
+)
+from isoflop.estimates.quantities import Quantity, placed_in
 
 RNG = np.random.default_rng(7)
 EXACT = np.arange(1, 1000) / 1000
@@ -151,3 +161,56 @@ def test_n_and_d_of_a_budget_are_missed_alike() -> None:
         assert n == pytest.approx(1.0 - d, abs=1e-12)
         # together or alone
         assert n.tolist() == placed_in(both[:1], np.array([truth]), logs=True)[0].tolist()
+
+
+def test_between_two_places_the_nearer_ones_law_is_named_and_shares_lie_on_the_line() -> None:
+    first: dict[str, Tails | NoLevel] = {
+        "0.8": Tails(
+            below=Tail(share=0.10, error=0.01, truth="root"),
+            above=Tail(share=0.20, error=0.02, truth="nested"),
+        )
+    }
+    second: dict[str, Tails | NoLevel] = {
+        "0.8": Tails(
+            below=Tail(share=0.02, error=0.03, truth="kaplan_law"),
+            above=Tail(share=0.04, error=0.06, truth="parametric"),
+        )
+    }
+    for part, below, above in ((0.25, "root", "nested"), (0.75, "kaplan_law", "parametric")):
+        tails = between(first, second, part)["0.8"]
+        assert isinstance(tails, Tails)
+        assert (tails.below.truth, tails.above.truth) == (below, above)
+        assert tails.below.share == pytest.approx(0.10 - 0.08 * part)
+        assert tails.above.share == pytest.approx(0.20 - 0.16 * part)
+        assert tails.below.error == pytest.approx(0.01 + 0.02 * part)
+        assert tails.above.error == pytest.approx(0.02 + 0.04 * part)
+    assert between(first, second, 0.0) is first
+    assert between(first, second, 1.0) is second
+    none: dict[str, Tails | NoLevel] = {"0.8": NoLevel(side="below", truth="root", share=0.3)}
+    assert between(first, none, 0.1) == none
+    assert between(none, second, 0.9) == none
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "kept"),
+    [(0.0, ["0.8", "0.95"]), (0.0049, ["0.8", "0.95"]), (0.0051, ["0.8"]), (0.019, ["0.8"]),
+     (0.021, []), (0.2, [])],
+)  # fmt: skip
+def test_an_interval_goes_where_a_tenth_of_its_misses_has_no_answer(
+    unanswered: float, kept: list[str]
+) -> None:
+    """A 95 % interval misses 5 %: half a per cent of draws without an answer may move its end."""
+    ends = {"0.8": (1.0, 3.0), "0.95": (0.5, 4.0)}
+    tails = Tails(
+        below=Tail(share=0.1, error=0.01, truth="root"),
+        above=Tail(share=0.1, error=0.01, truth="root"),
+    )
+    quantity = Quantity(
+        value=2.0,
+        intervals=ends,
+        coverage=dict.fromkeys(ends, 0.9),
+        levels=dict.fromkeys(ends, tails),
+    )
+    left = without_doubtful_ends(quantity, unanswered)
+    assert [*left.intervals] == [*left.coverage] == [*left.levels] == kept
+    assert left.value == 2.0

@@ -28,6 +28,7 @@ from isoflop.ingest.sweep import (
     read_sweep,
 )
 from tests.ingest.samples import (
+    ONE_CURVE,
     PARAMS,
     RECORD,
     SHAPE,
@@ -491,6 +492,53 @@ def test_several_eval_sets_need_a_primary_one(tmp_path: Path) -> None:
     (folder / "sweep.yaml").write_text("title: t\nfacts: {primary_eval: wiki}\n")
     tables = ingest_sweep(folder, RECORD)
     assert tables.curves["eval_loss"].drop_nulls().to_list() == [pytest.approx(loss_at(1))]
+
+
+def test_a_curve_of_fewer_windows_is_moved_by_what_both_sets_differ_in_last(
+    tmp_path: Path,
+) -> None:
+    """`curve_eval`: a curve by a small set, the primary one measured late and at the end alone."""
+
+    def logged(run: str, moved: dict[int, float]) -> list[dict[str, Any]]:
+        lines = run_lines(run, evals=4)
+        own = [{**line, "eval_set": "few"} for line in lines if line["kind"] == "eval"]
+        late = [eval_line(step, loss_at(step) + by) for step, by in moved.items()]
+        train = [line for line in lines if line["kind"] == "train"]
+        ordered = sorted([*train, *own, *late], key=lambda line: line["step"])
+        return [lines[0], *ordered, *([lines[-1]] if moved else [])]
+
+    differences: dict[str, dict[int, float]] = {
+        "a": {30: 0.5, 40: 0.1},
+        "b": {30: 0.4, 40: 0.3},
+        "c": {40: 0.2},
+        "d": {},
+    }
+    logs: dict[str, str | bytes] = {
+        f"{run}.jsonl": jsonl(logged(run, moved)) for run, moved in differences.items()
+    }
+    sidecar = "title: t\nfacts: {primary_eval: validation, curve_eval: few}\n"
+    tables = ingest(tmp_path / "s", logs, sidecar, settings=ONE_CURVE)
+    # of a run that has not come to the primary set it is the median of the others
+    by_run = {run: moved.get(40, 0.2) for run, moved in differences.items()}
+    for run, moved in by_run.items():
+        curve = tables.curves.filter(run=run).drop_nulls("eval_loss").sort("step")
+        assert curve["step"].to_list() == [10, 20, 30, 40]
+        measured = differences[run]
+        expected = [loss_at(step) + measured.get(step, moved) for step in (10, 20, 30, 40)]
+        assert curve["eval_loss"].to_list() == pytest.approx(expected)
+    alone = ingest(
+        tmp_path / "t", logs, "title: t\nfacts: {primary_eval: validation}\n", settings=ONE_CURVE
+    )
+    assert alone.curves.drop_nulls("eval_loss").filter(run="a")["step"].to_list() == [30, 40]
+
+
+def test_each_fact_of_a_schedule_has_its_own_column(tmp_path: Path) -> None:
+    tables = ingest(tmp_path / "s", {"a.jsonl": jsonl(run_lines(steps=40))})
+    run = row(tables.runs, "run", "a")
+    assert (run["lr_peak"], run["lr_end"]) == (0.01, 0.001)
+    assert run["warmup_tokens"] == 2 * TOKENS_PER_STEP
+    assert run["schedule_tokens"] == 40 * TOKENS_PER_STEP
+    assert run["schedule_kind"] == "cosine"
 
 
 # -- complaints ------------------------------------------------------------------------------------

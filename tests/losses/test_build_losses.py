@@ -14,6 +14,7 @@ from isoflop.cli import main
 from isoflop.config.losses import LossesSettings
 from isoflop.losses import build as build_module
 from isoflop.losses.build import BuiltLosses, _thinned, build_losses
+from isoflop.losses.smoothing import smooth
 from isoflop.tables import (
     Curves,
     Files,
@@ -430,6 +431,29 @@ def test_training_loss_bridges_the_gap_to_the_end(tmp_path: Path) -> None:
     assert set(told) == {f"r{i:02d}" for i in range(20) if (400 + 10 * i) % 50}
     assert told["r01"].startswith("evaluated last at 97.6 % of its schedule: its final loss is")
     assert built.left_out["points"].sum() == 0
+
+
+def test_the_gap_is_bridged_by_training_loss_as_the_settings_smooth_it(tmp_path: Path) -> None:
+    """A bump of the training loss before the end weighs by the window that reads it."""
+    lines = seldom("a", 490, interval=100)
+    for line in lines:
+        if line["kind"] == "train" and line["step"] > 450:
+            line["train_loss"] += 0.05 * (line["step"] - 450) / 40
+    ingested = sweep(tmp_path / "s", {"a": lines})
+    train = [line for line in lines if line["kind"] == "train"]
+    tokens = np.array([line["tokens"] for line in train], dtype=np.float64)
+    measured_at = (np.concatenate([[0.0], tokens[:-1]]) + tokens) / 2.0
+    values = np.array([line["train_loss"] for line in train])
+    ends = np.array([400.0, 490.0]) * TOKENS_PER_STEP
+    finals = {}
+    for smoothing in (0.0, 0.05, 0.3):
+        built = build(ingested, smoothing=smoothing)
+        finals[smoothing] = built.losses.filter("is_final")["loss"].item()
+        width = smoothing or build_module.BRIDGE_WINDOW
+        before, after = smooth(measured_at, values, ends, share=width)
+        assert finals[smoothing] == pytest.approx(loss_at(400) + after - before, abs=1e-12)
+    assert finals[0.0] == finals[0.05]
+    assert abs(finals[0.3] - finals[0.05]) > 0.005
 
 
 def test_no_gap_of_a_run_that_crashed_is_bridged(tmp_path: Path) -> None:

@@ -1,0 +1,161 @@
+"""Each number of a table or sentence is the one that it is named for; distinct values tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from isoflop.estimates.estimate import Bend
+from isoflop.estimates.quantities import Quantity
+from isoflop.numbers import NBSP, count, fixed, interval
+from isoflop.report.macros import _fixed, _num, numbers_tex
+from isoflop.report.sections.captions import findings
+from isoflop.report.sections.curvature import curvature_sentences
+from isoflop.report.sections.data import budget_table
+from isoflop.report.sections.first_screen import headline_budget
+from isoflop.report.sections.influence import influence_table
+from isoflop.report.sections.ledger import ledger_table
+from tests import example_sweep
+from tests.report.conftest import empty_figures
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isoflop.report.inputs import ReportInputs
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
+    root: Path = tmp_path_factory.mktemp("inputs")
+    empty_figures(root)
+    return example_sweep.write(root).report_inputs(root)
+
+
+def distinct(numbers: dict[str, Any]) -> None:
+    """Make sure that no two numbers could stand for one another."""
+    assert len({*numbers.values()}) == len(numbers), numbers
+
+
+def test_the_design_has_the_ends_of_each_budget(inputs: ReportInputs) -> None:
+    table = budget_table(inputs)
+    assert table is not None
+    losses = dict(inputs.losses.filter("is_final").select("run", "loss").iter_rows())
+    for row, values in zip(table.rows, table.data, strict=True):
+        named = dict(zip(table.data_columns, values, strict=True))
+        runs = [
+            run
+            for run in inputs.runs.iter_rows(named=True)
+            if run["role"] == "fit" and run["budget"] == named["budget"]
+        ]
+        n, d = ([run[what] for run in runs] for what in ("params_total", "tokens"))
+        loss = [losses[run["run"]] for run in runs]
+        ends = {
+            f"{name}_{end}": choose(each)
+            for name, each in (("n", n), ("d", d), ("l", loss))
+            for end, choose in (("low", min), ("high", max))
+        }
+        distinct(ends)
+        assert {name: named[name] for name in ends} == ends
+        assert (named["runs"], named["sizes"]) == (len(runs), len({*n}))
+        assert row[3:] == [
+            interval(ends["n_low"], ends["n_high"], count),
+            interval(ends["d_low"], ends["d_high"], count),
+            interval(ends["l_low"], ends["l_high"], fixed),
+        ]
+
+
+def test_the_ledger_counts_the_tuning_runs(inputs: ReportInputs) -> None:
+    roles = inputs.runs["role"].to_list()
+    first = inputs.runs.filter(role="tuning")["run"][0]
+    fewer = replace(inputs, runs=inputs.runs.filter(pl.col("run") != first))
+    assert (roles.count("tuning") - 1, roles.count("check")) == (1, 2)
+    words = " ".join(cell for row in ledger_table(fewer).rows for cell in row)
+    assert "1 tuning run in the sweep" in words.replace(NBSP, " ")
+
+
+def test_every_macro_has_its_number(inputs: ReportInputs) -> None:
+    chosen = inputs.recommended
+    flops = headline_budget(inputs)
+    assert chosen is not None
+    assert flops is not None
+    optimum = inputs.answered(flops)[chosen.key]
+    assert optimum.loss is not None
+    answer = chosen.answer
+    quantities = {
+        "N": (optimum.params, _num),
+        "D": (optimum.tokens, _num),
+        "Ratio": (optimum.tokens_per_param, _num),
+        "Loss": (optimum.loss, _fixed),
+        "A": (answer.a, _fixed),
+        "B": (answer.b, _fixed),
+        **{f"A{name}": (fit.a, _fixed) for name, fit in inputs.fitted.items()},
+    }
+    written = numbers_tex(inputs)
+    assert fixed(answer.a.value) != fixed(answer.b.value)
+    for name, (quantity, write) in quantities.items():
+        for end, value in (
+            ("", quantity.value),
+            *zip(("Lo", "Hi"), quantity.intervals.get("0.95", ()), strict=False),
+        ):
+            assert f"{{\\isoMadeUp{name}{end}}}{{{write(value)}}}\n" in written
+
+
+def test_influence_has_each_change_with_its_own_errors(inputs: ReportInputs) -> None:
+    table = influence_table(inputs)
+    assert table is not None
+    influence = inputs.fitted["parametric"].influence
+    assert influence is not None
+    for run in influence.runs:
+        errors = {
+            "a": run.a_errors,
+            "params": run.log_params_errors,
+            "loss": run.log_loss_errors,
+        }
+        shown = {name: fixed(abs(value or 0.0), 1) for name, value in errors.items()}
+        row = next(row for row in table.rows if run.run in row[0])
+        assert [cell.split("(")[1] for cell in row[2:5]] == [f"{n})" for n in shown.values()]
+        named = dict(
+            zip(table.data_columns, next(v for v in table.data if run.run in v), strict=True)
+        )
+        for name, value in (
+            ("a", run.a),
+            ("a_errors", run.a_errors),
+            ("log_params_opt", run.log_params),
+            ("log_params_opt_errors", run.log_params_errors),
+            ("log_loss_opt", run.log_loss),
+            ("log_loss_opt_errors", run.log_loss_errors),
+            ("studentised", run.studentised),
+        ):
+            assert named[name] == value
+    moving = next(row for row in table.rows if "hangs-on-me" in row[0])
+    distinct(dict(enumerate(cell.split("(")[1] for cell in moving[2:5])))
+
+
+def test_gophers_compute_lies_beyond_the_nearest_of_the_fits(inputs: ReportInputs) -> None:
+    estimate = inputs.fitted["envelope"]
+    near = estimate.model_copy(update={"flops_range": (1e10, inputs.gopher_budget / 10.0**4.3)})
+    told = replace(inputs, estimates={**inputs.estimates, "envelope": near})
+    assert "this sweep ends 4.3 decades below it" in findings(told)["allocations"]
+
+
+@pytest.mark.parametrize(
+    ("value", "way", "pace"), [(0.03, "rises", "faster"), (-0.03, "falls", "more slowly")]
+)
+def test_a_bend_is_told_by_its_sign(
+    inputs: ReportInputs, value: float, way: str, pace: str
+) -> None:
+    ends = (value - 0.01, value + 0.01)
+    bend = Bend(
+        per_decade=Quantity(value=value, intervals={"0.8": ends, "0.95": ends}),
+        thirds=None,
+        draws=9,
+        reason=None,
+    )
+    estimate = inputs.fitted["envelope"].model_copy(update={"curvature": bend})
+    told = replace(inputs, estimates={"envelope": estimate})
+    (sentence,) = curvature_sentences(told)
+    assert f"*a* {way} by 0.030 per decade" in sentence
+    assert f"*N*\\* grows {pace} than" in sentence
