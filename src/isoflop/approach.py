@@ -38,6 +38,7 @@ class Row:
         for which it is asked.
     in_set : whether it is one of the laws of the loss that every sweep is fitted with, whose
         forecasts are scored and whose draws are mixed.
+    within : key of the law of the set whose special case it is.
     """
 
     key: str
@@ -49,6 +50,7 @@ class Row:
     dashes: tuple[float, ...]
     every_sweep: bool = True
     in_set: bool = False
+    within: str | None = None
 
     @property
     def label(self) -> str:
@@ -70,6 +72,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "^",
         (2, 1),
         in_set=True,
+        within="nested",
     ),
     Row(
         "kaplan",
@@ -121,6 +124,7 @@ ROWS: Final[tuple[Row, ...]] = (
         (7, 2),
         every_sweep=False,
         in_set=True,
+        within="nested",
     ),
     Row(
         "kaplan_law",
@@ -132,6 +136,7 @@ ROWS: Final[tuple[Row, ...]] = (
         (5, 1.2, 1, 1.2),
         every_sweep=False,
         in_set=True,
+        within="nested",
     ),
     Row(
         "no_floor",
@@ -142,6 +147,7 @@ ROWS: Final[tuple[Row, ...]] = (
         "<",
         (10, 3),
         every_sweep=False,
+        within="nested",
     ),
     Row(
         "product",
@@ -184,6 +190,10 @@ ON_REQUEST: Final[tuple[str, ...]] = tuple(row.key for row in ROWS if row.key no
 """Laws for sweeps with a design of their own; fitted where they are asked for."""
 
 NAMES: Final[Mapping[str, str]] = MappingProxyType({row.key: row.label for row in ROWS})
+WITHIN: Final[Mapping[str, str]] = MappingProxyType(
+    {row.key: row.within for row in ROWS if row.within is not None}
+)
+"""Special cases to the law that has them."""
 IN_PROSE: Final[Mapping[str, str]] = MappingProxyType({row.key: row.in_prose for row in ROWS})
 COLOURS: Final[Mapping[str, str]] = MappingProxyType({row.key: row.colour for row in ROWS})
 MARKERS: Final[Mapping[str, str]] = MappingProxyType({row.key: row.marker for row in ROWS})

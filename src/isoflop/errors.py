@@ -42,6 +42,10 @@ class UnderdeterminedError(IsoflopError):
     """A fit has too few runs, sizes or budgets to mean anything."""
 
 
+class OpenSizeError(UnderdeterminedError):
+    """A fit leaves the best size open: its law answers, and not the runs."""
+
+
 def machine_fault(error: BaseException) -> str | None:
     """Say what the machine lacks when an error comes of that, and what to do about it.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from isoflop.approach import IN_PROSE
+from isoflop.approach import APPROACHES, IN_PROSE, WITHIN
 from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.identifiability import require_determined, require_identified
 from isoflop.approaches.estimators.registry import fit
@@ -25,7 +25,7 @@ from isoflop.approaches.uncertainty.influence import (
 )
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.truths import truths_of
-from isoflop.errors import MissingFactError, UnderdeterminedError
+from isoflop.errors import MissingFactError, OpenSizeError, UnderdeterminedError
 from isoflop.estimates.estimate import (
     DECADES,
     Bend,
@@ -64,6 +64,9 @@ LEAST_DRAWS: Final = 2
 ASIDE: Final = 0.9
 """Share of resamples on one side of an estimate from which an 80 % interval of them leaves it out;
 with fewer it is how the interval was placed."""
+NESTING_DRAWS: Final = 400
+"""Resamples at most by which the law that has this one as a special case is judged: the first of
+those by which its own estimate is."""
 KINDS_TOLD: Final = 3
 """Reasons of left-out runs that a refusal names."""
 NOT_ASKED: Final = "approaches.bootstrap.interval asks for none"
@@ -118,6 +121,9 @@ def fit_approach(
         resamples = resample(fitted, settings.bootstrap)
         refits = fitted.refit(resamples)
         require_determined(fitted, refits.parameters, refits.refusals)
+        by_form = _by_form(fitted, settings, threads=threads)
+        if by_form is not None and approach not in APPROACHES:
+            raise OpenSizeError(f"approach '{approach}' of sweep {sweep} answers by its {by_form}")
     except (MissingFactError, UnderdeterminedError) as error:
         refusal = Refusal(
             approach=approach,
@@ -152,7 +158,9 @@ def fit_approach(
         calibration=calibrated.record(law.names),
         curvature=_bend(fitted, refits),
         influence=influence,
+        by_form=by_form,
         cautions=[
+            *([] if by_form is None else [f"These numbers come from the law’s {by_form}"]),
             *fitted.cautions(),
             *influence_cautions(influence, seeds_beside(fitted.observations)),
             *twin_cautions(fitted.observations),
@@ -166,6 +174,27 @@ def fit_approach(
         provenance=provenance,
     )
     return estimate, _table(fitted, refits, simulations)
+
+
+def _by_form(fitted: Fit, settings: ApproachesSettings, *, threads: int | None) -> str | None:
+    """Say that a law fixes what the runs leave open, which the law that has it in it shows.
+
+    Fixing a constant narrows every interval. Where the law that leaves it free does not determine
+    the best size, that narrowing is all there is. A prior is knowledge from elsewhere, and may.
+    """
+    wider = WITHIN.get(fitted.approach)
+    if wider is None or getattr(settings, fitted.approach).priors:
+        return None
+    few = {"draws": min(settings.bootstrap.draws, NESTING_DRAWS)}
+    try:
+        nesting = fit(fitted.observations, wider, settings, threads=threads)
+        refits = nesting.refit(resample(nesting, settings.bootstrap.model_copy(update=few)))
+        require_determined(nesting, refits.parameters, refits.refusals)
+    except OpenSizeError as error:
+        return f"form, not from the runs: it is a special case of {IN_PROSE[wider]}, and {error}"
+    except UnderdeterminedError:  # too few runs for that law say nothing of this one
+        return None
+    return None
 
 
 def _left_out_before(left_out: pl.DataFrame | None) -> str:

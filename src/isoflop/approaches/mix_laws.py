@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from isoflop.approach import LAWS
+from isoflop.approach import LAWS, NAMES
 from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weights_of
 from isoflop.approaches.uncertainty.mixture_coverage import checks_of
 from isoflop.errors import IsoflopError
@@ -68,16 +68,14 @@ def mix_laws(
     fitted = {
         law: estimate
         for law in settings.mixture.laws
-        if isinstance(estimate := estimates[law], Estimate)
+        if isinstance(estimate := estimates[law], Estimate) and estimate.by_form is None
     }
     if not fitted:
-        reasons = " ".join(
-            str(getattr(estimates[law], "refused", "")) for law in settings.mixture.laws
-        )
+        reasons = " ".join(_missing(estimates[law]) for law in settings.mixture.laws)
         refused = NoMixture(
             sweep=sweep,
             settings=chosen,
-            refused=f"no law of the loss could be fitted. {reasons}",
+            refused=f"no law of the loss is determined. {reasons}",
             provenance=provenance,
         )
         return refused, pl.DataFrame(schema={"draw": pl.Int64, "approach": pl.String})
@@ -126,6 +124,14 @@ def mix_laws(
         provenance=provenance,
     )
     return mixture, table
+
+
+def _missing(outcome: Estimate | Refusal) -> str:
+    """Say why a law takes no part whatever the runs say of its form; empty where it may."""
+    if not isinstance(outcome, Estimate):
+        return outcome.refused
+    name, by_form = NAMES[outcome.approach], outcome.by_form
+    return "" if by_form is None else f"The numbers of {name} come from its {by_form}"
 
 
 def _checks(
@@ -186,8 +192,8 @@ def _member(
     scores = _scores(law, forecasts)
     fitted = isinstance(estimate, Estimate)
     left_out = None
-    if not isinstance(estimate, Estimate):
-        left_out = estimate.refused
+    if missing := _missing(estimate):
+        left_out = missing
     elif law not in settings.mixture.laws:
         left_out = "approaches.mixture.laws does not name it"
     elif weight == 0.0 and settings.mixture.weights == "unrejected":

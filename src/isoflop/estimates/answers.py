@@ -317,7 +317,7 @@ def ask(
         asked=target.asked,
         value=target.value,
         sweep=sweep,
-        reach=None if best is None else best.reach,
+        reach=None if best is None or (chosen is None and mixture is not None) else best.reach,
         recommended=None if chosen is None else chosen.key,
         rule=None if chosen is None else chosen.rule,
         card=None

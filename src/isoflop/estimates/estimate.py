@@ -194,6 +194,9 @@ class Estimate(Section):
     """None where the optimum is a power law of C because the law of the loss makes it one."""
     influence: Influence
     """What single runs do to the optimum at the largest C that the fit saw."""
+    by_form: str | None = None
+    """Why its numbers come from the law's form and not from the runs; None where they do not. It
+    takes no part in a mixture, and is not recommended."""
     cautions: list[str]
     """What a reader must know before using the numbers, in whole sentences."""
     provenance: Provenance

@@ -147,7 +147,7 @@ def recommend(
     forecasts: Forecasts | NoForecasts,
     mixture: Mixture | NoMixture,
 ) -> Recommendation | None:
-    """Choose whose allocation is recommended; None where nothing was fitted.
+    """Choose whose allocation is recommended; None where nothing was fitted, or none by the runs.
 
     The mixture, where it has more than one law: then the distance between laws is inside its
     intervals, as it is in no approach's. Else the approach that passed both tests, else the one
@@ -157,6 +157,7 @@ def recommend(
     """
     if isinstance(mixture, Mixture) and len(mixture.mixed) > 1:
         return Recommendation(MIXTURE.key, mixture, "mixture")
+    estimates = {key: fit for key, fit in estimates.items() if fit.by_form is None}
     shown = {key: estimate for key, estimate in estimates.items() if key in APPROACHES}
     estimates = shown or estimates
     order: tuple[Rule, ...] = ("both", "coverage", "forecast", "untested", "none")

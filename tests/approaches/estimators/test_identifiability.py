@@ -17,10 +17,14 @@ from isoflop.approaches.estimators.identifiability import (
 )
 from isoflop.approaches.estimators.parametric import fit_parametric
 from isoflop.approaches.fit_approach import fit_approach
+from isoflop.approaches.mix_laws import mix_laws
 from isoflop.approaches.numerics.variable_projection import one_term_squares
 from isoflop.config.approaches import ApproachesSettings, ParametricSettings
-from isoflop.errors import UnderdeterminedError
+from isoflop.errors import OpenSizeError, UnderdeterminedError
 from isoflop.estimates.estimate import Estimate, Provenance, Refusal
+from isoflop.estimates.forecasts import NoForecasts
+from isoflop.estimates.mixture import NoMixture
+from isoflop.estimates.recommendation import recommend
 from tests.approaches.conftest import BUDGETS, LAW
 from tests.outputs import leaks
 from tests.simulate import Design, isoflop_design, simulate
@@ -62,6 +66,15 @@ def ray(points: int, seed: int = 0) -> Observations:
 def one_budget(points: int, seed: int = 0) -> Observations:
     design = isoflop_design(LAW, [1e18], sizes=15, spread=5.0, points=points)
     return simulate(LAW, design, noise=NOISE, rng=np.random.default_rng(seed), penalty=0.3)
+
+
+def ray_but_one(points: int, seed: int = 1) -> Observations:
+    """A ray, and one run off it: what is known of the best size is known from that run."""
+    n = np.geomspace(1e7, 1e9, 20)
+    d = 20.0 * n
+    d[10] *= 8.0
+    design = Design(n, d, np.full(20, np.nan), points)
+    return simulate(LAW, design, noise=NOISE, rng=np.random.default_rng(seed))
 
 
 def near_a_ray(points: int) -> Observations:
@@ -112,6 +125,11 @@ CASES: list[tuple[Callable[..., Observations], Approach, str]] = [
 ]
 LAWS_OF_THE_SET: list[tuple[object, Approach, str]] = [
     (ray, "nested", r"all runs have about D = 20(\.\d)? N \(within \d+ %\)"),
+    (ray_but_one, "nested", r"all runs but 1 have about D = 20 N"),
+    (ray_but_one, "parametric", r"all runs but 1 have about D = 20 N"),
+    (ray_but_one, "kaplan_law", r"all runs but 1 have about D = 20 N"),
+    (near_a_ray, "root", r"'root' .* answers by its form.* special case of the nested law"),
+    (near_a_ray, "kaplan_law", r"by its form.* special case .*, and approach 'nested' does not"),
     (near_a_ray, "nested", r"does not determine the best size .* compute of the data"),
     (near_a_ray, "product", r"does not determine the best size .* compute of the data"),
     (one_budget, "nested", r"all runs cost about the same, 1e\+18 FLOPs"),
@@ -137,6 +155,40 @@ def test_the_message_names_the_fact_and_the_fix(
 @pytest.mark.parametrize(("design", "approach", "words"), LAWS_OF_THE_SET)
 def test_so_does_that_of_a_law_of_the_set(design: object, approach: Approach, words: str) -> None:
     test_the_message_names_the_fact_and_the_fix(design, approach, words)
+
+
+def test_approach_3_is_shown_where_its_form_answers_but_neither_mixed_nor_recommended() -> None:
+    only = SETTINGS.model_copy(
+        update={"mixture": SETTINGS.mixture.model_copy(update={"laws": ("parametric",)})}
+    )
+    outcome, draws = fit_approach(
+        near_a_ray(1), "parametric", only, sweep="s", provenance=PROVENANCE
+    )
+    assert isinstance(outcome, Estimate)
+    assert outcome.by_form is not None
+    assert outcome.by_form in outcome.cautions[0]
+    untried = NoForecasts(sweep="s", settings=only, refused="not asked", provenance=PROVENANCE)
+    mixture, _ = mix_laws(
+        {"parametric": outcome}, {"parametric": draws}, untried, only,
+        sweep="s", provenance=PROVENANCE,
+    )  # fmt: skip
+    assert isinstance(mixture, NoMixture)
+    assert "3 Parametric come from its form" in mixture.refused
+    assert recommend({"parametric": outcome}, untried, mixture) is None
+
+
+def test_runs_off_a_line_must_be_more_than_a_tenth() -> None:
+    n = np.geomspace(1e7, 1e9, 30)
+
+    def off(runs: int) -> Observations:
+        d = 20.0 * n
+        d[:runs] *= np.geomspace(4.0, 16.0, runs)
+        design = Design(n, d, np.full(30, np.nan), 1)
+        return simulate(LAW, design, noise=NOISE, rng=np.random.default_rng(0))
+
+    require_plane(off(4), "nested")
+    with pytest.raises(OpenSizeError, match="all runs but 3 have about D = 20 N"):
+        require_plane(off(3), "nested")
 
 
 @pytest.mark.parametrize("approach", ["envelope", "kaplan"])

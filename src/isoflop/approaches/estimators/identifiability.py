@@ -13,7 +13,7 @@ import numpy as np
 
 from isoflop.approaches.numerics.variable_projection import one_term_squares, variable_projection
 from isoflop.approaches.protocol import LEAST_FITTED
-from isoflop.errors import UnderdeterminedError
+from isoflop.errors import OpenSizeError, UnderdeterminedError
 from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
@@ -31,6 +31,11 @@ FRONTIERS: Final = ("envelope", "kaplan")
 COLLINEAR: Final = 0.1
 """Standard deviation of log N and log D across their main direction below which runs lie on a line:
 trainers miss a planned D or C by some per cent."""
+ASTRAY: Final = 0.1
+"""Share of the runs without which the others must not lie on a line: an exponent that rests on a
+run or two off it is theirs, errors and all, and resamples without them have none."""
+LEAST_RUNS: Final = 4
+"""Runs of which one may lie off the line of the others: three are seldom a line by design."""
 SAME: Final = 1e-9
 """Losses that differ by no more than this share are equal: what differs is rounding."""
 NO_EFFECT: Final = 0.01
@@ -82,10 +87,49 @@ def _last_points(observations: Observations) -> NDArray[np.intp]:
 
 def _across(observations: Observations) -> tuple[float, Floats]:
     """Give the standard deviation of log N and log D across their main direction, and that."""
-    x, y = np.log(observations.params), np.log(observations.tokens)
-    centred = np.stack([x - x.mean(), y - y.mean()], axis=1)
+    centred = _centred(observations)
     _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
-    return float(lengths[-1] / np.sqrt(len(x))) if len(x) > 1 else 0.0, directions[0]
+    n = len(centred)
+    return float(lengths[-1] / np.sqrt(n)) if n > 1 else 0.0, directions[0]
+
+
+def _centred(observations: Observations) -> Floats:
+    """Give log N and log D about their means, (points, 2)."""
+    plane = np.log(np.stack([observations.params, observations.tokens], axis=1))
+    return np.asarray(plane - plane.mean(axis=0))
+
+
+def _in_line(observations: Observations) -> tuple[Observations, int]:
+    """Leave out the few runs off the line that the others lie on, one by one.
+
+    Returns
+    -------
+    The runs that are left, and how many were left out; all runs where the others make a plane, or
+    where all lie on the line.
+    """
+    _, run = np.unique(observations.run, return_inverse=True)
+    x, y = _centred(observations).T
+    # of each run what a covariance needs, so that leaving one out is a subtraction
+    sums = np.stack([np.bincount(run, of) for of in (np.ones_like(x), x, y, x * x, x * y, y * y)])
+    kept = np.ones(len(sums[0]), dtype=np.bool_)
+    for out in range(int(max(len(kept) * ASTRAY, 1.0)) + 1):
+        if kept.sum() < LEAST_RUNS:
+            break
+        together = sums[:, kept].sum(axis=1)
+        if _across_of(together) < COLLINEAR:
+            return observations.at(kept[run]), out
+        # without which run do the others lie nearest to a line?
+        nearest = _across_of(together[:, None] - sums[:, kept]).argmin()
+        kept[np.flatnonzero(kept)[nearest]] = False
+    return observations, 0
+
+
+def _across_of(sums: Floats) -> Floats:
+    """Give what ``_across`` does from sums of 1, x, y, x^2, xy and y^2, (6, ...)."""
+    n, x, y, xx, xy, yy = sums
+    var_x, var_y, cov = xx / n - (x / n) ** 2, yy / n - (y / n) ** 2, xy / n - x * y / n**2
+    least = 0.5 * (var_x + var_y - np.hypot(var_x - var_y, 2.0 * cov))
+    return np.asarray(np.sqrt(np.maximum(least, 0.0)))
 
 
 def require_plane(observations: Observations, approach: str) -> None:
@@ -98,34 +142,36 @@ def require_plane(observations: Observations, approach: str) -> None:
 
     Raises
     ------
-    UnderdeterminedError : they do; the message says along which line, and what to train.
+    OpenSizeError : they do; the message says along which line, and what to train.
     """
+    observations, astray = _in_line(observations)
     across, (along_n, along_d) = _across(observations)
     if across >= COLLINEAR:
         return
+    everyone = "all runs" if not astray else f"all runs but {astray}"
     ratio = np.log(observations.tokens / observations.params)
     product = np.log(observations.flops)
     scatter = f"a scatter of {per_cent(np.expm1(across))}"
     start = f"approach '{approach}' cannot tell the best size from sweep {observations.sweep}: "
     if along_n * along_d > 0.0:
         line = (
-            f"all runs have about D = {np.exp(np.median(ratio)):.3g} N (within {_within(ratio)})"
+            f"{everyone} have about D = {np.exp(np.median(ratio)):.3g} N (within {_within(ratio)})"
             if ratio.std() < COLLINEAR
-            else f"D follows N^{along_d / along_n:.2f} in all runs, with {scatter}"
+            else f"D follows N^{along_d / along_n:.2f} in {everyone}, with {scatter}"
         )
-        raise UnderdeterminedError(
+        raise OpenSizeError(
             f"{start}{line}, so no two runs of equal compute differ in size, and what another size "
             "would have reached was not measured. Train two or more sizes besides at each of "
             "three budgets: a third and three times these N, with the D that costs the same."
         )
     if product.std() < COLLINEAR:
-        raise UnderdeterminedError(
-            f"{start}all runs cost about the same, {np.exp(np.median(product)):.3g} FLOPs (within "
-            f"{_within(product)}), so how the best size moves with compute was not measured. Train "
-            "the same sizes at two more budgets, each at least three times another."
+        raise OpenSizeError(
+            f"{start}{everyone} cost about the same, {np.exp(np.median(product)):.3g} FLOPs "
+            f"(within {_within(product)}), so how the best size moves with compute was not "
+            "measured. Train the same sizes at two more budgets, each at least three times another."
         )
-    raise UnderdeterminedError(
-        f"{start}log N and log D lie on one line, with {scatter}: the effects of N "
+    raise OpenSizeError(
+        f"{start}log N and log D of {everyone} lie on one line, with {scatter}: the effects of N "
         "and D cannot be told apart. Train runs off that line: other sizes at the same compute, "
         "and the same sizes at other compute."
     )
@@ -193,8 +239,9 @@ def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> N
 
     Raises
     ------
-    UnderdeterminedError : the 80 % interval of N_opt is that wide at an end of the data or in their
-        middle, or most resamples cannot be fitted.
+    OpenSizeError : the 80 % interval of N_opt is that wide at an end of the data or in their
+        middle.
+    UnderdeterminedError : most resamples cannot be fitted.
     """
     kept = np.isfinite(draws).all(axis=1)
     if len(draws) < 2:
@@ -231,7 +278,7 @@ def _require_sizes(fit: Fit, draws: Floats) -> None:
     if factors[worst] <= WIDEST:
         return
     where = ("the largest compute of", "the middle of", "the least compute of")[worst]
-    raise UnderdeterminedError(
+    raise OpenSizeError(
         f"approach '{fit.approach}' does not determine the best size in sweep {seen.sweep}: at "
         f"{flops[worst]:.2g} FLOPs, {where} the data, 80 % of the resamples put it between "
         f"{least[worst]:.2g} and {most[worst]:.2g} parameters, a factor of {factors[worst]:.2g} "

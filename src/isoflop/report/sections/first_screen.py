@@ -115,7 +115,12 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
     flops = headline_budget(inputs)
     if chosen is None or flops is None:
         return FirstScreen(
-            title=f"No allocation: no approach could be fitted to sweep {inputs.sweep}",
+            title="No allocation: "
+            + (
+                f"the runs of sweep {inputs.sweep} leave the best size open"
+                if inputs.fitted
+                else f"no approach could be fitted to sweep {inputs.sweep}"
+            ),
             subtitle="The reasons stand below.",
             headline="",
             distance="",
