@@ -192,8 +192,8 @@ def _member(
     scores = _scores(law, forecasts)
     fitted = isinstance(estimate, Estimate)
     left_out = None
-    if missing := _missing(estimate):
-        left_out = missing
+    if not isinstance(estimate, Estimate) or estimate.by_form is not None:
+        left_out = _missing(estimate)
     elif law not in settings.mixture.laws:
         left_out = "approaches.mixture.laws does not name it"
     elif weight == 0.0 and settings.mixture.weights == "unrejected":

@@ -42,6 +42,9 @@ SETTINGS = ApproachesSettings.model_validate(
         "bootstrap": {"draws": 40, "interval": "percentile"},
     }
 )
+CURVES = SETTINGS.model_copy(
+    update={"envelope": SETTINGS.envelope.model_copy(update={"min_schedule_fraction": 0.0})}
+)
 NOISE = 0.003
 
 
@@ -200,9 +203,20 @@ def test_frontiers_of_nothing_are_refused(design: object, approach: Approach) ->
     assert "all the same" in outcome.refused or "its losses " in outcome.refused
 
 
-def test_curves_of_a_ray_still_make_a_frontier() -> None:
-    outcome, _ = fit_approach(ray(25), "envelope", SETTINGS, sweep="s", provenance=PROVENANCE)
+@pytest.mark.parametrize("approach", ["envelope", "kaplan"])
+def test_curves_of_a_ray_make_a_frontier_only_where_they_cross(approach: Approach) -> None:
+    """Each run led until it ended: a was the design's slope of one half, and within reach."""
+    outcome, _ = fit_approach(ray(25), approach, SETTINGS, sweep="s", provenance=PROVENANCE)
+    assert isinstance(outcome, Refusal)
+    assert re.search(r"D follows N\^1\.00 at .* lead until they end", outcome.refused)
+    n = np.geomspace(1e7, 1e9, 20)
+    # trained so long that the next size passes each on its way, without a schedule's penalty
+    design = Design(n, 400.0 * n, np.full(20, np.nan), 200)
+    crossing = simulate(LAW, design, noise=1e-4, rng=np.random.default_rng(0))
+    outcome, _ = fit_approach(crossing, approach, CURVES, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
+    if approach == "envelope":
+        assert outcome.a.value == pytest.approx(LAW.a, abs=0.04)
 
 
 @pytest.mark.parametrize("design", [no_effect_of_tokens, no_effect_of_size, pure_noise])

@@ -7,10 +7,11 @@ the exponent a rests on the law's form alone, at one budget on the asymmetry of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import numpy as np
 
+from isoflop.approaches.estimators.power_laws import LATE
 from isoflop.approaches.numerics.variable_projection import one_term_squares, variable_projection
 from isoflop.approaches.protocol import LEAST_FITTED
 from isoflop.errors import OpenSizeError, UnderdeterminedError
@@ -19,10 +20,25 @@ from isoflop.numbers import per_cent
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from isoflop.approach import Approach
+    from isoflop.approaches.estimators.frontier import Frontiers
     from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit
 
     Floats = NDArray[np.float64]
+
+
+class FrontierFit(Protocol):
+    """A fit of a frontier."""
+
+    approach: Approach
+    observations: Observations
+
+    @property
+    def frontier(self) -> Frontiers:
+        """The part of the frontier of all runs that is fitted, one row."""
+        ...
+
 
 NO_PLANE: Final = ("profiles", "overtraining", "data_constrained")
 """Approaches that need no plane: profiles test the curvature of their budgets, and the laws of
@@ -40,6 +56,8 @@ SAME: Final = 1e-9
 """Losses that differ by no more than this share are equal: what differs is rounding."""
 NO_EFFECT: Final = 0.01
 """p-value of dropping a term above which the runs do not show its effect."""
+MOST_ENDED: Final = 0.5
+"""Share of the leading runs that may lead until their end."""
 WIDEST: Final = 9.0
 """Ratio of the ends of the 80 % interval of N_opt, inside the data, beyond which it is no answer:
 a factor of three either way."""
@@ -62,9 +80,11 @@ def require_identified(fit: Fit) -> None:
     if fit.approach in NO_PLANE:
         return
     if fit.approach in FRONTIERS:
-        # a frontier of many lengths of one ray is one: its curves say what the ends do not
+        # curves of one ray make a frontier where they cross: they say what the ends do not
         if _across(fitted)[0] >= COLLINEAR:
             require_effects(fitted, fit.approach)
+        else:
+            _require_crossings(cast("FrontierFit", fit), fitted)
         return
     require_plane(fitted, fit.approach)
     require_effects(fitted, fit.approach)
@@ -174,6 +194,35 @@ def require_plane(observations: Observations, approach: str) -> None:
         f"{start}log N and log D of {everyone} lie on one line, with {scatter}: the effects of N "
         "and D cannot be told apart. Train runs off that line: other sizes at the same compute, "
         "and the same sizes at other compute."
+    )
+
+
+def _require_crossings(fit: FrontierFit, ends: Observations) -> None:
+    """Refuse the frontier of runs on a line where a run wins until it ends, and not until passed.
+
+    Runs of D = 20 N each hand the lead to the next where their own budget ends: log N over log C is
+    then the slope of the design, whatever the best size is.
+    """
+    observations, frontier = fit.observations, fit.frontier
+    won = frontier.run[0] >= 0
+    run, log_flops = frontier.run[0][won], frontier.log_flops[0][won]
+    lead, last = (np.full(observations.n_runs, -np.inf) for _ in range(2))
+    np.maximum.at(lead, run, log_flops)
+    np.maximum.at(last, observations.run, np.log(observations.flops))
+    leading = np.unique(run)
+    ended = lead[leading] >= last[leading] + np.log(LATE)
+    if ended.mean() <= MOST_ENDED:
+        return
+    _, (along_n, along_d) = _across(ends)
+    line = (
+        f"D follows N^{along_d / along_n:.2f}" if along_n * along_d > 0.0 else "N and D are on one"
+    )
+    raise OpenSizeError(
+        f"approach '{fit.approach}' cannot tell the best size from sweep {ends.sweep}: {line} at "
+        f"the ends of all runs, and {ended.sum()} of the {len(leading)} runs on the frontier lead "
+        "until they end, so the frontier is the line that was trained and its slope the design's. "
+        "Train two or more sizes at each of three budgets, or these runs for longer, until a "
+        "larger one passes each."
     )
 
 

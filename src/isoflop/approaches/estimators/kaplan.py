@@ -242,6 +242,11 @@ class KaplanFit(Fit):
         data = [_scale(np.log(by_tokens[:, 4]), by_tokens[:, 5]), by_tokens[:, 5]]
         return laws, np.stack([*self._size_law(present), *data], axis=-1)
 
+    @property
+    def frontier(self) -> Frontiers:
+        """The part of the frontier of all runs that is fitted."""
+        return self._fitted_part(np.ones((1, self.observations.n_runs), dtype=np.bool_))
+
     def _fitted_part(self, present: NDArray[np.bool_]) -> Frontiers:
         frontiers = self.by_flops.frontiers(present)
         return fitted_part(frontiers, present, self.observations, self.settings.edge)
