@@ -472,11 +472,21 @@ def test_without_training_losses_the_last_evaluation_counts_within_an_interval(
 ) -> None:
     near, far = (seldom(name, 410, interval=50, every=200) for name in ("near", "far"))
     far = [line for line in far if line["kind"] != "eval" or line["step"] < 320]
-    built = build(sweep(tmp_path / "s", {"near": near, "far": far}), loss="eval")
-    final = built.losses.filter("is_final").row(0, named=True)
-    assert (final["run"], final["tokens"]) == ("near", 400 * TOKENS_PER_STEP)
-    assert final["loss"] == pytest.approx(loss_at(400))
+    # its evaluations are far apart: the end lies within an interval of half-way, at twice the rate
+    half = seldom("half", 1900, interval=1000, every=1900)
+    once = seldom("once", 430, interval=400, every=200)
+    built = build(
+        sweep(tmp_path / "s", {"near": near, "far": far, "half": half, "once": once}), loss="eval"
+    )
+    finals = built.losses.filter("is_final").sort("run")
+    # of a run that was evaluated once the interval begins at its start
+    assert finals["run"].to_list() == ["near", "once"]
+    for final in finals.iter_rows(named=True):
+        assert final["tokens"] == 400 * TOKENS_PER_STEP
+        assert final["loss"] == pytest.approx(loss_at(400))
     told = reasons(built)
+    assert "is at 52.6 % of its schedule, before 90 %, and too few" in told["half"]
+    assert "log training losses about both places" in told["half"]
     assert "within one interval between evaluations of its end" in told["near"]
     assert "finished, but its last loss is at 73.2 % of its schedule" in told["far"]
     assert "evaluate at the end" in told["far"]

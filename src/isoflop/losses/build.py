@@ -38,6 +38,9 @@ FLOPS: Final = (
 
 LEAST_BRIDGED: Final = 0.5
 """Share of the schedule from which on training loss may bridge the gap to the end."""
+LEAST_UNBRIDGED: Final = 0.9
+"""Share of the schedule from which on the last evaluation itself may count as the final loss: what
+is left of the decay then lowers it by about as much as seeds differ, and half of it by far more."""
 BRIDGE_WINDOW: Final = 0.05
 """Half-width of the windows at its ends where training loss is not smoothed otherwise."""
 BRIDGE_LINES: Final = 5
@@ -569,8 +572,8 @@ def _near_the_end(
     """Find the final loss of a finished run that was last evaluated before its end.
 
     What its training loss fell by since is added to the last evaluation, where enough lines of it
-    were logged about both places; else the last evaluation counts if it lies within one interval
-    between evaluations of the end.
+    were logged about both places; else the last evaluation counts if it lies in the last tenth and
+    within one interval between evaluations of the end. The first interval begins at the start.
 
     Parameters
     ----------
@@ -605,7 +608,8 @@ def _near_the_end(
                 f"one {float(after - before):+.4f} nats, what its smoothed training loss did since",
             )
     before_last = float(points["tokens"][-2]) if points.height > 1 else 0.0
-    if end - last["tokens"] <= (last["tokens"] - before_last) * (1 + 1e-9) and points.height > 1:
+    within = end - last["tokens"] <= (last["tokens"] - before_last) * (1 + 1e-9)
+    if within and share >= LEAST_UNBRIDGED:
         return (
             points,
             True,
@@ -621,9 +625,14 @@ def _not_final(run: Mapping[str, Any], fraction: float | None, settings: LossesS
         return f"{run['status']}: its last loss is no final loss (its curve is kept)"
     if run["status"] == "finished":
         return (
-            f"finished, but its last loss is at {100 * fraction:.1f} % of its schedule, more than "
-            "an interval between evaluations before the end, and too few training losses bridge "
-            "the gap: no final loss (its curve is kept); evaluate at the end, or lower "
+            f"finished, but its last loss is at {100 * fraction:.1f} % of its schedule, "
+            + (
+                f"before {per_cent(LEAST_UNBRIDGED)}"
+                if fraction < LEAST_UNBRIDGED
+                else "more than an interval between evaluations before the end"
+            )
+            + ", and too few training losses bridge the gap: no final loss (its curve is kept); "
+            "evaluate at the end, log training losses about both places, or lower "
             f"losses.min_schedule_fraction {settings.min_schedule_fraction:g}"
         )
     return (
