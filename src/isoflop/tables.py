@@ -422,11 +422,6 @@ def scan_table(path: Path, schema: type[dy.Schema]) -> pl.LazyFrame:
     return scanned
 
 
-def cell_of(*columns: str) -> list[pl.Expr]:
-    """Give what to group by, so that values alike to a thousandth are one cell: one N, one D."""
-    return [(pl.col(name).log() / 1e-3).round().alias(f"{name}_cell") for name in columns]
-
-
 def write_table(frame: pl.DataFrame, schema: type[Schema], path: Path) -> None:
     """Check a table and write it as Parquet, under a temporary name first.
 

@@ -23,6 +23,7 @@ from isoflop.approaches.forecasts.scores import prediction_intervals, summarise
 from isoflop.approaches.forecasts.weights import mixed_predictive, weights_of
 from isoflop.approaches.observations import observe, seed_noise
 from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.cells import cells_of
 from isoflop.config.approaches import LEAST_BUDGETS
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.estimate import Counting
@@ -36,7 +37,6 @@ from isoflop.estimates.forecasts import (
     Score,
 )
 from isoflop.estimates.intervals import LEVELS
-from isoflop.tables import cell_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -364,20 +364,11 @@ def _targets(task: Task, counting: CountingSettings) -> Observations:
 
 
 def _predict_runs(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> Predictive:
-    """Predict the mean final loss of each N and D above the cut."""
+    """Predict the mean final loss of each N and D above the cut: seeds are one measurement."""
     seed = task.settings.bootstrap.seed
     targets = _targets(task, fitted.counting)
     predictive = predict_losses(fitted, parameters, kept, targets, seed=seed)
-    return predictive.over(_cells(targets))
-
-
-def _cells(targets: Observations) -> Ints:
-    """Give each target the number of its N and D: seeds of one run are one measurement."""
-    at = pl.DataFrame({"params": targets.params, "tokens": targets.tokens})
-    cells = at.select(cell_of("params", "tokens"))
-    numbered = cells.unique(maintain_order=True).with_row_index("number")
-    both = cells.join(numbered, on=cells.columns, how="left", maintain_order="left")
-    return both["number"].to_numpy().astype(np.intp)
+    return predictive.over(cells_of(targets.params, targets.tokens))
 
 
 def _measured_runs(task: Task, counting: CountingSettings) -> tuple[pl.DataFrame, float]:
@@ -389,7 +380,7 @@ def _measured_runs(task: Task, counting: CountingSettings) -> tuple[pl.DataFrame
     targets = _targets(task, counting)
     runs = pl.DataFrame(
         {
-            "cell": _cells(targets),
+            "cell": cells_of(targets.params, targets.tokens),
             "run": targets.runs,
             "role": [roles[run] for run in targets.runs],
             "flops": targets.flops,

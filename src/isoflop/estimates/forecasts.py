@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Self
 
 from isoflop.approach import Approach
+from isoflop.cells import cells_of
 from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Counting, Provenance, read_outcome
@@ -194,7 +195,7 @@ class RunNoise(Section):
         """
         import numpy as np
 
-        _, cell = np.unique(np.stack([params, budget], axis=-1), axis=0, return_inverse=True)
+        cell = cells_of(params, budget)
         runs = np.bincount(cell)
         squares = (loss - (np.bincount(cell, loss) / runs)[cell]) ** 2
         freedom = int((runs - 1).sum())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from isoflop.tables import cell_of
+from isoflop.cells import cell_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import numpy as np
 import polars as pl
 
+from isoflop.cells import cell_of
 from isoflop.losses.kept import LIVE, Counts
 from isoflop.losses.smoothing import LAGGING, effective_tokens, smooth
 from isoflop.numbers import number_of, per_cent
 from isoflop.spikes import spikes
-from isoflop.tables import Curves, LeftOut, Losses, cell_of, types_of, validated
+from isoflop.tables import Curves, LeftOut, Losses, types_of, validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -228,4 +228,7 @@ def test_runs_entered_twice_are_noticed(sweep: Observations) -> None:
     assert f"{n} of {2 * n} runs" in caution
     loss = double.loss.copy()
     loss[-1] *= 1.0 + 1e-9
+    # the copy went through another printout
+    assert len(twins(replace(double, loss=loss))) == n
+    loss[-1] *= 1.0 + 1e-4
     assert len(twins(replace(double, loss=loss))) == n - 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from isoflop.cells import cells_of
 from isoflop.estimates.diagnostics import REJECTED
 from isoflop.numbers import per_cent
 
@@ -169,18 +170,6 @@ def misfit_cautions(tests: dict[str, Any], pure: dict[str, Any] | None) -> list[
             f"p = {pure['p_value']:.1g}): its residuals are misfit, not noise."
         )
     return cautions
-
-
-def cells_of(*axes: Floats) -> NDArray[np.intp]:
-    """Give each point its cell of equal N, or N and D; schedules may differ by a step.
-
-    Parameters
-    ----------
-    axes : (points,) each.
-    """
-    logs = np.log(np.stack(axes, axis=-1))
-    _, cell = np.unique((logs / 1e-3).round(), axis=0, return_inverse=True)
-    return cell.astype(np.intp)
 
 
 def basis_of(columns: Floats) -> Floats:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from isoflop.approaches.estimators.misfit import basis_of, cells_of
+from isoflop.approaches.estimators.misfit import basis_of
+from isoflop.cells import cells_of
 from isoflop.estimates.diagnostics import NoiseParts
 
 if TYPE_CHECKING:

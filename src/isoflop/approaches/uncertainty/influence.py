@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from isoflop.approaches.estimators.misfit import cells_of
+from isoflop.approaches.estimators.misfit import ONE_MEASUREMENT
 from isoflop.approaches.uncertainty.jackknife import leave_one_out
+from isoflop.cells import GAP, cells_of
 from isoflop.estimates.influence import Influence, LeaveOut, moves, outlying
 from isoflop.numbers import first_of
 
@@ -163,22 +164,36 @@ def _first(told: list[str]) -> str:
 def twins(observations: Observations) -> list[tuple[str, ...]]:
     """List groups of runs with the same N, D and loss at every point: entered twice, most likely.
 
-    Two trainings never agree to the last digit, but losses printed with few digits may; so they are
-    named and nothing is dropped.
+    Two trainings seldom agree so closely, but losses printed with few digits may; so they are named
+    and nothing is dropped. A copy may have gone through another printout, which rounds.
     """
-    groups: dict[tuple[float, bytes, bytes], list[str]] = {}
     bounds = np.searchsorted(observations.run, np.arange(observations.n_runs + 1))
-    for run, name in enumerate(observations.runs):
+    there = np.flatnonzero(np.diff(bounds))
+    if not len(there):
+        return []
+    last = bounds[there + 1] - 1
+    cells = cells_of(observations.run_params[there], observations.tokens[last])
+    groups: dict[tuple[int, int], list[list[int]]] = {}
+    log_tokens, log_loss = np.log(observations.tokens), np.log(observations.loss)
+    for run, cell in zip(there.tolist(), cells.tolist(), strict=True):
         curve = slice(bounds[run], bounds[run + 1])
-        if bounds[run] == bounds[run + 1]:
-            continue
-        key = (
-            float(observations.run_params[run]),
-            observations.tokens[curve].tobytes(),
-            observations.loss[curve].tobytes(),
-        )
-        groups.setdefault(key, []).append(name)
-    return [tuple(names) for names in groups.values() if len(names) > 1]
+        alike = groups.setdefault((cell, curve.stop - curve.start), [])
+        for group in alike:
+            other = slice(bounds[group[0]], bounds[group[0] + 1])
+            if (
+                np.abs(log_loss[curve] - log_loss[other]).max() < ONE_MEASUREMENT
+                and np.abs(log_tokens[curve] - log_tokens[other]).max() < GAP
+            ):
+                group.append(run)
+                break
+        else:
+            alike.append([run])
+    return [
+        tuple(observations.runs[run] for run in group)
+        for alike in groups.values()
+        for group in alike
+        if len(group) > 1
+    ]
 
 
 def twin_cautions(observations: Observations) -> list[str]:
@@ -189,8 +204,8 @@ def twin_cautions(observations: Observations) -> list[str]:
     shown = "; ".join(" = ".join(names) for names in groups[:5]) + ("; ..." if groups[5:] else "")
     return [
         f"{sum(len(names) - 1 for names in groups)} of {observations.n_runs} runs have the size, "
-        f"tokens and losses of another, to the last digit ({shown}): one training under two names "
-        "makes every interval too narrow. Leave the copies out (in a folder by exclude in "
+        f"tokens and losses of another, to within 1 in 100,000 ({shown}): one training under two "
+        "names makes every interval too narrow. Leave the copies out (in a folder by exclude in "
         "sweep.yaml)."
     ]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from isoflop.approaches.estimators.misfit import cells_of
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.streams import Stream, rng
+from isoflop.cells import cells_of
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.estimators.account import widened
-from isoflop.approaches.estimators.misfit import cells_of
 from isoflop.approaches.uncertainty.departures import BentLaw
 from isoflop.approaches.uncertainty.streams import Stream, rng
+from isoflop.cells import cells_of
 from isoflop.estimates.laws import HoffmannLaw
 from isoflop.estimates.quantities import Truth
 

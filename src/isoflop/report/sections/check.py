@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
+from isoflop.cells import cell_of
 from isoflop.choices import FLOPS, PARAMS
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
@@ -32,7 +33,6 @@ from isoflop.numbers import (
     times,
 )
 from isoflop.report.tables import Column, Table
-from isoflop.tables import cell_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

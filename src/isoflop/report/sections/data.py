@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from isoflop.cells import cell_of
 from isoflop.escape import code, markdown
 from isoflop.numbers import NONE, count, fixed, interval, listed, power, significant, times
 from isoflop.report.tables import Column, Table, sorted_by
-from isoflop.tables import cell_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
