@@ -103,3 +103,20 @@ def test_rows_that_say_the_same_are_one(tmp_path: Path) -> None:
     text = "".join(f"{json.dumps(each)}\n" for each in records)
     tables = ingest(tmp_path / "s", {"t.jsonl": text}, KNOWN)
     assert tables.curves.height == len(STEPS)
+
+
+def test_rows_in_order_of_steps_with_times_of_a_restart_are_one_run(tmp_path: Path) -> None:
+    first = [(step, loss, 1.7e9 + step) for step, loss in twice(())[:6]]
+    anew = [(step, loss - 0.5, 1.7e9 + 5000 + step) for step, loss in twice(())[3:]]
+    rows = sorted([*first, *anew])
+    tables = ingest(tmp_path / "s", {"t.csv": lines("step,loss,_timestamp", *rows)}, KNOWN)
+    curve = tables.curves.filter(~tables.curves["superseded"]).sort("step")
+    assert curve["train_loss"].to_list() == pytest.approx(
+        [5 - step / 1e3 - 0.5 * (step >= 300) for step in STEPS]
+    )
+    reason = row(tables.files, "path", "t.csv")["reason"]
+    assert "its rows were put in the order of '_timestamp'" in reason
+    # two runs at once have times, too
+    rows = [(step, loss, 1.7e9 + place) for place, (step, loss) in enumerate(twice((), ()))]
+    words = refused(tmp_path / "t", lines("step,loss,_timestamp", *rows))
+    assert "10 steps have rows with different losses" in words

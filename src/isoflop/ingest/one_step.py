@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
 
 _LOSSES: Final = ("train_loss", "eval_loss")
+_KEYS: Final = {"run": pl.String, "launch": pl.Int64, "step": pl.Float64}
 OWN_STEP: Final = "_step"
 """W&B's count of what one process logged: rows that it tells apart are of one run."""
 _RANKS: Final = frozenset(
@@ -37,6 +38,46 @@ SHARE: Final = 0.2
 """Share of a curve's rows at which steps may go back: more often, two curves take turns."""
 TRIED: Final = 1_000
 """Steps at which a column must tell rows apart."""
+
+
+def by_time(
+    rows: pl.DataFrame, values: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, list[Remark]]:
+    """Put rows in the order of their times, if only so those that differ at a step are a restart's.
+
+    Parameters as of `tell_apart`; rows are numbered anew.
+    """
+    time = next((name for name in rows.columns if plain(name) in TIMES), None)
+    if time is None or "step" not in values.columns:
+        return rows, values, []
+    given = _losses_of(values)
+    if _differing(given).is_empty():
+        return rows, values, []
+    seconds = as_numbers(rows[time])
+    order = seconds.arg_sort(nulls_last=True)
+    numbers = rows[ROW].sort()
+    timed = values[order].with_columns(numbers)
+    if seconds.null_count() or not _differing(_losses_of(timed)).is_empty():
+        return rows, values, []
+    remark = f"its rows were put in the order of '{time}': by that, a restart makes steps anew"
+    return rows[order].with_columns(numbers), timed, [Remark(remark)]
+
+
+def _losses_of(values: pl.DataFrame) -> list[pl.DataFrame]:
+    """List the rows of each loss, counted by launches."""
+    losses = [name for name in values.columns if name in _LOSSES or name.startswith((EVALS, BYTES))]
+    known = (
+        values.select("run", pl.col(ROW).cast(pl.Int64), "step", *losses)
+        .with_columns([as_numbers(values[name]).alias(name) for name in ("step", *losses)])
+        .filter(pl.col("step").is_finite())
+    )
+    if not known.select(pl.struct("run", "step").is_duplicated().any()).item():
+        return []
+    # losses in training and on eval sets may stand in rows of their own
+    return [
+        _with_launches(known.filter(pl.col(name).is_finite()).rename({name: "loss"}))
+        for name in losses
+    ]
 
 
 def tell_apart(
@@ -60,21 +101,9 @@ def tell_apart(
     """
     if "step" not in values.columns:
         return [], []
-    losses = [name for name in values.columns if name in _LOSSES or name.startswith((EVALS, BYTES))]
-    known = (
-        values.select("run", ROW, "step", *losses)
-        .with_columns([as_numbers(values[name]).alias(name) for name in ("step", *losses)])
-        .filter(pl.col("step").is_finite())
-    )
-    if not known.select(pl.struct("run", "step").is_duplicated().any()).item():
-        return [], []
-    # losses in training and on eval sets may stand in rows of their own
-    launches = {
-        name: _with_launches(known.filter(pl.col(name).is_finite()).rename({name: "loss"}))
-        for name in losses
-    }
-    replaced = _replaced([*launches.values()])
-    differ = _differing([*launches.values()])
+    launches = _losses_of(values)
+    replaced = _replaced(launches)
+    differ = _differing(launches)
     if differ.is_empty():
         return replaced, []
     names = [name for name in rows.columns if name != ROW]
@@ -84,7 +113,7 @@ def tell_apart(
         why = f"of steps that other rows of their run have, by their '{process}': the first counts"
         return [LeftOutRows(len(others), why), *replaced], others
     reasons = _reasons(rows, differ, table)
-    if differ["run"].n_unique() < known["run"].n_unique():
+    if differ["run"].n_unique() < values["run"].n_unique():
         return [*(Excluded(why, run) for run, (why, _) in reasons.items()), *replaced], []
     raise RefusedError(*next(iter(reasons.values())))
 
@@ -100,7 +129,7 @@ def _with_launches(known: pl.DataFrame) -> pl.DataFrame:
 
 def _differing(launches: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """List the steps whose rows differ: run, step, the rows, and their losses."""
-    pieces = []
+    pieces = [pl.DataFrame(schema={**_KEYS, "rows": pl.List(pl.Int64), "losses": pl.List(float)})]
     for rows in launches:
         of_step = rows.group_by("run", "launch", "step", maintain_order=True).agg(
             pl.col(ROW).alias("rows"), pl.col("loss").alias("losses")

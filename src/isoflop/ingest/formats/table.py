@@ -44,7 +44,7 @@ from isoflop.ingest.names import (
     plain,
     run_column,
 )
-from isoflop.ingest.one_step import OWN_STEP, tell_apart
+from isoflop.ingest.one_step import OWN_STEP, by_time, tell_apart
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rivals import chosen, has_rivals
@@ -236,10 +236,13 @@ def _one_a_step(
     rows: pl.DataFrame, values: pl.DataFrame, table: TableMap, *, logged: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, Sequence[Event]]:
     """Leave out rows of steps that others of their run have, and say so; see `tell_apart`."""
-    told, others = ([], []) if logged else tell_apart(rows, values, table)
+    if logged:
+        return rows, values, []
+    rows, values, timed = by_time(rows, values)
+    told, others = tell_apart(rows, values, table)
     if others:
         rows, values = (each.filter(~pl.col(ROW).is_in(others)) for each in (rows, values))
-    return rows, values, told
+    return rows, values, [*timed, *told]
 
 
 def _counts_by(table: TableMap, names: Sequence[str], runs: Iterable[str | None]) -> list[CountsBy]:
