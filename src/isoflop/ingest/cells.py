@@ -170,13 +170,12 @@ class TextTable:
         """Find a column whose commas are surely decimal marks; None if there is none."""
         for name in self.names:
             texts = [
-                part.filter(part.str.contains(",", literal=True))
+                part.filter(part.str.contains(_NUMBER_WITH_COMMA)).unique(maintain_order=True)
                 for chunk in chunks
                 if isinstance(part := _column_of(chunk, name), pl.Series)
                 and part.dtype == pl.String
             ]
-            cells = [cell for part in texts for cell in part.str.strip_chars()]
-            numbers = [cell for cell in cells if _NUMERIC.fullmatch(cell)]
+            numbers = [cell for part in texts for cell in part.str.strip_chars()]
             if numbers and all(map(_DECIMAL.fullmatch, numbers)):
                 marks = self._marks(name)
                 sure = marks.prefers_decimal or not all(map(_THOUSANDS.fullmatch, numbers))
@@ -832,6 +831,7 @@ _BLANKS: Final = "'’\u00a0\u202f "
 """Marks of thousands that are no decimal marks anywhere."""
 _MARKED: Final = r"[,'’\u00a0\u202f]|[0-9] [0-9]{3}|[0-9]\.[0-9]{3}\."
 """What a cell has in it, if it may be a number with marks."""
+_NUMBER_WITH_COMMA: Final = r"^\s*[-+]?[0-9.]*,[0-9.,]*[0-9](?:[eE][-+]?[0-9]+)?\s*[KMBGT]?\s*$"
 _POINTED: Final = r"^[-+]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _GROUPED = re.compile(
     rf"[-+]?[1-9][0-9]{{0,2}}(?:[{_BLANKS}][0-9]{{3}})+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"

@@ -12,7 +12,7 @@ import difflib
 import io
 import re
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -727,7 +727,7 @@ def _counts_in(table: TableMap | None) -> Callable[[str], float | None]:
         told = (find_count(value, [name]) for value in COUNTS)
         return next((scale for each in told if each is not None for _, scale in [each]), None)
 
-    return counted
+    return cache(counted)  # asked of every column of every stretch
 
 
 _MEASURED: Final = frozenset({"train_loss", "eval_loss", "lr", "grad_norm", "schedule.lr_peak"})
