@@ -267,3 +267,15 @@ def test_d_follows_from_tokens_per_parameter(tmp_path: Path) -> None:
         ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
     tables = ingest(tmp_path / "t", {"t.csv": text}, f"title: t\n{proposed(str(caught.value))}\n")
     assert tables.runs["tokens"].to_list() == pytest.approx([1.4e9, 3.2e9])
+
+
+@pytest.mark.parametrize(("value", "told"), [(0.524288, 1e6), (524.288, 1e3)])
+def test_broken_tokens_of_a_step_are_asked_about(tmp_path: Path, value: float, told: float) -> None:
+    rows = "".join(f"{n},{5 - n / 30},70,{value}\n" for n in range(1, 30))
+    text = f"step,loss,params,tokens_per_step\n{rows}"
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, OPEN)
+    said = str(caught.value)
+    assert f"'params' has 70 and 'tokens_per_step' has {value}, which can be no counts" in said
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{OPEN}{proposed(said)}\n")
+    assert known(tables) == {"t": (7e7, round(29 * value * told))}

@@ -16,7 +16,7 @@ from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import as_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from isoflop.config.sidecar import TableColumn, TableMap
 
@@ -31,6 +31,7 @@ LEAST_PER_PARAMETER: Final = 1e-3
 USUAL_PER_PARAMETER: Final = 20.0
 """About what runs are given (Hoffmann et al. 2022): by it the proposed units are chosen."""
 _OF: Final = {"params.total": "parameters", "tokens": "tokens"}
+_OF_STEP: Final = "tokens_per_step"
 _ALSO: Final = ("params.nonembedding", "params.active")
 _FACTORS: Final = (1e6, 1e9)
 
@@ -108,16 +109,18 @@ def likely_unit(fact: str, cells: pl.Series) -> tuple[str, float] | None:
     """
     numbers = _Range()
     numbers.add(cells)
-    if fact == "tokens_per_step":
-        unit = numbers.broken
-        factors: Sequence[float] = (1e3, 1e6, 1e9)
-        enough = LEAST_PARAMS
-    else:
-        unit, factors, enough = numbers.in_a_unit, _FACTORS, SURE
-    if not unit:
+    if fact == _OF_STEP:
+        return (str(numbers), _unit_of_step(numbers)) if numbers.broken else None
+    if not numbers.in_a_unit:
         return None
-    fits = (factor for factor in factors if numbers.least * factor >= enough)
-    return str(numbers), next(fits, factors[-1])
+    fits = (factor for factor in _FACTORS if numbers.least * factor >= SURE)
+    return str(numbers), next(fits, _FACTORS[-1])
+
+
+def _unit_of_step(numbers: _Range) -> float:
+    """Choose the unit in which tokens of a step are more than sequences are long."""
+    fits = (unit for unit in (1e3, *_FACTORS) if numbers.least * unit >= LEAST_PARAMS)
+    return next(fits, _FACTORS[-1])
 
 
 @dataclass(slots=True)
@@ -134,6 +137,7 @@ class Sizes:
     guessed: bool
     _sizes: _Range = field(default_factory=_Range)
     _all_tokens: _Range = field(default_factory=_Range)
+    _of_step: _Range = field(default_factory=_Range)
     _reached: dict[str | None, float] = field(default_factory=dict)
     """By run of a table of curves the most tokens."""
     _per_parameter: float = 0.0
@@ -153,6 +157,8 @@ class Sizes:
                 ends = rows.filter(pl.col("tokens").is_finite()).group_by("run").agg(pl.all().max())
                 for run, reached in ends.iter_rows():
                     self._reached[run] = max(self._reached.get(run, 0.0), reached)
+        if _OF_STEP in values.columns:
+            self._of_step.add(as_numbers(values[_OF_STEP]))
         if size is not None and tokens is not None:
             ratio = (tokens / size).filter((tokens > 0) & (size > 0) & tokens.is_finite()).max()
             self._per_parameter = max(self._per_parameter, float(ratio or 0.0))  # type: ignore[arg-type]
@@ -170,7 +176,9 @@ class Sizes:
             return
         if "params.total" in asked and self._too_few_beside(_FACTORS[0]):
             asked.setdefault("tokens", self._all_tokens)
-        factors = self._likely(asked)
+        factors = self._likely({v: each for v, each in asked.items() if v in _OF})
+        if _OF_STEP in asked:
+            factors[_OF_STEP] = _unit_of_step(self._of_step)
         columns = dict(self.table.columns)
         columns |= {v: _scaled(columns[v], factors[v]) for v in asked}
         if "params.total" in asked:
@@ -180,7 +188,7 @@ class Sizes:
             f"'{columns[value].column or columns[value].formula}' has {numbers}"
             for value, numbers in asked.items()
         )
-        counts = " and of ".join(_OF[value] for value in asked)
+        counts = " and of ".join(_OF.get(value, "tokens of a step") for value in asked)
         by_formula = any(columns[value].formula is not None for value in asked)
         of_compute = ", or of what a formula takes, 1e18 for EFLOPs, 8.64e19 for PF-days"
         proposal = as_line(self.table.model_copy(update={"columns": columns}))
@@ -214,6 +222,9 @@ class Sizes:
             )
             if too_many if told else numbers.in_a_unit or few or odd:
                 yield value, numbers
+        of_step = self.table.columns.get(_OF_STEP)
+        if of_step is not None and not of_step.has_unit and self._of_step.broken:
+            yield _OF_STEP, self._of_step
 
     def _too_few_beside(self, factor: float) -> bool:
         """Tell whether D would be too few tokens where N is multiplied: both are in a unit."""
