@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 21
+VERSION = 22
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
