@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     Ints = NDArray[np.intp]
 
 
+TINY: Final = float(np.finfo(np.float64).tiny)
+TILT: Final = 0.15
+"""Change of log C as counted with log N, along runs of one logged C, beyond which their minimum is
+none at equal C: over alpha + beta, of .6 or so, it moves the best N by a quarter."""
+MANY_OFF: Final = 0.1
+"""Share of the runs that lie off their planned budgets, from which on that is told."""
+
+
 @dataclass(frozen=True, eq=False)
 class BudgetGroup:
     """The points of one compute budget.
@@ -75,9 +83,9 @@ def budget_groups(
 
     Budgets come from the settings, or else from the runs' plan, or else from gaps between the final
     C of the runs. A run belongs to a budget if its final C lies within the tolerance. Where more
-    runs share the C that their trainer logged than share C as it is counted here, as where sizes
-    were chosen by other FLOPs than 6 N D, they are grouped by what was logged; each budget is then
-    the median of C as counted.
+    runs share the C that their trainer logged, or meet their planned budget by it, than by C as it
+    is counted here, as where sizes were chosen by other FLOPs than 6 N D, they are grouped by what
+    was logged; each budget is then the median of C as counted.
 
     Returns
     -------
@@ -123,6 +131,51 @@ def told_of_logged(observations: Observations, settings: ProfilesSettings) -> st
     )
 
 
+def told_of_off(observations: Observations, settings: ProfilesSettings) -> str:
+    """Say that many runs lie off their budgets and are left out; empty where few do."""
+    off = _wanted(observations.at(observations.is_final), settings).off
+    if not len(off) or off.mean() < MANY_OFF:
+        return ""
+    return (
+        f"{off.sum()} of {len(off)} runs are left out: their C ({observations.counting.flops}) "
+        f"lies more than {per_cent(settings.tolerance)} from their budget "
+        "(approaches.profiles.tolerance)."
+    )
+
+
+def require_equal_compute(observations: Observations, settings: ProfilesSettings) -> None:
+    """Refuse groups by logged C along which C as counted changes too much with size.
+
+    Where the loss is least along them a step in size also costs or saves counted compute, so that
+    it would still fall along equal C as counted.
+
+    Raises
+    ------
+    UnderdeterminedError : naming the conventions that would answer.
+    """
+    final = observations.at(observations.is_final)
+    plan = _wanted(final, settings)
+    if plan.by_counted is None:
+        return
+    grouped = np.isfinite(plan.budget) & ~plan.off
+    _, group = np.unique(plan.budget[grouped], return_inverse=True)
+    log_params, log_flops = (
+        logs - (np.bincount(group, logs) / np.bincount(group))[group]
+        for logs in (np.log(final.params[grouped]), np.log(final.flops[grouped]))
+    )
+    tilt = float(log_params @ log_flops / max(float(log_params @ log_params), TINY))
+    if abs(tilt) <= TILT:
+        return
+    raise UnderdeterminedError(
+        f"profiles cannot read the best size at equal C from sweep {observations.sweep}: its runs "
+        "share the FLOPs that their trainer logged, and along them C as counted here "
+        f"({observations.counting.flops}) goes as N^{tilt:.2f}, so that a minimum among them is "
+        "none at equal C. Count as the trainer did: approaches.counting.flops: logged, for answers "
+        "in its FLOPs, or params and flops of approaches.counting that give them "
+        "(docs/counting.md)."
+    )
+
+
 def _passing(observations: Observations, budget: float) -> Ints:
     """Give the last point of every run whose curve begins below a budget and ends beyond it."""
     starts = np.searchsorted(observations.run, np.arange(observations.n_runs))
@@ -160,22 +213,49 @@ def _wanted(final: Observations, settings: ProfilesSettings) -> _Plan:
         budgets = np.sort(np.asarray(settings.budgets, dtype=np.float64))
         nearest = np.abs(log_flops[:, None] - np.log(budgets)).argmin(axis=1)
         return _near(budgets[nearest], final, settings, "near no budget")
+    logged = _logged(final)
     if np.isfinite(planned).any():
-        return _near(planned, final, settings, "not planned for a budget")
+        reason = "not planned for a budget"
+        plan = _near(planned, final, settings, reason)
+        with np.errstate(invalid="ignore"):
+            missed = ~(np.abs(logged / planned - 1.0) <= settings.tolerance)
+        met = np.isfinite(planned) & ~plan.off
+        if (~missed).sum() > met.sum():
+            return _by_logged(planned, missed, log_flops, reason, int(met.sum()))
+        return plan
     few = f"fewer than {settings.min_sizes} sizes were trained with about as much compute"
     counted = np.exp(_clusters(log_flops, settings))
-    by_counted = int(np.isfinite(counted).sum())
-    logged = None if final.run_flops_logged is None else final.run_flops_logged[final.run]
-    if logged is not None and (logged > 0).all():
-        cluster = _clusters(np.log(logged), settings)
-        if np.isfinite(cluster).sum() > by_counted:
-            budget = np.full(len(cluster), np.nan)
-            for value in np.unique(cluster[np.isfinite(cluster)]):
-                members = cluster == value
-                budget[members] = np.exp(np.median(log_flops[members]))
-            # of one budget by what was logged, however far apart their C as counted
-            return _Plan(budget, np.zeros(len(budget), dtype=np.bool_), few, by_counted)
-    return _near(counted, final, settings, few)
+    # a chain of small gaps may be longer than the tolerance
+    plan = _near(counted, final, settings, few)
+    by_counted = int((np.isfinite(counted) & ~plan.off).sum())
+    known = np.isfinite(logged)
+    cluster = np.full(len(logged), np.nan)
+    if known.any():
+        cluster[known] = _clusters(np.log(logged[known]), settings)
+    if np.isfinite(cluster).sum() > by_counted:
+        return _by_logged(cluster, np.zeros(len(cluster), dtype=np.bool_), log_flops, few,
+                          by_counted)  # fmt: skip
+    return plan
+
+
+def _logged(final: Observations) -> Floats:
+    """Give what the trainer of each final point's run logged [FLOP]; NaN where it did not."""
+    if final.run_flops_logged is None:
+        return np.full(len(final.run), np.nan)
+    logged = final.run_flops_logged[final.run]
+    with np.errstate(invalid="ignore"):
+        return np.where(logged > 0, logged, np.nan)
+
+
+def _by_logged(
+    labels: Floats, off: Bools, log_flops: Floats, reason: str, by_counted: int
+) -> _Plan:
+    """Put runs of one label into one budget, however far apart their C as counted."""
+    budget = np.full(len(labels), np.nan)
+    for value in np.unique(labels[np.isfinite(labels) & ~off]):
+        members = labels == value
+        budget[members] = np.exp(np.median(log_flops[members & ~off]))
+    return _Plan(budget, off & np.isfinite(budget), reason, by_counted)
 
 
 def _near(budget: Floats, final: Observations, settings: ProfilesSettings, reason: str) -> _Plan:

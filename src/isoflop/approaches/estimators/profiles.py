@@ -19,7 +19,9 @@ from isoflop.approaches.estimators.budgets import (
     BudgetGroup,
     budget_groups,
     require_budgets,
+    require_equal_compute,
     told_of_logged,
+    told_of_off,
 )
 from isoflop.approaches.estimators.curvature import Curvature, quadratic_term
 from isoflop.approaches.estimators.noise_parts import parts_of
@@ -667,6 +669,8 @@ class ProfilesFit(Fit):
         ]
         if by_logged := told_of_logged(self.observations, self.settings):
             cautions.append(by_logged)
+        if off := told_of_off(self.observations, self.settings):
+            cautions.append(off)
         if len(self.outlying):
             names = ", ".join(self.observations.runs[run] for run in self.outlying)
             cautions.append(f"Left out as far off the parabola of their budget: {names}.")
@@ -705,6 +709,7 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
     """
     groups, left_out = budget_groups(observations, settings)
     require_budgets(groups, observations, settings)
+    require_equal_compute(observations, settings)
     enough = tuple(g for g in groups if g.n_sizes >= settings.min_sizes)
     small = [
         LeftOutRun(
