@@ -128,6 +128,11 @@ def test_laws_that_the_runs_reject_take_no_part(fitted: tuple) -> None:
     judged["product"] = rejected("product", 1e-4)
     mixture, _ = mixed((judged, draws, forecasts))
     assert {m.approach for m in mixture.mixed} == {"nested", "product"}
+    assert [member.approach for member in mixture.rejected] == ["product"]
+    assert mixture.reason.endswith(
+        "The runs reject the form of the law with a product term (p = 0.0001), which all the same "
+        "has 50 % of the draws: an interval must know of the distance between two laws at least."
+    )
 
 
 def test_the_order_of_the_laws_changes_no_weight_and_only_which_draws_are_whose(

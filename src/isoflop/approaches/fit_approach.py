@@ -11,7 +11,12 @@ import polars as pl
 
 from isoflop.approach import APPROACHES, IN_PROSE, WITHIN
 from isoflop.approaches.estimators.curvature import describe_bend
-from isoflop.approaches.estimators.identifiability import require_determined, require_identified
+from isoflop.approaches.estimators.identifiability import (
+    FRONTIERS,
+    NO_PLANE,
+    require_determined,
+    require_identified,
+)
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.estimators.valley_window import LEAST_OFF, SYSTEMATIC
 from isoflop.approaches.observations import expert_cautions
@@ -67,6 +72,8 @@ with fewer it is how the interval was placed."""
 NESTING_DRAWS: Final = 400
 """Resamples at most by which the law that has this one as a special case is judged: the first of
 those by which its own estimate is."""
+NARROW: Final = 3.0
+"""Factor of C between the runs below which the exponent is told to be the form's."""
 KINDS_TOLD: Final = 3
 """Reasons of left-out runs that a refusal names."""
 NOT_ASKED: Final = "approaches.bootstrap.interval asks for none"
@@ -165,6 +172,7 @@ def fit_approach(
             *influence_cautions(influence, seeds_beside(fitted.observations)),
             *twin_cautions(fitted.observations),
             *expert_cautions(fitted.observations),
+            *_narrow(fitted),
             *_refusals(refits),
             *_uncalibrated(calibrated),
             *_without_level(quantities, flops),
@@ -417,6 +425,21 @@ def _bend(fitted: Fit, refits: Refits) -> Bend | None:
     if curvature is None or refits.curvature is None:
         return None
     return describe_bend(curvature, refits.curvature)
+
+
+def _narrow(fitted: Fit) -> list[str]:
+    """Say that runs over so little compute leave the exponent to the law's form."""
+    if fitted.approach in {*NO_PLANE, *FRONTIERS}:
+        return []
+    flops = fitted.observations.flops[fitted.observations.is_final]
+    factor = float(flops.max() / flops.min()) if len(flops) else 1.0
+    if factor >= NARROW:
+        return []
+    return [
+        f"The runs’ compute spans a factor of {factor:.2g} alone: how the best size moves with "
+        "compute, and so a, is the law’s form more than what these runs measured, and its interval "
+        f"knows of no other form. Add a budget at least {NARROW:g} times another."
+    ]
 
 
 def _refusals(refits: Refits) -> list[str]:

@@ -16,6 +16,7 @@ from pydantic import Field
 from isoflop.approach import IN_PROSE, MIXTURE, Approach
 from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
+from isoflop.estimates.diagnostics import REJECTED
 from isoflop.estimates.estimate import Counting, Optimum, Provenance, optima_of, read_outcome
 from isoflop.estimates.intervals import COVERAGE_SLACK, LEVELS
 from isoflop.estimates.laws import Law, Optima, law_rows
@@ -68,6 +69,11 @@ class Member(Section):
     forecasts_cover: bool | None
     """Whether its intervals covered, above every cut, as those of a right law would; None without
     cuts."""
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the runs reject its form."""
+        return self.misfit_p is not None and self.misfit_p < REJECTED
 
     @property
     def row(self) -> Floats:
@@ -167,6 +173,11 @@ class Mixture(Section):
     def mixed(self) -> list[Member]:
         """The laws that take part."""
         return [member for member in self.members if member.weight > 0.0]
+
+    @property
+    def rejected(self) -> list[Member]:
+        """The laws that take part though the runs reject their form, for want of another."""
+        return [member for member in self.mixed if member.rejected]
 
     def member(self, key: str) -> Member | None:
         """Give one law of the set; None for what is none of it."""
@@ -407,7 +418,8 @@ def _medians(columns: Sequence[Floats]) -> Floats:
 
 
 def _centre(kept: Floats) -> float:
-    return float(np.exp(np.median(np.log(kept)))) if len(kept) else float("nan")
+    with np.errstate(divide="ignore"):  # a draw's best size may be none at all
+        return float(np.exp(np.median(np.log(kept)))) if len(kept) else float("nan")
 
 
 def _parts(members: Sequence[Member], draws: pl.DataFrame) -> list[Part]:

@@ -180,6 +180,18 @@ def test_approach_3_is_shown_where_its_form_answers_but_neither_mixed_nor_recomm
     assert recommend({"parametric": outcome}, untried, mixture) is None
 
 
+def test_two_budgets_near_each_other_are_told_to_leave_the_exponent_to_the_form() -> None:
+    told = {}
+    for ratio in (1.6, 3.5):
+        design = isoflop_design(LAW, [1e18, ratio * 1e18], sizes=9, spread=5.0, points=1)
+        sweep = simulate(LAW, design, noise=1e-4, rng=np.random.default_rng(0))
+        outcome, _ = fit_approach(sweep, "parametric", SETTINGS, sweep="s", provenance=PROVENANCE)
+        assert isinstance(outcome, Estimate), outcome.refused
+        told[ratio] = [c for c in outcome.cautions if "compute spans a factor of" in c]
+    assert told[3.5] == []
+    assert "spans a factor of 1.6 alone" in told[1.6][0]
+
+
 def test_runs_off_a_line_must_be_more_than_a_tenth() -> None:
     n = np.geomspace(1e7, 1e9, 30)
 
