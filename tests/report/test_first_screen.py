@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from isoflop.approach import IN_PROSE
-from isoflop.estimates.estimate import Refusal
+from isoflop.approach import IN_PROSE, LAWS
+from isoflop.estimates.answers import ask
+from isoflop.estimates.diagnostics import form_tests
+from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.targets import Target
 from isoflop.numbers import NONE, fixed
 from isoflop.report.document import write_document
 from isoflop.report.sections.captions import findings
@@ -22,8 +25,9 @@ from tests import example_sweep
 from tests.report.conftest import empty_figures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from isoflop.approach import Approach
-    from isoflop.estimates.estimate import Estimate
     from isoflop.report.inputs import ReportInputs
     from tests.report.conftest import Rendered
 
@@ -176,3 +180,75 @@ def test_the_subtitle_says_why_the_exponent_has_no_interval(inputs: ReportInputs
         told = replace(inputs, mixture=mixture.model_copy(update={"a": a}))
         screen = first_screen(told)
         assert words in screen.subtitle.replace("\xa0", " ")
+
+
+def _with_lack_of_fit(
+    inputs: ReportInputs, p_values: Mapping[Approach, float]
+) -> dict[Approach, Estimate]:
+    """Give every law of the loss that p-value of its lack of fit, .5 unless told, none rejected."""
+    changed = {}
+    for name, estimate in (inputs.fitted | inputs.laws).items():
+        if isinstance(estimate, Estimate) and form_tests(estimate.diagnostics) is not None:
+            pure = example_sweep.PURE_ERROR.model_copy(update={"p_value": p_values.get(name, 0.5)})
+            found = form_tests(estimate.diagnostics)
+            assert found is not None
+            joint = found.joint.model_copy(update={"p_value": 0.2})
+            tests = found.model_copy(update={"joint": joint})
+            fit = estimate.diagnostics.model_copy(update={"pure_error": pure, "misfit": tests})
+            changed[name] = estimate.model_copy(update={"diagnostics": fit})
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("missing", "opening"),
+    [
+        ((), ""),
+        (("nested",), "Though its form is not rejected, the nested law misses these runs by more "),
+        (LAWS, "Every law of the loss misses these runs by more than runs of one size and token "),
+    ],
+)
+def test_what_replicates_say_of_the_laws_is_said_in_the_answer(
+    inputs: ReportInputs, missing: tuple[Approach, ...], opening: str
+) -> None:
+    laws = _with_lack_of_fit(inputs, dict.fromkeys(missing, 8e-7))
+    changed = replace(
+        inputs,
+        estimates={**inputs.estimates, **{k: v for k, v in laws.items() if k in inputs.estimates}},
+        laws={**inputs.laws, **{k: v for k, v in laws.items() if k in inputs.laws}},
+    )
+    screen = first_screen(changed)
+    assert screen.rejected.startswith(opening)
+    assert bool(screen.rejected) == bool(opening)
+    assert ("(lack of fit, *p* " in screen.rejected) == bool(opening)
+    # the table says no other thing
+    assert screen.standing is not None
+    names = [row[0] for row in screen.standing.rows if "weight" in row[0]]
+    assert sum(", not exact" in name for name in names) == len(missing)
+    assert any("Not exact: " in note for note in screen.standing.notes) == bool(missing)
+    # nor does the command
+    answers = ask(
+        Target("flops", 1e14),
+        sweep="s",
+        outcomes=laws,
+        draws=inputs.law_draws,
+        forecasts=inputs.forecasts,
+        mixture=inputs.mixture,
+        mixture_draws=inputs.mixture_draws,
+    )
+    assert answers.not_exact.startswith(opening)
+    assert ("(lack of fit, p " in str(answers)) == bool(opening)
+    assert {a.law for a in answers.laws if a.misses} == set(missing)
+
+
+def test_every_law_of_the_set_that_is_rejected_is_named(inputs: ReportInputs) -> None:
+    """Kaplan's law of the loss among them, which is no approach."""
+    law = inputs.laws["kaplan_law"]
+    assert isinstance(law, Estimate)
+    found = form_tests(law.diagnostics)
+    assert found is not None
+    joint = found.joint.model_copy(update={"p_value": 5e-26})
+    fit = law.diagnostics.model_copy(update={"misfit": found.model_copy(update={"joint": joint})})
+    changed = replace(
+        inputs, laws={**inputs.laws, "kaplan_law": law.model_copy(update={"diagnostics": fit})}
+    )
+    assert f"{IN_PROSE['kaplan_law']} (*p* = 5.0" in first_screen(changed).rejected

@@ -10,7 +10,12 @@ import pytest
 
 from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, LAWS, MIXTURE, NAMES
 from isoflop.estimates.allocation import optima_at
-from isoflop.estimates.diagnostics import REJECTED, InteractionDiagnostics, expect
+from isoflop.estimates.diagnostics import (
+    REJECTED,
+    InteractionDiagnostics,
+    expect,
+    misses,
+)
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture, optima_of_mixture
 from isoflop.estimates.recommendation import Recommendation
@@ -191,6 +196,9 @@ def test_every_law_has_its_row(rendered: Rendered) -> None:
         (row,) = [row for row in shown if row[0] == ANSWERS[member.approach].label]
         share = f"weight {percent(member.weight)}"
         rejected = member.misfit_p is not None and member.misfit_p < REJECTED
+        law = inputs.laws[member.approach]
+        inexact = isinstance(law, Estimate) and misses(law.diagnostics)
+        share += ", not exact" if inexact else ""
         assert row[-1] == (share if member.weight or not rejected else "rejected by the runs")
     # laws that are no approach stand below the approaches and above the papers
     names = [row[0] for row in shown]

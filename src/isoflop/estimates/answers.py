@@ -28,7 +28,14 @@ from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import KEY, Mixture, answers_of, read_mixture
 from isoflop.estimates.power_frontier import ASKED, Asked
 from isoflop.estimates.quantities import Quantity
-from isoflop.estimates.recommendation import DOUBTED, RULES, Rule, recommend, standing
+from isoflop.estimates.recommendation import (
+    DOUBTED,
+    RULES,
+    Rule,
+    not_exact,
+    recommend,
+    standing,
+)
 from isoflop.estimates.repeats import RepeatedAllocation, allocate_repeated
 from isoflop.estimates.targets import Target, columns_at
 from isoflop.limits import LIMITS, UTILISATION
@@ -85,6 +92,8 @@ class Answer(Section):
     """Whether it predicted the upper part of its sweep; None where nobody checked."""
     doubts_loss: bool | None = None
     """Whether it did not, or its runs reject its form; None where nobody checked."""
+    misses: bool = False
+    """Whether it misses its runs by more than replicates differ; see ``Answers.not_exact``."""
     weight: float | None = None
     """Its share of the mixture's draws; None where it is no law of the set, or nothing is mixed."""
     left_out: str | None = None
@@ -117,6 +126,8 @@ class Answers(Section):
     """Key of the approach, or ``mixture``; None without a sweep."""
     rule: Rule | None
     """Why it is recommended."""
+    not_exact: str = ""
+    """Which laws miss the runs by more than replicates differ, in words; empty where none does."""
     card: str | None
     served_tokens: float | None
     unique_tokens: float | None = None
@@ -307,6 +318,7 @@ def ask(
                 covers=None if stands is None else stands.covers,
                 forecasts=None if stands is None else stands.forecasts,
                 doubts_loss=None if stands is None else stands.doubts_loss,
+                misses=stands is not None and stands.misses,
                 member=member,
             )
         )
@@ -320,6 +332,7 @@ def ask(
         reach=None if best is None or (chosen is None and mixture is not None) else best.reach,
         recommended=None if chosen is None else chosen.key,
         rule=None if chosen is None else chosen.rule,
+        not_exact=not_exact(fitted.values(), "{:.1g}".format),
         card=None
         if machine is None
         else f"{machine.accelerator.name} at {100.0 * machine.utilisation:g} %",
@@ -377,6 +390,7 @@ def _answer(
     covers: bool | None = None,
     forecasts: bool | None = None,
     doubts_loss: bool | None = None,
+    misses: bool = False,
     member: Member | None = None,
 ) -> Answer:
     """Add hours and money to an allocation, and what a law is to the mixture."""
@@ -388,6 +402,7 @@ def _answer(
         covers=covers,
         forecasts=forecasts,
         doubts_loss=doubts_loss,
+        misses=misses,
         weight=None if member is None else member.weight,
         left_out=None if member is None else member.left_out,
         allocation=allocation,
@@ -525,14 +540,17 @@ def _summary(answers: Answers) -> list[str]:
         f"{_written(allocation.tokens, _count)} tokens"
     )
     law = ANSWERS[best.law].in_prose
+    doubts = [answers.not_exact] if answers.not_exact else []
     if allocation.reach == UNKNOWN:
         return [
             f"{asked}: {allocation.distance}, where this sweep does not say what to train",
             f"Drawn out that far, {law} has {sizes}; {words}.",
+            *doubts,
         ]
     return [
         f"{asked}: train {sizes}",
         f"{allocation.distance}: {allocation.reach}. By {law}; {words}.",
+        *doubts,
     ]
 
 

@@ -460,6 +460,23 @@ def rejected_at(fit: Diagnostics) -> float | None:
     return p_value if p_value is not None and p_value < REJECTED else None
 
 
+def lack_of_fit(fit: Diagnostics) -> float | None:
+    """Give the p-value of a law's lack of fit against replicates; None where it has no such test.
+
+    The tests of a form look for a shape in its residuals; this one asks whether there is anything
+    in them beyond the noise.
+    """
+    if not isinstance(fit, ParametricDiagnostics | InteractionDiagnostics):
+        return None
+    return None if fit.pure_error is None else fit.pure_error.p_value
+
+
+def misses(fit: Diagnostics) -> bool:
+    """Tell whether a law misses its runs by more than replicates differ, a chance of REJECTED."""
+    p_value = lack_of_fit(fit)
+    return p_value is not None and p_value < REJECTED
+
+
 def frontier_points(fit: Diagnostics) -> list[float] | None:
     """Give C of the points through which an approach drew its frontier [FLOP].
 

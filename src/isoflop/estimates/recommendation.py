@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from isoflop.approach import ANSWERS, APPROACHES, MIXTURE
-from isoflop.estimates.diagnostics import REJECTED, rejected_at
+from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, MIXTURE
+from isoflop.estimates.diagnostics import REJECTED, lack_of_fit, misses, rejected_at
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.forecasts import Forecasts, side_of
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import Mixture
-from isoflop.numbers import UNSURE
+from isoflop.numbers import UNSURE, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from isoflop.approach import Approach, Row
     from isoflop.estimates.forecasts import NoForecasts, Score
@@ -58,12 +58,14 @@ class Standing:
     scores : its scores above that cut.
     rejected : whether the runs reject its form. That they reject a law of the mixture is what the
         mixture's other laws are for.
+    misses : whether it misses the runs by more than replicates differ; False where there are none.
     """
 
     covers: bool | None
     forecasts: bool | None
     scores: tuple[Score, ...]
     rejected: bool
+    misses: bool = False
 
     @property
     def doubts_loss(self) -> bool:
@@ -139,7 +141,37 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
         forecasts=all(score.covers for score in scores) and not side_of(losses) if scores else None,
         scores=scores,
         rejected=isinstance(answer, Estimate) and rejected_at(answer.diagnostics) is not None,
+        misses=isinstance(answer, Estimate) and misses(answer.diagnostics),
     )
+
+
+def not_exact(estimates: Iterable[Estimate], write: Callable[[float], str]) -> str:
+    """Say which laws miss the runs by more than replicates differ, beside those of rejected forms.
+
+    Parameters
+    ----------
+    estimates : of every approach and law.
+    write : how a p-value is written.
+
+    Returns
+    -------
+    Empty where no law does that is not rejected for its form already, which is said elsewhere.
+    """
+    tested = [(e, p) for e in estimates if (p := lack_of_fit(e.diagnostics)) is not None]
+    missing = [(e, p) for e, p in tested if misses(e.diagnostics)]
+    spared = [(e, p) for e, p in missing if rejected_at(e.diagnostics) is None]
+    if not spared:
+        return ""
+    least = "p = " if len(spared) == 1 else "p ≤ "
+    why = (
+        "these runs by more than runs of one size and token count differ from each other "
+        f"(lack of fit, {least}{write(max(p for _, p in spared))})"
+    )
+    if len(missing) == len(tested) > 1:
+        return f"Every law of the loss misses {why}: none of them is exact, whatever its weight."
+    names = listed([IN_PROSE[e.approach] for e, _ in spared])
+    verb, them = ("misses", "it is") if len(spared) == 1 else ("miss", "they are")
+    return f"Though its form is not rejected, {names} {verb} {why}: {them} not exact."
 
 
 def recommend(

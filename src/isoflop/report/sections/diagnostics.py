@@ -86,7 +86,7 @@ def _trend(axis: str) -> Callable[[Diagnostics], str]:
         if trends is None:
             return NONE
         trend: Trend = getattr(trends, axis)
-        return f"{parameter(trend.slope, 2)}, *p* = {_p(trend.p_value)}"
+        return f"{parameter(trend.slope, 2)}, *p* = {p_value(trend.p_value)}"
 
     return write
 
@@ -97,7 +97,7 @@ def _direction(name: str) -> Callable[[Diagnostics], str]:
         test: ScoreTest | None = None if tests is None else getattr(tests, name)
         if test is None or test.coefficient is None or test.p_value is None:
             return NONE
-        return f"{parameter(test.coefficient, 2)}, *p* = {_p(test.p_value)}"
+        return f"{parameter(test.coefficient, 2)}, *p* = {p_value(test.p_value)}"
 
     return write
 
@@ -107,7 +107,7 @@ def _joint(fit: Diagnostics) -> str:
     joint = None if tests is None else tests.joint
     if joint is None or joint.statistic is None or joint.p_value is None:
         return NONE
-    return f"*F* = {parameter(joint.statistic, 2)}, *p* = {_p(joint.p_value)}"
+    return f"*F* = {parameter(joint.statistic, 2)}, *p* = {p_value(joint.p_value)}"
 
 
 def _replicates(fit: Diagnostics) -> str:
@@ -117,7 +117,7 @@ def _replicates(fit: Diagnostics) -> str:
     if pure_error is None:
         return "no replicates"
     return (
-        f"*F* = {parameter(pure_error.statistic, 2)}, *p* = {_p(pure_error.p_value)}; "
+        f"*F* = {parameter(pure_error.statistic, 2)}, *p* = {p_value(pure_error.p_value)}; "
         f"sd of replicates {percent(pure_error.sd, 2)}"
     )
 
@@ -142,17 +142,18 @@ REJECTION: Final = f"*p* < {REJECTED:g}"
 
 def form_rejected(estimate: Estimate) -> str:
     """Say that the runs reject the form of a law; empty where they do not."""
-    p_value = form_p_value(estimate)
-    return p_value and f"the runs reject its form ({p_value})"
+    shown = form_p_value(estimate)
+    return shown and f"the runs reject its form ({shown})"
 
 
 def form_p_value(estimate: Estimate) -> str:
     """Write the p-value with which the runs reject the form of a law; empty where they do not."""
-    p_value = rejected_at(estimate.diagnostics)
-    return "" if p_value is None else f"*p* = {_p(p_value)}"
+    value = rejected_at(estimate.diagnostics)
+    return "" if value is None else f"*p* = {p_value(value)}"
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """Write a p-value, however small."""
     return probability(math.log10(value)) if value > 0.0 else "0"
 
 

@@ -16,9 +16,10 @@ from isoflop.choices import CHOICES
 from isoflop.escape import BREAK
 from isoflop.estimates.allocation import UNKNOWN, reach, trust
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
+from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import KEY, Mixture
-from isoflop.estimates.recommendation import DOUBTED, standing
+from isoflop.estimates.recommendation import DOUBTED, not_exact, standing
 from isoflop.numbers import (
     MINUS,
     NBSP,
@@ -40,7 +41,7 @@ from isoflop.numbers import (
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import PARAMS_SHORT, flat
 from isoflop.report.sections.data import words
-from isoflop.report.sections.diagnostics import form_p_value
+from isoflop.report.sections.diagnostics import form_p_value, p_value
 from isoflop.report.sections.specifications import (
     HOFFMANN_COUNTS,
     KAPLAN_COUNTS,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from isoflop.approach import Approach
-    from isoflop.estimates.estimate import Estimate, Optimum
+    from isoflop.estimates.estimate import Optimum
     from isoflop.estimates.forecasts import Score
     from isoflop.estimates.mixture import Member
     from isoflop.estimates.quantities import Quantity
@@ -65,6 +66,8 @@ LEVEL: Final = 0.95
 WITHOUT: Final = f"[{NONE}]{{.ci}}"
 """What stands below a number without an interval, where it was to have one."""
 NOT_CHECKED: Final = "not checked"
+INEXACT: Final = ", not exact"
+"""What stands beside the weight of a law that misses the runs by more than replicates differ."""
 EQUAL_SCALING = 0.5
 """Exponent at which N and D grow alike."""
 SHOWN_PUBLISHED: Final = ("Hoffmann 1 Envelope", "Kaplan, Cmin = C")
@@ -90,7 +93,8 @@ class FirstScreen:
     headline : N, D, D/N and loss of the recommendation, each in a block of its own.
     distance : how far the budget lies from the data, and what that means.
     reason : whose answer it is, and by which rule.
-    rejected : the laws whose form these runs reject; empty where there is none.
+    rejected : the laws whose form these runs reject, or that replicates show to be inexact; empty
+        where there is none.
     apart : what of Kaplan against Chinchilla is counting, schedule and law on these runs.
     standing : a row per approach, the mixture and published laws, at the headline's budget.
     budgets : N and D/N of every law at every budget.
@@ -320,15 +324,16 @@ def _with_priors(approaches: Sequence[Approach], inputs: ReportInputs) -> list[s
 
 def _rejected(inputs: ReportInputs) -> str:
     """Say which laws the runs contradict, whatever their intervals cover."""
-    tests = {name: form_p_value(estimate) for name, estimate in inputs.fitted.items()}
-    rejected = [f"{IN_PROSE[name]} ({p})" for name, p in tests.items() if p]
+    estimates = [e for e in inputs.every_answer.values() if isinstance(e, Estimate)]
+    rejected = [f"{IN_PROSE[e.approach]} ({p})" for e in estimates if (p := form_p_value(e))]
+    beside = not_exact(estimates, p_value).replace("(lack of fit, p ", "(lack of fit, *p* ")
     if not rejected:
-        return ""
+        return beside
     it = "what it says" if len(rejected) == 1 else "what they say"
     return (
         f"These runs reject the form of {listed(rejected)}: {it} of a budget beyond the data "
-        "follows a curve that the data do not."
-    )
+        f"follows a curve that the data do not. {beside}"
+    ).rstrip()
 
 
 def _apart(inputs: ReportInputs) -> str:
@@ -473,6 +478,10 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
         )
     if any(UNSURE in cell for cell in cells):
         notes.append(DOUBTED)
+    if any(INEXACT in cell for cell in cells):
+        notes.append(
+            "Not exact: it misses the runs by more than runs of one size and token count differ."
+        )
     return [" ".join(notes)] if notes else []
 
 
@@ -497,7 +506,7 @@ def _mixed(inputs: ReportInputs, name: str, stands: Standing) -> str:
         return ""
     if member.weight == 0.0 and stands.rejected:
         return "rejected by the runs"
-    return f"weight {percent(member.weight)}"
+    return f"weight {percent(member.weight)}{INEXACT if stands.misses else ''}"
 
 
 def _member(inputs: ReportInputs, name: str) -> Member | None:
