@@ -22,8 +22,8 @@ from isoflop.approach import ANSWERS, APPROACHES, FITTED, IN_PROSE, LAWS
 from isoflop.cli import main
 from isoflop.config.approaches import NestedSettings
 from isoflop.errors import IsoflopError
-from isoflop.estimates.allocation import allocate, optima_at, reach, trust
-from isoflop.estimates.answers import answer, as_text, ask, one_target
+from isoflop.estimates.allocation import Allocation, allocate, optima_at, reach, trust
+from isoflop.estimates.answers import Answers, answer, as_text, ask, one_target
 from isoflop.estimates.estimate import (
     Estimate,
     read_draws,
@@ -34,12 +34,19 @@ from isoflop.estimates.estimate import (
 from isoflop.estimates.forecasts import NoForecasts, read_forecasts
 from isoflop.estimates.inference import allocate_served, served_columns
 from isoflop.estimates.levels import Tails
-from isoflop.estimates.mixture import Mixture, NoMixture, Part, answers_of, read_mixture
+from isoflop.estimates.mixture import (
+    MedianFrontier,
+    Mixture,
+    NoMixture,
+    Part,
+    answers_of,
+    read_mixture,
+)
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import recommend
-from isoflop.estimates.targets import Target
+from isoflop.estimates.targets import Target, least_flops
 from isoflop.limits import LIMITS
-from isoflop.numbers import NONE, PLAIN, count, per_cent
+from isoflop.numbers import NONE, PLAIN, count, per_cent, power
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -547,7 +554,134 @@ def test_an_open_size_is_not_called_within_reach(
     params = Quantity(
         value=2e8, intervals={} if ends is None else {"0.8": (1.9e8, 2.1e8), "0.95": ends}
     )
-    assert trust(decades, params) == words
+    assert trust(decades, params, Quantity(value=4e9)) == words
+
+
+def test_an_answer_whose_draws_have_none_says_so(estimates: Path) -> None:
+    """An interval whose ends may lie among draws without an answer is missed, not left out."""
+    found = answer(
+        Target("tokens_per_param", 900.0),
+        sweep=example_sweep.SWEEP,
+        estimates=estimates,
+        reference=REFERENCE,
+    )
+    best, *others = found.laws
+    assert best.allocation is not None
+    bare = {"intervals": {}, "levels": {}}
+    params, tokens = (
+        quantity.model_copy(update=bare)
+        for quantity in (best.allocation.params, best.allocation.tokens)
+    )
+    within = best.allocation.model_copy(
+        update={
+            "params": params, "tokens": tokens, "unanswered": 0.012,
+            "decades_beyond_data": 0.0, "distance": "within the data",
+        }
+    )  # fmt: skip
+
+    def told(allocation: Allocation) -> str:
+        law = best.model_copy(
+            update={"allocation": allocation, "determined": allocation.is_determined}
+        )
+        return str(found.model_copy(update={"laws": [law, *others], "reach": allocation.reach}))
+
+    text = told(within)
+    assert within.is_determined
+    assert "within reach by distance, but in 1 % of the draws no compute gives that" in text
+    assert f"{count(params.value, hand=PLAIN)} ({NONE})" in text
+    assert f"Where they are more than 0.5 %, no interval is given ({NONE})" in text
+    # an interval that is too wide within the data is refused, as a fit of that width is
+    wide = {"intervals": {"0.8": (1e5, 9.1e5)}}
+    for opened in (
+        within.model_copy(update={"unanswered": 0.03}),
+        within.model_copy(update={"params": params.model_copy(update=wide)}),
+    ):
+        assert not opened.is_determined
+        assert "these runs do not determine it: within their own data the 80 %" in told(opened)
+        assert f"{count(params.value, hand=PLAIN)} (" not in told(opened).splitlines()[0]
+        beyond = opened.model_copy(update={"decades_beyond_data": 0.1})
+        assert beyond.is_determined
+
+
+def test_the_first_sentence_is_what_to_train_where_serving_is_asked_of(estimates: Path) -> None:
+    found = answer(
+        Target("loss", 1.3),
+        sweep=example_sweep.SWEEP,
+        estimates=estimates,
+        reference=REFERENCE,
+        served=1e9,
+    )
+    best = found.laws[0]
+    assert best.served is not None
+    assert best.allocation is not None
+    first, second, *_ = str(found).splitlines()
+    assert "1.00B tokens served: train " in first
+    assert f"train {count(best.served.params.value, hand=PLAIN)} (" in first
+    assert count(best.allocation.params.value, hand=PLAIN) not in first
+    assert second.startswith("That is cheapest to train and to serve at that loss; cheapest to ")
+    assert f"{count(best.allocation.params.value, hand=PLAIN)} parameters" in second
+
+
+def test_what_the_columns_and_intervals_mean_is_said(estimates: Path) -> None:
+    def asked(value: float) -> Answers:
+        return answer(
+            Target("loss", value),
+            sweep=example_sweep.SWEEP,
+            estimates=estimates,
+            reference=REFERENCE,
+        )
+
+    text = str(asked(1.3))
+    assert "covers: whether its intervals cover the truth in simulated sweeps" in text
+    assert "forecast: whether fits to the lower part of the sweep predicted the upper" in text
+    # the made-up mixture was placed by no simulated sweeps
+    assert re.search(r"those of Mixture of laws[^.]* are percentiles of resamples", text)
+    assert "what more repeats are worth is asked by --unique-tokens" in text
+    # where one loss is all that a forecast was compared with, a row says so
+    found = asked(1.3)
+    fewer = [law.model_copy(update={"forecast_losses": 1}) for law in found.laws]
+    one = str(found.model_copy(update={"laws": fewer}))
+    assert "(1) on one loss" in one
+    assert re.search(r"(yes|no) \(1\) ", one)
+    assert "(1)" not in str(
+        found.model_copy(
+            update={"laws": [law.model_copy(update={"forecast_losses": 9}) for law in found.laws]}
+        )
+    )
+    # and distances stand by row where they differ in words
+    far = next(law.allocation for law in found.laws if law.allocation is not None)
+    moved = far.model_copy(
+        update={"decades_beyond_data": 2.2, "distance": "2.2 decades beyond the data"}
+    )
+    laws = [found.laws[0].model_copy(update={"allocation": moved}), *found.laws[1:]]
+    assert "2.2 decades beyond the data: with care" in str(found.model_copy(update={"laws": laws}))
+
+
+def test_below_its_least_compute_a_law_says_where_that_is(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    outcomes, drawn = read_estimates(folder, FITTED), read_draws(folder, FITTED)
+    product = outcomes["product"]
+    assert isinstance(product, Estimate)
+    values = [0.78, 13.2, 198.0, 0.346, 0.366, -82.0]
+    named = zip(product.law.names, values, strict=True)
+    bent = product.model_copy(
+        update={"parameters": {name: Quantity(value=value) for name, value in named}}
+    )
+    least = least_flops(bent.law, bent.row)
+    assert least is not None
+    found = ask(Target("flops", 0.9 * least), sweep="s", outcomes={"product": bent}, draws=drawn)
+    (law,) = [law for law in found.laws if law.law == "product"]
+    assert law.allocation is None
+    assert law.least_flops == pytest.approx(least)
+    words = f"no best size below {power(least, hand=PLAIN)} FLOPs"
+    assert f"{ANSWERS['product'].label}: {words}" in str(found)
+    # the mixture has no answer where a law of it has none
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    parts = mixture.parts(read_draws_of(folder, "mixture"))
+    ours = MedianFrontier([*parts, Part("product", bent.law, bent.row, bent.row)])
+    at = least * np.array([0.9, 1.1])
+    assert np.isfinite(ours.optima(np.empty((1, 0)), at).params[0]).tolist() == [False, True]
 
 
 def test_every_accelerator_has_its_source() -> None:

@@ -93,6 +93,11 @@ def test_a_sweep_whose_law_was_fitted_answers() -> None:
     text = str(answers)
     assert "Best with 1.00B unique tokens, repeated as often as that pays:" in text
     assert "worth in fresh tokens" in text
+    for asked, beyond in ((answers, True), (fit.allocate(BUDGET, unique=1e10), False)):
+        assert asked.repeated is not None
+        assert asked.repeated.seen == pytest.approx(60.0)
+        assert asked.repeated.is_beyond is beyond is (asked.repeated.epochs.value > 60.0)
+        assert ("was fitted to no more: what " in str(asked)) is beyond
     assert fit.allocate(BUDGET).repeated is None
     with pytest.raises(IsoflopError, match=r"ask by FLOPS or --gpu-hours, not by a loss of 2\.5"):
         fit.allocate(loss=2.5, unique=1e9)

@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from isoflop.approach import FITTED
-from isoflop.estimates.allocation import allocate
+from isoflop.estimates.allocation import UNDETERMINED, UNKNOWN, allocate
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.inference import allocate_served
 from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, PRODUCT, ROOT
@@ -549,7 +549,9 @@ def test_the_unique_tokens_of_the_sweep_stand_in_the_calculator(rendered: Render
     ("seen", "words"),
     [
         (1.0, "N and loss are those of fresh tokens. "),
+        (1.0, "No run here saw its tokens as often: expect a higher loss than this, "),
         (4.21, "N and loss are of tokens seen as often as those of these runs, up to 4.21 times. "),
+        (4.21, "No run here saw its tokens as often (4.21 times at most): expect a higher loss "),
         (None, "as often as those of these runs, which do not say how often. "),
     ],
 )
@@ -613,3 +615,44 @@ def test_draws_on_the_page_are_those_of_the_estimates(rendered: Rendered) -> Non
         )[:, 0]
         assert min(100, len(sizes)) <= len(ours) <= 400
         assert np.abs(np.sort(sizes)[[0, -1]] - np.sort(ours)[[0, -1]]).max() < 1e-6
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_the_page_says_where_an_answer_is_open_or_missing(
+    rendered: Rendered, tmp_path: Path
+) -> None:
+    """By the command's rule and words, from what Python tabulated."""
+    content = json.loads(calculator_json(rendered.inputs) or "")
+    mixture = next(law for law in content["laws"] if law["key"] == "mixture")
+    loss = rendered.inputs.answered(1e14)["mixture"].loss
+    assert loss is not None
+    x = float(np.log(1e14))
+    product = next(law for law in content["laws"] if law["key"] == "product")
+    product["least"], product["own"] = 3e9, [None] * 6
+    pages = []
+    for data, row in (([1e11, 1e13], [x, 0.012, 1.0]), ([1e11, 1e15], [x, 0.0, 9.1])):
+        mixture["data"], mixture["open"] = data, {"loss": [row]}
+        mixture["ends"]["loss"] = []
+        page = re.sub(
+            r'(?s)(<script type="application/json" id="frontiers">).*?(</script>)',
+            lambda found: f"{found[1]}{json.dumps(content)}{found[2]}",
+            rendered.html,
+        )
+        path = tmp_path / f"{len(pages)}.html"
+        path.write_text(page, encoding="utf-8")
+        pages.append(path)
+    gopher = rendered.inputs.gopher_budget
+    states = [f"asked=loss&value={loss.value!r}&law=mixture"]
+    more = [f"asked=flops&value={gopher!r}&law=mixture", "asked=flops&value=1e9&law=product"]
+    script = STATES.replace("WORDS", json.dumps([*states, *more]))
+    (open_, far, below) = told(pages[0], script, tmp_path, width=1400)
+    assert "within reach by distance, but in 1 % of the draws no compute gives that." in open_[1]
+    # as far as the report's tables go, and marked there as they are
+    optimum = rendered.inputs.answered(gopher)["mixture"]
+    assert far[0]["params"] == pytest.approx([optimum.params.value], rel=2e-3)
+    assert f": {UNKNOWN}." in far[1]
+    assert below[0] == {}
+    assert below[1].endswith("has no best size below 3 × 10⁹ FLOPs.")
+    script = STATES.replace("WORDS", json.dumps(states))
+    ((shown, note),) = told(pages[1], script, tmp_path, width=1400)
+    assert (shown, note) == ({}, UNDETERMINED)

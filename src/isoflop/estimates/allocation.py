@@ -18,7 +18,7 @@ from isoflop.estimates.estimate import (
     Optimum,
     optima_of,
 )
-from isoflop.estimates.intervals import LEVELS
+from isoflop.estimates.intervals import LEVELS, OPEN
 from isoflop.estimates.laws import law_rows
 from isoflop.estimates.mixture import MedianFrontier, Mixture, optima_of_mixture
 from isoflop.estimates.quantities import (
@@ -30,8 +30,8 @@ from isoflop.estimates.quantities import (
     describe,
     placed_in,
 )
-from isoflop.estimates.targets import columns_along
-from isoflop.numbers import PLAIN, count, decades_beyond, distance
+from isoflop.estimates.targets import columns_along, least_flops
+from isoflop.numbers import PLAIN, count, decades_beyond, distance, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,10 +56,14 @@ UNKNOWN: Final = REACH[-1][1]
 """What is said beyond the last distance at which an answer is given."""
 FARTHEST: Final = REACH[-2][0]
 """That distance, in decades of C."""
-OPEN: Final = 9.0
-"""Ratio of the ends of the widest interval of N_opt beyond which a size is called open, however
-near the data it is asked for: a factor of three either way."""
-OPEN_WORDS: Final = " by distance, but N is open by a factor of "
+BUT: Final = " by distance, but "
+OPEN_WORDS: Final = " is open by a factor of "
+NEVER_WORDS: Final = " of the draws no compute gives that"
+UNDETERMINED: Final = (
+    f"These runs do not determine it: within their own data the {per_cent(min(LEVELS))} interval "
+    f"of N or D spans more than a factor of {OPEN:g}, or has no end."
+)
+"""What stands in place of an answer that is open within the data."""
 
 
 class Allocation(Section):
@@ -114,7 +118,20 @@ class Allocation(Section):
         """How far the answer is to be trusted; see ``trust``."""
         if self.decades_beyond_data is None:
             return None
-        return trust(self.decades_beyond_data, self.params)
+        return trust(self.decades_beyond_data, self.params, self.tokens, unanswered=self.unanswered)
+
+    @property
+    def factor(self) -> float:
+        """Ratio of the ends of the narrower interval of N or D, whichever spans more; 1 without."""
+        level = str(min(LEVELS))
+        return max(_factor(self.params, level), _factor(self.tokens, level))
+
+    @property
+    def is_determined(self) -> bool:
+        """Whether the runs determine it, as a fit of theirs must be determined within the data."""
+        if self.decades_beyond_data is None or round(self.decades_beyond_data, 1) > 0.0:
+            return True
+        return self.factor <= OPEN and not is_doubtful(self.unanswered, min(LEVELS))
 
 
 def reach(decades_beyond_data: float) -> str:
@@ -126,14 +143,37 @@ def reach(decades_beyond_data: float) -> str:
     return next(words for most, words in REACH if round(decades_beyond_data, 1) <= most)
 
 
-def trust(decades_beyond_data: float, params: Quantity) -> str:
-    """Say by rule how far an answer is to be trusted: its distance, and whether its N is open."""
+def trust(
+    decades_beyond_data: float, params: Quantity, tokens: Quantity, *, unanswered: float = 0.0
+) -> str:
+    """Say by rule how far an answer is to be trusted: its distance, and whether it is open.
+
+    Parameters
+    ----------
+    decades_beyond_data : its distance.
+    params, tokens : its N and D.
+    unanswered : share of the draws in which no compute meets what was asked for.
+    """
     words = reach(decades_beyond_data)
-    low, high = params.intervals.get(str(max(LEVELS)), (1.0, 1.0))
-    factor = high / low if low > 0.0 else math.inf
-    if factor <= OPEN or words == UNKNOWN:
+    if words == UNKNOWN:
         return words
-    return f"{words}{OPEN_WORDS}{count(factor, 2, PLAIN)}"
+    for name, quantity in (("N", params), ("D", tokens)):
+        factor = _factor(quantity, str(max(LEVELS)))
+        if factor > OPEN:
+            return f"{words}{BUT}{name}{OPEN_WORDS}{count(factor, 2, PLAIN)}"
+    if is_doubtful(unanswered, max(LEVELS)):
+        return f"{words}{BUT}in {per_cent(unanswered)}{NEVER_WORDS}"
+    return words
+
+
+def _factor(quantity: Quantity, level: str) -> float:
+    low, high = quantity.intervals.get(level, (1.0, 1.0))
+    return high / low if low > 0.0 else math.inf
+
+
+def is_doubtful(unanswered: float, level: float) -> bool:
+    """Tell whether so many draws have no answer that an interval's ends may lie among them."""
+    return unanswered > 0.1 * (1.0 - level)
 
 
 def allocate(
@@ -218,6 +258,20 @@ def allocate_along(
     return allocations
 
 
+def least_flops_of(estimate: Estimate | Mixture, draws: pl.DataFrame) -> float | None:
+    """Give the C below which an answer has no best size [FLOP]; None where it has one at every C.
+
+    Parameters
+    ----------
+    estimate, draws : as of ``allocate``.
+    """
+    if isinstance(estimate, Mixture):
+        parts = estimate.parts(draws)
+        known = [least for part in parts if (least := least_flops(part.law, part.row)) is not None]
+        return max(known, default=None)
+    return least_flops(estimate.law, estimate.row)
+
+
 def frontier_at(
     estimate: Estimate | Mixture, draws: pl.DataFrame, flops: Sequence[float]
 ) -> dict[str, list[float | None]]:
@@ -282,7 +336,7 @@ def _as_allocation(optimum: Optimum, flops_range: tuple[float, float]) -> Alloca
 
 def without_doubtful_ends(quantity: Quantity, unanswered: float) -> Quantity:
     """Drop the intervals whose ends may lie among the draws without an answer."""
-    kept = [str(level) for level in LEVELS if unanswered <= 0.1 * (1.0 - level)]
+    kept = [str(level) for level in LEVELS if not is_doubtful(unanswered, level)]
     return quantity.model_copy(
         update={
             "intervals": {k: ends for k, ends in quantity.intervals.items() if k in kept},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -14,7 +15,15 @@ from isoflop.config.approaches import ExponentPrior
 from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
-from isoflop.estimates.allocation import UNKNOWN, Allocation, allocate
+from isoflop.estimates.allocation import (
+    UNDETERMINED,
+    UNKNOWN,
+    Allocation,
+    allocate,
+    is_doubtful,
+    least_flops_of,
+    reach,
+)
 from isoflop.estimates.estimate import (
     Estimate,
     prior_words,
@@ -90,6 +99,8 @@ class Answer(Section):
     """Whether its intervals cover in simulated sweeps; None where nobody checked."""
     forecasts: bool | None = None
     """Whether it predicted the upper part of its sweep; None where nobody checked."""
+    forecast_losses: int | None = None
+    """How many losses that rests on, above the highest cut; None where on none."""
     doubts_loss: bool | None = None
     """Whether it did not, or its runs reject its form; None where nobody checked."""
     misses: bool = False
@@ -100,6 +111,10 @@ class Answer(Section):
     """Why it has none, in words; None where it has."""
     allocation: Allocation | None
     """None where no compute meets the target."""
+    determined: bool = True
+    """Whether the runs determine it within their own data; see ``Allocation.is_determined``."""
+    least_flops: float | None = None
+    """Compute below which the law has no best size [FLOP]; None where it has one at every."""
     predicts_loss: bool = True
     """Whether it says what loss an allocation has."""
     hours: Quantity | None = None
@@ -320,6 +335,11 @@ def ask(
                 doubts_loss=None if stands is None else stands.doubts_loss,
                 misses=stands is not None and stands.misses,
                 member=member,
+            ).model_copy(
+                update={
+                    "least_flops": least_flops_of(estimate, drawn[name]),
+                    "forecast_losses": None if stands is None else stands.forecast_losses,
+                }
             )
         )
     repeated = None if unique is None else _repeated(target, outcomes, drawn, unique)
@@ -406,6 +426,7 @@ def _answer(
         weight=None if member is None else member.weight,
         left_out=None if member is None else member.left_out,
         allocation=allocation,
+        determined=allocation is None or allocation.is_determined,
         hours=hours,
         cost=cost,
         served=served,
@@ -533,7 +554,8 @@ def _summary(answers: Answers) -> list[str]:
     best = answers.laws[0]
     allocation = best.allocation
     if answers.recommended is None or allocation is None:
-        return [f"{asked}: sweep {answers.sweep} has no answer"]
+        why = "" if answers.recommended is None else f": {_unmet(best, answers)}"
+        return [f"{asked}: sweep {answers.sweep} has no answer{why}"]
     words = RULES[answers.rule] if answers.rule is not None else ""
     sizes = (
         f"{_written(allocation.params, _count)} parameters on "
@@ -541,6 +563,9 @@ def _summary(answers: Answers) -> list[str]:
     )
     law = ANSWERS[best.law].in_prose
     doubts = [answers.not_exact] if answers.not_exact else []
+    served = _served_summary(asked, best, answers)
+    if not best.determined:
+        return [f"{asked}, by {law}: {UNDETERMINED[0].lower()}{UNDETERMINED[1:]}", *doubts]
     if allocation.reach == UNKNOWN:
         return [
             f"{asked}: {allocation.distance}, where this sweep does not say what to train",
@@ -548,9 +573,24 @@ def _summary(answers: Answers) -> list[str]:
             *doubts,
         ]
     return [
-        f"{asked}: train {sizes}",
+        *(served or [f"{asked}: train {sizes}"]),
         f"{allocation.distance}: {allocation.reach}. By {law}; {words}.",
         *doubts,
+    ]
+
+
+def _served_summary(asked: str, best: Answer, answers: Answers) -> list[str]:
+    """Say what to train where serving is asked of; empty where it is not, or nobody says."""
+    if answers.served_tokens is None or best.served is None or best.allocation is None:
+        return []
+    served, alone = best.served, best.allocation
+    loss = "that loss" if answers.asked == "loss" else f"the loss of the best training of {asked}"
+    return [
+        f"{asked}, and {_count(answers.served_tokens)} tokens served: train "
+        f"{_written(served.params, _count)} parameters on {_written(served.tokens, _count)} tokens",
+        f"That is cheapest to train and to serve at {loss}; cheapest to train alone are "
+        f"{_count(alone.params.value)} parameters on {_count(alone.tokens.value)} tokens, from "
+        "which the distance counts.",
     ]
 
 
@@ -564,10 +604,20 @@ def _head(title: str, answers: Answers) -> list[str]:
     if any(answer.cost is not None for answer in answers.laws):
         head.append("cost")
     if title and title == answers.sweep:
-        head += ["covers", "forecast"]
+        head += [*(["distance"] if _distances(answers) else []), "covers", "forecast"]
         if _mixes(answers):
             head.append("weight")
     return head
+
+
+def _distances(answers: Answers) -> bool:
+    """Tell whether the laws' answers lie at unlike distances from the data."""
+    known = {
+        reach(answer.allocation.decades_beyond_data)
+        for answer in answers.laws
+        if answer.allocation is not None and answer.allocation.decades_beyond_data is not None
+    }
+    return len(known) > 1
 
 
 def _mixes(answers: Answers) -> bool:
@@ -579,30 +629,54 @@ def _row(answer: Answer, answers: Answers) -> list[str]:
     is_fitted = answer.law in ANSWERS
     name = _name(answer.law)
     if allocation is None:
-        if answers.asked == "flops":
-            return [f"{name}: no best size at that compute"]
-        known = answers.asked != "loss" or answer.predicts_loss
-        return [f"{name}: {'no compute gives that' if known else 'predicts no loss here'}"]
+        return [f"{name}: {_unmet(answer, answers)}"]
+    if not answer.determined:
+        return [f"{name}: {UNDETERMINED[0].lower()}{UNDETERMINED[1:]}"]
+    written = _writer(answer)
     cells = [name]
     if answers.asked != "flops":
-        cells.append(_written(allocation.flops, _power))
+        cells.append(written(allocation.flops, _power))
     cells += [
-        _written(allocation.params, _count),
-        _written(allocation.tokens, _count),
-        _written(allocation.tokens_per_param, lambda value: ratio(value, PLAIN)),
+        *(
+            _written(quantity, write) if name == answers.asked else written(quantity, write)
+            for name, quantity, write in (
+                ("params", allocation.params, _count),
+                ("tokens", allocation.tokens, _count),
+                ("tokens_per_param", allocation.tokens_per_param, _ratio),
+            )
+        ),
         NONE
         if allocation.loss is None
-        else _written(allocation.loss, fixed, mark=UNSURE if answer.doubts_loss else ""),
+        else (_written if answers.asked == "loss" else written)(
+            allocation.loss, fixed, mark=UNSURE if answer.doubts_loss else ""
+        ),
     ]
     if answer.hours is not None:
         cells.append(_written(answer.hours, _hours))
     if answer.cost is not None:
         cells.append(_written(answer.cost, _hours))
     if is_fitted:
-        cells += [PASSED[answer.covers], PASSED[answer.forecasts]]
+        if _distances(answers):
+            cells.append(f"{allocation.distance}: {reach(allocation.decades_beyond_data or 0.0)}")
+        of_one = " (1)" if answer.forecast_losses == 1 else ""
+        cells += [PASSED[answer.covers], f"{PASSED[answer.forecasts]}{of_one}"]
         if _mixes(answers):
             cells.append(NONE if answer.weight is None else per_cent(answer.weight))
     return cells
+
+
+def _unmet(answer: Answer, answers: Answers) -> str:
+    """Say why a law has no answer."""
+    if answers.asked == "loss" and not answer.predicts_loss:
+        return "predicts no loss here"
+    words = "no best size at that compute"
+    if answers.asked != "flops":
+        words = "no compute gives that"
+    elif answer.least_flops is not None and answers.value < answer.least_flops:
+        return f"no best size below {_power(answer.least_flops)} FLOPs"
+    if answer.least_flops is None:
+        return words
+    return f"{words}; there is no best size below {_power(answer.least_flops)} FLOPs"
 
 
 def _name(law: str) -> str:
@@ -613,18 +687,7 @@ def _name(law: str) -> str:
 def _served_lines(answers: Answers) -> list[str]:
     """Tabulate what is cheapest to train and to serve."""
     rows = [
-        [
-            _name(answer.law),
-            _written(answer.served.params, _count),
-            _written(answer.served.tokens, _count),
-            _written(answer.served.tokens_per_param, ratio),
-            _written(answer.served.training_flops, _power),
-            _written(answer.served.total_flops, _power),
-            _written(answer.served.saved, _percent),
-            *(_written(paid, _hours) for paid in (answer.served_hours, answer.served_cost) if paid),
-        ]
-        for answer in answers.laws
-        if answer.served is not None
+        _served_row(answer, answer.served) for answer in answers.laws if answer.served is not None
     ]
     tokens = count(answers.served_tokens or 0.0, hand=PLAIN)
     if not rows:
@@ -638,6 +701,20 @@ def _served_lines(answers: Answers) -> list[str]:
         *_aligned([head, *rows]),
         *([] if answers.sweep is None else [SERVED_INTERVALS]),
         "",
+    ]
+
+
+def _served_row(answer: Answer, served: ServedAllocation) -> list[str]:
+    written = _writer(answer)
+    return [
+        _name(answer.law),
+        written(served.params, _count),
+        written(served.tokens, _count),
+        written(served.tokens_per_param, _ratio),
+        written(served.training_flops, _power),
+        written(served.total_flops, _power),
+        written(served.saved, _percent),
+        *(written(paid, _hours) for paid in (answer.served_hours, answer.served_cost) if paid),
     ]
 
 
@@ -656,29 +733,48 @@ def _repeated_lines(repeated: RepeatedAllocation, unique: float) -> list[str]:
     return [
         f"Best with {_count(unique)} unique tokens, repeated as often as that pays:",
         *_aligned([head, row]),
+        *([_beyond_seen(repeated)] if repeated.is_beyond else []),
         "",
     ]
 
 
+def _beyond_seen(repeated: RepeatedAllocation) -> str:
+    """Warn that the data-constrained law was fitted to fewer repeats than it is asked for."""
+    seen, wanted = ratio(repeated.seen or 1.0, PLAIN), ratio(repeated.epochs.value, PLAIN)
+    return (
+        f"These runs saw their unique tokens {seen} times at most, and {IN_PROSE[REPEATS]} was "
+        f"fitted to no more: what {wanted} times are worth is drawn out beyond them."
+    )
+
+
 def _notes(answers: Answers) -> list[str]:
-    notes = [f"Intervals: {per_cent(float(LEVEL))}."] if answers.sweep is not None else []
+    notes = [] if answers.sweep is None else [_of_intervals(answers), _legend(answers)]
     if answers.card is not None:
         notes.append(
             f"Hours{' and cost' if any(answer.cost for answer in answers.laws) else ''}: of "
             f"training on one {answers.card} of its peak"
             f"{'' if answers.served_tokens is None else ', without serving'}."
         )
+    if answers.sweep is not None and answers.repeated is None:
+        notes.append(
+            "N and loss are of tokens seen as often as those of these runs; what more repeats are "
+            "worth is asked by --unique-tokens (served=, unique= in Python)."
+        )
     notes.append(
         "Published laws are of their own text and tokenizer, losses above all; Kaplan's N and C "
         "count no embeddings."
     )
     doubtful = [
-        f"{_name(answer.law)} ({per_cent(answer.allocation.unanswered)})"
+        f"{_name(answer.law)} ({_share(answer.allocation.unanswered)})"
         for answer in answers.laws
         if answer.allocation is not None and answer.allocation.unanswered > 0.0
     ]
     if doubtful:
-        notes.append(f"Draws in which no compute gives that: {', '.join(doubtful)}.")
+        notes.append(
+            f"Draws in which no compute gives that: {', '.join(doubtful)}. Where they are more "
+            f"than {per_cent(0.1 * (1.0 - float(LEVEL)), 1)}, no interval is given ({NONE}): its "
+            "ends may lie among them."
+        )
     without = [
         f"{_name(answer.law)} ({', '.join(reasons)})"
         for answer in answers.laws
@@ -696,6 +792,36 @@ def _notes(answers: Answers) -> list[str]:
             f"often as it should, or none that contains the number: {'; '.join(without)}."
         )
     return notes
+
+
+def _of_intervals(answers: Answers) -> str:
+    """Say how the intervals came about, of those laws that have any."""
+    level = f"Intervals: {per_cent(float(LEVEL))}"
+    known = {
+        _name(answer.law): bool(quantity.levels)
+        for answer in answers.laws
+        if answer.allocation is not None
+        for quantity in (answer.allocation.params, answer.allocation.tokens)
+        if LEVEL in quantity.intervals
+    }
+    plain = [name for name, placed in known.items() if not placed]
+    if not plain:
+        return f"{level}." if not known else f"{level}, placed by simulated sweeps."
+    whose = "" if len(plain) == len(known) else f" of {listed(plain)}"
+    return (
+        f"{level}; those{whose} are percentiles of resamples: nobody counted how often they cover."
+    )
+
+
+def _legend(answers: Answers) -> str:
+    """Explain the columns that only a sweep has."""
+    mixed = "; weight: share of the mixture's draws" if _mixes(answers) else ""
+    one = any(answer.forecast_losses == 1 for answer in answers.laws)
+    return (
+        "covers: whether its intervals cover the truth in simulated sweeps of this design; "
+        "forecast: whether fits to the lower part of the sweep predicted the upper part"
+        f"{', (1) on one loss' if one else ''}{mixed}; {NONE}: not checked, or no part of it."
+    )
 
 
 def _of_priors(answers: Answers) -> list[str]:
@@ -735,7 +861,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Pad cells to columns, names to the left and numbers to the right."""
     full = [row for row in rows if len(row) == max(map(len, rows))]
     widths = [max(len(row[i]) for row in full) for i in range(len(full[0]))]
-    widths[0] = max(len(row[0]) for row in rows)
     return [
         "  ".join(
             cell.ljust(width) if place == 0 else cell.rjust(width)
@@ -745,17 +870,34 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _written(quantity: Quantity, write: Callable[[float], str], *, mark: str = "") -> str:
-    """Write a value with its interval: 560k (523k–727k)."""
+def _written(
+    quantity: Quantity, write: Callable[[float], str], *, mark: str = "", withheld: bool = False
+) -> str:
+    """Write a value with its interval: 560k (523k–727k); a dash where that is withheld."""
     ends = quantity.intervals.get(LEVEL)
     value = f"{write(quantity.value)}{mark}"
     if ends is not None:
         return f"{value} ({interval(*ends, write)})"
-    return f"{value} ({NONE})" if LEVEL in quantity.levels else value
+    return f"{value} ({NONE})" if withheld or LEVEL in quantity.levels else value
+
+
+def _writer(answer: Answer) -> Callable[..., str]:
+    """Give ``_written`` for a law, whose intervals may be withheld since its draws have none."""
+    unanswered = 0.0 if answer.allocation is None else answer.allocation.unanswered
+    return partial(_written, withheld=is_doubtful(unanswered, float(LEVEL)))
 
 
 def _count(value: float) -> str:
     return count(value, hand=PLAIN)
+
+
+def _ratio(value: float) -> str:
+    return ratio(value, PLAIN)
+
+
+def _share(value: float) -> str:
+    """Write a share that is none only where nothing has it."""
+    return per_cent(value) if value == 0.0 or value >= 0.005 else "<1 %"
 
 
 def _power(value: float) -> str:

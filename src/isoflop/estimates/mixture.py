@@ -396,10 +396,19 @@ class MedianFrontier:
             (part,) = self.parts
             return part.law.optima(part.row, flops)
         drawn = [part.law.optima(part.rows, budgets) for part in self.parts]
+        # where a law itself has no optimum, the set has none: see ``describe_mixture``
+        known = np.all(
+            [np.isfinite(part.law.optima(part.row, budgets).params[0]) for part in self.parts],
+            axis=0,
+        )
+
+        def centre(columns: Sequence[Floats]) -> Floats:
+            return np.where(known, _medians(columns), np.nan).reshape(shape)
+
         return Optima(
-            params=_medians([optimum.params for optimum in drawn]).reshape(shape),
-            tokens=_medians([optimum.tokens for optimum in drawn]).reshape(shape),
-            loss=_medians([optimum.loss for optimum in drawn]).reshape(shape),
+            params=centre([optimum.params for optimum in drawn]),
+            tokens=centre([optimum.tokens for optimum in drawn]),
+            loss=centre([optimum.loss for optimum in drawn]),
         )
 
     def log_flops(self, parameters: Floats, asked: Asked, values: Floats) -> Floats | None:  # noqa: ARG002

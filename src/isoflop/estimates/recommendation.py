@@ -73,6 +73,11 @@ class Standing:
         return self.forecasts is False or self.rejected
 
     @property
+    def forecast_losses(self) -> int | None:
+        """How many losses above the highest cut it was compared with; None where with none."""
+        return next((s.n for s in self.scores if s.quantity in {"loss", "loss_opt"}), None)
+
+    @property
     def loss_mark(self) -> str:
         """The mark beside each of its losses; empty where there is nothing to doubt."""
         return UNSURE if self.doubts_loss else ""

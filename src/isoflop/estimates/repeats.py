@@ -44,6 +44,14 @@ class RepeatedAllocation(Section):
     worth: Quantity
     """D': as many fresh tokens would be worth as much."""
     loss: Quantity
+    seen: float | None = None
+    """Most often that a fitted run saw its unique tokens: the law was fitted to no more repeats;
+    None where nobody knows."""
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the unique tokens are repeated more often than any fitted run repeated its."""
+        return self.seen is not None and self.epochs.value > self.seen
 
 
 def repeated_columns(
@@ -109,6 +117,9 @@ def allocate_repeated(
         raise TypeError(f"{estimate.approach} knows nothing of repeated tokens")
     point = repeated_columns(law, estimate.row, flops, unique)
     drawn = repeated_columns(law, estimate.rows(draws), flops, unique)
-    return RepeatedAllocation(**{
+    fit = estimate.diagnostics
+    seen = max(fit.epochs, default=None) if fit.approach == "data_constrained" else None
+    quantities = {
         name: calibrated(float(values[0]), drawn[name], ()) for name, values in point.items()
-    })  # fmt: skip
+    }
+    return RepeatedAllocation(**quantities, seen=seen)

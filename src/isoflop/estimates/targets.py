@@ -213,6 +213,17 @@ def _roots(
     return roots
 
 
+def least_flops(law: Frontier, row: Floats) -> float | None:
+    """Give the C below which a law has no best size [FLOP]; None where it has one at every C.
+
+    Parameters
+    ----------
+    law, row : the law and (1, parameters).
+    """
+    least = float(np.exp(_least_log_flops(law, row)[0]))
+    return least if least > LEAST_FLOPS else None
+
+
 def _least_log_flops(law: Frontier, rows: Floats) -> Floats:
     """Give log of the least C at which each row has an optimum, (rows,).
 

@@ -24,18 +24,21 @@ import numpy as np
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.escape import unmarked
 from isoflop.estimates.allocation import (
+    BUT,
     FARTHEST,
-    OPEN,
+    NEVER_WORDS,
     OPEN_WORDS,
     REACH,
+    UNDETERMINED,
     UNKNOWN,
     allocate_along,
     frontier_at,
+    least_flops_of,
     optima_at,
 )
 from isoflop.estimates.inference import served_levels
 from isoflop.estimates.interaction import HOFFMANN
-from isoflop.estimates.intervals import tails
+from isoflop.estimates.intervals import LEVELS, OPEN, tails
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw
 from isoflop.estimates.levels import Tails
 from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
@@ -77,6 +80,8 @@ NOMINAL: Final = tails([LEVEL])[0].tolist()
 QUANTITIES: Final = ("flops", "params", "tokens", "tokens_per_param", "loss")
 ASKED: Final[tuple[Asked, ...]] = ("loss", "params", "tokens", "tokens_per_param")
 """What may be given instead of C."""
+UNBOUNDED: Final = 1e9
+"""What stands for the factor of an interval without an end."""
 DIGITS: Final = 9
 """Of the logarithm of an end, which then has seven."""
 
@@ -99,7 +104,15 @@ def calculator_json(inputs: ReportInputs) -> str | None:
         "level": LEVEL,
         "draws": DRAWS,
         "reach": [[most if np.isfinite(most) else None, words] for most, words in REACH],
-        "open": [OPEN, OPEN_WORDS, UNKNOWN],
+        "open": {
+            "most": OPEN,
+            "but": BUT,
+            "words": OPEN_WORDS,
+            "never": NEVER_WORDS,
+            "unknown": UNKNOWN,
+            "undetermined": UNDETERMINED,
+            "narrowest": min(LEVELS),
+        },
         "distance": DISTANCES,
         "limits": {
             name: [limits.least, limits.most, limits.what, limits.unit]
@@ -155,7 +168,8 @@ def _described(
         else f", {unmarked(PARAMS_SHORT[answer.counting.params]).removesuffix(' N')}",
         "counted": unmarked(counted_words(answer.counting)),
         "data": list(answer.flops_range),
-        "ends": _ends(inputs, answer, draws),
+        "least": least_flops_of(answer, draws),
+        **_ends(inputs, answer, draws),
         "mark": mark,
         "doubt": DOUBTED if mark else "",
         **row_of_law,
@@ -164,14 +178,16 @@ def _described(
 
 def _ends(
     inputs: ReportInputs, answer: Estimate | Mixture, draws: pl.DataFrame
-) -> dict[str, list[list[float | None]]]:
+) -> dict[str, dict[str, list[list[float | None]]]]:
     """Tabulate the intervals along the frontier, for each quantity that may be given.
 
     Returns
     -------
-    That quantity to rows of log C, and both ends of the logarithm of each other quantity in the
-    order of ``QUANTITIES``; None where there is no interval. Where C is given the report's own
-    budgets are among the places, so that the calculator says there what the tables say.
+    ``ends``, that quantity to rows of log C, and both ends of the logarithm of each other quantity
+    in the order of ``QUANTITIES``; None where there is no interval. Where C is given the report's
+    own budgets are among the places, so that the calculator says there what the tables say.
+    ``open``, likewise to rows of log C, the share of draws without an answer, and the factor that
+    says within the data whether there is one; left out where all are answered and none is open.
     """
     low, high = np.log(answer.flops_range)
     first, last = low - ENDS_BEFORE, high + FARTHEST * np.log(10.0)
@@ -182,6 +198,7 @@ def _ends(
     spacing = ENDS_SPACING if isinstance(answer, Mixture) else LAWS_SPACING
     spaced = np.exp(np.append(np.arange(first, last, spacing), last)).tolist()
     along = frontier_at(answer, draws, spaced)
+    opened: dict[str, list[list[float | None]]] = {}
     for asked in ASKED:
         values = [(c, value) for c, value in zip(spaced, along[asked], strict=True) if value]
         allocations = allocate_along(
@@ -192,7 +209,14 @@ def _ends(
             for (c, _), allocation in zip(values, allocations, strict=True)
             if allocation is not None
         ]
-    return tables
+        known = [
+            (np.log(c), allocation.unanswered, min(allocation.factor, UNBOUNDED))
+            for (c, _), allocation in zip(values, allocations, strict=True)
+            if allocation is not None
+        ]
+        if any(unanswered > 0.0 or factor > OPEN for _, unanswered, factor in known):
+            opened[asked] = [_numbers(np.array(row), 6) for row in known]
+    return {"ends": tables, "open": opened}
 
 
 def _row(flops: float, asked: str, answer: Allocation | Optimum) -> list[float | None]:
@@ -255,12 +279,14 @@ def _of_mixture(
     """
     parts = mixture.parts(inputs.mixture_draws)
     low, high = np.log(mixture.flops_range[0]) - BEFORE, np.log(mixture.flops_range[1]) + BEYOND
+    # as far as the tables of the report go
+    high = max(high, np.log(max(*inputs.budgets, inputs.gopher_budget)) + SPACING)
     places = np.unique(np.concatenate([np.arange(low, high, SPACING), np.log(inputs.budgets)]))
     optima = MedianFrontier(parts).optima(np.empty((1, 0)), np.exp(places))
-    table = [
+    table = np.stack([
         places,
         *(np.log(quantity[0]) for quantity in (optima.params, optima.tokens, optima.loss)),
-    ]
+    ], axis=-1)  # fmt: skip
     # alike for all laws, so that their weights stay
     share = min(1.0, DRAWS * len(parts) / sum(len(part.rows) for part in parts))
     named = {
@@ -269,7 +295,8 @@ def _of_mixture(
     }
     described |= named
     return {
-        "table": [_numbers(row, 12) for row in np.stack(table, axis=-1)],
+        # below the least compute at which all its laws have a best size there is none
+        "table": [_numbers(row, 12) for row in table if np.isfinite(row[1])],
         "parts": list(named),
         "served": _served_shares(mixture, inputs.mixture_draws),
     }

@@ -15,6 +15,7 @@ from isoflop.approaches.estimators.power_laws import LATE
 from isoflop.approaches.numerics.variable_projection import one_term_squares, variable_projection
 from isoflop.approaches.protocol import LEAST_FITTED
 from isoflop.errors import OpenSizeError, UnderdeterminedError
+from isoflop.estimates.intervals import OPEN
 from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
@@ -58,9 +59,6 @@ NO_EFFECT: Final = 0.01
 """p-value of dropping a term above which the runs do not show its effect."""
 MOST_ENDED: Final = 0.5
 """Share of the leading runs that may lead until their end."""
-WIDEST: Final = 9.0
-"""Ratio of the ends of the 80 % interval of N_opt, inside the data, beyond which it is no answer:
-a factor of three either way."""
 
 
 def require_identified(fit: Fit) -> None:
@@ -324,14 +322,14 @@ def _require_sizes(fit: Fit, draws: Floats) -> None:
         factors = np.where(least > 0.0, most / least, np.inf)
     factors = np.where(np.isnan(factors), np.inf, factors)
     worst = int(factors.argmax())
-    if factors[worst] <= WIDEST:
+    if factors[worst] <= OPEN:
         return
     where = ("the largest compute of", "the middle of", "the least compute of")[worst]
     raise OpenSizeError(
         f"approach '{fit.approach}' does not determine the best size in sweep {seen.sweep}: at "
         f"{flops[worst]:.2g} FLOPs, {where} the data, 80 % of the resamples put it between "
         f"{least[worst]:.2g} and {most[worst]:.2g} parameters, a factor of {factors[worst]:.2g} "
-        f"where {WIDEST:g} is the most that is shown. Add sizes on both sides of the best at each "
+        f"where {OPEN:g} is the most that is shown. Add sizes on both sides of the best at each "
         "budget, further budgets, or other seeds of the runs there are."
     )
 

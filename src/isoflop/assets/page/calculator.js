@@ -204,6 +204,22 @@
     return ends;
   };
 
+  // of the draws, what share has no answer, and the factor of the narrower interval of N or D; none of either at a given C
+  const openness = (law, asked, x) => {
+    const rows = law.open[asked === "ratio" ? "tokens_per_param" : asked] || [];
+    return rows.length && between(rows, x) || [0, 1];
+  };
+  const isDoubtful = (unanswered, level) => unanswered > 0.1 * (1 - level);
+  const reachOf = (near, { params, tokens }, unanswered) => {
+    const { most, but, words, never, unknown } = given.open;
+    if (near === unknown) return near;
+    for (const [name, one] of [["N", params], ["D", tokens]]) {
+      const factor = one && one.ends ? one.ends[1] / one.ends[0] : 1;
+      if (factor > most) return near + but + name + words + figures(factor, 2);
+    }
+    return isDoubtful(unanswered, given.level) ? near + but + "in " + (100 * unanswered).toFixed(0) + " %" + never : near;
+  };
+
   const SUFFIXES = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
   // a number as somebody types it, as isoflop allocate reads it: 1e9, 121.4M, 7b; NaN for all else
   const typed = (text) => {
@@ -244,6 +260,11 @@
   const worth = (tokens, unique) => unique * (1 - given.repeats.decay * Math.expm1(-(tokens / unique - 1) / given.repeats.decay));
 
   const NO_COMPUTE = "No compute that this page has gives that by this law; isoflop allocate asks beyond it.";
+  const unmet = (law, asked, value) => {
+    if (law.least === null) return NO_COMPUTE;
+    const none = law.name + " has no best size below " + flopsIn(law.least) + " FLOPs.";
+    return asked === "flops" && value < law.least ? none : NO_COMPUTE + " " + none;
+  };
   const knowsOptimumAlone = (law) => {
     const others = given.laws.filter((one) => one.parts).map((one) => one.name);
     return law.name + " has no loss of other sizes than the optimal one, so it does not say what serving changes. " +
@@ -265,7 +286,10 @@
     if (refused) return { refused };
     if (served > 0 && !law.parts) return { refused: knowsOptimumAlone(law) };
     const point = pointOf(law, asked, value);
-    if (!Number.isFinite(point.flops)) return { refused: NO_COMPUTE };
+    if (!Number.isFinite(point.flops)) return { refused: unmet(law, asked, value) };
+    const [unanswered, factor] = openness(law, asked, Math.log(point.flops));
+    const [low, high] = law.data, decades = Math.max(Math.log10(point.flops / high), Math.log10(low / point.flops));
+    if (decades < 0.05 && (factor > given.open.most || isDoubtful(unanswered, given.open.narrowest))) return { refused: given.open.undetermined };
     const tabulated = tabulatedEnds(law, asked, point);
     const found = {};
     for (const name of QUANTITIES) {
@@ -291,11 +315,8 @@
     });
     found.hours = scaled(1 / perHour);
     if (price > 0) found.cost = scaled(price / perHour);
-    const [low, high] = law.data;
-    const decades = Math.max(Math.log10(point.flops / high), Math.log10(low / point.flops));
     const near = given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1];
-    const [most, open, unknown] = given.open, ends = (alone.params && alone.params.ends) || [1, 1];
-    const reach = ends[1] / ends[0] <= most || near === unknown ? near : near + open + figures(ends[1] / ends[0], 2);
+    const reach = reachOf(near, alone, unanswered);
     const side = decades < 0.05 ? "within" : point.flops < low ? "below" : "beyond";
     const where = (side === "within" ? "" : decades.toFixed(1) + " ") + given.distance[side];
     const rows = law.ends[asked === "ratio" ? "tokens_per_param" : asked], span = inTable(rows, Math.log(point.flops)) ? null : rows;
@@ -370,6 +391,12 @@
     return seen === 1 ? "those of fresh tokens" : "of tokens seen as often as those of these runs" +
       (seen === null ? ", which do not say how often" : ", up to " + WRITE.epochs(seen) + " times");
   };
+  // the loss of the laws does not change with repeats, which it should
+  const beyondSeen = (epochs) => {
+    const { seen } = given.repeats;
+    return seen === null || WRITE.epochs(epochs) === WRITE.epochs(seen) || epochs < seen ? "" :
+      " No run here saw its tokens as often" + (seen === 1 ? "" : " (" + WRITE.epochs(seen) + " times at most)") + ": expect a higher loss than this, by how much these laws do not say.";
+  };
   const show = () => {
     const result = answer(), law = given.laws.find((one) => one.key === state.law);
     output.replaceChildren();
@@ -398,7 +425,7 @@
       " FLOPs. Intervals end as far out among the draws as those of N and of the loss without serving; how often they then cover was not counted. Hours and cost are of training, not of serving. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
       " " + (known ? "Intervals: " + level + ", " + (alone ? ofDraws : result.rough ? placed : tables) : "No " + level + " interval is given" + (result.span ? outside(result.span) : noneCovers)) +
       (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are " + seenAs() + ". What repeats are worth falls off over " +
-        rounded(given.repeats.decay, 3) + " of them by " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." : "") +
+        rounded(given.repeats.decay, 3) + " of them by " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." + beyondSeen(result.found.epochs.value) : "") +
       (result.doubt ? " " + result.doubt : "");
   };
   // as wide as what it has, so that every digit of a long number is seen

@@ -55,7 +55,6 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach
     from isoflop.estimates.estimate import Optimum
-    from isoflop.estimates.forecasts import Score
     from isoflop.estimates.mixture import Member
     from isoflop.estimates.quantities import Quantity
     from isoflop.estimates.recommendation import Recommendation, Standing
@@ -144,7 +143,7 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
         subtitle=_subtitle(inputs, answer),
         headline=_headline(inputs, answer, optimum),
         distance=f"{distance(flops, answer.flops_range)}: "
-        f"{trust(optimum.decades_beyond_data, optimum.params)}",
+        f"{trust(optimum.decades_beyond_data, optimum.params, optimum.tokens)}",
         reason=_reason(chosen, inputs),
         rejected=_rejected(inputs),
         apart=_apart(inputs),
@@ -340,22 +339,36 @@ def _apart(inputs: ReportInputs) -> str:
     """Say what moves a from Hoffmann's towards Kaplan's on these runs; empty where nothing can."""
     hoffmann, kaplan = published_exponents(inputs.reference)
     gap = kaplan - hoffmann
+    counted, counting = _counting_shift(inputs)
     moves = [
-        (what, moved)
-        for what, moved in (
-            ("counting without embeddings", _counting_shift(inputs)),
-            ("reading unfinished schedules", _schedule_shift(inputs)),
-            ("Kaplan’s form of the law", _law_shift(inputs)),
+        (what, whose, moved)
+        for what, whose, moved in (
+            ("counting without embeddings", counted, counting),
+            ("reading unfinished schedules", "envelope", _schedule_shift(inputs)),
+            ("Kaplan’s form of the law", "parametric", _law_shift(inputs)),
         )
         if moved is not None
     ]
     if not moves:
         return ""
-    parts = [f"{what} makes {signed(moved, 2)}{_part(moved / gap)}" for what, moved in moves]
+    parts = [
+        f"{what} makes {signed(moved, 2)}{_part(moved / gap)} in {_plainly(whose)}"
+        for what, whose, moved in moves
+    ]
+    several = " Shifts of several approaches do not add up." if _differ(moves) else ""
     return (
         f"Of the {fixed(gap, 2)} between Kaplan’s *a* of {fixed(kaplan, 2)} and Chinchilla’s "
-        f"{fixed(hoffmann, 2)}, on these runs {listed(parts)}."
+        f"{fixed(hoffmann, 2)}, on these runs {listed(parts)}.{several}"
     )
+
+
+def _plainly(approach: Approach) -> str:
+    """Name an approach in the middle of a sentence, without what it is in brackets."""
+    return IN_PROSE[approach].partition(" (")[0].replace("Approach", "approach")
+
+
+def _differ(moves: Sequence[tuple[str, Approach, float]]) -> bool:
+    return len({whose for _, whose, _ in moves}) > 1
 
 
 def _part(share: float) -> str:
@@ -374,13 +387,14 @@ def _matched(
     return None if moved is None or not moved.moves else moved.median
 
 
-def _counting_shift(inputs: ReportInputs) -> float | None:
+def _counting_shift(inputs: ReportInputs) -> tuple[Approach, float | None]:
     """Give what Kaplan's counting moves: in the parametric law, or else in Kaplan's."""
-    for approach in ("parametric", "kaplan", "envelope", "profiles"):
+    order: tuple[Approach, ...] = ("parametric", "kaplan", "envelope", "profiles")
+    for approach in order:
         moved = _matched(inputs, approach, "Counting", HOFFMANN_COUNTS, KAPLAN_COUNTS)
         if moved is not None:
-            return moved
-    return None
+            return approach, moved
+    return order[0], None
 
 
 def _schedule_shift(inputs: ReportInputs) -> float | None:
@@ -428,7 +442,7 @@ def _standing_table(
             _with_interval(optimum.tokens_per_param, ratio),
             _loss_cell(stands[name], optimum.loss),
             _covered(answer, stands[name]),
-            _forecast(stands[name].forecasts, stands[name].scores),
+            _forecast(stands[name]),
         ])  # fmt: skip
     for law in published_optima(inputs.reference, flops):
         if law.plain in SHOWN_PUBLISHED:
@@ -528,17 +542,18 @@ def _covered(answer: Estimate | Mixture, stands: Standing) -> str:
     return f"{'yes' if stands.covers else 'no'}, {percent(share)}"
 
 
-def _forecast(covered: bool | None, scores: Sequence[Score]) -> str:  # noqa: FBT001  a fact
+def _forecast(stands: Standing) -> str:
     """Say whether a law forecast the upper part, with the mean error of its losses."""
-    if covered is None:
+    if stands.forecasts is None:
         return NOT_CHECKED
-    word = "yes" if covered else "no"
-    biases = {score.quantity: score.bias for score in scores}
+    word = "yes" if stands.forecasts else "no"
+    biases = {score.quantity: score.bias for score in stands.scores}
     bias = biases.get("loss", biases.get("loss_opt"))
     if bias is None:
         return word
     shown = fixed(bias)
-    return f"{word}, {shown if shown.startswith(MINUS) else f'+{shown}'}"
+    rests = f" {BREAK} [on one loss]{{.ci}}" if stands.forecast_losses == 1 else ""
+    return f"{word}, {shown if shown.startswith(MINUS) else f'+{shown}'}{rests}"
 
 
 def _budget_table(inputs: ReportInputs, stands: dict[str, Standing]) -> Table:
