@@ -21,6 +21,7 @@ from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.laws import ChinchillaLaw
+from isoflop.limits import LIMITS
 from tests.ingest.samples import jsonl, run_lines
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def test_numbers_of_a_frame_may_be_text_and_all_faults_are_told() -> None:
 
 
 def test_one_question_at_a_time(fit: isoflop.Fit) -> None:
-    with pytest.raises(IsoflopError, match="ask one question"):
+    with pytest.raises(IsoflopError, match=r"ask one question: allocate\(flops\), or loss=, "):
         fit.allocate(1e21, loss=2.0)
 
 
@@ -311,3 +312,11 @@ def test_a_column_of_a_frame_that_is_not_read_is_told() -> None:
         losses = isoflop.read(frame).losses
     assert told[0].filename == __file__
     assert losses["budget"].null_count() == 2
+
+
+def test_a_folder_that_is_not_there_and_a_number_in_quotes_are_told_of(tmp_path: Path) -> None:
+    with pytest.raises(IsoflopError, match=f"there is no folder {re.escape(str(tmp_path))}/none"):
+        isoflop.read(tmp_path / "none")
+    for value, words in (("1e21", "and '1e21' is none: give it without quotation"), (True, "True")):
+        with pytest.raises(IsoflopError, match=words):
+            LIMITS["flops"].require(value)

@@ -93,6 +93,11 @@ def _read_folder(folder: Path, name: str | None, settings: Mapping[str, Any]) ->
     from isoflop.ingest.sweep import ingest_sweep
     from isoflop.losses.build import build_losses
 
+    if not folder.is_dir():
+        raise IsoflopError(
+            f"there is no folder {folder}: read takes a folder of raw logs with its sweep.yaml, or "
+            "a frame of Polars or pandas"
+        )
     overrides = laid_over(read_sidecar(folder).settings, settings)
     chosen = _chosen(overrides, f"{folder / 'sweep.yaml'} and settings")
     tables = ingest_sweep(folder, IngestSettings(), sweep=name)
@@ -326,6 +331,10 @@ class Fit:
                 params=params,
                 tokens=tokens,
                 tokens_per_param=tokens_per_param,
+                words=(
+                    "allocate(flops), or loss=, params=, tokens= or tokens_per_param=",
+                    "fit.allocate(1e21)",
+                ),
             ),
             sweep=self.sweep.name,
             outcomes=self.outcomes,

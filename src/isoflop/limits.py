@@ -41,9 +41,14 @@ class Limits:
         if known and self.least <= value <= self.most:
             return float(value)
         ends = f"{_written(self.least)} and {_written(self.most)}{self.unit and ' '}{self.unit}"
-        raise IsoflopError(
-            f"{self.what} lies between {ends}, not at {_written(value) if known else repr(value)}"
-        )
+        if not known:
+            raise IsoflopError(
+                f"{self.what} is a number between {ends}, and {value!r} is none: give it without "
+                "quotation marks, such as 1e3"
+                if isinstance(value, str)
+                else f"{self.what} is a number between {ends}, and {value!r} is none"
+            )
+        raise IsoflopError(f"{self.what} lies between {ends}, not at {_written(value)}")
 
 
 def _written(value: Any) -> str:

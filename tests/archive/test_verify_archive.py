@@ -121,3 +121,8 @@ def test_a_build_that_fails_is_shown(
     target = mini.pack(project, tmp_path / "a.zip", monkeypatch)
     with pytest.raises(IsoflopError, match=r"(?s)the build in .* failed.*no-such-command"):
         verify_archive(target, tmp_path / "rebuilt")
+
+
+def test_an_archive_that_is_not_there_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(IsoflopError, match="there is no archive "):
+        verify_archive(tmp_path / "none.zip", tmp_path / "out")

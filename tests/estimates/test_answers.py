@@ -23,7 +23,7 @@ from isoflop.cli import main
 from isoflop.config.approaches import NestedSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import Allocation, allocate, optima_at, reach, trust
-from isoflop.estimates.answers import Answers, answer, as_text, ask, one_target
+from isoflop.estimates.answers import Answers, _percent, _share, answer, as_text, ask, one_target
 from isoflop.estimates.estimate import (
     Estimate,
     read_draws,
@@ -761,3 +761,38 @@ def test_damaged_estimates_are_one_message_with_the_way_out(
     state = "missing" if content is None else "damaged"
     assert f"{folder / name} is {state}" in done.output
     assert "`snakemake " in done.output
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (Target("params", 1e9), "1B parameters, by"),
+        (Target("params", 1.25e6), "1.25M parameters, by"),
+        (Target("params", 100.0), "100 parameters, by"),
+        (Target("tokens", 1.5e9), "1.5B tokens, by"),
+        (Target("tokens_per_param", 20.0), "20 tokens per parameter, by"),
+    ],
+)
+def test_what_is_asked_is_written_without_zeros_that_nobody_typed(
+    asked: Target, words: str
+) -> None:
+    assert str(ask(asked, reference=REFERENCE)).startswith(words)
+
+
+def test_a_folder_without_published_facts_is_told_of(tmp_path: Path) -> None:
+    for words in (["1e21"], ["1e21", "--gpu", "h100"]):
+        done = CliRunner().invoke(main, ["allocate", *words, "--reference", str(tmp_path)])
+        assert done.exit_code == 1
+        assert f"{tmp_path} is no folder of published facts: it has no " in done.output
+        assert "Leave --reference out" in done.output
+
+
+def test_a_sweep_may_end_in_a_slash(estimates: Path) -> None:
+    words = ["1e14", "--estimates", str(estimates), "--sweep"]
+    assert run(*words, f"{example_sweep.SWEEP}/") == run(*words, example_sweep.SWEEP)
+
+
+def test_a_share_that_rounds_to_nothing_has_no_sign() -> None:
+    assert _percent(-1e-9) == "0 %"
+    assert _percent(0.124) == "12 %"
+    assert [_share(value) for value in (0.0, 1e-4, 0.02)] == ["0 %", "<1 %", "2 %"]

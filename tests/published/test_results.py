@@ -12,7 +12,7 @@ import pytest
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.counting import PF_DAY
 from isoflop.drawing.exponents import of_drawn
-from isoflop.errors import ConfigError
+from isoflop.errors import ConfigError, IsoflopError
 from isoflop.estimates.estimate import Estimate, Provenance, Refusal, write_estimate
 from isoflop.estimates.published_numbers import read_numbers, write_numbers
 from isoflop.estimates.quantities import Quantity
@@ -198,3 +198,14 @@ def test_estimates_are_read_where_the_workflow_writes_them(
     # what the index draws from the file is what the page of the studies draws
     assert of_drawn(read.exponent) == exponent_line(found)
     assert exponent_line(found).ours is not None
+
+
+@pytest.mark.parametrize("statistic", ["value", "sd"])
+def test_a_damaged_table_of_draws_is_one_message_with_the_way_out(
+    tmp_path: Path, statistic: str
+) -> None:
+    path = tmp_path / "parametric.draws.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    name = "params_opt" if statistic == "value" else "E"
+    with pytest.raises(IsoflopError, match=r"is damaged .* make it again with `snakemake "):
+        find(name, path, statistic=statistic, flops=GOPHER)

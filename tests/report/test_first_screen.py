@@ -11,7 +11,7 @@ import pytest
 
 from isoflop.approach import IN_PROSE, LAWS
 from isoflop.estimates.answers import ask
-from isoflop.estimates.diagnostics import form_tests
+from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect, form_tests
 from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture
@@ -20,6 +20,7 @@ from isoflop.numbers import NONE, fixed
 from isoflop.report.document import write_document
 from isoflop.report.sections.captions import findings
 from isoflop.report.sections.data import data_facts
+from isoflop.report.sections.diagnostics import profiles_along
 from isoflop.report.sections.first_screen import _with_interval, first_screen
 from tests import example_sweep
 from tests.report.conftest import empty_figures
@@ -252,3 +253,15 @@ def test_every_law_of_the_set_that_is_rejected_is_named(inputs: ReportInputs) ->
         inputs, laws={**inputs.laws, "kaplan_law": law.model_copy(update={"diagnostics": fit})}
     )
     assert f"{IN_PROSE['kaplan_law']} (*p* = 5.0" in first_screen(changed).rejected
+
+
+def test_both_axes_of_the_profiles_are_said_once_where_they_agree(inputs: ReportInputs) -> None:
+    estimate = inputs.fitted["profiles"]
+    fit = expect(estimate.diagnostics, ProfilesDiagnostics)
+    assert "along *N* *a* = 0.480 and *b* = 0.520; along *D* *a* = 0.490" in profiles_along(
+        estimate
+    )
+    alike = fit.model_copy(update={"along": dict.fromkeys(fit.along, fit.along["params"])})
+    same = estimate.model_copy(update={"diagnostics": alike})
+    words = "With all minima taken along *N*, or all along *D*, alike *a* = 0.480 and *b* = 0.520."
+    assert profiles_along(same) == words

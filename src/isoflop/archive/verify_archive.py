@@ -92,6 +92,8 @@ def lay_out(archive: Path, folder: Path, *, raw: Path | None = None) -> Manifest
     """
     if folder.exists() and any(folder.iterdir()):
         raise IsoflopError(f"{folder} is not empty: the rebuild would see what lies there")
+    if not archive.exists():
+        raise IsoflopError(f"there is no archive {archive}: name a zip that archive-report wrote")
     try:
         with zipfile.ZipFile(archive) as opened:
             manifest, contents = _read(archive, opened)

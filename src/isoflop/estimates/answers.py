@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +54,7 @@ from isoflop.numbers import (
     PLAIN,
     UNSURE,
     count,
+    first_of,
     fixed,
     interval,
     listed,
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import Member, NoMixture
 
+ZEROS: Final = re.compile(r"(?<=\d)\.0+(?=\D|$)|(?<=\.\d)0+(?=\D|$)")
 PASSED: Final = {True: "yes", False: "no", None: NONE}
 REPEATS: Final = "data_constrained"
 """Key of the law that knows what repeated tokens are worth."""
@@ -168,8 +171,17 @@ class Answers(Section):
         return as_html(self)
 
 
+ASK: Final = "FLOPS, --loss, --params, --tokens, --ratio or --gpu-hours"
+EXAMPLE: Final = "isoflop allocate 1e21"
+"""How the command is asked, for messages; Python has words of its own."""
+
+
 def one_target(
-    *, hours: float | None = None, machine: Machine | None = None, **asked: float | None
+    *,
+    hours: float | None = None,
+    machine: Machine | None = None,
+    words: tuple[str, str] = (ASK, EXAMPLE),
+    **asked: float | None,
 ) -> Target:
     """Make the one target that somebody asked for.
 
@@ -177,6 +189,7 @@ def one_target(
     ----------
     hours : hours of one card, instead of a compute.
     machine : that card.
+    words : by what to ask, and an example, for the message.
     asked : by the names of ``Asked``; all but one are None.
 
     Raises
@@ -192,8 +205,7 @@ def one_target(
     targets = [(name, value) for name, value in given if value is not None]
     if len(targets) != 1:
         raise IsoflopError(
-            "ask one question: FLOPS, --loss, --params, --tokens, --ratio or --gpu-hours "
-            f"({len(targets)} given). Example: isoflop allocate 1e21"
+            f"ask one question: {words[0]} ({len(targets)} given). Example: {words[1]}"
         )
     return Target(*targets[0])
 
@@ -212,7 +224,7 @@ def machine_of(
             if given is not None:
                 raise IsoflopError(f"{what} of a card: name it, as in --gpu h100")
         return None
-    accelerator = read_accelerators(reference or facts_folder()).named(gpu)
+    accelerator = read_accelerators(_facts(reference)).named(gpu)
     return Machine(accelerator, UTILISATION if utilisation is None else utilisation, price)
 
 
@@ -249,7 +261,8 @@ def answer(
         )
     if sweep is None:
         return ask(target, reference=reference, machine=machine, served=served)
-    if not sweep.strip():
+    sweep = sweep.strip().rstrip("/")
+    if not sweep:
         raise IsoflopError(f"--sweep is empty: name a sweep, {_sweeps(estimates)}")
     folder = estimates / sweep
     if not any(folder.glob("*.json")):
@@ -344,7 +357,7 @@ def ask(
         )
     repeated = None if unique is None else _repeated(target, outcomes, drawn, unique)
     best = laws[0].allocation if laws else None
-    laws += _published(target, reference or facts_folder(), machine, served)
+    laws += _published(target, _facts(reference), machine, served)
     return Answers(
         asked=target.asked,
         value=target.value,
@@ -458,6 +471,19 @@ def _scaled(quantity: Quantity, factor: float) -> Quantity:
     )
 
 
+def _facts(reference: Path | None) -> Path:
+    """Give the folder of published facts; refuse another that lacks them."""
+    if reference is None:
+        return facts_folder()
+    missing = [name for name in REFERENCE_FILES.values() if not (reference / name).is_file()]
+    if missing:
+        raise IsoflopError(
+            f"{reference} is no folder of published facts: it has no {first_of(missing, 1)}. Leave "
+            "--reference out for the project's, or name a copy of data/reference"
+        )
+    return reference
+
+
 def _published(
     target: Target, folder: Path, machine: Machine | None, served: float | None
 ) -> list[Answer]:
@@ -539,11 +565,16 @@ def as_html(answers: Answers) -> str:
 NUMBERS: Final[dict[Asked, Callable[[float], str]]] = {
     "flops": lambda value: f"{power(value, hand=PLAIN)} FLOPs",
     "loss": lambda value: f"a loss of {value:g}",
-    "params": lambda value: f"{count(value, hand=PLAIN)} parameters",
-    "tokens": lambda value: f"{count(value, hand=PLAIN)} tokens",
-    "tokens_per_param": lambda value: f"{ratio(value, PLAIN)} tokens per parameter",
+    "params": lambda value: f"{_asked(count(value, hand=PLAIN))} parameters",
+    "tokens": lambda value: f"{_asked(count(value, hand=PLAIN))} tokens",
+    "tokens_per_param": lambda value: f"{_asked(ratio(value, PLAIN))} tokens per parameter",
 }
 """How each question is written."""
+
+
+def _asked(written: str) -> str:
+    """Leave out the zeros behind a point that nobody typed: 1.00B is asked as 1B."""
+    return ZEROS.sub("", written)
 
 
 def _summary(answers: Answers) -> list[str]:
@@ -586,7 +617,7 @@ def _served_summary(asked: str, best: Answer, answers: Answers) -> list[str]:
     served, alone = best.served, best.allocation
     loss = "that loss" if answers.asked == "loss" else f"the loss of the best training of {asked}"
     return [
-        f"{asked}, and {_count(answers.served_tokens)} tokens served: train "
+        f"{asked}, and {_asked(_count(answers.served_tokens))} tokens served: train "
         f"{_written(served.params, _count)} parameters on {_written(served.tokens, _count)} tokens",
         f"That is cheapest to train and to serve at {loss}; cheapest to train alone are "
         f"{_count(alone.params.value)} parameters on {_count(alone.tokens.value)} tokens, from "
@@ -689,7 +720,7 @@ def _served_lines(answers: Answers) -> list[str]:
     rows = [
         _served_row(answer, answer.served) for answer in answers.laws if answer.served is not None
     ]
-    tokens = count(answers.served_tokens or 0.0, hand=PLAIN)
+    tokens = _asked(_count(answers.served_tokens or 0.0))
     if not rows:
         return [
             f"No law here says what {tokens} served tokens change: they know the optimum alone."
@@ -731,7 +762,7 @@ def _repeated_lines(repeated: RepeatedAllocation, unique: float) -> list[str]:
     ]
     head = ["unique tokens", "N", "D", "D/N", "epochs", "worth in fresh tokens", "loss"]
     return [
-        f"Best with {_count(unique)} unique tokens, repeated as often as that pays:",
+        f"Best with {_asked(_count(unique))} unique tokens, repeated as often as that pays:",
         *_aligned([head, row]),
         *([_beyond_seen(repeated)] if repeated.is_beyond else []),
         "",
@@ -761,7 +792,7 @@ def _notes(answers: Answers) -> list[str]:
             "worth is asked by --unique-tokens (served=, unique= in Python)."
         )
     notes.append(
-        "Published laws are of their own text and tokenizer, losses above all; Kaplan's N and C "
+        "Published laws are of their own text and tokenizer, losses above all; Kaplan’s N and C "
         "count no embeddings."
     )
     doubtful = [
@@ -815,7 +846,7 @@ def _of_intervals(answers: Answers) -> str:
 
 def _legend(answers: Answers) -> str:
     """Explain the columns that only a sweep has."""
-    mixed = "; weight: share of the mixture's draws" if _mixes(answers) else ""
+    mixed = "; weight: share of the mixture’s draws" if _mixes(answers) else ""
     one = any(answer.forecast_losses == 1 for answer in answers.laws)
     return (
         "covers: whether its intervals cover the truth in simulated sweeps of this design; "
@@ -909,4 +940,5 @@ def _hours(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100.0 * value:.0f} %"
+    # rounded first: a saving of nothing is no negative one
+    return per_cent(round(value, 2) + 0.0)

@@ -352,9 +352,19 @@ def read_draws_of(folder: Path, answer: str) -> pl.DataFrame:
     ------
     IsoflopError : the table is missing or damaged.
     """
+    return read_draws_at(folder / f"{answer}.draws.parquet")
+
+
+def read_draws_at(path: Path) -> pl.DataFrame:
+    """Read a table of draws by its path.
+
+    Raises
+    ------
+    IsoflopError : the table is missing or damaged.
+    """
     import polars as pl
 
-    path = _required(folder / f"{answer}.draws.parquet")
+    _required(path)
     try:
         return pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:

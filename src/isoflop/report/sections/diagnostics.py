@@ -280,12 +280,20 @@ def profiles_along(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
     diagnostics = expect(estimate.diagnostics, ProfilesDiagnostics)
-    parts = []
-    if (along := diagnostics.along["params"]).a is not None and along.b is not None:
-        parts.append(f"along *N* *a* = {fixed(along.a)} and *b* = {fixed(along.b)}")
-    if (along := diagnostics.along["tokens"]).a is not None and along.b is not None:
-        parts.append(f"along *D* *a* = {fixed(along.a)} and *b* = {fixed(along.b)}")
-    return f"With all minima taken {'; '.join(parts)}." if parts else ""
+    parts = {
+        axis: f"*a* = {fixed(along.a)} and *b* = {fixed(along.b)}"
+        for axis, along in (
+            ("*N*", diagnostics.along["params"]), ("*D*", diagnostics.along["tokens"]),
+        )
+        if along.a is not None and along.b is not None
+    }  # fmt: skip
+    if not parts:
+        return ""
+    if len(parts) == 2 and len(set(parts.values())) == 1:
+        # at one budget the two are mirror images, where every run costs what it was planned to
+        return f"With all minima taken along *N*, or all along *D*, alike {parts['*N*']}."
+    listed_parts = "; ".join(f"along {axis} {exponents}" for axis, exponents in parts.items())
+    return f"With all minima taken {listed_parts}."
 
 
 @dataclass(frozen=True, slots=True)
