@@ -157,13 +157,20 @@ def trust(
     words = reach(decades_beyond_data)
     if words == UNKNOWN:
         return words
-    for name, quantity in (("N", params), ("D", tokens)):
-        factor = _factor(quantity, str(max(LEVELS)))
-        if factor > OPEN:
-            return f"{words}{BUT}{name}{OPEN_WORDS}{count(factor, 2, PLAIN)}"
+    if opened := open_words(params, tokens):
+        return f"{words}{BUT}{opened}"
     if is_doubtful(unanswered, max(LEVELS)):
         return f"{words}{BUT}in {per_cent(unanswered)}{NEVER_WORDS}"
     return words
+
+
+def open_words(params: Quantity, tokens: Quantity) -> str:
+    """Say that N or D is open, and by how much; empty where neither is."""
+    for name, quantity in (("N", params), ("D", tokens)):
+        factor = _factor(quantity, str(max(LEVELS)))
+        if factor > OPEN:
+            return f"{name}{OPEN_WORDS}{count(factor, 2, PLAIN)}"
+    return ""
 
 
 def _factor(quantity: Quantity, level: str) -> float:

@@ -23,6 +23,7 @@ from isoflop.estimates.allocation import (
     allocate,
     is_doubtful,
     least_flops_of,
+    open_words,
     reach,
 )
 from isoflop.estimates.estimate import (
@@ -806,6 +807,15 @@ def _notes(answers: Answers) -> list[str]:
             f"than {per_cent(0.1 * (1.0 - float(LEVEL)), 1)}, no interval is given ({NONE}): its "
             "ends may lie among them."
         )
+    opened = [
+        f"{_name(answer.law)}: {words}"
+        for answer in answers.laws
+        if answer.allocation is not None
+        and answer.determined
+        and (words := open_words(answer.allocation.params, answer.allocation.tokens))
+    ]
+    if opened:
+        notes.append(f"No answer to build on, however near the data: {'; '.join(opened)}.")
     without = [
         f"{_name(answer.law)} ({', '.join(reasons)})"
         for answer in answers.laws
