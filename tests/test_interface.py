@@ -317,6 +317,6 @@ def test_a_column_of_a_frame_that_is_not_read_is_told() -> None:
 def test_a_folder_that_is_not_there_and_a_number_in_quotes_are_told_of(tmp_path: Path) -> None:
     with pytest.raises(IsoflopError, match=f"there is no folder {re.escape(str(tmp_path))}/none"):
         isoflop.read(tmp_path / "none")
-    for value, words in (("1e21", "and '1e21' is none: give it without quotation"), (True, "True")):
+    for value, words in (("1e21", "and '1e21' is no number: leave the quot"), (True, "True")):
         with pytest.raises(IsoflopError, match=words):
             LIMITS["flops"].require(value)

@@ -41,14 +41,10 @@ class Limits:
         if known and self.least <= value <= self.most:
             return float(value)
         ends = f"{_written(self.least)} and {_written(self.most)}{self.unit and ' '}{self.unit}"
-        if not known:
-            raise IsoflopError(
-                f"{self.what} is a number between {ends}, and {value!r} is none: give it without "
-                "quotation marks, such as 1e3"
-                if isinstance(value, str)
-                else f"{self.what} is a number between {ends}, and {value!r} is none"
-            )
-        raise IsoflopError(f"{self.what} lies between {ends}, not at {_written(value)}")
+        if known:
+            raise IsoflopError(f"{self.what} lies between {ends}, not at {_written(value)}")
+        quoted = ": leave the quotation marks out" if isinstance(value, str) else ""
+        raise IsoflopError(f"{self.what} lies between {ends}, and {value!r} is no number{quoted}")
 
 
 def _written(value: Any) -> str:

@@ -621,7 +621,7 @@ def test_the_first_sentence_is_what_to_train_where_serving_is_asked_of(estimates
     assert best.served is not None
     assert best.allocation is not None
     first, second, *_ = str(found).splitlines()
-    assert "1.00B tokens served: train " in first
+    assert "1B tokens served: train " in first
     assert f"train {count(best.served.params.value, hand=PLAIN)} (" in first
     assert count(best.allocation.params.value, hand=PLAIN) not in first
     assert second.startswith("That is cheapest to train and to serve at that loss; cheapest to ")

@@ -91,7 +91,7 @@ def test_a_sweep_whose_law_was_fitted_answers() -> None:
         assert low < quantity.value < high
         assert quantity.value == pytest.approx(true[name], rel=0.1), name
     text = str(answers)
-    assert "Best with 1.00B unique tokens, repeated as often as that pays:" in text
+    assert "Best with 1B unique tokens, repeated as often as that pays:" in text
     assert "worth in fresh tokens" in text
     for asked, beyond in ((answers, True), (fit.allocate(BUDGET, unique=1e10), False)):
         assert asked.repeated is not None

@@ -179,7 +179,7 @@ def _factor(quantity: Quantity, level: str) -> float:
 
 
 def is_doubtful(unanswered: float, level: float) -> bool:
-    """Tell whether so many draws have no answer that an interval's ends may lie among them."""
+    """Tell whether an interval's ends may lie among the draws that have no answer."""
     return unanswered > 0.1 * (1.0 - level)
 
 

@@ -857,11 +857,11 @@ def _of_intervals(answers: Answers) -> str:
 def _legend(answers: Answers) -> str:
     """Explain the columns that only a sweep has."""
     mixed = "; weight: share of the mixture’s draws" if _mixes(answers) else ""
-    one = any(answer.forecast_losses == 1 for answer in answers.laws)
+    alone = any(answer.forecast_losses == 1 for answer in answers.laws)
     return (
         "covers: whether its intervals cover the truth in simulated sweeps of this design; "
         "forecast: whether fits to the lower part of the sweep predicted the upper part"
-        f"{', (1) on one loss' if one else ''}{mixed}; {NONE}: not checked, or no part of it."
+        f"{', (1) on one loss' if alone else ''}{mixed}; {NONE}: not checked, or no part of it."
     )
 
 
