@@ -20,6 +20,7 @@ from isoflop.estimates.allocation import UNDETERMINED, UNKNOWN, allocate
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.inference import allocate_served
 from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, PRODUCT, ROOT
+from isoflop.estimates.intervals import OPEN
 from isoflop.estimates.laws import (
     FlopsPerToken,
 )
@@ -147,6 +148,18 @@ STATES = """
 NAMES = {"ratio": "tokens_per_param"}
 
 
+def told_of(found: Allocation, note: str) -> set[str]:
+    """Name what the page shows: nothing of an answer that both refuse.
+
+    Its rule is read off a table, and may hold where the command's barely does not.
+    """
+    if note == UNDETERMINED:
+        assert found.factor > 0.8 * OPEN or found.unanswered > 0.01
+        return set()
+    assert found.is_determined or found.factor < 1.2 * OPEN
+    return {"flops", "params", "tokens", "ratio", "loss"}
+
+
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
 def test_every_question_has_the_intervals_of_the_command(
     rendered: Rendered, tmp_path: Path
@@ -171,7 +184,7 @@ def test_every_question_has_the_intervals_of_the_command(
     seen = told(rendered.root / "report.html", script, tmp_path, width=1400)
     compared = moved = 0
     for (words, (asked, found, at_flops)), (shown, note) in zip(states.items(), seen, strict=True):
-        for name in {"flops", "params", "tokens", "ratio", "loss"} - {asked}:
+        for name in told_of(found, note) - {asked}:
             quantity = getattr(found, NAMES.get(name, name))
             if quantity is None:
                 assert name not in shown
@@ -643,7 +656,10 @@ def test_the_page_says_where_an_answer_is_open_or_missing(
         pages.append(path)
     gopher = rendered.inputs.gopher_budget
     states = [f"asked=loss&value={loss.value!r}&law=mixture"]
-    more = [f"asked=flops&value={gopher!r}&law=mixture", "asked=flops&value=1e9&law=product"]
+    more = [
+        urlencode({"asked": "flops", "value": gopher, "law": "mixture"}),
+        "asked=flops&value=1e9&law=product",
+    ]
     script = STATES.replace("WORDS", json.dumps([*states, *more]))
     (open_, far, below) = told(pages[0], script, tmp_path, width=1400)
     assert "within reach by distance, but in 1 % of the draws no compute gives that." in open_[1]
