@@ -19,6 +19,8 @@ from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.estimate import Estimate, Provenance, Refusal, write_estimate
 from isoflop.estimates.forecasts import Forecasts, NoForecasts, write_forecasts
 from isoflop.estimates.mixture import Mixture, NoMixture, optima_of_mixture, read_mixture
+from isoflop.estimates.recommendation import standing
+from isoflop.numbers import UNSURE
 from isoflop.tables import Losses, write_table
 
 if TYPE_CHECKING:
@@ -116,6 +118,7 @@ def test_laws_that_the_runs_reject_take_no_part(fitted: tuple) -> None:
     judged = {law: rejected(law, p) for law, p in p_values.items()}
     mixture, table = mixed((judged, draws, forecasts))
     assert mixture.weighting == "unrejected"
+    assert not standing(mixture, forecasts).rejected
     assert {m.approach: m.weight for m in mixture.mixed} == pytest.approx(
         dict.fromkeys(("nested", "root", "product"), 1 / 3)
     )
@@ -129,6 +132,8 @@ def test_laws_that_the_runs_reject_take_no_part(fitted: tuple) -> None:
     mixture, _ = mixed((judged, draws, forecasts))
     assert {m.approach for m in mixture.mixed} == {"nested", "product"}
     assert [member.approach for member in mixture.rejected] == ["product"]
+    # its losses are marked like the law's own
+    assert standing(mixture, forecasts).loss_mark == UNSURE
     assert mixture.reason.endswith(
         "The runs reject the form of the law with a product term (p = 0.0001), which all the same "
         "has 50 % of the draws: an interval must know of the distance between two laws at least."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from isoflop.approach import IN_PROSE, LAWS, NAMES
+from isoflop.approach import LAWS, NAMES
 from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weights_of
 from isoflop.approaches.uncertainty.mixture_coverage import checks_of
 from isoflop.errors import IsoflopError
@@ -21,8 +21,8 @@ from isoflop.estimates.mixture import (
     MixtureLevels,
     NoMixture,
     describe_mixture,
+    of_rejected,
 )
-from isoflop.numbers import listed, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,7 +112,7 @@ def mix_laws(
         n_runs=first.n_runs,
         flops_range=flops_range,
         weighting=weighting,
-        reason=_reason(weighting, settings, forecasts) + _rejected_of(mixed),
+        reason=f"{_reason(weighting, settings, forecasts)} {of_rejected(mixed)}".rstrip(),
         members=members,
         a=quantities["a"],
         b=quantities["b"],
@@ -273,19 +273,6 @@ def _reason(
         f"All laws count alike, because weights from forecasts need {FEWEST_CUTS} cuts in compute "
         f"above which every law was scored; this sweep has {len(forecasts.cuts)}. Add runs at "
         "higher budgets."
-    )
-
-
-def _rejected_of(mixed: Sequence[Member]) -> str:
-    """Say which laws take part though the runs reject them; empty where none does."""
-    rejected = [member for member in mixed if member.rejected]
-    if not rejected:
-        return ""
-    named = listed([f"{IN_PROSE[m.approach]} (p = {m.misfit_p:.1g})" for m in rejected])
-    share = per_cent(sum(member.weight for member in rejected))
-    return (
-        f" The runs reject the form of {named}, which all the same has {share} of the draws: an "
-        "interval must know of the distance between two laws at least."
     )
 
 

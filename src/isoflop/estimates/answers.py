@@ -36,7 +36,7 @@ from isoflop.estimates.estimate import (
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
 from isoflop.estimates.levels import NoLevel
-from isoflop.estimates.mixture import KEY, Mixture, answers_of, read_mixture
+from isoflop.estimates.mixture import KEY, Mixture, answers_of, of_rejected, read_mixture
 from isoflop.estimates.power_frontier import ASKED, Asked
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import (
@@ -145,6 +145,8 @@ class Answers(Section):
     """Key of the approach, or ``mixture``; None without a sweep."""
     rule: Rule | None
     """Why it is recommended."""
+    mixes_rejected: str = ""
+    """Which laws take part in the mixture though the runs reject them; empty where none does."""
     not_exact: str = ""
     """Which laws miss the runs by more than replicates differ, in words; empty where none does."""
     card: str | None
@@ -366,6 +368,7 @@ def ask(
         reach=None if best is None or (chosen is None and mixture is not None) else best.reach,
         recommended=None if chosen is None else chosen.key,
         rule=None if chosen is None else chosen.rule,
+        mixes_rejected=of_rejected(mixture.members) if isinstance(mixture, Mixture) else "",
         not_exact=not_exact(fitted.values(), "{:.1g}".format),
         card=None
         if machine is None
@@ -825,6 +828,8 @@ def _notes(answers: Answers) -> list[str]:
     unmixed = [f"{_name(answer.law)}: {why}" for answer in answers.laws if (why := answer.left_out)]
     if unmixed:
         notes.append(f"No part of the mixture: {'; '.join(unmixed)}.")
+    if answers.mixes_rejected:
+        notes.append(answers.mixes_rejected)
     if any(answer.doubts_loss for answer in answers.laws):
         notes.append(DOUBTED)
     if without:

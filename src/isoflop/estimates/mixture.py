@@ -23,7 +23,7 @@ from isoflop.estimates.laws import Law, Optima, law_rows
 from isoflop.estimates.levels import Levels, between, widest
 from isoflop.estimates.quantities import Quantity, at_levels, derived
 from isoflop.files import write_json
-from isoflop.numbers import listed
+from isoflop.numbers import listed, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -248,6 +248,19 @@ class Mixture(Section):
         """Say the weights in one line."""
         shares = ", ".join(f"{member.approach} {member.weight:.2f}" for member in self.mixed)
         return f"a = {self.a.value:.4f}; {self.weighting} weights: {shares}"
+
+
+def of_rejected(members: Sequence[Member]) -> str:
+    """Say which laws take part though the runs reject them; empty where none does."""
+    rejected = [member for member in members if member.weight > 0.0 and member.rejected]
+    if not rejected:
+        return ""
+    named = listed([f"{IN_PROSE[m.approach]} (p = {m.misfit_p:.1g})" for m in rejected])
+    share = per_cent(sum(member.weight for member in rejected))
+    return (
+        f"The runs reject the form of {named}, which all the same has {share} of the draws: an "
+        "interval must know of the distance between two laws at least."
+    )
 
 
 def answers_of(

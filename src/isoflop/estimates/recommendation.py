@@ -39,7 +39,7 @@ RULES: Final[dict[Rule, str]] = {
 """Why an answer is recommended, in words."""
 DOUBTED: Final = (
     f"{UNSURE} of a law whose forecast of the losses above the cuts failed, or whose form the runs "
-    f"reject (p < {REJECTED:g})."
+    f"reject (p < {REJECTED:g}), and of a mixture that takes such a form."
 )
 """What the mark beside a loss means; see ``Standing.loss_mark``."""
 
@@ -56,8 +56,7 @@ class Standing:
     forecasts : whether its intervals covered what was measured above the highest cut, and its
         losses were not off to one side above every cut; None where nothing was predicted.
     scores : its scores above that cut.
-    rejected : whether the runs reject its form. That they reject a law of the mixture is what the
-        mixture's other laws are for.
+    rejected : whether the runs reject its form; of the mixture, that of a law that takes part.
     misses : whether it misses the runs by more than replicates differ; False where there are none.
     """
 
@@ -145,7 +144,9 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
         covers=covers,
         forecasts=all(score.covers for score in scores) and not side_of(losses) if scores else None,
         scores=scores,
-        rejected=isinstance(answer, Estimate) and rejected_at(answer.diagnostics) is not None,
+        rejected=bool(answer.rejected)
+        if isinstance(answer, Mixture)
+        else rejected_at(answer.diagnostics) is not None,
         misses=isinstance(answer, Estimate) and misses(answer.diagnostics),
     )
 

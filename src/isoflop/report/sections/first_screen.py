@@ -18,7 +18,7 @@ from isoflop.estimates.allocation import UNKNOWN, reach, trust
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.levels import NoLevel
-from isoflop.estimates.mixture import KEY, Mixture
+from isoflop.estimates.mixture import KEY, Mixture, of_rejected
 from isoflop.estimates.recommendation import DOUBTED, not_exact, standing
 from isoflop.numbers import (
     MINUS,
@@ -326,6 +326,9 @@ def _rejected(inputs: ReportInputs) -> str:
     estimates = [e for e in inputs.every_answer.values() if isinstance(e, Estimate)]
     rejected = [f"{IN_PROSE[e.approach]} ({p})" for e in estimates if (p := form_p_value(e))]
     beside = not_exact(estimates, p_value).replace("(lack of fit, p ", "(lack of fit, *p* ")
+    if isinstance(inputs.mixture, Mixture):
+        mixed = of_rejected(inputs.mixture.members).replace("(p = ", "(*p* = ")
+        beside = f"{beside} {mixed}".strip()
     if not rejected:
         return beside
     it = "what it says" if len(rejected) == 1 else "what they say"
