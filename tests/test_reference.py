@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from isoflop.estimates.estimate import GOPHER_BUDGET
 from isoflop.reference import Reference, read_reference
 
 FOLDER = Path(__file__).parents[1] / "data" / "reference"
-GOPHER_BUDGET = 5.76e23
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +126,7 @@ def test_large_models_hold_the_two_that_are_compared(reference):
 def test_effects_name_a_choice(reference):
     assert all(0 < row.a_before < 1 and 0 < row.a_after < 1 for row in reference.effects.rows)
     assert {row.a_after for row in reference.effects.of("params")} == {0.7805}
+
+
+def test_the_budget_of_optima_is_gophers_compute_as_its_paper_has_it(reference: Reference) -> None:
+    assert reference.gopher_budget == GOPHER_BUDGET

@@ -333,7 +333,7 @@ def fuzz(mutants: int, seed: int, logs: Sequence[Sample], *, keep: bool) -> list
 
 
 def cut_everywhere(logs: Sequence[Sample], *, every: int, keep: bool) -> list[str]:
-    """Cut small files at every byte, or every so many, one of each at a time."""
+    """Cut small files at every byte, or at every k-th, one of each at a time."""
     small = [log for log in logs if len(log.content) <= SMALL]
     cuts = [
         [(end, log, log.content[:end]) for end in range(0, len(log.content), every)]

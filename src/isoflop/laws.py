@@ -7,7 +7,7 @@ and on arrays that broadcast.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
+
+EQUAL_SCALING: Final = 0.5
+"""Exponent a at which N and D grow alike: what Hoffmann et al. conclude."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -533,6 +533,11 @@ class Reference(Section):
     muennighoff: Muennighoff = Field(repr=False)
     accelerators: Accelerators = Field(repr=False)
 
+    @property
+    def gopher_budget(self) -> float:
+        """Gopher's compute, as its paper states it [FLOP]."""
+        return self.gopher_chinchilla.gopher_flops["gopher_paper"].flops
+
 
 def published_laws(hoffmann: Hoffmann, besiroglu: Besiroglu) -> dict[str, ChinchillaLaw]:
     """Name the published parametric laws."""

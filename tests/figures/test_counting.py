@@ -284,7 +284,9 @@ def test_the_forest_shows_the_estimates_and_their_intervals(counted: FigureInput
 def near(inputs: FigureInputs) -> FigureInputs:
     """Give the same estimates as of a sweep that ends two decades below Gopher's compute."""
     close = {
-        name: estimate.model_copy(update={"flops_range": (1e18, inputs.gopher_budget / 100.0)})
+        name: estimate.model_copy(
+            update={"flops_range": (1e18, inputs.reference.gopher_budget / 100.0)}
+        )
         for name, estimate in inputs.fitted.items()
     }
     return replace(inputs, estimates={**inputs.estimates, **close})
@@ -292,7 +294,10 @@ def near(inputs: FigureInputs) -> FigureInputs:
 
 def test_nothing_is_drawn_where_the_sweep_does_not_say(counted: FigureInputs) -> None:
     """Ten decades beyond the data the caption says so, and so must the picture."""
-    assert min(o.decades_beyond_data for o in counted.optima(counted.gopher_budget).values()) > 6
+    assert (
+        min(o.decades_beyond_data for o in counted.optima(counted.reference.gopher_budget).values())
+        > 6
+    )
     figure = drawn(allocations.draw, counted)
     assert "This sweep" not in figure.alt
     assert not figure.figure.findobj(lambda one: "This-sweep" in (one.get_gid() or ""))
@@ -315,19 +320,19 @@ def test_nothing_is_drawn_where_the_sweep_does_not_say(counted: FigureInputs) ->
             for one in drawn(predictions.draw, near(counted)).figure.axes[2].lines
             if one.get_gid() == f"law-{estimate.approach}-params-beyond"
         ]
-        assert max(path.get_xdata()) > counted.gopher_budget
+        assert max(path.get_xdata()) > counted.reference.gopher_budget
 
 
 def test_allocations_are_the_optima_at_gophers_compute(counted: FigureInputs) -> None:
     reached = near(counted)
     figure = drawn(allocations.draw, reached)
-    for approach, optimum in reached.optima(counted.gopher_budget).items():
+    for approach, optimum in reached.optima(counted.reference.gopher_budget).items():
         gid = f"law-This-sweep--{NAMES[approach].replace(' ', '-')}"
         assert line(figure, gid)[0] == [optimum.params.value]
         assert tuple(line(figure, f"{gid}-95")[0]) == optimum.params.intervals["0.95"]
         value = artist(figure, f"value-This-sweep--{NAMES[approach].replace(' ', '-')}")
         assert value.get_text() == short(optimum.params.value)
-        expected = float(counted.fitted[approach].params_opt(counted.gopher_budget))
+        expected = float(counted.fitted[approach].params_opt(counted.reference.gopher_budget))
         assert optimum.params.value == pytest.approx(expected, rel=1e-9)
 
 

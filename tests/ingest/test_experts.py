@@ -268,8 +268,8 @@ def test_a_header_that_has_a_flag_for_experts_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ("{total: 1e6, active: 2e6}", "2e+06 active parameters by the sidecar are more than all"),
-        ("{total: 1e6, nonembedding: 2e6}", "2e+06 parameters without embedding by the sidecar"),
+        ("{total: 1e6, active: 2e6}", "2e+06 active parameters by sweep.yaml are more than all"),
+        ("{total: 1e6, nonembedding: 2e6}", "2e+06 parameters without embedding by sweep.yaml"),
     ],
 )
 def test_no_part_is_more_than_all(params: str, words: str, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_no_part_is_more_than_all(params: str, words: str, tmp_path: Path) -> No
 def test_experts_larger_than_the_printed_model_are_no_negative_count(tmp_path: Path) -> None:
     run = ingested(tmp_path, OLMOE, SIDECAR + "  params: {total: 1e9}\n")
     assert run["params_active"] is None
-    assert "it has 1e+09 in all by the sidecar" in run["reason"]
+    assert "it has 1e+09 in all by sweep.yaml" in run["reason"]
 
 
 @pytest.mark.parametrize("value", ["-1.0", "0", "true"])

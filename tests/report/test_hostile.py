@@ -158,6 +158,10 @@ def test_paragraphs_are_kept_and_nothing_else() -> None:
     assert paragraphs(" \n") == ""
 
 
+def test_numbers_that_no_float_holds_stay_as_they_are() -> None:
+    assert words("1e999 and 1e-999") == "1e999 and 1e-999"
+
+
 def test_numbers_in_sentences_are_written_out() -> None:
     assert read_back(code("") + " " + code("  ")) == ["(no name) (a name of 2 blanks)"]
     assert words("x: 5.76e+23 [FLOP]").startswith("x\\: 5.76\xa0×\xa010^23^ \\[FLOP")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from isoflop.config.approaches import ApproachesSettings
+from isoflop.estimates.allocation import REACH
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw
-from isoflop.report.document import write_document
+from isoflop.report.document import _reach_words, write_document
 from isoflop.report.sections.comparison import loss_table
 from isoflop.report.sections.methods import Methods, methods
 from tests import example_sweep
@@ -182,6 +183,14 @@ def evaluated(tex: str, known: dict[str, float]) -> float:
     text = re.sub("|".join(rf"\b{name}\b" for name in names), lambda m: f"({m[0]})", text)
     text = re.sub(r"(?<=[\d)])\s*(?=\()", " * ", text)
     return float(eval(text, {"__builtins__": {}}, known))  # noqa: S307  of our own formula
+
+
+def test_the_words_of_a_distance_are_those_of_every_answer() -> None:
+    words = _reach_words().replace("\xa0", " ")
+    told = [("1 decade", "within reach"), ("up to 3", "with care"), ("up to 6", "order of magn")]
+    assert all(f"{decades}" in words and f"“{label}" in words for decades, label in told)
+    assert words.endswith("further out this sweep does not say.")
+    assert [most for most, _ in REACH[:-1]] == [1.0, 3.0, 6.0]
 
 
 def test_published_models_are_said_to_be_put_into_a_law_of_other_counts(

@@ -689,7 +689,7 @@ def test_a_budget_that_is_asked_for_is_answered_without_a_refit(tmp_path: Path) 
 
 
 def test_gopher_is_in_its_section_alone(rendered: Rendered) -> None:
-    assert rendered.inputs.gopher_budget not in rendered.inputs.budgets
+    assert rendered.inputs.reference.gopher_budget not in rendered.inputs.budgets
     (place,) = (
         place for place, cell in enumerate(rendered.page.tables["tbl-budgets"][0]) if "5.76" in cell
     )

@@ -136,7 +136,9 @@ def test_influence_has_each_change_with_its_own_errors(inputs: ReportInputs) -> 
 
 def test_gophers_compute_lies_beyond_the_nearest_of_the_fits(inputs: ReportInputs) -> None:
     estimate = inputs.fitted["envelope"]
-    near = estimate.model_copy(update={"flops_range": (1e10, inputs.gopher_budget / 10.0**4.3)})
+    near = estimate.model_copy(
+        update={"flops_range": (1e10, inputs.reference.gopher_budget / 10.0**4.3)}
+    )
     told = replace(inputs, estimates={**inputs.estimates, "envelope": near})
     assert "this sweep ends 4.3 decades below it" in findings(told)["allocations"]
 

@@ -46,7 +46,7 @@ def mix_laws(
 ) -> tuple[Mixture | NoMixture, pl.DataFrame]:
     """Take draws of all laws in proportion to their weights.
 
-    A draw of the mixture is one draw of one law. So the intervals hold what each law leaves open
+    A draw of the mixture is one draw of one law. So the intervals cover what each law leaves open
     and, beside it, the distance between the laws. Laws are fitted again to simulated sweeps alone,
     to check how often these intervals cover.
 

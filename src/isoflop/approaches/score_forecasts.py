@@ -108,7 +108,7 @@ def score_forecasts(
     no budget included; nothing of a longer run's curve is seen. ``kaplan`` and the laws of the
     set predict the final loss of every N and D above the cut, and so does the mixture of the set;
     ``envelope``, ``profiles`` and the laws predict N at the minimum of each higher budget's
-    profile, and the first two also the loss there, as far as they predict one. Intervals hold the
+    profile, and the first two also the loss there, as far as they predict one. Intervals cover the
     law's uncertainty (resampled runs) and the noise of a measurement; see ``predictions``.
 
     Parameters

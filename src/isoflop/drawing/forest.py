@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from isoflop.drawing import style
+from isoflop.laws import EQUAL_SCALING
 from isoflop.numbers import fixed
 
 if TYPE_CHECKING:
@@ -102,4 +103,4 @@ def row_axes(axes: Axes, heights: Sequence[float], labels: Sequence[str]) -> Non
 
 def equal_scaling(axes: Axes) -> None:
     """Mark the exponent one half: N and D grow alike."""
-    axes.axvline(0.5, color=style.QUIET, lw=0.6, ls=(0, (1, 2)), zorder=1)
+    axes.axvline(EQUAL_SCALING, color=style.QUIET, lw=0.6, ls=(0, (1, 2)), zorder=1)

@@ -42,7 +42,7 @@ def read_manifest(folder: Path) -> dict[str, FigureText]:
 
     Raises
     ------
-    ConfigError : an entry lacks a key, or has one that nobody knows.
+    ConfigError : an entry lacks a key, or has an unknown one.
     """
     path = folder / MANIFEST
     content = json.loads(path.read_text(encoding="utf-8"))

@@ -46,9 +46,9 @@ PAIR_RULE: Final = (
     "that were trained before, whose losses were known, are left out. What is announced is the "
     "mean final loss of the runs sized by Kaplan’s exponent less that of the runs sized by "
     "Chinchilla’s, on the eval set of the fitted runs, and its error is predicted less measured. "
-    "The intervals hold the noise of as many runs. A run that diverges or ends early is named, and "
-    "the mean is that of the others. Nothing is refitted, left out or trained again once a loss is "
-    "known."
+    "The intervals include the noise of as many runs. A run that diverges or ends early is named, "
+    "and the mean is that of the others. Nothing is refitted, left out or trained again once a "
+    "loss is known."
 )
 
 

@@ -74,6 +74,10 @@ class Trends(Section):
     flops: Trend
 
 
+LATE: Final = 0.85
+"""Share of a run's C from which on its points are late: little of a schedule is left."""
+
+
 class Winners(Section):
     """Who wins where on the frontier of all runs, by increasing C; each list (places,)."""
 
@@ -83,7 +87,7 @@ class Winners(Section):
     tokens: list[float]
     loss: list[float]
     late: list[bool]
-    """Whether the point lies in the last 15 % of its run."""
+    """Whether the point lies beyond `LATE` of its run."""
     fitted: list[bool]
     """Whether the place is fitted: edges may be left out."""
 
@@ -101,7 +105,7 @@ class EnvelopeDiagnostics(Section):
     points_on_frontier: int
     points_fitted: int
     late_winners: float
-    """Share of the fitted points in the last 15 % of their run."""
+    """Share of the fitted points beyond `LATE` of their run."""
     sizes_that_win: int
     sizes: int
     residual_sd: float

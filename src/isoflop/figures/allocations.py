@@ -21,7 +21,7 @@ Item = tuple[str, str, str, float, tuple[float, float] | None]
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Plot the optimal N of published laws at Gopher's budget, and of a sweep that reaches it."""
     facts = inputs.reference.gopher_chinchilla
-    budget = facts.gopher_flops["gopher_paper"].flops
+    budget = inputs.reference.gopher_budget
     items = [*_published(inputs, budget), *_sweep(inputs, budget)]
     figure = style.new_figure(height=0.75 + 0.18 * len(items))
     axes = figure.add_subplot()

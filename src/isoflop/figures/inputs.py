@@ -78,11 +78,6 @@ class FigureInputs:
         """Give the draws of an approach, or of the mixture."""
         return self.mixture_draws if isinstance(answer, Mixture) else self.draws[answer.approach]
 
-    @property
-    def gopher_budget(self) -> float:
-        """Gopher's compute, as its paper states it [FLOP]."""
-        return self.reference.gopher_chinchilla.gopher_flops["gopher_paper"].flops
-
     def optima(self, flops: float) -> dict[Approach, Optimum]:
         """Give every approach's optimum at one budget."""
         return optima_by_approach(self.fitted, self.draws, flops)

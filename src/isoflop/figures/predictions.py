@@ -39,7 +39,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     figure = style.new_figure(height=5.6)
     panels = figure.subplot_mosaic([["params", "tokens"], ["far", "far"]])
     top = max(answer.flops_range[1] for answer in answers.values())
-    goal = inputs.gopher_budget
+    goal = inputs.reference.gopher_budget
     for axis in AXES:
         end = 10.0 * top
         names = [

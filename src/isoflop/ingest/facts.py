@@ -229,8 +229,8 @@ def identify(
     Parameters
     ----------
     run : its name.
-    said : facts from its logs and configuration files, one mapping per source, weakest first.
-    stated : facts from sweep.yaml and the file names; they win.
+    recorded : facts from its logs and configuration files, one mapping per source, weakest first.
+    declared : facts from sweep.yaml and the file names; they win.
     needs_tokens_per_step : whether the log counts steps only.
     needs_schedule : whether the log must come with the length of its schedule.
     needs_context : whether the log counts samples, of as many tokens as the context is long.
@@ -401,7 +401,7 @@ def _merge(
         known = facts.get(name)
         if known is not None and _differ(known, fact):
             where = SIDECAR if fact.source == "sidecar" else "the file name"
-            notes.append(f"{name} is {fact.value} by {where}, {known.value} by the {known.source}")
+            notes.append(f"{name} is {fact.value} by {where}, {known.value} by {known.origin}")
         facts[name] = fact
     return facts
 
@@ -426,7 +426,7 @@ def _without_wrong_defaults(facts: dict[str, Fact]) -> list[str]:
         del facts[name]
     parts = ", ".join(name.removeprefix("architecture.") for name in usual)
     return [
-        f"N is {printed.value:.6g} by the {printed.source}, and the trainer's usual shape would "
+        f"N is {printed.value:.6g} by {printed.origin}, and the trainer's usual shape would "
         f"have {counted:.6g}: its {parts} are not taken for this run's"
     ]
 
@@ -504,20 +504,20 @@ def _impossible_counts(facts: dict[str, Fact]) -> Iterator[str]:
         idle = everything - float(active.value)
         yield (
             f"a token does not go through {idle:.4g} parameters of its experts by its shape, and "
-            f"it has {everything:.4g} in all by the {total.source}: {line}"
+            f"it has {everything:.4g} in all by {total.origin}: {line}"
         )
     elif active is not None and float(active.value) > everything:
         yield (
-            f"{active.value:.6g} active parameters by the {active.source} are more than all of "
-            f"them, {everything:.6g} by the {total.source}: {line}"
+            f"{active.value:.6g} active parameters by {active.origin} are more than all of "
+            f"them, {everything:.6g} by {total.origin}: {line}"
         )
     body = facts.get("params.nonembedding")
     if body is None or "architecture" in (body.source, total.source):
         return
     if float(body.value) > (1.0 + SAME) * everything:  # a printed N may be rounded
         yield (
-            f"{body.value:.6g} parameters without embedding by the {body.source} are more than all "
-            f"of them, {everything:.6g} by the {total.source}: correct {SIDECAR}, "
+            f"{body.value:.6g} parameters without embedding by {body.origin} are more than all "
+            f"of them, {everything:.6g} by {total.origin}: correct {SIDECAR}, "
             f"params: {{total: <embedding included>, nonembedding: <without>}}"
         )
 
@@ -532,7 +532,7 @@ def _too_small(facts: Mapping[str, Fact]) -> Iterator[str]:
     if total is None or total.source == "sidecar" or float(total.value) >= LEAST_PARAMS:
         return
     yield (
-        f"it has {total.value:g} parameters by the {total.source.replace('_', ' ')}, which can be "
+        f"it has {total.value:g} parameters by {total.origin}, which can be "
         f"no count of them; if that is in millions, say in {SIDECAR} for this run "
         f"params: {{total: {total.value:g}e6}}"
     )
@@ -545,7 +545,7 @@ def _implausible_bytes(facts: Mapping[str, Fact]) -> Iterator[str]:
         return
     if float(mean.value) > LONGEST_CHARACTER:
         yield (
-            f"a token has {mean.value:g} bytes on average by the {mean.source}, but the "
+            f"a token has {mean.value:g} bytes on average by {mean.origin}, but the "
             f"{vocabulary.value} words of its vocabulary are bytes or characters, of which UTF-8 "
             f"writes none in more than {LONGEST_CHARACTER}: correct {SIDECAR}, "
             f"bytes_per_token: <1 for bytes>"

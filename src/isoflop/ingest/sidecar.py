@@ -47,6 +47,20 @@ class Fact:
     value: Value
     source: str
 
+    @property
+    def origin(self) -> str:
+        """The same in words, after “by”."""
+        return ORIGINS.get(self.source, f"the {self.source}")
+
+
+ORIGINS: Final = {
+    "sidecar": SIDECAR,
+    "config_file": "the settings beside its log",
+    "file_name": "its file’s name",
+    "counted": "counting",
+}
+"""Sources whose word is no plain one."""
+
 
 def read_sidecar(folder: Path) -> SweepFile:
     """Read a sweep's side-car.

@@ -24,14 +24,13 @@ from isoflop.config.reading import Section, read_yaml
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import ConfigError
 from isoflop.estimates.backtest import Part
+from isoflop.estimates.estimate import GOPHER_BUDGET
 from isoflop.project import PUBLISHED
 from isoflop.reference import Citation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GOPHER_BUDGET: Final = 5.76e23
-"""Compute of Gopher and Chinchilla [FLOP]: the budget of optima unless a result names another."""
 
 PAPERS: Final[dict[str, Any]] = {
     "approaches": {

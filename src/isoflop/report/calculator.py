@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.approach import ANSWERS, MIXTURE
+from isoflop.choices import PARAMS
 from isoflop.escape import unmarked
 from isoflop.estimates.allocation import (
     BUT,
@@ -45,7 +46,6 @@ from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.limits import LIMITS
 from isoflop.numbers import DISTANCES
-from isoflop.report.sections.answer import PARAMS_SHORT
 from isoflop.report.sections.check import counted_words
 from isoflop.report.sections.data import most_epochs
 from isoflop.report.sections.first_screen import headline_budget
@@ -165,7 +165,7 @@ def _described(
         "counting": answer.counting.params,
         "kind": ""
         if answer.counting.params == "total"
-        else f", {unmarked(PARAMS_SHORT[answer.counting.params]).removesuffix(' N')}",
+        else f", {unmarked(PARAMS[answer.counting.params]).removesuffix(' N')}",
         "counted": unmarked(counted_words(answer.counting)),
         "data": list(answer.flops_range),
         "least": least_flops_of(answer, draws),

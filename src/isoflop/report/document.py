@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.approach import IN_PROSE, NAMES
 from isoflop.escape import code, markdown, paragraphs
-from isoflop.estimates.allocation import FARTHEST, UNKNOWN, reach
-from isoflop.numbers import NONE, SHORT, count, fixed, interval, listed, power, times
+from isoflop.estimates.allocation import FARTHEST, REACH, UNKNOWN, reach
+from isoflop.numbers import NONE, SHORT, count, fixed, interval, listed, number_of, power, times
 from isoflop.project import PUBLISHED
 from isoflop.report.render import environment, template_text
 from isoflop.report.sections import (
@@ -293,7 +293,7 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
     """Collect what comes from the papers."""
     reference = inputs.reference
     hoffmann, facts = reference.hoffmann, reference.gopher_chinchilla
-    budget = inputs.gopher_budget
+    budget = inputs.reference.gopher_budget
     laws = {
         "printed": hoffmann.printed_law,
         "tex": hoffmann.law,
@@ -321,6 +321,7 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
             reach(comparison.beyond(inputs, estimate)) != UNKNOWN
             for estimate in inputs.fitted.values()
         ),
+        "reach_words": _reach_words(),
         "farthest": fixed(FARTHEST, 0),
         "models": listed(trained),
         "gopher_counts": _counts(facts.gopher_flops),
@@ -330,6 +331,16 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
         "bigbench_rows": len(facts.bigbench.rows),
         "bigbench_wins": facts.bigbench.wins(),
     }
+
+
+def _reach_words() -> str:
+    """Say up to which distance an answer gets which word."""
+    (nearest, first), *others, (_, last) = REACH
+    told = [f"up to {fixed(decades, 0)} “{words}”" for decades, words in others]
+    return (
+        f"Up to {number_of(round(nearest), 'decade')} of compute beyond the largest fitted run an "
+        f"answer is called “{first}”, {listed(told)}; further out {last}."
+    )
 
 
 def _counts(counted: Mapping[str, FlopCount]) -> str:

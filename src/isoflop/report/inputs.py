@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from isoflop.estimates.recommendation import Recommendation
     from isoflop.reference import Reference
 
-GOPHER_BUDGET_KEY = "gopher_paper"
-
 
 @dataclass(frozen=True, slots=True)
 class ReportInputs:
@@ -149,11 +147,6 @@ class ReportInputs:
         if key == KEY:
             return self.mixture_draws
         return self.draws[key] if key in self.draws else self.law_draws[key]
-
-    @property
-    def gopher_budget(self) -> float:
-        """Gopher's compute, as its paper states it [FLOP]."""
-        return self.reference.gopher_chinchilla.gopher_flops[GOPHER_BUDGET_KEY].flops
 
     @property
     def day(self) -> dt.date | None:

@@ -18,7 +18,7 @@ from isoflop.approaches.estimators.power_laws import (
 )
 from isoflop.approaches.protocol import Fit, Refits, Resamples
 from isoflop.errors import UnderdeterminedError
-from isoflop.estimates.diagnostics import EnvelopeDiagnostics
+from isoflop.estimates.diagnostics import LATE, EnvelopeDiagnostics
 from isoflop.estimates.laws import PowerLaws
 from isoflop.numbers import number_of, per_cent
 
@@ -174,8 +174,8 @@ class EnvelopeFit(Fit):
         if diagnostics.late_winners < 0.5:
             cautions.append(
                 f"Only {per_cent(diagnostics.late_winners)} of the envelope's points lie in the "
-                "last 15 % of their run. Where a learning rate was still to decay after the "
-                "others, their loss is too high."
+                f"last {per_cent(1.0 - LATE)} of their run. Where a learning rate was still to "
+                "decay after the others, their loss is too high."
             )
         return cautions
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from isoflop.approaches.numerics.least_squares import fit_lines_to
-from isoflop.estimates.diagnostics import Winners
+from isoflop.estimates.diagnostics import LATE, Winners
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
-
-LATE: Final = 0.85
-"""A winner this far into its run has almost finished its own schedule."""
 
 
 def fit_power_laws(

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE, NAMES
+from isoflop.choices import PARAMS
 from isoflop.escape import BREAK
+from isoflop.laws import EQUAL_SCALING
 from isoflop.numbers import NONE, distance, fixed, interval, of_level
 from isoflop.published_laws import published_exponents
 from isoflop.report.tables import Column, Table
@@ -18,26 +20,15 @@ if TYPE_CHECKING:
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
-CHINCHILLA_A = 0.5
-"""Equal scaling of N and D: what Hoffmann et al. conclude."""
-
 
 def sweep_label(approach: Approach, estimate: Estimate, flops: float | None = None) -> str:
     """Name an approach as this sweep's, with its counting and how far it is extrapolated."""
     lines = [f"**{NAMES[approach]}**"]
     if estimate.counting.params != "total":
-        lines.append(f"[{PARAMS_SHORT[estimate.counting.params]}]{{.ci}}")
+        lines.append(f"[{PARAMS[estimate.counting.params]}]{{.ci}}")
     if flops is not None:
         lines.append(f"[{distance(flops, estimate.flops_range)}]{{.ci}}")
     return f" {BREAK} ".join(lines)
-
-
-PARAMS_SHORT = {
-    "total": "total *N*",
-    "nonembedding": "non-embedding *N*",
-    "with_head": "*N* with head, without embedding",
-    "active": "active *N*",
-}
 
 
 def flat(quantity: Quantity | None) -> list[Value]:
@@ -126,7 +117,7 @@ def verdicts(inputs: ReportInputs) -> list[Verdict]:
                 name=IN_PROSE[approach],
                 a=fixed(estimate.a.value),
                 ends=interval(*ends, fixed),
-                contains_half=_within(CHINCHILLA_A, ends),
+                contains_half=_within(EQUAL_SCALING, ends),
                 contains_kaplan=_within(kaplan, ends),
             )
         )

@@ -6,8 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE
+from isoflop.choices import PARAMS
 from isoflop.estimates.allocation import UNKNOWN, reach
 from isoflop.estimates.diagnostics import (
+    LATE,
     EnvelopeDiagnostics,
     ParametricDiagnostics,
     expect,
@@ -26,7 +28,7 @@ from isoflop.numbers import (
     with_level,
 )
 from isoflop.published_laws import published_optima
-from isoflop.report.sections.answer import PARAMS_SHORT, verdicts
+from isoflop.report.sections.answer import verdicts
 from isoflop.report.sections.check import check_pair
 from isoflop.report.sections.curvature import curvatures
 from isoflop.report.sections.data import data_facts
@@ -93,9 +95,8 @@ def _envelope(inputs: ReportInputs) -> str:
     return (
         f"The envelope gives {_exponent(estimate.a)}; {percent(diagnostics.late_winners)} of its "
         f"{number_of(diagnostics.points_fitted, 'fitted point')} were measured in the last "
-        "15 % of a "
-        "run, the others earlier: where a learning rate was still to decay, the loss is too "
-        "high there."
+        f"{percent(1.0 - LATE)} of a run, the others earlier: where a learning rate was still to "
+        "decay, the loss is too high there."
     )
 
 
@@ -181,7 +182,7 @@ def _predictions(inputs: ReportInputs) -> str:
     who = (
         "The approaches’ optimal sizes"
         if len(alike) == len(inputs.fitted)
-        else f"The optimal sizes of the approaches that count {PARAMS_SHORT[counted]}"
+        else f"The optimal sizes of the approaches that count {PARAMS[counted]}"
     )
     return f"{who} differ {listed(spread)}."
 
@@ -251,7 +252,7 @@ def _bend(inputs: ReportInputs) -> str:
 
 
 def _allocations(inputs: ReportInputs) -> str:
-    budget = inputs.gopher_budget
+    budget = inputs.reference.gopher_budget
     # those that the figure shows
     laws = published_optima(inputs.reference, budget)
     sizes = [law.params for law in laws if not law.rounded]

@@ -90,7 +90,7 @@ def other_counts(estimate: Estimate) -> str:
 
 def beyond(inputs: ReportInputs, estimate: Estimate) -> float:
     """Give how far beyond an estimate's data Gopher's compute lies [decades]."""
-    return decades_beyond(inputs.gopher_budget, estimate.flops_range)
+    return decades_beyond(inputs.reference.gopher_budget, estimate.flops_range)
 
 
 def _models(inputs: ReportInputs) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,17 @@ import polars as pl
 
 from isoflop.cells import cell_of
 from isoflop.escape import code, markdown
-from isoflop.numbers import NONE, count, fixed, interval, listed, power, significant, times
+from isoflop.numbers import (
+    NONE,
+    count,
+    first_of,
+    fixed,
+    interval,
+    listed,
+    power,
+    significant,
+    times,
+)
 from isoflop.report.tables import Column, Table, sorted_by
 
 if TYPE_CHECKING:
@@ -226,16 +237,13 @@ def left_out_table(inputs: ReportInputs) -> Table | None:
     )
 
 
-SHOWN_ITEMS = 6
 SCIENTIFIC = re.compile(r"(?<![\w.])(?<!\w-)\d+(?:\.\d+)?e[+-]?\d+(?![\w-])")
 """A number; one that is part of a run's name (t4.33e05-l1d16-s0) is none."""
 
 
 def items(names: list[str]) -> str:
-    """Name a few items, and count the rest."""
-    shown = [code(name) for name in names[:SHOWN_ITEMS]]
-    rest = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")
+    """Name a few items, as code."""
+    return first_of([code(name) for name in names])
 
 
 def _size(params: float | None, tokens: float | None) -> tuple[str, str, str, str]:
@@ -300,7 +308,10 @@ def words(text: str) -> str:
     """Escape a sentence written by another room, and write its numbers as the report does."""
     written, end = [], 0
     for match in SCIENTIFIC.finditer(text):
-        written += [text[end : match.start()], power(float(match[0]))]
+        value = float(match[0])
+        # a number that no float holds stays as it is written
+        shown = power(value) if 0.0 < value < math.inf else match[0]
+        written += [text[end : match.start()], shown]
         end = match.end()
     written.append(text[end:])
     # every second part is a number as Markdown

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE
-from isoflop.choices import CHOICES
+from isoflop.choices import CHOICES, PARAMS
 from isoflop.escape import BREAK
 from isoflop.estimates.allocation import UNKNOWN, reach, trust
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
@@ -20,6 +20,7 @@ from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import KEY, Mixture, of_rejected
 from isoflop.estimates.recommendation import DOUBTED, not_exact, standing
+from isoflop.laws import EQUAL_SCALING
 from isoflop.numbers import (
     MINUS,
     NBSP,
@@ -39,7 +40,7 @@ from isoflop.numbers import (
     signed,
 )
 from isoflop.published_laws import published_optima
-from isoflop.report.sections.answer import PARAMS_SHORT, flat
+from isoflop.report.sections.answer import flat
 from isoflop.report.sections.data import words
 from isoflop.report.sections.diagnostics import form_p_value, p_value
 from isoflop.report.sections.specifications import (
@@ -67,8 +68,6 @@ WITHOUT: Final = f"[{NONE}]{{.ci}}"
 NOT_CHECKED: Final = "not checked"
 INEXACT: Final = ", not exact"
 """What stands beside the weight of a law that misses the runs by more than replicates differ."""
-EQUAL_SCALING = 0.5
-"""Exponent at which N and D grow alike."""
 SHOWN_PUBLISHED: Final = ("Hoffmann 1 Envelope", "Kaplan, Cmin = C")
 """The published laws that stand below the sweep's own; the CSV has all."""
 DATA: Final = (
@@ -202,7 +201,7 @@ def _title(answer: Estimate | Mixture, optimum: Optimum) -> str:
 
 
 def _counted(answer: Estimate | Mixture) -> str:
-    return PARAMS_SHORT[answer.counting.params].replace(" *N*", "")
+    return PARAMS[answer.counting.params].replace(" *N*", "")
 
 
 def _why_no_ends(a: Quantity) -> str:
@@ -510,7 +509,7 @@ def _name(name: str, answer: Estimate | Mixture, *, bold: bool, mixed: str = "")
         shown = f"[{called}]{{.law}}"
     lines = [shown]
     if answer.counting.params != "total":
-        lines.append(f"[{PARAMS_SHORT[answer.counting.params]}]{{.ci}}")
+        lines.append(f"[{PARAMS[answer.counting.params]}]{{.ci}}")
     if mixed:
         lines.append(f"[{mixed}]{{.ci}}")
     return f" {BREAK} ".join(lines)
@@ -564,7 +563,7 @@ def _budget_table(inputs: ReportInputs, stands: dict[str, Standing]) -> Table:
 
     Nothing stands where the sweep does not say.
     """
-    budgets = sorted({*inputs.budgets, inputs.gopher_budget})
+    budgets = sorted({*inputs.budgets, inputs.reference.gopher_budget})
     answers = inputs.every_answer
     best = next(iter(answers))
     data = answers[best].flops_range
@@ -592,13 +591,13 @@ def _budget_table(inputs: ReportInputs, stands: dict[str, Standing]) -> Table:
         trained = f"{count(model.params)} {BREAK} [{ratio(model.tokens / model.params)}]{{.ci}}"
         rows.append([
             f"*{model.name}, as trained*",
-            *(trained if flops == inputs.gopher_budget else NONE for flops in budgets),
+            *(trained if flops == inputs.reference.gopher_budget else NONE for flops in budgets),
         ])  # fmt: skip
     return Table(
         key="budgets",
         caption=f"*N*\\* of every law at every budget, with its {percent(LEVEL)} interval, and "
-        f"below it *D*\\*/*N*\\*; {power(inputs.gopher_budget)} FLOPs are Gopher’s. The CSV has "
-        "*D*\\*, losses and 80 % intervals too.",
+        f"below it *D*\\*/*N*\\*; {power(inputs.reference.gopher_budget)} FLOPs are Gopher’s. The "
+        "CSV has *D*\\*, losses and 80 % intervals too.",
         columns=(
             Column("Law", "left"),
             *(

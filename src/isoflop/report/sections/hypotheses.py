@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isoflop.estimates.diagnostics import ParametricDiagnostics, expect
+from isoflop.laws import EQUAL_SCALING
 from isoflop.numbers import NBSP, fixed, listed, percent, probability, significant
-from isoflop.report.sections.answer import CHINCHILLA_A
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def _parity(estimate: Estimate | None, test: LikelihoodTest) -> str:
     p = f"*p* = {probability(test.log10_p)}"
     if ends is None:
         return f"No 95{NBSP}% interval of *a* is given to judge equal scaling by; the test has {p}."
-    contains, rejects = ends[0] <= CHINCHILLA_A <= ends[1], test.p_value < SIGNIFICANT
-    what = f"the 95{NBSP}% interval of *a* {'contains' if contains else 'excludes'} {CHINCHILLA_A}"
+    contains, rejects = ends[0] <= EQUAL_SCALING <= ends[1], test.p_value < SIGNIFICANT
+    what = f"the 95{NBSP}% interval of *a* {'contains' if contains else 'excludes'} {EQUAL_SCALING}"
     if contains != rejects:
         return f"Equal scaling is {'not ' if contains else ''}rejected: {what} (the test: {p})."
     alone = "would reject" if rejects else "would not reject"
