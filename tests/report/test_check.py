@@ -8,6 +8,9 @@ import polars as pl
 import pytest
 
 from isoflop.approach import NAMES
+from isoflop.approaches.observations import observe
+from isoflop.approaches.observations import seed_noise as pooled
+from isoflop.config.approaches import CountingSettings
 from isoflop.estimates.diagnostics import ParametricDiagnostics
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import Forecasts
@@ -36,7 +39,14 @@ if TYPE_CHECKING:
 def losses(rows: list[tuple[float, float, float, str]]) -> pl.DataFrame:
     return pl.DataFrame(
         [
-            {"params_total": n, "budget": c, "loss": loss, "role": role, "is_final": True}
+            {
+                "params_total": n,
+                "tokens": c / (6.0 * n),
+                "budget": None,
+                "loss": loss,
+                "role": role,
+                "is_final": True,
+            }
             for n, c, loss, role in rows
         ]
     )
@@ -90,6 +100,28 @@ def test_seed_noise_of_two_sizes_with_seeds_is_their_own() -> None:
 def test_seed_noise_is_unknown_without_a_second_seed() -> None:
     table = losses([(1e3, 1e10, 2.0, "fit"), (2e3, 1e10, 2.2, "fit")])
     assert seed_noise(table, size(2.0), size(2.1)) is None
+
+
+def test_seeds_of_a_sweep_without_planned_budgets_are_seeds(inputs: ReportInputs) -> None:
+    """Every sweep but a planned one was told that it had no second seed."""
+    fitted = inputs.losses.filter(role="fit")
+    first = fitted["run"].unique().sort().head(3).implode()
+    again = fitted.filter(pl.col("run").is_in(first)).with_columns(
+        pl.col("run") + "-s1", pl.col("loss") + 0.01
+    )
+    unplanned = pl.concat([inputs.losses, again]).with_columns(
+        budget=pl.lit(None, dtype=pl.Float64)
+    )
+    pair = check_pair(replace(inputs, losses=unplanned))
+    assert pair is not None
+    assert pair.noise is not None
+    noise = pooled(observe(unplanned, CountingSettings()))
+    assert noise is not None
+    # each pair has a variance of 0.01^2 / 2
+    assert (noise.cells, noise.freedom) == (3, 3)
+    assert noise.sd == pytest.approx(0.01 / 2**0.5)
+    assert f"standard deviation of {fixed(noise.sd, 4)} (3" in pair.noise.words
+    assert pooled(observe(inputs.losses, CountingSettings())) is None
 
 
 def test_check_runs_of_different_compute_are_no_pair(inputs: ReportInputs) -> None:

@@ -194,8 +194,6 @@ def expert_cautions(observations: Observations) -> list[str]:
 
 
 def seed_noise(observations: Observations) -> RunNoise | None:
-    """Pool how far final losses lie apart in cells with several seeds; None without such a cell."""
+    """Pool how far final losses of one N and D lie apart; None where no N and D has two runs."""
     final = observations.at(observations.is_final)
-    budget = final.run_budget[final.run]
-    planned = np.isfinite(budget)
-    return RunNoise.pooled(final.params[planned], budget[planned], final.loss[planned])
+    return RunNoise.pooled(final.params, final.tokens, final.loss)

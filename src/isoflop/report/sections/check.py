@@ -196,7 +196,7 @@ def seed_noise(losses: pl.DataFrame, low: CheckSize, high: CheckSize) -> SeedNoi
 
     Returns
     -------
-    None where no cell (size and budget) has more than one seed.
+    None where no N and D has more than one run.
     """
     gap = high.loss - low.loss
     if low.loss_se is not None and high.loss_se is not None:
@@ -208,8 +208,8 @@ def seed_noise(losses: pl.DataFrame, low: CheckSize, high: CheckSize) -> SeedNoi
             "of the sizes cost is not in it.",
             far,
         )
-    fitted = losses.filter((pl.col("role") == "fit") & pl.col("is_final")).drop_nulls("budget")
-    columns = (fitted[name].to_numpy() for name in ("params_total", "budget", "loss"))
+    fitted = losses.filter((pl.col("role") == "fit") & pl.col("is_final"))
+    columns = (fitted[name].to_numpy() for name in ("params_total", "tokens", "loss"))
     noise = RunNoise.pooled(*columns)
     if noise is None:
         return None
