@@ -176,17 +176,17 @@ class RunNoise(Section):
     sd: float
     """Pooled standard deviation of their final losses [nat/token]."""
     cells: int
-    """Cells (size and budget) with several runs."""
+    """Cells (of one N and D) with several runs."""
     freedom: int
     """Degrees of freedom."""
 
     @classmethod
-    def pooled(cls, params: Floats, budget: Floats, loss: Floats) -> Self | None:
+    def pooled(cls, params: Floats, tokens: Floats, loss: Floats) -> Self | None:
         """Pool the variance of final losses over cells, (runs,) each.
 
         Parameters
         ----------
-        params, budget : N and planned C [FLOP]: runs that share both make a cell.
+        params, tokens : N and D: runs that share both make a cell.
         loss : final loss [nat/token].
 
         Returns
@@ -195,7 +195,7 @@ class RunNoise(Section):
         """
         import numpy as np
 
-        cell = cells_of(params, budget)
+        cell = cells_of(params, tokens)
         runs = np.bincount(cell)
         squares = (loss - (np.bincount(cell, loss) / runs)[cell]) ** 2
         freedom = int((runs - 1).sum())

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import numpy as np
 
-from isoflop.approaches.estimators.power_laws import LATE
 from isoflop.approaches.numerics.variable_projection import one_term_squares, variable_projection
 from isoflop.approaches.protocol import LEAST_FITTED
 from isoflop.errors import OpenSizeError, UnderdeterminedError
+from isoflop.estimates.diagnostics import LATE
 from isoflop.estimates.intervals import OPEN
 from isoflop.numbers import per_cent
 
