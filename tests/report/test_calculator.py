@@ -654,7 +654,7 @@ def test_the_page_says_where_an_answer_is_open_or_missing(
         path = tmp_path / f"{len(pages)}.html"
         path.write_text(page, encoding="utf-8")
         pages.append(path)
-    gopher = rendered.inputs.gopher_budget
+    gopher = rendered.inputs.reference.gopher_budget
     states = [f"asked=loss&value={loss.value!r}&law=mixture"]
     more = [
         urlencode({"asked": "flops", "value": gopher, "law": "mixture"}),

@@ -280,7 +280,7 @@ def _of_mixture(
     parts = mixture.parts(inputs.mixture_draws)
     low, high = np.log(mixture.flops_range[0]) - BEFORE, np.log(mixture.flops_range[1]) + BEYOND
     # as far as the tables of the report go
-    high = max(high, np.log(max(*inputs.budgets, inputs.gopher_budget)) + SPACING)
+    high = max(high, np.log(max(*inputs.budgets, inputs.reference.gopher_budget)) + SPACING)
     places = np.unique(np.concatenate([np.arange(low, high, SPACING), np.log(inputs.budgets)]))
     optima = MedianFrontier(parts).optima(np.empty((1, 0)), np.exp(places))
     table = np.stack([
