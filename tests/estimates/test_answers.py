@@ -641,7 +641,7 @@ def test_what_the_columns_and_intervals_mean_is_said(estimates: Path) -> None:
     assert "covers: whether its intervals cover the truth in simulated sweeps" in text
     assert "forecast: whether fits to the lower part of the sweep predicted the upper" in text
     # the made-up mixture was placed by no simulated sweeps
-    assert re.search(r"those of Mixture of laws[^.]* are percentiles of resamples", text)
+    assert re.search(r"those of Mixture of laws[^.]* are uncalibrated percentiles", text)
     assert "what more repeats are worth is asked by --unique-tokens" in text
     # where one loss is all that a forecast was compared with, a row says so
     found = asked(1.3)

@@ -854,9 +854,7 @@ def _of_intervals(answers: Answers) -> str:
     if not plain:
         return f"{level}." if not known else f"{level}, placed by simulated sweeps."
     whose = "" if len(plain) == len(known) else f" of {listed(plain)}"
-    return (
-        f"{level}; those{whose} are percentiles of resamples: nobody counted how often they cover."
-    )
+    return f"{level}; those{whose} are uncalibrated percentiles: how often they cover is unknown."
 
 
 def _legend(answers: Answers) -> str:

@@ -46,7 +46,7 @@ class RepeatedAllocation(Section):
     loss: Quantity
     seen: float | None = None
     """Most often that a fitted run saw its unique tokens: the law was fitted to no more repeats;
-    None where nobody knows."""
+    None where that is unknown."""
 
     @property
     def is_beyond(self) -> bool:
