@@ -185,7 +185,7 @@ def test_check_runs_are_drawn_along_their_training(counted: FigureInputs) -> Non
         for shown, column in columns.items():
             (gid,) = (
                 gid
-                for gid, runs in style.named_runs(figure).items()
+                for gid, runs in style.named_runs(figure.figure).items()
                 if runs == (run,) and gid.endswith(shown)
             )
             x, y = line(figure, gid)
