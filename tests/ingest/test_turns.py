@@ -83,6 +83,17 @@ def test_the_message_names_lines_and_its_way_out_works(tmp_path: Path) -> None:
     assert last == [("job0", 4.61), ("job1", 3.61)]
 
 
+def test_the_other_way_out_makes_one_run_of_launches(tmp_path: Path) -> None:
+    text = in_turns(lines(STEPS, 5.0), lines(STEPS, 4.0))
+    tables = ingest(tmp_path / "a", {"a.log": text, "o.log": "".join(lines(STEPS, 3.0))}, SIDECAR)
+    assert "called 01, 02 and so on" in row(tables.files, "path", "a.log")["reason"]
+    files = {"01.log": "".join(lines(STEPS[:9], 5.0)), "02.log": "".join(lines(STEPS[8:], 4.0))}
+    rule = 'runs: [{match: "0*.log", run: a}]\n'
+    tables = ingest(tmp_path / "b", files, SIDECAR + rule)
+    assert tables.runs["run"].to_list() == ["a"]
+    assert tables.curves.filter(~pl.col("superseded"))["step"].to_list() == [*STEPS]
+
+
 def test_a_resumed_log_is_one_run(tmp_path: Path) -> None:
     launches = [
         *lines(range(0, 200, 10), 5.0),
@@ -170,3 +181,69 @@ def killed_now_and_then(kills: list[tuple[int, int]]) -> Iterator[Point]:
 def test_no_history_of_kills_is_taken_for_several_runs(kills: list[tuple[int, int]]) -> None:
     for run in gather(blocks_of(killed_now_and_then(kills))).runs:
         assert run.turns == ()
+
+
+def preempted(ends: Iterable[int], save: int, every: int = 10) -> list[range]:
+    """Give the steps that each launch logs which is killed at a step and resumed at a multiple."""
+    launches, begin = [], 0
+    for end in ends:
+        launches.append(range(begin + every, end + 1, every))
+        begin = end // save * save
+    return launches
+
+
+PREEMPTED = preempted((130, 150, 170, 190, 500), 20)
+
+
+@pytest.mark.parametrize("block", [textlog.BLOCK, 300])
+def test_a_run_that_is_preempted_all_the_time_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(textlog, "BLOCK", block)
+    text = "".join(
+        f"s:{step} trl:{5 - step / 1000 + launch / 1e3:.4f} lr:0.0006 norm:0.5\n"
+        for launch, steps in enumerate(PREEMPTED)
+        for step in steps
+    )
+    tables = ingest(tmp_path, {"main.log": text}, SIDECAR)
+    live = tables.curves.filter(~pl.col("superseded"))
+    assert live["step"].to_list() == [*range(10, 501, 10)]
+
+
+def test_a_header_that_is_printed_again_is_a_restart(tmp_path: Path) -> None:
+    head = "[titan] - root - INFO - Model llama3 1B size: 6,139,648 total parameters\n"
+    text = "".join(
+        head
+        + "".join(
+            f"[titan] - root - INFO - step: {step}  loss: {5 - step / 1000:.4f}"
+            f"  grad_norm: 1.2000  memory: 12.0GiB(1.00%)  tps: 1,000  tflops: 1.0  mfu: 1.00%\n"
+            for step in steps
+        )
+        for steps in PREEMPTED
+    )
+    tables = ingest(tmp_path, {"a.log": text}, SIDECAR)
+    assert row(tables.files, "path", "a.log")["restarts"] == len(PREEMPTED) - 1
+
+
+def test_neox_and_olmo_tell_of_a_loaded_checkpoint(tmp_path: Path) -> None:
+    neox, olmo = "", ""
+    for steps in PREEMPTED:
+        if steps.start > 10:
+            at = steps.start - 10
+            neox += f"  successfully loaded /ckpt/global_step{at}/mp_rank_00_model_states.pt\n"
+            olmo += f"2026-03-01 10:00:00\tINFO\tLoading checkpoint from '/x/step{at}'...\n"
+        for step in steps:
+            neox += f" iteration {step}/ 500 | lm loss: {5 - step / 1000:.4E} |\n"
+            olmo += f"2026-03-01 10:00:00\tINFO\t[step={step}/500,epoch=0]\n"
+            olmo += f"    train/CE loss={5 - step / 1000:.4f}\n"
+    tables = ingest(tmp_path, {"neox.log": neox, "olmo.log": olmo}, SIDECAR)
+    for path in ("neox.log", "olmo.log"):
+        assert row(tables.files, "path", path)["restarts"] == len(PREEMPTED) - 1
+
+
+@pytest.mark.parametrize("processes", [3, 8])
+def test_processes_that_are_far_apart_take_turns(processes: int) -> None:
+    logs = [[(500 * p + at * 10, 5.0 - p) for at in range(30)] for p in range(processes)]
+    mixed = (each for at in range(0, 30, 6) for log in logs for each in log[at : at + 6])
+    (run,) = gather(blocks_of(Point(step, train_loss=loss) for step, loss in mixed)).runs
+    assert run.turns

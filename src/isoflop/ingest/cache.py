@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 18
-"""Raised when the form of an entry changes."""
+LAYOUT: Final = 19
+"""Raised when the form of an entry changes, or what is made of every reader's records."""
 
 
 class UnreadError(IsoflopError):

@@ -256,6 +256,7 @@ class ShapeReader:
     header: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] | None = None
     begun: bool = False
+    anew: bool = False
     phase: str | None = None
 
     def line(self, line: str) -> Iterator[Event]:
@@ -280,11 +281,11 @@ class ShapeReader:
         elif self.phase is None and any(word in line for word in self.text.crashed):
             yield Ended("crashed")
         else:
-            self._take(line)
+            yield from self._take(line)
 
     def begin(self, of: int | None = None) -> Iterator[Event]:
         """Tell the facts of the header, if it has new ones."""
-        self.begun = True
+        self.begun, self.anew = True, False
         if of is not None:
             self.header.setdefault("schedule.steps", float(of))
         if self.header != self.told:
@@ -313,14 +314,22 @@ class ShapeReader:
                 return shape, [match.groupdict() for match in matches]
         return None
 
-    def _take(self, line: str) -> None:
+    def _take(self, line: str) -> Iterator[Event]:
+        """Take facts of the header; after records it is that of the next launch."""
         if self.text.launch is not None and self.text.launch in line:
             self.phase = None
-            if self.begun:  # the next launch, appended to the same file
-                self.header, self.told, self.begun = {}, None, False
+            if self.begun:
+                self.header, self.told, self.begun, self.anew = {}, None, False, True
+                yield Restart()
         # what another phase tells of its batch is none of the pretraining's
         for header in self.text.headers if self.phase is None else ():
             if header.literal in line and (match := header.pattern.search(line)):
+                if self.begun and not self.anew and header.name in self.header:
+                    for each in self.text.headers:
+                        if each.adds:
+                            self.header.pop(each.name, None)
+                    self.anew = True
+                    yield Restart()
                 value: Any = number(match[1])
                 if header.adds:
                     value = (value or 0.0) + self.header.get(header.name, 0.0)

@@ -1,7 +1,8 @@
 """Runs that took turns in one log: their lines go back and forth, and no one run writes so.
 
-A restart falls back to a checkpoint, replays what came after it, and goes on. Of two processes that
-wrote to one file each goes on where its own last line stood, line by line or buffer by buffer.
+A restart falls back to a checkpoint, replays what came after it, and goes on, however often. Of two
+processes that wrote to one file each goes on where its own last line stood, line by line or buffer
+by buffer, and lacks none of its lines.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 
 LEAST: Final = 3
 """Times that lines fall back to where other lines had stopped, from which they are no restarts."""
-NEAR: Final = 2.5
-"""Usual distances of lines within which a line goes on where another stood."""
+NEAR: Final = 1.5
+"""A process's last distances of lines within which a line goes on where that process stood: one
+that lacks a line of it was not written by it, but after a restart from a checkpoint further on."""
+MOSTLY: Final = 0.75
+"""Share of the falls that go on so: of a run that was killed some do by chance."""
 MOST: Final = 64
 """Processes that are told apart."""
 REMEMBERED: Final = 2_000
@@ -110,7 +114,9 @@ def in_words(lines: Sequence[Line], *, numbered: bool) -> str:
         f"its steps go back and forth, as of several runs or processes that wrote to one file in "
         f"turns ({'; '.join(told)}), and no line says whose it is: have each write to a file of "
         f"its own; where something stands before the lines of each, such as a rank, put those of "
-        f"each into a file of its own, as by grep"
+        f"each into a file of its own, as by grep; if it is one run that was restarted so often, "
+        f"put what each launch wrote into a file of its own, called 01, 02 and so on, and name "
+        f"their run in sweep.yaml, runs: [{{match: ..., run: ...}}]"
     )
 
 
@@ -120,8 +126,10 @@ class _Log:
 
     ends: list[int] = field(default_factory=list)
     """The last step of each process."""
+    gaps: list[float | None] = field(default_factory=list)
+    """Distance of its last two lines in steps."""
     gap: float | None = None
-    """Distance of a process's last two lines in steps."""
+    """The latest of them."""
     falls: int = 0
     exact: int = 0
     before: Line | None = None
@@ -142,6 +150,7 @@ class _Log:
         before = steps[-2] if len(steps) > 1 else self.ends[place] if self.ends else None
         self.gap = self.gap if before is None else float(steps[-1] - before)
         self.ends[place : place + 1] = [int(steps[-1])]
+        self.gaps[place : place + 1] = [None if before is None else self.gap]
         last = slice(-REMEMBERED, None)
         for text in zip(steps[last].tolist(), losses[last].tolist(), strict=True):
             self._remember(_comparable(*text))
@@ -149,7 +158,7 @@ class _Log:
 
     def begin_anew(self) -> None:
         """Take in that the log says itself that it begins anew."""
-        self.ends, self.before = [], None
+        self.ends, self.gaps, self.before = [], [], None
 
     def _follow(self, line: Line) -> None:
         """Take in a line: the process goes on with it whose last step is nearest below."""
@@ -162,13 +171,17 @@ class _Log:
         place = max(below, key=lambda place: self.ends[place], default=None)
         fell = self.before is not None and step <= self.before[1]
         self.falls += fell
-        if place is None:
+        gap = None if place is None else float(step - self.ends[place])
+        usual = None if place is None else self.gaps[place] or self.gap
+        goes_on = gap is not None and (usual is None or gap <= NEAR * usual)
+        if place is None or not goes_on:
             self.ends = [*self.ends[-MOST + 1 :], step]
+            # a rise may be the log's new interval
+            self.gaps = [*self.gaps[-MOST + 1 :], None if fell else gap]
         else:
-            gap = step - self.ends[place]
-            if fell and self.gap is not None and gap <= NEAR * self.gap:
+            if fell and usual is not None:
                 self._show(line)
-            self.gap = gap
+            self.gap = self.gaps[place] = gap
             self.ends[place] = step
         self.before = line
 
@@ -187,7 +200,8 @@ class _Log:
     @property
     def lines(self) -> tuple[Line, ...]:
         """The first lines that go back and forth, if enough do."""
-        return tuple(self.shown) if self.exact >= LEAST and 2 * self.exact >= self.falls else ()
+        many = self.exact >= LEAST and self.exact >= MOSTLY * self.falls
+        return tuple(self.shown) if many else ()
 
 
 def _comparable(step: int, loss: float) -> tuple[int, float | None]:

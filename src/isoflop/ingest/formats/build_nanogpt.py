@@ -11,7 +11,7 @@ import re
 
 from isoflop.ingest.textlog import Header, Shape, TextFormat
 
-VERSION = 2
+VERSION = 3
 
 FORMAT = TextFormat(
     shapes=(

@@ -30,7 +30,7 @@ from isoflop.ingest.textlog import Shape, TextFormat, facts_of, rank_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 5
+VERSION = 6
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
@@ -45,7 +45,9 @@ _SHARD = re.compile(
 )
 _ESTIMATED = re.compile(r"estimated model parameters( without embeddings)?: ([0-9.]+)")
 _BILLIONS = re.compile(r"Total number of parameters in billions: ([0-9.]+)")
-_RESUMED = re.compile(r"successfully loaded checkpoint .* at iteration ([0-9]+)")
+_RESUMED = re.compile(
+    r"successfully loaded (?:checkpoint .* at iteration |\S*/global_step)([0-9]+)"
+)
 _CRASHED = ("Traceback (most recent call last)", "CUDA out of memory")
 _LOSSES: Final = ("lm loss", "lm_loss", "reduced_train_loss")
 _ARGUMENTS: Final = {
@@ -265,7 +267,7 @@ FORMAT = TextFormat(
     ranks=True,
     triggers=(
         " ....", "padded vocab ", "number of parameters on ", "estimated model parameters",
-        "Total number of parameters", "successfully loaded checkpoint", "valid", "test loss",
+        "Total number of parameters", "successfully loaded ", "valid", "test loss",
         "test results",
     ),
 )  # fmt: skip

@@ -22,7 +22,7 @@ from isoflop.ingest.textlog import Header, Shape, TextFormat
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VERSION = 2
+VERSION = 3
 
 
 def _facts(header: Mapping[str, Any]) -> Mapping[str, Any]:

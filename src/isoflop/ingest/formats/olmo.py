@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 
 _STEP = re.compile(r"\[step=([0-9]+)/([0-9]+|\?\?\?)[^\]]*\]\s*$")
 _PAIR = re.compile(r"^\s+(\S[^=]*)=(\S+)\s*$")
@@ -41,7 +41,10 @@ _FACTS: Final = (
     (re.compile(r"^\s*max_sequence_length: ([0-9]+)"), "architecture.seq_len"),
     (re.compile(r"^\s*seed: ([0-9]+)"), "seed"),
 )
-_RESUMED = re.compile(r"Resuming (?:training|from)|Checkpoint successfully loaded", re.IGNORECASE)
+_RESUMED = re.compile(
+    r"Resuming (?:training|from)|Checkpoint successfully loaded|Loading checkpoint from ",
+    re.IGNORECASE,
+)
 _CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
 _COLUMNS: Final = {
     "train/CrossEntropyLoss": "train_loss",

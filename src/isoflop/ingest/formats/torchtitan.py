@@ -11,7 +11,7 @@ import re
 
 from isoflop.ingest.textlog import Header, Shape, TextFormat
 
-VERSION = 1
+VERSION = 2
 
 FORMAT = TextFormat(
     shapes=(
