@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from isoflop.ingest.sweep import EmptySweepError
@@ -120,3 +121,106 @@ def test_rows_in_order_of_steps_with_times_of_a_restart_are_one_run(tmp_path: Pa
     rows = [(step, loss, 1.7e9 + place) for place, (step, loss) in enumerate(twice((), ()))]
     words = refused(tmp_path / "t", lines("step,loss,_timestamp", *rows))
     assert "10 steps have rows with different losses" in words
+
+
+def kept_of(folder: Path, text: str, name: str = "t.csv") -> dict[int, float]:
+    """Read a table's one curve: of each step the loss that counts."""
+    curve = ingest(folder, {name: text}, KNOWN).curves
+    return dict(curve.filter(~pl.col("superseded")).select("step", "train_loss").iter_rows())
+
+
+@pytest.mark.parametrize("head", ["step,loss", "time,step,loss", "_step,step,loss"])
+def test_a_row_that_a_restart_makes_anew_is_the_one_that_counts(tmp_path: Path, head: str) -> None:
+    rows = [(step, loss) for step, loss in twice(())]
+    rows.insert(5, (400, 4.51))
+    beside = head.count(",") - 1
+    text = lines(head, *((place,) * beside + each for place, each in enumerate(rows)))
+    curve = kept_of(tmp_path / "s", text)
+    assert curve[400] == 4.51
+    assert len(curve) == len(STEPS)
+    records = [{"global_step": step, "loss/out": loss, "created_at": f"2026-01-01T00:00:{k:02}"}
+               for k, (step, loss) in enumerate(rows)]  # fmt: skip
+    text = "".join(f"{json.dumps(each)}\n" for each in records)
+    assert kept_of(tmp_path / "t", text, "metrics.jsonl") == curve
+
+
+def test_a_run_of_a_table_of_runs_may_make_one_row_anew(tmp_path: Path) -> None:
+    rows = [(step, loss, "a") for step, loss in twice(())]
+    rows.insert(5, (400, 4.51, "a"))
+    text = lines("step,loss,run", *rows, *twice(("b",)))
+    tables = ingest(tmp_path / "s", {"t.csv": text}, KNOWN)
+    assert not tables.runs["excluded"].any()
+    of_a = tables.curves.filter(~pl.col("superseded"), run="a", step=400)
+    assert of_a["train_loss"].to_list() == [4.51]
+
+
+def test_launches_of_a_few_rows_each_are_of_one_run(tmp_path: Path) -> None:
+    rows = [
+        (step, 5 - launch / 100 - step / 1e3)
+        for launch, begin in enumerate(range(0, 1000, 200))
+        for step in range(begin, begin + 301, 100)
+    ]
+    curve = kept_of(tmp_path / "s", lines("step,loss", *rows))
+    assert curve[200] == pytest.approx(4.79)
+    assert curve[300] == pytest.approx(4.69)
+    assert len(curve) == 12
+
+
+def test_an_evaluation_that_a_restart_makes_anew_is_its_last(tmp_path: Path) -> None:
+    rows = [(step, loss, "") for step, loss in twice(())]
+    rows[5:] = [(400, "", 4.7), (300, 4.71, ""), (400, 4.61, ""), (400, "", 4.8), *rows[5:]]
+    tables = ingest(tmp_path / "s", {"t.csv": lines("step,loss,val_loss", *rows)}, KNOWN)
+    counts = tables.curves.filter(~pl.col("superseded"), step=400)
+    assert counts.select("train_loss", "eval_loss").row(0) == (4.61, 4.8)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(3.91237, 3.9124), (3.912372853416572, 3.9124), (3.91237, 3.91)]
+)
+def test_a_loss_that_is_written_twice_with_other_digits_is_one(
+    tmp_path: Path, first: float, second: float
+) -> None:
+    rows = [*twice(()), (1000, first), (1000, second)]
+    assert kept_of(tmp_path / "s", lines("step,loss", *rows))[1000] == first
+
+
+def test_digits_that_are_zeros_are_none_of_another_rounding(tmp_path: Path) -> None:
+    words = refused(tmp_path / "s", lines("step,loss", *twice(()), (1000, 3.9), (1000, 3.91)))
+    assert "1 step has rows with different losses, first step 1000 (3.9 in row 11" in words
+
+
+BY_TOKENS = "title: t\nfacts: {params: {total: 70e6}, schedule: {kind: constant}}\n"
+
+
+def by_tokens(rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    return [(1_000_000 * (int(str(step)) // 100 + 1), *rest) for step, *rest in rows]
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+@pytest.mark.parametrize("axis", ["tokens", "step"])
+def test_seeds_are_runs_whether_they_take_turns_or_not(
+    tmp_path: Path, axis: str, *, in_blocks: bool
+) -> None:
+    rows = by_tokens(twice((1,), (2,)))
+    rows = sorted(rows, key=lambda each: str(each[-1])) if in_blocks else rows
+    known = BY_TOKENS if axis == "tokens" else KNOWN
+    text = lines(f"{axis},loss,seed", *rows)
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, known)
+    proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+    assert proposed is not None
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{known}{proposed[1]}\n")
+    assert tables.runs["run"].to_list() == ["1", "2"]
+    assert tables.curves.height == 2 * len(STEPS)
+
+
+def test_tokens_tell_a_restart_where_there_are_no_steps(tmp_path: Path) -> None:
+    rows = by_tokens([*twice(())[:6], *((step, loss - 0.01) for step, loss in twice(())[4:])])
+    tables = ingest(tmp_path / "s", {"t.csv": lines("tokens,loss", *rows)}, BY_TOKENS)
+    assert tables.curves["superseded"].sum() == 2
+    curve = tables.curves.filter(~pl.col("superseded")).sort("tokens")
+    assert curve["tokens"].to_list() == [1e6 * place for place in range(1, 11)]
+    assert curve["train_loss"].to_list()[3:6] == pytest.approx([4.7, 4.59, 4.49])
+    text = lines("tokens,loss", *by_tokens(twice((), ())))
+    with pytest.raises(EmptySweepError, match="10 counts of tokens have rows with different"):
+        ingest(tmp_path / "t", {"t.csv": text}, BY_TOKENS)

@@ -1,11 +1,14 @@
 """Rows of a table that give one step of a run two losses.
 
-A restart makes steps anew, and its rows are told by steps that go back. Rows that differ at a step
-without that are of two runs, of two eval sets or of two processes; the second would be dropped.
+A restart makes steps anew, and its rows are told by steps that go back, or by a step that comes
+again where few do: then one row was made anew. Rows that differ at nearly every step are of two
+runs, of two eval sets or of two processes; the second would be dropped. Where a table has no steps,
+its tokens tell.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -30,12 +33,22 @@ OWN_STEP: Final = "_step"
 _RANKS: Final = frozenset(
     {"rank", "global_rank", "local_rank", "process", "process_index", "worker", "gpu", "device"}
 )
+_SEEDS: Final = frozenset(
+    {"seed", "random_seed", "rng_seed", "data_seed", "model_seed", "init_seed"}
+)
 SAME: Final = 1e-6
 """Relative difference of two losses that are one, written twice."""
+ROUNDED: Final = 4
+"""Digits of a number that may be another one rounded."""
+CUT: Final = 3
+"""Digits by which a number with fewer may be another one rounded: three zeros are seldom left out
+by chance."""
 RESTARTS: Final = 2
 """How often steps may go back in any curve."""
-SHARE: Final = 0.2
-"""Share of a curve's rows at which steps may go back: more often, two curves take turns."""
+SHARE: Final = 1 / 3
+"""Share of a curve's rows at which launches may begin: more often, two curves take turns."""
+ALONE: Final = 0.2
+"""Share of a curve's rows that may make the step before them anew, which restarts seldom do."""
 TRIED: Final = 1_000
 """Steps at which a column must tell rows apart."""
 
@@ -48,36 +61,63 @@ def by_time(
     Parameters as of `tell_apart`; rows are numbered anew.
     """
     time = next((name for name in rows.columns if plain(name) in TIMES), None)
-    if time is None or "step" not in values.columns:
+    if time is None:
         return rows, values, []
-    given = _losses_of(values)
+    given = _losses_of(rows, values)
     if _differing(given).is_empty():
         return rows, values, []
     seconds = as_numbers(rows[time])
     order = seconds.arg_sort(nulls_last=True)
     numbers = rows[ROW].sort()
     timed = values[order].with_columns(numbers)
-    if seconds.null_count() or not _differing(_losses_of(timed)).is_empty():
+    if seconds.null_count() or not _differing(_losses_of(rows[order], timed)).is_empty():
         return rows, values, []
     remark = f"its rows were put in the order of '{time}': by that, a restart makes steps anew"
     return rows[order].with_columns(numbers), timed, [Remark(remark)]
 
 
-def _losses_of(values: pl.DataFrame) -> list[pl.DataFrame]:
+def axis_of(values: pl.DataFrame) -> str:
+    """Name the column that says how far training had gone."""
+    return "step" if "step" in values.columns else "tokens"
+
+
+def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
     """List the rows of each loss, counted by launches."""
-    losses = [name for name in values.columns if name in _LOSSES or name.startswith((EVALS, BYTES))]
+    others = [name for name in values.columns if name.startswith((EVALS, BYTES))]
+    losses = [*(name for name in _LOSSES if name in values.columns), *others]
+    axis = as_numbers(values[axis_of(values)]).alias("step")
     known = (
-        values.select("run", pl.col(ROW).cast(pl.Int64), "step", *losses)
-        .with_columns([as_numbers(values[name]).alias(name) for name in ("step", *losses)])
+        values.select("run", pl.col(ROW).cast(pl.Int64), *losses)
+        .with_columns([axis, *(as_numbers(values[name]).alias(name) for name in losses)])
         .filter(pl.col("step").is_finite())
     )
     if not known.select(pl.struct("run", "step").is_duplicated().any()).item():
         return []
     # losses in training and on eval sets may stand in rows of their own
+    each_loss = [known.filter(pl.col(name).is_finite()).rename({name: "loss"}) for name in losses]
+    at_once = [each.with_columns(pl.lit(0, pl.Int64).alias("launch")) for each in each_loss]
+    seeds = [name for name in rows.columns if plain(name) in _SEEDS]
+    differ = _differing(at_once) if seeds else None
+    if differ is not None and any(_tells(rows, differ, name) for name in seeds):
+        return at_once  # no restart has another seed
+    clock = _with_launches(each_loss[0])
+    told = clock.select(ROW, clocked="launch")
+    placed = known.select(ROW, "run").join(told, on=ROW, how="left", maintain_order="left")
+    placed = placed.select(ROW, pl.col("clocked").forward_fill().over("run").fill_null(0))
+    others = (each.join(placed, on=ROW, maintain_order="left") for each in each_loss[1:])
     return [
-        _with_launches(known.filter(pl.col(name).is_finite()).rename({name: "loss"}))
-        for name in losses
+        clock,
+        *(
+            _with_launches(each).with_columns(pl.col("launch") + pl.col("clocked"))
+            for each in others
+        ),
     ]
+
+
+def begun_anew(rows: pl.DataFrame, values: pl.DataFrame) -> list[int]:
+    """List the rows, by number, that a restart begins with; the loss in training tells them."""
+    begins = (pl.col("launch").diff() > 0).over("run")
+    return [row for each in _losses_of(rows, values)[:1] for row in each.filter(begins)[ROW]]
 
 
 def tell_apart(
@@ -99,9 +139,7 @@ def tell_apart(
     ------
     RefusedError : no run is without such rows; and a map that tells them apart, if a column does.
     """
-    if "step" not in values.columns:
-        return [], []
-    launches = _losses_of(values)
+    launches = _losses_of(rows, values)
     replaced = _replaced(launches)
     differ = _differing(launches)
     if differ.is_empty():
@@ -112,19 +150,48 @@ def tell_apart(
         others = differ.select(pl.col("rows").list.slice(1).explode())["rows"].to_list()
         why = f"of steps that other rows of their run have, by their '{process}': the first counts"
         return [LeftOutRows(len(others), why), *replaced], others
-    reasons = _reasons(rows, differ, table)
+    reasons = _reasons(rows, differ, table, axis_of(values))
     if differ["run"].n_unique() < values["run"].n_unique():
         return [*(Excluded(why, run) for run, (why, _) in reasons.items()), *replaced], []
     raise RefusedError(*next(iter(reasons.values())))
 
 
 def _with_launches(known: pl.DataFrame) -> pl.DataFrame:
-    """Count how often steps went back; where that is too often for restarts, never."""
-    back = (pl.col("step").diff() < 0).over("run").fill_null(value=False)
-    counted = known.with_columns(back.cast(pl.Int64).cum_sum().over("run").alias("launch"))
-    most = pl.col("launch").max().over("run")
-    turns = (most > RESTARTS) & (most > SHARE * pl.len().over("run"))
-    return counted.with_columns(pl.when(turns).then(0).otherwise("launch").alias("launch"))
+    """Count how often steps are made anew; where that is too often for restarts, never."""
+    change = pl.col("step").diff().over("run")
+    later = pl.col("step").reverse().cum_max().reverse().over("run") > pl.col("step")
+    told = known.with_columns(
+        back=(change < 0).fill_null(value=False),
+        # the last step may have been evaluated once more
+        alone=((change == 0) & later).fill_null(value=False),
+    )
+    pairs = told.select(ROW, "alone", "loss", before=pl.col("loss").shift().over("run"))
+    pairs = pairs.filter("alone").drop("alone")
+    same = [row for row, *losses in pairs.iter_rows() if _is_same(losses)]
+    told = told.with_columns(alone=pl.col("alone") & ~pl.col(ROW).is_in(same))
+    backs, rows = pl.col("back").sum().over("run"), pl.len().over("run")
+    alones = pl.col("alone").sum().over("run")
+    told = told.with_columns(alone=pl.col("alone") & (alones <= ALONE * rows))
+    turns = (backs + alones > RESTARTS) & (backs + alones > SHARE * rows)
+    begins = (pl.col("back") | pl.col("alone")) & ~turns
+    return told.with_columns(begins.cast(pl.Int64).cum_sum().over("run").alias("launch"))
+
+
+def _is_same(losses: Sequence[float]) -> bool:
+    """Tell whether numbers are one, written with as many digits or fewer."""
+    low, high = min(losses), max(losses)
+    if high - low <= SAME * abs(high):
+        return True
+    (coarse, digits), (finer, _) = max(map(_digits, losses)), min(map(_digits, losses))
+    # zeros at the end of a number are not written: 4.50 is no rounded 4.51
+    rounded = coarse > finer and (digits >= ROUNDED or coarse - finer >= CUT)
+    return rounded and high - low <= 0.5 * 10.0**coarse * (1 + SAME)
+
+
+def _digits(number: float) -> tuple[int, int]:
+    """Give the power of ten of the last digit that a number is written with, and their count."""
+    told = Decimal(repr(number)).as_tuple()
+    return (told.exponent if isinstance(told.exponent, int) else 0), len(told.digits)
 
 
 def _differing(launches: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -134,8 +201,8 @@ def _differing(launches: Sequence[pl.DataFrame]) -> pl.DataFrame:
         of_step = rows.group_by("run", "launch", "step", maintain_order=True).agg(
             pl.col(ROW).alias("rows"), pl.col("loss").alias("losses")
         )
-        span = pl.col("losses").list.max() - pl.col("losses").list.min()
-        pieces.append(of_step.filter(span > SAME * pl.col("losses").list.max().abs()))
+        several = of_step.filter(pl.col("losses").list.len() > 1)
+        pieces.append(several.filter([not _is_same(losses) for losses in several["losses"]]))
     return pl.concat(pieces).unique(["run", "launch", "step"], keep="first", maintain_order=True)
 
 
@@ -186,7 +253,7 @@ def _measures(table: TableMap) -> list[str]:
 
 
 def _reasons(
-    rows: pl.DataFrame, differ: pl.DataFrame, table: TableMap
+    rows: pl.DataFrame, differ: pl.DataFrame, table: TableMap, axis: str
 ) -> dict[str, tuple[str, str]]:
     """Say by run what differs and how its rows are told apart, and propose the map for that."""
     column, proposal = _naming(rows, differ, table), ""
@@ -211,11 +278,19 @@ def _reasons(
             f"{loss:g} in row {row}" for row, loss in zip(places, losses, strict=True)
         )
         reasons[str(run)] = (
-            f"{named}{steps.height} steps have rows with different losses, first step {step:g} "
-            f"({told}), and no restart before it: rows of two runs, or of two eval sets; {way}",
+            f"{named}{_count(steps.height, axis)} rows with different losses, first {axis} "
+            f"{step:g} ({told}), and no restart before it: rows of two runs, or of two eval sets; "
+            f"{way}",
             proposal,
         )
     return reasons
+
+
+def _count(rows: int, axis: str) -> str:
+    """Count the places of a curve that have several rows."""
+    if axis == "tokens":
+        return f"{rows} counts of tokens have" if rows > 1 else "1 count of tokens has"
+    return f"{rows} steps have" if rows > 1 else "1 step has"
 
 
 def _both(rows: pl.DataFrame, run: TableColumn | None, column: str) -> TableColumn:

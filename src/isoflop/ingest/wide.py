@@ -23,7 +23,7 @@ from isoflop.ingest.numbers import LARGEST_STEP, SUFFIXES, number
 from isoflop.ingest.sidecar import facts_from_values
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -105,6 +105,7 @@ def curves_block(
     told: set[tuple[str, str]] | None = None,
     *,
     logged: bool = False,
+    anew: Collection[int] = (),
 ) -> Block:
     """Lay out a table with a row per point of a curve.
 
@@ -116,6 +117,7 @@ def curves_block(
     told : takes the facts that are told, by run, and are not told again.
     logged : whether each run's rows stand in the order in which they were logged, so that a loss in
         training whose steps fall, and are made anew, is of a restart.
+    anew : numbers of rows that a restart begins with.
     """
     told = set() if told is None else told
     sound, facts = _sound(values, faults)
@@ -134,7 +136,7 @@ def curves_block(
         problems.append((counted & (step > 0) & (pl.col("tokens") == 0), NO_TOKENS, "tokens"))
     problems.append((~_any_value(numbers), NO_LOSS, None))
     kept = _without(numbers, ordered, problems, faults)
-    records = _records(_in_one_row(kept).with_columns(step.cast(pl.Int64)))
+    records = _records(_in_one_row(kept).with_columns(step.cast(pl.Int64)), anew)
     keyed = ordered.head(1) if single and len(facts) == 1 else ordered
     keys = keyed.select("run", _key_of(keyed)).unique(maintain_order=True)
     names = keys["run"].unique(maintain_order=True)
@@ -345,13 +347,16 @@ def _ordered(rows: pl.DataFrame, *, single: bool, logged: bool) -> pl.DataFrame:
         place = pl.when(repeats).then(0.0).otherwise(pl.col("step").fill_null(0.0)).alias("place")
         sort = keyed.with_columns(first, place).sort("first row", "place", ROW)
         return sort.select(columns)
-    ordered = rows.with_columns(as_numbers(rows["tokens"]).alias("place"), first).sort(
-        "first row", "place", ROW, nulls_last=False
-    )
-    # a point before training is step 0
-    begins = (pl.col("place").first() == 0).over("run")
-    count = pl.int_range(1, pl.len() + 1).over("run") - begins.cast(pl.Int64)
-    return ordered.with_columns(step=count.cast(pl.Float64)).drop("place", "first row")
+    # a count that comes twice was made anew, and the order of the rows tells when
+    numbers = as_numbers(rows["tokens"]).alias("tokens count")
+    keyed = rows.with_columns(numbers, first)
+    repeats = pl.struct("run", "tokens count").is_duplicated().any().over("run")
+    place = pl.when(repeats).then(0.0).otherwise("tokens count").alias("place")
+    begins = (pl.col("tokens count").min() == 0).over("run")  # a point before training is step 0
+    count = pl.col("tokens count").rank("dense").over("run").cast(pl.Int64)
+    counted = keyed.with_columns(place, step=(count - begins.cast(pl.Int64)).cast(pl.Float64))
+    ordered = counted.sort("first row", "place", ROW, nulls_last=False)
+    return ordered.select(*rows.columns, "step")
 
 
 LAUNCH: Final = "launch of the run"
@@ -424,8 +429,8 @@ def _in_one_row(kept: pl.DataFrame) -> pl.DataFrame:
     return joined.agg(firsts).select(kept.columns)
 
 
-def _records(kept: pl.DataFrame) -> pl.DataFrame:
-    """Lay rows out as records: one of training, one for every evaluation."""
+def _records(kept: pl.DataFrame, anew: Collection[int] = ()) -> pl.DataFrame:
+    """Lay rows out as records: one of training, one for every evaluation; `anew`: restarts."""
     place = pl.int_range(pl.len()).alias("place")
     shared: list[pl.Expr | str] = [
         place,
@@ -460,6 +465,9 @@ def _records(kept: pl.DataFrame) -> pl.DataFrame:
                 value=pl.col(column),
             ).filter(pl.col("value").is_not_null())
         )
+    if anew:
+        begins = kept.select(place, "run", ROW, sub=pl.lit(-1), kind=pl.lit("restart"))
+        frames.append(begins.filter(pl.col(ROW).is_in(anew)).drop(ROW))
     records = pl.concat(frames, how="diagonal_relaxed")
     if len(frames) > 1:
         records = records.sort("place", "sub")

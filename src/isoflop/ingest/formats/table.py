@@ -44,7 +44,7 @@ from isoflop.ingest.names import (
     plain,
     run_column,
 )
-from isoflop.ingest.one_step import OWN_STEP, by_time, tell_apart
+from isoflop.ingest.one_step import OWN_STEP, begun_anew, by_time, tell_apart
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rivals import chosen, has_rivals
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 22
+VERSION = 23
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -166,8 +166,8 @@ def blocks_of_frame(
         values = _values(kept, table, stem=stem, run=run or "")
         _Counts(table, guessed=guessed).add(values).ask()
         Sizes(table, guessed=guessed).add(values).ask()
-        kept, values, apart = _one_a_step(kept, values, table, logged=logged)
-        block = curves_block(values, faults, logged=logged)
+        kept, values, apart, anew = _one_a_step(kept, values, table, logged=logged)
+        block = curves_block(values, faults, logged=logged, anew=anew)
         times.add(kept, values)
         times.keep(block.frame)
         remarks += [*times.events(), *(times.remarks() if guessed else [])]
@@ -234,15 +234,18 @@ def _runs_of(block: Block) -> list[str]:
 
 def _one_a_step(
     rows: pl.DataFrame, values: pl.DataFrame, table: TableMap, *, logged: bool
-) -> tuple[pl.DataFrame, pl.DataFrame, Sequence[Event]]:
-    """Leave out rows of steps that others of their run have, and say so; see `tell_apart`."""
+) -> tuple[pl.DataFrame, pl.DataFrame, Sequence[Event], Collection[int]]:
+    """Leave out rows of steps that others of their run have, and say so; see `tell_apart`.
+
+    Beside them stand the numbers of the rows that restarts begin with.
+    """
     if logged:
-        return rows, values, []
+        return rows, values, [], ()
     rows, values, timed = by_time(rows, values)
     told, others = tell_apart(rows, values, table)
     if others:
         rows, values = (each.filter(~pl.col(ROW).is_in(others)) for each in (rows, values))
-    return rows, values, [*timed, *told]
+    return rows, values, [*timed, *told], begun_anew(rows, values)
 
 
 def _counts_by(table: TableMap, names: Sequence[str], runs: Iterable[str | None]) -> list[CountsBy]:
