@@ -224,3 +224,34 @@ def test_tokens_tell_a_restart_where_there_are_no_steps(tmp_path: Path) -> None:
     text = lines("tokens,loss", *by_tokens(twice((), ())))
     with pytest.raises(EmptySweepError, match="10 counts of tokens have rows with different"):
         ingest(tmp_path / "t", {"t.csv": text}, BY_TOKENS)
+
+
+@pytest.mark.parametrize("column", ["iter", "micro_step", "batch"])
+def test_the_last_of_a_step_s_batches_counts_where_a_column_counts_them(
+    tmp_path: Path, column: str
+) -> None:
+    rows = [
+        (place, step, 5 - step / 1e3 - place / 1e5)
+        for place, step in enumerate(step for step in STEPS for _ in range(2))
+    ]
+    rows += [(place - 4, step, loss - 0.5) for place, step, loss in rows[-4:]]  # a restart
+    text = lines(f"{column},step,loss", *rows)
+    tables = ingest(tmp_path / "s", {"t.csv": text}, KNOWN)
+    curve = tables.curves.filter(~pl.col("superseded"))
+    last = {step: loss for _, step, loss in rows}
+    assert dict(curve.select("step", "train_loss").iter_rows()) == last
+    reason = row(tables.files, "path", "t.csv")["reason"]
+    assert f"of a step's batches, which '{column}' counts" in reason
+
+
+def test_steps_that_count_anew_in_every_epoch_are_asked_about(tmp_path: Path) -> None:
+    rows = [(epoch, step, 5 - epoch - step / 1e3) for epoch in (1, 2) for step in (0, 50, 100)]
+    text = lines("epoch,step,loss", *rows)
+    words = refused(tmp_path / "s", text)
+    assert "'step' counts anew in every epoch (1 time)" in words
+    proposed = re.search(r"^ *(table: .*)$", words, re.MULTILINE)
+    assert proposed is not None
+    known = f"{KNOWN}{proposed[1].replace('<steps of an epoch>', '150')}\n"
+    tables = ingest(tmp_path / "t", {"t.csv": text}, known)
+    assert tables.curves["step"].to_list() == [0, 50, 100, 150, 200, 250]
+    assert not tables.curves["superseded"].any()

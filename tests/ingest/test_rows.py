@@ -122,7 +122,7 @@ def test_a_long_run_that_was_restarted_is_laid_out_at_once(
         json.dumps({"step": s, "train_loss": 3.0 + 1 / (1 + n)}) + "\n" for n, s in enumerate(steps)
     )
     tables = ingest_sweep(write(tmp_path / "s", {"a.jsonl": text}, sidecar=SIDECAR), SETTINGS)
-    assert long == [False]
+    assert not any(long)
     assert tables.curves.filter("superseded").height == 5
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn
+from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Excluded, LeftOutRows, Remark
 from isoflop.ingest.names import plain
 from isoflop.ingest.outline import as_line
@@ -36,6 +37,14 @@ _RANKS: Final = frozenset(
 _SEEDS: Final = frozenset(
     {"seed", "random_seed", "rng_seed", "data_seed", "model_seed", "init_seed"}
 )
+_MICRO: Final = frozenset(
+    {
+        "iter", "iter_num", "iteration", "micro_step", "microstep", "micro_batch", "microbatch",
+        "micro_iter", "batch", "batch_idx", "batch_num", "accum_step", "acc_step",
+        "accumulation_step", "grad_accum_step",
+    }
+)  # fmt: skip
+"""Counts of what a step accumulates, beside the count of steps."""
 SAME: Final = 1e-6
 """Relative difference of two losses that are one, written twice."""
 ROUNDED: Final = 4
@@ -76,6 +85,72 @@ def by_time(
     return rows[order].with_columns(numbers), timed, [Remark(remark)]
 
 
+def refuse_epochs(rows: pl.DataFrame, values: pl.DataFrame, table: TableMap) -> None:
+    """Refuse steps that count anew in every epoch, and propose how to count them.
+
+    Raises
+    ------
+    RefusedError : where steps go back, the epoch mostly goes on.
+    """
+    step = table.columns.get("step")
+    name = next((name for name in rows.columns if plain(name) in {"epoch", "epochs"}), None)
+    if step is None or step.column is None or name is None:
+        return
+    counted = values.select(
+        "run", step=as_numbers(values["step"]), epoch=as_numbers(rows[name])
+    ).drop_nulls()
+    change = counted.select(pl.col("step", "epoch").diff().over("run"))
+    falls = change.filter(pl.col("step") < 0)
+    anew = falls.filter(pl.col("epoch") > 0).height
+    if not anew or 2 * anew <= falls.height:
+        return
+    first = as_text(counted["epoch"].min())
+    formula = f'("{name}" - {first}) * <steps of an epoch> + "{step.column}"'
+    columns = {**table.columns, "step": TableColumn(formula=formula)}
+    proposal = as_line(table.model_copy(update={"columns": columns}))
+    raise RefusedError(
+        f"'{step.column}' counts anew in every epoch ({anew} time{'s' * (anew > 1)}): say in "
+        f"sweep.yaml how many updates have been made:\n  {proposal}",
+        proposal,
+    )
+
+
+def without_micro_batches(
+    rows: pl.DataFrame, values: pl.DataFrame, table: TableMap
+) -> tuple[pl.DataFrame, pl.DataFrame, list[LeftOutRows]]:
+    """Keep the last of the rows that a step's batches wrote, where a column counts these.
+
+    Parameters as of `tell_apart`; what is kept, and what to tell.
+    """
+    mapped = {each.column for each in table.columns.values()}
+    names = [name for name in rows.columns if plain(name) in _MICRO and name not in mapped]
+    if not names or not {"step", "train_loss"} <= set(values.columns):
+        return rows, values, []
+    beside = [
+        pl.col(name).is_not_null()
+        for name in values.columns
+        if name == "eval_loss" or name.startswith((EVALS, BYTES))
+    ]
+    placed = values.select(
+        ROW,
+        "run",
+        step=as_numbers(values["step"]),
+        loss=as_numbers(values["train_loss"]),
+        other=pl.any_horizontal(pl.lit(value=False), *beside),
+    ).with_columns([as_numbers(rows[name]).alias(name) for name in names])
+    trained = placed.filter(pl.col("loss").is_not_null(), ~pl.col("other"))
+    for name in names:
+        goes_on = (pl.col(name).shift(-1) > pl.col(name)) & (
+            pl.col("step").shift(-1) == pl.col("step")
+        )
+        earlier = trained.filter(goes_on.over("run").fill_null(value=False))[ROW].to_list()
+        if earlier:
+            rows, values = (each.filter(~pl.col(ROW).is_in(earlier)) for each in (rows, values))
+            why = f"of a step's batches, which '{name}' counts: the last of each step counts"
+            return rows, values, [LeftOutRows(len(earlier), why)]
+    return rows, values, []
+
+
 def axis_of(values: pl.DataFrame) -> str:
     """Name the column that says how far training had gone."""
     return "step" if "step" in values.columns else "tokens"
@@ -104,12 +179,12 @@ def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
     told = clock.select(ROW, clocked="launch")
     placed = known.select(ROW, "run").join(told, on=ROW, how="left", maintain_order="left")
     placed = placed.select(ROW, pl.col("clocked").forward_fill().over("run").fill_null(0))
-    others = (each.join(placed, on=ROW, maintain_order="left") for each in each_loss[1:])
+    beside = [each.join(placed, on=ROW, maintain_order="left") for each in each_loss[1:]]
     return [
         clock,
         *(
             _with_launches(each).with_columns(pl.col("launch") + pl.col("clocked"))
-            for each in others
+            for each in beside
         ),
     ]
 

@@ -44,12 +44,20 @@ from isoflop.ingest.names import (
     plain,
     run_column,
 )
-from isoflop.ingest.one_step import OWN_STEP, begun_anew, by_time, tell_apart
+from isoflop.ingest.one_step import (
+    OWN_STEP,
+    begun_anew,
+    by_time,
+    refuse_epochs,
+    tell_apart,
+    without_micro_batches,
+)
 from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rivals import chosen, has_rivals
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
 from isoflop.ingest.runs_facts import refuse_facts_alone
+from isoflop.ingest.sets_as_rows import laid_out_by_set, naming_column
 from isoflop.ingest.sizes import Sizes
 from isoflop.ingest.wall_time import Times
 from isoflop.ingest.wide import (
@@ -129,19 +137,11 @@ def blocks_of_frame(
     """
     remarks: list[Event] = []
     guessed = table is None
-    if (panel := _unpivoted(raw)) is not None and (table is None or _maps(table, panel)):
-        left = _beside_panel(raw)
-        remarks.append(
-            Remark(
-                f"a panel's export from W&B's pages: a column per run and metric, {raw.width} in "
-                f"all, sampled{', its __MIN and __MAX left out' * any(map(_is_range, raw.columns))}"
-                + (f"; columns not read: {some(left)}" if left else "")
-            )
-        )
-        raw = panel
+    raw, is_panel, laid_out = _laid_out(raw, table, logged=logged)
+    remarks += laid_out
     if table is None:
         outline = Outline.of(raw)
-        outline.is_panel = panel is not None
+        outline.is_panel = is_panel
         # where rows are logged one by one, a run with one row has begun, and not finished
         table = guess(outline, (lambda *_: True) if logged else partial(_repeats, raw))
         if run is not None:
@@ -188,6 +188,37 @@ def blocks_of_frame(
         if guessed and (otherwise := _as_curves(raw, table)) is not None:
             yield _told([Remark(f"if they are points of {otherwise}")])
     yield _told(faults.events())
+
+
+def _laid_out(
+    raw: pl.DataFrame, table: TableMap | None, *, logged: bool
+) -> tuple[pl.DataFrame, bool, list[Remark]]:
+    """Lay a panel's export, or rows by split or eval set, out as other tables are.
+
+    Parameters
+    ----------
+    table, logged : as of `blocks_of_frame`.
+
+    Returns
+    -------
+    The rows, whether they are a panel's, and what was done.
+    """
+    if (panel := _unpivoted(raw)) is not None and (table is None or _maps(table, panel)):
+        left = _beside_panel(raw)
+        remark = Remark(
+            f"a panel's export from W&B's pages: a column per run and metric, {raw.width} in "
+            f"all, sampled{', its __MIN and __MAX left out' * any(map(_is_range, raw.columns))}"
+            + (f"; columns not read: {some(left)}" if left else "")
+        )
+        return panel, True, [remark]
+    by_set = None if logged else laid_out_by_set(raw)
+    # a map of the columns as they are in the file counts
+    if by_set is None or (table is not None and _maps(table, raw)):
+        return raw, False, []
+    rows, why = by_set
+    if table is not None and not _maps(table, rows):
+        return raw, False, []
+    return rows, False, [Remark(why)]
 
 
 def _finished(
@@ -241,11 +272,13 @@ def _one_a_step(
     """
     if logged:
         return rows, values, [], ()
+    refuse_epochs(rows, values, table)
+    rows, values, micro = without_micro_batches(rows, values, table)
     rows, values, timed = by_time(rows, values)
     told, others = tell_apart(rows, values, table)
     if others:
         rows, values = (each.filter(~pl.col(ROW).is_in(others)) for each in (rows, values))
-    return rows, values, [*timed, *told], begun_anew(rows, values)
+    return rows, values, [*micro, *timed, *told], begun_anew(rows, values)
 
 
 def _counts_by(table: TableMap, names: Sequence[str], runs: Iterable[str | None]) -> list[CountsBy]:
@@ -456,7 +489,9 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
                 if has_rivals(rows.columns, table):
                     raise NeededWholeError
             named = _named(table)
-            if not _row_by_row(table) or _panel(rows) or commas(named) or _states_in(rows):
+            by_set = given is None and naming_column(rows) is not None
+            together = _panel(rows) or commas(named) or _states_in(rows) or by_set
+            if together or not _row_by_row(table):
                 raise NeededWholeError
             missing = [pl.lit(None, pl.String).alias(n) for n in named if n not in rows.columns]
             raw = _numbered(rows.with_columns(missing), order.rows)
