@@ -111,6 +111,27 @@ def test_ranks_that_print_the_same_are_one_run(tmp_path: Path) -> None:
     assert tables.curves["step"].to_list() == [*STEPS]
 
 
+LABELS = ("{}: ", " {}: ", "[rank{}]: ", "[default{}]:", "[RANK {}] ", "[{}] ", "worker-{}: ")
+
+
+@pytest.mark.parametrize("label", [*LABELS, "node0{}: "])
+@pytest.mark.parametrize("block", [textlog.BLOCK, 300])
+def test_labels_of_ranks_are_known_to_every_text_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str, block: int
+) -> None:
+    monkeypatch.setattr(textlog, "BLOCK", block)
+    text = in_turns(*(lines(STEPS, 5.0 + rank / 8, label.format(rank)) for rank in (1, 0, 2)))
+    tables = ingest(tmp_path, {"a.log": text}, SIDECAR)
+    assert tables.curves["step"].to_list() == [*STEPS]
+    assert tables.curves["train_loss"][-1] == pytest.approx(4.61)
+
+
+def test_numbers_of_launches_are_no_ranks(tmp_path: Path) -> None:
+    text = "".join([*lines(STEPS[:20], 5.0, "[4711] "), *lines(STEPS[15:], 5.01, "[4242] ")])
+    tables = ingest(tmp_path, {"a.log": text}, SIDECAR)
+    assert tables.curves.filter(~pl.col("superseded"))["step"].to_list() == [*STEPS]
+
+
 def test_ranks_with_labels_are_one_run(tmp_path: Path) -> None:
     text = "".join(
         f"[rank{rank}]:[titan] - root - INFO - step: {step:2}  loss: {9 - step / 9 - rank / 50:.4f}"

@@ -286,18 +286,29 @@ def _with_known_counts(frame: pl.DataFrame, told: Sequence[str]) -> pl.DataFrame
 _HAS_LOSS: Final = pl.col("train_loss").is_not_null() | pl.col("value").is_not_null()
 
 
+LAGGING: Final = 0.1
+"""Share of the steps by which one rank's records may begin later and end before another's."""
+
+
 @dataclass(slots=True)
 class _Ranks:
     """The ranks that wrote a file's records, and those of them that wrote losses."""
 
     known: set[int] = field(default_factory=set)
-    with_loss: set[int] = field(default_factory=set)
+    with_loss: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """The first and the last step of each."""
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take in a block's records."""
         if frame.select("rank").null_count().item() < frame.height:
             self.known.update(frame["rank"].drop_nulls().unique())
-            self.with_loss.update(frame.filter(_HAS_LOSS)["rank"].drop_nulls().unique())
+            losses = frame.filter(_HAS_LOSS & pl.col("rank").is_not_null())
+            spans = losses.group_by("rank").agg(
+                begin=pl.col("step").min(), end=pl.col("step").max()
+            )
+            for rank, begin, end in spans.iter_rows():
+                span = self.with_loss.get(rank, (begin, end))
+                self.with_loss[rank] = min(begin, span[0]), max(end, span[1])
 
     @property
     def first(self) -> int | None:
@@ -305,9 +316,19 @@ class _Ranks:
         return min(self.with_loss, default=None)
 
     @property
+    def _abreast(self) -> bool:
+        """Whether the first rank has about the steps of all: numbers of launches have not."""
+        if self.first is None:
+            return True
+        begin, end = self.with_loss[self.first]
+        last = max(end for _, end in self.with_loss.values())
+        slack = LAGGING * last
+        return end >= last - slack and begin <= min(b for b, _ in self.with_loss.values()) + slack
+
+    @property
     def chosen(self) -> pl.Expr:
         """The records to keep."""
-        if len(self.known) <= 1:
+        if len(self.known) <= 1 or not self._abreast:
             return pl.lit(value=True)
         rank = pl.col("rank")
         # where no rank has a loss, what no rank wrote is left

@@ -47,7 +47,11 @@ BLOCK: Final = 8 << 20
 """Bytes of text taken at once: enough that a frame's overhead is nothing, and memory stays flat."""
 
 _PLACE = re.compile(r"\{([a-z][a-z_0-9]*)\}(\\?.)?")
-_RANK = re.compile(r"\[rank([0-9]+)\]|[ \t]*([0-9]+):[ \t]")
+_RANK = re.compile(
+    r"[ \t]*(?:\[(?i:rank|default|gpu|worker|process)?[-_ :]?([0-9]+)\]"
+    r"|(?:(?i:rank|default|gpu|worker|process|node|host)[-_ ]?)?([0-9]+):[ \t])"
+)
+"""What launchers write before the lines of each process: torchrun, Slurm's `srun -l`, DeepSpeed."""
 _COUNTS: Final = frozenset({"step", "of"})
 _INTEGERS: Final = _COUNTS | {"rank"}
 _SCALES: Final = {"step_ms": ("step_seconds", 1e-3)}
@@ -194,7 +198,6 @@ class TextFormat:
     resumed : text of a line that tells of a restart.
     crashed : texts of a line that tells of a crash.
     phases : lines after which another phase begins, up to the next launch; the last one counts.
-    ranks : whether every rank may write its lines to the file.
     reader : builds its line reader; `ShapeReader` where shapes and headers say all.
     triggers : texts of further lines that its own line reader wants to see.
     """
@@ -207,7 +210,6 @@ class TextFormat:
     resumed: tuple[str, ...] = ()
     crashed: tuple[str, ...] = ("Traceback (most recent call last)", "CUDA out of memory")
     phases: tuple[Phase, ...] = ()
-    ranks: bool = False
     reader: Callable[[], LineReader] | None = None
     triggers: tuple[str, ...] = ()
 
@@ -231,7 +233,7 @@ def read(file: RawFile, text: TextFormat) -> Iterator[tuple[int, Event]]:
     reader = text.line_reader()
     row = -1
     for row, line in enumerate(file.lines()):
-        for event in reader.line(line):
+        for event in ranked(reader.line(line), line):
             yield row, event
     for event in reader.end():
         yield row + 1, event
@@ -269,9 +271,8 @@ class ShapeReader:
             phase = self.phase or shape.phase
             if phase is None:
                 yield from self.begin(step_number(records[0].get("of")))
-            rank = rank_of(line, self.text)
             for values in records:
-                yield from events_of(values, rank, phase)
+                yield from events_of(values, phase)
         elif (begins := self._phase(line)) is not None:
             self.phase = begins.name
         elif self._looks(line):
@@ -336,10 +337,15 @@ class ShapeReader:
                 self.header[header.name] = match[1] if value is None else value
 
 
-def rank_of(line: str, text: TextFormat) -> int | None:
-    """Read the rank that a launcher wrote before a line."""
-    match = _RANK.match(line) if text.ranks else None
-    return None if match is None else step_number(match[1] or match[2])
+def ranked(events: Iterable[Event], line: str) -> Iterator[Event]:
+    """Yield what a line tells, with the rank that a launcher wrote before it."""
+    match = _RANK.match(line)
+    rank = None if match is None else step_number(match[1] or match[2])
+    if rank is None:
+        yield from events
+        return
+    for event in events:
+        yield event._replace(rank=rank) if isinstance(event, Point | Evaluation) else event
 
 
 def by_line(file: RawFile, line: Callable[[str], Iterator[Event]]) -> Generator[Event, None, bool]:
@@ -358,7 +364,7 @@ def by_line(file: RawFile, line: Callable[[str], Iterator[Event]]) -> Generator[
         if not text.endswith("\n"):
             yield Truncated()
             return False
-        yield from line(text)
+        yield from ranked(line(text), text)
     return True
 
 
@@ -405,7 +411,6 @@ def facts_of(values: Mapping[str, Any]) -> RunFacts:
 
 def events_of(
     values: Mapping[str, str | None],
-    rank: int | None = None,
     phase: str | None = None,
 ) -> Iterator[Event]:
     """Turn the texts of a record's values into events."""
@@ -419,7 +424,7 @@ def events_of(
         column, scale = _SCALES.get(name, (name, 1.0))
         if "__" not in name and value is not None:
             columns[column] = value * scale
-    told: dict[str, Any] = {"rank": rank, "phase": phase}
+    told: dict[str, Any] = {"phase": phase}
     for name in ("tokens", "samples"):
         if name in columns:
             told[name] = columns.pop(name)
@@ -560,7 +565,7 @@ class _Engine:
         earlier = self._text.shapes[: self._text.shapes.index(shape)]
         # lines of an earlier shape are not its
         unread = (line for line in lines if not any(each.slow.search(line) for each in earlier))
-        prefix = _prefix(shape, unread, ranks=self._text.ranks)
+        prefix = _prefix(shape, unread)
         return {} if prefix is None else {shape: shape.fast(prefix)}
 
     def _laid_out(self, shape: Shape, numbers: pl.DataFrame) -> list[pl.DataFrame]:
@@ -616,7 +621,9 @@ class _Engine:
                 for at, of in fast.steps(first, last):
                     rare += [(at, event) for event in self._reader.begin(of)]
             read_to = before
-            for sub, event in enumerate(self._reader.line(line) if line is not None else ()):
+            for sub, event in enumerate(
+                ranked(self._reader.line(line), line) if line is not None else ()
+            ):
                 if isinstance(event, Point | Evaluation | Restart):
                     slow.append(record(event, row))
                     subs.append(sub)
@@ -734,7 +741,7 @@ def _lines(text: bytes, rows: NDArray[np.int64]) -> pl.DataFrame:
     return lines.select(pl.Series("row", rows, dtype=pl.Int64), "line")
 
 
-def _prefix(shape: Shape, lines: Iterable[str], *, ranks: bool = False) -> str | None:
+def _prefix(shape: Shape, lines: Iterable[str]) -> str | None:
     """Find what stands before a shape's records, as a regular expression; digits may change.
 
     A rank's label, a time stamp or a logger's name: anchoring the pattern behind it is what makes
@@ -743,7 +750,7 @@ def _prefix(shape: Shape, lines: Iterable[str], *, ranks: bool = False) -> str |
     for line in lines:
         if match := shape.slow.search(line):
             prefix = line[: match.start()]
-            rank = _RANK.match(prefix) if ranks else None
+            rank = _RANK.match(prefix)
             words = re.split(r"([0-9]+)", prefix)
             parts = ["[0-9]+" if word.isdecimal() else re.escape(word) for word in words]
             if rank is not None:

@@ -11,7 +11,7 @@ import re
 
 from isoflop.ingest.textlog import Header, Shape, TextFormat
 
-VERSION = 3
+VERSION = 4
 
 FORMAT = TextFormat(
     shapes=(

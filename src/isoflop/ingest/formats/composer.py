@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 
 _HEAD: Final = re.compile(r"\[(?:epoch=[0-9]+/[0-9]+\]\[)?batch=([0-9]+)/([0-9]+)\]:?\s*$")
 _PAIR: Final = re.compile(r"^\s+(Train|Eval) (\S[^:]*): (\S+)\s*$")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 
 _JSON: Final = re.compile(
     r"(?:\| (?=\w+ \|)|\]\[(?=\w+\]\[))(train_inner|train|valid)(?: \||\]\[[A-Z]+\] -) (\{.*\})\s*$"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from isoflop.ingest.textlog import Shape, TextFormat
 
-VERSION = 1
+VERSION = 2
 
 FORMAT = TextFormat(
     shapes=(

@@ -25,12 +25,12 @@ from isoflop.ingest.events import (
 from isoflop.ingest.experts import of_experts
 from isoflop.ingest.facts import OF_EXPERTS
 from isoflop.ingest.numbers import number, step_number
-from isoflop.ingest.textlog import Shape, TextFormat, facts_of, rank_of
+from isoflop.ingest.textlog import Shape, TextFormat, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 6
+VERSION = 7
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
@@ -91,7 +91,6 @@ class Reader:
         if not line.endswith("\n"):
             yield Truncated()
             return
-        rank = rank_of(line, FORMAT)
         matches = list(_ITERATION.finditer(line))
         if matches:
             if len(matches) > 1:
@@ -102,9 +101,9 @@ class Reader:
                 yield Unread()
                 return
             yield from self.begin(step_number(matches[0][2]))
-            yield _point(step, _pairs(line[matches[0].end() :]), rank)
+            yield _point(step, _pairs(line[matches[0].end() :]))
         elif match := _VALID.search(line):
-            yield from _evaluations(match, rank)
+            yield from _evaluations(match)
         elif match := _RESUMED.search(line):
             yield Restart(step_number(match[1]))
         elif any(word in line for word in _CRASHED):
@@ -206,7 +205,7 @@ def _pairs(text: str) -> dict[str, str]:
     return pairs
 
 
-def _point(step: int, pairs: Mapping[str, str], rank: int | None) -> Event:
+def _point(step: int, pairs: Mapping[str, str]) -> Event:
     """Turn a line's pairs into a point; a skipped update has no loss."""
     values = {name: number(pairs[name]) if name in pairs else None for name in _NUMBERS}
     if any(values[name] is None for name in _NUMBERS if name in pairs):
@@ -223,7 +222,6 @@ def _point(step: int, pairs: Mapping[str, str], rank: int | None) -> Event:
         lr=values["learning rate"],
         grad_norm=values["grad norm"],
         step_seconds=seconds,
-        rank=rank,
     )
 
 
@@ -233,7 +231,7 @@ _NUMBERS: Final = (
 )  # fmt: skip
 
 
-def _evaluations(match: re.Match[str], rank: int | None) -> Iterator[Event]:
+def _evaluations(match: re.Match[str]) -> Iterator[Event]:
     """Read a line of validation; its perplexity says the same as its loss."""
     step = step_number(match[2])
     pairs = _pairs(match[4])
@@ -243,7 +241,7 @@ def _evaluations(match: re.Match[str], rank: int | None) -> Iterator[Event]:
         yield Unread()
         return
     eval_set = "test" if match[1] == "test" or match[3] == "test" else "validation"
-    yield Evaluation(step, eval_set, value, rank=rank)
+    yield Evaluation(step, eval_set, value)
 
 
 def _shape(seconds: str, name: str) -> Shape:
@@ -264,7 +262,6 @@ def _shape(seconds: str, name: str) -> Shape:
 FORMAT = TextFormat(
     shapes=(_shape("s", "step_seconds"), _shape("ms", "step_ms")),
     reader=Reader,
-    ranks=True,
     triggers=(
         " ....", "padded vocab ", "number of parameters on ", "estimated model parameters",
         "Total number of parameters", "successfully loaded ", "valid", "test loss",

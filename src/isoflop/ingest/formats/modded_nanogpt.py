@@ -22,7 +22,7 @@ from isoflop.ingest.textlog import Header, Shape, TextFormat
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VERSION = 3
+VERSION = 4
 
 
 def _facts(header: Mapping[str, Any]) -> Mapping[str, Any]:

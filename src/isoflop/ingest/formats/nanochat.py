@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from isoflop.ingest.events import Event
 
-VERSION = 6
+VERSION = 7
 
 WINDOW: Final = 10
 """Updates of the moving average, which keeps nine tenths of its last value at each."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-VERSION = 3
+VERSION = 4
 DEFAULTS = ("architecture.tied", "architecture.gated", "architecture.d_ff")
 """What model.py is and no log says; forks may be otherwise."""
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 3
+VERSION = 4
 
 _STEP = re.compile(r"\[step=([0-9]+)/([0-9]+|\?\?\?)[^\]]*\]\s*$")
 _PAIR = re.compile(r"^\s+(\S[^=]*)=(\S+)\s*$")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 
 _TRAIN: Final = re.compile(
     rf"Train Epoch: ([0-9]+) \[ *([0-9]+)/ *([0-9]+) \([^)]*\)\] Loss: ({NUMBER})[^\n]*?"

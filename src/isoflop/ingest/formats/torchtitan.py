@@ -11,7 +11,7 @@ import re
 
 from isoflop.ingest.textlog import Header, Shape, TextFormat
 
-VERSION = 2
+VERSION = 3
 
 FORMAT = TextFormat(
     shapes=(
@@ -43,5 +43,4 @@ FORMAT = TextFormat(
     ),
     constants={"loss_kind": "instant", "loss_unit": "nats_per_token"},
     launch="Starting job:",
-    ranks=True,
 )
