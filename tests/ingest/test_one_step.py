@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from isoflop.config.reading import ConfigError
 from isoflop.ingest.sweep import EmptySweepError
 from tests.ingest.samples import ingest, row
 
@@ -255,3 +256,24 @@ def test_steps_that_count_anew_in_every_epoch_are_asked_about(tmp_path: Path) ->
     tables = ingest(tmp_path / "t", {"t.csv": text}, known)
     assert tables.curves["step"].to_list() == [0, 50, 100, 150, 200, 250]
     assert not tables.curves["superseded"].any()
+
+
+@pytest.mark.parametrize("form", ['"step = 20"', '["step = 20"]', '{where: "step = 20"}'])
+def test_rows_to_leave_out_are_proposed_in_the_form_that_works(tmp_path: Path, form: str) -> None:
+    known = f"{KNOWN}table: {{rows: points, columns: {{step: step, train_loss: loss}}, "
+    text = lines("step,loss", (10, 5), (20, 4.5), (30, 4.2))
+    with pytest.raises(ConfigError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, f"{known}exclude: {form}}}\n")
+    proposed = re.search(r"`(exclude: .*)`", str(caught.value))
+    assert proposed is not None
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{known}{proposed[1]}}}\n")
+    assert tables.curves["step"].to_list() == [10, 30]
+
+
+def test_the_map_that_leaves_a_row_out_reads_the_others(tmp_path: Path) -> None:
+    text = lines("step,loss", *twice(()), (900, 3.25))
+    words = refused(tmp_path / "s", text)
+    proposed = re.search(r"^ *(table: .*)$", words, re.MULTILINE)
+    assert proposed is not None
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{KNOWN}{proposed[1]}\n")
+    assert dict(tables.curves.select("step", "train_loss").iter_rows())[900] == 3.25

@@ -84,3 +84,31 @@ def test_columns_that_agree_are_one(tmp_path: Path) -> None:
     tables = ingest(tmp_path / "s", {"t.csv": text}, OPEN)
     assert tables.runs["tokens"].to_list() == [1.4e9, 3.2e9]
     assert "and not" not in row(tables.files, "path", "t.csv")["reason"]
+
+
+@pytest.mark.parametrize("head", ["params,tokens,tokens_B,loss", "params,tokens_B,tokens,loss"])
+@pytest.mark.parametrize("digits", [0, 1])
+@pytest.mark.parametrize("cut", [False, True])
+def test_what_is_exact_is_the_count_and_not_what_rounds_it(
+    tmp_path: Path, head: str, digits: int, *, cut: bool
+) -> None:
+    counts = [242_000_000, 726_000_000, 2_420_000_000]
+    lines = [head]
+    for place, count in enumerate(counts):
+        scaled = count / 1e9 * 10**digits
+        rounded = (int(scaled) if cut else round(scaled)) / 10**digits
+        both = (f"{count}", f"{rounded:.{digits}f}")
+        told = both if head.endswith("tokens_B,loss") else both[::-1]
+        lines.append(",".join(["10000000", *told, f"{3.5 - place / 10:g}"]))
+    tables = ingest(tmp_path / "s", {"t.csv": "\n".join(lines) + "\n"}, OPEN)
+    assert tables.runs["tokens"].to_list() == counts
+
+
+def test_a_column_that_has_zeros_where_others_count_is_not_proposed(tmp_path: Path) -> None:
+    text = "run,params,tokens,tokens_B,tokens_M,loss\n"
+    text += "a,70e6,1400000000,0,2400,3.5\nb,160e6,3200000000,9,5200,3.2\n"
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, OPEN)
+    told = str(caught.value)
+    assert "'tokens_B' (0 to 9e+09)" in told
+    assert '"tokens_M", scale: 1e6' in told

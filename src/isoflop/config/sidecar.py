@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Final, Literal, Self, get_args
@@ -250,6 +251,20 @@ class TableMap(Section):
     """SQL condition: the rows this sweep is about; unset: all."""
     exclude: tuple[TableExclusion, ...] = ()
     """Rows left out, each with its reason."""
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _with_reasons(cls, exclude: Any) -> Any:
+        """Show conditions without a reason in the form that has one."""
+        conditions = [exclude] if isinstance(exclude, str | Mapping) else exclude
+        if not isinstance(conditions, list | tuple):
+            return exclude
+        wheres = [each.get("where") if isinstance(each, Mapping) else each for each in conditions]
+        bare = any(isinstance(each, str) for each in conditions) or conditions is not exclude
+        if not bare or not all(isinstance(where, str) for where in wheres):
+            return exclude
+        rules = (f'{{where: {json.dumps(where)}, reason: "<why>"}}' for where in wheres)
+        raise ValueError(f"give each condition its reason, as in `exclude: [{', '.join(rules)}]`")
 
     @field_validator("columns", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.config.sidecar import TableColumn
+from isoflop.config.sidecar import TableColumn, TableExclusion
 from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Excluded, LeftOutRows, Remark
 from isoflop.ingest.names import plain
@@ -335,7 +335,7 @@ def _reasons(
     if column is None:
         way = (
             "say in sweep.yaml which is of which run, by a column that names it under "
-            "table.columns.run, or leave rows out under table.exclude"
+            f"table.columns.run, or leave rows out, as in\n  {_without_first(differ, table, axis)}"
         )
     else:
         columns = {"run": _both(rows, table.columns.get("run"), column), **table.columns}
@@ -359,6 +359,20 @@ def _reasons(
             proposal,
         )
     return reasons
+
+
+def _without_first(differ: pl.DataFrame, table: TableMap, axis: str) -> str:
+    """Write the map that leaves out the first of the rows that differ."""
+    _, _, step, _, losses = differ.row(0)
+    loss = table.columns.get("train_loss", table.columns.get("eval_loss"))
+    told = ((table.columns.get(axis), step), (loss, losses[0]))
+    wheres = [
+        f'"{origin.column}" = {as_text(number / origin.scale)}'
+        for origin, number in told
+        if origin is not None and origin.column is not None
+    ]
+    rule = TableExclusion(where=" AND ".join(wheres) or "<condition>", reason="<why>")
+    return as_line(table.model_copy(update={"exclude": (*table.exclude, rule)}))
 
 
 def _count(rows: int, axis: str) -> str:

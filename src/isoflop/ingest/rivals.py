@@ -5,7 +5,6 @@ A column `d` may have widths of models, and `tokens` thousands, beside `tokens_B
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +26,11 @@ if TYPE_CHECKING:
 _CHOSEN: Final = ("params.total", "tokens")
 AGREE: Final = 0.1
 """Relative difference up to which two columns are one count: D is rounded, and C is about 6 N D."""
+
+DIGITS: Final = 7
+"""Decimals in which counts in a unit are looked at."""
+ROUNDING: Final = 1e-9
+"""What a float may be off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,23 @@ class _Rival:
         """Tell whether it says about the same."""
         off = (self.numbers / other).log().abs().median()
         return isinstance(off, float) and off <= AGREE
+
+    def rounds(self, other: _Rival) -> bool:
+        """Tell whether it says the same in fewer digits, rounded or cut."""
+        mine, theirs = self._last_digit(), other._last_digit()
+        off = (self.numbers - other.numbers).abs().max()
+        return mine > theirs and isinstance(off, float) and off <= mine * (1 + ROUNDING)
+
+    def _last_digit(self) -> float:
+        """Give what one in the last digit that its cells have counts."""
+        cells = self.numbers.filter(self.numbers.is_finite()) / self.origin.scale
+        digits = (d for d in range(DIGITS) if ((cells - cells.round(d)).abs() <= ROUNDING).all())
+        return self.origin.scale * 10.0 ** -next(digits, DIGITS)
+
+    def has_zeros_beside(self, others: Sequence[_Rival]) -> bool:
+        """Tell whether it is 0 where another column counts something."""
+        none = self.numbers == 0
+        return any((none & (other.numbers > 0)).any() for other in others)
 
 
 def has_rivals(names: Sequence[str], table: TableMap) -> bool:
@@ -80,6 +101,14 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
             continue
         first = _rival(raw, columns[value])
         others = [_rival(raw, each) for each in _named(value, raw.columns, table)]
+        exact = next((each for each in others if first.rounds(each)), None)
+        if exact is not None:
+            remarks.append(
+                Remark(f"{value}: '{exact.name}' and not '{first.name}', which rounds it")
+            )
+            others = [first, *(each for each in others if each is not exact)]
+            first, columns[value] = exact, exact.origin
+        others = [each for each in others if not each.rounds(first)]
         size = _rival(raw, columns["params.total"]).numbers if "params.total" in columns else None
         derived = _derived(raw, columns, size) if value == "tokens" else None
         rivals = [first, *(other for other in others if not other.agrees(first.numbers))]
@@ -92,10 +121,11 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
             each
             for each in rivals
             if can_be_counts(value, each.numbers, size if value == "tokens" else None)
+            and not each.has_zeros_beside(rivals)
         ]
         best = sure if len(sure) == 1 else able
         if len(best) != 1 and (able or len(sure) > 1):
-            _ask(value, rivals, table, columns)
+            _ask(value, able or rivals, rivals, table.model_copy(update={"columns": columns}))
         if len(best) == 1 and best[0] is not first:
             columns[value] = best[0].origin
             why = f"as {derived.name} says" if best is sure and derived else "as counts can be"
@@ -161,15 +191,13 @@ def _ask_of_steps(first: _Rival, derived: _Rival, table: TableMap, size: pl.Seri
     )
 
 
-def _ask(
-    value: str, rivals: Sequence[_Rival], table: TableMap, columns: dict[str, TableColumn]
-) -> None:
-    """Refuse columns that may both be a count and differ."""
+def _ask(value: str, able: Sequence[_Rival], rivals: Sequence[_Rival], table: TableMap) -> None:
+    """Refuse columns that may both be a count and differ; one of those that are `able` is named."""
     # a unit in a name says more than a letter
-    best = next((each for each in rivals if each.origin.has_unit), rivals[0])
+    best = next((each for each in able if each.origin.has_unit), able[0])
     told = " and ".join(f"'{each.name}' ({_span(each)})" for each in rivals)
     proposal = as_line(
-        table.model_copy(update={"columns": {**columns, value: _with_scale(best.origin)}})
+        table.model_copy(update={"columns": {**table.columns, value: _with_scale(best.origin)}})
     )
     raise RefusedError(
         f"{told} may each be {value}, and they differ: say in sweep.yaml which is, as in\n"
@@ -185,5 +213,7 @@ def _with_scale(origin: TableColumn) -> TableColumn:
 def _span(rival: _Rival) -> str:
     """Give both ends of the counts."""
     known = rival.numbers.filter(rival.numbers.is_finite())
-    ends = [float(known.min() or math.nan), float(known.max() or math.nan)]  # type: ignore[arg-type]
+    if not known.len():
+        return "no numbers"
+    ends = [float(known.min()), float(known.max())]  # type: ignore[arg-type]
     return " to ".join(dict.fromkeys(f"{end:g}" for end in ends))
