@@ -14,6 +14,7 @@ from isoflop.config.ingest import IngestSettings
 from isoflop.errors import MissingFactError
 from isoflop.ingest import source
 from isoflop.ingest.inspection import inspect
+from isoflop.ingest.names import eval_sets
 from isoflop.ingest.sweep import EmptySweepError, ingest_sweep, read_sweep
 from tests.ingest.samples import RECORD, ingest, jsonl, nanogpt, row, run_lines, write
 
@@ -467,3 +468,48 @@ def test_a_copy_that_was_cut_is_no_second_run(tmp_path: Path) -> None:
     assert seen["b/half.log"][0] == seen["d.csv"][0] == "rejected"
     assert f"the first {len(half)} bytes of a.log: a copy that was cut" in seen["b/half.log"][1]
     assert "the first 90 bytes of c.csv" in seen["d.csv"][1]
+
+
+# -- Megatron's sets -------------------------------------------------------------------------------
+
+LINES = "".join(f" iteration {n}/ 50 | lm loss: {4 - n / 100:.4E} |\n" for n in range(1, 51))
+MEGATRON = """
+title: t
+facts: {params: {total: 1e6}, tokens_per_step: 1024, schedule: {kind: constant}}
+"""
+
+
+def measured(name: str, loss: float, on: str = "") -> str:
+    return (
+        f" {name} loss at iteration 50{on} | lm loss value: {loss:.6E} | lm loss PPL: 9.0E+00 | \n"
+    )
+
+
+def test_named_validation_sets_of_megatron_are_sets_of_their_own(tmp_path: Path) -> None:
+    text = LINES + measured("validation-pile", 3.5) + measured("validation-wikitext", 3.7)
+    with pytest.raises(MissingFactError, match=r"2 eval sets \(pile, wikitext\)"):
+        ingest(tmp_path / "a", {"a.log": text}, MEGATRON)
+    facts = MEGATRON.replace("facts: {", "facts: {primary_eval: wikitext, ")
+    told = ingest(tmp_path / "b", {"a.log": text}, facts)
+    assert told.curves["eval_loss"].drop_nulls().to_list() == [pytest.approx(3.7)]
+
+
+def test_the_validation_set_is_fitted_where_megatron_tests_at_the_end(tmp_path: Path) -> None:
+    last = measured("validation", 3.5, " on validation set")
+    last += measured("validation", 3.7, " on test set")
+    files = {"a.log": LINES + last, "b.log": LINES + measured("validation", 3.6)}
+    tables = ingest(tmp_path, files, MEGATRON)
+    assert tables.runs["excluded"].to_list() == [False, False]
+    assert tables.curves["eval_loss"].drop_nulls().to_list() == [
+        pytest.approx(3.5),
+        pytest.approx(3.6),
+    ]
+
+
+def test_tags_of_megatrons_sets_are_sets_of_their_own() -> None:
+    tags = [
+        "lm loss validation-pile",
+        "lm loss validation-pile ppl",
+        "lm loss validation-a vs samples",
+    ]
+    assert eval_sets(tags) == {"pile": "lm loss validation-pile"}

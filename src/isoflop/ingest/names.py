@@ -127,6 +127,7 @@ BITS_PER_BYTE: Final = tuple(
 
 _OF_SET = re.compile(
     r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:crossentropyloss|ce_loss|loss|lm_loss)"
+    r"|lm_loss_validation-((?:(?!_ppl$|_vs_).)+)"
 )
 
 
@@ -349,7 +350,8 @@ _EVALUATED: Final = {"loss": "loss", "bpb": "bits_per_byte", "bits_per_byte": "b
 
 def _sets(names: Iterable[str], of_set: re.Pattern[str], alone: Sequence[str]) -> dict[str, str]:
     listed = list(names)
-    by_set = {match[1]: name for name in listed if (match := of_set.fullmatch(plain(name)))}
+    matches = ((of_set.fullmatch(plain(name)), name) for name in listed)
+    by_set = {match[match.lastindex or 0]: name for match, name in matches if match}
     by_plain = {plain(name): name for name in reversed(listed)}
     single = next((by_plain[known] for known in alone if known in by_plain), None)
     return {"eval": single, **by_set} if single is not None else by_set

@@ -34,8 +34,8 @@ VERSION = 7
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
-    r"(valid(?:ation)?|test)(?:-\S+)? (?:loss|results) at (?:iteration )?([0-9]+)"
-    r"(?: on (validation|test) set)?[^|]*\|(.*)"
+    r"(?P<kind>valid(?:ation)?|test)(?:-(?P<named>\S+))? (?:loss|results) at (?:iteration )?"
+    r"(?P<step>[0-9]+)(?: on (?P<of>validation|test) set)?[^|]*\|(?P<pairs>.*)"
 )
 _ARGUMENT = re.compile(r"^(?:\[[^\]]*\]:?|[0-9]+:)?\s+(\w+) \.{3,} ?(.*)$")
 _VOCABULARY = re.compile(r"padded vocab \(size: [0-9]+\).*\(new size: ([0-9]+)\)")
@@ -85,6 +85,7 @@ class Reader:
         self._shards: dict[str, float] = {}
         self._of: int | None = None
         self._told: dict[str, Any] | None = None
+        self._sets: set[str] = set()
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `textlog.LineReader`."""
@@ -103,7 +104,7 @@ class Reader:
             yield from self.begin(step_number(matches[0][2]))
             yield _point(step, _pairs(line[matches[0].end() :]))
         elif match := _VALID.search(line):
-            yield from _evaluations(match)
+            yield from self._evaluated(match)
         elif match := _RESUMED.search(line):
             yield Restart(step_number(match[1]))
         elif any(word in line for word in _CRASHED):
@@ -122,6 +123,22 @@ class Reader:
     def end(self) -> Iterator[Event]:
         """Tell what stands after the last record."""
         yield from self.begin() if self._told is not None else ()
+
+    def _evaluated(self, match: re.Match[str]) -> Iterator[Event]:
+        """Take in a line of validation; its perplexity says the same as its loss."""
+        step = step_number(match["step"])
+        pairs = _pairs(match["pairs"])
+        loss = next((pairs[f"{name} value"] for name in _LOSSES if f"{name} value" in pairs), None)
+        value = number(loss)
+        if step is None or value is None:
+            yield Unread()
+            return
+        is_test = "test" in (match["kind"], match["of"])
+        eval_set = "test" if is_test else "validation"
+        if match["named"]:
+            eval_set = f"test-{match['named']}" if is_test else match["named"]
+        self._sets.add(eval_set)
+        yield Evaluation(step, eval_set, value)
 
     def _take(self, line: str) -> None:
         """Take a fact from a line of the header, if it has one."""
@@ -146,6 +163,8 @@ class Reader:
             if name in given and number(given[name]) != 0
         }
         values |= {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
+        if self._sets == {"validation", "test"}:
+            values["primary_eval"] = "validation"  # test is measured once, at the end
         if self._shards:
             values["params.total"] = sum(self._shards.values())
         values |= {name: value for name, value in self._facts.items() if value}
@@ -229,19 +248,6 @@ _NUMBERS: Final = (
     "consumed samples", "consumed tokens", "elapsed time per iteration (s)",
     "elapsed time per iteration (ms)", "learning rate", "grad norm", *_LOSSES,
 )  # fmt: skip
-
-
-def _evaluations(match: re.Match[str]) -> Iterator[Event]:
-    """Read a line of validation; its perplexity says the same as its loss."""
-    step = step_number(match[2])
-    pairs = _pairs(match[4])
-    loss = next((pairs[f"{name} value"] for name in _LOSSES if f"{name} value" in pairs), None)
-    value = number(loss)
-    if step is None or value is None:
-        yield Unread()
-        return
-    eval_set = "test" if match[1] == "test" or match[3] == "test" else "validation"
-    yield Evaluation(step, eval_set, value)
 
 
 def _shape(seconds: str, name: str) -> Shape:
