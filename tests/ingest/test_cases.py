@@ -470,6 +470,21 @@ def test_a_copy_that_was_cut_is_no_second_run(tmp_path: Path) -> None:
     assert "the first 90 bytes of c.csv" in seen["d.csv"][1]
 
 
+def test_a_run_with_which_its_branch_begins_is_kept_where_it_is_named(tmp_path: Path) -> None:
+    whole = nanogpt(steps=400)
+    half = whole[: whole.rfind("\n", 0, len(whole) // 2) + 1]
+    rules = "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 512, "
+    rules += "schedule: {kind: constant}}\n"
+    files: dict[str, str | bytes] = {"decay.log": whole, "base.log": half}
+    cut = ingest(tmp_path / "a", files, rules)
+    reason = row(cut.files, "path", "base.log")["reason"]
+    way_out = 'runs: [{match: "base.log", run: "base"}]'
+    assert reason.endswith(f"name it in sweep.yaml, {way_out}")
+    both = ingest(tmp_path / "b", files, f"{rules}{way_out}\n")
+    assert both.runs["run"].to_list() == ["base", "decay"]
+    assert not both.runs["excluded"].any()
+
+
 # -- Megatron's sets -------------------------------------------------------------------------------
 
 LINES = "".join(f" iteration {n}/ 50 | lm loss: {4 - n / 100:.4E} |\n" for n in range(1, 51))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tempfile
 from dataclasses import dataclass, replace
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -354,23 +356,32 @@ def _without_copies(logs: Sequence[Log]) -> list[Log]:
 
 def _cut_copies(logs: Sequence[Log]) -> dict[str, str]:
     """Find files that are the beginning of another one, which has more records, and say so."""
-    alike: dict[tuple[object, ...], list[tuple[int, RawFile]]] = {}
+    alike: dict[tuple[object, ...], list[tuple[int, Log]]] = {}
     for log in logs:
         if log.parsed is not None and log.parsed.runs:
             first = log.parsed.runs[0]
             told = first.facts[0].model_dump_json() if first.facts else ""
             since = log.parsed.written and log.parsed.written[0]
             key = (log.format, first.name, since, told)
-            alike.setdefault(key, []).append((log.parsed.lines, log.file))
+            alike.setdefault(key, []).append((log.parsed.lines, log))
     cut: dict[str, str] = {}
     for files in alike.values():
-        longest_first = sorted(files, key=lambda each: (-each[0], each[1].name))
-        for place, (lines, file) in enumerate(longest_first):
-            for more, longer in longest_first[:place]:
-                if more > lines and longer.size > file.size and _begins_with(longer, file):
+        longest_first = sorted(files, key=lambda each: (-each[0], each[1].file.name))
+        for place, (lines, log) in enumerate(longest_first):
+            for more, other in longest_first[:place]:
+                file, longer = log.file, other.file
+                apart = log.run is not None and log.run != other.run
+                if more <= lines or longer.size <= file.size or apart:
+                    continue
+                if _begins_with(longer, file):
+                    rule = (
+                        f"{{match: {json.dumps(escape(file.name))}, run: {json.dumps(file.stem)}}}"
+                    )
                     cut[file.name] = (
                         f"the first {file.size} bytes of {longer.name}: a copy that was cut, or "
-                        f"made while that was written"
+                        f"made while that was written; if it is a run of its own, with which "
+                        f"{longer.name} begins as its branch, name it in {side.SIDECAR}, "
+                        f"runs: [{rule}]"
                     )
                     break
     return cut
