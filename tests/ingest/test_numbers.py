@@ -64,3 +64,10 @@ def test_a_whole_number_of_json_has_any_length(digits: int, value: float) -> Non
     assert record is not None
     assert (number(record["a"]), number(record["b"])) == (value, -value)
     assert record["loss"] == 3.5
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [("10m", 1e7), ("0.2b", 2e8), ("1k", 1e3), ("2 s", None)]
+)
+def test_units_of_cells_may_be_small_letters(cell: str, value: float | None) -> None:
+    assert number(cell) == value

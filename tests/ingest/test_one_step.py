@@ -277,3 +277,36 @@ def test_the_map_that_leaves_a_row_out_reads_the_others(tmp_path: Path) -> None:
     assert proposed is not None
     tables = ingest(tmp_path / "t", {"t.csv": text}, f"{KNOWN}{proposed[1]}\n")
     assert dict(tables.curves.select("step", "train_loss").iter_rows())[900] == 3.25
+
+
+def test_rows_of_another_n_are_of_another_run(tmp_path: Path) -> None:
+    rows = [
+        (n, step, 4 - step / 1e4 - n / 1e8)
+        for n in (10_000_000, 20_000_000)
+        for step in (100, 200, 300)
+    ]
+    known = "title: t\nfacts: {tokens_per_step: 524288, schedule: {kind: constant}}\n"
+    text = lines("params,steps,loss", *rows)
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, known)
+    assert "'params' tells them apart" in str(caught.value)
+    proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+    assert proposed is not None
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{known}{proposed[1]}\n")
+    assert tables.runs["params_total"].to_list() == [1e7, 2e7]
+
+
+def test_rows_of_another_n_and_step_each_may_be_finished_runs(tmp_path: Path) -> None:
+    rows = [
+        (n, step, 64, 2048, 4 - step / 1e4 - n / 1e8)
+        for n in (10_000_000, 20_000_000)
+        for step in (100, 200)
+    ]
+    text = lines("params,steps,batch_size,seq_len,loss", *rows)
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+    assert proposed is not None
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"title: t\n{proposed[1]}\n")
+    tokens = [step * 64 * 2048 for step in (100, 200)] * 2
+    assert sorted(tables.runs["tokens"].to_list()) == sorted(tokens)

@@ -831,16 +831,16 @@ _BLANKS: Final = "'’\u00a0\u202f "
 """Marks of thousands that are no decimal marks anywhere."""
 _MARKED: Final = r"[,'’\u00a0\u202f]|[0-9] [0-9]{3}|[0-9]\.[0-9]{3}\."
 """What a cell has in it, if it may be a number with marks."""
-_NUMBER_WITH_COMMA: Final = r"^\s*[-+]?[0-9.]*,[0-9.,]*[0-9](?:[eE][-+]?[0-9]+)?\s*[KMBGT]?\s*$"
+_NUMBER_WITH_COMMA: Final = r"^\s*[-+]?[0-9.]*,[0-9.,]*[0-9](?:[eE][-+]?[0-9]+)?\s*[KMBGTkmb]?\s*$"
 _POINTED: Final = r"^[-+]?[1-9][0-9]{0,2}\.[0-9]{3}$"
 _GROUPED = re.compile(
-    rf"[-+]?[1-9][0-9]{{0,2}}(?:[{_BLANKS}][0-9]{{3}})+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+    rf"[-+]?[1-9][0-9]{{0,2}}(?:[{_BLANKS}][0-9]{{3}})+(?:[.,][0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGTkmb]?"
 )
 _GROUPS_OF_POINTS = re.compile(
-    r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+    r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+(?:,[0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGTkmb]?"
 )
 _SEVERAL_POINTS = re.compile(
-    r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}(?:,[0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGT]?"
+    r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}(?:,[0-9]+)?(?:[eE][-+]?[0-9]+)?\s*[KMBGTkmb]?"
 )
 
 _THOUSANDS = re.compile(

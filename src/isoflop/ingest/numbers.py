@@ -13,10 +13,12 @@ NUMBER: Final = r"[-+]?(?:(?i:nan|inf(?:inity)?)|[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?
 LARGEST_STEP: Final = 2**53
 """Beyond this a step is a misread number: float64 no longer counts by ones."""
 
-SUFFIXES: Final = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
+SUFFIXES: Final = {
+    "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12, "k": 1e3, "m": 1e6, "b": 1e9,
+}  # fmt: skip
 _NUMBER = re.compile(
     r"([-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?"
-    r"|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([KMBGT]?)"
+    r"|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([KMBGTkmb]?)"
 )
 _NOT_FINITE = re.compile(r"[-+]?(?:nan|inf(?:inity)?)", re.IGNORECASE | re.ASCII)
 

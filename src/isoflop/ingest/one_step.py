@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.config.sidecar import TableColumn, TableExclusion
+from isoflop.config.sidecar import TableColumn, TableExclusion, TableMap
 from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Excluded, LeftOutRows, Remark
-from isoflop.ingest.names import plain
+from isoflop.ingest.names import find_batch, find_count, plain
 from isoflop.ingest.outline import as_line
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wall_time import COLUMNS as TIMES
@@ -24,8 +24,6 @@ from isoflop.ingest.wide import BYTES, EVALS, ROW, as_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from isoflop.config.sidecar import TableMap
 
 _LOSSES: Final = ("train_loss", "eval_loss")
 _KEYS: Final = {"run": pl.String, "launch": pl.Int64, "step": pl.Float64}
@@ -45,6 +43,7 @@ _MICRO: Final = frozenset(
     }
 )  # fmt: skip
 """Counts of what a step accumulates, beside the count of steps."""
+_SIZES: Final = ("params.total", "params.active", "params.nonembedding")
 SAME: Final = 1e-6
 """Relative difference of two losses that are one, written twice."""
 ROUNDED: Final = 4
@@ -171,10 +170,10 @@ def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
     # losses in training and on eval sets may stand in rows of their own
     each_loss = [known.filter(pl.col(name).is_finite()).rename({name: "loss"}) for name in losses]
     at_once = [each.with_columns(pl.lit(0, pl.Int64).alias("launch")) for each in each_loss]
-    seeds = [name for name in rows.columns if plain(name) in _SEEDS]
-    differ = _differing(at_once) if seeds else None
-    if differ is not None and any(_tells(rows, differ, name) for name in seeds):
-        return at_once  # no restart has another seed
+    other = [name for name in rows.columns if _tells_runs(name)]
+    differ = _differing(at_once) if other else None
+    if differ is not None and any(_tells(rows, differ, name) for name in other):
+        return at_once  # no restart has another seed, or another N
     clock = _with_launches(each_loss[0])
     told = clock.select(ROW, clocked="launch")
     placed = known.select(ROW, "run").join(told, on=ROW, how="left", maintain_order="left")
@@ -187,6 +186,11 @@ def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
             for each in beside
         ),
     ]
+
+
+def _tells_runs(name: str) -> bool:
+    """Tell whether what a column says is the same in all launches of a run."""
+    return plain(name) in _SEEDS or any(find_count(value, [name]) for value in _SIZES)
 
 
 def begun_anew(rows: pl.DataFrame, values: pl.DataFrame) -> list[int]:
@@ -345,6 +349,9 @@ def _reasons(
             f"'{column}' tells them apart; if it is of runs, say so in sweep.yaml, and if it is "
             f"of eval sets, give each a column:\n  {proposal}"
         )
+        if (finished := _as_finished(rows, table, column)) is not None:
+            way = f"if each row is a finished run, say so in sweep.yaml:\n  {finished}\n; or {way}"
+            proposal = finished
     reasons = {}
     for (run,), steps in differ.group_by("run", maintain_order=True):
         _, _, step, places, losses = steps.row(0)
@@ -359,6 +366,22 @@ def _reasons(
             proposal,
         )
     return reasons
+
+
+def _as_finished(rows: pl.DataFrame, table: TableMap, column: str) -> str | None:
+    """Write the map by which rows that each have another N and step are finished runs, if any."""
+    step, loss = table.columns.get("step"), table.columns.get("train_loss")
+    sequences = find_batch(rows.columns)
+    if sequences is None or step is None or step.column is None or loss is None:
+        return None
+    if not any(find_count(value, [column]) for value in _SIZES):
+        return None
+    if rows.select(pl.struct(column, step.column).is_duplicated().any()).item():
+        return None
+    kept = {name: each for name, each in table.columns.items() if name in ("run", *_SIZES)}
+    formula = " * ".join(f'"{name}"' for name in (step.column, *sequences))
+    counted = {"tokens": TableColumn(formula=formula), "eval_loss": loss}
+    return as_line(TableMap(rows="runs", columns={**kept, **counted}))
 
 
 def _without_first(differ: pl.DataFrame, table: TableMap, axis: str) -> str:
