@@ -304,6 +304,22 @@ def test_one_run_under_two_names_counts_once(tmp_path: Path) -> None:
     assert verdict(of_table(tmp_path / "few", few), "duplicate", "b") == "passed"
 
 
+def test_one_run_logged_in_two_formats_counts_once(tmp_path: Path) -> None:
+    losses = noisy()
+    steps = range(10, 10 * len(losses) + 1, 10)
+    both = [*zip(steps, losses, strict=True)]
+    console = "".join(f"iter {step}: loss {loss:.4f}, time 1.00ms\n" for step, loss in both)
+    csv = "step,train_loss\n" + "".join(f"{step},{loss}\n" for step, loss in both)
+    seed = "step,train_loss\n" + "".join(f"{step},{loss + 1e-4}\n" for step, loss in both)
+    files = {"a/train.log": console, "a/history.csv": csv, "b/train.log": console, "b/h.csv": seed}
+    sidecar = "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 512, "
+    tables = ingest(tmp_path, files, sidecar + "schedule: {kind: constant}}\n")
+    assert verdict(tables, "duplicate", "a/history") == "passed"
+    assert verdict(tables, "duplicate", "a/train") == "excluded"
+    assert verdict(tables, "duplicate", "b/h") == "passed"
+    assert "in a log of another format" in row(tables.runs, "run", "a/train")["reason"]
+
+
 def test_two_peak_rates_of_one_size_and_length_are_noticed(tmp_path: Path) -> None:
     rows = [("a", 1e6, 1e9, 3.1, 1e-3), ("b", 1.005e6, 1e9, 3.2, 2e-3), ("c", 2e6, 1e9, 3.0, 4e-3)]
     text = "name,N,D,L,lr\n" + "".join(f"{','.join(map(str, values))}\n" for values in rows)

@@ -22,6 +22,7 @@ from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.measures import RESOLVED
 from isoflop.ingest.trend import distances
+from isoflop.ingest.two_logs import logged_twice
 from isoflop.tables import Gates
 
 if TYPE_CHECKING:
@@ -205,8 +206,19 @@ def _on_trend(runs: Sequence[Measured], settings: GatesSettings) -> frozenset[in
 
 def _duplicate(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
     first: dict[bytes, str] = {}
+    kept = [run for run in runs if run.run.reason is None and run.curve["curve"] is not None]
+    twice = logged_twice([run.run for run in kept], [run.curve["points"] for run in kept])
+    rounded = {kept[place].run.name: (kept[at].run.name, n) for place, (at, n) in twice.items()}
     for place, run in sorted(enumerate(runs), key=lambda item: item[1].run.name):
         if run.run.reason is not None or run.curve["curve"] is None:
+            continue
+        if run.run.name in rounded:
+            other, steps = rounded[run.run.name]
+            words = (
+                f"its losses at {steps} steps equal those of run '{other}' to the digits that both "
+                f"print, in a log of another format in the same folder: one run logged twice?"
+            )
+            yield place, Finding(float(steps), words)
             continue
         original = first.setdefault(run.curve["curve"], run.run.name)
         points = float(run.curve["points"]) if original != run.run.name else 0.0
