@@ -156,3 +156,13 @@ def test_names_of_columns_beside_rows_of_cells_are_a_table(
     tables = ingest(tmp_path / "s", {"t.json": text}, "title: t\n")
     assert tables.curves["eval_loss"].to_list() == [3.5, 3.2]
     assert tables.runs["params_total"].to_list() == [7e7, 1.6e8]
+
+
+@pytest.mark.parametrize(("n", "size"), [(7e7, 7e7), (12, None)])
+def test_a_large_n_beside_rows_is_the_size(tmp_path: Path, n: float, size: float | None) -> None:
+    rows = [{"step": step, "loss": 5 - step / 1e3} for step in range(0, 100, 10)]
+    text = json.dumps({"N": n, "train": rows})
+    told = "" if size else "params: {total: 5e7}, "
+    known = f"title: t\nfacts: {{{told}tokens_per_step: 524288, schedule: {{kind: constant}}}}\n"
+    tables = ingest(tmp_path / "s", {"t.json": text}, known)
+    assert tables.runs["params_total"].to_list() == [size or 5e7]

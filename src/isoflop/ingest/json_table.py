@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.cells import frame_of_records
 from isoflop.ingest.events import Event, Facts, Remark
+from isoflop.ingest.facts import LEAST_PARAMS
 from isoflop.ingest.names import find, may_be_loss, run_column
-from isoflop.ingest.numbers import encodable, json_object, read_json
+from isoflop.ingest.numbers import encodable, finite, json_object, read_json
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.settings import facts_of_settings, settings_of
 
@@ -288,7 +289,7 @@ def _with_beside(table: _Table, beside: Mapping[str, Any], *, mapped: bool) -> _
     plain = {
         name: value
         for name, value in beside.items()
-        if not isinstance(value, list | dict) and value is not None and len(name) > 1
+        if not isinstance(value, list | dict) and value is not None and _is_called(name, value)
     }
     names = {find(value, plain) for value in _FACTS}
     called = run_column(plain) if table.runs == [""] else None
@@ -306,6 +307,12 @@ def _with_beside(table: _Table, beside: Mapping[str, Any], *, mapped: bool) -> _
     unread = [name for name in beside if name not in {*kept, called} and not _tells(name, settings)]
     told = [Facts(facts_of_settings(settings), run) for run in table.runs] if facts else []
     return _Table(rows, [*table.facts, *told], [*table.unread, *unread])
+
+
+def _is_called(name: str, value: object) -> bool:
+    """Tell whether a name says what its value is; of letters N alone does, of a model's size."""
+    size = finite(value) if name == "N" else None
+    return len(name) > 1 or (size is not None and size >= LEAST_PARAMS)
 
 
 def _tells(name: str, settings: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from isoflop.ingest.names import COLUMNS, FINAL_LOSS, may_be_loss, plain
+from isoflop.ingest.names import COLUMNS, EVAL_LOSS, FINAL_LOSS, may_be_loss, plain
 from isoflop.ingest.wide import as_numbers
 
 _SPLITS: Final = {
@@ -62,8 +62,8 @@ def laid_out_by_set(raw: pl.DataFrame) -> tuple[pl.DataFrame, str] | None:
     -------
     The table, and what was done; None where the rows have losses of one kind, or no such column.
     """
-    column, loss = naming_column(raw), _loss_column(raw)
-    if column is None or loss is None:
+    column = naming_column(raw)
+    if column is None or (loss := _loss_column(raw, column)) is None:
         return None
     words = _words(raw[column]).fill_null("train")
     has_loss = as_numbers(raw[loss]).is_not_null()
@@ -95,11 +95,13 @@ def _split(word: str) -> str | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def _loss_column(raw: pl.DataFrame) -> str | None:
-    """Find the column of losses that may be of anything."""
+def _loss_column(raw: pl.DataFrame, column: str) -> str | None:
+    """Find the column of losses that may be of anything, or of whichever set a column names."""
     known = {*COLUMNS["train_loss"], *FINAL_LOSS}
     by_plain = {plain(name): name for name in reversed(raw.columns)}
     alike = [name for name in by_plain if name in known and "train" not in name]
+    if not alike and plain(column) in _SET_COLUMNS:
+        alike = [name for name in by_plain if name in EVAL_LOSS]
     return by_plain[alike[0]] if len(alike) == 1 else by_plain.get("loss")
 
 
