@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import struct
 import time
 from typing import TYPE_CHECKING
 
@@ -140,3 +141,36 @@ def test_genuine_t5_files(tmp_path: Path) -> None:
 def test_a_nan_that_signals_is_a_nan_and_no_warning() -> None:
     content = np.frombuffer(b"\x00\x00\x81\x7f", np.uint8)
     assert np.isnan(floats(content, np.array([0]), "<f4")).all()
+
+
+def event_file(losses: dict[int, float], tag: bytes = b"loss") -> bytes:
+    """Write scalars as TensorBoard does, with empty checksums."""
+
+    def field(number: int, content: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    events = [b"\x09" + struct.pack("<d", 1.7e9) + field(3, b"brain.Event:2")]
+    for step, loss in losses.items():
+        value = field(1, tag) + b"\x15" + struct.pack("<f", loss)
+        event = b"\x09" + struct.pack("<d", 1.7e9 + step) + bytes([0x10, step])
+        events.append(event + field(5, field(1, value)))
+    return b"".join(struct.pack("<QI", len(event), 0) + event + bytes(4) for event in events)
+
+
+@pytest.mark.parametrize("names", [("train", "validation"), ("loss_train", "loss_val")])
+def test_folders_of_splits_are_one_run(tmp_path: Path, names: tuple[str, str]) -> None:
+    curves = {step: 4 - step / 64 for step in range(10, 101, 10)}, {50: 3.75, 100: 2.75}
+    for name, losses in zip(names, curves, strict=True):
+        folder = tmp_path / "r" / name
+        folder.mkdir(parents=True)
+        (folder / "events.out.tfevents.1700000000.host.1.0").write_bytes(event_file(losses))
+    (tmp_path / "sweep.yaml").write_text(
+        "title: t\nfacts: {params: {total: 1e5}, tokens_per_step: 8, schedule: {kind: constant}}\n"
+    )
+    tables = read_sweep(tmp_path, RECORD)
+    assert tables.runs["run"].to_list() == ["r"]
+    live = tables.curves.filter(~pl.col("superseded"))
+    assert live["train_loss"].drop_nulls().to_list() == list(curves[0].values())
+    assert live["eval_loss"].drop_nulls().to_list() == [3.75, 2.75]
+    ignored = tables.files.filter(fate="ignored")
+    assert "its losses are those on 'validation'" in ignored["reason"][0]

@@ -24,6 +24,7 @@ from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
 from isoflop.ingest.sidefiles import is_summary, read_settings
 from isoflop.ingest.source import RawFile, shown
+from isoflop.ingest.splits import with_splits_joined
 from isoflop.ingest.turns import in_words
 from isoflop.walk import Entry, because, walk
 
@@ -122,7 +123,7 @@ def read_logs(
                 log = replace(log, parsed=log.parsed.put_away(cache))  # noqa: PLW2901
                 logs[place] = log
             packed += log.parsed.memory if log.parsed is not None else 0
-    return _without_copies(_without_companions(without_earlier_states(logs)))
+    return with_splits_joined(_without_copies(_without_companions(without_earlier_states(logs))))
 
 
 def read_file(path: Path, sidecar: SweepFile) -> list[Log]:
