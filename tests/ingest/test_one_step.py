@@ -310,3 +310,10 @@ def test_rows_of_another_n_and_step_each_may_be_finished_runs(tmp_path: Path) ->
     tables = ingest(tmp_path / "t", {"t.csv": text}, f"title: t\n{proposed[1]}\n")
     tokens = [step * 64 * 2048 for step in (100, 200)] * 2
     assert sorted(tables.runs["tokens"].to_list()) == sorted(tokens)
+
+
+def test_rounded_tokens_are_of_one_curve(tmp_path: Path) -> None:
+    counts = [1, 1, 2, 2, 2, 3, 4, 4, 4, 4]
+    rows = [(1e6 * count, 5 - place / 10) for place, count in enumerate(counts)]
+    tables = ingest(tmp_path / "s", {"t.csv": lines("tokens,loss", *rows)}, BY_TOKENS)
+    assert tables.curves["train_loss"].to_list() == [loss for _, loss in rows]

@@ -20,7 +20,7 @@ from isoflop.ingest.names import find_batch, find_count, plain
 from isoflop.ingest.outline import as_line
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wall_time import COLUMNS as TIMES
-from isoflop.ingest.wide import BYTES, EVALS, ROW, as_numbers
+from isoflop.ingest.wide import BYTES, EVALS, ROW, are_rounded, as_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -196,7 +196,10 @@ def _tells_runs(name: str) -> bool:
 def begun_anew(rows: pl.DataFrame, values: pl.DataFrame) -> list[int]:
     """List the rows, by number, that a restart begins with; the loss in training tells them."""
     begins = (pl.col("launch").diff() > 0).over("run")
-    return [row for each in _losses_of(rows, values)[:1] for row in each.filter(begins)[ROW]]
+    counted = pl.lit(value=True) if axis_of(values) == "step" else ~are_rounded("step")
+    return [
+        row for each in _losses_of(rows, values)[:1] for row in each.filter(begins, counted)[ROW]
+    ]
 
 
 def tell_apart(
@@ -229,6 +232,9 @@ def tell_apart(
         others = differ.select(pl.col("rows").list.slice(1).explode())["rows"].to_list()
         why = f"of steps that other rows of their run have, by their '{process}': the first counts"
         return [LeftOutRows(len(others), why), *replaced], others
+    rounded = axis_of(values) == "tokens" and differ["rows"].list.len().n_unique() > 1
+    if rounded and _naming(rows, differ, table) is None:  # or read off a figure
+        return replaced, []
     reasons = _reasons(rows, differ, table, axis_of(values))
     if differ["run"].n_unique() < values["run"].n_unique():
         return [*(Excluded(why, run) for run, (why, _) in reasons.items()), *replaced], []

@@ -350,13 +350,27 @@ def _ordered(rows: pl.DataFrame, *, single: bool, logged: bool) -> pl.DataFrame:
     # a count that comes twice was made anew, and the order of the rows tells when
     numbers = as_numbers(rows["tokens"]).alias("tokens count")
     keyed = rows.with_columns(numbers, first)
-    repeats = pl.struct("run", "tokens count").is_duplicated().any().over("run")
+    falls = (pl.col("tokens count").diff() < 0).any().over("run")
+    falls &= ~are_rounded("tokens count")
+    repeats = falls & pl.struct("run", "tokens count").is_duplicated().any().over("run")
     place = pl.when(repeats).then(0.0).otherwise("tokens count").alias("place")
     begins = (pl.col("tokens count").min() == 0).over("run")  # a point before training is step 0
     count = pl.col("tokens count").rank("dense").over("run").cast(pl.Int64)
-    counted = keyed.with_columns(place, step=(count - begins.cast(pl.Int64)).cast(pl.Float64))
-    ordered = counted.sort("first row", "place", ROW, nulls_last=False)
-    return ordered.select(*rows.columns, "step")
+    told = keyed.with_columns(place, repeats.alias("repeats"), count.alias("count"))
+    ordered = told.sort("first row", "place", ROW, nulls_last=False)
+    # where counts only rise, those of one D were rounded, and each is a point
+    each = pl.int_range(1, pl.len() + 1).over("run")
+    step = pl.when("repeats").then("count").otherwise(each) - begins.cast(pl.Int64)
+    return ordered.with_columns(step=step.cast(pl.Float64)).select(*rows.columns, "step")
+
+
+ROUNDED_ROWS: Final = 0.2
+"""Share of a curve's rows with the D of the row before from which D was rounded."""
+
+
+def are_rounded(tokens: str) -> pl.Expr:
+    """Tell of each run whether its counts of tokens were rounded, or read off a figure."""
+    return ((pl.col(tokens).diff() == 0).sum() > ROUNDED_ROWS * pl.len()).over("run")
 
 
 LAUNCH: Final = "launch of the run"

@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 26
+VERSION = 27
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
