@@ -14,6 +14,7 @@ from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.identifiability import (
     FRONTIERS,
     NO_PLANE,
+    by_design,
     require_determined,
     require_identified,
 )
@@ -130,7 +131,7 @@ def fit_approach(
         require_determined(fitted, refits.parameters, refits.refusals)
         by_form = _by_form(fitted, settings, threads=threads)
         if by_form is not None and approach not in APPROACHES:
-            raise OpenSizeError(f"approach '{approach}' of sweep {sweep} answers by its {by_form}")
+            raise OpenSizeError(f"approach '{approach}' of sweep {sweep} answers by {by_form}")
     except (MissingFactError, UnderdeterminedError) as error:
         refusal = Refusal(
             approach=approach,
@@ -167,7 +168,7 @@ def fit_approach(
         influence=influence,
         by_form=by_form,
         cautions=[
-            *([] if by_form is None else [f"These numbers come from the law’s {by_form}"]),
+            *([] if by_form is None else [f"These numbers come from {by_form}"]),
             *fitted.cautions(),
             *influence_cautions(influence, seeds_beside(fitted.observations)),
             *twin_cautions(fitted.observations),
@@ -185,11 +186,14 @@ def fit_approach(
 
 
 def _by_form(fitted: Fit, settings: ApproachesSettings, *, threads: int | None) -> str | None:
-    """Say that a law fixes what the runs leave open, which the law that has it in it shows.
+    """Say that a law or a design fixes what the runs leave open; None where neither does.
 
-    Fixing a constant narrows every interval. Where the law that leaves it free does not determine
-    the best size, that narrowing is all there is. A prior is knowledge from elsewhere, and may.
+    Of a law, that which has it in it shows that. Fixing a constant narrows every interval. Where
+    the law that leaves it free does not determine the best size, that narrowing is all there is. A
+    prior is knowledge from elsewhere, and may.
     """
+    if (design := by_design(fitted)) is not None:
+        return design
     wider = WITHIN.get(fitted.approach)
     if wider is None or getattr(settings, fitted.approach).priors:
         return None
@@ -199,7 +203,10 @@ def _by_form(fitted: Fit, settings: ApproachesSettings, *, threads: int | None) 
         refits = nesting.refit(resample(nesting, settings.bootstrap.model_copy(update=few)))
         require_determined(nesting, refits.parameters, refits.refusals)
     except OpenSizeError as error:
-        return f"form, not from the runs: it is a special case of {IN_PROSE[wider]}, and {error}"
+        return (
+            "the law’s form, not from the runs: it is a special case of "
+            f"{IN_PROSE[wider]}, and {error}"
+        )
     except UnderdeterminedError:  # too few runs for that law say nothing of this one
         return None
     return None

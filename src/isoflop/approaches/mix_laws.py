@@ -132,7 +132,7 @@ def _missing(outcome: Estimate | Refusal) -> str:
     if not isinstance(outcome, Estimate):
         return outcome.refused
     name, by_form = NAMES[outcome.approach], outcome.by_form
-    return "" if by_form is None else f"The numbers of {name} come from its {by_form}"
+    return "" if by_form is None else f"The numbers of {name} come from {by_form}"
 
 
 def _checks(

@@ -195,8 +195,8 @@ class Estimate(Section):
     influence: Influence
     """What single runs do to the optimum at the largest C that the fit saw."""
     by_form: str | None = None
-    """Why its numbers come from the law's form and not from the runs; None where they do not. It
-    takes no part in a mixture, and is not recommended."""
+    """Why its numbers come from the law's form, or from the line on which runs were trained, and
+    not from the runs; None where they do not. Neither mixed nor recommended."""
     cautions: list[str]
     """What a reader must know before using the numbers, in whole sentences."""
     provenance: Provenance

@@ -131,8 +131,8 @@ LAWS_OF_THE_SET: list[tuple[object, Approach, str]] = [
     (ray_but_one, "nested", r"all runs but 1 have about D = 20 N"),
     (ray_but_one, "parametric", r"all runs but 1 have about D = 20 N"),
     (ray_but_one, "kaplan_law", r"all runs but 1 have about D = 20 N"),
-    (near_a_ray, "root", r"'root' .* answers by its form.* special case of the nested law"),
-    (near_a_ray, "kaplan_law", r"by its form.* special case .*, and approach 'nested' does not"),
+    (near_a_ray, "root", r"'root' .* answers by the law’s form.* special case of the nested law"),
+    (near_a_ray, "kaplan_law", r"the law’s form.* special case .*, and approach 'nested' does not"),
     (near_a_ray, "nested", r"does not determine the best size .* compute of the data"),
     (near_a_ray, "product", r"does not determine the best size .* compute of the data"),
     (one_budget, "nested", r"all runs cost about the same, 1e\+18 FLOPs"),
@@ -176,7 +176,7 @@ def test_approach_3_is_shown_where_its_form_answers_but_neither_mixed_nor_recomm
         sweep="s", provenance=PROVENANCE,
     )  # fmt: skip
     assert isinstance(mixture, NoMixture)
-    assert "3 Parametric come from its form" in mixture.refused
+    assert "3 Parametric come from the law’s form" in mixture.refused
     assert recommend({"parametric": outcome}, untried, mixture) is None
 
 
@@ -219,14 +219,19 @@ def test_frontiers_of_nothing_are_refused(design: object, approach: Approach) ->
 def test_curves_of_a_ray_make_a_frontier_only_where_they_cross(approach: Approach) -> None:
     """Each run led until it ended: a was the design's slope of one half, and within reach."""
     outcome, _ = fit_approach(ray(25), approach, SETTINGS, sweep="s", provenance=PROVENANCE)
-    assert isinstance(outcome, Refusal)
-    assert re.search(r"D follows N\^1\.00 at .* lead until they end", outcome.refused)
+    assert isinstance(outcome, Estimate)
+    assert outcome.by_form is not None
+    assert re.search(r"D follows N\^1\.00 at .* lead until they end", outcome.cautions[0])
+    untried = NoForecasts(sweep="s", settings=SETTINGS, refused="not asked", provenance=PROVENANCE)
+    mixture = NoMixture(sweep="s", settings=SETTINGS, refused="none", provenance=PROVENANCE)
+    assert recommend({approach: outcome}, untried, mixture) is None
     n = np.geomspace(1e7, 1e9, 20)
     # trained so long that the next size passes each on its way, without a schedule's penalty
     design = Design(n, 400.0 * n, np.full(20, np.nan), 200)
     crossing = simulate(LAW, design, noise=1e-4, rng=np.random.default_rng(0))
     outcome, _ = fit_approach(crossing, approach, CURVES, sweep="s", provenance=PROVENANCE)
     assert isinstance(outcome, Estimate)
+    assert outcome.by_form is None
     if approach == "envelope":
         assert outcome.a.value == pytest.approx(LAW.a, abs=0.04)
 

@@ -81,8 +81,6 @@ def require_identified(fit: Fit) -> None:
         # curves of one ray make a frontier where they cross: they say what the ends do not
         if _across(fitted)[0] >= COLLINEAR:
             require_effects(fitted, fit.approach)
-        else:
-            _require_crossings(cast("FrontierFit", fit), fitted)
         return
     require_plane(fitted, fit.approach)
     require_effects(fitted, fit.approach)
@@ -195,13 +193,21 @@ def require_plane(observations: Observations, approach: str) -> None:
     )
 
 
-def _require_crossings(fit: FrontierFit, ends: Observations) -> None:
-    """Refuse the frontier of runs on a line where a run wins until it ends, and not until passed.
+def by_design(fit: Fit) -> str | None:
+    """Say that a frontier is the line that was trained; None of other fits and other frontiers.
 
-    Runs of D = 20 N each hand the lead to the next where their own budget ends: log N over log C is
-    then the slope of the design, whatever the best size is.
+    Of runs on a line, as of D = 20 N, each may hand the lead to the next where its own budget ends
+    and not where it is passed: log N over log C is then the slope of the design, whatever the best
+    size is.
     """
-    observations, frontier = fit.observations, fit.frontier
+    if fit.approach not in FRONTIERS:
+        return None
+    observations = fit.observations
+    ends = observations.at(_last_points(observations))
+    across, (along_n, along_d) = _across(ends)
+    if across >= COLLINEAR:
+        return None
+    frontier = cast("FrontierFit", fit).frontier
     won = frontier.run[0] >= 0
     run, log_flops = frontier.run[0][won], frontier.log_flops[0][won]
     lead, last = (np.full(observations.n_runs, -np.inf) for _ in range(2))
@@ -210,17 +216,17 @@ def _require_crossings(fit: FrontierFit, ends: Observations) -> None:
     leading = np.unique(run)
     ended = lead[leading] >= last[leading] + np.log(LATE)
     if ended.mean() <= MOST_ENDED:
-        return
-    _, (along_n, along_d) = _across(ends)
+        return None
     line = (
-        f"D follows N^{along_d / along_n:.2f}" if along_n * along_d > 0.0 else "N and D are on one"
+        f"D follows N^{along_d / along_n:.2f}"
+        if abs(along_n) > COLLINEAR
+        else "all sizes are about the same"
     )
-    raise OpenSizeError(
-        f"approach '{fit.approach}' cannot tell the best size from sweep {ends.sweep}: {line} at "
-        f"the ends of all runs, and {ended.sum()} of the {len(leading)} runs on the frontier lead "
-        "until they end, so the frontier is the line that was trained and its slope the design's. "
-        "Train two or more sizes at each of three budgets, or these runs for longer, until a "
-        "larger one passes each."
+    return (
+        f"the line that was trained, and not from the runs alone: {line} at the ends of all runs, "
+        f"and {ended.sum()} of the {len(leading)} runs on the frontier lead until they end, so "
+        "that its slope is much of the design's. Train two or more sizes at each of three budgets, "
+        "or these runs for longer, until a larger one passes each."
     )
 
 
