@@ -222,7 +222,11 @@ def tell_apart(
     RefusedError : no run is without such rows; and a map that tells them apart, if a column does.
     """
     launches = _losses_of(rows, values)
-    replaced = _replaced(launches)
+    replaced = _replaced(
+        launches
+        if axis_of(values) == "step"
+        else [each.filter(~are_rounded("step")) for each in launches]
+    )
     differ = _differing(launches)
     if differ.is_empty():
         return replaced, []
