@@ -363,14 +363,17 @@ def test_restarts_leave_no_trace(tmp_path: Path) -> None:
 
 
 def test_equal_tokens_are_averaged(tmp_path: Path) -> None:
+    """As of a curve whose D was rounded: as many points as fall on a number, now two, now three."""
     sidecar = """
 title: t
 table: {rows: points, columns: {run: name, tokens: D, eval_loss: L}}
 facts: {schedule: {kind: unknown}, params: {total: 1e6}}
 """
-    tables = ingest(tmp_path / "s", {"t.csv": "name,D,L\na,1e7,3\na,1e7,4\na,2e7,2\n"}, sidecar)
-    built = build(tables)
-    assert built.losses.select("tokens", "loss").rows() == [(1e7, 3.5), (2e7, 2.0)]
+    points = [(1e7, 4.0), (1e7, 3.0), (2e7, 2.4), (2e7, 2.2), (2e7, 2.0), (3e7, 1.0)]
+    text = "name,D,L\n" + "".join(f"a,{tokens:.0f},{loss}\n" for tokens, loss in points)
+    built = build(ingest(tmp_path / "s", {"t.csv": text}, sidecar))
+    assert built.losses["tokens"].to_list() == [1e7, 2e7, 3e7]
+    assert built.losses["loss"].to_list() == pytest.approx([3.5, 2.2, 1.0])
 
 
 def test_points_are_in_order_of_tokens_whatever_their_steps(tmp_path: Path) -> None:
