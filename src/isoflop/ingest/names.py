@@ -153,6 +153,16 @@ def plain(name: str) -> str:
     return re.sub(r"^(?:config|summary|summary_metrics)/", "", words)
 
 
+def find_epoch(names: Iterable[str]) -> str | None:
+    """Find the column that counts epochs."""
+    return next((name for name in names if plain(name) in {"epoch", "epochs"}), None)
+
+
+def updates_by_epoch(epoch: str, first: object, step: str) -> str:
+    """Write the formula of the updates so far from a step that counts anew in every epoch."""
+    return f'("{epoch}" - {first}) * <steps of an epoch> + "{step}"'
+
+
 def find(value: str, names: Iterable[str]) -> str | None:
     """Find which of a file's names means a value; None if none does."""
     by_plain = {plain(name): name for name in reversed(list(names))}

@@ -16,7 +16,7 @@ import polars as pl
 from isoflop.config.sidecar import TableColumn, TableExclusion, TableMap
 from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Excluded, LeftOutRows, Remark
-from isoflop.ingest.names import find_batch, find_count, plain
+from isoflop.ingest.names import find_batch, find_count, find_epoch, plain, updates_by_epoch
 from isoflop.ingest.outline import as_line
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wall_time import COLUMNS as TIMES
@@ -92,7 +92,7 @@ def refuse_epochs(rows: pl.DataFrame, values: pl.DataFrame, table: TableMap) -> 
     RefusedError : where steps go back, the epoch mostly goes on.
     """
     step = table.columns.get("step")
-    name = next((name for name in rows.columns if plain(name) in {"epoch", "epochs"}), None)
+    name = find_epoch(rows.columns)
     if step is None or step.column is None or name is None:
         return
     counted = values.select(
@@ -104,7 +104,7 @@ def refuse_epochs(rows: pl.DataFrame, values: pl.DataFrame, table: TableMap) -> 
     if not anew or 2 * anew <= falls.height:
         return
     first = as_text(counted["epoch"].min())
-    formula = f'("{name}" - {first}) * <steps of an epoch> + "{step.column}"'
+    formula = updates_by_epoch(name, first, step.column)
     columns = {**table.columns, "step": TableColumn(formula=formula)}
     proposal = as_line(table.model_copy(update={"columns": columns}))
     raise RefusedError(

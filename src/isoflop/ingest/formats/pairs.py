@@ -20,7 +20,16 @@ from isoflop.ingest.blocks import Block
 from isoflop.ingest.events import Event, Remark, Truncated
 from isoflop.ingest.formats.table import blocks_of_frame, taken
 from isoflop.ingest.named_values import AS_CSV, Alike, Lines, is_of_training, is_set, value_of
-from isoflop.ingest.names import COLUMNS, MAY_NAME_RUNS, find, may_be_loss, plain, unit_of
+from isoflop.ingest.names import (
+    COLUMNS,
+    MAY_NAME_RUNS,
+    find,
+    find_epoch,
+    may_be_loss,
+    plain,
+    unit_of,
+    updates_by_epoch,
+)
 from isoflop.ingest.outline import Outline, guess, some
 from isoflop.ingest.patterns import shape_of_line
 from isoflop.ingest.refused import RefusedError
@@ -350,11 +359,11 @@ def _steps_asked(raw: pl.DataFrame, columns: Mapping[str, str | None]) -> Iterat
         return
     back = rows[axis].diff() <= 0
     falls = int(back.sum())
-    epoch = next((name for name in raw.columns if plain(name) in {"epoch", "epochs"}), None)
+    epoch = find_epoch(raw.columns)
     anew = 0 if epoch is None else int((back & (rows[epoch].diff() > 0)).sum())
     if step is not None and epoch is not None and anew and 2 * anew > falls:
         first = int(raw[epoch].min() or 0)  # type: ignore[arg-type]
-        formula = f'("{epoch}" - {first}) * <steps of an epoch> + "{step}"'
+        formula = updates_by_epoch(epoch, first, step)
         yield (
             f"'{step}' counts anew in every epoch ({anew} times): say how many updates have been "
             f"made",
