@@ -16,7 +16,8 @@ import isoflop
 from isoflop import interface
 from isoflop.approach import MIXTURE, NAMES
 from isoflop.approaches.mix_laws import mix_laws
-from isoflop.config.approaches import ApproachesSettings
+from isoflop.approaches.observations import observe, seed_noise
+from isoflop.config.approaches import ApproachesSettings, CountingSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.mixture import Mixture, NoMixture
@@ -225,11 +226,37 @@ def test_trials_of_rates_in_a_frame_are_told_and_can_be_left_out() -> None:
     best = isoflop.read(runs, settings={"losses": {"rates": "best"}})
     # c is a replicate of the best rate, and the rate of d is not known
     assert best.losses["run"].to_list() == ["a", "c", "d", "e"]
+    noise = seed_noise(observe(everything.losses, CountingSettings()))
+    assert noise is not None
+    # a and c alone differ in their seed, if in anything
+    assert (noise.cells, noise.freedom) == (1, 1)
+    assert noise.sd == pytest.approx(0.02 / 2**0.5)
     (reason,) = best.left_out["reason"]
     assert "its peak learning rate 0.002 reached 3.3000 nats, and 0.001 3.1000" in reason
     assert best.left_out["points"].to_list() == [1]
     with pytest.raises(IsoflopError, match="lr_peak"):
         isoflop.read(runs.with_columns(lr_peak=pl.Series([1e-3, -1.0, 1e-3, None, 5e-4])))
+
+
+def test_batches_schedules_and_data_of_a_frame_tell_its_runs_apart() -> None:
+    runs = pl.DataFrame(
+        {
+            "params": [1e6] * 4,
+            "tokens": [1e8] * 4,
+            "loss": [3.1, 3.3, 3.12, 3.2],
+            "tokens_per_step": [1e5, 1e5, 1e5, None],
+            "schedule_kind": ["cosine", "cosine", "cosine", None],
+            "dataset": ["a", "b", "a", "a"],
+        }
+    )
+    losses = isoflop.read(runs).losses
+    assert losses["dataset"].to_list() == ["a", "b", "a", "a"]
+    noise = seed_noise(observe(losses, CountingSettings()))
+    assert noise is not None
+    assert (noise.cells, noise.freedom) == (1, 2)
+    curve = runs.with_columns(run=pl.lit("x"), tokens=pl.Series([1e8, 2e8, 3e8, 4e8]))
+    with pytest.raises(IsoflopError, match="run 'x' has 2 values of schedule_kind"):
+        isoflop.read(curve.drop("tokens_per_step", "dataset"))
 
 
 def test_numbers_of_a_frame_may_be_text_and_all_faults_are_told() -> None:

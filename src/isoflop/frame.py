@@ -28,13 +28,17 @@ OPTIONAL: Final = {
     "unique_tokens": pl.Float64,
     "seed": pl.Int64,
     "lr_peak": pl.Float64,
+    "tokens_per_step": pl.Float64,
+    "schedule_kind": pl.String,
+    "dataset": pl.String,
 }
 """What it may have."""
 _OF_RUN: Final = (
     "params", "params_nonembedding", "params_with_head", "params_active", "budget",
-    "unique_tokens", "seed", "lr_peak",
+    "unique_tokens", "seed", "lr_peak", "tokens_per_step", "schedule_kind", "dataset",
 )  # fmt: skip
 """What is the same in all rows of a run."""
+_WORDS: Final = tuple(name for name, kind in OPTIONAL.items() if kind == pl.String)
 _PARTS: Final = ("params_active", "params_nonembedding")
 """Parameters that are some of all."""
 LARGEST: Final = 1e60
@@ -46,8 +50,8 @@ SHOWN: Final = 60
 """Characters of a cell that a message shows."""
 
 
-def losses_of_frame(frame: Any, name: str) -> tuple[pl.DataFrame, dict[str, float | None]]:
-    """Lay a frame out as table `Losses`, and give the peak learning rate of every run.
+def losses_of_frame(frame: Any, name: str) -> pl.DataFrame:
+    """Lay a frame out as table `Losses`.
 
     Parameters
     ----------
@@ -90,14 +94,14 @@ def losses_of_frame(frame: Any, name: str) -> tuple[pl.DataFrame, dict[str, floa
     present = [column for column in (*COLUMNS, *OPTIONAL) if column in table.columns]
     numbers = table.select(
         _ROW,
-        *(table["run"] if name == "run" else _numbers(table[name]) for name in present),
+        *(
+            table[name].cast(pl.String) if name in _WORDS else _numbers(table[name])
+            for name in present
+        ),
     )
     if complaints := [*_wrong_cells(table, numbers), *_wrong_runs(numbers)]:
         raise IsoflopError("the frame is no sweep: " + "; ".join(complaints))
-    rates: dict[str, float | None] = {}
-    if "lr_peak" in present:
-        rates = dict(numbers.group_by("run").agg(pl.col("lr_peak").first()).iter_rows())
-    return validated(_laid_out(numbers, name), Losses, name="the frame"), rates
+    return validated(_laid_out(numbers, name), Losses, name="the frame")
 
 
 def _from_pandas(frame: Any) -> pl.DataFrame:
@@ -126,6 +130,8 @@ def _wrong_cells(table: pl.DataFrame, numbers: pl.DataFrame) -> Iterator[str]:
         written = table[column]
         if column == "run":
             wrong, what = written.is_null(), "no name of a run"
+        elif column in _WORDS:
+            continue
         else:
             known = pl.col(column)
             unfit = ~(known.is_finite() & (known.abs() < LARGEST)).fill_null(value=False)
@@ -173,7 +179,7 @@ def _wrong_runs(numbers: pl.DataFrame) -> Iterator[str]:
         several = counts.filter(pl.col("values") > 1)
         if not several.is_empty():
             run, count, values = several.row(0)
-            shown = ", ".join("none" if value is None else f"{value:g}" for value in values[:3])
+            shown = ", ".join("none" if value is None else _shown(value) for value in values[:3])
             others = (
                 f" (and {number_of(several.height - 1, 'more run')})" if several.height > 1 else ""
             )
@@ -190,6 +196,11 @@ def _wrong_runs(numbers: pl.DataFrame) -> Iterator[str]:
             f"row {row} (run {str(run)[:SHOWN]!r}) has {tokens:g} tokens as another row of its "
             f"run: a curve has one loss at each, so drop one or name the runs apart"
         )
+
+
+def _shown(value: float | str) -> str:
+    """Write a cell as a message shows it."""
+    return f"{value[:SHOWN]!r}" if isinstance(value, str) else f"{value:g}"
 
 
 def _laid_out(numbers: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -213,19 +224,23 @@ def _laid_out(numbers: pl.DataFrame, name: str) -> pl.DataFrame:
             tokens="tokens",
             flops_6nd=6.0 * pl.col("params") * pl.col("tokens"),
             flops_kaplan=6.0 * pl.col("params_nonembedding") * pl.col("tokens"),
-            flops_hoffmann=pl.lit(None, dtype=pl.Float64),
-            flops_attention=pl.lit(None, dtype=pl.Float64),
             flops_active=6.0 * pl.coalesce("params_active", "params") * pl.col("tokens"),
             flops_logged="flops",
             loss="loss",
             loss_source=pl.lit("eval"),
-            schedule_fraction=pl.lit(None, dtype=pl.Float64),
             is_final=pl.col("tokens") == pl.col("tokens").max().over("run"),
             budget="budget",
             unique_tokens="unique_tokens",
             seed="seed",
+            lr_peak="lr_peak",
+            tokens_per_step="tokens_per_step",
+            schedule_kind="schedule_kind",
+            dataset="dataset",
         )
     )
     return points.select(
-        pl.col(column).cast(spec.dtype) for column, spec in Losses.columns().items()
+        (pl.col(column) if column in points.columns else pl.lit(None).alias(column)).cast(
+            spec.dtype
+        )
+        for column, spec in Losses.columns().items()
     )

@@ -51,8 +51,10 @@ def read(
     source : a folder of raw logs with its sweep.yaml, or a frame of Polars or pandas. A frame has
         columns params (total N), tokens (D) and loss [nat/token], and may have run, budget [FLOP],
         params_nonembedding, params_with_head, params_active (of experts; all unless given), flops
-        (as the trainer counted), unique_tokens, seed, lr_peak (the peak learning rate, by which
-        trials of rates are told from replicates: ``losses.rates``).
+        (as the trainer counted), unique_tokens, seed, lr_peak (the peak learning rate),
+        tokens_per_step, schedule_kind, dataset. Runs of one N and D repeat each other, and tell how
+        far seeds differ, only where these four and unique_tokens agree, as far as they are known;
+        of several rates ``losses.rates`` keeps the best.
         Each row is a finished run; where the column run is there, rows of one run are its curve, by
         increasing tokens, and the last is its final loss.
     name : of the sweep; the folder's, or "frame".
@@ -111,8 +113,8 @@ def _read_frame(frame: Any, name: str, settings: Mapping[str, Any]) -> Sweep:
     from isoflop.tables import LeftOut, Runs
 
     chosen = _chosen(settings, "settings")
-    losses, rates = losses_of_frame(frame, name)
-    losses, reasons = best_rates(losses, rates, keep=chosen.losses.rates)
+    losses = losses_of_frame(frame, name)
+    losses, reasons = best_rates(losses, keep=chosen.losses.rates)
     if reasons and chosen.losses.rates == "all":
         warnings.warn(
             f"{len(reasons)} runs of the frame differ from another in their peak learning rate "

@@ -253,6 +253,17 @@ class Losses(dy.Schema):
     budget = _number("compute budget the run was planned for", "FLOP", nullable=True)
     unique_tokens = _number("distinct training tokens available", "token", nullable=True)
     seed = _count("seed", "", nullable=True)
+    # what tells repeats from other runs of one N and D: cells.repeats_of
+    lr_peak = _number("peak learning rate", "1", nullable=True)
+    lr_end = _number("learning rate at the end of the schedule", "1", nullable=True)
+    warmup_tokens = _number("length of the warm-up", "token", nullable=True)
+    schedule_kind = _text("cosine, linear, constant, wsd, ...", nullable=True)
+    tokens_per_step = _number("tokens in one optimiser step", "token", nullable=True)
+    seq_len = _count("context length", "token", nullable=True)
+    layers = _count("blocks", "layer", nullable=True)
+    d_model = _count("residual width", "unit", nullable=True)
+    dataset = _text("training data", nullable=True)
+    tokenizer = _text("tokenizer", nullable=True)
 
 
 class Targets(dy.Schema):

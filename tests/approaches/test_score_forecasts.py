@@ -173,6 +173,11 @@ def test_seeds_of_one_run_are_one_measurement(losses: pl.DataFrame) -> None:
     assert after.inside["0.8"] >= before.inside["0.8"] - 1.0 / before.n
     (mixture,) = (cut.mixture for cut in more.cuts)
     assert mixture is None or mixture.score.n == before.n
+    # trials of another rate are no seeds of it
+    tried = pl.concat([losses, *(seed.with_columns(lr_peak=pl.lit(4e-3)) for seed in seeds)])
+    known = tried.with_columns(lr_peak=pl.col("lr_peak").fill_null(1e-3))
+    apart = forecasts(known, draws=100, min_budgets=4, approaches=PARAMETRIC)
+    assert sorted(p.runs for p in scores(apart, "parametric", "loss")[0].predictions)[-2:] == [1, 9]
 
 
 def test_a_law_without_noise_is_predicted() -> None:

@@ -10,7 +10,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isoflop.approaches.observations import observe, seed_noise
+from isoflop.cells import SETTINGS
 from isoflop.cli import main
+from isoflop.config.approaches import CountingSettings
 from isoflop.config.losses import LossesSettings
 from isoflop.losses import build as build_module
 from isoflop.losses.build import BuiltLosses, _thinned, build_losses
@@ -524,6 +527,9 @@ def test_runs_of_one_schedule_are_fitted_when_asked(tmp_path: Path) -> None:
     assert set(build(tables, schedules=["cosin"]).losses["run"]) == {"d"}
 
 
+APART = [name for name in SETTINGS if name != "schedule_tokens"]
+
+
 def test_of_a_grid_of_rates_the_best_is_kept_when_asked(tmp_path: Path) -> None:
     """Three rates in one cell, the best of them with two seeds; another size with one rate."""
     other = {**PARAMS, "total": 20736}
@@ -541,6 +547,15 @@ def test_of_a_grid_of_rates_the_best_is_kept_when_asked(tmp_path: Path) -> None:
     assert set(told) == {"low", "best", "best-again", "high"}
     assert "one of 3 peak learning rates for the same N and D" in told["low"]
     assert "losses.rates: best" in told["low"]
+    # each row says what tells repeats from trials
+    finals = every.losses.filter("is_final").sort("run")
+    assert finals["lr_peak"].to_list() == [0.01, 0.01, 0.02, 0.005, 0.02]
+    of_run = tables.runs.sort("run")
+    assert finals.select(APART).equals(of_run.select(APART))
+    noise = seed_noise(observe(every.losses, CountingSettings()))
+    assert noise is not None
+    assert (noise.cells, noise.freedom) == (1, 1)
+    assert noise.sd == pytest.approx(0.01 / np.sqrt(2.0), rel=1e-6)
     kept = build(tables, rates="best")
     assert set(kept.losses["run"]) == {"best", "best-again", "other"}
     told = reasons(kept)

@@ -28,6 +28,7 @@ from isoflop.report.sections.check import (
     standard_error,
 )
 from isoflop.report.sections.comparison import loss_table
+from isoflop.report.sections.data import data_facts
 from tests import example_sweep
 from tests.report.conftest import empty_figures
 
@@ -185,6 +186,23 @@ def test_seeds_of_one_size_are_one_row_with_their_mean(inputs: ReportInputs) -> 
     assert several.gap == single.gap
     assert several.noise is not None
     assert "standard error of 0.0141" in several.noise.words
+    # a second run at another rate is no second seed
+    rate = pl.when(pl.col("run").str.ends_with("-more")).then(2e-3).otherwise(1e-3)
+    tried = check_sizes(replace(seeded, losses=seeded.losses.with_columns(lr_peak=rate)))
+    assert [(len(each.runs), each.loss_se) for each in tried] == [(2, None), (2, None)]
+
+
+def test_seeds_are_counted_among_runs_that_were_trained_alike(inputs: ReportInputs) -> None:
+    fitted = inputs.runs.filter(role="fit")
+    first, second = fitted["run"].sort().head(2)
+    again = fitted.filter(pl.col("run").is_in([first, second])).with_columns(
+        pl.col("run") + "-again",
+        pl.col("seed") + 1,
+        lr_peak=pl.col("lr_peak") * pl.when(run=second).then(2.0).otherwise(1.0),
+    )
+    seeds = data_facts(replace(inputs, runs=pl.concat([inputs.runs, again]))).seeds
+    assert seeds.startswith("1 of ")
+    assert seeds.endswith("of *N* and *D* has 2 seeds, the others one")
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from isoflop.cells import settings_of
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.forecasts import RunNoise
 from isoflop.numbers import first_of, per_cent
@@ -46,6 +47,8 @@ class Observations:
         None where no run says.
     run_active_share : (runs,) share of all parameters that one token goes through, below 1 of a
         mixture of experts; NaN where unknown, None where no run says.
+    run_settings : (runs, settings) what is known of how each was trained, laid out by
+        ``cells.settings_of``; None where nothing is.
     """
 
     sweep: str
@@ -63,6 +66,7 @@ class Observations:
     run_unique_tokens: Floats | None = None
     run_flops_logged: Floats | None = None
     run_active_share: Floats | None = None
+    run_settings: Floats | None = None
 
     @property
     def n_runs(self) -> int:
@@ -78,6 +82,11 @@ class Observations:
     def flops_range(self) -> tuple[float, float]:
         """Smallest and largest C."""
         return float(self.flops.min()), float(self.flops.max())
+
+    @property
+    def settings(self) -> Floats | None:
+        """What is known of the training of each point's run, (points, settings)."""
+        return None if self.run_settings is None else self.run_settings[self.run]
 
     def at(self, points: Bools | Ints) -> Observations:
         """Keep some points; runs without any are still counted."""
@@ -133,6 +142,7 @@ def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
         run_unique_tokens=_floats(by_run["unique_tokens"]),
         run_flops_logged=_floats(logged["flops_logged"]),
         run_active_share=_floats(by_run["params_active"]) / _floats(by_run["params_total"]),
+        run_settings=settings_of(by_run),
     )
 
 
@@ -194,6 +204,6 @@ def expert_cautions(observations: Observations) -> list[str]:
 
 
 def seed_noise(observations: Observations) -> RunNoise | None:
-    """Pool how far final losses of one N and D lie apart; None where no N and D has two runs."""
+    """Pool how far final losses of repeats lie apart; None where no run has another."""
     final = observations.at(observations.is_final)
-    return RunNoise.pooled(final.params, final.tokens, final.loss)
+    return RunNoise.pooled(final.params, final.tokens, final.loss, final.settings)

@@ -23,7 +23,7 @@ from isoflop.approaches.forecasts.scores import prediction_intervals, summarise
 from isoflop.approaches.forecasts.weights import mixed_predictive, weights_of
 from isoflop.approaches.observations import observe, seed_noise
 from isoflop.approaches.uncertainty.resampling import resample
-from isoflop.cells import cells_of
+from isoflop.cells import repeats_of
 from isoflop.config.approaches import LEAST_BUDGETS
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.estimate import Counting
@@ -364,23 +364,23 @@ def _targets(task: Task, counting: CountingSettings) -> Observations:
 
 
 def _predict_runs(fitted: Fit, parameters: Floats, kept: Ints, task: Task) -> Predictive:
-    """Predict the mean final loss of each N and D above the cut: seeds are one measurement."""
+    """Predict the mean final loss of repeats above the cut: seeds are one measurement."""
     seed = task.settings.bootstrap.seed
     targets = _targets(task, fitted.counting)
     predictive = predict_losses(fitted, parameters, kept, targets, seed=seed)
-    return predictive.over(cells_of(targets.params, targets.tokens))
+    return predictive.over(repeats_of(targets.params, targets.tokens, targets.settings))
 
 
 def _measured_runs(task: Task, counting: CountingSettings) -> tuple[pl.DataFrame, float]:
     """Give what was measured above the cut, and the largest C of a run below it.
 
-    Runs of one N and D are one row, with their mean loss and the name of the first.
+    Runs that differ in their seed alone are one row: their mean loss, the name of the first.
     """
     roles = dict(task.above.select("run", "role").iter_rows())
     targets = _targets(task, counting)
     runs = pl.DataFrame(
         {
-            "cell": cells_of(targets.params, targets.tokens),
+            "cell": repeats_of(targets.params, targets.tokens, targets.settings),
             "run": targets.runs,
             "role": [roles[run] for run in targets.runs],
             "flops": targets.flops,

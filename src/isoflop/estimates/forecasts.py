@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Self
 
 from isoflop.approach import Approach
-from isoflop.cells import cells_of
+from isoflop.cells import repeats_of
 from isoflop.config.approaches import UsedSettings
 from isoflop.config.reading import Section
 from isoflop.estimates.estimate import Counting, Provenance, read_outcome
@@ -176,26 +176,29 @@ class RunNoise(Section):
     sd: float
     """Pooled standard deviation of their final losses [nat/token]."""
     cells: int
-    """Cells (of one N and D) with several runs."""
+    """Groups of repeats (of one N, D and settings) with several runs."""
     freedom: int
     """Degrees of freedom."""
 
     @classmethod
-    def pooled(cls, params: Floats, tokens: Floats, loss: Floats) -> Self | None:
-        """Pool the variance of final losses over cells, (runs,) each.
+    def pooled(
+        cls, params: Floats, tokens: Floats, loss: Floats, settings: Floats | None = None
+    ) -> Self | None:
+        """Pool the variance of final losses over groups of repeats, (runs,) each.
 
         Parameters
         ----------
-        params, tokens : N and D: runs that share both make a cell.
+        params, tokens, settings : what runs share that repeat each other, see
+            ``cells.repeats_of``.
         loss : final loss [nat/token].
 
         Returns
         -------
-        None where no cell has more than one run.
+        None where no run has a repeat.
         """
         import numpy as np
 
-        cell = cells_of(params, tokens)
+        cell = repeats_of(params, tokens, settings)
         runs = np.bincount(cell)
         squares = (loss - (np.bincount(cell, loss) / runs)[cell]) ** 2
         freedom = int((runs - 1).sum())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from isoflop.cells import cell_of
+from isoflop.cells import RATES, repeats_of, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +67,8 @@ class RateTrials:
 
     Attributes
     ----------
-    runs, cells : runs and cells of one N, D, batch and schedule with three rates or more, whatever
-        the role of a run: trials may be fitted, too.
+    runs, cells : runs and cells of one N, D and all settings but the rate with three rates or more,
+        whatever the role of a run: trials may be fitted, too.
     ratios : smallest and largest D / N of these.
     outside : share of the fitted runs whose D / N lies outside.
     more_params, more_tokens : fitted runs with a larger N, and with a larger D, than all of these.
@@ -148,12 +148,13 @@ def _cells(runs: pl.DataFrame, losses: pl.DataFrame, left_out: pl.DataFrame) -> 
         .filter(pl.col("lr_peak") > 0.0)
         .with_columns(ratio=pl.col("tokens") / pl.col("params_total"))
     )
-    by = [
-        *cell_of("params_total", "tokens"),
-        pl.col("tokens_per_step").fill_null(0.0).alias("batch"),
-        pl.col("schedule_kind").cast(pl.String).fill_null("").alias("schedule"),
-    ]
-    groups = tried.sort("ratio", "params_total", "run").group_by(by, maintain_order=True)
+    n, d = (tried[name].to_numpy() for name in ("params_total", "tokens"))
+    alike = pl.Series(repeats_of(n, d, settings_of(tried, but=RATES)), dtype=pl.Int64)
+    groups = (
+        tried.with_columns(alike=alike)
+        .sort("ratio", "params_total", "run")
+        .group_by("alike", maintain_order=True)
+    )
     return [cell for _, cell in groups if cell["lr_peak"].n_unique() >= LEAST_RATES]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import numpy as np
 import polars as pl
 
-from isoflop.cells import cell_of
+from isoflop.cells import SETTINGS, cell_of, repeats_of, settings_of
 from isoflop.losses.kept import LIVE, Counts
 from isoflop.losses.smoothing import LAGGING, effective_tokens, smooth
 from isoflop.numbers import number_of, per_cent
@@ -124,8 +124,7 @@ def build_losses(
     trials = _tuning_losses(_candidates(tuning, source), source, kind)
     left_out = [entry | {"loss": trials.get(entry["item"])} for entry in left_out]
     left_out += dropped
-    rates = {candidate.run["run"]: candidate.run["lr_peak"] for candidate in candidates}
-    losses, dropped = best_rates(losses, rates, keep=settings.rates)
+    losses, dropped = best_rates(losses, keep=settings.rates)
     left_out += dropped
     missing = pl.DataFrame(left_out, schema=types_of(LeftOut)).sort("stage", "item", "reason")
     return BuiltLosses(
@@ -260,41 +259,43 @@ def _alternate_loss(losses: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     return table.sort("run", "tokens") if complete else table.clear()
 
 
-def rate_cells(losses: pl.DataFrame, rates: Mapping[str, float | None]) -> list[pl.DataFrame]:
-    """Group the fitted final losses that differ in their peak learning rate alone.
+def rate_cells(losses: pl.DataFrame) -> list[pl.DataFrame]:
+    """Group the fitted final losses of one N and D where their peak learning rates differ.
 
     Parameters
     ----------
     losses : table `Losses`.
-    rates : run to peak learning rate; None where it is unknown.
 
     Returns
     -------
     A frame a cell of one N and one D, to a thousandth, in which two or more peak rates occur:
-    columns run, loss, rate, by increasing loss.
+    columns run, loss, rate, and the number of the rate, by increasing loss.
     """
-    finals = losses.filter("is_final", role="fit").select(
-        "run", "loss", n=pl.col("params_total"), d=pl.col("tokens")
+    known = (
+        losses.filter("is_final", role="fit")
+        .select("run", "loss", "lr_peak", n=pl.col("params_total"), d=pl.col("tokens"))
+        .drop_nulls()
+        .sort("n", "d", "loss", "run")
     )
-    peak = pl.Series([rates.get(run) for run in finals["run"]], dtype=pl.Float64)
-    known = finals.with_columns(rate=peak).drop_nulls()
+    alike = repeats_of(
+        known["n"].to_numpy(), known["d"].to_numpy(), settings_of(known.select("lr_peak"))
+    )
+    numbered = known.with_columns(alike=pl.Series(alike, dtype=pl.Int64))
     cells = []
-    by = cell_of("n", "d")
-    for _, cell in known.sort("n", "d", "loss", "run").group_by(by, maintain_order=True):
-        if cell["rate"].n_unique() > 1:
-            cells.append(cell.select("run", "loss", "rate").sort("loss", "run"))
+    for _, cell in numbered.group_by(cell_of("n", "d"), maintain_order=True):
+        if cell["alike"].n_unique() > 1:
+            cells.append(cell.select("run", "loss", "alike", rate="lr_peak").sort("loss", "run"))
     return cells
 
 
 def best_rates(
-    losses: pl.DataFrame, rates: Mapping[str, float | None], *, keep: Literal["all", "best"]
+    losses: pl.DataFrame, *, keep: Literal["all", "best"]
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """Keep the best peak rate of each cell, or say that there are several.
 
     Parameters
     ----------
     losses : table `Losses`.
-    rates : run to peak learning rate; None where it is unknown.
     keep : setting `losses.rates`.
 
     Returns
@@ -303,18 +304,18 @@ def best_rates(
     """
     worse: list[str] = []
     reasons = []
-    for cell in rate_cells(losses, rates):
+    for cell in rate_cells(losses):
         best = cell.row(0, named=True)
         for row in cell.iter_rows(named=True):
             points = 0
             if keep == "all":
                 reason = (
-                    f"one of {cell['rate'].n_unique()} peak learning rates for the same N and D, "
+                    f"one of {cell['alike'].n_unique()} peak learning rates for the same N and D, "
                     "all of which are fitted: the worse ones are no noise. losses.rates: best "
                     "keeps the lowest loss of each cell"
                 )
             # seeds of the best rate are replicates, and stay
-            elif row["rate"] != best["rate"]:
+            elif row["alike"] != best["alike"]:
                 worse.append(row["run"])
                 points = losses.filter(run=row["run"]).height
                 reason = (
@@ -695,8 +696,9 @@ def _with_runs(
     schema = types_of(Losses)
     if not pieces:
         return pl.DataFrame(schema=schema)
+    told_apart = (name for name in SETTINGS if name in schema)
     per_run = ("sweep", "run", "role", "params_total", "params_nonembedding", "params_with_head",
-               "budget", "unique_tokens", "seed")  # fmt: skip
+               "budget", "seed", *told_apart)  # fmt: skip
     types = {name: schema[name] for name in per_run}
     types["params_active"] = pl.Float64()
     told = [

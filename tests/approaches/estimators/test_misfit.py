@@ -86,6 +86,24 @@ def test_pure_error_is_the_anova_by_hand() -> None:
     assert pure_error(np.zeros(8), params, tokens, parameters=2) is None
 
 
+def test_what_a_rate_does_is_neither_noise_nor_misfit() -> None:
+    """Three rates at one N and D, the first of them with a second seed; beside them three sizes."""
+    params = np.array([1e6, 1e6, 1e6, 1e6, 2e6, 4e6, 8e6])
+    tokens = np.full(7, 1e9)
+    rates = np.log(np.array([[1.0], [1.0], [2.0], [4.0], [1.0], [1.0], [1.0]]))
+    residuals = np.array([0.01, -0.01, 0.05, 0.15, -0.02, 0.02, -0.04])
+    found = pure_error(residuals, params, tokens, rates, parameters=2)
+    assert found is not None
+    assert found["degrees_of_freedom"] == 1
+    assert found["sd"] == pytest.approx(np.sqrt(2e-4))
+    # four cells less two parameters, of which the mean of the grid is one
+    assert found["lack_of_fit_degrees_of_freedom"] == 2
+    lack = 4 * 0.05**2 + 0.02**2 + 0.02**2 + 0.04**2
+    assert found["statistic"] == pytest.approx(lack / 2 / 2e-4)
+    alone = np.log(np.arange(1.0, 8.0))[:, None]
+    assert pure_error(residuals, params, tokens, alone, parameters=2) is None
+
+
 def test_one_measurement_read_twice_is_no_replicate() -> None:
     params, tokens = np.array([1e6, 1e6, 2e6, 4e6]), np.array([1e9, 1.0001e9, 1e9, 1e9])
     once, apart = np.array([0.01, 0.010004, -0.02, 0.03]), np.array([0.01, 0.011, -0.02, 0.03])

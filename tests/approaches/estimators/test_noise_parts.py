@@ -96,6 +96,25 @@ def test_parts_are_those_of_statsmodels() -> None:
     assert (found.size, found.cell) == pytest.approx(0.01 * np.sqrt(oracle.vcomp), rel=1e-2)
 
 
+def test_what_rates_cost_is_no_part_of_the_seed() -> None:
+    """Every run twice, again at twice its rate, which costs 5 %: the seed stays what it was."""
+    params, tokens = _design(seeds=2)
+    jacobian = _jacobian(params, tokens)
+    noise = _noise(2, {"seed": 0.004, "cell": 0.0, "size": 0.0}, seeds=2)
+    worse = noise + 0.05 + _noise(4, {"seed": 0.004, "cell": 0.0, "size": 0.0}, seeds=2)
+    twice = [np.concatenate([each, each]) for each in (params, tokens)]
+    jacobian, residuals = np.concatenate([jacobian] * 2), np.concatenate([noise, worse])
+    rates = np.log(np.repeat([[1.0], [2.0]], len(params), axis=0))
+    alike = parts_of(jacobian, _fitted(residuals, jacobian), *twice, rates)
+    mixed = parts_of(jacobian, _fitted(residuals, jacobian), *twice)
+    assert alike is not None
+    assert mixed is not None
+    # of the worse rate's runs the errors are of two draws
+    assert alike.seed == pytest.approx(0.004 * np.sqrt(1.5), rel=0.15)
+    assert alike.replicates == len(params)
+    assert mixed.seed > 0.02
+
+
 def test_parts_that_are_not_there_are_small() -> None:
     params, tokens = _design()
     jacobian = _jacobian(params, tokens)

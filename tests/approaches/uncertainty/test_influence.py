@@ -170,6 +170,11 @@ def test_seeds_are_runs_of_one_n_and_d_and_copies_are_none(finals: Observations)
     assert beside[first] == [second, third]
     assert beside[second] == beside[third] == [first]
     assert beside[other] == []
+    # a run at another rate says nothing of how far seeds lie apart
+    rates = np.zeros((copied.n_runs, 1))
+    rates[0] = 1.0
+    beside = seeds_beside(replace(copied, run_settings=rates))
+    assert beside[first] == beside[second] == beside[third] == []
 
 
 def test_a_sound_sweep_has_no_outlier(finals: Observations) -> None:

@@ -282,8 +282,8 @@ class MultistartFit(LossLawFit):
         taken = self.fitted_points
         n, d = np.log(taken.params), np.log(taken.tokens)
         tests = score_tests(self.centred.model.jacobian(self.theta), self.residuals, n, d)
-        parameters = self.n_parameters
-        return tests, pure_error(self.residuals, taken.params, taken.tokens, parameters=parameters)
+        trained = taken.params, taken.tokens, taken.settings
+        return tests, pure_error(self.residuals, *trained, parameters=self.n_parameters)
 
     @cached_property
     def noise_parts(self) -> NoiseParts | None:
@@ -291,8 +291,9 @@ class MultistartFit(LossLawFit):
         taken = self.fitted_points
         # points are sorted by run, then tokens; those of one curve err together
         last = np.flatnonzero(np.diff(taken.run, append=-1))
+        ends = taken.at(last)
         jacobian = self.centred.model.jacobian(self.theta)[last]
-        return parts_of(jacobian, self.residuals[last], taken.params[last], taken.tokens[last])
+        return parts_of(jacobian, self.residuals[last], ends.params, ends.tokens, ends.settings)
 
     @property
     def misfit_p_value(self) -> float | None:

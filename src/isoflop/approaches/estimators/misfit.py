@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from isoflop.cells import cells_of
+from isoflop.cells import cells_of, repeats_of
 from isoflop.estimates.diagnostics import REJECTED
 from isoflop.numbers import per_cent
 
@@ -99,14 +99,22 @@ def _joint(
 
 
 def pure_error(
-    residuals: Floats, params: Floats, tokens: Floats, *, parameters: int
+    residuals: Floats,
+    params: Floats,
+    tokens: Floats,
+    settings: Floats | None = None,
+    *,
+    parameters: int,
 ) -> dict[str, Any] | None:
-    """Compare a law's misfit with how far runs of one size and one token count lie apart.
+    """Compare a law's misfit with how far runs lie apart that differ in their seed alone.
+
+    What settings do at one N and D is neither: the law says the same of all runs there.
 
     Parameters
     ----------
     residuals : (points,) log of observed less log of fitted loss.
-    params, tokens : (points,) N and D; points that share both, to a thousandth, are replicates.
+    params, tokens, settings : (points,) N and D, and what else replicates share, see
+        ``cells.repeats_of``.
     parameters : number of fitted parameters.
 
     Returns
@@ -122,15 +130,12 @@ def pure_error(
     """
     from scipy.special import fdtrc
 
-    cell = cells_of(params, tokens)
-    counts = np.bincount(cell)
-    freedom = int((counts - 1).sum())
-    lack = len(residuals) - parameters - freedom
+    within_cell, of_cells = _within(residuals, cells_of(params, tokens))
+    pure, freedom = _within(residuals, repeats_of(params, tokens, settings))
+    lack = len(residuals) - parameters - of_cells
     if freedom == 0 or lack <= 0:
         return None
-    within = residuals - (np.bincount(cell, residuals) / counts)[cell]
-    pure = float(within @ within)
-    rest = max(float(residuals @ residuals) - pure, 0.0)
+    rest = max(float(residuals @ residuals) - within_cell, 0.0)
     if np.sqrt(pure / freedom) < ONE_MEASUREMENT:
         return None
     statistic = (rest / lack) / (pure / freedom)
@@ -141,6 +146,13 @@ def pure_error(
         "statistic": statistic,
         "p_value": float(fdtrc(lack, freedom, statistic)),
     }
+
+
+def _within(residuals: Floats, group: NDArray[np.intp]) -> tuple[float, int]:
+    """Give the sum of squares about the means of groups, and its degrees of freedom."""
+    counts = np.bincount(group)
+    within = residuals - (np.bincount(group, residuals) / counts)[group]
+    return float(within @ within), int((counts - 1).sum())
 
 
 def misfit_cautions(tests: dict[str, Any], pure: dict[str, Any] | None) -> list[str]:

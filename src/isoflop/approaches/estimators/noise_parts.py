@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.estimators.misfit import basis_of
-from isoflop.cells import cells_of
+from isoflop.cells import cells_of, repeats_of
 from isoflop.estimates.diagnostics import NoiseParts
 
 if TYPE_CHECKING:
@@ -33,19 +33,25 @@ FEWEST_REPLICATES: Final = 3
 
 
 def parts_of(
-    jacobian: Floats, residuals: Floats, params: Floats, tokens: Floats
+    jacobian: Floats,
+    residuals: Floats,
+    params: Floats,
+    tokens: Floats,
+    settings: Floats | None = None,
 ) -> NoiseParts | None:
     """Estimate the standard deviations of the parts of a law's log residuals.
 
-    A residual is an effect of its size, one of its cell of equal N and D, and an error of its own;
-    the law's parameters are fixed effects, linearised at the fit. What a cell shares beyond its
-    size is misfit of the law there, and what runs of one cell do not share is the seed.
+    A residual is an effect of its size, one of its cell, and an error of its own; the law's
+    parameters are fixed effects, linearised at the fit. A cell is a group of repeats: runs of equal
+    N and D, trained alike. What it shares beyond its size is misfit of the law there and of its
+    settings, and what its runs do not share is the seed.
 
     Parameters
     ----------
     jacobian : (points, parameters) derivatives of log L in the fitted parameters.
     residuals : (points,) log of observed less log of fitted loss.
-    params, tokens : (points,) N and D; points that share both, to a thousandth, are replicates.
+    params, tokens, settings : (points,) N and D, and what else replicates share, see
+        ``cells.repeats_of``.
 
     Returns
     -------
@@ -58,9 +64,9 @@ def parts_of(
     Patterson and Thompson 1971, Biometrika 58:545. Where a part is absent, statsmodels' MixedLM may
     end in a singular matrix, so it is only the tests' oracle.
     """
-    size, cell = cells_of(params), cells_of(params, tokens)
+    size, cell = cells_of(params), repeats_of(params, tokens, settings)
     replicates = len(residuals) - (cell.max() + 1)
-    cells_by_size = np.bincount(size[np.unique(cell, return_index=True)[1]])
+    cells_by_size = np.bincount(size[np.unique(cells_of(params, tokens), return_index=True)[1]])
     groups = {}
     if (cells_by_size > 1).sum() >= FEWEST_GROUPS:
         groups["size"] = size

@@ -195,7 +195,7 @@ class ProfilesFit(Fit):
         """
         if self.settings.curve == "akima":
             return None
-        blocks, residuals, params, tokens = [], [], [], []
+        blocks, residuals, params, tokens, runs = [], [], [], [], []
         for group in self.groups:
             x, y = self._axes(group, group.loss[None])
             left = np.flatnonzero(self._kept(group, y, np.ones_like(y))[0] > 0)
@@ -209,12 +209,16 @@ class ProfilesFit(Fit):
             residuals.append(log_loss - basis @ (basis.T @ log_loss))
             params.append(np.exp(group.log_params[left]))
             tokens.append(np.exp(group.log_tokens[left]))
+            runs.append(group.run[left])
         if not blocks:
             return None
         from scipy.linalg import block_diag
 
         jacobian = block_diag(*blocks)
-        return parts_of(jacobian, *(np.concatenate(c) for c in (residuals, params, tokens)))
+        settings = self.observations.run_settings
+        of_points = None if settings is None else settings[np.concatenate(runs)]
+        left_over, n, d = (np.concatenate(c) for c in (residuals, params, tokens))
+        return parts_of(jacobian, left_over, n, d, of_points)
 
     def require_valleys(self) -> None:
         """Refuse losses that curve over the sizes no more than they scatter.

@@ -8,7 +8,7 @@ import numpy as np
 
 from isoflop.approaches.estimators.misfit import ONE_MEASUREMENT
 from isoflop.approaches.uncertainty.jackknife import leave_one_out
-from isoflop.cells import GAP, cells_of
+from isoflop.cells import GAP, cells_of, repeats_of
 from isoflop.estimates.influence import Influence, LeaveOut, moves, outlying
 from isoflop.numbers import first_of
 
@@ -121,11 +121,11 @@ def influence_cautions(
 
 
 def seeds_beside(observations: Observations) -> dict[str, list[str]]:
-    """List beside each run the fitted ones of its N and last D; copies of a run are no seeds."""
+    """List beside each run the fitted ones that repeat it; copies of a run are no seeds."""
     # points are sorted by run, then tokens
-    last = np.flatnonzero(np.diff(observations.run, append=-1))
-    cells = cells_of(observations.params[last], observations.tokens[last])
-    names = [observations.runs[run] for run in observations.run[last]]
+    last = observations.at(np.flatnonzero(np.diff(observations.run, append=-1)))
+    cells = repeats_of(last.params, last.tokens, last.settings)
+    names = [observations.runs[run] for run in last.run]
     copied = {name: set(group) for group in twins(observations) for name in group}
     return {
         name: [

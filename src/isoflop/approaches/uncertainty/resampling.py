@@ -16,7 +16,7 @@ import numpy as np
 
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.streams import Stream, rng
-from isoflop.cells import cells_of
+from isoflop.cells import cells_of, repeats_of
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
@@ -126,11 +126,10 @@ def _shared_parts(fit: Fit, settings: BootstrapSettings) -> NoiseParts | None:
 
 
 def _groups(observations: Observations) -> tuple[Ints, Ints]:
-    """Give each run its size, and its cell of equal N and last D, (runs,) each."""
+    """Give each run its size, and its group of repeats by its last D, (runs,) each."""
     # points are sorted by run, then tokens
-    last = np.flatnonzero(np.diff(observations.run, append=-1))
-    params, tokens = observations.params[last], observations.tokens[last]
-    return cells_of(params), cells_of(params, tokens)
+    last = observations.at(np.flatnonzero(np.diff(observations.run, append=-1)))
+    return cells_of(last.params), repeats_of(last.params, last.tokens, last.settings)
 
 
 def uniforms(draws: range, n: int, seed: int, stream: Stream, *key: int) -> Floats:

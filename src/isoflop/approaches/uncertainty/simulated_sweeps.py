@@ -17,7 +17,7 @@ import numpy as np
 from isoflop.approaches.estimators.account import widened
 from isoflop.approaches.uncertainty.departures import BentLaw
 from isoflop.approaches.uncertainty.streams import Stream, rng
-from isoflop.cells import cells_of
+from isoflop.cells import cells_of, repeats_of
 from isoflop.estimates.laws import HoffmannLaw
 from isoflop.estimates.quantities import Truth
 
@@ -178,7 +178,9 @@ class SimulatedSweeps:
         ended = np.isfinite(n)
         errors = np.zeros(len(n))
         params, tokens = np.exp(n[ended]), np.exp(d[ended])
-        for sd, group in ((parts.size, cells_of(params)), (parts.cell, cells_of(params, tokens))):
+        settings = self.fitted.observations.run_settings
+        alike = repeats_of(params, tokens, None if settings is None else settings[ended])
+        for sd, group in ((parts.size, cells_of(params)), (parts.cell, alike)):
             if sd is not None:
                 errors[ended] += sd * generator.normal(size=group.max() + 1)[group]
         return errors

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
-from isoflop.cells import cell_of
+from isoflop.cells import cell_of, repeats_of, settings_of
 from isoflop.choices import FLOPS, PARAMS
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
@@ -54,7 +54,7 @@ class CheckSize:
     loss: float
     """Mean of the runs' final losses [nat/token]."""
     loss_se: float | None
-    """Standard error of that mean; None of one run."""
+    """Standard error of that mean; None of one run, or of runs that were not trained alike."""
     predicted: float | None
     predicted_ends: tuple[float, float] | None
 
@@ -119,7 +119,8 @@ def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
     Empty where they are of different compute.
     """
     chosen = predicts_losses(inputs.recommended, inputs.fitted)
-    finals = counted(check_pair_runs(inputs.losses, inputs.announcement), _counting(inputs))
+    checks = check_pair_runs(inputs.losses, inputs.announcement)
+    finals = counted(checks, _counting(inputs)).join(_repeats(checks), on="run")
     if not equal_compute(finals["flops"]):
         return []
     checked = []
@@ -142,12 +143,21 @@ def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
                 tokens=d,
                 flops=flops,
                 loss=float(losses.mean()),
-                loss_se=standard_error(losses),
+                # what settings do to a loss is no noise of a seed
+                loss_se=standard_error(losses) if rows["alike"].n_unique() == 1 else None,
                 predicted=predicted,
                 predicted_ends=ends,
             )
         )
     return checked
+
+
+def _repeats(losses: pl.DataFrame) -> pl.DataFrame:
+    """Give each run the number of those that differ from it in their seed alone, as `alike`."""
+    ends = losses.filter("is_final")
+    n, d = (ends[name].to_numpy() for name in ("params_total", "tokens"))
+    alike = pl.Series(repeats_of(n, d, settings_of(ends)), dtype=pl.Int64)
+    return ends.select("run", alike=alike)
 
 
 def standard_error(losses: NDArray[np.float64]) -> float | None:
@@ -209,8 +219,8 @@ def seed_noise(losses: pl.DataFrame, low: CheckSize, high: CheckSize) -> SeedNoi
             far,
         )
     fitted = losses.filter((pl.col("role") == "fit") & pl.col("is_final"))
-    columns = (fitted[name].to_numpy() for name in ("params_total", "tokens", "loss"))
-    noise = RunNoise.pooled(*columns)
+    n, d, loss = (fitted[name].to_numpy() for name in ("params_total", "tokens", "loss"))
+    noise = RunNoise.pooled(n, d, loss, settings_of(fitted))
     if noise is None:
         return None
     error = float(noise.sd * np.sqrt(1.0 / len(low.runs) + 1.0 / len(high.runs)))

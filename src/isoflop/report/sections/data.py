@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from isoflop.cells import cell_of
+from isoflop.cells import cell_of, repeats_of, settings_of
 from isoflop.escape import code, markdown
 from isoflop.numbers import (
     NONE,
@@ -132,12 +132,18 @@ ROLES = {
 
 def _seeds(runs: pl.DataFrame) -> str:
     """Say how many pairs of N and D were trained with several seeds: those tell of the noise."""
-    seeded = runs.drop_nulls("seed")
+    seeded = runs.drop_nulls(["seed", "params_total", "tokens"])
     if seeded.is_empty():
         return "seeds not stated"
-    cells = seeded.group_by(cell_of("params_total", "tokens")).agg(pl.col("seed").n_unique())[
-        "seed"
-    ]
+    n, d = (seeded[name].to_numpy() for name in ("params_total", "tokens"))
+    alike = pl.Series(repeats_of(n, d, settings_of(seeded)), dtype=pl.Int64)
+    cells = (
+        seeded.with_columns(*cell_of("params_total", "tokens"), alike=alike)
+        .group_by("params_total_cell", "tokens_cell", "alike")
+        .agg(pl.col("seed").n_unique())
+        .group_by("params_total_cell", "tokens_cell")
+        .agg(pl.col("seed").max())
+    )["seed"]
     several = int((cells > 1).sum())
     if not several:
         return "one seed for each pair of *N* and *D*"
