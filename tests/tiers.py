@@ -111,6 +111,8 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "approaches/test_fit_approach.py": (
             "test_runs_and_points_are_those_that_the_fit_takes[nested-True]",
             "test_runs_and_points_are_those_that_the_fit_takes[parametric-True]",
+            "test_the_law_that_has_another_in_it_is_fitted_once[parametric]",
+            "test_the_law_that_has_another_in_it_is_fitted_once[root]",
         ),
         "approaches/test_fit_specifications.py": (
             "test_a_shared_fit_is_each_countings_own",

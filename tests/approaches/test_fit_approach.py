@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from isoflop.approaches import fit_approach as fit_module
+from isoflop.approaches.estimators import registry
+from isoflop.approaches.estimators.registry import ESTIMATORS
 from isoflop.approaches.fit_approach import _aside, _excluded, fit_approach
 from isoflop.approaches.observations import expert_cautions, observe
+from isoflop.approaches.uncertainty.truths import truths_of
 from isoflop.config.approaches import ApproachesSettings, CountingSettings
+from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.estimate import Estimate, Provenance
 from isoflop.estimates.laws import PowerLaws
 from isoflop.estimates.quantities import describe
 
 if TYPE_CHECKING:
     from isoflop.approach import Approach
+    from isoflop.approaches.protocol import Fit
 
 PROVENANCE = Provenance(inputs={}, version="test", git_revision=None)
 SETTINGS = ApproachesSettings.model_validate(
@@ -82,6 +89,32 @@ def test_compute_of_experts_that_no_token_goes_through_is_told(
     estimate, _ = fit_approach(sparse, "parametric", settings, sweep="s", provenance=PROVENANCE)
     assert isinstance(estimate, Estimate)
     assert caution in estimate.cautions
+
+
+@pytest.mark.parametrize("approach", ["root", "parametric"])
+def test_the_law_that_has_another_in_it_is_fitted_once(
+    losses: pl.DataFrame, approach: Approach, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells what the form fixes, and is a law that intervals are calibrated under."""
+    fitted = []
+
+    def counted(law: Approach, *given: Any) -> Fit:
+        fitted.append(law)
+        return ESTIMATORS[law](*given)
+
+    laws = {law: partial(counted, law) for law in ESTIMATORS}
+    monkeypatch.setattr(registry, "ESTIMATORS", laws)
+
+    def unsimulated(*given: Any, **more: Any) -> None:
+        truths_of(*given, **more)
+        raise UnderdeterminedError("laws that simulated sweeps would come from are enough here")
+
+    monkeypatch.setattr(fit_module, "truths_of", unsimulated)
+    bootstrap = SETTINGS.bootstrap.model_copy(update={"interval": "calibrated"})
+    settings = SETTINGS.model_copy(update={"bootstrap": bootstrap})
+    estimate, _ = fit_approach(losses, approach, settings, sweep="s", provenance=PROVENANCE)
+    assert isinstance(estimate, Estimate)
+    assert sorted(fitted) == sorted(settings.mixture.laws)
 
 
 def test_an_estimate_outside_its_interval_is_told() -> None:

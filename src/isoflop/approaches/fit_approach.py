@@ -129,7 +129,8 @@ def fit_approach(
         resamples = resample(fitted, settings.bootstrap)
         refits = fitted.refit(resamples)
         require_determined(fitted, refits.parameters, refits.refusals)
-        by_form = _by_form(fitted, settings, threads=threads)
+        nesting = _nesting(fitted, settings, threads=threads)
+        by_form = _by_form(fitted, nesting, settings)
         if by_form is not None and approach not in APPROACHES:
             raise OpenSizeError(f"approach '{approach}' of sweep {sweep} answers by {by_form}")
     except (MissingFactError, UnderdeterminedError) as error:
@@ -142,7 +143,7 @@ def fit_approach(
         )
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
     influence = influence_of(fitted, resamples, refits.parameters, float(flops[0]))
-    calibrated = _calibrated(fitted, settings, threads=threads)
+    calibrated = _calibrated([fitted, nesting], settings, threads=threads)
     simulations = [truth.simulations for truth in calibrated.checked]
     row, law = fitted.parameters[None], fitted.law
     quantities = describe(law, row, refits.parameters, flops, simulations)
@@ -185,7 +186,21 @@ def fit_approach(
     return estimate, _table(fitted, refits, simulations)
 
 
-def _by_form(fitted: Fit, settings: ApproachesSettings, *, threads: int | None) -> str | None:
+def _nesting(fitted: Fit, settings: ApproachesSettings, *, threads: int | None) -> Fit | None:
+    """Fit the law that has a fitted one as a special case, where that tells what the form fixes.
+
+    None of other laws, where priors take part, and where the runs are too few for that law.
+    """
+    wider = WITHIN.get(fitted.approach)
+    if wider is None or getattr(settings, fitted.approach).priors:
+        return None
+    try:
+        return fit(fitted.observations, wider, settings, threads=threads)
+    except UnderdeterminedError:  # too few runs for that law say nothing of this one
+        return None
+
+
+def _by_form(fitted: Fit, nesting: Fit | None, settings: ApproachesSettings) -> str | None:
     """Say that a law or a design fixes what the runs leave open; None where neither does.
 
     Of a law, that which has it in it shows that. Fixing a constant narrows every interval. Where
@@ -194,20 +209,18 @@ def _by_form(fitted: Fit, settings: ApproachesSettings, *, threads: int | None) 
     """
     if (design := by_design(fitted)) is not None:
         return design
-    wider = WITHIN.get(fitted.approach)
-    if wider is None or getattr(settings, fitted.approach).priors:
+    if nesting is None:
         return None
     few = {"draws": min(settings.bootstrap.draws, NESTING_DRAWS)}
     try:
-        nesting = fit(fitted.observations, wider, settings, threads=threads)
         refits = nesting.refit(resample(nesting, settings.bootstrap.model_copy(update=few)))
         require_determined(nesting, refits.parameters, refits.refusals)
     except OpenSizeError as error:
         return (
             "the law’s form, not from the runs: it is a special case of "
-            f"{IN_PROSE[wider]}, and {error}"
+            f"{IN_PROSE[nesting.approach]}, and {error}"
         )
-    except UnderdeterminedError:  # too few runs for that law say nothing of this one
+    except UnderdeterminedError:  # as of too few runs
         return None
     return None
 
@@ -285,14 +298,23 @@ class _Calibrations:
         return Calibration(truths=truths, left_out=dict(self.left_out))
 
 
-def _calibrated(fitted: Fit, settings: ApproachesSettings, *, threads: int | None) -> _Calibrations:
-    """Fit simulated sweeps of each law that the runs do not reject, or say why there are none."""
+def _calibrated(
+    made: Sequence[Fit | None], settings: ApproachesSettings, *, threads: int | None
+) -> _Calibrations:
+    """Fit simulated sweeps of each law that the runs do not reject, or say why there are none.
+
+    Parameters
+    ----------
+    made : the fit that is calibrated, and others of the same observations.
+    """
+    fits = [each for each in made if each is not None]
+    fitted = fits[0]
     if settings.bootstrap.interval != "calibrated":
         return _Calibrations((), {}, NOT_ASKED)
     if settings.bootstrap.draws < LEAST_DRAWS:
         return _Calibrations((), {}, "there are no draws")
     try:
-        truths = truths_of(fitted.observations, settings, fitted=fitted, threads=threads)
+        truths = truths_of(fitted.observations, settings, made=fits, threads=threads)
     except UnderdeterminedError as error:
         return _Calibrations((), {}, str(error))
     checked = [calibrate(fitted, sweeps, settings.bootstrap) for sweeps in truths.sweeps.values()]

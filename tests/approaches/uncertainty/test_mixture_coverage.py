@@ -80,7 +80,7 @@ def test_truths_are_of_the_runs_alone(losses: pl.DataFrame, sweep: Observations)
         | {"mixture": {"laws": ["parametric"]}}
     )  # fmt: skip
     fitted = fit(sweep, "parametric", settings, threads=1)
-    (source,) = truths_of(sweep, settings, fitted=fitted, threads=1).sweeps.values()
+    (source,) = truths_of(sweep, settings, made=[fitted], threads=1).sweeps.values()
     free = fit(sweep, "parametric", SETTINGS, threads=1)
     assert source.fitted.parameters == pytest.approx(free.parameters, rel=1e-6)
     kinds = ("percentile", "calibrated")

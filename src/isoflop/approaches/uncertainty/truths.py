@@ -17,7 +17,7 @@ from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.errors import UnderdeterminedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from isoflop.approach import Approach
     from isoflop.approaches.estimators.loss_law import MultistartFit
@@ -44,7 +44,7 @@ def truths_of(
     observations: Observations,
     settings: ApproachesSettings,
     *,
-    fitted: Fit | None = None,
+    made: Sequence[Fit] = (),
     threads: int | None = None,
 ) -> Truths:
     """Fit every law of the set to a sweep, and keep those that the runs do not reject.
@@ -55,7 +55,7 @@ def truths_of(
     ----------
     observations : the sweep, under the counting of the approach that is calibrated.
     settings : section ``approaches``; its laws are ``mixture.laws``.
-    fitted : a fit to these observations, which is not made again where it is a law of the set.
+    made : fits to these observations, of which those of laws of the set are not made again.
     threads : blocks of starts solved at a time; no byte of the result depends on it.
 
     Raises
@@ -67,10 +67,11 @@ def truths_of(
     quick = alone.model_copy(update={"parametric": coarse})
     usable: dict[Approach, MultistartFit] = {}
     left_out: dict[Approach, str] = {}
+    known = {each.approach: each for each in made} if alone is settings else {}
     for law in settings.mixture.laws:
         try:
-            if fitted is not None and fitted.approach == law and alone is settings:
-                law_fit = cast("MultistartFit", fitted)
+            if law in known:
+                law_fit = cast("MultistartFit", known[law])
             else:
                 # the settings let laws of the set through alone, and these are such fits
                 law_fit = cast("MultistartFit", fit(observations, law, quick, threads=threads))
