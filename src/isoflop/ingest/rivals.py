@@ -14,6 +14,7 @@ from isoflop.ingest.names import find, find_compute, find_count
 from isoflop.ingest.outline import as_factor, as_line, of_compute, scaled
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.sizes import can_be_counts
+from isoflop.ingest.token_axes import has_totals, rising
 from isoflop.ingest.wide import as_numbers, in_counts
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class _Rival:
 
 def has_rivals(names: Sequence[str], table: TableMap) -> bool:
     """Tell whether other columns than those that a map takes may be N or D."""
-    return any(_named(value, names, table) for value in _CHOSEN if value in table.columns)
+    named = any(_named(value, names, table) for value in _CHOSEN if value in table.columns)
+    return named or has_totals(names, table)
 
 
 def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
@@ -94,7 +96,7 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
     ------
     RefusedError : several can be, and they differ.
     """
-    remarks: list[Remark] = []
+    table, remarks = rising(raw, table) if table.rows == "points" else (table, [])
     columns = dict(table.columns)
     for value in _CHOSEN:
         if value not in columns or columns[value].column is None:

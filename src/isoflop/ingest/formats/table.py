@@ -59,6 +59,7 @@ from isoflop.ingest.row_order import NeededWholeError, RowOrder
 from isoflop.ingest.runs_facts import refuse_facts_alone
 from isoflop.ingest.sets_as_rows import laid_out_by_set, naming_column
 from isoflop.ingest.sizes import Sizes
+from isoflop.ingest.token_axes import Counts
 from isoflop.ingest.wall_time import Times
 from isoflop.ingest.wide import (
     BYTES,
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 27
+VERSION = 28
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -164,7 +165,7 @@ def blocks_of_frame(
     times = Times()
     if table.rows == "points":
         values = _values(kept, table, stem=stem, run=run or "")
-        _Counts(table, guessed=guessed).add(values).ask()
+        Counts(table, guessed=guessed).add(values).ask()
         Sizes(table, guessed=guessed).add(values).ask()
         kept, values, apart, anew = _one_a_step(kept, values, table, logged=logged)
         block = curves_block(values, faults, logged=logged, anew=anew)
@@ -323,63 +324,6 @@ def _states_in(raw: pl.DataFrame) -> str | None:
     return None
 
 
-class _Counts:
-    """Tells whether tokens are a count of all so far: they rise where the step of a run does.
-
-    Parameters
-    ----------
-    table : the map.
-    guessed : whether names gave it; what sweep.yaml says is not asked.
-    """
-
-    def __init__(self, table: TableMap, *, guessed: bool) -> None:
-        self._table = table
-        self._asked = guessed and {"step", "tokens"} <= table.columns.keys()
-        self._further = self._rising = self._falling = 0
-
-    def add(self, values: pl.DataFrame) -> _Counts:
-        """Take in rows, laid out as for `wide.curves_block`."""
-        if self._asked:
-            step, tokens = as_numbers(values["step"]), as_numbers(values["tokens"])
-            run = values["run"]
-            rows = pl.DataFrame([step.alias("step"), tokens.alias("tokens"), run.alias("run")])
-            # some trainers log 0 throughout unless told to count
-            rows = rows.filter(pl.col("step") > 0, pl.col("tokens") > 0)
-            same = pl.col("run").eq_missing(pl.col("run").shift())
-            change = rows.select(pl.col("tokens").diff().filter(same & (pl.col("step").diff() > 0)))
-            self._further += change.height
-            self._rising += int((change["tokens"] > 0).sum())
-            self._falling += int((change["tokens"] < 0).sum())
-        return self
-
-    def ask(self) -> None:
-        """Refuse tokens that are no count of all so far, and propose a map.
-
-        Raises
-        ------
-        RefusedError : they never rise, or fall on more than one row of twenty.
-        """
-        if not self._further or (self._rising and self._falling <= FALLS * self._further):
-            return
-        columns = dict(self._table.columns)
-        tokens, step = columns.pop("tokens"), columns["step"].column
-        say = "leave it out and say tokens_per_step under facts:"
-        if not self._rising and "tokens_per_step" not in columns:
-            columns["tokens_per_step"] = tokens
-            say = "map it as tokens_per_step"
-        proposal = as_points(self._table.model_copy(update={"columns": columns}))
-        raise RefusedError(
-            f"'{tokens.column}' does not rise with '{step}', so it is no count of all tokens so "
-            f"far: if it counts those of a step, {say}, in sweep.yaml:\n  "
-            f"{proposal}",
-            proposal,
-        )
-
-
-FALLS: Final = 0.05
-"""Share of the rows with a higher step whose tokens may be fewer: restarts, and no noise."""
-
-
 def _told_of(raw: pl.DataFrame, times: Times, run: str | None) -> set[str]:
     """Name the columns that something else than the map tells of."""
     state = _states_in(raw)
@@ -478,7 +422,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
     table = given
     for _ in range(ATTEMPTS):
         outline, order, faults = Outline(), RowOrder(), Faults()
-        rising = sizes = None
+        counts = sizes = None
         told: set[tuple[str, str]] = set()
         problems: list[Event] = []
         times = Times()
@@ -497,7 +441,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             raw = _numbered(rows.with_columns(missing), order.rows)
             values = _values(raw, table, stem=file.stem)
             order.add(values)
-            rising = (rising or _Counts(table, guessed=given is None)).add(values)
+            counts = (counts or Counts(table, guessed=given is None)).add(values)
             sizes = (sizes or Sizes(table, guessed=given is None)).add(values)
             block = curves_block(values, faults, told)
             times.add(rows, values)
@@ -508,8 +452,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         _check_columns(list(outline.columns), table)
         last = given or guess(outline, order.repeats)
         if last == table:
-            if rising is not None and sizes is not None:
-                rising.ask()
+            if counts is not None and sizes is not None:
+                counts.ask()
                 sizes.ask()
             remarks: list[Event] = []
             if given is None:

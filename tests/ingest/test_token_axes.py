@@ -1,0 +1,89 @@
+"""Of several columns of tokens, that which rises is D; what is the same all along is a total."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.ingest.sweep import EmptySweepError
+from tests.ingest.samples import ingest, loss_at, row
+from tests.ingest.test_proposals import settled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUNS = {"a": (25e6, 5e8, 1900), "b": (25e6, 1e9, 3800), "c": (50e6, 5e8, 1900)}
+"""By run its parameters, tokens and steps."""
+COLUMNS = {
+    "run": lambda run, _: run, "N": lambda run, _: f"{RUNS[run][0]:.0f}",
+    "step": lambda _, step: step, "loss": lambda _, step: loss_at(step),
+} | dict.fromkeys(
+    ("D", "total_tokens", "train_tokens"), lambda run, _: f"{RUNS[run][1]:.0f}"
+) | dict.fromkeys(
+    ("tokens_seen", "tokens"), lambda run, step: f"{RUNS[run][1] * step / RUNS[run][2]:.0f}"
+)  # fmt: skip
+
+
+def table(*columns: str) -> str:
+    lines = [
+        ",".join(str(COLUMNS[name](run, step)) for name in columns)
+        for run, (_, _, steps) in RUNS.items()
+        for step in range(100, steps + 1, 100)
+    ]
+    return "\n".join([",".join(columns), *lines, ""])
+
+
+@pytest.mark.parametrize("total", ["D", "total_tokens"])
+def test_a_count_that_is_the_same_all_along_is_proposed_as_the_total(
+    tmp_path: Path, total: str
+) -> None:
+    with pytest.raises(EmptySweepError, match="of all that a run was to have") as told:
+        ingest(tmp_path / "s", {"t.csv": table("run", "N", total, "step", "loss")})
+    assert "tokens_per_step:" not in str(told.value)
+    settled(tmp_path / "s")
+    rules = (tmp_path / "s/sweep.yaml").read_text()
+    done = ingest(tmp_path / "s", {}, rules)
+    for name, (_, tokens, _) in RUNS.items():
+        run = row(done.runs, "run", name)
+        assert run["tokens"] == pytest.approx(tokens)
+        assert run["schedule_tokens"] == tokens
+        assert run["status"] == "finished"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ("run", "N", "step", "loss", "tokens_seen", "total_tokens"),
+        ("run", "N", "loss", "tokens_seen", "total_tokens"),
+        ("run", "N", "step", "tokens", "train_tokens", "loss"),
+    ],
+)
+def test_a_count_that_rises_is_taken_before_one_that_does_not(
+    tmp_path: Path, columns: tuple[str, ...]
+) -> None:
+    done = ingest(tmp_path / "s", {"t.csv": table(*columns)})
+    assert "which does not rise along its curves" in row(done.files, "path", "t.csv")["reason"]
+    for name, (_, tokens, _) in RUNS.items():
+        run = row(done.runs, "run", name)
+        assert run["tokens"] == pytest.approx(tokens)
+        assert run["schedule_tokens"] == tokens
+
+
+def test_a_batch_that_differs_between_runs_is_that_of_a_step(tmp_path: Path) -> None:
+    lines = [
+        f"{name},{size:.0f},{batch},{step},{loss_at(step)}"
+        for name, size, batch in (("a", 25e6, 262_144), ("b", 5e7, 524_288))
+        for step in range(100, 2001, 100)
+    ]
+    content = "\n".join(["run,N,tokens,step,loss", *lines, ""])
+    with pytest.raises(EmptySweepError, match="map it as tokens_per_step"):
+        ingest(tmp_path / "s", {"t.csv": content})
+
+
+def test_a_total_that_curves_go_beyond_is_no_schedule(tmp_path: Path) -> None:
+    content = table("run", "N", "step", "loss", "tokens_seen", "total_tokens")
+    content = content.replace(",500000000\n", ",400000000\n")
+    rules = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    done = ingest(tmp_path / "s", {"t.csv": content}, rules)
+    assert done.runs["schedule_tokens"].to_list() == [None] * len(RUNS)
