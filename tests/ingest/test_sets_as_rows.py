@@ -113,3 +113,50 @@ def test_a_column_of_one_split_or_of_other_words_divides_nothing(tmp_path: Path)
     text = "step,split,loss\n10,train,5.0\n20,train,4.5\n30,train,4.0\n"
     tables = ingest(tmp_path / "t", {"t.csv": text}, KNOWN)
     assert tables.curves["train_loss"].to_list() == [5.0, 4.5, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("column", "train", "val"),
+    [
+        ("event", "train", "eval"),
+        ("msg", "train_step", "eval_step"),
+        ("metric", "train_loss", "val_loss"),
+        ("key", "train/loss", "val/loss"),
+        ("name", "loss", "val_loss"),
+        ("source", "train", "val"),
+        ("dataset", "train", "c4"),
+        ("is_eval", False, True),
+        ("is_val", 0, 1),
+        ("train", 1, 0),
+    ],
+)
+def test_evaluations_at_steps_of_training_are_no_restarts(
+    tmp_path: Path, column: str, train: object, val: object
+) -> None:
+    told: list[dict[str, object]] = []
+    for step in range(10, 200, 10):
+        told.append({column: train, "step": step, "loss": 5 - step / 1e3})
+        if step % 50 == 0:
+            told.append({column: val, "step": step, "loss": 5.3 - step / 1e3})
+            if isinstance(val, str) and column != "dataset":  # checkpoints have no loss
+                told.append({column: "saved", "step": step})
+    text = "".join(f"{json.dumps(each)}\n" for each in told)
+    tables = ingest(tmp_path / "s", {"t.jsonl": text}, KNOWN)
+    curve = tables.curves.drop_nulls("train_loss")
+    assert dict(curve.select("step", "train_loss").iter_rows()) == {
+        step: 5 - step / 1e3 for step in range(10, 200, 10)
+    }
+    assert tables.evals["step"].to_list() == [50, 100, 150]
+    assert not tables.curves["superseded"].any()
+
+
+@pytest.mark.parametrize("column", ["run", "name", "model"])
+def test_runs_that_are_called_like_splits_are_runs(tmp_path: Path, column: str) -> None:
+    lines = [
+        f"{name},{step},{5 - step / 1e3}"
+        for name in ("training-base", "eval-me")
+        for step in range(10, 60, 10)
+    ]
+    text = f"{column},step,loss\n" + "\n".join(lines) + "\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, KNOWN)
+    assert sorted(tables.runs["run"].to_list()) == ["eval-me", "training-base"]
