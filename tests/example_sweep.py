@@ -50,6 +50,7 @@ from isoflop.estimates.diagnostics import (
     VariableProjection,
     Winners,
 )
+from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import (
     Bend,
     Calibration,
@@ -157,7 +158,7 @@ class Paths:
             laws=read_estimates(self.estimates, LAWS_OF_THE_SET),
             law_draws=read_draws(self.estimates, LAWS_OF_THE_SET),
             mixture=read_mixture(self.estimates / "mixture.json"),
-            mixture_draws=pl.read_parquet(self.estimates / "mixture.draws.parquet"),
+            mixture_draws=Draws.read(self.estimates / "mixture.draws.parquet"),
             forecasts=read_forecasts(self.estimates / "forecast.json"),
             specifications=read_table(self.specifications, Specifications),
             reference=read_reference(REFERENCE),

@@ -20,6 +20,7 @@ from isoflop.approaches.observations import observe, seed_noise
 from isoflop.config.approaches import ApproachesSettings, CountingSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.draws import Draws
 from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.laws import ChinchillaLaw
 from isoflop.limits import LIMITS
@@ -71,7 +72,7 @@ def test_a_frame_is_fitted_and_asked(fit: isoflop.Fit) -> None:
     best = answers.laws[0].allocation
     assert best is not None
     assert isinstance(fit.mixture, Mixture)
-    (optimum,) = optima_at(fit.mixture, fit.mixture_draws, [1e21])
+    (optimum,) = optima_at(fit.mixture, Draws.of(fit.mixture_draws), [1e21])
     assert best.params == optimum.params
     assert own["Hoffmann L(N, D)"] is not None
 
@@ -111,8 +112,9 @@ def test_the_mixture_is_checked_and_calibrated_as_the_command_does_it(
     }
     fit = isoflop.read(frame).fit(laws, settings=own, forecasts=False, threads=1)
     mixture, draws = mix_laws(
-        fit.outcomes, fit.draws, fit.forecasts, ApproachesSettings.model_validate(own),
-        sweep=fit.sweep.name, provenance=fit.mixture.provenance, losses=fit.sweep.losses,
+        fit.outcomes, {name: Draws.of(table) for name, table in fit.draws.items()},
+        fit.forecasts, ApproachesSettings.model_validate(own), sweep=fit.sweep.name,
+        provenance=fit.mixture.provenance, losses=fit.sweep.losses,
     )  # fmt: skip
     assert fit.mixture == mixture
     assert isinstance(mixture, Mixture)

@@ -21,6 +21,7 @@ from isoflop.approach import APPROACHES, FITTED, LAWS, MIXTURE, NAMES
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
 from isoflop.estimates.answers import Answers, ask, one_target
+from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, NoMixture
@@ -236,7 +237,7 @@ class Sweep:
         else:
             mixture, mixture_draws = mix_laws(
                 outcomes,
-                draws,
+                {name: Draws.of(table) for name, table in draws.items()},
                 scored,
                 chosen,
                 sweep=self.name,
@@ -297,6 +298,10 @@ class Fit:
             if isinstance(outcome, Estimate)
         }
 
+    @property
+    def _drawn(self) -> dict[Approach, Draws]:
+        return {name: Draws.of(table) for name, table in self.draws.items()}
+
     def allocate(
         self,
         flops: float | None = None,
@@ -340,10 +345,10 @@ class Fit:
             ),
             sweep=self.sweep.name,
             outcomes=self.outcomes,
-            draws=self.draws,
+            draws=self._drawn,
             forecasts=self.forecasts,
             mixture=self.mixture,
-            mixture_draws=self.mixture_draws,
+            mixture_draws=Draws.of(self.mixture_draws),
             reference=facts_folder(),
             served=served,
             unique=unique,
@@ -370,11 +375,11 @@ class Fit:
             estimates={
                 name: outcome for name, outcome in self.outcomes.items() if name in APPROACHES
             },
-            draws=self.draws,
+            draws=self._drawn,
             laws={name: outcome for name, outcome in self.outcomes.items() if name in LAWS},
-            law_draws={name: table for name, table in self.draws.items() if name in LAWS},
+            law_draws={name: drawn for name, drawn in self._drawn.items() if name in LAWS},
             mixture=self.mixture,
-            mixture_draws=self.mixture_draws,
+            mixture_draws=Draws.of(self.mixture_draws),
             forecasts=self.forecasts,
             specifications=pl.DataFrame(
                 schema={name: column.dtype for name, column in Specifications.columns().items()}

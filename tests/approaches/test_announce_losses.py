@@ -23,6 +23,7 @@ from isoflop.estimates.announced import (
     add_announcement,
     read_announcements,
 )
+from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import Provenance
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, write_mixture
@@ -53,7 +54,7 @@ def mixture(losses: pl.DataFrame) -> Mixture:
     )
     mixed, _ = mix_laws(
         {law: estimate for law, (estimate, _) in found.items()},
-        {law: draws for law, (_, draws) in found.items()},
+        {law: Draws.of(draws) for law, (_, draws) in found.items()},
         untried,
         SETTINGS,
         sweep="s",

@@ -23,6 +23,7 @@ from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.estimates.allocation import allocate, optima_at
+from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import (
     Estimate,
     Provenance,
@@ -170,7 +171,7 @@ def test_draws_vary_and_intervals_come_from_them(approach: Approach, plain: Plai
     top = found.flops_range[1]
     assert [optimum.flops for optimum in found.optima] == [top, 10.0 * top, 100.0 * top]
     assert [o.decades_beyond_data for o in found.optima] == pytest.approx([0.0, 1.0, 2.0])
-    rows = found.rows(kept)
+    rows = found.rows(Draws.of(kept))
     for optimum in found.optima:
         drawn = found.law.optima(rows, np.array([optimum.flops]))
         expected = np.quantile(drawn.params[:, 0], [0.025, 0.975])

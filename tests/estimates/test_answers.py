@@ -24,6 +24,7 @@ from isoflop.config.approaches import NestedSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import Allocation, allocate, optima_at, reach, trust
 from isoflop.estimates.answers import Answers, _percent, _share, answer, as_text, ask, one_target
+from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import (
     Estimate,
     read_draws,
@@ -427,7 +428,7 @@ def test_the_mixture_answers_backwards_too(estimates: Path, asked: str) -> None:
     folder = estimates / example_sweep.SWEEP
     mixture = read_mixture(folder / "mixture.json")
     assert isinstance(mixture, Mixture)
-    draws = pl.read_parquet(folder / "mixture.draws.parquet")
+    draws = Draws.read(folder / "mixture.draws.parquet")
     forward = allocate(mixture, draws, Target("flops", 1e14))
     assert forward is not None
     back = allocate(mixture, draws, Target(asked, getattr(forward, asked).value))  # type: ignore[arg-type]
@@ -508,7 +509,7 @@ def test_an_answer_that_rests_on_priors_says_so(estimates: Path) -> None:
         "draws": drawn,
         "forecasts": forecasts,
         "mixture": mixture,
-        "mixture_draws": pl.read_parquet(folder / "mixture.draws.parquet"),
+        "mixture_draws": Draws.read(folder / "mixture.draws.parquet"),
         "reference": REFERENCE,
     }
     plain = ask(Target("flops", 1e15), outcomes=outcomes, **given)
@@ -720,13 +721,13 @@ def test_a_sweep_is_asked_without_what_only_fits_or_draws(tmp_path: Path) -> Non
         example_sweep.SWEEP,
     ]
     heavy = {
-        "dataframely", "jinja2", "matplotlib", "pandas", "pyarrow", "pypandoc", "scipy",
+        "dataframely", "jinja2", "matplotlib", "pandas", "polars", "pypandoc", "scipy",
         "snakemake", "sqlalchemy.sql", "statsmodels", "torch", "typst",
     }  # fmt: skip
     code = (
         "import sys; from isoflop.cli import main; "
         f"main({[*asked, '--estimates', str(folder)]}, standalone_mode=False); "
-        f"print(sorted({heavy} & set(sys.modules)), 'polars' in sys.modules)"
+        f"print(sorted({heavy} & set(sys.modules)), 'pyarrow' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, encoding="utf-8"

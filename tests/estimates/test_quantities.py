@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isoflop.estimates.laws import PowerLaws, law_rows
+from isoflop.estimates.draws import Draws
+from isoflop.estimates.laws import PowerLaws
 from isoflop.estimates.quantities import about, describe
 
 LAW = PowerLaws()
@@ -46,8 +47,8 @@ def test_wanted_quantities_are_those_of_all() -> None:
 
 def test_a_refused_draw_has_no_parameters() -> None:
     names = LAW.names
-    drawn = pl.DataFrame({name: [1, None, 3] for name in (*names, "other")})
-    found = law_rows(LAW, drawn)
+    drawn = Draws.of(pl.DataFrame({name: [1, None, 3] for name in (*names, "other")}))
+    found = drawn.numbers(names)
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found[:, 0], [1.0, np.nan, 3.0])
     assert found.shape == (3, len(names))

@@ -15,6 +15,7 @@ from isoflop.approaches.mix_laws import mix_laws
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.mixture import Mixture, NoMixture
@@ -86,7 +87,8 @@ def counted(request: pytest.FixtureRequest, example: FigureInputs) -> FigureInpu
             provenance=example_sweep.PROVENANCE,
         )  # fmt: skip
         assert isinstance(found[approach], Estimate)
-    return replace(example, estimates=found, draws=draws)
+    drawn = {name: Draws.of(table) for name, table in draws.items()}
+    return replace(example, estimates=found, draws=drawn)
 
 
 def artist(figure: style.Drawn, gid: str) -> Any:
@@ -429,7 +431,8 @@ def valleys(request: pytest.FixtureRequest, inputs: FigureInputs) -> FigureInput
         )
         assert isinstance(found[approach], Estimate), found[approach]
     alone = NoMixture.model_construct(refused="One law.")
-    return replace(inputs, losses=losses, estimates=found, draws=draws, mixture=alone)
+    drawn = {name: Draws.of(table) for name, table in draws.items()}
+    return replace(inputs, losses=losses, estimates=found, draws=drawn, mixture=alone)
 
 
 @pytest.fixture(scope="module")
@@ -441,7 +444,7 @@ def ahead(valleys: FigureInputs) -> FigureInputs:
         valleys.losses, "nested", settings, sweep="s", provenance=example_sweep.PROVENANCE
     )
     of_set = {"parametric": law, "nested": nested}
-    draws = {"parametric": valleys.draws["parametric"], "nested": of_nested}
+    draws = {"parametric": valleys.draws["parametric"], "nested": Draws.of(of_nested)}
     mixture, mixture_draws = mix_laws(
         of_set, draws, example_sweep.no_forecasts(), settings, sweep="s",
         provenance=example_sweep.PROVENANCE,
@@ -449,7 +452,11 @@ def ahead(valleys: FigureInputs) -> FigureInputs:
     assert isinstance(mixture, Mixture)
     assert [member.approach for member in mixture.mixed] == ["parametric", "nested"]
     return replace(
-        valleys, laws=of_set, law_draws=draws, mixture=mixture, mixture_draws=mixture_draws
+        valleys,
+        laws=of_set,
+        law_draws=draws,
+        mixture=mixture,
+        mixture_draws=Draws.of(mixture_draws),
     )
 
 
@@ -542,15 +549,16 @@ def test_the_plane_has_the_nested_laws_draws_and_every_law(ahead: FigureInputs) 
     assert isinstance(nested, Estimate)
     assert isinstance(parametric, Estimate)
     figure = drawn(laws.draw, ahead)
-    table = ahead.law_draws["nested"].filter(pl.col("refused").is_null())
+    table = ahead.law_draws["nested"]
+    table = table.where(table.missing("refused"))
     shown = artist(figure, "plane-draws").get_offsets()
-    np.testing.assert_allclose(shown, table.select("E", "gamma").to_numpy())
+    np.testing.assert_allclose(shown, table.numbers(["E", "gamma"]))
     for law, x, y in (
         ("nested", nested.parameters["E"].value, nested.parameters["gamma"].value),
         ("parametric", parametric.parameters["E"].value, 1.0),
     ):
         assert line(figure, f"plane-{law}") == ([x], [y])
-    low, high = np.quantile(table["gamma"].to_numpy(), [0.025, 0.975])
+    low, high = np.quantile(table.columns["gamma"], [0.025, 0.975])
     assert f"gamma between {low:.2f} and {high:.2f} (95 %" in figure.alt
 
 

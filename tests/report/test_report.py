@@ -15,6 +15,7 @@ import pytest
 from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, NAMES
 from isoflop.config.report import ReportSettings
 from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import Estimate, read_draws, read_estimates
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.levels import NoLevel
@@ -44,7 +45,7 @@ def test_the_first_screen_is_what_the_estimates_say(rendered: Rendered) -> None:
     folder = rendered.root / "data/estimates/made-up"
     estimate = read_mixture(folder / "mixture.json")
     assert isinstance(estimate, Mixture)
-    draws = pl.read_parquet(folder / "mixture.draws.parquet")
+    draws = Draws.read(folder / "mixture.draws.parquet")
     (optimum,) = optima_at(estimate, draws, [1e14])
     text = " ".join(" ".join(rendered.page.words).split()).replace("\xa0", " ")
     n, d, per_param = optimum.params, optimum.tokens, optimum.tokens_per_param

@@ -12,6 +12,7 @@ from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weight
 from isoflop.approaches.uncertainty.mixture_coverage import checks_of
 from isoflop.errors import IsoflopError
 from isoflop.estimates.diagnostics import InteractionDiagnostics, ParametricDiagnostics
+from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import DECADES, Estimate, optima_of
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.intervals import LEVELS
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 def mix_laws(
     estimates: Mapping[Approach, Estimate | Refusal],
-    draws: Mapping[Approach, pl.DataFrame],
+    draws: Mapping[Approach, Draws],
     forecasts: Forecasts | NoForecasts,
     settings: ApproachesSettings,
     *,
@@ -102,7 +103,9 @@ def mix_laws(
     flops = flops_range[1] * 10.0 ** np.array(DECADES)
     first = next(iter(fitted.values()))
     checks, placed, unchecked = _checks(losses, settings, list(fitted), mixed)
-    quantities = describe_mixture(mixed, table, flops, MixtureLevels(placed, flops_range[1]))
+    quantities = describe_mixture(
+        mixed, Draws.of(table), flops, MixtureLevels(placed, flops_range[1])
+    )
     if checks:
         quantities["a"] = quantities["a"].model_copy(update={"coverage": _lowest(checks, "a")})
     mixture = Mixture(
@@ -160,14 +163,15 @@ def _lowest(checks: Sequence[MixtureCheck], quantity: str) -> dict[str, float]:
 
 
 def _draws(
-    members: Sequence[Member], draws: Mapping[Approach, pl.DataFrame], settings: ApproachesSettings
+    members: Sequence[Member], draws: Mapping[Approach, Draws], settings: ApproachesSettings
 ) -> pl.DataFrame:
     """Take each draw from the law that it falls to."""
     drawn = {
-        member.approach: draws[member.approach].filter(pl.col("simulation").is_null())
+        member.approach: table.where(table.missing("simulation"))
         for member in members
+        for table in (draws[member.approach],)
     }
-    count = max(table.height for table in drawn.values())
+    count = max(len(table) for table in drawn.values())
     weights = np.array([member.weight for member in members])
     whose = shared_out(weights / weights.sum(), count, settings.bootstrap.seed)
     parts = []
@@ -175,10 +179,17 @@ def _draws(
         if member.law is None:
             raise ValueError(f"{member.approach} was not fitted")
         names = [name for name in member.law.names if name in member.parameters]
-        table = drawn[member.approach].filter(pl.col("refused").is_null())
-        mine = pl.Series(np.flatnonzero(whose == k))
+        table = drawn[member.approach]
+        mine = np.isin(table.columns["draw"], np.flatnonzero(whose == k))
+        table = table.where(mine & table.missing("refused"))
         parts.append(
-            table.filter(pl.col("draw").is_in(mine.implode())).select("draw", "approach", *names)
+            pl.DataFrame(
+                {
+                    "draw": pl.Series(table.columns["draw"]).cast(pl.Int64),
+                    "approach": pl.Series([member.approach] * len(table), dtype=pl.String),
+                    **{name: pl.Series(table.columns[name]).fill_nan(None) for name in names},
+                }
+            )
         )
     return pl.concat(parts, how="diagonal").sort("draw")
 

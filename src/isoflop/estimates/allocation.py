@@ -19,7 +19,6 @@ from isoflop.estimates.estimate import (
     optima_of,
 )
 from isoflop.estimates.intervals import LEVELS, OPEN
-from isoflop.estimates.laws import law_rows
 from isoflop.estimates.mixture import MedianFrontier, Mixture, optima_of_mixture
 from isoflop.estimates.quantities import (
     Quantity,
@@ -36,10 +35,10 @@ from isoflop.numbers import PLAIN, count, decades_beyond, distance, per_cent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
+    from isoflop.estimates.draws import Draws
     from isoflop.estimates.power_frontier import Asked
     from isoflop.estimates.targets import Target
 
@@ -183,9 +182,7 @@ def is_doubtful(unanswered: float, level: float) -> bool:
     return unanswered > 0.1 * (1.0 - level)
 
 
-def allocate(
-    estimate: Estimate | Mixture, draws: pl.DataFrame, target: Target
-) -> Allocation | None:
+def allocate(estimate: Estimate | Mixture, draws: Draws, target: Target) -> Allocation | None:
     """Answer one question from an approach's estimate or the mixture, without fitting anything.
 
     Parameters
@@ -208,7 +205,7 @@ def allocate(
 
 def allocate_along(
     estimate: Estimate | Mixture,
-    draws: pl.DataFrame,
+    draws: Draws,
     asked: Asked,
     values: Sequence[float],
     *,
@@ -265,7 +262,7 @@ def allocate_along(
     return allocations
 
 
-def least_flops_of(estimate: Estimate | Mixture, draws: pl.DataFrame) -> float | None:
+def least_flops_of(estimate: Estimate | Mixture, draws: Draws) -> float | None:
     """Give the C below which an answer has no best size [FLOP]; None where it has one at every C.
 
     Parameters
@@ -280,7 +277,7 @@ def least_flops_of(estimate: Estimate | Mixture, draws: pl.DataFrame) -> float |
 
 
 def frontier_at(
-    estimate: Estimate | Mixture, draws: pl.DataFrame, flops: Sequence[float]
+    estimate: Estimate | Mixture, draws: Draws, flops: Sequence[float]
 ) -> dict[str, list[float | None]]:
     """Give the estimate's own frontier, without intervals.
 
@@ -302,7 +299,7 @@ def frontier_at(
 
 
 def _along_mixture(
-    mixture: Mixture, draws: pl.DataFrame, asked: Asked, targets: Floats
+    mixture: Mixture, draws: Draws, asked: Asked, targets: Floats
 ) -> list[Allocation | None]:
     parts = mixture.parts(draws)
     point = columns_along(MedianFrontier(parts), np.empty((1, 0)), asked, targets)
@@ -385,7 +382,7 @@ def _samples(
 
 def optima_at(
     estimate: Estimate | Mixture,
-    draws: pl.DataFrame,
+    draws: Draws,
     flops: Sequence[float],
     *,
     summarised: bool = True,
@@ -421,7 +418,7 @@ def optima_at(
 
 
 def optima_by_approach(
-    estimates: Mapping[Approach, Estimate], draws: Mapping[Approach, pl.DataFrame], flops: float
+    estimates: Mapping[Approach, Estimate], draws: Mapping[Approach, Draws], flops: float
 ) -> dict[Approach, Optimum]:
     """Give every approach's allocation at one budget [FLOP]."""
     return {
@@ -431,18 +428,16 @@ def optima_by_approach(
     }
 
 
-def simulations_of(estimate: Estimate, draws: pl.DataFrame) -> list[Simulations]:
+def simulations_of(estimate: Estimate, draws: Draws) -> list[Simulations]:
     """Gather an approach's fits to simulated sweeps from its table of draws, law by law."""
     if not isinstance(estimate.calibration, Calibration) or not estimate.calibration.truths:
         return []
     names = estimate.law.names
-    # masks of one array: a query of the table for each law and kind of row takes several times as
-    # long as the numbers that come of it
-    rows = law_rows(estimate.law, draws)
-    from_all_runs = draws["draw"].is_null().to_numpy()
+    rows = draws.numbers(names)
+    from_all_runs = draws.missing("draw")
     gathered = []
     for checked in estimate.calibration.truths:
-        simulated = draws["truth"].eq_missing(checked.truth.approach).to_numpy()
+        simulated = draws.equal("truth", checked.truth.approach)
         estimates = rows[simulated & from_all_runs]
         clean = checked.noiseless
         gathered.append(

@@ -71,9 +71,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import polars as pl
-
     from isoflop.approach import Approach
+    from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import Member, NoMixture
@@ -303,10 +302,10 @@ def ask(
     *,
     sweep: str | None = None,
     outcomes: Mapping[Approach, Estimate | Refusal] | None = None,
-    draws: Mapping[Approach, pl.DataFrame] | None = None,
+    draws: Mapping[Approach, Draws] | None = None,
     forecasts: Forecasts | NoForecasts | None = None,
     mixture: Mixture | NoMixture | None = None,
-    mixture_draws: pl.DataFrame | None = None,
+    mixture_draws: Draws | None = None,
     reference: Path | None = None,
     machine: Machine | None = None,
     served: float | None = None,
@@ -389,7 +388,7 @@ def ask(
 def _repeated(
     target: Target,
     outcomes: Mapping[Approach, Estimate | Refusal],
-    draws: Mapping[str, pl.DataFrame],
+    draws: Mapping[str, Draws],
     unique: float,
 ) -> RepeatedAllocation:
     """Say what is best with few unique tokens.

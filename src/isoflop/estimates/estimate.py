@@ -17,10 +17,10 @@ from isoflop.approach import APPROACHES, Approach
 from isoflop.config.approaches import ExponentPrior, UsedSettings
 from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
-from isoflop.errors import IsoflopError
 from isoflop.estimates.diagnostics import Diagnostics, frontier_points
+from isoflop.estimates.draws import Draws, damaged, required
 from isoflop.estimates.influence import Influence
-from isoflop.estimates.laws import Law, Optima, law_rows
+from isoflop.estimates.laws import Law, Optima
 from isoflop.estimates.quantities import Quantity, Truth
 from isoflop.files import digest, name_in_project, write_json
 from isoflop.numbers import decades_beyond, listed, number_of, per_cent
@@ -28,7 +28,6 @@ from isoflop.numbers import decades_beyond, listed, number_of, per_cent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
@@ -246,16 +245,14 @@ class Estimate(Section):
             return None
         return self.loss(params, self.law.flops_per_token.tokens(params, flops))
 
-    def rows(self, draws: pl.DataFrame) -> Floats:
+    def rows(self, draws: Draws) -> Floats:
         """Give the law's parameters of the sweep's draws, (draws, parameters); NaN where refused.
 
         Parameters
         ----------
         draws : the approach's table of draws; those of simulated sweeps are left out.
         """
-        import polars as pl
-
-        return law_rows(self.law, draws.filter(pl.col("simulation").is_null()))
+        return draws.where(draws.missing("simulation")).numbers(self.law.names)
 
     def _optima(self, flops: ArrayLike) -> Optima:
         return self.law.optima(self.row, np.asarray(flops, dtype=np.float64).ravel())
@@ -306,9 +303,9 @@ def read_outcome(path: Path, model: type[Outcome], refusal: type[Refused]) -> Ou
     IsoflopError : there is no such file, or it is damaged.
     """
     try:
-        content = json.loads(_required(path).read_text(encoding="utf-8"))
+        content = json.loads(required(path).read_text(encoding="utf-8"))
     except ValueError as error:  # of characters, too
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     if "refused" in content:
         return parse(content, refusal, name=str(path))
     return parse(content, model, name=str(path))
@@ -329,13 +326,11 @@ def read_estimates(
     IsoflopError : one is missing.
     """
     return {
-        approach: read_estimate(_required(folder / f"{approach}.json")) for approach in approaches
+        approach: read_estimate(required(folder / f"{approach}.json")) for approach in approaches
     }
 
 
-def read_draws(
-    folder: Path, approaches: Iterable[Approach] = APPROACHES
-) -> dict[Approach, pl.DataFrame]:
+def read_draws(folder: Path, approaches: Iterable[Approach] = APPROACHES) -> dict[Approach, Draws]:
     """Read the draws of one sweep; an approach that was refused has no rows.
 
     Raises
@@ -345,47 +340,14 @@ def read_draws(
     return {approach: read_draws_of(folder, approach) for approach in approaches}
 
 
-def read_draws_of(folder: Path, answer: str) -> pl.DataFrame:
+def read_draws_of(folder: Path, answer: str) -> Draws:
     """Read the draws of one approach, or of the mixture.
 
     Raises
     ------
     IsoflopError : the table is missing or damaged.
     """
-    return read_draws_at(folder / f"{answer}.draws.parquet")
-
-
-def read_draws_at(path: Path) -> pl.DataFrame:
-    """Read a table of draws by its path.
-
-    Raises
-    ------
-    IsoflopError : the table is missing or damaged.
-    """
-    import polars as pl
-
-    _required(path)
-    try:
-        return pl.read_parquet(path, glob=False)
-    except pl.exceptions.PolarsError as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> IsoflopError:
-    return IsoflopError(
-        f"{path} is damaged ({error}). Remove it, and make it again with "
-        f"`snakemake {path.as_posix()}`."
-    )
-
-
-def _required(path: Path) -> Path:
-    """Refuse to leave out in silence what is not there."""
-    if not path.exists():
-        raise IsoflopError(
-            f"{path} is missing. Make it with `snakemake {path.as_posix()}`, or all of a sweep's "
-            "with `python3 run.py report`."
-        )
-    return path
+    return Draws.read(folder / f"{answer}.draws.parquet")
 
 
 def write_estimate(estimate: Estimate | Refusal, path: Path) -> None:

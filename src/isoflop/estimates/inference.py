@@ -22,9 +22,9 @@ from isoflop.estimates.targets import columns_at
 if TYPE_CHECKING:
     from typing import Self
 
-    import polars as pl
     from numpy.typing import NDArray
 
+    from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Estimate, Optimum
     from isoflop.estimates.laws import FlopsPerToken, LawOfLoss
     from isoflop.estimates.levels import Levels
@@ -176,7 +176,7 @@ def served_levels(optimum: Optimum) -> Levels:
 
 
 def allocate_served(
-    estimate: Estimate | Mixture, draws: pl.DataFrame, target: Target, served: float
+    estimate: Estimate | Mixture, draws: Draws, target: Target, served: float
 ) -> ServedAllocation | None:
     """Give one answer's cheapest allocation at the loss of its optimum that meets a target.
 
@@ -228,7 +228,7 @@ def allocate_served(
     })  # fmt: skip
 
 
-def _parts_of(estimate: Estimate | Mixture, draws: pl.DataFrame) -> list[Part]:
+def _parts_of(estimate: Estimate | Mixture, draws: Draws) -> list[Part]:
     """Give the laws of an answer with their draws, those that were refused left out."""
     if isinstance(estimate, Mixture):
         return estimate.parts(draws)

@@ -18,7 +18,6 @@ from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, NO_FLOOR, PR
 from isoflop.estimates.power_frontier import PowerFrontier
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import ArrayLike, NDArray
 
     from isoflop.estimates.power_frontier import Asked
@@ -482,12 +481,3 @@ Law = Annotated[
     PowerLaws | HoffmannLaw | KaplanLaws | OvertrainingLaw | DataConstrainedLaw | InteractionLoss,
     Field(discriminator="kind"),
 ]
-
-
-def law_rows(law: LawOfLoss, draws: pl.DataFrame) -> Floats:
-    """Take a law's parameters out of a table of draws, (draws, parameters); NaN where refused."""
-    import polars as pl
-
-    # one selection: each costs Polars a query, and a question asks for dozens of columns
-    numbers = draws.select(pl.col(law.names).cast(pl.Float64).fill_null(np.nan))
-    return np.ascontiguousarray(numbers.to_numpy())

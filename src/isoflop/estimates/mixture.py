@@ -19,7 +19,7 @@ from isoflop.config.reading import Section
 from isoflop.estimates.diagnostics import REJECTED
 from isoflop.estimates.estimate import Counting, Optimum, Provenance, optima_of, read_outcome
 from isoflop.estimates.intervals import COVERAGE_SLACK, LEVELS
-from isoflop.estimates.laws import Law, Optima, law_rows
+from isoflop.estimates.laws import Law, Optima
 from isoflop.estimates.levels import Levels, between, widest
 from isoflop.estimates.quantities import Quantity, at_levels, derived
 from isoflop.files import write_json
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import polars as pl
     from numpy.typing import NDArray
 
+    from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.power_frontier import Asked
 
@@ -198,7 +198,7 @@ class Mixture(Section):
             "laws is not inside the intervals."
         )
 
-    def parts(self, draws: pl.DataFrame) -> list[Part]:
+    def parts(self, draws: Draws) -> list[Part]:
         """Give each law that takes part with its draws.
 
         Parameters
@@ -444,14 +444,12 @@ def _centre(kept: Floats) -> float:
         return float(np.exp(np.median(np.log(kept)))) if len(kept) else float("nan")
 
 
-def _parts(members: Sequence[Member], draws: pl.DataFrame) -> list[Part]:
-    import polars as pl
-
+def _parts(members: Sequence[Member], draws: Draws) -> list[Part]:
     parts = []
     for member in members:
         if member.law is None:
             raise ValueError(f"{member.approach} was not fitted")
-        rows = law_rows(member.law, draws.filter(pl.col("approach") == member.approach))
+        rows = draws.where(draws.equal("approach", member.approach)).numbers(member.law.names)
         parts.append(Part(member.approach, member.law, member.row, rows))
     return parts
 
@@ -466,9 +464,7 @@ def write_mixture(mixture: Mixture | NoMixture, path: Path) -> None:
     write_json(path, mixture.model_dump(mode="json"))
 
 
-def optima_of_mixture(
-    mixture: Mixture, draws: pl.DataFrame, flops: Sequence[float]
-) -> list[Optimum]:
+def optima_of_mixture(mixture: Mixture, draws: Draws, flops: Sequence[float]) -> list[Optimum]:
     """Give the mixture's allocation at each budget, without fitting anything again.
 
     Parameters
@@ -487,7 +483,7 @@ def optima_of_mixture(
 
 
 def describe_mixture(
-    members: Sequence[Member], draws: pl.DataFrame, flops: Floats, levels: MixtureLevels
+    members: Sequence[Member], draws: Draws, flops: Floats, levels: MixtureLevels
 ) -> dict[str, Quantity]:
     """Give a, b and the optima of a mixture with intervals of its draws.
 

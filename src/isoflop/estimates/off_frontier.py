@@ -15,10 +15,10 @@ from isoflop.estimates.mixture import Mixture
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
+    from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.intervals import Intervals
     from isoflop.estimates.recommendation import Recommendation
@@ -58,9 +58,7 @@ def predicts_losses(
     return None if parametric is None else ("parametric", parametric)
 
 
-def losses_at(
-    answer: Estimate | Mixture, draws: pl.DataFrame, params: Floats, tokens: Floats
-) -> Floats:
+def losses_at(answer: Estimate | Mixture, draws: Draws, params: Floats, tokens: Floats) -> Floats:
     """Give L(N, D), (points,): a law's own, or the median of the mixture's draws.
 
     Parameters
@@ -79,7 +77,7 @@ def losses_at(
 
 
 def intervals_of_losses(
-    answer: Estimate | Mixture, draws: pl.DataFrame, params: Floats, tokens: Floats, flops: float
+    answer: Estimate | Mixture, draws: Draws, params: Floats, tokens: Floats, flops: float
 ) -> list[Intervals]:
     """Give the intervals of L(N, D) at points of one C, without the noise of a run.
 
@@ -108,7 +106,7 @@ def intervals_of_losses(
 
 
 def predicted_at(
-    answer: Estimate | Mixture, draws: pl.DataFrame, params: float, tokens: float, flops: float
+    answer: Estimate | Mixture, draws: Draws, params: float, tokens: float, flops: float
 ) -> Predicted:
     """Give the loss at one N and D with its intervals; see ``losses_at``."""
     n, d = np.array([params]), np.array([tokens])
@@ -117,7 +115,7 @@ def predicted_at(
     return Predicted(value, intervals)
 
 
-def _drawn(answer: Estimate | Mixture, draws: pl.DataFrame, log_n: Floats, log_d: Floats) -> Floats:
+def _drawn(answer: Estimate | Mixture, draws: Draws, log_n: Floats, log_d: Floats) -> Floats:
     """Give log L of all draws, (draws, points)."""
     laws = (
         [(part.law, part.rows) for part in answer.parts(draws)]

@@ -16,9 +16,9 @@ from isoflop.estimates.quantities import Quantity, calibrated
 from isoflop.laws import ChinchillaLaw, RepeatedDataLaw
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
+    from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.laws import DataConstrainedLaw
 
@@ -102,7 +102,7 @@ def repeated_columns(
 
 
 def allocate_repeated(
-    estimate: Estimate, draws: pl.DataFrame, flops: float, unique: float
+    estimate: Estimate, draws: Draws, flops: float, unique: float
 ) -> RepeatedAllocation:
     """Give the best allocation by a sweep's data-constrained law, with percentile intervals.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from isoflop.approach import Approach
     from isoflop.config.figures import FiguresSettings
     from isoflop.estimates.announced import Announcement
+    from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import NoMixture
@@ -42,12 +43,12 @@ class FigureInputs:
     losses: pl.DataFrame
     runs: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
-    draws: Mapping[Any, pl.DataFrame]
+    draws: Mapping[Any, Draws]
     laws: Mapping[Approach, Estimate | Refusal]
     """Of every law of the set."""
-    law_draws: Mapping[Approach, pl.DataFrame]
+    law_draws: Mapping[Approach, Draws]
     mixture: Mixture | NoMixture
-    mixture_draws: pl.DataFrame
+    mixture_draws: Draws
     forecasts: Forecasts | NoForecasts
     specifications: pl.DataFrame
     reference: Reference
@@ -74,7 +75,7 @@ class FigureInputs:
         """The mixture, where there is one, and every approach's estimate, by key."""
         return answers_of(self.fitted, self.mixture)
 
-    def draws_of(self, answer: Estimate | Mixture) -> pl.DataFrame:
+    def draws_of(self, answer: Estimate | Mixture) -> Draws:
         """Give the draws of an approach, or of the mixture."""
         return self.mixture_draws if isinstance(answer, Mixture) else self.draws[answer.approach]
 

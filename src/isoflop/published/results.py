@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
+import numpy as np
 
 from isoflop.counting import PF_DAY
 from isoflop.errors import ConfigError
 from isoflop.estimates.allocation import optima_at
-from isoflop.estimates.estimate import Estimate, read_draws_at, read_estimate
+from isoflop.estimates.draws import Draws
+from isoflop.estimates.estimate import Estimate, read_estimate
 from isoflop.estimates.published_numbers import OUTCOMES
 from isoflop.project import PUBLISHED
 from isoflop.published.computed import compute
@@ -168,7 +169,7 @@ def _quantity(name: str, fitted: Fitted, estimate: Estimate, draws: Path) -> Qua
     parts = {"params_opt": "params", "tokens_opt": "tokens", "tokens_per_param": "tokens_per_param",
              "loss_opt": "loss"}  # fmt: skip
     if name in parts:
-        for optimum in optima_at(estimate, read_draws_at(draws), [fitted.flops]):
+        for optimum in optima_at(estimate, Draws.read(draws), [fitted.flops]):
             quantity: Quantity | None = getattr(optimum, parts[name])
             if quantity is not None:
                 return quantity
@@ -193,7 +194,8 @@ def _diagnostic(fitted: Fitted, estimate: Estimate) -> float:
 
 
 def _standard_deviation(fitted: Fitted, draws: Path) -> float:
-    table = read_draws_at(draws).filter(pl.col("simulation").is_null())
+    table = Draws.read(draws)
     if fitted.value not in table.columns:
         raise ConfigError(f"{draws} has no column '{fitted.value}'")
-    return float(table[fitted.value].drop_nulls().to_numpy().std(ddof=1))
+    values = table.columns[fitted.value][table.missing("simulation")]
+    return float(values[~np.isnan(values)].std(ddof=1))

@@ -51,10 +51,10 @@ from isoflop.report.sections.data import most_epochs
 from isoflop.report.sections.first_screen import headline_budget
 
 if TYPE_CHECKING:
-    import polars as pl
     from numpy.typing import NDArray
 
     from isoflop.estimates.allocation import Allocation
+    from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Estimate, Optimum
     from isoflop.estimates.interaction import Form
     from isoflop.estimates.power_frontier import Asked
@@ -177,7 +177,7 @@ def _described(
 
 
 def _ends(
-    inputs: ReportInputs, answer: Estimate | Mixture, draws: pl.DataFrame
+    inputs: ReportInputs, answer: Estimate | Mixture, draws: Draws
 ) -> dict[str, dict[str, list[list[float | None]]]]:
     """Tabulate the intervals along the frontier, for each quantity that may be given.
 
@@ -232,7 +232,7 @@ def _row(flops: float, asked: str, answer: Allocation | Optimum) -> list[float |
 
 
 def _of_loss(
-    estimate: Estimate, draws: pl.DataFrame, flops: float, parts: dict[str, dict[str, Any]]
+    estimate: Estimate, draws: Draws, flops: float, parts: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Write a law of the loss, and draws of it, as their terms."""
     law, rows = estimate.law, estimate.rows(draws)
@@ -302,7 +302,7 @@ def _of_mixture(
     }
 
 
-def _served_shares(answer: Estimate | Mixture, draws: pl.DataFrame) -> list[list[float | None]]:
+def _served_shares(answer: Estimate | Mixture, draws: Draws) -> list[list[float | None]]:
     """Tabulate log C and the shares of the draws below the ends of what serving changes.
 
     All its quantities have the same; before the first place and beyond the last they stay.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import SweepFile
     from isoflop.drawing.manifest import FigureText
     from isoflop.estimates.announced import Announcement, PairAnnouncement
+    from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Optimum, Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
     from isoflop.estimates.mixture import NoMixture
@@ -61,11 +62,11 @@ class ReportInputs:
     files: pl.DataFrame
     gates: pl.DataFrame
     estimates: Mapping[Approach, Estimate | Refusal]
-    draws: Mapping[Approach, pl.DataFrame]
+    draws: Mapping[Approach, Draws]
     laws: Mapping[Approach, Estimate | Refusal]
-    law_draws: Mapping[Approach, pl.DataFrame]
+    law_draws: Mapping[Approach, Draws]
     mixture: Mixture | NoMixture
-    mixture_draws: pl.DataFrame
+    mixture_draws: Draws
     forecasts: Forecasts | NoForecasts
     specifications: pl.DataFrame
     figures: Path
@@ -142,7 +143,7 @@ class ReportInputs:
         known = fitted["unique_tokens"].unique().to_list()
         return known[0] if len(known) == 1 else None
 
-    def draws_of(self, key: str) -> pl.DataFrame:
+    def draws_of(self, key: str) -> Draws:
         """Give the draws of an approach, a law of the set, or the mixture."""
         if key == KEY:
             return self.mixture_draws
