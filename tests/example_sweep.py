@@ -308,7 +308,10 @@ def _planned(*, check: bool) -> list[dict[str, Any]]:
         middle = BUDGETS[1]
         for label, a in (("kaplan", 0.73), ("chinchilla", 0.5)):
             n = float(LAW.params_opt(middle)) * (CHECK_BUDGET / middle) ** a
-            runs.append({"run": f"{label}-c3e13", "role": "check", "budget": CHECK_BUDGET, "n": n})
+            runs.append(
+                {"run": f"{label}-c3e13", "role": "check", "sized_by": label,
+                 "budget": CHECK_BUDGET, "n": n}
+            )  # fmt: skip
     return runs
 
 
@@ -324,6 +327,7 @@ def _runs(planned: list[dict[str, Any]]) -> pl.DataFrame:
                 "paths": f"{run['run']}.jsonl",
                 "trainer": "isoflop",
                 "role": run["role"],
+                "sized_by": run.get("sized_by"),
                 "params_total": n,
                 "params_total_source": "log",
                 "params_nonembedding": n * 0.6,
@@ -369,6 +373,7 @@ def _losses(planned: list[dict[str, Any]]) -> pl.DataFrame:
                     "sweep": SWEEP,
                     "run": run["run"],
                     "role": run["role"],
+                    "sized_by": run.get("sized_by"),
                     "params_total": run["n"],
                     "params_nonembedding": run["n"] * 0.6,
                     "params_with_head": run["n"],

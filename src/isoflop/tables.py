@@ -16,6 +16,7 @@ from isoflop.approach import APPROACHES
 from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
 from isoflop.errors import IsoflopError
 from isoflop.files import replacing
+from isoflop.pairs import SIZED_BY
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -113,6 +114,7 @@ class Runs(dy.Schema):
     trainer = _text("format of the log it came from")
     paths = _text("files it was read from, below the sweep's folder, joined by ', '")
     role = _word(ROLES, "fit: an observation; tuning: a trial run; check: never fitted")
+    sized_by = _word(tuple(SIZED_BY), "whose exponent gave a check run its size", nullable=True)
     params_total = _number(
         "N with embedding and head; known of every run that is not excluded",
         "parameter", nullable=True, positive=True,
@@ -230,6 +232,7 @@ class Losses(dy.Schema):
     sweep = _text("sweep the run belongs to")
     run = _text("name of the run", key=True)
     role = _word(("fit", "check"), "check points are never fitted")
+    sized_by = _word(tuple(SIZED_BY), "whose exponent gave a check run its size", nullable=True)
     params_total = _number("N with embedding and head", "parameter", positive=True)
     params_nonembedding = _number("N without embedding and head", "parameter", nullable=True)
     params_with_head = _number("N with head, without input embedding", "parameter", nullable=True)
@@ -270,6 +273,7 @@ class Targets(dy.Schema):
     """One row per run that is not trained yet: the CSV of ``isoflop plan-sweep --targets``."""
 
     run = _text("name the run will have", key=True)
+    sized_by = _word(tuple(SIZED_BY), "whose exponent gave it its size", nullable=True)
     params_total = _number("N with embedding and head", "parameter", positive=True)
     params_nonembedding = _number("N without embedding and head", "parameter", nullable=True)
     params_with_head = _number("N with head, without input embedding", "parameter", nullable=True)

@@ -165,7 +165,8 @@ def pair(losses: pl.DataFrame, seeds: int) -> pl.DataFrame:
     of = {"one": "chinchilla", "two": "kaplan"}
     return pl.concat(
         targets(losses).with_columns(
-            run=pl.Series([f"{of[run]}-s{seed}" for run in targets(losses)["run"]])
+            run=pl.Series([f"{of[run]}-s{seed}" for run in targets(losses)["run"]]),
+            sized_by=pl.Series([of[run] for run in targets(losses)["run"]]),
         )
         for seed in range(seeds)
     )
@@ -197,6 +198,10 @@ def test_a_pair_needs_both_sizes_untrained(losses: pl.DataFrame, mixture: Mixtur
     runs = pair(losses, 2)
     with pytest.raises(UnderdeterminedError, match="no run to come is sized by Kaplan’s exponent"):
         announced_pair(losses, runs.filter(pl.col("run").str.starts_with("chin")), mixture)
+    # a name says nothing of it
+    unsaid = runs.with_columns(sized_by=pl.lit(None, dtype=pl.String))
+    with pytest.raises(UnderdeterminedError, match=r"column sized_by .*: kaplan, chinchilla"):
+        announced_pair(losses, unsaid, mixture)
     # what is trained already is left out, and not announced again
     trained = losses.with_columns(
         run=pl.when(pl.col("run") == losses["run"][0])

@@ -167,6 +167,24 @@ def test_tuning_runs_are_excluded_and_check_runs_are_not(tmp_path: Path) -> None
     assert not row(tables.runs, "run", "tuning")["excluded"]
 
 
+def test_whose_exponent_sized_a_check_run_is_what_its_log_or_sweep_yaml_says(
+    tmp_path: Path,
+) -> None:
+    """A name is a name: `kaplan-warmup` of a user may be of no pair."""
+    files: dict[str, str | bytes] = {
+        f"{name}.jsonl": jsonl(run_lines(name, role="check", sized_by=word))
+        for name, word in {"kaplan-warmup": None, "kaplan-a": "kaplan", "b": "chinchilla"}.items()
+    }
+    tables = ingest(tmp_path / "s", files)
+    said = {"kaplan-warmup": None, "kaplan-a": "kaplan", "b": "chinchilla"}
+    assert dict(tables.runs.select("run", "sized_by").iter_rows()) == said
+    rule = "title: t\nruns:\n- {match: kaplan-warmup, sized_by: chinchilla}\n"
+    tables = ingest(tmp_path / "t", files, rule)
+    assert row(tables.runs, "run", "kaplan-warmup")["sized_by"] == "chinchilla"
+    with pytest.raises(ConfigError, match="sized_by"):
+        ingest(tmp_path / "u", files, rule.replace("chinchilla", "hoffmann"))
+
+
 # -- several files ---------------------------------------------------------------------------------
 
 

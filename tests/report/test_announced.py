@@ -152,7 +152,8 @@ def test_of_the_announced_runs_only_those_sized_by_an_exponent_are_a_check_pair(
     others = replace(
         inputs,
         losses=inputs.losses.with_columns(
-            run=pl.when(pl.col("role") == "check").then(named).otherwise("run")
+            run=pl.when(pl.col("role") == "check").then(named).otherwise("run"),
+            sized_by=pl.lit(None, dtype=pl.String),
         ),
         announcement=inputs.announcement.model_copy(update={"runs": tuple(runs)}),
     )

@@ -18,6 +18,7 @@ from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture, NoMixture, PlacedLevels
 from isoflop.estimates.recommendation import DOUBTED
 from isoflop.numbers import NBSP, UNSURE, fixed, power
+from isoflop.pairs import SIZED_BY
 from isoflop.report.document import write_document
 from isoflop.report.sections.captions import findings
 from isoflop.report.sections.check import (
@@ -140,28 +141,39 @@ def test_check_runs_of_different_compute_are_no_pair(inputs: ReportInputs) -> No
     assert findings(apart)["check_pair"] == ""
 
 
-def test_check_runs_are_kaplans_and_chinchillas_only_where_their_names_say_so(
+def test_check_runs_are_kaplans_and_chinchillas_only_where_a_plan_or_sweep_yaml_says_so(
     inputs: ReportInputs,
 ) -> None:
-    """A user's check runs of equal compute were called Kaplan's and Chinchilla's."""
+    """A user's check runs were called Kaplan's by their names: `kaplan-style-warmup`."""
     named = " ".join(write_document(inputs).markdown.split())
     assert ": one size by Chinchilla’s exponent from the sweep’s middle budget and one by" in named
     assert "The size **by Chinchilla’s exponent** reached the lower loss" in named
-    renamed = pl.col("run").str.replace("^kaplan", "big-a").str.replace("^chinchilla", "big-b")
+    unsaid = pl.lit(None, dtype=pl.String).alias("sized_by")
     theirs = replace(
         inputs,
-        losses=inputs.losses.with_columns(renamed),
-        runs=inputs.runs.with_columns(renamed),
+        losses=inputs.losses.with_columns(unsaid),
+        runs=inputs.runs.with_columns(unsaid),
     )
     pair = check_pair(theirs)
     assert pair is not None
-    assert pair.winner == "of ` big-b-c3e13 `"
+    assert pair.winner == "of ` chinchilla-c3e13 `"
     assert pair.losses.columns[0].head == "Size of"
     told = " ".join(write_document(theirs).markdown.split())
     _, section = told.split("{#check}")
     section, _ = section.split("{#cautions}")
-    assert "were left out of every fit. The size **of ` big-b-c3e13 `** reached" in section
+    assert "were left out of every fit. The size **of ` chinchilla-c3e13 `** reached" in section
     assert "exponent" not in section
+    # and whatever a run is called, what its plan says counts
+    renamed = pl.col("run").str.replace("^kaplan", "big-a").str.replace("^chinchilla", "big-b")
+    called = replace(
+        inputs,
+        losses=inputs.losses.with_columns(renamed),
+        runs=inputs.runs.with_columns(renamed),
+    )
+    assert [size.exponent for size in check_sizes(called)] == [
+        size.exponent for size in check_sizes(inputs)
+    ]
+    assert {size.exponent for size in check_sizes(called)} == set(SIZED_BY.values())
     assert "Kaplan" not in findings(theirs)["check_pair"]
 
 

@@ -181,6 +181,8 @@ def test_check_runs_match_in_compute_and_differ_in_size() -> None:
     assert kaplan.params.total == pytest.approx(3e4 * 10**0.73, rel=0.15)
     assert chinchilla.params.total == pytest.approx(3e4 * 10**0.5, rel=0.15)
     assert kaplan.params.total > chinchilla.params.total
+    assert (kaplan.sized_by, chinchilla.sized_by) == ("kaplan", "chinchilla")
+    assert {run.sized_by for run in TOY.runs if run.role != "check"} == {None}
 
 
 def test_tuning_runs_have_their_role_and_rate() -> None:

@@ -19,22 +19,21 @@ from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.announced import (
     PAIR_RULE,
     RULE,
-    SIZED_BY,
     AnnouncedLoss,
     AnnouncedRun,
     Announcement,
     PairAnnouncement,
-    PairWord,
-    pair_word,
 )
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.intervals import labelled
 from isoflop.estimates.mixture import KEY, Mixture
+from isoflop.pairs import SIZED_BY
 
 if TYPE_CHECKING:
     from isoflop.approaches.forecasts.predictions import Predictive
     from isoflop.config.approaches import ApproachesSettings, CountingSettings
     from isoflop.estimates.mixture import NoMixture
+    from isoflop.pairs import PairWord
 
 PREDICTING = "kaplan"
 """Beside the laws of the set, the approach whose law gives the loss of a run."""
@@ -114,15 +113,15 @@ def announce_pair(
     """
     trained = losses["run"].unique().implode()
     rows = targets.filter(~pl.col("run").is_in(trained))
-    words = [(run, pair_word(run)) for run in rows["run"]]
     named: dict[PairWord, tuple[str, ...]] = {
-        word: tuple(sorted(run for run, its in words if its == word)) for word in SIZED_BY
+        word: tuple(rows.filter(sized_by=word)["run"].sort()) for word in SIZED_BY
     }
     if lacking := [word for word, runs in named.items() if not runs]:
         raise UnderdeterminedError(
             f"{sweep}: no run to come is sized by {' or by '.join(SIZED_BY[w] for w in lacking)} "
-            f"(the first word of its name: {', '.join(lacking)}). Plan both sizes (`check` in the "
-            "design), with seeds that are not trained."
+            f"(column sized_by of the runs to announce: {', '.join(lacking)}). Plan both sizes "
+            "(`check` in the design), with seeds that are not trained, and write the column by "
+            "`isoflop plan-sweep --targets`."
         )
     pair = rows.filter(pl.col("run").is_in([run for runs in named.values() for run in runs]))
     asked = _Asked.of(losses, pair, mixture, settings, sweep)

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from isoflop.config.reading import Section, model_inside
+from isoflop.pairs import PairWord
 
 
 class Finite(Section):
@@ -159,6 +160,8 @@ class RunFacts(Finite):
 
     role: Literal["fit", "tuning", "check"] | None = None
     """fit: an observation; tuning: a trial, left out; check: not fitted, to test predictions."""
+    sized_by: PairWord | None = None
+    """Whose exponent gave a check run its size, in a pair of equal compute; its name never says."""
     budget: float | None = Field(default=None, gt=0)
     """Compute budget the run was planned for; unit: FLOP."""
     architecture: RunArchitecture = RunArchitecture()

@@ -16,6 +16,7 @@ from isoflop.config.reading import Section, read_yaml
 from isoflop.errors import IsoflopError
 from isoflop.estimates.estimate import Counting
 from isoflop.files import write_text
+from isoflop.pairs import PairWord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,12 +36,6 @@ RULE: Final = (
 )
 
 
-PairWord = Literal["kaplan", "chinchilla"]
-SIZED_BY: Final[dict[PairWord, str]] = {
-    "kaplan": "Kaplan’s exponent",
-    "chinchilla": "Chinchilla’s exponent",
-}
-"""First word of a matched pair's names (plan-sweep) to what gave a run its size."""
 PAIR_RULE: Final = (
     "Runs of two sizes are trained at one compute with the seeds named here; runs of these sizes "
     "that were trained before, whose losses were known, are left out. What is announced is the "
@@ -142,12 +137,12 @@ def check_runs(table: pl.DataFrame, announcement: Announcement | None) -> pl.Dat
 
     Parameters
     ----------
-    table : with columns run and role.
+    table : with columns run, role and sized_by.
     announcement : of the sweep; None without.
     """
     announced = [] if announcement is None else [run.run for run in announcement.runs]
-    alone = [run for run in announced if sized_by(run) is None]
-    return table.filter((pl.col("role") == "check") & ~pl.col("run").is_in(alone))
+    alone = pl.col("run").is_in(announced) & pl.col("sized_by").is_null()
+    return table.filter((pl.col("role") == "check") & ~alone)
 
 
 def equal_compute(flops: pl.Series) -> bool:
@@ -157,18 +152,6 @@ def equal_compute(flops: pl.Series) -> bool:
     """
     values = flops.to_list()
     return bool(values) and max(values) <= EQUAL_COMPUTE * min(values)
-
-
-def pair_word(run: str) -> PairWord | None:
-    """Give the first word of a run's name if it says whose exponent sized it; else None."""
-    first = run.partition("-")[0].lower()
-    return next((word for word in SIZED_BY if word == first), None)
-
-
-def sized_by(run: str) -> str | None:
-    """Say whose exponent sized a run, by its name; None for a run of no pair."""
-    word = pair_word(run)
-    return word and SIZED_BY[word]
 
 
 class AlreadyAnnouncedError(IsoflopError):

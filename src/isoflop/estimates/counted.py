@@ -21,12 +21,14 @@ def counted(losses: pl.DataFrame, counting: Counting, *, final: bool = True) -> 
 
     Returns
     -------
-    Run, params [parameter], tokens [token], flops [FLOP], loss [nat/token], budget [FLOP],
-    is_final and schedule_fraction; points without N or C under these conventions are left out.
+    Run, sized_by, params [parameter], tokens [token], flops [FLOP], loss [nat/token], budget
+    [FLOP], is_final and schedule_fraction; points without N or C under these conventions are left
+    out.
     """
     chosen = losses.filter(pl.col("is_final")) if final else losses
     return chosen.select(
         "run",
+        "sized_by",
         pl.col(f"params_{counting.params}").alias("params"),
         "tokens",
         pl.col(f"flops_{counting.flops}").alias("flops"),

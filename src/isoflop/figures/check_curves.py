@@ -78,7 +78,7 @@ def _labels(ends: pl.DataFrame, colours: dict[float, Any]) -> list[tuple[str, An
     """Name each size where its runs end, on average."""
     return [
         (
-            f"{label_of(rows['run'][0])}: {short(params)}",
+            f"{label_of(rows)}: {short(params)}",
             colours[params],
             float(rows["loss"].mean()),  # type: ignore[arg-type]
         )

@@ -10,11 +10,12 @@ import polars as pl
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
-from isoflop.estimates.announced import check_runs, equal_compute, sized_by
+from isoflop.estimates.announced import check_runs, equal_compute
 from isoflop.estimates.counted import counted
 from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.off_frontier import intervals_of_losses, losses_at, predicts_losses
 from isoflop.numbers import PLAIN, power, short
+from isoflop.pairs import sized_by
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -191,7 +192,7 @@ def _measured(axes: Axes, params: float, rows: pl.DataFrame, *, left: bool) -> N
     of = "" if rows.height == 1 else f"\nmean of {rows.height} runs"
     # at the foot of the panel, where no line runs
     axes.annotate(
-        f"{label_of(rows['run'][0])}\nmeasured {mean:.4f}{of}",
+        f"{label_of(rows)}\nmeasured {mean:.4f}{of}",
         (params, 0.03),
         xycoords=axes.get_xaxis_transform(),
         xytext=(-9 if left else 9, 0),
@@ -214,9 +215,9 @@ def _why_no_pair(inputs: FigureInputs) -> str:
     )
 
 
-def label_of(run: str) -> str:
-    """Say whose exponent sized a check run, by the first word of its name."""
-    return sized_by(run) or style.outside(run)
+def label_of(runs: pl.DataFrame) -> str:
+    """Say whose exponent gave check runs of one size theirs, or else name the first."""
+    return sized_by(runs["sized_by"][0]) or style.outside(runs["run"][0])
 
 
 def _optima(axes: Axes, inputs: FigureInputs, counting: Counting) -> None:

@@ -32,7 +32,7 @@ SIDECAR: Final = "sweep.yaml"
 TEXT_FACTS: Final = frozenset(
     {
         *("role", "schedule.kind", "loss_unit", "loss_kind", "primary_eval", "curve_eval"),
-        *("dataset", "tokenizer"),
+        *("dataset", "tokenizer", "sized_by"),
     }
 )
 """Facts that are words; all others are numbers, or true and false."""

@@ -408,6 +408,7 @@ def _run_row(
         "trainer": run.trainer,
         "paths": ", ".join(run.paths),
         "role": identity.value("role") or "fit",
+        "sized_by": identity.value("sized_by"),
         **params,
         **origins,
         **shape,

@@ -697,8 +697,8 @@ def _with_runs(
     if not pieces:
         return pl.DataFrame(schema=schema)
     told_apart = (name for name in SETTINGS if name in schema)
-    per_run = ("sweep", "run", "role", "params_total", "params_nonembedding", "params_with_head",
-               "budget", "seed", *told_apart)  # fmt: skip
+    per_run = ("sweep", "run", "role", "sized_by", "params_total", "params_nonembedding",
+               "params_with_head", "budget", "seed", *told_apart)  # fmt: skip
     types = {name: schema[name] for name in per_run}
     types["params_active"] = pl.Float64()
     told = [

@@ -258,7 +258,8 @@ class Check(Section):
     origin: str
     """How it was measured."""
     exponents: dict[str, float]
-    """Name and exponent of N_opt ~ C^exponent of each run."""
+    """Name and exponent of N_opt ~ C^exponent of each run; of kaplan and chinchilla the plan says
+    that theirs gave the run its size (`sized_by`)."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of each size; several tell a difference from the luck of two runs."""
 

@@ -47,7 +47,7 @@ SAME = (
 
 def identity(run: PlannedRun) -> str:
     """Say what a run is, without what it is for: a plan may sort and name its runs anew."""
-    return run.model_dump_json(exclude={"role", "purpose", "stage", "branches"})
+    return run.model_dump_json(exclude={"role", "sized_by", "purpose", "stage", "branches"})
 
 
 def planned_facts(plan: Plan, run: PlannedRun) -> dict[str, Any]:
@@ -57,6 +57,7 @@ def planned_facts(plan: Plan, run: PlannedRun) -> dict[str, Any]:
         "run": run.run,
         "sweep": plan.sweep,
         "role": run.role,
+        "sized_by": run.sized_by,
         "budget": run.budget,
         "purpose": run.purpose,
         "architecture": run.architecture.model_dump(),

@@ -11,6 +11,7 @@ from isoflop.config.reading import Section, read_yaml
 from isoflop.counting import Architecture, FlopsConvention, flops_per_token
 from isoflop.errors import ConfigError
 from isoflop.files import sweep_up, write_text
+from isoflop.pairs import PairWord
 from isoflop.train.design import (
     CorpusSettings,
     EvaluationSettings,
@@ -61,6 +62,8 @@ class PlannedRun(Section):
     run: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@=+-]*$")
     """Its name, and its log's; on a cluster it stands in a shell's command."""
     role: Role
+    sized_by: PairWord | None = None
+    """Whose exponent gave a check run its size."""
     budget: float | None
     """Compute budget [FLOP] in the plan's convention; null for a run planned by its horizon."""
     purpose: str

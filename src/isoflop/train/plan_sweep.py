@@ -13,6 +13,7 @@ from isoflop.config.reading import read_yaml
 from isoflop.counting import COMPUTED_FLOPS, Architecture, flops_per_token, params
 from isoflop.errors import ConfigError
 from isoflop.files import write_text
+from isoflop.pairs import PAIR_WORDS, PairWord
 from isoflop.train.design import Design
 from isoflop.train.plan_file import Plan, PlannedParams, PlannedRun, PlannedShape, Role
 from isoflop.train.rate_law import rates_path, read_rates
@@ -301,6 +302,7 @@ class _Planner:
         rate: float | None = None,
         seed: int | None = None,
         tokens_per_step: int | None = None,
+        sized_by: PairWord | None = None,
     ) -> PlannedRun:
         """One run of a size over a horizon, rounded to whole steps."""
         design = self.design
@@ -319,6 +321,7 @@ class _Planner:
         return PlannedRun(
             run=full_name,
             role=role,
+            sized_by=sized_by,
             budget=budget,
             purpose=purpose,
             architecture=size.shape,
@@ -626,6 +629,7 @@ class _Planner:
                     purpose=f"check: N = {check.optimum_params:g} (C/{check.middle_budget:g})"
                     f"^{exponent:g}",
                     seed=seed,
+                    sized_by=PAIR_WORDS.get(label),
                 )
                 for seed in check.seeds
             ]
@@ -676,12 +680,12 @@ def write_targets(plan: Plan, path: Path) -> int:
     writer = csv.writer(stream, lineterminator="\n")
     counts = tuple(PlannedParams.model_fields)
     flops_names = [f"flops_{convention}" for convention in COMPUTED_FLOPS]
-    writer.writerow(["run", *(f"params_{key}" for key in counts), "tokens", *flops_names])
+    params_names = (f"params_{key}" for key in counts)
+    writer.writerow(["run", "sized_by", *params_names, "tokens", *flops_names])
     for run in runs:
         flops = [run.flops_per_token(convention) * run.tokens for convention in COMPUTED_FLOPS]
-        writer.writerow(
-            [run.run, *(getattr(run.params, key) for key in counts), run.tokens, *flops]
-        )
+        params = (getattr(run.params, key) for key in counts)
+        writer.writerow([run.run, run.sized_by, *params, run.tokens, *flops])
     write_text(path, stream.getvalue())
     return len(runs)
 

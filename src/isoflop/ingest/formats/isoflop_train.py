@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 HEADER_VERSIONS = (1, 2)
 """The versions of the header that this reader knows. 2: schedules with a decay of their own, trunks
 and cooldowns, eval sets by name."""
@@ -111,6 +111,7 @@ def _facts(record: Mapping[str, Any]) -> RunFacts:
     known = RunArchitecture.model_fields.keys()
     return RunFacts(
         role=record["role"],
+        sized_by=record.get("sized_by"),
         budget=record.get("budget"),
         architecture=RunArchitecture(**{k: v for k, v in shape.items() if k in known}),
         params=RunParams(**record["params"]),

@@ -10,7 +10,6 @@ import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.escape import code
-from isoflop.estimates.announced import pair_word
 from isoflop.estimates.intervals import LEVELS, interval_score
 from isoflop.numbers import (
     NBSP,
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
         AnnouncedLoss,
         Announcement,
         PairAnnouncement,
-        PairWord,
     )
+    from isoflop.pairs import PairWord
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
@@ -132,9 +131,10 @@ def _difference(inputs: ReportInputs, pair: PairAnnouncement) -> _Difference:
         for word in ("kaplan", "chinchilla")
     )
     missing = tuple(run for runs in pair.runs.values() for run in runs if run not in finals)
-    others: dict[PairWord | None, list[float]] = {}
-    for run, loss in finals.items():
-        if (word := pair_word(run)) is not None and run not in pair.runs[word]:
+    sized = inputs.losses.filter("is_final").drop_nulls("sized_by")
+    others: dict[PairWord, list[float]] = {}
+    for run, word, loss in sized.select("run", "sized_by", "loss").iter_rows():
+        if run not in pair.runs[word]:
             others.setdefault(word, []).append(loss)
     before = None
     if len(others) == len(pair.runs):

@@ -13,7 +13,7 @@ from isoflop.cells import cell_of, repeats_of, settings_of
 from isoflop.choices import FLOPS, PARAMS
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
-from isoflop.estimates.announced import equal_compute, sized_by
+from isoflop.estimates.announced import equal_compute
 from isoflop.estimates.counted import counted
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import RunNoise
@@ -32,6 +32,7 @@ from isoflop.numbers import (
     ratio,
     times,
 )
+from isoflop.pairs import sized_by
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class CheckSize:
 
     runs: tuple[str, ...]
     exponent: str | None
-    """Whose exponent sized it; None for a size that the runs' names do not explain."""
+    """Whose exponent sized it; None where neither plan nor sweep.yaml says."""
     params: float
     tokens: float
     flops: float
@@ -138,7 +139,7 @@ def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
         checked.append(
             CheckSize(
                 runs=names,
-                exponent=sized_by(names[0]),
+                exponent=sized_by(rows["sized_by"][0]),
                 params=n,
                 tokens=d,
                 flops=flops,
@@ -278,7 +279,7 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
 
 
 def _sized(sizes: list[CheckSize]) -> str:
-    """Say by which exponents a matched pair was sized: those of its names, as plan-sweep gives."""
+    """Say by which exponents a matched pair was sized, where its plan or sweep.yaml says."""
     exponents = [size.exponent for size in sizes if size.exponent is not None]
     if len(exponents) < len(sizes):
         return ""
