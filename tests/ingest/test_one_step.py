@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 import re
 from typing import TYPE_CHECKING
 
@@ -270,13 +272,115 @@ def test_rows_to_leave_out_are_proposed_in_the_form_that_works(tmp_path: Path, f
     assert tables.curves["step"].to_list() == [10, 30]
 
 
-def test_the_map_that_leaves_a_row_out_reads_the_others(tmp_path: Path) -> None:
-    text = lines("step,loss", *twice(()), (900, 3.25))
+@pytest.mark.parametrize("beside", [3.25, 4.6])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_the_map_that_leaves_a_row_out_leaves_out_what_is_off_the_curve(
+    tmp_path: Path, beside: float, *, is_first: bool
+) -> None:
+    rows = twice(())
+    rows.insert(len(rows) - is_first, (900, beside))
+    words = refused(tmp_path / "s", lines("step,loss", *rows))
+    proposed = re.search(r"^ *(table: .*)$", words, re.MULTILINE)
+    assert proposed is not None
+    text = lines("step,loss", *rows)
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{KNOWN}{proposed[1]}\n")
+    assert dict(tables.curves.select("step", "train_loss").iter_rows())[900] == 4.1
+
+
+SPARSE = [step for step in range(10, 1000, 10) if step % 100 == 0]
+TRAINED = {step: 5 - step / 1e3 + 0.01 * math.sin(step) for step in range(10, 1000, 10)}
+
+
+def with_evaluations(first: str, other: str, *, apart: float = 0.3) -> list[tuple[object, ...]]:
+    """A curve with a second loss at some of its steps, and what a column says beside each."""
+    return [
+        each
+        for step, loss in TRAINED.items()
+        for each in [
+            (step, round(loss, 4), first),
+            *([(step, round(loss + apart, 4), other)] if step in SPARSE else []),
+        ]
+    ]
+
+
+@pytest.mark.parametrize("ends_so", [False, True])
+@pytest.mark.parametrize(
+    ("column", "first", "other"),
+    [("ema", "false", "true"), ("weights", "a", "b"), ("seconds_of_it", "", "3.5"), ("x", "", "")],
+)
+def test_a_second_loss_at_steps_along_a_curve_is_no_restart(
+    tmp_path: Path, column: str, first: str, other: str, *, ends_so: bool
+) -> None:
+    rows = with_evaluations(first, other)
+    rows += [(990, 4.31, other)] if ends_so else []
+    text = lines(f"step,loss,{column}", *rows)
+    words = refused(tmp_path / "s", text)
+    assert f"{9 + ends_so} steps have rows with different losses, first step 100" in words
+    proposed = re.findall(r"^ *(table: .*)$", words, re.MULTILINE)
+    for place, table in enumerate(proposed[:2]):
+        tables = ingest(tmp_path / f"t{place}", {"t.csv": text}, f"{KNOWN}{table}\n")
+        curve = tables.curves.drop_nulls("train_loss").select("step", "train_loss")
+        assert dict(curve.iter_rows()) == pytest.approx(TRAINED, abs=1e-4)
+        assert tables.evals.height == (9 + ends_so) * (place == 0)
+
+
+def test_evaluations_near_the_losses_in_training_are_known_by_their_regular_steps(
+    tmp_path: Path,
+) -> None:
+    words = refused(tmp_path / "s", lines("step,loss,x", *with_evaluations("", "", apart=0.02)))
+    assert "9 steps have rows with different losses" in words
+
+
+@pytest.mark.parametrize("host", [("a", "b", "a"), ("a", "a", "a"), ("a", "b", "c")])
+def test_launches_that_each_make_a_row_anew_are_of_one_run(
+    tmp_path: Path, host: tuple[str, str, str]
+) -> None:
+    rows = [
+        (step, TRAINED[step] + 0.003 * launch, host[launch], launch)
+        for launch, (begin, end) in enumerate([(10, 270), (270, 610), (610, 990)])
+        for step in range(begin, end + 1, 10)
+    ]
+    text = lines("step,loss,host,launch", *rows)
+    tables = ingest(tmp_path / "s", {"t.csv": text}, KNOWN)
+    assert tables.curves["superseded"].sum() == 2
+
+
+def killed_and_restarted(seed: int) -> list[tuple[object, ...]]:
+    """A run of a table that was killed again and again, its launch and machine beside each row."""
+    chosen = random.Random(seed)  # noqa: S311
+    every = chosen.choice([1, 5, 10])
+    kept, total = every * chosen.choice([5, 10, 20]), every * chosen.choice([100, 300])
+    rows: list[tuple[object, ...]] = []
+    done = launch = 0
+    while done < total and launch < 9:
+        end = min(total, done + chosen.randrange(2 * every, total))
+        machine = f"n{chosen.randrange(3)}"
+        first = max(done + chosen.choice([0, every]), every)
+        rows += [
+            (step, 3 + 5 / (1 + step / 50) + chosen.gauss(0, 0.01), launch, machine)
+            for step in range(first, end + 1, every)
+        ]
+        done, launch = end // kept * kept, launch + 1
+        if end == total:
+            break
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_restarts_are_no_second_losses(tmp_path: Path, seed: int) -> None:
+    text = lines("step,loss,launch,machine", *killed_and_restarted(seed))
+    tables = ingest(tmp_path / "s", {"t.csv": text}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t"]
+
+
+def test_a_last_row_that_is_called_otherwise_is_not_the_last_loss(tmp_path: Path) -> None:
+    rows = [*((step, loss, "") for step, loss in TRAINED.items()), (990, 4.55, "true")]
+    text = lines("step,loss,final", *rows)
     words = refused(tmp_path / "s", text)
     proposed = re.search(r"^ *(table: .*)$", words, re.MULTILINE)
     assert proposed is not None
     tables = ingest(tmp_path / "t", {"t.csv": text}, f"{KNOWN}{proposed[1]}\n")
-    assert dict(tables.curves.select("step", "train_loss").iter_rows())[900] == 3.25
+    assert tables.curves.filter(step=990)["train_loss"].to_list() == [TRAINED[990]]
 
 
 def test_rows_of_another_n_are_of_another_run(tmp_path: Path) -> None:

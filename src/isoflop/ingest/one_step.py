@@ -8,6 +8,7 @@ its tokens tell.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,15 @@ from isoflop.ingest.events import Excluded, LeftOutRows, Remark
 from isoflop.ingest.names import find_batch, find_count, find_epoch, plain, updates_by_epoch
 from isoflop.ingest.outline import as_line
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.same_step import (
+    LEAST,
+    TRIED,
+    Label,
+    are_quantities,
+    by_order,
+    farthest,
+    label_of,
+)
 from isoflop.ingest.wall_time import COLUMNS as TIMES
 from isoflop.ingest.wide import BYTES, EVALS, ROW, are_rounded, as_numbers
 
@@ -57,8 +67,6 @@ SHARE: Final = 1 / 3
 """Share of a curve's rows at which launches may begin: more often, two curves take turns."""
 ALONE: Final = 0.2
 """Share of a curve's rows that may make the step before them anew, which restarts seldom do."""
-TRIED: Final = 1_000
-"""Steps at which a column must tell rows apart."""
 
 
 def by_time(
@@ -174,7 +182,9 @@ def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
     differ = _differing(at_once) if other else None
     if differ is not None and any(_tells(rows, differ, name) for name in other):
         return at_once  # no restart has another seed, or another N
-    clock = _with_launches(each_loss[0])
+    # tokens may be rounded, and neighbouring rows have one count of them
+    rounded = axis_of(values) == "tokens" and each_loss[0].select(are_rounded("step").any()).item()
+    clock = _with_launches(each_loss[0], rows, rounded=rounded)
     told = clock.select(ROW, clocked="launch")
     placed = known.select(ROW, "run").join(told, on=ROW, how="left", maintain_order="left")
     placed = placed.select(ROW, pl.col("clocked").forward_fill().over("run").fill_null(0))
@@ -182,7 +192,9 @@ def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
     return [
         clock,
         *(
-            _with_launches(each).with_columns(pl.col("launch") + pl.col("clocked"))
+            _with_launches(each, rows, rounded=rounded).with_columns(
+                pl.col("launch") + pl.col("clocked")
+            )
             for each in beside
         ),
     ]
@@ -232,21 +244,34 @@ def tell_apart(
         return replaced, []
     names = [name for name in rows.columns if name != ROW]
     by = [name for name in names if plain(name) in _RANKS or name == OWN_STEP]
-    if (process := next((name for name in by if _tells(rows, differ, name)), None)) is not None:
+    label = label_of(rows.drop(by), differ["rows"].to_list())
+    process = next((name for name in by if _tells(rows, differ, name)), None)
+    if process is not None and label is None:
         others = differ.select(pl.col("rows").list.slice(1).explode())["rows"].to_list()
         why = f"of steps that other rows of their run have, by their '{process}': the first counts"
         return [LeftOutRows(len(others), why), *replaced], others
     rounded = axis_of(values) == "tokens" and differ["rows"].list.len().n_unique() > 1
-    if rounded and _naming(rows, differ, table) is None:  # or read off a figure
+    if rounded and label is None and _naming(rows, differ, table) is None:  # or off a figure
         return replaced, []
-    reasons = _reasons(rows, differ, table, axis_of(values))
+    told = _Differing(rows, differ, table, axis_of(values), label)
+    reasons = told.reasons(
+        pl.concat([each.select("step", "loss", ROW, "run") for each in launches])
+    )
     if differ["run"].n_unique() < values["run"].n_unique():
         return [*(Excluded(why, run) for run, (why, _) in reasons.items()), *replaced], []
     raise RefusedError(*next(iter(reasons.values())))
 
 
-def _with_launches(known: pl.DataFrame) -> pl.DataFrame:
-    """Count how often steps are made anew; where that is too often for restarts, never."""
+def _with_launches(
+    known: pl.DataFrame, rows: pl.DataFrame, *, rounded: bool = False
+) -> pl.DataFrame:
+    """Count how often steps are made anew; where that is too often for restarts, never.
+
+    Parameters
+    ----------
+    known : rows with a loss; `rows`: all, as they are in the file.
+    rounded : whether steps may be rounded, so that rows of one may be of several.
+    """
     change = pl.col("step").diff().over("run")
     later = pl.col("step").reverse().cum_max().reverse().over("run") > pl.col("step")
     told = known.with_columns(
@@ -254,14 +279,18 @@ def _with_launches(known: pl.DataFrame) -> pl.DataFrame:
         # the last step may have been evaluated once more
         alone=((change == 0) & later).fill_null(value=False),
     )
-    pairs = told.select(ROW, "alone", "loss", before=pl.col("loss").shift().over("run"))
-    pairs = pairs.filter("alone").drop("alone")
-    same = [row for row, *losses in pairs.iter_rows() if _is_same(losses)]
+    before = [pl.col(name).shift().over("run") for name in ("loss", ROW)]
+    pairs = told.with_columns(before[0].alias("before"), before[1].alias("earlier"))
+    pairs = pairs.filter("alone").select("run", "step", "earlier", ROW, "before", "loss")
+    same = [row for row, *losses in pairs.select(ROW, "before", "loss").rows() if _is_same(losses)]
     told = told.with_columns(alone=pl.col("alone") & ~pl.col(ROW).is_in(same))
-    backs, rows = pl.col("back").sum().over("run"), pl.len().over("run")
+    backs, count = pl.col("back").sum().over("run"), pl.len().over("run")
     alones = pl.col("alone").sum().over("run")
-    told = told.with_columns(alone=pl.col("alone") & (alones <= ALONE * rows))
-    turns = (backs + alones > RESTARTS) & (backs + alones > SHARE * rows)
+    told = told.with_columns(alone=pl.col("alone") & (alones <= ALONE * count))
+    pairs = pairs.filter(~pl.col(ROW).is_in(same))
+    if not rounded and are_quantities(rows, pairs, known):
+        told = told.with_columns(alone=pl.lit(value=False))
+    turns = (backs + alones > RESTARTS) & (backs + alones > SHARE * count)
     begins = (pl.col("back") | pl.col("alone")) & ~turns
     return told.with_columns(begins.cast(pl.Int64).cum_sum().over("run").alias("launch"))
 
@@ -341,41 +370,105 @@ def _measures(table: TableMap) -> list[str]:
     return [name for name in [*names, *table.evals.values(), *table.bits_per_byte.values()] if name]
 
 
-def _reasons(
-    rows: pl.DataFrame, differ: pl.DataFrame, table: TableMap, axis: str
-) -> dict[str, tuple[str, str]]:
-    """Say by run what differs and how its rows are told apart, and propose the map for that."""
-    column, proposal = _naming(rows, differ, table), ""
-    if column is None:
-        way = (
-            "say in sweep.yaml which is of which run, by a column that names it under "
-            f"table.columns.run, or leave rows out, as in\n  {_without_first(differ, table, axis)}"
+@dataclass(frozen=True, slots=True)
+class _Differing:
+    """Rows of steps that have different losses, and what may be said of them.
+
+    Attributes
+    ----------
+    rows, table : as of `tell_apart`; `differ`: as of `_differing`.
+    axis : what steps are counted in.
+    label : what tells quantities of a step apart.
+    """
+
+    rows: pl.DataFrame
+    differ: pl.DataFrame
+    table: TableMap
+    axis: str
+    label: Label | None
+
+    def reasons(self, known: pl.DataFrame) -> dict[str, tuple[str, str]]:
+        """Say by run what differs and how its rows are told apart, and propose the map for that.
+
+        Parameters
+        ----------
+        known : run, step and loss of all rows.
+        """
+        way, proposal = self._way(known)
+        reasons = {}
+        for (run,), steps in self.differ.group_by("run", maintain_order=True):
+            _, _, step, places, losses = steps.row(0)
+            named = f"run '{run}': " if run else ""
+            told = " and ".join(
+                f"{loss:g} in row {row}" for row, loss in zip(places, losses, strict=True)
+            )
+            reasons[str(run)] = (
+                f"{named}{_count(steps.height, self.axis)} rows with different losses, first "
+                f"{self.axis} {step:g} ({told}), and no restart before it: rows of two runs, or of "
+                f"two eval sets; {way}",
+                proposal,
+            )
+        return reasons
+
+    def _way(self, known: pl.DataFrame) -> tuple[str, str]:
+        """Say how rows are told apart: the likeliest first, with the map for that."""
+        column, ways = _naming(self.rows, self.differ, self.table), []
+        if column is not None:
+            finished = _as_finished(self.rows, self.table, column)
+            if finished is not None:
+                way = "if each row is a finished run, say so in sweep.yaml"
+                ways.append((way, finished))
+            columns = {**self.table.columns}
+            run = _both(self.rows, columns.pop("run", None), column)
+            by_run = self.table.model_copy(update={"columns": {"run": run, **columns}})
+            way = f"'{column}' tells them apart; if it is of runs, say so in sweep.yaml"
+            ways.append((way, as_line(by_run)))
+        label = self.label
+        steps = known.select("run", "step").n_unique()
+        if label is None and column is None and LEAST <= self.differ.height <= steps / 2:
+            label = self._by_order()
+        if label is not None and not (label.column and _tells_runs(label.column)):
+            further = _as_quantities(self.table, label)
+            ways = [*further, *ways] if label.sparse else [*ways, *further]
+        if not ways:
+            way = (
+                "say in sweep.yaml which is of which run, by a column that names it under "
+                "table.columns.run, or leave rows out, as in"
+            )
+            return f"{way}\n  {_without_farthest(self, known)}", ""
+        told = "\n; or ".join(f"{way}:\n  {line}" for way, line in ways)
+        return told, ways[0][1]
+
+    def _by_order(self) -> Label | None:
+        """Tell two rows of each step apart by their order, where nothing else does."""
+        axis, run = self.table.columns.get(self.axis), self.table.columns.get("run")
+        if axis is None or axis.column is None or (self.differ["rows"].list.len() > 2).any():
+            return None
+        keys = [axis.column, *([run.column] if run is not None and run.column else [])]
+        return by_order(keys)
+
+
+def _as_quantities(table: TableMap, label: Label) -> list[tuple[str, str]]:
+    """Write the maps by which rows are evaluations, or are left out."""
+    loss = table.columns.get("train_loss")
+    if loss is None or loss.column is None:
+        return []
+    which = "the second of each step" if label.column is None else f"those with {label.other}"
+    ways = []
+    cases = {
+        value: loss.model_copy(
+            update={"column": None, "formula": f'CASE WHEN {where} THEN "{loss.column}" END'}
         )
-    else:
-        columns = {"run": _both(rows, table.columns.get("run"), column), **table.columns}
-        columns["run"] = _both(rows, table.columns.get("run"), column)
-        proposal = as_line(table.model_copy(update={"columns": columns}))
-        way = (
-            f"'{column}' tells them apart; if it is of runs, say so in sweep.yaml, and if it is "
-            f"of eval sets, give each a column:\n  {proposal}"
-        )
-        if (finished := _as_finished(rows, table, column)) is not None:
-            way = f"if each row is a finished run, say so in sweep.yaml:\n  {finished}\n; or {way}"
-            proposal = finished
-    reasons = {}
-    for (run,), steps in differ.group_by("run", maintain_order=True):
-        _, _, step, places, losses = steps.row(0)
-        named = f"run '{run}': " if run else ""
-        told = " and ".join(
-            f"{loss:g} in row {row}" for row, loss in zip(places, losses, strict=True)
-        )
-        reasons[str(run)] = (
-            f"{named}{_count(steps.height, axis)} rows with different losses, first {axis} "
-            f"{step:g} ({told}), and no restart before it: rows of two runs, or of two eval sets; "
-            f"{way}",
-            proposal,
-        )
-    return reasons
+        for value, where in (("train_loss", label.first), ("eval_loss", label.other))
+    }
+    if "eval_loss" not in table.columns and not table.evals:
+        way = f"if {which} are evaluations, say so in sweep.yaml"
+        columns = {**table.columns, **cases}
+        ways.append((way, as_line(table.model_copy(update={"columns": columns}))))
+    columns = {**table.columns, "train_loss": cases["train_loss"]}
+    way = f"if {which} are neither evaluations nor of other runs, leave them out"
+    ways.append((way, as_line(table.model_copy(update={"columns": columns}))))
+    return ways if label.repeats else ways[::-1]
 
 
 def _as_finished(rows: pl.DataFrame, table: TableMap, column: str) -> str | None:
@@ -394,14 +487,16 @@ def _as_finished(rows: pl.DataFrame, table: TableMap, column: str) -> str | None
     return as_line(TableMap(rows="runs", columns={**kept, **counted}))
 
 
-def _without_first(differ: pl.DataFrame, table: TableMap, axis: str) -> str:
-    """Write the map that leaves out the first of the rows that differ."""
-    _, _, step, _, losses = differ.row(0)
+def _without_farthest(told: _Differing, known: pl.DataFrame) -> str:
+    """Write the map that leaves out, of the first rows that differ, the one off the curve."""
+    table = told.table
+    run, _, step, _, losses = told.differ.row(0)
+    of_run = known.filter(pl.col("run").eq_missing(run))
+    off = losses[farthest(of_run, step, losses)]
     loss = table.columns.get("train_loss", table.columns.get("eval_loss"))
-    told = ((table.columns.get(axis), step), (loss, losses[0]))
     wheres = [
         f'"{origin.column}" = {as_text(number / origin.scale)}'
-        for origin, number in told
+        for origin, number in ((table.columns.get(told.axis), step), (loss, off))
         if origin is not None and origin.column is not None
     ]
     rule = TableExclusion(where=" AND ".join(wheres) or "<condition>", reason="<why>")

@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 28
+VERSION = 29
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"

@@ -1,0 +1,202 @@
+"""Rows of one step that are two quantities of it, as its losses in training and on an eval set.
+
+A restart goes back and makes the steps behind anew. A row that comes right after another of its
+step, time and again along a curve, is told from it by what another column says, or by its loss.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from isoflop.ingest.names import plain
+from isoflop.ingest.wide import ROW
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TRIED: Final = 1_000
+"""Steps at which a column must tell rows apart."""
+LEAST: Final = 2
+"""Steps with several rows from which a column that tells these apart is none by chance."""
+REGULAR: Final = 3
+"""Steps at regular distances from which they are no restarts'."""
+MOSTLY: Final = 0.75
+"""Share of the regular steps that have a second row, and of these whose loss is off to one side."""
+APART: Final = 3.0
+"""Differences of neighbouring losses beyond which a second one is no other batch's."""
+NEAR: Final = 5
+"""Losses on either side by which a row is judged."""
+_RESTARTED = re.compile(r"restart|resum|relaunch|recover|reload|attempt")
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What tells one quantity from another.
+
+    Attributes
+    ----------
+    column : which says it; None: the order of a step's rows.
+    first, other : conditions of the rows that are most, and of those beside them.
+    sparse : whether the others are far fewer.
+    repeats : whether it does so at several steps.
+    """
+
+    column: str | None
+    first: str
+    other: str
+    sparse: bool
+    repeats: bool = True
+
+
+def are_quantities(rows: pl.DataFrame, pairs: pl.DataFrame, known: pl.DataFrame) -> bool:
+    """Tell whether rows that come right after another of their step are no restarts.
+
+    Parameters
+    ----------
+    rows : as they are in the file, with `ROW`.
+    pairs : `run`, `step`, the rows `earlier` and `ROW`, and their losses `before` and `loss`.
+    known : run, step and loss of all rows.
+    """
+    if pairs.is_empty():
+        return False
+    groups = _joined(pairs.select("earlier", ROW).rows())
+    if label_of(rows, groups) is not None:
+        return True
+    losses = known.filter(~pl.col(ROW).is_in(pairs[ROW].to_list()))
+    noise = losses.select(pl.col("loss").diff().over("run").abs().median()).item()
+    off = (pairs["loss"] - pairs["before"]).to_numpy()
+    higher = float((off > 0).mean())
+    if len(off) >= LEAST and higher in (0.0, 1.0) and (abs(off) > APART * (noise or 0.0)).all():
+        return True
+    aside = max(higher, 1 - higher) >= MOSTLY
+    return len(off) >= REGULAR and aside and _are_regular(pairs, known)
+
+
+def label_of(rows: pl.DataFrame, groups: Sequence[Sequence[int]]) -> Label | None:
+    """Find a column that tells the rows of each step apart, and by the same words at all of them.
+
+    Parameters
+    ----------
+    rows : as they are in the file, with `ROW`.
+    groups : of each step with several, the numbers of its rows.
+    """
+    tried = groups[:TRIED]
+    wanted = rows.filter(pl.col(ROW).is_in([row for group in tried for row in group]))
+    # what is called so says more than a gap elsewhere
+    for name in sorted(rows.columns, key=lambda name: not re.search(r"eval|val|test", plain(name))):
+        if name == ROW or _RESTARTED.search(plain(name)):
+            continue
+        cells = dict(wanted.select(ROW, name).iter_rows())
+        told = [[cells.get(row) for row in group] for group in tried]
+        if rows[name].dtype in (pl.String, pl.Boolean) or rows[name].dtype.is_numeric():
+            label = _by_words(rows[name], told, len(groups)) or _by_gaps(rows[name], told)
+            if label is not None:
+                return label
+    return None
+
+
+def by_order(keys: Sequence[str]) -> Label:
+    """Tell rows apart by their order within a step.
+
+    Parameters
+    ----------
+    keys : columns of the step, and of what it is of.
+    """
+    by = ", ".join(f'"{name}"' for name in keys)
+    place = f"ROW_NUMBER() OVER (PARTITION BY {by})"
+    return Label(None, f"{place} = 1", f"{place} = 2", sparse=True)
+
+
+def farthest(known: pl.DataFrame, step: float, losses: Sequence[float]) -> int:
+    """Find which of the losses of a step lies farthest from those around it: its place.
+
+    Parameters
+    ----------
+    known : step and loss of the curve's rows.
+    """
+    before = known.filter(pl.col("step") < step).sort("step").tail(NEAR)
+    behind = known.filter(pl.col("step") > step).sort("step").head(NEAR)
+    near = pl.concat([before, behind]).select("step", "loss")
+    if near.height < LEAST:
+        return 0
+    line = np.polynomial.Polynomial.fit(near["step"].to_numpy(), near["loss"].to_numpy(), 1)
+    return int(np.argmax([abs(loss - line(step)) for loss in losses]))
+
+
+def _joined(pairs: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    """Join pairs that share a row: more than two rows of one step."""
+    groups: list[list[int]] = []
+    for earlier, row in pairs:
+        if groups and groups[-1][-1] == earlier:
+            groups[-1].append(row)
+        else:
+            groups.append([earlier, row])
+    return groups
+
+
+def _by_words(cells: pl.Series, told: Sequence[Sequence[object]], steps: int) -> Label | None:
+    """Tell rows apart by the words of a column, if these are the same at all steps."""
+    words = Counter(each for group in told for each in group)
+    most = max(map(len, told))
+    if any(len({*group}) < len(group) for group in told) or len(words) > most:
+        return None
+    # what a launch says is said by the rows behind it, too, and what first is new comes back
+    if most == LEAST and {group[0] for group in told} & {group[-1] for group in told}:
+        return None
+    counts = dict(cells.value_counts().iter_rows())
+    if len(told) < LEAST:
+        last = told[0][-1]
+        alone = counts.get(last, 0) == 1 and 2 * counts.get(told[0][0], 0) > cells.len()
+        if not alone or cells.dtype.is_float() or _RESTARTED.search(str(last).lower()):
+            return None
+    first = max(words, key=lambda word: counts.get(word, 0))
+    other = max((word for word in words if word != first), key=lambda word: counts.get(word, 0))
+    if counts.get(other, 0) > 2 * steps:  # as of a machine, or of a launch
+        return None
+    number = cells.dtype.is_numeric() and not {*words} <= {0, 1, None}  # as a setting of runs is
+    sparse = not number and 2 * counts.get(other, 0) <= counts.get(first, 0)
+    return Label(cells.name, _is(cells, first), _is(cells, other), sparse, len(told) >= LEAST)
+
+
+def _by_gaps(cells: pl.Series, told: Sequence[Sequence[object]]) -> Label | None:
+    """Tell rows apart by whether a column has a cell, if that is so at all steps."""
+    filled = [[each is not None for each in group] for group in told]
+    if {*map(tuple, filled)} == {(False, True)} and len(told) >= LEAST:
+        first, other = "IS NULL", "IS NOT NULL"
+    elif {*map(tuple, filled)} == {(True, False)} and len(told) >= REGULAR:
+        first, other = "IS NOT NULL", "IS NULL"
+    else:
+        return None
+    return Label(cells.name, f'"{cells.name}" {first}', f'"{cells.name}" {other}', sparse=True)
+
+
+def _is(cells: pl.Series, word: object) -> str:
+    """Write the condition that a cell says something."""
+    if word is None:
+        return f'"{cells.name}" IS NULL'
+    if isinstance(word, bool):
+        return f'"{cells.name}" = {str(word).lower()}'
+    if isinstance(word, str):
+        quoted = word.replace("'", "''")
+        return f"\"{cells.name}\" = '{quoted}'"
+    return f'"{cells.name}" = {float(str(word)):g}'
+
+
+def _are_regular(pairs: pl.DataFrame, known: pl.DataFrame) -> bool:
+    """Tell whether most steps at one distance have a second row, and others have none."""
+    steps = pairs["step"]
+    if not (steps % 1 == 0).all() or steps.min() == 0:
+        return False
+    apart = math.gcd(*map(int, steps))
+    last = pl.col("step").max().over("run")
+    of_runs = known.join(pairs.select("run").unique(), on="run", how="semi", nulls_equal=True)
+    places = of_runs.filter(pl.col("step") % apart == 0, pl.col("step") > 0, pl.col("step") < last)
+    expected = places.select("run", "step").unique().height
+    return pairs.select("run", "step").unique().height >= MOSTLY * expected
