@@ -126,7 +126,7 @@ def test_a_slice_has_its_minimum_where_the_estimate_has_it(counted: FigureInputs
     estimate = counted.fitted["parametric"]
     figure = drawn(parametric_fit.draw, counted)
     budget = example_sweep.BUDGETS[-1]
-    n, loss = line(figure, f"slice-{budget:.3g}")
+    n, loss = line(figure, f"slice-{style.in_full(budget)}")
     ends = counted.points(estimate).filter(budget=budget)
     flops = float(np.median(ends["flops"].to_numpy()))
     step = np.log(n[1] / n[0])
@@ -469,14 +469,16 @@ def test_minima_stand_at_their_budgets_on_the_line_through_them(valleys: FigureI
     assert len(used) == len(example_sweep.BUDGETS)
     for profile in used:
         of_budget = points.filter(budget=profile.budget)
-        x, y = line(figure, f"budget-{profile.budget:.3g}")
+        x, y = line(figure, f"budget-{style.in_full(profile.budget)}")
         assert sorted(x) == pytest.approx(of_budget["params"].sort().to_list())
         assert set(y) <= set(of_budget["loss"])
         minimum = profile.minimum
-        assert line(figure, f"minimum-{profile.budget:.3g}")[0] == [minimum.params]
+        assert line(figure, f"minimum-{style.in_full(profile.budget)}")[0] == [minimum.params]
         flops = {}
         for axis in ("params", "tokens"):
-            (flops[axis],), (shown,) = line(figure, f"minimum-{profile.budget:.3g}-{axis}")
+            (flops[axis],), (shown,) = line(
+                figure, f"minimum-{style.in_full(profile.budget)}-{axis}"
+            )
             assert shown == getattr(minimum, axis)
         assert flops == dict.fromkeys(("params", "tokens"), profile.budget)
         # N and D have their minima apart, and cost what was planned by the estimate's own counting

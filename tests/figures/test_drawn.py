@@ -224,10 +224,24 @@ def test_profiles_mark_the_minima(inputs: FigureInputs) -> None:
     diagnostics: Any = inputs.fitted["profiles"].diagnostics
     for profile in diagnostics.profiles:
         if profile.minimum is not None:
-            gid = f"minimum-{profile.budget:.3g}"
+            gid = f"minimum-{style.in_full(profile.budget)}"
             (mark,) = artists(isoflop_profiles.draw, inputs, gid)
             assert list(mark.get_xdata()) == [profile.minimum.params]
             assert list(mark.get_ydata()) == [profile.minimum.loss]
+
+
+def test_budgets_alike_to_three_digits_are_told_apart(inputs: FigureInputs) -> None:
+    """Under one identifier the names of one budget's runs stood at the marks of the other."""
+    estimate = inputs.fitted["profiles"]
+    diagnostics: Any = estimate.diagnostics
+    first, *others = diagnostics.profiles
+    near = first.model_copy(update={"budget": first.budget * 1.001, "run": first.run[::-1]})
+    both = diagnostics.model_copy(update={"profiles": [first, near, *others]})
+    told = estimate.model_copy(update={"diagnostics": both})
+    changed = replace(inputs, estimates={**inputs.estimates, "profiles": told})
+    named = style.named_runs(drawn(isoflop_profiles.draw, changed).figure)
+    assert named[f"budget-{style.in_full(first.budget)}"] == tuple(first.run)
+    assert named[f"budget-{style.in_full(near.budget)}"] == tuple(near.run)
 
 
 @pytest.mark.parametrize("axis", ["params", "tokens"])
@@ -254,7 +268,7 @@ def test_profiles_are_drawn_along_their_axis_with_their_curve(
     }[curve] in found.alt
     diagnostics: Any = told.diagnostics
     for profile in diagnostics.profiles:
-        gid = f"budget-{profile.budget:.3g}"
+        gid = f"budget-{style.in_full(profile.budget)}"
         (marks,) = artists(isoflop_profiles.draw, changed_inputs, gid)
         places = getattr(profile, axis)
         assert list(marks.get_xdata()) == places

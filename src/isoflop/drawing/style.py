@@ -138,6 +138,11 @@ _RUNS: Final[WeakKeyDictionary[Artist, tuple[str, ...]]] = WeakKeyDictionary()
 """Whose runs the marks of an artist are."""
 
 
+def in_full(value: float) -> str:
+    """Write a number into an identifier: as briefly as no other number is written, 3e+11."""
+    return next(text for digits in range(1, 18) if float(text := f"{value:.{digits}g}") == value)
+
+
 def name_runs(artist: Artist, runs: Iterable[str]) -> None:
     """Say which run each mark of an artist shows, or a curve; it needs an identifier in the SVG.
 

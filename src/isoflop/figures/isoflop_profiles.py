@@ -45,7 +45,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
                     color=colour,
                     mew=0,
                     zorder=5,
-                    gid=f"minimum-{profile.budget:.3g}-{axis}",
+                    gid=f"minimum-{style.in_full(profile.budget)}-{axis}",
                 )
     style.log_axis(left.xaxis, counts=True)
     losses = [loss for profile in profiles for loss in profile.loss]
@@ -79,7 +79,7 @@ def _profile(axes: Axes, profile: Profile, colour: Any, diagnostics: ProfilesDia
     x = np.asarray(getattr(profile, diagnostics.axis))
     loss = np.asarray(profile.loss)
     used = np.asarray(profile.used)
-    gid = f"budget-{profile.budget:.3g}"
+    gid = f"budget-{style.in_full(profile.budget)}"
     runs = np.asarray(profile.run)
     for which, name, look in (
         (used, gid, {"mew": 0.0}),
@@ -108,7 +108,7 @@ def _profile(axes: Axes, profile: Profile, colour: Any, diagnostics: ProfilesDia
             mew=1.1,
             color=style.INK,
             zorder=5,
-            gid=f"minimum-{profile.budget:.3g}",
+            gid=f"minimum-{style.in_full(profile.budget)}",
         )
     return (
         power(profile.budget, hand=MATHTEXT),

@@ -159,7 +159,9 @@ def _slices(axes: Axes, points: pl.DataFrame, estimate: Estimate) -> None:
         rows = points.filter(pl.col("budget") == budget).sort("params")
         flops = float(rows["flops"].median())  # type: ignore[arg-type]
         n = np.geomspace(float(rows["params"].min()), float(rows["params"].max()), 60)  # type: ignore[arg-type]
-        axes.plot(n, surface(estimate, n, flops), color=colour, gid=f"slice-{budget:.3g}")
+        axes.plot(
+            n, surface(estimate, n, flops), color=colour, gid=f"slice-{style.in_full(budget)}"
+        )
         (marks,) = axes.plot(
             rows["params"],
             rows["loss"],
@@ -168,7 +170,7 @@ def _slices(axes: Axes, points: pl.DataFrame, estimate: Estimate) -> None:
             ms=3,
             mew=0,
             color=colour,
-            gid=f"points-{budget:.3g}",
+            gid=f"points-{style.in_full(budget)}",
         )
         style.name_runs(marks, rows["run"])
         best = float(estimate.params_opt(flops))
