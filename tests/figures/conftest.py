@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from isoflop.drawing import style
 from isoflop.drawing.manifest import read_manifest
 from isoflop.figures.plot_figures import plot_figures
 from tests import example_sweep
+from tests.once import once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +43,9 @@ def inputs(paths: example_sweep.Paths) -> FigureInputs:
 
 
 @pytest.fixture(scope="session")
-def plotted(inputs: FigureInputs, tmp_path_factory: pytest.TempPathFactory) -> Plotted:
-    folder = tmp_path_factory.mktemp("plotted")
-    plot_figures(inputs, folder)
+def plotted(inputs: FigureInputs) -> Plotted:
+    """Give the figures that the tests of every process look at, and none may change."""
+    folder = once("plotted", partial(plot_figures, inputs))
     return Plotted(folder, inputs, read_manifest(folder))
 
 

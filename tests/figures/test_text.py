@@ -117,7 +117,7 @@ def measured(plotted: Plotted, tmp_path_factory: pytest.TempPathFactory) -> Any:
         f"<body><main><h1>t</h1>{''.join(figures)}</main></body></html>",
         encoding="utf-8",
     )
-    return told(page, f"{axe_core()}; {MEASURE}", folder, width=1400)
+    return told(page, f"{axe_core()}; {MEASURE}", width=1400)
 
 
 def test_a_browser_gives_texts_the_widths_that_they_were_laid_out_with(measured: Any) -> None:

@@ -32,19 +32,19 @@ NOTES = '{ include: [["#footnote-tip"], ["a.footnote-ref"]] }'
 
 
 @pytest.mark.parametrize("width", [1400, 900, 390])
-def test_the_report_violates_no_rule(rendered: Rendered, tmp_path: Path, width: int) -> None:
+def test_the_report_violates_no_rule(rendered: Rendered, width: int) -> None:
     page = rendered.root / "report.html"
-    assert told(page, f"{axe_core()}; {run()}", tmp_path, width=width) == []
+    assert told(page, f"{axe_core()}; {run()}", width=width) == []
 
 
 def test_a_violation_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "worse.html"
     page.write_text("<html><body><main><img src=data:,></main></body></html>", encoding="utf-8")
-    found = told(page, f"{axe_core()}; {run()}", tmp_path, width=1400)
+    found = told(page, f"{axe_core()}; {run()}", width=1400)
     assert {rule for rule, _ in found} >= {"html-has-lang", "image-alt"}
 
 
-def test_runs_sort_and_filter(rendered: Rendered, tmp_path: Path) -> None:
+def test_runs_sort_and_filter(rendered: Rendered) -> None:
     """By number, not by its letters; absent ones last; and back to the order that was given."""
     script = """
     const table = document.querySelector("#tbl-runs");
@@ -66,7 +66,7 @@ def test_runs_sort_and_filter(rendered: Rendered, tmp_path: Path) -> None:
     field.dispatchEvent(new Event("input"));
     return { given, up, order, down, again, losses, filtered: shown(1) };
     """
-    found = told(rendered.root / "report.html", script, tmp_path, width=1400)
+    found = told(rendered.root / "report.html", script, width=1400)
     rows = rendered.page.tables["tbl-runs"][1:]
     assert found["given"] == found["again"] == [row[0] for row in rows]
     numbers = {"k": 1e3, "M": 1e6}
@@ -80,9 +80,7 @@ def test_runs_sort_and_filter(rendered: Rendered, tmp_path: Path) -> None:
     assert set(found["filtered"]) == {"check"}
 
 
-def test_a_run_under_the_pointer_is_named_and_shown_everywhere(
-    rendered: Rendered, tmp_path: Path
-) -> None:
+def test_a_run_under_the_pointer_is_named_and_shown_everywhere(rendered: Rendered) -> None:
     script = """
     const marks = [...document.querySelectorAll("svg use[data-run]")];
     const over = (element) => element.dispatchEvent(new Event("pointerover", { bubbles: true }));
@@ -97,7 +95,7 @@ def test_a_run_under_the_pointer_is_named_and_shown_everywhere(
     const titles = marks.map((mark) => mark.querySelector("title").textContent);
     return { first, second, none: lit(), titles, cut: table.scrollWidth - table.clientWidth };
     """
-    found = told(rendered.root / "report.html", script, tmp_path, width=1400)
+    found = told(rendered.root / "report.html", script, width=1400)
     one, two = rendered.inputs.manifest["design"].runs["marks"]
     for run, lit in ((one, found["first"]), (two, found["second"])):
         assert set(lit) == {f"design-marks {run}", f"residuals-marks {run}", run}
@@ -108,7 +106,7 @@ def test_a_run_under_the_pointer_is_named_and_shown_everywhere(
 
 
 @pytest.mark.parametrize("width", [1400, 390])
-def test_a_footnote_shows_beside_its_sign(rendered: Rendered, tmp_path: Path, width: int) -> None:
+def test_a_footnote_shows_beside_its_sign(rendered: Rendered, width: int) -> None:
     """Under the pointer and for the keyboard, within the window, without a violation."""
     script = f"""
     {axe_core()};
@@ -141,7 +139,7 @@ def test_a_footnote_shows_beside_its_sign(rendered: Rendered, tmp_path: Path, wi
     return {{ before, shown, rules, after: tip.hidden, twice: ids.length - new Set(ids).size,
       described: document.querySelectorAll("[aria-describedby=footnote-tip]").length }};
     """
-    seen = told(rendered.root / "report.html", script, tmp_path, width=width)
+    seen = told(rendered.root / "report.html", script, width=width)
     assert len(seen["shown"]) >= 4
     # the pointer may rest on it
     assert seen["shown"][0] == [True, "footnote-tip", True, True]
@@ -160,10 +158,10 @@ return [...document.querySelectorAll("main .scroller")].map((scroller) => {
 """
 
 
-def test_what_is_cut_at_an_edge_fades_there(rendered: Rendered, tmp_path: Path) -> None:
+def test_what_is_cut_at_an_edge_fades_there(rendered: Rendered) -> None:
     """On a phone a table ends in the middle of a column, and nothing else says that it goes on."""
     page = rendered.root / "report.html"
-    narrow = told(page, EDGES, tmp_path, width=390)
+    narrow = told(page, EDGES, width=390)
     cut = [(now, dict(edges)) for room, now, edges in narrow if room > 1]
     assert len(cut) >= 5
     for now, edges in cut:

@@ -61,15 +61,15 @@ def laws_of(rendered: Rendered) -> dict[str, dict[str, Any]]:
     }
 
 
-def asked_of_the_page(rendered: Rendered, folder: Path, **state: object) -> dict[str, list[float]]:
+def asked_of_the_page(rendered: Rendered, **state: object) -> dict[str, list[float]]:
     """Open the page at a state of its calculator, and read back the numbers that it shows."""
-    return numbers_of(calculator_at(rendered, folder, **state))
+    return numbers_of(calculator_at(rendered, **state))
 
 
-def calculator_at(rendered: Rendered, folder: Path, **state: object) -> str:
+def calculator_at(rendered: Rendered, **state: object) -> str:
     """Open the page at a state of its calculator, and give the calculator as it then is."""
     address = f"{(rendered.root / 'report.html').as_uri()}#calc?{urlencode(state)}"
-    document = dump(address, folder, "--virtual-time-budget=4000")
+    document = dump(address)
     return document.split('id="calculator"')[1].split("</section>")[0]
 
 
@@ -101,10 +101,10 @@ def numbers_of(inside: str) -> dict[str, list[float]]:
     ],
 )
 def test_the_page_computes_what_python_does(
-    rendered: Rendered, tmp_path: Path, asked: str, value: float, law: str
+    rendered: Rendered, asked: str, value: float, law: str
 ) -> None:
     state = {"asked": asked, "value": value, "law": law, "card": "a100", "mfu": 50, "price": 2}
-    inside = calculator_at(rendered, tmp_path, **state)
+    inside = calculator_at(rendered, **state)
     shown = numbers_of(inside)
     estimate, draws = rendered.inputs.every_answer[law], rendered.inputs.draws_of(law)
     found = allocate(estimate, draws, Target(asked, value))  # type: ignore[arg-type]
@@ -161,9 +161,7 @@ def told_of(found: Allocation, note: str) -> set[str]:
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
-def test_every_question_has_the_intervals_of_the_command(
-    rendered: Rendered, tmp_path: Path
-) -> None:
+def test_every_question_has_the_intervals_of_the_command(rendered: Rendered) -> None:
     """Placed at the target that was asked for: of N at a loss they are wider than of N at its C."""
     states: dict[str, tuple[str, Allocation, Allocation]] = {}
     inputs = rendered.inputs
@@ -181,7 +179,7 @@ def test_every_question_has_the_intervals_of_the_command(
                     state = {"asked": asked, "value": repr(target.value), "law": law}
                     states[urlencode(state)] = asked, found, at_flops
     script = STATES.replace("WORDS", json.dumps(list(states)))
-    seen = told(rendered.root / "report.html", script, tmp_path, width=1400)
+    seen = told(rendered.root / "report.html", script, width=1400)
     compared = moved = 0
     for (words, (asked, found, at_flops)), (shown, note) in zip(states.items(), seen, strict=True):
         for name in told_of(found, note) - {asked}:
@@ -207,9 +205,9 @@ def test_every_question_has_the_intervals_of_the_command(
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
-def test_the_calculator_says_what_the_card_says(rendered: Rendered, tmp_path: Path) -> None:
+def test_the_calculator_says_what_the_card_says(rendered: Rendered) -> None:
     """Digit by digit: what stands above it is printed, and so is what it shows."""
-    inside = calculator_at(rendered, tmp_path)
+    inside = calculator_at(rendered)
     text = re.sub(r"<[^>]+>", " ", inside)
     optimum = rendered.inputs.answered(1e14)["mixture"]
     assert optimum.loss is not None
@@ -224,7 +222,7 @@ def test_the_calculator_says_what_the_card_says(rendered: Rendered, tmp_path: Pa
         assert f" {written(low)}–{written(high)} " in text
     assert "95&nbsp;%, from all draws, as in the tables." in text
     # asked by a loss, its ends stand between those of a table
-    asked = re.sub(r"<[^>]+>", " ", calculator_at(rendered, tmp_path, asked="loss", value=1.3))
+    asked = re.sub(r"<[^>]+>", " ", calculator_at(rendered, asked="loss", value=1.3))
     assert "from all draws, for this question, read off a table to two digits; isoflop" in asked
     ends = [end for pair in re.findall(r" (\S+)–(\S+) ", asked) for end in pair]
     assert len(ends) >= 4
@@ -235,9 +233,7 @@ def test_the_calculator_says_what_the_card_says(rendered: Rendered, tmp_path: Pa
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
 @pytest.mark.parametrize("width", [1400, 390])
-def test_every_digit_of_a_long_number_is_seen(
-    rendered: Rendered, tmp_path: Path, width: int
-) -> None:
+def test_every_digit_of_a_long_number_is_seen(rendered: Rendered, width: int) -> None:
     script = """
         const field = document.querySelector("#calculator [name=value]");
         const seen = [];
@@ -250,7 +246,7 @@ def test_every_digit_of_a_long_number_is_seen(
         }
         return seen;
     """  # noqa: E501
-    seen = told(rendered.root / "report.html", script, tmp_path, width=width)
+    seen = told(rendered.root / "report.html", script, width=width)
     assert seen == [["1.234567e+21", 0, 0], ["123456789012345678901", 0, 0]]
 
 
@@ -272,25 +268,24 @@ def test_a_doubted_loss_carries_its_mark(
     )
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
     doubtful = replace(rendered, root=tmp_path)
-    (tmp_path / "browser").mkdir()
-    inside = calculator_at(doubtful, tmp_path / "browser", law="parametric")
+    inside = calculator_at(doubtful, law="parametric")
     (loss,) = re.findall(r'data-quantity="loss".*?<strong>(.*?)</strong>', inside)
     assert loss.endswith(UNSURE)
     assert DOUBTED in html.unescape(inside)
-    assert UNSURE not in calculator_at(doubtful, tmp_path / "browser", law="mixture")
+    assert UNSURE not in calculator_at(doubtful, law="mixture")
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
-def test_a_state_from_elsewhere_is_checked(rendered: Rendered, tmp_path: Path) -> None:
+def test_a_state_from_elsewhere_is_checked(rendered: Rendered) -> None:
     hostile = {"asked": "__proto__", "law": "<b>", "card": "x", "value": "1e14", "nothing": "1"}
-    shown = asked_of_the_page(rendered, tmp_path, **hostile)
+    shown = asked_of_the_page(rendered, **hostile)
     assert shown["flops"][0] == 1e14
     assert shown["params"][0] > 0
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
-def test_the_page_opens_with_the_recommendation(rendered: Rendered, tmp_path: Path) -> None:
-    shown = asked_of_the_page(rendered, tmp_path)
+def test_the_page_opens_with_the_recommendation(rendered: Rendered) -> None:
+    shown = asked_of_the_page(rendered)
     chosen = rendered.inputs.recommended
     assert chosen is not None
     assert chosen.key == "mixture"
@@ -339,10 +334,10 @@ def test_draws_of_the_mixture_on_the_page_are_its_own(rendered: Rendered) -> Non
     ],
 )
 def test_the_page_serves_as_python_does(
-    rendered: Rendered, tmp_path: Path, target: Target, law: str, served: float
+    rendered: Rendered, target: Target, law: str, served: float
 ) -> None:
     state = {"asked": target.asked, "value": target.value, "law": law, "served": served}
-    inside = calculator_at(rendered, tmp_path, card="a100", mfu=50, price=2, **state)
+    inside = calculator_at(rendered, card="a100", mfu=50, price=2, **state)
     shown = numbers_of(inside)
     estimate, draws = rendered.inputs.every_answer[law], rendered.inputs.draws_of(law)
     optimum = allocate(estimate, draws, target)
@@ -384,28 +379,24 @@ def test_the_page_serves_as_python_does(
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
 @pytest.mark.parametrize("law", ["profiles", "envelope", "kaplan"])
-def test_a_law_without_a_loss_says_that_it_cannot_serve(
-    rendered: Rendered, tmp_path: Path, law: str
-) -> None:
+def test_a_law_without_a_loss_says_that_it_cannot_serve(rendered: Rendered, law: str) -> None:
     estimate, draws = rendered.inputs.answers[law], rendered.inputs.draws_of(law)
     assert allocate_served(estimate, draws, Target("flops", 1e14), 1e9) is None
-    inside = html.unescape(calculator_at(rendered, tmp_path, law=law, served="1e9"))
+    inside = html.unescape(calculator_at(rendered, law=law, served="1e9"))
     assert numbers_of(inside) == {}
     assert "so it does not say what serving changes. These laws do: Mixture of laws" in inside
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
-def test_a_law_says_how_it_counts_and_whether_it_has_intervals(
-    rendered: Rendered, tmp_path: Path
-) -> None:
-    kaplan = html.unescape(calculator_at(rendered, tmp_path, law="kaplan", value=BELOW))
+def test_a_law_says_how_it_counts_and_whether_it_has_intervals(rendered: Rendered) -> None:
+    kaplan = html.unescape(calculator_at(rendered, law="kaplan", value=BELOW))
     assert rendered.inputs.fitted["kaplan"].counting.params == "nonembedding"
     assert "Parameters N, non-embedding<" in kaplan
     assert "Counted here: non-embedding N, Kaplan’s C." in kaplan
     assert all(len(shown) == 1 for shown in numbers_of(kaplan).values())
     assert f"No 95{NBSP}% interval is given" in kaplan
     assert "Intervals:" not in kaplan
-    total = html.unescape(calculator_at(rendered, tmp_path, law="parametric", value=3e14))
+    total = html.unescape(calculator_at(rendered, law="parametric", value=3e14))
     assert any(len(shown) == 3 for shown in numbers_of(total).values())
     assert "Parameters N<" in total
     assert f"Intervals: 95{NBSP}%" in total
@@ -414,7 +405,7 @@ def test_a_law_says_how_it_counts_and_whether_it_has_intervals(
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
-def test_what_is_served_stands_in_the_address(rendered: Rendered, tmp_path: Path) -> None:
+def test_what_is_served_stands_in_the_address(rendered: Rendered) -> None:
     script = """
         const field = document.querySelector("#calculator [name=served]");
         const shown = () => document.querySelector("#calculator [data-quantity=total]");
@@ -427,7 +418,7 @@ def test_what_is_served_stands_in_the_address(rendered: Rendered, tmp_path: Path
         }
         return seen;
     """  # noqa: E501
-    seen = told(rendered.root / "report.html", script, tmp_path, width=390)
+    seen = told(rendered.root / "report.html", script, width=390)
     assert seen[:2] == ["", True]
     assert seen[2][:2] == ["1e9", True]
     assert seen[3] == ["-3", False, "A number of tokens served lies between 1 and 1e20."]
@@ -437,13 +428,11 @@ def test_what_is_served_stands_in_the_address(rendered: Rendered, tmp_path: Path
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
 @pytest.mark.parametrize("epochs", [0.5, 1.5, 40.0])
-def test_the_page_says_what_repeats_are_worth(
-    rendered: Rendered, tmp_path: Path, epochs: float
-) -> None:
+def test_the_page_says_what_repeats_are_worth(rendered: Rendered, epochs: float) -> None:
     optimum = rendered.inputs.answered(3e14)["parametric"]
     unique = optimum.tokens.value / epochs
     state = {"asked": "flops", "value": 3e14, "law": "parametric", "unique": unique}
-    inside = calculator_at(rendered, tmp_path, **state)
+    inside = calculator_at(rendered, **state)
     shown = numbers_of(inside)
     assert shown["tokens"][0] == pytest.approx(optimum.tokens.value, rel=1e-9)
     assert ("not fitted here" in inside) == (epochs > 1)
@@ -478,9 +467,7 @@ HOSTILE = {
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
-def test_numbers_beyond_sense_are_refused_by_the_commands_limits(
-    rendered: Rendered, tmp_path: Path
-) -> None:
+def test_numbers_beyond_sense_are_refused_by_the_commands_limits(rendered: Rendered) -> None:
     """By the address as by hand: it may have any number, and each has the limits of the command."""
     script = f"""
         const seen = [];
@@ -496,7 +483,7 @@ def test_numbers_beyond_sense_are_refused_by_the_commands_limits(
         }}
         return seen;
     """  # noqa: E501
-    seen = told(rendered.root / "report.html", script, tmp_path, width=1400)
+    seen = told(rendered.root / "report.html", script, width=1400)
     assert seen == [[words, 0] for words in HOSTILE.values()]
 
 
@@ -510,9 +497,7 @@ def test_tokens_are_written_and_read_with_suffixes(rendered: Rendered, tmp_path:
         rendered.html,
     )
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
-    (tokens,) = numbers_of(calculator_at(rendered, tmp_path, asked="flops", value=3e14))["tokens"][
-        :1
-    ]
+    (tokens,) = numbers_of(calculator_at(rendered, asked="flops", value=3e14))["tokens"][:1]
     script = f"""
         const field = (name) => document.querySelector("#calculator [name=" + name + "]");
         const shown = (name) => {{
@@ -535,7 +520,7 @@ def test_tokens_are_written_and_read_with_suffixes(rendered: Rendered, tmp_path:
         seen.push(shown("tokens"));
         return seen;
     """
-    unique, barely, more, typed = told(tmp_path / "report.html", script, tmp_path, width=1400)
+    unique, barely, more, typed = told(tmp_path / "report.html", script, width=1400)
     assert unique == "121.4M"
     # what would be seen 1.00 times is not repeated
     assert barely is None
@@ -579,10 +564,7 @@ def test_the_page_says_of_what_tokens_its_laws_speak(
         rendered.html,
     )
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
-    (tmp_path / "browser").mkdir()
-    inside = calculator_at(
-        replace(rendered, root=tmp_path), tmp_path / "browser", value=3e14, unique=1e5
-    )
+    inside = calculator_at(replace(rendered, root=tmp_path), value=3e14, unique=1e5)
     assert words in inside
 
 
@@ -661,7 +643,7 @@ def test_the_page_says_where_an_answer_is_open_or_missing(
         "asked=flops&value=1e9&law=product",
     ]
     script = STATES.replace("WORDS", json.dumps([*states, *more]))
-    (open_, far, below) = told(pages[0], script, tmp_path, width=1400)
+    (open_, far, below) = told(pages[0], script, width=1400)
     assert "within reach by distance, but in 1 % of the draws no compute gives that." in open_[1]
     # as far as the report's tables go, and marked there as they are
     optimum = rendered.inputs.answered(gopher)["mixture"]
@@ -670,5 +652,5 @@ def test_the_page_says_where_an_answer_is_open_or_missing(
     assert below[0] == {}
     assert below[1].endswith("has no best size below 3 × 10⁹ FLOPs.")
     script = STATES.replace("WORDS", json.dumps(states))
-    ((shown, note),) = told(pages[1], script, tmp_path, width=1400)
+    ((shown, note),) = told(pages[1], script, width=1400)
     assert (shown, note) == ({}, UNDETERMINED)

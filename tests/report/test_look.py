@@ -55,12 +55,12 @@ def test_a_figure_has_no_background_of_its_own(tmp_path: Path, scheme: str) -> N
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
 @pytest.mark.parametrize(("width", "columns"), [(390, 2), (500, 2), (900, 4), (1400, 4)])
 def test_the_four_numbers_stand_in_pairs_or_in_one_row(
-    rendered: Rendered, tmp_path: Path, width: int, columns: int
+    rendered: Rendered, width: int, columns: int
 ) -> None:
     script = (
         "return [...document.querySelectorAll('.headline p')]"
         ".map((p) => Math.round(p.getBoundingClientRect().left))"
     )
-    lefts = told(rendered.root / "report.html", script, tmp_path, width=width)
+    lefts = told(rendered.root / "report.html", script, width=width)
     assert len(lefts) == 4
     assert len(set(lefts)) == columns
