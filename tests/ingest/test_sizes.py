@@ -12,7 +12,7 @@ from isoflop.ingest import cells
 from isoflop.ingest.formats import table
 from isoflop.ingest.names import find_compute, find_count
 from isoflop.ingest.sweep import EmptySweepError
-from tests.ingest.samples import ingest, row
+from tests.ingest.samples import ingest, loss_at, row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -279,3 +279,10 @@ def test_broken_tokens_of_a_step_are_asked_about(tmp_path: Path, value: float, t
     assert f"'params' has 70 and 'tokens_per_step' has {value}, which can be no counts" in said
     tables = ingest(tmp_path / "t", {"t.csv": text}, f"{OPEN}{proposed(said)}\n")
     assert known(tables) == {"t": (7e7, round(29 * value * told))}
+
+
+def test_small_models_are_proposed_as_counts(tmp_path: Path) -> None:
+    cells = [(768, 1e5), (3072, 1e6), (12288, 1e7), (49152, 1e7)]
+    lines = [f"{size},{tokens},{loss_at(place)}" for place, (size, tokens) in enumerate(cells)]
+    with pytest.raises(EmptySweepError, match=r'"params.total": \{column: "N", scale: 1\}'):
+        ingest(tmp_path / "s", {"t.csv": "\n".join(["N,D,loss", *lines, ""])})

@@ -20,7 +20,7 @@ from isoflop import counting
 from isoflop.config.ingest import AtLeast, AtMost
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
-from isoflop.ingest.measures import RESOLVED
+from isoflop.ingest.measures import RESOLVED, constant_rate
 from isoflop.ingest.trend import distances
 from isoflop.ingest.two_logs import logged_twice
 from isoflop.tables import Gates
@@ -67,6 +67,12 @@ class Measured:
     def fact(self, name: str) -> Any:
         """Give a fact's value, or None."""
         return self.run.identity.value(name)
+
+    @property
+    def peak_rate(self) -> float | None:
+        """The highest learning rate, where facts or a log that never changes it tell it."""
+        told: float | None = self.fact("schedule.lr_peak")
+        return constant_rate(self.curve) if told is None else told
 
     @property
     def final(self) -> float | None:
@@ -448,7 +454,7 @@ def _peak_rates(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
     told = [
         (place, math.log(run.fact("params.total")), math.log(run.curve["tokens"]))
         for place, run in enumerate(runs)
-        if run.observed and run.fact("schedule.lr_peak") is not None
+        if run.observed and run.peak_rate is not None
     ]
 
     # a trunk, its cooldowns and a cosine each have a rate of their own
@@ -458,7 +464,7 @@ def _peak_rates(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
     of_kinds = [list(of_kind) for _, of_kind in groupby(sorted(told, key=kind), key=kind)]
     for of_size in chain.from_iterable(_near(of_kind, 1) for of_kind in of_kinds):
         for cell in _near(of_size, 2):
-            rates = sorted({float(f"{runs[c[0]].fact('schedule.lr_peak'):.3g}") for c in cell})
+            rates = sorted({float(f"{runs[c[0]].peak_rate:.3g}") for c in cell})
             listed = ", ".join(f"{rate:g}" for rate in rates)
             for place, _, _ in cell:
                 yield (

@@ -22,7 +22,7 @@ MEASURES: Final = (
     "first_train", "last_train", "train_losses", "first_eval", "last_eval", "eval_losses",
     "tokens_off", "tokens_fall", "widest_gap", "usual_gap", "gap_end", "overlap", "begun_again",
     "died_at_once", "spike",
-    "decimals", "curve", "impossible",
+    "decimals", "curve", "impossible", "rates", "least_rate", "most_rate",
 )  # fmt: skip
 """What `measure` gives of a run; all None of a run that has no curve."""
 RESOLVED: Final = 7
@@ -95,7 +95,22 @@ def _along_a_curve() -> dict[str, pl.Expr]:
         "last_eval": evals.last(),
         "eval_losses": evals.len(),
         "tokens_off": off.filter(pl.col("step") > 0).max(),
+        "rates": pl.col("lr").count(),
+        "least_rate": pl.col("lr").min(),
+        "most_rate": pl.col("lr").max(),
     }
+
+
+def constant_rate(curve: Mapping[str, Any]) -> float | None:
+    """Give the learning rate that a run's log has at all steps; None where it varies, or is none.
+
+    Parameters
+    ----------
+    curve : what `measure` gives of the run.
+    """
+    rate: float | None = curve["most_rate"]
+    same = rate is not None and curve["rates"] > 1 and curve["least_rate"] == rate > 0.0
+    return rate if same else None
 
 
 def _died_at_once(curves: pl.DataFrame) -> dict[str, int]:
@@ -255,7 +270,7 @@ class Stretches:
     def __init__(self, unit: float | None) -> None:
         self._unit = unit
         self._told: dict[str, Any] = dict.fromkeys(MEASURES)
-        self._told |= {"nans": 0, "points": 0, "train_losses": 0, "eval_losses": 0}
+        self._told |= {"nans": 0, "points": 0, "train_losses": 0, "eval_losses": 0, "rates": 0}
         self._digest = _Digest()
         self._last = pl.DataFrame()
         self._gaps: Counter[int] = Counter()
@@ -293,10 +308,12 @@ class Stretches:
             if value is None:
                 continue
             match name:
-                case "nans" | "points" | "train_losses" | "eval_losses":
+                case "nans" | "points" | "train_losses" | "eval_losses" | "rates":
                     told[name] += value
                 case "first_train" | "first_eval":
                     told[name] = value if told[name] is None else told[name]
+                case "least_rate":
+                    told[name] = value if told[name] is None else min(told[name], value)
                 case "last_train" | "last_eval" | "last_is_nan":
                     told[name] = value
                 case _:

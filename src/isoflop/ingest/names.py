@@ -51,6 +51,8 @@ COLUMNS: Final = {
     "params.nonembedding": ("params_no_embed", "non_embedding_params", "n_nonembedding"),
     "tokens_per_step": (
         "batch_size_in_tokens", "tokens_per_step", "tokens_per_iter", "train_batch_tokens",
+        "tokens_per_iteration", "tokens_per_update", "tokens_per_batch", "batch_tokens",
+        "batch_size_tokens", "global_batch_tokens", "global_batch_size_tokens",
     ),
     "schedule.lr_peak": ("learning_rate_peak",),
     "run": ("run", "run_name", "run_id", "name"),
@@ -59,6 +61,9 @@ COLUMNS: Final = {
 
 MAY_NAME_RUNS: Final = ("model", "model_name", "experiment", "experiment_name", "exp", "exp_name")
 """Columns of text that name runs where no other does; each may also name a kind of run."""
+
+SEEDS: Final = ("seed", "random_seed", "rng_seed", "data_seed", "model_seed", "init_seed")
+"""Columns of seeds."""
 
 FLOPS: Final = (
     "c", "flops", "flop", "compute", "training_flops", "training_flop", "train_flops",
@@ -165,8 +170,59 @@ def updates_by_epoch(epoch: str, first: object, step: str) -> str:
 
 def find(value: str, names: Iterable[str]) -> str | None:
     """Find which of a file's names means a value; None if none does."""
-    by_plain = {plain(name): name for name in reversed(list(names))}
-    return next((by_plain[known] for known in COLUMNS[value] if known in by_plain), None)
+    listed = list(names)
+    by_plain = {plain(name): name for name in reversed(listed)}
+    known = next((by_plain[known] for known in COLUMNS[value] if known in by_plain), None)
+    if known is not None or value not in _BY_WORDS:
+        return known
+    return next((name for name in listed if counted_by_words(name) == value), None)
+
+
+def counted_by_words(name: str) -> str | None:
+    """Tell by its words what a count is of; None where they say something else, or nothing.
+
+    `param_count`, `nParams` and `total_parameters` are N, `N (non-emb)` is N without embeddings,
+    `#tokens` and `tokens_processed` are D; `params_per_layer` and `embedding_params` are neither.
+    """
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("#", " number ").lower()
+    words = " ".join(re.findall(r"[a-z]+", re.sub(r"w/o?(?![a-z])", _in_full, apart)))
+    words = re.sub(r"\b(n|num)(?=param|token)", r"\1 ", words)
+    conventions = set()
+    for value, pattern in _CONVENTIONS.items():
+        left = re.sub(pattern, " ", words)
+        conventions |= {value} if left != words else set()
+        words = left
+    told = {*words.split()}
+    if len(conventions) < 2 and told & _PARAMS and told <= _PARAMS | _AROUND | _MODEL:
+        return next(iter(conventions), "params.total")
+    if told == {"n"} and len(conventions) == 1:
+        return next(iter(conventions))
+    tokens = told & _TOKENS and told <= _TOKENS | _AROUND | _READ
+    return "tokens" if tokens and not conventions else None
+
+
+def _in_full(match: re.Match[str]) -> str:
+    return " without " if match[0].endswith("o") else " with "
+
+
+_EMBEDDINGS: Final = r"(?:the )?(?:emb|embed|embeds|embedding|embeddings)\b"
+_WITHOUT: Final = r"(?:non|no|not|ex|excl|exclude|excluding|minus|without)"
+_CONVENTIONS: Final = {
+    "params.nonembedding": rf"\b(?:{_WITHOUT} ?{_EMBEDDINGS}|ne\b)",
+    "params.total": rf"\b(?:incl|include|including|with|and) {_EMBEDDINGS}",
+    "params.active": r"\b(?:active|activated)\b",
+}
+"""By what is counted, how names say so."""
+_PARAMS: Final = frozenset({"param", "params", "parameter", "parameters"})
+_TOKENS: Final = frozenset({"token", "tokens"})
+_AROUND: Final = frozenset({"n", "num", "number", "no", "count", "counts", "of", "the", "total"})
+"""Words that say nothing of what is counted."""
+_MODEL: Final = frozenset({"model", "size", "all", "network", "trainable"})
+_READ: Final = frozenset(
+    {"d", "train", "training", "trained", "seen", "processed", "consumed", "so", "far",
+     "cumulative"}
+)  # fmt: skip
+_BY_WORDS: Final = ("params.total", "params.nonembedding", "params.active", "tokens")
 
 
 def run_column(names: Iterable[str]) -> str | None:
@@ -190,7 +246,10 @@ def find_count(value: str, names: Iterable[str]) -> tuple[str, float] | None:
         for name in reversed(listed)
         if (told := _without_unit(_set_apart(name))) is not None
     }
-    return next((counted[known] for known in COLUMNS[value] if known in counted), None)
+    known = next((counted[known] for known in COLUMNS[value] if known in counted), None)
+    if known is not None or value not in _BY_WORDS:
+        return known
+    return next((each for words, each in counted.items() if counted_by_words(words) == value), None)
 
 
 def find_compute(names: Iterable[str]) -> tuple[str, float | None] | None:

@@ -17,9 +17,10 @@ import polars as pl
 from isoflop.config.sidecar import TableColumn, TableExclusion, TableMap
 from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Excluded, LeftOutRows, Remark
-from isoflop.ingest.names import find_batch, find_count, find_epoch, plain, updates_by_epoch
-from isoflop.ingest.outline import as_line
+from isoflop.ingest.names import SEEDS, find_count, find_epoch, plain, updates_by_epoch
+from isoflop.ingest.outline import SIZES, as_line
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.rows_or_runs import as_finished, may_be_finished
 from isoflop.ingest.same_step import (
     LEAST,
     TRIED,
@@ -42,9 +43,6 @@ OWN_STEP: Final = "_step"
 _RANKS: Final = frozenset(
     {"rank", "global_rank", "local_rank", "process", "process_index", "worker", "gpu", "device"}
 )
-_SEEDS: Final = frozenset(
-    {"seed", "random_seed", "rng_seed", "data_seed", "model_seed", "init_seed"}
-)
 _MICRO: Final = frozenset(
     {
         "iter", "iter_num", "iteration", "micro_step", "microstep", "micro_batch", "microbatch",
@@ -53,7 +51,6 @@ _MICRO: Final = frozenset(
     }
 )  # fmt: skip
 """Counts of what a step accumulates, beside the count of steps."""
-_SIZES: Final = ("params.total", "params.active", "params.nonembedding")
 SAME: Final = 1e-6
 """Relative difference of two losses that are one, written twice."""
 ROUNDED: Final = 4
@@ -202,7 +199,7 @@ def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
 
 def _tells_runs(name: str) -> bool:
     """Tell whether what a column says is the same in all launches of a run."""
-    return plain(name) in _SEEDS or any(find_count(value, [name]) for value in _SIZES)
+    return plain(name) in SEEDS or any(find_count(value, [name]) for value in SIZES)
 
 
 def begun_anew(rows: pl.DataFrame, values: pl.DataFrame) -> list[int]:
@@ -413,11 +410,11 @@ class _Differing:
     def _way(self, known: pl.DataFrame) -> tuple[str, str]:
         """Say how rows are told apart: the likeliest first, with the map for that."""
         column, ways = _naming(self.rows, self.differ, self.table), []
-        if column is not None:
-            finished = _as_finished(self.rows, self.table, column)
+        if may_be_finished(self.rows, self.table):
+            finished = as_finished(self.rows, self.table)
             if finished is not None:
-                way = "if each row is a finished run, say so in sweep.yaml"
-                ways.append((way, finished))
+                ways.append(("if each row is a finished run, say so in sweep.yaml", finished))
+        if column is not None:
             columns = {**self.table.columns}
             run = _both(self.rows, columns.pop("run", None), column)
             by_run = self.table.model_copy(update={"columns": {"run": run, **columns}})
@@ -469,22 +466,6 @@ def _as_quantities(table: TableMap, label: Label) -> list[tuple[str, str]]:
     way = f"if {which} are neither evaluations nor of other runs, leave them out"
     ways.append((way, as_line(table.model_copy(update={"columns": columns}))))
     return ways if label.repeats else ways[::-1]
-
-
-def _as_finished(rows: pl.DataFrame, table: TableMap, column: str) -> str | None:
-    """Write the map by which rows that each have another N and step are finished runs, if any."""
-    step, loss = table.columns.get("step"), table.columns.get("train_loss")
-    sequences = find_batch(rows.columns)
-    if sequences is None or step is None or step.column is None or loss is None:
-        return None
-    if not any(find_count(value, [column]) for value in _SIZES):
-        return None
-    if rows.select(pl.struct(column, step.column).is_duplicated().any()).item():
-        return None
-    kept = {name: each for name, each in table.columns.items() if name in ("run", *_SIZES)}
-    formula = " * ".join(f'"{name}"' for name in (step.column, *sequences))
-    counted = {"tokens": TableColumn(formula=formula), "eval_loss": loss}
-    return as_line(TableMap(rows="runs", columns={**kept, **counted}))
 
 
 def _without_farthest(told: _Differing, known: pl.DataFrame) -> str:

@@ -6,6 +6,7 @@ All that is asked of a table is asked of its `Outline`, which long tables give r
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
@@ -25,6 +26,7 @@ from isoflop.ingest.names import (
     find_batch,
     find_compute,
     find_count,
+    find_epoch,
     loss_curve,
     may_be_loss,
     no_curve,
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 COLUMNS_SHOWN: Final = 30
 """Columns named of a table that cannot be mapped."""
+SIZES: Final = ("params.total", "params.nonembedding", "params.active")
+"""What tells how large a finished run's model is, in this order."""
 TRIED: Final = 1000
 """Filled cells of a column of text in which a number is looked for."""
 
@@ -61,6 +65,8 @@ class Outline:
     what: str = "a table with columns"
     is_panel: bool = False
     values: dict[str, Counter[object]] = field(default_factory=dict)
+    _whole_from: dict[str, float | None] = field(default_factory=dict)
+    """Of columns of epochs the least number; None of one with broken numbers."""
 
     @classmethod
     def of(cls, raw: pl.DataFrame) -> Outline:
@@ -83,6 +89,16 @@ class Outline:
             if has_numbers:
                 self.numeric.add(cells.name)
         self._count_values(rows)
+        if (epoch := find_epoch(rows.columns)) is not None:
+            cells = as_numbers(rows[epoch]).drop_nulls()
+            least = min(cells, default=math.inf)
+            known = self._whole_from.get(epoch, math.inf)
+            whole = known is not None and bool((cells == cells.floor()).all())
+            self._whole_from[epoch] = min(known or 0.0, least) if whole else None
+
+    def counts_from_zero(self, epoch: str) -> bool:
+        """Tell whether epochs are counted in whole numbers, the first of which is 0."""
+        return self._whole_from.get(epoch) == 0.0
 
     def _count_values(self, rows: pl.DataFrame) -> None:
         """Count the values of losses in training: run by run where there are several losses."""
@@ -128,7 +144,7 @@ def guess(outline: Outline, repeats: Callable[..., bool]) -> TableMap:
     """
     known = _Known.of(outline)
     finished = _are_finished(outline, known.columns, repeats)
-    return _of_finished(outline, known) if finished else _of_points(outline, known)
+    return _of_finished(outline, known) if finished else _of_points(outline, known, repeats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +210,7 @@ class _Known:
         return TableMap(rows=rows, columns=columns, bits_per_byte=in_bytes)
 
 
-def _of_points(outline: Outline, known: _Known) -> TableMap:
+def _of_points(outline: Outline, known: _Known, repeats: Callable[..., bool]) -> TableMap:
     """Map a table of curves; raises as `guess`."""
     columns = known.columns
     step, tokens = columns["step"], columns["tokens"]
@@ -202,9 +218,13 @@ def _of_points(outline: Outline, known: _Known) -> TableMap:
         raise _refusal(outline, "none is known as a loss", _with_a_loss(outline, known))
     if step is None and tokens is None:
         if (by_compute := _by_compute(outline, known)) is not None:
-            raise _refusal(outline, "none is known as a step or as tokens", by_compute)
-        epoch = next((name for name in outline.numbers if plain(name) == "epoch"), None)
-        example = _as_block(known.table("points", _of_epochs(epoch) | known.taken(_PROPOSED)))
+            likely, other = by_compute
+            run = columns["run"]
+            if run is not None and plain(run) not in MAY_NAME_RUNS and repeats(run):
+                likely, other = other, likely
+            raise _refusal(outline, "none is known as a step or as tokens", as_line(likely), other)
+        by_epochs = _of_epochs(outline, find_epoch(outline.numbers))
+        example = _as_block(known.table("points", by_epochs | known.taken(_PROPOSED)))
         raise _refusal(outline, "none is known as a step or as tokens", example)
     if step == "_step" and tokens is None and not outline.is_panel:
         why = "the only step is _step, which counts what was logged; if that is updates, say so"
@@ -218,8 +238,11 @@ def _of_points(outline: Outline, known: _Known) -> TableMap:
     return known.table("points", taken)
 
 
-def _by_compute(outline: Outline, known: _Known) -> str | None:
-    """Write a map of finished runs whose D follows from N and D / N or C = 6 N D; None without."""
+def _by_compute(outline: Outline, known: _Known) -> tuple[TableMap, TableMap] | None:
+    """Map rows whose D follows from N and D / N or C = 6 N D, as runs and as points of curves.
+
+    None where it does not.
+    """
     columns = known.taken(COLUMNS.keys() - _OF_POINTS)
     if "params.total" not in columns:
         return None
@@ -233,10 +256,15 @@ def _by_compute(outline: Outline, known: _Known) -> str | None:
         formula = of_compute(compute, size)
     else:
         return None
-    columns["tokens"] = TableColumn(formula=formula)
+    tokens = {"tokens": TableColumn(formula=formula)}
+    points = known.table("points", known.taken(COLUMNS.keys()) | tokens)
+    if "run" not in points.columns:
+        by_size = {"run": TableColumn(column=size.column), **points.columns}
+        points = points.model_copy(update={"columns": by_size})
+    columns |= tokens
     if not known.sets and "train_loss" in columns:
         columns["eval_loss"] = columns.pop("train_loss")
-    return as_line(known.table("runs", columns))
+    return known.table("runs", columns), points
 
 
 def of_compute(compute: tuple[str, float | None], size: TableColumn) -> str:
@@ -293,7 +321,8 @@ def _are_finished(
     outline: Outline, columns: Mapping[str, str | None], repeats: Callable[..., bool]
 ) -> bool:
     """Tell a table with a row per finished run from one of curves; its steps are their totals."""
-    run, size, step = columns["run"], columns["params.total"], columns["step"]
+    run, step = columns["run"], columns["step"]
+    size = next((columns[each] for each in SIZES if columns[each] is not None), None)
     if step is None and (columns["tokens"] is None or size is None):
         return False
     if step is not None:  # no run has two rows
@@ -322,14 +351,14 @@ def as_points(table: TableMap) -> str:
     return as_line(table.model_copy(update={"rows": "points"}))
 
 
-def as_runs(table: TableMap) -> str | None:
-    """Write a map of the points of curves as one of finished runs; None if it cannot be one."""
+def as_runs(table: TableMap) -> TableMap | None:
+    """Make a map of the points of curves one of finished runs; None if it cannot be one."""
     columns = {name: each for name, each in table.columns.items() if name not in _OF_POINTS}
-    if not {"tokens", "params.total"} <= columns.keys():
+    if "tokens" not in columns or not {*SIZES} & columns.keys():
         return None
     if "eval_loss" not in columns and not table.evals and "train_loss" in columns:
         columns["eval_loss"] = columns.pop("train_loss")
-    return as_line(table.model_copy(update={"rows": "runs", "columns": columns}))
+    return table.model_copy(update={"rows": "runs", "columns": columns})
 
 
 def left_columns(outline: Outline, table: TableMap, beside: Collection[str]) -> str:
@@ -360,11 +389,15 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:COLUMNS_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _of_epochs(epoch: str | None) -> dict[str, TableColumn]:
-    """Map what says how far training had gone, where no column is known to."""
+def _of_epochs(outline: Outline, epoch: str | None) -> dict[str, TableColumn]:
+    """Map what says how far training had gone, where no column is known to.
+
+    Keras and many loops of people's own call the first epoch 0, and write its losses at its end.
+    """
     if epoch is None:
         return {"step": scaled("<the column of updates>", 1.0)}
-    return {"tokens": TableColumn(formula=f'"{epoch}" * <tokens of an epoch>')}
+    done = f'("{epoch}" + 1)' if outline.counts_from_zero(epoch) else f'"{epoch}"'
+    return {"tokens": TableColumn(formula=f"{done} * <tokens of an epoch>")}
 
 
 def _with_a_loss(outline: Outline, known: _Known) -> str:
@@ -419,11 +452,20 @@ def as_factor(value: float) -> str:
     return f"{value:g}".replace("e+0", "e").replace("e+", "e")
 
 
-def _refusal(outline: Outline, why: str, example: str) -> RefusedError:
+def _refusal(
+    outline: Outline, why: str, example: str, other: TableMap | None = None
+) -> RefusedError:
+    """Refuse a table with a map to paste, and with the other one that it may have."""
     names = list(outline.columns)
     shown = ", ".join(names[:COLUMNS_SHOWN]) + (", ..." * (len(names) > COLUMNS_SHOWN))
+    words = (
+        "each row is a finished run"
+        if other and other.rows == "runs"
+        else "rows are points of curves"
+    )
+    beside = "" if other is None else f"\n; or, if {words}:\n  {as_line(other)}"
     return RefusedError(
         f"looks like {outline.what} {shown}, but {why}, and sweep.yaml has no 'table:' for "
-        f"it. Add one, such as:\n  {example}",
+        f"it. Add one, such as:\n  {example}{beside}",
         example,
     )

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.events import Remark
+from isoflop.ingest.facts_of_rows import with_facts
 from isoflop.ingest.names import find, find_compute, find_count
 from isoflop.ingest.outline import as_factor, as_line, of_compute, scaled
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.rows_or_runs import refuse_rows_of_runs
 from isoflop.ingest.sizes import can_be_counts
 from isoflop.ingest.token_axes import has_totals, rising
 from isoflop.ingest.wide import as_numbers, in_counts
@@ -96,7 +98,10 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
     ------
     RefusedError : several can be, and they differ.
     """
-    table, remarks = rising(raw, table) if table.rows == "points" else (table, [])
+    remarks: list[Remark] = []
+    if table.rows == "points":
+        table, remarks = rising(raw, table)
+        refuse_rows_of_runs(raw, table)
     columns = dict(table.columns)
     for value in _CHOSEN:
         if value not in columns or columns[value].column is None:
@@ -134,7 +139,8 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
             remarks.append(
                 Remark(f"{value}: '{best[0].name}' and not '{first.name}' ({_span(first)}), {why}")
             )
-    return table.model_copy(update={"columns": columns}), remarks
+    table = table.model_copy(update={"columns": columns})
+    return (with_facts(raw, table) if table.rows == "runs" else table), remarks
 
 
 def _named(value: str, names: Sequence[str], table: TableMap) -> list[TableColumn]:

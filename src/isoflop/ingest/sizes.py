@@ -34,6 +34,11 @@ _OF: Final = {"params.total": "parameters", "tokens": "tokens"}
 _OF_STEP: Final = "tokens_per_step"
 _ALSO: Final = ("params.nonembedding", "params.active")
 _FACTORS: Final = (1e6, 1e9)
+_COUNTS: Final = (1.0,)
+LEAST_SMALL: Final = 100.0
+"""Fewer parameters than that has no model of words, however small."""
+DIGITS: Final = 6
+"""Decimals to which two choices of units are as near to what is usual as each other."""
 
 
 @dataclass(slots=True)
@@ -63,6 +68,11 @@ class _Range:
     def in_a_unit(self) -> bool:
         """Tell whether these are no counts."""
         return 0.0 < self.most < SURE and (self.least < LEAST or self.broken)
+
+    @property
+    def may_be_small_counts(self) -> bool:
+        """Tell whether these may be counts after all, of models made to learn with."""
+        return not self.broken and self.least >= LEAST_SMALL
 
     @property
     def has_odd_count(self) -> bool:
@@ -239,10 +249,11 @@ class Sizes:
             for value, numbers in (("params.total", self._sizes), ("tokens", self._all_tokens))
             if numbers.most
         }
-        choices: list[tuple[int, float, list[float], dict[str, float]]] = []
+        choices: list[tuple[float, int, list[float], dict[str, float]]] = []
         ways = [
             (each.unit_of_odd_counts,) if each.has_odd_count
             else (*_FACTORS, *COMPUTE_UNITS) if self.table.columns[value].formula is not None
+            else (*_COUNTS, *_FACTORS) if each.may_be_small_counts
             else _FACTORS
             for value, each in asked.items()
         ]  # fmt: skip
@@ -254,7 +265,7 @@ class Sizes:
             off = abs(math.log(tokens / size / USUAL_PER_PARAMETER))
             small = sum(asked[v].least * factor < SURE for v, factor in units.items())
             off = off if math.isfinite(off) else 0.0
-            choices.append((small, off, [*units.values()], units))
+            choices.append((round(off, DIGITS), small, [*units.values()], units))
         return min(choices, key=lambda choice: choice[:-1])[-1]
 
 

@@ -12,7 +12,7 @@ from isoflop.counting import FLOPS_CONVENTIONS, PARAMS_CONVENTIONS
 from isoflop.ingest.blocks import RECORDS
 from isoflop.ingest.facts import SHAPE
 from isoflop.ingest.gates import FINISHED_SHARE
-from isoflop.ingest.measures import MEASURES
+from isoflop.ingest.measures import MEASURES, constant_rate
 from isoflop.ingest.segments import with_segments
 from isoflop.ingest.wall_time import last_day
 from isoflop.tables import Files, Runs
@@ -419,7 +419,7 @@ def _run_row(
         "tokens_source": ("counted" if counted else "log") if curve["tokens"] else None,
         "unique_tokens": identity.value("unique_tokens"),
         "budget": identity.value("budget") or _nearest_budget(sidecar, curve["flops_6nd"]),
-        "lr_peak": identity.value("schedule.lr_peak"),
+        "lr_peak": identity.value("schedule.lr_peak") or constant_rate(curve),
         "lr_end": identity.value("schedule.lr_end"),
         "warmup_tokens": warmup * per_step if warmup is not None and per_step else None,
         "schedule_kind": identity.value("schedule.kind"),

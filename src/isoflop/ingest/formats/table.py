@@ -32,6 +32,7 @@ from isoflop.ingest.events import (
     Remark,
     Unread,
 )
+from isoflop.ingest.facts_of_rows import without_facts
 from isoflop.ingest.heads import cells_of, without_comments
 from isoflop.ingest.json_table import is_one_value, read_one_value
 from isoflop.ingest.names import (
@@ -52,10 +53,11 @@ from isoflop.ingest.one_step import (
     tell_apart,
     without_micro_batches,
 )
-from isoflop.ingest.outline import Outline, as_points, as_runs, guess, left_columns, some
+from isoflop.ingest.outline import SIZES, Outline, as_points, guess, left_columns, some
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rivals import chosen, has_rivals
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
+from isoflop.ingest.rows_or_runs import as_finished
 from isoflop.ingest.runs_facts import refuse_facts_alone
 from isoflop.ingest.sets_as_rows import laid_out_by_set, naming_column
 from isoflop.ingest.sizes import Sizes
@@ -293,7 +295,7 @@ def _counts_by(table: TableMap, names: Sequence[str], runs: Iterable[str | None]
 
 def _or_as_runs(raw: pl.DataFrame, table: TableMap, block: Block) -> list[Remark]:
     """Say how rows without a step were read, and the map by which each is a finished run."""
-    if "step" in table.columns or (otherwise := as_runs(table)) is None:
+    if "step" in table.columns or (otherwise := as_finished(raw, table)) is None:
         return []
     runs = block.frame["run"].n_unique()
     curves = "one run's curve" if runs == 1 else f"the curves of {runs} runs"
@@ -374,11 +376,12 @@ def _as_curves(raw: pl.DataFrame, table: TableMap) -> str | None:
 
     Rows of a curve have one name, or else one N.
     """
-    size = str(table.columns["params.total"].column)
+    size = next((str(table.columns[each].column) for each in SIZES if each in table.columns), "")
     name = table.columns.get("run")
     by = size if name is None else str(name.column)
     if not _repeats(raw, by, size):  # names that come once are of runs
         return None
+    table = without_facts(table)
     if raw[by].n_unique() == 1:
         return f"one run's curve, say so: {as_points(table)}"
     columns = {"run": TableColumn(column=by), **table.columns}

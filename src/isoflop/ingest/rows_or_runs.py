@@ -1,0 +1,153 @@
+"""Whether rows of a table are points of a curve or finished runs, where names do not tell.
+
+A curve goes on from row to row. Where tokens fall every few rows, and something that is not read
+changes whenever they do, each row is rather a run, and that is rather the size of its model.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from isoflop.config.sidecar import TableColumn
+from isoflop.ingest.facts_of_rows import with_facts
+from isoflop.ingest.names import (
+    COLUMNS,
+    find_batch,
+    find_compute,
+    find_epoch,
+    may_be_loss,
+    plain,
+)
+from isoflop.ingest.outline import SIZES, as_factor, as_line, as_points, as_runs
+from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.wall_time import COLUMNS as TIMES
+from isoflop.ingest.wide import as_numbers
+
+if TYPE_CHECKING:
+    from isoflop.config.sidecar import TableMap
+
+OFTEN: Final = 0.1
+"""Share of a table's rows at which restarts seldom begin."""
+FEW: Final = 6
+"""Steps of one N up to which rows with a count of steps may be finished runs: curves have more."""
+LEAST_SIZE: Final = 1_000
+"""Parameters that models have at least."""
+
+
+def refuse_rows_of_runs(raw: pl.DataFrame, table: TableMap) -> None:
+    """Refuse rows of one curve that may each be a finished run, and propose both maps.
+
+    Parameters
+    ----------
+    raw : the rows, as they are in the file.
+    table : the map by names of the points of curves.
+
+    Raises
+    ------
+    RefusedError : tokens fall again and again beside a number that is not read.
+    """
+    axis = table.columns.get("step", table.columns.get("tokens"))
+    if {"run", *SIZES} & table.columns.keys() or axis is None or axis.column is None:
+        return
+    change = as_numbers(raw[axis.column]).diff()
+    falls = (change < 0).fill_null(value=False)
+    if falls.sum() <= OFTEN * raw.height:
+        return
+    size = _size_beside(raw, table, falls)
+    columns = dict(table.columns)
+    if size is not None:
+        columns["params.total"] = size
+    finished = as_finished(raw, table.model_copy(update={"columns": columns}))
+    if size is None or finished is None:
+        return
+    raise RefusedError(
+        f"'{axis.column}' falls from one row to the next {falls.sum()} times in {raw.height} rows, "
+        f"and '{size.column or size.formula}' may say of which N each row is: if each is a "
+        f"finished run, say so in sweep.yaml:\n  {finished}\n; if they are points of one curve:\n"
+        f"  {as_points(table)}",
+        finished,
+    )
+
+
+def _size_beside(raw: pl.DataFrame, table: TableMap, falls: pl.Series) -> TableColumn | None:
+    """Find what may be N of each row: by compute, or a column that changes where tokens fall."""
+    tokens = table.columns.get("tokens")
+    compute = find_compute(raw.columns)
+    if compute is not None and tokens is not None and tokens.column is not None:
+        column, unit = compute
+        flops = f'"{column}"' if unit == 1.0 else f'{as_factor(unit or 1.0)} * "{column}"'
+        flops = f'POWER(10, "{column}")' if unit is None else flops
+        scale = "" if tokens.scale == 1.0 else f"{as_factor(tokens.scale)} * "
+        return TableColumn(formula=f'{flops} / (6 * {scale}"{tokens.column}")')
+    able = []
+    for name in _unread(raw, table):
+        cells = as_numbers(raw[name])
+        changes = cells.diff().filter(falls)
+        if cells.null_count() == 0 and (cells > 0).all() and (changes != 0).all():
+            of_a_model = {"size", "model", "n"} & {*plain(name).replace("/", "_").split("_")}
+            counts = bool((cells == cells.floor()).all()) and bool((cells >= LEAST_SIZE).all())
+            able.append((not of_a_model, not counts, len(able), name))
+    return TableColumn(column=min(able)[-1]) if able else None
+
+
+def _unread(raw: pl.DataFrame, table: TableMap) -> list[str]:
+    """List the columns of numbers that a map leaves, and that may be sizes by their names."""
+    mapped = {origin.column for origin in table.columns.values()}
+    mapped |= {*table.evals.values(), *table.bits_per_byte.values(), find_epoch(raw.columns)}
+    measured = {*COLUMNS["lr"], *COLUMNS["grad_norm"], *COLUMNS["step"], *TIMES, *_NO_SIZES}
+    return [
+        name
+        for name in raw.columns
+        if name not in mapped
+        and plain(name) not in measured
+        and not may_be_loss(name)
+        and not name.startswith("column_")
+        and raw[name].dtype.is_numeric()
+    ]
+
+
+_NO_SIZES: Final = ("seed", "index", "id", "time", "mfu", "rank", "launch", "attempt", "restart")
+
+
+def as_finished(raw: pl.DataFrame, table: TableMap) -> str | None:
+    """Write a map of the points of curves as one of finished runs; None if it cannot be one.
+
+    Where rows have no tokens, their steps and what a step has give them.
+
+    Parameters
+    ----------
+    raw : the rows, as they are in the file.
+    """
+    if "tokens" in table.columns:
+        return _with_facts(raw, table)
+    columns = dict(table.columns)
+    step, of_step = columns.pop("step", None), columns.get("tokens_per_step")
+    sequences = find_batch(raw.columns)
+    if step is None or step.column is None or (of_step is None and sequences is None):
+        return None
+    factors = [] if of_step is None else [str(of_step.column)]
+    factors = factors or [*(sequences or ())]
+    scale = step.scale * (1.0 if of_step is None else of_step.scale)
+    formula = " * ".join(f'"{name}"' for name in (step.column, *factors))
+    formula = formula if scale == 1.0 else f"{as_factor(scale)} * {formula}"
+    for fact in ("batch", "architecture.seq_len"):
+        columns.pop(fact, None)
+    columns["tokens"] = TableColumn(formula=formula)
+    return _with_facts(raw, table.model_copy(update={"columns": columns}))
+
+
+def _with_facts(raw: pl.DataFrame, table: TableMap) -> str | None:
+    finished = as_runs(table)
+    return None if finished is None else as_line(with_facts(raw, finished))
+
+
+def may_be_finished(rows: pl.DataFrame, table: TableMap) -> bool:
+    """Tell whether rows with steps may be finished runs: each N has a few counts of steps."""
+    step = table.columns.get("step")
+    size = next((table.columns[each] for each in SIZES if each in table.columns), None)
+    if step is None or size is None or step.column is None or size.column is None:
+        return False
+    counts = rows.group_by(size.column).agg(pl.col(step.column).n_unique().alias("steps"))
+    return counts.height > 1 and bool((counts["steps"] <= FEW).all())

@@ -1,0 +1,195 @@
+"""Tables of finished runs whose columns have other names, and what else their rows tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.ingest.names import counted_by_words, find_count
+from isoflop.ingest.sweep import EmptySweepError
+from tests.ingest.samples import ingest, row
+from tests.ingest.test_proposals import settled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CELLS = [
+    (25e6, 5e8), (25e6, 1e9), (50e6, 5e8), (50e6, 1e9), (100e6, 1e9), (100e6, 2e9),
+]  # fmt: skip
+"""N and D of the runs."""
+
+
+def loss(size: float, tokens: float) -> float:
+    return 1.7 + 406 / size**0.34 + 410 / tokens**0.28
+
+
+def table(head: str, *columns: str) -> str:
+    """A table with a row a run, by formulas of N, D and the row's number."""
+    lines = [
+        ",".join(
+            str(eval(each, {"N": size, "D": tokens, "i": place, "L": loss(size, tokens)}))  # noqa: S307
+            for each in columns
+        )
+        for place, (size, tokens) in enumerate(CELLS)
+    ]
+    return "\n".join([head, *lines, ""])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("params_total", "params.total"), ("total_parameters", "params.total"),
+        ("nparams", "params.total"), ("nParams", "params.total"),
+        ("param_count", "params.total"), ("model_params", "params.total"),
+        ("No. of parameters", "params.total"), ("#params", "params.total"),
+        ("Params (incl. embeddings)", "params.total"), ("trainable_params", "params.total"),
+        ("N (non-emb)", "params.nonembedding"), ("Non-embedding params", "params.nonembedding"),
+        ("params w/o embeddings", "params.nonembedding"), ("n_ne", "params.nonembedding"),
+        ("n_params_non_embedding", "params.nonembedding"), ("n_active", "params.active"),
+        ("activated params", "params.active"), ("D_tokens", "tokens"), ("#tokens", "tokens"),
+        ("tokens_trained", "tokens"), ("tokens_processed", "tokens"),
+        ("params_per_layer", None), ("embedding_params", None), ("expert_params", None),
+        ("n_embd", None), ("n_t", None), ("tokens_per_second", None), ("eval_tokens", None),
+        ("unique_tokens", None), ("max_tokens", None), ("train tokens per param", None),
+    ],
+)  # fmt: skip
+def test_words_of_a_name_tell_what_it_counts(name: str, value: str | None) -> None:
+    assert counted_by_words(name) == value
+    if value is not None:
+        assert find_count(value, [name]) == (name, 1.0)
+
+
+def test_words_may_have_a_unit_beside_them() -> None:
+    assert find_count("params.nonembedding", ["non-emb params (M)"]) == ("non-emb params (M)", 1e6)
+
+
+@pytest.mark.parametrize("name", ["nparams", "param_count", "Model params"])
+def test_rows_are_finished_runs_by_any_name_of_their_size(tmp_path: Path, name: str) -> None:
+    done = ingest(tmp_path / "s", {"t.csv": table(f"{name},tokens,val_loss", "N", "D", "L")})
+    assert done.runs["params_total"].to_list() == [size for size, _ in CELLS]
+    assert done.runs["tokens"].to_list() == [tokens for _, tokens in CELLS]
+
+
+@pytest.mark.parametrize(
+    ("head", "columns"),
+    [
+        ("flops,tokens,val_loss", ("6*N*D", "D", "L")),
+        ("size,tokens,val_loss", ("N", "D", "L")),
+        ("width,tokens,lr,val_loss", ("N", "D", "1e-3", "L")),
+        ("size,steps,tokens_per_step,val_loss", ("N", "D/250000", "250000", "L")),
+        ("N,tokens_per_step,steps,val_loss", ("N", "250000", "D/250000", "L")),
+        ("N,seq_len,global_batch_size,steps,val_loss", ("N", "1000", "250", "D/250000", "L")),
+    ],
+)
+def test_tokens_that_fall_are_asked_about_with_a_map_of_runs(
+    tmp_path: Path, head: str, columns: tuple[str, ...]
+) -> None:
+    with pytest.raises(EmptySweepError, match="finished run"):
+        ingest(tmp_path / "s", {"t.csv": table(head, *columns)})
+    settled(tmp_path / "s")
+    done = ingest(tmp_path / "s", {}, (tmp_path / "s/sweep.yaml").read_text())
+    assert done.runs["params_total"].to_list() == pytest.approx([size for size, _ in CELLS])
+    assert done.runs["tokens"].to_list() == pytest.approx([tokens for _, tokens in CELLS])
+
+
+def test_two_seeds_of_a_step_are_no_rows_to_leave_out(tmp_path: Path) -> None:
+    lines = [
+        f"{size},{tokens / 25e4},250000,{loss(size, tokens) + seed / 100},{seed},{(1 + seed) / 1e3}"
+        for size, tokens in CELLS
+        for seed in (0, 1)
+    ]
+    content = "\n".join(["N,steps,tokens_per_step,val_loss,seed,lr", *lines, ""])
+    with pytest.raises(EmptySweepError, match="if each row is a finished run"):
+        ingest(tmp_path / "s", {"t.csv": content})
+    settled(tmp_path / "s")
+    done = ingest(tmp_path / "s", {}, (tmp_path / "s/sweep.yaml").read_text())
+    assert done.runs["seed"].to_list() == [0, 1] * len(CELLS)
+    assert done.runs["lr_peak"].to_list() == [1e-3, 2e-3] * len(CELLS)
+
+
+def test_a_restart_beside_other_columns_is_one(tmp_path: Path) -> None:
+    steps = [*range(100, 2001, 100), *range(1500, 3001, 100)]
+    lines = [f"{step * 1000},{5 - step / 3000},{3e4 + step % 7}" for step in steps]
+    content = "\n".join(["tokens,loss,speed", *lines, ""])
+    rules = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    done = ingest(tmp_path / "s", {"t.csv": content}, rules)
+    assert row(done.runs, "run", "t")["tokens"] == 3e6
+
+
+@pytest.mark.parametrize("name", ["lr", "LR", "learning_rate", "peak_lr", "max_lr", "optim.lr"])
+def test_finished_runs_have_the_peak_rate_of_their_column(tmp_path: Path, name: str) -> None:
+    content = table(f"N,D,{name},loss", "N", "D", "1e-3", "L")
+    content += table("", "N", "D", "2e-3", "L+.01").lstrip()
+    done = ingest(tmp_path / "s", {"t.csv": content})
+    assert sorted({*done.runs["lr_peak"]}) == [0.001, 0.002]
+    cell = row(done.gates.filter(check="peak_rates"), "run", "t-0001")
+    assert (cell["value"], cell["verdict"]) == (2.0, "warned")
+
+
+def test_rows_tell_seed_schedule_budget_and_unique_tokens(tmp_path: Path) -> None:
+    head = "N,D,seed,schedule,budget,unique_tokens,loss"
+    content = table(head, "N", "D", "i", "'wsd'", "6*N*D*1.1", "D/4", "L")
+    done = ingest(tmp_path / "s", {"t.csv": content})
+    first = row(done.runs, "run", "t-0003")
+    assert (first["seed"], first["schedule_kind"]) == (2, "wsd")
+    assert first["budget"] == pytest.approx(6.6 * 50e6 * 5e8)
+    assert first["unique_tokens"] == 5e8 / 4
+
+
+@pytest.mark.parametrize(
+    ("head", "cell", "fact"),
+    [
+        ("lr", "0.0 if i else 1e-3", "lr_peak"), ("seed", "-1", "seed"), ("seed", "i+.5", "seed"),
+        ("budget", "i+1", "budget"), ("schedule", "i", "schedule_kind"),
+        ("unique_tokens", "1.5", "unique_tokens"),
+    ],
+)  # fmt: skip
+def test_cells_that_cannot_be_a_fact_leave_no_run_out(
+    tmp_path: Path, head: str, cell: str, fact: str
+) -> None:
+    done = ingest(tmp_path / "s", {"t.csv": table(f"N,D,{head},loss", "N", "D", cell, "L")})
+    assert done.runs.height == len(CELLS)
+    assert not done.runs["excluded"].any()
+    assert done.runs[fact].null_count() == len(CELLS)
+
+
+def test_a_rate_that_a_curve_never_changes_is_its_peak(tmp_path: Path) -> None:
+    rates = {"a": lambda _: 1e-3, "b": lambda _: 3e-4, "c": lambda n: 1e-3 * (60 - n) / 60}
+    files: dict[str, str | bytes] = {
+        f"{name}.csv": "\n".join(
+            [
+                "step,tokens,loss,lr,n_params",
+                *(f"{n},{n}e6,{5 - n / 40 + 9 * rate(1)},{rate(n)},25000000" for n in range(1, 60)),
+                "",
+            ]
+        )
+        for name, rate in rates.items()
+    }
+    done = ingest(tmp_path / "s", files, "title: t\nfacts: {schedule: {kind: constant}}\n")
+    assert done.runs["lr_peak"].to_list() == [1e-3, 3e-4, None]
+    assert done.gates.filter(check="peak_rates")["value"].to_list() == [2.0, 2.0]
+
+
+def test_compute_along_curves_is_proposed_as_their_axis(tmp_path: Path) -> None:
+    lines = [
+        f"{name},{size},{6 * size * n * 1e7},{5 - n / 40}"
+        for name, size in (("a", 25e6), ("b", 50e6))
+        for n in range(1, 30)
+    ]
+    content = "\n".join(["run,n_params,flops,loss", *lines, ""])
+    with pytest.raises(EmptySweepError, match=r"rows: \"points\"(.|\n)*if each row is a finished"):
+        ingest(tmp_path / "s", {"t.csv": content})
+    settled(tmp_path / "s")
+    done = ingest(tmp_path / "s", {}, (tmp_path / "s/sweep.yaml").read_text())
+    assert done.runs["tokens"].to_list() == pytest.approx([29e7, 29e7])
+
+
+@pytest.mark.parametrize(("first", "done_by_then"), [(0, '"epoch" + 1'), (1, '"epoch" * <')])
+def test_epochs_from_zero_are_done_at_their_end(
+    tmp_path: Path, first: int, done_by_then: str
+) -> None:
+    lines = [f"{n + first},{5 - n / 30},{6 - n / 30}" for n in range(12)]
+    with pytest.raises(EmptySweepError) as told:
+        ingest(tmp_path / "s", {"t.csv": "\n".join(["epoch,loss,val_loss", *lines, ""])})
+    assert done_by_then in str(told.value).replace("\\", "")
