@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.ingest.names import counted_by_words, find_count
+from isoflop.errors import MissingFactError
+from isoflop.ingest.names import counted_by_words, find_count, loss_by_words
 from isoflop.ingest.sweep import EmptySweepError
 from tests.ingest.samples import ingest, row
 from tests.ingest.test_proposals import settled
@@ -193,3 +195,69 @@ def test_epochs_from_zero_are_done_at_their_end(
     with pytest.raises(EmptySweepError) as told:
         ingest(tmp_path / "s", {"t.csv": "\n".join(["epoch,loss,val_loss", *lines, ""])})
     assert done_by_then in str(told.value).replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    "name", ["final_train_loss", "min_val_loss", "val_ce", "cross_entropy", "nll", "test loss"]
+)
+def test_a_column_that_is_rather_the_loss_is_proposed(tmp_path: Path, name: str) -> None:
+    assert loss_by_words(name)
+    content = table(f"N,D,aux_loss_weight,{name}", "N", "D", ".01", "L")
+    with pytest.raises(EmptySweepError, match=f'eval_loss: "{name}"'):
+        ingest(tmp_path / "s", {"t.csv": content})
+
+
+def test_a_perplexity_is_proposed_as_its_logarithm(tmp_path: Path) -> None:
+    with pytest.raises(EmptySweepError, match="LN"):
+        ingest(tmp_path / "s", {"t.csv": table("N,D,val_ppl", "N", "D", "2.718281828459045**L")})
+    settled(tmp_path / "s")
+    done = ingest(tmp_path / "s", {}, (tmp_path / "s/sweep.yaml").read_text())
+    assert done.curves["eval_loss"].to_list() == pytest.approx([loss(*cell) for cell in CELLS])
+
+
+@pytest.mark.parametrize("name", ["loss_scale", "aux_loss_weight", "z_loss", "ce", "loss_fn"])
+def test_words_that_are_of_no_loss_of_a_model(name: str) -> None:
+    assert not loss_by_words(name)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_record_of_a_finished_run_is_no_file_of_settings(tmp_path: Path, inner: bool) -> None:
+    files: dict[str, str | bytes] = {}
+    for place, (size, tokens) in enumerate(CELLS):
+        config = {"n_layer": 8, "d_model": 256, "lr": 1e-3, "seed": place}
+        results = {"n_params": size, "train_tokens": tokens, "final_val_loss": loss(size, tokens)}
+        told = {"config": config, "results": results} if inner else config | results
+        files[f"run_{place}.json"] = json.dumps(told)
+    done = ingest(tmp_path / "s", files)
+    assert done.runs["params_total"].to_list() == [size for size, _ in CELLS]
+    assert done.runs["tokens"].to_list() == [tokens for _, tokens in CELLS]
+    assert done.runs["seed"].to_list() == [*range(len(CELLS))]
+
+
+def test_settings_name_the_size_by_its_words(tmp_path: Path) -> None:
+    lines = [f"{n},{5 - n / 40},{n}e6" for n in range(1, 30)]
+    files: dict[str, str | bytes] = {
+        "r/metrics.csv": "\n".join(["step,loss,tokens", *lines, ""]),
+        "r/hparams.yaml": "params: 25000000\nlr: 0.001\n",
+    }
+    done = ingest(tmp_path / "s", files, "title: t\nfacts: {schedule: {kind: constant}}\n")
+    assert done.runs["params_total"].to_list() == [25e6]
+
+
+@pytest.mark.parametrize(("last", "asked"), [(98, False), (100, False), (30, True), (400, True)])
+def test_a_schedule_in_steps_takes_its_tokens_from_rows_that_count_them(
+    tmp_path: Path,
+    last: int,
+    asked: bool,
+) -> None:
+    lines = [f"{n},{5 - n / 500},{n * 131072}" for n in range(2, last + 1, 2)]
+    files: dict[str, str | bytes] = {
+        "r/metrics.csv": "\n".join(["step,loss,tokens", *lines, ""]),
+        "r/config.json": '{"n_params": 25000000, "block_size": 1024, "max_steps": 100}',
+    }
+    if asked:  # steps that may be others than those of the schedule
+        with pytest.raises(MissingFactError, match="tokens per step"):
+            ingest(tmp_path / "s", files)
+        return
+    run = row(ingest(tmp_path / "s", files).runs, "run", "r/metrics")
+    assert run["schedule_tokens"] == 100 * 131072

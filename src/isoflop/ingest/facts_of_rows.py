@@ -81,8 +81,8 @@ def _are_rates(cells: pl.Series, _: pl.Series | None) -> bool:
 def _are_seeds(cells: pl.Series, _: pl.Series | None) -> bool:
     numbers = as_numbers(cells)
     known = numbers.drop_nulls()
-    whole = (known == known.floor()) & (known >= 0) & (known <= LARGEST_SEED)
-    return _all_are_numbers(cells, numbers) and bool(whole.all())
+    integral = (known == known.floor()) & (known >= 0) & (known <= LARGEST_SEED)
+    return _all_are_numbers(cells, numbers) and bool(integral.all())
 
 
 def _are_budgets(cells: pl.Series, compute: pl.Series | None) -> bool:

@@ -152,10 +152,15 @@ _LOSS_WORDS: Final = r"loss|entropy|(?:^|[^a-z])(?:bpc|nll|xent)(?:$|[^a-z])"
 def plain(name: str) -> str:
     """Write a name as the tables of this module do; keys of nested objects are a path.
 
-    W&B's tables of runs name columns after where their values are kept, `config.lr`.
+    W&B's tables of runs name columns after where their values are kept, `config.lr`, and so are the
+    keys of nested JSON, `results.val_loss`.
     """
     words = re.sub(r"\s+", "_", name.strip().lower()).replace(".", "/")
-    return re.sub(r"^(?:config|summary|summary_metrics)/", "", words)
+    return re.sub(rf"^(?:{_PLACES})/", "", words)
+
+
+_PLACES: Final = "config|configs|summary|summary_metrics|results?|metrics|hparams|args"
+"""Where values are kept; a column is named after the group that its value is in."""
 
 
 def find_epoch(names: Iterable[str]) -> str | None:
@@ -199,6 +204,25 @@ def counted_by_words(name: str) -> str | None:
         return next(iter(conventions))
     tokens = told & _TOKENS and told <= _TOKENS | _AROUND | _READ
     return "tokens" if tokens and not conventions else None
+
+
+def loss_by_words(name: str) -> bool:
+    """Tell by its words whether a name is that of a loss; `final_train_loss`, `val_ce`, `nll`.
+
+    `loss_scale` and `aux_loss_weight` are none.
+    """
+    words = {*re.findall(r"[a-z]+", name.lower().replace("crossentropy", "cross entropy"))}
+    if words <= {"ce", "l"}:
+        return False
+    return bool(words & _LOSSES) and words <= _LOSSES | _OF_LOSSES
+
+
+_LOSSES: Final = frozenset({"loss", "ce", "entropy", "nll", "xent"})
+_OF_LOSSES: Final = frozenset(
+    {"cross", "final", "last", "best", "min", "lowest", "end", "val", "valid", "validation", "eval",
+     "evaluation", "test", "dev", "heldout", "held", "out", "train", "training", "mean", "avg",
+     "average", "lm", "model", "smoothed", "ema"}
+)  # fmt: skip
 
 
 def _in_full(match: re.Match[str]) -> str:

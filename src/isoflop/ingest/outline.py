@@ -27,11 +27,13 @@ from isoflop.ingest.names import (
     find_compute,
     find_count,
     find_epoch,
+    loss_by_words,
     loss_curve,
     may_be_loss,
     no_curve,
     plain,
     run_column,
+    unit_of,
 )
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import EVAL_SET, as_numbers
@@ -93,8 +95,8 @@ class Outline:
             cells = as_numbers(rows[epoch]).drop_nulls()
             least = min(cells, default=math.inf)
             known = self._whole_from.get(epoch, math.inf)
-            whole = known is not None and bool((cells == cells.floor()).all())
-            self._whole_from[epoch] = min(known or 0.0, least) if whole else None
+            integral = known is not None and bool((cells == cells.floor()).all())
+            self._whole_from[epoch] = min(known or 0.0, least) if integral else None
 
     def counts_from_zero(self, epoch: str) -> bool:
         """Tell whether epochs are counted in whole numbers, the first of which is 0."""
@@ -291,7 +293,7 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
     columns = known.taken(COLUMNS.keys() - _OF_POINTS)
     lacking = []
     if not known.has_loss:
-        columns["eval_loss"] = scaled("<the column of the loss>", 1.0)
+        columns["eval_loss"] = _likely_loss(outline, columns)
         lacking.append("none is known as a loss")
     step, of_step = known.columns["step"], known.columns["tokens_per_step"]
     if "tokens" not in columns:
@@ -309,6 +311,18 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
     if lacking:
         raise _refusal(outline, ", and ".join(lacking), as_line(table))
     return table
+
+
+def _likely_loss(outline: Outline, columns: Mapping[str, TableColumn]) -> TableColumn:
+    """Choose the column that is rather the loss of finished runs, by its words, or leave a gap."""
+    taken = {origin.column for origin in columns.values()}
+    alike = [name for name in outline.numbers if name not in taken and may_be_loss(name)]
+    alike.sort(key=lambda name: (not loss_by_words(name), "train" in plain(name)))
+    if not alike:
+        return scaled("<the column of the loss>", 1.0)
+    if unit_of(alike[0]) == "perplexity":
+        return TableColumn(formula=f'LN("{alike[0]}")')
+    return scaled(alike[0], 1.0)
 
 
 _OF_POINTS: Final = frozenset({"step", "lr", "grad_norm"})

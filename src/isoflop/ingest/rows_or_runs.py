@@ -81,7 +81,7 @@ def _size_beside(raw: pl.DataFrame, table: TableMap, falls: pl.Series) -> TableC
         flops = f'POWER(10, "{column}")' if unit is None else flops
         scale = "" if tokens.scale == 1.0 else f"{as_factor(tokens.scale)} * "
         return TableColumn(formula=f'{flops} / (6 * {scale}"{tokens.column}")')
-    able = []
+    able: list[tuple[bool, bool, int, str]] = []
     for name in _unread(raw, table):
         cells = as_numbers(raw[name])
         changes = cells.diff().filter(falls)

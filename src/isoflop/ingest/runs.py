@@ -307,17 +307,30 @@ def _in_bytes_only(parts: Sequence[Part]) -> list[str]:
     return sorted({name for part in parts for name in part.run.byte_sets} - given)
 
 
-def _steps_are_updates(parts: Sequence[Part]) -> bool:
-    """Tell whether steps count updates; those of tables may count what was logged."""
-    return not any(part.run.counts_lines or takes_map(part.log.format or "") for part in parts)
+def _steps_are_updates(parts: Sequence[Part], horizon: float | None = None) -> bool:
+    """Tell whether steps count updates; those of tables may count what was logged.
+
+    Parameters
+    ----------
+    horizon : steps of the schedule: a table whose own come to most of them, and to no more, counts
+        the same.
+    """
+    reached = max((part.run.counted[0] for part in parts if part.run.counted), default=0)
+    same = horizon is not None and NEARLY * horizon <= reached <= (1 + SAME) * horizon
+    of_tables = any(takes_map(part.log.format or "") for part in parts)
+    return not any(part.run.counts_lines for part in parts) and (same or not of_tables)
 
 
-def _counted_per_step(parts: Sequence[Part]) -> float | None:
+NEARLY: Final = 0.5
+"""Share of its schedule from which a run's steps are taken to be counted as the schedule's are."""
+
+
+def _counted_per_step(parts: Sequence[Part], horizon: float | None) -> float | None:
     """Count the tokens or samples of a step, where the log gives them and its steps are updates.
 
     None where a batch that ramps up, or padding, makes steps differ.
     """
-    if not _steps_are_updates(parts):
+    if not _steps_are_updates(parts, horizon):
         return None
     rates = [rate for part in parts for rate in part.run.per_step or ()]
     counted = [part.run.counted for part in parts if part.run.counted is not None]
@@ -534,9 +547,11 @@ class Run:
         finished_row = end.run.status == "finished" and (
             end.log.format == "table" or end.run.one_step
         )
-        counted = _counted_per_step(parts)
-        in_samples = any(part.run.counts_samples for part in parts)
         declared = side.declared_facts(sidecar, name, paths, called)
+        lengths = [facts.get("schedule.steps") for facts in (*recorded, declared)]
+        horizon = next((float(each.value) for each in reversed(lengths) if each), None)
+        counted = _counted_per_step(parts, horizon)
+        in_samples = any(part.run.counts_samples for part in parts)
         identity = identify(
             name,
             recorded=recorded,

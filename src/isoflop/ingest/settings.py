@@ -13,6 +13,7 @@ from isoflop.ingest.experts import NAMES as EXPERT_NAMES
 from isoflop.ingest.experts import of_experts
 from isoflop.ingest.facts import OF_EXPERTS
 from isoflop.ingest.model_types import of_model_type
+from isoflop.ingest.names import counted_by_words
 from isoflop.ingest.numbers import finite
 from isoflop.ingest.textlog import facts_of
 
@@ -75,6 +76,8 @@ NAMES: Final = {
 }  # fmt: skip
 """By fact, the names it goes by, the plainest last part of a dotted one; the first known wins."""
 
+_SIZES: Final = frozenset({"params.total", "params.active", "params.nonembedding"})
+"""Facts whose names are known by their words, too."""
 WORDS: Final = frozenset({"schedule.kind", "dataset"})
 FLAGS: Final = frozenset({"architecture.tied", "architecture.gated"})
 DEEPEST: Final = 12
@@ -99,11 +102,13 @@ def settings_of(nested: Mapping[str, Any]) -> dict[str, Any]:
         if count >= MOST:
             break
         for fact, names in NAMES.items():
-            if name in names and (known := _typed(fact, value)) is not None:
+            called = name in names or (fact in _SIZES and counted_by_words(name) == fact)
+            if called and (known := _typed(fact, value)) is not None:
                 by_fact.setdefault(fact, {}).setdefault(name, []).append(known)
     facts: dict[str, Any] = {}
     for fact, by_name in by_fact.items():
-        values = by_name[next(name for name in NAMES[fact] if name in by_name)]
+        by_words = next(iter(by_name))
+        values = by_name[next((name for name in NAMES[fact] if name in by_name), by_words)]
         if all(value == values[0] for value in values):
             facts[fact] = values[0]
     leaves = [*islice(_leaves(nested, 0), MOST)]

@@ -16,7 +16,7 @@ import yaml
 
 from isoflop.config.reading import yaml_content
 from isoflop.ingest.json_table import has_curve
-from isoflop.ingest.names import COLUMNS, EVAL_LOSS, plain
+from isoflop.ingest.names import COLUMNS, EVAL_LOSS, loss_by_words, plain
 from isoflop.ingest.numbers import encodable, number, read_json
 from isoflop.ingest.settings import settings_of
 from isoflop.ingest.sidecar import SIDECAR, Fact, leaves, rule_for
@@ -59,9 +59,17 @@ def read_settings(file: RawFile) -> dict[str, Any] | None:
     if is_summary(name):  # its learning rate is the last, and no setting
         facts = {fact: value for fact, value in facts.items() if fact.startswith(_LASTING)}
         return _values(facts) if facts else None
-    is_record = any(plain(key) in _LOSSES and number(told[key]) is not None for key in told)
+    is_record = _has_loss(told) or any(_has_loss(each) for each in told.values())
     is_record = is_record or has_curve(told)
     return None if len(facts) < LEAST or is_record else _values(facts)
+
+
+def _has_loss(told: object) -> bool:
+    """Tell whether one of some values is a loss: the file is no file of settings alone."""
+    return isinstance(told, dict) and any(
+        (plain(str(key)) in _LOSSES or loss_by_words(str(key))) and number(value) is not None
+        for key, value in told.items()
+    )
 
 
 def is_summary(name: str) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 10
+VERSION = 11
 TAKES_MAP = True
 
 _NEEDED = {

@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 29
+VERSION = 30
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 7
+VERSION = 8
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 STEPS_REPEAT: Final = True

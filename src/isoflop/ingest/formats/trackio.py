@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 8
+VERSION = 9
 TAKES_MAP = True
 
 _QUERIES: Final = {
