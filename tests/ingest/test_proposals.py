@@ -130,6 +130,10 @@ MADE_UP: dict[str, dict[str, str]] = {
         "h.csv": rows("run,step,loss", *(f"{r},{n},{4 - n / 9}" for r in "ab" for n in range(9))),
         "runs.csv": rows("name,n_params (M),tokens_per_step", "a,10,512", "b,20,512", "c,3,1e3"),
     },
+    "a tracker's table of runs with their last losses": {
+        "h.csv": rows("run,step,loss", *(f"{r},{n},{4 - n / 9}" for r in "ab" for n in range(9))),
+        "runs.csv": rows("Name,State,Created,model.n_params,batch_tokens,total_steps,train/loss",
+                         "a,finished,2026,10000000,512,9,3.1", "b,crashed,2026,20000000,512,9,3")},
     "a table of what runs are, in units": {
         "h.csv": rows("run,step,loss", *(f"{r},{n},{4 - n / 9}" for r in "ab" for n in range(9))),
         "runs.csv": rows("name,params,tokens_per_step", "a,.07,.5", "b,.16,.5", "c,3,0.25"),

@@ -261,3 +261,13 @@ def test_a_schedule_in_steps_takes_its_tokens_from_rows_that_count_them(
         return
     run = row(ingest(tmp_path / "s", files).runs, "run", "r/metrics")
     assert run["schedule_tokens"] == 100 * 131072
+
+
+def test_lines_with_a_kind_of_record_are_of_nobodys_format(tmp_path: Path) -> None:
+    lines = [
+        {"kind": "train", "step": n, "loss": 5 - n / 40, "tokens": n * 1e6} for n in range(1, 9)
+    ]
+    content = "".join(json.dumps(line) + "\n" for line in lines)
+    rules = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    done = ingest(tmp_path / "s", {"a.jsonl": content}, rules)
+    assert row(done.runs, "run", "a")["tokens"] == 8e6

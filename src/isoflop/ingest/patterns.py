@@ -200,7 +200,8 @@ PATTERNS: Final = (
         "isoflop_train",
         words=('{"kind":',),
         line=re.compile(
-            r'(?m)^\{"kind": ?"(?:header", "format": "isoflop-train"|(?:train|eval)",)'
+            r'(?m)^\{"kind": ?"(?:header", "format": "isoflop-train"|'
+            r'(?:train|eval)", ?"step": ?\d+, ?"tokens": ?\d+, ?"(?:train_loss|eval_set)")'
         ),
     ),
     Pattern(

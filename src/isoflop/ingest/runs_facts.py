@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.names import (
-    COLUMNS,
     FINAL_LOSS,
+    PER_PARAMETER,
     find_batch,
+    find_compute,
     find_count,
     may_be_loss,
     plain,
@@ -16,6 +17,7 @@ from isoflop.ingest.names import (
 from isoflop.ingest.numbers import finite
 from isoflop.ingest.outline import as_factor, as_flow
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.settings import NAMES
 from isoflop.ingest.sidecar import rule_for
 from isoflop.ingest.sizes import likely_unit
 from isoflop.ingest.wide import as_numbers
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 FACTS: Final = (
     "params.total", "params.active", "params.nonembedding", "tokens_per_step", "bytes_per_token",
-    "schedule.lr_peak",
+    "schedule.lr_peak", "schedule.steps",
 )  # fmt: skip
 """Facts that a column may tell of runs."""
 SHOWN: Final = 3
@@ -42,8 +44,12 @@ def refuse_facts_alone(raw: pl.DataFrame) -> None:
     RefusedError : it is one.
     """
     name = run_column(raw.columns)
-    axes = {*COLUMNS["step"], *COLUMNS["tokens"], *FINAL_LOSS}
-    if any(may_be_loss(each) or plain(each) in axes for each in raw.columns):
+    losses = [each for each in raw.columns if may_be_loss(each) or plain(each) in FINAL_LOSS]
+    if any(find_count(axis, raw.columns) for axis in ("step", "tokens")):
+        return
+    # with C or D / N a loss is that of a finished run, and so it is where nothing else is known
+    by_compute = find_compute(raw.columns) or {*map(plain, raw.columns)} & {*PER_PARAMETER}
+    if losses and (by_compute or not _is_of_tracker(raw)):
         return
     if name is None or not 0 < raw.height <= MOST or not raw[name].is_unique().all():
         return
@@ -58,11 +64,23 @@ def refuse_facts_alone(raw: pl.DataFrame) -> None:
         return
     listed = "".join(f"\n    {rule}" for rule in rules[:SHOWN]) + "\n    ..." * (len(rules) > SHOWN)
     asked = f"; {' and '.join(remarks)}: see that it is so" if remarks else ""
+    lacks = "without steps, and with no losses but those of their ends" if losses else ""
     raise RefusedError(
-        f"a table of what runs are, without steps or losses{asked}: in sweep.yaml its rows are\n"
+        f"a table of what runs are, {lacks or 'without steps or losses'}{asked}: in sweep.yaml its "
+        f"rows are\n"
         f"  runs:{listed}",
         "\n".join(["runs:", *(f"  {rule}" for rule in rules)]),
     )
+
+
+def _is_of_tracker(raw: pl.DataFrame) -> bool:
+    """Tell whether a table is a tracker's of its runs, with the last values of each."""
+    names = {*map(plain, raw.columns)}
+    return {"state", "status"} & names != set() and {
+        "created",
+        "runtime",
+        "start_time",
+    } & names != set()
 
 
 def _facts_of(raw: pl.DataFrame) -> tuple[dict[str, pl.Series], dict[str, str]]:
@@ -70,7 +88,12 @@ def _facts_of(raw: pl.DataFrame) -> tuple[dict[str, pl.Series], dict[str, str]]:
     known: dict[str, pl.Series] = {}
     remarks: dict[str, str] = {}
     for fact in FACTS:
-        if (told := find_count(fact, raw.columns)) is None:
+        if fact == "schedule.steps":
+            lengths = (name for name in raw.columns if plain(name) in NAMES[fact])
+            told = next(((name, 1.0) for name in lengths), None)
+        else:
+            told = find_count(fact, raw.columns)
+        if told is None:
             continue
         column, scale = told
         known[fact] = as_numbers(raw[column]) * scale
