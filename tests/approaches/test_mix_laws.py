@@ -87,6 +87,61 @@ def test_a_mixture_of_one_law_is_that_law(fitted: tuple, law: str, weights: str)
     assert [m.approach for m in mixture.members] == list(LAWS)
 
 
+def test_runs_move_a_mixture_of_one_law_as_they_move_that_law(fitted: tuple) -> None:
+    mixture, _ = mixed(fitted, laws=["nested"], weights="equal")
+    law = fitted[0]["nested"].influence
+    assert mixture.influence is not None
+    assert mixture.influence.reason is None
+    assert mixture.influence.flops == pytest.approx(law.flops)
+    for ours, theirs in zip(mixture.influence.runs, law.runs, strict=True):
+        assert ours.run == theirs.run
+        for name in ("a", "log_params", "log_loss"):
+            assert getattr(ours, name) == pytest.approx(getattr(theirs, name), abs=1e-12)
+        assert ours.log_params_errors == pytest.approx(theirs.log_params_errors, rel=0.5, abs=0.1)
+        assert ours.studentised is None
+
+
+def test_without_a_run_a_mixture_is_about_that_of_the_other_runs(
+    fitted: tuple, losses: pl.DataFrame
+) -> None:
+    """The jackknife fits nothing; here the laws are fitted without the run that moves it most."""
+    laws = ["nested", "product"]
+    chosen = settings(laws=laws, weights="equal")
+    mixture, _ = mixed(fitted, laws=laws, weights="equal")
+    assert mixture.influence is not None
+    most = max(mixture.influence.runs, key=lambda run: abs(run.log_params_errors or 0.0))
+    others = losses.filter(pl.col("run") != most.run)
+    found = {
+        law: fit_approach(others, law, chosen, sweep="s", provenance=PROVENANCE, threads=1)
+        for law in laws
+    }
+    without, table = mix_laws(
+        {**fitted[0], **{law: estimate for law, (estimate, _) in found.items()}},
+        {**fitted[1], **{law: Draws.of(draws) for law, (_, draws) in found.items()}},
+        fitted[2], chosen, sweep="s", provenance=PROVENANCE,
+    )  # fmt: skip
+    assert isinstance(without, Mixture)
+    (before,) = optima_of_mixture(mixture, mixed_draws(fitted, laws), [mixture.influence.flops])
+    (after,) = optima_of_mixture(without, Draws.of(table), [mixture.influence.flops])
+    change = np.log(before.params.value / after.params.value)
+    error = abs(most.log_params / most.log_params_errors)
+    assert change == pytest.approx(most.log_params, abs=0.5 * error)
+    assert np.sign(change) == np.sign(most.log_params)
+
+
+def test_a_law_without_a_jackknife_leaves_the_mixture_without_one(fitted: tuple) -> None:
+    estimates, draws, forecasts = fitted
+    unknown = estimates["root"].influence.model_copy(update={"runs": [], "reason": "it has none"})
+    changed = {**estimates, "root": estimates["root"].model_copy(update={"influence": unknown})}
+    mixture, _ = mixed((changed, draws, forecasts), laws=["nested", "root"], weights="equal")
+    assert mixture.influence is not None
+    assert (mixture.influence.runs, mixture.influence.reason) == ([], "it has none")
+
+
+def mixed_draws(fitted: tuple, laws: list[str]) -> Draws:
+    return Draws.of(mixed(fitted, laws=laws, weights="equal")[1])
+
+
 @pytest.mark.parametrize("weights", ["equal", "stacking"])
 def test_weights_are_a_distribution_and_draws_follow_them(fitted: tuple, weights: str) -> None:
     mixture, table = mixed(fitted, weights=weights)

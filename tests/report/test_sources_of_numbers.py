@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from isoflop.approach import MIXTURE
 from isoflop.estimates.estimate import Bend
+from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.quantities import Quantity
 from isoflop.numbers import NBSP, count, fixed, interval
 from isoflop.report.macros import _fixed, _num, numbers_tex
@@ -130,6 +132,19 @@ def test_influence_has_each_change_with_its_own_errors(inputs: ReportInputs) -> 
             ("studentised", run.studentised),
         ):
             assert named[name] == value
+    # the recommended answer stands first
+    assert isinstance(inputs.mixture, Mixture)
+    told = inputs.mixture.model_copy(update={"influence": influence})
+    with_mixture = influence_table(replace(inputs, mixture=told))
+    assert with_mixture is not None
+    labels = [row[1] for row in table.rows]
+    assert [row[1] for row in with_mixture.rows] == [MIXTURE.label, MIXTURE.label, *labels]
+    assert with_mixture.data[0][0] == MIXTURE.key
+    assert "of the mixture the draws of each law move" in with_mixture.caption
+    untold = inputs.mixture.model_copy(update={"influence": None})
+    without = influence_table(replace(inputs, mixture=untold))
+    assert without is not None
+    assert "of the mixture" not in without.caption
     moving = next(row for row in table.rows if "hangs-on-me" in row[0])
     distinct(dict(enumerate(cell.split("(")[1] for cell in moving[2:5])))
 

@@ -22,6 +22,7 @@ from isoflop.estimates.mixture import (
     MixtureLevels,
     NoMixture,
     describe_mixture,
+    influence_of_mixture,
     of_rejected,
 )
 
@@ -124,6 +125,12 @@ def mix_laws(
         checks=checks,
         placed=placed,
         unchecked=unchecked,
+        influence=influence_of_mixture(
+            mixed,
+            Draws.of(table),
+            {law: estimate.influence for law, estimate in fitted.items()},
+            flops_range[1],
+        ),
         loss_doubt=_doubt(forecasts),
         provenance=provenance,
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from isoflop.approach import NAMES
+from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.escape import code
 from isoflop.estimates.influence import FAR, MOVES
+from isoflop.estimates.mixture import Mixture
 from isoflop.numbers import NONE, fixed, listed, percent, power
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
-    from isoflop.estimates.influence import LeaveOut
+    from collections.abc import Mapping
+
+    from isoflop.estimates.influence import Influence, LeaveOut
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
@@ -26,23 +29,27 @@ def influence_table(inputs: ReportInputs) -> Table | None:
     """Tabulate the runs that move an answer or lie far off; None where there is none."""
     rows: list[list[str]] = []
     data: list[list[Value]] = []
-    for approach, estimate in inputs.leaned_on.items():
-        influence = estimate.influence
+    influences = {name: estimate.influence for name, estimate in inputs.leaned_on.items()}
+    of_mixture = inputs.mixture.influence if isinstance(inputs.mixture, Mixture) else None
+    if of_mixture is not None and of_mixture.runs:
+        influences = {MIXTURE.key: of_mixture, **influences}
+    for name, influence in influences.items():
         named = {run.run: run for run in (*influence.moving, *influence.outlying)}
-        rows += [_row(run, NAMES[approach]) for run in named.values()]
-        data += [[approach, influence.flops, *_values(run)] for run in influence.runs]
+        rows += [_row(run, ANSWERS[name].label) for run in named.values()]
+        data += [[name, influence.flops, *_values(run)] for run in influence.runs]
     if not rows:
         return None
     places: dict[str, list[str]] = {}
-    for name, estimate in inputs.leaned_on.items():
-        places.setdefault(power(estimate.influence.flops), []).append(NAMES[name])
+    for name, influence in influences.items():
+        places.setdefault(power(influence.flops), []).append(ANSWERS[name].label)
     where = "; ".join(f"{flops} FLOPs for {listed(names)}" for flops, names in places.items())
     return Table(
         key="influence",
         caption=f"Runs that move an estimate by more than {MOVES:g} standard error, or lie more "
         f"than {FAR:g} standard deviations off what the others predict: the value from all runs "
         "less that without the run, and in brackets the same in standard errors of the resamples "
-        f"without it. *N*\\* and its loss at the largest *C* of each fit ({where}).",
+        f"without it{_of_mixture(influences)}. *N*\\* and its loss at the largest *C* of each "
+        f"fit ({where}).",
         columns=(
             Column("Run", "left"), Column("Approach", "left"), Column("*a*"), Column("*N*\\*"),
             Column("Loss"), Column("Residual ⏎ (sd)"),
@@ -52,6 +59,16 @@ def influence_table(inputs: ReportInputs) -> Table | None:
         data=data,
         classes=" .dense",
     )  # fmt: skip
+
+
+def _of_mixture(influences: Mapping[str, Influence]) -> str:
+    """Say how the mixture's changes come about; empty without them."""
+    if MIXTURE.key not in influences:
+        return ""
+    return (
+        "; of the mixture the draws of each law move with its estimate, the weights stay, and the "
+        "standard error is that of all its draws"
+    )
 
 
 def _row(run: LeaveOut, approach: str) -> list[str]:
