@@ -137,3 +137,26 @@ def test_configuration_files_get_a_fate(tmp_path: Path) -> None:
     run = row(tables.runs, "run", "a")
     assert (run["schedule_source"], run["status"]) == ("config_file", "truncated")
     assert run["schedule_tokens"] == 400 * 1024
+
+
+@pytest.mark.parametrize("setting", ["max_iters", "learning_rate"])
+def test_launches_from_scratch_with_other_settings_are_several_runs(
+    tmp_path: Path, setting: str
+) -> None:
+    def launch(value: float, *, resumed: bool = False) -> str:
+        text = nanogpt(steps=200, resumed=resumed).replace(
+            "Overriding: learning_rate = 0.001  # fifty times Adam's eps",
+            f"Overriding: {setting} = {value}",
+        )
+        return text.replace(f"Overriding: {setting}", f"seed = 1\nOverriding: {setting}")
+
+    def reason(name: str, text: str) -> str:
+        other = nanogpt().replace(": loss ", ": loss 1")
+        tables = ingest(tmp_path / name, {"a.log": text, "o.log": other})
+        return row(tables.runs, "run", "a")["reason"] or ""
+
+    told = reason("s", launch(100) + launch(200))
+    assert "several runs: a launch" in told or "disagree on schedule.lr_peak" in told
+    assert "several runs: a launch" not in reason("t", launch(200) + launch(200))
+    if setting == "max_iters":  # a run may be made longer
+        assert "several runs: a" not in reason("u", launch(100) + launch(200, resumed=True))

@@ -421,3 +421,52 @@ def test_rounded_tokens_are_of_one_curve(tmp_path: Path) -> None:
     rows = [(1e6 * count, 5 - place / 10) for place, count in enumerate(counts)]
     tables = ingest(tmp_path / "s", {"t.csv": lines("tokens,loss", *rows)}, BY_TOKENS)
     assert tables.curves["train_loss"].to_list() == [loss for _, loss in rows]
+
+
+def of_settings(*settings: tuple[object, ...]) -> list[tuple[object, ...]]:
+    """Runs of other settings, one behind the other, each longer than the one before."""
+    return [
+        (step, 5 - place / 10 - step / 1e3, *cells)
+        for place, cells in enumerate(settings)
+        for step in range(100, 600 + 200 * place, 100)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second"),
+    [("total_steps", 500, 700), ("lr", 0.001, 0.0003), ("schedule", "cosine", "wsd")],
+)
+def test_a_run_that_begins_anew_with_another_setting_is_another(
+    tmp_path: Path, column: str, first: object, second: object
+) -> None:
+    text = lines(f"step,loss,{column}", *of_settings((first,), (second,)))
+    words = refused(tmp_path / "s", text)
+    assert f"'{column}' tells them apart" in words
+    proposed = re.search(r"^ *(table: .*)$", words, re.MULTILINE)
+    assert proposed is not None
+    known = f"{KNOWN}{proposed[1]}\n"
+    tables = ingest(tmp_path / "t", {"t.csv": text}, known)
+    assert sorted(tables.runs["tokens"].to_list()) == [500 * 524288, 700 * 524288]
+    # and in several files, whose runs are not one though a setting is
+    tables = ingest(tmp_path / "u", {"a.csv": text, "b.csv": text.replace(",4.", ",4.0")}, known)
+    assert tables.runs.height == 4
+    assert not tables.runs["excluded"].any()
+    assert all(run[:2] in ("a-", "b-") for run in tables.runs["run"])
+
+
+@pytest.mark.parametrize("column", ["launch", "hostname", "job_id"])
+def test_a_run_that_begins_anew_in_another_job_is_one(tmp_path: Path, column: str) -> None:
+    text = lines(f"step,loss,{column}", *of_settings((1,), (2,)))
+    tables = ingest(tmp_path / "s", {"t.csv": text}, KNOWN)
+    assert tables.curves.filter(~pl.col("superseded")).height == 7
+
+
+def test_two_columns_may_tell_runs_apart(tmp_path: Path) -> None:
+    settings = [(n, seed) for n in ("25M", "50M") for seed in (0, 1)]
+    text = lines("step,loss,size,seed", *of_settings(*settings))
+    words = refused(tmp_path / "s", text)
+    assert "'size' with 'seed' tells them apart" in words
+    proposed = re.search(r"^ *(table: .*)$", words, re.MULTILINE)
+    assert proposed is not None
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{KNOWN}{proposed[1]}\n")
+    assert tables.runs["run"].to_list() == ["25M-0", "25M-1", "50M-0", "50M-1"]

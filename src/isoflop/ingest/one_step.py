@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -29,6 +30,7 @@ from isoflop.ingest.same_step import (
     by_order,
     farthest,
     label_of,
+    set_otherwise,
 )
 from isoflop.ingest.wall_time import COLUMNS as TIMES
 from isoflop.ingest.wide import BYTES, EVALS, ROW, are_rounded, as_numbers
@@ -62,6 +64,10 @@ RESTARTS: Final = 2
 """How often steps may go back in any curve."""
 SHARE: Final = 1 / 3
 """Share of a curve's rows at which launches may begin: more often, two curves take turns."""
+FEW: Final = 64
+"""Values of a column that may name runs together with another."""
+TOGETHER: Final = 6
+"""Columns that are tried two by two."""
 ALONE: Final = 0.2
 """Share of a curve's rows that may make the step before them anew, which restarts seldom do."""
 
@@ -182,6 +188,8 @@ def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
     # tokens may be rounded, and neighbouring rows have one count of them
     rounded = axis_of(values) == "tokens" and each_loss[0].select(are_rounded("step").any()).item()
     clock = _with_launches(each_loss[0], rows, rounded=rounded)
+    if set_otherwise(rows, clock) is not None:
+        return at_once  # a run that begins at the first step again, and is set otherwise
     told = clock.select(ROW, clocked="launch")
     placed = known.select(ROW, "run").join(told, on=ROW, how="left", maintain_order="left")
     placed = placed.select(ROW, pl.col("clocked").forward_fill().over("run").fill_null(0))
@@ -248,7 +256,7 @@ def tell_apart(
         why = f"of steps that other rows of their run have, by their '{process}': the first counts"
         return [LeftOutRows(len(others), why), *replaced], others
     rounded = axis_of(values) == "tokens" and differ["rows"].list.len().n_unique() > 1
-    if rounded and label is None and _naming(rows, differ, table) is None:  # or off a figure
+    if rounded and label is None and not _naming(rows, differ, table):  # or off a figure
         return replaced, []
     told = _Differing(rows, differ, table, axis_of(values), label)
     reasons = told.reasons(
@@ -339,25 +347,30 @@ def _replaced(launches: Sequence[pl.DataFrame]) -> list[Remark]:
     ]
 
 
-def _tells(rows: pl.DataFrame, differ: pl.DataFrame, column: str) -> bool:
-    """Tell whether a column differs between all rows of each step."""
-    cells = dict(rows.select(ROW, column).iter_rows())
+def _tells(rows: pl.DataFrame, differ: pl.DataFrame, *columns: str) -> bool:
+    """Tell whether columns differ between all rows of each step."""
+    cells = {row: told for row, *told in rows.select(ROW, *columns).iter_rows()}
     return all(
-        None not in (told := [cells[row] for row in each]) and len({*told}) == len(told)
+        None not in (told := [None if None in cells[row] else (*cells[row],) for row in each])
+        and len({*told}) == len(told)
         for each in differ["rows"].head(TRIED)
     )
 
 
-def _naming(rows: pl.DataFrame, differ: pl.DataFrame, table: TableMap) -> str | None:
-    """Find a column that tells the rows apart, and is neither a measure nor a count of rows."""
+def _naming(rows: pl.DataFrame, differ: pl.DataFrame, table: TableMap) -> tuple[str, ...]:
+    """Find a column that tells the rows apart, or else two: no measures, and no counts of rows."""
     mapped = {*_measures(table)}
-    for name in rows.columns:
-        if name == ROW or name in mapped or plain(name) in TIMES:
-            continue
-        repeated = rows[name].drop_nulls().n_unique() * 2 <= rows.height
-        if repeated and _tells(rows, differ, name):
-            return name
-    return None
+    rate = table.columns.get("lr")
+    names = [name for name in rows.columns if name != ROW and name not in mapped]
+    names = [name for name in names if plain(name) not in TIMES]
+    names += [rate.column] if rate is not None and rate.column is not None else []
+    names = [name for name in names if rows[name].drop_nulls().n_unique() * 2 <= rows.height]
+    alone = next((name for name in names if _tells(rows, differ, name)), None)
+    if alone is not None:
+        return (alone,)
+    few = [name for name in names if 1 < rows[name].n_unique() <= FEW][:TOGETHER]
+    both = combinations(few, 2)
+    return next((each for each in both if _tells(rows, differ, *each)), ())
 
 
 def _measures(table: TableMap) -> list[str]:
@@ -409,22 +422,23 @@ class _Differing:
 
     def _way(self, known: pl.DataFrame) -> tuple[str, str]:
         """Say how rows are told apart: the likeliest first, with the map for that."""
-        column, ways = _naming(self.rows, self.differ, self.table), []
+        naming, ways = _naming(self.rows, self.differ, self.table), []
         if may_be_finished(self.rows, self.table):
             finished = as_finished(self.rows, self.table)
             if finished is not None:
                 ways.append(("if each row is a finished run, say so in sweep.yaml", finished))
-        if column is not None:
+        if naming:
             columns = {**self.table.columns}
-            run = _both(self.rows, columns.pop("run", None), column)
+            run = _together(self.rows, columns.pop("run", None), naming)
             by_run = self.table.model_copy(update={"columns": {"run": run, **columns}})
-            way = f"'{column}' tells them apart; if it is of runs, say so in sweep.yaml"
+            words = " with ".join(f"'{name}'" for name in naming)
+            way = f"{words} tells them apart; if it is of runs, say so in sweep.yaml"
             ways.append((way, as_line(by_run)))
         label = self.label
         steps = known.select("run", "step").n_unique()
-        if label is None and column is None and LEAST <= self.differ.height <= steps / 2:
+        if label is None and not naming and LEAST <= self.differ.height <= steps / 2:
             label = self._by_order()
-        if label is not None and not (label.column and _tells_runs(label.column)):
+        if label is not None and not (naming and label.counts):
             further = _as_quantities(self.table, label)
             ways = [*further, *ways] if label.sparse else [*ways, *further]
         if not ways:
@@ -491,11 +505,15 @@ def _count(rows: int, axis: str) -> str:
     return f"{rows} steps have" if rows > 1 else "1 step has"
 
 
-def _both(rows: pl.DataFrame, run: TableColumn | None, column: str) -> TableColumn:
-    """Name runs by a column, behind the name that they have."""
-    if run is None or run.column is None:
-        return TableColumn(column=column)
-    cells = rows[column]
-    counts = cells.dtype.is_numeric() and bool((cells.drop_nulls() % 1 == 0).all())
-    told = f'CAST("{column}" AS BIGINT)' if counts else f'"{column}"'
-    return TableColumn(formula=f"CONCAT(\"{run.column}\", '-', {told})")
+def _together(rows: pl.DataFrame, run: TableColumn | None, names: Sequence[str]) -> TableColumn:
+    """Name runs by columns, behind the name that they have."""
+    known = [run.column] if run is not None and run.column is not None else []
+    if not known and len(names) == 1:
+        return TableColumn(column=names[0])
+    told = [f'"{name}"' for name in known]
+    for name in names:
+        cells = rows[name]
+        counts = cells.dtype.is_numeric() and bool((cells.drop_nulls() % 1 == 0).all())
+        told.append(f'CAST("{name}" AS BIGINT)' if counts else f'"{name}"')
+    joined = ", '-', ".join(told)
+    return TableColumn(formula=f"CONCAT({joined})")

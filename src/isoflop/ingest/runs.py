@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,7 +31,7 @@ from isoflop.ingest.joining import (
     joined_by_step,
     kinds_of_steps,
 )
-from isoflop.ingest.names import unit_of
+from isoflop.ingest.names import COLUMNS, MAY_NAME_RUNS, plain, unit_of
 from isoflop.ingest.one_step import OWN_STEP
 from isoflop.ingest.part_order import in_order
 from isoflop.ingest.sidefiles import SideFiles, stem
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from isoflop.config.sidecar import RunFacts, SweepFile
+    from isoflop.config.sidecar import RunFacts, SweepFile, TableColumn
     from isoflop.ingest.fates import Log
     from isoflop.ingest.parsed import Parsed, ParsedRun
     from isoflop.ingest.tabulate import Impossible
@@ -89,6 +90,8 @@ class Part:
     """Columns that sweep.yaml maps as losses in the unit of the file."""
     several: _Several | None = None
     """The records of all runs of the file, if it has several."""
+    by_setting: bool = False
+    """Whether a table's map tells runs apart by a column that has no names of runs."""
     called: str = ""
     """What the log calls the run, or its file's name: sweep.yaml may have given it another."""
 
@@ -161,7 +164,7 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
                 parts.setdefault(name, []).append(part)
     return {
         name: [replace(part, joins=True) for part in of_run] if fill_each_other(of_run) else of_run
-        for name, of_run in sorted(_told_apart(_resumed(parts)).items())
+        for name, of_run in sorted(_by_file(_told_apart(_resumed(parts))).items())
     }
 
 
@@ -229,6 +232,38 @@ def _told_apart(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
     return apart
 
 
+def _by_file(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
+    """Name runs after their files too where a column that names none, as of seeds, told them apart.
+
+    Such runs of several files are as many, unless a file goes on where another ends.
+    """
+    files: set[str] = set()
+    for of_run in parts.values():
+        ordered = sorted(of_run, key=lambda part: part.run.steps or (0, 0))
+        if (
+            len({part.log.file.name for part in of_run}) > 1
+            and all(part.by_setting and part.log.run is None for part in of_run)
+            and not any(_goes_on(*pair) for pair in pairwise(ordered))
+            and not fill_each_other(of_run)
+        ):
+            files.update(part.log.file.name for part in of_run)
+    named: dict[str, list[Part]] = {}
+    for name, of_run in parts.items():
+        for part in of_run:
+            path = part.log.file.name
+            label = f"{part.log.file.stem}-{name}" if path in files and part.by_setting else name
+            named.setdefault(label, []).append(part)
+    return named
+
+
+def _names_no_run(column: TableColumn | None) -> bool:
+    """Tell whether a map names runs by a column that has no names, as of seeds or rates."""
+    if column is None or column.column is None:
+        return False
+    name = plain(column.column)
+    return name not in COLUMNS["run"] and name not in MAY_NAME_RUNS
+
+
 def _natural(name: str) -> list[tuple[int, int, str]]:
     """Order part2 before part10."""
     pieces = re.split(r"(\d+)", name)
@@ -264,6 +299,7 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
         part = Part(
             replace(log, run=name), run, config, formulas,
             losses=named, several=several, called=called,
+            by_setting=_names_no_run(columns.get("run")),
             sure_of_size="params.total" in columns and columns["params.total"].has_unit,
         )  # fmt: skip
         parts.append((name or called, part))

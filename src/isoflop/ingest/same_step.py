@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.ingest.names import plain
+from isoflop.ingest.wall_time import COLUMNS as TIMES
 from isoflop.ingest.wide import ROW
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ APART: Final = 3.0
 """Differences of neighbouring losses beyond which a second one is no other batch's."""
 NEAR: Final = 5
 """Losses on either side by which a row is judged."""
+_OF_LAUNCHES = re.compile(
+    r"restart|resum|relaunch|launch|attempt|recover|reload|retry|host|node|job|slurm|rank|pid|time"
+    r"|date|gpu|device|worker|machine|session|try|epoch"
+)
+"""Names of what each launch of a run may say anew."""
 _RESTARTED = re.compile(r"restart|resum|relaunch|recover|reload|attempt")
 
 
@@ -45,6 +51,7 @@ class Label:
     column : which says it; None: the order of a step's rows.
     first, other : conditions of the rows that are most, and of those beside them.
     sparse : whether the others are far fewer.
+    counts : whether it is a number, as a setting of runs is.
     repeats : whether it does so at several steps.
     """
 
@@ -52,6 +59,7 @@ class Label:
     first: str
     other: str
     sparse: bool
+    counts: bool = False
     repeats: bool = True
 
 
@@ -99,6 +107,45 @@ def label_of(rows: pl.DataFrame, groups: Sequence[Sequence[int]]) -> Label | Non
             label = _by_words(rows[name], told, len(groups)) or _by_gaps(rows[name], told)
             if label is not None:
                 return label
+    return None
+
+
+def set_otherwise(rows: pl.DataFrame, clock: pl.DataFrame) -> str | None:
+    """Find a column by which a run that begins at its first step again is another run.
+
+    Parameters
+    ----------
+    rows : as they are in the file, with `ROW`.
+    clock : run, step and launch of those that tell the launches.
+
+    Returns
+    -------
+    One that says the same in all of what goes before, and another thing in all behind; None where
+    none does.
+    """
+    first = pl.col("step") <= pl.col("step").first().over("run")
+    begins = first & (pl.col("launch").diff() > 0).over("run").fill_null(value=False)
+    placed = clock.select(ROW, "run", attempt=begins.cast(pl.Int64).cum_sum().over("run"))
+    if not placed["attempt"].max():
+        return None
+    names = [
+        name
+        for name in rows.columns
+        if name != ROW and plain(name) not in TIMES and not _OF_LAUNCHES.search(plain(name))
+    ]
+    told = placed.join(rows.select(pl.col(ROW).cast(pl.Int64), *names), on=ROW, how="left")
+    for name in names:
+        if name in ("run", "attempt"):
+            continue
+        of_each = told.group_by("run", "attempt").agg(
+            pl.col(name).first().alias("says"),
+            constant=(pl.col(name).n_unique() == 1) & pl.col(name).is_not_null().all(),
+        )
+        differs = of_each.group_by("run").agg(
+            pl.col("constant").all(), several=pl.col("says").n_unique() > 1
+        )
+        if differs.select((pl.col("constant") & pl.col("several")).any()).item():
+            return name
     return None
 
 
@@ -162,7 +209,9 @@ def _by_words(cells: pl.Series, told: Sequence[Sequence[object]], steps: int) ->
         return None
     number = cells.dtype.is_numeric() and not {*words} <= {0, 1, None}  # as a setting of runs is
     sparse = not number and 2 * counts.get(other, 0) <= counts.get(first, 0)
-    return Label(cells.name, _is(cells, first), _is(cells, other), sparse, len(told) >= LEAST)
+    return Label(
+        cells.name, _is(cells, first), _is(cells, other), sparse, number, len(told) >= LEAST
+    )
 
 
 def _by_gaps(cells: pl.Series, told: Sequence[Sequence[object]]) -> Label | None:

@@ -20,6 +20,7 @@ from isoflop.ingest.events import (
     Ended,
     Evaluation,
     Event,
+    Excluded,
     Facts,
     Point,
     Restart,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-VERSION = 4
+VERSION = 5
 DEFAULTS = ("architecture.tied", "architecture.gated", "architecture.d_ff")
 """What model.py is and no log says; forks may be otherwise."""
 
@@ -71,6 +72,9 @@ class Reader:
     def __init__(self) -> None:
         self._header: dict[str, Any] = {}
         self._begun = False
+        self._next: dict[str, Any] = {}  # settings of the next launch, in the same file
+        self._resumed = False
+        self._planned: object = None
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `textlog.LineReader`."""
@@ -81,21 +85,34 @@ class Reader:
         elif _LOOKS_LIKE_A_RECORD.search(line):
             yield Unread() if line.endswith("\n") else Truncated()
         elif _RESUMED.match(line):
+            self._resumed = True
             yield Restart()
         elif _CRASHED.search(line):
             yield Ended("crashed")
         else:
             if self._begun and _TOKENS.search(line):
-                self._header, self._begun = {}, False  # the next launch, in the same file
-            _take(line, self._header)
+                self._header, self._begun, self._resumed = self._next, False, False
+                self._next = {}
+            _take(line, self._next if self._begun else self._header)
             if not line.endswith("\n"):
                 yield Truncated()
 
     def begin(self, of: int | None = None) -> Iterator[Event]:  # noqa: ARG002
         """Tell the facts of a launch before its first record."""
-        if not self._begun:
-            yield Facts(_facts(self._header))
+        if self._begun:
+            return
         self._begun = True
+        yield Facts(_facts(self._header))
+        planned = self._header.get("max_iters", self._planned)
+        if self._planned not in (None, planned) and not self._resumed:
+            yield Excluded(
+                f"its file holds several runs: a launch that was not resumed prints max_iters = "
+                f"{planned}, and the one before it {self._planned}. Give what each printed a file "
+                f"of its own; if they are one run, call these files one in sweep.yaml, runs: "
+                f"[{{match: ..., run: ...}}]",
+                "",
+            )
+        self._planned = planned
 
     def end(self) -> Iterator[Event]:
         """Nothing is left to say."""
