@@ -320,6 +320,53 @@ def test_one_run_logged_in_two_formats_counts_once(tmp_path: Path) -> None:
     assert "in a log of another format" in row(tables.runs, "run", "a/train")["reason"]
 
 
+@pytest.mark.parametrize(
+    ("log", "other"),
+    [
+        ("out/m{}/train.log", "out/m{}/runs/Jan01/history.csv"),
+        ("m{}/logs/train.log", "m{}/tensorboard/v0/history.csv"),
+        ("m{}/a/b/train.log", "m{}/history.csv"),
+    ],
+)
+@pytest.mark.parametrize("lacking", [False, True])
+def test_one_run_logged_in_folders_apart_counts_once(
+    tmp_path: Path, log: str, other: str, *, lacking: bool
+) -> None:
+    files: dict[str, str | bytes] = {}
+    head = "tokens per iteration will be: 512\n" if lacking else ""
+    for place in (0, 1):
+        both = [*zip(range(10, 2001, 10), noisy(seed=place), strict=True)]
+        console = "".join(f"iter {step}: loss {loss:.4f}, time 1.00ms\n" for step, loss in both)
+        files[log.format(place)] = head + console
+        files[other.format(place)] = "step,train_loss\n" + "".join(
+            f"{step},{loss}\n" for step, loss in both
+        )
+    sidecar = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}"
+    sidecar += "}\n" if lacking else ", tokens_per_step: 512}\n"
+    tables = ingest(tmp_path, files, sidecar)
+    used = tables.runs.filter(~pl.col("excluded"))
+    assert used.height == 2
+    # what lacks a fact that the other log has is none but its copy
+    assert all(("train" in run) == lacking for run in used["run"])
+    reasons = tables.runs.filter("excluded")["reason"]
+    assert all("its losses at 200 steps equal those of run" in reason for reason in reasons)
+
+
+def test_what_grep_took_from_a_log_asks_for_nothing(tmp_path: Path) -> None:
+    lines = [
+        f"iter {step}: loss {loss:.4f}, time 1.00ms\n"
+        for step, loss in zip(range(10, 2001, 10), noisy(), strict=True)
+    ]
+    files: dict[str, str | bytes] = {
+        "a/train.log": "tokens per iteration will be: 512\n" + "".join(lines),
+        "a/losses.txt": "".join(lines),
+    }
+    sidecar = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path, files, sidecar)
+    assert tables.runs.filter(~pl.col("excluded"))["run"].to_list() == ["a/train"]
+    assert "one run logged twice" in row(tables.runs, "run", "a/losses")["reason"]
+
+
 def test_two_peak_rates_of_one_size_and_length_are_noticed(tmp_path: Path) -> None:
     rows = [("a", 1e6, 1e9, 3.1, 1e-3), ("b", 1.005e6, 1e9, 3.2, 2e-3), ("c", 2e6, 1e9, 3.0, 4e-3)]
     text = "name,N,D,L,lr\n" + "".join(f"{','.join(map(str, values))}\n" for values in rows)

@@ -222,7 +222,7 @@ def _duplicate(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
             other, steps = rounded[run.run.name]
             words = (
                 f"its losses at {steps} steps equal those of run '{other}' to the digits that both "
-                f"print, in a log of another format in the same folder: one run logged twice?"
+                f"print, in a log of another format beside it: one run logged twice?"
             )
             yield place, Finding(float(steps), words)
             continue

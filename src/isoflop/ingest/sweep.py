@@ -17,6 +17,7 @@ from isoflop.ingest.sidecar import SIDECAR, powerless, read_sidecar, rule_for, u
 from isoflop.ingest.stat_index import StatIndex
 from isoflop.ingest.sweep_cache import SweepCache
 from isoflop.ingest.tabulate import files_table, runs_table
+from isoflop.ingest.two_logs import told_elsewhere
 from isoflop.tables import Curves, Evals, Files, Gates, Runs, validated
 
 if TYPE_CHECKING:
@@ -232,6 +233,8 @@ def settle(
     slips = _slips(runs, logs, sidecar)
     laid_out = lay_out([run for run in runs if run.measurable], kept, below)
     runs = [run.judged(laid_out.impossible.get(run.name), laid_out.reached) for run in runs]
+    elsewhere = told_elsewhere(runs)
+    runs = [replace(run, excluded=elsewhere.get(run.name, run.excluded)) for run in runs]
     return Reading(folder, sidecar, logs, runs, laid_out, slips)
 
 

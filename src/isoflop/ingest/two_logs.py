@@ -1,4 +1,4 @@
-"""One run that was logged twice in one folder, in two formats that print other digits.
+"""One run that was logged twice in one folder or below it, in two formats that print other digits.
 
 Losses of two runs do not agree to the printed digits at every step, however alike the runs are.
 """
@@ -6,7 +6,6 @@ Losses of two runs do not agree to the printed digits at every step, however ali
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -25,12 +24,14 @@ MOST: Final = 1_000_000
 """Points of a curve that is compared."""
 SINGLE: Final = 2.0**-24
 """Relative rounding of a float32, as TensorBoard keeps."""
+COARSEST: Final = 0.06
+"""More than what a loss with one digit behind the point is off."""
 _HALF: Final = 0.51
 """Digits of the last place by which a number and its rounded one differ, and a float's rest."""
 
 
 def logged_twice(runs: Sequence[Run], points: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Find runs whose losses are those of another in the same folder, rounded otherwise.
+    """Find runs whose losses are those of another beside them, rounded otherwise.
 
     Parameters
     ----------
@@ -41,25 +42,107 @@ def logged_twice(runs: Sequence[Run], points: Sequence[int]) -> dict[int, tuple[
     -------
     Place of the log with fewer evaluations or digits: that of the other, and the steps of both.
     """
-    beside: dict[str, list[int]] = defaultdict(list)
-    for place, run in enumerate(runs):
-        folders = {path.rpartition("/")[0] for path in run.paths}
-        if len(folders) == 1 and points[place] <= MOST:
-            beside[folders.pop()].append(place)
     twice: dict[int, tuple[int, int]] = {}
-    for places in beside.values():
-        if len({_formats(runs[place]) for place in places}) < 2:
+    curves: dict[int, pl.DataFrame] = {}
+    for first, second in _beside(runs, [count <= MOST for count in points]):
+        if {first, second} & twice.keys():
             continue
-        curves = {place: _losses(runs[place]) for place in places}
-        for first, second in combinations(places, 2):
-            if _formats(runs[first]) & _formats(runs[second]) or {first, second} & twice.keys():
-                continue
-            if steps := _agree(curves[first], curves[second]):
-                order = sorted((first, second), key=lambda at: (
-                    -len(runs[at].eval_sets), _place(curves[at]["train_loss"].to_numpy()), at,
-                ))  # fmt: skip
-                twice[order[1]] = order[0], steps
+        for place in (first, second):
+            if place not in curves:
+                curves[place] = _losses(runs[place])
+        if steps := _agree(curves[first], curves[second]):
+            order = sorted((first, second), key=lambda at: (
+                -len(runs[at].eval_sets), _place(curves[at]["train_loss"].to_numpy()), at,
+            ))  # fmt: skip
+            twice[order[1]] = order[0], steps
     return twice
+
+
+def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
+    """Say of runs that lack a fact and are none but the second log of a run that lacks none.
+
+    Returns
+    -------
+    By name of the run why it is left out.
+    """
+    lack = frozenset(place for place, run in enumerate(runs) if run.lacking and not run.excluded)
+    if not lack or all(run.reason for run in runs):
+        return {}
+    lines = [sum(part.run.lines for part in run.parts) for run in runs]
+    curves: dict[int, pl.DataFrame] = {}
+    why: dict[str, str] = {}
+    able = [count <= MOST for count in lines]
+    for pair in [*_beside(runs, able, lack), *_alike(runs, able, lack)]:
+        for lacking, known in (pair, pair[::-1]):
+            run, other = runs[lacking], runs[known]
+            if lacking not in lack or other.reason or run.name in why:
+                continue
+            for place in pair:
+                if place not in curves:
+                    curves[place] = _losses(runs[place])
+            if steps := _agree(curves[lacking], curves[known]):
+                why[run.name] = (
+                    f"its losses at {steps} steps equal those of run '{other.name}' to the digits "
+                    f"that both print, in a log beside it: one run logged twice; if it "
+                    f"is another run, say in sweep.yaml what it lacks"
+                )
+    return why
+
+
+def _alike(
+    runs: Sequence[Run], able: Sequence[bool], some: frozenset[int]
+) -> list[tuple[int, int]]:
+    """List pairs in one format, folder and range of steps, as a log and what grep took from it."""
+    places: dict[object, list[int]] = defaultdict(list)
+    for place, run in enumerate(runs):
+        if able[place] and len(run.parts) == 1 and run.parts[0].run.steps is not None:
+            folder = run.paths[0].rpartition("/")[0]
+            places[folder, _formats(run), run.parts[0].run.steps].append(place)
+    return [
+        (place, other)
+        for group in places.values()
+        for place in some.intersection(group)
+        for other in group
+        if other not in some
+    ]
+
+
+def _beside(
+    runs: Sequence[Run], able: Sequence[bool], some: frozenset[int] | None = None
+) -> list[tuple[int, int]]:
+    """List pairs of runs in other formats whose folders lie nearest to one another.
+
+    Trainers write one level apart: logs/ beside tensorboard/, runs/ below trainer_state.json.
+
+    Parameters
+    ----------
+    able : of each run whether it may be compared.
+    some : the runs of which one is in each pair; None: all.
+    """
+    by_folder: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    folders: dict[int, tuple[str, ...]] = {}
+    for place, run in enumerate(runs):
+        of_run = {path.rpartition("/")[0] for path in run.paths}
+        if len(of_run) == 1 and able[place]:
+            folders[place] = ("", *filter(None, of_run.pop().split("/")))
+            for depth in range(1, len(folders[place]) + 1):
+                by_folder[folders[place][:depth]].append(place)
+    pairs: set[tuple[int, int]] = set()
+    for place, folder in folders.items():
+        formats = _formats(runs[place])
+        seen: set[frozenset[str | None]] = {formats}
+        for depth in range(len(folder), 0, -1):
+            others = [at for at in by_folder[folder[:depth]] if _formats(runs[at]) not in seen]
+            if depth == 1 and len(folder) > 1:  # the sweep's folder is of all runs
+                others = [at for at in others if len(folders[at]) == 1]
+            pairs |= {(min(place, at), max(place, at)) for at in others}
+            seen |= {_formats(runs[at]) for at in others}
+    return sorted(
+        pair
+        for pair in pairs
+        if not _formats(runs[pair[0]]) & _formats(runs[pair[1]])
+        and (some is None or some.intersection(pair))
+    )
 
 
 def _formats(run: Run) -> frozenset[str | None]:
@@ -75,6 +158,8 @@ def _losses(run: Run) -> pl.DataFrame:
 
 def _agree(first: pl.DataFrame, second: pl.DataFrame) -> int:
     """Count the steps of two curves that agree wherever both have a loss; 0 where they do not."""
+    if _are_apart(first, second):
+        return 0
     both = first.join(second, on="step", suffix="_too")
     if both.height < LEAST or 2 * both.height < min(first.height, second.height):
         return 0
@@ -86,6 +171,20 @@ def _agree(first: pl.DataFrame, second: pl.DataFrame) -> int:
         if (apart > _HALF * unit + SINGLE * abs(left[here])).any():
             return 0
     return both.height
+
+
+def _are_apart(first: pl.DataFrame, second: pl.DataFrame) -> bool:
+    """Tell at a few steps whether curves differ by more than any rounding, without a join."""
+    few, many = sorted((first, second), key=lambda curve: curve.height)
+    if not few.height:
+        return True
+    steps, losses = many["step"].to_numpy(), many["train_loss"].to_numpy()
+    for place in {few.height - 1, few.height // 2, few.height // 4}:
+        step, loss = few.row(place)
+        at = int(np.searchsorted(steps, step))
+        if at < len(steps) and steps[at] == step and abs(losses[at] - loss) > COARSEST:
+            return True
+    return False
 
 
 def _place(losses: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
