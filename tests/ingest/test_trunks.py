@@ -14,6 +14,7 @@ from isoflop.config.ingest import IngestSettings
 from isoflop.config.losses import LossesSettings
 from isoflop.ingest.sweep import Ingested, ingest_sweep
 from isoflop.losses.build import build_losses
+from tests.ingest.samples import ingest, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,3 +109,49 @@ def test_version_of_the_future_is_refused(sweep: Path) -> None:
     rewrite(sweep, TRUNK, lambda lines: [{**lines[0], "version": 3}, *lines[1:]])
     reason = ingested(sweep).files.filter(pl.col("path").str.contains(TRUNK))["reason"].item()
     assert "version 3; this reader knows 1 and 2" in reason
+
+
+def branched(column: str, trunk: str, branch: str, *, by_step: bool = False) -> str:
+    """A table of one run's trunk, and its decays from two of its steps."""
+    rows = [(step, trunk, 5 - step / 1e3) for step in range(10, 400, 10)]
+    for start in (100, 250):
+        label = branch.format(start)
+        rows += [(step, label, 4.9 - step / 500) for step in range(start + 10, start + 51, 10)]
+    rows = sorted(rows) if by_step else rows
+    lines = [f"a,1000000,{step},{step * 1000},{label},{loss:g}" for step, label, loss in rows]
+    return "\n".join([f"run,n_params,step,tokens,{column},train_loss", *lines, ""])
+
+
+@pytest.mark.parametrize("by_step", [False, True])
+@pytest.mark.parametrize(
+    ("column", "trunk", "branch", "runs"),
+    [
+        ("branch", "trunk", "decay_{}", ["a-decay_100", "a-decay_250", "a-trunk"]),
+        ("phase", "stable", "decay", ["a-decay-110", "a-decay-260", "a-stable"]),
+        ("decay_start", "", "{}", ["a-100", "a-250", "a-trunk"]),
+    ],
+)
+def test_branches_in_a_table_are_runs_of_their_own(
+    tmp_path: Path, column: str, trunk: str, branch: str, runs: list[str], *, by_step: bool
+) -> None:
+    known = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    text = branched(column, trunk, branch, by_step=by_step)
+    tables = ingest(tmp_path / "s", {"t.csv": text}, known)
+    assert tables.runs["run"].to_list() == runs
+    # D is that of the whole training, and no branch replaces what the trunk has
+    assert tables.runs["tokens"].to_list() == [150_000, 300_000, 390_000]
+    assert not tables.curves["superseded"].any()
+    reason = row(tables.files, "path", "t.csv")["reason"]
+    assert f"'{column}' tells branches from the trunks" in reason
+    assert "columns not read" not in reason
+
+
+def test_a_phase_of_one_run_is_no_branch(tmp_path: Path) -> None:
+    known = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    phase = {step: "stable" if step < 300 else "decay" for step in range(10, 400, 10)}
+    launches = [*range(10, 350, 10), *range(280, 400, 10)]
+    lines = [f"a,1000000,{step},{step * 1000},{phase[step]},{4 - step / 1e3}" for step in launches]
+    text = "\n".join(["run,n_params,step,tokens,phase,train_loss", *lines, ""])
+    tables = ingest(tmp_path / "s", {"t.csv": text}, known)
+    assert tables.runs["run"].to_list() == ["a"]
+    assert tables.curves.filter(~pl.col("superseded")).height == 39

@@ -20,6 +20,7 @@ import polars as pl
 
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.blocks import Block
+from isoflop.ingest.branches import with_branches
 from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
 from isoflop.ingest.events import (
     Anew,
@@ -163,10 +164,12 @@ def blocks_of_frame(
     gone = raw.height - kept.height - sum(rows.height for _, rows in excluded)
     if gone:
         remarks.append(LeftOutRows(gone, f"not selected by {table.select}"))
-    faults = Faults()
-    times = Times()
+    faults, times = Faults(), Times()
+    by_branch: set[str] = set()
     if table.rows == "points":
         values = _values(kept, table, stem=stem, run=run or "")
+        values, branched, by_branch = with_branches(kept, values, run or stem, logged=logged)
+        remarks += branched
         Counts(table, guessed=guessed).add(values).ask()
         Sizes(table, guessed=guessed).add(values).ask()
         kept, values, apart, anew = _one_a_step(kept, values, table, logged=logged)
@@ -175,7 +178,7 @@ def blocks_of_frame(
         times.keep(block.frame)
         remarks += [*times.events(), *(times.remarks() if guessed else [])]
     if guessed:
-        beside = _told_of(raw, times, run)
+        beside = _told_of(raw, times, run) | by_branch
         remarks[place:place] = map(Remark, taken(outline, table, beside))
     if table.rows == "points":
         yield _told([*remarks, *(_or_as_runs(raw, table, block) if guessed else [])])
