@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
+import re
 import sqlite3
 import struct
 from typing import TYPE_CHECKING
@@ -527,3 +528,54 @@ def test_a_file_of_several_runs_has_no_one_name(tmp_path: Path) -> None:
     rule = "- {match: t.csv, run: big}\n"
     with pytest.raises(ConfigError, match=said):
         ingest(tmp_path / "s", {"t.csv": launches("start", "other")}, NAMED + rule)
+
+
+KNOWN = "title: t\nfacts: {batch: 4, schedule: {kind: constant}}\n"
+
+
+def resumed(step: int, hour: int, loss: float, words: str = "loading checkpoint from c") -> str:
+    """A job that goes on from a step, as it prints."""
+    head, *lines = megatron(range(step + 10, 101, 10), hour, loss).splitlines(keepends=True)
+    return "".join([head, *lines[:2], f" {words} at iteration {step}\n", *lines[2:]])
+
+
+@pytest.mark.parametrize(
+    "words", ["loading checkpoint from c", "successfully loaded checkpoint from c [ t 0, p 0 ]"]
+)
+def test_a_file_that_goes_on_from_a_printed_step_is_a_part_of_the_run_that_leads_there(
+    tmp_path: Path, words: str
+) -> None:
+    files: dict[str, str | bytes] = {
+        "a/slurm-1.out": megatron(range(10, 71, 10), 10, 7.6),
+        "a/slurm-2.out": resumed(50, 15, 2.0, words),
+        "b/slurm-1.out": megatron(range(10, 101, 10), 10, 7.0),
+        # of another N, and so another run
+        "b/slurm-3.out": resumed(50, 15, 2.6, words).replace("(0, 0): 16000", "(0, 0): 32000"),
+    }
+    tables = ingest(tmp_path / "s", files, KNOWN)
+    assert tables.runs["run"].to_list() == ["a/slurm-1", "b/slurm-1", "b/slurm-3"]
+    live = tables.curves.filter(~pl.col("superseded"), run="a/slurm-1").sort("step")
+    assert live["step"].to_list() == [*range(10, 101, 10)]
+    assert live["train_loss"].to_list()[4:6] == pytest.approx([7.6 + 0.1 / 50, 2.0 + 0.1 / 60])
+
+
+def test_a_file_that_may_go_on_with_several_runs_is_asked_about_with_both_ways_out(
+    tmp_path: Path,
+) -> None:
+    files: dict[str, str | bytes] = {
+        "1.out": megatron(range(10, 71, 10), 10, 7.6),
+        "2.out": megatron(range(10, 71, 10), 11, 7.0),
+        "3.out": resumed(50, 15, 2.0),
+    }
+    tables = ingest(tmp_path / "s", files, KNOWN)
+    reason = row(tables.runs, "run", "3")["reason"]
+    assert "goes on from step 50, as its log prints, and 2 logs beside it lead up to that" in reason
+    assert "1.out, 2.out" in reason
+    ways = re.findall(r"runs: \[(.*?)\](?=,|$)", reason)
+    assert len(ways) == 2
+    tables = ingest(tmp_path / "t", files, f"{KNOWN}runs: [{ways[0]}]\n")
+    assert tables.runs["run"].to_list() == ["2", "a"]
+    own = ways[1].replace("<its name>", "c")
+    tables = ingest(tmp_path / "u", files, f"{KNOWN}runs: [{own}]\n")
+    assert tables.runs["run"].to_list() == ["1", "2", "c"]
+    assert not tables.runs["excluded"].any()

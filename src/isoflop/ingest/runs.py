@@ -31,6 +31,7 @@ from isoflop.ingest.joining import (
     joined_by_step,
     kinds_of_steps,
 )
+from isoflop.ingest.launch_files import with_launches_joined
 from isoflop.ingest.names import COLUMNS, MAY_NAME_RUNS, plain, unit_of
 from isoflop.ingest.one_step import OWN_STEP
 from isoflop.ingest.part_order import in_order
@@ -82,6 +83,8 @@ class Part:
     """Facts of which these files say two things, each with words."""
     continues: bool = False
     """Whether it goes on where an earlier part of its run ended."""
+    goes_on_from: str = ""
+    """Which runs it may go on with, in words, where only sweep.yaml can say."""
     joins: bool = False
     """Whether its rows are joined by step with those of other tables."""
     sure_of_size: bool = False
@@ -162,9 +165,10 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
             for name, alone in _parts_of(folder, log, sidecar):
                 part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
+    joined = with_launches_joined(_resumed(parts), _agree)
     return {
         name: [replace(part, joins=True) for part in of_run] if fill_each_other(of_run) else of_run
-        for name, of_run in sorted(_by_file(_told_apart(_resumed(parts))).items())
+        for name, of_run in sorted(_by_file(_told_apart(joined)).items())
     }
 
 
@@ -625,7 +629,9 @@ class Run:
             excluded,
             order=ordered.note,
             misplaced=ordered.conflict,
-            unlike=tuple(_unlike(parts, declared)) if by_sidecar else (),
+            unlike=tuple(_unlike(parts, declared))
+            if by_sidecar
+            else tuple(part.goes_on_from for part in parts if part.goes_on_from),
         )
         needed = [f"the {missing.fact} is unknown; add to {side.SIDECAR}, runs: "
                   f"[{{{side.rule_for(name)}, {missing.line.partition('#')[0].rstrip()}}}]"

@@ -30,7 +30,7 @@ from isoflop.ingest.textlog import Shape, TextFormat, facts_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 7
+VERSION = 8
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
@@ -48,6 +48,7 @@ _BILLIONS = re.compile(r"Total number of parameters in billions: ([0-9.]+)")
 _RESUMED = re.compile(
     r"successfully loaded (?:checkpoint .* at iteration |\S*/global_step)([0-9]+)"
 )
+_LOADING = re.compile(r"loading (?:distributed )?checkpoint from .* at iteration ([0-9]+)")
 _CRASHED = ("Traceback (most recent call last)", "CUDA out of memory")
 _LOSSES: Final = ("lm loss", "lm_loss", "reduced_train_loss")
 _ARGUMENTS: Final = {
@@ -86,6 +87,7 @@ class Reader:
         self._of: int | None = None
         self._told: dict[str, Any] | None = None
         self._sets: set[str] = set()
+        self._loading: int | None = None
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `textlog.LineReader`."""
@@ -106,7 +108,12 @@ class Reader:
         elif match := _VALID.search(line):
             yield from self._evaluated(match)
         elif match := _RESUMED.search(line):
-            yield Restart(step_number(match[1]))
+            resumed, self._loading = self._loading, None
+            if resumed is None or resumed != step_number(match[1]):
+                yield Restart(step_number(match[1]))
+        elif match := _LOADING.search(line):
+            self._loading = step_number(match[1])
+            yield Restart(self._loading)
         elif any(word in line for word in _CRASHED):
             yield Ended("crashed")
         else:
@@ -270,7 +277,7 @@ FORMAT = TextFormat(
     reader=Reader,
     triggers=(
         " ....", "padded vocab ", "number of parameters on ", "estimated model parameters",
-        "Total number of parameters", "successfully loaded ", "valid", "test loss",
-        "test results",
+        "Total number of parameters", "successfully loaded ", "checkpoint from ", "valid",
+        "test loss", "test results",
     ),
 )  # fmt: skip

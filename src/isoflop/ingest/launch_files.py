@@ -1,0 +1,95 @@
+"""Launches of one run that each wrote a file of its own, by the step that they print to resume at.
+
+A job that goes on from a checkpoint prints its step. The run that it goes on with is the one in its
+folder, of the same size, rate and batch, that had got so far; where there are several, nobody but
+who started it knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from isoflop.ingest.sidecar import SIDECAR, rule_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from isoflop.ingest.runs import Part
+
+
+def with_launches_joined(
+    parts: Mapping[str, Sequence[Part]], agree: Callable[[Part, Part], bool]
+) -> dict[str, list[Part]]:
+    """Join files that go on from a printed step with the run in their folder that leads up to it.
+
+    Parameters
+    ----------
+    parts : by name of the run.
+    agree : tells whether two parts say nothing else of what one run has once.
+    """
+    joined = {name: [*of_run] for name, of_run in parts.items()}
+    resumed = {
+        name: step
+        for name, of_run in joined.items()
+        if len(of_run) == 1 and (step := _resumed_at(of_run[0])) is not None
+    }
+    for name in sorted(resumed, key=lambda name: (resumed[name], name)):
+        (part,) = joined[name]
+        before = [
+            other
+            for other, of_run in joined.items()
+            if other != name and _leads_up_to(part, of_run, resumed[name], agree)
+        ]
+        if len(before) == 1:
+            del joined[name]
+            joined[before[0]].append(replace(part, continues=True))
+        elif before:
+            files = [joined[other][0].log.file.name for other in before]
+            joined[name] = [replace(part, goes_on_from=_which(part, resumed[name], files))]
+    return joined
+
+
+def _resumed_at(part: Part) -> int | None:
+    """Give the step that a file prints to go on from before its first line; None of others."""
+    run = part.run
+    if part.log.run is not None or not run.restarts or run.steps is None or run.steps[0] <= 1:
+        return None
+    head = part.records.head(1)
+    if not head.height or head["kind"][0] != "restart":
+        return None
+    step = head["step"][0]
+    return int(step) if step is not None and 0 < step <= run.steps[0] else None
+
+
+def _leads_up_to(
+    part: Part, of_run: Sequence[Part], step: int, agree: Callable[[Part, Part], bool]
+) -> bool:
+    """Tell whether a run in a part's folder got to a step, and may go on there."""
+    folder = part.log.file.name.rpartition("/")[0]
+    alike = all(
+        other.log.format == part.log.format
+        and other.log.run is None
+        and other.log.file.name.rpartition("/")[0] == folder
+        and other.log.file.name != part.log.file.name
+        for other in of_run
+    )
+    steps = [other.run.steps for other in of_run if other.run.steps is not None]
+    if not alike or not steps:
+        return False
+    first, last = min(each[0] for each in steps), max(each[1] for each in steps)
+    # a checkpoint may be later than the last line that was printed
+    interval = max(each[0] for each in steps) if len(steps) == 1 else 0
+    known = part.shared_facts().keys() & of_run[0].shared_facts().keys()
+    return first < step <= last + max(interval, 1) and bool(known) and agree(of_run[0], part)
+
+
+def _which(part: Part, step: int, files: Sequence[str]) -> str:
+    """Ask which run a file goes on with, with both ways out."""
+    mine = rule_for(part.log.file.name)
+    return (
+        f"it goes on from step {step}, as its log prints, and {len(files)} logs beside it lead up "
+        f"to that: {', '.join(files)}. Say in {SIDECAR} which run it is a part of, runs: "
+        f"[{{{rule_for(files[0])}, run: a}}, {{{mine}, run: a}}], or that it is a run of its own, "
+        f"runs: [{{{mine}, run: <its name>}}]"
+    )
