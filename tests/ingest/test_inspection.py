@@ -62,8 +62,9 @@ def test_the_printed_sweep_yaml_is_enough_once_its_gaps_are_filled(
 def test_what_all_runs_lack_is_said_once(tmp_path: Path) -> None:
     folder = write(tmp_path / "s", {"a.log": BARE, "b.log": BARE + "\n"}, None)
     said = yaml.safe_load(inspect(folder).sidecar_text())
-    assert set(said) == {"title", "facts"}
-    assert set(said["facts"]) == {"params", "tokens_per_step", "schedule"}
+    assert set(said["facts"]) == {"tokens_per_step", "schedule"}
+    # sizes are those of each run
+    assert [set(rule) for rule in said["runs"]] == [{"match", "params"}] * 2
 
 
 def test_json_tells_values_origins_and_gaps(tmp_path: Path) -> None:
@@ -155,3 +156,15 @@ def test_json_has_the_day_of_a_log(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text(text)
     told = json.loads(json.dumps(inspect(tmp_path).as_json()))
     assert told["files"][0]["last_day"] == "2026-01-02"
+
+
+def test_each_run_of_a_sweep_is_asked_for_its_own_size(tmp_path: Path) -> None:
+    table = "step,tokens,train_loss\n" + "".join(f"{k},{k}e6,{5 - k / 10}\n" for k in range(1, 9))
+    names = ("25M.csv", "small/gpt-1.3B.csv", "25M-0.5B.csv", "other.csv")
+    files = {name: table.replace("5,", f"5.{place},") for place, name in enumerate(names)}
+    told = inspect(write(tmp_path / "s", {**files}, None)).sidecar_text()
+    runs = {rule["match"]: rule["params"]["total"] for rule in yaml.safe_load(told)["runs"]}
+    assert runs["25M"] == "25e6"
+    assert runs["small/gpt-1.3B"] == "1.3e9"
+    assert runs["25M-0.5B"] == runs["other"] == "<embedding included>"
+    assert "params" not in yaml.safe_load(told)["facts"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from glob import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -295,7 +296,12 @@ def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:
     for run in runs:
         for missing in run.identity.missing:
             lacking.setdefault(missing, []).append(run.name)
-    shared = [missing.line for missing, names in lacking.items() if len(names) == len(runs) > 1]
+    shared = [
+        missing.line
+        for missing, names in lacking.items()
+        # the runs of a sweep are of several sizes
+        if len(names) == len(runs) > 1 and not missing.fact.startswith(SIZE)
+    ]
     sets = sorted({name for run in runs if run.primary_eval is None for name in run.eval_sets})
     if sets:
         listed = ", ".join(sets)
@@ -304,5 +310,23 @@ def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:
     for missing, names in lacking.items():
         if missing.line not in shared:
             for name in names:
-                single.setdefault(name, []).append(missing.line)
+                line = missing.line if missing.fact != SIZE else _sized(name, missing.line)
+                single.setdefault(name, []).append(line)
     return shared, single
+
+
+def _sized(name: str, line: str) -> str:
+    """Fill the gap of a size in where a run's name has one and no other: `gpt-25M`, `1.3B`."""
+    sizes = {(number, unit.lower()) for number, unit in _SIZE_IN_NAME.findall(name)}
+    if len(sizes) != 1:
+        return line
+    ((number, unit),) = sizes
+    return f"params: {{total: {number}e{_POWERS[unit]}}}   # by its name: is that all of it?"
+
+
+SIZE: Final = "number of parameters"
+"""Begins the words for what is missing where it is N."""
+_POWERS: Final = {"k": 3, "m": 6, "b": 9}
+_SIZE_IN_NAME: Final = re.compile(
+    r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]+)?)([kKmMbB])(?![A-Za-z0-9])"
+)
