@@ -22,6 +22,8 @@ LEAST: Final = 10
 """Steps at which both logs have a loss, from which their agreement is none by chance."""
 MOST: Final = 1_000_000
 """Points of a curve that is compared."""
+SAME: Final = 0.01
+"""Relative difference of two counts that are one."""
 SINGLE: Final = 2.0**-24
 """Relative rounding of a float32, as TensorBoard keeps."""
 COARSEST: Final = 0.06
@@ -80,13 +82,32 @@ def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
             for place in pair:
                 if place not in curves:
                     curves[place] = _losses(runs[place])
-            if steps := _agree(curves[lacking], curves[known]):
+            steps = _agree(curves[lacking], curves[known])
+            if steps and not _count_apart(run, other):
                 why[run.name] = (
                     f"its losses at {steps} steps equal those of run '{other.name}' to the digits "
                     f"that both print, in a log beside it: one run logged twice; if it "
                     f"is another run, say in sweep.yaml what it lacks"
                 )
     return why
+
+
+def _count_apart(run: Run, other: Run) -> bool:
+    """Tell whether two logs count other tokens or samples by some step."""
+    counts = ("tokens", "samples")
+    first, second = (
+        pl.concat([part.records.select("step", *counts) for part in each.parts]).unique("step")
+        for each in (run, other)
+    )
+    both = first.join(second, on="step", suffix="_too")
+    return bool(
+        both.select(
+            pl.any_horizontal(
+                ((pl.col(name) - pl.col(f"{name}_too")).abs() > SAME * pl.col(name)).any()
+                for name in counts
+            )
+        ).item()
+    )
 
 
 def _alike(

@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 30
+VERSION = 31
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
