@@ -159,6 +159,21 @@ def test_a_checkpoint_is_named(tmp_path: Path) -> None:
     assert members.CHECKPOINT in row(tables.files, "path", "model.pt")["reason"]
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        ("[Content_Types].xml", "xl/workbook.xml", "xl/worksheets/sheet1.xml"),
+        ("mimetype", "content.xml"),
+    ],
+)
+def test_a_workbook_is_named_with_the_way_out(tmp_path: Path, inside: tuple[str, ...]) -> None:
+    book = zipped(dict.fromkeys(inside, b"<?xml version='1.0'?>"))
+    files = {"runs.xlsx": book, "a.jsonl": FILES["runs/a.jsonl"]}
+    tables = ingest_sweep(write(tmp_path / "s", files), RECORD)
+    assert row(tables.files, "path", "runs.xlsx")["reason"].startswith(members.SHEETS)
+    assert not tables.files["path"].str.contains("xml").any()
+
+
 def test_members_of_one_name_are_two_files(tmp_path: Path) -> None:
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w") as archive:

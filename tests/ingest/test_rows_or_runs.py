@@ -271,3 +271,17 @@ def test_lines_with_a_kind_of_record_are_of_nobodys_format(tmp_path: Path) -> No
     rules = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
     done = ingest(tmp_path / "s", {"a.jsonl": content}, rules)
     assert row(done.runs, "run", "a")["tokens"] == 8e6
+
+
+def test_checkpoints_of_one_name_are_points_of_its_curve(tmp_path: Path) -> None:
+    lines = [
+        f"{name},{size},{n * 500},{n * 1e8},{5 - n / 20}"
+        for name, size in (("25M", 25e6), ("50M", 50e6))
+        for n in range(1, 8)
+    ]
+    content = "\n".join(["model,n_params,checkpoint,tokens,val_loss", *lines, ""])
+    rules = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    done = ingest(tmp_path / "s", {"t.csv": content}, rules)
+    assert done.runs["run"].to_list() == ["25M", "50M"]
+    assert done.runs["tokens"].to_list() == [7e8, 7e8]
+    assert "if each is a finished run" in row(done.files, "path", "t.csv")["reason"]

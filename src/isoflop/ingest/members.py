@@ -40,6 +40,11 @@ _DAMAGED = (
 """What reading a damaged, encrypted or cut archive raises."""
 _CHECKPOINT: Final = ("data.pkl", ".data/serialization_id", "byteorder")
 CHECKPOINT: Final = "a torch checkpoint, and no log"
+_SHEETS: Final = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")
+SHEETS: Final = (
+    "a workbook of Excel or of another office program, which is not read: export the sheet that "
+    "has the losses to CSV, and drop that in"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,10 @@ class Member:
 
     file: RawFile
     reason: str | None = None
+
+
+class _NoArchiveError(Exception):
+    """A zip is the file of a program."""
 
 
 class _TooMuchError(Exception):
@@ -91,6 +100,8 @@ def members(file: RawFile, format_name: str) -> Iterator[Member]:
                 yield _spooled(member, stream, spool, budget)
         except _TooMuchError:
             yield Member(_named(file, "", names), BOMB)
+        except _NoArchiveError as error:
+            yield Member(_named(file, "", names), str(error))
         except _DAMAGED as error:
             words = " ".join(str(error).split())[:100] or type(error).__name__
             yield Member(_named(file, "", names), f"the archive is damaged or cut: {words}")
@@ -147,7 +158,11 @@ def _of_zip(file: RawFile) -> Iterator[tuple[str, Any, str | None]]:
     with zipfile.ZipFile(file.path) as archive:
         infos = archive.infolist()
         if any(info.filename.endswith(_CHECKPOINT) for info in infos[:MOST_MEMBERS]):
-            raise ValueError(CHECKPOINT)
+            raise _NoArchiveError(CHECKPOINT)
+        kinds = {"[Content_Types].xml", "mimetype"}  # an office program writes the one or the other
+        inside = {info.filename for info in infos[:MOST_MEMBERS]}
+        if kinds & inside and {*_SHEETS} & inside:
+            raise _NoArchiveError(SHEETS)
         for info in infos:
             if info.is_dir():
                 continue

@@ -342,7 +342,15 @@ def _are_finished(
     if step is not None:  # no run has two rows
         names = size if run is None else run
         return names is not None and outline.columns[names] > 1 and not repeats(names)
-    return run is None or plain(run) in MAY_NAME_RUNS or not repeats(run, size)
+    if run is None or not repeats(run, size):
+        return True
+    checkpoint = next((each for each in outline.numbers if plain(each) in _CHECKPOINTS), None)
+    along_a_curve = checkpoint is not None and not repeats(run, size, checkpoint)
+    return plain(run) in MAY_NAME_RUNS and not along_a_curve
+
+
+_CHECKPOINTS: Final = ("checkpoint", "ckpt", "checkpoint_step", "ckpt_step", "checkpoint_id")
+"""Columns that count the states of one run that were evaluated."""
 
 
 def scaled(column: str, factor: float) -> TableColumn:
