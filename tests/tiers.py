@@ -311,7 +311,6 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_rows_of_kaplans_fit_are_named_where_there_are_some",
             "test_the_pdf_is_the_same_twice",
             "test_the_report_is_in_plain_english",
-            "test_two_renders_give_the_same_bytes",
         ),
         "report/test_specifications.py": (
             "test_a_sweep_that_allows_none_says_so",
