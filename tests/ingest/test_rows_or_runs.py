@@ -285,3 +285,26 @@ def test_checkpoints_of_one_name_are_points_of_its_curve(tmp_path: Path) -> None
     assert done.runs["run"].to_list() == ["25M", "50M"]
     assert done.runs["tokens"].to_list() == [7e8, 7e8]
     assert "if each is a finished run" in row(done.files, "path", "t.csv")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("head", "columns"),
+    [
+        ("C,N,L", ("6*N*D", "N", "L")),
+        ("compute_budget,N,loss", ("6*N*D", "N", "L")),
+        (
+            "name,N,batch_size,seq_len,max_steps,val_loss",
+            ("i", "N", "250", "1000", "D/250000", "L"),
+        ),
+        ("name,N,batch_tokens,total_steps,nll", ("i", "N", "250000", "D/250000", "L")),
+    ],
+)
+def test_tokens_follow_from_compute_or_from_all_steps(
+    tmp_path: Path, head: str, columns: tuple[str, ...]
+) -> None:
+    with pytest.raises(EmptySweepError):
+        ingest(tmp_path / "s", {"t.csv": table(head, *columns)})
+    settled(tmp_path / "s")
+    done = ingest(tmp_path / "s", {}, (tmp_path / "s/sweep.yaml").read_text())
+    assert done.runs["tokens"].to_list() == pytest.approx([tokens for _, tokens in CELLS])
+    assert done.curves["eval_loss"].to_list() == pytest.approx([loss(*cell) for cell in CELLS])

@@ -67,9 +67,15 @@ SEEDS: Final = ("seed", "random_seed", "rng_seed", "data_seed", "model_seed", "i
 
 FLOPS: Final = (
     "c", "flops", "flop", "compute", "training_flops", "training_flop", "train_flops",
-    "total_flops",
+    "total_flops", "compute_budget", "flops_budget", "flop_budget", "budget_flops",
 )  # fmt: skip
 """Columns of compute, by which D follows from N where a table of finished runs has no tokens."""
+
+ALL_STEPS: Final = (
+    "total_steps", "max_steps", "max_iters", "train_steps", "num_steps", "n_steps", "train_iters",
+    "total_iters", "num_train_steps",
+)  # fmt: skip
+"""Columns of all steps of a finished run."""
 
 PER_PARAMETER: Final = (
     "tokens_per_param", "tokens_per_parameter", "tokens/param", "tokens/parameter", "tokens_per_n",

@@ -15,6 +15,7 @@ import polars as pl
 
 from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.names import (
+    ALL_STEPS,
     COLUMNS,
     COUNTS,
     FINAL_LOSS,
@@ -216,18 +217,22 @@ def _of_points(outline: Outline, known: _Known, repeats: Callable[..., bool]) ->
     """Map a table of curves; raises as `guess`."""
     columns = known.columns
     step, tokens = columns["step"], columns["tokens"]
-    if not known.has_loss:
-        raise _refusal(outline, "none is known as a loss", _with_a_loss(outline, known))
+    no_axis = "none is known as a step or as tokens"
     if step is None and tokens is None:
         if (by_compute := _by_compute(outline, known)) is not None:
             likely, other = by_compute
             run = columns["run"]
             if run is not None and plain(run) not in MAY_NAME_RUNS and repeats(run):
                 likely, other = other, likely
-            raise _refusal(outline, "none is known as a step or as tokens", as_line(likely), other)
+            raise _refusal(outline, no_axis, as_line(likely), other)
+        if (by_steps := _by_all_steps(outline, known)) is not None:
+            raise _refusal(outline, no_axis, as_line(by_steps))
+    if not known.has_loss:
+        raise _refusal(outline, "none is known as a loss", _with_a_loss(outline, known))
+    if step is None and tokens is None:
         by_epochs = _of_epochs(outline, find_epoch(outline.numbers))
         example = _as_block(known.table("points", by_epochs | known.taken(_PROPOSED)))
-        raise _refusal(outline, "none is known as a step or as tokens", example)
+        raise _refusal(outline, no_axis, example)
     if step == "_step" and tokens is None and not outline.is_panel:
         why = "the only step is _step, which counts what was logged; if that is updates, say so"
         raise _refusal(outline, why, _as_block(known.table("points", known.taken(_PROPOSED))))
@@ -259,7 +264,10 @@ def _by_compute(outline: Outline, known: _Known) -> tuple[TableMap, TableMap] | 
     else:
         return None
     tokens = {"tokens": TableColumn(formula=formula)}
-    points = known.table("points", known.taken(COLUMNS.keys()) | tokens)
+    if not known.has_loss:
+        columns["eval_loss"] = _likely_loss(outline, columns)
+    lossless = {"eval_loss": columns["eval_loss"]} if "eval_loss" in columns else {}
+    points = known.table("points", known.taken(COLUMNS.keys()) | tokens | lossless)
     if "run" not in points.columns:
         by_size = {"run": TableColumn(column=size.column), **points.columns}
         points = points.model_copy(update={"columns": by_size})
@@ -267,6 +275,23 @@ def _by_compute(outline: Outline, known: _Known) -> tuple[TableMap, TableMap] | 
     if not known.sets and "train_loss" in columns:
         columns["eval_loss"] = columns.pop("train_loss")
     return known.table("runs", columns), points
+
+
+def _by_all_steps(outline: Outline, known: _Known) -> TableMap | None:
+    """Map finished runs by how many steps each had, and by what a step has; None without."""
+    columns = known.taken(COLUMNS.keys() - _OF_POINTS)
+    steps = next((name for name in outline.numbers if plain(name) in ALL_STEPS), None)
+    of_step, sequences = known.columns["tokens_per_step"], find_batch(outline.numbers)
+    if steps is None or not {*SIZES} & columns.keys() or (of_step is None and sequences is None):
+        return None
+    factor = " * ".join(f'"{name}"' for name in sequences or ())
+    factor = known.factor("tokens_per_step") if of_step is not None else factor
+    columns["tokens"] = TableColumn(formula=f'"{steps}" * {factor}')
+    if not known.has_loss:
+        columns["eval_loss"] = _likely_loss(outline, columns)
+    elif not known.sets and "train_loss" in columns:
+        columns["eval_loss"] = columns.pop("train_loss")
+    return known.table("runs", columns)
 
 
 def of_compute(compute: tuple[str, float | None], size: TableColumn) -> str:
@@ -316,7 +341,8 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
 def _likely_loss(outline: Outline, columns: Mapping[str, TableColumn]) -> TableColumn:
     """Choose the column that is rather the loss of finished runs, by its words, or leave a gap."""
     taken = {origin.column for origin in columns.values()}
-    alike = [name for name in outline.numbers if name not in taken and may_be_loss(name)]
+    others = [name for name in outline.numbers if name not in taken]
+    alike = [name for name in others if may_be_loss(name) or plain(name) in FINAL_LOSS]
     alike.sort(key=lambda name: (not loss_by_words(name), "train" in plain(name)))
     if not alike:
         return scaled("<the column of the loss>", 1.0)
