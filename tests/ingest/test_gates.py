@@ -352,6 +352,26 @@ def test_one_run_logged_in_folders_apart_counts_once(
     assert all("its losses at 200 steps equal those of run" in reason for reason in reasons)
 
 
+def test_an_export_with_the_evaluations_of_a_log_asks_for_nothing(tmp_path: Path) -> None:
+    losses = [*enumerate(noisy(count=200))]
+    lines = ["tokens per iteration will be: 512\n"]
+    rows = ["iter,train/loss,val/loss"]
+    for place, loss in losses:
+        if place % 40 == 0:
+            told = f"train loss {loss + 0.02:.4f}, val loss {loss + 0.05:.4f}"
+            lines.append(f"step {10 * place}: {told}\n")
+            rows.append(f"{10 * place},{loss + 0.02},{loss + 0.05}")
+        lines.append(f"iter {10 * place}: loss {loss:.4f}, time 1.00ms\n")
+    files: dict[str, str | bytes] = {
+        "a/train.log": "".join(lines),
+        "a/wandb.csv": "\n".join([*rows, ""]),
+    }
+    sidecar = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path, files, sidecar)
+    assert tables.runs.filter(~pl.col("excluded"))["run"].to_list() == ["a/train"]
+    assert "its losses at 5 steps equal" in row(tables.runs, "run", "a/wandb")["reason"]
+
+
 def test_what_grep_took_from_a_log_asks_for_nothing(tmp_path: Path) -> None:
     lines = [
         f"iter {step}: loss {loss:.4f}, time 1.00ms\n"

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 LEAST: Final = 10
 """Steps at which both logs have a loss, from which their agreement is none by chance."""
+LEAST_EVALUATIONS: Final = 4
+"""The same of losses on an eval set, where one log lacks what the other has."""
 MOST: Final = 1_000_000
 """Points of a curve that is compared."""
+FINE: Final = 1.1e-4
+"""Unit of the last digit up to which few losses agree by no chance."""
 SAME: Final = 0.01
 """Relative difference of two counts that are one."""
 SINGLE: Final = 2.0**-24
@@ -82,7 +86,10 @@ def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
             for place in pair:
                 if place not in curves:
                     curves[place] = _losses(runs[place])
-            steps = _agree(curves[lacking], curves[known])
+            # an export may have means of several batches beside what the log has of one
+            steps = _agree(curves[lacking], curves[known]) or _agree(
+                _evaluations(run), _evaluations(other), LEAST_EVALUATIONS
+            )
             if steps and not _count_apart(run, other):
                 why[run.name] = (
                     f"its losses at {steps} steps equal those of run '{other.name}' to the digits "
@@ -177,17 +184,35 @@ def _losses(run: Run) -> pl.DataFrame:
     return finite.unique("step", keep="last").select("step", "train_loss").sort("step")
 
 
-def _agree(first: pl.DataFrame, second: pl.DataFrame) -> int:
+def _evaluations(run: Run) -> pl.DataFrame:
+    """List the losses on the one eval set of a run by step, the last of each; none of several."""
+    columns = ("kind", "step", "eval_set", "metric", "value")
+    told = pl.concat([part.records.select(columns) for part in run.parts])
+    finite = told.filter(
+        pl.col("kind") == "eval",
+        pl.col("metric") == "loss",
+        pl.col("eval_set") != "train",
+        pl.col("value").is_finite(),
+    )
+    if finite["eval_set"].n_unique() != 1:
+        finite = finite.clear()
+    losses = finite.unique("step", keep="last").sort("step")
+    return losses.select("step", pl.col("value").alias("train_loss"))
+
+
+def _agree(first: pl.DataFrame, second: pl.DataFrame, least: int = LEAST) -> int:
     """Count the steps of two curves that agree wherever both have a loss; 0 where they do not."""
     if _are_apart(first, second):
         return 0
     both = first.join(second, on="step", suffix="_too")
-    if both.height < LEAST or 2 * both.height < min(first.height, second.height):
+    if both.height < least or 2 * both.height < min(first.height, second.height):
         return 0
     left, right = both["train_loss"].to_numpy(), both["train_loss_too"].to_numpy()
     for low, high in ((0, 1), (1, 10), (10, np.inf)):  # significant digits are other places there
         here = (abs(left) >= low) & (abs(left) < high)
         unit = max(_place(left[here]), _place(right[here]))
+        if least < LEAST and here.any() and unit > FINE:
+            return 0
         apart = abs(left[here] - right[here])
         if (apart > _HALF * unit + SINGLE * abs(left[here])).any():
             return 0
