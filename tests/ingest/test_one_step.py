@@ -470,3 +470,12 @@ def test_two_columns_may_tell_runs_apart(tmp_path: Path) -> None:
     assert proposed is not None
     tables = ingest(tmp_path / "t", {"t.csv": text}, f"{KNOWN}{proposed[1]}\n")
     assert tables.runs["run"].to_list() == ["25M-0", "25M-1", "50M-0", "50M-1"]
+
+
+def test_a_shorter_run_beside_another_is_no_evaluation_of_it(tmp_path: Path) -> None:
+    text = lines("step,loss,config", *of_settings(("c0",), ("c1",), ("c2",), ("c3",)))
+    words = refused(tmp_path / "s", text)
+    proposed = re.search(r"^ *(table: .*)$", words, re.MULTILINE)
+    assert proposed is not None
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{KNOWN}{proposed[1]}\n")
+    assert tables.runs["run"].to_list() == ["c0", "c1", "c2", "c3"]

@@ -440,7 +440,9 @@ class _Differing:
             label = self._by_order()
         if label is not None and not (naming and label.counts):
             further = _as_quantities(self.table, label)
-            ways = [*further, *ways] if label.sparse else [*ways, *further]
+            ways = (
+                [*further, *ways] if label.sparse and self._is_sparse(known) else [*ways, *further]
+            )
         if not ways:
             way = (
                 "say in sweep.yaml which is of which run, by a column that names it under "
@@ -449,6 +451,15 @@ class _Differing:
             return f"{way}\n  {_without_farthest(self, known)}", ""
         told = "\n; or ".join(f"{way}:\n  {line}" for way, line in ways)
         return told, ways[0][1]
+
+    def _is_sparse(self, known: pl.DataFrame) -> bool:
+        """Tell whether few of the steps between the first and last that differ do, as evaluations.
+
+        A second run has all of a run's steps until its end.
+        """
+        first, last = self.differ["step"].min(), self.differ["step"].max()
+        between = known.filter(pl.col("step").is_between(first, last))
+        return 2 * self.differ.height <= between.select("run", "step").n_unique()
 
     def _by_order(self) -> Label | None:
         """Tell two rows of each step apart by their order, where nothing else does."""
