@@ -111,6 +111,7 @@ class Inspected:
         shared, single = _gaps(runs)
         if len(rules) == len(runs):  # a table tells this of every run
             shared = [line for line in shared if not all(_tells(rule, line) for rule in rules)]
+        single = _untold(single, rules)
         if shared:
             lines += ["facts:", *(f"  {line}" for line in shared)]
         if alone:
@@ -281,6 +282,21 @@ def _rules(logs: Sequence[Log], runs: Sequence[Run]) -> tuple[list[str], list[st
             rules += fitting
             tables.append(log.file.name)
     return rules, tables
+
+
+def _untold(single: Mapping[str, list[str]], rules: Sequence[str]) -> dict[str, list[str]]:
+    """Leave out what the rules of tables say of the same runs."""
+    left = {
+        name: [
+            line
+            for line in gaps
+            if not any(
+                rule.startswith(f"- {{{rule_for(name)}, ") and _tells(rule, line) for rule in rules
+            )
+        ]
+        for name, gaps in single.items()
+    }
+    return {name: gaps for name, gaps in left.items() if gaps}
 
 
 def _tells(rule: str, line: str) -> bool:
