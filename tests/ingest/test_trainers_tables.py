@@ -43,6 +43,56 @@ def litgpt() -> str:
     return "\n".join(lines) + "\n"
 
 
+LITGPT_SETTINGS = """model_name: pythia-31m
+train:
+  global_batch_size: 8
+  micro_batch_size: 1
+  lr_warmup_steps: 10
+  max_tokens: 8192000
+  max_seq_length: 1024
+  min_lr: 1.0e-05
+optimizer: {init_args: {lr: 0.0003}}
+"""
+
+
+def litgpt_of_batches() -> str:
+    """LitGPT's CSV as Lightning's logger writes it: its own step, `iter` less one, for LitGPT's."""
+    lines = [
+        "loss,iter,step,epoch,iter_time,remaining_time,tokens,total_tokens,learning_rate,val_loss"
+    ]
+    for step in STEPS:
+        batch = 4 * step
+        lines.append(
+            f"{loss(step)},{batch},{batch - 1},0,0.1,9.5,{1024 * batch},{2048 * batch},3e-4,"
+        )
+        if step % 100 == 0:
+            lines.append(f",,{batch - 1},,,,,,,{loss(step) + 0.1}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_litgpt_s_steps_are_batches_of_an_update_and_its_max_tokens_the_schedule(
+    long: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if long:
+        monkeypatch.setattr(table, "LONG", 0)
+    files: dict[str, str | bytes] = {
+        "out/logs/csv/version_0/metrics.csv": litgpt_of_batches(),
+        "out/step-00000010/hyperparameters.yaml": LITGPT_SETTINGS,
+        "out/final/hyperparameters.yaml": LITGPT_SETTINGS,
+    }
+    # a batch of fairseq's has as many tokens, and an answer of a model
+    files["fairseq.yaml"] = "{dataset: {max_tokens: 4096, batch_size: 8}, seed: 1}\n"
+    sidecar = SIDECAR.replace(", schedule: {kind: constant}", "")
+    tables = ingest(tmp_path / "s", files, sidecar)
+    (run,) = tables.runs.rows(named=True)
+    assert run["reason"] is None
+    assert (run["tokens"], run["tokens_per_step"]) == (800 * 2048, 8192)
+    assert run["schedule_tokens"] == 8192000
+    told = tables.gates.filter(pl.col("check") == "tokens_per_step")["verdict"].to_list()
+    assert told in ([], ["passed"])
+
+
 def lingua() -> str:
     """Meta lingua's metrics.jsonl: keys joined by slashes."""
     rows: list[dict[str, Any]] = [

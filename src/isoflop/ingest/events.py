@@ -98,7 +98,7 @@ class Excluded(NamedTuple):
 
 
 class CountsLines(NamedTuple):
-    """The log tells no steps: those of its records count its training lines."""
+    """No updates are what steps of its records count, but its training lines, or their batches."""
 
     run: str = ""
 

@@ -346,6 +346,8 @@ def _tokens_per_step(run: Measured) -> Finding | None:
     off = run.curve["tokens_off"]
     if off is None or all(map(_is_row, run.run.parts)):
         return None
+    if any(part.run.counts_lines for part in run.run.parts):
+        return None  # its steps are no updates
     expected = _ramped_up(run)
     if expected is None:
         return Finding(off, f"tokens differ from step x tokens per step by up to {100 * off:.1f} %")

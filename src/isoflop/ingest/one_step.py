@@ -161,6 +161,22 @@ def without_micro_batches(
     return rows, values, []
 
 
+def counts_batches(rows: pl.DataFrame, table: TableMap) -> bool:
+    """Tell whether steps are the batches that LitGPT counts, of which an update has several.
+
+    Its loggers write the step that they are called with, `iter` less one, over the column of
+    updates.
+    """
+    step = table.columns.get("step")
+    iterations = {"iter", "iter_time"} <= set(rows.columns)
+    if step is None or step.column is None or not iterations or "tokens" not in table.columns:
+        return False
+    both = rows.select(
+        batch=as_numbers(rows["iter"]), step=as_numbers(rows[step.column])
+    ).drop_nulls()
+    return both["batch"].equals(both["step"] + 1)
+
+
 def axis_of(values: pl.DataFrame) -> str:
     """Name the column that says how far training had gone."""
     return "step" if "step" in values.columns else "tokens"

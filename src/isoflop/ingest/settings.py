@@ -111,6 +111,8 @@ def settings_of(nested: Mapping[str, Any]) -> dict[str, Any]:
         values = by_name[next((name for name in NAMES[fact] if name in by_name), by_words)]
         if all(value == values[0] for value in values):
             facts[fact] = values[0]
+    if (tokens := _all_tokens(nested, 0)) is not None:
+        facts["schedule.tokens"] = tokens
     leaves = [*islice(_leaves(nested, 0), MOST)]
     told = dict(leaves)
     kinds = frozenset(str(value) for name, value in leaves if name == "model_type")
@@ -137,6 +139,19 @@ def _leaves(nested: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
                 yield from _leaves(inner, depth + 1)
         else:
             yield str(key).lower().lstrip("-").replace("-", "_").rpartition(".")[2], inner
+
+
+def _all_tokens(nested: Mapping[str, Any], depth: int) -> float | None:
+    """Give the tokens of a schedule by the group of LitGPT's that has them, beside its batch.
+
+    To others `max_tokens` are those of a batch, or of an answer.
+    """
+    tokens = finite(nested.get("max_tokens"))
+    if tokens is not None and tokens > 0 and finite(nested.get("global_batch_size")) is not None:
+        return tokens
+    groups = (group for group in nested.values() if isinstance(group, dict) and depth < DEEPEST)
+    told = (_all_tokens(group, depth + 1) for group in groups)
+    return next((each for each in told if each is not None), None)
 
 
 def _typed(fact: str, value: Any) -> Any:

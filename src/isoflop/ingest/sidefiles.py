@@ -42,6 +42,11 @@ _LOSSES: Final = frozenset({*COLUMNS["train_loss"], *EVAL_LOSS})
 _INNER: Final = frozenset({"files", ".hydra", "config", "configs"})
 """Folders that trainers make for settings alone: they hold one level up."""
 
+_OF_CHECKPOINT: Final = re.compile(
+    r"(?:^|/)(?:final|step-[0-9]+)/(?:hyperparameters|model_config)\.yaml$"
+)
+"""LitGPT's settings, which lie in the folders of its checkpoints, beside that of its logs."""
+
 
 def read_settings(file: RawFile) -> dict[str, Any] | None:
     """Read a file of settings.
@@ -160,7 +165,8 @@ def _scope(path: str) -> str:
     """Give the folder in which settings hold."""
     folder = path.rpartition("/")[0]
     parent, _, last = folder.rpartition("/")
-    return parent if last in _INNER else folder
+    is_inner = last in _INNER or _OF_CHECKPOINT.search(path) is not None
+    return parent if is_inner else folder
 
 
 def _levels(name: str) -> list[str]:

@@ -50,6 +50,7 @@ from isoflop.ingest.one_step import (
     OWN_STEP,
     begun_anew,
     by_time,
+    counts_batches,
     refuse_epochs,
     tell_apart,
     without_micro_batches,
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 31
+VERSION = 32
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -184,7 +185,7 @@ def blocks_of_frame(
         yield _told([*remarks, *(_or_as_runs(raw, table, block) if guessed else [])])
         yield block
         by = _counts_by(table, raw.columns, _runs_of(block))
-        yield _told([*apart, *by, *_calls(table, block, guessed=guessed)])
+        yield _told([*apart, *by, *_no_updates(raw, table, block, guessed=guessed)])
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
         yield from _ends([kept], [values], [block])
     else:
@@ -257,11 +258,14 @@ def _finished(
     yield _told([Remark(f"{rows} rows read as {read} {_kind_of(raws[0])}, each row one")])
 
 
-def _calls(table: TableMap, block: Block, *, guessed: bool) -> list[CountsLines]:
-    """Say of which runs nothing but W&B's own step tells how far training had gone."""
+def _no_updates(
+    raw: pl.DataFrame, table: TableMap, block: Block, *, guessed: bool
+) -> list[CountsLines]:
+    """Say of which runs the steps are batches, or W&B's own, with nothing else to count by."""
     step = table.columns.get("step")
-    is_call = step is not None and step.column == OWN_STEP and "tokens" not in table.columns
-    return [CountsLines(run) for run in _runs_of(block)] if guessed and is_call else []
+    is_own = step is not None and step.column == OWN_STEP and "tokens" not in table.columns
+    is_call = (guessed and is_own) or counts_batches(raw, table)
+    return [CountsLines(run) for run in _runs_of(block)] if is_call else []
 
 
 def _runs_of(block: Block) -> list[str]:
@@ -429,6 +433,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
     for _ in range(ATTEMPTS):
         outline, order, faults = Outline(), RowOrder(), Faults()
         counts = sizes = None
+        batches: set[bool] = set()
         told: set[tuple[str, str]] = set()
         problems: list[Event] = []
         times = Times()
@@ -445,6 +450,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
                 raise NeededWholeError
             missing = [pl.lit(None, pl.String).alias(n) for n in named if n not in rows.columns]
             raw = _numbered(rows.with_columns(missing), order.rows)
+            batches.add(counts_batches(raw, table))
             values = _values(raw, table, stem=file.stem)
             order.add(values)
             counts = (counts or Counts(table, guessed=given is None)).add(values)
@@ -466,7 +472,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
                 remarks += map(Remark, taken(outline, table, times.columns))
                 remarks += times.remarks()
             by = _counts_by(table, list(outline.columns), order.runs)
-            yield _told([*problems, *times.events(), *remarks, *faults.events(), *by])
+            lines = [CountsLines(run or "") for run in order.runs] if batches == {True} else []
+            yield _told([*problems, *times.events(), *remarks, *faults.events(), *by, *lines])
             return
         table = last
         yield _told([Anew()])
