@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -293,3 +294,73 @@ def test_w_and_b_s_own_steps_are_not_joined_with_those_of_a_trainer(tmp_path: Pa
     files["v.csv"] = panel("eval/loss", axis="train/global_step", height=6)
     expected = [loss(step, "small", 6) for step in STEPS]
     assert curve(read(tmp_path / "t", files), "small")[1] == pytest.approx(expected)
+
+
+def record(size: float, end: float, called: str = "gpt") -> str:
+    """A finished run's JSON, in which `model` is the kind of run."""
+    told = {"model": called, "n_params": size, "train_tokens": 20 * size, "final_val_loss": end}
+    return json.dumps(told, indent=1)
+
+
+def test_files_that_call_their_runs_by_one_kind_are_a_run_each(tmp_path: Path) -> None:
+    sizes = {"r/run_0": 25e6, "r/run_1": 50e6, "r/run_2": 50e6}
+    files: dict[str, str | bytes] = {
+        f"{name}.json": record(size, 4.5 - place / 4)
+        for place, (name, size) in enumerate(sizes.items())
+    }
+    tables = read(tmp_path / "s", files, "title: t\n")
+    assert dict(tables.runs.select("run", "params_total").iter_rows()) == sizes
+    assert not tables.runs["excluded"].any()
+    # names that are of one run each are kept
+    files["r/run_2.json"] = record(50e6, 3.9, "other")
+    tables = read(tmp_path / "t", files, "title: t\n")
+    assert tables.runs["run"].to_list() == ["other", "r/run_0", "r/run_1"]
+
+
+def test_curves_of_one_kind_are_runs_apart_only_if_they_differ_in_what_a_run_has_once(
+    tmp_path: Path,
+) -> None:
+    def lines(size: float, height: float) -> str:
+        return "model,n_params,step,loss\n" + "".join(
+            f"gpt,{size},{step},{loss(step, 'small', height)}\n" for step in STEPS
+        )
+
+    rules = "title: t\nfacts: {schedule: {kind: constant}, tokens_per_step: 512}\n"
+    apart: dict[str, str | bytes] = {"a.csv": lines(1e7, 5), "b.csv": lines(2e7, 4)}
+    tables = read(tmp_path / "s", apart, rules)
+    assert tables.runs.select("run", "excluded").rows() == [("a", False), ("b", False)]
+    with pytest.raises(IsoflopError, match="2 files call their run 'gpt'"):
+        read(tmp_path / "t", {"a.csv": lines(1e7, 5), "b.csv": lines(1e7, 4)}, rules)
+
+
+def below(*names: str) -> dict[str, str | bytes]:
+    """Histories without a name of their own, and a table of their ends above them."""
+    rows = [f"{step},{512 * step},{loss(step, 'small')}\n" for step in STEPS]
+    ends = "run,n_params,tokens,val_loss\nr0,1e7,512000,4.1\n"
+    return {"summary.csv": ends, **dict.fromkeys(names, f"step,tokens,loss\n{''.join(rows)}")}
+
+
+@pytest.mark.parametrize("path", ["curves/r0.csv", "runs/r0/metrics.csv"])
+def test_a_table_of_ends_above_the_histories_of_its_runs_is_joined_with_them(
+    tmp_path: Path, path: str
+) -> None:
+    tables = read(tmp_path / "s", below(path), "title: t\n")
+    (run,) = tables.runs.rows(named=True)
+    assert (run["run"], run["params_total"], run["reason"]) == ("r0", 1e7, None)
+    trained, evaluated = curve(tables, "r0")
+    assert trained == pytest.approx([loss(step, "small") for step in STEPS])
+    assert evaluated == [None] * 9 + [4.1]
+
+
+@pytest.mark.parametrize("seeds", [True, False], ids=["two", "other tokens"])
+def test_a_table_of_ends_is_not_joined_with_what_may_be_of_others(
+    tmp_path: Path, seeds: bool
+) -> None:
+    files = below("s1/r0.csv")
+    if seeds:
+        files["s2/r0.csv"] = str(files["s1/r0.csv"]).replace("4.5", "4.55")
+    else:
+        files["summary.csv"] = "run,N,D,loss\nr0,1e7,5.12e6,4.1\n"
+    tables = read(tmp_path / "s", files, OPEN.replace("tokens_per_step: 512, ", ""))
+    named = [name.removesuffix(".csv") for name in files if "/" in name]
+    assert tables.runs["run"].to_list() == ["r0", *named]

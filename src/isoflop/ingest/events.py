@@ -110,6 +110,12 @@ class CountsBy(NamedTuple):
     run: str = ""
 
 
+class NamedByKind(NamedTuple):
+    """A run of a table is called by a column that may name kinds of runs, as `model` does."""
+
+    run: str = ""
+
+
 class LeftOutRows(NamedTuple):
     """Rows of a table that sweep.yaml leaves out."""
 
@@ -146,6 +152,7 @@ Event = (
     | Excluded
     | CountsLines
     | CountsBy
+    | NamedByKind
     | LeftOutRows
     | Remark
     | Anew

@@ -27,12 +27,12 @@ _KEY: Final = ("kind", "step", "eval_set", "metric")
 def fill_each_other(parts: Sequence[Part]) -> bool:
     """Tell whether parts of a run are tables whose rows can be joined by step.
 
-    Of two folders, as of two seeds, only those that sweep.yaml calls one run are.
+    Of two folders, as of two seeds, only those that sweep.yaml calls one run are; rows of finished
+    runs may stand in a folder above that of the histories.
     """
     if len(parts) < 2 or any(part.log.format != "table" or part.continues for part in parts):
         return False
-    folders = {part.log.file.name.rpartition("/")[0] for part in parts}
-    if len(folders) > 1 and any(part.log.run is None for part in parts):
+    if not _in_one_place(parts) and any(part.log.run is None for part in parts):
         return False
     histories = [part.records for part in parts if not is_end(part)]
     ends = [part.records for part in parts if is_end(part)]
@@ -40,6 +40,25 @@ def fill_each_other(parts: Sequence[Part]) -> bool:
         return False
     rise = all(map(_only_rises, histories)) and _share_their_steps(histories)
     return rise and _agree(histories) and _agree(ends) and count_apart(parts) is None
+
+
+def _in_one_place(parts: Sequence[Part]) -> bool:
+    """Tell whether files lie in one folder, or those of finished runs above all others."""
+    folders = {folder_of(part) for part in parts if not is_end(part)}
+    above = {folder_of(part) for part in parts if is_end(part)}
+    if len(folders | above) < 2:
+        return True
+    return len(folders) == 1 and all(is_below(folder, each) for folder in folders for each in above)
+
+
+def folder_of(part: Part) -> str:
+    """Give the folder that a part's file lies in."""
+    return part.log.file.name.rpartition("/")[0]
+
+
+def is_below(folder: str, above: str) -> bool:
+    """Tell whether a folder is another one, or lies in it."""
+    return not above or f"{folder}/".startswith(f"{above}/")
 
 
 def kinds_of_steps(parts: Sequence[Part]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from isoflop.ingest.events import (
     Facts,
     Identity,
     LeftOutRows,
+    NamedByKind,
     Remark,
     Truncated,
     Unread,
@@ -61,6 +62,7 @@ class ParsedRun:
     key : what tells the run from all others, where the log has such a thing.
     counts_lines : whether its steps count lines of its log, and no updates.
     counts_by : what its steps are called, where tables have several kinds.
+    named_by_kind : whether a column that may name kinds of runs gives its name.
     written : when its first and its last record were logged, where these say so [s since 1970].
     passes : the last step at which it tells its passes over the training data, and how many.
     turns : lines (row, step, loss) that go back and forth, where several runs took turns.
@@ -85,6 +87,7 @@ class ParsedRun:
     key: str = ""
     counts_lines: bool = False
     counts_by: str = ""
+    named_by_kind: bool = False
     written: tuple[float, float] | None = None
     passes: tuple[int, float] | None = None
     turns: tuple[tuple[int, int, float], ...] = ()
@@ -217,7 +220,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None, *, repeats: bool 
                     remarks.append(text)
                 case (
                     Facts() | Ended() | Excluded() | Identity() | CountsLines() | CountsBy()
-                    | Written()
+                    | NamedByKind() | Written()
                 ):  # fmt: skip
                     last = counts.get(event.run, {}).get("last", -1)
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
@@ -466,6 +469,7 @@ class _Run:
     key: str = ""
     counts_lines: bool = False
     counts_by: str = ""
+    named_by_kind: bool = False
     written: tuple[float, float] | None = None
     passes: tuple[int, float] | None = None
 
@@ -476,7 +480,7 @@ class _Run:
 
     def note(
         self,
-        event: Facts | Ended | Excluded | Identity | CountsLines | CountsBy | Written,
+        event: Facts | Ended | Excluded | Identity | CountsLines | CountsBy | NamedByKind | Written,
         *,
         goes_on: bool,
     ) -> None:
@@ -495,6 +499,8 @@ class _Run:
                 self.counts_lines = True
             case CountsBy(column):
                 self.counts_by = column
+            case NamedByKind():
+                self.named_by_kind = True
             case Written(first, last):
                 self.written = _joined(self.written, (first, last))
 
@@ -538,6 +544,7 @@ class _Run:
             key=self.key,
             counts_lines=self.counts_lines,
             counts_by=self.counts_by,
+            named_by_kind=self.named_by_kind,
             written=self.written,
             passes=self.passes,
         )

@@ -28,6 +28,9 @@ from isoflop.ingest.formats import reader, takes_map
 from isoflop.ingest.joining import (
     count_apart,
     fill_each_other,
+    folder_of,
+    is_below,
+    is_end,
     joined_by_step,
     kinds_of_steps,
 )
@@ -166,9 +169,10 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
                 part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
     joined = with_launches_joined(_resumed(parts), _agree)
+    by_run = _with_ends(_apart_by_file(_by_file(_told_apart(joined))))
     return {
         name: [replace(part, joins=True) for part in of_run] if fill_each_other(of_run) else of_run
-        for name, of_run in sorted(_by_file(_told_apart(joined)).items())
+        for name, of_run in sorted(by_run.items())
     }
 
 
@@ -258,6 +262,58 @@ def _by_file(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
             label = f"{part.log.file.stem}-{name}" if path in files and part.by_setting else name
             named.setdefault(label, []).append(part)
     return named
+
+
+def _with_ends(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
+    """Join rows of finished runs with the histories below their table that are called as they are.
+
+    `summary.csv` names `r0` what lies in `curves/r0.csv` or in `runs/r0/metrics.csv`.
+    """
+    below: dict[str, list[str]] = {}
+    for name, of_run in parts.items():
+        told_by_path = all(not part.run.name and part.log.run is None for part in of_run)
+        if told_by_path and "/" in name and not any(map(is_end, of_run)):
+            for piece in {*name.split("/")}:
+                below.setdefault(piece, []).append(name)
+    joined = dict(parts)
+    for name, of_run in parts.items():
+        if name not in below or any(part.log.run or not is_end(part) for part in of_run):
+            continue
+        histories = [
+            each
+            for each in below[name]
+            if each in joined and is_below(folder_of(parts[each][0]), folder_of(of_run[0]))
+        ]
+        if len(histories) == 1 and fill_each_other(both := [*parts[histories[0]], *of_run]):
+            del joined[histories[0]]
+            joined[name] = both
+    return joined
+
+
+def _apart_by_file(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
+    """Name runs after their files where each file has one, and all are called by their kind."""
+    named: dict[str, list[Part]] = {}
+    for name, of_run in parts.items():
+        of_kind = _of_one_kind(of_run)
+        for part in of_run:
+            named.setdefault(part.log.file.stem if of_kind else name, []).append(part)
+    return named
+
+
+def _of_one_kind(parts: Sequence[Part]) -> bool:
+    """Tell whether parts are runs of a file each, called by their kind, and parts of no one run.
+
+    Each is a finished run, or they differ in what one run has once.
+    """
+    if len({part.log.file.name for part in parts}) < max(2, len(parts)):
+        return False
+    if any(
+        not part.run.named_by_kind or part.several is not None or part.log.run is not None
+        for part in parts
+    ):
+        return False
+    differ = not all(_agree(parts[0], part) for part in parts[1:])
+    return (differ or all(map(is_end, parts))) and not fill_each_other(parts)
 
 
 def _names_no_run(column: TableColumn | None) -> bool:

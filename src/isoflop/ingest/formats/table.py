@@ -30,6 +30,7 @@ from isoflop.ingest.events import (
     Event,
     Excluded,
     LeftOutRows,
+    NamedByKind,
     Remark,
     Unread,
 )
@@ -41,6 +42,7 @@ from isoflop.ingest.names import (
     COUNTS,
     EVAL_LOSS,
     FINAL_LOSS,
+    MAY_NAME_RUNS,
     find_count,
     may_be_loss,
     plain,
@@ -184,8 +186,7 @@ def blocks_of_frame(
     if table.rows == "points":
         yield _told([*remarks, *(_or_as_runs(raw, table, block) if guessed else [])])
         yield block
-        by = _counts_by(table, raw.columns, _runs_of(block))
-        yield _told([*apart, *by, *_no_updates(raw, table, block, guessed=guessed)])
+        yield _told([*apart, *_of_runs(raw, table, block, guessed=guessed)])
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
         yield from _ends([kept], [values], [block])
     else:
@@ -251,6 +252,7 @@ def _finished(
         for (reason, _), values in zip(parts, named, strict=True)
     ]
     yield from blocks
+    yield _told(_named_by_kind(table, [run for block in blocks for run in _runs_of(block)]))
     raws = [rows for _, rows in parts]
     yield from _ends(raws, named, blocks)
     read = sum(isinstance(event, Ended) for block in blocks for _, event in block.rare)
@@ -258,14 +260,16 @@ def _finished(
     yield _told([Remark(f"{rows} rows read as {read} {_kind_of(raws[0])}, each row one")])
 
 
-def _no_updates(
+def _of_runs(
     raw: pl.DataFrame, table: TableMap, block: Block, *, guessed: bool
-) -> list[CountsLines]:
-    """Say of which runs the steps are batches, or W&B's own, with nothing else to count by."""
+) -> list[CountsBy | CountsLines | NamedByKind]:
+    """Say what steps and names of curves are, which of a run no record says."""
+    runs = _runs_of(block)
     step = table.columns.get("step")
     is_own = step is not None and step.column == OWN_STEP and "tokens" not in table.columns
-    is_call = (guessed and is_own) or counts_batches(raw, table)
-    return [CountsLines(run) for run in _runs_of(block)] if is_call else []
+    no_updates = (guessed and is_own) or counts_batches(raw, table)
+    lines = [CountsLines(run) for run in runs] if no_updates else []
+    return [*_counts_by(table, raw.columns, runs), *lines, *_named_by_kind(table, runs)]
 
 
 def _runs_of(block: Block) -> list[str]:
@@ -298,6 +302,15 @@ def _counts_by(table: TableMap, names: Sequence[str], runs: Iterable[str | None]
     if column is None or not (OWN_STEP in names or plain(column).endswith("global_step")):
         return []
     return [CountsBy(column, run or "") for run in runs]
+
+
+def _named_by_kind(table: TableMap, runs: Iterable[str | None]) -> list[NamedByKind]:
+    """Say which runs are called by a column that may name kinds of runs, as `model` does."""
+    column = table.columns.get("run")
+    named = column.column if column is not None else None
+    if named is None or plain(named) not in MAY_NAME_RUNS:
+        return []
+    return [NamedByKind(run or "") for run in runs]
 
 
 def _or_as_runs(raw: pl.DataFrame, table: TableMap, block: Block) -> list[Remark]:
@@ -473,7 +486,9 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
                 remarks += times.remarks()
             by = _counts_by(table, list(outline.columns), order.runs)
             lines = [CountsLines(run or "") for run in order.runs] if batches == {True} else []
-            yield _told([*problems, *times.events(), *remarks, *faults.events(), *by, *lines])
+            by_kind = _named_by_kind(table, order.runs)
+            about: list[Event] = [*by, *lines, *by_kind]
+            yield _told([*problems, *times.events(), *remarks, *faults.events(), *about])
             return
         table = last
         yield _told([Anew()])
