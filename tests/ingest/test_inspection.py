@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from isoflop.cli import main
 from isoflop.ingest.inspection import inspect
+from isoflop.ingest.sizes_in_names import size_in
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD, jsonl, nanogpt, row, run_lines, write
 
@@ -159,7 +160,7 @@ def test_json_has_the_day_of_a_log(tmp_path: Path) -> None:
 
 
 def test_each_run_of_a_sweep_is_asked_for_its_own_size(tmp_path: Path) -> None:
-    table = "step,tokens,train_loss\n" + "".join(f"{k},{k}e6,{5 - k / 10}\n" for k in range(1, 9))
+    table = "step,tokens,train_loss\n" + "".join(f"{k},{k}e9,{5 - k / 10}\n" for k in range(1, 9))
     names = ("25M.csv", "small/gpt-1.3B.csv", "25M-0.5B.csv", "other.csv")
     files = {name: table.replace("5,", f"5.{place},") for place, name in enumerate(names)}
     told = inspect(write(tmp_path / "s", {**files}, None)).sidecar_text()
@@ -168,3 +169,42 @@ def test_each_run_of_a_sweep_is_asked_for_its_own_size(tmp_path: Path) -> None:
     assert runs["small/gpt-1.3B"] == "1.3e9"
     assert runs["25M-0.5B"] == runs["other"] == "<embedding included>"
     assert "params" not in yaml.safe_load(told)["facts"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "size"),
+    [
+        ("gpt-25M", None, "25e6"),
+        ("runs/1.3B/metrics", 2.6e10, "1.3e9"),
+        ("25M-0.5B", 498e6, "25e6"),  # the other is D
+        ("gpt-25M-0.5B", None, None),
+        ("7B-2T", None, "7e9"),
+        ("7B-2B-tokens", None, "7e9"),
+        ("25M_D0.5B", None, "25e6"),
+        ("25M-tokens-0.5B", None, None),
+        ("d512-slimpajama-6B", None, None),
+        ("mine-6B", 5e8, None),  # fewer tokens than that
+        ("d512-mine-6B", None, None),
+        ("c4-10B", None, None),
+        ("6B-slimpajama", None, None),
+        ("d512_20k", None, None),
+        ("gpt-20k", None, None),
+        ("L8-0.5B-tokens", None, None),
+        ("gpt-bs-1M", None, None),
+        ("0.5B", 498e6, None),
+    ],
+)
+def test_a_size_in_a_name_is_proposed_only_where_it_can_be_n(
+    name: str, tokens: float | None, size: str | None
+) -> None:
+    line = size_in(name, tokens)
+    assert line == (size and f"params: {{total: {size}}}   # by its name: is that all of it?")
+
+
+def test_d_tells_which_of_two_sizes_in_a_name_is_n(tmp_path: Path) -> None:
+    rows = "".join(f"{k},{k * 5e7},{5 - k / 10}\n" for k in range(1, 11))
+    files = {f"{n}-0.5B.csv": f"step,tokens,train_loss\n{rows}" for n in ("25M", "50M")}
+    files["50M-0.5B.csv"] = files["50M-0.5B.csv"].replace(",4.", ",3.")
+    told = inspect(write(tmp_path / "s", {**files}, None)).sidecar_text()
+    runs = {rule["match"]: rule["params"]["total"] for rule in yaml.safe_load(told)["runs"]}
+    assert runs == {"25M-0.5B": "25e6", "50M-0.5B": "50e6"}

@@ -187,3 +187,64 @@ def test_settings_whose_aliases_multiply_are_no_settings(tmp_path: Path) -> None
     told = read_settings(RawFile.at(path, tmp_path))
     # no YAML is made of it; its plain lines are still pairs
     assert told == {"architecture.layers": 4, "architecture.d_model": 8, "architecture.heads": 2}
+
+
+CURVE = "step,tokens,train_loss\n" + "".join(
+    f"{step},{step * 1024},{3 - step / 50}\n" for step in range(1, 41)
+)
+RECORDS = {
+    "in groups": '{"config": {"n_params": 1e6, "lr": 0.01, "seed": 1}, '
+    '"results": {"val_loss": 2.3, "tokens": 40960}}',
+    "flat": '{"n_params": 1e6, "seed": 1, "tokens": 40960, "val_loss": 2.3, "lr": 1e-5}',
+    "called otherwise": '{"n_params": 1e6, "tokens": 40960, "final_train_loss": 2.2, "seed": 1}',
+    "of a configuration": '{"n_params": 1e6, "lr": 0.01, "max_steps": 40, "batch_size": 4, '
+    '"seq_len": 256, "seed": 1, "best_val_loss": 2.3}',
+}
+WITHOUT_SIZE = "title: t\nfacts: {schedule: {kind: constant}}\n"
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_record_beside_the_log_of_its_run_is_its_settings(record: str, tmp_path: Path) -> None:
+    files = {"a/log.csv": CURVE, "a/results.json": RECORDS[record]}
+    files |= {"b/log.csv": CURVE.replace(",2.", ",1."), "b/results.json": RECORDS[record]}
+    tables = ingest(tmp_path / "s", files, WITHOUT_SIZE)
+    assert tables.runs["run"].to_list() == ["a/log", "b/log"]
+    has_peak = record in {"of a configuration", "in groups"}
+    for run in tables.runs.iter_rows(named=True):
+        assert (run["params_total"], run["seed"], run["reason"]) == (1e6, 1, None)
+        assert run["lr_peak"] == (0.01 if has_peak else None)  # the last is no peak
+    told = row(tables.files, "path", "a/results.json")
+    assert told["fate"] == "facts"
+    assert "its last values are not read, as a/log.csv has that run" in told["reason"]
+
+
+def test_a_record_is_settings_under_a_map_of_the_curves_too(tmp_path: Path) -> None:
+    sidecar = WITHOUT_SIZE + "table: {rows: points, columns: {step: s, tokens: t, eval_loss: y}}\n"
+    curve = CURVE.replace("step,tokens,train_loss", "s,t,y")
+    files = {"a/log.csv": curve, "a/results.json": RECORDS["flat"]}
+    tables = ingest(tmp_path / "s", files, sidecar)
+    assert tables.runs.select("run", "params_total").rows() == [("a/log", 1e6)]
+
+
+def test_records_without_a_log_of_theirs_are_finished_runs(tmp_path: Path) -> None:
+    other = RECORDS["flat"].replace("2.3", "2.2")
+    files = {"a/r.json": RECORDS["flat"], "b/r.json": other, "c/log.csv": CURVE}
+    tables = ingest(tmp_path / "s", files, WITHOUT_SIZE)
+    assert tables.runs["run"].to_list() == ["a/r-0001", "b/r-0001", "c/log"]
+    two = {"a/r.json": RECORDS["flat"], "a/q.json": other, "a/log.csv": CURVE}
+    tables = ingest(tmp_path / "two", two, WITHOUT_SIZE)
+    assert tables.runs["run"].to_list() == ["a/log", "a/q-0001", "a/r-0001"]
+
+
+def test_records_named_after_the_logs_beside_them_are_theirs(tmp_path: Path) -> None:
+    other = RECORDS["flat"].replace("1e6", "2e6")
+    files = {"a.csv": CURVE, "a.json": RECORDS["flat"]}
+    files |= {"b.csv": CURVE.replace(",2.", ",1."), "b.json": other}
+    tables = ingest(tmp_path / "s", files, WITHOUT_SIZE)
+    assert tables.runs.select("run", "params_total").rows() == [("a", 1e6), ("b", 2e6)]
+
+
+def test_a_size_alone_is_settings(tmp_path: Path) -> None:
+    files = {"a/log.csv": CURVE, "a/params.json": '{"n_params": 25000000}'}
+    tables = ingest(tmp_path / "s", files, WITHOUT_SIZE)
+    assert tables.runs.select("run", "params_total").rows() == [("a/log", 25e6)]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -22,7 +23,7 @@ from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
 from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
-from isoflop.ingest.sidefiles import is_summary, read_settings
+from isoflop.ingest.sidefiles import is_summary, read_record, read_settings, scope, stem
 from isoflop.ingest.source import RawFile, shown
 from isoflop.ingest.splits import with_splits_joined
 from isoflop.ingest.turns import in_words
@@ -55,6 +56,7 @@ class Log:
     run : name that sweep.yaml gives its run.
     settings : facts by their dotted names, of a file of settings.
     called : what its run is called, if not as its file.
+    record : facts by their dotted names, of a file that is the record of one run with its losses.
     """
 
     file: RawFile
@@ -68,6 +70,7 @@ class Log:
     key: str | None = None
     settings: Mapping[str, Any] | None = None
     called: str | None = None
+    record: Mapping[str, Any] | None = None
 
     def rejected(self, reason: str) -> Log:
         """Give the file up."""
@@ -123,7 +126,8 @@ def read_logs(
                 log = replace(log, parsed=log.parsed.put_away(cache))  # noqa: PLW2901
                 logs[place] = log
             packed += log.parsed.memory if log.parsed is not None else 0
-    return with_splits_joined(_without_copies(_without_companions(without_earlier_states(logs))))
+    apart = _with_records_as_settings(without_earlier_states(logs))
+    return with_splits_joined(_without_copies(_without_companions(apart)))
 
 
 def read_file(path: Path, sidecar: SweepFile) -> list[Log]:
@@ -228,8 +232,8 @@ def _read(
     if name is None and table is not None and fits(file, table):
         seen, name = Recognised("table"), "table"  # its columns are those that sweep.yaml maps
     # one JSON object on one line looks like a table of one row
-    is_table = name == "table" and table is None and file.name.endswith((".json", ".txt"))
-    if declared is None and (name is None or is_table):
+    may_be_settings = name == "table" and file.name.endswith((".json", ".txt"))
+    if declared is None and (name is None or (may_be_settings and table is None)):
         settings = read_settings(file)
         if settings is not None:
             names = ", ".join(sorted(settings))
@@ -249,7 +253,12 @@ def _read(
     parsed, cached = parse(file, name, table=table, cache=cache)
     key = None if parsed.may_pass else reading_key(file, name, table)
     run = side.stated_run(sidecar, file.name)
-    return _judged(Log(file, name, runner_up, parsed, cached, run=run, key=key), parsed)
+    log = _judged(Log(file, name, runner_up, parsed, cached, run=run, key=key), parsed)
+    # a map of all tables is of the curves beside it where it does not fit
+    of_others = table is sidecar.table and log.fate == "rejected"
+    if declared is None and may_be_settings and (table is None or of_others):
+        log = replace(log, record=read_record(file))
+    return log
 
 
 def _judged(log: Log, parsed: Parsed) -> Log:
@@ -316,6 +325,43 @@ def _beside_more(logs: Sequence[Log]) -> dict[str, str]:
         for name, (home, _) in results.items()
         if home in every and every[home] != name
     }
+
+
+def _with_records_as_settings(logs: Sequence[Log]) -> list[Log]:
+    """Take the record of a run for settings where its run has a log: it would count twice.
+
+    That is the one log of its folder, of which it is the one record, or the log that it is named
+    after. Other records are finished runs.
+    """
+    records = Counter(scope(log.file.name) for log in logs if log.record is not None)
+    of_runs = [log.file.name for log in logs if _is_of_a_run(log)]
+    kept = []
+    for log in logs:
+        home = scope(log.file.name)
+        below = [name for name in of_runs if not home or name.startswith(f"{home}/")]
+        beside = [name for name in below if scope(name) == home] or below
+        namesakes = [name for name in beside if stem(name) == stem(log.file.name)]
+        its = namesakes or (beside if records[home] == 1 else [])
+        kept.append(log if log.record is None or len(its) != 1 else _as_settings(log, its[0]))
+    return kept
+
+
+def _is_of_a_run(log: Log) -> bool:
+    """Tell a file that is the curve of one run, or will be by the map that it asks for."""
+    if log.parsed is None or log.record is not None:
+        return False
+    if log.fate == "used":
+        return len(log.parsed.runs) == 1 and log.parsed.lines > 1
+    return log.fate == "rejected" and "rows: points" in log.parsed.proposal
+
+
+def _as_settings(log: Log, its: str) -> Log:
+    """Take a record for settings of the run that another file has."""
+    if not log.record:
+        return Log(log.file, log.format).ignored(f"last values of the run that {its} has")
+    names = ", ".join(sorted(log.record))
+    reason = f"settings: {names}; its last values are not read, as {its} has that run"
+    return Log(log.file, "settings", fate="facts", reason=reason, settings=log.record)
 
 
 def _without_companions(logs: Sequence[Log]) -> list[Log]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from glob import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +17,7 @@ from isoflop.ingest.fates import read_file, read_logs
 from isoflop.ingest.formats import takes_map
 from isoflop.ingest.members import FORMATS
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for
+from isoflop.ingest.sizes_in_names import size_in
 from isoflop.ingest.sweep import settle
 
 if TYPE_CHECKING:
@@ -323,26 +323,24 @@ def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:
         listed = ", ".join(sets)
         shared.append(f"primary_eval: {json.dumps(sets[0], ensure_ascii=False)}   # of {listed}")
     single: dict[str, list[str]] = {}
+    reached = {run.name: _reached(run) for run in runs}
     for missing, names in lacking.items():
         if missing.line not in shared:
             for name in names:
-                line = missing.line if missing.fact != SIZE else _sized(name, missing.line)
-                single.setdefault(name, []).append(line)
+                told = size_in(name, reached[name]) if missing.fact == SIZE else None
+                single.setdefault(name, []).append(told or missing.line)
     return shared, single
 
 
-def _sized(name: str, line: str) -> str:
-    """Fill the gap of a size in where a run's name has one and no other: `gpt-25M`, `1.3B`."""
-    sizes = {(number, unit.lower()) for number, unit in _SIZE_IN_NAME.findall(name)}
-    if len(sizes) != 1:
-        return line
-    ((number, unit),) = sizes
-    return f"params: {{total: {number}e{_POWERS[unit]}}}   # by its name: is that all of it?"
+def _reached(run: Run) -> float | None:
+    """Give the tokens that a run reached, whether or not its N is known."""
+    most = pl.concat([part.records.select("step", "tokens") for part in run.parts]).max()
+    per_step = run.identity.value("tokens_per_step")
+    step, tokens = most.row(0)
+    if tokens is None and step is not None and per_step:
+        return float(step * per_step)
+    return None if tokens is None else float(tokens)
 
 
 SIZE: Final = "number of parameters"
 """Begins the words for what is missing where it is N."""
-_POWERS: Final = {"k": 3, "m": 6, "b": 9}
-_SIZE_IN_NAME: Final = re.compile(
-    r"(?<![A-Za-z0-9.])([0-9]+(?:\.[0-9]+)?)([kKmMbB])(?![A-Za-z0-9])"
-)

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 LARGEST: Final = 1 << 20
 """Bytes of a file of settings."""
 LEAST: Final = 2
-"""Facts that a file has at least to be one of settings."""
+"""Facts that a file has at least to be one of settings; a size that is all of it will do."""
 _ENDINGS: Final = (".json", ".yaml", ".yml", ".toml", ".txt")
 _DUMP: Final = re.compile(
     r"^(?:\[[^\]]*\]|[0-9]+:)?\s*(?:--)?([A-Za-z][\w-]*)(?: \.{3,} ?|: |=)(\S+)$"
 )
 _LASTING: Final = ("params.", "architecture.", "bytes_per_token")
 """Facts that are at a run's end what they were at its beginning."""
+_PEAK: Final = "schedule.lr_peak"
 _LOSSES: Final = frozenset({*COLUMNS["train_loss"], *EVAL_LOSS})
 _INNER: Final = frozenset({"files", ".hydra", "config", "configs"})
 """Folders that trainers make for settings alone: they hold one level up."""
@@ -55,18 +56,45 @@ def read_settings(file: RawFile) -> dict[str, Any] | None:
     -------
     The facts in it by their dotted names; None if it is no file of settings.
     """
+    told = _content(file)
+    if told is None:
+        return None
+    facts = settings_of(encodable(told))
+    if is_summary(file.name.lower()):  # its learning rate is the last, and no setting
+        facts = {fact: value for fact, value in facts.items() if fact.startswith(_LASTING)}
+        return _values(facts) if facts else None
+    is_size = len(told) == 1 and any(fact.startswith("params.") for fact in facts)
+    few = len(facts) < LEAST and not is_size
+    return None if few or _is_record(told) or has_curve(told) else _values(facts)
+
+
+def read_record(file: RawFile) -> dict[str, Any] | None:
+    """Read the settings of a record of a run, which has losses, beside them or in another group.
+
+    Returns
+    -------
+    The facts in it by their dotted names, or none; None if it is no such record.
+    """
+    told = _content(file)
+    if told is None or not _is_record(told) or has_curve(told):
+        return None
+    facts = settings_of(encodable(told))
+    if _has_loss(told) and not any(fact.startswith("schedule.") for fact in {*facts} - {_PEAK}):
+        facts.pop(_PEAK, None)  # beside a last loss and no more of a schedule it may be the last
+    return _values(facts)
+
+
+def _content(file: RawFile) -> dict[str, Any] | None:
+    """Read what a file says that may have settings; None of others."""
     name = file.name.lower()
     if not name.endswith(_ENDINGS) or file.size > LARGEST:
         return None
-    text = "".join(file.lines())
-    told = _parsed(name, text) or {}
-    facts = settings_of(encodable(told))
-    if is_summary(name):  # its learning rate is the last, and no setting
-        facts = {fact: value for fact, value in facts.items() if fact.startswith(_LASTING)}
-        return _values(facts) if facts else None
-    is_record = _has_loss(told) or any(_has_loss(each) for each in told.values())
-    is_record = is_record or has_curve(told)
-    return None if len(facts) < LEAST or is_record else _values(facts)
+    return _parsed(name, "".join(file.lines())) or {}
+
+
+def _is_record(told: Mapping[str, Any]) -> bool:
+    """Tell whether a loss is among values, or within a group of them."""
+    return _has_loss(told) or any(_has_loss(each) for each in told.values())
 
 
 def _has_loss(told: object) -> bool:
@@ -137,7 +165,7 @@ class SideFiles:
             values: dict[str, tuple[Any, str]] = {}
             for path, facts in sorted(self.facts.items()):
                 is_of_stem = stem(path) in stems
-                if _scope(path) != level or (is_of_stem and stem(path) != stem(name)):
+                if scope(path) != level or (is_of_stem and stem(path) != stem(name)):
                     continue
                 for fact, value in facts.items():
                     if fact in settled:
@@ -161,7 +189,7 @@ def stem(name: str) -> str:
     return re.sub(r"(?<=[^/])(?:\.[A-Za-z]\w{0,9})+$", "", name)
 
 
-def _scope(path: str) -> str:
+def scope(path: str) -> str:
     """Give the folder in which settings hold."""
     folder = path.rpartition("/")[0]
     parent, _, last = folder.rpartition("/")
