@@ -590,7 +590,7 @@ def proposal(said: str) -> str:
 
 def test_the_map_for_an_export_of_tensorboard_s_pages_is_enough(tmp_path: Path) -> None:
     rows = "".join(f"16549432{s}.25,{s},{3 - s / 10}\n" for s in range(5))
-    files = {"run-a-tag-loss.csv": f"Wall time,Step,Value\n{rows}"}
+    files = {"a.csv": f"Wall time,Step,Value\n{rows}"}  # whose name says no tag
     facts = "facts: {params: {total: 1e6}, tokens_per_step: 64, schedule: {kind: constant}}\n"
     proposed = proposal(refusal(tmp_path, dict(files), f"title: t\n{facts}"))
     tables = ingest(tmp_path / "m", dict(files), f"title: t\n{facts}{proposed}\n")

@@ -9,12 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from isoflop.errors import IsoflopError
 from isoflop.ingest.formats import scan, tensorboard
+from isoflop.ingest.inspection import inspect
 from isoflop.ingest.parsed import gather
 from isoflop.ingest.protobuf import floats
 from isoflop.ingest.source import RawFile
 from isoflop.ingest.sweep import read_sweep
-from tests.ingest.samples import RECORD, row
+from tests.ingest.samples import RECORD, ingest, row
 from tests.ingest.test_formats import FIXTURES
 from tests.ingest.test_genuine_logs import LOGS, needs_logs
 
@@ -174,3 +176,48 @@ def test_folders_of_splits_are_one_run(tmp_path: Path, names: tuple[str, str]) -
     assert live["eval_loss"].drop_nulls().to_list() == [3.75, 2.75]
     ignored = tables.files.filter(fate="ignored")
     assert "its losses are those on 'validation'" in ignored["reason"][0]
+
+
+def exported(height: float, every: int = 50) -> str:
+    """A tag as TensorBoard's pages export it."""
+    rows = [f"{1.7e9 + s},{s},{height - s / 1000}\n" for s in range(every, 1050, every)]
+    return f"Wall time,Step,Value\n{''.join(rows)}"
+
+
+RULES = (
+    "title: t\nfacts: {schedule: {kind: constant}, tokens_per_step: 512, params: {total: 1e6}}\n"
+)
+PAGES = {
+    "in full": ("run-N0-tag-train_loss.csv", "run-N0-tag-val_loss.csv"),
+    "run and tag": ("N0_train_loss.csv", "N0_val_loss.csv"),
+    "slashes": ("N0-train_loss.csv", "N0-eval_loss.csv"),
+    "a folder a run": ("N0/train_loss.csv", "N0/val_loss.csv"),
+    "a folder a split": ("run-N0_train-tag-loss.csv", "run-N0_validation-tag-loss.csv"),
+    "by words": ("run-N0-tag-final_loss_smoothed.csv", "run-N0-tag-test_loss.csv"),
+    "called as a split": ("run-N0_dev-tag-train_loss.csv", "run-N0_dev-tag-val_loss.csv"),
+}
+
+
+@pytest.mark.parametrize(("trained", "evaluated"), PAGES.values(), ids=list(PAGES))
+def test_exports_of_the_pages_are_what_their_files_names_say(
+    tmp_path: Path, trained: str, evaluated: str
+) -> None:
+    files: dict[str, str | bytes] = {trained: exported(5), evaluated: exported(6, 500)}
+    tables = ingest(tmp_path / "s", files, RULES)
+    (run,) = tables.runs.rows(named=True)
+    assert (run["run"], run["reason"]) == ("N0_dev" if "dev" in trained else "N0", None)
+    curve = tables.curves.sort("step")
+    assert curve["train_loss"].to_list() == [5 - s / 1000 for s in range(50, 1050, 50)]
+    assert curve["eval_loss"].drop_nulls().to_list() == [5.5, 5.0]
+
+
+def test_exports_whose_names_say_no_loss_are_asked_about_file_by_file(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        "a.csv": exported(5), "b.csv": exported(4), "run-c-tag-accuracy.csv": exported(3),
+    }  # fmt: skip
+    with pytest.raises(IsoflopError):
+        ingest(tmp_path / "s", files, RULES)
+    proposed = inspect(tmp_path / "s").sidecar_text()
+    assert 'match: "a.csv"' in proposed
+    assert 'match: "b.csv"' in proposed
+    assert "accuracy" not in proposed

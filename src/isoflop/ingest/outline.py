@@ -231,11 +231,11 @@ def _of_points(outline: Outline, known: _Known, repeats: Callable[..., bool]) ->
         raise _refusal(outline, "none is known as a loss", _with_a_loss(outline, known))
     if step is None and tokens is None:
         by_epochs = _of_epochs(outline, find_epoch(outline.numbers))
-        example = _as_block(known.table("points", by_epochs | known.taken(_PROPOSED)))
+        example = as_block(known.table("points", by_epochs | known.taken(_PROPOSED)))
         raise _refusal(outline, no_axis, example)
     if step == "_step" and tokens is None and not outline.is_panel:
         why = "the only step is _step, which counts what was logged; if that is updates, say so"
-        raise _refusal(outline, why, _as_block(known.table("points", known.taken(_PROPOSED))))
+        raise _refusal(outline, why, as_block(known.table("points", known.taken(_PROPOSED))))
     unused = {"params.nonembedding"} if columns["params.total"] is None else set()
     taken = known.taken(COLUMNS.keys() - unused)
     sequences = find_batch(outline.numbers, sure=True)
@@ -461,10 +461,10 @@ def _with_a_loss(outline: Outline, known: _Known) -> str:
     alike = [name for name in others if may_be_loss(name) or plain(name) in {"value", *FINAL_LOSS}]
     loss = next(iter(alike), "<the column of the loss>")
     columns["train_loss"] = scaled(loss, 1.0)
-    return f"{_as_block(known.table('points', columns))}   # or eval_loss: that column"
+    return f"{as_block(known.table('points', columns))}   # or eval_loss: that column"
 
 
-def _as_block(table: TableMap) -> str:
+def as_block(table: TableMap) -> str:
     """Write a map of curves as YAML of several lines, as people do."""
     lines = ["table:", "    rows: points", f"    columns: {as_flow(table.columns)}"]
     lines += [f"    evals: {as_flow(table.evals)}"] * bool(table.evals)

@@ -65,6 +65,7 @@ from isoflop.ingest.rows_or_runs import as_finished
 from isoflop.ingest.runs_facts import refuse_facts_alone
 from isoflop.ingest.sets_as_rows import laid_out_by_set, naming_column
 from isoflop.ingest.sizes import Sizes
+from isoflop.ingest.tag_files import with_its_tag
 from isoflop.ingest.token_axes import Counts
 from isoflop.ingest.wall_time import Times
 from isoflop.ingest.wide import (
@@ -113,9 +114,13 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     yield _told(problems)
     if raw.is_empty() and not any(isinstance(event, Unread) for event in problems):
         raise RefusedError(f"an empty table: its head has {some(raw.columns)}, and no row follows")
+    run = None
     if table is None:
         refuse_facts_alone(raw)
-    yield from blocks_of_frame(raw, table, stem=file.stem)
+        if (of_tag := with_its_tag(raw, file.stem)) is not None:
+            raw, run, words = of_tag
+            yield _told([Remark(words)])
+    yield from blocks_of_frame(raw, table, stem=file.stem, run=run)
 
 
 def blocks_of_frame(
