@@ -62,6 +62,7 @@ from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rivals import chosen, has_rivals
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
 from isoflop.ingest.rows_or_runs import as_finished
+from isoflop.ingest.run_columns import columns_of_runs
 from isoflop.ingest.runs_facts import refuse_facts_alone
 from isoflop.ingest.sets_as_rows import laid_out_by_set, naming_column
 from isoflop.ingest.sizes import Sizes
@@ -224,6 +225,11 @@ def _laid_out(
             + (f"; columns not read: {some(left)}" if left else "")
         )
         return panel, True, [remark]
+    of_runs = None if logged or (table and _maps(table, raw)) else columns_of_runs(raw)
+    if of_runs is not None and table is None and not of_runs.are_runs:
+        raise of_runs.refusal()
+    if of_runs is not None and (table is None or _maps(table, of_runs.laid_out(raw))):
+        return of_runs.laid_out(raw), False, [Remark(of_runs.words)]
     by_set = None if logged else laid_out_by_set(raw)
     # a map of the columns as they are in the file counts
     if by_set is None or (table is not None and _maps(table, raw)):
