@@ -479,3 +479,35 @@ def test_a_shorter_run_beside_another_is_no_evaluation_of_it(tmp_path: Path) -> 
     assert proposed is not None
     tables = ingest(tmp_path / "t", {"t.csv": text}, f"{KNOWN}{proposed[1]}\n")
     assert tables.runs["run"].to_list() == ["c0", "c1", "c2", "c3"]
+
+
+def cosine(last: int, until: int | None = None, shift: float = 0.0) -> list[tuple[object, ...]]:
+    """A block of a file: a schedule of so many steps, and how far it got."""
+    return [
+        (step, 5 - step / 1e3 + shift, f"{5e-4 * (1 + math.cos(math.pi * step / last)):.7f}")
+        for step in range(50, (until or last) + 50, 50)
+    ]
+
+
+def test_blocks_of_other_schedules_are_runs_of_their_own(tmp_path: Path) -> None:
+    blocks = [*cosine(1000), *cosine(2000, shift=0.1), *cosine(4000, 2000, 0.2)]
+    tables = ingest(tmp_path / "s", {"t.csv": lines("step,loss,lr", *blocks)}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t-1", "t-2", "t-3"]
+    assert not tables.curves["superseded"].any()
+    ends = tables.curves.group_by("run").agg(pl.col("train_loss").last()).sort("run")
+    assert ends["train_loss"].to_list() == pytest.approx([4.0, 3.1, 3.2])
+    reason = tables.files.filter(path="t.csv")["reason"].item()
+    assert "each schedule is a run of its own, 3 in all, such as 't-1'" in reason
+
+
+def test_a_restart_of_one_schedule_is_none(tmp_path: Path) -> None:
+    """Also where it falls back to the first step, or tells its rate at few of them."""
+    blocks = [*cosine(1000, 400), *cosine(1000, 600), *cosine(1000)]
+    tables = ingest(tmp_path / "s", {"t.csv": lines("step,loss,lr", *blocks)}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t"]
+    assert tables.curves["superseded"].sum() == 8 + 12
+    # of two schedules the first of which was begun twice, one is made of two attempts
+    blocks = [*cosine(1000, 400), *cosine(1000), *cosine(2000, shift=0.1)]
+    tables = ingest(tmp_path / "t", {"t.csv": lines("step,loss,lr", *blocks)}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t-1", "t-2"]
+    assert tables.curves.filter(run="t-1")["superseded"].sum() == 8

@@ -124,6 +124,12 @@ MADE_UP: dict[str, dict[str, str]] = {
     "N and C": {"t.csv": rows("C,N,loss", "1e18,1e7,3.9", "1e18,2e7,3.7")},
     "N in a unit and C": {"t.csv": rows("FLOPs,N (M),val_loss", "1e18,10,3.9", "1e18,20,3.7")},
     "TensorBoard's page": {"t.csv": curve("Wall time,Step,Value", "1.6e9+n", "n", "5-n/30")},
+    "TensorBoard's pages by tag": {
+        f"run-a-tag-{tag}_loss.csv": curve("Wall time,Step,Value", "1.6e9+n", "n", f"{top}-n/30")
+        for tag, top in (("train", 5), ("val", 6))
+    },
+    "a column a run": {"t.csv": curve("step,r1,r2", "n", "5-n/30", "4-n/30")},
+    "a column a run by its size": {"t.csv": curve("step,10M,20M", "n", "5-n/30", "4-n/30")},
     "JSON of a list": {"t.json": '[{"step": 1, "y_loss": 4.5}, {"step": 2, "y_loss": 4.25}]'},
     "quotes in names": {"t.csv": rows('"a ""b""",n,"x: {y} loss"', "1,2,3.5", "1,3,3.25")},
     "a table of what runs are": {

@@ -26,9 +26,9 @@ _EVALUATED: Final = re.compile(
 _OF_SET: Final = re.compile(r"(?:eval|val|valid|validation)_(.+)_(?:loss|ce_loss|lm_loss)")
 _FOLDER: Final = re.compile(r"(?:^|[-_. ])(train|training|val|valid|validation|eval|dev)$")
 """Ends the name of a run that wrote a folder a split, as Keras does."""
-_SAID: Final = re.compile(r"train|val|eval|test|dev|heldout")
+_SPLIT_WORDS: Final = re.compile(r"train|val|eval|test|dev|heldout")
 """Is in tags that say their split themselves."""
-ONE: Final = "run"
+UNNAMED: Final = "run"
 """Names the one run of files that have nothing but their tags in their names."""
 
 
@@ -52,11 +52,11 @@ def with_its_tag(raw: pl.DataFrame, stem: str) -> tuple[pl.DataFrame, str, str] 
         return None
     folder, _, last = stem.rpartition("/")
     run, tag = _run_and_tag(last)
-    split = None if _SAID.search(_flat(tag)) else _FOLDER.search(run.lower())
+    split = None if _SPLIT_WORDS.search(_flat(tag)) else _FOLDER.search(run.lower())
     column = _column(tag, evaluated=split is not None and not split[1].startswith("train"))
     if split is not None:
         run = run[: split.start()]
-    run = "/".join(filter(None, [folder, run])) or ONE
+    run = "/".join(filter(None, [folder, run])) or UNNAMED
     if column is None:
         raise _refusal(raw, tag, run if tag else stem)
     words = f"TensorBoard's export of the tag '{tag}' of run '{run}', by the file's name: {column}"

@@ -20,7 +20,7 @@ import polars as pl
 
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.blocks import Block
-from isoflop.ingest.branches import with_branches
+from isoflop.ingest.branches import with_branches, with_schedules
 from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
 from isoflop.ingest.events import (
     Anew,
@@ -178,7 +178,8 @@ def blocks_of_frame(
     if table.rows == "points":
         values = _values(kept, table, stem=stem, run=run or "")
         values, branched, by_branch = with_branches(kept, values, run or stem, logged=logged)
-        remarks += branched
+        values, scheduled = with_schedules(values, run or stem, logged=logged)
+        remarks += [*branched, *scheduled]
         Counts(table, guessed=guessed).add(values).ask()
         Sizes(table, guessed=guessed).add(values).ask()
         kept, values, apart, anew = _one_a_step(kept, values, table, logged=logged)
