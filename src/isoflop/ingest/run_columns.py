@@ -14,7 +14,15 @@ from typing import Final
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn, TableMap
-from isoflop.ingest.names import COLUMNS, eval_sets, eval_sets_in_bytes, find, plain, run_column
+from isoflop.ingest.names import (
+    COLUMNS,
+    eval_sets,
+    eval_sets_in_bytes,
+    find,
+    plain,
+    run_column,
+    unit_of,
+)
 from isoflop.ingest.outline import SIZES, as_line
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import as_numbers
@@ -181,7 +189,8 @@ def _is_curve(cells: pl.Series) -> bool:
     """Tell whether cells may be losses along a curve."""
     numbers = as_numbers(cells).drop_nulls()
     numbers = numbers.filter(numbers.is_finite())
-    return numbers.len() >= LEAST and bool(((numbers > 0) & (numbers < HIGHEST)).all())
+    in_nats = unit_of(cells.name) in (None, "nats_per_token")
+    return in_nats and numbers.len() >= LEAST and bool(((numbers > 0) & (numbers < HIGHEST)).all())
 
 
 def _falls(cells: pl.Series) -> bool:
