@@ -12,7 +12,7 @@ import pytest
 
 from isoflop.config.ingest import IngestSettings
 from isoflop.config.losses import LossesSettings
-from isoflop.ingest.sweep import Ingested, ingest_sweep
+from isoflop.ingest.sweep import EmptySweepError, Ingested, ingest_sweep
 from isoflop.losses.build import build_losses
 from tests.ingest.samples import ingest, row
 
@@ -155,3 +155,109 @@ def test_a_phase_of_one_run_is_no_branch(tmp_path: Path) -> None:
     tables = ingest(tmp_path / "s", {"t.csv": text}, known)
     assert tables.runs["run"].to_list() == ["a"]
     assert tables.curves.filter(~pl.col("superseded")).height == 39
+
+
+KNOWN = "title: t\nfacts: {schedule: {kind: constant}}\n"
+
+
+def read(folder: Path, *rows: tuple[object, ...], column: str = "phase") -> Ingested:
+    """Read a table of one run: a step, what a column says, and the loss."""
+    lines = [f"a,1000000,{step},{step * 1000},{label},{loss:g}" for step, label, loss in rows]
+    text = "\n".join([f"run,n_params,step,tokens,{column},train_loss", *lines, ""])
+    return ingest(folder, {"t.csv": text}, KNOWN)
+
+
+def restarted(first: object, second: object) -> list[tuple[object, ...]]:
+    return [
+        (step, label, 5 - step / 1e3 + (step // 10) % 3 / 100 + apart)
+        for label, apart, steps in (
+            (first, 0.0, range(10, 260, 10)),
+            (second, 0.004, range(180, 400, 10)),
+        )
+        for step in steps
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second"),
+    [
+        ("branch", "main", "fix-oom"),
+        ("git_branch", "main", "fix-oom"),
+        ("ema_decay", 0.999, 0.9999),
+        ("lr_decay_iters", 400, 500),
+        ("image", "pytorch:nightly", "pytorch:stable"),
+        ("host", "trunk-01", "trunk-02"),
+        ("note", "start", "from the stable checkpoint"),
+        ("optimizer", "adamw", "fused_adamw_decoupled_decay"),
+        ("phase", "stable", "decay"),
+    ],
+)
+def test_a_restart_beside_another_word_is_no_branch(
+    tmp_path: Path, column: str, first: object, second: object
+) -> None:
+    tables = read(tmp_path / "s", *restarted(first, second), column=column)
+    assert tables.runs["run"].to_list() == ["a"]
+    assert tables.curves.filter(~pl.col("superseded")).height == 39
+    assert tables.curves["superseded"].sum() == 8
+
+
+def test_a_number_that_changes_in_every_row_is_of_no_branch(tmp_path: Path) -> None:
+    rows = [
+        (step, max(0.0, step / 390 - 0.3), loss) for step, _, loss in restarted("stable", "decay")
+    ]
+    tables = read(tmp_path / "s", *rows, column="decay_progress")
+    assert tables.runs["run"].to_list() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("column", "label"),
+    [
+        ("checkpoint", "/ckpts/wsd_stable/{}.pt"),
+        ("sample", "the decay of step {} was a long one"),
+        ("saved", "stable-{}"),
+    ],
+)
+def test_texts_beside_some_rows_are_no_branches(tmp_path: Path, column: str, label: str) -> None:
+    rows: list[tuple[object, ...]] = []
+    for step in range(10, 400, 10):
+        rows.append((step, "", 5 - step / 1e3))
+        rows += [(step, label.format(step), 5 - step / 1e3)] if step % 100 == 0 else []
+    tables = read(tmp_path / "s", *rows, column=column)
+    assert tables.runs["run"].to_list() == ["a"]
+
+
+@pytest.mark.parametrize("phase", ["event", "phase"])
+def test_evaluations_beside_a_word_of_a_schedule_are_no_branches(
+    tmp_path: Path, phase: str
+) -> None:
+    rows: list[tuple[object, ...]] = []
+    for step in range(10, 400, 10):
+        word = "train" if phase == "event" else "stable" if step < 300 else "decay"
+        rows.append((step, word, 5 - step / 1e3))
+        rows += [(step, "eval", 5.1 - step / 1e3)] if step % 50 == 0 else []
+    rows += [(300, "decay_start", 4.7)] if phase == "event" else []
+    with pytest.raises(EmptySweepError) as caught:
+        read(tmp_path / "s", *rows, column=phase)
+    assert "tells branches from" not in str(caught.value)
+    assert "rows with different losses" in str(caught.value)
+
+
+def test_decays_of_one_word_that_overlap_are_branches_each(tmp_path: Path) -> None:
+    rows: list[tuple[object, ...]] = [
+        (step, "warmup" if step < 50 else "stable", 5 - step / 1e3) for step in range(10, 400, 10)
+    ]
+    for begin in (100, 120, 340):
+        rows += [
+            (step, "decay", 5 - step / 1e3 - (step - begin) / 100)
+            for step in range(begin + 10, begin + 51, 10)
+        ]
+    # and a decay that was restarted is still one
+    rows += [(step, "decay", 5 - step / 1e3 - (step - 340) / 100 + 0.001) for step in (380, 390)]
+    tables = read(tmp_path / "s", *rows)
+    names = ["a-decay-110", "a-decay-130", "a-decay-350", "a-stable"]
+    assert tables.runs["run"].to_list() == names
+    assert tables.runs["tokens"].to_list() == [150_000, 170_000, 390_000, 390_000]
+    kept = tables.curves.filter(~pl.col("superseded"))
+    assert dict(kept.group_by("run").len().iter_rows()) == dict(
+        zip(names, (5, 5, 5, 39), strict=True)
+    )

@@ -169,6 +169,55 @@ _PLACES: Final = "config|configs|summary|summary_metrics|results?|metrics|hparam
 """Where values are kept; a column is named after the group that its value is in."""
 
 
+_OF_LAUNCHES = re.compile(
+    r"(?:^|[^a-z])(?:restart|resum|re?launch|attempt|recover|reload|retr[iy]|host|nodes?\b|job|slurm"
+    r"|ranks?\b|pids?\b|time|wall|dates?\b|gpu|device|worker|machine|session|tr(?:y|ies)\b|epoch"
+    r"|git|sha\d*\b|hash|commit|revision|rev\b|branch|world|accum|acc_steps|grad_acc|every\b"
+    r"|interval|compil|wandb|uuid|image|docker|container|cuda|torch|driver|path|dir\b|file|checkpoint"
+    r"|ckpt|log_freq|prefetch|user\b|cluster|partition|queue|region)"
+)
+_OF_LAUNCHES_OR_RUNS = re.compile(r"(?:^|[^a-z])(?:ids?|version)\b")
+_OF_RUNS = re.compile(r"(?:^|[^a-z])(?:run|config|cfg|exp|experiment|trial|model|sweep)\b")
+
+
+def is_of_launches(name: str) -> bool:
+    """Tell whether a column is of what each launch of a run has anew: a job, a machine, the code.
+
+    It tells no runs apart, as each launch of one run may say something else there.
+
+    Parameters
+    ----------
+    name : a column's.
+    """
+    words = re.sub(r"[/_.\-]+", " ", plain(name))
+    if _OF_LAUNCHES.search(words):
+        return True
+    return bool(_OF_LAUNCHES_OR_RUNS.search(words)) and not _OF_RUNS.search(words)
+
+
+_OF_TRAINING = re.compile(
+    r"(?:^|[^a-z])(?:lrs?|learning rate|peak|seeds?|size|params?|parameters|width|depth|n? ?layers?"
+    r"|d ?model|hidden|heads?|schedules?|schedulers?|batch|bsz?|gbs|budget|flops?|compute|target"
+    r"|(?:total|max|num|all|n|train)_? ?(?:steps?|iters?|tokens?|updates?)|duration|decay|warm ?up"
+    r"|optimi[sz]er|momentum|betas?|beta\d|dropout|wd|data|dataset|mixture|vocab\w*|tokeni[sz]er"
+    r"|context|seq\w*|arch\w*|variant|group|label|setting|run|name|config|cfg|exp|experiment|trial"
+    r"|model|sweep)\b"
+)
+
+
+def tells_training(name: str) -> bool:
+    """Tell whether a column is of what a run is trained with, or called by.
+
+    Another value there makes another run of what begins at the first step once more, however short
+    it was.
+
+    Parameters
+    ----------
+    name : a column's.
+    """
+    return bool(_OF_TRAINING.search(re.sub(r"[/_.\-]+", " ", plain(name))))
+
+
 def find_epoch(names: Iterable[str]) -> str | None:
     """Find the column that counts epochs."""
     return next((name for name in names if plain(name) in {"epoch", "epochs"}), None)
