@@ -511,3 +511,103 @@ def test_a_restart_of_one_schedule_is_none(tmp_path: Path) -> None:
     tables = ingest(tmp_path / "t", {"t.csv": lines("step,loss,lr", *blocks)}, KNOWN)
     assert tables.runs["run"].to_list() == ["t-1", "t-2"]
     assert tables.curves.filter(run="t-1")["superseded"].sum() == 8
+
+
+def resumed(column: str, *told: object, apart: float = 0.003) -> str:
+    """A run in jobs that log the step of the checkpoint once more, and what a column says."""
+    begins = [10, 250, 500, 750]
+    rows = [
+        (
+            step,
+            round(TRAINED[step] + (apart if step == begin and begin > 10 else 0), 4),
+            told[place],
+        )
+        for place, (begin, end) in enumerate(zip(begins, [250, 500, 750, 990], strict=True))
+        for step in range(begin, end + 1, 10)
+    ]
+    return lines(f"step,loss,{column}", *rows)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [("slurm_job_id", (77, 78, 79, 80)), ("job", ("a", "b", "c", "d")), ("x", ("", "", "", ""))],
+)
+def test_jobs_that_log_their_checkpoint_s_step_again_are_of_one_run(
+    tmp_path: Path, column: str, told: tuple[object, ...]
+) -> None:
+    tables = ingest(tmp_path / "s", {"t.csv": resumed(column, *told)}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t"]
+    assert tables.curves["superseded"].sum() == 3
+
+
+def test_a_job_that_begins_with_another_loss_is_one_and_where_none_says_so_it_is_asked(
+    tmp_path: Path,
+) -> None:
+    tables = ingest(tmp_path / "s", {"t.csv": resumed("job", *"abcd", apart=0.3)}, KNOWN)
+    assert tables.curves["superseded"].sum() == 3
+    text = resumed("x", "", "", "", "", apart=0.3)
+    words = refused(tmp_path / "t", text)
+    proposed = re.search(r"if they are restarts, .*\n *(table: .*)$", words, re.MULTILINE)
+    assert proposed is not None
+    tables = ingest(tmp_path / "u", {"t.csv": text}, f"{KNOWN}{proposed[1]}\n")
+    kept = dict(tables.curves.drop_nulls("train_loss").select("step", "train_loss").iter_rows())
+    again = {250, 500, 750}
+    assert kept == pytest.approx(
+        {step: loss + 0.3 * (step in again) for step, loss in TRAINED.items()}, abs=1e-4
+    )
+    assert tables.evals.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second"),
+    [
+        ("git_sha", "a1b2", "c3d4"),
+        ("commit", "a", "b"),
+        ("wandb_id", "x1", "x2"),
+        ("world_size", 4, 8),
+        ("accum_steps", 2, 1),
+        ("log_every", 10, 50),
+        ("compile", "true", "false"),
+        ("version", 0.1, 0.2),
+        ("note", "oom", "fixed"),
+    ],
+)
+def test_a_dead_start_is_no_run_whatever_launches_say(
+    tmp_path: Path, column: str, first: object, second: object
+) -> None:
+    rows = [(step, TRAINED[step] + 0.01, first) for step in range(10, 70, 10)]
+    rows += [(step, loss, second) for step, loss in TRAINED.items()]
+    tables = ingest(tmp_path / "s", {"t.csv": lines(f"step,loss,{column}", *rows)}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t"]
+    assert tables.curves["superseded"].sum() == 6
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "second"),
+    [("max_steps", 60, 990), ("seed", 0, 1), ("peak_lr", 0.001, 0.0003), ("batch_size", 64, 128)],
+)
+def test_a_short_run_of_another_setting_is_no_dead_start(
+    tmp_path: Path, column: str, first: object, second: object
+) -> None:
+    rows = [(step, TRAINED[step] + 0.01, first) for step in range(10, 70, 10)]
+    rows += [(step, loss, second) for step, loss in TRAINED.items()]
+    words = refused(tmp_path / "s", lines(f"step,loss,{column}", *rows))
+    assert f"'{column}' tells them apart" in words
+
+
+def test_names_of_several_runs_are_no_evaluations(tmp_path: Path) -> None:
+    text = lines("step,loss,config", *of_settings(("c0",), ("c1",), ("c2",)))
+    assert "are evaluations" not in refused(tmp_path / "s", text)
+
+
+def test_three_columns_may_tell_runs_apart(tmp_path: Path) -> None:
+    settings = [(n, seed, b) for n in ("25M", "50M") for seed in (0, 1) for b in (8, 16)]
+    words = refused(tmp_path / "s", lines("step,loss,size,seed,bs", *of_settings(*settings)))
+    assert "'size' with 'seed' with 'bs' tells them apart" in words
+
+
+def test_runs_that_no_column_tells_apart_are_no_rows_to_leave_out(tmp_path: Path) -> None:
+    text = lines("step,loss,budget", *of_settings((1e17,), (1e17,), (1e18,)))
+    words = refused(tmp_path / "s", text)
+    assert "exclude" not in words
+    assert "a file of its own" in words

@@ -170,7 +170,7 @@ _PLACES: Final = "config|configs|summary|summary_metrics|results?|metrics|hparam
 
 
 _OF_LAUNCHES = re.compile(
-    r"(?:^|[^a-z])(?:restart|resum|re?launch|attempt|recover|reload|retr[iy]|host|nodes?\b|job|slurm"
+    r"(?:^|[^a-z])(?:restart|resum|(?:re)?launch|attempt|recover|reload|retr[iy]|host|nodes?\b|job|slurm"
     r"|ranks?\b|pids?\b|time|wall|dates?\b|gpu|device|worker|machine|session|tr(?:y|ies)\b|epoch"
     r"|git|sha\d*\b|hash|commit|revision|rev\b|branch|world|accum|acc_steps|grad_acc|every\b"
     r"|interval|compil|wandb|uuid|image|docker|container|cuda|torch|driver|path|dir\b|file|checkpoint"

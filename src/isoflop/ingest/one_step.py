@@ -18,7 +18,14 @@ import polars as pl
 from isoflop.config.sidecar import TableColumn, TableExclusion, TableMap
 from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Excluded, LeftOutRows, Remark
-from isoflop.ingest.names import SEEDS, find_count, find_epoch, plain, updates_by_epoch
+from isoflop.ingest.names import (
+    SEEDS,
+    find_count,
+    find_epoch,
+    is_of_launches,
+    plain,
+    updates_by_epoch,
+)
 from isoflop.ingest.outline import SIZES, as_line
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rows_or_runs import as_finished, may_be_finished
@@ -67,7 +74,7 @@ SHARE: Final = 1 / 3
 FEW: Final = 64
 """Values of a column that may name runs together with another."""
 TOGETHER: Final = 6
-"""Columns that are tried two by two."""
+"""Columns that are tried two by two, and three by three."""
 ALONE: Final = 0.2
 """Share of a curve's rows that may make the step before them anew, which restarts seldom do."""
 
@@ -374,19 +381,30 @@ def _tells(rows: pl.DataFrame, differ: pl.DataFrame, *columns: str) -> bool:
 
 
 def _naming(rows: pl.DataFrame, differ: pl.DataFrame, table: TableMap) -> tuple[str, ...]:
-    """Find a column that tells the rows apart, or else two: no measures, and no counts of rows."""
+    """Find a column that tells rows apart, or else two or three: no measures, no counts of rows."""
     mapped = {*_measures(table)}
     rate = table.columns.get("lr")
     names = [name for name in rows.columns if name != ROW and name not in mapped]
     names = [name for name in names if plain(name) not in TIMES]
+    names = [name for name in names if not is_of_launches(name) or _each_begins(rows, table, name)]
     names += [rate.column] if rate is not None and rate.column is not None else []
     names = [name for name in names if rows[name].drop_nulls().n_unique() * 2 <= rows.height]
     alone = next((name for name in names if _tells(rows, differ, name)), None)
     if alone is not None:
         return (alone,)
     few = [name for name in names if 1 < rows[name].n_unique() <= FEW][:TOGETHER]
-    both = combinations(few, 2)
-    return next((each for each in both if _tells(rows, differ, *each)), ())
+    together = [*combinations(few, 2), *combinations(few, 3)]
+    return next((each for each in together if _tells(rows, differ, *each)), ())
+
+
+def _each_begins(rows: pl.DataFrame, table: TableMap, name: str) -> bool:
+    """Tell whether all that a column names begins at the first step, as jobs of a run do not."""
+    axis = table.columns.get("step", table.columns.get("tokens"))
+    if axis is None or axis.column is None:
+        return False
+    steps = rows.select(name, step=as_numbers(rows[axis.column]))
+    first = steps.group_by(name).agg(pl.col("step").min())["step"]
+    return first.n_unique() == 1
 
 
 def _measures(table: TableMap) -> list[str]:
@@ -454,11 +472,18 @@ class _Differing:
         steps = known.select("run", "step").n_unique()
         if label is None and not naming and LEAST <= self.differ.height <= steps / 2:
             label = self._by_order()
-        if label is not None and not (naming and label.counts):
+        if label is not None and not (naming and (label.counts or self._are_many(label))):
             further = _as_quantities(self.table, label)
             ways = (
                 [*further, *ways] if label.sparse and self._is_sparse(known) else [*ways, *further]
             )
+        if not ways and self.differ.height >= LEAST:
+            way = (
+                "say in sweep.yaml which is of which run, by a column that names it under "
+                "table.columns.run; where the file has none, put one in, or put each run's rows "
+                "into a file of its own"
+            )
+            return way, ""
         if not ways:
             way = (
                 "say in sweep.yaml which is of which run, by a column that names it under "
@@ -476,6 +501,10 @@ class _Differing:
         first, last = self.differ["step"].min(), self.differ["step"].max()
         between = known.filter(pl.col("step").is_between(first, last))
         return 2 * self.differ.height <= between.select("run", "step").n_unique()
+
+    def _are_many(self, label: Label) -> bool:
+        """Tell whether what tells rows apart has more words than two, as names of runs have."""
+        return label.column is not None and self.rows[label.column].drop_nulls().n_unique() > LEAST
 
     def _by_order(self) -> Label | None:
         """Tell two rows of each step apart by their order, where nothing else does."""
@@ -506,6 +535,12 @@ def _as_quantities(table: TableMap, label: Label) -> list[tuple[str, str]]:
     columns = {**table.columns, "train_loss": cases["train_loss"]}
     way = f"if {which} are neither evaluations nor of other runs, leave them out"
     ways.append((way, as_line(table.model_copy(update={"columns": columns}))))
+    if label.last is not None:
+        formula = f'CASE WHEN {label.last} THEN "{loss.column}" END'
+        anew = loss.model_copy(update={"column": None, "formula": formula})
+        way = f"if they are restarts, each of which goes on from {which}, that one counts"
+        columns = {**table.columns, "train_loss": anew}
+        ways.append((way, as_line(table.model_copy(update={"columns": columns}))))
     return ways if label.repeats else ways[::-1]
 
 

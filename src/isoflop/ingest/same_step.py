@@ -15,30 +15,31 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from isoflop.ingest.names import plain
+from isoflop.ingest.names import is_of_launches, plain, tells_training
 from isoflop.ingest.wall_time import COLUMNS as TIMES
 from isoflop.ingest.wide import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 TRIED: Final = 1_000
 """Steps at which a column must tell rows apart."""
 LEAST: Final = 2
 """Steps with several rows from which a column that tells these apart is none by chance."""
 REGULAR: Final = 3
-"""Steps at regular distances from which they are no restarts'."""
+"""Steps from which a gap in a column tells the others."""
 MOSTLY: Final = 0.75
-"""Share of the regular steps that have a second row, and of these whose loss is off to one side."""
+"""Share of the regular steps that have a second row."""
+BY_CHANCE: Final = 0.05
+"""Chance of as many losses off to one side, below which noise does not tell them off."""
+DEAD: Final = 0.25
+"""Share of the steps of a run below which what began it was a dead start, and no shorter run."""
 APART: Final = 3.0
 """Differences of neighbouring losses beyond which a second one is no other batch's."""
 NEAR: Final = 5
 """Losses on either side by which a row is judged."""
-_OF_LAUNCHES = re.compile(
-    r"restart|resum|relaunch|launch|attempt|recover|reload|retry|host|node|job|slurm|rank|pid|time"
-    r"|date|gpu|device|worker|machine|session|try|epoch"
-)
-"""Names of what each launch of a run may say anew."""
 _RESTARTED = re.compile(r"restart|resum|relaunch|recover|reload|attempt")
 
 
@@ -53,6 +54,7 @@ class Label:
     sparse : whether the others are far fewer.
     counts : whether it is a number, as a setting of runs is.
     repeats : whether it does so at several steps.
+    last : the condition of the last row of each step, where their order tells.
     """
 
     column: str | None
@@ -61,6 +63,7 @@ class Label:
     sparse: bool
     counts: bool = False
     repeats: bool = True
+    last: str | None = None
 
 
 def are_quantities(rows: pl.DataFrame, pairs: pl.DataFrame, known: pl.DataFrame) -> bool:
@@ -75,6 +78,8 @@ def are_quantities(rows: pl.DataFrame, pairs: pl.DataFrame, known: pl.DataFrame)
     if pairs.is_empty():
         return False
     groups = _joined(pairs.select("earlier", ROW).rows())
+    if _go_on(rows, groups):
+        return False
     if label_of(rows, groups) is not None:
         return True
     losses = known.filter(~pl.col(ROW).is_in(pairs[ROW].to_list()))
@@ -83,8 +88,7 @@ def are_quantities(rows: pl.DataFrame, pairs: pl.DataFrame, known: pl.DataFrame)
     higher = float((off > 0).mean())
     if len(off) >= LEAST and higher in (0.0, 1.0) and (abs(off) > APART * (noise or 0.0)).all():
         return True
-    aside = max(higher, 1 - higher) >= MOSTLY
-    return len(off) >= REGULAR and aside and _are_regular(pairs, known)
+    return _by_chance(off > 0) <= BY_CHANCE and _are_regular(pairs, known)
 
 
 def label_of(rows: pl.DataFrame, groups: Sequence[Sequence[int]]) -> Label | None:
@@ -99,7 +103,7 @@ def label_of(rows: pl.DataFrame, groups: Sequence[Sequence[int]]) -> Label | Non
     wanted = rows.filter(pl.col(ROW).is_in([row for group in tried for row in group]))
     # what is called so says more than a gap elsewhere
     for name in sorted(rows.columns, key=lambda name: not re.search(r"eval|val|test", plain(name))):
-        if name == ROW or _RESTARTED.search(plain(name)):
+        if name == ROW or is_of_launches(name):
             continue
         cells = dict(wanted.select(ROW, name).iter_rows())
         told = [[cells.get(row) for row in group] for group in tried]
@@ -131,8 +135,12 @@ def set_otherwise(rows: pl.DataFrame, clock: pl.DataFrame) -> str | None:
     names = [
         name
         for name in rows.columns
-        if name != ROW and plain(name) not in TIMES and not _OF_LAUNCHES.search(plain(name))
+        if name != ROW and plain(name) not in TIMES and not is_of_launches(name)
     ]
+    reached = clock.join(placed, on=ROW).group_by("run", "attempt").agg(pl.col("step").max())
+    dead = pl.col("step") < DEAD * pl.col("step").max().over("run")
+    if reached.select(dead.any()).item():
+        names = [name for name in names if tells_training(name)]
     told = placed.join(rows.select(pl.col(ROW).cast(pl.Int64), *names), on=ROW, how="left")
     for name in names:
         if name in ("run", "attempt"):
@@ -157,8 +165,10 @@ def by_order(keys: Sequence[str]) -> Label:
     keys : columns of the step, and of what it is of.
     """
     by = ", ".join(f'"{name}"' for name in keys)
-    place = f"ROW_NUMBER() OVER (PARTITION BY {by})"
-    return Label(None, f"{place} = 1", f"{place} = 2", sparse=True)
+    of_step = f"OVER (PARTITION BY {by})"
+    place = f"ROW_NUMBER() {of_step}"
+    last = f"{place} = COUNT(*) {of_step}"
+    return Label(None, f"{place} = 1", f"{place} = 2", sparse=True, last=last)
 
 
 def farthest(known: pl.DataFrame, step: float, losses: Sequence[float]) -> int:
@@ -171,10 +181,32 @@ def farthest(known: pl.DataFrame, step: float, losses: Sequence[float]) -> int:
     before = known.filter(pl.col("step") < step).sort("step").tail(NEAR)
     behind = known.filter(pl.col("step") > step).sort("step").head(NEAR)
     near = pl.concat([before, behind]).select("step", "loss")
-    if near.height < LEAST:
+    if near["step"].n_unique() < LEAST:
         return 0
     line = np.polynomial.Polynomial.fit(near["step"].to_numpy(), near["loss"].to_numpy(), 1)
     return int(np.argmax([abs(loss - line(step)) for loss in losses]))
+
+
+def _go_on(rows: pl.DataFrame, groups: Sequence[Sequence[int]]) -> bool:
+    """Tell whether another launch begins with the last row of each step, and goes on from there."""
+    first, last = [group[0] for group in groups], [group[-1] for group in groups]
+    for name in rows.columns:
+        if name == ROW or not is_of_launches(name):
+            continue
+        told = rows.select(pl.col(ROW).cast(pl.Int64), pl.col(name).alias("told"))
+        told = told.with_columns(behind=pl.col("told").shift(-1))
+        begins = told.filter(pl.col(ROW).is_in(last))
+        stays = (begins["told"].eq_missing(begins["behind"]) | begins["behind"].is_null()).all()
+        before = told.filter(pl.col(ROW).is_in(first))["told"]
+        if before.len() == begins.height and stays and before.ne_missing(begins["told"]).all():
+            return True
+    return False
+
+
+def _by_chance(higher: NDArray[np.bool_]) -> float:
+    """Give the chance that noise puts as many of the losses, or more, off to one side."""
+    count, most = len(higher), max(int(higher.sum()), int((~higher).sum()))
+    return float(sum(math.comb(count, each) for each in range(most, count + 1)) / 2 ** (count - 1))
 
 
 def _joined(pairs: Sequence[tuple[int, ...]]) -> list[list[int]]:
