@@ -160,3 +160,21 @@ def test_launches_from_scratch_with_other_settings_are_several_runs(
     assert "several runs: a launch" not in reason("t", launch(200) + launch(200))
     if setting == "max_iters":  # a run may be made longer
         assert "several runs: a" not in reason("u", launch(100) + launch(200, resumed=True))
+
+
+def test_a_smoke_test_before_a_run_is_left_behind_where_sweep_yaml_names_the_run(
+    tmp_path: Path,
+) -> None:
+    text = "".join(
+        nanogpt(steps=steps).replace("tokens per", f"Overriding: max_iters = {steps}\ntokens per")
+        for steps in (20, 200)
+    )
+    other = nanogpt().replace(": loss ", ": loss 1")
+    reason = row(ingest(tmp_path / "s", {"a.log": text, "o.log": other}).runs, "run", "a")["reason"]
+    assert "max_iters = 200, and the one before it 20" in reason
+    way = "runs: [{match: a.log, run: big}]\n"
+    tables = ingest(tmp_path / "t", {"a.log": text, "o.log": other}, f"title: t\n{way}")
+    alone = ingest(tmp_path / "u", {"a.log": nanogpt(), "o.log": other})
+    mine, wanted = row(tables.runs, "run", "big"), row(alone.runs, "run", "a")
+    told = ("reason", "tokens", "schedule_tokens", "params_total", "status")
+    assert [mine[name] for name in told] == [wanted[name] for name in told]

@@ -579,3 +579,18 @@ def test_a_file_that_may_go_on_with_several_runs_is_asked_about_with_both_ways_o
     tables = ingest(tmp_path / "u", files, f"{KNOWN}runs: [{own}]\n")
     assert tables.runs["run"].to_list() == ["1", "2", "c"]
     assert not tables.runs["excluded"].any()
+
+
+def test_a_file_goes_on_with_the_run_of_its_seed(tmp_path: Path) -> None:
+    def seeded(text: str, seed: int) -> str:
+        head, *lines = text.splitlines(keepends=True)
+        return "".join([head, f"  seed ............................ {seed}\n", *lines])
+
+    files: dict[str, str | bytes] = {}
+    for seed in range(3):
+        files[f"10{seed}.out"] = seeded(megatron(range(10, 71, 10), 10, 7.0 + seed / 10), seed)
+        files[f"20{seed}.out"] = seeded(resumed(50, 15, 2.0 + seed / 10), seed)
+    tables = ingest(tmp_path / "s", files, KNOWN)
+    assert tables.runs["run"].to_list() == ["100", "101", "102"]
+    assert tables.runs["seed"].to_list() == [0, 1, 2]
+    assert tables.runs["paths"].to_list() == [f"10{seed}.out, 20{seed}.out" for seed in range(3)]

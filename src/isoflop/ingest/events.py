@@ -91,10 +91,15 @@ class Written(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """A run that sweep.yaml leaves out by the values of its row."""
+    """A run that is left out, by the values of its row or by what its log says.
+
+    `unless_named`: not where sweep.yaml names the run of its file. What comes from here on counts
+    then, and the facts that come right before.
+    """
 
     reason: str
     run: str
+    unless_named: bool = False
 
 
 class CountsLines(NamedTuple):

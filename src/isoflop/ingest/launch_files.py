@@ -1,8 +1,8 @@
 """Launches of one run that each wrote a file of its own, by the step that they print to resume at.
 
 A job that goes on from a checkpoint prints its step. The run that it goes on with is the one in its
-folder, of the same size, rate and batch, that had got so far; where there are several, nobody but
-who started it knows.
+folder, of the same size, rate, batch and seed, that had got so far; where there are several, nobody
+but who started it knows.
 """
 
 from __future__ import annotations
@@ -80,8 +80,16 @@ def _leads_up_to(
     first, last = min(each[0] for each in steps), max(each[1] for each in steps)
     # a checkpoint may be later than the last line that was printed
     interval = max(each[0] for each in steps) if len(steps) == 1 else 0
+    if any(len(_seeds(part) | _seeds(other)) > 1 for other in of_run):
+        return False
     known = part.shared_facts().keys() & of_run[0].shared_facts().keys()
     return first < step <= last + max(interval, 1) and bool(known) and agree(of_run[0], part)
+
+
+def _seeds(part: Part) -> set[object]:
+    """Give the seeds that a file, or the settings beside it, tell."""
+    told = [*part.logged_facts(), part.settings()]
+    return {facts["seed"].value for facts in told if "seed" in facts}
 
 
 def _which(part: Part, step: int, files: Sequence[str]) -> str:

@@ -45,7 +45,9 @@ class ParsedRun:
     name : as the log gives it; empty where the log names none.
     facts : what the log says besides the curve, one entry per header.
     status : how it ended, if the log says so.
-    excluded : why sweep.yaml's table map leaves it out, if it does.
+    excluded : why sweep.yaml's table map, or the log, leaves it out, if it does.
+    anew : the first of the facts that count where sweep.yaml names the run, which is then not left
+        out; None where it is in any case.
     lines : its training and evaluation records.
     restarts : restarts that the log itself names.
     counts_steps : whether some of its records give no D and no number of samples.
@@ -72,6 +74,7 @@ class ParsedRun:
     facts: tuple[RunFacts, ...] = ()
     status: str | None = None
     excluded: str | None = None
+    anew: int | None = None
     lines: int = 0
     restarts: int = 0
     counts_steps: bool = False
@@ -454,6 +457,7 @@ class _Run:
     facts: list[RunFacts] = field(default_factory=list)
     status: str | None = None
     excluded: str | None = None
+    anew: int | None = None
     lines: int = 0
     restarts: int = 0
     counts_steps: bool = False
@@ -491,8 +495,9 @@ class _Run:
             case Ended(status):
                 # a run that goes on after it crashed has not crashed
                 self.status = None if goes_on else status
-            case Excluded(reason):
+            case Excluded(reason, _, unless_named):
                 self.excluded = reason
+                self.anew = len(self.facts) - 1 if unless_named else None
             case Identity(key):
                 self.key = key
             case CountsLines():
@@ -529,6 +534,7 @@ class _Run:
             facts=tuple(self.facts),
             status=self.status,
             excluded=self.excluded,
+            anew=self.anew,
             lines=self.lines,
             restarts=self.restarts,
             counts_steps=self.counts_steps,

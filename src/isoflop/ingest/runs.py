@@ -356,6 +356,8 @@ def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Par
     for run in runs:
         called = run.name or stem
         name = log.run or side.stated_run(sidecar, called)
+        if name is not None and run.anew is not None:  # one run, whose later launch counts
+            run = replace(run, facts=run.facts[run.anew :], excluded=None)  # noqa: PLW2901
         part = Part(
             replace(log, run=name), run, config, formulas,
             losses=named, several=several, called=called,

@@ -30,7 +30,7 @@ from isoflop.ingest.textlog import Shape, TextFormat, facts_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 8
+VERSION = 9
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
@@ -167,7 +167,7 @@ class Reader:
         values = {
             fact: given[name] if number(given[name]) is None else number(given[name])
             for name, fact in _ARGUMENTS.items()
-            if name in given and number(given[name]) != 0
+            if name in given and (name == "seed" or number(given[name]) != 0)
         }
         values |= {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
         if self._sets == {"validation", "test"}:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-VERSION = 5
+VERSION = 6
 DEFAULTS = ("architecture.tied", "architecture.gated", "architecture.d_ff")
 """What model.py is and no log says; forks may be otherwise."""
 
@@ -108,9 +108,10 @@ class Reader:
             yield Excluded(
                 f"its file holds several runs: a launch that was not resumed prints max_iters = "
                 f"{planned}, and the one before it {self._planned}. Give what each printed a file "
-                f"of its own; if they are one run, call these files one in sweep.yaml, runs: "
-                f"[{{match: ..., run: ...}}]",
+                f"of its own; or, if the earlier was a test and the later launch is the run, name "
+                f"it in sweep.yaml, runs: [{{match: <this file>, run: <its name>}}]",
                 "",
+                unless_named=True,
             )
         self._planned = planned
 
