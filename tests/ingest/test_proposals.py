@@ -278,3 +278,33 @@ def test_what_a_map_with_gaps_leads_to_is_told_behind_a_mark(tmp_path: Path) -> 
     asked = yaml.safe_load(filled(inspect(write(tmp_path / "t", files, None)).sidecar_text()))
     lines = {key for rule in asked["runs"] for key in rule if rule["match"] in {"u", "u.csv"}}
     assert {"table", "tokens_per_step", "schedule"} <= lines | asked.get("facts", {}).keys()
+
+
+@pytest.mark.parametrize(
+    ("losses", "proposed"),
+    [
+        ({"target_loss": (3.28, 3.28), "reached_loss": (4.4, 4.1)}, "reached_loss"),
+        ({"mtp_loss": (5.4, 5.1), "ntp_loss": (4.4, 4.1)}, "ntp_loss"),
+        ({"aux_loss": (0.02, 0.03), "lm_loss_smooth": (4.4, 4.1)}, "lm_loss_smooth"),
+        ({"some_loss": (0.02, 0.03), "lm_loss_smooth": (4.4, 4.1)}, "lm_loss_smooth"),
+        ({"initial_loss": (10.9, 10.8), "loss_at_end": (4.4, 4.1)}, "loss_at_end"),
+        ({"best_val_nll": (4.3, 4.0), "final_val_nll": (4.4, 4.1)}, "final_val_nll"),
+        (
+            {"lambada_nll": (2.2, 2.1), "pile_nll": (4.4, 4.1)},
+            "<the column of the loss: lambada_nll, pile_nll>",
+        ),
+        ({"loss_std": (0.2, 0.3)}, "<the column of the loss>"),
+        ({"loss_scale": (128, 256)}, "<the column of the loss>"),
+    ],
+)
+def test_the_loss_that_is_proposed_varies_and_is_no_other_s(
+    tmp_path: Path, losses: dict[str, tuple[float, float]], proposed: str
+) -> None:
+    head = ",".join(["params,tokens", *losses])
+    lines = [
+        ",".join(map(str, (25e6, (place + 1) * 5e8, *(two[place] for two in losses.values()))))
+        for place in (0, 1)
+    ]
+    table = "\n".join([head, *lines, ""])
+    told = inspect(write(tmp_path / "s", {"t.csv": table}, None)).sidecar_text()
+    assert yaml.safe_load(told)["table"]["columns"]["eval_loss"] == proposed

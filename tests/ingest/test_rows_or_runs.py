@@ -6,8 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from isoflop.errors import MissingFactError
+from isoflop.ingest.inspection import inspect
 from isoflop.ingest.names import counted_by_words, find_count, loss_by_words
 from isoflop.ingest.sweep import EmptySweepError
 from tests.ingest.samples import ingest, row
@@ -308,3 +310,64 @@ def test_tokens_follow_from_compute_or_from_all_steps(
     done = ingest(tmp_path / "s", {}, (tmp_path / "s/sweep.yaml").read_text())
     assert done.runs["tokens"].to_list() == pytest.approx([tokens for _, tokens in CELLS])
     assert done.curves["eval_loss"].to_list() == pytest.approx([loss(*cell) for cell in CELLS])
+
+
+def test_a_checkpoint_of_each_run_makes_no_curves(tmp_path: Path) -> None:
+    lines = [
+        f"{size / 1e6:g}M,{size},{tokens / 131072:.0f},{tokens},{loss(size, tokens)}"
+        for size, tokens in CELLS
+    ]
+    files: dict[str, str | bytes] = {
+        "t.csv": "\n".join(["model,n_params,checkpoint,tokens,val_loss", *lines, ""])
+    }
+    done = ingest(tmp_path / "few", files)
+    assert done.runs["tokens"].sort().to_list() == sorted(tokens for _, tokens in CELLS)
+    lines = [
+        f"25M,{25e6},{seed},{(seed + 1) * 100},{(seed + 1) * 1e8},{5 - seed / 9}"
+        for seed in range(8)
+    ]
+    files = {"t.csv": "\n".join(["model,n_params,seed,checkpoint,tokens,val_loss", *lines, ""])}
+    assert ingest(tmp_path / "seeds", files).runs.height == 8
+
+
+def test_rows_of_the_same_steps_for_every_n_are_rather_curves(tmp_path: Path) -> None:
+    lines = [
+        f"{size},{step},131072,{6 - step / 4e3 - size / 1e8}"
+        for size in (25e6, 50e6, 100e6)
+        for step in (500, 1000, 2000, 4000, 8000)
+    ]
+    content = "\n".join(["n_params,step,tokens_per_step,val_loss", *lines, ""])
+    with pytest.raises(EmptySweepError, match="if each row is a finished run"):
+        ingest(tmp_path / "s", {"t.csv": content})
+    told = inspect(tmp_path / "s").sidecar_text()
+    assert yaml.safe_load(told)["table"]["rows"] == "points"
+
+
+@pytest.mark.parametrize(
+    ("columns", "peaks"),
+    [
+        ({"learning_rate": (6e-9, 1.2e-8)}, None),  # a schedule's end
+        ({"lr": (6e-5, 6e-5), "config.lr": (6e-4, 3e-4)}, (6e-4, 3e-4)),
+        ({"lr": (0.5, 0.5), "base_lr": (1e-3, 2e-3)}, (1e-3, 2e-3)),
+        ({"lr": (6e-5, 5e-5), "config.seed": (0, 1)}, None),  # of a tracker's summary
+        ({"summary.lr": (6e-5, 5e-5)}, None),
+        ({"train/learning_rate": (6e-5, 5e-5)}, None),
+        ({"lr": (3e-2, 3e-5)}, None),
+        ({"lr": (0.5, 1.0)}, None),  # multiples
+        ({"optim.lr": (1e-3, 2e-3)}, (1e-3, 2e-3)),
+        ({"lr": (1e-3, 2e-3)}, (1e-3, 2e-3)),
+        ({"peak_lr": (1e-7, 2e-7)}, (1e-7, 2e-7)),  # it says so
+    ],
+)
+def test_a_learning_rate_is_a_peak_only_where_it_can_be_no_last_one(
+    tmp_path: Path, columns: dict[str, tuple[float, float]], peaks: tuple[float, float] | None
+) -> None:
+    head = ",".join(["N,D,loss", *columns])
+    lines = [
+        ",".join(
+            map(str, [25e6, 5e8, 4 + place / 100, *(both[place] for both in columns.values())])
+        )
+        for place in (0, 1)
+    ]
+    done = ingest(tmp_path / "s", {"t.csv": "\n".join([head, *lines, ""])})
+    assert done.runs["lr_peak"].to_list() == list(peaks or (None, None))

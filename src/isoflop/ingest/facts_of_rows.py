@@ -6,6 +6,7 @@ No fit needs them, so a column is taken only where every cell can be what its na
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 
 PEAKS: Final = (
     "peak_lr", "lr_peak", "max_lr", "lr_max", "learning_rate_peak", "peak_learning_rate",
-    "max_learning_rate", "learning_rate_max", *COLUMNS["lr"],
+    "max_learning_rate", "learning_rate_max", "base_lr", "base_learning_rate", "initial_lr",
+    "initial_learning_rate", "init_lr",
 )  # fmt: skip
-"""Columns of the peak learning rate of finished runs."""
+"""Columns that say that they are the peak learning rate of finished runs."""
+_OF_SETTINGS: Final = re.compile(r"(?i)(?:configs?|hparams|args)[./]|optim(?:izer)?\.")
+_OF_ENDS: Final = re.compile(r"(?i)(?:summary|summary_metrics|results?|metrics)[./]")
+"""Places of a tracker's settings, and of the last values that it keeps."""
+_RATES: Final = frozenset({"lr", "learning_rate", "learning-rate"})
+"""What rates are called that need not have been logged."""
 BUDGETS: Final = ("budget", "compute_budget", "flops_budget", "flop_budget", "budget_flops")
 UNIQUE: Final = ("unique_tokens", "tokens_unique", "n_unique_tokens", "num_unique_tokens")
 KINDS: Final = (
@@ -46,11 +53,13 @@ def with_facts(raw: pl.DataFrame, table: TableMap) -> TableMap:
     by_plain = {plain(name): name for name in reversed(raw.columns)}
     used = {origin.column for origin in table.columns.values()}
     columns = dict(table.columns)
+    compute = _compute(raw, table)
     for fact, (names, can_be) in _FACTS.items():
         name = next((by_plain[each] for each in names if each in by_plain), None)
+        name = name if fact != _PEAK or name is not None else _rates_of_settings(raw, compute)
         if name is None or name in used or fact in columns:
             continue
-        if can_be(raw[name], _compute(raw, table)):
+        if can_be(raw[name], compute):
             columns[fact] = TableColumn(column=name)
     return table.model_copy(update={"columns": columns})
 
@@ -70,6 +79,31 @@ def _compute(raw: pl.DataFrame, table: TableMap) -> pl.Series | None:
         if each is not None and each.column is not None
     ]
     return 6.0 * read[0] * read[1] if len(read) == len(counts) else None
+
+
+def _rates_of_settings(raw: pl.DataFrame, compute: pl.Series | None) -> str | None:
+    """Find the learning rates that runs were set to, and not the last ones that they had.
+
+    A tracker's table has both under one name, in its settings and its summary; a rate that stands
+    alone is one of settings where all are as large as peaks are.
+    """
+    rates = [name for name in raw.columns if plain(name) in COLUMNS["lr"]]
+    settings = [name for name in rates if _OF_SETTINGS.match(name)]
+    if settings:
+        return settings[0] if len(settings) == 1 else None
+    is_tracker_s = any(_OF_SETTINGS.match(name) for name in raw.columns)
+    named = [name for name in rates if plain(name) in _RATES]
+    if len(named) != 1 or is_tracker_s or _OF_ENDS.match(named[0]):
+        return None
+    cells = as_numbers(raw[named[0]])
+    if not cells.drop_nulls().is_between(LEAST_PEAK, LARGEST_PEAK).all():
+        return None
+    if compute is not None:
+        of_cells = pl.DataFrame({"compute": compute.round_sig_figs(3), "rate": cells})
+        spread = of_cells.group_by("compute").agg(pl.col("rate").max() / pl.col("rate").min())
+        if (spread["rate"] > SPREAD).any():
+            return None
+    return named[0]
 
 
 def _are_rates(cells: pl.Series, _: pl.Series | None) -> bool:
@@ -109,8 +143,14 @@ def _all_are_numbers(cells: pl.Series, numbers: pl.Series) -> bool:
 
 
 LEAST_TOKENS: Final = 1e3
+LEAST_PEAK: Final = 1e-6
+LARGEST_PEAK: Final = 0.1
+"""Learning rates between which those are that no word calls peaks, though they are."""
+SPREAD: Final = 100.0
+"""Times by which the peak rates of one cell differ at most, as far as no word calls them peaks."""
+_PEAK: Final = "schedule.lr_peak"
 _FACTS: Final[dict[str, tuple[tuple[str, ...], Callable[..., bool]]]] = {
-    "schedule.lr_peak": (PEAKS, _are_rates),
+    _PEAK: (PEAKS, _are_rates),
     "schedule.kind": (KINDS, _are_words),
     "seed": (SEEDS, _are_seeds),
     "budget": (BUDGETS, _are_budgets),

@@ -436,9 +436,26 @@ def no_curve(names: Sequence[str], curve: str | None) -> str:
 
 
 def may_be_loss(name: str) -> bool:
-    """Tell whether something is called as losses are."""
+    """Tell whether something is called as losses are; the scale of a loss is a setting."""
     words = plain(name)
+    if re.search(r"loss_?scal", words):
+        return False
     return unit_of(name) is not None or re.search(_LOSS_WORDS, words) is not None
+
+
+def may_be_the_loss(name: str) -> bool:
+    """Tell whether something that is called as losses are may be that of the model's data.
+
+    `aux_loss`, `target_loss`, `initial_loss` and `loss_std` are others.
+    """
+    return may_be_loss(name) and re.search(_OF_OTHERS, plain(name)) is None
+
+
+_OF_OTHERS: Final = (
+    r"(?:^|[^a-z])(?:aux|auxiliary|z|target|goal|init|initial|first|std|stdev|stderr|sem|var|delta"
+    r"|diff|change|improvement|gap|ratio|weight|coefs?|coeffs?|router|balance|balancing|load|mtp|kl"
+    r"|threshold|smoothing|distill|distillation)(?:$|[^a-z])"
+)
 
 
 def unit_of(name: str) -> str | None:

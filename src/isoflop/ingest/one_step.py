@@ -73,6 +73,8 @@ SHARE: Final = 1 / 3
 """Share of a curve's rows at which launches may begin: more often, two curves take turns."""
 FEW: Final = 64
 """Values of a column that may name runs together with another."""
+LEAST_STEPS: Final = 4
+"""Steps that all N share from which their rows are rather points of curves than finished runs."""
 TOGETHER: Final = 6
 """Columns that are tried two by two, and three by three."""
 ALONE: Final = 0.2
@@ -457,10 +459,6 @@ class _Differing:
     def _way(self, known: pl.DataFrame) -> tuple[str, str]:
         """Say how rows are told apart: the likeliest first, with the map for that."""
         naming, ways = _naming(self.rows, self.differ, self.table), []
-        if may_be_finished(self.rows, self.table):
-            finished = as_finished(self.rows, self.table)
-            if finished is not None:
-                ways.append(("if each row is a finished run, say so in sweep.yaml", finished))
         if naming:
             columns = {**self.table.columns}
             run = _together(self.rows, columns.pop("run", None), naming)
@@ -468,6 +466,11 @@ class _Differing:
             words = " with ".join(f"'{name}'" for name in naming)
             way = f"{words} tells them apart; if it is of runs, say so in sweep.yaml"
             ways.append((way, as_line(by_run)))
+        if may_be_finished(self.rows, self.table):
+            finished = as_finished(self.rows, self.table)
+            if finished is not None:
+                each = ("if each row is a finished run, say so in sweep.yaml", finished)
+                ways = [*ways, each] if self._shares_steps() else [each, *ways]
         label = self.label
         steps = known.select("run", "step").n_unique()
         if label is None and not naming and LEAST <= self.differ.height <= steps / 2:
@@ -492,6 +495,13 @@ class _Differing:
             return f"{way}\n  {_without_farthest(self, known)}", ""
         told = "\n; or ".join(f"{way}:\n  {line}" for way, line in ways)
         return told, ways[0][1]
+
+    def _shares_steps(self) -> bool:
+        """Tell whether every N has the same steps, several, as curves have and grids need not."""
+        told = map(self.table.columns.get, ("step", *SIZES))
+        step, size, *_ = [str(each.column) for each in told if each is not None]
+        steps = self.rows.group_by(size).agg(pl.col(step).unique().sort())[step]
+        return steps.n_unique() == 1 and len(steps[0]) >= LEAST_STEPS
 
     def _is_sparse(self, known: pl.DataFrame) -> bool:
         """Tell whether few of the steps between the first and last that differ do, as evaluations.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal
@@ -31,6 +32,7 @@ from isoflop.ingest.names import (
     loss_by_words,
     loss_curve,
     may_be_loss,
+    may_be_the_loss,
     no_curve,
     plain,
     run_column,
@@ -40,12 +42,14 @@ from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import EVAL_SET, as_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 COLUMNS_SHOWN: Final = 30
 """Columns named of a table that cannot be mapped."""
 SIZES: Final = ("params.total", "params.nonembedding", "params.active")
 """What tells how large a finished run's model is, in this order."""
+LEAST_LOSS: Final = 0.1
+"""What some losses of a column are above where they are those of a language: others are beside."""
 TRIED: Final = 1000
 """Filled cells of a column of text in which a number is looked for."""
 
@@ -68,6 +72,10 @@ class Outline:
     what: str = "a table with columns"
     is_panel: bool = False
     values: dict[str, Counter[object]] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Of columns of numbers that are called like losses, the least and the largest."""
+    states: Counter[object] = field(default_factory=Counter)
+    """Rows of each run where a column counts its states."""
     _whole_from: dict[str, float | None] = field(default_factory=dict)
     """Of columns of epochs the least number; None of one with broken numbers."""
 
@@ -91,7 +99,10 @@ class Outline:
                 has_numbers = sample is not None and as_numbers(sample).count() > 0
             if has_numbers:
                 self.numeric.add(cells.name)
+            if cells.name in self.numeric and may_be_loss(cells.name):
+                self._widen(cells)
         self._count_values(rows)
+        self._count_states(rows)
         if (epoch := find_epoch(rows.columns)) is not None:
             cells = as_numbers(rows[epoch]).drop_nulls()
             least = min(cells, default=math.inf)
@@ -116,6 +127,27 @@ class Outline:
                 counts[None] += filled.height
             else:
                 counts.update(dict(filled.group_by(run).len().iter_rows()))
+
+    def _widen(self, cells: pl.Series) -> None:
+        """Take in further values of a column that is called like losses."""
+        known = as_numbers(cells).drop_nulls().drop_nans()
+        if known.len():
+            least, most = self.ranges.get(cells.name, (math.inf, -math.inf))
+            told = float(known.min()), float(known.max())  # type: ignore[arg-type]
+            self.ranges[cells.name] = min(least, told[0]), max(most, told[1])
+
+    def may_be_losses(self, name: str) -> bool:
+        """Tell whether a column of numbers varies, and is as large as losses of a language are."""
+        least, most = self.ranges.get(name, (0.0, math.inf))
+        return most > LEAST_LOSS and (least < most or self.columns[name] == 1)
+
+    def _count_states(self, rows: pl.DataFrame) -> None:
+        """Count the rows of each run, and of each of its seeds, whose states a column counts."""
+        run = run_column(rows.columns)
+        if run is None or _checkpoint_in(rows.columns) is None:
+            return
+        keys = [run, *(name for name in rows.columns if plain(name) in _OF_A_RUN and name != run)]
+        self.states.update({each[:-1]: each[-1] for each in rows.group_by(keys).len().rows()})
 
     def loss_curve(self) -> tuple[str | None, list[str]]:
         """Find the column of the loss in training, and those that are single values beside it."""
@@ -339,16 +371,44 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
 
 
 def _likely_loss(outline: Outline, columns: Mapping[str, TableColumn]) -> TableColumn:
-    """Choose the column that is rather the loss of finished runs, by its words, or leave a gap."""
+    """Choose the column that is rather the loss of finished runs, or leave a gap."""
     taken = {origin.column for origin in columns.values()}
-    others = [name for name in outline.numbers if name not in taken]
-    alike = [name for name in others if may_be_loss(name) or plain(name) in FINAL_LOSS]
-    alike.sort(key=lambda name: (not loss_by_words(name), "train" in plain(name)))
-    if not alike:
-        return scaled("<the column of the loss>", 1.0)
-    if unit_of(alike[0]) == "perplexity":
-        return TableColumn(formula=f'LN("{alike[0]}")')
-    return scaled(alike[0], 1.0)
+    alike = _losses_among(outline, taken, FINAL_LOSS)
+    likely = _likeliest(alike, lambda name: "train" in plain(name))
+    if len(likely) == 1 and unit_of(likely[0]) == "perplexity":
+        return TableColumn(formula=f'LN("{likely[0]}")')
+    return scaled(_or_gap(likely), 1.0)
+
+
+def _losses_among(
+    outline: Outline, taken: Collection[str | None], others: Collection[str]
+) -> list[str]:
+    """List the columns that may be the loss: they vary, and are as large as losses are."""
+    return [
+        name
+        for name in outline.numbers
+        if name not in taken
+        and (may_be_the_loss(name) or plain(name) in others)
+        and outline.may_be_losses(name)
+    ]
+
+
+def _likeliest(alike: Sequence[str], later: Callable[[str], bool]) -> list[str]:
+    """List the columns that are rather the loss than others, by their words."""
+
+    def rank(name: str) -> tuple[bool, bool, bool]:
+        """Give places by words of a loss, by those of training, and by those of a run's end."""
+        words = {*re.findall("[a-z]+", name.lower())}
+        return not loss_by_words(name), later(name), not words & {"final", "last", "end"}
+
+    return [name for name in alike if rank(name) == min(map(rank, alike))]
+
+
+def _or_gap(likely: Sequence[str]) -> str:
+    """Give the one column that there is, or a gap that names those that there are."""
+    if len(likely) == 1:
+        return likely[0]
+    return f"<the column of the loss{f': {some(likely)}' if likely else ''}>"
 
 
 _OF_POINTS: Final = frozenset({"step", "lr", "grad_norm"})
@@ -370,13 +430,28 @@ def _are_finished(
         return names is not None and outline.columns[names] > 1 and not repeats(names)
     if run is None or not repeats(run, size):
         return True
-    checkpoint = next((each for each in outline.numbers if plain(each) in _CHECKPOINTS), None)
-    along_a_curve = checkpoint is not None and not repeats(run, size, checkpoint)
+    checkpoint = _checkpoint_in(outline.numbers)
+    along_a_curve = (
+        checkpoint is not None
+        and not repeats(run, size, checkpoint)
+        and outline.states.total() >= LEAST_STATES * len(outline.states)
+    )
     return plain(run) in MAY_NAME_RUNS and not along_a_curve
 
 
+_OF_A_RUN: Final = frozenset(
+    {*COLUMNS["run"], *MAY_NAME_RUNS, "seed", "random_seed", "max_lr", "peak_lr", "max_steps"}
+)
+"""Columns that are the same all along a curve."""
+LEAST_STATES: Final = 4
+"""States that each model has on average where they are those of curves: a few may be its runs."""
 _CHECKPOINTS: Final = ("checkpoint", "ckpt", "checkpoint_step", "ckpt_step", "checkpoint_id")
 """Columns that count the states of one run that were evaluated."""
+
+
+def _checkpoint_in(names: Iterable[str]) -> str | None:
+    """Find the column that counts states of runs."""
+    return next((each for each in names if plain(each) in _CHECKPOINTS), None)
 
 
 def scaled(column: str, factor: float) -> TableColumn:
@@ -457,10 +532,9 @@ def _with_a_loss(outline: Outline, known: _Known) -> str:
     if not {"step", "tokens"} & columns.keys():
         columns = {"step": scaled("<the column of updates>", 1.0), **columns}
     taken = {origin.column for origin in columns.values()}
-    others = [name for name in outline.numbers if name not in taken]
-    alike = [name for name in others if may_be_loss(name) or plain(name) in {"value", *FINAL_LOSS}]
-    loss = next(iter(alike), "<the column of the loss>")
-    columns["train_loss"] = scaled(loss, 1.0)
+    alike = _losses_among(outline, taken, {"value", *FINAL_LOSS})
+    likely = _likeliest(alike, lambda name: "train" not in plain(name))
+    columns["train_loss"] = scaled(_or_gap(likely), 1.0)
     return f"{as_block(known.table('points', columns))}   # or eval_loss: that column"
 
 
