@@ -308,3 +308,25 @@ def test_the_loss_that_is_proposed_varies_and_is_no_other_s(
     table = "\n".join([head, *lines, ""])
     told = inspect(write(tmp_path / "s", {"t.csv": table}, None)).sidecar_text()
     assert yaml.safe_load(told)["table"]["columns"]["eval_loss"] == proposed
+
+
+def test_rows_of_a_trackers_table_without_a_history_are_finished_runs(tmp_path: Path) -> None:
+    began = "finished,2026-02-01T10:00:00.000Z,3600"
+    cells = [(n, steps) for n in (25, 50) for steps in (40, 80)]
+    names = [f"gpt-{n}-{steps}" for n, steps in cells]
+    rows = [
+        f"gpt-{n}-{steps},{began},{n}e6,1000,{steps},{5 - n / 50 - steps / 80}"
+        for n, steps in cells
+    ]
+    head = "Name,State,Created,Runtime,n_params,batch_tokens,total_steps,val/loss"
+    files = {"runs.csv": "\n".join([head, *rows, ""])}
+    for name, end in ((names[0], 4.0), (names[2], 3.5)):
+        curve = [f"{step},{end + 4 / step - 0.1:.4f}" for step in range(1, 41)]
+        files[f"{name}.csv"] = "\n".join(["trainer/global_step,val/loss", *curve, ""])
+    folder = write(tmp_path / "s", {**files}, None)
+    (folder / "sweep.yaml").write_text(inspect(folder).sidecar_text())
+    assert "ignore" not in yaml.safe_load((folder / "sweep.yaml").read_text())
+    told = inspect(folder).as_json()["runs"]
+    assert {run["run"]: run["tokens"] for run in told if run["left_out"] is None} == {
+        name: int(name.rpartition("-")[2]) * 1000 for name in names
+    }

@@ -53,6 +53,7 @@ def table(head: str, *columns: str) -> str:
         ("n_params_non_embedding", "params.nonembedding"), ("n_active", "params.active"),
         ("activated params", "params.active"), ("D_tokens", "tokens"), ("#tokens", "tokens"),
         ("tokens_trained", "tokens"), ("tokens_processed", "tokens"),
+        ("N (total)", "params.total"), ("N_total", "params.total"), ("n_total", None),
         ("params_per_layer", None), ("embedding_params", None), ("expert_params", None),
         ("n_embd", None), ("n_t", None), ("tokens_per_second", None), ("eval_tokens", None),
         ("unique_tokens", None), ("max_tokens", None), ("train tokens per param", None),

@@ -119,14 +119,18 @@ class Inspected:
         if single or of_files or rules:
             lines.append("runs:")
         lines += [f"  {rule}" for rule in rules]
-        for name, proposal in of_files.items():
+        further = {name: proposal for name, proposal in of_tables.items() if proposal}
+        for name, proposal in {**of_files, **further}.items():
             lines += [f"  - {rule_for(name)}", *(f"    {line}" for line in proposal.split("\n"))]
         for name, gaps in single.items():
             lines += [f"  - {rule_for(name)}", *(f"    {line}" for line in gaps)]
-        if of_tables:
+        ignored = [name for name, further in of_tables.items() if not further]
+        if ignored:
             lines.append("ignore:")
-        for name in of_tables:
-            lines.append(f"  - {{{rule_for(name)}, reason: its rows are rules above}}")
+        for name in ignored:
+            lines.append(
+                f"  - {{{rule_for(name)}, reason: its rows of runs with a log are rules above}}"
+            )
         lagging = [run.name for run in runs if _lacking_window(run) is not None]
         if lagging:
             names = ", ".join(json.dumps(name, ensure_ascii=False) for name in lagging)
@@ -265,22 +269,24 @@ RULES: Final = "runs:\n"
 """Begins a proposal of rules, where others are maps."""
 
 
-def _rules(logs: Sequence[Log], runs: Sequence[Run]) -> tuple[list[str], list[str]]:
+def _rules(logs: Sequence[Log], runs: Sequence[Run]) -> tuple[list[str], dict[str, str]]:
     """List the rules that tables of what runs are propose, of the runs that there are.
 
     Returns
     -------
-    The rules, and the tables that have some.
+    The rules, and by table that has some the map of its other rows; none where it has no others.
     """
     known = tuple(f"- {{{rule_for(name)}, " for run in runs for name in (run.name, *run.called))
     rules: list[str] = []
-    tables = []
+    tables = {}
     for log in logs:
         proposal = "" if log.parsed is None else log.parsed.proposal
         lines = proposal.split("\n")[1:] if proposal.startswith(RULES) else []
-        if fitting := [line.strip() for line in lines if line.strip().startswith(known)]:
+        of_rows = [line.strip() for line in lines if line.startswith(" ")]
+        if fitting := [line for line in of_rows if line.startswith(known)]:
             rules += fitting
-            tables.append(log.file.name)
+            others = (line for line in lines if not line.startswith(" "))
+            tables[log.file.name] = next(others, "") if len(fitting) < len(of_rows) else ""
     return rules, tables
 
 

@@ -244,6 +244,8 @@ def counted_by_words(name: str) -> str | None:
     `param_count`, `nParams` and `total_parameters` are N, `N (non-emb)` is N without embeddings,
     `#tokens` and `tokens_processed` are D; `params_per_layer` and `embedding_params` are neither.
     """
+    if re.fullmatch(r"N[ _]*[(\[]?[ _]*(?:total|all)[ _]*[)\]]?", name.strip()):
+        return "params.total"
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("#", " number ").lower()
     words = " ".join(re.findall(r"[a-z]+", re.sub(r"w/o?(?![a-z])", _in_full, apart)))
     words = re.sub(r"\b(n|num)(?=param|token)", r"\1 ", words)

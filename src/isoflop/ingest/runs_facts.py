@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
+
+from isoflop.config.sidecar import TableMap
+from isoflop.ingest.facts_of_rows import with_facts
 from isoflop.ingest.names import (
     FINAL_LOSS,
     PER_PARAMETER,
@@ -15,7 +19,7 @@ from isoflop.ingest.names import (
     run_column,
 )
 from isoflop.ingest.numbers import finite
-from isoflop.ingest.outline import as_factor, as_flow
+from isoflop.ingest.outline import Outline, as_factor, as_flow, as_line, guess
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.settings import NAMES
 from isoflop.ingest.sidecar import rule_for
@@ -65,12 +69,33 @@ def refuse_facts_alone(raw: pl.DataFrame) -> None:
     listed = "".join(f"\n    {rule}" for rule in rules[:SHOWN]) + "\n    ..." * (len(rules) > SHOWN)
     asked = f"; {' and '.join(remarks)}: see that it is so" if remarks else ""
     lacks = "without steps, and with no losses but those of their ends" if losses else ""
+    finished = _as_finished(raw)
+    further = "".join(
+        f"\n; rows of runs without a log are finished runs:\n  {each}" for each in finished
+    )
     raise RefusedError(
         f"a table of what runs are, {lacks or 'without steps or losses'}{asked}: in sweep.yaml its "
         f"rows are\n"
-        f"  runs:{listed}",
-        "\n".join(["runs:", *(f"  {rule}" for rule in rules)]),
+        f"  runs:{listed}{further}",
+        "\n".join(["runs:", *(f"  {rule}" for rule in rules), *finished]),
     )
+
+
+def _as_finished(raw: pl.DataFrame) -> list[str]:
+    """Write the map by which rows are finished runs, for those that no file has a history of.
+
+    Returns
+    -------
+    One line; none where no such map is without gaps.
+    """
+    try:
+        table = guess(Outline.of(raw), lambda *_: False)
+    except RefusedError as error:
+        told = yaml.safe_load(error.proposal) if error.proposal.startswith("table:") else {}
+        if not told or "<" in error.proposal:
+            return []
+        table = TableMap.model_validate(told["table"])
+    return [as_line(with_facts(raw, table))] if table.rows == "runs" else []
 
 
 def _is_of_tracker(raw: pl.DataFrame) -> bool:
