@@ -320,6 +320,26 @@ def test_one_run_logged_in_two_formats_counts_once(tmp_path: Path) -> None:
     assert "in a log of another format" in row(tables.runs, "run", "a/train")["reason"]
 
 
+@pytest.mark.parametrize(("further", "kept"), [(0.0, ["a/train"]), (-0.3, ["a/first", "a/train"])])
+def test_logs_of_both_launches_are_parts_of_the_log_of_all(
+    further: float, kept: list[str], tmp_path: Path
+) -> None:
+    losses, replaced = noisy(), noisy(seed=5)
+    console = "".join(f"iter {k}: loss {loss:.4f}, time 1.00ms\n" for k, loss in enumerate(losses))
+    first = [*losses[:80], *(loss + further for loss in replaced[80:110])]
+    second = [*enumerate(losses)][80:]
+    head = "step,train_loss\n"
+    files = {
+        "a/train.log": console,
+        "a/first.csv": head + "".join(f"{k},{loss}\n" for k, loss in enumerate(first)),
+        "a/second.csv": head + "".join(f"{k},{loss}\n" for k, loss in second),
+    }
+    facts = "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 512, "
+    tables = ingest(tmp_path / "s", {**files}, facts + "schedule: {kind: constant}}\n")
+    told = tables.runs.filter(pl.col("reason").is_null())
+    assert told["run"].to_list() == kept
+
+
 @pytest.mark.parametrize(
     ("log", "other"),
     [

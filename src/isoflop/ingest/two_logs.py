@@ -6,7 +6,7 @@ Losses of two runs do not agree to the printed digits at every step, however ali
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from isoflop.ingest.runs import Run
+
+    _Losses = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 LEAST: Final = 10
 """Steps at which both logs have a loss, from which their agreement is none by chance."""
@@ -30,6 +32,10 @@ SAME: Final = 0.01
 """Relative difference of two counts that are one."""
 SINGLE: Final = 2.0**-24
 """Relative rounding of a float32, as TensorBoard keeps."""
+PART: Final = 0.9
+"""Share of a log's steps below which another log of its run is a part of it."""
+SIGMAS: Final = 4.0
+"""Standard errors up to which a mean difference is a batch's noise."""
 COARSEST: Final = 0.06
 """More than what a loss with one digit behind the point is off."""
 _HALF: Final = 0.51
@@ -56,11 +62,17 @@ def logged_twice(runs: Sequence[Run], points: Sequence[int]) -> dict[int, tuple[
         for place in (first, second):
             if place not in curves:
                 curves[place] = _losses(runs[place])
+        longer = max(_span(curves[first]), _span(curves[second]))
         if steps := _agree(curves[first], curves[second]):
             order = sorted((first, second), key=lambda at: (
-                -len(runs[at].eval_sets), _place(curves[at]["train_loss"].to_numpy()), at,
+                _span(curves[at]) < PART * longer, -len(runs[at].eval_sets),
+                _place(curves[at]["train_loss"].to_numpy()), at,
             ))  # fmt: skip
             twice[order[1]] = order[0], steps
+        else:
+            for part, all_of_it in ((first, second), (second, first)):
+                if steps := _agree_until_restart(curves[part], curves[all_of_it]):
+                    twice[part] = all_of_it, steps
     return twice
 
 
@@ -90,6 +102,7 @@ def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
             steps = _agree(curves[lacking], curves[known]) or _agree(
                 _evaluations(run), _evaluations(other), LEAST_EVALUATIONS
             )
+            steps = steps or _agree_until_restart(curves[lacking], curves[known])
             if steps and not _count_apart(run, other):
                 why[run.name] = (
                     f"its losses at {steps} steps equal those of run '{other.name}' to the digits "
@@ -208,15 +221,51 @@ def _agree(first: pl.DataFrame, second: pl.DataFrame, least: int = LEAST) -> int
     if both.height < least or 2 * both.height < min(first.height, second.height):
         return 0
     left, right = both["train_loss"].to_numpy(), both["train_loss_too"].to_numpy()
+    return 0 if _differ(left, right, least).any() else both.height
+
+
+def _differ(left: _Losses, right: _Losses, least: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Tell of each of two losses whether they differ by more than the rounding of their digits."""
+    differ = np.zeros(len(left), dtype=bool)
     for low, high in ((0, 1), (1, 10), (10, np.inf)):  # significant digits are other places there
         here = (abs(left) >= low) & (abs(left) < high)
         unit = max(_place(left[here]), _place(right[here]))
         if least < LEAST and here.any() and unit > FINE:
-            return 0
+            return ~differ
         apart = abs(left[here] - right[here])
-        if (apart > _HALF * unit + SINGLE * abs(left[here])).any():
-            return 0
-    return both.height
+        differ[here] = apart > _HALF * unit + SINGLE * abs(left[here])
+    return differ
+
+
+def _agree_until_restart(part: pl.DataFrame, all_of_it: pl.DataFrame) -> int:
+    """Count the steps at which a log agrees with a longer one until that was resumed; or 0.
+
+    What comes after that checkpoint was done again, in the order of other batches: it differs by a
+    batch's noise and by nothing else, as a branch of another schedule would.
+    """
+    both = part.join(all_of_it, on="step", suffix="_too").sort("step")
+    if (
+        both.height < LEAST
+        or 2 * both.height < part.height
+        or _span(part) >= PART * _span(all_of_it)
+    ):
+        return 0
+    if part["step"].max() >= all_of_it["step"].max():  # type: ignore[operator]
+        return 0
+    left, right = both["train_loss"].to_numpy(), both["train_loss_too"].to_numpy()
+    differ = _differ(left, right, LEAST)
+    alike = int(differ.argmax()) if differ.any() else len(differ)
+    apart = (left - right)[alike:]
+    if alike < LEAST or len(apart) > alike or not len(apart):
+        return 0
+    noise = float(np.std(apart)) if len(apart) > 1 else COARSEST / SIGMAS
+    return alike if abs(apart.mean()) <= SIGMAS * noise / len(apart) ** 0.5 else 0
+
+
+def _span(curve: pl.DataFrame) -> int:
+    """Count the steps from a curve's first to its last."""
+    steps = curve["step"].to_numpy()
+    return int(steps.max() - steps.min()) if len(steps) else 0
 
 
 def _are_apart(first: pl.DataFrame, second: pl.DataFrame) -> bool:
@@ -233,7 +282,7 @@ def _are_apart(first: pl.DataFrame, second: pl.DataFrame) -> bool:
     return False
 
 
-def _place(losses: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
+def _place(losses: _Losses) -> float:
     """Give the unit of the last digit that losses are written to."""
     for decimals in range(RESOLVED):
         if np.allclose(losses, np.round(losses, decimals), rtol=0.0, atol=1e-9):
