@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,11 +161,13 @@ def test_a_phase_of_one_run_is_no_branch(tmp_path: Path) -> None:
 KNOWN = "title: t\nfacts: {schedule: {kind: constant}}\n"
 
 
-def read(folder: Path, *rows: tuple[object, ...], column: str = "phase") -> Ingested:
+def read(
+    folder: Path, *rows: tuple[object, ...], column: str = "phase", known: str = KNOWN
+) -> Ingested:
     """Read a table of one run: a step, what a column says, and the loss."""
     lines = [f"a,1000000,{step},{step * 1000},{label},{loss:g}" for step, label, loss in rows]
     text = "\n".join([f"run,n_params,step,tokens,{column},train_loss", *lines, ""])
-    return ingest(folder, {"t.csv": text}, KNOWN)
+    return ingest(folder, {"t.csv": text}, known)
 
 
 def restarted(first: object, second: object) -> list[tuple[object, ...]]:
@@ -240,6 +243,12 @@ def test_evaluations_beside_a_word_of_a_schedule_are_no_branches(
         read(tmp_path / "s", *rows, column=phase)
     assert "tells branches from" not in str(caught.value)
     assert "rows with different losses" in str(caught.value)
+    proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+    assert proposed is not None
+    tables = read(tmp_path / "t", *rows, column=phase, known=f"{KNOWN}{proposed[1]}\n")
+    assert tables.runs["run"].to_list() == ["a"]
+    assert tables.curves["train_loss"].drop_nulls().len() == 39
+    assert tables.evals["step"].to_list() == [*range(50, 400, 50)]
 
 
 def test_decays_of_one_word_that_overlap_are_branches_each(tmp_path: Path) -> None:

@@ -513,8 +513,11 @@ class _Differing:
         return 2 * self.differ.height <= between.select("run", "step").n_unique()
 
     def _are_many(self, label: Label) -> bool:
-        """Tell whether what tells rows apart has more words than two, as names of runs have."""
-        return label.column is not None and self.rows[label.column].drop_nulls().n_unique() > LEAST
+        """Tell whether what tells rows apart says more than two words of them, as names of runs."""
+        if label.column is None or label.of_evaluations:
+            return False
+        differing = pl.col(ROW).is_in(self.differ["rows"].explode().to_list())
+        return self.rows.filter(differing)[label.column].n_unique() > LEAST
 
     def _by_order(self) -> Label | None:
         """Tell two rows of each step apart by their order, where nothing else does."""

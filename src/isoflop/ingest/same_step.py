@@ -40,6 +40,7 @@ APART: Final = 3.0
 """Differences of neighbouring losses beyond which a second one is no other batch's."""
 NEAR: Final = 5
 """Losses on either side by which a row is judged."""
+_EVALUATED = re.compile(r"(?:^|[^a-z])(?:eval|evaluation|val|valid|validation)(?:$|[^a-z])")
 _RESTARTED = re.compile(r"restart|resum|relaunch|recover|reload|attempt")
 
 
@@ -54,6 +55,7 @@ class Label:
     sparse : whether the others are far fewer.
     counts : whether it is a number, as a setting of runs is.
     repeats : whether it does so at several steps.
+    of_evaluations : whether it says so by a word for these.
     last : the condition of the last row of each step, where their order tells.
     """
 
@@ -63,6 +65,7 @@ class Label:
     sparse: bool
     counts: bool = False
     repeats: bool = True
+    of_evaluations: bool = False
     last: str | None = None
 
 
@@ -108,7 +111,11 @@ def label_of(rows: pl.DataFrame, groups: Sequence[Sequence[int]]) -> Label | Non
         cells = dict(wanted.select(ROW, name).iter_rows())
         told = [[cells.get(row) for row in group] for group in tried]
         if rows[name].dtype in (pl.String, pl.Boolean) or rows[name].dtype.is_numeric():
-            label = _by_words(rows[name], told, len(groups)) or _by_gaps(rows[name], told)
+            label = (
+                _by_evaluations(rows[name], told)
+                or _by_words(rows[name], told, len(groups))
+                or _by_gaps(rows[name], told)
+            )
             if label is not None:
                 return label
     return None
@@ -218,6 +225,19 @@ def _joined(pairs: Sequence[tuple[int, ...]]) -> list[list[int]]:
         else:
             groups.append([earlier, row])
     return groups
+
+
+def _by_evaluations(cells: pl.Series, told: Sequence[Sequence[object]]) -> Label | None:
+    """Tell rows apart by a word for evaluations, whatever stands beside the others."""
+    words = {group[-1] for group in told}
+    word = next(iter(words))
+    if len(told) < LEAST or len(words) > 1 or not _EVALUATED.search(str(word).lower()):
+        return None
+    if any(len(group) > LEAST or group[0] == word for group in told):
+        return None
+    other = _is(cells, word)
+    first = f'(NOT {other} OR "{cells.name}" IS NULL)' if cells.null_count() else f"NOT {other}"
+    return Label(cells.name, first, other, sparse=True, of_evaluations=True)
 
 
 def _by_words(cells: pl.Series, told: Sequence[Sequence[object]], steps: int) -> Label | None:
