@@ -306,7 +306,13 @@ def with_evaluations(first: str, other: str, *, apart: float = 0.3) -> list[tupl
 @pytest.mark.parametrize("ends_so", [False, True])
 @pytest.mark.parametrize(
     ("column", "first", "other"),
-    [("ema", "false", "true"), ("weights", "a", "b"), ("seconds_of_it", "", "3.5"), ("x", "", "")],
+    [
+        ("ema", "false", "true"),
+        ("weights", "a", "b"),
+        ("seconds_of_it", "", "3.5"),
+        ("eval_time", "", "3.5"),
+        ("x", "", ""),
+    ],
 )
 def test_a_second_loss_at_steps_along_a_curve_is_no_restart(
     tmp_path: Path, column: str, first: str, other: str, *, ends_so: bool
@@ -611,3 +617,16 @@ def test_runs_that_no_column_tells_apart_are_no_rows_to_leave_out(tmp_path: Path
     words = refused(tmp_path / "s", text)
     assert "exclude" not in words
     assert "a file of its own" in words
+
+
+def test_evaluations_at_the_end_of_an_epoch_are_no_launches(tmp_path: Path) -> None:
+    rows = [
+        each
+        for step, loss in TRAINED.items()
+        for each in [
+            (step, round(loss, 4), (step - 1) // 100),
+            *([(step, round(loss + 0.3, 4), step // 100)] if step % 100 == 0 else []),
+        ]
+    ]
+    words = refused(tmp_path / "s", lines("step,loss,epoch", *rows))
+    assert "9 steps have rows with different losses" in words

@@ -106,16 +106,15 @@ def label_of(rows: pl.DataFrame, groups: Sequence[Sequence[int]]) -> Label | Non
     wanted = rows.filter(pl.col(ROW).is_in([row for group in tried for row in group]))
     # what is called so says more than a gap elsewhere
     for name in sorted(rows.columns, key=lambda name: not re.search(r"eval|val|test", plain(name))):
-        if name == ROW or is_of_launches(name):
+        if name == ROW or _RESTARTED.search(plain(name)):
             continue
         cells = dict(wanted.select(ROW, name).iter_rows())
         told = [[cells.get(row) for row in group] for group in tried]
         if rows[name].dtype in (pl.String, pl.Boolean) or rows[name].dtype.is_numeric():
-            label = (
-                _by_evaluations(rows[name], told)
-                or _by_words(rows[name], told, len(groups))
-                or _by_gaps(rows[name], told)
-            )
+            label = _by_evaluations(rows[name], told)
+            if label is None and not is_of_launches(name):
+                label = _by_words(rows[name], told, len(groups))
+            label = label or _by_gaps(rows[name], told)
             if label is not None:
                 return label
     return None
@@ -198,12 +197,14 @@ def _go_on(rows: pl.DataFrame, groups: Sequence[Sequence[int]]) -> bool:
     """Tell whether another launch begins with the last row of each step, and goes on from there."""
     first, last = [group[0] for group in groups], [group[-1] for group in groups]
     for name in rows.columns:
-        if name == ROW or not is_of_launches(name):
+        # evaluations may stand behind the end of an epoch
+        if name == ROW or not is_of_launches(name) or "epoch" in plain(name):
             continue
         told = rows.select(pl.col(ROW).cast(pl.Int64), pl.col(name).alias("told"))
         told = told.with_columns(behind=pl.col("told").shift(-1))
         begins = told.filter(pl.col(ROW).is_in(last))
-        stays = (begins["told"].eq_missing(begins["behind"]) | begins["behind"].is_null()).all()
+        at_end = begins[ROW] == rows[ROW].max()
+        stays = ((begins["told"] == begins["behind"]).fill_null(value=False) | at_end).all()
         before = told.filter(pl.col(ROW).is_in(first))["told"]
         if before.len() == begins.height and stays and before.ne_missing(begins["told"]).all():
             return True

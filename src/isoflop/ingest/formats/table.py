@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 34
+VERSION = 35
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
