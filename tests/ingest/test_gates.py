@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from isoflop.config.ingest import GatesSettings, IngestSettings
 from isoflop.errors import ConfigError
@@ -346,6 +347,7 @@ def test_logs_of_both_launches_are_parts_of_the_log_of_all(
         ("out/m{}/train.log", "out/m{}/runs/Jan01/history.csv"),
         ("m{}/logs/train.log", "m{}/tensorboard/v0/history.csv"),
         ("m{}/a/b/train.log", "m{}/history.csv"),
+        ("console/m{}/train.log", "wandb/m{}.csv"),  # one name, and nothing else in common
     ],
 )
 @pytest.mark.parametrize("lacking", [False, True])
@@ -390,6 +392,24 @@ def test_an_export_with_the_evaluations_of_a_log_asks_for_nothing(tmp_path: Path
     tables = ingest(tmp_path, files, sidecar)
     assert tables.runs.filter(~pl.col("excluded"))["run"].to_list() == ["a/train"]
     assert "its losses at 5 steps equal" in row(tables.runs, "run", "a/wandb")["reason"]
+
+
+def test_a_log_that_lacks_more_than_another_of_its_run_is_asked_for_nothing(
+    tmp_path: Path,
+) -> None:
+    files: dict[str, str | bytes] = {}
+    for place in (0, 1):
+        both = [*zip(range(10, 2001, 10), noisy(seed=place), strict=True)]
+        files[f"m{place}/train.log"] = "".join(
+            f"iter {step}: loss {loss:.4f}, time 1.00ms\n" for step, loss in both
+        )
+        files[f"m{place}/history.csv"] = "step,train_loss,n_params\n" + "".join(
+            f"{step},{loss},25000000\n" for step, loss in both
+        )
+    told = inspect(write(tmp_path / "s", files, None)).sidecar_text()
+    rules = yaml.safe_load(told)
+    assert set(rules["facts"]) == {"tokens_per_step", "schedule"}
+    assert "runs" not in rules  # N is in the table, and not asked of the console's log
 
 
 def test_what_grep_took_from_a_log_asks_for_nothing(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ class Inspected:
         title = json.dumps(self.reading.folder.resolve().name, ensure_ascii=False)
         lines = [f"title: {title}"]
         reading, alone, of_files = self.mapped
-        runs = sorted(reading.runs, key=lambda run: run.name)
+        runs = sorted((run for run in reading.runs if not run.excluded), key=lambda run: run.name)
         rules, of_tables = _rules(reading.logs, runs)
         shared, single = _gaps(runs)
         if len(rules) == len(runs):  # a table tells this of every run

@@ -6,12 +6,14 @@ Losses of two runs do not agree to the printed digits at every step, however ali
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import combinations, takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from isoflop.ingest.measures import RESOLVED
+from isoflop.ingest.sidefiles import stem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,8 @@ SINGLE: Final = 2.0**-24
 """Relative rounding of a float32, as TensorBoard keeps."""
 PART: Final = 0.9
 """Share of a log's steps below which another log of its run is a part of it."""
+NAMESAKES: Final = 4
+"""Logs of one name, of a file or a folder, up to which these may be of one run in formats apart."""
 SIGMAS: Final = 4.0
 """Standard errors up to which a mean difference is a batch's noise."""
 COARSEST: Final = 0.06
@@ -84,7 +88,7 @@ def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
     By name of the run why it is left out.
     """
     lack = frozenset(place for place, run in enumerate(runs) if run.lacking and not run.excluded)
-    if not lack or all(run.reason for run in runs):
+    if not lack:
         return {}
     lines = [sum(part.run.lines for part in run.parts) for run in runs]
     curves: dict[int, pl.DataFrame] = {}
@@ -93,7 +97,7 @@ def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
     for pair in [*_beside(runs, able, lack), *_alike(runs, able, lack)]:
         for lacking, known in (pair, pair[::-1]):
             run, other = runs[lacking], runs[known]
-            if lacking not in lack or other.reason or run.name in why:
+            if lacking not in lack or not _lacks_less(other, run) or run.name in why:
                 continue
             for place in pair:
                 if place not in curves:
@@ -110,6 +114,14 @@ def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
                     f"is another run, say in sweep.yaml what it lacks"
                 )
     return why
+
+
+def _lacks_less(run: Run, other: Run) -> bool:
+    """Tell whether a run lacks nothing, or a part of what another one lacks."""
+    if not run.reason:
+        return True
+    missing, more = ({each.fact for each in each_run.identity.missing} for each_run in (run, other))
+    return not run.excluded and bool(missing) and missing < more
 
 
 def _count_apart(run: Run, other: Run) -> bool:
@@ -153,7 +165,8 @@ def _beside(
 ) -> list[tuple[int, int]]:
     """List pairs of runs in other formats whose folders lie nearest to one another.
 
-    Trainers write one level apart: logs/ beside tensorboard/, runs/ below trainer_state.json.
+    Trainers write one level apart: logs/ beside tensorboard/, runs/ below trainer_state.json. So do
+    those further apart that a file or folder of one name says to be one: wandb/a.csv and tb/a/.
 
     Parameters
     ----------
@@ -162,13 +175,21 @@ def _beside(
     """
     by_folder: dict[tuple[str, ...], list[int]] = defaultdict(list)
     folders: dict[int, tuple[str, ...]] = {}
+    of_name: dict[str, list[int]] = defaultdict(list)
     for place, run in enumerate(runs):
-        of_run = {path.rpartition("/")[0] for path in run.paths}
-        if len(of_run) == 1 and able[place]:
-            folders[place] = ("", *filter(None, of_run.pop().split("/")))
+        of_run = [("", *path.split("/")[:-1]) for path in run.paths]
+        if of_run and able[place]:
+            folders[place] = _above(of_run)
+            for name in {*(each for parts in of_run for each in parts), _stem(run)}:
+                of_name[name].append(place)
             for depth in range(1, len(folders[place]) + 1):
                 by_folder[folders[place][:depth]].append(place)
-    pairs: set[tuple[int, int]] = set()
+    pairs = {
+        pair
+        for name, places in of_name.items()
+        if name and len(places) <= NAMESAKES
+        for pair in combinations(places, 2)
+    }
     for place, folder in folders.items():
         formats = _formats(runs[place])
         seen: set[frozenset[str | None]] = {formats}
@@ -184,6 +205,17 @@ def _beside(
         if not _formats(runs[pair[0]]) & _formats(runs[pair[1]])
         and (some is None or some.intersection(pair))
     )
+
+
+def _above(folders: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Give the folder that is above all, or is all of them."""
+    alike = takewhile(lambda parts: len({*parts}) == 1, zip(*folders, strict=False))
+    return tuple(parts[0] for parts in alike)
+
+
+def _stem(run: Run) -> str:
+    """Give the name of a run's first file without its ending."""
+    return stem(run.paths[0]).rpartition("/")[2] if len(run.paths) == 1 else ""
 
 
 def _formats(run: Run) -> frozenset[str | None]:
