@@ -248,3 +248,12 @@ def test_a_size_alone_is_settings(tmp_path: Path) -> None:
     files = {"a/log.csv": CURVE, "a/params.json": '{"n_params": 25000000}'}
     tables = ingest(tmp_path / "s", files, WITHOUT_SIZE)
     assert tables.runs.select("run", "params_total").rows() == [("a/log", 25e6)]
+
+
+def test_settings_of_another_kind_are_no_table(tmp_path: Path) -> None:
+    settings_of_zero = '{"train_batch_size": 64, "fp16": {"enabled": true, "loss_scale": 0}}'
+    files: dict[str, str | bytes] = {"a/log.csv": CURVE, "a/ds_config.json": settings_of_zero}
+    sidecar = WITHOUT_SIZE + "runs: [{match: a/log, params: {total: 1e6}}]"
+    tables = ingest(tmp_path / "s", files, sidecar)
+    reason = row(tables.files, "path", "a/ds_config.json")["reason"]
+    assert reason == "unknown: no facts, no losses and no steps"

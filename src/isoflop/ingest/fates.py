@@ -23,7 +23,14 @@ from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
 from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.refused import cause
-from isoflop.ingest.sidefiles import is_summary, read_record, read_settings, scope, stem
+from isoflop.ingest.sidefiles import (
+    has_no_curve,
+    is_summary,
+    read_record,
+    read_settings,
+    scope,
+    stem,
+)
 from isoflop.ingest.source import RawFile, shown
 from isoflop.ingest.splits import with_splits_joined
 from isoflop.ingest.turns import in_words
@@ -256,9 +263,16 @@ def _read(
     log = _judged(Log(file, name, runner_up, parsed, cached, run=run, key=key), parsed)
     # a map of all tables is of the curves beside it where it does not fit
     of_others = table is sidecar.table and log.fate == "rejected"
-    if declared is None and may_be_settings and (table is None or of_others):
-        log = replace(log, record=read_record(file))
-    return log
+    of_itself = declared is None and may_be_settings and (table is None or of_others)
+    return _beside_curves(log) if of_itself else log
+
+
+def _beside_curves(log: Log) -> Log:
+    """Tell JSON that may lie beside a curve from tables: a record of its run, or settings."""
+    if log.fate == "rejected" and has_no_curve(log.file):
+        nothing = Log(log.file, log.format, log.runner_up)
+        return nothing.rejected("unknown: no facts, no losses and no steps")
+    return replace(log, record=read_record(log.file))
 
 
 def _judged(log: Log, parsed: Parsed) -> Log:

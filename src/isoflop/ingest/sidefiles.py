@@ -16,14 +16,22 @@ import yaml
 
 from isoflop.config.reading import yaml_content
 from isoflop.ingest.json_table import has_curve
-from isoflop.ingest.names import COLUMNS, EVAL_LOSS, loss_by_words, plain
+from isoflop.ingest.names import (
+    COLUMNS,
+    EVAL_LOSS,
+    find,
+    find_epoch,
+    loss_by_words,
+    may_be_loss,
+    plain,
+)
 from isoflop.ingest.numbers import encodable, number, read_json
 from isoflop.ingest.settings import settings_of
 from isoflop.ingest.sidecar import SIDECAR, Fact, leaves, rule_for
 from isoflop.ingest.textlog import facts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from isoflop.ingest.source import RawFile
@@ -82,6 +90,26 @@ def read_record(file: RawFile) -> dict[str, Any] | None:
     if _has_loss(told) and not any(fact.startswith("schedule.") for fact in {*facts} - {_PEAK}):
         facts.pop(_PEAK, None)  # beside a last loss and no more of a schedule it may be the last
     return _values(facts)
+
+
+def has_no_curve(file: RawFile) -> bool:
+    """Tell JSON with neither a loss nor anything that says how far training had gone."""
+    told = _content(file) if file.name.lower().endswith(".json") else None
+    if not told:
+        return False
+    names = [*_keys(told)]
+    axis = any(find(value, names) for value in ("step", "tokens")) or find_epoch(names)
+    return not axis and not any(may_be_loss(name) for name in names)
+
+
+def _keys(told: object) -> Iterator[str]:
+    """List the keys of a value and of all in it."""
+    if isinstance(told, dict):
+        yield from map(str, told)
+        told = [*told.values()]
+    if isinstance(told, list):
+        for each in told:
+            yield from _keys(each)
 
 
 def _content(file: RawFile) -> dict[str, Any] | None:
