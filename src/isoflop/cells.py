@@ -72,6 +72,20 @@ def repeats_of(params: Floats, tokens: Floats, settings: Floats | None = None) -
     return group
 
 
+def repeats_in(table: pl.DataFrame, *, but: Collection[str] = ()) -> pl.Series:
+    """Give the number of each row's group of repeats, (rows,), by `repeats_of`.
+
+    Parameters
+    ----------
+    table : rows of table `Runs` or `Losses`, N and D known of each.
+    but : settings that may differ, of `SETTINGS`.
+    """
+    import polars as pl
+
+    n, d = (table[name].to_numpy() for name in ("params_total", "tokens"))
+    return pl.Series(repeats_of(n, d, settings_of(table, but=but)), dtype=pl.Int64)
+
+
 def settings_of(table: pl.DataFrame, *, but: Collection[str] = ()) -> Floats:
     """Lay out what is known of how each row's run was trained, (rows, settings), for `repeats_of`.
 

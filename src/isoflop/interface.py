@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -298,9 +299,13 @@ class Fit:
             if isinstance(outcome, Estimate)
         }
 
-    @property
+    @cached_property
     def _drawn(self) -> dict[Approach, Draws]:
         return {name: Draws.of(table) for name, table in self.draws.items()}
+
+    @cached_property
+    def _mixture_drawn(self) -> Draws:
+        return Draws.of(self.mixture_draws)
 
     def allocate(
         self,
@@ -348,7 +353,7 @@ class Fit:
             draws=self._drawn,
             forecasts=self.forecasts,
             mixture=self.mixture,
-            mixture_draws=Draws.of(self.mixture_draws),
+            mixture_draws=self._mixture_drawn,
             reference=facts_folder(),
             served=served,
             unique=unique,
@@ -379,7 +384,7 @@ class Fit:
             laws={name: outcome for name, outcome in self.outcomes.items() if name in LAWS},
             law_draws={name: drawn for name, drawn in self._drawn.items() if name in LAWS},
             mixture=self.mixture,
-            mixture_draws=Draws.of(self.mixture_draws),
+            mixture_draws=self._mixture_drawn,
             forecasts=self.forecasts,
             specifications=pl.DataFrame(
                 schema={name: column.dtype for name, column in Specifications.columns().items()}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from isoflop.cells import RATES, repeats_of, settings_of
+from isoflop.cells import RATES, repeats_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,10 +148,8 @@ def _cells(runs: pl.DataFrame, losses: pl.DataFrame, left_out: pl.DataFrame) -> 
         .filter(pl.col("lr_peak") > 0.0)
         .with_columns(ratio=pl.col("tokens") / pl.col("params_total"))
     )
-    n, d = (tried[name].to_numpy() for name in ("params_total", "tokens"))
-    alike = pl.Series(repeats_of(n, d, settings_of(tried, but=RATES)), dtype=pl.Int64)
     groups = (
-        tried.with_columns(alike=alike)
+        tried.with_columns(alike=repeats_in(tried, but=RATES))
         .sort("ratio", "params_total", "run")
         .group_by("alike", maintain_order=True)
     )

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
-from isoflop.cells import cell_of, repeats_of, settings_of
+from isoflop.cells import cell_of, repeats_in, settings_of
 from isoflop.choices import FLOPS, PARAMS
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
@@ -156,9 +156,7 @@ def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
 def _repeats(losses: pl.DataFrame) -> pl.DataFrame:
     """Give each run the number of those that differ from it in their seed alone, as `alike`."""
     ends = losses.filter("is_final")
-    n, d = (ends[name].to_numpy() for name in ("params_total", "tokens"))
-    alike = pl.Series(repeats_of(n, d, settings_of(ends)), dtype=pl.Int64)
-    return ends.select("run", alike=alike)
+    return ends.select("run", alike=repeats_in(ends))
 
 
 def standard_error(losses: NDArray[np.float64]) -> float | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from isoflop.cells import cell_of, repeats_of, settings_of
+from isoflop.cells import cell_of, repeats_in
 from isoflop.escape import code, markdown
 from isoflop.numbers import (
     NONE,
@@ -135,10 +135,8 @@ def _seeds(runs: pl.DataFrame) -> str:
     seeded = runs.drop_nulls(["seed", "params_total", "tokens"])
     if seeded.is_empty():
         return "seeds not stated"
-    n, d = (seeded[name].to_numpy() for name in ("params_total", "tokens"))
-    alike = pl.Series(repeats_of(n, d, settings_of(seeded)), dtype=pl.Int64)
     cells = (
-        seeded.with_columns(*cell_of("params_total", "tokens"), alike=alike)
+        seeded.with_columns(*cell_of("params_total", "tokens"), alike=repeats_in(seeded))
         .group_by("params_total_cell", "tokens_cell", "alike")
         .agg(pl.col("seed").n_unique())
         .group_by("params_total_cell", "tokens_cell")
