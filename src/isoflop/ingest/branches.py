@@ -22,6 +22,7 @@ from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Remark
 from isoflop.ingest.names import is_of_launches, plain
 from isoflop.ingest.one_step import axis_of
+from isoflop.ingest.split_words import EVALUATED, TRAINED, word_of
 from isoflop.ingest.wide import ROW, as_numbers
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ MOST: Final = 256
 LONGEST: Final = 40
 """Characters of a label: a longer one is a text."""
 _WORDS: Final = r"trunk|branch|stable|decay|cool_?-?down|anneal|fork"
-_OTHER: Final = r"(?:^|[^a-z])(?:train|training|eval|evaluation|val|valid|validation|test|dev)\b"
+_OTHER: Final = word_of(TRAINED | EVALUATED)
 """Words of splits, whose rows are no branches'."""
 _NO_LABEL: Final = r"[/\\;,]|\s\S+\s"
 """What paths and texts have."""

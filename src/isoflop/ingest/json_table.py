@@ -19,6 +19,7 @@ from isoflop.ingest.names import find, may_be_loss, run_column
 from isoflop.ingest.numbers import encodable, finite, json_object, read_json
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.settings import facts_of_settings, settings_of
+from isoflop.ingest.split_words import EVALUATED, TRAINED, word_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -278,9 +279,7 @@ def _joined(parts: Mapping[str, _Table]) -> _Table:
     return together
 
 
-_SPLIT: Final = re.compile(
-    r"(?:^|[^a-z])(?:train|training|val|valid|validation|evals?|evaluations?|test|dev)(?:$|[^a-z])"
-)
+_SPLIT: Final = re.compile(word_of(TRAINED | EVALUATED))
 """What values of the training and of evaluations are called, which are no names of runs."""
 
 

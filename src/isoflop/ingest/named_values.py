@@ -17,6 +17,7 @@ import polars as pl
 from isoflop.ingest.names import COLUMNS, may_be_loss, plain
 from isoflop.ingest.numbers import number
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.split_words import EVALUATED, TRAINED, word_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,13 +41,14 @@ _UNIT: Final = re.compile(
 """Units, which say nothing of a line's values where they stand alone."""
 _ENDS: Final = "./@-"
 _OTHER_LOSS: Final = re.compile(
-    r"(?:^|[^a-z])(?:val|valid|validation|validate|eval|evals|evaluate|evaluation|test|dev|held"
-    r"|ema|avg|average|averaged|mean|running|moving|smooth|smoothed)(?:$|[^a-z])"
-)
+    word_of(
+        EVALUATED
+        | {"held", "ema", "avg", "average", "averaged", "mean", "running", "moving", "smooth",
+           "smoothed"}
+    )
+)  # fmt: skip
 """Words by which a line's loss is none of training, or not that of one step."""
-_SETS: Final = frozenset(
-    ("train", "training", "val", "valid", "validation", "eval", "evaluation", "test", "dev")
-)
+_SETS: Final = TRAINED | EVALUATED
 LONGEST: Final = 4_000
 """Characters of a line beyond which it is none of values."""
 PAIRS: Final = 64

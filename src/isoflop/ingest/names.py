@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.numbers import finite
+from isoflop.ingest.split_words import EVALUATED, TRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -276,9 +277,8 @@ def loss_by_words(name: str) -> bool:
 
 _LOSSES: Final = frozenset({"loss", "ce", "entropy", "nll", "xent"})
 _OF_LOSSES: Final = frozenset(
-    {"cross", "final", "last", "best", "min", "lowest", "end", "val", "valid", "validation", "eval",
-     "evaluation", "test", "dev", "heldout", "held", "out", "train", "training", "mean", "avg",
-     "average", "lm", "model", "smoothed", "ema"}
+    {"cross", "final", "last", "best", "min", "lowest", "end", "held", "out", "mean", "avg",
+     "average", "lm", "model", "smoothed", "ema"} | EVALUATED | TRAINED
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from isoflop.ingest.names import (
 )
 from isoflop.ingest.outline import SIZES, as_line
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.split_words import EVALUATED, TRAINED
 from isoflop.ingest.wide import as_numbers
 
 HIGHEST: Final = 20.0
@@ -45,10 +46,7 @@ _PARTS: Final = frozenset(
 """Words of what a loss is the sum of, and of what else is told of one."""
 _AXES: Final = ("step", "tokens")
 _SIZED: Final = re.compile(r"(?<![A-Za-z0-9.])[0-9]+(?:\.[0-9]+)?[kKmMbB](?![A-Za-z0-9])")
-_EVALUATED: Final = frozenset(
-    {"val", "valid", "validation", "eval", "evaluation", "test", "dev", "heldout"}
-)
-_AFFIXES: Final = _EVALUATED | {"loss", "train", "training", "ce", "lm", "xent", "nll"}
+_AFFIXES: Final = EVALUATED | TRAINED | {"loss", "ce", "lm", "xent", "nll"}
 _SETS: Final = re.compile(
     r"[A-Za-z_ /.-]+|c4.*|.*(?:wiki|pile|code|books|web|arxiv|lambada).*", re.I
 )
@@ -177,7 +175,7 @@ def _run_and_loss(name: str) -> tuple[str, str]:
     while end > begin and (pieces[end - 1].lower() in _AFFIXES or _is_mark(pieces[end - 1])):
         end -= 1
     affixes = {piece.lower() for piece in [*pieces[:begin], *pieces[end:]]}
-    return "".join(pieces[begin:end]), "val_loss" if affixes & _EVALUATED else "loss"
+    return "".join(pieces[begin:end]), "val_loss" if affixes & EVALUATED else "loss"
 
 
 def _is_mark(piece: str) -> bool:

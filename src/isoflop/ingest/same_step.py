@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.ingest.names import is_of_launches, plain, tells_training
+from isoflop.ingest.split_words import VALIDATED, word_of
 from isoflop.ingest.wall_time import COLUMNS as TIMES
 from isoflop.ingest.wide import ROW
 
@@ -40,7 +41,7 @@ APART: Final = 3.0
 """Differences of neighbouring losses beyond which a second one is no other batch's."""
 NEAR: Final = 5
 """Losses on either side by which a row is judged."""
-_EVALUATED = re.compile(r"(?:^|[^a-z])(?:eval|evaluation|val|valid|validation)(?:$|[^a-z])")
+_EVALUATED = re.compile(word_of(VALIDATED))
 _RESTARTED = re.compile(r"restart|resum|relaunch|recover|reload|attempt")
 
 

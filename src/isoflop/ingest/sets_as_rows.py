@@ -20,12 +20,13 @@ from isoflop.ingest.names import (
     plain,
     run_column,
 )
+from isoflop.ingest.split_words import TESTED, TRAINED, VALIDATED
 from isoflop.ingest.wide import as_numbers
 
 _SPLITS: Final = {
-    **dict.fromkeys(("train", "training", "tr", "fit"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "eval", "evaluation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "heldout", "holdout"), "test"),
+    **dict.fromkeys(TRAINED | {"tr", "fit"}, "train"),
+    **dict.fromkeys(VALIDATED, "val"),
+    **dict.fromkeys(TESTED, "test"),
 }
 """What splits are called, and the kind of each."""
 _SPLIT_COLUMNS: Final = frozenset(

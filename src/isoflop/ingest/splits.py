@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.ingest.blocks import RECORDS
+from isoflop.ingest.split_words import TRAINED, VALIDATED, any_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from isoflop.ingest.fates import Log
 
 EVAL_SET: Final = "validation"
-_FOLDER: Final = re.compile(r"(.*?)(?:(train(?:ing)?)|val(?:id(?:ation)?)?|eval|dev)")
+_FOLDER: Final = re.compile(rf"(.*?)(?:({any_of(TRAINED)})|{any_of(VALIDATED)})")
 
 
 def with_splits_joined(logs: Sequence[Log]) -> list[Log]:

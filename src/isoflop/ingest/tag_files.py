@@ -13,6 +13,7 @@ from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.names import COLUMNS, EVAL_LOSS, loss_by_words, may_be_loss, plain
 from isoflop.ingest.outline import as_block
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.split_words import EVALUATED, TRAINED, VALIDATED, any_of, word_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 _EXPORT: Final = ("wall_time", "step", "value")
 _TOLD: Final = re.compile(r"(?:run-)?(.*?)[-_. ]?\btag-(.+)")
 _SPLIT: Final = re.compile(r"[-_. ]+")
-_EVALUATED: Final = re.compile(
-    r"(?:^|[-_. ])(val|valid|validation|eval|evaluation|test|dev|heldout)(?=$|[-_. ])"
-)
+_EVALUATED: Final = re.compile(word_of(EVALUATED))
 _OF_SET: Final = re.compile(r"(?:eval|val|valid|validation)_(.+)_(?:loss|ce_loss|lm_loss)")
-_FOLDER: Final = re.compile(r"(?:^|[-_. ])(train|training|val|valid|validation|eval|dev)$")
+_FOLDER: Final = re.compile(rf"(?:^|[-_. ])({any_of(TRAINED | VALIDATED)})$")
 """Ends the name of a run that wrote a folder a split, as Keras does."""
-_SPLIT_WORDS: Final = re.compile(r"train|val|eval|test|dev|heldout")
+_SPLIT_WORDS: Final = re.compile(any_of(TRAINED | EVALUATED))
 """Is in tags that say their split themselves."""
 UNNAMED: Final = "run"
 """Names the one run of files that have nothing but their tags in their names."""
