@@ -33,6 +33,7 @@ from isoflop.drawing.faces import (
     rule_of_signs,
     without_faces,
 )
+from isoflop.drawing.once import once
 from isoflop.drawing.style import GROUND, HALO, RC
 from isoflop.files import replacing, write_text
 
@@ -68,7 +69,8 @@ BOLD: Final = 600
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write a figure as SVG and PDF, in whatever settings of matplotlib it is asked for."""
     save_svg(figure, folder, name)
-    with rc_context(SETTLED), _fonts_by_name(), replacing(folder / f"{name}.pdf") as temporary:
+    path = folder / f"{name}.pdf"
+    with rc_context(SETTLED), once(), _fonts_by_name(), replacing(path) as temporary:
         figure.savefig(
             temporary,
             format="pdf",
@@ -131,7 +133,7 @@ def settle(figure: Figure) -> None:
     """
     # the layout alone: to draw all of it for that would cost as much as the SVG does
     if figure.axes and (engine := figure.get_layout_engine()) is not None:
-        with rc_context(RC):
+        with rc_context(RC), once():
             engine.execute(figure)
     # "none" would leave a stand-in for the engine, and savefig draws twice where there is one
     with rc_context(SETTLED):
@@ -170,7 +172,7 @@ def _drawn(figure: Figure) -> tuple[str, set[Face], list[str]]:
     buffer = io.StringIO()
     # without its salt, ids are drawn at random
     width, height = figure.get_size_inches()
-    with rc_context(SETTLED), _in_points(figure) as dpi:
+    with rc_context(SETTLED), once(), _in_points(figure) as dpi:
         texts = _Renderer(
             72.0 * width, 72.0 * height, buffer, image_dpi=dpi,
             metadata={"Date": None, "Creator": None},
