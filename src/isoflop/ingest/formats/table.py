@@ -37,6 +37,7 @@ from isoflop.ingest.events import (
 from isoflop.ingest.facts_of_rows import without_facts
 from isoflop.ingest.heads import cells_of, without_comments
 from isoflop.ingest.json_table import is_one_value, read_one_value
+from isoflop.ingest.long_tables import laid_out_by_tag, tag_column
 from isoflop.ingest.names import (
     COLUMNS,
     COUNTS,
@@ -86,7 +87,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 35
+VERSION = 36
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -218,6 +219,9 @@ def _laid_out(
     -------
     The rows, whether they are a panel's, and what was done.
     """
+    by_tag = None if logged or (table and _maps(table, raw)) else laid_out_by_tag(raw)
+    if by_tag is not None and (table is None or _maps(table, by_tag[0])):
+        return by_tag[0], False, [Remark(by_tag[1])]
     if (panel := _unpivoted(raw)) is not None and (table is None or _maps(table, panel)):
         left = _beside_panel(raw)
         remark = Remark(
@@ -470,7 +474,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
                     raise NeededWholeError
             named = _named(table)
             by_set = given is None and naming_column(rows) is not None
-            together = _panel(rows) or commas(named) or _states_in(rows) or by_set
+            by_tag = tag_column(rows) is not None and not (given and _maps(given, rows))
+            together = _panel(rows) or commas(named) or _states_in(rows) or by_set or by_tag
             if together or not _row_by_row(table):
                 raise NeededWholeError
             missing = [pl.lit(None, pl.String).alias(n) for n in named if n not in rows.columns]
