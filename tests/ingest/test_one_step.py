@@ -630,3 +630,27 @@ def test_evaluations_at_the_end_of_an_epoch_are_no_launches(tmp_path: Path) -> N
     ]
     words = refused(tmp_path / "s", lines("step,loss,epoch", *rows))
     assert "9 steps have rows with different losses" in words
+
+
+@pytest.mark.parametrize("every", [200, 100])
+@pytest.mark.parametrize("word", ["evaluation", "c4-val"])
+def test_a_word_for_evaluations_says_more_than_the_rates_that_they_lack(
+    tmp_path: Path, word: str, every: int
+) -> None:
+    """Also where every second row in training has one: two in three steps do between these."""
+    records = []
+    for step in range(100, 2100, 100):
+        shared = {"step": step, "n_params": 70_000_000}
+        records.append({**shared, "lr": 1e-3 / step, "kind": "step", "loss": 5 - step / 1e3})
+        if step % every == 0:
+            records.append({**shared, "kind": word, "loss": 5.05 - step / 1e3})
+    text = "".join(f"{json.dumps(each)}\n" for each in records)
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.jsonl": text}, KNOWN)
+    proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+    assert proposed is not None
+    tables = ingest(tmp_path / "t", {"t.jsonl": text}, f"{KNOWN}{proposed[1]}\n")
+    assert tables.runs["run"].to_list() == ["t"]
+    evaluated = tables.curves.drop_nulls("eval_loss")["eval_loss"]
+    assert evaluated.len() == 2000 // every
+    assert evaluated[-1] == pytest.approx(3.05)

@@ -477,9 +477,8 @@ class _Differing:
             label = self._by_order()
         if label is not None and not (naming and (label.counts or self._are_many(label))):
             further = _as_quantities(self.table, label)
-            ways = (
-                [*further, *ways] if label.sparse and self._is_sparse(known) else [*ways, *further]
-            )
+            beside = label.of_evaluations or (label.sparse and self._is_sparse(known))
+            ways = [*further, *ways] if beside else [*ways, *further]
         if not ways and self.differ.height >= LEAST:
             way = (
                 "say in sweep.yaml which is of which run, by a column that names it under "
@@ -510,7 +509,9 @@ class _Differing:
         """
         first, last = self.differ["step"].min(), self.differ["step"].max()
         between = known.filter(pl.col("step").is_between(first, last))
-        return 2 * self.differ.height <= between.select("run", "step").n_unique()
+        # of every second step, from one that differs to another, the half and one do
+        several = self.differ.height > 1
+        return 2 * self.differ.height - several <= between.select("run", "step").n_unique()
 
     def _are_many(self, label: Label) -> bool:
         """Tell whether what tells rows apart says more than two words of them, as names of runs."""

@@ -105,20 +105,23 @@ def label_of(rows: pl.DataFrame, groups: Sequence[Sequence[int]]) -> Label | Non
     """
     tried = groups[:TRIED]
     wanted = rows.filter(pl.col(ROW).is_in([row for group in tried for row in group]))
-    # what is called so says more than a gap elsewhere
-    for name in sorted(rows.columns, key=lambda name: not re.search(r"eval|val|test", plain(name))):
-        if name == ROW or _RESTARTED.search(plain(name)):
-            continue
-        cells = dict(wanted.select(ROW, name).iter_rows())
-        told = [[cells.get(row) for row in group] for group in tried]
-        if rows[name].dtype in (pl.String, pl.Boolean) or rows[name].dtype.is_numeric():
-            label = _by_evaluations(rows[name], told)
-            if label is None and not is_of_launches(name):
-                label = _by_words(rows[name], told, len(groups))
-            label = label or _by_gaps(rows[name], told)
-            if label is not None:
-                return label
-    return None
+    # what is called so says more than another column
+    names = sorted(rows.columns, key=lambda name: not re.search(r"eval|val|test", plain(name)))
+    told = {}
+    for name in names:
+        readable = rows[name].dtype in (pl.String, pl.Boolean) or rows[name].dtype.is_numeric()
+        if name != ROW and readable and not _RESTARTED.search(plain(name)):
+            cells = dict(wanted.select(ROW, name).iter_rows())
+            told[name] = [[cells.get(row) for row in group] for group in tried]
+    # a word says more than a gap: evaluations have no learning rate, and a column that says so
+    for name, cells_of in told.items():
+        label = _by_evaluations(rows[name], cells_of)
+        if label is None and not is_of_launches(name):
+            label = _by_words(rows[name], cells_of, len(groups))
+        if label is not None:
+            return label
+    gaps = (_by_gaps(rows[name], cells_of) for name, cells_of in told.items())
+    return next((label for label in gaps if label is not None), None)
 
 
 def set_otherwise(rows: pl.DataFrame, clock: pl.DataFrame) -> str | None:

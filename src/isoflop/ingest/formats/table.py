@@ -87,7 +87,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 36
+VERSION = 37
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
