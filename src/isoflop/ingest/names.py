@@ -7,6 +7,7 @@ several names of one thing, the one that stands first here is taken.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.numbers import finite
@@ -14,6 +15,9 @@ from isoflop.ingest.split_words import EVALUATED, TRAINED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+_kept = lru_cache(maxsize=1 << 14)
+"""Keeps what a name means: each block of a file asks it of each of its names anew."""
 
 COLUMNS: Final = {
     "step": (
@@ -156,6 +160,7 @@ _UNITS: Final = {
 _LOSS_WORDS: Final = r"loss|entropy|(?:^|[^a-z])(?:bpc|nll|xent)(?:$|[^a-z])"
 
 
+@_kept
 def plain(name: str) -> str:
     """Write a name as the tables of this module do; keys of nested objects are a path.
 
@@ -181,6 +186,7 @@ _OF_LAUNCHES_OR_RUNS = re.compile(r"(?:^|[^a-z])(?:ids?|version)\b")
 _OF_RUNS = re.compile(r"(?:^|[^a-z])(?:run|config|cfg|exp|experiment|trial|model|sweep)\b")
 
 
+@_kept
 def is_of_launches(name: str) -> bool:
     """Tell whether a column is of what each launch of a run has anew: a job, a machine, the code.
 
@@ -206,6 +212,7 @@ _OF_TRAINING = re.compile(
 )
 
 
+@_kept
 def tells_training(name: str) -> bool:
     """Tell whether a column is of what a run is trained with, or called by.
 
@@ -239,6 +246,7 @@ def find(value: str, names: Iterable[str]) -> str | None:
     return next((name for name in listed if counted_by_words(name) == value), None)
 
 
+@_kept
 def counted_by_words(name: str) -> str | None:
     """Tell by its words what a count is of; None where they say something else, or nothing.
 
@@ -264,6 +272,7 @@ def counted_by_words(name: str) -> str | None:
     return "tokens" if tokens and not conventions else None
 
 
+@_kept
 def loss_by_words(name: str) -> bool:
     """Tell by its words whether a name is that of a loss; `final_train_loss`, `val_ce`, `nll`.
 
@@ -346,6 +355,7 @@ def find_compute(names: Iterable[str]) -> tuple[str, float | None] | None:
     return next(((name, unit[0]) for name, unit in told if unit is not None), None)
 
 
+@_kept
 def _compute_unit(words: str) -> tuple[float | None] | None:
     """Tell the unit of compute by a plain name, None within of a logarithm; None of other names."""
     what = "|".join(FLOPS)
@@ -379,11 +389,13 @@ def find_batch(names: Iterable[str], *, sure: bool = False) -> tuple[str, str] |
     return None if batch is None or context is None else (batch, context)
 
 
+@_kept
 def _set_apart(name: str) -> str:
     """Write a name plainly, with brackets around a capital letter that is a unit: tokensM, D B."""
     return plain(re.sub(r"(?<=[a-z])([KMBT])$|(?<=^[ND]) ([KMBT])$", r" (\1\2)", name.strip()))
 
 
+@_kept
 def _without_unit(words: str) -> tuple[str, float] | None:
     """Split a plain name into what is counted and the unit; None where it has none.
 
@@ -437,6 +449,7 @@ def no_curve(names: Sequence[str], curve: str | None) -> str:
     )
 
 
+@_kept
 def may_be_loss(name: str) -> bool:
     """Tell whether something is called as losses are; the scale of a loss is a setting."""
     words = plain(name)
@@ -445,6 +458,7 @@ def may_be_loss(name: str) -> bool:
     return unit_of(name) is not None or re.search(_LOSS_WORDS, words) is not None
 
 
+@_kept
 def may_be_the_loss(name: str) -> bool:
     """Tell whether something that is called as losses are may be that of the model's data.
 
@@ -460,6 +474,7 @@ _OF_OTHERS: Final = (
 )
 
 
+@_kept
 def unit_of(name: str) -> str | None:
     """Tell the unit of a loss by its name, in the words of `loss_unit`; None if it tells none."""
     words = plain(name)
