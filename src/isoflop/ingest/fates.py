@@ -17,6 +17,7 @@ from isoflop.files import digest
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.cache import parse, reading_key
 from isoflop.ingest.checkpoints import STATE, without_earlier_states
+from isoflop.ingest.evaluation_files import with_evaluations_joined
 from isoflop.ingest.formats import reader
 from isoflop.ingest.formats.table import fits
 from isoflop.ingest.members import FORMATS, Member, members
@@ -64,6 +65,7 @@ class Log:
     settings : facts by their dotted names, of a file of settings.
     called : what its run is called, if not as its file.
     record : facts by their dotted names, of a file that is the record of one run with its losses.
+    doubts : why its run cannot be used as long as sweep.yaml does not say more.
     """
 
     file: RawFile
@@ -78,6 +80,7 @@ class Log:
     settings: Mapping[str, Any] | None = None
     called: str | None = None
     record: Mapping[str, Any] | None = None
+    doubts: tuple[str, ...] = ()
 
     def rejected(self, reason: str) -> Log:
         """Give the file up."""
@@ -133,7 +136,8 @@ def read_logs(
                 log = replace(log, parsed=log.parsed.put_away(cache))  # noqa: PLW2901
                 logs[place] = log
             packed += log.parsed.memory if log.parsed is not None else 0
-    apart = _with_records_as_settings(without_earlier_states(logs))
+    of_runs = with_evaluations_joined(without_earlier_states(logs))
+    apart = _with_records_as_settings(of_runs)
     return with_splits_joined(_without_copies(_without_companions(apart)))
 
 

@@ -750,6 +750,7 @@ class Run:
         lines = _not_one(self.name, self.parts) or list(self.identity.conflicts)
         lines += [self.misplaced] if self.misplaced is not None else []
         lines += self.unlike
+        lines += (words for part in self.parts for words in part.log.doubts)
         for fact, words in dict.fromkeys(pair for part in self.parts for pair in part.unsettled):
             if self.identity.source(fact) == "config_file":
                 lines.append(words)

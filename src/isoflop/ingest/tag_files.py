@@ -1,7 +1,8 @@
 """What TensorBoard's pages export: a tag of a run as `Wall time,Step,Value`, a file each.
 
 Nothing but the file's name says which run and which tag it is: `run-N0-tag-train_loss.csv`,
-`N0_val_loss.csv`, `N0/train_loss.csv`. Slashes of either are underscores there.
+`N0_val_loss.csv`, `N0/train_loss.csv`. Slashes of either are underscores there. Trainers that write
+a file a metric, `step,value`, are read so, too.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.split_words import EVALUATED, TRAINED, VALIDATED, any_of, word_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
 _EXPORT: Final = ("wall_time", "step", "value")
+_PAIR: Final = 2
 _TOLD: Final = re.compile(r"(?:run-)?(.*?)[-_. ]?\btag-(.+)")
 _SPLIT: Final = re.compile(r"[-_. ]+")
 _EVALUATED: Final = re.compile(word_of(EVALUATED))
@@ -47,10 +51,11 @@ def with_its_tag(raw: pl.DataFrame, stem: str) -> tuple[pl.DataFrame, str, str] 
     ------
     RefusedError : its name has no loss's tag; and the map by which it is one.
     """
-    if tuple(map(plain, raw.columns)) != _EXPORT:
-        return None
+    names = tuple(map(plain, raw.columns))
     folder, _, last = stem.rpartition("/")
     run, tag = _run_and_tag(last)
+    if names != _EXPORT and not _is_of_metric(names, tag):
+        return None
     split = None if _SPLIT_WORDS.search(_flat(tag)) else _FOLDER.search(run.lower())
     column = _column(tag, evaluated=split is not None and not split[1].startswith("train"))
     if split is not None:
@@ -58,8 +63,17 @@ def with_its_tag(raw: pl.DataFrame, stem: str) -> tuple[pl.DataFrame, str, str] 
     run = "/".join(filter(None, [folder, run])) or UNNAMED
     if column is None:
         raise _refusal(raw, tag, run if tag else stem)
-    words = f"TensorBoard's export of the tag '{tag}' of run '{run}', by the file's name: {column}"
-    return raw.rename({raw.columns[2]: column}), run, words
+    what = "TensorBoard's export of the tag" if names == _EXPORT else "a file of the metric"
+    words = f"{what} '{tag}' of run '{run}', by the file's name: {column}"
+    return raw.rename({raw.columns[-1]: column}), run, words
+
+
+def _is_of_metric(names: Sequence[str], tag: str) -> bool:
+    """Tell a file of one metric, `N0/val_loss.csv`: steps and values, and a loss's name."""
+    if len(names) != _PAIR or names[0] not in COLUMNS["step"]:
+        return False
+    says_more = names[1] == "value" or (names[1] == "loss" and _SPLIT_WORDS.search(_flat(tag)))
+    return bool(says_more) and _KNOWN.get(_flat(tag)) in ("train_loss", "val_loss")
 
 
 def _run_and_tag(name: str) -> tuple[str, str]:

@@ -1,0 +1,55 @@
+"""A log to whose run the records of further files come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from isoflop.ingest.blocks import RECORDS, Block
+from isoflop.ingest.parsed import gather
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isoflop.ingest.fates import Log
+
+
+def merged(log: Log, records: pl.DataFrame, others: Sequence[Log]) -> Log:
+    """Give a log of one run its records with those of other files.
+
+    Parameters
+    ----------
+    log : the log, of one run.
+    records : all of them, rows as in `RECORDS`, in order.
+    others : the files whose records come to it: what they say besides holds, too.
+    """
+    assert log.parsed is not None  # noqa: S101  the caller chose files that were read
+    run = log.parsed.runs[0]
+    kept = records.select(pl.col(name).cast(dtype) for name, dtype in RECORDS.items())
+    kept = kept.with_columns(run=pl.lit(run.name))
+    (counted,) = gather([Block(kept.with_row_index("row").cast({"row": pl.Int64}))]).runs
+    told = [each.parsed.runs[0] for each in others if each.parsed is not None]
+    facts = [*run.facts, *(facts for each in told for facts in each.facts)]
+    counted = replace(
+        counted,
+        facts=tuple(each for place, each in enumerate(facts) if each not in facts[:place]),
+        **{
+            name: getattr(run, name)
+            for name in (
+                "status", "excluded", "anew", "key", "counts_lines", "counts_by", "named_by_kind",
+                "written", "passes", "turns",
+            )
+        },
+    )  # fmt: skip
+    parsed = replace(log.parsed, runs=(counted,), kept=kept)
+    return replace(log, parsed=parsed, key=_key([log, *others]))
+
+
+def _key(logs: Sequence[Log]) -> str | None:
+    """Say what the readings of several files depend on; None if one of them may change."""
+    keys = [log.key for log in logs]
+    return None if None in keys else hashlib.sha256(json.dumps(keys).encode()).hexdigest()
