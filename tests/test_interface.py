@@ -27,7 +27,9 @@ from isoflop.limits import LIMITS
 from tests.ingest.samples import jsonl, run_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
 ASKED = ("profiles", "parametric", "nested", "root", "kaplan_law", "product")
 UNCHECKED = {"simulations": 0}
@@ -139,6 +141,10 @@ def test_results_show_themselves(fit: isoflop.Fit) -> None:
     answers = fit.allocate(loss=2.5)
     assert str(answers).startswith("a loss of 2.5")
     page = answers._repr_html_()
+    # each row has a cell under every head, or one under all of them
+    heads = page.count("<th>")
+    for row in page.split("<tr>")[2:]:
+        assert row.count("<td") == heads or f'<td colspan="{heads}">' in row
     assert page.count("<tr>") == len(answers.laws) + 1
     assert "Mixture of laws" in page
     assert "Mixture of laws" in repr(fit)
@@ -273,6 +279,28 @@ def test_numbers_of_a_frame_may_be_text_and_all_faults_are_told() -> None:
 def test_one_question_at_a_time(fit: isoflop.Fit) -> None:
     with pytest.raises(IsoflopError, match=r"ask one question: allocate\(flops\), or loss=, "):
         fit.allocate(1e21, loss=2.0)
+    with pytest.raises(IsoflopError, match="are one question: give one of them"):
+        fit.allocate(ratio=20.0, tokens_per_param=20.0)
+    assert str(fit.allocate(ratio=20.0)) == str(fit.allocate(tokens_per_param=20.0))
+
+
+@pytest.mark.parametrize("number", [int, np.int64, np.float32, np.float64])
+def test_integers_and_scalars_of_numpy_are_numbers(
+    fit: isoflop.Fit, number: Callable[[int], Any]
+) -> None:
+    """Whatever is asked for, and what goes with it: limits allow integers beyond 64 bits."""
+    large = int if number is int else np.float64
+    for asked, value in (
+        ({"flops": number(10**18)}, {"flops": 1e18}),
+        ({"params": number(10**9), "served": number(10**10)}, {"params": 1e9, "served": 1e10}),
+        ({"flops": large(10**21)}, {"flops": 1e21}),
+        ({"params": large(10**20)}, {"params": 1e20}),
+    ):
+        plain = fit.allocate(**{name: float(one) for name, one in asked.items()})
+        found = fit.allocate(**asked)
+        assert type(found.value) is float
+        assert found == plain
+        assert found.value == pytest.approx(next(iter(value.values())), rel=1e-6)
 
 
 def test_examples_are_true() -> None:
@@ -346,6 +374,11 @@ def test_a_column_of_a_frame_that_is_not_read_is_told() -> None:
 def test_a_folder_that_is_not_there_and_a_number_in_quotes_are_told_of(tmp_path: Path) -> None:
     with pytest.raises(IsoflopError, match=f"there is no folder {re.escape(str(tmp_path))}/none"):
         isoflop.read(tmp_path / "none")
-    for value, words in (("1e21", "and '1e21' is no number: leave the quot"), (True, "True")):
+    for value, words in (
+        ("1e21", "and '1e21' is no number: leave the quotation marks out$"),
+        ("7B", "and '7B' is no number: leave the quotation marks out, and write 7e9$"),
+        ("seven", "and 'seven' is no number$"),
+        (True, "True"),
+    ):
         with pytest.raises(IsoflopError, match=words):
             LIMITS["flops"].require(value)

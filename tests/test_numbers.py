@@ -15,8 +15,10 @@ from isoflop.numbers import (
     power,
     probability,
     ratio,
+    retyped,
     short,
     shortest,
+    typed,
     with_level,
 )
 from isoflop.report.sections.data import words
@@ -139,3 +141,31 @@ def test_a_difference_has_its_sign() -> None:
     assert shortest(0.02, 2, sign=True) == "+0.02"
     assert shortest(2e-9, 2, sign=True) == "+2 × 10⁻⁹"
     assert shortest(-0.02, 2, sign=True) == "−0.02"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("1e21 FLOPs", "write 1e21, without 'FLOPs'"),
+        ("10^21", "write 1e21"),
+        ("10**21", "write 1e21"),
+        ("2.5 × 10^{21}", "write 2.5e21"),
+        ("1,000,000", "write 1000000"),
+        ("1_000_000 tokens", "write 1000000, without 'tokens'"),
+        ("40%", "write 40, without '%'"),
+        ("$2", "write 2, without '$'"),
+        # what might change the size is nobody's to leave out
+        ("7 billion", ""),
+        ("1 PFLOPs", ""),
+        ("7X", ""),
+        ("1,5", ""),
+        ("1.2.3", ""),
+        ("B", ""),
+    ],
+)
+def test_what_is_no_number_is_told_how_to_type_it(text: str, hint: str) -> None:
+    assert retyped(text) == hint
+    with pytest.raises(ValueError, match="could not convert"):
+        typed(text)
+    if hint:
+        assert typed(hint.removeprefix("write ").split(",")[0]) > 0.0

@@ -45,7 +45,7 @@ def test_names_for_figures_are_formulas(reference: Reference) -> None:
 
 
 def test_exponents_are_those_printed(reference: Reference) -> None:
-    rows = published_exponents(reference)
+    rows = published_exponents(*reference.papers)
     assert [row.label for row in rows] == [
         "Hoffmann 1 Envelope", "Hoffmann 2 Profiles", "Hoffmann 3 Parametric",
         "Besiroglu 3 Parametric", "Kaplan 2020",

@@ -66,10 +66,10 @@ class Machine:
     price: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no machine does."""
-        LIMITS["utilisation"].require(self.utilisation)
+        """Refuse what no machine does; what is kept are floats."""
+        object.__setattr__(self, "utilisation", LIMITS["utilisation"].require(self.utilisation))
         if self.price is not None:
-            LIMITS["price"].require(self.price)
+            object.__setattr__(self, "price", LIMITS["price"].require(self.price))
 
     @property
     def flops_per_hour(self) -> float:

@@ -21,7 +21,7 @@ import polars as pl
 from isoflop.approach import APPROACHES, FITTED, LAWS, MIXTURE, NAMES
 from isoflop.errors import IsoflopError
 from isoflop.escape import html
-from isoflop.estimates.answers import Answers, ask, one_target
+from isoflop.estimates.answers import REPEATS, Answers, ask, one_target
 from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.forecasts import NoForecasts
@@ -315,6 +315,7 @@ class Fit:
         params: float | None = None,
         tokens: float | None = None,
         tokens_per_param: float | None = None,
+        ratio: float | None = None,
         served: float | None = None,
         unique: float | None = None,
     ) -> Answers:
@@ -324,6 +325,7 @@ class Fit:
         ----------
         flops : compute C [FLOP]; or, instead of it,
         loss, params, tokens, tokens_per_param : what the compute-optimal training is to have.
+        ratio : tokens_per_param by the name that the command and the page give it.
         served : tokens served over the model's life, for what is cheapest in all.
         unique : unique tokens, for what is best where they are repeated; by the approach
             ``data_constrained``, if it was fitted.
@@ -336,15 +338,17 @@ class Fit:
         ------
         IsoflopError : not exactly one was given; or unique tokens without their law.
         """
+        if ratio is not None and tokens_per_param is not None:
+            raise IsoflopError("ratio= and tokens_per_param= are one question: give one of them")
         return ask(
             one_target(
                 flops=flops,
                 loss=loss,
                 params=params,
                 tokens=tokens,
-                tokens_per_param=tokens_per_param,
+                tokens_per_param=ratio if tokens_per_param is None else tokens_per_param,
                 words=(
-                    "allocate(flops), or loss=, params=, tokens= or tokens_per_param=",
+                    "allocate(flops), or loss=, params=, tokens= or tokens_per_param= (ratio=)",
                     "fit.allocate(1e21)",
                 ),
             ),
@@ -357,6 +361,7 @@ class Fit:
             reference=facts_folder(),
             served=served,
             unique=unique,
+            by="unique=" if isinstance(self.outcomes.get(REPEATS), Estimate) else "",
         )
 
     def plot(self) -> Picture:

@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, Final
 
 from isoflop.errors import IsoflopError
+from isoflop.numbers import typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,17 @@ class Limits:
     unit: str = ""
 
     def require(self, value: Any) -> float:
-        """Give a number that lies between the ends.
+        """Give a number that lies between the ends, as a float.
+
+        Whatever integers, scalars of NumPy or texts somebody asks by become one here.
 
         Raises
         ------
         IsoflopError : it is no number, or lies outside; the message has the ends.
         """
+        if getattr(value, "ndim", None) == 0:
+            # of a scalar in single precision, a comparison with 1e40 would overflow
+            value = value.item()
         known = isinstance(value, Real) and not isinstance(value, bool)
         # compared as it is: an integer may be larger than any float
         if known and self.least <= value <= self.most:
@@ -43,8 +49,18 @@ class Limits:
         ends = f"{_written(self.least)} and {_written(self.most)}{self.unit and ' '}{self.unit}"
         if known:
             raise IsoflopError(f"{self.what} lies between {ends}, not at {_written(value)}")
-        quoted = ": leave the quotation marks out" if isinstance(value, str) else ""
+        quoted = _unquoted(value) if isinstance(value, str) else ""
         raise IsoflopError(f"{self.what} lies between {ends}, and {value!r} is no number{quoted}")
+
+
+def _unquoted(text: str) -> str:
+    """Say how a text that stands for a number is written in Python."""
+    try:
+        number = typed(text)
+    except ValueError:
+        return ""
+    same = text.strip()[-1:].isdigit()
+    return f": leave the quotation marks out{'' if same else f', and write {_written(number)}'}"
 
 
 def _written(value: Any) -> str:

@@ -90,6 +90,35 @@ def typed(text: str) -> float:
     return float(number[:-1] if sizes else number) * (sizes[0] if sizes else 1.0)
 
 
+TYPED: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?[kMBTmbtK]?")
+TEN_TO: Final = re.compile(r"(?:(\d+\.?\d*)\s*[x*×]\s*)?10\s*(?:\^|\*\*)\s*\{?([-+]?\d+)\}?")
+
+UNITS: Final = re.compile(
+    r"(?i)[%$€£¥]|flops?|params?|parameters|tokens?|(?:gpu[- ]?)?hours?|h|nats?(?:/token)?"
+)
+"""What may stand beside a number and says nothing of its size; "billion" or "PFLOPs" would."""
+
+
+def retyped(text: str) -> str:
+    """Say how somebody might type a number that ``typed`` does not read; empty where none is known.
+
+    A power of ten, commas between thousands, and a unit or a sign of money or of per cent: what is
+    proposed is read.
+    """
+    words = text.strip()
+    if match := TEN_TO.match(words):
+        return f"write {match[1] or '1'}e{int(match[2])}"
+    plain = re.sub(r"(?<=\d)[,_' \N{NO-BREAK SPACE}](?=\d{3})", "", words)
+    match = TYPED.search(plain)
+    if match is None:
+        return ""
+    before, after = plain[: match.start()].strip(), plain[match.end() :].strip()
+    if not all(UNITS.fullmatch(part) for part in (before, after) if part):
+        return ""
+    left = [repr(part) for part in (before, after) if part]
+    return f"write {match[0]}" + (f", without {' and '.join(left)}" if left else "")
+
+
 def short(value: float, digits: int = 3, hand: Hand = MATHTEXT) -> str:
     """Write a count as labels and axes do, without the zeros at its end: 70B, 1.33T, 12k."""
     written = count(value, digits, hand)

@@ -139,7 +139,7 @@ def published_optima(reference: Reference, flops: float) -> list[PublishedOptimu
     flops : the budget C [FLOP].
     """
     fits = []
-    for fit in published_fits(reference.hoffmann, reference.besiroglu, reference.kaplan):
+    for fit in published_fits(*reference.papers):
         optima = fit.law.optima(fit.row, np.array([flops]))
         a, _ = fit.law.exponents(fit.row)
         params, tokens = float(optima.params[0, 0]), float(optima.tokens[0, 0])
@@ -176,7 +176,9 @@ class PublishedExponents:
     b95: Ends | None = None
 
 
-def published_exponents(reference: Reference) -> list[PublishedExponents]:
+def published_exponents(
+    hoffmann: Hoffmann, besiroglu: Besiroglu, kaplan: Kaplan
+) -> list[PublishedExponents]:
     """List Hoffmann's Table 2, Besiroglu's refit and Kaplan's allocation, in this order."""
     rows = [
         PublishedExponents(
@@ -189,10 +191,9 @@ def published_exponents(reference: Reference) -> list[PublishedExponents]:
             a80=row.a_interval,
             b80=row.b_interval,
         )
-        for row in reference.hoffmann.exponents.rows
+        for row in hoffmann.exponents.rows
     ]
-    besiroglu = reference.besiroglu.a
-    a, half = besiroglu.value, Z_95 * besiroglu.standard_error
+    a, half = besiroglu.a.value, Z_95 * besiroglu.a.standard_error
     rows.append(
         PublishedExponents(
             "Besiroglu",
@@ -205,10 +206,10 @@ def published_exponents(reference: Reference) -> list[PublishedExponents]:
             b95=(1.0 - a - half, 1.0 - a + half),
         )
     )
-    kaplan = reference.kaplan.optimal_allocation
+    law = kaplan.optimal_allocation
     rows.append(
         PublishedExponents(
-            "Kaplan", "kaplan", "Kaplan 2020", "Kaplan et al. 2020", kaplan.p_N, kaplan.p_D
+            "Kaplan", "kaplan", "Kaplan 2020", "Kaplan et al. 2020", law.p_N, law.p_D
         )
     )
     return rows

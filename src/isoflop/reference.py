@@ -534,6 +534,11 @@ class Reference(Section):
     accelerators: Accelerators = Field(repr=False)
 
     @property
+    def papers(self) -> tuple[Hoffmann, Besiroglu, Kaplan]:
+        """What ``published_laws`` lists laws and exponents of."""
+        return self.hoffmann, self.besiroglu, self.kaplan
+
+    @property
     def gopher_budget(self) -> float:
         """Gopher's compute, as its paper states it [FLOP]."""
         return self.gopher_chinchilla.gopher_flops["gopher_paper"].flops

@@ -22,7 +22,15 @@ from isoflop.approach import ANSWERS, APPROACHES, FITTED, IN_PROSE, LAWS
 from isoflop.cli import main
 from isoflop.config.approaches import NestedSettings
 from isoflop.errors import IsoflopError
-from isoflop.estimates.allocation import Allocation, allocate, optima_at, reach, trust
+from isoflop.estimates.allocation import (
+    UNKNOWN,
+    Allocation,
+    allocate,
+    lowest_loss_of,
+    optima_at,
+    reach,
+    trust,
+)
 from isoflop.estimates.answers import Answers, _percent, _share, answer, as_text, ask, one_target
 from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import (
@@ -45,9 +53,11 @@ from isoflop.estimates.mixture import (
 )
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import recommend
-from isoflop.estimates.targets import Target, least_flops
+from isoflop.estimates.targets import Target, least_flops, lowest_losses
 from isoflop.limits import LIMITS
-from isoflop.numbers import NONE, PLAIN, count, per_cent, power
+from isoflop.numbers import NONE, PLAIN, count, distance, fixed, interval, per_cent, power
+from isoflop.published_laws import published_exponents
+from isoflop.reference import read_reference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,9 +73,9 @@ def estimates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return example_sweep.write(tmp_path_factory.mktemp("answers")).estimates.parent
 
 
-def run(*words: str) -> str:
+def run(*words: str, status: int = 0) -> str:
     done = CliRunner().invoke(main, ["allocate", *words, "--reference", str(REFERENCE)])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == status, done.output
     return done.output
 
 
@@ -200,6 +210,7 @@ def test_no_garbage_is_collected_while_a_question_is_answered(
         (["--params", "7B"], ["--params", "7e9"]),
         (["--tokens", "1.4t"], ["--tokens", "1.4e12"]),
         (["--ratio", " 0.02k"], ["--ratio", "20"]),
+        (["--tokens-per-param", "20"], ["--ratio", "20"]),
         (["1000000T"], ["1e18"]),
         (
             ["1e21", "--inference-tokens", "121.4M", "--gpu", "h100", "--price", "1k"],
@@ -213,7 +224,9 @@ def test_numbers_may_have_suffixes(short: list[str], full: list[str]) -> None:
 
 def test_a_card_runs_at_the_utilisation_that_the_help_names() -> None:
     words = ["1e21", "--gpu", "h100"]
-    assert run(*words) == run(*words, "--mfu", "0.4")
+    for same in ("0.4", "40", "40%", "40 %"):
+        assert run(*words) == run(*words, "--mfu", same)
+    assert run(*words, "--mfu", "1") == run(*words, "--mfu", "100%") != run(*words)
     done = CliRunner().invoke(main, ["allocate", "--help"])
     assert "[default: 0.4]" in done.output
 
@@ -452,10 +465,16 @@ def test_the_mixture_answers_backwards_too(estimates: Path, asked: str) -> None:
         (["1e21", "--price", "2"], "name it, as in --gpu"),
         (["1e21", "--mfu", "0.5"], "a utilisation is of a card: name it, as in --gpu h100"),
         (["--params", "7X"], "'7X' is no number, such as 1e9, 7B or 121.4M"),
+        (["1e21 FLOPs"], "'1e21 FLOPs' is no number: write 1e21, without 'FLOPs'"),
+        (["10^21"], "'10^21' is no number: write 1e21"),
+        (["--tokens", "1,000,000"], "'1,000,000' is no number: write 1000000"),
+        (["1e21", "--gpu", "h100", "--price", "$2"], "'$2' is no number: write 2, without '$'"),
         (["--params", "B"], "'B' is no number"),
         (["--gpu-hours", "10"], "--gpu-hours 1000 --gpu h100"),
-        (["1e21", "--gpu", "h100", "--mfu", "40"], "between 0.0001 and 1, not at 40"),
-        (["-1"], "No such option"),
+        (["1e21", "--gpu", "h100", "--mfu", "400"], "between 0.0001 and 1, not at 400"),
+        (["-1"], "-1 is negative: ask by a positive number"),
+        (["--gpu", "h100", "-.5e21"], "-.5e21 is negative: ask by a positive number"),
+        (["-x", "1e21"], "No such option"),
         (["--loss", "-1"], "a loss lies between 0.001 and 100 nats per token, not at -1"),
         (["1e300"], "a compute lies between 1 and 1e40 FLOPs, not at 1e300"),
         (["--params", "1e300"], "a number of parameters lies between 1 and 1e20, not at 1e300"),
@@ -626,7 +645,51 @@ def test_the_first_sentence_is_what_to_train_where_serving_is_asked_of(estimates
     assert f"train {count(best.served.params.value, hand=PLAIN)} (" in first
     assert count(best.allocation.params.value, hand=PLAIN) not in first
     assert second.startswith("That is cheapest to train and to serve at that loss; cheapest to ")
+    assert second.endswith("tokens.")
     assert f"{count(best.allocation.params.value, hand=PLAIN)} parameters" in second
+
+
+@pytest.mark.parametrize("tokens", [1e6, 1e9, 1e13, 1e19])
+def test_the_distance_told_is_of_what_is_recommended(estimates: Path, tokens: float) -> None:
+    """Serving many tokens trains far longer: on the far side of what was asked, from the data."""
+    folder = estimates / example_sweep.SWEEP
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    where = {"sweep": folder.name, "estimates": estimates, "reference": REFERENCE}
+    found = answer(Target("flops", 1e15), **where, served=tokens)  # type: ignore[arg-type]
+    served, alone = found.laws[0].served, found.laws[0].allocation
+    assert served is not None
+    assert alone is not None
+    trained = served.training_flops.value
+    assert served.distance == distance(max(trained, 1e15), mixture.flops_range, blank=" ")
+    first, second, third, *_ = str(found).splitlines()
+    if served.reach == UNKNOWN:
+        assert first.endswith(f"{served.distance}, where this sweep does not say what to train")
+        assert "train " not in second.split("are cheapest to train")[0]
+        assert served.distance not in third
+    else:
+        assert "tokens served: train " in first
+        assert third.startswith(f"{served.distance}: {served.reach}. By ")
+    assert (served.reach == UNKNOWN) == (tokens == 1e19)
+
+
+def test_a_loss_below_the_floor_names_the_floor_and_one_above_all_does_not(estimates: Path) -> None:
+    folder = estimates / example_sweep.SWEEP
+    mixture = read_mixture(folder / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    draws = read_draws_of(folder, "mixture")
+    lowest = lowest_loss_of(mixture, draws)
+    assert lowest is not None
+    entropies = np.concatenate([lowest_losses(p.law, p.rows) for p in mixture.parts(draws)])
+    assert lowest == pytest.approx(np.median(entropies))
+    words = ["--sweep", folder.name, "--estimates", str(estimates)]
+    floor = f"no compute gives that; at no compute is its loss below {fixed(lowest)}"
+    # power laws of the optimum have no floor, so that the sweep has answers
+    text = run("--loss", repr(0.999 * lowest), *words)
+    assert f"has no answer: {floor}" in text
+    assert floor not in run("--loss", repr(1.2 * lowest), *words)
+    high = run("--loss", "99", *words)
+    assert floor not in high
 
 
 def test_what_the_columns_and_intervals_mean_is_said(estimates: Path) -> None:
@@ -643,7 +706,9 @@ def test_what_the_columns_and_intervals_mean_is_said(estimates: Path) -> None:
     assert "forecast: whether fits to the lower part of the sweep predicted the upper" in text
     # the made-up mixture was placed by no simulated sweeps
     assert re.search(r"those of Mixture of laws[^.]* are uncalibrated percentiles", text)
-    assert "what more repeats are worth is asked by --unique-tokens" in text
+    # nobody fitted what repeats are worth, so nobody can be told to ask for it
+    assert "N and loss are of tokens seen as often as those of these runs." in text
+    assert "--unique-tokens" not in text
     # where one loss is all that a forecast was compared with, a row says so
     found = asked(1.3)
     fewer = [law.model_copy(update={"forecast_losses": 1}) for law in found.laws]
@@ -737,11 +802,32 @@ def test_a_sweep_is_asked_without_what_only_fits_or_draws(tmp_path: Path) -> Non
 
 
 def test_a_published_law_without_a_loss_says_so_when_asked_for_one() -> None:
-    text = run("--loss", "1.2")
+    text = run("--loss", "1.2", status=1)
     without = re.findall(r"^(.+?): predicts no loss here$", text, re.MULTILINE)
     assert {"Hoffmann 1 Envelope", "Hoffmann 2 Profiles"} <= set(without)
     # the one with a loss has a floor above it
-    assert re.search(r"^Hoffmann L\(N, D\): no compute gives that$", text, re.MULTILINE)
+    floor = r"no compute gives that; at no compute is its loss below 1\.693"
+    assert re.search(rf"^Hoffmann L\(N, D\): {floor}$", text, re.MULTILINE)
+    # a table without rows has no head
+    assert "published: no law has an answer" in text.splitlines()
+    above = run("--loss", "1.75")
+    assert re.search(r"^published +C +N +D +D/N +loss$", above, re.MULTILINE)
+    assert not re.search(floor, above)
+
+
+def test_published_laws_say_why_they_have_no_intervals_and_what_a_ratio_asks_of_them() -> None:
+    at_flops, at_ratio = run("1e21"), run("--ratio", "20")
+    for text in (at_flops, at_ratio):
+        assert "They stand without intervals: their papers print such of exponents alone" in text
+    assert "the power b − a" not in at_flops
+    exponents = {row.label: row for row in published_exponents(*read_reference(REFERENCE).papers)}
+    low, high = exponents["Besiroglu 3 Parametric"].a95 or (0.0, 0.0)
+    ends = interval(1.0 - 2.0 * high, 1.0 - 2.0 * low, fixed)
+    assert f"{ends} (Besiroglu 3 Parametric)" in at_ratio
+    # the third of Hoffmann's is the only one whose interval has no a of a half
+    allowed = at_ratio.split("; ")[-1]
+    assert "Besiroglu 3 Parametric allow 0" in allowed
+    assert "Hoffmann 3 Parametric" not in allowed
 
 
 @pytest.mark.parametrize(
@@ -802,4 +888,6 @@ def test_a_sweep_may_end_in_a_slash(estimates: Path) -> None:
 def test_a_share_that_rounds_to_nothing_has_no_sign() -> None:
     assert _percent(-1e-9) == "0 %"
     assert _percent(0.124) == "12 %"
-    assert [_share(value) for value in (0.0, 1e-4, 0.02)] == ["0 %", "<1 %", "2 %"]
+    # told from the half per cent that withholds an interval
+    written = [_share(value) for value in (0.0049, 0.0051, 0.00004, 0.02)]
+    assert written == ["0.49 %", "0.51 %", "<0.01 %", "2.00 %"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -98,7 +100,15 @@ def test_a_sweep_whose_law_was_fitted_answers() -> None:
         assert asked.repeated.seen == pytest.approx(60.0)
         assert asked.repeated.is_beyond is beyond is (asked.repeated.epochs.value > 60.0)
         assert ("was fitted to no more: what " in str(asked)) is beyond
-    assert fit.allocate(BUDGET).repeated is None
+    plain = fit.allocate(BUDGET)
+    assert plain.repeated is None
+    # by the word of this channel, where it can be asked: with a compute alone
+    assert "; what more repeats are worth is asked by unique=." in str(plain)
+    assert "asked by" not in str(fit.allocate(loss=2.5))
+    without = replace(fit, outcomes={}, draws={})
+    assert "asked by" not in str(without.allocate(BUDGET))
+    with pytest.raises(IsoflopError, match=r"it was not asked for\. .*sweep\.fit\(\["):
+        without.allocate(BUDGET, unique=1e9)
     with pytest.raises(IsoflopError, match=r"ask by FLOPS or --gpu-hours, not by a loss of 2\.5"):
         fit.allocate(loss=2.5, unique=1e9)
     for unique in (-1.0, 1e-300, 1e300):

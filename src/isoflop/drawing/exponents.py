@@ -116,7 +116,7 @@ def of_papers(reference: Reference) -> Group:
             else row.source,
             published=printed(row.a, MARKERS[row.approach], thick=row.a80, thin=row.a95),
         )
-        for row in published_exponents(reference)
+        for row in published_exponents(*reference.papers)
     )
     return Group("The papers", tuple(lines))
 

@@ -29,7 +29,7 @@ from isoflop.estimates.quantities import (
     describe,
     placed_in,
 )
-from isoflop.estimates.targets import columns_along, least_flops
+from isoflop.estimates.targets import columns_along, least_flops, lowest_losses
 from isoflop.numbers import PLAIN, count, decades_beyond, distance, per_cent
 
 if TYPE_CHECKING:
@@ -274,6 +274,24 @@ def least_flops_of(estimate: Estimate | Mixture, draws: Draws) -> float | None:
         known = [least for part in parts if (least := least_flops(part.law, part.row)) is not None]
         return max(known, default=None)
     return least_flops(estimate.law, estimate.row)
+
+
+def lowest_loss_of(estimate: Estimate | Mixture, draws: Draws) -> float | None:
+    """Give the loss that an answer's optima approach as C grows; None where it predicts no loss.
+
+    Parameters
+    ----------
+    estimate, draws : as of ``allocate``. The mixture's is the median of its draws', as at every C.
+    """
+    if not isinstance(estimate, Mixture):
+        lowest = lowest_losses(estimate.law, estimate.row)
+    elif len(parts := estimate.parts(draws)) == 1:
+        lowest = lowest_losses(parts[0].law, parts[0].row)
+    else:
+        lowest = np.concatenate([lowest_losses(part.law, part.rows) for part in parts])
+        lowest = lowest[np.isfinite(lowest)]
+    floor = float(np.median(lowest)) if lowest.size else np.nan
+    return floor if np.isfinite(floor) else None
 
 
 def frontier_at(

@@ -23,6 +23,7 @@ from isoflop.estimates.allocation import (
     allocate,
     is_doubtful,
     least_flops_of,
+    lowest_loss_of,
     open_words,
     reach,
 )
@@ -48,7 +49,7 @@ from isoflop.estimates.recommendation import (
     standing,
 )
 from isoflop.estimates.repeats import RepeatedAllocation, allocate_repeated
-from isoflop.estimates.targets import Target, columns_at
+from isoflop.estimates.targets import Target, columns_at, lowest_losses
 from isoflop.limits import LIMITS, UTILISATION
 from isoflop.numbers import (
     NONE,
@@ -64,7 +65,7 @@ from isoflop.numbers import (
     ratio,
 )
 from isoflop.project import facts_folder
-from isoflop.published_laws import PublishedFit, published_fits
+from isoflop.published_laws import PublishedFit, published_exponents, published_fits
 from isoflop.reference import REFERENCE_FILES, Besiroglu, Hoffmann, Kaplan
 
 if TYPE_CHECKING:
@@ -85,8 +86,15 @@ SERVED_INTERVALS: Final = (
     "These intervals end as far out among the draws as those of N and of the loss without serving, "
     "whichever lie farther out; how often they then cover was not counted."
 )
+NOT_ASKED: Final = (
+    "it was not asked for. It takes runs that repeat their unique tokens unequally often; if these "
+    "do, in Python name the approach too: sweep.fit([*isoflop.approach.FITTED, "
+    f'"{REPEATS}"], settings={{"{REPEATS}": {{...}}}}), with the law of fresh tokens as settings'
+)
 ANY_FLOPS: Final = 1e20
 """A compute at which every published law has a best size [FLOP]."""
+LEAST_SHARE: Final = 0.0001
+"""Share of draws below which it is written as less than that."""
 LEVEL: Final = "0.95"
 """Confidence level of the intervals in text; JSON has all."""
 
@@ -118,6 +126,8 @@ class Answer(Section):
     """Whether the runs determine it within their own data; see ``Allocation.is_determined``."""
     least_flops: float | None = None
     """Compute below which the law has no best size [FLOP]; None where it has one at every."""
+    lowest_loss: float | None = None
+    """Loss that its best trainings approach as C grows; None where it predicts none."""
     predicts_loss: bool = True
     """Whether it says what loss an allocation has."""
     hours: Quantity | None = None
@@ -151,6 +161,10 @@ class Answers(Section):
     card: str | None
     served_tokens: float | None
     unique_tokens: float | None = None
+    by: str = ""
+    """By what word it is asked what repeated tokens are worth; empty where it cannot be asked."""
+    published_slopes: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Between which ends b - a lies by the interval of a that a paper prints."""
     repeated: RepeatedAllocation | None = None
     """What is best with these unique tokens, by the data-constrained law; None unasked."""
     priors: dict[str, dict[str, ExponentPrior]] = Field(default_factory=dict)
@@ -159,6 +173,12 @@ class Answers(Section):
     """The recommended one first, then the sweep's others, then the published ones."""
     refused: dict[str, str]
     """Approaches that could not be fitted, and why."""
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether any law of the sweep has an answer; without a sweep, any published one."""
+        asked = [law for law in self.laws if self.sweep is None or law.law in ANSWERS]
+        return any(law.allocation is not None for law in asked)
 
     def __str__(self) -> str:
         """Give the table that `isoflop allocate` prints."""
@@ -202,8 +222,7 @@ def one_target(
     if hours is not None:
         if machine is None:
             raise IsoflopError("hours are of a card: name it, as in --gpu-hours 1000 --gpu h100")
-        LIMITS["hours"].require(hours)
-        given.append(("flops", hours * machine.flops_per_hour))
+        given.append(("flops", LIMITS["hours"].require(hours) * machine.flops_per_hour))
     targets = [(name, value) for name, value in given if value is not None]
     if len(targets) != 1:
         raise IsoflopError(
@@ -281,10 +300,13 @@ def answer(
             f"`snakemake {(folder / REPEATS).as_posix()}.json`. Its report's calculator says what "
             "repeats are worth by Muennighoff et al. (2023)"
         )
+    # read where it is asked for alone
+    repeats = (folder / f"{REPEATS}.json").exists()
     wanted = FITTED if unique is None else (*FITTED, REPEATS)
     return ask(
         target,
         sweep=sweep,
+        by="--unique-tokens" if repeats else "",
         outcomes=read_estimates(folder, wanted),
         draws=read_draws(folder, wanted),
         forecasts=read_forecasts(folder / "forecast.json"),
@@ -310,6 +332,7 @@ def ask(
     machine: Machine | None = None,
     served: float | None = None,
     unique: float | None = None,
+    by: str = "",
 ) -> Answers:
     """Put a question to estimates at hand, and to every published law.
 
@@ -318,11 +341,12 @@ def ask(
     outcomes, draws, forecasts, mixture, mixture_draws : of the sweep; None asks the published laws
         alone.
     target, sweep, reference, machine, served, unique : as of ``answer``.
+    by : by what word it is asked what repeats are worth; empty where no law of them was fitted.
     """
     if served is not None:
-        LIMITS["served"].require(served)
+        served = LIMITS["served"].require(served)
     if unique is not None:
-        LIMITS["unique"].require(unique)
+        unique = LIMITS["unique"].require(unique)
     outcomes, drawn = outcomes or {}, dict(draws or {})
     fitted = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Estimate)}
     estimates = answers_of(fitted, None if mixture_draws is None else mixture)
@@ -353,13 +377,15 @@ def ask(
             ).model_copy(
                 update={
                     "least_flops": least_flops_of(estimate, drawn[name]),
+                    "lowest_loss": lowest_loss_of(estimate, drawn[name]),
                     "forecast_losses": None if stands is None else stands.forecast_losses,
                 }
             )
         )
     repeated = None if unique is None else _repeated(target, outcomes, drawn, unique)
     best = laws[0].allocation if laws else None
-    laws += _published(target, _facts(reference), machine, served)
+    published, slopes = _published(target, _facts(reference), machine, served)
+    laws += published
     return Answers(
         asked=target.asked,
         value=target.value,
@@ -374,6 +400,9 @@ def ask(
         else f"{machine.accelerator.name} at {100.0 * machine.utilisation:g} %",
         served_tokens=served,
         unique_tokens=unique,
+        # they go with a compute
+        by=by if target.asked == "flops" else "",
+        published_slopes=slopes,
         repeated=repeated,
         priors={name: fit.priors for name, fit in fitted.items() if fit.priors},
         laws=laws,
@@ -404,7 +433,7 @@ def _repeated(
         )
     outcome = outcomes.get(REPEATS)
     if not isinstance(outcome, Estimate):
-        why = "it was not asked for" if outcome is None else outcome.refused
+        why = NOT_ASKED if outcome is None else outcome.refused
         raise IsoflopError(f"what repeated tokens are worth was not fitted to this sweep: {why}")
     return allocate_repeated(outcome, draws[REPEATS], target.value, unique)
 
@@ -489,15 +518,25 @@ def _facts(reference: Path | None) -> Path:
 
 def _published(
     target: Target, folder: Path, machine: Machine | None, served: float | None
-) -> list[Answer]:
-    """Put the question to the published laws; those with rounded constants stay out."""
-    fits = published_fits(
+) -> tuple[list[Answer], dict[str, tuple[float, float]]]:
+    """Put the question to the published laws; those with rounded constants stay out.
+
+    Returns
+    -------
+    Their answers, and the ends of b - a of those whose papers print an interval of a.
+    """
+    papers = (
         read_yaml(folder / REFERENCE_FILES["hoffmann"], Hoffmann),
         read_yaml(folder / REFERENCE_FILES["besiroglu"], Besiroglu),
         read_yaml(folder / REFERENCE_FILES["kaplan"], Kaplan),
     )
+    slopes = {
+        row.label: (1.0 - 2.0 * ends[1], 1.0 - 2.0 * ends[0])
+        for row in published_exponents(*papers)
+        if (ends := row.a95 or row.a80) is not None
+    }
     listed = []
-    for fit in fits:
+    for fit in published_fits(*papers):
         if fit.rounded:
             continue
         allocation = _of_published(fit, target)
@@ -509,8 +548,10 @@ def _published(
         # a law without a loss says so of any compute
         at_any = columns_at(fit.law, fit.row, Target("flops", ANY_FLOPS))
         predicts = bool(np.isfinite(at_any["loss"]).all())
-        listed.append(answer.model_copy(update={"predicts_loss": predicts}))
-    return listed
+        lowest = float(lowest_losses(fit.law, fit.row)[0])
+        known = {"predicts_loss": predicts, "lowest_loss": lowest if predicts else None}
+        listed.append(answer.model_copy(update=known))
+    return listed, slopes
 
 
 def _of_published(fit: PublishedFit, target: Target) -> Allocation | None:
@@ -526,7 +567,9 @@ def _served_of_published(fit: PublishedFit, flops: float, served: float) -> Serv
     columns = served_columns(fit.law, fit.row, np.array([flops]), served)
     if columns is None:
         return None
-    return ServedAllocation(**{n: Quantity(value=float(v[0])) for n, v in columns.items()})
+    return ServedAllocation.model_validate(
+        {name: Quantity(value=float(column[0])) for name, column in columns.items()}
+    )
 
 
 def as_text(answers: Answers) -> str:
@@ -537,9 +580,13 @@ def as_text(answers: Answers) -> str:
         (answers.sweep or "", fitted),
         ("published", [answer for answer in answers.laws if answer.law not in ANSWERS]),
     ):
-        if laws:
-            lines += _aligned([_head(title, answers), *(_row(answer, answers) for answer in laws)])
-            lines.append("")
+        rows = [_row(answer, answers) for answer in laws]
+        # without a row of numbers there is nothing that columns could head
+        answered = any(len(row) > 1 for row in rows)
+        if rows and answered:
+            lines += [*_aligned([_head(title, answers), *rows]), ""]
+        elif rows:
+            lines += [f"{title}: no law has an answer", *(cell for row in rows for cell in row), ""]
     if answers.served_tokens is not None:
         lines += _served_lines(answers)
     if answers.repeated is not None:
@@ -555,13 +602,15 @@ def as_html(answers: Answers) -> str:
     sentence = "".join(f"<p>{html(line)}</p>" for line in _summary(answers))
     heads = _head(answers.sweep or "law", answers)
     head = "".join(f"<th>{html(cell)}</th>" for cell in heads)
-    rows = []
-    for answer in answers.laws:
-        cells = _row(answer, answers)
+    rows = [_row(answer, answers) for answer in answers.laws]
+    refused = [f"{NAMES[name]} was not fitted: {why}" for name, why in answers.refused.items()]
+    body = ""
+    for cells in [*rows, *([why] for why in refused)]:
         # a law without an answer says so in the cell that is all it has
         wide = f' colspan="{len(heads)}"' if len(cells) == 1 else ""
-        rows.append("".join(f"<td{wide}>{html(cell)}</td>" for cell in cells))
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
+        # what only a sweep's laws have, a published one lacks
+        lacking = [NONE] * (len(heads) - len(cells)) if len(cells) > 1 else []
+        body += f"<tr>{''.join(f'<td{wide}>{html(cell)}</td>' for cell in [*cells, *lacking])}</tr>"
     return f"{sentence}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -600,6 +649,10 @@ def _summary(answers: Answers) -> list[str]:
     served = _served_summary(asked, best, answers)
     if not best.determined:
         return [f"{asked}, by {law}: {UNDETERMINED[0].lower()}{UNDETERMINED[1:]}", *doubts]
+    if served and best.served is not None:
+        known = best.served.reach != UNKNOWN
+        far = f"{best.served.distance}: {best.served.reach}. " if known else ""
+        return [*served, f"{far}By {law}; {words}.", *doubts]
     if allocation.reach == UNKNOWN:
         return [
             f"{asked}: {allocation.distance}, where this sweep does not say what to train",
@@ -607,7 +660,7 @@ def _summary(answers: Answers) -> list[str]:
             *doubts,
         ]
     return [
-        *(served or [f"{asked}: train {sizes}"]),
+        f"{asked}: train {sizes}",
         f"{allocation.distance}: {allocation.reach}. By {law}; {words}.",
         *doubts,
     ]
@@ -619,13 +672,20 @@ def _served_summary(asked: str, best: Answer, answers: Answers) -> list[str]:
         return []
     served, alone = best.served, best.allocation
     loss = "that loss" if answers.asked == "loss" else f"the loss of the best training of {asked}"
-    return [
-        f"{asked}, and {_asked(_count(answers.served_tokens))} tokens served: train "
-        f"{_written(served.params, _count)} parameters on {_written(served.tokens, _count)} tokens",
-        f"That is cheapest to train and to serve at {loss}; cheapest to train alone are "
-        f"{_count(alone.params.value)} parameters on {_count(alone.tokens.value)} tokens, from "
-        "which the distance counts.",
-    ]
+    sizes = (
+        f"{_written(served.params, _count)} parameters on {_written(served.tokens, _count)} tokens"
+    )
+    told = f"{asked}, and {_asked(_count(answers.served_tokens))} tokens served"
+    cheapest = (
+        f"cheapest to train and to serve at {loss}; cheapest to train alone are "
+        f"{_count(alone.params.value)} parameters on {_count(alone.tokens.value)} tokens."
+    )
+    if served.reach == UNKNOWN:
+        return [
+            f"{told}: {served.distance}, where this sweep does not say what to train",
+            f"Drawn out that far, {sizes} are {cheapest}",
+        ]
+    return [f"{told}: train {sizes}", f"That is {cheapest}"]
 
 
 def _head(title: str, answers: Answers) -> list[str]:
@@ -703,6 +763,8 @@ def _unmet(answer: Answer, answers: Answers) -> str:
     """Say why a law has no answer."""
     if answers.asked == "loss" and not answer.predicts_loss:
         return "predicts no loss here"
+    if answers.asked == "loss" and (lowest := answer.lowest_loss or 0.0) >= answers.value:
+        return f"no compute gives that; at no compute is its loss below {fixed(lowest)}"
     words = "no best size at that compute"
     if answers.asked != "flops":
         words = "no compute gives that"
@@ -790,14 +852,15 @@ def _notes(answers: Answers) -> list[str]:
             f"{'' if answers.served_tokens is None else ', without serving'}."
         )
     if answers.sweep is not None and answers.repeated is None:
-        notes.append(
-            "N and loss are of tokens seen as often as those of these runs; what more repeats are "
-            "worth is asked by --unique-tokens (served=, unique= in Python)."
-        )
+        asked = f"; what more repeats are worth is asked by {answers.by}" if answers.by else ""
+        notes.append(f"N and loss are of tokens seen as often as those of these runs{asked}.")
     notes.append(
         "Published laws are of their own text and tokenizer, losses above all; Kaplan’s N and C "
-        "count no embeddings."
+        "count no embeddings. They stand without intervals: their papers print such of exponents "
+        "alone, and no draws."
     )
+    if answers.asked == "tokens_per_param" and answers.published_slopes:
+        notes.append(_of_slopes(answers.published_slopes))
     doubtful = [
         f"{_name(answer.law)} ({_share(answer.allocation.unanswered)})"
         for answer in answers.laws
@@ -837,6 +900,20 @@ def _notes(answers: Answers) -> list[str]:
             f"often as it should, or none that contains the number: {'; '.join(without)}."
         )
     return notes
+
+
+def _of_slopes(slopes: Mapping[str, tuple[float, float]]) -> str:
+    """Say how little published laws know of the C that has a given D/N."""
+    known = [f"{interval(low, high, fixed)} ({name})" for name, (low, high) in slopes.items()]
+    words = (
+        "The C at which a published law has a given D/N is an order of magnitude at best: D/N "
+        f"changes as C to the power b − a, and that is by its paper’s interval {listed(known)}"
+    )
+    level = [name for name, (low, high) in slopes.items() if low <= 0.0 <= high]
+    if not level:
+        return f"{words}."
+    verb = "allows" if len(level) == 1 else "allow"
+    return f"{words}; {listed(level)} {verb} 0, at which D/N is the same at every C."
 
 
 def _of_intervals(answers: Answers) -> str:
@@ -939,8 +1016,8 @@ def _ratio(value: float) -> str:
 
 
 def _share(value: float) -> str:
-    """Write a share that is none only where nothing has it."""
-    return per_cent(value) if value == 0.0 or value >= 0.005 else "<1 %"
+    """Write a share of draws as finely as tells it from the one that withholds an interval."""
+    return per_cent(value, 2) if value >= LEAST_SHARE else f"<{per_cent(LEAST_SHARE, 2)}"
 
 
 def _power(value: float) -> str:

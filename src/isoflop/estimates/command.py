@@ -7,20 +7,22 @@ from pathlib import Path
 
 import click
 
-from isoflop.command import NUMBER, PATH
+from isoflop.command import NUMBER, PATH, SHARE, Questions
 from isoflop.limits import UTILISATION
 from isoflop.terminal import say
 
 
-@click.command("allocate")
+@click.command("allocate", cls=Questions)
 @click.argument("flops", type=NUMBER, required=False)
 @click.option("--loss", type=NUMBER, help="Instead of FLOPS: a loss to reach [nat/token].")
 @click.option("--params", type=NUMBER, help="Instead: a number of parameters N.")
 @click.option("--tokens", type=NUMBER, help="Instead: a number of tokens D.")
-@click.option("--ratio", type=NUMBER, help="Instead: tokens per parameter D/N.")
+@click.option(
+    "--ratio", "--tokens-per-param", "ratio", type=NUMBER, help="Instead: tokens per parameter D/N."
+)
 @click.option("--gpu-hours", type=NUMBER, help="Instead: hours of one --gpu.")
 @click.option("--gpu", help="Card, such as h100: adds hours; data/reference/accelerators.yaml.")
-@click.option("--mfu", type=NUMBER, help=f"Share of its peak [default: {UTILISATION}].")
+@click.option("--mfu", type=SHARE, help=f"Share of its peak, or per cent [default: {UTILISATION}].")
 @click.option("--price", type=NUMBER, help="Of an hour of it, in any currency: adds the cost.")
 @click.option("--inference-tokens", type=NUMBER, help="Tokens served: what is cheapest in all.")
 @click.option("--unique-tokens", type=NUMBER, help="Few tokens to repeat: what is best with them.")
@@ -49,7 +51,8 @@ def allocate_command(
 
     Numbers may have suffixes: 7B, 121.4M, 12k, 1T. Hours and cost are of training. Every law of a
     fitted sweep answers with its intervals, and then every published law. Nothing is fitted:
-    answers come from the estimates and their draws.
+    answers come from the estimates and their draws. Ends with status 1 where no law of the sweep
+    has an answer, or, without a sweep, no published one.
     """
     # a process of its own that ends with the answer: what the libraries bring along is walked
     # through for nothing each time that garbage is collected, a sixth of the whole
@@ -77,5 +80,7 @@ def allocate_command(
             unique=unique_tokens,
         )
         say(answers.model_dump_json(indent=2) if as_json else as_text(answers))
+        if not answers.has_answer:
+            raise click.exceptions.Exit(1)
     finally:
         gc.enable()

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.config.reading import Section
-from isoflop.estimates.allocation import optima_at, without_doubtful_ends
+from isoflop.estimates.allocation import optima_at, trust, without_doubtful_ends
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw
 from isoflop.estimates.levels import widest
 from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
 from isoflop.estimates.quantities import Quantity, at_levels
 from isoflop.estimates.targets import columns_at
+from isoflop.numbers import decades_beyond, distance
 
 if TYPE_CHECKING:
     from typing import Self
@@ -49,6 +50,18 @@ class ServedAllocation(Section):
     """Training and serving [FLOP]."""
     saved: Quantity
     """Share of the total that it saves against training and serving the compute-optimal model."""
+    decades_beyond_data: float | None = None
+    """Of what it trains, or of the training whose loss it has, whichever lies farther from the
+    data; None for a published law, whose data are not at hand."""
+    distance: str | None = None
+    """The same in words."""
+
+    @property
+    def reach(self) -> str | None:
+        """How far it is to be trusted; see ``trust``."""
+        if self.decades_beyond_data is None:
+            return None
+        return trust(self.decades_beyond_data, self.params, self.tokens)
 
 
 def served_columns(
@@ -217,7 +230,7 @@ def allocate_served(
     unanswered = float(np.mean(~finite)) if finite.size else 0.0
     optima = optima_at(estimate, draws, [flops], summarised=False)
     levels = served_levels(optima[0]) if optima else {}
-    return ServedAllocation(**{
+    quantities = {
         name: without_doubtful_ends(
             at_levels(
                 float(np.nanmedian(values) if point is None else point[name][0]), values, levels
@@ -225,7 +238,17 @@ def allocate_served(
             unanswered,
         )
         for name, values in drawn.items()
-    })  # fmt: skip
+    }
+    farther = max(
+        flops,
+        quantities["training_flops"].value,
+        key=lambda c: decades_beyond(c, estimate.flops_range),
+    )
+    return ServedAllocation(
+        **quantities,
+        decades_beyond_data=decades_beyond(farther, estimate.flops_range),
+        distance=distance(farther, estimate.flops_range, blank=" "),
+    )
 
 
 def _parts_of(estimate: Estimate | Mixture, draws: Draws) -> list[Part]:

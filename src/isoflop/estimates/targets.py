@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from isoflop.estimates.laws import Frontier
+    from isoflop.estimates.laws import Frontier, LawOfLoss
     from isoflop.estimates.power_frontier import Asked
 
     Floats = NDArray[np.float64]
@@ -54,8 +54,8 @@ class Target:
     value: float
 
     def __post_init__(self) -> None:
-        """Refuse what no training has."""
-        LIMITS[self.asked].require(self.value)
+        """Refuse what no training has; what is kept is a float."""
+        object.__setattr__(self, "value", LIMITS[self.asked].require(self.value))
 
 
 def columns_at(law: Frontier, rows: Floats, target: Target) -> dict[str, Floats]:
@@ -222,6 +222,21 @@ def least_flops(law: Frontier, row: Floats) -> float | None:
     """
     least = float(np.exp(_least_log_flops(law, row)[0]))
     return least if least > LEAST_FLOPS else None
+
+
+def lowest_losses(law: LawOfLoss, rows: Floats) -> Floats:
+    """Give the loss that each row's optima approach as C grows, (rows,); NaN where none is known.
+
+    Parameters
+    ----------
+    law, rows : the law and (rows, parameters).
+    """
+    if "E" in law.names:
+        return rows[:, law.names.index("E")]
+    frontier = law.power_frontier(rows)
+    if frontier is None:
+        return np.full(len(rows), np.nan)
+    return np.where(np.isfinite(frontier.log_k), frontier.floor, np.nan)
 
 
 def _least_log_flops(law: Frontier, rows: Floats) -> Floats:

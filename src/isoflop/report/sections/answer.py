@@ -54,7 +54,9 @@ def exponent_table(inputs: ReportInputs) -> Table:
             fixed(b.value), of_level(b, 0.8, fixed), of_level(b, 0.95, fixed),
         ])  # fmt: skip
         data.append([approach, "sweep", *flat(a), *flat(b)])
-    for row in published_exponents(inputs.reference):
+    for row in published_exponents(
+        inputs.reference.hoffmann, inputs.reference.besiroglu, inputs.reference.kaplan
+    ):
         note = "[^own-interval]" if row.a80 and not _within(row.a, row.a80) else ""
         digits = 3 if row.paper == "Besiroglu" else 2
         rows.append([
