@@ -54,7 +54,9 @@ def curve_of(tables, run: str = "t") -> tuple[dict[int, float], dict[int, float]
 
 
 @pytest.mark.parametrize("laid", [by_step, by_tag])
-@pytest.mark.parametrize("head", ["metric,step,value", "key,step,value", "variable,step,y"])
+@pytest.mark.parametrize(
+    "head", ["metric,step,value", "key,step,value", "variable,step,y", "name,step,val"]
+)
 def test_what_a_cell_says_of_a_value_is_its_column(tmp_path: Path, laid, head: str) -> None:
     tables = ingest(tmp_path / "s", {"t.csv": as_csv(head, laid(TOLD))}, KNOWN)
     assert curve_of(tables) == (TRAINED, EVALUATED)

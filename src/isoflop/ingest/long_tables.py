@@ -10,11 +10,11 @@ from typing import Final
 
 import polars as pl
 
-from isoflop.ingest.names import find, is_of_launches, may_be_loss, plain
+from isoflop.ingest.names import eval_sets, find, is_of_launches, loss_by_words, plain
 from isoflop.ingest.split_words import EVALUATED, TRAINED
 from isoflop.ingest.wide import as_numbers
 
-VALUES: Final = frozenset({"value", "values", "metric_value", "scalar", "scalar_value", "y"})
+VALUES: Final = frozenset({"value", "values", "metric_value", "scalar", "scalar_value", "y", "val"})
 """Names of a column that says nothing of what its numbers are."""
 MOST: Final = 4_096
 """Things that the rows of a table may tell of."""
@@ -44,7 +44,9 @@ def tag_column(raw: pl.DataFrame) -> str | None:
 def _names_losses(cells: pl.Series) -> bool:
     """Tell whether cells name the things that rows tell of, losses among them."""
     named = cells.drop_nulls().unique().head(MOST + 1).to_list()
-    return len(named) <= MOST and any(may_be_loss(name) for name in named)
+    return len(named) <= MOST and any(
+        find("train_loss", [name]) or eval_sets([name]) or loss_by_words(name) for name in named
+    )
 
 
 def laid_out_by_tag(raw: pl.DataFrame) -> tuple[pl.DataFrame, str] | None:
