@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn
-from isoflop.ingest.names import COLUMNS, SEEDS, plain
+from isoflop.ingest.names import COLUMNS, SEEDS, UNIQUE, plain
 from isoflop.ingest.wide import as_numbers, in_counts
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ _OF_ENDS: Final = re.compile(r"(?i)(?:summary|summary_metrics|results?|metrics)[
 _RATES: Final = frozenset({"lr", "learning_rate", "learning-rate"})
 """What rates are called that need not have been logged."""
 BUDGETS: Final = ("budget", "compute_budget", "flops_budget", "flop_budget", "budget_flops")
-UNIQUE: Final = ("unique_tokens", "tokens_unique", "n_unique_tokens", "num_unique_tokens")
 KINDS: Final = (
     "schedule", "schedule_kind", "schedule_type", "lr_schedule", "lr_scheduler", "scheduler",
     "lr_scheduler_type",

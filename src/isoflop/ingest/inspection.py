@@ -17,7 +17,7 @@ from isoflop.ingest.fates import read_file, read_logs
 from isoflop.ingest.formats import takes_map
 from isoflop.ingest.members import FORMATS
 from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for
-from isoflop.ingest.sizes_in_names import size_in
+from isoflop.ingest.sizes_in_names import count_files, size_in
 from isoflop.ingest.sweep import settle
 
 if TYPE_CHECKING:
@@ -330,10 +330,12 @@ def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:
         shared.append(f"primary_eval: {json.dumps(sets[0], ensure_ascii=False)}   # of {listed}")
     single: dict[str, list[str]] = {}
     reached = {run.name: _reached(run) for run in runs}
+    counted = count_files([run.name for run in runs])
     for missing, names in lacking.items():
         if missing.line not in shared:
             for name in names:
-                told = size_in(name, reached[name]) if missing.fact == SIZE else None
+                sized = missing.fact == SIZE and not counted
+                told = size_in(name, reached[name]) if sized else None
                 single.setdefault(name, []).append(told or missing.line)
     return shared, single
 

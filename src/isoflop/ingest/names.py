@@ -31,10 +31,12 @@ COLUMNS: Final = {
         "training_tokens", "train_tokens", "tokens", "d",
     ),
     "train_loss": (
-        "train/crossentropyloss", "train/cross_entropy_loss", "train/ce_loss", "train/loss",
+        "train/crossentropyloss", "train/cross_entropy_loss", "train/ce_loss", "train/xent",
+        "train_cross_entropy_loss", "train_ce_loss", "train_xent", "train/loss",
         "train_loss", "training_loss", "train/lm_loss", "lm-loss-training/lm_loss", "lm_loss",
         "reduced_train_loss", "loss_metrics/global_avg_loss", "train/loss_step", "train_loss_step",
-        "loss/train", "loss/out", "training/loss", "loss_per_nonpadding_target_token", "loss",
+        "loss/train", "loss/out", "training/loss", "loss_per_nonpadding_target_token",
+        "cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss", "xent", "loss",
     ),
     "lr": (
         "train/learning_rate", "optim/learning_rate_group0", "optim/lr_(group_0)", "train/lr",
@@ -66,6 +68,9 @@ COLUMNS: Final = {
 
 MAY_NAME_RUNS: Final = ("model", "model_name", "experiment", "experiment_name", "exp", "exp_name")
 """Columns of text that name runs where no other does; each may also name a kind of run."""
+
+UNIQUE: Final = ("unique_tokens", "tokens_unique", "n_unique_tokens", "num_unique_tokens")
+"""Columns of the tokens of a data set, which several epochs repeat."""
 
 SEEDS: Final = ("seed", "random_seed", "rng_seed", "data_seed", "model_seed", "init_seed")
 """Columns of seeds."""
@@ -152,7 +157,7 @@ _BYTES_OF_SET = re.compile(r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:bpb|b
 
 _UNITS: Final = {
     "bits_per_byte": r"bpb|bits?[_/]per[_/]byte|bits?/byte",
-    "bits_per_token": r"bits|bpt|log_?2|bits?[_/]per[_/]token|bits?/token",
+    "bits_per_token": r"bits|bpt|log_?2|base_?2|bits?[_/]per[_/]token|bits?/token",
     "perplexity": r"ppl|perplexity",
     "nats_per_token": r"nats?|nats?[_/]per[_/]token|ce|ce_?loss|cross_?entropy(?:_?loss)?",
 }
@@ -224,6 +229,12 @@ def tells_training(name: str) -> bool:
     name : a column's.
     """
     return bool(_OF_TRAINING.search(re.sub(r"[/_.\-]+", " ", plain(name))))
+
+
+def counts_embeddings(name: str) -> bool:
+    """Tell whether a column counts the parameters of embeddings, which N has beside the others."""
+    words = {*re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())}
+    return bool(words & _EMBEDDED and words & _PARAMS) and words <= _EMBEDDED | _PARAMS | _AROUND
 
 
 def find_epoch(names: Iterable[str]) -> str | None:
@@ -303,6 +314,7 @@ _CONVENTIONS: Final = {
     "params.active": r"\b(?:active|activated)\b",
 }
 """By what is counted, how names say so."""
+_EMBEDDED: Final = frozenset({"emb", "embed", "embeds", "embedding", "embeddings"})
 _PARAMS: Final = frozenset({"param", "params", "parameter", "parameters"})
 _TOKENS: Final = frozenset({"token", "tokens"})
 _AROUND: Final = frozenset({"n", "num", "number", "no", "count", "counts", "of", "the", "total"})

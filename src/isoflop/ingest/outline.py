@@ -22,6 +22,8 @@ from isoflop.ingest.names import (
     FINAL_LOSS,
     MAY_NAME_RUNS,
     PER_PARAMETER,
+    UNIQUE,
+    counts_embeddings,
     eval_sets,
     eval_sets_in_bytes,
     find,
@@ -191,12 +193,14 @@ class _Known:
     columns : by value the column.
     scales : of counts, the unit that the column's name has.
     sets, in_bytes : by eval set the column of its loss, and of its bits per byte.
+    embeddings : the column of their parameters, where N is their sum with the others.
     """
 
     columns: dict[str, str | None]
     scales: dict[str, float]
     sets: dict[str, str]
     in_bytes: dict[str, str]
+    embeddings: str | None = None
 
     @classmethod
     def of(cls, outline: Outline) -> _Known:
@@ -211,7 +215,14 @@ class _Known:
         columns["run"] = run_column(outline.columns)
         if outline.only_once(columns["run"]) and not outline.only_once(columns["step"]):
             columns["run"] = None  # a head before the curve names it, and no row does
-        return cls(columns, scales, eval_sets(numeric), eval_sets_in_bytes(numeric))
+        divided = columns["params.total"] is None and columns["params.nonembedding"] is not None
+        of_embeddings = [
+            name
+            for name in numeric
+            if divided and name != columns["params.nonembedding"] and counts_embeddings(name)
+        ]
+        embeddings = of_embeddings[0] if len(of_embeddings) == 1 else None
+        return cls(columns, scales, eval_sets(numeric), eval_sets_in_bytes(numeric), embeddings)
 
     def factor(self, value: str) -> str:
         """Write a count for a formula, times its unit."""
@@ -227,11 +238,15 @@ class _Known:
 
     def taken(self, values: Collection[str]) -> dict[str, TableColumn]:
         """Give the columns of some values, those that there are."""
-        return {
+        told = {
             value: scaled(name, self.scales.get(value, 1.0))
             for value, name in self.columns.items()
             if name is not None and value in values
         }
+        if self.embeddings is not None and "params.total" in values:
+            others = self.factor("params.nonembedding")
+            told["params.total"] = TableColumn(formula=f'{others} + "{self.embeddings}"')
+        return told
 
     def table(self, rows: Literal["points", "runs"], columns: dict[str, TableColumn]) -> TableMap:
         """Map columns, and the losses on eval sets beside them; one set needs no name."""
@@ -257,6 +272,8 @@ def _of_points(outline: Outline, known: _Known, repeats: Callable[..., bool]) ->
             if run is not None and plain(run) not in MAY_NAME_RUNS and repeats(run):
                 likely, other = other, likely
             raise _refusal(outline, no_axis, as_line(likely), other)
+        if (repeated := _by_all_epochs(outline, known)) is not None:
+            raise _refusal(outline, no_axis, as_line(repeated))
         if (by_steps := _by_all_steps(outline, known)) is not None:
             raise _refusal(outline, no_axis, as_line(by_steps))
     if not known.has_loss:
@@ -268,7 +285,8 @@ def _of_points(outline: Outline, known: _Known, repeats: Callable[..., bool]) ->
     if step == "_step" and tokens is None and not outline.is_panel:
         why = "the only step is _step, which counts what was logged; if that is updates, say so"
         raise _refusal(outline, why, as_block(known.table("points", known.taken(_PROPOSED))))
-    unused = {"params.nonembedding"} if columns["params.total"] is None else set()
+    lacks_embeddings = columns["params.total"] is None and known.embeddings is None
+    unused = {"params.nonembedding"} if lacks_embeddings else set()
     taken = known.taken(COLUMNS.keys() - unused)
     sequences = find_batch(outline.numbers, sure=True)
     if sequences is not None and not {"tokens", "tokens_per_step"} & taken.keys():
@@ -289,19 +307,17 @@ def _by_compute(outline: Outline, known: _Known) -> tuple[TableMap, TableMap] | 
     ratio = next((name for name in outline.numbers if plain(name) in PER_PARAMETER), None)
     compute = find_compute(outline.numbers)
     if ratio is not None:
-        factor = f"{as_factor(size.scale)} * " if size.has_unit else ""
-        formula = f'"{ratio}" * {factor}"{size.column}"'
+        formula = f'"{ratio}" * {_in_formula(size)}'
     elif compute is not None:
         formula = of_compute(compute, size)
     else:
         return None
     tokens = {"tokens": TableColumn(formula=formula)}
-    if not known.has_loss:
-        columns["eval_loss"] = _likely_loss(outline, columns)
-    lossless = {"eval_loss": columns["eval_loss"]} if "eval_loss" in columns else {}
+    lossless = {} if known.has_loss else _likely_loss(outline, columns)
+    columns |= lossless
     points = known.table("points", known.taken(COLUMNS.keys()) | tokens | lossless)
     if "run" not in points.columns:
-        by_size = {"run": TableColumn(column=size.column), **points.columns}
+        by_size = {"run": size.model_copy(update={"scale": 1.0}), **points.columns}
         points = points.model_copy(update={"columns": by_size})
     columns |= tokens
     if not known.sets and "train_loss" in columns:
@@ -320,7 +336,23 @@ def _by_all_steps(outline: Outline, known: _Known) -> TableMap | None:
     factor = known.factor("tokens_per_step") if of_step is not None else factor
     columns["tokens"] = TableColumn(formula=f'"{steps}" * {factor}')
     if not known.has_loss:
-        columns["eval_loss"] = _likely_loss(outline, columns)
+        columns |= _likely_loss(outline, columns)
+    elif not known.sets and "train_loss" in columns:
+        columns["eval_loss"] = columns.pop("train_loss")
+    return known.table("runs", columns)
+
+
+def _by_all_epochs(outline: Outline, known: _Known) -> TableMap | None:
+    """Map finished runs by how often each read its data, and how many tokens these are."""
+    columns = known.taken(COLUMNS.keys() - _OF_POINTS)
+    unique = next((name for name in outline.numbers if plain(name) in UNIQUE), None)
+    epochs = find_epoch(outline.numbers)
+    if unique is None or epochs is None or not {*SIZES} & columns.keys():
+        return None
+    columns["tokens"] = TableColumn(formula=f'"{epochs}" * "{unique}"')
+    columns["unique_tokens"] = scaled(unique, 1.0)
+    if not known.has_loss:
+        columns |= _likely_loss(outline, columns)
     elif not known.sets and "train_loss" in columns:
         columns["eval_loss"] = columns.pop("train_loss")
     return known.table("runs", columns)
@@ -337,8 +369,14 @@ def of_compute(compute: tuple[str, float | None], size: TableColumn) -> str:
     column, unit = compute
     flops = f'"{column}"' if unit == 1.0 else f'{as_factor(unit or 1.0)} * "{column}"'
     flops = f'POWER(10, "{column}")' if unit is None else flops
-    factor = f"6 * {as_factor(size.scale)}" if size.has_unit else "6"
-    return f'{flops} / ({factor} * "{size.column}")'
+    return f"{flops} / (6 * {_in_formula(size)})"
+
+
+def _in_formula(count: TableColumn) -> str:
+    """Write a count for a formula, times its unit."""
+    if count.column is None:
+        return f"({count.formula})"
+    return f'{as_factor(count.scale)} * "{count.column}"' if count.has_unit else f'"{count.column}"'
 
 
 def _of_finished(outline: Outline, known: _Known) -> TableMap:
@@ -350,7 +388,7 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
     columns = known.taken(COLUMNS.keys() - _OF_POINTS)
     lacking = []
     if not known.has_loss:
-        columns["eval_loss"] = _likely_loss(outline, columns)
+        columns |= _likely_loss(outline, columns)
         lacking.append("none is known as a loss")
     step, of_step = known.columns["step"], known.columns["tokens_per_step"]
     if "tokens" not in columns:
@@ -370,14 +408,26 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
     return table
 
 
-def _likely_loss(outline: Outline, columns: Mapping[str, TableColumn]) -> TableColumn:
+def _likely_loss(outline: Outline, columns: Mapping[str, TableColumn]) -> dict[str, TableColumn]:
     """Choose the column that is rather the loss of finished runs, or leave a gap."""
     taken = {origin.column for origin in columns.values()}
     alike = _losses_among(outline, taken, FINAL_LOSS)
     likely = _likeliest(alike, lambda name: "train" in plain(name))
-    if len(likely) == 1 and unit_of(likely[0]) == "perplexity":
-        return TableColumn(formula=f'LN("{likely[0]}")')
-    return scaled(_or_gap(likely), 1.0)
+    return _in_its_unit("eval_loss", _or_gap(likely))
+
+
+def _in_its_unit(value: str, column: str) -> dict[str, TableColumn]:
+    """Map a loss whose column's name may have a unit."""
+    unit = None if column.startswith("<") else unit_of(column)  # a gap names several
+    if unit == "perplexity":
+        return {value: TableColumn(formula=f'LN("{column}")')}
+    told = {value: scaled(column, 1.0)}
+    return told | ({"loss_unit": of_all_rows(unit)} if unit == "bits_per_token" else {})
+
+
+def of_all_rows(text: str) -> TableColumn:
+    """Map what all rows of a table say."""
+    return TableColumn(formula=f"'{text}'")
 
 
 def _losses_among(
@@ -493,6 +543,8 @@ def left_columns(outline: Outline, table: TableMap, beside: Collection[str]) -> 
     """
     taken = {origin.column for origin in table.columns.values()}
     taken |= {*table.evals.values(), *table.bits_per_byte.values(), *beside}
+    formulas = [origin.formula for origin in table.columns.values() if origin.formula is not None]
+    taken |= {name for name in outline.columns if any(f'"{name}"' in each for each in formulas)}
     left = [name for name, filled in outline.columns.items() if name not in taken and filled]
     curve, single = outline.loss_curve()
     single = [name for name in single if name in left]
@@ -534,7 +586,7 @@ def _with_a_loss(outline: Outline, known: _Known) -> str:
     taken = {origin.column for origin in columns.values()}
     alike = _losses_among(outline, taken, {"value", *FINAL_LOSS})
     likely = _likeliest(alike, lambda name: "train" not in plain(name))
-    columns["train_loss"] = scaled(_or_gap(likely), 1.0)
+    columns |= _in_its_unit("train_loss", _or_gap(likely))
     return f"{as_block(known.table('points', columns))}   # or eval_loss: that column"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.events import Remark
+from isoflop.ingest.facts_of_curves import may_tell_more, with_facts_of_curves
 from isoflop.ingest.facts_of_rows import with_facts
 from isoflop.ingest.names import find, find_compute, find_count
 from isoflop.ingest.outline import as_factor, as_line, of_compute, scaled
@@ -78,9 +79,9 @@ class _Rival:
 
 
 def has_rivals(names: Sequence[str], table: TableMap) -> bool:
-    """Tell whether other columns than those that a map takes may be N or D."""
+    """Tell whether other columns than those that a map takes may be N or D, or say more of runs."""
     named = any(_named(value, names, table) for value in _CHOSEN if value in table.columns)
-    return named or has_totals(names, table)
+    return named or has_totals(names, table) or may_tell_more(names)
 
 
 def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
@@ -116,7 +117,8 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
             others = [first, *(each for each in others if each is not exact)]
             first, columns[value] = exact, exact.origin
         others = [each for each in others if not each.rounds(first)]
-        size = _rival(raw, columns["params.total"]).numbers if "params.total" in columns else None
+        total = columns.get("params.total")
+        size = None if total is None or total.column is None else _rival(raw, total).numbers
         derived = _derived(raw, columns, size) if value == "tokens" else None
         rivals = [first, *(other for other in others if not other.agrees(first.numbers))]
         if derived is not None and len(rivals) == 1 and table.rows == "runs":
@@ -140,7 +142,8 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
                 Remark(f"{value}: '{best[0].name}' and not '{first.name}' ({_span(first)}), {why}")
             )
     table = table.model_copy(update={"columns": columns})
-    return (with_facts(raw, table) if table.rows == "runs" else table), remarks
+    table, told = with_facts_of_curves(raw, table)
+    return (with_facts(raw, table) if table.rows == "runs" else table), [*remarks, *told]
 
 
 def _named(value: str, names: Sequence[str], table: TableMap) -> list[TableColumn]:

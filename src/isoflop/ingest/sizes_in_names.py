@@ -21,8 +21,19 @@ _DATA: Final = re.compile(
 """Words of data: a size behind or beside them may be theirs."""
 _SHAPE: Final = re.compile(r"(?i)[dl][0-9]+")
 """What tells a model by its shape, so that a size beside it may be of anything: d512, L8."""
+COUNTED: Final = 3
+"""Names in a row whose numbers follow each other from 1, from which these count them."""
 NEAR: Final = 1.25
 """A size within this factor of D is D."""
+
+
+def count_files(names: Sequence[str]) -> bool:
+    """Tell whether names that look like sizes count their bearers: exp-1b, exp-2b, exp-3b."""
+    numbers = [re.fullmatch(r"(?i)(.*?)([0-9]+)[mb]", name) for name in names]
+    told = {(match[1], int(match[2])) for match in numbers if match}
+    counts = sorted(count for _, count in told)
+    one_kind = len({begin for begin, _ in told}) == 1 and len(told) == len(names)
+    return one_kind and len(counts) >= COUNTED and counts == [*range(1, len(counts) + 1)]
 
 
 def size_in(name: str, tokens: float | None) -> str | None:

@@ -412,7 +412,8 @@ def _as_curves(raw: pl.DataFrame, table: TableMap) -> str | None:
 
     Rows of a curve have one name, or else one N.
     """
-    size = next((str(table.columns[each].column) for each in SIZES if each in table.columns), "")
+    sizes = (table.columns[each].column for each in SIZES if each in table.columns)
+    size = next(filter(None, sizes), "")
     name = table.columns.get("run")
     by = size if name is None else str(name.column)
     if not _repeats(raw, by, size):  # names that come once are of runs

@@ -1,0 +1,123 @@
+"""What tables say of whole runs in every row, or in the name of a column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from isoflop.ingest.inspection import inspect
+from tests.ingest.samples import ingest, row, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZED = "title: t\nfacts: {params: {total: 70e6}, schedule: {kind: constant}}\n"
+
+
+def curve(head: str, beside: str, *, steps: int = 20, factor: float = 1.0) -> str:
+    """Write a curve, with the same cells at the end of each row."""
+    rows = [f"{s},{s * 524288},{factor * (5 - s / 100):.6f}{beside}" for s in range(1, steps + 1)]
+    return "\n".join([f"step,tokens,loss{head}", *rows]) + "\n"
+
+
+def test_the_unit_in_every_row_is_that_of_the_losses(tmp_path: Path) -> None:
+    files = {"a.csv": curve(",loss_unit", ",bits", factor=1 / 0.6931471805599453)}
+    tables = ingest(tmp_path / "s", files, SIZED)
+    losses = tables.curves["train_loss"].drop_nulls().to_list()
+    assert losses == pytest.approx([5 - s / 100 for s in range(1, 21)], abs=1e-5)
+
+
+@pytest.mark.parametrize("cell", [",nats", ",", ",whatever"])
+def test_a_unit_that_is_nats_or_not_known_changes_nothing(tmp_path: Path, cell: str) -> None:
+    tables = ingest(tmp_path / "s", {"a.csv": curve(",unit", cell)}, SIZED)
+    assert tables.curves["train_loss"].drop_nulls()[0] == pytest.approx(4.99)
+
+
+@pytest.mark.parametrize("name", ["max_steps", "total_steps", "lr_decay_iters"])
+def test_all_steps_in_every_row_are_the_length_of_a_schedule(tmp_path: Path, name: str) -> None:
+    """Runs of one sweep have several, so that no line for all of them could say it."""
+    files = {
+        f"{run}.csv": curve(f",n_params,{name}", f",{size},{length}", steps=length)
+        for run, size, length in (("a", 10_000_000, 20), ("b", 20_000_000, 40))
+    }
+    known = "title: t\nfacts: {schedule: {kind: cosine}}\n"
+    runs = ingest(tmp_path / "s", files, known).runs
+    assert dict(runs.select("run", "status").iter_rows()) == {"a": "finished", "b": "finished"}
+
+
+def test_a_length_that_the_steps_go_beyond_is_none(tmp_path: Path) -> None:
+    known = "title: t\nfacts: {params: {total: 70e6}, schedule: {kind: cosine, steps: 20}}\n"
+    tables = ingest(tmp_path / "s", {"a.csv": curve(",max_steps", ",10")}, known)
+    assert "columns not read: max_steps" in row(tables.files, "path", "a.csv")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("others", "embeddings"),
+    [("n_params_nonemb", "n_params_emb"), ("params_non_embedding", "embedding_params")],
+)
+@pytest.mark.parametrize("kind", ["curve", "finished"])
+def test_n_is_the_sum_of_embeddings_and_of_the_others(
+    tmp_path: Path, kind: str, others: str, embeddings: str
+) -> None:
+    if kind == "curve":
+        text = curve(f",{others},{embeddings}", ",15000000,10000000")
+    else:
+        text = f"run,{others},{embeddings},tokens,val_loss\na,15e6,10e6,5e8,4.1\n"
+        text += "b,30e6,10e6,1e9,3.8\n"
+    known = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    runs = ingest(tmp_path / "s", {"a.csv": text}, known).runs
+    told = runs.filter(run="a").select("params_total", "params_nonembedding").row(0)
+    assert told == (25e6, 15e6)
+
+
+def test_cross_entropy_is_the_loss_where_another_one_has_more_in_it(tmp_path: Path) -> None:
+    text = curve(",xent,aux", ",4.5,0.3")
+    tables = ingest(tmp_path / "s", {"a.csv": text}, SIZED)
+    assert set(tables.curves["train_loss"].drop_nulls()) == {4.5}
+
+
+def proposal(folder: Path, name: str, text: str) -> str:
+    seen = inspect(write(folder, {name: text}))
+    (log,) = (each for each in seen.reading.logs if each.file.name == name)
+    assert log.parsed is not None
+    return log.parsed.proposal
+
+
+@pytest.mark.parametrize("name", ["train_loss_base2", "val_loss_bits", "final_bits_per_token"])
+@pytest.mark.parametrize("kind", ["curve", "finished"])
+def test_a_loss_is_proposed_with_the_unit_that_its_name_has(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    """Followed to the letter, the losses are in nats."""
+    if kind == "curve":
+        text = curve("", "").replace(",loss\n", f",{name}\n")
+    else:
+        text = f"run,n_params,tokens,{name}\na,15e6,5e8,4.1\nb,30e6,1e9,3.8\n"
+    proposed = proposal(tmp_path / "p", "a.csv", text)
+    known = f"{SIZED}{proposed.partition('   #')[0]}\n"
+    tables = ingest(tmp_path / "s", {"a.csv": text}, known)
+    first = (
+        tables.curves["train_loss"].drop_nulls()
+        if kind == "curve"
+        else tables.evals.filter(pl.col("run") == "a")["value"]
+    )[0]
+    assert first == pytest.approx((4.99 if kind == "curve" else 4.1) * 0.6931471805599453)
+
+
+def test_epochs_of_unique_tokens_are_tokens(tmp_path: Path) -> None:
+    text = "n_params,unique_tokens,epochs,val_loss\n15000000,5e8,4,4.1\n30000000,1e9,2,3.8\n"
+    known = f"title: t\n{proposal(tmp_path / 'p', 'a.csv', text)}\n"
+    tables = ingest(tmp_path / "s", {"a.csv": text}, known)
+    assert tables.evals["tokens"].to_list() == [2e9, 2e9]
+    assert tables.runs["unique_tokens"].to_list() == [5e8, 1e9]
+
+
+@pytest.mark.parametrize(("numbers", "are_sizes"), [((1, 2, 3), False), ((1, 3, 7), True)])
+def test_numbers_that_count_files_are_no_sizes(
+    tmp_path: Path, numbers: tuple[int, ...], *, are_sizes: bool
+) -> None:
+    files = {f"exp-{each}b.csv": f"step,loss\n1,5\n2,4.5\n3,{4 - each / 10}\n" for each in numbers}
+    text = inspect(write(tmp_path / "s", files)).sidecar_text()
+    assert ("total: 3e9" in text) is are_sizes
