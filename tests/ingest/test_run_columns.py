@@ -87,7 +87,7 @@ def test_names_of_eval_sets_are_proposed_as_such(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (wide("ce_loss", "z_loss", "aux_loss"), "none is known as a loss"),  # parts of one
+        (wide("nll_loss", "z_loss", "aux_loss"), "none is known as a loss"),  # parts of one
         (wide("mfu", "lr_scale", falls=-1.0), "none is known as a loss"),
         (wide("a1", "a2", first="epoch"), "none is known"),
         (wide("ppl_1", "ppl_2"), "none is known as a loss"),
