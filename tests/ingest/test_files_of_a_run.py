@@ -147,3 +147,113 @@ def test_branches_are_no_evaluations(tmp_path: Path) -> None:
     """What trains is a run of its own, whatever its name."""
     files = {"a/train.csv": csv(rows(5e7)), "a/eval.csv": csv(rows(2.5e7))}
     assert len(ends(read(tmp_path, files))) == 2
+
+
+def noisy(size: float, place: int, **changes: Any) -> list[dict[str, Any]]:
+    return [row | {"train_loss": loss(row["step"] + place, size)} | changes for row in rows(size)]
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("{}/rank{}.csv", {}), ("{}.rank_{}.csv", {}), ("{}/metrics_{}.csv", {"rank": None})],
+)
+def test_ranks_with_a_file_each_are_one_run(
+    path: str, told: dict[str, Any], tmp_path: Path
+) -> None:
+    """What all count alike is asked about, and both answers give what they say."""
+    files = {
+        path.format(name, rank): csv(noisy(size, rank, **dict.fromkeys(told, rank)))
+        for name, size in RUNS.items()
+        for rank in range(4)
+    }
+    asked = inspect(ingest_folder(tmp_path, files)).sidecar_text()
+    assert "tokens_per_step: <131072 or 524288 if each of 4 ranks counts its own>" in asked
+    for times in (1, 4):
+        facts = f"{{schedule: {{kind: constant}}, tokens_per_step: {times * PER_STEP}}}"
+        tables = read(tmp_path / str(times), files, f"title: t\nfacts: {facts}\n")
+        assert ends(tables) == [
+            (size, 2000 * PER_STEP * times, loss(2000, size), None) for size in RUNS.values()
+        ]
+
+
+def ingest_folder(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / "asked" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder / "asked"
+
+
+def test_tokens_that_ranks_count_apart_are_added(tmp_path: Path) -> None:
+    size = 5e7
+    files = {
+        f"a/rank{rank}.csv": csv(
+            [row | {"tokens": row["tokens"] // 4 + rank} for row in noisy(size, rank)]
+        )
+        for rank in range(4)
+    }
+    assert ends(read(tmp_path, files)) == [(size, 2000 * PER_STEP + 6, loss(2000, size), None)]
+
+
+def test_ranks_that_contradict_each_other_are_runs(tmp_path: Path) -> None:
+    files = {f"a/rank{rank}.csv": csv(rows(size)) for rank, size in enumerate(RUNS.values())}
+    assert len(ends(read(tmp_path, files))) == 2
+    seeds = {f"a/run{seed}.csv": csv(noisy(5e7, seed)) for seed in range(2)}
+    assert len(ends(read(tmp_path / "seeds", seeds))) == 2
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("{}/log_0.csv", "{}/log_1.csv"),
+        ("{}/2026-01-01.csv", "{}/2026-02-02.csv"),
+        ("{}/job_11/metrics.csv", "{}/job_12/metrics.csv"),
+        ("{}.csv", "{}_resume.csv"),
+        ("{}.csv", "{}-restart2.csv"),
+    ],
+)
+def test_files_that_go_on_where_another_ended_are_one_run(
+    names: tuple[str, str], tmp_path: Path
+) -> None:
+    files = {}
+    for name, size in RUNS.items():
+        for path, steps in zip(names, (range(50, 1000, 50), range(850, 2050, 50)), strict=True):
+            files[path.format(name)] = csv(
+                [
+                    row | {"train_loss": loss(row["step"] + (steps[0] > 50), size)}
+                    for row in rows(size, steps)
+                ]
+            )
+    tables = read(tmp_path, files)
+    assert ends(tables) == [
+        (size, 2000 * PER_STEP, loss(2001, size), None) for size in RUNS.values()
+    ]
+    live = tables.curves.filter(~pl.col("superseded"))
+    assert live.height == 2 * len(STEPS)
+    assert tables.runs["notes"].str.contains("go on where one another ended").all()
+
+
+def test_branches_and_later_runs_go_on_with_nothing(tmp_path: Path) -> None:
+    """Another rate at the same steps, other losses, or a beginning of its own."""
+    first, later = range(50, 2050, 50), range(1850, 3050, 50)
+    branch = csv([row | {"lr": 1e-4} for row in rows(5e7, later)])
+    above = csv([row | {"train_loss": row["train_loss"] + 0.5} for row in rows(5e7, later)])
+    steps = range(50, 3050, 50)
+    anew = csv([row | {"train_loss": loss(row["step"] + 1, 5e7)} for row in rows(5e7, steps)])
+    for place, other in enumerate((branch, above, anew)):
+        files = {"a/run_1.csv": csv(rows(5e7, first)), "a/run_2.csv": other}
+        assert len(ends(read(tmp_path / str(place), files))) == 2
+
+
+def test_of_two_that_it_may_go_on_with_the_user_says_which(tmp_path: Path) -> None:
+    files = {
+        "a/run_1.csv": csv(rows(5e7, range(50, 1050, 50))),
+        "a/run_2.csv": csv(noisy(5e7, 1)[:20]),
+        "a/run_3.csv": csv(rows(5e7, range(1050, 2050, 50))),
+    }
+    tables = read(tmp_path, files)
+    (reason,) = tables.runs["reason"].drop_nulls()
+    assert "2 logs beside it lead up to that: a/run_1.csv, a/run_2.csv" in reason
+    way = 'runs: [{match: "a/run_1.csv", run: a}, {match: "a/run_3.csv", run: a}]'
+    assert way in reason
+    assert len(ends(read(tmp_path / "b", files, f"{OPEN}{way}\n"))) == 2

@@ -23,6 +23,7 @@ from isoflop.ingest.formats.table import fits
 from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
 from isoflop.ingest.patterns import Recognised, readable_formats, recognise
+from isoflop.ingest.rank_files import with_ranks_joined
 from isoflop.ingest.refused import cause
 from isoflop.ingest.sidefiles import (
     has_no_curve,
@@ -66,6 +67,7 @@ class Log:
     called : what its run is called, if not as its file.
     record : facts by their dotted names, of a file that is the record of one run with its losses.
     doubts : why its run cannot be used as long as sweep.yaml does not say more.
+    ranks : how many ranks count the same tokens in a file each, of one of them or of all.
     """
 
     file: RawFile
@@ -81,6 +83,7 @@ class Log:
     called: str | None = None
     record: Mapping[str, Any] | None = None
     doubts: tuple[str, ...] = ()
+    ranks: int = 1
 
     def rejected(self, reason: str) -> Log:
         """Give the file up."""
@@ -136,7 +139,8 @@ def read_logs(
                 log = replace(log, parsed=log.parsed.put_away(cache))  # noqa: PLW2901
                 logs[place] = log
             packed += log.parsed.memory if log.parsed is not None else 0
-    of_runs = with_evaluations_joined(without_earlier_states(logs))
+    of_ranks = with_ranks_joined(without_earlier_states(logs), sidecar)
+    of_runs = with_evaluations_joined(of_ranks)
     apart = _with_records_as_settings(of_runs)
     return with_splits_joined(_without_copies(_without_companions(apart)))
 

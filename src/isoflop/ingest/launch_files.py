@@ -46,7 +46,7 @@ def with_launches_joined(
             joined[before[0]].append(replace(part, continues=True))
         elif before:
             files = [joined[other][0].log.file.name for other in before]
-            joined[name] = [replace(part, goes_on_from=_which(part, resumed[name], files))]
+            joined[name] = [replace(part, goes_on_from=which(part, resumed[name], files))]
     return joined
 
 
@@ -80,19 +80,19 @@ def _leads_up_to(
     first, last = min(each[0] for each in steps), max(each[1] for each in steps)
     # a checkpoint may be later than the last line that was printed
     interval = max(each[0] for each in steps) if len(steps) == 1 else 0
-    if any(len(_seeds(part) | _seeds(other)) > 1 for other in of_run):
+    if any(len(seeds(part) | seeds(other)) > 1 for other in of_run):
         return False
     known = part.shared_facts().keys() & of_run[0].shared_facts().keys()
     return first < step <= last + max(interval, 1) and bool(known) and agree(of_run[0], part)
 
 
-def _seeds(part: Part) -> set[object]:
+def seeds(part: Part) -> set[object]:
     """Give the seeds that a file, or the settings beside it, tell."""
     told = [*part.logged_facts(), part.settings()]
     return {facts["seed"].value for facts in told if "seed" in facts}
 
 
-def _which(part: Part, step: int, files: Sequence[str]) -> str:
+def which(part: Part, step: int, files: Sequence[str]) -> str:
     """Ask which run a file goes on with, with both ways out."""
     mine = rule_for(part.log.file.name)
     return (

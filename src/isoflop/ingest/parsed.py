@@ -118,6 +118,7 @@ class Parsed:
     proposal : what to write into sweep.yaml so that it can be, as YAML; empty if nothing helps.
     may_pass : whether another reading may say something else, so that this one is not kept.
     written : first and last time that its lines print; see `wall_time.written`.
+    rank : the one rank that wrote it, if it says so.
     """
 
     runs: tuple[ParsedRun, ...]
@@ -130,6 +131,7 @@ class Parsed:
     proposal: str = ""
     may_pass: bool = False
     written: tuple[float, float | None] | None = None
+    rank: int | None = None
 
     @property
     def records(self) -> pl.DataFrame:
@@ -241,6 +243,7 @@ def gather(blocks: Iterable[Block], below: Path | None = None, *, repeats: bool 
         truncated=truncated,
         left_out=tuple(left_out),
         remarks=tuple(remarks),
+        rank=min(ranks.known) if len(ranks.known) == 1 else None,
     )
 
 

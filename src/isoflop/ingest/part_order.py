@@ -59,7 +59,9 @@ def in_order(name: str, parts: Sequence[Part]) -> Ordered:
 def _of_launches(name: str, given: tuple[Part, ...]) -> Ordered:
     """Order parts of which a later one replaces what an earlier one has of the same steps."""
     if len(given) == 1 or any(part.continues for part in given):
-        return Ordered(given)  # those that go on were put together by their steps
+        # those that go on were put together by their steps
+        words = f"its files go on where one another ended: {_listed(given)}"
+        return Ordered(given, note=words if len(given) > 1 else None)
     times = [part.written[0] for part in given if part.written is not None]
     if len(times) == len(given):
         # of equal times, as a copied or coarse clock gives them, the steps decide

@@ -9,7 +9,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import polars as pl
 
 from isoflop.errors import ConfigError
@@ -21,6 +20,7 @@ from isoflop.ingest.facts import (
     LOSS_UNIT,
     SAME,
     SCHEDULE_LENGTH,
+    Missing,
     RunIdentity,
     identify,
 )
@@ -37,6 +37,7 @@ from isoflop.ingest.joining import (
 from isoflop.ingest.launch_files import with_launches_joined
 from isoflop.ingest.names import COLUMNS, MAY_NAME_RUNS, plain, unit_of
 from isoflop.ingest.one_step import OWN_STEP
+from isoflop.ingest.part_files import goes_on, with_parts_joined
 from isoflop.ingest.part_order import in_order
 from isoflop.ingest.sidefiles import SideFiles, stem
 from isoflop.ingest.turns import in_words
@@ -168,7 +169,7 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
             for name, alone in _parts_of(folder, log, sidecar):
                 part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
-    joined = with_launches_joined(_resumed(parts), _agree)
+    joined = with_parts_joined(with_launches_joined(_resumed(parts), _agree), _agree)
     by_run = _with_ends(_apart_by_file(_by_file(_told_apart(joined))))
     return {
         name: [replace(part, joins=True) for part in of_run] if fill_each_other(of_run) else of_run
@@ -197,7 +198,7 @@ def _resumed(parts: Mapping[str, list[Part]]) -> dict[str, list[Part]]:
             joined.setdefault(name, []).extend(of_run)
             continue
         known = heads.setdefault(place[1] or "", [])
-        before = next((n for n in reversed(known) if _goes_on(joined[n][-1], of_run[0])), None)
+        before = next((n for n in reversed(known) if goes_on(joined[n][-1], of_run[0])), None)
         if before is None:
             known.append(name)
             joined[name] = of_run
@@ -205,20 +206,6 @@ def _resumed(parts: Mapping[str, list[Part]]) -> dict[str, list[Part]]:
             agree = _agree(joined[before][0], of_run[0])
             joined[before].append(replace(of_run[0], continues=agree))
     return joined
-
-
-def _goes_on(earlier: Part, later: Part) -> bool:
-    """Tell by the steps whether a launch was resumed from a checkpoint of an earlier one.
-
-    A new run's first line comes after one interval of its log; a resumed one's comes later than
-    that, and no later than the earlier launch got.
-    """
-    if earlier.run.steps is None or later.run.steps is None:
-        return False
-    (_, last), (first, end) = earlier.run.steps, later.run.steps
-    gaps = later.records["step"].drop_nulls().unique().sort().diff().drop_nulls().to_numpy()
-    interval = float(np.median(gaps)) if len(gaps) else float("inf")
-    return end > last and 1.5 * interval < first + 1 <= last + 1 + interval
 
 
 def _agree(first: Part, second: Part) -> bool:
@@ -251,7 +238,7 @@ def _by_file(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
         if (
             len({part.log.file.name for part in of_run}) > 1
             and all(part.by_setting and part.log.run is None for part in of_run)
-            and not any(_goes_on(*pair) for pair in pairwise(ordered))
+            and not any(goes_on(*pair) for pair in pairwise(ordered))
             and not fill_each_other(of_run)
         ):
             files.update(part.log.file.name for part in of_run)
@@ -443,6 +430,19 @@ def _counted_mean(parts: Sequence[Part]) -> float | None:
         return None
     counted = [part.run.counted for part in parts if part.run.counts_tokens]
     return max((each for each in counted if each is not None), default=(0, None))[1]
+
+
+def _tokens_of_ranks(parts: Sequence[Part]) -> Iterator[Missing]:
+    """Ask whose tokens ranks count that each wrote a file and count alike."""
+    for part in parts:
+        if part.log.ranks > 1 and part.run.counted is not None:
+            ranks, rate = part.log.ranks, part.run.counted[1]
+            yield Missing(
+                f"number of tokens of all {ranks} ranks in a step (each has a file, and all count "
+                f"the same: of one rank or of all together)",
+                f"tokens_per_step: <{rate:.10g} or {rate * ranks:.10g} if each of {ranks} ranks "
+                f"counts its own>",
+            )
 
 
 def _passes(parts: Sequence[Part]) -> tuple[int, float] | None:
@@ -673,6 +673,9 @@ class Run:
                 part.run.counts_lines and part.log.format == "table" for part in parts
             ),
         )
+        if identity.source("tokens_per_step") in (None, "counted"):
+            unknown = tuple(_tokens_of_ranks(parts))
+            identity = replace(identity, missing=(*identity.missing, *unknown))
         role = identity.value("role") or "fit"
         excluded = next((part.run.excluded for part in parts if part.run.excluded), None)
         turns = next((part.run.turns for part in parts if part.run.turns), ())

@@ -12,6 +12,7 @@ import difflib
 import io
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
@@ -49,6 +50,7 @@ from isoflop.ingest.names import (
     plain,
     run_column,
 )
+from isoflop.ingest.numbers import number
 from isoflop.ingest.one_step import (
     OWN_STEP,
     begun_anew,
@@ -184,7 +186,7 @@ def blocks_of_frame(
         Counts(table, guessed=guessed).add(values).ask()
         Sizes(table, guessed=guessed).add(values).ask()
         kept, values, apart, anew = _one_a_step(kept, values, table, logged=logged)
-        block = curves_block(values, faults, logged=logged, anew=anew)
+        block = _of_rank(kept, curves_block(values, faults, logged=logged, anew=anew))
         times.add(kept, values)
         times.keep(block.frame)
         remarks += [*times.events(), *(times.remarks() if guessed else [])]
@@ -309,6 +311,19 @@ def _one_a_step(
     if others:
         rows, values = (each.filter(~pl.col(ROW).is_in(others)) for each in (rows, values))
     return rows, values, [*micro, *timed, *told], begun_anew(rows, values)
+
+
+_RANKS: Final = frozenset({"rank", "global_rank", "process_index"})
+
+
+def _of_rank(rows: pl.DataFrame, block: Block) -> Block:
+    """Say which rank wrote rows, where it is the same of all."""
+    for name in rows.columns:
+        if plain(name) in _RANKS and rows[name].n_unique() == 1:
+            rank = number(str(rows[name][0]))
+            if rank is not None and rank >= 0 and rank == int(rank):
+                return replace(block, frame=block.frame.with_columns(rank=pl.lit(int(rank))))
+    return block
 
 
 def _counts_by(table: TableMap, names: Sequence[str], runs: Iterable[str | None]) -> list[CountsBy]:
@@ -486,7 +501,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
             order.add(values)
             counts = (counts or Counts(table, guessed=given is None)).add(values)
             sizes = (sizes or Sizes(table, guessed=given is None)).add(values)
-            block = curves_block(values, faults, told)
+            block = _of_rank(rows, curves_block(values, faults, told))
             times.add(rows, values)
             times.keep(block.frame)
             yield block
