@@ -257,3 +257,74 @@ def test_of_two_that_it_may_go_on_with_the_user_says_which(tmp_path: Path) -> No
     way = 'runs: [{match: "a/run_1.csv", run: a}, {match: "a/run_3.csv", run: a}]'
     assert way in reason
     assert len(ends(read(tmp_path / "b", files, f"{OPEN}{way}\n"))) == 2
+
+
+def record(size: float, **changes: Any) -> str:
+    last = STEPS[-1]
+    told = {"n_params": int(size), "tokens": last * PER_STEP, "lr": 1e-3}
+    losses = {"train_loss": loss(last, size), "val_loss": loss(last, size, size / 1e9)}
+    return json.dumps(told | losses | changes)
+
+
+@pytest.mark.parametrize(
+    ("curve", "beside"),
+    [
+        ("{}/metrics.csv", "{}/results.json"),
+        ("{}/metrics.csv", "{}.json"),
+        ("curves/{}.csv", "results/{}.json"),
+        ("{}.csv", "{}_summary.json"),
+        ("{}.csv", "results_{}.json"),
+        ("runs/{}/metrics.csv", "all_results_{}.json"),
+    ],
+)
+def test_a_record_is_of_the_curve_that_it_is_named_as(
+    curve: str, beside: str, tmp_path: Path
+) -> None:
+    """It tells N, and the one loss on an eval set that there is."""
+    files = {}
+    for name, size in RUNS.items():
+        bare = [{k: v for k, v in row.items() if k != "n_params"} for row in rows(size)]
+        files |= {curve.format(name): csv(bare), beside.format(name): record(size)}
+    tables = read(tmp_path / "sweep", files)
+    assert ends(tables) == [
+        (size, 2000 * PER_STEP, loss(2000, size), loss(2000, size, size / 1e9))
+        for size in RUNS.values()
+    ]
+    assert "runs:" not in inspect(tmp_path / "sweep").sidecar_text()
+
+
+def test_records_of_checkpoints_are_evaluations(tmp_path: Path) -> None:
+    files = {"a/metrics.csv": csv(rows(5e7)), "a/results.json": record(5e7)}
+    for step in (500, 1000, 1500):
+        told = {"step": step, "tokens": step * PER_STEP, "val_loss": loss(step, 5e7, 0.05)}
+        files[f"a/ckpt_{step}.json"] = json.dumps(told)
+    tables = read(tmp_path, files)
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), loss(2000, 5e7, 0.05))]
+    evaluated = tables.curves.drop_nulls("eval_loss").sort("step")
+    assert evaluated["step"].to_list() == [500, 1000, 1500, 2000]
+
+
+def test_a_record_of_more_tokens_than_its_curve_is_told(tmp_path: Path) -> None:
+    """Either may be taken out; a last line that is a little short of the end says nothing."""
+    files = {"a/metrics.csv": csv(rows(5e7)[:20]), "a/results.json": record(5e7)}
+    tables = read(tmp_path, files | {"b/metrics.csv": csv(rows(2.5e7))})
+    assert [run[0] for run in ends(tables)] == [2.5e7]
+    (reason,) = tables.runs["reason"].drop_nulls()
+    assert "went on to 2.62144e+08 tokens, and its curve in a/metrics.csv ends at" in reason
+    for place, (path, tokens) in enumerate((("results.json", 1000), ("metrics.csv", 2000))):
+        assert f'ignore: [{{match: "a/{path}", reason: <why>}}]' in reason.replace(
+            "or [", "ignore: ["
+        )
+        rules = f'{OPEN}ignore: [{{match: "a/{path}", reason: cut}}]\n'
+        (run,) = ends(read(tmp_path / str(place), files, rules))
+        assert run[1] == tokens * PER_STEP
+    near = {"a/metrics.csv": csv(rows(5e7)[:-1]), "a/results.json": record(5e7)}
+    assert len(ends(read(tmp_path / "near", near))) == 1
+
+
+def test_a_record_that_contradicts_its_curve_says_so(tmp_path: Path) -> None:
+    other = record(5e7, train_loss=9.0)
+    tables = read(tmp_path, {"a/metrics.csv": csv(rows(5e7)), "a/results.json": other})
+    assert "its last loss in training is 9, and that of the curve" in str(
+        reasons(tables)["a/results.json"]
+    )

@@ -151,7 +151,7 @@ def _question(path: str, name: str, apart: str) -> str:
 
 
 def _joined(log: Log, evaluated: Log, rest: str) -> tuple[str, Log]:
-    """Add evaluations to a log, each behind the last of its lines up to their step.
+    """Add evaluations to a log.
 
     Parameters
     ----------
@@ -171,6 +171,22 @@ def _joined(log: Log, evaluated: Log, rest: str) -> tuple[str, Log]:
         values = values.with_columns(
             eval_set=pl.when(name.is_in([*known])).then(pl.lit(rest)).otherwise(name)
         )
+    sets = ", ".join(json.dumps(each) for each in values["eval_set"].unique(maintain_order=True))
+    return sets, with_values(log, values, [evaluated])
+
+
+def with_values(
+    log: Log, values: pl.DataFrame, others: Sequence[Log], *, of_log: bool = True
+) -> Log:
+    """Add evaluations to a log of one run, each behind the last of its lines up to their step.
+
+    Parameters
+    ----------
+    values : rows as in `RECORDS`; of a step and set the last counts.
+    others, of_log : the files that they are from; as of `merged`.
+    """
+    assert log.parsed is not None  # noqa: S101  the caller chose files that were read
+    records = log.parsed.records
     key = ["step", "eval_set", "metric"]
     values = values.unique(key, keep="last", maintain_order=True)
     values = values.join(records.filter(pl.col("kind") == "eval"), on=key, how="anti")
@@ -186,6 +202,6 @@ def _joined(log: Log, evaluated: Log, rest: str) -> tuple[str, Log]:
         ],
         how="diagonal_relaxed",
     )
-    both = placed.sort("place", maintain_order=True).drop("place")
-    sets = ", ".join(json.dumps(each) for each in values["eval_set"].unique(maintain_order=True))
-    return sets, merged(log, both, [evaluated])
+    return merged(
+        log, placed.sort("place", maintain_order=True).drop("place"), others, of_log=of_log
+    )

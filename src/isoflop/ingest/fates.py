@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import tempfile
-from collections import Counter
 from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -24,14 +23,13 @@ from isoflop.ingest.members import FORMATS, Member, members
 from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
 from isoflop.ingest.patterns import Recognised, readable_formats, recognise
 from isoflop.ingest.rank_files import with_ranks_joined
+from isoflop.ingest.records_beside import with_records_joined
 from isoflop.ingest.refused import cause
 from isoflop.ingest.sidefiles import (
     has_no_curve,
     is_summary,
     read_record,
     read_settings,
-    scope,
-    stem,
 )
 from isoflop.ingest.source import RawFile, shown
 from isoflop.ingest.splits import with_splits_joined
@@ -66,6 +64,7 @@ class Log:
     settings : facts by their dotted names, of a file of settings.
     called : what its run is called, if not as its file.
     record : facts by their dotted names, of a file that is the record of one run with its losses.
+    settles : the log of the one run that its settings are of.
     doubts : why its run cannot be used as long as sweep.yaml does not say more.
     ranks : how many ranks count the same tokens in a file each, of one of them or of all.
     """
@@ -82,6 +81,7 @@ class Log:
     settings: Mapping[str, Any] | None = None
     called: str | None = None
     record: Mapping[str, Any] | None = None
+    settles: str | None = None
     doubts: tuple[str, ...] = ()
     ranks: int = 1
 
@@ -141,7 +141,7 @@ def read_logs(
             packed += log.parsed.memory if log.parsed is not None else 0
     of_ranks = with_ranks_joined(without_earlier_states(logs), sidecar)
     of_runs = with_evaluations_joined(of_ranks)
-    apart = _with_records_as_settings(of_runs)
+    apart = with_records_joined(of_runs)
     return with_splits_joined(_without_copies(_without_companions(apart)))
 
 
@@ -347,43 +347,6 @@ def _beside_more(logs: Sequence[Log]) -> dict[str, str]:
         for name, (home, _) in results.items()
         if home in every and every[home] != name
     }
-
-
-def _with_records_as_settings(logs: Sequence[Log]) -> list[Log]:
-    """Take the record of a run for settings where its run has a log: it would count twice.
-
-    That is the one log of its folder, of which it is the one record, or the log that it is named
-    after. Other records are finished runs.
-    """
-    records = Counter(scope(log.file.name) for log in logs if log.record is not None)
-    of_runs = [log.file.name for log in logs if _is_of_a_run(log)]
-    kept = []
-    for log in logs:
-        home = scope(log.file.name)
-        below = [name for name in of_runs if not home or name.startswith(f"{home}/")]
-        beside = [name for name in below if scope(name) == home] or below
-        namesakes = [name for name in beside if stem(name) == stem(log.file.name)]
-        its = namesakes or (beside if records[home] == 1 else [])
-        kept.append(log if log.record is None or len(its) != 1 else _as_settings(log, its[0]))
-    return kept
-
-
-def _is_of_a_run(log: Log) -> bool:
-    """Tell a file that is the curve of one run, or will be by the map that it asks for."""
-    if log.parsed is None or log.record is not None:
-        return False
-    if log.fate == "used":
-        return len(log.parsed.runs) == 1 and log.parsed.lines > 1
-    return log.fate == "rejected" and "rows: points" in log.parsed.proposal
-
-
-def _as_settings(log: Log, its: str) -> Log:
-    """Take a record for settings of the run that another file has."""
-    if not log.record:
-        return Log(log.file, log.format).ignored(f"last values of the run that {its} has")
-    names = ", ".join(sorted(log.record))
-    reason = f"settings: {names}; its last values are not read, as {its} has that run"
-    return Log(log.file, "settings", fate="facts", reason=reason, settings=log.record)
 
 
 def _without_companions(logs: Sequence[Log]) -> list[Log]:

@@ -18,21 +18,22 @@ if TYPE_CHECKING:
     from isoflop.ingest.fates import Log
 
 
-def merged(log: Log, records: pl.DataFrame, others: Sequence[Log]) -> Log:
+def merged(log: Log, records: pl.DataFrame, others: Sequence[Log], *, of_log: bool = True) -> Log:
     """Give a log of one run its records with those of other files.
 
     Parameters
     ----------
     log : the log, of one run.
     records : all of them, rows as in `RECORDS`, in order.
-    others : the files whose records come to it: what they say besides holds, too.
+    others : the files whose records come to it.
+    of_log : whether what they say besides is said by the log, too, and not by its settings.
     """
     assert log.parsed is not None  # noqa: S101  the caller chose files that were read
     run = log.parsed.runs[0]
     kept = records.select(pl.col(name).cast(dtype) for name, dtype in RECORDS.items())
     kept = kept.with_columns(run=pl.lit(run.name))
     (counted,) = gather([Block(kept.with_row_index("row").cast({"row": pl.Int64}))]).runs
-    told = [each.parsed.runs[0] for each in others if each.parsed is not None]
+    told = [each.parsed.runs[0] for each in others if of_log and each.parsed is not None]
     facts = [*run.facts, *(facts for each in told for facts in each.facts)]
     counted = replace(
         counted,

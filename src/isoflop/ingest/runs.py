@@ -161,7 +161,10 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
     parts: dict[str, list[Part]] = {}
     named = {name for rule in sidecar.runs for name in rule.config}
     told = {log.file.name: log.settings for log in logs if log.settings is not None}
-    sides = SideFiles({name: facts for name, facts in told.items() if name not in named})
+    sides = SideFiles(
+        {name: facts for name, facts in told.items() if name not in named},
+        {log.file.name: log.settles for log in logs if log.settles is not None},
+    )
     stems = {stem(log.file.name) for log in logs if log.fate == "used"}
     for log in sorted(logs, key=lambda log: _natural(log.file.name)):
         if log.fate == "used" and log.parsed is not None:

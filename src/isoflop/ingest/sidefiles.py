@@ -169,9 +169,11 @@ class SideFiles:
     Attributes
     ----------
     facts : by the name of the file, its facts.
+    of : by the name of a file of one run's settings, wherever it lies, the log of that run.
     """
 
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    of: Mapping[str, str] = field(default_factory=dict)
 
     def of_log(
         self, name: str, stems: AbstractSet[str]
@@ -192,8 +194,8 @@ class SideFiles:
         for level in _levels(name):
             values: dict[str, tuple[Any, str]] = {}
             for path, facts in sorted(self.facts.items()):
-                is_of_stem = stem(path) in stems
-                if scope(path) != level or (is_of_stem and stem(path) != stem(name)):
+                is_of_stem = stem(path) in stems or path in self.of
+                if not self._holds(path, name, level, is_of_stem=is_of_stem):
                     continue
                 for fact, value in facts.items():
                     if fact in settled:
@@ -210,6 +212,12 @@ class SideFiles:
                         values[fact] = (value, path)
             settled |= {fact: Fact(value, "config_file") for fact, (value, _) in values.items()}
         return settled, complaints
+
+    def _holds(self, path: str, name: str, level: str, *, is_of_stem: bool) -> bool:
+        """Tell whether a file's settings hold for a log at a level of the folders around that."""
+        if path in self.of:
+            return self.of[path] == name and level == name.rpartition("/")[0]
+        return scope(path) == level and (not is_of_stem or stem(path) == stem(name))
 
 
 def stem(name: str) -> str:

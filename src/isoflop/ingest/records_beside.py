@@ -1,0 +1,186 @@
+"""The record of a run in JSON beside its curve: what it says of the run, and of its end.
+
+`results.json` in the folder of a log, or a file that names the run as the log does: `N0.json` and
+`N0/metrics.csv`, `results/N0.json` and `curves/N0.csv`, `N0_summary.json` and `N0.csv`. Its
+settings hold for that run. Its losses on an eval set are evaluations where the log has none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from isoflop.ingest.evaluation_files import with_values
+from isoflop.ingest.namesakes import by_run, run_in
+from isoflop.ingest.sidecar import SIDECAR, rule_for
+from isoflop.ingest.sidefiles import scope, stem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isoflop.ingest.fates import Log
+
+CUT: Final = 1.05
+"""D of a record in that of its curve from which the curve lacks its end."""
+INTERVALS: Final = 2
+"""Intervals of a log that its last line may be short of the end."""
+APART: Final = 0.1
+"""Nats by which a record's loss may differ from the last of its curve, as a mean of some does."""
+
+
+def with_records_joined(logs: Sequence[Log]) -> list[Log]:
+    """Take the record of a run for settings where its run has a log: it would count twice.
+
+    That is the one log of its folder, of which it is the one record, or the log that it is named
+    after. Other records are finished runs.
+    """
+    records = Counter(scope(log.file.name) for log in logs if log.record is not None)
+    of_runs = [log.file.name for log in logs if _is_of_a_run(log)]
+    named = by_run(of_runs)
+    joined = list(logs)
+    of_log: dict[str, list[int]] = defaultdict(list)
+    for place, log in enumerate(logs):
+        if log.record is None:
+            continue
+        home = scope(log.file.name)
+        below = [name for name in of_runs if not home or name.startswith(f"{home}/")]
+        beside = [name for name in below if scope(name) == home] or below
+        namesakes = [name for name in beside if stem(name) == stem(log.file.name)]
+        called = named.get(run_in(log.file.name, at_checkpoint=True), [])
+        its = namesakes or (called if len(called) == 1 else [])
+        its = its or (beside if records[home] == 1 else [])
+        if len(its) == 1:
+            of_log[its[0]].append(place)
+    places = {log.file.name: place for place, log in enumerate(logs)}
+    for name, of_run in of_log.items():
+        at = places[name]
+        ends = [_End.of(logs[at], logs[place]) for place in of_run]
+        joined[at] = _with_ends(logs[at], ends)
+        for place, end in zip(of_run, ends, strict=True):
+            joined[place] = _as_settings(logs[place], name, end)
+    return joined
+
+
+def _is_of_a_run(log: Log) -> bool:
+    """Tell a file that is the curve of one run, or will be by the map that it asks for."""
+    if log.parsed is None or log.record is not None:
+        return False
+    if log.fate == "used":
+        return len(log.parsed.runs) == 1 and log.parsed.lines > 1
+    return log.fate == "rejected" and "rows: points" in log.parsed.proposal
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What a record says of its run beside settings.
+
+    Attributes
+    ----------
+    record : the file.
+    values : its losses on eval sets at the step of the curve that they are of; none where the curve
+        has evaluations itself.
+    words : how it differs from the curve.
+    doubt : why the curve may lack its end, with the ways out.
+    """
+
+    record: Log
+    values: pl.DataFrame | None = None
+    words: str = ""
+    doubt: str = ""
+
+    @classmethod
+    def of(cls, log: Log, record: Log) -> _End:
+        """Compare a record with the curve of its run."""
+        if log.fate != "used" or log.parsed is None:
+            return cls(record)
+        if record.fate != "used" or record.parsed is None or len(record.parsed.runs) != 1:
+            return cls(record)
+        run, told = log.parsed.runs[0], record.parsed.records
+        trained = log.parsed.records.filter(pl.col("kind") == "train").drop_nulls("step")
+        if trained.is_empty() or not run.trains:
+            return cls(record)
+        trained = trained.sort("step")
+        counted = trained.drop_nulls("tokens")
+        last = int(trained["step"][-1])
+        tokens = told["tokens"].max()
+        steps = record.parsed.runs[0].steps
+        if steps is not None and steps[1] > 1:
+            step = min(steps[1], last)
+        elif tokens is not None and counted.height:
+            near = counted.select("step", apart=(pl.col("tokens") - tokens).abs())
+            step = int(near.sort("apart", maintain_order=True)["step"][0])
+        else:
+            step = last
+        words = _differing(trained, told, step) if step == last else ""
+        return cls(
+            record,
+            None if run.eval_sets or run.byte_sets else _values(told, step),
+            words,
+            _doubt(log, record, counted, tokens),
+        )
+
+
+def _values(told: pl.DataFrame, step: int) -> pl.DataFrame:
+    """Place losses on eval sets at a step."""
+    values = told.filter(pl.col("kind") == "eval", pl.col("value").is_finite())
+    return values.with_columns(
+        step=pl.lit(step, pl.Int64),
+        tokens=pl.lit(None, pl.Float64),
+        samples=pl.lit(None, pl.Float64),
+    )
+
+
+def _differing(trained: pl.DataFrame, told: pl.DataFrame, step: int) -> str:
+    """Say how far a last loss in training is from the curve's."""
+    here = trained.filter(pl.col("step") == step)["train_loss"].drop_nulls()
+    there = told["train_loss"].drop_nulls()
+    if not (len(here) and len(there)) or abs(there[-1] - here[-1]) <= APART:
+        return ""
+    return f"its last loss in training is {there[-1]:.6g}, and that of the curve {here[-1]:.6g}"
+
+
+def _doubt(log: Log, record: Log, counted: pl.DataFrame, tokens: object) -> str:
+    """Say that a record's run went further than its curve, with the ways out."""
+    if not isinstance(tokens, float) or counted.height < 2:
+        return ""
+    reached = float(counted["tokens"].max())  # type: ignore[arg-type]
+    interval = float(counted["tokens"].diff().median())  # type: ignore[arg-type]
+    if tokens <= max(CUT * reached, reached + INTERVALS * interval):
+        return ""
+    name = record.file.name
+    return (
+        f"{name} says that it went on to {tokens:.6g} tokens, and its curve in {log.file.name} "
+        f"ends at {reached:.6g}: copy the rest of that in, or say in {SIDECAR} which of both does "
+        f"not count, ignore: [{{{rule_for(name)}, reason: <why>}}] or [{{"
+        f"{rule_for(log.file.name)}, reason: <why>}}]"
+    )
+
+
+def _with_ends(log: Log, ends: Sequence[_End]) -> Log:
+    """Give a curve the evaluations that its records have, and their doubts."""
+    told = [end for end in ends if end.values is not None and end.values.height]
+    doubts = tuple(end.doubt for end in ends if end.doubt)
+    if told and not doubts:
+        values = pl.concat([end.values for end in told if end.values is not None])
+        log = with_values(log, values, [end.record for end in told], of_log=False)
+    return replace(log, doubts=(*log.doubts, *doubts))
+
+
+def _as_settings(log: Log, its: str, end: _End) -> Log:
+    """Take a record for settings of the run that another file has."""
+    beside = f"; {end.words}" if end.words else ""
+    is_read = end.values is not None and end.values.height and not end.doubt
+    ways = "its losses on eval sets are evaluations of" if is_read else "its last values are not"
+    ways = f"{ways} the run that {its} has" if is_read else f"{ways} read, as {its} has that run"
+    if not log.record:
+        reason = ways if is_read else f"last values of the run that {its} has"
+        return replace(log, record=None, cached=False, key=None).ignored(f"{reason}{beside}")
+    names = ", ".join(sorted(log.record))
+    reason = f"settings: {names}; {ways}{beside}"
+    return replace(
+        log, format="settings", runner_up=None, parsed=None, cached=False, key=None, record=None,
+        fate="facts", reason=reason, settings=log.record, settles=its,
+    )  # fmt: skip
