@@ -328,3 +328,15 @@ def test_a_record_that_contradicts_its_curve_says_so(tmp_path: Path) -> None:
     assert "its last loss in training is 9, and that of the curve" in str(
         reasons(tables)["a/results.json"]
     )
+
+
+def test_a_copy_of_some_lines_is_no_run(tmp_path: Path) -> None:
+    files = {"a.csv": csv(rows(5e7)), "a_small.csv": csv(rows(5e7)[::5]), "b.csv": csv(rows(2.5e7))}
+    tables = read(tmp_path, files)
+    assert [run[0] for run in ends(tables)] == [2.5e7, 5e7]
+    (reason,) = tables.runs["reason"].drop_nulls()
+    assert "all its 8 losses are those of run 'a' at these steps: a copy?" in reason
+    another = csv([row | {"train_loss": loss(row["step"] + 1, 5e7)} for row in rows(5e7)[::5]])
+    stopped = csv(rows(5e7)[:20:2])
+    for place, other in enumerate((another, stopped)):
+        assert len(ends(read(tmp_path / str(place), files | {"a_small.csv": other}))) == 3

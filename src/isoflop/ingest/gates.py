@@ -22,7 +22,7 @@ from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.measures import RESOLVED, constant_rate
 from isoflop.ingest.trend import distances
-from isoflop.ingest.two_logs import logged_twice
+from isoflop.ingest.two_logs import is_copy, logged_twice
 from isoflop.tables import Gates
 
 if TYPE_CHECKING:
@@ -213,7 +213,16 @@ def _on_trend(runs: Sequence[Measured], settings: GatesSettings) -> frozenset[in
 def _duplicate(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
     first: dict[bytes, str] = {}
     kept = [run for run in runs if run.run.reason is None and run.curve["curve"] is not None]
-    twice = logged_twice([run.run for run in kept], [run.curve["points"] for run in kept])
+    twice = logged_twice(
+        [run.run for run in kept],
+        [run.curve["points"] for run in kept],
+        [(run.curve["first_train"], run.curve["last_train"]) for run in kept],
+    )
+    thinned = {
+        kept[place].run.name
+        for place, (at, _) in twice.items()
+        if is_copy(kept[place].run, kept[at].run)
+    }
     rounded = {kept[place].run.name: (kept[at].run.name, n) for place, (at, n) in twice.items()}
     for place, run in sorted(enumerate(runs), key=lambda item: item[1].run.name):
         if run.run.reason is not None or run.curve["curve"] is None:
@@ -224,6 +233,8 @@ def _duplicate(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
                 f"its losses at {steps} steps equal those of run '{other}' to the digits that both "
                 f"print, in a log of another format beside it: one run logged twice?"
             )
+            if run.run.name in thinned:
+                words = f"all its {steps} losses are those of run '{other}' at these steps: a copy?"
             yield place, Finding(float(steps), words)
             continue
         original = first.setdefault(run.curve["curve"], run.run.name)

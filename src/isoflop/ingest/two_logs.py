@@ -1,4 +1,4 @@
-"""One run that was logged twice in one folder or below it, in two formats that print other digits.
+"""One run that was logged twice: in two formats that print other digits, or by some of its lines.
 
 Losses of two runs do not agree to the printed digits at every step, however alike the runs are.
 """
@@ -46,13 +46,16 @@ _HALF: Final = 0.51
 """Digits of the last place by which a number and its rounded one differ, and a float's rest."""
 
 
-def logged_twice(runs: Sequence[Run], points: Sequence[int]) -> dict[int, tuple[int, int]]:
-    """Find runs whose losses are those of another beside them, rounded otherwise.
+def logged_twice(
+    runs: Sequence[Run], points: Sequence[int], ends: Sequence[tuple[object, object]] = ()
+) -> dict[int, tuple[int, int]]:
+    """Find runs whose losses are those of another, rounded otherwise or of some of its steps.
 
     Parameters
     ----------
     runs : of a sweep.
     points : of their curves.
+    ends : the first and the last loss of each, by which copies in one format are looked for.
 
     Returns
     -------
@@ -60,14 +63,23 @@ def logged_twice(runs: Sequence[Run], points: Sequence[int]) -> dict[int, tuple[
     """
     twice: dict[int, tuple[int, int]] = {}
     curves: dict[int, pl.DataFrame] = {}
-    for first, second in _beside(runs, [count <= MOST for count in points]):
+    able = [count <= MOST for count in points]
+    for first, second in [*_beside(runs, able), *_of_equal_ends(runs, able, ends)]:
         if {first, second} & twice.keys():
             continue
         for place in (first, second):
             if place not in curves:
                 curves[place] = _losses(runs[place])
         longer = max(_span(curves[first]), _span(curves[second]))
-        if steps := _agree(curves[first], curves[second]):
+        if is_copy(runs[first], runs[second]):
+            few, many = sorted((first, second), key=lambda at: (curves[at].height, -at))
+            steps = _agree(curves[few], curves[many], LEAST_EVALUATIONS)
+            # up to its next line it has all of the other's stretch: not so a run that stopped
+            interval = _span(curves[few]) / max(curves[few].height - 1, 1)
+            is_thinned = steps == curves[few].height < curves[many].height
+            if is_thinned and _span(curves[few]) + interval >= longer:
+                twice[few] = many, steps
+        elif steps := _agree(curves[first], curves[second]):
             order = sorted((first, second), key=lambda at: (
                 _span(curves[at]) < PART * longer, -len(runs[at].eval_sets),
                 _place(curves[at]["train_loss"].to_numpy()), at,
@@ -78,6 +90,34 @@ def logged_twice(runs: Sequence[Run], points: Sequence[int]) -> dict[int, tuple[
                 if steps := _agree_until_restart(curves[part], curves[all_of_it]):
                     twice[part] = all_of_it, steps
     return twice
+
+
+def is_copy(run: Run, other: Run) -> bool:
+    """Tell logs of one format, of which one may be a copy of some lines of the other."""
+    return bool(_formats(run) & _formats(other))
+
+
+def _of_equal_ends(
+    runs: Sequence[Run], able: Sequence[bool], ends: Sequence[tuple[object, object]]
+) -> list[tuple[int, int]]:
+    """List pairs in one format that begin or end with one loss, as a thinned copy does.
+
+    More runs than a few begin so by their seed.
+    """
+    alike: dict[object, list[int]] = defaultdict(list)
+    for place, losses in enumerate(ends):
+        for end, loss in enumerate(losses):
+            if able[place] and loss is not None:
+                alike[end, loss, runs[place].identity.value("params.total")].append(place)
+    return sorted(
+        {
+            pair
+            for group in alike.values()
+            if len(group) <= NAMESAKES
+            for pair in combinations(group, 2)
+            if is_copy(runs[pair[0]], runs[pair[1]])
+        }
+    )
 
 
 def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
