@@ -254,6 +254,9 @@ class TableMap(Section):
     """SQL condition: the rows this sweep is about; unset: all."""
     exclude: tuple[TableExclusion, ...] = ()
     """Rows left out, each with its reason."""
+    restarts: bool = False
+    """Whether a curve whose steps go back, or begin anew, is one run that was restarted, whatever
+    else changes there: another seed, learning rate or batch. The later rows count."""
 
     @field_validator("exclude", mode="before")
     @classmethod

@@ -1,7 +1,4 @@
-"""Tables with several runs under one name that no column of names tells apart.
-
-Of a trunk and its branches each is a run of its own, and so are runs of several schedules, one
-behind the other.
+"""Tables with a trunk and its branches under one name: each is a run of its own.
 
 A run with a constant rate is decayed from several of its steps. What a column calls a trunk and
 what it calls a decay have rows of the same steps. A restart has them, too, and its column may say
@@ -48,74 +45,8 @@ _WARMUP: Final = "warm"
 """What the beginning of a trunk may be called; what comes right behind it is of the same trunk."""
 
 
-ALIKE: Final = 0.01
-"""Relative difference of learning rates that are of one schedule, written to a few digits."""
-SHARED: Final = 3
-"""Steps at which two attempts have a rate, from which these may be of two schedules."""
-DIFFER: Final = 0.25
-"""Share of these at which the rates differ: schedules of several lengths begin alike."""
-
-
-def with_schedules(
-    values: pl.DataFrame, stem: str, *, logged: bool
-) -> tuple[pl.DataFrame, list[Remark]]:
-    """Name runs of one name after their order where each begins anew, by another schedule.
-
-    A restart has the same learning rates at the same steps.
-
-    Parameters
-    ----------
-    values, stem, logged : as of `with_branches`.
-
-    Returns
-    -------
-    The values, and what was done.
-    """
-    if logged or not {"step", "lr"} <= set(values.columns):
-        return values, []
-    step = as_numbers(values["step"])
-    placed = values.select(ROW, pl.col("run").fill_null(""), step=step, lr=as_numbers(values["lr"]))
-    known = placed.filter(pl.col("step").is_finite())
-    first = pl.col("step") <= pl.col("step").first()
-    anew = (first & (pl.col("step").diff() < 0)).fill_null(value=False)
-    known = known.with_columns(attempt=anew.cast(pl.Int64).cum_sum().over("run"))
-    repeated = known.filter((pl.col("attempt").max() > 0).over("run"))
-    named: dict[int, str] = {}
-    for (run,), of_run in repeated.group_by("run", maintain_order=True):
-        others = {
-            later
-            for later in range(1, int(of_run["attempt"].max() or 0) + 1)  # type: ignore[arg-type]
-            if _rates_differ(of_run, later)
-        }
-        block = 1
-        for attempt, rows in of_run.group_by("attempt", maintain_order=True):
-            block += attempt[0] in others
-            named |= dict.fromkeys(rows[ROW] if others else [], f"{run or stem}-{block}")
-    if not named:
-        return values, []
-    names = [named.get(row, run) for row, run in values.select(ROW, "run").iter_rows()]
-    why = (
-        f"its steps begin anew at the first, and have other learning rates then: each schedule is "
-        f"a run of its own, {len({*named.values()})} in all, such as '{min(named.values())}'"
-    )
-    return values.with_columns(pl.Series("run", names, dtype=pl.String)), [Remark(why)]
-
-
-def _rates_differ(rows: pl.DataFrame, attempt: int) -> bool:
-    """Tell whether an attempt has other rates than the one before it, at the steps of both."""
-    rated = rows.filter(pl.col("lr").is_finite()).select("step", "lr", "attempt")
-    before, later = (
-        rated.filter(attempt=each).unique("step", keep="last") for each in (attempt - 1, attempt)
-    )
-    both = before.join(later, on="step")
-    if before["lr"].n_unique() < 2 and later["lr"].n_unique() < 2:
-        return False  # a rate throughout names its run, as other settings do
-    differ = (both["lr"] - both["lr_right"]).abs() > ALIKE * both["lr"].abs()
-    return both.height >= SHARED and int(differ.sum()) >= DIFFER * both.height
-
-
 def with_branches(
-    rows: pl.DataFrame, values: pl.DataFrame, stem: str, *, logged: bool
+    rows: pl.DataFrame, values: pl.DataFrame, stem: str
 ) -> tuple[pl.DataFrame, list[Remark], set[str]]:
     """Name the branches of runs after the column that tells them from their trunks.
 
@@ -124,14 +55,13 @@ def with_branches(
     rows : as they are in the file, with `ROW`; `values`: the same, laid out as for
         `wide.curves_block`.
     stem : names the run of a file whose runs have no names.
-    logged : whether a tracker logged each run's rows by itself, which then has no branches.
 
     Returns
     -------
     The values, what was done, and the column that says it.
     """
     losses = [name for name in ("train_loss", "eval_loss") if name in values.columns]
-    if logged or not losses:
+    if not losses:
         return values, [], set()
     for column in (name for name in rows.columns if _may_tell(rows[name])):
         placed = values.select(

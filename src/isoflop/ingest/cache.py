@@ -98,7 +98,7 @@ def reading_key(file: RawFile, format_name: str, table: TableMap | None) -> str:
         if table is None or not takes_map(format_name)
         else table.model_dump_json(exclude_unset=True)
     )
-    named = file.stem if takes_map(format_name) else None
+    named = [file.stem, file.run is not None] if takes_map(format_name) else None
     version = reader(format_name).VERSION
     state = [LAYOUT, file.digest, format_name, version, hints, named, _facts()]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()
@@ -113,7 +113,7 @@ class Watched(RawFile):
     @classmethod
     def of(cls, file: RawFile) -> Watched:
         """Watch a file."""
-        return cls(file.path, file.name, file.size, file.digest)
+        return cls(file.path, file.name, file.size, file.digest, file.run)
 
     def lines(self) -> Iterator[str]:
         """Stream the lines as `RawFile.lines` does, counting them."""

@@ -265,9 +265,10 @@ def _read(
         known = ", ".join(readable_formats())
         raise ConfigError(f"{side.SIDECAR}: format '{name}' is not known; known: {known}")
     runner_up = seen.runner_up if name == seen.format else seen.format
-    parsed, cached = parse(file, name, table=table, cache=cache)
-    key = None if parsed.may_pass else reading_key(file, name, table)
     run = side.stated_run(sidecar, file.name)
+    named = replace(file, run=run)
+    parsed, cached = parse(named, name, table=table, cache=cache)
+    key = None if parsed.may_pass else reading_key(named, name, table)
     log = _judged(Log(file, name, runner_up, parsed, cached, run=run, key=key), parsed)
     # a map of all tables is of the curves beside it where it does not fit
     of_others = table is sidecar.table and log.fate == "rejected"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn, TableExclusion, TableMap
+from isoflop.ingest.attempts import have_died, numbered, set_to_0
 from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Excluded, LeftOutRows, Remark
 from isoflop.ingest.names import (
@@ -82,7 +83,7 @@ ALONE: Final = 0.2
 
 
 def by_time(
-    rows: pl.DataFrame, values: pl.DataFrame
+    rows: pl.DataFrame, values: pl.DataFrame, *, restarts: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame, list[Remark]]:
     """Put rows in the order of their times, if only so those that differ at a step are a restart's.
 
@@ -91,14 +92,15 @@ def by_time(
     time = next((name for name in rows.columns if plain(name) in TIMES), None)
     if time is None:
         return rows, values, []
-    given = _losses_of(rows, values)
+    given = _losses_of(rows, values, restarts=restarts)
     if _differing(given).is_empty():
         return rows, values, []
     seconds = as_numbers(rows[time])
     order = seconds.arg_sort(nulls_last=True)
     numbers = rows[ROW].sort()
     timed = values[order].with_columns(numbers)
-    if seconds.null_count() or not _differing(_losses_of(rows[order], timed)).is_empty():
+    by_order = _losses_of(rows[order], timed, restarts=restarts)
+    if seconds.null_count() or not _differing(by_order).is_empty():
         return rows, values, []
     remark = f"its rows were put in the order of '{time}': by that, a restart makes steps anew"
     return rows[order].with_columns(numbers), timed, [Remark(remark)]
@@ -118,9 +120,14 @@ def refuse_epochs(rows: pl.DataFrame, values: pl.DataFrame, table: TableMap) -> 
     counted = values.select(
         "run", step=as_numbers(values["step"]), epoch=as_numbers(rows[name])
     ).drop_nulls()
-    change = counted.select(pl.col("step", "epoch").diff().over("run"))
+    usual = pl.col("step").diff().abs().median()
+    change = counted.select(
+        pl.col("step", "epoch").diff().over("run"),
+        first=(pl.col("step") <= pl.col("step").first() + usual).over("run"),
+    )
     falls = change.filter(pl.col("step") < 0)
-    anew = falls.filter(pl.col("epoch") > 0).height
+    # a restart goes back to what a checkpoint has
+    anew = falls.filter(pl.col("epoch") > 0, "first").height
     if not anew or 2 * anew <= falls.height:
         return
     first = as_text(counted["epoch"].min())
@@ -132,6 +139,27 @@ def refuse_epochs(rows: pl.DataFrame, values: pl.DataFrame, table: TableMap) -> 
         f"sweep.yaml how many updates have been made:\n  {proposal}",
         proposal,
     )
+
+
+def refuse_set_to_0(rows: pl.DataFrame, values: pl.DataFrame) -> dict[str | None, str]:
+    """Tell why runs are left out whose steps begin anew while their losses go on.
+
+    Parameters as of `tell_apart`. What is set otherwise is another run.
+
+    Raises
+    ------
+    RefusedError : they are all that the table has.
+    """
+    reasons = set_to_0(values)
+    if not reasons:
+        return {}
+    counted = values.select(ROW, "run", step=as_numbers(values["step"]))
+    clock = numbered(counted.filter(pl.col("step").is_finite()))
+    if set_otherwise(rows, clock.rename({"attempt": "launch"})) is not None:
+        return {}
+    if len(reasons) == values["run"].n_unique():
+        raise RefusedError(next(iter(reasons.values())))
+    return reasons
 
 
 def without_micro_batches(
@@ -191,8 +219,15 @@ def axis_of(values: pl.DataFrame) -> str:
     return "step" if "step" in values.columns else "tokens"
 
 
-def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
-    """List the rows of each loss, counted by launches."""
+def _losses_of(
+    rows: pl.DataFrame, values: pl.DataFrame, *, restarts: bool = False
+) -> list[pl.DataFrame]:
+    """List the rows of each loss, counted by launches.
+
+    Parameters
+    ----------
+    restarts : whether what goes back is of a restart, whatever else it says.
+    """
     others = [name for name in values.columns if name.startswith((EVALS, BYTES))]
     losses = [*(name for name in _LOSSES if name in values.columns), *others]
     axis = as_numbers(values[axis_of(values)]).alias("step")
@@ -206,14 +241,14 @@ def _losses_of(rows: pl.DataFrame, values: pl.DataFrame) -> list[pl.DataFrame]:
     # losses in training and on eval sets may stand in rows of their own
     each_loss = [known.filter(pl.col(name).is_finite()).rename({name: "loss"}) for name in losses]
     at_once = [each.with_columns(pl.lit(0, pl.Int64).alias("launch")) for each in each_loss]
-    other = [name for name in rows.columns if _tells_runs(name)]
+    other = [name for name in rows.columns if _tells_runs(name) and not restarts]
     differ = _differing(at_once) if other else None
     if differ is not None and any(_tells(rows, differ, name) for name in other):
         return at_once  # no restart has another seed, or another N
     # tokens may be rounded, and neighbouring rows have one count of them
     rounded = axis_of(values) == "tokens" and each_loss[0].select(are_rounded("step").any()).item()
     clock = _with_launches(each_loss[0], rows, rounded=rounded)
-    if set_otherwise(rows, clock) is not None:
+    if not restarts and set_otherwise(rows, clock) is not None:
         return at_once  # a run that begins at the first step again, and is set otherwise
     told = clock.select(ROW, clocked="launch")
     placed = known.select(ROW, "run").join(told, on=ROW, how="left", maintain_order="left")
@@ -235,17 +270,19 @@ def _tells_runs(name: str) -> bool:
     return plain(name) in SEEDS or any(find_count(value, [name]) for value in SIZES)
 
 
-def begun_anew(rows: pl.DataFrame, values: pl.DataFrame) -> list[int]:
+def begun_anew(rows: pl.DataFrame, values: pl.DataFrame, *, restarts: bool) -> list[int]:
     """List the rows, by number, that a restart begins with; the loss in training tells them."""
     begins = (pl.col("launch").diff() > 0).over("run")
     counted = pl.lit(value=True) if axis_of(values) == "step" else ~are_rounded("step")
     return [
-        row for each in _losses_of(rows, values)[:1] for row in each.filter(begins, counted)[ROW]
+        row
+        for each in _losses_of(rows, values, restarts=restarts)[:1]
+        for row in each.filter(begins, counted)[ROW]
     ]
 
 
 def tell_apart(
-    rows: pl.DataFrame, values: pl.DataFrame, table: TableMap
+    rows: pl.DataFrame, values: pl.DataFrame, table: TableMap, *, restarts: bool = False
 ) -> tuple[Sequence[Remark | Excluded | LeftOutRows], Sequence[int]]:
     """Tell of rows of one step that differ, and leave out the runs that have some unexplained.
 
@@ -254,6 +291,7 @@ def tell_apart(
     rows : as they are in the file, with `ROW`; `values`: the same, laid out as for
         `wide.curves_block`.
     table : the map.
+    restarts : whether sweep.yaml says that what goes back is of a restart.
 
     Returns
     -------
@@ -263,7 +301,7 @@ def tell_apart(
     ------
     RefusedError : no run is without such rows; and a map that tells them apart, if a column does.
     """
-    launches = _losses_of(rows, values)
+    launches = _losses_of(rows, values, restarts=restarts)
     replaced = _replaced(
         launches
         if axis_of(values) == "step"
@@ -283,13 +321,42 @@ def tell_apart(
     rounded = axis_of(values) == "tokens" and differ["rows"].list.len().n_unique() > 1
     if rounded and label is None and not _naming(rows, differ, table):  # or off a figure
         return replaced, []
-    told = _Differing(rows, differ, table, axis_of(values), label)
+    as_restarts = [] if restarts else _losses_of(rows, values, restarts=True)
+    if as_restarts and not _differing(as_restarts).is_empty():
+        as_restarts = []
+    told = _Differing(rows, differ, table, axis_of(values), label, *_fell_short(as_restarts[:1]))
     reasons = told.reasons(
         pl.concat([each.select("step", "loss", ROW, "run") for each in launches])
     )
     if differ["run"].n_unique() < values["run"].n_unique():
         return [*(Excluded(why, run) for run, (why, _) in reasons.items()), *replaced], []
     raise RefusedError(*next(iter(reasons.values())))
+
+
+def _fell_short(clock: Sequence[pl.DataFrame]) -> tuple[bool, bool]:
+    """Tell whether rows may be of restarts, and whether they are rather that than runs.
+
+    Launches of a restarted run got less far than the last one. One that begins behind the first
+    step, or that ended soon, is of no other run.
+
+    Parameters
+    ----------
+    clock : run, step and launch of the rows, if they are of restarts at all.
+    """
+    for rows in clock:
+        ends = rows.group_by("run", "launch").agg(
+            pl.col("step").min().alias("first"), pl.col("step").max()
+        )
+        ends = ends.filter((pl.col("launch").max() > 0).over("run")).sort("run", "launch")
+        earlier = (pl.col("launch") < pl.col("launch").max()).over("run")
+        shorter = (pl.col("step") < pl.col("step").last()).over("run")
+        behind = (pl.col("first") > pl.col("first").first()).over("run").any()
+        may_be = ends.filter(earlier).height > 0 and bool(
+            ends.select(shorter.filter(earlier).all()).item()
+        )
+        rather = have_died(ends) or bool(ends.select(behind).item())
+        return may_be or rather, rather
+    return False, False
 
 
 def _with_launches(
@@ -425,6 +492,8 @@ class _Differing:
     rows, table : as of `tell_apart`; `differ`: as of `_differing`.
     axis : what steps are counted in.
     label : what tells quantities of a step apart.
+    fell_short : whether the rows may be of restarts, whose earlier launches got less far.
+    restarted : whether they are rather that than runs.
     """
 
     rows: pl.DataFrame
@@ -432,6 +501,8 @@ class _Differing:
     table: TableMap
     axis: str
     label: Label | None
+    fell_short: bool = False
+    restarted: bool = False
 
     def reasons(self, known: pl.DataFrame) -> dict[str, tuple[str, str]]:
         """Say by run what differs and how its rows are told apart, and propose the map for that.
@@ -450,11 +521,17 @@ class _Differing:
             )
             reasons[str(run)] = (
                 f"{named}{_count(steps.height, self.axis)} rows with different losses, first "
-                f"{self.axis} {step:g} ({told}), and no restart before it: rows of two runs, or of "
-                f"two eval sets; {way}",
+                f"{self.axis} {step:g} ({told}), {self._of_what}; {way}",
                 proposal,
             )
         return reasons
+
+    @property
+    def _of_what(self) -> str:
+        """Say what the rows may be of."""
+        if self.fell_short:
+            return "where its steps go back: rows of two runs, or of a restart with other settings"
+        return "and no restart before it: rows of two runs, or of two eval sets"
 
     def _way(self, known: pl.DataFrame) -> tuple[str, str]:
         """Say how rows are told apart: the likeliest first, with the map for that."""
@@ -485,14 +562,20 @@ class _Differing:
                 "table.columns.run; where the file has none, put one in, or put each run's rows "
                 "into a file of its own"
             )
-            return way, ""
+            if not self.fell_short:
+                return way, ""
+            ways = [(way, "")]
+        if self.fell_short:
+            anew = as_line(self.table.model_copy(update={"restarts": True}))
+            way = "if it is one run, each restart of which replaces what it makes anew, say so"
+            ways = [(way, anew), *ways] if self.restarted else [*ways, (way, anew)]
         if not ways:
             way = (
                 "say in sweep.yaml which is of which run, by a column that names it under "
                 "table.columns.run, or leave rows out, as in"
             )
             return f"{way}\n  {_without_farthest(self, known)}", ""
-        told = "\n; or ".join(f"{way}:\n  {line}" for way, line in ways)
+        told = "\n; or ".join(f"{way}:\n  {line}" if line else way for way, line in ways)
         return told, ways[0][1]
 
     def _shares_steps(self) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
+from isoflop.ingest.attempts import have_died, numbered
 from isoflop.ingest.names import is_of_launches, plain, tells_training
 from isoflop.ingest.split_words import VALIDATED, word_of
 from isoflop.ingest.wall_time import COLUMNS as TIMES
@@ -35,8 +36,6 @@ MOSTLY: Final = 0.75
 """Share of the regular steps that have a second row."""
 BY_CHANCE: Final = 0.05
 """Chance of as many losses off to one side, below which noise does not tell them off."""
-DEAD: Final = 0.25
-"""Share of the steps of a run below which what began it was a dead start, and no shorter run."""
 APART: Final = 3.0
 """Differences of neighbouring losses beyond which a second one is no other batch's."""
 NEAR: Final = 5
@@ -137,9 +136,7 @@ def set_otherwise(rows: pl.DataFrame, clock: pl.DataFrame) -> str | None:
     One that says the same in all of what goes before, and another thing in all behind; None where
     none does.
     """
-    first = pl.col("step") <= pl.col("step").first().over("run")
-    begins = first & (pl.col("launch").diff() > 0).over("run").fill_null(value=False)
-    placed = clock.select(ROW, "run", attempt=begins.cast(pl.Int64).cum_sum().over("run"))
+    placed = numbered(clock, pl.col("launch").diff() > 0).select(ROW, "run", "attempt")
     if not placed["attempt"].max():
         return None
     names = [
@@ -148,8 +145,7 @@ def set_otherwise(rows: pl.DataFrame, clock: pl.DataFrame) -> str | None:
         if name != ROW and plain(name) not in TIMES and not is_of_launches(name)
     ]
     reached = clock.join(placed, on=ROW).group_by("run", "attempt").agg(pl.col("step").max())
-    dead = pl.col("step") < DEAD * pl.col("step").max().over("run")
-    if reached.select(dead.any()).item():
+    if have_died(reached):
         names = [name for name in names if tells_training(name)]
     told = placed.join(rows.select(pl.col(ROW).cast(pl.Int64), *names), on=ROW, how="left")
     for name in names:

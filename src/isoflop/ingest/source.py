@@ -68,12 +68,14 @@ class RawFile:
     name : its path below the sweep's folder, with forward slashes.
     size : bytes on disk.
     digest : sha256 of its bytes.
+    run : the one run that sweep.yaml says it is of.
     """
 
     path: Path
     name: str
     size: int
     digest: str
+    run: str | None = None
 
     @classmethod
     def at(cls, path: Path, folder: Path) -> RawFile:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 4
+VERSION = 5
 TAKES_MAP = True
 ASKS: Final = ("loss_unit", "loss_kind")
 """Facts that no trainer's habits settle, and that a run asks for."""
@@ -63,12 +63,12 @@ _SAYS: Final = "lines with names and values of no known format"
 
 def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     """Yield what the lines say; see `formats.Reader`."""
-    yield from _blocks(gathered(file), table, file.stem)
+    yield from _blocks(gathered(file), table, file)
 
 
 def read_slowly(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     """Yield the same, read line by line: what `scan` must agree with."""
-    yield from _blocks(gathered(file, slowly=True), table, file.stem)
+    yield from _blocks(gathered(file, slowly=True), table, file)
 
 
 @dataclass(slots=True)
@@ -210,7 +210,7 @@ def _gathered(file: RawFile, *, slowly: bool, bare: bool) -> Gathered:
     return told
 
 
-def _blocks(told: Gathered, table: TableMap | None, stem: str) -> Iterator[Block]:
+def _blocks(told: Gathered, table: TableMap | None, file: RawFile) -> Iterator[Block]:
     """Yield the records, and what to know of the file."""
     if told.truncated:
         yield _told([Truncated()])
@@ -229,7 +229,7 @@ def _blocks(told: Gathered, table: TableMap | None, stem: str) -> Iterator[Block
         table, words = _settled(raw, remarks)
         remarks = [*words, *remarks]
     yield _told([Remark(words) for words in remarks])
-    yield from blocks_of_frame(raw, table, stem=stem)
+    yield from blocks_of_frame(raw, table, stem=file.stem, restarts=file.run is not None)
 
 
 def _told(events: Sequence[Event]) -> Block:

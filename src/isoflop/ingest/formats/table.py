@@ -12,7 +12,7 @@ import difflib
 import io
 import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal
@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Final, Literal
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn
+from isoflop.ingest.attempts import counted_on, with_schedules
 from isoflop.ingest.blocks import Block
-from isoflop.ingest.branches import with_branches, with_schedules
+from isoflop.ingest.branches import with_branches
 from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
 from isoflop.ingest.events import (
     Anew,
@@ -57,6 +58,7 @@ from isoflop.ingest.one_step import (
     by_time,
     counts_batches,
     refuse_epochs,
+    refuse_set_to_0,
     tell_apart,
     without_micro_batches,
 )
@@ -84,7 +86,7 @@ from isoflop.ingest.wide import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
@@ -95,6 +97,9 @@ TAKES_MAP = True
 _PARQUET: Final = b"PAR1"
 SAMPLED: Final = 500
 """Rows that W&B's run.history() gives of a longer history."""
+_SAMPLE: Final = (
+    f"{SAMPLED} rows: W&B's run.history() samples; export by scan_history, or the history artifact"
+)
 LONG: Final = 4 << 20
 """Bytes beyond which a table is read stretch by stretch, if it can be."""
 PACKED: Final = 10
@@ -124,7 +129,8 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
         if (of_tag := with_its_tag(raw, file.stem)) is not None:
             raw, run, words = of_tag
             yield _told([Remark(words)])
-    yield from blocks_of_frame(raw, table, stem=file.stem, run=run)
+    one = file.run is not None
+    yield from blocks_of_frame(raw, table, stem=file.stem, run=run, restarts=one)
 
 
 def blocks_of_frame(
@@ -135,6 +141,7 @@ def blocks_of_frame(
     run: str | None = None,
     sampled: bool = True,
     logged: bool = False,
+    restarts: bool = False,
 ) -> Iterator[Block]:
     """Yield what a table says that is a frame already.
 
@@ -146,6 +153,7 @@ def blocks_of_frame(
     run : the name of the one run whose curve it is, if that is known.
     sampled : whether 500 rows may be a sample of more.
     logged : whether each run's rows stand in the order in which they were logged.
+    restarts : whether sweep.yaml says that the file is of one run, which what begins anew restarts.
 
     Raises
     ------
@@ -165,38 +173,33 @@ def blocks_of_frame(
         table, reasons = chosen(raw, table)
         remarks, place = [*remarks, *reasons], len(remarks) + len(reasons)
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
-            remarks.append(
-                Remark(
-                    f"{SAMPLED} rows: W&B's run.history() samples; export by scan_history, or the "
-                    f"history artifact"
-                )
-            )
+            remarks.append(Remark(_SAMPLE))
     _check_columns(raw.columns, table)
     kept, excluded = _divide(_numbered(raw), table)
     gone = raw.height - kept.height - sum(rows.height for _, rows in excluded)
     if gone:
         remarks.append(LeftOutRows(gone, f"not selected by {table.select}"))
     faults, times = Faults(), Times()
-    by_branch: set[str] = set()
+    points = _Points(kept, kept)
     if table.rows == "points":
-        values = _values(kept, table, stem=stem, run=run or "")
-        values, branched, by_branch = with_branches(kept, values, run or stem, logged=logged)
-        values, scheduled = with_schedules(values, run or stem, logged=logged)
-        remarks += [*branched, *scheduled]
-        Counts(table, guessed=guessed).add(values).ask()
-        Sizes(table, guessed=guessed).add(values).ask()
-        kept, values, apart, anew = _one_a_step(kept, values, table, logged=logged)
-        block = _of_rank(kept, curves_block(values, faults, logged=logged, anew=anew))
+        points = _Points(kept, _values(kept, table, stem=stem, run=run or ""))
+        # a tracker logs each run's rows by itself
+        points = points if logged else points.named(table, run or stem, restarts=restarts)
+        Counts(table, guessed=guessed).add(points.values).ask()
+        Sizes(table, guessed=guessed).add(points.values).ask()
+        points = points if logged else points.one_a_step(table, restarts=restarts)
+        kept, values = points.rows, points.values
+        block = _of_rank(kept, curves_block(values, faults, logged=logged, anew=points.anew))
         times.add(kept, values)
         times.keep(block.frame)
-        remarks += [*times.events(), *(times.remarks() if guessed else [])]
+        remarks += [*points.told, *times.events(), *(times.remarks() if guessed else [])]
     if guessed:
-        beside = _told_of(raw, times, run) | by_branch
+        beside = _told_of(raw, times, run) | points.told_by
         remarks[place:place] = map(Remark, taken(outline, table, beside))
     if table.rows == "points":
         yield _told([*remarks, *(_or_as_runs(raw, table, block) if guessed else [])])
         yield block
-        yield _told([*apart, *_of_runs(raw, table, block, guessed=guessed)])
+        yield _told([*points.apart, *_of_runs(raw, table, block, guessed=guessed)])
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
         yield from _ends([kept], [values], [block])
     else:
@@ -295,22 +298,53 @@ def _runs_of(block: Block) -> list[str]:
     return block.frame["run"].unique().sort().to_list() if block.frame.height else []
 
 
-def _one_a_step(
-    rows: pl.DataFrame, values: pl.DataFrame, table: TableMap, *, logged: bool
-) -> tuple[pl.DataFrame, pl.DataFrame, Sequence[Event], Collection[int]]:
-    """Leave out rows of steps that others of their run have, and say so; see `tell_apart`.
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """Rows of curves, and what is said of them.
 
-    Beside them stand the numbers of the rows that restarts begin with.
+    Attributes
+    ----------
+    rows : as they are in the file, with `ROW`; `values`: the same, laid out.
+    told : what was done; `told_by`: the columns that say it.
+    apart : runs and rows that are left out.
+    anew : numbers of the rows that restarts begin with.
     """
-    if logged:
-        return rows, values, [], ()
-    refuse_epochs(rows, values, table)
-    rows, values, micro = without_micro_batches(rows, values, table)
-    rows, values, timed = by_time(rows, values)
-    told, others = tell_apart(rows, values, table)
-    if others:
-        rows, values = (each.filter(~pl.col(ROW).is_in(others)) for each in (rows, values))
-    return rows, values, [*micro, *timed, *told], begun_anew(rows, values)
+
+    rows: pl.DataFrame
+    values: pl.DataFrame
+    told: Sequence[Event] = ()
+    told_by: Set[str] = frozenset()
+    apart: Sequence[Event] = ()
+    anew: Collection[int] = ()
+
+    def named(self, table: TableMap, stem: str, *, restarts: bool) -> _Points:
+        """Count on what was set to 0, and name the runs that no column names.
+
+        Parameters as of `blocks_of_frame`.
+        """
+        rows = self.rows
+        refuse_epochs(rows, self.values, table)
+        values, counted = counted_on(self.values)
+        values, branched, by_branch = with_branches(rows, values, stem)
+        told = [*counted, *branched]
+        if restarts or table.restarts:
+            return _Points(rows, values, told, by_branch)
+        lost = refuse_set_to_0(rows, values)
+        values, scheduled = with_schedules(values, stem, but=lost)
+        left = [Excluded(why, name or "") for name, why in lost.items()]
+        return _Points(rows, values, [*told, *scheduled], by_branch, left)
+
+    def one_a_step(self, table: TableMap, *, restarts: bool) -> _Points:
+        """Leave out rows of steps that others of their run have, and say so; see `tell_apart`."""
+        restarts = restarts or table.restarts
+        rows, values, micro = without_micro_batches(self.rows, self.values, table)
+        rows, values, timed = by_time(rows, values, restarts=restarts)
+        told, others = tell_apart(rows, values, table, restarts=restarts)
+        if others:
+            rows, values = (each.filter(~pl.col(ROW).is_in(others)) for each in (rows, values))
+        apart = [*micro, *timed, *told, *self.apart]
+        anew = begun_anew(rows, values, restarts=restarts)
+        return replace(self, rows=rows, values=values, apart=apart, anew=anew)
 
 
 _RANKS: Final = frozenset({"rank", "global_rank", "process_index"})

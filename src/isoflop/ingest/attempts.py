@@ -1,0 +1,291 @@
+"""Attempts at a run in the rows of a table: blocks whose steps begin anew at the first.
+
+Most are restarts from scratch. Two that went by other learning rates are runs of their own, unless
+the former died: it got less far, and its rate had not come down. Where losses or tokens go on, the
+counter was set to 0, and nothing else begins anew.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from isoflop.ingest.events import Remark
+from isoflop.ingest.wide import ROW, as_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+ALIKE: Final = 0.01
+"""Relative difference of learning rates that are of one schedule, written to a few digits."""
+SHARED: Final = 3
+"""Steps at which two attempts have a rate, from which these may be of two schedules."""
+DIFFER: Final = 0.25
+"""Share of these at which the rates differ: schedules of several lengths begin alike."""
+DEAD: Final = 0.25
+"""Share of the steps of a run below which what began it was a dead start, and no shorter run."""
+DECAYED: Final = 0.5
+"""Share of its peak to which the rate of a schedule comes down by its end."""
+LEAST: Final = 5
+"""Rows of an attempt from which its curve says where another one goes on."""
+NEAR_THE_END: Final = 0.25
+"""Share of the way of a loss from its first to its last within which another block goes on."""
+CURVED: Final = 0.1
+"""Nats that a loss falls at least where its first and its last are told apart."""
+APART: Final = 2.0
+"""Usual distances of rows by which a count is off that was set to 0."""
+EXACT: Final = 0.01
+"""Relative difference of the counts of rows that are in one proportion."""
+
+
+def numbered(rows: pl.DataFrame, falls: pl.Expr | None = None) -> pl.DataFrame:
+    """Count the attempts at runs, from 0 on, as `attempt`.
+
+    Parameters
+    ----------
+    rows : `run` and `step` of rows with a step, in the order of the file.
+    falls : whether a row's step falls; None: by the steps themselves.
+    """
+    falls = pl.col("step").diff() < 0 if falls is None else falls
+    begins = (pl.col("step") <= pl.col("step").first()) & falls
+    told = begins.over("run").fill_null(value=False)
+    return rows.with_columns(attempt=told.cast(pl.Int64)).with_columns(
+        pl.col("attempt").cum_sum().over("run")
+    )
+
+
+def have_died(attempts: pl.DataFrame) -> bool:
+    """Tell whether any attempt got less far than a later one by more than shorter runs do.
+
+    Parameters
+    ----------
+    attempts : `run`, `attempt` and the last `step` of each.
+    """
+    dead = pl.col("step") < DEAD * pl.col("step").max().over("run")
+    return bool(attempts.select(dead.any()).item())
+
+
+def counted_on(values: pl.DataFrame) -> tuple[pl.DataFrame, list[Remark]]:
+    """Count steps on where a resume set them to 0 and tokens go on, and tokens where steps do.
+
+    So a counter is known that wrapped. Both counts must be in the same proportion throughout.
+
+    Parameters
+    ----------
+    values : as of `branches.with_branches`.
+
+    Returns
+    -------
+    The values, and what was done.
+    """
+    if not {"step", "tokens"} <= set(values.columns):
+        return values, []
+    counts = [as_numbers(values[name]).alias(name) for name in ("step", "tokens")]
+    placed = values.select(ROW, pl.col("run").fill_null("")).with_columns(counts)
+    known = placed.filter(pl.col("step").is_finite(), pl.col("tokens").is_finite())
+    falls = pl.col("step", "tokens").diff().over("run") < 0
+    told = known.with_columns(falls.name.suffix(" falls")).with_columns(
+        part=pl.any_horizontal("step falls", "tokens falls").fill_null(value=False)
+    )
+    if not told["part"].any():
+        return values, []
+    told = told.with_columns(pl.col("part").cast(pl.Int64).cum_sum().over("run"))
+    begins: list[tuple[str, int, str, float]] = []
+    for (run,), of_run in told.group_by("run", maintain_order=True):
+        parts = of_run.partition_by("part", maintain_order=True)
+        begins += [(str(run), *each) for each in _set_to_0(parts)]
+    if not begins:
+        return values, []
+    off = pl.DataFrame(
+        [(run, row, name, by) for run, row, name, by in begins],
+        schema={"run": pl.String, ROW: values.schema[ROW], "count": pl.String, "by": pl.Float64},
+        orient="row",
+    )
+    changed = []
+    for count in counts:
+        of_count = off.filter(count=count.name).select("run", ROW, "by")
+        by = placed.join(of_count, on=["run", ROW], how="left", maintain_order="left")
+        filled = by.select(pl.col("by").forward_fill().over("run").fill_null(0.0)).to_series()
+        changed.append((count + filled).alias(count.name))
+    _, row, name, _ = next(each for each in begins if each[3])
+    other = "tokens" if name == "step" else "step"
+    words = {"step": "steps", "tokens": "tokens"}
+    remark = (
+        f"its {words[name]} begin anew in row {row} while its {words[other]} go on, as where a "
+        f"resume sets a counter to 0: they were counted on from there"
+    )
+    return values.with_columns(changed), [Remark(remark)]
+
+
+def _set_to_0(parts: Sequence[pl.DataFrame]) -> list[tuple[int, str, float]]:
+    """List from which rows on by how much a count is off; into nothing without one proportion.
+
+    Parameters
+    ----------
+    parts : of a run's rows, each of rising steps and tokens.
+    """
+    lines = [_line(part) for part in parts]
+    first = lines[0]
+    if first is None or any(
+        line is None or abs(line[0] - first[0]) > EXACT * first[0] for line in lines
+    ):
+        return []
+    begins: list[tuple[int, str, float]] = []
+    for part, line in zip(parts, lines, strict=True):
+        assert line is not None  # noqa: S101  looked at above
+        slope, ahead, spacing = line
+        row = int(part[ROW][0])
+        off = ahead - first[1]
+        steps = off > APART * spacing and bool(part["step falls"][0])
+        tokens = off < -APART * spacing and bool(part["tokens falls"][0])
+        begins.append((row, "step", round(off / slope) if steps else 0.0))
+        begins.append((row, "tokens", -off if tokens else 0.0))
+        if abs(off) > APART * spacing and not (steps or tokens):
+            return []
+    return begins if any(by for _, _, by in begins) else []
+
+
+def _line(part: pl.DataFrame) -> tuple[float, float, float] | None:
+    """Give the tokens of a step, the tokens before step 0 and the usual distance of rows in tokens.
+
+    None of rows that are not in one proportion.
+    """
+    if part.height < 2:
+        return None
+    step, tokens = part["step"], part["tokens"]
+    run = float(step[-1]) - float(step[0])
+    if run <= 0 or float(tokens[-1]) <= float(tokens[0]):
+        return None
+    slope = (float(tokens[-1]) - float(tokens[0])) / run
+    ahead = float(tokens[0]) - slope * float(step[0])
+    spacing = slope * float(step.diff().median() or 0.0)  # type: ignore[arg-type]
+    off = (tokens - slope * step - ahead).abs().max()
+    return (slope, ahead, spacing) if off <= spacing else None  # type: ignore[operator]
+
+
+def set_to_0(values: pl.DataFrame) -> dict[str | None, str]:
+    """Tell by run where its steps begin anew and its losses go on.
+
+    Parameters
+    ----------
+    values : as of `with_schedules`.
+    """
+    if not {"step", "train_loss"} <= set(values.columns):
+        return {}
+    counts = {"step": as_numbers(values["step"]), "loss": as_numbers(values["train_loss"])}
+    known = values.select(ROW, "run", **counts).filter(
+        pl.col("step").is_finite(), pl.col("loss").is_finite()
+    )
+    told = numbered(known)
+    reasons: dict[str | None, str] = {}
+    for (run,), of_run in told.filter((pl.col("attempt").max() > 0).over("run")).group_by(
+        "run", maintain_order=True
+    ):
+        attempts = of_run.partition_by("attempt", maintain_order=True)
+        for before, later in pairwise(attempts):
+            first, end = before["loss"][0], before["loss"].tail(LEAST // 2).median()
+            if before.height < LEAST or not isinstance(end, float) or first - end <= CURVED:
+                continue
+            begin = later["loss"].head(LEAST // 2).median()
+            if abs(begin - end) <= NEAR_THE_END * (first - end):  # type: ignore[operator]
+                name = None if run is None else str(run)
+                named = f"run '{run}': " if run else ""
+                reasons.setdefault(
+                    name,
+                    f"{named}its steps begin anew in row "
+                    f"{later[ROW][0]} while its losses go on ({later['loss'][0]:g} behind "
+                    f"{before['loss'][-1]:g}; the first step had {first:g}): a counter was set to "
+                    f"0 at a resume, and nothing says how many updates had been made by then. "
+                    f"Count the rows on from there, by a column of all steps or tokens so far; or "
+                    f"give each part a file of its own, if they are runs",
+                )
+    return reasons
+
+
+def with_schedules(
+    values: pl.DataFrame, stem: str, *, but: Collection[str | None] = ()
+) -> tuple[pl.DataFrame, list[Remark]]:
+    """Name runs of one name after their order where each begins anew, by another schedule.
+
+    A restart has the same learning rates at the same steps, or was begun with others and died.
+
+    Parameters
+    ----------
+    values, stem : as of `branches.with_branches`.
+    but : runs that are left as they are.
+
+    Returns
+    -------
+    The values, and what was done.
+    """
+    if not {"step", "lr"} <= set(values.columns):
+        return values, []
+    step = as_numbers(values["step"])
+    placed = values.select(ROW, pl.col("run").fill_null(""), step=step, lr=as_numbers(values["lr"]))
+    known = numbered(placed.filter(pl.col("step").is_finite()))
+    known = known.filter(~pl.col("run").is_in([name or "" for name in but]))
+    repeated = known.filter((pl.col("attempt").max() > 0).over("run"))
+    named: dict[int, str] = {}
+    for (run,), of_run in repeated.group_by("run", maintain_order=True):
+        attempts = of_run.partition_by("attempt", maintain_order=True)
+        blocks = _blocks(attempts)
+        for block, rows in zip(blocks, attempts, strict=True):
+            named |= dict.fromkeys(rows[ROW] if blocks[-1] > 1 else [], f"{run or stem}-{block}")
+    if not named:
+        return values, []
+    names = [named.get(row, run) for row, run in values.select(ROW, "run").iter_rows()]
+    why = (
+        f"its steps begin anew at the first, and have other learning rates then: each schedule is "
+        f"a run of its own, {len({*named.values()})} in all, such as '{min(named.values())}'"
+    )
+    return values.with_columns(pl.Series("run", names, dtype=pl.String)), [Remark(why)]
+
+
+def _blocks(attempts: Sequence[pl.DataFrame]) -> list[int]:
+    """Give attempts the numbers of their schedules; one that died is of that of the next."""
+    blocks: list[int] = []
+    block, before = 1, None
+    died = 0
+    for place, attempt in enumerate(attempts):
+        if _has_died(attempt, attempts[place + 1 :]):
+            died += 1
+            continue
+        if before is not None and _rates_differ(before, attempt):
+            block += 1
+        blocks += [block] * (died + 1)
+        before, died = attempt, 0
+    return blocks
+
+
+def _has_died(attempt: pl.DataFrame, later: Sequence[pl.DataFrame]) -> bool:
+    """Tell whether an attempt ended before its schedule did, and a later one got further."""
+    reached = attempt["step"].max()
+    further = [each for each in later if each["step"].max() > reached]  # type: ignore[operator]
+    if not further or _has_come_down(attempt):
+        return False
+    longest = max(further, key=lambda each: each["step"].max() or 0.0)
+    reaches = pl.DataFrame({"run": ["", ""], "step": [reached, longest["step"].max()]})
+    return have_died(reaches) or _has_come_down(longest)
+
+
+def _has_come_down(attempt: pl.DataFrame) -> bool:
+    """Tell whether the last rate of an attempt is far below its peak."""
+    rates = attempt["lr"].filter(attempt["lr"].is_finite())
+    return not rates.is_empty() and rates[-1] <= DECAYED * rates.max()  # type: ignore[operator]
+
+
+def _rates_differ(before: pl.DataFrame, later: pl.DataFrame) -> bool:
+    """Tell whether attempts have other rates at the steps of both, and not in the warm-up alone."""
+    rated = [
+        each.filter(pl.col("lr").is_finite()).select("step", "lr").unique("step", keep="last")
+        for each in (before, later)
+    ]
+    if all(each["lr"].n_unique() < 2 for each in rated):
+        return False  # a rate throughout names its run, as other settings do
+    both = rated[0].join(rated[1], on="step").sort("step")
+    differ = (both["lr"] - both["lr_right"]).abs() > ALIKE * both["lr"].abs()
+    behind = differ.slice(both.height // 2)
+    enough = int(differ.sum()) >= DIFFER * both.height
+    return both.height >= SHARED and enough and int(behind.sum()) >= DIFFER * behind.len()

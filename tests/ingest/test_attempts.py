@@ -1,0 +1,157 @@
+"""Blocks of a table's rows that begin anew: restarts, dead starts, counters set to 0, and runs."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from isoflop.ingest.sweep import EmptySweepError
+from tests.ingest.samples import ingest, row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+KNOWN = (
+    "title: t\nfacts: {params: {total: 70e6}, tokens_per_step: 1000, schedule: {kind: constant}}\n"
+)
+LAST = 2000
+
+
+def rate(step: int, *, peak: float = 1e-3, warmup: int = 100, last: int = LAST) -> float:
+    if step < warmup:
+        return peak * step / warmup
+    return peak * (0.1 + 0.45 * (1 + math.cos(math.pi * step / last)))
+
+
+def rows(steps: Iterable[int], off: float = 0.0, **schedule: float) -> list[list[object]]:
+    """Of each step, its loss and its learning rate."""
+    return [
+        [step, round(2 + 3 * (step + 50) ** -0.25 + off, 4), f"{rate(step, **schedule):.8f}"]  # type: ignore[arg-type]
+        for step in steps
+    ]
+
+
+def text(head: str, *parts: list[list[object]]) -> str:
+    told = [each for part in parts for each in part]
+    return "".join(f"{','.join(map(str, each))}\n" for each in [[head], *told])
+
+
+WHOLE = range(50, LAST + 1, 50)
+START = range(50, 350, 50)
+
+
+@pytest.mark.parametrize("column", ["lr", "peak"])
+@pytest.mark.parametrize("peak", [5e-4, 2e-3])
+def test_a_dead_start_with_another_rate_is_no_run(tmp_path: Path, column: str, peak: float) -> None:
+    dead, whole = rows(START, 0.01, peak=peak), rows(WHOLE)
+    head = "step,loss,lr"
+    if column == "peak":
+        head += ",base_lr"
+        dead, whole = [[*x, peak] for x in dead], [[*x, 1e-3] for x in whole]
+    given = KNOWN
+    if column == "peak":  # what a run is trained with is asked about, the restart first
+        with pytest.raises(EmptySweepError) as caught:
+            ingest(tmp_path / "s", {"t.csv": text(head, dead, whole)}, KNOWN)
+        proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+        assert proposed is not None
+        assert "restarts: true" in proposed[1]
+        given = f"{KNOWN}{proposed[1]}\n"
+    tables = ingest(tmp_path / "t", {"t.csv": text(head, dead, whole)}, given)
+    assert tables.runs["run"].to_list() == ["t"]
+    assert tables.curves["superseded"].sum() == len(START)
+
+
+def test_half_a_schedule_and_another_warm_up_are_no_runs(tmp_path: Path) -> None:
+    half = rows(range(50, 1050, 50), 0.01, peak=2e-3)
+    tables = ingest(tmp_path / "s", {"t.csv": text("step,loss,lr", half, rows(WHOLE))}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t"]
+    # killed behind the middle, and begun anew with a longer warm-up
+    first = rows(range(50, 1250, 50), 0.01)
+    for each in first[:8]:
+        each[2] = float(str(each[2])) / 2
+    tables = ingest(tmp_path / "t", {"t.csv": text("step,loss,lr", first, rows(WHOLE))}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t"]
+
+
+def test_a_short_run_that_came_to_its_end_is_one(tmp_path: Path) -> None:
+    short = rows(range(50, 450, 50), 0.01, last=400)
+    tables = ingest(tmp_path / "s", {"t.csv": text("step,loss,lr", short, rows(WHOLE))}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t-1", "t-2"]
+
+
+@pytest.mark.parametrize("counter", ["step", "tokens", "32 bits"])
+def test_a_counter_that_a_resume_sets_to_0_is_counted_on(tmp_path: Path, counter: str) -> None:
+    head = "step,loss,lr,tokens"
+    first = [[*x, 1000 * int(str(x[0]))] for x in rows(range(50, 1000, 50))]
+    second = [[*x, 1000 * int(str(x[0]))] for x in rows(range(850, LAST + 1, 50), 0.002)]
+    for each in second:
+        if counter == "step":
+            each[0] = int(str(each[0])) - 800
+        elif counter == "tokens":
+            each[3] = int(str(each[3])) - 800_000
+    if counter == "32 bits":
+        first, second = first + [x for x in second if int(str(x[0])) >= 1000], []
+        for each in first:
+            count = int(str(each[3])) * 3000
+            each[3] = (count + 2**31) % 2**32 - 2**31
+    tables = ingest(tmp_path / "s", {"t.csv": text(head, first, second)}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t"]
+    last = tables.curves.row(-1, named=True)
+    factor = 3000 if counter == "32 bits" else 1
+    assert (last["step"], last["tokens"]) == (LAST, LAST * 1000 * factor)
+    assert tables.curves["superseded"].sum() == (0 if counter == "32 bits" else 3)
+    assert "begin anew in row" in row(tables.files, "path", "t.csv")["reason"]
+
+
+def test_a_step_that_a_resume_sets_to_0_is_no_run_s_first(tmp_path: Path) -> None:
+    first = rows(range(50, 1000, 50))
+    second = rows(range(850, LAST + 1, 50), 0.002)
+    for each in second:
+        each[0] = int(str(each[0])) - 800
+    told = text("step,loss,lr", first, second)
+    with pytest.raises(EmptySweepError, match="in row 20 while its losses go on"):
+        ingest(tmp_path / "s", {"t.csv": told}, KNOWN)
+    # beside other runs of a table it is left out, and they are read
+    both = [[*x, "a"] for x in first + second] + [[*x, "b"] for x in rows(WHOLE)]
+    tables = ingest(tmp_path / "t", {"t.csv": text("step,loss,lr,run", both)}, KNOWN)
+    assert row(tables.runs, "run", "a")["excluded"]
+    assert not row(tables.runs, "run", "b")["excluded"]
+
+
+@pytest.mark.parametrize("begin", [800, 50])
+@pytest.mark.parametrize("column", ["seed", "weight_decay", "total_steps"])
+def test_a_restart_with_another_setting_has_a_way_out(
+    tmp_path: Path, column: str, begin: int
+) -> None:
+    end = 1000 if begin > 50 else 350
+    first = [[*x, 1] for x in rows(range(50, end, 50))]
+    second = [[*x, 2] for x in rows(range(begin, LAST + 1, 50), 0.002)]
+    told = {"t.csv": text(f"step,loss,lr,{column}", first, second)}
+    try:
+        tables = ingest(tmp_path / "s", told, KNOWN)
+    except EmptySweepError as refused:
+        words = str(refused)
+        assert "where its steps go back: rows of two runs, or of a restart" in words
+        assert f'run: "{column}"' in words
+        proposed = re.search(r"^ *(table: .*)$", words, re.MULTILINE)
+        assert proposed is not None
+        assert "restarts: true" in proposed[1]
+        tables = ingest(tmp_path / "t", told, f"{KNOWN}{proposed[1]}\n")
+    assert tables.runs["run"].to_list() == ["t"]
+    assert tables.curves["superseded"].sum() == (end - begin) // 50
+    # and so it is where sweep.yaml says that the file is of one run
+    named = ingest(tmp_path / "u", told, f"{KNOWN}runs: [{{match: t.csv, run: a}}]\n")
+    assert named.runs["run"].to_list() == ["a"]
+    assert named.curves["superseded"].sum() == (end - begin) // 50
+
+
+def test_a_restart_that_falls_back_into_an_epoch_is_one(tmp_path: Path) -> None:
+    first = [[*x, 0] for x in rows(range(50, 1000, 50))]
+    second = [[*x, 1] for x in rows(range(800, LAST + 1, 50), 0.002)]
+    told = {"t.csv": text("step,loss,lr,epoch", first, second)}
+    tables = ingest(tmp_path / "s", told, KNOWN)
+    assert tables.runs["tokens"].to_list() == [LAST * 1000]
