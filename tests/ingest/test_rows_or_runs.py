@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -370,3 +371,56 @@ def test_a_learning_rate_is_a_peak_only_where_it_can_be_no_last_one(
     ]
     done = ingest(tmp_path / "s", {"t.csv": "\n".join([head, *lines, ""])})
     assert done.runs["lr_peak"].to_list() == list(peaks or (None, None))
+
+
+@pytest.mark.parametrize(
+    ("head", "columns"),
+    [
+        ("model,tokens,val_loss", ("f'{N/1e6:.0f}M'", "int(D)", "round(L, 3)")),
+        ("size,tokens,val_loss", ("f'{N/1e6:.0f}M'", "f'{D/1e9:g}B'", "round(L, 3)")),
+        ("run,D,final_loss", ("f'{N/1e6:.0f}M'", "int(D)", "round(L, 3)")),
+        (
+            "model,tokens,lr,seed,final_val_loss",
+            ("f'gpt-{N/1e6:.0f}M'", "f'{D/1e9:g}B'", "1e-3", "1", "round(L, 3)"),
+        ),
+    ],
+)
+def test_finished_runs_called_by_their_model_are_no_curves(
+    tmp_path: Path, head: str, columns: tuple[str, ...]
+) -> None:
+    """Two rows a name, of which the first of each would be no final loss."""
+    known = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    text = table(head, *columns)
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, known)
+    proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+    assert proposed is not None
+    lacking = "params.total" not in proposed[1]  # and N is told by the names of the runs
+    begin = "gpt-" if "gpt" in columns[0] else ""
+    rules = "".join(
+        f"  - {{match: '{begin}{size}M-*', params: {{total: {size}e6}}}}\n"
+        for size in (25, 50, 100)
+    )
+    given = f"{known}{proposed[1]}\n" + f"runs:\n{rules}" * lacking
+    tables = ingest(tmp_path / "t", {"t.csv": text}, given)
+    read = tables.runs.select("params_total", "tokens").sort("params_total", "tokens").rows()
+    assert read == CELLS
+
+
+def test_a_few_points_of_a_curve_are_read_where_sweep_yaml_says_so(tmp_path: Path) -> None:
+    text = table("model,tokens,val_loss", "f'{N/1e6:.0f}M'", "int(D)", "round(L, 3)")
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, "title: t\n")
+    proposed = re.findall(r"^ *(table: .*points.*)$", str(caught.value), re.MULTILINE)
+    known = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{known}{proposed[0]}\n")
+    assert tables.runs.height == 3
+    # a training log by its models is one of curves
+    log = "".join(f"gpt,{step},{5 - step / 1e3}\n" for step in (100, 200))
+    other = log.replace("gpt", "llama")
+    tables = ingest(
+        tmp_path / "u",
+        {"t.csv": f"model,step,train_loss\n{log}{other}"},
+        f"{known}  # no more\n".replace("}}", "}, tokens_per_step: 1000}"),
+    )
+    assert tables.runs.height == 2

@@ -270,3 +270,48 @@ def test_decays_of_one_word_that_overlap_are_branches_each(tmp_path: Path) -> No
     assert dict(kept.group_by("run").len().iter_rows()) == dict(
         zip(names, (5, 5, 5, 39), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "trunk", "branch", "runs"),
+    [
+        ("group", "main", "linear_{}", ["a-linear_100", "a-linear_250", "a-main"]),
+        ("parent", "", "main", ["a-main-110", "a-main-260", "a-trunk"]),
+        ("schedule", "constant", "1-sqrt", ["a-1-sqrt-110", "a-1-sqrt-260", "a-constant"]),
+        ("decay_frac", "0.0", "0.2", ["a-0", "a-0.2-110", "a-0.2-260"]),
+    ],
+)
+def test_branches_are_known_by_the_steps_that_they_jump_over(
+    tmp_path: Path, column: str, trunk: str, branch: str, runs: list[str]
+) -> None:
+    """No word of the label says so: the second begins far beyond the end of the first."""
+    known = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path / "s", {"t.csv": branched(column, trunk, branch)}, known)
+    assert tables.runs["run"].to_list() == runs
+    assert sorted(tables.runs["tokens"].to_list()) == [150_000, 300_000, 390_000]
+    assert not tables.curves["superseded"].any()
+
+
+def test_branches_that_no_column_tells_are_asked_about(tmp_path: Path) -> None:
+    known = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    text = branched("host", "n1", "n1")
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text}, known)
+    assert "in row 45 jump from 150 to 260, over steps that earlier rows have" in str(caught.value)
+    proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+    assert proposed is not None
+    tables = ingest(tmp_path / "t", {"t.csv": text}, f"{known}{proposed[1]}\n")
+    assert tables.runs["tokens"].to_list() == [300_000]
+
+
+def test_a_launch_that_died_under_another_label_is_no_branch(tmp_path: Path) -> None:
+    """The trunk's own label makes the branch's steps anew."""
+    steps = [(s, "base") for s in range(10, 200, 10)]
+    steps += [(s, "decay_v2") for s in range(160, 190, 10)]
+    steps += [(s, "base") for s in range(160, 400, 10)]
+    lines = [f"a,1000000,{s},{s * 1000},{label},{5 - s / 1e3:g}" for s, label in steps]
+    text = "\n".join(["run,n_params,step,tokens,cfg,train_loss", *lines, ""])
+    known = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, known)
+    assert tables.runs["run"].to_list() == ["a"]
+    assert tables.curves.filter(~pl.col("superseded")).height == 39

@@ -36,6 +36,8 @@ CURVED: Final = 0.1
 """Nats that a loss falls at least where its first and its last are told apart."""
 APART: Final = 2.0
 """Usual distances of rows by which a count is off that was set to 0."""
+FAR: Final = 3.0
+"""Usual distances of rows beyond which a restart does not begin behind what survives."""
 EXACT: Final = 0.01
 """Relative difference of the counts of rows that are in one proportion."""
 
@@ -202,6 +204,41 @@ def set_to_0(values: pl.DataFrame) -> dict[str | None, str]:
                     f"give each part a file of its own, if they are runs",
                 )
     return reasons
+
+
+def jumps(known: pl.DataFrame) -> dict[str | None, tuple[int, float, float]]:
+    """Tell by run where it jumps over steps that rows before have, and that none makes anew.
+
+    A restart begins at what survives. Where branches of a trunk stand behind it, the second begins
+    far beyond the end of the first.
+
+    Parameters
+    ----------
+    known : `run`, `step` and `ROW` of rows with a loss, in the order of the file.
+
+    Returns
+    -------
+    The row, the step that survives before it, and its own.
+    """
+    falls = (pl.col("step").diff() < 0).any().over("run")
+    rising = pl.col("step").diff().over("run")
+    usual = known.with_columns(gap=rising).filter(pl.col("gap") > 0)["gap"].median()
+    if not isinstance(usual, float):
+        return {}
+    told: dict[str | None, tuple[int, float, float]] = {}
+    for (run,), of_run in known.filter(falls).group_by("run", maintain_order=True):
+        lasting: list[tuple[float, int]] = []
+        gone: list[float] = []
+        for step, row in of_run.select("step", ROW).iter_rows():
+            while lasting and lasting[-1][0] >= step:
+                gone.append(lasting.pop()[0])
+            lasting.append((step, row))
+        for (before, _), (step, row) in pairwise(lasting):
+            far = step - before > FAR * usual
+            if far and any(before < each < step for each in gone):
+                told[None if run is None else str(run)] = (row, before, step)
+                break
+    return told
 
 
 def with_schedules(

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from isoflop.ingest.attempts import jumps
 from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Remark
 from isoflop.ingest.names import is_of_launches, plain
 from isoflop.ingest.one_step import axis_of
 from isoflop.ingest.split_words import EVALUATED, TRAINED, word_of
+from isoflop.ingest.wall_time import COLUMNS as TIMES
 from isoflop.ingest.wide import ROW, as_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 LEAST: Final = 2
 """Steps of a run that a trunk and a branch have both, from which they are such."""
@@ -46,7 +48,7 @@ _WARMUP: Final = "warm"
 
 
 def with_branches(
-    rows: pl.DataFrame, values: pl.DataFrame, stem: str
+    rows: pl.DataFrame, values: pl.DataFrame, stem: str, but: Collection[str | None] = ()
 ) -> tuple[pl.DataFrame, list[Remark], set[str]]:
     """Name the branches of runs after the column that tells them from their trunks.
 
@@ -55,6 +57,7 @@ def with_branches(
     rows : as they are in the file, with `ROW`; `values`: the same, laid out as for
         `wide.curves_block`.
     stem : names the run of a file whose runs have no names.
+    but : columns that are mapped, and tell no branches unless they say so.
 
     Returns
     -------
@@ -63,7 +66,11 @@ def with_branches(
     losses = [name for name in ("train_loss", "eval_loss") if name in values.columns]
     if not losses:
         return values, [], set()
-    for column in (name for name in rows.columns if _may_tell(rows[name])):
+    tried = [name for name in rows.columns if _may_tell(rows[name])]
+    if _jump(values, losses[0]):  # as no restart does, whatever column says of what
+        others = [name for name in rows.columns if name not in (*tried, *but)]
+        tried += [name for name in others if _may_divide(rows[name])]
+    for column in tried:
         placed = values.select(
             pl.col(ROW),
             pl.col("run").fill_null(""),
@@ -83,6 +90,24 @@ def with_branches(
         f"its own, {count} in all, such as '{min(named.values())}'"
     )
     return values.with_columns(pl.Series("run", names, dtype=pl.String)), [Remark(why)], {column}
+
+
+def _jump(values: pl.DataFrame, loss: str) -> bool:
+    """Tell whether a run jumps over steps that it has, as branches in a row do."""
+    counted = values.select(
+        ROW, "run", step=as_numbers(values[axis_of(values)]), loss=as_numbers(values[loss])
+    )
+    return bool(jumps(counted.filter(pl.col("step").is_finite(), pl.col("loss").is_finite())))
+
+
+def _may_divide(cells: pl.Series) -> bool:
+    """Tell whether a column may divide rows into a trunk and its branches, by any words."""
+    if cells.name == ROW or not 1 < cells.n_unique() <= min(MOST, cells.len() / LEAST):
+        return False
+    if cells.dtype.is_nested() or plain(cells.name) in TIMES:
+        return False
+    words = cells.drop_nulls().unique().cast(pl.String).str.to_lowercase()
+    return not words.str.contains(_OTHER).any()
 
 
 def _named(known: pl.DataFrame, stem: str) -> dict[int, str]:
@@ -133,6 +158,8 @@ def _divided(of_run: pl.DataFrame, gap: float) -> list[_Piece]:
     sharing = [piece for piece in branches if len(trunk.losses.keys() & piece.losses) >= LEAST]
     if not sharing or not all(_lies_on(piece, trunk) for piece in sharing):
         return []
+    if any(_goes_back(of_run.filter(label=begin[0]), piece) for piece in sharing):
+        return []
     sharing.sort(key=lambda piece: min(piece.losses))
     last = max(trunk.losses)
     *ends, longest = [max(piece.losses) for piece in sharing]
@@ -140,6 +167,14 @@ def _divided(of_run: pl.DataFrame, gap: float) -> list[_Piece]:
     if within and (longest < last or (longest == last and ends) or len(ends) >= LEAST):
         return [trunk, *branches]
     return []
+
+
+def _goes_back(trunk: pl.DataFrame, piece: _Piece) -> bool:
+    """Tell whether a trunk's rows make a piece's steps anew right behind it: that was a restart."""
+    before = trunk.filter(pl.col(ROW) < min(piece.rows))
+    behind = trunk.filter(pl.col(ROW) > max(piece.rows)).head(1)
+    begins = behind.filter(pl.col("step") <= min(piece.losses))
+    return begins.height > 0 and begins["step"].is_in(before["step"].implode()).all()
 
 
 def _behind_warmup(of_run: pl.DataFrame) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn, TableExclusion, TableMap
-from isoflop.ingest.attempts import have_died, numbered, set_to_0
+from isoflop.ingest.attempts import have_died, jumps, numbered, set_to_0
 from isoflop.ingest.cells import as_text
 from isoflop.ingest.events import Excluded, LeftOutRows, Remark
 from isoflop.ingest.names import (
@@ -267,7 +267,12 @@ def _losses_of(
 
 def _tells_runs(name: str) -> bool:
     """Tell whether what a column says is the same in all launches of a run."""
-    return plain(name) in SEEDS or any(find_count(value, [name]) for value in SIZES)
+    return plain(name) in SEEDS or _is_size(name)
+
+
+def _is_size(name: str) -> bool:
+    """Tell whether a column is of N, by its name."""
+    return any(find_count(value, [name]) for value in SIZES)
 
 
 def begun_anew(rows: pl.DataFrame, values: pl.DataFrame, *, restarts: bool) -> list[int]:
@@ -309,7 +314,11 @@ def tell_apart(
     )
     differ = _differing(launches)
     if differ.is_empty():
-        return replaced, []
+        jumping = {} if restarts else jumps(launches[0]) if launches else {}
+        reasons = {run: _of_jump(rows, table, run, at) for run, at in jumping.items()}
+        if reasons and len(reasons) == values["run"].n_unique():
+            raise RefusedError(next(iter(reasons.values())))
+        return [*replaced, *(Excluded(why, run or "") for run, why in reasons.items())], []
     names = [name for name in rows.columns if name != ROW]
     by = [name for name in names if plain(name) in _RANKS or name == OWN_STEP]
     label = label_of(rows.drop(by), differ["rows"].to_list())
@@ -321,7 +330,8 @@ def tell_apart(
     rounded = axis_of(values) == "tokens" and differ["rows"].list.len().n_unique() > 1
     if rounded and label is None and not _naming(rows, differ, table):  # or off a figure
         return replaced, []
-    as_restarts = [] if restarts else _losses_of(rows, values, restarts=True)
+    of_another_n = any(_tells(rows, differ, name) for name in names if _is_size(name))
+    as_restarts = [] if restarts or of_another_n else _losses_of(rows, values, restarts=True)
     if as_restarts and not _differing(as_restarts).is_empty():
         as_restarts = []
     told = _Differing(rows, differ, table, axis_of(values), label, *_fell_short(as_restarts[:1]))
@@ -331,6 +341,35 @@ def tell_apart(
     if differ["run"].n_unique() < values["run"].n_unique():
         return [*(Excluded(why, run) for run, (why, _) in reasons.items()), *replaced], []
     raise RefusedError(*next(iter(reasons.values())))
+
+
+def _of_jump(
+    rows: pl.DataFrame, table: TableMap, run: str | None, at: tuple[int, float, float]
+) -> str:
+    """Say that a run jumps over steps that earlier rows have, as branches of a trunk do.
+
+    Parameters
+    ----------
+    at : what `attempts.jumps` tells of it.
+    """
+    row, before, step = at
+    mapped = {*_measures(table)}
+    here, there = rows.filter(pl.col(ROW) == row), rows.filter(pl.col(ROW) == row - 1)
+    changed = [
+        f"'{name}'"
+        for name in rows.columns
+        if name != ROW and name not in mapped and not here[name].equals(there[name])
+        and plain(name) not in TIMES
+    ]  # fmt: skip
+    beside = f" ({', '.join(changed)} changes there)" if changed else ""
+    named = f"run '{run}': " if run else ""
+    anew = as_line(table.model_copy(update={"restarts": True}))
+    return (
+        f"{named}its steps go back, and in row {row}{beside} jump from {before:g} to {step:g}, "
+        f"over steps that earlier rows have: branches of a trunk do so, each of which is a run of "
+        f"its own, and no restart. Put a column into the file that names them, or each into a file "
+        f"of its own; if they are restarts nevertheless, say so in sweep.yaml:\n  {anew}"
+    )
 
 
 def _fell_short(clock: Sequence[pl.DataFrame]) -> tuple[bool, bool]:

@@ -146,7 +146,7 @@ class Outline:
     def _count_states(self, rows: pl.DataFrame) -> None:
         """Count the rows of each run, and of each of its seeds, whose states a column counts."""
         run = run_column(rows.columns)
-        if run is None or _checkpoint_in(rows.columns) is None:
+        if run is None or checkpoint_in(rows.columns) is None:
             return
         keys = [run, *(name for name in rows.columns if plain(name) in _OF_A_RUN and name != run)]
         self.states.update({each[:-1]: each[-1] for each in rows.group_by(keys).len().rows()})
@@ -300,7 +300,7 @@ def _by_compute(outline: Outline, known: _Known) -> tuple[TableMap, TableMap] | 
 
     None where it does not.
     """
-    columns = known.taken(COLUMNS.keys() - _OF_POINTS)
+    columns = known.taken(COLUMNS.keys() - OF_POINTS)
     if "params.total" not in columns:
         return None
     size = columns["params.total"]
@@ -327,7 +327,7 @@ def _by_compute(outline: Outline, known: _Known) -> tuple[TableMap, TableMap] | 
 
 def _by_all_steps(outline: Outline, known: _Known) -> TableMap | None:
     """Map finished runs by how many steps each had, and by what a step has; None without."""
-    columns = known.taken(COLUMNS.keys() - _OF_POINTS)
+    columns = known.taken(COLUMNS.keys() - OF_POINTS)
     steps = next((name for name in outline.numbers if plain(name) in ALL_STEPS), None)
     of_step, sequences = known.columns["tokens_per_step"], find_batch(outline.numbers)
     if steps is None or not {*SIZES} & columns.keys() or (of_step is None and sequences is None):
@@ -344,7 +344,7 @@ def _by_all_steps(outline: Outline, known: _Known) -> TableMap | None:
 
 def _by_all_epochs(outline: Outline, known: _Known) -> TableMap | None:
     """Map finished runs by how often each read its data, and how many tokens these are."""
-    columns = known.taken(COLUMNS.keys() - _OF_POINTS)
+    columns = known.taken(COLUMNS.keys() - OF_POINTS)
     unique = next((name for name in outline.numbers if plain(name) in UNIQUE), None)
     epochs = find_epoch(outline.numbers)
     if unique is None or epochs is None or not {*SIZES} & columns.keys():
@@ -385,7 +385,7 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
     final = next((by_plain[name] for name in FINAL_LOSS if name in by_plain), None)
     if not known.sets and final is not None:
         known = replace(known, sets={"eval": final}, columns={**known.columns, "train_loss": None})
-    columns = known.taken(COLUMNS.keys() - _OF_POINTS)
+    columns = known.taken(COLUMNS.keys() - OF_POINTS)
     lacking = []
     if not known.has_loss:
         columns |= _likely_loss(outline, columns)
@@ -448,10 +448,14 @@ def _likeliest(alike: Sequence[str], later: Callable[[str], bool]) -> list[str]:
 
     def rank(name: str) -> tuple[bool, bool, bool]:
         """Give places by words of a loss, by those of training, and by those of a run's end."""
-        words = {*re.findall("[a-z]+", name.lower())}
-        return not loss_by_words(name), later(name), not words & {"final", "last", "end"}
+        return not loss_by_words(name), later(name), not _is_of_an_end(name)
 
     return [name for name in alike if rank(name) == min(map(rank, alike))]
+
+
+def _is_of_an_end(name: str) -> bool:
+    """Tell whether a column says that it is of a run's end."""
+    return not {*re.findall("[a-z]+", name.lower())}.isdisjoint({"final", "last", "end"})
 
 
 def _or_gap(likely: Sequence[str]) -> str:
@@ -461,7 +465,7 @@ def _or_gap(likely: Sequence[str]) -> str:
     return f"<the column of the loss{f': {some(likely)}' if likely else ''}>"
 
 
-_OF_POINTS: Final = frozenset({"step", "lr", "grad_norm"})
+OF_POINTS: Final = frozenset({"step", "lr", "grad_norm"})
 """Values that no finished run has."""
 _PROPOSED: Final = ("run", "step", "tokens", "train_loss", "lr", "params.total")
 """Values of curves in a map that is proposed."""
@@ -480,7 +484,7 @@ def _are_finished(
         return names is not None and outline.columns[names] > 1 and not repeats(names)
     if run is None or not repeats(run, size):
         return True
-    checkpoint = _checkpoint_in(outline.numbers)
+    checkpoint = checkpoint_in(outline.numbers)
     along_a_curve = (
         checkpoint is not None
         and not repeats(run, size, checkpoint)
@@ -499,7 +503,7 @@ _CHECKPOINTS: Final = ("checkpoint", "ckpt", "checkpoint_step", "ckpt_step", "ch
 """Columns that count the states of one run that were evaluated."""
 
 
-def _checkpoint_in(names: Iterable[str]) -> str | None:
+def checkpoint_in(names: Iterable[str]) -> str | None:
     """Find the column that counts states of runs."""
     return next((each for each in names if plain(each) in _CHECKPOINTS), None)
 
@@ -527,7 +531,7 @@ def as_points(table: TableMap) -> str:
 
 def as_runs(table: TableMap) -> TableMap | None:
     """Make a map of the points of curves one of finished runs; None if it cannot be one."""
-    columns = {name: each for name, each in table.columns.items() if name not in _OF_POINTS}
+    columns = {name: each for name, each in table.columns.items() if name not in OF_POINTS}
     if "tokens" not in columns or not {*SIZES} & columns.keys():
         return None
     if "eval_loss" not in columns and not table.evals and "train_loss" in columns:
@@ -577,7 +581,7 @@ def _of_epochs(outline: Outline, epoch: str | None) -> dict[str, TableColumn]:
 
 
 def _with_a_loss(outline: Outline, known: _Known) -> str:
-    """Write a map of a curve whose loss has no name that is known.
+    """Write a map of a curve whose loss has no name that is known, or of finished runs by it.
 
     TensorBoard's pages export a tag as Wall time, Step, Value.
     """
@@ -587,6 +591,9 @@ def _with_a_loss(outline: Outline, known: _Known) -> str:
     taken = {origin.column for origin in columns.values()}
     alike = _losses_among(outline, taken, {"value", *FINAL_LOSS})
     likely = _likeliest(alike, lambda name: "train" not in plain(name))
+    if len(likely) == 1 and _is_of_an_end(likely[0]) and {"run", "tokens"} <= columns.keys():
+        finished = known.taken(COLUMNS.keys() - OF_POINTS)
+        return as_line(known.table("runs", {**finished, **_in_its_unit("eval_loss", likely[0])}))
     columns |= _in_its_unit("train_loss", _or_gap(likely))
     return f"{as_block(known.table('points', columns))}   # or eval_loss: that column"
 

@@ -14,13 +14,22 @@ from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.facts_of_rows import with_facts
 from isoflop.ingest.names import (
     COLUMNS,
+    MAY_NAME_RUNS,
     find_batch,
     find_compute,
     find_epoch,
     may_be_loss,
     plain,
 )
-from isoflop.ingest.outline import SIZES, as_factor, as_line, as_points, as_runs
+from isoflop.ingest.outline import (
+    OF_POINTS,
+    SIZES,
+    as_factor,
+    as_line,
+    as_points,
+    as_runs,
+    checkpoint_in,
+)
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wall_time import COLUMNS as TIMES
 from isoflop.ingest.wide import as_numbers
@@ -34,6 +43,8 @@ FEW: Final = 6
 """Steps of one N up to which rows with a count of steps may be finished runs: curves have more."""
 LEAST_SIZE: Final = 1_000
 """Parameters that models have at least."""
+_SIZED: Final = r"(?:^|[^A-Za-z0-9.])[0-9]+(?:\.[0-9]+)?[kKmMbB](?:$|[^A-Za-z0-9])"
+"""Names that have a size."""
 
 
 def refuse_rows_of_runs(raw: pl.DataFrame, table: TableMap) -> None:
@@ -49,6 +60,8 @@ def refuse_rows_of_runs(raw: pl.DataFrame, table: TableMap) -> None:
     RefusedError : tokens fall again and again beside a number that is not read.
     """
     axis = table.columns.get("step", table.columns.get("tokens"))
+    if "run" in table.columns and axis is not None and axis.column is not None:
+        _refuse_few_rows_of_names(raw, table, axis.column)
     if {"run", *SIZES} & table.columns.keys() or axis is None or axis.column is None:
         return
     change = as_numbers(raw[axis.column]).diff()
@@ -69,6 +82,60 @@ def refuse_rows_of_runs(raw: pl.DataFrame, table: TableMap) -> None:
         f"  {as_points(table)}",
         finished,
     )
+
+
+def _refuse_few_rows_of_names(raw: pl.DataFrame, table: TableMap, axis: str) -> None:
+    """Refuse a few rows of each name that may each be a finished run of a model so called.
+
+    Raises
+    ------
+    RefusedError : names may be of models, and nothing says of rows that they are of curves.
+    """
+    run, columns = table.columns["run"], dict(table.columns)
+    is_log = "step" in columns and "train_loss" in columns
+    if run.column is None or {*SIZES} & columns.keys() or is_log:
+        return
+    names = raw[run.column]
+    of_models = plain(run.column) in MAY_NAME_RUNS or bool(
+        names.cast(pl.String).str.contains(_SIZED).all()
+    )
+    rows = names.value_counts()["count"]
+    few = rows.len() > 1 and rows.max() > 1 and bool((rows <= FEW).all())  # type: ignore[operator]
+    if not (of_models and few) or checkpoint_in(raw.columns) is not None:
+        return
+    sizes = as_numbers(names)
+    if sizes.null_count() == 0 and bool((sizes >= LEAST_SIZE).all()):
+        del columns["run"]
+        columns = {"params.total": TableColumn(column=run.column), **columns}
+    finished = _finished_of(raw, columns)
+    if finished is None:
+        return
+    line = as_line(with_facts(raw, table.model_copy(update={"rows": "runs", "columns": finished})))
+    raise RefusedError(
+        f"each '{run.column}' has few rows ({rows.max()} at most), with another '{axis}' each: if "
+        f"each row is a finished run, say so in sweep.yaml:\n  {line}\n; if they are points of one "
+        f"curve of each '{run.column}':\n  {as_points(table)}",
+        line,
+    )
+
+
+def _finished_of(
+    raw: pl.DataFrame, columns: dict[str, TableColumn]
+) -> dict[str, TableColumn] | None:
+    """Give the columns of points as those of finished runs; None where one is a curve's."""
+    rate = columns.get("lr")
+    if rate is not None and rate.column is not None and "run" in columns:
+        rates = raw.group_by(str(columns["run"].column)).agg(pl.col(rate.column).n_unique())
+        if (rates[rate.column] > 1).any():
+            return None
+    kept = {name: each for name, each in columns.items() if name not in OF_POINTS}
+    if "tokens" not in kept:
+        of_step = kept.pop("tokens_per_step", None)
+        factor = "<tokens of a step>" if of_step is None else f'"{of_step.column}"'
+        kept["tokens"] = TableColumn(formula=f'"{columns["step"].column}" * {factor}')
+    if "train_loss" in kept:
+        kept.setdefault("eval_loss", kept.pop("train_loss"))
+    return kept
 
 
 def _size_beside(raw: pl.DataFrame, table: TableMap, falls: pl.Series) -> TableColumn | None:
@@ -104,7 +171,7 @@ def _unread(raw: pl.DataFrame, table: TableMap) -> list[str]:
         and plain(name) not in measured
         and not may_be_loss(name)
         and not name.startswith("column_")
-        and raw[name].dtype.is_numeric()
+        and (raw[name].dtype.is_numeric() or as_numbers(raw[name]).null_count() == 0)
     ]
 
 

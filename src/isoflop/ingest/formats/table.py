@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 37
+VERSION = 38
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -325,7 +325,8 @@ class _Points:
         rows = self.rows
         refuse_epochs(rows, self.values, table)
         values, counted = counted_on(self.values)
-        values, branched, by_branch = with_branches(rows, values, stem)
+        mapped = [each.column for each in table.columns.values()]
+        values, branched, by_branch = with_branches(rows, values, stem, mapped)
         told = [*counted, *branched]
         if restarts or table.restarts:
             return _Points(rows, values, told, by_branch)
