@@ -155,3 +155,11 @@ def test_a_restart_that_falls_back_into_an_epoch_is_one(tmp_path: Path) -> None:
     told = {"t.csv": text("step,loss,lr,epoch", first, second)}
     tables = ingest(tmp_path / "s", told, KNOWN)
     assert tables.runs["tokens"].to_list() == [LAST * 1000]
+
+
+def test_rows_in_any_order_are_no_attempts(tmp_path: Path) -> None:
+    told = rows(WHOLE)
+    told = [told[17 * place % len(told)] for place in range(len(told))]
+    tables = ingest(tmp_path / "s", {"t.csv": text("step,loss,lr", told)}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t"]
+    assert tables.curves["step"].to_list() == list(WHOLE)

@@ -58,6 +58,11 @@ def numbered(rows: pl.DataFrame, falls: pl.Expr | None = None) -> pl.DataFrame:
     )
 
 
+def _repeats() -> pl.Expr:
+    """Tell of each run whether it has any step twice: rows in another order have not."""
+    return pl.struct("run", "step").is_duplicated().any().over("run")
+
+
 def have_died(attempts: pl.DataFrame) -> bool:
     """Tell whether any attempt got less far than a later one by more than shorter runs do.
 
@@ -180,7 +185,7 @@ def set_to_0(values: pl.DataFrame) -> dict[str | None, str]:
     known = values.select(ROW, "run", **counts).filter(
         pl.col("step").is_finite(), pl.col("loss").is_finite()
     )
-    told = numbered(known)
+    told = numbered(known).filter(_repeats())
     reasons: dict[str | None, str] = {}
     for (run,), of_run in told.filter((pl.col("attempt").max() > 0).over("run")).group_by(
         "run", maintain_order=True
@@ -220,7 +225,7 @@ def jumps(known: pl.DataFrame) -> dict[str | None, tuple[int, float, float]]:
     -------
     The row, the step that survives before it, and its own.
     """
-    falls = (pl.col("step").diff() < 0).any().over("run")
+    falls = (pl.col("step").diff() < 0).any().over("run") & _repeats()
     rising = pl.col("step").diff().over("run")
     usual = known.with_columns(gap=rising).filter(pl.col("gap") > 0)["gap"].median()
     if not isinstance(usual, float):
