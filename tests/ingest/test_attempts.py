@@ -163,3 +163,17 @@ def test_rows_in_any_order_are_no_attempts(tmp_path: Path) -> None:
     tables = ingest(tmp_path / "s", {"t.csv": text("step,loss,lr", told)}, KNOWN)
     assert tables.runs["run"].to_list() == ["t"]
     assert tables.curves["step"].to_list() == list(WHOLE)
+
+
+def test_blocks_of_another_n_are_no_restarts(tmp_path: Path) -> None:
+    """Nor where no column alone tells all rows of a step apart."""
+    told = [
+        [*x[:2], size, budget]
+        for size in (1_000_000, 2_000_000)
+        for place, budget in enumerate((1e15, 2e15))
+        for x in rows(range(50, 400 + 1600 * place, 50), size / 1e7 + place / 10)
+    ]
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": text("step,loss,n_params,budget", told)}, KNOWN)
+    assert "restarts" not in str(caught.value)
+    assert "'n_params' with 'budget' tells them apart" in str(caught.value)

@@ -78,6 +78,8 @@ LEAST_STEPS: Final = 4
 """Steps that all N share from which their rows are rather points of curves than finished runs."""
 TOGETHER: Final = 6
 """Columns that are tried two by two, and three by three."""
+ATTEMPTS: Final = 3
+"""Attempts from scratch that a run has at most; more are rather of as many runs."""
 ALONE: Final = 0.2
 """Share of a curve's rows that may make the step before them anew, which restarts seldom do."""
 
@@ -314,11 +316,11 @@ def tell_apart(
     )
     differ = _differing(launches)
     if differ.is_empty():
-        jumping = {} if restarts else jumps(launches[0]) if launches else {}
-        reasons = {run: _of_jump(rows, table, run, at) for run, at in jumping.items()}
-        if reasons and len(reasons) == values["run"].n_unique():
-            raise RefusedError(next(iter(reasons.values())))
-        return [*replaced, *(Excluded(why, run or "") for run, why in reasons.items())], []
+        jumping = {} if restarts or not launches else jumps(launches[0])
+        told_of = {run: _of_jump(rows, table, run, at) for run, at in jumping.items()}
+        if told_of and len(told_of) == values["run"].n_unique():
+            raise RefusedError(next(iter(told_of.values())))
+        return [*replaced, *(Excluded(why, run or "") for run, why in told_of.items())], []
     names = [name for name in rows.columns if name != ROW]
     by = [name for name in names if plain(name) in _RANKS or name == OWN_STEP]
     label = label_of(rows.drop(by), differ["rows"].to_list())
@@ -330,7 +332,7 @@ def tell_apart(
     rounded = axis_of(values) == "tokens" and differ["rows"].list.len().n_unique() > 1
     if rounded and label is None and not _naming(rows, differ, table):  # or off a figure
         return replaced, []
-    of_another_n = any(_tells(rows, differ, name) for name in names if _is_size(name))
+    of_another_n = any(_differs(rows, differ, name) for name in names if _is_size(name))
     as_restarts = [] if restarts or of_another_n else _losses_of(rows, values, restarts=True)
     if as_restarts and not _differing(as_restarts).is_empty():
         as_restarts = []
@@ -393,7 +395,9 @@ def _fell_short(clock: Sequence[pl.DataFrame]) -> tuple[bool, bool]:
         may_be = ends.filter(earlier).height > 0 and bool(
             ends.select(shorter.filter(earlier).all()).item()
         )
-        rather = have_died(ends) or bool(ends.select(behind).item())
+        begun = ends.filter(pl.col("first") <= pl.col("first").first().over("run"))
+        few = begun.height <= ATTEMPTS * ends["run"].n_unique()
+        rather = few and (have_died(ends) or bool(ends.select(behind).item()))
         return may_be or rather, rather
     return False, False
 
@@ -486,6 +490,12 @@ def _tells(rows: pl.DataFrame, differ: pl.DataFrame, *columns: str) -> bool:
         and len({*told}) == len(told)
         for each in differ["rows"].head(TRIED)
     )
+
+
+def _differs(rows: pl.DataFrame, differ: pl.DataFrame, column: str) -> bool:
+    """Tell whether a column says different things of the rows of any step."""
+    cells = dict(rows.select(ROW, column).iter_rows())
+    return any(len({cells[row] for row in each}) > 1 for each in differ["rows"].head(TRIED))
 
 
 def _naming(rows: pl.DataFrame, differ: pl.DataFrame, table: TableMap) -> tuple[str, ...]:

@@ -99,8 +99,8 @@ def _refuse_few_rows_of_names(raw: pl.DataFrame, table: TableMap, axis: str) -> 
     of_models = plain(run.column) in MAY_NAME_RUNS or bool(
         names.cast(pl.String).str.contains(_SIZED).all()
     )
-    rows = names.value_counts()["count"]
-    few = rows.len() > 1 and rows.max() > 1 and bool((rows <= FEW).all())  # type: ignore[operator]
+    rows = names.value_counts()["count"].to_list()
+    few = len(rows) > 1 and 1 < max(rows) <= FEW
     if not (of_models and few) or checkpoint_in(raw.columns) is not None:
         return
     sizes = as_numbers(names)
@@ -112,7 +112,7 @@ def _refuse_few_rows_of_names(raw: pl.DataFrame, table: TableMap, axis: str) -> 
         return
     line = as_line(with_facts(raw, table.model_copy(update={"rows": "runs", "columns": finished})))
     raise RefusedError(
-        f"each '{run.column}' has few rows ({rows.max()} at most), with another '{axis}' each: if "
+        f"each '{run.column}' has few rows ({max(rows)} at most), with another '{axis}' each: if "
         f"each row is a finished run, say so in sweep.yaml:\n  {line}\n; if they are points of one "
         f"curve of each '{run.column}':\n  {as_points(table)}",
         line,
