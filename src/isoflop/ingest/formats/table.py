@@ -129,8 +129,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
         if (of_tag := with_its_tag(raw, file.stem)) is not None:
             raw, run, words = of_tag
             yield _told([Remark(words)])
-    one = file.run is not None
-    yield from blocks_of_frame(raw, table, stem=file.stem, run=run, restarts=one)
+    yield from blocks_of_frame(raw, table, stem=file.stem, run=run, restarts=file.run is not None)
 
 
 def blocks_of_frame(
