@@ -26,6 +26,24 @@ settings.load_profile("isoflop")
 # for each other by counting, and took six seventh of the time of the fits beside other processes
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+
+def _with_one_thread_of_polars() -> None:
+    """Give Polars one thread here, where a process a core runs tests, as many where one runs all.
+
+    Two threads took longer for a hundred rows than one. The processes that tests start have as many
+    as a user's.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ or "POLARS_MAX_THREADS" in os.environ:
+        return
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    import polars as pl  # reads how many when its pool is made
+
+    pl.thread_pool_size()
+    del os.environ["POLARS_MAX_THREADS"]
+
+
+_with_one_thread_of_polars()
+
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 
