@@ -340,3 +340,27 @@ def test_a_copy_of_some_lines_is_no_run(tmp_path: Path) -> None:
     stopped = csv(rows(5e7)[:20:2])
     for place, other in enumerate((another, stopped)):
         assert len(ends(read(tmp_path / str(place), files | {"a_small.csv": other}))) == 3
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("step", "tokens", "mfu", "train_loss", "lr", "n_params"),
+        ("step", "lr", "n_params", "train_loss", "tokens"),
+        ("step", "tokens", "train_loss", "n_params"),
+    ],
+)
+def test_rows_below_a_second_head_are_read_by_it(names: tuple[str, ...], tmp_path: Path) -> None:
+    """What appends to its file after a resume may write other columns."""
+    size = 5e7
+    later = [
+        {name: (row | {"mfu": 0.4})[name] for name in names}
+        for row in rows(size, range(850, 2050, 50))
+    ]
+    files = {"a.csv": csv(rows(size, range(50, 1050, 50))) + csv(later)}
+    tables = read(tmp_path, files)
+    assert ends(tables) == [(size, 2000 * PER_STEP, loss(2000, size), None)]
+    assert f"its head stands once more, with other columns: {', '.join(names)}" in str(
+        reasons(tables)["a.csv"]
+    )
+    assert "cannot be read" not in str(reasons(tables)["a.csv"])

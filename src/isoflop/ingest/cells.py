@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.ingest.events import Event, LeftOutRows, Remark, Truncated, Unread
-from isoflop.ingest.heads import begins_before_head, separator_of, without_comments
+from isoflop.ingest.heads import begins_before_head, is_number, separator_of, without_comments
 from isoflop.ingest.numbers import SUFFIXES, json_object, number
 from isoflop.ingest.refused import RefusedError
 
@@ -147,9 +147,10 @@ class TextTable:
             reader.problems = self.problems
             rows = _Comments(self._file)
             for chunk in reader.chunks(rows.without(waiting)):
-                self.names = reader.names
+                # a head that stands once more may name others
+                self.names = [*dict.fromkeys([*self.names, *chunk.columns])]
                 yield [chunk]
-            self.names = reader.names
+            self.names = [*dict.fromkeys([*self.names, *reader.names])]
             if rows.comments:
                 self.problems.append(LeftOutRows(rows.comments, "behind a #, as comments are"))
 
@@ -518,6 +519,10 @@ def _flat(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 # -- CSV -------------------------------------------------------------------------------------------
 
 
+LEAST_SHARED: Final = 2
+"""Names that two heads of one file share at least."""
+
+
 class _Csv:
     """Reads CSV; short rows are unread."""
 
@@ -559,10 +564,10 @@ class _Csv:
             if frame is not None:
                 yield _Chunk({series.name: series for series in frame}, frame.height)
             elif end:
-                yield self._rows(_lines(piece[begin:end]))
+                yield from self._rows(_lines(piece[begin:end]))
             last = piece[max(begin, end) :]
             if last or not piece:
-                yield self._rows([last.decode()])
+                yield from self._rows([last.decode()])
             begin = 0
             del piece, frame
 
@@ -580,10 +585,10 @@ class _Csv:
             except csv.Error as error:
                 raise RefusedError(f"its head is no CSV: {error}") from error
             lines = lines[reader.line_num :]
-        yield self._rows(lines)
+        yield from self._rows(lines)
 
-    def _rows(self, lines: Sequence[str]) -> _Chunk:
-        """Read rows one by one."""
+    def _rows(self, lines: Sequence[str]) -> Iterator[_Chunk]:
+        """Read rows one by one; below a head with other columns they are another chunk."""
         rows: list[list[str]] = []
         last = 0
         reader = csv.reader(lines, delimiter=self._separator)
@@ -595,7 +600,12 @@ class _Csv:
             except csv.Error:
                 self.problems.append(Unread())
                 continue
-            if len(cells) == len(self.names):
+            if self._names_anew(cells):
+                yield self._chunk(rows)
+                rows, self.names = [], unique_names(cells)
+                remark = f"its head stands once more, with other columns: {', '.join(self.names)}"
+                self.problems.append(Remark(remark))
+            elif len(cells) == len(self.names):
                 rows.append(cells)
                 last = reader.line_num
             elif any(cells):
@@ -606,6 +616,32 @@ class _Csv:
         elif lines and last == len(lines) and not lines[-1].endswith("\n"):
             remark = "its last row has no line end; if the file was cut, so was a value"
             self.problems.append(Remark(remark))
+        yield self._chunk(rows)
+
+    def _names_anew(self, cells: Sequence[str]) -> bool:
+        """Tell a row that names columns as the head does, others among them or in another order."""
+        if not cells or cells == self.names:
+            return False
+        if max(self.names, key=len, default="") not in cells:
+            return False
+        shared = len(set(self.names).intersection(cells))
+        is_head = shared >= LEAST_SHARED and 2 * shared >= len(self.names)
+        return is_head and not any(map(is_number, cells))
+
+    def _has_name(self, text: bytes, begin: int) -> bool:
+        """Tell whether some cell may be the longest name: another head may follow."""
+        name = max(self.names, key=len).encode()
+        at = text.find(name, begin)
+        marks = self._separator.encode() + b'\r\n"'
+        while at >= 0:
+            after = text[at + len(name) : at + len(name) + 1]
+            if (at == begin or text[at - 1] in marks) and (not after or after[0] in marks):
+                return True
+            at = text.find(name, at + 1)
+        return False
+
+    def _chunk(self, rows: Sequence[Sequence[str]]) -> _Chunk:
+        """Lay rows out by the head above them."""
         columns = zip(*rows, strict=True) if rows else [[] for _ in self.names]
         return _Chunk(
             {
@@ -627,6 +663,8 @@ class _Csv:
         lines, blanks, marks = _counted(text, b"\n", b"\n\n", separator, begin=begin)
         blank = blanks > 0 or text.startswith(b"\n", begin)
         if width < 2 or blank or (not quoted and marks != lines * (width - 1)):
+            return None
+        if self._has_name(text, begin):
             return None
         if quoted and not self._is_plainly_quoted(text[begin:], width):
             return None
@@ -703,8 +741,8 @@ class _Csv:
 
 def _is_mixed(chunks: Sequence[_Chunk]) -> bool:
     """Tell whether a column is of numbers in some chunks, and of text that is none in others."""
-    for name in chunks[0].columns if chunks else ():
-        parts = [chunk.columns[name] for chunk in chunks]
+    for name in dict.fromkeys(name for chunk in chunks for name in chunk.columns):
+        parts = [chunk.columns[name] for chunk in chunks if name in chunk.columns]
         kinds = {part.dtype for part in parts if isinstance(part, pl.Series)}
         if {pl.Float64, pl.String} <= kinds:
             texts = [pl.Series(part) for part in parts if pl.Series(part).dtype == pl.String]

@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 39
+VERSION = 40
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
