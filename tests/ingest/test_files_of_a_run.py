@@ -364,3 +364,13 @@ def test_rows_below_a_second_head_are_read_by_it(names: tuple[str, ...], tmp_pat
         reasons(tables)["a.csv"]
     )
     assert "cannot be read" not in str(reasons(tables)["a.csv"])
+
+
+def test_a_table_that_is_not_of_one_run_is_told_apart_by_a_column(tmp_path: Path) -> None:
+    """A name for the whole file would not tell its rows apart."""
+    told = [row | {"tokens_per_step": PER_STEP} for row in rows(5e7)]
+    told[20:] = [row | {"tokens_per_step": 2 * PER_STEP} for row in told[20:]]
+    tables = read(tmp_path, {"a.csv": csv(told), "b.csv": csv(rows(2.5e7))})
+    (reason,) = tables.runs["reason"].drop_nulls()
+    assert "Tell them apart by table.columns.run in sweep.yaml" in reason
+    assert "'run:'" not in reason

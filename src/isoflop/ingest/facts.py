@@ -200,6 +200,8 @@ class RunIdentity:
 
 APART: Final = f"Tell them apart by 'run:' in {SIDECAR}, or by table.columns.run of a table"
 """What to do where several logs are taken for one run's."""
+APART_IN_A_TABLE: Final = f"Tell them apart by table.columns.run in {SIDECAR}, which names a column"
+"""What to do where one table is."""
 APART_IN_A_FILE: Final = "Its file holds several: give each a file of its own"
 """What to do where one log is."""
 

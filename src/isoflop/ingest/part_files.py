@@ -117,7 +117,12 @@ def _first(of_run: Sequence[Part]) -> int:
 
 def _begins_late(part: Part) -> bool:
     """Tell a file that has not the first steps of a run."""
-    return part.run.steps is not None and part.run.steps[0] + 1 > LATE * _interval(part)
+    if part.run.steps is None:
+        return False
+    first, last = part.run.steps
+    # by the mean first: of runs that each log at an interval of their own no record is read
+    mean = (last - first) / max(part.run.lines - 1, 1)
+    return first + 1 > LATE * mean and first + 1 > LATE * _interval(part)
 
 
 LATE: Final = 1.5

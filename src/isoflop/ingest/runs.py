@@ -17,6 +17,7 @@ from isoflop.ingest.blocks import RECORDS
 from isoflop.ingest.facts import (
     APART,
     APART_IN_A_FILE,
+    APART_IN_A_TABLE,
     LOSS_UNIT,
     SAME,
     SCHEDULE_LENGTH,
@@ -435,6 +436,13 @@ def _counted_mean(parts: Sequence[Part]) -> float | None:
     return max((each for each in counted if each is not None), default=(0, None))[1]
 
 
+def _way_apart(parts: Sequence[Part]) -> str:
+    """Say what to do where parts, or what one of them has, are of several runs."""
+    if len(parts) > 1:
+        return APART
+    return APART_IN_A_TABLE if takes_map(parts[0].log.format or "") else APART_IN_A_FILE
+
+
 def _tokens_of_ranks(parts: Sequence[Part]) -> Iterator[Missing]:
     """Ask whose tokens ranks count that each wrote a file and count alike."""
     for part in parts:
@@ -668,9 +676,7 @@ class Run:
             in_bytes=_in_bytes_only(parts),
             needs_bytes=not any(part.run.trains or part.run.eval_sets for part in parts),
             asks=_asked_of_losses(parts),
-            way_apart=APART_IN_A_FILE
-            if len(parts) == 1 and not takes_map(parts[0].log.format or "")
-            else APART,
+            way_apart=_way_apart(parts),
             sure_of_size=any(part.sure_of_size for part in parts),
             counts_calls=any(
                 part.run.counts_lines and part.log.format == "table" for part in parts
