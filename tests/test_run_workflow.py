@@ -21,7 +21,7 @@ import pytest
 from isoflop import folder_lock, project, run_workflow
 from isoflop.errors import IsoflopError
 from isoflop.folder_lock import JOBS_LOCK, FolderInUseError
-from isoflop.run_workflow import build, dry, link_sweep, summary
+from isoflop.run_workflow import _text_of, build, dry, link_sweep, summary
 from isoflop.tables import LeftOut
 from tests.workflow.toy import build_wheel
 
@@ -374,3 +374,34 @@ def test_the_summary_names_report_answer_and_what_was_left_out(tmp_path: Path) -
     assert "no approach could be fitted" in second
     assert "left out: nothing" in second
     assert last.endswith("reports/index.html")
+
+
+def test_a_folder_without_logs_is_refused_before_a_title_is_asked_for(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    (empty / "deeper").mkdir(parents=True)
+    for title in (None, "t"):
+        with pytest.raises(IsoflopError, match=r"empty holds no file but sweep\.yaml, if that"):
+            link_sweep(empty, tmp_path / "out", title=title)
+    assert not (empty / "sweep.yaml").exists()
+    (empty / "sweep.yaml").write_text("title: t\n")
+    with pytest.raises(IsoflopError, match="holds no file"):
+        link_sweep(empty, tmp_path / "out")
+
+
+def test_what_a_job_says_that_can_be_mended_is_the_whole_message(tmp_path: Path) -> None:
+    line = 80 * "="
+    told_of = "Error: toy holds no log.\nDrop one in."
+    log = f"Logfile logs/ingest_sweep/toy.log:\n{line}\n{told_of}\n{line}"
+    block = (
+        f"Error in rule ingest_sweep:\n    jobid: 2\n    shell:\n        x\n{log}\nShutting down"
+    )
+    with pytest.raises(IsoflopError) as told:
+        _text_of(tmp_path, f"{block}\n{block}\nWorkflowError:\nAt least one job", 1)
+    message = "toy holds no log.\nDrop one in."
+    assert str(told.value) == f"the build in {tmp_path} failed:\n{message}"
+    # what is no message of ours needs all that Snakemake has of it
+    bug = block.replace("Error: toy holds no log.", "Traceback (most recent call last):")
+    for text in (bug, f"{block}\n{bug}", "no job at all"):
+        with pytest.raises(IsoflopError) as told:
+            _text_of(tmp_path, text, 1)
+        assert text in str(told.value)

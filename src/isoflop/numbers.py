@@ -94,7 +94,8 @@ TYPED: Final = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?[kMBTmbtK]?
 TEN_TO: Final = re.compile(r"(?:(\d+\.?\d*)\s*[x*×]\s*)?10\s*(?:\^|\*\*)\s*\{?([-+]?\d+)\}?")
 
 UNITS: Final = re.compile(
-    r"(?i)[%$€£¥]|flops?|params?|parameters|tokens?|(?:gpu[- ]?)?hours?|h|nats?(?:/token)?"
+    r"(?i)[%$\N{EURO SIGN}\N{POUND SIGN}]|flops?|params?|parameters|tokens?"
+    r"|(?:gpu[- ]?)?hours?|h|nats?(?:/token)?"
 )
 """What may stand beside a number and says nothing of its size; "billion" or "PFLOPs" would."""
 
@@ -129,12 +130,19 @@ def short(value: float, digits: int = 3, hand: Hand = MATHTEXT) -> str:
     return f"{integer}.{decimals}{suffix}" if decimals else f"{integer}{suffix}"
 
 
-def power(value: float, digits: int = 3, hand: Hand = MARKDOWN) -> str:
-    """Write FLOPs: 5.76 × 10^23^, and 10^14^ where the mantissa is 1."""
+def power(value: float, digits: int = 3, hand: Hand = MARKDOWN, *, zeros: bool = False) -> str:
+    """Write FLOPs: 5.76 × 10^23^, and 10^14^ where the mantissa is 1.
+
+    Parameters
+    ----------
+    zeros : whether digits at the end are written though they are zero, as those of an estimate
+        are; of a budget that somebody chose they say nothing.
+    """
     if not math.isfinite(value):
         return NONE
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    if not zeros and "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
     raised = hand.raised(int(exponent))
     return raised if mantissa == "1" else f"{_true_minus(mantissa)}{hand.times}{raised}"
 

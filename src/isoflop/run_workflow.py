@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,8 @@ WRITTEN: Final = (*FOLDERS, "data/cache", "logs", "benchmarks", ".run")
 """Where builds write, below the project's folder."""
 TAIL: Final = 4000
 """Characters of a failed build's output that are shown."""
+JOB_LOG: Final = re.compile(r"^Logfile (\S.*):\n={20,}\n(.*?)\n={20,}$", re.MULTILINE | re.DOTALL)
+"""A failed job's log, as Snakemake shows it."""
 REASONS: Final = 6
 """Reasons for what was left out that the summary names for each sweep; the report has all."""
 
@@ -99,6 +102,11 @@ def link_sweep(logs: Path, out: Path, *, title: str | None = None) -> Path:
         raise IsoflopError(
             f"--out {out} lies inside the logs {logs}, which would be read as logs too. Choose a "
             "folder elsewhere."
+        )
+    # first of all: a title would be asked for, and written, for nothing
+    if not any(path.is_file() for path in target.rglob("*") if path.name != SIDECAR):
+        raise IsoflopError(
+            f"{logs} holds no file but {SIDECAR}, if that: put one sweep's logs there."
         )
     _insist_on_sidecar(logs, title)
     place = out / RAW / target.name
@@ -263,7 +271,21 @@ def _text_of(out: Path, text: str, status: int) -> str:
     if SAYS_FULL not in text and any(os.strerror(number) in text for number in FULL):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(snakemakes.resolve()))
     closed = closed_folder(out, (*WRITTEN, ".snakemake"), below=True)
+    if not closed and (messages := _messages_of_jobs(text)):
+        raise IsoflopError(f"the build in {out} failed:\n" + "\n".join(messages))
     raise IsoflopError(f"the build in {out} failed:\n{text[-TAIL:]}{closed or ''}")
+
+
+def _messages_of_jobs(text: str) -> list[str]:
+    """Give what failed jobs say that a user can mend; nothing where any failed in another way.
+
+    Snakemake shows a failed job's log between two lines, amid the job's own description.
+    """
+    logs = JOB_LOG.findall(text)
+    messages = [message.strip() for _, message in logs]
+    if not messages or not all(message.startswith("Error: ") for message in messages):
+        return []
+    return list(dict.fromkeys(message.removeprefix("Error: ") for message in messages))
 
 
 def _recover(out: Path, *, has_locks: bool) -> None:

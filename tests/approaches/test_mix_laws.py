@@ -190,8 +190,9 @@ def test_laws_that_the_runs_reject_take_no_part(fitted: tuple) -> None:
     # its losses are marked like the law's own
     assert standing(mixture, forecasts).loss_mark == UNSURE
     assert mixture.reason.endswith(
-        "The runs reject the form of the law with a product term (p = 0.0001), which all the same "
-        "has 50 % of the draws: an interval must know of the distance between two laws at least."
+        "The runs reject the form of the law with a product term (score test, p = 0.0001), "
+        "which all the same has 50 % of the draws: an interval must know of the distance between "
+        "two laws at least."
     )
 
 
@@ -342,6 +343,20 @@ def test_what_cannot_be_checked_says_why(fitted: tuple, losses: pl.DataFrame) ->
         assert found.checks == []
         assert found.covers is None
         assert reason in str(found.unchecked)
+
+
+def test_without_draws_nothing_is_simulated(
+    fitted: tuple, losses: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no interval that could be placed, and simulated sweeps take most of the time."""
+    monkeypatch.setattr("isoflop.approaches.mix_laws.checks_of", pytest.fail)
+    none = settings().model_copy(
+        update={"bootstrap": settings().bootstrap.model_copy(update={"draws": 0})}
+    )
+    found, _ = mix_laws(*fitted, none, sweep="s", provenance=PROVENANCE, losses=losses)
+    assert isinstance(found, Mixture)
+    assert found.checks == []
+    assert "asks for no draws" in str(found.unchecked)
 
 
 def test_every_cut_has_a_mixture_whose_weights_come_from_below(fitted: tuple) -> None:

@@ -31,7 +31,17 @@ from isoflop.estimates.allocation import (
     reach,
     trust,
 )
-from isoflop.estimates.answers import Answers, _percent, _share, answer, as_text, ask, one_target
+from isoflop.estimates.answers import (
+    Answers,
+    _percent,
+    _power,
+    _share,
+    _time,
+    answer,
+    as_text,
+    ask,
+    one_target,
+)
 from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import (
     Estimate,
@@ -649,6 +659,14 @@ def test_the_first_sentence_is_what_to_train_where_serving_is_asked_of(estimates
     assert f"{count(best.allocation.params.value, hand=PLAIN)} parameters" in second
 
 
+def test_estimates_of_compute_have_all_their_digits_and_times_a_unit_that_shows_them() -> None:
+    assert [_power(1.6e23), _power(1.0e14), power(1.6e23, hand=PLAIN)] == [
+        "1.60 × 10²³", "1.00 × 10¹⁴", "1.6 × 10²³",
+    ]  # fmt: skip
+    written = [_time(hours) for hours in (702.2, 1.0, 0.0211, 0.0099)]
+    assert written == ["702", "1", "1.27 min", "35.6 s"]
+
+
 @pytest.mark.parametrize("tokens", [1e6, 1e9, 1e13, 1e19])
 def test_the_distance_told_is_of_what_is_recommended(estimates: Path, tokens: float) -> None:
     """Serving many tokens trains far longer: on the far side of what was asked, from the data."""
@@ -745,7 +763,7 @@ def test_below_its_least_compute_a_law_says_where_that_is(estimates: Path) -> No
     (law,) = [law for law in found.laws if law.law == "product"]
     assert law.allocation is None
     assert law.least_flops == pytest.approx(least)
-    words = f"no best size below {power(least, hand=PLAIN)} FLOPs"
+    words = f"no best size below {power(least, hand=PLAIN, zeros=True)} FLOPs"
     assert f"{ANSWERS['product'].label}: {words}" in str(found)
     # the mixture has no answer where a law of it has none
     mixture = read_mixture(folder / "mixture.json")

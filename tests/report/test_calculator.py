@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 
 from isoflop.approach import FITTED
-from isoflop.estimates.allocation import UNDETERMINED, UNKNOWN, allocate
+from isoflop.estimates.allocation import UNDETERMINED, UNKNOWN, allocate, lowest_loss_of
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.inference import allocate_served
 from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NESTED, PRODUCT, ROOT
@@ -28,7 +28,7 @@ from isoflop.estimates.mixture import Mixture
 from isoflop.estimates.recommendation import DOUBTED
 from isoflop.estimates.targets import Target
 from isoflop.laws import RepeatedDataLaw
-from isoflop.numbers import NBSP, PLAIN, UNSURE, count, fixed, ratio
+from isoflop.numbers import NBSP, PLAIN, UNSURE, count, distance, fixed, ratio
 from isoflop.report.calculator import _evenly, calculator_json
 from isoflop.report.document import cited
 from isoflop.report.sections.data import most_epochs
@@ -160,6 +160,101 @@ def told_of(found: Allocation, note: str) -> set[str]:
     return {"flops", "params", "tokens", "ratio", "loss"}
 
 
+SHORT = {"flops": "C", "params": "N", "tokens": "D", "ratio": "D/N", "loss": "the loss"}
+REASONS = {"covers", "reads", "has", "no"}
+
+
+def reasons(note: str) -> dict[str, str]:
+    """Name each number without an interval, or none for all, and why the page says that it lacks.
+
+    "covers": none does, as the command says too; "reads": the table has none on one side; "has" and
+    "no": the table does not go as far, or has none at all.
+    """
+    head = rf" No 95{NBSP}% interval(?: of ([^:]+)| is given(?: here)?): "
+    why = "none(?: on either side of here)? (covers)|this page (reads|has) them|by this law (no)"
+    found = re.findall(f"{head}(?:{why})", note)
+    return {
+        name: covers or reads or no
+        for names, covers, reads, no in found
+        for name in names.split(", ")
+    }
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_a_missing_interval_is_told_why_it_is_missing(rendered: Rendered, tmp_path: Path) -> None:
+    """By the table: which may have none on one side of a place where the command has one."""
+    content = json.loads(calculator_json(rendered.inputs) or "")
+    loss = rendered.inputs.answered(1e14)["mixture"].loss
+    assert loss is not None
+    law = next(law for law in content["laws"] if law["key"] == "mixture")
+    before, after, x = [31.0, *[-1.0, 99.0] * 4], [34.0, *[-1.0, 99.0] * 4], np.log(1e14)
+    assert before[0] < x < after[0]
+    pages = []
+    for lacking in (((), ()), ((3, 4), ()), ((3, 4), (3, 4)), (range(1, 9), ())):
+        rows = []
+        for row, places in zip((before, after), lacking, strict=True):
+            rows.append([None if i in places else value for i, value in enumerate(row)])
+        law["ends"]["loss"], law["open"] = rows, {}
+        page = re.sub(
+            r'(?s)(<script type="application/json" id="frontiers">).*?(</script>)',
+            lambda found: f"{found[1]}{json.dumps(content)}{found[2]}",
+            rendered.html,
+        )
+        pages.append(tmp_path / f"{len(pages)}.html")
+        pages[-1].write_text(page, encoding="utf-8")
+    state = urlencode({"asked": "loss", "value": repr(loss.value), "law": "mixture"})
+    script = STATES.replace("WORDS", json.dumps([state]))
+    notes = [told(page, script, width=1400)[0][1] for page in pages]
+    assert [reasons(note) for note in notes] == [{}, {"N": "reads"}, {"N": "covers"}, {"": "reads"}]
+    assert "asks at the place itself" in notes[3]
+    assert "none on either side of here covers" in notes[2]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_what_no_compute_gives_is_told_as_the_command_tells_it(rendered: Rendered) -> None:
+    inputs = rendered.inputs
+    content = {law["key"]: law for law in json.loads(calculator_json(inputs) or "")["laws"]}
+    states, expected = [], []
+    for key in ("mixture", "parametric", "nested", "product"):
+        lowest = lowest_loss_of(inputs.every_answer[key], inputs.draws_of(key))
+        assert lowest is not None
+        assert content[key]["lowest"] == lowest
+        states.append(urlencode({"asked": "loss", "value": repr(0.9 * lowest), "law": key}))
+        words = (
+            f"No compute gives that by this law; at no compute is its loss below {fixed(lowest)}."
+        )
+        expected.append(words)
+    # the mixture is a table, beyond which the command alone can be asked
+    data = inputs.every_answer["mixture"].flops_range
+    for flops in (1e39, 1e2):
+        states.append(urlencode({"asked": "flops", "value": repr(flops), "law": "mixture"}))
+        words = distance(flops, data, blank=" ")
+        expected.append(f"{words}: {UNKNOWN}; this page has Mixture of laws from ")
+    states.append(urlencode({"asked": "params", "value": "1e20", "law": "mixture"}))
+    expected.append("No compute that this page has gives that by this law: this page has Mixture")
+    states.append("asked=flops&value=2&law=parametric")
+    expected.append(" has no training of a whole parameter and a whole token.")
+    script = STATES.replace("WORDS", json.dumps(states))
+    seen = told(rendered.root / "report.html", script, width=1400)
+    for (shown, note), words in zip(seen, expected, strict=True):
+        assert shown == {}
+        assert words in note
+    # another law has a formula, and answers at any compute
+    far = asked_of_the_page(rendered, value="1e39", law="nested")
+    assert far["params"][0] > 0
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_what_is_served_has_the_distance_of_its_training(rendered: Rendered) -> None:
+    mixture, draws = rendered.inputs.every_answer["mixture"], rendered.inputs.mixture_draws
+    for tokens in (1e8, 1e13):
+        found = allocate_served(mixture, draws, Target("flops", 1e15), tokens)
+        assert found is not None
+        inside = calculator_at(rendered, value="1e15", law="mixture", served=tokens)
+        words = f"{found.distance}: {found.reach}. "
+        assert words in inside
+
+
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
 def test_every_question_has_the_intervals_of_the_command(rendered: Rendered) -> None:
     """Placed at the target that was asked for: of N at a loss they are wider than of N at its C."""
@@ -190,7 +285,10 @@ def test_every_question_has_the_intervals_of_the_command(rendered: Rendered) -> 
             ends = [float(end) for end in shown[name][1:]]
             # what a table has between two places is withheld where one of them has none
             if not ends:
-                assert "isoflop allocate has more" in note or f"No 95{NBSP}% interval" in note
+                why = reasons(note)
+                why_not = why.get(SHORT[name], why.get(""))
+                known = "0.95" in quantity.intervals
+                assert why_not in ({"reads", "has"} if known else REASONS), (words, name, note)
                 continue
             expected = np.log(quantity.intervals["0.95"])
             near = 0.02 + 0.1 * (expected[1] - expected[0])
@@ -223,7 +321,9 @@ def test_the_calculator_says_what_the_card_says(rendered: Rendered) -> None:
     assert "95&nbsp;%, from all draws, as in the tables." in text
     # asked by a loss, its ends stand between those of a table
     asked = re.sub(r"<[^>]+>", " ", calculator_at(rendered, asked="loss", value=1.3))
-    assert "from all draws, for this question, read off a table to two digits; isoflop" in asked
+    assert "for this question, read off a table and so about right; isoflop" in asked
+    assert "the third digit may differ from that of isoflop allocate" in asked
+    assert "third digit" not in inside
     ends = [end for pair in re.findall(r" (\S+)–(\S+) ", asked) for end in pair]
     assert len(ends) >= 4
     for end in ends:
@@ -277,10 +377,33 @@ def test_a_doubted_loss_carries_its_mark(
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
 def test_a_state_from_elsewhere_is_checked(rendered: Rendered) -> None:
-    hostile = {"asked": "__proto__", "law": "<b>", "card": "x", "value": "1e14", "nothing": "1"}
+    hostile = {"law": "<b>", "card": "x", "value": "1e14", "nothing": "1"}
     shown = asked_of_the_page(rendered, **hostile)
     assert shown["flops"][0] == 1e14
     assert shown["params"][0] > 0
+    # the number of a question that is not known is the number of no other question
+    for asked in ("__proto__", "foo", "<b>"):
+        inside = calculator_at(rendered, asked=asked, value="20")
+        assert numbers_of(inside) == {}
+        assert f"asks for “{asked}”, which this page does not know" in html.unescape(inside)
+    # the word of Python and JSON is one that it knows
+    by = {"value": "900", "law": "parametric"}
+    assert asked_of_the_page(rendered, asked="tokens_per_param", **by) == asked_of_the_page(
+        rendered, asked="ratio", **by
+    )
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_a_utilisation_is_read_as_the_command_reads_it(rendered: Rendered) -> None:
+    for flops, unit in ((1e15, "s"), (1e17, "min"), (1e22, "h")):
+        inside = calculator_at(rendered, value=flops, law="parametric")
+        (time,) = re.findall(r'data-quantity="hours".*?<strong>(.*?)</strong>', inside)
+        assert re.fullmatch(rf"[\d.]+k? {unit}", time), time
+    hours = [
+        asked_of_the_page(rendered, value="1e14", law="parametric", mfu=typed)["hours"][0]
+        for typed in ("40", "0.4", "40%", "40 %")
+    ]
+    assert hours == pytest.approx([hours[0]] * 4)
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
@@ -451,7 +574,12 @@ def test_the_page_says_what_repeats_are_worth(rendered: Rendered, epochs: float)
 HOSTILE = {
     "value=1e300": "A compute lies between 1 and 1e40 FLOPs.",
     "value=-1": "A compute lies between 1 and 1e40 FLOPs.",
-    "value=nothing": "A compute lies between 1 and 1e40 FLOPs.",
+    "value=nothing": "A compute is a number, such as 1e9, 7B or 121.4M, without the unit.",
+    "value=1e21 FLOPs": "A compute is a number, such as 1e9, 7B or 121.4M, without the unit.",
+    "value=": "A compute is a number, such as 1e9, 7B or 121.4M, without the unit.",
+    "asked=params&value=x": "A number of parameters is a number, such as 1e9, 7B or 121.4M.",
+    "mfu=x": "A utilisation is a number, such as 40.",
+    "price=$2": "A price of an hour is a number, such as 2.",
     "asked=loss&value=1e300": "A loss lies between 0.001 and 100 nats per token.",
     "asked=params&value=1e300": "A number of parameters lies between 1 and 1e20.",
     "asked=ratio&value=0": "A ratio of tokens to parameters lies between 1e-12 and 1e12.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,15 +14,24 @@ from isoflop.approach import IN_PROSE, LAWS
 from isoflop.estimates.answers import ask
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect, form_tests
 from isoflop.estimates.estimate import Estimate, Refusal
-from isoflop.estimates.levels import NoLevel
-from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.levels import NoLevel, Tails
+from isoflop.estimates.mixture import (
+    CoveredShare,
+    Mixture,
+    MixtureCheck,
+    NoMixture,
+    PlacedLevels,
+)
+from isoflop.estimates.recommendation import Standing
 from isoflop.estimates.targets import Target
 from isoflop.numbers import NONE, fixed
 from isoflop.report.document import write_document
+from isoflop.report.sections.calibration import calibration
 from isoflop.report.sections.captions import findings
 from isoflop.report.sections.data import data_facts
-from isoflop.report.sections.diagnostics import profiles_along
-from isoflop.report.sections.first_screen import _with_interval, first_screen
+from isoflop.report.sections.diagnostics import misfit_words, profiles_along
+from isoflop.report.sections.first_screen import _of_minima, _with_interval, first_screen
+from isoflop.report.sections.laws import law_facts
 from tests import example_sweep
 from tests.report.conftest import empty_figures
 
@@ -221,6 +231,18 @@ def test_what_replicates_say_of_the_laws_is_said_in_the_answer(
     assert screen.rejected.startswith(opening)
     assert bool(screen.rejected) == bool(opening)
     assert ("(lack of fit, *p* " in screen.rejected) == bool(opening)
+    # the figure and the section of the laws say no other thing
+    misfit = misfit_words(changed.laws["parametric"])  # type: ignore[arg-type]
+    assert bool(misfit) == ("parametric" in missing)
+    caption = findings(changed)["parametric_fit"]
+    assert misfit in caption
+    assert ("lack of fit" in caption) == bool(misfit)
+    facts = law_facts(changed)
+    assert facts is not None
+    (hoffmann,) = [words for words in facts.verdicts if "Hoffmann" in words]
+    if "simply add" in hoffmann:
+        assert ("had the form right" in hoffmann) == (not misfit)
+        assert misfit in hoffmann
     # the table says no other thing
     assert screen.standing is not None
     names = [row[0] for row in screen.standing.rows if "weight" in row[0]]
@@ -252,7 +274,7 @@ def test_every_law_of_the_set_that_is_rejected_is_named(inputs: ReportInputs) ->
     changed = replace(
         inputs, laws={**inputs.laws, "kaplan_law": law.model_copy(update={"diagnostics": fit})}
     )
-    assert f"{IN_PROSE['kaplan_law']} (*p* = 5.0" in first_screen(changed).rejected
+    assert f"{IN_PROSE['kaplan_law']} (score test, *p* = 5.0" in first_screen(changed).rejected
 
 
 def test_both_axes_of_the_profiles_are_said_once_where_they_agree(inputs: ReportInputs) -> None:
@@ -265,3 +287,57 @@ def test_both_axes_of_the_profiles_are_said_once_where_they_agree(inputs: Report
     same = estimate.model_copy(update={"diagnostics": alike})
     words = "With all minima taken along *N*, or all along *D*, alike *a* = 0.480 and *b* = 0.520."
     assert profiles_along(same) == words
+
+
+def test_the_headline_names_the_simulated_sweeps_that_placed_its_own_intervals(
+    inputs: ReportInputs,
+) -> None:
+    mixture = inputs.mixture
+    assert isinstance(mixture, Mixture)
+    own = calibration(inputs).simulations
+    # the made-up mixture was placed by none, and nothing is said of how often it covers
+    assert calibration(inputs).headline == ""
+    check = MixtureCheck(
+        truth="nested", noise=0.01, simulations=123, refused=0,
+        covered=[
+            CoveredShare(quantity="a", decades_beyond=None, shares={"0.8": 0.8, "0.95": 0.95},
+                         percentile_shares={"0.8": 0.8, "0.95": 0.95})
+        ],
+    )  # fmt: skip
+    tail = {"share": 0.05, "error": 0.01, "truth": "nested"}
+    tails = Tails.model_validate({"below": tail, "above": tail})
+    levels = dict.fromkeys(("0.8", "0.95"), tails)
+    placed = PlacedLevels(quantity="a", decades_beyond=None, levels=levels)
+    of_several = mixture.model_copy(update={"checks": [check], "placed": [placed]})
+    told = calibration(replace(inputs, mixture=of_several))
+    assert told.headline.startswith("123\xa0simulated sweeps (those of each approach alone: in ")
+    assert told.simulations == own
+    # an approach that is recommended has its own
+    alone = NoMixture(
+        sweep="s", settings=mixture.settings, refused="no", provenance=mixture.provenance
+    )
+    assert calibration(replace(inputs, mixture=alone)).headline == own != ""
+
+
+def test_a_forecast_of_one_minimum_is_said_to_fail_nothing() -> None:
+    def standing_of(*numbers: int) -> dict[str, Standing]:
+        scores = [
+            SimpleNamespace(quantity=quantity, n=n)
+            for n in numbers
+            for quantity in ("params_opt", "loss")
+        ]
+        return {"parametric": Standing(True, True, tuple(scores), rejected=False)}  # type: ignore[arg-type]
+
+    assert "judged by losses" in _of_minima(standing_of(1, 1))
+    assert _of_minima(standing_of(1, 2)) == ""
+    assert _of_minima({}) == ""
+
+
+def test_a_column_of_coverage_explains_its_words(inputs: ReportInputs) -> None:
+    screen = first_screen(inputs)
+    assert screen.standing is not None
+    cells = {cell for row in screen.standing.rows for cell in row}
+    notes = " ".join(screen.standing.notes)
+    for words, why in (("none does", "no width"), ("none given", "excludes the number itself")):
+        assert (f"“{words}”: " in notes) == (words in cells) == (why in notes)
+    assert "none does" in cells

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,7 +13,7 @@ from isoflop.config.sidecar import SweepFile
 from isoflop.drawing import exponents, style
 from isoflop.estimates.estimate import read_estimates
 from isoflop.estimates.mixture import Mixture, read_mixture
-from isoflop.numbers import NONE, fixed
+from isoflop.numbers import NONE, fixed, interval
 from isoflop.reference import read_reference
 from isoflop.report import downstream_figure
 from isoflop.report.render_index import IndexedSweep, read_answers, render_index
@@ -31,7 +32,16 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     sidecar = SweepFile(title="A made-up *sweep*", description="Made up.")
     runs = read_table(paths.runs, Runs)
     answers = [
-        {"flops": "1e14", "params": "450000", "tokens": "37037037", "tokens_per_param": "82.3"},
+        {
+            "flops": "1e14",
+            "params": "450000",
+            "tokens": "37037037",
+            "tokens_per_param": "82.3",
+            "params_lo95": "400000",
+            "params_hi95": "500000",
+            "tokens_lo95": "",
+            "tokens_hi95": "",
+        },
         {"flops": "1e14", "params": "1", "tokens": "1", "tokens_per_param": "1"},
     ]
     mixture = read_mixture(paths.estimates / "mixture.json")
@@ -61,22 +71,32 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     assert {"made-up/report.html", "made-up/report.pdf"} <= set(page.links)
     rows = {row[0].split("\n")[0].strip(): row for row in page.tables["tbl-sweeps"]}
     mine = rows["A made-up *sweep*"]
-    assert mine[1].split("\n")[0].strip() == "450k parameters, 37.0M tokens"
+    assert mine[1].split("\n")[0].strip() == "450k (400k–500k) parameters, 37.0M tokens"
     assert isinstance(mixture, Mixture)
     assert page.tables["tbl-sweeps"][0][2] == "a, mixture of laws"
-    assert mine[2].split("\n")[0].strip() == fixed(mixture.a.value)
-    assert mine[3].split("\n")[0].strip() == fixed(sweep.fitted["envelope"].a.value)
+    # each exponent has its interval below it, or a dash
+    for cell, a in (
+        (2, mixture.a),
+        *((3 + i, sweep.fitted[name].a) for i, name in enumerate(sweep.fitted)),
+    ):
+        ends = a.intervals.get("0.95")
+        below = NONE if ends is None else interval(*ends, fixed)
+        assert [line.strip() for line in mine[cell].split("\n")] == [fixed(a.value), below]
+    assert {mine[3].split("\n")[-1].strip(), mine[4].split("\n")[-1].strip()} != {NONE}
     fitted = runs.filter((pl.col("role") == "fit") & ~pl.col("excluded"))
     assert mine[6:8] == ["refused", str(fitted.height)]
     assert mine[8].split("\n")[0].strip() == str(fitted["budget"].n_unique())
     assert mine[9] == f"{NAMES['kaplan']} refused"
     assert rows["Kaplan et al. 2020"][6] == "0.73"
     hoffmann = facts.hoffmann.exponents.rows
-    assert rows["Hoffmann et al. 2022, Table 2"][2:6] == [
-        NONE,
-        *(fixed(row.a, 2) for row in hoffmann),
+    printed = rows["Hoffmann et al. 2022, Table 2"][2:6]
+    two = partial(fixed, decimals=2)
+    assert [[line.strip() for line in cell.split("\n")] for cell in printed] == [
+        [NONE],
+        *([two(row.a), interval(*row.a_interval, two)] for row in hoffmann),
     ]
-    assert rows["Besiroglu et al. 2024"][5] == fixed(facts.besiroglu.a.value)
+    assert rows["Besiroglu et al. 2024"][5].startswith(fixed(facts.besiroglu.a.value))
+    assert "0.474–0.552" in rows["Besiroglu et al. 2024"][5]
     assert rows["Of *one*"][9].replace("\xa0", " ") == (
         "Of 3 published numbers 1 reproduced, 1 near and 1 not reproduced; of 1 recomputed number "
         "1 reproduced"

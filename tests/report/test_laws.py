@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 
 
 def verdicts(
-    rendered: Rendered, *, adds: float, whole: float, floorless: float, gamma: float = 0.4
+    rendered: Rendered,
+    *,
+    adds: float,
+    whole: float,
+    floorless: float,
+    gamma: float = 0.4,
+    misfit: str = "",
 ) -> tuple[str, str]:
     """Give both papers' sentences for p-values of gamma = 1, of Kaplan's law, and of E = 0."""
     nested = rendered.inputs.laws["nested"]
@@ -52,6 +58,7 @@ def verdicts(
     hoffmann, kaplan = _verdicts(
         nested.model_copy(update={"parameters": own}),
         tests.model_copy(update={"hypotheses": found}),
+        misfit,
     )
     return hoffmann, kaplan
 
@@ -69,6 +76,17 @@ def test_each_paper_is_told_what_it_had_right(rendered: Rendered) -> None:
     hoffmann, kaplan = verdicts(rendered, adds=1e-9, whole=0.3, floorless=0.4)
     assert "show no floor" in hoffmann
     assert "do not reject their" in kaplan
+    # one law, two tests: each p-value names its own
+    for adds, whole in ((0.4, 1e-9), (1e-9, 1e-9), (1e-9, 0.3)):
+        told = verdicts(rendered, adds=adds, whole=whole, floorless=0.4)
+        assert all("likelihood ratio, *p*" in sentence for sentence in told)
+    # a form that is not rejected is not right where the law misses the runs
+    misfit = "misses these runs (lack of fit, *p* = 6e-7)"
+    hoffmann, _ = verdicts(rendered, adds=0.4, whole=1e-9, floorless=1e-9, misfit=misfit)
+    assert "right" not in hoffmann
+    assert (
+        f"their law {misfit}, so it is not exact, though the runs do not reject terms" in hoffmann
+    )
     # gamma above one is no interaction of Kaplan's kind
     _, kaplan = verdicts(rendered, adds=1e-9, whole=1e-9, floorless=1e-9, gamma=1.6)
     assert "interact:" not in kaplan

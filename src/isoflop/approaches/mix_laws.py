@@ -154,6 +154,8 @@ def _checks(
     """Check and calibrate such a mixture under each of its laws, or say why nothing was."""
     if losses is None:
         return [], [], "the losses were not given"
+    if settings.bootstrap.draws == 0:
+        return [], [], "approaches.bootstrap.draws asks for no draws, so there is nothing to place"
     if settings.mixture.simulations == 0:
         return [], [], "approaches.mixture.simulations asks for no simulated sweeps"
     try:

@@ -746,9 +746,9 @@ def _row(answer: Answer, answers: Answers) -> list[str]:
         ),
     ]
     if answer.hours is not None:
-        cells.append(_written(answer.hours, _hours))
+        cells.append(_written(answer.hours, _time))
     if answer.cost is not None:
-        cells.append(_written(answer.cost, _hours))
+        cells.append(_written(answer.cost, _cost))
     if is_fitted:
         if _distances(answers):
             cells.append(f"{allocation.distance}: {reach(allocation.decades_beyond_data or 0.0)}")
@@ -810,7 +810,11 @@ def _served_row(answer: Answer, served: ServedAllocation) -> list[str]:
         written(served.training_flops, _power),
         written(served.total_flops, _power),
         written(served.saved, _percent),
-        *(written(paid, _hours) for paid in (answer.served_hours, answer.served_cost) if paid),
+        *(
+            written(paid, write)
+            for paid, write in ((answer.served_hours, _time), (answer.served_cost, _cost))
+            if paid
+        ),
     ]
 
 
@@ -1021,11 +1025,20 @@ def _share(value: float) -> str:
 
 
 def _power(value: float) -> str:
-    return power(value, hand=PLAIN)
+    """Write an estimate of C: to three digits, zeros among them."""
+    return power(value, hand=PLAIN, zeros=True)
 
 
-def _hours(value: float) -> str:
+def _cost(value: float) -> str:
     return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
+
+
+def _time(hours: float) -> str:
+    """Write hours, and minutes or seconds where they are less than one."""
+    if hours >= 1.0:
+        return _cost(hours)
+    minutes = 60.0 * hours
+    return f"{minutes:.3g} min" if minutes >= 1.0 else f"{60.0 * minutes:.3g} s"
 
 
 def _percent(value: float) -> str:

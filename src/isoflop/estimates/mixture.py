@@ -258,7 +258,7 @@ def of_rejected(members: Sequence[Member]) -> str:
     rejected = [member for member in members if member.weight > 0.0 and member.rejected]
     if not rejected:
         return ""
-    named = listed([f"{IN_PROSE[m.approach]} (p = {m.misfit_p:.1g})" for m in rejected])
+    named = listed([f"{IN_PROSE[m.approach]} (score test, p = {m.misfit_p:.1g})" for m in rejected])
     share = per_cent(sum(member.weight for member in rejected))
     return (
         f"The runs reject the form of {named}, which all the same has {share} of the draws: an "

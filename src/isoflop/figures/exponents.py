@@ -80,7 +80,5 @@ def _theirs(inputs: FigureInputs) -> list[Row]:
             Mark(row.a, style.PUBLISHED, MARKERS[row.approach], thick=row.a80, thin=row.a95),
             Mark(row.b, style.PUBLISHED, MARKERS[row.approach], thick=row.b80, thin=row.b95),
         )
-        for row in published_exponents(
-            inputs.reference.hoffmann, inputs.reference.besiroglu, inputs.reference.kaplan
-        )
+        for row in published_exponents(*inputs.reference.papers)
     ]

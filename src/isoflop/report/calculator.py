@@ -35,6 +35,7 @@ from isoflop.estimates.allocation import (
     allocate_along,
     frontier_at,
     least_flops_of,
+    lowest_loss_of,
     optima_at,
 )
 from isoflop.estimates.inference import served_levels
@@ -169,6 +170,7 @@ def _described(
         "counted": unmarked(counted_words(answer.counting)),
         "data": list(answer.flops_range),
         "least": least_flops_of(answer, draws),
+        "lowest": lowest_loss_of(answer, draws),
         **_ends(inputs, answer, draws),
         "mark": mark,
         "doubt": DOUBTED if mark else "",

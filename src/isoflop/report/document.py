@@ -58,6 +58,17 @@ STAND_INS: Final = (
 )
 
 
+DRAWN: Final = {
+    "answer": "budgets",
+    "design": "runs",
+    "exponents": "exponents",
+    "forecast": "forecast",
+    "specifications": "specifications",
+    "bend": "curvature",
+}
+"""Figures whose numbers a table has, with every digit, and its key."""
+
+
 @dataclass
 class Numbering:
     """Numbers figures and tables in the order in which the template shows them."""
@@ -85,7 +96,8 @@ class Numbering:
         alt = markdown(shown.alt)
         identity = name.replace("_", "-")
         number = len(self.figures)
-        files = f"[[SVG](figures/{name}.svg) · [PDF](figures/{name}.pdf)]{{.links}}"
+        numbers = _numbers_link(DRAWN[name]) if name in DRAWN else ""
+        files = f"[[SVG](figures/{name}.svg) · [PDF](figures/{name}.pdf){numbers}]{{.links}}"
         return (
             f"\n\n![**Figure {number}.** {caption} {files}]({name}.svg)"
             f'{{#fig-{identity} alt="{alt}"}}\n\n'
@@ -124,6 +136,11 @@ class Numbering:
         return "\n".join(
             ["", "::: {#files}", "**Data: every file of this report.**", "", *lines, ":::", ""]
         )
+
+
+def _numbers_link(table: str) -> str:
+    """Link a table that has the numbers of a figure."""
+    return f" · [CSV](tables/{table}.csv)"
 
 
 def _files(what: str, folder: str, name: str, kinds: tuple[str, ...]) -> str:
@@ -193,10 +210,15 @@ def write_document(inputs: ReportInputs) -> Document:
         absent=numbering.absent,
     )
     source = source.replace(GLOSSARY, _glossary(source))
+    tables = (*numbering.tables, curve.specification_table(inputs))
+    # only now is it known which tables this report has
+    written = {table.key for table in tables}
+    for key in set(DRAWN.values()) - written:
+        source = source.replace(_numbers_link(key), "")
     return Document(
         markdown=source,
         metadata=_metadata(inputs, screen),
-        tables=(*numbering.tables, curve.specification_table(inputs)),
+        tables=tables,
         figures=tuple(numbering.figures),
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -20,11 +21,13 @@ from isoflop.numbers import (
     NONE,
     count,
     fixed,
+    interval,
     listed,
     power,
     ratio,
 )
 from isoflop.project import PUBLISHED
+from isoflop.published_laws import Z_95
 from isoflop.report import downstream_figure
 from isoflop.report.render import environment, to_html
 from isoflop.report.sections import downstream
@@ -32,7 +35,7 @@ from isoflop.report.sections.study import counted
 from isoflop.report.tables import Column, Table, sorted_by
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from isoflop.approach import Approach
     from isoflop.config.sidecar import SweepFile
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
     from isoflop.estimates.published_numbers import PublishedNumber
     from isoflop.reference import Reference
     from isoflop.report.tables import Value
+
+LEVEL: Final = "0.95"
+"""Confidence level of the intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +190,17 @@ def _sweeps_table(
     rows = [_sweep_row(sweep) for sweep in sweeps]
     rows.append([
         "Hoffmann et al. 2022, Table 2", NONE, NONE,
-        *(sorted_by(fixed(row.a, 2), row.a) for row in reference.hoffmann.exponents.rows),
+        *(
+            _exponent(row.a, row.a_interval, partial(fixed, decimals=2))
+            for row in reference.hoffmann.exponents.rows
+        ),
         *[NONE] * 4,
     ])  # fmt: skip
-    besiroglu = reference.besiroglu.a.value
+    besiroglu = reference.besiroglu.a
+    half = Z_95 * besiroglu.standard_error
+    ends = (besiroglu.value - half, besiroglu.value + half)
     rows.append([
-        "Besiroglu et al. 2024", *[NONE] * 4, sorted_by(fixed(besiroglu), besiroglu),
+        "Besiroglu et al. 2024", *[NONE] * 4, _exponent(besiroglu.value, ends),
         *[NONE] * 4,
     ])  # fmt: skip
     kaplan = reference.kaplan.optimal_allocation.p_N
@@ -201,7 +212,9 @@ def _sweeps_table(
     return Table(
         key="sweeps",
         caption="Every sweep with what its report recommends, and the exponent *a* of "
-        "*N*~opt~ ∝ *C*^*a*^ by the mixture of laws and by approach; below them the papers"
+        "*N*~opt~ ∝ *C*^*a*^ by the mixture of laws and by approach, "
+        "each with its 95 % interval, a dash where none is given; below them the papers, "
+        "Hoffmann’s with the 10th to 90th percentile"
         + (", and the studies that were built again from their data." if published else "."),
         columns=(
             Column("Sweep or study", "left"),
@@ -223,7 +236,7 @@ def _sweep_row(sweep: IndexedSweep) -> list[str]:
     """Write one sweep's row; a refused approach says so."""
     fitted = sweep.fitted
     cells = [
-        sorted_by(fixed(fitted[name].a.value), fitted[name].a.value)
+        _exponent(fitted[name].a.value, fitted[name].a.intervals.get(LEVEL))
         if name in fitted
         else "refused"
         for name in APPROACHES
@@ -252,7 +265,25 @@ def _mixed(mixture: Mixture | NoMixture) -> str:
     """Write the mixture's exponent; a sweep without laws to mix says so."""
     if not isinstance(mixture, Mixture):
         return "none"
-    return sorted_by(fixed(mixture.a.value), mixture.a.value)
+    return _exponent(mixture.a.value, mixture.a.intervals.get(LEVEL))
+
+
+def _exponent(
+    value: float, ends: tuple[float, float] | None, write: Callable[[float], str] = fixed
+) -> str:
+    """Write an exponent above its interval; a dash below it where none is given."""
+    below = NONE if ends is None else interval(*ends, write)
+    return sorted_by(f"{write(value)} {BREAK} [{below}]{{.ci}}", value)
+
+
+def _sizes(first: Mapping[str, str], name: str) -> str:
+    """Write a count of answer.csv with its 95 % interval, where it has one."""
+    ends = [first.get(f"{name}_lo95"), first.get(f"{name}_hi95")]
+    written = count(float(first[name]))
+    if not all(ends):
+        return written
+    low, high = (float(end) for end in ends if end)
+    return f"{written} ({interval(low, high, count)})"
 
 
 def _recommended(sweep: IndexedSweep) -> str:
@@ -260,11 +291,11 @@ def _recommended(sweep: IndexedSweep) -> str:
     if not sweep.answers:
         return "none: nothing could be fitted"
     first = sweep.answers[0]
-    flops, params, tokens, per_param = (
-        float(first[name]) for name in ("flops", "params", "tokens", "tokens_per_param")
+    flops, params, per_param = (
+        float(first[name]) for name in ("flops", "params", "tokens_per_param")
     )
     shown = (
-        f"{count(params)} parameters, {count(tokens)} tokens {BREAK} "
+        f"{_sizes(first, 'params')} parameters, {_sizes(first, 'tokens')} tokens {BREAK} "
         f"[at {power(flops)} FLOPs; *D*/*N* = {ratio(per_param)}]{{.ci}}"
     )
     return sorted_by(shown, params)

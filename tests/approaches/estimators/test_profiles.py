@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -206,6 +207,11 @@ def test_a_minimum_beyond_the_grid_is_refused_with_the_size_to_add(law: Chinchil
     )
     # the others still give the law
     assert fitted.exponents(fitted.parameters[None])[0][0] == pytest.approx(law.a, abs=5e-3)
+    # along D the same fact has no size: of one budget the smallest has the most tokens
+    along_d = fit_profiles(shifted(law, 30.0), settings_of(axis="tokens")).diagnostics().profiles[2]
+    assert not along_d.accepted
+    assert "size" not in along_d.reason
+    assert re.search(r"beyond the most tokens; add a run of about \S+ tokens", along_d.reason)
     kept = fit_profiles(shifted(law, 30.0), settings_of(edge="keep"))
     assert kept.diagnostics().profiles[2].accepted
 

@@ -614,19 +614,19 @@ class ProfilesFit(Fit):
             upwards = vertex >= high
         else:
             upwards = bool(x[loss.argmin()] > 0.5 * (low + high))
-        word = "parameters" if self.drawn_axis == "params" else "tokens"
+        sizes = self.drawn_axis == "params"
+        word = "parameters" if sizes else "tokens"
+        # of one budget the fewest tokens are those of its largest size
+        ends = ("largest size", "smallest size") if sizes else ("most tokens", "fewest tokens")
+        edge = f"the minimum lies at or beyond the {ends[0] if upwards else ends[1]}"
         wild = [run for run in group.run.tolist() if run in self.suspects]
         if wild:
-            return (
-                f"the minimum lies at or beyond the {'largest' if upwards else 'smallest'} size, "
-                f"because of {self._named(wild)}; read the log before anything else"
-            )
+            return f"{edge}, because of {self._named(wild)}; read the log before anything else"
         end, step = (high, np.log(2.0)) if upwards else (low, -np.log(2.0))
-        reason = f"the minimum lies at or beyond the {'largest' if upwards else 'smallest'} size; "
         if there := self._already_there(group, end, upwards=upwards):
-            return reason + there
+            return f"{edge}; {there}"
         size = f"{np.exp(end + step):.2g} {word}"
-        return f"{reason}add a run of about {size} at {group.budget:.3g} FLOPs"
+        return f"{edge}; add a run of about {size} at {group.budget:.3g} FLOPs"
 
     def _already_there(self, group: BudgetGroup, end: float, *, upwards: bool) -> str:
         """Say which runs beyond a budget's end size the sweep has, that no budget takes; or empty.

@@ -165,13 +165,14 @@
     return low * (1 - 1e-9) <= value && value <= high * (1 + 1e-9) ? [low, high] : null;
   };
   // every draw at the compute where its own optimum has what is asked; the intervals' ends are those at the answer's compute
+  const SERVED = ["params", "tokens", "ratio", "flops", "total", "saved"];
   const servedBy = (law, asked, value, x, served) => {
     const one = (row, part) => servedAt(row, part, Math.log(optimumOf(row, part, asked, value).flops), served);
     const draws = law.parts.flatMap((part) => part.terms.map((row) => one(row, part) || {}));
     const shares = between(law.served, x);
     const own = law.own && one(law.own, law.parts[0]);
     const found = {};
-    for (const name of ["params", "tokens", "ratio", "flops", "total", "saved"]) {
+    for (const name of SERVED) {
       const drawn = draws.map((one) => one[name]), known = drawn.filter(Number.isFinite).sort((a, b) => a - b);
       // of the mixture the median, as everywhere
       const value = law.own ? own && own[name] : known.length ? quantile(known, 0.5) : NaN;
@@ -192,16 +193,25 @@
   };
   // the intervals at a given C, or at the C where another quantity is what is asked for
   const QUANTITIES = ["flops", "params", "tokens", "ratio", "loss"];
+  const beside = (rows, x) => {
+    if (!inTable(rows, x)) return [];
+    const next = rows.findIndex((row) => row[0] >= x - SAME);
+    return next === 0 || rows[next][0] <= x + SAME ? [rows[next]] : [rows[next - 1], rows[next]];
+  };
   const inTable = (rows, x) => rows.length > 0 && rows[0][0] <= x + SAME && x - SAME <= rows[rows.length - 1][0];
   const tabulatedEnds = (law, asked, point) => {
-    const rows = law.ends[asked === "ratio" ? "tokens_per_param" : asked], x = Math.log(point.flops), ends = {};
+    const rows = law.ends[asked === "ratio" ? "tokens_per_param" : asked], x = Math.log(point.flops), ends = {}, near = beside(rows, x), without = { none: [], beside: [], places: near.length };
     QUANTITIES.filter((name) => name !== asked).forEach((name, i) => {
-      const found = inTable(rows, x) ? between(rows.map((row) => [row[0], ...row.slice(1 + 2 * i, 3 + 2 * i)]), x) : null;
+      const own = (row) => [row[0], ...row.slice(1 + 2 * i, 3 + 2 * i)];
+      const found = inTable(rows, x) ? between(rows.map(own), x) : null;
       const [low, high] = (found || []).map(Math.exp);
       // no number stands beside an interval that excludes it
       ends[name] = found && Number.isFinite(high) && low * (1 - SAME) <= point[name] && point[name] <= high * (1 + SAME) ? [low, high] : null;
+      if (ends[name] || !near.length || !Number.isFinite(point[name]) || (asked === "flops" && name === "flops")) return;
+      // the command has none where no place beside has one; else it may have one between them
+      without[near.every((row) => own(row).includes(null)) ? "none" : "beside"].push(name);
     });
-    return ends;
+    return { ends, without };
   };
 
   // of the draws, what share has no answer, and the factor of the narrower interval of N or D; none of either at a given C
@@ -227,6 +237,11 @@
     const size = SUFFIXES.find(([, of]) => of.toUpperCase() === suffix.toUpperCase());
     return number.trim() === "" ? NaN : Number(number) * (size ? size[0] : 1);
   };
+  // a share, as isoflop allocate reads it: 0.4, 40 or 40%; beyond 100 it is neither
+  const share = (text) => {
+    const [, number, sign] = /^(.*?)(%?)$/.exec(text.trim()), value = typed(number);
+    return sign || value > 1 ? value / 100 : value;
+  };
   // to four digits, of which what is shown has three
   const suffixed = (value) => {
     const [size, suffix] = SUFFIXES.find(([least]) => value >= least && value < 1e16) || [1, ""];
@@ -236,16 +251,26 @@
   const end = (value) => value >= 1e6 || value < 1e-4 && value > 0 ? value.toExponential().replace("+", "") : String(value);
   const beyond = (value, name, factor = 1, unit = "") => {
     const [least, most, what, own] = given.limits[name];
+    if (Number.isNaN(value)) return what[0].toUpperCase() + what.slice(1) + " is a number, such as " + (name === "utilisation" ? "40" : name === "price" ? "2" : name === "loss" ? "3.1" : "1e9, 7B or 121.4M") + (own ? ", without the unit" : "") + ".";
     return value >= least * factor && value <= most * factor ? "" :
       what[0].toUpperCase() + what.slice(1) + " lies between " + end(least * factor) + " and " + end(most * factor) + (unit || own && " " + own) + ".";
   };
 
   const state = { asked: "flops", value: given.flops.toExponential().replace("+", ""), served: "", unique: given.repeats.unique === null ? "" : suffixed(given.repeats.unique), law: given.laws[0].key, card: "h100", mfu: "40", price: "" };
+  // the word that Python and JSON have for it
+  const ALIASES = { tokens_per_param: "ratio" };
+  // a question of the address that this page does not know: its number is one of nothing else
+  let unknown = "";
   const read = () => {
     const words = location.hash.startsWith("#calc?") ? location.hash.slice(6) : "";
-    for (const [name, value] of new URLSearchParams(words)) {
+    unknown = "";
+    for (const [name, raw] of new URLSearchParams(words)) {
       if (!Object.hasOwn(state, name)) continue;
-      if (name === "asked" && !Object.hasOwn(ASKED, value)) continue;
+      const value = name === "asked" && Object.hasOwn(ALIASES, raw) ? ALIASES[raw] : raw;
+      if (name === "asked" && !Object.hasOwn(ASKED, value)) {
+        unknown = "The address asks for “" + value + "”, which this page does not know: it may ask for " + Object.keys(ASKED).join(", ") + ".";
+        continue;
+      }
       if (name === "law" && !given.laws.some((law) => law.key === value)) continue;
       if (name === "card" && !given.cards.some((card) => card.key === value)) continue;
       state[name] = value;
@@ -259,11 +284,27 @@
   // Muennighoff et al. (2023), equation 5
   const worth = (tokens, unique) => unique * (1 - given.repeats.decay * Math.expm1(-(tokens / unique - 1) / given.repeats.decay));
 
-  const NO_COMPUTE = "No compute that this page has gives that by this law; isoflop allocate asks beyond it.";
+  const NO_COMPUTE = "No compute gives that by this law.";
   const unmet = (law, asked, value) => {
-    if (law.least === null) return NO_COMPUTE;
-    const none = law.name + " has no best size below " + flopsIn(law.least) + " FLOPs.";
-    return asked === "flops" && value < law.least ? none : NO_COMPUTE + " " + none;
+    if (asked === "loss" && law.lowest === null) return law.name + " predicts no loss here.";
+    // in the words of isoflop allocate
+    if (asked === "loss" && value <= law.lowest) return "No compute gives that by this law; at no compute is its loss below " + WRITE.loss(law.lowest) + ".";
+    const none = law.least === null ? "" : law.name + " has no best size below " + flopsIn(law.least) + " FLOPs.";
+    if (asked === "flops" && law.least !== null && value < law.least) return none;
+    if (!law.table) return NO_COMPUTE + (none && " " + none);
+    const has = "this page has " + law.name + " from " + flopsIn(Math.exp(law.table[0][0])) + " to " + flopsIn(Math.exp(law.table[law.table.length - 1][0])) + " FLOPs, and isoflop allocate asks beyond that.";
+    if (asked !== "flops") return "No compute that this page has gives that by this law: " + has;
+    const [near, where] = farness(law, value);
+    return where[0].toUpperCase() + where.slice(1) + ": " + near + "; " + has;
+  };
+  // how far a compute lies from the data, by rule and in words
+  const farness = (law, flops) => {
+    const [low, high] = law.data, decades = Math.max(Math.log10(flops / high), Math.log10(low / flops));
+    const side = decades < 0.05 ? "within" : flops < low ? "below" : "beyond";
+    return [
+      given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1],
+      (side === "within" ? "" : decades.toFixed(1) + " ") + given.distance[side], decades,
+    ];
   };
   const knowsOptimumAlone = (law) => {
     const others = given.laws.filter((one) => one.parts).map((one) => one.name);
@@ -271,26 +312,30 @@
       (others.length ? "These laws do: " + others.join(", ") + "." : "No law here does.");
   };
   const answer = () => {
+    if (unknown) return { refused: unknown };
     const law = given.laws.find((one) => one.key === state.law);
     const card = given.cards.find((one) => one.key === state.card);
-    const perHour = card.peak * (typed(state.mfu) / 100) * HOUR;
+    const perHour = card.peak * share(state.mfu) * HOUR;
     const hours = state.asked === "hours";
     const asked = hours ? "flops" : state.asked;
     const value = typed(state.value) * (hours ? perHour : 1);
     const served = state.served.trim() === "" ? 0 : typed(state.served);
     const unique = state.unique.trim() === "" ? Infinity : typed(state.unique);
     const price = state.price.trim() === "" ? 0 : typed(state.price);
-    const refused = beyond(typed(state.mfu), "utilisation", 100, "\u00a0%") || beyond(typed(state.value), LIMITED[state.asked]) ||
+    const refused = beyond(100 * share(state.mfu), "utilisation", 100, "\u00a0%") || beyond(typed(state.value), LIMITED[state.asked]) ||
       beyond(value, LIMITED[asked]) || beyond(price, "price") || (served !== 0 && beyond(served, "served")) ||
       (unique !== Infinity && beyond(unique, "unique"));
     if (refused) return { refused };
     if (served > 0 && !law.parts) return { refused: knowsOptimumAlone(law) };
     const point = pointOf(law, asked, value);
     if (!Number.isFinite(point.flops)) return { refused: unmet(law, asked, value) };
+    if (point.params < 1 || point.tokens < 1) return { refused: "At " + flopsIn(point.flops) + " FLOPs " + law.name + " has no training of a whole parameter and a whole token." };
     const [unanswered, factor] = openness(law, asked, Math.log(point.flops));
-    const [low, high] = law.data, decades = Math.max(Math.log10(point.flops / high), Math.log10(low / point.flops));
+    const [, , decades] = farness(law, point.flops);
     if (decades < 0.05 && (factor > given.open.most || isDoubtful(unanswered, given.open.narrowest))) return { refused: given.open.undetermined };
-    const tabulated = tabulatedEnds(law, asked, point);
+    const { ends: tabulated, without } = tabulatedEnds(law, asked, point);
+    // medians of draws between two places, where they jump from one draw to the next
+    const between = law.table && !law.table.some(([x]) => Math.abs(x - Math.log(point.flops)) <= SAME);
     const found = {};
     for (const name of QUANTITIES) {
       if (Number.isFinite(point[name])) found[name] = { value: point[name], ends: tabulated[name] || null };
@@ -315,12 +360,13 @@
     });
     found.hours = scaled(1 / perHour);
     if (price > 0) found.cost = scaled(price / perHour);
-    const near = given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1];
-    const reach = reachOf(near, alone, unanswered);
-    const side = decades < 0.05 ? "within" : point.flops < low ? "below" : "beyond";
-    const where = (side === "within" ? "" : decades.toFixed(1) + " ") + given.distance[side];
+    // of what is to be trained, or of the training whose loss it has, whichever lies farther from the data
+    const farther = [point.flops, found.flops.value].reduce((one, other) => farness(law, other)[2] > farness(law, one)[2] ? other : one);
+    const [near, where] = farness(law, farther);
+    const reach = reachOf(near, served > 0 ? found : alone, served > 0 ? 0 : unanswered);
     const rows = law.ends[asked === "ratio" ? "tokens_per_param" : asked], span = inTable(rows, Math.log(point.flops)) ? null : rows;
-    return { found, where, reach, span, rough: asked !== "flops" || served > 0, doubt: found.loss ? law.doubt : "", alone: served > 0 ? alone : null };
+    if (served > 0) Object.assign(without, { none: SERVED.filter((name) => found[name] && !found[name].ends), beside: [], places: 1 });
+    return { found, where, reach, span, without, between, rough: asked !== "flops" || served > 0, doubt: found.loss ? law.doubt : "", alone: served > 0 ? alone : null };
   };
 
   const raised = (power) => String(power).replace(/[-\d]/g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
@@ -342,13 +388,21 @@
     const [mantissa, power] = value.toExponential(digits - 1).split("e").map(Number);
     return (mantissa === 1 ? "" : mantissa + " × ") + "10" + raised(power);
   };
+  // an estimate has all its digits, zeros among them; of a compute that is asked for they say nothing
+  const flopsOf = (value, digits = 3) => {
+    if (state.asked === "flops" && state.served.trim() === "") return flopsIn(value, digits);
+    const [mantissa, power] = value.toExponential(digits - 1).split("e");
+    return mantissa + " × 10" + raised(Number(power));
+  };
+  // hours, and minutes or seconds where they are less than one
+  const timeIn = (hours, digits = 3) => hours >= 1 ? figures(hours, digits) + " h" : 60 * hours >= 1 ? rounded(60 * hours, digits) + " min" : figures(3600 * hours, digits) + " s";
   // digits of an interval from thinned draws, whose third digit would be theirs
   const ROUGH = 2;
   const ratioIn = (value, digits = 3) => value >= 1e4 || value < 0.01 ? figures(value, digits) : rounded(value, digits);
-  const WRITE = { params: figures, tokens: figures, ratio: ratioIn, loss: (v, digits = 3) => v.toFixed(digits), flops: flopsIn, total: flopsIn, epochs: ratioIn, worth: figures, saved: (v, digits = 3) => rounded(100 * v, digits) + "\u00a0%", hours: figures, cost: figures };
+  const WRITE = { params: figures, tokens: figures, ratio: ratioIn, loss: (v, digits = 3) => v.toFixed(digits), flops: flopsOf, total: flopsOf, epochs: ratioIn, worth: figures, saved: (v, digits = 3) => rounded(100 * v, digits) + "\u00a0%", hours: timeIn, cost: figures };
   const SHOWN = {
     params: "Parameters N", tokens: "Tokens D", epochs: "Epochs", worth: "As fresh tokens", ratio: "D/N", loss: "Loss", flops: "Compute, FLOPs",
-    total: "In all, FLOPs", saved: "Saved in all", hours: "Training hours", cost: "Training cost",
+    total: "In all, FLOPs", saved: "Saved in all", hours: "Training time", cost: "Training cost",
   };
 
   const make = (tag, own = {}, ...inside) => {
@@ -380,9 +434,17 @@
   // what is said of intervals
   const level = Math.round(100 * given.level) + "\u00a0%";
   const tables = "from all draws, as in the tables.";
-  const placed = "from all draws, for this question, read off a table to two digits; isoflop allocate has more.";
+  const placed = "from all draws, for this question, read off a table and so about right; isoflop allocate has more.";
   const ofDraws = "from up to " + given.draws + " draws a law, to two digits; isoflop allocate has all draws.";
-  const noneCovers = ": none covers as often as it should and contains the number, or too many draws have no answer here.";
+  const noneCovers = (places) => ": none" + (places > 1 ? " on either side of here" : "") + " covers as often as it should and contains the number, or too many draws have no answer" + (places > 1 ? "." : " here.");
+  const besideNone = ": this page reads them off a table, which on one side of here has none; isoflop allocate asks at the place itself.";
+  const BRIEF = { flops: "C", params: "N", tokens: "D", ratio: "D/N", loss: "the loss", total: "the whole", saved: "what is saved" };
+  // of each number without an interval, why it has none
+  const withheld = ({ none, beside, places }, known) => {
+    const all = !known && !(none.length && beside.length);
+    const of = (names) => " No " + level + " interval" + (all ? " is given" : " of " + names.map((name) => BRIEF[name]).join(", "));
+    return (none.length ? of(none) + noneCovers(places) : "") + (beside.length ? of(beside) + besideNone : "");
+  };
   const outside = (rows) => !rows.length ? ": by this law no compute has one for this question." :
     " here: this page has them from " + flopsIn(Math.exp(rows[0][0])) + " to " + flopsIn(Math.exp(rows[rows.length - 1][0])) + " FLOPs, and isoflop allocate has others.";
   // of what tokens the laws speak: of those of the sweep's runs
@@ -423,7 +485,9 @@
       "Cheapest to train and to serve at that loss (2N FLOPs a token served); cheapest to train alone: " +
       figures(alone.params.value) + " on " + figures(alone.tokens.value) + " tokens, " + flopsIn(alone.flops.value) +
       " FLOPs. Intervals end as far out among the draws as those of N and of the loss without serving; how often they then cover was not counted. Hours and cost are of training, not of serving. " : "") + result.where[0].toUpperCase() + result.where.slice(1) + ": " + result.reach + "." + (law.counted && " " + law.counted) +
-      " " + (known ? "Intervals: " + level + ", " + (alone ? ofDraws : result.rough ? placed : tables) : "No " + level + " interval is given" + (result.span ? outside(result.span) : noneCovers)) +
+      (known ? " Intervals: " + level + ", " + (alone ? ofDraws : result.rough ? placed : tables) : "") +
+      (result.span && !alone ? " No " + level + " interval is given" + outside(result.span) : withheld(result.without, known)) +
+      (result.between ? " Its numbers stand between two places of a table: the third digit may differ from that of isoflop allocate." : "") +
       (result.found.epochs ? " Tokens are seen " + WRITE.epochs(result.found.epochs.value) + " times: N and loss are " + seenAs() + ". What repeats are worth falls off over " +
         rounded(given.repeats.decay, 3) + " of them by " + given.repeats.authors + " (" + given.repeats.year + "), not fitted here." + beyondSeen(result.found.epochs.value) : "") +
       (result.doubt ? " " + result.doubt : "");
@@ -432,7 +496,7 @@
   const fit = () => { controls.value.size = Math.max(LEAST_WIDTH, controls.value.value.length + 1); };
   const fill = () => { for (const [name, control] of Object.entries(controls)) control.value = state[name]; fit(); };
   for (const [name, control] of Object.entries(controls)) {
-    control.addEventListener("input", () => { state[name] = control.value; fit(); write(); show(); });
+    control.addEventListener("input", () => { unknown = ""; state[name] = control.value; fit(); write(); show(); });
   }
   addEventListener("hashchange", () => { read(); fill(); show(); });
   place.append(

@@ -54,14 +54,13 @@ def exponent_table(inputs: ReportInputs) -> Table:
             fixed(b.value), of_level(b, 0.8, fixed), of_level(b, 0.95, fixed),
         ])  # fmt: skip
         data.append([approach, "sweep", *flat(a), *flat(b)])
-    for row in published_exponents(
-        inputs.reference.hoffmann, inputs.reference.besiroglu, inputs.reference.kaplan
-    ):
+    for row in published_exponents(*inputs.reference.papers):
         note = "[^own-interval]" if row.a80 and not _within(row.a, row.a80) else ""
         digits = 3 if row.paper == "Besiroglu" else 2
         rows.append([
-            row.paper if row.approach == "kaplan" else row.label,
-            f"{fixed(row.a, digits)}{note}", _ends(row.a80), _ends(row.a95),
+            # behind a number the mark would be read as a power
+            f"{row.paper if row.approach == 'kaplan' else row.label}{note}",
+            fixed(row.a, digits), _ends(row.a80), _ends(row.a95),
             fixed(row.b, digits), _ends(row.b80), _ends(row.b95),
         ])  # fmt: skip
         blank = (None, None)

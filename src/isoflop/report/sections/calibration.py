@@ -38,6 +38,7 @@ class Calibration:
     Attributes
     ----------
     simulations : simulated sweeps per approach and law, in words; empty where none was made.
+    headline : the same of the recommended answer, with those of the approaches where they differ.
     covered : of each approach, under which laws its intervals for a cover, and least under which;
         or that no interval does.
     unchecked : sentences on approaches that could not be checked.
@@ -48,6 +49,7 @@ class Calibration:
     """
 
     simulations: str
+    headline: str
     covered: list[str]
     unchecked: list[str]
     table: Table | None
@@ -65,16 +67,21 @@ def calibration(inputs: ReportInputs) -> Calibration:
         if isinstance(e.calibration, SimulatedCalibration)
         for truth in e.calibration.truths
     }
+    simulations = times(max(counts), "simulated sweep") if counts else ""
+    # Table 1 has the shares of laws that are no approach, too
+    laws = {k: law for k, law in inputs.laws.items() if isinstance(law, Estimate)}
+    every = checked | {k: law for k, law in laws.items() if law.a.simulated and k not in checked}
     return Calibration(
-        simulations=times(max(counts), "simulated sweep") if counts else "",
+        simulations=simulations,
+        headline=_headline(inputs, max(counts, default=0)),
         covered=[_covered(name, estimate) for name, estimate in checked.items()],
         unchecked=[
             f"{IN_PROSE[name]} was not checked: {_why_unchecked(estimate)}."
             for name, estimate in inputs.fitted.items()
             if name not in checked
         ],
-        table=_table(inputs, checked) if checked else None,
-        levels=_level_table(inputs, checked) if checked else None,
+        table=_table(inputs, every) if checked else None,
+        levels=_level_table(inputs, every) if checked else None,
         mixture=_of_mixture(inputs.mixture, inputs.laws)
         if isinstance(inputs.mixture, Mixture)
         else "",
@@ -84,6 +91,25 @@ def calibration(inputs: ReportInputs) -> Calibration:
             else None
         ),
     )
+
+
+def _headline(inputs: ReportInputs, of_approaches: int) -> str:
+    """Count the simulated sweeps that place the recommended answer's intervals, in words.
+
+    Parameters
+    ----------
+    of_approaches : how many place each approach's own.
+    """
+    best = None if inputs.recommended is None else inputs.recommended.answer
+    plain = times(of_approaches, "simulated sweep") if of_approaches else ""
+    if not isinstance(best, Mixture):
+        return plain
+    if not best.placed or not best.checks:
+        return ""
+    number = max(check.simulations for check in best.checks)
+    if number == of_approaches or not of_approaches:
+        return times(number, "simulated sweep")
+    return f"{times(number, 'simulated sweep')} (those of each approach alone: in {of_approaches})"
 
 
 def _covered(name: Approach, estimate: Estimate) -> str:
@@ -296,8 +322,9 @@ def _why_unchecked(estimate: Estimate) -> str:
 def _asked(inputs: ReportInputs, name: Approach, estimate: Estimate) -> dict[str, Quantity]:
     """Give a, and N* at every budget of the report, by their names in the tables."""
     return {"a": estimate.a} | {
-        f"params_opt_{o.flops!r}": o.params
-        for o in (inputs.optima(flops)[name] for flops in inputs.budgets)
+        f"params_opt_{optimum.flops!r}": optimum.params
+        for flops in inputs.budgets
+        if (optimum := inputs.every_answered(flops).get(name)) is not None
     }
 
 

@@ -32,7 +32,7 @@ from isoflop.report.sections.answer import verdicts
 from isoflop.report.sections.check import check_pair
 from isoflop.report.sections.curvature import curvatures
 from isoflop.report.sections.data import data_facts
-from isoflop.report.sections.diagnostics import form_rejected
+from isoflop.report.sections.diagnostics import form_rejected, misfit_words
 from isoflop.report.sections.forecast import forecast_facts
 from isoflop.report.sections.laws import floor_words, has_floor
 from isoflop.report.sections.specifications import analysis
@@ -118,7 +118,9 @@ def _parametric(inputs: ReportInputs) -> str:
         return ""
     rms = expect(estimate.diagnostics, ParametricDiagnostics).residuals.rms
     rejected = form_rejected(estimate)
-    verdict = f", and {rejected}" if rejected else ", and these runs do not reject its form"
+    verdict = f", and {rejected}" if rejected else ", and its form is not rejected by a score test"
+    if misfit := misfit_words(estimate):
+        verdict += f"{'; it' if rejected else '; yet it'} {misfit}"
     return (
         f"The law gives {_exponent(estimate.a)}, leaves {percent(rms, 2)} of the losses{verdict}."
     )
@@ -273,7 +275,7 @@ def _residuals(inputs: ReportInputs) -> str:
     shown = [f"of {IN_PROSE[name]} {sentence}" for name, sentence in rejected.items() if sentence]
     if shown:
         return f"Residuals have a shape: {listed(shown)}."
-    return "No law’s form is rejected." if inputs.fitted else ""
+    return "A score test rejects no law’s form." if inputs.fitted else ""
 
 
 def _second(value: float) -> str:

@@ -72,7 +72,7 @@ def _repeats(runs: pl.DataFrame) -> str:
     number = int((often > 1.0).sum())
     if not number:
         return ""
-    them = "One of them saw its" if number == 1 else f"{number} of them saw their"
+    them = "One of the runs saw its" if number == 1 else f"{number} of the runs saw their"
     return (
         f"{them} unique tokens more than once, up to {significant(float(often.max()), 2)} times; "  # type: ignore[arg-type]
         "no law here tells repeated tokens from fresh ones."

@@ -16,6 +16,8 @@ from isoflop.estimates.diagnostics import (
     Residuals,
     expect,
     form_tests,
+    lack_of_fit,
+    misses,
     rejected_at,
 )
 from isoflop.numbers import NONE, fixed, parameter, percent, power, probability
@@ -149,7 +151,18 @@ def form_rejected(estimate: Estimate) -> str:
 def form_p_value(estimate: Estimate) -> str:
     """Write the p-value with which the runs reject the form of a law; empty where they do not."""
     value = rejected_at(estimate.diagnostics)
-    return "" if value is None else f"*p* = {p_value(value)}"
+    return "" if value is None else f"score test, *p* = {p_value(value)}"
+
+
+def misfit_words(estimate: Estimate) -> str:
+    """Say that a law misses its runs by more than replicates differ; empty where it does not."""
+    value = lack_of_fit(estimate.diagnostics)
+    if value is None or not misses(estimate.diagnostics):
+        return ""
+    return (
+        "misses these runs by more than runs of one size and token count differ from each other "
+        f"(lack of fit, *p* = {p_value(value)})"
+    )
 
 
 def p_value(value: float) -> str:

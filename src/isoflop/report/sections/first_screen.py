@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE
+from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, NAMES
 from isoflop.choices import CHOICES, PARAMS
 from isoflop.escape import BREAK
 from isoflop.estimates.allocation import UNKNOWN, reach, trust
@@ -65,7 +65,8 @@ if TYPE_CHECKING:
 LEVEL: Final = 0.95
 WITHOUT: Final = f"[{NONE}]{{.ci}}"
 """What stands below a number without an interval, where it was to have one."""
-NOT_CHECKED: Final = "not checked"
+NOT_CHECKED, NO_LEVEL, EXCLUDED = "not checked", "none does", "none given"
+"""What stands in the column of coverage where no share does."""
 INEXACT: Final = ", not exact"
 """What stands beside the weight of a law that misses the runs by more than replicates differ."""
 SHOWN_PUBLISHED: Final = ("Hoffmann 1 Envelope", "Kaplan, Cmin = C")
@@ -326,7 +327,9 @@ def _rejected(inputs: ReportInputs) -> str:
     rejected = [f"{IN_PROSE[e.approach]} ({p})" for e in estimates if (p := form_p_value(e))]
     beside = not_exact(estimates, p_value).replace("(lack of fit, p ", "(lack of fit, *p* ")
     if isinstance(inputs.mixture, Mixture):
-        mixed = of_rejected(inputs.mixture.members).replace("(p = ", "(*p* = ")
+        mixed = of_rejected(inputs.mixture.members).replace(
+            "(score test, p = ", "(score test, *p* = "
+        )
         beside = f"{beside} {mixed}".strip()
     if not rejected:
         return beside
@@ -449,9 +452,11 @@ def _standing_table(
     for law in published_optima(inputs.reference, flops):
         if law.plain in SHOWN_PUBLISHED:
             name = "Hoffmann 2022" if law.plain.startswith("Hoffmann") else "Kaplan 2020"
+            # as its own count has it: a column of total N otherwise
+            of = PARAMS["nonembedding"] if law.approach == "kaplan" else NAMES[law.approach]
             per_param = ratio(law.tokens / law.params)
             rows.append([
-                f"*{name}*", count(law.params), per_param, NONE, NONE, NONE
+                f"*{name}* {BREAK} [{of}]{{.ci}}", count(law.params), per_param, NONE, NONE, NONE
             ])  # fmt: skip
     return Table(
         key="answer",
@@ -462,6 +467,7 @@ def _standing_table(
         "part of the sweep below the highest cut covered the part above it as often as a right "
         "forecast’s would, its losses not all off to one side at every cut, and their mean error "
         "above the highest cut alone, predicted less measured; [every cut](#forecast) stands below."
+        + _of_minima(stands)
         + _of_weights(inputs),
         columns=(
             Column("Law", "left"), Column("*N*\\*"), Column("*D*\\*/*N*\\*"),
@@ -473,6 +479,17 @@ def _standing_table(
         classes=' .wide .answer widths="1.35 1.1 1 1.1 0.8 1"',
         notes=_signs(rows),
     )  # fmt: skip
+
+
+def _of_minima(stands: dict[str, Standing]) -> str:
+    """Say that forecasts rest on losses where too few minima were measured to fail one on N."""
+    numbers = [s.n for each in stands.values() for s in each.scores if s.quantity == "params_opt"]
+    if not numbers or max(numbers) > 1:
+        return ""
+    return (
+        " Forecasts are judged by losses: above that cut *N*\\* was measured once, and a right "
+        "forecast may miss one."
+    )
 
 
 def _of_weights(inputs: ReportInputs) -> str:
@@ -492,6 +509,12 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
             "whichever law is true that the runs do not reject, or none that contains the number; "
             "the section on coverage says where."
         )
+    if NO_LEVEL in cells:
+        notes.append(
+            f"“{NO_LEVEL}”: no width of its interval for *a* covers as often as it should."
+        )
+    if EXCLUDED in cells:
+        notes.append(f"“{EXCLUDED}”: the interval for *a* that covers excludes the number itself.")
     if any(UNSURE in cell for cell in cells):
         notes.append(DOUBTED)
     if any(INEXACT in cell for cell in cells):
@@ -535,9 +558,9 @@ def _covered(answer: Estimate | Mixture, stands: Standing) -> str:
         least, _, _ = answer.worst(LEVEL)
         return f"{'yes' if stands.covers else 'no'}, ≥{NBSP}{percent(least)}"
     if isinstance(answer.a.levels.get(f"{LEVEL:g}"), NoLevel):
-        return "none does"
+        return NO_LEVEL
     if answer.a.excluded(LEVEL):
-        return "none given"
+        return EXCLUDED
     share = answer.a.coverage.get(f"{LEVEL:g}")
     if share is None or stands.covers is None:
         return NOT_CHECKED

@@ -14,7 +14,7 @@ from isoflop.estimates.diagnostics import (
 from isoflop.estimates.estimate import Estimate, prior_words
 from isoflop.estimates.mixture import Mixture
 from isoflop.numbers import NONE, fixed, listed, number_of, percent, probability, with_level
-from isoflop.report.sections.diagnostics import REJECTION
+from isoflop.report.sections.diagnostics import REJECTION, misfit_words
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def law_facts(inputs: ReportInputs) -> LawFacts | None:
         gamma=with_level(nested.parameters["gamma"], 0.95, _second),
         floor=floor_words(nested),
         priors=_of_priors(nested),
-        verdicts=tuple(_verdicts(nested, tests)),
+        verdicts=tuple(_verdicts(nested, tests, _misfit(inputs))),
         weights=listed(shares),
         reason=mixture.reason,
         doubt=mixture.loss_doubt or "",
@@ -108,8 +108,20 @@ def why_no_laws(inputs: ReportInputs) -> str:
     return "The nested law was not fitted to this sweep."
 
 
-def _verdicts(nested: Estimate, tests: NestingTests) -> list[str]:
-    """Say what each paper's law had right on these runs, by rule from the tests."""
+def _misfit(inputs: ReportInputs) -> str:
+    """Say that Hoffmann's law misses these runs; empty where it does not, or was not fitted."""
+    parametric = inputs.laws.get("parametric")
+    return misfit_words(parametric) if isinstance(parametric, Estimate) else ""
+
+
+def _verdicts(nested: Estimate, tests: NestingTests, misfit: str = "") -> list[str]:
+    """Say what each paper's law had right on these runs, by rule from likelihood-ratio tests.
+
+    Parameters
+    ----------
+    nested, tests : the law that has both as special cases, and the tests of these.
+    misfit : that Hoffmann's law misses the runs by its lack of fit; empty where it does not.
+    """
     gamma = nested.parameters["gamma"].value
     hypotheses = tests.hypotheses
     adds, kaplans, floorless = (
@@ -123,7 +135,13 @@ def _verdicts(nested: Estimate, tests: NestingTests) -> list[str]:
     if not interacts:
         hoffmann = (
             "**Hoffmann et al. (2022)** had the form right as far as these runs can tell: they do "
-            f"not reject terms of *N* and *D* that simply add (*γ* = 1, *p* = {_p(adds.log10_p)})"
+            if not misfit
+            else f"**Hoffmann et al. (2022)**: their law {misfit}, so it is not exact, though the "
+            "runs do "
+        )
+        hoffmann += (
+            "not reject terms of *N* and *D* that simply add (*γ* = 1, likelihood ratio, "
+            f"*p* = {_p(adds.log10_p)})"
         )
         hoffmann += (
             f", nor the floor *E* that their law has (without it *p* = {floor_p})."
@@ -134,12 +152,13 @@ def _verdicts(nested: Estimate, tests: NestingTests) -> list[str]:
         hoffmann = (
             "**Hoffmann et al. (2022)** had a floor right: without *E* the fit is worse "
             f"(*p* = {floor_p}). That the terms of *N* and *D* add, these runs reject (*γ* = 1, "
-            f"*p* = {_p(adds.log10_p)})."
+            f"likelihood ratio, *p* = {_p(adds.log10_p)})."
         )
     else:
         hoffmann = (
             "**Hoffmann et al. (2022)**: these runs reject terms of *N* and *D* that add "
-            f"(*γ* = 1, *p* = {_p(adds.log10_p)}), and show no floor *E* (*p* = {floor_p})."
+            f"(*γ* = 1, likelihood ratio, *p* = {_p(adds.log10_p)}), and "
+            f"show no floor *E* (*p* = {floor_p})."
         )
     if interacts and gamma < 1.0:
         right = (
@@ -153,19 +172,19 @@ def _verdicts(nested: Estimate, tests: NestingTests) -> list[str]:
     if kaplans.p_value >= SIGNIFICANT:
         kaplan = (
             "**Kaplan et al. (2020)**: these runs do not reject their *L*(*N*, *D*) as it stands "
-            f"(*p* = {_p(kaplans.log10_p)})"
+            f"(likelihood ratio, *p* = {_p(kaplans.log10_p)})"
         )
         kaplan += f"; what it has right is {right}." if right else "."
     elif right:
         kaplan = (
             f"**Kaplan et al. (2020)** had right {right}. Their *L*(*N*, *D*) as it stands is "
-            f"rejected (*p* = {_p(kaplans.log10_p)})."
+            f"rejected (likelihood ratio, *p* = {_p(kaplans.log10_p)})."
         )
     else:
         kaplan = (
             "**Kaplan et al. (2020)**: these runs reject their *L*(*N*, *D*) "
-            f"(*p* = {_p(kaplans.log10_p)}), and show neither its interaction nor its lack of a "
-            "floor."
+            f"(likelihood ratio, *p* = {_p(kaplans.log10_p)}), and show neither its "
+            "interaction nor its lack of a floor."
         )
     return [hoffmann, kaplan]
 
