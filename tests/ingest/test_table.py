@@ -541,7 +541,9 @@ def test_tokens_of_a_step_are_no_d_and_the_map_that_is_proposed_reads_them(
     sidecar = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: unknown}}\n"
     said = refusal(tmp_path / "a", {"t.csv": text}, sidecar)
     assert "'tokens' does not rise with 'step', so it is no count of all tokens so far" in said
-    (proposed,) = re.findall(r"table: \{.*\}", said)
+    # rows are 10 steps apart, and may say the tokens of as many
+    proposed, of_rows = re.findall(r"table: \{.*\}", said)
+    assert 'tokens_per_step: {formula: "\\"tokens\\" / 10"}' in of_rows
     found = ingest(tmp_path / "b", {"t.csv": text}, f"{sidecar}{proposed}\n")
     assert dict(found.runs.select("run", "tokens").iter_rows()) == {
         f"r{run}": 80 * 8192 * (run + 1) for run in range(runs)

@@ -87,3 +87,46 @@ def test_a_total_that_curves_go_beyond_is_no_schedule(tmp_path: Path) -> None:
     rules = "title: t\nfacts: {schedule: {kind: constant}}\n"
     done = ingest(tmp_path / "s", {"t.csv": content}, rules)
     assert done.runs["schedule_tokens"].to_list() == [None] * len(RUNS)
+
+
+def by_rows(head: str, *columns: object) -> str:
+    """A run of 25M parameters with 100,000 tokens a step, and a row every 50 of 2,000 steps."""
+    lines = []
+    for step in range(50, 2001, 50):
+        cells = [str(each(step)) if callable(each) else str(each) for each in columns]
+        lines.append(",".join(["25e6", str(loss_at(step)), *cells]))
+    return "\n".join([f"N,loss,{head}", *lines, ""])
+
+
+@pytest.mark.parametrize(
+    ("head", "columns", "words"),
+    [
+        (
+            "step,tokens,global_batch_size,seq_len",
+            (lambda step: step, lambda step: step * 12_500, 50, 2000),
+            "'tokens' is 'step' x 'global_batch_size' x 'seq_len' / 8 in all rows",
+        ),
+        (
+            "step,tokens,tokens_per_step",
+            (lambda step: step, lambda step: step * 25_000, 100_000),
+            "'tokens' is 'step' x 'tokens_per_step' / 4 in all rows",
+        ),
+        ("step,tokens", (lambda step: step, 5_000_000), "the 50 steps from row to row"),
+        (
+            "step,tokens_per_step",
+            (lambda step: step / 1000, 100_000),
+            "'step' is mostly no count of updates (first 0.05)",
+        ),
+    ],
+)
+def test_counts_of_something_else_are_asked_about_with_the_map_for_each(
+    tmp_path: Path, head: str, columns: tuple[object, ...], words: str
+) -> None:
+    """Each had passed for D, off by a factor, or left all rows but the last out."""
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": by_rows(head, *columns)})
+    assert words in str(caught.value)
+    settled(tmp_path / "s")
+    done = ingest(tmp_path / "s", {}, (tmp_path / "s/sweep.yaml").read_text())
+    assert done.runs["tokens"].to_list() == [200_000_000]
+    assert done.curves.height == 40

@@ -17,7 +17,11 @@ from isoflop.ingest.outline import as_factor, as_line, of_compute, scaled
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rows_or_runs import refuse_rows_of_runs
 from isoflop.ingest.sizes import can_be_counts
-from isoflop.ingest.token_axes import has_totals, rising
+from isoflop.ingest.token_axes import (
+    has_totals,
+    refuse_counts_of_others,
+    rising,
+)
 from isoflop.ingest.wide import as_numbers, in_counts
 
 if TYPE_CHECKING:
@@ -103,6 +107,7 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
     if table.rows == "points":
         table, remarks = rising(raw, table)
         refuse_rows_of_runs(raw, table)
+        refuse_counts_of_others(raw, table)
     columns = dict(table.columns)
     for value in _CHOSEN:
         if value not in columns or columns[value].column is None:

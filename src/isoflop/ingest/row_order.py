@@ -33,6 +33,8 @@ class RowOrder:
     _gaps: bool = False
     _signs: set[bool] = field(default_factory=set)
     _kinds: dict[str, Any] = field(default_factory=dict)
+    _last: tuple[Any, ...] = (None, None)
+    """The run of the last row that has tokens, and these."""
 
     def add(self, values: pl.DataFrame) -> None:
         """Take in further rows, laid out as for `wide.curves_block`."""
@@ -45,8 +47,11 @@ class RowOrder:
             self._follow(run, steps, rising=rising)
         if self._gaps and len(self._runs) > 1:  # rows without a step come first of their run
             raise NeededWholeError
+        if (known != known.floor()).any():  # thousands of updates, it may be, are asked about
+            raise NeededWholeError
         if "tokens" in values.columns:
             tokens, later = as_numbers(values["tokens"]), step > 0
+            self._count_on(values, tokens)
             self._signs |= {False} if ((tokens == 0) & later).any() else set()
             self._signs |= {True} if ((tokens > 0) & later).any() else set()
             # a zero among counts is left out, but zeros throughout are not
@@ -58,6 +63,17 @@ class RowOrder:
                 kind = self._kinds.setdefault(cells.name, cells.dtype)
                 if kind != cells.dtype:  # text in one place makes text of the column
                     raise NeededWholeError
+
+    def _count_on(self, values: pl.DataFrame, tokens: pl.Series) -> None:
+        """Fail where the tokens of a run fall though its steps do not: they may be counted on."""
+        counted = values.select("run").with_columns(tokens.alias("tokens"))
+        before = pl.DataFrame([self._last], schema=counted.schema, orient="row")
+        counted = pl.concat([before, counted]).drop_nulls("tokens")
+        same = pl.col("run").eq_missing(pl.col("run").shift())
+        if counted.select(((pl.col("tokens").diff() < 0) & same).any()).item():
+            raise NeededWholeError
+        if counted.height:
+            self._last = counted.row(-1)
 
     def repeats(self, *_: str) -> bool:
         """Tell whether a run has several rows."""

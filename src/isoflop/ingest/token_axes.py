@@ -14,8 +14,8 @@ import polars as pl
 
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.events import Remark
-from isoflop.ingest.names import find_count
-from isoflop.ingest.outline import as_points, scaled
+from isoflop.ingest.names import find_batch, find_count
+from isoflop.ingest.outline import as_factor, as_points, scaled
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.sizes import USUAL_PER_PARAMETER
 from isoflop.ingest.wide import as_numbers, in_counts
@@ -31,6 +31,12 @@ LEAST_OF_A_STEP: Final = 64.0
 """No step of training has fewer tokens: a sequence is as long as that."""
 MOST_OF_A_STEP: Final = 2.0**24
 """Few steps of training have more tokens."""
+LARGE_STEP: Final = 2.0**22
+"""More tokens than that are rather of several steps."""
+EXACT: Final = 0.01
+"""Relative difference of counts that are as many."""
+THOUSANDS: Final = 1_000
+"""Updates that a step may be counted in."""
 REACHED: Final = 1.01
 """Times its total that a curve may go: the last step ends a little behind it."""
 
@@ -48,6 +54,7 @@ class Counts:
         self._table = table
         self._asked = guessed and {"step", "tokens"} <= table.columns.keys()
         self._further = self._rising = self._falling = 0
+        self._apart: set[float] = set()
         self._steps = self._most = self._ratio = 0.0
 
     def add(self, values: pl.DataFrame) -> Counts:
@@ -61,8 +68,11 @@ class Counts:
             # some trainers log 0 throughout unless told to count
             rows = rows.filter(pl.col("step") > 0, pl.col("tokens") > 0)
             same = pl.col("run").eq_missing(pl.col("run").shift())
-            change = rows.select(pl.col("tokens").diff().filter(same & (pl.col("step").diff() > 0)))
+            further = same & (pl.col("step").diff() > 0)
+            change = rows.select(pl.col("tokens", "step").diff().filter(further))
             self._further += change.height
+            if len(self._apart) < 2:
+                self._apart |= {*change["step"].unique().head(2)}
             self._rising += int((change["tokens"] > 0).sum())
             self._falling += int((change["tokens"] < 0).sum())
             self._measure(rows)
@@ -108,10 +118,36 @@ class Counts:
             columns["tokens_per_step"] = tokens
             say = "map it as tokens_per_step"
         proposal = as_points(self._table.model_copy(update={"columns": columns}))
-        raise RefusedError(
-            f"{begin}: if it counts those of a step, {say}, in sweep.yaml:\n  {proposal}",
-            proposal,
+        ways = [(f"if it counts those of a step, {say}, in sweep.yaml", proposal)]
+        between = self._between_rows(tokens) if "tokens_per_step" in columns else None
+        if between is not None and columns["tokens_per_step"] is tokens:
+            apart, formula = between
+            columns["tokens_per_step"] = TableColumn(formula=formula)
+            line = as_points(self._table.model_copy(update={"columns": columns}))
+            way = (f"if those of the {apart:g} steps from row to row, say so", line)
+            ways = [way, *ways] if self._are_of_rows(apart) else [*ways, way]
+        told = "\n; or ".join(f"{way}:\n  {line}" for way, line in ways)
+        raise RefusedError(f"{begin}: {told}", ways[0][1])
+
+    def _between_rows(self, tokens: TableColumn) -> tuple[float, str] | None:
+        """Give the steps from row to row, where these are several and always as many.
+
+        Beside them stands the formula of the tokens of a step by those of all of them.
+        """
+        if self._rising or len(self._apart) != 1 or (apart := min(self._apart)) <= 1:
+            return None
+        factor = f"{as_factor(tokens.scale)} * " if tokens.has_unit else ""
+        return apart, f'{factor}"{tokens.column}" / {apart:g}'
+
+    def _are_of_rows(self, apart: float) -> bool:
+        """Tell whether a constant count is rather of the steps from row to row than of one."""
+        if not self._ratio:
+            return self._most > LARGE_STEP
+        of_step, of_rows = (
+            abs(math.log(self._ratio * self._steps / steps / USUAL_PER_PARAMETER))
+            for steps in (1.0, apart)
         )
+        return of_rows < of_step
 
     def _is_total(self) -> bool:
         """Tell whether a count that is the same at all steps is of a run, and not of a step."""
@@ -134,6 +170,79 @@ class Counts:
         by = ", ".join(f'"{name}"' for name in names)
         factor = f"{total.scale:g} * " if total.has_unit else ""
         return f'"{step}" * {factor}"{total.column}" / (MAX("{step}") OVER (PARTITION BY {by}))'
+
+
+def refuse_counts_of_others(raw: pl.DataFrame, table: TableMap) -> None:
+    """Refuse tokens of one device beside those of all, and steps that are counted in thousands.
+
+    Parameters
+    ----------
+    raw : the rows, as they are in the file.
+    table : the map of a table of curves by names.
+
+    Raises
+    ------
+    RefusedError : they are, and a map that says so.
+    """
+    step = table.columns.get("step")
+    if step is None or step.column is None or step.has_unit:
+        return
+    steps = as_numbers(raw[step.column])
+    known = steps.filter(steps.is_finite())
+    in_updates = known * THOUSANDS
+    broken = int((known != known.floor()).sum())
+    counted = bool(((in_updates - in_updates.round()).abs() < EXACT).all())
+    if 2 * broken > known.len() > 1 and counted:
+        columns = {**table.columns, "step": TableColumn(column=step.column, scale=THOUSANDS)}
+        proposal = as_points(table.model_copy(update={"columns": columns}))
+        raise RefusedError(
+            f"'{step.column}' is mostly no count of updates (first {known[0]:g}); if it is in "
+            f"thousands, say so in sweep.yaml:\n  {proposal}",
+            proposal,
+        )
+    _refuse_shards(raw, table, steps)
+
+
+def _refuse_shards(raw: pl.DataFrame, table: TableMap, steps: pl.Series) -> None:
+    """Refuse tokens that are the same part of steps times the tokens of a step in all rows."""
+    tokens, of_step = table.columns.get("tokens"), table.columns.get("tokens_per_step")
+    sequences = find_batch(raw.columns, sure=True)
+    if tokens is None or tokens.column is None or (of_step is None and sequences is None):
+        return
+    counted = in_counts(raw[tokens.column], tokens.scale)
+    if of_step is not None and of_step.column is not None:
+        names = [of_step.column]
+        of_all_devices = steps * in_counts(raw[of_step.column], of_step.scale)
+    elif sequences is not None:
+        names = [*sequences]
+        of_all_devices = steps * as_numbers(raw[names[0]]) * as_numbers(raw[names[1]])
+    else:
+        return
+    parts = (of_all_devices / counted).filter((counted > 0) & (of_all_devices > 0))
+    middle = parts.median()
+    if not isinstance(middle, float) or parts.len() < 2:
+        return
+    shards = round(middle)
+    if shards < 2 or ((parts - shards).abs() > EXACT * shards).any():
+        return
+    columns = {name: each for name, each in table.columns.items() if name != "tokens"}
+    if of_step is None:
+        facts = ("batch", "architecture.seq_len")
+        columns |= {fact: TableColumn(column=name) for fact, name in zip(facts, names, strict=True)}
+    of_all = as_points(table.model_copy(update={"columns": columns}))
+    told = " x ".join(f"'{name}'" for name in [str(table.columns["step"].column), *names])
+    raise RefusedError(
+        f"'{tokens.column}' is {told} / {shards} in all rows, as where one of {shards} devices "
+        f"counts its own: if so, say in sweep.yaml:\n  {of_all}\n; if it counts those of "
+        f"all:\n  {as_points(table)}",
+        of_all,
+    )
+
+
+def may_be_of_others(names: Sequence[str], table: TableMap) -> bool:
+    """Tell whether `refuse_counts_of_others` must see all rows."""
+    of_step = "tokens_per_step" in table.columns or find_batch(names, sure=True) is not None
+    return of_step and {"step", "tokens"} <= table.columns.keys()
 
 
 def rising(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
