@@ -245,8 +245,10 @@ def _sweep_row(sweep: IndexedSweep) -> list[str]:
     budgets = runs["budget"].drop_nulls().unique().sort()
     span = NONE
     if budgets.len():
-        ends = f"{power(budgets[0], 2)} to {power(budgets[-1], 2)}"
-        span = sorted_by(f"{budgets.len()} {BREAK} [{ends}]{{.ci}}", budgets.len())
+        # on two lines, so that no column is beyond a usual window
+        low, high = (power(budgets[place], 2) for place in (0, -1))
+        ends = f"[{low} to]{{.ci}} {BREAK} [{high}]{{.ci}}"
+        span = sorted_by(f"{budgets.len()} {BREAK} {ends}", budgets.len())
     refused = [NAMES[name] for name in APPROACHES if name not in fitted]
     folder = sweep.name.split("/")
     return [
