@@ -78,6 +78,13 @@ def test_cross_entropy_is_the_loss_where_another_one_has_more_in_it(tmp_path: Pa
     assert set(tables.curves["train_loss"].drop_nulls()) == {4.5}
 
 
+def test_cross_entropy_of_finished_runs_is_measured_on_an_eval_set(tmp_path: Path) -> None:
+    """As `loss` is, where each row is a run."""
+    text = "run,N,D,ce_loss\na,15e6,5e8,4.1\nb,30e6,1e9,3.8\n"
+    tables = ingest(tmp_path / "s", {"a.csv": text}, "title: t\n")
+    assert tables.evals["value"].to_list() == [4.1, 3.8]
+
+
 def proposal(folder: Path, name: str, text: str) -> str:
     seen = inspect(write(folder, {name: text}))
     (log,) = (each for each in seen.reading.logs if each.file.name == name)

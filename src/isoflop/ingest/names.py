@@ -133,7 +133,10 @@ EVAL_LOSS: Final = (
 )  # fmt: skip
 """Names of the loss on a file's one eval set."""
 
-FINAL_LOSS: Final = ("final_loss", "final_val_loss", "loss", "l")
+FINAL_LOSS: Final = (
+    "final_loss", "final_val_loss", "cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss",
+    "xent", "loss", "l",
+)  # fmt: skip
 """Names of the loss in a table of finished runs, besides `EVAL_LOSS`."""
 
 BITS_PER_BYTE: Final = tuple(

@@ -63,6 +63,7 @@ from isoflop.ingest.one_step import (
     without_micro_batches,
 )
 from isoflop.ingest.outline import SIZES, Outline, as_points, guess, left_columns, some
+from isoflop.ingest.ranks_of_rows import RANKS, rank_column, with_tokens_of_ranks
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rivals import chosen, has_rivals
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
@@ -91,7 +92,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 40
+VERSION = 41
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -183,6 +184,7 @@ def blocks_of_frame(
     if table.rows == "points":
         points = _Points(kept, _values(kept, table, stem=stem, run=run or ""))
         # a tracker logs each run's rows by itself
+        points = points if logged else points.of_all_ranks(table, guessed=guessed)
         points = points if logged else points.named(table, run or stem, restarts=restarts)
         Counts(table, guessed=guessed).add(points.values).ask()
         Sizes(table, guessed=guessed).add(points.values).ask()
@@ -316,6 +318,11 @@ class _Points:
     apart: Sequence[Event] = ()
     anew: Collection[int] = ()
 
+    def of_all_ranks(self, table: TableMap, *, guessed: bool) -> _Points:
+        """Add the tokens that ranks count apart; see `with_tokens_of_ranks`."""
+        values, told = with_tokens_of_ranks(self.rows, self.values, table, guessed=guessed)
+        return replace(self, values=values, told=told)
+
     def named(self, table: TableMap, stem: str, *, restarts: bool) -> _Points:
         """Count on what was set to 0, and name the runs that no column names.
 
@@ -326,7 +333,7 @@ class _Points:
         values, counted = counted_on(self.values)
         mapped = [each.column for each in table.columns.values()]
         values, branched, by_branch = with_branches(rows, values, stem, mapped)
-        told = [*counted, *branched]
+        told = [*self.told, *counted, *branched]
         if restarts or table.restarts:
             return _Points(rows, values, told, by_branch)
         lost = refuse_set_to_0(rows, values)
@@ -347,13 +354,10 @@ class _Points:
         return replace(self, rows=rows, values=values, apart=apart, anew=anew)
 
 
-_RANKS: Final = frozenset({"rank", "global_rank", "process_index"})
-
-
 def _of_rank(rows: pl.DataFrame, block: Block) -> Block:
     """Say which rank wrote rows, where it is the same of all."""
     for name in rows.columns:
-        if plain(name) in _RANKS and rows[name].n_unique() == 1:
+        if plain(name) in RANKS and rows[name].n_unique() == 1:
             rank = number(str(rows[name][0]))
             if rank is not None and rank >= 0 and rank == int(rank):
                 return replace(block, frame=block.frame.with_columns(rank=pl.lit(int(rank))))
@@ -523,10 +527,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
                 if has_rivals(rows.columns, table):
                     raise NeededWholeError
             named = _named(table)
-            by_set = given is None and naming_column(rows) is not None
-            by_tag = tag_column(rows) is not None and not (given and _maps(given, rows))
-            together = _panel(rows) or commas(named) or _states_in(rows) or by_set or by_tag
-            if together or not _row_by_row(table):
+            if commas(named) or _go_together(rows, given) or not _row_by_row(table):
                 raise NeededWholeError
             missing = [pl.lit(None, pl.String).alias(n) for n in named if n not in rows.columns]
             raw = _numbered(rows.with_columns(missing), order.rows)
@@ -560,6 +561,14 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         table = last
         yield _told([Anew()])
     raise NeededWholeError
+
+
+def _go_together(rows: pl.DataFrame, given: TableMap | None) -> bool:
+    """Tell whether rows say only together what each of them is."""
+    if given is None and naming_column(rows) is not None:
+        return True
+    by_tag = tag_column(rows) is not None and not (given and _maps(given, rows))
+    return bool(by_tag or _panel(rows) or _states_in(rows) or rank_column(rows))
 
 
 def _repeats(rows: pl.DataFrame, *names: str) -> bool:
