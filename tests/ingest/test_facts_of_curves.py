@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -11,6 +12,7 @@ from isoflop.ingest.inspection import inspect
 from tests.ingest.samples import ingest, row, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 SIZED = "title: t\nfacts: {params: {total: 70e6}, schedule: {kind: constant}}\n"
@@ -72,10 +74,56 @@ def test_n_is_the_sum_of_embeddings_and_of_the_others(
     assert told == (25e6, 15e6)
 
 
+def both(entropy: Callable[[int, float], float | None], *, more: float = 0.3) -> str:
+    """Write a noisy loss that is so much above its cross entropy, beside a column of the latter."""
+    noise = np.random.default_rng(0).normal(0, 0.05, 31)
+    rows = []
+    for step in range(1, 31):
+        loss = 5 - step / 100 + noise[step]
+        told = entropy(step, loss)
+        rows.append(f"{step},{step * 524288},{loss + more:.6f},{'' if told is None else told}")
+    return "\n".join(["step,tokens,loss,ce_loss", *rows]) + "\n"
+
+
 def test_cross_entropy_is_the_loss_where_another_one_has_more_in_it(tmp_path: Path) -> None:
-    text = curve(",xent,aux", ",4.5,0.3")
+    text = both(lambda _, loss: round(loss, 6))
     tables = ingest(tmp_path / "s", {"a.csv": text}, SIZED)
-    assert set(tables.curves["train_loss"].drop_nulls()) == {4.5}
+    assert tables.curves["train_loss"].mean() == pytest.approx(4.845, abs=0.03)
+    assert "has other terms beside it" in row(tables.files, "path", "a.csv")["reason"]
+
+
+@pytest.mark.parametrize(
+    "entropy",
+    [
+        lambda step, _: 5 - step / 100 if step % 5 == 0 else None,  # now and then
+        lambda _, loss: loss + 0.4,  # above
+        lambda step, _: 4.5 - step / 100,  # of other batches
+    ],
+)
+def test_cross_entropy_that_was_measured_elsewhere_is_not_the_loss(
+    tmp_path: Path, entropy: Callable[[int, float], float | None]
+) -> None:
+    tables = ingest(tmp_path / "s", {"a.csv": both(entropy)}, SIZED)
+    losses = tables.curves["train_loss"].drop_nulls()
+    assert len(losses) == 30
+    assert losses.mean() == pytest.approx(5.145, abs=0.03)
+
+
+def test_cross_entropy_alone_is_the_loss(tmp_path: Path) -> None:
+    tables = ingest(tmp_path / "s", {"a.csv": curve("", "").replace("loss", "xent")}, SIZED)
+    assert tables.curves["train_loss"].drop_nulls()[0] == pytest.approx(4.99)
+
+
+def test_a_head_of_parameters_apart_leaves_n_open(tmp_path: Path) -> None:
+    head = ",non_embedding_params,embedding_params,lm_head_params"
+    seen = inspect(write(tmp_path / "s", {"a.csv": curve(head, ",15e6,5e6,5e6")}))
+    (run,) = seen.reading.runs
+    assert any(missing.fact == "number of parameters" for missing in run.identity.missing)
+
+
+def test_a_limit_of_steps_is_no_length(tmp_path: Path) -> None:
+    tables = ingest(tmp_path / "s", {"a.csv": curve(",max_steps", ",1000000000")}, SIZED)
+    assert "columns not read: max_steps" in row(tables.files, "path", "a.csv")["reason"]
 
 
 def test_cross_entropy_of_finished_runs_is_measured_on_an_eval_set(tmp_path: Path) -> None:

@@ -148,6 +148,20 @@ def test_a_table_whose_cells_name_no_loss_is_none(tmp_path: Path) -> None:
         ingest(tmp_path / "s", {"t.csv": text}, KNOWN)
 
 
+@pytest.mark.parametrize(("column", "value"), [("objective", "value"), ("variant", "val")])
+def test_runs_that_are_called_by_their_losses_are_no_long_table(
+    tmp_path: Path, column: str, value: str
+) -> None:
+    rows = [
+        (run, step, loss + place / 10, size)
+        for place, (run, size) in enumerate({"z_loss": 1e6, "ce_loss": 2e6}.items())
+        for step, loss in TRAINED.items()
+    ]
+    text = as_csv(f"{column},step,{value},n_params", rows)
+    with pytest.raises(EmptySweepError, match="none is known as a loss"):
+        ingest(tmp_path / "s", {"t.csv": text}, KNOWN)
+
+
 def test_a_long_one_is_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isoflop.ingest.formats.table.LONG", 100)
     tables = ingest(tmp_path / "s", {"t.csv": as_csv("metric,step,value", by_tag(TOLD))}, KNOWN)

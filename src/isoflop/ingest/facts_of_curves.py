@@ -8,7 +8,7 @@ import polars as pl
 
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.events import Remark
-from isoflop.ingest.names import ALL_STEPS, plain, unit_of
+from isoflop.ingest.names import ALL_STEPS, CROSS_ENTROPY, plain, unit_of
 from isoflop.ingest.wide import as_numbers
 
 if TYPE_CHECKING:
@@ -24,9 +24,13 @@ UNITS: Final = ("loss_unit", "loss_units", "unit", "units")
 """Columns of what losses are in."""
 
 
+LONGEST: Final = 100.0
+"""Times the steps of a run beyond which a number of steps is no length, but a limit."""
+
+
 def may_tell_more(names: Sequence[str]) -> bool:
     """Tell whether a table's columns may say such a thing."""
-    return any(plain(name) in {*LENGTHS, *UNITS} for name in names)
+    return any(plain(name) in {*LENGTHS, *UNITS, *CROSS_ENTROPY} for name in names)
 
 
 def with_facts_of_curves(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
@@ -42,6 +46,12 @@ def with_facts_of_curves(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, 
     The map, and what was taken.
     """
     columns, remarks = dict(table.columns), []
+    if (entropy := _entropy_in(raw, table)) is not None:
+        more = columns["train_loss"].column
+        columns["train_loss"] = TableColumn(column=entropy)
+        remarks.append(
+            Remark(f"train_loss: '{entropy}' and not '{more}', which has other terms beside it")
+        )
     if (unit := _unit_in(raw)) is not None and "loss_unit" not in columns:
         columns["loss_unit"] = unit
     if table.rows == "points" and not any(each.startswith("schedule.") for each in columns):
@@ -54,6 +64,31 @@ def with_facts_of_curves(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, 
                 Remark(f"schedule.steps: '{length}', the same in all rows of a run, is its length")
             )
     return table.model_copy(update={"columns": columns}), remarks
+
+
+def _entropy_in(raw: pl.DataFrame, table: TableMap) -> str | None:
+    """Find the cross entropy that a loss in training has other terms beside.
+
+    It stands in every row that the loss has, above which it never is, and goes up and down with it,
+    batch by batch; what was measured elsewhere does not.
+    """
+    loss = table.columns.get("train_loss")
+    if table.rows != "points" or loss is None or loss.column is None:
+        return None
+    used = {each.column for each in table.columns.values()}
+    for name in raw.columns:
+        if plain(name) not in CROSS_ENTROPY or name in used:
+            continue
+        both = pl.DataFrame(
+            [as_numbers(raw[loss.column]).alias("loss"), as_numbers(raw[name]).alias("entropy")]
+        ).filter(pl.col("loss").is_not_null())
+        more = both["loss"] - both["entropy"]
+        if both.is_empty() or more.null_count() or (more < 0).any() or not (more > 0).any():
+            continue
+        apart, along = (each.diff().abs().median() for each in (more, both["loss"]))
+        if isinstance(apart, float) and isinstance(along, float) and apart <= along / 2:
+            return name
+    return None
 
 
 def _unit_in(raw: pl.DataFrame) -> TableColumn | None:
@@ -88,6 +123,7 @@ def _is_length(raw: pl.DataFrame, table: TableMap, name: str) -> bool:
             pl.col("step").max() * step.scale,
         )
     )
-    known = of_runs.filter(pl.col("lengths") == 1, pl.col("length") >= pl.col("step"))
+    within = pl.col("length").is_between(pl.col("step"), LONGEST * pl.col("step"))
+    known = of_runs.filter(pl.col("lengths") == 1, within)
     known = known.filter(pl.col("length") > 0, pl.col("length") == pl.col("length").floor())
     return known.height == of_runs.height > 0

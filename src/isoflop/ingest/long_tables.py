@@ -6,16 +6,26 @@ a column for each, such a table is read as any other.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import polars as pl
 
-from isoflop.ingest.names import eval_sets, find, is_of_launches, loss_by_words, plain
-from isoflop.ingest.split_words import EVALUATED, TRAINED
+from isoflop.ingest.names import (
+    eval_sets,
+    find,
+    is_of_launches,
+    loss_by_words,
+    may_be_loss,
+    plain,
+)
+from isoflop.ingest.split_words import EVALUATED, TRAINED, word_of
 from isoflop.ingest.wide import as_numbers
 
 VALUES: Final = frozenset({"value", "values", "metric_value", "scalar", "scalar_value", "y", "val"})
 """Names of a column that says nothing of what its numbers are."""
+TAGS: Final = frozenset({"tag", "metric", "metric_name", "key", "variable", "series", "scalar"})
+"""Names of a column that says what each row tells of, whatever that is."""
 MOST: Final = 4_096
 """Things that the rows of a table may tell of."""
 LISTED: Final = 6
@@ -44,9 +54,14 @@ def tag_column(raw: pl.DataFrame) -> str | None:
 def _names_losses(cells: pl.Series) -> bool:
     """Tell whether cells name the things that rows tell of, losses among them."""
     named = cells.drop_nulls().unique().head(MOST + 1).to_list()
-    return len(named) <= MOST and any(
+    if len(named) > MOST or not any(
         find("train_loss", [name]) or eval_sets([name]) or loss_by_words(name) for name in named
-    )
+    ):
+        return False
+    # runs may be called by what each was trained on: z_loss, ce_loss
+    of_splits = any(re.search(word_of(TRAINED | EVALUATED), name.lower()) for name in named)
+    sure = of_splits or plain(cells.name) in TAGS
+    return sure or not all(may_be_loss(name) for name in named)
 
 
 def laid_out_by_tag(raw: pl.DataFrame) -> tuple[pl.DataFrame, str] | None:

@@ -35,8 +35,8 @@ COLUMNS: Final = {
         "train_cross_entropy_loss", "train_ce_loss", "train_xent", "train/loss",
         "train_loss", "training_loss", "train/lm_loss", "lm-loss-training/lm_loss", "lm_loss",
         "reduced_train_loss", "loss_metrics/global_avg_loss", "train/loss_step", "train_loss_step",
-        "loss/train", "loss/out", "training/loss", "loss_per_nonpadding_target_token",
-        "cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss", "xent", "loss",
+        "loss/train", "loss/out", "training/loss", "loss_per_nonpadding_target_token", "loss",
+        "cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss", "xent",
     ),
     "lr": (
         "train/learning_rate", "optim/learning_rate_group0", "optim/lr_(group_0)", "train/lr",
@@ -102,6 +102,9 @@ SECONDS_A_DAY: Final = 86_400.0
 COMPUTE_UNITS: Final = (1e12, 1e15, 1e18, 1e15 * SECONDS_A_DAY, 1e21)
 """What compute may be in, teraFLOPs to zettaFLOPs, and petaFLOP/s-days among them."""
 
+CROSS_ENTROPY: Final = ("cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss", "xent")
+"""Names of what a loss in training may have other terms beside."""
+
 COUNTS: Final = (
     "tokens", "params.total", "params.active", "params.nonembedding", "tokens_per_step", "step",
 )  # fmt: skip
@@ -134,8 +137,8 @@ EVAL_LOSS: Final = (
 """Names of the loss on a file's one eval set."""
 
 FINAL_LOSS: Final = (
-    "final_loss", "final_val_loss", "cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss",
-    "xent", "loss", "l",
+    "final_loss", "final_val_loss", "loss", "l", "cross_entropy_loss", "cross_entropy", "ce_loss",
+    "xent_loss", "xent",
 )  # fmt: skip
 """Names of the loss in a table of finished runs, besides `EVAL_LOSS`."""
 
@@ -238,6 +241,11 @@ def counts_embeddings(name: str) -> bool:
     """Tell whether a column counts the parameters of embeddings, which N has beside the others."""
     words = {*re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())}
     return bool(words & _EMBEDDED and words & _PARAMS) and words <= _EMBEDDED | _PARAMS | _AROUND
+
+
+def counts_parameters(name: str) -> bool:
+    """Tell whether a column counts parameters of whatever part of a model."""
+    return bool({*re.findall(r"[a-z]+", name.lower())} & _PARAMS)
 
 
 def find_epoch(names: Iterable[str]) -> str | None:

@@ -24,6 +24,7 @@ from isoflop.ingest.names import (
     PER_PARAMETER,
     UNIQUE,
     counts_embeddings,
+    counts_parameters,
     eval_sets,
     eval_sets_in_bytes,
     find,
@@ -221,7 +222,10 @@ class _Known:
             for name in numeric
             if divided and name != columns["params.nonembedding"] and counts_embeddings(name)
         ]
-        embeddings = of_embeddings[0] if len(of_embeddings) == 1 else None
+        # what else counts parameters, as of a head, may be of N too
+        others = {columns["params.nonembedding"], columns["params.active"], *of_embeddings}
+        alone = not any(counts_parameters(name) for name in numeric if name not in others)
+        embeddings = of_embeddings[0] if len(of_embeddings) == 1 and alone else None
         return cls(columns, scales, eval_sets(numeric), eval_sets_in_bytes(numeric), embeddings)
 
     def factor(self, value: str) -> str:
